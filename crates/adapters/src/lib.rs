@@ -1,0 +1,1 @@
+//! The ports, implemented: SQLite, BBB over HTTP, clock and randomness.

@@ -1,0 +1,4 @@
+//! What administrators do, by the command line or the management API: the same functions for both.
+
+pub mod meetings;
+pub mod servers;

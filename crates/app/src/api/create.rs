@@ -1,0 +1,222 @@
+//! `create`: a known meeting goes to its server again; a new one gets a place, atomically, before
+//! its server is asked, and loses it without a trace if that server does not create it.
+
+use bbb::Query;
+use bytes::Bytes;
+use domain::parameters::{
+    Edit, Placed as Decided, SERVER_TAG, create_edits, is_repeatable, wanted_tag,
+};
+use domain::placement::{Ask, TagRequest, seed};
+use domain::voice_bridge::candidates;
+use domain::{AdminState, Claim, MeetingKey};
+
+use crate::backend::meeting_query;
+use crate::context::App;
+use crate::ports::{BackendBody, Located, PlaceRequest, Placed};
+
+use super::errors::ApiError;
+use super::request::{RECHECK, Trail, meeting_key, pass_on};
+
+/// How long a create waits for another one of the same meeting, in ms, before it goes on as if
+/// that one had succeeded. Above the time of a healthy server, below a client's patience.
+const WAIT_MS: i64 = 3_000;
+/// How often a meeting may turn out to be stale within one create.
+const ROUNDS: usize = 3;
+
+/// Creates a meeting, or hands a repeated create to the meeting's server.
+///
+/// # Errors
+/// When there is no server for it, or the server refuses or cannot be asked.
+pub async fn create(
+    app: &App,
+    query: Query,
+    body: Option<BackendBody>,
+    trail: &mut Trail,
+) -> Result<Bytes, ApiError> {
+    let key = meeting_key(&query, trail)?;
+    let request = place_request(app, &key, &query, body.is_some());
+    let placed = find_place(app, &request).await?;
+    let (located, is_new) = match placed {
+        Placed::Won(located) => (located, true),
+        Placed::Known(located) => (located, false),
+        Placed::Refused(refusal) => return Err(ApiError::NoServer(refusal)),
+        Placed::NoVoiceBridge => return Err(ApiError::NoVoiceBridge),
+    };
+    trail.server = Some(located.server.id.clone());
+    let guard = ClaimGuard {
+        app,
+        request: &request,
+        armed: is_new,
+    };
+    let query = forwarded(app, query, &located, is_new);
+    let reply = app.ask(&located.server, "create", &query, body).await;
+    let result = pass_on(reply, "Unable to create meeting on server.");
+    match &result {
+        Ok(_) => {
+            app.cluster
+                .confirm(&located.meeting, app.clock.now())
+                .await?;
+            guard.disarm();
+        }
+        Err(_) => guard.release().await?,
+    }
+    result
+}
+
+/// Everything that placing needs; pure but for the password and the token that it may need.
+fn place_request(app: &App, key: &MeetingKey, query: &Query, has_body: bool) -> PlaceRequest {
+    let policy = &app.policy;
+    let now = app.clock.now();
+    let requested_tag = query.get(SERVER_TAG);
+    let tags = wanted_tag(requested_tag.as_deref(), &policy.create_rules).unwrap_or_default();
+    let seats = policy.poll.load.expected_seats();
+    let password = query
+        .get("moderatorPW")
+        .filter(|password| !password.is_empty());
+    let busy_ms = if has_body {
+        policy.upload_ms_max
+    } else {
+        policy.create_ms_max()
+    };
+    PlaceRequest {
+        key: key.clone(),
+        ask: Ask {
+            tags: TagRequest::parse(tags),
+            seats,
+            seed: seed(&key.id),
+        },
+        voice_bridges: candidates(
+            policy.voice_bridge,
+            &key.id,
+            query.get("voiceBridge").as_deref(),
+        ),
+        moderator_pw: Some(password.map_or_else(|| app.entropy.password(), Into::into)),
+        claim: Claim {
+            token: app.entropy.uuid(),
+            until: now.plus_ms(busy_ms),
+        },
+        seats: policy.poll.load.seats(now, 0),
+        now,
+    }
+}
+
+/// Places the meeting, waiting for another create of it that is under way, and forgetting it where
+/// it turns out to be stale.
+async fn find_place(app: &App, request: &PlaceRequest) -> Result<Placed, ApiError> {
+    let started = app.clock.now();
+    let mut stale = 0;
+    loop {
+        let now = app.clock.now();
+        let placed = app
+            .cluster
+            .place(PlaceRequest {
+                now,
+                ..request.clone()
+            })
+            .await?;
+        let Placed::Known(located) = &placed else {
+            return Ok(placed);
+        };
+        if located.meeting.is_being_created(now) && now.ms_since(started) < WAIT_MS {
+            tokio::time::sleep(RECHECK).await;
+        } else if stale < ROUNDS && is_stale(app, located).await {
+            stale += 1;
+            app.cluster
+                .forget(&located.meeting.key, &located.server.id)
+                .await?;
+        } else {
+            return Ok(placed);
+        }
+    }
+}
+
+/// A meeting on a cordoned server is stale if that server says that nobody is in it.
+async fn is_stale(app: &App, located: &Located) -> bool {
+    if located.server.state != AdminState::Cordoned {
+        return false;
+    }
+    let query = meeting_query(&located.meeting.key.id);
+    let reply = app
+        .ask(&located.server, "isMeetingRunning", &query, None)
+        .await;
+    reply.is_ok_and(|reply| reply.answer.success && reply.answer.running == Some(false))
+}
+
+/// The query as the server gets it.
+fn forwarded(app: &App, mut query: Query, located: &Located, is_new: bool) -> Query {
+    let policy = &app.policy;
+    let has_password = query
+        .get("moderatorPW")
+        .is_some_and(|password| !password.is_empty());
+    let decided = Decided {
+        voice_bridge: located.meeting.voice_bridge.as_deref(),
+        // Only the first create may bring a password of ours: on a repeat the server would compare.
+        moderator_pw: located
+            .meeting
+            .moderator_pw
+            .as_deref()
+            .filter(|_| is_new && !has_password),
+        server_tag: located.server.tag.as_deref(),
+    };
+    let duration = query.get("duration").map(std::borrow::Cow::into_owned);
+    let edits = create_edits(
+        decided,
+        duration.as_deref(),
+        policy.max_meeting_duration_min,
+        &policy.create_rules,
+    );
+    apply(&mut query, edits);
+    query
+}
+
+/// Applies edits; of repeated names only the last value stays.
+pub(super) fn apply(query: &mut Query, edits: Vec<Edit>) {
+    query.keep_last(is_repeatable);
+    for edit in edits {
+        match edit {
+            Edit::Set(name, value) => query.set(&name, &value),
+            Edit::SetIfAbsent(name, value) if !query.contains(&name) => query.set(&name, &value),
+            Edit::SetIfAbsent(..) => {}
+            Edit::Remove(name) => query.remove(&name),
+        }
+    }
+}
+
+/// Gives a claim back, also when the client hangs up in the middle of the create.
+struct ClaimGuard<'a> {
+    app: &'a App,
+    request: &'a PlaceRequest,
+    armed: bool,
+}
+
+impl ClaimGuard<'_> {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+
+    async fn release(mut self) -> Result<(), ApiError> {
+        if self.armed {
+            self.armed = false;
+            self.app
+                .cluster
+                .release(&self.request.key, &self.request.claim.token)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ClaimGuard<'_> {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let (cluster, key) = (self.app.cluster.clone(), self.request.key.clone());
+        let token = self.request.claim.token.clone();
+        tokio::spawn(async move {
+            if let Err(error) = cluster.release(&key, &token).await {
+                tracing::warn!(meeting = key.id, %error, "claim not released; it runs out by itself");
+            }
+        });
+    }
+}

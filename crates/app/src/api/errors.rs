@@ -1,0 +1,105 @@
+//! What can go wrong with a call, in the keys and texts that front-ends compare.
+
+use bbb::answer;
+use domain::placement::Refusal;
+
+use crate::backend::BackendError;
+use crate::ports::StoreError;
+
+/// A call that ends in a `FAILED` answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// No or wrong checksum, algorithm not allowed, unknown tenant.
+    #[error("checksum error")]
+    Checksum,
+    /// `meetingID` absent or blank.
+    #[error("no meetingID")]
+    MissingMeetingId,
+    /// Unknown meeting.
+    #[error("meeting not found")]
+    NotFound,
+    /// The meeting's server is disabled or offline.
+    #[error("server unavailable")]
+    ServerUnavailable,
+    /// A body of a type that the call does not take.
+    #[error("unsupported content type")]
+    UnsupportedContentType,
+    /// No such call, or not with this method.
+    #[error("unsupported request")]
+    Unsupported,
+    /// A body longer than accepted.
+    #[error("request too large")]
+    TooLarge,
+    /// There is no server for a new meeting.
+    #[error("no server: {0:?}")]
+    NoServer(Refusal),
+    /// Every voice bridge tried is taken.
+    #[error("no voice bridge")]
+    NoVoiceBridge,
+    /// A server's own refusal: its key and message.
+    #[error("refused by the server: {0}")]
+    Backend(String, String),
+    /// A server that gave no answer of the BBB API; the text that the client gets.
+    #[error("{1}")]
+    Unanswered(&'static str, BackendError),
+    /// Our store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ApiError {
+    /// The message key that clients compare.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Checksum => "checksumError",
+            Self::MissingMeetingId => "missingParamMeetingID",
+            Self::NotFound => "notFound",
+            Self::ServerUnavailable => "serverUnavailable",
+            Self::UnsupportedContentType => "unsupportedContentType",
+            Self::Unsupported => "unsupportedRequest",
+            Self::NoServer(Refusal::TagUnavailable(_)) => "serverTagUnavailable",
+            Self::TooLarge => "requestTooLarge",
+            Self::Backend(key, _) => key,
+            Self::NoServer(Refusal::NoServer)
+            | Self::NoVoiceBridge
+            | Self::Unanswered(..)
+            | Self::Store(_) => "internalError",
+        }
+    }
+
+    /// The text for people; it holds nothing internal.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let text = match self {
+            Self::Checksum => "You did not pass the checksum security check",
+            Self::MissingMeetingId => "You must specify a meeting ID for the meeting.",
+            Self::NotFound => {
+                "We could not find a meeting with that meeting ID - perhaps the meeting is not yet \
+                 running?"
+            }
+            Self::ServerUnavailable => "The server for this meeting is disabled/offline.",
+            Self::UnsupportedContentType => "POST request Content-Type is missing or unsupported",
+            Self::Unsupported => "This request is not supported.",
+            Self::TooLarge => "The body of this request is too large.",
+            Self::NoServer(Refusal::TagUnavailable(tag)) => {
+                return format!("There is no available server with the required tag={tag}.");
+            }
+            Self::NoServer(Refusal::NoServer) => "Could not find any available servers.",
+            Self::NoVoiceBridge => "Could not find a free voice bridge.",
+            Self::Backend(_, message) => message,
+            Self::Unanswered(_, BackendError::Garbage(bbb::Garbage::NoReturncode)) => {
+                "Response did not include returncode"
+            }
+            Self::Unanswered(text, _) => text,
+            Self::Store(_) => "The balancer's store is unavailable.",
+        };
+        text.to_owned()
+    }
+
+    /// The answer in XML.
+    #[must_use]
+    pub fn to_xml(&self) -> String {
+        answer::failed(self.key(), &self.message())
+    }
+}

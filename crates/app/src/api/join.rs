@@ -1,0 +1,102 @@
+//! `join`: the browser is sent to the meeting's server.
+
+use bbb::{Query, query::encode};
+use domain::parameters::join_edits;
+
+use crate::context::App;
+
+use super::create::apply;
+use super::errors::ApiError;
+use super::request::{Trail, locate};
+
+/// A join that leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinRefused {
+    /// Why.
+    pub error: ApiError,
+    /// Where the front-end wants its users to be told so, with BBB's `errors` added.
+    pub error_url: Option<String>,
+}
+
+/// Where to send the browser: the signed join on the meeting's server.
+///
+/// # Errors
+/// When the meeting is unknown or its server is offline or disabled.
+pub async fn join(app: &App, query: Query, trail: &mut Trail) -> Result<String, JoinRefused> {
+    let error_url = query
+        .get("errorRedirectUrl")
+        .map(std::borrow::Cow::into_owned);
+    let wants_xml = query
+        .get("redirect")
+        .is_some_and(|redirect| redirect == "false");
+    let location = locate_join(app, query, trail).await;
+    location.map_err(|error| {
+        let error_url = error_url
+            .filter(|_| !wants_xml)
+            .and_then(|url| with_error(&url, &error));
+        JoinRefused { error, error_url }
+    })
+}
+
+async fn locate_join(app: &App, mut query: Query, trail: &mut Trail) -> Result<String, ApiError> {
+    let located = locate(app, &query, trail)
+        .await?
+        .ok_or(ApiError::NotFound)?;
+    if !located.server.accepts_joins() {
+        return Err(ApiError::ServerUnavailable);
+    }
+    apply(&mut query, join_edits(&app.policy.join_rules));
+    app.cluster
+        .record_join(&located.meeting.key, app.clock.now())
+        .await?;
+    Ok(app.signed_url(&located.server, "join", &query))
+}
+
+/// The front-end's page with the error in BBB's form: `errors=[{"key":…,"message":…}]`. The
+/// address was signed with the call, so this is no open redirect.
+fn with_error(url: &str, error: &ApiError) -> Option<String> {
+    let printable = url.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    if !printable || domain::server::hostname(url).is_none() {
+        return None;
+    }
+    let (page, fragment) = url
+        .split_once('#')
+        .map_or((url, ""), |(page, rest)| (page, rest));
+    let separator = match page.split_once('?') {
+        None => "?",
+        Some((_, "")) => "",
+        Some(_) => "&",
+    };
+    let message = error.message().replace('\\', "\\\\").replace('"', "\\\"");
+    let json = format!(r#"[{{"key":"{}","message":"{message}"}}]"#, error.key());
+    let hash = if fragment.is_empty() { "" } else { "#" };
+    Some(format!(
+        "{page}{separator}errors={}{hash}{fragment}",
+        encode(&json)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_added_to_the_front_ends_page() {
+        let error = ApiError::NotFound;
+        let at = |url: &str| with_error(url, &error);
+        assert!(
+            at("https://f/x")
+                .unwrap()
+                .starts_with("https://f/x?errors=%5B%7B%22key%22%3A%22notFound")
+        );
+        assert!(
+            at("https://f/x?a=b#c")
+                .unwrap()
+                .starts_with("https://f/x?a=b&errors=")
+        );
+        assert!(at("https://f/x?a=b#c").unwrap().ends_with("#c"));
+        assert_eq!(at("javascript:alert(1)"), None);
+        assert_eq!(at("/relative"), None);
+        assert_eq!(at("https://f/x\r\nSet-Cookie: a=b"), None);
+    }
+}

@@ -1,0 +1,19 @@
+//! The calls of the BBB API, one file each.
+
+mod create;
+mod end;
+mod errors;
+mod get_meetings;
+mod info;
+mod join;
+mod pass;
+mod request;
+
+pub use create::create;
+pub use end::end;
+pub use errors::ApiError;
+pub use get_meetings::{NO_MEETINGS, get_meetings, no_meetings};
+pub use info::{get_meeting_info, is_meeting_running};
+pub use join::{JoinRefused, join};
+pub use pass::{insert_document, send_chat_message};
+pub use request::{TOO_LARGE, Trail, authenticate, merge_form, verify};

@@ -1,0 +1,50 @@
+//! Calls that go to the meeting's server as they are: `insertDocument` and `sendChatMessage`.
+
+use bbb::Query;
+use bytes::Bytes;
+use domain::parameters::pass_edits;
+
+use crate::backend::meeting_query;
+use crate::context::App;
+use crate::ports::BackendBody;
+
+use super::create::apply;
+use super::errors::ApiError;
+use super::request::{Trail, locate, pass_on};
+
+/// Adds slides to a meeting; the body is streamed through.
+///
+/// # Errors
+/// When the meeting is unknown, or its server refuses or cannot be asked.
+pub async fn insert_document(
+    app: &App,
+    query: &Query,
+    body: Option<BackendBody>,
+    trail: &mut Trail,
+) -> Result<Bytes, ApiError> {
+    let located = locate(app, query, trail).await?.ok_or(ApiError::NotFound)?;
+    let call = meeting_query(&located.meeting.key.id);
+    let reply = app
+        .ask(&located.server, "insertDocument", &call, body)
+        .await;
+    pass_on(reply, "Unable to insert document on server.")
+}
+
+/// Writes into the public chat of a meeting.
+///
+/// # Errors
+/// When the meeting is unknown, or its server refuses or cannot be asked.
+pub async fn send_chat_message(
+    app: &App,
+    mut query: Query,
+    trail: &mut Trail,
+) -> Result<Bytes, ApiError> {
+    let located = locate(app, &query, trail)
+        .await?
+        .ok_or(ApiError::NotFound)?;
+    apply(&mut query, pass_edits());
+    let reply = app
+        .ask(&located.server, "sendChatMessage", &query, None)
+        .await;
+    pass_on(reply, "Unable to access meeting on server.")
+}

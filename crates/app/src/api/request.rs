@@ -1,0 +1,120 @@
+//! What every call has in common: its checksum, its parameters, its meeting, and what the log
+//! shall say about it.
+
+use std::time::Duration;
+
+use bbb::{Query, checksum};
+use bytes::Bytes;
+use domain::{MeetingKey, ServerId};
+
+use crate::backend::{BackendError, Reply};
+use crate::context::App;
+use crate::ports::Located;
+
+use super::errors::ApiError;
+
+/// What the log says about a call once it is answered.
+#[derive(Clone, Debug, Default)]
+pub struct Trail {
+    /// The meeting it was about.
+    pub meeting: Option<String>,
+    /// The server that it went to.
+    pub server: Option<ServerId>,
+}
+
+/// How often a create looks whether another one for the same meeting has ended.
+pub(super) const RECHECK: Duration = Duration::from_millis(20);
+
+/// Verifies a call and returns its parameters: those of the query, then those of a form body that
+/// the query does not name, since a body is not signed.
+///
+/// # Errors
+/// [`ApiError::Checksum`], whatever is wrong.
+pub fn authenticate(
+    app: &App,
+    call: &str,
+    raw_query: &str,
+    form: Option<&Query>,
+) -> Result<(), ApiError> {
+    // Without tenants there is nobody who could sign a call.
+    if app.policy.multitenancy {
+        return Err(ApiError::Checksum);
+    }
+    verify(app, call, raw_query, form)
+}
+
+/// As [`authenticate`], but with the balancer's own secrets, whatever tenants there are.
+///
+/// # Errors
+/// [`ApiError::Checksum`], whatever is wrong.
+pub fn verify(
+    app: &App,
+    call: &str,
+    raw_query: &str,
+    form: Option<&Query>,
+) -> Result<(), ApiError> {
+    let in_form = form.and_then(|form| form.get("checksum"));
+    let (signed, given) = match (checksum::cut(raw_query), in_form) {
+        (Ok(cut), None) => (cut.signed, cut.checksum),
+        (Err(checksum::CutError::Missing), Some(given)) => {
+            (raw_query.to_owned(), given.into_owned())
+        }
+        _ => return Err(ApiError::Checksum),
+    };
+    let policy = &app.policy;
+    if checksum::verify(call, &signed, &given, &policy.secrets, policy.algorithms) {
+        Ok(())
+    } else {
+        Err(ApiError::Checksum)
+    }
+}
+
+/// Adds the parameters of a form body that the query does not name: a body is not signed.
+pub fn merge_form(query: &mut Query, mut form: Query) {
+    form.retain(|name| !query.contains(name));
+    query.append(form);
+}
+
+/// The meeting that a call is about.
+pub(super) fn meeting_key(query: &Query, trail: &mut Trail) -> Result<MeetingKey, ApiError> {
+    let id = query.get("meetingID").filter(|id| !id.trim().is_empty());
+    let id = id.ok_or(ApiError::MissingMeetingId)?.into_owned();
+    trail.meeting = Some(id.clone());
+    Ok(MeetingKey { tenant: None, id })
+}
+
+/// The meeting and its server, if the balancer knows it.
+pub(super) async fn locate(
+    app: &App,
+    query: &Query,
+    trail: &mut Trail,
+) -> Result<Option<Located>, ApiError> {
+    let key = meeting_key(query, trail)?;
+    let located = app.cluster.meeting(&key).await?;
+    trail.server = located.as_ref().map(|located| located.server.id.clone());
+    Ok(located)
+}
+
+/// A server's reply as the client gets it: success byte for byte, a refusal in the one shape that
+/// all clients understand.
+pub(super) fn pass_on(
+    reply: Result<Reply, BackendError>,
+    unanswered: &'static str,
+) -> Result<Bytes, ApiError> {
+    let reply = reply.map_err(|error| match error {
+        BackendError::Call(crate::ports::CallError::Upload(reason)) if reason == TOO_LARGE => {
+            ApiError::TooLarge
+        }
+        error => ApiError::Unanswered(unanswered, error),
+    })?;
+    if reply.answer.success {
+        return Ok(reply.body);
+    }
+    Err(ApiError::Backend(
+        reply.answer.message_key,
+        reply.answer.message,
+    ))
+}
+
+/// How the sender of a body says that it exceeded its limit.
+pub const TOO_LARGE: &str = "too large";

@@ -1,0 +1,171 @@
+//! Calls to one BigBlueButton server: signs, sends, and reads the verdict.
+
+use std::borrow::Cow;
+
+use bbb::{Answer, Garbage, Query, checksum};
+use bytes::Bytes;
+use domain::Server;
+
+use crate::context::App;
+use crate::ports::{BackendAnswer, BackendBody, BackendCall, CallError, Patience};
+
+/// Longest answer about one meeting.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// Longest answer to `getMeetings`.
+const LIST_BYTES_MAX: usize = 64 << 20;
+/// Longest URL that is sent as it is; HTTP libraries end at 64 KiB.
+const URL_BYTES_MAX: usize = 65_000;
+/// HTTP status of a web server to which a URL is too long.
+const URI_TOO_LONG: u16 = 414;
+
+/// Why a server gave no answer of the BBB API.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// No complete answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// An answer that is none.
+    #[error(transparent)]
+    Garbage(#[from] Garbage),
+}
+
+/// An answer and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What it says.
+    pub answer: Answer,
+    /// Its bytes.
+    pub body: Bytes,
+}
+
+/// A query for one meeting and nothing else.
+#[must_use]
+pub fn meeting_query(id: &str) -> Query {
+    let mut query = Query::default();
+    query.set("meetingID", id);
+    query
+}
+
+impl App {
+    /// The URL of a signed call on a server.
+    #[must_use]
+    pub fn signed_url(&self, server: &Server, call: &str, query: &Query) -> String {
+        let endpoint = server.endpoint(call);
+        let query = checksum::sign(
+            call,
+            &query.to_text(),
+            &server.secret,
+            self.policy.sign_with,
+        );
+        format!("{endpoint}?{query}")
+    }
+
+    /// Sends a call about one meeting and reads the verdict.
+    ///
+    /// # Errors
+    /// When there is no answer of the BBB API.
+    pub async fn ask(
+        &self,
+        server: &Server,
+        call: &str,
+        query: &Query,
+        body: Option<BackendBody>,
+    ) -> Result<Reply, BackendError> {
+        let patience = self.policy.patience_with(server.online());
+        let url = self.signed_url(server, call, query);
+        let sent = if body.is_some() || url.len() <= URL_BYTES_MAX {
+            let alone = body.is_none();
+            let answer = self.send(url, body, patience, ANSWER_BYTES_MAX).await?;
+            (!alone || answer.status != URI_TOO_LONG).then_some(answer)
+        } else {
+            None
+        };
+        let body = match sent {
+            Some(answer) => answer.body,
+            // A web server that finds the URL too long has not passed it on, so this is no second
+            // try: what does not fit into a URL goes as a form.
+            None => {
+                let form = signed_form(server, call, query, self.policy.sign_with);
+                let url = server.endpoint(call);
+                self.send(url, Some(form), patience, ANSWER_BYTES_MAX)
+                    .await?
+                    .body
+            }
+        };
+        Ok(Reply {
+            answer: Answer::read(&body)?,
+            body,
+        })
+    }
+
+    /// Asks for a server's meetings.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub async fn list(&self, server: &Server, patience: Patience) -> Result<Bytes, CallError> {
+        let url = self.signed_url(server, "getMeetings", &Query::default());
+        Ok(self.send(url, None, patience, LIST_BYTES_MAX).await?.body)
+    }
+
+    /// Asks for a server's version document, which needs no signature.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub async fn version(&self, server: &Server, patience: Patience) -> Result<Bytes, CallError> {
+        Ok(self
+            .send(server.endpoint(""), None, patience, ANSWER_BYTES_MAX)
+            .await?
+            .body)
+    }
+
+    async fn send(
+        &self,
+        url: String,
+        body: Option<BackendBody>,
+        patience: Patience,
+        answer_bytes_max: usize,
+    ) -> Result<BackendAnswer, CallError> {
+        self.bbb
+            .send(BackendCall {
+                url,
+                body,
+                patience,
+                answer_bytes_max,
+            })
+            .await
+    }
+}
+
+/// The call as a form. BBB before 3.0 signs its parameters sorted by name; later releases sign the
+/// (empty) query string.
+fn signed_form(
+    server: &Server,
+    call: &str,
+    query: &Query,
+    algorithm: bbb::Algorithm,
+) -> BackendBody {
+    let mut pairs: Vec<(&str, Cow<'_, str>)> = query.iter().collect();
+    pairs.sort();
+    let mut sorted = Query::default();
+    for (name, value) in pairs {
+        let mut one = Query::default();
+        one.set(name, &value);
+        sorted.append(one);
+    }
+    let text = sorted.to_text();
+    let modern = server.bbb_version.as_deref().is_none_or(|version| {
+        version
+            .split('.')
+            .next()
+            .and_then(|major| major.parse::<u32>().ok())
+            .is_none_or(|n| n >= 3)
+    });
+    let signed = if modern { "" } else { text.as_str() };
+    let checksum = checksum::checksum(call, signed, &server.secret, algorithm);
+    let form = Bytes::from(format!("{text}&checksum={checksum}"));
+    BackendBody {
+        content_type: "application/x-www-form-urlencoded".to_owned(),
+        length: u64::try_from(form.len()).ok(),
+        stream: Box::pin(futures_util::stream::once(async move { Ok(form) })),
+    }
+}

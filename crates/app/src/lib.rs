@@ -1,0 +1,14 @@
+//! What the balancer does, as use cases: one file for each BBB call, each administrative action
+//! and each step of a poll. They decide by `domain`, speak by `bbb`, and reach the world only
+//! through the ports declared here; `memory` holds the ports' executable meaning.
+
+pub mod admin;
+pub mod api;
+pub mod backend;
+pub mod context;
+pub mod memory;
+pub mod policy;
+pub mod poll;
+pub mod ports;
+
+pub use context::App;

@@ -1,0 +1,54 @@
+//! A clock that stands until it is moved, and chance that counts.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use domain::Timestamp;
+
+use crate::ports::{Clock, Entropy};
+
+/// A clock that stands until it is moved.
+#[derive(Debug, Default)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// A clock at that time.
+    #[must_use]
+    pub fn at(now: Timestamp) -> Self {
+        Self(AtomicI64::new(now.0))
+    }
+
+    /// Moves it, forwards or backwards.
+    pub fn advance_ms(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Numbers instead of chance: every value differs, and every run is alike.
+#[derive(Debug, Default)]
+pub struct CountingEntropy(AtomicU64);
+
+impl CountingEntropy {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+impl Entropy for CountingEntropy {
+    fn password(&self) -> String {
+        format!("pw{:06}", self.next())
+    }
+
+    fn uuid(&self) -> String {
+        format!("00000000-0000-4000-8000-{:012}", self.next())
+    }
+
+    fn fraction(&self) -> f64 {
+        0.5
+    }
+}

@@ -1,0 +1,76 @@
+//! What administrators may choose, as the use cases see it: typed, checked, and the same for the
+//! whole life of a process.
+
+use bbb::{Algorithm, Algorithms};
+use domain::parameters::ParameterRules;
+use domain::poll::PollPolicy;
+use domain::voice_bridge::VoiceBridgePolicy;
+
+use crate::ports::Patience;
+
+/// All choices.
+#[derive(Clone, PartialEq)]
+pub struct Policy {
+    /// Secrets of the front-ends; any of them may sign a call.
+    pub secrets: Vec<String>,
+    /// Checksum algorithms that front-ends may use.
+    pub algorithms: Algorithms,
+    /// Algorithm of calls to servers.
+    pub sign_with: Algorithm,
+    /// `BUILD_NUMBER`, shown by the version document.
+    pub build: Option<String>,
+    /// `MULTITENANCY_ENABLED`.
+    pub multitenancy: bool,
+    /// `GET_MEETINGS_API_DISABLED`.
+    pub get_meetings_disabled: bool,
+    /// `RECORDING_DISABLED`.
+    pub recording_disabled: bool,
+    /// `SERVER_ID_IS_HOSTNAME`.
+    pub server_id_is_hostname: bool,
+    /// `MAX_MEETING_DURATION`, in minutes.
+    pub max_meeting_duration_min: Option<u32>,
+    /// Rules for parameters of create.
+    pub create_rules: ParameterRules,
+    /// Rules for parameters of join.
+    pub join_rules: ParameterRules,
+    /// Voice bridges.
+    pub voice_bridge: VoiceBridgePolicy,
+    /// Health and load.
+    pub poll: PollPolicy,
+    /// `CONNECT_TIMEOUT` and `RESPONSE_TIMEOUT`.
+    pub patience: Patience,
+    /// `POLLER_WAIT_TIMEOUT`, in ms: the most that a poll of one server may take.
+    pub poll_wait_ms: u64,
+    /// `POLLER_THREADS`: servers polled at the same time.
+    pub poll_concurrency: usize,
+    /// `DEFAULT_MEETING_TTL`, in ms: how long a meeting is kept that no server confirms.
+    pub meeting_ttl_ms: i64,
+    /// The most that a create with a body may take, in ms.
+    pub upload_ms_max: i64,
+}
+
+impl Policy {
+    /// Patience with a server: little with one that is offline.
+    #[must_use]
+    pub fn patience_with(&self, online: bool) -> Patience {
+        if online {
+            return self.patience;
+        }
+        Patience {
+            connect_ms: (self.patience.connect_ms / 10).max(200),
+            response_ms: (self.patience.response_ms / 10).max(500),
+        }
+    }
+
+    /// How long a create without a body may be under way, in ms.
+    #[must_use]
+    pub fn create_ms_max(&self) -> i64 {
+        let both = self
+            .patience
+            .connect_ms
+            .saturating_add(self.patience.response_ms);
+        i64::try_from(both)
+            .unwrap_or(i64::MAX)
+            .saturating_add(2_000)
+    }
+}

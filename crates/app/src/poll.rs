@@ -1,0 +1,206 @@
+//! The poller: one `getMeetings` per server and cycle gives load, statistics, health and the list
+//! of its meetings; the version document is read now and then.
+
+use bbb::meetings::{Meeting as Reported, Meetings};
+use domain::health::Change;
+use domain::poll::{Observation, SeenMeeting};
+use domain::{Meeting, Server, Timestamp};
+use futures_util::stream::{self, StreamExt as _};
+use std::time::Duration;
+
+use crate::backend::meeting_query;
+use crate::context::App;
+use crate::ports::{Patience, PollReport, StoreError};
+
+/// At most this many meetings of a lost server are ended at the same time.
+const ENDS_AT_ONCE: usize = 16;
+/// Texts of servers are kept only this long.
+const VERSION_BYTES_MAX: usize = 64;
+
+/// What a cycle found, for the log and the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Servers that answered.
+    pub answered: usize,
+    /// Servers that did not.
+    pub failed: usize,
+    /// Meetings forgotten.
+    pub forgotten: usize,
+}
+
+/// Polls all servers, so many at a time, each with its own deadline: the whole takes at most
+/// servers / concurrency × deadline.
+///
+/// # Errors
+/// When the store fails.
+pub async fn all(app: &App, versions: bool) -> Result<Summary, StoreError> {
+    let servers = app.cluster.servers().await?;
+    let polls = servers.into_iter().map(|server| one(app, server, versions));
+    let mut polled = stream::iter(polls).buffer_unordered(app.policy.poll_concurrency.max(1));
+    let mut summary = Summary::default();
+    while let Some(report) = polled.next().await {
+        let Some(report) = report? else { continue };
+        let answered = report.server.health.unhealthy_count == 0 && report.server.online();
+        if answered {
+            summary.answered += 1
+        } else {
+            summary.failed += 1
+        }
+        summary.forgotten += report.forgotten.len();
+    }
+    drop(polled);
+    let expired = app.clock.now().plus_ms(-app.policy.meeting_ttl_ms);
+    summary.forgotten += app.cluster.sweep(expired).await?.len();
+    Ok(summary)
+}
+
+/// Polls one server and records what was found; `None` if it was removed meanwhile.
+///
+/// # Errors
+/// When the store fails.
+pub async fn one(
+    app: &App,
+    server: Server,
+    versions: bool,
+) -> Result<Option<PollReport>, StoreError> {
+    let observation = observe(app, &server).await;
+    let recorded = app
+        .cluster
+        .record_poll(&server.id, &observation, &app.policy.poll)
+        .await?;
+    let Some(mut report) = recorded else {
+        return Ok(None);
+    };
+    log(&report, &observation);
+    if report.verdict.change == Some(Change::WentOffline) {
+        end_all(app, &report.server, &report.forgotten).await;
+    }
+    let unknown = report.server.bbb_version.is_none() || report.verdict.change.is_some();
+    if observation.result.is_ok() && (versions || unknown) {
+        report.server.bbb_version = version(app, &report.server).await?;
+    }
+    Ok(Some(report))
+}
+
+/// Reads and records the version of every server that answers polls.
+///
+/// # Errors
+/// When the store fails.
+pub async fn versions(app: &App) -> Result<(), StoreError> {
+    let servers = app.cluster.servers().await?;
+    let online = servers.iter().filter(|server| server.online());
+    let asked = stream::iter(online.map(|server| version(app, server)));
+    let mut asked = asked.buffer_unordered(app.policy.poll_concurrency.max(1));
+    while let Some(result) = asked.next().await {
+        result?;
+    }
+    Ok(())
+}
+
+fn patience(app: &App, server: &Server) -> Patience {
+    let patience = app.policy.patience_with(server.online());
+    Patience {
+        response_ms: patience.response_ms.min(app.policy.poll_wait_ms),
+        ..patience
+    }
+}
+
+async fn observe(app: &App, server: &Server) -> Observation {
+    let started_at = app.clock.now();
+    let deadline = Duration::from_millis(app.policy.poll_wait_ms);
+    let asked = tokio::time::timeout(deadline, app.list(server, patience(app, server))).await;
+    let result = match asked {
+        Err(_) => Err(format!("no answer within {} ms", app.policy.poll_wait_ms)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(body)) => match Meetings::read(&body) {
+            Ok(meetings) => Ok(meetings.list.into_iter().map(seen).collect()),
+            Err(bbb::Garbage::Failed) => Err(refusal(&body)),
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    Observation {
+        started_at,
+        finished_at: app.clock.now(),
+        result,
+    }
+}
+
+/// A server that answers FAILED says why: mostly a wrong secret.
+fn refusal(body: &[u8]) -> String {
+    let answer = bbb::Answer::read(body).unwrap_or_default();
+    let key: String = answer
+        .message_key
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(60)
+        .collect();
+    format!("refused: {key}")
+}
+
+fn seen(meeting: Reported) -> SeenMeeting {
+    SeenMeeting {
+        id: meeting.id,
+        created_at: Timestamp(meeting.create_time_ms),
+        users: meeting.participants,
+        videos: meeting.videos,
+        is_breakout: meeting.is_breakout,
+    }
+}
+
+async fn version(app: &App, server: &Server) -> Result<Option<String>, StoreError> {
+    let body = match app.version(server, patience(app, server)).await {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::debug!(server = %server.id, %error, "no version document");
+            return Ok(server.bbb_version.clone());
+        }
+    };
+    let found = bbb::answer::bbb_version(&body).filter(|text| text.len() <= VERSION_BYTES_MAX);
+    match found {
+        Some(found) if server.bbb_version.as_ref() != Some(&found) => {
+            app.cluster.record_version(&server.id, &found).await?;
+            Ok(Some(found))
+        }
+        _ => Ok(server.bbb_version.clone()),
+    }
+}
+
+/// Tries to end meetings that the balancer no longer counts on; nothing depends on it.
+pub async fn end_all(app: &App, server: &Server, meetings: &[Meeting]) {
+    let ends = meetings.iter().map(|meeting| async move {
+        let mut query = meeting_query(&meeting.key.id);
+        if let Some(password) = &meeting.moderator_pw {
+            query.set("password", password);
+        }
+        if let Err(error) = app.ask(server, "end", &query, None).await {
+            tracing::debug!(server = %server.id, meeting = meeting.key.id, %error, "not ended");
+        }
+    });
+    stream::iter(ends)
+        .buffer_unordered(ENDS_AT_ONCE)
+        .for_each(|()| std::future::ready(()))
+        .await;
+}
+
+fn log(report: &PollReport, observation: &Observation) {
+    let server = &report.server;
+    let took_ms = observation.finished_at.ms_since(observation.started_at);
+    match &observation.result {
+        Ok(_) => tracing::debug!(server = %server.id, took_ms, load = server.load, "polled"),
+        Err(reason) => tracing::warn!(server = %server.id, took_ms, reason, "poll failed"),
+    }
+    match report.verdict.change {
+        Some(Change::WentOnline) => tracing::info!(server = %server.id, "server is online"),
+        Some(Change::WentOffline) => {
+            let meetings = report.forgotten.len();
+            tracing::error!(server = %server.id, meetings, "server is offline");
+        }
+        None => {}
+    }
+    if report.verdict.drained {
+        tracing::info!(server = %server.id, "cordoned server has no meetings left: disabled");
+    }
+    for meeting in &report.forgotten {
+        tracing::info!(server = %server.id, meeting = meeting.key.id, "meeting forgotten");
+    }
+}

@@ -1,0 +1,185 @@
+//! The state of the pool: servers, and which meeting lives where. This is the hot state that all
+//! replicas share.
+
+use async_trait::async_trait;
+use domain::placement::{Ask, Refusal};
+use domain::poll::{Observation, PollPolicy, Verdict};
+use domain::{AdminState, Claim, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp};
+
+/// The store failed. The text is for administrators; it holds no secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, is full, or is too slow: the same call may succeed later.
+    #[error("store unavailable: {0}")]
+    Unavailable(String),
+    /// It holds what we cannot read.
+    #[error("store corrupt: {0}")]
+    Corrupt(String),
+}
+
+/// A meeting and its server, read together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Located {
+    /// The meeting.
+    pub meeting: Meeting,
+    /// The server it lives on.
+    pub server: Server,
+}
+
+/// A meeting that needs a place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlaceRequest {
+    /// Its name.
+    pub key: MeetingKey,
+    /// What it asks of a server.
+    pub ask: Ask,
+    /// Numbers to try for its voice bridge, in order.
+    pub voice_bridges: Vec<String>,
+    /// The moderators' password to remember.
+    pub moderator_pw: Option<String>,
+    /// The claim to put on it.
+    pub claim: Claim,
+    /// The seats to reserve.
+    pub seats: Seats,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The outcome of [`Cluster::place`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Placed {
+    /// It is new and claimed by this request: confirm or release it.
+    Won(Located),
+    /// It has a place already. Its claim, if any, is another request's.
+    Known(Located),
+    /// There is no server for it.
+    Refused(Refusal),
+    /// Every number tried is another meeting's.
+    NoVoiceBridge,
+}
+
+/// What an administrator changes; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerChange {
+    /// API endpoint.
+    pub url: Option<String>,
+    /// Shared secret.
+    pub secret: Option<String>,
+    /// Tag; `Some(None)` takes it away.
+    pub tag: Option<Option<String>>,
+    /// State.
+    pub state: Option<AdminState>,
+    /// Multiplier. The load in force stays until the next poll.
+    pub load_multiplier: Option<f64>,
+}
+
+impl ServerChange {
+    /// Only a new state.
+    #[must_use]
+    pub fn state(state: AdminState) -> Self {
+        Self {
+            state: Some(state),
+            ..Self::default()
+        }
+    }
+
+    /// Makes the change.
+    pub fn apply(self, server: &mut Server) {
+        if let Some(url) = self.url {
+            server.url = url;
+        }
+        if let Some(secret) = self.secret {
+            server.secret = secret;
+        }
+        if let Some(tag) = self.tag {
+            server.tag = tag;
+        }
+        if let Some(multiplier) = self.load_multiplier {
+            server.load_multiplier = multiplier;
+        }
+        if let Some(state) = self.state {
+            server.set_state(state);
+        }
+    }
+}
+
+/// What a recorded poll did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PollReport {
+    /// The server afterwards.
+    pub server: Server,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// The meetings that were forgotten.
+    pub forgotten: Vec<Meeting>,
+}
+
+/// The hot state. Every method is atomic, and what one call has written, the next one of the same
+/// process reads.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    /// Whether the store can be read and written now.
+    async fn check(&self) -> Result<(), StoreError>;
+
+    /// All servers, in the order in which they were added.
+    async fn servers(&self) -> Result<Vec<Server>, StoreError>;
+
+    /// One server.
+    async fn server(&self, id: &ServerId) -> Result<Option<Server>, StoreError>;
+
+    /// Adds a server; false if its id exists already, and then nothing changes.
+    async fn add_server(&self, server: Server) -> Result<bool, StoreError>;
+
+    /// Changes a server; `None` if there is none.
+    async fn update_server(
+        &self,
+        id: &ServerId,
+        change: ServerChange,
+    ) -> Result<Option<Server>, StoreError>;
+
+    /// Removes a server and forgets its meetings, which are returned; `None` if there is none.
+    async fn remove_server(&self, id: &ServerId) -> Result<Option<Vec<Meeting>>, StoreError>;
+
+    /// Writes the version that a server reported.
+    async fn record_version(&self, id: &ServerId, version: &str) -> Result<(), StoreError>;
+
+    /// Applies one poll of a server by [`domain::poll::apply`]; `None` if there is no such server.
+    async fn record_poll(
+        &self,
+        id: &ServerId,
+        observation: &Observation,
+        policy: &PollPolicy,
+    ) -> Result<Option<PollReport>, StoreError>;
+
+    /// A meeting and its server.
+    async fn meeting(&self, key: &MeetingKey) -> Result<Option<Located>, StoreError>;
+
+    /// All meetings, or those of one server.
+    async fn meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError>;
+
+    /// Finds a meeting or gives it a place by [`domain::placement::choose`]: claims it, reserves
+    /// its voice bridge, and adds its seats to the load of the chosen server. A claim that ran out
+    /// counts as no meeting: it is undone first.
+    async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError>;
+
+    /// The server has the meeting: its claim ends, whoever holds it. The record is put back if it
+    /// was swept away meanwhile and its server still exists.
+    async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Undoes a place that this claim won: meeting, voice bridge and reserved load. False if the
+    /// claim no longer stands.
+    async fn release(&self, key: &MeetingKey, token: &str) -> Result<bool, StoreError>;
+
+    /// Forgets a meeting if it is (still) on that server.
+    async fn forget(&self, key: &MeetingKey, server: &ServerId) -> Result<bool, StoreError>;
+
+    /// Forgets all meetings of a server and returns them.
+    async fn forget_all(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError>;
+
+    /// Counts a user on the way into a meeting; adds to its server's load what exceeds the seats
+    /// reserved. May be written a moment later, but is seen by the next call of this process.
+    async fn record_join(&self, key: &MeetingKey, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Forgets meetings that no server has confirmed since then, and returns them.
+    async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError>;
+}

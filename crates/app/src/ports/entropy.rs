@@ -1,0 +1,19 @@
+//! Time and chance, as parameters of the whole application.
+
+use domain::Timestamp;
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Makes what nobody may guess or repeat.
+pub trait Entropy: Send + Sync {
+    /// A password of 8 letters and digits, as the original makes for moderators.
+    fn password(&self) -> String;
+    /// An identifier that occurs once, in the form of a UUID.
+    fn uuid(&self) -> String;
+    /// A number in 0..1, for jitter.
+    fn fraction(&self) -> f64;
+}

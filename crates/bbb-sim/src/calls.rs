@@ -1,0 +1,285 @@
+//! What a server answers to each call, given its meetings and the time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use crate::checksum::{Algorithm, Verifier};
+use crate::log::Request;
+use crate::meeting::{Meeting, Meetings};
+use crate::options::Strictness;
+use crate::params::{Params, overlap};
+use crate::{create, join, render};
+
+/// An answer on its way out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Status 200 and XML.
+    Xml(Bytes),
+    /// Status 302 to this address.
+    Redirect(String),
+    /// A page of the web server's own with this status.
+    Status(u16),
+}
+
+impl From<String> for Answer {
+    fn from(xml: String) -> Self {
+        Self::Xml(Bytes::from(xml))
+    }
+}
+
+/// A refusal, in the shape that suits the call.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) key: &'static str,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(key: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            key,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new("notFound", "A meeting with that ID does not exist")
+    }
+}
+
+/// What most calls come to.
+pub(crate) type Outcome = Result<Answer, Failure>;
+
+/// All that a call may look at or change.
+pub(crate) struct Desk<'a> {
+    pub(crate) number: usize,
+    pub(crate) secret: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) algorithms: &'a [Algorithm],
+    pub(crate) meetings: &'a mut Meetings,
+    pub(crate) sequence: &'a AtomicU64,
+    pub(crate) now_ms: i64,
+    pub(crate) rules: Strictness,
+}
+
+impl Desk<'_> {
+    /// The answer to a request.
+    pub(crate) fn answer(&mut self, request: &Request) -> Answer {
+        let call = request.call.as_str();
+        if call.is_empty() {
+            return self.index();
+        }
+        if !CALLS.contains(&call) {
+            let message = "This request is not supported.";
+            return render::failed("unsupportedRequest", message).into();
+        }
+        if self.is_real() && call == "insertDocument" && request.method != "POST" {
+            return Answer::Status(405);
+        }
+        let form = form_text(request);
+        let params = Params::parse(&request.query, &form, self.rules);
+        self.checked(request, &form, &params)
+            .unwrap_or_else(|failure| {
+                if self.is_real() && call == "join" && !params.is("redirect", "false") {
+                    join::refused(self.number, &params, &failure)
+                } else {
+                    render::failed(failure.key, &failure.message).into()
+                }
+            })
+    }
+
+    fn checked(&mut self, request: &Request, form: &str, params: &Params) -> Outcome {
+        let call = request.call.as_str();
+        let verifier = Verifier {
+            secret: self.secret,
+            algorithms: self.algorithms,
+            strictness: self.rules,
+        };
+        let mixed = self.is_real() && overlap(&request.query, form);
+        if mixed || !verifier.accepts(call, &request.query, form) {
+            return Err(Failure::new("checksumError", "Checksums do not match"));
+        }
+        if self.is_real() && !has_allowed_type(request) {
+            let message = "POST request Content-Type is missing or unsupported";
+            return Err(Failure::new("unsupportedContentType", message));
+        }
+        if call == "getMeetings" {
+            return Ok(self.get_meetings());
+        }
+        let id = params.filled("meetingID").ok_or_else(|| {
+            let message = "You must specify a meeting ID for the meeting.";
+            Failure::new("missingParamMeetingID", message)
+        })?;
+        if self.is_real() {
+            check_id(call, id)?;
+        }
+        match call {
+            "create" => create::create(self, id, params),
+            "join" => join::join(self, id, params),
+            "end" => self.end(id, params),
+            "getMeetingInfo" => Ok(render::info(self.meeting(id)?, self.now_ms).into()),
+            "insertDocument" => self.insert_document(id, request),
+            "sendChatMessage" => self.send_chat_message(id, params),
+            _ => Ok(self.is_meeting_running(id)),
+        }
+    }
+
+    pub(crate) fn is_real(&self) -> bool {
+        self.rules == Strictness::Real
+    }
+
+    /// The next number of the pool, from which passwords, voice bridges and tokens are made up.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn meeting(&self, id: &str) -> Result<&Meeting, Failure> {
+        self.meetings.get(id).ok_or_else(Failure::not_found)
+    }
+
+    fn index(&self) -> Answer {
+        let version = render::escape(self.version);
+        render::success(&format!(
+            "<version>2.0</version><apiVersion>2.0</apiVersion><bbbVersion>{version}</bbbVersion>\
+             <graphqlWebsocketUrl></graphqlWebsocketUrl><graphqlApiUrl></graphqlApiUrl>"
+        ))
+        .into()
+    }
+
+    fn get_meetings(&mut self) -> Answer {
+        let now_ms = self.now_ms;
+        Answer::Xml(
+            self.meetings
+                .rendered(now_ms, |all| render::list(all.iter(), now_ms)),
+        )
+    }
+
+    fn is_meeting_running(&self, id: &str) -> Answer {
+        let running = self
+            .meetings
+            .get(id)
+            .is_some_and(|m| m.crowd(self.now_ms).users > 0);
+        render::success(&format!("<running>{running}</running>")).into()
+    }
+
+    fn end(&mut self, id: &str, params: &Params) -> Outcome {
+        let meeting = self.meeting(id)?;
+        if self.is_real()
+            && params
+                .filled("password")
+                .is_some_and(|p| p != meeting.moderator_pw)
+        {
+            let message = "The supplied moderator password is incorrect";
+            return Err(Failure::new("invalidPassword", message));
+        }
+        self.meetings.remove(id);
+        Ok(render::success(
+            "<messageKey>sentEndMeetingRequest</messageKey><message>A request to end the meeting \
+             was sent.  Please wait a few seconds, and then use the getMeetingInfo or \
+             isMeetingRunning API calls to verify that it was ended.</message>",
+        )
+        .into())
+    }
+
+    fn insert_document(&self, id: &str, request: &Request) -> Outcome {
+        self.meeting(id)?;
+        match (request.body.is_empty(), self.rules) {
+            (true, Strictness::Real) => Ok(Answer::Xml(Bytes::new())),
+            (true, Strictness::Recorded) => {
+                Err(Failure::new("insertDocumentError", "No document was given"))
+            }
+            (false, _) => Ok(render::success(
+                "<messageKey>documentInserted</messageKey>\
+                 <message>Presentation is being uploaded</message>",
+            )
+            .into()),
+        }
+    }
+
+    fn send_chat_message(&self, id: &str, params: &Params) -> Outcome {
+        let message = params.filled("message");
+        if self.is_real() {
+            check_length("Message", message.unwrap_or(""), 1, 500)?;
+            check_length("User name", params.get("userName").unwrap_or(""), 0, 255)?;
+            self.meeting(id)?;
+            return Ok(render::success("<messageKey></messageKey><message></message>").into());
+        }
+        self.meeting(id)?;
+        if message.is_none() {
+            return Err(Failure::new(
+                "missingParamMessage",
+                "You must specify a message.",
+            ));
+        }
+        Ok(render::success("").into())
+    }
+}
+
+/// The calls that need a checksum and are answered.
+const CALLS: [&str; 8] = [
+    "create",
+    "join",
+    "end",
+    "isMeetingRunning",
+    "getMeetings",
+    "getMeetingInfo",
+    "insertDocument",
+    "sendChatMessage",
+];
+
+/// A refusal unless `text` has between `min` and `max` characters.
+pub(crate) fn check_length(what: &str, text: &str, min: usize, max: usize) -> Result<(), Failure> {
+    if (min..=max).contains(&text.chars().count()) {
+        return Ok(());
+    }
+    let message = format!("{what} must be between {min} and {max} characters");
+    Err(Failure::new("validationError", message))
+}
+
+/// Ids have 2 to 256 characters and no comma. Health checks ask whether meeting `0` is running.
+fn check_id(call: &str, id: &str) -> Result<(), Failure> {
+    if call != "isMeetingRunning" {
+        check_length("Meeting ID", id, 2, 256)?;
+    }
+    if id.contains(',') {
+        return Err(Failure::new(
+            "validationError",
+            "Meeting ID cannot contain ','",
+        ));
+    }
+    Ok(())
+}
+
+fn content_type(request: &Request) -> String {
+    let given = request.header("content-type").unwrap_or("");
+    given
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .to_ascii_lowercase()
+}
+
+/// Whether the body, if there is one, is of a type that the call takes.
+fn has_allowed_type(request: &Request) -> bool {
+    const FORMS: [&str; 2] = ["application/x-www-form-urlencoded", "multipart/form-data"];
+    const XML: [&str; 2] = ["application/xml", "text/xml"];
+    let given = content_type(request);
+    let given = given.as_str();
+    request.body.is_empty()
+        || match request.call.as_str() {
+            "create" => FORMS.contains(&given) || XML.contains(&given),
+            "insertDocument" => given == "application/xml",
+            _ => FORMS.contains(&given),
+        }
+}
+
+/// The raw text of a form body.
+fn form_text(request: &Request) -> String {
+    if content_type(request).contains("form-urlencoded") {
+        String::from_utf8_lossy(&request.body).into_owned()
+    } else {
+        String::new()
+    }
+}

@@ -1,0 +1,316 @@
+//! Answers in XML: reading what a BBB server said, and writing what we say ourselves.
+//! Shapes and texts: BBB's FreeMarker templates (success, failure, and the older `errors` shape).
+
+use std::borrow::Cow;
+
+use crate::xml::{Step, walk};
+
+/// The verdict of a BBB server's answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether `returncode` is `SUCCESS`.
+    pub success: bool,
+    /// `messageKey`, or the first `errors/error/key` of the older shape; may be empty.
+    pub message_key: String,
+    /// `message`, from the same place.
+    pub message: String,
+    /// `running`, where the answer has it.
+    pub running: Option<bool>,
+}
+
+/// What a server sent is no answer of the BBB API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Garbage {
+    /// No well-formed XML: a web server's page, an empty or cut-off body.
+    #[error("not an answer in XML: {0}")]
+    Unreadable(&'static str),
+    /// Well-formed, but without a `returncode`.
+    #[error("an answer without returncode")]
+    NoReturncode,
+    /// `getMeetings` was refused.
+    #[error("an answer with returncode FAILED")]
+    Failed,
+}
+
+impl Answer {
+    /// Reads a whole answer.
+    ///
+    /// # Errors
+    /// When it is not well-formed XML with a `response` root and a `returncode`.
+    pub fn read(body: &[u8]) -> Result<Self, Garbage> {
+        let text = text_of(body)?;
+        let mut answer = Self::default();
+        let mut path: Vec<String> = Vec::new();
+        let (mut value, mut returncode) = (String::new(), None);
+        walk(&text, |step| {
+            match step {
+                Step::Open(name, _) => {
+                    path.push(name.to_owned());
+                    value.clear();
+                }
+                Step::Text(text) => value.push_str(text),
+                Step::Close(_) => {
+                    let names: Vec<&str> = path.iter().map(String::as_str).collect();
+                    match names[..] {
+                        ["response", "returncode"] => returncode = Some(value.trim() == "SUCCESS"),
+                        ["response", "running"] => answer.running = Some(value.trim() == "true"),
+                        ["response", "messageKey"] | ["response", "errors", "error", "key"] => {
+                            keep_first(&mut answer.message_key, &value);
+                        }
+                        ["response", "message"] | ["response", "errors", "error", "message"] => {
+                            keep_first(&mut answer.message, &value);
+                        }
+                        _ => {}
+                    }
+                    path.pop();
+                    value.clear();
+                }
+            }
+            true
+        })
+        .map_err(Garbage::Unreadable)?;
+        answer.success = returncode.ok_or(Garbage::NoReturncode)?;
+        Ok(answer)
+    }
+}
+
+/// `bbbVersion` of a version document, if the server reveals it.
+#[must_use]
+pub fn bbb_version(body: &[u8]) -> Option<String> {
+    let text = text_of(body).ok()?;
+    let (mut depth, mut inside, mut version) = (0, false, String::new());
+    walk(&text, |step| {
+        match step {
+            Step::Open(name, _) => {
+                depth += 1;
+                inside = depth == 2 && name == "bbbVersion";
+            }
+            Step::Text(text) if inside => version.push_str(text),
+            Step::Text(_) => {}
+            Step::Close(_) => {
+                depth -= 1;
+                inside = false;
+            }
+        }
+        true
+    })
+    .ok()?;
+    let version = version.trim();
+    let plain = version
+        .chars()
+        .all(|character| character.is_ascii_graphic());
+    (!version.is_empty() && plain).then(|| version.to_owned())
+}
+
+fn keep_first(slot: &mut String, value: &str) {
+    if slot.is_empty() {
+        value.clone_into(slot);
+    }
+}
+
+/// The body as text, if there is anything in it.
+pub(crate) fn text_of(body: &[u8]) -> Result<Cow<'_, str>, Garbage> {
+    let text = String::from_utf8_lossy(body);
+    if text.trim().is_empty() {
+        Err(Garbage::Unreadable("empty body"))
+    } else {
+        Ok(text)
+    }
+}
+
+/// The `FAILED` answer with this key and message.
+#[must_use]
+pub fn failed(message_key: &str, message: &str) -> String {
+    format!(
+        "<response><returncode>FAILED</returncode><messageKey>{}</messageKey>\
+         <message>{}</message></response>",
+        escape(message_key),
+        escape(message)
+    )
+}
+
+/// A `SUCCESS` answer with these elements, in order.
+#[must_use]
+pub fn success(elements: &[(&str, &str)]) -> String {
+    let mut text = String::from("<response><returncode>SUCCESS</returncode>");
+    for (name, value) in elements {
+        text.push_str(&format!("<{name}>{}</{name}>", escape(value)));
+    }
+    text.push_str("</response>");
+    text
+}
+
+/// A `SUCCESS` answer about an empty list: clients need the container *and* the key.
+#[must_use]
+pub fn empty_list(container: &str, message_key: &str, message: &str) -> String {
+    format!(
+        "<response><returncode>SUCCESS</returncode><{container}></{container}>\
+         <messageKey>{}</messageKey><message>{}</message></response>",
+        escape(message_key),
+        escape(message)
+    )
+}
+
+/// Text for an XML element: escaped, and without the characters that XML cannot hold at all.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars().filter(|character| legal(*character)) {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// Markup without characters, plain or as references, that would make it unreadable for every
+/// client. Legal markup comes back as it is.
+#[must_use]
+pub fn without_illegal(markup: &str) -> Cow<'_, str> {
+    if markup.chars().all(legal) && !markup.contains("&#") {
+        return Cow::Borrowed(markup);
+    }
+    let mut clean = String::with_capacity(markup.len());
+    let mut rest = markup;
+    while let Some(at) = rest.find("&#") {
+        let (before, reference) = rest.split_at(at);
+        clean.extend(before.chars().filter(|character| legal(*character)));
+        let end = reference
+            .bytes()
+            .take(12)
+            .position(|byte| byte == b';')
+            .map_or(2, |end| end + 1);
+        if referenced(&reference[2..end]).is_none_or(legal) {
+            clean.push_str(&reference[..end]);
+        }
+        rest = &reference[end..];
+    }
+    clean.extend(rest.chars().filter(|character| legal(*character)));
+    Cow::Owned(clean)
+}
+
+/// The character that `38;` or `x26;` names, NUL where the number names none.
+fn referenced(reference: &str) -> Option<char> {
+    let number = reference.strip_suffix(';')?;
+    let code = match number.strip_prefix('x') {
+        Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16),
+        None => number.parse(),
+    };
+    Some(code.ok().and_then(char::from_u32).unwrap_or('\0'))
+}
+
+/// Char of XML 1.0.
+fn legal(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        other => other >= ' ',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn both_failure_shapes_are_read() {
+        let one = Answer::read(failed("idNotUnique", "A <b> & c").as_bytes()).unwrap();
+        assert!(!one.success);
+        assert_eq!(
+            (one.message_key.as_str(), one.message.as_str()),
+            ("idNotUnique", "A <b> & c")
+        );
+        let two = "<response><returncode>FAILED</returncode><errors><error><key>nonUniqueVoiceBridge\
+                   </key><message>taken</message></error></errors></response>";
+        let two = Answer::read(two.as_bytes()).unwrap();
+        assert_eq!(two.message_key, "nonUniqueVoiceBridge");
+        assert_eq!(two.message, "taken");
+    }
+
+    #[test]
+    fn nested_elements_of_the_same_name_do_not_count() {
+        let text = "<?xml version=\"1.0\"?>\n<response> <returncode>SUCCESS</returncode>\
+                    <attendees><attendee><message>no</message></attendee></attendees>\
+                    <messageKey/><message></message><running>true</running></response>";
+        let expected = Answer {
+            success: true,
+            running: Some(true),
+            ..Answer::default()
+        };
+        assert_eq!(Answer::read(text.as_bytes()), Ok(expected));
+    }
+
+    #[test]
+    fn garbage_is_recognised() {
+        let deep = format!("<response>{}", "<a>".repeat(100));
+        let bomb =
+            "<!DOCTYPE r [<!ENTITY a \"b\">]><response><returncode>&a;</returncode></response>";
+        for bad in [
+            "",
+            "  \n",
+            "<html><body>Welcome to nginx</body></html>",
+            "<html><head><meta charset=x><title>502</title></head></html>",
+            "\u{0}\u{1} <<<not xml & neither this",
+            "<response><messageKey>x</messageKey></response>",
+            "<response><returncode>SUCCESS</returncode>",
+            "<response><returncode>SUCCESS</returncode></response><response/>",
+            "<other><returncode>SUCCESS</returncode></other>",
+            &deep,
+            bomb,
+        ] {
+            assert!(Answer::read(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn versions() {
+        let of = |text: &str| bbb_version(text.as_bytes());
+        let found =
+            of("<response><version>2.0</version><bbbVersion> 3.0.14</bbbVersion></response>");
+        assert_eq!(found.as_deref(), Some("3.0.14"));
+        assert_eq!(of("<response><bbbVersion/></response>"), None);
+        assert_eq!(of("<html>"), None);
+    }
+
+    #[test]
+    fn illegal_characters_are_dropped() {
+        assert_eq!(escape("a\u{1}<]]>\u{ffff}"), "a&lt;]]&gt;");
+        assert_eq!(
+            without_illegal("<a>x&amp;\u{1}&#1;&#x41;&#xFFFF;&#;&#</a>"),
+            "<a>x&amp;&#x41;&#</a>"
+        );
+        assert!(matches!(without_illegal("<a>ü\n</a>"), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_we_write_we_can_read(key in "\\PC*", message in ".*") {
+            let answer = Answer::read(failed(&key, &message).as_bytes()).unwrap();
+            let legal_only: String = message.chars().filter(|c| legal(*c)).collect();
+            prop_assert!(!answer.success);
+            prop_assert_eq!(answer.message_key, key.chars().filter(|c| legal(*c)).collect::<String>());
+            // XML folds carriage returns into line feeds.
+            prop_assert_eq!(answer.message, legal_only.replace("\r\n", "\n").replace('\r', "\n"));
+        }
+
+        #[test]
+        fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Answer::read(&bytes);
+            let _ = without_illegal(&String::from_utf8_lossy(&bytes));
+        }
+
+        #[test]
+        fn mutated_answers_do_not_panic(at in 0usize..120, byte in any::<u8>()) {
+            let mut bytes = failed("key", "message &#65; <").into_bytes();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let _ = Answer::read(&bytes);
+        }
+    }
+}

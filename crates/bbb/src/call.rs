@@ -1,0 +1,189 @@
+//! The table of calls: which names there are, how each may be sent, and what body it may carry.
+//! Source: BBB 3.x UrlMappings, narrowed to what a balancer answers.
+
+/// A call of the BBB API that a balancer knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Call {
+    /// The version document at the API's root.
+    Index,
+    /// Creates a meeting.
+    Create,
+    /// Sends a user into a meeting.
+    Join,
+    /// Whether anybody is in a meeting.
+    IsMeetingRunning,
+    /// All about one meeting.
+    GetMeetingInfo,
+    /// Ends a meeting.
+    End,
+    /// All meetings.
+    GetMeetings,
+    /// Adds slides to a running meeting.
+    InsertDocument,
+    /// Writes into the public chat of a meeting.
+    SendChatMessage,
+    /// Lists recordings.
+    GetRecordings,
+    /// Publishes or unpublishes recordings.
+    PublishRecordings,
+    /// Changes the metadata of recordings.
+    UpdateRecordings,
+    /// Deletes recordings.
+    DeleteRecordings,
+}
+
+/// What a POST body of a call may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// `application/x-www-form-urlencoded` or `multipart/form-data`.
+    Form,
+    /// A form, or XML modules.
+    FormOrXml,
+    /// XML modules only.
+    Xml,
+}
+
+impl Call {
+    /// Every call.
+    pub const ALL: [Self; 13] = [
+        Self::Index,
+        Self::Create,
+        Self::Join,
+        Self::IsMeetingRunning,
+        Self::GetMeetingInfo,
+        Self::End,
+        Self::GetMeetings,
+        Self::InsertDocument,
+        Self::SendChatMessage,
+        Self::GetRecordings,
+        Self::PublishRecordings,
+        Self::UpdateRecordings,
+        Self::DeleteRecordings,
+    ];
+
+    /// The name as it stands in the path and in the signed text; empty for the version document.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Index => "",
+            Self::Create => "create",
+            Self::Join => "join",
+            Self::IsMeetingRunning => "isMeetingRunning",
+            Self::GetMeetingInfo => "getMeetingInfo",
+            Self::End => "end",
+            Self::GetMeetings => "getMeetings",
+            Self::InsertDocument => "insertDocument",
+            Self::SendChatMessage => "sendChatMessage",
+            Self::GetRecordings => "getRecordings",
+            Self::PublishRecordings => "publishRecordings",
+            Self::UpdateRecordings => "updateRecordings",
+            Self::DeleteRecordings => "deleteRecordings",
+        }
+    }
+
+    /// The call of that name; names are case-sensitive.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|call| call.name() == name)
+    }
+
+    /// Whether the call may be sent with this method. HEAD counts as GET.
+    #[must_use]
+    pub fn allows(self, method: &str) -> bool {
+        let (get, post) = match self {
+            Self::Join | Self::PublishRecordings | Self::DeleteRecordings => (true, false),
+            Self::InsertDocument => (false, true),
+            _ => (true, true),
+        };
+        match method {
+            "GET" | "HEAD" => get,
+            "POST" => post,
+            _ => false,
+        }
+    }
+
+    /// Whether the call must be signed.
+    #[must_use]
+    pub fn needs_checksum(self) -> bool {
+        self != Self::Index
+    }
+
+    /// What its POST body may be.
+    #[must_use]
+    pub fn body(self) -> BodyKind {
+        match self {
+            Self::Create => BodyKind::FormOrXml,
+            Self::InsertDocument => BodyKind::Xml,
+            _ => BodyKind::Form,
+        }
+    }
+}
+
+/// What a body is, by its `Content-Type` (parameters ignored, any case).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentType {
+    /// `application/x-www-form-urlencoded`
+    UrlEncoded,
+    /// `multipart/form-data`
+    Multipart,
+    /// `application/xml` or `text/xml`
+    Xml,
+    /// `application/json`
+    Json,
+    /// Anything else, or none.
+    Other,
+}
+
+impl ContentType {
+    /// Reads the header's value.
+    #[must_use]
+    pub fn parse(header: &str) -> Self {
+        let essence = header.split(';').next().unwrap_or_default().trim();
+        match essence.to_ascii_lowercase().as_str() {
+            "application/x-www-form-urlencoded" => Self::UrlEncoded,
+            "multipart/form-data" => Self::Multipart,
+            "application/xml" | "text/xml" => Self::Xml,
+            "application/json" => Self::Json,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether a call may carry a body of this type.
+    #[must_use]
+    pub fn fits(self, kind: BodyKind) -> bool {
+        match self {
+            Self::UrlEncoded | Self::Multipart => kind != BodyKind::Xml,
+            Self::Xml => kind != BodyKind::Form,
+            Self::Json | Self::Other => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_again_and_case_matters() {
+        for call in Call::ALL {
+            assert_eq!(Call::from_name(call.name()), Some(call));
+        }
+        assert_eq!(Call::from_name("ismeetingrunning"), None);
+    }
+
+    #[test]
+    fn methods() {
+        assert!(Call::Join.allows("HEAD") && !Call::Join.allows("POST"));
+        assert!(Call::InsertDocument.allows("POST") && !Call::InsertDocument.allows("GET"));
+        assert!(Call::Create.allows("POST") && !Call::Create.allows("PUT"));
+    }
+
+    #[test]
+    fn content_types() {
+        let form = ContentType::parse("Application/X-WWW-Form-Urlencoded; charset=utf-8");
+        assert!(form.fits(BodyKind::Form) && form.fits(BodyKind::FormOrXml));
+        assert!(!form.fits(BodyKind::Xml));
+        assert!(ContentType::parse("text/xml").fits(Call::Create.body()));
+        assert!(!ContentType::parse("").fits(Call::End.body()));
+    }
+}

@@ -1,0 +1,15 @@
+//! BigBlueButton's wire language, and nothing else: raw query strings, checksums, the table of
+//! calls, and answers in XML. Pure: no clock, no randomness, no input or output, so that every
+//! rule can be tested (and attacked) byte by byte.
+
+pub mod answer;
+pub mod call;
+pub mod checksum;
+pub mod meetings;
+pub mod query;
+mod xml;
+
+pub use answer::{Answer, Garbage};
+pub use call::Call;
+pub use checksum::{Algorithm, Algorithms};
+pub use query::Query;

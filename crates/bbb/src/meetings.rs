@@ -1,0 +1,215 @@
+//! The answer to `getMeetings`: what the balancer needs of each meeting, and where its element
+//! stands, so that it can be handed on byte for byte.
+
+use std::ops::Range;
+
+use crate::answer::{Garbage, text_of};
+use crate::xml::{Step, walk};
+
+/// One `<meeting>` of an answer to `getMeetings`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meeting {
+    /// Where the element stands in the answer's text.
+    pub element: Range<usize>,
+    /// `meetingID`: the external id that front-ends use.
+    pub id: String,
+    /// `internalMeetingID`.
+    pub internal_id: String,
+    /// `createTime` in ms since 1970; 0 if absent.
+    pub create_time_ms: i64,
+    /// `voiceBridge`.
+    pub voice_bridge: String,
+    /// `participantCount`: all users, moderators among them.
+    pub participants: u32,
+    /// `moderatorCount`.
+    pub moderators: u32,
+    /// `videoCount`: cameras.
+    pub videos: u32,
+    /// `voiceParticipantCount`.
+    pub voices: u32,
+    /// `isBreakout`.
+    pub is_breakout: bool,
+    /// `parentMeetingID`: the internal id of a breakout room's parent.
+    pub parent_id: String,
+    /// `metadata/*`, names as sent (BBB lower-cases them).
+    pub metadata: Vec<(String, String)>,
+}
+
+impl Meeting {
+    /// The value of a metadata element.
+    #[must_use]
+    pub fn meta(&self, name: &str) -> Option<&str> {
+        self.metadata
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// A read answer: its text and the meetings found in it.
+#[derive(Clone, Debug, Default)]
+pub struct Meetings {
+    text: String,
+    /// The meetings, in the server's order.
+    pub list: Vec<Meeting>,
+}
+
+impl Meetings {
+    /// Reads a whole answer.
+    ///
+    /// # Errors
+    /// When it is not well-formed XML with `returncode` `SUCCESS`.
+    pub fn read(body: &[u8]) -> Result<Self, Garbage> {
+        let text = text_of(body)?.into_owned();
+        let mut state = Reading::default();
+        walk(&text, |step| state.take(step)).map_err(Garbage::Unreadable)?;
+        match state.success {
+            Some(true) => Ok(Self {
+                text,
+                list: state.list,
+            }),
+            Some(false) => Err(Garbage::Failed),
+            None => Err(Garbage::NoReturncode),
+        }
+    }
+
+    /// The element of a meeting, as the server sent it.
+    #[must_use]
+    pub fn element(&self, meeting: &Meeting) -> &str {
+        self.text.get(meeting.element.clone()).unwrap_or_default()
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    path: Vec<String>,
+    value: String,
+    success: Option<bool>,
+    meeting: Meeting,
+    list: Vec<Meeting>,
+}
+
+impl Reading {
+    fn take(&mut self, step: Step<'_>) -> bool {
+        match step {
+            Step::Open(name, start) => {
+                self.path.push(name.to_owned());
+                self.value.clear();
+                if self.path.len() == 3 && name == "meeting" {
+                    self.meeting = Meeting {
+                        element: start..start,
+                        ..Meeting::default()
+                    };
+                }
+            }
+            Step::Text(text) => self.value.push_str(text),
+            Step::Close(end) => {
+                self.close(end);
+                self.path.pop();
+                self.value.clear();
+            }
+        }
+        true
+    }
+
+    fn close(&mut self, end: usize) {
+        let names: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let value = self.value.trim();
+        match names[..] {
+            ["response", "returncode"] => self.success = Some(value == "SUCCESS"),
+            ["response", "meetings", "meeting"] => {
+                self.meeting.element.end = end;
+                self.list.push(std::mem::take(&mut self.meeting));
+            }
+            ["response", "meetings", "meeting", field] => self.meeting.set(field, &self.value),
+            ["response", "meetings", "meeting", "metadata", name] => {
+                let (name, value) = (name.to_owned(), self.value.clone());
+                self.meeting.metadata.push((name, value));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Meeting {
+    fn set(&mut self, field: &str, raw: &str) {
+        let number = || raw.trim().parse().unwrap_or(0);
+        match field {
+            "meetingID" => raw.clone_into(&mut self.id),
+            "internalMeetingID" => raw.trim().clone_into(&mut self.internal_id),
+            "createTime" => self.create_time_ms = raw.trim().parse().unwrap_or(0),
+            "voiceBridge" => raw.trim().clone_into(&mut self.voice_bridge),
+            "participantCount" => self.participants = number(),
+            "moderatorCount" => self.moderators = number(),
+            "videoCount" => self.videos = number(),
+            "voiceParticipantCount" => self.voices = number(),
+            "isBreakout" => self.is_breakout = raw.trim() == "true",
+            "parentMeetingID" => raw.trim().clone_into(&mut self.parent_id),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TWO: &str = "<response><returncode>SUCCESS</returncode>\n<meetings>\
+        <meeting><meetingName>A &amp; b</meetingName><meetingID>a&lt;1 </meetingID>\
+        <createTime>1700000000123</createTime><participantCount>12</participantCount>\
+        <moderatorCount>2</moderatorCount><videoCount>3</videoCount><attendees><attendee>\
+        <userID>meetingID</userID></attendee></attendees>\
+        <metadata><tenant-id><![CDATA[t&1]]></tenant-id><empty/></metadata><new x=\"1\">y</new>\
+        <isBreakout>false</isBreakout></meeting>\
+        <meeting ><meetingID>b</meetingID><isBreakout>true</isBreakout>\
+        <parentMeetingID>p-1</parentMeetingID></meeting></meetings></response>";
+
+    #[test]
+    fn meetings_are_read_and_kept_byte_for_byte() {
+        let read = Meetings::read(TWO.as_bytes()).unwrap();
+        let [a, b] = &read.list[..] else {
+            panic!("two meetings")
+        };
+        assert_eq!(
+            (a.id.as_str(), a.create_time_ms),
+            ("a<1 ", 1_700_000_000_123)
+        );
+        assert_eq!((a.participants, a.moderators, a.videos), (12, 2, 3));
+        assert_eq!(
+            (a.meta("tenant-id"), a.meta("empty")),
+            (Some("t&1"), Some(""))
+        );
+        assert!(b.is_breakout && b.parent_id == "p-1" && b.participants == 0);
+        assert!(
+            read.element(a)
+                .starts_with("<meeting><meetingName>A &amp; b")
+        );
+        assert!(read.element(a).ends_with("</isBreakout></meeting>"));
+        assert!(TWO.contains(&format!("{}{}", read.element(a), read.element(b))));
+    }
+
+    #[test]
+    fn an_empty_list_is_fine_and_a_failure_is_not() {
+        let empty = "<response><returncode>SUCCESS</returncode><meetings/></response>";
+        assert!(Meetings::read(empty.as_bytes()).unwrap().list.is_empty());
+        let failed = "<response><returncode>FAILED</returncode></response>";
+        assert!(Meetings::read(failed.as_bytes()).is_err());
+        assert!(Meetings::read(&TWO.as_bytes()[..TWO.len() - 3]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn mutated_answers_do_not_panic(at in 0usize..800, byte in any::<u8>()) {
+            let mut bytes = TWO.as_bytes().to_vec();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if let Ok(read) = Meetings::read(&bytes) {
+                for meeting in &read.list {
+                    let _ = read.element(meeting);
+                }
+            }
+        }
+    }
+}

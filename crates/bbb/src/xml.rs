@@ -1,0 +1,99 @@
+//! A bounded walk over XML that a server sent us: no DTD, no entities beyond the five of XML, a
+//! limit on depth. What a walk accepts is well formed, so it may be handed on to clients.
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+/// Deeper than any answer of BBB (a metadata element of an attendee stands at 7).
+const DEPTH_MAX: usize = 32;
+
+/// One step of the walk. Offsets are in bytes.
+pub(crate) enum Step<'a> {
+    /// `<name …>`, starting at this offset.
+    Open(&'a str, usize),
+    /// Decoded text.
+    Text(&'a str),
+    /// `</name>`, ending at this offset.
+    Close(usize),
+}
+
+/// Walks a whole document; the visitor may stop it by returning false.
+///
+/// # Errors
+/// A short reason, without any of the document's text.
+pub(crate) fn walk(
+    text: &str,
+    mut visit: impl FnMut(Step<'_>) -> bool,
+) -> Result<(), &'static str> {
+    let mut reader = Reader::from_str(text);
+    let (mut depth, mut roots) = (0_usize, 0_usize);
+    loop {
+        let start = offset(&reader);
+        let event = reader.read_event().map_err(|_| "not well formed")?;
+        let go_on = match event {
+            Event::Start(tag) => {
+                depth += 1;
+                roots += usize::from(depth == 1);
+                if depth > DEPTH_MAX || roots > 1 {
+                    return Err("nested too deeply, or more than one root");
+                }
+                visit(Step::Open(tag.name().0, start))
+            }
+            Event::Empty(tag) => {
+                roots += usize::from(depth == 0);
+                if depth >= DEPTH_MAX || roots > 1 {
+                    return Err("nested too deeply, or more than one root");
+                }
+                visit(Step::Open(tag.name().0, start)) && visit(Step::Close(offset(&reader)))
+            }
+            Event::End(_) => {
+                depth = depth.checked_sub(1).ok_or("not well formed")?;
+                visit(Step::Close(offset(&reader)))
+            }
+            Event::Text(piece) => at(depth, &piece.xml10_content(), &mut visit)?,
+            Event::CData(piece) => at(depth, &piece.xml10_content(), &mut visit)?,
+            Event::GeneralRef(reference) => {
+                let character = match reference.resolve_char_ref() {
+                    Ok(Some(character)) => character,
+                    Ok(None) => entity(&reference.xml10_content()).ok_or("unknown entity")?,
+                    Err(_) => return Err("bad character reference"),
+                };
+                at(depth, character.encode_utf8(&mut [0; 4]), &mut visit)?
+            }
+            Event::DocType(_) => return Err("has a document type"),
+            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => true,
+            Event::Eof if depth == 0 && roots == 1 => return Ok(()),
+            Event::Eof => return Err("cut off"),
+        };
+        if !go_on {
+            return Ok(());
+        }
+    }
+}
+
+fn offset(reader: &Reader<&[u8]>) -> usize {
+    usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
+}
+
+fn at(
+    depth: usize,
+    text: &str,
+    visit: &mut impl FnMut(Step<'_>) -> bool,
+) -> Result<bool, &'static str> {
+    match depth {
+        0 if text.trim_start_matches('\u{feff}').trim().is_empty() => Ok(true),
+        0 => Err("text outside of the root"),
+        _ => Ok(visit(Step::Text(text))),
+    }
+}
+
+fn entity(name: &str) -> Option<char> {
+    match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "apos" => Some('\''),
+        "quot" => Some('"'),
+        _ => None,
+    }
+}

@@ -1,0 +1,17 @@
+//! The balancer's decisions, as plain functions over plain types: states of servers, load,
+//! health, placement, parameters, voice bridges, and what a poll means. No input or output, no
+//! clock, no randomness: `now` and seeds are parameters.
+
+pub mod health;
+pub mod load;
+pub mod meeting;
+pub mod parameters;
+pub mod placement;
+pub mod poll;
+pub mod server;
+pub mod time;
+pub mod voice_bridge;
+
+pub use meeting::{Claim, Meeting, MeetingKey, Seats};
+pub use server::{AdminState, Server, ServerId};
+pub use time::Timestamp;

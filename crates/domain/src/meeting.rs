@@ -1,0 +1,108 @@
+//! A meeting as the balancer knows it: where it lives, what was kept for it, and the seats it
+//! takes up on its server.
+
+use serde::Serialize;
+
+use crate::server::ServerId;
+use crate::time::Timestamp;
+
+/// Names a meeting: ids are exact text and belong to a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct MeetingKey {
+    /// The tenant's id; `None` without multitenancy.
+    pub tenant: Option<String>,
+    /// `meetingID` as the front-end gave it.
+    pub id: String,
+}
+
+/// Marks a meeting whose first create is still under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Claim {
+    /// Says whose create it is.
+    pub token: String,
+    /// Nobody waits for that create any longer than this.
+    pub until: Timestamp,
+}
+
+/// How many seats a meeting takes up.
+///
+/// While it is young it counts at least what is expected of it, so that the meetings of one burst
+/// see each other before anybody has joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Seats {
+    /// Seats expected when it was placed.
+    pub reserved: u32,
+    /// Until when they count.
+    pub reserved_until: Timestamp,
+    /// Users of the last poll, and joins since.
+    pub users: u32,
+}
+
+impl Seats {
+    /// What it counts at a moment.
+    #[must_use]
+    pub fn taken(&self, now: Timestamp) -> u32 {
+        if now < self.reserved_until {
+            self.users.max(self.reserved)
+        } else {
+            self.users
+        }
+    }
+
+    /// Counts one more user; returns how many seats that adds.
+    pub fn join(&mut self, now: Timestamp) -> u32 {
+        let before = self.taken(now);
+        self.users = self.users.saturating_add(1);
+        self.taken(now).saturating_sub(before)
+    }
+}
+
+/// A meeting on a server of the pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Meeting {
+    /// Its name.
+    pub key: MeetingKey,
+    /// The server it lives on.
+    pub server: ServerId,
+    /// The moderators' password, remembered because old BBB servers want it to end a meeting.
+    #[serde(skip)]
+    pub moderator_pw: Option<String>,
+    /// Its number in the telephone network, unique in the pool.
+    pub voice_bridge: Option<String>,
+    /// Set while its first create is under way.
+    pub claim: Option<Claim>,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+    /// When its server last confirmed it.
+    pub seen_at: Timestamp,
+    /// What it takes up.
+    pub seats: Seats,
+}
+
+impl Meeting {
+    /// Whether its first create is still under way.
+    #[must_use]
+    pub fn is_being_created(&self, now: Timestamp) -> bool {
+        self.claim.as_ref().is_some_and(|claim| now <= claim.until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn joins_add_only_what_exceeds_the_reserve(reserved in 0u32..40, joins in 0u32..80, young: bool) {
+            let until = Timestamp(if young { 10 } else { 0 });
+            let mut seats = Seats { reserved, reserved_until: until, users: 0 };
+            let now = Timestamp(5);
+            let start = seats.taken(now);
+            let added: u32 = (0..joins).map(|_| seats.join(now)).sum();
+            prop_assert_eq!(start + added, seats.taken(now));
+            prop_assert_eq!(added, if young { joins.saturating_sub(reserved) } else { joins });
+        }
+    }
+}

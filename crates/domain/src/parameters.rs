@@ -1,0 +1,235 @@
+//! What becomes of a front-end's parameters on their way to a server: defaults, overrides,
+//! exclusions and what the balancer itself adds. The result is a list of edits, so that everything
+//! that is not named here passes byte for byte.
+
+/// Parameters of Rails' routing, which the original never passes on, and the checksum.
+const NEVER_PASSED: [&str; 4] = ["checksum", "format", "controller", "action"];
+/// Metadata that only the balancer may set.
+const RESERVED: [&str; 2] = ["meta_tenant-id", "meta_tenant-name"];
+/// Where a front-end asks for tagged servers.
+pub const SERVER_TAG: &str = "meta_server-tag";
+
+/// One edit of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// The name has exactly this value.
+    Set(String, String),
+    /// The name has this value unless the request gives one.
+    SetIfAbsent(String, String),
+    /// The name is taken out.
+    Remove(String),
+}
+
+/// The administrator's rules for one call: `*_EXCLUDE_PARAMS`, `DEFAULT_*_PARAMS` and
+/// `OVERRIDE_*_PARAMS`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParameterRules {
+    /// Names that are dropped.
+    pub exclude: Vec<String>,
+    /// Values for names that the request leaves out.
+    pub defaults: Vec<(String, String)>,
+    /// Values that win over the request.
+    pub overrides: Vec<(String, String)>,
+}
+
+impl ParameterRules {
+    /// Reads `name,name`.
+    #[must_use]
+    pub fn parse_names(text: &str) -> Vec<String> {
+        text.split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Reads `name=value,name=value`; a value may hold further `=`.
+    ///
+    /// # Errors
+    /// Names the piece that has no `=` or no name.
+    pub fn parse_pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+        let pieces = text
+            .split(',')
+            .map(str::trim)
+            .filter(|piece| !piece.is_empty());
+        pieces
+            .map(|piece| match piece.split_once('=') {
+                Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+                _ => Err(format!("`{piece}` is not name=value")),
+            })
+            .collect()
+    }
+
+    /// Exclusions, then defaults, then overrides.
+    fn edits(&self) -> impl Iterator<Item = Edit> + '_ {
+        let dropped = self.exclude.iter().cloned().map(Edit::Remove);
+        let defaults = self
+            .defaults
+            .iter()
+            .cloned()
+            .map(|(name, value)| Edit::SetIfAbsent(name, value));
+        let overrides = self
+            .overrides
+            .iter()
+            .cloned()
+            .map(|(name, value)| Edit::Set(name, value));
+        dropped.chain(defaults).chain(overrides)
+    }
+}
+
+/// What placing a meeting decided about its create call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed<'a> {
+    /// The number reserved for it.
+    pub voice_bridge: Option<&'a str>,
+    /// A password made by us, if the request has none and the meeting is new.
+    pub moderator_pw: Option<&'a str>,
+    /// The tag of the chosen server.
+    pub server_tag: Option<&'a str>,
+}
+
+/// The edits that turn a front-end's create into the one sent to the chosen server.
+#[must_use]
+pub fn create_edits(
+    placed: Placed<'_>,
+    duration: Option<&str>,
+    max_duration_min: Option<u32>,
+    rules: &ParameterRules,
+) -> Vec<Edit> {
+    let set = |name: &str, value: &str| Edit::Set(name.to_owned(), value.to_owned());
+    let mut edits: Vec<Edit> = removals(&NEVER_PASSED).chain(removals(&RESERVED)).collect();
+    edits.extend(placed.voice_bridge.map(|number| set("voiceBridge", number)));
+    edits.extend(
+        placed
+            .moderator_pw
+            .map(|password| set("moderatorPW", password)),
+    );
+    let clamped = max_duration_min.and_then(|max| clamp_duration(duration, max));
+    edits.extend(clamped.map(|minutes| set("duration", &minutes.to_string())));
+    edits.extend(rules.edits());
+    // Last, because rules about tags chose the server; what is told to it is its own tag.
+    edits.push(match placed.server_tag {
+        Some(tag) => set(SERVER_TAG, tag),
+        None => Edit::Remove(SERVER_TAG.to_owned()),
+    });
+    edits
+}
+
+/// The edits that turn a front-end's join into the one that the browser is sent to.
+#[must_use]
+pub fn join_edits(rules: &ParameterRules) -> Vec<Edit> {
+    removals(&NEVER_PASSED).chain(rules.edits()).collect()
+}
+
+/// The edits of a call that is passed on as it is.
+#[must_use]
+pub fn pass_edits() -> Vec<Edit> {
+    removals(&NEVER_PASSED).collect()
+}
+
+fn removals<'a>(names: &'a [&str]) -> impl Iterator<Item = Edit> + 'a {
+    names.iter().map(|name| Edit::Remove((*name).to_owned()))
+}
+
+/// The maximum, where the request asks for more, for no limit (0, absent), or for nonsense.
+fn clamp_duration(requested: Option<&str>, max: u32) -> Option<u32> {
+    match requested
+        .map(str::trim)
+        .and_then(|text| text.parse::<u32>().ok())
+    {
+        Some(minutes) if (1..=max).contains(&minutes) => None,
+        _ => Some(max),
+    }
+}
+
+/// The tag that counts: an override's, else the request's, else a default's.
+#[must_use]
+pub fn wanted_tag<'a>(requested: Option<&'a str>, rules: &'a ParameterRules) -> Option<&'a str> {
+    let of = |pairs: &'a [(String, String)]| {
+        pairs
+            .iter()
+            .find(|(name, _)| name == SERVER_TAG)
+            .map(|(_, value)| value.as_str())
+    };
+    of(&rules.overrides)
+        .or(requested)
+        .or_else(|| of(&rules.defaults))
+}
+
+/// Whether a name may stand several times in a query that is passed on. Of all others the last
+/// one counts, as in the original.
+#[must_use]
+pub fn is_repeatable(name: &str) -> bool {
+    name.ends_with("[]") || name.starts_with("userdata-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> ParameterRules {
+        ParameterRules {
+            exclude: ParameterRules::parse_names("logo, secret,,"),
+            defaults: ParameterRules::parse_pairs("record=false,welcome=Hello=World").unwrap(),
+            overrides: ParameterRules::parse_pairs("meta_server-tag=blue!").unwrap(),
+        }
+    }
+
+    #[test]
+    fn rules_are_read() {
+        assert_eq!(rules().exclude, ["logo", "secret"]);
+        assert_eq!(
+            rules().defaults[1],
+            ("welcome".to_owned(), "Hello=World".to_owned())
+        );
+        assert_eq!(
+            ParameterRules::parse_pairs("a=1,b").unwrap_err(),
+            "`b` is not name=value"
+        );
+        assert!(ParameterRules::parse_pairs("=b").is_err());
+    }
+
+    #[test]
+    fn durations_are_clamped() {
+        for (requested, expected) in [
+            (None, Some(60)),
+            (Some("0"), Some(60)),
+            (Some("61"), Some(60)),
+            (Some("99999999999"), Some(60)),
+            (Some("-5"), Some(60)),
+            (Some("12abc"), Some(60)),
+            (Some("60"), None),
+            (Some("1"), None),
+        ] {
+            assert_eq!(clamp_duration(requested, 60), expected, "{requested:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_edits() {
+        let placed = Placed {
+            voice_bridge: Some("12345"),
+            moderator_pw: None,
+            server_tag: None,
+        };
+        let edits = create_edits(placed, Some("5"), Some(60), &rules());
+        let at = |wanted: &Edit| edits.iter().position(|edit| edit == wanted).unwrap();
+        let bridge = at(&Edit::Set("voiceBridge".to_owned(), "12345".to_owned()));
+        let dropped = at(&Edit::Remove("logo".to_owned()));
+        let default = at(&Edit::SetIfAbsent("record".to_owned(), "false".to_owned()));
+        let tag = at(&Edit::Remove(SERVER_TAG.to_owned()));
+        assert!(bridge < dropped && dropped < default && default < tag && tag == edits.len() - 1);
+        assert!(edits.contains(&Edit::Remove("meta_tenant-id".to_owned())));
+    }
+
+    #[test]
+    fn the_strongest_tag_wins() {
+        assert_eq!(wanted_tag(Some("red"), &rules()), Some("blue!"));
+        let mut rules = ParameterRules::default();
+        assert_eq!(wanted_tag(Some("red"), &rules), Some("red"));
+        rules
+            .defaults
+            .push((SERVER_TAG.to_owned(), "green".to_owned()));
+        assert_eq!(wanted_tag(None, &rules), Some("green"));
+    }
+}

@@ -1,0 +1,136 @@
+//! Voice bridges: the number under which a meeting is reached by telephone. The generator is
+//! seeded by the meeting's ID, so that the same meeting tends to get the same number, and draws
+//! exactly as the original does, so that both can share a pool's data.
+
+use rand_mt::Mt;
+use sha2::{Digest, Sha256};
+
+/// The number that BBB reserves for its echo test.
+const ECHO_TEST: &str = "99999";
+/// How many numbers are tried before giving up.
+pub const TRIES: usize = 10;
+
+/// How numbers are made and which ones of a front-end are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VoiceBridgePolicy {
+    /// Digits of a generated number (`VOICE_BRIDGE_LEN`).
+    pub length: usize,
+    /// Fewest digits of a number that a front-end gives (`VOICE_BRIDGE_MIN`).
+    pub min: usize,
+    /// Most digits of it (`VOICE_BRIDGE_MAX`).
+    pub max: usize,
+    /// Whether a front-end's number is tried first (`USE_EXTERNAL_VOICE_BRIDGE`).
+    pub use_external: bool,
+}
+
+/// The numbers to try for a meeting, in order.
+#[must_use]
+pub fn candidates(
+    policy: VoiceBridgePolicy,
+    meeting_id: &str,
+    requested: Option<&str>,
+) -> Vec<String> {
+    let usable = |number: &&str| {
+        (policy.min..=policy.max).contains(&number.len())
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && *number != ECHO_TEST
+    };
+    let external = requested.filter(|_| policy.use_external).filter(usable);
+    let mut generator = seeded(meeting_id);
+    let drawn = (0..TRIES).map(|_| draw(&mut generator, policy.length));
+    external
+        .map(str::to_owned)
+        .into_iter()
+        .chain(drawn.filter(|number| number != ECHO_TEST))
+        .collect()
+}
+
+fn seeded(meeting_id: &str) -> Mt {
+    let hash = Sha256::digest(meeting_id.as_bytes());
+    let word = |at: usize| u32::from_le_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
+    // Two little-endian u64, the first one high; the key has the least significant word first.
+    Mt::new_with_key([word(8), word(12), word(0), word(4)])
+}
+
+fn draw(generator: &mut Mt, length: usize) -> String {
+    let mut digit = |limit: u32| loop {
+        let drawn = generator.next_u32() & 15;
+        if drawn <= limit {
+            break drawn;
+        }
+    };
+    let mut number = String::with_capacity(length);
+    for position in 0..length {
+        let value = if position == 0 {
+            digit(8) + 1
+        } else {
+            digit(9)
+        };
+        number.extend(char::from_digit(value, 10));
+    }
+    number
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const POLICY: VoiceBridgePolicy = VoiceBridgePolicy {
+        length: 9,
+        min: 5,
+        max: 9,
+        use_external: false,
+    };
+
+    /// One line a case: meeting id, tab, three numbers of 9 digits, three of 5.
+    const VECTORS: &str = include_str!("../testdata/voice-bridges.tsv");
+
+    #[test]
+    fn vectors_recorded_from_the_original() {
+        assert!(VECTORS.lines().count() > 3);
+        for line in VECTORS.lines() {
+            let (id, numbers) = line.split_once('\t').unwrap();
+            let numbers: Vec<&str> = numbers.split(' ').collect();
+            assert_eq!(candidates(POLICY, id, None)[..3], numbers[..3], "{id}");
+            let short = VoiceBridgePolicy {
+                length: 5,
+                ..POLICY
+            };
+            assert_eq!(candidates(short, id, None)[..3], numbers[3..], "{id}");
+        }
+    }
+
+    #[test]
+    fn a_front_ends_number_is_tried_first_if_it_may_be() {
+        let external = VoiceBridgePolicy {
+            use_external: true,
+            ..POLICY
+        };
+        assert_eq!(candidates(external, "a", Some("71234"))[0], "71234");
+        for bad in ["99999", "1234", "1234567890", "12a45", "", "１２３４５"] {
+            assert_eq!(
+                candidates(external, "a", Some(bad)),
+                candidates(POLICY, "a", None),
+                "{bad}"
+            );
+        }
+        assert_eq!(
+            candidates(POLICY, "a", Some("71234")),
+            candidates(POLICY, "a", None)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn generated_numbers_have_the_right_shape(id in "\\PC*", length in 4usize..12) {
+            let policy = VoiceBridgePolicy { length, ..POLICY };
+            for number in candidates(policy, &id, None) {
+                prop_assert_eq!(number.len(), length);
+                prop_assert!(!number.starts_with('0'));
+                prop_assert_ne!(number, ECHO_TEST);
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The recorded conformance cases, played against a built binary.
+//!
+//! `data/conformance` of this crate holds the cases, what the original answered, and the list of
+//! answers that deliberately differ; its README explains the format. [`run`] starts the binary for
+//! each profile of settings with a simulated pool, plays the cases and compares.
+
+mod data;
+mod diff;
+mod http;
+mod import;
+mod node;
+mod normal;
+mod player;
+mod pool;
+mod request;
+mod target;
+mod xml;
+
+use anyhow::{Context, ensure};
+use data::{Case, Profiles};
+use node::Node;
+use player::Player;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Cases of one profile that one server plays; more are shared out among several servers.
+const MOST_CASES_EACH: usize = 64;
+
+/// What to play against what.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The program, which knows `serve` and `poll all`.
+    pub binary: PathBuf,
+    /// Only cases with this in their area/name; at its beginning, if this begins with `^`.
+    pub only: Option<String>,
+    /// The folder with the cases.
+    pub data: PathBuf,
+}
+
+impl Options {
+    /// All cases of this crate.
+    pub fn new(binary: impl Into<PathBuf>) -> Options {
+        let data = [env!("CARGO_MANIFEST_DIR"), "data", "conformance"].iter().collect();
+        Options { binary: binary.into(), only: None, data }
+    }
+}
+
+/// What came of it, in the order of the cases.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Cases answered as expected.
+    pub passed: usize,
+    /// Cases answered otherwise.
+    pub failed: Vec<Failure>,
+    /// Cases not played, with the reason.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// A case that was not answered as expected.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// area/name of the case.
+    pub name: String,
+    /// What differs, or what went wrong.
+    pub diff: String,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for failure in &self.failed {
+            writeln!(f, "FAILED {}\n{}", failure.name, failure.diff.trim_end_matches('\n'))?;
+        }
+        let (failed, skipped) = (self.failed.len(), self.skipped.len());
+        write!(f, "{} passed, {failed} failed, {skipped} skipped", self.passed)
+    }
+}
+
+/// Plays the cases; an error means that they could not be played at all.
+pub async fn run(options: &Options) -> anyhow::Result<Report> {
+    let profiles = Profiles::load(&options.data)?;
+    let cases = data::load(&options.data)?;
+    let is_chosen = |case: &&Case| match options.only.as_deref() {
+        None => true,
+        Some(only) => match only.strip_prefix('^') {
+            Some(prefix) => case.name.starts_with(prefix),
+            None => case.name.contains(only),
+        },
+    };
+    let chosen: Vec<&Case> = cases.iter().filter(is_chosen).collect();
+    ensure!(!chosen.is_empty(), "no case is named like that");
+    let played = futures_util::future::try_join_all(
+        jobs(&chosen).into_iter().map(|job| play(options, &profiles, job)),
+    );
+    let verdicts = played.await?.into_iter().flatten().collect::<Vec<_>>();
+    let mut report = Report::default();
+    for case in chosen {
+        if let Some(reason) = &case.not_yet {
+            report.skipped.push((case.name.clone(), reason.clone()));
+            continue;
+        }
+        match verdicts.iter().find(|(name, _)| *name == case.name) {
+            Some((_, None)) => report.passed += 1,
+            Some((name, Some(diff))) => {
+                report.failed.push(Failure { name: (*name).to_owned(), diff: diff.clone() });
+            }
+            None => anyhow::bail!("{} was not played", case.name),
+        }
+    }
+    Ok(report)
+}
+
+/// The cases to play, in portions of one profile each.
+fn jobs<'a>(chosen: &[&'a Case]) -> Vec<Vec<&'a Case>> {
+    let mut by_profile: Vec<Vec<&Case>> = Vec::new();
+    for case in chosen.iter().filter(|case| case.not_yet.is_none()) {
+        match by_profile.iter_mut().find(|cases| cases[0].profile == case.profile) {
+            Some(cases) => cases.push(case),
+            None => by_profile.push(vec![case]),
+        }
+    }
+    let portions = by_profile.iter().flat_map(|cases| {
+        let portions = cases.len().div_ceil(MOST_CASES_EACH);
+        cases.chunks(cases.len().div_ceil(portions)).map(<[&Case]>::to_vec)
+    });
+    portions.collect()
+}
+
+/// For each case nothing, or what was wrong.
+async fn play<'a>(
+    options: &Options,
+    profiles: &Profiles,
+    cases: Vec<&'a Case>,
+) -> anyhow::Result<Vec<(&'a str, Option<String>)>> {
+    let Some(first) = cases.first() else { return Ok(Vec::new()) };
+    let profile = first.profile.as_str();
+    let player = Player::start(&options.binary, profiles, profile, &cases).await;
+    let mut player = player.with_context(|| format!("starting profile {profile}"))?;
+    let mut verdicts = Vec::new();
+    for case in cases {
+        let wrong = match player.play(case).await {
+            Ok(got) => complaint(case, &got),
+            Err(error) => Some(format!("  {error:#}")),
+        };
+        verdicts.push((case.name.as_str(), wrong));
+    }
+    Ok(verdicts)
+}
+
+/// Compares with what is expected of us: the recorded answers or those of a deliberate difference.
+fn complaint(case: &Case, got: &Node) -> Option<String> {
+    let (expected, rule) = match &case.difference {
+        Some(difference) => (&difference.expect, Some(difference.rule)),
+        None => (&case.recorded, None),
+    };
+    if got == expected {
+        return None;
+    }
+    let mut diff = diff::unified(&expected.lines(), &got.lines());
+    if diff.is_empty() {
+        diff = format!("  expected {expected:?}\n  got {got:?}");
+    }
+    match rule {
+        Some(rule) if *got == case.recorded => {
+            Some(format!("  difference no longer needed (rule {rule}): answered as recorded"))
+        }
+        Some(rule) => Some(format!("  (expected by rule {rule})\n{diff}")),
+        None => Some(diff),
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)] mod xcheck;

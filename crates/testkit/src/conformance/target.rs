@@ -1,0 +1,178 @@
+//! The binary under test: started with one profile, polled, reset, and killed in the end.
+
+use super::http::{Answer, Outgoing, exchange};
+use super::normal::digest;
+use super::request::HOST;
+use crate::clock;
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+const START_DEADLINE: Duration = Duration::from_secs(20);
+const POLL_DEADLINE: Duration = Duration::from_secs(120);
+const FOLDERS: [(&str, &str); 5] = [
+    ("SCALELITE_DATA_DIR", "data"),
+    ("RECORDING_SPOOL_DIR", "spool"),
+    ("RECORDING_WORK_DIR", "work"),
+    ("RECORDING_PUBLISH_DIR", "published"),
+    ("RECORDING_UNPUBLISH_DIR", "unpublished"),
+];
+
+/// A running `serve` with its own empty store. Dropping it kills the process and removes the store.
+#[derive(Debug)]
+pub(super) struct Target {
+    binary: PathBuf,
+    settings: Vec<(String, String)>,
+    port: u16,
+    server: Option<Child>,
+    root: TempDir,
+}
+
+impl Target {
+    pub(super) async fn start(binary: &Path, settings: Vec<(String, String)>) -> anyhow::Result<Target> {
+        let root = tempfile::Builder::new().prefix("conformance-").tempdir()?;
+        let binary = binary.to_owned();
+        let mut target = Target { binary, settings, port: 0, server: None, root };
+        target.restart().await?;
+        Ok(target)
+    }
+
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Begins anew with empty folders.
+    pub(super) async fn restart(&mut self) -> anyhow::Result<()> {
+        if let Some(mut server) = self.server.take() {
+            server.kill().await?;
+        }
+        for (_, folder) in FOLDERS {
+            let folder = self.folder(folder);
+            if folder.exists() {
+                std::fs::remove_dir_all(&folder)?;
+            }
+            std::fs::create_dir_all(&folder)?;
+        }
+        self.port = free_port()?;
+        let log = std::fs::File::options().create(true).append(true).open(self.log())?;
+        let server = self
+            .command()
+            .arg("serve")
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| self.binary.display().to_string())?;
+        self.server = Some(server);
+        let started = timeout(START_DEADLINE, self.until_healthy()).await;
+        started.unwrap_or_else(|_| bail!("no answer to health_check")).with_context(|| self.story())
+    }
+
+    async fn until_healthy(&mut self) -> anyhow::Result<()> {
+        loop {
+            if let Some(server) = &mut self.server
+                && let Some(status) = server.try_wait()?
+            {
+                bail!("serve ended: {status}");
+            }
+            let answer = self.send(&outgoing("GET", "/health_check".to_owned(), None)).await;
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.root.path().join("serve.log")
+    }
+
+    /// The last of what the server said, for error messages.
+    fn story(&self) -> String {
+        let log = std::fs::read(self.log()).unwrap_or_default();
+        let tail = &log[log.len().saturating_sub(2000)..];
+        format!("the server said: {}", String::from_utf8_lossy(tail).trim())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+        for name in ["PATH", "HOME", "LANG", "RUST_BACKTRACE", "TMPDIR"] {
+            command.envs(clock::inherited(name).map(|value| (name, value)));
+        }
+        command.env("PORT", self.port.to_string());
+        command.env("BIND", format!("tcp://127.0.0.1:{}", self.port));
+        for (name, folder) in FOLDERS {
+            command.env(name, self.folder(folder));
+        }
+        command.env("RECORDING_IMPORT_POLL_INTERVAL", "0.2").env("POLL_INTERVAL", "3600");
+        command.env("CALLBACK_ALLOW", "127.0.0.0/8");
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command.env("SECRET_KEY_BASE", "0".repeat(128));
+        command
+    }
+
+    /// One poll of all servers, by the command.
+    pub(super) async fn poll(&self) -> anyhow::Result<()> {
+        let mut command = self.command();
+        let output = timeout(POLL_DEADLINE, command.args(["poll", "all"]).output()).await??;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "poll all: {}: {}", output.status, said.trim());
+        Ok(())
+    }
+
+    pub(super) async fn send(&self, request: &Outgoing) -> anyhow::Result<Answer> {
+        exchange(self.port, request).await
+    }
+
+    /// A management call that has to succeed.
+    pub(super) async fn manage(&self, call: &str, data: Option<&Value>) -> anyhow::Result<Value> {
+        let answer = self.manage_answer(call, data).await?;
+        let text = String::from_utf8_lossy(&answer.body);
+        ensure!(answer.status < 400, "{call}: {} {text}", answer.status);
+        serde_json::from_str(&text).with_context(|| format!("{call}: {text}"))
+    }
+
+    async fn manage_answer(&self, call: &str, data: Option<&Value>) -> anyhow::Result<Answer> {
+        let checksum = digest("sha256", format!("{call}lbsecret").as_bytes())?;
+        let target = format!("/scalelite/api/{call}?checksum={checksum}");
+        let method = if data.is_some() { "POST" } else { "GET" };
+        self.send(&outgoing(method, target, data)).await
+    }
+
+    /// All servers; none is an answer of 404.
+    async fn servers(&self) -> anyhow::Result<Vec<Value>> {
+        let answer = self.manage_answer("getServers", None).await?;
+        match answer.status {
+            404 => Ok(Vec::new()),
+            200 => Ok(serde_json::from_slice(&answer.body)?),
+            status => bail!("getServers: {status} {}", String::from_utf8_lossy(&answer.body)),
+        }
+    }
+
+    /// Empties the store through the management API: a server takes its meetings with it.
+    pub(super) async fn forget_servers(&self) -> anyhow::Result<()> {
+        for server in self.servers().await? {
+            self.manage("deleteServer", Some(&serde_json::json!({ "id": server["id"] }))).await?;
+        }
+        ensure!(self.servers().await?.is_empty(), "servers are left after deleting them all");
+        Ok(())
+    }
+}
+
+fn outgoing(method: &str, target: String, data: Option<&Value>) -> Outgoing {
+    let mut headers = vec![("Host".to_owned(), HOST.to_owned())];
+    if data.is_some() {
+        headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+    }
+    let body = data.map(|data| data.to_string().into_bytes());
+    Outgoing { method: method.to_owned(), target, headers, body }
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

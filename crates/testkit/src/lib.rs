@@ -1,0 +1,4 @@
+//! For tests and measurements only: contract suites, conformance runner, load driver.
+
+pub mod clock;
+pub mod conformance;
