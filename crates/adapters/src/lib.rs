@@ -1,1 +1,6 @@
-//! The ports, implemented: SQLite, BBB over HTTP, clock and randomness.
+//! The ports of `app`, implemented on the real world: SQLite, BigBlueButton over HTTP, the system
+//! clock. Nothing here decides anything.
+
+pub mod bbb_http;
+pub mod entropy;
+pub mod sqlite;

@@ -42,9 +42,9 @@ pub async fn all(app: &App, versions: bool) -> Result<Summary, StoreError> {
         let Some(report) = report? else { continue };
         let answered = report.server.health.unhealthy_count == 0 && report.server.online();
         if answered {
-            summary.answered += 1
+            summary.answered += 1;
         } else {
-            summary.failed += 1
+            summary.failed += 1;
         }
         summary.forgotten += report.forgotten.len();
     }

@@ -7,7 +7,7 @@ use crate::context::App;
 
 use super::create::apply;
 use super::errors::ApiError;
-use super::request::{Trail, locate};
+use super::request::{Trail, meeting_key};
 
 /// A join that leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,16 +39,17 @@ pub async fn join(app: &App, query: Query, trail: &mut Trail) -> Result<String, 
 }
 
 async fn locate_join(app: &App, mut query: Query, trail: &mut Trail) -> Result<String, ApiError> {
-    let located = locate(app, &query, trail)
+    let key = meeting_key(&query, trail)?;
+    let located = app
+        .cluster
+        .join(&key, app.clock.now())
         .await?
         .ok_or(ApiError::NotFound)?;
+    trail.server = Some(located.server.id.clone());
     if !located.server.accepts_joins() {
         return Err(ApiError::ServerUnavailable);
     }
     apply(&mut query, join_edits(&app.policy.join_rules));
-    app.cluster
-        .record_join(&located.meeting.key, app.clock.now())
-        .await?;
     Ok(app.signed_url(&located.server, "join", &query))
 }
 

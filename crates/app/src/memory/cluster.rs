@@ -268,14 +268,18 @@ impl Cluster for MemoryCluster {
         Ok(self.lock().take(|meeting| meeting.server == *server))
     }
 
-    async fn record_join(&self, key: &MeetingKey, now: Timestamp) -> Result<(), StoreError> {
+    async fn join(&self, key: &MeetingKey, now: Timestamp) -> Result<Option<Located>, StoreError> {
         let mut state = self.lock();
-        let Some(meeting) = state.meetings.get_mut(key) else {
-            return Ok(());
+        let Some(located) = state.located(key) else {
+            return Ok(None);
         };
-        let (added, server) = (meeting.seats.join(now), meeting.server.clone());
-        state.add_load(&server, f64::from(added));
-        Ok(())
+        if located.server.accepts_joins()
+            && let Some(meeting) = state.meetings.get_mut(key)
+        {
+            let added = meeting.seats.join(now);
+            state.add_load(&located.server.id, f64::from(added));
+        }
+        Ok(Some(located))
     }
 
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {

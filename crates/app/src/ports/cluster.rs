@@ -176,9 +176,11 @@ pub trait Cluster: Send + Sync {
     /// Forgets all meetings of a server and returns them.
     async fn forget_all(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError>;
 
-    /// Counts a user on the way into a meeting; adds to its server's load what exceeds the seats
-    /// reserved. May be written a moment later, but is seen by the next call of this process.
-    async fn record_join(&self, key: &MeetingKey, now: Timestamp) -> Result<(), StoreError>;
+    /// Finds a meeting for somebody who joins, and counts them if its server accepts joins: what
+    /// exceeds the seats reserved for the meeting is added to its server's load. The count may be
+    /// written a moment later, but every other method of this process sees it at once; the record
+    /// returned is as before the join.
+    async fn join(&self, key: &MeetingKey, now: Timestamp) -> Result<Option<Located>, StoreError>;
 
     /// Forgets meetings that no server has confirmed since then, and returns them.
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError>;

@@ -27,7 +27,11 @@ pub(super) struct Answer {
 impl Answer {
     /// The last header of that name.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .rev()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -44,7 +48,10 @@ pub(super) async fn exchange(port: u16, request: &Outgoing) -> anyhow::Result<An
 async fn talk(port: u16, request: &Outgoing) -> anyhow::Result<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_all(&encode(request)).await?;
-    let mut input = Input { stream, seen: Vec::new() };
+    let mut input = Input {
+        stream,
+        seen: Vec::new(),
+    };
     loop {
         let head = input.until(b"\r\n\r\n").await?;
         let mut answer = parse_head(&head)?;
@@ -79,7 +86,11 @@ fn parse_head(head: &[u8]) -> anyhow::Result<Answer> {
         let (name, value) = line.split_once(':')?;
         Some((name.to_lowercase(), value.trim().to_owned()))
     };
-    Ok(Answer { status, headers: lines.filter_map(header).collect(), body: Vec::new() })
+    Ok(Answer {
+        status,
+        headers: lines.filter_map(header).collect(),
+        body: Vec::new(),
+    })
 }
 
 /// The receiving side of a connection, with what has come in and was not yet asked for.
@@ -97,7 +108,11 @@ impl Input {
     /// What comes before the mark, which is taken too.
     async fn until(&mut self, mark: &[u8]) -> anyhow::Result<Vec<u8>> {
         loop {
-            if let Some(at) = self.seen.windows(mark.len()).position(|window| window == mark) {
+            if let Some(at) = self
+                .seen
+                .windows(mark.len())
+                .position(|window| window == mark)
+            {
                 let taken = self.seen.drain(..at + mark.len()).collect::<Vec<u8>>();
                 return Ok(taken[..at].to_vec());
             }
@@ -120,7 +135,10 @@ impl Input {
         if method == "HEAD" || answer.status == 204 || answer.status == 304 {
             return Ok(Vec::new());
         }
-        if answer.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
+        if answer
+            .header("transfer-encoding")
+            .is_some_and(|coding| coding.contains("chunked"))
+        {
             return self.chunks().await;
         }
         if let Some(length) = answer.header("content-length") {
@@ -168,7 +186,10 @@ mod tests {
             headers: vec![("Host".to_owned(), "é".to_owned())],
             body: Some(b"x".to_vec()),
         };
-        (exchange(port, &request).await.unwrap(), server.await.unwrap())
+        (
+            exchange(port, &request).await.unwrap(),
+            server.await.unwrap(),
+        )
     }
 
     #[tokio::test]
@@ -182,12 +203,16 @@ mod tests {
         assert_eq!(answer.body, b"abcde");
         assert_eq!(answer.header("x-a"), Some("1"));
         let text = String::from_utf8(sent).unwrap();
-        assert_eq!(text, "POST /%zz?a=\"b HTTP/1.1\r\nHost: é\r\nContent-Length: 1\r\n\r\nx");
+        assert_eq!(
+            text,
+            "POST /%zz?a=\"b HTTP/1.1\r\nHost: é\r\nContent-Length: 1\r\n\r\nx"
+        );
     }
 
     #[tokio::test]
     async fn reads_by_length_to_the_end_and_not_at_all() {
-        let (by_length, _) = answered(b"HTTP/1.1 404 X\r\nContent-Length: 2\r\n\r\nabc", "GET").await;
+        let (by_length, _) =
+            answered(b"HTTP/1.1 404 X\r\nContent-Length: 2\r\n\r\nabc", "GET").await;
         assert_eq!((by_length.status, by_length.body), (404, b"ab".to_vec()));
         let (to_the_end, _) = answered(b"HTTP/1.1 200 X\r\n\r\nabc", "GET").await;
         assert_eq!(to_the_end.body, b"abc");

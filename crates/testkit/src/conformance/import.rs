@@ -74,8 +74,16 @@ fn archive(what: &Node, id: &str, normal: &Normal) -> Vec<u8> {
             Some(xml) => normal.fill(&xml),
             None => metadata_xml(what, id, &format, normal),
         };
-        add(&mut tar, &format!("{format}/{id}/metadata.xml"), metadata.as_bytes());
-        add(&mut tar, &format!("{format}/{id}/index.html"), b"<html>playback</html>");
+        add(
+            &mut tar,
+            &format!("{format}/{id}/metadata.xml"),
+            metadata.as_bytes(),
+        );
+        add(
+            &mut tar,
+            &format!("{format}/{id}/index.html"),
+            b"<html>playback</html>",
+        );
     }
     // Two blocks of zeros end an archive, which is then filled up to a record of 20 blocks.
     tar.resize((tar.len() + 2 * BLOCK).next_multiple_of(20 * BLOCK), 0);
@@ -85,7 +93,8 @@ fn archive(what: &Node, id: &str, normal: &Normal) -> Vec<u8> {
 /// Appends a file in the ustar format.
 fn add(tar: &mut Vec<u8>, path: &str, content: &[u8]) {
     let mut header = [0; BLOCK];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+    let mut put =
+        |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
     put(0, path);
     put(100, "0000644\0");
     put(108, "0000000\0");
@@ -112,22 +121,21 @@ fn metadata_xml(what: &Node, id: &str, format: &str, normal: &Normal) -> String 
     let host = or("host", "bbb1.example.test");
     let link = match format {
         "presentation" => format!("/playback/presentation/2.3/{id}"),
-        other => format!("/{}/{id}/", if other == "video" { "playback/video" } else { other }),
+        other => format!(
+            "/{}/{id}/",
+            if other == "video" {
+                "playback/video"
+            } else {
+                other
+            }
+        ),
     };
-    let mut meta = vec![
-        ("meetingName".to_owned(), name.clone()),
-        ("meetingId".to_owned(), meeting.clone()),
-        ("isBreakout".to_owned(), "false".to_owned()),
-    ];
-    for (key, value) in what.get("meta").map(Node::pairs).unwrap_or_default() {
-        let value = value.text().unwrap_or_default();
-        match meta.iter_mut().find(|(known, _)| known == key) {
-            Some((_, old)) => *old = value,
-            None => meta.push((key.clone(), value)),
-        }
-    }
-    let meta: String = meta.iter().map(|(k, v)| format!("<{k}>{}</{k}>", escape(v))).collect();
-    let thumbs = if format == "presentation" { what.int_of("thumbs").unwrap_or(0) } else { 0 };
+    let meta = meta(what, &name, &meeting, &escape);
+    let thumbs = if format == "presentation" {
+        what.int_of("thumbs").unwrap_or(0)
+    } else {
+        0
+    };
     let extensions = extensions(thumbs, &host, id);
     format!(
         r#"<?xml version="1.0"?>
@@ -158,6 +166,26 @@ fn metadata_xml(what: &Node, id: &str, format: &str, normal: &Normal) -> String 
         name = escape(&name),
         duration = or("duration", "1790000"),
     )
+}
+
+/// The metadata of the meeting: what every recording has, and what the case says.
+fn meta(what: &Node, name: &str, meeting: &str, escape: &dyn Fn(&str) -> String) -> String {
+    let usual = [
+        ("meetingName", name),
+        ("meetingId", meeting),
+        ("isBreakout", "false"),
+    ];
+    let mut meta = usual.map(|(key, value)| (key, value.to_owned())).to_vec();
+    for (key, value) in what.get("meta").map(Node::pairs).unwrap_or_default() {
+        let value = value.text().unwrap_or_default();
+        match meta.iter_mut().find(|(known, _)| known == key) {
+            Some((_, old)) => *old = value,
+            None => meta.push((key, value)),
+        }
+    }
+    meta.iter()
+        .map(|(key, value)| format!("<{key}>{}</{key}>", escape(value)))
+        .collect()
 }
 
 fn extensions(thumbs: i64, host: &str, id: &str) -> String {

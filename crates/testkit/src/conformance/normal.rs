@@ -27,27 +27,31 @@ const KEPT_HEADERS: [&str; 6] = [
     "allow",
 ];
 
-macro_rules! pattern {
-    ($name:ident, $text:expr) => {
-        #[expect(clippy::expect_used, reason = "the pattern is a constant")]
-        static $name: LazyLock<Regex> =
-            LazyLock::new(|| Regex::new($text).expect("a valid pattern"));
-    };
+#[expect(
+    clippy::expect_used,
+    reason = "the patterns are constants, and all are used in tests"
+)]
+fn compiled(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a valid pattern")
 }
 
-pattern!(DIGITS, r"\d+");
-pattern!(UUID, "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}");
-pattern!(PASSWORD, r"\b(?:ap|mp)\d{6}\b");
-pattern!(DATE, r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d [\d:]{8} UTC \d{4}");
-pattern!(JWT, r"eyJ[\w-]+\.[\w-]+\.[\w-]+");
-pattern!(TOKEN, r"\btoken=[0-9a-f]{64}");
-pattern!(INTERNAL, r"\b[0-9a-f]{40}-\{ms\}");
-pattern!(VOICE, r"^[1-9]\d*$");
-pattern!(RANDOM8, r"^[A-Za-z0-9]{8}$");
-pattern!(CHECKSUM, "(?:^|&)checksum=([^&]*)");
-pattern!(CHECKSUM_CUT, "&checksum=[^&]*|checksum=[^&]*&|checksum=[^&]*");
-pattern!(BACKEND_PATH, r"^/s(\d+)/bigbluebutton/api/(\w+)$");
-pattern!(VARIABLE, r"<<(\w+)>>");
+static DIGITS: LazyLock<Regex> = LazyLock::new(|| compiled(r"\d+"));
+static UUID: LazyLock<Regex> =
+    LazyLock::new(|| compiled("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"));
+static PASSWORD: LazyLock<Regex> = LazyLock::new(|| compiled(r"\b(?:ap|mp)\d{6}\b"));
+static DATE: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d [\d:]{8} UTC \d{4}"));
+static JWT: LazyLock<Regex> = LazyLock::new(|| compiled(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"));
+static TOKEN: LazyLock<Regex> = LazyLock::new(|| compiled(r"\btoken=[0-9a-f]{64}"));
+static INTERNAL: LazyLock<Regex> = LazyLock::new(|| compiled(r"\b[0-9a-f]{40}-\{ms\}"));
+static VOICE: LazyLock<Regex> = LazyLock::new(|| compiled(r"^[1-9]\d*$"));
+static RANDOM8: LazyLock<Regex> = LazyLock::new(|| compiled(r"^[A-Za-z0-9]{8}$"));
+static CHECKSUM: LazyLock<Regex> = LazyLock::new(|| compiled("(?:^|&)checksum=([^&]*)"));
+static CHECKSUM_CUT: LazyLock<Regex> =
+    LazyLock::new(|| compiled("&checksum=[^&]*|checksum=[^&]*&|checksum=[^&]*"));
+static BACKEND_PATH: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r"^/s(\d+)/bigbluebutton/api/(\w+)$"));
+static VARIABLE: LazyLock<Regex> = LazyLock::new(|| compiled(r"<<(\w+)>>"));
 
 /// What normalising needs to know of the case that is played.
 #[derive(Debug, Default)]
@@ -69,7 +73,10 @@ impl Normal {
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.variables
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The text with `<<name>>` replaced by what is known under the name.
@@ -84,7 +91,11 @@ impl Normal {
 
     pub(super) fn mask(&self, text: &str) -> String {
         let mut text = text.replace(&self.pool, RECORDED_POOL);
-        for (name, value) in self.variables.iter().filter(|(_, value)| value.chars().count() > 7) {
+        for (name, value) in self
+            .variables
+            .iter()
+            .filter(|(_, value)| value.chars().count() > 7)
+        {
             text = text.replace(value, &format!("<<{name}>>"));
         }
         let text = DIGITS.replace_all(&text, |m: &Captures<'_>| mask_time(&m[0]));
@@ -112,19 +123,27 @@ impl Normal {
         self.mask(value)
     }
 
-    pub(super) fn xml(&self, text: &str) -> anyhow::Result<String> {
+    fn xml(&self, text: &str) -> anyhow::Result<String> {
         let mut root = Element::parse(text)?;
         root.visit(&mut |element| match element.tag.as_str() {
             "meetings" => {
-                element.children.sort_by_cached_key(|m| m.child_text("meetingID").to_owned());
+                element
+                    .children
+                    .sort_by_cached_key(|m| m.child_text("meetingID").to_owned());
             }
-            "metadata" => element.children.sort_by_cached_key(|child| child.tag.clone()),
+            "metadata" => element
+                .children
+                .sort_by_cached_key(|child| child.tag.clone()),
             _ => {}
         });
         root.visit(&mut |element| {
             if !element.text.trim().is_empty() {
                 let is_leaf = element.children.is_empty();
-                let text = if is_leaf { element.text.trim_matches('\n') } else { element.text.trim() };
+                let text = if is_leaf {
+                    element.text.trim_matches('\n')
+                } else {
+                    element.text.trim()
+                };
                 element.text = self.field(&element.tag, text);
             }
             for (_, value) in &mut element.attributes {
@@ -147,8 +166,9 @@ impl Normal {
     /// The parameters of a query, sorted, each `name=value`.
     pub(super) fn params(&self, query: &str) -> Vec<String> {
         let decoded = form_urlencoded::parse(query.as_bytes());
-        let mut params: Vec<String> =
-            decoded.map(|(name, value)| format!("{name}={}", self.field(&name, &value))).collect();
+        let mut params: Vec<String> = decoded
+            .map(|(name, value)| format!("{name}={}", self.field(&name, &value)))
+            .collect();
         params.sort();
         params
     }
@@ -156,7 +176,10 @@ impl Normal {
     /// The parameters without the checksum, and what the checksum is worth.
     fn signed(&self, call: &str, query: &str, secret: &str) -> [(String, Node); 2] {
         let Some(found) = CHECKSUM.captures(query) else {
-            return [self.params_entry(query), ("checksum".to_owned(), Node::str("none"))];
+            return [
+                self.params_entry(query),
+                ("checksum".to_owned(), Node::str("none")),
+            ];
         };
         let rest = CHECKSUM_CUT.replace_all(query, "");
         let text = format!("{call}{rest}{secret}");
@@ -169,7 +192,10 @@ impl Normal {
         };
         let is_right = digest(name, text.as_bytes()).is_ok_and(|right| right == found[1]);
         let worth = if is_right { "ok" } else { "WRONG" };
-        [self.params_entry(&rest), ("checksum".to_owned(), Node::Str(format!("{name} {worth}")))]
+        [
+            self.params_entry(&rest),
+            ("checksum".to_owned(), Node::Str(format!("{name} {worth}"))),
+        ]
     }
 
     fn params_entry(&self, query: &str) -> (String, Node) {
@@ -178,11 +204,13 @@ impl Normal {
     }
 
     /// A redirect: taken apart when it goes to a server of the pool.
-    pub(super) fn location(&self, url: &str) -> Node {
+    fn location(&self, url: &str) -> Node {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let path_and_query = rest.find(['/', '?', '#']).map_or("", |at| &rest[at..]);
         let without_fragment = path_and_query.split('#').next().unwrap_or_default();
-        let (path, query) = without_fragment.split_once('?').unwrap_or((without_fragment, ""));
+        let (path, query) = without_fragment
+            .split_once('?')
+            .unwrap_or((without_fragment, ""));
         let Some(found) = BACKEND_PATH.captures(path) else {
             return Node::Str(self.mask(url));
         };
@@ -230,15 +258,27 @@ impl Normal {
     /// What the servers of the pool received, sorted.
     pub(super) fn received(&self, log: &[Request]) -> Vec<Node> {
         type Key = (usize, String, Vec<String>);
-        let mut entries: Vec<(Key, Node)> = log.iter().map(|request| self.received_one(request)).collect();
+        let mut entries: Vec<(Key, Node)> = log
+            .iter()
+            .map(|request| self.received_one(request))
+            .collect();
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         entries.into_iter().map(|(_, node)| node).collect()
     }
 
     fn received_one(&self, request: &Request) -> ((usize, String, Vec<String>), Node) {
-        let call = if request.call == "index" { "" } else { request.call.as_str() };
-        let shown = format!("{} {}", request.method, if call.is_empty() { "index" } else { call });
-        let [params, checksum] = self.signed(call, &request.query, &format!("secret{}", request.server));
+        let call = if request.call == "index" {
+            ""
+        } else {
+            request.call.as_str()
+        };
+        let shown = format!(
+            "{} {}",
+            request.method,
+            if call.is_empty() { "index" } else { call }
+        );
+        let [params, checksum] =
+            self.signed(call, &request.query, &format!("secret{}", request.server));
         let sorted_by = params.1.items().iter().filter_map(Node::text).collect();
         let mut entries = vec![
             ("server".to_owned(), Node::Int(request.server as i64)),
@@ -247,7 +287,11 @@ impl Normal {
             checksum,
         ];
         if !request.body.is_empty() {
-            let kind = request.headers.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+            let kind = request
+                .headers
+                .iter()
+                .rev()
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
             let kind = kind.map(|(_, value)| value.as_str()).unwrap_or_default();
             let body = self.mask(&String::from_utf8_lossy(&request.body));
             entries.push(("type".to_owned(), Node::str(kind)));

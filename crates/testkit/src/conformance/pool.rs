@@ -43,7 +43,10 @@ impl CasePool {
             shared_port: true,
         };
         let pool = Pool::start(options).await?;
-        Ok(CasePool { pool, orders: vec![Order::default(); servers] })
+        Ok(CasePool {
+            pool,
+            orders: vec![Order::default(); servers],
+        })
     }
 
     /// host:port of all servers.
@@ -56,11 +59,14 @@ impl CasePool {
 
     fn server(&self, number: usize) -> anyhow::Result<&Server> {
         let at = number.checked_sub(1).context("servers count from 1")?;
-        self.pool.servers().get(at).with_context(|| format!("no server {number} in the pool"))
+        self.pool
+            .servers()
+            .get(at)
+            .with_context(|| format!("no server {number} in the pool"))
     }
 
     pub(super) fn url(&self, number: usize) -> anyhow::Result<String> {
-        Ok(self.server(number)?.url().to_string())
+        Ok(self.server(number)?.url())
     }
 
     /// All as at the start: no meetings, no faults, the first secrets, an empty log.
@@ -71,7 +77,8 @@ impl CasePool {
 
     pub(super) fn take_log(&self) -> Vec<Request> {
         let all = self.pool.servers().iter().flat_map(Server::take_log);
-        all.filter(|request| request.header("x-lab").is_none()).collect()
+        all.filter(|request| request.header("x-lab").is_none())
+            .collect()
     }
 
     /// Changes of servers: how they fail, how slow they are, their secret, version, algorithms.
@@ -98,7 +105,9 @@ impl CasePool {
             }
             if let Some(names) = step.get("algs") {
                 let names = names.items().iter().filter_map(Node::text);
-                let known = names.map(|name| algorithm(&name)).collect::<anyhow::Result<Vec<_>>>()?;
+                let known = names
+                    .map(|name| algorithm(&name))
+                    .collect::<anyhow::Result<Vec<_>>>()?;
                 server.set_algorithms(&known);
             }
         }
@@ -108,7 +117,8 @@ impl CasePool {
     /// Meetings that come behind the balancer's back.
     pub(super) fn preload(&self, selection: &str, step: &Node) -> anyhow::Result<()> {
         let count = |key: &str, usual: u32| -> anyhow::Result<u32> {
-            step.int_of(key).map_or(Ok(usual), |given| Ok(u32::try_from(given)?))
+            step.int_of(key)
+                .map_or(Ok(usual), |given| Ok(u32::try_from(given)?))
         };
         let meta = step.get("meta").map(Node::pairs).unwrap_or_default();
         for number in self.select(selection)? {
@@ -118,7 +128,10 @@ impl CasePool {
                 moderators: count("moderators", 1)?,
                 videos: count("videos", 0)?,
                 age_s: u64::from(count("age_s", 3600)?),
-                meta: meta.iter().filter_map(|(k, v)| Some((k.clone(), v.text()?))).collect(),
+                meta: meta
+                    .iter()
+                    .filter_map(|(k, v)| Some((k.clone(), v.text()?)))
+                    .collect(),
                 breakout: step.truthy("breakout"),
             });
         }
@@ -130,7 +143,8 @@ impl CasePool {
         let ids: Vec<String> = texts(step, "ids");
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         for number in self.select(selection)? {
-            self.server(number)?.drop_meetings((!ids.is_empty()).then_some(ids.as_slice()));
+            self.server(number)?
+                .drop_meetings((!ids.is_empty()).then_some(ids.as_slice()));
         }
         Ok(())
     }
@@ -140,16 +154,21 @@ impl CasePool {
         if selection == "*" {
             return Ok((1..=self.orders.len()).collect());
         }
-        let ranges = selection.split(',').map(range).collect::<anyhow::Result<Vec<_>>>()?;
+        let ranges = selection
+            .split(',')
+            .map(range)
+            .collect::<anyhow::Result<Vec<_>>>()?;
         Ok(ranges.into_iter().flatten().collect())
     }
 }
 
 impl Order {
     fn change(&mut self, step: &Node) {
-        for (word, kept) in
-            [("mode", &mut self.mode), ("key", &mut self.key), ("message", &mut self.message)]
-        {
+        for (word, kept) in [
+            ("mode", &mut self.mode),
+            ("key", &mut self.key),
+            ("message", &mut self.message),
+        ] {
             if let Some(said) = step.text_of(word) {
                 *kept = said;
             }
@@ -169,12 +188,16 @@ impl Order {
             "html" => FaultMode::Html,
             "empty" => FaultMode::Empty,
             "noreturncode" => FaultMode::NoReturncode,
-            "failed" => {
-                FaultMode::Failed { key: self.key.clone(), message: self.message.clone() }
-            }
+            "failed" => FaultMode::Failed {
+                key: self.key.clone(),
+                message: self.message.clone(),
+            },
             other => bail!("unknown mode {other}"),
         };
-        Ok(Some(Fault { mode, only: self.only.clone() }))
+        Ok(Some(Fault {
+            mode,
+            only: self.only.clone(),
+        }))
     }
 }
 
@@ -184,16 +207,26 @@ fn preload_ids(number: usize, step: &Node) -> Vec<String> {
     }
     let prefix = step.text_of("prefix").unwrap_or_else(|| "pre".to_owned());
     let meetings = step.int_of("meetings").unwrap_or(1);
-    (0..meetings).map(|n| format!("{prefix}-{number}-{n}")).collect()
+    (0..meetings)
+        .map(|n| format!("{prefix}-{number}-{n}"))
+        .collect()
 }
 
 fn texts(step: &Node, key: &str) -> Vec<String> {
-    step.get(key).map(Node::items).unwrap_or_default().iter().filter_map(Node::text).collect()
+    step.get(key)
+        .map(Node::items)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(Node::text)
+        .collect()
 }
 
 fn range(part: &str) -> anyhow::Result<RangeInclusive<usize>> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
-    let number = |text: &str| text.parse().with_context(|| format!("not a selection: {part}"));
+    let number = |text: &str| {
+        text.parse()
+            .with_context(|| format!("not a selection: {part}"))
+    };
     Ok(number(first)?..=number(last)?)
 }
 

@@ -18,7 +18,10 @@ pub(super) struct Element {
 impl Element {
     /// The tree, or why the text is not well-formed.
     pub(super) fn parse(text: &str) -> anyhow::Result<Element> {
-        ensure!(text.chars().all(is_legal), "a character that XML does not allow");
+        ensure!(
+            text.chars().all(is_legal),
+            "a character that XML does not allow"
+        );
         let mut builder = Builder::default();
         let mut reader = Reader::from_str(text);
         loop {
@@ -47,7 +50,10 @@ impl Element {
     }
 
     pub(super) fn child_text(&self, tag: &str) -> &str {
-        self.children.iter().find(|child| child.tag == tag).map_or("", |child| &child.text)
+        self.children
+            .iter()
+            .find(|child| child.tag == tag)
+            .map_or("", |child| &child.text)
     }
 
     /// The function on every element, parents first.
@@ -62,11 +68,17 @@ impl Element {
     pub(super) fn lines(&self) -> Vec<String> {
         let mut attributes = self.attributes.clone();
         attributes.sort();
-        let attributes: String =
-            attributes.iter().map(|(key, value)| format!(" {key}=\"{value}\"")).collect();
+        let attributes: String = attributes
+            .iter()
+            .map(|(key, value)| format!(" {key}=\"{value}\""))
+            .collect();
         let is_layout = self.text.trim().is_empty() && self.text.contains('\n');
         let text = if is_layout { "" } else { &self.text };
-        let close = if self.children.is_empty() && text.is_empty() { "/>" } else { ">" };
+        let close = if self.children.is_empty() && text.is_empty() {
+            "/>"
+        } else {
+            ">"
+        };
         let mut lines = vec![format!("<{}{attributes}{close}{text}", self.tag)];
         for child in &self.children {
             lines.extend(child.lines().into_iter().map(|line| format!("  {line}")));
@@ -110,12 +122,20 @@ impl Builder {
 fn opened(start: &BytesStart<'_>) -> anyhow::Result<Element> {
     let tag = start.name().into_inner().to_owned();
     ensure!(is_name(&tag), "not a name: {tag:?}");
-    let mut element = Element { tag, ..Element::default() };
+    let mut element = Element {
+        tag,
+        ..Element::default()
+    };
     for attribute in start.attributes() {
         let attribute = attribute?;
         let key = attribute.key.into_inner().to_owned();
-        ensure!(is_name(&key) && !attribute.value.contains('<'), "not an attribute: {key:?}");
-        let value = attribute.normalized_value(XmlVersion::Implicit1_0)?.into_owned();
+        ensure!(
+            is_name(&key) && !attribute.value.contains('<'),
+            "not an attribute: {key:?}"
+        );
+        let value = attribute
+            .normalized_value(XmlVersion::Implicit1_0)?
+            .into_owned();
         element.attributes.push((key, value));
     }
     Ok(element)
@@ -123,7 +143,10 @@ fn opened(start: &BytesStart<'_>) -> anyhow::Result<Element> {
 
 fn referred(name: &quick_xml::events::BytesRef<'_>) -> anyhow::Result<String> {
     if let Some(character) = name.resolve_char_ref()? {
-        ensure!(is_legal(character), "a reference to a character that XML does not allow");
+        ensure!(
+            is_legal(character),
+            "a reference to a character that XML does not allow"
+        );
         return Ok(character.to_string());
     }
     let known = resolve_predefined_entity(name).context("an unknown entity")?;
@@ -150,7 +173,13 @@ mod tests {
         let lines = Element::parse(text).unwrap().lines();
         assert_eq!(
             lines,
-            ["<r a=\"<1\" b=\"2\">", "  <x>a & ä<", "  <y/>", "  <z> ", "  <w/>"]
+            [
+                "<r a=\"<1\" b=\"2\">",
+                "  <x>a & ä<",
+                "  <y/>",
+                "  <z> ",
+                "  <w/>"
+            ]
         );
     }
 

@@ -1,0 +1,253 @@
+//! Calls to BigBlueButton servers over HTTP/1.1. Built on hyper and not on a friendlier client
+//! because those rewrite URLs, and what is signed must be what is sent. No redirects, no cookies,
+//! no second tries; bounded in time, size and connections.
+
+use std::error::Error as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use app::ports::{BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Patience};
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, Uri, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Idle connections kept for each server.
+const IDLE_MAX_PER_SERVER: usize = 32;
+/// Below the keep-alive time of BBB's web server, so that it is we who close.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+const USER_AGENT: &str = concat!("scalelite/", env!("CARGO_PKG_VERSION"));
+
+type HyperClient = Client<HttpsConnector<HttpConnector>, Upload>;
+
+/// A client for all servers of the pool.
+pub struct BbbHttp {
+    /// For servers that answer.
+    patient: HyperClient,
+    /// For servers that are offline: their connections must stand soon.
+    impatient: HyperClient,
+    impatient_connect_ms: u64,
+}
+
+impl BbbHttp {
+    /// A client with the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded),
+    /// or Mozilla's where the system has none.
+    #[must_use]
+    pub fn new(patient: Patience, impatient: Patience) -> Self {
+        let tls = ClientConfig::builder()
+            .with_native_roots()
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "no system certificates, using Mozilla's");
+                ClientConfig::builder().with_webpki_roots()
+            })
+            .with_no_client_auth();
+        Self {
+            patient: client(tls.clone(), patient.connect_ms),
+            impatient: client(tls, impatient.connect_ms),
+            impatient_connect_ms: impatient.connect_ms,
+        }
+    }
+}
+
+fn client(tls: ClientConfig, connect_ms: u64) -> HyperClient {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(Duration::from_millis(connect_ms)));
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp);
+    Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_MAX_PER_SERVER)
+        .pool_timer(TokioTimer::new())
+        // Only requests of which no byte was sent, when an idle connection had just closed.
+        .retry_canceled_requests(true)
+        .build(https)
+}
+
+#[async_trait]
+impl BbbClient for BbbHttp {
+    async fn send(&self, call: BackendCall) -> Result<BackendAnswer, CallError> {
+        let uri: Uri = call
+            .url
+            .parse()
+            .map_err(|_| CallError::Unreachable("the server's URL is not valid".to_owned()))?;
+        let offline = call.patience.connect_ms <= self.impatient_connect_ms;
+        let client = if offline {
+            &self.impatient
+        } else {
+            &self.patient
+        };
+        let mut request = Request::builder()
+            .uri(uri)
+            .header(header::USER_AGENT, USER_AGENT);
+        let upload = match call.body {
+            Some(body) => {
+                request = request
+                    .method("POST")
+                    .header(header::CONTENT_TYPE, &body.content_type);
+                Upload::of(body)
+            }
+            None => Upload::none(),
+        };
+        let progress = upload.progress.clone();
+        let request = request
+            .body(upload)
+            .map_err(|_| CallError::Unreachable("the request cannot be sent".to_owned()))?;
+        let patience = call.patience;
+        let total = patience.connect_ms.saturating_add(patience.response_ms);
+        let exchange = exchange(client, request, call.answer_bytes_max, patience);
+        tokio::select! {
+            biased;
+            answer = exchange => answer,
+            () = silence(&progress, Duration::from_millis(total)) => Err(CallError::Timeout(total)),
+        }
+    }
+}
+
+/// Returns when nothing has moved for that long.
+async fn silence(progress: &Notify, patience: Duration) {
+    loop {
+        let deadline = Instant::now() + patience;
+        tokio::select! {
+            biased;
+            () = progress.notified() => {}
+            () = sleep_until(deadline) => return,
+        }
+    }
+}
+
+async fn exchange(
+    client: &HyperClient,
+    request: Request<Upload>,
+    bytes_max: usize,
+    patience: Patience,
+) -> Result<BackendAnswer, CallError> {
+    let response = client
+        .request(request)
+        .await
+        .map_err(|error| classify(&error))?;
+    let status = response.status().as_u16();
+    let time = Duration::from_millis(patience.response_ms);
+    let body = timeout(time, collect(response, bytes_max));
+    let body = body
+        .await
+        .map_err(|_| CallError::Timeout(patience.response_ms))??;
+    Ok(BackendAnswer { status, body })
+}
+
+async fn collect(response: Response<Incoming>, bytes_max: usize) -> Result<Bytes, CallError> {
+    let mut body = response.into_body();
+    let mut collected = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| CallError::Broken(innermost(&error)))?;
+        if let Ok(data) = frame.into_data() {
+            if collected.len() + data.len() > bytes_max {
+                return Err(CallError::TooLarge(bytes_max));
+            }
+            collected.extend_from_slice(&data);
+        }
+    }
+    Ok(collected.freeze())
+}
+
+fn classify(error: &hyper_util::client::legacy::Error) -> CallError {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(upload) = cause.downcast_ref::<UploadError>() {
+            return CallError::Upload(upload.0.to_string());
+        }
+        source = cause.source();
+    }
+    let reason = innermost(error);
+    if error.is_connect() {
+        CallError::Unreachable(reason)
+    } else {
+        CallError::Broken(reason)
+    }
+}
+
+/// The root of the matter: outer errors only say that sending a request failed.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// A request's body: nothing, or a stream on its way through us.
+struct Upload {
+    body: Option<BackendBody>,
+    left: Option<u64>,
+    progress: Arc<Notify>,
+}
+
+/// The sender of a body failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UploadError(io::Error);
+
+impl Upload {
+    fn none() -> Self {
+        Self {
+            body: None,
+            left: Some(0),
+            progress: Arc::default(),
+        }
+    }
+
+    fn of(body: BackendBody) -> Self {
+        Self {
+            left: body.length,
+            body: Some(body),
+            progress: Arc::default(),
+        }
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let piece = std::task::ready!(body.stream.as_mut().poll_next(context));
+        self.progress.notify_one();
+        Poll::Ready(piece.map(|piece| {
+            let piece = piece.map_err(UploadError)?;
+            let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            self.left = self.left.map(|left| left.saturating_sub(length));
+            Ok(Frame::data(piece))
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,75 @@
+//! The schema of the embedded store, as the steps that led to it. A step, once released, is never
+//! changed: what a newer version needs is a further step.
+
+use app::ports::StoreError;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::failure;
+
+const STEPS: &[&str] = &[
+    // 1: servers and meetings.
+    "CREATE TABLE servers (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        url TEXT NOT NULL,
+        secret TEXT NOT NULL,
+        tag TEXT,
+        state TEXT NOT NULL CHECK (state IN ('enabled', 'cordoned', 'disabled')),
+        online INTEGER NOT NULL,
+        healthy_count INTEGER NOT NULL,
+        unhealthy_count INTEGER NOT NULL,
+        failure_at INTEGER,
+        failure_reason TEXT,
+        load REAL,
+        load_multiplier REAL NOT NULL CHECK (load_multiplier > 0),
+        meetings INTEGER NOT NULL,
+        users INTEGER NOT NULL,
+        largest_meeting INTEGER NOT NULL,
+        videos INTEGER NOT NULL,
+        bbb_version TEXT
+    ) STRICT;
+    CREATE TABLE meetings (
+        tenant TEXT NOT NULL,
+        id TEXT NOT NULL,
+        server_id TEXT NOT NULL REFERENCES servers (id) ON DELETE CASCADE,
+        moderator_pw TEXT,
+        voice_bridge TEXT UNIQUE,
+        claim_token TEXT,
+        claim_until INTEGER,
+        placed_at INTEGER NOT NULL,
+        seen_at INTEGER NOT NULL,
+        reserved INTEGER NOT NULL,
+        reserved_until INTEGER NOT NULL,
+        users INTEGER NOT NULL,
+        PRIMARY KEY (tenant, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX meetings_by_server ON meetings (server_id);
+    CREATE INDEX meetings_by_seen_at ON meetings (seen_at);
+    CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;",
+];
+
+/// Brings a database to the newest schema, once, whoever else starts at the same time.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failure)?;
+    let done: i64 = transaction
+        .query_row("SELECT user_version FROM pragma_user_version", [], |row| {
+            row.get(0)
+        })
+        .map_err(failure)?;
+    let done = usize::try_from(done).unwrap_or(usize::MAX);
+    if done > STEPS.len() {
+        return Err(StoreError::Corrupt(format!(
+            "the database has schema {done}, this version knows up to {}: use a newer scalelite",
+            STEPS.len()
+        )));
+    }
+    for step in &STEPS[done..] {
+        transaction.execute_batch(step).map_err(failure)?;
+    }
+    transaction
+        .pragma_update(None, "user_version", STEPS.len() as i64)
+        .map_err(failure)?;
+    transaction.commit().map_err(failure)
+}

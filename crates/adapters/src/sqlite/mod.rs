@@ -1,0 +1,139 @@
+//! The embedded store. One thread writes: it takes everything that waits into one transaction, so
+//! that a burst of creates costs a few synchronisations of the disk and not hundreds. Reads run
+//! beside it on connections of their own (WAL), in the caller's thread, since a point read takes
+//! a few microseconds and a thread switch takes more.
+//!
+//! Other processes (the command line) use the same file at the same time: nothing is cached here,
+//! except joins on their way to the disk.
+
+mod cluster;
+mod joins;
+mod migrations;
+mod rows;
+mod writer;
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use app::ports::StoreError;
+use rusqlite::{Connection, OpenFlags};
+
+use self::joins::Joins;
+use self::writer::Writer;
+
+/// How long a connection waits for another process's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that are kept for reading.
+const READERS_MAX: usize = 16;
+/// Prepared statements that a connection keeps.
+const STATEMENTS_MAX: usize = 64;
+
+/// The embedded store in one file.
+pub struct SqliteStore {
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+    writer: Writer,
+    joins: std::sync::Arc<Joins>,
+}
+
+impl SqliteStore {
+    /// Opens the file, creating it (readable by its owner only) and bringing its schema up to date.
+    ///
+    /// # Errors
+    /// When it cannot be opened or written, is no database, or is from a newer version.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        // The files beside it (-wal, -shm) take over its permissions.
+        OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+        let mut connection = connect(path)?;
+        migrations::migrate(&mut connection)?;
+        let joins = std::sync::Arc::new(Joins::default());
+        let writer = Writer::start(connection, joins.clone())?;
+        Ok(Self {
+            path: path.to_owned(),
+            readers: Mutex::default(),
+            writer,
+            joins,
+        })
+    }
+
+    /// Reads on a connection of its own.
+    fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let kept = self
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => connect(&self.path)?,
+        };
+        let result = query(&connection).map_err(failure);
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS_MAX && result.is_ok() {
+            readers.push(connection);
+        }
+        result
+    }
+
+    /// Writes in the next transaction; returns when it is on disk.
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(operation).await
+    }
+
+    /// Makes reads see every join that was counted.
+    async fn settle_joins(&self) -> Result<(), StoreError> {
+        if self.joins.is_empty() {
+            Ok(())
+        } else {
+            self.write(|_| Ok(())).await
+        }
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // FULL: what was answered is on disk, also after a power failure.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
+        Ok(connection)
+    };
+    open().map_err(failure)
+}
+
+fn failure(error: rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode;
+    let corrupt = matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    ) || matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)
+    );
+    let text = error.to_string();
+    if corrupt {
+        StoreError::Corrupt(text)
+    } else {
+        StoreError::Unavailable(text)
+    }
+}

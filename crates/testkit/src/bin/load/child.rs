@@ -1,0 +1,111 @@
+//! A child process that serves on a port of this machine.
+
+use crate::client::Connection;
+use crate::watch::now;
+use anyhow::{Context, bail};
+use http::{StatusCode, Uri};
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+const START_DEADLINE: Duration = Duration::from_secs(20);
+const KNOCK_EVERY: Duration = Duration::from_millis(2);
+const HEALTH: &str = "/health_check";
+
+/// A running child that answers. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Served {
+    child: Child,
+    port: u16,
+    ready_after: Duration,
+}
+
+impl Served {
+    /// Starts the command, which is told to serve on `port`, and waits until it answers.
+    pub(crate) async fn start(mut command: Command, port: u16) -> anyhow::Result<Self> {
+        let name = command
+            .as_std()
+            .get_program()
+            .to_string_lossy()
+            .into_owned();
+        let started = now();
+        let child = command
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| name.clone())?;
+        let mut served = Self {
+            child,
+            port,
+            ready_after: Duration::ZERO,
+        };
+        let ready = timeout(START_DEADLINE, served.until_ready()).await;
+        ready
+            .unwrap_or_else(|_| bail!("no answer to {HEALTH}"))
+            .context(name)?;
+        served.ready_after = now() - started;
+        Ok(served)
+    }
+
+    async fn until_ready(&mut self) -> anyhow::Result<()> {
+        while !self.is_ready().await {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("ended: {status}");
+            }
+            sleep(KNOCK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    async fn is_ready(&self) -> bool {
+        let Ok(mut connection) = Connection::open(self.port).await else {
+            return false;
+        };
+        let answer = connection.get(Uri::from_static(HEALTH)).await;
+        answer.is_ok_and(|answer| answer.status == StatusCode::OK)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From the start of the process to its first good answer.
+    pub(crate) fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// Memory in MiB by the name that /proc gives it: `VmRSS` or `VmHWM`.
+    pub(crate) fn memory_mib(&self, name: &str) -> anyhow::Result<f64> {
+        let id = self.child.id().context("the process has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let kib = status.lines().find_map(|line| kib_of(line, name));
+        Ok(kib.with_context(|| format!("no {name} in {status}"))? / 1024.0)
+    }
+
+    /// Kills the process and waits for its end.
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+}
+
+fn kib_of(line: &str, name: &str) -> Option<f64> {
+    let value = line.strip_prefix(name)?.strip_prefix(':')?;
+    value.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+/// A port that nobody listens on now.
+pub(crate) fn free_port() -> std::io::Result<u16> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_as_proc_writes_it() {
+        assert_eq!(kib_of("VmRSS:\t   2048 kB", "VmRSS"), Some(2048.0));
+        assert_eq!(kib_of("VmRSSx:\t   2048 kB", "VmRSS"), None);
+        assert_eq!(kib_of("VmHWM:\t   2048 kB", "VmRSS"), None);
+    }
+}

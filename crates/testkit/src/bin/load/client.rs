@@ -1,0 +1,184 @@
+//! One kept-alive connection, and what an answer must look like to count.
+
+use anyhow::{bail, ensure};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, LOCATION};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+const HOST_NAME: HeaderValue = HeaderValue::from_static("lb.example.test");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const SUCCESS: &str = "<returncode>SUCCESS</returncode>";
+/// The return code stands at the beginning of every answer.
+const BEGINNING: usize = 200;
+
+/// A connection to a port of this machine, opened again when the other side closes it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    port: u16,
+    sender: SendRequest<Full<Bytes>>,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) location: Option<HeaderValue>,
+    pub(crate) body: Bytes,
+}
+
+/// What counts as an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expect {
+    /// The redirect to a signed join.
+    Join,
+    /// A document of success.
+    Success,
+    /// A list of so many meetings.
+    Meetings(usize),
+}
+
+impl Connection {
+    pub(crate) async fn open(port: u16) -> anyhow::Result<Self> {
+        let sender = connect(port).await?;
+        Ok(Self { port, sender })
+    }
+
+    /// Sends a request and reads its answer to the end.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<Answer> {
+        if self.sender.is_closed() {
+            self.sender = connect(self.port).await?;
+        }
+        self.sender.ready().await?;
+        let (head, body) = self.sender.send_request(request).await?.into_parts();
+        Ok(Answer {
+            status: head.status,
+            location: head.headers.get(LOCATION).cloned(),
+            body: body.collect().await?.to_bytes(),
+        })
+    }
+
+    pub(crate) async fn get(&mut self, target: Uri) -> anyhow::Result<Answer> {
+        self.exchange(request(Method::GET, target, Bytes::new()))
+            .await
+    }
+
+    pub(crate) async fn post_json(&mut self, target: Uri, json: String) -> anyhow::Result<Answer> {
+        let mut request = request(Method::POST, target, json.into());
+        request.headers_mut().insert(CONTENT_TYPE, JSON);
+        self.exchange(request).await
+    }
+}
+
+async fn connect(port: u16) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // How the connection ends shows at the sender.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+fn request(method: Method, target: Uri, body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = target;
+    request.headers_mut().insert(HOST, HOST_NAME);
+    request
+}
+
+impl Expect {
+    /// Whether the answer counts; the error says what is wrong with it.
+    pub(crate) fn check(self, answer: &Answer) -> anyhow::Result<()> {
+        match self {
+            Self::Join => answer.is_join(),
+            Self::Success => answer.is_success().map(drop),
+            Self::Meetings(count) => {
+                let found = answer.is_success()?.matches("<meeting>").count();
+                ensure!(found == count, "{found} meetings listed instead of {count}");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn is_join(&self) -> anyhow::Result<()> {
+        let location = self
+            .location
+            .as_ref()
+            .map(HeaderValue::to_str)
+            .transpose()?;
+        let leads_on = location.is_some_and(|location| {
+            location.contains("/bigbluebutton/api/join?") && location.contains("checksum=")
+        });
+        if self.status == StatusCode::FOUND && leads_on {
+            return Ok(());
+        }
+        bail!("{} leads to {location:?}: {}", self.status, self.excerpt())
+    }
+
+    fn is_success(&self) -> anyhow::Result<&str> {
+        let text = std::str::from_utf8(&self.body)?;
+        let at = text.find(SUCCESS);
+        let good = self.status == StatusCode::OK && at.is_some_and(|at| at < BEGINNING);
+        ensure!(good, "{}: {}", self.status, self.excerpt());
+        ensure!(
+            text.trim_end().ends_with("</response>"),
+            "the answer is cut off"
+        );
+        Ok(text)
+    }
+
+    /// The beginning of the body, for messages.
+    pub(crate) fn excerpt(&self) -> String {
+        let beginning = self.body.get(..BEGINNING).unwrap_or(&self.body);
+        String::from_utf8_lossy(beginning).trim().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, location: Option<&'static str>, body: &'static str) -> Answer {
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            location: location.map(HeaderValue::from_static),
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn only_redirects_to_a_signed_join_count_as_joins() {
+        let join = "https://b/bigbluebutton/api/join?meetingID=a&checksum=1";
+        let errors = "https://campus/?errors=notFound";
+        assert!(Expect::Join.check(&answer(302, Some(join), "")).is_ok());
+        assert!(Expect::Join.check(&answer(302, Some(errors), "")).is_err());
+        assert!(Expect::Join.check(&answer(302, None, "")).is_err());
+        assert!(Expect::Join.check(&answer(200, Some(join), "")).is_err());
+    }
+
+    #[test]
+    fn documents_must_be_successful_whole_and_complete() {
+        let two = "<response><returncode>SUCCESS</returncode><meetings><meeting></meeting>\
+                   <meeting></meeting></meetings></response>\n";
+        let failed = "<response><returncode>FAILED</returncode></response>";
+        assert!(Expect::Success.check(&answer(200, None, two)).is_ok());
+        assert!(Expect::Success.check(&answer(500, None, two)).is_err());
+        assert!(Expect::Success.check(&answer(200, None, failed)).is_err());
+        assert!(
+            Expect::Success
+                .check(&answer(200, None, &two[..60]))
+                .is_err()
+        );
+        assert!(Expect::Meetings(2).check(&answer(200, None, two)).is_ok());
+        assert!(Expect::Meetings(3).check(&answer(200, None, two)).is_err());
+    }
+}

@@ -1,0 +1,96 @@
+//! The floor: a bare hyper server with one constant answer, in a process of its own. No balancer
+//! that is built on hyper can be faster.
+
+use crate::child::{Served, free_port};
+use anyhow::Context;
+use bytes::Bytes;
+use clap::{Args, ValueEnum};
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::future::ready;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+/// As long as those of real joins.
+const JOIN: &str = "https://bbb12.example.test/bigbluebutton/api/join?meetingID=meeting-0123\
+                    &fullName=User+12345&role=VIEWER&userID=user-12345\
+                    &checksum=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const XML: &str = "<response><returncode>SUCCESS</returncode><running>true</running></response>";
+
+/// What the constant answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A redirect.
+    Join,
+    /// A small document.
+    Xml,
+    /// The document in a file.
+    List,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    #[arg(long)]
+    port: u16,
+    #[arg(long, value_enum)]
+    kind: Kind,
+    /// The document of `--kind list`.
+    #[arg(long, required_if_eq("kind", "list"))]
+    body: Option<PathBuf>,
+}
+
+/// Starts this very program as a floor.
+pub(crate) async fn start(kind: Kind, body: Option<&Path>) -> anyhow::Result<Served> {
+    let port = free_port()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    let name = kind.to_possible_value().context("a kind without a name")?;
+    command.env_clear().stdin(Stdio::null()).arg("floor");
+    command.args(["--port", &port.to_string(), "--kind", name.get_name()]);
+    if let Some(body) = body {
+        command.arg("--body").arg(body);
+    }
+    Served::start(command, port).await
+}
+
+/// Serves until killed.
+pub(crate) async fn serve(options: Options) -> anyhow::Result<()> {
+    let join = matches!(options.kind, Kind::Join);
+    let body = match &options.body {
+        Some(file) => Bytes::from(std::fs::read(file)?),
+        None if join => Bytes::new(),
+        None => Bytes::from_static(XML.as_bytes()),
+    };
+    let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let body = body.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let redirect = join && request.uri().path() != "/health_check";
+            ready(Ok::<_, Infallible>(answer(redirect, body.clone())))
+        });
+        // Connections end when the client wants.
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+fn answer(redirect: bool, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    if redirect {
+        *response.status_mut() = StatusCode::FOUND;
+        let headers = response.headers_mut();
+        headers.insert(LOCATION, HeaderValue::from_static(JOIN));
+    } else {
+        let kind = HeaderValue::from_static("text/xml;charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    response
+}

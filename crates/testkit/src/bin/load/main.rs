@@ -1,0 +1,186 @@
+//! The load driver: measures a built balancer against a floor in the same run.
+//!
+//! This process holds the clients and the simulated servers; the balancer is a child process, and
+//! so is the floor, a bare hyper server with a constant answer. Rounds of both take turns, since
+//! the speed of a machine changes from moment to moment while the ratio of neighbours does not.
+
+mod bench;
+mod child;
+mod client;
+mod floor;
+mod product;
+mod report;
+mod round;
+mod sign;
+mod stage;
+mod stats;
+mod watch;
+
+use anyhow::Context;
+use bench::{Bench, Plan};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use product::Program;
+use report::Row;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Measures a built scalelite against a floor in the same run.
+#[derive(Debug, Parser)]
+#[command(name = "load", args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Be the floor.
+    #[command(hide = true)]
+    Floor(floor::Options),
+}
+
+#[derive(Args, Debug)]
+struct Options {
+    /// The program to measure [default: scalelite beside this program].
+    #[arg(long, value_name = "FILE")]
+    bin: Option<PathBuf>,
+    /// Short rounds and fewer joins, to see whether all works.
+    #[arg(long)]
+    quick: bool,
+    /// Print the table as Markdown.
+    #[arg(long)]
+    markdown: bool,
+    /// Measure only these.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Bench>,
+    /// Connections that ask for joins and the like.
+    #[arg(long, default_value_t = 32, value_parser = at_least_one)]
+    connections: usize,
+    /// Rounds of balancer and floor each.
+    #[arg(long, default_value_t = 5, value_parser = at_least_one)]
+    rounds: usize,
+    /// Let the balancer log warnings only.
+    #[arg(long)]
+    quiet_log: bool,
+    /// A setting for the balancer.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    env: Vec<(String, String)>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| "not a number".to_owned())?;
+    (1..=1_000)
+        .contains(&number)
+        .then_some(number)
+        .ok_or_else(|| "not from 1 to 1000".to_owned())
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("no equals sign")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl Options {
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name("scalelite"));
+        let binary = self.bin.clone().map_or_else(beside, Ok)?;
+        let binary = binary
+            .canonicalize()
+            .with_context(|| binary.display().to_string())?;
+        let quiet = self
+            .quiet_log
+            .then(|| ("RAILS_LOG_LEVEL".to_owned(), "warn".to_owned()));
+        let settings = quiet.into_iter().chain(self.env.clone()).collect();
+        let (round_ms, joins) = if self.quick {
+            (300, 10_000)
+        } else {
+            (2_000, 100_000)
+        };
+        Ok(Plan {
+            program: Program { binary, settings },
+            connections: self.connections,
+            rounds: self.rounds,
+            round: Duration::from_millis(round_ms),
+            joins,
+        })
+    }
+
+    fn benches(&self) -> &[Bench] {
+        if self.only.is_empty() {
+            Bench::value_variants()
+        } else {
+            &self.only
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Some(Command::Floor(options)) => floor::serve(options).await.map(|()| true),
+        None => interruptible(&cli.options).await,
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures until told to stop; what runs then is dropped, and with it all children and folders.
+async fn interruptible(options: &Options) -> anyhow::Result<bool> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        outcome = measure(options) => outcome,
+        _ = interrupted.recv() => anyhow::bail!("interrupted"),
+        _ = terminated.recv() => anyhow::bail!("terminated"),
+    }
+}
+
+/// Returns whether every answer was as it should be.
+async fn measure(options: &Options) -> anyhow::Result<bool> {
+    let plan = options.plan()?;
+    let mut rows = Vec::new();
+    for bench in options.benches() {
+        eprintln!("measuring {} ...", name(*bench));
+        rows.extend(bench.run(&plan).await.with_context(|| name(*bench))?);
+    }
+    println!(
+        "{}\n\n{}",
+        facts(&plan),
+        report::table(&rows, options.markdown)
+    );
+    for row in &rows {
+        if let Some(complaint) = &row.complaint {
+            println!(
+                "\n{}: {} failed, one of them so: {complaint}",
+                row.what, row.failed
+            );
+        }
+    }
+    Ok(rows.iter().all(|row: &Row| row.failed == 0))
+}
+
+fn name(bench: Bench) -> String {
+    let value = bench.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn facts(plan: &Plan) -> String {
+    format!(
+        "{}; {} connections; medians of {} rounds of {:.1} s, balancer and floor in turn.",
+        report::machine(),
+        plan.connections,
+        plan.rounds,
+        plan.round.as_secs_f64(),
+    )
+}

@@ -1,0 +1,159 @@
+//! The balancer under test: a child process with a store of its own, and its commands.
+
+use crate::child::{Served, free_port};
+use crate::client::Connection;
+use crate::sign::{MANAGEMENT, SECRET, signed};
+use crate::watch::now;
+use anyhow::{Context, ensure};
+use bbb_sim::Server;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use testkit::clock::inherited;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+const POLL_DEADLINE: Duration = Duration::from_secs(120);
+
+/// The program and what it is told besides the necessary.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub(crate) binary: PathBuf,
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+/// A running balancer. Dropping it kills the process and removes its store.
+#[derive(Debug)]
+pub(crate) struct Product {
+    served: Served,
+    program: Program,
+    folder: TempDir,
+}
+
+impl Program {
+    /// Starts the balancer without any server. A store that is not its own is emptied of them.
+    pub(crate) async fn start(&self) -> anyhow::Result<Product> {
+        let folder = tempfile::Builder::new().prefix("load-").tempdir()?;
+        let port = free_port()?;
+        let mut command = self.command(port, folder.path())?;
+        command.arg("serve");
+        let served = Served::start(command, port).await;
+        let served = served.with_context(|| story(folder.path()))?;
+        let program = self.clone();
+        let product = Product {
+            served,
+            program,
+            folder,
+        };
+        product.forget_servers().await?;
+        Ok(product)
+    }
+
+    fn command(&self, port: u16, folder: &Path) -> anyhow::Result<Command> {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log_in(folder))?;
+        let mut command = Command::new(&self.binary);
+        command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+        command.stdout(log.try_clone()?).stderr(log);
+        for name in ["PATH", "HOME"] {
+            command.envs(inherited(name).map(|value| (name, value)));
+        }
+        command.env("PORT", port.to_string());
+        command.env("BIND", format!("tcp://127.0.0.1:{port}"));
+        command.env("SCALELITE_DATA_DIR", folder.join("data"));
+        command.env("LOADBALANCER_SECRET", SECRET);
+        command.env("POLL_INTERVAL", "3600");
+        let settings = self.settings.iter();
+        command.envs(settings.map(|(name, value)| (name, value)));
+        Ok(command)
+    }
+}
+
+impl Product {
+    pub(crate) fn port(&self) -> u16 {
+        self.served.port()
+    }
+
+    pub(crate) fn served(&self) -> &Served {
+        &self.served
+    }
+
+    /// A folder that is gone when the balancer is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Polls all servers by the command; returns how long the command took.
+    pub(crate) async fn poll(&self) -> anyhow::Result<Duration> {
+        let mut command = self.program.command(self.port(), self.folder())?;
+        let started = now();
+        let ended = timeout(POLL_DEADLINE, command.args(["poll", "all"]).status()).await;
+        let took = now() - started;
+        let status = ended.context("poll all takes too long")??;
+        ensure!(
+            status.success(),
+            "poll all: {status}; {}",
+            story(self.folder())
+        );
+        Ok(took)
+    }
+
+    /// Adds the servers and enables them, which makes the balancer poll each.
+    pub(crate) async fn add_servers(&self, servers: &[Server]) -> anyhow::Result<()> {
+        let mut connection = Connection::open(self.port()).await?;
+        for server in servers {
+            let data = json!({ "server": { "url": server.url(), "secret": server.secret() } });
+            let added = manage(&mut connection, "addServer", &data).await?;
+            let id = added.get("id").context("addServer answers without an id")?;
+            let data = json!({ "id": id, "server": { "state": "enable" } });
+            manage(&mut connection, "updateServer", &data).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_servers(&self) -> anyhow::Result<()> {
+        let mut connection = Connection::open(self.port()).await?;
+        let target = signed(MANAGEMENT, "getServers", "", SECRET)?;
+        let answer = connection.get(target).await?;
+        // No server at all is an answer of 404.
+        let servers: Vec<Value> = match answer.status.as_u16() {
+            404 => Vec::new(),
+            _ => serde_json::from_slice(&answer.body).with_context(|| answer.excerpt())?,
+        };
+        for server in servers {
+            let data = json!({ "id": server.get("id") });
+            manage(&mut connection, "deleteServer", &data).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills the process, so that its folder can go too.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.served.stop().await?;
+        Ok(self.folder.close()?)
+    }
+}
+
+/// A management call that has to succeed.
+async fn manage(connection: &mut Connection, call: &str, data: &Value) -> anyhow::Result<Value> {
+    let target = signed(MANAGEMENT, call, "", SECRET)?;
+    let answer = connection.post_json(target, data.to_string()).await?;
+    let (status, text) = (answer.status, answer.excerpt());
+    ensure!(status.is_success(), "{call}: {status} {text}");
+    serde_json::from_slice(&answer.body).with_context(|| format!("{call}: {text}"))
+}
+
+fn log_in(folder: &Path) -> PathBuf {
+    folder.join("log")
+}
+
+/// The last of what the balancer said, for messages.
+fn story(folder: &Path) -> String {
+    let log = std::fs::read(log_in(folder)).unwrap_or_default();
+    let tail = log.get(log.len().saturating_sub(2000)..).unwrap_or(&log);
+    format!("it said: {}", String::from_utf8_lossy(tail).trim())
+}

@@ -1,0 +1,268 @@
+//! Servers: what is stored comes back, changes touch only what they name.
+
+use app::ports::ServerChange;
+use domain::health::{Failure, Health};
+use domain::server::Stats;
+use domain::{AdminState, Server};
+
+use super::store::{NOW, Store, key, open, request, server_id};
+use super::{Case, Factory};
+
+pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
+    super::cases![factory;
+        an_empty_store_is_ready,
+        servers_come_back_whole_and_in_order,
+        ids_of_servers_are_exact,
+        a_server_is_added_once,
+        a_server_added_again_is_the_last,
+        each_field_changes_alone,
+        fields_change_together,
+        nothing_changes_where_nothing_is_asked,
+        an_unknown_server_is_not_changed,
+        disabling_takes_the_load_away,
+        enabling_brings_no_load,
+        meetings_stay_when_their_server_is_disabled,
+        removal_forgets_the_meetings,
+        an_unknown_server_is_not_removed,
+        versions_are_recorded,
+    ]
+}
+
+/// Servers that differ in everything that is stored.
+fn all_kinds() -> Vec<Server> {
+    let mut rich = open("zwölf–12", 12.5);
+    rich.url = "https://bücher.example.test:8443/bigbluebutton/api/".to_owned();
+    rich.secret = "a'b\"c\\d%_;--$1 \t{}|é\u{301}💥 ".to_owned();
+    rich.tag = Some("röt; 'none'".to_owned());
+    rich.state = AdminState::Cordoned;
+    rich.load_multiplier = 0.1;
+    rich.stats = Stats {
+        meetings: 7,
+        users: u32::MAX,
+        largest_meeting: 300,
+        videos: 41,
+    };
+    rich.bbb_version = Some("3.0.0-β.1".to_owned());
+    rich.health = Health {
+        online: true,
+        healthy_count: 3,
+        unhealthy_count: 1,
+        last_failure: Some(Failure {
+            at: NOW.plus_ms(1),
+            reason: "connect: «Zeitüberschreitung»\n'quoted'".to_owned(),
+        }),
+    };
+    let mut probation = open("a-probation", 0.0);
+    probation.health = Health {
+        online: false,
+        healthy_count: 2,
+        unhealthy_count: 0,
+        last_failure: None,
+    };
+    probation.load = None;
+    probation.tag = Some("none".to_owned());
+    let mut idle = open("m-idle", 0.0);
+    idle.load_multiplier = 1.0 / 3.0;
+    idle.tag = Some(String::new());
+    let plain = Server::new(server_id("plain"), String::new(), String::new());
+    vec![rich, probation, idle, plain]
+}
+
+/// All of a server, the secret too: [`Server`] hides much of itself from people.
+fn assert_same(found: &Server, expected: &Server) {
+    let rest = |one: &Server| {
+        (
+            one.secret.clone(),
+            one.tag.clone(),
+            one.load_multiplier,
+            one.stats,
+            one.bbb_version.clone(),
+        )
+    };
+    assert_eq!(rest(found), rest(expected), "{}", expected.id);
+    assert_eq!(found, expected);
+}
+
+async fn an_empty_store_is_ready(factory: Factory<'_>) {
+    let store = Store::new(factory).await;
+    store.check().await;
+    assert_eq!(store.servers().await, []);
+    assert_eq!(store.meetings().await, []);
+    assert_eq!(store.server("a").await, None);
+    assert_eq!(store.meeting(&key("m")).await, None);
+}
+
+async fn servers_come_back_whole_and_in_order(factory: Factory<'_>) {
+    let all = all_kinds();
+    let store = Store::with(factory, &all).await;
+    let found = store.servers().await;
+    assert_eq!(found.len(), all.len());
+    for (found, expected) in found.iter().zip(&all) {
+        assert_same(found, expected);
+        let one = store.server(&expected.id.0).await.expect("one server");
+        assert_same(&one, expected);
+    }
+    store.check().await;
+}
+
+async fn ids_of_servers_are_exact(factory: Factory<'_>) {
+    let ids = ["bbb", "BBB", "bbb ", " bbb", "b\u{e4}", "ba\u{308}", "b'b"];
+    let all: Vec<_> = (0..).zip(ids).map(|(n, id)| open(id, f64::from(n))).collect();
+    let store = Store::with(factory, &all).await;
+    for server in &all {
+        assert_eq!(store.server(&server.id.0).await.as_ref(), Some(server));
+    }
+    assert_eq!(store.server("Bbb").await, None);
+    assert_eq!(store.remove("BBB").await, Some(vec![]));
+    assert_eq!(store.servers().await.len(), ids.len() - 1);
+    assert!(store.server("bbb").await.is_some());
+}
+
+async fn a_server_is_added_once(factory: Factory<'_>) {
+    let all = [open("a", 3.0), open("b", 0.0)];
+    let store = Store::with(factory, &all).await;
+    store.win(request("m", &["11111"])).await;
+    let before = store.servers().await;
+    let mut other = open("a", 99.0);
+    other.secret = "another".to_owned();
+    assert!(!store.add(&other).await);
+    assert_eq!(store.servers().await, before);
+    assert_eq!(store.meetings().await.len(), 1);
+}
+
+async fn a_server_added_again_is_the_last(factory: Factory<'_>) {
+    let all = [open("a", 0.0), open("b", 50.0), open("c", 50.0)];
+    let store = Store::with(factory, &all).await;
+    store.win(request("m", &["11111"])).await;
+    assert!(store.remove("a").await.is_some());
+    assert!(store.add(&open("a", 0.0)).await);
+    let order: Vec<_> = store.servers().await.into_iter().map(|one| one.id.0).collect();
+    assert_eq!(order, ["b", "c", "a"]);
+    assert_eq!(store.meetings_on("a").await, [], "its meetings stay away");
+}
+
+async fn each_field_changes_alone(factory: Factory<'_>) {
+    let mut original = all_kinds().remove(0);
+    original.id = server_id("a");
+    let text = |text: &str| Some(text.to_owned());
+    let changes = [
+        ServerChange { url: text("http://neu.example.test/api"), ..ServerChange::default() },
+        ServerChange { secret: text("n'eu\" "), ..ServerChange::default() },
+        ServerChange { secret: text(""), ..ServerChange::default() },
+        ServerChange { tag: Some(text("grün")), ..ServerChange::default() },
+        ServerChange { tag: Some(None), ..ServerChange::default() },
+        ServerChange { load_multiplier: Some(0.7), ..ServerChange::default() },
+        ServerChange::state(AdminState::Enabled),
+        ServerChange::state(AdminState::Cordoned),
+        ServerChange::state(AdminState::Disabled),
+    ];
+    for change in changes {
+        let all = [open("before", 1.0), original.clone(), open("after", 2.0)];
+        let store = Store::with(factory, &all).await;
+        let mut expected = original.clone();
+        change.clone().apply(&mut expected);
+        let updated = store.update("a", change.clone()).await.expect("a server");
+        assert_same(&updated, &expected);
+        let found = store.servers().await;
+        assert_eq!(found, [all[0].clone(), expected, all[2].clone()], "{change:?}");
+    }
+}
+
+async fn fields_change_together(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 20.0)]).await;
+    let change = ServerChange {
+        url: Some("https://u".to_owned()),
+        secret: Some("s".to_owned()),
+        tag: Some(Some("t".to_owned())),
+        state: Some(AdminState::Cordoned),
+        load_multiplier: Some(3.0),
+    };
+    let updated = store.update("a", change).await.expect("a server");
+    let mut expected = open("a", 20.0);
+    (expected.url, expected.secret) = ("https://u".to_owned(), "s".to_owned());
+    expected.tag = Some("t".to_owned());
+    expected.state = AdminState::Cordoned;
+    expected.load_multiplier = 3.0;
+    assert_same(&updated, &expected);
+    assert_eq!(store.load("a").await, Some(20.0), "until the next poll");
+}
+
+async fn nothing_changes_where_nothing_is_asked(factory: Factory<'_>) {
+    let all = all_kinds();
+    let store = Store::with(factory, &all).await;
+    for server in &all {
+        let updated = store.update(&server.id.0, ServerChange::default()).await;
+        assert_same(&updated.expect("a server"), server);
+    }
+    assert_eq!(store.servers().await, all);
+}
+
+async fn an_unknown_server_is_not_changed(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 1.0)]).await;
+    let change = ServerChange::state(AdminState::Disabled);
+    assert_eq!(store.update("A", change).await, None);
+    assert_eq!(store.servers().await, [open("a", 1.0)]);
+}
+
+async fn disabling_takes_the_load_away(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 12.5), open("b", 7.0)]).await;
+    let cordoned = store.update("a", ServerChange::state(AdminState::Cordoned)).await;
+    assert_eq!(cordoned.expect("a server").load, Some(12.5));
+    assert_eq!(store.load("a").await, Some(12.5));
+    let disabled = store.update("a", ServerChange::state(AdminState::Disabled)).await;
+    assert_eq!(disabled.expect("a server").load, None);
+    assert_eq!(store.load("a").await, None);
+    assert_eq!(store.load("b").await, Some(7.0));
+}
+
+async fn enabling_brings_no_load(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 12.5)]).await;
+    for state in [AdminState::Disabled, AdminState::Cordoned, AdminState::Enabled] {
+        store.update("a", ServerChange::state(state)).await;
+        assert_eq!(store.load("a").await, None, "{state:?}, and not polled yet");
+    }
+}
+
+async fn meetings_stay_when_their_server_is_disabled(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 0.0)]).await;
+    let meeting = store.settle(request("m", &["11111"])).await;
+    store.update("a", ServerChange::state(AdminState::Disabled)).await;
+    assert_eq!(store.meetings().await, [meeting]);
+    let located = store.meeting(&key("m")).await.expect("a meeting");
+    assert_eq!(located.server.state, AdminState::Disabled);
+}
+
+async fn removal_forgets_the_meetings(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 0.0), open("b", 100.0)]).await;
+    let one = store.settle(request("one", &["11111"])).await;
+    let claimed = store.win(request("two", &["22222"])).await.meeting;
+    store.update("a", ServerChange::state(AdminState::Cordoned)).await;
+    let other = store.settle(request("other", &["33333"])).await;
+    assert_eq!((one.server.0.as_str(), other.server.0.as_str()), ("a", "b"));
+    assert_eq!(store.remove("a").await, Some(vec![one, claimed]));
+    assert_eq!(store.server("a").await, None);
+    assert_eq!(store.meetings().await, [other]);
+    assert_eq!(store.meeting(&key("one")).await, None);
+    assert!(store.is_free("11111").await && store.is_free("22222").await);
+    assert!(!store.is_free("33333").await);
+    assert_eq!(store.remove("a").await, None, "it is gone");
+}
+
+async fn an_unknown_server_is_not_removed(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 0.0)]).await;
+    assert_eq!(store.remove("x").await, None);
+    assert_eq!(store.servers().await.len(), 1);
+}
+
+async fn versions_are_recorded(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 1.0), open("b", 2.0)]).await;
+    for version in ["2.7.3", "3.0-β 'x'"] {
+        store.record_version("a", version).await;
+        let mut expected = open("a", 1.0);
+        expected.bbb_version = Some(version.to_owned());
+        assert_same(&store.server("a").await.expect("a server"), &expected);
+    }
+    store.record_version("unknown", "1").await;
+    assert_eq!(store.servers().await.len(), 2);
+    assert_eq!(store.server("b").await, Some(open("b", 2.0)));
+}
