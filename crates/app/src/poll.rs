@@ -5,6 +5,7 @@ use bbb::meetings::{Meeting as Reported, Meetings};
 use domain::health::Change;
 use domain::poll::{Observation, SeenMeeting};
 use domain::{Meeting, Server, Timestamp};
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;
 
@@ -35,7 +36,10 @@ pub struct Summary {
 /// When the store fails.
 pub async fn all(app: &App, versions: bool) -> Result<Summary, StoreError> {
     let servers = app.cluster.servers().await?;
-    let polls = servers.into_iter().map(|server| one(app, server, versions));
+    let polls: Vec<_> = servers
+        .into_iter()
+        .map(|server| one(app, server, versions).boxed())
+        .collect();
     let mut polled = stream::iter(polls).buffer_unordered(app.policy.poll_concurrency.max(1));
     let mut summary = Summary::default();
     while let Some(report) = polled.next().await {
@@ -89,8 +93,8 @@ pub async fn one(
 pub async fn versions(app: &App) -> Result<(), StoreError> {
     let servers = app.cluster.servers().await?;
     let online = servers.iter().filter(|server| server.online());
-    let asked = stream::iter(online.map(|server| version(app, server)));
-    let mut asked = asked.buffer_unordered(app.policy.poll_concurrency.max(1));
+    let asked: Vec<_> = online.map(|server| version(app, server).boxed()).collect();
+    let mut asked = stream::iter(asked).buffer_unordered(app.policy.poll_concurrency.max(1));
     while let Some(result) = asked.next().await {
         result?;
     }
@@ -167,19 +171,24 @@ async fn version(app: &App, server: &Server) -> Result<Option<String>, StoreErro
 
 /// Tries to end meetings that the balancer no longer counts on; nothing depends on it.
 pub async fn end_all(app: &App, server: &Server, meetings: &[Meeting]) {
-    let ends = meetings.iter().map(|meeting| async move {
-        let mut query = meeting_query(&meeting.key.id);
-        if let Some(password) = &meeting.moderator_pw {
-            query.set("password", password);
-        }
-        if let Err(error) = app.ask(server, "end", &query, None).await {
-            tracing::debug!(server = %server.id, meeting = meeting.key.id, %error, "not ended");
-        }
-    });
+    let ends: Vec<_> = meetings
+        .iter()
+        .map(|meeting| end(app, server, meeting).boxed())
+        .collect();
     stream::iter(ends)
         .buffer_unordered(ENDS_AT_ONCE)
         .for_each(|()| std::future::ready(()))
         .await;
+}
+
+async fn end(app: &App, server: &Server, meeting: &Meeting) {
+    let mut query = meeting_query(&meeting.key.id);
+    if let Some(password) = &meeting.moderator_pw {
+        query.set("password", password);
+    }
+    if let Err(error) = app.ask(server, "end", &query, None).await {
+        tracing::debug!(server = %server.id, meeting = meeting.key.id, %error, "not ended");
+    }
 }
 
 fn log(report: &PollReport, observation: &Observation) {

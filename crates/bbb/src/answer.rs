@@ -74,27 +74,46 @@ impl Answer {
     }
 }
 
-/// `bbbVersion` of a version document, if the server reveals it.
+/// The texts of all elements that hold nothing else, with their paths (`response/running`), in
+/// order; nothing if the answer cannot be read.
 #[must_use]
-pub fn bbb_version(body: &[u8]) -> Option<String> {
-    let text = text_of(body).ok()?;
-    let (mut depth, mut inside, mut version) = (0, false, String::new());
-    walk(&text, |step| {
+pub fn text_elements(body: &[u8]) -> Vec<(String, String)> {
+    let (mut path, mut value, mut leaf) = (Vec::new(), String::new(), false);
+    let mut found = Vec::new();
+    let Ok(text) = text_of(body) else {
+        return found;
+    };
+    let read = walk(&text, |step| {
         match step {
             Step::Open(name, _) => {
-                depth += 1;
-                inside = depth == 2 && name == "bbbVersion";
+                path.push(name.to_owned());
+                value.clear();
+                leaf = true;
             }
-            Step::Text(text) if inside => version.push_str(text),
-            Step::Text(_) => {}
+            Step::Text(text) => value.push_str(text),
             Step::Close(_) => {
-                depth -= 1;
-                inside = false;
+                if leaf {
+                    found.push((path.join("/"), std::mem::take(&mut value)));
+                }
+                path.pop();
+                leaf = false;
             }
         }
         true
-    })
-    .ok()?;
+    });
+    if read.is_err() {
+        found.clear();
+    }
+    found
+}
+
+/// `bbbVersion` of a version document, if the server reveals it.
+#[must_use]
+pub fn bbb_version(body: &[u8]) -> Option<String> {
+    let elements = text_elements(body);
+    let (_, version) = elements
+        .into_iter()
+        .find(|(path, _)| path == "response/bbbVersion")?;
     let version = version.trim();
     let plain = version
         .chars()
@@ -138,17 +157,6 @@ pub fn success(elements: &[(&str, &str)]) -> String {
     }
     text.push_str("</response>");
     text
-}
-
-/// A `SUCCESS` answer about an empty list: clients need the container *and* the key.
-#[must_use]
-pub fn empty_list(container: &str, message_key: &str, message: &str) -> String {
-    format!(
-        "<response><returncode>SUCCESS</returncode><{container}></{container}>\
-         <messageKey>{}</messageKey><message>{}</message></response>",
-        escape(message_key),
-        escape(message)
-    )
 }
 
 /// Text for an XML element: escaped, and without the characters that XML cannot hold at all.

@@ -13,6 +13,8 @@ pub struct Meeting {
     pub element: Range<usize>,
     /// `meetingID`: the external id that front-ends use.
     pub id: String,
+    /// `meetingName`.
+    pub name: String,
     /// `internalMeetingID`.
     pub internal_id: String,
     /// `createTime` in ms since 1970; 0 if absent.
@@ -136,6 +138,7 @@ impl Meeting {
         let number = || raw.trim().parse().unwrap_or(0);
         match field {
             "meetingID" => raw.clone_into(&mut self.id),
+            "meetingName" => raw.clone_into(&mut self.name),
             "internalMeetingID" => raw.trim().clone_into(&mut self.internal_id),
             "createTime" => self.create_time_ms = raw.trim().parse().unwrap_or(0),
             "voiceBridge" => raw.trim().clone_into(&mut self.voice_bridge),

@@ -45,7 +45,8 @@ pub struct PollPolicy {
 /// What happens to a meeting that the balancer knew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Its server reported it; this is what it takes up now.
+    /// Its server reported it: whatever became of its create, it is there, and a claim on it
+    /// ends. This is what it takes up now.
     Seen(Seats),
     /// Its server no longer has it, or is offline.
     Forget,

@@ -136,7 +136,7 @@ impl Cluster for SqliteStore {
                 .as_ref()
                 .is_some_and(|claim| claim.token == token);
             if ours {
-                undo(connection, &meeting, meeting.placed_at)?;
+                undo(connection, &meeting)?;
             }
             Ok(ours)
         })
@@ -274,12 +274,12 @@ fn add_load(connection: &Connection, server: &ServerId, seats: f64) -> rusqlite:
 }
 
 /// Removes a meeting as if it had never been placed.
-fn undo(connection: &Connection, meeting: &Meeting, now: Timestamp) -> rusqlite::Result<()> {
+fn undo(connection: &Connection, meeting: &Meeting) -> rusqlite::Result<()> {
     delete(connection, &meeting.key)?;
     add_load(
         connection,
         &meeting.server,
-        -f64::from(meeting.seats.taken(now)),
+        -f64::from(meeting.seats.taken(meeting.placed_at)),
     )?;
     Ok(())
 }
@@ -293,7 +293,7 @@ fn place(connection: &Connection, request: PlaceRequest) -> rusqlite::Result<Pla
         if is_known(&known.meeting, &request) {
             return Ok(Placed::Known(known));
         }
-        undo(connection, &known.meeting, request.now)?;
+        undo(connection, &known.meeting)?;
     }
     let servers = all_servers(connection)?;
     let server = match choose(&servers, &request.ask) {
@@ -375,7 +375,8 @@ fn record_poll(
     let verdict = apply(&mut server, &known, observation, policy);
     rows::put_server(connection, &server, false)?;
     let mut seen = connection.prepare_cached(
-        "UPDATE meetings SET seen_at = ?3, reserved = ?4, reserved_until = ?5, users = ?6 \
+        "UPDATE meetings SET seen_at = ?3, reserved = ?4, reserved_until = ?5, users = ?6, \
+         claim_token = NULL, claim_until = NULL \
          WHERE tenant = ?1 AND id = ?2",
     )?;
     for (key, fate) in &verdict.fates {

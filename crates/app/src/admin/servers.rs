@@ -103,8 +103,8 @@ pub async fn find(app: &App, id: &str) -> Result<Server, AdminError> {
         .ok_or(AdminError::Unknown(id))
 }
 
-/// Changes a server. One that is enabled is polled before this returns, so that it is usable at
-/// once.
+/// Changes a server. One that is enabled and cannot take meetings yet is polled before this
+/// returns, so that it is usable at once.
 ///
 /// # Errors
 /// When there is none of that id, or a value is wrong.
@@ -120,7 +120,7 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
     let changed = app.cluster.update_server(&id, change).await?;
     let server = changed.ok_or_else(|| AdminError::Unknown(id.clone()))?;
     tracing::info!(server = %server.id, state = server.state.name(), "server changed");
-    if state != Some(AdminState::Enabled) {
+    if state != Some(AdminState::Enabled) || server.accepts_meetings() {
         return Ok(server);
     }
     let polled = poll::one(app, server, true).await?;

@@ -8,7 +8,7 @@ use domain::parameters::{
 };
 use domain::placement::{Ask, TagRequest, seed};
 use domain::voice_bridge::candidates;
-use domain::{AdminState, Claim, MeetingKey};
+use domain::{AdminState, Claim, MeetingKey, Timestamp};
 
 use crate::backend::meeting_query;
 use crate::context::App;
@@ -107,13 +107,7 @@ async fn find_place(app: &App, request: &PlaceRequest) -> Result<Placed, ApiErro
     let mut stale = 0;
     loop {
         let now = app.clock.now();
-        let placed = app
-            .cluster
-            .place(PlaceRequest {
-                now,
-                ..request.clone()
-            })
-            .await?;
+        let placed = app.cluster.place(at(app, request, now)).await?;
         let Placed::Known(located) = &placed else {
             return Ok(placed);
         };
@@ -127,6 +121,19 @@ async fn find_place(app: &App, request: &PlaceRequest) -> Result<Placed, ApiErro
         } else {
             return Ok(placed);
         }
+    }
+}
+
+/// The request as of now: what it waited for must not shorten its own claim and reserve.
+fn at(app: &App, request: &PlaceRequest, now: Timestamp) -> PlaceRequest {
+    let later_ms = now.ms_since(request.now);
+    let mut claim = request.claim.clone();
+    claim.until = claim.until.plus_ms(later_ms);
+    PlaceRequest {
+        claim,
+        seats: app.policy.poll.load.seats(now, 0),
+        now,
+        ..request.clone()
     }
 }
 

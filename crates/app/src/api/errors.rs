@@ -45,6 +45,12 @@ pub enum ApiError {
     /// Our store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The whole request took longer than it may.
+    #[error("request took too long")]
+    Timeout,
+    /// A fault of ours.
+    #[error("internal error")]
+    Internal,
 }
 
 impl ApiError {
@@ -64,7 +70,9 @@ impl ApiError {
             Self::NoServer(Refusal::NoServer)
             | Self::NoVoiceBridge
             | Self::Unanswered(..)
-            | Self::Store(_) => "internalError",
+            | Self::Store(_)
+            | Self::Timeout
+            | Self::Internal => "internalError",
         }
     }
 
@@ -93,6 +101,8 @@ impl ApiError {
             }
             Self::Unanswered(text, _) => text,
             Self::Store(_) => "The balancer's store is unavailable.",
+            Self::Timeout => "This request took too long.",
+            Self::Internal => "The balancer failed to answer this request.",
         };
         text.to_owned()
     }

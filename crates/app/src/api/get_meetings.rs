@@ -1,7 +1,7 @@
 //! `getMeetings`: all servers are asked at once, and what each one sends is handed on as it comes.
 //! A server that fails or is slow is left out, and the log says so.
 
-use bbb::answer::{empty_list, without_illegal};
+use bbb::answer::{success, without_illegal};
 use bbb::meetings::Meetings;
 use bytes::Bytes;
 use domain::{AdminState, Server};
@@ -22,7 +22,11 @@ pub const NO_MEETINGS: &str = "no meetings were found on this server";
 /// The answer without any meeting: clients need container *and* key.
 #[must_use]
 pub fn no_meetings() -> String {
-    empty_list("meetings", "noMeetings", NO_MEETINGS)
+    success(&[
+        ("messageKey", "noMeetings"),
+        ("message", NO_MEETINGS),
+        ("meetings", ""),
+    ])
 }
 
 /// The answer, piece by piece.

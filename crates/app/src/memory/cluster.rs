@@ -64,9 +64,10 @@ impl State {
             .any(|meeting| meeting.voice_bridge.as_deref() == Some(number))
     }
 
-    fn undo(&mut self, key: &MeetingKey, now: Timestamp) {
+    fn undo(&mut self, key: &MeetingKey) {
         if let Some(meeting) = self.meetings.remove(key) {
-            self.add_load(&meeting.server, -f64::from(meeting.seats.taken(now)));
+            let taken = meeting.seats.taken(meeting.placed_at);
+            self.add_load(&meeting.server, -f64::from(taken));
         }
     }
 }
@@ -148,6 +149,7 @@ impl Cluster for MemoryCluster {
                 Fate::Seen(seats) => {
                     if let Some(meeting) = state.meetings.get_mut(key) {
                         meeting.seats = *seats;
+                        meeting.claim = None;
                         meeting.seen_at = observation.finished_at;
                     }
                 }
@@ -176,7 +178,7 @@ impl Cluster for MemoryCluster {
             if known.meeting.claim.is_none() || known.meeting.is_being_created(request.now) {
                 return Ok(Placed::Known(known));
             }
-            state.undo(&request.key, request.now);
+            state.undo(&request.key);
         }
         let server = match choose(&state.servers, &request.ask) {
             Ok(server) => server.id.clone(),
@@ -244,11 +246,7 @@ impl Cluster for MemoryCluster {
         if claim.is_none_or(|claim| claim.token != token) {
             return Ok(false);
         }
-        let placed_at = state
-            .meetings
-            .get(key)
-            .map_or(Timestamp(0), |meeting| meeting.placed_at);
-        state.undo(key, placed_at);
+        state.undo(key);
         Ok(true)
     }
 

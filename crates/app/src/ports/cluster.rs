@@ -159,11 +159,12 @@ pub trait Cluster: Send + Sync {
 
     /// Finds a meeting or gives it a place by [`domain::placement::choose`]: claims it, reserves
     /// its voice bridge, and adds its seats to the load of the chosen server. A claim that ran out
-    /// counts as no meeting: it is undone first.
+    /// counts as no meeting: it is undone first, even if there is no place then.
     async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError>;
 
     /// The server has the meeting: its claim ends, whoever holds it. The record is put back if it
-    /// was swept away meanwhile and its server still exists.
+    /// was swept away meanwhile and its server still exists; its seats are counted again, and the
+    /// next poll puts that right.
     async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError>;
 
     /// Undoes a place that this claim won: meeting, voice bridge and reserved load. False if the
@@ -178,8 +179,8 @@ pub trait Cluster: Send + Sync {
 
     /// Finds a meeting for somebody who joins, and counts them if its server accepts joins: what
     /// exceeds the seats reserved for the meeting is added to its server's load. The count may be
-    /// written a moment later, but every other method of this process sees it at once; the record
-    /// returned is as before the join.
+    /// written a moment later, but every other method of this process sees it at once. The record
+    /// returned is from before the join, and may miss others that are on their way to the store.
     async fn join(&self, key: &MeetingKey, now: Timestamp) -> Result<Option<Located>, StoreError>;
 
     /// Forgets meetings that no server has confirmed since then, and returns them.

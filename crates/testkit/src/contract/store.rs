@@ -17,7 +17,7 @@ pub(super) const NOW: Timestamp = Timestamp(1_700_000_000_000);
 pub(super) const CLAIM_MS: i64 = 20_000;
 /// Seats that [`request`] reserves.
 pub(super) const SEATS: u32 = 15;
-/// Until one failure is forgiven, and young meetings weigh what [`request`] reserves.
+/// One failure is forgiven, and young meetings weigh what [`request`] reserves.
 pub(super) const POLICY: PollPolicy = PollPolicy {
     thresholds: Thresholds {
         healthy: 1,
@@ -161,8 +161,9 @@ impl Store {
         sorted(forgotten.expect("forget_all"))
     }
 
-    pub(super) async fn join(&self, key: &MeetingKey, now: Timestamp) {
-        self.0.record_join(key, now).await.expect("record_join");
+    /// Counts a user; the users and load that this returns may be those before other joins.
+    pub(super) async fn join(&self, key: &MeetingKey, now: Timestamp) -> Option<Located> {
+        self.0.join(key, now).await.expect("join")
     }
 
     pub(super) async fn sweep(&self, unseen_since: Timestamp) -> Vec<Meeting> {

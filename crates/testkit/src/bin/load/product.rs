@@ -52,6 +52,8 @@ impl Program {
     }
 
     fn command(&self, port: u16, folder: &Path) -> anyhow::Result<Command> {
+        let data = folder.join("data");
+        std::fs::create_dir_all(&data)?;
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -64,7 +66,7 @@ impl Program {
         }
         command.env("PORT", port.to_string());
         command.env("BIND", format!("tcp://127.0.0.1:{port}"));
-        command.env("SCALELITE_DATA_DIR", folder.join("data"));
+        command.env("SCALELITE_DATA_DIR", data);
         command.env("LOADBALANCER_SECRET", SECRET);
         command.env("POLL_INTERVAL", "3600");
         let settings = self.settings.iter();

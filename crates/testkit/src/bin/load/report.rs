@@ -1,6 +1,6 @@
 //! What was measured, as a table.
 
-use comfy_table::presets::{ASCII_MARKDOWN, UTF8_HORIZONTAL_ONLY};
+use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 const COLUMNS: [&str; 9] = [
@@ -8,6 +8,9 @@ const COLUMNS: [&str; 9] = [
 ];
 /// Columns of numbers.
 const TO_THE_RIGHT: [usize; 6] = [1, 2, 3, 6, 7, 8];
+
+/// Stands where nothing was measured or wanted.
+const NOTHING: &str = "–";
 
 /// One line of the table.
 #[derive(Clone, Debug, Default)]
@@ -30,10 +33,22 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// A measurement that could not be finished.
+    pub(crate) fn given_up(what: String, error: &anyhow::Error) -> Self {
+        Self {
+            what,
+            product: NOTHING.to_owned(),
+            floor: NOTHING.to_owned(),
+            failed: 1,
+            complaint: Some(format!("{error:#}")),
+            ..Self::default()
+        }
+    }
+
     fn cells(&self) -> [String; COLUMNS.len()] {
         let (target, reached) = match &self.target {
             Some((target, reached)) => (target.clone(), if *reached { "ok" } else { "missed" }),
-            None => ("–".to_owned(), "–"),
+            None => (NOTHING.to_owned(), NOTHING),
         };
         let (p50, p99) = match self.within_ms {
             Some((p50, p99)) => (Some(p50), Some(p99)),
@@ -54,7 +69,7 @@ impl Row {
 }
 
 fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"))
+    value.map_or_else(|| NOTHING.to_owned(), |value| format!("{value:.2}"))
 }
 
 /// Requests per second.
@@ -67,7 +82,7 @@ pub(crate) fn table(rows: &[Row], markdown: bool) -> String {
     let style = if markdown {
         ASCII_MARKDOWN
     } else {
-        UTF8_HORIZONTAL_ONLY
+        UTF8_FULL_CONDENSED
     };
     table.load_style(style);
     table.set_content_arrangement(ContentArrangement::Disabled);

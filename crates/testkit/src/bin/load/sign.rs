@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn checksums_cover_call_query_and_secret() {
         // printf joina=1s | sha256sum
-        let expected = hex::encode(Sha256::digest("joina=1s"));
+        let expected = "36f6c4b94dbefe2ff7f93588d7195b124a513e127c1de68bb80b36ba4e297426";
         let target = signed("/x", "join", "a=1", "s").unwrap();
         assert_eq!(
             target.to_string(),

@@ -8,9 +8,17 @@ use std::time::Duration;
 pub(crate) struct Duel {
     pub(crate) product: Vec<Round>,
     pub(crate) floor: Vec<Round>,
+    /// Of which only the failures count.
+    pub(crate) warm_up: Vec<Round>,
 }
 
 impl Duel {
+    /// Failures of rounds, and what was wrong with one of them.
+    pub(crate) fn failures(&self) -> (usize, Option<String>) {
+        let rounds = self.product.iter().chain(&self.floor);
+        failures(rounds.chain(&self.warm_up))
+    }
+
     /// The balancer's rate over its floor's: the median of the neighbouring rounds.
     pub(crate) fn ratio(&self) -> f64 {
         let pairs = self.product.iter().zip(&self.floor);
@@ -82,6 +90,7 @@ mod tests {
         let duel = Duel {
             product: vec![round(5), round(1), round(40)],
             floor: vec![round(10), round(10), round(100)],
+            ..Duel::default()
         };
         assert!((duel.ratio() - 0.4).abs() < 1e-9);
         assert!((rate(&duel.product) - 5.0).abs() < 1e-9);

@@ -88,9 +88,10 @@ pub(super) async fn create(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let mut floor = floor::start(Kind::Xml, None).await?;
     let targets: Vec<Uri> = creates(0)?;
     let bare = plan.load(vec![Aim::repeated(floor.port(), targets)], Expect::Success);
-    bare.round(plan.round / 4).await?;
-    creating(plan, &stage, 1)?.round(plan.round / 4).await?;
     let mut duel = Duel::default();
+    duel.warm_up.push(bare.round(plan.round / 4).await?);
+    let load = creating(plan, &stage, 1)?;
+    duel.warm_up.push(load.round(plan.round / 4).await?);
     for round in 0..plan.rounds {
         forget_meetings(&stage).await?;
         let load = creating(plan, &stage, round + 2)?;

@@ -87,7 +87,8 @@ async fn take_turns(plan: &Plan, stage: &Stage, ask: &Questions) -> anyhow::Resu
         }
     };
     let mut found = Found::default();
-    ask.product.round(plan.round / 4).await?;
+    let warm_up = ask.product.round(plan.round / 4).await?;
+    found.duel.warm_up.push(warm_up);
     for _ in 0..plan.rounds {
         found.duel.floor.push(ask.bare.round(plan.round / 4).await?);
         move_away(Latency::None);

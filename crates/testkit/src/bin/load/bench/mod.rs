@@ -9,7 +9,7 @@ use crate::client::Expect;
 use crate::product::Program;
 use crate::report::{Row, per_second};
 use crate::round::{Aim, Load};
-use crate::stats::{Duel, failures, rate, within_ms};
+use crate::stats::{Duel, rate, within_ms};
 use clap::ValueEnum;
 use std::time::Duration;
 
@@ -67,8 +67,9 @@ impl Plan {
     /// Rounds of both in turn, after a short one of each that does not count.
     async fn duel(&self, product: &Load, floor: &Load) -> anyhow::Result<Duel> {
         let mut duel = Duel::default();
-        floor.round(self.round / 4).await?;
-        product.round(self.round / 4).await?;
+        for load in [floor, product] {
+            duel.warm_up.push(load.round(self.round / 4).await?);
+        }
         for _ in 0..self.rounds {
             duel.floor.push(floor.round(self.round).await?);
             duel.product.push(product.round(self.round).await?);
@@ -79,7 +80,7 @@ impl Plan {
 
 /// A line about throughput.
 fn row(what: impl Into<String>, duel: &Duel) -> Row {
-    let (failed, complaint) = failures(duel.product.iter().chain(&duel.floor));
+    let (failed, complaint) = duel.failures();
     Row {
         what: what.into(),
         product: per_second(rate(&duel.product)),

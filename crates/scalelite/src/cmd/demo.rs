@@ -1,0 +1,204 @@
+//! `demo`: simulated servers with a life of their own, and the balancer in front of them, on a
+//! temporary store. Nothing of it is left when it ends.
+
+use std::time::Duration;
+
+use app::App;
+use app::admin::servers::{self, NewServer};
+use app::ports::{Entropy, ServerChange};
+use bbb::{Query, checksum};
+use bbb_sim::{Latency, Pool, PoolOptions, Schedule, Server};
+use domain::AdminState;
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::sync::watch;
+
+use crate::cli::Demo;
+use crate::config::values::Seconds;
+use crate::config::{Config, Sources};
+use crate::http::listen::Listener;
+use crate::lifecycle::{poll_forever, serve_until};
+use crate::output::say;
+use crate::wiring;
+
+use super::{Failure, runtime, serving_log};
+
+/// How often a class begins, in seconds of the demo's life.
+const CLASS_EVERY_S: f64 = 60.0;
+/// Classes that have begun and not yet ended, at most, for each server.
+const CLASSES_PER_SERVER: usize = 12;
+
+/// Runs until Ctrl-C.
+pub fn run(mut config: Config, sources: &Sources, demo: Demo) -> Result<(), Failure> {
+    let _log = serving_log(&config, sources);
+    super::serve::raise_open_files();
+    let dir = tempfile::Builder::new().prefix("scalelite-demo-").tempdir();
+    let dir = dir.map_err(|error| Failure(format!("ERROR: {error}")))?;
+    config.data_dir = Some(dir.path().to_owned());
+    config.poll_interval = Seconds(5.0);
+    runtime(true)?.block_on(demonstrate(&config, demo, dir.path()))
+}
+
+async fn demonstrate(config: &Config, demo: Demo, dir: &std::path::Path) -> Result<(), Failure> {
+    let failed = |error: String| Failure(format!("ERROR: {error}"));
+    let options = PoolOptions {
+        servers: usize::from(demo.servers),
+        latency: Latency::Fixed(Duration::from_millis(15)),
+        ..PoolOptions::default()
+    };
+    let pool = Pool::start(options)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    let wired = wiring::wire(config)?;
+    for server in pool.servers() {
+        add(&wired.app, server).await?;
+    }
+    let port = if config.bind.is_none() && config.port == 3000 && port_is_taken(3000).await {
+        0
+    } else {
+        config.port
+    };
+    let listener = Listener::open(config.bind.as_ref(), port)
+        .await
+        .map_err(failed)?;
+    let url = listener.url();
+    let (stopper, stop) = watch::channel(false);
+    let (app, interval) = (
+        wired.app.clone(),
+        Duration::from_millis(config.poll_interval.ms()),
+    );
+    tokio::spawn(poll_forever(app.clone(), interval, stop.clone()));
+    tokio::spawn(live(
+        app.clone(),
+        pool.servers().to_vec(),
+        url.clone(),
+        demo.speed,
+    ));
+    introduce(&app, &url, dir, &pool);
+    let served = serve_until(config, app, listener, stop);
+    tokio::select! {
+        () = served => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    stopper.send_replace(true);
+    say("\nThe demo has ended; nothing of it is left.");
+    Ok(())
+}
+
+async fn port_is_taken(port: u16) -> bool {
+    tokio::net::TcpListener::bind(("::", port)).await.is_err()
+}
+
+async fn add(app: &App, server: &Server) -> Result<(), Failure> {
+    let failed = |error: servers::AdminError| Failure(format!("ERROR: {error}"));
+    let new = NewServer {
+        id: Some(format!("bbb{}", server.number())),
+        url: server.url(),
+        secret: server.secret(),
+        ..NewServer::default()
+    };
+    let added = servers::add(app, new).await.map_err(failed)?;
+    let enable = ServerChange::state(AdminState::Enabled);
+    servers::update(app, &added.id.0, enable)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// What to look at, and what to paste.
+fn introduce(app: &App, url: &str, dir: &std::path::Path, pool: &Pool) {
+    let secret = app.policy.secrets.first().map_or("", String::as_str);
+    let create = signed(
+        app,
+        url,
+        "create",
+        &[("meetingID", "my-room"), ("name", "My room")],
+    );
+    let join = [
+        ("meetingID", "my-room"),
+        ("fullName", "Ada"),
+        ("role", "MODERATOR"),
+    ];
+    let join = signed(app, url, "join", &join);
+    let meetings = signed(app, url, "getMeetings", &[]);
+    let servers = pool.servers().len();
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "scalelite".to_owned());
+    say(format!(
+        "\n\
+         The balancer listens at {url}, in front of {servers} simulated servers.\n\
+         Classes start, fill and end by themselves. Ctrl-C ends it all.\n\n\
+         Point a front-end at it:\n\
+         \x20 URL:    {url}/bigbluebutton/\n\
+         \x20 Secret: {secret}\n\n\
+         Create a room, look at all rooms, and join (the simulated server has no client to show):\n\
+         \x20 curl '{create}'\n\
+         \x20 curl '{meetings}'\n\
+         \x20 curl -i '{join}'\n\n\
+         Watch the pool, in another terminal:\n\
+         \x20 SCALELITE_DATA_DIR={} {program} status --watch\n",
+        dir.display()
+    ));
+}
+
+fn signed(app: &App, url: &str, call: &str, parameters: &[(&str, &str)]) -> String {
+    let mut query = Query::default();
+    for (name, value) in parameters {
+        query.set(name, value);
+    }
+    let secret = app.policy.secrets.first().map_or("", String::as_str);
+    let query = checksum::sign(call, &query.to_text(), secret, app.policy.sign_with);
+    format!("{url}/bigbluebutton/api/{call}?{query}")
+}
+
+/// Classes begin, through the balancer as a front-end would begin them, fill and end.
+async fn live(app: App, pool: Vec<Server>, url: String, speed: u32) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
+    let mut running: Vec<(String, i64)> = Vec::new();
+    let mut number = 0_u64;
+    loop {
+        let now = app.clock.now();
+        let (over, going) = running.into_iter().partition(|(_, until)| *until <= now.0);
+        running = going;
+        let mut calls: Vec<String> = over
+            .into_iter()
+            .map(|(id, _): (String, i64)| signed(&app, &url, "end", &[("meetingID", &id)]))
+            .collect();
+        let id = format!("class-{number}");
+        if running.len() < CLASSES_PER_SERVER * pool.len() {
+            let name = format!("Class {number}");
+            calls.push(signed(
+                &app,
+                &url,
+                "create",
+                &[("meetingID", &id), ("name", &name)],
+            ));
+        }
+        for call in calls {
+            let Ok(uri) = call.parse() else { continue };
+            if let Ok(answer) = client.get(uri).await {
+                let _ = answer.into_body().collect().await;
+            }
+        }
+        let length_s = fill(&pool, &id, number, speed, app.entropy.as_ref());
+        running.push((id, now.plus_ms(i64::from(length_s) * 1000).0));
+        number += 1;
+        let pause = CLASS_EVERY_S / f64::from(speed) * (0.5 + app.entropy.fraction());
+        tokio::time::sleep(Duration::from_secs_f64(pause)).await;
+    }
+}
+
+/// Gives a class its users, on whatever server it was placed; returns how long it lasts, in s.
+fn fill(pool: &[Server], id: &str, seed: u64, speed: u32, entropy: &dyn Entropy) -> u32 {
+    let size = 3 + (entropy.fraction().powi(3) * 90.0) as u32;
+    let length_s = (2_700 + (entropy.fraction() * 2_700.0) as u32) / speed.max(1);
+    for server in pool {
+        server.set_schedule(
+            id,
+            Schedule::lecture(size, 600 / speed.max(1), length_s.max(1), seed),
+        );
+    }
+    length_s.max(1)
+}

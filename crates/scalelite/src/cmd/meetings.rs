@@ -1,0 +1,122 @@
+//! `meetings`: list, info, end.
+
+use app::admin::meetings;
+use bbb::answer::text_elements;
+
+use crate::output::{note, printable, say};
+
+use super::{Failure, Session, confirmed, declined};
+
+/// Fields of a meeting that the original prints, and what it calls them.
+const FIELDS: [(&str, &str); 4] = [
+    ("meetingName", "Meeting Name"),
+    ("internalMeetingID", "Internal MeetingID"),
+    ("createDate", "Created Date"),
+    ("recording", "Recording Enabled"),
+];
+/// Metadata that the original prints, whether there is any or not.
+const METADATA: [&str; 12] = [
+    "bbb-context-name",
+    "analytics-callback-url",
+    "bbb-recording-tags",
+    "bbb-origin-server-common-name",
+    "bbb-context-label",
+    "bbb-origin",
+    "bbb-context",
+    "bbb-context-id",
+    "bbb-recording-name",
+    "bbb-origin-server-name",
+    "bbb-recording-description",
+    "bbb-origin-tag",
+];
+
+/// Lists meetings with their servers.
+pub async fn list(session: &Session, ids: &[String]) -> Result<(), Failure> {
+    let found = meetings::list(&session.app, ids).await?;
+    if found.is_empty() {
+        note("No meetings");
+    }
+    for meeting in found {
+        let server = session.app.cluster.server(&meeting.server).await?;
+        let url = server.map(|server| server.url).unwrap_or_default();
+        say(format!("\nMeetingID: {}", printable(&meeting.key.id)));
+        say(format!(
+            "\tServer ID: {}\n\tServer Url: {url}",
+            meeting.server
+        ));
+    }
+    Ok(())
+}
+
+/// Shows what a meeting's server says of it.
+pub async fn info(session: &Session, id: &str) -> Result<(), Failure> {
+    let unknown = || {
+        Failure(format!(
+            "ERROR: No meeting found with id: {}",
+            printable(id)
+        ))
+    };
+    let located = meetings::find(&session.app, id)
+        .await?
+        .ok_or_else(unknown)?;
+    let answer = meetings::info(&session.app, id).await?;
+    let elements = text_elements(&answer);
+    let text = |path: &str| {
+        let found = elements.iter().find(|(name, _)| name == path);
+        printable(found.map_or("", |(_, value)| value))
+    };
+    say(format!("\nMeeting ID: {}", printable(id)));
+    for (element, label) in FIELDS {
+        say(format!(
+            "\t{label}: {}",
+            text(&format!("response/{element}"))
+        ));
+    }
+    say(format!(
+        "\tServer id: {}\n\tServer url: {}",
+        located.server.id, located.server.url
+    ));
+    say("\tMetaData:");
+    for name in METADATA {
+        say(format!(
+            "\t\t{name}: {}",
+            text(&format!("response/metadata/{name}"))
+        ));
+    }
+    Ok(())
+}
+
+/// Ends meetings and forgets them.
+pub async fn end(session: &Session, ids: &[String], yes: bool) -> Result<(), Failure> {
+    if !yes {
+        say("WARNING: You are trying to clear active meetings.");
+        say("If you still wish to continue please enter `yes`");
+        if !confirmed() {
+            return Err(declined());
+        }
+    }
+    let found = meetings::list(&session.app, ids).await?;
+    if found.is_empty() {
+        note("No meetings to clear");
+    }
+    let mut failed = false;
+    for meeting in found {
+        say(format!(
+            "Clearing Meeting id={}",
+            printable(&meeting.key.id)
+        ));
+        if let Err(error) = meetings::end(&session.app, &meeting).await {
+            note(format!(
+                "WARNING: not ended on its server: {}",
+                Failure::from(error).0
+            ));
+            failed = true;
+        }
+    }
+    say("OK");
+    if failed {
+        Err(Failure(String::new()))
+    } else {
+        Ok(())
+    }
+}

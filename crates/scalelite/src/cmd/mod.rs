@@ -1,0 +1,134 @@
+//! Commands: each turns arguments into a use case and its result into text, in the original's words
+//! where the original has them.
+
+pub mod config;
+pub mod demo;
+pub mod meetings;
+pub mod poll;
+pub mod rake;
+pub mod secret;
+pub mod serve;
+pub mod servers;
+pub mod sign;
+pub mod status;
+
+use std::io::BufRead as _;
+
+use app::App;
+use app::api::ApiError;
+use app::ports::StoreError;
+
+use crate::config::{Config, Sources};
+use crate::output;
+use crate::telemetry;
+use crate::wiring::{self, WiringError};
+
+/// Why a command failed: a line for the administrator. Empty if everything was said already.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self(format!("ERROR: {error}"))
+    }
+}
+
+impl From<WiringError> for Failure {
+    fn from(error: WiringError) -> Self {
+        Self(format!("ERROR: {error}"))
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Unanswered(_, cause) => Self(format!("ERROR: {cause}")),
+            other => Self(format!("ERROR: {}", other.message())),
+        }
+    }
+}
+
+/// What a command that runs once has at hand.
+pub struct Session {
+    /// The application.
+    pub app: App,
+    /// Where the balancer would listen with this configuration.
+    pub url: String,
+    /// Whether the secret is one that we made.
+    pub own_secret: bool,
+}
+
+/// Wires the application for one command and runs it. The log is silent unless it is asked for.
+pub fn once(
+    config: &Config,
+    sources: &Sources,
+    work: impl AsyncFnOnce(&Session) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let asked = sources.is_set("RAILS_LOG_LEVEL") || sources.is_set("LOG_LEVEL");
+    let rust_log = sources
+        .variable("RUST_LOG")
+        .or(if asked { None } else { Some("off") });
+    let _log = telemetry::start(config.log_level, config.log_format, rust_log);
+    let wired = wiring::wire(config)?;
+    let session = Session {
+        app: wired.app,
+        url: listening_url(config),
+        own_secret: wired.own_secret,
+    };
+    runtime(false)?.block_on(work(&session))
+}
+
+/// Starts the log of a process that serves.
+pub fn serving_log(
+    config: &Config,
+    sources: &Sources,
+) -> tracing_appender::non_blocking::WorkerGuard {
+    telemetry::start(
+        config.log_level,
+        config.log_format,
+        sources.variable("RUST_LOG"),
+    )
+}
+
+/// A runtime on all cores, or on this thread alone.
+pub fn runtime(all_cores: bool) -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = if all_cores {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| Failure(format!("ERROR: {error}")))
+}
+
+/// The address that people type for what this configuration listens on.
+fn listening_url(config: &Config) -> String {
+    use crate::config::values::Bind;
+    let (host, port) = match &config.bind {
+        Some(Bind::Tcp(host, port)) => (host.as_deref(), port.unwrap_or(config.port)),
+        _ => (None, config.port),
+    };
+    if let Some(host) = &config.url_host {
+        return format!("https://{host}");
+    }
+    match host {
+        None | Some("0.0.0.0" | "::") => format!("http://localhost:{port}"),
+        Some(v6) if v6.contains(':') => format!("http://[{v6}]:{port}"),
+        Some(host) => format!("http://{host}:{port}"),
+    }
+}
+
+/// Asks for `yes` on the standard input.
+pub fn confirmed() -> bool {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    read.is_ok() && line.trim() == "yes"
+}
+
+/// What a person who declined is told.
+pub fn declined() -> Failure {
+    output::say("Nothing was done.");
+    Failure(String::new())
+}

@@ -1,0 +1,294 @@
+//! Servers from files: `add-all` and `sync`.
+
+use std::path::Path;
+
+use app::admin::servers::{self, NewServer, Panic};
+use app::ports::ServerChange;
+use domain::{AdminState, Server};
+use serde_json::{Map, Value};
+
+use super::failure;
+use crate::cmd::{Failure, Session};
+use crate::output::say;
+
+/// Longest file, in bytes.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+const KNOWN: [&str; 5] = ["url", "secret", "enabled", "load_multiplier", "tag"];
+/// What `yaml --verbose` prints beyond that; a pool is not told how it fares.
+const IGNORED: [&str; 4] = ["load", "state", "bbb_version", "online"];
+
+/// What becomes of servers that are not in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// They stay.
+    Keep,
+    /// Empty ones are removed, the others cordoned.
+    Cordon,
+    /// Their meetings are ended and they are removed.
+    Force,
+}
+
+/// A server as the file wants it.
+struct Wanted {
+    id: String,
+    url: String,
+    secret: String,
+    enabled: bool,
+    load_multiplier: f64,
+    tag: Option<String>,
+}
+
+fn error(text: impl std::fmt::Display) -> Failure {
+    Failure(format!("ERROR: {text}"))
+}
+
+fn read_yaml(path: &Path) -> Result<Value, Failure> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text));
+    read.map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::NotFound => {
+            error(format!("No such file or directory - {}", path.display()))
+        }
+        _ => error(format!("{}: {cause}", path.display())),
+    })?;
+    serde_saphyr::from_str(&text).map_err(|_| error("Invalid YAML document"))
+}
+
+/// Adds every server of a file.
+pub async fn add_all(session: &Session, path: &Path) -> Result<(), Failure> {
+    let document = read_yaml(path)?;
+    let list: Vec<&Value> = match document.get("servers") {
+        Some(Value::Array(list)) => list.iter().collect(),
+        Some(Value::Object(list)) => list.values().collect(),
+        _ => return Err(error("Invalid YAML document")),
+    };
+    for server in list {
+        let text = |name: &str| server.get(name).and_then(as_text);
+        let new = NewServer {
+            id: None,
+            url: text("url").unwrap_or_default(),
+            secret: text("secret").unwrap_or_default(),
+            tag: text("tag").filter(|tag| !tag.is_empty()),
+            load_multiplier: server.get("load_multiplier").and_then(as_number),
+        };
+        let server = servers::add(&session.app, new).await.map_err(failure)?;
+        say(format!("server: {}\nid: {}", server.url, server.id));
+    }
+    Ok(())
+}
+
+/// Makes the pool match a file. The whole file is checked before anything is changed.
+pub async fn sync(
+    session: &Session,
+    path: Option<&Path>,
+    mode: &str,
+    dry_run: bool,
+    talk: bool,
+) -> Result<(), Failure> {
+    let path = path.ok_or_else(|| error("Missing 'path' parameter"))?;
+    let mode = match mode {
+        "keep" => Mode::Keep,
+        "cordon" => Mode::Cordon,
+        "force" => Mode::Force,
+        other => {
+            return Err(error(format!(
+                "Unknown sync mode '{other}' (choose: keep cordon force)"
+            )));
+        }
+    };
+    let wanted = wanted(&read_yaml(path)?)?;
+    let sync = Sync {
+        session,
+        dry_run,
+        talk,
+    };
+    let present = session.app.cluster.servers().await?;
+    for one in &wanted {
+        match present.iter().find(|server| server.id.0 == one.id) {
+            Some(server) => sync.update(server, one).await?,
+            None => sync.add(one).await?,
+        }
+    }
+    for server in present
+        .iter()
+        .filter(|server| !wanted.iter().any(|one| one.id == server.id.0))
+    {
+        sync.leave(server, mode).await?;
+    }
+    Ok(())
+}
+
+struct Sync<'a> {
+    session: &'a Session,
+    dry_run: bool,
+    talk: bool,
+}
+
+impl Sync<'_> {
+    /// Says what is about to be done; false if it shall not be done.
+    fn go(&self, what: &str, id: &str) -> bool {
+        tracing::info!(server = id, dry_run = self.dry_run, "sync: {what}");
+        if self.talk {
+            let would = if self.dry_run { "would " } else { "" };
+            say(format!("{would}{what} {id}"));
+        }
+        !self.dry_run
+    }
+
+    async fn add(&self, one: &Wanted) -> Result<(), Failure> {
+        if !self.go("add", &one.id) {
+            return Ok(());
+        }
+        let new = NewServer {
+            id: Some(one.id.clone()),
+            url: one.url.clone(),
+            secret: one.secret.clone(),
+            tag: one.tag.clone(),
+            load_multiplier: Some(one.load_multiplier),
+        };
+        let server = servers::add(&self.session.app, new)
+            .await
+            .map_err(failure)?;
+        if one.enabled {
+            self.change(&server, ServerChange::state(AdminState::Enabled))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn update(&self, server: &Server, one: &Wanted) -> Result<(), Failure> {
+        let state = match (one.enabled, server.state) {
+            (true, AdminState::Cordoned | AdminState::Disabled) => Some(AdminState::Enabled),
+            (false, AdminState::Enabled) => Some(AdminState::Cordoned),
+            _ => None,
+        };
+        let same = server.url == one.url
+            && server.secret == one.secret
+            && server.tag == one.tag
+            && (server.load_multiplier - one.load_multiplier).abs() < f64::EPSILON;
+        if same && state.is_none() || !self.go("update", &one.id) {
+            return Ok(());
+        }
+        let change = ServerChange {
+            url: Some(one.url.clone()),
+            secret: Some(one.secret.clone()),
+            tag: Some(one.tag.clone()),
+            state,
+            load_multiplier: Some(one.load_multiplier),
+        };
+        self.change(server, change).await
+    }
+
+    /// A server that the file does not name.
+    async fn leave(&self, server: &Server, mode: Mode) -> Result<(), Failure> {
+        let app = &self.session.app;
+        let empty = app.cluster.meetings(Some(&server.id)).await?.is_empty()
+            && server.load.is_none_or(|load| load <= 0.0);
+        let id = server.id.0.as_str();
+        match mode {
+            Mode::Keep => {}
+            Mode::Cordon if !empty => {
+                if server.state == AdminState::Enabled && self.go("cordon", id) {
+                    self.change(server, ServerChange::state(AdminState::Cordoned))
+                        .await?;
+                }
+            }
+            Mode::Cordon | Mode::Force => {
+                if self.go("remove", id) {
+                    servers::panic(app, id, Panic::default())
+                        .await
+                        .map_err(failure)?;
+                    servers::remove(app, id).await.map_err(failure)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn change(&self, server: &Server, change: ServerChange) -> Result<(), Failure> {
+        servers::update(&self.session.app, &server.id.0, change)
+            .await
+            .map(drop)
+            .map_err(failure)
+    }
+}
+
+fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn as_number(value: &Value) -> Option<f64> {
+    value
+        .as_f64()
+        .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
+}
+
+fn wanted(document: &Value) -> Result<Vec<Wanted>, Failure> {
+    let Some(Value::Object(servers)) = document.get("servers") else {
+        return Err(error("Invalid YAML document"));
+    };
+    servers
+        .iter()
+        .map(|(id, server)| wanted_server(id, server))
+        .collect()
+}
+
+fn wanted_server(id: &str, server: &Value) -> Result<Wanted, Failure> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if id.is_empty() || !id.chars().all(plain) {
+        return Err(error(format!("Server id={id} is invalid")));
+    }
+    let empty = Map::new();
+    let server = server.as_object().unwrap_or(&empty);
+    let known =
+        |name: &&String| !KNOWN.contains(&name.as_str()) && !IGNORED.contains(&name.as_str());
+    let unknown: Vec<String> = server
+        .keys()
+        .filter(known)
+        .map(|name| format!("{name:?}"))
+        .collect();
+    if !unknown.is_empty() {
+        let list = unknown.join(", ");
+        return Err(error(format!(
+            "Server id={id} has bad parameters: [{list}]"
+        )));
+    }
+    let text = |name: &str| {
+        server
+            .get(name)
+            .and_then(as_text)
+            .filter(|text| !text.is_empty())
+    };
+    let secret = text("secret").ok_or_else(|| error(format!("Server id={id} has no secret")))?;
+    let url = text("url").unwrap_or_else(|| format!("https://{id}/bigbluebutton/api"));
+    servers::check_url(&url).map_err(|_| error(format!("Server id={id} has a bad url")))?;
+    let load_multiplier = match server
+        .get("load_multiplier")
+        .filter(|value| !value.is_null())
+    {
+        None => 1.0,
+        Some(value) => as_number(value)
+            .filter(|number| number.is_finite() && *number > 0.0)
+            .ok_or_else(|| error(format!("Server id={id} has a bad load_multiplier")))?,
+    };
+    let enabled = match server.get("enabled") {
+        None | Some(Value::Null) => true,
+        Some(value) => value
+            .as_bool()
+            .ok_or_else(|| error(format!("Server id={id} has a bad value of enabled")))?,
+    };
+    Ok(Wanted {
+        id: id.to_owned(),
+        url,
+        secret,
+        enabled,
+        load_multiplier,
+        tag: text("tag"),
+    })
+}

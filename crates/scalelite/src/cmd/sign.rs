@@ -1,0 +1,44 @@
+//! `sign`: a signed URL, as everybody needs it who debugs BBB.
+
+use app::admin::servers;
+use bbb::{Query, checksum};
+
+use crate::output::say;
+
+use super::{Failure, Session};
+
+/// Prints the signed URL of a call on the balancer, or on one of its servers.
+pub async fn run(
+    session: &Session,
+    call: &str,
+    parameters: &[String],
+    url: Option<String>,
+    server: Option<String>,
+) -> Result<(), Failure> {
+    let mut query = Query::default();
+    for parameter in parameters {
+        let (name, value) = parameter
+            .split_once('=')
+            .ok_or_else(|| Failure(format!("ERROR: `{parameter}` is not name=value")))?;
+        let mut one = Query::default();
+        one.set(name, value);
+        query.append(one);
+    }
+    if let Some(id) = server {
+        let found = servers::find(&session.app, &id).await;
+        let server = found.map_err(|_| Failure(format!("ERROR: No server found with id: {id}")))?;
+        say(session.app.signed_url(&server, call, &query));
+        return Ok(());
+    }
+    let policy = &session.app.policy;
+    let none = || Failure("ERROR: there is no secret".to_owned());
+    let secret = policy.secrets.first().ok_or_else(none)?;
+    let base = url.unwrap_or_else(|| session.url.clone());
+    let base = base
+        .trim_end_matches('/')
+        .trim_end_matches("/bigbluebutton/api");
+    let base = base.trim_end_matches("/bigbluebutton");
+    let query = checksum::sign(call, &query.to_text(), secret, policy.sign_with);
+    say(format!("{base}/bigbluebutton/api/{call}?{query}"));
+    Ok(())
+}

@@ -1,0 +1,389 @@
+//! Every setting, defined once: name, type, default and meaning. The names are the original's.
+
+use std::path::PathBuf;
+
+use bbb::Algorithms;
+
+use super::sources::{Origin, Sources};
+use super::values::{
+    AtLeastOne, Bind, Bytes, Count, Digits, LogFormat, LogLevel, Names, Pairs, Seconds, Secret,
+    Value,
+};
+
+/// What is known of a setting apart from its value.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Name in the environment.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// What it belongs to.
+    pub group: &'static str,
+    /// Its default, as text; empty for none.
+    pub default: &'static str,
+    /// What it accepts.
+    pub accepts: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
+    /// Whether it is on or off.
+    pub switch: bool,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+impl Setting {
+    /// The flag of the command line, without dashes.
+    pub fn flag(&self) -> String {
+        let name = self.name.strip_prefix("SCALELITE_").unwrap_or(self.name);
+        name.to_ascii_lowercase().replace('_', "-")
+    }
+
+    /// All names, the preferred one first.
+    fn names(&self) -> Vec<&'static str> {
+        std::iter::once(self.name)
+            .chain(self.aliases.iter().copied())
+            .collect()
+    }
+}
+
+/// A setting with its value as text, for people to read.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Which one.
+    pub setting: Setting,
+    /// Its text; secrets are hidden.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+macro_rules! settings {
+    ($(
+        $group:literal {
+            $( $(#[doc = $doc:literal])+ $field:ident: $type:ty = $name:literal $([$($alias:literal),+])? or $default:literal; )+
+        }
+    )+) => {
+        /// All settings, typed.
+        #[derive(Clone, Debug)]
+        pub struct Config {
+            $($( $(#[doc = $doc])+ pub $field: $type, )+)+
+        }
+
+        /// The table of all settings.
+        pub const SETTINGS: &[Setting] = &[$($( Setting {
+            name: $name,
+            aliases: &[$($($alias),+)?],
+            group: $group,
+            default: $default,
+            accepts: <$type as Value>::ACCEPTS,
+            secret: <$type as Value>::SECRET,
+            switch: <$type as Value>::SWITCH,
+            doc: concat!($($doc),+),
+        }, )+)+];
+
+        impl Config {
+            /// Reads all settings; the list shows what was read and from where.
+            ///
+            /// # Errors
+            /// One line that names the setting, its value (unless secret) and what is allowed.
+            pub fn read(sources: &Sources) -> Result<(Self, Vec<Shown>), String> {
+                let mut shown = Vec::new();
+                let mut settings = SETTINGS.iter();
+                let config = Self {
+                    $($( $field: one(sources, settings.next(), &mut shown)?, )+)+
+                };
+                config.check()?;
+                Ok((config, shown))
+            }
+        }
+    };
+}
+
+fn one<T: Value>(
+    sources: &Sources,
+    setting: Option<&Setting>,
+    shown: &mut Vec<Shown>,
+) -> Result<T, String> {
+    let setting = *setting.ok_or("settings and their table differ")?;
+    let found = sources.find(&setting.names(), setting.secret)?;
+    let (text, origin) = found.unwrap_or_else(|| (setting.default.to_owned(), Origin::Default));
+    let value = T::read(&text).ok_or_else(|| {
+        let given = if setting.secret { "***" } else { text.as_str() };
+        format!(
+            "{}: `{given}` is not allowed, it must be {}",
+            setting.name, setting.accepts
+        )
+    })?;
+    let hidden = setting.secret && !text.is_empty();
+    let value_shown = if hidden { "***".to_owned() } else { text };
+    shown.push(Shown {
+        setting,
+        value: value_shown,
+        origin,
+    });
+    Ok(value)
+}
+
+settings! {
+    "Front-ends" {
+        /// The secret that front-ends share with the balancer.
+        /// Without one, a secret is made on the first start and kept in the data directory.
+        loadbalancer_secret: Option<Secret> = "LOADBALANCER_SECRET" or "";
+        /// Further secrets, separated by colons. Any of them may sign a call.
+        loadbalancer_secrets: Option<Secret> = "LOADBALANCER_SECRETS" or "";
+        /// Checksum algorithms that front-ends may use.
+        /// If it is set, calls to servers are signed with the strongest of them, else with SHA256.
+        checksum_algorithm: Option<Algorithms> = "LOADBALANCER_CHECKSUM_ALGORITHM" or "";
+        /// The host name of the balancer. Requests for another one are refused with 403,
+        /// except /health_check. Unset: any host is served.
+        url_host: Option<String> = "URL_HOST" or "";
+        /// Shown as `build` in the version document.
+        build_number: Option<String> = "BUILD_NUMBER" or "";
+        /// getMeetings answers an empty list.
+        get_meetings_api_disabled: bool = "GET_MEETINGS_API_DISABLED" or "false";
+    }
+    "Listening" {
+        /// The port to listen on, on all addresses; 0 takes a free one.
+        port: u16 = "PORT" or "3000";
+        /// Where to listen instead, without TLS.
+        bind: Option<Bind> = "BIND" or "";
+        /// Open connections at most; more wait.
+        max_connections: AtLeastOne = "MAX_CONNECTIONS" or "4096";
+        /// Longest body of a request, in bytes. Slides are streamed, never held whole.
+        max_body_bytes: Bytes = "MAX_BODY_BYTES" or "134217728";
+        /// The most that a request may take, uploads included, in seconds.
+        request_timeout: Seconds = "REQUEST_TIMEOUT" or "300";
+        /// After SIGTERM, how long requests in flight may take to finish, in seconds.
+        shutdown_timeout: Seconds = "SHUTDOWN_TIMEOUT" or "20";
+    }
+    "Store" {
+        /// Where the embedded store and the generated secret are kept.
+        /// Unset: /var/lib/scalelite if it is writable, else ./scalelite-data.
+        data_dir: Option<PathBuf> = "SCALELITE_DATA_DIR" or "";
+        /// How long a meeting is remembered that no server confirms, in seconds.
+        default_meeting_ttl: Seconds = "DEFAULT_MEETING_TTL" or "86400";
+    }
+    "Servers and polling" {
+        /// Time between two polls of all servers, in seconds.
+        poll_interval: Seconds = "POLL_INTERVAL" ["INTERVAL"] or "60";
+        /// Servers that are polled at the same time.
+        poller_threads: AtLeastOne = "POLLER_THREADS" or "50";
+        /// The most that a poll of one server may take, in seconds.
+        poller_wait_timeout: Seconds = "POLLER_WAIT_TIMEOUT" or "10";
+        /// Time for connecting to a server, in seconds; a tenth of it (at least 0.2) if it is offline.
+        connect_timeout: Seconds = "CONNECT_TIMEOUT" or "5";
+        /// Time for a server's answer, in seconds; a tenth of it (at least 0.5) if it is offline.
+        response_timeout: Seconds = "RESPONSE_TIMEOUT" or "10";
+        /// Good polls in a row that bring an offline server online.
+        server_healthy_threshold: AtLeastOne = "SERVER_HEALTHY_THRESHOLD" or "1";
+        /// Failed polls in a row that take an online server offline.
+        server_unhealthy_threshold: AtLeastOne = "SERVER_UNHEALTHY_THRESHOLD" or "2";
+        /// Seats that are reserved for a new meeting, and that a young one counts at least.
+        load_min_user_count: Count = "LOAD_MIN_USER_COUNT" or "15";
+        /// How long a meeting is young, in minutes.
+        load_join_buffer_time: Count = "LOAD_JOIN_BUFFER_TIME" or "15";
+        /// New servers are named by the host of their URL.
+        server_id_is_hostname: bool = "SERVER_ID_IS_HOSTNAME" or "false";
+    }
+    "Parameters of create and join" {
+        /// Longest duration of a meeting, in minutes. Meetings that ask for more, or for none, get this.
+        max_meeting_duration: Option<AtLeastOne> = "MAX_MEETING_DURATION" or "";
+        /// Parameters of create that are dropped.
+        create_exclude_params: Names = "CREATE_EXCLUDE_PARAMS" or "";
+        /// Parameters of join that are dropped.
+        join_exclude_params: Names = "JOIN_EXCLUDE_PARAMS" or "";
+        /// Parameters of create for requests that leave them out.
+        default_create_params: Pairs = "DEFAULT_CREATE_PARAMS" or "";
+        /// Parameters of create that win over the request.
+        override_create_params: Pairs = "OVERRIDE_CREATE_PARAMS" or "";
+        /// Parameters of join for requests that leave them out.
+        default_join_params: Pairs = "DEFAULT_JOIN_PARAMS" or "";
+        /// Parameters of join that win over the request.
+        override_join_params: Pairs = "OVERRIDE_JOIN_PARAMS" or "";
+        /// Digits of the voice bridges that are made for meetings.
+        voice_bridge_len: Digits = "VOICE_BRIDGE_LEN" or "9";
+        /// Fewest digits of a voice bridge given by a front-end.
+        voice_bridge_min: Digits = "VOICE_BRIDGE_MIN" or "5";
+        /// Most digits of a voice bridge given by a front-end.
+        voice_bridge_max: Digits = "VOICE_BRIDGE_MAX" or "9";
+        /// The voice bridge that a front-end gives is tried first.
+        use_external_voice_bridge: bool = "USE_EXTERNAL_VOICE_BRIDGE" or "false";
+    }
+    "Recordings" {
+        /// getRecordings answers an empty list, the other calls notFound.
+        recording_disabled: bool = "RECORDING_DISABLED" or "false";
+    }
+    "Tenants" {
+        /// The first label of the host names the tenant.
+        /// Tenants cannot be added yet: with this on, every call is refused with checksumError.
+        multitenancy_enabled: bool = "MULTITENANCY_ENABLED" or "false";
+    }
+    "Logging" {
+        /// How much is logged. RUST_LOG, if set, wins and can be finer.
+        log_level: LogLevel = "RAILS_LOG_LEVEL" ["LOG_LEVEL"] or "info";
+        /// How the log is written, to the standard error output.
+        log_format: LogFormat = "LOG_FORMAT" or "text";
+    }
+}
+
+/// Settings of the original that mean nothing here, and why.
+pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("RAILS_ENV", "there is no Rails"),
+    ("RAILS_MAX_THREADS", "requests need no threads"),
+    ("RAILS_MIN_THREADS", "requests need no threads"),
+    ("WEB_CONCURRENCY", "one process uses all cores"),
+    (
+        "RAILS_LOG_TO_STDOUT",
+        "the log always goes to the standard error output",
+    ),
+    (
+        "RAILS_LOG_REMOTE_NAME",
+        "the log always goes to the standard error output",
+    ),
+    (
+        "RAILS_LOG_REMOTE_PORT",
+        "the log always goes to the standard error output",
+    ),
+    ("RAILS_SERVE_STATIC_FILES", "there are no static files"),
+    ("REDIS_POOL", "the embedded store needs no pool"),
+    ("REDIS_NAMESPACE", "the embedded store needs no namespace"),
+    (
+        "PREPARED_STATEMENT",
+        "the embedded store always prepares statements",
+    ),
+    (
+        "DB_CONNECTION_RETRY_COUNT",
+        "the embedded store has no connection to lose",
+    ),
+    (
+        "DB_DISABLED",
+        "the embedded store holds only what is needed",
+    ),
+    ("NGINX_SSL", "it configured the original's nginx image"),
+    (
+        "NGINX_BEHIND_PROXY",
+        "it configured the original's nginx image",
+    ),
+    ("BEHIND_PROXY", "it configured the original's nginx image"),
+    (
+        "NGINX_RECORDINGS_ONLY",
+        "it configured the original's nginx image",
+    ),
+    (
+        "SCALELITE_API_PORT",
+        "it configured the original's nginx image",
+    ),
+];
+
+/// Settings of the original whose feature is not built yet.
+pub const NOT_YET: &[&str] = &[
+    "SECRET_KEY_BASE",
+    "DEFAULT_LOCALE",
+    "GET_RECORDINGS_API_FILTERED",
+    "RECORDING_SPOOL_DIR",
+    "RECORDING_WORK_DIR",
+    "RECORDING_PUBLISH_DIR",
+    "RECORDING_UNPUBLISH_DIR",
+    "RECORDING_IMPORT_POLL",
+    "RECORDING_IMPORT_POLL_INTERVAL",
+    "RECORDING_IMPORT_UNPUBLISHED",
+    "RECORDING_PLAYBACK_FORMATS",
+    "PROTECTED_RECORDINGS_ENABLED",
+    "PROTECTED_RECORDINGS_TOKEN_TIMEOUT",
+    "PROTECTED_RECORDINGS_TIMEOUT",
+    "S3_RECORDING",
+    "S3_BUCKET_NAME",
+    "CLOUDFRONT_URL",
+    "CF_KEY_PAIR_ID",
+    "CF_PRIVATE_KEY_B64",
+    "FSAPI_PASSWORD",
+    "FSAPI_MAX_DURATION",
+    "CALLBACK_ALLOW",
+];
+
+/// Settings that would silently put the state somewhere else than the administrator expects.
+pub const REFUSED: &[&str] = &["REDIS_URL", "DATABASE_URL"];
+
+impl Config {
+    /// What no single setting can know.
+    fn check(&self) -> Result<(), String> {
+        if self.voice_bridge_min.0 > self.voice_bridge_max.0 {
+            return Err(format!(
+                "VOICE_BRIDGE_MIN: `{}` is not allowed, it must be at most VOICE_BRIDGE_MAX ({})",
+                self.voice_bridge_min.0, self.voice_bridge_max.0
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<(Config, Vec<Shown>), String> {
+        Config::read(&Sources::of(variables))
+    }
+
+    #[test]
+    fn defaults_are_accepted_and_empty_counts_as_unset() {
+        let (config, shown) = read(&[("PORT", ""), ("BIND", "")]).unwrap();
+        assert_eq!((config.port, config.bind), (3000, None));
+        assert_eq!(shown.len(), SETTINGS.len());
+        assert!(shown.iter().all(|one| one.origin == Origin::Default));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_is_allowed() {
+        let error = read(&[("CONNECT_TIMEOUT", "soon")]).unwrap_err();
+        assert_eq!(
+            error,
+            "CONNECT_TIMEOUT: `soon` is not allowed, it must be a number of seconds greater than 0 \
+             and at most 31536000"
+        );
+        let error = read(&[("VOICE_BRIDGE_MIN", "9"), ("VOICE_BRIDGE_MAX", "8")]).unwrap_err();
+        assert!(error.contains("VOICE_BRIDGE_MIN"), "{error}");
+    }
+
+    #[test]
+    fn secrets_are_hidden_and_may_come_from_files() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "from-file\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let (config, shown) = read(&[
+            ("LOADBALANCER_SECRET_FILE", path),
+            ("LOADBALANCER_SECRETS", "a:b"),
+        ])
+        .unwrap();
+        assert_eq!(
+            config.loadbalancer_secret,
+            Some(Secret("from-file".to_owned()))
+        );
+        assert!(!format!("{config:?}{shown:?}").contains("from-file"));
+        let error = read(&[("LOADBALANCER_SECRET", " hidden")]).unwrap_err();
+        assert!(!error.contains("hidden"));
+    }
+
+    #[test]
+    fn aliases_count_after_the_name() {
+        assert_eq!(
+            read(&[("INTERVAL", "5")]).unwrap().0.poll_interval,
+            Seconds(5.0)
+        );
+        let both = read(&[("INTERVAL", "5"), ("POLL_INTERVAL", "6")])
+            .unwrap()
+            .0;
+        assert_eq!(both.poll_interval, Seconds(6.0));
+    }
+
+    #[test]
+    fn no_name_is_used_twice() {
+        let own = SETTINGS.iter().flat_map(Setting::names);
+        let none = WITHOUT_EFFECT.iter().map(|(name, _)| *name);
+        let mut names: Vec<_> = own.chain(none).chain(NOT_YET.iter().copied()).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

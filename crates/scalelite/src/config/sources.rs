@@ -1,0 +1,124 @@
+//! Where settings come from: flags win over the environment, a `NAME_FILE` stands in for a secret,
+//! and an empty value counts as none. The only place that reads the environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Longest secret file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag of the command line.
+    Flag,
+    /// An environment variable, by its name.
+    Environment(String),
+    /// A file named by an environment variable.
+    File(String),
+    /// Nobody gave one.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("flag"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::File(name) => write!(f, "file named by {name}"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// All values that were given, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    flags: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
+}
+
+impl Sources {
+    /// Flags as given, and the environment of this process.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that reads the environment"
+    )]
+    pub fn of_process(flags: BTreeMap<String, String>) -> Self {
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self {
+            flags,
+            environment: environment.collect(),
+        }
+    }
+
+    /// Only these variables.
+    #[cfg(test)]
+    pub fn of(environment: &[(&str, &str)]) -> Self {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self {
+            flags: BTreeMap::new(),
+            environment: environment.iter().map(own).collect(),
+        }
+    }
+
+    /// A value and its origin, under the first of these names that has one.
+    ///
+    /// # Errors
+    /// When a file that was named cannot be read.
+    pub fn find(&self, names: &[&str], secret: bool) -> Result<Option<(String, Origin)>, String> {
+        for name in names {
+            if let Some(value) = self.flags.get(*name) {
+                return Ok(Some((value.clone(), Origin::Flag)));
+            }
+        }
+        for name in names {
+            if let Some(value) = self
+                .environment
+                .get(*name)
+                .filter(|value| !value.is_empty())
+            {
+                return Ok(Some((
+                    value.clone(),
+                    Origin::Environment((*name).to_owned()),
+                )));
+            }
+            let file = format!("{name}_FILE");
+            if let Some(path) = self
+                .environment
+                .get(&file)
+                .filter(|path| secret && !path.is_empty())
+            {
+                let text = read_file(path).map_err(|error| format!("{file}: {path}: {error}"))?;
+                return Ok(Some((text, Origin::File(file))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a variable is set, to whatever.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.environment
+            .get(name)
+            .is_some_and(|value| !value.is_empty())
+    }
+
+    /// A variable that is no setting of ours.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+}
+
+fn read_file(path: &str) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(FILE_BYTES_MAX)
+        .read_to_string(&mut text)?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,336 @@
+//! The types that a setting can have. Each says what it accepts, for error messages and for the
+//! reference.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use bbb::Algorithms;
+use domain::parameters::ParameterRules;
+
+/// A type of settings.
+pub trait Value: Sized {
+    /// What is accepted, as the end of the sentence "it must be …".
+    const ACCEPTS: &'static str;
+    /// Whether its text must never be shown.
+    const SECRET: bool = false;
+    /// Whether the setting is on or off, so that its flag needs no value.
+    const SWITCH: bool = false;
+
+    /// Reads the text; `None` if it is not accepted.
+    fn read(text: &str) -> Option<Self>;
+}
+
+impl Value for String {
+    const ACCEPTS: &'static str = "text";
+
+    fn read(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+
+impl Value for bool {
+    const ACCEPTS: &'static str = "true or false";
+    const SWITCH: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Value for u16 {
+    const ACCEPTS: &'static str = "a port number from 0 to 65535";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Value for PathBuf {
+    const ACCEPTS: &'static str = "a path";
+
+    fn read(text: &str) -> Option<Self> {
+        Some(Self::from(text))
+    }
+}
+
+impl Value for Algorithms {
+    const ACCEPTS: &'static str = "a list of SHA1, SHA256, SHA384, SHA512, separated by colons";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    const ACCEPTS: &'static str = T::ACCEPTS;
+    const SECRET: bool = T::SECRET;
+
+    fn read(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            Some(None)
+        } else {
+            T::read(text).map(Some)
+        }
+    }
+}
+
+/// A whole number, at least 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(pub u32);
+
+impl Value for Count {
+    const ACCEPTS: &'static str = "a whole number, 0 or more";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+/// A whole number, at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtLeastOne(pub u32);
+
+impl Value for AtLeastOne {
+    const ACCEPTS: &'static str = "a whole number, 1 or more";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|number| *number >= 1).map(Self)
+    }
+}
+
+/// Digits of a voice bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digits(pub usize);
+
+impl Value for Digits {
+    const ACCEPTS: &'static str = "a whole number from 1 to 18";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse()
+            .ok()
+            .filter(|number| (1..=18).contains(number))
+            .map(Self)
+    }
+}
+
+/// A time in seconds, fractions allowed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seconds(pub f64);
+
+impl Seconds {
+    /// In ms.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked on reading"
+    )]
+    pub fn ms(self) -> u64 {
+        (self.0 * 1000.0).round() as u64
+    }
+}
+
+impl Value for Seconds {
+    const ACCEPTS: &'static str = "a number of seconds greater than 0 and at most 31536000";
+
+    fn read(text: &str) -> Option<Self> {
+        let seconds = text
+            .parse()
+            .ok()
+            .filter(|s: &f64| *s > 0.0 && *s <= 31_536_000.0);
+        seconds.filter(|s| *s >= 0.001).map(Self)
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl Value for Bytes {
+    const ACCEPTS: &'static str = "a number of bytes, 1024 or more";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|number| *number >= 1024).map(Self)
+    }
+}
+
+/// Names, separated by commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
+impl Value for Names {
+    const ACCEPTS: &'static str = "names, separated by commas";
+
+    fn read(text: &str) -> Option<Self> {
+        Some(Self(ParameterRules::parse_names(text)))
+    }
+}
+
+/// `name=value` pairs, separated by commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pairs(pub Vec<(String, String)>);
+
+impl Value for Pairs {
+    const ACCEPTS: &'static str = "name=value pairs, separated by commas";
+
+    fn read(text: &str) -> Option<Self> {
+        ParameterRules::parse_pairs(text).ok().map(Self)
+    }
+}
+
+/// What must never be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl Value for Secret {
+    const ACCEPTS: &'static str = "a secret without blanks at its ends";
+    const SECRET: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        (text.trim() == text).then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// A host (or `None` for all addresses) and perhaps a port.
+    Tcp(Option<String>, Option<u16>),
+    /// A path of a socket.
+    Unix(PathBuf),
+}
+
+impl Value for Bind {
+    const ACCEPTS: &'static str = "tcp://host:port, unix:///path, [::1] or host:port";
+
+    fn read(text: &str) -> Option<Self> {
+        if let Some(path) = text.strip_prefix("unix://") {
+            let path = path.split('?').next().unwrap_or_default();
+            return (path.len() > 1 && path.starts_with('/')).then(|| Self::Unix(path.into()));
+        }
+        let rest = text.strip_prefix("tcp://").unwrap_or(text);
+        let rest = rest.split(['?', '/']).next().unwrap_or_default();
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(v6) => {
+                let (host, after) = v6.split_once(']')?;
+                (
+                    host,
+                    after
+                        .strip_prefix(':')
+                        .or_else(|| after.is_empty().then_some(""))?,
+                )
+            }
+            None => match rest.split_once(':') {
+                Some((host, port)) => (host, port),
+                None => (rest, ""),
+            },
+        };
+        let port = if port.is_empty() {
+            None
+        } else {
+            Some(port.parse().ok()?)
+        };
+        let plausible = |c: char| c.is_ascii_alphanumeric() || ".-_:%".contains(c);
+        if host.is_empty() && port.is_none() || !host.chars().all(plausible) {
+            return None;
+        }
+        Some(Self::Tcp((!host.is_empty()).then(|| host.to_owned()), port))
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Value for LogFormat {
+    const ACCEPTS: &'static str = "text or json";
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// One line a request, and what changes.
+    Info,
+    /// What may need attention.
+    Warn,
+    /// What needs attention.
+    Error,
+}
+
+impl Value for LogLevel {
+    const ACCEPTS: &'static str = "debug, info, warn, error or fatal";
+
+    fn read(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "debug" => Some(Self::Debug),
+            "info" => Some(Self::Info),
+            "warn" => Some(Self::Warn),
+            "error" | "fatal" | "unknown" => Some(Self::Error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let tcp = |host: &str, port| Some(Bind::Tcp(Some(host.to_owned()), port));
+        assert_eq!(Bind::read("tcp://0.0.0.0:3000"), tcp("0.0.0.0", Some(3000)));
+        assert_eq!(Bind::read("tcp://[::1]:80"), tcp("::1", Some(80)));
+        assert_eq!(Bind::read("[::1]"), tcp("::1", None));
+        assert_eq!(Bind::read("localhost"), tcp("localhost", None));
+        assert_eq!(Bind::read("tcp://:8080"), Some(Bind::Tcp(None, Some(8080))));
+        assert_eq!(
+            Bind::read("unix:///run/s.sock"),
+            Some(Bind::Unix("/run/s.sock".into()))
+        );
+        for bad in [
+            "",
+            "tcp://",
+            "unix://",
+            "unix://relative",
+            "tcp://h:port",
+            "a b",
+            "[::1",
+        ] {
+            assert_eq!(Bind::read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_limits() {
+        assert_eq!(Seconds::read("0.2").map(Seconds::ms), Some(200));
+        for bad in ["0", "-1", "NaN", "inf", "1e99", "x"] {
+            assert!(Seconds::read(bad).is_none(), "{bad}");
+        }
+        assert!(AtLeastOne::read("0").is_none() && Count::read("-1").is_none());
+        assert_eq!(format!("{:?}", Secret("x".to_owned())), "***");
+    }
+}

@@ -1,0 +1,293 @@
+//! The management API: JSON, signed with the balancer's own secret, HTTP status codes that matter.
+
+use std::sync::Arc;
+
+use app::admin::servers::{self, AdminError, NewServer, Panic};
+use app::api::{ApiError, verify};
+use app::ports::ServerChange;
+use bbb::Query;
+use bbb::call::ContentType;
+use domain::{AdminState, Server};
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::body;
+use super::respond;
+use super::route::{Gate, Incomer, Outcome};
+
+/// Longest body.
+const BODY_BYTES_MAX: u64 = 1 << 20;
+
+/// A failure with its HTTP status.
+struct Refused(StatusCode, String);
+
+impl From<AdminError> for Refused {
+    fn from(error: AdminError) -> Self {
+        let status = match &error {
+            AdminError::Unknown(_) => StatusCode::NOT_FOUND,
+            AdminError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+impl From<app::ports::StoreError> for Refused {
+    fn from(error: app::ports::StoreError) -> Self {
+        AdminError::from(error).into()
+    }
+}
+
+/// Every call, its name for the log, and whether it is a POST.
+const CALLS: [(&str, bool); 11] = [
+    ("getServers", false),
+    ("getServerInfo", false),
+    ("addServer", true),
+    ("updateServer", true),
+    ("deleteServer", true),
+    ("panicServer", true),
+    ("getTenants", false),
+    ("getTenantInfo", false),
+    ("addTenant", true),
+    ("updateTenant", true),
+    ("deleteTenant", true),
+];
+
+/// Answers one call.
+pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outcome {
+    let post = incomer.method == Method::POST;
+    let get = matches!(incomer.method, Method::GET | Method::HEAD);
+    let known = CALLS
+        .iter()
+        .find(|(call, posted)| *call == name && (post && *posted || get && !*posted));
+    let Some((call, _)) = known else {
+        return Outcome::failed("-", &ApiError::Unsupported);
+    };
+    let parameters = match parameters(gate, call, incomer).await {
+        Ok(parameters) => parameters,
+        Err(error) => return Outcome::failed(call, &error),
+    };
+    let result = match parameters {
+        Some(parameters) => answer(gate, call, &parameters).await,
+        None => Err(Refused(
+            StatusCode::BAD_REQUEST,
+            "The body is not a JSON object".to_owned(),
+        )),
+    };
+    match result {
+        Ok((status, value)) => Outcome::ok(call, respond::json(status, &value)),
+        Err(Refused(status, error)) => {
+            let mut outcome = Outcome::ok(call, respond::json(status, &json!({ "error": error })));
+            outcome.result = "refused".to_owned();
+            outcome
+        }
+    }
+}
+
+/// The parameters of a verified call: those of a JSON body, and those of the query, where
+/// `server[url]` is a field of `server`. `None` if the body is no JSON object.
+async fn parameters(
+    gate: &Gate,
+    call: &str,
+    incomer: Incomer,
+) -> Result<Option<Map<String, Value>>, ApiError> {
+    let header = body::content_type(&incomer.headers).to_owned();
+    let body = if incomer.method == Method::POST {
+        body::whole(&incomer.headers, incomer.body, BODY_BYTES_MAX).await?
+    } else {
+        bytes::Bytes::new()
+    };
+    if !body.is_empty() && ContentType::parse(&header) != ContentType::Json {
+        return Err(ApiError::UnsupportedContentType);
+    }
+    verify(&gate.app, call, &incomer.query, None)?;
+    let mut parameters = if body.is_empty() {
+        Map::new()
+    } else {
+        match serde_json::from_slice(&body) {
+            Ok(Value::Object(object)) => object,
+            _ => return Ok(None),
+        }
+    };
+    for (name, value) in Query::parse(&incomer.query).iter() {
+        let value = Value::String(value.into_owned());
+        match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+            Some((object, field)) => {
+                let object = parameters.entry(object).or_insert_with(|| json!({}));
+                if let Value::Object(object) = object {
+                    object.insert(field.to_owned(), value);
+                }
+            }
+            None => {
+                parameters.insert(name.to_owned(), value);
+            }
+        }
+    }
+    Ok(Some(parameters))
+}
+
+async fn answer(
+    gate: &Gate,
+    call: &str,
+    parameters: &Map<String, Value>,
+) -> Result<(StatusCode, Value), Refused> {
+    if call.contains("Tenant") {
+        return tenants(gate, call);
+    }
+    let id = text(parameters, "id").unwrap_or_default();
+    let (app, ok) = (&gate.app, StatusCode::OK);
+    match call {
+        "getServers" => {
+            let servers = app.cluster.servers().await?;
+            if servers.is_empty() {
+                let none = "No servers are configured".to_owned();
+                return Err(Refused(StatusCode::NOT_FOUND, none));
+            }
+            Ok((ok, servers.iter().map(view).collect()))
+        }
+        "getServerInfo" => Ok((ok, view(&servers::find(app, &id).await?))),
+        "addServer" => {
+            let new = new_server(object(parameters, "server")?)?;
+            Ok((StatusCode::CREATED, view(&servers::add(app, new).await?)))
+        }
+        "updateServer" => {
+            servers::find(app, &id).await?;
+            let change = change(object(parameters, "server")?)?;
+            Ok((ok, view(&servers::update(app, &id, change).await?)))
+        }
+        "deleteServer" => {
+            servers::remove(app, &id).await?;
+            Ok((
+                ok,
+                json!({ "success": format!("Server id={id} was destroyed") }),
+            ))
+        }
+        _ => {
+            let nested = parameters
+                .get("server")
+                .and_then(|server| server.get("keep_state"));
+            let keep_state = [parameters.get("keep_state"), nested]
+                .into_iter()
+                .flatten()
+                .any(is_true);
+            servers::panic(
+                app,
+                &id,
+                Panic {
+                    keep_state,
+                    skip_end_calls: false,
+                },
+            )
+            .await?;
+            let text =
+                format!("Server id={id} has been disabled and the meetings have been destroyed");
+            Ok((ok, json!({ "success": text })))
+        }
+    }
+}
+
+fn tenants(gate: &Gate, call: &str) -> Result<(StatusCode, Value), Refused> {
+    if !gate.app.policy.multitenancy {
+        let off = json!({ "message": "Multitenancy is disabled" });
+        return Ok((StatusCode::PRECONDITION_FAILED, off));
+    }
+    if call == "getTenants" {
+        return Ok((StatusCode::OK, json!({ "message": "No tenants exist" })));
+    }
+    Err(Refused(
+        StatusCode::NOT_IMPLEMENTED,
+        "Tenants are not supported yet".to_owned(),
+    ))
+}
+
+/// A server as the management API shows it.
+fn view(server: &Server) -> Value {
+    json!({
+        "id": server.id.0,
+        "url": server.url,
+        "secret": server.secret,
+        "tag": server.tag.as_deref().unwrap_or_default(),
+        "bbb_version": server.bbb_version.as_deref().unwrap_or_default(),
+        "state": server.state.name(),
+        "load": server.load.map_or_else(|| json!("unavailable"), |load| json!(load)),
+        "load_multiplier": format!("{:?}", server.load_multiplier),
+        "online": if server.online() { "online" } else { "offline" },
+    })
+}
+
+fn object<'a>(
+    parameters: &'a Map<String, Value>,
+    name: &str,
+) -> Result<&'a Map<String, Value>, Refused> {
+    match parameters.get(name) {
+        Some(Value::Object(object)) if !object.is_empty() => Ok(object),
+        _ => {
+            let text = format!("param is missing or the value is empty: {name}");
+            Err(Refused(StatusCode::BAD_REQUEST, text))
+        }
+    }
+}
+
+fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
+    match object.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn is_true(value: &Value) -> bool {
+    matches!(value, Value::Bool(true)) || value.as_str() == Some("true")
+}
+
+/// A multiplier; 0 and what is no number count as 1, as in the original.
+fn multiplier(object: &Map<String, Value>) -> Result<Option<f64>, Refused> {
+    let Some(value) = object
+        .get("load_multiplier")
+        .filter(|value| !value.is_null())
+    else {
+        return Ok(None);
+    };
+    let number = value
+        .as_f64()
+        .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
+    let number = number
+        .filter(|number| *number != 0.0 && !number.is_nan())
+        .unwrap_or(1.0);
+    if number < 0.0 {
+        return Err(AdminError::BadMultiplier.into());
+    }
+    Ok(Some(number))
+}
+
+fn new_server(server: &Map<String, Value>) -> Result<NewServer, Refused> {
+    Ok(NewServer {
+        id: None,
+        url: text(server, "url").unwrap_or_default(),
+        secret: text(server, "secret").unwrap_or_default(),
+        tag: text(server, "tag"),
+        load_multiplier: multiplier(server)?,
+    })
+}
+
+fn change(server: &Map<String, Value>) -> Result<ServerChange, Refused> {
+    let state = match text(server, "state").as_deref() {
+        None | Some("") => None,
+        Some("enable") => Some(AdminState::Enabled),
+        Some("cordon") => Some(AdminState::Cordoned),
+        Some("disable") => Some(AdminState::Disabled),
+        Some(other) => {
+            let text = format!("Invalid state {other:?}: it must be enable, cordon or disable");
+            return Err(Refused(StatusCode::BAD_REQUEST, text));
+        }
+    };
+    Ok(ServerChange {
+        url: None,
+        secret: text(server, "secret").filter(|secret| !secret.is_empty()),
+        tag: server
+            .contains_key("tag")
+            .then(|| text(server, "tag").filter(|tag| !tag.is_empty())),
+        state,
+        load_multiplier: multiplier(server)?,
+    })
+}

@@ -1,0 +1,173 @@
+//! The BBB API: verifies, reads parameters, and calls the use case of the same name.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use app::api::{self, ApiError, JoinRefused, Trail};
+use app::ports::BackendBody;
+use bbb::{Call, Query, answer};
+use bytes::Bytes;
+use http::{Method, Response};
+
+use super::body::{self, Content};
+use super::respond::{self, Body};
+use super::route::{Gate, Incomer, Outcome};
+
+/// The version document: for anybody, signed or not.
+pub(super) fn index(gate: &Gate, method: &Method) -> Outcome {
+    if !Call::Index.allows(method.as_str()) {
+        return Outcome::failed("index", &ApiError::Unsupported);
+    }
+    let build = gate
+        .app
+        .policy
+        .build
+        .as_deref()
+        .map(|build| ("build", build));
+    let elements: Vec<_> = std::iter::once(("version", "2.0")).chain(build).collect();
+    Outcome::ok("index", respond::xml(answer::success(&elements)))
+}
+
+/// Any other call.
+pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outcome {
+    let known = Call::from_name(name).filter(|call| call.allows(incomer.method.as_str()));
+    let Some(call) = known.filter(|call| *call != Call::Index) else {
+        return Outcome::failed("-", &ApiError::Unsupported);
+    };
+    if let Some(outcome) = without_checksum(gate, call) {
+        return outcome;
+    }
+    let (query, body) = match verified(gate, call, incomer).await {
+        Ok(read) => read,
+        Err(error) => return Outcome::failed(call.name(), &error),
+    };
+    let mut trail = Trail::default();
+    let result = answered(gate, call, query, body, &mut trail).await;
+    let outcome = match result {
+        Ok(response) => Outcome::ok(call.name(), response),
+        Err(error) => Outcome::failed(call.name(), &error),
+    };
+    outcome.about(trail)
+}
+
+/// Calls that are switched off, and those that are not built yet.
+fn without_checksum(gate: &Gate, call: Call) -> Option<Outcome> {
+    let policy = &gate.app.policy;
+    match call {
+        Call::GetMeetings if policy.get_meetings_disabled => {
+            Some(Outcome::ok(call.name(), respond::xml(api::no_meetings())))
+        }
+        Call::GetRecordings if policy.recording_disabled => {
+            let message = "There are not recordings for the meetings";
+            let none = [
+                ("recordings", ""),
+                ("messageKey", "noRecordings"),
+                ("message", message),
+            ];
+            let none = answer::success(&none);
+            Some(Outcome::ok(call.name(), respond::xml(none)))
+        }
+        Call::PublishRecordings | Call::UpdateRecordings | Call::DeleteRecordings
+            if policy.recording_disabled =>
+        {
+            let none = answer::failed("notFound", "We could not find recordings");
+            Some(Outcome::ok(call.name(), respond::xml(none)))
+        }
+        Call::GetRecordings
+        | Call::PublishRecordings
+        | Call::UpdateRecordings
+        | Call::DeleteRecordings => Some(Outcome::failed(call.name(), &ApiError::Unsupported)),
+        _ => None,
+    }
+}
+
+/// The parameters of a call whose checksum is right, and its body if that is passed on.
+async fn verified(
+    gate: &Gate,
+    call: Call,
+    incomer: Incomer,
+) -> Result<(Query, Option<BackendBody>), ApiError> {
+    let content = if incomer.method == Method::POST {
+        body::content(
+            &incomer.headers,
+            incomer.body,
+            call.body(),
+            gate.body_bytes_max,
+        )
+        .await?
+    } else {
+        Content::None
+    };
+    let (form, body) = match content {
+        Content::None => (None, None),
+        Content::Form(form) => (Some(form), None),
+        Content::Xml(body) => (None, Some(body)),
+    };
+    api::authenticate(&gate.app, call.name(), &incomer.query, form.as_ref())?;
+    let mut query = Query::parse(&incomer.query);
+    if let Some(form) = form {
+        api::merge_form(&mut query, form);
+    }
+    Ok((query, body))
+}
+
+async fn answered(
+    gate: &Arc<Gate>,
+    call: Call,
+    query: Query,
+    body: Option<BackendBody>,
+    trail: &mut Trail,
+) -> Result<Response<Body>, ApiError> {
+    let app = &gate.app;
+    let xml = match call {
+        Call::Create => {
+            let app = app.clone();
+            let create = async move {
+                let mut trail = Trail::default();
+                (api::create(&app, query, body, &mut trail).await, trail)
+            };
+            to_the_end(create, trail).await
+        }
+        Call::End => {
+            let app = app.clone();
+            let end = async move {
+                let mut trail = Trail::default();
+                (api::end(&app, &query, &mut trail).await, trail)
+            };
+            to_the_end(end, trail).await
+        }
+        Call::Join => return join(gate, query, trail).await,
+        Call::IsMeetingRunning => api::is_meeting_running(app, &query, trail).await,
+        Call::GetMeetingInfo => api::get_meeting_info(app, &query, trail).await,
+        Call::InsertDocument => api::insert_document(app, &query, body, trail).await,
+        Call::SendChatMessage => api::send_chat_message(app, query, trail).await,
+        Call::GetMeetings => return Ok(respond::xml_stream(api::get_meetings(app).await?)),
+        Call::Index
+        | Call::GetRecordings
+        | Call::PublishRecordings
+        | Call::UpdateRecordings
+        | Call::DeleteRecordings => Err(ApiError::Unsupported),
+    };
+    xml.map(respond::xml)
+}
+
+/// Runs what must not stop in the middle because a client hangs up: the server has the request,
+/// and its answer must be recorded.
+async fn to_the_end(
+    work: impl Future<Output = (Result<Bytes, ApiError>, Trail)> + Send + 'static,
+    trail: &mut Trail,
+) -> Result<Bytes, ApiError> {
+    let (result, done) = tokio::spawn(work).await.map_err(|_| ApiError::Internal)?;
+    *trail = done;
+    result
+}
+
+async fn join(gate: &Gate, query: Query, trail: &mut Trail) -> Result<Response<Body>, ApiError> {
+    match api::join(&gate.app, query, trail).await {
+        // What our encoder wrote always fits into a header, unless a server's URL does not.
+        Ok(location) => respond::redirect(&location).ok_or(ApiError::Internal),
+        Err(JoinRefused { error, error_url }) => error_url
+            .and_then(|url| respond::redirect(&url))
+            .ok_or(error),
+    }
+}

@@ -1,0 +1,174 @@
+//! Bodies of requests: forms are read whole and are small, slides are passed on as they come, and
+//! nothing is longer or slower than it may be.
+
+use std::io;
+use std::time::Duration;
+
+use app::api::{ApiError, TOO_LARGE};
+use app::ports::BackendBody;
+use bbb::Query;
+use bbb::call::{BodyKind, ContentType};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+/// Longest form, in bytes.
+const FORM_BYTES_MAX: u64 = 4 << 20;
+/// How long a sender may pause.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What a request carries.
+pub(super) enum Content {
+    /// Nothing.
+    None,
+    /// Parameters.
+    Form(Query),
+    /// XML, on its way.
+    Xml(BackendBody),
+}
+
+/// Reads the body of a POST as far as it must be read.
+pub(super) async fn content(
+    headers: &HeaderMap,
+    body: Incoming,
+    kind: BodyKind,
+    bytes_max: u64,
+) -> Result<Content, ApiError> {
+    let length = length(headers, bytes_max)?;
+    let Some(pieces) = pieces(body, bytes_max).await else {
+        return Ok(Content::None);
+    };
+    let header = content_type(headers);
+    let content_type = ContentType::parse(header);
+    if !content_type.fits(kind) {
+        return Err(ApiError::UnsupportedContentType);
+    }
+    match content_type {
+        ContentType::Xml => Ok(Content::Xml(BackendBody {
+            content_type: "application/xml".to_owned(),
+            length,
+            stream: pieces,
+        })),
+        ContentType::Multipart => multipart(header, pieces).await.map(Content::Form),
+        _ => {
+            let form = collect(pieces, FORM_BYTES_MAX).await?;
+            Ok(Content::Form(Query::parse(&String::from_utf8_lossy(&form))))
+        }
+    }
+}
+
+/// Reads a small body whole; empty if there is none.
+pub(super) async fn whole(
+    headers: &HeaderMap,
+    body: Incoming,
+    bytes_max: u64,
+) -> Result<Bytes, ApiError> {
+    length(headers, bytes_max)?;
+    match pieces(body, bytes_max).await {
+        Some(pieces) => collect(pieces, bytes_max).await,
+        None => Ok(Bytes::new()),
+    }
+}
+
+/// The header's value, or nothing.
+pub(super) fn content_type(headers: &HeaderMap) -> &str {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+fn length(headers: &HeaderMap, bytes_max: u64) -> Result<Option<u64>, ApiError> {
+    let value = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let length = value.and_then(|text| text.parse::<u64>().ok());
+    if length.is_some_and(|length| length > bytes_max) {
+        return Err(ApiError::TooLarge);
+    }
+    Ok(length)
+}
+
+/// The body in pieces, or `None` if it is empty, whatever its headers say.
+async fn pieces(body: Incoming, bytes_max: u64) -> Option<BoxStream<'static, io::Result<Bytes>>> {
+    let mut pieces = stream::unfold((body, bytes_max, false), next_piece).boxed();
+    let first = pieces.next().await?;
+    Some(stream::iter([first]).chain(pieces).boxed())
+}
+
+/// The next piece; after an error there is none.
+async fn next_piece(
+    (mut body, left, ended): (Incoming, u64, bool),
+) -> Option<(io::Result<Bytes>, (Incoming, u64, bool))> {
+    if ended {
+        return None;
+    }
+    loop {
+        let Ok(frame) = timeout(PAUSE_MAX, body.frame()).await else {
+            let error = io::Error::new(io::ErrorKind::TimedOut, "its sender pauses for too long");
+            return Some((Err(error), (body, 0, true)));
+        };
+        let data = match frame? {
+            Ok(frame) => frame.into_data().unwrap_or_default(),
+            Err(error) => return Some((Err(io::Error::other(error)), (body, 0, true))),
+        };
+        if data.is_empty() {
+            continue;
+        }
+        return Some(
+            match left.checked_sub(u64::try_from(data.len()).unwrap_or(u64::MAX)) {
+                Some(left) => (Ok(data), (body, left, false)),
+                None => (Err(io::Error::other(TOO_LARGE)), (body, 0, true)),
+            },
+        );
+    }
+}
+
+async fn collect(
+    mut pieces: BoxStream<'static, io::Result<Bytes>>,
+    bytes_max: u64,
+) -> Result<Bytes, ApiError> {
+    let mut collected = BytesMut::new();
+    while let Some(piece) = pieces.next().await {
+        // A body that breaks off has nobody left who waits for the answer.
+        let piece = piece.map_err(|_| ApiError::TooLarge)?;
+        let length = collected.len().saturating_add(piece.len());
+        if u64::try_from(length).unwrap_or(u64::MAX) > bytes_max {
+            return Err(ApiError::TooLarge);
+        }
+        collected.extend_from_slice(&piece);
+    }
+    Ok(collected.freeze())
+}
+
+/// The text fields of a multipart form; files are no parameters.
+async fn multipart(
+    header: &str,
+    pieces: BoxStream<'static, io::Result<Bytes>>,
+) -> Result<Query, ApiError> {
+    let bad = |_| ApiError::UnsupportedContentType;
+    let boundary = multer::parse_boundary(header).map_err(bad)?;
+    let limit = multer::SizeLimit::new().whole_stream(FORM_BYTES_MAX);
+    let constraints = multer::Constraints::new().size_limit(limit);
+    let mut form = multer::Multipart::with_constraints(pieces, boundary, constraints);
+    let mut query = Query::default();
+    let refused = |error: multer::Error| match error {
+        multer::Error::StreamSizeExceeded { .. } => ApiError::TooLarge,
+        _ => ApiError::UnsupportedContentType,
+    };
+    while let Some(field) = form.next_field().await.map_err(refused)? {
+        let Some(name) = field.name().map(str::to_owned) else {
+            continue;
+        };
+        if field.file_name().is_some() {
+            continue;
+        }
+        let mut one = Query::default();
+        one.set(&name, &field.text().await.map_err(refused)?);
+        query.append(one);
+    }
+    Ok(query)
+}

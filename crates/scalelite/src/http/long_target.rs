@@ -1,0 +1,257 @@
+//! Request targets longer than 64 KiB. The HTTP library ends there, but front-ends send whole
+//! welcome texts and JSON in a query, and the limit of this balancer is meant to be ours.
+//!
+//! The connection is watched where a request begins. A request line whose target is too long for
+//! the library reaches it with a short target instead, the long one in a header of our own, and
+//! `Connection: close`, so that the watched bytes never have to be told from a next request.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::HeaderName;
+use http::request::Parts;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Longest target that the library takes, less what a scheme and host might add.
+const LIBRARY_MAX: usize = 65_000;
+/// Longest request line that we take.
+const LINE_MAX: usize = 256 * 1024;
+/// Carries a long target. A client that sends it itself gains nothing: it is removed unless the
+/// target is our placeholder, and then it is what is routed and verified.
+const CARRIER: HeaderName = HeaderName::from_static("x-scalelite-long-target");
+/// Stands for a long target.
+const PLACEHOLDER: &str = "/-/long-target";
+
+/// The target as the client sent it.
+pub(super) fn restore(parts: &mut Parts) -> String {
+    let carried = parts.headers.remove(CARRIER);
+    let sent = parts
+        .uri
+        .path_and_query()
+        .map_or("/", http::uri::PathAndQuery::as_str);
+    match carried {
+        Some(target) if sent == PLACEHOLDER => String::from_utf8_lossy(target.as_bytes()).into(),
+        _ => sent.to_owned(),
+    }
+}
+
+/// A connection whose request lines are watched.
+pub(super) struct Watched<S> {
+    stream: S,
+    /// Bytes for the library that are not from the stream as they are.
+    pending: Vec<u8>,
+    given: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// The next byte begins a request.
+    Start,
+    /// Within a request.
+    Inside,
+    /// The long line was replaced; what follows belongs to this last request.
+    Last,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self {
+            stream,
+            pending: Vec::new(),
+            given: 0,
+            state: State::Start,
+        }
+    }
+
+    /// Hands over what was held back.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
+        let rest = &self.pending[self.given..];
+        let length = rest.len().min(buffer.remaining());
+        buffer.put_slice(&rest[..length]);
+        self.given += length;
+        if self.given == self.pending.len() {
+            self.pending = Vec::new();
+            self.given = 0;
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Reads until the request line is complete or known to be short.
+    fn poll_line(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let end = self.pending.iter().position(|byte| *byte == b'\n');
+            if let Some(end) = end {
+                self.state = State::Inside;
+                if end > LIBRARY_MAX
+                    && let Some(line) = shortened(&self.pending[..end])
+                {
+                    self.pending.splice(..=end, line);
+                    self.state = State::Last;
+                }
+                return Poll::Ready(Ok(()));
+            }
+            if self.pending.len() > LINE_MAX || !begins_a_request(&self.pending) {
+                self.state = State::Inside;
+                return Poll::Ready(Ok(()));
+            }
+            let mut chunk = [0; 8192];
+            let mut buffer = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                self.state = State::Inside;
+                return Poll::Ready(Ok(()));
+            }
+            self.pending.extend_from_slice(buffer.filled());
+        }
+    }
+}
+
+/// Whether this may be a request line with a path.
+fn begins_a_request(bytes: &[u8]) -> bool {
+    let method = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_uppercase())
+        .count();
+    match bytes.get(method..) {
+        None | Some([]) => method <= 8,
+        Some([b' ']) => true,
+        Some([b' ', b'/', ..]) => method > 0,
+        _ => false,
+    }
+}
+
+/// `METHOD target VERSION` with the target in a header.
+fn shortened(line: &[u8]) -> Option<Vec<u8>> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let from = line.iter().position(|byte| *byte == b' ')?;
+    let to = line
+        .iter()
+        .rposition(|byte| *byte == b' ')
+        .filter(|to| *to > from)?;
+    let target = &line[from + 1..to];
+    if target.iter().any(|byte| !(0x21..0x7f).contains(byte)) {
+        return None;
+    }
+    let carrier = CARRIER;
+    let parts: [&[u8]; 8] = [
+        &line[..=from],
+        PLACEHOLDER.as_bytes(),
+        &line[to..],
+        b"\r\nConnection: close\r\n",
+        carrier.as_str().as_bytes(),
+        b": ",
+        target,
+        b"\r\n",
+    ];
+    Some(parts.concat())
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.state == State::Start {
+            ready!(self.poll_line(context))?;
+        }
+        if self.pending.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        self.give(buffer);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.answered();
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.answered();
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl<S> Watched<S> {
+    /// What is read after an answer begins a request (or is the rest of a body that nobody wants,
+    /// which at worst spoils the connection it came on).
+    fn answered(&mut self) {
+        if self.state == State::Inside {
+            self.state = State::Start;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    async fn through(sent: &[u8]) -> Vec<u8> {
+        let mut read = Vec::new();
+        Watched::new(io::Cursor::new(sent.to_vec()))
+            .read_to_end(&mut read)
+            .await
+            .unwrap();
+        read
+    }
+
+    #[tokio::test]
+    async fn short_and_odd_requests_pass_unchanged() {
+        let long_path = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(LIBRARY_MAX - 100));
+        let garbage = "x".repeat(300_000);
+        let endless = format!("GET /{}", "a".repeat(2 * LINE_MAX));
+        for sent in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "",
+            "GET",
+            "\r\n\r\n",
+            &long_path,
+            &garbage,
+            &endless,
+        ] {
+            assert_eq!(through(sent.as_bytes()).await, sent.as_bytes());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_target_travels_in_a_header() {
+        let target = format!("/bigbluebutton/api/create?x={}", "a".repeat(100_000));
+        let sent = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\nbody");
+        let expected = format!(
+            "GET /-/long-target HTTP/1.1\r\nConnection: close\r\nx-scalelite-long-target: {target}\r\n\
+             Host: a\r\n\r\nbody"
+        );
+        assert_eq!(
+            String::from_utf8(through(sent.as_bytes()).await).unwrap(),
+            expected
+        );
+    }
+}

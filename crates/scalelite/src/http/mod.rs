@@ -1,0 +1,12 @@
+//! HTTP: listening, limits, routing, and the translation between requests and use cases. Nothing
+//! here decides anything about meetings.
+
+mod admin;
+mod bbb_api;
+mod body;
+pub mod listen;
+mod long_target;
+mod respond;
+mod route;
+
+pub use route::Gate;

@@ -1,0 +1,66 @@
+//! Answers.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt as _};
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+
+/// The body of an answer.
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+const XML: HeaderValue = HeaderValue::from_static("application/xml; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+fn full(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Full::new(body).boxed_unsync());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, NO_CACHE);
+    response
+}
+
+/// An answer of the BBB API: always 200, failures too.
+pub(super) fn xml(body: impl Into<Bytes>) -> Response<Body> {
+    full(StatusCode::OK, XML, body.into())
+}
+
+/// An answer of the BBB API that comes in pieces.
+pub(super) fn xml_stream(pieces: BoxStream<'static, Bytes>) -> Response<Body> {
+    let frames = pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+    let mut response = xml(Bytes::new());
+    *response.body_mut() = StreamBody::new(frames).boxed_unsync();
+    response
+}
+
+/// An answer of the management API.
+pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
+    full(status, JSON, value.to_string().into())
+}
+
+/// Plain text.
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    full(status, TEXT, body.into())
+}
+
+/// Sends the browser elsewhere; `None` if the address cannot stand in a header.
+pub(super) fn redirect(location: &str) -> Option<Response<Body>> {
+    let location = HeaderValue::from_str(location).ok()?;
+    let mut response = Response::new(Full::new(Bytes::new()).boxed_unsync());
+    *response.status_mut() = StatusCode::FOUND;
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CONTENT_TYPE, HTML);
+    headers.insert(header::CACHE_CONTROL, NO_CACHE);
+    Some(response)
+}

@@ -1,0 +1,221 @@
+//! From a path to a handler, and one line of the log for each request.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::App;
+use app::api::{ApiError, Trail};
+use futures_util::FutureExt as _;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout};
+
+use super::respond::{self, Body};
+use super::{admin, bbb_api};
+
+/// What stands between the network and the application.
+pub struct Gate {
+    /// The application.
+    pub app: App,
+    /// The only host served, if there is one; with tenants also its subdomains.
+    pub url_host: Option<String>,
+    /// Longest body, in bytes.
+    pub body_bytes_max: u64,
+    /// The most that a request may take.
+    pub request_timeout: Duration,
+}
+
+/// A request with its target as it was sent.
+pub(super) struct Incomer {
+    /// Method.
+    pub(super) method: Method,
+    /// Raw query string.
+    pub(super) query: String,
+    /// Headers.
+    pub(super) headers: http::HeaderMap,
+    /// Body.
+    pub(super) body: Incoming,
+}
+
+/// An answer, and what the log says about it.
+pub(super) struct Outcome {
+    pub(super) response: Response<Body>,
+    /// The call's name; static, so that nobody can write into the log.
+    pub(super) call: &'static str,
+    pub(super) trail: Trail,
+    /// `ok`, or the key of the error.
+    pub(super) result: String,
+    /// What went wrong, for administrators.
+    pub(super) detail: Option<String>,
+}
+
+impl Outcome {
+    /// A good answer.
+    pub(super) fn ok(call: &'static str, response: Response<Body>) -> Self {
+        let (trail, result) = (Trail::default(), "ok".to_owned());
+        Self {
+            response,
+            call,
+            trail,
+            result,
+            detail: None,
+        }
+    }
+
+    /// A failed call of the BBB API.
+    pub(super) fn failed(call: &'static str, error: &ApiError) -> Self {
+        let internal = matches!(
+            error,
+            ApiError::Unanswered(..)
+                | ApiError::Store(_)
+                | ApiError::NoVoiceBridge
+                | ApiError::Timeout
+                | ApiError::Internal
+        );
+        let detail = match error {
+            ApiError::Unanswered(_, cause) => Some(cause.to_string()),
+            _ => internal.then(|| error.to_string()),
+        };
+        // A server's own key is its text, and only what looks like a key goes into the log.
+        let plain = error.key().chars().all(|c| c.is_ascii_alphanumeric());
+        let result = if plain {
+            error.key()
+        } else {
+            "refused by the server"
+        };
+        Self {
+            response: respond::xml(error.to_xml()),
+            call,
+            trail: Trail::default(),
+            result: result.to_owned(),
+            detail,
+        }
+    }
+
+    /// The same, about this meeting and server.
+    pub(super) fn about(self, trail: Trail) -> Self {
+        Self { trail, ..self }
+    }
+}
+
+/// Answers one request.
+pub(super) async fn handle(gate: Arc<Gate>, request: Request<Incoming>) -> Response<Body> {
+    let started = Instant::now();
+    let answered = AssertUnwindSafe(dispatch(&gate, request)).catch_unwind();
+    let outcome = match timeout(gate.request_timeout, answered).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_panic)) => Outcome::failed("-", &ApiError::Internal),
+        Err(_) => Outcome::failed("-", &ApiError::Timeout),
+    };
+    log(&outcome, started.elapsed());
+    outcome.response
+}
+
+fn log(outcome: &Outcome, took: Duration) {
+    let call = outcome.call;
+    if call == "health" {
+        return;
+    }
+    let meeting = outcome
+        .trail
+        .meeting
+        .as_deref()
+        .map(shortened)
+        .unwrap_or_default();
+    let server = outcome.trail.server.as_ref().map_or("", |id| id.0.as_str());
+    let (result, status) = (outcome.result.as_str(), outcome.response.status().as_u16());
+    let took_ms = (took.as_secs_f64() * 1e4).round() / 10.0;
+    match &outcome.detail {
+        None => tracing::info!(call, meeting, server, result, status, took_ms, "request"),
+        Some(detail) => {
+            tracing::warn!(
+                call, meeting, server, result, status, took_ms, detail, "request"
+            );
+        }
+    }
+}
+
+/// Meeting ids are any text of any length.
+fn shortened(id: &str) -> &str {
+    id.char_indices().nth(128).map_or(id, |(end, _)| &id[..end])
+}
+
+async fn dispatch(gate: &Arc<Gate>, request: Request<Incoming>) -> Outcome {
+    let (mut parts, body) = request.into_parts();
+    let target = super::long_target::restore(&mut parts);
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
+    if segments == ["health_check"] {
+        return health(gate).await;
+    }
+    if !host_is_served(gate, &parts) {
+        let mut refused = Outcome::ok("-", respond::text(StatusCode::FORBIDDEN, ""));
+        refused.result = "foreign host".to_owned();
+        return refused;
+    }
+    let incomer = Incomer {
+        method: parts.method,
+        query: query.to_owned(),
+        headers: parts.headers,
+        body,
+    };
+    match segments[..] {
+        [] => health(gate).await,
+        ["bigbluebutton", "api"] => bbb_api::index(gate, &incomer.method),
+        ["bigbluebutton", "api", call] => bbb_api::call(gate, call, incomer).await,
+        ["scalelite", "api", call] => admin::call(gate, call, incomer).await,
+        _ => Outcome::failed("-", &ApiError::Unsupported),
+    }
+}
+
+/// 200 while the store can be read and written, else 503 and the reason.
+async fn health(gate: &Gate) -> Outcome {
+    match gate.app.cluster.check().await {
+        Ok(()) => Outcome::ok("health", respond::text(StatusCode::OK, "success")),
+        Err(error) => {
+            let text = format!("failure: {error}");
+            tracing::error!(%error, "health check fails");
+            Outcome::ok(
+                "health",
+                respond::text(StatusCode::SERVICE_UNAVAILABLE, text),
+            )
+        }
+    }
+}
+
+fn host_is_served(gate: &Gate, parts: &http::request::Parts) -> bool {
+    let Some(served) = &gate.url_host else {
+        return true;
+    };
+    let header = parts
+        .headers
+        .get(http::header::HOST)
+        .and_then(|value| value.to_str().ok());
+    let asked = parts
+        .uri
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .or(header)
+        .unwrap_or("");
+    let host = match asked.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => asked,
+    };
+    if host.eq_ignore_ascii_case(served) {
+        return true;
+    }
+    let label = host
+        .len()
+        .checked_sub(served.len() + 1)
+        .filter(|_| gate.app.policy.multitenancy);
+    label.is_some_and(|label| {
+        host.is_char_boundary(label)
+            && host[label..]
+                .strip_prefix('.')
+                .is_some_and(|rest| rest.eq_ignore_ascii_case(served))
+    })
+}

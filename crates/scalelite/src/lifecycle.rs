@@ -1,0 +1,151 @@
+//! The life of the server process: start, signals, poll cycles, end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::{App, poll};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::http::Gate;
+use crate::http::listen::{Listener, serve};
+use crate::wiring::Wired;
+
+/// How far a poll cycle may be moved, as a part of the interval, so that replicas that were
+/// started together do not stay together.
+const JITTER: f64 = 0.1;
+/// Every so many cycles the versions of all servers are read.
+const CYCLES_PER_VERSION: u32 = 10;
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// Answers HTTP.
+    pub api: bool,
+    /// Polls servers.
+    pub poller: bool,
+}
+
+impl Roles {
+    /// Reads `api,poller`.
+    ///
+    /// # Errors
+    /// Names the part that is no role.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut roles = Self {
+            api: false,
+            poller: false,
+        };
+        for part in text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
+            match part {
+                "api" => roles.api = true,
+                "poller" => roles.poller = true,
+                other => return Err(format!("{other} is not api or poller")),
+            }
+        }
+        if roles.api || roles.poller {
+            Ok(roles)
+        } else {
+            Err("a role is needed".to_owned())
+        }
+    }
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot listen.
+pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), String> {
+    let (stopper, stop) = watch::channel(false);
+    let signals = signals(stopper)?;
+    let poller = roles.poller.then(|| {
+        tokio::spawn(poll_forever(
+            wired.app.clone(),
+            Duration::from_millis(config.poll_interval.ms()),
+            stop.clone(),
+        ))
+    });
+    if roles.api {
+        let listener = Listener::open(config.bind.as_ref(), config.port).await?;
+        let (url, data_dir) = (listener.url(), wired.data_dir.display());
+        tracing::info!(url, %data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
+        serve_until(config, wired.app.clone(), listener, stop).await;
+    } else {
+        let mut stop = stop;
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+    if let Some(poller) = poller {
+        let _ = poller.await;
+    }
+    signals.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Serves on a listener until told to stop.
+pub async fn serve_until(
+    config: &Config,
+    app: App,
+    listener: Listener,
+    stop: watch::Receiver<bool>,
+) {
+    let gate = Arc::new(Gate {
+        app,
+        url_host: config.url_host.clone(),
+        body_bytes_max: config.max_body_bytes.0,
+        request_timeout: Duration::from_millis(config.request_timeout.ms()),
+    });
+    let connections_max = usize::try_from(config.max_connections.0).unwrap_or(usize::MAX);
+    let finish_within = Duration::from_millis(config.shutdown_timeout.ms());
+    serve(listener, gate, connections_max, stop, finish_within).await;
+}
+
+fn signals(stopper: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<()>, String> {
+    let open = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
+    let mut terminate = open(SignalKind::terminate())?;
+    let mut interrupt = open(SignalKind::interrupt())?;
+    Ok(tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests in flight may finish");
+        stopper.send_replace(true);
+        // Whoever asks twice means now.
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(130);
+    }))
+}
+
+/// Polls all servers at once and then in every interval, until told to stop.
+pub async fn poll_forever(app: App, interval: Duration, mut stop: watch::Receiver<bool>) {
+    let mut cycle: u32 = 0;
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            result = poll::all(&app, cycle.is_multiple_of(CYCLES_PER_VERSION)) => match result {
+                Ok(found) => {
+                    let (answered, failed) = (found.answered, found.failed);
+                    tracing::debug!(answered, failed, forgotten = found.forgotten, "polled");
+                }
+                Err(error) => tracing::error!(%error, "poll cycle failed"),
+            },
+        }
+        cycle = cycle.wrapping_add(1);
+        let jitter = 1.0 + JITTER * (app.entropy.fraction() - 0.5);
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(interval.mul_f64(jitter)) => {}
+        }
+    }
+}

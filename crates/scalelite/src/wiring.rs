@@ -1,0 +1,210 @@
+//! The composition root: from settings to a running application. The only place that names
+//! adapters.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use adapters::bbb_http::BbbHttp;
+use adapters::entropy::{OsEntropy, SystemClock};
+use adapters::sqlite::SqliteStore;
+use app::App;
+use app::policy::Policy;
+use app::ports::Patience;
+use bbb::Algorithm;
+use domain::health::Thresholds;
+use domain::load::LoadPolicy;
+use domain::parameters::ParameterRules;
+use domain::poll::PollPolicy;
+use domain::voice_bridge::VoiceBridgePolicy;
+
+use crate::config::Config;
+use crate::config::values::Secret;
+
+/// Where the state is kept if nobody says otherwise and we may write there.
+const SYSTEM_DIR: &str = "/var/lib/scalelite";
+/// Where it is kept else.
+const LOCAL_DIR: &str = "scalelite-data";
+const STORE_FILE: &str = "scalelite.db";
+const SECRET_FILE: &str = "secret";
+
+/// Something of the surroundings is not as it must be; the text is for administrators.
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    /// A directory or file.
+    #[error("{0}: {1}")]
+    File(PathBuf, io::Error),
+    /// The store.
+    #[error("{0}: {1}")]
+    Store(PathBuf, app::ports::StoreError),
+}
+
+/// A wired application and where its state is.
+pub struct Wired {
+    /// The application.
+    pub app: App,
+    /// Its data directory.
+    pub data_dir: PathBuf,
+    /// Whether the secret is one that we made.
+    pub own_secret: bool,
+}
+
+/// Opens the store and connects everything.
+///
+/// # Errors
+/// When the data directory, the secret or the store cannot be used.
+pub fn wire(config: &Config) -> Result<Wired, WiringError> {
+    let data_dir = data_dir(config)?;
+    let (secrets, own_secret) = secrets(config, &data_dir)?;
+    let path = data_dir.join(STORE_FILE);
+    let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
+    let policy = policy(config, secrets);
+    let bbb = BbbHttp::new(policy.patience_with(true), policy.patience_with(false));
+    let app = App {
+        cluster: Arc::new(store),
+        bbb: Arc::new(bbb),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(OsEntropy),
+        policy: Arc::new(policy),
+    };
+    Ok(Wired {
+        app,
+        data_dir,
+        own_secret,
+    })
+}
+
+/// The directory of the state, made if need be, readable by its owner only.
+fn data_dir(config: &Config) -> Result<PathBuf, WiringError> {
+    if let Some(dir) = &config.data_dir {
+        return match prepare(dir) {
+            Ok(()) => Ok(dir.clone()),
+            Err(error) => Err(WiringError::File(dir.clone(), error)),
+        };
+    }
+    let system = PathBuf::from(SYSTEM_DIR);
+    let Err(refused) = prepare(&system) else {
+        return Ok(system);
+    };
+    if system.join(STORE_FILE).exists() {
+        eprintln!("scalelite: {SYSTEM_DIR} cannot be used ({refused}): using ./{LOCAL_DIR}");
+    }
+    let local = PathBuf::from(LOCAL_DIR);
+    prepare(&local).map_err(|error| WiringError::File(local.clone(), error))?;
+    Ok(local)
+}
+
+fn prepare(dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
+    tempfile::tempfile_in(dir).map(drop)
+}
+
+/// The front-ends' secrets; made and kept if there is none.
+fn secrets(config: &Config, data_dir: &Path) -> Result<(Vec<String>, bool), WiringError> {
+    let one = config
+        .loadbalancer_secret
+        .iter()
+        .map(|Secret(secret)| secret.clone());
+    let more = config
+        .loadbalancer_secrets
+        .iter()
+        .flat_map(|Secret(list)| list.split(':'));
+    let given: Vec<String> = one
+        .chain(more.map(str::to_owned))
+        .filter(|secret| !secret.is_empty())
+        .collect();
+    if !given.is_empty() {
+        return Ok((given, false));
+    }
+    let path = data_dir.join(SECRET_FILE);
+    let own = own_secret(&path).map_err(|error| WiringError::File(path, error))?;
+    Ok((vec![own], true))
+}
+
+/// Reads the secret that was made on the first start, or makes it. Of two processes that start at
+/// the same time one makes it and the other reads it.
+fn own_secret(path: &Path) -> io::Result<String> {
+    let made = OsEntropy.secret();
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    writeln!(file, "{made}")?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => return Ok(made),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error.error),
+    }
+    let kept = OpenOptions::new().read(true).mode(0o600).open(path);
+    let kept = io::read_to_string(kept?)?.trim().to_owned();
+    let empty = io::Error::new(
+        io::ErrorKind::InvalidData,
+        "is empty: delete it to get a new one",
+    );
+    if kept.is_empty() {
+        Err(empty)
+    } else {
+        Ok(kept)
+    }
+}
+
+fn policy(config: &Config, secrets: Vec<String>) -> Policy {
+    let rules = |exclude: &[String], defaults: &[_], overrides: &[_]| ParameterRules {
+        exclude: exclude.to_vec(),
+        defaults: defaults.to_vec(),
+        overrides: overrides.to_vec(),
+    };
+    let minutes = |minutes: u32| i64::from(minutes) * 60_000;
+    let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    Policy {
+        secrets,
+        algorithms: config.checksum_algorithm.unwrap_or_default(),
+        sign_with: config
+            .checksum_algorithm
+            .map_or(Algorithm::Sha256, bbb::Algorithms::strongest),
+        build: config.build_number.clone(),
+        multitenancy: config.multitenancy_enabled,
+        get_meetings_disabled: config.get_meetings_api_disabled,
+        recording_disabled: config.recording_disabled,
+        server_id_is_hostname: config.server_id_is_hostname,
+        max_meeting_duration_min: config.max_meeting_duration.map(|minutes| minutes.0),
+        create_rules: rules(
+            &config.create_exclude_params.0,
+            &config.default_create_params.0,
+            &config.override_create_params.0,
+        ),
+        join_rules: rules(
+            &config.join_exclude_params.0,
+            &config.default_join_params.0,
+            &config.override_join_params.0,
+        ),
+        voice_bridge: VoiceBridgePolicy {
+            length: config.voice_bridge_len.0,
+            min: config.voice_bridge_min.0,
+            max: config.voice_bridge_max.0,
+            use_external: config.use_external_voice_bridge,
+        },
+        poll: PollPolicy {
+            thresholds: Thresholds {
+                healthy: config.server_healthy_threshold.0,
+                unhealthy: config.server_unhealthy_threshold.0,
+            },
+            load: LoadPolicy {
+                min_user_count: config.load_min_user_count.0,
+                join_buffer_ms: minutes(config.load_join_buffer_time.0),
+            },
+        },
+        patience: Patience {
+            connect_ms: config.connect_timeout.ms(),
+            response_ms: config.response_timeout.ms(),
+        },
+        poll_wait_ms: config.poller_wait_timeout.ms(),
+        poll_concurrency: usize::try_from(config.poller_threads.0).unwrap_or(usize::MAX),
+        meeting_ttl_ms: ms(config.default_meeting_ttl.ms()),
+        upload_ms_max: ms(config.request_timeout.ms()),
+    }
+}

@@ -1,0 +1,54 @@
+//! The reference implementation keeps its own contract.
+
+use std::sync::Arc;
+
+use app::memory::MemoryCluster;
+use app::ports::Cluster;
+use futures_util::future::BoxFuture;
+use testkit::contract;
+
+fn memory() -> BoxFuture<'static, Arc<dyn Cluster>> {
+    Box::pin(async { Arc::new(MemoryCluster::default()) as _ })
+}
+
+#[tokio::test]
+async fn contract() {
+    contract::cluster(&memory).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing() {
+    contract::cluster_racing(&memory).await;
+}
+
+/// It cannot differ from itself; but the sequences must reach what they are for.
+#[tokio::test]
+async fn model() {
+    let covered = contract::cluster_model(&memory, 60, 1).await;
+    let wanted = [
+        "added",
+        "all forgotten",
+        "drained",
+        "forgotten",
+        "forgotten by a poll",
+        "joined",
+        "joined nobody",
+        "known",
+        "no server",
+        "no such tag",
+        "no voice bridge",
+        "not joined",
+        "not polled",
+        "nothing",
+        "released",
+        "removed",
+        "seen",
+        "swept",
+        "updated",
+        "went on- or offline",
+        "won",
+    ];
+    let found: Vec<_> = covered.keys().copied().collect();
+    assert_eq!(found, wanted, "{covered:?}");
+    assert!(covered["won"] > 200, "{covered:?}");
+}
