@@ -1,0 +1,107 @@
+//! The embedded store against the contract of its port, and what only a file can show.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use adapters::sqlite::SqliteStore;
+use app::ports::{Cluster, StoreError};
+use futures_util::future::{BoxFuture, FutureExt as _};
+use tempfile::TempDir;
+use testkit::contract;
+
+/// Fresh stores, each in a file of its own, all in one directory that goes with this.
+struct Stores {
+    dir: TempDir,
+    count: AtomicU32,
+}
+
+impl Stores {
+    fn new() -> Self {
+        // In memory where there is such a file system: the contract is not about disks.
+        let shm = Path::new("/dev/shm");
+        let dir = if shm.is_dir() {
+            tempfile::tempdir_in(shm)
+        } else {
+            tempfile::tempdir()
+        };
+        Self {
+            dir: dir.expect("a directory"),
+            count: AtomicU32::new(0),
+        }
+    }
+
+    fn next(&self) -> BoxFuture<'static, Arc<dyn Cluster>> {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.path().join(format!("{number}.db"));
+        async move { Arc::new(SqliteStore::open(&path).expect("a store")) as _ }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn keeps_the_contract() {
+    let stores = Stores::new();
+    contract::cluster(&|| stores.next()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn keeps_the_contract_in_races() {
+    let stores = Stores::new();
+    contract::cluster_racing(&|| stores.next()).await;
+}
+
+#[tokio::test]
+async fn does_as_the_reference_does() {
+    let stores = Stores::new();
+    for seed in 1..=4 {
+        contract::cluster_model(&|| stores.next(), 60, seed).await;
+    }
+}
+
+#[tokio::test]
+async fn two_stores_on_one_file_see_each_other_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let (one, two) = (
+        SqliteStore::open(&path).unwrap(),
+        SqliteStore::open(&path).unwrap(),
+    );
+    for n in 0..20 {
+        let id = domain::ServerId(format!("s{n}"));
+        let server = domain::Server::new(id.clone(), "http://a/api".into(), "s".into());
+        assert!(one.add_server(server).await.unwrap());
+        assert!(two.server(&id).await.unwrap().is_some());
+        assert!(two.remove_server(&id).await.unwrap().is_some());
+        assert!(one.servers().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    std::fs::write(&path, "this is no database, but somebody's file").unwrap();
+    let refused = SqliteStore::open(&path).err();
+    assert!(
+        matches!(refused, Some(StoreError::Corrupt(_))),
+        "{refused:?}"
+    );
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        b"this is no database, but somebody's file"
+    );
+
+    let newer = dir.path().join("newer.db");
+    drop(SqliteStore::open(&newer).unwrap());
+    assert_eq!(
+        std::fs::metadata(&newer).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let connection = rusqlite::Connection::open(&newer).unwrap();
+    connection.pragma_update(None, "user_version", 999).unwrap();
+    let refused = SqliteStore::open(&newer)
+        .err()
+        .map(|error| error.to_string());
+    assert!(refused.is_some_and(|text| text.contains("use a newer scalelite")));
+}
