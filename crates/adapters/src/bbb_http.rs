@@ -2,10 +2,11 @@
 //! because those rewrite URLs, and what is signed must be what is sent. No redirects, no cookies,
 //! no second tries; bounded in time, size and connections.
 
+use std::collections::HashMap;
 use std::error::Error as _;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// Idle connections kept for each server.
@@ -39,13 +40,17 @@ pub struct BbbHttp {
     /// For servers that are offline: their connections must stand soon.
     impatient: HyperClient,
     impatient_connect_ms: u64,
+    /// What each server may have under way, by its authority. As many entries as servers.
+    slots: Mutex<HashMap<String, Arc<Semaphore>>>,
+    calls_per_server: usize,
 }
 
 impl BbbHttp {
     /// A client with the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded),
-    /// or Mozilla's where the system has none.
+    /// or Mozilla's where the system has none. No server has more than so many calls, and
+    /// connections, at a time; more of them wait, within their patience.
     #[must_use]
-    pub fn new(patient: Patience, impatient: Patience) -> Self {
+    pub fn new(patient: Patience, impatient: Patience, calls_per_server: usize) -> Self {
         let tls = ClientConfig::builder()
             .with_native_roots()
             .unwrap_or_else(|error| {
@@ -57,6 +62,22 @@ impl BbbHttp {
             patient: client(tls.clone(), patient.connect_ms),
             impatient: client(tls, impatient.connect_ms),
             impatient_connect_ms: impatient.connect_ms,
+            slots: Mutex::default(),
+            calls_per_server,
+        }
+    }
+
+    /// What this server may have under way.
+    fn slots_of(&self, uri: &Uri) -> Arc<Semaphore> {
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        match slots.get(authority) {
+            Some(slots) => slots.clone(),
+            None => {
+                let fresh = Arc::new(Semaphore::new(self.calls_per_server));
+                slots.insert(authority.to_owned(), fresh.clone());
+                fresh
+            }
         }
     }
 }
@@ -111,7 +132,12 @@ impl BbbClient for BbbHttp {
             .map_err(|_| CallError::Unreachable("the request cannot be sent".to_owned()))?;
         let patience = call.patience;
         let total = patience.connect_ms.saturating_add(patience.response_ms);
-        let exchange = exchange(client, request, call.answer_bytes_max, patience);
+        let slots = self.slots_of(request.uri());
+        let exchange = async {
+            // The semaphore is never closed.
+            let _slot = slots.acquire().await;
+            exchange(client, request, call.answer_bytes_max, patience).await
+        };
         tokio::select! {
             biased;
             answer = exchange => answer,

@@ -1,5 +1,10 @@
 //! The embedded store against the contract of its port, and what only a file can show.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test that cannot set up its store must fail"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -71,7 +71,28 @@ impl App {
         query: &Query,
         body: Option<BackendBody>,
     ) -> Result<Reply, BackendError> {
-        let patience = self.policy.patience_with(server.online());
+        self.ask_within(
+            self.policy.patience_with(server.online()),
+            server,
+            call,
+            query,
+            body,
+        )
+        .await
+    }
+
+    /// The same, with a patience of its own.
+    ///
+    /// # Errors
+    /// When there is no answer of the BBB API.
+    pub async fn ask_within(
+        &self,
+        patience: Patience,
+        server: &Server,
+        call: &str,
+        query: &Query,
+        body: Option<BackendBody>,
+    ) -> Result<Reply, BackendError> {
         let url = self.signed_url(server, call, query);
         let sent = if body.is_some() || url.len() <= URL_BYTES_MAX {
             let alone = body.is_none();

@@ -169,7 +169,8 @@ async fn version(app: &App, server: &Server) -> Result<Option<String>, StoreErro
     }
 }
 
-/// Tries to end meetings that the balancer no longer counts on; nothing depends on it.
+/// Tries to end meetings that the balancer no longer counts on, with little patience: nothing
+/// depends on it, and mostly the server is broken.
 pub async fn end_all(app: &App, server: &Server, meetings: &[Meeting]) {
     let ends: Vec<_> = meetings
         .iter()
@@ -186,7 +187,8 @@ async fn end(app: &App, server: &Server, meeting: &Meeting) {
     if let Some(password) = &meeting.moderator_pw {
         query.set("password", password);
     }
-    if let Err(error) = app.ask(server, "end", &query, None).await {
+    let patience = app.policy.patience_with(false);
+    if let Err(error) = app.ask_within(patience, server, "end", &query, None).await {
         tracing::debug!(server = %server.id, meeting = meeting.key.id, %error, "not ended");
     }
 }

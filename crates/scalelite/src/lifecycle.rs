@@ -105,7 +105,11 @@ pub async fn serve_until(
     serve(listener, gate, connections_max, stop, finish_within).await;
 }
 
-fn signals(stopper: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<()>, String> {
+/// Tells the watch when SIGTERM or SIGINT comes; a second one ends the process at once.
+///
+/// # Errors
+/// When signals cannot be waited for.
+pub fn signals(stopper: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<()>, String> {
     let open = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
     let mut terminate = open(SignalKind::terminate())?;
     let mut interrupt = open(SignalKind::interrupt())?;

@@ -61,7 +61,12 @@ pub fn wire(config: &Config) -> Result<Wired, WiringError> {
     let path = data_dir.join(STORE_FILE);
     let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
     let policy = policy(config, secrets);
-    let bbb = BbbHttp::new(policy.patience_with(true), policy.patience_with(false));
+    let calls_per_server = usize::try_from(config.max_connections_per_server.0);
+    let bbb = BbbHttp::new(
+        policy.patience_with(true),
+        policy.patience_with(false),
+        calls_per_server.unwrap_or(usize::MAX),
+    );
     let app = App {
         cluster: Arc::new(store),
         bbb: Arc::new(bbb),

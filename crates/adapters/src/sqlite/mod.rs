@@ -10,6 +10,7 @@ mod cluster;
 mod joins;
 mod migrations;
 mod rows;
+mod statements;
 mod writer;
 
 use std::fs::OpenOptions;

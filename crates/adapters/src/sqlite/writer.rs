@@ -99,7 +99,7 @@ fn run_batch(connection: &mut Connection, batch: Vec<Job>, joins: &Joins) {
     };
     let counted = joins.take();
     let applied = apart(&transaction, |connection| {
-        super::cluster::count_joins(connection, &counted)
+        super::statements::count_joins(connection, &counted)
     });
     if let Err(error) = applied {
         tracing::warn!(%error, "joins not counted; the next poll corrects the load");

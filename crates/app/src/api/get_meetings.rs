@@ -1,20 +1,21 @@
 //! `getMeetings`: all servers are asked at once, and what each one sends is handed on as it comes.
 //! A server that fails or is slow is left out, and the log says so.
 
+use std::time::Duration;
+
 use bbb::answer::{success, without_illegal};
 use bbb::meetings::Meetings;
 use bytes::Bytes;
 use domain::{AdminState, Server};
 use futures_util::stream::{self, BoxStream, FuturesUnordered};
 use futures_util::{FutureExt as _, StreamExt as _};
-
-use crate::context::App;
-use crate::ports::Patience;
+use tokio::time::timeout;
 
 use super::errors::ApiError;
+use crate::context::App;
 
 /// Clients give up after 10 s; what is there by then must be on its way.
-const CLIENT_PATIENCE_MS: u64 = 8_000;
+const CLIENT_PATIENCE: Duration = Duration::from_secs(8);
 
 /// Message of an empty list, as BBB words it.
 pub const NO_MEETINGS: &str = "no meetings were found on this server";
@@ -59,14 +60,11 @@ pub async fn get_meetings(app: &App) -> Result<BoxStream<'static, Bytes>, ApiErr
 /// The `<meeting>` elements of one server that may be shown; nothing if it fails.
 async fn elements_of(app: App, server: Server) -> String {
     let patience = app.policy.patience_with(server.online());
-    let patience = Patience {
-        connect_ms: patience.connect_ms.min(CLIENT_PATIENCE_MS / 2),
-        response_ms: patience.response_ms.min(CLIENT_PATIENCE_MS / 2),
+    let listed = timeout(CLIENT_PATIENCE, app.list(&server, patience)).await;
+    let listed = match listed {
+        Ok(listed) => listed.map_err(|error| error.to_string()),
+        Err(_) => Err("no answer within a client's patience".to_owned()),
     };
-    let listed = app
-        .list(&server, patience)
-        .await
-        .map_err(|error| error.to_string());
     let read = listed.and_then(|body| Meetings::read(&body).map_err(|error| error.to_string()));
     match read {
         Ok(meetings) => visible(&meetings),

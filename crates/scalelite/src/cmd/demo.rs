@@ -15,10 +15,10 @@ use hyper_util::rt::TokioExecutor;
 use tokio::sync::watch;
 
 use crate::cli::Demo;
-use crate::config::values::Seconds;
+use crate::config::values::{LogLevel, Seconds};
 use crate::config::{Config, Sources};
 use crate::http::listen::Listener;
-use crate::lifecycle::{poll_forever, serve_until};
+use crate::lifecycle::{poll_forever, serve_until, signals};
 use crate::output::say;
 use crate::wiring;
 
@@ -26,11 +26,17 @@ use super::{Failure, runtime, serving_log};
 
 /// How often a class begins, in seconds of the demo's life.
 const CLASS_EVERY_S: f64 = 60.0;
+/// Classes that begin at once, for each server.
+const CLASSES_AT_FIRST: usize = 3;
 /// Classes that have begun and not yet ended, at most, for each server.
 const CLASSES_PER_SERVER: usize = 12;
 
 /// Runs until Ctrl-C.
 pub fn run(mut config: Config, sources: &Sources, demo: Demo) -> Result<(), Failure> {
+    if !sources.is_set("RAILS_LOG_LEVEL") && !sources.is_set("LOG_LEVEL") {
+        // What is on the terminal is for reading; a line for each request would bury it.
+        config.log_level = LogLevel::Warn;
+    }
     let _log = serving_log(&config, sources);
     super::serve::raise_open_files();
     let dir = tempfile::Builder::new().prefix("scalelite-demo-").tempdir();
@@ -64,6 +70,7 @@ async fn demonstrate(config: &Config, demo: Demo, dir: &std::path::Path) -> Resu
         .map_err(failed)?;
     let url = listener.url();
     let (stopper, stop) = watch::channel(false);
+    signals(stopper).map_err(failed)?;
     let (app, interval) = (
         wired.app.clone(),
         Duration::from_millis(config.poll_interval.ms()),
@@ -76,12 +83,7 @@ async fn demonstrate(config: &Config, demo: Demo, dir: &std::path::Path) -> Resu
         demo.speed,
     ));
     introduce(&app, &url, dir, &pool);
-    let served = serve_until(config, app, listener, stop);
-    tokio::select! {
-        () = served => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    stopper.send_replace(true);
+    serve_until(config, app, listener, stop).await;
     say("\nThe demo has ended; nothing of it is left.");
     Ok(())
 }
@@ -185,8 +187,11 @@ async fn live(app: App, pool: Vec<Server>, url: String, speed: u32) {
         let length_s = fill(&pool, &id, number, speed, app.entropy.as_ref());
         running.push((id, now.plus_ms(i64::from(length_s) * 1000).0));
         number += 1;
-        let pause = CLASS_EVERY_S / f64::from(speed) * (0.5 + app.entropy.fraction());
-        tokio::time::sleep(Duration::from_secs_f64(pause)).await;
+        // A demo that starts with an empty pool would show nothing.
+        if running.len() > CLASSES_AT_FIRST * pool.len() {
+            let pause = CLASS_EVERY_S / f64::from(speed) * (0.5 + app.entropy.fraction());
+            tokio::time::sleep(Duration::from_secs_f64(pause)).await;
+        }
     }
 }
 

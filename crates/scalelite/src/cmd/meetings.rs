@@ -36,9 +36,10 @@ pub async fn list(session: &Session, ids: &[String]) -> Result<(), Failure> {
     if found.is_empty() {
         note("No meetings");
     }
+    let servers = session.app.cluster.servers().await?;
     for meeting in found {
-        let server = session.app.cluster.server(&meeting.server).await?;
-        let url = server.map(|server| server.url).unwrap_or_default();
+        let server = servers.iter().find(|server| server.id == meeting.server);
+        let url = server.map_or("", |server| server.url.as_str());
         say(format!("\nMeetingID: {}", printable(&meeting.key.id)));
         say(format!(
             "\tServer ID: {}\n\tServer Url: {url}",

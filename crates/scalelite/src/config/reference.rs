@@ -9,9 +9,9 @@ pub fn page() -> String {
     let mut page = String::from(
         "# Configuration\n\n\
          Written by `scalelite config --reference`; a test compares it with the program.\n\n\
-         Every setting is an environment variable with the original's name, and a flag of `serve`,\n\
-         `demo` and `config` (`POLL_INTERVAL=30` is `--poll-interval 30`). A flag wins over the\n\
-         environment, an empty value counts as unset. A secret may also stand in a file that\n\
+         Every setting is an environment variable with the original's name, and a flag of every\n\
+         command (`POLL_INTERVAL=30` is `--poll-interval 30`). A flag wins over the environment,\n\
+         an empty value counts as unset. A secret may also stand in a file that\n\
          `NAME_FILE` names. `scalelite config` shows what is in force and where it came from. A value\n\
          that is not allowed stops the start.\n",
     );
@@ -53,4 +53,13 @@ pub fn page() -> String {
         let _ = writeln!(page, "- `{name}`");
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_reference_is_up_to_date() {
+        let kept = include_str!("../../../../docs/configuration.md");
+        assert_eq!(kept, super::page(), "run `just gen`");
+    }
 }

@@ -174,6 +174,8 @@ settings! {
         connect_timeout: Seconds = "CONNECT_TIMEOUT" or "5";
         /// Time for a server's answer, in seconds; a tenth of it (at least 0.5) if it is offline.
         response_timeout: Seconds = "RESPONSE_TIMEOUT" or "10";
+        /// Connections to one server at most; more calls wait.
+        max_connections_per_server: AtLeastOne = "MAX_CONNECTIONS_PER_SERVER" or "100";
         /// Good polls in a row that bring an offline server online.
         server_healthy_threshold: AtLeastOne = "SERVER_HEALTHY_THRESHOLD" or "1";
         /// Failed polls in a row that take an online server offline.

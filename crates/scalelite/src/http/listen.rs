@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::long_target::Watched;
 use super::route::{Gate, handle};
+use super::stall::Impatient;
 use crate::config::values::Bind;
 
 /// How long a connection may be idle, or take to send the head of a request. Longer than the
@@ -172,5 +173,5 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Watched::new(stream)), service)
+        .serve_connection(TokioIo::new(Watched::new(Impatient::new(stream))), service)
 }

@@ -8,5 +8,6 @@ pub mod listen;
 mod long_target;
 mod respond;
 mod route;
+mod stall;
 
 pub use route::Gate;

@@ -3,7 +3,7 @@
 const CONTEXT: usize = 2;
 
 /// Lines marked `-` (expected only), `+` (got only) or blank (both), with `@@` between distant places.
-pub(super) fn unified(expected: &[String], got: &[String]) -> String {
+pub(crate) fn unified(expected: &[String], got: &[String]) -> String {
     let marked = edit_script(expected, got);
     let near = |n: usize| {
         let around = n.saturating_sub(CONTEXT)..(n + CONTEXT + 1).min(marked.len());

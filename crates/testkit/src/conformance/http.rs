@@ -1,68 +1,84 @@
-//! A client for one HTTP/1.1 exchange that sends target, headers and body byte for byte.
+//! A client for HTTP/1.1 that sends target, headers and body byte for byte.
 
 use anyhow::{Context, anyhow, bail};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A request as it goes onto the wire. A body brings its Content-Length.
 #[derive(Debug)]
-pub(super) struct Outgoing {
-    pub(super) method: String,
-    pub(super) target: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Option<Vec<u8>>,
+pub struct Outgoing {
+    /// Method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Headers, in order.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Option<Vec<u8>>,
 }
 
 /// An answer; header names in lower case, their values read as Latin-1.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+pub struct Answer {
+    /// Status.
+    pub status: u16,
+    /// Headers, in order.
+    pub headers: Vec<(String, String)>,
+    /// Body, without its chunks.
+    pub body: Vec<u8>,
 }
 
 impl Answer {
     /// The last header of that name.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .rev()
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.as_str())
     }
+
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// What stands in the first element of that name, as it is written; empty if there is none.
+    #[must_use]
+    pub fn field(&self, name: &str) -> String {
+        let text = self.text();
+        let after = text.split_once(&format!("<{name}>"));
+        let field = after.and_then(|(_, rest)| rest.split_once(&format!("</{name}>")));
+        field.map(|(field, _)| field.to_owned()).unwrap_or_default()
+    }
 }
 
 /// Sends the request on a connection of its own to a port of this machine.
-pub(super) async fn exchange(port: u16, request: &Outgoing) -> anyhow::Result<Answer> {
-    let what = || format!("{} {}", request.method, request.target);
-    tokio::time::timeout(DEADLINE, talk(port, request))
+///
+/// # Errors
+/// When there is no complete answer.
+pub async fn exchange(port: u16, request: &Outgoing) -> anyhow::Result<Answer> {
+    let what = || format!("{} {}", request.method, excerpt(&request.target));
+    let talk = async { Connection::open(port).await?.ask(request).await };
+    tokio::time::timeout(DEADLINE, talk)
         .await
         .map_err(|_| anyhow!("no complete answer in {} s", DEADLINE.as_secs()))
         .flatten()
         .with_context(what)
 }
 
-async fn talk(port: u16, request: &Outgoing) -> anyhow::Result<Answer> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.write_all(&encode(request)).await?;
-    let mut input = Input {
-        stream,
-        seen: Vec::new(),
-    };
-    loop {
-        let head = input.until(b"\r\n\r\n").await?;
-        let mut answer = parse_head(&head)?;
-        if answer.status >= 200 {
-            answer.body = input.body(&request.method, &answer).await?;
-            return Ok(answer);
-        }
-    }
+fn excerpt(text: &str) -> &str {
+    text.get(..500).unwrap_or(text)
 }
 
-fn encode(request: &Outgoing) -> Vec<u8> {
+/// The bytes of a request.
+#[must_use]
+pub fn encode(request: &Outgoing) -> Vec<u8> {
     let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
     for (name, value) in &request.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -93,13 +109,73 @@ fn parse_head(head: &[u8]) -> anyhow::Result<Answer> {
     })
 }
 
-/// The receiving side of a connection, with what has come in and was not yet asked for.
-struct Input {
-    stream: TcpStream,
+/// A connection, with what has come in and was not yet asked for.
+#[derive(Debug)]
+pub struct Connection<S> {
+    stream: S,
     seen: Vec<u8>,
 }
 
-impl Input {
+impl Connection<TcpStream> {
+    /// Connects to a port of this machine.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub async fn open(port: u16) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self::over(stream))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// A connection over an open stream.
+    pub fn over(stream: S) -> Self {
+        let seen = Vec::new();
+        Self { stream, seen }
+    }
+
+    /// Sends a whole request and reads its answer.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub async fn ask(&mut self, request: &Outgoing) -> anyhow::Result<Answer> {
+        self.send(&encode(request)).await?;
+        self.answer(&request.method).await
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// When the other side has closed.
+    pub async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(self.stream.write_all(bytes).await?)
+    }
+
+    /// Reads the answer to a request with that method.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub async fn answer(&mut self, method: &str) -> anyhow::Result<Answer> {
+        loop {
+            let head = self.until(b"\r\n\r\n").await?;
+            let mut answer = parse_head(&head)?;
+            if answer.status >= 200 {
+                answer.body = self.body(method, &answer).await?;
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Reads whatever comes until the other side closes.
+    ///
+    /// # Errors
+    /// When the connection is broken instead.
+    pub async fn rest(&mut self) -> anyhow::Result<Vec<u8>> {
+        while self.more().await? {}
+        Ok(std::mem::take(&mut self.seen))
+    }
+
     /// False at the end of the stream.
     async fn more(&mut self) -> anyhow::Result<bool> {
         Ok(self.stream.read_buf(&mut self.seen).await? > 0)
@@ -144,8 +220,7 @@ impl Input {
         if let Some(length) = answer.header("content-length") {
             return self.exactly(length.parse()?).await;
         }
-        while self.more().await? {}
-        Ok(std::mem::take(&mut self.seen))
+        self.rest().await
     }
 
     async fn chunks(&mut self) -> anyhow::Result<Vec<u8>> {

@@ -5,8 +5,8 @@
 //! each profile of settings with a simulated pool, plays the cases and compares.
 
 mod data;
-mod diff;
-mod http;
+pub(crate) mod diff;
+pub mod http;
 mod import;
 mod node;
 mod normal;

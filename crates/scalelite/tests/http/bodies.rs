@@ -1,0 +1,185 @@
+//! Bodies: which types are taken, that slides reach the server byte for byte, and that no body is
+//! held in memory.
+
+use bbb_sim::Request;
+use testkit::product::{API, signed};
+
+use crate::tools::{
+    asked, assert_failed, assert_success, create, send, send_chunks, world, world_with,
+};
+
+const XML: &str = "<modules><module name=\"presentation\"><document name=\"a.txt\">QQ==</document>\
+                   </module></modules>";
+
+fn assert_arrived(request: &Request, body: &[u8]) {
+    assert_eq!(request.method, "POST");
+    assert_eq!(request.header("content-type"), Some("application/xml"));
+    assert!(request.body == body, "the body was changed");
+}
+
+#[tokio::test]
+async fn slides_reach_the_server_byte_for_byte() {
+    let world = world(1).await;
+    let server = &world.pool.servers()[0];
+    let body = format!("{XML}\r\n<!-- \u{fc} \0 ]]> -->");
+    for kind in ["application/xml", "text/xml; charset=UTF-8"] {
+        let query = "meetingID=slides&name=Slides";
+        let answer = world.product.post("create", query, kind, body.as_bytes());
+        assert_success(&answer.await.unwrap());
+        assert_arrived(&asked(server, "create")[0], body.as_bytes());
+    }
+    let answer = world.product.post(
+        "insertDocument",
+        "meetingID=slides",
+        "application/xml",
+        body.as_bytes(),
+    );
+    assert_success(&answer.await.unwrap());
+    let inserted = &asked(server, "insertDocument")[0];
+    assert_arrived(inserted, body.as_bytes());
+}
+
+#[tokio::test]
+async fn five_megabytes_in_chunks_stream_through() {
+    let world = world(1).await;
+    // Not a multiple of anything, and longer than what the simulated server keeps.
+    let body: Vec<u8> = (0..5_000_003_u32).map(|n| b'A' + (n % 23) as u8).collect();
+    let target = signed("create", "meetingID=big&name=Big");
+    let pieces = body.chunks(60_001);
+    let answer = send_chunks(&world.product, &target, "application/xml", pieces).await;
+    assert_success(&answer.unwrap());
+    let request = &asked(&world.pool.servers()[0], "create")[0];
+    let kept = 1 << 20;
+    assert!(request.body == body[..kept]);
+    assert_eq!(request.header("transfer-encoding"), Some("chunked"));
+}
+
+#[tokio::test]
+async fn a_hundred_mebibytes_leave_memory_flat() {
+    let world = world(1).await;
+    // Warm: connections, buffers and statements are there.
+    create(&world.product, "warm").await;
+    let before = world.product.memory_kib("VmHWM").unwrap();
+    let piece = vec![b'x'; 1 << 20];
+    let target = signed("create", "meetingID=huge&name=Huge");
+    let pieces = std::iter::repeat_n(piece.as_slice(), 100);
+    let answer = send_chunks(&world.product, &target, "text/xml", pieces).await;
+    assert_success(&answer.unwrap());
+    let after = world.product.memory_kib("VmHWM").unwrap();
+    let grown = after - before;
+    assert!(grown < 20 * 1024, "{grown} KiB more for a body of 100 MiB");
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_refused_and_leaves_no_meeting() {
+    let world = world_with(1, &[("MAX_BODY_BYTES", "100000")]).await;
+    let before = world.product.memory_kib("VmHWM").unwrap();
+    let target = signed("create", "meetingID=fat&name=Fat");
+    // Announced, and in chunks that only add up to too much.
+    let body = vec![b'x'; 3_000_000];
+    let xml = [("Content-Type", "application/xml")];
+    let answer = send(&world.product, "POST", &target, &xml, Some(&body)).await;
+    assert_failed(&answer, "requestTooLarge");
+    let pieces = body.chunks(50_000);
+    let answer = send_chunks(&world.product, &target, "application/xml", pieces).await;
+    assert_failed(&answer.unwrap(), "requestTooLarge");
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let answer = send(&world.product, "POST", &target, &form, Some(&body)).await;
+    assert_failed(&answer, "requestTooLarge");
+    assert!(world.servers_with("fat").is_empty());
+    // Exactly the limit is within it, and the meeting is a new one.
+    let answer = send(
+        &world.product,
+        "POST",
+        &target,
+        &xml,
+        Some(&body[..100_000]),
+    );
+    let answer = answer.await;
+    assert_success(&answer);
+    assert_eq!(answer.field("messageKey"), "");
+    let grown = world.product.memory_kib("VmHWM").unwrap() - before;
+    assert!(grown < 10 * 1024, "{grown} KiB more");
+}
+
+#[tokio::test]
+async fn a_content_type_without_a_body_does_not_matter() {
+    let world = world(1).await;
+    create(&world.product, "m1").await;
+    let xml = [("Content-Type", "application/xml")];
+    let json = [("Content-Type", "application/json"), ("Accept", "*/*")];
+    for (call, query) in [
+        ("create", "meetingID=m1&name=M1"),
+        ("isMeetingRunning", "meetingID=m1"),
+        ("getMeetingInfo", "meetingID=m1"),
+        ("getMeetings", ""),
+    ] {
+        let target = signed(call, query);
+        for headers in [xml.as_slice(), json.as_slice()] {
+            assert_success(&send(&world.product, "GET", &target, headers, None).await);
+            assert_success(&send(&world.product, "POST", &target, headers, Some(b"")).await);
+        }
+        assert_success(&send(&world.product, "POST", &target, &[], Some(b"")).await);
+    }
+    let join = signed("join", "meetingID=m1&fullName=A&role=VIEWER");
+    let answer = send(&world.product, "GET", &join, &xml, None).await;
+    assert_eq!(answer.status, 302);
+    let end = signed("end", "meetingID=m1");
+    assert_success(&send(&world.product, "GET", &end, &xml, None).await);
+}
+
+#[tokio::test]
+async fn bodies_of_other_types_are_refused() {
+    let world = world(1).await;
+    create(&world.product, "m1").await;
+    let form = "application/x-www-form-urlencoded";
+    for (call, kind, body) in [
+        ("end", "application/json", "{}"),
+        ("end", "application/xml", XML),
+        ("end", "", "x"),
+        ("create", "application/json", "{}"),
+        ("create", "", XML),
+        ("getMeetings", "text/plain", "x"),
+        ("insertDocument", "text/plain", XML),
+        ("insertDocument", form, "a=b"),
+        ("isMeetingRunning", "multipart/form-data", "no boundary"),
+    ] {
+        let answer = world
+            .product
+            .post(call, "meetingID=m1", kind, body.as_bytes());
+        assert_failed(&answer.await.unwrap(), "unsupportedContentType");
+    }
+    assert_eq!(world.servers_with("m1").len(), 1);
+}
+
+#[tokio::test]
+async fn forms_of_both_kinds_carry_parameters() {
+    let world = world(1).await;
+    let form = "Application/X-WWW-Form-URLEncoded; charset=utf-8";
+    let answer = world.product.post(
+        "create",
+        "meetingID=f1",
+        form,
+        b"name=F+1&meta_x=%C3%BC&name=last",
+    );
+    assert_success(&answer.await.unwrap());
+    let meeting = world.pool.servers()[0].meetings()[0].clone();
+    assert_eq!(meeting.name, "last");
+    assert_eq!(meeting.meta, [("x".to_owned(), "ü".to_owned())]);
+    let kind = "multipart/form-data; boundary=\"b b\"";
+    let parts = "--b b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nMul ti&=\r\n\
+                 --b b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.pdf\"\r\n\r\n%\r\n\
+                 --b b--\r\n";
+    let answer = world
+        .product
+        .post("create", "meetingID=f2", kind, parts.as_bytes());
+    assert_success(&answer.await.unwrap());
+    assert_eq!(world.pool.servers()[0].meetings()[1].name, "Mul ti&=");
+}
+
+#[tokio::test]
+async fn an_index_by_post_needs_no_checksum() {
+    let world = world(0).await;
+    let xml = [("Content-Type", "text/plain")];
+    assert_success(&send(&world.product, "POST", API, &xml, Some(b"x")).await);
+}

@@ -1,0 +1,166 @@
+//! Servers that fail: what the client sees, and that a failed create leaves nothing behind.
+
+use bbb_sim::{Fault, FaultMode};
+use testkit::world::World;
+
+use crate::tools::{asked, assert_failed, assert_success, create, parameter, world, world_with};
+
+const PATIENCE: [(&str, &str); 2] = [("CONNECT_TIMEOUT", "0.5"), ("RESPONSE_TIMEOUT", "0.5")];
+
+/// Every way in which a server can fail to answer a create.
+fn faults() -> Vec<(FaultMode, &'static str)> {
+    let clash = FaultMode::Failed {
+        key: "nonUniqueVoiceBridge".to_owned(),
+        message: "taken <&>".to_owned(),
+    };
+    vec![
+        (FaultMode::Reset, "internalError"),
+        (FaultMode::Hang, "internalError"),
+        (FaultMode::Error500, "internalError"),
+        (FaultMode::Html, "internalError"),
+        (FaultMode::Garbage, "internalError"),
+        (FaultMode::Empty, "internalError"),
+        (FaultMode::NoReturncode, "internalError"),
+        (clash, "nonUniqueVoiceBridge"),
+    ]
+}
+
+fn break_creates(world: &World, fault: &FaultMode) {
+    for server in world.pool.servers() {
+        server.set_fault(Fault::on(fault.clone(), &["create"]));
+    }
+}
+
+fn mend(world: &World) {
+    for server in world.pool.servers() {
+        server.clear_fault();
+    }
+}
+
+#[tokio::test]
+async fn a_failed_create_leaves_nothing_behind() {
+    let world = world_with(3, &PATIENCE).await;
+    create(&world.product, "other").await;
+    let loads = world.product.loads().await.unwrap();
+    for (n, (fault, key)) in faults().into_iter().enumerate() {
+        break_creates(&world, &fault);
+        let query = format!("meetingID=failed-{n}&name=Failed");
+        let answer = world.product.call("create", &query).await.unwrap();
+        assert_failed(&answer, key);
+        assert_eq!(world.product.loads().await.unwrap(), loads, "{fault:?}");
+        let info = format!("meetingID=failed-{n}");
+        let info = world.product.call("getMeetingInfo", &info).await.unwrap();
+        assert_failed(&info, "notFound");
+        let bridge = |world: &World| {
+            let all = world.pool.servers().iter().flat_map(|s| asked(s, "create"));
+            let sent: Vec<_> = all.map(|r| parameter(&r.query, "voiceBridge")).collect();
+            assert_eq!(sent.len(), 1, "a create is sent once");
+            sent[0].clone().unwrap()
+        };
+        let first = bridge(&world);
+        mend(&world);
+        let answer = world.product.call("create", &query).await.unwrap();
+        assert_success(&answer);
+        assert_eq!(answer.field("messageKey"), "");
+        // A complete create: with a password, and with the number that was free again.
+        assert_eq!(answer.field("moderatorPW").len(), 8);
+        assert_eq!(bridge(&world), first);
+        let end = format!("meetingID=failed-{n}");
+        assert_success(&world.product.call("end", &end).await.unwrap());
+        world.product.poll().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn after_a_failed_create_the_next_one_may_go_elsewhere() {
+    let world = world(2).await;
+    let server = world.pool.server(1);
+    for busy in [world.pool.server(1), world.pool.server(2)] {
+        assert!(busy.meetings().is_empty());
+    }
+    server.set_fault(Fault::on(FaultMode::Error500, &["create"]));
+    let failing = async |n: usize| {
+        let query = format!("meetingID=m-{n}&name=M");
+        let answer = world.product.call("create", &query).await.unwrap();
+        answer.field("returncode") == "FAILED"
+    };
+    let mut failed = Vec::new();
+    for n in 0..6 {
+        if failing(n).await {
+            failed.push(n);
+        }
+    }
+    assert!(!failed.is_empty(), "none went to the broken server");
+    // Administrators take it out; what failed there is created on the other one.
+    let query = server.url();
+    let servers = world.product.manage("getServers", None).await.unwrap();
+    let id = servers
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|s| s["url"] == *query);
+    let disable = serde_json::json!({ "id": id.unwrap()["id"], "server": { "state": "disable" } });
+    world
+        .product
+        .manage("updateServer", Some(disable))
+        .await
+        .unwrap();
+    for n in failed {
+        let answer = create(&world.product, &format!("m-{n}")).await;
+        assert_eq!(answer.field("messageKey"), "");
+        assert_eq!(world.servers_with(&format!("m-{n}"))[0].number(), 2);
+    }
+}
+
+#[tokio::test]
+async fn the_older_shape_of_errors_becomes_the_common_one() {
+    let settings = [("USE_EXTERNAL_VOICE_BRIDGE", "true")];
+    let world = world_with(1, &settings).await;
+    // A number that the server has given to a meeting that the balancer does not know.
+    let preload = bbb_sim::Preload {
+        ids: vec!["foreign".to_owned()],
+        ..bbb_sim::Preload::default()
+    };
+    let server = &world.pool.servers()[0];
+    server.preload(preload);
+    let number = server.meetings()[0].voice_bridge.clone();
+    let query = format!("meetingID=clash&name=Clash&voiceBridge={number}");
+    let answer = world.product.call("create", &query).await.unwrap();
+    assert_failed(&answer, "nonUniqueVoiceBridge");
+    let text = "The selected voice bridge is already in use.";
+    assert_eq!(answer.field("message"), text);
+    assert!(!answer.text().contains("<errors>"));
+}
+
+#[tokio::test]
+async fn a_known_meeting_survives_its_servers_failures() {
+    let world = world_with(2, &PATIENCE).await;
+    let created = create(&world.product, "kept").await;
+    let server = world.servers_with("kept")[0].clone();
+    for (fault, key) in faults() {
+        server.set_fault(fault.clone());
+        for call in ["create", "getMeetingInfo", "isMeetingRunning", "end"] {
+            let query = "meetingID=kept&name=Kept";
+            let answer = world.product.call(call, query).await.unwrap();
+            assert_failed(&answer, key);
+            assert!(!answer.text().contains("html"), "{}", answer.text());
+        }
+        server.clear_fault();
+        let info = world.product.call("getMeetingInfo", "meetingID=kept");
+        let info = info.await.unwrap();
+        assert_eq!(info.field("createTime"), created.field("createTime"));
+    }
+}
+
+#[tokio::test]
+async fn without_servers_a_create_says_so() {
+    let world = world(0).await;
+    let answer = world.product.call("create", "meetingID=m1&name=M1");
+    let answer = answer.await.unwrap();
+    assert_failed(&answer, "internalError");
+    let text = "Could not find any available servers.";
+    assert_eq!(answer.field("message"), text);
+    let query = "meetingID=m1&name=M1&meta_server-tag=gold!";
+    let answer = world.product.call("create", query).await.unwrap();
+    assert_failed(&answer, "serverTagUnavailable");
+}

@@ -1,0 +1,70 @@
+//! Requests longer than HTTP libraries like: whole welcome texts and JSON in a query.
+
+use testkit::product::{Connection, outgoing, signed};
+
+use crate::tools::{asked, assert_success, create, parameter, world};
+
+fn long_query(id: &str, length: usize) -> String {
+    format!("meetingID={id}&name=Long&welcome={}", "w".repeat(length))
+}
+
+#[tokio::test]
+async fn long_queries_work_on_new_and_on_used_connections() {
+    let world = world(1).await;
+    let server = &world.pool.servers()[0];
+    for (id, length) in [
+        ("l6", 60_000),
+        ("l9", 64_900),
+        ("l10", 100_000),
+        ("l20", 200_000),
+    ] {
+        let query = long_query(id, length);
+        assert_success(&world.product.call("create", &query).await.unwrap());
+        let mut connection = Connection::open(world.product.port()).await.unwrap();
+        for short in [true, false] {
+            let target = if short {
+                signed("getMeetings", "")
+            } else {
+                signed("create", &query)
+            };
+            let answer = connection.ask(&outgoing("GET", &target)).await;
+            assert_success(&answer.unwrap());
+        }
+        for request in asked(server, "create") {
+            let form = String::from_utf8(request.body).unwrap();
+            let given = if form.is_empty() { request.query } else { form };
+            let welcome = parameter(&given, "welcome").unwrap();
+            assert_eq!(welcome.len(), length);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_form_longer_than_an_upstream_url_reaches_the_server() {
+    let world = world(1).await;
+    let body = format!("name=Form&welcome={}", "%C3%BC".repeat(40_000));
+    let form = "application/x-www-form-urlencoded";
+    let answer = world
+        .product
+        .post("create", "meetingID=f1", form, body.as_bytes());
+    assert_success(&answer.await.unwrap());
+    let request = &asked(&world.pool.servers()[0], "create")[0];
+    assert_eq!(
+        (request.method.as_str(), request.query.as_str()),
+        ("POST", "")
+    );
+    let sent = String::from_utf8_lossy(&request.body).into_owned();
+    let welcome = parameter(&sent, "welcome").unwrap();
+    assert_eq!(welcome, "ü".repeat(40_000));
+}
+
+#[tokio::test]
+async fn a_long_join_is_redirected_whole() {
+    let world = world(1).await;
+    create(&world.product, "m1").await;
+    let style = "s".repeat(70_000);
+    let query = format!("meetingID=m1&fullName=A&role=VIEWER&userdata-css={style}");
+    let answer = world.product.call("join", &query).await.unwrap();
+    assert_eq!(answer.status, 302);
+    assert!(answer.header("location").unwrap().contains(&style));
+}

@@ -1,0 +1,22 @@
+//! The balancer as front-ends, servers and attackers see it: the built binary over sockets.
+
+#[cfg(test)]
+mod bodies;
+#[cfg(test)]
+mod checksums;
+#[cfg(test)]
+mod creates;
+#[cfg(test)]
+mod ends;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod joins;
+#[cfg(test)]
+mod lists;
+#[cfg(test)]
+mod long;
+#[cfg(test)]
+mod paths;
+#[cfg(test)]
+mod tools;

@@ -1,0 +1,174 @@
+//! Paths and methods: what is served where, that nothing redirects, and that whatever else is
+//! asked gets an answer that BigBlueButton's clients can read.
+
+use bbb_sim::Algorithm;
+use testkit::product::{API, SECRET, signed};
+
+use crate::tools::{asked, assert_failed, assert_success, create, digest, send, world, world_with};
+
+#[tokio::test]
+async fn the_version_document_is_for_anybody() {
+    let world = world(0).await;
+    let right = Algorithm::Sha1.hex(SECRET);
+    for target in [
+        API.to_owned(),
+        format!("{API}/"),
+        format!("{API}?"),
+        format!("{API}/?&checksum={right}"),
+        format!("{API}/?&checksum=wrong"),
+        format!("{API}?checksum=1&checksum=2"),
+        "//bigbluebutton//api//".to_owned(),
+    ] {
+        let answer = world.product.get(&target).await.unwrap();
+        assert_success(&answer);
+        assert_eq!(answer.field("version"), "2.0");
+        let header = answer.header("content-type");
+        assert_eq!(header, Some("application/xml; charset=utf-8"));
+    }
+    let head = send(&world.product, "HEAD", API, &[], None).await;
+    assert_eq!(head.status, 200);
+    let length = head.header("content-length").unwrap();
+    let get = world.product.get(API).await.unwrap();
+    assert_eq!(length, get.body.len().to_string());
+}
+
+#[tokio::test]
+async fn the_build_number_is_shown() {
+    let world = world_with(0, &[("BUILD_NUMBER", "a<b")]).await;
+    let answer = world.product.get(API).await.unwrap();
+    assert!(answer.text().contains("<build>a&lt;b</build>"));
+}
+
+#[tokio::test]
+async fn greenlights_health_check_is_answered() {
+    let world = world(1).await;
+    let sum = digest(Algorithm::Sha1, "isMeetingRunning", "meetingID=0");
+    let target = format!("{API}/isMeetingRunning?meetingID=0&checksum={sum}");
+    let answer = world.product.get(&target).await.unwrap();
+    assert_success(&answer);
+    assert_eq!(answer.field("running"), "false");
+}
+
+#[tokio::test]
+async fn doubled_and_trailing_slashes_do_not_redirect() {
+    let world = world(1).await;
+    let query = "meetingID=slash&name=Slash";
+    let sum = digest(Algorithm::Sha256, "create", query);
+    for path in [
+        "/bigbluebutton/api//create",
+        "/bigbluebutton/api/create/",
+        "//bigbluebutton//api/create//",
+    ] {
+        let target = format!("{path}?{query}&checksum={sum}");
+        assert_success(&world.product.get(&target).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn whatever_else_is_asked_is_an_unsupported_request() {
+    let world = world(1).await;
+    for path in [
+        "/nothing",
+        "/bigbluebutton",
+        "/bigbluebutton/api/Create",
+        "/bigbluebutton/api/hooks/list",
+        "/bigbluebutton/api/getJoinUrl",
+        "/bigbluebutton/api/setConfigXML",
+        "/bigbluebutton/api/getDefaultConfigXML",
+        "/bigbluebutton/api/create/more",
+        "/bigbluebutton/api/../api",
+        "/bigbluebutton/api/%63reate",
+        "/scalelite/api/nothing",
+        "/-/long-target",
+    ] {
+        let answer = world.product.get(path).await.unwrap();
+        assert_failed(&answer, "unsupportedRequest");
+    }
+    let target = signed("create", "meetingID=m1&name=M1");
+    for method in ["PUT", "OPTIONS", "DELETE", "PATCH", "TRACE", "BREW"] {
+        for target in [target.as_str(), API, "/nothing"] {
+            let answer = send(&world.product, method, target, &[], None).await;
+            assert_failed(&answer, "unsupportedRequest");
+        }
+    }
+    let insert = world.product.call("insertDocument", "meetingID=m1");
+    assert_failed(&insert.await.unwrap(), "unsupportedRequest");
+    assert!(world.pool.servers()[0].meetings().is_empty());
+}
+
+#[tokio::test]
+async fn a_head_is_a_get_without_a_body() {
+    let world = world(1).await;
+    create(&world.product, "m1").await;
+    for (call, query) in [("getMeetings", ""), ("getMeetingInfo", "meetingID=m1")] {
+        let head = send(&world.product, "HEAD", &signed(call, query), &[], None).await;
+        assert_eq!((head.status, head.body.len()), (200, 0));
+    }
+    let health = send(&world.product, "HEAD", "/health_check", &[], None).await;
+    assert_eq!(health.status, 200);
+}
+
+#[tokio::test]
+async fn health_is_plain_text() {
+    let world = world(0).await;
+    for path in ["/health_check", "/", "/health_check/"] {
+        let answer = world.product.get(path).await.unwrap();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "success"));
+        let header = answer.header("content-type").unwrap();
+        assert!(header.starts_with("text/plain"));
+    }
+}
+
+#[tokio::test]
+async fn only_the_named_host_is_served() {
+    let world = world_with(0, &[("URL_HOST", "Balancer.test")]).await;
+    // The tests' own requests name it.
+    assert_success(&world.product.get(API).await.unwrap());
+    let request = |host: &str| {
+        let mut request = testkit::product::outgoing("GET", API);
+        request.headers = vec![("Host".to_owned(), host.to_owned())];
+        request
+    };
+    for (host, status) in [
+        ("BALANCER.TEST:8443", 200),
+        ("other.test", 403),
+        ("sub.balancer.test", 403),
+        ("balancer.test.evil", 403),
+        ("", 403),
+    ] {
+        let answer = testkit::product::exchange(world.product.port(), &request(host)).await;
+        assert_eq!(answer.unwrap().status, status, "{host}");
+    }
+    let mut health = request("other.test");
+    health.target = "/health_check".to_owned();
+    let answer = testkit::product::exchange(world.product.port(), &health).await;
+    assert_eq!(answer.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_servers_url_may_end_in_a_slash() {
+    let world = world(0).await;
+    let mut pool = bbb_sim::Pool::start(bbb_sim::PoolOptions::default()).await;
+    let server = pool.as_mut().unwrap().add_server().await.unwrap();
+    let url = format!("{}/", server.url());
+    world
+        .product
+        .add_server(&url, &server.secret())
+        .await
+        .unwrap();
+    create(&world.product, "m1").await;
+    let info = world.product.call("getMeetingInfo", "meetingID=m1");
+    assert_success(&info.await.unwrap());
+    let join = world
+        .product
+        .call("join", "meetingID=m1&fullName=A&role=VIEWER");
+    let join = join.await.unwrap();
+    let location = join.header("location").unwrap();
+    assert!(
+        location.starts_with(&format!("{}/join?", server.url())),
+        "{location}"
+    );
+    for request in asked(&server, "create") {
+        assert_eq!(request.path, "/bigbluebutton/api/create");
+    }
+}

@@ -1,0 +1,105 @@
+//! What the tests of this folder share.
+
+use bbb_sim::{Algorithm, Request, Server};
+use testkit::product::{API, Answer, Connection, Outgoing, Product, SECRET, exchange, outgoing};
+use testkit::world::World;
+
+/// A balancer with that many servers.
+pub(crate) async fn world(servers: usize) -> World {
+    world_with(servers, &[]).await
+}
+
+/// A balancer of these settings with that many servers.
+pub(crate) async fn world_with(servers: usize, settings: &[(&str, &str)]) -> World {
+    let binary = env!("CARGO_BIN_EXE_scalelite");
+    World::new(binary, servers, settings).await.unwrap()
+}
+
+/// The digest that signs a call of this raw query.
+pub(crate) fn digest(algorithm: Algorithm, call: &str, query: &str) -> String {
+    algorithm.hex(&format!("{call}{query}{SECRET}"))
+}
+
+/// Asserts the success of an answer.
+#[track_caller]
+pub(crate) fn assert_success(answer: &Answer) {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.field("returncode"), "SUCCESS", "{}", answer.text());
+}
+
+/// Asserts that an answer is a failure of the BBB API with this key.
+#[track_caller]
+pub(crate) fn assert_failed(answer: &Answer, key: &str) {
+    let text = answer.text();
+    assert_eq!(answer.status, 200, "{text}");
+    assert_eq!(answer.field("returncode"), "FAILED", "{text}");
+    assert_eq!(answer.field("messageKey"), key, "{text}");
+    let header = answer.header("content-type");
+    assert_eq!(header, Some("application/xml; charset=utf-8"));
+}
+
+/// Sends a request with these headers besides `Host`.
+pub(crate) async fn send(
+    product: &Product,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Answer {
+    let mut request = outgoing(method, target);
+    let headers = headers.iter().map(|(n, v)| ((*n).into(), (*v).into()));
+    request.headers.extend(headers);
+    request.body = body.map(Into::into);
+    exchange(product.port(), &request).await.unwrap()
+}
+
+/// Sends a POST whose body comes in chunks of these pieces.
+pub(crate) async fn send_chunks(
+    product: &Product,
+    target: &str,
+    content_type: &str,
+    pieces: impl Iterator<Item = &[u8]>,
+) -> anyhow::Result<Answer> {
+    let mut connection = Connection::open(product.port()).await?;
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: balancer.test\r\nContent-Type: {content_type}\r\n\
+         Transfer-Encoding: chunked\r\n\r\n"
+    );
+    connection.send(head.as_bytes()).await?;
+    for piece in pieces {
+        let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
+        chunk.extend_from_slice(piece);
+        chunk.extend_from_slice(b"\r\n");
+        connection.send(&chunk).await?;
+    }
+    connection.send(b"0\r\n\r\n").await?;
+    connection.answer("POST").await
+}
+
+/// Creates a meeting that must be new or known.
+pub(crate) async fn create(product: &Product, id: &str) -> Answer {
+    let query = format!("meetingID={id}&name=Meeting+{id}");
+    let answer = product.call("create", &query).await.unwrap();
+    assert_success(&answer);
+    answer
+}
+
+/// The requests of one call that a server has got since the last time.
+pub(crate) fn asked(server: &Server, call: &str) -> Vec<Request> {
+    let mut log = server.take_log();
+    log.retain(|request| request.call == call);
+    log
+}
+
+/// The only value of a parameter that a server was sent, decoded.
+pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
+    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(known, _)| known == name);
+    let value = values.next().map(|(_, value)| value.into_owned());
+    assert_eq!(values.next(), None, "{name} is repeated in {query}");
+    value
+}
+
+/// A request that is to be altered before it is sent.
+pub(crate) fn request(method: &str, call: &str, query: &str) -> Outgoing {
+    outgoing(method, &format!("{API}/{call}{query}"))
+}

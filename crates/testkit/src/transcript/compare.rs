@@ -1,0 +1,77 @@
+//! Compares what was said with what was recorded. The original's lists come in the arbitrary order of
+//! a Redis set, and its table is as wide as the names of its hosts: neither is compared.
+
+use super::script::Task;
+use crate::conformance::diff::unified;
+
+/// What differs, if anything does.
+pub(super) fn complaint(task: &Task, expected: &[String], got: &[String]) -> Option<String> {
+    let normal = |lines: &[String]| match task.name.as_str() {
+        "status" => lines.iter().map(|line| collapsed(line)).collect(),
+        _ => sorted(lines),
+    };
+    let diff = unified(&normal(expected), &normal(got));
+    (!diff.is_empty()).then_some(diff)
+}
+
+fn collapsed(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The lines with each run of list items in alphabetical order.
+pub(super) fn sorted(lines: &[String]) -> Vec<String> {
+    let mut parts: Vec<Part> = Vec::new();
+    for line in lines {
+        if begins_item(line) {
+            let before = parts.pop_if(|part| matches!(part, Part::Line(line) if line.is_empty()));
+            let blank = before.map(|_| String::new());
+            parts.push(Part::Item(
+                blank.into_iter().chain([line.clone()]).collect(),
+            ));
+        } else if let Some(Part::Item(item)) = parts.last_mut()
+            && continues_item(line)
+        {
+            item.push(line.clone());
+        } else {
+            parts.push(Part::Line(line.clone()));
+        }
+    }
+    for run in parts.chunk_by_mut(|a, b| a.is_item() && b.is_item()) {
+        run.sort();
+    }
+    parts.into_iter().flat_map(Part::lines).collect()
+}
+
+/// A part of an output, in the order in which parts are sorted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Line(String),
+    Item(Vec<String>),
+}
+
+impl Part {
+    fn is_item(&self) -> bool {
+        matches!(self, Part::Item(_))
+    }
+
+    fn lines(self) -> Vec<String> {
+        match self {
+            Part::Line(line) => vec![line],
+            Part::Item(lines) => lines,
+        }
+    }
+}
+
+fn begins_item(line: &str) -> bool {
+    const LABELS: [&str; 4] = ["id: ", "MeetingID: ", "Server ID: ", "Clearing Meeting id="];
+    let yaml_key = line.strip_prefix("  ").is_some_and(|rest| {
+        rest.ends_with(':') && rest.starts_with(|c: char| c.is_alphanumeric() || c == '<')
+    });
+    yaml_key || LABELS.iter().any(|label| line.starts_with(label))
+}
+
+fn continues_item(line: &str) -> bool {
+    ["\t", "    ", "Server Url: ", "MeetingIDs: "]
+        .iter()
+        .any(|begin| line.starts_with(begin))
+}

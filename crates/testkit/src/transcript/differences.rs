@@ -1,0 +1,112 @@
+//! What ours says differently, on purpose: parts of recorded answers, and what stands there instead.
+
+use super::script::{Script, Step, Task};
+use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
+use std::path::Path;
+
+/// All that is excused. Nothing else is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Differences {
+    differences: Vec<Difference>,
+    not_yet: Vec<NotYet>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Difference {
+    transcript: String,
+    task: String,
+    /// Which of several runs of the task, from 1.
+    #[serde(default = "first")]
+    time: usize,
+    #[expect(dead_code, reason = "for people: a rule of the README")]
+    rule: u8,
+    #[expect(dead_code, reason = "for people")]
+    reason: String,
+    changes: Vec<Change>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    recorded: String,
+    ours: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NotYet {
+    transcript: String,
+    reason: String,
+}
+
+fn first() -> usize {
+    1
+}
+
+impl Differences {
+    pub(super) fn load(folder: &Path) -> anyhow::Result<Differences> {
+        let path = folder.join("differences.yaml");
+        let text = std::fs::read_to_string(&path)?;
+        Self::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    pub(super) fn parse(yaml: &str) -> anyhow::Result<Differences> {
+        Ok(serde_saphyr::from_str(yaml)?)
+    }
+
+    /// Why a transcript is not played.
+    pub(super) fn not_yet(&self, transcript: &str) -> Option<&str> {
+        let found = self.not_yet.iter().find(|one| one.transcript == transcript);
+        found.map(|one| one.reason.as_str())
+    }
+
+    /// An entry for something that does not exist excuses nothing and has to go.
+    pub(super) fn check_names(&self, scripts: &[Script]) -> anyhow::Result<()> {
+        for one in &self.not_yet {
+            let known = scripts.iter().any(|script| script.name == one.transcript);
+            ensure!(known, "no transcript is called {}", one.transcript);
+        }
+        for one in &self.differences {
+            let times = scripts
+                .iter()
+                .filter(|script| script.name == one.transcript)
+                .flat_map(|script| &script.steps)
+                .filter(|step| matches!(step, Step::Task(task) if task.name == one.task))
+                .count();
+            if one.time == 0 || one.time > times {
+                bail!("{} has no {} ({})", one.transcript, one.task, one.time);
+            }
+        }
+        Ok(())
+    }
+
+    /// What ours has to say, line by line.
+    pub(super) fn apply(
+        &self,
+        transcript: &str,
+        task: &Task,
+        time: usize,
+    ) -> anyhow::Result<Vec<String>> {
+        let here = |one: &&Difference| {
+            one.transcript == transcript && one.task == task.name && one.time == time
+        };
+        if task.said.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut text = task.said.join("\n");
+        for change in self
+            .differences
+            .iter()
+            .filter(here)
+            .flat_map(|one| &one.changes)
+        {
+            let times = text.matches(&change.recorded).count();
+            ensure!(times == 1, "recorded {times} times: {}", change.recorded);
+            text = text.replace(&change.recorded, &change.ours);
+        }
+        Ok(text.split('\n').map(str::to_owned).collect())
+    }
+}

@@ -1,0 +1,90 @@
+//! The runner itself: how transcripts are read, masked and compared.
+
+use super::compare::sorted;
+use super::differences::Differences;
+use super::mask::Mask;
+use super::script::{Script, Step, Task, parse};
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_transcript_is_read() {
+    let text =
+        "# Note\n\n@ stop 1\n\n$ rake status\n\nTABLE\n\n$ rake 'a:b[c]'\n(stdin) yes\n(exit 1)\n";
+    let task = |name: &str, input: Option<&str>, said: &str| {
+        Step::Task(Task {
+            name: name.to_owned(),
+            input: input.map(str::to_owned),
+            said: lines(said),
+        })
+    };
+    let expected = vec![
+        Step::Order("stop 1".to_owned()),
+        task("status", None, "\nTABLE"),
+        task("a:b[c]", Some("yes\n"), "(exit 1)"),
+    ];
+    assert_eq!(parse(text).unwrap(), expected);
+    assert!(parse("words\n").is_err());
+}
+
+#[test]
+fn items_may_come_in_any_order_and_nothing_else() {
+    let one =
+        "start\n\nServer ID: b\nServer Url: u\nMeetingIDs: \n\troom\n\nServer ID: a\nend\n(exit 1)";
+    let other =
+        "start\n\nServer ID: a\n\nServer ID: b\nServer Url: u\nMeetingIDs: \n\troom\nend\n(exit 1)";
+    assert_eq!(sorted(&lines(one)), sorted(&lines(other)));
+    assert_ne!(sorted(&lines("b\na")), sorted(&lines("a\nb")));
+    let swapped =
+        "start\n\nServer ID: a\nServer Url: u\nMeetingIDs: \n\troom\n\nServer ID: b\nend\n(exit 1)";
+    assert_ne!(sorted(&lines(one)), sorted(&lines(swapped)));
+    let yaml = sorted(&lines("servers:\n  b:\n    tag: y\n  a:\n    tag: x"));
+    assert_eq!(yaml, lines("servers:\n  a:\n    tag: x\n  b:\n    tag: y"));
+}
+
+#[test]
+fn masks_lead_there_and_back() {
+    let mut mask = Mask::default();
+    mask.add_server(
+        "http://127.0.0.2:81/bigbluebutton/api".to_owned(),
+        "127.0.0.2".to_owned(),
+    );
+    let said =
+        "id: 0b0ed2fe-7ad5-4bb5-8f0a-4a2c7a1a3a10\n\turl: http://127.0.0.2:81/bigbluebutton/api";
+    let recorded = "id: <id-1>\n\turl: http://bbb1.example.test/bigbluebutton/api";
+    assert_eq!(mask.hide(said).unwrap(), recorded);
+    assert_eq!(mask.fill(recorded), said);
+    assert_eq!(mask.hide(" 127.0.0.2  x").unwrap(), " bbb1.example.test  x");
+}
+
+#[test]
+fn differences_excuse_what_they_name_only() {
+    let yaml = "differences:\n- {transcript: t, task: status, rule: 7, reason: r, \
+                changes: [{recorded: '2.0', ours: '1.0'}]}\nnot_yet: []\n";
+    let differences = Differences::parse(yaml).unwrap();
+    let task = |name: &str, said: &str| Task {
+        name: name.to_owned(),
+        said: lines(said),
+        ..Task::default()
+    };
+    let applied = |name: &str, said: &str, time| differences.apply("t", &task(name, said), time);
+    assert_eq!(applied("status", "x 2.0", 1).unwrap(), ["x 1.0"]);
+    assert_eq!(applied("status", "x 2.0", 2).unwrap(), ["x 2.0"]);
+    assert!(applied("status", "x 1.0", 1).is_err());
+    let script = |task: Task| Script {
+        name: "t".to_owned(),
+        steps: vec![Step::Task(task)],
+    };
+    assert!(
+        differences
+            .check_names(&[script(task("status", ""))])
+            .is_ok()
+    );
+    assert!(
+        differences
+            .check_names(&[script(task("poll", ""))])
+            .is_err()
+    );
+}
