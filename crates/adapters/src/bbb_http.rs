@@ -109,19 +109,11 @@ impl BbbClient for BbbHttp {
             .parse()
             .map_err(|_| CallError::Unreachable("the server's URL is not valid".to_owned()))?;
         let offline = call.patience.connect_ms <= self.impatient_connect_ms;
-        let client = if offline {
-            &self.impatient
-        } else {
-            &self.patient
-        };
-        let mut request = Request::builder()
-            .uri(uri)
-            .header(header::USER_AGENT, USER_AGENT);
+        let client = if offline { &self.impatient } else { &self.patient };
+        let mut request = Request::builder().uri(uri).header(header::USER_AGENT, USER_AGENT);
         let upload = match call.body {
             Some(body) => {
-                request = request
-                    .method("POST")
-                    .header(header::CONTENT_TYPE, &body.content_type);
+                request = request.method("POST").header(header::CONTENT_TYPE, &body.content_type);
                 Upload::of(body)
             }
             None => Upload::none(),
@@ -164,16 +156,11 @@ async fn exchange(
     bytes_max: usize,
     patience: Patience,
 ) -> Result<BackendAnswer, CallError> {
-    let response = client
-        .request(request)
-        .await
-        .map_err(|error| classify(&error))?;
+    let response = client.request(request).await.map_err(|error| classify(&error))?;
     let status = response.status().as_u16();
     let time = Duration::from_millis(patience.response_ms);
     let body = timeout(time, collect(response, bytes_max));
-    let body = body
-        .await
-        .map_err(|_| CallError::Timeout(patience.response_ms))??;
+    let body = body.await.map_err(|_| CallError::Timeout(patience.response_ms))??;
     Ok(BackendAnswer { status, body })
 }
 
@@ -201,11 +188,7 @@ fn classify(error: &hyper_util::client::legacy::Error) -> CallError {
         source = cause.source();
     }
     let reason = innermost(error);
-    if error.is_connect() {
-        CallError::Unreachable(reason)
-    } else {
-        CallError::Broken(reason)
-    }
+    if error.is_connect() { CallError::Unreachable(reason) } else { CallError::Broken(reason) }
 }
 
 /// The root of the matter: outer errors only say that sending a request failed.
@@ -231,19 +214,11 @@ struct UploadError(io::Error);
 
 impl Upload {
     fn none() -> Self {
-        Self {
-            body: None,
-            left: Some(0),
-            progress: Arc::default(),
-        }
+        Self { body: None, left: Some(0), progress: Arc::default() }
     }
 
     fn of(body: BackendBody) -> Self {
-        Self {
-            left: body.length,
-            body: Some(body),
-            progress: Arc::default(),
-        }
+        Self { left: body.length, body: Some(body), progress: Arc::default() }
     }
 }
 
@@ -273,7 +248,6 @@ impl Body for Upload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

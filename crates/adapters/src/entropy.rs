@@ -12,14 +12,9 @@ use rand::distr::{Alphanumeric, SampleString as _};
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place that reads the clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
@@ -31,20 +26,14 @@ pub struct OsEntropy;
 impl OsEntropy {
     /// A secret of 64 hex digits.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place that draws randomness"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the place that draws randomness")]
     pub fn secret(self) -> String {
         let bytes: [u8; 32] = rand::rng().random();
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the place that draws randomness"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the place that draws randomness")]
 impl Entropy for OsEntropy {
     fn password(&self) -> String {
         Alphanumeric.sample_string(&mut rand::rng(), 8)

@@ -1,9 +1,6 @@
 //! The embedded store against the contract of its port, and what only a file can show.
 
-#![expect(
-    clippy::expect_used,
-    reason = "a test that cannot set up its store must fail"
-)]
+#![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,15 +22,8 @@ impl Stores {
     fn new() -> Self {
         // In memory where there is such a file system: the contract is not about disks.
         let shm = Path::new("/dev/shm");
-        let dir = if shm.is_dir() {
-            tempfile::tempdir_in(shm)
-        } else {
-            tempfile::tempdir()
-        };
-        Self {
-            dir: dir.expect("a directory"),
-            count: AtomicU32::new(0),
-        }
+        let dir = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() };
+        Self { dir: dir.expect("a directory"), count: AtomicU32::new(0) }
     }
 
     fn next(&self) -> BoxFuture<'static, Arc<dyn Cluster>> {
@@ -67,10 +57,7 @@ async fn does_as_the_reference_does() {
 async fn two_stores_on_one_file_see_each_other_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
-    let (one, two) = (
-        SqliteStore::open(&path).unwrap(),
-        SqliteStore::open(&path).unwrap(),
-    );
+    let (one, two) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
     for n in 0..20 {
         let id = domain::ServerId(format!("s{n}"));
         let server = domain::Server::new(id.clone(), "http://a/api".into(), "s".into());
@@ -88,25 +75,14 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
     let path = dir.path().join("store.db");
     std::fs::write(&path, "this is no database, but somebody's file").unwrap();
     let refused = SqliteStore::open(&path).err();
-    assert!(
-        matches!(refused, Some(StoreError::Corrupt(_))),
-        "{refused:?}"
-    );
-    assert_eq!(
-        std::fs::read(&path).unwrap(),
-        b"this is no database, but somebody's file"
-    );
+    assert!(matches!(refused, Some(StoreError::Corrupt(_))), "{refused:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"this is no database, but somebody's file");
 
     let newer = dir.path().join("newer.db");
     drop(SqliteStore::open(&newer).unwrap());
-    assert_eq!(
-        std::fs::metadata(&newer).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&newer).unwrap().permissions().mode() & 0o777, 0o600);
     let connection = rusqlite::Connection::open(&newer).unwrap();
     connection.pragma_update(None, "user_version", 999).unwrap();
-    let refused = SqliteStore::open(&newer)
-        .err()
-        .map(|error| error.to_string());
+    let refused = SqliteStore::open(&newer).err().map(|error| error.to_string());
     assert!(refused.is_some_and(|text| text.contains("use a newer scalelite")));
 }

@@ -51,12 +51,7 @@ impl App {
     #[must_use]
     pub fn signed_url(&self, server: &Server, call: &str, query: &Query) -> String {
         let endpoint = server.endpoint(call);
-        let query = checksum::sign(
-            call,
-            &query.to_text(),
-            &server.secret,
-            self.policy.sign_with,
-        );
+        let query = checksum::sign(call, &query.to_text(), &server.secret, self.policy.sign_with);
         format!("{endpoint}?{query}")
     }
 
@@ -71,14 +66,7 @@ impl App {
         query: &Query,
         body: Option<BackendBody>,
     ) -> Result<Reply, BackendError> {
-        self.ask_within(
-            self.policy.patience_with(server.online()),
-            server,
-            call,
-            query,
-            body,
-        )
-        .await
+        self.ask_within(self.policy.patience_with(server.online()), server, call, query, body).await
     }
 
     /// The same, with a patience of its own.
@@ -108,15 +96,10 @@ impl App {
             None => {
                 let form = signed_form(server, call, query, self.policy.sign_with);
                 let url = server.endpoint(call);
-                self.send(url, Some(form), patience, ANSWER_BYTES_MAX)
-                    .await?
-                    .body
+                self.send(url, Some(form), patience, ANSWER_BYTES_MAX).await?.body
             }
         };
-        Ok(Reply {
-            answer: Answer::read(&body)?,
-            body,
-        })
+        Ok(Reply { answer: Answer::read(&body)?, body })
     }
 
     /// Asks for a server's meetings.
@@ -133,10 +116,7 @@ impl App {
     /// # Errors
     /// When there is no complete answer.
     pub async fn version(&self, server: &Server, patience: Patience) -> Result<Bytes, CallError> {
-        Ok(self
-            .send(server.endpoint(""), None, patience, ANSWER_BYTES_MAX)
-            .await?
-            .body)
+        Ok(self.send(server.endpoint(""), None, patience, ANSWER_BYTES_MAX).await?.body)
     }
 
     async fn send(
@@ -146,19 +126,11 @@ impl App {
         patience: Patience,
         answer_bytes_max: usize,
     ) -> Result<BackendAnswer, CallError> {
-        self.bbb
-            .send(BackendCall {
-                url,
-                body,
-                patience,
-                answer_bytes_max,
-            })
-            .await
+        self.bbb.send(BackendCall { url, body, patience, answer_bytes_max }).await
     }
 }
 
-/// The call as a form. BBB before 3.0 signs its parameters sorted by name; later releases sign the
-/// (empty) query string.
+/// The call as a form.
 fn signed_form(
     server: &Server,
     call: &str,
@@ -174,13 +146,7 @@ fn signed_form(
         sorted.append(one);
     }
     let text = sorted.to_text();
-    let modern = server.bbb_version.as_deref().is_none_or(|version| {
-        version
-            .split('.')
-            .next()
-            .and_then(|major| major.parse::<u32>().ok())
-            .is_none_or(|n| n >= 3)
-    });
+    let modern = signs_the_query_only(server.bbb_version.as_deref());
     let signed = if modern { "" } else { text.as_str() };
     let checksum = checksum::checksum(call, signed, &server.secret, algorithm);
     let form = Bytes::from(format!("{text}&checksum={checksum}"));
@@ -188,5 +154,35 @@ fn signed_form(
         content_type: "application/x-www-form-urlencoded".to_owned(),
         length: u64::try_from(form.len()).ok(),
         stream: Box::pin(futures_util::stream::once(async move { Ok(form) })),
+    }
+}
+
+/// How a server checks a form. Up to 2.7.7 BBB signs its parameters sorted by name, later releases
+/// sign the (empty) query string. A server that hides its version is taken for a new one.
+fn signs_the_query_only(bbb_version: Option<&str>) -> bool {
+    let number = |part: &str| {
+        let digits = part.split(|c: char| !c.is_ascii_digit()).next();
+        digits.and_then(|digits| digits.parse::<u32>().ok())
+    };
+    let numbers = |version: &str| version.split('.').map_while(number).collect::<Vec<_>>();
+    bbb_version
+        .map(numbers)
+        .filter(|numbers| !numbers.is_empty())
+        .is_none_or(|numbers| numbers >= vec![2, 7, 8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_signed_as_the_release_checks_them() {
+        for old in ["2.4", "2.6.19", "2.7", "2.7.7", "2.7.7-rc1"] {
+            assert!(!signs_the_query_only(Some(old)), "{old}");
+        }
+        for new in ["2.7.8", "2.7.12", "3.0.0-beta.1", "3", "10.1", "dev", ""] {
+            assert!(signs_the_query_only(Some(new)), "{new}");
+        }
+        assert!(signs_the_query_only(None));
     }
 }

@@ -65,12 +65,7 @@ impl Policy {
     /// How long a create without a body may be under way, in ms.
     #[must_use]
     pub fn create_ms_max(&self) -> i64 {
-        let both = self
-            .patience
-            .connect_ms
-            .saturating_add(self.patience.response_ms);
-        i64::try_from(both)
-            .unwrap_or(i64::MAX)
-            .saturating_add(2_000)
+        let both = self.patience.connect_ms.saturating_add(self.patience.response_ms);
+        i64::try_from(both).unwrap_or(i64::MAX).saturating_add(2_000)
     }
 }

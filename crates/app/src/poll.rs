@@ -36,10 +36,8 @@ pub struct Summary {
 /// When the store fails.
 pub async fn all(app: &App, versions: bool) -> Result<Summary, StoreError> {
     let servers = app.cluster.servers().await?;
-    let polls: Vec<_> = servers
-        .into_iter()
-        .map(|server| one(app, server, versions).boxed())
-        .collect();
+    let polls: Vec<_> =
+        servers.into_iter().map(|server| one(app, server, versions).boxed()).collect();
     let mut polled = stream::iter(polls).buffer_unordered(app.policy.poll_concurrency.max(1));
     let mut summary = Summary::default();
     while let Some(report) = polled.next().await {
@@ -68,10 +66,7 @@ pub async fn one(
     versions: bool,
 ) -> Result<Option<PollReport>, StoreError> {
     let observation = observe(app, &server).await;
-    let recorded = app
-        .cluster
-        .record_poll(&server.id, &observation, &app.policy.poll)
-        .await?;
+    let recorded = app.cluster.record_poll(&server.id, &observation, &app.policy.poll).await?;
     let Some(mut report) = recorded else {
         return Ok(None);
     };
@@ -103,10 +98,7 @@ pub async fn versions(app: &App) -> Result<(), StoreError> {
 
 fn patience(app: &App, server: &Server) -> Patience {
     let patience = app.policy.patience_with(server.online());
-    Patience {
-        response_ms: patience.response_ms.min(app.policy.poll_wait_ms),
-        ..patience
-    }
+    Patience { response_ms: patience.response_ms.min(app.policy.poll_wait_ms), ..patience }
 }
 
 async fn observe(app: &App, server: &Server) -> Observation {
@@ -122,22 +114,13 @@ async fn observe(app: &App, server: &Server) -> Observation {
             Err(error) => Err(error.to_string()),
         },
     };
-    Observation {
-        started_at,
-        finished_at: app.clock.now(),
-        result,
-    }
+    Observation { started_at, finished_at: app.clock.now(), result }
 }
 
 /// A server that answers FAILED says why: mostly a wrong secret.
 fn refusal(body: &[u8]) -> String {
     let answer = bbb::Answer::read(body).unwrap_or_default();
-    let key: String = answer
-        .message_key
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(60)
-        .collect();
+    let key: String = answer.message_key.chars().filter(|c| !c.is_control()).take(60).collect();
     format!("refused: {key}")
 }
 
@@ -172,14 +155,8 @@ async fn version(app: &App, server: &Server) -> Result<Option<String>, StoreErro
 /// Tries to end meetings that the balancer no longer counts on, with little patience: nothing
 /// depends on it, and mostly the server is broken.
 pub async fn end_all(app: &App, server: &Server, meetings: &[Meeting]) {
-    let ends: Vec<_> = meetings
-        .iter()
-        .map(|meeting| end(app, server, meeting).boxed())
-        .collect();
-    stream::iter(ends)
-        .buffer_unordered(ENDS_AT_ONCE)
-        .for_each(|()| std::future::ready(()))
-        .await;
+    let ends: Vec<_> = meetings.iter().map(|meeting| end(app, server, meeting).boxed()).collect();
+    stream::iter(ends).buffer_unordered(ENDS_AT_ONCE).for_each(|()| std::future::ready(())).await;
 }
 
 async fn end(app: &App, server: &Server, meeting: &Meeting) {

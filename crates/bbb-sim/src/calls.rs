@@ -37,10 +37,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(key: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            key,
-            message: message.into(),
-        }
+        Self { key, message: message.into() }
     }
 
     pub(crate) fn not_found() -> Self {
@@ -79,23 +76,19 @@ impl Desk<'_> {
         }
         let form = form_text(request);
         let params = Params::parse(&request.query, &form, self.rules);
-        self.checked(request, &form, &params)
-            .unwrap_or_else(|failure| {
-                if self.is_real() && call == "join" && !params.is("redirect", "false") {
-                    join::refused(self.number, &params, &failure)
-                } else {
-                    render::failed(failure.key, &failure.message).into()
-                }
-            })
+        self.checked(request, &form, &params).unwrap_or_else(|failure| {
+            if self.is_real() && call == "join" && !params.is("redirect", "false") {
+                join::refused(self.number, &params, &failure)
+            } else {
+                render::failed(failure.key, &failure.message).into()
+            }
+        })
     }
 
     fn checked(&mut self, request: &Request, form: &str, params: &Params) -> Outcome {
         let call = request.call.as_str();
-        let verifier = Verifier {
-            secret: self.secret,
-            algorithms: self.algorithms,
-            strictness: self.rules,
-        };
+        let verifier =
+            Verifier { secret: self.secret, algorithms: self.algorithms, strictness: self.rules };
         let mixed = self.is_real() && overlap(&request.query, form);
         if mixed || !verifier.accepts(call, &request.query, form) {
             return Err(Failure::new("checksumError", "Checksums do not match"));
@@ -149,27 +142,17 @@ impl Desk<'_> {
 
     fn get_meetings(&mut self) -> Answer {
         let now_ms = self.now_ms;
-        Answer::Xml(
-            self.meetings
-                .rendered(now_ms, |all| render::list(all.iter(), now_ms)),
-        )
+        Answer::Xml(self.meetings.rendered(now_ms, |all| render::list(all.iter(), now_ms)))
     }
 
     fn is_meeting_running(&self, id: &str) -> Answer {
-        let running = self
-            .meetings
-            .get(id)
-            .is_some_and(|m| m.crowd(self.now_ms).users > 0);
+        let running = self.meetings.get(id).is_some_and(|m| m.crowd(self.now_ms).users > 0);
         render::success(&format!("<running>{running}</running>")).into()
     }
 
     fn end(&mut self, id: &str, params: &Params) -> Outcome {
         let meeting = self.meeting(id)?;
-        if self.is_real()
-            && params
-                .filled("password")
-                .is_some_and(|p| p != meeting.moderator_pw)
-        {
+        if self.is_real() && params.filled("password").is_some_and(|p| p != meeting.moderator_pw) {
             let message = "The supplied moderator password is incorrect";
             return Err(Failure::new("invalidPassword", message));
         }
@@ -207,10 +190,7 @@ impl Desk<'_> {
         }
         self.meeting(id)?;
         if message.is_none() {
-            return Err(Failure::new(
-                "missingParamMessage",
-                "You must specify a message.",
-            ));
+            return Err(Failure::new("missingParamMessage", "You must specify a message."));
         }
         Ok(render::success("").into())
     }
@@ -243,22 +223,14 @@ fn check_id(call: &str, id: &str) -> Result<(), Failure> {
         check_length("Meeting ID", id, 2, 256)?;
     }
     if id.contains(',') {
-        return Err(Failure::new(
-            "validationError",
-            "Meeting ID cannot contain ','",
-        ));
+        return Err(Failure::new("validationError", "Meeting ID cannot contain ','"));
     }
     Ok(())
 }
 
 fn content_type(request: &Request) -> String {
     let given = request.header("content-type").unwrap_or("");
-    given
-        .split(';')
-        .next()
-        .unwrap_or("")
-        .trim()
-        .to_ascii_lowercase()
+    given.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
 }
 
 /// Whether the body, if there is one, is of a type that the call takes.

@@ -80,9 +80,7 @@ impl Verifier<'_> {
 
 /// The raw values of every parameter `checksum` in `text`.
 fn values(text: &str) -> Vec<&str> {
-    text.split('&')
-        .filter_map(|pair| pair.strip_prefix("checksum="))
-        .collect()
+    text.split('&').filter_map(|pair| pair.strip_prefix("checksum=")).collect()
 }
 
 /// `text` as it was before the checksum was put in, by BigBlueButton's three replacements.
@@ -100,18 +98,11 @@ mod tests {
     const PLUS: &str = "meetingID=room-7&name=Weekly+sync&meta_bbb-origin=demo";
 
     fn real() -> Verifier<'static> {
-        Verifier {
-            secret: SECRET,
-            algorithms: &Algorithm::ALL,
-            strictness: Strictness::Real,
-        }
+        Verifier { secret: SECRET, algorithms: &Algorithm::ALL, strictness: Strictness::Real }
     }
 
     fn recorded() -> Verifier<'static> {
-        Verifier {
-            strictness: Strictness::Recorded,
-            ..real()
-        }
+        Verifier { strictness: Strictness::Recorded, ..real() }
     }
 
     fn sign(algorithm: Algorithm, call: &str, text: &str) -> String {
@@ -145,15 +136,9 @@ mod tests {
             ] {
                 assert!(real().accepts("end", &query, ""), "{query}");
             }
-            let only = Verifier {
-                algorithms: &[Algorithm::Sha256],
-                ..real()
-            };
+            let only = Verifier { algorithms: &[Algorithm::Sha256], ..real() };
             let query = format!("a=1&b=2&checksum={given}");
-            assert_eq!(
-                only.accepts("end", &query, ""),
-                algorithm == Algorithm::Sha256
-            );
+            assert_eq!(only.accepts("end", &query, ""), algorithm == Algorithm::Sha256);
         }
         let trailing = sign(Algorithm::Sha1, "end", "a=1&");
         assert!(real().accepts("end", &format!("a=1&&checksum={trailing}"), ""));
@@ -166,10 +151,7 @@ mod tests {
             ("a=1".to_owned(), String::new()),
             ("a=1&checksum=".to_owned(), String::new()),
             (format!("a=1&checksum={}", &given[1..]), String::new()),
-            (
-                format!("a=1&checksum={given}&checksum={given}"),
-                String::new(),
-            ),
+            (format!("a=1&checksum={given}&checksum={given}"), String::new()),
             (format!("a=1&checksum={given}"), format!("checksum={given}")),
         ] {
             assert!(!real().accepts("end", &query, &form), "{query} {form}");

@@ -30,17 +30,12 @@ impl Clock {
 
     /// Milliseconds since 1970.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where the simulator reads time"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place where the simulator reads time")]
     pub fn now_ms(&self) -> i64 {
         match self {
             Self::Real => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| {
-                    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-                }),
+                .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
             Self::Virtual(now) => now.load(Ordering::SeqCst),
         }
     }

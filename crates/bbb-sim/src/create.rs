@@ -15,9 +15,7 @@ pub(crate) fn create(desk: &mut Desk<'_>, id: &str, params: &Params) -> Outcome 
         return repeated(desk, meeting, params);
     }
     if desk.is_real()
-        && params
-            .filled("voiceBridge")
-            .is_some_and(|number| desk.meetings.has_voice_bridge(number))
+        && params.filled("voiceBridge").is_some_and(|number| desk.meetings.has_voice_bridge(number))
     {
         let message = "The selected voice bridge is already in use.";
         return Ok(render::failed_with_errors("nonUniqueVoiceBridge", message).into());
@@ -65,12 +63,8 @@ fn is_harmless(rules: Strictness, meeting: &Meeting, params: &Params) -> bool {
             _ => false,
         },
         Strictness::Recorded => {
-            params
-                .get("attendeePW")
-                .is_none_or(|given| given == meeting.attendee_pw)
-                && params
-                    .get("moderatorPW")
-                    .is_none_or(|given| given == meeting.moderator_pw)
+            params.get("attendeePW").is_none_or(|given| given == meeting.attendee_pw)
+                && params.get("moderatorPW").is_none_or(|given| given == meeting.moderator_pw)
         }
     }
 }
@@ -79,27 +73,15 @@ fn is_harmless(rules: Strictness, meeting: &Meeting, params: &Params) -> bool {
 fn check(params: &Params) -> Result<(), Failure> {
     check_length("Meeting name", params.get("name").unwrap_or(""), 2, 256)?;
     for (name, what) in [("attendeePW", "Attendee"), ("moderatorPW", "Moderator")] {
-        if params
-            .filled(name)
-            .is_some_and(|given| !(2..=64).contains(&given.chars().count()))
-        {
+        if params.filled(name).is_some_and(|given| !(2..=64).contains(&given.chars().count())) {
             let message = format!("{what} password must be between 2 and 64 characters");
             return Err(Failure::new("invalidPassword", message));
         }
     }
-    if params
-        .filled("voiceBridge")
-        .is_some_and(|given| given.parse::<i64>().is_err())
-    {
-        return Err(Failure::new(
-            "validationError",
-            "Voice bridge must be an integer",
-        ));
+    if params.filled("voiceBridge").is_some_and(|given| given.parse::<i64>().is_err()) {
+        return Err(Failure::new("validationError", "Voice bridge must be an integer"));
     }
-    if params
-        .filled("record")
-        .is_some_and(|given| !["true", "false"].contains(&given))
-    {
+    if params.filled("record").is_some_and(|given| !["true", "false"].contains(&given)) {
         let message = "Record must be a boolean value (true or false)";
         return Err(Failure::new("validationError", message));
     }

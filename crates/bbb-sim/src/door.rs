@@ -50,17 +50,9 @@ impl Door {
     pub(crate) fn new(runtime: Handle, route: Route) -> io::Result<Self> {
         let listener = bind(0)?.listen(BACKLOG)?;
         let port = listener.local_addr()?.port();
-        let guests = Guests {
-            admitted: true,
-            connections: JoinSet::new(),
-        };
+        let guests = Guests { admitted: true, connections: JoinSet::new() };
         let position = Mutex::new(Position::Shut(None));
-        let door = Self {
-            runtime,
-            port,
-            position,
-            guests: Arc::new(Mutex::new(guests)),
-        };
+        let door = Self { runtime, port, position, guests: Arc::new(Mutex::new(guests)) };
         *lock(&door.position) = door.accept(listener, route);
         Ok(door)
     }

@@ -44,17 +44,12 @@ impl Fault {
     /// This failure for the named calls only.
     #[must_use]
     pub fn on(mode: FaultMode, calls: &[&str]) -> Self {
-        Self {
-            mode,
-            only: Some(calls.iter().map(|&call| call.to_owned()).collect()),
-        }
+        Self { mode, only: Some(calls.iter().map(|&call| call.to_owned()).collect()) }
     }
 
     /// Whether this fault strikes `call` ("index" for the version call).
     pub(crate) fn strikes(&self, call: &str) -> bool {
-        self.only
-            .as_ref()
-            .is_none_or(|only| only.iter().any(|name| name == call))
+        self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == call))
     }
 
     /// Whether this fault closes the listener.

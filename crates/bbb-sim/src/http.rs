@@ -54,9 +54,7 @@ pub(crate) async fn serve(stream: TcpStream, route: Route) {
     // Neither of the two can be mended here; the client sees them.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| answer(&route, request));
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn answer(
@@ -92,18 +90,14 @@ async fn broken(mode: FaultMode) -> Result<Response<Full<Bytes>>, Dropped> {
             StatusCode::INTERNAL_SERVER_ERROR,
             "<html><h1>500 Internal Server Error</h1></html>",
         ),
-        FaultMode::Garbage => response(
-            StatusCode::OK,
-            "text/xml",
-            "\u{0}\u{1} <<<not xml & neither this",
-        ),
+        FaultMode::Garbage => {
+            response(StatusCode::OK, "text/xml", "\u{0}\u{1} <<<not xml & neither this")
+        }
         FaultMode::Html => page(StatusCode::OK, "<html><body>Welcome to nginx</body></html>"),
         FaultMode::Empty => response(StatusCode::OK, XML, ""),
-        FaultMode::NoReturncode => response(
-            StatusCode::OK,
-            XML,
-            "<response><messageKey>x</messageKey></response>",
-        ),
+        FaultMode::NoReturncode => {
+            response(StatusCode::OK, XML, "<response><messageKey>x</messageKey></response>")
+        }
         FaultMode::Failed { key, message } => {
             response(StatusCode::OK, XML, render::failed(&key, &message))
         }
@@ -130,11 +124,7 @@ fn noted(server: &Server, call: String, head: &Parts, body: Vec<u8>) -> Request 
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or("").to_owned(),
-        headers: head
-            .headers
-            .iter()
-            .map(|(name, v)| (name.to_string(), text(v)))
-            .collect(),
+        headers: head.headers.iter().map(|(name, v)| (name.to_string(), text(v))).collect(),
         body,
     }
 }
@@ -160,9 +150,7 @@ fn split(path: &str) -> Option<(&str, &str)> {
     let at = path.rfind(API)?;
     let (prefix, rest) = (path.get(..at)?, path.get(at + API.len()..)?);
     let call = rest.trim_matches('/');
-    let is_word = call
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_word = call.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     (is_word && (rest.is_empty() || rest.starts_with('/'))).then_some((prefix, call))
 }
 
@@ -175,11 +163,7 @@ fn number_in_prefix(prefix: &str) -> Option<usize> {
 fn number_in_host(host: &str) -> Option<usize> {
     let label = host.split('.').next()?;
     let digits = label.trim_start_matches(|c: char| !c.is_ascii_digit());
-    digits
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn response(
@@ -189,9 +173,7 @@ fn response(
 ) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
@@ -214,10 +196,7 @@ mod tests {
     fn paths_and_hosts() {
         assert_eq!(split("/bigbluebutton/api"), Some(("", "")));
         assert_eq!(split("/bigbluebutton/api/"), Some(("", "")));
-        assert_eq!(
-            split("/a/s3/bigbluebutton/api//create/"),
-            Some(("/a/s3", "create"))
-        );
+        assert_eq!(split("/a/s3/bigbluebutton/api//create/"), Some(("/a/s3", "create")));
         assert_eq!(split("/bigbluebutton/apis"), None);
         assert_eq!(split("/bigbluebutton/api/hooks/list"), None);
         assert_eq!(split("/favicon.ico"), None);

@@ -23,15 +23,8 @@ pub(crate) fn join(desk: &mut Desk<'_>, id: &str, params: &Params) -> Outcome {
         admit_as_recorded(desk, id, params)?
     };
     let token = desk.next_number();
-    let url = format!(
-        "{}html5client/join?sessionToken=tok{token}",
-        home(desk.number)
-    );
-    let guest = if desk.is_real() {
-        "<guestStatus>ALLOW</guestStatus>"
-    } else {
-        ""
-    };
+    let url = format!("{}html5client/join?sessionToken=tok{token}", home(desk.number));
+    let guest = if desk.is_real() { "<guestStatus>ALLOW</guestStatus>" } else { "" };
     let meeting = desk.meetings.get_mut(id).ok_or_else(Failure::not_found)?;
     meeting.users = meeting.users.saturating_add(1);
     meeting.moderators += u32::from(moderator);

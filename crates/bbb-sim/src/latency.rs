@@ -62,39 +62,22 @@ mod tests {
 
     #[test]
     fn uniform_stays_between_its_ends() {
-        let latency = Latency::Uniform {
-            min: 5 * MS,
-            max: 9 * MS,
-        };
+        let latency = Latency::Uniform { min: 5 * MS, max: 9 * MS };
         let mut noise = latency.noise(1);
-        assert!(
-            (0..1_000)
-                .map(|_| latency.draw(&mut noise))
-                .all(|d| d >= 5 * MS && d <= 9 * MS)
-        );
+        assert!((0..1_000).map(|_| latency.draw(&mut noise)).all(|d| d >= 5 * MS && d <= 9 * MS));
     }
 
     #[test]
     fn log_normal_has_its_median_and_repeats() {
-        let latency = Latency::LogNormal {
-            median: 20 * MS,
-            sigma: 0.5,
-            seed: 7,
-        };
+        let latency = Latency::LogNormal { median: 20 * MS, sigma: 0.5, seed: 7 };
         let draws = |number| {
             let mut noise = latency.noise(number);
-            (0..2_001)
-                .map(|_| latency.draw(&mut noise))
-                .collect::<Vec<_>>()
+            (0..2_001).map(|_| latency.draw(&mut noise)).collect::<Vec<_>>()
         };
         assert_eq!(draws(1), draws(1));
         assert_ne!(draws(1), draws(2));
         let mut sorted = draws(1);
         sorted.sort();
-        assert!(
-            sorted[1_000] > 18 * MS && sorted[1_000] < 22 * MS,
-            "{:?}",
-            sorted[1_000]
-        );
+        assert!(sorted[1_000] > 18 * MS && sorted[1_000] < 22 * MS, "{:?}", sorted[1_000]);
     }
 }

@@ -30,11 +30,7 @@ impl Schedule {
             joins_ms.push(join as u32);
             leaves_ms.push(leave as u32);
         }
-        Self {
-            joins_ms,
-            leaves_ms,
-        }
-        .sorted()
+        Self { joins_ms, leaves_ms }.sorted()
     }
 
     /// The same schedule in the order that the other methods need.
@@ -76,14 +72,10 @@ mod tests {
 
     #[test]
     fn users_follow_the_clock() {
-        let schedule = Schedule {
-            joins_ms: vec![300, 100, 200],
-            leaves_ms: vec![250, 900],
-        }
-        .sorted();
-        let users: Vec<_> = [-1, 0, 99, 100, 200, 250, 300, 899, 900]
-            .map(|ms| schedule.users(ms))
-            .into();
+        let schedule =
+            Schedule { joins_ms: vec![300, 100, 200], leaves_ms: vec![250, 900] }.sorted();
+        let users: Vec<_> =
+            [-1, 0, 99, 100, 200, 250, 300, 899, 900].map(|ms| schedule.users(ms)).into();
         assert_eq!(users, [0, 0, 0, 1, 2, 1, 2, 2, 1]);
         assert_eq!(schedule.next_change(0), Some(100));
         assert_eq!(schedule.next_change(200), Some(250));
@@ -103,10 +95,6 @@ mod tests {
         assert_eq!(lecture.users(end), 0);
         assert!(end < 4_200_000, "{end}");
         let never_negative = lecture.joins_ms.iter().zip(&lecture.leaves_ms);
-        assert!(
-            never_negative
-                .into_iter()
-                .all(|(join, leave)| join <= leave)
-        );
+        assert!(never_negative.into_iter().all(|(join, leave)| join <= leave));
     }
 }

@@ -30,19 +30,12 @@ impl Request {
     /// The first header of that name (in lower case), or nothing.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// The name under which this call is counted and faults strike it.
     pub(crate) fn label(&self) -> &str {
-        if self.call.is_empty() {
-            "index"
-        } else {
-            &self.call
-        }
+        if self.call.is_empty() { "index" } else { &self.call }
     }
 }
 
@@ -56,11 +49,7 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Self {
-            kept: VecDeque::new(),
-            counts: BTreeMap::new(),
-            enabled: true,
-        }
+        Self { kept: VecDeque::new(), counts: BTreeMap::new(), enabled: true }
     }
 
     /// Counts a request and keeps it, if told to.
@@ -76,11 +65,7 @@ impl Log {
         if self.kept.len() >= KEPT {
             self.kept.pop_front();
         }
-        let body = request
-            .body
-            .get(..KEPT_BODY)
-            .unwrap_or(&request.body)
-            .to_vec();
+        let body = request.body.get(..KEPT_BODY).unwrap_or(&request.body).to_vec();
         self.kept.push_back(Request {
             server: request.server,
             call: request.call.clone(),

@@ -44,9 +44,7 @@ impl Meeting {
     /// A meeting as `create` makes it; `n` is the number from which passwords are made up.
     pub(crate) fn new(id: &str, params: &Params, rules: Strictness, n: u64, now_ms: i64) -> Self {
         let or = |name, prefix| {
-            params
-                .filled(name)
-                .map_or_else(|| format!("{prefix}{n:06}"), str::to_owned)
+            params.filled(name).map_or_else(|| format!("{prefix}{n:06}"), str::to_owned)
         };
         Self {
             id: id.to_owned(),
@@ -93,10 +91,7 @@ impl Meeting {
 
     /// When the crowd changes by itself next.
     fn next_change(&self, now_ms: i64) -> Option<i64> {
-        let next = self
-            .schedule
-            .as_ref()?
-            .next_change(now_ms - self.created_ms)?;
+        let next = self.schedule.as_ref()?.next_change(now_ms - self.created_ms)?;
         Some(self.created_ms + next)
     }
 
@@ -162,9 +157,7 @@ impl Meetings {
 
     pub(crate) fn remove(&mut self, id: &str) -> bool {
         self.rendered = None;
-        self.index
-            .remove(id)
-            .is_some_and(|place| self.order.remove(&place).is_some())
+        self.index.remove(id).is_some_and(|place| self.order.remove(&place).is_some())
     }
 
     pub(crate) fn clear(&mut self) {
@@ -182,11 +175,7 @@ impl Meetings {
         {
             return bytes.clone();
         }
-        let until = self
-            .iter()
-            .filter_map(|m| m.next_change(now_ms))
-            .min()
-            .unwrap_or(i64::MAX);
+        let until = self.iter().filter_map(|m| m.next_change(now_ms)).min().unwrap_or(i64::MAX);
         let bytes = Bytes::from(render(self));
         self.rendered = Some((bytes.clone(), until));
         bytes

@@ -29,10 +29,7 @@ impl Params {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Like `get`, but an empty value counts as none.
@@ -84,9 +81,7 @@ fn decoded(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
 
 fn is_meta_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 #[cfg(test)]
@@ -105,25 +100,17 @@ mod tests {
     #[test]
     fn metadata_names() {
         let params = Params::parse("meta_A=1&meta_a_b=2&meta_9=3&x=4", "", Strictness::Real);
-        assert_eq!(
-            params.meta(Strictness::Real),
-            [("a".to_owned(), "1".to_owned())]
-        );
-        let names: Vec<_> = params
-            .meta(Strictness::Recorded)
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
+        assert_eq!(params.meta(Strictness::Real), [("a".to_owned(), "1".to_owned())]);
+        let names: Vec<_> =
+            params.meta(Strictness::Recorded).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["a", "a_b", "9"]);
     }
 
     #[test]
     fn numbers_are_digits() {
         let params = Params::parse("a=060&b=-1&c=x&d=", "", Strictness::Real);
-        let all: Vec<_> = ["a", "b", "c", "d", "e"]
-            .iter()
-            .map(|name| params.number(name))
-            .collect();
+        let all: Vec<_> =
+            ["a", "b", "c", "d", "e"].iter().map(|name| params.number(name)).collect();
         assert_eq!(all, [60, 0, 0, 0, 0]);
     }
 }

@@ -36,18 +36,9 @@ impl Pool {
     /// If no port can be listened on.
     pub async fn start(options: PoolOptions) -> io::Result<Self> {
         let sequence = Arc::new(AtomicU64::new(1));
-        let shared = Shared {
-            clock: options.clock,
-            strictness: options.strictness,
-            sequence,
-        };
+        let shared = Shared { clock: options.clock, strictness: options.strictness, sequence };
         let hall = options.shared_port.then(Hall::new).transpose()?;
-        let mut pool = Self {
-            servers: Vec::new(),
-            shared,
-            latency: options.latency,
-            hall,
-        };
+        let mut pool = Self { servers: Vec::new(), shared, latency: options.latency, hall };
         for _ in 0..options.servers {
             pool.add_server().await?;
         }
@@ -73,10 +64,7 @@ impl Pool {
     ///
     /// # Errors
     /// If no port can be listened on.
-    #[expect(
-        clippy::unused_async,
-        reason = "needs a runtime, which only `async` says"
-    )]
+    #[expect(clippy::unused_async, reason = "needs a runtime, which only `async` says")]
     pub async fn add_server(&mut self) -> io::Result<Server> {
         let (number, shared) = (self.servers.len() + 1, self.shared.clone());
         let server = match &self.hall {

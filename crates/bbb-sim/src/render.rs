@@ -97,22 +97,10 @@ fn meeting(out: &mut String, m: &Meeting, now_ms: i64) {
     element(out, "hasUserJoined", crowd.joined);
     element(out, "recording", m.record);
     element(out, "hasBeenForciblyEnded", false);
-    element(
-        out,
-        "startTime",
-        if crowd.joined {
-            m.created_ms + 1_000
-        } else {
-            0
-        },
-    );
+    element(out, "startTime", if crowd.joined { m.created_ms + 1_000 } else { 0 });
     element(out, "endTime", 0);
     element(out, "participantCount", crowd.users);
-    element(
-        out,
-        "listenerCount",
-        crowd.users.saturating_sub(crowd.videos),
-    );
+    element(out, "listenerCount", crowd.users.saturating_sub(crowd.videos));
     element(out, "voiceParticipantCount", crowd.videos.min(crowd.users));
     element(out, "videoCount", crowd.videos);
     element(out, "maxUsers", m.max_users);
@@ -151,9 +139,7 @@ fn element(out: &mut String, name: &str, value: impl std::fmt::Display) {
 
 /// Text for XML. Control characters stay: a balancer must survive them.
 pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A time as BigBlueButton spells it: `Thu Nov 13 02:13:20 UTC 2025`.
@@ -161,9 +147,7 @@ fn date(ms: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     let seconds = ms.max(0) / 1_000;
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let weekday = DAYS
-        .get(usize::try_from(days % 7).unwrap_or(0))
-        .unwrap_or(&"Thu");
+    let weekday = DAYS.get(usize::try_from(days % 7).unwrap_or(0)).unwrap_or(&"Thu");
     let (year, month, day) = day_of_calendar(days);
     let (h, m, s) = (second / 3_600, second / 60 % 60, second % 60);
     format!("{weekday} {month} {day:02} {h:02}:{m:02}:{s:02} UTC {year}")

@@ -70,13 +70,7 @@ impl Server {
 
     fn new(shared_port: Option<u16>, number: usize, shared: Shared, latency: Latency) -> Self {
         let state = Mutex::new(State::new(number, latency));
-        Self(Arc::new(Inner {
-            number,
-            shared,
-            shared_port,
-            door: OnceLock::new(),
-            state,
-        }))
+        Self(Arc::new(Inner { number, shared, shared_port, door: OnceLock::new(), state }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -92,21 +86,14 @@ impl Server {
     /// The port it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.0
-            .shared_port
-            .or_else(|| self.0.door.get().map(Door::port))
-            .unwrap_or(0)
+        self.0.shared_port.or_else(|| self.0.door.get().map(Door::port)).unwrap_or(0)
     }
 
     /// The address of its API, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
         let prefix = self.0.shared_port.map(|_| format!("/s{}", self.0.number));
-        format!(
-            "http://127.0.0.1:{}{}/bigbluebutton/api",
-            self.port(),
-            prefix.unwrap_or_default()
-        )
+        format!("http://127.0.0.1:{}{}/bigbluebutton/api", self.port(), prefix.unwrap_or_default())
     }
 
     /// The secret that requests are signed with: `secretN` for server N, unless changed.
@@ -223,11 +210,7 @@ impl Server {
     #[must_use]
     pub fn meetings(&self) -> Vec<MeetingView> {
         let now_ms = self.now_ms();
-        self.state()
-            .meetings
-            .iter()
-            .map(|meeting| meeting.view(now_ms))
-            .collect()
+        self.state().meetings.iter().map(|meeting| meeting.view(now_ms)).collect()
     }
 
     /// The requests since the last time, oldest first. No more than 50,000 are kept.
@@ -276,10 +259,7 @@ impl Server {
     /// The effect of a request and how it ends.
     pub(crate) fn reply(&self, request: &Request) -> Ending {
         let mut state = self.state();
-        let fault = state
-            .fault
-            .as_ref()
-            .filter(|fault| fault.strikes(request.label()));
+        let fault = state.fault.as_ref().filter(|fault| fault.strikes(request.label()));
         match fault.map(|fault| fault.mode.clone()) {
             None => Ending::Answer(self.desk(&mut state).answer(request)),
             Some(FaultMode::HangAfterEffect) => {
@@ -315,12 +295,7 @@ fn preload_params(id: &str, preload: &Preload) -> Params {
         ("record", "true".to_owned()),
         ("isBreakout", preload.breakout.to_string()),
     ];
-    let fixed = fixed
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value));
-    let meta = preload
-        .meta
-        .iter()
-        .map(|(name, value)| (format!("meta_{name}"), value.clone()));
+    let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let meta = preload.meta.iter().map(|(name, value)| (format!("meta_{name}"), value.clone()));
     Params::made_up(fixed.chain(meta).collect())
 }

@@ -111,13 +111,9 @@ pub fn text_elements(body: &[u8]) -> Vec<(String, String)> {
 #[must_use]
 pub fn bbb_version(body: &[u8]) -> Option<String> {
     let elements = text_elements(body);
-    let (_, version) = elements
-        .into_iter()
-        .find(|(path, _)| path == "response/bbbVersion")?;
+    let (_, version) = elements.into_iter().find(|(path, _)| path == "response/bbbVersion")?;
     let version = version.trim();
-    let plain = version
-        .chars()
-        .all(|character| character.is_ascii_graphic());
+    let plain = version.chars().all(|character| character.is_ascii_graphic());
     (!version.is_empty() && plain).then(|| version.to_owned())
 }
 
@@ -130,11 +126,7 @@ fn keep_first(slot: &mut String, value: &str) {
 /// The body as text, if there is anything in it.
 pub(crate) fn text_of(body: &[u8]) -> Result<Cow<'_, str>, Garbage> {
     let text = String::from_utf8_lossy(body);
-    if text.trim().is_empty() {
-        Err(Garbage::Unreadable("empty body"))
-    } else {
-        Ok(text)
-    }
+    if text.trim().is_empty() { Err(Garbage::Unreadable("empty body")) } else { Ok(text) }
 }
 
 /// The `FAILED` answer with this key and message.
@@ -187,11 +179,7 @@ pub fn without_illegal(markup: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find("&#") {
         let (before, reference) = rest.split_at(at);
         clean.extend(before.chars().filter(|character| legal(*character)));
-        let end = reference
-            .bytes()
-            .take(12)
-            .position(|byte| byte == b';')
-            .map_or(2, |end| end + 1);
+        let end = reference.bytes().take(12).position(|byte| byte == b';').map_or(2, |end| end + 1);
         if referenced(&reference[2..end]).is_none_or(legal) {
             clean.push_str(&reference[..end]);
         }
@@ -230,10 +218,7 @@ mod tests {
     fn both_failure_shapes_are_read() {
         let one = Answer::read(failed("idNotUnique", "A <b> & c").as_bytes()).unwrap();
         assert!(!one.success);
-        assert_eq!(
-            (one.message_key.as_str(), one.message.as_str()),
-            ("idNotUnique", "A <b> & c")
-        );
+        assert_eq!((one.message_key.as_str(), one.message.as_str()), ("idNotUnique", "A <b> & c"));
         let two = "<response><returncode>FAILED</returncode><errors><error><key>nonUniqueVoiceBridge\
                    </key><message>taken</message></error></errors></response>";
         let two = Answer::read(two.as_bytes()).unwrap();
@@ -246,11 +231,7 @@ mod tests {
         let text = "<?xml version=\"1.0\"?>\n<response> <returncode>SUCCESS</returncode>\
                     <attendees><attendee><message>no</message></attendee></attendees>\
                     <messageKey/><message></message><running>true</running></response>";
-        let expected = Answer {
-            success: true,
-            running: Some(true),
-            ..Answer::default()
-        };
+        let expected = Answer { success: true, running: Some(true), ..Answer::default() };
         assert_eq!(Answer::read(text.as_bytes()), Ok(expected));
     }
 

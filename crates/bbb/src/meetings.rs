@@ -41,10 +41,7 @@ impl Meeting {
     /// The value of a metadata element.
     #[must_use]
     pub fn meta(&self, name: &str) -> Option<&str> {
-        self.metadata
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.metadata.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -66,10 +63,7 @@ impl Meetings {
         let mut state = Reading::default();
         walk(&text, |step| state.take(step)).map_err(Garbage::Unreadable)?;
         match state.success {
-            Some(true) => Ok(Self {
-                text,
-                list: state.list,
-            }),
+            Some(true) => Ok(Self { text, list: state.list }),
             Some(false) => Err(Garbage::Failed),
             None => Err(Garbage::NoReturncode),
         }
@@ -98,10 +92,7 @@ impl Reading {
                 self.path.push(name.to_owned());
                 self.value.clear();
                 if self.path.len() == 3 && name == "meeting" {
-                    self.meeting = Meeting {
-                        element: start..start,
-                        ..Meeting::default()
-                    };
+                    self.meeting = Meeting { element: start..start, ..Meeting::default() };
                 }
             }
             Step::Text(text) => self.value.push_str(text),
@@ -172,23 +163,12 @@ mod tests {
     #[test]
     fn meetings_are_read_and_kept_byte_for_byte() {
         let read = Meetings::read(TWO.as_bytes()).unwrap();
-        let [a, b] = &read.list[..] else {
-            panic!("two meetings")
-        };
-        assert_eq!(
-            (a.id.as_str(), a.create_time_ms),
-            ("a<1 ", 1_700_000_000_123)
-        );
+        let [a, b] = &read.list[..] else { panic!("two meetings") };
+        assert_eq!((a.id.as_str(), a.create_time_ms), ("a<1 ", 1_700_000_000_123));
         assert_eq!((a.participants, a.moderators, a.videos), (12, 2, 3));
-        assert_eq!(
-            (a.meta("tenant-id"), a.meta("empty")),
-            (Some("t&1"), Some(""))
-        );
+        assert_eq!((a.meta("tenant-id"), a.meta("empty")), (Some("t&1"), Some("")));
         assert!(b.is_breakout && b.parent_id == "p-1" && b.participants == 0);
-        assert!(
-            read.element(a)
-                .starts_with("<meeting><meetingName>A &amp; b")
-        );
+        assert!(read.element(a).starts_with("<meeting><meetingName>A &amp; b"));
         assert!(read.element(a).ends_with("</isBreakout></meeting>"));
         assert!(TWO.contains(&format!("{}{}", read.element(a), read.element(b))));
     }

@@ -16,24 +16,16 @@ struct Pair {
 impl Pair {
     fn received(raw: &str) -> Self {
         let name = raw.split_once('=').map_or(raw, |(name, _)| name);
-        Self {
-            raw: raw.to_owned(),
-            name: decode(name).into_owned(),
-        }
+        Self { raw: raw.to_owned(), name: decode(name).into_owned() }
     }
 
     fn encoded(name: &str, value: &str) -> Self {
         let raw = format!("{}={}", encode(name), encode(value));
-        Self {
-            raw,
-            name: name.to_owned(),
-        }
+        Self { raw, name: name.to_owned() }
     }
 
     fn value(&self) -> Cow<'_, str> {
-        self.raw
-            .split_once('=')
-            .map_or(Cow::Borrowed(""), |(_, value)| decode(value))
+        self.raw.split_once('=').map_or(Cow::Borrowed(""), |(_, value)| decode(value))
     }
 }
 
@@ -50,24 +42,15 @@ impl Query {
     /// Splits at `&` only (`;` is no separator for BBB) and drops empty pieces.
     #[must_use]
     pub fn parse(raw: &str) -> Self {
-        let pairs = raw
-            .split('&')
-            .filter(|piece| !piece.is_empty())
-            .map(Pair::received);
-        Self {
-            pairs: pairs.collect(),
-        }
+        let pairs = raw.split('&').filter(|piece| !piece.is_empty()).map(Pair::received);
+        Self { pairs: pairs.collect() }
     }
 
     /// The decoded value of the last pair of that name: where a name is repeated, the last one
     /// counts (as in the original, whose front-ends this must serve).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.pairs
-            .iter()
-            .rev()
-            .find(|pair| pair.name == name)
-            .map(Pair::value)
+        self.pairs.iter().rev().find(|pair| pair.name == name).map(Pair::value)
     }
 
     /// Whether any pair has that name.
@@ -120,9 +103,7 @@ impl Query {
 
     /// The pairs, decoded, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        self.pairs
-            .iter()
-            .map(|pair| (pair.name.as_str(), pair.value()))
+        self.pairs.iter().map(|pair| (pair.name.as_str(), pair.value()))
     }
 
     /// How many pairs there are.
@@ -185,9 +166,7 @@ pub fn decode(raw: &str) -> Cow<'_, str> {
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 fn push_safe(text: &mut String, raw: &str) {
@@ -215,16 +194,10 @@ mod tests {
     fn edits_leave_the_other_bytes_alone() {
         let mut query = Query::parse("b=%c3%bc&a=1+2&&userdata-x=1&userdata-x=2&a=3&e");
         query.set("a", "ä b");
-        assert_eq!(
-            query.to_text(),
-            "b=%c3%bc&a=%C3%A4+b&userdata-x=1&userdata-x=2&e"
-        );
+        assert_eq!(query.to_text(), "b=%c3%bc&a=%C3%A4+b&userdata-x=1&userdata-x=2&e");
         query.remove("b");
         query.set("new", "n&w");
-        assert_eq!(
-            query.to_text(),
-            "a=%C3%A4+b&userdata-x=1&userdata-x=2&e&new=n%26w"
-        );
+        assert_eq!(query.to_text(), "a=%C3%A4+b&userdata-x=1&userdata-x=2&e&new=n%26w");
     }
 
     #[test]
@@ -247,10 +220,7 @@ mod tests {
 
     #[test]
     fn a_target_never_carries_illegal_bytes() {
-        assert_eq!(
-            Query::parse("a=\"<ü>\u{1}#").to_text(),
-            "a=%22%3C%C3%BC%3E%01%23"
-        );
+        assert_eq!(Query::parse("a=\"<ü>\u{1}#").to_text(), "a=%22%3C%C3%BC%3E%01%23");
     }
 
     proptest! {

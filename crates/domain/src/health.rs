@@ -108,18 +108,12 @@ mod tests {
     use super::*;
 
     fn failure() -> Failure {
-        Failure {
-            at: Timestamp(1),
-            reason: "timeout".to_owned(),
-        }
+        Failure { at: Timestamp(1), reason: "timeout".to_owned() }
     }
 
     #[test]
     fn thresholds_count_consecutive_polls() {
-        let thresholds = Thresholds {
-            healthy: 2,
-            unhealthy: 2,
-        };
+        let thresholds = Thresholds { healthy: 2, unhealthy: 2 };
         let mut health = Health::default();
         assert_eq!(health.standing(), Standing::Offline);
         assert_eq!(health.succeed(thresholds), None);
@@ -129,10 +123,7 @@ mod tests {
         assert_eq!(health.standing(), Standing::Suspect);
         assert_eq!(health.succeed(thresholds), None);
         assert_eq!(health.fail(failure(), thresholds), None);
-        assert_eq!(
-            health.fail(failure(), thresholds),
-            Some(Change::WentOffline)
-        );
+        assert_eq!(health.fail(failure(), thresholds), Some(Change::WentOffline));
         assert_eq!(health.standing(), Standing::Offline);
         assert_eq!(health.last_failure, Some(failure()));
     }

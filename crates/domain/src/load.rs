@@ -46,10 +46,7 @@ mod tests {
 
     #[test]
     fn young_meetings_count_at_least_what_is_expected() {
-        let policy = LoadPolicy {
-            min_user_count: 15,
-            join_buffer_ms: 900_000,
-        };
+        let policy = LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 };
         let created = Timestamp(1_000_000);
         assert_eq!(policy.seats(created, 2).taken(created.plus_ms(899_999)), 15);
         assert_eq!(policy.seats(created, 2).taken(created.plus_ms(900_000)), 2);

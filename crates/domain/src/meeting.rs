@@ -42,11 +42,7 @@ impl Seats {
     /// What it counts at a moment.
     #[must_use]
     pub fn taken(&self, now: Timestamp) -> u32 {
-        if now < self.reserved_until {
-            self.users.max(self.reserved)
-        } else {
-            self.users
-        }
+        if now < self.reserved_until { self.users.max(self.reserved) } else { self.users }
     }
 
     /// Counts one more user; returns how many seats that adds.

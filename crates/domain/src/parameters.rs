@@ -36,11 +36,7 @@ impl ParameterRules {
     /// Reads `name,name`.
     #[must_use]
     pub fn parse_names(text: &str) -> Vec<String> {
-        text.split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect()
+        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
     /// Reads `name=value,name=value`; a value may hold further `=`.
@@ -48,10 +44,7 @@ impl ParameterRules {
     /// # Errors
     /// Names the piece that has no `=` or no name.
     pub fn parse_pairs(text: &str) -> Result<Vec<(String, String)>, String> {
-        let pieces = text
-            .split(',')
-            .map(str::trim)
-            .filter(|piece| !piece.is_empty());
+        let pieces = text.split(',').map(str::trim).filter(|piece| !piece.is_empty());
         pieces
             .map(|piece| match piece.split_once('=') {
                 Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -63,16 +56,9 @@ impl ParameterRules {
     /// Exclusions, then defaults, then overrides.
     fn edits(&self) -> impl Iterator<Item = Edit> + '_ {
         let dropped = self.exclude.iter().cloned().map(Edit::Remove);
-        let defaults = self
-            .defaults
-            .iter()
-            .cloned()
-            .map(|(name, value)| Edit::SetIfAbsent(name, value));
-        let overrides = self
-            .overrides
-            .iter()
-            .cloned()
-            .map(|(name, value)| Edit::Set(name, value));
+        let defaults =
+            self.defaults.iter().cloned().map(|(name, value)| Edit::SetIfAbsent(name, value));
+        let overrides = self.overrides.iter().cloned().map(|(name, value)| Edit::Set(name, value));
         dropped.chain(defaults).chain(overrides)
     }
 }
@@ -99,11 +85,7 @@ pub fn create_edits(
     let set = |name: &str, value: &str| Edit::Set(name.to_owned(), value.to_owned());
     let mut edits: Vec<Edit> = removals(&NEVER_PASSED).chain(removals(&RESERVED)).collect();
     edits.extend(placed.voice_bridge.map(|number| set("voiceBridge", number)));
-    edits.extend(
-        placed
-            .moderator_pw
-            .map(|password| set("moderatorPW", password)),
-    );
+    edits.extend(placed.moderator_pw.map(|password| set("moderatorPW", password)));
     let clamped = max_duration_min.and_then(|max| clamp_duration(duration, max));
     edits.extend(clamped.map(|minutes| set("duration", &minutes.to_string())));
     edits.extend(rules.edits());
@@ -133,10 +115,7 @@ fn removals<'a>(names: &'a [&str]) -> impl Iterator<Item = Edit> + 'a {
 
 /// The maximum, where the request asks for more, for no limit (0, absent), or for nonsense.
 fn clamp_duration(requested: Option<&str>, max: u32) -> Option<u32> {
-    match requested
-        .map(str::trim)
-        .and_then(|text| text.parse::<u32>().ok())
-    {
+    match requested.map(str::trim).and_then(|text| text.parse::<u32>().ok()) {
         Some(minutes) if (1..=max).contains(&minutes) => None,
         _ => Some(max),
     }
@@ -146,14 +125,9 @@ fn clamp_duration(requested: Option<&str>, max: u32) -> Option<u32> {
 #[must_use]
 pub fn wanted_tag<'a>(requested: Option<&'a str>, rules: &'a ParameterRules) -> Option<&'a str> {
     let of = |pairs: &'a [(String, String)]| {
-        pairs
-            .iter()
-            .find(|(name, _)| name == SERVER_TAG)
-            .map(|(_, value)| value.as_str())
+        pairs.iter().find(|(name, _)| name == SERVER_TAG).map(|(_, value)| value.as_str())
     };
-    of(&rules.overrides)
-        .or(requested)
-        .or_else(|| of(&rules.defaults))
+    of(&rules.overrides).or(requested).or_else(|| of(&rules.defaults))
 }
 
 /// Whether a name may stand several times in a query that is passed on. Of all others the last
@@ -178,14 +152,8 @@ mod tests {
     #[test]
     fn rules_are_read() {
         assert_eq!(rules().exclude, ["logo", "secret"]);
-        assert_eq!(
-            rules().defaults[1],
-            ("welcome".to_owned(), "Hello=World".to_owned())
-        );
-        assert_eq!(
-            ParameterRules::parse_pairs("a=1,b").unwrap_err(),
-            "`b` is not name=value"
-        );
+        assert_eq!(rules().defaults[1], ("welcome".to_owned(), "Hello=World".to_owned()));
+        assert_eq!(ParameterRules::parse_pairs("a=1,b").unwrap_err(), "`b` is not name=value");
         assert!(ParameterRules::parse_pairs("=b").is_err());
     }
 
@@ -207,11 +175,7 @@ mod tests {
 
     #[test]
     fn the_order_of_edits() {
-        let placed = Placed {
-            voice_bridge: Some("12345"),
-            moderator_pw: None,
-            server_tag: None,
-        };
+        let placed = Placed { voice_bridge: Some("12345"), moderator_pw: None, server_tag: None };
         let edits = create_edits(placed, Some("5"), Some(60), &rules());
         let at = |wanted: &Edit| edits.iter().position(|edit| edit == wanted).unwrap();
         let bridge = at(&Edit::Set("voiceBridge".to_owned(), "12345".to_owned()));
@@ -227,9 +191,7 @@ mod tests {
         assert_eq!(wanted_tag(Some("red"), &rules()), Some("blue!"));
         let mut rules = ParameterRules::default();
         assert_eq!(wanted_tag(Some("red"), &rules), Some("red"));
-        rules
-            .defaults
-            .push((SERVER_TAG.to_owned(), "green".to_owned()));
+        rules.defaults.push((SERVER_TAG.to_owned(), "green".to_owned()));
         assert_eq!(wanted_tag(None, &rules), Some("green"));
     }
 }

@@ -26,15 +26,9 @@ impl TagRequest {
             None => (text, false),
         };
         let tags = text.split(';').map(str::trim).filter(|tag| !tag.is_empty());
-        let any_of: Vec<_> = tags
-            .map(|tag| (tag != "none").then(|| tag.to_owned()))
-            .collect();
+        let any_of: Vec<_> = tags.map(|tag| (tag != "none").then(|| tag.to_owned())).collect();
         let required = required && !any_of.is_empty();
-        Self {
-            any_of,
-            text: text.to_owned(),
-            required,
-        }
+        Self { any_of, text: text.to_owned(), required }
     }
 
     fn fits(&self, server: &Server) -> bool {
@@ -83,9 +77,7 @@ pub fn choose<'a>(servers: &'a [Server], ask: &Ask) -> Result<&'a Server, Refusa
 
 fn lowest<'a>(candidates: impl Iterator<Item = &'a Server>, ask: &Ask) -> Option<&'a Server> {
     let ranked = candidates.map(|server| (load_with(server, ask), rank(server, ask.seed), server));
-    ranked
-        .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))
-        .map(|(_, _, server)| server)
+    ranked.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))).map(|(_, _, server)| server)
 }
 
 /// The load that a server would have with the meeting on it.
@@ -107,9 +99,7 @@ fn rank(server: &Server, seed: u64) -> u64 {
 #[must_use]
 pub fn seed(meeting_id: &str) -> u64 {
     let hash = Sha256::digest(meeting_id.as_bytes());
-    hash.iter()
-        .take(8)
-        .fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+    hash.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
 }
 
 /// FNV-1a: std's hasher may change between releases, and replicas must agree.
@@ -147,11 +137,7 @@ mod tests {
     }
 
     fn ask(tag: &str) -> Ask {
-        Ask {
-            tags: TagRequest::parse(tag),
-            seats: 15,
-            seed: 7,
-        }
+        Ask { tags: TagRequest::parse(tag), seats: 15, seed: 7 }
     }
 
     fn chosen(servers: &[Server], tag: &str) -> Result<String, Refusal> {
@@ -160,10 +146,7 @@ mod tests {
 
     #[test]
     fn the_new_meetings_own_weight_counts() {
-        let servers = [
-            server("weak", 0.0, 3.0, None),
-            server("strong", 20.0, 1.0, None),
-        ];
+        let servers = [server("weak", 0.0, 3.0, None), server("strong", 20.0, 1.0, None)];
         assert_eq!(chosen(&servers, ""), Ok("strong".to_owned()));
     }
 
@@ -194,18 +177,11 @@ mod tests {
 
     #[test]
     fn equals_share() {
-        let servers: Vec<_> = (0..4)
-            .map(|n| server(&format!("s{n}"), 0.0, 1.0, None))
-            .collect();
+        let servers: Vec<_> = (0..4).map(|n| server(&format!("s{n}"), 0.0, 1.0, None)).collect();
         let mut counts: HashMap<String, u32> = HashMap::new();
         for n in 0..4000 {
-            let ask = Ask {
-                seed: seed(&format!("meeting-{n}")),
-                ..ask("")
-            };
-            *counts
-                .entry(choose(&servers, &ask).unwrap().id.0.clone())
-                .or_default() += 1;
+            let ask = Ask { seed: seed(&format!("meeting-{n}")), ..ask("") };
+            *counts.entry(choose(&servers, &ask).unwrap().id.0.clone()).or_default() += 1;
         }
         assert!(
             counts.len() == 4 && counts.values().all(|n| (800..1200).contains(n)),
@@ -215,28 +191,17 @@ mod tests {
 
     fn any_server() -> impl Strategy<Value = Server> {
         let tag = prop_oneof![Just(None), Just(Some("a")), Just(Some("b"))];
-        (
-            any::<u32>(),
-            0.0..500.0,
-            0.1..5.0,
-            tag,
-            0..3usize,
-            any::<bool>(),
-            any::<bool>(),
-        )
-            .prop_map(|(id, load, multiplier, tag, state, online, loaded)| {
+        (any::<u32>(), 0.0..500.0, 0.1..5.0, tag, 0..3usize, any::<bool>(), any::<bool>()).prop_map(
+            |(id, load, multiplier, tag, state, online, loaded)| {
                 let mut one = server(&id.to_string(), load, multiplier, tag);
                 one.set_state(
-                    [
-                        AdminState::Enabled,
-                        AdminState::Cordoned,
-                        AdminState::Disabled,
-                    ][state],
+                    [AdminState::Enabled, AdminState::Cordoned, AdminState::Disabled][state],
                 );
                 one.health.online = online;
                 one.load = one.load.filter(|_| loaded);
                 one
-            })
+            },
+        )
     }
 
     proptest! {

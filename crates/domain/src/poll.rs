@@ -84,22 +84,13 @@ fn failed(
     policy: &PollPolicy,
     reason: &str,
 ) -> Verdict {
-    let failure = Failure {
-        at: observation.finished_at,
-        reason: reason.to_owned(),
-    };
+    let failure = Failure { at: observation.finished_at, reason: reason.to_owned() };
     let change = server.health.fail(failure, policy.thresholds);
-    let mut verdict = Verdict {
-        change,
-        ..Verdict::default()
-    };
+    let mut verdict = Verdict { change, ..Verdict::default() };
     if change == Some(Change::WentOffline) {
         server.load = None;
         server.stats = Stats::default();
-        verdict.fates = known
-            .iter()
-            .map(|meeting| (meeting.key.clone(), Fate::Forget))
-            .collect();
+        verdict.fates = known.iter().map(|meeting| (meeting.key.clone(), Fate::Forget)).collect();
     }
     verdict
 }
@@ -113,10 +104,7 @@ fn answered(
 ) -> Verdict {
     let now = observation.finished_at;
     let change = server.health.succeed(policy.thresholds);
-    let mut verdict = Verdict {
-        change,
-        ..Verdict::default()
-    };
+    let mut verdict = Verdict { change, ..Verdict::default() };
     server.stats = count(seen);
 
     let seats_of = |one: &SeenMeeting| policy.load.seats(one.created_at, one.users);
@@ -125,9 +113,7 @@ fn answered(
     let mut kept = 0_usize;
     for meeting in known {
         match seen.iter().find(|one| one.id == meeting.key.id) {
-            Some(one) => verdict
-                .fates
-                .push((meeting.key.clone(), Fate::Seen(seats_of(one)))),
+            Some(one) => verdict.fates.push((meeting.key.clone(), Fate::Seen(seats_of(one)))),
             None if may_forget(meeting, observation) => {
                 verdict.fates.push((meeting.key.clone(), Fate::Forget));
             }
@@ -155,13 +141,9 @@ fn may_forget(meeting: &Meeting, observation: &Observation) -> bool {
 fn count(seen: &[SeenMeeting]) -> Stats {
     Stats {
         meetings: u32::try_from(seen.len()).unwrap_or(u32::MAX),
-        users: seen
-            .iter()
-            .fold(0, |sum, one| sum.saturating_add(one.users)),
+        users: seen.iter().fold(0, |sum, one| sum.saturating_add(one.users)),
         largest_meeting: seen.iter().map(|one| one.users).max().unwrap_or(0),
-        videos: seen
-            .iter()
-            .fold(0, |sum, one| sum.saturating_add(one.videos)),
+        videos: seen.iter().fold(0, |sum, one| sum.saturating_add(one.videos)),
     }
 }
 
@@ -174,14 +156,8 @@ mod tests {
     use crate::server::ServerId;
 
     const POLICY: PollPolicy = PollPolicy {
-        thresholds: Thresholds {
-            healthy: 1,
-            unhealthy: 2,
-        },
-        load: LoadPolicy {
-            min_user_count: 15,
-            join_buffer_ms: 900_000,
-        },
+        thresholds: Thresholds { healthy: 1, unhealthy: 2 },
+        load: LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 },
     };
     const NOW: Timestamp = Timestamp(10_000_000);
 
@@ -194,17 +170,11 @@ mod tests {
 
     fn meeting(id: &str, claim: bool, placed_at: Timestamp) -> Meeting {
         Meeting {
-            key: MeetingKey {
-                tenant: None,
-                id: id.to_owned(),
-            },
+            key: MeetingKey { tenant: None, id: id.to_owned() },
             server: ServerId("a".to_owned()),
             moderator_pw: None,
             voice_bridge: None,
-            claim: claim.then(|| Claim {
-                token: "t".to_owned(),
-                until: placed_at.plus_ms(20_000),
-            }),
+            claim: claim.then(|| Claim { token: "t".to_owned(), until: placed_at.plus_ms(20_000) }),
             placed_at,
             seen_at: placed_at,
             seats: POLICY.load.seats(placed_at, 0),
@@ -213,21 +183,11 @@ mod tests {
 
     fn seen(id: &str, age_ms: i64, users: u32) -> SeenMeeting {
         let created_at = NOW.plus_ms(-age_ms);
-        SeenMeeting {
-            id: id.to_owned(),
-            created_at,
-            users,
-            videos: 1,
-            is_breakout: false,
-        }
+        SeenMeeting { id: id.to_owned(), created_at, users, videos: 1, is_breakout: false }
     }
 
     fn observation(result: Result<Vec<SeenMeeting>, String>) -> Observation {
-        Observation {
-            started_at: NOW.plus_ms(-50),
-            finished_at: NOW,
-            result,
-        }
+        Observation { started_at: NOW.plus_ms(-50), finished_at: NOW, result }
     }
 
     #[test]
@@ -235,20 +195,11 @@ mod tests {
         let mut server = server();
         let mut breakout = seen("b", 1000, 4);
         breakout.is_breakout = true;
-        let list = vec![
-            seen("old", 3_600_000, 20),
-            seen("young", 60_000, 2),
-            breakout,
-        ];
+        let list = vec![seen("old", 3_600_000, 20), seen("young", 60_000, 2), breakout];
         let verdict = apply(&mut server, &[], &observation(Ok(list)), &POLICY);
         assert_eq!(verdict.change, Some(Change::WentOnline));
         assert_eq!(server.load, Some(70.0));
-        let stats = Stats {
-            meetings: 3,
-            users: 26,
-            largest_meeting: 20,
-            videos: 3,
-        };
+        let stats = Stats { meetings: 3, users: 26, largest_meeting: 20, videos: 3 };
         assert_eq!(server.stats, stats);
     }
 
@@ -264,11 +215,8 @@ mod tests {
         ];
         let list = vec![seen("there", 4900, 3)];
         let verdict = apply(&mut server, &known, &observation(Ok(list)), &POLICY);
-        let fates: Vec<_> = verdict
-            .fates
-            .iter()
-            .map(|(key, fate)| (key.id.as_str(), fate))
-            .collect();
+        let fates: Vec<_> =
+            verdict.fates.iter().map(|(key, fate)| (key.id.as_str(), fate)).collect();
         let seats = POLICY.load.seats(NOW.plus_ms(-4900), 3);
         assert_eq!(
             fates,
@@ -278,28 +226,16 @@ mod tests {
                 ("never-answered", &Fate::Forget)
             ]
         );
-        assert_eq!(
-            server.load,
-            Some(90.0),
-            "three meetings of 15 seats, twice as heavy"
-        );
+        assert_eq!(server.load, Some(90.0), "three meetings of 15 seats, twice as heavy");
     }
 
     #[test]
     fn one_failure_changes_nothing_and_two_take_it_offline() {
         let mut server = server();
         let known = [meeting("m", false, NOW.plus_ms(-5000))];
-        let _ = apply(
-            &mut server,
-            &known,
-            &observation(Ok(vec![seen("m", 5000, 3)])),
-            &POLICY,
-        );
+        let _ = apply(&mut server, &known, &observation(Ok(vec![seen("m", 5000, 3)])), &POLICY);
         let down = observation(Err("timeout".to_owned()));
-        assert_eq!(
-            apply(&mut server, &known, &down, &POLICY),
-            Verdict::default()
-        );
+        assert_eq!(apply(&mut server, &known, &down, &POLICY), Verdict::default());
         assert_eq!((server.load, server.stats.users), (Some(30.0), 3));
         let verdict = apply(&mut server, &known, &down, &POLICY);
         assert_eq!(verdict.change, Some(Change::WentOffline));
@@ -313,10 +249,7 @@ mod tests {
         server.state = AdminState::Cordoned;
         let empty_room = observation(Ok(vec![seen("m", 3_600_000, 0)]));
         assert!(!apply(&mut server, &[], &empty_room, &POLICY).drained);
-        assert_eq!(
-            (server.state, server.load),
-            (AdminState::Cordoned, Some(0.0))
-        );
+        assert_eq!((server.state, server.load), (AdminState::Cordoned, Some(0.0)));
         assert!(apply(&mut server, &[], &observation(Ok(vec![])), &POLICY).drained);
         assert_eq!((server.state, server.load), (AdminState::Disabled, None));
     }

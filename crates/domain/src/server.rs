@@ -43,9 +43,7 @@ impl AdminState {
     /// Reads [`Self::name`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Enabled, Self::Cordoned, Self::Disabled]
-            .into_iter()
-            .find(|one| one.name() == name)
+        [Self::Enabled, Self::Cordoned, Self::Disabled].into_iter().find(|one| one.name() == name)
     }
 }
 
@@ -128,11 +126,7 @@ impl Server {
     #[must_use]
     pub fn endpoint(&self, call: &str) -> String {
         let base = self.url.trim_end_matches('/');
-        if call.is_empty() {
-            base.to_owned()
-        } else {
-            format!("{base}/{call}")
-        }
+        if call.is_empty() { base.to_owned() } else { format!("{base}/{call}") }
     }
 
     /// Changes what the administrator wants; a disabled server has no load.
@@ -166,9 +160,7 @@ impl fmt::Debug for Server {
 /// The host of an `http://` or `https://` URL, without user, port and path.
 #[must_use]
 pub fn hostname(url: &str) -> Option<&str> {
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"))?;
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;
     let host = match host.strip_prefix('[') {
@@ -197,15 +189,9 @@ mod tests {
     #[test]
     fn endpoints_and_secrets() {
         let id = ServerId("a".to_owned());
-        let server = Server::new(
-            id,
-            "https://b/bigbluebutton/api/".to_owned(),
-            "hidden".to_owned(),
-        );
-        assert_eq!(
-            server.endpoint("create"),
-            "https://b/bigbluebutton/api/create"
-        );
+        let server =
+            Server::new(id, "https://b/bigbluebutton/api/".to_owned(), "hidden".to_owned());
+        assert_eq!(server.endpoint("create"), "https://b/bigbluebutton/api/create");
         assert_eq!(server.endpoint(""), "https://b/bigbluebutton/api");
         assert!(!format!("{server:?}").contains("hidden"));
         assert!(!server.accepts_joins());

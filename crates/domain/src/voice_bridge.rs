@@ -61,11 +61,7 @@ fn draw(generator: &mut Mt, length: usize) -> String {
     };
     let mut number = String::with_capacity(length);
     for position in 0..length {
-        let value = if position == 0 {
-            digit(8) + 1
-        } else {
-            digit(9)
-        };
+        let value = if position == 0 { digit(8) + 1 } else { digit(9) };
         number.extend(char::from_digit(value, 10));
     }
     number
@@ -77,12 +73,8 @@ mod tests {
 
     use super::*;
 
-    const POLICY: VoiceBridgePolicy = VoiceBridgePolicy {
-        length: 9,
-        min: 5,
-        max: 9,
-        use_external: false,
-    };
+    const POLICY: VoiceBridgePolicy =
+        VoiceBridgePolicy { length: 9, min: 5, max: 9, use_external: false };
 
     /// One line a case: meeting id, tab, three numbers of 9 digits, three of 5.
     const VECTORS: &str = include_str!("../testdata/voice-bridges.tsv");
@@ -94,20 +86,14 @@ mod tests {
             let (id, numbers) = line.split_once('\t').unwrap();
             let numbers: Vec<&str> = numbers.split(' ').collect();
             assert_eq!(candidates(POLICY, id, None)[..3], numbers[..3], "{id}");
-            let short = VoiceBridgePolicy {
-                length: 5,
-                ..POLICY
-            };
+            let short = VoiceBridgePolicy { length: 5, ..POLICY };
             assert_eq!(candidates(short, id, None)[..3], numbers[3..], "{id}");
         }
     }
 
     #[test]
     fn a_front_ends_number_is_tried_first_if_it_may_be() {
-        let external = VoiceBridgePolicy {
-            use_external: true,
-            ..POLICY
-        };
+        let external = VoiceBridgePolicy { use_external: true, ..POLICY };
         assert_eq!(candidates(external, "a", Some("71234"))[0], "71234");
         for bad in ["99999", "1234", "1234567890", "12a45", "", "１２３４５"] {
             assert_eq!(
@@ -116,10 +102,7 @@ mod tests {
                 "{bad}"
             );
         }
-        assert_eq!(
-            candidates(POLICY, "a", Some("71234")),
-            candidates(POLICY, "a", None)
-        );
+        assert_eq!(candidates(POLICY, "a", Some("71234")), candidates(POLICY, "a", None));
     }
 
     proptest! {

@@ -267,9 +267,7 @@ fn command() -> clap::Command {
             .hide(true)
             .global(true);
         let arg = if setting.switch {
-            arg.num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("true")
+            arg.num_args(0..=1).require_equals(true).default_missing_value("true")
         } else {
             arg.num_args(1)
         };
@@ -307,18 +305,14 @@ fn run(command: Command, sources: &Sources) -> Result<(), Failure> {
     match command {
         Command::Serve { roles } => cmd::serve::run(config, sources, roles),
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
-        other => cmd::once(&config, sources, async move |session| {
-            task(session, other).await
-        }),
+        other => cmd::once(&config, sources, async move |session| task(session, other).await),
     }
 }
 
 async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
     match command {
         Command::Secret => cmd::secret::run(session),
-        Command::Servers(Servers {
-            what: Some(what), ..
-        }) => servers(session, what).await,
+        Command::Servers(Servers { what: Some(what), .. }) => servers(session, what).await,
         Command::Servers(Servers { table: true, .. }) => cmd::servers::list::table(session).await,
         Command::Servers(Servers { json: true, .. }) => cmd::servers::list::json(session).await,
         Command::Servers(_) => cmd::servers::list::plain(session).await,
@@ -332,12 +326,9 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
         Command::Status { watch: true, .. } => cmd::status::watch(session).await,
         Command::Status { .. } => cmd::status::print(session).await,
         Command::Liveness => cmd::poll::liveness(session).await,
-        Command::Sign {
-            call,
-            parameters,
-            url,
-            server,
-        } => cmd::sign::run(session, &call, &parameters, url, server).await,
+        Command::Sign { call, parameters, url, server } => {
+            cmd::sign::run(session, &call, &parameters, url, server).await
+        }
         Command::Rake { tasks } => cmd::rake::run(session, &tasks).await,
         Command::Serve { .. } | Command::Demo(_) | Command::Config { .. } => Ok(()),
     }
@@ -347,46 +338,27 @@ async fn servers(session: &cmd::Session, what: ServersCommand) -> Result<(), Fai
     use crate::cmd::servers::{change, list, sync};
     let text = |text: &Option<String>| text.as_deref().map(str::to_owned);
     match what {
-        ServersCommand::Add {
-            url,
-            secret,
-            multiplier,
-            tag,
-        } => {
-            change::add(
-                session,
-                Some(url),
-                Some(secret),
-                text(&multiplier),
-                text(&tag),
-            )
-            .await
+        ServersCommand::Add { url, secret, multiplier, tag } => {
+            change::add(session, Some(url), Some(secret), text(&multiplier), text(&tag)).await
         }
-        ServersCommand::Update {
-            id,
-            secret,
-            multiplier,
-            tag,
-        } => change::update(session, &id, secret, multiplier, tag).await,
+        ServersCommand::Update { id, secret, multiplier, tag } => {
+            change::update(session, &id, secret, multiplier, tag).await
+        }
         ServersCommand::Remove { id } => change::remove(session, &id).await,
         ServersCommand::Enable { id } => change::enable(session, &id).await,
         ServersCommand::Cordon { id } => change::cordon(session, &id).await,
         ServersCommand::Disable { id, yes } => change::disable(session, &id, yes).await,
-        ServersCommand::Panic {
-            id,
-            keep_state,
-            skip_end_calls,
-        } => change::panic(session, &id, keep_state, skip_end_calls).await,
+        ServersCommand::Panic { id, keep_state, skip_end_calls } => {
+            change::panic(session, &id, keep_state, skip_end_calls).await
+        }
         ServersCommand::LoadMultiplier { id, multiplier } => {
             change::load_multiplier(session, &id, Some(multiplier)).await
         }
         ServersCommand::Tag { id, tag } => change::tag(session, &id, tag).await,
         ServersCommand::AddAll { file } => sync::add_all(session, &file).await,
-        ServersCommand::Sync {
-            file,
-            mode,
-            dry_run,
-        } => sync::sync(session, Some(&file), &mode, dry_run, true).await,
+        ServersCommand::Sync { file, mode, dry_run } => {
+            sync::sync(session, Some(&file), &mode, dry_run, true).await
+        }
         ServersCommand::Yaml { verbose } => list::yaml(session, verbose).await,
         ServersCommand::Meetings { id } => list::meetings(session, id.as_deref()).await,
     }

@@ -33,26 +33,15 @@ impl Roles {
     /// # Errors
     /// Names the part that is no role.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut roles = Self {
-            api: false,
-            poller: false,
-        };
-        for part in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
+        let mut roles = Self { api: false, poller: false };
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             match part {
                 "api" => roles.api = true,
                 "poller" => roles.poller = true,
                 other => return Err(format!("{other} is not api or poller")),
             }
         }
-        if roles.api || roles.poller {
-            Ok(roles)
-        } else {
-            Err("a role is needed".to_owned())
-        }
+        if roles.api || roles.poller { Ok(roles) } else { Err("a role is needed".to_owned()) }
     }
 }
 

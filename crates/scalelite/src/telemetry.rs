@@ -31,11 +31,7 @@ pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> Work
     // A second start, as tests may do, keeps the first log.
     let _ = match format {
         LogFormat::Text => builder.with_ansi(terminal).try_init(),
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
     };
     guard
 }

@@ -74,11 +74,7 @@ pub fn wire(config: &Config) -> Result<Wired, WiringError> {
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
-    Ok(Wired {
-        app,
-        data_dir,
-        own_secret,
-    })
+    Ok(Wired { app, data_dir, own_secret })
 }
 
 /// The directory of the state, made if need be, readable by its owner only.
@@ -102,27 +98,16 @@ fn data_dir(config: &Config) -> Result<PathBuf, WiringError> {
 }
 
 fn prepare(dir: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     tempfile::tempfile_in(dir).map(drop)
 }
 
 /// The front-ends' secrets; made and kept if there is none.
 fn secrets(config: &Config, data_dir: &Path) -> Result<(Vec<String>, bool), WiringError> {
-    let one = config
-        .loadbalancer_secret
-        .iter()
-        .map(|Secret(secret)| secret.clone());
-    let more = config
-        .loadbalancer_secrets
-        .iter()
-        .flat_map(|Secret(list)| list.split(':'));
-    let given: Vec<String> = one
-        .chain(more.map(str::to_owned))
-        .filter(|secret| !secret.is_empty())
-        .collect();
+    let one = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
+    let more = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
+    let given: Vec<String> =
+        one.chain(more.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect();
     if !given.is_empty() {
         return Ok((given, false));
     }
@@ -146,15 +131,8 @@ fn own_secret(path: &Path) -> io::Result<String> {
     }
     let kept = OpenOptions::new().read(true).mode(0o600).open(path);
     let kept = io::read_to_string(kept?)?.trim().to_owned();
-    let empty = io::Error::new(
-        io::ErrorKind::InvalidData,
-        "is empty: delete it to get a new one",
-    );
-    if kept.is_empty() {
-        Err(empty)
-    } else {
-        Ok(kept)
-    }
+    let empty = io::Error::new(io::ErrorKind::InvalidData, "is empty: delete it to get a new one");
+    if kept.is_empty() { Err(empty) } else { Ok(kept) }
 }
 
 fn policy(config: &Config, secrets: Vec<String>) -> Policy {
@@ -168,9 +146,7 @@ fn policy(config: &Config, secrets: Vec<String>) -> Policy {
     Policy {
         secrets,
         algorithms: config.checksum_algorithm.unwrap_or_default(),
-        sign_with: config
-            .checksum_algorithm
-            .map_or(Algorithm::Sha256, bbb::Algorithms::strongest),
+        sign_with: config.checksum_algorithm.map_or(Algorithm::Sha256, bbb::Algorithms::strongest),
         build: config.build_number.clone(),
         multitenancy: config.multitenancy_enabled,
         get_meetings_disabled: config.get_meetings_api_disabled,

@@ -89,16 +89,9 @@ impl Setup {
         let mut command = self.command();
         command.arg("serve").args(&self.arguments);
         command.stdout(file.try_clone()?).stderr(file);
-        let child = command
-            .spawn()
-            .with_context(|| self.binary.display().to_string())?;
+        let child = command.spawn().with_context(|| self.binary.display().to_string())?;
         let (setup, port) = (self.clone(), 0);
-        Ok(Product {
-            setup,
-            child,
-            log,
-            port,
-        })
+        Ok(Product { setup, child, log, port })
     }
 
     /// Starts `serve` on a free port and waits until it is healthy.

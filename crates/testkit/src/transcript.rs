@@ -20,9 +20,7 @@ use std::path::{Path, PathBuf};
 
 /// Plays all transcripts of this crate.
 pub async fn run(binary: &str) -> anyhow::Result<Report> {
-    let data: PathBuf = [env!("CARGO_MANIFEST_DIR"), "data", "transcripts"]
-        .iter()
-        .collect();
+    let data: PathBuf = [env!("CARGO_MANIFEST_DIR"), "data", "transcripts"].iter().collect();
     let differences = Differences::load(&data)?;
     let scripts = script::load(&data)?;
     ensure!(!scripts.is_empty(), "no transcripts");
@@ -42,9 +40,7 @@ pub async fn run(binary: &str) -> anyhow::Result<Report> {
     }
     for script in &scripts {
         if let Some(reason) = differences.not_yet(&script.name) {
-            report
-                .skipped
-                .push((script.name.clone(), reason.to_owned()));
+            report.skipped.push((script.name.clone(), reason.to_owned()));
         }
     }
     Ok(report)
@@ -68,10 +64,7 @@ async fn play(
                 *time += 1;
                 let name = format!("{} $ rake {} ({time})", script.name, task.name);
                 let wrong = one(&mut stage, script, task, *time, differences).await;
-                verdicts.push((
-                    name,
-                    wrong.unwrap_or_else(|error| Some(format!("{error:#}"))),
-                ));
+                verdicts.push((name, wrong.unwrap_or_else(|error| Some(format!("{error:#}")))));
             }
         }
     }

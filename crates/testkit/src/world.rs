@@ -22,10 +22,7 @@ impl World {
         servers: usize,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let options = PoolOptions {
-            servers,
-            ..PoolOptions::default()
-        };
+        let options = PoolOptions { servers, ..PoolOptions::default() };
         let pool = Pool::start(options).await?;
         let mut setup = Setup::new(binary)?;
         for (name, value) in settings {

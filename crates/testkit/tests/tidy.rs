@@ -2,10 +2,7 @@
 //! must have. Cargo enforces the arrows between crates; this enforces those between modules, and
 //! what a compiler does not care about.
 
-#![expect(
-    clippy::expect_used,
-    reason = "a test that cannot read the sources must fail"
-)]
+#![expect(clippy::expect_used, reason = "a test that cannot read the sources must fail")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,10 +14,7 @@ const LINES_MAX: usize = 400;
 const LONGER: &[(&str, usize)] = &[];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .expect("the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
 }
 
 /// Every source file: its path from the root, and its text.
@@ -28,19 +22,12 @@ fn sources() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root().join("crates")];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)
-            .expect("a folder")
-            .map(|entry| entry.expect("an entry"))
-        {
+        for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path
-                    .strip_prefix(root())
-                    .expect("inside")
-                    .display()
-                    .to_string();
+                let name = path.strip_prefix(root()).expect("inside").display().to_string();
                 found.insert(name, fs::read_to_string(&path).expect("text"));
             }
         }
@@ -51,9 +38,7 @@ fn sources() -> BTreeMap<String, String> {
 
 /// The part of a file that is not its unit tests.
 fn without_tests(text: &str) -> &str {
-    text.split("\n#[cfg(test)]\nmod tests")
-        .next()
-        .unwrap_or(text)
+    text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or(text)
 }
 
 /// Lines of these files that hold any of these words, outside of comments and tests.
@@ -75,15 +60,7 @@ fn offenders(inside: &str, words: &[&str], except: &[&str]) -> Vec<String> {
 
 #[test]
 fn pure_crates_read_no_clock_no_chance_no_environment_and_no_files() {
-    let words = [
-        "std::time",
-        "std::env",
-        "std::fs",
-        "std::net",
-        "tokio",
-        "rand::",
-        "async fn",
-    ];
+    let words = ["std::time", "std::env", "std::fs", "std::net", "tokio", "rand::", "async fn"];
     for inside in ["crates/bbb/src", "crates/domain/src"] {
         assert_eq!(offenders(inside, &words, &[]), [] as [&str; 0]);
     }
@@ -91,80 +68,48 @@ fn pure_crates_read_no_clock_no_chance_no_environment_and_no_files() {
 
 #[test]
 fn use_cases_name_no_adapter_and_no_framework() {
-    let words = [
-        "adapters::",
-        "rusqlite",
-        "hyper",
-        "scalelite::",
-        "std::fs",
-        "std::env",
-    ];
+    let words = ["adapters::", "rusqlite", "hyper", "scalelite::", "std::fs", "std::env"];
     assert_eq!(offenders("crates/app/src", &words, &[]), [] as [&str; 0]);
 }
 
 #[test]
 fn only_wiring_names_adapters() {
     let except = ["crates/scalelite/src/wiring.rs"];
-    assert_eq!(
-        offenders("crates/scalelite/src", &["adapters::"], &except),
-        [] as [&str; 0]
-    );
+    assert_eq!(offenders("crates/scalelite/src", &["adapters::"], &except), [] as [&str; 0]);
 }
 
 #[test]
 fn http_and_commands_are_siblings() {
     let http = "crates/scalelite/src/http";
-    assert_eq!(
-        offenders(http, &["crate::cmd", "crate::cli"], &[]),
-        [] as [&str; 0]
-    );
+    assert_eq!(offenders(http, &["crate::cmd", "crate::cli"], &[]), [] as [&str; 0]);
     // `demo` runs a server of its own, like the life of the process does.
     let except = ["crates/scalelite/src/cmd/demo.rs"];
     let commands = "crates/scalelite/src/cmd";
-    assert_eq!(
-        offenders(commands, &["crate::http"], &except),
-        [] as [&str; 0]
-    );
+    assert_eq!(offenders(commands, &["crate::http"], &except), [] as [&str; 0]);
 }
 
 #[test]
 fn simulated_servers_do_not_share_code_with_the_product() {
     let words = ["bbb::", "domain::", "app::", "adapters::"];
-    assert_eq!(
-        offenders("crates/bbb-sim/src", &words, &[]),
-        [] as [&str; 0]
-    );
+    assert_eq!(offenders("crates/bbb-sim/src", &words, &[]), [] as [&str; 0]);
 }
 
 #[test]
 fn files_are_rooms_with_a_sign_at_the_door() {
     for (name, text) in sources() {
         let first = text.lines().next().unwrap_or_default();
-        assert!(
-            first.starts_with("//! "),
-            "{name} does not say why it exists"
-        );
-        let limit = LONGER
-            .iter()
-            .find(|(long, _)| *long == name)
-            .map_or(LINES_MAX, |(_, n)| *n);
+        assert!(first.starts_with("//! "), "{name} does not say why it exists");
+        let limit = LONGER.iter().find(|(long, _)| *long == name).map_or(LINES_MAX, |(_, n)| *n);
         let lines = without_tests(&text).lines().count();
-        assert!(
-            lines <= limit,
-            "{name} has {lines} lines, more than {limit}"
-        );
+        assert!(lines <= limit, "{name} has {lines} lines, more than {limit}");
     }
 }
 
 #[test]
 fn nothing_is_left_undone() {
     // Spelled apart, so that this file does not find itself.
-    let marks = [
-        concat!("TO", "DO"),
-        concat!("FIX", "ME"),
-        concat!("XX", "X"),
-        concat!("to", "do!("),
-    ];
+    let marks =
+        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("to", "do!(")];
     for (name, text) in sources() {
         for mark in marks {
             assert!(!text.contains(mark), "{name} holds {mark}");
@@ -177,39 +122,19 @@ fn every_crate_says_what_it_is_and_takes_part_in_the_lints() {
     for entry in fs::read_dir(root().join("crates")).expect("crates") {
         let manifest = entry.expect("an entry").path().join("Cargo.toml");
         let text = fs::read_to_string(&manifest).expect("a manifest");
-        for needed in [
-            "description =",
-            "license.workspace = true",
-            "[lints]\nworkspace = true",
-        ] {
+        for needed in ["description =", "license.workspace = true", "[lints]\nworkspace = true"] {
             assert!(text.contains(needed), "{}: {needed}", manifest.display());
         }
-        let own = text
-            .lines()
-            .find(|line| line.contains("version = ") && line.contains('{'));
-        assert_eq!(
-            own,
-            None,
-            "{}: versions stand in the workspace",
-            manifest.display()
-        );
+        let own = text.lines().find(|line| line.contains("version = ") && line.contains('{'));
+        assert_eq!(own, None, "{}: versions stand in the workspace", manifest.display());
     }
 }
 
 #[test]
 fn documents_that_readers_are_sent_to_exist() {
-    for document in [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-    ] {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
         let text = fs::read_to_string(root().join(document)).expect(document);
-        for link in text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = link.split('#').next().unwrap_or_default();
             if !file.is_empty() && !file.contains("://") {
                 assert!(root().join(file).exists(), "{document} links to {file}");

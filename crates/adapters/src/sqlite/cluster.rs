@@ -40,8 +40,7 @@ impl Cluster for SqliteStore {
     }
 
     async fn add_server(&self, server: Server) -> Result<bool, StoreError> {
-        self.write(move |connection| Ok(rows::put_server(connection, &server, true)? == 1))
-            .await
+        self.write(move |connection| Ok(rows::put_server(connection, &server, true)? == 1)).await
     }
 
     async fn update_server(
@@ -111,19 +110,15 @@ impl Cluster for SqliteStore {
         // Known meetings are the rule at 8 in the morning: they need no turn in the writer.
         let key = request.key.clone();
         let known = self.read(|connection| statements::locate(connection, &key))?;
-        match known.filter(|known| statements::is_known(&known.meeting, &request)) {
+        match known.filter(|known| request.yields_to(&known.meeting)) {
             Some(known) => Ok(Placed::Known(known)),
-            None => {
-                self.write(move |connection| statements::place(connection, request))
-                    .await
-            }
+            None => self.write(move |connection| statements::place(connection, request)).await,
         }
     }
 
     async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError> {
         let meeting = meeting.clone();
-        self.write(move |connection| statements::confirm(connection, meeting, now))
-            .await
+        self.write(move |connection| statements::confirm(connection, meeting, now)).await
     }
 
     async fn release(&self, key: &MeetingKey, token: &str) -> Result<bool, StoreError> {
@@ -132,10 +127,7 @@ impl Cluster for SqliteStore {
             let Some(Located { meeting, .. }) = statements::locate(connection, &key)? else {
                 return Ok(false);
             };
-            let ours = meeting
-                .claim
-                .as_ref()
-                .is_some_and(|claim| claim.token == token);
+            let ours = meeting.claim.as_ref().is_some_and(|claim| claim.token == token);
             if ours {
                 statements::undo(connection, &meeting)?;
             }
@@ -159,15 +151,12 @@ impl Cluster for SqliteStore {
 
     async fn forget_all(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError> {
         let server = server.clone();
-        self.write(move |connection| statements::take_all(connection, &server))
-            .await
+        self.write(move |connection| statements::take_all(connection, &server)).await
     }
 
     async fn join(&self, key: &MeetingKey, now: Timestamp) -> Result<Option<Located>, StoreError> {
         let located = self.read(|connection| statements::locate(connection, key))?;
-        let counts = located
-            .as_ref()
-            .is_some_and(|located| located.server.accepts_joins());
+        let counts = located.as_ref().is_some_and(|located| located.server.accepts_joins());
         if counts && self.joins.add(key, now) {
             let writer = self.writer.downgrade();
             tokio::spawn(async move {

@@ -50,13 +50,10 @@ const STEPS: &[&str] = &[
 
 /// Brings a database to the newest schema, once, whoever else starts at the same time.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failure)?;
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure)?;
     let done: i64 = transaction
-        .query_row("SELECT user_version FROM pragma_user_version", [], |row| {
-            row.get(0)
-        })
+        .query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))
         .map_err(failure)?;
     let done = usize::try_from(done).unwrap_or(usize::MAX);
     if done > STEPS.len() {
@@ -68,8 +65,6 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     for step in &STEPS[done..] {
         transaction.execute_batch(step).map_err(failure)?;
     }
-    transaction
-        .pragma_update(None, "user_version", STEPS.len() as i64)
-        .map_err(failure)?;
+    transaction.pragma_update(None, "user_version", STEPS.len() as i64).map_err(failure)?;
     transaction.commit().map_err(failure)
 }

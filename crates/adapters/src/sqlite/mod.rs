@@ -58,12 +58,7 @@ impl SqliteStore {
         migrations::migrate(&mut connection)?;
         let joins = std::sync::Arc::new(Joins::default());
         let writer = Writer::start(connection, joins.clone())?;
-        Ok(Self {
-            path: path.to_owned(),
-            readers: Mutex::default(),
-            writer,
-            joins,
-        })
+        Ok(Self { path: path.to_owned(), readers: Mutex::default(), writer, joins })
     }
 
     /// Reads on a connection of its own.
@@ -71,11 +66,7 @@ impl SqliteStore {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let kept = self
-            .readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let kept = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match kept {
             Some(connection) => connection,
             None => connect(&self.path)?,
@@ -98,11 +89,7 @@ impl SqliteStore {
 
     /// Makes reads see every join that was counted.
     async fn settle_joins(&self) -> Result<(), StoreError> {
-        if self.joins.is_empty() {
-            Ok(())
-        } else {
-            self.write(|_| Ok(())).await
-        }
+        if self.joins.is_empty() { Ok(()) } else { self.write(|_| Ok(())).await }
     }
 }
 
@@ -132,9 +119,5 @@ fn failure(error: rusqlite::Error) -> StoreError {
         rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)
     );
     let text = error.to_string();
-    if corrupt {
-        StoreError::Corrupt(text)
-    } else {
-        StoreError::Unavailable(text)
-    }
+    if corrupt { StoreError::Corrupt(text) } else { StoreError::Unavailable(text) }
 }

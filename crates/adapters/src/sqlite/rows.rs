@@ -36,10 +36,7 @@ pub(super) fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
             online: row.get(5)?,
             healthy_count: row.get(6)?,
             unhealthy_count: row.get(7)?,
-            last_failure: last_failure.map(|(at, reason)| Failure {
-                at: Timestamp(at),
-                reason,
-            }),
+            last_failure: last_failure.map(|(at, reason)| Failure { at: Timestamp(at), reason }),
         },
         load: row.get(10)?,
         load_multiplier: row.get(11)?,
@@ -59,17 +56,11 @@ pub(super) fn meeting(row: &Row<'_>, first: usize) -> rusqlite::Result<Meeting> 
     let token: Option<String> = row.get(first + 5)?;
     let until: Option<i64> = row.get(first + 6)?;
     Ok(Meeting {
-        key: MeetingKey {
-            tenant: (!tenant.is_empty()).then_some(tenant),
-            id: row.get(first + 1)?,
-        },
+        key: MeetingKey { tenant: (!tenant.is_empty()).then_some(tenant), id: row.get(first + 1)? },
         server: ServerId(row.get(first + 2)?),
         moderator_pw: row.get(first + 3)?,
         voice_bridge: row.get(first + 4)?,
-        claim: token.zip(until).map(|(token, until)| Claim {
-            token,
-            until: Timestamp(until),
-        }),
+        claim: token.zip(until).map(|(token, until)| Claim { token, until: Timestamp(until) }),
         placed_at: Timestamp(row.get(first + 7)?),
         seen_at: Timestamp(row.get(first + 8)?),
         seats: Seats {
@@ -103,27 +94,25 @@ pub(super) fn put_server(
         meetings = :meetings, users = :users, largest_meeting = :largest_meeting, \
         videos = :videos, bbb_version = :bbb_version WHERE id = :id";
     let failure = server.health.last_failure.as_ref();
-    connection
-        .prepare_cached(if insert { INSERT } else { UPDATE })?
-        .execute(named_params! {
-            ":id": server.id.0,
-            ":url": server.url,
-            ":secret": server.secret,
-            ":tag": server.tag,
-            ":state": server.state.name(),
-            ":online": server.health.online,
-            ":healthy_count": server.health.healthy_count,
-            ":unhealthy_count": server.health.unhealthy_count,
-            ":failure_at": failure.map(|failure| failure.at.0),
-            ":failure_reason": failure.map(|failure| failure.reason.as_str()),
-            ":load": server.load,
-            ":load_multiplier": server.load_multiplier,
-            ":meetings": server.stats.meetings,
-            ":users": server.stats.users,
-            ":largest_meeting": server.stats.largest_meeting,
-            ":videos": server.stats.videos,
-            ":bbb_version": server.bbb_version,
-        })
+    connection.prepare_cached(if insert { INSERT } else { UPDATE })?.execute(named_params! {
+        ":id": server.id.0,
+        ":url": server.url,
+        ":secret": server.secret,
+        ":tag": server.tag,
+        ":state": server.state.name(),
+        ":online": server.health.online,
+        ":healthy_count": server.health.healthy_count,
+        ":unhealthy_count": server.health.unhealthy_count,
+        ":failure_at": failure.map(|failure| failure.at.0),
+        ":failure_reason": failure.map(|failure| failure.reason.as_str()),
+        ":load": server.load,
+        ":load_multiplier": server.load_multiplier,
+        ":meetings": server.stats.meetings,
+        ":users": server.stats.users,
+        ":largest_meeting": server.stats.largest_meeting,
+        ":videos": server.stats.videos,
+        ":bbb_version": server.bbb_version,
+    })
 }
 
 /// Inserts a meeting.

@@ -11,10 +11,7 @@ use super::rows::{self, MEETING, SERVER, SERVER_COLUMNS};
 
 pub(super) fn all_servers(connection: &Connection) -> rusqlite::Result<Vec<Server>> {
     let sql = format!("SELECT {SERVER} FROM servers s ORDER BY s.position");
-    connection
-        .prepare_cached(&sql)?
-        .query_map([], rows::server)?
-        .collect()
+    connection.prepare_cached(&sql)?.query_map([], rows::server)?.collect()
 }
 
 pub(super) fn one_server(
@@ -22,10 +19,7 @@ pub(super) fn one_server(
     id: &ServerId,
 ) -> rusqlite::Result<Option<Server>> {
     let sql = format!("SELECT {SERVER} FROM servers s WHERE s.id = ?1");
-    connection
-        .prepare_cached(&sql)?
-        .query_row(params![id.0], rows::server)
-        .optional()
+    connection.prepare_cached(&sql)?.query_row(params![id.0], rows::server).optional()
 }
 
 pub(super) fn locate(
@@ -37,15 +31,10 @@ pub(super) fn locate(
          WHERE m.tenant = ?1 AND m.id = ?2"
     );
     let located = |row: &rusqlite::Row<'_>| {
-        Ok(Located {
-            server: rows::server(row)?,
-            meeting: rows::meeting(row, SERVER_COLUMNS)?,
-        })
+        Ok(Located { server: rows::server(row)?, meeting: rows::meeting(row, SERVER_COLUMNS)? })
     };
     let mut statement = connection.prepare_cached(&sql)?;
-    statement
-        .query_row(params![rows::tenant(key), key.id], located)
-        .optional()
+    statement.query_row(params![rows::tenant(key), key.id], located).optional()
 }
 
 pub(super) fn query_meetings(
@@ -54,20 +43,14 @@ pub(super) fn query_meetings(
     parameters: impl rusqlite::Params,
 ) -> rusqlite::Result<Vec<Meeting>> {
     let mut statement = connection.prepare_cached(sql)?;
-    statement
-        .query_map(parameters, |row| rows::meeting(row, 0))?
-        .collect()
+    statement.query_map(parameters, |row| rows::meeting(row, 0))?.collect()
 }
 
 pub(super) fn meetings_of(
     connection: &Connection,
     server: Option<&ServerId>,
 ) -> rusqlite::Result<Vec<Meeting>> {
-    let of = if server.is_some() {
-        "WHERE m.server_id = ?1"
-    } else {
-        ""
-    };
+    let of = if server.is_some() { "WHERE m.server_id = ?1" } else { "" };
     let sql = format!("SELECT {MEETING} FROM meetings m {of} ORDER BY m.tenant, m.id");
     match server {
         Some(id) => query_meetings(connection, &sql, params![id.0]),
@@ -108,21 +91,13 @@ pub(super) fn add_load(
 /// Removes a meeting as if it had never been placed.
 pub(super) fn undo(connection: &Connection, meeting: &Meeting) -> rusqlite::Result<()> {
     delete(connection, &meeting.key)?;
-    add_load(
-        connection,
-        &meeting.server,
-        -f64::from(meeting.seats.taken(meeting.placed_at)),
-    )?;
+    add_load(connection, &meeting.server, -f64::from(meeting.seats.taken(meeting.placed_at)))?;
     Ok(())
-}
-
-pub(super) fn is_known(meeting: &Meeting, request: &PlaceRequest) -> bool {
-    meeting.claim.is_none() || meeting.is_being_created(request.now)
 }
 
 pub(super) fn place(connection: &Connection, request: PlaceRequest) -> rusqlite::Result<Placed> {
     if let Some(known) = locate(connection, &request.key)? {
-        if is_known(&known.meeting, &request) {
+        if request.yields_to(&known.meeting) {
             return Ok(Placed::Known(known));
         }
         undo(connection, &known.meeting)?;
@@ -135,22 +110,10 @@ pub(super) fn place(connection: &Connection, request: PlaceRequest) -> rusqlite:
     let Some(voice_bridge) = free_bridge(connection, &request.voice_bridges)? else {
         return Ok(Placed::NoVoiceBridge);
     };
-    let meeting = Meeting {
-        key: request.key,
-        server,
-        moderator_pw: request.moderator_pw,
-        voice_bridge: Some(voice_bridge),
-        claim: Some(request.claim),
-        placed_at: request.now,
-        seen_at: request.now,
-        seats: request.seats,
-    };
+    let meeting = request.placed_on(server, voice_bridge);
     rows::insert_meeting(connection, &meeting)?;
-    add_load(
-        connection,
-        &meeting.server,
-        f64::from(meeting.seats.taken(request.now)),
-    )?;
+    let seats = meeting.seats.taken(meeting.placed_at);
+    add_load(connection, &meeting.server, f64::from(seats))?;
     let server =
         one_server(connection, &meeting.server)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     Ok(Placed::Won(Located { meeting, server }))
@@ -190,12 +153,7 @@ pub(super) fn confirm(
     }
     let number: Vec<String> = meeting.voice_bridge.iter().cloned().collect();
     let voice_bridge = free_bridge(connection, &number)?;
-    let back = Meeting {
-        claim: None,
-        seen_at: now,
-        voice_bridge,
-        ..meeting
-    };
+    let back = Meeting { claim: None, seen_at: now, voice_bridge, ..meeting };
     rows::insert_meeting(connection, &back)?;
     add_load(connection, &back.server, f64::from(back.seats.taken(now)))?;
     Ok(())
@@ -233,11 +191,7 @@ pub(super) fn record_poll(
     }
     let gone = |meeting: &Meeting| verdict.fates.contains(&(meeting.key.clone(), Fate::Forget));
     let forgotten = known.into_iter().filter(gone).collect();
-    Ok(Some(PollReport {
-        server,
-        verdict,
-        forgotten,
-    }))
+    Ok(Some(PollReport { server, verdict, forgotten }))
 }
 
 /// Writes the joins that were counted since the last transaction.

@@ -98,9 +98,8 @@ fn run_batch(connection: &mut Connection, batch: Vec<Job>, joins: &Joins) {
         }
     };
     let counted = joins.take();
-    let applied = apart(&transaction, |connection| {
-        super::statements::count_joins(connection, &counted)
-    });
+    let applied =
+        apart(&transaction, |connection| super::statements::count_joins(connection, &counted));
     if let Err(error) = applied {
         tracing::warn!(%error, "joins not counted; the next poll corrects the load");
     }
@@ -117,18 +116,12 @@ fn apart<T>(
     operation: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> Result<T, StoreError> {
     let run = || -> rusqlite::Result<T> {
-        connection
-            .prepare_cached("SAVEPOINT operation")?
-            .execute([])?;
+        connection.prepare_cached("SAVEPOINT operation")?.execute([])?;
         let result = operation(connection);
         if result.is_err() {
-            connection
-                .prepare_cached("ROLLBACK TO operation")?
-                .execute([])?;
+            connection.prepare_cached("ROLLBACK TO operation")?.execute([])?;
         }
-        connection
-            .prepare_cached("RELEASE operation")?
-            .execute([])?;
+        connection.prepare_cached("RELEASE operation")?.execute([])?;
         result
     };
     run().map_err(failure)

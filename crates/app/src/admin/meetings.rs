@@ -15,10 +15,7 @@ use crate::ports::{Located, StoreError};
 /// When the store fails.
 pub async fn list(app: &App, ids: &[String]) -> Result<Vec<Meeting>, StoreError> {
     let all = app.cluster.meetings(None).await?;
-    Ok(all
-        .into_iter()
-        .filter(|one| ids.is_empty() || ids.contains(&one.key.id))
-        .collect())
+    Ok(all.into_iter().filter(|one| ids.is_empty() || ids.contains(&one.key.id)).collect())
 }
 
 /// A meeting and its server.
@@ -26,12 +23,7 @@ pub async fn list(app: &App, ids: &[String]) -> Result<Vec<Meeting>, StoreError>
 /// # Errors
 /// When the store fails.
 pub async fn find(app: &App, id: &str) -> Result<Option<Located>, StoreError> {
-    app.cluster
-        .meeting(&MeetingKey {
-            tenant: None,
-            id: id.to_owned(),
-        })
-        .await
+    app.cluster.meeting(&MeetingKey { tenant: None, id: id.to_owned() }).await
 }
 
 /// What the meeting's server says about it.

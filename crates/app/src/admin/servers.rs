@@ -58,9 +58,7 @@ pub fn check_url(url: &str) -> Result<(), AdminError> {
 
 fn check_multiplier(multiplier: f64) -> Result<f64, AdminError> {
     let usable = multiplier.is_finite() && multiplier > 0.0;
-    usable
-        .then_some(multiplier)
-        .ok_or(AdminError::BadMultiplier)
+    usable.then_some(multiplier).ok_or(AdminError::BadMultiplier)
 }
 
 /// Adds a server: disabled and offline.
@@ -74,9 +72,9 @@ pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
     check_url(&new.url)?;
     let id = match new.id {
         Some(id) => id,
-        None if app.policy.server_id_is_hostname => domain::server::hostname(&new.url)
-            .ok_or(AdminError::BadUrl)?
-            .to_ascii_lowercase(),
+        None if app.policy.server_id_is_hostname => {
+            domain::server::hostname(&new.url).ok_or(AdminError::BadUrl)?.to_ascii_lowercase()
+        }
         None => app.entropy.uuid(),
     };
     let mut server = Server::new(ServerId(id), new.url, new.secret);
@@ -97,10 +95,7 @@ pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
 /// When there is none of that id.
 pub async fn find(app: &App, id: &str) -> Result<Server, AdminError> {
     let id = ServerId(id.to_owned());
-    app.cluster
-        .server(&id)
-        .await?
-        .ok_or(AdminError::Unknown(id))
+    app.cluster.server(&id).await?.ok_or(AdminError::Unknown(id))
 }
 
 /// Changes a server. One that is enabled and cannot take meetings yet is polled before this
@@ -159,12 +154,7 @@ pub async fn panic(app: &App, id: &str, how: Panic) -> Result<Vec<Meeting>, Admi
     if !how.keep_state {
         update(app, id, ServerChange::state(AdminState::Disabled)).await?;
     }
-    tracing::warn!(
-        server = id,
-        meetings = meetings.len(),
-        keep_state = how.keep_state,
-        "panic"
-    );
+    tracing::warn!(server = id, meetings = meetings.len(), keep_state = how.keep_state, "panic");
     Ok(meetings)
 }
 

@@ -43,19 +43,13 @@ pub async fn create(
         Placed::NoVoiceBridge => return Err(ApiError::NoVoiceBridge),
     };
     trail.server = Some(located.server.id.clone());
-    let guard = ClaimGuard {
-        app,
-        request: &request,
-        armed: is_new,
-    };
+    let guard = ClaimGuard { app, request: &request, armed: is_new };
     let query = forwarded(app, query, &located, is_new);
     let reply = app.ask(&located.server, "create", &query, body).await;
     let result = pass_on(reply, "Unable to create meeting on server.");
     match &result {
         Ok(_) => {
-            app.cluster
-                .confirm(&located.meeting, app.clock.now())
-                .await?;
+            app.cluster.confirm(&located.meeting, app.clock.now()).await?;
             guard.disarm();
         }
         Err(_) => guard.release().await?,
@@ -70,31 +64,18 @@ fn place_request(app: &App, key: &MeetingKey, query: &Query, has_body: bool) -> 
     let requested_tag = query.get(SERVER_TAG);
     let tags = wanted_tag(requested_tag.as_deref(), &policy.create_rules).unwrap_or_default();
     let seats = policy.poll.load.expected_seats();
-    let password = query
-        .get("moderatorPW")
-        .filter(|password| !password.is_empty());
-    let busy_ms = if has_body {
-        policy.upload_ms_max
-    } else {
-        policy.create_ms_max()
-    };
+    let password = query.get("moderatorPW").filter(|password| !password.is_empty());
+    let busy_ms = if has_body { policy.upload_ms_max } else { policy.create_ms_max() };
     PlaceRequest {
         key: key.clone(),
-        ask: Ask {
-            tags: TagRequest::parse(tags),
-            seats,
-            seed: seed(&key.id),
-        },
+        ask: Ask { tags: TagRequest::parse(tags), seats, seed: seed(&key.id) },
         voice_bridges: candidates(
             policy.voice_bridge,
             &key.id,
             query.get("voiceBridge").as_deref(),
         ),
         moderator_pw: Some(password.map_or_else(|| app.entropy.password(), Into::into)),
-        claim: Claim {
-            token: app.entropy.uuid(),
-            until: now.plus_ms(busy_ms),
-        },
+        claim: Claim { token: app.entropy.uuid(), until: now.plus_ms(busy_ms) },
         seats: policy.poll.load.seats(now, 0),
         now,
     }
@@ -115,9 +96,7 @@ async fn find_place(app: &App, request: &PlaceRequest) -> Result<Placed, ApiErro
             tokio::time::sleep(RECHECK).await;
         } else if stale < ROUNDS && is_stale(app, located).await {
             stale += 1;
-            app.cluster
-                .forget(&located.meeting.key, &located.server.id)
-                .await?;
+            app.cluster.forget(&located.meeting.key, &located.server.id).await?;
         } else {
             return Ok(placed);
         }
@@ -129,12 +108,7 @@ fn at(app: &App, request: &PlaceRequest, now: Timestamp) -> PlaceRequest {
     let later_ms = now.ms_since(request.now);
     let mut claim = request.claim.clone();
     claim.until = claim.until.plus_ms(later_ms);
-    PlaceRequest {
-        claim,
-        seats: app.policy.poll.load.seats(now, 0),
-        now,
-        ..request.clone()
-    }
+    PlaceRequest { claim, seats: app.policy.poll.load.seats(now, 0), now, ..request.clone() }
 }
 
 /// A meeting on a cordoned server is stale if that server says that nobody is in it.
@@ -143,26 +117,18 @@ async fn is_stale(app: &App, located: &Located) -> bool {
         return false;
     }
     let query = meeting_query(&located.meeting.key.id);
-    let reply = app
-        .ask(&located.server, "isMeetingRunning", &query, None)
-        .await;
+    let reply = app.ask(&located.server, "isMeetingRunning", &query, None).await;
     reply.is_ok_and(|reply| reply.answer.success && reply.answer.running == Some(false))
 }
 
 /// The query as the server gets it.
 fn forwarded(app: &App, mut query: Query, located: &Located, is_new: bool) -> Query {
     let policy = &app.policy;
-    let has_password = query
-        .get("moderatorPW")
-        .is_some_and(|password| !password.is_empty());
+    let has_password = query.get("moderatorPW").is_some_and(|password| !password.is_empty());
     let decided = Decided {
         voice_bridge: located.meeting.voice_bridge.as_deref(),
         // Only the first create may bring a password of ours: on a repeat the server would compare.
-        moderator_pw: located
-            .meeting
-            .moderator_pw
-            .as_deref()
-            .filter(|_| is_new && !has_password),
+        moderator_pw: located.meeting.moderator_pw.as_deref().filter(|_| is_new && !has_password),
         server_tag: located.server.tag.as_deref(),
     };
     let duration = query.get("duration").map(std::borrow::Cow::into_owned);
@@ -204,10 +170,7 @@ impl ClaimGuard<'_> {
     async fn release(mut self) -> Result<(), ApiError> {
         if self.armed {
             self.armed = false;
-            self.app
-                .cluster
-                .release(&self.request.key, &self.request.claim.token)
-                .await?;
+            self.app.cluster.release(&self.request.key, &self.request.claim.token).await?;
         }
         Ok(())
     }

@@ -27,9 +27,7 @@ pub async fn end(app: &App, query: &Query, trail: &mut Trail) -> Result<Bytes, A
         Err(error) => matches!(error, ApiError::Backend(key, _) if key == "notFound"),
     };
     if gone {
-        app.cluster
-            .forget(&located.meeting.key, &located.server.id)
-            .await?;
+        app.cluster.forget(&located.meeting.key, &located.server.id).await?;
     }
     result
 }

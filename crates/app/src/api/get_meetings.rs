@@ -23,11 +23,7 @@ pub const NO_MEETINGS: &str = "no meetings were found on this server";
 /// The answer without any meeting: clients need container *and* key.
 #[must_use]
 pub fn no_meetings() -> String {
-    success(&[
-        ("messageKey", "noMeetings"),
-        ("message", NO_MEETINGS),
-        ("meetings", ""),
-    ])
+    success(&[("messageKey", "noMeetings"), ("message", NO_MEETINGS), ("meetings", "")])
 }
 
 /// The answer, piece by piece.
@@ -37,10 +33,8 @@ pub fn no_meetings() -> String {
 pub async fn get_meetings(app: &App) -> Result<BoxStream<'static, Bytes>, ApiError> {
     let mut servers = app.cluster.servers().await?;
     servers.retain(|server| server.online() && server.state != AdminState::Disabled);
-    let asked: FuturesUnordered<_> = servers
-        .into_iter()
-        .map(|server| elements_of(app.clone(), server).boxed())
-        .collect();
+    let asked: FuturesUnordered<_> =
+        servers.into_iter().map(|server| elements_of(app.clone(), server).boxed()).collect();
     let found = asked.filter(|elements| std::future::ready(!elements.is_empty()));
     let pieces = found.map(Some).chain(stream::iter([None]));
     let answer = pieces.scan(false, |begun, piece| {
@@ -77,11 +71,6 @@ async fn elements_of(app: App, server: Server) -> String {
 
 /// Meetings of a tenant are not for the rest of the world.
 fn visible(meetings: &Meetings) -> String {
-    let shown = meetings
-        .list
-        .iter()
-        .filter(|meeting| meeting.meta("tenant-id").is_none());
-    shown
-        .map(|meeting| without_illegal(meetings.element(meeting)))
-        .collect()
+    let shown = meetings.list.iter().filter(|meeting| meeting.meta("tenant-id").is_none());
+    shown.map(|meeting| without_illegal(meetings.element(meeting))).collect()
 }

@@ -23,11 +23,7 @@ pub async fn is_meeting_running(
     match locate(app, query, trail).await? {
         Some(located) => {
             let query = meeting_query(&located.meeting.key.id);
-            pass_on(
-                app.ask(&located.server, "isMeetingRunning", &query, None)
-                    .await,
-                UNANSWERED,
-            )
+            pass_on(app.ask(&located.server, "isMeetingRunning", &query, None).await, UNANSWERED)
         }
         None => Ok(answer::success(&[("running", "false")]).into()),
     }
@@ -44,9 +40,5 @@ pub async fn get_meeting_info(
 ) -> Result<Bytes, ApiError> {
     let located = locate(app, query, trail).await?.ok_or(ApiError::NotFound)?;
     let query = meeting_query(&located.meeting.key.id);
-    pass_on(
-        app.ask(&located.server, "getMeetingInfo", &query, None)
-            .await,
-        UNANSWERED,
-    )
+    pass_on(app.ask(&located.server, "getMeetingInfo", &query, None).await, UNANSWERED)
 }

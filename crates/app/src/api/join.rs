@@ -23,28 +23,18 @@ pub struct JoinRefused {
 /// # Errors
 /// When the meeting is unknown or its server is offline or disabled.
 pub async fn join(app: &App, query: Query, trail: &mut Trail) -> Result<String, JoinRefused> {
-    let error_url = query
-        .get("errorRedirectUrl")
-        .map(std::borrow::Cow::into_owned);
-    let wants_xml = query
-        .get("redirect")
-        .is_some_and(|redirect| redirect == "false");
+    let error_url = query.get("errorRedirectUrl").map(std::borrow::Cow::into_owned);
+    let wants_xml = query.get("redirect").is_some_and(|redirect| redirect == "false");
     let location = locate_join(app, query, trail).await;
     location.map_err(|error| {
-        let error_url = error_url
-            .filter(|_| !wants_xml)
-            .and_then(|url| with_error(&url, &error));
+        let error_url = error_url.filter(|_| !wants_xml).and_then(|url| with_error(&url, &error));
         JoinRefused { error, error_url }
     })
 }
 
 async fn locate_join(app: &App, mut query: Query, trail: &mut Trail) -> Result<String, ApiError> {
     let key = meeting_key(&query, trail)?;
-    let located = app
-        .cluster
-        .join(&key, app.clock.now())
-        .await?
-        .ok_or(ApiError::NotFound)?;
+    let located = app.cluster.join(&key, app.clock.now()).await?.ok_or(ApiError::NotFound)?;
     trail.server = Some(located.server.id.clone());
     if !located.server.accepts_joins() {
         return Err(ApiError::ServerUnavailable);
@@ -60,9 +50,7 @@ fn with_error(url: &str, error: &ApiError) -> Option<String> {
     if !printable || domain::server::hostname(url).is_none() {
         return None;
     }
-    let (page, fragment) = url
-        .split_once('#')
-        .map_or((url, ""), |(page, rest)| (page, rest));
+    let (page, fragment) = url.split_once('#').map_or((url, ""), |(page, rest)| (page, rest));
     let separator = match page.split_once('?') {
         None => "?",
         Some((_, "")) => "",
@@ -71,10 +59,7 @@ fn with_error(url: &str, error: &ApiError) -> Option<String> {
     let message = error.message().replace('\\', "\\\\").replace('"', "\\\"");
     let json = format!(r#"[{{"key":"{}","message":"{message}"}}]"#, error.key());
     let hash = if fragment.is_empty() { "" } else { "#" };
-    Some(format!(
-        "{page}{separator}errors={}{hash}{fragment}",
-        encode(&json)
-    ))
+    Some(format!("{page}{separator}errors={}{hash}{fragment}", encode(&json)))
 }
 
 #[cfg(test)]
@@ -90,11 +75,7 @@ mod tests {
                 .unwrap()
                 .starts_with("https://f/x?errors=%5B%7B%22key%22%3A%22notFound")
         );
-        assert!(
-            at("https://f/x?a=b#c")
-                .unwrap()
-                .starts_with("https://f/x?a=b&errors=")
-        );
+        assert!(at("https://f/x?a=b#c").unwrap().starts_with("https://f/x?a=b&errors="));
         assert!(at("https://f/x?a=b#c").unwrap().ends_with("#c"));
         assert_eq!(at("javascript:alert(1)"), None);
         assert_eq!(at("/relative"), None);

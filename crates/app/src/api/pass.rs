@@ -24,9 +24,7 @@ pub async fn insert_document(
 ) -> Result<Bytes, ApiError> {
     let located = locate(app, query, trail).await?.ok_or(ApiError::NotFound)?;
     let call = meeting_query(&located.meeting.key.id);
-    let reply = app
-        .ask(&located.server, "insertDocument", &call, body)
-        .await;
+    let reply = app.ask(&located.server, "insertDocument", &call, body).await;
     pass_on(reply, "Unable to insert document on server.")
 }
 
@@ -39,12 +37,8 @@ pub async fn send_chat_message(
     mut query: Query,
     trail: &mut Trail,
 ) -> Result<Bytes, ApiError> {
-    let located = locate(app, &query, trail)
-        .await?
-        .ok_or(ApiError::NotFound)?;
+    let located = locate(app, &query, trail).await?.ok_or(ApiError::NotFound)?;
     apply(&mut query, pass_edits());
-    let reply = app
-        .ask(&located.server, "sendChatMessage", &query, None)
-        .await;
+    let reply = app.ask(&located.server, "sendChatMessage", &query, None).await;
     pass_on(reply, "Unable to access meeting on server.")
 }

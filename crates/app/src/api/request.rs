@@ -110,10 +110,7 @@ pub(super) fn pass_on(
     if reply.answer.success {
         return Ok(reply.body);
     }
-    Err(ApiError::Backend(
-        reply.answer.message_key,
-        reply.answer.message,
-    ))
+    Err(ApiError::Backend(reply.answer.message_key, reply.answer.message))
 }
 
 /// How the sender of a body says that it exceeded its limit.

@@ -41,27 +41,20 @@ impl State {
 
     fn located(&self, key: &MeetingKey) -> Option<Located> {
         let meeting = self.meetings.get(key)?.clone();
-        let server = self
-            .servers
-            .iter()
-            .find(|server| server.id == meeting.server)?
-            .clone();
+        let server = self.servers.iter().find(|server| server.id == meeting.server)?.clone();
         Some(Located { meeting, server })
     }
 
     fn take(&mut self, which: impl Fn(&Meeting) -> bool) -> Vec<Meeting> {
-        let (taken, kept) = std::mem::take(&mut self.meetings)
-            .into_iter()
-            .partition(|(_, meeting)| which(meeting));
+        let (taken, kept) =
+            std::mem::take(&mut self.meetings).into_iter().partition(|(_, meeting)| which(meeting));
         self.meetings = kept;
         let taken: BTreeMap<MeetingKey, Meeting> = taken;
         taken.into_values().collect()
     }
 
     fn has_bridge(&self, number: &str) -> bool {
-        self.meetings
-            .values()
-            .any(|meeting| meeting.voice_bridge.as_deref() == Some(number))
+        self.meetings.values().any(|meeting| meeting.voice_bridge.as_deref() == Some(number))
     }
 
     fn undo(&mut self, key: &MeetingKey) {
@@ -131,12 +124,8 @@ impl Cluster for MemoryCluster {
         policy: &PollPolicy,
     ) -> Result<Option<PollReport>, StoreError> {
         let mut state = self.lock();
-        let known: Vec<Meeting> = state
-            .meetings
-            .values()
-            .filter(|meeting| meeting.server == *id)
-            .cloned()
-            .collect();
+        let known: Vec<Meeting> =
+            state.meetings.values().filter(|meeting| meeting.server == *id).cloned().collect();
         let Some(server) = state.server(id) else {
             return Ok(None);
         };
@@ -155,11 +144,7 @@ impl Cluster for MemoryCluster {
                 }
             }
         }
-        Ok(Some(PollReport {
-            server,
-            verdict,
-            forgotten,
-        }))
+        Ok(Some(PollReport { server, verdict, forgotten }))
     }
 
     async fn meeting(&self, key: &MeetingKey) -> Result<Option<Located>, StoreError> {
@@ -175,7 +160,7 @@ impl Cluster for MemoryCluster {
     async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError> {
         let mut state = self.lock();
         if let Some(known) = state.located(&request.key) {
-            if known.meeting.claim.is_none() || known.meeting.is_being_created(request.now) {
+            if request.yields_to(&known.meeting) {
                 return Ok(Placed::Known(known));
             }
             state.undo(&request.key);
@@ -184,29 +169,16 @@ impl Cluster for MemoryCluster {
             Ok(server) => server.id.clone(),
             Err(refusal) => return Ok(Placed::Refused(refusal)),
         };
-        let free = request
-            .voice_bridges
-            .iter()
-            .find(|number| !state.has_bridge(number));
+        let free = request.voice_bridges.iter().find(|number| !state.has_bridge(number));
         let Some(voice_bridge) = free.cloned() else {
             return Ok(Placed::NoVoiceBridge);
         };
-        let meeting = Meeting {
-            key: request.key.clone(),
-            server: server.clone(),
-            moderator_pw: request.moderator_pw,
-            voice_bridge: Some(voice_bridge),
-            claim: Some(request.claim),
-            placed_at: request.now,
-            seen_at: request.now,
-            seats: request.seats,
-        };
-        state.add_load(&server, f64::from(meeting.seats.taken(request.now)));
-        state.meetings.insert(request.key.clone(), meeting);
-        let located = state.located(&request.key);
-        located
-            .map(Placed::Won)
-            .ok_or_else(|| StoreError::Corrupt("no server".to_owned()))
+        let meeting = request.placed_on(server, voice_bridge);
+        let key = meeting.key.clone();
+        state.add_load(&meeting.server, f64::from(meeting.seats.taken(meeting.placed_at)));
+        state.meetings.insert(key.clone(), meeting);
+        let located = state.located(&key);
+        located.map(Placed::Won).ok_or_else(|| StoreError::Corrupt("no server".to_owned()))
     }
 
     async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError> {
@@ -221,17 +193,9 @@ impl Cluster for MemoryCluster {
         if state.server(&meeting.server).is_none() {
             return Ok(());
         }
-        let taken = meeting
-            .voice_bridge
-            .as_deref()
-            .is_some_and(|number| state.has_bridge(number));
+        let taken = meeting.voice_bridge.as_deref().is_some_and(|number| state.has_bridge(number));
         let voice_bridge = meeting.voice_bridge.clone().filter(|_| !taken);
-        let back = Meeting {
-            claim: None,
-            seen_at: now,
-            voice_bridge,
-            ..meeting.clone()
-        };
+        let back = Meeting { claim: None, seen_at: now, voice_bridge, ..meeting.clone() };
         state.add_load(&back.server, f64::from(back.seats.taken(now)));
         state.meetings.insert(back.key.clone(), back);
         Ok(())
@@ -239,10 +203,7 @@ impl Cluster for MemoryCluster {
 
     async fn release(&self, key: &MeetingKey, token: &str) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        let claim = state
-            .meetings
-            .get(key)
-            .and_then(|meeting| meeting.claim.as_ref());
+        let claim = state.meetings.get(key).and_then(|meeting| meeting.claim.as_ref());
         if claim.is_none_or(|claim| claim.token != token) {
             return Ok(false);
         }
@@ -252,10 +213,7 @@ impl Cluster for MemoryCluster {
 
     async fn forget(&self, key: &MeetingKey, server: &ServerId) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        let there = state
-            .meetings
-            .get(key)
-            .is_some_and(|meeting| meeting.server == *server);
+        let there = state.meetings.get(key).is_some_and(|meeting| meeting.server == *server);
         if there {
             state.meetings.remove(key);
         }

@@ -45,6 +45,30 @@ pub struct PlaceRequest {
     pub now: Timestamp,
 }
 
+impl PlaceRequest {
+    /// Whether a meeting that is there already keeps this one from being placed: all do but those
+    /// whose claim ran out.
+    #[must_use]
+    pub fn yields_to(&self, meeting: &Meeting) -> bool {
+        meeting.claim.is_none() || meeting.is_being_created(self.now)
+    }
+
+    /// The meeting, placed.
+    #[must_use]
+    pub fn placed_on(self, server: ServerId, voice_bridge: String) -> Meeting {
+        Meeting {
+            key: self.key,
+            server,
+            moderator_pw: self.moderator_pw,
+            voice_bridge: Some(voice_bridge),
+            claim: Some(self.claim),
+            placed_at: self.now,
+            seen_at: self.now,
+            seats: self.seats,
+        }
+    }
+}
+
 /// The outcome of [`Cluster::place`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Placed {
@@ -77,10 +101,7 @@ impl ServerChange {
     /// Only a new state.
     #[must_use]
     pub fn state(state: AdminState) -> Self {
-        Self {
-            state: Some(state),
-            ..Self::default()
-        }
+        Self { state: Some(state), ..Self::default() }
     }
 
     /// Makes the change.

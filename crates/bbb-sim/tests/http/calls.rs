@@ -10,38 +10,24 @@ const BOTH: [Strictness; 2] = [Real, Recorded];
 
 async fn pool_at(now_ms: i64, strictness: Strictness) -> Pool {
     let clock = Clock::virtual_at(now_ms);
-    Pool::start(PoolOptions {
-        clock,
-        strictness,
-        ..PoolOptions::default()
-    })
-    .await
-    .unwrap()
+    Pool::start(PoolOptions { clock, strictness, ..PoolOptions::default() }).await.unwrap()
 }
 
 #[tokio::test]
 async fn the_version_call_needs_no_checksum() {
     let pool = pool(1, Real).await;
     let server = pool.server(1);
-    for path in [
-        "/bigbluebutton/api",
-        "/any/prefix/bigbluebutton/api/?checksum=x",
-    ] {
+    for path in ["/bigbluebutton/api", "/any/prefix/bigbluebutton/api/?checksum=x"] {
         let reply = send(server, "GET", path, "", b"").await.unwrap();
         assert_eq!((reply.status, reply.field("bbbVersion")), (200, "2.7.12"));
         assert_eq!(reply.field("version"), "2.0");
         assert!(reply.head.contains("content-type: text/xml;charset=utf-8"));
     }
     server.set_version("3.0.4");
-    let reply = send(server, "GET", "/bigbluebutton/api/", "", b"")
-        .await
-        .unwrap();
+    let reply = send(server, "GET", "/bigbluebutton/api/", "", b"").await.unwrap();
     assert_eq!(reply.field("bbbVersion"), "3.0.4");
     let reply = send(server, "GET", "/favicon.ico", "", b"").await.unwrap();
-    assert_eq!(
-        (reply.status, reply.body.as_str()),
-        (404, "<html>no such server</html>")
-    );
+    assert_eq!((reply.status, reply.body.as_str()), (404, "<html>no such server</html>"));
 }
 
 #[tokio::test]
@@ -57,14 +43,8 @@ async fn checksums_and_unknown_calls() {
     server.set_algorithms(&Algorithm::ALL);
     server.set_secret("other");
     assert_eq!(get(server, "getMeetings", "").await.key(), "noMeetings");
-    assert_eq!(
-        get(server, "getRecordings", "").await.key(),
-        "unsupportedRequest"
-    );
-    assert_eq!(
-        get(server, "getMeetingInfo", "meetingID=").await.key(),
-        "missingParamMeetingID"
-    );
+    assert_eq!(get(server, "getRecordings", "").await.key(), "unsupportedRequest");
+    assert_eq!(get(server, "getMeetingInfo", "meetingID=").await.key(), "missingParamMeetingID");
 }
 
 #[tokio::test]
@@ -141,16 +121,9 @@ async fn create_again() {
             let same = [real, recorded][index];
             let query = format!("meetingID=m1&name=mm{passwords}");
             let reply = get(pool.server(1), "create", &query).await;
-            let key = if same {
-                "duplicateWarning"
-            } else {
-                "idNotUnique"
-            };
+            let key = if same { "duplicateWarning" } else { "idNotUnique" };
             assert_eq!(reply.key(), key, "{rules:?} {passwords}");
-            assert_eq!(
-                reply.field("returncode"),
-                if same { "SUCCESS" } else { "FAILED" }
-            );
+            assert_eq!(reply.field("returncode"), if same { "SUCCESS" } else { "FAILED" });
         }
         assert_eq!(pool.server(1).meetings().len(), 1);
     }
@@ -168,40 +141,18 @@ async fn create_is_stricter_when_real() {
         ("meetingID=m4&name=mm&moderatorPW=x", "invalidPassword"),
     ];
     for (query, key) in cases {
-        assert_eq!(
-            get(strict.server(1), "create", query).await.key(),
-            key,
-            "{query}"
-        );
-        assert_eq!(
-            get(lax.server(1), "create", query).await.key(),
-            "",
-            "{query}"
-        );
+        assert_eq!(get(strict.server(1), "create", query).await.key(), key, "{query}");
+        assert_eq!(get(lax.server(1), "create", query).await.key(), "", "{query}");
     }
     for id in ["v1", "v2"] {
         let query = format!("meetingID={id}&name=mm&voiceBridge=12345");
         get(strict.server(1), "create", &query).await;
         assert_eq!(get(lax.server(1), "create", &query).await.key(), "");
     }
-    let clash = get(
-        strict.server(1),
-        "create",
-        "meetingID=v3&name=mm&voiceBridge=12345",
-    )
-    .await;
-    assert!(
-        clash
-            .body
-            .contains("<errors><error><key>nonUniqueVoiceBridge</key>")
-    );
+    let clash = get(strict.server(1), "create", "meetingID=v3&name=mm&voiceBridge=12345").await;
+    assert!(clash.body.contains("<errors><error><key>nonUniqueVoiceBridge</key>"));
     assert!(!clash.body.contains("messageKey"));
-    let ids: Vec<_> = strict
-        .server(1)
-        .meetings()
-        .into_iter()
-        .map(|m| m.id)
-        .collect();
+    let ids: Vec<_> = strict.server(1).meetings().into_iter().map(|m| m.id).collect();
     assert_eq!(ids, ["v1"]);
 }
 
@@ -210,47 +161,25 @@ async fn bodies() {
     for rules in BOTH {
         let pool = pool(1, rules).await;
         let server = pool.server(1);
-        let slides = post(
-            server,
-            "create",
-            "meetingID=m1&name=mm",
-            "application/xml",
-            "<x/>",
-        )
-        .await;
+        let slides =
+            post(server, "create", "meetingID=m1&name=mm", "application/xml", "<x/>").await;
         assert_eq!(slides.key(), "");
         let checksum = Algorithm::Sha512.hex(&format!("create{}", server.secret()));
         let form = format!("meetingID=m2&name=mm&checksum={checksum}");
         let head = format!("Content-Type: {FORM}; charset=UTF-8\r\n");
         let path = "/bigbluebutton/api/create";
-        let reply = send(server, "POST", path, &head, form.as_bytes())
-            .await
-            .unwrap();
+        let reply = send(server, "POST", path, &head, form.as_bytes()).await.unwrap();
         assert_eq!(reply.field("meetingID"), "m2");
         let json = post(server, "end", "meetingID=m1", "application/json", "{}").await;
-        let expected = if rules == Real {
-            "unsupportedContentType"
-        } else {
-            "sentEndMeetingRequest"
-        };
+        let expected =
+            if rules == Real { "unsupportedContentType" } else { "sentEndMeetingRequest" };
         assert_eq!(json.key(), expected);
         // A type without a body means nothing.
-        let empty = post(
-            server,
-            "isMeetingRunning",
-            "meetingID=0",
-            "application/xml",
-            "",
-        )
-        .await;
+        let empty = post(server, "isMeetingRunning", "meetingID=0", "application/xml", "").await;
         assert_eq!(empty.field("running"), "false");
         // A body must not change what the query says.
         let both = post(server, "end", "meetingID=m2", FORM, "meetingID=m1").await;
-        let expected = if rules == Real {
-            "checksumError"
-        } else {
-            "notFound"
-        };
+        let expected = if rules == Real { "checksumError" } else { "notFound" };
         assert_eq!(both.key(), expected);
     }
 }
@@ -260,12 +189,7 @@ async fn end_and_running() {
     for rules in BOTH {
         let pool = pool(1, rules).await;
         let server = pool.server(1);
-        get(
-            server,
-            "create",
-            "meetingID=m1&name=mm&moderatorPW=mm&attendeePW=aa",
-        )
-        .await;
+        get(server, "create", "meetingID=m1&name=mm&moderatorPW=mm&attendeePW=aa").await;
         let running = get(server, "isMeetingRunning", "meetingID=m1").await;
         assert_eq!(running.field("running"), "false");
         server.set_users("m1", 1, 0);
@@ -275,24 +199,12 @@ async fn end_and_running() {
             let wrong = get(server, "end", "meetingID=m1&password=aa").await;
             assert_eq!(wrong.key(), "invalidPassword");
         }
-        assert_eq!(
-            get(server, "end", "meetingID=m1").await.key(),
-            "sentEndMeetingRequest"
-        );
+        assert_eq!(get(server, "end", "meetingID=m1").await.key(), "sentEndMeetingRequest");
         let again = get(server, "end", "meetingID=m1").await;
         assert_eq!(again.key(), "notFound");
-        assert_eq!(
-            again.field("message"),
-            "A meeting with that ID does not exist"
-        );
-        assert_eq!(
-            get(server, "getMeetingInfo", "meetingID=m1").await.key(),
-            "notFound"
-        );
-        assert_eq!(
-            get(server, "getMeetings", "random=1").await.key(),
-            "noMeetings"
-        );
+        assert_eq!(again.field("message"), "A meeting with that ID does not exist");
+        assert_eq!(get(server, "getMeetingInfo", "meetingID=m1").await.key(), "notFound");
+        assert_eq!(get(server, "getMeetings", "random=1").await.key(), "noMeetings");
     }
 }
 
@@ -305,10 +217,7 @@ async fn documents_and_chat() {
         let insert = async |query, body| {
             post(server, "insertDocument", query, "application/xml", body).await
         };
-        assert_eq!(
-            insert("meetingID=m1", "<x/>").await.key(),
-            "documentInserted"
-        );
+        assert_eq!(insert("meetingID=m1", "<x/>").await.key(), "documentInserted");
         assert_eq!(insert("meetingID=m2", "<x/>").await.key(), "notFound");
         let empty = insert("meetingID=m1", "").await;
         let by_get = get(server, "insertDocument", "meetingID=m1").await;
@@ -321,10 +230,7 @@ async fn documents_and_chat() {
             assert_eq!((empty.body.as_str(), by_get.status), ("", 405));
             assert_eq!((chat.key(), unsaid.key()), ("", "validationError"));
         } else {
-            assert_eq!(
-                (empty.key(), by_get.key()),
-                ("insertDocumentError", "insertDocumentError")
-            );
+            assert_eq!((empty.key(), by_get.key()), ("insertDocumentError", "insertDocumentError"));
             assert_eq!(unsaid.key(), "missingParamMessage");
         }
     }

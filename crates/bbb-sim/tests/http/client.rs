@@ -19,8 +19,7 @@ impl Reply {
     pub(crate) fn field(&self, name: &str) -> &str {
         let from = self.body.split_once(&format!("<{name}>"));
         let text = from.and_then(|(_, rest)| rest.split_once(&format!("</{name}>")));
-        text.map(|(text, _)| text)
-            .unwrap_or_else(|| panic!("no {name} in {}", self.body))
+        text.map(|(text, _)| text).unwrap_or_else(|| panic!("no {name} in {}", self.body))
     }
 
     pub(crate) fn key(&self) -> &str {
@@ -28,43 +27,27 @@ impl Reply {
     }
 
     pub(crate) fn location(&self) -> &str {
-        let line = self
-            .head
-            .lines()
-            .find_map(|line| line.strip_prefix("location: "));
+        let line = self.head.lines().find_map(|line| line.strip_prefix("location: "));
         line.unwrap_or_else(|| panic!("no location in {}", self.head))
     }
 }
 
 /// A pool of that many servers.
 pub(crate) async fn pool(servers: usize, strictness: Strictness) -> Pool {
-    Pool::start(PoolOptions {
-        servers,
-        strictness,
-        ..PoolOptions::default()
-    })
-    .await
-    .unwrap()
+    Pool::start(PoolOptions { servers, strictness, ..PoolOptions::default() }).await.unwrap()
 }
 
 /// The path and query of a signed call.
 pub(crate) fn signed(server: &Server, call: &str, query: &str) -> String {
     let checksum = Algorithm::Sha256.hex(&format!("{call}{query}{}", server.secret()));
     let joint = if query.is_empty() { "" } else { "&" };
-    let path = server
-        .url()
-        .split_once(&server.port().to_string())
-        .unwrap()
-        .1
-        .to_owned();
+    let path = server.url().split_once(&server.port().to_string()).unwrap().1.to_owned();
     format!("{path}/{call}?{query}{joint}checksum={checksum}")
 }
 
 /// A signed GET that is answered.
 pub(crate) async fn get(server: &Server, call: &str, query: &str) -> Reply {
-    send(server, "GET", &signed(server, call, query), "", b"")
-        .await
-        .unwrap()
+    send(server, "GET", &signed(server, call, query), "", b"").await.unwrap()
 }
 
 /// A signed POST with a body of that type.
@@ -76,15 +59,7 @@ pub(crate) async fn post(
     body: &str,
 ) -> Reply {
     let head = format!("Content-Type: {kind}\r\n");
-    send(
-        server,
-        "POST",
-        &signed(server, call, query),
-        &head,
-        body.as_bytes(),
-    )
-    .await
-    .unwrap()
+    send(server, "POST", &signed(server, call, query), &head, body.as_bytes()).await.unwrap()
 }
 
 /// Any request on a connection of its own. No bytes at all are an error.
@@ -106,14 +81,8 @@ pub(crate) async fn send(
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .ok_or(io::ErrorKind::UnexpectedEof)?;
+    let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.ok_or(io::ErrorKind::InvalidData)?;
-    Ok(Reply {
-        status,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    })
+    Ok(Reply { status, head: head.to_owned(), body: body.to_owned() })
 }

@@ -27,32 +27,13 @@ async fn noted(server: &Server, requests: usize) {
 async fn answers_that_are_none() {
     let pool = pool(1, Real).await;
     let server = pool.server(1);
-    let failed = FaultMode::Failed {
-        key: "k<".to_owned(),
-        message: "m".to_owned(),
-    };
+    let failed = FaultMode::Failed { key: "k<".to_owned(), message: "m".to_owned() };
     let cases = [
-        (
-            FaultMode::Error500,
-            500,
-            "<html><h1>500 Internal Server Error</h1></html>",
-        ),
-        (
-            FaultMode::Garbage,
-            200,
-            "\u{0}\u{1} <<<not xml & neither this",
-        ),
-        (
-            FaultMode::Html,
-            200,
-            "<html><body>Welcome to nginx</body></html>",
-        ),
+        (FaultMode::Error500, 500, "<html><h1>500 Internal Server Error</h1></html>"),
+        (FaultMode::Garbage, 200, "\u{0}\u{1} <<<not xml & neither this"),
+        (FaultMode::Html, 200, "<html><body>Welcome to nginx</body></html>"),
         (FaultMode::Empty, 200, ""),
-        (
-            FaultMode::NoReturncode,
-            200,
-            "<response><messageKey>x</messageKey></response>",
-        ),
+        (FaultMode::NoReturncode, 200, "<response><messageKey>x</messageKey></response>"),
         (
             failed,
             200,
@@ -67,10 +48,7 @@ async fn answers_that_are_none() {
     }
     assert!(server.meetings().is_empty());
     server.clear_fault();
-    assert_eq!(
-        get(server, "create", "meetingID=m1&name=mm").await.key(),
-        ""
-    );
+    assert_eq!(get(server, "create", "meetingID=m1&name=mm").await.key(), "");
 }
 
 #[tokio::test]
@@ -106,10 +84,7 @@ async fn hanging_before_and_after_the_effect() {
         timeout(LONG, effect).await.unwrap();
         assert!(!hanging.is_finished());
         hanging.abort();
-        assert_eq!(
-            (server.take_log().len(), server.meetings().len()),
-            (1, meetings)
-        );
+        assert_eq!((server.take_log().len(), server.meetings().len()), (1, meetings));
     }
 }
 
@@ -118,13 +93,8 @@ async fn a_fault_for_some_calls_leaves_the_others() {
     let pool = pool(1, Real).await;
     let server = pool.server(1);
     server.set_fault(Fault::on(FaultMode::Error500, &["create", "index"]));
-    assert_eq!(
-        get(server, "create", "meetingID=m1&name=mm").await.status,
-        500
-    );
-    let version = send(server, "GET", "/bigbluebutton/api", "", b"")
-        .await
-        .unwrap();
+    assert_eq!(get(server, "create", "meetingID=m1&name=mm").await.status, 500);
+    let version = send(server, "GET", "/bigbluebutton/api", "", b"").await.unwrap();
     assert_eq!(version.status, 500);
     assert_eq!(get(server, "getMeetings", "").await.key(), "noMeetings");
     // Part of a port cannot be closed.
@@ -141,9 +111,7 @@ async fn refuse_and_come_back_on_the_same_port() {
     let (server, port) = (pool.server(1), pool.server(1).port());
     for _ in 0..50 {
         let mut kept = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        kept.write_all(b"GET /bigbluebutton/api HTTP/1.1\r\nHost: x\r\n\r\n")
-            .await
-            .unwrap();
+        kept.write_all(b"GET /bigbluebutton/api HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let mut answer = [0; 15];
         kept.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200 OK");
@@ -153,10 +121,7 @@ async fn refuse_and_come_back_on_the_same_port() {
         // What was open is cut.
         let mut rest = Vec::new();
         let _ = timeout(LONG, kept.read_to_end(&mut rest)).await.unwrap();
-        assert_eq!(
-            get(pool.server(2), "getMeetings", "").await.key(),
-            "noMeetings"
-        );
+        assert_eq!(get(pool.server(2), "getMeetings", "").await.key(), "noMeetings");
         server.clear_fault();
         assert_eq!(server.port(), port);
         assert_eq!(get(server, "getMeetings", "").await.key(), "noMeetings");
@@ -171,22 +136,13 @@ async fn refuse_and_come_back_on_the_same_port() {
 
 #[tokio::test]
 async fn refuse_on_a_shared_port_is_reset() {
-    let options = PoolOptions {
-        servers: 2,
-        shared_port: true,
-        ..PoolOptions::default()
-    };
+    let options = PoolOptions { servers: 2, shared_port: true, ..PoolOptions::default() };
     let pool = Pool::start(options).await.unwrap();
     pool.server(1).set_fault(FaultMode::Refuse);
     let target = signed(pool.server(1), "getMeetings", "");
-    let error = send(pool.server(1), "GET", &target, "", b"")
-        .await
-        .unwrap_err();
+    let error = send(pool.server(1), "GET", &target, "", b"").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
-    assert_eq!(
-        get(pool.server(2), "getMeetings", "").await.key(),
-        "noMeetings"
-    );
+    assert_eq!(get(pool.server(2), "getMeetings", "").await.key(), "noMeetings");
 }
 
 #[tokio::test]
@@ -198,8 +154,5 @@ async fn faults_may_be_set_from_outside_the_runtime() {
         server.clear_fault();
     });
     outside.join().unwrap();
-    assert_eq!(
-        get(pool.server(1), "getMeetings", "").await.key(),
-        "noMeetings"
-    );
+    assert_eq!(get(pool.server(1), "getMeetings", "").await.key(), "noMeetings");
 }

@@ -18,12 +18,7 @@ async fn users_are_counted_and_sent_to_the_client() {
     for rules in [Real, Recorded] {
         let pool = with_meeting(rules).await;
         let server = pool.server(1);
-        for who in [
-            "role=Moderator&password=",
-            "password=mm",
-            "password=aa",
-            "role=viewer",
-        ] {
+        for who in ["role=Moderator&password=", "password=mm", "password=aa", "role=viewer"] {
             let query = format!("meetingID=m1&fullName=A&{who}");
             let reply = get(server, "join", &query).await;
             assert_eq!(reply.status, 302);
@@ -32,28 +27,15 @@ async fn users_are_counted_and_sent_to_the_client() {
         }
         let query = "meetingID=m1&fullName=A&password=mm&redirect=false";
         let reply = get(server, "join", query).await;
-        assert_eq!(
-            (reply.key(), reply.field("user_id")),
-            ("successfullyJoined", "w_5")
-        );
-        assert_eq!(
-            reply.body.contains("<guestStatus>ALLOW</guestStatus>"),
-            rules == Real
-        );
+        assert_eq!((reply.key(), reply.field("user_id")), ("successfullyJoined", "w_5"));
+        assert_eq!(reply.body.contains("<guestStatus>ALLOW</guestStatus>"), rules == Real);
         let meeting = server.meetings().remove(0);
         assert_eq!(reply.field("meeting_id"), meeting.internal_id);
-        assert_eq!(
-            (meeting.users, meeting.moderators, meeting.has_user_joined),
-            (5, 3, true)
-        );
+        assert_eq!((meeting.users, meeting.moderators, meeting.has_user_joined), (5, 3, true));
         let full = get(server, "join", query).await;
         assert_eq!(
             full.key(),
-            if rules == Real {
-                "maxParticipantsReached"
-            } else {
-                "successfullyJoined"
-            }
+            if rules == Real { "maxParticipantsReached" } else { "successfullyJoined" }
         );
     }
 }
@@ -64,57 +46,31 @@ async fn refusals_travel_in_redirects_when_real() {
     let server = pool.server(1);
     let created = server.meetings()[0].create_time_ms;
     let good_time = format!("meetingID=m1&fullName=A&role=viewer&createTime={created}");
-    assert!(
-        get(server, "join", &good_time)
-            .await
-            .location()
-            .contains("sessionToken")
-    );
+    assert!(get(server, "join", &good_time).await.location().contains("sessionToken"));
     let cases = [
         ("fullName=A", "missingParamMeetingID"),
         ("meetingID=m1&role=viewer", "missingParamFullName"),
-        (
-            "meetingID=m2&fullName=A&role=viewer",
-            "invalidMeetingIdentifier",
-        ),
-        (
-            "meetingID=m1&fullName=A&role=viewer&createTime=1",
-            "mismatchCreateTimeParam",
-        ),
-        (
-            "meetingID=m1&fullName=A&role=viewer&createTime=x",
-            "mismatchCreateTimeParam",
-        ),
+        ("meetingID=m2&fullName=A&role=viewer", "invalidMeetingIdentifier"),
+        ("meetingID=m1&fullName=A&role=viewer&createTime=1", "mismatchCreateTimeParam"),
+        ("meetingID=m1&fullName=A&role=viewer&createTime=x", "mismatchCreateTimeParam"),
         ("meetingID=m1&fullName=A&password=zz", "invalidPassword"),
     ];
     for (query, key) in cases {
         let reply = get(server, "join", query).await;
         let errors = "https://bbb1.example.test/?errors=%5B%7B%22key%22%3A%22";
         assert_eq!(reply.status, 302);
-        assert!(
-            reply.location().starts_with(&format!("{errors}{key}%22")),
-            "{query}"
-        );
+        assert!(reply.location().starts_with(&format!("{errors}{key}%22")), "{query}");
         let reply = get(server, "join", &format!("{query}&redirect=false")).await;
         assert_eq!((reply.status, reply.key()), (200, key));
         let query = format!("{query}&errorRedirectUrl=https%3A%2F%2Fa.test%2F%3Fb%3Dc");
         let reply = get(server, "join", &query).await;
-        assert!(
-            reply
-                .location()
-                .starts_with("https://a.test/?b=c&errors=%5B"),
-            "{query}"
-        );
+        assert!(reply.location().starts_with("https://a.test/?b=c&errors=%5B"), "{query}");
     }
     let reply = get(server, "join", "meetingID=m1&fullName=A").await;
     assert_eq!((reply.status, reply.key()), (200, "Params required"));
     let unsigned = "/bigbluebutton/api/join?meetingID=m1&errorRedirectUrl=https%3A%2F%2Fa.test";
     let reply = send(server, "GET", unsigned, "", b"").await.unwrap();
-    assert!(
-        reply
-            .location()
-            .starts_with("https://bbb1.example.test/?errors=")
-    );
+    assert!(reply.location().starts_with("https://bbb1.example.test/?errors="));
     assert!(reply.location().contains("checksumError"));
 }
 
@@ -131,11 +87,6 @@ async fn refusals_are_xml_when_recorded() {
         assert_eq!((reply.status, reply.key()), (200, key));
     }
     // Anyone with a name gets in.
-    let reply = get(
-        server,
-        "join",
-        "meetingID=m1&fullName=A&password=zz&createTime=1",
-    )
-    .await;
+    let reply = get(server, "join", "meetingID=m1&fullName=A&password=zz&createTime=1").await;
     assert_eq!(reply.status, 302);
 }

@@ -10,11 +10,7 @@ use tokio::time::Instant;
 use crate::client::{get, pool, send, signed};
 
 fn preload(id: &str) -> Preload {
-    Preload {
-        ids: vec![id.to_owned()],
-        users: 3,
-        ..Preload::default()
-    }
+    Preload { ids: vec![id.to_owned()], users: 3, ..Preload::default() }
 }
 
 #[tokio::test]
@@ -22,34 +18,15 @@ async fn the_log_keeps_requests_as_they_came() {
     let mut pool = pool(2, Real).await;
     let server = pool.server(2).clone();
     let target = format!("/x{}", signed(&server, "end", "meetingID=a%20b"));
-    send(
-        &server,
-        "POST",
-        &target,
-        "X-One: Two\r\nContent-Type: a/b\r\n",
-        b"ab",
-    )
-    .await
-    .unwrap();
-    send(&server, "GET", "/bigbluebutton/api/", "", b"")
-        .await
-        .unwrap();
+    send(&server, "POST", &target, "X-One: Two\r\nContent-Type: a/b\r\n", b"ab").await.unwrap();
+    send(&server, "GET", "/bigbluebutton/api/", "", b"").await.unwrap();
     let log = server.take_log();
     let first = &log[0];
-    assert_eq!(
-        (first.server, first.call.as_str(), first.method.as_str()),
-        (2, "end", "POST")
-    );
+    assert_eq!((first.server, first.call.as_str(), first.method.as_str()), (2, "end", "POST"));
     assert_eq!(first.path, "/x/bigbluebutton/api/end");
     assert!(first.query.starts_with("meetingID=a%20b&checksum="));
-    assert_eq!(
-        (first.header("x-one"), first.body.as_slice()),
-        (Some("Two"), b"ab".as_slice())
-    );
-    assert_eq!(
-        (log.len(), log[1].call.as_str(), server.log_len()),
-        (2, "", 0)
-    );
+    assert_eq!((first.header("x-one"), first.body.as_slice()), (Some("Two"), b"ab".as_slice()));
+    assert_eq!((log.len(), log[1].call.as_str(), server.log_len()), (2, "", 0));
     server.set_logging(false);
     get(&server, "end", "meetingID=mm").await;
     assert_eq!(server.log_len(), 0);
@@ -57,26 +34,17 @@ async fn the_log_keeps_requests_as_they_came() {
     assert_eq!(counts, [("end".to_owned(), 2), ("index".to_owned(), 1)]);
     let third = pool.add_server().await.unwrap();
     assert_eq!((third.number(), third.secret()), (3, "secret3".to_owned()));
-    assert_eq!(
-        get(pool.server(3), "getMeetings", "").await.key(),
-        "noMeetings"
-    );
+    assert_eq!(get(pool.server(3), "getMeetings", "").await.key(), "noMeetings");
 }
 
 #[tokio::test]
 async fn scheduled_users_follow_the_clock_and_the_list_with_them() {
     let clock = Clock::virtual_at(1_000_000);
-    let options = PoolOptions {
-        clock: clock.clone(),
-        ..PoolOptions::default()
-    };
+    let options = PoolOptions { clock: clock.clone(), ..PoolOptions::default() };
     let pool = Pool::start(options).await.unwrap();
     let server = pool.server(1);
     get(server, "create", "meetingID=m1&name=mm").await;
-    let schedule = Schedule {
-        joins_ms: vec![1_000, 2_000, 2_000],
-        leaves_ms: vec![5_000; 3],
-    };
+    let schedule = Schedule { joins_ms: vec![1_000, 2_000, 2_000], leaves_ms: vec![5_000; 3] };
     assert!(server.set_schedule("m1", schedule.clone()));
     assert!(!server.set_schedule("m2", schedule));
     for (advance, users, moderators) in [(999, "0", "0"), (1, "1", "1"), (1_000, "3", "1")] {
@@ -88,21 +56,12 @@ async fn scheduled_users_follow_the_clock_and_the_list_with_them() {
     }
     get(server, "join", "meetingID=m1&fullName=A&role=moderator").await;
     let list = get(server, "getMeetings", "").await;
-    assert_eq!(
-        (list.field("participantCount"), list.field("moderatorCount")),
-        ("4", "2")
-    );
+    assert_eq!((list.field("participantCount"), list.field("moderatorCount")), ("4", "2"));
     clock.advance_ms(3_000);
     let list = get(server, "getMeetings", "").await;
-    assert_eq!(
-        (list.field("participantCount"), list.field("hasUserJoined")),
-        ("1", "true")
-    );
+    assert_eq!((list.field("participantCount"), list.field("hasUserJoined")), ("1", "true"));
     assert!(server.set_users("m1", 7, 2));
-    assert_eq!(
-        (server.meetings()[0].users, server.meetings()[0].moderators),
-        (7, 2)
-    );
+    assert_eq!((server.meetings()[0].users, server.meetings()[0].moderators), (7, 2));
 }
 
 #[tokio::test]
@@ -113,26 +72,11 @@ async fn preloading_dropping_restarting_resetting() {
         server.preload(preload(id));
     }
     let meta = vec![("Tag".to_owned(), "x".to_owned())];
-    server.preload(Preload {
-        users: 1,
-        moderators: 5,
-        meta,
-        breakout: true,
-        ..preload("m2")
-    });
+    server.preload(Preload { users: 1, moderators: 5, meta, breakout: true, ..preload("m2") });
     let info = get(server, "getMeetingInfo", "meetingID=m2").await;
     assert_eq!((info.field("tag"), info.field("isBreakout")), ("x", "true"));
-    assert_eq!(
-        (info.field("moderatorCount"), info.field("meetingName")),
-        ("1", "Meeting m2")
-    );
-    let ids = || {
-        server
-            .meetings()
-            .into_iter()
-            .map(|m| m.id)
-            .collect::<Vec<_>>()
-    };
+    assert_eq!((info.field("moderatorCount"), info.field("meetingName")), ("1", "Meeting m2"));
+    let ids = || server.meetings().into_iter().map(|m| m.id).collect::<Vec<_>>();
     assert_eq!(ids(), ["m1", "m2", "m3"]);
     server.drop_meetings(Some(&["m1", "m9"]));
     assert_eq!(ids(), ["m2", "m3"]);
@@ -143,74 +87,42 @@ async fn preloading_dropping_restarting_resetting() {
     server.set_version("x");
     server.set_fault(FaultMode::Empty);
     pool.reset(Latency::None);
-    assert_eq!(
-        (server.secret(), server.log_len(), ids().len()),
-        ("secret1".to_owned(), 0, 0)
-    );
-    let version = send(server, "GET", "/bigbluebutton/api", "", b"")
-        .await
-        .unwrap();
+    assert_eq!((server.secret(), server.log_len(), ids().len()), ("secret1".to_owned(), 0, 0));
+    let version = send(server, "GET", "/bigbluebutton/api", "", b"").await.unwrap();
     assert_eq!(version.field("bbbVersion"), "2.7.12");
 }
 
 #[tokio::test]
 async fn latency_delays_answer_and_effect() {
     let latency = Latency::Fixed(Duration::from_millis(60));
-    let pool = Pool::start(PoolOptions {
-        latency,
-        ..PoolOptions::default()
-    })
-    .await
-    .unwrap();
+    let pool = Pool::start(PoolOptions { latency, ..PoolOptions::default() }).await.unwrap();
     let server = pool.server(1);
-    let (begin, target) = (
-        Instant::now(),
-        signed(server, "create", "meetingID=m1&name=mm"),
-    );
+    let (begin, target) = (Instant::now(), signed(server, "create", "meetingID=m1&name=mm"));
     let reply = send(server, "GET", &target, "", b"").await.unwrap();
     assert_eq!(reply.key(), "");
     assert!(begin.elapsed() >= Duration::from_millis(60));
     // An hour would fail the test.
     server.set_latency(Latency::Fixed(Duration::from_secs(3_600)));
     server.set_latency(Latency::None);
-    assert_eq!(
-        get(server, "end", "meetingID=m1").await.key(),
-        "sentEndMeetingRequest"
-    );
+    assert_eq!(get(server, "end", "meetingID=m1").await.key(), "sentEndMeetingRequest");
 }
 
 #[tokio::test]
 async fn servers_on_one_port_are_told_apart() {
-    let options = PoolOptions {
-        servers: 2,
-        shared_port: true,
-        ..PoolOptions::default()
-    };
+    let options = PoolOptions { servers: 2, shared_port: true, ..PoolOptions::default() };
     let mut pool = Pool::start(options).await.unwrap();
     pool.add_server().await.unwrap();
     for n in 1..=3 {
         let server = pool.server(n);
-        assert!(
-            server
-                .url()
-                .ends_with(&format!(":{}/s{n}/bigbluebutton/api", server.port()))
-        );
+        assert!(server.url().ends_with(&format!(":{}/s{n}/bigbluebutton/api", server.port())));
         let query = format!("meetingID=m{n}&name=mm");
         assert_eq!(get(server, "create", &query).await.key(), "");
         assert_eq!(server.meetings()[0].id, format!("m{n}"));
         assert_eq!(server.port(), pool.server(1).port());
     }
     let server = pool.server(1);
-    for path in [
-        "/s9/bigbluebutton/api",
-        "/s0/bigbluebutton/api",
-        "/bigbluebutton/api",
-    ] {
-        assert_eq!(
-            send(server, "GET", path, "", b"").await.unwrap().status,
-            404,
-            "{path}"
-        );
+    for path in ["/s9/bigbluebutton/api", "/s0/bigbluebutton/api", "/bigbluebutton/api"] {
+        assert_eq!(send(server, "GET", path, "", b"").await.unwrap().status, 404, "{path}");
     }
 }
 
@@ -231,11 +143,7 @@ async fn three_hundred_servers_at_once() {
     for task in asking {
         task.await.unwrap();
     }
-    assert!(
-        pool.servers()
-            .iter()
-            .all(|server| server.counts()["getMeetings"] == 3)
-    );
+    assert!(pool.servers().iter().all(|server| server.counts()["getMeetings"] == 3));
 }
 
 #[tokio::test]
@@ -243,15 +151,7 @@ async fn a_dropped_pool_answers_no_more() {
     let pool = pool(1, Real).await;
     let server = pool.server(1).clone();
     drop(pool);
-    assert!(
-        TcpStream::connect(("127.0.0.1", server.port()))
-            .await
-            .is_err()
-    );
+    assert!(TcpStream::connect(("127.0.0.1", server.port())).await.is_err());
     server.clear_fault();
-    assert!(
-        TcpStream::connect(("127.0.0.1", server.port()))
-            .await
-            .is_err()
-    );
+    assert!(TcpStream::connect(("127.0.0.1", server.port())).await.is_err());
 }

@@ -26,18 +26,11 @@ pub fn run(sources: &Sources, as_json: bool, as_reference: bool) -> Result<(), F
         .map(|one| {
             let origin = one.origin.to_string();
             let value = printable(&one.value);
-            vec![
-                Cell::text(one.setting.name),
-                Cell::text(value),
-                Cell::text(origin),
-            ]
+            vec![Cell::text(one.setting.name), Cell::text(value), Cell::text(origin)]
         })
         .collect();
     say_text(render(&["SETTING", "VALUE", "FROM"], &rows));
-    for (name, why) in WITHOUT_EFFECT
-        .iter()
-        .filter(|(name, _)| sources.is_set(name))
-    {
+    for (name, why) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
         say(format!(" {name} is set and has no effect: {why}"));
     }
     for name in NOT_YET.iter().filter(|name| sources.is_set(name)) {

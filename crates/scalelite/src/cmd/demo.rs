@@ -53,9 +53,7 @@ async fn demonstrate(config: &Config, demo: Demo, dir: &std::path::Path) -> Resu
         latency: Latency::Fixed(Duration::from_millis(15)),
         ..PoolOptions::default()
     };
-    let pool = Pool::start(options)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let pool = Pool::start(options).await.map_err(|error| failed(error.to_string()))?;
     let wired = wiring::wire(config)?;
     for server in pool.servers() {
         add(&wired.app, server).await?;
@@ -65,23 +63,13 @@ async fn demonstrate(config: &Config, demo: Demo, dir: &std::path::Path) -> Resu
     } else {
         config.port
     };
-    let listener = Listener::open(config.bind.as_ref(), port)
-        .await
-        .map_err(failed)?;
+    let listener = Listener::open(config.bind.as_ref(), port).await.map_err(failed)?;
     let url = listener.url();
     let (stopper, stop) = watch::channel(false);
     signals(stopper).map_err(failed)?;
-    let (app, interval) = (
-        wired.app.clone(),
-        Duration::from_millis(config.poll_interval.ms()),
-    );
+    let (app, interval) = (wired.app.clone(), Duration::from_millis(config.poll_interval.ms()));
     tokio::spawn(poll_forever(app.clone(), interval, stop.clone()));
-    tokio::spawn(live(
-        app.clone(),
-        pool.servers().to_vec(),
-        url.clone(),
-        demo.speed,
-    ));
+    tokio::spawn(live(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
     introduce(&app, &url, dir, &pool);
     serve_until(config, app, listener, stop).await;
     say("\nThe demo has ended; nothing of it is left.");
@@ -102,32 +90,19 @@ async fn add(app: &App, server: &Server) -> Result<(), Failure> {
     };
     let added = servers::add(app, new).await.map_err(failed)?;
     let enable = ServerChange::state(AdminState::Enabled);
-    servers::update(app, &added.id.0, enable)
-        .await
-        .map_err(failed)?;
+    servers::update(app, &added.id.0, enable).await.map_err(failed)?;
     Ok(())
 }
 
 /// What to look at, and what to paste.
 fn introduce(app: &App, url: &str, dir: &std::path::Path, pool: &Pool) {
     let secret = app.policy.secrets.first().map_or("", String::as_str);
-    let create = signed(
-        app,
-        url,
-        "create",
-        &[("meetingID", "my-room"), ("name", "My room")],
-    );
-    let join = [
-        ("meetingID", "my-room"),
-        ("fullName", "Ada"),
-        ("role", "MODERATOR"),
-    ];
+    let create = signed(app, url, "create", &[("meetingID", "my-room"), ("name", "My room")]);
+    let join = [("meetingID", "my-room"), ("fullName", "Ada"), ("role", "MODERATOR")];
     let join = signed(app, url, "join", &join);
     let meetings = signed(app, url, "getMeetings", &[]);
     let servers = pool.servers().len();
-    let program = std::env::args()
-        .next()
-        .unwrap_or_else(|| "scalelite".to_owned());
+    let program = std::env::args().next().unwrap_or_else(|| "scalelite".to_owned());
     say(format!(
         "\n\
          The balancer listens at {url}, in front of {servers} simulated servers.\n\
@@ -171,12 +146,7 @@ async fn live(app: App, pool: Vec<Server>, url: String, speed: u32) {
         let id = format!("class-{number}");
         if running.len() < CLASSES_PER_SERVER * pool.len() {
             let name = format!("Class {number}");
-            calls.push(signed(
-                &app,
-                &url,
-                "create",
-                &[("meetingID", &id), ("name", &name)],
-            ));
+            calls.push(signed(&app, &url, "create", &[("meetingID", &id), ("name", &name)]));
         }
         for call in calls {
             let Ok(uri) = call.parse() else { continue };
@@ -200,10 +170,7 @@ fn fill(pool: &[Server], id: &str, seed: u64, speed: u32, entropy: &dyn Entropy)
     let size = 3 + (entropy.fraction().powi(3) * 90.0) as u32;
     let length_s = (2_700 + (entropy.fraction() * 2_700.0) as u32) / speed.max(1);
     for server in pool {
-        server.set_schedule(
-            id,
-            Schedule::lecture(size, 600 / speed.max(1), length_s.max(1), seed),
-        );
+        server.set_schedule(id, Schedule::lecture(size, 600 / speed.max(1), length_s.max(1), seed));
     }
     length_s.max(1)
 }

@@ -41,25 +41,15 @@ pub async fn list(session: &Session, ids: &[String]) -> Result<(), Failure> {
         let server = servers.iter().find(|server| server.id == meeting.server);
         let url = server.map_or("", |server| server.url.as_str());
         say(format!("\nMeetingID: {}", printable(&meeting.key.id)));
-        say(format!(
-            "\tServer ID: {}\n\tServer Url: {url}",
-            meeting.server
-        ));
+        say(format!("\tServer ID: {}\n\tServer Url: {url}", meeting.server));
     }
     Ok(())
 }
 
 /// Shows what a meeting's server says of it.
 pub async fn info(session: &Session, id: &str) -> Result<(), Failure> {
-    let unknown = || {
-        Failure(format!(
-            "ERROR: No meeting found with id: {}",
-            printable(id)
-        ))
-    };
-    let located = meetings::find(&session.app, id)
-        .await?
-        .ok_or_else(unknown)?;
+    let unknown = || Failure(format!("ERROR: No meeting found with id: {}", printable(id)));
+    let located = meetings::find(&session.app, id).await?.ok_or_else(unknown)?;
     let answer = meetings::info(&session.app, id).await?;
     let elements = text_elements(&answer);
     let text = |path: &str| {
@@ -68,21 +58,12 @@ pub async fn info(session: &Session, id: &str) -> Result<(), Failure> {
     };
     say(format!("\nMeeting ID: {}", printable(id)));
     for (element, label) in FIELDS {
-        say(format!(
-            "\t{label}: {}",
-            text(&format!("response/{element}"))
-        ));
+        say(format!("\t{label}: {}", text(&format!("response/{element}"))));
     }
-    say(format!(
-        "\tServer id: {}\n\tServer url: {}",
-        located.server.id, located.server.url
-    ));
+    say(format!("\tServer id: {}\n\tServer url: {}", located.server.id, located.server.url));
     say("\tMetaData:");
     for name in METADATA {
-        say(format!(
-            "\t\t{name}: {}",
-            text(&format!("response/metadata/{name}"))
-        ));
+        say(format!("\t\t{name}: {}", text(&format!("response/metadata/{name}"))));
     }
     Ok(())
 }
@@ -102,22 +83,12 @@ pub async fn end(session: &Session, ids: &[String], yes: bool) -> Result<(), Fai
     }
     let mut failed = false;
     for meeting in found {
-        say(format!(
-            "Clearing Meeting id={}",
-            printable(&meeting.key.id)
-        ));
+        say(format!("Clearing Meeting id={}", printable(&meeting.key.id)));
         if let Err(error) = meetings::end(&session.app, &meeting).await {
-            note(format!(
-                "WARNING: not ended on its server: {}",
-                Failure::from(error).0
-            ));
+            note(format!("WARNING: not ended on its server: {}", Failure::from(error).0));
             failed = true;
         }
     }
     say("OK");
-    if failed {
-        Err(Failure(String::new()))
-    } else {
-        Ok(())
-    }
+    if failed { Err(Failure(String::new())) } else { Ok(()) }
 }

@@ -65,16 +65,11 @@ pub fn once(
     work: impl AsyncFnOnce(&Session) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let asked = sources.is_set("RAILS_LOG_LEVEL") || sources.is_set("LOG_LEVEL");
-    let rust_log = sources
-        .variable("RUST_LOG")
-        .or(if asked { None } else { Some("off") });
+    let rust_log = sources.variable("RUST_LOG").or(if asked { None } else { Some("off") });
     let _log = telemetry::start(config.log_level, config.log_format, rust_log);
     let wired = wiring::wire(config)?;
-    let session = Session {
-        app: wired.app,
-        url: listening_url(config),
-        own_secret: wired.own_secret,
-    };
+    let session =
+        Session { app: wired.app, url: listening_url(config), own_secret: wired.own_secret };
     runtime(false)?.block_on(work(&session))
 }
 
@@ -83,11 +78,7 @@ pub fn serving_log(
     config: &Config,
     sources: &Sources,
 ) -> tracing_appender::non_blocking::WorkerGuard {
-    telemetry::start(
-        config.log_level,
-        config.log_format,
-        sources.variable("RUST_LOG"),
-    )
+    telemetry::start(config.log_level, config.log_format, sources.variable("RUST_LOG"))
 }
 
 /// A runtime on all cores, or on this thread alone.
@@ -97,10 +88,7 @@ pub fn runtime(all_cores: bool) -> Result<tokio::runtime::Runtime, Failure> {
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
-    builder
-        .enable_all()
-        .build()
-        .map_err(|error| Failure(format!("ERROR: {error}")))
+    builder.enable_all().build().map_err(|error| Failure(format!("ERROR: {error}")))
 }
 
 /// The address that people type for what this configuration listens on.

@@ -27,9 +27,7 @@ pub async fn run(session: &Session, what: What, quiet: bool) -> Result<(), Failu
     let found = poll::all(&session.app, what == What::All).await?;
     if !quiet {
         let (answered, failed, forgotten) = (found.answered, found.failed, found.forgotten);
-        say(format!(
-            "Answered: {answered}, failed: {failed}, meetings forgotten: {forgotten}"
-        ));
+        say(format!("Answered: {answered}, failed: {failed}, meetings forgotten: {forgotten}"));
     }
     Ok(())
 }

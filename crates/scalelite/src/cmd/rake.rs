@@ -10,9 +10,7 @@ use super::{Failure, Session, meetings, poll, status};
 pub async fn run(session: &Session, tasks: &[String]) -> Result<(), Failure> {
     for task in tasks {
         let (name, arguments) = parse(task).ok_or_else(|| {
-            Failure(format!(
-                "ERROR: `{task}` is not a task of the form name[a,b]"
-            ))
+            Failure(format!("ERROR: `{task}` is not a task of the form name[a,b]"))
         })?;
         one(session, name, &Arguments(arguments)).await?;
     }
@@ -25,10 +23,7 @@ fn parse(task: &str) -> Option<(&str, Vec<String>)> {
         return Some((task, Vec::new()));
     };
     let inside = rest.strip_suffix(']')?;
-    let arguments = inside
-        .split(',')
-        .map(|argument| argument.trim().to_owned())
-        .collect();
+    let arguments = inside.split(',').map(|argument| argument.trim().to_owned()).collect();
     Some((name.trim(), arguments))
 }
 
@@ -54,11 +49,7 @@ impl Arguments {
     }
 
     fn all(&self) -> Vec<String> {
-        self.0
-            .iter()
-            .filter(|argument| !argument.is_empty())
-            .cloned()
-            .collect()
+        self.0.iter().filter(|argument| !argument.is_empty()).cloned().collect()
     }
 }
 
@@ -78,14 +69,7 @@ async fn one(session: &Session, name: &str, a: &Arguments) -> Result<(), Failure
         "servers:sync" => {
             let path = a.get(0);
             let mode = a.get(1).unwrap_or_else(|| "cordon".to_owned());
-            sync::sync(
-                session,
-                path.as_deref().map(Path::new),
-                &mode,
-                a.is_true(2),
-                false,
-            )
-            .await
+            sync::sync(session, path.as_deref().map(Path::new), &mode, a.is_true(2), false).await
         }
         "servers:yaml" => list::yaml(session, a.is_true(0)).await,
         "servers:meeting_list" => list::meetings(session, a.get(0).as_deref()).await,
@@ -101,9 +85,9 @@ async fn one(session: &Session, name: &str, a: &Arguments) -> Result<(), Failure
         "poll:versions" => poll::run(session, What::Versions, true).await,
         "status" => status::print(session).await,
         "liveness" => poll::liveness(session).await,
-        name if name.starts_with("tenant") && !session.app.policy.multitenancy => Err(Failure(
-            "Multitenancy is disabled, task can not be completed".to_owned(),
-        )),
+        name if name.starts_with("tenant") && !session.app.policy.multitenancy => {
+            Err(Failure("Multitenancy is disabled, task can not be completed".to_owned()))
+        }
         other => Err(Failure(format!("ERROR: there is no task {other}"))),
     }
 }
@@ -116,14 +100,8 @@ mod tests {
     fn spellings() {
         let parsed = |task| parse(task).map(|(name, arguments)| (name, arguments.join("|")));
         assert_eq!(parsed("servers"), Some(("servers", String::new())));
-        assert_eq!(
-            parsed("servers:add[u , s]"),
-            Some(("servers:add", "u|s".to_owned()))
-        );
-        assert_eq!(
-            parsed("servers:update[i,s,1,]"),
-            Some(("servers:update", "i|s|1|".to_owned()))
-        );
+        assert_eq!(parsed("servers:add[u , s]"), Some(("servers:add", "u|s".to_owned())));
+        assert_eq!(parsed("servers:update[i,s,1,]"), Some(("servers:update", "i|s|1|".to_owned())));
         assert_eq!(parsed("servers:add[u"), None);
     }
 }

@@ -29,10 +29,7 @@ fn say_what_is_ignored(config: &Config, sources: &Sources) -> Result<(), Failure
              unset it to start with that"
         )));
     }
-    for (name, why) in WITHOUT_EFFECT
-        .iter()
-        .filter(|(name, _)| sources.is_set(name))
-    {
+    for (name, why) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
         tracing::debug!("{name} has no effect: {why}");
     }
     for name in NOT_YET.iter().filter(|name| sources.is_set(name)) {

@@ -34,9 +34,7 @@ pub async fn run(
     let none = || Failure("ERROR: there is no secret".to_owned());
     let secret = policy.secrets.first().ok_or_else(none)?;
     let base = url.unwrap_or_else(|| session.url.clone());
-    let base = base
-        .trim_end_matches('/')
-        .trim_end_matches("/bigbluebutton/api");
+    let base = base.trim_end_matches('/').trim_end_matches("/bigbluebutton/api");
     let base = base.trim_end_matches("/bigbluebutton");
     let query = checksum::sign(call, &query.to_text(), secret, policy.sign_with);
     say(format!("{base}/bigbluebutton/api/{call}?{query}"));

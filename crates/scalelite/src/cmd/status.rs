@@ -40,20 +40,11 @@ pub async fn watch(session: &Session) -> Result<(), Failure> {
         let servers = sorted(session).await?;
         let users: u32 = servers.iter().map(|server| server.stats.users).sum();
         let meetings = session.app.cluster.meetings(None).await?.len();
-        let table = if servers.is_empty() {
-            String::new()
-        } else {
-            table(&servers)
-        };
+        let table = if servers.is_empty() { String::new() } else { table(&servers) };
         // Home and clear, so that the table stays where it is.
-        let clear = if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-            "\x1b[H\x1b[2J"
-        } else {
-            ""
-        };
-        say_text(format!(
-            "{clear}{table}\n {meetings} meetings placed, {users} users\n"
-        ));
+        let clear =
+            if std::io::IsTerminal::is_terminal(&std::io::stdout()) { "\x1b[H\x1b[2J" } else { "" };
+        say_text(format!("{clear}{table}\n {meetings} meetings placed, {users} users\n"));
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }
@@ -104,10 +95,7 @@ fn table(servers: &[Server]) -> String {
     let rows: Vec<_> = servers
         .iter()
         .map(|server| {
-            let load = server
-                .load
-                .map(|load| format!("{load:?}"))
-                .unwrap_or_default();
+            let load = server.load.map(|load| format!("{load:?}")).unwrap_or_default();
             let text = |text: Option<&str>| Cell::text(printable(text.unwrap_or_default()));
             vec![
                 text(Some(server.hostname())),

@@ -28,17 +28,10 @@ pub fn page() -> String {
             "" => "unset".to_owned(),
             text => format!("`{text}`"),
         };
-        let also: String = setting
-            .aliases
-            .iter()
-            .map(|alias| format!(" (or `{alias}`)"))
-            .collect();
+        let also: String = setting.aliases.iter().map(|alias| format!(" (or `{alias}`)")).collect();
         let (doc, accepts) = (setting.doc.trim(), setting.accepts);
-        let _ = writeln!(
-            page,
-            "| `{}`{also} | {default} | {doc} Accepts {accepts}. |",
-            setting.name
-        );
+        let _ =
+            writeln!(page, "| `{}`{also} | {default} | {doc} Accepts {accepts}. |", setting.name);
     }
     page.push_str("\n## Settings of the original without effect\n\nThey are accepted and mean nothing here.\n\n| setting | why |\n|---|---|\n");
     for (name, why) in WITHOUT_EFFECT {

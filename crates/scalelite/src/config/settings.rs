@@ -40,9 +40,7 @@ impl Setting {
 
     /// All names, the preferred one first.
     fn names(&self) -> Vec<&'static str> {
-        std::iter::once(self.name)
-            .chain(self.aliases.iter().copied())
-            .collect()
+        std::iter::once(self.name).chain(self.aliases.iter().copied()).collect()
     }
 }
 
@@ -109,18 +107,11 @@ fn one<T: Value>(
     let (text, origin) = found.unwrap_or_else(|| (setting.default.to_owned(), Origin::Default));
     let value = T::read(&text).ok_or_else(|| {
         let given = if setting.secret { "***" } else { text.as_str() };
-        format!(
-            "{}: `{given}` is not allowed, it must be {}",
-            setting.name, setting.accepts
-        )
+        format!("{}: `{given}` is not allowed, it must be {}", setting.name, setting.accepts)
     })?;
     let hidden = setting.secret && !text.is_empty();
     let value_shown = if hidden { "***".to_owned() } else { text };
-    shown.push(Shown {
-        setting,
-        value: value_shown,
-        origin,
-    });
+    shown.push(Shown { setting, value: value_shown, origin });
     Ok(value)
 }
 
@@ -234,47 +225,20 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("RAILS_MAX_THREADS", "requests need no threads"),
     ("RAILS_MIN_THREADS", "requests need no threads"),
     ("WEB_CONCURRENCY", "one process uses all cores"),
-    (
-        "RAILS_LOG_TO_STDOUT",
-        "the log always goes to the standard error output",
-    ),
-    (
-        "RAILS_LOG_REMOTE_NAME",
-        "the log always goes to the standard error output",
-    ),
-    (
-        "RAILS_LOG_REMOTE_PORT",
-        "the log always goes to the standard error output",
-    ),
+    ("RAILS_LOG_TO_STDOUT", "the log always goes to the standard error output"),
+    ("RAILS_LOG_REMOTE_NAME", "the log always goes to the standard error output"),
+    ("RAILS_LOG_REMOTE_PORT", "the log always goes to the standard error output"),
     ("RAILS_SERVE_STATIC_FILES", "there are no static files"),
     ("REDIS_POOL", "the embedded store needs no pool"),
     ("REDIS_NAMESPACE", "the embedded store needs no namespace"),
-    (
-        "PREPARED_STATEMENT",
-        "the embedded store always prepares statements",
-    ),
-    (
-        "DB_CONNECTION_RETRY_COUNT",
-        "the embedded store has no connection to lose",
-    ),
-    (
-        "DB_DISABLED",
-        "the embedded store holds only what is needed",
-    ),
+    ("PREPARED_STATEMENT", "the embedded store always prepares statements"),
+    ("DB_CONNECTION_RETRY_COUNT", "the embedded store has no connection to lose"),
+    ("DB_DISABLED", "the embedded store holds only what is needed"),
     ("NGINX_SSL", "it configured the original's nginx image"),
-    (
-        "NGINX_BEHIND_PROXY",
-        "it configured the original's nginx image",
-    ),
+    ("NGINX_BEHIND_PROXY", "it configured the original's nginx image"),
     ("BEHIND_PROXY", "it configured the original's nginx image"),
-    (
-        "NGINX_RECORDINGS_ONLY",
-        "it configured the original's nginx image",
-    ),
-    (
-        "SCALELITE_API_PORT",
-        "it configured the original's nginx image",
-    ),
+    ("NGINX_RECORDINGS_ONLY", "it configured the original's nginx image"),
+    ("SCALELITE_API_PORT", "it configured the original's nginx image"),
 ];
 
 /// Settings of the original whose feature is not built yet.
@@ -352,15 +316,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "from-file\n").unwrap();
         let path = file.path().to_str().unwrap();
-        let (config, shown) = read(&[
-            ("LOADBALANCER_SECRET_FILE", path),
-            ("LOADBALANCER_SECRETS", "a:b"),
-        ])
-        .unwrap();
-        assert_eq!(
-            config.loadbalancer_secret,
-            Some(Secret("from-file".to_owned()))
-        );
+        let (config, shown) =
+            read(&[("LOADBALANCER_SECRET_FILE", path), ("LOADBALANCER_SECRETS", "a:b")]).unwrap();
+        assert_eq!(config.loadbalancer_secret, Some(Secret("from-file".to_owned())));
         assert!(!format!("{config:?}{shown:?}").contains("from-file"));
         let error = read(&[("LOADBALANCER_SECRET", " hidden")]).unwrap_err();
         assert!(!error.contains("hidden"));
@@ -368,13 +326,8 @@ mod tests {
 
     #[test]
     fn aliases_count_after_the_name() {
-        assert_eq!(
-            read(&[("INTERVAL", "5")]).unwrap().0.poll_interval,
-            Seconds(5.0)
-        );
-        let both = read(&[("INTERVAL", "5"), ("POLL_INTERVAL", "6")])
-            .unwrap()
-            .0;
+        assert_eq!(read(&[("INTERVAL", "5")]).unwrap().0.poll_interval, Seconds(5.0));
+        let both = read(&[("INTERVAL", "5"), ("POLL_INTERVAL", "6")]).unwrap().0;
         assert_eq!(both.poll_interval, Seconds(6.0));
     }
 

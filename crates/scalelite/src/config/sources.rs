@@ -40,28 +40,19 @@ pub struct Sources {
 
 impl Sources {
     /// Flags as given, and the environment of this process.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place that reads the environment"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
     pub fn of_process(flags: BTreeMap<String, String>) -> Self {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
-        Self {
-            flags,
-            environment: environment.collect(),
-        }
+        Self { flags, environment: environment.collect() }
     }
 
     /// Only these variables.
     #[cfg(test)]
     pub fn of(environment: &[(&str, &str)]) -> Self {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Self {
-            flags: BTreeMap::new(),
-            environment: environment.iter().map(own).collect(),
-        }
+        Self { flags: BTreeMap::new(), environment: environment.iter().map(own).collect() }
     }
 
     /// A value and its origin, under the first of these names that has one.
@@ -75,21 +66,12 @@ impl Sources {
             }
         }
         for name in names {
-            if let Some(value) = self
-                .environment
-                .get(*name)
-                .filter(|value| !value.is_empty())
-            {
-                return Ok(Some((
-                    value.clone(),
-                    Origin::Environment((*name).to_owned()),
-                )));
+            if let Some(value) = self.environment.get(*name).filter(|value| !value.is_empty()) {
+                return Ok(Some((value.clone(), Origin::Environment((*name).to_owned()))));
             }
             let file = format!("{name}_FILE");
-            if let Some(path) = self
-                .environment
-                .get(&file)
-                .filter(|path| secret && !path.is_empty())
+            if let Some(path) =
+                self.environment.get(&file).filter(|path| secret && !path.is_empty())
             {
                 let text = read_file(path).map_err(|error| format!("{file}: {path}: {error}"))?;
                 return Ok(Some((text, Origin::File(file))));
@@ -100,25 +82,18 @@ impl Sources {
 
     /// Whether a variable is set, to whatever.
     pub fn is_set(&self, name: &str) -> bool {
-        self.environment
-            .get(name)
-            .is_some_and(|value| !value.is_empty())
+        self.environment.get(name).is_some_and(|value| !value.is_empty())
     }
 
     /// A variable that is no setting of ours.
     pub fn variable(&self, name: &str) -> Option<&str> {
-        self.environment
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 }
 
 fn read_file(path: &str) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)?
-        .take(FILE_BYTES_MAX)
-        .read_to_string(&mut text)?;
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -70,11 +70,7 @@ impl<T: Value> Value for Option<T> {
     const SECRET: bool = T::SECRET;
 
     fn read(text: &str) -> Option<Self> {
-        if text.is_empty() {
-            Some(None)
-        } else {
-            T::read(text).map(Some)
-        }
+        if text.is_empty() { Some(None) } else { T::read(text).map(Some) }
     }
 }
 
@@ -110,10 +106,7 @@ impl Value for Digits {
     const ACCEPTS: &'static str = "a whole number from 1 to 18";
 
     fn read(text: &str) -> Option<Self> {
-        text.parse()
-            .ok()
-            .filter(|number| (1..=18).contains(number))
-            .map(Self)
+        text.parse().ok().filter(|number| (1..=18).contains(number)).map(Self)
     }
 }
 
@@ -137,10 +130,7 @@ impl Value for Seconds {
     const ACCEPTS: &'static str = "a number of seconds greater than 0 and at most 31536000";
 
     fn read(text: &str) -> Option<Self> {
-        let seconds = text
-            .parse()
-            .ok()
-            .filter(|s: &f64| *s > 0.0 && *s <= 31_536_000.0);
+        let seconds = text.parse().ok().filter(|s: &f64| *s > 0.0 && *s <= 31_536_000.0);
         seconds.filter(|s| *s >= 0.001).map(Self)
     }
 }
@@ -222,23 +212,14 @@ impl Value for Bind {
         let (host, port) = match rest.strip_prefix('[') {
             Some(v6) => {
                 let (host, after) = v6.split_once(']')?;
-                (
-                    host,
-                    after
-                        .strip_prefix(':')
-                        .or_else(|| after.is_empty().then_some(""))?,
-                )
+                (host, after.strip_prefix(':').or_else(|| after.is_empty().then_some(""))?)
             }
             None => match rest.split_once(':') {
                 Some((host, port)) => (host, port),
                 None => (rest, ""),
             },
         };
-        let port = if port.is_empty() {
-            None
-        } else {
-            Some(port.parse().ok()?)
-        };
+        let port = if port.is_empty() { None } else { Some(port.parse().ok()?) };
         let plausible = |c: char| c.is_ascii_alphanumeric() || ".-_:%".contains(c);
         if host.is_empty() && port.is_none() || !host.chars().all(plausible) {
             return None;
@@ -307,19 +288,8 @@ mod tests {
         assert_eq!(Bind::read("[::1]"), tcp("::1", None));
         assert_eq!(Bind::read("localhost"), tcp("localhost", None));
         assert_eq!(Bind::read("tcp://:8080"), Some(Bind::Tcp(None, Some(8080))));
-        assert_eq!(
-            Bind::read("unix:///run/s.sock"),
-            Some(Bind::Unix("/run/s.sock".into()))
-        );
-        for bad in [
-            "",
-            "tcp://",
-            "unix://",
-            "unix://relative",
-            "tcp://h:port",
-            "a b",
-            "[::1",
-        ] {
+        assert_eq!(Bind::read("unix:///run/s.sock"), Some(Bind::Unix("/run/s.sock".into())));
+        for bad in ["", "tcp://", "unix://", "unix://relative", "tcp://h:port", "a b", "[::1"] {
             assert_eq!(Bind::read(bad), None, "{bad}");
         }
     }

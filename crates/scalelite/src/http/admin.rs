@@ -57,9 +57,8 @@ const CALLS: [(&str, bool); 11] = [
 pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outcome {
     let post = incomer.method == Method::POST;
     let get = matches!(incomer.method, Method::GET | Method::HEAD);
-    let known = CALLS
-        .iter()
-        .find(|(call, posted)| *call == name && (post && *posted || get && !*posted));
+    let known =
+        CALLS.iter().find(|(call, posted)| *call == name && (post && *posted || get && !*posted));
     let Some((call, _)) = known else {
         return Outcome::failed("-", &ApiError::Unsupported);
     };
@@ -69,10 +68,7 @@ pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outc
     };
     let result = match parameters {
         Some(parameters) => answer(gate, call, &parameters).await,
-        None => Err(Refused(
-            StatusCode::BAD_REQUEST,
-            "The body is not a JSON object".to_owned(),
-        )),
+        None => Err(Refused(StatusCode::BAD_REQUEST, "The body is not a JSON object".to_owned())),
     };
     match result {
         Ok((status, value)) => Outcome::ok(call, respond::json(status, &value)),
@@ -157,28 +153,13 @@ async fn answer(
         }
         "deleteServer" => {
             servers::remove(app, &id).await?;
-            Ok((
-                ok,
-                json!({ "success": format!("Server id={id} was destroyed") }),
-            ))
+            Ok((ok, json!({ "success": format!("Server id={id} was destroyed") })))
         }
         _ => {
-            let nested = parameters
-                .get("server")
-                .and_then(|server| server.get("keep_state"));
-            let keep_state = [parameters.get("keep_state"), nested]
-                .into_iter()
-                .flatten()
-                .any(is_true);
-            servers::panic(
-                app,
-                &id,
-                Panic {
-                    keep_state,
-                    skip_end_calls: false,
-                },
-            )
-            .await?;
+            let nested = parameters.get("server").and_then(|server| server.get("keep_state"));
+            let keep_state =
+                [parameters.get("keep_state"), nested].into_iter().flatten().any(is_true);
+            servers::panic(app, &id, Panic { keep_state, skip_end_calls: false }).await?;
             let text =
                 format!("Server id={id} has been disabled and the meetings have been destroyed");
             Ok((ok, json!({ "success": text })))
@@ -194,10 +175,7 @@ fn tenants(gate: &Gate, call: &str) -> Result<(StatusCode, Value), Refused> {
     if call == "getTenants" {
         return Ok((StatusCode::OK, json!({ "message": "No tenants exist" })));
     }
-    Err(Refused(
-        StatusCode::NOT_IMPLEMENTED,
-        "Tenants are not supported yet".to_owned(),
-    ))
+    Err(Refused(StatusCode::NOT_IMPLEMENTED, "Tenants are not supported yet".to_owned()))
 }
 
 /// A server as the management API shows it.
@@ -242,18 +220,12 @@ fn is_true(value: &Value) -> bool {
 
 /// A multiplier; 0 and what is no number count as 1, as in the original.
 fn multiplier(object: &Map<String, Value>) -> Result<Option<f64>, Refused> {
-    let Some(value) = object
-        .get("load_multiplier")
-        .filter(|value| !value.is_null())
-    else {
+    let Some(value) = object.get("load_multiplier").filter(|value| !value.is_null()) else {
         return Ok(None);
     };
-    let number = value
-        .as_f64()
-        .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
-    let number = number
-        .filter(|number| *number != 0.0 && !number.is_nan())
-        .unwrap_or(1.0);
+    let number =
+        value.as_f64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
+    let number = number.filter(|number| *number != 0.0 && !number.is_nan()).unwrap_or(1.0);
     if number < 0.0 {
         return Err(AdminError::BadMultiplier.into());
     }
@@ -284,9 +256,7 @@ fn change(server: &Map<String, Value>) -> Result<ServerChange, Refused> {
     Ok(ServerChange {
         url: None,
         secret: text(server, "secret").filter(|secret| !secret.is_empty()),
-        tag: server
-            .contains_key("tag")
-            .then(|| text(server, "tag").filter(|tag| !tag.is_empty())),
+        tag: server.contains_key("tag").then(|| text(server, "tag").filter(|tag| !tag.is_empty())),
         state,
         load_multiplier: multiplier(server)?,
     })

@@ -18,12 +18,7 @@ pub(super) fn index(gate: &Gate, method: &Method) -> Outcome {
     if !Call::Index.allows(method.as_str()) {
         return Outcome::failed("index", &ApiError::Unsupported);
     }
-    let build = gate
-        .app
-        .policy
-        .build
-        .as_deref()
-        .map(|build| ("build", build));
+    let build = gate.app.policy.build.as_deref().map(|build| ("build", build));
     let elements: Vec<_> = std::iter::once(("version", "2.0")).chain(build).collect();
     Outcome::ok("index", respond::xml(answer::success(&elements)))
 }
@@ -59,11 +54,7 @@ fn without_checksum(gate: &Gate, call: Call) -> Option<Outcome> {
         }
         Call::GetRecordings if policy.recording_disabled => {
             let message = "There are not recordings for the meetings";
-            let none = [
-                ("recordings", ""),
-                ("messageKey", "noRecordings"),
-                ("message", message),
-            ];
+            let none = [("recordings", ""), ("messageKey", "noRecordings"), ("message", message)];
             let none = answer::success(&none);
             Some(Outcome::ok(call.name(), respond::xml(none)))
         }
@@ -88,13 +79,7 @@ async fn verified(
     incomer: Incomer,
 ) -> Result<(Query, Option<BackendBody>), ApiError> {
     let content = if incomer.method == Method::POST {
-        body::content(
-            &incomer.headers,
-            incomer.body,
-            call.body(),
-            gate.body_bytes_max,
-        )
-        .await?
+        body::content(&incomer.headers, incomer.body, call.body(), gate.body_bytes_max).await?
     } else {
         Content::None
     };
@@ -166,8 +151,8 @@ async fn join(gate: &Gate, query: Query, trail: &mut Trail) -> Result<Response<B
     match api::join(&gate.app, query, trail).await {
         // What our encoder wrote always fits into a header, unless a server's URL does not.
         Ok(location) => respond::redirect(&location).ok_or(ApiError::Internal),
-        Err(JoinRefused { error, error_url }) => error_url
-            .and_then(|url| respond::redirect(&url))
-            .ok_or(error),
+        Err(JoinRefused { error, error_url }) => {
+            error_url.and_then(|url| respond::redirect(&url)).ok_or(error)
+        }
     }
 }

@@ -75,16 +75,11 @@ pub(super) async fn whole(
 
 /// The header's value, or nothing.
 pub(super) fn content_type(headers: &HeaderMap) -> &str {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn length(headers: &HeaderMap, bytes_max: u64) -> Result<Option<u64>, ApiError> {
-    let value = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
+    let value = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length = value.and_then(|text| text.parse::<u64>().ok());
     if length.is_some_and(|length| length > bytes_max) {
         return Err(ApiError::TooLarge);
@@ -118,12 +113,10 @@ async fn next_piece(
         if data.is_empty() {
             continue;
         }
-        return Some(
-            match left.checked_sub(u64::try_from(data.len()).unwrap_or(u64::MAX)) {
-                Some(left) => (Ok(data), (body, left, false)),
-                None => (Err(io::Error::other(TOO_LARGE)), (body, 0, true)),
-            },
-        );
+        return Some(match left.checked_sub(u64::try_from(data.len()).unwrap_or(u64::MAX)) {
+            Some(left) => (Ok(data), (body, left, false)),
+            None => (Err(io::Error::other(TOO_LARGE)), (body, 0, true)),
+        });
     }
 }
 

@@ -51,9 +51,7 @@ impl Listener {
             Bind::Tcp(host, own_port) => {
                 let port = own_port.unwrap_or(port);
                 // All addresses: both protocols where there are two, else the old one.
-                let hosts = host
-                    .as_deref()
-                    .map_or(vec!["::", "0.0.0.0"], |host| vec![host]);
+                let hosts = host.as_deref().map_or(vec!["::", "0.0.0.0"], |host| vec![host]);
                 let mut last = String::new();
                 for host in hosts {
                     match TcpListener::bind((host, port)).await {
@@ -139,10 +137,7 @@ pub async fn serve(
         let _ = std::fs::remove_file(path);
     }
     drop(listener);
-    if tokio::time::timeout(finish_within, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(finish_within, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests in flight were cut off");
     }
 }

@@ -26,10 +26,7 @@ const PLACEHOLDER: &str = "/-/long-target";
 /// The target as the client sent it.
 pub(super) fn restore(parts: &mut Parts) -> String {
     let carried = parts.headers.remove(CARRIER);
-    let sent = parts
-        .uri
-        .path_and_query()
-        .map_or("/", http::uri::PathAndQuery::as_str);
+    let sent = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     match carried {
         Some(target) if sent == PLACEHOLDER => String::from_utf8_lossy(target.as_bytes()).into(),
         _ => sent.to_owned(),
@@ -57,12 +54,7 @@ enum State {
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self {
-            stream,
-            pending: Vec::new(),
-            given: 0,
-            state: State::Start,
-        }
+        Self { stream, pending: Vec::new(), given: 0, state: State::Start }
     }
 
     /// Hands over what was held back.
@@ -111,10 +103,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
 
 /// Whether this may be a request line with a path.
 fn begins_a_request(bytes: &[u8]) -> bool {
-    let method = bytes
-        .iter()
-        .take_while(|byte| byte.is_ascii_uppercase())
-        .count();
+    let method = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
     match bytes.get(method..) {
         None | Some([]) => method <= 8,
         Some([b' ']) => true,
@@ -127,10 +116,7 @@ fn begins_a_request(bytes: &[u8]) -> bool {
 fn shortened(line: &[u8]) -> Option<Vec<u8>> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let from = line.iter().position(|byte| *byte == b' ')?;
-    let to = line
-        .iter()
-        .rposition(|byte| *byte == b' ')
-        .filter(|to| *to > from)?;
+    let to = line.iter().rposition(|byte| *byte == b' ').filter(|to| *to > from)?;
     let target = &line[from + 1..to];
     if target.iter().any(|byte| !(0x21..0x7f).contains(byte)) {
         return None;
@@ -216,10 +202,7 @@ mod tests {
 
     async fn through(sent: &[u8]) -> Vec<u8> {
         let mut read = Vec::new();
-        Watched::new(io::Cursor::new(sent.to_vec()))
-            .read_to_end(&mut read)
-            .await
-            .unwrap();
+        Watched::new(io::Cursor::new(sent.to_vec())).read_to_end(&mut read).await.unwrap();
         read
     }
 
@@ -228,15 +211,9 @@ mod tests {
         let long_path = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(LIBRARY_MAX - 100));
         let garbage = "x".repeat(300_000);
         let endless = format!("GET /{}", "a".repeat(2 * LINE_MAX));
-        for sent in [
-            "GET / HTTP/1.1\r\n\r\n",
-            "",
-            "GET",
-            "\r\n\r\n",
-            &long_path,
-            &garbage,
-            &endless,
-        ] {
+        for sent in
+            ["GET / HTTP/1.1\r\n\r\n", "", "GET", "\r\n\r\n", &long_path, &garbage, &endless]
+        {
             assert_eq!(through(sent.as_bytes()).await, sent.as_bytes());
         }
     }
@@ -249,9 +226,6 @@ mod tests {
             "GET /-/long-target HTTP/1.1\r\nConnection: close\r\nx-scalelite-long-target: {target}\r\n\
              Host: a\r\n\r\nbody"
         );
-        assert_eq!(
-            String::from_utf8(through(sent.as_bytes()).await).unwrap(),
-            expected
-        );
+        assert_eq!(String::from_utf8(through(sent.as_bytes()).await).unwrap(), expected);
     }
 }

@@ -54,13 +54,7 @@ impl Outcome {
     /// A good answer.
     pub(super) fn ok(call: &'static str, response: Response<Body>) -> Self {
         let (trail, result) = (Trail::default(), "ok".to_owned());
-        Self {
-            response,
-            call,
-            trail,
-            result,
-            detail: None,
-        }
+        Self { response, call, trail, result, detail: None }
     }
 
     /// A failed call of the BBB API.
@@ -79,11 +73,7 @@ impl Outcome {
         };
         // A server's own key is its text, and only what looks like a key goes into the log.
         let plain = error.key().chars().all(|c| c.is_ascii_alphanumeric());
-        let result = if plain {
-            error.key()
-        } else {
-            "refused by the server"
-        };
+        let result = if plain { error.key() } else { "refused by the server" };
         Self {
             response: respond::xml(error.to_xml()),
             call,
@@ -117,21 +107,14 @@ fn log(outcome: &Outcome, took: Duration) {
     if call == "health" {
         return;
     }
-    let meeting = outcome
-        .trail
-        .meeting
-        .as_deref()
-        .map(shortened)
-        .unwrap_or_default();
+    let meeting = outcome.trail.meeting.as_deref().map(shortened).unwrap_or_default();
     let server = outcome.trail.server.as_ref().map_or("", |id| id.0.as_str());
     let (result, status) = (outcome.result.as_str(), outcome.response.status().as_u16());
     let took_ms = (took.as_secs_f64() * 1e4).round() / 10.0;
     match &outcome.detail {
         None => tracing::info!(call, meeting, server, result, status, took_ms, "request"),
         Some(detail) => {
-            tracing::warn!(
-                call, meeting, server, result, status, took_ms, detail, "request"
-            );
+            tracing::warn!(call, meeting, server, result, status, took_ms, detail, "request");
         }
     }
 }
@@ -145,10 +128,7 @@ async fn dispatch(gate: &Arc<Gate>, request: Request<Incoming>) -> Outcome {
     let (mut parts, body) = request.into_parts();
     let target = super::long_target::restore(&mut parts);
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let segments: Vec<&str> = path
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .collect();
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     if segments == ["health_check"] {
         return health(gate).await;
     }
@@ -157,12 +137,8 @@ async fn dispatch(gate: &Arc<Gate>, request: Request<Incoming>) -> Outcome {
         refused.result = "foreign host".to_owned();
         return refused;
     }
-    let incomer = Incomer {
-        method: parts.method,
-        query: query.to_owned(),
-        headers: parts.headers,
-        body,
-    };
+    let incomer =
+        Incomer { method: parts.method, query: query.to_owned(), headers: parts.headers, body };
     match segments[..] {
         [] => health(gate).await,
         ["bigbluebutton", "api"] => bbb_api::index(gate, &incomer.method),
@@ -179,10 +155,7 @@ async fn health(gate: &Gate) -> Outcome {
         Err(error) => {
             let text = format!("failure: {error}");
             tracing::error!(%error, "health check fails");
-            Outcome::ok(
-                "health",
-                respond::text(StatusCode::SERVICE_UNAVAILABLE, text),
-            )
+            Outcome::ok("health", respond::text(StatusCode::SERVICE_UNAVAILABLE, text))
         }
     }
 }
@@ -191,16 +164,8 @@ fn host_is_served(gate: &Gate, parts: &http::request::Parts) -> bool {
     let Some(served) = &gate.url_host else {
         return true;
     };
-    let header = parts
-        .headers
-        .get(http::header::HOST)
-        .and_then(|value| value.to_str().ok());
-    let asked = parts
-        .uri
-        .authority()
-        .map(http::uri::Authority::as_str)
-        .or(header)
-        .unwrap_or("");
+    let header = parts.headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
+    let asked = parts.uri.authority().map(http::uri::Authority::as_str).or(header).unwrap_or("");
     let host = match asked.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => asked,
@@ -208,14 +173,9 @@ fn host_is_served(gate: &Gate, parts: &http::request::Parts) -> bool {
     if host.eq_ignore_ascii_case(served) {
         return true;
     }
-    let label = host
-        .len()
-        .checked_sub(served.len() + 1)
-        .filter(|_| gate.app.policy.multitenancy);
+    let label = host.len().checked_sub(served.len() + 1).filter(|_| gate.app.policy.multitenancy);
     label.is_some_and(|label| {
         host.is_char_boundary(label)
-            && host[label..]
-                .strip_prefix('.')
-                .is_some_and(|rest| rest.eq_ignore_ascii_case(served))
+            && host[label..].strip_prefix('.').is_some_and(|rest| rest.eq_ignore_ascii_case(served))
     })
 }

@@ -20,10 +20,7 @@ pub(super) struct Impatient<S> {
 
 impl<S> Impatient<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self {
-            stream,
-            stalled: None,
-        }
+        Self { stream, stalled: None }
     }
 
     /// Watches the outcome of a write: the clock runs while nothing goes out.
@@ -36,13 +33,8 @@ impl<S> Impatient<S> {
             self.stalled = None;
             return written;
         }
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(sleep(STALL_MAX)));
-        stalled
-            .as_mut()
-            .poll(context)
-            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL_MAX)));
+        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -105,8 +97,6 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
         // One that reads, however slowly, is not.
         let mut bytes = [0; 16];
-        tokio::io::AsyncReadExt::read_exact(&mut reader, &mut bytes)
-            .await
-            .unwrap();
+        tokio::io::AsyncReadExt::read_exact(&mut reader, &mut bytes).await.unwrap();
     }
 }

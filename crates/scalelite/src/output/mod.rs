@@ -14,9 +14,7 @@ pub fn say(line: impl AsRef<str>) {
 /// Prints text of data as it is.
 pub fn say_text(text: impl AsRef<str>) {
     let mut stdout = std::io::stdout();
-    let _ = stdout
-        .write_all(text.as_ref().as_bytes())
-        .and_then(|()| stdout.flush());
+    let _ = stdout.write_all(text.as_ref().as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Prints a line that is no data.
@@ -26,7 +24,5 @@ pub fn note(line: impl AsRef<str>) {
 
 /// What a person might see of a text: without control characters, which terminals obey.
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -26,27 +26,15 @@ impl Cell {
 pub fn render(headings: &[&str], rows: &[Vec<Cell>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        let widest = cells
-            .map(|cell| cell.content().chars().count())
-            .max()
-            .unwrap_or(0);
-        widest.max(
-            headings
-                .get(column)
-                .map_or(0, |heading| heading.chars().count()),
-        )
+        let widest = cells.map(|cell| cell.content().chars().count()).max().unwrap_or(0);
+        widest.max(headings.get(column).map_or(0, |heading| heading.chars().count()))
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
     let mut text = String::new();
     for (heading, width) in headings.iter().zip(&widths) {
         let free = width - heading.chars().count();
         let left = free.div_ceil(2);
-        text.push_str(&format!(
-            " {:left$}{heading}{:right$} ",
-            "",
-            "",
-            right = free - left
-        ));
+        text.push_str(&format!(" {:left$}{heading}{:right$} ", "", "", right = free - left));
     }
     text.push('\n');
     for row in rows {

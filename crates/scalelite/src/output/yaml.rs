@@ -6,25 +6,16 @@ pub fn scalar(text: &str) -> String {
         // JSON strings are YAML's double-quoted scalars.
         return serde_json::Value::from(text).to_string();
     }
-    if is_plain(text) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "''"))
-    }
+    if is_plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
 }
 
 fn is_plain(text: &str) -> bool {
     const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let safe = |c: char| c.is_ascii_alphanumeric() || "_./:@-".contains(c);
-    let first = text
-        .chars()
-        .next()
-        .is_some_and(|c| c.is_ascii_alphanumeric() || c == '/');
+    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '/');
     let number = text.parse::<f64>().is_ok()
         || text.starts_with("0x")
-        || text
-            .chars()
-            .all(|c| c.is_ascii_digit() || c == '_' || c == ':')
+        || text.chars().all(|c| c.is_ascii_digit() || c == '_' || c == ':')
         || text.chars().all(|c| c.is_ascii_digit() || c == '-');
     let word = WORDS.iter().any(|word| word.eq_ignore_ascii_case(text));
     first && text.chars().all(safe) && !text.ends_with(':') && !number && !word

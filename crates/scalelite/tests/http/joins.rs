@@ -64,11 +64,7 @@ async fn an_unknown_meeting_is_reported_where_the_front_end_wants_it() {
     let errors: serde_json::Value = serde_json::from_str(&errors).unwrap();
     assert_eq!(errors[0]["key"], "notFound");
     assert!(errors[0]["message"].as_str().is_some_and(|m| m.len() > 10));
-    for bad in [
-        "javascript:alert(1)",
-        "%2Frelative",
-        "https%3A%2F%2Ff%0D%0AX:y",
-    ] {
+    for bad in ["javascript:alert(1)", "%2Frelative", "https%3A%2F%2Ff%0D%0AX:y"] {
         let answer = join(&format!("&errorRedirectUrl={bad}")).await;
         assert_failed(&answer, "notFound");
     }
@@ -96,11 +92,7 @@ async fn joins_to_a_disabled_server_are_refused() {
     server.set_fault(bbb_sim::FaultMode::Refuse);
     let servers = world.product.manage("getServers", None).await.unwrap();
     let disable = serde_json::json!({ "id": servers[0]["id"], "server": { "state": "disable" } });
-    world
-        .product
-        .manage("updateServer", Some(disable))
-        .await
-        .unwrap();
+    world.product.manage("updateServer", Some(disable)).await.unwrap();
     let query = "meetingID=m1&fullName=A&role=VIEWER";
     let answer = world.product.call("join", query).await.unwrap();
     assert_failed(&answer, "serverUnavailable");

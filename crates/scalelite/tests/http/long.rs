@@ -12,21 +12,12 @@ fn long_query(id: &str, length: usize) -> String {
 async fn long_queries_work_on_new_and_on_used_connections() {
     let world = world(1).await;
     let server = &world.pool.servers()[0];
-    for (id, length) in [
-        ("l6", 60_000),
-        ("l9", 64_900),
-        ("l10", 100_000),
-        ("l20", 200_000),
-    ] {
+    for (id, length) in [("l6", 60_000), ("l9", 64_900), ("l10", 100_000), ("l20", 200_000)] {
         let query = long_query(id, length);
         assert_success(&world.product.call("create", &query).await.unwrap());
         let mut connection = Connection::open(world.product.port()).await.unwrap();
         for short in [true, false] {
-            let target = if short {
-                signed("getMeetings", "")
-            } else {
-                signed("create", &query)
-            };
+            let target = if short { signed("getMeetings", "") } else { signed("create", &query) };
             let answer = connection.ask(&outgoing("GET", &target)).await;
             assert_success(&answer.unwrap());
         }
@@ -44,15 +35,10 @@ async fn a_form_longer_than_an_upstream_url_reaches_the_server() {
     let world = world(1).await;
     let body = format!("name=Form&welcome={}", "%C3%BC".repeat(40_000));
     let form = "application/x-www-form-urlencoded";
-    let answer = world
-        .product
-        .post("create", "meetingID=f1", form, body.as_bytes());
+    let answer = world.product.post("create", "meetingID=f1", form, body.as_bytes());
     assert_success(&answer.await.unwrap());
     let request = &asked(&world.pool.servers()[0], "create")[0];
-    assert_eq!(
-        (request.method.as_str(), request.query.as_str()),
-        ("POST", "")
-    );
+    assert_eq!((request.method.as_str(), request.query.as_str()), ("POST", ""));
     let sent = String::from_utf8_lossy(&request.body).into_owned();
     let welcome = parameter(&sent, "welcome").unwrap();
     assert_eq!(welcome, "ü".repeat(40_000));

@@ -151,23 +151,14 @@ async fn a_servers_url_may_end_in_a_slash() {
     let mut pool = bbb_sim::Pool::start(bbb_sim::PoolOptions::default()).await;
     let server = pool.as_mut().unwrap().add_server().await.unwrap();
     let url = format!("{}/", server.url());
-    world
-        .product
-        .add_server(&url, &server.secret())
-        .await
-        .unwrap();
+    world.product.add_server(&url, &server.secret()).await.unwrap();
     create(&world.product, "m1").await;
     let info = world.product.call("getMeetingInfo", "meetingID=m1");
     assert_success(&info.await.unwrap());
-    let join = world
-        .product
-        .call("join", "meetingID=m1&fullName=A&role=VIEWER");
+    let join = world.product.call("join", "meetingID=m1&fullName=A&role=VIEWER");
     let join = join.await.unwrap();
     let location = join.header("location").unwrap();
-    assert!(
-        location.starts_with(&format!("{}/join?", server.url())),
-        "{location}"
-    );
+    assert!(location.starts_with(&format!("{}/join?", server.url())), "{location}");
     for request in asked(&server, "create") {
         assert_eq!(request.path, "/bigbluebutton/api/create");
     }

@@ -36,23 +36,15 @@ pub(super) struct Profiles {
 impl Profiles {
     pub(super) fn load(data: &Path) -> anyhow::Result<Profiles> {
         let all = read(&data.join("profiles.yaml"))?;
-        let common = all
-            .get("common")
-            .cloned()
-            .context("profiles.yaml: no common settings")?;
+        let common = all.get("common").cloned().context("profiles.yaml: no common settings")?;
         Ok(Profiles { common, all })
     }
 
     /// The settings of a profile, the common ones first.
     pub(super) fn settings(&self, profile: &str) -> anyhow::Result<Vec<(String, String)>> {
-        let own = self
-            .all
-            .get(profile)
-            .with_context(|| format!("no profile {profile}"))?;
+        let own = self.all.get(profile).with_context(|| format!("no profile {profile}"))?;
         let pairs = self.common.pairs().iter().chain(own.pairs());
-        Ok(pairs
-            .filter_map(|(name, value)| Some((name.clone(), value.text()?)))
-            .collect())
+        Ok(pairs.filter_map(|(name, value)| Some((name.clone(), value.text()?))).collect())
     }
 }
 
@@ -66,11 +58,7 @@ pub(super) fn load(data: &Path) -> anyhow::Result<Vec<Case>> {
     let mut cases = Vec::new();
     for file in &files {
         let recorded = read(&data.join("expect").join(file))?;
-        cases.extend(cases_of(
-            file,
-            &read(&data.join("cases").join(file))?,
-            &recorded,
-        )?);
+        cases.extend(cases_of(file, &read(&data.join("cases").join(file))?, &recorded)?);
     }
     let names: HashSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     ensure!(names.len() == cases.len(), "a name of a case is used twice");
@@ -81,19 +69,13 @@ pub(super) fn load(data: &Path) -> anyhow::Result<Vec<Case>> {
 fn cases_of(file: &str, document: &Node, recorded: &Node) -> anyhow::Result<Vec<Case>> {
     let stem = file.trim_end_matches(".yaml");
     let area = stem.split_once('-').map_or(stem, |(_, area)| area);
-    let usual_profile = document
-        .text_of("profile")
-        .unwrap_or_else(|| "default".to_owned());
+    let usual_profile = document.text_of("profile").unwrap_or_else(|| "default".to_owned());
     let mut cases = Vec::new();
     for spec in document.get("cases").map(Node::items).unwrap_or_default() {
-        let name = spec
-            .text_of("name")
-            .with_context(|| format!("{file}: a case has no name"))?;
+        let name = spec.text_of("name").with_context(|| format!("{file}: a case has no name"))?;
         let expected = recorded.get(&name).cloned();
         cases.push(Case {
-            profile: spec
-                .text_of("profile")
-                .unwrap_or_else(|| usual_profile.clone()),
+            profile: spec.text_of("profile").unwrap_or_else(|| usual_profile.clone()),
             spec: spec.clone(),
             recorded: expected.with_context(|| format!("{area}/{name} has no expectation"))?,
             difference: None,
@@ -107,39 +89,22 @@ fn cases_of(file: &str, document: &Node, recorded: &Node) -> anyhow::Result<Vec<
 /// Enters differences.yaml into the cases; an entry without a case is an error.
 fn excuse(cases: &mut [Case], list: &Node) -> anyhow::Result<()> {
     for entry in list.get("differences").map(Node::items).unwrap_or_default() {
-        let name = entry
-            .text_of("case")
-            .context("differences: an entry names no case")?;
+        let name = entry.text_of("case").context("differences: an entry names no case")?;
         let what = || format!("differences: {name}");
         ensure!(entry.truthy("reason"), "{}: no reason", what());
         let difference = Difference {
             rule: entry.int_of("rule").context("no rule").with_context(what)?,
-            expect: entry
-                .get("expect")
-                .cloned()
-                .context("no expect")
-                .with_context(what)?,
+            expect: entry.get("expect").cloned().context("no expect").with_context(what)?,
         };
         let case = cases.iter_mut().find(|case| case.name == name);
         let case = case.context("no such case").with_context(what)?;
-        ensure!(
-            case.difference.replace(difference).is_none(),
-            "{}: listed twice",
-            what()
-        );
+        ensure!(case.difference.replace(difference).is_none(), "{}: listed twice", what());
     }
     for entry in list.get("not_yet").map(Node::items).unwrap_or_default() {
-        let prefix = entry
-            .text_of("prefix")
-            .context("not_yet: an entry has no prefix")?;
-        let reason = entry
-            .text_of("reason")
-            .context("not_yet: an entry has no reason")?;
+        let prefix = entry.text_of("prefix").context("not_yet: an entry has no prefix")?;
+        let reason = entry.text_of("reason").context("not_yet: an entry has no reason")?;
         let mut hits = 0;
-        for case in cases
-            .iter_mut()
-            .filter(|case| case.name.starts_with(&prefix))
-        {
+        for case in cases.iter_mut().filter(|case| case.name.starts_with(&prefix)) {
             case.not_yet = Some(reason.clone());
             hits += 1;
         }

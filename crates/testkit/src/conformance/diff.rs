@@ -68,14 +68,8 @@ mod tests {
 
     #[test]
     fn shows_changes_with_two_lines_around_them() {
-        let got = unified(
-            &lines("a b c d e f g h i j"),
-            &lines("a b c D e f g h i j k"),
-        );
-        assert_eq!(
-            got,
-            "   b\n   c\n  -d\n  +D\n   e\n   f\n  @@\n   i\n   j\n  +k\n"
-        );
+        let got = unified(&lines("a b c d e f g h i j"), &lines("a b c D e f g h i j k"));
+        assert_eq!(got, "   b\n   c\n  -d\n  +D\n   e\n   f\n  @@\n   i\n   j\n  +k\n");
     }
 
     #[test]

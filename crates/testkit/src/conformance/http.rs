@@ -35,11 +35,7 @@ impl Answer {
     /// The last header of that name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .rev()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
@@ -102,11 +98,7 @@ fn parse_head(head: &[u8]) -> anyhow::Result<Answer> {
         let (name, value) = line.split_once(':')?;
         Some((name.to_lowercase(), value.trim().to_owned()))
     };
-    Ok(Answer {
-        status,
-        headers: lines.filter_map(header).collect(),
-        body: Vec::new(),
-    })
+    Ok(Answer { status, headers: lines.filter_map(header).collect(), body: Vec::new() })
 }
 
 /// A connection, with what has come in and was not yet asked for.
@@ -184,11 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// What comes before the mark, which is taken too.
     async fn until(&mut self, mark: &[u8]) -> anyhow::Result<Vec<u8>> {
         loop {
-            if let Some(at) = self
-                .seen
-                .windows(mark.len())
-                .position(|window| window == mark)
-            {
+            if let Some(at) = self.seen.windows(mark.len()).position(|window| window == mark) {
                 let taken = self.seen.drain(..at + mark.len()).collect::<Vec<u8>>();
                 return Ok(taken[..at].to_vec());
             }
@@ -211,10 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if method == "HEAD" || answer.status == 204 || answer.status == 304 {
             return Ok(Vec::new());
         }
-        if answer
-            .header("transfer-encoding")
-            .is_some_and(|coding| coding.contains("chunked"))
-        {
+        if answer.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
             return self.chunks().await;
         }
         if let Some(length) = answer.header("content-length") {
@@ -261,10 +246,7 @@ mod tests {
             headers: vec![("Host".to_owned(), "é".to_owned())],
             body: Some(b"x".to_vec()),
         };
-        (
-            exchange(port, &request).await.unwrap(),
-            server.await.unwrap(),
-        )
+        (exchange(port, &request).await.unwrap(), server.await.unwrap())
     }
 
     #[tokio::test]
@@ -278,10 +260,7 @@ mod tests {
         assert_eq!(answer.body, b"abcde");
         assert_eq!(answer.header("x-a"), Some("1"));
         let text = String::from_utf8(sent).unwrap();
-        assert_eq!(
-            text,
-            "POST /%zz?a=\"b HTTP/1.1\r\nHost: é\r\nContent-Length: 1\r\n\r\nx"
-        );
+        assert_eq!(text, "POST /%zz?a=\"b HTTP/1.1\r\nHost: é\r\nContent-Length: 1\r\n\r\nx");
     }
 
     #[tokio::test]

@@ -74,16 +74,8 @@ fn archive(what: &Node, id: &str, normal: &Normal) -> Vec<u8> {
             Some(xml) => normal.fill(&xml),
             None => metadata_xml(what, id, &format, normal),
         };
-        add(
-            &mut tar,
-            &format!("{format}/{id}/metadata.xml"),
-            metadata.as_bytes(),
-        );
-        add(
-            &mut tar,
-            &format!("{format}/{id}/index.html"),
-            b"<html>playback</html>",
-        );
+        add(&mut tar, &format!("{format}/{id}/metadata.xml"), metadata.as_bytes());
+        add(&mut tar, &format!("{format}/{id}/index.html"), b"<html>playback</html>");
     }
     // Two blocks of zeros end an archive, which is then filled up to a record of 20 blocks.
     tar.resize((tar.len() + 2 * BLOCK).next_multiple_of(20 * BLOCK), 0);
@@ -121,21 +113,10 @@ fn metadata_xml(what: &Node, id: &str, format: &str, normal: &Normal) -> String 
     let host = or("host", "bbb1.example.test");
     let link = match format {
         "presentation" => format!("/playback/presentation/2.3/{id}"),
-        other => format!(
-            "/{}/{id}/",
-            if other == "video" {
-                "playback/video"
-            } else {
-                other
-            }
-        ),
+        other => format!("/{}/{id}/", if other == "video" { "playback/video" } else { other }),
     };
     let meta = meta(what, &name, &meeting, &escape);
-    let thumbs = if format == "presentation" {
-        what.int_of("thumbs").unwrap_or(0)
-    } else {
-        0
-    };
+    let thumbs = if format == "presentation" { what.int_of("thumbs").unwrap_or(0) } else { 0 };
     let extensions = extensions(thumbs, &host, id);
     format!(
         r#"<?xml version="1.0"?>
@@ -170,11 +151,7 @@ fn metadata_xml(what: &Node, id: &str, format: &str, normal: &Normal) -> String 
 
 /// The metadata of the meeting: what every recording has, and what the case says.
 fn meta(what: &Node, name: &str, meeting: &str, escape: &dyn Fn(&str) -> String) -> String {
-    let usual = [
-        ("meetingName", name),
-        ("meetingId", meeting),
-        ("isBreakout", "false"),
-    ];
+    let usual = [("meetingName", name), ("meetingId", meeting), ("isBreakout", "false")];
     let mut meta = usual.map(|(key, value)| (key, value.to_owned())).to_vec();
     for (key, value) in what.get("meta").map(Node::pairs).unwrap_or_default() {
         let value = value.text().unwrap_or_default();
@@ -183,9 +160,7 @@ fn meta(what: &Node, name: &str, meeting: &str, escape: &dyn Fn(&str) -> String)
             None => meta.push((key, value)),
         }
     }
-    meta.iter()
-        .map(|(key, value)| format!("<{key}>{}</{key}>", escape(value)))
-        .collect()
+    meta.iter().map(|(key, value)| format!("<{key}>{}</{key}>", escape(value))).collect()
 }
 
 fn extensions(thumbs: i64, host: &str, id: &str) -> String {

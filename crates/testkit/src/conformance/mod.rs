@@ -40,14 +40,8 @@ pub struct Options {
 impl Options {
     /// All cases of this crate.
     pub fn new(binary: impl Into<PathBuf>) -> Options {
-        let data = [env!("CARGO_MANIFEST_DIR"), "data", "conformance"]
-            .iter()
-            .collect();
-        Options {
-            binary: binary.into(),
-            only: None,
-            data,
-        }
+        let data = [env!("CARGO_MANIFEST_DIR"), "data", "conformance"].iter().collect();
+        Options { binary: binary.into(), only: None, data }
     }
 }
 
@@ -74,19 +68,10 @@ pub struct Failure {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for failure in &self.failed {
-            writeln!(
-                f,
-                "FAILED {}\n{}",
-                failure.name,
-                failure.diff.trim_end_matches('\n')
-            )?;
+            writeln!(f, "FAILED {}\n{}", failure.name, failure.diff.trim_end_matches('\n'))?;
         }
         let (failed, skipped) = (self.failed.len(), self.skipped.len());
-        write!(
-            f,
-            "{} passed, {failed} failed, {skipped} skipped",
-            self.passed
-        )
+        write!(f, "{} passed, {failed} failed, {skipped} skipped", self.passed)
     }
 }
 
@@ -104,9 +89,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let chosen: Vec<&Case> = cases.iter().filter(is_chosen).collect();
     ensure!(!chosen.is_empty(), "no case is named like that");
     let played = futures_util::future::try_join_all(
-        jobs(&chosen)
-            .into_iter()
-            .map(|job| play(options, &profiles, job)),
+        jobs(&chosen).into_iter().map(|job| play(options, &profiles, job)),
     );
     let verdicts = played.await?.into_iter().flatten().collect::<Vec<_>>();
     let mut report = Report::default();
@@ -118,10 +101,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         match verdicts.iter().find(|(name, _)| *name == case.name) {
             Some((_, None)) => report.passed += 1,
             Some((name, Some(diff))) => {
-                report.failed.push(Failure {
-                    name: (*name).to_owned(),
-                    diff: diff.clone(),
-                });
+                report.failed.push(Failure { name: (*name).to_owned(), diff: diff.clone() });
             }
             None => anyhow::bail!("{} was not played", case.name),
         }
@@ -133,19 +113,14 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
 fn jobs<'a>(chosen: &[&'a Case]) -> Vec<Vec<&'a Case>> {
     let mut by_profile: Vec<Vec<&Case>> = Vec::new();
     for case in chosen.iter().filter(|case| case.not_yet.is_none()) {
-        match by_profile
-            .iter_mut()
-            .find(|cases| cases[0].profile == case.profile)
-        {
+        match by_profile.iter_mut().find(|cases| cases[0].profile == case.profile) {
             Some(cases) => cases.push(case),
             None => by_profile.push(vec![case]),
         }
     }
     let portions = by_profile.iter().flat_map(|cases| {
         let portions = cases.len().div_ceil(MOST_CASES_EACH);
-        cases
-            .chunks(cases.len().div_ceil(portions))
-            .map(<[&Case]>::to_vec)
+        cases.chunks(cases.len().div_ceil(portions)).map(<[&Case]>::to_vec)
     });
     portions.collect()
 }
@@ -187,9 +162,9 @@ fn complaint(case: &Case, got: &Node) -> Option<String> {
         diff = format!("  expected {expected:?}\n  got {got:?}");
     }
     match rule {
-        Some(rule) if *got == case.recorded => Some(format!(
-            "  difference no longer needed (rule {rule}): answered as recorded"
-        )),
+        Some(rule) if *got == case.recorded => {
+            Some(format!("  difference no longer needed (rule {rule}): answered as recorded"))
+        }
         Some(rule) => Some(format!("  (expected by rule {rule})\n{diff}")),
         None => Some(diff),
     }

@@ -27,10 +27,7 @@ impl Node {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
-        self.pairs()
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value)
+        self.pairs().iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -38,19 +35,11 @@ impl Node {
     }
 
     pub(super) fn pairs(&self) -> &[(String, Node)] {
-        if let Node::Map(pairs) = self {
-            pairs
-        } else {
-            &[]
-        }
+        if let Node::Map(pairs) = self { pairs } else { &[] }
     }
 
     pub(super) fn items(&self) -> &[Node] {
-        if let Node::List(items) = self {
-            items
-        } else {
-            &[]
-        }
+        if let Node::List(items) = self { items } else { &[] }
     }
 
     /// A scalar as text, spelled as the recorder did (in Python); nothing for null, lists and mappings.
@@ -95,12 +84,9 @@ impl Node {
         match self {
             Node::Str(value) => Node::Str(change(value)),
             Node::List(items) => Node::List(items.iter().map(|n| n.map_text(change)).collect()),
-            Node::Map(pairs) => Node::Map(
-                pairs
-                    .iter()
-                    .map(|(k, v)| (change(k), v.map_text(change)))
-                    .collect(),
-            ),
+            Node::Map(pairs) => {
+                Node::Map(pairs.iter().map(|(k, v)| (change(k), v.map_text(change))).collect())
+            }
             other => other.clone(),
         }
     }
@@ -114,12 +100,9 @@ impl Node {
             Node::Float(value) => Value::from(*value),
             Node::Str(value) => Value::from(value.as_str()),
             Node::List(items) => items.iter().map(Node::to_json).collect(),
-            Node::Map(pairs) => Value::Object(
-                pairs
-                    .iter()
-                    .map(|(k, v)| (k.clone(), v.to_json()))
-                    .collect(),
-            ),
+            Node::Map(pairs) => {
+                Value::Object(pairs.iter().map(|(k, v)| (k.clone(), v.to_json())).collect())
+            }
         }
     }
 
@@ -127,10 +110,7 @@ impl Node {
     pub(super) fn words(&self) -> String {
         match self {
             Node::List(items) => items.iter().map(Node::words).collect(),
-            Node::Map(pairs) => pairs
-                .iter()
-                .map(|(k, v)| format!("{k}\n{}", v.words()))
-                .collect(),
+            Node::Map(pairs) => pairs.iter().map(|(k, v)| format!("{k}\n{}", v.words())).collect(),
             scalar => scalar.text().map(|text| text + "\n").unwrap_or_default(),
         }
     }
@@ -138,14 +118,12 @@ impl Node {
     /// The value as lines of YAML, for people and for comparison line by line.
     pub(super) fn lines(&self) -> Vec<String> {
         match self {
-            Node::List(items) if !items.is_empty() => items
-                .iter()
-                .flat_map(|item| hang("- ", item.lines()))
-                .collect(),
-            Node::Map(pairs) if !pairs.is_empty() => pairs
-                .iter()
-                .flat_map(|(key, value)| entry(key, value))
-                .collect(),
+            Node::List(items) if !items.is_empty() => {
+                items.iter().flat_map(|item| hang("- ", item.lines())).collect()
+            }
+            Node::Map(pairs) if !pairs.is_empty() => {
+                pairs.iter().flat_map(|(key, value)| entry(key, value)).collect()
+            }
             Node::Str(text) if text.trim_end_matches('\n').contains('\n') => {
                 let head = if text.ends_with('\n') { "|" } else { "|-" };
                 let mut lines = vec![head.to_owned()];
@@ -195,11 +173,7 @@ fn entry(key: &str, value: &Node) -> Vec<String> {
         lines[0] = format!("{key}: {}", lines[0]);
         return lines;
     }
-    let room = if matches!(value, Node::Map(_)) {
-        "  "
-    } else {
-        ""
-    };
+    let room = if matches!(value, Node::Map(_)) { "  " } else { "" };
     let mut out = vec![format!("{key}:")];
     out.extend(lines.into_iter().map(|line| format!("{room}{line}")));
     out

@@ -27,10 +27,7 @@ const KEPT_HEADERS: [&str; 6] = [
     "allow",
 ];
 
-#[expect(
-    clippy::expect_used,
-    reason = "the patterns are constants, and all are used in tests"
-)]
+#[expect(clippy::expect_used, reason = "the patterns are constants, and all are used in tests")]
 fn compiled(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a valid pattern")
 }
@@ -73,10 +70,7 @@ impl Normal {
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.variables
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The text with `<<name>>` replaced by what is known under the name.
@@ -91,11 +85,7 @@ impl Normal {
 
     pub(super) fn mask(&self, text: &str) -> String {
         let mut text = text.replace(&self.pool, RECORDED_POOL);
-        for (name, value) in self
-            .variables
-            .iter()
-            .filter(|(_, value)| value.chars().count() > 7)
-        {
+        for (name, value) in self.variables.iter().filter(|(_, value)| value.chars().count() > 7) {
             text = text.replace(value, &format!("<<{name}>>"));
         }
         let text = DIGITS.replace_all(&text, |m: &Captures<'_>| mask_time(&m[0]));
@@ -127,23 +117,16 @@ impl Normal {
         let mut root = Element::parse(text)?;
         root.visit(&mut |element| match element.tag.as_str() {
             "meetings" => {
-                element
-                    .children
-                    .sort_by_cached_key(|m| m.child_text("meetingID").to_owned());
+                element.children.sort_by_cached_key(|m| m.child_text("meetingID").to_owned());
             }
-            "metadata" => element
-                .children
-                .sort_by_cached_key(|child| child.tag.clone()),
+            "metadata" => element.children.sort_by_cached_key(|child| child.tag.clone()),
             _ => {}
         });
         root.visit(&mut |element| {
             if !element.text.trim().is_empty() {
                 let is_leaf = element.children.is_empty();
-                let text = if is_leaf {
-                    element.text.trim_matches('\n')
-                } else {
-                    element.text.trim()
-                };
+                let text =
+                    if is_leaf { element.text.trim_matches('\n') } else { element.text.trim() };
                 element.text = self.field(&element.tag, text);
             }
             for (_, value) in &mut element.attributes {
@@ -166,9 +149,8 @@ impl Normal {
     /// The parameters of a query, sorted, each `name=value`.
     pub(super) fn params(&self, query: &str) -> Vec<String> {
         let decoded = form_urlencoded::parse(query.as_bytes());
-        let mut params: Vec<String> = decoded
-            .map(|(name, value)| format!("{name}={}", self.field(&name, &value)))
-            .collect();
+        let mut params: Vec<String> =
+            decoded.map(|(name, value)| format!("{name}={}", self.field(&name, &value))).collect();
         params.sort();
         params
     }
@@ -176,10 +158,7 @@ impl Normal {
     /// The parameters without the checksum, and what the checksum is worth.
     fn signed(&self, call: &str, query: &str, secret: &str) -> [(String, Node); 2] {
         let Some(found) = CHECKSUM.captures(query) else {
-            return [
-                self.params_entry(query),
-                ("checksum".to_owned(), Node::str("none")),
-            ];
+            return [self.params_entry(query), ("checksum".to_owned(), Node::str("none"))];
         };
         let rest = CHECKSUM_CUT.replace_all(query, "");
         let text = format!("{call}{rest}{secret}");
@@ -192,10 +171,7 @@ impl Normal {
         };
         let is_right = digest(name, text.as_bytes()).is_ok_and(|right| right == found[1]);
         let worth = if is_right { "ok" } else { "WRONG" };
-        [
-            self.params_entry(&rest),
-            ("checksum".to_owned(), Node::Str(format!("{name} {worth}"))),
-        ]
+        [self.params_entry(&rest), ("checksum".to_owned(), Node::Str(format!("{name} {worth}")))]
     }
 
     fn params_entry(&self, query: &str) -> (String, Node) {
@@ -208,9 +184,7 @@ impl Normal {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let path_and_query = rest.find(['/', '?', '#']).map_or("", |at| &rest[at..]);
         let without_fragment = path_and_query.split('#').next().unwrap_or_default();
-        let (path, query) = without_fragment
-            .split_once('?')
-            .unwrap_or((without_fragment, ""));
+        let (path, query) = without_fragment.split_once('?').unwrap_or((without_fragment, ""));
         let Some(found) = BACKEND_PATH.captures(path) else {
             return Node::Str(self.mask(url));
         };
@@ -258,25 +232,15 @@ impl Normal {
     /// What the servers of the pool received, sorted.
     pub(super) fn received(&self, log: &[Request]) -> Vec<Node> {
         type Key = (usize, String, Vec<String>);
-        let mut entries: Vec<(Key, Node)> = log
-            .iter()
-            .map(|request| self.received_one(request))
-            .collect();
+        let mut entries: Vec<(Key, Node)> =
+            log.iter().map(|request| self.received_one(request)).collect();
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         entries.into_iter().map(|(_, node)| node).collect()
     }
 
     fn received_one(&self, request: &Request) -> ((usize, String, Vec<String>), Node) {
-        let call = if request.call == "index" {
-            ""
-        } else {
-            request.call.as_str()
-        };
-        let shown = format!(
-            "{} {}",
-            request.method,
-            if call.is_empty() { "index" } else { call }
-        );
+        let call = if request.call == "index" { "" } else { request.call.as_str() };
+        let shown = format!("{} {}", request.method, if call.is_empty() { "index" } else { call });
         let [params, checksum] =
             self.signed(call, &request.query, &format!("secret{}", request.server));
         let sorted_by = params.1.items().iter().filter_map(Node::text).collect();

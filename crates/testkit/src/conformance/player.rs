@@ -32,30 +32,17 @@ impl Player {
         profile: &str,
         cases: &[&Case],
     ) -> anyhow::Result<Player> {
-        let most = cases
-            .iter()
-            .map(|case| servers_of(case).len())
-            .max()
-            .unwrap_or_default();
+        let most = cases.iter().map(|case| servers_of(case).len()).max().unwrap_or_default();
         let pool = CasePool::start(most.max(LEAST_SERVERS)).await?;
         let target = Target::start(binary, profiles.settings(profile)?).await?;
-        Ok(Player {
-            target,
-            pool,
-            is_stained: false,
-        })
+        Ok(Player { target, pool, is_stained: false })
     }
 
     /// The results of all steps that are compared.
     pub(super) async fn play(&mut self, case: &Case) -> anyhow::Result<Node> {
-        let mut normal = Normal {
-            words: case.spec.words(),
-            ..Normal::default()
-        };
+        let mut normal = Normal { words: case.spec.words(), ..Normal::default() };
         normal.pool = self.pool.address()?;
-        self.set_up(case, &mut normal)
-            .await
-            .context("setting the case up")?;
+        self.set_up(case, &mut normal).await.context("setting the case up")?;
         let mut results = Vec::new();
         for step in case.spec.get("steps").map(Node::items).unwrap_or_default() {
             let result = self.step(step, &mut normal).await;
@@ -71,12 +58,7 @@ impl Player {
         let steps = case.spec.get("steps").map(Node::items).unwrap_or_default();
         self.is_stained = case.spec.has("tenants") || steps.iter().any(leaves_stains);
         self.pool.reset();
-        for (name, secrets) in case
-            .spec
-            .get("tenants")
-            .map(Node::pairs)
-            .unwrap_or_default()
-        {
+        for (name, secrets) in case.spec.get("tenants").map(Node::pairs).unwrap_or_default() {
             let tenant = json!({"tenant": {"name": name, "secrets": secrets.to_json()}});
             let added = self.target.manage("addTenant", Some(&tenant)).await?;
             normal.set(&format!("tenant_{name}"), text_of(&added["tenant"]["id"]));
@@ -109,30 +91,20 @@ impl Player {
         server: &Node,
         normal: &mut Normal,
     ) -> anyhow::Result<()> {
-        let url = server
-            .text_of("url")
-            .map_or_else(|| self.pool.url(number), Ok)?;
+        let url = server.text_of("url").map_or_else(|| self.pool.url(number), Ok)?;
         let mut new = json!({"url": url, "secret": format!("secret{number}")});
         for key in ["tag", "load_multiplier"] {
             if let Some(value) = server.get(key) {
                 new[key] = value.to_json();
             }
         }
-        let added = self
-            .target
-            .manage("addServer", Some(&json!({ "server": new })))
-            .await?;
+        let added = self.target.manage("addServer", Some(&json!({ "server": new }))).await?;
         normal.set(&format!("server{number}"), text_of(&added["id"]));
         if let Some(users) = server.int_of("busy").filter(|users| *users > 0) {
             let ids = Node::List(vec![Node::Str(format!("busy{number}"))]);
-            let busy = [
-                ("ids", ids),
-                ("users", Node::Int(users)),
-                ("moderators", Node::Int(0)),
-            ];
+            let busy = [("ids", ids), ("users", Node::Int(users)), ("moderators", Node::Int(0))];
             let busy = busy.map(|(key, value)| (key.to_owned(), value));
-            self.pool
-                .preload(&number.to_string(), &Node::Map(busy.to_vec()))?;
+            self.pool.preload(&number.to_string(), &Node::Map(busy.to_vec()))?;
         }
         if server.text_of("state").as_deref() != Some("disable") {
             self.set_state(number, "enable", normal).await?;
@@ -141,9 +113,7 @@ impl Player {
     }
 
     async fn set_state(&self, number: usize, state: &str, normal: &Normal) -> anyhow::Result<()> {
-        let id = normal
-            .variable(&format!("server{number}"))
-            .unwrap_or_default();
+        let id = normal.variable(&format!("server{number}")).unwrap_or_default();
         let change = json!({"id": id, "server": {"state": state}});
         self.target.manage("updateServer", Some(&change)).await?;
         Ok(())
@@ -186,10 +156,7 @@ impl Player {
         let request = request::build(step, normal)?;
         let answer = self.target.send(&request).await?;
         for (name, pattern) in step.get("capture").map(Node::pairs).unwrap_or_default() {
-            let headers = answer
-                .headers
-                .iter()
-                .map(|(name, value)| format!("{name}: {value}"));
+            let headers = answer.headers.iter().map(|(name, value)| format!("{name}: {value}"));
             let headers = headers.collect::<Vec<_>>().join("\n");
             let text = format!("{headers}\n\n{}", String::from_utf8_lossy(&answer.body));
             let found = Regex::new(&pattern.text().unwrap_or_default())?.captures(&text);
@@ -211,26 +178,16 @@ impl Player {
         let servers = self.target.manage("getServers", None).await?;
         let known = |server: &Value| {
             let id = text_of(&server["id"]);
-            let name = normal
-                .variables
-                .iter()
-                .rev()
-                .find(|(_, value)| *value == id);
+            let name = normal.variables.iter().rev().find(|(_, value)| *value == id);
             name.map(|(name, _)| name.clone())
         };
         let mut servers = servers.as_array().cloned().unwrap_or_default();
         servers.sort_by_cached_key(|server| known(server).unwrap_or_else(|| "~".to_owned()));
         let line = |server: &Value| {
             let name = known(server).unwrap_or_else(|| "{new}".to_owned());
-            let [state, online, load, multiplier, tag, version] = [
-                "state",
-                "online",
-                "load",
-                "load_multiplier",
-                "tag",
-                "bbb_version",
-            ]
-            .map(|key| text_of(&server[key]));
+            let [state, online, load, multiplier, tag, version] =
+                ["state", "online", "load", "load_multiplier", "tag", "bbb_version"]
+                    .map(|key| text_of(&server[key]));
             let text = format!(
                 "{name} {state} {online} load={load} x{multiplier} tag={tag} bbb={version}"
             );
@@ -253,9 +210,7 @@ fn servers_of(case: &Case) -> Vec<Node> {
 
 /// Whether the step leaves recordings or tenants, which go with a new store only.
 fn leaves_stains(step: &Node) -> bool {
-    let calls = ["post", "set"]
-        .into_iter()
-        .filter_map(|key| step.text_of(key));
+    let calls = ["post", "set"].into_iter().filter_map(|key| step.text_of(key));
     step.has("import") || calls.into_iter().any(|call| call.contains("addTenant"))
 }
 

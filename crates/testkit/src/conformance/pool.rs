@@ -43,10 +43,7 @@ impl CasePool {
             shared_port: true,
         };
         let pool = Pool::start(options).await?;
-        Ok(CasePool {
-            pool,
-            orders: vec![Order::default(); servers],
-        })
+        Ok(CasePool { pool, orders: vec![Order::default(); servers] })
     }
 
     /// host:port of all servers.
@@ -59,10 +56,7 @@ impl CasePool {
 
     fn server(&self, number: usize) -> anyhow::Result<&Server> {
         let at = number.checked_sub(1).context("servers count from 1")?;
-        self.pool
-            .servers()
-            .get(at)
-            .with_context(|| format!("no server {number} in the pool"))
+        self.pool.servers().get(at).with_context(|| format!("no server {number} in the pool"))
     }
 
     pub(super) fn url(&self, number: usize) -> anyhow::Result<String> {
@@ -77,8 +71,7 @@ impl CasePool {
 
     pub(super) fn take_log(&self) -> Vec<Request> {
         let all = self.pool.servers().iter().flat_map(Server::take_log);
-        all.filter(|request| request.header("x-lab").is_none())
-            .collect()
+        all.filter(|request| request.header("x-lab").is_none()).collect()
     }
 
     /// Changes of servers: how they fail, how slow they are, their secret, version, algorithms.
@@ -105,9 +98,8 @@ impl CasePool {
             }
             if let Some(names) = step.get("algs") {
                 let names = names.items().iter().filter_map(Node::text);
-                let known = names
-                    .map(|name| algorithm(&name))
-                    .collect::<anyhow::Result<Vec<_>>>()?;
+                let known =
+                    names.map(|name| algorithm(&name)).collect::<anyhow::Result<Vec<_>>>()?;
                 server.set_algorithms(&known);
             }
         }
@@ -117,8 +109,7 @@ impl CasePool {
     /// Meetings that come behind the balancer's back.
     pub(super) fn preload(&self, selection: &str, step: &Node) -> anyhow::Result<()> {
         let count = |key: &str, usual: u32| -> anyhow::Result<u32> {
-            step.int_of(key)
-                .map_or(Ok(usual), |given| Ok(u32::try_from(given)?))
+            step.int_of(key).map_or(Ok(usual), |given| Ok(u32::try_from(given)?))
         };
         let meta = step.get("meta").map(Node::pairs).unwrap_or_default();
         for number in self.select(selection)? {
@@ -128,10 +119,7 @@ impl CasePool {
                 moderators: count("moderators", 1)?,
                 videos: count("videos", 0)?,
                 age_s: u64::from(count("age_s", 3600)?),
-                meta: meta
-                    .iter()
-                    .filter_map(|(k, v)| Some((k.clone(), v.text()?)))
-                    .collect(),
+                meta: meta.iter().filter_map(|(k, v)| Some((k.clone(), v.text()?))).collect(),
                 breakout: step.truthy("breakout"),
             });
         }
@@ -143,8 +131,7 @@ impl CasePool {
         let ids: Vec<String> = texts(step, "ids");
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         for number in self.select(selection)? {
-            self.server(number)?
-                .drop_meetings((!ids.is_empty()).then_some(ids.as_slice()));
+            self.server(number)?.drop_meetings((!ids.is_empty()).then_some(ids.as_slice()));
         }
         Ok(())
     }
@@ -154,21 +141,16 @@ impl CasePool {
         if selection == "*" {
             return Ok((1..=self.orders.len()).collect());
         }
-        let ranges = selection
-            .split(',')
-            .map(range)
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let ranges = selection.split(',').map(range).collect::<anyhow::Result<Vec<_>>>()?;
         Ok(ranges.into_iter().flatten().collect())
     }
 }
 
 impl Order {
     fn change(&mut self, step: &Node) {
-        for (word, kept) in [
-            ("mode", &mut self.mode),
-            ("key", &mut self.key),
-            ("message", &mut self.message),
-        ] {
+        for (word, kept) in
+            [("mode", &mut self.mode), ("key", &mut self.key), ("message", &mut self.message)]
+        {
             if let Some(said) = step.text_of(word) {
                 *kept = said;
             }
@@ -188,16 +170,10 @@ impl Order {
             "html" => FaultMode::Html,
             "empty" => FaultMode::Empty,
             "noreturncode" => FaultMode::NoReturncode,
-            "failed" => FaultMode::Failed {
-                key: self.key.clone(),
-                message: self.message.clone(),
-            },
+            "failed" => FaultMode::Failed { key: self.key.clone(), message: self.message.clone() },
             other => bail!("unknown mode {other}"),
         };
-        Ok(Some(Fault {
-            mode,
-            only: self.only.clone(),
-        }))
+        Ok(Some(Fault { mode, only: self.only.clone() }))
     }
 }
 
@@ -207,26 +183,16 @@ fn preload_ids(number: usize, step: &Node) -> Vec<String> {
     }
     let prefix = step.text_of("prefix").unwrap_or_else(|| "pre".to_owned());
     let meetings = step.int_of("meetings").unwrap_or(1);
-    (0..meetings)
-        .map(|n| format!("{prefix}-{number}-{n}"))
-        .collect()
+    (0..meetings).map(|n| format!("{prefix}-{number}-{n}")).collect()
 }
 
 fn texts(step: &Node, key: &str) -> Vec<String> {
-    step.get(key)
-        .map(Node::items)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(Node::text)
-        .collect()
+    step.get(key).map(Node::items).unwrap_or_default().iter().filter_map(Node::text).collect()
 }
 
 fn range(part: &str) -> anyhow::Result<RangeInclusive<usize>> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
-    let number = |text: &str| {
-        text.parse()
-            .with_context(|| format!("not a selection: {part}"))
-    };
+    let number = |text: &str| text.parse().with_context(|| format!("not a selection: {part}"));
     Ok(number(first)?..=number(last)?)
 }
 

@@ -14,22 +14,12 @@ pub(super) fn build(step: &Node, normal: &Normal) -> anyhow::Result<Outgoing> {
     let method = METHODS.into_iter().find(|method| step.has(method));
     let method = method.context("a step of no known kind")?;
     let path = step.text_of(method).unwrap_or_default();
-    let call = path
-        .trim_matches('/')
-        .rsplit('/')
-        .next()
-        .unwrap_or_default();
+    let call = path.trim_matches('/').rsplit('/').next().unwrap_or_default();
     let absolute = path.starts_with('/');
-    let full = if absolute {
-        path.clone()
-    } else {
-        format!("/bigbluebutton/api/{path}")
-    };
+    let full = if absolute { path.clone() } else { format!("/bigbluebutton/api/{path}") };
 
     let mut parts = Parts::of(step, normal)?;
-    let is_api = ["/bigbluebutton/api/", "/scalelite/api/"]
-        .iter()
-        .any(|p| full.starts_with(p));
+    let is_api = ["/bigbluebutton/api/", "/scalelite/api/"].iter().any(|p| full.starts_with(p));
     match step.get("sign") {
         None if is_api => parts.sign(&Node::Null, call)?,
         Some(how @ Node::Map(_)) => parts.sign(how, call)?,
@@ -53,15 +43,8 @@ struct Parts {
 
 impl Parts {
     fn of(step: &Node, normal: &Normal) -> anyhow::Result<Parts> {
-        let space = if step.text_of("space").as_deref() == Some("%20") {
-            "%20"
-        } else {
-            "+"
-        };
-        let encode = |key: &str| {
-            step.get(key)
-                .map(|node| encode(&normal.filled(node), space))
-        };
+        let space = if step.text_of("space").as_deref() == Some("%20") { "%20" } else { "+" };
+        let encode = |key: &str| step.get(key).map(|node| encode(&normal.filled(node), space));
         let query = match step.text_of("query") {
             Some(query) => normal.fill(&query),
             None => encode("params").unwrap_or_default(),
@@ -75,20 +58,12 @@ impl Parts {
             body = Some(form);
             content_type = content_type.or(Some(XFORM.to_owned()));
         }
-        Ok(Parts {
-            query,
-            body,
-            content_type,
-        })
+        Ok(Parts { query, body, content_type })
     }
 
     fn sign(&mut self, how: &Node, call: &str) -> anyhow::Result<()> {
         let in_body = how.text_of("in").as_deref() == Some("body");
-        let text = if in_body {
-            self.body.clone().unwrap_or_default()
-        } else {
-            self.query.clone()
-        };
+        let text = if in_body { self.body.clone().unwrap_or_default() } else { self.query.clone() };
         let or = |key: &str, usual: &str| how.text_of(key).unwrap_or_else(|| usual.to_owned());
         let mut checksum = match how.text_of("value") {
             Some(value) => value,
@@ -100,11 +75,7 @@ impl Parts {
         if how.truthy("upper") {
             checksum = checksum.to_uppercase();
         }
-        let mut parts: Vec<&str> = if text.is_empty() {
-            vec![]
-        } else {
-            text.split('&').collect()
-        };
+        let mut parts: Vec<&str> = if text.is_empty() { vec![] } else { text.split('&').collect() };
         let checksum = format!("checksum={checksum}");
         let at = match or("pos", "last").as_str() {
             "first" => 0,
@@ -129,10 +100,7 @@ fn headers(step: &Node, normal: &Normal, content_type: Option<String>) -> Vec<(S
         Some((_, old)) => *old = value,
         None => headers.push((name.to_owned(), value)),
     };
-    let given = step
-        .get("headers")
-        .map(|node| normal.filled(node))
-        .unwrap_or(Node::Null);
+    let given = step.get("headers").map(|node| normal.filled(node)).unwrap_or(Node::Null);
     for (name, value) in given.pairs() {
         set(name, value.text().unwrap_or_default());
     }
@@ -140,10 +108,7 @@ fn headers(step: &Node, normal: &Normal, content_type: Option<String>) -> Vec<(S
         set("Content-Type", content_type);
     }
     if let Some(basic) = step.text_of("basic").filter(|basic| !basic.is_empty()) {
-        set(
-            "Authorization",
-            format!("Basic {}", base64(basic.as_bytes())),
-        );
+        set("Authorization", format!("Basic {}", base64(basic.as_bytes())));
     }
     headers
 }
@@ -154,10 +119,7 @@ fn encode(params: &Node, space: &str) -> String {
     let pair = |(name, value): &(String, Node)| format!("{}={}", quote(name, space), text(value));
     let listed = |item: &Node| item.items().iter().map(text).collect::<Vec<_>>().join("=");
     let mapped = params.pairs().iter().map(pair);
-    mapped
-        .chain(params.items().iter().map(listed))
-        .collect::<Vec<_>>()
-        .join("&")
+    mapped.chain(params.items().iter().map(listed)).collect::<Vec<_>>().join("&")
 }
 
 fn quote(text: &str, space: &str) -> String {
@@ -181,11 +143,7 @@ fn base64(bytes: &[u8]) -> String {
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
         for n in 0..4 {
             let digit = DIGITS[(bits >> (18 - 6 * n)) as usize & 63];
-            out.push(if n <= chunk.len() {
-                char::from(digit)
-            } else {
-                '='
-            });
+            out.push(if n <= chunk.len() { char::from(digit) } else { '=' });
         }
     }
     out
@@ -206,10 +164,7 @@ mod tests {
         let request = built("{get: create, params: {name: a b~, meetingID: 'ü&'}}");
         let query = "name=a+b~&meetingID=%C3%BC%26";
         let right = digest("sha256", format!("create{query}lbsecret").as_bytes()).unwrap();
-        assert_eq!(
-            request.target,
-            format!("/bigbluebutton/api/create?{query}&checksum={right}")
-        );
+        assert_eq!(request.target, format!("/bigbluebutton/api/create?{query}&checksum={right}"));
         assert_eq!(request.headers, [("Host".to_owned(), HOST.to_owned())]);
         assert_eq!(request.body, None);
     }

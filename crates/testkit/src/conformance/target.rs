@@ -40,13 +40,7 @@ impl Target {
     ) -> anyhow::Result<Target> {
         let root = tempfile::Builder::new().prefix("conformance-").tempdir()?;
         let binary = binary.to_owned();
-        let mut target = Target {
-            binary,
-            settings,
-            port: 0,
-            server: None,
-            root,
-        };
+        let mut target = Target { binary, settings, port: 0, server: None, root };
         target.restart().await?;
         Ok(target)
     }
@@ -68,10 +62,7 @@ impl Target {
             std::fs::create_dir_all(&folder)?;
         }
         self.port = free_port()?;
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.log())?;
+        let log = std::fs::File::options().create(true).append(true).open(self.log())?;
         let server = self
             .command()
             .arg("serve")
@@ -81,9 +72,7 @@ impl Target {
             .with_context(|| self.binary.display().to_string())?;
         self.server = Some(server);
         let started = timeout(START_DEADLINE, self.until_healthy()).await;
-        started
-            .unwrap_or_else(|_| bail!("no answer to health_check"))
-            .with_context(|| self.story())
+        started.unwrap_or_else(|_| bail!("no answer to health_check")).with_context(|| self.story())
     }
 
     async fn until_healthy(&mut self) -> anyhow::Result<()> {
@@ -93,9 +82,7 @@ impl Target {
             {
                 bail!("serve ended: {status}");
             }
-            let answer = self
-                .send(&outgoing("GET", "/health_check".to_owned(), None))
-                .await;
+            let answer = self.send(&outgoing("GET", "/health_check".to_owned(), None)).await;
             if answer.is_ok_and(|answer| answer.status == 200) {
                 return Ok(());
             }
@@ -125,9 +112,7 @@ impl Target {
         for (name, folder) in FOLDERS {
             command.env(name, self.folder(folder));
         }
-        command
-            .env("RECORDING_IMPORT_POLL_INTERVAL", "0.2")
-            .env("POLL_INTERVAL", "3600");
+        command.env("RECORDING_IMPORT_POLL_INTERVAL", "0.2").env("POLL_INTERVAL", "3600");
         command.env("CALLBACK_ALLOW", "127.0.0.0/8");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.env("SECRET_KEY_BASE", "0".repeat(128));
@@ -139,12 +124,7 @@ impl Target {
         let mut command = self.command();
         let output = timeout(POLL_DEADLINE, command.args(["poll", "all"]).output()).await??;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "poll all: {}: {}",
-            output.status,
-            said.trim()
-        );
+        ensure!(output.status.success(), "poll all: {}: {}", output.status, said.trim());
         Ok(())
     }
 
@@ -173,26 +153,16 @@ impl Target {
         match answer.status {
             404 => Ok(Vec::new()),
             200 => Ok(serde_json::from_slice(&answer.body)?),
-            status => bail!(
-                "getServers: {status} {}",
-                String::from_utf8_lossy(&answer.body)
-            ),
+            status => bail!("getServers: {status} {}", String::from_utf8_lossy(&answer.body)),
         }
     }
 
     /// Empties the store through the management API: a server takes its meetings with it.
     pub(super) async fn forget_servers(&self) -> anyhow::Result<()> {
         for server in self.servers().await? {
-            self.manage(
-                "deleteServer",
-                Some(&serde_json::json!({ "id": server["id"] })),
-            )
-            .await?;
+            self.manage("deleteServer", Some(&serde_json::json!({ "id": server["id"] }))).await?;
         }
-        ensure!(
-            self.servers().await?.is_empty(),
-            "servers are left after deleting them all"
-        );
+        ensure!(self.servers().await?.is_empty(), "servers are left after deleting them all");
         Ok(())
     }
 }
@@ -203,16 +173,9 @@ fn outgoing(method: &str, target: String, data: Option<&Value>) -> Outgoing {
         headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
     }
     let body = data.map(|data| data.to_string().into_bytes());
-    Outgoing {
-        method: method.to_owned(),
-        target,
-        headers,
-        body,
-    }
+    Outgoing { method: method.to_owned(), target, headers, body }
 }
 
 fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?
-        .local_addr()?
-        .port())
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

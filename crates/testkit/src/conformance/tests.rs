@@ -18,14 +18,8 @@ fn normal() -> Normal {
 }
 
 fn answer(headers: &[(&str, &str)], body: &str) -> Answer {
-    let headers = headers
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Answer {
-        status: 200,
-        headers: headers.collect(),
-        body: body.into(),
-    }
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Answer { status: 200, headers: headers.collect(), body: body.into() }
 }
 
 fn lines(normal: &Normal, answer: &Answer) -> Vec<String> {
@@ -87,10 +81,7 @@ fn xml_is_sorted_and_values_made_up_are_masked_by_form() {
         <meeting><meetingID>a</meetingID><voiceBridge>71234</voiceBridge>\
         <moderatorPW>Ab3Ab3Ab</moderatorPW><metadata><z>1</z><a>ä &amp; b</a></metadata></meeting>\
         </meetings><message/></response>";
-    let got = lines(
-        &normal(),
-        &answer(&[("content-type", "application/xml")], body),
-    );
+    let got = lines(&normal(), &answer(&[("content-type", "application/xml")], body));
     let expected = [
         "status: 200",
         "content-type: application/xml",
@@ -114,28 +105,15 @@ fn xml_is_sorted_and_values_made_up_are_masked_by_form() {
 
 #[test]
 fn json_is_sorted_and_broken_bodies_are_called_so() {
-    let json = answer(
-        &[("content-type", "application/json")],
-        r#"{"b":8.0,"a":[],"c":"ü"}"#,
-    );
+    let json = answer(&[("content-type", "application/json")], r#"{"b":8.0,"a":[],"c":"ü"}"#);
     let body = normal().answer(&json, true).pop().unwrap();
     assert_eq!(
         body,
-        (
-            "body".to_owned(),
-            Node::str("{\n \"a\": [],\n \"b\": 8.0,\n \"c\": \"ü\"\n}")
-        )
+        ("body".to_owned(), Node::str("{\n \"a\": [],\n \"b\": 8.0,\n \"c\": \"ü\"\n}"))
     );
     let broken = answer(&[("content-type", "text/xml"), ("date", "now")], "<a>");
     let shown = lines(&normal(), &broken);
-    assert_eq!(
-        shown,
-        [
-            "status: 200",
-            "content-type: text/xml",
-            "body: UNPARSABLE <a>"
-        ]
-    );
+    assert_eq!(shown, ["status: 200", "content-type: text/xml", "body: UNPARSABLE <a>"]);
     assert_eq!(normal().answer(&broken, false).len(), 2);
 }
 
@@ -160,30 +138,17 @@ fn redirects_to_the_pool_are_taken_apart() {
     ];
     assert_eq!(shown, expected);
     assert_eq!(location(&(url + "&y=1"))[8], "  checksum: sha1 WRONG");
-    assert_eq!(
-        location("https://bbb1.example.test/x")[0],
-        "location: https://bbb1.example.test/x"
-    );
+    assert_eq!(location("https://bbb1.example.test/x")[0], "location: https://bbb1.example.test/x");
 }
 
 #[test]
 fn what_the_pool_received_is_sorted_by_server_call_and_parameters() {
     let mut post = request("create", "meetingID=M2&voiceBridge=123456789", "secret2");
     post.method = "POST".to_owned();
-    post.headers
-        .push(("content-type".to_owned(), "application/xml".to_owned()));
+    post.headers.push(("content-type".to_owned(), "application/xml".to_owned()));
     post.body = b"<x/>".to_vec();
-    let index = Request {
-        call: String::new(),
-        query: String::new(),
-        ..post.clone()
-    };
-    let index = Request {
-        server: 1,
-        method: "GET".to_owned(),
-        body: Vec::new(),
-        ..index
-    };
+    let index = Request { call: String::new(), query: String::new(), ..post.clone() };
+    let index = Request { server: 1, method: "GET".to_owned(), body: Vec::new(), ..index };
     let log = [post, request("create", "meetingID=M1", "other"), index];
     let expected = [
         "- server: 1",
@@ -225,16 +190,10 @@ fn a_difference_that_is_not_needed_is_a_failure() {
     let plain = complaint(&case(None), &ours).unwrap();
     assert_eq!(plain, "  -- status: 200\n  +- status: 400\n     body: a\n");
     assert_eq!(complaint(&case(None), &recorded), None);
-    let excused = case(Some(Difference {
-        rule: 12,
-        expect: ours.clone(),
-    }));
+    let excused = case(Some(Difference { rule: 12, expect: ours.clone() }));
     assert_eq!(complaint(&excused, &ours), None);
     let stale = complaint(&excused, &recorded).unwrap();
-    assert!(
-        stale.contains("difference no longer needed (rule 12)"),
-        "{stale}"
-    );
+    assert!(stale.contains("difference no longer needed (rule 12)"), "{stale}");
 }
 
 #[test]
@@ -248,10 +207,7 @@ fn many_cases_of_a_profile_are_shared_out_evenly() {
     let mut cases: Vec<Case> = (0..100).map(|_| case(None)).collect();
     cases[7].profile = "other".to_owned();
     cases[8].not_yet = Some("later".to_owned());
-    let sizes = jobs(&cases.iter().collect::<Vec<_>>())
-        .iter()
-        .map(Vec::len)
-        .collect::<Vec<_>>();
+    let sizes = jobs(&cases.iter().collect::<Vec<_>>()).iter().map(Vec::len).collect::<Vec<_>>();
     assert_eq!(sizes, [49, 49, 1]);
 }
 
@@ -260,15 +216,7 @@ fn plain_words_are_no_truth_values() {
     let node = Node::parse("{a: y, b: off, c: true, d: 2.7.12, e: 0.5, f: ~, g: '1', <<x>>: <y/>}")
         .unwrap();
     let shown = node.lines();
-    let expected = [
-        "a: y",
-        "b: off",
-        "c: True",
-        "d: 2.7.12",
-        "e: 0.5",
-        "f: null",
-        "g: \"1\"",
-        "<<x>>: <y/>",
-    ];
+    let expected =
+        ["a: y", "b: off", "c: True", "d: 2.7.12", "e: 0.5", "f: null", "g: \"1\"", "<<x>>: <y/>"];
     assert_eq!(shown, expected);
 }

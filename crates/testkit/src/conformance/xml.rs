@@ -18,10 +18,7 @@ pub(super) struct Element {
 impl Element {
     /// The tree, or why the text is not well-formed.
     pub(super) fn parse(text: &str) -> anyhow::Result<Element> {
-        ensure!(
-            text.chars().all(is_legal),
-            "a character that XML does not allow"
-        );
+        ensure!(text.chars().all(is_legal), "a character that XML does not allow");
         let mut builder = Builder::default();
         let mut reader = Reader::from_str(text);
         loop {
@@ -50,10 +47,7 @@ impl Element {
     }
 
     pub(super) fn child_text(&self, tag: &str) -> &str {
-        self.children
-            .iter()
-            .find(|child| child.tag == tag)
-            .map_or("", |child| &child.text)
+        self.children.iter().find(|child| child.tag == tag).map_or("", |child| &child.text)
     }
 
     /// The function on every element, parents first.
@@ -68,17 +62,11 @@ impl Element {
     pub(super) fn lines(&self) -> Vec<String> {
         let mut attributes = self.attributes.clone();
         attributes.sort();
-        let attributes: String = attributes
-            .iter()
-            .map(|(key, value)| format!(" {key}=\"{value}\""))
-            .collect();
+        let attributes: String =
+            attributes.iter().map(|(key, value)| format!(" {key}=\"{value}\"")).collect();
         let is_layout = self.text.trim().is_empty() && self.text.contains('\n');
         let text = if is_layout { "" } else { &self.text };
-        let close = if self.children.is_empty() && text.is_empty() {
-            "/>"
-        } else {
-            ">"
-        };
+        let close = if self.children.is_empty() && text.is_empty() { "/>" } else { ">" };
         let mut lines = vec![format!("<{}{attributes}{close}{text}", self.tag)];
         for child in &self.children {
             lines.extend(child.lines().into_iter().map(|line| format!("  {line}")));
@@ -122,20 +110,12 @@ impl Builder {
 fn opened(start: &BytesStart<'_>) -> anyhow::Result<Element> {
     let tag = start.name().into_inner().to_owned();
     ensure!(is_name(&tag), "not a name: {tag:?}");
-    let mut element = Element {
-        tag,
-        ..Element::default()
-    };
+    let mut element = Element { tag, ..Element::default() };
     for attribute in start.attributes() {
         let attribute = attribute?;
         let key = attribute.key.into_inner().to_owned();
-        ensure!(
-            is_name(&key) && !attribute.value.contains('<'),
-            "not an attribute: {key:?}"
-        );
-        let value = attribute
-            .normalized_value(XmlVersion::Implicit1_0)?
-            .into_owned();
+        ensure!(is_name(&key) && !attribute.value.contains('<'), "not an attribute: {key:?}");
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0)?.into_owned();
         element.attributes.push((key, value));
     }
     Ok(element)
@@ -143,10 +123,7 @@ fn opened(start: &BytesStart<'_>) -> anyhow::Result<Element> {
 
 fn referred(name: &quick_xml::events::BytesRef<'_>) -> anyhow::Result<String> {
     if let Some(character) = name.resolve_char_ref()? {
-        ensure!(
-            is_legal(character),
-            "a reference to a character that XML does not allow"
-        );
+        ensure!(is_legal(character), "a reference to a character that XML does not allow");
         return Ok(character.to_string());
     }
     let known = resolve_predefined_entity(name).context("an unknown entity")?;
@@ -171,16 +148,7 @@ mod tests {
     fn normal_form_has_one_element_a_line() {
         let text = "<?xml version='1.0'?>\n<r b='2' a='&lt;1'>\n <x>a &amp; &#228;<![CDATA[<]]></x>tail<y/> <z> </z>\n<w>\n</w></r>\n";
         let lines = Element::parse(text).unwrap().lines();
-        assert_eq!(
-            lines,
-            [
-                "<r a=\"<1\" b=\"2\">",
-                "  <x>a & ä<",
-                "  <y/>",
-                "  <z> ",
-                "  <w/>"
-            ]
-        );
+        assert_eq!(lines, ["<r a=\"<1\" b=\"2\">", "  <x>a & ä<", "  <y/>", "  <z> ", "  <w/>"]);
     }
 
     #[test]

@@ -48,11 +48,7 @@ async fn joins_into_an_old_meeting_weigh_at_once(factory: Factory<'_>) {
     let meeting = store.settle(request("m", &["11111"])).await;
     let end = meeting.seats.reserved_until;
     store.join(&key("m"), end.plus_ms(-1)).await;
-    assert_eq!(
-        store.load("a").await,
-        Some(15.0),
-        "the last moment of its youth"
-    );
+    assert_eq!(store.load("a").await, Some(15.0), "the last moment of its youth");
     store.join(&key("m"), end).await;
     assert_eq!(store.load("a").await, Some(16.0));
 }
@@ -81,10 +77,7 @@ async fn joins_into_an_unknown_meeting_are_fine(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0)]).await;
     store.settle(request("m", &["11111"])).await;
     let before = store.meetings().await;
-    let of_a_tenant = MeetingKey {
-        tenant: Some("t".to_owned()),
-        ..key("m")
-    };
+    let of_a_tenant = MeetingKey { tenant: Some("t".to_owned()), ..key("m") };
     for unknown in [key("M"), key("m "), key(""), of_a_tenant] {
         store.join(&unknown, NOW).await;
         assert_eq!(store.meeting(&unknown).await, None);
@@ -110,11 +103,7 @@ async fn a_join_finds_the_meeting(factory: Factory<'_>) {
     assert_eq!(store.join(&key("m"), NOW).await, None);
     let won = store.win(request("m", &["11111"])).await;
     let found = store.join(&key("m"), NOW).await;
-    assert_eq!(
-        found,
-        Some(won),
-        "as it was before the join, and claimed or not"
-    );
+    assert_eq!(found, Some(won), "as it was before the join, and claimed or not");
     // Joins that were counted before may or may not be in the record.
     let Located { meeting, server } = store.join(&key("m"), NOW).await.expect("a meeting");
     let stored = store.meeting(&key("m")).await.expect("a meeting").meeting;
@@ -135,10 +124,7 @@ async fn joins_count_while_the_server_accepts_them(factory: Factory<'_>) {
         store.update("a", ServerChange::state(state)).await;
         for _ in 0..18 {
             let found = store.join(&key("m"), NOW).await.expect("a meeting");
-            assert_eq!(
-                (&found.meeting.key, found.server.state),
-                (&meeting.key, state)
-            );
+            assert_eq!((&found.meeting.key, found.server.state), (&meeting.key, state));
         }
         assert_eq!(store.meetings().await[0].seats.users, users, "{state:?}");
         assert_eq!(store.load("a").await, load, "{state:?}");
@@ -147,11 +133,7 @@ async fn joins_count_while_the_server_accepts_them(factory: Factory<'_>) {
     let meeting = store.settle(request("m", &["11111"])).await;
     store.poll("a", &silence(NOW)).await;
     store.join(&key("m"), NOW).await;
-    assert_eq!(
-        store.meetings().await[0].seats.users,
-        1,
-        "one failure takes nobody offline"
-    );
+    assert_eq!(store.meetings().await[0].seats.users, 1, "one failure takes nobody offline");
     store.poll("a", &silence(NOW)).await;
     assert_eq!(store.join(&key("m"), NOW).await, None, "it was forgotten");
     store.confirm(&meeting, NOW).await;
@@ -182,9 +164,7 @@ async fn joins_before_a_poll_are_overwritten_by_it(factory: Factory<'_>) {
             store.join(&key("m"), NOW).await;
         }
         let at = NOW.plus_ms(1000);
-        store
-            .poll("a", &answer(at, vec![reported("m", NOW, users)]))
-            .await;
+        store.poll("a", &answer(at, vec![reported("m", NOW, users)])).await;
         assert_eq!(store.meetings().await[0].seats.users, users);
         assert_eq!(store.load("a").await, Some(f64::from(users)));
     }

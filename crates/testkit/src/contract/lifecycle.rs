@@ -42,11 +42,7 @@ async fn confirming_ends_the_claim(factory: Factory<'_>) {
     let won = store.win(request("m", &["11111"])).await.meeting;
     let later = NOW.plus_ms(700);
     store.confirm(&won, later).await;
-    let expected = Meeting {
-        claim: None,
-        seen_at: later,
-        ..won
-    };
+    let expected = Meeting { claim: None, seen_at: later, ..won };
     let located = store.meeting(&key("m")).await.expect("a meeting");
     assert_eq!(located.meeting, expected);
     assert_eq!(located.server, open("a", 15.0));
@@ -59,11 +55,7 @@ async fn confirming_again_only_moves_the_time(factory: Factory<'_>) {
     for ms in [1, 1, 5000] {
         let later = NOW.plus_ms(ms);
         store.confirm(&won, later).await;
-        let expected = Meeting {
-            claim: None,
-            seen_at: later,
-            ..won.clone()
-        };
+        let expected = Meeting { claim: None, seen_at: later, ..won.clone() };
         assert_eq!(store.meetings().await, [expected]);
         assert_eq!(store.load("a").await, Some(15.0));
     }
@@ -77,16 +69,8 @@ async fn confirming_ends_anybodys_claim(factory: Factory<'_>) {
     let theirs = store.win(asked).await.meeting;
     let later = NOW.plus_ms(CLAIM_MS + 2);
     store.confirm(&mine, later).await;
-    let expected = Meeting {
-        claim: None,
-        seen_at: later,
-        ..theirs
-    };
-    assert_eq!(
-        store.meetings().await,
-        [expected],
-        "the stored record counts, not the one given"
-    );
+    let expected = Meeting { claim: None, seen_at: later, ..theirs };
+    assert_eq!(store.meetings().await, [expected], "the stored record counts, not the one given");
     assert!(!store.release(&key("m"), "another").await);
 }
 
@@ -110,13 +94,7 @@ async fn confirming_changes_only_claim_and_time(factory: Factory<'_>) {
     strange.voice_bridge = Some("77777".to_owned());
     strange.moderator_pw = None;
     store.confirm(&strange, NOW).await;
-    assert_eq!(
-        store.meetings().await,
-        [Meeting {
-            claim: None,
-            ..stored
-        }]
-    );
+    assert_eq!(store.meetings().await, [Meeting { claim: None, ..stored }]);
     assert_eq!(store.load("a").await, Some(16.0));
     assert!(store.is_free("77777").await);
 }
@@ -124,17 +102,10 @@ async fn confirming_changes_only_claim_and_time(factory: Factory<'_>) {
 async fn confirming_restores_what_was_swept(factory: Factory<'_>) {
     let store = Store::with(factory, &[weighing("a", 0.0, 2.0), open("b", 500.0)]).await;
     let won = store.win(request("m", &["11111"])).await.meeting;
-    assert_eq!(
-        store.sweep(NOW.plus_ms(1)).await,
-        std::slice::from_ref(&won)
-    );
+    assert_eq!(store.sweep(NOW.plus_ms(1)).await, std::slice::from_ref(&won));
     let later = NOW.plus_ms(9);
     store.confirm(&won, later).await;
-    let expected = Meeting {
-        claim: None,
-        seen_at: later,
-        ..won
-    };
+    let expected = Meeting { claim: None, seen_at: later, ..won };
     assert_eq!(store.meetings().await, std::slice::from_ref(&expected));
     // The sweep kept the load until the next poll; so does the record that came back.
     assert_eq!(store.load("a").await, Some(60.0));
@@ -149,11 +120,7 @@ async fn a_restored_meeting_does_not_take_anothers_voice_bridge(factory: Factory
     assert!(store.forget(&key("m"), "a").await);
     let other = store.win(request("other", &["11111"])).await.meeting;
     store.confirm(&won, NOW).await;
-    let expected = Meeting {
-        claim: None,
-        voice_bridge: None,
-        ..won
-    };
+    let expected = Meeting { claim: None, voice_bridge: None, ..won };
     assert_eq!(store.meetings().await, [expected, other]);
 }
 
@@ -166,28 +133,17 @@ async fn a_restored_meeting_may_have_no_voice_bridge(factory: Factory<'_>) {
         store.confirm(&won, NOW).await;
         let expected = Meeting { claim: None, ..won };
         let located = store.meeting(&key(id)).await.expect("a meeting");
-        assert_eq!(
-            located.meeting, expected,
-            "two without a number are no collision"
-        );
+        assert_eq!(located.meeting, expected, "two without a number are no collision");
     }
 }
 
 async fn a_restored_meeting_weighs_what_it_takes(factory: Factory<'_>) {
     let old = NOW.plus_ms(1_000_000);
-    for (users, now, weight) in [
-        (3, NOW, 15.0),
-        (20, NOW, 20.0),
-        (3, old, 3.0),
-        (0, old, 0.0),
-    ] {
+    for (users, now, weight) in [(3, NOW, 15.0), (20, NOW, 20.0), (3, old, 3.0), (0, old, 0.0)] {
         let store = Store::with(factory, &[open("a", 0.0)]).await;
         let mut meeting = store.win(request("m", &["11111"])).await.meeting;
         assert!(store.release(&key("m"), "m").await);
-        meeting.seats = Seats {
-            users,
-            ..meeting.seats
-        };
+        meeting.seats = Seats { users, ..meeting.seats };
         store.confirm(&meeting, now).await;
         assert_eq!(store.load("a").await, Some(weight), "{users} users");
         assert_eq!(store.meetings().await[0].seats, meeting.seats);
@@ -198,9 +154,7 @@ async fn a_meeting_is_restored_to_an_unavailable_server_without_load(factory: Fa
     let store = Store::with(factory, &[open("a", 0.0)]).await;
     let won = store.win(request("m", &["11111"])).await.meeting;
     assert!(store.forget(&key("m"), "a").await);
-    store
-        .update("a", ServerChange::state(AdminState::Disabled))
-        .await;
+    store.update("a", ServerChange::state(AdminState::Disabled)).await;
     store.confirm(&won, NOW).await;
     assert_eq!(store.meetings_on("a").await.len(), 1);
     assert_eq!(store.load("a").await, None);
@@ -222,20 +176,11 @@ async fn confirming_does_not_move_a_meeting(factory: Factory<'_>) {
     let old = store.win(request("m", &["11111"])).await.meeting;
     assert!(store.forget(&key("m"), "a").await);
     let new = store.win(request("m", &["11111"])).await.meeting;
-    assert_eq!(
-        (old.server, new.server.clone()),
-        (server_id("a"), server_id("b"))
-    );
-    let elsewhere = Meeting {
-        server: server_id("a"),
-        ..new.clone()
-    };
+    assert_eq!((old.server, new.server.clone()), (server_id("a"), server_id("b")));
+    let elsewhere = Meeting { server: server_id("a"), ..new.clone() };
     store.confirm(&elsewhere, NOW.plus_ms(5)).await;
     assert_eq!(store.meetings().await, [new], "its claim stands");
-    assert_eq!(
-        (store.load("a").await, store.load("b").await),
-        (Some(15.0), Some(16.0))
-    );
+    assert_eq!((store.load("a").await, store.load("b").await), (Some(15.0), Some(16.0)));
 }
 
 async fn releasing_undoes_a_place(factory: Factory<'_>) {
@@ -298,10 +243,7 @@ async fn a_confirmed_meeting_is_not_released(factory: Factory<'_>) {
 async fn a_load_never_falls_below_nothing(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 2.0)]).await;
     store.win(request("m", &["11111"])).await;
-    let heavier = ServerChange {
-        load_multiplier: Some(4.0),
-        ..ServerChange::default()
-    };
+    let heavier = ServerChange { load_multiplier: Some(4.0), ..ServerChange::default() };
     let updated = store.update("a", heavier).await.expect("a server");
     assert_eq!(updated.load, Some(17.0));
     assert!(store.release(&key("m"), "m").await);
@@ -311,9 +253,7 @@ async fn a_load_never_falls_below_nothing(factory: Factory<'_>) {
 async fn releasing_on_an_unavailable_server_brings_no_load(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0)]).await;
     store.win(request("m", &["11111"])).await;
-    store
-        .update("a", ServerChange::state(AdminState::Disabled))
-        .await;
+    store.update("a", ServerChange::state(AdminState::Disabled)).await;
     assert!(store.release(&key("m"), "m").await);
     assert_eq!(store.load("a").await, None);
     assert_eq!(store.meetings().await, []);
@@ -346,20 +286,13 @@ async fn all_meetings_of_one_server_are_forgotten(factory: Factory<'_>) {
     let m = store.settle(request("m", &["11111"])).await;
     let n = store.settle(request("n", &["22222"])).await;
     let o = store.win(request("o", &["33333"])).await.meeting;
-    assert_eq!(
-        [&m, &n, &o].map(|one| one.server.0.as_str()),
-        ["a", "b", "a"]
-    );
+    assert_eq!([&m, &n, &o].map(|one| one.server.0.as_str()), ["a", "b", "a"]);
     let before = store.servers().await;
     assert_eq!(store.forget_all("x").await, []);
     assert_eq!(store.forget_all("a").await, [m, o]);
     assert_eq!(store.forget_all("a").await, []);
     assert_eq!(store.meetings().await, [n]);
-    assert_eq!(
-        store.servers().await,
-        before,
-        "loads stay until the next poll"
-    );
+    assert_eq!(store.servers().await, before, "loads stay until the next poll");
     assert!(store.is_free("11111").await && store.is_free("33333").await);
     assert!(!store.is_free("22222").await);
 }
@@ -379,11 +312,7 @@ async fn what_nobody_has_seen_is_swept(factory: Factory<'_>) {
     let swept = store.sweep(NOW.plus_ms(10)).await;
     assert_eq!(swept, [all[0].clone(), all[1].clone(), claimed]);
     assert_eq!(store.meetings().await, all[2..]);
-    assert_eq!(
-        store.servers().await,
-        before,
-        "loads stay until the next poll"
-    );
+    assert_eq!(store.servers().await, before, "loads stay until the next poll");
     assert!(store.is_free("m").await && store.is_free("q").await);
     assert!(!store.is_free("o").await);
     // A poll that finds nobody is no sign of life.

@@ -37,15 +37,10 @@ pub async fn cluster_model(factory: Factory<'_>, sequences: u32, seed: u64) -> C
         let mut world = World::default();
         for _ in 0..STEPS {
             let call = world.next(&mut dice);
-            history
-                .0
-                .push(format!("{:>8} {call:?}", world.now.ms_since(NOW)));
+            history.0.push(format!("{:>8} {call:?}", world.now.ms_since(NOW)));
             let expected = call.make(&model).await;
             let found = call.make(&tested).await;
-            assert!(
-                found == expected,
-                "{history}\nfound {found:?}\nwanted {expected:?}"
-            );
+            assert!(found == expected, "{history}\nfound {found:?}\nwanted {expected:?}");
             for name in expected.kinds() {
                 *covered.entry(name).or_default() += 1;
             }
@@ -60,37 +55,20 @@ pub async fn cluster_model(factory: Factory<'_>, sequences: u32, seed: u64) -> C
 async fn assert_same(tested: &Store, model: &Store, history: &History) {
     let (found, wanted) = (tested.servers().await, model.servers().await);
     let same = found == wanted;
-    assert!(
-        same,
-        "{history}\nfound {}\nwanted {}",
-        Whole(&found),
-        Whole(&wanted)
-    );
+    assert!(same, "{history}\nfound {}\nwanted {}", Whole(&found), Whole(&wanted));
     let (found, wanted) = (tested.meetings().await, model.meetings().await);
-    assert!(
-        found == wanted,
-        "{history}\nfound {found:#?}\nwanted {wanted:#?}"
-    );
+    assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
 }
 
 async fn assert_same_by_key(tested: &Store, model: &Store, history: &History) {
     for id in SERVERS {
-        assert!(
-            tested.server(id).await == model.server(id).await,
-            "{history}\nserver {id}"
-        );
+        assert!(tested.server(id).await == model.server(id).await, "{history}\nserver {id}");
         let (found, wanted) = (tested.meetings_on(id).await, model.meetings_on(id).await);
-        assert!(
-            found == wanted,
-            "{history}\nfound {found:#?}\nwanted {wanted:#?}"
-        );
+        assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
     }
     for key in keys() {
         let (found, wanted) = (tested.meeting(&key).await, model.meeting(&key).await);
-        assert!(
-            found == wanted,
-            "{history}\nfound {found:#?}\nwanted {wanted:#?}"
-        );
+        assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
     }
 }
 
@@ -116,13 +94,7 @@ struct Whole<'a>(&'a [Server]);
 impl fmt::Display for Whole<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for one in self.0 {
-            let rest = (
-                &one.secret,
-                &one.tag,
-                one.load_multiplier,
-                one.stats,
-                &one.bbb_version,
-            );
+            let rest = (&one.secret, &one.tag, one.load_multiplier, one.stats, &one.bbb_version);
             writeln!(f, "{one:?} {rest:?}")?;
         }
         Ok(())
@@ -146,18 +118,8 @@ const STATES: [AdminState; 6] = [
 ];
 
 fn keys() -> [MeetingKey; 6] {
-    let of_tenant = |tenant: &str, id| MeetingKey {
-        tenant: Some(tenant.to_owned()),
-        ..key(id)
-    };
-    [
-        key("m"),
-        key("M"),
-        key("n"),
-        key("o "),
-        of_tenant("t", "m"),
-        of_tenant("T", "m"),
-    ]
+    let of_tenant = |tenant: &str, id| MeetingKey { tenant: Some(tenant.to_owned()), ..key(id) };
+    [key("m"), key("M"), key("n"), key("o "), of_tenant("t", "m"), of_tenant("T", "m")]
 }
 
 /// A small generator (xorshift64*), the same everywhere.
@@ -302,11 +264,7 @@ struct World {
 
 impl Default for World {
     fn default() -> Self {
-        Self {
-            now: NOW,
-            added: 0,
-            known: Vec::new(),
-        }
+        Self { now: NOW, added: 0, known: Vec::new() }
     }
 }
 
@@ -365,10 +323,8 @@ fn any_server(dice: &mut Dice, id: &str, now: Timestamp) -> Server {
     server.load_multiplier = dice.of(&MULTIPLIERS);
     server.tag = dice.one_in(5).then(|| "red".to_owned());
     server.health.online = !dice.one_in(6);
-    server.health.last_failure = dice.one_in(3).then(|| Failure {
-        at: now,
-        reason: "'früher'".to_owned(),
-    });
+    server.health.last_failure =
+        dice.one_in(3).then(|| Failure { at: now, reason: "'früher'".to_owned() });
     server.load = server.load.filter(|_| server.health.online);
     server.set_state(dice.of(&STATES));
     server
@@ -377,13 +333,9 @@ fn any_server(dice: &mut Dice, id: &str, now: Timestamp) -> Server {
 fn any_change(dice: &mut Dice) -> ServerChange {
     let number = dice.roll(100);
     ServerChange {
-        url: dice
-            .one_in(4)
-            .then(|| format!("https://u{number}.example.test/api")),
+        url: dice.one_in(4).then(|| format!("https://u{number}.example.test/api")),
         secret: dice.one_in(4).then(|| format!("secret '{number}'")),
-        tag: dice
-            .one_in(4)
-            .then(|| dice.one_in(2).then(|| "red".to_owned())),
+        tag: dice.one_in(4).then(|| dice.one_in(2).then(|| "red".to_owned())),
         state: dice.one_in(2).then(|| dice.of(&STATES)),
         load_multiplier: dice.one_in(3).then(|| dice.of(&MULTIPLIERS)),
     }
@@ -401,10 +353,7 @@ fn any_request(dice: &mut Dice, now: Timestamp) -> PlaceRequest {
         },
         voice_bridges: (0..=count).map(|_| dice.of(&BRIDGES).to_owned()).collect(),
         moderator_pw: dice.one_in(2).then(|| "'pw'".to_owned()),
-        claim: Claim {
-            token: dice.of(&TOKENS).to_owned(),
-            until: now.plus_ms(dice.ms(800)),
-        },
+        claim: Claim { token: dice.of(&TOKENS).to_owned(), until: now.plus_ms(dice.ms(800)) },
         seats: Seats {
             reserved,
             reserved_until: now.plus_ms(dice.ms(3000)),
@@ -429,10 +378,6 @@ fn any_observation(dice: &mut Dice, now: Timestamp) -> Observation {
     Observation {
         started_at: now.plus_ms(-dice.ms(500)),
         finished_at: now,
-        result: if dice.one_in(4) {
-            Err("«timeout»".to_owned())
-        } else {
-            Ok(seen)
-        },
+        result: if dice.one_in(4) { Err("«timeout»".to_owned()) } else { Ok(seen) },
     }
 }

@@ -46,10 +46,8 @@ const OF_TENANTS: [(&str, &str); 14] = [
 fn look_alikes() -> Vec<MeetingKey> {
     let long = "langer Name ".repeat(400);
     let longer = format!("{long}!");
-    let of_tenants = OF_TENANTS.map(|(tenant, id)| MeetingKey {
-        tenant: Some(tenant.to_owned()),
-        id: id.to_owned(),
-    });
+    let of_tenants = OF_TENANTS
+        .map(|(tenant, id)| MeetingKey { tenant: Some(tenant.to_owned()), id: id.to_owned() });
     let ids = IDS.split('|').chain(["|", "a|b", &long, &longer]);
     ids.map(key).chain(of_tenants).collect()
 }
@@ -73,20 +71,11 @@ async fn names_that_look_alike_are_different_meetings(factory: Factory<'_>) {
     for (n, key) in keys.iter().enumerate() {
         let located = store.meeting(key).await.expect("a meeting");
         assert_eq!(located.meeting.key, *key);
-        assert_eq!(
-            located.meeting.moderator_pw,
-            Some(format!("password {n}")),
-            "{key:?}"
-        );
+        assert_eq!(located.meeting.moderator_pw, Some(format!("password {n}")), "{key:?}");
     }
     let expected: BTreeSet<_> = keys.iter().cloned().collect();
     assert_eq!(expected.len(), keys.len(), "the list has no doubles");
-    let found: Vec<_> = store
-        .meetings()
-        .await
-        .into_iter()
-        .map(|one| one.key)
-        .collect();
+    let found: Vec<_> = store.meetings().await.into_iter().map(|one| one.key).collect();
     assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
     let weight = f64::from(u32::try_from(keys.len()).unwrap() * 15);
     assert_eq!(store.load("a").await, Some(weight));
@@ -126,29 +115,15 @@ async fn polls_tell_them_apart(factory: Factory<'_>) {
         store.confirm(&located.meeting, NOW).await;
     }
     let late = NOW.plus_ms(1000);
-    let report = store
-        .poll("a", &answer(late, vec![reported("a ", NOW, 2)]))
-        .await;
+    let report = store.poll("a", &answer(late, vec![reported("a ", NOW, 2)])).await;
     assert_eq!(report.expect("a server").forgotten.len(), keys.len() - 1);
-    let left: Vec<_> = store
-        .meetings()
-        .await
-        .into_iter()
-        .map(|one| one.key)
-        .collect();
+    let left: Vec<_> = store.meetings().await.into_iter().map(|one| one.key).collect();
     assert_eq!(left, [key("a ")]);
 }
 
 async fn voice_bridges_are_exact(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let numbers = [
-        "12345",
-        "012345",
-        "0012345",
-        "12345.0",
-        "12345 ",
-        "99999999999999999999",
-    ];
+    let numbers = ["12345", "012345", "0012345", "12345.0", "12345 ", "99999999999999999999"];
     for number in numbers {
         let won = store.win(request(number, &[number, "never needed"])).await;
         assert_eq!(won.meeting.voice_bridge.as_deref(), Some(number));

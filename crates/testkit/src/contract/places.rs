@@ -54,10 +54,7 @@ async fn a_place_adds_its_weight(factory: Factory<'_>) {
     assert_eq!(store.load("a").await, Some(41.5));
     let won = store.win(request("n", &["22222"])).await;
     assert_eq!(won.server.load, Some(79.0));
-    assert_eq!(
-        store.servers().await,
-        [weighing("a", 79.0, 2.5), open("b", 1000.0)]
-    );
+    assert_eq!(store.servers().await, [weighing("a", 79.0, 2.5), open("b", 1000.0)]);
 }
 
 async fn a_place_may_come_without_a_password_and_with_users(factory: Factory<'_>) {
@@ -67,11 +64,7 @@ async fn a_place_may_come_without_a_password_and_with_users(factory: Factory<'_>
     asked.seats.users = 40;
     let won = store.win(asked.clone()).await;
     assert_eq!(won.meeting, made(&asked, "a", "11111"));
-    assert_eq!(
-        store.load("a").await,
-        Some(40.0),
-        "more than what is reserved"
-    );
+    assert_eq!(store.load("a").await, Some(40.0), "more than what is reserved");
 }
 
 async fn seats_that_no_longer_count_weigh_nothing(factory: Factory<'_>) {
@@ -84,11 +77,7 @@ async fn seats_that_no_longer_count_weigh_nothing(factory: Factory<'_>) {
 }
 
 async fn the_least_loaded_server_is_chosen(factory: Factory<'_>) {
-    let all = [
-        weighing("weak", 0.0, 3.0),
-        open("busy", 41.0),
-        open("strong", 20.0),
-    ];
+    let all = [weighing("weak", 0.0, 3.0), open("busy", 41.0), open("strong", 20.0)];
     let store = Store::with(factory, &all).await;
     let mut chosen = Vec::new();
     for id in ["11111", "22222", "33333", "44444"] {
@@ -127,11 +116,7 @@ async fn the_first_free_voice_bridge_is_taken(factory: Factory<'_>) {
     assert_eq!(taken, ["11111", "22222", "011111", "33333"]);
     assert!(store.release(&key("n"), "n").await);
     let won = store.win(request("q", &wanted)).await;
-    assert_eq!(
-        won.meeting.voice_bridge.as_deref(),
-        Some("22222"),
-        "it was freed"
-    );
+    assert_eq!(won.meeting.voice_bridge.as_deref(), Some("22222"), "it was freed");
 }
 
 async fn a_known_meeting_stays_as_it_is(factory: Factory<'_>) {
@@ -166,12 +151,8 @@ async fn a_meeting_of_an_unavailable_server_is_known(factory: Factory<'_>) {
 }
 
 async fn closed_servers_are_refused(factory: Factory<'_>) {
-    let mut all = [
-        open("disabled", 0.0),
-        open("cordoned", 0.0),
-        open("offline", 0.0),
-        open("new", 0.0),
-    ];
+    let mut all =
+        [open("disabled", 0.0), open("cordoned", 0.0), open("offline", 0.0), open("new", 0.0)];
     all[0].set_state(AdminState::Disabled);
     all[1].set_state(AdminState::Cordoned);
     all[2].health.online = false;
@@ -190,10 +171,7 @@ async fn refusals_change_nothing(factory: Factory<'_>) {
     let table = [
         ("", Refusal::NoServer),
         ("green", Refusal::NoServer),
-        (
-            "green;'blau'!",
-            Refusal::TagUnavailable("green;'blau'".to_owned()),
-        ),
+        ("green;'blau'!", Refusal::TagUnavailable("green;'blau'".to_owned())),
     ];
     for (tag, refusal) in table {
         let placed = store.place(tagged("11111", tag)).await;
@@ -225,46 +203,26 @@ async fn a_claim_stands_until_its_last_moment(factory: Factory<'_>) {
     let until = NOW.plus_ms(CLAIM_MS);
     let same = store.place(request_at(until, "m", &["22222"])).await;
     assert_eq!(same, Placed::Known(won));
-    store
-        .win(request_at(until.plus_ms(1), "m", &["22222"]))
-        .await;
+    store.win(request_at(until.plus_ms(1), "m", &["22222"])).await;
 }
 
 async fn an_expired_claim_is_replaced(factory: Factory<'_>) {
     let store = Store::with(factory, &[weighing("a", 7.0, 2.0), open("b", 30.0)]).await;
     let old = store.win(request("m", &["11111"])).await;
-    assert_eq!(
-        (old.server.id.0.as_str(), old.server.load),
-        ("a", Some(37.0))
-    );
+    assert_eq!((old.server.id.0.as_str(), old.server.load), ("a", Some(37.0)));
     for _ in 0..20 {
         store.join(&key("m"), NOW).await;
     }
     assert_eq!(store.load("a").await, Some(47.0));
-    store
-        .update(
-            "b",
-            ServerChange {
-                load_multiplier: Some(0.5),
-                ..ServerChange::default()
-            },
-        )
-        .await;
+    store.update("b", ServerChange { load_multiplier: Some(0.5), ..ServerChange::default() }).await;
     // Undone, the first server has 7 again: 37 with the meeting, against 37.5 on the other one.
     let mut asked = request_at(NOW.plus_ms(CLAIM_MS + 1), "m", &["11111", "22222"]);
     asked.claim.token = "another".to_owned();
     let new = store.win(asked.clone()).await;
-    assert_eq!(
-        new.meeting,
-        made(&asked, "a", "11111"),
-        "its number is free again, too"
-    );
+    assert_eq!(new.meeting, made(&asked, "a", "11111"), "its number is free again, too");
     assert_eq!(new.server.load, Some(37.0));
     assert_eq!(store.load("b").await, Some(30.0));
-    assert!(
-        !store.release(&asked.key, "m").await,
-        "the old claim is over"
-    );
+    assert!(!store.release(&asked.key, "m").await, "the old claim is over");
     assert_eq!(store.meetings().await, [new.meeting]);
 }
 
@@ -278,9 +236,7 @@ async fn an_expired_claim_is_undone_even_if_there_is_no_place(factory: Factory<'
     assert_eq!(store.load("a").await, Some(1.0));
 
     store.win(request("n", &["11111"])).await;
-    store
-        .update("a", ServerChange::state(AdminState::Cordoned))
-        .await;
+    store.update("a", ServerChange::state(AdminState::Cordoned)).await;
     let placed = store.place(request_at(later, "n", &["22222"])).await;
     assert_eq!(placed, Placed::Refused(Refusal::NoServer));
     assert_eq!(store.meetings().await, []);

@@ -31,11 +31,7 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
 /// Servers of all kinds of standing.
 fn polled_servers() -> Vec<Server> {
     let mut all = Vec::new();
-    for state in [
-        AdminState::Enabled,
-        AdminState::Cordoned,
-        AdminState::Disabled,
-    ] {
+    for state in [AdminState::Enabled, AdminState::Cordoned, AdminState::Disabled] {
         for (online, unhealthy, healthy) in
             [(true, 0, 0), (true, 1, 0), (false, 0, 0), (false, 0, 1)]
         {
@@ -45,12 +41,7 @@ fn polled_servers() -> Vec<Server> {
             server.health.healthy_count = healthy;
             server.load = server.load.filter(|_| online);
             server.set_state(state);
-            server.stats = Stats {
-                meetings: 3,
-                users: 9,
-                largest_meeting: 5,
-                videos: 2,
-            };
+            server.stats = Stats { meetings: 3, users: 9, largest_meeting: 5, videos: 2 };
             all.push(server);
         }
     }
@@ -77,10 +68,7 @@ fn observations() -> Vec<Observation> {
         answer(at, vec![reported("one", NOW, 3), reported("Two", NOW, 3)]),
         answer(at, all),
         // Asked before anything was placed, and long after every claim is over.
-        Observation {
-            started_at: NOW.plus_ms(-1),
-            ..answer(at, vec![])
-        },
+        Observation { started_at: NOW.plus_ms(-1), ..answer(at, vec![]) },
         answer(NOW.plus_ms(10 * CLAIM_MS), vec![reported("fresh", NOW, 1)]),
     ]
 }
@@ -97,14 +85,10 @@ async fn stocked(factory: Factory<'_>, server: &Server) -> Store {
     store.settle(tenants).await;
     store.win(request("claimed", &["44444"])).await;
     let meanwhile = NOW.plus_ms(POLLED_MS - 20);
-    store
-        .settle(request_at(meanwhile, "fresh", &["55555"]))
-        .await;
+    store.settle(request_at(meanwhile, "fresh", &["55555"])).await;
     let meetings = store.meetings_on("a").await;
     assert_eq!(meetings.len(), 5);
-    store
-        .update("a", ServerChange::state(AdminState::Cordoned))
-        .await;
+    store.update("a", ServerChange::state(AdminState::Cordoned)).await;
     store.settle(request("other", &["66666"])).await;
     if server.health.online {
         store.update("a", ServerChange::state(server.state)).await;
@@ -151,16 +135,8 @@ fn expected(
             None => kept.push(meeting),
         }
     }
-    let report = PollReport {
-        server: server.clone(),
-        verdict,
-        forgotten,
-    };
-    Expected {
-        server,
-        report,
-        meetings: kept,
-    }
+    let report = PollReport { server: server.clone(), verdict, forgotten };
+    Expected { server, report, meetings: kept }
 }
 
 async fn assert_polled(store: &Store, observation: &Observation, policy: &PollPolicy) {
@@ -197,26 +173,14 @@ async fn every_situation_is_stored_as_it_was_decided(factory: Factory<'_>) {
 }
 
 async fn health_is_counted_over_many_polls(factory: Factory<'_>) {
-    let slow = PollPolicy {
-        thresholds: Thresholds {
-            healthy: 3,
-            unhealthy: 2,
-        },
-        ..POLICY
-    };
+    let slow = PollPolicy { thresholds: Thresholds { healthy: 3, unhealthy: 2 }, ..POLICY };
     let mut new = Server::new(server_id("a"), String::new(), "s".to_owned());
     new.state = AdminState::Enabled;
     let store = Store::with(factory, &[new, open("b", 0.0)]).await;
-    let polls = [
-        true, true, false, true, true, true, true, false, true, false, false, false, true,
-    ];
+    let polls = [true, true, false, true, true, true, true, false, true, false, false, false, true];
     for (at, good) in (0..).zip(polls) {
         let at = NOW.plus_ms(at * 60_000);
-        let observation = if good {
-            answer(at, vec![reported("x", NOW, 1)])
-        } else {
-            silence(at)
-        };
+        let observation = if good { answer(at, vec![reported("x", NOW, 1)]) } else { silence(at) };
         assert_polled(&store, &observation, &slow).await;
     }
     let health = store.server("a").await.expect("a server").health;
@@ -230,24 +194,15 @@ async fn going_offline_forgets_the_meetings(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0), open("b", 500.0)]).await;
     let settled = store.settle(request("m", &["11111"])).await;
     let claimed = store.win(request("n", &["22222"])).await.meeting;
-    let first = store
-        .poll("a", &silence(NOW.plus_ms(1)))
-        .await
-        .expect("a server");
+    let first = store.poll("a", &silence(NOW.plus_ms(1))).await.expect("a server");
     assert_eq!((first.verdict.change, first.forgotten), (None, vec![]));
     assert_eq!(store.load("a").await, Some(30.0));
-    let second = store
-        .poll("a", &silence(NOW.plus_ms(2)))
-        .await
-        .expect("a server");
+    let second = store.poll("a", &silence(NOW.plus_ms(2))).await.expect("a server");
     assert_eq!(second.verdict.change, Some(Change::WentOffline));
     assert_eq!(second.forgotten, [settled, claimed]);
     assert_eq!(store.load("a").await, None);
     assert_eq!(store.meetings().await, []);
-    assert!(
-        !store.release(&key("n"), "n").await,
-        "there is nothing left to undo"
-    );
+    assert!(!store.release(&key("n"), "n").await, "there is nothing left to undo");
     assert!(store.is_free("11111").await && store.is_free("22222").await);
     assert_eq!(store.win(request("m", &["11111"])).await.server.id.0, "b");
 }
@@ -257,25 +212,13 @@ async fn a_first_answer_brings_a_server_online(factory: Factory<'_>) {
     new.state = AdminState::Enabled;
     new.load_multiplier = 2.0;
     let store = Store::with(factory, &[new]).await;
-    let list = vec![
-        reported("x", NOW.plus_ms(-5_000_000), 20),
-        reported("y", NOW, 2),
-    ];
+    let list = vec![reported("x", NOW.plus_ms(-5_000_000), 20), reported("y", NOW, 2)];
     let report = store.poll("a", &answer(NOW, list)).await.expect("a server");
     assert_eq!(report.verdict.change, Some(Change::WentOnline));
     assert_eq!(store.load("a").await, Some(70.0));
-    let stats = Stats {
-        meetings: 2,
-        users: 22,
-        largest_meeting: 20,
-        videos: 2,
-    };
+    let stats = Stats { meetings: 2, users: 22, largest_meeting: 20, videos: 2 };
     assert_eq!(store.server("a").await.expect("a server").stats, stats);
-    assert_eq!(
-        store.meetings().await,
-        [],
-        "what others made there is not ours"
-    );
+    assert_eq!(store.meetings().await, [], "what others made there is not ours");
     let won = store.win(request("m", &["11111"])).await;
     assert_eq!(won.server.load, Some(100.0));
 }
@@ -287,15 +230,9 @@ async fn seen_meetings_get_their_seats(factory: Factory<'_>) {
         store.join(&key("m"), NOW).await;
     }
     let (created, at) = (NOW.plus_ms(120), NOW.plus_ms(60_000));
-    store
-        .poll("a", &answer(at, vec![reported("m", created, 21)]))
-        .await;
+    store.poll("a", &answer(at, vec![reported("m", created, 21)])).await;
     let seats = POLICY.load.seats(created, 21);
-    let expected = Meeting {
-        seats,
-        seen_at: at,
-        ..meeting
-    };
+    let expected = Meeting { seats, seen_at: at, ..meeting };
     assert_eq!(store.meetings().await, [expected]);
     assert_eq!(store.load("a").await, Some(21.0));
     store.join(&key("m"), at).await;
@@ -306,14 +243,9 @@ async fn vanished_meetings_are_forgotten(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0)]).await;
     let gone = store.settle(request("gone", &["11111"])).await;
     store.settle(request("there", &["22222"])).await;
-    let dead = store
-        .win(request("never confirmed", &["33333"]))
-        .await
-        .meeting;
+    let dead = store.win(request("never confirmed", &["33333"])).await.meeting;
     let at = NOW.plus_ms(2 * CLAIM_MS);
-    let report = store
-        .poll("a", &answer(at, vec![reported("there", NOW, 1)]))
-        .await;
+    let report = store.poll("a", &answer(at, vec![reported("there", NOW, 1)])).await;
     assert_eq!(report.expect("a server").forgotten, [gone, dead]);
     assert_eq!(store.load("a").await, Some(15.0));
     assert_eq!(store.meetings().await.len(), 1);
@@ -327,12 +259,8 @@ async fn meetings_placed_meanwhile_are_kept(factory: Factory<'_>) {
     let at = NOW.plus_ms(10_000);
     let observation = answer(at, vec![]);
     let asked_at = observation.started_at;
-    let fresh = store
-        .settle(request_at(asked_at, "fresh", &["22222"]))
-        .await;
-    let old = store
-        .settle(request_at(asked_at.plus_ms(-1), "old", &["33333"]))
-        .await;
+    let fresh = store.settle(request_at(asked_at, "fresh", &["22222"])).await;
+    let old = store.settle(request_at(asked_at.plus_ms(-1), "old", &["33333"])).await;
     let report = store.poll("a", &observation).await.expect("a server");
     assert_eq!(report.forgotten, [old]);
     assert_eq!(store.meetings().await, [being_created, fresh]);
@@ -344,34 +272,23 @@ async fn meetings_placed_meanwhile_are_kept(factory: Factory<'_>) {
 async fn a_poll_replaces_what_was_promised(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 333.25)]).await;
     let meeting = store.settle(request("m", &["11111"])).await;
-    let heavier = ServerChange {
-        load_multiplier: Some(3.0),
-        ..ServerChange::default()
-    };
+    let heavier = ServerChange { load_multiplier: Some(3.0), ..ServerChange::default() };
     store.update("a", heavier).await;
     assert_eq!(store.load("a").await, Some(348.25));
     let end = meeting.seats.reserved_until;
-    store
-        .poll("a", &answer(end.plus_ms(-1), vec![reported("m", NOW, 2)]))
-        .await;
+    store.poll("a", &answer(end.plus_ms(-1), vec![reported("m", NOW, 2)])).await;
     assert_eq!(store.load("a").await, Some(45.0));
-    store
-        .poll("a", &answer(end, vec![reported("m", NOW, 2)]))
-        .await;
+    store.poll("a", &answer(end, vec![reported("m", NOW, 2)])).await;
     assert_eq!(store.load("a").await, Some(6.0));
 }
 
 async fn a_drained_server_is_disabled(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0)]).await;
     store.settle(request("m", &["11111"])).await;
-    store
-        .update("a", ServerChange::state(AdminState::Cordoned))
-        .await;
+    store.update("a", ServerChange::state(AdminState::Cordoned)).await;
     let at = NOW.plus_ms(1000);
-    let rows: [(Vec<SeenMeeting>, AdminState); 2] = [
-        (vec![reported("m", NOW, 0)], AdminState::Cordoned),
-        (vec![], AdminState::Disabled),
-    ];
+    let rows: [(Vec<SeenMeeting>, AdminState); 2] =
+        [(vec![reported("m", NOW, 0)], AdminState::Cordoned), (vec![], AdminState::Disabled)];
     for (n, (list, state)) in (1..).zip(rows) {
         let report = store.poll("a", &answer(at.plus_ms(1000 * n), list)).await;
         let report = report.expect("a server");
@@ -389,19 +306,11 @@ async fn other_servers_are_left_alone(factory: Factory<'_>) {
     let mut tenants = request("m", &["22222"]);
     tenants.key.tenant = Some("t".to_owned());
     let other = store.settle(tenants).await;
-    assert_eq!(
-        (mine.server, other.server.clone()),
-        (server_id("a"), server_id("b"))
-    );
+    assert_eq!((mine.server, other.server.clone()), (server_id("a"), server_id("b")));
     let at = NOW.plus_ms(1000);
-    store
-        .poll("a", &answer(at, vec![reported("m", NOW, 40)]))
-        .await;
+    store.poll("a", &answer(at, vec![reported("m", NOW, 40)])).await;
     let located = store.meeting(&other.key).await.expect("a meeting");
-    assert_eq!(
-        (located.meeting, located.server),
-        (other.clone(), open("b", 16.0))
-    );
+    assert_eq!((located.meeting, located.server), (other.clone(), open("b", 16.0)));
     store.poll("a", &answer(at.plus_ms(1000), vec![])).await;
     assert_eq!(store.meetings().await, [other]);
     assert_eq!(store.load("b").await, Some(16.0));

@@ -121,12 +121,7 @@ async fn one_of_many_places_a_meeting(factory: Factory<'_>) {
         let placed = place_all(&store, requests).await;
         let won = assert_one_won(&placed);
         assert_eq!(store.meetings().await, std::slice::from_ref(&won.meeting));
-        let load: f64 = store
-            .servers()
-            .await
-            .iter()
-            .filter_map(|one| one.load)
-            .sum();
+        let load: f64 = store.servers().await.iter().filter_map(|one| one.load).sum();
         assert_eq!(load, seats(1), "only one place weighs");
     }
 }
@@ -139,12 +134,7 @@ async fn one_of_many_replaces_an_expired_claim(factory: Factory<'_>) {
         let placed = place_all(&store, requests).await;
         let won = assert_one_won(&placed);
         assert_eq!(won.meeting.placed_at, now);
-        let load: f64 = store
-            .servers()
-            .await
-            .iter()
-            .filter_map(|one| one.load)
-            .sum();
+        let load: f64 = store.servers().await.iter().filter_map(|one| one.load).sum();
         assert_eq!(load, 1.0 + seats(1), "what ran out is undone once");
         now = now.plus_ms(CLAIM_MS + 1);
     }
@@ -160,24 +150,13 @@ async fn many_meetings_spread_evenly(factory: Factory<'_>) {
     let meetings = store.meetings().await;
     let numbers: BTreeSet<_> = bridges(&meetings).into_iter().collect();
     assert_eq!((meetings.len(), numbers.len()), (200, 200));
-    let loads: Vec<f64> = store
-        .servers()
-        .await
-        .iter()
-        .filter_map(|one| one.load)
-        .collect();
+    let loads: Vec<f64> = store.servers().await.iter().filter_map(|one| one.load).collect();
     assert_eq!(loads.iter().sum::<f64>(), seats(200));
     let most = loads.iter().copied().fold(0.0, f64::max);
     let least = loads.iter().copied().fold(f64::INFINITY, f64::min);
-    assert!(
-        most - least <= seats(1),
-        "each place sees the ones before it: {loads:?}"
-    );
+    assert!(most - least <= seats(1), "each place sees the ones before it: {loads:?}");
     for server in store.servers().await {
-        let here = meetings
-            .iter()
-            .filter(|one| one.server == server.id)
-            .count();
+        let here = meetings.iter().filter(|one| one.server == server.id).count();
         assert_eq!(server.load, Some(seats(here)), "{}", server.id);
     }
 }
@@ -185,20 +164,11 @@ async fn many_meetings_spread_evenly(factory: Factory<'_>) {
 async fn overlapping_voice_bridges_are_given_once(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0), open("b", 0.0)]).await;
     let numbers: Vec<String> = (0..100).map(|n| (20_000 + n).to_string()).collect();
-    let requests = (0..100).map(|n| PlaceRequest {
-        voice_bridges: numbers.clone(),
-        ..request(&format!("m{n}"), &[])
-    });
+    let requests = (0..100)
+        .map(|n| PlaceRequest { voice_bridges: numbers.clone(), ..request(&format!("m{n}"), &[]) });
     let placed = place_all(&store, requests).await;
-    let all: Vec<Meeting> = won(&placed)
-        .into_iter()
-        .map(|one| one.meeting.clone())
-        .collect();
-    assert_eq!(
-        bridges(&all),
-        numbers,
-        "each number once, and none is skipped"
-    );
+    let all: Vec<Meeting> = won(&placed).into_iter().map(|one| one.meeting.clone()).collect();
+    assert_eq!(bridges(&all), numbers, "each number once, and none is skipped");
     assert_eq!(bridges(&store.meetings().await), numbers);
 }
 
@@ -208,23 +178,13 @@ async fn scarce_voice_bridges_are_all_given(factory: Factory<'_>) {
     let requests = (0..100).map(|n| {
         let mut voice_bridges = numbers.clone();
         voice_bridges.rotate_left(n * 7 % 60);
-        PlaceRequest {
-            voice_bridges,
-            ..request(&format!("m{n:02}"), &[])
-        }
+        PlaceRequest { voice_bridges, ..request(&format!("m{n:02}"), &[]) }
     });
     let placed = place_all(&store, requests).await;
-    let refused = placed
-        .iter()
-        .filter(|placed| **placed == Placed::NoVoiceBridge);
+    let refused = placed.iter().filter(|placed| **placed == Placed::NoVoiceBridge);
     assert_eq!((won(&placed).len(), refused.count()), (60, 40));
     assert_eq!(bridges(&store.meetings().await), numbers);
-    let load: f64 = store
-        .servers()
-        .await
-        .iter()
-        .filter_map(|one| one.load)
-        .sum();
+    let load: f64 = store.servers().await.iter().filter_map(|one| one.load).sum();
     assert_eq!(load, seats(60), "who got no number weighs nothing");
 }
 
@@ -258,9 +218,7 @@ async fn joins_and_polls_agree(factory: Factory<'_>) {
                 let at = NOW.plus_ms(20 * round + n);
                 if n % 4 == 0 {
                     let users = u32::try_from(round).unwrap();
-                    store
-                        .poll("a", &answer(at, vec![reported("m", NOW, users)]))
-                        .await;
+                    store.poll("a", &answer(at, vec![reported("m", NOW, users)])).await;
                 } else {
                     store.join(&key("m"), at).await;
                 }
@@ -289,10 +247,7 @@ async fn places_and_releases_of_one_meeting_take_turns(factory: Factory<'_>) {
                         tokio::task::yield_now().await;
                         wins.fetch_add(1, Ordering::SeqCst);
                         holders.fetch_sub(1, Ordering::SeqCst);
-                        assert!(
-                            store.release(&asked.key, &asked.claim.token).await,
-                            "it is ours"
-                        );
+                        assert!(store.release(&asked.key, &asked.claim.token).await, "it is ours");
                     }
                     Placed::Known(known) => {
                         assert_ne!(known.meeting.claim.as_ref(), Some(&asked.claim));
@@ -324,11 +279,7 @@ async fn confirm_and_release_exclude_each_other(factory: Factory<'_>) {
                 store.release(&won.key, &id).await
             }
         }));
-        let released = released
-            .await
-            .into_iter()
-            .filter(|released| *released)
-            .count();
+        let released = released.await.into_iter().filter(|released| *released).count();
         assert!(released <= 1, "a claim ends once");
         // Confirmed first, or released first and then put back: it is there and weighs once.
         let stored = store.meeting(&won.key).await.expect("a meeting").meeting;
@@ -385,11 +336,7 @@ async fn a_server_that_comes_and_goes_stays_whole(factory: Factory<'_>) {
             for round in 0..24_u8 {
                 if n < 4 {
                     let good = (n + round) % 3 == 0;
-                    let poll = if good {
-                        answer(NOW, vec![])
-                    } else {
-                        silence(NOW)
-                    };
+                    let poll = if good { answer(NOW, vec![]) } else { silence(NOW) };
                     let report = store.poll("a", &poll).await.expect("a server");
                     assert_eq!(report.server.load.is_some(), report.server.online());
                     forgotten.extend(report.forgotten.into_iter().map(|one| one.key));
@@ -412,10 +359,7 @@ async fn a_server_that_comes_and_goes_stays_whole(factory: Factory<'_>) {
             *lives.entry(key).or_default() -= 1;
         }
     }
-    assert!(
-        lives.values().all(|left| [0, 1].contains(left)),
-        "forgotten once: {lives:?}"
-    );
+    assert!(lives.values().all(|left| [0, 1].contains(left)), "forgotten once: {lives:?}");
     lives.retain(|_, left| *left == 1);
     let meetings = store.meetings().await;
     let found: Vec<_> = meetings.iter().map(|one| &one.key).collect();

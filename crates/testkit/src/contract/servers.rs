@@ -36,12 +36,7 @@ fn all_kinds() -> Vec<Server> {
     rich.tag = Some("röt; 'none'".to_owned());
     rich.state = AdminState::Cordoned;
     rich.load_multiplier = 0.1;
-    rich.stats = Stats {
-        meetings: 7,
-        users: u32::MAX,
-        largest_meeting: 300,
-        videos: 41,
-    };
+    rich.stats = Stats { meetings: 7, users: u32::MAX, largest_meeting: 300, videos: 41 };
     rich.bbb_version = Some("3.0.0-β.1".to_owned());
     rich.health = Health {
         online: true,
@@ -53,12 +48,8 @@ fn all_kinds() -> Vec<Server> {
         }),
     };
     let mut probation = open("a-probation", 0.0);
-    probation.health = Health {
-        online: false,
-        healthy_count: 2,
-        unhealthy_count: 0,
-        last_failure: None,
-    };
+    probation.health =
+        Health { online: false, healthy_count: 2, unhealthy_count: 0, last_failure: None };
     probation.load = None;
     probation.tag = Some("none".to_owned());
     let mut idle = open("m-idle", 0.0);
@@ -107,10 +98,7 @@ async fn servers_come_back_whole_and_in_order(factory: Factory<'_>) {
 
 async fn ids_of_servers_are_exact(factory: Factory<'_>) {
     let ids = ["bbb", "BBB", "bbb ", " bbb", "b\u{e4}", "ba\u{308}", "b'b"];
-    let all: Vec<_> = (0..)
-        .zip(ids)
-        .map(|(n, id)| open(id, f64::from(n)))
-        .collect();
+    let all: Vec<_> = (0..).zip(ids).map(|(n, id)| open(id, f64::from(n))).collect();
     let store = Store::with(factory, &all).await;
     for server in &all {
         assert_eq!(store.server(&server.id.0).await.as_ref(), Some(server));
@@ -139,12 +127,7 @@ async fn a_server_added_again_is_the_last(factory: Factory<'_>) {
     store.win(request("m", &["11111"])).await;
     assert!(store.remove("a").await.is_some());
     assert!(store.add(&open("a", 0.0)).await);
-    let order: Vec<_> = store
-        .servers()
-        .await
-        .into_iter()
-        .map(|one| one.id.0)
-        .collect();
+    let order: Vec<_> = store.servers().await.into_iter().map(|one| one.id.0).collect();
     assert_eq!(order, ["b", "c", "a"]);
     assert_eq!(store.meetings_on("a").await, [], "its meetings stay away");
 }
@@ -154,30 +137,12 @@ async fn each_field_changes_alone(factory: Factory<'_>) {
     original.id = server_id("a");
     let text = |text: &str| Some(text.to_owned());
     let changes = [
-        ServerChange {
-            url: text("http://neu.example.test/api"),
-            ..ServerChange::default()
-        },
-        ServerChange {
-            secret: text("n'eu\" "),
-            ..ServerChange::default()
-        },
-        ServerChange {
-            secret: text(""),
-            ..ServerChange::default()
-        },
-        ServerChange {
-            tag: Some(text("grün")),
-            ..ServerChange::default()
-        },
-        ServerChange {
-            tag: Some(None),
-            ..ServerChange::default()
-        },
-        ServerChange {
-            load_multiplier: Some(0.7),
-            ..ServerChange::default()
-        },
+        ServerChange { url: text("http://neu.example.test/api"), ..ServerChange::default() },
+        ServerChange { secret: text("n'eu\" "), ..ServerChange::default() },
+        ServerChange { secret: text(""), ..ServerChange::default() },
+        ServerChange { tag: Some(text("grün")), ..ServerChange::default() },
+        ServerChange { tag: Some(None), ..ServerChange::default() },
+        ServerChange { load_multiplier: Some(0.7), ..ServerChange::default() },
         ServerChange::state(AdminState::Enabled),
         ServerChange::state(AdminState::Cordoned),
         ServerChange::state(AdminState::Disabled),
@@ -190,11 +155,7 @@ async fn each_field_changes_alone(factory: Factory<'_>) {
         let updated = store.update("a", change.clone()).await.expect("a server");
         assert_same(&updated, &expected);
         let found = store.servers().await;
-        assert_eq!(
-            found,
-            [all[0].clone(), expected, all[2].clone()],
-            "{change:?}"
-        );
+        assert_eq!(found, [all[0].clone(), expected, all[2].clone()], "{change:?}");
     }
 }
 
@@ -236,14 +197,10 @@ async fn an_unknown_server_is_not_changed(factory: Factory<'_>) {
 
 async fn disabling_takes_the_load_away(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 12.5), open("b", 7.0)]).await;
-    let cordoned = store
-        .update("a", ServerChange::state(AdminState::Cordoned))
-        .await;
+    let cordoned = store.update("a", ServerChange::state(AdminState::Cordoned)).await;
     assert_eq!(cordoned.expect("a server").load, Some(12.5));
     assert_eq!(store.load("a").await, Some(12.5));
-    let disabled = store
-        .update("a", ServerChange::state(AdminState::Disabled))
-        .await;
+    let disabled = store.update("a", ServerChange::state(AdminState::Disabled)).await;
     assert_eq!(disabled.expect("a server").load, None);
     assert_eq!(store.load("a").await, None);
     assert_eq!(store.load("b").await, Some(7.0));
@@ -251,11 +208,7 @@ async fn disabling_takes_the_load_away(factory: Factory<'_>) {
 
 async fn enabling_brings_no_load(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 12.5)]).await;
-    for state in [
-        AdminState::Disabled,
-        AdminState::Cordoned,
-        AdminState::Enabled,
-    ] {
+    for state in [AdminState::Disabled, AdminState::Cordoned, AdminState::Enabled] {
         store.update("a", ServerChange::state(state)).await;
         assert_eq!(store.load("a").await, None, "{state:?}, and not polled yet");
     }
@@ -264,9 +217,7 @@ async fn enabling_brings_no_load(factory: Factory<'_>) {
 async fn meetings_stay_when_their_server_is_disabled(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0)]).await;
     let meeting = store.settle(request("m", &["11111"])).await;
-    store
-        .update("a", ServerChange::state(AdminState::Disabled))
-        .await;
+    store.update("a", ServerChange::state(AdminState::Disabled)).await;
     assert_eq!(store.meetings().await, [meeting]);
     let located = store.meeting(&key("m")).await.expect("a meeting");
     assert_eq!(located.server.state, AdminState::Disabled);
@@ -276,9 +227,7 @@ async fn removal_forgets_the_meetings(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0), open("b", 100.0)]).await;
     let one = store.settle(request("one", &["11111"])).await;
     let claimed = store.win(request("two", &["22222"])).await.meeting;
-    store
-        .update("a", ServerChange::state(AdminState::Cordoned))
-        .await;
+    store.update("a", ServerChange::state(AdminState::Cordoned)).await;
     let other = store.settle(request("other", &["33333"])).await;
     assert_eq!((one.server.0.as_str(), other.server.0.as_str()), ("a", "b"));
     assert_eq!(store.remove("a").await, Some(vec![one, claimed]));

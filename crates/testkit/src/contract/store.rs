@@ -19,14 +19,8 @@ pub(super) const CLAIM_MS: i64 = 20_000;
 pub(super) const SEATS: u32 = 15;
 /// One failure is forgiven, and young meetings weigh what [`request`] reserves.
 pub(super) const POLICY: PollPolicy = PollPolicy {
-    thresholds: Thresholds {
-        healthy: 1,
-        unhealthy: 2,
-    },
-    load: LoadPolicy {
-        min_user_count: SEATS,
-        join_buffer_ms: 900_000,
-    },
+    thresholds: Thresholds { healthy: 1, unhealthy: 2 },
+    load: LoadPolicy { min_user_count: SEATS, join_buffer_ms: 900_000 },
 };
 
 /// A store under test. Lists that have no order of their own come sorted.
@@ -196,10 +190,7 @@ pub(super) fn server_id(id: &str) -> ServerId {
 
 /// The key of a meeting that belongs to no tenant.
 pub(super) fn key(id: &str) -> MeetingKey {
-    MeetingKey {
-        tenant: None,
-        id: id.to_owned(),
-    }
+    MeetingKey { tenant: None, id: id.to_owned() }
 }
 
 /// A server that takes meetings.
@@ -223,17 +214,10 @@ pub(super) fn weighing(id: &str, load: f64, multiplier: f64) -> Server {
 pub(super) fn request(id: &str, voice_bridges: &[&str]) -> PlaceRequest {
     PlaceRequest {
         key: key(id),
-        ask: Ask {
-            tags: TagRequest::default(),
-            seats: SEATS,
-            seed: seed(id),
-        },
+        ask: Ask { tags: TagRequest::default(), seats: SEATS, seed: seed(id) },
         voice_bridges: voice_bridges.iter().map(ToString::to_string).collect(),
         moderator_pw: Some(format!("password of {id}")),
-        claim: Claim {
-            token: id.to_owned(),
-            until: NOW.plus_ms(CLAIM_MS),
-        },
+        claim: Claim { token: id.to_owned(), until: NOW.plus_ms(CLAIM_MS) },
         seats: POLICY.load.seats(NOW, 0),
         now: NOW,
     }
@@ -264,11 +248,7 @@ pub(super) fn made(request: &PlaceRequest, server: &str, bridge: &str) -> Meetin
 
 /// A poll that was asked a little before its answer.
 pub(super) fn answer(finished_at: Timestamp, meetings: Vec<SeenMeeting>) -> Observation {
-    Observation {
-        started_at: finished_at.plus_ms(-50),
-        finished_at,
-        result: Ok(meetings),
-    }
+    Observation { started_at: finished_at.plus_ms(-50), finished_at, result: Ok(meetings) }
 }
 
 /// A poll that found nobody.
@@ -281,11 +261,5 @@ pub(super) fn silence(finished_at: Timestamp) -> Observation {
 
 /// A meeting as its server reports it.
 pub(super) fn reported(id: &str, created_at: Timestamp, users: u32) -> SeenMeeting {
-    SeenMeeting {
-        id: id.to_owned(),
-        created_at,
-        users,
-        videos: 1,
-        is_breakout: false,
-    }
+    SeenMeeting { id: id.to_owned(), created_at, users, videos: 1, is_breakout: false }
 }

@@ -25,9 +25,7 @@ pub(super) fn sorted(lines: &[String]) -> Vec<String> {
         if begins_item(line) {
             let before = parts.pop_if(|part| matches!(part, Part::Line(line) if line.is_empty()));
             let blank = before.map(|_| String::new());
-            parts.push(Part::Item(
-                blank.into_iter().chain([line.clone()]).collect(),
-            ));
+            parts.push(Part::Item(blank.into_iter().chain([line.clone()]).collect()));
         } else if let Some(Part::Item(item)) = parts.last_mut()
             && continues_item(line)
         {
@@ -71,7 +69,5 @@ fn begins_item(line: &str) -> bool {
 }
 
 fn continues_item(line: &str) -> bool {
-    ["\t", "    ", "Server Url: ", "MeetingIDs: "]
-        .iter()
-        .any(|begin| line.starts_with(begin))
+    ["\t", "    ", "Server Url: ", "MeetingIDs: "].iter().any(|begin| line.starts_with(begin))
 }

@@ -97,12 +97,7 @@ impl Differences {
             return Ok(Vec::new());
         }
         let mut text = task.said.join("\n");
-        for change in self
-            .differences
-            .iter()
-            .filter(here)
-            .flat_map(|one| &one.changes)
-        {
+        for change in self.differences.iter().filter(here).flat_map(|one| &one.changes) {
             let times = text.matches(&change.recorded).count();
             ensure!(times == 1, "recorded {times} times: {}", change.recorded);
             text = text.replace(&change.recorded, &change.ours);

@@ -40,10 +40,7 @@ pub(super) fn load(folder: &Path) -> anyhow::Result<Vec<Script>> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let text = std::fs::read_to_string(&path)?;
         let steps = parse(&text).with_context(|| path.display().to_string())?;
-        scripts.push(Script {
-            name: name.into_owned(),
-            steps,
-        });
+        scripts.push(Script { name: name.into_owned(), steps });
     }
     scripts.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(scripts)

@@ -44,12 +44,7 @@ impl Stage {
             let text = std::fs::read_to_string(entry.path())?;
             std::fs::write(setup.folder().join(entry.file_name()), mask.fill(&text))?;
         }
-        Ok(Stage {
-            setup,
-            pool,
-            mask,
-            _fronts: fronts,
-        })
+        Ok(Stage { setup, pool, mask, _fronts: fronts })
     }
 
     /// Runs a task and returns what it said as a transcript would show it.

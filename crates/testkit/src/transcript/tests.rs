@@ -47,10 +47,7 @@ fn items_may_come_in_any_order_and_nothing_else() {
 #[test]
 fn masks_lead_there_and_back() {
     let mut mask = Mask::default();
-    mask.add_server(
-        "http://127.0.0.2:81/bigbluebutton/api".to_owned(),
-        "127.0.0.2".to_owned(),
-    );
+    mask.add_server("http://127.0.0.2:81/bigbluebutton/api".to_owned(), "127.0.0.2".to_owned());
     let said =
         "id: 0b0ed2fe-7ad5-4bb5-8f0a-4a2c7a1a3a10\n\turl: http://127.0.0.2:81/bigbluebutton/api";
     let recorded = "id: <id-1>\n\turl: http://bbb1.example.test/bigbluebutton/api";
@@ -73,18 +70,7 @@ fn differences_excuse_what_they_name_only() {
     assert_eq!(applied("status", "x 2.0", 1).unwrap(), ["x 1.0"]);
     assert_eq!(applied("status", "x 2.0", 2).unwrap(), ["x 2.0"]);
     assert!(applied("status", "x 1.0", 1).is_err());
-    let script = |task: Task| Script {
-        name: "t".to_owned(),
-        steps: vec![Step::Task(task)],
-    };
-    assert!(
-        differences
-            .check_names(&[script(task("status", ""))])
-            .is_ok()
-    );
-    assert!(
-        differences
-            .check_names(&[script(task("poll", ""))])
-            .is_err()
-    );
+    let script = |task: Task| Script { name: "t".to_owned(), steps: vec![Step::Task(task)] };
+    assert!(differences.check_names(&[script(task("status", ""))]).is_ok());
+    assert!(differences.check_names(&[script(task("poll", ""))]).is_err());
 }

@@ -33,35 +33,22 @@ pub async fn add(
     tag: Option<String>,
 ) -> Result<(), Failure> {
     let (Some(url), Some(secret)) = (tag_of(url), tag_of(secret)) else {
-        return Err(Failure(
-            "Error: Please input at least a URL and a secret!".to_owned(),
-        ));
+        return Err(Failure("Error: Please input at least a URL and a secret!".to_owned()));
     };
     servers::check_url(&url).map_err(failure)?;
     let load_multiplier = multiplier(load_multiplier);
-    let new = NewServer {
-        id: None,
-        url,
-        secret,
-        tag: tag_of(tag),
-        load_multiplier,
-    };
+    let new = NewServer { id: None, url, secret, tag: tag_of(tag), load_multiplier };
     let server = servers::add(&session.app, new).await.map_err(failure)?;
     say(format!("OK\nid: {}", server.id));
     Ok(())
 }
 
 async fn change(session: &Session, id: &str, change: ServerChange) -> Result<(), Failure> {
-    let server = servers::update(&session.app, id, change.clone())
-        .await
-        .map_err(failure)?;
+    let server = servers::update(&session.app, id, change.clone()).await.map_err(failure)?;
     if change.state == Some(AdminState::Enabled) && !server.online() {
         let reason = server.health.last_failure.map(|failure| failure.reason);
         let reason = reason.unwrap_or_else(|| "more good polls are needed".to_owned());
-        note(format!(
-            "WARNING: it is not online yet: {}",
-            printable(&reason)
-        ));
+        note(format!("WARNING: it is not online yet: {}", printable(&reason)));
     }
     say("OK");
     Ok(())
@@ -91,10 +78,7 @@ pub async fn remove(session: &Session, id: &str) -> Result<(), Failure> {
     say(format!("Removing server {id}..."));
     let meetings = servers::remove(&session.app, id).await.map_err(failure)?;
     if !meetings.is_empty() {
-        note(format!(
-            "WARNING: {} meetings on it were forgotten",
-            meetings.len()
-        ));
+        note(format!("WARNING: {} meetings on it were forgotten", meetings.len()));
     }
     say("OK");
     Ok(())
@@ -127,14 +111,8 @@ pub async fn disable(session: &Session, id: &str, yes: bool) -> Result<(), Failu
                 return Err(declined());
             }
         }
-        for meeting in servers::clear(&session.app, &server, false)
-            .await
-            .map_err(failure)?
-        {
-            say(format!(
-                "Clearing Meeting id={}",
-                printable(&meeting.key.id)
-            ));
+        for meeting in servers::clear(&session.app, &server, false).await.map_err(failure)? {
+            say(format!("Clearing Meeting id={}", printable(&meeting.key.id)));
         }
     }
     change(session, id, ServerChange::state(AdminState::Disabled)).await
@@ -148,13 +126,8 @@ pub async fn panic(
     skip_end_calls: bool,
 ) -> Result<(), Failure> {
     say(format!("Panicking server {id}..."));
-    let how = Panic {
-        keep_state,
-        skip_end_calls,
-    };
-    servers::panic(&session.app, id, how)
-        .await
-        .map_err(failure)?;
+    let how = Panic { keep_state, skip_end_calls };
+    servers::panic(&session.app, id, how).await.map_err(failure)?;
     say("OK");
     Ok(())
 }
@@ -167,26 +140,10 @@ pub async fn load_multiplier(
 ) -> Result<(), Failure> {
     servers::find(&session.app, id).await.map_err(failure)?;
     let load_multiplier = multiplier(Some(load_multiplier.unwrap_or_else(|| "0".to_owned())));
-    change(
-        session,
-        id,
-        ServerChange {
-            load_multiplier,
-            ..ServerChange::default()
-        },
-    )
-    .await
+    change(session, id, ServerChange { load_multiplier, ..ServerChange::default() }).await
 }
 
 /// Sets or takes away the tag.
 pub async fn tag(session: &Session, id: &str, tag: Option<String>) -> Result<(), Failure> {
-    change(
-        session,
-        id,
-        ServerChange {
-            tag: Some(tag_of(tag)),
-            ..ServerChange::default()
-        },
-    )
-    .await
+    change(session, id, ServerChange { tag: Some(tag_of(tag)), ..ServerChange::default() }).await
 }

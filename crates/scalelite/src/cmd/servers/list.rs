@@ -23,26 +23,15 @@ pub async fn plain(session: &Session) -> Result<(), Failure> {
         say(format!("\t{}", server.state.name()));
         say(format!("\tload: {}", load(&server)));
         say(format!("\tload multiplier: {:?}", server.load_multiplier));
-        say(format!(
-            "\tbbb version: {}",
-            server.bbb_version.as_deref().unwrap_or_default()
-        ));
-        say(format!(
-            "\ttag: {}",
-            printable(server.tag.as_deref().unwrap_or_default())
-        ));
-        say(format!(
-            "\t{}",
-            if server.online() { "online" } else { "offline" }
-        ));
+        say(format!("\tbbb version: {}", server.bbb_version.as_deref().unwrap_or_default()));
+        say(format!("\ttag: {}", printable(server.tag.as_deref().unwrap_or_default())));
+        say(format!("\t{}", if server.online() { "online" } else { "offline" }));
     }
     Ok(())
 }
 
 fn load(server: &Server) -> String {
-    server
-        .load
-        .map_or_else(|| "unavailable".to_owned(), |load| format!("{load:?}"))
+    server.load.map_or_else(|| "unavailable".to_owned(), |load| format!("{load:?}"))
 }
 
 /// As a table, with the reason of the last failure.
@@ -51,11 +40,8 @@ pub async fn table(session: &Session) -> Result<(), Failure> {
     let rows: Vec<_> = servers
         .iter()
         .map(|server| {
-            let failure = server
-                .health
-                .last_failure
-                .as_ref()
-                .map(|failure| failure.reason.as_str());
+            let failure =
+                server.health.last_failure.as_ref().map(|failure| failure.reason.as_str());
             vec![
                 Cell::text(&server.id.0),
                 Cell::text(&server.url),
@@ -68,16 +54,7 @@ pub async fn table(session: &Session) -> Result<(), Failure> {
             ]
         })
         .collect();
-    let headings = [
-        "ID",
-        "URL",
-        "STATE",
-        "STATUS",
-        "LOAD",
-        "MULTIPLIER",
-        "TAG",
-        "LAST FAILURE",
-    ];
+    let headings = ["ID", "URL", "STATE", "STATUS", "LOAD", "MULTIPLIER", "TAG", "LAST FAILURE"];
     say_text(render(&headings, &rows));
     Ok(())
 }
@@ -92,20 +69,13 @@ pub async fn json(session: &Session) -> Result<(), Failure> {
 pub async fn yaml(session: &Session, verbose: bool) -> Result<(), Failure> {
     let servers = session.app.cluster.servers().await?;
     say("---");
-    say(if servers.is_empty() {
-        "servers: {}"
-    } else {
-        "servers:"
-    });
+    say(if servers.is_empty() { "servers: {}" } else { "servers:" });
     for server in servers {
         say(format!("  {}:", scalar(&server.id.0)));
         say(format!("    url: {}", scalar(&server.url)));
         say(format!("    secret: {}", scalar(&server.secret)));
         say(format!("    load_multiplier: {:?}", server.load_multiplier));
-        say(format!(
-            "    tag: {}",
-            scalar(server.tag.as_deref().unwrap_or_default())
-        ));
+        say(format!("    tag: {}", scalar(server.tag.as_deref().unwrap_or_default())));
         let enabled = server.state == domain::AdminState::Enabled;
         say(format!("    enabled: {enabled}"));
         if verbose {
@@ -122,25 +92,16 @@ pub async fn yaml(session: &Session, verbose: bool) -> Result<(), Failure> {
 /// The meetings that servers report, whoever made them.
 pub async fn meetings(session: &Session, id: Option<&str>) -> Result<(), Failure> {
     let servers = session.app.cluster.servers().await?;
-    let wanted: Vec<_> = servers
-        .into_iter()
-        .filter(|server| id.is_none_or(|id| server.id.0 == id))
-        .collect();
+    let wanted: Vec<_> =
+        servers.into_iter().filter(|server| id.is_none_or(|id| server.id.0 == id)).collect();
     if let (Some(id), true) = (id, wanted.is_empty()) {
         return Err(Failure(format!("ERROR: No server found with id: {id}")));
     }
     let mut failed = false;
     for server in wanted {
-        say(format!(
-            "\nServer ID: {}\nServer Url: {}",
-            server.id, server.url
-        ));
+        say(format!("\nServer ID: {}\nServer Url: {}", server.id, server.url));
         let patience: Patience = session.app.policy.patience_with(server.online());
-        let listed = session
-            .app
-            .list(&server, patience)
-            .await
-            .map_err(|error| error.to_string());
+        let listed = session.app.list(&server, patience).await.map_err(|error| error.to_string());
         match listed.and_then(|body| Meetings::read(&body).map_err(|error| error.to_string())) {
             Ok(meetings) => {
                 say("MeetingIDs: ");
@@ -154,9 +115,5 @@ pub async fn meetings(session: &Session, id: Option<&str>) -> Result<(), Failure
             }
         }
     }
-    if failed {
-        Err(Failure(String::new()))
-    } else {
-        Ok(())
-    }
+    if failed { Err(Failure(String::new())) } else { Ok(()) }
 }

@@ -93,17 +93,11 @@ pub async fn sync(
         "cordon" => Mode::Cordon,
         "force" => Mode::Force,
         other => {
-            return Err(error(format!(
-                "Unknown sync mode '{other}' (choose: keep cordon force)"
-            )));
+            return Err(error(format!("Unknown sync mode '{other}' (choose: keep cordon force)")));
         }
     };
     let wanted = wanted(&read_yaml(path)?)?;
-    let sync = Sync {
-        session,
-        dry_run,
-        talk,
-    };
+    let sync = Sync { session, dry_run, talk };
     let present = session.app.cluster.servers().await?;
     for one in &wanted {
         match present.iter().find(|server| server.id.0 == one.id) {
@@ -111,10 +105,7 @@ pub async fn sync(
             None => sync.add(one).await?,
         }
     }
-    for server in present
-        .iter()
-        .filter(|server| !wanted.iter().any(|one| one.id == server.id.0))
-    {
+    for server in present.iter().filter(|server| !wanted.iter().any(|one| one.id == server.id.0)) {
         sync.leave(server, mode).await?;
     }
     Ok(())
@@ -148,12 +139,9 @@ impl Sync<'_> {
             tag: one.tag.clone(),
             load_multiplier: Some(one.load_multiplier),
         };
-        let server = servers::add(&self.session.app, new)
-            .await
-            .map_err(failure)?;
+        let server = servers::add(&self.session.app, new).await.map_err(failure)?;
         if one.enabled {
-            self.change(&server, ServerChange::state(AdminState::Enabled))
-                .await?;
+            self.change(&server, ServerChange::state(AdminState::Enabled)).await?;
         }
         Ok(())
     }
@@ -191,15 +179,12 @@ impl Sync<'_> {
             Mode::Keep => {}
             Mode::Cordon if !empty => {
                 if server.state == AdminState::Enabled && self.go("cordon", id) {
-                    self.change(server, ServerChange::state(AdminState::Cordoned))
-                        .await?;
+                    self.change(server, ServerChange::state(AdminState::Cordoned)).await?;
                 }
             }
             Mode::Cordon | Mode::Force => {
                 if self.go("remove", id) {
-                    servers::panic(app, id, Panic::default())
-                        .await
-                        .map_err(failure)?;
+                    servers::panic(app, id, Panic::default()).await.map_err(failure)?;
                     servers::remove(app, id).await.map_err(failure)?;
                 }
             }
@@ -208,10 +193,7 @@ impl Sync<'_> {
     }
 
     async fn change(&self, server: &Server, change: ServerChange) -> Result<(), Failure> {
-        servers::update(&self.session.app, &server.id.0, change)
-            .await
-            .map(drop)
-            .map_err(failure)
+        servers::update(&self.session.app, &server.id.0, change).await.map(drop).map_err(failure)
     }
 }
 
@@ -224,19 +206,14 @@ fn as_text(value: &Value) -> Option<String> {
 }
 
 fn as_number(value: &Value) -> Option<f64> {
-    value
-        .as_f64()
-        .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
+    value.as_f64().or_else(|| value.as_str().and_then(|text| text.parse().ok()))
 }
 
 fn wanted(document: &Value) -> Result<Vec<Wanted>, Failure> {
     let Some(Value::Object(servers)) = document.get("servers") else {
         return Err(error("Invalid YAML document"));
     };
-    servers
-        .iter()
-        .map(|(id, server)| wanted_server(id, server))
-        .collect()
+    servers.iter().map(|(id, server)| wanted_server(id, server)).collect()
 }
 
 fn wanted_server(id: &str, server: &Value) -> Result<Wanted, Failure> {
@@ -248,30 +225,17 @@ fn wanted_server(id: &str, server: &Value) -> Result<Wanted, Failure> {
     let server = server.as_object().unwrap_or(&empty);
     let known =
         |name: &&String| !KNOWN.contains(&name.as_str()) && !IGNORED.contains(&name.as_str());
-    let unknown: Vec<String> = server
-        .keys()
-        .filter(known)
-        .map(|name| format!("{name:?}"))
-        .collect();
+    let unknown: Vec<String> =
+        server.keys().filter(known).map(|name| format!("{name:?}")).collect();
     if !unknown.is_empty() {
         let list = unknown.join(", ");
-        return Err(error(format!(
-            "Server id={id} has bad parameters: [{list}]"
-        )));
+        return Err(error(format!("Server id={id} has bad parameters: [{list}]")));
     }
-    let text = |name: &str| {
-        server
-            .get(name)
-            .and_then(as_text)
-            .filter(|text| !text.is_empty())
-    };
+    let text = |name: &str| server.get(name).and_then(as_text).filter(|text| !text.is_empty());
     let secret = text("secret").ok_or_else(|| error(format!("Server id={id} has no secret")))?;
     let url = text("url").unwrap_or_else(|| format!("https://{id}/bigbluebutton/api"));
     servers::check_url(&url).map_err(|_| error(format!("Server id={id} has a bad url")))?;
-    let load_multiplier = match server
-        .get("load_multiplier")
-        .filter(|value| !value.is_null())
-    {
+    let load_multiplier = match server.get("load_multiplier").filter(|value| !value.is_null()) {
         None => 1.0,
         Some(value) => as_number(value)
             .filter(|number| number.is_finite() && *number > 0.0)
@@ -283,12 +247,5 @@ fn wanted_server(id: &str, server: &Value) -> Result<Wanted, Failure> {
             .as_bool()
             .ok_or_else(|| error(format!("Server id={id} has a bad value of enabled")))?,
     };
-    Ok(Wanted {
-        id: id.to_owned(),
-        url,
-        secret,
-        enabled,
-        load_multiplier,
-        tag: text("tag"),
-    })
+    Ok(Wanted { id: id.to_owned(), url, secret, enabled, load_multiplier, tag: text("tag") })
 }

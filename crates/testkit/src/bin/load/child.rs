@@ -23,25 +23,12 @@ pub(crate) struct Served {
 impl Served {
     /// Starts the command, which is told to serve on `port`, and waits until it answers.
     pub(crate) async fn start(mut command: Command, port: u16) -> anyhow::Result<Self> {
-        let name = command
-            .as_std()
-            .get_program()
-            .to_string_lossy()
-            .into_owned();
+        let name = command.as_std().get_program().to_string_lossy().into_owned();
         let started = now();
-        let child = command
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| name.clone())?;
-        let mut served = Self {
-            child,
-            port,
-            ready_after: Duration::ZERO,
-        };
+        let child = command.kill_on_drop(true).spawn().with_context(|| name.clone())?;
+        let mut served = Self { child, port, ready_after: Duration::ZERO };
         let ready = timeout(START_DEADLINE, served.until_ready()).await;
-        ready
-            .unwrap_or_else(|_| bail!("no answer to {HEALTH}"))
-            .context(name)?;
+        ready.unwrap_or_else(|_| bail!("no answer to {HEALTH}")).context(name)?;
         served.ready_after = now() - started;
         Ok(served)
     }

@@ -65,8 +65,7 @@ impl Connection {
     }
 
     pub(crate) async fn get(&mut self, target: Uri) -> anyhow::Result<Answer> {
-        self.exchange(request(Method::GET, target, Bytes::new()))
-            .await
+        self.exchange(request(Method::GET, target, Bytes::new())).await
     }
 
     pub(crate) async fn post_json(&mut self, target: Uri, json: String) -> anyhow::Result<Answer> {
@@ -110,11 +109,7 @@ impl Expect {
 
 impl Answer {
     fn is_join(&self) -> anyhow::Result<()> {
-        let location = self
-            .location
-            .as_ref()
-            .map(HeaderValue::to_str)
-            .transpose()?;
+        let location = self.location.as_ref().map(HeaderValue::to_str).transpose()?;
         let leads_on = location.is_some_and(|location| {
             location.contains("/bigbluebutton/api/join?") && location.contains("checksum=")
         });
@@ -129,10 +124,7 @@ impl Answer {
         let at = text.find(SUCCESS);
         let good = self.status == StatusCode::OK && at.is_some_and(|at| at < BEGINNING);
         ensure!(good, "{}: {}", self.status, self.excerpt());
-        ensure!(
-            text.trim_end().ends_with("</response>"),
-            "the answer is cut off"
-        );
+        ensure!(text.trim_end().ends_with("</response>"), "the answer is cut off");
         Ok(text)
     }
 
@@ -173,11 +165,7 @@ mod tests {
         assert!(Expect::Success.check(&answer(200, None, two)).is_ok());
         assert!(Expect::Success.check(&answer(500, None, two)).is_err());
         assert!(Expect::Success.check(&answer(200, None, failed)).is_err());
-        assert!(
-            Expect::Success
-                .check(&answer(200, None, &two[..60]))
-                .is_err()
-        );
+        assert!(Expect::Success.check(&answer(200, None, &two[..60])).is_err());
         assert!(Expect::Meetings(2).check(&answer(200, None, two)).is_ok());
         assert!(Expect::Meetings(3).check(&answer(200, None, two)).is_err());
     }

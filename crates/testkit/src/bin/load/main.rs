@@ -80,10 +80,7 @@ struct Options {
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     let number: usize = text.parse().map_err(|_| "not a number".to_owned())?;
-    (1..=1_000)
-        .contains(&number)
-        .then_some(number)
-        .ok_or_else(|| "not from 1 to 1000".to_owned())
+    (1..=1_000).contains(&number).then_some(number).ok_or_else(|| "not from 1 to 1000".to_owned())
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -95,18 +92,10 @@ impl Options {
     fn plan(&self) -> anyhow::Result<Plan> {
         let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name("scalelite"));
         let binary = self.bin.clone().map_or_else(beside, Ok)?;
-        let binary = binary
-            .canonicalize()
-            .with_context(|| binary.display().to_string())?;
-        let quiet = self
-            .quiet_log
-            .then(|| ("RAILS_LOG_LEVEL".to_owned(), "warn".to_owned()));
+        let binary = binary.canonicalize().with_context(|| binary.display().to_string())?;
+        let quiet = self.quiet_log.then(|| ("RAILS_LOG_LEVEL".to_owned(), "warn".to_owned()));
         let settings = quiet.into_iter().chain(self.env.clone()).collect();
-        let (round_ms, joins) = if self.quick {
-            (300, 10_000)
-        } else {
-            (2_000, 100_000)
-        };
+        let (round_ms, joins) = if self.quick { (300, 10_000) } else { (2_000, 100_000) };
         Ok(Plan {
             program: Program { binary, settings },
             connections: self.connections,
@@ -117,11 +106,7 @@ impl Options {
     }
 
     fn benches(&self) -> &[Bench] {
-        if self.only.is_empty() {
-            Bench::value_variants()
-        } else {
-            &self.only
-        }
+        if self.only.is_empty() { Bench::value_variants() } else { &self.only }
     }
 }
 
@@ -169,10 +154,7 @@ async fn measure(options: &Options) -> anyhow::Result<bool> {
     println!("{}\n\n{NOTES}", report::table(&rows, options.markdown));
     for row in &rows {
         if let Some(complaint) = &row.complaint {
-            println!(
-                "\n{}: failed {}, for example: {complaint}",
-                row.what, row.failed
-            );
+            println!("\n{}: failed {}, for example: {complaint}", row.what, row.failed);
         }
     }
     Ok(rows.iter().all(|row| row.failed == 0))

@@ -42,11 +42,7 @@ impl Program {
         let served = Served::start(command, port).await;
         let served = served.with_context(|| story(folder.path()))?;
         let program = self.clone();
-        let product = Product {
-            served,
-            program,
-            folder,
-        };
+        let product = Product { served, program, folder };
         product.forget_servers().await?;
         Ok(product)
     }
@@ -54,10 +50,7 @@ impl Program {
     fn command(&self, port: u16, folder: &Path) -> anyhow::Result<Command> {
         let data = folder.join("data");
         std::fs::create_dir_all(&data)?;
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(log_in(folder))?;
+        let log = std::fs::File::options().create(true).append(true).open(log_in(folder))?;
         let mut command = Command::new(&self.binary);
         command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
         command.stdout(log.try_clone()?).stderr(log);
@@ -96,11 +89,7 @@ impl Product {
         let ended = timeout(POLL_DEADLINE, command.args(["poll", "all"]).status()).await;
         let took = now() - started;
         let status = ended.context("poll all takes too long")??;
-        ensure!(
-            status.success(),
-            "poll all: {status}; {}",
-            story(self.folder())
-        );
+        ensure!(status.success(), "poll all: {status}; {}", story(self.folder()));
         Ok(took)
     }
 

@@ -3,9 +3,8 @@
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
-const COLUMNS: [&str; 9] = [
-    "what", "balancer", "floor", "ratio", "target", "reached", "p50 ms", "p99 ms", "failed",
-];
+const COLUMNS: [&str; 9] =
+    ["what", "balancer", "floor", "ratio", "target", "reached", "p50 ms", "p99 ms", "failed"];
 /// Columns of numbers.
 const TO_THE_RIGHT: [usize; 6] = [1, 2, 3, 6, 7, 8];
 
@@ -79,11 +78,7 @@ pub(crate) fn per_second(rate: f64) -> String {
 
 pub(crate) fn table(rows: &[Row], markdown: bool) -> String {
     let mut table = Table::new();
-    let style = if markdown {
-        ASCII_MARKDOWN
-    } else {
-        UTF8_FULL_CONDENSED
-    };
+    let style = if markdown { ASCII_MARKDOWN } else { UTF8_FULL_CONDENSED };
     table.load_style(style);
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(COLUMNS);
@@ -99,12 +94,8 @@ pub(crate) fn table(rows: &[Row], markdown: bool) -> String {
 /// The machine, in a few words.
 pub(crate) fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let named = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"));
-    let model = named.map_or("unknown model", |rest| {
-        rest.trim_start_matches([' ', '\t', ':'])
-    });
+    let named = info.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = named.map_or("unknown model", |rest| rest.trim_start_matches([' ', '\t', ':']));
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!("{cores} cores ({model})")
 }
@@ -124,10 +115,7 @@ mod tests {
         let table = table(&[row], true);
         let lines: Vec<_> = table.lines().collect();
         assert_eq!(lines.len(), 3);
-        assert!(
-            lines[2].contains("0.46") && lines[2].contains("ok"),
-            "{table}"
-        );
+        assert!(lines[2].contains("0.46") && lines[2].contains("ok"), "{table}");
         assert!(lines.iter().all(|line| line.starts_with('|')), "{table}");
     }
 }

@@ -57,12 +57,7 @@ impl Aim {
     }
 
     fn new(port: u16, targets: Vec<Uri>, once: bool) -> Self {
-        Self {
-            port,
-            targets: targets.into(),
-            next: Arc::default(),
-            once,
-        }
+        Self { port, targets: targets.into(), next: Arc::default(), once }
     }
 
     fn next(&self) -> Option<Uri> {
@@ -70,20 +65,14 @@ impl Aim {
         if self.once {
             return self.targets.get(n).cloned();
         }
-        self.targets
-            .get(n.checked_rem(self.targets.len())?)
-            .cloned()
+        self.targets.get(n.checked_rem(self.targets.len())?).cloned()
     }
 }
 
 impl Load {
     /// The connections are dealt out to the aims in turn.
     pub(crate) fn new(aims: Vec<Aim>, expect: Expect, connections: usize) -> Self {
-        Self {
-            aims,
-            expect,
-            connections,
-        }
+        Self { aims, expect, connections }
     }
 
     /// Asks for so long. The connections are open before the clock starts.
@@ -167,10 +156,7 @@ mod tests {
     fn aims_repeat_or_end() {
         let targets = || vec![Uri::from_static("/a"), Uri::from_static("/b")];
         let paths = |aim: &Aim| -> Vec<String> {
-            std::iter::from_fn(|| aim.next())
-                .take(3)
-                .map(|uri| uri.to_string())
-                .collect()
+            std::iter::from_fn(|| aim.next()).take(3).map(|uri| uri.to_string()).collect()
         };
         assert_eq!(paths(&Aim::repeated(1, targets())), ["/a", "/b", "/a"]);
         assert_eq!(paths(&Aim::once(1, targets())), ["/a", "/b"]);

@@ -52,10 +52,7 @@ mod tests {
         // printf joina=1s | sha256sum
         let expected = "36f6c4b94dbefe2ff7f93588d7195b124a513e127c1de68bb80b36ba4e297426";
         let target = signed("/x", "join", "a=1", "s").unwrap();
-        assert_eq!(
-            target.to_string(),
-            format!("/x/join?a=1&checksum={expected}")
-        );
+        assert_eq!(target.to_string(), format!("/x/join?a=1&checksum={expected}"));
         let bare = signed("/x", "join", "", "s").unwrap().to_string();
         assert!(bare.starts_with("/x/join?checksum="), "{bare}");
     }

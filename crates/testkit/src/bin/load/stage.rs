@@ -26,10 +26,7 @@ impl Stage {
         servers: usize,
         each: usize,
     ) -> anyhow::Result<Self> {
-        let options = PoolOptions {
-            servers,
-            ..PoolOptions::default()
-        };
+        let options = PoolOptions { servers, ..PoolOptions::default() };
         let pool = Pool::start(options).await?;
         for server in pool.servers() {
             server.set_logging(false);
@@ -50,9 +47,7 @@ impl Stage {
         let ids: Vec<String> = (1..=meetings).map(|n| format!("meeting-{n:04}")).collect();
         let targets: Result<_, _> = ids.iter().map(|id| sign::create(id)).collect();
         let aim = Aim::once(self.product.port(), targets?);
-        Load::new(vec![aim], Expect::Success, CREATES_AT_ONCE)
-            .all()
-            .await?;
+        Load::new(vec![aim], Expect::Success, CREATES_AT_ONCE).all().await?;
         for server in self.pool.servers() {
             for meeting in server.meetings() {
                 server.set_users(&meeting.id, USERS, 1);

@@ -25,17 +25,12 @@ pub(super) async fn join(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let targets = sign::joins(&meetings, JOINS)?;
     let mut floor = floor::start(Kind::Join, None).await?;
     let on = |port| plan.load(vec![Aim::repeated(port, targets.clone())], Expect::Join);
-    let duel = plan
-        .duel(&on(stage.product.port()), &on(floor.port()))
-        .await?;
+    let duel = plan.duel(&on(stage.product.port()), &on(floor.port())).await?;
     floor.stop().await?;
     stage.clear().await?;
     let reached = duel.ratio() >= JOIN_RATIO;
     let target = Some((format!("ratio ≥ {JOIN_RATIO}"), reached));
-    Ok(vec![Row {
-        target,
-        ..row("join", &duel)
-    }])
+    Ok(vec![Row { target, ..row("join", &duel) }])
 }
 
 /// Against the bare floor, and against the servers asked without a balancer in between.
@@ -54,10 +49,7 @@ pub(super) async fn running(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     stage.clear().await?;
     Ok(vec![
         row("isMeetingRunning", &against_bare),
-        row(
-            "isMeetingRunning, floor: the servers themselves",
-            &against_direct,
-        ),
+        row("isMeetingRunning, floor: the servers themselves", &against_direct),
     ])
 }
 
@@ -69,17 +61,11 @@ fn direct(stage: &Stage) -> anyhow::Result<Vec<Aim>> {
             sign::signed(sign::API, "isMeetingRunning", &query, &server.secret())
         };
         let meetings = server.meetings();
-        let targets: Result<_, _> = meetings
-            .iter()
-            .map(|meeting| question(&meeting.id))
-            .collect();
+        let targets: Result<_, _> = meetings.iter().map(|meeting| question(&meeting.id)).collect();
         anyhow::Ok(Aim::repeated(server.port(), targets?))
     };
     let servers = stage.pool.servers().iter();
-    servers
-        .filter(|server| !server.meetings().is_empty())
-        .map(aim)
-        .collect()
+    servers.filter(|server| !server.meetings().is_empty()).map(aim).collect()
 }
 
 /// Every round creates meetings that are forgotten after it, so that the store stays small.

@@ -63,11 +63,7 @@ async fn measure(plan: &Plan, stage: &Stage) -> anyhow::Result<Found> {
 }
 
 fn questions(stage: &Stage, floor: u16, target: &Uri) -> anyhow::Result<Questions> {
-    let first = stage
-        .pool
-        .servers()
-        .first()
-        .context("a pool without servers")?;
+    let first = stage.pool.servers().first().context("a pool without servers")?;
     let direct = sign::signed(sign::API, "getMeetings", "", &first.secret())?;
     let all = Expect::Meetings(stage.pool.servers().len() * MEETINGS_EACH);
     let load = |port, target: &Uri, expect| {
@@ -95,10 +91,7 @@ async fn take_turns(plan: &Plan, stage: &Stage, ask: &Questions) -> anyhow::Resu
         found.merge.push(ask.product.round(plan.round).await?);
         move_away(Latency::Fixed(AWAY));
         found.server.push(ask.server.round(plan.round / 4).await?);
-        found
-            .duel
-            .product
-            .push(ask.product.round(plan.round).await?);
+        found.duel.product.push(ask.product.round(plan.round).await?);
     }
     Ok(found)
 }

@@ -87,10 +87,7 @@ fn row(what: impl Into<String>, duel: &Duel) -> Row {
         floor: per_second(rate(&duel.floor)),
         ratio: Some(duel.ratio()),
         target: None,
-        within_ms: Some((
-            within_ms(&duel.product, 0.5),
-            within_ms(&duel.product, 0.99),
-        )),
+        within_ms: Some((within_ms(&duel.product, 0.5), within_ms(&duel.product, 0.99))),
         failed,
         complaint,
     }
