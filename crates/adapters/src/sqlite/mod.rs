@@ -20,6 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use app::ports::StoreError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use self::joins::Joins;
@@ -103,6 +104,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         // FULL: what was answered is on disk, also after a power failure.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // Plans must not depend on bound values, or every statement is prepared again at every use.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
         Ok(connection)
     };

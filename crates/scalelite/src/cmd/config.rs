@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::config::settings::{NOT_YET, WITHOUT_EFFECT};
+use crate::config::settings::{NOT_YET, REFUSED, WITHOUT_EFFECT};
 use crate::config::{Config, Sources, reference};
 use crate::output::table::{Cell, render};
 use crate::output::{printable, say, say_text};
@@ -35,6 +35,9 @@ pub fn run(sources: &Sources, as_json: bool, as_reference: bool) -> Result<(), F
     }
     for name in NOT_YET.iter().filter(|name| sources.is_set(name)) {
         say(format!(" {name} is set and has no effect yet"));
+    }
+    for name in REFUSED.iter().filter(|name| sources.is_set(name)) {
+        say(format!(" {name} is set and stops the start"));
     }
     Ok(())
 }

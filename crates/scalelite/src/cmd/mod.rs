@@ -64,7 +64,8 @@ pub fn once(
     sources: &Sources,
     work: impl AsyncFnOnce(&Session) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let asked = sources.is_set("RAILS_LOG_LEVEL") || sources.is_set("LOG_LEVEL");
+    let level = sources.find(&["RAILS_LOG_LEVEL", "LOG_LEVEL"], false);
+    let asked = level.is_ok_and(|level| level.is_some());
     let rust_log = sources.variable("RUST_LOG").or(if asked { None } else { Some("off") });
     let _log = telemetry::start(config.log_level, config.log_format, rust_log);
     let wired = wiring::wire(config)?;
@@ -74,10 +75,7 @@ pub fn once(
 }
 
 /// Starts the log of a process that serves.
-pub fn serving_log(
-    config: &Config,
-    sources: &Sources,
-) -> tracing_appender::non_blocking::WorkerGuard {
+pub fn serving_log(config: &Config, sources: &Sources) -> telemetry::Flusher {
     telemetry::start(config.log_level, config.log_format, sources.variable("RUST_LOG"))
 }
 

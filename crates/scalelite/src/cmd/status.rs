@@ -44,7 +44,10 @@ pub async fn watch(session: &Session) -> Result<(), Failure> {
         // Home and clear, so that the table stays where it is.
         let clear =
             if std::io::IsTerminal::is_terminal(&std::io::stdout()) { "\x1b[H\x1b[2J" } else { "" };
-        say_text(format!("{clear}{table}\n {meetings} meetings placed, {users} users\n"));
+        let page = format!("{clear}{table}\n {meetings} meetings placed, {users} users\n");
+        if !say_text(page) {
+            return Ok(());
+        }
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }

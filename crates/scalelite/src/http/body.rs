@@ -2,6 +2,7 @@
 //! nothing is longer or slower than it may be.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use app::api::{ApiError, TOO_LARGE};
@@ -11,14 +12,44 @@ use bbb::call::{BodyKind, ContentType};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http::{HeaderMap, header};
+use http_body::Frame;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 /// Longest form, in bytes.
 const FORM_BYTES_MAX: u64 = 4 << 20;
 /// How long a sender may pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How long a sender may pause in what nobody wants to read.
+const UNWANTED_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long what nobody wants is read at most.
+const UNWANTED_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A request's body, as it comes. Clones read from the same one.
+#[derive(Clone)]
+pub(super) struct Sent(Arc<Mutex<Incoming>>);
+
+impl Sent {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self(Arc::new(Mutex::new(body)))
+    }
+
+    async fn frame(&self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+        self.0.lock().await.frame().await
+    }
+
+    /// Reads what is left. Many clients send all of a body before they read: if the connection
+    /// were closed on them, they would fail without having seen the answer.
+    pub(super) async fn discard(&self) {
+        let reading = async {
+            while let Ok(Some(Ok(_))) = timeout(UNWANTED_PAUSE_MAX, self.frame()).await {}
+        };
+        // Who has not ended by then does not want to.
+        let _ = timeout(UNWANTED_TIME_MAX, reading).await;
+    }
+}
 
 /// What a request carries.
 pub(super) enum Content {
@@ -33,7 +64,7 @@ pub(super) enum Content {
 /// Reads the body of a POST as far as it must be read.
 pub(super) async fn content(
     headers: &HeaderMap,
-    body: Incoming,
+    body: Sent,
     kind: BodyKind,
     bytes_max: u64,
 ) -> Result<Content, ApiError> {
@@ -63,7 +94,7 @@ pub(super) async fn content(
 /// Reads a small body whole; empty if there is none.
 pub(super) async fn whole(
     headers: &HeaderMap,
-    body: Incoming,
+    body: Sent,
     bytes_max: u64,
 ) -> Result<Bytes, ApiError> {
     length(headers, bytes_max)?;
@@ -88,7 +119,7 @@ fn length(headers: &HeaderMap, bytes_max: u64) -> Result<Option<u64>, ApiError> 
 }
 
 /// The body in pieces, or `None` if it is empty, whatever its headers say.
-async fn pieces(body: Incoming, bytes_max: u64) -> Option<BoxStream<'static, io::Result<Bytes>>> {
+async fn pieces(body: Sent, bytes_max: u64) -> Option<BoxStream<'static, io::Result<Bytes>>> {
     let mut pieces = stream::unfold((body, bytes_max, false), next_piece).boxed();
     let first = pieces.next().await?;
     Some(stream::iter([first]).chain(pieces).boxed())
@@ -96,8 +127,8 @@ async fn pieces(body: Incoming, bytes_max: u64) -> Option<BoxStream<'static, io:
 
 /// The next piece; after an error there is none.
 async fn next_piece(
-    (mut body, left, ended): (Incoming, u64, bool),
-) -> Option<(io::Result<Bytes>, (Incoming, u64, bool))> {
+    (body, left, ended): (Sent, u64, bool),
+) -> Option<(io::Result<Bytes>, (Sent, u64, bool))> {
     if ended {
         return None;
     }

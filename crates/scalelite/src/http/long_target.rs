@@ -158,7 +158,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.answered();
+        self.answered(bytes);
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -167,7 +167,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.answered();
+        self.answered(slices.first().map_or(&[], |slice| slice));
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
@@ -186,9 +186,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 impl<S> Watched<S> {
     /// What is read after an answer begins a request (or is the rest of a body that nobody wants,
-    /// which at worst spoils the connection it came on).
-    fn answered(&mut self) {
-        if self.state == State::Inside {
+    /// which at worst spoils the connection it came on). `100 Continue` is no answer.
+    fn answered(&mut self, written: &[u8]) {
+        if self.state == State::Inside && !written.starts_with(b"HTTP/1.1 1") {
             self.state = State::Start;
         }
     }

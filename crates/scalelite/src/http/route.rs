@@ -7,10 +7,13 @@ use std::time::Duration;
 use app::App;
 use app::api::{ApiError, Trail};
 use futures_util::FutureExt as _;
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
+use super::body::Sent;
 use super::respond::{self, Body};
 use super::{admin, bbb_api};
 
@@ -35,7 +38,7 @@ pub(super) struct Incomer {
     /// Headers.
     pub(super) headers: http::HeaderMap,
     /// Body.
-    pub(super) body: Incoming,
+    pub(super) body: Sent,
 }
 
 /// An answer, and what the log says about it.
@@ -92,13 +95,20 @@ impl Outcome {
 /// Answers one request.
 pub(super) async fn handle(gate: Arc<Gate>, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
-    let answered = AssertUnwindSafe(dispatch(&gate, request)).catch_unwind();
+    let (parts, body) = request.into_parts();
+    // Who asks before sending reads before sending.
+    let may_be_unread = !body.is_end_stream() && !parts.headers.contains_key(http::header::EXPECT);
+    let body = Sent::new(body);
+    let answered = AssertUnwindSafe(dispatch(&gate, parts, body.clone())).catch_unwind();
     let outcome = match timeout(gate.request_timeout, answered).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_panic)) => Outcome::failed("-", &ApiError::Internal),
         Err(_) => Outcome::failed("-", &ApiError::Timeout),
     };
     log(&outcome, started.elapsed());
+    if may_be_unread {
+        body.discard().await;
+    }
     outcome.response
 }
 
@@ -124,8 +134,7 @@ fn shortened(id: &str) -> &str {
     id.char_indices().nth(128).map_or(id, |(end, _)| &id[..end])
 }
 
-async fn dispatch(gate: &Arc<Gate>, request: Request<Incoming>) -> Outcome {
-    let (mut parts, body) = request.into_parts();
+async fn dispatch(gate: &Arc<Gate>, mut parts: Parts, body: Sent) -> Outcome {
     let target = super::long_target::restore(&mut parts);
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
@@ -160,7 +169,7 @@ async fn health(gate: &Gate) -> Outcome {
     }
 }
 
-fn host_is_served(gate: &Gate, parts: &http::request::Parts) -> bool {
+fn host_is_served(gate: &Gate, parts: &Parts) -> bool {
     let Some(served) = &gate.url_host else {
         return true;
     };

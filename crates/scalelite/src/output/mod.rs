@@ -11,15 +11,16 @@ pub fn say(line: impl AsRef<str>) {
     let _ = writeln!(std::io::stdout(), "{}", line.as_ref());
 }
 
-/// Prints text of data as it is.
-pub fn say_text(text: impl AsRef<str>) {
+/// Prints text of data as it is. False if nobody can read it any more: commands that would go on
+/// printing end then.
+pub fn say_text(text: impl AsRef<str>) -> bool {
     let mut stdout = std::io::stdout();
-    let _ = stdout.write_all(text.as_ref().as_bytes()).and_then(|()| stdout.flush());
+    stdout.write_all(text.as_ref().as_bytes()).and_then(|()| stdout.flush()).is_ok()
 }
 
-/// Prints a line that is no data.
+/// Prints a line that is no data; it stays one line, whatever texts of others are in it.
 pub fn note(line: impl AsRef<str>) {
-    let _ = writeln!(std::io::stderr(), "{}", line.as_ref());
+    let _ = writeln!(std::io::stderr(), "{}", printable(line.as_ref()));
 }
 
 /// What a person might see of a text: without control characters, which terminals obey.

@@ -1,3 +1,14 @@
 //! The command line of the built binary: the original's spelling as recorded, and our own.
 
+mod config;
+mod liveness;
+mod meetings;
+mod pipes;
+mod pool;
+mod secret;
+mod servers;
+mod sign;
+mod stage;
+mod sync;
 mod transcripts;
+mod usage;

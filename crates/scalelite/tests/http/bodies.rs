@@ -2,7 +2,10 @@
 //! held in memory.
 
 use bbb_sim::Request;
-use testkit::product::{API, signed};
+use testkit::product::{API, Connection, DEADLINE, signed};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::tools::{
     asked, assert_failed, assert_success, create, send, send_chunks, world, world_with,
@@ -168,4 +171,30 @@ async fn an_index_by_post_needs_no_checksum() {
     let world = world(0).await;
     let xml = [("Content-Type", "text/plain")];
     assert_success(&send(&world.product, "POST", API, &xml, Some(b"x")).await);
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_told_to_go_on() {
+    let world = world(1).await;
+    let form = "application/x-www-form-urlencoded";
+    for (n, (kind, body)) in
+        [("text/xml", XML), (form, "name=A&welcome=B"), (form, "NAME")].into_iter().enumerate()
+    {
+        let target = signed("create", &format!("meetingID=e-{n}&name=Expect"));
+        let length = body.len();
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\n\
+             Content-Length: {length}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+        );
+        let stream = TcpStream::connect(("127.0.0.1", world.product.port())).await;
+        let mut stream = stream.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut go_on = [0; 25];
+        stream.read_exact(&mut go_on).await.unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut connection = Connection::over(stream);
+        let answer = timeout(DEADLINE, connection.answer("POST")).await;
+        assert_success(&answer.expect(body).unwrap());
+    }
 }

@@ -1,6 +1,9 @@
 //! Servers that fail: what the client sees, and that a failed create leaves nothing behind.
 
-use bbb_sim::{Fault, FaultMode};
+use std::time::Duration;
+
+use bbb_sim::{Fault, FaultMode, Latency};
+use testkit::product::{Connection, signed, until};
 use testkit::world::World;
 
 use crate::tools::{asked, assert_failed, assert_success, create, parameter, world, world_with};
@@ -154,4 +157,47 @@ async fn without_servers_a_create_says_so() {
     let query = "meetingID=m1&name=M1&meta_server-tag=gold!";
     let answer = world.product.call("create", query).await.unwrap();
     assert_failed(&answer, "serverTagUnavailable");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_stop_its_create() {
+    let world = world(1).await;
+    let server = world.pool.servers()[0].clone();
+    server.set_latency(Latency::Fixed(Duration::from_millis(300)));
+    let _ = server.take_log();
+    let target = signed("create", "meetingID=left&name=Left");
+    let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut connection = Connection::open(world.product.port()).await.unwrap();
+    connection.send(head.as_bytes()).await.unwrap();
+    let arrived = async || server.log_len() > 0;
+    until("at the server", arrived).await.unwrap();
+    drop(connection);
+    let known = async || {
+        let info = world.product.call("getMeetingInfo", "meetingID=left");
+        info.await.unwrap().field("returncode") == "SUCCESS"
+    };
+    until("created", known).await.unwrap();
+    // Settled, and not waiting for a claim to run out.
+    let answer = create(&world.product, "left").await;
+    assert_eq!(answer.field("messageKey"), "duplicateWarning");
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_nothing_behind() {
+    let world = world(1).await;
+    let loads = world.product.loads().await.unwrap();
+    let target = signed("create", "meetingID=torn&name=Torn");
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: text/xml\r\nContent-Length: 99999\r\n\r\n<"
+    );
+    let mut connection = Connection::open(world.product.port()).await.unwrap();
+    connection.send(head.as_bytes()).await.unwrap();
+    let placed = async || world.product.loads().await.unwrap() != loads;
+    until("placed", placed).await.unwrap();
+    drop(connection);
+    let released = async || world.product.loads().await.unwrap() == loads;
+    until("released", released).await.unwrap();
+    assert!(world.servers_with("torn").is_empty());
+    let answer = create(&world.product, "torn").await;
+    assert_eq!(answer.field("messageKey"), "");
 }

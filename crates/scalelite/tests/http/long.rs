@@ -54,3 +54,27 @@ async fn a_long_join_is_redirected_whole() {
     assert_eq!(answer.status, 302);
     assert!(answer.header("location").unwrap().contains(&style));
 }
+
+#[tokio::test]
+async fn a_long_query_after_a_body_works() {
+    let world = world(1).await;
+    let mut connection = Connection::open(world.product.port()).await.unwrap();
+    let mut upload = outgoing("POST", &signed("create", "meetingID=u1&name=Upload"));
+    let kind = ("Content-Type".to_owned(), "text/xml".to_owned());
+    upload.headers.push(kind);
+    upload.body = Some(b"<modules/>\nGET / HTTP/1.1\n".to_vec());
+    assert_success(&connection.ask(&upload).await.unwrap());
+    let target = signed("create", &long_query("u2", 100_000));
+    let answer = connection.ask(&outgoing("GET", &target)).await;
+    assert_success(&answer.unwrap());
+}
+
+#[tokio::test]
+async fn there_is_an_end_to_length() {
+    let world = world(1).await;
+    let target = signed("create", &long_query("l", 300_000));
+    let mut connection = Connection::open(world.product.port()).await.unwrap();
+    let answer = connection.ask(&outgoing("GET", &target)).await.unwrap();
+    assert_eq!(answer.status, 414);
+    assert_success(&create(&world.product, "short").await);
+}

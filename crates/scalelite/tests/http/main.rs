@@ -11,11 +11,15 @@ mod ends;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod joins;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod long;
+#[cfg(test)]
+mod mutants;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]

@@ -2,9 +2,11 @@
 //! asked gets an answer that BigBlueButton's clients can read.
 
 use bbb_sim::Algorithm;
-use testkit::product::{API, SECRET, signed};
+use testkit::product::{API, Connection, SECRET, signed};
 
-use crate::tools::{asked, assert_failed, assert_success, create, digest, send, world, world_with};
+use crate::tools::{
+    asked, assert_failed, assert_success, create, digest, parameter, send, world, world_with,
+};
 
 #[tokio::test]
 async fn the_version_document_is_for_anybody() {
@@ -161,5 +163,36 @@ async fn a_servers_url_may_end_in_a_slash() {
     assert!(location.starts_with(&format!("{}/join?", server.url())), "{location}");
     for request in asked(&server, "create") {
         assert_eq!(request.path, "/bigbluebutton/api/create");
+    }
+}
+
+#[tokio::test]
+async fn old_and_odd_ways_to_ask_are_answered() {
+    let world = world(1).await;
+    let target = signed("getMeetings", "");
+    for head in [
+        format!("GET {target} HTTP/1.0\r\n\r\n"),
+        format!("GET {target} HTTP/1.1\nHost: a\nConnection: close\n\n"),
+        format!("\r\nGET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+        format!("GET http://other.test{target} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        format!("GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n"),
+    ] {
+        let mut connection = Connection::open(world.product.port()).await.unwrap();
+        connection.send(head.as_bytes()).await.unwrap();
+        assert_success(&connection.answer("GET").await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn characters_that_should_have_been_encoded_are_signed_as_they_came() {
+    let world = world(1).await;
+    for (query, name, value) in [
+        ("meetingID=r1&name=R1&groups=[{'id':'a|b^`'}]", "groups", "[{'id':'a|b^`'}]"),
+        ("meetingID=r2&name=R2&welcome=\u{fc}\u{1F600}", "welcome", "\u{fc}\u{1F600}"),
+        ("meetingID=r3&name=R3&welcome=it's(~)*!$,;:@/?", "welcome", "it's(~)*!$,;:@/?"),
+    ] {
+        assert_success(&world.product.call("create", query).await.unwrap());
+        let sent = &asked(&world.pool.servers()[0], "create")[0].query;
+        assert_eq!(parameter(sent, name).as_deref(), Some(value));
     }
 }

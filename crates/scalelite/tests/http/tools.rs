@@ -1,7 +1,7 @@
 //! What the tests of this folder share.
 
 use bbb_sim::{Algorithm, Request, Server};
-use testkit::product::{API, Answer, Connection, Outgoing, Product, SECRET, exchange, outgoing};
+use testkit::product::{Answer, Connection, Product, SECRET, exchange, outgoing};
 use testkit::world::World;
 
 /// A balancer with that many servers.
@@ -97,9 +97,4 @@ pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
     let value = values.next().map(|(_, value)| value.into_owned());
     assert_eq!(values.next(), None, "{name} is repeated in {query}");
     value
-}
-
-/// A request that is to be altered before it is sent.
-pub(crate) fn request(method: &str, call: &str, query: &str) -> Outgoing {
-    outgoing(method, &format!("{API}/{call}{query}"))
 }

@@ -48,7 +48,7 @@ async fn change(session: &Session, id: &str, change: ServerChange) -> Result<(),
     if change.state == Some(AdminState::Enabled) && !server.online() {
         let reason = server.health.last_failure.map(|failure| failure.reason);
         let reason = reason.unwrap_or_else(|| "more good polls are needed".to_owned());
-        note(format!("WARNING: it is not online yet: {}", printable(&reason)));
+        note(format!("WARNING: it is not online yet: {reason}"));
     }
     say("OK");
     Ok(())

@@ -23,7 +23,10 @@ pub async fn plain(session: &Session) -> Result<(), Failure> {
         say(format!("\t{}", server.state.name()));
         say(format!("\tload: {}", load(&server)));
         say(format!("\tload multiplier: {:?}", server.load_multiplier));
-        say(format!("\tbbb version: {}", server.bbb_version.as_deref().unwrap_or_default()));
+        say(format!(
+            "\tbbb version: {}",
+            printable(server.bbb_version.as_deref().unwrap_or_default())
+        ));
         say(format!("\ttag: {}", printable(server.tag.as_deref().unwrap_or_default())));
         say(format!("\t{}", if server.online() { "online" } else { "offline" }));
     }

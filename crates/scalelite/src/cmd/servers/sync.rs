@@ -31,11 +31,8 @@ enum Mode {
 /// A server as the file wants it.
 struct Wanted {
     id: String,
-    url: String,
-    secret: String,
+    new: NewServer,
     enabled: bool,
-    load_multiplier: f64,
-    tag: Option<String>,
 }
 
 fn error(text: impl std::fmt::Display) -> Failure {
@@ -46,17 +43,21 @@ fn read_yaml(path: &Path) -> Result<Value, Failure> {
     use std::io::Read as _;
     let mut text = String::new();
     let read = std::fs::File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text));
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
     read.map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => {
             error(format!("No such file or directory - {}", path.display()))
         }
         _ => error(format!("{}: {cause}", path.display())),
     })?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        // The servers at its end must not count as absent.
+        return Err(error(format!("{}: longer than {FILE_BYTES_MAX} bytes", path.display())));
+    }
     serde_saphyr::from_str(&text).map_err(|_| error("Invalid YAML document"))
 }
 
-/// Adds every server of a file.
+/// Adds every server of a file. The whole file is checked before anything is changed.
 pub async fn add_all(session: &Session, path: &Path) -> Result<(), Failure> {
     let document = read_yaml(path)?;
     let list: Vec<&Value> = match document.get("servers") {
@@ -64,15 +65,13 @@ pub async fn add_all(session: &Session, path: &Path) -> Result<(), Failure> {
         Some(Value::Object(list)) => list.values().collect(),
         _ => return Err(error("Invalid YAML document")),
     };
-    for server in list {
-        let text = |name: &str| server.get(name).and_then(as_text);
-        let new = NewServer {
-            id: None,
-            url: text("url").unwrap_or_default(),
-            secret: text("secret").unwrap_or_default(),
-            tag: text("tag").filter(|tag| !tag.is_empty()),
-            load_multiplier: server.get("load_multiplier").and_then(as_number),
-        };
+    let read = (1..).zip(list).map(|(n, entry)| {
+        let name = format!("number {n}");
+        let url = text_of(entry, "url");
+        let url = url.ok_or_else(|| error(format!("Server {name} has no url")))?;
+        new_server(&name, None, url, entry)
+    });
+    for new in read.collect::<Result<Vec<_>, Failure>>()? {
         let server = servers::add(&session.app, new).await.map_err(failure)?;
         say(format!("server: {}\nid: {}", server.url, server.id));
     }
@@ -132,14 +131,7 @@ impl Sync<'_> {
         if !self.go("add", &one.id) {
             return Ok(());
         }
-        let new = NewServer {
-            id: Some(one.id.clone()),
-            url: one.url.clone(),
-            secret: one.secret.clone(),
-            tag: one.tag.clone(),
-            load_multiplier: Some(one.load_multiplier),
-        };
-        let server = servers::add(&self.session.app, new).await.map_err(failure)?;
+        let server = servers::add(&self.session.app, one.new.clone()).await.map_err(failure)?;
         if one.enabled {
             self.change(&server, ServerChange::state(AdminState::Enabled)).await?;
         }
@@ -152,19 +144,21 @@ impl Sync<'_> {
             (false, AdminState::Enabled) => Some(AdminState::Cordoned),
             _ => None,
         };
-        let same = server.url == one.url
-            && server.secret == one.secret
-            && server.tag == one.tag
-            && (server.load_multiplier - one.load_multiplier).abs() < f64::EPSILON;
+        let new = one.new.clone();
+        let multiplier = new.load_multiplier.unwrap_or(1.0);
+        let same = server.url == new.url
+            && server.secret == new.secret
+            && server.tag == new.tag
+            && (server.load_multiplier - multiplier).abs() < f64::EPSILON;
         if same && state.is_none() || !self.go("update", &one.id) {
             return Ok(());
         }
         let change = ServerChange {
-            url: Some(one.url.clone()),
-            secret: Some(one.secret.clone()),
-            tag: Some(one.tag.clone()),
+            url: Some(new.url),
+            secret: Some(new.secret),
+            tag: Some(new.tag),
             state,
-            load_multiplier: Some(one.load_multiplier),
+            load_multiplier: Some(multiplier),
         };
         self.change(server, change).await
     }
@@ -205,6 +199,11 @@ fn as_text(value: &Value) -> Option<String> {
     }
 }
 
+/// A text of an entry that is not empty.
+fn text_of(entry: &Value, name: &str) -> Option<String> {
+    entry.get(name).and_then(as_text).filter(|text| !text.is_empty())
+}
+
 fn as_number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str().and_then(|text| text.parse().ok()))
 }
@@ -216,13 +215,13 @@ fn wanted(document: &Value) -> Result<Vec<Wanted>, Failure> {
     servers.iter().map(|(id, server)| wanted_server(id, server)).collect()
 }
 
-fn wanted_server(id: &str, server: &Value) -> Result<Wanted, Failure> {
+fn wanted_server(id: &str, entry: &Value) -> Result<Wanted, Failure> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if id.is_empty() || !id.chars().all(plain) {
         return Err(error(format!("Server id={id} is invalid")));
     }
     let empty = Map::new();
-    let server = server.as_object().unwrap_or(&empty);
+    let server = entry.as_object().unwrap_or(&empty);
     let known =
         |name: &&String| !KNOWN.contains(&name.as_str()) && !IGNORED.contains(&name.as_str());
     let unknown: Vec<String> =
@@ -231,21 +230,33 @@ fn wanted_server(id: &str, server: &Value) -> Result<Wanted, Failure> {
         let list = unknown.join(", ");
         return Err(error(format!("Server id={id} has bad parameters: [{list}]")));
     }
-    let text = |name: &str| server.get(name).and_then(as_text).filter(|text| !text.is_empty());
-    let secret = text("secret").ok_or_else(|| error(format!("Server id={id} has no secret")))?;
-    let url = text("url").unwrap_or_else(|| format!("https://{id}/bigbluebutton/api"));
-    servers::check_url(&url).map_err(|_| error(format!("Server id={id} has a bad url")))?;
-    let load_multiplier = match server.get("load_multiplier").filter(|value| !value.is_null()) {
-        None => 1.0,
-        Some(value) => as_number(value)
-            .filter(|number| number.is_finite() && *number > 0.0)
-            .ok_or_else(|| error(format!("Server id={id} has a bad load_multiplier")))?,
-    };
     let enabled = match server.get("enabled") {
         None | Some(Value::Null) => true,
         Some(value) => value
             .as_bool()
             .ok_or_else(|| error(format!("Server id={id} has a bad value of enabled")))?,
     };
-    Ok(Wanted { id: id.to_owned(), url, secret, enabled, load_multiplier, tag: text("tag") })
+    let url = text_of(entry, "url").unwrap_or_else(|| format!("https://{id}/bigbluebutton/api"));
+    let new = new_server(&format!("id={id}"), Some(id), url, entry)?;
+    Ok(Wanted { id: id.to_owned(), new, enabled })
+}
+
+/// A server as its entry in a file describes it; `name` is what complaints call it.
+fn new_server(
+    name: &str,
+    id: Option<&str>,
+    url: String,
+    entry: &Value,
+) -> Result<NewServer, Failure> {
+    let has = |what: &str| error(format!("Server {name} has {what}"));
+    let secret = text_of(entry, "secret").ok_or_else(|| has("no secret"))?;
+    servers::check_url(&url).map_err(|_| has("a bad url"))?;
+    let load_multiplier = match entry.get("load_multiplier").filter(|value| !value.is_null()) {
+        None => 1.0,
+        Some(value) => as_number(value)
+            .filter(|number| number.is_finite() && *number > 0.0)
+            .ok_or_else(|| has("a bad load_multiplier"))?,
+    };
+    let (id, tag) = (id.map(str::to_owned), text_of(entry, "tag"));
+    Ok(NewServer { id, url, secret, tag, load_multiplier: Some(load_multiplier) })
 }

@@ -1,0 +1,142 @@
+//! `config`, and settings in general: where values come from, what is hidden, what is refused.
+
+use crate::stage::{collapsed, setup};
+use serde_json::Value;
+use testkit::process::{self, Said};
+use testkit::product::{SECRET, Setup};
+
+async fn config(setup: &Setup, more: &[&str]) -> anyhow::Result<Said> {
+    process::run(setup, &[&["config"], more].concat()).await
+}
+
+/// The line of a setting, with its blanks collapsed.
+async fn shown(setup: &Setup, more: &[&str], name: &str) -> anyhow::Result<String> {
+    let said = config(setup, more).await?;
+    assert_eq!((said.stderr.as_str(), said.code), ("", 0));
+    let lines = collapsed(&said.stdout);
+    let line = lines.into_iter().find(|line| line.split(' ').next() == Some(name));
+    Ok(line.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn values_are_shown_with_their_origin() -> anyhow::Result<()> {
+    let setup = setup()?.with("INTERVAL", "5").with("CONNECT_TIMEOUT", "");
+    let setup = setup.with("POLL_INTERVAL", "");
+    for (name, line) in [
+        ("SETTING", "SETTING VALUE FROM"),
+        ("PORT", "PORT 3000 default"),
+        ("BIND", "BIND tcp://127.0.0.1:0 environment BIND"),
+        ("POLL_INTERVAL", "POLL_INTERVAL 5 environment INTERVAL"),
+        ("CONNECT_TIMEOUT", "CONNECT_TIMEOUT 5 default"),
+    ] {
+        assert_eq!(shown(&setup, &[], name).await?, line);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn flags_win_over_the_environment() -> anyhow::Result<()> {
+    let setup = setup()?.with("POLL_INTERVAL", "30").with("RECORDING_DISABLED", "false");
+    let flag = "POLL_INTERVAL 31 flag";
+    let name = "POLL_INTERVAL";
+    assert_eq!(shown(&setup, &["--poll-interval", "31"], name).await?, flag);
+    assert_eq!(shown(&setup, &["--poll-interval=31"], name).await?, flag);
+    let before = process::run(&setup, &["--poll-interval", "31", "config"]).await?;
+    assert!(collapsed(&before.stdout).iter().any(|line| line == flag));
+    let on = "RECORDING_DISABLED true flag";
+    assert_eq!(shown(&setup, &["--recording-disabled"], "RECORDING_DISABLED").await?, on);
+    let dir = setup.folder().join("other");
+    let data_dir = format!("--data-dir={}", dir.display());
+    assert_eq!(process::run(&setup, &["liveness", &data_dir]).await?.code, 0);
+    assert!(dir.join("scalelite.db").exists() && !setup.folder().join("data").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn secrets_are_hidden_wherever_they_come_from() -> anyhow::Result<()> {
+    let setup = setup()?;
+    let file = setup.folder().join("secrets");
+    std::fs::write(&file, "from-a-file:and-another\n")?;
+    let file = file.display().to_string();
+    let setup = setup.with("LOADBALANCER_SECRETS_FILE", &file);
+    let said = config(&setup, &[]).await?.stdout;
+    let json = config(&setup, &["--json"]).await?.stdout;
+    for text in [&said, &json] {
+        assert!(!text.contains(SECRET) && !text.contains("from-a-file"), "{text}");
+    }
+    let lines = collapsed(&said);
+    assert!(lines.contains(&"LOADBALANCER_SECRET *** environment LOADBALANCER_SECRET".to_owned()));
+    let from_file = "LOADBALANCER_SECRETS *** file named by LOADBALANCER_SECRETS_FILE";
+    assert!(lines.contains(&from_file.to_owned()), "{said}");
+    let list: Vec<Value> = serde_json::from_str(&json)?;
+    let one = list.iter().find(|one| one["name"] == "LOADBALANCER_SECRETS");
+    let one = one.unwrap_or(&Value::Null);
+    assert_eq!(one["value"], "***");
+    assert_eq!(one["origin"], "file named by LOADBALANCER_SECRETS_FILE");
+    let secret = process::run(&setup, &["secret"]).await?.stdout;
+    assert!(secret.contains("Secret: from-a-file\nSecret: and-another\n"), "{secret}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_value_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
+    let wrong = |name, value| setup().map(|setup| setup.with(name, value));
+    for (setup, line) in [
+        (
+            wrong("PORT", "many")?,
+            "PORT: `many` is not allowed, it must be a port number from 0 to 65535\n",
+        ),
+        (
+            wrong("LOG_FORMAT", "\u{1b}[31mred\nx")?,
+            "LOG_FORMAT: `\u{fffd}[31mred\u{fffd}x` is not allowed, it must be text or json\n",
+        ),
+        (
+            wrong("RECORDING_DISABLED", "maybe")?,
+            "RECORDING_DISABLED: `maybe` is not allowed, it must be true or false\n",
+        ),
+        (
+            wrong("LOADBALANCER_SECRET", " hidden")?,
+            "LOADBALANCER_SECRET: `***` is not allowed, it must be a secret without blanks at its ends\n",
+        ),
+        (
+            wrong("VOICE_BRIDGE_MIN", "10")?,
+            "VOICE_BRIDGE_MIN: `10` is not allowed, it must be at most VOICE_BRIDGE_MAX (9)\n",
+        ),
+        (
+            wrong("LOADBALANCER_SECRETS_FILE", "absent")?,
+            "LOADBALANCER_SECRETS_FILE: absent: No such file or directory (os error 2)\n",
+        ),
+    ] {
+        for command in ["config", "serve", "servers", "secret"] {
+            let said = process::run(&setup, &[command]).await?;
+            let all = (said.stdout.as_str(), said.stderr.as_str(), said.code);
+            assert_eq!(all, ("", line, 1), "{command}");
+        }
+        assert!(!setup.folder().join("data").exists(), "{line}");
+    }
+    let said = config(&setup()?, &["--log-format", "xml"]).await?;
+    assert_eq!(said.stderr, "LOG_FORMAT: `xml` is not allowed, it must be text or json\n");
+    assert_eq!(said.code, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn settings_of_the_original_are_explained() -> anyhow::Result<()> {
+    let setup = setup()?.with("WEB_CONCURRENCY", "4").with("SECRET_KEY_BASE", "x");
+    let said = config(&setup.clone().with("REDIS_URL", "redis://x"), &[]).await?.stdout;
+    for line in [
+        " WEB_CONCURRENCY is set and has no effect: one process uses all cores\n",
+        " SECRET_KEY_BASE is set and has no effect yet\n",
+        " REDIS_URL is set and stops the start\n",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    for name in ["REDIS_URL", "DATABASE_URL"] {
+        let said = process::run(&setup.clone().with(name, "x://y"), &["serve"]).await?;
+        assert_eq!(said.code, 1);
+        assert!(said.stderr.starts_with(&format!("ERROR: {name} is set")), "{said:?}");
+    }
+    let said = config(&setup, &["--reference"]).await?;
+    assert!(said.code == 0 && said.stdout.starts_with("# Configuration\n"));
+    Ok(())
+}

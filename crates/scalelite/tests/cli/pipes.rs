@@ -1,0 +1,58 @@
+//! Readers that go away, as `head` does, are no reason to panic or to go on for ever.
+
+use crate::stage::Stage;
+use testkit::process::{closed_pipe, command, finish};
+
+#[tokio::test]
+async fn a_closed_output_is_no_failure() -> anyhow::Result<()> {
+    let mut stage = Stage::new(1).await?;
+    stage.enabled().await?;
+    for line in [
+        "servers",
+        "servers --table",
+        "servers --json",
+        "servers yaml",
+        "servers meetings",
+        "status",
+        "status --json",
+        "status --watch",
+        "meetings",
+        "poll",
+        "liveness",
+        "config",
+        "config --json",
+        "config --reference",
+        "secret",
+        "sign getMeetings",
+        "rake servers",
+        "--help",
+        "--version",
+    ] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let mut command = command(&stage.setup, &arguments);
+        command.stdout(closed_pipe()?);
+        let said = finish(command, None).await?;
+        assert_eq!(said.code, 0, "{line}: {}", said.stderr);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_closed_error_output_changes_no_exit_code() -> anyhow::Result<()> {
+    let stage = Stage::new(0).await?;
+    for (line, code) in [
+        ("servers", 0),
+        ("servers enable none", 1),
+        ("servers add", 2),
+        ("poll --log-level debug", 2),
+        ("poll --rails-log-level debug", 0),
+        ("config --port x", 1),
+        ("meetings end --yes", 0),
+    ] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let mut command = command(&stage.setup, &arguments);
+        command.stderr(closed_pipe()?);
+        assert_eq!(finish(command, None).await?.code, code, "{line}");
+    }
+    Ok(())
+}

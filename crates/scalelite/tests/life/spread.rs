@@ -1,0 +1,62 @@
+//! A burst of creates between two polls spreads evenly over servers that are not evenly loaded.
+
+use bbb_sim::Preload;
+use futures_util::StreamExt as _;
+use testkit::world::World;
+
+use crate::tools::{assert_success, named, pool, setup};
+
+const SERVERS: usize = 10;
+const CREATES: usize = 300;
+const USERS: u32 = 15;
+
+async fn assert_even(world: &World, when: &str) {
+    let loads = world.product.loads().await.unwrap();
+    assert_eq!(loads.len(), SERVERS);
+    let mean = loads.iter().map(|(_, load)| load).sum::<f64>() / SERVERS as f64;
+    for (url, load) in &loads {
+        let ratio = load / mean;
+        assert!((0.9..1.1).contains(&ratio), "{when}: {url} has {ratio} of {mean}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_creates_evens_out_uneven_servers() {
+    let pool = pool(SERVERS).await;
+    for (n, server) in (0_u32..).zip(pool.servers()) {
+        // An hour old, so that only those who are there count.
+        server.preload(Preload {
+            ids: vec![format!("old-{n}")],
+            users: 10 * n,
+            ..Preload::default()
+        });
+    }
+    let product = setup().start().await.unwrap();
+    for server in pool.servers() {
+        product.add(server).await.unwrap();
+    }
+    product.poll().await.unwrap();
+    let loads = product.loads().await.unwrap();
+    let least = loads.iter().map(|(_, load)| *load).fold(f64::MAX, f64::min);
+    let most = loads.iter().map(|(_, load)| *load).fold(0.0, f64::max);
+    assert_eq!((least, most), (0.0, 90.0));
+
+    let world = World { pool, product };
+    let queries: Vec<_> = (0..CREATES).map(|n| named(&format!("burst-{n}"))).collect();
+    let creates = queries.iter().map(|query| world.product.call("create", query));
+    let answers: Vec<_> =
+        futures_util::stream::iter(creates).buffer_unordered(CREATES).collect().await;
+    for answer in answers {
+        assert_success(&answer.unwrap());
+    }
+    assert_even(&world, "reserved").await;
+    for server in world.pool.servers() {
+        for meeting in server.meetings() {
+            if meeting.id.starts_with("burst-") {
+                assert!(server.set_users(&meeting.id, USERS, 1));
+            }
+        }
+    }
+    world.product.poll().await.unwrap();
+    assert_even(&world, "polled").await;
+}

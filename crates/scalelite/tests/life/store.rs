@@ -1,0 +1,113 @@
+//! A store that is full: the balancer says so, lives on, and recovers when there is space again.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use testkit::product::{Product, until};
+
+use crate::tools::{assert_success, is_success, named, pool, setup};
+
+/// A small file system of its own, gone when dropped.
+struct Small(PathBuf);
+
+impl Small {
+    /// None where we may not mount.
+    fn mount(path: &Path) -> Option<Self> {
+        std::fs::create_dir_all(path).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=2m", "scalelite-test"]);
+        let output = mount.arg(path).output().ok()?;
+        output.status.success().then(|| Self(path.to_owned()))
+    }
+
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.0.join("filler")).unwrap();
+        for size in [65_536, 4_096, 1] {
+            while std::io::Write::write(&mut file, &vec![0; size]).is_ok_and(|n| n == size) {}
+        }
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // Lazily, since the product may still be on its way out.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+async fn creates(product: &Product, id: &str) -> bool {
+    let answer = product.call("create", &named(id)).await.unwrap();
+    assert_eq!(answer.status, 200);
+    if !is_success(&answer) {
+        assert_eq!(answer.field("messageKey"), "internalError");
+        let text = "The balancer's store is unavailable.";
+        assert_eq!(answer.field("message"), text);
+    }
+    is_success(&answer)
+}
+
+#[tokio::test]
+async fn a_full_disk_is_reported_survived_and_left_behind() {
+    let setup = setup();
+    let path = setup.folder().join("small");
+    let Some(small) = Small::mount(&path) else {
+        println!("skipped: mounting a small file system takes root");
+        return;
+    };
+    let pool = pool(1).await;
+    let data = path.display().to_string();
+    let product = setup.with("SCALELITE_DATA_DIR", &data).start().await;
+    let product = product.unwrap();
+    product.add(&pool.servers()[0]).await.unwrap();
+    assert!(creates(&product, "before").await);
+
+    small.fill();
+    // What SQLite has room for in its own files is still used up.
+    let mut n = 0;
+    let fails = async || {
+        n += 1;
+        !creates(&product, &format!("full-{n}")).await
+    };
+    until("full", fails).await.unwrap();
+    let unhealthy = async || product.get("/health_check").await.unwrap().status == 503;
+    until("unhealthy", unhealthy).await.unwrap();
+    let health = product.get("/health_check").await.unwrap();
+    assert!(health.text().contains("full"), "{}", health.text());
+    for _ in 0..20 {
+        assert!(!creates(&product, "refused").await);
+    }
+    // What needs no writing goes on.
+    let info = product.call("getMeetingInfo", "meetingID=before");
+    assert_success(&info.await.unwrap());
+    let join = product.call("join", "meetingID=before&fullName=A&role=VIEWER");
+    assert_eq!(join.await.unwrap().status, 302);
+
+    small.free();
+    let healthy = async || product.get("/health_check").await.unwrap().status == 200;
+    until("healthy again", healthy).await.unwrap();
+    assert!(creates(&product, "after").await);
+    assert!(creates(&product, "refused").await);
+    assert!(!product.log().contains("panicked"));
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_is_one_line_and_exit_code_1() {
+    let setup = setup();
+    let file = setup.folder().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let broken = setup.folder().join("broken");
+    std::fs::create_dir_all(&broken).unwrap();
+    std::fs::write(broken.join("scalelite.db"), "no database".repeat(1_000)).unwrap();
+    for data in [file, broken] {
+        let data = data.display().to_string();
+        let mut product = setup.clone().with("SCALELITE_DATA_DIR", &data).spawn().unwrap();
+        assert_eq!(product.ended().await.unwrap().code(), Some(1));
+        let log = product.log();
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains(&data), "{log}");
+    }
+}

@@ -1,0 +1,50 @@
+//! Two processes on one store are one balancer.
+
+use std::collections::HashSet;
+
+use testkit::world::World;
+
+use crate::tools::{assert_success, named, world};
+
+const MEETINGS: usize = 50;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn creates_that_race_through_two_processes_end_on_one_server() {
+    let World { pool, product } = world(5, &[]).await;
+    let other = product.setup().start().await.unwrap();
+    let race = async |n: usize| {
+        let query = named(&format!("race-{n}"));
+        let doors = [&product, &other, &product, &other];
+        let creates = doors.map(|door| door.call("create", &query));
+        futures_util::future::try_join_all(creates).await.unwrap()
+    };
+    let answers = futures_util::future::join_all((0..MEETINGS).map(race)).await;
+    for (n, answers) in answers.iter().enumerate() {
+        answers.iter().for_each(assert_success);
+        let ids: HashSet<_> = answers.iter().map(|a| a.field("internalMeetingID")).collect();
+        assert_eq!(ids.len(), 1, "race-{n}");
+        let keys = answers.iter().map(|answer| answer.field("messageKey"));
+        assert_eq!(keys.filter(String::is_empty).count(), 1, "race-{n}");
+        let id = format!("race-{n}");
+        let has = pool.servers().iter().filter(|s| s.meetings().iter().any(|m| m.id == id));
+        assert_eq!(has.count(), 1, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn what_one_process_does_the_other_knows() {
+    let World { pool, product } = world(2, &[]).await;
+    let other = product.setup().start().await.unwrap();
+    let created = product.call("create", &named("shared")).await.unwrap();
+    assert_success(&created);
+    let info = other.call("getMeetingInfo", "meetingID=shared");
+    let info = info.await.unwrap();
+    assert_eq!(info.field("createTime"), created.field("createTime"));
+    assert_success(&other.call("end", "meetingID=shared").await.unwrap());
+    let gone = product.call("getMeetingInfo", "meetingID=shared");
+    assert_eq!(gone.await.unwrap().field("messageKey"), "notFound");
+    assert!(pool.servers().iter().all(|server| server.meetings().is_empty()));
+    // The one may go and the other stays.
+    drop(product);
+    assert_success(&other.call("create", &named("later")).await.unwrap());
+}
