@@ -1,7 +1,5 @@
 //! Calls to one BigBlueButton server: signs, sends, and reads the verdict.
 
-use std::borrow::Cow;
-
 use bbb::{Answer, Garbage, Query, checksum};
 use bytes::Bytes;
 use domain::Server;
@@ -137,13 +135,11 @@ fn signed_form(
     query: &Query,
     algorithm: bbb::Algorithm,
 ) -> BackendBody {
-    let mut pairs: Vec<(&str, Cow<'_, str>)> = query.iter().collect();
+    let mut pairs: Vec<_> = query.iter().collect();
     pairs.sort();
     let mut sorted = Query::default();
     for (name, value) in pairs {
-        let mut one = Query::default();
-        one.set(name, &value);
-        sorted.append(one);
+        sorted.push(&name, &value);
     }
     let text = sorted.to_text();
     let modern = signs_the_query_only(server.bbb_version.as_deref());

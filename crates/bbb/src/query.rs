@@ -4,106 +4,146 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// One `name=value` of a query string.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Pair {
-    /// The bytes as they came (or as we encoded them), without the separating `&`.
-    raw: String,
-    /// The decoded name.
-    name: String,
-}
-
-impl Pair {
-    fn received(raw: &str) -> Self {
-        let name = raw.split_once('=').map_or(raw, |(name, _)| name);
-        Self { raw: raw.to_owned(), name: decode(name).into_owned() }
-    }
-
-    fn encoded(name: &str, value: &str) -> Self {
-        let raw = format!("{}={}", encode(name), encode(value));
-        Self { raw, name: name.to_owned() }
-    }
-
-    fn value(&self) -> Cow<'_, str> {
-        self.raw.split_once('=').map_or(Cow::Borrowed(""), |(_, value)| decode(value))
-    }
+/// One `name=value` of a query string, in the bytes that came (or that we encoded), without the
+/// separating `&`. Received pairs are ranges of one text: a query is read on every call, and most
+/// of its pairs are never looked at.
+#[derive(Clone, Debug)]
+enum Pair {
+    Received(std::ops::Range<usize>),
+    Encoded(String),
 }
 
 /// An ordered, duplicate-preserving query string.
 ///
 /// Names are compared decoded and case-sensitively; invalid UTF-8 decodes to replacement
 /// characters but is forwarded as it was received.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Query {
+    received: String,
     pairs: Vec<Pair>,
+}
+
+/// Up to so many pairs, comparing each with each is faster than a set.
+const FEW: usize = 32;
+
+fn split(raw: &str) -> (&str, &str) {
+    raw.split_once('=').unwrap_or((raw, ""))
 }
 
 impl Query {
     /// Splits at `&` only (`;` is no separator for BBB) and drops empty pieces.
     #[must_use]
     pub fn parse(raw: &str) -> Self {
-        let pairs = raw.split('&').filter(|piece| !piece.is_empty()).map(Pair::received);
-        Self { pairs: pairs.collect() }
+        let mut query = Self { received: raw.to_owned(), pairs: Vec::new() };
+        query.add_pieces(0);
+        query
+    }
+
+    /// Adds a pair for each piece of the received text from there on.
+    fn add_pieces(&mut self, from: usize) {
+        let mut start = from;
+        for piece in self.received[from..].split('&') {
+            let end = start + piece.len();
+            if !piece.is_empty() {
+                self.pairs.push(Pair::Received(start..end));
+            }
+            start = end + 1;
+        }
+    }
+
+    fn raw<'a>(&'a self, pair: &'a Pair) -> &'a str {
+        match pair {
+            Pair::Received(range) => &self.received[range.clone()],
+            Pair::Encoded(text) => text,
+        }
+    }
+
+    fn name<'a>(&'a self, pair: &'a Pair) -> Cow<'a, str> {
+        decode(split(self.raw(pair)).0)
+    }
+
+    fn value<'a>(&'a self, pair: &'a Pair) -> Cow<'a, str> {
+        decode(split(self.raw(pair)).1)
     }
 
     /// The decoded value of the last pair of that name: where a name is repeated, the last one
     /// counts (as in the original, whose front-ends this must serve).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.pairs.iter().rev().find(|pair| pair.name == name).map(Pair::value)
+        let found = self.pairs.iter().rev().find(|pair| self.name(pair) == name)?;
+        Some(self.value(found))
     }
 
     /// Whether any pair has that name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.pairs.iter().any(|pair| pair.name == name)
+        self.pairs.iter().any(|pair| self.name(pair) == name)
     }
 
     /// Gives the name exactly one value, at the place of its first pair or at the end.
     pub fn set(&mut self, name: &str, value: &str) {
-        let Some(first) = self.pairs.iter().position(|pair| pair.name == name) else {
-            self.pairs.push(Pair::encoded(name, value));
-            return;
-        };
-        self.pairs[first] = Pair::encoded(name, value);
-        let mut index = 0;
-        self.pairs.retain(|pair| {
-            index += 1;
-            index - 1 <= first || pair.name != name
-        });
+        let pair = Pair::Encoded(format!("{}={}", encode(name), encode(value)));
+        match self.pairs.iter().position(|pair| self.name(pair) == name) {
+            None => self.pairs.push(pair),
+            Some(first) => {
+                let rest = self.pairs.split_off(first + 1);
+                self.pairs[first] = pair;
+                let others = rest.into_iter().filter(|pair| self.name(pair) != name);
+                let others: Vec<Pair> = others.collect();
+                self.pairs.extend(others);
+            }
+        }
+    }
+
+    /// Appends a pair, whether there is one of that name or not.
+    pub fn push(&mut self, name: &str, value: &str) {
+        self.pairs.push(Pair::Encoded(format!("{}={}", encode(name), encode(value))));
     }
 
     /// Removes every pair of that name.
     pub fn remove(&mut self, name: &str) {
-        self.pairs.retain(|pair| pair.name != name);
+        self.retain(|other| other != name);
     }
 
     /// Removes every pair whose name the filter refuses.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        self.pairs.retain(|pair| keep(&pair.name));
+        let pairs = std::mem::take(&mut self.pairs);
+        self.pairs = pairs.into_iter().filter(|pair| keep(&self.name(pair))).collect();
     }
 
     /// Keeps only the last pair of each name, except of names that are meant to be repeated.
     pub fn keep_last(&mut self, repeatable: impl Fn(&str) -> bool) {
+        let names: Vec<Cow<'_, str>> = self.pairs.iter().map(|pair| self.name(pair)).collect();
         let mut seen = HashSet::new();
-        let mut kept: Vec<Pair> = Vec::with_capacity(self.pairs.len());
-        for pair in self.pairs.drain(..).rev() {
-            if repeatable(&pair.name) || seen.insert(pair.name.clone()) {
-                kept.push(pair);
-            }
+        let mut keep = vec![true; names.len()];
+        for (at, name) in names.iter().enumerate().rev() {
+            let repeated = if names.len() <= FEW {
+                names[at + 1..].contains(name)
+            } else {
+                !seen.insert(name)
+            };
+            keep[at] = !repeated || repeatable(name);
         }
-        kept.reverse();
-        self.pairs = kept;
+        drop(names);
+        if keep.contains(&false) {
+            let mut kept = keep.into_iter();
+            self.pairs.retain(|_| kept.next().unwrap_or(true));
+        }
     }
 
     /// Appends the pairs of another query, in their order and spelling.
-    pub fn append(&mut self, other: Self) {
-        self.pairs.extend(other.pairs);
+    pub fn append(&mut self, other: &Self) {
+        let from = self.received.len();
+        for pair in &other.pairs {
+            self.received.push_str(other.raw(pair));
+            self.received.push('&');
+        }
+        self.add_pieces(from);
     }
 
     /// The pairs, decoded, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        self.pairs.iter().map(|pair| (pair.name.as_str(), pair.value()))
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        self.pairs.iter().map(|pair| (self.name(pair), self.value(pair)))
     }
 
     /// How many pairs there are.
@@ -122,12 +162,12 @@ impl Query {
     /// `#`, non-ASCII…) are percent-encoded; all others are as received.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = String::with_capacity(self.pairs.iter().map(|p| p.raw.len() + 1).sum());
+        let mut text = String::with_capacity(self.received.len() + 64);
         for pair in &self.pairs {
             if !text.is_empty() {
                 text.push('&');
             }
-            push_safe(&mut text, &pair.raw);
+            push_safe(&mut text, self.raw(pair));
         }
         text
     }
@@ -169,17 +209,22 @@ fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
+/// Whether a byte may stand in the query of a request target.
+fn is_safe(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x24..=0x3b | 0x3d | 0x3f..=0x7e)
+}
+
 fn push_safe(text: &mut String, raw: &str) {
-    for character in raw.chars() {
-        match character {
-            '\u{21}' | '\u{24}'..='\u{3b}' | '\u{3d}' | '\u{3f}'..='\u{7e}' => text.push(character),
-            _ => {
-                let mut buffer = [0; 4];
-                for byte in character.encode_utf8(&mut buffer).bytes() {
-                    text.push('%');
-                    text.push_str(&hex::encode_upper([byte]));
-                }
-            }
+    if raw.bytes().all(is_safe) {
+        text.push_str(raw);
+        return;
+    }
+    for byte in raw.bytes() {
+        if is_safe(byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            text.push_str(&hex::encode_upper([byte]));
         }
     }
 }

@@ -8,7 +8,7 @@ use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
 use rusqlite::params;
 
 use super::SqliteStore;
-use super::rows::{self, MEETING};
+use super::rows;
 use super::statements;
 
 /// How long joins gather before they are written.
@@ -169,8 +169,7 @@ impl Cluster for SqliteStore {
 
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         self.write(move |connection| {
-            let sql = format!("SELECT {MEETING} FROM meetings m WHERE m.seen_at < ?1");
-            let expired = statements::query_meetings(connection, &sql, params![unseen_since.0])?;
+            let expired = statements::unseen_since(connection, unseen_since)?;
             connection
                 .prepare_cached("DELETE FROM meetings WHERE seen_at < ?1")?
                 .execute(params![unseen_since.0])?;

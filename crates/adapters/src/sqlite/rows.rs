@@ -7,17 +7,27 @@ use rusqlite::types::Type;
 use rusqlite::{Row, named_params};
 
 /// Columns of `servers`, in the order that [`server`] expects.
-pub(super) const SERVER: &str = "s.id, s.url, s.secret, s.tag, s.state, s.online, s.healthy_count, \
-    s.unhealthy_count, s.failure_at, s.failure_reason, s.load, s.load_multiplier, s.meetings, \
-    s.users, s.largest_meeting, s.videos, s.bbb_version";
+macro_rules! server_columns {
+    () => {
+        "s.id, s.url, s.secret, s.tag, s.state, s.online, s.healthy_count, s.unhealthy_count, \
+         s.failure_at, s.failure_reason, s.load, s.load_multiplier, s.meetings, s.users, \
+         s.largest_meeting, s.videos, s.bbb_version"
+    };
+}
 /// How many they are.
 pub(super) const SERVER_COLUMNS: usize = 17;
 
 /// Columns of `meetings`, in the order that [`meeting`] expects.
-pub(super) const MEETING: &str = "m.tenant, m.id, m.server_id, m.moderator_pw, m.voice_bridge, \
-    m.claim_token, m.claim_until, m.placed_at, m.seen_at, m.reserved, m.reserved_until, m.users";
+macro_rules! meeting_columns {
+    () => {
+        "m.tenant, m.id, m.server_id, m.moderator_pw, m.voice_bridge, m.claim_token, \
+         m.claim_until, m.placed_at, m.seen_at, m.reserved, m.reserved_until, m.users"
+    };
+}
 
-/// A server from the columns of [`SERVER`].
+pub(super) use {meeting_columns, server_columns};
+
+/// A server from its columns.
 pub(super) fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
     let state: String = row.get(4)?;
     let state = AdminState::from_name(&state).ok_or_else(|| {
@@ -50,7 +60,7 @@ pub(super) fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
     })
 }
 
-/// A meeting from the columns of [`MEETING`], which start at `first`.
+/// A meeting from its columns, which start at `first`.
 pub(super) fn meeting(row: &Row<'_>, first: usize) -> rusqlite::Result<Meeting> {
     let tenant: String = row.get(first)?;
     let token: Option<String> = row.get(first + 5)?;

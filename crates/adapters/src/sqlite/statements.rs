@@ -7,37 +7,40 @@ use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::joins::Counted;
-use super::rows::{self, MEETING, SERVER, SERVER_COLUMNS};
+use super::rows::{self, SERVER_COLUMNS, meeting_columns, server_columns};
 
 pub(super) fn all_servers(connection: &Connection) -> rusqlite::Result<Vec<Server>> {
-    let sql = format!("SELECT {SERVER} FROM servers s ORDER BY s.position");
-    connection.prepare_cached(&sql)?.query_map([], rows::server)?.collect()
+    const ALL: &str = concat!("SELECT ", server_columns!(), " FROM servers s ORDER BY s.position");
+    connection.prepare_cached(ALL)?.query_map([], rows::server)?.collect()
 }
 
 pub(super) fn one_server(
     connection: &Connection,
     id: &ServerId,
 ) -> rusqlite::Result<Option<Server>> {
-    let sql = format!("SELECT {SERVER} FROM servers s WHERE s.id = ?1");
-    connection.prepare_cached(&sql)?.query_row(params![id.0], rows::server).optional()
+    const ONE: &str = concat!("SELECT ", server_columns!(), " FROM servers s WHERE s.id = ?1");
+    connection.prepare_cached(ONE)?.query_row(params![id.0], rows::server).optional()
 }
 
 pub(super) fn locate(
     connection: &Connection,
     key: &MeetingKey,
 ) -> rusqlite::Result<Option<Located>> {
-    let sql = format!(
-        "SELECT {SERVER}, {MEETING} FROM meetings m JOIN servers s ON s.id = m.server_id \
-         WHERE m.tenant = ?1 AND m.id = ?2"
+    const LOCATE: &str = concat!(
+        "SELECT ",
+        server_columns!(),
+        ", ",
+        meeting_columns!(),
+        " FROM meetings m JOIN servers s ON s.id = m.server_id WHERE m.tenant = ?1 AND m.id = ?2"
     );
     let located = |row: &rusqlite::Row<'_>| {
         Ok(Located { server: rows::server(row)?, meeting: rows::meeting(row, SERVER_COLUMNS)? })
     };
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(LOCATE)?;
     statement.query_row(params![rows::tenant(key), key.id], located).optional()
 }
 
-pub(super) fn query_meetings(
+fn query_meetings(
     connection: &Connection,
     sql: &str,
     parameters: impl rusqlite::Params,
@@ -50,12 +53,26 @@ pub(super) fn meetings_of(
     connection: &Connection,
     server: Option<&ServerId>,
 ) -> rusqlite::Result<Vec<Meeting>> {
-    let of = if server.is_some() { "WHERE m.server_id = ?1" } else { "" };
-    let sql = format!("SELECT {MEETING} FROM meetings m {of} ORDER BY m.tenant, m.id");
+    const ALL: &str = concat!("SELECT ", meeting_columns!(), " FROM meetings m ORDER BY 1, 2");
+    const OF_SERVER: &str = concat!(
+        "SELECT ",
+        meeting_columns!(),
+        " FROM meetings m WHERE m.server_id = ?1 ORDER BY 1, 2"
+    );
     match server {
-        Some(id) => query_meetings(connection, &sql, params![id.0]),
-        None => query_meetings(connection, &sql, []),
+        Some(id) => query_meetings(connection, OF_SERVER, params![id.0]),
+        None => query_meetings(connection, ALL, []),
     }
+}
+
+/// Meetings that no server has confirmed since then.
+pub(super) fn unseen_since(
+    connection: &Connection,
+    since: Timestamp,
+) -> rusqlite::Result<Vec<Meeting>> {
+    const UNSEEN: &str =
+        concat!("SELECT ", meeting_columns!(), " FROM meetings m WHERE m.seen_at < ?1");
+    query_meetings(connection, UNSEEN, params![since.0])
 }
 
 pub(super) fn take_all(

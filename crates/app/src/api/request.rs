@@ -72,7 +72,7 @@ pub fn verify(
 /// Adds the parameters of a form body that the query does not name: a body is not signed.
 pub fn merge_form(query: &mut Query, mut form: Query) {
     form.retain(|name| !query.contains(name));
-    query.append(form);
+    query.append(&form);
 }
 
 /// The meeting that a call is about.

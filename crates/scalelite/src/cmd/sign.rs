@@ -20,9 +20,7 @@ pub async fn run(
         let (name, value) = parameter
             .split_once('=')
             .ok_or_else(|| Failure(format!("ERROR: `{parameter}` is not name=value")))?;
-        let mut one = Query::default();
-        one.set(name, value);
-        query.append(one);
+        query.push(name, value);
     }
     if let Some(id) = server {
         let found = servers::find(&session.app, &id).await;

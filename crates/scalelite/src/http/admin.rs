@@ -106,6 +106,7 @@ async fn parameters(
         }
     };
     for (name, value) in Query::parse(&incomer.query).iter() {
+        let name = name.as_ref();
         let value = Value::String(value.into_owned());
         match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
             Some((object, field)) => {

@@ -190,9 +190,7 @@ async fn multipart(
         if field.file_name().is_some() {
             continue;
         }
-        let mut one = Query::default();
-        one.set(&name, &field.text().await.map_err(refused)?);
-        query.append(one);
+        query.push(&name, &field.text().await.map_err(refused)?);
     }
     Ok(query)
 }

@@ -141,6 +141,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.state == State::Start && self.pending.is_empty() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            let read = &buffer.filled()[before..];
+            let short = match read.iter().position(|byte| *byte == b'\n') {
+                Some(end) => end <= LIBRARY_MAX,
+                None => read.is_empty() || !begins_a_request(read),
+            };
+            if short {
+                // Nearly always: the bytes stay where they were read to.
+                self.state = State::Inside;
+                return Poll::Ready(Ok(()));
+            }
+            self.pending.extend_from_slice(read);
+            buffer.set_filled(before);
+        }
         if self.state == State::Start {
             ready!(self.poll_line(context))?;
         }

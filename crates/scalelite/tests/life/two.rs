@@ -1,8 +1,12 @@
 //! Two processes on one store are one balancer.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
+use bbb_sim::Latency;
+use testkit::product::{exchange, outgoing, signed, until};
 use testkit::world::World;
+use tokio::time::Instant;
 
 use crate::tools::{assert_success, named, world};
 
@@ -47,4 +51,27 @@ async fn what_one_process_does_the_other_knows() {
     // The one may go and the other stays.
     drop(product);
     assert_success(&other.call("create", &named("later")).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_one_process_left_unfinished_the_other_finishes() {
+    let World { pool, mut product } = world(3, &[]).await;
+    let other = product.setup().start().await.unwrap();
+    for server in pool.servers() {
+        server.set_latency(Latency::Fixed(Duration::from_secs(1)));
+        let _ = server.take_log();
+    }
+    let request = outgoing("GET", &signed("create", &named("orphan")));
+    let port = product.port();
+    let create = tokio::spawn(async move { exchange(port, &request).await });
+    let asked = async || pool.servers().iter().any(|server| server.log_len() > 0);
+    until("at a server", asked).await.unwrap();
+    product.kill().await.unwrap();
+    assert!(create.await.unwrap().is_err());
+    let started = Instant::now();
+    let answer = other.call("create", &named("orphan")).await.unwrap();
+    assert_success(&answer);
+    assert!(started.elapsed() < Duration::from_secs(10));
+    let has = pool.servers().iter().filter(|server| !server.meetings().is_empty());
+    assert_eq!(has.count(), 1);
 }
