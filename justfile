@@ -18,6 +18,7 @@ gen:
 
 # Measure against a floor, side by side (see docs/performance.md).
 bench *ARGS:
+    cargo bench -q -p testkit
     cargo build --release -p scalelite -p testkit --bins
     target/release/load {{ARGS}}
 

@@ -40,18 +40,18 @@ impl Answer {
     pub fn read(body: &[u8]) -> Result<Self, Garbage> {
         let text = text_of(body)?;
         let mut answer = Self::default();
-        let mut path: Vec<String> = Vec::new();
+        let mut path: Vec<&str> = Vec::new();
         let (mut value, mut returncode) = (String::new(), None);
         walk(&text, |step| {
             match step {
                 Step::Open(name, _) => {
-                    path.push(name.to_owned());
+                    path.push(name);
                     value.clear();
                 }
-                Step::Text(text) => value.push_str(text),
+                Step::Text(text) if path.len() <= 4 => value.push_str(text),
+                Step::Text(_) => {}
                 Step::Close(_) => {
-                    let names: Vec<&str> = path.iter().map(String::as_str).collect();
-                    match names[..] {
+                    match path[..] {
                         ["response", "returncode"] => returncode = Some(value.trim() == "SUCCESS"),
                         ["response", "running"] => answer.running = Some(value.trim() == "true"),
                         ["response", "messageKey"] | ["response", "errors", "error", "key"] => {
@@ -86,7 +86,7 @@ pub fn text_elements(body: &[u8]) -> Vec<(String, String)> {
     let read = walk(&text, |step| {
         match step {
             Step::Open(name, _) => {
-                path.push(name.to_owned());
+                path.push(name);
                 value.clear();
                 leaf = true;
             }
@@ -123,9 +123,9 @@ fn keep_first(slot: &mut String, value: &str) {
     }
 }
 
-/// The body as text, if there is anything in it.
+/// The body as text, without a byte order mark, if there is anything in it.
 pub(crate) fn text_of(body: &[u8]) -> Result<Cow<'_, str>, Garbage> {
-    let text = String::from_utf8_lossy(body);
+    let text = String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
     if text.trim().is_empty() { Err(Garbage::Unreadable("empty body")) } else { Ok(text) }
 }
 

@@ -62,8 +62,9 @@ impl Meetings {
         let text = text_of(body)?.into_owned();
         let mut state = Reading::default();
         walk(&text, |step| state.take(step)).map_err(Garbage::Unreadable)?;
-        match state.success {
-            Some(true) => Ok(Self { text, list: state.list }),
+        let Reading { success, list, .. } = state;
+        match success {
+            Some(true) => Ok(Self { text, list }),
             Some(false) => Err(Garbage::Failed),
             None => Err(Garbage::NoReturncode),
         }
@@ -77,25 +78,26 @@ impl Meetings {
 }
 
 #[derive(Default)]
-struct Reading {
-    path: Vec<String>,
+struct Reading<'a> {
+    path: Vec<&'a str>,
     value: String,
     success: Option<bool>,
     meeting: Meeting,
     list: Vec<Meeting>,
 }
 
-impl Reading {
-    fn take(&mut self, step: Step<'_>) -> bool {
+impl<'a> Reading<'a> {
+    fn take(&mut self, step: Step<'a, '_>) -> bool {
         match step {
             Step::Open(name, start) => {
-                self.path.push(name.to_owned());
+                self.path.push(name);
                 self.value.clear();
                 if self.path.len() == 3 && name == "meeting" {
                     self.meeting = Meeting { element: start..start, ..Meeting::default() };
                 }
             }
-            Step::Text(text) => self.value.push_str(text),
+            Step::Text(text) if self.path.len() <= 5 => self.value.push_str(text),
+            Step::Text(_) => {}
             Step::Close(end) => {
                 self.close(end);
                 self.path.pop();
@@ -106,9 +108,8 @@ impl Reading {
     }
 
     fn close(&mut self, end: usize) {
-        let names: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let value = self.value.trim();
-        match names[..] {
+        match self.path[..] {
             ["response", "returncode"] => self.success = Some(value == "SUCCESS"),
             ["response", "meetings", "meeting"] => {
                 self.meeting.element.end = end;
@@ -171,6 +172,15 @@ mod tests {
         assert!(read.element(a).starts_with("<meeting><meetingName>A &amp; b"));
         assert!(read.element(a).ends_with("</isBreakout></meeting>"));
         assert!(TWO.contains(&format!("{}{}", read.element(a), read.element(b))));
+    }
+
+    #[test]
+    fn a_byte_order_mark_moves_nothing() {
+        let marked = format!("\u{feff}<?xml version=\"1.0\"?>\n<!-- x -->{TWO}");
+        let read = Meetings::read(marked.as_bytes()).unwrap();
+        assert_eq!(read.list.len(), 2);
+        assert!(read.element(&read.list[0]).starts_with("<meeting><meetingName>"));
+        assert!(read.element(&read.list[1]).ends_with("</meeting>"));
     }
 
     #[test]

@@ -293,6 +293,18 @@ mod tests {
         }
 
         #[test]
+        fn many_pairs_are_treated_as_few(names in proptest::collection::vec(0..9u8, 0..80)) {
+            let pairs: Vec<String> =
+                names.iter().enumerate().map(|(at, name)| format!("n{name}={at}")).collect();
+            let mut query = Query::parse(&pairs.join("&"));
+            query.keep_last(|name| name == "n0");
+            let last = |at: usize| !names[at + 1..].contains(&names[at]);
+            let kept = pairs.iter().enumerate().filter(|(at, _)| names[*at] == 0 || last(*at));
+            let kept: Vec<&str> = kept.map(|(_, pair)| pair.as_str()).collect();
+            prop_assert_eq!(query.to_text(), kept.join("&"));
+        }
+
+        #[test]
         fn nothing_panics(raw in "\\PC*") {
             let mut query = Query::parse(&raw);
             query.keep_last(|_| false);

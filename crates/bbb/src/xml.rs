@@ -8,11 +8,11 @@ use quick_xml::events::Event;
 const DEPTH_MAX: usize = 32;
 
 /// One step of the walk. Offsets are in bytes.
-pub(crate) enum Step<'a> {
+pub(crate) enum Step<'a, 't> {
     /// `<name …>`, starting at this offset.
     Open(&'a str, usize),
     /// Decoded text.
-    Text(&'a str),
+    Text(&'t str),
     /// `</name>`, ending at this offset.
     Close(usize),
 }
@@ -21,9 +21,9 @@ pub(crate) enum Step<'a> {
 ///
 /// # Errors
 /// A short reason, without any of the document's text.
-pub(crate) fn walk(
-    text: &str,
-    mut visit: impl FnMut(Step<'_>) -> bool,
+pub(crate) fn walk<'a>(
+    text: &'a str,
+    mut visit: impl FnMut(Step<'a, '_>) -> bool,
 ) -> Result<(), &'static str> {
     let mut reader = Reader::from_str(text);
     let (mut depth, mut roots) = (0_usize, 0_usize);
@@ -37,14 +37,15 @@ pub(crate) fn walk(
                 if depth > DEPTH_MAX || roots > 1 {
                     return Err("nested too deeply, or more than one root");
                 }
-                visit(Step::Open(tag.name().0, start))
+                visit(Step::Open(name_at(text, start, tag.name().0), start))
             }
             Event::Empty(tag) => {
                 roots += usize::from(depth == 0);
                 if depth >= DEPTH_MAX || roots > 1 {
                     return Err("nested too deeply, or more than one root");
                 }
-                visit(Step::Open(tag.name().0, start)) && visit(Step::Close(offset(&reader)))
+                visit(Step::Open(name_at(text, start, tag.name().0), start))
+                    && visit(Step::Close(offset(&reader)))
             }
             Event::End(_) => {
                 depth = depth.checked_sub(1).ok_or("not well formed")?;
@@ -71,17 +72,22 @@ pub(crate) fn walk(
     }
 }
 
+/// The name of the tag that starts there, as a piece of the text and not of the reader.
+fn name_at<'a>(text: &'a str, start: usize, name: &str) -> &'a str {
+    text.get(start + 1..start + 1 + name.len()).unwrap_or_default()
+}
+
 fn offset(reader: &Reader<&[u8]>) -> usize {
     usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
 }
 
-fn at(
+fn at<'a>(
     depth: usize,
     text: &str,
-    visit: &mut impl FnMut(Step<'_>) -> bool,
+    visit: &mut impl FnMut(Step<'a, '_>) -> bool,
 ) -> Result<bool, &'static str> {
     match depth {
-        0 if text.trim_start_matches('\u{feff}').trim().is_empty() => Ok(true),
+        0 if text.trim().is_empty() => Ok(true),
         0 => Err("text outside of the root"),
         _ => Ok(visit(Step::Text(text))),
     }

@@ -35,8 +35,9 @@ pub struct Setup {
 /// A running `serve`. Dropping it kills the process; its folder goes with the last of its setup.
 #[derive(Debug)]
 pub struct Product {
-    setup: Setup,
+    // Before the setup, so that its folder goes when nobody writes to it any more.
     child: Child,
+    setup: Setup,
     log: PathBuf,
     port: u16,
 }
@@ -91,7 +92,7 @@ impl Setup {
         command.stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| self.binary.display().to_string())?;
         let (setup, port) = (self.clone(), 0);
-        Ok(Product { setup, child, log, port })
+        Ok(Product { child, setup, log, port })
     }
 
     /// Starts `serve` on a free port and waits until it is healthy.

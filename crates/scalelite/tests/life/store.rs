@@ -60,7 +60,8 @@ async fn a_full_disk_is_reported_survived_and_left_behind() {
     };
     let pool = pool(1).await;
     let data = path.display().to_string();
-    let product = setup.with("SCALELITE_DATA_DIR", &data).start().await;
+    // The folder outlives what is mounted in it.
+    let product = setup.clone().with("SCALELITE_DATA_DIR", &data).start().await;
     let product = product.unwrap();
     product.add(&pool.servers()[0]).await.unwrap();
     assert!(creates(&product, "before").await);

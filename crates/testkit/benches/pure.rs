@@ -1,0 +1,75 @@
+//! What the pure parts cost: `cargo bench -p testkit`. The floor of each is in the same table.
+
+use bbb::meetings::Meetings;
+use bbb::{Algorithm, Algorithms, Query, checksum};
+use divan::{Bencher, black_box};
+use domain::placement::{Ask, TagRequest, choose, seed};
+use domain::{AdminState, Server, ServerId};
+
+const JOIN: &str = "meetingID=room-4711&fullName=Ada+Lovelace&role=VIEWER&userID=u-123456&\
+    createTime=1763000000123&userdata-bbb_skip_check_audio=true&avatarURL=https%3A%2F%2Fa%2Fb.png";
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench]
+fn sha256_of_a_join(bencher: Bencher<'_, '_>) {
+    bencher.bench(|| checksum::checksum("join", black_box(JOIN), "secret", Algorithm::Sha256));
+}
+
+#[divan::bench]
+fn cut_and_verify_a_join(bencher: Bencher<'_, '_>) {
+    let signed = checksum::sign("join", JOIN, "secret", Algorithm::Sha256);
+    bencher.bench(|| {
+        let cut = checksum::cut(black_box(&signed)).ok();
+        cut.is_some_and(|cut| {
+            let secrets = ["secret"];
+            checksum::verify("join", &cut.signed, &cut.checksum, &secrets, Algorithms::default())
+        })
+    });
+}
+
+#[divan::bench]
+fn read_edit_and_write_a_join(bencher: Bencher<'_, '_>) {
+    bencher.bench(|| {
+        let mut query = Query::parse(black_box(JOIN));
+        query.keep_last(|_| false);
+        query.remove("checksum");
+        query.set("userdata-bbb_b", "2");
+        query.to_text()
+    });
+}
+
+#[divan::bench(args = [10, 100, 500])]
+fn choose_among_servers(bencher: Bencher<'_, '_>, count: u32) {
+    let servers: Vec<Server> = (0..count)
+        .map(|n| {
+            let id = ServerId(format!("server-{n}"));
+            let mut server = Server::new(id, String::new(), String::new());
+            server.state = AdminState::Enabled;
+            server.health.online = true;
+            server.load = Some(f64::from(n * 7919 % 200));
+            server
+        })
+        .collect();
+    let ask = Ask { tags: TagRequest::parse(""), seats: 15, seed: seed("room-4711") };
+    bencher.bench(|| choose(black_box(&servers), &ask).is_ok());
+}
+
+#[divan::bench(args = [1, 20, 200])]
+fn read_meetings_of_25_users(bencher: Bencher<'_, '_>, count: usize) {
+    let attendee = "<attendee><userID>w_1</userID><fullName>Some User</fullName><role>VIEWER</role>\
+        <isPresenter>false</isPresenter><hasVideo>false</hasVideo></attendee>";
+    let meeting = format!(
+        "<meeting><meetingID>m</meetingID><createTime>1763000000123</createTime>\
+         <participantCount>25</participantCount><attendees>{}</attendees><metadata/></meeting>",
+        attendee.repeat(25)
+    );
+    let list = format!(
+        "<response><returncode>SUCCESS</returncode><meetings>{}</meetings></response>",
+        meeting.repeat(count)
+    );
+    let bytes = divan::counter::BytesCount::new(list.len());
+    bencher.counter(bytes).bench(|| Meetings::read(black_box(list.as_bytes())).is_ok());
+}
