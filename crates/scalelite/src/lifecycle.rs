@@ -8,8 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::http::Gate;
 use crate::http::listen::{Listener, serve};
+use crate::http::{Gate, Placeholder};
 use crate::wiring::Wired;
 
 /// How far a poll cycle may be moved, as a part of the interval, so that replicas that were
@@ -84,6 +84,7 @@ pub async fn serve_until(
     stop: watch::Receiver<bool>,
 ) {
     let gate = Arc::new(Gate {
+        long_target: Placeholder::new(app.entropy.as_ref()),
         app,
         url_host: config.url_host.clone(),
         body_bytes_max: config.max_body_bytes.0,

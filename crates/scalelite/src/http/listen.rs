@@ -160,6 +160,7 @@ fn connection(
     stream: Box<dyn Stream>,
     gate: Arc<Gate>,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
+    let placeholder = gate.long_target.clone();
     let service = service_fn(move |request| {
         let gate = gate.clone();
         async move { Ok::<_, Infallible>(handle(gate, request).await) }
@@ -168,5 +169,5 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Watched::new(Impatient::new(stream))), service)
+        .serve_connection(TokioIo::new(Watched::new(Impatient::new(stream), placeholder)), service)
 }

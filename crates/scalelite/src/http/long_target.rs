@@ -7,8 +7,10 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use app::ports::Entropy;
 use http::HeaderName;
 use http::request::Parts;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,18 +19,28 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const LIBRARY_MAX: usize = 65_000;
 /// Longest request line that we take.
 const LINE_MAX: usize = 256 * 1024;
-/// Carries a long target. A client that sends it itself gains nothing: it is removed unless the
-/// target is our placeholder, and then it is what is routed and verified.
+/// Carries a long target; removed from every request.
 const CARRIER: HeaderName = HeaderName::from_static("x-scalelite-long-target");
-/// Stands for a long target.
-const PLACEHOLDER: &str = "/-/long-target";
+/// Stands for a long target: a path that no client can guess, or it could have a proxy see one
+/// path and us another.
+#[derive(Clone, Debug)]
+pub struct Placeholder(Arc<str>);
+
+impl Placeholder {
+    /// One that nobody can guess.
+    pub fn new(entropy: &dyn Entropy) -> Self {
+        Self(format!("/{}", entropy.uuid()).into())
+    }
+}
 
 /// The target as the client sent it.
-pub(super) fn restore(parts: &mut Parts) -> String {
+pub(super) fn restore(parts: &mut Parts, placeholder: &Placeholder) -> String {
     let carried = parts.headers.remove(CARRIER);
     let sent = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     match carried {
-        Some(target) if sent == PLACEHOLDER => String::from_utf8_lossy(target.as_bytes()).into(),
+        Some(target) if sent == &*placeholder.0 => {
+            String::from_utf8_lossy(target.as_bytes()).into()
+        }
         _ => sent.to_owned(),
     }
 }
@@ -36,6 +48,7 @@ pub(super) fn restore(parts: &mut Parts) -> String {
 /// A connection whose request lines are watched.
 pub(super) struct Watched<S> {
     stream: S,
+    placeholder: Placeholder,
     /// Bytes for the library that are not from the stream as they are.
     pending: Vec<u8>,
     given: usize,
@@ -53,8 +66,8 @@ enum State {
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, pending: Vec::new(), given: 0, state: State::Start }
+    pub(super) fn new(stream: S, placeholder: Placeholder) -> Self {
+        Self { stream, placeholder, pending: Vec::new(), given: 0, state: State::Start }
     }
 
     /// Hands over what was held back.
@@ -78,7 +91,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
             if let Some(end) = end {
                 self.state = State::Inside;
                 if end > LIBRARY_MAX
-                    && let Some(line) = shortened(&self.pending[..end])
+                    && let Some(line) = shortened(&self.pending[..end], &self.placeholder)
                 {
                     self.pending.splice(..=end, line);
                     self.state = State::Last;
@@ -113,7 +126,7 @@ fn begins_a_request(bytes: &[u8]) -> bool {
 }
 
 /// `METHOD target VERSION` with the target in a header.
-fn shortened(line: &[u8]) -> Option<Vec<u8>> {
+fn shortened(line: &[u8], placeholder: &Placeholder) -> Option<Vec<u8>> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let from = line.iter().position(|byte| *byte == b' ')?;
     let to = line.iter().rposition(|byte| *byte == b' ').filter(|to| *to > from)?;
@@ -124,7 +137,7 @@ fn shortened(line: &[u8]) -> Option<Vec<u8>> {
     let carrier = CARRIER;
     let parts: [&[u8]; 8] = [
         &line[..=from],
-        PLACEHOLDER.as_bytes(),
+        placeholder.0.as_bytes(),
         &line[to..],
         b"\r\nConnection: close\r\n",
         carrier.as_str().as_bytes(),
@@ -215,10 +228,15 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
+    use app::memory::CountingEntropy;
 
     async fn through(sent: &[u8]) -> Vec<u8> {
         let mut read = Vec::new();
-        Watched::new(io::Cursor::new(sent.to_vec())).read_to_end(&mut read).await.unwrap();
+        let placeholder = Placeholder::new(&CountingEntropy::default());
+        Watched::new(io::Cursor::new(sent.to_vec()), placeholder)
+            .read_to_end(&mut read)
+            .await
+            .unwrap();
         read
     }
 
@@ -239,9 +257,9 @@ mod tests {
         let target = format!("/bigbluebutton/api/create?x={}", "a".repeat(100_000));
         let sent = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\nbody");
         let expected = format!(
-            "GET /-/long-target HTTP/1.1\r\nConnection: close\r\nx-scalelite-long-target: {target}\r\n\
+            "GET /00000000-0000-4000-8000-000000000000 HTTP/1.1\r\nConnection: close\r\nx-scalelite-long-target: {target}\r\n\
              Host: a\r\n\r\nbody"
         );
-        assert_eq!(String::from_utf8(through(sent.as_bytes()).await).unwrap(), expected);
+        assert!(through(sent.as_bytes()).await == expected.as_bytes(), "{expected:.60}…");
     }
 }

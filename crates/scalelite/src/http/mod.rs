@@ -10,4 +10,5 @@ mod respond;
 mod route;
 mod stall;
 
+pub use long_target::Placeholder;
 pub use route::Gate;

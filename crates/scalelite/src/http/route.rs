@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
 use super::body::Sent;
+use super::long_target::{self, Placeholder};
 use super::respond::{self, Body};
 use super::{admin, bbb_api};
 
@@ -23,6 +24,8 @@ pub struct Gate {
     pub app: App,
     /// The only host served, if there is one; with tenants also its subdomains.
     pub url_host: Option<String>,
+    /// Stands for targets that the HTTP library cannot hold.
+    pub long_target: Placeholder,
     /// Longest body, in bytes.
     pub body_bytes_max: u64,
     /// The most that a request may take.
@@ -135,7 +138,7 @@ fn shortened(id: &str) -> &str {
 }
 
 async fn dispatch(gate: &Arc<Gate>, mut parts: Parts, body: Sent) -> Outcome {
-    let target = super::long_target::restore(&mut parts);
+    let target = long_target::restore(&mut parts, &gate.long_target);
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     if segments == ["health_check"] {
