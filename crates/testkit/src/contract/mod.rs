@@ -16,6 +16,7 @@ mod names;
 mod places;
 mod polls;
 mod racing;
+mod racing_servers;
 mod servers;
 mod store;
 
@@ -77,7 +78,8 @@ pub async fn cluster_racing(factory: Factory<'_>) {
         flavor != RuntimeFlavor::CurrentThread,
         "the racing suite needs a runtime of several threads"
     );
-    run(racing::cases(factory)).await;
+    let cases = racing::cases(factory).into_iter().chain(racing_servers::cases(factory));
+    run(cases.collect()).await;
 }
 
 async fn run(cases: Vec<Case<'_>>) {
