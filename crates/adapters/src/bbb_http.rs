@@ -19,11 +19,11 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Idle connections kept for each server.
 const IDLE_MAX_PER_SERVER: usize = 32;
@@ -35,11 +35,7 @@ type HyperClient = Client<HttpsConnector<HttpConnector>, Upload>;
 
 /// A client for all servers of the pool.
 pub struct BbbHttp {
-    /// For servers that answer.
-    patient: HyperClient,
-    /// For servers that are offline: their connections must stand soon.
-    impatient: HyperClient,
-    impatient_connect_ms: u64,
+    client: HyperClient,
     /// What each server may have under way, by its authority. As many entries as servers.
     slots: Mutex<HashMap<String, Arc<Semaphore>>>,
     calls_per_server: usize,
@@ -47,10 +43,11 @@ pub struct BbbHttp {
 
 impl BbbHttp {
     /// A client with the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded),
-    /// or Mozilla's where the system has none. No server has more than so many calls, and
-    /// connections, at a time; more of them wait, within their patience.
+    /// or Mozilla's where the system has none. No connection takes longer to stand than the
+    /// longest patience with one; no server has more than so many calls, and connections, at a
+    /// time.
     #[must_use]
-    pub fn new(patient: Patience, impatient: Patience, calls_per_server: usize) -> Self {
+    pub fn new(connect_ms_max: u64, calls_per_server: usize) -> Self {
         let tls = ClientConfig::builder()
             .with_native_roots()
             .unwrap_or_else(|error| {
@@ -58,13 +55,8 @@ impl BbbHttp {
                 ClientConfig::builder().with_webpki_roots()
             })
             .with_no_client_auth();
-        Self {
-            patient: client(tls.clone(), patient.connect_ms),
-            impatient: client(tls, impatient.connect_ms),
-            impatient_connect_ms: impatient.connect_ms,
-            slots: Mutex::default(),
-            calls_per_server,
-        }
+        let client = client(tls, connect_ms_max);
+        Self { client, slots: Mutex::default(), calls_per_server }
     }
 
     /// What this server may have under way.
@@ -108,8 +100,6 @@ impl BbbClient for BbbHttp {
             .url
             .parse()
             .map_err(|_| CallError::Unreachable("the server's URL is not valid".to_owned()))?;
-        let offline = call.patience.connect_ms <= self.impatient_connect_ms;
-        let client = if offline { &self.impatient } else { &self.patient };
         let mut request = Request::builder().uri(uri).header(header::USER_AGENT, USER_AGENT);
         let upload = match call.body {
             Some(body) => {
@@ -122,18 +112,46 @@ impl BbbClient for BbbHttp {
         let request = request
             .body(upload)
             .map_err(|_| CallError::Unreachable("the request cannot be sent".to_owned()))?;
-        let patience = call.patience;
-        let total = patience.connect_ms.saturating_add(patience.response_ms);
         let slots = self.slots_of(request.uri());
-        let exchange = async {
-            // The semaphore is never closed.
-            let _slot = slots.acquire().await;
-            exchange(client, request, call.answer_bytes_max, patience).await
-        };
+        let waited = Duration::from_millis(call.patience.response_ms);
+        // The semaphore is never closed: what can fail is only the wait.
+        let _slot = timeout(waited, slots.acquire()).await.map_err(|_| {
+            CallError::Unreachable("too many calls to this server are under way".to_owned())
+        })?;
+        let response = self.answer(request, &progress, call.patience).await?;
+        let status = response.status().as_u16();
+        let body = timeout(waited, collect(response, call.answer_bytes_max)).await;
+        let body = body.map_err(|_| CallError::Timeout(call.patience.response_ms))??;
+        Ok(BackendAnswer { status, body })
+    }
+}
+
+impl BbbHttp {
+    /// Sends the request and waits for the head of the answer: first for a connection (with name
+    /// look-up and TLS), then for the answer, each with its own patience.
+    async fn answer(
+        &self,
+        mut request: Request<Upload>,
+        progress: &Notify,
+        patience: Patience,
+    ) -> Result<Response<Incoming>, CallError> {
+        let mut connection = capture_connection(&mut request);
+        let mut sending = std::pin::pin!(self.client.request(request));
         tokio::select! {
             biased;
-            answer = exchange => answer,
-            () = silence(&progress, Duration::from_millis(total)) => Err(CallError::Timeout(total)),
+            response = &mut sending => return response.map_err(|error| classify(&error)),
+            _ = connection.wait_for_connection_metadata() => {}
+            () = sleep(Duration::from_millis(patience.connect_ms)) => {
+                let text = format!("no connection within {} ms", patience.connect_ms);
+                return Err(CallError::Unreachable(text));
+            }
+        }
+        tokio::select! {
+            biased;
+            response = &mut sending => response.map_err(|error| classify(&error)),
+            () = silence(progress, Duration::from_millis(patience.response_ms)) => {
+                Err(CallError::Timeout(patience.response_ms))
+            }
         }
     }
 }
@@ -148,20 +166,6 @@ async fn silence(progress: &Notify, patience: Duration) {
             () = sleep_until(deadline) => return,
         }
     }
-}
-
-async fn exchange(
-    client: &HyperClient,
-    request: Request<Upload>,
-    bytes_max: usize,
-    patience: Patience,
-) -> Result<BackendAnswer, CallError> {
-    let response = client.request(request).await.map_err(|error| classify(&error))?;
-    let status = response.status().as_u16();
-    let time = Duration::from_millis(patience.response_ms);
-    let body = timeout(time, collect(response, bytes_max));
-    let body = body.await.map_err(|_| CallError::Timeout(patience.response_ms))??;
-    Ok(BackendAnswer { status, body })
 }
 
 async fn collect(response: Response<Incoming>, bytes_max: usize) -> Result<Bytes, CallError> {

@@ -21,10 +21,10 @@ pub struct Answer {
 /// What a server sent is no answer of the BBB API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Garbage {
-    /// No well-formed XML: a web server's page, an empty or cut-off body.
+    /// No well-formed XML: a web server's page, or a body that was cut off.
     #[error("not an answer in XML: {0}")]
     Unreadable(&'static str),
-    /// Well-formed, but without a `returncode`.
+    /// Well-formed or empty, but without a `returncode`.
     #[error("an answer without returncode")]
     NoReturncode,
     /// `getMeetings` was refused.
@@ -126,7 +126,7 @@ fn keep_first(slot: &mut String, value: &str) {
 /// The body as text, without a byte order mark, if there is anything in it.
 pub(crate) fn text_of(body: &[u8]) -> Result<Cow<'_, str>, Garbage> {
     let text = String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
-    if text.trim().is_empty() { Err(Garbage::Unreadable("empty body")) } else { Ok(text) }
+    if text.trim().is_empty() { Err(Garbage::NoReturncode) } else { Ok(text) }
 }
 
 /// The `FAILED` answer with this key and message.

@@ -74,6 +74,14 @@ impl Query {
         Some(self.value(found))
     }
 
+    /// Whether the value that counts of that name is text at all: other bytes are passed on as they
+    /// are, but two different ones would look alike to us.
+    #[must_use]
+    pub fn is_text(&self, name: &str) -> bool {
+        let found = self.pairs.iter().rev().find(|pair| self.name(pair) == name);
+        found.is_none_or(|pair| std::str::from_utf8(&decode_bytes(split(self.raw(pair)).1)).is_ok())
+    }
+
     /// Whether any pair has that name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
@@ -183,8 +191,15 @@ pub fn encode(text: &str) -> String {
 /// `+` is a blank; broken percent escapes stand for themselves; invalid UTF-8 is replaced.
 #[must_use]
 pub fn decode(raw: &str) -> Cow<'_, str> {
+    match decode_bytes(raw) {
+        Cow::Borrowed(_) => Cow::Borrowed(raw),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
+fn decode_bytes(raw: &str) -> Cow<'_, [u8]> {
     if !raw.bytes().any(|byte| byte == b'%' || byte == b'+') {
-        return Cow::Borrowed(raw);
+        return Cow::Borrowed(raw.as_bytes());
     }
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw.as_bytes();
@@ -202,7 +217,7 @@ pub fn decode(raw: &str) -> Cow<'_, str> {
             _ => bytes.push(*byte),
         }
     }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+    Cow::Owned(bytes)
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
@@ -259,6 +274,7 @@ mod tests {
         assert_eq!(decode("100%"), "100%");
         assert_eq!(decode("%zz%4"), "%zz%4");
         assert_eq!(decode("%ff"), "\u{fffd}");
+        assert!(!Query::parse("a=%ff").is_text("a") && Query::parse("a=%c3%bc+").is_text("a"));
         assert_eq!(Query::parse("x;y=1").get("x;y").as_deref(), Some("1"));
         assert_eq!(Query::parse("record").get("record").as_deref(), Some(""));
     }

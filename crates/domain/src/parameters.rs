@@ -115,10 +115,11 @@ fn removals<'a>(names: &'a [&str]) -> impl Iterator<Item = Edit> + 'a {
 
 /// The maximum, where the request asks for more, for no limit (0, absent), or for nonsense.
 fn clamp_duration(requested: Option<&str>, max: u32) -> Option<u32> {
-    match requested.map(str::trim).and_then(|text| text.parse::<u32>().ok()) {
-        Some(minutes) if (1..=max).contains(&minutes) => None,
-        _ => Some(max),
-    }
+    let text = requested.map(str::trim).unwrap_or_default();
+    let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let minutes = text.parse::<f64>().ok().filter(|_| plain);
+    let within = minutes.is_some_and(|minutes| minutes >= 1.0 && minutes < f64::from(max) + 1.0);
+    (!within).then_some(max)
 }
 
 /// The tag that counts: an override's, else the request's, else a default's.
@@ -166,6 +167,10 @@ mod tests {
             (Some("99999999999"), Some(60)),
             (Some("-5"), Some(60)),
             (Some("12abc"), Some(60)),
+            (Some("1e1"), Some(60)),
+            (Some("0.5"), Some(60)),
+            (Some("61.0"), Some(60)),
+            (Some("30.5"), None),
             (Some("60"), None),
             (Some("1"), None),
         ] {

@@ -25,7 +25,7 @@ impl TagRequest {
             Some(text) => (text, true),
             None => (text, false),
         };
-        let tags = text.split(';').map(str::trim).filter(|tag| !tag.is_empty());
+        let tags = text.split(';').filter(|tag| !tag.is_empty());
         let any_of: Vec<_> = tags.map(|tag| (tag != "none").then(|| tag.to_owned())).collect();
         let required = required && !any_of.is_empty();
         Self { any_of, text: text.to_owned(), required }

@@ -302,6 +302,9 @@ fn run(command: Command, sources: &Sources) -> Result<(), Failure> {
         return cmd::config::run(sources, json, reference);
     }
     let (config, _) = Config::read(sources).map_err(Failure)?;
+    if !matches!(command, Command::Demo(_)) {
+        cmd::refuse_shared_stores(sources)?;
+    }
     match command {
         Command::Serve { roles } => cmd::serve::run(config, sources, roles),
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),

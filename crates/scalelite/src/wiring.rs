@@ -22,6 +22,7 @@ use domain::voice_bridge::VoiceBridgePolicy;
 
 use crate::config::Config;
 use crate::config::values::Secret;
+use crate::output::note;
 
 /// Where the state is kept if nobody says otherwise and we may write there.
 const SYSTEM_DIR: &str = "/var/lib/scalelite";
@@ -62,11 +63,7 @@ pub fn wire(config: &Config) -> Result<Wired, WiringError> {
     let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
     let policy = policy(config, secrets);
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
-    let bbb = BbbHttp::new(
-        policy.patience_with(true),
-        policy.patience_with(false),
-        calls_per_server.unwrap_or(usize::MAX),
-    );
+    let bbb = BbbHttp::new(policy.patience.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let app = App {
         cluster: Arc::new(store),
         bbb: Arc::new(bbb),
@@ -90,7 +87,7 @@ fn data_dir(config: &Config) -> Result<PathBuf, WiringError> {
         return Ok(system);
     };
     if system.join(STORE_FILE).exists() {
-        eprintln!("scalelite: {SYSTEM_DIR} cannot be used ({refused}): using ./{LOCAL_DIR}");
+        note(format!("{SYSTEM_DIR} cannot be used ({refused}): using ./{LOCAL_DIR}"));
     }
     let local = PathBuf::from(LOCAL_DIR);
     prepare(&local).map_err(|error| WiringError::File(local.clone(), error))?;

@@ -118,7 +118,7 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
     if state != Some(AdminState::Enabled) || server.accepts_meetings() {
         return Ok(server);
     }
-    let polled = poll::one(app, server, true).await?;
+    let polled = poll::one(app, server, false).await?;
     Ok(polled.ok_or(AdminError::Unknown(id))?.server)
 }
 

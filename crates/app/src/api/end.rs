@@ -17,9 +17,8 @@ use super::request::{Trail, locate, pass_on};
 pub async fn end(app: &App, query: &Query, trail: &mut Trail) -> Result<Bytes, ApiError> {
     let located = locate(app, query, trail).await?.ok_or(ApiError::NotFound)?;
     let mut call = meeting_query(&located.meeting.key.id);
-    if let Some(password) = query.get("password") {
-        call.set("password", &password);
-    }
+    // Always sent, as the original does: old servers refuse a call without it.
+    call.set("password", &query.get("password").unwrap_or_default());
     let reply = app.ask(&located.server, "end", &call, None).await;
     let result = pass_on(reply, "Unable to access meeting on server.");
     let gone = match &result {

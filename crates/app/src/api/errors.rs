@@ -15,6 +15,9 @@ pub enum ApiError {
     /// `meetingID` absent or blank.
     #[error("no meetingID")]
     MissingMeetingId,
+    /// `meetingID` is no UTF-8.
+    #[error("meetingID is no text")]
+    InvalidMeetingId,
     /// Unknown meeting.
     #[error("meeting not found")]
     NotFound,
@@ -60,6 +63,7 @@ impl ApiError {
         match self {
             Self::Checksum => "checksumError",
             Self::MissingMeetingId => "missingParamMeetingID",
+            Self::InvalidMeetingId => "validationError",
             Self::NotFound => "notFound",
             Self::ServerUnavailable => "serverUnavailable",
             Self::UnsupportedContentType => "unsupportedContentType",
@@ -82,6 +86,7 @@ impl ApiError {
         let text = match self {
             Self::Checksum => "You did not pass the checksum security check",
             Self::MissingMeetingId => "You must specify a meeting ID for the meeting.",
+            Self::InvalidMeetingId => "Invalid meeting ID",
             Self::NotFound => {
                 "We could not find a meeting with that meeting ID - perhaps the meeting is not yet \
                  running?"

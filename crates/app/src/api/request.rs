@@ -77,6 +77,9 @@ pub fn merge_form(query: &mut Query, mut form: Query) {
 
 /// The meeting that a call is about.
 pub(super) fn meeting_key(query: &Query, trail: &mut Trail) -> Result<MeetingKey, ApiError> {
+    if !query.is_text("meetingID") {
+        return Err(ApiError::InvalidMeetingId);
+    }
     let id = query.get("meetingID").filter(|id| !id.trim().is_empty());
     let id = id.ok_or(ApiError::MissingMeetingId)?.into_owned();
     trail.meeting = Some(id.clone());

@@ -10,10 +10,10 @@ use futures_util::stream::BoxStream;
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// Until the connection stands, in ms.
+    /// Until the connection stands, name look-up and TLS included, in ms.
     pub connect_ms: u64,
-    /// From then until the whole answer is there, in ms. While a body is being uploaded the clock
-    /// does not run, but each piece of it must come within this time.
+    /// From then until the answer begins, and again until it is complete, in ms. While a body is
+    /// being uploaded the clock starts anew with each piece.
     pub response_ms: u64,
 }
 

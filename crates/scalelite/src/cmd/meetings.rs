@@ -74,7 +74,8 @@ pub async fn end(session: &Session, ids: &[String], yes: bool) -> Result<(), Fai
         say("WARNING: You are trying to clear active meetings.");
         say("If you still wish to continue please enter `yes`");
         if !confirmed() {
-            return Err(declined());
+            declined();
+            return Ok(());
         }
     }
     let found = meetings::list(&session.app, ids).await?;

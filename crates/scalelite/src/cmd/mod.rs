@@ -18,6 +18,7 @@ use app::App;
 use app::api::ApiError;
 use app::ports::StoreError;
 
+use crate::config::settings::REFUSED;
 use crate::config::{Config, Sources};
 use crate::output;
 use crate::telemetry;
@@ -74,6 +75,17 @@ pub fn once(
     runtime(false)?.block_on(work(&session))
 }
 
+/// Refuses to work on the embedded store where the administrator expects another.
+pub fn refuse_shared_stores(sources: &Sources) -> Result<(), Failure> {
+    if let Some(name) = REFUSED.iter().find(|name| sources.is_set(name)) {
+        return Err(Failure(format!(
+            "ERROR: {name} is set, but this version keeps its state in the embedded store only: \
+             unset it to start with that"
+        )));
+    }
+    Ok(())
+}
+
 /// Starts the log of a process that serves.
 pub fn serving_log(config: &Config, sources: &Sources) -> telemetry::Flusher {
     telemetry::start(config.log_level, config.log_format, sources.variable("RUST_LOG"))
@@ -113,8 +125,7 @@ pub fn confirmed() -> bool {
     read.is_ok() && line.trim() == "yes"
 }
 
-/// What a person who declined is told.
-pub fn declined() -> Failure {
+/// Tells a person who declined that this was heeded.
+pub fn declined() {
     output::say("Nothing was done.");
-    Failure(String::new())
 }

@@ -1,6 +1,6 @@
 //! `serve`: the balancer itself.
 
-use crate::config::settings::{NOT_YET, REFUSED, WITHOUT_EFFECT};
+use crate::config::settings::{NOT_YET, WITHOUT_EFFECT};
 use crate::config::{Config, Sources};
 use crate::lifecycle::{self, Roles};
 use crate::wiring;
@@ -10,7 +10,7 @@ use super::{Failure, runtime, serving_log};
 /// Runs until it is told to stop.
 pub fn run(config: Config, sources: &Sources, roles: Roles) -> Result<(), Failure> {
     let _log = serving_log(&config, sources);
-    say_what_is_ignored(&config, sources)?;
+    say_what_is_ignored(&config, sources);
     raise_open_files();
     let wired = wiring::wire(&config)?;
     if wired.own_secret {
@@ -21,14 +21,8 @@ pub fn run(config: Config, sources: &Sources, roles: Roles) -> Result<(), Failur
         .map_err(|error| Failure(format!("ERROR: {error}")))
 }
 
-/// Settings of the original that were given and do nothing, or would do something else.
-fn say_what_is_ignored(config: &Config, sources: &Sources) -> Result<(), Failure> {
-    if let Some(name) = REFUSED.iter().find(|name| sources.is_set(name)) {
-        return Err(Failure(format!(
-            "ERROR: {name} is set, but this version keeps its state in the embedded store only: \
-             unset it to start with that"
-        )));
-    }
+/// Settings of the original that were given and do nothing.
+fn say_what_is_ignored(config: &Config, sources: &Sources) {
     for (name, why) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
         tracing::debug!("{name} has no effect: {why}");
     }
@@ -38,7 +32,6 @@ fn say_what_is_ignored(config: &Config, sources: &Sources) -> Result<(), Failure
     if config.multitenancy_enabled {
         tracing::warn!("MULTITENANCY_ENABLED: there are no tenants yet, so every call is refused");
     }
-    Ok(())
 }
 
 /// Each connection is an open file, and the usual limit of 1,024 is for interactive programs.

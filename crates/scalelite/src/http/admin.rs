@@ -159,7 +159,7 @@ async fn answer(
         _ => {
             let nested = parameters.get("server").and_then(|server| server.get("keep_state"));
             let keep_state =
-                [parameters.get("keep_state"), nested].into_iter().flatten().any(is_true);
+                [parameters.get("keep_state"), nested].into_iter().flatten().any(is_on);
             servers::panic(app, &id, Panic { keep_state, skip_end_calls: false }).await?;
             let text =
                 format!("Server id={id} has been disabled and the meetings have been destroyed");
@@ -215,22 +215,28 @@ fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
     }
 }
 
-fn is_true(value: &Value) -> bool {
-    matches!(value, Value::Bool(true)) || value.as_str() == Some("true")
+/// Whether a switch is on: anything but nothing, `false` and blanks, as in the original.
+fn is_on(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.trim().is_empty(),
+        _ => true,
+    }
 }
 
-/// A multiplier; 0 and what is no number count as 1, as in the original.
-fn multiplier(object: &Map<String, Value>) -> Result<Option<f64>, Refused> {
-    let Some(value) = object.get("load_multiplier").filter(|value| !value.is_null()) else {
-        return Ok(None);
-    };
-    let number =
-        value.as_f64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
-    let number = number.filter(|number| *number != 0.0 && !number.is_nan()).unwrap_or(1.0);
-    if number < 0.0 {
-        return Err(AdminError::BadMultiplier.into());
+/// A multiplier as sent: `None` if there is none, an error in it if it cannot be one.
+fn multiplier(object: &Map<String, Value>) -> Option<Result<f64, Refused>> {
+    let given = object.get("load_multiplier")?;
+    if given.is_null() || given.as_str().is_some_and(|text| text.trim().is_empty()) {
+        return None;
     }
-    Ok(Some(number))
+    let number =
+        given.as_f64().or_else(|| given.as_str().and_then(|text| text.trim().parse().ok()));
+    let usable = number.filter(|number| number.is_finite() && *number != 0.0);
+    Some(usable.ok_or_else(|| {
+        let text = "Load-multiplier must be a non-zero number";
+        Refused(StatusCode::BAD_REQUEST, text.to_owned())
+    }))
 }
 
 fn new_server(server: &Map<String, Value>) -> Result<NewServer, Refused> {
@@ -239,7 +245,9 @@ fn new_server(server: &Map<String, Value>) -> Result<NewServer, Refused> {
         url: text(server, "url").unwrap_or_default(),
         secret: text(server, "secret").unwrap_or_default(),
         tag: text(server, "tag"),
-        load_multiplier: multiplier(server)?,
+        // As in the original, what is none counts as 1 for a new server, and is refused for a known
+        // one.
+        load_multiplier: multiplier(server).map(|number| number.unwrap_or(1.0)),
     })
 }
 
@@ -250,15 +258,15 @@ fn change(server: &Map<String, Value>) -> Result<ServerChange, Refused> {
         Some("cordon") => Some(AdminState::Cordoned),
         Some("disable") => Some(AdminState::Disabled),
         Some(other) => {
-            let text = format!("Invalid state {other:?}: it must be enable, cordon or disable");
+            let text = format!("Invalid state parameter: {other}");
             return Err(Refused(StatusCode::BAD_REQUEST, text));
         }
     };
     Ok(ServerChange {
         url: None,
         secret: text(server, "secret").filter(|secret| !secret.is_empty()),
-        tag: server.contains_key("tag").then(|| text(server, "tag").filter(|tag| !tag.is_empty())),
+        tag: text(server, "tag").map(|tag| Some(tag).filter(|tag| !tag.is_empty())),
         state,
-        load_multiplier: multiplier(server)?,
+        load_multiplier: multiplier(server).transpose()?,
     })
 }

@@ -186,7 +186,7 @@ async fn a_wrong_file_changes_nothing() -> anyhow::Result<()> {
         let said = stage.fails("servers sync wrong.yml").await?;
         assert_eq!(said, format!("ERROR: {complaint}\n"));
     }
-    let missing = "ERROR: No such file or directory - absent.yml\n";
+    let missing = "ERROR: No such file or directory @ rb_sysopen - absent.yml\n";
     assert_eq!(stage.fails("servers sync absent.yml").await?, missing);
     assert_eq!(stage.fails("servers add-all absent.yml").await?, missing);
     assert_eq!(stage.run("servers").await?.stdout, "");

@@ -108,7 +108,8 @@ pub async fn disable(session: &Session, id: &str, yes: bool) -> Result<(), Failu
             say("          you do not want to clear all the meetings");
             say("If you still wish to continue please enter `yes`");
             if !confirmed() {
-                return Err(declined());
+                declined();
+                return Ok(());
             }
         }
         for meeting in servers::clear(&session.app, &server, false).await.map_err(failure)? {

@@ -46,7 +46,7 @@ fn read_yaml(path: &Path) -> Result<Value, Failure> {
         .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
     read.map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => {
-            error(format!("No such file or directory - {}", path.display()))
+            error(format!("No such file or directory @ rb_sysopen - {}", path.display()))
         }
         _ => error(format!("{}: {cause}", path.display())),
     })?;
