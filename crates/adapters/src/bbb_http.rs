@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use app::ports::{BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Patience};
+use app::ports::{BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Lane, Patience};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, Uri, header};
@@ -99,7 +99,7 @@ impl BbbClient for BbbHttp {
         let uri: Uri = call
             .url
             .parse()
-            .map_err(|_| CallError::Unreachable("the server's URL is not valid".to_owned()))?;
+            .map_err(|_| CallError::Unreachable("the URL is not valid, or too long".to_owned()))?;
         let mut request = Request::builder().uri(uri).header(header::USER_AGENT, USER_AGENT);
         let upload = match call.body {
             Some(body) => {
@@ -115,9 +115,12 @@ impl BbbClient for BbbHttp {
         let slots = self.slots_of(request.uri());
         let waited = Duration::from_millis(call.patience.response_ms);
         // The semaphore is never closed: what can fail is only the wait.
-        let _slot = timeout(waited, slots.acquire()).await.map_err(|_| {
-            CallError::Unreachable("too many calls to this server are under way".to_owned())
-        })?;
+        let _slot = match call.lane {
+            Lane::Poller => None,
+            Lane::FrontEnd => timeout(waited, slots.acquire()).await.map(Some).map_err(|_| {
+                CallError::Unreachable("too many calls to this server are under way".to_owned())
+            })?,
+        };
         let response = self.answer(request, &progress, call.patience).await?;
         let status = response.status().as_u16();
         let body = timeout(waited, collect(response, call.answer_bytes_max)).await;
@@ -187,7 +190,10 @@ fn classify(error: &hyper_util::client::legacy::Error) -> CallError {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(upload) = cause.downcast_ref::<UploadError>() {
-            return CallError::Upload(upload.0.to_string());
+            return match upload.0.kind() {
+                io::ErrorKind::FileTooLarge => CallError::UploadTooLarge,
+                _ => CallError::Upload(upload.0.to_string()),
+            };
         }
         source = cause.source();
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use domain::Server;
 
 use crate::context::App;
-use crate::ports::{BackendAnswer, BackendBody, BackendCall, CallError, Patience};
+use crate::ports::{BackendAnswer, BackendBody, BackendCall, CallError, Lane, Patience};
 
 /// Longest answer about one meeting.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -15,6 +15,15 @@ const LIST_BYTES_MAX: usize = 64 << 20;
 const URL_BYTES_MAX: usize = 65_000;
 /// HTTP status of a web server to which a URL is too long.
 const URI_TOO_LONG: u16 = 414;
+
+/// How a call is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// On whose behalf.
+    pub lane: Lane,
+    /// With how much patience.
+    pub patience: Patience,
+}
 
 /// Why a server gave no answer of the BBB API.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,16 +73,28 @@ impl App {
         query: &Query,
         body: Option<BackendBody>,
     ) -> Result<Reply, BackendError> {
-        self.ask_within(self.policy.patience_with(server.online()), server, call, query, body).await
+        let way =
+            Way { lane: Lane::FrontEnd, patience: self.policy.patience_with(server.online()) };
+        self.ask_by(way, server, call, query, body).await
     }
 
-    /// The same, with a patience of its own.
+    /// The same, on our own behalf and with little patience.
     ///
     /// # Errors
     /// When there is no answer of the BBB API.
-    pub async fn ask_within(
+    pub async fn ask_briefly(
         &self,
-        patience: Patience,
+        server: &Server,
+        call: &str,
+        query: &Query,
+    ) -> Result<Reply, BackendError> {
+        let way = Way { lane: Lane::Poller, patience: self.policy.patience_with(false) };
+        self.ask_by(way, server, call, query, None).await
+    }
+
+    async fn ask_by(
+        &self,
+        way: Way,
         server: &Server,
         call: &str,
         query: &Query,
@@ -82,7 +103,7 @@ impl App {
         let url = self.signed_url(server, call, query);
         let sent = if body.is_some() || url.len() <= URL_BYTES_MAX {
             let alone = body.is_none();
-            let answer = self.send(url, body, patience, ANSWER_BYTES_MAX).await?;
+            let answer = self.send(way, url, body, ANSWER_BYTES_MAX).await?;
             (!alone || answer.status != URI_TOO_LONG).then_some(answer)
         } else {
             None
@@ -93,8 +114,7 @@ impl App {
             // try: what does not fit into a URL goes as a form.
             None => {
                 let form = signed_form(server, call, query, self.policy.sign_with);
-                let url = server.endpoint(call);
-                self.send(url, Some(form), patience, ANSWER_BYTES_MAX).await?.body
+                self.send(way, server.endpoint(call), Some(form), ANSWER_BYTES_MAX).await?.body
             }
         };
         Ok(Reply { answer: Answer::read(&body)?, body })
@@ -104,27 +124,28 @@ impl App {
     ///
     /// # Errors
     /// When there is no complete answer.
-    pub async fn list(&self, server: &Server, patience: Patience) -> Result<Bytes, CallError> {
+    pub async fn list(&self, server: &Server, way: Way) -> Result<Bytes, CallError> {
         let url = self.signed_url(server, "getMeetings", &Query::default());
-        Ok(self.send(url, None, patience, LIST_BYTES_MAX).await?.body)
+        Ok(self.send(way, url, None, LIST_BYTES_MAX).await?.body)
     }
 
     /// Asks for a server's version document, which needs no signature.
     ///
     /// # Errors
     /// When there is no complete answer.
-    pub async fn version(&self, server: &Server, patience: Patience) -> Result<Bytes, CallError> {
-        Ok(self.send(server.endpoint(""), None, patience, ANSWER_BYTES_MAX).await?.body)
+    pub async fn version(&self, server: &Server, way: Way) -> Result<Bytes, CallError> {
+        Ok(self.send(way, server.endpoint(""), None, ANSWER_BYTES_MAX).await?.body)
     }
 
     async fn send(
         &self,
+        way: Way,
         url: String,
         body: Option<BackendBody>,
-        patience: Patience,
         answer_bytes_max: usize,
     ) -> Result<BackendAnswer, CallError> {
-        self.bbb.send(BackendCall { url, body, patience, answer_bytes_max }).await
+        let Way { lane, patience } = way;
+        self.bbb.send(BackendCall { url, body, patience, answer_bytes_max, lane }).await
     }
 }
 

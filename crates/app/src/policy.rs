@@ -57,8 +57,8 @@ impl Policy {
             return self.patience;
         }
         Patience {
-            connect_ms: (self.patience.connect_ms / 10).max(200),
-            response_ms: (self.patience.response_ms / 10).max(500),
+            connect_ms: (self.patience.connect_ms / 10).max(200).min(self.patience.connect_ms),
+            response_ms: (self.patience.response_ms / 10).max(500).min(self.patience.response_ms),
         }
     }
 

@@ -9,9 +9,9 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;
 
-use crate::backend::meeting_query;
+use crate::backend::{Way, meeting_query};
 use crate::context::App;
-use crate::ports::{Patience, PollReport, StoreError};
+use crate::ports::{Lane, Patience, PollReport, StoreError};
 
 /// At most this many meetings of a lost server are ended at the same time.
 const ENDS_AT_ONCE: usize = 16;
@@ -30,7 +30,7 @@ pub struct Summary {
 }
 
 /// Polls all servers, so many at a time, each with its own deadline: the whole takes at most
-/// servers / concurrency × deadline.
+/// servers / concurrency × three deadlines (its meetings, its version, the ends of a lost one).
 ///
 /// # Errors
 /// When the store fails.
@@ -72,7 +72,10 @@ pub async fn one(
     };
     log(&report, &observation);
     if report.verdict.change == Some(Change::WentOffline) {
-        end_all(app, &report.server, &report.forgotten).await;
+        let deadline = Duration::from_millis(app.policy.poll_wait_ms);
+        // Nothing depends on it, and the other servers wait.
+        let ends = end_all(app, &report.server, &report.forgotten);
+        let _ = tokio::time::timeout(deadline, ends).await;
     }
     let unknown = report.server.bbb_version.is_none() || report.verdict.change.is_some();
     if observation.result.is_ok() && (versions || unknown) {
@@ -96,15 +99,16 @@ pub async fn versions(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn patience(app: &App, server: &Server) -> Patience {
+fn way(app: &App, server: &Server) -> Way {
     let patience = app.policy.patience_with(server.online());
-    Patience { response_ms: patience.response_ms.min(app.policy.poll_wait_ms), ..patience }
+    let response_ms = patience.response_ms.min(app.policy.poll_wait_ms);
+    Way { lane: Lane::Poller, patience: Patience { response_ms, ..patience } }
 }
 
 async fn observe(app: &App, server: &Server) -> Observation {
     let started_at = app.clock.now();
     let deadline = Duration::from_millis(app.policy.poll_wait_ms);
-    let asked = tokio::time::timeout(deadline, app.list(server, patience(app, server))).await;
+    let asked = tokio::time::timeout(deadline, app.list(server, way(app, server))).await;
     let result = match asked {
         Err(_) => Err(format!("no answer within {} ms", app.policy.poll_wait_ms)),
         Ok(Err(error)) => Err(error.to_string()),
@@ -135,7 +139,7 @@ fn seen(meeting: Reported) -> SeenMeeting {
 }
 
 async fn version(app: &App, server: &Server) -> Result<Option<String>, StoreError> {
-    let body = match app.version(server, patience(app, server)).await {
+    let body = match app.version(server, way(app, server)).await {
         Ok(body) => body,
         Err(error) => {
             tracing::debug!(server = %server.id, %error, "no version document");
@@ -164,8 +168,7 @@ async fn end(app: &App, server: &Server, meeting: &Meeting) {
     if let Some(password) = &meeting.moderator_pw {
         query.set("password", password);
     }
-    let patience = app.policy.patience_with(false);
-    if let Err(error) = app.ask_within(patience, server, "end", &query, None).await {
+    if let Err(error) = app.ask_briefly(server, "end", &query).await {
         tracing::debug!(server = %server.id, meeting = meeting.key.id, %error, "not ended");
     }
 }

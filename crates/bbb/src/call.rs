@@ -102,12 +102,6 @@ impl Call {
         }
     }
 
-    /// Whether the call must be signed.
-    #[must_use]
-    pub fn needs_checksum(self) -> bool {
-        self != Self::Index
-    }
-
     /// What its POST body may be.
     #[must_use]
     pub fn body(self) -> BodyKind {

@@ -15,24 +15,14 @@ pub struct Meeting {
     pub id: String,
     /// `meetingName`.
     pub name: String,
-    /// `internalMeetingID`.
-    pub internal_id: String,
     /// `createTime` in ms since 1970; 0 if absent.
     pub create_time_ms: i64,
-    /// `voiceBridge`.
-    pub voice_bridge: String,
     /// `participantCount`: all users, moderators among them.
     pub participants: u32,
-    /// `moderatorCount`.
-    pub moderators: u32,
     /// `videoCount`: cameras.
     pub videos: u32,
-    /// `voiceParticipantCount`.
-    pub voices: u32,
     /// `isBreakout`.
     pub is_breakout: bool,
-    /// `parentMeetingID`: the internal id of a breakout room's parent.
-    pub parent_id: String,
     /// `metadata/*`, names as sent (BBB lower-cases them).
     pub metadata: Vec<(String, String)>,
 }
@@ -131,15 +121,10 @@ impl Meeting {
         match field {
             "meetingID" => raw.clone_into(&mut self.id),
             "meetingName" => raw.clone_into(&mut self.name),
-            "internalMeetingID" => raw.trim().clone_into(&mut self.internal_id),
             "createTime" => self.create_time_ms = raw.trim().parse().unwrap_or(0),
-            "voiceBridge" => raw.trim().clone_into(&mut self.voice_bridge),
             "participantCount" => self.participants = number(),
-            "moderatorCount" => self.moderators = number(),
             "videoCount" => self.videos = number(),
-            "voiceParticipantCount" => self.voices = number(),
             "isBreakout" => self.is_breakout = raw.trim() == "true",
-            "parentMeetingID" => raw.trim().clone_into(&mut self.parent_id),
             _ => {}
         }
     }
@@ -166,9 +151,9 @@ mod tests {
         let read = Meetings::read(TWO.as_bytes()).unwrap();
         let [a, b] = &read.list[..] else { panic!("two meetings") };
         assert_eq!((a.id.as_str(), a.create_time_ms), ("a<1 ", 1_700_000_000_123));
-        assert_eq!((a.participants, a.moderators, a.videos), (12, 2, 3));
+        assert_eq!((a.participants, a.videos), (12, 3));
         assert_eq!((a.meta("tenant-id"), a.meta("empty")), (Some("t&1"), Some("")));
-        assert!(b.is_breakout && b.parent_id == "p-1" && b.participants == 0);
+        assert!(b.is_breakout && b.participants == 0);
         assert!(read.element(a).starts_with("<meeting><meetingName>A &amp; b"));
         assert!(read.element(a).ends_with("</isBreakout></meeting>"));
         assert!(TWO.contains(&format!("{}{}", read.element(a), read.element(b))));

@@ -1,8 +1,8 @@
 //! A bounded walk over XML that a server sent us: no DTD, no entities beyond the five of XML, a
 //! limit on depth. What a walk accepts is well formed, so it may be handed on to clients.
 
-use quick_xml::Reader;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 
 /// Deeper than any answer of BBB (a metadata element of an attendee stands at 7).
 const DEPTH_MAX: usize = 32;
@@ -31,6 +31,9 @@ pub(crate) fn walk<'a>(
         let start = offset(&reader);
         let event = reader.read_event().map_err(|_| "not well formed")?;
         let go_on = match event {
+            Event::Start(ref tag) | Event::Empty(ref tag) if !attributes_are_sound(tag) => {
+                return Err("bad attributes");
+            }
             Event::Start(tag) => {
                 depth += 1;
                 roots += usize::from(depth == 1);
@@ -70,6 +73,15 @@ pub(crate) fn walk<'a>(
             return Ok(());
         }
     }
+}
+
+/// Whether attributes are quoted, named once, and hold no markup.
+fn attributes_are_sound(tag: &BytesStart<'_>) -> bool {
+    tag.attributes().all(|attribute| {
+        attribute.is_ok_and(|one| {
+            !one.value.contains('<') && one.normalized_value(XmlVersion::Explicit1_0).is_ok()
+        })
+    })
 }
 
 /// The name of the tag that starts there, as a piece of the text and not of the reader.

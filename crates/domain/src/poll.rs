@@ -1,6 +1,8 @@
 //! What one poll of one server means: its health, load and statistics, and the fate of the
 //! meetings that the balancer believes to be on it.
 
+use std::collections::HashMap;
+
 use crate::health::{Change, Failure, Thresholds};
 use crate::load::{LoadPolicy, load};
 use crate::meeting::{Meeting, MeetingKey, Seats};
@@ -87,10 +89,12 @@ fn failed(
     let failure = Failure { at: observation.finished_at, reason: reason.to_owned() };
     let change = server.health.fail(failure, policy.thresholds);
     let mut verdict = Verdict { change, ..Verdict::default() };
-    if change == Some(Change::WentOffline) {
+    if !server.online() {
         server.load = None;
         server.stats = Stats::default();
-        verdict.fates = known.iter().map(|meeting| (meeting.key.clone(), Fate::Forget)).collect();
+        // Also what was put back after it went offline; a create under way may still succeed.
+        let lost = known.iter().filter(|one| !one.is_being_created(observation.started_at));
+        verdict.fates = lost.map(|meeting| (meeting.key.clone(), Fate::Forget)).collect();
     }
     verdict
 }
@@ -111,8 +115,10 @@ fn answered(
     let weighed = seen.iter().filter(|one| !one.is_breakout);
     let mut taken: u64 = weighed.map(|one| u64::from(seats_of(one).taken(now))).sum();
     let mut kept = 0_usize;
+    let by_id: HashMap<&str, &SeenMeeting> =
+        seen.iter().map(|one| (one.id.as_str(), one)).collect();
     for meeting in known {
-        match seen.iter().find(|one| one.id == meeting.key.id) {
+        match by_id.get(meeting.key.id.as_str()) {
             Some(one) => verdict.fates.push((meeting.key.clone(), Fate::Seen(seats_of(one)))),
             None if may_forget(meeting, observation) => {
                 verdict.fates.push((meeting.key.clone(), Fate::Forget));

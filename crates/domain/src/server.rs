@@ -170,6 +170,25 @@ pub fn hostname(url: &str) -> Option<&str> {
     (!host.is_empty()).then_some(host)
 }
 
+/// Whether a text can be the address of a server's API: HTTP with a host, perhaps a port, and a
+/// path. Not with a password, which every joining browser would see.
+#[must_use]
+pub fn is_endpoint(url: &str) -> bool {
+    let printable = url.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    let Some(host) = hostname(url).filter(|_| printable && !url.contains(['?', '#', '@'])) else {
+        return false;
+    };
+    let authority = url.split('/').nth(2).unwrap_or_default();
+    let port = match authority.strip_prefix('[') {
+        Some(v6) => match v6.split_once(']') {
+            Some((_, port)) => port,
+            None => return false,
+        },
+        None => &authority[host.len()..],
+    };
+    port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +203,25 @@ mod tests {
         assert_eq!(hostname("http://[::1]:80/"), Some("::1"));
         assert_eq!(hostname("http:///x"), None);
         assert_eq!(hostname("ftp://x"), None);
+    }
+
+    #[test]
+    fn addresses_of_servers() {
+        for good in ["https://b.example/bigbluebutton/api", "http://[::1]:8080/api", "http://b:80"]
+        {
+            assert!(is_endpoint(good), "{good}");
+        }
+        for bad in [
+            "not a url",
+            "https://user:password@b/api",
+            "https://b:99999/api",
+            "https://b:/api",
+            "http://[::1/api",
+            "https://b/api?x",
+            "https:///api",
+        ] {
+            assert!(!is_endpoint(bad), "{bad}");
+        }
     }
 
     #[test]

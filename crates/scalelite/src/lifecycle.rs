@@ -6,6 +6,7 @@ use std::time::Duration;
 use app::{App, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::http::listen::{Listener, serve};
@@ -89,6 +90,7 @@ pub async fn serve_until(
         url_host: config.url_host.clone(),
         body_bytes_max: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
+        background: TaskTracker::new(),
     });
     let connections_max = usize::try_from(config.max_connections.0).unwrap_or(usize::MAX);
     let finish_within = Duration::from_millis(config.shutdown_timeout.ms());

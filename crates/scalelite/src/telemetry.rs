@@ -4,7 +4,6 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -14,6 +13,8 @@ use crate::config::values::{LogFormat, LogLevel};
 
 /// Bytes that may wait; what does not fit is dropped, and that is said.
 const WAITING_MAX: usize = 8 << 20;
+/// How long the last lines may take at the end.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
 /// How long lines gather.
 const GATHER: Duration = Duration::from_millis(50);
 
@@ -22,17 +23,29 @@ struct Waiting {
     bytes: Vec<u8>,
     dropped: u64,
     ended: bool,
+    flushed: bool,
 }
 
 #[derive(Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    end: Condvar,
+    changed: Condvar,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits while that holds, or for that long.
+    fn wait<'a>(
+        &self,
+        waiting: MutexGuard<'a, Waiting>,
+        time: Duration,
+        mut holds: impl FnMut(&Waiting) -> bool,
+    ) -> MutexGuard<'a, Waiting> {
+        let waited = self.changed.wait_timeout_while(waiting, time, |waiting| holds(waiting));
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -46,6 +59,10 @@ impl Write for Buffer {
         if waiting.bytes.len() + line.len() > WAITING_MAX {
             waiting.dropped += 1;
         } else {
+            if waiting.bytes.is_empty() {
+                // The first line of a batch; the others find the thread awake.
+                self.0.changed.notify_all();
+            }
             waiting.bytes.extend_from_slice(line);
         }
         Ok(line.len())
@@ -65,41 +82,48 @@ impl<'a> MakeWriter<'a> for Buffer {
 }
 
 /// Writes what waits; the last of it when it is dropped.
-pub struct Flusher {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Flusher(Arc<Shared>);
 
 impl Flusher {
-    fn start(shared: Arc<Shared>, mut target: impl Write + Send + 'static) -> Self {
+    fn start(shared: Arc<Shared>, target: impl Write + Send + 'static) -> Self {
         let work = shared.clone();
-        let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
-            loop {
-                let waited = work.end.wait_timeout_while(work.lock(), GATHER, |w| !w.ended);
-                let mut waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
-                let Waiting { mut bytes, dropped, ended } = std::mem::take(&mut *waiting);
-                waiting.ended = ended;
-                drop(waiting);
-                if dropped > 0 {
-                    bytes.extend_from_slice(format!("{dropped} lines dropped\n").as_bytes());
-                }
-                // A log that nobody reads any more must not stop the service.
-                let _ = target.write_all(&bytes).and_then(|()| target.flush());
-                if ended {
-                    return;
-                }
-            }
+        // Without a thread there is no log, but a service.
+        let _ = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+            write_out(&work, target);
+            work.lock().flushed = true;
+            work.changed.notify_all();
         });
-        Self { shared, thread: thread.ok() }
+        Self(shared)
     }
 }
 
 impl Drop for Flusher {
     fn drop(&mut self) {
-        self.shared.lock().ended = true;
-        self.shared.end.notify_all();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        self.0.lock().ended = true;
+        self.0.changed.notify_all();
+        // Who does not read its log does not keep us from ending.
+        drop(self.0.wait(self.0.lock(), FLUSH_MAX, |waiting| !waiting.flushed));
+    }
+}
+
+fn write_out(shared: &Shared, mut target: impl Write) {
+    const HOUR: Duration = Duration::from_secs(3600);
+    loop {
+        let idle = |waiting: &Waiting| waiting.bytes.is_empty() && !waiting.ended;
+        let waiting = shared.wait(shared.lock(), HOUR, idle);
+        let mut waiting = shared.wait(waiting, GATHER, |waiting| !waiting.ended);
+        let (bytes, dropped) = (std::mem::take(&mut waiting.bytes), waiting.dropped);
+        let ended = waiting.ended;
+        waiting.dropped = 0;
+        drop(waiting);
+        // A log that nobody reads any more must not stop the service.
+        let _ = target.write_all(&bytes);
+        if dropped > 0 {
+            let _ = writeln!(target, "{dropped} lines dropped");
+        }
+        let _ = target.flush();
+        if ended {
+            return;
         }
     }
 }

@@ -1,9 +1,8 @@
 //! The composition root: from settings to a running application. The only place that names
 //! adapters.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -86,7 +85,8 @@ fn data_dir(config: &Config) -> Result<PathBuf, WiringError> {
     let Err(refused) = prepare(&system) else {
         return Ok(system);
     };
-    if system.join(STORE_FILE).exists() {
+    // Of a directory that we may not look into, that is all we can know.
+    if system.exists() {
         note(format!("{SYSTEM_DIR} cannot be used ({refused}): using ./{LOCAL_DIR}"));
     }
     let local = PathBuf::from(LOCAL_DIR);
@@ -94,8 +94,13 @@ fn data_dir(config: &Config) -> Result<PathBuf, WiringError> {
     Ok(local)
 }
 
+/// A store that exists is not tried by writing: a full disk must not keep anybody from looking.
 fn prepare(dir: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let store = dir.join(STORE_FILE);
+    if store.exists() {
+        return std::fs::OpenOptions::new().write(true).open(store).map(drop);
+    }
     tempfile::tempfile_in(dir).map(drop)
 }
 
@@ -116,20 +121,28 @@ fn secrets(config: &Config, data_dir: &Path) -> Result<(Vec<String>, bool), Wiri
 /// Reads the secret that was made on the first start, or makes it. Of two processes that start at
 /// the same time one makes it and the other reads it.
 fn own_secret(path: &Path) -> io::Result<String> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        kept => return usable(&kept?),
+    }
     let made = OsEntropy.secret();
     let directory = path.parent().unwrap_or(Path::new("."));
+    // Temporary files are readable by their owner only.
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     writeln!(file, "{made}")?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
-        Ok(_) => return Ok(made),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error.error),
+        Ok(_) => Ok(made),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+            usable(&std::fs::read_to_string(path)?)
+        }
+        Err(error) => Err(error.error),
     }
-    let kept = OpenOptions::new().read(true).mode(0o600).open(path);
-    let kept = io::read_to_string(kept?)?.trim().to_owned();
+}
+
+fn usable(kept: &str) -> io::Result<String> {
     let empty = io::Error::new(io::ErrorKind::InvalidData, "is empty: delete it to get a new one");
-    if kept.is_empty() { Err(empty) } else { Ok(kept) }
+    if kept.trim().is_empty() { Err(empty) } else { Ok(kept.trim().to_owned()) }
 }
 
 fn policy(config: &Config, secrets: Vec<String>) -> Policy {

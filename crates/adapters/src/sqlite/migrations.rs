@@ -50,21 +50,30 @@ const STEPS: &[&str] = &[
 
 /// Brings a database to the newest schema, once, whoever else starts at the same time.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    // Nearly always there is nothing to do, and then nothing is written: a full disk or a busy
+    // store must not keep anybody from looking.
+    if steps_done(connection)? == STEPS.len() {
+        return Ok(());
+    }
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure)?;
-    let done: i64 = transaction
-        .query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))
-        .map_err(failure)?;
-    let done = usize::try_from(done).unwrap_or(usize::MAX);
-    if done > STEPS.len() {
-        return Err(StoreError::Corrupt(format!(
-            "the database has schema {done}, this version knows up to {}: use a newer scalelite",
-            STEPS.len()
-        )));
-    }
-    for step in &STEPS[done..] {
+    for step in &STEPS[steps_done(&transaction)?..] {
         transaction.execute_batch(step).map_err(failure)?;
     }
     transaction.pragma_update(None, "user_version", STEPS.len() as i64).map_err(failure)?;
     transaction.commit().map_err(failure)
+}
+
+fn steps_done(connection: &Connection) -> Result<usize, StoreError> {
+    let version: i64 = connection
+        .query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))
+        .map_err(failure)?;
+    let done = usize::try_from(version).unwrap_or(usize::MAX);
+    if done > STEPS.len() {
+        return Err(StoreError::Corrupt(format!(
+            "the database has schema {version}, this version knows up to {}: use a newer scalelite",
+            STEPS.len()
+        )));
+    }
+    Ok(done)
 }

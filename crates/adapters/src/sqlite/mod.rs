@@ -90,7 +90,7 @@ impl SqliteStore {
 
     /// Makes reads see every join that was counted.
     async fn settle_joins(&self) -> Result<(), StoreError> {
-        if self.joins.is_empty() { Ok(()) } else { self.write(|_| Ok(())).await }
+        if self.joins.settled() { Ok(()) } else { self.write(|_| Ok(())).await }
     }
 }
 

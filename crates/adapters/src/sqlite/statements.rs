@@ -1,9 +1,11 @@
 //! What the methods of the store do within one transaction.
 
+use std::collections::HashSet;
+
 use app::ports::{Located, PlaceRequest, Placed, PollReport};
 use domain::placement::choose;
 use domain::poll::{Fate, Observation, PollPolicy, apply};
-use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
+use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::joins::Counted;
@@ -165,7 +167,8 @@ pub(super) fn confirm(
         }
         return Ok(());
     }
-    if one_server(connection, &meeting.server)?.is_none() {
+    let server = one_server(connection, &meeting.server)?;
+    if server.is_none_or(|server| server.state == AdminState::Disabled) {
         return Ok(());
     }
     let number: Vec<String> = meeting.voice_bridge.iter().cloned().collect();
@@ -206,8 +209,9 @@ pub(super) fn record_poll(
             ])?,
         };
     }
-    let gone = |meeting: &Meeting| verdict.fates.contains(&(meeting.key.clone(), Fate::Forget));
-    let forgotten = known.into_iter().filter(gone).collect();
+    let forget = |(key, fate): &(MeetingKey, Fate)| (*fate == Fate::Forget).then(|| key.clone());
+    let gone: HashSet<MeetingKey> = verdict.fates.iter().filter_map(forget).collect();
+    let forgotten = known.into_iter().filter(|meeting| gone.contains(&meeting.key)).collect();
     Ok(Some(PollReport { server, verdict, forgotten }))
 }
 

@@ -74,7 +74,19 @@ impl WeakWriter {
     }
 }
 
+/// A service that reads and can never write again is worse than one that is started anew.
+struct EndWithTheThread;
+
+impl Drop for EndWithTheThread {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>, joins: &Joins) {
+    let _end = EndWithTheThread;
     while let Some(first) = queue.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX
@@ -105,6 +117,7 @@ fn run_batch(connection: &mut Connection, batch: Vec<Job>, joins: &Joins) {
     }
     let finishes: Vec<Finish> = batch.into_iter().map(|job| job(Ok(&transaction))).collect();
     let committed = transaction.commit().map_err(failure);
+    joins.written();
     for finish in finishes {
         finish(committed.clone());
     }

@@ -6,7 +6,8 @@ use crate::context::App;
 use crate::poll;
 use crate::ports::{ServerChange, StoreError};
 
-/// Why an administrator's wish was not fulfilled. Nothing was changed.
+/// Why an administrator's wish was not fulfilled. Unless the store failed in the middle, nothing was
+/// changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdminError {
     /// Something needed was not given.
@@ -16,7 +17,7 @@ pub enum AdminError {
     #[error("Server URL must start with http:// or https://")]
     BadUrl,
     /// The multiplier is no number above 0.
-    #[error("Load multiplier must be a number greater than 0")]
+    #[error("Load multiplier must be a number greater than 0 and at most 1000000")]
     BadMultiplier,
     /// There is a server of that id.
     #[error("A server with id={0} exists already")]
@@ -49,15 +50,14 @@ pub struct NewServer {
 /// # Errors
 /// [`AdminError::BadUrl`].
 pub fn check_url(url: &str) -> Result<(), AdminError> {
-    let printable = url.bytes().all(|byte| (0x21..0x7f).contains(&byte));
-    if !printable || domain::server::hostname(url).is_none() || url.contains(['?', '#']) {
-        return Err(AdminError::BadUrl);
-    }
-    Ok(())
+    if domain::server::is_endpoint(url) { Ok(()) } else { Err(AdminError::BadUrl) }
 }
 
+/// Above this a sum of loads could not be told from infinity.
+const MULTIPLIER_MAX: f64 = 1e6;
+
 fn check_multiplier(multiplier: f64) -> Result<f64, AdminError> {
-    let usable = multiplier.is_finite() && multiplier > 0.0;
+    let usable = multiplier > 0.0 && multiplier <= MULTIPLIER_MAX;
     usable.then_some(multiplier).ok_or(AdminError::BadMultiplier)
 }
 
@@ -143,17 +143,17 @@ pub struct Panic {
     pub skip_end_calls: bool,
 }
 
-/// Forgets all meetings of a server, tries to end them, and disables it. A meeting that cannot be
-/// ended stops nothing.
+/// Disables a server, forgets all its meetings and tries to end them. A meeting that cannot be ended
+/// stops nothing. Disabled first, or creates that come meanwhile would be placed on it.
 ///
 /// # Errors
 /// When there is none of that id.
 pub async fn panic(app: &App, id: &str, how: Panic) -> Result<Vec<Meeting>, AdminError> {
-    let server = find(app, id).await?;
-    let meetings = clear(app, &server, how.skip_end_calls).await?;
+    let mut server = find(app, id).await?;
     if !how.keep_state {
-        update(app, id, ServerChange::state(AdminState::Disabled)).await?;
+        server = update(app, id, ServerChange::state(AdminState::Disabled)).await?;
     }
+    let meetings = clear(app, &server, how.skip_end_calls).await?;
     tracing::warn!(server = id, meetings = meetings.len(), keep_state = how.keep_state, "panic");
     Ok(meetings)
 }

@@ -1,25 +1,28 @@
 //! `create`: a known meeting goes to its server again; a new one gets a place, atomically, before
 //! its server is asked, and loses it without a trace if that server does not create it.
 
+use std::time::Duration;
+
 use bbb::Query;
 use bytes::Bytes;
-use domain::parameters::{
-    Edit, Placed as Decided, SERVER_TAG, create_edits, is_repeatable, wanted_tag,
-};
+use domain::parameters::{Placed as Decided, SERVER_TAG, create_edits, wanted_tag};
 use domain::placement::{Ask, TagRequest, seed};
 use domain::voice_bridge::candidates;
 use domain::{AdminState, Claim, MeetingKey, Timestamp};
+use tokio::time::Instant;
 
 use crate::backend::meeting_query;
 use crate::context::App;
-use crate::ports::{BackendBody, Located, PlaceRequest, Placed};
+use crate::ports::{BackendBody, CallError, Located, PlaceRequest, Placed};
 
 use super::errors::ApiError;
-use super::request::{RECHECK, Trail, meeting_key, pass_on};
+use super::request::{Trail, apply, meeting_key, pass_on};
 
-/// How long a create waits for another one of the same meeting, in ms, before it goes on as if
-/// that one had succeeded. Above the time of a healthy server, below a client's patience.
-const WAIT_MS: i64 = 3_000;
+/// How often a create looks whether another one for the same meeting has ended.
+const RECHECK: Duration = Duration::from_millis(20);
+/// How long a create waits for another one of the same meeting before it goes on as if that one
+/// had succeeded. Above the time of a healthy server, below a client's patience.
+const WAIT_MAX: Duration = Duration::from_secs(3);
 /// How often a meeting may turn out to be stale within one create.
 const ROUNDS: usize = 3;
 
@@ -45,16 +48,29 @@ pub async fn create(
     trail.server = Some(located.server.id.clone());
     let guard = ClaimGuard { app, request: &request, armed: is_new };
     let query = forwarded(app, query, &located, is_new);
-    let reply = app.ask(&located.server, "create", &query, body).await;
+    let busy_ms = u64::try_from(busy_ms(app, body.is_some())).unwrap_or(0);
+    let asked = app.ask(&located.server, "create", &query, body);
+    // Not longer than the claim stands, or the meeting could be placed a second time meanwhile.
+    let reply = match tokio::time::timeout(Duration::from_millis(busy_ms), asked).await {
+        Ok(reply) => reply,
+        Err(_) => Err(CallError::Timeout(busy_ms).into()),
+    };
     let result = pass_on(reply, "Unable to create meeting on server.");
     match &result {
         Ok(_) => {
-            app.cluster.confirm(&located.meeting, app.clock.now()).await?;
+            // The server has it, whatever becomes of our record: the next poll would settle that.
             guard.disarm();
+            app.cluster.confirm(&located.meeting, app.clock.now()).await?;
         }
         Err(_) => guard.release().await?,
     }
     result
+}
+
+/// How long a create may be under way, and how long its claim stands, in ms.
+fn busy_ms(app: &App, has_body: bool) -> i64 {
+    let without = app.policy.create_ms_max();
+    if has_body { app.policy.upload_ms_max.max(without) } else { without }
 }
 
 /// Everything that placing needs; pure but for the password and the token that it may need.
@@ -65,7 +81,7 @@ fn place_request(app: &App, key: &MeetingKey, query: &Query, has_body: bool) -> 
     let tags = wanted_tag(requested_tag.as_deref(), &policy.create_rules).unwrap_or_default();
     let seats = policy.poll.load.expected_seats();
     let password = query.get("moderatorPW").filter(|password| !password.is_empty());
-    let busy_ms = if has_body { policy.upload_ms_max } else { policy.create_ms_max() };
+    let busy_ms = busy_ms(app, has_body);
     PlaceRequest {
         key: key.clone(),
         ask: Ask { tags: TagRequest::parse(tags), seats, seed: seed(&key.id) },
@@ -84,7 +100,7 @@ fn place_request(app: &App, key: &MeetingKey, query: &Query, has_body: bool) -> 
 /// Places the meeting, waiting for another create of it that is under way, and forgetting it where
 /// it turns out to be stale.
 async fn find_place(app: &App, request: &PlaceRequest) -> Result<Placed, ApiError> {
-    let started = app.clock.now();
+    let deadline = Instant::now() + WAIT_MAX;
     let mut stale = 0;
     loop {
         let now = app.clock.now();
@@ -92,7 +108,7 @@ async fn find_place(app: &App, request: &PlaceRequest) -> Result<Placed, ApiErro
         let Placed::Known(located) = &placed else {
             return Ok(placed);
         };
-        if located.meeting.is_being_created(now) && now.ms_since(started) < WAIT_MS {
+        if located.meeting.is_being_created(now) && Instant::now() < deadline {
             tokio::time::sleep(RECHECK).await;
         } else if stale < ROUNDS && is_stale(app, located).await {
             stale += 1;
@@ -140,19 +156,6 @@ fn forwarded(app: &App, mut query: Query, located: &Located, is_new: bool) -> Qu
     );
     apply(&mut query, edits);
     query
-}
-
-/// Applies edits; of repeated names only the last value stays.
-pub(super) fn apply(query: &mut Query, edits: Vec<Edit>) {
-    query.keep_last(is_repeatable);
-    for edit in edits {
-        match edit {
-            Edit::Set(name, value) => query.set(&name, &value),
-            Edit::SetIfAbsent(name, value) if !query.contains(&name) => query.set(&name, &value),
-            Edit::SetIfAbsent(..) => {}
-            Edit::Remove(name) => query.remove(&name),
-        }
-    }
 }
 
 /// Gives a claim back, also when the client hangs up in the middle of the create.

@@ -12,7 +12,9 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::timeout;
 
 use super::errors::ApiError;
+use crate::backend::Way;
 use crate::context::App;
+use crate::ports::Lane;
 
 /// Clients give up after 10 s; what is there by then must be on its way.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(8);
@@ -53,8 +55,8 @@ pub async fn get_meetings(app: &App) -> Result<BoxStream<'static, Bytes>, ApiErr
 
 /// The `<meeting>` elements of one server that may be shown; nothing if it fails.
 async fn elements_of(app: App, server: Server) -> String {
-    let patience = app.policy.patience_with(server.online());
-    let listed = timeout(CLIENT_PATIENCE, app.list(&server, patience)).await;
+    let way = Way { lane: Lane::FrontEnd, patience: app.policy.patience_with(server.online()) };
+    let listed = timeout(CLIENT_PATIENCE, app.list(&server, way)).await;
     let listed = match listed {
         Ok(listed) => listed.map_err(|error| error.to_string()),
         Err(_) => Err("no answer within a client's patience".to_owned()),

@@ -5,9 +5,8 @@ use domain::parameters::join_edits;
 
 use crate::context::App;
 
-use super::create::apply;
 use super::errors::ApiError;
-use super::request::{Trail, meeting_key};
+use super::request::{Trail, apply, meeting_key};
 
 /// A join that leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,4 +16,4 @@ pub use get_meetings::{NO_MEETINGS, get_meetings, no_meetings};
 pub use info::{get_meeting_info, is_meeting_running};
 pub use join::{JoinRefused, join};
 pub use pass::{insert_document, send_chat_message};
-pub use request::{TOO_LARGE, Trail, authenticate, merge_form, verify};
+pub use request::{Trail, authenticate, merge_form, verify};

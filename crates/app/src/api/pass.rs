@@ -8,9 +8,8 @@ use crate::backend::meeting_query;
 use crate::context::App;
 use crate::ports::BackendBody;
 
-use super::create::apply;
 use super::errors::ApiError;
-use super::request::{Trail, locate, pass_on};
+use super::request::{Trail, apply, locate, pass_on};
 
 /// Adds slides to a meeting; the body is streamed through.
 ///

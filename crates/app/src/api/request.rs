@@ -1,15 +1,16 @@
 //! What every call has in common: its checksum, its parameters, its meeting, and what the log
 //! shall say about it.
 
-use std::time::Duration;
+use std::collections::HashSet;
 
 use bbb::{Query, checksum};
 use bytes::Bytes;
+use domain::parameters::{Edit, is_repeatable};
 use domain::{MeetingKey, ServerId};
 
 use crate::backend::{BackendError, Reply};
 use crate::context::App;
-use crate::ports::Located;
+use crate::ports::{CallError, Located};
 
 use super::errors::ApiError;
 
@@ -22,11 +23,8 @@ pub struct Trail {
     pub server: Option<ServerId>,
 }
 
-/// How often a create looks whether another one for the same meeting has ended.
-pub(super) const RECHECK: Duration = Duration::from_millis(20);
-
-/// Verifies a call and returns its parameters: those of the query, then those of a form body that
-/// the query does not name, since a body is not signed.
+/// Verifies the checksum of a call, which may stand in the query or in a form body; what is signed
+/// is the query.
 ///
 /// # Errors
 /// [`ApiError::Checksum`], whatever is wrong.
@@ -71,7 +69,8 @@ pub fn verify(
 
 /// Adds the parameters of a form body that the query does not name: a body is not signed.
 pub fn merge_form(query: &mut Query, mut form: Query) {
-    form.retain(|name| !query.contains(name));
+    let named: HashSet<String> = query.iter().map(|(name, _)| name.into_owned()).collect();
+    form.retain(|name| !named.contains(name));
     query.append(&form);
 }
 
@@ -105,9 +104,7 @@ pub(super) fn pass_on(
     unanswered: &'static str,
 ) -> Result<Bytes, ApiError> {
     let reply = reply.map_err(|error| match error {
-        BackendError::Call(crate::ports::CallError::Upload(reason)) if reason == TOO_LARGE => {
-            ApiError::TooLarge
-        }
+        BackendError::Call(CallError::UploadTooLarge) => ApiError::TooLarge,
         error => ApiError::Unanswered(unanswered, error),
     })?;
     if reply.answer.success {
@@ -116,5 +113,15 @@ pub(super) fn pass_on(
     Err(ApiError::Backend(reply.answer.message_key, reply.answer.message))
 }
 
-/// How the sender of a body says that it exceeded its limit.
-pub const TOO_LARGE: &str = "too large";
+/// Applies edits; of repeated names only the last value stays.
+pub(super) fn apply(query: &mut Query, edits: Vec<Edit>) {
+    query.keep_last(is_repeatable);
+    for edit in edits {
+        match edit {
+            Edit::Set(name, value) => query.set(&name, &value),
+            Edit::SetIfAbsent(name, value) if !query.contains(&name) => query.set(&name, &value),
+            Edit::SetIfAbsent(..) => {}
+            Edit::Remove(name) => query.remove(&name),
+        }
+    }
+}

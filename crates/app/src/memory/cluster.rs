@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use domain::placement::choose;
 use domain::poll::{Fate, Observation, PollPolicy, apply};
-use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
+use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
 
 use crate::ports::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError};
 
@@ -190,7 +190,8 @@ impl Cluster for MemoryCluster {
             }
             return Ok(());
         }
-        if state.server(&meeting.server).is_none() {
+        let server = state.server(&meeting.server);
+        if server.is_none_or(|server| server.state == AdminState::Disabled) {
             return Ok(());
         }
         let taken = meeting.voice_bridge.as_deref().is_some_and(|number| state.has_bridge(number));

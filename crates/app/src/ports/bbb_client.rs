@@ -23,7 +23,7 @@ pub struct BackendBody {
     pub content_type: String,
     /// Its length in bytes, if it is known beforehand.
     pub length: Option<u64>,
-    /// Its pieces.
+    /// Its pieces; [`io::ErrorKind::FileTooLarge`] says that there are more than accepted.
     pub stream: BoxStream<'static, io::Result<Bytes>>,
 }
 
@@ -46,6 +46,17 @@ pub struct BackendCall {
     pub patience: Patience,
     /// How many bytes of an answer are accepted.
     pub answer_bytes_max: usize,
+    /// On whose behalf it is made.
+    pub lane: Lane,
+}
+
+/// On whose behalf a call is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// A front-end's: of these a server gets only so many at a time, the others wait.
+    FrontEnd,
+    /// Our own. Never waits for front-ends: a busy server must not look like a dead one.
+    Poller,
 }
 
 /// A complete answer.
@@ -72,6 +83,9 @@ pub enum CallError {
     /// The answer is longer than accepted.
     #[error("answer longer than {0} bytes")]
     TooLarge(usize),
+    /// The body that is passed through is longer than accepted.
+    #[error("the request's body is too large")]
+    UploadTooLarge,
     /// The sender of the body that is passed through failed.
     #[error("the request's body broke off: {0}")]
     Upload(String),

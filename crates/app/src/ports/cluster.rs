@@ -184,7 +184,7 @@ pub trait Cluster: Send + Sync {
     async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError>;
 
     /// The server has the meeting: its claim ends, whoever holds it. The record is put back if it
-    /// was swept away meanwhile and its server still exists; its seats are counted again, and the
+    /// was swept away meanwhile and its server is still there and not disabled; its seats are counted again, and the
     /// next poll puts that right.
     async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError>;
 

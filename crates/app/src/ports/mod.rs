@@ -5,6 +5,8 @@ pub mod bbb_client;
 pub mod cluster;
 pub mod entropy;
 
-pub use bbb_client::{BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Patience};
+pub use bbb_client::{
+    BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Lane, Patience,
+};
 pub use cluster::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError};
 pub use entropy::{Clock, Entropy};

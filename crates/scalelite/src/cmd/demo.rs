@@ -6,7 +6,7 @@ use std::time::Duration;
 use app::App;
 use app::admin::servers::{self, NewServer};
 use app::ports::{Entropy, ServerChange};
-use bbb::{Query, checksum};
+use bbb::Query;
 use bbb_sim::{Latency, Pool, PoolOptions, Schedule, Server};
 use domain::AdminState;
 use http_body_util::{BodyExt as _, Empty};
@@ -22,6 +22,7 @@ use crate::lifecycle::{poll_forever, serve_until, signals};
 use crate::output::say;
 use crate::wiring;
 
+use super::sign::signed_url;
 use super::{Failure, runtime, serving_log};
 
 /// How often a class begins, in seconds of the demo's life.
@@ -123,11 +124,9 @@ fn introduce(app: &App, url: &str, dir: &std::path::Path, pool: &Pool) {
 fn signed(app: &App, url: &str, call: &str, parameters: &[(&str, &str)]) -> String {
     let mut query = Query::default();
     for (name, value) in parameters {
-        query.set(name, value);
+        query.push(name, value);
     }
-    let secret = app.policy.secrets.first().map_or("", String::as_str);
-    let query = checksum::sign(call, &query.to_text(), secret, app.policy.sign_with);
-    format!("{url}/bigbluebutton/api/{call}?{query}")
+    signed_url(app, url, call, &query).unwrap_or_default()
 }
 
 /// Classes begin, through the balancer as a front-end would begin them, fill and end.

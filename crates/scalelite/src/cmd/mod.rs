@@ -104,13 +104,15 @@ pub fn runtime(all_cores: bool) -> Result<tokio::runtime::Runtime, Failure> {
 /// The address that people type for what this configuration listens on.
 fn listening_url(config: &Config) -> String {
     use crate::config::values::Bind;
-    let (host, port) = match &config.bind {
-        Some(Bind::Tcp(host, port)) => (host.as_deref(), port.unwrap_or(config.port)),
-        _ => (None, config.port),
-    };
     if let Some(host) = &config.url_host {
         return format!("https://{host}");
     }
+    let (host, port) = match &config.bind {
+        // What is in front of the socket is not for us to know.
+        Some(Bind::Unix(_)) => return "http://localhost".to_owned(),
+        Some(Bind::Tcp(host, port)) => (host.as_deref(), port.unwrap_or(config.port)),
+        None => (None, config.port),
+    };
     match host {
         None | Some("0.0.0.0" | "::") => format!("http://localhost:{port}"),
         Some(v6) if v6.contains(':') => format!("http://[{v6}]:{port}"),

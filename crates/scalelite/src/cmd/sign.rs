@@ -1,5 +1,6 @@
 //! `sign`: a signed URL, as everybody needs it who debugs BBB.
 
+use app::App;
 use app::admin::servers;
 use bbb::{Query, checksum};
 
@@ -28,13 +29,17 @@ pub async fn run(
         say(session.app.signed_url(&server, call, &query));
         return Ok(());
     }
-    let policy = &session.app.policy;
-    let none = || Failure("ERROR: there is no secret".to_owned());
-    let secret = policy.secrets.first().ok_or_else(none)?;
     let base = url.unwrap_or_else(|| session.url.clone());
     let base = base.trim_end_matches('/').trim_end_matches("/bigbluebutton/api");
     let base = base.trim_end_matches("/bigbluebutton");
-    let query = checksum::sign(call, &query.to_text(), secret, policy.sign_with);
-    say(format!("{base}/bigbluebutton/api/{call}?{query}"));
+    let none = || Failure("ERROR: there is no secret".to_owned());
+    say(signed_url(&session.app, base, call, &query).ok_or_else(none)?);
     Ok(())
+}
+
+/// A signed call on the balancer that listens there; `None` without a secret.
+pub fn signed_url(app: &App, base: &str, call: &str, query: &Query) -> Option<String> {
+    let secret = app.policy.secrets.first()?;
+    let query = checksum::sign(call, &query.to_text(), secret, app.policy.sign_with);
+    Some(format!("{base}/bigbluebutton/api/{call}?{query}"))
 }

@@ -53,12 +53,17 @@ const CALLS: [(&str, bool); 11] = [
     ("deleteTenant", true),
 ];
 
+/// The name of a call, if it is one, for the log.
+pub(super) fn known(name: &str) -> &'static str {
+    CALLS.iter().find(|(call, _)| *call == name).map_or("-", |(call, _)| call)
+}
+
 /// Answers one call.
 pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outcome {
     let post = incomer.method == Method::POST;
     let get = matches!(incomer.method, Method::GET | Method::HEAD);
-    let known =
-        CALLS.iter().find(|(call, posted)| *call == name && (post && *posted || get && !*posted));
+    let fits = |posted: bool| if posted { post } else { get };
+    let known = CALLS.iter().find(|(call, posted)| *call == name && fits(*posted));
     let Some((call, _)) = known else {
         return Outcome::failed("-", &ApiError::Unsupported);
     };
@@ -67,16 +72,24 @@ pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outc
         Err(error) => return Outcome::failed(call, &error),
     };
     let result = match parameters {
-        Some(parameters) => answer(gate, call, &parameters).await,
-        None => Err(Refused(StatusCode::BAD_REQUEST, "The body is not a JSON object".to_owned())),
+        Some(parameters) => {
+            let work = gate.clone();
+            // A panic that stops halfway would be none.
+            gate.to_the_end(async move { answer(&work, call, &parameters).await }).await
+        }
+        None => {
+            let text = "The body is not a JSON object".to_owned();
+            Ok(Err(Refused(StatusCode::BAD_REQUEST, text)))
+        }
     };
     match result {
-        Ok((status, value)) => Outcome::ok(call, respond::json(status, &value)),
-        Err(Refused(status, error)) => {
+        Ok(Ok((status, value))) => Outcome::ok(call, respond::json(status, &value)),
+        Ok(Err(Refused(status, error))) => {
             let mut outcome = Outcome::ok(call, respond::json(status, &json!({ "error": error })));
             outcome.result = "refused".to_owned();
             outcome
         }
+        Err(error) => Outcome::failed(call, &error),
     }
 }
 

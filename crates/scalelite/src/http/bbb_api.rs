@@ -8,10 +8,12 @@ use app::ports::BackendBody;
 use bbb::{Call, Query, answer};
 use bytes::Bytes;
 use http::{Method, Response};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::body::{self, Content};
 use super::respond::{self, Body};
-use super::route::{Gate, Incomer, Outcome};
+use super::route::{Gate, Incomer, Outcome, Summary, log};
 
 /// The version document: for anybody, signed or not.
 pub(super) fn index(gate: &Gate, method: &Method) -> Outcome {
@@ -78,22 +80,29 @@ async fn verified(
     call: Call,
     incomer: Incomer,
 ) -> Result<(Query, Option<BackendBody>), ApiError> {
+    let mut query = Query::parse(&incomer.query);
+    let authenticate = |form| api::authenticate(&gate.app, call.name(), &incomer.query, form);
     let content = if incomer.method == Method::POST {
         body::content(&incomer.headers, incomer.body, call.body(), gate.body_bytes_max).await?
     } else {
         Content::None
     };
-    let (form, body) = match content {
-        Content::None => (None, None),
-        Content::Form(form) => (Some(form), None),
-        Content::Xml(body) => (None, Some(body)),
-    };
-    api::authenticate(&gate.app, call.name(), &incomer.query, form.as_ref())?;
-    let mut query = Query::parse(&incomer.query);
-    if let Some(form) = form {
-        api::merge_form(&mut query, form);
+    // What is signed is the query: only who signed it may have us read much.
+    let signed = query.contains("checksum");
+    if signed {
+        authenticate(None)?;
     }
-    Ok((query, body))
+    match content {
+        Content::None if signed => Ok((query, None)),
+        Content::Xml(body) if signed => Ok((query, Some(body))),
+        Content::None | Content::Xml(_) => Err(ApiError::Checksum),
+        Content::Form(form) => {
+            let form = form.read(signed).await?;
+            authenticate(Some(&form))?;
+            api::merge_form(&mut query, form);
+            Ok((query, None))
+        }
+    }
 }
 
 async fn answered(
@@ -111,7 +120,7 @@ async fn answered(
                 let mut trail = Trail::default();
                 (api::create(&app, query, body, &mut trail).await, trail)
             };
-            to_the_end(create, trail).await
+            to_the_end(gate, call, create, trail).await
         }
         Call::End => {
             let app = app.clone();
@@ -119,7 +128,7 @@ async fn answered(
                 let mut trail = Trail::default();
                 (api::end(&app, &query, &mut trail).await, trail)
             };
-            to_the_end(end, trail).await
+            to_the_end(gate, call, end, trail).await
         }
         Call::Join => return join(gate, query, trail).await,
         Call::IsMeetingRunning => api::is_meeting_running(app, &query, trail).await,
@@ -137,12 +146,23 @@ async fn answered(
 }
 
 /// Runs what must not stop in the middle because a client hangs up: the server has the request,
-/// and its answer must be recorded.
+/// and its answer must be recorded. If nobody waits for it any more, the log is told.
 async fn to_the_end(
+    gate: &Gate,
+    call: Call,
     work: impl Future<Output = (Result<Bytes, ApiError>, Trail)> + Send + 'static,
     trail: &mut Trail,
 ) -> Result<Bytes, ApiError> {
-    let (result, done) = tokio::spawn(work).await.map_err(|_| ApiError::Internal)?;
+    let (sender, receiver) = oneshot::channel();
+    let started = Instant::now();
+    gate.background.spawn(async move {
+        if let Err((result, trail)) = sender.send(work.await) {
+            let result = result.as_ref().map_or_else(ApiError::key, |_| "ok");
+            let summary = Summary { result, status: 0, detail: Some("its client was gone") };
+            log(call.name(), &trail, &summary, started.elapsed());
+        }
+    });
+    let (result, done) = receiver.await.map_err(|_| ApiError::Internal)?;
     *trail = done;
     result
 }

@@ -3,23 +3,26 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use app::api::{ApiError, TOO_LARGE};
+use app::api::ApiError;
 use app::ports::BackendBody;
 use bbb::Query;
 use bbb::call::{BodyKind, ContentType};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http::{HeaderMap, header};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// Longest form, in bytes.
+/// Longest form of a caller who signed the query, in bytes.
 const FORM_BYTES_MAX: u64 = 4 << 20;
+/// Longest form that is read to find its checksum, in bytes: anybody can send one.
+const UNKNOWN_FORM_BYTES_MAX: u64 = 256 << 10;
 /// How long a sender may pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long a sender may pause in what nobody wants to read.
@@ -29,15 +32,33 @@ const UNWANTED_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A request's body, as it comes. Clones read from the same one.
 #[derive(Clone)]
-pub(super) struct Sent(Arc<Mutex<Incoming>>);
+pub(super) struct Sent(Arc<Shared>);
+
+struct Shared {
+    body: Mutex<Incoming>,
+    /// Whether nothing of it is left on the connection.
+    ended: AtomicBool,
+}
 
 impl Sent {
     pub(super) fn new(body: Incoming) -> Self {
-        Self(Arc::new(Mutex::new(body)))
+        let ended = AtomicBool::new(body.is_end_stream());
+        Self(Arc::new(Shared { body: Mutex::new(body), ended }))
+    }
+
+    /// Whether it was read to its end. If not, the connection must be closed after the answer:
+    /// what is left would be taken for a request.
+    pub(super) fn ended(&self) -> bool {
+        self.0.ended.load(Ordering::Acquire)
     }
 
     async fn frame(&self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
-        self.0.lock().await.frame().await
+        let mut body = self.0.body.lock().await;
+        let frame = body.frame().await;
+        if frame.is_none() || body.is_end_stream() {
+            self.0.ended.store(true, Ordering::Release);
+        }
+        frame
     }
 
     /// Reads what is left. Many clients send all of a body before they read: if the connection
@@ -55,13 +76,36 @@ impl Sent {
 pub(super) enum Content {
     /// Nothing.
     None,
-    /// Parameters.
-    Form(Query),
+    /// Parameters, not yet read.
+    Form(Form),
     /// XML, on its way.
     Xml(BackendBody),
 }
 
-/// Reads the body of a POST as far as it must be read.
+/// A form that was not read yet.
+pub(super) struct Form {
+    pieces: Pieces,
+    /// The whole header if it is of the multipart kind: it names the boundary.
+    multipart: Option<String>,
+}
+
+type Pieces = BoxStream<'static, io::Result<Bytes>>;
+
+impl Form {
+    /// Reads it, as far as its sender may be trusted.
+    pub(super) async fn read(self, signed: bool) -> Result<Query, ApiError> {
+        let bytes_max = if signed { FORM_BYTES_MAX } else { UNKNOWN_FORM_BYTES_MAX };
+        match self.multipart {
+            Some(header) => multipart(&header, self.pieces, bytes_max).await,
+            None => {
+                let form = collect(self.pieces, bytes_max).await?;
+                Ok(Query::parse(&String::from_utf8_lossy(&form)))
+            }
+        }
+    }
+}
+
+/// Finds out what the body of a POST is; of a body that is none, nothing is left to read.
 pub(super) async fn content(
     headers: &HeaderMap,
     body: Sent,
@@ -77,18 +121,17 @@ pub(super) async fn content(
     if !content_type.fits(kind) {
         return Err(ApiError::UnsupportedContentType);
     }
-    match content_type {
-        ContentType::Xml => Ok(Content::Xml(BackendBody {
+    Ok(match content_type {
+        ContentType::Xml => Content::Xml(BackendBody {
             content_type: "application/xml".to_owned(),
             length,
             stream: pieces,
-        })),
-        ContentType::Multipart => multipart(header, pieces).await.map(Content::Form),
-        _ => {
-            let form = collect(pieces, FORM_BYTES_MAX).await?;
-            Ok(Content::Form(Query::parse(&String::from_utf8_lossy(&form))))
+        }),
+        ContentType::Multipart => {
+            Content::Form(Form { pieces, multipart: Some(header.to_owned()) })
         }
-    }
+        _ => Content::Form(Form { pieces, multipart: None }),
+    })
 }
 
 /// Reads a small body whole; empty if there is none.
@@ -119,7 +162,7 @@ fn length(headers: &HeaderMap, bytes_max: u64) -> Result<Option<u64>, ApiError> 
 }
 
 /// The body in pieces, or `None` if it is empty, whatever its headers say.
-async fn pieces(body: Sent, bytes_max: u64) -> Option<BoxStream<'static, io::Result<Bytes>>> {
+async fn pieces(body: Sent, bytes_max: u64) -> Option<Pieces> {
     let mut pieces = stream::unfold((body, bytes_max, false), next_piece).boxed();
     let first = pieces.next().await?;
     Some(stream::iter([first]).chain(pieces).boxed())
@@ -146,15 +189,12 @@ async fn next_piece(
         }
         return Some(match left.checked_sub(u64::try_from(data.len()).unwrap_or(u64::MAX)) {
             Some(left) => (Ok(data), (body, left, false)),
-            None => (Err(io::Error::other(TOO_LARGE)), (body, 0, true)),
+            None => (Err(io::Error::from(io::ErrorKind::FileTooLarge)), (body, 0, true)),
         });
     }
 }
 
-async fn collect(
-    mut pieces: BoxStream<'static, io::Result<Bytes>>,
-    bytes_max: u64,
-) -> Result<Bytes, ApiError> {
+async fn collect(mut pieces: Pieces, bytes_max: u64) -> Result<Bytes, ApiError> {
     let mut collected = BytesMut::new();
     while let Some(piece) = pieces.next().await {
         // A body that breaks off has nobody left who waits for the answer.
@@ -169,13 +209,10 @@ async fn collect(
 }
 
 /// The text fields of a multipart form; files are no parameters.
-async fn multipart(
-    header: &str,
-    pieces: BoxStream<'static, io::Result<Bytes>>,
-) -> Result<Query, ApiError> {
+async fn multipart(header: &str, pieces: Pieces, bytes_max: u64) -> Result<Query, ApiError> {
     let bad = |_| ApiError::UnsupportedContentType;
     let boundary = multer::parse_boundary(header).map_err(bad)?;
-    let limit = multer::SizeLimit::new().whole_stream(FORM_BYTES_MAX);
+    let limit = multer::SizeLimit::new().whole_stream(bytes_max);
     let constraints = multer::Constraints::new().size_limit(limit);
     let mut form = multer::Multipart::with_constraints(pieces, boundary, constraints);
     let mut query = Query::default();

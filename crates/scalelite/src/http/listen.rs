@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,13 +84,20 @@ impl Listener {
     }
 }
 
-/// Takes the place of a socket that a dead process left behind, but not that of a living one.
+/// Takes the place of a socket that a dead process left behind, but not that of a living one, and
+/// of nothing else.
 async fn unix(path: &Path) -> io::Result<UnixListener> {
-    if path.exists() {
-        if UnixStream::connect(path).await.is_ok() {
-            return Err(io::ErrorKind::AddrInUse.into());
-        }
-        std::fs::remove_file(path)?;
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if there.file_type().is_socket() => match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path)?;
+            }
+            Err(error) => return Err(error),
+            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+        },
+        Ok(_) => return Err(io::Error::other("there is a file, and it is no socket")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let listener = UnixListener::bind(path)?;
     // Whoever may reach the socket still needs the secret, as over TCP.
@@ -137,7 +144,12 @@ pub async fn serve(
         let _ = std::fs::remove_file(path);
     }
     drop(listener);
-    if tokio::time::timeout(finish_within, graceful.shutdown()).await.is_err() {
+    gate.background.close();
+    let finished = async {
+        graceful.shutdown().await;
+        gate.background.wait().await;
+    };
+    if tokio::time::timeout(finish_within, finished).await.is_err() {
         tracing::warn!("requests in flight were cut off");
     }
 }

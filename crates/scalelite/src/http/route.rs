@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use app::App;
 use app::api::{ApiError, Trail};
+use bbb::Call;
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
 
 use super::body::Sent;
 use super::long_target::{self, Placeholder};
@@ -30,6 +32,21 @@ pub struct Gate {
     pub body_bytes_max: u64,
     /// The most that a request may take.
     pub request_timeout: Duration,
+    /// Work that goes on although its client may have hung up.
+    pub background: TaskTracker,
+}
+
+impl Gate {
+    /// Runs what must not stop in the middle because a client hangs up.
+    ///
+    /// # Errors
+    /// When the work panics.
+    pub(super) async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.background.spawn(work).await.map_err(|_| ApiError::Internal)
+    }
 }
 
 /// A request with its target as it was sent.
@@ -89,6 +106,15 @@ impl Outcome {
         }
     }
 
+    /// How it ended, for the log.
+    fn summary(&self) -> Summary<'_> {
+        Summary {
+            result: &self.result,
+            status: self.response.status().as_u16(),
+            detail: self.detail.as_deref(),
+        }
+    }
+
     /// The same, about this meeting and server.
     pub(super) fn about(self, trail: Trail) -> Self {
         Self { trail, ..self }
@@ -97,34 +123,72 @@ impl Outcome {
 
 /// Answers one request.
 pub(super) async fn handle(gate: Arc<Gate>, request: Request<Incoming>) -> Response<Body> {
-    let started = Instant::now();
-    let (parts, body) = request.into_parts();
+    let mut line = Line { call: "-", started: Instant::now(), written: false };
+    let (mut parts, body) = request.into_parts();
+    let target = long_target::restore(&mut parts, &gate.long_target);
+    let route = Route::of(&target);
+    line.call = route.call();
     // Who asks before sending reads before sending.
-    let may_be_unread = !body.is_end_stream() && !parts.headers.contains_key(http::header::EXPECT);
+    let may_be_unread = !body.is_end_stream() && !parts.headers.contains_key(header::EXPECT);
     let body = Sent::new(body);
-    let answered = AssertUnwindSafe(dispatch(&gate, parts, body.clone())).catch_unwind();
+    let answered = AssertUnwindSafe(dispatch(&gate, route, parts, body.clone())).catch_unwind();
     let outcome = match timeout(gate.request_timeout, answered).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_panic)) => Outcome::failed("-", &ApiError::Internal),
-        Err(_) => Outcome::failed("-", &ApiError::Timeout),
+        Ok(Err(_panic)) => Outcome::failed(line.call, &ApiError::Internal),
+        Err(_) => Outcome::failed(line.call, &ApiError::Timeout),
     };
-    log(&outcome, started.elapsed());
+    line.write(&outcome);
     if may_be_unread {
         body.discard().await;
     }
-    outcome.response
+    let mut response = outcome.response;
+    if !body.ended() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
-fn log(outcome: &Outcome, took: Duration) {
-    let call = outcome.call;
+/// The line of the log that every request gets, also one whose client hangs up before its answer:
+/// then this is dropped unwritten.
+struct Line {
+    call: &'static str,
+    started: Instant,
+    written: bool,
+}
+
+impl Line {
+    fn write(&mut self, outcome: &Outcome) {
+        self.written = true;
+        log(outcome.call, &outcome.trail, &outcome.summary(), self.started.elapsed());
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.written {
+            let summary = Summary { result: "client gone", status: 0, detail: None };
+            log(self.call, &Trail::default(), &summary, self.started.elapsed());
+        }
+    }
+}
+
+/// How a request ended, for the log.
+pub(super) struct Summary<'a> {
+    pub(super) result: &'a str,
+    pub(super) status: u16,
+    pub(super) detail: Option<&'a str>,
+}
+
+/// One line of the log about a request.
+pub(super) fn log(call: &'static str, trail: &Trail, summary: &Summary<'_>, took: Duration) {
     if call == "health" {
         return;
     }
-    let meeting = outcome.trail.meeting.as_deref().map(shortened).unwrap_or_default();
-    let server = outcome.trail.server.as_ref().map_or("", |id| id.0.as_str());
-    let (result, status) = (outcome.result.as_str(), outcome.response.status().as_u16());
+    let meeting = trail.meeting.as_deref().map(shortened).unwrap_or_default();
+    let server = trail.server.as_ref().map_or("", |id| id.0.as_str());
+    let Summary { result, status, detail } = *summary;
     let took_ms = (took.as_secs_f64() * 1e4).round() / 10.0;
-    match &outcome.detail {
+    match detail {
         None => tracing::info!(call, meeting, server, result, status, took_ms, "request"),
         Some(detail) => {
             tracing::warn!(call, meeting, server, result, status, took_ms, detail, "request");
@@ -137,26 +201,59 @@ fn shortened(id: &str) -> &str {
     id.char_indices().nth(128).map_or(id, |(end, _)| &id[..end])
 }
 
-async fn dispatch(gate: &Arc<Gate>, mut parts: Parts, body: Sent) -> Outcome {
-    let target = long_target::restore(&mut parts, &gate.long_target);
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    if segments == ["health_check"] {
-        return health(gate).await;
+/// Where a target leads.
+enum Route<'a> {
+    Health { exempt: bool },
+    Index,
+    Bbb(&'a str, &'a str),
+    Admin(&'a str, &'a str),
+    Unknown,
+}
+
+impl<'a> Route<'a> {
+    fn of(target: &'a str) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        match segments[..] {
+            ["health_check"] => Self::Health { exempt: true },
+            [] => Self::Health { exempt: false },
+            ["bigbluebutton", "api"] => Self::Index,
+            ["bigbluebutton", "api", call] => Self::Bbb(call, query),
+            ["scalelite", "api", call] => Self::Admin(call, query),
+            _ => Self::Unknown,
+        }
     }
-    if !host_is_served(gate, &parts) {
+
+    /// The call's name for the log: one that we know, never a client's text.
+    fn call(&self) -> &'static str {
+        match self {
+            Self::Health { .. } => "health",
+            Self::Index => "index",
+            Self::Bbb(call, _) => Call::from_name(call).map_or("-", Call::name),
+            Self::Admin(call, _) => admin::known(call),
+            Self::Unknown => "-",
+        }
+    }
+}
+
+async fn dispatch(gate: &Arc<Gate>, route: Route<'_>, parts: Parts, body: Sent) -> Outcome {
+    if !matches!(route, Route::Health { exempt: true }) && !host_is_served(gate, &parts) {
         let mut refused = Outcome::ok("-", respond::text(StatusCode::FORBIDDEN, ""));
         refused.result = "foreign host".to_owned();
         return refused;
     }
-    let incomer =
-        Incomer { method: parts.method, query: query.to_owned(), headers: parts.headers, body };
-    match segments[..] {
-        [] => health(gate).await,
-        ["bigbluebutton", "api"] => bbb_api::index(gate, &incomer.method),
-        ["bigbluebutton", "api", call] => bbb_api::call(gate, call, incomer).await,
-        ["scalelite", "api", call] => admin::call(gate, call, incomer).await,
-        _ => Outcome::failed("-", &ApiError::Unsupported),
+    let incomer = |query: &str, parts: Parts| Incomer {
+        method: parts.method,
+        query: query.to_owned(),
+        headers: parts.headers,
+        body,
+    };
+    match route {
+        Route::Health { .. } => health(gate).await,
+        Route::Index => bbb_api::index(gate, &parts.method),
+        Route::Bbb(call, query) => bbb_api::call(gate, call, incomer(query, parts)).await,
+        Route::Admin(call, query) => admin::call(gate, call, incomer(query, parts)).await,
+        Route::Unknown => Outcome::failed("-", &ApiError::Unsupported),
     }
 }
 
@@ -176,7 +273,7 @@ fn host_is_served(gate: &Gate, parts: &Parts) -> bool {
     let Some(served) = &gate.url_host else {
         return true;
     };
-    let header = parts.headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
+    let header = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
     let asked = parts.uri.authority().map(http::uri::Authority::as_str).or(header).unwrap_or("");
     let host = match asked.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,

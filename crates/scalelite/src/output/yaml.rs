@@ -14,7 +14,7 @@ fn is_plain(text: &str) -> bool {
     let safe = |c: char| c.is_ascii_alphanumeric() || "_./:@-".contains(c);
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '/');
     let number = text.parse::<f64>().is_ok()
-        || text.starts_with("0x")
+        || text.starts_with('0') && text.len() > 1
         || text.chars().all(|c| c.is_ascii_digit() || c == '_' || c == ':')
         || text.chars().all(|c| c.is_ascii_digit() || c == '-');
     let word = WORDS.iter().any(|word| word.eq_ignore_ascii_case(text));

@@ -40,7 +40,7 @@ async fn what_cannot_be_a_server_is_refused() -> anyhow::Result<()> {
     assert_eq!(stage.fails("servers add http:///x secret").await?, bad_url);
     let missing = "Error: Please input at least a URL and a secret!\n";
     assert_eq!(stage.fails("servers add http://x ''").await?, missing);
-    let negative = "ERROR: Load multiplier must be a number greater than 0\n";
+    let negative = "ERROR: Load multiplier must be a number greater than 0 and at most 1000000\n";
     assert_eq!(stage.fails("servers add http://x s -- -1").await?, negative);
     assert_eq!(stage.run("servers").await?.stdout, "");
     Ok(())

@@ -20,7 +20,8 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
         a_restored_meeting_does_not_take_anothers_voice_bridge,
         a_restored_meeting_may_have_no_voice_bridge,
         a_restored_meeting_weighs_what_it_takes,
-        a_meeting_is_restored_to_an_unavailable_server_without_load,
+        a_meeting_is_restored_to_an_offline_server_without_load,
+        nothing_is_restored_to_a_disabled_server,
         nothing_is_restored_to_a_removed_server,
         confirming_does_not_move_a_meeting,
         releasing_undoes_a_place,
@@ -150,14 +151,28 @@ async fn a_restored_meeting_weighs_what_it_takes(factory: Factory<'_>) {
     }
 }
 
-async fn a_meeting_is_restored_to_an_unavailable_server_without_load(factory: Factory<'_>) {
+async fn a_meeting_is_restored_to_an_offline_server_without_load(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 0.0)]).await;
+    let won = store.win(request("m", &["11111"])).await.meeting;
+    for after in 1..=2 {
+        store.poll("a", &silence(NOW.plus_ms(after))).await;
+    }
+    assert!(store.forget(&key("m"), "a").await);
+    store.confirm(&won, NOW).await;
+    assert_eq!(store.meetings_on("a").await.len(), 1);
+    assert_eq!(store.load("a").await, None);
+    // Or it would stay there for as long as the server is away.
+    let next = store.poll("a", &silence(NOW.plus_ms(3))).await.expect("a server");
+    assert_eq!(next.forgotten.len(), 1);
+}
+
+async fn nothing_is_restored_to_a_disabled_server(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0)]).await;
     let won = store.win(request("m", &["11111"])).await.meeting;
     assert!(store.forget(&key("m"), "a").await);
     store.update("a", ServerChange::state(AdminState::Disabled)).await;
     store.confirm(&won, NOW).await;
-    assert_eq!(store.meetings_on("a").await.len(), 1);
-    assert_eq!(store.load("a").await, None);
+    assert_eq!(store.meetings().await, []);
 }
 
 async fn nothing_is_restored_to_a_removed_server(factory: Factory<'_>) {

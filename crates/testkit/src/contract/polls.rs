@@ -199,10 +199,10 @@ async fn going_offline_forgets_the_meetings(factory: Factory<'_>) {
     assert_eq!(store.load("a").await, Some(30.0));
     let second = store.poll("a", &silence(NOW.plus_ms(2))).await.expect("a server");
     assert_eq!(second.verdict.change, Some(Change::WentOffline));
-    assert_eq!(second.forgotten, [settled, claimed]);
+    assert_eq!(second.forgotten, [settled]);
     assert_eq!(store.load("a").await, None);
-    assert_eq!(store.meetings().await, []);
-    assert!(!store.release(&key("n"), "n").await, "there is nothing left to undo");
+    assert_eq!(store.meetings().await, [claimed], "its create may still succeed");
+    assert!(store.release(&key("n"), "n").await, "or not");
     assert!(store.is_free("11111").await && store.is_free("22222").await);
     assert_eq!(store.win(request("m", &["11111"])).await.server.id.0, "b");
 }

@@ -8,6 +8,12 @@ use super::failure;
 use crate::cmd::{Failure, Session, confirmed, declined};
 use crate::output::{note, printable, say};
 
+/// What the original says before it disables a server with load.
+const BUSY: &str = "\
+WARNING: You are trying to disable a server with active load. You should use the cordon option if
+          you do not want to clear all the meetings
+If you still wish to continue please enter `yes`";
+
 /// A multiplier as typed. What is no number, and 0, counts as 1, and that is said.
 fn multiplier(text: Option<String>) -> Option<f64> {
     let text = text.filter(|text| !text.is_empty())?;
@@ -100,23 +106,24 @@ pub async fn cordon(session: &Session, id: &str) -> Result<(), Failure> {
 pub async fn disable(session: &Session, id: &str, yes: bool) -> Result<(), Failure> {
     say(format!("Disabling server {id}..."));
     let server = servers::find(&session.app, id).await.map_err(failure)?;
-    if server.load.is_some_and(|load| load > 0.0) {
-        if !yes {
-            say(
-                "WARNING: You are trying to disable a server with active load. You should use the cordon option if",
-            );
-            say("          you do not want to clear all the meetings");
-            say("If you still wish to continue please enter `yes`");
-            if !confirmed() {
-                declined();
-                return Ok(());
-            }
+    let busy = server.load.is_some_and(|load| load > 0.0);
+    if busy && !yes {
+        say(BUSY);
+        if !confirmed() {
+            declined();
+            return Ok(());
         }
+    }
+    // Disabled before its meetings are cleared, or new ones would be placed on it meanwhile.
+    let disable = ServerChange::state(AdminState::Disabled);
+    let server = servers::update(&session.app, id, disable).await.map_err(failure)?;
+    if busy {
         for meeting in servers::clear(&session.app, &server, false).await.map_err(failure)? {
             say(format!("Clearing Meeting id={}", printable(&meeting.key.id)));
         }
     }
-    change(session, id, ServerChange::state(AdminState::Disabled)).await
+    say("OK");
+    Ok(())
 }
 
 /// Ends and forgets all meetings of a server and disables it.

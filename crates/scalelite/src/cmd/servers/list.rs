@@ -1,6 +1,7 @@
 //! Listing servers.
 
-use app::ports::Patience;
+use app::backend::Way;
+use app::ports::Lane;
 use bbb::meetings::Meetings;
 use domain::Server;
 use serde_json::json;
@@ -103,8 +104,9 @@ pub async fn meetings(session: &Session, id: Option<&str>) -> Result<(), Failure
     let mut failed = false;
     for server in wanted {
         say(format!("\nServer ID: {}\nServer Url: {}", server.id, server.url));
-        let patience: Patience = session.app.policy.patience_with(server.online());
-        let listed = session.app.list(&server, patience).await.map_err(|error| error.to_string());
+        let patience = session.app.policy.patience_with(server.online());
+        let way = Way { lane: Lane::Poller, patience };
+        let listed = session.app.list(&server, way).await.map_err(|error| error.to_string());
         match listed.and_then(|body| Meetings::read(&body).map_err(|error| error.to_string())) {
             Ok(meetings) => {
                 say("MeetingIDs: ");
