@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use adapters::sqlite::SqliteStore;
-use app::ports::{Cluster, StoreError};
+use app::ports::{Cluster, PlaceRequest, Placed, ServerChange, StoreError};
+use domain::AdminState;
+use domain::placement::{Ask, TagRequest};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tempfile::TempDir;
 use testkit::contract;
@@ -66,6 +68,41 @@ async fn two_stores_on_one_file_see_each_other_at_once() {
         assert!(two.remove_server(&id).await.unwrap().is_some());
         assert!(one.servers().await.unwrap().is_empty());
     }
+}
+
+/// Joins remember what they found; a change of another process ends that at once.
+#[tokio::test]
+async fn joins_see_what_another_process_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let (one, two) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    let id = domain::ServerId("a".into());
+    let mut server = domain::Server::new(id.clone(), "http://a/api".into(), "s".into());
+    server.state = AdminState::Enabled;
+    server.health.online = true;
+    server.load = Some(0.0);
+    assert!(one.add_server(server).await.unwrap());
+    let now = domain::Timestamp(1_700_000_000_000);
+    let key = domain::MeetingKey { tenant: None, id: "m".into() };
+    let request = PlaceRequest {
+        key: key.clone(),
+        ask: Ask { tags: TagRequest::parse(""), seats: 15, seed: 1 },
+        voice_bridges: vec!["12345".into()],
+        moderator_pw: None,
+        claim: domain::Claim { token: "t".into(), until: now.plus_ms(1000) },
+        seats: domain::Seats::default(),
+        now,
+    };
+    assert!(matches!(one.place(request).await.unwrap(), Placed::Won(_)));
+    for state in [AdminState::Disabled, AdminState::Cordoned, AdminState::Enabled].repeat(20) {
+        let seen = one.join(&key, now).await.unwrap().map(|located| located.server.state);
+        assert_eq!(seen, one.join(&key, now).await.unwrap().map(|located| located.server.state));
+        two.update_server(&id, ServerChange::state(state)).await.unwrap();
+        let seen = one.join(&key, now).await.unwrap().map(|located| located.server.state);
+        assert_eq!(seen, Some(state));
+    }
+    assert!(two.forget(&key, &id).await.unwrap());
+    assert_eq!(one.join(&key, now).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -155,7 +155,17 @@ impl Cluster for SqliteStore {
     }
 
     async fn join(&self, key: &MeetingKey, now: Timestamp) -> Result<Option<Located>, StoreError> {
-        let located = self.read(|connection| statements::locate(connection, key))?;
+        let sign = self.beacon.sign();
+        let located = match self.memory.get(key, sign) {
+            Some(located) => Some(located),
+            None => {
+                let found = self.read(|connection| statements::locate(connection, key))?;
+                if let Some(found) = &found {
+                    self.memory.put(key, found, sign);
+                }
+                found
+            }
+        };
         let counts = located.as_ref().is_some_and(|located| located.server.accepts_joins());
         if counts && self.joins.add(key, now) {
             let writer = self.writer.downgrade();

@@ -3,9 +3,10 @@
 //! beside it on connections of their own (WAL), in the caller's thread, since a point read takes
 //! a few microseconds and a thread switch takes more.
 //!
-//! Other processes (the command line) use the same file at the same time: nothing is cached here,
-//! except joins on their way to the disk.
+//! Other processes (the command line) use the same file at the same time: what is kept here is
+//! joins on their way to the disk, and what joins have found since anybody's last change.
 
+mod beacon;
 mod cluster;
 mod joins;
 mod migrations;
@@ -16,13 +17,14 @@ mod writer;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use app::ports::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use self::beacon::{Beacon, Memory};
 use self::joins::Joins;
 use self::writer::Writer;
 
@@ -38,7 +40,9 @@ pub struct SqliteStore {
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
     writer: Writer,
-    joins: std::sync::Arc<Joins>,
+    joins: Arc<Joins>,
+    beacon: Arc<Beacon>,
+    memory: Memory,
 }
 
 impl SqliteStore {
@@ -57,9 +61,12 @@ impl SqliteStore {
             .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
         let mut connection = connect(path)?;
         migrations::migrate(&mut connection)?;
-        let joins = std::sync::Arc::new(Joins::default());
-        let writer = Writer::start(connection, joins.clone())?;
-        Ok(Self { path: path.to_owned(), readers: Mutex::default(), writer, joins })
+        let beacon = Beacon::open(path)
+            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+        let (joins, beacon) = (Arc::new(Joins::default()), Arc::new(beacon));
+        let writer = Writer::start(connection, joins.clone(), beacon.clone())?;
+        let (readers, memory) = (Mutex::default(), Memory::default());
+        Ok(Self { path: path.to_owned(), readers, writer, joins, beacon, memory })
     }
 
     /// Reads on a connection of its own.

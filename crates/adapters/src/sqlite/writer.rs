@@ -7,6 +7,7 @@ use app::ports::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::beacon::Beacon;
 use super::failure;
 use super::joins::Joins;
 
@@ -24,11 +25,15 @@ type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Finish + Send>;
 pub(super) struct Writer(mpsc::Sender<Job>);
 
 impl Writer {
-    pub(super) fn start(connection: Connection, joins: Arc<Joins>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        connection: Connection,
+        joins: Arc<Joins>,
+        beacon: Arc<Beacon>,
+    ) -> Result<Self, StoreError> {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || work(connection, receiver, &joins))
+            .spawn(move || work(connection, receiver, &joins, &beacon))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self(sender))
     }
@@ -85,7 +90,12 @@ impl Drop for EndWithTheThread {
     }
 }
 
-fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>, joins: &Joins) {
+fn work(
+    mut connection: Connection,
+    mut queue: mpsc::Receiver<Job>,
+    joins: &Joins,
+    beacon: &Beacon,
+) {
     let _end = EndWithTheThread;
     while let Some(first) = queue.blocking_recv() {
         let mut batch = vec![first];
@@ -94,11 +104,11 @@ fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>, joins: &Join
         {
             batch.push(next);
         }
-        run_batch(&mut connection, batch, joins);
+        run_batch(&mut connection, batch, joins, beacon);
     }
 }
 
-fn run_batch(connection: &mut Connection, batch: Vec<Job>, joins: &Joins) {
+fn run_batch(connection: &mut Connection, batch: Vec<Job>, joins: &Joins, beacon: &Beacon) {
     let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => transaction,
         Err(error) => {
@@ -117,6 +127,7 @@ fn run_batch(connection: &mut Connection, batch: Vec<Job>, joins: &Joins) {
     }
     let finishes: Vec<Finish> = batch.into_iter().map(|job| job(Ok(&transaction))).collect();
     let committed = transaction.commit().map_err(failure);
+    beacon.change();
     joins.written();
     for finish in finishes {
         finish(committed.clone());

@@ -116,12 +116,22 @@ pub(super) fn pass_on(
 /// Applies edits; of repeated names only the last value stays.
 pub(super) fn apply(query: &mut Query, edits: Vec<Edit>) {
     query.keep_last(is_repeatable);
-    for edit in edits {
+    let mut edits = edits.into_iter().peekable();
+    while let Some(edit) = edits.next() {
         match edit {
             Edit::Set(name, value) => query.set(&name, &value),
             Edit::SetIfAbsent(name, value) if !query.contains(&name) => query.set(&name, &value),
             Edit::SetIfAbsent(..) => {}
-            Edit::Remove(name) => query.remove(&name),
+            Edit::Remove(name) => {
+                // Removals come in runs, and one look at the query does for all of them.
+                let mut names = vec![name];
+                while let Some(Edit::Remove(next)) =
+                    edits.next_if(|edit| matches!(edit, Edit::Remove(_)))
+                {
+                    names.push(next);
+                }
+                query.retain(|name| !names.iter().any(|removed| removed == name));
+            }
         }
     }
 }

@@ -23,4 +23,8 @@ mod mutants;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
+mod regressions_input;
+#[cfg(test)]
+mod regressions_servers;
+#[cfg(test)]
 mod tools;

@@ -8,6 +8,8 @@ mod crowds;
 #[cfg(test)]
 mod listening;
 #[cfg(test)]
+mod regressions;
+#[cfg(test)]
 mod spread;
 #[cfg(test)]
 mod stop;

@@ -8,11 +8,11 @@ use testkit::product::{Product, until};
 use crate::tools::{assert_success, is_success, named, pool, setup};
 
 /// A small file system of its own, gone when dropped.
-struct Small(PathBuf);
+pub(crate) struct Small(PathBuf);
 
 impl Small {
     /// None where we may not mount.
-    fn mount(path: &Path) -> Option<Self> {
+    pub(crate) fn mount(path: &Path) -> Option<Self> {
         std::fs::create_dir_all(path).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=2m", "scalelite-test"]);
@@ -20,7 +20,7 @@ impl Small {
         output.status.success().then(|| Self(path.to_owned()))
     }
 
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut file = std::fs::File::create(self.0.join("filler")).unwrap();
         for size in [65_536, 4_096, 1] {
             while std::io::Write::write(&mut file, &vec![0; size]).is_ok_and(|n| n == size) {}
@@ -39,7 +39,7 @@ impl Drop for Small {
     }
 }
 
-async fn creates(product: &Product, id: &str) -> bool {
+pub(crate) async fn creates(product: &Product, id: &str) -> bool {
     let answer = product.call("create", &named(id)).await.unwrap();
     assert_eq!(answer.status, 200);
     if !is_success(&answer) {
