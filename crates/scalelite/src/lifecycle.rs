@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::http::listen::{Listener, serve};
+use crate::http::listen::{Limits, Listener, serve};
 use crate::http::{Gate, Placeholder};
 use crate::wiring::Wired;
 
@@ -92,9 +92,12 @@ pub async fn serve_until(
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
         background: TaskTracker::new(),
     });
-    let connections_max = usize::try_from(config.max_connections.0).unwrap_or(usize::MAX);
-    let finish_within = Duration::from_millis(config.shutdown_timeout.ms());
-    serve(listener, gate, connections_max, stop, finish_within).await;
+    let limits = Limits {
+        connections: usize::try_from(config.max_connections.0).unwrap_or(usize::MAX),
+        idle: Duration::from_millis(config.idle_timeout.ms()),
+        finish: Duration::from_millis(config.shutdown_timeout.ms()),
+    };
+    serve(listener, gate, limits, stop).await;
 }
 
 /// Tells the watch when SIGTERM or SIGINT comes; a second one ends the process at once.

@@ -144,6 +144,9 @@ settings! {
         max_body_bytes: Bytes = "MAX_BODY_BYTES" or "134217728";
         /// The most that a request may take, uploads included, in seconds.
         request_timeout: Seconds = "REQUEST_TIMEOUT" or "300";
+        /// How long a connection may be idle, or take to send the head of a request, in seconds.
+        /// Longer than the keep-alive time of the proxy in front, so that it is the proxy that closes.
+        idle_timeout: Seconds = "IDLE_TIMEOUT" or "75";
         /// After SIGTERM, how long requests in flight may take to finish, in seconds.
         shutdown_timeout: Seconds = "SHUTDOWN_TIMEOUT" or "20";
     }

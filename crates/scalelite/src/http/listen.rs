@@ -22,9 +22,6 @@ use super::route::{Gate, handle};
 use super::stall::Impatient;
 use crate::config::values::Bind;
 
-/// How long a connection may be idle, or take to send the head of a request. Longer than the
-/// keep-alive time of usual proxies, so that it is they who close.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// Longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 512 * 1024;
 
@@ -105,15 +102,25 @@ async fn unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Serves until the watch says stop, then lets requests finish for at most that long.
+/// What connections may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open ones at most.
+    pub connections: usize,
+    /// How long one may be idle, or take to send the head of a request.
+    pub idle: Duration,
+    /// How long requests may take to finish once the end has come.
+    pub finish: Duration,
+}
+
+/// Serves until the watch says stop, then lets requests finish.
 pub async fn serve(
     listener: Listener,
     gate: Arc<Gate>,
-    connections_max: usize,
+    limits: Limits,
     mut stop: watch::Receiver<bool>,
-    finish_within: Duration,
 ) {
-    let slots = Arc::new(Semaphore::new(connections_max));
+    let slots = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     loop {
         let next = async {
@@ -127,7 +134,7 @@ pub async fn serve(
         };
         match accepted {
             Ok(stream) => {
-                let connection = graceful.watch(connection(stream, gate.clone()));
+                let connection = graceful.watch(connection(stream, gate.clone(), limits.idle));
                 tokio::spawn(async move {
                     // A client that breaks off is not our failure.
                     let _ = connection.await;
@@ -149,7 +156,7 @@ pub async fn serve(
         graceful.shutdown().await;
         gate.background.wait().await;
     };
-    if tokio::time::timeout(finish_within, finished).await.is_err() {
+    if tokio::time::timeout(limits.finish, finished).await.is_err() {
         tracing::warn!("requests in flight were cut off");
     }
 }
@@ -171,6 +178,7 @@ async fn accept(listener: &Listener) -> io::Result<Box<dyn Stream>> {
 fn connection(
     stream: Box<dyn Stream>,
     gate: Arc<Gate>,
+    idle: Duration,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
     let placeholder = gate.long_target.clone();
     let service = service_fn(move |request| {
@@ -179,7 +187,7 @@ fn connection(
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(idle)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(Watched::new(Impatient::new(stream), placeholder)), service)
 }
