@@ -34,7 +34,9 @@ pub(super) struct Beacon {
 
 impl Beacon {
     pub(super) fn open(store: &Path) -> io::Result<Self> {
-        let path = store.with_extension("beacon");
+        // Beside `-wal` and `-shm`.
+        let mut path = store.as_os_str().to_owned();
+        path.push("-beacon");
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true).mode(0o600);
         // Values of different processes must differ; a random start makes that so.
