@@ -44,8 +44,8 @@ pub struct BbbHttp {
 impl BbbHttp {
     /// A client with the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded),
     /// or Mozilla's where the system has none. No connection takes longer to stand than the
-    /// longest patience with one; no server has more than so many calls, and connections, at a
-    /// time.
+    /// longest patience with one; no server has more than so many calls of front-ends at a
+    /// time; polls do not wait for them.
     #[must_use]
     pub fn new(connect_ms_max: u64, calls_per_server: usize) -> Self {
         let tls = ClientConfig::builder()

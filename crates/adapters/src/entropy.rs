@@ -31,6 +31,13 @@ impl OsEntropy {
         let bytes: [u8; 32] = rand::rng().random();
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
+
+    /// Any number.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the place that draws randomness")]
+    pub fn number(self) -> u64 {
+        rand::rng().random()
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place that draws randomness")]

@@ -2,7 +2,7 @@
 
 use bbb::{Answer, Garbage, Query, checksum};
 use bytes::Bytes;
-use domain::Server;
+use domain::{Meeting, Server};
 
 use crate::context::App;
 use crate::ports::{BackendAnswer, BackendBody, BackendCall, CallError, Lane, Patience};
@@ -50,6 +50,16 @@ pub struct Reply {
 pub fn meeting_query(id: &str) -> Query {
     let mut query = Query::default();
     query.set("meetingID", id);
+    query
+}
+
+/// A query that ends a meeting, with the password that was remembered for it.
+#[must_use]
+pub fn end_query(meeting: &Meeting) -> Query {
+    let mut query = meeting_query(&meeting.key.id);
+    if let Some(password) = &meeting.moderator_pw {
+        query.set("password", password);
+    }
     query
 }
 

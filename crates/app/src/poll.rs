@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;
 
-use crate::backend::{Way, meeting_query};
+use crate::backend::{Way, end_query};
 use crate::context::App;
 use crate::ports::{Lane, Patience, PollReport, StoreError};
 
@@ -164,11 +164,7 @@ pub async fn end_all(app: &App, server: &Server, meetings: &[Meeting]) {
 }
 
 async fn end(app: &App, server: &Server, meeting: &Meeting) {
-    let mut query = meeting_query(&meeting.key.id);
-    if let Some(password) = &meeting.moderator_pw {
-        query.set("password", password);
-    }
-    if let Err(error) = app.ask_briefly(server, "end", &query).await {
+    if let Err(error) = app.ask_briefly(server, "end", &end_query(meeting)).await {
         tracing::debug!(server = %server.id, meeting = meeting.key.id, %error, "not ended");
     }
 }

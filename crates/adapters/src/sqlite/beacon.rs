@@ -18,6 +18,8 @@ use app::ports::Located;
 use domain::MeetingKey;
 use tokio::time::Instant;
 
+use crate::entropy::OsEntropy;
+
 /// How long anything is remembered at most.
 const REMEMBER_MAX: Duration = Duration::from_secs(1);
 /// Meetings remembered at most; then all are forgotten.
@@ -40,7 +42,7 @@ impl Beacon {
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true).mode(0o600);
         // Values of different processes must differ; a random start makes that so.
-        let start = uuid_bits();
+        let start = OsEntropy.number();
         Ok(Self { file: options.open(path)?, next: AtomicU64::new(start) })
     }
 
@@ -57,11 +59,6 @@ impl Beacon {
         let _ = self.file.read_at(&mut sign, 0);
         sign
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "adapters may draw randomness")]
-fn uuid_bits() -> u64 {
-    uuid::Uuid::new_v4().as_u64_pair().1
 }
 
 struct Remembered {

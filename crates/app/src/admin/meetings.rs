@@ -1,11 +1,10 @@
 //! Meetings, for administrators: list, look into, end.
 
-use bbb::Query;
 use bytes::Bytes;
 use domain::{Meeting, MeetingKey};
 
 use crate::api::{ApiError, Trail, get_meeting_info};
-use crate::backend::meeting_query;
+use crate::backend::{end_query, meeting_query};
 use crate::context::App;
 use crate::ports::{Located, StoreError};
 
@@ -40,11 +39,7 @@ pub async fn info(app: &App, id: &str) -> Result<Bytes, ApiError> {
 /// # Errors
 /// When the server cannot be asked (the meeting is forgotten all the same) or the store fails.
 pub async fn end(app: &App, meeting: &Meeting) -> Result<(), ApiError> {
-    let mut query: Query = meeting_query(&meeting.key.id);
-    if let Some(password) = &meeting.moderator_pw {
-        query.set("password", password);
-    }
-    let result = crate::api::end(app, &query, &mut Trail::default()).await;
+    let result = crate::api::end(app, &end_query(meeting), &mut Trail::default()).await;
     app.cluster.forget(&meeting.key, &meeting.server).await?;
     match result {
         Ok(_) | Err(ApiError::NotFound | ApiError::Backend(..)) => Ok(()),

@@ -56,7 +56,11 @@ pub fn check_url(url: &str) -> Result<(), AdminError> {
 /// Above this a sum of loads could not be told from infinity.
 const MULTIPLIER_MAX: f64 = 1e6;
 
-fn check_multiplier(multiplier: f64) -> Result<f64, AdminError> {
+/// A load multiplier, if it is one.
+///
+/// # Errors
+/// When it is no number above zero, or so large that loads could no longer be told apart.
+pub fn check_multiplier(multiplier: f64) -> Result<f64, AdminError> {
     let usable = multiplier > 0.0 && multiplier <= MULTIPLIER_MAX;
     usable.then_some(multiplier).ok_or(AdminError::BadMultiplier)
 }

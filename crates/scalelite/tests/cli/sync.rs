@@ -176,6 +176,7 @@ async fn a_wrong_file_changes_nothing() -> anyhow::Result<()> {
         (("    secret: secret2\n", ""), "Server id=b has no secret"),
         (("<url-2>", "ftp://x"), "Server id=b has a bad url"),
         (("multiplier: 2", "multiplier: -2"), "Server id=b has a bad load_multiplier"),
+        (("multiplier: 2", "multiplier: 1e7"), "Server id=b has a bad load_multiplier"),
         (("multiplier: 2", "multiplier: many"), "Server id=b has a bad load_multiplier"),
         (("enabled: false", "enabled: maybe"), "Server id=b has a bad value of enabled"),
         (("  b:", "  b/c:"), "Server id=b/c is invalid"),

