@@ -3,4 +3,6 @@
 
 pub mod bbb_http;
 pub mod entropy;
+pub mod postgres;
+pub mod redis;
 pub mod sqlite;

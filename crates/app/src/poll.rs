@@ -31,13 +31,14 @@ pub struct Summary {
 
 /// Polls all servers, so many at a time, each with its own deadline: the whole takes at most
 /// servers / concurrency × three deadlines (its meetings, its version, the ends of a lost one).
+/// `cycle` is the number of the turn that this is, if it is one.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn all(app: &App, versions: bool) -> Result<Summary, StoreError> {
+pub async fn all(app: &App, versions: bool, cycle: Option<u64>) -> Result<Summary, StoreError> {
     let servers = app.cluster.servers().await?;
     let polls: Vec<_> =
-        servers.into_iter().map(|server| one(app, server, versions).boxed()).collect();
+        servers.into_iter().map(|server| one(app, server, versions, cycle).boxed()).collect();
     let mut polled = stream::iter(polls).buffer_unordered(app.policy.poll_concurrency.max(1));
     let mut summary = Summary::default();
     while let Some(report) = polled.next().await {
@@ -56,7 +57,8 @@ pub async fn all(app: &App, versions: bool) -> Result<Summary, StoreError> {
     Ok(summary)
 }
 
-/// Polls one server and records what was found; `None` if it was removed meanwhile.
+/// Polls one server and records what was found; `None` if it was removed meanwhile, or if a later
+/// cycle was faster.
 ///
 /// # Errors
 /// When the store fails.
@@ -64,9 +66,11 @@ pub async fn one(
     app: &App,
     server: Server,
     versions: bool,
+    cycle: Option<u64>,
 ) -> Result<Option<PollReport>, StoreError> {
     let observation = observe(app, &server).await;
-    let recorded = app.cluster.record_poll(&server.id, &observation, &app.policy.poll).await?;
+    let recorded =
+        app.cluster.record_poll(&server.id, &observation, &app.policy.poll, cycle).await?;
     let Some(mut report) = recorded else {
         return Ok(None);
     };

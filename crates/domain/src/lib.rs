@@ -8,10 +8,14 @@ pub mod meeting;
 pub mod parameters;
 pub mod placement;
 pub mod poll;
+pub mod recording;
 pub mod server;
+pub mod tenant;
 pub mod time;
+pub mod turn;
 pub mod voice_bridge;
 
 pub use meeting::{Claim, Meeting, MeetingKey, Seats};
 pub use server::{AdminState, Server, ServerId};
+pub use tenant::{Tenant, TenantChange, TenantSetting};
 pub use time::Timestamp;

@@ -131,7 +131,7 @@ pub async fn poll_forever(app: App, interval: Duration, mut stop: watch::Receive
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
-            result = poll::all(&app, cycle.is_multiple_of(CYCLES_PER_VERSION)) => match result {
+            result = poll::all(&app, cycle.is_multiple_of(CYCLES_PER_VERSION), None) => match result {
                 Ok(found) => {
                     let (answered, failed) = (found.answered, found.failed);
                     tracing::debug!(answered, failed, forgotten = found.forgotten, "polled");

@@ -88,6 +88,7 @@ impl Cluster for SqliteStore {
         id: &ServerId,
         observation: &Observation,
         policy: &PollPolicy,
+        _cycle: Option<u64>,
     ) -> Result<Option<PollReport>, StoreError> {
         let (id, observation, policy) = (id.clone(), observation.clone(), *policy);
         self.write(move |connection| {

@@ -122,7 +122,7 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
     if state != Some(AdminState::Enabled) || server.accepts_meetings() {
         return Ok(server);
     }
-    let polled = poll::one(app, server, false).await?;
+    let polled = poll::one(app, server, false, None).await?;
     Ok(polled.ok_or(AdminError::Unknown(id))?.server)
 }
 

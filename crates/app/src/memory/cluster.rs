@@ -6,22 +6,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use domain::placement::choose;
 use domain::poll::{Fate, Observation, PollPolicy, apply};
+use domain::turn::Cycle;
 use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
 
+use super::tenants::TenantState;
 use crate::ports::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError};
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     servers: Vec<Server>,
     meetings: BTreeMap<MeetingKey, Meeting>,
+    /// The cycle in which each server was polled last.
+    polled_in: BTreeMap<ServerId, u64>,
+    /// The last cycle of each work.
+    pub(super) cycles: BTreeMap<String, Cycle>,
+    pub(super) tenancy: TenantState,
 }
 
-/// The reference implementation of [`Cluster`].
+/// The reference implementation of the hot state.
 #[derive(Default)]
 pub struct MemoryCluster(Mutex<State>);
 
 impl MemoryCluster {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Every method leaves the state whole before it can panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,6 +114,7 @@ impl Cluster for MemoryCluster {
             return Ok(None);
         }
         state.servers.retain(|server| server.id != *id);
+        state.polled_in.remove(id);
         Ok(Some(state.take(|meeting| meeting.server == *id)))
     }
 
@@ -122,8 +130,12 @@ impl Cluster for MemoryCluster {
         id: &ServerId,
         observation: &Observation,
         policy: &PollPolicy,
+        cycle: Option<u64>,
     ) -> Result<Option<PollReport>, StoreError> {
         let mut state = self.lock();
+        if cycle.is_some_and(|cycle| state.polled_in.get(id).is_some_and(|last| cycle < *last)) {
+            return Ok(None);
+        }
         let known: Vec<Meeting> =
             state.meetings.values().filter(|meeting| meeting.server == *id).cloned().collect();
         let Some(server) = state.server(id) else {
@@ -131,6 +143,9 @@ impl Cluster for MemoryCluster {
         };
         let verdict = apply(server, &known, observation, policy);
         let server = server.clone();
+        if let Some(cycle) = cycle {
+            state.polled_in.insert(id.clone(), cycle);
+        }
         let mut forgotten = Vec::new();
         for (key, fate) in &verdict.fates {
             match fate {

@@ -2,6 +2,10 @@
 
 mod cluster;
 mod entropy;
+mod recordings;
+mod tenants;
+mod turns;
 
 pub use cluster::MemoryCluster;
 pub use entropy::{CountingEntropy, ManualClock};
+pub use recordings::MemoryRecordings;

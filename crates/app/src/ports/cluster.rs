@@ -164,12 +164,15 @@ pub trait Cluster: Send + Sync {
     /// Writes the version that a server reported.
     async fn record_version(&self, id: &ServerId, version: &str) -> Result<(), StoreError>;
 
-    /// Applies one poll of a server by [`domain::poll::apply`]; `None` if there is no such server.
+    /// Applies one poll of a server by [`domain::poll::apply`]; `None` if there is no such server,
+    /// or if a later cycle has recorded a poll of it already (see [`super::Turns`]). Polls out of
+    /// turn, which belong to no cycle, are always recorded.
     async fn record_poll(
         &self,
         id: &ServerId,
         observation: &Observation,
         policy: &PollPolicy,
+        cycle: Option<u64>,
     ) -> Result<Option<PollReport>, StoreError>;
 
     /// A meeting and its server.

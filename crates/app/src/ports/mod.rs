@@ -4,9 +4,22 @@
 pub mod bbb_client;
 pub mod cluster;
 pub mod entropy;
+pub mod recordings;
+pub mod tenants;
+pub mod tokens;
+pub mod turns;
 
 pub use bbb_client::{
     BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Lane, Patience,
 };
 pub use cluster::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError};
 pub use entropy::{Clock, Entropy};
+pub use recordings::{RecordingCounts, Recordings};
+pub use tenants::{TenantUpdate, Tenants};
+pub use tokens::{Grant, Tokens};
+pub use turns::{Turn, Turns};
+
+/// The hot state whole: what one store keeps for all replicas.
+pub trait Hot: Cluster + Tenants + Tokens + Turns {}
+
+impl<T: Cluster + Tenants + Tokens + Turns> Hot for T {}

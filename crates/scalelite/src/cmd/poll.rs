@@ -24,7 +24,7 @@ pub async fn run(session: &Session, what: What, quiet: bool) -> Result<(), Failu
     if what == What::Versions {
         return Ok(poll::versions(&session.app).await?);
     }
-    let found = poll::all(&session.app, what == What::All).await?;
+    let found = poll::all(&session.app, what == What::All, None).await?;
     if !quiet {
         let (answered, failed, forgotten) = (found.answered, found.failed, found.forgotten);
         say(format!("Answered: {answered}, failed: {failed}, meetings forgotten: {forgotten}"));

@@ -95,7 +95,7 @@ impl Store {
         policy: &PollPolicy,
     ) -> Option<PollReport> {
         let id = server_id(id);
-        let report = self.0.record_poll(&id, observation, policy).await;
+        let report = self.0.record_poll(&id, observation, policy, None).await;
         let mut report = report.expect("record_poll")?;
         report.forgotten = sorted(report.forgotten);
         let fates = &mut report.verdict.fates;

@@ -1,0 +1,3 @@
+//! Recordings, and the hot state of deployments without Redis, in PostgreSQL.
+
+pub mod address;

@@ -1,0 +1,81 @@
+//! Recordings and callbacks behind one lock.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use domain::recording::{Callback, Recording};
+
+use crate::ports::{RecordingCounts, Recordings, StoreError};
+
+#[derive(Default)]
+struct State {
+    recordings: BTreeMap<String, Recording>,
+    callbacks: BTreeMap<String, Callback>,
+}
+
+/// The reference implementation of [`Recordings`].
+#[derive(Default)]
+pub struct MemoryRecordings(Mutex<State>);
+
+impl MemoryRecordings {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn page<T: Clone>(all: &BTreeMap<String, T>, after: Option<&str>, limit: u32) -> Vec<T> {
+    let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_owned()));
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    all.range((from, Bound::Unbounded)).take(limit).map(|(_, one)| one.clone()).collect()
+}
+
+#[async_trait]
+impl Recordings for MemoryRecordings {
+    async fn check_recordings(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn count_recordings(&self) -> Result<RecordingCounts, StoreError> {
+        let state = self.lock();
+        let count = |length| u64::try_from(length).unwrap_or(u64::MAX);
+        Ok(RecordingCounts {
+            recordings: count(state.recordings.len()),
+            callbacks: count(state.callbacks.len()),
+        })
+    }
+
+    async fn recordings_after(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Recording>, StoreError> {
+        Ok(page(&self.lock().recordings, after, limit))
+    }
+
+    async fn recording(&self, record_id: &str) -> Result<Option<Recording>, StoreError> {
+        Ok(self.lock().recordings.get(record_id).cloned())
+    }
+
+    async fn put_recording(&self, recording: &Recording) -> Result<(), StoreError> {
+        let mut recording = recording.clone();
+        recording.metadata.sort();
+        recording.formats.sort_by(|a, b| a.format.cmp(&b.format));
+        self.lock().recordings.insert(recording.record_id.clone(), recording);
+        Ok(())
+    }
+
+    async fn callbacks_after(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Callback>, StoreError> {
+        Ok(page(&self.lock().callbacks, after, limit))
+    }
+
+    async fn put_callback(&self, callback: &Callback) -> Result<(), StoreError> {
+        self.lock().callbacks.insert(callback.meeting_id.clone(), callback.clone());
+        Ok(())
+    }
+}

@@ -1,0 +1,23 @@
+//! Who does what is due once in every interval, among all replicas.
+
+use async_trait::async_trait;
+use domain::Timestamp;
+
+use super::StoreError;
+
+/// The outcome of [`Turns::turn`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Do it. The number counts up with every turn of that work, and fences off earlier ones.
+    Yours(u64),
+    /// Somebody has begun it; it is due again then.
+    NotBefore(Timestamp),
+}
+
+/// Turns.
+#[async_trait]
+pub trait Turns: Send + Sync {
+    /// Begins the next cycle of a work if it is due by [`domain::turn::next`], atomically: of all
+    /// who ask in an interval one gets it. If that one dies, the next interval is another's.
+    async fn turn(&self, work: &str, now: Timestamp, interval_ms: i64) -> Result<Turn, StoreError>;
+}

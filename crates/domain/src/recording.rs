@@ -1,0 +1,79 @@
+//! Recordings as they are kept: what a meeting left behind, and who wants to hear of it.
+
+use crate::time::Timestamp;
+
+/// An image of a playback format's preview.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Thumbnail {
+    /// Width in pixels.
+    pub width: Option<i32>,
+    /// Height in pixels.
+    pub height: Option<i32>,
+    /// Text instead of the image.
+    pub alt: Option<String>,
+    /// Path and query of its URL.
+    pub url: Option<String>,
+    /// Its place among the others, from 0.
+    pub sequence: Option<i32>,
+}
+
+/// One way to watch a recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlaybackFormat {
+    /// `presentation`, `video`, `notes`…; unique within a recording.
+    pub format: String,
+    /// Path and query of its URL.
+    pub url: Option<String>,
+    /// Length in minutes.
+    pub length: Option<i32>,
+    /// Time that BBB took to make it, in ms.
+    pub processing_time: Option<i32>,
+    /// Previews, in order.
+    pub thumbnails: Vec<Thumbnail>,
+}
+
+/// A recording, whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// BBB's internal meeting id; unique.
+    pub record_id: String,
+    /// The meeting's id as the front-end gave it.
+    pub meeting_id: Option<String>,
+    /// The meeting's name.
+    pub name: Option<String>,
+    /// Whether it is published.
+    pub published: bool,
+    /// How many took part.
+    pub participants: Option<i32>,
+    /// `published`, `unpublished`, `deleted`, `processing`…
+    pub state: Option<String>,
+    /// When the meeting began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When it was deleted.
+    pub deleted_at: Option<Timestamp>,
+    /// Whether only holders of a token may watch it.
+    pub protected: bool,
+    /// Whether somebody published or unpublished it by the API, which an import must not undo.
+    pub publish_updated: bool,
+    /// Metadata: name and value; names are unique. In order of their names.
+    pub metadata: Vec<(String, Option<String>)>,
+    /// Playback formats, in order of their names.
+    pub formats: Vec<PlaybackFormat>,
+}
+
+/// What was stored for a meeting so that its front-end can be told of its end and recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Callback {
+    /// The meeting's id.
+    pub meeting_id: String,
+    /// `record_id` of its recording, once there is one.
+    pub record_id: Option<String>,
+    /// Names and URLs: `recording_ready_url`, `analytics_callback_url`.
+    pub attributes: Vec<(String, String)>,
+    /// When the meeting was created.
+    pub created_at: Timestamp,
+    /// When this was last changed.
+    pub updated_at: Timestamp,
+}
