@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::rows::{self, is_one};
 use super::script::{
     ADD_SERVER, ADOPT, CHECK, CLAIM, CONFIRM, FORGET, FORGET_ALL, JOIN, LOCATE, LOOK, MEETINGS,
-    MEETINGS_ON, RECORD_VERSION, RELEASE, REMOVE_SERVER, SERVER, SERVERS, SWEEP, SWEEP_BRIDGES,
-    UPDATE_SERVER,
+    MEETINGS_ON, RECORD_VERSION, RELEASE, REMOVE_SERVER, RESTORE, SERVER, SERVERS, SWEEP,
+    SWEEP_BRIDGES, UPDATE_SERVER,
 };
 use super::{ADOPT_EVERY, PAGE, RedisStore, TRIES_MAX, busy, in_order, servers};
 
@@ -273,6 +273,25 @@ impl Cluster for RedisStore {
             Some([meeting, server]) => rows::located(meeting, server),
             None => Ok(None),
         }
+    }
+
+    async fn restore(&self, meeting: &Meeting) -> Result<bool, StoreError> {
+        let mut arguments = vec![
+            tenant(&meeting.key).to_owned(),
+            meeting.key.id.clone(),
+            meeting.server.0.clone(),
+            meeting.placed_at.0.to_string(),
+            meeting.seen_at.0.to_string(),
+            meeting.seats.reserved.to_string(),
+            meeting.seats.reserved_until.0.to_string(),
+            meeting.seats.users.to_string(),
+        ];
+        arguments.extend(optional(meeting.moderator_pw.as_ref()));
+        arguments.extend(optional(meeting.voice_bridge.as_ref()));
+        if let Some(claim) = &meeting.claim {
+            arguments.extend([claim.token.clone(), claim.until.0.to_string()]);
+        }
+        Ok(is_one(&self.call(&RESTORE, &arguments).await?))
     }
 
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {

@@ -49,6 +49,7 @@ scripts! {
     CLAIM = "claim", again: true;
     CONFIRM = "confirm", again: true;
     RELEASE = "release", again: true;
+    RESTORE = "restore", again: false;
     FORGET = "forget", again: true;
     FORGET_ALL = "forget_all", again: true;
     SWEEP = "sweep", again: true;

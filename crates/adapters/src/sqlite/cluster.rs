@@ -178,6 +178,11 @@ impl Cluster for SqliteStore {
         Ok(located)
     }
 
+    async fn restore(&self, meeting: &Meeting) -> Result<bool, StoreError> {
+        let meeting = meeting.clone();
+        self.write(move |connection| statements::restore(connection, meeting)).await
+    }
+
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         self.write(move |connection| {
             let expired = statements::unseen_since(connection, unseen_since)?;

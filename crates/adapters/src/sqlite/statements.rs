@@ -179,6 +179,17 @@ pub(super) fn confirm(
     Ok(())
 }
 
+pub(super) fn restore(connection: &Connection, meeting: Meeting) -> rusqlite::Result<bool> {
+    let has_server = one_server(connection, &meeting.server)?.is_some();
+    if !has_server || locate(connection, &meeting.key)?.is_some() {
+        return Ok(false);
+    }
+    let number: Vec<String> = meeting.voice_bridge.iter().cloned().collect();
+    let voice_bridge = free_bridge(connection, &number)?;
+    rows::insert_meeting(connection, &Meeting { voice_bridge, ..meeting })?;
+    Ok(true)
+}
+
 pub(super) fn record_poll(
     connection: &Connection,
     id: &ServerId,

@@ -12,6 +12,7 @@
 mod joins;
 mod lifecycle;
 mod model;
+mod moving;
 mod names;
 mod places;
 mod polls;
@@ -64,6 +65,7 @@ pub async fn cluster(factory: Factory<'_>) {
         names::cases(factory),
         joins::cases(factory),
         polls::cases(factory),
+        moving::cases(factory),
     ];
     run(groups.into_iter().flatten().collect()).await;
 }
