@@ -241,6 +241,14 @@ impl Product {
         exchange(self.port, &outgoing("GET", target)).await
     }
 
+    /// Any request.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub async fn send(&self, request: &Outgoing) -> anyhow::Result<Answer> {
+        exchange(self.port, request).await
+    }
+
     /// A signed call by GET.
     ///
     /// # Errors
@@ -340,7 +348,13 @@ impl Product {
 /// The target of a signed call.
 #[must_use]
 pub fn signed(call: &str, query: &str) -> String {
-    let checksum = Algorithm::Sha256.hex(&format!("{call}{query}{SECRET}"));
+    signed_by(SECRET, call, query)
+}
+
+/// The target of a call that is signed with another secret.
+#[must_use]
+pub fn signed_by(secret: &str, call: &str, query: &str) -> String {
+    let checksum = Algorithm::Sha256.hex(&format!("{call}{query}{secret}"));
     let joint = if query.is_empty() { "" } else { "&" };
     format!("{API}/{call}?{query}{joint}checksum={checksum}")
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use app::ports::{PollReport, StoreError};
 use domain::poll::{Fate, Observation, PollPolicy, Verdict, apply};
 use domain::{Meeting, MeetingKey, Server, ServerId};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::rows::{self, ServerRow};
 use super::script::{POLL_COMMIT, POLL_LOOK};
@@ -96,12 +96,13 @@ fn commit(
     if !cycle.is_empty() {
         own.insert("cycle".to_owned(), cycle.into());
     }
+    let (fields, counters) = hashes(&before.server, after, observation.result.is_ok());
     let mut commit = json!({
         "id": after.id.0,
         "version": before.own.get("version").map_or("", String::as_str),
         "position": before.position,
-        "fields": polled_fields(after),
-        "counters": counters(after),
+        "fields": fields,
+        "counters": counters,
         "own": own,
         "state": after.state.name(),
         "drained": verdict.drained,
@@ -112,4 +113,18 @@ fn commit(
         commit["load"] = decimal(load).into();
     }
     commit
+}
+
+/// What goes into the original's hashes. A poll that failed says nothing new of what it leaves as
+/// it was.
+fn hashes(before: &Server, after: &Server, answered: bool) -> (Map<String, Value>, Value) {
+    let (mut fields, mut counted) = (polled_fields(after), counters(after));
+    if !answered {
+        let old = polled_fields(before);
+        fields.retain(|name, value| old.get(name) != Some(value));
+        if counted == counters(before) {
+            counted = json!({});
+        }
+    }
+    (fields, counted)
 }
