@@ -154,14 +154,10 @@ impl Given {
             config.options(options);
         }
         self.add_times(&mut config)?;
-        match self.get("target_session_attrs") {
-            Some("read-write" | "primary") => {
-                config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-            }
-            _ => {}
+        if let Some("read-write" | "primary") = self.get("target_session_attrs") {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        // As in libpq, files say whom to trust and so ask for trust only if the mode does; on a
-        // socket of this machine there is nobody to hide from.
+        // As in libpq: on a socket of this machine there is nobody to hide from.
         let ssl = if sockets_only { SslMode::Disable } else { self.ssl_mode()? };
         let root = self.get("sslrootcert").filter(|file| *file != "system");
         Ok(PgAddress {
