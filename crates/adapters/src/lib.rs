@@ -6,3 +6,4 @@ pub mod entropy;
 pub mod postgres;
 pub mod redis;
 pub mod sqlite;
+mod url;

@@ -11,7 +11,7 @@ use adapters::entropy::{OsEntropy, SystemClock};
 use adapters::sqlite::SqliteStore;
 use app::App;
 use app::policy::Policy;
-use app::ports::Patience;
+use app::ports::{Cluster, Inspect, Patience};
 use bbb::Algorithm;
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
@@ -19,15 +19,15 @@ use domain::parameters::ParameterRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
-use crate::config::Config;
+use crate::config::stores::{Hot, Rest, STORE_FILE};
 use crate::config::values::Secret;
+use crate::config::{Config, Stores};
 use crate::output::note;
 
 /// Where the state is kept if nobody says otherwise and we may write there.
 const SYSTEM_DIR: &str = "/var/lib/scalelite";
 /// Where it is kept else.
 const LOCAL_DIR: &str = "scalelite-data";
-const STORE_FILE: &str = "scalelite.db";
 const SECRET_FILE: &str = "secret";
 
 /// Something of the surroundings is not as it must be; the text is for administrators.
@@ -39,6 +39,9 @@ pub enum WiringError {
     /// The store.
     #[error("{0}: {1}")]
     Store(PathBuf, app::ports::StoreError),
+    /// A store that this build cannot use.
+    #[error("the store {0} is not available in this build")]
+    NotBuilt(String),
 }
 
 /// A wired application and where its state is.
@@ -49,28 +52,68 @@ pub struct Wired {
     pub data_dir: PathBuf,
     /// Whether the secret is one that we made.
     pub own_secret: bool,
+    /// The stores, for a closer look.
+    pub inspect: Vec<Arc<dyn Inspect>>,
+}
+
+/// The ports that the stores serve.
+struct Opened {
+    cluster: Arc<dyn Cluster>,
+    inspect: Vec<Arc<dyn Inspect>>,
 }
 
 /// Opens the store and connects everything.
 ///
 /// # Errors
 /// When the data directory, the secret or the store cannot be used.
-pub fn wire(config: &Config) -> Result<Wired, WiringError> {
+pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
     let data_dir = data_dir(config)?;
+    let Opened { cluster, inspect } = open(stores, &data_dir)?;
     let (secrets, own_secret) = secrets(config, &data_dir)?;
-    let path = data_dir.join(STORE_FILE);
-    let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
     let policy = policy(config, secrets);
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
     let bbb = BbbHttp::new(policy.patience.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let app = App {
-        cluster: Arc::new(store),
+        cluster,
         bbb: Arc::new(bbb),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
-    Ok(Wired { app, data_dir, own_secret })
+    Ok(Wired { app, data_dir, own_secret, inspect })
+}
+
+/// Opens the stores.
+fn open(stores: &Stores, data_dir: &Path) -> Result<Opened, WiringError> {
+    let (hot, rest) = stores.describe();
+    match (&stores.hot, &stores.rest) {
+        (Hot::Embedded, Rest::Embedded | Rest::Disabled) => {}
+        (Hot::Embedded, Rest::Postgres(_)) => return Err(WiringError::NotBuilt(rest)),
+        (Hot::Redis(_) | Hot::Postgres(_), _) => return Err(WiringError::NotBuilt(hot)),
+    }
+    let path = data_dir.join(STORE_FILE);
+    let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
+    let store = Arc::new(store);
+    Ok(Opened { cluster: store.clone(), inspect: vec![store] })
+}
+
+/// Where the state would be kept, without making anything.
+pub fn expected_data_dir(config: &Config) -> PathBuf {
+    if let Some(dir) = &config.data_dir {
+        return dir.clone();
+    }
+    let system = PathBuf::from(SYSTEM_DIR);
+    let above = system.parent().unwrap_or(&system);
+    let usable = if system.exists() { prepare(&system) } else { may_write(above) };
+    if usable.is_ok() { system } else { PathBuf::from(LOCAL_DIR) }
+}
+
+/// Whether files can be made in a directory, by making one that nobody sees.
+///
+/// # Errors
+/// Why they cannot.
+pub fn may_write(dir: &Path) -> io::Result<()> {
+    tempfile::tempfile_in(dir).map(drop)
 }
 
 /// The directory of the state, made if need be, readable by its owner only.
@@ -101,7 +144,7 @@ fn prepare(dir: &Path) -> io::Result<()> {
     if store.exists() {
         return std::fs::OpenOptions::new().write(true).open(store).map(drop);
     }
-    tempfile::tempfile_in(dir).map(drop)
+    may_write(dir)
 }
 
 /// The front-ends' secrets; made and kept if there is none.

@@ -48,6 +48,11 @@ const STEPS: &[&str] = &[
     CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;",
 ];
 
+/// The version that this program brings databases to.
+pub(super) fn newest() -> i64 {
+    STEPS.len() as i64
+}
+
 /// Brings a database to the newest schema, once, whoever else starts at the same time.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     // Nearly always there is nothing to do, and then nothing is written: a full disk or a busy
@@ -60,7 +65,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     for step in &STEPS[steps_done(&transaction)?..] {
         transaction.execute_batch(step).map_err(failure)?;
     }
-    transaction.pragma_update(None, "user_version", STEPS.len() as i64).map_err(failure)?;
+    transaction.pragma_update(None, "user_version", newest()).map_err(failure)?;
     transaction.commit().map_err(failure)
 }
 

@@ -8,6 +8,7 @@
 
 mod beacon;
 mod cluster;
+mod inspect;
 mod joins;
 mod migrations;
 mod rows;
