@@ -1,9 +1,10 @@
-//! The ports of `app`, implemented on the real world: SQLite, BigBlueButton over HTTP, the system
-//! clock. Nothing here decides anything.
+//! The ports of `app`, implemented on the real world: SQLite, PostgreSQL, Redis, BigBlueButton
+//! over HTTP, the system clock. Nothing here decides anything.
 
 pub mod bbb_http;
 pub mod entropy;
 pub mod postgres;
 pub mod redis;
+mod sql;
 pub mod sqlite;
 mod url;

@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use adapters::bbb_http::BbbHttp;
 use adapters::entropy::{OsEntropy, SystemClock};
+use adapters::postgres::PgStore;
+use adapters::redis::RedisStore;
 use adapters::sqlite::SqliteStore;
 use app::App;
+use app::moving::House;
 use app::policy::Policy;
-use app::ports::{Cluster, Inspect, Patience};
+use app::ports::{self, Inspect, Patience};
 use bbb::Algorithm;
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
@@ -39,9 +42,15 @@ pub enum WiringError {
     /// The store.
     #[error("{0}: {1}")]
     Store(PathBuf, app::ports::StoreError),
-    /// A store that this build cannot use.
-    #[error("the store {0} is not available in this build")]
-    NotBuilt(String),
+    /// A store elsewhere.
+    #[error(transparent)]
+    Shared(app::ports::StoreError),
+    /// Several replicas need one secret.
+    #[error("LOADBALANCER_SECRET must be set: all replicas on {0} need the same one")]
+    SecretNeeded(String),
+    /// The settings name no store at all, which they cannot.
+    #[error("there is no store")]
+    Nothing,
 }
 
 /// A wired application and where its state is.
@@ -56,25 +65,35 @@ pub struct Wired {
     pub inspect: Vec<Arc<dyn Inspect>>,
 }
 
-/// The ports that the stores serve.
+/// What the stores serve.
 struct Opened {
-    cluster: Arc<dyn Cluster>,
+    house: House,
     inspect: Vec<Arc<dyn Inspect>>,
 }
 
-/// Opens the store and connects everything.
+/// Opens the stores and connects everything. Redis and PostgreSQL are connected to when they are
+/// first needed.
 ///
 /// # Errors
-/// When the data directory, the secret or the store cannot be used.
+/// When the data directory, the secret or a store cannot be used.
 pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
-    let data_dir = data_dir(config)?;
-    let Opened { cluster, inspect } = open(stores, &data_dir)?;
-    let (secrets, own_secret) = secrets(config, &data_dir)?;
+    let given = given_secrets(config);
+    let needs_dir = stores.needs_dir() || given.is_empty();
+    let data_dir = if needs_dir { data_dir(config)? } else { expected_data_dir(config) };
+    let Opened { house, inspect } = open(stores, &data_dir)?;
+    let own_secret = given.is_empty();
+    let secrets = match own_secret {
+        false => given,
+        // One that this machine makes would not be the other replicas'.
+        true if stores.shared() => return Err(WiringError::SecretNeeded(stores.describe().0)),
+        true => vec![made_secret(&data_dir)?],
+    };
     let policy = policy(config, secrets);
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
     let bbb = BbbHttp::new(policy.patience.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let app = App {
-        cluster,
+        cluster: house.hot.clone(),
+        turns: house.hot.clone(),
         bbb: Arc::new(bbb),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
@@ -85,16 +104,40 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
 
 /// Opens the stores.
 fn open(stores: &Stores, data_dir: &Path) -> Result<Opened, WiringError> {
-    let (hot, rest) = stores.describe();
-    match (&stores.hot, &stores.rest) {
-        (Hot::Embedded, Rest::Embedded | Rest::Disabled) => {}
-        (Hot::Embedded, Rest::Postgres(_)) => return Err(WiringError::NotBuilt(rest)),
-        (Hot::Redis(_) | Hot::Postgres(_), _) => return Err(WiringError::NotBuilt(hot)),
-    }
-    let path = data_dir.join(STORE_FILE);
-    let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
-    let store = Arc::new(store);
-    Ok(Opened { cluster: store.clone(), inspect: vec![store] })
+    let mut inspect: Vec<Arc<dyn Inspect>> = Vec::new();
+    let embedded = if stores.needs_dir() {
+        let path = data_dir.join(STORE_FILE);
+        let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
+        let store = Arc::new(store);
+        inspect.push(store.clone());
+        Some(store)
+    } else {
+        None
+    };
+    let postgres = match (&stores.hot, &stores.rest) {
+        (Hot::Postgres(options), _) | (_, Rest::Postgres(options)) => {
+            let store = Arc::new(PgStore::new(options.clone()).map_err(WiringError::Shared)?);
+            inspect.push(store.clone());
+            Some(store)
+        }
+        _ => None,
+    };
+    let hot: Arc<dyn ports::Hot> = match (&stores.hot, &embedded, &postgres) {
+        (Hot::Redis(options), _, _) => {
+            let store = Arc::new(RedisStore::new(options.clone()));
+            inspect.push(store.clone());
+            store
+        }
+        (Hot::Postgres(_), _, Some(store)) => store.clone(),
+        (_, Some(store), _) => store.clone(),
+        _ => return Err(WiringError::Nothing),
+    };
+    let recordings: Option<Arc<dyn ports::Recordings>> = match &stores.rest {
+        Rest::Disabled => None,
+        Rest::Postgres(_) => postgres.map(|store| store as _),
+        Rest::Embedded => embedded.map(|store| store as _),
+    };
+    Ok(Opened { house: House { hot, recordings }, inspect })
 }
 
 /// Where the state would be kept, without making anything.
@@ -147,18 +190,17 @@ fn prepare(dir: &Path) -> io::Result<()> {
     may_write(dir)
 }
 
-/// The front-ends' secrets; made and kept if there is none.
-fn secrets(config: &Config, data_dir: &Path) -> Result<(Vec<String>, bool), WiringError> {
+/// The front-ends' secrets, if any are given.
+fn given_secrets(config: &Config) -> Vec<String> {
     let one = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
     let more = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
-    let given: Vec<String> =
-        one.chain(more.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect();
-    if !given.is_empty() {
-        return Ok((given, false));
-    }
+    one.chain(more.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect()
+}
+
+/// The secret of a pool for which none is given.
+fn made_secret(data_dir: &Path) -> Result<String, WiringError> {
     let path = data_dir.join(SECRET_FILE);
-    let own = own_secret(&path).map_err(|error| WiringError::File(path, error))?;
-    Ok((vec![own], true))
+    own_secret(&path).map_err(|error| WiringError::File(path, error))
 }
 
 /// Reads the secret that was made on the first start, or makes it. Of two processes that start at

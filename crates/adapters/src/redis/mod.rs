@@ -9,6 +9,7 @@
 
 pub mod address;
 mod cluster;
+pub(crate) mod inspect;
 mod link;
 mod poll;
 mod rows;

@@ -4,7 +4,7 @@ use app::ports::{Finding, Inspect, StoreError};
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use super::{SqliteStore, migrations};
+use super::{SqliteStore, connect, failure, migrations};
 
 /// Complaints of the integrity check that are shown.
 const COMPLAINTS_MAX: usize = 3;
@@ -19,8 +19,10 @@ impl Inspect for SqliteStore {
             ("store: schema", schema),
             ("store: size", size),
         ];
-        let of = |(check, look): (&str, fn(&Connection) -> _)| {
-            let found = self.read(look);
+        let of = |(check, look): (&str, fn(&Connection) -> rusqlite::Result<Finding>)| {
+            let found = connect(&self.database.path).and_then(
+                |connection| -> Result<Finding, StoreError> { look(&connection).map_err(failure) },
+            );
             found.unwrap_or_else(|error: StoreError| {
                 Finding::fail(check, error.to_string(), RESTORE)
             })

@@ -46,6 +46,8 @@ const STEPS: &[&str] = &[
     CREATE INDEX meetings_by_server ON meetings (server_id);
     CREATE INDEX meetings_by_seen_at ON meetings (seen_at);
     CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;",
+    // 2: what replicas share besides, and recordings with the columns of existing deployments.
+    include_str!("2_shared_and_recordings.sql"),
 ];
 
 /// The version that this program brings databases to.

@@ -7,13 +7,9 @@
 //! joins on their way to the disk, and what joins have found since anybody's last change.
 
 mod beacon;
-mod cluster;
 mod inspect;
-mod joins;
 mod migrations;
-mod rows;
-mod statements;
-mod writer;
+mod session;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -25,25 +21,27 @@ use app::ports::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use self::beacon::{Beacon, Memory};
-use self::joins::Joins;
-use self::writer::Writer;
+use self::beacon::Beacon;
+use self::session::command;
+use crate::sql::session::Session;
+use crate::sql::writer::Link;
+use crate::sql::{Database, Sign, SqlStore};
 
 /// How long a connection waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that are kept for reading.
 const READERS_MAX: usize = 16;
 /// Prepared statements that a connection keeps.
-const STATEMENTS_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 96;
 
 /// The embedded store in one file.
-pub struct SqliteStore {
+pub type SqliteStore = SqlStore<Sqlite>;
+
+/// The file, read from.
+pub struct Sqlite {
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
-    writer: Writer,
-    joins: Arc<Joins>,
     beacon: Arc<Beacon>,
-    memory: Memory,
 }
 
 impl SqliteStore {
@@ -64,23 +62,25 @@ impl SqliteStore {
         migrations::migrate(&mut connection)?;
         let beacon = Beacon::open(path)
             .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
-        let (joins, beacon) = (Arc::new(Joins::default()), Arc::new(beacon));
-        let writer = Writer::start(connection, joins.clone(), beacon.clone())?;
-        let (readers, memory) = (Mutex::default(), Memory::default());
-        Ok(Self { path: path.to_owned(), readers, writer, joins, beacon, memory })
+        let beacon = Arc::new(beacon);
+        let link = WriteLink { connection, beacon: beacon.clone() };
+        let database = Sqlite { path: path.to_owned(), readers: Mutex::default(), beacon };
+        // It waits no longer than a connection does.
+        Self::start(database, link, "sqlite-writer", None)
     }
+}
 
-    /// Reads on a connection of its own.
-    fn read<T>(
+impl Database for Sqlite {
+    async fn read<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+        query: impl Fn(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let kept = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match kept {
+        let mut connection = match kept {
             Some(connection) => connection,
             None => connect(&self.path)?,
         };
-        let result = query(&connection).map_err(failure);
+        let result = query(&mut connection);
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < READERS_MAX && result.is_ok() {
             readers.push(connection);
@@ -88,17 +88,38 @@ impl SqliteStore {
         result
     }
 
-    /// Writes in the next transaction; returns when it is on disk.
-    async fn write<T: Send + 'static>(
-        &self,
-        operation: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.writer.run(operation).await
+    fn sign(&self) -> Sign {
+        self.beacon.sign()
     }
 
-    /// Makes reads see every join that was counted.
-    async fn settle_joins(&self) -> Result<(), StoreError> {
-        if self.joins.settled() { Ok(()) } else { self.write(|_| Ok(())).await }
+    fn comparable<'a>(&self, text: &'a str) -> &'a str {
+        text
+    }
+}
+
+/// What the writing thread owns.
+struct WriteLink {
+    connection: Connection,
+    beacon: Arc<Beacon>,
+}
+
+impl Link for WriteLink {
+    fn begin(&mut self) -> Result<&mut dyn Session, StoreError> {
+        command(&self.connection, "BEGIN IMMEDIATE")?;
+        Ok(&mut self.connection)
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let committed = command(&self.connection, "COMMIT");
+        if committed.is_err() && !self.connection.is_autocommit() {
+            // The next transaction must be able to begin.
+            let _ = command(&self.connection, "ROLLBACK");
+        }
+        committed
+    }
+
+    fn changed(&self, _seen: bool) {
+        self.beacon.change();
     }
 }
 

@@ -56,6 +56,11 @@ impl Stores {
         !matches!(self.hot, Hot::Embedded)
     }
 
+    /// Whether any of it is in the data directory.
+    pub fn needs_dir(&self) -> bool {
+        matches!(self.hot, Hot::Embedded) || matches!(self.rest, Rest::Embedded)
+    }
+
     /// Where both are, for messages; without users and passwords.
     pub fn describe(&self) -> (String, String) {
         let embedded = || "the data directory".to_owned();

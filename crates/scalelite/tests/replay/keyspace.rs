@@ -59,7 +59,10 @@ impl Keyspace {
                 }
                 "zset" => {
                     let pairs = value.as_array().unwrap().iter();
-                    ("ZADD", pairs.flat_map(|pair| [1, 0].map(|at| texts(pair)[at].clone())).collect())
+                    (
+                        "ZADD",
+                        pairs.flat_map(|pair| [1, 0].map(|at| texts(pair)[at].clone())).collect(),
+                    )
                 }
                 other => panic!("{key} is a {other}"),
             };

@@ -9,7 +9,6 @@
 )]
 
 mod keyspace;
-mod old;
 mod steps;
 
 use steps::replay;

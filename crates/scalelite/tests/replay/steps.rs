@@ -112,7 +112,8 @@ impl Step {
         }
         let chosen = self.after.field(&format!("meeting:{}", self.meeting()), "server_id");
         for keyspace in [&mut self.before, &mut self.after] {
-            keyspace.score("server_load", |id, score| if id == chosen { score } else { score + 500.0 });
+            keyspace
+                .score("server_load", |id, score| if id == chosen { score } else { score + 500.0 });
         }
     }
 
@@ -132,8 +133,7 @@ impl Step {
                 let key = format!("meeting:{meeting}");
                 then.hash(&key).is_some() && then.field(&key, "server_id") == *id
             };
-            let mut ids: Vec<String> =
-                then.members("meetings").into_iter().filter(on_it).collect();
+            let mut ids: Vec<String> = then.members("meetings").into_iter().filter(on_it).collect();
             if polls {
                 // One that only the server knows.
                 ids.extend((ids.len()..number("meetings") as usize).map(|_| "M2".to_owned()));
@@ -180,7 +180,8 @@ impl Step {
     }
 
     fn server_change(&self) -> Value {
-        let (name, value) = self.words()[2].trim_end_matches(',').split_once('=').unwrap_or(("tag", ""));
+        let (name, value) =
+            self.words()[2].trim_end_matches(',').split_once('=').unwrap_or(("tag", ""));
         json!({ name: value })
     }
 
@@ -225,7 +226,8 @@ impl Step {
         let meeting = self.meeting();
         let mut query = format!("meetingID={meeting}");
         let known = self.after.hash(&format!("meeting:{meeting}"));
-        let password = known.map(|_| self.after.field(&format!("meeting:{meeting}"), "moderator_pw"));
+        let password =
+            known.map(|_| self.after.field(&format!("meeting:{meeting}"), "moderator_pw"));
         match self.words()[0] {
             "create" if !self.name.contains("no moderatorPW") && !self.name.contains("again") => {
                 query += &format!("&moderatorPW={}", password.unwrap());
@@ -239,12 +241,14 @@ impl Step {
         let tenant = self.name.split_once(" in ").map(|(_, tenant)| tenant);
         let secret = match tenant {
             Some(name) => {
-                let secrets = self.before.field(&format!("tenant:{}", self.tenant(name)), "secrets");
+                let secrets =
+                    self.before.field(&format!("tenant:{}", self.tenant(name)), "secrets");
                 secrets.split(':').next().unwrap().to_owned()
             }
             None => SECRET.to_owned(),
         };
-        let host = tenant.map_or("lb.example.test".to_owned(), |name| format!("{name}.lb.example.test"));
+        let host =
+            tenant.map_or("lb.example.test".to_owned(), |name| format!("{name}.lb.example.test"));
         let mut request = outgoing("GET", &signed_by(&secret, self.words()[0], &query));
         request.headers = vec![("Host".to_owned(), host)];
         let answer = product.send(&request).await.unwrap();
@@ -267,13 +271,18 @@ impl Step {
         let mut expected = self.after.renamed(&names);
         if self.is_create() {
             let key = format!("meeting:{}", self.meeting());
-            let (host, made) = (expected.field(&key, "server_id"), found.field(&key, "moderator_pw"));
+            let (host, made) =
+                (expected.field(&key, "server_id"), found.field(&key, "moderator_pw"));
             let multiplier: f64 =
                 expected.field(&format!("server:{host}"), "load_multiplier").parse().unwrap();
             let more = (RESERVE - 1.0) * multiplier;
-            expected.score("server_load", |id, score| if id == host { score + more } else { score });
+            expected
+                .score("server_load", |id, score| if id == host { score + more } else { score });
             if self.name.contains("no moderatorPW") {
-                assert!(made.len() == 8 && made.chars().all(|c| c.is_ascii_alphanumeric()), "{made}");
+                assert!(
+                    made.len() == 8 && made.chars().all(|c| c.is_ascii_alphanumeric()),
+                    "{made}"
+                );
                 expected.set_field(&key, "moderator_pw", &made);
             }
         }

@@ -1,0 +1,75 @@
+//! Who wants to hear of a meeting's end and recording. Existing tables may hold several rows for a
+//! meeting: the newest one counts.
+
+use app::ports::StoreError;
+use domain::recording::Callback;
+
+use super::session::{Row, Session, values};
+use super::yaml;
+
+/// Callbacks of which one thing holds, in order.
+macro_rules! callbacks {
+    ($condition:literal, $limit:literal) => {
+        concat!(
+            "SELECT c.meeting_id, r.record_id, c.callback_attributes, c.created_at, c.updated_at \
+             FROM callback_data c LEFT JOIN recordings r ON r.id = c.recording_id WHERE ",
+            $condition,
+            " AND NOT EXISTS (SELECT 1 FROM callback_data n \
+             WHERE n.meeting_id = c.meeting_id AND n.id > c.id) \
+             ORDER BY c.meeting_id COLLATE BINARY LIMIT ",
+            $limit
+        )
+    };
+}
+
+fn callback(row: &dyn Row) -> Result<Callback, StoreError> {
+    let meeting_id: String = row.get(0)?;
+    let attributes: Option<String> = row.get(2)?;
+    let attributes = yaml::read(attributes.as_deref().unwrap_or_default()).unwrap_or_else(|()| {
+        // One row that nobody can read must not hide all others.
+        tracing::warn!("the callback of a meeting is not readable and taken as empty");
+        Vec::new()
+    });
+    Ok(Callback {
+        meeting_id,
+        record_id: row.get(1)?,
+        attributes,
+        created_at: row.get(3)?,
+        updated_at: row.get(4)?,
+    })
+}
+
+pub(super) fn page(
+    session: &mut dyn Session,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Callback>, StoreError> {
+    const FIRST: &str = callbacks!("c.meeting_id IS NOT NULL", "?1");
+    const NEXT: &str = callbacks!("c.meeting_id COLLATE BINARY > ?1", "?2");
+    match after {
+        Some(after) => session.query(NEXT, values![after, limit], callback),
+        None => session.query(FIRST, values![limit], callback),
+    }
+}
+
+pub(super) fn put(session: &mut dyn Session, callback: &Callback) -> Result<(), StoreError> {
+    // The column is narrower than the key that it refers to; that is how it came to us.
+    const UPDATE: &str = "UPDATE callback_data SET callback_attributes = ?2, created_at = ?3, \
+        updated_at = ?4, recording_id = CAST((SELECT id FROM recordings WHERE record_id = ?5) \
+        AS integer) WHERE id = (SELECT max(id) FROM callback_data WHERE meeting_id = ?1)";
+    const INSERT: &str = "INSERT INTO callback_data (meeting_id, callback_attributes, created_at, \
+        updated_at, recording_id) VALUES (?1, ?2, ?3, ?4, \
+        CAST((SELECT id FROM recordings WHERE record_id = ?5) AS integer))";
+    let attributes = yaml::write(&callback.attributes);
+    let values = values![
+        &callback.meeting_id,
+        &attributes,
+        callback.created_at,
+        callback.updated_at,
+        &callback.record_id,
+    ];
+    if session.execute(UPDATE, values)? == 0 {
+        session.execute(INSERT, values)?;
+    }
+    Ok(())
+}

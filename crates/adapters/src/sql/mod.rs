@@ -1,0 +1,102 @@
+//! The ports on SQL, once for all databases: what each method does within one transaction, the
+//! thread that writes, and what joins remember. A database brings its connections
+//! ([`session::Session`]), its way to read ([`Database`]) and its transactions ([`writer::Link`]).
+
+mod callbacks;
+mod cluster;
+mod joins;
+mod meetings;
+mod memory;
+mod recordings;
+mod rows;
+mod servers;
+pub(crate) mod session;
+mod tenants;
+mod tokens;
+mod turns;
+pub(crate) mod writer;
+mod yaml;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::ports::StoreError;
+
+use self::joins::Joins;
+use self::memory::Memory;
+use self::session::Session;
+use self::writer::{Link, Writer};
+
+/// What changes with every write: as long as it stands, what was read stands.
+pub(crate) type Sign = u64;
+
+/// A database as the ports need it.
+pub trait Database: Send + Sync + 'static {
+    /// Reads; what it reads may be read twice if a connection turns out to be broken.
+    fn read<T: Send + 'static>(
+        &self,
+        query: impl Fn(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send;
+
+    /// The sign of now.
+    fn sign(&self) -> Sign;
+
+    /// How `after` is compared with what is stored, where the database stores less than Rust does.
+    fn comparable<'a>(&self, text: &'a str) -> &'a str;
+}
+
+/// A store in a database.
+pub struct SqlStore<D> {
+    pub(crate) database: D,
+    writer: Writer,
+    joins: Arc<Joins>,
+    memory: Memory,
+}
+
+impl<D: Database> SqlStore<D> {
+    /// Starts the thread that writes, under that name. Callers wait no longer than `patience`.
+    pub(crate) fn start(
+        database: D,
+        link: impl Link,
+        name: &str,
+        patience: Option<Duration>,
+    ) -> Result<Self, StoreError> {
+        let joins = Arc::new(Joins::default());
+        let writer = Writer::start(link, joins.clone(), name, patience)?;
+        Ok(Self { database, writer, joins, memory: Memory::default() })
+    }
+
+    /// Writes in the next transaction; returns when it is on disk.
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(operation, true).await
+    }
+
+    /// Makes reads see every join that was counted.
+    async fn settle_joins(&self) -> Result<(), StoreError> {
+        if self.joins.settled() { Ok(()) } else { self.writer.run(|_| Ok(()), false).await }
+    }
+
+    /// Reads what joins are part of.
+    async fn read_settled<T: Send + 'static>(
+        &self,
+        query: impl Fn(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.settle_joins().await?;
+        self.database.read(query).await
+    }
+
+    /// Whether the store can be read and written now.
+    async fn probe(&self) -> Result<(), StoreError> {
+        const WRITE: &str = "INSERT INTO probe (one, at) VALUES (1, 1) \
+            ON CONFLICT (one) DO UPDATE SET at = probe.at + 1";
+        self.writer.run(|session| session.execute(WRITE, &[]), false).await?;
+        self.database
+            .read(|session| session.first("SELECT at FROM probe", &[], |row| row.get::<i64>(0)))
+            .await
+            .map(drop)
+    }
+}

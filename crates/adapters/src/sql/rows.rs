@@ -1,0 +1,96 @@
+//! Rows and what they stand for.
+
+use app::ports::{Located, StoreError};
+use domain::health::{Failure, Health};
+use domain::server::Stats;
+use domain::{AdminState, Claim, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp};
+
+use super::session::Row;
+
+/// Columns of `servers`, in the order that [`server`] expects.
+macro_rules! server_columns {
+    () => {
+        "s.id, s.url, s.secret, s.tag, s.state, s.online, s.healthy_count, s.unhealthy_count, \
+         s.failure_at, s.failure_reason, s.load, s.load_multiplier, s.meetings, s.users, \
+         s.largest_meeting, s.videos, s.bbb_version"
+    };
+}
+/// How many they are.
+const SERVER_COLUMNS: usize = 17;
+
+/// Columns of `meetings`, in the order that [`meeting`] expects.
+macro_rules! meeting_columns {
+    () => {
+        "m.tenant, m.id, m.server_id, m.moderator_pw, m.voice_bridge, m.claim_token, \
+         m.claim_until, m.placed_at, m.seen_at, m.reserved, m.reserved_until, m.users"
+    };
+}
+
+pub(super) use {meeting_columns, server_columns};
+
+/// A server from its columns.
+pub(super) fn server(row: &dyn Row) -> Result<Server, StoreError> {
+    let state: String = row.get(4)?;
+    let state = AdminState::from_name(&state)
+        .ok_or_else(|| StoreError::Corrupt("a server has an unknown state".to_owned()))?;
+    let failure_at: Option<i64> = row.get(8)?;
+    let failure_reason: Option<String> = row.get(9)?;
+    let last_failure = failure_at.zip(failure_reason);
+    Ok(Server {
+        id: ServerId(row.get(0)?),
+        url: row.get(1)?,
+        secret: row.get(2)?,
+        tag: row.get(3)?,
+        state,
+        health: Health {
+            online: row.get(5)?,
+            healthy_count: row.get(6)?,
+            unhealthy_count: row.get(7)?,
+            last_failure: last_failure.map(|(at, reason)| Failure { at: Timestamp(at), reason }),
+        },
+        load: row.get(10)?,
+        load_multiplier: row.get(11)?,
+        stats: Stats {
+            meetings: row.get(12)?,
+            users: row.get(13)?,
+            largest_meeting: row.get(14)?,
+            videos: row.get(15)?,
+        },
+        bbb_version: row.get(16)?,
+    })
+}
+
+/// A meeting from its columns.
+pub(super) fn meeting(row: &dyn Row) -> Result<Meeting, StoreError> {
+    meeting_from(row, 0)
+}
+
+/// A meeting and its server from the columns of the server and then the meeting.
+pub(super) fn located(row: &dyn Row) -> Result<Located, StoreError> {
+    Ok(Located { server: server(row)?, meeting: meeting_from(row, SERVER_COLUMNS)? })
+}
+
+fn meeting_from(row: &dyn Row, first: usize) -> Result<Meeting, StoreError> {
+    let tenant: String = row.get(first)?;
+    let token: Option<String> = row.get(first + 5)?;
+    let until: Option<i64> = row.get(first + 6)?;
+    Ok(Meeting {
+        key: MeetingKey { tenant: (!tenant.is_empty()).then_some(tenant), id: row.get(first + 1)? },
+        server: ServerId(row.get(first + 2)?),
+        moderator_pw: row.get(first + 3)?,
+        voice_bridge: row.get(first + 4)?,
+        claim: token.zip(until).map(|(token, until)| Claim { token, until: Timestamp(until) }),
+        placed_at: Timestamp(row.get(first + 7)?),
+        seen_at: Timestamp(row.get(first + 8)?),
+        seats: Seats {
+            reserved: row.get(first + 9)?,
+            reserved_until: Timestamp(row.get(first + 10)?),
+            users: row.get(first + 11)?,
+        },
+    })
+}
+
+/// A tenant as it stands in the key of a meeting.
+pub(super) fn tenant(key: &MeetingKey) -> &str {
+    key.tenant.as_deref().unwrap_or_default()
+}

@@ -1,0 +1,148 @@
+//! Statements about servers.
+
+use app::ports::{PollReport, ServerChange, StoreError};
+use domain::poll::{Fate, Observation, PollPolicy, apply};
+use domain::{Meeting, MeetingKey, Server, ServerId};
+
+use super::meetings;
+use super::rows::{self, server_columns};
+use super::session::{Session, values};
+
+pub(super) fn all(session: &mut dyn Session) -> Result<Vec<Server>, StoreError> {
+    const ALL: &str = concat!("SELECT ", server_columns!(), " FROM servers s ORDER BY s.position");
+    session.query(ALL, &[], rows::server)
+}
+
+pub(super) fn one(session: &mut dyn Session, id: &ServerId) -> Result<Option<Server>, StoreError> {
+    const ONE: &str = concat!("SELECT ", server_columns!(), " FROM servers s WHERE s.id = ?1");
+    session.first(ONE, values![&id.0], rows::server)
+}
+
+/// Adds a server; false if its id exists.
+pub(super) fn add(session: &mut dyn Session, server: &Server) -> Result<bool, StoreError> {
+    put(
+        session,
+        server,
+        "INSERT INTO servers (id, url, secret, tag, state, online, healthy_count, \
+         unhealthy_count, failure_at, failure_reason, load, load_multiplier, meetings, users, \
+         largest_meeting, videos, bbb_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
+         ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT (id) DO NOTHING",
+    )
+}
+
+/// Replaces all fields of the server with this id.
+fn replace(session: &mut dyn Session, server: &Server) -> Result<bool, StoreError> {
+    put(
+        session,
+        server,
+        "UPDATE servers SET url = ?2, secret = ?3, tag = ?4, state = ?5, online = ?6, \
+         healthy_count = ?7, unhealthy_count = ?8, failure_at = ?9, failure_reason = ?10, \
+         load = ?11, load_multiplier = ?12, meetings = ?13, users = ?14, largest_meeting = ?15, \
+         videos = ?16, bbb_version = ?17 WHERE id = ?1",
+    )
+}
+
+fn put(session: &mut dyn Session, server: &Server, sql: &'static str) -> Result<bool, StoreError> {
+    let failure = server.health.last_failure.as_ref();
+    let values = values![
+        &server.id.0,
+        &server.url,
+        &server.secret,
+        &server.tag,
+        server.state.name(),
+        server.health.online,
+        server.health.healthy_count,
+        server.health.unhealthy_count,
+        failure.map(|failure| failure.at.0),
+        failure.map(|failure| failure.reason.as_str()),
+        server.load,
+        server.load_multiplier,
+        server.stats.meetings,
+        server.stats.users,
+        server.stats.largest_meeting,
+        server.stats.videos,
+        &server.bbb_version,
+    ];
+    Ok(session.execute(sql, values)? == 1)
+}
+
+pub(super) fn update(
+    session: &mut dyn Session,
+    id: &ServerId,
+    change: ServerChange,
+) -> Result<Option<Server>, StoreError> {
+    let Some(mut server) = one(session, id)? else {
+        return Ok(None);
+    };
+    change.apply(&mut server);
+    replace(session, &server)?;
+    Ok(Some(server))
+}
+
+pub(super) fn remove(
+    session: &mut dyn Session,
+    id: &ServerId,
+) -> Result<Option<Vec<Meeting>>, StoreError> {
+    let meetings = meetings::take_all(session, id)?;
+    let removed = session.execute("DELETE FROM servers WHERE id = ?1", values![&id.0])?;
+    Ok((removed == 1).then_some(meetings))
+}
+
+pub(super) fn record_version(
+    session: &mut dyn Session,
+    id: &ServerId,
+    version: &str,
+) -> Result<(), StoreError> {
+    let update = "UPDATE servers SET bbb_version = ?2 WHERE id = ?1";
+    session.execute(update, values![&id.0, version]).map(drop)
+}
+
+pub(super) fn add_load(
+    session: &mut dyn Session,
+    id: &ServerId,
+    seats: f64,
+) -> Result<(), StoreError> {
+    // No max() or greatest(): they are called differently everywhere.
+    const ADD: &str = "UPDATE servers SET load = CASE WHEN load + ?2 * load_multiplier > 0.0 \
+        THEN load + ?2 * load_multiplier ELSE 0.0 END WHERE id = ?1 AND load IS NOT NULL";
+    session.execute(ADD, values![&id.0, seats]).map(drop)
+}
+
+/// The cycle is the server's last one from now on; false if a later one was there already.
+fn begin_cycle(session: &mut dyn Session, id: &ServerId, cycle: u64) -> Result<bool, StoreError> {
+    const BEGIN: &str = "UPDATE servers SET polled_in = ?2 \
+        WHERE id = ?1 AND (polled_in IS NULL OR polled_in <= ?2)";
+    let cycle = i64::try_from(cycle).unwrap_or(i64::MAX);
+    Ok(session.execute(BEGIN, values![&id.0, cycle])? == 1)
+}
+
+pub(super) fn record_poll(
+    session: &mut dyn Session,
+    id: &ServerId,
+    observation: &Observation,
+    policy: &PollPolicy,
+    cycle: Option<u64>,
+) -> Result<Option<PollReport>, StoreError> {
+    if let Some(cycle) = cycle
+        && !begin_cycle(session, id, cycle)?
+    {
+        return Ok(None);
+    }
+    let Some(mut server) = one(session, id)? else {
+        return Ok(None);
+    };
+    let known = meetings::of_server(session, id)?;
+    let verdict = apply(&mut server, &known, observation, policy);
+    replace(session, &server)?;
+    for (key, fate) in &verdict.fates {
+        match fate {
+            Fate::Forget => meetings::delete(session, key)?,
+            Fate::Seen(seats) => meetings::seen(session, key, observation.finished_at, seats)?,
+        }
+    }
+    let forget = |(key, fate): &(MeetingKey, Fate)| (*fate == Fate::Forget).then(|| key.clone());
+    let gone: std::collections::HashSet<MeetingKey> =
+        verdict.fates.iter().filter_map(forget).collect();
+    let forgotten = known.into_iter().filter(|meeting| gone.contains(&meeting.key)).collect();
+    Ok(Some(PollReport { server, verdict, forgotten }))
+}

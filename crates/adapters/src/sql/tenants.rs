@@ -1,0 +1,165 @@
+//! Tenants and their settings.
+
+use app::ports::{StoreError, TenantUpdate, Tenants};
+use async_trait::async_trait;
+use domain::tenant::Lrs;
+use domain::{Tenant, TenantChange, TenantSetting};
+
+use super::session::{Row, Session, values};
+use super::{Database, SqlStore};
+
+/// Columns of `tenants`, in the order that [`tenant`] expects.
+macro_rules! columns {
+    () => {
+        "id, name, secrets, lrs_endpoint, lrs_username, lrs_password, kc_token_url, \
+         kc_client_id, kc_client_secret, kc_username, kc_password"
+    };
+}
+
+#[async_trait]
+impl<D: Database> Tenants for SqlStore<D> {
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        const ALL: &str = concat!("SELECT ", columns!(), " FROM tenants ORDER BY position");
+        self.database.read(|session| session.query(ALL, &[], tenant)).await
+    }
+
+    async fn tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError> {
+        let id = id.to_owned();
+        self.database.read(move |session| one(session, &id)).await
+    }
+
+    async fn add_tenant(&self, tenant: Tenant) -> Result<bool, StoreError> {
+        self.write(move |session| add(session, &tenant)).await
+    }
+
+    async fn update_tenant(
+        &self,
+        id: &str,
+        change: TenantChange,
+    ) -> Result<TenantUpdate, StoreError> {
+        let id = id.to_owned();
+        self.write(move |session| update(session, &id, change)).await
+    }
+
+    async fn remove_tenant(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        // Its settings go with it, by their foreign key.
+        let delete = "DELETE FROM tenants WHERE id = ?1";
+        self.write(move |session| Ok(session.execute(delete, values![&id])? == 1)).await
+    }
+
+    async fn tenant_settings(
+        &self,
+        tenant: Option<&str>,
+    ) -> Result<Vec<TenantSetting>, StoreError> {
+        const ALL: &str = "SELECT id, tenant_id, param, value, wins FROM tenant_settings \
+            ORDER BY position";
+        const OF_TENANT: &str = "SELECT id, tenant_id, param, value, wins FROM tenant_settings \
+            WHERE tenant_id = ?1 ORDER BY position";
+        let tenant = tenant.map(str::to_owned);
+        self.database
+            .read(move |session| match &tenant {
+                Some(tenant) => session.query(OF_TENANT, values![tenant], setting),
+                None => session.query(ALL, &[], setting),
+            })
+            .await
+    }
+
+    async fn add_tenant_setting(&self, setting: TenantSetting) -> Result<bool, StoreError> {
+        const ADD: &str = "INSERT INTO tenant_settings (id, tenant_id, param, value, wins) \
+            VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING";
+        self.write(move |session| {
+            if one(session, &setting.tenant)?.is_none() {
+                return Ok(false);
+            }
+            let TenantSetting { id, tenant, param, value, wins } = &setting;
+            Ok(session.execute(ADD, values![id, tenant, param, value, *wins])? == 1)
+        })
+        .await
+    }
+
+    async fn remove_tenant_setting(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        let delete = "DELETE FROM tenant_settings WHERE id = ?1";
+        self.write(move |session| Ok(session.execute(delete, values![&id])? == 1)).await
+    }
+}
+
+fn tenant(row: &dyn Row) -> Result<Tenant, StoreError> {
+    let mut lrs: [Option<String>; 8] = Default::default();
+    for (n, value) in lrs.iter_mut().enumerate() {
+        *value = row.get(n + 3)?;
+    }
+    Ok(Tenant {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        secrets: row.get(2)?,
+        lrs: Lrs::from_values(lrs),
+    })
+}
+
+fn setting(row: &dyn Row) -> Result<TenantSetting, StoreError> {
+    Ok(TenantSetting {
+        id: row.get(0)?,
+        tenant: row.get(1)?,
+        param: row.get(2)?,
+        value: row.get(3)?,
+        wins: row.get(4)?,
+    })
+}
+
+fn one(session: &mut dyn Session, id: &str) -> Result<Option<Tenant>, StoreError> {
+    const ONE: &str = concat!("SELECT ", columns!(), " FROM tenants WHERE id = ?1");
+    session.first(ONE, values![id], tenant)
+}
+
+fn add(session: &mut dyn Session, tenant: &Tenant) -> Result<bool, StoreError> {
+    // Whatever conflicts, id or name: nothing changes.
+    const ADD: &str = concat!(
+        "INSERT INTO tenants (",
+        columns!(),
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING"
+    );
+    put(session, tenant, ADD)
+}
+
+fn put(session: &mut dyn Session, tenant: &Tenant, sql: &'static str) -> Result<bool, StoreError> {
+    let [endpoint, user, password, token_url, client, secret, kc_user, kc_password] =
+        tenant.lrs.values();
+    let values = values![
+        &tenant.id,
+        &tenant.name,
+        &tenant.secrets,
+        endpoint,
+        user,
+        password,
+        token_url,
+        client,
+        secret,
+        kc_user,
+        kc_password,
+    ];
+    Ok(session.execute(sql, values)? == 1)
+}
+
+fn update(
+    session: &mut dyn Session,
+    id: &str,
+    change: TenantChange,
+) -> Result<TenantUpdate, StoreError> {
+    const TAKEN: &str = "SELECT 1 FROM tenants WHERE lower(name) = ?1 AND id <> ?2";
+    const REPLACE: &str = "UPDATE tenants SET name = ?2, secrets = ?3, lrs_endpoint = ?4, \
+        lrs_username = ?5, lrs_password = ?6, kc_token_url = ?7, kc_client_id = ?8, \
+        kc_client_secret = ?9, kc_username = ?10, kc_password = ?11 WHERE id = ?1";
+    let Some(mut tenant) = one(session, id)? else {
+        return Ok(TenantUpdate::Unknown);
+    };
+    if let Some(name) = &change.name
+        && session.first(TAKEN, values![&name.to_ascii_lowercase(), id], |_| Ok(()))?.is_some()
+    {
+        return Ok(TenantUpdate::NameTaken);
+    }
+    change.apply(&mut tenant);
+    put(session, &tenant, REPLACE)?;
+    Ok(TenantUpdate::Changed(Box::new(tenant)))
+}
