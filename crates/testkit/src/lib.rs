@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod conformance;
 pub mod contract;
+pub mod private;
 pub mod process;
 pub mod product;
 pub mod transcript;

@@ -1,0 +1,87 @@
+//! What tests do to a private PostgreSQL beside the product: databases, statements, dumps.
+
+use super::{DEADLINE, Postgres};
+use anyhow::{Context, ensure};
+use std::process::Stdio;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// The database that is always there.
+const ALWAYS: &str = "postgres";
+
+impl Postgres {
+    /// Creates an empty database.
+    ///
+    /// # Errors
+    /// When it exists already.
+    pub async fn create_database(&self, name: &str) -> anyhow::Result<()> {
+        self.create_database_from(name, "template0").await
+    }
+
+    /// Creates a copy of a database to which nobody is connected.
+    ///
+    /// # Errors
+    /// When it exists already, or the other is in use.
+    pub async fn create_database_from(&self, name: &str, template: &str) -> anyhow::Result<()> {
+        let create = format!("CREATE DATABASE {} TEMPLATE {}", quoted(name), quoted(template));
+        self.psql(ALWAYS, &create).await.map(drop)
+    }
+
+    /// Drops a database and throws out who is connected to it; nothing happens if there is none.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn drop_database(&self, name: &str) -> anyhow::Result<()> {
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
+        self.psql(ALWAYS, &drop).await.map(std::mem::drop)
+    }
+
+    /// Runs SQL; returns the rows, one a line, with `|` between their columns.
+    ///
+    /// # Errors
+    /// When a statement fails; those before it stay done.
+    pub async fn psql(&self, database: &str, sql: &str) -> anyhow::Result<String> {
+        let tuples = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"];
+        let said = self.tool("psql", database, &tuples, sql).await?;
+        Ok(said.trim_end_matches('\n').to_owned())
+    }
+
+    /// What `pg_dump` writes with these arguments, e.g. `--schema-only`.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn dump(&self, database: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        self.tool("pg_dump", database, arguments, "").await
+    }
+
+    async fn tool(
+        &self,
+        name: &str,
+        database: &str,
+        arguments: &[&str],
+        input: &str,
+    ) -> anyhow::Result<String> {
+        let mut command = Command::new(self.programs.client(name));
+        command.env_clear().env("LC_ALL", "C.UTF-8").current_dir("/").kill_on_drop(true);
+        command.args(arguments).args(["-d", &self.socket_url(database)]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("PostgreSQL's tools: bin/test installs them")?;
+        let pipe = child.stdin.take();
+        let write = async {
+            if let Some(mut pipe) = pipe {
+                // A tool that fails does not read to the end, and says why.
+                let _ = pipe.write_all(input.as_bytes()).await;
+            }
+        };
+        let both = async { tokio::join!(write, child.wait_with_output()).1 };
+        let output = timeout(DEADLINE, both).await.with_context(|| format!("{name} hangs"))??;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{name}: {}: {}", output.status, said.trim());
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
