@@ -1,0 +1,31 @@
+//! Everything in which PostgreSQL's statements differ from SQLite's: the marks of parameters, and
+//! the way to say that text is compared byte by byte.
+
+/// A statement as PostgreSQL wants it.
+///
+/// Comparisons of bytes use the operators of `text_pattern_ops`, since these find the index that
+/// serves searches by prefix too.
+pub(super) fn translated(sql: &str) -> String {
+    const WORDS: [(&str, &str); 5] = [
+        (" COLLATE BINARY >=", " ~>=~"),
+        (" COLLATE BINARY <=", " ~<=~"),
+        (" COLLATE BINARY >", " ~>~"),
+        // What is left stands in ORDER BY.
+        (" COLLATE BINARY", " USING ~<~"),
+        ("?", "$"),
+    ];
+    WORDS.iter().fold(sql.to_owned(), |sql, (theirs, ours)| sql.replace(theirs, ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_and_orders_are_translated() {
+        assert_eq!(
+            translated("SELECT a FROM b WHERE a COLLATE BINARY > ?1 ORDER BY a COLLATE BINARY LIMIT ?12"),
+            "SELECT a FROM b WHERE a ~>~ $1 ORDER BY a USING ~<~ LIMIT $12"
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! Indexes that the original's tables lack for our searches. They are built beside the running
+//! work, in a thread and a connection of their own: on large tables that takes minutes. Without
+//! them everything works, only slower.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use app::ports::StoreError;
+
+use super::door::Door;
+use super::session::PgSession;
+use crate::sql::session::{Session, values};
+
+/// How long building one may take.
+const BUILD_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Names and what they cover. Values may be longer than an index takes: their beginnings do.
+const INDEXES: [(&str, &str); 4] = [
+    ("scalelite_metadata_by_key_and_value", "metadata (key, left(value, 255))"),
+    ("scalelite_recordings_by_starttime", "recordings (starttime)"),
+    ("scalelite_recordings_by_record_id", "recordings (record_id text_pattern_ops)"),
+    ("scalelite_callback_data_by_meeting_id", "callback_data (meeting_id)"),
+];
+
+/// Whether an index of this name is there, and whether its build came to an end.
+fn is_valid(session: &mut PgSession, name: &str) -> Result<Option<bool>, StoreError> {
+    const VALID: &str = "SELECT indisvalid FROM pg_index \
+        WHERE indexrelid = to_regclass('public.' || quote_ident(?1))";
+    let session: &mut dyn Session = session;
+    session.first(VALID, values![name], |row| row.get(0))
+}
+
+/// Whether there is anything to build.
+pub(super) fn are_missing(session: &mut PgSession) -> Result<bool, StoreError> {
+    for (name, _) in INDEXES {
+        if is_valid(session, name)? != Some(true) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Builds what is missing, whenever that is done.
+pub(super) fn add_later(door: Arc<Door>) {
+    let build = move || {
+        if let Err(error) = add(&door) {
+            tracing::warn!(%error, "searches in recordings will be slow: an index is missing");
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("postgres-indexes".to_owned()).spawn(build) {
+        tracing::warn!(%error, "searches in recordings will be slow: indexes are missing");
+    }
+}
+
+fn add(door: &Door) -> Result<(), StoreError> {
+    // Tried, not waited for: who waits in a statement would be waited for by the builder.
+    const LOCK: &str = "SELECT pg_try_advisory_lock(7235433003)";
+    let mut session = door.connect()?;
+    session.set_patience(BUILD_MAX);
+    session.batch("SET statement_timeout = 0; SET lock_timeout = 0")?;
+    let locked: Option<bool> = (&mut session as &mut dyn Session).first(LOCK, &[], |row| row.get(0))?;
+    if locked != Some(true) {
+        // Another process is at it.
+        return Ok(());
+    }
+    for (name, columns) in INDEXES {
+        match is_valid(&mut session, name)? {
+            Some(true) => continue,
+            // A build that was broken off leaves something that costs and is of no use.
+            Some(false) => session.batch(&format!("DROP INDEX CONCURRENTLY public.{name}"))?,
+            None => {}
+        }
+        session.batch(&format!("CREATE INDEX CONCURRENTLY {name} ON public.{columns}"))?;
+    }
+    Ok(())
+}

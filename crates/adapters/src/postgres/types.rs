@@ -1,0 +1,107 @@
+//! Values and rows as they travel to PostgreSQL and back.
+
+use std::error::Error;
+
+use app::ports::StoreError;
+use domain::Timestamp;
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+use super::errors::unreadable;
+use crate::sql::session::{Row, Value};
+
+/// Milliseconds from 1970, where we count from, to 2000, where PostgreSQL does.
+const EPOCH_MS: i64 = 946_684_800_000;
+
+/// A value in the type that the statement has at its place.
+#[derive(Debug)]
+pub(super) struct Typed<'a>(pub(super) Value<'a>);
+
+type Failure = Box<dyn Error + Sync + Send>;
+
+fn integer(value: i64, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    match *wanted {
+        Type::INT2 => i16::try_from(value)?.to_sql(wanted, out),
+        Type::INT4 => i32::try_from(value)?.to_sql(wanted, out),
+        Type::INT8 => value.to_sql(wanted, out),
+        _ => Err(format!("a whole number where {wanted} is wanted").into()),
+    }
+}
+
+fn time(Timestamp(ms): Timestamp, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    if *wanted != Type::TIMESTAMP {
+        return Err(format!("a time where {wanted} is wanted").into());
+    }
+    let since_2000 = ms.checked_sub(EPOCH_MS).and_then(|ms| ms.checked_mul(1000));
+    let since_2000 = since_2000.ok_or("a time beyond all calendars")?;
+    since_2000.to_sql(&Type::INT8, out)
+}
+
+impl ToSql for Typed<'_> {
+    fn to_sql(&self, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+        match self.0 {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Boolean(value) => value.to_sql(wanted, out),
+            Value::Integer(value) => integer(value, wanted, out),
+            Value::Real(value) => value.to_sql(wanted, out),
+            Value::Text(value) => value.to_sql(wanted, out),
+            Value::Time(value) => time(value, wanted, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        // What does not fit is refused above, with the value's kind in sight.
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// A column of type `timestamp without time zone`, taken for UTC.
+struct Time(Timestamp);
+
+impl<'a> FromSql<'a> for Time {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
+        let since_2000 = i64::from_sql(&Type::INT8, raw)?;
+        Ok(Self(Timestamp(since_2000.div_euclid(1000).saturating_add(EPOCH_MS))))
+    }
+
+    fn accepts(found: &Type) -> bool {
+        *found == Type::TIMESTAMP
+    }
+}
+
+/// A row of an answer.
+pub(super) struct Found(pub(super) tokio_postgres::Row);
+
+impl Found {
+    fn get<'a, T: FromSql<'a>>(&'a self, column: usize) -> Result<Option<T>, StoreError> {
+        self.0.try_get(column).map_err(|error| unreadable(&error))
+    }
+}
+
+impl Row for Found {
+    fn boolean(&self, column: usize) -> Result<Option<bool>, StoreError> {
+        self.get(column)
+    }
+
+    fn integer(&self, column: usize) -> Result<Option<i64>, StoreError> {
+        match self.0.columns().get(column).map(|column| column.type_().clone()) {
+            Some(Type::INT4) => Ok(self.get::<i32>(column)?.map(i64::from)),
+            Some(Type::INT2) => Ok(self.get::<i16>(column)?.map(i64::from)),
+            _ => self.get(column),
+        }
+    }
+
+    fn real(&self, column: usize) -> Result<Option<f64>, StoreError> {
+        self.get(column)
+    }
+
+    fn text(&self, column: usize) -> Result<Option<String>, StoreError> {
+        self.get(column)
+    }
+
+    fn time(&self, column: usize) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.get::<Time>(column)?.map(|Time(time)| time))
+    }
+}
