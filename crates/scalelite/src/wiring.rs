@@ -41,10 +41,10 @@ pub enum WiringError {
     File(PathBuf, io::Error),
     /// The store.
     #[error("{0}: {1}")]
-    Store(PathBuf, app::ports::StoreError),
+    Store(PathBuf, ports::StoreError),
     /// A store elsewhere.
     #[error(transparent)]
-    Shared(app::ports::StoreError),
+    Shared(ports::StoreError),
     /// Several replicas need one secret.
     #[error("LOADBALANCER_SECRET must be set: all replicas on {0} need the same one")]
     SecretNeeded(String),

@@ -1,3 +1,5 @@
+//! Moves between stores in memory: once, again, over differences, and past what is in the way.
+
 use domain::recording::PlaybackFormat;
 use domain::tenant::Lrs;
 use domain::{MeetingKey, Seats, ServerId, Timestamp};

@@ -133,7 +133,7 @@ impl Keyspace {
             let alike = found.zip(wanted).is_some_and(|(found, wanted)| alike(found, wanted));
             (!alike).then(|| format!("{key}\n      found {found:?}\n     wanted {wanted:?}"))
         };
-        keys.iter().filter_map(|key| differ(key)).collect()
+        keys.iter().filter_map(differ).collect()
     }
 }
 

@@ -3,7 +3,6 @@
 //! afterwards is compared key by key with the recorded one.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     reason = "a test says by a panic what is wrong"
 )]

@@ -32,7 +32,7 @@ pub(crate) async fn replay(file: &str, settings: &[(&str, &str)]) {
     };
     let pool = Pool::start(options).await.unwrap();
     let mut setup = Setup::new(BINARY).unwrap().with("REDIS_URL", &redis.url());
-    setup = setup.serving("--roles").serving("api").with("URL_HOST", "lb.example.test");
+    setup = setup.serving("--roles").serving("api");
     for (name, value) in settings {
         setup = setup.with(name, value);
     }
@@ -248,7 +248,7 @@ impl Step {
             None => SECRET.to_owned(),
         };
         let host =
-            tenant.map_or("lb.example.test".to_owned(), |name| format!("{name}.lb.example.test"));
+            tenant.map_or("balancer.test".to_owned(), |name| format!("{name}.balancer.test"));
         let mut request = outgoing("GET", &signed_by(&secret, self.words()[0], &query));
         request.headers = vec![("Host".to_owned(), host)];
         let answer = product.send(&request).await.unwrap();
