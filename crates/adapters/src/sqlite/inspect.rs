@@ -74,3 +74,30 @@ fn size(connection: &Connection) -> rusqlite::Result<Finding> {
     let kib = bytes.div_euclid(1024);
     Ok(Finding::ok("store: size", format!("{kib} KiB")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, SeekFrom, Write as _};
+
+    use app::ports::Level;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_damaged_page_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("one.db")).unwrap();
+        assert!(store.inspect().await.iter().all(|finding| finding.level == Level::Ok));
+        let copy = dir.path().join("two.db");
+        let copied = store
+            .read(|connection| connection.execute("VACUUM INTO ?1", [copy.display().to_string()]));
+        copied.unwrap();
+        // The first page is left alone, so that it still looks like a store.
+        let mut file = std::fs::OpenOptions::new().write(true).open(&copy).unwrap();
+        file.seek(SeekFrom::Start(4096)).unwrap();
+        file.write_all(&[0xff; 4096]).unwrap();
+        let findings = SqliteStore::open(&copy).unwrap().inspect().await;
+        assert_eq!(findings[0].level, Level::Fail, "{findings:?}");
+        assert_eq!(findings[0].advice.as_deref(), Some(RESTORE));
+    }
+}

@@ -171,6 +171,22 @@ mod tests {
     }
 
     #[test]
+    fn certificates_have_advice_of_their_own() {
+        let server = Server::new(
+            domain::ServerId("1".to_owned()),
+            "https://a/api".to_owned(),
+            String::new(),
+        );
+        let advice = |reason: &str| {
+            let finding = reachable("x", &server, &Err(CallError::Unreachable(reason.to_owned())));
+            assert_eq!(finding.detail, format!("unreachable: {reason}"));
+            finding.advice.unwrap()
+        };
+        assert!(advice("invalid peer certificate: UnknownIssuer").contains("SSL_CERT_FILE"));
+        assert!(advice("Connection refused").contains("https://a/api is right"));
+    }
+
+    #[test]
     fn servers_on_one_host_are_told_apart() {
         let server = |id: &str, url: &str| {
             Server::new(domain::ServerId(id.to_owned()), url.to_owned(), String::new())

@@ -218,6 +218,7 @@ async fn settings_that_are_wrong_weak_or_misspelled() -> anyhow::Result<()> {
 
     let odd = setup()?.with("LOADBALANCER_SECRET", "short").with("POLL_INTERVALL", "5");
     let odd = odd.with("WEB_CONCURRENCY", "4").with("S3_BUCKET_NAME", "b");
+    let odd = odd.with("SCALELITE_COLOUR", "red");
     let said = doctor(&odd).await?;
     assert_eq!(said.code, 0, "{}", said.stdout);
     let warnings = lines(&said, "warn").join("\n");
@@ -225,6 +226,7 @@ async fn settings_that_are_wrong_weak_or_misspelled() -> anyhow::Result<()> {
         "LOADBALANCER_SECRET: 1 of 1 can be guessed",
         "setting POLL_INTERVALL: is no setting",
         "POLL_INTERVAL may be meant",
+        "setting SCALELITE_COLOUR: is no setting",
         "setting WEB_CONCURRENCY: has no effect: one process uses all cores",
         "setting S3_BUCKET_NAME: has no effect yet",
     ] {

@@ -26,6 +26,7 @@ pub fn text(findings: &[Finding]) {
     say(match (count(Level::Fail), count(Level::Warn)) {
         (0, 0) => "Nothing is wrong.".to_owned(),
         (0, warned) => format!("Nothing fails; {warned} to look at."),
+        (failed, 0) => format!("{failed} failed."),
         (failed, warned) => format!("{failed} failed; {warned} more to look at."),
     });
 }

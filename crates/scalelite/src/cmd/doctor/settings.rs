@@ -13,6 +13,8 @@ const SECRET_CHARS_MIN: usize = 16;
 const SECRET_DIFFERENT_MIN: usize = 8;
 /// Shorter names are like each other by chance.
 const NAME_CHARS_MIN: usize = 8;
+/// What only our own names begin with.
+const OWN: &str = "SCALELITE_";
 /// Where longer names begin, in which two letters may be wrong.
 const NAME_CHARS_LONG: usize = 12;
 
@@ -21,7 +23,10 @@ pub fn configuration(read: Result<&[Shown], &String>) -> Finding {
     match read {
         Ok(shown) => {
             let given = shown.iter().filter(|one| one.origin != Origin::Default).count();
-            Finding::ok("configuration", format!("{given} settings given, the others as usual"))
+            Finding::ok(
+                "configuration",
+                format!("{given} settings given, the others at their defaults"),
+            )
         }
         Err(error) => {
             let advice = "correct it; docs/configuration.md has all settings";
@@ -42,30 +47,40 @@ pub fn noteworthy(sources: &Sources) -> Vec<Finding> {
         let advice = "keep the original if you need what it does";
         findings.push(Finding::warn(check(name), "has no effect yet", advice));
     }
-    for (name, meant) in sources.names().filter_map(|name| Some((name, meant(name)?))) {
-        let advice = format!("if it is for scalelite, {meant} may be meant");
-        findings.push(Finding::warn(check(name), "is no setting, and is like one", advice));
+    for name in sources.names().filter(|name| !is_known(name)) {
+        let advice = match meant(name) {
+            Some(meant) => format!("if it is for scalelite, {meant} may be meant"),
+            None if name.starts_with(OWN) => "`scalelite config` shows all names".to_owned(),
+            None => continue,
+        };
+        findings.push(Finding::warn(check(name), "is no setting, and looks like one", advice));
     }
     findings
 }
 
-/// The setting that somebody may have meant by a name that is none.
-fn meant(name: &str) -> Option<&'static str> {
+/// All names that mean or meant something.
+fn known() -> impl Iterator<Item = &'static str> {
     let own = SETTINGS.iter().flat_map(|one| std::iter::once(&one.name).chain(one.aliases));
     let others = WITHOUT_EFFECT.iter().map(|(name, _)| name).chain(NOT_YET);
-    let known: Vec<&'static str> = own.chain(others).copied().collect();
+    own.chain(others).copied()
+}
+
+fn is_known(name: &str) -> bool {
     let plain = name.strip_suffix("_FILE").unwrap_or(name);
-    if known.contains(&name) || known.contains(&plain) || name.len() < NAME_CHARS_MIN {
+    known().any(|known| known == name || known == plain)
+}
+
+/// The setting that somebody may have meant by a name that is none.
+fn meant(name: &str) -> Option<&'static str> {
+    if name.len() < NAME_CHARS_MIN {
         return None;
     }
     let wrong_max = if name.len() < NAME_CHARS_LONG { 1 } else { 2 };
-    known
-        .into_iter()
+    let near = known()
         .filter(|known| known.len() >= NAME_CHARS_MIN)
         .map(|known| (distance(name, known), known))
-        .filter(|(wrong, _)| *wrong <= wrong_max)
-        .min()
-        .map(|(_, known)| known)
+        .filter(|(wrong, _)| *wrong <= wrong_max);
+    near.min().map(|(_, known)| known)
 }
 
 /// Letters to insert, take out or change to make one name of the other.
@@ -129,7 +144,7 @@ mod tests {
         ] {
             assert_eq!(meant(name), Some(setting), "{name}");
         }
-        let fine = SETTINGS.iter().map(|one| one.name).chain([
+        for name in [
             "PATH",
             "HOME",
             "LANG",
@@ -137,14 +152,12 @@ mod tests {
             "REDIS_PORT",
             "REDIS_HOST",
             "DATABASE_USER",
-            "LOADBALANCER_SECRET_FILE",
-            "INTERVAL",
-            "SECRET_KEY_BASE",
-            "RAILS_ENV",
             "BINDIR",
-        ]);
-        for name in fine {
-            assert_eq!(meant(name), None, "{name}");
+        ] {
+            assert!(!is_known(name) && meant(name).is_none(), "{name}");
+        }
+        for name in ["LOADBALANCER_SECRET_FILE", "INTERVAL", "SECRET_KEY_BASE", "RAILS_ENV"] {
+            assert!(is_known(name), "{name}");
         }
     }
 
