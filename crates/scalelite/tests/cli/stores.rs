@@ -73,17 +73,31 @@ async fn what_cannot_be_read_stops_every_command_and_hides_secrets() -> anyhow::
 }
 
 #[tokio::test]
-async fn stores_of_another_build_stop_every_command() -> anyhow::Result<()> {
-    for (name, url, place) in [
-        ("REDIS_URL", "redis://:hidden@h/1", "redis://h:6379/1"),
-        ("DATABASE_URL", "postgres://u:hidden@h/d", "postgresql://h:5432/d"),
+async fn a_store_that_is_away_is_told_at_once_and_without_secrets() -> anyhow::Result<()> {
+    for (name, url, what) in [
+        ("REDIS_URL", "redis://:hidden@127.0.0.1:1/1", "ERROR: store unavailable: Redis: "),
+        ("DATABASE_URL", "postgres://u:hidden@127.0.0.1:1/d", "ERROR: store unavailable: "),
     ] {
         let setup = setup()?.with(name, url);
-        let line = format!("ERROR: the store {place} is not available in this build\n");
-        for command in ["serve", "servers", "liveness"] {
+        for command in ["servers", "status"] {
             let said = process::run(&setup, &[command]).await?;
-            assert_eq!((said.stderr.as_str(), said.code), (line.as_str(), 1), "{command}");
+            assert!(said.stderr.starts_with(what), "{command}: {}", said.stderr);
+            assert!(!said.stderr.contains("hidden") && said.stderr.lines().count() == 1);
+            assert_eq!((said.stdout.as_str(), said.code), ("", 1), "{command}");
         }
+        let said = process::run(&setup, &["liveness"]).await?;
+        assert_eq!(said.code, 1, "{}", said.stderr);
     }
+    Ok(())
+}
+
+/// One that each replica made for itself would not be the others'.
+#[tokio::test]
+async fn a_shared_store_needs_a_secret_that_is_given() -> anyhow::Result<()> {
+    let setup = setup()?.with("REDIS_URL", "redis://127.0.0.1:1").with("LOADBALANCER_SECRET", "");
+    let said = process::run(&setup, &["serve"]).await?;
+    let line = "ERROR: LOADBALANCER_SECRET must be set: all replicas on redis://127.0.0.1:1/0 need \
+                the same one\n";
+    assert_eq!((said.stderr.as_str(), said.code), (line, 1));
     Ok(())
 }
