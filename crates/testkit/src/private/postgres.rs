@@ -19,6 +19,7 @@ max_wal_senders = 0
 autovacuum = off
 timezone = 'UTC'
 log_timezone = 'UTC'
+recovery_init_sync_method = syncfs
 ";
 /// Fast, since nobody pulls a plug here.
 const IN_MEMORY: &str = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n";
