@@ -1,14 +1,20 @@
 //! Private servers: that they answer, keep or lose what they should, and never outlive their test.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot ask its server must fail")]
+
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use testkit::clock::inherited;
 use testkit::private::{Persistence, Postgres, PostgresOptions, Redis, RedisOptions, Reply};
 use testkit::product::until;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
+
+/// What has not answered by then is taken for hanging.
+const HANGS: Duration = Duration::from_millis(50);
 
 fn listens(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
@@ -41,9 +47,9 @@ async fn redis_keeps_what_it_is_to_keep() {
         let port = redis.port();
         assert!(listens(port));
         if killed {
-            redis.kill().await.unwrap()
+            redis.kill().await.unwrap();
         } else {
-            redis.stop().await.unwrap()
+            redis.stop().await.unwrap();
         }
         assert!(!listens(port));
         redis.restart().await.unwrap();
@@ -99,12 +105,11 @@ async fn redis_lets_in_whom_it_should() {
 #[tokio::test]
 async fn redis_hangs_on_command() {
     let redis = Redis::start().await.unwrap();
-    redis.pause().unwrap();
-    let hanging = tokio::time::timeout(std::time::Duration::from_millis(50), redis.ask(&["PING"]));
-    assert!(hanging.await.is_err());
+    redis.pause().await.unwrap();
+    assert!(tokio::time::timeout(HANGS, redis.ask(&["PING"])).await.is_err());
     redis.go_on().unwrap();
     keep(&redis).await;
-    redis.pause().unwrap();
+    redis.pause().await.unwrap();
     redis.kill().await.unwrap();
     assert!(!listens(redis.port()));
 }
@@ -144,9 +149,9 @@ async fn postgres_comes_back() {
     for (round, killed) in [(1, true), (2, false), (3, true)] {
         postgres.psql(&name, "INSERT INTO t VALUES ('x')").await.unwrap();
         if killed {
-            postgres.kill().await.unwrap()
+            postgres.kill().await.unwrap();
         } else {
-            postgres.stop().await.unwrap()
+            postgres.stop().await.unwrap();
         }
         assert!(!listens(port));
         postgres.restart().await.unwrap();
@@ -157,6 +162,20 @@ async fn postgres_comes_back() {
     let setting =
         async |name: &str| postgres.psql("postgres", &format!("SHOW {name}")).await.unwrap();
     assert_eq!([setting("fsync").await, setting("max_connections").await], ["on", "100"]);
+}
+
+#[tokio::test]
+async fn postgres_hangs_on_command() {
+    let postgres = Postgres::start().await.unwrap();
+    let ask = || postgres.psql("postgres", "SELECT 1");
+    assert_eq!(ask().await.unwrap(), "1");
+    postgres.pause().await.unwrap();
+    assert!(tokio::time::timeout(HANGS, ask()).await.is_err());
+    postgres.go_on().unwrap();
+    assert_eq!(ask().await.unwrap(), "1");
+    postgres.pause().await.unwrap();
+    postgres.restart().await.unwrap();
+    assert_eq!(ask().await.unwrap(), "1");
 }
 
 #[tokio::test]
