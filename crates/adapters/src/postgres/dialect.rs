@@ -24,7 +24,9 @@ mod tests {
     #[test]
     fn parameters_and_orders_are_translated() {
         assert_eq!(
-            translated("SELECT a FROM b WHERE a COLLATE BINARY > ?1 ORDER BY a COLLATE BINARY LIMIT ?12"),
+            translated(
+                "SELECT a FROM b WHERE a COLLATE BINARY > ?1 ORDER BY a COLLATE BINARY LIMIT ?12"
+            ),
             "SELECT a FROM b WHERE a ~>~ $1 ORDER BY a USING ~<~ LIMIT $12"
         );
     }

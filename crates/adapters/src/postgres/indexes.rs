@@ -59,7 +59,8 @@ fn add(door: &Door) -> Result<(), StoreError> {
     let mut session = door.connect()?;
     session.set_patience(BUILD_MAX);
     session.batch("SET statement_timeout = 0; SET lock_timeout = 0")?;
-    let locked: Option<bool> = (&mut session as &mut dyn Session).first(LOCK, &[], |row| row.get(0))?;
+    let locked: Option<bool> =
+        (&mut session as &mut dyn Session).first(LOCK, &[], |row| row.get(0))?;
     if locked != Some(true) {
         // Another process is at it.
         return Ok(());

@@ -161,7 +161,11 @@ impl Session for PgSession {
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreError> {
         if holds_nul(values) {
             let text = "PostgreSQL: text that holds NUL cannot be stored";
-            return if deletes(sql) { Ok(0) } else { Err(StoreError::Unavailable(text.to_owned())) };
+            return if deletes(sql) {
+                Ok(0)
+            } else {
+                Err(StoreError::Unavailable(text.to_owned()))
+            };
         }
         let statement = self.prepared(sql)?;
         let typed = typed(values);
