@@ -1,0 +1,26 @@
+//! Stores in a private PostgreSQL, for the tests that need one.
+
+#![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
+
+use adapters::postgres::PgStore;
+use adapters::postgres::address::{PgAddress, PgOptions, SslMode};
+use testkit::private::Postgres;
+
+/// Where a database is.
+pub(crate) fn config(server: &Postgres, database: &str) -> postgres::Config {
+    let mut config = postgres::Config::new();
+    config.user("postgres").dbname(database).port(server.port());
+    config.host_path(server.socket_folder());
+    config
+}
+
+/// How to get there.
+pub(crate) fn options(config: postgres::Config) -> PgOptions {
+    let address = PgAddress { config, ssl: SslMode::Prefer, root_certificate: None, pool: None };
+    PgOptions { address, pool: 3, statement_timeout_ms: 3_000 }
+}
+
+/// A store in a database that exists.
+pub(crate) fn store(server: &Postgres, database: &str) -> PgStore {
+    PgStore::new(options(config(server, database))).expect("a store")
+}

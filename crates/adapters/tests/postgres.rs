@@ -1,0 +1,194 @@
+//! The store in PostgreSQL against the contract of its ports, and what only several processes on
+//! one database can show.
+
+#![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use adapters::postgres::PgStore;
+use app::ports::{Cluster, PlaceRequest, Placed, Recordings, ServerChange, Tenants, Tokens};
+use domain::placement::{Ask, TagRequest};
+use domain::{AdminState, Claim, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp};
+use futures_util::future::{BoxFuture, FutureExt as _, join_all};
+use testkit::contract;
+use testkit::private::Postgres;
+use tokio::sync::Mutex;
+
+/// How many databases take turns: a store of so many stores ago has long let go of its own.
+const DATABASES: usize = 8;
+/// Everything that a cluster leaves behind.
+const WIPE: &str = "DELETE FROM scalelite.servers; DELETE FROM scalelite.meetings";
+
+/// Fresh stores in one private server. To empty a database takes a tenth of what creating does.
+struct Stores {
+    server: Postgres,
+    wipers: Mutex<Vec<tokio_postgres::Client>>,
+    count: AtomicUsize,
+}
+
+impl Stores {
+    async fn new() -> Arc<Self> {
+        let server = Postgres::start().await.expect("a server");
+        Arc::new(Self { server, wipers: Mutex::default(), count: AtomicUsize::new(0) })
+    }
+
+    async fn next(&self) -> PgStore {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let name = format!("cluster_{}", number % DATABASES);
+        let mut wipers = self.wipers.lock().await;
+        if let Some(wiper) = wipers.get(number % DATABASES) {
+            wiper.batch_execute(WIPE).await.expect("an empty database");
+        } else {
+            self.server.create_database(&name).await.expect("a database");
+            let mut config = tokio_postgres::Config::new();
+            config.user("postgres").dbname(&name).port(self.server.port());
+            config.host_path(self.server.socket_folder());
+            let (wiper, connection) = config.connect(tokio_postgres::NoTls).await.expect("a wiper");
+            tokio::spawn(connection);
+            wipers.push(wiper);
+        }
+        common::store(&self.server, &name)
+    }
+}
+
+fn factory(stores: &Arc<Stores>) -> impl Fn() -> BoxFuture<'static, Arc<dyn Cluster>> + use<> {
+    let stores = stores.clone();
+    move || {
+        let stores = stores.clone();
+        async move { Arc::new(stores.next().await) as _ }.boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keeps_the_contract() {
+    let stores = Stores::new().await;
+    contract::cluster(&factory(&stores)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn keeps_the_contract_in_races() {
+    let stores = Stores::new().await;
+    contract::cluster_racing(&factory(&stores)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn does_as_the_reference_does() {
+    let stores = Stores::new().await;
+    for seed in 1..=2 {
+        contract::cluster_model(&factory(&stores), 40, seed).await;
+    }
+}
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+fn open(id: &str) -> Server {
+    let mut server = Server::new(ServerId(id.into()), "http://a/api".into(), "s".into());
+    server.state = AdminState::Enabled;
+    server.health.online = true;
+    server.load = Some(0.0);
+    server
+}
+
+fn key(id: &str) -> MeetingKey {
+    MeetingKey { tenant: None, id: id.into() }
+}
+
+fn request(id: &str, token: usize, number: &str) -> PlaceRequest {
+    PlaceRequest {
+        key: key(id),
+        ask: Ask { tags: TagRequest::parse(""), seats: 15, seed: 1 },
+        voice_bridges: vec![number.to_owned()],
+        moderator_pw: None,
+        claim: Claim { token: token.to_string(), until: NOW.plus_ms(20_000) },
+        seats: Seats { reserved: 15, reserved_until: NOW.plus_ms(900_000), users: 0 },
+        now: NOW,
+    }
+}
+
+/// The state of the server that somebody who joins is sent to.
+async fn seen(store: &PgStore) -> Option<AdminState> {
+    store.join(&key("m"), NOW).await.unwrap().map(|located| located.server.state)
+}
+
+/// Replicas: each has its own connections and memory, and all place at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn replicas_place_each_meeting_once_and_spread_them_evenly() {
+    let server = Postgres::start().await.expect("a server");
+    server.create_database("d").await.unwrap();
+    let replicas: Vec<PgStore> = (0..3).map(|_| common::store(&server, "d")).collect();
+    for id in ["a", "b", "c", "d", "e"] {
+        assert!(replicas[0].add_server(open(id)).await.unwrap());
+    }
+    let calls = (0..300).map(|n| {
+        let asked = request(&format!("m{}", n / 3), n, &(20_000 + n).to_string());
+        replicas[n % 3].place(asked)
+    });
+    let placed: Vec<Placed> =
+        join_all(calls).await.into_iter().map(|placed| placed.unwrap()).collect();
+    let won = placed.iter().filter(|placed| matches!(placed, Placed::Won(_))).count();
+    let known = placed.iter().filter(|placed| matches!(placed, Placed::Known(_))).count();
+    assert_eq!((won, known), (100, 200));
+    let meetings: Vec<Meeting> = replicas[1].meetings(None).await.unwrap();
+    assert_eq!(meetings.len(), 100);
+    for server in replicas[2].servers().await.unwrap() {
+        let here = meetings.iter().filter(|one| one.server == server.id).count();
+        assert_eq!((here, server.load), (20, Some(300.0)), "{}", server.id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn joins_see_our_own_changes_at_once_and_others_within_a_second() {
+    let server = Postgres::start().await.expect("a server");
+    server.create_database("d").await.unwrap();
+    let (one, two) = (common::store(&server, "d"), common::store(&server, "d"));
+    assert!(one.add_server(open("a")).await.unwrap());
+    assert!(matches!(one.place(request("m", 1, "12345")).await.unwrap(), Placed::Won(_)));
+    let id = ServerId("a".into());
+    for state in [AdminState::Cordoned, AdminState::Enabled].repeat(5) {
+        one.update_server(&id, ServerChange::state(state)).await.unwrap();
+        assert_eq!(seen(&one).await, Some(state));
+    }
+    assert_eq!(seen(&one).await, Some(AdminState::Enabled));
+    two.update_server(&id, ServerChange::state(AdminState::Cordoned)).await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_millis(1_500);
+    while seen(&one).await != Some(AdminState::Cordoned) {
+        assert!(tokio::time::Instant::now() < deadline, "it remembers for too long");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// PostgreSQL stores no NUL within text, and its indexes no long text that does not shrink.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_postgres_does_not_like() {
+    let server = Postgres::start().await.expect("a server");
+    server.create_database("d").await.unwrap();
+    let store = common::store(&server, "d");
+    assert!(store.add_server(open("a")).await.unwrap());
+    let nul = "a\0b";
+    assert_eq!(store.meeting(&key(nul)).await.unwrap(), None);
+    assert_eq!(store.join(&key(nul), NOW).await.unwrap(), None);
+    assert!(!store.forget(&key(nul), &ServerId("a".into())).await.unwrap());
+    assert!(!store.release(&key(nul), "t").await.unwrap());
+    let refused = store.place(request(nul, 1, "12345")).await.unwrap_err().to_string();
+    assert!(refused.contains("NUL"), "{refused}");
+    assert_eq!(store.tenant(nul).await.unwrap(), None);
+    assert_eq!(store.take_token(nul, NOW).await.unwrap(), None);
+    assert_eq!(store.recording(nul).await.unwrap(), None);
+    assert_eq!(store.recordings_after(Some(nul), 5).await.unwrap(), []);
+    assert_eq!(store.servers().await.unwrap()[0].load, Some(0.0), "nothing was placed");
+    // Digits of a generator: they do not compress.
+    let mut state = 1_u64;
+    let long: String = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'!' + u8::try_from(state >> 33 & 63).unwrap())
+    })
+    .take(9_000)
+    .collect();
+    assert!(matches!(store.place(request(&long, 2, "12345")).await.unwrap(), Placed::Won(_)));
+    assert!(store.meeting(&key(&long)).await.unwrap().is_some());
+    assert!(store.join(&key(&long), NOW).await.unwrap().is_some());
+}
