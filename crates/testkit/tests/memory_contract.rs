@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use app::memory::MemoryCluster;
-use app::ports::Cluster;
+use app::memory::{MemoryCluster, MemoryRecordings};
+use app::ports::{Cluster, Hot, Recordings};
 use futures_util::future::BoxFuture;
 use testkit::contract;
 
@@ -11,14 +11,32 @@ fn memory() -> BoxFuture<'static, Arc<dyn Cluster>> {
     Box::pin(async { Arc::new(MemoryCluster::default()) as _ })
 }
 
+fn hot_memory() -> BoxFuture<'static, Arc<dyn Hot>> {
+    Box::pin(async { Arc::new(MemoryCluster::default()) as _ })
+}
+
+fn recordings_in_memory() -> BoxFuture<'static, Arc<dyn Recordings>> {
+    Box::pin(async { Arc::new(MemoryRecordings::default()) as _ })
+}
+
 #[tokio::test]
-async fn contract() {
-    contract::cluster(&memory).await;
+async fn hot() {
+    contract::hot(&hot_memory).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn racing() {
-    contract::cluster_racing(&memory).await;
+async fn hot_racing() {
+    contract::hot_racing(&hot_memory).await;
+}
+
+#[tokio::test]
+async fn recordings() {
+    contract::recordings(&recordings_in_memory).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn recordings_racing() {
+    contract::recordings_racing(&recordings_in_memory).await;
 }
 
 /// It cannot differ from itself; but the sequences must reach what they are for.

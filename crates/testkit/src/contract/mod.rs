@@ -1,7 +1,8 @@
-//! What every implementation of [`app::ports::Cluster`] must do, as suites that run over any of
-//! them: [`cluster`] one behaviour at a time, [`cluster_model`] random sequences side by side with
-//! the implementation in memory, [`cluster_racing`] many tasks at once. A suite panics on what is
-//! wrong and names the case.
+//! What every implementation of the ports of state must do, as suites that run over any of them:
+//! [`cluster`] one behaviour at a time, [`cluster_model`] random sequences side by side with the
+//! implementation in memory, [`cluster_racing`] many tasks at once; likewise for tenants, tokens,
+//! turns and recordings. [`hot`] and [`hot_racing`] are all of what one store of the hot state must
+//! do. A suite panics on what is wrong and names the case.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,6 +10,9 @@
     reason = "a broken contract is told by a panic"
 )]
 
+mod callbacks;
+mod cycles;
+mod hot;
 mod joins;
 mod lifecycle;
 mod model;
@@ -16,16 +20,22 @@ mod names;
 mod places;
 mod polls;
 mod racing;
+mod racing_hot;
+mod racing_recordings;
 mod racing_servers;
+mod recordings;
 mod servers;
 mod store;
+mod tenants;
+mod tokens;
+mod turns;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::Cluster;
+use app::ports::{Cluster, Hot, Recordings};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -34,6 +44,12 @@ pub use model::{Covered, cluster_model};
 
 /// Makes the stores of a suite: each call a fresh, empty one, independent of the others.
 pub type Factory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Cluster>>;
+
+/// The same for the hot state whole.
+pub type HotFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Hot>>;
+
+/// The same for recordings and callbacks.
+pub type RecordingsFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Recordings>>;
 
 /// One behaviour and its name.
 type Case<'a> = (&'static str, LocalBoxFuture<'a, ()>);
@@ -73,13 +89,119 @@ pub async fn cluster(factory: Factory<'_>) {
 /// # Panics
 /// When one fails, after all have run; and on a runtime of one thread, where nothing would race.
 pub async fn cluster_racing(factory: Factory<'_>) {
+    let groups = [racing::cases(factory), racing_servers::cases(factory)];
+    race(groups.into_iter().flatten().collect()).await;
+}
+
+/// Everything that a store of the hot state must do one after the other: servers and meetings,
+/// cycles of polls, tenants, tokens and turns.
+///
+/// # Panics
+/// When a case fails, after all of its suite have run.
+pub async fn hot(factory: HotFactory<'_>) {
+    cluster(&|| as_cluster(factory)).await;
+    cycles(factory).await;
+    tenants(factory).await;
+    tokens(factory).await;
+    turns(factory).await;
+}
+
+/// Everything that a store of the hot state must do for many at once.
+///
+/// # Panics
+/// Like [`cluster_racing`].
+pub async fn hot_racing(factory: HotFactory<'_>) {
+    cluster_racing(&|| as_cluster(factory)).await;
+    tenants_racing(factory).await;
+    tokens_racing(factory).await;
+    turns_racing(factory).await;
+}
+
+fn as_cluster(factory: HotFactory<'_>) -> BoxFuture<'static, Arc<dyn Cluster>> {
+    let made = factory();
+    Box::pin(async move { made.await as Arc<dyn Cluster> })
+}
+
+/// Polls of late cycles.
+///
+/// # Panics
+/// When a case fails, after all have run.
+pub async fn cycles(factory: HotFactory<'_>) {
+    run(cycles::cases(factory)).await;
+}
+
+/// Tenants and their settings.
+///
+/// # Panics
+/// When a case fails, after all have run.
+pub async fn tenants(factory: HotFactory<'_>) {
+    run(tenants::cases(factory)).await;
+}
+
+/// Many tasks at tenants and their settings.
+///
+/// # Panics
+/// Like [`cluster_racing`].
+pub async fn tenants_racing(factory: HotFactory<'_>) {
+    race(racing_hot::of_tenants(factory)).await;
+}
+
+/// One-time tokens.
+///
+/// # Panics
+/// When a case fails, after all have run.
+pub async fn tokens(factory: HotFactory<'_>) {
+    run(tokens::cases(factory)).await;
+}
+
+/// Many tasks at one token.
+///
+/// # Panics
+/// Like [`cluster_racing`].
+pub async fn tokens_racing(factory: HotFactory<'_>) {
+    race(racing_hot::of_tokens(factory)).await;
+}
+
+/// Turns.
+///
+/// # Panics
+/// When a case fails, after all have run.
+pub async fn turns(factory: HotFactory<'_>) {
+    run(turns::cases(factory)).await;
+}
+
+/// Many tasks that want the same turn, and polls of many cycles at once.
+///
+/// # Panics
+/// Like [`cluster_racing`].
+pub async fn turns_racing(factory: HotFactory<'_>) {
+    race(racing_hot::of_turns(factory)).await;
+}
+
+/// Recordings and callbacks.
+///
+/// # Panics
+/// When a case fails, after all have run.
+pub async fn recordings(factory: RecordingsFactory<'_>) {
+    let groups = [recordings::cases(factory), callbacks::cases(factory)];
+    run(groups.into_iter().flatten().collect()).await;
+}
+
+/// Many tasks at recordings and callbacks.
+///
+/// # Panics
+/// Like [`cluster_racing`].
+pub async fn recordings_racing(factory: RecordingsFactory<'_>) {
+    race(racing_recordings::cases(factory)).await;
+}
+
+async fn race(cases: Vec<Case<'_>>) {
     let flavor = Handle::current().runtime_flavor();
     assert!(
         flavor != RuntimeFlavor::CurrentThread,
         "the racing suite needs a runtime of several threads"
     );
-    let cases = racing::cases(factory).into_iter().chain(racing_servers::cases(factory));
-    run(cases.collect()).await;
+    run(cases).await;
 }
 
 async fn run(cases: Vec<Case<'_>>) {

@@ -28,6 +28,11 @@ pub(super) const POLICY: PollPolicy = PollPolicy {
 pub(super) struct Store(Arc<dyn Cluster>);
 
 impl Store {
+    /// This one.
+    pub(super) fn over(cluster: Arc<dyn Cluster>) -> Self {
+        Self(cluster)
+    }
+
     /// An empty one.
     pub(super) async fn new(factory: Factory<'_>) -> Self {
         Self(factory().await)
@@ -94,8 +99,28 @@ impl Store {
         observation: &Observation,
         policy: &PollPolicy,
     ) -> Option<PollReport> {
+        self.record(id, observation, policy, None).await
+    }
+
+    /// A poll that belongs to a cycle, or to none.
+    pub(super) async fn poll_in(
+        &self,
+        id: &str,
+        observation: &Observation,
+        cycle: Option<u64>,
+    ) -> Option<PollReport> {
+        self.record(id, observation, &POLICY, cycle).await
+    }
+
+    async fn record(
+        &self,
+        id: &str,
+        observation: &Observation,
+        policy: &PollPolicy,
+        cycle: Option<u64>,
+    ) -> Option<PollReport> {
         let id = server_id(id);
-        let report = self.0.record_poll(&id, observation, policy, None).await;
+        let report = self.0.record_poll(&id, observation, policy, cycle).await;
         let mut report = report.expect("record_poll")?;
         report.forgotten = sorted(report.forgotten);
         let fates = &mut report.verdict.fates;

@@ -74,8 +74,20 @@ impl Keeper {
         self.shell().server.is_none_or(is_over)
     }
 
-    /// Sends the server a signal, and its children too if that is for them.
-    pub(super) fn signal(&self, name: &str, children: bool) -> anyhow::Result<Vec<u32>> {
+    /// Stops the server and its children in the middle of whatever they do.
+    pub(super) async fn pause(&self) -> anyhow::Result<()> {
+        let stopping = self.signal("STOP", true)?;
+        let stands = |id: &u32| matches!(state_of(*id), None | Some('T' | 'Z' | 'X'));
+        self.until(|| stopping.iter().all(stands)).await.context("does not pause")
+    }
+
+    /// Lets the server and its children go on.
+    pub(super) fn go_on(&self) -> anyhow::Result<()> {
+        self.signal("CONT", true).map(drop)
+    }
+
+    /// Sends the server a signal, and its children too if that is for them; returns whom it reached.
+    fn signal(&self, name: &str, children: bool) -> anyhow::Result<Vec<u32>> {
         let mut shell = self.shell();
         let Some(server) = shell.server else {
             return Ok(Vec::new());
@@ -84,20 +96,25 @@ impl Keeper {
         all.extend(if children { children_of(server) } else { Vec::new() });
         let ids: Vec<_> = all.iter().map(ToString::to_string).collect();
         shell.order(&format!("{name} {}", ids.join(" ")))?;
+        shell.answer()?;
         Ok(all)
     }
 
     /// Ends the server by a signal and waits until it is gone; nothing happens if it is.
     pub(super) async fn end(&self, signal: &str, children: bool) -> anyhow::Result<()> {
         let ending = self.signal(signal, children)?;
-        let gone = async {
-            while !ending.iter().all(|id| is_over(*id)) {
+        let gone = self.until(|| ending.iter().all(|id| is_over(*id))).await;
+        gone.with_context(|| format!("does not end by {signal}; {}", story(&self.log())))?;
+        self.bury()
+    }
+
+    async fn until(&self, mut is_so: impl FnMut() -> bool) -> anyhow::Result<()> {
+        let waiting = async {
+            while !is_so() {
                 sleep(LOOK_EVERY).await;
             }
         };
-        let gone = timeout(DEADLINE, gone).await;
-        gone.with_context(|| format!("does not end by {signal}; {}", story(&self.log())))?;
-        self.bury()
+        Ok(timeout(DEADLINE, waiting).await?)
     }
 
     /// Lets go of a server that has ended.
@@ -134,11 +151,15 @@ impl Drop for Shell {
     }
 }
 
+/// The letter that stands for the state of a process, if there is one.
+fn state_of(id: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+}
+
 /// Whether a process is gone or at least dead.
 fn is_over(id: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    state.is_none_or(|state| matches!(state, 'Z' | 'X'))
+    matches!(state_of(id), None | Some('Z' | 'X'))
 }
 
 fn children_of(id: u32) -> Vec<u32> {

@@ -16,8 +16,11 @@ while read -r order pids; do
         server=
         echo over
         ;;
-    # A signal; the list of processes is meant to be split.
-    *) kill -s "$order" $pids 2>/dev/null ;;
+    *)
+        # A signal; the list of processes is meant to be split.
+        kill -s "$order" $pids 2>/dev/null
+        echo sent
+        ;;
     esac
 done
 if [ -n "$server" ]; then

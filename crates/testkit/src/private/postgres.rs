@@ -19,6 +19,7 @@ max_wal_senders = 0
 autovacuum = off
 timezone = 'UTC'
 log_timezone = 'UTC'
+recovery_init_sync_method = syncfs
 ";
 /// Fast, since nobody pulls a plug here.
 const IN_MEMORY: &str = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n";
@@ -185,8 +186,8 @@ impl Postgres {
     ///
     /// # Errors
     /// When that cannot be told to it.
-    pub fn pause(&self) -> anyhow::Result<()> {
-        self.keeper.signal("STOP", true).map(drop)
+    pub async fn pause(&self) -> anyhow::Result<()> {
+        self.keeper.pause().await
     }
 
     /// Lets it go on.
@@ -194,7 +195,7 @@ impl Postgres {
     /// # Errors
     /// When that cannot be told to it.
     pub fn go_on(&self) -> anyhow::Result<()> {
-        self.keeper.signal("CONT", true).map(drop)
+        self.keeper.go_on()
     }
 
     /// Starts it again on the same port and data; kills it before if it runs.

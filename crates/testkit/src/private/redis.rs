@@ -305,8 +305,8 @@ impl Redis {
     ///
     /// # Errors
     /// When that cannot be told to it.
-    pub fn pause(&self) -> anyhow::Result<()> {
-        self.keeper.signal("STOP", true).map(drop)
+    pub async fn pause(&self) -> anyhow::Result<()> {
+        self.keeper.pause().await
     }
 
     /// Lets it go on.
@@ -314,7 +314,7 @@ impl Redis {
     /// # Errors
     /// When that cannot be told to it.
     pub fn go_on(&self) -> anyhow::Result<()> {
-        self.keeper.signal("CONT", true).map(drop)
+        self.keeper.go_on()
     }
 
     /// Starts it again on the same port and data; kills it before if it runs.

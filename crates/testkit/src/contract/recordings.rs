@@ -1,0 +1,340 @@
+//! Recordings: kept whole, replaced whole, listed in byte order.
+
+use std::sync::Arc;
+
+use app::ports::{RecordingCounts, Recordings};
+use domain::Timestamp;
+use domain::recording::{Callback, PlaybackFormat, Recording, Thumbnail};
+
+use super::hot::hostile;
+use super::store::NOW;
+use super::{Case, RecordingsFactory};
+
+pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<Case<'_>> {
+    super::cases![factory;
+        an_empty_store_has_nothing,
+        a_recording_stays_as_it_is,
+        every_part_may_be_missing,
+        a_recording_is_replaced_whole,
+        flags_are_independent,
+        times_keep_their_milliseconds,
+        numbers_keep_their_range,
+        metadata_and_formats_come_in_byte_order,
+        previews_keep_their_order,
+        hostile_texts_stay_as_they_are,
+        hostile_ids_are_exact,
+        pages_are_in_byte_order,
+        deleted_ones_count,
+        a_large_recording_stays_as_it_is,
+    ]
+}
+
+/// A store under test whose calls cannot fail.
+#[derive(Clone)]
+pub(super) struct Archive(Arc<dyn Recordings>);
+
+impl Archive {
+    pub(super) async fn new(factory: RecordingsFactory<'_>) -> Self {
+        Self(factory().await)
+    }
+
+    pub(super) async fn counts(&self) -> [u64; 2] {
+        let counts = self.0.count_recordings().await.expect("count_recordings");
+        let RecordingCounts { recordings, callbacks } = counts;
+        [recordings, callbacks]
+    }
+
+    pub(super) async fn get(&self, id: &str) -> Option<Recording> {
+        self.0.recording(id).await.expect("recording")
+    }
+
+    pub(super) async fn put(&self, recording: &Recording) {
+        self.0.put_recording(recording).await.expect("put_recording");
+    }
+
+    pub(super) async fn after(&self, after: Option<&str>, limit: u32) -> Vec<Recording> {
+        self.0.recordings_after(after, limit).await.expect("recordings_after")
+    }
+
+    pub(super) async fn put_callback(&self, callback: &Callback) {
+        self.0.put_callback(callback).await.expect("put_callback");
+    }
+
+    pub(super) async fn callbacks_after(&self, after: Option<&str>, limit: u32) -> Vec<Callback> {
+        self.0.callbacks_after(after, limit).await.expect("callbacks_after")
+    }
+
+    /// Puts a recording and reads it, by both ways.
+    async fn assert_kept(&self, recording: &Recording) {
+        self.put(recording).await;
+        let found = self.get(&recording.record_id).await;
+        assert_eq!(found.as_ref(), Some(recording));
+        let listed = self.after(None, 1_000).await;
+        let listed = listed.iter().find(|one| one.record_id == recording.record_id);
+        assert_eq!(listed, Some(recording));
+    }
+}
+
+pub(super) fn bare(id: &str) -> Recording {
+    Recording { record_id: id.to_owned(), ..Recording::default() }
+}
+
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+pub(super) fn full(id: &str) -> Recording {
+    let pair = |name: &str, value: &str| (name.to_owned(), text(value));
+    let thumbnail = |n: i32| Thumbnail {
+        width: Some(176),
+        height: Some(136),
+        alt: Some(format!("Folie {n} – «Über»")),
+        url: Some(format!("/presentation/{id}/thumb-{n}.png?size=1&x=%20")),
+        sequence: Some(n),
+    };
+    let format = |name: &str, previews: i32| PlaybackFormat {
+        format: name.to_owned(),
+        url: Some(format!("/playback/{name}/2.3/{id}")),
+        length: Some(61),
+        processing_time: Some(7_177),
+        thumbnails: (0..previews).map(thumbnail).collect(),
+    };
+    Recording {
+        record_id: id.to_owned(),
+        meeting_id: Some(format!("meeting of {id}")),
+        name: text("Vorlesung 1: «Grüße» & Ähnliches"),
+        published: true,
+        participants: Some(23),
+        state: text("published"),
+        started_at: Some(NOW.plus_ms(123)),
+        ended_at: Some(NOW.plus_ms(3_600_456)),
+        deleted_at: Some(NOW.plus_ms(7_200_789)),
+        protected: true,
+        publish_updated: true,
+        metadata: vec![pair("bbb-origin", "campus"), pair("isBreakout", "false"), pair("näme", "")],
+        formats: vec![format("notes", 0), format("presentation", 3), format("video", 12)],
+    }
+}
+
+async fn an_empty_store_has_nothing(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    store.0.check_recordings().await.expect("check_recordings");
+    assert_eq!(store.counts().await, [0, 0]);
+    assert_eq!(store.get("a").await, None);
+    assert_eq!(store.after(None, 10).await, []);
+    assert_eq!(store.after(Some("a"), 10).await, []);
+    assert_eq!(store.callbacks_after(None, 10).await, []);
+}
+
+async fn a_recording_stays_as_it_is(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    let all = [bare("a"), full("b"), full("c")];
+    for one in &all {
+        store.assert_kept(one).await;
+    }
+    assert_eq!(store.after(None, 10).await, all);
+    assert_eq!(store.counts().await, [3, 0]);
+}
+
+async fn every_part_may_be_missing(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    let without: [fn(&mut Recording); 12] = [
+        |one| one.meeting_id = None,
+        |one| one.name = None,
+        |one| one.participants = None,
+        |one| one.state = None,
+        |one| one.started_at = None,
+        |one| one.ended_at = None,
+        |one| one.deleted_at = None,
+        |one| one.metadata.clear(),
+        |one| one.metadata[1].1 = None,
+        |one| one.formats.clear(),
+        |one| {
+            one.formats[1] =
+                PlaybackFormat { format: "presentation".to_owned(), ..PlaybackFormat::default() }
+        },
+        |one| one.formats[1].thumbnails[1] = Thumbnail::default(),
+    ];
+    for change in without {
+        let mut one = full("a");
+        change(&mut one);
+        store.assert_kept(&one).await;
+    }
+    let mut empty = full("a");
+    (empty.name, empty.state, empty.meeting_id) = (text(""), text(""), text(""));
+    (empty.formats[0].url, empty.formats[1].thumbnails[0].alt) = (text(""), text(""));
+    store.assert_kept(&empty).await;
+}
+
+async fn a_recording_is_replaced_whole(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    let other = full("other");
+    store.put(&other).await;
+    let mut changed = full("a");
+    changed.metadata[0].1 = text("new");
+    changed.metadata.remove(1);
+    changed.formats.remove(1);
+    changed.formats[1].thumbnails.truncate(2);
+    for one in [full("a"), bare("a"), changed, full("a"), bare("a")] {
+        store.assert_kept(&one).await;
+        store.assert_kept(&one).await;
+        assert_eq!(store.get("other").await.as_ref(), Some(&other));
+        assert_eq!(store.counts().await, [2, 0]);
+    }
+}
+
+async fn flags_are_independent(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    for bits in 0..8 {
+        let [published, protected, publish_updated] = [1, 2, 4].map(|bit| bits & bit != 0);
+        let one = Recording { published, protected, publish_updated, ..full("a") };
+        store.assert_kept(&one).await;
+    }
+}
+
+async fn times_keep_their_milliseconds(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    let odd = [0, 1, 999, 1_000, 1_001, 86_399_999, 951_827_199_999, 4_102_444_800_001];
+    let near = (0..40).map(|n| 1_700_000_000_000 + 37 * n);
+    for ms in odd.into_iter().chain(near) {
+        let time = |ms| Some(Timestamp(ms));
+        let (started_at, ended_at, deleted_at) = (time(ms), time(ms + 1), time(ms + 2));
+        store.assert_kept(&Recording { started_at, ended_at, deleted_at, ..bare("a") }).await;
+    }
+}
+
+async fn numbers_keep_their_range(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    for number in [0, 1, -1, i32::MAX, i32::MIN] {
+        let mut one = full("a");
+        let number = Some(number);
+        let format = &mut one.formats[1];
+        (format.length, format.processing_time) = (number, number);
+        (format.thumbnails[0].width, format.thumbnails[0].height) = (number, number);
+        one.participants = number;
+        store.assert_kept(&one).await;
+    }
+}
+
+/// Names that a language sorts otherwise than bytes do, in byte order.
+const IN_ORDER: [&str; 21] = [
+    " ", "-a", "10", "9", "A", "B", "Z", "_", "a", "a ", "a-1", "a-b", "a1", "aB", "aa", "ab", "b",
+    "z", "\u{c4}", "\u{e4}", "💥",
+];
+
+async fn metadata_and_formats_come_in_byte_order(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    let mut expected = bare("r");
+    expected.metadata = IN_ORDER.map(|name| (name.to_owned(), text(name))).to_vec();
+    let format =
+        |name: &str| PlaybackFormat { format: name.to_owned(), ..PlaybackFormat::default() };
+    expected.formats = IN_ORDER.map(format).to_vec();
+    let mut shuffled = expected.clone();
+    shuffled.metadata.reverse();
+    shuffled.formats.rotate_left(7);
+    for one in [&shuffled, &expected] {
+        store.put(one).await;
+        assert_eq!(store.get("r").await.as_ref(), Some(&expected));
+        assert_eq!(store.after(None, 1).await, std::slice::from_ref(&expected));
+    }
+}
+
+async fn previews_keep_their_order(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    let mut one = full("a");
+    for (n, preview) in (0..).zip(&mut one.formats[2].thumbnails) {
+        preview.alt = Some(format!("{}", (n * 7) % 12));
+    }
+    store.assert_kept(&one).await;
+    for preview in &mut one.formats[2].thumbnails {
+        preview.sequence = None;
+    }
+    store.assert_kept(&one).await;
+    one.formats[2].thumbnails = vec![Thumbnail { url: text("/same"), ..Thumbnail::default() }; 3];
+    store.assert_kept(&one).await;
+}
+
+async fn hostile_texts_stay_as_they_are(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    for text in hostile() {
+        let mut one = full("a");
+        (one.meeting_id, one.name, one.state) =
+            (Some(text.clone()), Some(text.clone()), Some(text.clone()));
+        one.metadata = vec![(text.clone(), Some(text.clone()))];
+        let format = &mut one.formats[1];
+        (format.format, format.url) = (text.clone(), Some(text.clone()));
+        let preview = &mut format.thumbnails[1];
+        (preview.alt, preview.url) = (Some(text.clone()), Some(text));
+        one.formats.truncate(2);
+        one.formats.sort_by(|one, other| one.format.cmp(&other.format));
+        store.assert_kept(&one).await;
+    }
+}
+
+async fn hostile_ids_are_exact(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    // An index over all of a very long text is more than some databases can hold.
+    let ids: Vec<_> = hostile().into_iter().filter(|id| id.len() < 1_000).collect();
+    for id in &ids {
+        store.put(&Recording { name: Some(format!("name of {id}")), ..bare(id) }).await;
+    }
+    assert_eq!(store.counts().await, [u64::try_from(ids.len()).unwrap(), 0]);
+    for id in &ids {
+        let name = store.get(id).await.and_then(|one| one.name);
+        assert_eq!(name, Some(format!("name of {id}")), "{id:?}");
+    }
+}
+
+async fn pages_are_in_byte_order(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    for (n, id) in IN_ORDER.iter().enumerate().rev() {
+        let one = if n % 2 == 0 { full(id) } else { bare(id) };
+        store.put(&one).await;
+    }
+    let ids = |page: &[Recording]| page.iter().map(|one| one.record_id.clone()).collect::<Vec<_>>();
+    for limit in [1, 2, 3, 20, 21, 22, 1_000] {
+        let (mut found, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = store.after(after.as_deref(), limit).await;
+            assert!(page.len() <= usize::try_from(limit).unwrap());
+            found.extend(ids(&page));
+            let Some(last) = page.last() else { break };
+            let whole =
+                if found.len() % 2 == 1 { full(&last.record_id) } else { bare(&last.record_id) };
+            assert_eq!(*last, whole, "pages hold whole recordings");
+            after = Some(last.record_id.clone());
+        }
+        assert_eq!(found, IN_ORDER, "pages of {limit}");
+    }
+    assert_eq!(store.after(None, 0).await, []);
+    for (after, next) in
+        [("", " "), ("B!", "Z"), ("a!", "a-1"), ("a-", "a-1"), ("c", "z"), ("\u{c5}", "\u{e4}")]
+    {
+        assert_eq!(ids(&store.after(Some(after), 1).await), [next], "after {after:?}");
+    }
+    assert_eq!(store.after(Some("\u{10ffff}"), 10).await, []);
+}
+
+async fn deleted_ones_count(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    for (n, state) in ["published", "unpublished", "deleted", "processing"].iter().enumerate() {
+        let state = Some((*state).to_owned());
+        store.assert_kept(&Recording { state, published: false, ..full(&format!("{n}")) }).await;
+    }
+    assert_eq!(store.counts().await, [4, 0]);
+    assert_eq!(store.after(None, 10).await.len(), 4);
+}
+
+async fn a_large_recording_stays_as_it_is(factory: RecordingsFactory<'_>) {
+    let store = Archive::new(factory).await;
+    let mut one = full("a");
+    let long = "Ä".repeat(100_000);
+    one.metadata = (0..300).map(|n| (format!("name-{n:03}"), Some(format!("value {n}")))).collect();
+    one.metadata[150].1 = Some(long.clone());
+    one.name = Some(long);
+    let preview = one.formats[1].thumbnails[0].clone();
+    one.formats[1].thumbnails =
+        (0..500).map(|n| Thumbnail { sequence: Some(n), ..preview.clone() }).collect();
+    store.assert_kept(&one).await;
+    store.assert_kept(&bare("a")).await;
+}

@@ -1,0 +1,94 @@
+//! One-time tokens: taken once, in time, and exactly.
+
+use app::ports::Grant;
+
+use super::hot::{HotStore, grant, hostile};
+use super::store::NOW;
+use super::{Case, HotFactory};
+
+/// How long the tokens here hold.
+const HOLDS_MS: i64 = 300_000;
+
+pub(super) fn cases(factory: HotFactory<'_>) -> Vec<Case<'_>> {
+    super::cases![factory;
+        a_token_is_taken_once,
+        a_token_ends_in_time,
+        a_token_may_be_over_at_once,
+        tokens_are_independent,
+        the_last_grant_of_a_token_counts,
+        hostile_tokens_and_grants_stay_as_they_are,
+    ]
+}
+
+async fn a_token_is_taken_once(factory: HotFactory<'_>) {
+    let store = HotStore::new(factory).await;
+    assert_eq!(store.take("t", NOW).await, None);
+    store.put("t", &grant("r"), NOW, NOW.plus_ms(HOLDS_MS)).await;
+    assert_eq!(store.take("t", NOW).await, Some(grant("r")));
+    assert_eq!(store.take("t", NOW).await, None);
+    store.put("t", &grant("s"), NOW, NOW.plus_ms(HOLDS_MS)).await;
+    assert_eq!(store.take("t", NOW).await, Some(grant("s")));
+    assert_eq!(store.take("t", NOW).await, None);
+}
+
+async fn a_token_ends_in_time(factory: HotFactory<'_>) {
+    let store = HotStore::new(factory).await;
+    for (after_ms, holds) in
+        [(0, true), (HOLDS_MS - 1, true), (HOLDS_MS, false), (HOLDS_MS * 9, false)]
+    {
+        store.put("t", &grant("r"), NOW, NOW.plus_ms(HOLDS_MS)).await;
+        let taken = store.take("t", NOW.plus_ms(after_ms)).await;
+        assert_eq!(taken, holds.then(|| grant("r")), "{after_ms} ms later");
+        assert_eq!(store.take("t", NOW).await, None, "gone in any case");
+    }
+}
+
+async fn a_token_may_be_over_at_once(factory: HotFactory<'_>) {
+    let store = HotStore::new(factory).await;
+    for ms in [0, -1, -HOLDS_MS] {
+        store.put("t", &grant("r"), NOW, NOW.plus_ms(ms)).await;
+        assert_eq!(store.take("t", NOW).await, None, "{ms} ms");
+    }
+    store.put("t", &grant("r"), NOW, NOW.plus_ms(HOLDS_MS)).await;
+    store.put("t", &grant("s"), NOW, NOW).await;
+    assert_eq!(store.take("t", NOW).await, None, "the last one counts");
+}
+
+async fn tokens_are_independent(factory: HotFactory<'_>) {
+    let store = HotStore::new(factory).await;
+    for n in 0..50_i64 {
+        let until = NOW.plus_ms(HOLDS_MS + 1_000 * n);
+        store.put(&format!("t{n}"), &grant(&format!("r{n}")), NOW, until).await;
+    }
+    // Half of them are over when another comes.
+    let later = NOW.plus_ms(HOLDS_MS + 25_000);
+    store.put("new", &grant("new"), later, later.plus_ms(HOLDS_MS)).await;
+    for n in (0..50_i64).rev() {
+        let taken = store.take(&format!("t{n}"), later).await;
+        assert_eq!(taken, (n > 25).then(|| grant(&format!("r{n}"))), "t{n}");
+    }
+    assert_eq!(store.take("new", later).await, Some(grant("new")));
+}
+
+async fn the_last_grant_of_a_token_counts(factory: HotFactory<'_>) {
+    let store = HotStore::new(factory).await;
+    store.put("t", &grant("r"), NOW, NOW.plus_ms(1_000)).await;
+    let video = Grant { format: "video".to_owned(), ..grant("r") };
+    store.put("t", &video, NOW, NOW.plus_ms(HOLDS_MS)).await;
+    assert_eq!(store.take("t", NOW.plus_ms(1_001)).await, Some(video));
+    assert_eq!(store.take("t", NOW).await, None);
+}
+
+async fn hostile_tokens_and_grants_stay_as_they_are(factory: HotFactory<'_>) {
+    let store = HotStore::new(factory).await;
+    let texts = hostile();
+    let until = NOW.plus_ms(HOLDS_MS);
+    let of = |text: &String| Grant { record_id: text.clone(), format: text.clone() };
+    for text in &texts {
+        store.put(text, &of(text), NOW, until).await;
+    }
+    for text in &texts {
+        assert_eq!(store.take(text, NOW).await, Some(of(text)), "{text:?}");
+        assert_eq!(store.take(text, NOW).await, None, "{text:?}");
+    }
+}
