@@ -7,6 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use app::ports::StoreError;
+use futures_util::future::join;
 use tokio::runtime::Runtime;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
@@ -39,12 +40,17 @@ pub(super) struct PgSession {
     state: State,
     /// Whether the transaction can no longer be committed.
     spoiled: bool,
+    /// Whether the next statement is to be marked. Mark and statement travel together, and an
+    /// operation without statements costs nothing.
+    marking: bool,
 }
+
+const MARK: &str = "SAVEPOINT operation";
 
 impl PgSession {
     pub(super) fn new(client: Client, runtime: Runtime, patience: Duration) -> Self {
         let (prepared, state) = (HashMap::new(), State::Open);
-        Self { client, runtime, prepared, patience, state, spoiled: false }
+        Self { client, runtime, prepared, patience, state, spoiled: false, marking: false }
     }
 
     pub(super) fn state(&self) -> State {
@@ -119,6 +125,10 @@ impl PgSession {
         if let Some(statement) = self.prepared.get(sql) {
             return Ok(statement.clone());
         }
+        if std::mem::take(&mut self.marking) {
+            // What cannot be prepared spoils the transaction as well.
+            self.batch(MARK)?;
+        }
         let text = translated(sql);
         let outcome = in_time(&self.runtime, self.patience, self.client.prepare(&text));
         let statement = self.settled(outcome)?;
@@ -137,6 +147,20 @@ fn in_time<T>(
     call: impl Future<Output = Result<T, Error>>,
 ) -> Outcome<T> {
     runtime.block_on(async { tokio::time::timeout(patience, call).await }).map_err(|_| Late)
+}
+
+/// Sends a mark before a call without waiting for it.
+async fn marked<T>(
+    client: &Client,
+    mark: bool,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    if !mark {
+        return call.await;
+    }
+    // The one that is asked first is sent first.
+    let (marked, answer) = join(client.batch_execute(MARK), call).await;
+    marked.and(answer)
 }
 
 /// The values of a call, as the library wants them.
@@ -171,6 +195,7 @@ impl Session for PgSession {
         let typed = typed(values);
         let references = references(&typed);
         let call = self.client.execute(&statement, &references);
+        let call = marked(&self.client, std::mem::take(&mut self.marking), call);
         let outcome = in_time(&self.runtime, self.patience, call);
         self.settled(outcome)
     }
@@ -190,6 +215,7 @@ impl Session for PgSession {
         let typed = typed(values);
         let references = references(&typed);
         let call = self.client.query(&statement, &references);
+        let call = marked(&self.client, std::mem::take(&mut self.marking), call);
         let outcome = in_time(&self.runtime, self.patience, call);
         self.settled(outcome)?.into_iter().try_for_each(|row| visitor(&Found(row)))
     }
@@ -203,15 +229,21 @@ impl Session for PgSession {
     }
 
     fn mark(&mut self) -> Result<(), StoreError> {
-        self.batch("SAVEPOINT operation")
+        self.must_be_open()?;
+        self.marking = true;
+        Ok(())
     }
 
     fn keep(&mut self) -> Result<(), StoreError> {
         // The next mark hides this one, and the commit forgets them all: a round trip saved.
+        self.marking = false;
         Ok(())
     }
 
     fn undo(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.marking) {
+            return Ok(());
+        }
         self.batch("ROLLBACK TO operation")?;
         self.spoiled = false;
         Ok(())
