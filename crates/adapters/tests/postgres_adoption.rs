@@ -40,7 +40,7 @@ async fn indexes(server: &Postgres, database: &str) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("the indexes do not come");
+    unreachable!("the indexes do not come");
 }
 
 fn text(text: &str) -> Option<String> {
