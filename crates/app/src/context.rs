@@ -4,13 +4,18 @@
 use std::sync::Arc;
 
 use crate::policy::Policy;
-use crate::ports::{BbbClient, Clock, Cluster, Entropy};
+use crate::ports::{BbbClient, Clock, Cluster, Entropy, Tenants};
+use crate::tenancy::TenantCache;
 
 /// Everything that a use case needs.
 #[derive(Clone)]
 pub struct App {
     /// Servers and meetings.
     pub cluster: Arc<dyn Cluster>,
+    /// Tenants, as administrators see and change them.
+    pub tenants: Arc<dyn Tenants>,
+    /// Tenants, as calls need them.
+    pub tenant_cache: Arc<TenantCache>,
     /// Calls to servers.
     pub bbb: Arc<dyn BbbClient>,
     /// Time.

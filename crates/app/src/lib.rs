@@ -10,5 +10,6 @@ pub mod memory;
 pub mod policy;
 pub mod poll;
 pub mod ports;
+pub mod tenancy;
 
 pub use context::App;

@@ -1,0 +1,161 @@
+//! Whose call it is. Every call of a tenant needs the tenant's secrets and settings, so they are
+//! kept in memory, read anew at most once a second, and forgotten when this process changes them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use domain::parameters::ParameterRules;
+use domain::{MeetingKey, Tenant, TenantSetting};
+use tokio::time::Instant;
+
+use crate::policy::Policy;
+use crate::ports::{StoreError, Tenants};
+
+/// How long another process's changes may go unseen.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// On whose behalf a call is made: a tenant's, or, without multitenancy, the only one's.
+#[derive(Clone, Default)]
+pub struct Caller(Option<Arc<Served>>);
+
+/// A tenant as its calls need it.
+struct Served {
+    tenant: Tenant,
+    secrets: Vec<String>,
+    create_rules: ParameterRules,
+    join_rules: ParameterRules,
+}
+
+impl Served {
+    fn new(tenant: Tenant, settings: &[TenantSetting], policy: &Policy) -> Self {
+        Self {
+            secrets: tenant.each_secret().map(str::to_owned).collect(),
+            create_rules: policy.create_rules.with_tenant(settings),
+            join_rules: policy.join_rules.with_tenant(settings),
+            tenant,
+        }
+    }
+}
+
+impl Caller {
+    /// The tenant, if it is one.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&Tenant> {
+        self.0.as_ref().map(|served| &served.tenant)
+    }
+
+    /// The tenant's id, if it is one.
+    #[must_use]
+    pub fn tenant_id(&self) -> Option<&str> {
+        self.tenant().map(|tenant| tenant.id.as_str())
+    }
+
+    /// The caller's meeting of that id.
+    #[must_use]
+    pub fn meeting(&self, id: String) -> MeetingKey {
+        MeetingKey { tenant: self.tenant_id().map(str::to_owned), id }
+    }
+
+    /// What may sign its calls.
+    #[must_use]
+    pub fn secrets<'a>(&'a self, policy: &'a Policy) -> &'a [String] {
+        self.0.as_ref().map_or(&policy.secrets, |served| &served.secrets)
+    }
+
+    /// Rules for its creates.
+    #[must_use]
+    pub fn create_rules<'a>(&'a self, policy: &'a Policy) -> &'a ParameterRules {
+        self.0.as_ref().map_or(&policy.create_rules, |served| &served.create_rules)
+    }
+
+    /// Rules for its joins.
+    #[must_use]
+    pub fn join_rules<'a>(&'a self, policy: &'a Policy) -> &'a ParameterRules {
+        self.0.as_ref().map_or(&policy.join_rules, |served| &served.join_rules)
+    }
+}
+
+/// All tenants by their names in lower case.
+type Roll = HashMap<String, Arc<Served>>;
+
+/// Tenants with their settings, at most a second old.
+pub struct TenantCache {
+    store: Arc<dyn Tenants>,
+    policy: Arc<Policy>,
+    state: Mutex<State>,
+    /// Held by the one that reads, so that the others wait for what it finds.
+    reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    kept: Option<(Instant, Arc<Roll>)>,
+    /// Counts our own changes: what was read before one is not kept after it.
+    changes: u64,
+}
+
+impl TenantCache {
+    /// An empty one.
+    #[must_use]
+    pub fn new(store: Arc<dyn Tenants>, policy: Arc<Policy>) -> Self {
+        Self { store, policy, state: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    }
+
+    /// The caller of that name, whatever its case; `None` if there is no such tenant.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn named(&self, name: &str) -> Result<Option<Caller>, StoreError> {
+        let roll = self.roll().await?;
+        Ok(roll.get(&name.to_ascii_lowercase()).cloned().map(|served| Caller(Some(served))))
+    }
+
+    /// Forgets what is kept: this process has changed something.
+    pub fn forget(&self) {
+        let mut state = self.state();
+        state.kept = None;
+        state.changes += 1;
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> Option<Arc<Roll>> {
+        let state = self.state();
+        let (read_at, roll) = state.kept.as_ref()?;
+        (read_at.elapsed() < FRESH).then(|| roll.clone())
+    }
+
+    async fn roll(&self) -> Result<Arc<Roll>, StoreError> {
+        if let Some(roll) = self.kept() {
+            return Ok(roll);
+        }
+        let _turn = self.reading.lock().await;
+        if let Some(roll) = self.kept() {
+            return Ok(roll);
+        }
+        let (read_at, changes) = (Instant::now(), self.state().changes);
+        let roll = Arc::new(self.read().await?);
+        let mut state = self.state();
+        if state.changes == changes {
+            state.kept = Some((read_at, roll.clone()));
+        }
+        Ok(roll)
+    }
+
+    async fn read(&self) -> Result<Roll, StoreError> {
+        let tenants = self.store.tenants().await?;
+        let mut settings: HashMap<String, Vec<TenantSetting>> = HashMap::new();
+        for setting in self.store.tenant_settings(None).await? {
+            settings.entry(setting.tenant.clone()).or_default().push(setting);
+        }
+        let served = tenants.into_iter().map(|tenant| {
+            let own = settings.remove(&tenant.id).unwrap_or_default();
+            let name = tenant.name.to_ascii_lowercase();
+            (name, Arc::new(Served::new(tenant, &own, &self.policy)))
+        });
+        Ok(served.collect())
+    }
+}
