@@ -12,6 +12,7 @@ use adapters::sqlite::SqliteStore;
 use app::App;
 use app::policy::Policy;
 use app::ports::Patience;
+use app::tenancy::TenantCache;
 use bbb::Algorithm;
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
@@ -60,15 +61,18 @@ pub fn wire(config: &Config) -> Result<Wired, WiringError> {
     let (secrets, own_secret) = secrets(config, &data_dir)?;
     let path = data_dir.join(STORE_FILE);
     let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
-    let policy = policy(config, secrets);
+    let store = Arc::new(store);
+    let policy = Arc::new(policy(config, secrets));
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
     let bbb = BbbHttp::new(policy.patience.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let app = App {
-        cluster: Arc::new(store),
+        cluster: store.clone(),
+        tenant_cache: Arc::new(TenantCache::new(store.clone(), policy.clone())),
+        tenants: store,
         bbb: Arc::new(bbb),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
-        policy: Arc::new(policy),
+        policy,
     };
     Ok(Wired { app, data_dir, own_secret })
 }

@@ -46,6 +46,30 @@ const STEPS: &[&str] = &[
     CREATE INDEX meetings_by_server ON meetings (server_id);
     CREATE INDEX meetings_by_seen_at ON meetings (seen_at);
     CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;",
+    // 2: tenants.
+    "CREATE TABLE tenants (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+        secrets TEXT NOT NULL,
+        lrs_endpoint TEXT,
+        lrs_username TEXT,
+        lrs_password TEXT,
+        kc_token_url TEXT,
+        kc_client_id TEXT,
+        kc_client_secret TEXT,
+        kc_username TEXT,
+        kc_password TEXT
+    ) STRICT;
+    CREATE TABLE tenant_settings (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        tenant TEXT NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+        param TEXT NOT NULL,
+        value TEXT NOT NULL,
+        wins INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX tenant_settings_by_tenant ON tenant_settings (tenant);",
 ];
 
 /// Brings a database to the newest schema, once, whoever else starts at the same time.

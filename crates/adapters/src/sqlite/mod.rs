@@ -12,6 +12,7 @@ mod joins;
 mod migrations;
 mod rows;
 mod statements;
+mod tenants;
 mod writer;
 
 use std::fs::OpenOptions;

@@ -29,9 +29,6 @@ fn say_what_is_ignored(config: &Config, sources: &Sources) {
     for name in NOT_YET.iter().filter(|name| sources.is_set(name)) {
         tracing::debug!("{name} has no effect yet");
     }
-    if config.multitenancy_enabled {
-        tracing::warn!("MULTITENANCY_ENABLED: there are no tenants yet, so every call is refused");
-    }
 }
 
 /// Each connection is an open file, and the usual limit of 1,024 is for interactive programs.
