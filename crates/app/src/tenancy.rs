@@ -27,17 +27,6 @@ struct Served {
     join_rules: ParameterRules,
 }
 
-impl Served {
-    fn new(tenant: Tenant, settings: &[TenantSetting], policy: &Policy) -> Self {
-        Self {
-            secrets: tenant.each_secret().map(str::to_owned).collect(),
-            create_rules: policy.create_rules.with_tenant(settings),
-            join_rules: policy.join_rules.with_tenant(settings),
-            tenant,
-        }
-    }
-}
-
 impl Caller {
     /// The tenant, if it is one.
     #[must_use]
@@ -82,7 +71,8 @@ type Roll = HashMap<String, Arc<Served>>;
 /// Tenants with their settings, at most a second old.
 pub struct TenantCache {
     store: Arc<dyn Tenants>,
-    policy: Arc<Policy>,
+    create_rules: ParameterRules,
+    join_rules: ParameterRules,
     state: Mutex<State>,
     /// Held by the one that reads, so that the others wait for what it finds.
     reading: tokio::sync::Mutex<()>,
@@ -96,10 +86,15 @@ struct State {
 }
 
 impl TenantCache {
-    /// An empty one.
+    /// An empty one; what tenants set is merged with these rules of all.
     #[must_use]
-    pub fn new(store: Arc<dyn Tenants>, policy: Arc<Policy>) -> Self {
-        Self { store, policy, state: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    pub fn new(
+        store: Arc<dyn Tenants>,
+        create_rules: ParameterRules,
+        join_rules: ParameterRules,
+    ) -> Self {
+        let (state, reading) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { store, create_rules, join_rules, state, reading }
     }
 
     /// The caller of that name, whatever its case; `None` if there is no such tenant.
@@ -154,8 +149,73 @@ impl TenantCache {
         let served = tenants.into_iter().map(|tenant| {
             let own = settings.remove(&tenant.id).unwrap_or_default();
             let name = tenant.name.to_ascii_lowercase();
-            (name, Arc::new(Served::new(tenant, &own, &self.policy)))
+            let served = Served {
+                secrets: tenant.each_secret().map(str::to_owned).collect(),
+                create_rules: self.create_rules.with_tenant(&own),
+                join_rules: self.join_rules.with_tenant(&own),
+                tenant,
+            };
+            (name, Arc::new(served))
         });
         Ok(served.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryCluster;
+
+    fn tenant(id: &str, name: &str) -> Tenant {
+        let [id, name, secrets] = [id, name, ":a::b"].map(str::to_owned);
+        Tenant { id, name, secrets, lrs: domain::tenant::Lrs::default() }
+    }
+
+    fn setting(tenant: &str, wins: bool) -> TenantSetting {
+        let [id, tenant, param, value] =
+            [&format!("{tenant}-{wins}"), tenant, "p", "v"].map(str::to_owned);
+        TenantSetting { id, tenant, param, value, wins }
+    }
+
+    fn cache() -> (Arc<MemoryCluster>, TenantCache) {
+        let store = Arc::new(MemoryCluster::default());
+        let rules = ParameterRules::default;
+        (store.clone(), TenantCache::new(store, rules(), rules()))
+    }
+
+    #[tokio::test]
+    async fn a_name_has_its_own_secrets_and_rules() {
+        let (store, cache) = cache();
+        for (id, name) in [("1", "Acme"), ("2", "beta")] {
+            assert!(store.add_tenant(tenant(id, name)).await.unwrap());
+        }
+        assert!(store.add_tenant_setting(setting("1", true)).await.unwrap());
+        assert!(store.add_tenant_setting(setting("2", false)).await.unwrap());
+        let acme = cache.named("aCME").await.unwrap().unwrap();
+        assert_eq!(acme.meeting("m".to_owned()).tenant.as_deref(), Some("1"));
+        let served = acme.0.unwrap();
+        assert_eq!(served.secrets, ["a", "b"]);
+        assert_eq!(
+            (served.create_rules.overrides.len(), served.join_rules.overrides.len()),
+            (1, 1)
+        );
+        assert!(served.create_rules.defaults.is_empty());
+        assert!(cache.named("gamma").await.unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_of_others_are_seen_within_a_second_and_our_own_at_once() {
+        let (store, cache) = cache();
+        let knows = async |name: &str| cache.named(name).await.unwrap().is_some();
+        assert!(!knows("acme").await);
+        store.add_tenant(tenant("1", "acme")).await.unwrap();
+        tokio::time::advance(Duration::from_millis(990)).await;
+        assert!(!knows("acme").await);
+        tokio::time::advance(Duration::from_millis(20)).await;
+        assert!(knows("acme").await);
+        store.remove_tenant("1").await.unwrap();
+        assert!(knows("acme").await);
+        cache.forget();
+        assert!(!knows("acme").await);
     }
 }

@@ -62,17 +62,18 @@ pub fn wire(config: &Config) -> Result<Wired, WiringError> {
     let path = data_dir.join(STORE_FILE);
     let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
     let store = Arc::new(store);
-    let policy = Arc::new(policy(config, secrets));
+    let policy = policy(config, secrets);
+    let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
     let bbb = BbbHttp::new(policy.patience.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let app = App {
         cluster: store.clone(),
-        tenant_cache: Arc::new(TenantCache::new(store.clone(), policy.clone())),
+        tenant_cache: Arc::new(TenantCache::new(store.clone(), create_rules, join_rules)),
         tenants: store,
         bbb: Arc::new(bbb),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
-        policy,
+        policy: Arc::new(policy),
     };
     Ok(Wired { app, data_dir, own_secret })
 }

@@ -10,5 +10,6 @@ mod servers;
 mod sign;
 mod stage;
 mod sync;
+mod tenants;
 mod transcripts;
 mod usage;

@@ -27,4 +27,6 @@ mod regressions_input;
 #[cfg(test)]
 mod regressions_servers;
 #[cfg(test)]
+mod tenants;
+#[cfg(test)]
 mod tools;
