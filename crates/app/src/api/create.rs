@@ -17,6 +17,7 @@ use crate::ports::{BackendBody, CallError, Located, PlaceRequest, Placed};
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
+use super::lrs;
 use super::request::{Trail, apply, meeting_key, pass_on};
 
 /// How often a create looks whether another one for the same meeting has ended.
@@ -39,6 +40,8 @@ pub async fn create(
     trail: &mut Trail,
 ) -> Result<Bytes, ApiError> {
     let key = meeting_key(caller, &query, trail)?;
+    // Before there is a claim, which runs out.
+    let access = lrs::access(app, caller.tenant()).await;
     let request = place_request(app, caller, key, &query, body.is_some());
     let placed = find_place(app, &request).await?;
     let (located, is_new) = match placed {
@@ -49,7 +52,10 @@ pub async fn create(
     };
     trail.server = Some(located.server.id.clone());
     let guard = ClaimGuard { app, request: &request, armed: is_new };
-    let query = forwarded(app, caller, query, &located, is_new);
+    let mut query = forwarded(app, caller, query, &located, is_new);
+    if let Some(sealed) = lrs::sealed(app, &located.server, access).await {
+        query.set(bbb::lrs::PARAMETER, &sealed);
+    }
     let busy_ms = u64::try_from(busy_ms(app, body.is_some())).unwrap_or(0);
     let asked = app.ask(&located.server, "create", &query, body);
     // Not longer than the claim stands, or the meeting could be placed a second time meanwhile.

@@ -6,6 +6,7 @@ mod errors;
 mod get_meetings;
 mod info;
 mod join;
+mod lrs;
 mod pass;
 mod request;
 

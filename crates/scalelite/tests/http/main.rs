@@ -1,6 +1,8 @@
 //! The balancer as front-ends, servers and attackers see it: the built binary over sockets.
 
 #[cfg(test)]
+mod analytics;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod checksums;

@@ -9,18 +9,24 @@ use testkit::world::World;
 
 use crate::tools::{asked, assert_failed, assert_success, parameter, send, world_with};
 
-const MT: (&str, &str) = ("MULTITENANCY_ENABLED", "true");
+pub(crate) const MT: (&str, &str) = ("MULTITENANCY_ENABLED", "true");
 const HOST: (&str, &str) = ("URL_HOST", "balancer.test");
 
 /// Adds a tenant; returns its id.
-async fn add(world: &World, name: &str, secrets: &str) -> String {
+pub(crate) async fn add(world: &World, name: &str, secrets: &str) -> String {
     let tenant = json!({ "tenant": { "name": name, "secrets": secrets } });
     let added = world.product.manage("addTenant", Some(tenant)).await.unwrap();
     added["tenant"]["id"].as_str().unwrap().to_owned()
 }
 
 /// A call under that host name, signed with that secret.
-async fn call(world: &World, host: &str, secret: &str, name: &str, query: &str) -> Answer {
+pub(crate) async fn call(
+    world: &World,
+    host: &str,
+    secret: &str,
+    name: &str,
+    query: &str,
+) -> Answer {
     let sum = Algorithm::Sha256.hex(&format!("{name}{query}{secret}"));
     let mut request = outgoing("GET", &format!("/bigbluebutton/api/{name}?{query}&checksum={sum}"));
     request.headers = vec![("Host".to_owned(), host.to_owned())];
@@ -81,12 +87,12 @@ async fn the_same_meeting_id_is_two_tenants_two_meetings() {
     add(&world, "beta", "s2").await;
     let (acme, beta) = (("acme.any.test", "s1"), ("beta.any.test", "s2"));
     for (host, secret) in [acme, beta] {
-        let query = "meetingID=m&name=room&moderatorPW=mp";
+        let query = "meetingID=m1&name=room&moderatorPW=mp";
         assert_success(&call(&world, host, secret, "create", query).await);
     }
-    assert_eq!(world.servers_with("m").len(), 2);
+    assert_eq!(world.servers_with("m1").len(), 2);
     let server_of = async |(host, secret): (&str, &str)| {
-        let join = call(&world, host, secret, "join", "meetingID=m&fullName=Me&password=mp").await;
+        let join = call(&world, host, secret, "join", "meetingID=m1&fullName=Me&password=mp").await;
         let location = join.header("location").unwrap_or_default().to_owned();
         world.pool.servers().iter().position(|server| location.starts_with(&server.url()))
     };
@@ -97,10 +103,10 @@ async fn the_same_meeting_id_is_two_tenants_two_meetings() {
     };
     for ((host, secret), name) in [(acme, "acme"), (beta, "beta")] {
         let text = listed((host, secret)).await;
-        assert_eq!(text.matches("<meetingID>m</meetingID>").count(), 1, "{text}");
+        assert_eq!(text.matches("<meetingID>m1</meetingID>").count(), 1, "{text}");
         assert!(text.contains(&format!("<tenant-name>{name}</tenant-name>")), "{text}");
     }
-    assert_success(&call(&world, acme.0, acme.1, "end", "meetingID=m&password=mp").await);
+    assert_success(&call(&world, acme.0, acme.1, "end", "meetingID=m1&password=mp").await);
     assert_eq!(server_of(beta).await, at_beta);
     assert_eq!(server_of(acme).await, None);
     let listing = command(&world, &["meetings", "list"]).await;
@@ -111,7 +117,7 @@ async fn the_same_meeting_id_is_two_tenants_two_meetings() {
 async fn nobody_makes_a_meeting_anothers() {
     let world = world_with(1, &[MT, ("CREATE_EXCLUDE_PARAMS", "meta_tenant-id")]).await;
     let id = add(&world, "acme", "s1").await;
-    let query = "meetingID=m&name=room&meta_tenant-id=x&meta_Tenant-ID=y&meta_TENANT-NAME=z";
+    let query = "meetingID=m1&name=room&meta_tenant-id=x&meta_Tenant-ID=y&meta_TENANT-NAME=z";
     assert_success(&call(&world, "acme.any.test", "s1", "create", query).await);
     let create = asked(world.pool.server(1), "create").pop().unwrap();
     assert_eq!(parameter(&create.query, "meta_tenant-id").as_deref(), Some(id.as_str()));
@@ -141,7 +147,7 @@ async fn settings_stand_around_the_request_and_the_rules_of_all() {
         arguments.extend(Some(wins).filter(|wins| !wins.is_empty()));
         command(&world, &arguments).await;
     }
-    let query = "meetingID=m&name=given&record=false";
+    let query = "meetingID=m1&name=given&record=false";
     assert_success(&call(&world, "acme.any.test", "s1", "create", query).await);
     let create = asked(world.pool.server(1), "create").pop().unwrap().query;
     for (name, value) in
@@ -149,12 +155,12 @@ async fn settings_stand_around_the_request_and_the_rules_of_all() {
     {
         assert_eq!(parameter(&create, name).as_deref(), Some(value), "{name}");
     }
-    let join = call(&world, "acme.any.test", "s1", "join", "meetingID=m&fullName=Me").await;
+    let join = call(&world, "acme.any.test", "s1", "join", "meetingID=m1&fullName=Me").await;
     let location = join.header("location").unwrap();
     let query = location.split_once('?').unwrap().1;
     assert_eq!(parameter(query, "role").as_deref(), Some("own"));
     assert_eq!(parameter(query, "welcome").as_deref(), Some("own"));
-    let join = call(&world, "beta.any.test", "s2", "join", "meetingID=m&fullName=Me").await;
+    let join = call(&world, "beta.any.test", "s2", "join", "meetingID=m1&fullName=Me").await;
     assert_failed(&join, "notFound");
 }
 
