@@ -81,6 +81,8 @@ pub struct TenantCache {
 #[derive(Default)]
 struct State {
     kept: Option<(Instant, Arc<Roll>)>,
+    /// The last reading that failed, and when.
+    failed: Option<(Instant, StoreError)>,
     /// Counts our own changes: what was read before one is not kept after it.
     changes: u64,
 }
@@ -127,17 +129,30 @@ impl TenantCache {
         if let Some(roll) = self.kept() {
             return Ok(roll);
         }
+        let asked_at = Instant::now();
         let _turn = self.reading.lock().await;
         if let Some(roll) = self.kept() {
             return Ok(roll);
         }
-        let (read_at, changes) = (Instant::now(), self.state().changes);
-        let roll = Arc::new(self.read().await?);
-        let mut state = self.state();
-        if state.changes == changes {
-            state.kept = Some((read_at, roll.clone()));
+        // Who waited for a reading that failed does not try after it: calls would wait in a row.
+        if let Some(error) = self.failure_since(asked_at) {
+            return Err(error);
         }
-        Ok(roll)
+        let (read_at, changes) = (Instant::now(), self.state().changes);
+        let read = self.read().await.map(Arc::new);
+        let mut state = self.state();
+        match &read {
+            Ok(roll) if state.changes == changes => state.kept = Some((read_at, roll.clone())),
+            Ok(_) => {}
+            Err(error) => state.failed = Some((Instant::now(), error.clone())),
+        }
+        read
+    }
+
+    fn failure_since(&self, asked_at: Instant) -> Option<StoreError> {
+        let state = self.state();
+        let (failed_at, error) = state.failed.as_ref()?;
+        (*failed_at > asked_at).then(|| error.clone())
     }
 
     async fn read(&self) -> Result<Roll, StoreError> {
@@ -201,6 +216,62 @@ mod tests {
         );
         assert!(served.create_rules.defaults.is_empty());
         assert!(cache.named("gamma").await.unwrap().is_none());
+    }
+
+    /// A store that takes a second to fail.
+    #[derive(Default)]
+    struct Broken(std::sync::atomic::AtomicUsize);
+
+    #[async_trait::async_trait]
+    impl Tenants for Broken {
+        async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Err(StoreError::Unavailable("gone".to_owned()))
+        }
+
+        async fn tenant(&self, _: &str) -> Result<Option<Tenant>, StoreError> {
+            unreachable!()
+        }
+
+        async fn add_tenant(&self, _: Tenant) -> Result<bool, StoreError> {
+            unreachable!()
+        }
+
+        async fn update_tenant(
+            &self,
+            _: &str,
+            _: domain::TenantChange,
+        ) -> Result<crate::ports::TenantUpdate, StoreError> {
+            unreachable!()
+        }
+
+        async fn remove_tenant(&self, _: &str) -> Result<bool, StoreError> {
+            unreachable!()
+        }
+
+        async fn tenant_settings(&self, _: Option<&str>) -> Result<Vec<TenantSetting>, StoreError> {
+            unreachable!()
+        }
+
+        async fn add_tenant_setting(&self, _: TenantSetting) -> Result<bool, StoreError> {
+            unreachable!()
+        }
+
+        async fn remove_tenant_setting(&self, _: &str) -> Result<bool, StoreError> {
+            unreachable!()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_reading_shares_its_failure() {
+        let store = Arc::new(Broken::default());
+        let rules = ParameterRules::default;
+        let cache = TenantCache::new(store.clone(), rules(), rules());
+        let asked = futures_util::future::join_all((0..5).map(|_| cache.named("acme"))).await;
+        assert!(asked.iter().all(Result::is_err));
+        assert!(cache.named("acme").await.is_err());
+        assert_eq!(store.0.load(std::sync::atomic::Ordering::SeqCst), 2);
     }
 
     #[tokio::test(start_paused = true)]

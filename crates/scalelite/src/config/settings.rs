@@ -210,8 +210,8 @@ settings! {
         recording_disabled: bool = "RECORDING_DISABLED" or "false";
     }
     "Tenants" {
-        /// Every call is a tenant's: the first label of the host names it (with URL_HOST, that before it),
-        /// its secrets sign the call, and it sees only its own meetings.
+        /// Every call is a tenant's. The first label of the host names it (acme.URL_HOST: acme), its secrets
+        /// sign the call, and it sees only its own meetings.
         multitenancy_enabled: bool = "MULTITENANCY_ENABLED" or "false";
     }
     "Logging" {

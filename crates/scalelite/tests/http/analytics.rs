@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use testkit::process;
+use testkit::product::until;
 use testkit::world::World;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -91,8 +92,9 @@ async fn a_create_goes_on_without_a_token() {
     command(&world, &arguments).await;
     assert_eq!(told(&world).await, None);
     asked.await.unwrap();
+    let reason = "Keycloak answers with status 401";
+    until("logged", async || world.product.log().contains(reason)).await.unwrap();
     let log = world.product.log();
     assert!(log.contains("learning record store left out of create"), "{log}");
-    assert!(log.contains("Keycloak answers with status 401"), "{log}");
     assert!(!log.contains("k3&y") && !log.contains("hidden"), "{log}");
 }
