@@ -50,6 +50,10 @@ impl Entropy for OsEntropy {
         uuid::Uuid::new_v4().to_string()
     }
 
+    fn noise(&self) -> [u8; 16] {
+        rand::rng().random()
+    }
+
     fn fraction(&self) -> f64 {
         rand::rng().random()
     }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::policy::Policy;
-use crate::ports::{BbbClient, Clock, Cluster, Entropy, Turns};
+use crate::ports::{BbbClient, Clock, Cluster, Entropy, Tenants, Turns};
+use crate::tenancy::TenantCache;
 
 /// Everything that a use case needs.
 #[derive(Clone)]
@@ -13,6 +14,10 @@ pub struct App {
     pub cluster: Arc<dyn Cluster>,
     /// Who polls when.
     pub turns: Arc<dyn Turns>,
+    /// Tenants, as administrators see and change them.
+    pub tenants: Arc<dyn Tenants>,
+    /// Tenants, as calls need them.
+    pub tenant_cache: Arc<TenantCache>,
     /// Calls to servers.
     pub bbb: Arc<dyn BbbClient>,
     /// Time.

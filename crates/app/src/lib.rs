@@ -11,5 +11,6 @@ pub mod moving;
 pub mod policy;
 pub mod poll;
 pub mod ports;
+pub mod tenancy;
 
 pub use context::App;

@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod call;
 pub mod checksum;
+pub mod lrs;
 pub mod meetings;
 pub mod query;
 mod xml;

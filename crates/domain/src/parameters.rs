@@ -2,10 +2,13 @@
 //! exclusions and what the balancer itself adds. The result is a list of edits, so that everything
 //! that is not named here passes byte for byte.
 
+use crate::tenant::{Tenant, TenantSetting};
+
 /// Parameters of Rails' routing, which the original never passes on, and the checksum.
 const NEVER_PASSED: [&str; 4] = ["checksum", "format", "controller", "action"];
-/// Metadata that only the balancer may set.
-const RESERVED: [&str; 2] = ["meta_tenant-id", "meta_tenant-name"];
+/// Whose meeting it is: metadata that only the balancer may set.
+const TENANT_ID: &str = "meta_tenant-id";
+const TENANT_NAME: &str = "meta_tenant-name";
 /// Where a front-end asks for tagged servers.
 pub const SERVER_TAG: &str = "meta_server-tag";
 
@@ -18,6 +21,12 @@ pub enum Edit {
     SetIfAbsent(String, String),
     /// The name is taken out.
     Remove(String),
+}
+
+/// Whether taking out one name takes out the other. BBB does not tell metadata apart by case.
+#[must_use]
+pub fn removes(removed: &str, name: &str) -> bool {
+    removed == name || removed.starts_with("meta_") && removed.eq_ignore_ascii_case(name)
 }
 
 /// The administrator's rules for one call: `*_EXCLUDE_PARAMS`, `DEFAULT_*_PARAMS` and
@@ -53,7 +62,21 @@ impl ParameterRules {
             .collect()
     }
 
-    /// Exclusions, then defaults, then overrides.
+    /// These rules for a tenant: its defaults fill in before ours, its overrides win over ours.
+    #[must_use]
+    pub fn with_tenant(&self, settings: &[TenantSetting]) -> Self {
+        let of = |wins: bool| {
+            let settings = settings.iter().filter(move |setting| setting.wins == wins);
+            settings.map(|setting| (setting.param.clone(), setting.value.clone()))
+        };
+        Self {
+            exclude: self.exclude.clone(),
+            defaults: of(false).chain(self.defaults.iter().cloned()).collect(),
+            overrides: self.overrides.iter().cloned().chain(of(true)).collect(),
+        }
+    }
+
+    /// Exclusions, then defaults (the first of a name counts), then overrides (the last one does).
     fn edits(&self) -> impl Iterator<Item = Edit> + '_ {
         let dropped = self.exclude.iter().cloned().map(Edit::Remove);
         let defaults =
@@ -78,12 +101,14 @@ pub struct Placed<'a> {
 #[must_use]
 pub fn create_edits(
     placed: Placed<'_>,
+    tenant: Option<&Tenant>,
     duration: Option<&str>,
     max_duration_min: Option<u32>,
     rules: &ParameterRules,
 ) -> Vec<Edit> {
     let set = |name: &str, value: &str| Edit::Set(name.to_owned(), value.to_owned());
-    let mut edits: Vec<Edit> = removals(&NEVER_PASSED).chain(removals(&RESERVED)).collect();
+    let reserved = removals(&[TENANT_ID, TENANT_NAME]);
+    let mut edits: Vec<Edit> = removals(&NEVER_PASSED).chain(reserved).collect();
     edits.extend(placed.voice_bridge.map(|number| set("voiceBridge", number)));
     edits.extend(placed.moderator_pw.map(|password| set("moderatorPW", password)));
     let clamped = max_duration_min.and_then(|max| clamp_duration(duration, max));
@@ -94,6 +119,12 @@ pub fn create_edits(
         Some(tag) => set(SERVER_TAG, tag),
         None => Edit::Remove(SERVER_TAG.to_owned()),
     });
+    // No rule makes a meeting another tenant's.
+    edits.extend(
+        tenant
+            .into_iter()
+            .flat_map(|tenant| [set(TENANT_ID, &tenant.id), set(TENANT_NAME, &tenant.name)]),
+    );
     edits
 }
 
@@ -109,7 +140,7 @@ pub fn pass_edits() -> Vec<Edit> {
     removals(&NEVER_PASSED).collect()
 }
 
-fn removals<'a>(names: &'a [&str]) -> impl Iterator<Item = Edit> + 'a {
+fn removals(names: &[&str]) -> impl Iterator<Item = Edit> {
     names.iter().map(|name| Edit::Remove((*name).to_owned()))
 }
 
@@ -125,10 +156,9 @@ fn clamp_duration(requested: Option<&str>, max: u32) -> Option<u32> {
 /// The tag that counts: an override's, else the request's, else a default's.
 #[must_use]
 pub fn wanted_tag<'a>(requested: Option<&'a str>, rules: &'a ParameterRules) -> Option<&'a str> {
-    let of = |pairs: &'a [(String, String)]| {
-        pairs.iter().find(|(name, _)| name == SERVER_TAG).map(|(_, value)| value.as_str())
-    };
-    of(&rules.overrides).or(requested).or_else(|| of(&rules.defaults))
+    let tag = |(name, value): &'a (String, String)| (name == SERVER_TAG).then_some(value.as_str());
+    let default = || rules.defaults.iter().find_map(tag);
+    rules.overrides.iter().rev().find_map(tag).or(requested).or_else(default)
 }
 
 /// Whether a name may stand several times in a query that is passed on. Of all others the last
@@ -181,7 +211,7 @@ mod tests {
     #[test]
     fn the_order_of_edits() {
         let placed = Placed { voice_bridge: Some("12345"), moderator_pw: None, server_tag: None };
-        let edits = create_edits(placed, Some("5"), Some(60), &rules());
+        let edits = create_edits(placed, None, Some("5"), Some(60), &rules());
         let at = |wanted: &Edit| edits.iter().position(|edit| edit == wanted).unwrap();
         let bridge = at(&Edit::Set("voiceBridge".to_owned(), "12345".to_owned()));
         let dropped = at(&Edit::Remove("logo".to_owned()));
@@ -198,5 +228,46 @@ mod tests {
         assert_eq!(wanted_tag(Some("red"), &rules), Some("red"));
         rules.defaults.push((SERVER_TAG.to_owned(), "green".to_owned()));
         assert_eq!(wanted_tag(None, &rules), Some("green"));
+    }
+
+    fn setting(param: &str, value: &str, wins: bool) -> TenantSetting {
+        let [id, tenant, param, value] = ["1", "t", param, value].map(str::to_owned);
+        TenantSetting { id, tenant, param, value, wins }
+    }
+
+    #[test]
+    fn tenants_stand_around_the_rules_of_all() {
+        let settings = [setting("record", "true", false), setting("logo", "l", true)];
+        let merged = rules().with_tenant(&settings);
+        let names = |pairs: &[(String, String)]| {
+            pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&merged.defaults), ["record=true", "record=false", "welcome=Hello=World"]);
+        assert_eq!(names(&merged.overrides), ["meta_server-tag=blue!", "logo=l"]);
+        let tag = |value, wins| rules().with_tenant(&[setting(SERVER_TAG, value, wins)]);
+        assert_eq!(wanted_tag(Some("red"), &tag("own", true)), Some("own"));
+        assert_eq!(wanted_tag(Some("red"), &tag("own", false)), Some("blue!"));
+        let mut weak = ParameterRules::default();
+        weak.defaults.push((SERVER_TAG.to_owned(), "green".to_owned()));
+        let weak = weak.with_tenant(&[setting(SERVER_TAG, "own", false)]);
+        assert_eq!(wanted_tag(None, &weak), Some("own"));
+        assert_eq!(wanted_tag(Some("red"), &weak), Some("red"));
+    }
+
+    #[test]
+    fn nobody_says_whose_meeting_it_is_but_we() {
+        let [id, name] = ["7", "acme"].map(str::to_owned);
+        let tenant =
+            Tenant { id, name, secrets: String::new(), lrs: crate::tenant::Lrs::default() };
+        let placed = Placed { voice_bridge: None, moderator_pw: None, server_tag: None };
+        let rules = rules().with_tenant(&[setting(TENANT_ID, "8", true)]);
+        let edits = create_edits(placed, Some(&tenant), None, None, &rules);
+        let removed = edits.iter().position(|edit| *edit == Edit::Remove(TENANT_ID.to_owned()));
+        let set = Edit::Set(TENANT_ID.to_owned(), "7".to_owned());
+        let set = edits.iter().rposition(|edit| *edit == set).unwrap();
+        assert!(removed.unwrap() < set);
+        let forged = Edit::Set(TENANT_ID.to_owned(), "8".to_owned());
+        assert!(edits.iter().position(|edit| *edit == forged).unwrap() < set);
+        assert!(removes(TENANT_ID, "meta_Tenant-ID") && !removes("logo", "Logo"));
     }
 }

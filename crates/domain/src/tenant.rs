@@ -92,6 +92,18 @@ pub struct Tenant {
     pub lrs: Lrs,
 }
 
+impl Tenant {
+    /// The secrets, one by one; any of them may sign a call.
+    pub fn each_secret(&self) -> impl Iterator<Item = &str> {
+        split_secrets(&self.secrets)
+    }
+}
+
+/// Secrets as they are stored, one by one.
+pub fn split_secrets(secrets: &str) -> impl Iterator<Item = &str> {
+    secrets.split(':').filter(|secret| !secret.is_empty())
+}
+
 impl fmt::Debug for Tenant {
     /// Without secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

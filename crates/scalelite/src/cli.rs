@@ -1,5 +1,7 @@
 //! The command line: what there is to type, and which function does it.
 
+mod tenants;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +13,8 @@ use crate::config::settings::SETTINGS;
 use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
 use crate::output;
+
+use self::tenants::{TenantSettings, Tenants};
 
 /// A load balancer for BigBlueButton: makes a pool of servers look like one.
 #[derive(Debug, Parser)]
@@ -42,6 +46,16 @@ enum Command {
     Meetings {
         #[command(subcommand)]
         what: Option<Meetings>,
+    },
+    /// List and change tenants (with MULTITENANCY_ENABLED).
+    Tenants {
+        #[command(subcommand)]
+        what: Option<Tenants>,
+    },
+    /// List and change what tenants set for their creates and joins.
+    TenantSettings {
+        #[command(subcommand)]
+        what: Option<TenantSettings>,
     },
     /// Poll the servers now.
     Poll {
@@ -330,6 +344,10 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
             Meetings::Info { id } => cmd::meetings::info(session, &id).await,
             Meetings::End { ids, yes } => cmd::meetings::end(session, &ids, yes).await,
         },
+        Command::Tenants { what } => tenants::tenants(session, what.unwrap_or(Tenants::List)).await,
+        Command::TenantSettings { what } => {
+            tenants::settings(session, what.unwrap_or(TenantSettings::List)).await
+        }
         Command::Poll { what } => cmd::poll::run(session, what, false).await,
         Command::Status { json: true, .. } => cmd::status::json(session).await,
         Command::Status { watch: true, .. } => cmd::status::watch(session).await,

@@ -15,6 +15,7 @@ use app::App;
 use app::moving::House;
 use app::policy::Policy;
 use app::ports::{self, Inspect, Patience};
+use app::tenancy::TenantCache;
 use bbb::Algorithm;
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
@@ -89,11 +90,14 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
         true => vec![made_secret(&data_dir)?],
     };
     let policy = policy(config, secrets);
+    let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
     let bbb = BbbHttp::new(policy.patience.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let app = App {
         cluster: house.hot.clone(),
         turns: house.hot.clone(),
+        tenant_cache: Arc::new(TenantCache::new(house.hot.clone(), create_rules, join_rules)),
+        tenants: house.hot.clone(),
         bbb: Arc::new(bbb),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),

@@ -27,7 +27,7 @@ pub async fn run(binary: &str) -> anyhow::Result<Report> {
     differences.check_names(&scripts)?;
     let played = scripts
         .iter()
-        .filter(|script| differences.not_yet(&script.name).is_none())
+        .filter(|script| differences.not_yet(&script.name, None).is_none())
         .map(|script| play(binary, &data, script, &differences));
     let mut report = Report::default();
     for verdicts in futures_util::future::try_join_all(played).await? {
@@ -39,8 +39,18 @@ pub async fn run(binary: &str) -> anyhow::Result<Report> {
         }
     }
     for script in &scripts {
-        if let Some(reason) = differences.not_yet(&script.name) {
+        if let Some(reason) = differences.not_yet(&script.name, None) {
             report.skipped.push((script.name.clone(), reason.to_owned()));
+        }
+        let tasks = script.steps.iter().filter_map(|step| match step {
+            Step::Task(task) => Some(&task.name),
+            Step::Order(_) => None,
+        });
+        for task in tasks {
+            if let Some(reason) = differences.not_yet(&script.name, Some(task)) {
+                let name = format!("{} $ rake {task}", script.name);
+                report.skipped.push((name, reason.to_owned()));
+            }
         }
     }
     Ok(report)
@@ -59,6 +69,7 @@ async fn play(
     for step in &script.steps {
         match step {
             Step::Order(order) => stage.obey(order).await.with_context(|| order.clone())?,
+            Step::Task(task) if differences.not_yet(&script.name, Some(&task.name)).is_some() => {}
             Step::Task(task) => {
                 let time = times.entry(&task.name).or_default();
                 *time += 1;

@@ -1,10 +1,10 @@
-//! Meetings, for administrators: list, look into, end.
+//! Meetings, for administrators: list, look into, end. They see those of all tenants.
 
 use bytes::Bytes;
-use domain::{Meeting, MeetingKey};
+use domain::Meeting;
 
-use crate::api::{ApiError, Trail, get_meeting_info};
-use crate::backend::{end_query, meeting_query};
+use crate::api::{ApiError, end_at, pass_on};
+use crate::backend::meeting_query;
 use crate::context::App;
 use crate::ports::{Located, StoreError};
 
@@ -17,20 +17,26 @@ pub async fn list(app: &App, ids: &[String]) -> Result<Vec<Meeting>, StoreError>
     Ok(all.into_iter().filter(|one| ids.is_empty() || ids.contains(&one.key.id)).collect())
 }
 
-/// A meeting and its server.
+/// The meetings of that id and their servers: one, unless tenants have chosen the same.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn find(app: &App, id: &str) -> Result<Option<Located>, StoreError> {
-    app.cluster.meeting(&MeetingKey { tenant: None, id: id.to_owned() }).await
+pub async fn find(app: &App, id: &str) -> Result<Vec<Located>, StoreError> {
+    let mut found = Vec::new();
+    for meeting in list(app, &[id.to_owned()]).await? {
+        found.extend(app.cluster.meeting(&meeting.key).await?);
+    }
+    Ok(found)
 }
 
-/// What the meeting's server says about it.
+/// What a meeting's server says about it.
 ///
 /// # Errors
-/// As [`get_meeting_info`].
-pub async fn info(app: &App, id: &str) -> Result<Bytes, ApiError> {
-    get_meeting_info(app, &meeting_query(id), &mut Trail::default()).await
+/// When it refuses or cannot be asked.
+pub async fn info(app: &App, located: &Located) -> Result<Bytes, ApiError> {
+    let query = meeting_query(&located.meeting.key.id);
+    let reply = app.ask(&located.server, "getMeetingInfo", &query, None).await;
+    pass_on(reply, "Unable to access meeting on server.")
 }
 
 /// Ends a meeting with the password that was remembered for it, and forgets it even if its server
@@ -39,10 +45,16 @@ pub async fn info(app: &App, id: &str) -> Result<Bytes, ApiError> {
 /// # Errors
 /// When the server cannot be asked (the meeting is forgotten all the same) or the store fails.
 pub async fn end(app: &App, meeting: &Meeting) -> Result<(), ApiError> {
-    let result = crate::api::end(app, &end_query(meeting), &mut Trail::default()).await;
+    let result = match app.cluster.meeting(&meeting.key).await? {
+        None => return Ok(()),
+        Some(located) => {
+            let password = located.meeting.moderator_pw.as_deref().unwrap_or_default();
+            end_at(app, &located, password).await
+        }
+    };
     app.cluster.forget(&meeting.key, &meeting.server).await?;
     match result {
-        Ok(_) | Err(ApiError::NotFound | ApiError::Backend(..)) => Ok(()),
+        Ok(_) | Err(ApiError::Backend(..)) => Ok(()),
         Err(error) => Err(error),
     }
 }

@@ -3,3 +3,4 @@
 pub mod doctor;
 pub mod meetings;
 pub mod servers;
+pub mod tenants;

@@ -14,8 +14,10 @@ use tokio::time::Instant;
 use crate::backend::meeting_query;
 use crate::context::App;
 use crate::ports::{BackendBody, CallError, Located, PlaceRequest, Placed};
+use crate::tenancy::Caller;
 
 use super::errors::ApiError;
+use super::lrs;
 use super::request::{Trail, apply, meeting_key, pass_on};
 
 /// How often a create looks whether another one for the same meeting has ended.
@@ -32,12 +34,15 @@ const ROUNDS: usize = 3;
 /// When there is no server for it, or the server refuses or cannot be asked.
 pub async fn create(
     app: &App,
+    caller: &Caller,
     query: Query,
     body: Option<BackendBody>,
     trail: &mut Trail,
 ) -> Result<Bytes, ApiError> {
-    let key = meeting_key(&query, trail)?;
-    let request = place_request(app, &key, &query, body.is_some());
+    let key = meeting_key(caller, &query, trail)?;
+    // Before there is a claim, which runs out.
+    let access = lrs::access(app, caller.tenant()).await;
+    let request = place_request(app, caller, key, &query, body.is_some());
     let placed = find_place(app, &request).await?;
     let (located, is_new) = match placed {
         Placed::Won(located) => (located, true),
@@ -47,7 +52,10 @@ pub async fn create(
     };
     trail.server = Some(located.server.id.clone());
     let guard = ClaimGuard { app, request: &request, armed: is_new };
-    let query = forwarded(app, query, &located, is_new);
+    let mut query = forwarded(app, caller, query, &located, is_new);
+    if let Some(sealed) = lrs::sealed(app, &located.server, access).await {
+        query.set(bbb::lrs::PARAMETER, &sealed);
+    }
     let busy_ms = u64::try_from(busy_ms(app, body.is_some())).unwrap_or(0);
     let asked = app.ask(&located.server, "create", &query, body);
     // Not longer than the claim stands, or the meeting could be placed a second time meanwhile.
@@ -74,16 +82,22 @@ fn busy_ms(app: &App, has_body: bool) -> i64 {
 }
 
 /// Everything that placing needs; pure but for the password and the token that it may need.
-fn place_request(app: &App, key: &MeetingKey, query: &Query, has_body: bool) -> PlaceRequest {
+fn place_request(
+    app: &App,
+    caller: &Caller,
+    key: MeetingKey,
+    query: &Query,
+    has_body: bool,
+) -> PlaceRequest {
     let policy = &app.policy;
     let now = app.clock.now();
     let requested_tag = query.get(SERVER_TAG);
-    let tags = wanted_tag(requested_tag.as_deref(), &policy.create_rules).unwrap_or_default();
+    let rules = caller.create_rules(policy);
+    let tags = wanted_tag(requested_tag.as_deref(), rules).unwrap_or_default();
     let seats = policy.poll.load.expected_seats();
     let password = query.get("moderatorPW").filter(|password| !password.is_empty());
     let busy_ms = busy_ms(app, has_body);
     PlaceRequest {
-        key: key.clone(),
         ask: Ask { tags: TagRequest::parse(tags), seats, seed: seed(&key.id) },
         voice_bridges: candidates(
             policy.voice_bridge,
@@ -94,6 +108,7 @@ fn place_request(app: &App, key: &MeetingKey, query: &Query, has_body: bool) -> 
         claim: Claim { token: app.entropy.uuid(), until: now.plus_ms(busy_ms) },
         seats: policy.poll.load.seats(now, 0),
         now,
+        key,
     }
 }
 
@@ -138,7 +153,13 @@ async fn is_stale(app: &App, located: &Located) -> bool {
 }
 
 /// The query as the server gets it.
-fn forwarded(app: &App, mut query: Query, located: &Located, is_new: bool) -> Query {
+fn forwarded(
+    app: &App,
+    caller: &Caller,
+    mut query: Query,
+    located: &Located,
+    is_new: bool,
+) -> Query {
     let policy = &app.policy;
     let has_password = query.get("moderatorPW").is_some_and(|password| !password.is_empty());
     let decided = Decided {
@@ -150,9 +171,10 @@ fn forwarded(app: &App, mut query: Query, located: &Located, is_new: bool) -> Qu
     let duration = query.get("duration").map(std::borrow::Cow::into_owned);
     let edits = create_edits(
         decided,
+        caller.tenant(),
         duration.as_deref(),
         policy.max_meeting_duration_min,
-        &policy.create_rules,
+        caller.create_rules(policy),
     );
     apply(&mut query, edits);
     query

@@ -1,5 +1,5 @@
 //! `getMeetings`: all servers are asked at once, and what each one sends is handed on as it comes.
-//! A server that fails or is slow is left out, and the log says so.
+//! A server that fails or is slow is left out, and the log says so. Tenants see their own meetings.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::errors::ApiError;
 use crate::backend::Way;
 use crate::context::App;
 use crate::ports::Lane;
+use crate::tenancy::Caller;
 
 /// Clients give up after 10 s; what is there by then must be on its way.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(8);
@@ -32,11 +33,14 @@ pub fn no_meetings() -> String {
 ///
 /// # Errors
 /// When the store fails; failing servers are left out.
-pub async fn get_meetings(app: &App) -> Result<BoxStream<'static, Bytes>, ApiError> {
+pub async fn get_meetings(
+    app: &App,
+    caller: &Caller,
+) -> Result<BoxStream<'static, Bytes>, ApiError> {
     let mut servers = app.cluster.servers().await?;
     servers.retain(|server| server.online() && server.state != AdminState::Disabled);
-    let asked: FuturesUnordered<_> =
-        servers.into_iter().map(|server| elements_of(app.clone(), server).boxed()).collect();
+    let elements = |server| elements_of(app.clone(), caller.clone(), server).boxed();
+    let asked: FuturesUnordered<_> = servers.into_iter().map(elements).collect();
     let found = asked.filter(|elements| std::future::ready(!elements.is_empty()));
     let pieces = found.map(Some).chain(stream::iter([None]));
     let answer = pieces.scan(false, |begun, piece| {
@@ -54,7 +58,7 @@ pub async fn get_meetings(app: &App) -> Result<BoxStream<'static, Bytes>, ApiErr
 }
 
 /// The `<meeting>` elements of one server that may be shown; nothing if it fails.
-async fn elements_of(app: App, server: Server) -> String {
+async fn elements_of(app: App, caller: Caller, server: Server) -> String {
     let way = Way { lane: Lane::FrontEnd, patience: app.policy.patience_with(server.online()) };
     let listed = timeout(CLIENT_PATIENCE, app.list(&server, way)).await;
     let listed = match listed {
@@ -64,7 +68,7 @@ async fn elements_of(app: App, server: Server) -> String {
     let read =
         listed.and_then(|answer| Meetings::read(&answer.body).map_err(|error| error.to_string()));
     match read {
-        Ok(meetings) => visible(&meetings),
+        Ok(meetings) => visible(&meetings, caller.tenant_id()),
         Err(error) => {
             tracing::warn!(server = %server.id, error, "left out of getMeetings");
             String::new()
@@ -72,8 +76,8 @@ async fn elements_of(app: App, server: Server) -> String {
     }
 }
 
-/// Meetings of a tenant are not for the rest of the world.
-fn visible(meetings: &Meetings) -> String {
-    let shown = meetings.list.iter().filter(|meeting| meeting.meta("tenant-id").is_none());
+/// A tenant's meetings are for that tenant, and those of none for a balancer without tenants.
+fn visible(meetings: &Meetings, tenant: Option<&str>) -> String {
+    let shown = meetings.list.iter().filter(|meeting| meeting.meta("tenant-id") == tenant);
     shown.map(|meeting| without_illegal(meetings.element(meeting))).collect()
 }

@@ -4,6 +4,7 @@ use bbb::{Query, query::encode};
 use domain::parameters::join_edits;
 
 use crate::context::App;
+use crate::tenancy::Caller;
 
 use super::errors::ApiError;
 use super::request::{Trail, apply, meeting_key};
@@ -21,24 +22,34 @@ pub struct JoinRefused {
 ///
 /// # Errors
 /// When the meeting is unknown or its server is offline or disabled.
-pub async fn join(app: &App, query: Query, trail: &mut Trail) -> Result<String, JoinRefused> {
+pub async fn join(
+    app: &App,
+    caller: &Caller,
+    query: Query,
+    trail: &mut Trail,
+) -> Result<String, JoinRefused> {
     let error_url = query.get("errorRedirectUrl").map(std::borrow::Cow::into_owned);
     let wants_xml = query.get("redirect").is_some_and(|redirect| redirect == "false");
-    let location = locate_join(app, query, trail).await;
+    let location = locate_join(app, caller, query, trail).await;
     location.map_err(|error| {
         let error_url = error_url.filter(|_| !wants_xml).and_then(|url| with_error(&url, &error));
         JoinRefused { error, error_url }
     })
 }
 
-async fn locate_join(app: &App, mut query: Query, trail: &mut Trail) -> Result<String, ApiError> {
-    let key = meeting_key(&query, trail)?;
+async fn locate_join(
+    app: &App,
+    caller: &Caller,
+    mut query: Query,
+    trail: &mut Trail,
+) -> Result<String, ApiError> {
+    let key = meeting_key(caller, &query, trail)?;
     let located = app.cluster.join(&key, app.clock.now()).await?.ok_or(ApiError::NotFound)?;
     trail.server = Some(located.server.id.clone());
     if !located.server.accepts_joins() {
         return Err(ApiError::ServerUnavailable);
     }
-    apply(&mut query, join_edits(&app.policy.join_rules));
+    apply(&mut query, join_edits(caller.join_rules(&app.policy)));
     Ok(app.signed_url(&located.server, "join", &query))
 }
 

@@ -6,14 +6,17 @@ mod errors;
 mod get_meetings;
 mod info;
 mod join;
+mod lrs;
 mod pass;
 mod request;
 
 pub use create::create;
 pub use end::end;
+pub(crate) use end::end_at;
 pub use errors::ApiError;
 pub use get_meetings::{NO_MEETINGS, get_meetings, no_meetings};
 pub use info::{get_meeting_info, is_meeting_running};
 pub use join::{JoinRefused, join};
 pub use pass::{insert_document, send_chat_message};
-pub use request::{Trail, authenticate, merge_form, verify};
+pub(crate) use request::pass_on;
+pub use request::{Trail, authenticate, caller, merge_form};

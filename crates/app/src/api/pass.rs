@@ -7,6 +7,7 @@ use domain::parameters::pass_edits;
 use crate::backend::meeting_query;
 use crate::context::App;
 use crate::ports::BackendBody;
+use crate::tenancy::Caller;
 
 use super::errors::ApiError;
 use super::request::{Trail, apply, locate, pass_on};
@@ -17,11 +18,12 @@ use super::request::{Trail, apply, locate, pass_on};
 /// When the meeting is unknown, or its server refuses or cannot be asked.
 pub async fn insert_document(
     app: &App,
+    caller: &Caller,
     query: &Query,
     body: Option<BackendBody>,
     trail: &mut Trail,
 ) -> Result<Bytes, ApiError> {
-    let located = locate(app, query, trail).await?.ok_or(ApiError::NotFound)?;
+    let located = locate(app, caller, query, trail).await?.ok_or(ApiError::NotFound)?;
     let call = meeting_query(&located.meeting.key.id);
     let reply = app.ask(&located.server, "insertDocument", &call, body).await;
     pass_on(reply, "Unable to insert document on server.")
@@ -33,10 +35,11 @@ pub async fn insert_document(
 /// When the meeting is unknown, or its server refuses or cannot be asked.
 pub async fn send_chat_message(
     app: &App,
+    caller: &Caller,
     mut query: Query,
     trail: &mut Trail,
 ) -> Result<Bytes, ApiError> {
-    let located = locate(app, &query, trail).await?.ok_or(ApiError::NotFound)?;
+    let located = locate(app, caller, &query, trail).await?.ok_or(ApiError::NotFound)?;
     apply(&mut query, pass_edits());
     let reply = app.ask(&located.server, "sendChatMessage", &query, None).await;
     pass_on(reply, "Unable to access meeting on server.")

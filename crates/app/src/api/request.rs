@@ -5,48 +5,57 @@ use std::collections::HashSet;
 
 use bbb::{Query, checksum};
 use bytes::Bytes;
-use domain::parameters::{Edit, is_repeatable};
+use domain::parameters::{Edit, is_repeatable, removes};
 use domain::{MeetingKey, ServerId};
 
 use crate::backend::{BackendError, Reply};
 use crate::context::App;
 use crate::ports::{CallError, Located};
+use crate::tenancy::Caller;
 
 use super::errors::ApiError;
 
 /// What the log says about a call once it is answered.
 #[derive(Clone, Debug, Default)]
 pub struct Trail {
+    /// The name of the tenant whose call it was.
+    pub tenant: Option<String>,
     /// The meeting it was about.
     pub meeting: Option<String>,
     /// The server that it went to.
     pub server: Option<ServerId>,
 }
 
+impl Trail {
+    /// Of a call that begins.
+    #[must_use]
+    pub fn of(caller: &Caller) -> Self {
+        let tenant = caller.tenant().map(|tenant| tenant.name.clone());
+        Self { tenant, ..Self::default() }
+    }
+}
+
+/// Whose call it is that came under this label of a host name. With multitenancy every call is a
+/// tenant's.
+///
+/// # Errors
+/// [`ApiError::Checksum`] if there is no such tenant; when the store fails.
+pub async fn caller(app: &App, label: Option<&str>) -> Result<Caller, ApiError> {
+    if !app.policy.multitenancy {
+        return Ok(Caller::default());
+    }
+    let label = label.ok_or(ApiError::Checksum)?;
+    app.tenant_cache.named(label).await?.ok_or(ApiError::Checksum)
+}
+
 /// Verifies the checksum of a call, which may stand in the query or in a form body; what is signed
-/// is the query.
+/// is the query. [`Caller::default`] signs with the balancer's own secrets.
 ///
 /// # Errors
 /// [`ApiError::Checksum`], whatever is wrong.
 pub fn authenticate(
     app: &App,
-    call: &str,
-    raw_query: &str,
-    form: Option<&Query>,
-) -> Result<(), ApiError> {
-    // Without tenants there is nobody who could sign a call.
-    if app.policy.multitenancy {
-        return Err(ApiError::Checksum);
-    }
-    verify(app, call, raw_query, form)
-}
-
-/// As [`authenticate`], but with the balancer's own secrets, whatever tenants there are.
-///
-/// # Errors
-/// [`ApiError::Checksum`], whatever is wrong.
-pub fn verify(
-    app: &App,
+    caller: &Caller,
     call: &str,
     raw_query: &str,
     form: Option<&Query>,
@@ -59,8 +68,8 @@ pub fn verify(
         }
         _ => return Err(ApiError::Checksum),
     };
-    let policy = &app.policy;
-    if checksum::verify(call, &signed, &given, &policy.secrets, policy.algorithms) {
+    let secrets = caller.secrets(&app.policy);
+    if checksum::verify(call, &signed, &given, secrets, app.policy.algorithms) {
         Ok(())
     } else {
         Err(ApiError::Checksum)
@@ -75,23 +84,28 @@ pub fn merge_form(query: &mut Query, mut form: Query) {
 }
 
 /// The meeting that a call is about.
-pub(super) fn meeting_key(query: &Query, trail: &mut Trail) -> Result<MeetingKey, ApiError> {
+pub(super) fn meeting_key(
+    caller: &Caller,
+    query: &Query,
+    trail: &mut Trail,
+) -> Result<MeetingKey, ApiError> {
     if !query.is_text("meetingID") {
         return Err(ApiError::InvalidMeetingId);
     }
     let id = query.get("meetingID").filter(|id| !id.trim().is_empty());
     let id = id.ok_or(ApiError::MissingMeetingId)?.into_owned();
     trail.meeting = Some(id.clone());
-    Ok(MeetingKey { tenant: None, id })
+    Ok(caller.meeting(id))
 }
 
 /// The meeting and its server, if the balancer knows it.
 pub(super) async fn locate(
     app: &App,
+    caller: &Caller,
     query: &Query,
     trail: &mut Trail,
 ) -> Result<Option<Located>, ApiError> {
-    let key = meeting_key(query, trail)?;
+    let key = meeting_key(caller, query, trail)?;
     let located = app.cluster.meeting(&key).await?;
     trail.server = located.as_ref().map(|located| located.server.id.clone());
     Ok(located)
@@ -99,7 +113,7 @@ pub(super) async fn locate(
 
 /// A server's reply as the client gets it: success byte for byte, a refusal in the one shape that
 /// all clients understand.
-pub(super) fn pass_on(
+pub(crate) fn pass_on(
     reply: Result<Reply, BackendError>,
     unanswered: &'static str,
 ) -> Result<Bytes, ApiError> {
@@ -130,7 +144,7 @@ pub(super) fn apply(query: &mut Query, edits: Vec<Edit>) {
                 {
                     names.push(next);
                 }
-                query.retain(|name| !names.iter().any(|removed| removed == name));
+                query.retain(|name| !names.iter().any(|removed| removes(removed, name)));
             }
         }
     }

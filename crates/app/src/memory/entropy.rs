@@ -48,6 +48,10 @@ impl Entropy for CountingEntropy {
         format!("00000000-0000-4000-8000-{:012}", self.next())
     }
 
+    fn noise(&self) -> [u8; 16] {
+        u128::from(self.next()).to_be_bytes()
+    }
+
     fn fraction(&self) -> f64 {
         0.5
     }

@@ -14,6 +14,8 @@ pub trait Entropy: Send + Sync {
     fn password(&self) -> String;
     /// An identifier that occurs once, in the form of a UUID.
     fn uuid(&self) -> String;
+    /// Bytes for what is encrypted.
+    fn noise(&self) -> [u8; 16];
     /// A number in 0..1, for jitter.
     fn fraction(&self) -> f64;
 }

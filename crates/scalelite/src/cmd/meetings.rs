@@ -1,6 +1,7 @@
 //! `meetings`: list, info, end.
 
 use app::admin::meetings;
+use app::ports::Located;
 use bbb::answer::text_elements;
 
 use crate::output::{note, printable, say};
@@ -42,16 +43,29 @@ pub async fn list(session: &Session, ids: &[String]) -> Result<(), Failure> {
         let url = server.map_or("", |server| server.url.as_str());
         say(format!("\nMeetingID: {}", printable(&meeting.key.id)));
         say(format!("\tServer ID: {}\n\tServer Url: {url}", meeting.server));
+        if let Some(tenant) = &meeting.key.tenant {
+            say(format!("\tTenant ID: {}", printable(tenant)));
+        }
     }
     Ok(())
 }
 
 /// Shows what a meeting's server says of it.
 pub async fn info(session: &Session, id: &str) -> Result<(), Failure> {
-    let unknown = || Failure(format!("ERROR: No meeting found with id: {}", printable(id)));
-    let located = meetings::find(&session.app, id).await?.ok_or_else(unknown)?;
-    let answer = meetings::info(&session.app, id).await?;
-    let elements = text_elements(&answer);
+    let found = meetings::find(&session.app, id).await?;
+    if found.is_empty() {
+        return Err(Failure(format!("ERROR: No meeting found with id: {}", printable(id))));
+    }
+    for located in found {
+        let answer = meetings::info(&session.app, &located).await?;
+        describe(&located, &answer);
+    }
+    Ok(())
+}
+
+fn describe(located: &Located, answer: &[u8]) {
+    let id = &located.meeting.key.id;
+    let elements = text_elements(answer);
     let text = |path: &str| {
         let found = elements.iter().find(|(name, _)| name == path);
         printable(found.map_or("", |(_, value)| value))
@@ -65,7 +79,6 @@ pub async fn info(session: &Session, id: &str) -> Result<(), Failure> {
     for name in METADATA {
         say(format!("\t\t{name}: {}", text(&format!("response/metadata/{name}"))));
     }
-    Ok(())
 }
 
 /// Ends meetings and forgets them.

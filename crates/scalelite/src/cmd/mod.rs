@@ -12,6 +12,7 @@ pub mod serve;
 pub mod servers;
 pub mod sign;
 pub mod status;
+pub mod tenants;
 
 use std::io::BufRead as _;
 

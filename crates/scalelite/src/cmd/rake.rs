@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::poll::What;
 use super::servers::{change, list, sync};
-use super::{Failure, Session, meetings, poll, status};
+use super::{Failure, Session, meetings, poll, status, tenants};
 
 /// Runs tasks one after the other.
 pub async fn run(session: &Session, tasks: &[String]) -> Result<(), Failure> {
@@ -38,6 +38,11 @@ impl Arguments {
     /// An argument that is not empty.
     fn get(&self, at: usize) -> Option<String> {
         self.given(at).filter(|argument| !argument.is_empty())
+    }
+
+    /// So many arguments from the first on.
+    fn first<const N: usize>(&self) -> [Option<String>; N] {
+        std::array::from_fn(|at| self.get(at))
     }
 
     fn id(&self) -> String {
@@ -85,11 +90,28 @@ async fn one(session: &Session, name: &str, a: &Arguments) -> Result<(), Failure
         "poll:versions" => poll::run(session, What::Versions, true).await,
         "status" => status::print(session).await,
         "liveness" => poll::liveness(session).await,
-        name if name.starts_with("tenant") && !session.app.policy.multitenancy => {
-            Err(Failure("Multitenancy is disabled, task can not be completed".to_owned()))
-        }
-        other => Err(Failure(format!("ERROR: there is no task {other}"))),
+        name if name.starts_with("tenant") => tenant_task(session, name, a).await,
+        other => Err(no_task(other)),
     }
+}
+
+async fn tenant_task(session: &Session, name: &str, a: &Arguments) -> Result<(), Failure> {
+    match name {
+        "tenants" => tenants::list(session).await,
+        "tenants:add" => tenants::add(session, a.get(0), a.get(1)).await,
+        "tenants:update" => tenants::update(session, a.get(0), a.get(1), a.get(2)).await,
+        "tenants:update_lrs_basic" => tenants::update_lrs_basic(session, a.first()).await,
+        "tenants:update_lrs_kc" => tenants::update_lrs_kc(session, a.first()).await,
+        "tenants:remove" => tenants::remove(session, &a.id()).await,
+        "tenantSettings" => tenants::settings(session).await,
+        "tenantSettings:add" => tenants::add_setting(session, a.first()).await,
+        "tenantSettings:remove" => tenants::remove_setting(session, &a.id()).await,
+        other => Err(no_task(other)),
+    }
+}
+
+fn no_task(name: &str) -> Failure {
+    Failure(format!("ERROR: there is no task {name}"))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{Failure, runtime, serving_log};
 /// Runs until it is told to stop.
 pub fn run(config: Config, sources: &Sources, roles: Roles) -> Result<(), Failure> {
     let _log = serving_log(&config, sources);
-    say_what_is_ignored(&config, sources);
+    say_what_is_ignored(sources);
     raise_open_files();
     let stores = stores(&config, sources).map_err(Failure)?;
     let wired = wiring::wire(&config, &stores)?;
@@ -23,15 +23,12 @@ pub fn run(config: Config, sources: &Sources, roles: Roles) -> Result<(), Failur
 }
 
 /// Settings of the original that were given and do nothing.
-fn say_what_is_ignored(config: &Config, sources: &Sources) {
+fn say_what_is_ignored(sources: &Sources) {
     for (name, why) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
         tracing::debug!("{name} has no effect: {why}");
     }
     for name in NOT_YET.iter().filter(|name| sources.is_set(name)) {
         tracing::debug!("{name} has no effect yet");
-    }
-    if config.multitenancy_enabled {
-        tracing::warn!("MULTITENANCY_ENABLED: there are no tenants yet, so every call is refused");
     }
 }
 

@@ -230,8 +230,8 @@ settings! {
         recording_disabled: bool = "RECORDING_DISABLED" or "false";
     }
     "Tenants" {
-        /// The first label of the host names the tenant.
-        /// Tenants cannot be added yet: with this on, every call is refused with checksumError.
+        /// Every call is a tenant's. The first label of the host names it (acme.URL_HOST: acme), its secrets
+        /// sign the call, and it sees only its own meetings.
         multitenancy_enabled: bool = "MULTITENANCY_ENABLED" or "false";
     }
     "Logging" {

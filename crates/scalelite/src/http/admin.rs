@@ -1,10 +1,13 @@
 //! The management API: JSON, signed with the balancer's own secret, HTTP status codes that matter.
 
+mod tenants;
+
 use std::sync::Arc;
 
 use app::admin::servers::{self, AdminError, NewServer, Panic};
-use app::api::{ApiError, verify};
+use app::api::{ApiError, authenticate};
 use app::ports::ServerChange;
+use app::tenancy::Caller;
 use bbb::Query;
 use bbb::call::ContentType;
 use domain::{AdminState, Server};
@@ -109,7 +112,8 @@ async fn parameters(
     if !body.is_empty() && ContentType::parse(&header) != ContentType::Json {
         return Err(ApiError::UnsupportedContentType);
     }
-    verify(&gate.app, call, &incomer.query, None)?;
+    // The balancer's own secret, under whatever host name it is called.
+    authenticate(&gate.app, &Caller::default(), call, &incomer.query, None)?;
     let mut parameters = if body.is_empty() {
         Map::new()
     } else {
@@ -142,7 +146,7 @@ async fn answer(
     parameters: &Map<String, Value>,
 ) -> Result<(StatusCode, Value), Refused> {
     if call.contains("Tenant") {
-        return tenants(gate, call);
+        return tenants::answer(&gate.app, call, parameters).await;
     }
     let id = text(parameters, "id").unwrap_or_default();
     let (app, ok) = (&gate.app, StatusCode::OK);
@@ -179,17 +183,6 @@ async fn answer(
             Ok((ok, json!({ "success": text })))
         }
     }
-}
-
-fn tenants(gate: &Gate, call: &str) -> Result<(StatusCode, Value), Refused> {
-    if !gate.app.policy.multitenancy {
-        let off = json!({ "message": "Multitenancy is disabled" });
-        return Ok((StatusCode::PRECONDITION_FAILED, off));
-    }
-    if call == "getTenants" {
-        return Ok((StatusCode::OK, json!({ "message": "No tenants exist" })));
-    }
-    Err(Refused(StatusCode::NOT_IMPLEMENTED, "Tenants are not supported yet".to_owned()))
 }
 
 /// A server as the management API shows it.

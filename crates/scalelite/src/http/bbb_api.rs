@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use app::api::{self, ApiError, JoinRefused, Trail};
 use app::ports::BackendBody;
+use app::tenancy::Caller;
 use bbb::{Call, Query, answer};
 use bytes::Bytes;
 use http::{Method, Response};
@@ -34,12 +35,15 @@ pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outc
     if let Some(outcome) = without_checksum(gate, call) {
         return outcome;
     }
-    let (query, body) = match verified(gate, call, incomer).await {
-        Ok(read) => read,
+    let caller = match api::caller(&gate.app, incomer.tenant.as_deref()).await {
+        Ok(caller) => caller,
         Err(error) => return Outcome::failed(call.name(), &error),
     };
-    let mut trail = Trail::default();
-    let result = answered(gate, call, query, body, &mut trail).await;
+    let mut trail = Trail::of(&caller);
+    let result = match verified(gate, &caller, call, incomer).await {
+        Ok((query, body)) => answered(gate, caller, call, query, body, &mut trail).await,
+        Err(error) => Err(error),
+    };
     let outcome = match result {
         Ok(response) => Outcome::ok(call.name(), response),
         Err(error) => Outcome::failed(call.name(), &error),
@@ -77,11 +81,13 @@ fn without_checksum(gate: &Gate, call: Call) -> Option<Outcome> {
 /// The parameters of a call whose checksum is right, and its body if that is passed on.
 async fn verified(
     gate: &Gate,
+    caller: &Caller,
     call: Call,
     incomer: Incomer,
 ) -> Result<(Query, Option<BackendBody>), ApiError> {
     let mut query = Query::parse(&incomer.query);
-    let authenticate = |form| api::authenticate(&gate.app, call.name(), &incomer.query, form);
+    let authenticate =
+        |form| api::authenticate(&gate.app, caller, call.name(), &incomer.query, form);
     let content = if incomer.method == Method::POST {
         body::content(&incomer.headers, incomer.body, call.body(), gate.body_bytes_max).await?
     } else {
@@ -110,6 +116,7 @@ async fn verified(
 
 async fn answered(
     gate: &Arc<Gate>,
+    caller: Caller,
     call: Call,
     query: Query,
     body: Option<BackendBody>,
@@ -120,25 +127,27 @@ async fn answered(
         Call::Create => {
             let app = app.clone();
             let create = async move {
-                let mut trail = Trail::default();
-                (api::create(&app, query, body, &mut trail).await, trail)
+                let mut trail = Trail::of(&caller);
+                (api::create(&app, &caller, query, body, &mut trail).await, trail)
             };
             to_the_end(gate, call, create, trail).await
         }
         Call::End => {
             let app = app.clone();
             let end = async move {
-                let mut trail = Trail::default();
-                (api::end(&app, &query, &mut trail).await, trail)
+                let mut trail = Trail::of(&caller);
+                (api::end(&app, &caller, &query, &mut trail).await, trail)
             };
             to_the_end(gate, call, end, trail).await
         }
-        Call::Join => return join(gate, query, trail).await,
-        Call::IsMeetingRunning => api::is_meeting_running(app, &query, trail).await,
-        Call::GetMeetingInfo => api::get_meeting_info(app, &query, trail).await,
-        Call::InsertDocument => api::insert_document(app, &query, body, trail).await,
-        Call::SendChatMessage => api::send_chat_message(app, query, trail).await,
-        Call::GetMeetings => return Ok(respond::xml_stream(api::get_meetings(app).await?)),
+        Call::Join => return join(gate, &caller, query, trail).await,
+        Call::IsMeetingRunning => api::is_meeting_running(app, &caller, &query, trail).await,
+        Call::GetMeetingInfo => api::get_meeting_info(app, &caller, &query, trail).await,
+        Call::InsertDocument => api::insert_document(app, &caller, &query, body, trail).await,
+        Call::SendChatMessage => api::send_chat_message(app, &caller, query, trail).await,
+        Call::GetMeetings => {
+            return Ok(respond::xml_stream(api::get_meetings(app, &caller).await?));
+        }
         Call::Index
         | Call::GetRecordings
         | Call::PublishRecordings
@@ -170,8 +179,13 @@ async fn to_the_end(
     result
 }
 
-async fn join(gate: &Gate, query: Query, trail: &mut Trail) -> Result<Response<Body>, ApiError> {
-    match api::join(&gate.app, query, trail).await {
+async fn join(
+    gate: &Gate,
+    caller: &Caller,
+    query: Query,
+    trail: &mut Trail,
+) -> Result<Response<Body>, ApiError> {
+    match api::join(&gate.app, caller, query, trail).await {
         // What our encoder wrote always fits into a header, unless a server's URL does not.
         Ok(location) => respond::redirect(&location).ok_or(ApiError::Internal),
         Err(JoinRefused { error, error_url }) => {

@@ -4,6 +4,7 @@
 mod admin;
 mod bbb_api;
 mod body;
+mod host;
 pub mod listen;
 mod long_target;
 mod respond;

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::body::Sent;
 use super::long_target::{self, Placeholder};
 use super::respond::{self, Body};
-use super::{admin, bbb_api};
+use super::{admin, bbb_api, host};
 
 /// What stands between the network and the application.
 pub struct Gate {
@@ -53,6 +53,8 @@ impl Gate {
 pub(super) struct Incomer {
     /// Method.
     pub(super) method: Method,
+    /// The label of its host that names a tenant, if there is one of that name.
+    pub(super) tenant: Option<String>,
     /// Raw query string.
     pub(super) query: String,
     /// Headers.
@@ -184,14 +186,17 @@ pub(super) fn log(call: &'static str, trail: &Trail, summary: &Summary<'_>, took
     if call == "health" {
         return;
     }
+    let tenant = trail.tenant.as_deref();
     let meeting = trail.meeting.as_deref().map(shortened).unwrap_or_default();
     let server = trail.server.as_ref().map_or("", |id| id.0.as_str());
     let Summary { result, status, detail } = *summary;
     let took_ms = (took.as_secs_f64() * 1e4).round() / 10.0;
     match detail {
-        None => tracing::info!(call, meeting, server, result, status, took_ms, "request"),
+        None => tracing::info!(call, tenant, meeting, server, result, status, took_ms, "request"),
         Some(detail) => {
-            tracing::warn!(call, meeting, server, result, status, took_ms, detail, "request");
+            tracing::warn!(
+                call, tenant, meeting, server, result, status, took_ms, detail, "request"
+            );
         }
     }
 }
@@ -237,12 +242,16 @@ impl<'a> Route<'a> {
 }
 
 async fn dispatch(gate: &Arc<Gate>, route: Route<'_>, parts: Parts, body: Sent) -> Outcome {
-    if !matches!(route, Route::Health { exempt: true }) && !host_is_served(gate, &parts) {
+    let (asked, own) = (host::asked(&parts), gate.url_host.as_deref());
+    let served = own.is_none_or(|own| host::is_served(asked, own, gate.app.policy.multitenancy));
+    if !matches!(route, Route::Health { exempt: true }) && !served {
         let mut refused = Outcome::ok("-", respond::text(StatusCode::FORBIDDEN, ""));
         refused.result = "foreign host".to_owned();
         return refused;
     }
+    let tenant = host::tenant(asked, own).map(str::to_owned);
     let incomer = |query: &str, parts: Parts| Incomer {
+        tenant,
         method: parts.method,
         query: query.to_owned(),
         headers: parts.headers,
@@ -267,24 +276,4 @@ async fn health(gate: &Gate) -> Outcome {
             Outcome::ok("health", respond::text(StatusCode::SERVICE_UNAVAILABLE, text))
         }
     }
-}
-
-fn host_is_served(gate: &Gate, parts: &Parts) -> bool {
-    let Some(served) = &gate.url_host else {
-        return true;
-    };
-    let header = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    let asked = parts.uri.authority().map(http::uri::Authority::as_str).or(header).unwrap_or("");
-    let host = match asked.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => asked,
-    };
-    if host.eq_ignore_ascii_case(served) {
-        return true;
-    }
-    let label = host.len().checked_sub(served.len() + 1).filter(|_| gate.app.policy.multitenancy);
-    label.is_some_and(|label| {
-        host.is_char_boundary(label)
-            && host[label..].strip_prefix('.').is_some_and(|rest| rest.eq_ignore_ascii_case(served))
-    })
 }

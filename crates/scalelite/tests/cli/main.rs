@@ -12,5 +12,6 @@ mod sign;
 mod stage;
 mod stores;
 mod sync;
+mod tenants;
 mod transcripts;
 mod usage;

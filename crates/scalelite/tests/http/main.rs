@@ -1,6 +1,8 @@
 //! The balancer as front-ends, servers and attackers see it: the built binary over sockets.
 
 #[cfg(test)]
+mod analytics;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod checksums;
@@ -26,5 +28,7 @@ mod paths;
 mod regressions_input;
 #[cfg(test)]
 mod regressions_servers;
+#[cfg(test)]
+mod tenants;
 #[cfg(test)]
 mod tools;

@@ -61,7 +61,8 @@ impl Part {
 }
 
 fn begins_item(line: &str) -> bool {
-    const LABELS: [&str; 4] = ["id: ", "MeetingID: ", "Server ID: ", "Clearing Meeting id="];
+    const LABELS: [&str; 5] =
+        ["id: ", "MeetingID: ", "Server ID: ", "Clearing Meeting id=", "Tenant: "];
     let yaml_key = line.strip_prefix("  ").is_some_and(|rest| {
         rest.ends_with(':') && rest.starts_with(|c: char| c.is_alphanumeric() || c == '<')
     });
@@ -69,5 +70,7 @@ fn begins_item(line: &str) -> bool {
 }
 
 fn continues_item(line: &str) -> bool {
-    ["\t", "    ", "Server Url: ", "MeetingIDs: "].iter().any(|begin| line.starts_with(begin))
+    ["\t", "    ", "  id: ", "Server Url: ", "MeetingIDs: "]
+        .iter()
+        .any(|begin| line.starts_with(begin))
 }

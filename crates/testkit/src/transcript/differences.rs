@@ -1,6 +1,6 @@
 //! What ours says differently, on purpose: parts of recorded answers, and what stands there instead.
 
-use super::script::{Script, Step, Task};
+use super::script::{Script, Task};
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 use std::path::Path;
@@ -39,6 +39,8 @@ struct Change {
 #[serde(deny_unknown_fields)]
 struct NotYet {
     transcript: String,
+    /// Only this task of it.
+    task: Option<String>,
     reason: String,
 }
 
@@ -57,25 +59,23 @@ impl Differences {
         Ok(serde_saphyr::from_str(yaml)?)
     }
 
-    /// Why a transcript is not played.
-    pub(super) fn not_yet(&self, transcript: &str) -> Option<&str> {
-        let found = self.not_yet.iter().find(|one| one.transcript == transcript);
-        found.map(|one| one.reason.as_str())
+    /// Why a transcript, or one task of it, is not played.
+    pub(super) fn not_yet(&self, transcript: &str, task: Option<&str>) -> Option<&str> {
+        let is_it = |one: &&NotYet| one.transcript == transcript && one.task.as_deref() == task;
+        self.not_yet.iter().find(is_it).map(|one| one.reason.as_str())
     }
 
     /// An entry for something that does not exist excuses nothing and has to go.
     pub(super) fn check_names(&self, scripts: &[Script]) -> anyhow::Result<()> {
         for one in &self.not_yet {
-            let known = scripts.iter().any(|script| script.name == one.transcript);
-            ensure!(known, "no transcript is called {}", one.transcript);
+            let mut named = scripts.iter().filter(|script| script.name == one.transcript);
+            let task = one.task.as_deref();
+            let known = named.any(|script| task.is_none_or(|task| script.times(task) > 0));
+            ensure!(known, "no transcript is called {} {}", one.transcript, task.unwrap_or(""));
         }
         for one in &self.differences {
-            let times = scripts
-                .iter()
-                .filter(|script| script.name == one.transcript)
-                .flat_map(|script| &script.steps)
-                .filter(|step| matches!(step, Step::Task(task) if task.name == one.task))
-                .count();
+            let named = scripts.iter().filter(|script| script.name == one.transcript);
+            let times: usize = named.map(|script| script.times(&one.task)).sum();
             if one.time == 0 || one.time > times {
                 bail!("{} has no {} ({})", one.transcript, one.task, one.time);
             }

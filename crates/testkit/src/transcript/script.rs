@@ -11,6 +11,14 @@ pub(super) struct Script {
     pub(super) steps: Vec<Step>,
 }
 
+impl Script {
+    /// How often a task is run.
+    pub(super) fn times(&self, name: &str) -> usize {
+        let is_it = |step: &&Step| matches!(step, Step::Task(task) if task.name == name);
+        self.steps.iter().filter(is_it).count()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// Something that happens around the tasks.

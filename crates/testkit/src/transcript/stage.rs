@@ -66,7 +66,7 @@ impl Stage {
     }
 
     /// Does what an order of the README says.
-    pub(super) async fn obey(&self, order: &str) -> anyhow::Result<()> {
+    pub(super) async fn obey(&mut self, order: &str) -> anyhow::Result<()> {
         let words: Vec<&str> = order.split_whitespace().collect();
         match words.as_slice() {
             ["preload", server, prefix, meetings, users, videos] => {
@@ -80,6 +80,7 @@ impl Stage {
                 };
                 self.server(server)?.preload(preload);
             }
+            ["set", name, value] => self.setup = self.setup.clone().with(name, value),
             ["create", meetings @ ..] => self.create(meetings).await?,
             ["stop", server] => self.server(server)?.set_fault(FaultMode::Refuse),
             _ => bail!("no such order"),

@@ -40,6 +40,9 @@ fn items_may_come_in_any_order_and_nothing_else() {
     let swapped =
         "start\n\nServer ID: a\nServer Url: u\nMeetingIDs: \n\troom\n\nServer ID: b\nend\n(exit 1)";
     assert_ne!(sorted(&lines(one)), sorted(&lines(swapped)));
+    let tenants =
+        ["Tenant: b\n  id: 1\n\tparam: x\nTenant: a", "Tenant: a\nTenant: b\n  id: 1\n\tparam: x"];
+    assert_eq!(sorted(&lines(tenants[0])), sorted(&lines(tenants[1])));
     let yaml = sorted(&lines("servers:\n  b:\n    tag: y\n  a:\n    tag: x"));
     assert_eq!(yaml, lines("servers:\n  a:\n    tag: x\n  b:\n    tag: y"));
 }
@@ -59,7 +62,8 @@ fn masks_lead_there_and_back() {
 #[test]
 fn differences_excuse_what_they_name_only() {
     let yaml = "differences:\n- {transcript: t, task: status, rule: 7, reason: r, \
-                changes: [{recorded: '2.0', ours: '1.0'}]}\nnot_yet: []\n";
+                changes: [{recorded: '2.0', ours: '1.0'}]}\n\
+                not_yet:\n- {transcript: t, task: later, reason: r}\n";
     let differences = Differences::parse(yaml).unwrap();
     let task = |name: &str, said: &str| Task {
         name: name.to_owned(),
@@ -70,7 +74,16 @@ fn differences_excuse_what_they_name_only() {
     assert_eq!(applied("status", "x 2.0", 1).unwrap(), ["x 1.0"]);
     assert_eq!(applied("status", "x 2.0", 2).unwrap(), ["x 2.0"]);
     assert!(applied("status", "x 1.0", 1).is_err());
-    let script = |task: Task| Script { name: "t".to_owned(), steps: vec![Step::Task(task)] };
-    assert!(differences.check_names(&[script(task("status", ""))]).is_ok());
-    assert!(differences.check_names(&[script(task("poll", ""))]).is_err());
+    let script = |names: &[&str]| {
+        let steps = names.iter().map(|name| Step::Task(task(name, ""))).collect();
+        Script { name: "t".to_owned(), steps }
+    };
+    assert!(differences.check_names(&[script(&["status", "later"])]).is_ok());
+    assert!(differences.check_names(&[script(&["status"])]).is_err());
+    assert!(differences.check_names(&[script(&["poll", "later"])]).is_err());
+    assert_eq!(differences.not_yet("t", Some("later")), Some("r"));
+    assert_eq!(
+        (differences.not_yet("t", None), differences.not_yet("u", Some("later"))),
+        (None, None)
+    );
 }

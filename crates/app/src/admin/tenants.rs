@@ -1,0 +1,158 @@
+//! Tenants and their settings: add, change, remove, list.
+
+use domain::tenant::{Lrs, split_secrets};
+use domain::{Tenant, TenantChange, TenantSetting};
+
+use crate::context::App;
+use crate::ports::{StoreError, TenantUpdate};
+
+/// Why an administrator's wish was not fulfilled; nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TenantError {
+    /// A name or the secrets are blank.
+    #[error("Tenant needs a name and secrets")]
+    Incomplete,
+    /// A setting without a name.
+    #[error("Tenant setting needs the name of a parameter")]
+    NoParameter,
+    /// The name is another tenant's.
+    #[error("A tenant with name={0} exists already")]
+    NameTaken(String),
+    /// There is no tenant of that id.
+    #[error("Couldn't find Tenant with id={0}")]
+    Unknown(String),
+    /// There is no setting of that id.
+    #[error("Couldn't find TenantSetting with id={0}")]
+    UnknownSetting(String),
+    /// Our store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// All tenants.
+///
+/// # Errors
+/// When the store fails.
+pub async fn list(app: &App) -> Result<Vec<Tenant>, TenantError> {
+    Ok(app.tenants.tenants().await?)
+}
+
+/// One tenant.
+///
+/// # Errors
+/// When there is none of that id.
+pub async fn find(app: &App, id: &str) -> Result<Tenant, TenantError> {
+    app.tenants.tenant(id).await?.ok_or_else(|| TenantError::Unknown(id.to_owned()))
+}
+
+fn check_name(name: &str) -> Result<(), TenantError> {
+    if name.trim().is_empty() { Err(TenantError::Incomplete) } else { Ok(()) }
+}
+
+fn check_secrets(secrets: &str) -> Result<(), TenantError> {
+    let usable = split_secrets(secrets).any(|secret| !secret.trim().is_empty());
+    if usable { Ok(()) } else { Err(TenantError::Incomplete) }
+}
+
+/// Adds a tenant. Its name is any text; only a label of a host name can be served.
+///
+/// # Errors
+/// When something is blank, or the name is another tenant's.
+pub async fn add(app: &App, name: &str, secrets: &str) -> Result<Tenant, TenantError> {
+    check_name(name)?;
+    check_secrets(secrets)?;
+    let tenant = Tenant {
+        id: app.entropy.uuid(),
+        name: name.to_owned(),
+        secrets: secrets.to_owned(),
+        lrs: Lrs::default(),
+    };
+    let added = app.tenants.add_tenant(tenant.clone()).await;
+    app.tenant_cache.forget();
+    if !added? {
+        return Err(TenantError::NameTaken(tenant.name));
+    }
+    tracing::info!(tenant = tenant.id, name = tenant.name, "tenant added");
+    Ok(tenant)
+}
+
+/// Changes a tenant.
+///
+/// # Errors
+/// When there is none of that id, something is blank, or the name is another tenant's.
+pub async fn update(app: &App, id: &str, change: TenantChange) -> Result<Tenant, TenantError> {
+    change.name.as_deref().map_or(Ok(()), check_name)?;
+    change.secrets.as_deref().map_or(Ok(()), check_secrets)?;
+    let name = change.name.clone().unwrap_or_default();
+    let updated = app.tenants.update_tenant(id, change).await;
+    app.tenant_cache.forget();
+    match updated? {
+        TenantUpdate::Changed(tenant) => {
+            tracing::info!(tenant = tenant.id, name = tenant.name, "tenant changed");
+            Ok(*tenant)
+        }
+        TenantUpdate::Unknown => Err(TenantError::Unknown(id.to_owned())),
+        TenantUpdate::NameTaken => Err(TenantError::NameTaken(name)),
+    }
+}
+
+/// Removes a tenant and its settings. Its meetings go on, but nobody can call for them any more.
+///
+/// # Errors
+/// When there is none of that id.
+pub async fn remove(app: &App, id: &str) -> Result<(), TenantError> {
+    let removed = app.tenants.remove_tenant(id).await;
+    app.tenant_cache.forget();
+    if !removed? {
+        return Err(TenantError::Unknown(id.to_owned()));
+    }
+    tracing::info!(tenant = id, "tenant removed");
+    Ok(())
+}
+
+/// Settings of all tenants.
+///
+/// # Errors
+/// When the store fails.
+pub async fn settings(app: &App) -> Result<Vec<TenantSetting>, TenantError> {
+    Ok(app.tenants.tenant_settings(None).await?)
+}
+
+/// Adds a setting; `wins`: over the request, instead of filling in for it.
+///
+/// # Errors
+/// When there is no such tenant, or the parameter has no name.
+pub async fn add_setting(
+    app: &App,
+    tenant: &str,
+    param: &str,
+    value: &str,
+    wins: bool,
+) -> Result<TenantSetting, TenantError> {
+    if param.trim().is_empty() {
+        return Err(TenantError::NoParameter);
+    }
+    let [tenant, param, value] = [tenant, param, value].map(str::to_owned);
+    let setting = TenantSetting { id: app.entropy.uuid(), tenant, param, value, wins };
+    let added = app.tenants.add_tenant_setting(setting.clone()).await;
+    app.tenant_cache.forget();
+    if !added? {
+        return Err(TenantError::Unknown(setting.tenant));
+    }
+    tracing::info!(tenant = setting.tenant, param = setting.param, wins, "tenant setting added");
+    Ok(setting)
+}
+
+/// Removes a setting.
+///
+/// # Errors
+/// When there is none of that id.
+pub async fn remove_setting(app: &App, id: &str) -> Result<(), TenantError> {
+    let removed = app.tenants.remove_tenant_setting(id).await;
+    app.tenant_cache.forget();
+    if !removed? {
+        return Err(TenantError::UnknownSetting(id.to_owned()));
+    }
+    tracing::info!(setting = id, "tenant setting removed");
+    Ok(())
+}

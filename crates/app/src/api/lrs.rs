@@ -1,0 +1,92 @@
+//! Learning analytics of a tenant's meetings: the server is told where they go and how to be let in
+//! there. A create does not fail for that: what cannot be found out is logged and left out.
+
+use std::time::Duration;
+
+use bbb::Query;
+use bytes::Bytes;
+use domain::tenant::Lrs;
+use domain::{Server, Tenant};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::context::App;
+use crate::ports::{BackendBody, BackendCall, Lane, Patience};
+
+/// Patience with Keycloak: people wait for the meeting.
+const PATIENCE: Patience = Patience { connect_ms: 1_000, response_ms: 3_000 };
+/// The whole of it.
+const DEADLINE: Duration = Duration::from_secs(4);
+/// Longest answer with a token.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// What the server is to be told, if the tenant has a learning record store.
+pub(super) async fn access(app: &App, tenant: Option<&Tenant>) -> Option<String> {
+    let tenant = tenant?;
+    let endpoint = given(&tenant.lrs.endpoint)?;
+    let Lrs { kc_token_url, username, password, .. } = &tenant.lrs;
+    let access = match given(kc_token_url) {
+        Some(url) => match timeout(DEADLINE, token(app, url, &tenant.lrs)).await {
+            Ok(token) => token.map(|token| json!({ "lrs_endpoint": endpoint, "lrs_token": token })),
+            Err(_) => Err("no answer in time".to_owned()),
+        },
+        None => match (given(username), given(password)) {
+            (Some(username), Some(password)) => Ok(json!({
+                "lrs_endpoint": endpoint, "lrs_username": username, "lrs_password": password,
+            })),
+            _ => Err("it has neither user and password nor Keycloak".to_owned()),
+        },
+    };
+    match access {
+        Ok(access) => Some(access.to_string()),
+        Err(error) => {
+            tracing::warn!(tenant = tenant.id, error, "learning record store left out of create");
+            None
+        }
+    }
+}
+
+/// That, for one server only.
+pub(super) async fn sealed(app: &App, server: &Server, access: Option<String>) -> Option<String> {
+    let (access, secret, noise) = (access?, server.secret.clone(), app.entropy.noise());
+    // It takes milliseconds, and other calls wait.
+    tokio::task::spawn_blocking(move || bbb::lrs::sealed(&access, &secret, noise)).await.ok()
+}
+
+fn given(field: &Option<String>) -> Option<&str> {
+    field.as_deref().filter(|text| !text.is_empty())
+}
+
+/// A token from Keycloak, by its password grant.
+async fn token(app: &App, url: &str, lrs: &Lrs) -> Result<String, String> {
+    let mut form = Query::default();
+    form.push("grant_type", "password");
+    for (name, value) in [
+        ("client_id", &lrs.kc_client_id),
+        ("client_secret", &lrs.kc_client_secret),
+        ("username", &lrs.kc_username),
+        ("password", &lrs.kc_password),
+    ] {
+        form.push(name, given(value).unwrap_or_default());
+    }
+    let form = Bytes::from(form.to_text());
+    let body = BackendBody {
+        content_type: "application/x-www-form-urlencoded".to_owned(),
+        length: u64::try_from(form.len()).ok(),
+        stream: Box::pin(futures_util::stream::once(async move { Ok(form) })),
+    };
+    let call = BackendCall {
+        url: url.to_owned(),
+        body: Some(body),
+        patience: PATIENCE,
+        answer_bytes_max: ANSWER_BYTES_MAX,
+        lane: Lane::FrontEnd,
+    };
+    let answer = app.bbb.send(call).await.map_err(|error| error.to_string())?;
+    if answer.status != 200 {
+        return Err(format!("Keycloak answers with status {}", answer.status));
+    }
+    let read: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    let token = read.as_ref().and_then(|answer| answer.get("access_token")?.as_str());
+    token.map(str::to_owned).ok_or_else(|| "Keycloak answers without a token".to_owned())
+}

@@ -1,0 +1,75 @@
+//! The part of the management API that is about tenants.
+
+use app::App;
+use app::admin::tenants::{self, TenantError};
+use domain::{Tenant, TenantChange};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::{Refused, object, text};
+
+impl From<TenantError> for Refused {
+    fn from(error: TenantError) -> Self {
+        let status = match &error {
+            TenantError::Unknown(_) | TenantError::UnknownSetting(_) => StatusCode::NOT_FOUND,
+            TenantError::NameTaken(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            TenantError::Incomplete | TenantError::NoParameter => StatusCode::BAD_REQUEST,
+            TenantError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+/// Answers a call about tenants.
+pub(super) async fn answer(
+    app: &App,
+    call: &str,
+    parameters: &Map<String, Value>,
+) -> Result<(StatusCode, Value), Refused> {
+    let message = |status, text: &str| Ok((status, json!({ "message": text })));
+    if !app.policy.multitenancy {
+        return message(StatusCode::PRECONDITION_FAILED, "Multitenancy is disabled");
+    }
+    let id = text(parameters, "id").unwrap_or_default();
+    let ok = StatusCode::OK;
+    match call {
+        "getTenants" => {
+            let all = tenants::list(app).await?;
+            if all.is_empty() {
+                return message(ok, "No tenants exist");
+            }
+            Ok((ok, all.iter().map(view).collect()))
+        }
+        "getTenantInfo" => Ok((ok, view(&tenants::find(app, &id).await?))),
+        "addTenant" => {
+            let new = object(parameters, "tenant")?;
+            let [name, secrets] = ["name", "secrets"].map(|key| text(new, key).unwrap_or_default());
+            let added = tenants::add(app, &name, &secrets).await?;
+            Ok((StatusCode::CREATED, record(&added)))
+        }
+        "updateTenant" => {
+            tenants::find(app, &id).await?;
+            let new = object(parameters, "tenant")?;
+            let (name, secrets) = (text(new, "name"), text(new, "secrets"));
+            let change = TenantChange { name, secrets, ..TenantChange::default() };
+            Ok((ok, record(&tenants::update(app, &id, change).await?)))
+        }
+        _ => {
+            tenants::remove(app, &id).await?;
+            Ok((ok, json!({ "success": format!("Tenant id={id} was destroyed") })))
+        }
+    }
+}
+
+/// A tenant in a list.
+fn view(tenant: &Tenant) -> Value {
+    json!({ "id": tenant.id, "name": tenant.name, "secrets": tenant.secrets })
+}
+
+/// A tenant that was written, with what the original's library adds to its records.
+fn record(tenant: &Tenant) -> Value {
+    let mut record = view(tenant);
+    record["new_record"] = json!(false);
+    record["destroyed"] = json!(false);
+    json!({ "tenant": record })
+}
