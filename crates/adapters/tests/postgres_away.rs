@@ -1,8 +1,6 @@
 //! The database goes away, hangs, comes back: callers learn of it in time, and nothing is repeated
 //! or lost of what they were told.
 
-#![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
-
 mod common;
 
 use std::future::Future;

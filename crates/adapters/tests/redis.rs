@@ -285,7 +285,7 @@ async fn a_closer_look_finds_what_is_wrong() {
     redis.ask(&["CONFIG", "SET", "maxmemory", "100mb"]).await.unwrap();
     redis.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await.unwrap();
     let found = store.inspect().await;
-    assert_eq!(level(&found, "redis: persistence"), Some(Level::Fail));
+    assert_eq!(level(&found, "redis: persistence"), Some(Level::Fail), "{found:?}");
     assert_eq!(level(&found, "redis: eviction"), Some(Level::Warn));
     redis.stop().await.unwrap();
     let found = store.inspect().await;

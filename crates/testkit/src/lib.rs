@@ -1,5 +1,6 @@
 //! For tests and measurements only: contract suites, conformance runner, load driver.
 
+mod calls;
 pub mod clock;
 pub mod conformance;
 pub mod contract;

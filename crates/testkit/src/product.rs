@@ -1,6 +1,7 @@
 //! The product as a black box: the built binary as a process with a store of its own, spoken to
 //! over HTTP and by its commands, stopped, killed and started again.
 
+pub use crate::calls::{outgoing, signed, signed_by};
 use crate::clock::inherited;
 pub use crate::conformance::http::{Answer, Connection, Outgoing, exchange};
 use crate::stores::{Kind, Stores};
@@ -370,31 +371,6 @@ impl Product {
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "poll all: {said}");
         Ok(())
-    }
-}
-
-/// The target of a signed call.
-#[must_use]
-pub fn signed(call: &str, query: &str) -> String {
-    signed_by(SECRET, call, query)
-}
-
-/// The target of a call that is signed with another secret.
-#[must_use]
-pub fn signed_by(secret: &str, call: &str, query: &str) -> String {
-    let checksum = Algorithm::Sha256.hex(&format!("{call}{query}{secret}"));
-    let joint = if query.is_empty() { "" } else { "&" };
-    format!("{API}/{call}?{query}{joint}checksum={checksum}")
-}
-
-/// A request without a body.
-#[must_use]
-pub fn outgoing(method: &str, target: &str) -> Outgoing {
-    Outgoing {
-        method: method.to_owned(),
-        target: target.to_owned(),
-        headers: vec![("Host".to_owned(), "balancer.test".to_owned())],
-        body: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use app::ports::{Clock as _, Finding, Inspect};
+use app::ports::{Clock as _, Finding, Inspect, StoreError};
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 
@@ -19,8 +19,8 @@ type Info = HashMap<String, String>;
 #[async_trait]
 impl Inspect for RedisStore {
     async fn inspect(&self) -> Vec<Finding> {
-        let mut connection = match self.link.get().await {
-            Ok((_, connection)) => connection,
+        let mut connection = match self.answering().await {
+            Ok(connection) => connection,
             Err(error) => {
                 let advice = "check that Redis runs, and REDIS_URL";
                 return vec![Finding::fail("redis: reachable", error.to_string(), advice)];
@@ -42,6 +42,17 @@ impl Inspect for RedisStore {
 }
 
 impl RedisStore {
+    /// A connection that works now.
+    async fn answering(&self) -> Result<MultiplexedConnection, StoreError> {
+        let (number, mut connection) = self.link.get().await?;
+        let answer: Result<(), _> = redis::cmd("PING").query_async(&mut connection).await;
+        answer.map_err(|error| {
+            self.link.broken(number);
+            failure(&error)
+        })?;
+        Ok(connection)
+    }
+
     async fn writable(&self) -> Finding {
         let check = "redis: scripts";
         match app::ports::Cluster::check(self).await {

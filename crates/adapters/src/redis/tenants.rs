@@ -35,7 +35,7 @@ fn in_order(value: Value) -> Result<Vec<Row>, StoreError> {
 }
 
 fn tenant((id, mut fields, _): Row) -> Tenant {
-    let lrs = Lrs::FIELDS.map(|name| fields.remove(name).filter(|value| !value.is_empty()));
+    let lrs = Lrs::FIELDS.map(|name| fields.remove(name));
     Tenant {
         id,
         name: fields.remove("name").unwrap_or_default(),

@@ -94,7 +94,7 @@ impl Options {
     fn configuration(&self, folder: &str, port: u16) -> String {
         if let Some((master, of_master)) = &self.watched {
             return format!(
-                "bind 127.0.0.1\nport {port}\ndir {folder}\n\
+                "bind 127.0.0.1\nport {port}\nunixsocket {folder}/socket\ndir {folder}\n\
                  sentinel monitor {master} 127.0.0.1 {of_master} 1\n"
             );
         }
