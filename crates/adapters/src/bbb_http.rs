@@ -8,12 +8,13 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use app::ports::{BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Lane, Patience};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, Uri, header};
+use domain::Timestamp;
+use http::{HeaderMap, Request, Response, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -122,10 +123,10 @@ impl BbbClient for BbbHttp {
             })?,
         };
         let response = self.answer(request, &progress, call.patience).await?;
-        let status = response.status().as_u16();
+        let (status, date) = (response.status().as_u16(), date(response.headers()));
         let body = timeout(waited, collect(response, call.answer_bytes_max)).await;
         let body = body.map_err(|_| CallError::Timeout(call.patience.response_ms))??;
-        Ok(BackendAnswer { status, body })
+        Ok(BackendAnswer { status, body, date })
     }
 }
 
@@ -169,6 +170,13 @@ async fn silence(progress: &Notify, patience: Duration) {
             () = sleep_until(deadline) => return,
         }
     }
+}
+
+/// The clock of whoever answers.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(header::DATE)?.to_str().ok()?;
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok().map(Timestamp)
 }
 
 async fn collect(response: Response<Incoming>, bytes_max: usize) -> Result<Bytes, CallError> {

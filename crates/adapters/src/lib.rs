@@ -7,3 +7,4 @@ pub mod postgres;
 pub mod redis;
 mod sql;
 pub mod sqlite;
+mod url;

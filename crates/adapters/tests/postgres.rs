@@ -130,7 +130,7 @@ fn request(id: &str, token: usize, number: &str) -> PlaceRequest {
 
 /// The state of the server that somebody who joins is sent to.
 async fn seen(store: &PgStore) -> Option<AdminState> {
-    store.join(&key("m"), NOW).await.unwrap().map(|located| located.server.state)
+    store.join(&key("m"), NOW).await.expect("a join").map(|located| located.server.state)
 }
 
 /// Replicas: each has its own connections and memory, and all place at the same time.

@@ -134,9 +134,9 @@ impl App {
     ///
     /// # Errors
     /// When there is no complete answer.
-    pub async fn list(&self, server: &Server, way: Way) -> Result<Bytes, CallError> {
+    pub async fn list(&self, server: &Server, way: Way) -> Result<BackendAnswer, CallError> {
         let url = self.signed_url(server, "getMeetings", &Query::default());
-        Ok(self.send(way, url, None, LIST_BYTES_MAX).await?.body)
+        self.send(way, url, None, LIST_BYTES_MAX).await
     }
 
     /// Asks for a server's version document, which needs no signature.

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use crate::policy::Policy;
-use crate::ports::{BbbClient, Clock, Cluster, Entropy};
+use crate::ports::{BbbClient, Clock, Cluster, Entropy, Turns};
 
 /// Everything that a use case needs.
 #[derive(Clone)]
 pub struct App {
     /// Servers and meetings.
     pub cluster: Arc<dyn Cluster>,
+    /// Who polls when.
+    pub turns: Arc<dyn Turns>,
     /// Calls to servers.
     pub bbb: Arc<dyn BbbClient>,
     /// Time.

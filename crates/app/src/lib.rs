@@ -7,6 +7,7 @@ pub mod api;
 pub mod backend;
 pub mod context;
 pub mod memory;
+pub mod moving;
 pub mod policy;
 pub mod poll;
 pub mod ports;

@@ -116,9 +116,9 @@ async fn observe(app: &App, server: &Server) -> Observation {
     let result = match asked {
         Err(_) => Err(format!("no answer within {} ms", app.policy.poll_wait_ms)),
         Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(body)) => match Meetings::read(&body) {
+        Ok(Ok(answer)) => match Meetings::read(&answer.body) {
             Ok(meetings) => Ok(meetings.list.into_iter().map(seen).collect()),
-            Err(bbb::Garbage::Failed) => Err(refusal(&body)),
+            Err(bbb::Garbage::Failed) => Err(refusal(&answer.body)),
             Err(error) => Err(error.to_string()),
         },
     };
@@ -126,7 +126,7 @@ async fn observe(app: &App, server: &Server) -> Observation {
 }
 
 /// A server that answers FAILED says why: mostly a wrong secret.
-fn refusal(body: &[u8]) -> String {
+pub(crate) fn refusal(body: &[u8]) -> String {
     let answer = bbb::Answer::read(body).unwrap_or_default();
     let key: String = answer.message_key.chars().filter(|c| !c.is_control()).take(60).collect();
     format!("refused: {key}")

@@ -60,6 +60,12 @@ enum Command {
     },
     /// Check that the store can be used; for health checks of containers.
     Liveness,
+    /// Look at configuration, directories, stores and servers, and say what is wrong.
+    Doctor {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show every setting, its value, and where it came from. Secrets are hidden.
     Config {
         /// As JSON.
@@ -301,10 +307,10 @@ fn run(command: Command, sources: &Sources) -> Result<(), Failure> {
     if let Command::Config { json, reference } = command {
         return cmd::config::run(sources, json, reference);
     }
-    let (config, _) = Config::read(sources).map_err(Failure)?;
-    if !matches!(command, Command::Demo(_)) {
-        cmd::refuse_shared_stores(sources)?;
+    if let Command::Doctor { json } = command {
+        return cmd::doctor::run(sources, json);
     }
+    let (config, _) = Config::read(sources).map_err(Failure)?;
     match command {
         Command::Serve { roles } => cmd::serve::run(config, sources, roles),
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
@@ -333,7 +339,10 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
             cmd::sign::run(session, &call, &parameters, url, server).await
         }
         Command::Rake { tasks } => cmd::rake::run(session, &tasks).await,
-        Command::Serve { .. } | Command::Demo(_) | Command::Config { .. } => Ok(()),
+        Command::Serve { .. }
+        | Command::Demo(_)
+        | Command::Config { .. }
+        | Command::Doctor { .. } => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::ports::Turn;
 use app::{App, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -13,11 +14,15 @@ use crate::http::listen::{Limits, Listener, serve};
 use crate::http::{Gate, Placeholder};
 use crate::wiring::Wired;
 
-/// How far a poll cycle may be moved, as a part of the interval, so that replicas that were
-/// started together do not stay together.
-const JITTER: f64 = 0.1;
+/// How much later than it is due a poll cycle may be asked for, so that not all replicas ask at
+/// once.
+const JITTER_MAX: Duration = Duration::from_millis(100);
+/// When to ask again after the store failed.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Every so many cycles the versions of all servers are read.
-const CYCLES_PER_VERSION: u32 = 10;
+const CYCLES_PER_VERSION: u64 = 10;
+/// The name of the work of which replicas take turns.
+const POLLS: &str = "polls";
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,27 +129,47 @@ pub fn signals(stopper: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<(
     }))
 }
 
-/// Polls all servers at once and then in every interval, until told to stop.
+/// Polls all servers whenever it is this process's turn, until told to stop: of all replicas one
+/// polls in every interval.
 pub async fn poll_forever(app: App, interval: Duration, mut stop: watch::Receiver<bool>) {
-    let mut cycle: u32 = 0;
+    let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
     loop {
+        let wait = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            wait = poll_in_turn(&app, interval_ms) => wait,
+        };
+        let jitter = JITTER_MAX.mul_f64(app.entropy.fraction());
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
-            result = poll::all(&app, cycle.is_multiple_of(CYCLES_PER_VERSION), None) => match result {
-                Ok(found) => {
-                    let (answered, failed) = (found.answered, found.failed);
-                    tracing::debug!(answered, failed, forgotten = found.forgotten, "polled");
-                }
-                Err(error) => tracing::error!(%error, "poll cycle failed"),
-            },
+            () = tokio::time::sleep(wait.min(interval) + jitter) => {}
         }
-        cycle = cycle.wrapping_add(1);
-        let jitter = 1.0 + JITTER * (app.entropy.fraction() - 0.5);
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(interval.mul_f64(jitter)) => {}
+    }
+}
+
+/// Polls if it is our turn; returns how long to wait until it may be again.
+async fn poll_in_turn(app: &App, interval_ms: i64) -> Duration {
+    let polled = match app.turns.turn(POLLS, app.clock.now(), interval_ms).await {
+        Ok(Turn::NotBefore(due)) => {
+            let wait_ms = due.ms_since(app.clock.now());
+            return Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
+        }
+        Ok(Turn::Yours(cycle)) => {
+            let versions = cycle % CYCLES_PER_VERSION == 1;
+            poll::all(app, versions, Some(cycle)).await
+        }
+        Err(error) => Err(error),
+    };
+    match polled {
+        Ok(found) => {
+            let (answered, failed) = (found.answered, found.failed);
+            tracing::debug!(answered, failed, forgotten = found.forgotten, "polled");
+            Duration::ZERO
+        }
+        Err(error) => {
+            tracing::error!(%error, "poll cycle failed");
+            TRY_AGAIN
         }
     }
 }

@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use adapters::bbb_http::BbbHttp;
 use adapters::entropy::{OsEntropy, SystemClock};
+use adapters::postgres::PgStore;
+use adapters::redis::RedisStore;
 use adapters::sqlite::SqliteStore;
 use app::App;
+use app::moving::House;
 use app::policy::Policy;
-use app::ports::Patience;
+use app::ports::{self, Inspect, Patience};
 use bbb::Algorithm;
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
@@ -19,15 +22,15 @@ use domain::parameters::ParameterRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
-use crate::config::Config;
+use crate::config::stores::{Hot, Rest, STORE_FILE};
 use crate::config::values::Secret;
+use crate::config::{Config, Stores};
 use crate::output::note;
 
 /// Where the state is kept if nobody says otherwise and we may write there.
 const SYSTEM_DIR: &str = "/var/lib/scalelite";
 /// Where it is kept else.
 const LOCAL_DIR: &str = "scalelite-data";
-const STORE_FILE: &str = "scalelite.db";
 const SECRET_FILE: &str = "secret";
 
 /// Something of the surroundings is not as it must be; the text is for administrators.
@@ -38,7 +41,16 @@ pub enum WiringError {
     File(PathBuf, io::Error),
     /// The store.
     #[error("{0}: {1}")]
-    Store(PathBuf, app::ports::StoreError),
+    Store(PathBuf, ports::StoreError),
+    /// A store elsewhere.
+    #[error(transparent)]
+    Shared(ports::StoreError),
+    /// Several replicas need one secret.
+    #[error("LOADBALANCER_SECRET must be set: all replicas on {0} need the same one")]
+    SecretNeeded(String),
+    /// The settings name no store at all, which they cannot.
+    #[error("there is no store")]
+    Nothing,
 }
 
 /// A wired application and where its state is.
@@ -49,28 +61,102 @@ pub struct Wired {
     pub data_dir: PathBuf,
     /// Whether the secret is one that we made.
     pub own_secret: bool,
+    /// The stores, for a closer look.
+    pub inspect: Vec<Arc<dyn Inspect>>,
 }
 
-/// Opens the store and connects everything.
+/// What the stores serve.
+struct Opened {
+    house: House,
+    inspect: Vec<Arc<dyn Inspect>>,
+}
+
+/// Opens the stores and connects everything. Redis and PostgreSQL are connected to when they are
+/// first needed.
 ///
 /// # Errors
-/// When the data directory, the secret or the store cannot be used.
-pub fn wire(config: &Config) -> Result<Wired, WiringError> {
-    let data_dir = data_dir(config)?;
-    let (secrets, own_secret) = secrets(config, &data_dir)?;
-    let path = data_dir.join(STORE_FILE);
-    let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
+/// When the data directory, the secret or a store cannot be used.
+pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
+    let given = given_secrets(config);
+    let needs_dir = stores.needs_dir() || given.is_empty();
+    let data_dir = if needs_dir { data_dir(config)? } else { expected_data_dir(config) };
+    let Opened { house, inspect } = open(stores, &data_dir)?;
+    let own_secret = given.is_empty();
+    let secrets = match own_secret {
+        false => given,
+        // One that this machine makes would not be the other replicas'.
+        true if stores.shared() => return Err(WiringError::SecretNeeded(stores.describe().0)),
+        true => vec![made_secret(&data_dir)?],
+    };
     let policy = policy(config, secrets);
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
     let bbb = BbbHttp::new(policy.patience.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let app = App {
-        cluster: Arc::new(store),
+        cluster: house.hot.clone(),
+        turns: house.hot.clone(),
         bbb: Arc::new(bbb),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
-    Ok(Wired { app, data_dir, own_secret })
+    Ok(Wired { app, data_dir, own_secret, inspect })
+}
+
+/// Opens the stores.
+fn open(stores: &Stores, data_dir: &Path) -> Result<Opened, WiringError> {
+    let mut inspect: Vec<Arc<dyn Inspect>> = Vec::new();
+    let embedded = if stores.needs_dir() {
+        let path = data_dir.join(STORE_FILE);
+        let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
+        let store = Arc::new(store);
+        inspect.push(store.clone());
+        Some(store)
+    } else {
+        None
+    };
+    let postgres = match (&stores.hot, &stores.rest) {
+        (Hot::Postgres(options), _) | (_, Rest::Postgres(options)) => {
+            let store = Arc::new(PgStore::new(options.clone()).map_err(WiringError::Shared)?);
+            inspect.push(store.clone());
+            Some(store)
+        }
+        _ => None,
+    };
+    let hot: Arc<dyn ports::Hot> = match (&stores.hot, &embedded, &postgres) {
+        (Hot::Redis(options), _, _) => {
+            let store = Arc::new(RedisStore::new(options.clone()));
+            inspect.push(store.clone());
+            store
+        }
+        (Hot::Postgres(_), _, Some(store)) => store.clone(),
+        (_, Some(store), _) => store.clone(),
+        _ => return Err(WiringError::Nothing),
+    };
+    let recordings: Option<Arc<dyn ports::Recordings>> = match &stores.rest {
+        Rest::Disabled => None,
+        Rest::Postgres(_) => postgres.map(|store| store as _),
+        Rest::Embedded => embedded.map(|store| store as _),
+    };
+    Ok(Opened { house: House { hot, recordings }, inspect })
+}
+
+/// Where the state would be kept, without making anything.
+pub fn expected_data_dir(config: &Config) -> PathBuf {
+    if let Some(dir) = &config.data_dir {
+        return dir.clone();
+    }
+    let system = PathBuf::from(SYSTEM_DIR);
+    let above = system.parent().unwrap_or(&system);
+    let usable = if system.exists() { prepare(&system) } else { may_write(above) };
+    if usable.is_ok() { system } else { PathBuf::from(LOCAL_DIR) }
+}
+
+/// Whether files can be made in a directory, by making one that nobody sees.
+///
+/// # Errors
+/// Why they cannot.
+pub fn may_write(dir: &Path) -> io::Result<()> {
+    tempfile::tempfile_in(dir).map(drop)
 }
 
 /// The directory of the state, made if need be, readable by its owner only.
@@ -101,21 +187,20 @@ fn prepare(dir: &Path) -> io::Result<()> {
     if store.exists() {
         return std::fs::OpenOptions::new().write(true).open(store).map(drop);
     }
-    tempfile::tempfile_in(dir).map(drop)
+    may_write(dir)
 }
 
-/// The front-ends' secrets; made and kept if there is none.
-fn secrets(config: &Config, data_dir: &Path) -> Result<(Vec<String>, bool), WiringError> {
+/// The front-ends' secrets, if any are given.
+fn given_secrets(config: &Config) -> Vec<String> {
     let one = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
     let more = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
-    let given: Vec<String> =
-        one.chain(more.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect();
-    if !given.is_empty() {
-        return Ok((given, false));
-    }
+    one.chain(more.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect()
+}
+
+/// The secret of a pool for which none is given.
+fn made_secret(data_dir: &Path) -> Result<String, WiringError> {
     let path = data_dir.join(SECRET_FILE);
-    let own = own_secret(&path).map_err(|error| WiringError::File(path, error))?;
-    Ok((vec![own], true))
+    own_secret(&path).map_err(|error| WiringError::File(path, error))
 }
 
 /// Reads the secret that was made on the first start, or makes it. Of two processes that start at

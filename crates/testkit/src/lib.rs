@@ -6,5 +6,6 @@ pub mod contract;
 pub mod private;
 pub mod process;
 pub mod product;
+pub mod stores;
 pub mod transcript;
 pub mod world;

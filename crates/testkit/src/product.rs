@@ -3,6 +3,7 @@
 
 use crate::clock::inherited;
 pub use crate::conformance::http::{Answer, Connection, Outgoing, exchange};
+use crate::stores::{Kind, Stores};
 use anyhow::{Context, bail, ensure};
 use bbb_sim::{Algorithm, Server};
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ pub struct Setup {
     arguments: Vec<String>,
     folder: Arc<TempDir>,
     logs: Arc<AtomicU32>,
+    stores: Stores,
 }
 
 /// A running `serve`. Dropping it kills the process; its folder goes with the last of its setup.
@@ -55,6 +57,7 @@ impl Setup {
             arguments: Vec::new(),
             folder: Arc::new(folder),
             logs: Arc::default(),
+            stores: Stores::embedded(),
         })
     }
 
@@ -63,6 +66,30 @@ impl Setup {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The same with its state on these servers, which run as long as the setup is there.
+    #[must_use]
+    pub fn on(mut self, stores: &Stores) -> Self {
+        self.stores = stores.clone();
+        self
+    }
+
+    /// A replica of that number: the same state, and a data folder of its own where state is on
+    /// servers, as on another machine.
+    #[must_use]
+    pub fn replica(&self, number: usize) -> Self {
+        if self.stores.kind() == Kind::Embedded {
+            return self.clone();
+        }
+        let data = self.folder().join(format!("data-{number}"));
+        self.clone().with("SCALELITE_DATA_DIR", &data.display().to_string())
+    }
+
+    /// Where it keeps its state.
+    #[must_use]
+    pub fn stores(&self) -> &Stores {
+        &self.stores
     }
 
     /// The same with an argument more for `serve`.
@@ -119,6 +146,7 @@ impl Setup {
         }
         command.env("BIND", "tcp://127.0.0.1:0");
         command.env("SCALELITE_DATA_DIR", self.folder().join("data"));
+        command.envs(self.stores.environment());
         command.env("LOADBALANCER_SECRET", SECRET);
         // Polls when it starts and when it is told to.
         command.env("POLL_INTERVAL", "3600");
@@ -241,6 +269,14 @@ impl Product {
         exchange(self.port, &outgoing("GET", target)).await
     }
 
+    /// Any request.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub async fn send(&self, request: &Outgoing) -> anyhow::Result<Answer> {
+        exchange(self.port, request).await
+    }
+
     /// A signed call by GET.
     ///
     /// # Errors
@@ -340,7 +376,13 @@ impl Product {
 /// The target of a signed call.
 #[must_use]
 pub fn signed(call: &str, query: &str) -> String {
-    let checksum = Algorithm::Sha256.hex(&format!("{call}{query}{SECRET}"));
+    signed_by(SECRET, call, query)
+}
+
+/// The target of a call that is signed with another secret.
+#[must_use]
+pub fn signed_by(secret: &str, call: &str, query: &str) -> String {
+    let checksum = Algorithm::Sha256.hex(&format!("{call}{query}{secret}"));
     let joint = if query.is_empty() { "" } else { "&" };
     format!("{API}/{call}?{query}{joint}checksum={checksum}")
 }

@@ -1,6 +1,7 @@
 //! The product with simulated servers behind it, which is what most black-box tests begin with.
 
 use crate::product::{Product, Setup};
+use crate::stores::Stores;
 use bbb_sim::{Pool, PoolOptions, Server};
 
 /// A product with the simulated servers that it was told of.
@@ -10,6 +11,15 @@ pub struct World {
     pub pool: Pool,
     /// The balancer.
     pub product: Product,
+}
+
+/// Several balancers in front of the same servers and on the same state.
+#[derive(Debug)]
+pub struct Replicas {
+    /// The servers, all enabled.
+    pub pool: Pool,
+    /// The balancers, each of which may be killed and restarted by itself.
+    pub products: Vec<Product>,
 }
 
 impl World {
@@ -22,9 +32,22 @@ impl World {
         servers: usize,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
+        Self::on(&Stores::embedded(), binary, servers, settings).await
+    }
+
+    /// The same with its state in these stores.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn on(
+        stores: &Stores,
+        binary: &str,
+        servers: usize,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let options = PoolOptions { servers, ..PoolOptions::default() };
         let pool = Pool::start(options).await?;
-        let mut setup = Setup::new(binary)?;
+        let mut setup = Setup::new(binary)?.on(stores);
         for (name, value) in settings {
             setup = setup.with(name, value);
         }
@@ -35,10 +58,42 @@ impl World {
         Ok(Self { pool, product })
     }
 
+    /// So many products of the same settings, of which the first was told of the servers.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn replicas(
+        count: usize,
+        stores: &Stores,
+        binary: &str,
+        servers: usize,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Replicas> {
+        let Self { pool, product } = Self::on(stores, binary, servers, settings).await?;
+        let setup = product.setup().clone();
+        let mut products = vec![product];
+        for number in 2..=count {
+            products.push(setup.replica(number).start().await?);
+        }
+        Ok(Replicas { pool, products })
+    }
+
     /// The servers that have a meeting of this id.
     #[must_use]
     pub fn servers_with(&self, meeting: &str) -> Vec<&Server> {
-        let has = |server: &&Server| server.meetings().iter().any(|one| one.id == meeting);
-        self.pool.servers().iter().filter(has).collect()
+        servers_with(&self.pool, meeting)
     }
+}
+
+impl Replicas {
+    /// The servers that have a meeting of this id.
+    #[must_use]
+    pub fn servers_with(&self, meeting: &str) -> Vec<&Server> {
+        servers_with(&self.pool, meeting)
+    }
+}
+
+fn servers_with<'a>(pool: &'a Pool, meeting: &str) -> Vec<&'a Server> {
+    let has = |server: &&Server| server.meetings().iter().any(|one| one.id == meeting);
+    pool.servers().iter().filter(has).collect()
 }

@@ -12,6 +12,7 @@ mod dialect;
 mod door;
 mod errors;
 mod indexes;
+mod inspect;
 mod migrations;
 mod readers;
 mod seat;

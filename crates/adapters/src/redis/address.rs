@@ -3,8 +3,18 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::url::{self, UrlParts};
+
+/// Where Redis listens if nobody says otherwise.
+pub const REDIS_PORT: u16 = 6379;
+/// Where sentinels listen.
+pub const SENTINEL_PORT: u16 = 26379;
+const FORMS: &str = "it must begin with redis://, rediss://, unix:///, redis+sentinel:// or \
+                     rediss+sentinel://";
+const DB: &str = "the database is no number, 0 or more";
+
 /// Where it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum RedisPlace {
     /// A host, with or without TLS.
     Tcp {
@@ -46,8 +56,115 @@ pub struct RedisAddress {
 impl fmt::Debug for RedisAddress {
     /// Without passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisAddress").field("db", &self.db).finish_non_exhaustive()
+        write!(f, "RedisAddress({})", self.describe())
     }
+}
+
+impl RedisAddress {
+    /// Reads a URL: `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS,
+    /// `unix:///path`, `redis+sentinel://[user:password@]host:port,…/master[/db]`. What does not
+    /// fit into its place may stand in the query: `db`, `username`, `password`, `sentinel_password`.
+    /// A user without a colon is a password, as the Ruby client has it.
+    ///
+    /// # Errors
+    /// What is wrong, in words that hold nothing of the URL.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let (scheme, rest) = url.split_once("://").ok_or(FORMS)?;
+        let parts = UrlParts::cut(rest)?;
+        let mut path = parts.path;
+        let place = match scheme {
+            "redis" => tcp(parts.hosts, false)?,
+            "rediss" => tcp(parts.hosts, true)?,
+            "redis+sentinel" | "rediss+sentinel" => {
+                let (master, db) = path.split_once('/').unwrap_or((path, ""));
+                path = db;
+                sentinel(parts.hosts, master, scheme == "rediss+sentinel")?
+            }
+            "unix" | "redis+unix" => {
+                if !parts.hosts.is_empty() || path.is_empty() {
+                    return Err("a socket needs three slashes, as in unix:///path".to_owned());
+                }
+                let socket = format!("/{}", url::decode(path)?);
+                path = "";
+                RedisPlace::Unix(socket.into())
+            }
+            _ => return Err(FORMS.to_owned()),
+        };
+        let (username, password) = match (parts.user, parts.password) {
+            (Some(password), None) => (None, Some(password)),
+            other => other,
+        };
+        let mut address = Self { place, username, password, db: db(path)? };
+        for (name, value) in parts.query {
+            address.set(&name, value)?;
+        }
+        Ok(address)
+    }
+
+    /// Takes over a pair of the query; others than these are for other programs.
+    fn set(&mut self, name: &str, value: String) -> Result<(), String> {
+        match name {
+            "db" | "database" => self.db = db(&value)?,
+            "user" | "username" => self.username = Some(value),
+            "password" => self.password = Some(value),
+            "sentinel_password" => {
+                if let RedisPlace::Sentinel { sentinel_password, .. } = &mut self.place {
+                    *sentinel_password = Some(value);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Where it is, for messages: without user and passwords.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let db = self.db;
+        match &self.place {
+            RedisPlace::Tcp { host, port, tls } => {
+                let scheme = if *tls { "rediss" } else { "redis" };
+                format!("{scheme}://{}/{db}", url::shown(host, *port))
+            }
+            RedisPlace::Unix(path) => format!("unix://{}?db={db}", path.display()),
+            RedisPlace::Sentinel { sentinels, master, tls, .. } => {
+                let scheme = if *tls { "rediss" } else { "redis" };
+                let hosts = sentinels.iter().map(|(host, port)| url::shown(host, *port));
+                let hosts = hosts.collect::<Vec<_>>().join(",");
+                format!("{scheme}+sentinel://{hosts}/{master}/{db}")
+            }
+        }
+    }
+}
+
+fn tcp(hosts: &str, tls: bool) -> Result<RedisPlace, String> {
+    let mut hosts = url::hosts(hosts)?;
+    let (host, port) = hosts.pop().unwrap_or_default();
+    if !hosts.is_empty() {
+        return Err("several hosts are sentinels: redis+sentinel://host,host/master".to_owned());
+    }
+    let host = if host.is_empty() { "localhost".to_owned() } else { host };
+    Ok(RedisPlace::Tcp { host, port: port.unwrap_or(REDIS_PORT), tls })
+}
+
+fn sentinel(hosts: &str, master: &str, tls: bool) -> Result<RedisPlace, String> {
+    let sentinels = url::hosts(hosts)?;
+    if sentinels.iter().any(|(host, _)| host.is_empty()) {
+        return Err("a sentinel has no host".to_owned());
+    }
+    let master = url::decode(master)?;
+    if master.is_empty() {
+        return Err("the name of the master is missing after the sentinels".to_owned());
+    }
+    let of = |(host, port): (String, Option<u16>)| (host, port.unwrap_or(SENTINEL_PORT));
+    let sentinels = sentinels.into_iter().map(of).collect();
+    Ok(RedisPlace::Sentinel { sentinels, master, tls, sentinel_password: None })
+}
+
+/// A number of a database; nothing is 0.
+fn db(text: &str) -> Result<u32, String> {
+    let text = text.trim_end_matches('/');
+    if text.is_empty() { Ok(0) } else { text.parse().map_err(|_| DB.to_owned()) }
 }
 
 /// What the adapter needs to know.
@@ -62,3 +179,6 @@ pub struct RedisOptions {
     /// How long a meeting is kept that no poll confirms, in ms (`DEFAULT_MEETING_TTL`).
     pub meeting_ttl_ms: i64,
 }
+
+#[cfg(test)]
+mod tests;

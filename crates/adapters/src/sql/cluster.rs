@@ -129,6 +129,11 @@ impl<D: Database> Cluster for SqlStore<D> {
         Ok(located)
     }
 
+    async fn restore(&self, meeting: &Meeting) -> Result<bool, StoreError> {
+        let meeting = meeting.clone();
+        self.write(move |session| meetings::restore(session, meeting)).await
+    }
+
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         self.write(move |session| meetings::sweep(session, unseen_since)).await
     }

@@ -191,6 +191,18 @@ pub(super) fn confirm(
     servers::add_load(session, &back.server, f64::from(back.seats.taken(now)))
 }
 
+pub(super) fn restore(session: &mut dyn Session, mut meeting: Meeting) -> Result<bool, StoreError> {
+    let has_server = servers::one(session, &meeting.server)?.is_some();
+    if !has_server || locate(session, &meeting.key)?.is_some() {
+        return Ok(false);
+    }
+    if !insert(session, &meeting)? {
+        meeting.voice_bridge = None;
+        insert(session, &meeting)?;
+    }
+    Ok(true)
+}
+
 /// Writes the joins that were counted since the last transaction.
 pub(super) fn count_joins(session: &mut dyn Session, counted: &Counted) -> Result<(), StoreError> {
     for (key, (joins, at)) in counted {

@@ -50,6 +50,11 @@ const STEPS: &[&str] = &[
     include_str!("2_shared_and_recordings.sql"),
 ];
 
+/// The version that this program brings databases to.
+pub(super) fn newest() -> i64 {
+    STEPS.len() as i64
+}
+
 /// Brings a database to the newest schema, once, whoever else starts at the same time.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     // Nearly always there is nothing to do, and then nothing is written: a full disk or a busy
@@ -62,7 +67,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     for step in &STEPS[steps_done(&transaction)?..] {
         transaction.execute_batch(step).map_err(failure)?;
     }
-    transaction.pragma_update(None, "user_version", STEPS.len() as i64).map_err(failure)?;
+    transaction.pragma_update(None, "user_version", newest()).map_err(failure)?;
     transaction.commit().map_err(failure)
 }
 

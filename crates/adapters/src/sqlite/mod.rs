@@ -7,6 +7,7 @@
 //! joins on their way to the disk, and what joins have found since anybody's last change.
 
 mod beacon;
+mod inspect;
 mod migrations;
 mod session;
 

@@ -1,4 +1,5 @@
 //! What administrators do, by the command line or the management API: the same functions for both.
 
+pub mod doctor;
 pub mod meetings;
 pub mod servers;

@@ -61,7 +61,8 @@ async fn elements_of(app: App, server: Server) -> String {
         Ok(listed) => listed.map_err(|error| error.to_string()),
         Err(_) => Err("no answer within a client's patience".to_owned()),
     };
-    let read = listed.and_then(|body| Meetings::read(&body).map_err(|error| error.to_string()));
+    let read =
+        listed.and_then(|answer| Meetings::read(&answer.body).map_err(|error| error.to_string()));
     match read {
         Ok(meetings) => visible(&meetings),
         Err(error) => {

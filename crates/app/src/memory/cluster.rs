@@ -254,6 +254,16 @@ impl Cluster for MemoryCluster {
         Ok(Some(located))
     }
 
+    async fn restore(&self, meeting: &Meeting) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        if state.meetings.contains_key(&meeting.key) || state.server(&meeting.server).is_none() {
+            return Ok(false);
+        }
+        let voice_bridge = meeting.voice_bridge.clone().filter(|one| !state.has_bridge(one));
+        state.meetings.insert(meeting.key.clone(), Meeting { voice_bridge, ..meeting.clone() });
+        Ok(true)
+    }
+
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         Ok(self.lock().take(|meeting| meeting.seen_at < unseen_since))
     }

@@ -5,6 +5,7 @@ use std::io;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use domain::Timestamp;
 use futures_util::stream::BoxStream;
 
 /// How long a call may take.
@@ -66,6 +67,8 @@ pub struct BackendAnswer {
     pub status: u16,
     /// Body.
     pub body: Bytes,
+    /// The server's clock, to the second (`Date`), if it tells it.
+    pub date: Option<Timestamp>,
 }
 
 /// Why there is no complete answer. The texts hold neither URLs nor secrets.

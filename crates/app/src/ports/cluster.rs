@@ -207,6 +207,11 @@ pub trait Cluster: Send + Sync {
     /// returned is from before the join, and may miss others that are on their way to the store.
     async fn join(&self, key: &MeetingKey, now: Timestamp) -> Result<Option<Located>, StoreError>;
 
+    /// Puts a meeting as it is, when it moves in from another store: no load is added, since its
+    /// server came with it. False if there is one of that name or its server is not there. Without
+    /// its voice bridge if that is another meeting's.
+    async fn restore(&self, meeting: &Meeting) -> Result<bool, StoreError>;
+
     /// Forgets meetings that no server has confirmed since then, and returns them.
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError>;
 }

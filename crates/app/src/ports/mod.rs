@@ -4,6 +4,7 @@
 pub mod bbb_client;
 pub mod cluster;
 pub mod entropy;
+pub mod inspect;
 pub mod recordings;
 pub mod tenants;
 pub mod tokens;
@@ -14,6 +15,7 @@ pub use bbb_client::{
 };
 pub use cluster::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError};
 pub use entropy::{Clock, Entropy};
+pub use inspect::{Finding, Inspect, Level};
 pub use recordings::{RecordingCounts, Recordings};
 pub use tenants::{TenantUpdate, Tenants};
 pub use tokens::{Grant, Tokens};

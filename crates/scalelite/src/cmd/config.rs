@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::config::settings::{NOT_YET, REFUSED, WITHOUT_EFFECT};
-use crate::config::{Config, Sources, reference};
+use crate::config::settings::{NOT_YET, WITHOUT_EFFECT};
+use crate::config::{Config, Sources, reference, stores};
 use crate::output::table::{Cell, render};
 use crate::output::{printable, say, say_text};
 
@@ -15,7 +15,8 @@ pub fn run(sources: &Sources, as_json: bool, as_reference: bool) -> Result<(), F
         say_text(reference::page());
         return Ok(());
     }
-    let (_, shown) = Config::read(sources).map_err(Failure)?;
+    let (config, shown) = Config::read(sources).map_err(Failure)?;
+    let stores = stores(&config, sources).map_err(Failure)?;
     if as_json {
         let of = |one: &crate::config::settings::Shown| json!({ "name": one.setting.name, "value": one.value, "origin": one.origin.to_string() });
         say(json!(shown.iter().map(of).collect::<Vec<_>>()).to_string());
@@ -36,8 +37,7 @@ pub fn run(sources: &Sources, as_json: bool, as_reference: bool) -> Result<(), F
     for name in NOT_YET.iter().filter(|name| sources.is_set(name)) {
         say(format!(" {name} is set and has no effect yet"));
     }
-    for name in REFUSED.iter().filter(|name| sources.is_set(name)) {
-        say(format!(" {name} is set and stops the start"));
-    }
+    let (hot, rest) = stores.describe();
+    say(printable(&format!(" Servers and meetings are kept in {hot}, recordings in {rest}")));
     Ok(())
 }

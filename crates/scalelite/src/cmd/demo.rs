@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::cli::Demo;
 use crate::config::values::{LogLevel, Seconds};
-use crate::config::{Config, Sources};
+use crate::config::{Config, Sources, Stores};
 use crate::http::listen::Listener;
 use crate::lifecycle::{poll_forever, serve_until, signals};
 use crate::output::say;
@@ -55,7 +55,7 @@ async fn demonstrate(config: &Config, demo: Demo, dir: &std::path::Path) -> Resu
         ..PoolOptions::default()
     };
     let pool = Pool::start(options).await.map_err(|error| failed(error.to_string()))?;
-    let wired = wiring::wire(config)?;
+    let wired = wiring::wire(config, &Stores::embedded())?;
     for server in pool.servers() {
         add(&wired.app, server).await?;
     }

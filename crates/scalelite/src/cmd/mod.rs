@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod meetings;
 pub mod poll;
 pub mod rake;
@@ -18,8 +19,7 @@ use app::App;
 use app::api::ApiError;
 use app::ports::StoreError;
 
-use crate::config::settings::REFUSED;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Sources, stores};
 use crate::output;
 use crate::telemetry;
 use crate::wiring::{self, WiringError};
@@ -69,21 +69,11 @@ pub fn once(
     let asked = level.is_ok_and(|level| level.is_some());
     let rust_log = sources.variable("RUST_LOG").or(if asked { None } else { Some("off") });
     let _log = telemetry::start(config.log_level, config.log_format, rust_log);
-    let wired = wiring::wire(config)?;
+    let stores = stores(config, sources).map_err(Failure)?;
+    let wired = wiring::wire(config, &stores)?;
     let session =
         Session { app: wired.app, url: listening_url(config), own_secret: wired.own_secret };
     runtime(false)?.block_on(work(&session))
-}
-
-/// Refuses to work on the embedded store where the administrator expects another.
-pub fn refuse_shared_stores(sources: &Sources) -> Result<(), Failure> {
-    if let Some(name) = REFUSED.iter().find(|name| sources.is_set(name)) {
-        return Err(Failure(format!(
-            "ERROR: {name} is set, but this version keeps its state in the embedded store only: \
-             unset it to start with that"
-        )));
-    }
-    Ok(())
 }
 
 /// Starts the log of a process that serves.

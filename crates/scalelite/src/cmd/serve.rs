@@ -1,7 +1,7 @@
 //! `serve`: the balancer itself.
 
 use crate::config::settings::{NOT_YET, WITHOUT_EFFECT};
-use crate::config::{Config, Sources};
+use crate::config::{Config, Sources, stores};
 use crate::lifecycle::{self, Roles};
 use crate::wiring;
 
@@ -12,7 +12,8 @@ pub fn run(config: Config, sources: &Sources, roles: Roles) -> Result<(), Failur
     let _log = serving_log(&config, sources);
     say_what_is_ignored(&config, sources);
     raise_open_files();
-    let wired = wiring::wire(&config)?;
+    let stores = stores(&config, sources).map_err(Failure)?;
+    let wired = wiring::wire(&config, &stores)?;
     if wired.own_secret {
         tracing::info!("no LOADBALANCER_SECRET: `scalelite secret` prints the one that was made");
     }

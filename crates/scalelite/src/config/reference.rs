@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::settings::{NOT_YET, REFUSED, SETTINGS, WITHOUT_EFFECT};
+use super::settings::{NOT_YET, SETTINGS, WITHOUT_EFFECT};
 
 /// The whole page.
 pub fn page() -> String {
@@ -39,10 +39,6 @@ pub fn page() -> String {
     }
     page.push_str("\n## Settings of the original whose feature is not built yet\n\nThey are accepted; `config` lists those that are set.\n\n");
     for name in NOT_YET {
-        let _ = writeln!(page, "- `{name}`");
-    }
-    page.push_str("\n## Settings that stop the start\n\nShared stores are not built yet. To keep state somewhere else than you expect would be worse\nthan not to start.\n\n");
-    for name in REFUSED {
         let _ = writeln!(page, "- `{name}`");
     }
     page

@@ -7,7 +7,7 @@ use bbb::Algorithms;
 use super::sources::{Origin, Sources};
 use super::values::{
     AtLeastOne, Bind, Bytes, Count, Digits, LogFormat, LogLevel, Names, Pairs, Seconds, Secret,
-    Value,
+    StoreUrl, Value,
 };
 
 /// What is known of a setting apart from its value.
@@ -156,6 +156,26 @@ settings! {
         data_dir: Option<PathBuf> = "SCALELITE_DATA_DIR" or "";
         /// How long a meeting is remembered that no server confirms, in seconds.
         default_meeting_ttl: Seconds = "DEFAULT_MEETING_TTL" or "86400";
+        /// The Redis that holds servers, meetings and tenants, e.g. redis://:password@host:6379/0,
+        /// rediss:// for TLS, unix:///socket, redis+sentinel://host,host/master.
+        /// Unset: what redis_store.yml says, else PostgreSQL if there is one, else the embedded store.
+        redis_url: Option<StoreUrl> = "REDIS_URL" or "";
+        /// What all keys in Redis begin with.
+        redis_namespace: String = "REDIS_NAMESPACE" or "scalelite";
+        /// Connections to Redis at most.
+        redis_pool: AtLeastOne = "REDIS_POOL" or "5";
+        /// The PostgreSQL that holds recordings, and without Redis all the rest, e.g.
+        /// postgresql://user:password@host:5432/scalelite?sslmode=verify-full.
+        /// Unset: what database.yml says, else the embedded store.
+        database_url: Option<StoreUrl> = "DATABASE_URL" or "";
+        /// Connections to PostgreSQL at most, two at least. A pool in the URL wins.
+        database_pool: AtLeastOne = "DATABASE_POOL" or "10";
+        /// The most that a statement in PostgreSQL may take, in seconds.
+        database_statement_timeout: Seconds = "DATABASE_STATEMENT_TIMEOUT" or "10";
+        /// No database: DATABASE_URL is ignored and recordings are kept nowhere.
+        db_disabled: bool = "DB_DISABLED" or "false";
+        /// Where redis_store.yml and database.yml of an existing deployment are looked for.
+        config_dir: PathBuf = "SCALELITE_CONFIG_DIR" or "config";
     }
     "Servers and polling" {
         /// Time between two polls of all servers, in seconds.
@@ -232,11 +252,8 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("RAILS_LOG_REMOTE_NAME", "the log always goes to the standard error output"),
     ("RAILS_LOG_REMOTE_PORT", "the log always goes to the standard error output"),
     ("RAILS_SERVE_STATIC_FILES", "there are no static files"),
-    ("REDIS_POOL", "the embedded store needs no pool"),
-    ("REDIS_NAMESPACE", "the embedded store needs no namespace"),
-    ("PREPARED_STATEMENT", "the embedded store always prepares statements"),
-    ("DB_CONNECTION_RETRY_COUNT", "the embedded store has no connection to lose"),
-    ("DB_DISABLED", "the embedded store holds only what is needed"),
+    ("PREPARED_STATEMENT", "statements are always prepared"),
+    ("DB_CONNECTION_RETRY_COUNT", "lost connections are made again as long as it takes"),
     ("NGINX_SSL", "it configured the original's nginx image"),
     ("NGINX_BEHIND_PROXY", "it configured the original's nginx image"),
     ("BEHIND_PROXY", "it configured the original's nginx image"),
@@ -269,9 +286,6 @@ pub const NOT_YET: &[&str] = &[
     "FSAPI_MAX_DURATION",
     "CALLBACK_ALLOW",
 ];
-
-/// Settings that would silently put the state somewhere else than the administrator expects.
-pub const REFUSED: &[&str] = &["REDIS_URL", "DATABASE_URL"];
 
 impl Config {
     /// What no single setting can know.

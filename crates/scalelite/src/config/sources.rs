@@ -85,6 +85,19 @@ impl Sources {
         self.environment.get(name).is_some_and(|value| !value.is_empty())
     }
 
+    /// A variable as the environment has it, for files that refer to it; it may be empty.
+    pub fn as_is(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str)
+    }
+
+    /// Names of all variables that say something.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.environment
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, _)| name.as_str())
+    }
+
     /// A variable that is no setting of ours.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())

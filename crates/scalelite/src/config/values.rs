@@ -190,6 +190,25 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The URL of a store, which may hold a password. What is in it is read in `super::stores`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreUrl(pub String);
+
+impl Value for StoreUrl {
+    const ACCEPTS: &'static str = "a URL without blanks at its ends";
+    const SECRET: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        (text.trim() == text).then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bind {

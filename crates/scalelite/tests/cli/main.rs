@@ -1,6 +1,7 @@
 //! The command line of the built binary: the original's spelling as recorded, and our own.
 
 mod config;
+mod doctor;
 mod liveness;
 mod meetings;
 mod pipes;
@@ -9,6 +10,7 @@ mod secret;
 mod servers;
 mod sign;
 mod stage;
+mod stores;
 mod sync;
 mod transcripts;
 mod usage;

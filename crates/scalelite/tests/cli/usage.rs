@@ -6,7 +6,7 @@ use testkit::process;
 #[tokio::test]
 async fn wrong_usage_is_exit_code_2() -> anyhow::Result<()> {
     let setup = setup()?;
-    let wrong: [&[&str]; 18] = [
+    let wrong: [&[&str]; 19] = [
         &[],
         &["nonsense"],
         &["--nonsense"],
@@ -23,6 +23,7 @@ async fn wrong_usage_is_exit_code_2() -> anyhow::Result<()> {
         &["sign", "x", "--url", "u", "--server", "s"],
         &["rake"],
         &["config", "--json", "--reference"],
+        &["doctor", "--yaml"],
         &["serve", "--roles", "cook"],
         &["demo", "--servers", "0"],
     ];

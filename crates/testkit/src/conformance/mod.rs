@@ -16,6 +16,7 @@ mod request;
 mod target;
 mod xml;
 
+use crate::stores::{Kind, Stores};
 use anyhow::{Context, ensure};
 use data::{Case, Profiles};
 use node::Node;
@@ -35,13 +36,21 @@ pub struct Options {
     pub only: Option<String>,
     /// The folder with the cases.
     pub data: PathBuf,
+    /// Where the program is to keep its state.
+    pub stores: Kind,
 }
 
 impl Options {
     /// All cases of this crate.
     pub fn new(binary: impl Into<PathBuf>) -> Options {
         let data = [env!("CARGO_MANIFEST_DIR"), "data", "conformance"].iter().collect();
-        Options { binary: binary.into(), only: None, data }
+        Options { binary: binary.into(), only: None, data, stores: Kind::Embedded }
+    }
+
+    /// The same with state kept there.
+    #[must_use]
+    pub fn on(self, stores: Kind) -> Options {
+        Options { stores, ..self }
     }
 }
 
@@ -88,8 +97,9 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     };
     let chosen: Vec<&Case> = cases.iter().filter(is_chosen).collect();
     ensure!(!chosen.is_empty(), "no case is named like that");
+    let stores = Stores::start(options.stores).await.context("starting the stores")?;
     let played = futures_util::future::try_join_all(
-        jobs(&chosen).into_iter().map(|job| play(options, &profiles, job)),
+        jobs(&chosen).into_iter().map(|job| play(options, &profiles, &stores, job)),
     );
     let verdicts = played.await?.into_iter().flatten().collect::<Vec<_>>();
     let mut report = Report::default();
@@ -129,13 +139,15 @@ fn jobs<'a>(chosen: &[&'a Case]) -> Vec<Vec<&'a Case>> {
 async fn play<'a>(
     options: &Options,
     profiles: &Profiles,
+    stores: &Stores,
     cases: Vec<&'a Case>,
 ) -> anyhow::Result<Vec<(&'a str, Option<String>)>> {
     let Some(first) = cases.first() else {
         return Ok(Vec::new());
     };
     let profile = first.profile.as_str();
-    let player = Player::start(&options.binary, profiles, profile, &cases).await;
+    let stores = stores.another().await?;
+    let player = Player::start(&options.binary, stores, profiles, profile, &cases).await;
     let mut player = player.with_context(|| format!("starting profile {profile}"))?;
     let mut verdicts = Vec::new();
     for case in cases {

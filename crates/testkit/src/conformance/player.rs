@@ -7,6 +7,7 @@ use super::normal::Normal;
 use super::pool::CasePool;
 use super::request;
 use super::target::Target;
+use crate::stores::Stores;
 use anyhow::Context;
 use regex::Regex;
 use serde_json::{Value, json};
@@ -28,13 +29,14 @@ pub(super) struct Player {
 impl Player {
     pub(super) async fn start(
         binary: &Path,
+        stores: Stores,
         profiles: &Profiles,
         profile: &str,
         cases: &[&Case],
     ) -> anyhow::Result<Player> {
         let most = cases.iter().map(|case| servers_of(case).len()).max().unwrap_or_default();
         let pool = CasePool::start(most.max(LEAST_SERVERS)).await?;
-        let target = Target::start(binary, profiles.settings(profile)?).await?;
+        let target = Target::start(binary, stores, profiles.settings(profile)?).await?;
         Ok(Player { target, pool, is_stained: false })
     }
 

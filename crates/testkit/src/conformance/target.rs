@@ -4,6 +4,7 @@ use super::http::{Answer, Outgoing, exchange};
 use super::normal::digest;
 use super::request::HOST;
 use crate::clock;
+use crate::stores::Stores;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -30,17 +31,19 @@ pub(super) struct Target {
     settings: Vec<(String, String)>,
     port: u16,
     server: Option<Child>,
+    stores: Stores,
     root: TempDir,
 }
 
 impl Target {
     pub(super) async fn start(
         binary: &Path,
+        stores: Stores,
         settings: Vec<(String, String)>,
     ) -> anyhow::Result<Target> {
         let root = tempfile::Builder::new().prefix("conformance-").tempdir()?;
         let binary = binary.to_owned();
-        let mut target = Target { binary, settings, port: 0, server: None, root };
+        let mut target = Target { binary, settings, port: 0, server: None, stores, root };
         target.restart().await?;
         Ok(target)
     }
@@ -49,11 +52,12 @@ impl Target {
         self.root.path().join(name)
     }
 
-    /// Begins anew with empty folders.
+    /// Begins anew with empty folders and stores.
     pub(super) async fn restart(&mut self) -> anyhow::Result<()> {
         if let Some(mut server) = self.server.take() {
             server.kill().await?;
         }
+        self.stores.empty().await?;
         for (_, folder) in FOLDERS {
             let folder = self.folder(folder);
             if folder.exists() {
@@ -112,6 +116,7 @@ impl Target {
         for (name, folder) in FOLDERS {
             command.env(name, self.folder(folder));
         }
+        command.envs(self.stores.environment());
         command.env("RECORDING_IMPORT_POLL_INTERVAL", "0.2").env("POLL_INTERVAL", "3600");
         command.env("CALLBACK_ALLOW", "127.0.0.0/8");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));

@@ -16,6 +16,7 @@ mod hot;
 mod joins;
 mod lifecycle;
 mod model;
+mod moving;
 mod names;
 mod places;
 mod polls;
@@ -80,6 +81,7 @@ pub async fn cluster(factory: Factory<'_>) {
         names::cases(factory),
         joins::cases(factory),
         polls::cases(factory),
+        moving::cases(factory),
     ];
     run(groups.into_iter().flatten().collect()).await;
 }

@@ -54,7 +54,7 @@ fn all_kinds() -> Vec<Server> {
     probation.tag = Some("none".to_owned());
     let mut idle = open("m-idle", 0.0);
     idle.load_multiplier = 1.0 / 3.0;
-    idle.tag = Some(String::new());
+    idle.tag = Some(" ".to_owned());
     let plain = Server::new(server_id("plain"), String::new(), String::new());
     vec![rich, probation, idle, plain]
 }

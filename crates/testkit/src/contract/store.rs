@@ -185,6 +185,10 @@ impl Store {
         self.0.join(key, now).await.expect("join")
     }
 
+    pub(super) async fn restore(&self, meeting: &Meeting) -> bool {
+        self.0.restore(meeting).await.expect("restore")
+    }
+
     pub(super) async fn sweep(&self, unseen_since: Timestamp) -> Vec<Meeting> {
         sorted(self.0.sweep(unseen_since).await.expect("sweep"))
     }

@@ -34,6 +34,8 @@ pub struct Options {
     password: Option<String>,
     user: Option<[String; 3]>,
     lines: Vec<String>,
+    /// Name and port of the master that it watches, if it is a sentinel.
+    watched: Option<(String, u16)>,
 }
 
 impl Options {
@@ -66,6 +68,13 @@ impl Options {
         self
     }
 
+    /// As a sentinel, which keeps nothing and says where the master of that name is.
+    #[must_use]
+    pub fn sentinel(mut self, master: &str, port: u16) -> Self {
+        self.watched = Some((master.to_owned(), port));
+        self
+    }
+
     /// How we ourselves get in.
     fn ourselves(&self) -> Option<[&str; 2]> {
         let by_password = self.password.as_deref().map(|password| ["default", password]);
@@ -83,6 +92,12 @@ impl Options {
     }
 
     fn configuration(&self, folder: &str, port: u16) -> String {
+        if let Some((master, of_master)) = &self.watched {
+            return format!(
+                "bind 127.0.0.1\nport {port}\ndir {folder}\n\
+                 sentinel monitor {master} 127.0.0.1 {of_master} 1\n"
+            );
+        }
         let (append, when) = match self.persistence {
             Persistence::None => ("no", "no"),
             Persistence::EverySecond => ("yes", "everysec"),
@@ -132,7 +147,8 @@ impl Redis {
         let program = in_path("redis-server");
         let program = program.context("redis-server is missing: bin/test installs it")?;
         let folder = folder("redis-")?;
-        let command = [program.into(), folder.join("redis.conf").into()];
+        let mut command = vec![program.into(), folder.join("redis.conf").into()];
+        command.extend(options.watched.is_some().then(|| "--sentinel".into()));
         let keeper = Keeper::new(folder, &command)?;
         let (asked, databases) = (Mutex::default(), AtomicU64::default());
         let mut redis = Self { keeper, options, port: 0, asked, databases };

@@ -107,7 +107,9 @@ pub async fn meetings(session: &Session, id: Option<&str>) -> Result<(), Failure
         let patience = session.app.policy.patience_with(server.online());
         let way = Way { lane: Lane::Poller, patience };
         let listed = session.app.list(&server, way).await.map_err(|error| error.to_string());
-        match listed.and_then(|body| Meetings::read(&body).map_err(|error| error.to_string())) {
+        match listed
+            .and_then(|answer| Meetings::read(&answer.body).map_err(|error| error.to_string()))
+        {
             Ok(meetings) => {
                 say("MeetingIDs: ");
                 for meeting in &meetings.list {

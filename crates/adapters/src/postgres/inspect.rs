@@ -1,0 +1,107 @@
+//! A closer look at PostgreSQL, for `scalelite doctor`.
+
+use app::ports::{Clock as _, Cluster as _, Finding, Inspect, StoreError};
+use async_trait::async_trait;
+
+use super::PgStore;
+use crate::entropy::SystemClock;
+use crate::redis::inspect::skew;
+use crate::sql::Database as _;
+use crate::sql::session::Session;
+
+/// The oldest version whose statements we use.
+const VERSION_MIN: i64 = 110_000;
+
+/// What one look at the database tells.
+struct Look {
+    version: String,
+    number: i64,
+    clock_ms: i64,
+    in_recovery: bool,
+    migrations: i64,
+    recordings: i64,
+    invalid_indexes: i64,
+    missing_indexes: i64,
+}
+
+fn look(session: &mut dyn Session) -> Result<Option<Look>, StoreError> {
+    const LOOK: &str = "SELECT current_setting('server_version'), \
+        current_setting('server_version_num')::bigint, \
+        (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_is_in_recovery(), \
+        (SELECT count(*) FROM public.schema_migrations), \
+        (SELECT count(*) FROM public.recordings), \
+        (SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+            WHERE c.relname LIKE 'scalelite\\_%' AND NOT i.indisvalid), \
+        4 - (SELECT count(*) FROM pg_class WHERE relkind = 'i' AND relname LIKE 'scalelite\\_%' \
+            AND relnamespace = 'public'::regnamespace)";
+    session.first(LOOK, &[], |row| {
+        Ok(Look {
+            version: row.get(0)?,
+            number: row.get(1)?,
+            clock_ms: row.get(2)?,
+            in_recovery: row.get(3)?,
+            migrations: row.get(4)?,
+            recordings: row.get(5)?,
+            invalid_indexes: row.get(6)?,
+            missing_indexes: row.get(7)?,
+        })
+    })
+}
+
+#[async_trait]
+impl Inspect for PgStore {
+    async fn inspect(&self) -> Vec<Finding> {
+        let before = SystemClock.now();
+        let look = match self.database.read(look).await {
+            Ok(Some(look)) => look,
+            Ok(None) => return vec![unreachable("no answer".to_owned())],
+            Err(error) => return vec![unreachable(error.to_string())],
+        };
+        let after = SystemClock.now();
+        let mut findings = vec![Finding::ok("postgresql: reachable", "it answers")];
+        findings.push(version(&look));
+        findings.push(if look.in_recovery {
+            let advice = "point DATABASE_URL at the primary";
+            Finding::fail("postgresql: role", "a standby, which cannot be written", advice)
+        } else {
+            Finding::ok("postgresql: role", "primary")
+        });
+        findings.push(match self.check().await {
+            Ok(()) => Finding::ok("postgresql: access", "can be read and written"),
+            Err(error) => {
+                let advice = "the user of DATABASE_URL must own the database";
+                Finding::fail("postgresql: access", error.to_string(), advice)
+            }
+        });
+        findings.push(schema(&look));
+        findings.push(skew("postgresql: clock", look.clock_ms, before.0, after.0));
+        findings
+    }
+}
+
+fn unreachable(error: String) -> Finding {
+    let advice = "check that PostgreSQL runs, that the database exists, and DATABASE_URL";
+    Finding::fail("postgresql: reachable", error, advice)
+}
+
+fn version(look: &Look) -> Finding {
+    let check = "postgresql: version";
+    if look.number >= VERSION_MIN {
+        return Finding::ok(check, look.version.clone());
+    }
+    Finding::fail(check, look.version.clone(), "PostgreSQL 11 or newer is needed")
+}
+
+fn schema(look: &Look) -> Finding {
+    let check = "postgresql: schema";
+    let detail = format!(
+        "{} of 6 migrations of the original, {} recordings",
+        look.migrations, look.recordings
+    );
+    if look.invalid_indexes > 0 || look.missing_indexes > 0 {
+        let advice = "nothing, if the balancer was started a moment ago: it builds them; else see \
+                      its log";
+        return Finding::warn(check, format!("{detail}; indexes are missing"), advice);
+    }
+    Finding::ok(check, detail)
+}

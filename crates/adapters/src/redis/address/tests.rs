@@ -1,0 +1,145 @@
+//! Every form of REDIS_URL, and that errors give nothing away.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn tcp_at(host: &str, port: u16, tls: bool) -> RedisPlace {
+    RedisPlace::Tcp { host: host.to_owned(), port, tls }
+}
+
+fn parsed(url: &str) -> RedisAddress {
+    RedisAddress::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+/// User, password and database.
+fn entry(url: &str) -> (Option<String>, Option<String>, u32) {
+    let address = parsed(url);
+    (address.username, address.password, address.db)
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+#[test]
+fn hosts_and_sockets() {
+    for (url, place) in [
+        ("redis://h", tcp_at("h", 6379, false)),
+        ("redis://", tcp_at("localhost", 6379, false)),
+        ("redis://h:1/", tcp_at("h", 1, false)),
+        ("redis://:6380/2", tcp_at("localhost", 6380, false)),
+        ("rediss://u:p@h.example:6380/0", tcp_at("h.example", 6380, true)),
+        ("redis://[::1]", tcp_at("::1", 6379, false)),
+        ("redis://:p@[fe80::1%25eth0]:7?db=1", tcp_at("fe80::1%eth0", 7, false)),
+        ("unix:///run/r.sock", RedisPlace::Unix("/run/r.sock".into())),
+        ("redis+unix:///a%20b?db=1", RedisPlace::Unix("/a b".into())),
+        ("unix://u:p@/run/r.sock", RedisPlace::Unix("/run/r.sock".into())),
+    ] {
+        assert!(parsed(url).place == place, "{url}: {:?}", parsed(url));
+    }
+}
+
+#[test]
+fn users_passwords_and_databases() {
+    assert_eq!(entry("redis://h"), (None, None, 0));
+    assert_eq!(entry("redis://:p%40%2f+@h/3"), (None, some("p@/+"), 3));
+    assert_eq!(entry("redis://u:p:q@h/3/"), (some("u"), some("p:q"), 3));
+    assert_eq!(entry("redis://only@h"), (None, some("only"), 0));
+    assert_eq!(entry("redis://:@h?db=4"), (None, None, 4));
+    let socket = "unix:///r?database=2&username=%C3%A4&password=p%26q&other=1";
+    assert_eq!(entry(socket), (some("\u{e4}"), some("p&q"), 2));
+}
+
+#[test]
+fn sentinels() {
+    let url = "redis+sentinel://u:p@a,b:7,[::2]:8/my%20master/5?sentinel_password=s";
+    assert_eq!(entry(url), (some("u"), some("p"), 5));
+    let sentinels = vec![("a".to_owned(), 26379), ("b".to_owned(), 7), ("::2".to_owned(), 8)];
+    let master = "my master".to_owned();
+    let sentinel_password = some("s");
+    let place = RedisPlace::Sentinel { sentinels, master, tls: false, sentinel_password };
+    assert!(parsed(url).place == place);
+    assert_eq!(parsed(url).describe(), "redis+sentinel://a:26379,b:7,[::2]:8/my master/5");
+    let tls = parsed("rediss+sentinel://a/m");
+    assert!(matches!(tls.place, RedisPlace::Sentinel { tls: true, .. }));
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    for (url, what) in [
+        ("", "begin with redis://"),
+        ("localhost:6379", "begin with redis://"),
+        ("http://h", "begin with redis://"),
+        ("redis://h:port", "port"),
+        ("redis://h:0", "port"),
+        ("redis://h:66000", "port"),
+        ("redis://h/x", "database"),
+        ("redis://h?db=-1", "database"),
+        ("redis://::1/0", "brackets"),
+        ("redis://[::1", "]"),
+        ("redis://[::1]x", "]"),
+        ("redis://:a b@h", "blanks"),
+        ("redis://:%4@h", "percent-escape"),
+        ("redis://:%ff@h", "percent-escape"),
+        ("redis://:%00@h", "zero byte"),
+        ("redis://:a@b@h", "@"),
+        ("redis://u:12/34@h", "@"),
+        ("redis://a,b", "sentinel"),
+        ("redis+sentinel://a:1,b:2", "master"),
+        ("redis+sentinel:///m", "host"),
+        ("unix://run/r.sock", "three slashes"),
+        ("unix:///", "three slashes"),
+    ] {
+        let error = RedisAddress::parse(url).unwrap_err();
+        assert!(error.contains(what), "{url}: {error}");
+    }
+}
+
+#[test]
+fn descriptions() {
+    for (url, text) in [
+        ("redis://u:secret@h", "redis://h:6379/0"),
+        ("rediss://secret@[::1]:1/2", "rediss://[::1]:1/2"),
+        ("unix:///r?password=secret", "unix:///r?db=0"),
+    ] {
+        assert_eq!(parsed(url).describe(), text);
+    }
+}
+
+proptest! {
+    /// Escaped, every user and password comes back.
+    #[test]
+    fn escapes_come_back(user in "[^\0]{1,12}", password in "[^\0]{1,12}", db in 0_u32..99) {
+        use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode as escape};
+        let (u, p) = (escape(&user, NON_ALPHANUMERIC), escape(&password, NON_ALPHANUMERIC));
+        let address = RedisAddress::parse(&format!("redis://{u}:{p}@h:1/{db}")).unwrap();
+        prop_assert_eq!((address.username, address.password), (Some(user), Some(password)));
+        prop_assert_eq!(address.db, db);
+    }
+
+    /// However a password is spelled, neither errors nor messages hold it.
+    #[test]
+    fn passwords_are_not_told(
+        scheme in "rediss?|redis\\+sentinel|unix|http",
+        before in "[a-z:@/?#%]{0,4}",
+        after in "[a-z:@/?#%]{0,4}",
+        end in "[a-z:@/?#0-9,]{0,8}",
+    ) {
+        let url = format!("{scheme}://{before}:{before}SECRET{after}@{end}");
+        let told = match RedisAddress::parse(&url) {
+            Ok(address) => format!("{address:?}"),
+            Err(error) => error,
+        };
+        // A path of a socket, or a name behind a slash, is no password.
+        let in_path = before.contains('/') && told.starts_with("RedisAddress");
+        prop_assert!(in_path || !told.contains("SECRET"), "{url}: {told}");
+    }
+
+    #[test]
+    fn nothing_panics(url in ".{0,40}", rest in "[\\PC]{0,30}") {
+        let _ = RedisAddress::parse(&url);
+        let _ = RedisAddress::parse(&format!("redis://{rest}"));
+        let _ = RedisAddress::parse(&format!("redis+sentinel://{rest}"));
+    }
+}

@@ -1,0 +1,178 @@
+//! A closer look at Redis, for `scalelite doctor`.
+
+use std::collections::HashMap;
+
+use app::ports::{Clock as _, Finding, Inspect};
+use async_trait::async_trait;
+use redis::aio::MultiplexedConnection;
+
+use super::RedisStore;
+use super::link::failure;
+use crate::entropy::SystemClock;
+
+/// Clocks that differ by more than this confuse times that replicas write, in ms.
+const SKEW_MAX_MS: i64 = 2_000;
+
+/// What `INFO` tells.
+type Info = HashMap<String, String>;
+
+#[async_trait]
+impl Inspect for RedisStore {
+    async fn inspect(&self) -> Vec<Finding> {
+        let mut connection = match self.link.get().await {
+            Ok((_, connection)) => connection,
+            Err(error) => {
+                let advice = "check that Redis runs, and REDIS_URL";
+                return vec![Finding::fail("redis: reachable", error.to_string(), advice)];
+            }
+        };
+        let info = info(&mut connection).await;
+        let mut findings = vec![
+            Finding::ok("redis: reachable", "it answers"),
+            version(&info),
+            role(&info),
+            persistence(&mut connection, &info).await,
+            eviction(&mut connection, &info).await,
+            clock(&mut connection).await,
+        ];
+        findings.push(self.writable().await);
+        findings.push(self.keyspace(&mut connection).await);
+        findings
+    }
+}
+
+impl RedisStore {
+    async fn writable(&self) -> Finding {
+        let check = "redis: scripts";
+        match app::ports::Cluster::check(self).await {
+            Ok(()) => Finding::ok(check, "they read and write"),
+            Err(error) => Finding::fail(
+                check,
+                error.to_string(),
+                "the user of REDIS_URL must be allowed EVALSHA, SCRIPT LOAD and all commands on the \
+                 keys of the namespace",
+            ),
+        }
+    }
+
+    async fn keyspace(&self, connection: &mut MultiplexedConnection) -> Finding {
+        let check = "redis: data";
+        let mut count = redis::cmd("SCARD");
+        count.arg(format!("{}servers", self.prefix));
+        match count.query_async::<u64>(connection).await {
+            Ok(0) => Finding::warn(
+                check,
+                format!("no servers under the namespace {}", self.prefix.trim_end_matches(':')),
+                "if there should be some, check REDIS_NAMESPACE and the database in REDIS_URL",
+            ),
+            Ok(count) => Finding::ok(check, format!("{count} servers")),
+            Err(error) => Finding::fail(
+                check,
+                failure(&error).to_string(),
+                "something else uses this namespace: choose another REDIS_NAMESPACE",
+            ),
+        }
+    }
+}
+
+async fn info(connection: &mut MultiplexedConnection) -> Info {
+    let text: String = redis::cmd("INFO").query_async(connection).await.unwrap_or_default();
+    let pairs = text.lines().filter_map(|line| line.split_once(':'));
+    pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+}
+
+fn version(info: &Info) -> Finding {
+    let check = "redis: version";
+    let Some(version) = info.get("redis_version") else {
+        return Finding::skipped(check, "INFO is not allowed");
+    };
+    let major: u32 = version.split('.').next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    if major >= 5 {
+        return Finding::ok(check, version);
+    }
+    Finding::fail(check, version, "Redis 5 or newer is needed: scripts read the time and write")
+}
+
+fn role(info: &Info) -> Finding {
+    let check = "redis: role";
+    match info.get("role").map(String::as_str) {
+        Some("master") => Finding::ok(check, "master"),
+        Some(role) => {
+            let advice = "point REDIS_URL at the master, or use redis+sentinel://";
+            Finding::fail(check, role, advice)
+        }
+        None => Finding::skipped(check, "INFO is not allowed"),
+    }
+}
+
+/// A setting, if we may ask for it.
+async fn setting(connection: &mut MultiplexedConnection, name: &str) -> Option<String> {
+    let mut asked = redis::cmd("CONFIG");
+    let pair: Vec<String> = asked.arg("GET").arg(name).query_async(connection).await.ok()?;
+    pair.into_iter().nth(1)
+}
+
+async fn persistence(connection: &mut MultiplexedConnection, info: &Info) -> Finding {
+    let check = "redis: persistence";
+    let log = info.get("aof_enabled").is_some_and(|enabled| enabled == "1");
+    if info.get("rdb_last_bgsave_status").is_some_and(|status| status != "ok") {
+        let advice = "look at the log of Redis: is the disk full?";
+        return Finding::fail(check, "the last snapshot failed", advice);
+    }
+    if log {
+        return Finding::ok(check, "appendonly");
+    }
+    match setting(connection, "save").await {
+        Some(save) if save.trim().is_empty() => Finding::fail(
+            check,
+            "off: a restart of Redis forgets all servers and meetings",
+            "set `appendonly yes` in redis.conf",
+        ),
+        Some(save) => Finding::warn(
+            check,
+            format!("snapshots only ({save}): a crash forgets the last minutes"),
+            "set `appendonly yes` in redis.conf",
+        ),
+        None => Finding::skipped(check, "no appendonly, and CONFIG GET is not allowed"),
+    }
+}
+
+async fn eviction(connection: &mut MultiplexedConnection, info: &Info) -> Finding {
+    let check = "redis: eviction";
+    let policy = match info.get("maxmemory_policy") {
+        Some(policy) => Some(policy.clone()),
+        None => setting(connection, "maxmemory-policy").await,
+    };
+    let unlimited = info.get("maxmemory").is_some_and(|limit| limit == "0");
+    match policy.as_deref() {
+        Some("noeviction") => Finding::ok(check, "noeviction"),
+        Some(policy) if unlimited => Finding::ok(check, format!("{policy}, without a limit")),
+        Some(policy) => Finding::warn(
+            check,
+            format!("{policy}: when its memory is full, Redis deletes meetings"),
+            "set `maxmemory-policy noeviction` in redis.conf",
+        ),
+        None => Finding::skipped(check, "INFO and CONFIG GET are not allowed"),
+    }
+}
+
+async fn clock(connection: &mut MultiplexedConnection) -> Finding {
+    let check = "redis: clock";
+    let before = SystemClock.now();
+    let time: Result<(i64, i64), _> = redis::cmd("TIME").query_async(connection).await;
+    let Ok((seconds, micros)) = time else {
+        return Finding::skipped(check, "TIME is not allowed");
+    };
+    let there = seconds.saturating_mul(1000).saturating_add(micros / 1000);
+    skew(check, there, before.0, SystemClock.now().0)
+}
+
+/// What a time read elsewhere says, between two of ours; all in ms.
+pub(crate) fn skew(check: &str, there: i64, before: i64, after: i64) -> Finding {
+    let skew = if there < before { there - before } else { (there - after).max(0) };
+    let detail = format!("{skew} ms from ours");
+    if skew.abs() <= SKEW_MAX_MS {
+        return Finding::ok(check, detail);
+    }
+    Finding::warn(check, detail, "let both machines keep time by NTP")
+}

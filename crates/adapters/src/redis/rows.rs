@@ -1,0 +1,193 @@
+//! What scripts return, and what it stands for.
+
+use std::collections::HashMap;
+
+use app::ports::{Located, StoreError};
+use domain::health::{Failure, Health};
+use domain::server::Stats;
+use domain::{AdminState, Claim, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp};
+use redis::Value;
+
+/// The fields of a hash.
+pub(super) type Fields = HashMap<String, String>;
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::Corrupt(format!("Redis holds {what}"))
+}
+
+/// A list; anything else is empty.
+pub(super) fn list(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(list) => list,
+        _ => Vec::new(),
+    }
+}
+
+/// A list of so many, or nothing where the script found nothing.
+pub(super) fn some<const N: usize>(value: Value) -> Result<Option<[Value; N]>, StoreError> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::Array(list) => {
+            list.try_into().map(Some).map_err(|_| corrupt("a list of another length"))
+        }
+        _ => Err(corrupt("something else than a list")),
+    }
+}
+
+/// A text; `None` for what is not there.
+pub(super) fn text(value: &Value) -> Result<Option<String>, StoreError> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => match str::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text.to_owned())),
+            Err(_) => Err(corrupt("a text that is not UTF-8")),
+        },
+        Value::SimpleString(text) => Ok(Some(text.clone())),
+        Value::Int(number) => Ok(Some(number.to_string())),
+        _ => Err(corrupt("something else than a text")),
+    }
+}
+
+/// A list of texts.
+pub(super) fn texts(value: Value) -> Result<Vec<String>, StoreError> {
+    let texts = list(value).into_iter().map(|one| text(&one));
+    texts.filter_map(Result::transpose).collect()
+}
+
+/// A hash as pairs in a row.
+pub(super) fn fields(value: Value) -> Result<Fields, StoreError> {
+    let flat = texts(value)?;
+    let pairs = flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+    Ok(pairs.collect())
+}
+
+pub(super) fn is_one(value: &Value) -> bool {
+    *value == Value::Int(1)
+}
+
+fn number<T: std::str::FromStr + Default>(fields: &Fields, name: &str) -> Result<T, StoreError> {
+    match fields.get(name) {
+        None => Ok(T::default()),
+        Some(text) => text.parse().map_err(|_| corrupt(&format!("{name} that is no number"))),
+    }
+}
+
+fn float(value: &Value) -> Result<Option<f64>, StoreError> {
+    let Some(text) = text(value)? else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| corrupt("a load that is no number"))
+}
+
+/// A server, its place in the order of servers, and what only we keep of it.
+pub(super) struct ServerRow {
+    pub(super) server: Server,
+    /// As Redis writes it; empty if the original added it.
+    pub(super) position: String,
+    pub(super) own: Fields,
+}
+
+pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
+    let Some([id, hash, counters, own, load, cordoned, enabled, position]) = some::<8>(value)?
+    else {
+        return Ok(None);
+    };
+    let (hash, own) = (fields(hash)?, fields(own)?);
+    let id = text(&id)?.ok_or_else(|| corrupt("a server without an id"))?;
+    let state = match hash.get("state") {
+        // As the original of 2020 left it.
+        None if is_one(&enabled) => AdminState::Enabled,
+        None => AdminState::Disabled,
+        Some(name) => AdminState::from_name(name).ok_or_else(|| corrupt("an unknown state"))?,
+    };
+    let load = match state {
+        AdminState::Enabled => float(&load)?,
+        AdminState::Cordoned => float(&cordoned)?,
+        AdminState::Disabled => None,
+    };
+    let counter = |value: Option<&Value>| -> Result<u32, StoreError> {
+        let found = value.map(text).transpose()?.flatten();
+        Ok(found.and_then(|found| found.parse().ok()).unwrap_or(0))
+    };
+    let counters = list(counters);
+    let multiplier: f64 = match hash.get("load_multiplier") {
+        None => 1.0,
+        Some(_) => number(&hash, "load_multiplier")?,
+    };
+    let get = |name: &str| hash.get(name).cloned();
+    let failed_at: i64 = number(&own, "failure_at")?;
+    let server = Server {
+        id: ServerId(id),
+        url: get("url").unwrap_or_default(),
+        secret: get("secret").unwrap_or_default(),
+        tag: get("tag").filter(|tag| !tag.is_empty()),
+        state,
+        health: Health {
+            online: hash.get("online").is_some_and(|online| online == "true"),
+            healthy_count: counter(counters.first())?,
+            unhealthy_count: counter(counters.get(1))?,
+            last_failure: own
+                .get("failure_reason")
+                .map(|reason| Failure { at: Timestamp(failed_at), reason: reason.clone() }),
+        },
+        load,
+        // Ruby reads what is no number as 0, which would divide the pool.
+        load_multiplier: if multiplier > 0.0 { multiplier } else { 1.0 },
+        stats: Stats {
+            meetings: number(&hash, "meetings")?,
+            users: number(&hash, "users")?,
+            largest_meeting: number(&hash, "largest_meeting")?,
+            videos: number(&hash, "videos")?,
+        },
+        bbb_version: get("bbb_version").filter(|version| !version.is_empty()),
+    };
+    let position = text(&position)?.unwrap_or_default();
+    Ok(Some(ServerRow { server, position, own }))
+}
+
+/// A meeting and the name under which it is stored.
+pub(super) fn meeting(value: Value) -> Result<Option<(String, Meeting)>, StoreError> {
+    let Some([name, hash, own]) = some::<3>(value)? else {
+        return Ok(None);
+    };
+    let (hash, own) = (fields(hash)?, fields(own)?);
+    let name = text(&name)?.ok_or_else(|| corrupt("a meeting without an id"))?;
+    let tenant = hash.get("tenant_id").filter(|tenant| !tenant.is_empty()).cloned();
+    let apart = format!("\x1f{}\x1f", tenant.as_deref().unwrap_or_default());
+    let id = name.strip_prefix(&apart).unwrap_or(&name).to_owned();
+    let until: i64 = number(&own, "claim_until")?;
+    let claim =
+        own.get("claim_token").map(|token| Claim { token: token.clone(), until: Timestamp(until) });
+    let meeting = Meeting {
+        key: MeetingKey { tenant, id },
+        server: ServerId(hash.get("server_id").cloned().unwrap_or_default()),
+        moderator_pw: hash.get("moderator_pw").cloned(),
+        voice_bridge: hash.get("voice_bridge").cloned(),
+        claim,
+        placed_at: Timestamp(number(&own, "placed_at")?),
+        seen_at: Timestamp(number(&own, "seen_at")?),
+        seats: Seats {
+            reserved: number(&own, "reserved")?,
+            reserved_until: Timestamp(number(&own, "reserved_until")?),
+            users: number(&own, "users")?,
+        },
+    };
+    Ok(Some((name, meeting)))
+}
+
+/// Meetings, in order.
+pub(super) fn meetings(value: Value) -> Result<Vec<Meeting>, StoreError> {
+    let rows = list(value).into_iter().map(meeting);
+    let mut meetings: Vec<Meeting> = rows
+        .filter_map(Result::transpose)
+        .map(|row| row.map(|(_, meeting)| meeting))
+        .collect::<Result<_, _>>()?;
+    meetings.sort_by(|one, other| one.key.cmp(&other.key));
+    Ok(meetings)
+}
+
+/// A meeting and its server.
+pub(super) fn located(row: Value, server_row: Value) -> Result<Option<Located>, StoreError> {
+    let (meeting, server) = (meeting(row)?, server(server_row)?);
+    Ok(meeting.zip(server).map(|((_, meeting), row)| Located { meeting, server: row.server }))
+}

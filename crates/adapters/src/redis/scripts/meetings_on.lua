@@ -1,0 +1,2 @@
+-- The meetings of a server.
+return meetings_on(ARGV[3])

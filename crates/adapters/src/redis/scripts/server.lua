@@ -1,0 +1,2 @@
+-- One server.
+return server(ARGV[3])

@@ -1,0 +1,102 @@
+//! A closer look at the embedded store, for `scalelite doctor`.
+
+use app::ports::{Finding, Inspect, StoreError};
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use super::{SqliteStore, connect, failure, migrations};
+
+/// Complaints of the integrity check that are shown.
+const COMPLAINTS_MAX: usize = 3;
+const RESTORE: &str = "stop the balancer and put back a backup of the data directory";
+
+#[async_trait]
+impl Inspect for SqliteStore {
+    async fn inspect(&self) -> Vec<Finding> {
+        let looks: [(&str, fn(&Connection) -> rusqlite::Result<Finding>); 4] = [
+            ("store: integrity", integrity),
+            ("store: journal", journal),
+            ("store: schema", schema),
+            ("store: size", size),
+        ];
+        let of = |(check, look): (&str, fn(&Connection) -> rusqlite::Result<Finding>)| {
+            let found = connect(&self.database.path).and_then(
+                |connection| -> Result<Finding, StoreError> { look(&connection).map_err(failure) },
+            );
+            found.unwrap_or_else(|error: StoreError| {
+                Finding::fail(check, error.to_string(), RESTORE)
+            })
+        };
+        looks.into_iter().map(of).collect()
+    }
+}
+
+fn integrity(connection: &Connection) -> rusqlite::Result<Finding> {
+    let check = "store: integrity";
+    let mut statement = connection.prepare("PRAGMA quick_check(10)")?;
+    let found: Vec<String> =
+        statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    if found == ["ok"] {
+        return Ok(Finding::ok(check, "quick_check finds nothing"));
+    }
+    let shown = found.into_iter().take(COMPLAINTS_MAX).collect::<Vec<_>>().join("; ");
+    Ok(Finding::fail(check, shown, RESTORE))
+}
+
+fn journal(connection: &Connection) -> rusqlite::Result<Finding> {
+    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    let check = "store: journal";
+    Ok(match mode.as_str() {
+        "wal" => Finding::ok(check, "write-ahead log"),
+        other => Finding::warn(
+            check,
+            format!("journal mode {other}, so that readers wait for writers"),
+            "keep the data directory on a local file system",
+        ),
+    })
+}
+
+fn schema(connection: &Connection) -> rusqlite::Result<Finding> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let check = "store: schema";
+    let newest = migrations::newest();
+    Ok(if version == newest {
+        Finding::ok(check, format!("version {version}, SQLite {}", rusqlite::version()))
+    } else {
+        let advice = "run the newest scalelite only, on all machines";
+        Finding::warn(check, format!("version {version}, this program has {newest}"), advice)
+    })
+}
+
+fn size(connection: &Connection) -> rusqlite::Result<Finding> {
+    let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+    let kib = bytes.div_euclid(1024);
+    Ok(Finding::ok("store: size", format!("{kib} KiB")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, SeekFrom, Write as _};
+
+    use app::ports::Level;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_damaged_page_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("one.db")).unwrap();
+        assert!(store.inspect().await.iter().all(|finding| finding.level == Level::Ok));
+        let copy = dir.path().join("two.db");
+        let connection = connect(&store.database.path).unwrap();
+        connection.execute("VACUUM INTO ?1", [copy.display().to_string()]).unwrap();
+        // The first page is left alone, so that it still looks like a store.
+        let mut file = std::fs::OpenOptions::new().write(true).open(&copy).unwrap();
+        file.seek(SeekFrom::Start(4096)).unwrap();
+        file.write_all(&[0xff; 4096]).unwrap();
+        let findings = SqliteStore::open(&copy).unwrap().inspect().await;
+        assert_eq!(findings[0].level, Level::Fail, "{findings:?}");
+        assert_eq!(findings[0].advice.as_deref(), Some(RESTORE));
+    }
+}

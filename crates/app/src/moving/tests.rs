@@ -1,0 +1,140 @@
+//! Moves between stores in memory: once, again, over differences, and past what is in the way.
+
+use domain::recording::PlaybackFormat;
+use domain::tenant::Lrs;
+use domain::{MeetingKey, Seats, ServerId, Timestamp};
+
+use super::*;
+use crate::memory::{MemoryCluster, MemoryRecordings};
+
+fn house() -> House {
+    let hot = Arc::new(MemoryCluster::default());
+    House { hot, recordings: Some(Arc::new(MemoryRecordings::default())) }
+}
+
+fn server(id: &str) -> Server {
+    let url = format!("https://{id}.example.test/bigbluebutton/api");
+    let mut server = Server::new(ServerId(id.to_owned()), url, "secret".to_owned());
+    server.health.online = true;
+    server.state = AdminState::Enabled;
+    server.load = Some(30.0);
+    server
+}
+
+fn meeting(id: &str, server: &str) -> Meeting {
+    Meeting {
+        key: MeetingKey { tenant: Some("t".to_owned()), id: id.to_owned() },
+        server: ServerId(server.to_owned()),
+        moderator_pw: Some("pw".to_owned()),
+        voice_bridge: Some(format!("1{id}")),
+        claim: None,
+        placed_at: Timestamp(1),
+        seen_at: Timestamp(2),
+        seats: Seats { reserved: 15, reserved_until: Timestamp(3), users: 4 },
+    }
+}
+
+fn recording(n: u32) -> Recording {
+    let format = PlaybackFormat { format: "video".to_owned(), ..PlaybackFormat::default() };
+    Recording {
+        record_id: format!("{n:05}"),
+        name: Some("Ü".to_owned()),
+        metadata: vec![("empty".to_owned(), Some(String::new())), ("none".to_owned(), None)],
+        formats: vec![format],
+        ..Recording::default()
+    }
+}
+
+async fn furnished() -> House {
+    let house = house();
+    let (hot, recordings) = (&house.hot, house.recordings.as_ref().unwrap());
+    let tenant = Tenant {
+        id: "t".to_owned(),
+        name: "acme".to_owned(),
+        secrets: "s".to_owned(),
+        lrs: Lrs { endpoint: Some("e".to_owned()), ..Lrs::default() },
+    };
+    assert!(hot.add_tenant(tenant).await.unwrap());
+    let setting = TenantSetting {
+        id: "x".to_owned(),
+        tenant: "t".to_owned(),
+        param: "record".to_owned(),
+        value: "false".to_owned(),
+        wins: true,
+    };
+    assert!(hot.add_tenant_setting(setting).await.unwrap());
+    for id in ["a", "b"] {
+        assert!(hot.add_server(server(id)).await.unwrap());
+    }
+    for (id, server) in [("1", "a"), ("2", "b"), ("3", "a")] {
+        assert!(hot.restore(&meeting(id, server)).await.unwrap());
+    }
+    for n in 0..450 {
+        recordings.put_recording(&recording(n)).await.unwrap();
+        let meeting_id = format!("m{n:05}");
+        recordings.put_callback(&Callback { meeting_id, ..Callback::default() }).await.unwrap();
+    }
+    house
+}
+
+async fn moved(from: &House, to: &House, dry_run: bool) -> Vec<Tally> {
+    run(from, to, dry_run, &mut |_, _, _| {}).await.unwrap()
+}
+
+fn counts(tallies: &[Tally], of: impl Fn(&Tally) -> u64) -> Vec<u64> {
+    tallies.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn everything_is_moved_once_and_verified() {
+    let (from, to) = (furnished().await, house());
+    let all = vec![1, 1, 2, 3, 450, 450];
+    let dry = moved(&from, &to, true).await;
+    assert_eq!(counts(&dry, |one| one.copied), all);
+    assert!(to.hot.servers().await.unwrap().is_empty(), "nothing was written");
+
+    let first = moved(&from, &to, false).await;
+    assert_eq!(counts(&first, |one| one.copied), all);
+    assert!(first.iter().all(Tally::complete), "{first:?}");
+    assert_eq!(to.hot.servers().await.unwrap(), from.hot.servers().await.unwrap());
+    assert_eq!(to.hot.meetings(None).await.unwrap(), from.hot.meetings(None).await.unwrap());
+
+    let again = moved(&from, &to, false).await;
+    assert_eq!(counts(&again, |one| one.same), all);
+    assert_eq!(counts(&again, |one| one.copied + one.replaced), vec![0; 6]);
+    assert!(again.iter().all(Tally::complete));
+}
+
+#[tokio::test]
+async fn where_they_differ_the_old_house_is_right() {
+    let (from, to) = (furnished().await, furnished().await);
+    let a = ServerId("a".to_owned());
+    to.hot.update_server(&a, ServerChange::state(AdminState::Cordoned)).await.unwrap();
+    let moving = meeting("2", "a");
+    assert!(to.hot.forget(&moving.key, &ServerId("b".to_owned())).await.unwrap());
+    assert!(to.hot.restore(&moving).await.unwrap());
+    let change = TenantChange { name: Some("other".to_owned()), ..TenantChange::default() };
+    to.hot.update_tenant("t", change).await.unwrap();
+    let recordings = to.recordings.as_ref().unwrap();
+    recordings.put_recording(&Recording { name: None, ..recording(7) }).await.unwrap();
+    assert!(to.hot.add_server(server("only here")).await.unwrap());
+
+    let tallies = moved(&from, &to, false).await;
+    assert_eq!(counts(&tallies, |one| one.replaced), [1, 0, 1, 1, 1, 0]);
+    assert!(tallies.iter().all(Tally::complete), "{tallies:?}");
+    assert_eq!(to.hot.servers().await.unwrap().len(), 3, "what only the new one has stays");
+}
+
+#[tokio::test]
+async fn what_does_not_get_there_is_named() {
+    let (from, to) = (furnished().await, house());
+    // Somebody else has the number of one meeting.
+    assert!(to.hot.add_server(server("a")).await.unwrap());
+    let mut thief = meeting("thief", "a");
+    thief.voice_bridge = meeting("3", "a").voice_bridge;
+    assert!(to.hot.restore(&thief).await.unwrap());
+    let tallies = moved(&from, &to, false).await;
+    let meetings = &tallies[3];
+    assert!(!meetings.complete());
+    assert_eq!(meetings.failed, ["3"]);
+}

@@ -1,0 +1,256 @@
+//! `redis_store.yml` and `database.yml`, in which deployments of the original say where their state
+//! is. Only their production section counts, and only keys that say where and how.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Sources, erb};
+
+/// Longest file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Names of the files, in `SCALELITE_CONFIG_DIR`.
+pub const REDIS_FILE: &str = "redis_store.yml";
+/// See [`REDIS_FILE`].
+pub const DATABASE_FILE: &str = "database.yml";
+
+/// What `redis_store.yml` says. All values are texts here, since YAML's numbers are guesses: a
+/// password of digits is a password.
+#[derive(Clone, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct RedisFile {
+    #[serde(alias = ":url")]
+    pub url: Option<String>,
+    #[serde(alias = ":host")]
+    pub host: Option<String>,
+    #[serde(alias = ":port")]
+    pub port: Option<String>,
+    #[serde(alias = ":path")]
+    pub path: Option<String>,
+    #[serde(alias = ":db")]
+    pub db: Option<String>,
+    #[serde(alias = ":username")]
+    pub username: Option<String>,
+    #[serde(alias = ":password")]
+    pub password: Option<String>,
+    #[serde(alias = ":ssl")]
+    pub ssl: Option<String>,
+    #[serde(alias = ":namespace")]
+    pub namespace: Option<String>,
+    #[serde(alias = ":pool")]
+    pub pool: Option<String>,
+    #[serde(alias = ":name")]
+    pub name: Option<String>,
+    #[serde(alias = ":sentinels")]
+    pub sentinels: Option<Vec<SentinelEntry>>,
+    #[serde(alias = ":sentinel_password")]
+    pub sentinel_password: Option<String>,
+}
+
+/// One of the `sentinels`.
+#[derive(Clone, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct SentinelEntry {
+    #[serde(alias = ":host")]
+    pub host: Option<String>,
+    #[serde(alias = ":port")]
+    pub port: Option<String>,
+    #[serde(alias = ":password")]
+    pub password: Option<String>,
+}
+
+/// What `database.yml` says.
+#[derive(Clone, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct DatabaseFile {
+    pub adapter: Option<String>,
+    pub url: Option<String>,
+    host: Option<String>,
+    port: Option<String>,
+    database: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    pub pool: Option<String>,
+    sslmode: Option<String>,
+    sslrootcert: Option<String>,
+    connect_timeout: Option<String>,
+    application_name: Option<String>,
+    options: Option<String>,
+    keepalives: Option<String>,
+    keepalives_idle: Option<String>,
+    keepalives_interval: Option<String>,
+    keepalives_count: Option<String>,
+}
+
+impl DatabaseFile {
+    /// Whether it says where a database is.
+    pub fn says_where(&self) -> bool {
+        [&self.url, &self.host, &self.port, &self.database, &self.username]
+            .into_iter()
+            .any(|value| given(value.as_ref()).is_some())
+    }
+
+    /// What it says, by the names that URLs have for it; without its own URL and pool.
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let all = [
+            ("host", &self.host),
+            ("port", &self.port),
+            ("dbname", &self.database),
+            ("user", &self.username),
+            ("password", &self.password),
+            ("sslmode", &self.sslmode),
+            ("sslrootcert", &self.sslrootcert),
+            ("connect_timeout", &self.connect_timeout),
+            ("application_name", &self.application_name),
+            ("options", &self.options),
+            ("keepalives", &self.keepalives),
+            ("keepalives_idle", &self.keepalives_idle),
+            ("keepalives_interval", &self.keepalives_interval),
+            ("keepalives_count", &self.keepalives_count),
+        ];
+        let set = |(name, value): (_, &Option<String>)| Some((name, given(value.as_ref())?));
+        all.into_iter().filter_map(set).collect()
+    }
+}
+
+/// A value that says something: variables that are not set leave empty texts behind.
+pub fn given(value: Option<&String>) -> Option<String> {
+    value.map(|text| text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// Sections of such a file; the others do not matter.
+#[derive(Deserialize)]
+struct Sections<T> {
+    production: Option<T>,
+}
+
+/// The production section of a file; `None` without file or section.
+///
+/// # Errors
+/// When the file cannot be read, has Ruby in it that is not understood, or is not as expected. The
+/// text holds nothing of the file but what Ruby was refused.
+pub fn production<T: DeserializeOwned>(
+    dir: &Path,
+    name: &str,
+    sources: &Sources,
+) -> Result<Option<T>, String> {
+    let path = dir.join(name);
+    let wrong = |reason: String| format!("{}: {reason}", path.display());
+    let Some(text) = read(&path).map_err(|error| wrong(error.to_string()))? else {
+        return Ok(None);
+    };
+    let text = erb::render(&text, &|name| sources.as_is(name)).map_err(wrong)?;
+    let sections: Option<Sections<T>> = serde_saphyr::from_str(&text).map_err(|error| {
+        // The error's own text would show the lines around it.
+        let line = error.location().map_or(String::new(), |at| format!("line {}: ", at.line()));
+        wrong(format!("{line}not the YAML that such a file holds"))
+    })?;
+    Ok(sections.and_then(|sections| sections.production))
+}
+
+fn read(path: &Path) -> std::io::Result<Option<String>> {
+    use std::io::{Error, ErrorKind, Read as _};
+    let mut text = String::new();
+    match std::fs::File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?,
+    };
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(Error::new(ErrorKind::FileTooLarge, "longer than such a file can be"));
+    }
+    Ok(Some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redis(text: &str, variables: &[(&str, &str)]) -> Result<Option<RedisFile>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(REDIS_FILE), text).unwrap();
+        let found = production(dir.path(), REDIS_FILE, &Sources::of(variables));
+        found.map_err(|error| error.rsplit_once('/').unwrap().1.to_owned())
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn merged_sections_and_variables() {
+        let text = "default: &default\n  pool: <%= ENV['REDIS_POOL'] || 5 %>\n  db: 1\n\
+                    development:\n  <<: *default\n  url: redis://dev\n\
+                    production:\n  <<: *default\n  db: 2\n  url: <%= ENV['REDIS_URL'] %>\n  \
+                    namespace: <%= ENV.fetch('NS') { 'scalelite' } %>\n  timeout: 5\n";
+        let found = redis(text, &[("REDIS_URL", "redis://:p@h/3")]).unwrap().unwrap();
+        assert_eq!((found.url, found.namespace), (some("redis://:p@h/3"), some("scalelite")));
+        assert_eq!((found.pool, found.db), (some("5"), some("2")));
+        let found = redis(text, &[("REDIS_POOL", "9")]).unwrap().unwrap();
+        assert_eq!((given(found.url.as_ref()), found.pool), (None, some("9")));
+    }
+
+    #[test]
+    fn symbols_sentinels_and_texts_that_look_like_numbers() {
+        let text = "production:\n  :name: mymaster\n  role: master\n  password: 0123\n  ssl: true\n  \
+                    sentinels:\n  - {host: a, port: 26380, password: 1e5}\n  - :host: b\n    :port: 7\n";
+        let found = redis(text, &[]).unwrap().unwrap();
+        assert_eq!((found.name, found.password), (some("mymaster"), some("0123")));
+        assert_eq!(found.ssl, some("true"));
+        let sentinels = found.sentinels.unwrap();
+        assert_eq!((&sentinels[0].host, &sentinels[0].port), (&some("a"), &some("26380")));
+        assert_eq!(sentinels[0].password, some("1e5"));
+        assert_eq!((&sentinels[1].host, &sentinels[1].port), (&some("b"), &some("7")));
+    }
+
+    #[test]
+    fn what_says_nothing() {
+        for text in ["", "# nothing\n", "production:\n", "development:\n  host: x\n"] {
+            assert!(redis(text, &[]).unwrap().is_none(), "{text}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let none = production::<RedisFile>(dir.path(), REDIS_FILE, &Sources::of(&[]));
+        assert!(none.unwrap().is_none());
+        let nothing: DatabaseFile = serde_saphyr::from_str(
+            "adapter: postgresql\nencoding: unicode\npool: 5\nurl: \"\"\nhost:\n",
+        )
+        .unwrap();
+        assert!(!nothing.says_where());
+    }
+
+    #[test]
+    fn errors_name_file_and_line_and_no_secret() {
+        let text = "production:\n  host: h\n  password: <%= ENV['SECRET'] %>\n  port: <% if x %>\n";
+        assert_eq!(
+            redis(text, &[]).err().unwrap(),
+            "redis_store.yml: line 4: `<% if x %>`: of Ruby, only ENV['NAME'] and \
+             ENV.fetch('NAME') are understood, with plain defaults"
+        );
+        let text = "production:\n  password: <%= ENV['SECRET'] %>\n  port: [1]\n";
+        let error = redis(text, &[("SECRET", "a: hidden")]).err().unwrap();
+        assert!(error.starts_with("redis_store.yml: line 2: not the YAML"), "{error}");
+        let error = redis(text, &[("SECRET", "hidden")]).err().unwrap();
+        assert!(error.starts_with("redis_store.yml: line 3: not the YAML"), "{error}");
+    }
+
+    #[test]
+    fn parameters_of_a_database() {
+        let file: DatabaseFile = serde_saphyr::from_str(
+            "adapter: postgresql\nhost: h\nport: 5433\ndatabase: d\nusername: u\npassword: 007\n\
+             pool: 7\nsslmode: require\nvariables:\n  statement_timeout: 5000\nencoding: unicode\n",
+        )
+        .unwrap();
+        assert!(file.says_where());
+        let parameters = file.parameters();
+        let parameters: Vec<_> = parameters.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let wanted = [
+            ("host", "h"),
+            ("port", "5433"),
+            ("dbname", "d"),
+            ("user", "u"),
+            ("password", "007"),
+            ("sslmode", "require"),
+        ];
+        assert_eq!(parameters, wanted);
+    }
+}

@@ -1,0 +1,195 @@
+//! Which setting and which file wins.
+
+use super::*;
+
+/// Files and variables of a deployment.
+#[derive(Default)]
+struct Given<'a> {
+    redis: &'a str,
+    database: &'a str,
+    variables: &'a [(&'a str, &'a str)],
+}
+
+impl Given<'_> {
+    fn stores(&self) -> Result<Stores, String> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [(REDIS_FILE, self.redis), (DATABASE_FILE, self.database)] {
+            if !text.is_empty() {
+                let text = format!("production:\n{text}");
+                std::fs::write(dir.path().join(name), text).unwrap();
+            }
+        }
+        let path = dir.path().display().to_string();
+        let variables = [self.variables, &[("SCALELITE_CONFIG_DIR", &path)]].concat();
+        let sources = Sources::of(&variables);
+        let (config, _) = Config::read(&sources)?;
+        stores(&config, &sources).map_err(|error| error.replace(&format!("{path}/"), ""))
+    }
+
+    /// Where hot state and rest are.
+    fn places(&self) -> (String, String) {
+        self.stores().unwrap().describe()
+    }
+
+    fn redis(&self) -> RedisOptions {
+        match self.stores().unwrap().hot {
+            Hot::Redis(redis) => redis,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn postgres(&self) -> PgOptions {
+        match self.stores().unwrap().rest {
+            Rest::Postgres(postgres) => postgres,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn by_environment(variables: &[(&str, &str)]) -> (String, String) {
+    Given { variables, ..Given::default() }.places()
+}
+
+const REDIS: (&str, &str) = ("REDIS_URL", "redis://:secret@r/1");
+const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://u:secret@p/d");
+
+#[test]
+fn the_environment_alone() {
+    let (dir, redis, database) =
+        ("the data directory", "redis://r:6379/1", "postgresql://p:5432/d");
+    let disabled = ("DB_DISABLED", "true");
+    let nowhere = "nowhere (DB_DISABLED)";
+    for (variables, hot, rest) in [
+        (&[][..], dir, dir),
+        (&[REDIS], redis, dir),
+        (&[DATABASE], database, database),
+        (&[REDIS, DATABASE], redis, database),
+        (&[disabled], dir, nowhere),
+        (&[REDIS, DATABASE, disabled], redis, nowhere),
+        (&[DATABASE, disabled], dir, nowhere),
+    ] {
+        assert_eq!(by_environment(variables), (hot.to_owned(), rest.to_owned()), "{variables:?}");
+    }
+}
+
+#[test]
+fn the_environment_wins_over_the_files() {
+    let given = Given {
+        redis: "  host: f\n  db: 7\n  password: fp\n  namespace: fn\n  pool: 9\n",
+        database: "  adapter: postgresql\n  host: f\n  database: fd\n  username: fu\n  pool: 3\n",
+        variables: &[],
+    };
+    assert_eq!(given.places(), ("redis://f:6379/7".into(), "postgresql://f:5432/fd".into()));
+    let redis = given.redis();
+    assert_eq!((redis.namespace.as_str(), redis.pool), ("fn", 9));
+    assert_eq!(redis.address.password.as_deref(), Some("fp"));
+    assert_eq!(given.postgres().pool, 3);
+
+    let variables =
+        &[("REDIS_URL", "redis://r"), ("DATABASE_URL", "postgres://p?pool=4"), ("REDIS_POOL", "2")];
+    let given = Given { variables, ..given };
+    assert_eq!(given.places(), ("redis://r:6379/0".into(), "postgresql://p:5432/fd".into()));
+    let redis = given.redis();
+    assert_eq!((redis.namespace.as_str(), redis.pool), ("fn", 2));
+    // How to get in, the URL left to the file.
+    assert_eq!(redis.address.password.as_deref(), Some("fp"));
+    assert_eq!(given.postgres().pool, 4);
+
+    let variables = &[REDIS, ("REDIS_NAMESPACE", "en"), ("DATABASE_POOL", "1")];
+    let given = Given { variables, ..given };
+    assert_eq!(given.redis().namespace, "en");
+    assert_eq!(given.redis().address.password.as_deref(), Some("secret"));
+    assert_eq!(given.postgres().pool, 2);
+    // What is disabled is not even read.
+    let variables = &[("DB_DISABLED", "1")];
+    let given = Given { database: "  x: <% ruby %>\n", variables, ..given };
+    assert_eq!(given.places().1, "nowhere (DB_DISABLED)");
+}
+
+#[test]
+fn files_that_refer_to_variables_that_are_not_set_say_nothing() {
+    let redis = "  url: <%= ENV['REDIS_URL'] %>\n  pool: 5\n  namespace: scalelite\n";
+    let database =
+        "  adapter: postgresql\n  encoding: unicode\n  url: <%= ENV['DATABASE_URL'] %>\n";
+    let given = Given { redis, database, variables: &[] };
+    assert_eq!(given.places(), by_environment(&[]));
+    let given = Given { variables: &[REDIS, DATABASE], ..given };
+    assert_eq!(given.places(), by_environment(&[REDIS, DATABASE]));
+}
+
+#[test]
+fn sentinels_of_the_file() {
+    let sentinels = "  sentinels:\n  - {host: a}\n  - host: b\n    port: 7\n    password: sp\n";
+    for redis in [
+        format!("  name: m\n  role: master\n  db: 2\n  password: p\n{sentinels}"),
+        format!("  url: redis://:p@m/2\n{sentinels}"),
+    ] {
+        let found = Given { redis: &redis, ..Given::default() }.redis().address;
+        assert_eq!(found.describe(), "redis+sentinel://a:26379,b:7/m/2");
+        assert_eq!(found.password.as_deref(), Some("p"));
+        let RedisPlace::Sentinel { sentinel_password, .. } = found.place else { panic!() };
+        assert_eq!(sentinel_password.as_deref(), Some("sp"));
+        let variables = &[REDIS];
+        let given = Given { redis: &redis, variables, ..Given::default() };
+        assert_eq!(given.places().0, "redis://r:6379/1");
+    }
+}
+
+#[test]
+fn hosts_sockets_and_tls_of_the_file() {
+    for (redis, place) in [
+        ("  host: h\n  port: 1\n  ssl: true\n", "rediss://h:1/0"),
+        ("  url: rediss://u/3\n  port: 2\n", "rediss://u:2/3"),
+        ("  path: /run/r.sock\n  db: 1\n", "unix:///run/r.sock?db=1"),
+        ("  url: unix:///run/r.sock\n", "unix:///run/r.sock?db=0"),
+    ] {
+        assert_eq!(Given { redis, ..Given::default() }.places().0, place);
+    }
+}
+
+#[test]
+fn errors_say_where_and_hold_no_secret() {
+    let error = |redis, database, variables| {
+        let error = Given { redis, database, variables }.stores().err().unwrap();
+        assert!(!error.contains("secret"), "{error}");
+        error
+    };
+    let url = error("", "", &[("REDIS_URL", "redis://:secret@h:x")]);
+    assert!(url.starts_with("REDIS_URL: a port is no number"), "{url}");
+    let url = error("", "", &[("DATABASE_URL", "mysql2://u:secret@h")]);
+    assert!(url.starts_with("DATABASE_URL: it must begin with postgresql://"), "{url}");
+    let file = error("  url: redis://:secret@h:x\n", "", &[]);
+    assert!(file.starts_with("redis_store.yml: production: url: a port"), "{file}");
+    let file = error("  sentinels: [{host: h}]\n  password: secret\n", "", &[]);
+    assert!(file.starts_with("redis_store.yml: production: sentinels need the name"), "{file}");
+    let file = error("", "  adapter: mysql2\n  host: h\n  password: secret\n", &[]);
+    assert_eq!(file, "database.yml: production: adapter: only postgresql is supported");
+    let file = error("", "  host: h\n  port: secret\n", &[]);
+    assert!(file.starts_with("database.yml: production: a port is no number"), "{file}");
+}
+
+#[test]
+fn one_store_by_its_url() {
+    let sources = Sources::of(&[("REDIS_NAMESPACE", "n")]);
+    let (config, _) = Config::read(&sources).unwrap();
+    let store = |url: &str| of_url(url, &config, &sources);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for (url, path) in [
+        ("data", Path::new("data/scalelite.db")),
+        ("sqlite:data/x.db", Path::new("data/x.db")),
+        ("sqlite:///var/lib/x", Path::new("/var/lib/x/scalelite.db")),
+        (file.to_str().unwrap(), &file),
+        (dir.path().to_str().unwrap(), &dir.path().join("scalelite.db")),
+    ] {
+        assert!(matches!(store(url), Ok(Store::Embedded(found)) if found == path), "{url}");
+    }
+    assert!(matches!(store("redis://h"), Ok(Store::Redis(found)) if found.namespace == "n"));
+    assert!(matches!(store("unix:///r"), Ok(Store::Redis(_))));
+    assert!(matches!(store("postgres://h"), Ok(Store::Postgres(found)) if found.pool == 10));
+    for wrong in ["", "sqlite:", "http://x", "redis://:secret@h:x", "redisx://h"] {
+        let error = store(wrong).unwrap_err();
+        assert!(!error.contains("secret") && !error.is_empty(), "{error}");
+    }
+}

@@ -1,0 +1,291 @@
+//! The recorded steps, done by ours. A step is told by its name, as the recording has it.
+
+use crate::BINARY;
+use crate::keyspace::Keyspace;
+use bbb_sim::{FaultMode, Pool, PoolOptions, Preload, Strictness};
+use serde_json::{Value, json};
+use std::path::Path;
+use testkit::private::Redis;
+use testkit::product::{Product, SECRET, Setup, outgoing, signed_by};
+
+/// A seat's reserve, which a create adds (rule 7 of the differences to the original).
+const RESERVE: f64 = 15.0;
+
+/// A step with what was there before and after.
+struct Step {
+    name: String,
+    before: Keyspace,
+    after: Keyspace,
+    /// Ids of the servers in the order in which they were added.
+    servers: Vec<String>,
+    /// Ids of tenants by the first name they had.
+    tenants: Vec<(String, String)>,
+}
+
+pub(crate) async fn replay(file: &str, settings: &[(&str, &str)]) {
+    let redis = Redis::start().await.unwrap();
+    let options = PoolOptions {
+        servers: 3,
+        shared_port: true,
+        strictness: Strictness::Recorded,
+        ..PoolOptions::default()
+    };
+    let pool = Pool::start(options).await.unwrap();
+    let mut setup = Setup::new(BINARY).unwrap().with("REDIS_URL", &redis.url());
+    setup = setup.serving("--roles").serving("api");
+    for (name, value) in settings {
+        setup = setup.with(name, value);
+    }
+    let mut wrong = Vec::new();
+    for step in steps(file, pool.server(1).port()) {
+        let complaints = one(&redis, &pool, &setup, step).await;
+        wrong.extend(complaints);
+    }
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn steps(file: &str, port: u16) -> Vec<Step> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/data/fixtures").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let recorded: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let mut before = Keyspace::default();
+    let (mut servers, mut tenants) = (Vec::new(), Vec::new());
+    let mut steps = Vec::new();
+    for step in recorded {
+        let after = Keyspace::recorded(&step["keys"], port);
+        let new: Vec<_> =
+            after.members("servers").into_iter().filter(|id| !servers.contains(id)).collect();
+        servers.extend(new);
+        for id in after.members("tenants") {
+            if !tenants.iter().any(|(_, known)| *known == id) {
+                tenants.push((after.field(&format!("tenant:{id}"), "name"), id));
+            }
+        }
+        steps.push(Step {
+            name: step["step"].as_str().unwrap().to_owned(),
+            before: before.clone(),
+            after: after.clone(),
+            servers: servers.clone(),
+            tenants: tenants.clone(),
+        });
+        before = after;
+    }
+    steps
+}
+
+async fn one(redis: &Redis, pool: &Pool, setup: &Setup, mut step: Step) -> Vec<String> {
+    step.make_comparable();
+    step.before.write(redis).await;
+    step.set_stage(pool);
+    let product = setup.start().await.unwrap();
+    step.play(&product).await;
+    let found = Keyspace::read(redis).await;
+    let expected = step.expected(&found);
+    let differences = found.differences(&expected);
+    differences.into_iter().map(|one| format!("  {}: {one}", step.name)).collect()
+}
+
+impl Step {
+    fn words(&self) -> Vec<&str> {
+        self.name.split_whitespace().collect()
+    }
+
+    /// The server that the name tells of, by its number.
+    fn server(&self) -> &str {
+        let number: usize = self.words()[1].parse().unwrap();
+        &self.servers[number - 1]
+    }
+
+    fn is_create(&self) -> bool {
+        self.name.starts_with("create") && !self.name.contains("again")
+    }
+
+    fn meeting(&self) -> &str {
+        self.words()[1]
+    }
+
+    /// Among equals ours chooses another server than the original: both begin with the choice that
+    /// was recorded.
+    fn make_comparable(&mut self) {
+        if !self.is_create() {
+            return;
+        }
+        let chosen = self.after.field(&format!("meeting:{}", self.meeting()), "server_id");
+        for keyspace in [&mut self.before, &mut self.after] {
+            keyspace
+                .score("server_load", |id, score| if id == chosen { score } else { score + 500.0 });
+        }
+    }
+
+    /// The servers have the meetings that they had then.
+    fn set_stage(&self, pool: &Pool) {
+        let polls = self.name.starts_with("poll") || self.name.contains("state=enable");
+        let then = if polls { &self.after } else { &self.before };
+        for (id, server) in self.servers.iter().zip(pool.servers()) {
+            server.clear_fault();
+            server.drop_meetings(None);
+            let key = format!("server:{id}");
+            if then.hash(&key).is_none() {
+                continue;
+            }
+            let number = |name: &str| then.field(&key, name).parse().unwrap_or(0_u32);
+            let on_it = |meeting: &String| {
+                let key = format!("meeting:{meeting}");
+                then.hash(&key).is_some() && then.field(&key, "server_id") == *id
+            };
+            let mut ids: Vec<String> = then.members("meetings").into_iter().filter(on_it).collect();
+            if polls {
+                // One that only the server knows.
+                ids.extend((ids.len()..number("meetings") as usize).map(|_| "M2".to_owned()));
+            }
+            for (n, meeting) in ids.into_iter().enumerate() {
+                let users = if n == 0 { number("users") } else { 0 };
+                let ids = vec![meeting];
+                server.preload(Preload { ids, users, age_s: 60, ..Preload::default() });
+            }
+            let fails = self.name.contains("server 2 fails") && server.number() == 2;
+            if fails || then.field(&key, "online") == "false" {
+                server.set_fault(FaultMode::Reset);
+            }
+        }
+    }
+
+    async fn play(&self, product: &Product) {
+        let words = self.words();
+        match words[0] {
+            "addServer" => {
+                let number: usize = words[1].parse().unwrap();
+                let key = format!("server:{}", self.servers[number - 1]);
+                let server = json!({
+                    "url": self.after.field(&key, "url"),
+                    "secret": self.after.field(&key, "secret"),
+                    "load_multiplier": self.after.field(&key, "load_multiplier"),
+                    "tag": self.after.field(&key, "tag"),
+                });
+                product.manage("addServer", Some(json!({ "server": server }))).await.unwrap();
+            }
+            "updateServer" => {
+                let change = self.server_change();
+                let call = json!({ "id": self.server(), "server": change });
+                product.manage("updateServer", Some(call)).await.unwrap();
+            }
+            "panicServer" | "deleteServer" => {
+                let call = Some(json!({ "id": self.server() }));
+                product.manage(words[0], call).await.unwrap();
+            }
+            "poll" => product.poll().await.unwrap(),
+            "create" | "join" | "end" => self.call(product).await,
+            _ => self.play_tenants(product).await,
+        }
+    }
+
+    fn server_change(&self) -> Value {
+        let (name, value) =
+            self.words()[2].trim_end_matches(',').split_once('=').unwrap_or(("tag", ""));
+        json!({ name: value })
+    }
+
+    async fn play_tenants(&self, product: &Product) {
+        let (what, rest) = self.name.split_once(['[', ' ']).unwrap();
+        match what {
+            "addTenant" => {
+                let name = rest.split(' ').next().unwrap();
+                let id = &self.tenants.iter().find(|(known, _)| known == name).unwrap().1;
+                let secrets = self.after.field(&format!("tenant:{id}"), "secrets");
+                let tenant = json!({ "tenant": { "name": name, "secrets": secrets } });
+                product.manage("addTenant", Some(tenant)).await.unwrap();
+            }
+            "updateTenant" => {
+                let (name, change) = rest.split_once(' ').unwrap();
+                let (_, new) = change.split_once('=').unwrap();
+                let call = json!({ "id": self.tenant(name), "tenant": { "name": new } });
+                product.manage("updateTenant", Some(call)).await.unwrap();
+            }
+            "deleteTenant" => {
+                let call = json!({ "id": self.tenant(rest) });
+                product.manage("deleteTenant", Some(call)).await.unwrap();
+            }
+            task => {
+                let (name, rest) = rest.split_once(',').unwrap();
+                let task = format!("{task}[{},{rest}", self.tenant(name));
+                let said = product.setup().cli(&["rake", &task]).await.unwrap();
+                assert!(said.status.success(), "{task}: {said:?}");
+            }
+        }
+    }
+
+    fn tenant(&self, name: &str) -> &str {
+        let by_name = |(_, id): &&(String, String)| {
+            let key = format!("tenant:{id}");
+            self.before.hash(&key).is_some() && self.before.field(&key, "name") == name
+        };
+        &self.tenants.iter().find(by_name).unwrap().1
+    }
+
+    async fn call(&self, product: &Product) {
+        let meeting = self.meeting();
+        let mut query = format!("meetingID={meeting}");
+        let known = self.after.hash(&format!("meeting:{meeting}"));
+        let password =
+            known.map(|_| self.after.field(&format!("meeting:{meeting}"), "moderator_pw"));
+        match self.words()[0] {
+            "create" if !self.name.contains("no moderatorPW") && !self.name.contains("again") => {
+                query += &format!("&moderatorPW={}", password.unwrap());
+            }
+            "join" => query += "&fullName=N&password=x",
+            _ => {}
+        }
+        if self.name.contains("server-tag=blue") {
+            query += "&meta_server-tag=blue";
+        }
+        let tenant = self.name.split_once(" in ").map(|(_, tenant)| tenant);
+        let secret = match tenant {
+            Some(name) => {
+                let secrets =
+                    self.before.field(&format!("tenant:{}", self.tenant(name)), "secrets");
+                secrets.split(':').next().unwrap().to_owned()
+            }
+            None => SECRET.to_owned(),
+        };
+        let host =
+            tenant.map_or("balancer.test".to_owned(), |name| format!("{name}.balancer.test"));
+        let mut request = outgoing("GET", &signed_by(&secret, self.words()[0], &query));
+        request.headers = vec![("Host".to_owned(), host)];
+        let answer = product.send(&request).await.unwrap();
+        assert!(answer.status == 302 || answer.text().contains("SUCCESS"), "{}", answer.text());
+    }
+
+    /// What the original left, with the ids and passwords that ours made, and the one difference
+    /// that is on purpose: the reserve of a new meeting.
+    fn expected(&self, found: &Keyspace) -> Keyspace {
+        let new = |keyspace: &Keyspace, set: &str| -> Vec<String> {
+            let old = self.before.members(set);
+            keyspace.members(set).into_iter().filter(|id| !old.contains(id)).collect()
+        };
+        let mut sets = vec!["servers".to_owned(), "tenants".to_owned()];
+        sets.extend(self.tenants.iter().map(|(_, id)| format!("tenant_settings:{id}")));
+        let names: Vec<(String, String)> = sets
+            .iter()
+            .flat_map(|set| new(&self.after, set).into_iter().zip(new(found, set)))
+            .collect();
+        let mut expected = self.after.renamed(&names);
+        if self.is_create() {
+            let key = format!("meeting:{}", self.meeting());
+            let (host, made) =
+                (expected.field(&key, "server_id"), found.field(&key, "moderator_pw"));
+            let multiplier: f64 =
+                expected.field(&format!("server:{host}"), "load_multiplier").parse().unwrap();
+            let more = (RESERVE - 1.0) * multiplier;
+            expected
+                .score("server_load", |id, score| if id == host { score + more } else { score });
+            if self.name.contains("no moderatorPW") {
+                assert!(
+                    made.len() == 8 && made.chars().all(|c| c.is_ascii_alphanumeric()),
+                    "{made}"
+                );
+                expected.set_field(&key, "moderator_pw", &made);
+            }
+        }
+        expected
+    }
+}
