@@ -1,11 +1,7 @@
 //! The store in PostgreSQL against the contract of its ports, and what only several processes on
 //! one database can show.
 
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "a test that cannot set up its store must fail"
-)]
+#![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
 
 mod common;
 
