@@ -34,13 +34,12 @@ async fn with_dump(server: &Postgres, database: &str) {
 async fn indexes(server: &Postgres, database: &str) {
     let count = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
         WHERE c.relname LIKE 'scalelite\\_%' AND i.indisvalid";
-    for _ in 0..500 {
-        if server.psql(database, count).await.expect("an answer") == "4" {
-            return;
+    let built = async {
+        while server.psql(database, count).await.expect("an answer") != "4" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    unreachable!("the indexes do not come");
+    };
+    tokio::time::timeout(Duration::from_secs(20), built).await.expect("four indexes");
 }
 
 fn text(text: &str) -> Option<String> {

@@ -10,7 +10,7 @@ use adapters::sqlite::SqliteStore;
 use app::ports::{Cluster, PlaceRequest, Placed, ServerChange, StoreError};
 use domain::AdminState;
 use domain::placement::{Ask, TagRequest};
-use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::future::FutureExt as _;
 use tempfile::TempDir;
 use testkit::contract;
 
@@ -28,30 +28,42 @@ impl Stores {
         Self { dir: dir.expect("a directory"), count: AtomicU32::new(0) }
     }
 
-    fn next(&self) -> BoxFuture<'static, Arc<dyn Cluster>> {
+    fn next(&self) -> SqliteStore {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.path().join(format!("{number}.db"));
-        async move { Arc::new(SqliteStore::open(&path).expect("a store")) as _ }.boxed()
+        SqliteStore::open(&path).expect("a store")
     }
+}
+
+/// Makes stores, as whatever they are to be.
+macro_rules! factory {
+    ($stores:ident) => {
+        &|| {
+            let store = $stores.next();
+            async move { Arc::new(store) as _ }.boxed()
+        }
+    };
 }
 
 #[tokio::test]
 async fn keeps_the_contract() {
     let stores = Stores::new();
-    contract::cluster(&|| stores.next()).await;
+    contract::hot(factory!(stores)).await;
+    contract::recordings(factory!(stores)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keeps_the_contract_in_races() {
     let stores = Stores::new();
-    contract::cluster_racing(&|| stores.next()).await;
+    contract::hot_racing(factory!(stores)).await;
+    contract::recordings_racing(factory!(stores)).await;
 }
 
 #[tokio::test]
 async fn does_as_the_reference_does() {
     let stores = Stores::new();
     for seed in 1..=4 {
-        contract::cluster_model(&|| stores.next(), 60, seed).await;
+        contract::cluster_model(factory!(stores), 60, seed).await;
     }
 }
 

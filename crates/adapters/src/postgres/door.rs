@@ -188,7 +188,8 @@ fn config(address: &PgAddress) -> Config {
     for port in given.get_ports() {
         config.port(*port);
     }
-    let local = given.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+    let hosts = given.get_hosts();
+    let local = !hosts.is_empty() && hosts.iter().all(|host| matches!(host, Host::Unix(_)));
     config
         .ssl_mode(match address.ssl {
             _ if local => ClientSslMode::Disable,

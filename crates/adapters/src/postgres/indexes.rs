@@ -33,12 +33,13 @@ fn is_valid(session: &mut PgSession, name: &str) -> Result<Option<bool>, StoreEr
 
 /// Whether there is anything to build.
 pub(super) fn are_missing(session: &mut PgSession) -> Result<bool, StoreError> {
-    for (name, _) in INDEXES {
-        if is_valid(session, name)? != Some(true) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    const COUNT: &str = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+        WHERE c.relnamespace = 'public'::regnamespace AND i.indisvalid AND c.relname IN ( \
+        'scalelite_metadata_by_key_and_value', 'scalelite_recordings_by_starttime', \
+        'scalelite_recordings_by_record_id', 'scalelite_callback_data_by_meeting_id')";
+    let session: &mut dyn Session = session;
+    let built: Option<u64> = session.first(COUNT, &[], |row| row.get(0))?;
+    Ok(built.is_none_or(|built| built < INDEXES.len() as u64))
 }
 
 /// Builds what is missing, whenever that is done.

@@ -93,6 +93,9 @@ struct WriteLink {
 }
 
 impl Link for WriteLink {
+    /// Other processes wait meanwhile; and as many savepoints are what PostgreSQL keeps at hand.
+    const BATCH_MAX: usize = 64;
+
     fn begin(&mut self) -> Result<&mut dyn Session, StoreError> {
         self.seat.run(|session| {
             let begun = session.begin(BEGIN);

@@ -215,7 +215,9 @@ fn complete(
     let mut formats: HashMap<i64, Vec<PlaybackFormat>> = HashMap::new();
     session.visit(parts.formats, parts.values, &mut |row| {
         let mut previews = thumbnails.remove(&row.get(1)?).unwrap_or_default();
-        previews.sort_by_key(|(id, one)| (one.sequence.is_none(), one.sequence, *id));
+        // In the order in which they were given, which somebody may have written down.
+        let numbered = previews.iter().all(|(_, one)| one.sequence.is_some());
+        previews.sort_by_key(|(id, one)| (one.sequence.filter(|_| numbered), *id));
         formats.entry(row.get(0)?).or_default().push(PlaybackFormat {
             format: row.get(2)?,
             url: row.get(3)?,

@@ -13,11 +13,11 @@ use super::session::Session;
 
 /// Operations that may wait; more of them wait outside.
 const QUEUE_MAX: usize = 1024;
-/// Operations of one transaction.
-const BATCH_MAX: usize = 256;
-
 /// What the writing thread owns: a connection, or the way to one.
 pub(crate) trait Link: Send + 'static {
+    /// Operations of one transaction.
+    const BATCH_MAX: usize;
+
     /// Begins a transaction that no other writer, in whatever process, can come in between.
     fn begin(&mut self) -> Result<&mut dyn Session, StoreError>;
 
@@ -136,11 +136,11 @@ impl Drop for EndWithTheThread {
     }
 }
 
-fn work(mut link: impl Link, mut queue: mpsc::Receiver<Job>, joins: &Joins) {
+fn work<L: Link>(mut link: L, mut queue: mpsc::Receiver<Job>, joins: &Joins) {
     let _end = EndWithTheThread;
     while let Some(first) = queue.blocking_recv() {
         let mut batch = vec![first];
-        while batch.len() < BATCH_MAX
+        while batch.len() < L::BATCH_MAX
             && let Ok(next) = queue.try_recv()
         {
             batch.push(next);

@@ -8,6 +8,9 @@ use serde::de::{MapAccess, Visitor};
 /// Words that YAML 1.1, which Ruby speaks, does not take for text.
 const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
+/// Longer names need a mark before them, so that readers look for the colon after them.
+const KEY_MAX: usize = 120;
+
 /// Writes attributes in their order.
 pub(super) fn write(attributes: &[(String, String)]) -> String {
     if attributes.is_empty() {
@@ -17,9 +20,13 @@ pub(super) fn write(attributes: &[(String, String)]) -> String {
     for (key, value) in attributes {
         let plain = key.chars().all(|one| one.is_ascii_alphanumeric() || one == '_')
             && key.starts_with(|first: char| first.is_ascii_alphabetic());
-        let key = if plain { format!(":{key}") } else { format!("!ruby/symbol {}", quoted(key)) };
+        let symbol = format!(":{key}");
+        let key = if plain { symbol } else { quoted(&symbol) };
         let value = if is_plain(value) { value.clone() } else { quoted(value) };
-        text.push_str(&format!("{key}: {value}\n"));
+        text.push_str(&match key.len() {
+            0..=KEY_MAX => format!("{key}: {value}\n"),
+            _ => format!("? {key}\n: {value}\n"),
+        });
     }
     text
 }
@@ -85,20 +92,12 @@ impl<'de> Visitor<'de> for Pairs {
         let mut pairs = Vec::new();
         while let Some((key, value)) = map.next_entry::<String, Option<String>>()? {
             if let Some(value) = value {
-                pairs.push((name(&key).to_owned(), value));
+                let name = key.strip_prefix(':').unwrap_or(&key);
+                pairs.push((name.to_owned(), value));
             }
         }
         Ok(Attributes(pairs))
     }
-}
-
-/// A symbol without its colon, and without the quotes that may follow that.
-fn name(key: &str) -> &str {
-    let Some(symbol) = key.strip_prefix(':') else {
-        return key;
-    };
-    let inside = |quote| symbol.strip_prefix(quote)?.strip_suffix(quote);
-    inside('"').or_else(|| inside('\'')).unwrap_or(symbol)
 }
 
 #[cfg(test)]
@@ -190,6 +189,8 @@ mod tests {
             assert!(!text.contains('\0'));
             assert_eq!(read(&text), Ok(pairs(&[("url", value)])), "{text}");
         }
+        let long = pairs(&[(&"a".repeat(5_000), "b"), (&"a: ".repeat(5_000), "c")]);
+        assert_eq!(read(&write(&long)), Ok(long));
         for value in ["https://a/b?c=d&e=f%20g#h", "a, b", "a:b", "http://a/[b]{c}"] {
             assert_eq!(write(&pairs(&[("url", value)])), format!("---\n:url: {value}\n"));
         }
@@ -198,7 +199,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(key in any::<String>(), value in any::<String>()) {
-            let written = vec![(key.trim_start_matches(':').to_owned(), value)];
+            let written = vec![(key, value)];
             prop_assert_eq!(read(&write(&written)), Ok(written));
         }
     }

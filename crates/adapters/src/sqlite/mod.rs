@@ -104,6 +104,8 @@ struct WriteLink {
 }
 
 impl Link for WriteLink {
+    const BATCH_MAX: usize = 256;
+
     fn begin(&mut self) -> Result<&mut dyn Session, StoreError> {
         command(&self.connection, "BEGIN IMMEDIATE")?;
         Ok(&mut self.connection)
