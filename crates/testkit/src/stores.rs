@@ -119,8 +119,7 @@ impl Stores {
             redis.flush_database(self.redis_database).await?;
         }
         if let Some(postgres) = self.postgres() {
-            postgres.drop_database(&self.postgres_database).await?;
-            postgres.create_database(&self.postgres_database).await?;
+            postgres.recreate_database(&self.postgres_database).await?;
         }
         Ok(())
     }

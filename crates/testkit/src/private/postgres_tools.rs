@@ -9,6 +9,8 @@ use tokio::time::timeout;
 
 /// The database that is always there.
 const ALWAYS: &str = "postgres";
+/// The database that is always empty.
+const EMPTY: &str = "template0";
 
 impl Postgres {
     /// Creates an empty database.
@@ -16,7 +18,7 @@ impl Postgres {
     /// # Errors
     /// When it exists already.
     pub async fn create_database(&self, name: &str) -> anyhow::Result<()> {
-        self.create_database_from(name, "template0").await
+        self.create_database_from(name, EMPTY).await
     }
 
     /// Creates a copy of a database to which nobody is connected.
@@ -24,8 +26,7 @@ impl Postgres {
     /// # Errors
     /// When it exists already, or the other is in use.
     pub async fn create_database_from(&self, name: &str, template: &str) -> anyhow::Result<()> {
-        let create = format!("CREATE DATABASE {} TEMPLATE {}", quoted(name), quoted(template));
-        self.psql(ALWAYS, &create).await.map(drop)
+        self.psql(ALWAYS, &creation(name, template)).await.map(drop)
     }
 
     /// Drops a database and throws out who is connected to it; nothing happens if there is none.
@@ -33,8 +34,16 @@ impl Postgres {
     /// # Errors
     /// When the server does not answer.
     pub async fn drop_database(&self, name: &str) -> anyhow::Result<()> {
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
-        self.psql(ALWAYS, &drop).await.map(std::mem::drop)
+        self.psql(ALWAYS, &removal(name)).await.map(drop)
+    }
+
+    /// Drops a database, if there is one, and creates it anew and empty.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn recreate_database(&self, name: &str) -> anyhow::Result<()> {
+        let both = removal(name) + &creation(name, EMPTY);
+        self.psql(ALWAYS, &both).await.map(drop)
     }
 
     /// Runs SQL; returns the rows, one a line, with `|` between their columns.
@@ -80,6 +89,14 @@ impl Postgres {
         ensure!(output.status.success(), "{name}: {}: {}", output.status, said.trim());
         Ok(String::from_utf8(output.stdout)?)
     }
+}
+
+fn creation(name: &str, template: &str) -> String {
+    format!("CREATE DATABASE {} TEMPLATE {};\n", quoted(name), quoted(template))
+}
+
+fn removal(name: &str) -> String {
+    format!("DROP DATABASE IF EXISTS {} WITH (FORCE);\n", quoted(name))
 }
 
 fn quoted(name: &str) -> String {

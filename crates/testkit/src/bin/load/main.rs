@@ -24,6 +24,8 @@ use report::Row;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use testkit::private::Persistence;
+use testkit::stores::{Kind, Stores};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What the table does not say by itself.
@@ -31,7 +33,8 @@ const NOTES: &str = "\
 The floor is a bare hyper server with a constant answer in a process of its own; of getMeetings, one \
 that sends the same bytes; of poll all, a plain client that fetches the same lists. One client at a \
 time asks for getMeetings. Its target is made of the time of one server asked directly and of the \
-time of the same call while all servers answer at once, which is the merge.";
+time of the same call while all servers answer at once, which is the merge. The floor of replicas is \
+one process of the balancer alone, asked by as many connections.";
 
 /// Measures a built scalelite against a floor in the same run.
 #[derive(Debug, Parser)]
@@ -70,12 +73,36 @@ struct Options {
     /// Rounds of balancer and floor each.
     #[arg(long, default_value_t = 5, value_parser = at_least_one)]
     rounds: usize,
+    /// Where the balancer keeps its state; servers are started for it, and write to disk.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "embedded")]
+    store: Vec<Store>,
     /// Let the balancer log warnings only.
     #[arg(long)]
     quiet_log: bool,
     /// A setting for the balancer.
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     env: Vec<(String, String)>,
+}
+
+/// Where state is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Store {
+    /// In a file.
+    Embedded,
+    /// In Redis, with an append-only file that is synchronised every second.
+    Redis,
+    /// In PostgreSQL, with fsync.
+    Postgres,
+}
+
+impl Store {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Embedded => Kind::Embedded,
+            Self::Redis => Kind::RedisAndPostgres,
+            Self::Postgres => Kind::Postgres,
+        }
+    }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -89,15 +116,16 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 impl Options {
-    fn plan(&self) -> anyhow::Result<Plan> {
+    async fn plan(&self, store: Store) -> anyhow::Result<Plan> {
         let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name("scalelite"));
         let binary = self.bin.clone().map_or_else(beside, Ok)?;
         let binary = binary.canonicalize().with_context(|| binary.display().to_string())?;
         let quiet = self.quiet_log.then(|| ("RAILS_LOG_LEVEL".to_owned(), "warn".to_owned()));
         let settings = quiet.into_iter().chain(self.env.clone()).collect();
+        let stores = Stores::start_with(store.kind(), Persistence::EverySecond).await?;
         let (round_ms, joins) = if self.quick { (300, 10_000) } else { (2_000, 100_000) };
         Ok(Plan {
-            program: Program { binary, settings },
+            program: Program { binary, settings, stores },
             connections: self.connections,
             rounds: self.rounds,
             round: Duration::from_millis(round_ms),
@@ -141,16 +169,20 @@ async fn interruptible(options: &Options) -> anyhow::Result<bool> {
 /// Returns whether every answer was as it should be. Targets are reported, not enforced: they are
 /// for quiet machines.
 async fn measure(options: &Options) -> anyhow::Result<bool> {
-    let plan = options.plan()?;
     let mut rows = Vec::new();
-    for bench in options.benches() {
-        eprintln!("measuring {} ...", name(*bench));
-        match bench.run(&plan).await {
-            Ok(measured) => rows.extend(measured),
-            Err(error) => rows.push(Row::given_up(name(*bench), &error)),
-        }
+    let mut said = String::new();
+    for store in &options.store {
+        let plan = options.plan(*store).await?;
+        let measured = measure_on(&plan, options.benches()).await;
+        // The file of its own is what goes without saying, if nothing else is measured.
+        let label = (options.store != [Store::Embedded]).then(|| plan.program.stores.kind());
+        rows.extend(measured.into_iter().map(|row| match label {
+            Some(kind) => Row { what: format!("{kind}: {}", row.what), ..row },
+            None => row,
+        }));
+        said = facts(&plan);
     }
-    println!("{}\n", facts(&plan));
+    println!("{said}\n");
     println!("{}\n\n{NOTES}", report::table(&rows, options.markdown));
     for row in &rows {
         if let Some(complaint) = &row.complaint {
@@ -158,6 +190,19 @@ async fn measure(options: &Options) -> anyhow::Result<bool> {
         }
     }
     Ok(rows.iter().all(|row| row.failed == 0))
+}
+
+/// All measurements on one kind of store.
+async fn measure_on(plan: &Plan, benches: &[Bench]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for bench in benches {
+        eprintln!("measuring {}, {} ...", name(*bench), plan.program.stores.kind());
+        match bench.run(plan).await {
+            Ok(measured) => rows.extend(measured),
+            Err(error) => rows.push(Row::given_up(name(*bench), &error)),
+        }
+    }
+    rows
 }
 
 fn name(bench: Bench) -> String {

@@ -1,4 +1,4 @@
-//! The balancer under test: a child process with a store of its own, and its commands.
+//! The balancer under test: a child process with stores of its own, and its commands.
 
 use crate::child::{Served, free_port};
 use crate::client::Connection;
@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
 use testkit::clock::inherited;
+use testkit::stores::{Kind, Stores};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -22,9 +23,11 @@ const POLL_DEADLINE: Duration = Duration::from_secs(120);
 pub(crate) struct Program {
     pub(crate) binary: PathBuf,
     pub(crate) settings: Vec<(String, String)>,
+    /// Servers of which every start gets a new share.
+    pub(crate) stores: Stores,
 }
 
-/// A running balancer. Dropping it kills the process and removes its store.
+/// A running balancer. Dropping it kills the process and removes its folder.
 #[derive(Debug)]
 pub(crate) struct Product {
     served: Served,
@@ -32,23 +35,33 @@ pub(crate) struct Product {
     folder: TempDir,
 }
 
+/// Another process on the state of a balancer; to be dropped before it.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    served: Served,
+}
+
 impl Program {
     /// Starts the balancer without any server. A store that is not its own is emptied of them.
     pub(crate) async fn start(&self) -> anyhow::Result<Product> {
+        let program = Self { stores: self.stores.another().await?, ..self.clone() };
         let folder = tempfile::Builder::new().prefix("load-").tempdir()?;
-        let port = free_port()?;
-        let mut command = self.command(port, folder.path())?;
-        command.arg("serve");
-        let served = Served::start(command, port).await;
-        let served = served.with_context(|| story(folder.path()))?;
-        let program = self.clone();
+        let served = program.serve(folder.path(), "data").await?;
         let product = Product { served, program, folder };
         product.forget_servers().await?;
         Ok(product)
     }
 
-    fn command(&self, port: u16, folder: &Path) -> anyhow::Result<Command> {
-        let data = folder.join("data");
+    async fn serve(&self, folder: &Path, data: &str) -> anyhow::Result<Served> {
+        let port = free_port()?;
+        let mut command = self.command(port, folder, data)?;
+        command.arg("serve");
+        let served = Served::start(command, port).await;
+        served.with_context(|| story(folder))
+    }
+
+    fn command(&self, port: u16, folder: &Path, data: &str) -> anyhow::Result<Command> {
+        let data = folder.join(data);
         std::fs::create_dir_all(&data)?;
         let log = std::fs::File::options().create(true).append(true).open(log_in(folder))?;
         let mut command = Command::new(&self.binary);
@@ -60,6 +73,7 @@ impl Program {
         command.env("PORT", port.to_string());
         command.env("BIND", format!("tcp://127.0.0.1:{port}"));
         command.env("SCALELITE_DATA_DIR", data);
+        command.envs(self.stores.environment());
         command.env("LOADBALANCER_SECRET", SECRET);
         command.env("POLL_INTERVAL", "3600");
         let settings = self.settings.iter();
@@ -82,9 +96,17 @@ impl Product {
         self.folder.path()
     }
 
+    /// Starts another process on the same state; where that is on servers, with a data folder of
+    /// its own.
+    pub(crate) async fn replica(&self) -> anyhow::Result<Replica> {
+        let embedded = self.program.stores.kind() == Kind::Embedded;
+        let data = if embedded { "data" } else { "data-of-replica" };
+        Ok(Replica { served: self.program.serve(self.folder(), data).await? })
+    }
+
     /// Polls all servers by the command; returns how long the command took.
     pub(crate) async fn poll(&self) -> anyhow::Result<Duration> {
-        let mut command = self.program.command(self.port(), self.folder())?;
+        let mut command = self.program.command(self.port(), self.folder(), "data")?;
         let started = now();
         let ended = timeout(POLL_DEADLINE, command.args(["poll", "all"]).status()).await;
         let took = now() - started;
@@ -126,6 +148,16 @@ impl Product {
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.served.stop().await?;
         Ok(self.folder.close()?)
+    }
+}
+
+impl Replica {
+    pub(crate) fn port(&self) -> u16 {
+        self.served.port()
+    }
+
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.served.stop().await
     }
 }
 

@@ -4,6 +4,7 @@ mod calls;
 mod list;
 mod poll;
 mod process;
+mod replicas;
 
 use crate::client::Expect;
 use crate::product::Program;
@@ -30,6 +31,8 @@ pub(crate) enum Bench {
     Memory,
     /// From the start of the process to its first answer.
     Start,
+    /// Joins through two processes on one state, compared with one.
+    Replicas,
 }
 
 /// How it is measured.
@@ -55,6 +58,7 @@ impl Bench {
             Self::Poll => poll::run(plan).await,
             Self::Memory => process::memory(plan).await,
             Self::Start => process::start(plan).await,
+            Self::Replicas => replicas::run(plan).await,
         }
     }
 }
