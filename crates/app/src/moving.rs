@@ -94,6 +94,17 @@ impl Tally {
     }
 }
 
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Only compare.
+    pub dry_run: bool,
+    /// Move servers, meetings and tenants.
+    pub hot: bool,
+    /// Move recordings and callbacks, if both houses keep such.
+    pub recordings: bool,
+}
+
 /// Hears how far it is: a kind, how many of it are done, and how many there are.
 pub type Watch<'a> = &'a mut (dyn FnMut(Kind, u64, u64) + Send);
 
@@ -104,17 +115,19 @@ pub type Watch<'a> = &'a mut (dyn FnMut(Kind, u64, u64) + Send);
 pub async fn run(
     from: &House,
     to: &House,
-    dry_run: bool,
+    plan: Plan,
     watch: Watch<'_>,
 ) -> Result<Vec<Tally>, StoreError> {
-    let mut mover = Mover { from, to, dry_run, watch };
-    let mut tallies = vec![
-        mover.tenants().await?,
-        mover.settings().await?,
-        mover.servers().await?,
-        mover.meetings().await?,
-    ];
+    let mut mover = Mover { from, to, dry_run: plan.dry_run, watch };
+    let mut tallies = Vec::new();
+    if plan.hot {
+        tallies.push(mover.tenants().await?);
+        tallies.push(mover.settings().await?);
+        tallies.push(mover.servers().await?);
+        tallies.push(mover.meetings().await?);
+    }
     let recordings = from.recordings.clone().zip(to.recordings.clone());
+    let recordings = recordings.filter(|_| plan.recordings);
     if let Some((old, new)) = recordings {
         tallies.push(mover.recordings(old.as_ref(), new.as_ref()).await?);
         tallies.push(mover.callbacks(old.as_ref(), new.as_ref()).await?);

@@ -1,9 +1,9 @@
 //! The command line: what there is to type, and which function does it.
 
+mod servers;
 mod tenants;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -14,6 +14,7 @@ use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
 use crate::output;
 
+use self::servers::Servers;
 use self::tenants::{TenantSettings, Tenants};
 
 /// A load balancer for BigBlueButton: makes a pool of servers look like one.
@@ -80,6 +81,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Copy everything from one store into another. May be cut off and run again.
+    MigrateStore(MigrateStore),
     /// Show every setting, its value, and where it came from. Secrets are hidden.
     Config {
         /// As JSON.
@@ -111,6 +114,24 @@ enum Command {
     },
 }
 
+/// What is copied whereto. A store is redis://…, postgresql://…, or the directory of an embedded
+/// one.
+#[derive(Debug, Args)]
+pub struct MigrateStore {
+    /// The store to copy from; it is only read.
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// The store to copy into; what only this one has stays.
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    /// Copy only this part.
+    #[arg(long, value_enum)]
+    pub only: Option<cmd::migrate_store::Part>,
+    /// Only say what would be copied.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// How a demo looks.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Demo {
@@ -120,119 +141,6 @@ pub struct Demo {
     /// How much faster than real life classes come and go.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub speed: u32,
-}
-
-#[derive(Debug, Args)]
-struct Servers {
-    #[command(subcommand)]
-    what: Option<ServersCommand>,
-    /// As a table.
-    #[arg(long)]
-    table: bool,
-    /// As JSON, without secrets.
-    #[arg(long, conflicts_with = "table")]
-    json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum ServersCommand {
-    /// Add a server; it is disabled until you enable it.
-    Add {
-        /// API endpoint, e.g. https://bbb1.example.com/bigbluebutton/api
-        url: String,
-        /// Its secret (`bbb-conf --secret` prints it).
-        secret: String,
-        /// How much heavier a user weighs here than on a normal server.
-        multiplier: Option<String>,
-        /// Its tag.
-        tag: Option<String>,
-    },
-    /// Change secret, multiplier and tag of a server.
-    Update {
-        /// Its id.
-        id: String,
-        /// New secret.
-        secret: Option<String>,
-        /// New multiplier.
-        multiplier: Option<String>,
-        /// New tag; empty for none.
-        tag: Option<String>,
-    },
-    /// Remove a server; its meetings are forgotten.
-    Remove {
-        /// Its id.
-        id: String,
-    },
-    /// Let a server get new meetings; it is polled at once.
-    Enable {
-        /// Its id.
-        id: String,
-    },
-    /// Let a server get no new meetings; those it has go on.
-    Cordon {
-        /// Its id.
-        id: String,
-    },
-    /// Stop using a server. Asks first if it has load, and then clears its meetings.
-    Disable {
-        /// Its id.
-        id: String,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-    },
-    /// End and forget all meetings of a server and disable it.
-    Panic {
-        /// Its id.
-        id: String,
-        /// Leave its state as it is.
-        #[arg(long)]
-        keep_state: bool,
-        /// Only forget the meetings.
-        #[arg(long)]
-        skip_end_calls: bool,
-    },
-    /// Set the multiplier of a server.
-    LoadMultiplier {
-        /// Its id.
-        id: String,
-        /// The multiplier.
-        multiplier: String,
-    },
-    /// Set or take away the tag of a server.
-    Tag {
-        /// Its id.
-        id: String,
-        /// The tag; none takes it away.
-        tag: Option<String>,
-    },
-    /// Add all servers of a YAML file.
-    AddAll {
-        /// The file: `servers:` with a list of `url`, `secret`, `load_multiplier`, `tag`.
-        file: PathBuf,
-    },
-    /// Make the pool match a YAML file.
-    Sync {
-        /// The file, as `servers yaml` prints it.
-        file: PathBuf,
-        /// What becomes of servers that are not in it: keep, cordon or force.
-        #[arg(default_value = "cordon")]
-        mode: String,
-        /// Only say what would be done.
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Print the pool as YAML, secrets included.
-    Yaml {
-        /// With what is known of their state.
-        #[arg(long)]
-        verbose: bool,
-    },
-    /// List the meetings that servers report.
-    Meetings {
-        /// Only of this server.
-        id: Option<String>,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -328,6 +236,7 @@ fn run(command: Command, sources: &Sources) -> Result<(), Failure> {
     match command {
         Command::Serve { roles } => cmd::serve::run(config, sources, roles),
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
+        Command::MigrateStore(asked) => cmd::migrate_store::run(&config, sources, &asked),
         other => cmd::once(&config, sources, async move |session| task(session, other).await),
     }
 }
@@ -335,7 +244,7 @@ fn run(command: Command, sources: &Sources) -> Result<(), Failure> {
 async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
     match command {
         Command::Secret => cmd::secret::run(session),
-        Command::Servers(Servers { what: Some(what), .. }) => servers(session, what).await,
+        Command::Servers(Servers { what: Some(what), .. }) => servers::run(session, what).await,
         Command::Servers(Servers { table: true, .. }) => cmd::servers::list::table(session).await,
         Command::Servers(Servers { json: true, .. }) => cmd::servers::list::json(session).await,
         Command::Servers(_) => cmd::servers::list::plain(session).await,
@@ -359,38 +268,9 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
         Command::Rake { tasks } => cmd::rake::run(session, &tasks).await,
         Command::Serve { .. }
         | Command::Demo(_)
+        | Command::MigrateStore(_)
         | Command::Config { .. }
         | Command::Doctor { .. } => Ok(()),
-    }
-}
-
-async fn servers(session: &cmd::Session, what: ServersCommand) -> Result<(), Failure> {
-    use crate::cmd::servers::{change, list, sync};
-    let text = |text: &Option<String>| text.as_deref().map(str::to_owned);
-    match what {
-        ServersCommand::Add { url, secret, multiplier, tag } => {
-            change::add(session, Some(url), Some(secret), text(&multiplier), text(&tag)).await
-        }
-        ServersCommand::Update { id, secret, multiplier, tag } => {
-            change::update(session, &id, secret, multiplier, tag).await
-        }
-        ServersCommand::Remove { id } => change::remove(session, &id).await,
-        ServersCommand::Enable { id } => change::enable(session, &id).await,
-        ServersCommand::Cordon { id } => change::cordon(session, &id).await,
-        ServersCommand::Disable { id, yes } => change::disable(session, &id, yes).await,
-        ServersCommand::Panic { id, keep_state, skip_end_calls } => {
-            change::panic(session, &id, keep_state, skip_end_calls).await
-        }
-        ServersCommand::LoadMultiplier { id, multiplier } => {
-            change::load_multiplier(session, &id, Some(multiplier)).await
-        }
-        ServersCommand::Tag { id, tag } => change::tag(session, &id, tag).await,
-        ServersCommand::AddAll { file } => sync::add_all(session, &file).await,
-        ServersCommand::Sync { file, mode, dry_run } => {
-            sync::sync(session, Some(&file), &mode, dry_run, true).await
-        }
-        ServersCommand::Yaml { verbose } => list::yaml(session, verbose).await,
-        ServersCommand::Meetings { id } => list::meetings(session, id.as_deref()).await,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The composition root: from settings to a running application. The only place that names
 //! adapters.
 
+pub mod stores;
+
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -8,11 +10,7 @@ use std::sync::Arc;
 
 use adapters::bbb_http::BbbHttp;
 use adapters::entropy::{OsEntropy, SystemClock};
-use adapters::postgres::PgStore;
-use adapters::redis::RedisStore;
-use adapters::sqlite::SqliteStore;
 use app::App;
-use app::moving::House;
 use app::policy::Policy;
 use app::ports::{self, Inspect, Patience};
 use app::tenancy::TenantCache;
@@ -23,7 +21,8 @@ use domain::parameters::ParameterRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
-use crate::config::stores::{Hot, Rest, STORE_FILE};
+use self::stores::Opened;
+use crate::config::stores::STORE_FILE;
 use crate::config::values::Secret;
 use crate::config::{Config, Stores};
 use crate::output::note;
@@ -49,6 +48,9 @@ pub enum WiringError {
     /// Several replicas need one secret.
     #[error("LOADBALANCER_SECRET must be set: all replicas on {0} need the same one")]
     SecretNeeded(String),
+    /// The file of an embedded store that should be there.
+    #[error("{0}: there is no store")]
+    NoStore(PathBuf),
     /// The settings name no store at all, which they cannot.
     #[error("there is no store")]
     Nothing,
@@ -66,12 +68,6 @@ pub struct Wired {
     pub inspect: Vec<Arc<dyn Inspect>>,
 }
 
-/// What the stores serve.
-struct Opened {
-    house: House,
-    inspect: Vec<Arc<dyn Inspect>>,
-}
-
 /// Opens the stores and connects everything. Redis and PostgreSQL are connected to when they are
 /// first needed.
 ///
@@ -81,7 +77,7 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
     let given = given_secrets(config);
     let needs_dir = stores.needs_dir() || given.is_empty();
     let data_dir = if needs_dir { data_dir(config)? } else { expected_data_dir(config) };
-    let Opened { house, inspect } = open(stores, &data_dir)?;
+    let Opened { house, inspect } = stores::open(stores, &data_dir)?;
     let own_secret = given.is_empty();
     let secrets = match own_secret {
         false => given,
@@ -104,44 +100,6 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
         policy: Arc::new(policy),
     };
     Ok(Wired { app, data_dir, own_secret, inspect })
-}
-
-/// Opens the stores.
-fn open(stores: &Stores, data_dir: &Path) -> Result<Opened, WiringError> {
-    let mut inspect: Vec<Arc<dyn Inspect>> = Vec::new();
-    let embedded = if stores.needs_dir() {
-        let path = data_dir.join(STORE_FILE);
-        let store = SqliteStore::open(&path).map_err(|error| WiringError::Store(path, error))?;
-        let store = Arc::new(store);
-        inspect.push(store.clone());
-        Some(store)
-    } else {
-        None
-    };
-    let postgres = match (&stores.hot, &stores.rest) {
-        (Hot::Postgres(options), _) | (_, Rest::Postgres(options)) => {
-            let store = Arc::new(PgStore::new(options.clone()).map_err(WiringError::Shared)?);
-            inspect.push(store.clone());
-            Some(store)
-        }
-        _ => None,
-    };
-    let hot: Arc<dyn ports::Hot> = match (&stores.hot, &embedded, &postgres) {
-        (Hot::Redis(options), _, _) => {
-            let store = Arc::new(RedisStore::new(options.clone()));
-            inspect.push(store.clone());
-            store
-        }
-        (Hot::Postgres(_), _, Some(store)) => store.clone(),
-        (_, Some(store), _) => store.clone(),
-        _ => return Err(WiringError::Nothing),
-    };
-    let recordings: Option<Arc<dyn ports::Recordings>> = match &stores.rest {
-        Rest::Disabled => None,
-        Rest::Postgres(_) => postgres.map(|store| store as _),
-        Rest::Embedded => embedded.map(|store| store as _),
-    };
-    Ok(Opened { house: House { hot, recordings }, inspect })
 }
 
 /// Where the state would be kept, without making anything.

@@ -78,7 +78,8 @@ async fn furnished() -> House {
 }
 
 async fn moved(from: &House, to: &House, dry_run: bool) -> Vec<Tally> {
-    run(from, to, dry_run, &mut |_, _, _| {}).await.unwrap()
+    let plan = Plan { dry_run, hot: true, recordings: true };
+    run(from, to, plan, &mut |_, _, _| {}).await.unwrap()
 }
 
 fn counts(tallies: &[Tally], of: impl Fn(&Tally) -> u64) -> Vec<u64> {

@@ -5,6 +5,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod meetings;
+pub mod migrate_store;
 pub mod poll;
 pub mod rake;
 pub mod secret;

@@ -80,7 +80,6 @@ impl Stores {
 
 /// One store by its URL.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for the command that copies stores"))]
 pub enum Store {
     /// The embedded store in this file.
     Embedded(PathBuf),
@@ -88,6 +87,17 @@ pub enum Store {
     Redis(RedisOptions),
     /// PostgreSQL.
     Postgres(PgOptions),
+}
+
+impl Store {
+    /// Where it is, for messages and comparison; without users and passwords.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Embedded(path) => path.display().to_string(),
+            Self::Redis(redis) => format!("{} ({})", redis.address.describe(), redis.namespace),
+            Self::Postgres(postgres) => postgres.address.describe(),
+        }
+    }
 }
 
 /// Finds out where the state is kept.
@@ -116,7 +126,6 @@ pub fn stores(config: &Config, sources: &Sources) -> Result<Stores, String> {
 ///
 /// # Errors
 /// What is wrong, without secrets.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the command that copies stores"))]
 pub fn of_url(url: &str, config: &Config, sources: &Sources) -> Result<Store, String> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     match scheme {
