@@ -4,6 +4,7 @@ mod config;
 mod doctor;
 mod liveness;
 mod meetings;
+mod migrate;
 mod pipes;
 mod pool;
 mod secret;

@@ -4,9 +4,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
 
 mod keyspace;
+mod old;
 mod steps;
 
 use steps::replay;
+
+use serde_json::Value;
+use std::path::Path;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_scalelite");
 
@@ -18,4 +22,11 @@ async fn transitions_of_servers_and_meetings() {
 #[tokio::test]
 async fn transitions_of_tenants() {
     replay("redis-tenants.json", &[("MULTITENANCY_ENABLED", "true")]).await;
+}
+
+/// The steps of a recording.
+fn fixture(file: &str) -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/data/fixtures").join(file);
+    let read = std::fs::read_to_string(path).unwrap();
+    serde_json::from_str(&read).unwrap()
 }

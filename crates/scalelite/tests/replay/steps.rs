@@ -1,10 +1,9 @@
 //! The recorded steps, done by ours. A step is told by its name, as the recording has it.
 
-use crate::BINARY;
 use crate::keyspace::Keyspace;
+use crate::{BINARY, fixture};
 use bbb_sim::{FaultMode, Pool, PoolOptions, Preload, Strictness};
 use serde_json::{Value, json};
-use std::path::Path;
 use testkit::private::Redis;
 use testkit::product::{Product, SECRET, Setup, outgoing, signed_by};
 
@@ -45,13 +44,10 @@ pub(crate) async fn replay(file: &str, settings: &[(&str, &str)]) {
 }
 
 fn steps(file: &str, port: u16) -> Vec<Step> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/data/fixtures").join(file);
-    let text = std::fs::read_to_string(path).unwrap();
-    let recorded: Vec<Value> = serde_json::from_str(&text).unwrap();
     let mut before = Keyspace::default();
     let (mut servers, mut tenants) = (Vec::new(), Vec::new());
     let mut steps = Vec::new();
-    for step in recorded {
+    for step in fixture(file) {
         let after = Keyspace::recorded(&step["keys"], port);
         let new: Vec<_> =
             after.members("servers").into_iter().filter(|id| !servers.contains(id)).collect();

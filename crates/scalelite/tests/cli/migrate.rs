@@ -1,0 +1,133 @@
+//! `migrate-store`: round trips between all kinds of stores.
+
+use anyhow::ensure;
+use testkit::process::{self, Said};
+use testkit::product::{Setup, outgoing, signed_by};
+use testkit::stores::{Kind, Stores};
+
+use crate::stage::{Stage, setup};
+
+const DUMP: &str = include_str!("../../../testkit/data/fixtures/postgres.sql");
+
+async fn migrate(setup: &Setup, from: &str, to: &str, more: &[&str]) -> anyhow::Result<Said> {
+    let mut arguments = vec!["migrate-store", "--from", from, "--to", to];
+    arguments.extend(more);
+    process::run(setup, &arguments).await
+}
+
+/// The numbers of a row of the table.
+fn row(said: &Said, kind: &str) -> Vec<u64> {
+    let line = said.stdout.lines().find_map(|line| line.trim().strip_prefix(kind));
+    line.unwrap_or_default().split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// All that administrators see of a store.
+async fn seen(setup: &Setup) -> anyhow::Result<Vec<String>> {
+    let mut all = Vec::new();
+    for command in [&["servers", "yaml", "--verbose"][..], &["meetings", "list"], &["tenants"]] {
+        let said = process::run(setup, command).await?;
+        assert_eq!((said.stderr.as_str(), said.code), ("", 0), "{command:?}");
+        all.push(said.stdout);
+    }
+    Ok(all)
+}
+
+/// Meetings of the tenant, created by a balancer that ends then.
+async fn meet(setup: &Setup, ids: &[&str]) -> anyhow::Result<()> {
+    let mut product = setup.start().await?;
+    for id in ids {
+        let id = form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>();
+        let mut request = outgoing("GET", &signed_by("s1", "create", &format!("meetingID={id}")));
+        request.headers = vec![("Host".to_owned(), "acme.balancer.test".to_owned())];
+        let answer = product.send(&request).await?.text();
+        ensure!(answer.contains("SUCCESS"), "{answer}");
+    }
+    product.kill().await
+}
+
+#[tokio::test]
+async fn a_pool_moves_through_all_stores_and_back() -> anyhow::Result<()> {
+    let mut stage = Stage::new(3).await?;
+    stage.setup = stage.setup.with("MULTITENANCY_ENABLED", "true");
+    for more in [&["2.5", "blue"][..], &[], &["0.5"]] {
+        stage.add(more).await?;
+    }
+    for n in 1..=2 {
+        stage.ok(&format!("servers enable <id-{n}>")).await?;
+    }
+    stage.ok("tenants add acme s1:s2").await?;
+    meet(&stage.setup, &["one", "zwei 💥"]).await?;
+    let home = stage.setup.folder().join("data").display().to_string();
+    let before = seen(&stage.setup).await?;
+    let stores = Stores::start(Kind::RedisAndPostgres).await?;
+    let environment = stores.environment();
+    let (redis, postgres) = (environment[0].1.as_str(), environment[1].1.as_str());
+
+    let dry = migrate(&stage.setup, &home, redis, &["--dry-run"]).await?;
+    assert_eq!((dry.code, row(&dry, "servers")), (0, vec![3, 0, 3, 0]), "{dry:?}");
+    let back = stage.setup.folder().join("back").display().to_string();
+    for (from, to) in [(home.as_str(), redis), (redis, postgres), (postgres, back.as_str())] {
+        let moved = migrate(&stage.setup, from, to, &[]).await?;
+        assert_eq!(moved.code, 0, "{moved:?}");
+        assert_eq!(row(&moved, "servers"), [3, 0, 3, 0, 3], "{from} to {to}: {moved:?}");
+        assert_eq!(row(&moved, "tenants"), [1, 0, 1, 0, 1]);
+        assert_eq!(row(&moved, "meetings"), [2, 0, 2, 0, 2]);
+        let again = migrate(&stage.setup, from, to, &[]).await?;
+        assert_eq!(row(&again, "servers"), [3, 3, 0, 0, 3], "{again:?}");
+    }
+    let on = |name: &str, url: &str| stage.setup.clone().with(name, url);
+    assert_eq!(seen(&on("REDIS_URL", redis)).await?, before);
+    assert_eq!(seen(&on("DATABASE_URL", postgres)).await?, before);
+    assert_eq!(seen(&on("SCALELITE_DATA_DIR", &back)).await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn recordings_of_the_original_move_and_come_back() -> anyhow::Result<()> {
+    let setup = setup()?;
+    let old = Stores::start(Kind::Postgres).await?;
+    let new = old.another().await?;
+    let url = |stores: &Stores| stores.environment()[0].1.clone();
+    let server = old.postgres().unwrap();
+    server.psql(old.postgres_database(), DUMP).await?;
+    let moved = migrate(&setup, &url(&old), "house", &[]).await?;
+    assert_eq!(row(&moved, "recordings"), [4, 0, 4, 0, 4], "{moved:?}");
+    assert_eq!(row(&moved, "callbacks"), [2, 0, 2, 0, 2], "{moved:?}");
+    let moved = migrate(&setup, "house", &url(&new), &["--only", "recordings"]).await?;
+    assert_eq!((moved.code, row(&moved, "recordings")), (0, vec![4, 0, 4, 0, 4]), "{moved:?}");
+    assert!(!moved.stdout.contains("servers"));
+    let rows = "SELECT record_id, meeting_id, name, published, participants, state, starttime, \
+                endtime, deleted_at, protected, publish_updated FROM recordings ORDER BY record_id";
+    let metadata = "SELECT r.record_id, m.key, m.value FROM metadata m JOIN recordings r \
+                    ON r.id = m.recording_id ORDER BY 1, 2";
+    let callbacks = "SELECT c.meeting_id, r.record_id, c.callback_attributes FROM callback_data c \
+                     LEFT JOIN recordings r ON r.id = c.recording_id ORDER BY 1";
+    for query in [rows, metadata, callbacks] {
+        let there = server.psql(new.postgres_database(), query).await?;
+        assert_eq!(there, server.psql(old.postgres_database(), query).await?);
+        assert!(!there.is_empty());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_moved_is_told() -> anyhow::Result<()> {
+    let setup = setup()?;
+    let table = [
+        ("nowhere", "redis://127.0.0.1:1", "ERROR: nowhere/scalelite.db: there is no store\n"),
+        ("a", "a/scalelite.db", "ERROR: --from and --to are the same store\n"),
+        (
+            "http://x",
+            "b",
+            "ERROR: --from: a store is redis://…, postgresql://…, or the path of a data directory\n",
+        ),
+    ];
+    for (from, to, line) in table {
+        let said = migrate(&setup, from, to, &[]).await?;
+        assert_eq!((said.stderr.as_str(), said.code), (line, 1), "{from} to {to}");
+    }
+    let said = migrate(&setup, "redis://:hidden@127.0.0.1:1", "house", &[]).await?;
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("store unavailable") && !said.stderr.contains("hidden"));
+    Ok(())
+}
