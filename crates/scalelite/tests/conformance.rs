@@ -1,5 +1,6 @@
 //! The recorded conformance cases against the built binary.
 
+use anyhow::{Context, ensure};
 use testkit::conformance::{Options, run};
 use testkit::stores::Kind;
 
@@ -9,7 +10,7 @@ macro_rules! answers_as_recorded_or_as_listed_in_differences {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                play_on(Kind::$kind).await;
+                play_on(Kind::$kind).await.unwrap();
             }
         )*
     };
@@ -19,11 +20,11 @@ answers_as_recorded_or_as_listed_in_differences! {
     embedded on Embedded;
 }
 
-async fn play_on(stores: Kind) {
+async fn play_on(stores: Kind) -> anyhow::Result<()> {
     let options = Options::new(env!("CARGO_BIN_EXE_scalelite")).on(stores);
-    let report = run(&options).await;
-    let report = report.expect("the cases can be played");
+    let report = run(&options).await.context("the cases cannot be played")?;
     println!("{report}");
-    assert!(report.failed.is_empty(), "{} cases failed, see above", report.failed.len());
-    assert!(report.passed > 0, "nothing was played");
+    ensure!(report.failed.is_empty(), "{} cases failed, see above", report.failed.len());
+    ensure!(report.passed > 0, "nothing was played");
+    Ok(())
 }
