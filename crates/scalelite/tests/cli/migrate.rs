@@ -37,7 +37,8 @@ async fn meet(setup: &Setup, ids: &[&str]) -> anyhow::Result<()> {
     let mut product = setup.start().await?;
     for id in ids {
         let id = form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>();
-        let mut request = outgoing("GET", &signed_by("s1", "create", &format!("meetingID={id}")));
+        let mut request =
+            outgoing("GET", &signed_by("s1", "create", &format!("meetingID={id}&name=Name")));
         request.headers = vec![("Host".to_owned(), "acme.balancer.test".to_owned())];
         let answer = product.send(&request).await?.text();
         ensure!(answer.contains("SUCCESS"), "{answer}");

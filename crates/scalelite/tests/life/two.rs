@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bbb_sim::Latency;
 use testkit::product::{exchange, outgoing, signed, until};
+use testkit::stores::Stores;
 use testkit::world::World;
 use tokio::time::Instant;
 
@@ -74,4 +75,19 @@ async fn what_one_process_left_unfinished_the_other_finishes() {
     assert!(started.elapsed() < Duration::from_secs(10));
     let has = pool.servers().iter().filter(|server| !server.meetings().is_empty());
     assert_eq!(has.count(), 1);
+}
+
+#[tokio::test]
+async fn of_three_one_may_die_and_come_back() {
+    let (stores, binary) = (Stores::embedded(), env!("CARGO_BIN_EXE_scalelite"));
+    let mut replicas = World::replicas(3, &stores, binary, 2, &[]).await.unwrap();
+    assert_success(&replicas.products[0].call("create", &named("kept")).await.unwrap());
+    replicas.products[0].kill().await.unwrap();
+    for product in &replicas.products[1..] {
+        let info = product.call("getMeetingInfo", "meetingID=kept").await.unwrap();
+        assert_success(&info);
+    }
+    replicas.products[0].restart().await.unwrap();
+    assert_success(&replicas.products[0].call("end", "meetingID=kept").await.unwrap());
+    assert!(replicas.servers_with("kept").is_empty());
 }
