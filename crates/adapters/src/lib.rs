@@ -3,6 +3,8 @@
 
 pub mod bbb_http;
 pub mod entropy;
+mod joins;
+mod memory;
 pub mod postgres;
 pub mod redis;
 mod sql;

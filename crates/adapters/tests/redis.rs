@@ -140,11 +140,26 @@ async fn a_join_costs_one_round_trip_and_a_create_three() {
     let before = round_trips(&redis).await;
     create("second", "22222").await;
     assert_eq!(round_trips(&redis).await - before, 3, "a create");
+    for (n, id) in ["third", "fourth", "fifth"].into_iter().enumerate() {
+        create(id, &format!("4444{n}")).await;
+    }
     let before = round_trips(&redis).await;
-    for _ in 0..10 {
+    for id in ["first", "second", "third", "fourth", "fifth"] {
+        store.join(&key(id), NOW).await.unwrap().expect("a meeting");
+    }
+    store.check().await.unwrap();
+    let spent = round_trips(&redis).await - before - 1;
+    assert!((5..=10).contains(&spent), "one to find each, and some to count them: {spent}");
+    let before = round_trips(&redis).await;
+    for _ in 0..1000 {
         store.join(&key("second"), NOW).await.unwrap().expect("a meeting");
     }
-    assert_eq!(round_trips(&redis).await - before, 10, "ten joins");
+    store.check().await.unwrap();
+    let spent = round_trips(&redis).await - before;
+    assert!(spent <= 1000, "at most one each: {spent}");
+    let users =
+        store.meeting(&key("second")).await.unwrap().expect("a meeting").meeting.seats.users;
+    assert_eq!(users, 1001, "and none is lost");
     let before = round_trips(&redis).await;
     store.meeting(&key("second")).await.unwrap().expect("a meeting");
     store.place(request("second", 2, "3")).await.unwrap();

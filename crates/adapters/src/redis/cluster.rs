@@ -13,9 +13,9 @@ use tokio::time::Instant;
 
 use super::rows::{self, is_one};
 use super::script::{
-    ADD_SERVER, ADOPT, CHECK, CLAIM, CONFIRM, FORGET, FORGET_ALL, JOIN, LOCATE, LOOK, MEETINGS,
-    MEETINGS_ON, RECORD_VERSION, RELEASE, REMOVE_SERVER, RESTORE, SERVER, SERVERS, SWEEP,
-    SWEEP_BRIDGES, UPDATE_SERVER,
+    ADD_SERVER, ADOPT, CHECK, CLAIM, CONFIRM, FORGET, FORGET_ALL, LOOK, MEETINGS, MEETINGS_ON,
+    RECORD_VERSION, RELEASE, REMOVE_SERVER, RESTORE, SERVER, SERVERS, SWEEP, SWEEP_BRIDGES,
+    UPDATE_SERVER,
 };
 use super::{ADOPT_EVERY, PAGE, RedisStore, TRIES_MAX, busy, in_order, servers};
 
@@ -204,11 +204,8 @@ impl Cluster for RedisStore {
     }
 
     async fn meeting(&self, key: &MeetingKey) -> Result<Option<Located>, StoreError> {
-        let found = self.call(&LOCATE, &[tenant(key), &key.id]).await?;
-        match rows::some::<2>(found)? {
-            Some([meeting, server]) => rows::located(meeting, server),
-            None => Ok(None),
-        }
+        self.settle_joins().await;
+        self.locate(key).await
     }
 
     async fn meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError> {
@@ -267,12 +264,7 @@ impl Cluster for RedisStore {
     }
 
     async fn join(&self, key: &MeetingKey, now: Timestamp) -> Result<Option<Located>, StoreError> {
-        let now = now.0.to_string();
-        let found = self.call(&JOIN, &[tenant(key), &key.id, &now]).await?;
-        match rows::some::<2>(found)? {
-            Some([meeting, server]) => rows::located(meeting, server),
-            None => Ok(None),
-        }
+        self.join_one(key, now).await
     }
 
     async fn restore(&self, meeting: &Meeting) -> Result<bool, StoreError> {

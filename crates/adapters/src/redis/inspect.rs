@@ -44,10 +44,10 @@ impl Inspect for RedisStore {
 impl RedisStore {
     /// A connection that works now.
     async fn answering(&self) -> Result<MultiplexedConnection, StoreError> {
-        let (number, mut connection) = self.link.get().await?;
+        let (number, mut connection) = self.core.link.get().await?;
         let answer: Result<(), _> = redis::cmd("PING").query_async(&mut connection).await;
         answer.map_err(|error| {
-            self.link.broken(number);
+            self.core.link.broken(number);
             failure(&error)
         })?;
         Ok(connection)
@@ -69,11 +69,14 @@ impl RedisStore {
     async fn keyspace(&self, connection: &mut MultiplexedConnection) -> Finding {
         let check = "redis: data";
         let mut count = redis::cmd("SCARD");
-        count.arg(format!("{}servers", self.prefix));
+        count.arg(format!("{}servers", self.core.prefix));
         match count.query_async::<u64>(connection).await {
             Ok(0) => Finding::warn(
                 check,
-                format!("no servers under the namespace {}", self.prefix.trim_end_matches(':')),
+                format!(
+                    "no servers under the namespace {}",
+                    self.core.prefix.trim_end_matches(':')
+                ),
                 "if there should be some, check REDIS_NAMESPACE and the database in REDIS_URL",
             ),
             Ok(count) => Finding::ok(check, format!("{count} servers")),

@@ -10,6 +10,7 @@
 pub mod address;
 mod cluster;
 pub(crate) mod inspect;
+mod join;
 mod link;
 mod poll;
 mod rows;
@@ -18,7 +19,8 @@ mod servers;
 mod tenants;
 mod turns;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use app::ports::StoreError;
@@ -28,6 +30,8 @@ use tokio::time::Instant;
 use self::address::RedisOptions;
 use self::link::Link;
 use self::rows::ServerRow;
+use crate::joins::Joins;
+use crate::memory::Memory;
 
 /// How long servers are remembered, apart from their loads, if somebody else than us changes them.
 const REMEMBER_MAX: Duration = Duration::from_secs(1);
@@ -45,11 +49,22 @@ struct Remembered {
     since: Instant,
 }
 
-/// The hot state in one Redis.
-pub struct RedisStore {
+/// What talks to Redis, and what is on its way there.
+struct Core {
     link: Link,
     prefix: String,
     meeting_ttl_ms: i64,
+    joins: Joins,
+    /// Held by whoever writes joins.
+    counting: tokio::sync::Mutex<()>,
+    /// Counts our own writes, but not those that only count joins.
+    sign: AtomicU64,
+}
+
+/// The hot state in one Redis.
+pub struct RedisStore {
+    core: Arc<Core>,
+    memory: Memory,
     remembered: Mutex<Option<Remembered>>,
     /// When meetings of the original were last listed with their servers.
     adopted: Mutex<Option<Instant>>,
@@ -61,10 +76,17 @@ impl RedisStore {
     /// A store that connects when it is first used.
     #[must_use]
     pub fn new(options: RedisOptions) -> Self {
-        Self {
+        let core = Core {
             link: Link::new(options.address, options.pool),
             prefix: format!("{}:", options.namespace),
             meeting_ttl_ms: options.meeting_ttl_ms.max(1000),
+            joins: Joins::default(),
+            counting: tokio::sync::Mutex::default(),
+            sign: AtomicU64::new(0),
+        };
+        Self {
+            core: Arc::new(core),
+            memory: Memory::default(),
             remembered: Mutex::default(),
             adopted: Mutex::default(),
             placing: tokio::sync::Mutex::default(),

@@ -1,11 +1,12 @@
 //! The scripts, each of which is one atomic operation and one round trip, and how they are called.
 
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 
 use app::ports::StoreError;
 use redis::{Script, ToRedisArgs, Value};
 
-use super::RedisStore;
+use super::Core;
 use super::link::{failure, is_broken};
 
 /// A script.
@@ -13,10 +14,12 @@ pub(super) struct Named {
     script: LazyLock<Script>,
     /// Whether it may be called a second time if it is not known whether the first call got there.
     again: bool,
+    /// Whether what joins remember may not stand after it.
+    changes: bool,
 }
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal, again: $again:literal;)+) => {
+    ($($name:ident = $file:literal, again: $again:literal $(, $changes:ident)?;)+) => {
         $(pub(super) static $name: Named = Named {
             script: LazyLock::new(|| {
                 Script::new(concat!(
@@ -25,34 +28,37 @@ macro_rules! scripts {
                 ))
             }),
             again: $again,
+            changes: scripts!(@changes $($changes)?),
         };)+
     };
+    (@changes changes) => { true };
+    (@changes) => { false };
 }
 
 scripts! {
     SERVERS = "servers", again: true;
     SERVER = "server", again: true;
-    ADD_SERVER = "add_server", again: false;
-    UPDATE_SERVER = "update_server", again: true;
-    REMOVE_SERVER = "remove_server", again: false;
-    RECORD_VERSION = "record_version", again: true;
+    ADD_SERVER = "add_server", again: false, changes;
+    UPDATE_SERVER = "update_server", again: true, changes;
+    REMOVE_SERVER = "remove_server", again: false, changes;
+    RECORD_VERSION = "record_version", again: true, changes;
     POLL_LOOK = "poll_look", again: true;
-    POLL_COMMIT = "poll_commit", again: false;
+    POLL_COMMIT = "poll_commit", again: false, changes;
     LOCATE = "locate", again: true;
     // Counted twice at worst, which the next poll puts right.
-    JOIN = "join", again: true;
+    COUNT_JOINS = "count_joins", again: true;
     ADOPT = "adopt", again: true;
     MEETINGS = "meetings", again: true;
     MEETINGS_ON = "meetings_on", again: true;
-    LOOK = "look", again: true;
+    LOOK = "look", again: true, changes;
     // Knows its own claim.
-    CLAIM = "claim", again: true;
-    CONFIRM = "confirm", again: true;
-    RELEASE = "release", again: true;
-    RESTORE = "restore", again: false;
-    FORGET = "forget", again: true;
-    FORGET_ALL = "forget_all", again: true;
-    SWEEP = "sweep", again: true;
+    CLAIM = "claim", again: true, changes;
+    CONFIRM = "confirm", again: true, changes;
+    RELEASE = "release", again: true, changes;
+    RESTORE = "restore", again: false, changes;
+    FORGET = "forget", again: true, changes;
+    FORGET_ALL = "forget_all", again: true, changes;
+    SWEEP = "sweep", again: true, changes;
     SWEEP_BRIDGES = "sweep_bridges", again: true;
     TENANTS = "tenants", again: true;
     TENANT = "tenant", again: true;
@@ -69,9 +75,21 @@ scripts! {
     CHECK = "check", again: true;
 }
 
-impl RedisStore {
+impl Core {
     /// Calls a script: one round trip, but for the first call after Redis lost its scripts.
     pub(super) async fn call<A: ToRedisArgs>(
+        &self,
+        named: &Named,
+        arguments: &[A],
+    ) -> Result<Value, StoreError> {
+        let outcome = self.call_anyhow(named, arguments).await;
+        if named.changes {
+            self.sign.fetch_add(1, Ordering::Release);
+        }
+        outcome
+    }
+
+    async fn call_anyhow<A: ToRedisArgs>(
         &self,
         named: &Named,
         arguments: &[A],

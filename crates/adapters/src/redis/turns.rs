@@ -26,13 +26,13 @@ impl RedisStore {
         command: &str,
         key: &str,
     ) -> Result<Vec<String>, StoreError> {
-        let (number, mut connection) = self.link.get().await?;
+        let (number, mut connection) = self.core.link.get().await?;
         let mut asked = redis::cmd(command);
-        asked.arg(format!("{}{key}", self.prefix));
+        asked.arg(format!("{}{key}", self.core.prefix));
         match asked.query_async(&mut connection).await {
             Ok(value) => rows::texts(value),
             Err(error) => {
-                self.link.broken(number);
+                self.core.link.broken(number);
                 Err(super::link::failure(&error))
             }
         }

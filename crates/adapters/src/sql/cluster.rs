@@ -7,10 +7,9 @@ use domain::poll::{Observation, PollPolicy};
 use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
 use tokio::time::Instant;
 
-use super::{Database, SqlStore, meetings, servers};
+use crate::joins::GATHER;
 
-/// How long joins gather before they are written.
-const JOINS_GATHER: std::time::Duration = std::time::Duration::from_millis(100);
+use super::{Database, SqlStore, meetings, servers};
 
 #[async_trait]
 impl<D: Database> Cluster for SqlStore<D> {
@@ -122,7 +121,7 @@ impl<D: Database> Cluster for SqlStore<D> {
         if counts && self.joins.add(key, now) {
             let nudge = self.writer.nudge();
             tokio::spawn(async move {
-                tokio::time::sleep(JOINS_GATHER).await;
+                tokio::time::sleep(GATHER).await;
                 nudge.now();
             });
         }

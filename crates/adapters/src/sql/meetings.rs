@@ -4,10 +4,10 @@ use app::ports::{Located, PlaceRequest, Placed, StoreError};
 use domain::placement::choose;
 use domain::{AdminState, Meeting, MeetingKey, Seats, ServerId, Timestamp};
 
-use super::joins::Counted;
 use super::rows::{self, meeting_columns, server_columns, tenant};
 use super::servers;
 use super::session::{Session, values};
+use crate::joins::Counted;
 
 pub(super) fn locate(
     session: &mut dyn Session,

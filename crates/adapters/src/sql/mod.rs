@@ -4,9 +4,7 @@
 
 mod callbacks;
 mod cluster;
-mod joins;
 mod meetings;
-mod memory;
 mod recordings;
 mod rows;
 mod servers;
@@ -23,13 +21,13 @@ use std::time::Duration;
 
 use app::ports::StoreError;
 
-use self::joins::Joins;
-use self::memory::Memory;
+use crate::joins::Joins;
+use crate::memory::Memory;
+
 use self::session::Session;
 use self::writer::{Link, Writer};
 
-/// What changes with every write: as long as it stands, what was read stands.
-pub(crate) type Sign = u64;
+pub(crate) use crate::memory::Sign;
 
 /// A database as the ports need it.
 pub trait Database: Send + Sync + 'static {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use app::ports::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::joins::Joins;
 use super::meetings::count_joins;
 use super::session::Session;
+use crate::joins::Joins;
 
 /// Operations that may wait; more of them wait outside.
 const QUEUE_MAX: usize = 1024;

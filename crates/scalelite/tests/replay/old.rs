@@ -4,7 +4,7 @@ use crate::keyspace::Keyspace;
 use crate::{BINARY, fixture};
 use bbb_sim::{Pool, PoolOptions, Preload, Strictness};
 use testkit::private::{Postgres, Redis};
-use testkit::product::{Product, Setup};
+use testkit::product::{Product, Setup, until};
 
 const DUMP: &str = include_str!("../../../testkit/data/fixtures/postgres.sql");
 
@@ -75,8 +75,8 @@ async fn a_pool_of_today_goes_on_at_once() {
     let mut expected = it.before.clone();
     let first = it.before.field("meeting:M1", "server_id");
     expected.score("server_load", |id, score| if id == first { score + 1.0 } else { score });
-    let differences = Keyspace::read(&it.redis).await.differences(&expected);
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    let as_expected = async || Keyspace::read(&it.redis).await.differences(&expected).is_empty();
+    until("counted", as_expected).await.unwrap();
     assert!(it.call("end", "meetingID=M1").await.contains("SUCCESS"));
     assert!(it.call("getMeetingInfo", "meetingID=M1").await.contains("notFound"));
 }

@@ -4,6 +4,7 @@ use crate::keyspace::Keyspace;
 use crate::{BINARY, fixture};
 use bbb_sim::{FaultMode, Pool, PoolOptions, Preload, Strictness};
 use serde_json::{Value, json};
+use std::time::Duration;
 use testkit::private::Redis;
 use testkit::product::{Product, SECRET, Setup, outgoing, signed_by};
 
@@ -75,9 +76,16 @@ async fn one(redis: &Redis, pool: &Pool, setup: &Setup, mut step: Step) -> Vec<S
     step.set_stage(pool);
     let product = setup.start().await.unwrap();
     step.play(&product).await;
-    let found = Keyspace::read(redis).await;
-    let expected = step.expected(&found);
-    let differences = found.differences(&expected);
+    // The count of a join comes a moment later.
+    let mut differences = Vec::new();
+    for _ in 0..200 {
+        let found = Keyspace::read(redis).await;
+        differences = found.differences(&step.expected(&found));
+        if differences.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     differences.into_iter().map(|one| format!("  {}: {one}", step.name)).collect()
 }
 

@@ -1,22 +1,26 @@
-//! Joins on their way to the disk: a join is answered from a read alone, and its count goes into
-//! the next transaction. What a crash loses here, the next poll counts anyway.
+//! Joins on their way to the store: a join is answered from what is known, and its count is written
+//! a moment later together with others. What a crash loses here, the next poll counts anyway.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use domain::{MeetingKey, Timestamp};
 
-/// Joins of one meeting since the last transaction, and the time of the last of them.
-pub(super) type Counted = HashMap<MeetingKey, (u32, Timestamp)>;
+/// How long joins gather before they are written.
+pub(crate) const GATHER: Duration = Duration::from_millis(100);
+
+/// Joins of one meeting since they were last written, and the time of the last of them.
+pub(crate) type Counted = HashMap<MeetingKey, (u32, Timestamp)>;
 
 /// All joins that no read can see yet; at most one entry a meeting.
 #[derive(Default)]
-pub(super) struct Joins(Mutex<State>);
+pub(crate) struct Joins(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     counted: Counted,
-    /// Whether some were taken and their transaction has not ended.
+    /// Whether some were taken and are not written yet.
     being_written: bool,
 }
 
@@ -25,8 +29,8 @@ impl Joins {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one; true if it is the first since the last transaction.
-    pub(super) fn add(&self, key: &MeetingKey, now: Timestamp) -> bool {
+    /// Counts one; true if it is the first since they were last written.
+    pub(crate) fn add(&self, key: &MeetingKey, now: Timestamp) -> bool {
         let mut state = self.lock();
         let counted = &mut state.counted;
         let first = counted.is_empty();
@@ -40,20 +44,20 @@ impl Joins {
     }
 
     /// Whether reads see every join.
-    pub(super) fn settled(&self) -> bool {
+    pub(crate) fn settled(&self) -> bool {
         let state = self.lock();
         state.counted.is_empty() && !state.being_written
     }
 
-    /// Takes what was counted into a transaction.
-    pub(super) fn take(&self) -> Counted {
+    /// Takes what was counted, to write it.
+    pub(crate) fn take(&self) -> Counted {
         let mut state = self.lock();
         state.being_written = !state.counted.is_empty();
         std::mem::take(&mut state.counted)
     }
 
-    /// The transaction has ended.
-    pub(super) fn written(&self) {
+    /// It was written, or is lost.
+    pub(crate) fn written(&self) {
         self.lock().being_written = false;
     }
 }

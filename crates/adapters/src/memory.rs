@@ -9,7 +9,8 @@ use app::ports::Located;
 use domain::MeetingKey;
 use tokio::time::Instant;
 
-use super::Sign;
+/// What changes with every write: as long as it stands, what was read stands.
+pub(crate) type Sign = u64;
 
 /// How long anything is remembered at most.
 const REMEMBER_MAX: Duration = Duration::from_secs(1);
@@ -24,11 +25,11 @@ struct Remembered {
 
 /// What joins have found since the last change.
 #[derive(Default)]
-pub(super) struct Memory(Mutex<HashMap<MeetingKey, Remembered>>);
+pub(crate) struct Memory(Mutex<HashMap<MeetingKey, Remembered>>);
 
 impl Memory {
     /// What was found under that sign, if that is not too long ago.
-    pub(super) fn get(&self, key: &MeetingKey, sign: Sign) -> Option<Located> {
+    pub(crate) fn get(&self, key: &MeetingKey, sign: Sign) -> Option<Located> {
         let meetings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let remembered = meetings.get(key)?;
         let stands = remembered.sign == sign && remembered.since.elapsed() < REMEMBER_MAX;
@@ -36,7 +37,7 @@ impl Memory {
     }
 
     /// Remembers what was found after that sign was seen, at that time.
-    pub(super) fn put(&self, key: &MeetingKey, located: &Located, sign: Sign, since: Instant) {
+    pub(crate) fn put(&self, key: &MeetingKey, located: &Located, sign: Sign, since: Instant) {
         let mut meetings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if meetings.len() >= MEETINGS_MAX {
             meetings.clear();
