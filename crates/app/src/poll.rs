@@ -42,7 +42,16 @@ pub async fn all(app: &App, versions: bool, cycle: Option<u64>) -> Result<Summar
     let mut polled = stream::iter(polls).buffer_unordered(app.policy.poll_concurrency.max(1));
     let mut summary = Summary::default();
     while let Some(report) = polled.next().await {
-        let Some(report) = report? else { continue };
+        let report = match report {
+            // What cannot be read of one server must not keep the others from being polled.
+            Err(StoreError::Corrupt(reason)) => {
+                tracing::error!(reason, "a poll was not recorded");
+                summary.failed += 1;
+                continue;
+            }
+            report => report?,
+        };
+        let Some(report) = report else { continue };
         let answered = report.server.health.unhealthy_count == 0 && report.server.online();
         if answered {
             summary.answered += 1;

@@ -2,7 +2,6 @@
 //! reference implementation in memory.
 
 use app::ports::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError};
-use std::sync::PoisonError;
 
 use async_trait::async_trait;
 use domain::placement::choose;
@@ -15,7 +14,7 @@ use super::rows::{self, is_one};
 use super::script::{
     ADD_SERVER, ADOPT, CHECK, CLAIM, CONFIRM, FORGET, FORGET_ALL, LOOK, MEETINGS, MEETINGS_ON,
     RECORD_VERSION, RELEASE, REMOVE_SERVER, RESTORE, SERVER, SERVERS, SWEEP, SWEEP_BRIDGES,
-    UPDATE_SERVER,
+    SWEEP_SERVERS, UPDATE_SERVER,
 };
 use super::{ADOPT_EVERY, PAGE, RedisStore, TRIES_MAX, busy, in_order, servers};
 
@@ -45,17 +44,18 @@ impl RedisStore {
         for names in self.members("SMEMBERS", "meetings").await?.chunks(PAGE) {
             self.call(&ADOPT, names).await?;
         }
-        *self.adopted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())
     }
 
     /// The same, if it was not done lately.
     pub(super) async fn adopt_now_and_then(&self) -> Result<(), StoreError> {
-        let last = *self.adopted.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| last.elapsed() < ADOPT_EVERY) {
-            return Ok(());
+        // One does it, the others wait for it.
+        let mut last = self.adopted.lock().await;
+        if last.is_none_or(|last| last.elapsed() >= ADOPT_EVERY) {
+            self.adopt().await?;
+            *last = Some(Instant::now());
         }
-        self.adopt().await
+        Ok(())
     }
 
     async fn look(&self, request: &PlaceRequest) -> Result<Look, StoreError> {
@@ -296,6 +296,8 @@ impl Cluster for RedisStore {
         for bridges in self.members("HKEYS", "voice_bridges").await?.chunks(PAGE) {
             self.call(&SWEEP_BRIDGES, bridges).await?;
         }
+        let no_arguments: [&str; 0] = [];
+        self.call(&SWEEP_SERVERS, &no_arguments).await?;
         swept.sort_by(|one, other| one.key.cmp(&other.key));
         Ok(swept)
     }

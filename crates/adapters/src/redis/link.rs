@@ -31,6 +31,8 @@ struct State {
     opened: u64,
     /// Since when nothing works, or since the last try.
     down: Option<(Instant, StoreError)>,
+    /// When another connection was refused while others were open.
+    full: Option<Instant>,
 }
 
 /// The connections to one Redis.
@@ -58,7 +60,16 @@ impl Link {
         if let Some(open) = self.take_turn()? {
             return Ok(open);
         }
-        let _connecting = self.connecting.lock().await;
+        let _connecting = match self.connecting.try_lock() {
+            Ok(alone) => alone,
+            Err(_) => {
+                // Somebody tries; who comes meanwhile need not wait for what is known.
+                if let Some((_, error)) = self.state().down.clone() {
+                    return Err(error);
+                }
+                self.connecting.lock().await
+            }
+        };
         // Whoever was here before may have connected, or failed to.
         if let Some(open) = self.take_turn()? {
             return Ok(open);
@@ -66,6 +77,7 @@ impl Link {
         if let Some((tried, _)) = &mut self.state().down {
             *tried = Instant::now();
         }
+        let begun = Instant::now();
         match self.connect().await {
             Ok(connection) => {
                 let mut state = self.state();
@@ -79,6 +91,13 @@ impl Link {
             }
             Err(error) => {
                 let mut state = self.state();
+                // Refused at once: perhaps it wants no more of them. Those that are open may do.
+                if let Some(open) = state.open.first().cloned()
+                    && begun.elapsed() < TRY_AGAIN
+                {
+                    state.full = Some(Instant::now());
+                    return Ok(open);
+                }
                 if state.down.is_none() {
                     tracing::error!(%error, "Redis is away");
                 }
@@ -96,16 +115,18 @@ impl Link {
         {
             return Err(error.clone());
         }
-        if state.down.is_some() || state.open.len() < self.size {
+        let full = state.full.is_some_and(|since| since.elapsed() < TRY_AGAIN);
+        let more = state.open.len() < self.size && !full;
+        if state.down.is_some() || state.open.is_empty() || more {
             return Ok(None);
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % state.open.len();
         Ok(Some(state.open[turn].clone()))
     }
 
-    /// Gives up a connection that failed.
+    /// Gives up a connection that failed, and those before it: mostly Redis was restarted.
     pub(super) fn broken(&self, number: u64) {
-        self.state().open.retain(|(other, _)| *other != number);
+        self.state().open.retain(|(other, _)| *other > number);
     }
 
     /// Gives up all of them: Redis is there but does not answer.
@@ -212,14 +233,18 @@ pub(super) fn failure(error: &RedisError) -> StoreError {
     }
 }
 
-/// Whether a connection that gave this error is of no use any more: it broke, or its Redis is no
-/// longer the one that writes.
+/// Whether a connection that gave this error is of no use any more.
 pub(super) fn is_broken(error: &RedisError) -> bool {
-    let moved = matches!(
+    error.is_unrecoverable_error() || error.is_io_error()
+}
+
+/// Whether this Redis is not, or not yet, the one that writes. Before Redis 7 a script's error is
+/// told in words only.
+pub(super) fn is_elsewhere(error: &RedisError) -> bool {
+    matches!(
         error.kind(),
         ErrorKind::Server(
             ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
         )
-    );
-    moved || error.is_unrecoverable_error() || error.is_io_error()
+    ) || error.detail().is_some_and(|text| text.contains("-READONLY "))
 }

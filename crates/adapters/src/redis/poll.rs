@@ -36,6 +36,7 @@ impl RedisStore {
             if !rows::is_one(&self.call(&POLL_COMMIT, &[commit.to_string()]).await?) {
                 continue;
             }
+            self.amend(&server);
             let gone: HashSet<&MeetingKey> = forgotten(&verdict).collect();
             let forgotten =
                 meetings.iter().filter(|one| gone.contains(&one.key)).cloned().collect();
@@ -75,21 +76,28 @@ fn commit(
     observation: &Observation,
     cycle: &str,
 ) -> Value {
-    let names: HashMap<&MeetingKey, &str> =
-        known.iter().map(|(name, one)| (&one.key, name.as_str())).collect();
-    let name_of = |key: &MeetingKey| names.get(key).copied().unwrap_or_default();
+    // In turns with the original, one meeting may have come to be stored under two names.
+    let mut names: HashMap<&MeetingKey, Vec<&str>> = HashMap::new();
+    for (name, one) in known {
+        names.entry(&one.key).or_default().push(name);
+    }
+    let names_of = |key: &MeetingKey| names.get(key).cloned().unwrap_or_default();
     let seen: Vec<Value> = verdict
         .fates
         .iter()
         .filter_map(|(key, fate)| match fate {
             Fate::Forget => None,
-            Fate::Seen(seats) => Some(json!([
-                name_of(key),
+            Fate::Seen(seats) => Some((key, seats)),
+        })
+        .flat_map(|(key, seats)| names_of(key).into_iter().map(move |name| (name, seats)))
+        .map(|(name, seats)| {
+            json!([
+                name,
                 observation.finished_at.0.to_string(),
                 seats.reserved.to_string(),
                 seats.reserved_until.0.to_string(),
                 seats.users.to_string(),
-            ])),
+            ])
         })
         .collect();
     let mut own = own_fields(after);
@@ -106,7 +114,8 @@ fn commit(
         "own": own,
         "state": after.state.name(),
         "drained": verdict.drained,
-        "forget": forgotten(verdict).map(name_of).collect::<Vec<_>>(),
+        "changed": (before.server.online(), before.server.state) != (after.online(), after.state),
+        "forget": forgotten(verdict).flat_map(names_of).collect::<Vec<_>>(),
         "seen": seen,
     });
     if let Some(load) = after.load {

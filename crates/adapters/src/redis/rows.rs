@@ -94,7 +94,7 @@ pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
     };
     let (hash, own) = (fields(hash)?, fields(own)?);
     let id = text(&id)?.ok_or_else(|| corrupt("a server without an id"))?;
-    let state = match hash.get("state") {
+    let state = match hash.get("state").filter(|name| !name.is_empty()) {
         // As the original of 2020 left it.
         None if is_one(&enabled) => AdminState::Enabled,
         None => AdminState::Disabled,
@@ -110,9 +110,11 @@ pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
         Ok(found.and_then(|found| found.parse().ok()).unwrap_or(0))
     };
     let counters = list(counters);
-    let multiplier: f64 = match hash.get("load_multiplier") {
-        None => 1.0,
-        Some(_) => number(&hash, "load_multiplier")?,
+    let multiplier = hash.get("load_multiplier").and_then(|text| text.parse().ok());
+    // As Ruby reads them; the next poll writes them anew.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let count = |name: &str| -> u32 {
+        hash.get(name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0) as u32
     };
     let get = |name: &str| hash.get(name).cloned();
     let failed_at: i64 = number(&own, "failure_at")?;
@@ -132,12 +134,12 @@ pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
         },
         load,
         // Ruby reads what is no number as 0, which would divide the pool.
-        load_multiplier: if multiplier > 0.0 { multiplier } else { 1.0 },
+        load_multiplier: multiplier.filter(|one| *one > 0.0).unwrap_or(1.0),
         stats: Stats {
-            meetings: number(&hash, "meetings")?,
-            users: number(&hash, "users")?,
-            largest_meeting: number(&hash, "largest_meeting")?,
-            videos: number(&hash, "videos")?,
+            meetings: count("meetings"),
+            users: count("users"),
+            largest_meeting: count("largest_meeting"),
+            videos: count("videos"),
         },
         bbb_version: get("bbb_version").filter(|version| !version.is_empty()),
     };

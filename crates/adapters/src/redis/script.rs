@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use app::ports::StoreError;
-use redis::{Script, ToRedisArgs, Value};
+use redis::{RedisError, Script, ToRedisArgs, Value};
 
 use super::Core;
-use super::link::{failure, is_broken};
+use super::link::{failure, is_broken, is_elsewhere};
 
 /// A script.
 pub(super) struct Named {
@@ -57,9 +57,10 @@ scripts! {
     RELEASE = "release", again: true, changes;
     RESTORE = "restore", again: false, changes;
     FORGET = "forget", again: true, changes;
-    FORGET_ALL = "forget_all", again: true, changes;
+    FORGET_ALL = "forget_all", again: false, changes;
     SWEEP = "sweep", again: true, changes;
     SWEEP_BRIDGES = "sweep_bridges", again: true;
+    SWEEP_SERVERS = "sweep_servers", again: true;
     TENANTS = "tenants", again: true;
     TENANT = "tenant", again: true;
     ADD_TENANT = "add_tenant", again: false;
@@ -104,18 +105,40 @@ impl Core {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let failed = failure(&error);
-            if error.is_timeout() {
-                self.link.silent(&failed);
-                return Err(failed);
-            }
-            if !is_broken(&error) {
-                return Err(failed);
-            }
-            self.link.broken(number);
-            if tries == 0 {
+            if let Some(failed) = self.judge(&error, number, tries == 0) {
                 return Err(failed);
             }
         }
+    }
+
+    /// Sends a command.
+    pub(super) async fn ask(&self, asked: &redis::Cmd, again: bool) -> Result<Value, StoreError> {
+        let mut tries = if again { 2 } else { 1 };
+        loop {
+            tries -= 1;
+            let (number, mut connection) = self.link.get().await?;
+            let error = match asked.query_async(&mut connection).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if let Some(failed) = self.judge(&error, number, tries == 0) {
+                return Err(failed);
+            }
+        }
+    }
+
+    /// What a failed call means to the link; what to tell the caller, unless it may be tried again.
+    fn judge(&self, error: &RedisError, number: u64, last: bool) -> Option<StoreError> {
+        let failed = failure(error);
+        let moved = is_elsewhere(error);
+        if error.is_timeout() || (moved && last) {
+            self.link.silent(&failed);
+            return Some(failed);
+        }
+        if !moved && !is_broken(error) {
+            return Some(failed);
+        }
+        self.link.broken(number);
+        last.then_some(failed)
     }
 }

@@ -26,16 +26,11 @@ impl RedisStore {
         command: &str,
         key: &str,
     ) -> Result<Vec<String>, StoreError> {
-        let (number, mut connection) = self.core.link.get().await?;
         let mut asked = redis::cmd(command);
         asked.arg(format!("{}{key}", self.core.prefix));
-        match asked.query_async(&mut connection).await {
-            Ok(value) => rows::texts(value),
-            Err(error) => {
-                self.core.link.broken(number);
-                Err(super::link::failure(&error))
-            }
-        }
+        let found = self.core.ask(&asked, true).await?;
+        // Ours are all UTF-8: what is not cannot be asked for, and must not stop the polls.
+        Ok(rows::list(found).iter().filter_map(|one| rows::text(one).ok().flatten()).collect())
     }
 }
 

@@ -43,7 +43,10 @@ pub async fn create(
     // Before there is a claim, which runs out.
     let access = lrs::access(app, caller.tenant()).await;
     let request = place_request(app, caller, key, &query, body.is_some());
+    // Before there is a place: a client may hang up, or the store's answer be lost, in between.
+    let mut guard = ClaimGuard { app, request: &request, armed: true };
     let placed = find_place(app, &request).await?;
+    guard.armed = matches!(placed, Placed::Won(_));
     let (located, is_new) = match placed {
         Placed::Won(located) => (located, true),
         Placed::Known(located) => (located, false),
@@ -51,7 +54,6 @@ pub async fn create(
         Placed::NoVoiceBridge => return Err(ApiError::NoVoiceBridge),
     };
     trail.server = Some(located.server.id.clone());
-    let guard = ClaimGuard { app, request: &request, armed: is_new };
     let mut query = forwarded(app, caller, query, &located, is_new);
     if let Some(sealed) = lrs::sealed(app, &located.server, access).await {
         query.set(bbb::lrs::PARAMETER, &sealed);

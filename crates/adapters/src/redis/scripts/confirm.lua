@@ -5,6 +5,7 @@ local ref = find(tenant, id)
 if ref then
   if call('HGET', meeting_key(ref), 'server_id') == host then
     local fields = own_fields(ref, host)
+    if call('HGET', own('meeting', ref), 'server') ~= host then call('DEL', own('meeting', ref)) end
     call('HSET', own('meeting', ref), unpack(fields))
     call('HSET', own('meeting', ref), 'seen_at', now)
     call('HDEL', own('meeting', ref), 'claim_token', 'claim_until')

@@ -19,5 +19,5 @@ for _, seen in ipairs(poll.seen) do
   keep(ref)
 end
 bump(id)
-revise()
+if poll.changed then revise() end
 return 1

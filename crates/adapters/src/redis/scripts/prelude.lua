@@ -32,7 +32,7 @@ local function revise() call('INCR', own('counter', 'revision')) end
 local function bump(id) call('HINCRBY', own('server', id), 'version', 1) end
 
 local function state_of(id, state)
-  if state then return state end
+  if state and state ~= '' then return state end
   -- As the original of 2020 left it.
   return call('SISMEMBER', ENABLED, id) == 1 and 'enabled' or 'disabled'
 end
@@ -64,6 +64,8 @@ end
 local function add_load(id, seats)
   if seats == 0 then return end
   local multiplier = tonumber(call('HGET', server_key(id), 'load_multiplier') or 1)
+  -- As it is read by us.
+  if not multiplier or not (multiplier > 0) then multiplier = 1 end
   for _, set in ipairs({ LOAD, CORDONED }) do
     local score = call('ZSCORE', set, id)
     if score then
