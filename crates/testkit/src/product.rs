@@ -167,18 +167,39 @@ impl Setup {
 
 impl Product {
     async fn until_healthy(&mut self) -> anyhow::Result<()> {
+        self.until_listening().await?;
         loop {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("serve ended: {status}");
-            }
-            if let Some(port) = self.port_in_log() {
-                self.port = port;
-                let answer = self.get("/health_check").await;
-                if answer.is_ok_and(|answer| answer.status == 200) {
-                    return Ok(());
-                }
+            self.must_run()?;
+            let answer = self.get("/health_check").await;
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
             }
             sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until it says at which port it listens, healthy or not.
+    ///
+    /// # Errors
+    /// When it ends instead, or never does.
+    pub async fn until_listening(&mut self) -> anyhow::Result<()> {
+        let waiting = async {
+            loop {
+                self.must_run()?;
+                if let Some(port) = self.port_in_log() {
+                    self.port = port;
+                    return Ok(());
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(DEADLINE, waiting).await.context("does not listen")?
+    }
+
+    fn must_run(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("serve ended: {status}"),
+            None => Ok(()),
         }
     }
 
