@@ -37,12 +37,15 @@ async fn a_redis_that_forgot_everything_can_be_told_again() {
     }
     for product in &world.products {
         until_health(product, 200).await.unwrap();
-        assert!(product.loads().await.unwrap().is_empty());
+        let loads = product.loads().await.unwrap_err();
+        assert!(loads.to_string().contains("No servers are configured"), "{loads:#}");
         let lost = product.call("getMeetingInfo", "meetingID=c0-0").await.unwrap();
         assert_eq!(lost.field("messageKey"), "notFound", "{}", told(&lost));
         let refused = product.call("create", "meetingID=new&name=New").await.unwrap();
         assert!(!is_success(&refused), "there are no servers");
     }
+    let half = redis.ask_in(stores.redis_database(), &["KEYS", "*server*"]).await.unwrap();
+    assert!(half.texts().is_empty(), "{half:?}");
     for server in world.pool.servers() {
         world.products[0].add(server).await.unwrap();
     }

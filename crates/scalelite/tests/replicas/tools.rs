@@ -14,20 +14,20 @@ pub(crate) const FAST: Duration = Duration::from_secs(5);
 /// How soon service is back when its store is.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
 
-/// Makes a test of a story for each kind of shared store.
+/// Makes a test of each story, which tells it over each kind of shared store; side by side, since
+/// these stories mostly wait.
 macro_rules! on_each_store {
     ($($story:ident),+ $(,)?) => {
         $(mod $story {
+            use anyhow::Context as _;
             use testkit::stores::Kind;
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn redis() {
-                super::$story(Kind::RedisAndPostgres).await.unwrap();
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn postgres() {
-                super::$story(Kind::Postgres).await.unwrap();
+            async fn on_each_store() {
+                let redis = super::$story(Kind::RedisAndPostgres);
+                let (redis, postgres) = tokio::join!(redis, super::$story(Kind::Postgres));
+                redis.context("on Redis").unwrap();
+                postgres.context("on PostgreSQL").unwrap();
             }
         })+
     };
