@@ -64,6 +64,7 @@ scripts! {
     REMOVE_SETTING = "remove_setting", again: false;
     PUT_TOKEN = "put_token", again: true;
     TAKE_TOKEN = "take_token", again: false;
+    MEMBERS = "members", again: true;
     TURN_LOOK = "turn_look", again: true;
     TURN_TAKE = "turn_take", again: false;
     CHECK = "check", again: true;

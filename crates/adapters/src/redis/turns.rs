@@ -7,7 +7,7 @@ use domain::turn::{Cycle, next};
 use serde_json::json;
 
 use super::rows::{self, is_one};
-use super::script::{PUT_TOKEN, TAKE_TOKEN, TURN_LOOK, TURN_TAKE};
+use super::script::{MEMBERS, PUT_TOKEN, TAKE_TOKEN, TURN_LOOK, TURN_TAKE};
 use super::{RedisStore, TRIES_MAX, busy};
 
 impl RedisStore {
@@ -26,16 +26,7 @@ impl RedisStore {
         command: &str,
         key: &str,
     ) -> Result<Vec<String>, StoreError> {
-        let (number, mut connection) = self.link.get().await?;
-        let mut asked = redis::cmd(command);
-        asked.arg(format!("{}{key}", self.prefix));
-        match asked.query_async(&mut connection).await {
-            Ok(value) => rows::texts(value),
-            Err(error) => {
-                self.link.broken(number);
-                Err(super::link::failure(&error))
-            }
-        }
+        rows::texts(self.call(&MEMBERS, &[command, key]).await?)
     }
 }
 

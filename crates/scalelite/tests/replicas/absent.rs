@@ -15,10 +15,10 @@ on_each_store!(a_store_may_come_later);
 async fn a_store_may_come_later(kind: Kind) -> anyhow::Result<()> {
     let stores = Stores::start_with(kind, testkit::private::Persistence::Always).await?;
     let (redis, postgres) = (stores.redis(), stores.postgres());
-    for redis in redis {
+    if let Some(redis) = redis {
         redis.kill().await?;
     }
-    for postgres in postgres {
+    if let Some(postgres) = postgres {
         postgres.kill().await?;
     }
     let setup = Setup::new(env!("CARGO_BIN_EXE_scalelite"))?.on(&stores);
@@ -33,10 +33,10 @@ async fn a_store_may_come_later(kind: Kind) -> anyhow::Result<()> {
         log.contains("health check fails") && log.contains(name)
     };
     until("logged", logged).await?;
-    for postgres in postgres {
+    if let Some(postgres) = postgres {
         postgres.restart().await?;
     }
-    for redis in redis {
+    if let Some(redis) = redis {
         redis.restart().await?;
     }
     until_health(&product, 200).await?;

@@ -61,10 +61,6 @@ impl Load {
         Self { shared, clients }
     }
 
-    pub(crate) fn record(&self) -> Record {
-        self.shared.record().clone()
-    }
-
     /// Waits until so many more creates have succeeded; returns how long that took.
     pub(crate) async fn until_created(&self, more: usize) -> anyhow::Result<Duration> {
         let started = Instant::now();

@@ -17,7 +17,7 @@ const SERVERS: usize = 4;
 const CREATES: usize = 30;
 /// Answers that the store is unavailable, before it is started again.
 const REFUSALS: usize = 60;
-const CONNECTIONS: usize = 20;
+const CONNECTIONS: usize = 40;
 
 on_each_store!(a_store_that_restarts_loses_nothing, a_quick_restart_disturbs_nobody);
 
