@@ -168,39 +168,23 @@ impl Setup {
 impl Product {
     async fn until_healthy(&mut self) -> anyhow::Result<()> {
         self.until_listening().await?;
-        loop {
-            self.must_run()?;
-            let answer = self.get("/health_check").await;
-            if answer.is_ok_and(|answer| answer.status == 200) {
-                return Ok(());
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
+        let answer = async || self.get("/health_check").await;
+        until("healthy", async || answer().await.is_ok_and(|answer| answer.status == 200)).await
     }
 
     /// Waits until it says at which port it listens, healthy or not.
     ///
     /// # Errors
-    /// When it ends instead, or never does.
+    /// When it ends instead.
     pub async fn until_listening(&mut self) -> anyhow::Result<()> {
-        let waiting = async {
-            loop {
-                self.must_run()?;
-                if let Some(port) = self.port_in_log() {
-                    self.port = port;
-                    return Ok(());
-                }
-                sleep(Duration::from_millis(5)).await;
+        while self.port == 0 {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("serve ended: {status}");
             }
-        };
-        timeout(DEADLINE, waiting).await.context("does not listen")?
-    }
-
-    fn must_run(&mut self) -> anyhow::Result<()> {
-        match self.child.try_wait()? {
-            Some(status) => bail!("serve ended: {status}"),
-            None => Ok(()),
+            self.port = self.port_in_log().unwrap_or_default();
+            sleep(Duration::from_millis(5)).await;
         }
+        Ok(())
     }
 
     fn port_in_log(&self) -> Option<u16> {

@@ -2,8 +2,9 @@
 
 use anyhow::ensure;
 use bbb_sim::{Pool, PoolOptions};
-use testkit::product::{Setup, until};
+use testkit::product::{DEADLINE, Setup, until};
 use testkit::stores::{Kind, Stores};
+use tokio::time::timeout;
 
 use crate::tools::{
     FAST, assert_calm, health, is_unavailable, named, on_each_store, told, until_health,
@@ -13,19 +14,19 @@ use crate::tools::{
 on_each_store!(a_store_may_come_later);
 
 async fn a_store_may_come_later(kind: Kind) -> anyhow::Result<()> {
-    let stores = Stores::start_with(kind, testkit::private::Persistence::Always).await?;
+    let stores = Stores::start(kind).await?;
     let (redis, postgres) = (stores.redis(), stores.postgres());
     if let Some(redis) = redis {
-        redis.kill().await?;
+        redis.stop().await?;
     }
     if let Some(postgres) = postgres {
-        postgres.kill().await?;
+        postgres.stop().await?;
     }
     let setup = Setup::new(env!("CARGO_BIN_EXE_scalelite"))?.on(&stores);
     let mut product = setup.with("POLL_INTERVAL", "1").spawn()?;
-    product.until_listening().await?;
+    timeout(DEADLINE, product.until_listening()).await??;
     ensure!(health(&product).await? == 503, "healthy without a store");
-    let early = tokio::time::timeout(FAST, product.call("create", &named("early"))).await??;
+    let early = timeout(FAST, product.call("create", &named("early"))).await??;
     ensure!(is_unavailable(&early), "{}", told(&early));
     let name = if kind == Kind::Postgres { "PostgreSQL" } else { "Redis" };
     let logged = async || {

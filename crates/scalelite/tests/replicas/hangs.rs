@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
-use testkit::private::Persistence;
 use testkit::product::Product;
 use testkit::stores::{Kind, Stores};
 use tokio::time::{Instant, sleep};
@@ -60,7 +59,7 @@ async fn must_know(product: &Product) -> anyhow::Result<()> {
 }
 
 async fn a_store_that_hangs_keeps_nobody_waiting(kind: Kind) -> anyhow::Result<()> {
-    let stores = Stores::start_with(kind, Persistence::Always).await?;
+    let stores = Stores::start(kind).await?;
     let settings = [("POLL_INTERVAL", "1"), ("DATABASE_STATEMENT_TIMEOUT", "1")];
     let world = replicas(2, &stores, SERVERS, &settings).await?;
     slow_down(&world.pool);

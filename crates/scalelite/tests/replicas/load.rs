@@ -12,7 +12,7 @@ use crate::tools::{is_success, is_unavailable, named, told};
 
 const CLIENTS: usize = 6;
 /// What a client that was turned away waits before it goes on.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A create that was answered SUCCESS.
 #[derive(Clone, Debug)]

@@ -28,6 +28,13 @@ async fn kill_hot_store(stores: &Stores) -> anyhow::Result<()> {
     }
 }
 
+async fn stop_hot_store(stores: &Stores) -> anyhow::Result<()> {
+    match (stores.redis(), stores.postgres()) {
+        (Some(redis), _) => redis.stop().await,
+        (None, postgres) => postgres.context("no store")?.stop().await,
+    }
+}
+
 async fn restart_hot_store(stores: &Stores) -> anyhow::Result<()> {
     match (stores.redis(), stores.postgres()) {
         (Some(redis), _) => redis.restart().await,
@@ -73,6 +80,7 @@ async fn a_quick_restart_disturbs_nobody(kind: Kind) -> anyhow::Result<()> {
     let stores = Stores::start_with(kind, Persistence::Always).await?;
     let world = replicas(2, &stores, SERVERS, &[]).await?;
     crowd(&world, "before").await?;
+    stop_hot_store(&stores).await?;
     restart_hot_store(&stores).await?;
     // Nobody has asked meanwhile: all connections that are kept are dead ones.
     crowd(&world, "after").await?;
