@@ -167,19 +167,30 @@ impl Setup {
 
 impl Product {
     async fn until_healthy(&mut self) -> anyhow::Result<()> {
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("serve ended: {status}");
-            }
-            if let Some(port) = self.port_in_log() {
-                self.port = port;
-                let answer = self.get("/health_check").await;
-                if answer.is_ok_and(|answer| answer.status == 200) {
-                    return Ok(());
-                }
-            }
+        self.until_listening().await?;
+        while !self.get("/health_check").await.is_ok_and(|answer| answer.status == 200) {
+            self.must_run()?;
             sleep(Duration::from_millis(5)).await;
         }
+        Ok(())
+    }
+
+    /// Waits until it says at which port it listens, healthy or not.
+    ///
+    /// # Errors
+    /// When it ends instead.
+    pub async fn until_listening(&mut self) -> anyhow::Result<()> {
+        while self.port == 0 {
+            self.must_run()?;
+            self.port = self.port_in_log().unwrap_or_default();
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    fn must_run(&mut self) -> anyhow::Result<()> {
+        let ended = self.child.try_wait()?;
+        ended.map_or(Ok(()), |status| bail!("serve ended: {status}"))
     }
 
     fn port_in_log(&self) -> Option<u16> {

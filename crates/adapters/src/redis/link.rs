@@ -60,16 +60,7 @@ impl Link {
         if let Some(open) = self.take_turn()? {
             return Ok(open);
         }
-        let _connecting = match self.connecting.try_lock() {
-            Ok(alone) => alone,
-            Err(_) => {
-                // Somebody tries; who comes meanwhile need not wait for what is known.
-                if let Some((_, error)) = self.state().down.clone() {
-                    return Err(error);
-                }
-                self.connecting.lock().await
-            }
-        };
+        let _connecting = self.connect_alone().await?;
         // Whoever was here before may have connected, or failed to.
         if let Some(open) = self.take_turn()? {
             return Ok(open);
@@ -107,6 +98,17 @@ impl Link {
         }
     }
 
+    /// The right to connect; while Redis is away, whoever is not the one that tries is told why.
+    async fn connect_alone(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, StoreError> {
+        if let Ok(alone) = self.connecting.try_lock() {
+            return Ok(alone);
+        }
+        if let Some((_, error)) = &self.state().down {
+            return Err(error.clone());
+        }
+        Ok(self.connecting.lock().await)
+    }
+
     /// The next open connection, nothing if one more may be opened, or the reason not to try.
     fn take_turn(&self) -> Result<Option<(u64, MultiplexedConnection)>, StoreError> {
         let state = self.state();
@@ -124,9 +126,14 @@ impl Link {
         Ok(Some(state.open[turn].clone()))
     }
 
-    /// Gives up a connection that failed, and those before it: mostly Redis was restarted.
+    /// Gives up a connection that failed, and with it all others: if Redis went away they failed
+    /// too, and whoever tries again must not meet another of them. They are soon opened again.
     pub(super) fn broken(&self, number: u64) {
-        self.state().open.retain(|(other, _)| *other > number);
+        let mut state = self.state();
+        // What was given up before says nothing of those that were opened since.
+        if state.open.iter().any(|(other, _)| *other == number) {
+            state.open.clear();
+        }
     }
 
     /// Gives up all of them: Redis is there but does not answer.

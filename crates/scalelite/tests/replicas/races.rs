@@ -1,0 +1,48 @@
+//! Creates of the same meetings that race through two replicas: all end at the same place.
+
+use std::collections::HashSet;
+
+use anyhow::ensure;
+use futures_util::future::try_join_all;
+use testkit::stores::{Kind, Stores};
+
+use crate::tools::{assert_calm, create, on_each_store, replicas, slow_down};
+
+const SERVERS: usize = 5;
+const MEETINGS: usize = 100;
+/// What a new meeting counts.
+const SEATS: f64 = 15.0;
+
+on_each_store!(creates_that_race_end_on_one_server);
+
+async fn creates_that_race_end_on_one_server(kind: Kind) -> anyhow::Result<()> {
+    let stores = Stores::start(kind).await?;
+    let world = replicas(2, &stores, SERVERS, &[]).await?;
+    slow_down(&world.pool);
+    let [one, other] = &world.products[..] else { anyhow::bail!("not two") };
+    let race = async |n: usize| {
+        let id = format!("race-{n}");
+        try_join_all([one, other, one, other].map(async |door| create(door, &id).await)).await
+    };
+    let races = try_join_all((0..MEETINGS).map(race)).await?;
+    let mut bridges = HashSet::new();
+    for (n, answers) in races.iter().enumerate() {
+        let id = format!("race-{n}");
+        ensure!(world.servers_with(&id).len() == 1, "{id} is not on one server");
+        for name in ["voiceBridge", "internalMeetingID"] {
+            let told: HashSet<_> = answers.iter().map(|answer| answer.field(name)).collect();
+            ensure!(told.len() == 1 && !told.contains(""), "{id}: {name} {told:?}");
+        }
+        ensure!(bridges.insert(answers[0].field("voiceBridge")), "{id}: voice bridge taken");
+    }
+    for product in &world.products {
+        let loads = product.loads().await?;
+        let mean = SEATS * MEETINGS as f64 / SERVERS as f64;
+        let even = |load: f64| (0.9..1.1).contains(&(load / mean));
+        ensure!(loads.len() == SERVERS && loads.iter().all(|(_, load)| even(*load)), "{loads:?}");
+        let sum: f64 = loads.iter().map(|(_, load)| load).sum();
+        ensure!((sum - SEATS * MEETINGS as f64).abs() < 0.01, "{loads:?}");
+    }
+    assert_calm(&world.products);
+    Ok(())
+}
