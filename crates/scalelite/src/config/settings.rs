@@ -171,7 +171,7 @@ settings! {
         /// Connections to PostgreSQL at most, two at least. A pool in the URL wins.
         database_pool: AtLeastOne = "DATABASE_POOL" or "10";
         /// The most that a statement in PostgreSQL may take, in seconds.
-        database_statement_timeout: Seconds = "DATABASE_STATEMENT_TIMEOUT" or "10";
+        database_statement_timeout: Seconds = "DATABASE_STATEMENT_TIMEOUT" or "5";
         /// No database: DATABASE_URL is ignored and recordings are kept nowhere.
         db_disabled: bool = "DB_DISABLED" or "false";
         /// Where redis_store.yml and database.yml of an existing deployment are looked for.
