@@ -1,30 +1,25 @@
 //! The hot state in Redis against the contracts of its ports, and what only a Redis can show: how
-//! many round trips a call costs, replicas, restarts, silence, users and sentinels.
+//! many round trips a call costs, replicas, what is wrong with its configuration.
 
 #![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
 
+#[path = "common/redis.rs"]
+mod common;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use adapters::redis::RedisStore;
-use adapters::redis::address::{RedisAddress, RedisOptions};
-use app::ports::{Cluster, Hot, Inspect, Level, PlaceRequest, Placed, StoreError};
-use domain::placement::{Ask, TagRequest};
-use domain::{AdminState, Claim, MeetingKey, Seats, Server, ServerId, Timestamp};
+use adapters::redis::address::RedisOptions;
+use app::ports::{Cluster, Hot, Inspect, Level, Placed};
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use testkit::contract;
 use testkit::private::{Persistence, Redis, RedisOptions as PrivateOptions};
-use tokio::time::Instant;
 
-const NOW: Timestamp = Timestamp(1_700_000_000_000);
-/// Nobody waits longer for a Redis that hangs.
-const CALL_MAX: Duration = Duration::from_secs(4);
+use common::{NOW, calls, key, open, options, request};
 
 fn store_at(url: &str, namespace: &str) -> RedisStore {
-    let address = RedisAddress::parse(url).expect("a URL");
-    let namespace = namespace.to_owned();
-    RedisStore::new(RedisOptions { address, namespace, pool: 2, meeting_ttl_ms: 86_400_000 })
+    RedisStore::new(RedisOptions { namespace: namespace.to_owned(), ..options(url) })
 }
 
 /// Fresh stores, each in a namespace of its own, in one private Redis.
@@ -81,42 +76,15 @@ async fn does_as_the_reference_does() {
     }
 }
 
-fn open(id: &str) -> Server {
-    let mut server = Server::new(ServerId(id.into()), "http://a/api".into(), "s".into());
-    server.state = AdminState::Enabled;
-    server.health.online = true;
-    server.load = Some(0.0);
-    server
-}
-
-fn key(id: &str) -> MeetingKey {
-    MeetingKey { tenant: None, id: id.into() }
-}
-
-fn request(id: &str, token: usize, number: &str) -> PlaceRequest {
-    PlaceRequest {
-        key: key(id),
-        ask: Ask { tags: TagRequest::parse(""), seats: 15, seed: 1 },
-        voice_bridges: vec![number.to_owned()],
-        moderator_pw: None,
-        claim: Claim { token: token.to_string(), until: NOW.plus_ms(20_000) },
-        seats: Seats { reserved: 15, reserved_until: NOW.plus_ms(900_000), users: 0 },
-        now: NOW,
-    }
-}
-
 /// A command is a round trip. What a script does inside Redis is counted as commands, too, so it is
 /// the calls of scripts that count.
 async fn round_trips(redis: &Redis) -> u64 {
-    let stats = redis.ask(&["INFO", "commandstats"]).await.expect("INFO").text();
-    let calls = |name: &str| {
-        let line = stats.lines().find_map(|line| line.strip_prefix(name));
-        let count = line.and_then(|line| line.strip_prefix(":calls="));
-        count.and_then(|count| count.split(',').next()?.parse().ok()).unwrap_or(0_u64)
-    };
-    let scripts = calls("cmdstat_evalsha") + calls("cmdstat_eval") + calls("cmdstat_script|load");
-    // Whatever is never called from a script.
-    scripts + calls("cmdstat_multi") + calls("cmdstat_exec") + calls("cmdstat_watch")
+    // But for the first three, whatever is never called from a script.
+    let mut sum = 0;
+    for name in ["evalsha", "eval", "script|load", "multi", "exec", "watch"] {
+        sum += calls(redis, name).await;
+    }
+    sum
 }
 
 #[tokio::test]
@@ -187,100 +155,6 @@ async fn replicas_place_each_meeting_once_and_spread_them_evenly() {
         let here = meetings.iter().filter(|one| one.server == server.id).count();
         assert_eq!((here, server.load), (20, Some(300.0)), "{}", server.id);
     }
-}
-
-async fn timed<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let begun = Instant::now();
-    let outcome = call.await;
-    assert!(begun.elapsed() < CALL_MAX, "it took {:?}", begun.elapsed());
-    outcome
-}
-
-/// Calls until one succeeds.
-async fn back(store: &RedisStore) {
-    let begun = Instant::now();
-    while let Err(error) = timed(store.check()).await {
-        assert!(begun.elapsed() < CALL_MAX, "it does not come back: {error}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_is_survived() {
-    let options = PrivateOptions::default().persistence(Persistence::Always);
-    let redis = Redis::start_with(options).await.expect("a Redis");
-    let store = store_at(&redis.url(), "scalelite");
-    assert!(store.add_server(open("a")).await.unwrap());
-    redis.stop().await.unwrap();
-    assert!(matches!(timed(store.servers()).await, Err(StoreError::Unavailable(_))));
-    let begun = Instant::now();
-    for _ in 0..1000 {
-        timed(store.servers()).await.unwrap_err();
-    }
-    assert!(begun.elapsed() < Duration::from_secs(2), "what is known is told at once");
-    redis.restart().await.unwrap();
-    back(&store).await;
-    assert_eq!(store.servers().await.unwrap().len(), 1);
-
-    // While nobody calls, a restart goes unnoticed.
-    redis.restart().await.unwrap();
-    assert_eq!(timed(store.servers()).await.unwrap().len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_hangs_holds_nobody_up() {
-    let redis = Redis::start().await.expect("a Redis");
-    let store = store_at(&redis.url(), "scalelite");
-    assert!(store.add_server(open("a")).await.unwrap());
-    redis.pause().await.unwrap();
-    assert!(timed(store.servers()).await.is_err());
-    let begun = Instant::now();
-    let calls = (0..100).map(|_| store.servers());
-    assert!(join_all(calls).await.iter().all(Result::is_err));
-    assert!(begun.elapsed() < CALL_MAX, "they do not wait one after the other");
-    redis.go_on().unwrap();
-    back(&store).await;
-}
-
-#[tokio::test]
-async fn passwords_users_sockets_and_databases() {
-    let redis = Redis::start().await.expect("a Redis");
-    let everything_but = ["+@all", "-@dangerous", "+info", "~scalelite:*"];
-    for (user, password) in [("lite", "geheim"), ("odd:@", "p:/@ü %")] {
-        let password = format!(">{password}");
-        let mut rules = vec!["ACL", "SETUSER", user, "on", &password];
-        rules.extend(everything_but);
-        redis.ask(&rules).await.unwrap();
-    }
-    let (port, socket) = (redis.port(), redis.socket());
-    let good = [
-        format!("redis://odd%3A%40:p%3A%2F%40%C3%BC%20%25@127.0.0.1:{port}/3"),
-        format!("redis://lite:geheim@127.0.0.1:{port}"),
-        format!("unix://lite:geheim@{}", socket.display()),
-    ];
-    for url in &good {
-        store_at(url, "scalelite").check().await.expect(url);
-    }
-    let wrong = format!("redis://lite:falsch@127.0.0.1:{port}");
-    for (url, namespace) in [(&wrong, "scalelite"), (&good[1], "elsewhere")] {
-        let error = store_at(url, namespace).check().await.unwrap_err().to_string();
-        assert!(!error.contains("falsch") && !error.contains("geheim"), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn a_sentinel_names_the_master() {
-    let redis = Redis::start().await.expect("a Redis");
-    let options = PrivateOptions::default().sentinel("mymaster", redis.port());
-    let sentinel = Redis::start_with(options).await.expect("a sentinel");
-    let url = format!("redis+sentinel://127.0.0.1:1,127.0.0.1:{}/mymaster", sentinel.port());
-    let store = store_at(&url, "scalelite");
-    store.check().await.expect("by the second sentinel");
-    assert!(store_at(&redis.url(), "scalelite").add_server(open("a")).await.unwrap());
-    assert_eq!(store.servers().await.unwrap().len(), 1);
-    let unknown = format!("redis+sentinel://127.0.0.1:{}/other", sentinel.port());
-    let error = store_at(&unknown, "scalelite").check().await.unwrap_err().to_string();
-    assert!(error.contains("knows no other"), "{error}");
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that worked so far, and its number for [`Self::broken`].
+    /// A connection that worked so far, and the number of the newest one for [`Self::broken`].
     pub(super) async fn get(&self) -> Result<(u64, MultiplexedConnection), StoreError> {
         if let Some(open) = self.take_turn()? {
             return Ok(open);
@@ -83,11 +83,11 @@ impl Link {
             Err(error) => {
                 let mut state = self.state();
                 // Refused at once: perhaps it wants no more of them. Those that are open may do.
-                if let Some(open) = state.open.first().cloned()
+                if let Some((_, open)) = state.open.first().cloned()
                     && begun.elapsed() < TRY_AGAIN
                 {
                     state.full = Some(Instant::now());
-                    return Ok(open);
+                    return Ok((state.opened, open));
                 }
                 if state.down.is_none() {
                     tracing::error!(%error, "Redis is away");
@@ -123,17 +123,12 @@ impl Link {
             return Ok(None);
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % state.open.len();
-        Ok(Some(state.open[turn].clone()))
+        Ok(Some((state.opened, state.open[turn].1.clone())))
     }
 
-    /// Gives up a connection that failed, and with it all others: if Redis went away they failed
-    /// too, and whoever tries again must not meet another of them. They are soon opened again.
-    pub(super) fn broken(&self, number: u64) {
-        let mut state = self.state();
-        // What was given up before says nothing of those that were opened since.
-        if state.open.iter().any(|(other, _)| *other == number) {
-            state.open.clear();
-        }
+    /// Gives up a connection that failed, and all that were open with it: mostly Redis was restarted.
+    pub(super) fn broken(&self, newest: u64) {
+        self.state().open.retain(|(other, _)| *other > newest);
     }
 
     /// Gives up all of them: Redis is there but does not answer.

@@ -1,0 +1,17 @@
+//! Polls, for the tests that record some.
+
+use domain::Timestamp;
+use domain::health::Thresholds;
+use domain::load::LoadPolicy;
+use domain::poll::{Observation, PollPolicy};
+
+/// How polls are judged.
+pub(crate) const POLICY: PollPolicy = PollPolicy {
+    thresholds: Thresholds { healthy: 1, unhealthy: 2 },
+    load: LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 },
+};
+
+/// The server is there and has no meetings.
+pub(crate) fn nothing_seen(at: Timestamp) -> Observation {
+    Observation { started_at: at, finished_at: at, result: Ok(Vec::new()) }
+}

@@ -1,0 +1,249 @@
+//! Data that others left in Redis, which we would not have written: by the original of any year, in
+//! turns with us, or by hand. It is read as well as may be, and stops nobody.
+
+#![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
+
+#[path = "common/redis.rs"]
+mod common;
+#[path = "common/polls.rs"]
+mod polls;
+
+use std::time::Duration;
+
+use adapters::entropy::SystemClock;
+use adapters::redis::RedisStore;
+use app::ports::{Clock as _, Cluster, Located, Placed, PollReport};
+use domain::poll::{Observation, SeenMeeting};
+use domain::{AdminState, Meeting, MeetingKey, Seats, ServerId, Timestamp};
+use testkit::private::Redis;
+use tokio::time::Instant;
+
+use common::{NOW, calls, key, open, options, request};
+use polls::{POLICY, nothing_seen};
+
+/// What Redis does by its clock must have happened by then.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A Redis where these servers take meetings.
+async fn with_servers(ids: &[&str]) -> (Redis, RedisStore) {
+    let redis = Redis::start().await.expect("a Redis");
+    let store = RedisStore::new(options(&redis.unix_url()));
+    for id in ids {
+        assert!(store.add_server(open(id)).await.expect("an answer"));
+    }
+    (redis, store)
+}
+
+async fn ask(redis: &Redis, command: &[&str]) -> Vec<String> {
+    redis.ask(command).await.expect("an answer").texts()
+}
+
+/// Puts a meeting as the original does; without a time it is kept for ever.
+async fn put(redis: &Redis, name: &str, fields: &[&str], ttl: Option<&str>) {
+    let stored = format!("scalelite:meeting:{name}");
+    ask(redis, &[&["HSET", &stored], fields].concat()).await;
+    ask(redis, &["SADD", "scalelite:meetings", name]).await;
+    if let Some(ttl) = ttl {
+        ask(redis, &["PEXPIRE", &stored, ttl]).await;
+    }
+}
+
+/// Removes a server as the original does.
+async fn remove(redis: &Redis, id: &str) {
+    ask(redis, &["DEL", &format!("scalelite:server:{id}")]).await;
+    for set in ["servers", "server_enabled"] {
+        ask(redis, &["SREM", &format!("scalelite:{set}"), id]).await;
+    }
+    ask(redis, &["ZREM", "scalelite:server_load", id]).await;
+}
+
+async fn poll(store: &RedisStore, id: &str, seen: &Observation) -> PollReport {
+    let report = store.record_poll(&ServerId(id.into()), seen, &POLICY, None).await;
+    report.expect("an answer").expect("a server")
+}
+
+async fn place(store: &RedisStore, id: &str, token: usize) -> Located {
+    match store.place(request(id, token, &format!("7{token:04}"))).await.expect("an answer") {
+        Placed::Won(located) => located,
+        other => unreachable!("{id} is new: {other:?}"),
+    }
+}
+
+/// By the clock that Redis has, too.
+fn clock() -> Timestamp {
+    SystemClock.now()
+}
+
+#[tokio::test]
+async fn meetings_that_are_kept_for_longer_are_forgotten_in_the_end() {
+    let (redis, store) = with_servers(&[]).await;
+    // The original of 2020 kept them for ever.
+    for (n, ttl) in [None, Some("604800000")].into_iter().enumerate() {
+        let mut server = open(&format!("s{n}"));
+        server.state = AdminState::Cordoned;
+        let id = server.id.0.clone();
+        assert!(store.add_server(server).await.unwrap());
+        put(&redis, &format!("m{n}"), &["server_id", &id, "moderator_pw", "x"], ttl).await;
+        // Another replica, which has not looked for meetings of the original yet.
+        let store = RedisStore::new(options(&redis.unix_url()));
+        let begun = Instant::now();
+        let drained = loop {
+            let report = poll(&store, &id, &nothing_seen(clock())).await;
+            if report.verdict.drained {
+                break report;
+            }
+            assert!(begun.elapsed() < SOON, "it stays for ever: {ttl:?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        assert_eq!(drained.server.state, AdminState::Disabled);
+        assert_eq!(store.meetings(None).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn odd_fields_of_one_server_hide_no_other() {
+    let (redis, store) = with_servers(&["a", "b"]).await;
+    let odd = [
+        ("load_multiplier", ""),
+        ("load_multiplier", "abc"),
+        ("users", ""),
+        ("meetings", "3.0"),
+        ("videos", "-1"),
+        ("largest_meeting", "many"),
+        ("state", ""),
+    ];
+    for (field, value) in odd {
+        ask(&redis, &["HSET", "scalelite:server:b", field, value]).await;
+        let servers = store.servers().await.expect(field);
+        assert_eq!(servers.len(), 2, "{field}={value}");
+        let stats = servers[1].stats;
+        let told = (stats.users, stats.videos, stats.largest_meeting);
+        assert_eq!((servers[1].load_multiplier, told), (1.0, (0, 0, 0)), "{field}={value}");
+        assert_eq!(servers[1].state, AdminState::Enabled, "{field}={value}");
+    }
+    assert_eq!(store.servers().await.unwrap()[1].stats.meetings, 3);
+
+    // An empty state is none for scripts, too: as in 2020, the set tells.
+    ask(&redis, &["SREM", "scalelite:server_enabled", "b"]).await;
+    assert_eq!(store.servers().await.unwrap()[1].state, AdminState::Disabled);
+    let mut stray = place(&store, "M", 1).await.meeting;
+    (stray.key, stray.server) = (key("stray"), ServerId("b".into()));
+    store.confirm(&stray, NOW).await.unwrap();
+    assert_eq!(store.meeting(&key("stray")).await.unwrap(), None, "b is disabled");
+}
+
+#[tokio::test]
+async fn a_multiplier_that_is_none_counts_as_one() {
+    let (redis, store) = with_servers(&["a"]).await;
+    for (n, odd) in ["-2", "0", "", "abc", "nan"].into_iter().enumerate() {
+        ask(&redis, &["HSET", "scalelite:server:a", "load_multiplier", odd]).await;
+        let before = store.servers().await.unwrap()[0].load.expect("a load");
+        place(&store, &format!("m{n}"), n).await;
+        let after = store.servers().await.unwrap().remove(0);
+        assert_eq!((after.load_multiplier, after.load), (1.0, Some(before + 15.0)), "{odd:?}");
+    }
+}
+
+#[tokio::test]
+async fn names_that_are_no_text_stop_nobody() {
+    let (redis, store) = with_servers(&["a"]).await;
+    place(&store, "M", 1).await;
+    let odd = "redis.call('HSET', 'scalelite:voice_bridges', 'caf\\233', 'M')
+        return redis.call('SADD', 'scalelite:meetings', 'caf\\233')";
+    ask(&redis, &["EVAL", odd, "0"]).await;
+    poll(&store, "a", &nothing_seen(NOW)).await;
+    let meetings = store.meetings(None).await.unwrap();
+    assert_eq!(meetings.iter().map(|one| &one.key).collect::<Vec<_>>(), [&key("M")]);
+    assert_eq!(store.sweep(NOW.plus_ms(1)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_meeting_under_two_names_is_seen_and_forgotten_as_one() {
+    let (redis, store) = with_servers(&["a"]).await;
+    let names = ["M", "\x1ft2\x1fM"];
+    for name in names {
+        put(&redis, name, &["server_id", "a", "tenant_id", "t2"], Some("80000000")).await;
+    }
+    let now = clock();
+    let seen =
+        SeenMeeting { id: "M".into(), created_at: now, users: 3, videos: 0, is_breakout: false };
+    let observation = Observation { result: Ok(vec![seen]), ..nothing_seen(now) };
+    poll(&store, "a", &observation).await;
+    for name in names {
+        let own = format!("scalelite:own:meeting:{name}");
+        assert_eq!(ask(&redis, &["HMGET", &own, "users"]).await, ["3"], "{name:?}");
+    }
+    let report = poll(&store, "a", &nothing_seen(now.plus_ms(1))).await;
+    let one = MeetingKey { tenant: Some("t2".into()), id: "M".into() };
+    assert!(report.forgotten.iter().all(|forgotten| forgotten.key == one));
+    assert_eq!(ask(&redis, &["KEYS", "scalelite:*meeting*"]).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_meeting_that_the_original_moved_begins_anew() {
+    let (redis, store) = with_servers(&["a", "b"]).await;
+    let placed = place(&store, "M", 1).await.meeting;
+    for _ in 0..20 {
+        store.join(&key("M"), NOW).await.unwrap().expect("it");
+    }
+    let before = store.meeting(&key("M")).await.unwrap().expect("it").meeting.seats;
+    assert_eq!((before.users, before.reserved), (20, 15));
+
+    let other = if placed.server.0 == "a" { "b" } else { "a" };
+    ask(&redis, &["DEL", "scalelite:meeting:M"]).await;
+    put(&redis, "M", &["server_id", other, "tenant_id", ""], Some("86400000")).await;
+    let moved = Meeting { server: ServerId(other.into()), ..placed };
+    store.confirm(&moved, NOW).await.unwrap();
+    let found = store.meeting(&key("M")).await.unwrap().expect("it").meeting;
+    assert_eq!((found.server, found.seen_at), (moved.server, NOW));
+    let nothing = Seats { reserved: 0, reserved_until: Timestamp(0), users: 0 };
+    assert_eq!(found.seats, nothing, "none of those who are elsewhere");
+}
+
+#[tokio::test]
+async fn what_the_original_left_of_a_server_is_swept() {
+    let (redis, store) = with_servers(&["a", "b"]).await;
+    put(&redis, "M", &["server_id", "a"], Some("86400000")).await;
+    poll(&store, "a", &nothing_seen(NOW)).await;
+    let left = async || ask(&redis, &["KEYS", "scalelite:own:*:a"]).await.len();
+    assert_eq!(left().await, 2, "what we keep of it, and its meetings");
+    remove(&redis, "a").await;
+    store.sweep(Timestamp(0)).await.unwrap();
+    assert_eq!(left().await, 0);
+    let order = ["ZRANGE", "scalelite:own:order:servers", "0", "-1"];
+    assert_eq!(ask(&redis, &order).await, ["b"]);
+
+    // Nor does it come back by its meeting, when another replica looks for those.
+    let replica = RedisStore::new(options(&redis.unix_url()));
+    poll(&replica, "b", &nothing_seen(NOW)).await;
+    assert_eq!(left().await, 0);
+}
+
+#[tokio::test]
+async fn a_load_without_a_server_costs_little() {
+    const SERVERS: u64 = 50;
+    let (redis, store) = with_servers(&[]).await;
+    for n in 0..SERVERS {
+        assert!(store.add_server(open(&format!("s{n}"))).await.unwrap());
+    }
+    let sets = ["scalelite:server_load", "scalelite:cordoned_server_load"];
+    for set in sets {
+        ask(&redis, &["ZADD", set, "0", "gone"]).await;
+    }
+    place(&store, "first", 99).await;
+    // As after every round of polls.
+    store.sweep(Timestamp(0)).await.unwrap();
+    for set in sets {
+        let members = ask(&redis, &["ZRANGE", set, "0", "-1"]).await;
+        assert!(!members.contains(&"gone".to_owned()), "{set}");
+    }
+    ask(&redis, &["CONFIG", "RESETSTAT"]).await;
+    let begun = Instant::now();
+    for n in 0..30 {
+        place(&store, &format!("m{n}"), n).await;
+    }
+    // It is asked whenever a server is read: all are, once a second.
+    let asked = calls(&redis, "sismember").await;
+    let most = SERVERS * (2 + begun.elapsed().as_secs());
+    assert!(asked <= most, "{asked} in {:?}", begun.elapsed());
+}
