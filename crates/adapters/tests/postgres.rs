@@ -21,9 +21,9 @@ use tokio::sync::Mutex;
 /// How many databases take turns: a store of so many stores ago has long let go of its own.
 const DATABASES: usize = 8;
 /// Everything that a cluster leaves behind.
-const WIPE: &str = "DELETE FROM scalelite.servers; DELETE FROM scalelite.meetings; \
-    DELETE FROM scalelite.tenants; DELETE FROM scalelite.one_time_tokens; \
-    DELETE FROM scalelite.turns; DELETE FROM recordings; DELETE FROM metadata; \
+const WIPE: &str = "DELETE FROM scalelite_own.servers; DELETE FROM scalelite_own.meetings; \
+    DELETE FROM scalelite_own.tenants; DELETE FROM scalelite_own.one_time_tokens; \
+    DELETE FROM scalelite_own.turns; DELETE FROM recordings; DELETE FROM metadata; \
     DELETE FROM playback_formats; DELETE FROM thumbnails; DELETE FROM callback_data";
 
 /// Fresh stores in one private server. To empty a database takes a tenth of what creating does.

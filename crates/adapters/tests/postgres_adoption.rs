@@ -191,7 +191,7 @@ async fn an_empty_database_gets_the_schema_of_the_original() {
     );
     let environment = "SELECT value FROM ar_internal_metadata WHERE key = 'environment'";
     assert_eq!(server.psql("empty", environment).await.unwrap(), "production");
-    let recorded = "SELECT string_agg(version::text, ' ') FROM scalelite.migrations";
+    let recorded = "SELECT string_agg(version::text, ' ') FROM scalelite_own.migrations";
     assert_eq!(server.psql("empty", recorded).await.unwrap(), "1", "each step once");
 }
 
@@ -246,4 +246,22 @@ async fn an_index_that_was_left_unfinished_is_built_anew() {
         WHERE record_id ~>~ 'a' ORDER BY record_id USING ~<~ LIMIT 5";
     let plan = server.psql("d", plan).await.unwrap();
     assert!(plan.contains("scalelite_recordings_by_record_id"), "{plan}");
+}
+
+/// A role that is called like the product finds the original's tables first, as before; and what
+/// the original could insert before, it still can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_original_goes_on_as_before() {
+    let server = Postgres::start().await.expect("a server");
+    with_dump(&server, "d").await;
+    let store = common::store(&server, "d");
+    assert_eq!(store.count_recordings().await.unwrap().recordings, 4);
+    indexes(&server, "d").await;
+    let as_scalelite = "CREATE ROLE scalelite SUPERUSER; SET ROLE scalelite; \
+                        SELECT array_to_string(current_schemas(false), ',')";
+    let seen = server.psql("d", as_scalelite).await.unwrap();
+    assert_eq!(seen.lines().last(), Some("public"), "{seen}");
+    let long = "INSERT INTO callback_data (meeting_id, created_at, updated_at) \
+                SELECT string_agg(md5(n::text), ''), now(), now() FROM generate_series(1, 200) n";
+    server.psql("d", long).await.expect("an index must not refuse it");
 }

@@ -2,10 +2,11 @@
 //! may be cut off and started again: what is there already is only compared. Where the two differ,
 //! the old house is right; what only the new one has stays.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use domain::recording::{Callback, Recording};
-use domain::{AdminState, Meeting, Server, Tenant, TenantChange, TenantSetting};
+use domain::{AdminState, Meeting, Server, ServerId, Tenant, TenantChange, TenantSetting};
 
 use crate::ports::{Hot, Recordings, ServerChange, StoreError, TenantUpdate};
 
@@ -234,7 +235,11 @@ impl Mover<'_> {
 
     async fn meetings(&mut self) -> Result<Tally, StoreError> {
         let mut tally = Tally::new(Kind::Meetings);
-        let all = self.from.hot.meetings(None).await?;
+        let servers = self.from.hot.servers().await?;
+        let servers: HashSet<ServerId> = servers.into_iter().map(|server| server.id).collect();
+        // What a server left behind when it was removed: nobody could join it.
+        let mut all = self.from.hot.meetings(None).await?;
+        all.retain(|meeting| servers.contains(&meeting.server));
         for old in &all {
             let there = self.to.hot.meeting(&old.key).await?.map(|located| located.meeting);
             let need = Need::of(&place(old), there.as_ref().map(place).as_ref());
@@ -291,8 +296,7 @@ impl Mover<'_> {
                 return Ok(tally);
             };
             after = Some(last.meeting_id.clone());
-            // The same stretch of the new house: both are in order.
-            let there = new.callbacks_after(before.as_deref(), PAGE.saturating_mul(2)).await?;
+            let there = stretch(new, before.as_deref(), &page).await?;
             let mut written = Vec::new();
             for one in &page {
                 let known = there.iter().find(|other| other.meeting_id == one.meeting_id);
@@ -304,11 +308,33 @@ impl Mover<'_> {
             if written.is_empty() {
                 continue;
             }
-            let read = new.callbacks_after(before.as_deref(), PAGE.saturating_mul(2)).await?;
+            let read = stretch(new, before.as_deref(), &page).await?;
             for one in written {
                 verify(&mut tally, read.contains(one), || one.meeting_id.clone());
             }
         }
+    }
+}
+
+/// Those of the wanted callbacks that a house has; both lists are in order.
+async fn stretch(
+    house: &dyn Recordings,
+    after: Option<&str>,
+    wanted: &[Callback],
+) -> Result<Vec<Callback>, StoreError> {
+    let ids: HashSet<&str> = wanted.iter().map(|one| one.meeting_id.as_str()).collect();
+    let last = wanted.last().map_or("", |one| one.meeting_id.as_str());
+    let (mut found, mut after) = (Vec::new(), after.map(str::to_owned));
+    loop {
+        let page = house.callbacks_after(after.as_deref(), PAGE).await?;
+        let Some(end) = page.last().map(|one| one.meeting_id.clone()) else {
+            return Ok(found);
+        };
+        found.extend(page.into_iter().filter(|one| ids.contains(one.meeting_id.as_str())));
+        if end.as_str() >= last {
+            return Ok(found);
+        }
+        after = Some(end);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::Turn;
+use app::ports::{Recordings, Turn};
 use app::{App, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -17,6 +17,8 @@ use crate::wiring::Wired;
 /// How much later than it is due a poll cycle may be asked for, so that not all replicas ask at
 /// once.
 const JITTER_MAX: Duration = Duration::from_millis(100);
+/// When to try again whether the store of recordings is ready.
+const ADOPT_AGAIN: Duration = Duration::from_secs(5);
 /// When to ask again after the store failed.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Every so many cycles the versions of all servers are read.
@@ -65,6 +67,7 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
             stop.clone(),
         ))
     });
+    let adopting = wired.recordings.clone().map(|recordings| tokio::spawn(adopt(recordings)));
     if roles.api {
         let listener = Listener::open(config.bind.as_ref(), config.port).await?;
         let (url, data_dir) = (listener.url(), wired.data_dir.display());
@@ -77,9 +80,21 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
     if let Some(poller) = poller {
         let _ = poller.await;
     }
+    if let Some(adopting) = adopting {
+        adopting.abort();
+    }
     signals.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Uses the store of recordings once, so that its schema is brought up to date when the process
+/// starts and not at the first recording.
+async fn adopt(recordings: Arc<dyn Recordings>) {
+    while let Err(error) = recordings.check_recordings().await {
+        tracing::warn!(%error, "the store of recordings is not ready");
+        tokio::time::sleep(ADOPT_AGAIN).await;
+    }
 }
 
 /// Serves on a listener until told to stop.

@@ -132,7 +132,7 @@ fn write_out(shared: &Shared, mut target: impl Write) {
 pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> Flusher {
     let shared = Arc::new(Shared::default());
     let default = match level {
-        LogLevel::Debug => "debug,hyper=info,hyper_util=info,rustls=info",
+        LogLevel::Debug => "debug,hyper=info,hyper_util=info,rustls=info,tokio_postgres=info",
         LogLevel::Info => "info",
         LogLevel::Warn => "warn",
         LogLevel::Error => "error",

@@ -66,6 +66,8 @@ pub struct Wired {
     pub own_secret: bool,
     /// The stores, for a closer look.
     pub inspect: Vec<Arc<dyn Inspect>>,
+    /// Recordings, unless there are none.
+    pub recordings: Option<Arc<dyn ports::Recordings>>,
 }
 
 /// Opens the stores and connects everything. Redis and PostgreSQL are connected to when they are
@@ -99,7 +101,7 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
-    Ok(Wired { app, data_dir, own_secret, inspect })
+    Ok(Wired { app, data_dir, own_secret, inspect, recordings: house.recordings })
 }
 
 /// Where the state would be kept, without making anything.

@@ -241,6 +241,8 @@ pub struct PgOptions {
     pub pool: usize,
     /// Longest that a statement may take, in ms.
     pub statement_timeout_ms: u64,
+    /// Nothing may be written, not even a schema: for those who only look.
+    pub look_only: bool,
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub(super) struct Door {
     settings: String,
     patience: Duration,
     news: Mutex<News>,
+    look_only: bool,
     /// Whether the schema is known to be ours and new.
     migrated: Mutex<bool>,
 }
@@ -62,12 +63,15 @@ impl Door {
         let tls = (options.address.ssl != SslMode::Disable)
             .then(|| tls::connector(&options.address))
             .transpose()?;
+        let read_only = if options.look_only { "on" } else { "off" };
         Ok(Arc::new(Self {
             config: config(&options.address),
             tls,
+            look_only: options.look_only,
             settings: format!(
-                "SET search_path = scalelite, public; SET statement_timeout = {statement_ms}; \
+                "SET search_path = scalelite_own, public; SET statement_timeout = {statement_ms}; \
                  SET lock_timeout = {lock_ms}; \
+                 SET default_transaction_read_only = {read_only}; \
                  SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}"
             ),
             patience: Duration::from_millis(statement_ms) + ANSWER_MARGIN,
@@ -148,7 +152,12 @@ impl Door {
     /// Brings the schema up to date at the first connection.
     fn migrated(self: &Arc<Self>, mut session: PgSession) -> Result<PgSession, StoreError> {
         let mut migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*migrated {
+        if self.look_only {
+            if !*migrated {
+                migrations::must_be_adopted(&mut session)?;
+            }
+            *migrated = true;
+        } else if !*migrated {
             migrations::migrate(&mut session)?;
             *migrated = true;
             if indexes::are_missing(&mut session)? {

@@ -12,6 +12,8 @@ use super::door::Door;
 use super::session::PgSession;
 use crate::sql::session::{Session, values};
 
+/// How often somebody looks who waits for another process to build them.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How long building one may take.
 const BUILD_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -20,7 +22,7 @@ const INDEXES: [(&str, &str); 4] = [
     ("scalelite_metadata_by_key_and_value", "metadata (key, left(value, 255))"),
     ("scalelite_recordings_by_starttime", "recordings (starttime)"),
     ("scalelite_recordings_by_record_id", "recordings (record_id text_pattern_ops)"),
-    ("scalelite_callback_data_by_meeting_id", "callback_data (meeting_id)"),
+    ("scalelite_callback_data_by_meeting_id", "callback_data USING hash (meeting_id)"),
 ];
 
 /// Whether an index of this name is there, and whether its build came to an end.
@@ -60,11 +62,14 @@ fn add(door: &Door) -> Result<(), StoreError> {
     let mut session = door.connect()?;
     session.set_patience(BUILD_MAX);
     session.batch("SET statement_timeout = 0; SET lock_timeout = 0")?;
-    let locked: Option<bool> =
-        (&mut session as &mut dyn Session).first(LOCK, &[], |row| row.get(0))?;
-    if locked != Some(true) {
-        // Another process is at it.
-        return Ok(());
+    // Another process may be at it, or may have ended in the middle of it.
+    while (&mut session as &mut dyn Session).first(LOCK, &[], |row| row.get::<bool>(0))?
+        != Some(true)
+    {
+        thread::sleep(LOOK_AGAIN);
+        if !are_missing(&mut session)? {
+            return Ok(());
+        }
     }
     for (name, columns) in INDEXES {
         match is_valid(&mut session, name)? {

@@ -1,9 +1,10 @@
 //! A closer look at PostgreSQL, for `scalelite doctor`.
 
-use app::ports::{Clock as _, Cluster as _, Finding, Inspect, StoreError};
+use app::ports::{Clock as _, Finding, Inspect, StoreError};
 use async_trait::async_trait;
 
 use super::PgStore;
+use super::migrations::NOT_ADOPTED;
 use crate::entropy::SystemClock;
 use crate::redis::inspect::skew;
 use crate::sql::Database as _;
@@ -55,6 +56,7 @@ impl Inspect for PgStore {
         let look = match self.database.read(look).await {
             Ok(Some(look)) => look,
             Ok(None) => return vec![unreachable("no answer".to_owned())],
+            Err(error) if error.to_string().contains(NOT_ADOPTED) => return vec![not_adopted()],
             Err(error) => return vec![unreachable(error.to_string())],
         };
         let after = SystemClock.now();
@@ -66,17 +68,15 @@ impl Inspect for PgStore {
         } else {
             Finding::ok("postgresql: role", "primary")
         });
-        findings.push(match self.check().await {
-            Ok(()) => Finding::ok("postgresql: access", "can be read and written"),
-            Err(error) => {
-                let advice = "the user of DATABASE_URL must own the database";
-                Finding::fail("postgresql: access", error.to_string(), advice)
-            }
-        });
         findings.push(schema(&look));
         findings.push(skew("postgresql: clock", look.clock_ms, before.0, after.0));
         findings
     }
+}
+
+fn not_adopted() -> Finding {
+    let advice = "nothing: the first start of `scalelite serve` does it; make a backup before";
+    Finding::warn("postgresql: schema", "the database is not adopted yet", advice)
 }
 
 fn unreachable(error: String) -> Finding {

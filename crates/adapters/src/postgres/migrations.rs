@@ -46,7 +46,7 @@ const COLUMNS: [(&str, &str); 2] = [
     ),
 ];
 
-const LOOK: &str = "SELECT to_regclass('scalelite.migrations') IS NOT NULL, \
+const LOOK: &str = "SELECT to_regclass('scalelite_own.migrations') IS NOT NULL, \
     to_regclass('public.recordings') IS NOT NULL, to_regclass('public.metadata') IS NOT NULL, \
     to_regclass('public.playback_formats') IS NOT NULL, \
     to_regclass('public.thumbnails') IS NOT NULL, \
@@ -69,7 +69,7 @@ struct Found {
 
 impl Found {
     fn look(session: &mut PgSession) -> Result<Self, StoreError> {
-        const VERSION: &str = "SELECT coalesce(max(version), 0) FROM scalelite.migrations";
+        const VERSION: &str = "SELECT coalesce(max(version), 0) FROM scalelite_own.migrations";
         let session: &mut dyn Session = session;
         let of_row = |row: &dyn Row| (0..10).map(|column| row.get(column)).collect();
         let answer: Option<Vec<bool>> = session.first(LOOK, &[], of_row)?;
@@ -95,6 +95,17 @@ impl Found {
     }
 }
 
+/// What those who only look are told of a database that is not ours yet.
+pub(super) const NOT_ADOPTED: &str = "PostgreSQL: the database is not adopted yet";
+
+/// Whether the schema is up to date, for those who may not bring it there.
+pub(super) fn must_be_adopted(session: &mut PgSession) -> Result<(), StoreError> {
+    if Found::look(session)?.is_complete() {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(NOT_ADOPTED.to_owned()))
+}
+
 /// Brings the schema up to date, whoever else starts at the same time.
 pub(super) fn migrate(session: &mut PgSession) -> Result<(), StoreError> {
     // Nearly always there is nothing to do, and then nothing is written or locked.
@@ -116,7 +127,7 @@ pub(super) fn migrate(session: &mut PgSession) -> Result<(), StoreError> {
 }
 
 fn make(session: &mut PgSession, found: &Found) -> Result<(), StoreError> {
-    const RECORD: &str = "INSERT INTO scalelite.migrations (version) VALUES (?1)";
+    const RECORD: &str = "INSERT INTO scalelite_own.migrations (version) VALUES (?1)";
     if found.steps == 0 {
         session.batch(include_str!("schema/0_ours.sql"))?;
     }

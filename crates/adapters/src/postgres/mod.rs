@@ -68,6 +68,20 @@ impl PgStore {
     }
 }
 
+impl PgStore {
+    /// Whether the database has our schema and the original's; for stores that only look.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn is_adopted(&self) -> Result<bool, StoreError> {
+        match self.database.read(|_| Ok(())).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.to_string().contains(migrations::NOT_ADOPTED) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 impl Database for Postgres {
     async fn read<T: Send + 'static>(
         &self,

@@ -1,6 +1,7 @@
 //! Values and rows as they travel to PostgreSQL and back.
 
 use std::error::Error;
+use std::fmt;
 
 use app::ports::StoreError;
 use domain::Timestamp;
@@ -14,8 +15,14 @@ use crate::sql::session::{Row, Value};
 const EPOCH_MS: i64 = 946_684_800_000;
 
 /// A value in the type that the statement has at its place.
-#[derive(Debug)]
 pub(super) struct Typed<'a>(pub(super) Value<'a>);
+
+impl fmt::Debug for Typed<'_> {
+    /// Without the value: the client library logs it, and it may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_")
+    }
+}
 
 type Failure = Box<dyn Error + Sync + Send>;
 
@@ -103,5 +110,16 @@ impl Row for Found {
 
     fn time(&self, column: usize) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.get::<Time>(column)?.map(|Time(time)| time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_logs_no_values() {
+        let shown = format!("{:?}", [Typed(Value::Text("hidden"))]);
+        assert_eq!(shown, "[_]");
     }
 }

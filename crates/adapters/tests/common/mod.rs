@@ -17,7 +17,7 @@ pub(crate) fn config(server: &Postgres, database: &str) -> postgres::Config {
 /// How to get there.
 pub(crate) fn options(config: postgres::Config) -> PgOptions {
     let address = PgAddress { config, ssl: SslMode::Prefer, root_certificate: None, pool: None };
-    PgOptions { address, pool: 3, statement_timeout_ms: 3_000 }
+    PgOptions { address, pool: 3, statement_timeout_ms: 3_000, look_only: false }
 }
 
 /// A store in a database that exists.

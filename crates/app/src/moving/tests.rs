@@ -139,3 +139,18 @@ async fn what_does_not_get_there_is_named() {
     assert!(!meetings.complete());
     assert_eq!(meetings.failed, ["3"]);
 }
+
+#[tokio::test]
+async fn callbacks_are_found_among_many_others() {
+    let (from, to) = (furnished().await, house());
+    let recordings = to.recordings.as_ref().unwrap();
+    for n in 0..3000 {
+        // Between those that move.
+        let meeting_id = format!("m{:05}-{n}", n / 7);
+        recordings.put_callback(&Callback { meeting_id, ..Callback::default() }).await.unwrap();
+    }
+    let first = moved(&from, &to, false).await;
+    assert!(first.iter().all(Tally::complete), "{first:?}");
+    let again = moved(&from, &to, false).await;
+    assert_eq!(counts(&again, |one| one.copied + one.replaced), vec![0; 6]);
+}

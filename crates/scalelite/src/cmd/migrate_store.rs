@@ -14,7 +14,7 @@ use crate::config::{Config, Sources};
 use crate::output::table::{Cell, render};
 use crate::output::{note, say, say_text};
 use crate::telemetry;
-use crate::wiring::stores::open_one;
+use crate::wiring::stores::{is_adopted, open_one};
 
 use super::{Failure, runtime};
 
@@ -28,7 +28,10 @@ pub fn run(config: &Config, sources: &Sources, asked: &MigrateStore) -> Result<(
     let store = |flag: &str, url: &str| {
         of_url(url, config, sources).map_err(|error| Failure(format!("ERROR: {flag}: {error}")))
     };
-    let (from, to) = (store("--from", &asked.from)?, store("--to", &asked.to)?);
+    let (mut from, mut to) = (store("--from", &asked.from)?, store("--to", &asked.to)?);
+    if asked.dry_run {
+        (from, to) = (from.looked_at(), to.looked_at());
+    }
     if from.describe() == to.describe() {
         return Err(Failure("ERROR: --from and --to are the same store".to_owned()));
     }
@@ -62,13 +65,16 @@ pub enum Part {
 
 /// Where to. A dry run makes no store where there is none.
 fn target(to: &Store, dry_run: bool) -> Result<House, Failure> {
-    match to {
-        Store::Embedded(path) if dry_run && !path.is_file() => {
-            let hot = Arc::new(MemoryCluster::default());
-            Ok(House { hot, recordings: Some(Arc::new(MemoryRecordings::default())) })
-        }
-        _ => Ok(open_one(to, true)?),
+    let is_new = match to {
+        Store::Embedded(path) => !path.is_file(),
+        Store::Postgres(options) if dry_run => !runtime(true)?.block_on(is_adopted(options))?,
+        _ => false,
+    };
+    if dry_run && is_new {
+        let hot = Arc::new(MemoryCluster::default());
+        return Ok(House { hot, recordings: Some(Arc::new(MemoryRecordings::default())) });
     }
+    Ok(open_one(to, true)?)
 }
 
 /// A bar on terminals; silence elsewhere.

@@ -10,6 +10,8 @@ use super::rails::{self, DATABASE_FILE, DatabaseFile, REDIS_FILE, RedisFile, giv
 use super::values::StoreUrl;
 use super::{Config, Sources};
 
+/// The namespace that need not be told.
+const NAMESPACE: &str = "scalelite";
 /// The file of the embedded store, in its directory.
 pub const STORE_FILE: &str = "scalelite.db";
 
@@ -51,6 +53,17 @@ impl Stores {
         Self { hot: Hot::Embedded, rest: Rest::Embedded }
     }
 
+    /// The same, for those who only look: a database is not adopted by them.
+    pub fn looked_at(mut self) -> Self {
+        if let Hot::Postgres(postgres) = &mut self.hot {
+            postgres.look_only = true;
+        }
+        if let Rest::Postgres(postgres) = &mut self.rest {
+            postgres.look_only = true;
+        }
+        self
+    }
+
     /// Whether several processes on several machines may share it.
     pub fn shared(&self) -> bool {
         !matches!(self.hot, Hot::Embedded)
@@ -66,6 +79,9 @@ impl Stores {
         let embedded = || "the data directory".to_owned();
         let hot = match &self.hot {
             Hot::Embedded => embedded(),
+            Hot::Redis(redis) if redis.namespace != NAMESPACE => {
+                format!("{} ({})", redis.address.describe(), redis.namespace)
+            }
             Hot::Redis(redis) => redis.address.describe(),
             Hot::Postgres(postgres) => postgres.address.describe(),
         };
@@ -90,6 +106,14 @@ pub enum Store {
 }
 
 impl Store {
+    /// The same, for those who only look.
+    pub fn looked_at(mut self) -> Self {
+        if let Self::Postgres(postgres) = &mut self {
+            postgres.look_only = true;
+        }
+        self
+    }
+
     /// Where it is, for messages and comparison; without users and passwords.
     pub fn describe(&self) -> String {
         match self {
@@ -132,6 +156,10 @@ pub fn of_url(url: &str, config: &Config, sources: &Sources) -> Result<Store, St
         None | Some("sqlite") => {
             let path = url.strip_prefix("sqlite:").unwrap_or(url);
             let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+            if url.contains('@') && url.contains("//") {
+                // A URL with a mistake, and perhaps a password, is not to be printed as a path.
+                return Err("this is neither a URL of a store nor a path".to_owned());
+            }
             if path.as_os_str().is_empty() {
                 return Err("the path of the embedded store is missing".to_owned());
             }
@@ -145,7 +173,9 @@ pub fn of_url(url: &str, config: &Config, sources: &Sources) -> Result<Store, St
         }
         Some(name) if name.starts_with("redis") || name == "unix" => {
             let address = RedisAddress::parse(url)?;
-            let file = RedisFile::default();
+            // For its namespace.
+            let file = rails::production(&config.config_dir, REDIS_FILE, sources)?;
+            let file: RedisFile = file.unwrap_or_default();
             Ok(Store::Redis(redis_options(address, &file, config, sources)?))
         }
         Some(_) => {
@@ -294,6 +324,7 @@ fn pg_options(
         pool: pool.unwrap_or(size(config.database_pool.0)).max(2),
         address,
         statement_timeout_ms: config.database_statement_timeout.ms(),
+        look_only: false,
     })
 }
 

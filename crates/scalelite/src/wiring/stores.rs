@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adapters::postgres::PgStore;
+use adapters::postgres::address::PgOptions;
 use adapters::redis::RedisStore;
 use adapters::sqlite::SqliteStore;
 use app::moving::House;
@@ -88,4 +89,14 @@ pub fn open_one(store: &Store, may_be_new: bool) -> Result<House, WiringError> {
             Ok(House { hot: store.clone(), recordings: Some(store) })
         }
     }
+}
+
+/// Whether a database has been taken over before; nothing is written to find out.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn is_adopted(options: &PgOptions) -> Result<bool, WiringError> {
+    let options = PgOptions { look_only: true, ..options.clone() };
+    let store = PgStore::new(options).map_err(WiringError::Shared)?;
+    store.is_adopted().await.map_err(WiringError::Shared)
 }

@@ -111,6 +111,35 @@ async fn recordings_of_the_original_move_and_come_back() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Neither a dry run nor a doctor takes a database over.
+#[tokio::test]
+async fn who_only_looks_leaves_databases_alone() -> anyhow::Result<()> {
+    let setup = setup()?;
+    let old = Stores::start(Kind::Postgres).await?;
+    let new = old.another().await?;
+    let url = |stores: &Stores| stores.environment()[0].1.clone();
+    let server = old.postgres().unwrap();
+    server.psql(old.postgres_database(), DUMP).await?;
+    let before = server.dump(old.postgres_database(), &[]).await?;
+    let doctor = process::run(&setup.clone().with("DATABASE_URL", &url(&old)), &["doctor"]).await?;
+    assert!(doctor.stdout.contains("the database is not adopted yet"), "{doctor:?}");
+    let refused = migrate(&setup, &url(&old), "house", &["--dry-run"]).await?;
+    assert!(refused.stderr.contains("not adopted yet"), "{refused:?}");
+    let unlike = |dump: &str| -> Vec<String> {
+        dump.lines().filter(|line| !line.contains("restrict")).map(str::to_owned).collect()
+    };
+    let after = server.dump(old.postgres_database(), &[]).await?;
+    assert_eq!(unlike(&after), unlike(&before));
+
+    migrate(&setup, &url(&old), "house", &[]).await?;
+    let dry = migrate(&setup, "house", &url(&new), &["--dry-run"]).await?;
+    assert_eq!((dry.code, row(&dry, "recordings")), (0, vec![4, 0, 4, 0]), "{dry:?}");
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN \
+                  ('pg_catalog', 'information_schema')";
+    assert_eq!(server.psql(new.postgres_database(), tables).await?, "0");
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_cannot_be_moved_is_told() -> anyhow::Result<()> {
     let setup = setup()?;

@@ -123,9 +123,12 @@ async fn redis_and_postgresql_together() {
     assert!(tenants.contains("name: t1") && tenants.contains("lrs_username: u"), "{tenants}");
     let settings = it.cli(&["tenant-settings"]).await;
     assert!(settings.contains("param: welcome"), "{settings}");
-    let doctor = it.product.setup().cli(&["doctor", "--json"]).await.unwrap();
-    let found = String::from_utf8(doctor.stdout).unwrap();
-    assert!(found.contains("6 of 6 migrations of the original, 4 recordings"), "{found}");
+    let adopted = async || {
+        let doctor = it.product.setup().cli(&["doctor", "--json"]).await.unwrap();
+        let found = String::from_utf8(doctor.stdout).unwrap();
+        found.contains("6 of 6 migrations of the original, 4 recordings")
+    };
+    until("adopted", adopted).await.unwrap();
     let rows = |dump: &str| -> Vec<String> {
         dump.lines().filter(|line| line.starts_with("INSERT")).map(str::to_owned).collect()
     };

@@ -1,6 +1,6 @@
 -- Text is compared byte by byte everywhere. Rows that change often leave room in their pages, and
 -- columns that change often have no index, so that changes stay within a page.
-CREATE TABLE scalelite.servers (
+CREATE TABLE scalelite_own.servers (
     position bigint GENERATED ALWAYS AS IDENTITY,
     id text COLLATE "C" PRIMARY KEY,
     url text NOT NULL,
@@ -24,10 +24,10 @@ CREATE TABLE scalelite.servers (
 
 -- Ids may be longer than a unique index takes; that a meeting is there once is seen to by whoever
 -- inserts it, under the lock that all writers share.
-CREATE TABLE scalelite.meetings (
+CREATE TABLE scalelite_own.meetings (
     tenant text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
-    server_id text COLLATE "C" NOT NULL REFERENCES scalelite.servers (id) ON DELETE CASCADE,
+    server_id text COLLATE "C" NOT NULL REFERENCES scalelite_own.servers (id) ON DELETE CASCADE,
     moderator_pw text,
     voice_bridge text COLLATE "C" UNIQUE,
     claim_token text,
@@ -38,16 +38,16 @@ CREATE TABLE scalelite.meetings (
     reserved_until bigint NOT NULL,
     users bigint NOT NULL
 ) WITH (fillfactor = 50);
-CREATE INDEX meetings_by_id ON scalelite.meetings USING hash (id);
-CREATE INDEX meetings_by_server ON scalelite.meetings (server_id);
+CREATE INDEX meetings_by_id ON scalelite_own.meetings USING hash (id);
+CREATE INDEX meetings_by_server ON scalelite_own.meetings (server_id);
 
-CREATE TABLE scalelite.turns (
+CREATE TABLE scalelite_own.turns (
     work text COLLATE "C" PRIMARY KEY,
     number bigint NOT NULL,
     begun_at bigint NOT NULL
 ) WITH (fillfactor = 50);
 
-CREATE TABLE scalelite.tenants (
+CREATE TABLE scalelite_own.tenants (
     position bigint GENERATED ALWAYS AS IDENTITY,
     id text COLLATE "C" PRIMARY KEY,
     name text COLLATE "C" NOT NULL,
@@ -62,24 +62,24 @@ CREATE TABLE scalelite.tenants (
     kc_password text
 );
 -- Under this collation lower() knows ASCII only, and so do host names.
-CREATE UNIQUE INDEX tenants_by_name ON scalelite.tenants (lower(name));
+CREATE UNIQUE INDEX tenants_by_name ON scalelite_own.tenants (lower(name));
 
-CREATE TABLE scalelite.tenant_settings (
+CREATE TABLE scalelite_own.tenant_settings (
     position bigint GENERATED ALWAYS AS IDENTITY,
     id text COLLATE "C" PRIMARY KEY,
-    tenant_id text COLLATE "C" NOT NULL REFERENCES scalelite.tenants (id) ON DELETE CASCADE,
+    tenant_id text COLLATE "C" NOT NULL REFERENCES scalelite_own.tenants (id) ON DELETE CASCADE,
     param text NOT NULL,
     value text NOT NULL,
     wins boolean NOT NULL
 );
-CREATE INDEX tenant_settings_by_tenant ON scalelite.tenant_settings (tenant_id);
+CREATE INDEX tenant_settings_by_tenant ON scalelite_own.tenant_settings (tenant_id);
 
-CREATE TABLE scalelite.one_time_tokens (
+CREATE TABLE scalelite_own.one_time_tokens (
     token text COLLATE "C" PRIMARY KEY,
     record_id text NOT NULL,
     format text NOT NULL,
     valid_until bigint NOT NULL
 );
-CREATE INDEX one_time_tokens_by_valid_until ON scalelite.one_time_tokens (valid_until);
+CREATE INDEX one_time_tokens_by_valid_until ON scalelite_own.one_time_tokens (valid_until);
 
-CREATE TABLE scalelite.probe (one bigint PRIMARY KEY CHECK (one = 1), at bigint NOT NULL);
+CREATE TABLE scalelite_own.probe (one bigint PRIMARY KEY CHECK (one = 1), at bigint NOT NULL);

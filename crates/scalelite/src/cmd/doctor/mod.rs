@@ -44,6 +44,7 @@ fn examine(sources: &Sources) -> Result<Vec<Finding>, Failure> {
     findings.extend(machine::recordings(sources));
     match stores(&config, sources) {
         Ok(stores) => {
+            let stores = stores.looked_at();
             findings.push(settings::secret(&config, &stores));
             findings.extend(runtime(false)?.block_on(pool(&config, &stores, &dir)));
         }
@@ -79,16 +80,29 @@ async fn pool(config: &Config, stores: &Stores, dir: &Path) -> Vec<Finding> {
     };
     let places = format!("servers and meetings in {hot}, recordings in {rest}");
     let mut findings = vec![Finding::ok("stores", places)];
-    findings.push(match wired.app.cluster.check().await {
+    // Of a database that we only look at, its own findings say what there is to say.
+    let written = !matches!(stores.hot, stores::Hot::Postgres(_));
+    findings.extend(if written { Some(access(&wired).await) } else { None });
+    for store in &wired.inspect {
+        findings.extend(store.inspect().await);
+    }
+    if !written
+        && findings.iter().any(|one| one.level == Level::Warn && one.check.ends_with("schema"))
+        && wired.app.cluster.servers().await.is_err()
+    {
+        findings.push(Finding::skipped("servers", "the database does not hold any yet"));
+        return findings;
+    }
+    findings.extend(doctor::servers(&wired.app).await);
+    findings
+}
+
+async fn access(wired: &wiring::Wired) -> Finding {
+    match wired.app.cluster.check().await {
         Ok(()) => Finding::ok("store: access", "can be read and written"),
         Err(error) => {
             let advice = "see that the store runs, is not full, and may be written by this user";
             Finding::fail("store: access", error.to_string(), advice)
         }
-    });
-    for store in &wired.inspect {
-        findings.extend(store.inspect().await);
     }
-    findings.extend(doctor::servers(&wired.app).await);
-    findings
 }

@@ -79,7 +79,7 @@ fn the_environment_wins_over_the_files() {
         database: "  adapter: postgresql\n  host: f\n  database: fd\n  username: fu\n  pool: 3\n",
         variables: &[],
     };
-    assert_eq!(given.places(), ("redis://f:6379/7".into(), "postgresql://f:5432/fd".into()));
+    assert_eq!(given.places(), ("redis://f:6379/7 (fn)".into(), "postgresql://f:5432/fd".into()));
     let redis = given.redis();
     assert_eq!((redis.namespace.as_str(), redis.pool), ("fn", 9));
     assert_eq!(redis.address.password.as_deref(), Some("fp"));
