@@ -88,7 +88,7 @@ fn the_environment_wins_over_the_files() {
     let variables =
         &[("REDIS_URL", "redis://r"), ("DATABASE_URL", "postgres://p?pool=4"), ("REDIS_POOL", "2")];
     let given = Given { variables, ..given };
-    assert_eq!(given.places(), ("redis://r:6379/0".into(), "postgresql://p:5432/fd".into()));
+    assert_eq!(given.places(), ("redis://r:6379/0 (fn)".into(), "postgresql://p:5432/fd".into()));
     let redis = given.redis();
     assert_eq!((redis.namespace.as_str(), redis.pool), ("fn", 2));
     // How to get in, the URL left to the file.
