@@ -7,6 +7,7 @@ mod joins;
 mod memory;
 pub mod postgres;
 pub mod redis;
+mod skew;
 mod sql;
 pub mod sqlite;
 mod url;

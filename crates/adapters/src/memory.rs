@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use app::ports::Located;
+use app::ports::{Located, StoreError};
 use domain::MeetingKey;
 use tokio::time::Instant;
 
@@ -28,8 +28,26 @@ struct Remembered {
 pub(crate) struct Memory(Mutex<HashMap<MeetingKey, Remembered>>);
 
 impl Memory {
+    /// What is remembered under that sign of now, else what is found, which is remembered then.
+    pub(crate) async fn get_or_find(
+        &self,
+        key: &MeetingKey,
+        sign: Sign,
+        find: impl Future<Output = Result<Option<Located>, StoreError>> + Send,
+    ) -> Result<Option<Located>, StoreError> {
+        let since = Instant::now();
+        if let Some(located) = self.get(key, sign) {
+            return Ok(Some(located));
+        }
+        let found = find.await?;
+        if let Some(found) = &found {
+            self.put(key, found, sign, since);
+        }
+        Ok(found)
+    }
+
     /// What was found under that sign, if that is not too long ago.
-    pub(crate) fn get(&self, key: &MeetingKey, sign: Sign) -> Option<Located> {
+    fn get(&self, key: &MeetingKey, sign: Sign) -> Option<Located> {
         let meetings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let remembered = meetings.get(key)?;
         let stands = remembered.sign == sign && remembered.since.elapsed() < REMEMBER_MAX;
@@ -37,7 +55,7 @@ impl Memory {
     }
 
     /// Remembers what was found after that sign was seen, at that time.
-    pub(crate) fn put(&self, key: &MeetingKey, located: &Located, sign: Sign, since: Instant) {
+    fn put(&self, key: &MeetingKey, located: &Located, sign: Sign, since: Instant) {
         let mut meetings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if meetings.len() >= MEETINGS_MAX {
             meetings.clear();

@@ -4,16 +4,18 @@
 #![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
 
 mod common;
+#[path = "common/pool.rs"]
+mod pool;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use adapters::postgres::PgStore;
-use app::ports::{Cluster, PlaceRequest, Placed, Recordings, ServerChange, Tenants, Tokens};
-use domain::placement::{Ask, TagRequest};
-use domain::{AdminState, Claim, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp};
+use app::ports::{Cluster, Placed, Recordings, ServerChange, Tenants, Tokens};
+use domain::{AdminState, Meeting, ServerId};
 use futures_util::future::{FutureExt as _, join_all};
+use pool::{NOW, key, open, request};
 use testkit::contract;
 use testkit::private::Postgres;
 use tokio::sync::Mutex;
@@ -96,32 +98,6 @@ async fn keeps_the_contract_in_races() {
 async fn does_as_the_reference_does() {
     let stores = Stores::new().await;
     contract::cluster_model(factory!(stores), 40, 1).await;
-}
-
-const NOW: Timestamp = Timestamp(1_700_000_000_000);
-
-fn open(id: &str) -> Server {
-    let mut server = Server::new(ServerId(id.into()), "http://a/api".into(), "s".into());
-    server.state = AdminState::Enabled;
-    server.health.online = true;
-    server.load = Some(0.0);
-    server
-}
-
-fn key(id: &str) -> MeetingKey {
-    MeetingKey { tenant: None, id: id.into() }
-}
-
-fn request(id: &str, token: usize, number: &str) -> PlaceRequest {
-    PlaceRequest {
-        key: key(id),
-        ask: Ask { tags: TagRequest::parse(""), seats: 15, seed: 1 },
-        voice_bridges: vec![number.to_owned()],
-        moderator_pw: None,
-        claim: Claim { token: token.to_string(), until: NOW.plus_ms(20_000) },
-        seats: Seats { reserved: 15, reserved_until: NOW.plus_ms(900_000), users: 0 },
-        now: NOW,
-    }
 }
 
 /// The state of the server that somebody who joins is sent to.

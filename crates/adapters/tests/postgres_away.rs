@@ -100,7 +100,7 @@ async fn what_is_wrong_is_said_without_secrets() {
     let said = PgStore::new(options).unwrap().check().await.unwrap_err().to_string();
     assert!(!said.contains("hunter2"), "{said}");
 
-    let mut nobody = postgres::Config::new();
+    let mut nobody = tokio_postgres::Config::new();
     nobody.host("127.0.0.1").port(1).user("u").password("hunter2").dbname("d");
     let store = PgStore::new(common::options(nobody)).unwrap();
     let said = timed(store.servers()).await.unwrap_err().to_string();

@@ -16,7 +16,8 @@ use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use testkit::contract;
 use testkit::private::{Persistence, Redis, RedisOptions as PrivateOptions};
 
-use common::{NOW, calls, key, open, options, request};
+use common::pool::key;
+use common::{NOW, calls, open, options, request};
 
 fn store_at(url: &str, namespace: &str) -> RedisStore {
     RedisStore::new(RedisOptions { namespace: namespace.to_owned(), ..options(url) })

@@ -18,7 +18,8 @@ use domain::{AdminState, Meeting, MeetingKey, Seats, ServerId, Timestamp};
 use testkit::private::Redis;
 use tokio::time::Instant;
 
-use common::{NOW, calls, key, open, options, request};
+use common::pool::key;
+use common::{NOW, calls, open, options, request};
 use polls::{POLICY, nothing_seen};
 
 /// What Redis does by its clock must have happened by then.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use postgres::config::{Host, TargetSessionAttrs};
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 
 use crate::url::{self, UrlParts};
 
@@ -37,7 +37,7 @@ pub enum SslMode {
 #[derive(Clone)]
 pub struct PgAddress {
     /// Everything but TLS, as the client library wants it.
-    pub config: postgres::Config,
+    pub config: tokio_postgres::Config,
     /// TLS.
     pub ssl: SslMode,
     /// File with certificates of authorities, instead of the machine's (`sslrootcert`).
@@ -140,7 +140,7 @@ impl Given {
     }
 
     fn build(&self, env_user: Option<&str>) -> Result<PgAddress, String> {
-        let mut config = postgres::Config::new();
+        let mut config = tokio_postgres::Config::new();
         let sockets_only = self.add_hosts(&mut config)?;
         if let Some(user) = self.get("user").or(env_user) {
             config.user(user);
@@ -169,7 +169,7 @@ impl Given {
     }
 
     /// Adds hosts with a port each; says whether all of them are sockets.
-    fn add_hosts(&self, config: &mut postgres::Config) -> Result<bool, String> {
+    fn add_hosts(&self, config: &mut tokio_postgres::Config) -> Result<bool, String> {
         let hosts: Vec<_> = self.get("host").unwrap_or(SOCKETS).split(',').collect();
         let ports: Vec<_> = self.get("port").unwrap_or_default().split(',').collect();
         if ports.len() > 1 && ports.len() != hosts.len() {
@@ -181,12 +181,12 @@ impl Given {
             }
             let port = ports.get(n).or(ports.first()).copied().unwrap_or_default();
             // What begins with a slash is taken for the directory of a socket.
-            config.host(host).port(url::port_number(port.trim())?.unwrap_or(PORT));
+            config.host(*host).port(url::port_number(port.trim())?.unwrap_or(PORT));
         }
         Ok(hosts.iter().all(|host| host.starts_with('/')))
     }
 
-    fn add_times(&self, config: &mut postgres::Config) -> Result<(), String> {
+    fn add_times(&self, config: &mut tokio_postgres::Config) -> Result<(), String> {
         let seconds = |name| -> Result<Option<Duration>, String> {
             Ok(self.number::<i64>(name)?.and_then(positive).map(Duration::from_secs))
         };

@@ -152,52 +152,26 @@ impl Door {
     /// Brings the schema up to date at the first connection.
     fn migrated(self: &Arc<Self>, mut session: PgSession) -> Result<PgSession, StoreError> {
         let mut migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
+        if *migrated {
+            return Ok(session);
+        }
         if self.look_only {
-            if !*migrated {
-                migrations::must_be_adopted(&mut session)?;
-            }
-            *migrated = true;
-        } else if !*migrated {
+            migrations::must_be_adopted(&mut session)?;
+        } else {
             migrations::migrate(&mut session)?;
-            *migrated = true;
             if indexes::are_missing(&mut session)? {
                 indexes::add_later(self.clone());
             }
         }
+        *migrated = true;
         Ok(session)
     }
 }
 
 /// What the client library needs to know.
 fn config(address: &PgAddress) -> Config {
-    let given = &address.config;
-    let mut config = Config::new();
-    if let Some(user) = given.get_user() {
-        config.user(user);
-    }
-    if let Some(password) = given.get_password() {
-        config.password(password);
-    }
-    if let Some(name) = given.get_dbname() {
-        config.dbname(name);
-    }
-    if let Some(options) = given.get_options() {
-        config.options(options);
-    }
-    config.application_name(given.get_application_name().unwrap_or("scalelite"));
-    for host in given.get_hosts() {
-        match host {
-            Host::Tcp(name) => config.host(name),
-            Host::Unix(path) => config.host_path(path),
-        };
-    }
-    for address in given.get_hostaddrs() {
-        config.hostaddr(*address);
-    }
-    for port in given.get_ports() {
-        config.port(*port);
-    }
-    let hosts = given.get_hosts();
+    let mut config = address.config.clone();
+    let hosts = config.get_hosts();
     let local = !hosts.is_empty() && hosts.iter().all(|host| matches!(host, Host::Unix(_)));
     config
         .ssl_mode(match address.ssl {
@@ -206,11 +180,9 @@ fn config(address: &PgAddress) -> Config {
             SslMode::Prefer => ClientSslMode::Prefer,
             SslMode::Require | SslMode::Verify => ClientSslMode::Require,
         })
-        .target_session_attrs(given.get_target_session_attrs())
-        .load_balance_hosts(given.get_load_balance_hosts())
-        .channel_binding(given.get_channel_binding())
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_user_timeout(UNACKNOWLEDGED_MAX)
+        .keepalives(true)
         .keepalives_idle(KEEPALIVE_IDLE)
         .keepalives_interval(KEEPALIVE_INTERVAL)
         .keepalives_retries(KEEPALIVE_RETRIES);

@@ -33,13 +33,11 @@ fn is_valid(session: &mut PgSession, name: &str) -> Result<Option<bool>, StoreEr
     session.first(VALID, values![name], |row| row.get(0))
 }
 
-/// Whether there is anything to build.
-pub(super) fn are_missing(session: &mut PgSession) -> Result<bool, StoreError> {
+/// Whether there is anything to build. Nobody else's indexes are called like ours.
+pub(super) fn are_missing(session: &mut dyn Session) -> Result<bool, StoreError> {
     const COUNT: &str = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-        WHERE c.relnamespace = 'public'::regnamespace AND i.indisvalid AND c.relname IN ( \
-        'scalelite_metadata_by_key_and_value', 'scalelite_recordings_by_starttime', \
-        'scalelite_recordings_by_record_id', 'scalelite_callback_data_by_meeting_id')";
-    let session: &mut dyn Session = session;
+        WHERE c.relnamespace = 'public'::regnamespace AND i.indisvalid \
+        AND c.relname LIKE 'scalelite\\_%'";
     let built: Option<u64> = session.first(COUNT, &[], |row| row.get(0))?;
     Ok(built.is_none_or(|built| built < INDEXES.len() as u64))
 }

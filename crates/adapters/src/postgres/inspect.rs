@@ -4,9 +4,9 @@ use app::ports::{Clock as _, Finding, Inspect, StoreError};
 use async_trait::async_trait;
 
 use super::PgStore;
-use super::migrations::NOT_ADOPTED;
+use super::indexes::are_missing;
 use crate::entropy::SystemClock;
-use crate::redis::inspect::skew;
+use crate::skew::skew;
 use crate::sql::Database as _;
 use crate::sql::session::Session;
 
@@ -21,8 +21,7 @@ struct Look {
     in_recovery: bool,
     migrations: i64,
     recordings: i64,
-    invalid_indexes: i64,
-    missing_indexes: i64,
+    lacks_indexes: bool,
 }
 
 fn look(session: &mut dyn Session) -> Result<Option<Look>, StoreError> {
@@ -30,11 +29,8 @@ fn look(session: &mut dyn Session) -> Result<Option<Look>, StoreError> {
         current_setting('server_version_num')::bigint, \
         (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_is_in_recovery(), \
         (SELECT count(*) FROM public.schema_migrations), \
-        (SELECT count(*) FROM public.recordings), \
-        (SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-            WHERE c.relname LIKE 'scalelite\\_%' AND NOT i.indisvalid), \
-        4 - (SELECT count(*) FROM pg_class WHERE relkind = 'i' AND relname LIKE 'scalelite\\_%' \
-            AND relnamespace = 'public'::regnamespace)";
+        (SELECT count(*) FROM public.recordings)";
+    let lacks_indexes = are_missing(session)?;
     session.first(LOOK, &[], |row| {
         Ok(Look {
             version: row.get(0)?,
@@ -43,8 +39,7 @@ fn look(session: &mut dyn Session) -> Result<Option<Look>, StoreError> {
             in_recovery: row.get(3)?,
             migrations: row.get(4)?,
             recordings: row.get(5)?,
-            invalid_indexes: row.get(6)?,
-            missing_indexes: row.get(7)?,
+            lacks_indexes,
         })
     })
 }
@@ -56,7 +51,7 @@ impl Inspect for PgStore {
         let look = match self.database.read(look).await {
             Ok(Some(look)) => look,
             Ok(None) => return vec![unreachable("no answer".to_owned())],
-            Err(error) if error.to_string().contains(NOT_ADOPTED) => return vec![not_adopted()],
+            Err(StoreError::NotAdopted) => return vec![not_adopted()],
             Err(error) => return vec![unreachable(error.to_string())],
         };
         let after = SystemClock.now();
@@ -98,7 +93,7 @@ fn schema(look: &Look) -> Finding {
         "{} of 6 migrations of the original, {} recordings",
         look.migrations, look.recordings
     );
-    if look.invalid_indexes > 0 || look.missing_indexes > 0 {
+    if look.lacks_indexes {
         let advice = "nothing, if the balancer was started a moment ago: it builds them; else see \
                       its log";
         return Finding::warn(check, format!("{detail}; indexes are missing"), advice);

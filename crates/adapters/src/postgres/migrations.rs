@@ -95,15 +95,9 @@ impl Found {
     }
 }
 
-/// What those who only look are told of a database that is not ours yet.
-pub(super) const NOT_ADOPTED: &str = "PostgreSQL: the database is not adopted yet";
-
 /// Whether the schema is up to date, for those who may not bring it there.
 pub(super) fn must_be_adopted(session: &mut PgSession) -> Result<(), StoreError> {
-    if Found::look(session)?.is_complete() {
-        return Ok(());
-    }
-    Err(StoreError::Unavailable(NOT_ADOPTED.to_owned()))
+    if Found::look(session)?.is_complete() { Ok(()) } else { Err(StoreError::NotAdopted) }
 }
 
 /// Brings the schema up to date, whoever else starts at the same time.

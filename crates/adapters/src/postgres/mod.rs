@@ -76,7 +76,7 @@ impl PgStore {
     pub async fn is_adopted(&self) -> Result<bool, StoreError> {
         match self.database.read(|_| Ok(())).await {
             Ok(()) => Ok(true),
-            Err(error) if error.to_string().contains(migrations::NOT_ADOPTED) => Ok(false),
+            Err(StoreError::NotAdopted) => Ok(false),
             Err(error) => Err(error),
         }
     }

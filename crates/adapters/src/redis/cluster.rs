@@ -2,7 +2,6 @@
 //! reference implementation in memory.
 
 use app::ports::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError};
-
 use async_trait::async_trait;
 use domain::placement::choose;
 use domain::poll::{Observation, PollPolicy};
@@ -10,11 +9,12 @@ use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
 use redis::Value;
 use tokio::time::Instant;
 
-use super::rows::{self, is_one};
+use super::join::tenant;
+use super::rows::{self, Fields, is_one};
 use super::script::{
     ADD_SERVER, ADOPT, CHECK, CLAIM, CONFIRM, FORGET, FORGET_ALL, LOOK, MEETINGS, MEETINGS_ON,
-    RECORD_VERSION, RELEASE, REMOVE_SERVER, RESTORE, SERVER, SERVERS, SWEEP, SWEEP_BRIDGES,
-    SWEEP_SERVERS, UPDATE_SERVER,
+    NO_ARGUMENTS, RECORD_VERSION, RELEASE, REMOVE_SERVER, RESTORE, SERVER, SERVERS, SWEEP,
+    SWEEP_BRIDGES, SWEEP_SERVERS, UPDATE_SERVER,
 };
 use super::{ADOPT_EVERY, PAGE, RedisStore, TRIES_MAX, busy, in_order, servers};
 
@@ -23,13 +23,12 @@ enum Look {
     /// It is there.
     Known(Box<Located>),
     /// It is not: servers that may take it, and their loads as Redis writes them.
-    Free(Vec<Server>, Vec<(String, String)>),
+    Free(Vec<Server>, Fields),
 }
 
 impl RedisStore {
     async fn all_servers(&self) -> Result<Vec<Server>, StoreError> {
-        let no_arguments: [&str; 0] = [];
-        let found = self.call(&SERVERS, &no_arguments).await?;
+        let found = self.call(&SERVERS, &NO_ARGUMENTS).await?;
         let Some([list, revision]) = rows::some::<2>(found)? else {
             return Ok(Vec::new());
         };
@@ -68,26 +67,20 @@ impl RedisStore {
             let located = rows::located(one, two)?;
             return located.map(|located| Look::Known(Box::new(located))).ok_or_else(busy);
         }
-        let flat = rows::texts(one)?;
-        let loads: Vec<(String, String)> =
-            flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        let loads = rows::fields(one)?;
         let revision = rows::text(&two)?.unwrap_or_default();
         let mut servers = match self.recall(&revision) {
             Some(servers) => servers,
             None => self.all_servers().await?,
         };
+        let is_open = |one: &Server| one.online() && one.state == AdminState::Enabled;
+        let listed = |one: &&Server| is_open(one) && loads.contains_key(&one.id.0);
         // The original may have added or enabled one since.
-        let open = |id: &String| {
-            servers
-                .iter()
-                .any(|one| one.id.0 == *id && one.online() && one.state == AdminState::Enabled)
-        };
-        if !loads.iter().all(|(id, _)| open(id)) {
+        if servers.iter().filter(listed).count() < loads.len() {
             servers = self.all_servers().await?;
         }
         for server in &mut servers {
-            let load = loads.iter().find(|(id, _)| *id == server.id.0);
-            server.load = load.and_then(|(_, load)| load.parse().ok());
+            server.load = loads.get(&server.id.0).and_then(|load| load.parse().ok());
         }
         Ok(Look::Free(servers, loads))
     }
@@ -102,8 +95,8 @@ impl RedisStore {
             Ok(server) => server.clone(),
             Err(refusal) => return Ok(Some(Placed::Refused(refusal))),
         };
-        let load = loads.iter().find(|(id, _)| *id == server.id.0).map(|(_, load)| load.as_str());
-        let arguments = claim_arguments(request, &server.id, load.unwrap_or_default());
+        let load = loads.get(&server.id.0).map_or("", String::as_str);
+        let arguments = claim_arguments(request, &server.id, load);
         let [what, rest @ ..] = &rows::list(self.call(&CLAIM, &arguments).await?)[..] else {
             return Ok(None);
         };
@@ -118,11 +111,6 @@ impl RedisStore {
             _ => Ok(None),
         }
     }
-}
-
-/// A tenant as it stands in scripts' arguments.
-fn tenant(key: &MeetingKey) -> &str {
-    key.tenant.as_deref().unwrap_or_default()
 }
 
 fn claim_arguments(request: &PlaceRequest, server: &ServerId, load: &str) -> Vec<String> {
@@ -144,6 +132,24 @@ fn claim_arguments(request: &PlaceRequest, server: &ServerId, load: &str) -> Vec
     arguments
 }
 
+/// A meeting that is put as it is, with two times.
+fn meeting_arguments(meeting: &Meeting, times: [Timestamp; 2]) -> Vec<String> {
+    let seats = &meeting.seats;
+    let mut arguments = vec![
+        tenant(&meeting.key).to_owned(),
+        meeting.key.id.clone(),
+        meeting.server.0.clone(),
+        times[0].0.to_string(),
+        times[1].0.to_string(),
+        seats.reserved.to_string(),
+        seats.reserved_until.0.to_string(),
+        seats.users.to_string(),
+    ];
+    arguments.extend(optional(meeting.moderator_pw.as_ref()));
+    arguments.extend(optional(meeting.voice_bridge.as_ref()));
+    arguments
+}
+
 /// A text that may be absent, as two arguments.
 fn optional(text: Option<&String>) -> [String; 2] {
     let flag = if text.is_some() { "1" } else { "0" };
@@ -153,8 +159,7 @@ fn optional(text: Option<&String>) -> [String; 2] {
 #[async_trait]
 impl Cluster for RedisStore {
     async fn check(&self) -> Result<(), StoreError> {
-        let no_arguments: [&str; 0] = [];
-        self.call(&CHECK, &no_arguments).await.map(drop)
+        self.call(&CHECK, &NO_ARGUMENTS).await.map(drop)
     }
 
     async fn servers(&self) -> Result<Vec<Server>, StoreError> {
@@ -235,18 +240,7 @@ impl Cluster for RedisStore {
     }
 
     async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError> {
-        let mut arguments = vec![
-            tenant(&meeting.key).to_owned(),
-            meeting.key.id.clone(),
-            meeting.server.0.clone(),
-            now.0.to_string(),
-            meeting.placed_at.0.to_string(),
-            meeting.seats.reserved.to_string(),
-            meeting.seats.reserved_until.0.to_string(),
-            meeting.seats.users.to_string(),
-        ];
-        arguments.extend(optional(meeting.moderator_pw.as_ref()));
-        arguments.extend(optional(meeting.voice_bridge.as_ref()));
+        let arguments = meeting_arguments(meeting, [now, meeting.placed_at]);
         self.call(&CONFIRM, &arguments).await.map(drop)
     }
 
@@ -268,18 +262,7 @@ impl Cluster for RedisStore {
     }
 
     async fn restore(&self, meeting: &Meeting) -> Result<bool, StoreError> {
-        let mut arguments = vec![
-            tenant(&meeting.key).to_owned(),
-            meeting.key.id.clone(),
-            meeting.server.0.clone(),
-            meeting.placed_at.0.to_string(),
-            meeting.seen_at.0.to_string(),
-            meeting.seats.reserved.to_string(),
-            meeting.seats.reserved_until.0.to_string(),
-            meeting.seats.users.to_string(),
-        ];
-        arguments.extend(optional(meeting.moderator_pw.as_ref()));
-        arguments.extend(optional(meeting.voice_bridge.as_ref()));
+        let mut arguments = meeting_arguments(meeting, [meeting.placed_at, meeting.seen_at]);
         if let Some(claim) = &meeting.claim {
             arguments.extend([claim.token.clone(), claim.until.0.to_string()]);
         }
@@ -296,8 +279,7 @@ impl Cluster for RedisStore {
         for bridges in self.members("HKEYS", "voice_bridges").await?.chunks(PAGE) {
             self.call(&SWEEP_BRIDGES, bridges).await?;
         }
-        let no_arguments: [&str; 0] = [];
-        self.call(&SWEEP_SERVERS, &no_arguments).await?;
+        self.call(&SWEEP_SERVERS, &NO_ARGUMENTS).await?;
         swept.sort_by(|one, other| one.key.cmp(&other.key));
         Ok(swept)
     }

@@ -9,9 +9,7 @@ use redis::aio::MultiplexedConnection;
 use super::RedisStore;
 use super::link::failure;
 use crate::entropy::SystemClock;
-
-/// Clocks that differ by more than this confuse times that replicas write, in ms.
-const SKEW_MAX_MS: i64 = 2_000;
+use crate::skew::skew;
 
 /// What `INFO` tells.
 type Info = HashMap<String, String>;
@@ -179,14 +177,4 @@ async fn clock(connection: &mut MultiplexedConnection) -> Finding {
     };
     let there = seconds.saturating_mul(1000).saturating_add(micros / 1000);
     skew(check, there, before.0, SystemClock.now().0)
-}
-
-/// What a time read elsewhere says, between two of ours; all in ms.
-pub(crate) fn skew(check: &str, there: i64, before: i64, after: i64) -> Finding {
-    let skew = if there < before { there - before } else { (there - after).max(0) };
-    let detail = format!("{skew} ms from ours");
-    if skew.abs() <= SKEW_MAX_MS {
-        return Finding::ok(check, detail);
-    }
-    Finding::warn(check, detail, "let both machines keep time by NTP")
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use app::ports::{Located, StoreError};
 use domain::{MeetingKey, Timestamp};
 use redis::{ToRedisArgs, Value};
-use tokio::time::Instant;
 
 use super::rows;
 use super::script::{COUNT_JOINS, LOCATE, Named};
@@ -16,6 +15,11 @@ use super::{Core, PAGE, RedisStore};
 /// How long joins gather before they are written: shorter than on disks, since other programs read
 /// the loads as well.
 const GATHER: Duration = Duration::from_millis(2);
+
+/// A tenant as it stands in scripts' arguments.
+pub(super) fn tenant(key: &MeetingKey) -> &str {
+    key.tenant.as_deref().unwrap_or_default()
+}
 
 impl Core {
     /// Writes the joins that were counted.
@@ -27,8 +31,8 @@ impl Core {
             let arguments: Vec<String> = some
                 .iter()
                 .flat_map(|(key, (joins, at))| {
-                    let tenant = key.tenant.clone().unwrap_or_default();
-                    [tenant, key.id.clone(), at.0.to_string(), joins.to_string()]
+                    let names = [tenant(key).to_owned(), key.id.clone()];
+                    names.into_iter().chain([at.0.to_string(), joins.to_string()])
                 })
                 .collect();
             outcome = outcome.and(self.call(&COUNT_JOINS, &arguments).await.map(drop));
@@ -64,8 +68,7 @@ impl RedisStore {
 
     /// A meeting and its server.
     pub(super) async fn locate(&self, key: &MeetingKey) -> Result<Option<Located>, StoreError> {
-        let tenant = key.tenant.as_deref().unwrap_or_default();
-        let found = self.core.call(&LOCATE, &[tenant, &key.id]).await?;
+        let found = self.core.call(&LOCATE, &[tenant(key), &key.id]).await?;
         match rows::some::<2>(found)? {
             Some([meeting, server]) => rows::located(meeting, server),
             None => Ok(None),
@@ -78,17 +81,8 @@ impl RedisStore {
         key: &MeetingKey,
         now: Timestamp,
     ) -> Result<Option<Located>, StoreError> {
-        let (sign, since) = (self.core.sign.load(Ordering::Acquire), Instant::now());
-        let located = match self.memory.get(key, sign) {
-            Some(located) => Some(located),
-            None => {
-                let found = self.locate(key).await?;
-                if let Some(found) = &found {
-                    self.memory.put(key, found, sign, since);
-                }
-                found
-            }
-        };
+        let sign = self.core.sign.load(Ordering::Acquire);
+        let located = self.memory.get_or_find(key, sign, self.locate(key)).await?;
         let counts = located.as_ref().is_some_and(|located| located.server.accepts_joins());
         if counts && self.core.joins.add(key, now) {
             let core = Arc::clone(&self.core);

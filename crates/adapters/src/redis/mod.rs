@@ -9,7 +9,7 @@
 
 pub mod address;
 mod cluster;
-pub(crate) mod inspect;
+mod inspect;
 mod join;
 mod link;
 mod poll;

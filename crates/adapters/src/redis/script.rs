@@ -4,10 +4,14 @@ use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use app::ports::StoreError;
-use redis::{RedisError, Script, ToRedisArgs, Value};
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, RedisResult, Script, ToRedisArgs, Value};
 
 use super::Core;
 use super::link::{failure, is_broken, is_elsewhere};
+
+/// For scripts that need nothing.
+pub(super) const NO_ARGUMENTS: [&str; 0] = [];
 
 /// A script.
 pub(super) struct Named {
@@ -83,41 +87,37 @@ impl Core {
         named: &Named,
         arguments: &[A],
     ) -> Result<Value, StoreError> {
-        let outcome = self.call_anyhow(named, arguments).await;
+        let mut invocation = named.script.prepare_invoke();
+        invocation.arg(&self.prefix).arg(self.meeting_ttl_ms).arg(arguments);
+        let invocation = &invocation;
+        let send = |mut connection| async move { invocation.invoke_async(&mut connection).await };
+        let outcome = self.attempt(named.again, send).await;
         if named.changes {
             self.sign.fetch_add(1, Ordering::Release);
         }
         outcome
     }
 
-    async fn call_anyhow<A: ToRedisArgs>(
-        &self,
-        named: &Named,
-        arguments: &[A],
-    ) -> Result<Value, StoreError> {
-        let mut tries = if named.again { 2 } else { 1 };
-        loop {
-            tries -= 1;
-            let (number, mut connection) = self.link.get().await?;
-            let mut invocation = named.script.prepare_invoke();
-            invocation.arg(&self.prefix).arg(self.meeting_ttl_ms).arg(arguments);
-            let error = match invocation.invoke_async(&mut connection).await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            if let Some(failed) = self.judge(&error, number, tries == 0) {
-                return Err(failed);
-            }
-        }
+    /// Sends a command, which is not a script.
+    pub(super) async fn ask(&self, asked: &redis::Cmd, again: bool) -> Result<Value, StoreError> {
+        let send = |mut connection| async move { asked.query_async(&mut connection).await };
+        self.attempt(again, send).await
     }
 
-    /// Sends a command.
-    pub(super) async fn ask(&self, asked: &redis::Cmd, again: bool) -> Result<Value, StoreError> {
+    /// Sends something, and once more if that does no harm and the connection had broken.
+    async fn attempt<F>(
+        &self,
+        again: bool,
+        send: impl Fn(MultiplexedConnection) -> F + Send,
+    ) -> Result<Value, StoreError>
+    where
+        F: Future<Output = RedisResult<Value>> + Send,
+    {
         let mut tries = if again { 2 } else { 1 };
         loop {
             tries -= 1;
-            let (number, mut connection) = self.link.get().await?;
-            let error = match asked.query_async(&mut connection).await {
+            let (number, connection) = self.link.get().await?;
+            let error = match send(connection).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };

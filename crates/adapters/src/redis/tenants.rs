@@ -10,8 +10,8 @@ use serde_json::{Map, json};
 use super::RedisStore;
 use super::rows::{self, Fields, is_one};
 use super::script::{
-    ADD_SETTING, ADD_TENANT, REMOVE_SETTING, REMOVE_TENANT, SETTINGS, TENANT, TENANTS,
-    UPDATE_TENANT,
+    ADD_SETTING, ADD_TENANT, NO_ARGUMENTS, REMOVE_SETTING, REMOVE_TENANT, SETTINGS, TENANT,
+    TENANTS, UPDATE_TENANT,
 };
 
 /// An id, a hash, and the place in the order of such things.
@@ -76,8 +76,7 @@ fn fields(
 #[async_trait]
 impl Tenants for RedisStore {
     async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
-        let no_arguments: [&str; 0] = [];
-        let rows = in_order(self.call(&TENANTS, &no_arguments).await?)?;
+        let rows = in_order(self.call(&TENANTS, &NO_ARGUMENTS).await?)?;
         Ok(rows.into_iter().map(tenant).collect())
     }
 

@@ -5,7 +5,6 @@ use app::ports::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChang
 use async_trait::async_trait;
 use domain::poll::{Observation, PollPolicy};
 use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
-use tokio::time::Instant;
 
 use crate::joins::GATHER;
 
@@ -104,19 +103,11 @@ impl<D: Database> Cluster for SqlStore<D> {
     }
 
     async fn join(&self, key: &MeetingKey, now: Timestamp) -> Result<Option<Located>, StoreError> {
-        let (sign, since) = (self.database.sign(), Instant::now());
-        let located = match self.memory.get(key, sign) {
-            Some(located) => Some(located),
-            None => {
-                let wanted = key.clone();
-                let found =
-                    self.database.read(move |session| meetings::locate(session, &wanted)).await?;
-                if let Some(found) = &found {
-                    self.memory.put(key, found, sign, since);
-                }
-                found
-            }
+        let find = async {
+            let wanted = key.clone();
+            self.database.read(move |session| meetings::locate(session, &wanted)).await
         };
+        let located = self.memory.get_or_find(key, self.database.sign(), find).await?;
         let counts = located.as_ref().is_some_and(|located| located.server.accepts_joins());
         if counts && self.joins.add(key, now) {
             let nudge = self.writer.nudge();

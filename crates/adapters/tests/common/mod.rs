@@ -7,15 +7,15 @@ use adapters::postgres::address::{PgAddress, PgOptions, SslMode};
 use testkit::private::Postgres;
 
 /// Where a database is.
-pub(crate) fn config(server: &Postgres, database: &str) -> postgres::Config {
-    let mut config = postgres::Config::new();
+pub(crate) fn config(server: &Postgres, database: &str) -> tokio_postgres::Config {
+    let mut config = tokio_postgres::Config::new();
     config.user("postgres").dbname(database).port(server.port());
     config.host_path(server.socket_folder());
     config
 }
 
 /// How to get there.
-pub(crate) fn options(config: postgres::Config) -> PgOptions {
+pub(crate) fn options(config: tokio_postgres::Config) -> PgOptions {
     let address = PgAddress { config, ssl: SslMode::Prefer, root_certificate: None, pool: None };
     PgOptions { address, pool: 3, statement_timeout_ms: 3_000, look_only: false }
 }

@@ -3,46 +3,18 @@
 #![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
 
 use adapters::redis::address::{RedisAddress, RedisOptions};
-use app::ports::PlaceRequest;
-use domain::placement::{Ask, TagRequest};
-use domain::{AdminState, Claim, MeetingKey, Seats, Server, ServerId, Timestamp};
 use testkit::private::Redis;
 
-/// When everything happens, if nothing else is said.
-pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
+#[path = "pool.rs"]
+pub(crate) mod pool;
+
+pub(crate) use pool::{NOW, open, request};
 
 /// How to get there.
 pub(crate) fn options(url: &str) -> RedisOptions {
     let address = RedisAddress::parse(url).expect("a URL");
     let namespace = "scalelite".to_owned();
     RedisOptions { address, namespace, pool: 2, meeting_ttl_ms: 86_400_000 }
-}
-
-/// A server that takes meetings.
-pub(crate) fn open(id: &str) -> Server {
-    let mut server = Server::new(ServerId(id.into()), "http://a/api".into(), "s".into());
-    server.state = AdminState::Enabled;
-    server.health.online = true;
-    server.load = Some(0.0);
-    server
-}
-
-/// A meeting of nobody's.
-pub(crate) fn key(id: &str) -> MeetingKey {
-    MeetingKey { tenant: None, id: id.into() }
-}
-
-/// Asks for a place for a meeting, with that voice bridge.
-pub(crate) fn request(id: &str, token: usize, number: &str) -> PlaceRequest {
-    PlaceRequest {
-        key: key(id),
-        ask: Ask { tags: TagRequest::parse(""), seats: 15, seed: 1 },
-        voice_bridges: vec![number.to_owned()],
-        moderator_pw: None,
-        claim: Claim { token: token.to_string(), until: NOW.plus_ms(20_000) },
-        seats: Seats { reserved: 15, reserved_until: NOW.plus_ms(900_000), users: 0 },
-        now: NOW,
-    }
 }
 
 /// How often a command was called since Redis was started or its statistics were reset. What a

@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt as _};
 use crate::backend::Way;
 use crate::context::App;
 use crate::poll::refusal;
-use crate::ports::{BackendAnswer, CallError, Finding, Lane, Level};
+use crate::ports::{BackendAnswer, CallError, Finding, Lane, Level, StoreError};
 
 /// How far a server's clock may be off, in ms.
 const SKEW_MS_MAX: i64 = 5_000;
@@ -22,6 +22,9 @@ const TEXT_CHARS_MAX: usize = 120;
 pub async fn servers(app: &App) -> Vec<Finding> {
     let servers = match app.cluster.servers().await {
         Ok(servers) => servers,
+        Err(StoreError::NotAdopted) => {
+            return vec![Finding::skipped("servers", "the database does not hold any yet")];
+        }
         Err(error) => {
             let advice = "see what is found about the store";
             return vec![Finding::fail("servers", error.to_string(), advice)];

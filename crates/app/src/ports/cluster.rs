@@ -12,6 +12,9 @@ pub enum StoreError {
     /// It cannot be reached, is full, or is too slow: the same call may succeed later.
     #[error("store unavailable: {0}")]
     Unavailable(String),
+    /// It is another program's still, and whoever asks may only look.
+    #[error("the database is not adopted yet")]
+    NotAdopted,
     /// It holds what we cannot read.
     #[error("store corrupt: {0}")]
     Corrupt(String),

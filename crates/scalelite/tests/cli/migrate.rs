@@ -1,6 +1,6 @@
 //! `migrate-store`: round trips between all kinds of stores.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use testkit::process::{self, Said};
 use testkit::product::{Setup, outgoing, signed_by};
 use testkit::stores::{Kind, Stores};
@@ -83,14 +83,24 @@ async fn a_pool_moves_through_all_stores_and_back() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A database of the original, and an empty one beside it.
+async fn inherited() -> anyhow::Result<(Stores, Stores)> {
+    let old = Stores::start(Kind::Postgres).await?;
+    let new = old.another().await?;
+    let server = old.postgres().context("a PostgreSQL")?;
+    server.psql(old.postgres_database(), DUMP).await?;
+    Ok((old, new))
+}
+
+fn url(stores: &Stores) -> String {
+    stores.environment()[0].1.clone()
+}
+
 #[tokio::test]
 async fn recordings_of_the_original_move_and_come_back() -> anyhow::Result<()> {
     let setup = setup()?;
-    let old = Stores::start(Kind::Postgres).await?;
-    let new = old.another().await?;
-    let url = |stores: &Stores| stores.environment()[0].1.clone();
+    let (old, new) = inherited().await?;
     let server = old.postgres().unwrap();
-    server.psql(old.postgres_database(), DUMP).await?;
     let moved = migrate(&setup, &url(&old), "house", &[]).await?;
     assert_eq!(row(&moved, "recordings"), [4, 0, 4, 0, 4], "{moved:?}");
     assert_eq!(row(&moved, "callbacks"), [2, 0, 2, 0, 2], "{moved:?}");
@@ -115,11 +125,8 @@ async fn recordings_of_the_original_move_and_come_back() -> anyhow::Result<()> {
 #[tokio::test]
 async fn who_only_looks_leaves_databases_alone() -> anyhow::Result<()> {
     let setup = setup()?;
-    let old = Stores::start(Kind::Postgres).await?;
-    let new = old.another().await?;
-    let url = |stores: &Stores| stores.environment()[0].1.clone();
+    let (old, new) = inherited().await?;
     let server = old.postgres().unwrap();
-    server.psql(old.postgres_database(), DUMP).await?;
     let before = server.dump(old.postgres_database(), &[]).await?;
     let doctor = process::run(&setup.clone().with("DATABASE_URL", &url(&old)), &["doctor"]).await?;
     assert!(doctor.stdout.contains("the database is not adopted yet"), "{doctor:?}");
@@ -146,6 +153,11 @@ async fn what_cannot_be_moved_is_told() -> anyhow::Result<()> {
     let table = [
         ("nowhere", "redis://127.0.0.1:1", "ERROR: nowhere/scalelite.db: there is no store\n"),
         ("a", "a/scalelite.db", "ERROR: --from and --to are the same store\n"),
+        (
+            "postgres//u:hidden@h/d",
+            "b",
+            "ERROR: --from: this is neither a URL of a store nor a path\n",
+        ),
         (
             "http://x",
             "b",

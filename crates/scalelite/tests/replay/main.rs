@@ -9,8 +9,11 @@ mod steps;
 
 use steps::replay;
 
+use bbb_sim::{Pool, PoolOptions, Strictness};
 use serde_json::Value;
 use std::path::Path;
+use testkit::private::Redis;
+use testkit::product::Setup;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_scalelite");
 
@@ -29,4 +32,23 @@ fn fixture(file: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/data/fixtures").join(file);
     let read = std::fs::read_to_string(path).unwrap();
     serde_json::from_str(&read).unwrap()
+}
+
+/// A Redis, the servers of the recordings, and a balancer to be started on them, which polls only
+/// when it is told to.
+async fn stage(settings: &[(&str, &str)]) -> (Redis, Pool, Setup) {
+    let redis = Redis::start().await.unwrap();
+    let options = PoolOptions {
+        servers: 3,
+        shared_port: true,
+        strictness: Strictness::Recorded,
+        ..PoolOptions::default()
+    };
+    let pool = Pool::start(options).await.unwrap();
+    let mut setup = Setup::new(BINARY).unwrap().with("REDIS_URL", &redis.url());
+    setup = setup.serving("--roles").serving("api");
+    for (name, value) in settings {
+        setup = setup.with(name, value);
+    }
+    (redis, pool, setup)
 }

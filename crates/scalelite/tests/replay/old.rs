@@ -1,10 +1,10 @@
 //! What works at once on data that the original left: the newest version's, and that of 2020.
 
 use crate::keyspace::Keyspace;
-use crate::{BINARY, fixture};
-use bbb_sim::{Pool, PoolOptions, Preload, Strictness};
+use crate::{fixture, stage};
+use bbb_sim::{Pool, Preload};
 use testkit::private::{Postgres, Redis};
-use testkit::product::{Product, Setup, until};
+use testkit::product::{Product, until};
 
 const DUMP: &str = include_str!("../../../testkit/data/fixtures/postgres.sql");
 
@@ -22,23 +22,11 @@ async fn inherit(
     on_first: &[&str],
     settings: &[(&str, &str)],
 ) -> Inherited {
-    let redis = Redis::start().await.unwrap();
-    let options = PoolOptions {
-        servers: 3,
-        shared_port: true,
-        strictness: Strictness::Recorded,
-        ..PoolOptions::default()
-    };
-    let pool = Pool::start(options).await.unwrap();
+    let (redis, pool, setup) = stage(settings).await;
     let ids = on_first.iter().map(ToString::to_string).collect();
     pool.server(1).preload(Preload { ids, users: 4, age_s: 7200, ..Preload::default() });
     let before = Keyspace::recorded(&fixture(file)[step]["keys"], pool.server(1).port());
     before.write(&redis).await;
-    let mut setup = Setup::new(BINARY).unwrap().with("REDIS_URL", &redis.url());
-    setup = setup.serving("--roles").serving("api");
-    for (name, value) in settings {
-        setup = setup.with(name, value);
-    }
     let product = setup.start().await.unwrap();
     Inherited { redis, pool, product, before }
 }

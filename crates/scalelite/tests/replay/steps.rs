@@ -1,8 +1,8 @@
 //! The recorded steps, done by ours. A step is told by its name, as the recording has it.
 
 use crate::keyspace::Keyspace;
-use crate::{BINARY, fixture};
-use bbb_sim::{FaultMode, Pool, PoolOptions, Preload, Strictness};
+use crate::{fixture, stage};
+use bbb_sim::{FaultMode, Pool, Preload};
 use serde_json::{Value, json};
 use std::time::Duration;
 use testkit::private::Redis;
@@ -23,19 +23,7 @@ struct Step {
 }
 
 pub(crate) async fn replay(file: &str, settings: &[(&str, &str)]) {
-    let redis = Redis::start().await.unwrap();
-    let options = PoolOptions {
-        servers: 3,
-        shared_port: true,
-        strictness: Strictness::Recorded,
-        ..PoolOptions::default()
-    };
-    let pool = Pool::start(options).await.unwrap();
-    let mut setup = Setup::new(BINARY).unwrap().with("REDIS_URL", &redis.url());
-    setup = setup.serving("--roles").serving("api");
-    for (name, value) in settings {
-        setup = setup.with(name, value);
-    }
+    let (redis, pool, setup) = stage(settings).await;
     let mut wrong = Vec::new();
     for step in steps(file, pool.server(1).port()) {
         let complaints = one(&redis, &pool, &setup, step).await;
