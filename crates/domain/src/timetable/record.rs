@@ -29,7 +29,13 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn insert(&mut self, created_at: Timestamp, peak_users: u32, busy: i64, most: usize) {
+    pub(super) fn insert(
+        &mut self,
+        created_at: Timestamp,
+        peak_users: u32,
+        busy: i64,
+        most: usize,
+    ) {
         let seen = Seen { created_at, peak_users, busy_ms: busy.max(0) };
         match self.seen.binary_search_by_key(&created_at, |one| one.created_at) {
             Ok(place) => self.seen[place] = seen,
