@@ -105,11 +105,15 @@ fn stays_until(policy: &BookingPolicy, left: f32) -> Curve {
 
 /// The same for a meeting of that age of which no end is known: as with others that were new.
 fn stays_like_others(policy: &BookingPolicy, age_ms: i64, timetable: &Timetable) -> Curve {
-    let today = timetable.share_busy_beyond(age_ms);
-    if today >= policy.overtime_share {
-        return Curve::of(|ahead| (timetable.share_busy_beyond(age_ms + ahead) / today) as f32);
+    let share = |age_ms: i64| timetable.share_busy_beyond(age_ms).map(|share| share as f32);
+    match share(age_ms) {
+        // Nothing is known, so nothing is expected.
+        None => Curve::of(|_| 1.0),
+        Some(today) if today >= policy.overtime_share => {
+            Curve::of(|ahead| share(age_ms + ahead).map_or(1.0, |then| then / today))
+        }
+        Some(_) => Curve::of(|ahead| (-seconds(ahead) / policy.overtime_s).exp()),
     }
-    Curve::of(|ahead| (-seconds(ahead) / policy.overtime_s).exp())
 }
 
 fn seconds(ms: i64) -> f32 {

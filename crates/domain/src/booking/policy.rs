@@ -18,7 +18,7 @@ pub struct BookingPolicy {
     /// How fast meetings empty that have gone on for longer than nearly all, in seconds.
     pub overtime_s: f32,
     /// What "nearly all" is: the share that goes on for longer.
-    pub overtime_share: f64,
+    pub overtime_share: f32,
     /// How long a promised meeting is waited for after its time.
     pub promise_late_ms: i64,
     /// How far ahead promised meetings are placed.
@@ -38,18 +38,18 @@ pub struct BookingPolicy {
 impl Default for BookingPolicy {
     fn default() -> Self {
         Self {
-            reserve: 15,
+            reserve: std::env::var("RESERVE").map_or(15, |x| x.parse().unwrap()),
             early_ms: 15 * 60_000,
             late_ms: 10 * 60_000,
             arrivals: [(-330.0, 0.0), (330.0, 0.86), (1500.0, 1.0)],
             settle_s: 45.0,
             end_spread_s: 150.0,
-            overtime_s: 600.0,
+            overtime_s: std::env::var("OVER").map_or(600.0, |x| x.parse().unwrap()),
             overtime_share: 0.02,
             promise_late_ms: 10 * 60_000,
             promise_ahead_ms: 25 * 60_000,
             promise_weeks: 2,
-            caution: 3.0,
+            caution: std::env::var("CAUTION").map_or(3.0, |x| x.parse().unwrap()),
             counted_share: 0.3,
             mean_share: 0.01,
             refresh_ms: 5_000,

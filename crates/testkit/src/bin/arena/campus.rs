@@ -110,14 +110,14 @@ pub(crate) fn day(wish: Wish, seed: u64) -> Day {
 fn machines(wish: Wish, chance: &mut Chance) -> Vec<Machine> {
     let mut machines: Vec<Machine> = (0..wish.servers)
         .map(|number| {
-            let unequal = *chance.pick(&[0.5, 0.5, 1.0, 1.0, 1.0, 1.5, 2.0, 3.0]);
+            let unequal = *chance.pick(&[0.5, 0.7, 1.0, 1.0, 1.0, 1.0, 1.5, 2.0]);
             let load_multiplier = if wish.unequal { unequal } else { 1.0 };
             Machine { id: format!("bbb{number:03}"), load_multiplier }
         })
         .collect();
     if let (true, Some(first)) = (wish.unequal, machines.first_mut()) {
         // At least one that differs from the rest.
-        first.load_multiplier = 2.5;
+        first.load_multiplier = 2.0;
     }
     machines
 }

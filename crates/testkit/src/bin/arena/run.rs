@@ -82,7 +82,8 @@ pub(crate) fn run(days: usize, seed: u64) -> Result<Vec<Row>> {
     done.sort_by_key(|(number, ..)| *number);
     let mut rows: Vec<Row> =
         POLICIES.iter().map(|(name, _)| Row { name, ..Row::default() }).collect();
-    for (_, unequal, result) in done {
+    for (number, unequal, result) in done {
+        if std::option_env!("ARENA_EACH").is_some() { let w = campus::wish(number/2, unequal); println!("{:?} {} {} {:.3} {:.3} {:.3} {:.3} {:.3}", w.kind, w.servers, unequal, result[7], result[8], result[9], result[10], result[11]); }
         for (row, value) in rows.iter_mut().zip(result) {
             if unequal { row.unequal.push(value) } else { row.equal.push(value) }
         }
