@@ -41,8 +41,8 @@ impl Default for BookingPolicy {
             reserve: std::env::var("RESERVE").map_or(15, |x| x.parse().unwrap()),
             early_ms: 15 * 60_000,
             late_ms: 10 * 60_000,
-            arrivals: [(-330.0, 0.0), (330.0, 0.86), (1500.0, 1.0)],
-            settle_s: 45.0,
+            arrivals: [(-330.0, 0.0), (330.0, std::env::var("MID").map_or(0.86, |x| x.parse().unwrap())), (std::env::var("TAIL").map_or(1500.0, |x| x.parse().unwrap()), 1.0)],
+            settle_s: std::env::var("SETTLE").map_or(45.0, |x| x.parse().unwrap()),
             end_spread_s: 150.0,
             overtime_s: std::env::var("OVER").map_or(600.0, |x| x.parse().unwrap()),
             overtime_share: 0.02,
@@ -51,7 +51,7 @@ impl Default for BookingPolicy {
             promise_weeks: 2,
             caution: std::env::var("CAUTION").map_or(3.0, |x| x.parse().unwrap()),
             counted_share: 0.3,
-            mean_share: 0.01,
+            mean_share: std::env::var("MEAN").map_or(0.01, |x| x.parse().unwrap()),
             refresh_ms: 5_000,
         }
     }

@@ -147,7 +147,7 @@ impl Campus {
             weekday,
             bell: (hour + shift) * HOUR,
             lead: chance.normal(330.0, 220.0).clamp(-300.0, 1500.0),
-            size: chance.log_normal(11.0, 0.95).clamp(2.0, 300.0),
+            size: chance.log_normal(12.5, 0.75).clamp(2.0, 200.0),
             length: length * HOUR,
             since: if chance.happens(0.1) { -2 } else { -9 },
         }
@@ -213,7 +213,7 @@ impl Campus {
         let to_the_hour = HOUR - rounded.rem_euclid(HOUR);
         let start = if to_the_hour < 400.0 { rounded + to_the_hour } else { rounded };
         let length = chance.log_normal(40.0 * 60.0, 0.7).clamp(300.0, 4.0 * HOUR);
-        let size = chance.log_normal(7.5, 0.85).clamp(1.0, 250.0);
+        let size = chance.log_normal(9.0, 0.7).clamp(1.0, 120.0);
         let id = if chance.happens(0.35) {
             format!("room-{}", chance.below(self.rooms))
         } else {
@@ -225,12 +225,12 @@ impl Campus {
 
     /// Large meetings under new IDs, opened well before they begin.
     fn exams(&mut self, sessions: &mut Vec<Session>) {
-        let count = 2 + (self.users / 700.0) as usize;
+        let count = 2 + (self.users / 2000.0) as usize;
         for number in 0..count {
             let chance = &mut self.chance;
             let bell = *chance.pick(&[9.0, 10.0, 13.0, 14.0]) * HOUR;
             let create = bell - chance.between(600.0, 1800.0);
-            let size = chance.between(60.0, 220.0).min(self.users / 4.0);
+            let size = chance.between(60.0, 180.0).min(self.users / 4.0);
             let end = bell + chance.between(1.0, 2.0) * HOUR;
             let shape = Shape { create, start: bell - 120.0, end, size };
             sessions.push(play(&format!("exam-{number}"), shape, chance));
