@@ -9,8 +9,11 @@ pub struct BookingPolicy {
     pub early_ms: i64,
     /// Who creates a meeting this long after the bell, or less, is late.
     pub late_ms: i64,
-    /// Shares of the users that have come by so many seconds from the start; linear between.
+    /// Shares of the users that have come by so many seconds from the bell; linear between.
     pub arrivals: [(f32, f32); 3],
+    /// Who creates a meeting far from any bell may have a time of their own in mind, so users are
+    /// expected evenly over so many seconds from then on.
+    pub unhurried_s: f32,
     /// How long users who are due take to get into a meeting that was just created, in seconds.
     pub settle_s: f32,
     /// How sharply meetings end around their expected end, in seconds.
@@ -38,20 +41,21 @@ pub struct BookingPolicy {
 impl Default for BookingPolicy {
     fn default() -> Self {
         Self {
-            reserve: std::env::var("RESERVE").map_or(15, |x| x.parse().unwrap()),
+            reserve: 15,
             early_ms: 15 * 60_000,
             late_ms: 10 * 60_000,
-            arrivals: [(-330.0, 0.0), (330.0, std::env::var("MID").map_or(0.86, |x| x.parse().unwrap())), (std::env::var("TAIL").map_or(1500.0, |x| x.parse().unwrap()), 1.0)],
-            settle_s: std::env::var("SETTLE").map_or(45.0, |x| x.parse().unwrap()),
+            arrivals: [(-330.0, 0.0), (330.0, 0.86), (1500.0, 1.0)],
+            unhurried_s: 900.0,
+            settle_s: 45.0,
             end_spread_s: 150.0,
-            overtime_s: std::env::var("OVER").map_or(600.0, |x| x.parse().unwrap()),
+            overtime_s: 600.0,
             overtime_share: 0.02,
             promise_late_ms: 10 * 60_000,
             promise_ahead_ms: 25 * 60_000,
             promise_weeks: 2,
-            caution: std::env::var("CAUTION").map_or(3.0, |x| x.parse().unwrap()),
+            caution: 3.0,
             counted_share: 0.3,
-            mean_share: std::env::var("MEAN").map_or(0.01, |x| x.parse().unwrap()),
+            mean_share: 0.01,
             refresh_ms: 5_000,
         }
     }

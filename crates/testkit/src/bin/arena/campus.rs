@@ -61,10 +61,11 @@ struct Course {
 
 struct Campus {
     chance: Chance,
-    /// Users at the peak of a day, about.
+    /// Sets how many courses there are; about half as many again as users at the peak of a day.
     users: f64,
     courses: Vec<Course>,
-    rooms: usize,
+    /// Their usual sizes.
+    rooms: Vec<f64>,
     strangers: usize,
 }
 
@@ -79,8 +80,8 @@ pub(crate) fn day(wish: Wish, seed: u64) -> Day {
     let mut chance = Chance::new(seed);
     let servers = machines(wish, &mut chance);
     let capacity: f64 = servers.iter().map(|one| COMFORTABLE / one.load_multiplier).sum();
-    let users = capacity * chance.between(0.4, 0.65);
-    let mut campus = Campus { chance, users, courses: Vec::new(), rooms: 0, strangers: 0 };
+    let users = capacity * chance.between(0.75, 1.15);
+    let mut campus = Campus { chance, users, courses: Vec::new(), rooms: Vec::new(), strangers: 0 };
     campus.found();
     let history = if wish.kind == Kind::NewTerm { Vec::new() } else { campus.history() };
     let mut sessions = campus.meetings(0, 0);
@@ -135,7 +136,8 @@ impl Campus {
                 }
             }
         }
-        self.rooms = (self.users / 12.0) as usize + 2;
+        let rooms = (self.users / 12.0) as usize + 2;
+        self.rooms = (0..rooms).map(|_| unforeseen_size(&mut self.chance)).collect();
     }
 
     fn course(&mut self, weekday: i64, hour: f64) -> Course {
@@ -213,12 +215,13 @@ impl Campus {
         let to_the_hour = HOUR - rounded.rem_euclid(HOUR);
         let start = if to_the_hour < 400.0 { rounded + to_the_hour } else { rounded };
         let length = chance.log_normal(40.0 * 60.0, 0.7).clamp(300.0, 4.0 * HOUR);
-        let size = chance.log_normal(9.0, 0.7).clamp(1.0, 120.0);
-        let id = if chance.happens(0.35) {
-            format!("room-{}", chance.below(self.rooms))
+        let (id, size) = if chance.happens(0.35) {
+            // The same few people meet in it, more or less.
+            let room = chance.below(self.rooms.len());
+            (format!("room-{room}"), self.rooms[room] * chance.log_normal(1.0, 0.4))
         } else {
             self.strangers += 1;
-            format!("new-{}", self.strangers)
+            (format!("new-{}", self.strangers), unforeseen_size(chance))
         };
         play(&id, Shape { create: rounded, start, end: start + length, size }, chance)
     }
@@ -255,6 +258,10 @@ impl Campus {
             }
         }
     }
+}
+
+fn unforeseen_size(chance: &mut Chance) -> f64 {
+    chance.log_normal(9.0, 0.7).clamp(1.0, 120.0)
 }
 
 fn past(week: i64, weekday: i64, session: Session) -> Past {

@@ -81,7 +81,7 @@ impl Booked {
         if let Some((course, created)) = self.courses[session].take() {
             self.book.remove(&self.keys[session]);
             if let Some(session) = course.session(&self.keys[session], created) {
-                if std::env::var("NOLEARN").is_err() {self.timetable.learn(session);}
+                self.timetable.learn(session);
             }
         }
     }

@@ -43,7 +43,6 @@ pub(crate) fn compare(day: &Day) -> Result<Vec<f64>> {
     POLICIES
         .iter()
         .map(|(name, make)| {
-            if let Ok(o) = std::env::var("ONLY") { if !o.split(',').any(|o| name.contains(o)) { return Ok(1.0); } }
             let outcome = play(day, make(day).as_mut());
             if outcome.to_the_dead > 0 {
                 bail!("{name} sent creates to servers known to be dead on {}", day.name);
@@ -83,8 +82,7 @@ pub(crate) fn run(days: usize, seed: u64) -> Result<Vec<Row>> {
     done.sort_by_key(|(number, ..)| *number);
     let mut rows: Vec<Row> =
         POLICIES.iter().map(|(name, _)| Row { name, ..Row::default() }).collect();
-    for (number, unequal, result) in done {
-        if std::option_env!("ARENA_EACH").is_some() { let w = campus::wish(number/2, unequal); println!("{:?} {} {} {:.3} {:.3} {:.3} {:.3} {:.3}", w.kind, w.servers, unequal, result[7], result[8], result[9], result[10], result[11]); }
+    for (_, unequal, result) in done {
         for (row, value) in rows.iter_mut().zip(result) {
             if unequal { row.unequal.push(value) } else { row.equal.push(value) }
         }
