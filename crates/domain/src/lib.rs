@@ -3,6 +3,7 @@
 //! clock, no randomness: `now` and seeds are parameters.
 
 pub mod health;
+pub mod history;
 pub mod load;
 pub mod meeting;
 pub mod parameters;
@@ -15,7 +16,8 @@ pub mod time;
 pub mod turn;
 pub mod voice_bridge;
 
+pub use history::{Course, Session};
 pub use meeting::{Claim, Meeting, MeetingKey, Seats};
-pub use server::{AdminState, Server, ServerId};
+pub use server::{AdminState, Limits, Server, ServerId};
 pub use tenant::{Tenant, TenantChange, TenantSetting};
 pub use time::Timestamp;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use domain::Meeting;
 
-use crate::api::{ApiError, end_at, pass_on};
+use crate::api::{ApiError, end_at, forget, pass_on};
 use crate::backend::meeting_query;
 use crate::context::App;
 use crate::ports::{Located, StoreError};
@@ -49,10 +49,11 @@ pub async fn end(app: &App, meeting: &Meeting) -> Result<(), ApiError> {
         None => return Ok(()),
         Some(located) => {
             let password = located.meeting.moderator_pw.as_deref().unwrap_or_default();
-            end_at(app, &located, password).await
+            let ended = end_at(app, &located, password).await;
+            forget(app, &located).await?;
+            ended
         }
     };
-    app.cluster.forget(&meeting.key, &meeting.server).await?;
     match result {
         Ok(_) | Err(ApiError::Backend(..)) => Ok(()),
         Err(error) => Err(error),

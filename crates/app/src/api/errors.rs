@@ -69,6 +69,7 @@ impl ApiError {
             Self::UnsupportedContentType => "unsupportedContentType",
             Self::Unsupported => "unsupportedRequest",
             Self::NoServer(Refusal::TagUnavailable(_)) => "serverTagUnavailable",
+            Self::NoServer(Refusal::Full) => "serverLimitReached",
             Self::TooLarge => "requestTooLarge",
             Self::Backend(key, _) => key,
             Self::NoServer(Refusal::NoServer)
@@ -98,6 +99,7 @@ impl ApiError {
             Self::NoServer(Refusal::TagUnavailable(tag)) => {
                 return format!("There is no available server with the required tag={tag}.");
             }
+            Self::NoServer(Refusal::Full) => "All available servers have reached their limits.",
             Self::NoServer(Refusal::NoServer) => "Could not find any available servers.",
             Self::NoVoiceBridge => "Could not find a free voice bridge.",
             Self::Backend(_, message) => message,

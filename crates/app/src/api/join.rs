@@ -46,9 +46,10 @@ async fn locate_join(
     let key = meeting_key(caller, &query, trail)?;
     let located = app.cluster.join(&key, app.clock.now()).await?.ok_or(ApiError::NotFound)?;
     trail.server = Some(located.server.id.clone());
-    if !located.server.accepts_joins() {
+    if !located.is_reachable() {
         return Err(ApiError::ServerUnavailable);
     }
+    app.planner.joined(&located.meeting.key);
     apply(&mut query, join_edits(caller.join_rules(&app.policy)));
     Ok(app.signed_url(&located.server, "join", &query))
 }
