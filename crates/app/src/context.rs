@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::doubts::Doubts;
+use crate::keeper::Keeper;
 use crate::planner::Planner;
 use crate::policy::Policy;
 use crate::ports::{BbbClient, Clock, Cluster, Entropy, History, Tenants, Turns};
@@ -20,6 +21,8 @@ pub struct App {
     pub planner: Arc<Planner>,
     /// Servers that failed to answer and are being looked into.
     pub doubts: Arc<Doubts>,
+    /// The servers, should the store lose them.
+    pub keeper: Arc<Keeper>,
     /// Who polls when.
     pub turns: Arc<dyn Turns>,
     /// Tenants, as administrators see and change them.

@@ -7,6 +7,7 @@ pub mod api;
 pub mod backend;
 pub mod context;
 pub mod doubts;
+pub mod keeper;
 pub mod memory;
 pub mod moving;
 pub mod planner;

@@ -124,6 +124,22 @@ async fn record(
     Ok(Some(report))
 }
 
+/// Polls the servers that failed lately, out of turn: whether they are gone or back should not wait
+/// for the next cycle.
+///
+/// # Errors
+/// When the store fails.
+pub async fn rechecks(app: &App) -> Result<(), StoreError> {
+    let servers = app.cluster.servers().await?;
+    let failed = servers.into_iter().filter(|server| server.health.wants_recheck());
+    let polls: Vec<_> = failed.map(|server| one(app, server, false, None).boxed()).collect();
+    let mut polled = stream::iter(polls).buffer_unordered(app.policy.poll_concurrency.max(1));
+    while let Some(report) = polled.next().await {
+        report?;
+    }
+    Ok(())
+}
+
 /// Reads and records the version of every server that answers polls.
 ///
 /// # Errors

@@ -84,6 +84,8 @@ pub enum Change {
 pub const CALM_MS: i64 = 15 * 60_000;
 /// Probation after the second relapse; each further one doubles it, in ms.
 const PROBATION_MS: i64 = 15_000;
+/// After so many failures in a row a server is no longer asked more often than others.
+const RECHECKS_MAX: u32 = 12;
 /// The most that probation takes, in ms.
 const PROBATION_MS_MAX: i64 = 5 * 60_000;
 
@@ -145,6 +147,13 @@ impl Health {
             self.unhealthy_count = self.unhealthy_count.max(1);
         }
         self.probation_until = self.probation_until.max(at.plus_ms(PROBATION_MS));
+    }
+
+    /// Whether it should be polled again soon. One that stays away waits for the regular polls.
+    #[must_use]
+    pub fn wants_recheck(&self) -> bool {
+        let failed_lately = (1..=RECHECKS_MAX).contains(&self.failures);
+        if self.online { self.unhealthy_count > 0 } else { self.healthy_count > 0 || failed_lately }
     }
 
     fn note(&mut self, failure: Failure) {
