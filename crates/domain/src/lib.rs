@@ -2,6 +2,7 @@
 //! health, placement, parameters, voice bridges, and what a poll means. No input or output, no
 //! clock, no randomness: `now` and seeds are parameters.
 
+pub mod booking;
 pub mod health;
 pub mod history;
 pub mod load;
@@ -13,6 +14,7 @@ pub mod recording;
 pub mod server;
 pub mod tenant;
 pub mod time;
+pub mod timetable;
 pub mod turn;
 pub mod voice_bridge;
 
@@ -21,3 +23,4 @@ pub use meeting::{Claim, Meeting, MeetingKey, Seats};
 pub use server::{AdminState, Limits, Server, ServerId};
 pub use tenant::{Tenant, TenantChange, TenantSetting};
 pub use time::Timestamp;
+pub use timetable::Timetable;
