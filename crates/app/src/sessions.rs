@@ -3,6 +3,7 @@
 use domain::{Meeting, Session, Timestamp};
 
 use crate::context::App;
+use crate::planner;
 use crate::ports::StoreError;
 
 /// Sessions older than this are of no use, in ms: eight weeks.
@@ -24,7 +25,7 @@ pub enum HistoryMode {
 
 /// A meeting has ended: keeps what its next time can be foreseen from.
 pub(crate) async fn ended(app: &App, meeting: &Meeting, now: Option<Timestamp>) {
-    app.planner.ended(&meeting.key);
+    planner::ended(app, &meeting.key);
     if app.policy.history == HistoryMode::Off || meeting.claim.is_some() {
         return;
     }
@@ -37,10 +38,10 @@ pub(crate) async fn ended(app: &App, meeting: &Meeting, now: Option<Timestamp>) 
     let Some(session) = course.session(&key, meeting.placed_at) else {
         return;
     };
-    app.planner.learn(&session);
     if let Err(error) = app.history.record_session(&session).await {
         tracing::warn!(%error, "session not kept");
     }
+    planner::learn(app, session);
 }
 
 /// Forgets what is too old.

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use crate::backend::{BackendError, Reply, end_query};
 use crate::context::App;
 use crate::doubts;
+use crate::planner;
 use crate::ports::{CallError, Located, PlaceRequest, Placed};
 use crate::replay::Replay;
 use crate::tenancy::Caller;
@@ -147,7 +148,7 @@ impl Tries<'_> {
         match app.cluster.place(at(app, request, app.clock.now())).await? {
             Placed::Won(located) => {
                 tracing::info!(meeting = request.key.id, server = %located.server.id, "next server");
-                app.planner.placed(&located.meeting);
+                planner::placed(app, &located);
                 self.ask(located);
             }
             // Whoever settled the meeting meanwhile, the tries under way tell how it ends.
@@ -199,7 +200,7 @@ impl Tries<'_> {
             app.cluster.confirm(meeting, app.clock.now(), &endings).await
         } else {
             let token = &request.claim.token;
-            app.planner.ended(&request.key);
+            planner::ended(app, &request.key);
             app.cluster.release(&request.key, token, &endings).await.map(drop)
         };
         let Self { asked, under_way, .. } = self;
@@ -212,7 +213,7 @@ impl Tries<'_> {
         let app = self.call.app;
         let endings = self.endings(request, None);
         let released = app.cluster.release(&request.key, &request.claim.token, &endings).await;
-        app.planner.ended(&request.key);
+        planner::ended(app, &request.key);
         let Self { asked, under_way, last_error, .. } = self;
         for (located, state) in &asked {
             if *state == State::UnderWay {

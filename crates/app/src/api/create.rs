@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bbb::Query;
 use bytes::Bytes;
+use domain::booking::Newcomer;
 use domain::parameters::{SERVER_TAG, wanted_tag};
 use domain::placement::{Ask, TagRequest, seed};
 use domain::voice_bridge::candidates;
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::backend::meeting_query;
 use crate::context::App;
-use crate::planner::Newcomer;
+use crate::planner;
 use crate::ports::{BackendBody, Located, PlaceRequest, Placed};
 use crate::replay::Replay;
 use crate::tenancy::Caller;
@@ -68,7 +69,7 @@ pub async fn create(
         guard.armed = matches!(placed, Placed::Won(_));
         match placed {
             Placed::Won(located) => {
-                app.planner.placed(&located.meeting);
+                planner::placed(app, &located);
                 let result = attempts::first(&call, &mut request, located, trail).await;
                 // Confirmed or released, with everything that was tried.
                 guard.armed = false;
@@ -120,7 +121,7 @@ fn place_request(
     let newcomer =
         Newcomer { key: &known_as, hint: number(SIZE_HINT), users_max: number("maxParticipants") };
     let load = policy.poll.load;
-    let forecast = app.planner.forecast(newcomer, load.min_user_count, now);
+    let forecast = planner::forecast(app, &newcomer, now);
     PlaceRequest {
         ask: Ask {
             tags: TagRequest::parse(tags),

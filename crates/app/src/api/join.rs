@@ -4,6 +4,7 @@ use bbb::{Query, query::encode};
 use domain::parameters::join_edits;
 
 use crate::context::App;
+use crate::planner;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
@@ -49,7 +50,7 @@ async fn locate_join(
     if !located.is_reachable() {
         return Err(ApiError::ServerUnavailable);
     }
-    app.planner.joined(&located.meeting.key);
+    planner::joined(app, &located.meeting.key);
     apply(&mut query, join_edits(caller.join_rules(&app.policy)));
     Ok(app.signed_url(&located.server, "join", &query))
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::booking::Source;
 use crate::health::Standing;
 use crate::server::{AdminState, Server, ServerId};
 use crate::time::Timestamp;
@@ -73,40 +74,15 @@ impl Default for PlacementRules {
 pub struct Price {
     /// In seats × multiplier; the lowest one is best.
     pub cost: f64,
-    /// The load that this was computed from: what the store has more by now was placed by others.
+    /// The load that this was computed from.
     pub basis: f64,
+    /// The meetings that were placed by then, after the poll. If there are more by now, others have
+    /// placed them, and what the load has more is theirs.
+    pub placed: u32,
 }
 
 /// Prices of servers.
 pub type Prices = BTreeMap<ServerId, Price>;
-
-/// Where the number of expected seats comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// The front-end said so (`meta_bbb-meeting-size-hint`).
-    Hint,
-    /// The same meeting's earlier times.
-    Learned,
-    /// What meetings that are new have drawn.
-    Typical,
-    /// Nothing is known (`LOAD_MIN_USER_COUNT`).
-    #[default]
-    Reserve,
-}
-
-impl Source {
-    /// In a word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Hint => "hint",
-            Self::Learned => "learned",
-            Self::Typical => "typical",
-            Self::Reserve => "reserve",
-        }
-    }
-}
 
 /// A meeting that looks for a server.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -314,7 +290,10 @@ pub fn cost_with(server: &Server, ask: &Ask) -> f64 {
     match (ask.rules.policy, &ask.prices) {
         (Policy::Scalelite, _) => load,
         (Policy::Booked, Some(prices)) => match prices.get(&server.id) {
-            Some(price) => price.cost + (load - price.basis).max(0.0),
+            Some(price) if server.placed > price.placed => {
+                price.cost + (load - price.basis).max(0.0)
+            }
+            Some(price) => price.cost,
             None => load_with(server, ask),
         },
         (Policy::Booked | Policy::Reserve, _) => load_with(server, ask),

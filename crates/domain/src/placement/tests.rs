@@ -180,8 +180,9 @@ fn a_pool_of_tagged_servers_may_serve_untagged_requests() {
 
 #[test]
 fn prices_count_and_so_does_what_others_placed_since() {
-    let pool = [server("a", 10.0, 1.0, None), server("b", 50.0, 1.0, None)];
-    let price = |id: &str, cost, basis| (ServerId(id.to_owned()), Price { cost, basis });
+    let mut pool = [server("a", 10.0, 1.0, None), server("b", 50.0, 1.0, None)];
+    pool[1].placed = 1;
+    let price = |id: &str, cost, basis| (ServerId(id.to_owned()), Price { cost, basis, placed: 0 });
     let with = |prices: Prices| {
         let ask = Ask { prices: Some(Arc::new(prices)), ..ask("") };
         choose(&pool, &ask).unwrap().server.id.0.clone()
