@@ -130,6 +130,26 @@ pub fn forecast(app: &App, newcomer: &Newcomer<'_>, now: Timestamp) -> Forecast 
     })
 }
 
+/// Of each server: seats that meetings take which are about to be created, and the most users
+/// that are foreseen with them.
+#[must_use]
+pub fn outlook(app: &App, now: Timestamp) -> BTreeMap<ServerId, (f64, f64)> {
+    let nobody = MeetingKey::default();
+    // Smaller than any meeting: all that are promised are placed before it.
+    let newcomer = Newcomer { key: &nobody, hint: Some(0), users_max: None };
+    let reserve = app.policy.poll.load.min_user_count;
+    app.planner.with(reserve, |plan| {
+        let peak = |points: &[f32]| points.iter().copied().map(f64::from).fold(0.0, f64::max);
+        let quotes = plan.book.quote(now, &newcomer, &|_| true, &plan.timetable);
+        let of = |offer: &domain::booking::Offer| {
+            let with = peak(offer.load.points());
+            let without = plan.book.load(&offer.server).map_or(0.0, |load| peak(load.points()));
+            (offer.server.clone(), ((with - without).max(0.0), with))
+        };
+        quotes.offers.iter().map(of).collect()
+    })
+}
+
 /// A meeting was placed.
 pub fn placed(app: &App, located: &Located) {
     let Located { meeting, server } = located;

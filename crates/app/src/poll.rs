@@ -180,6 +180,14 @@ async fn observe(app: &App, server: &Server, wait_ms: u64) -> Observation {
     Observation { started_at, finished_at: app.clock.now(), result }
 }
 
+/// The meetings that a server reports.
+///
+/// # Errors
+/// Why there is no usable answer.
+pub async fn reported(app: &App, server: &Server) -> Result<Vec<SeenMeeting>, String> {
+    observe(app, server, app.policy.poll_wait_ms).await.result
+}
+
 /// A server that answers FAILED says why: mostly a wrong secret.
 pub(crate) fn refusal(body: &[u8]) -> String {
     let answer = bbb::Answer::read(body).unwrap_or_default();

@@ -21,7 +21,7 @@ const JITTER_MAX: Duration = Duration::from_millis(100);
 /// When to try again whether the store of recordings is ready.
 const ADOPT_AGAIN: Duration = Duration::from_secs(5);
 /// How often what placement foresees is brought up to date.
-const FORESEE_EVERY: Duration = Duration::from_secs(5);
+const FORESEE_EVERY: Duration = Duration::from_secs(10);
 /// When to ask again after the store failed.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Every so many cycles the versions of all servers are read.

@@ -114,6 +114,12 @@ impl ApiError {
         text.to_owned()
     }
 
+    /// Whether the same call may succeed a little later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::ServerUnavailable | Self::Store(_) | Self::Timeout)
+    }
+
     /// The answer in XML.
     #[must_use]
     pub fn to_xml(&self) -> String {
