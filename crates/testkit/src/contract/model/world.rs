@@ -190,7 +190,7 @@ fn any_endings(dice: &mut Dice, now: Timestamp) -> Vec<Ending> {
 }
 
 fn any_observation(dice: &mut Dice, now: Timestamp) -> Observation {
-    let seen = (0..dice.roll(4)).map(|n| SeenMeeting {
+    let seen = (0..dice.roll(6)).map(|n| SeenMeeting {
         id: match dice.of(&[Some("m"), Some("M"), Some("n"), Some("o "), None]) {
             Some(id) => id.to_owned(),
             None => format!("unknown {n}"),
