@@ -285,7 +285,8 @@ async fn a_detached_meeting_is_gone_for_the_original() {
     assert_eq!(ask(&redis, &["HGETALL", "scalelite:meeting:M"]).await, fields);
     assert_eq!(ask(&redis, &["SMEMBERS", "scalelite:meetings"]).await, ["M"]);
     assert_eq!(ask(&redis, &["HGETALL", "scalelite:voice_bridges"]).await, ["70001", "M"]);
-    let left = ask(&redis, &["PTTL", "scalelite:meeting:M"]).await[0].parse::<i64>().unwrap();
+    let left = "return { tostring(redis.call('PTTL', 'scalelite:meeting:M')) }";
+    let left: i64 = ask(&redis, &["EVAL", left, "0"]).await[0].parse().unwrap();
     assert!((86_000_000..=86_400_000).contains(&left), "{left}");
     assert_eq!(keys(&redis).await.1, before.1);
 }
