@@ -103,7 +103,9 @@ async fn ending(server: Server, request: Request) -> Result<Ending, Dropped> {
 async fn broken(mode: FaultMode) -> Result<Response<Full<Bytes>>, Dropped> {
     Ok(match mode {
         FaultMode::Refuse | FaultMode::Reset => return Err(Dropped),
-        FaultMode::Hang | FaultMode::HangAfterEffect | FaultMode::Freeze => match pending::<Infallible>().await {},
+        FaultMode::Hang | FaultMode::HangAfterEffect | FaultMode::Freeze => {
+            match pending::<Infallible>().await {}
+        }
         FaultMode::Error500 => page(
             StatusCode::INTERNAL_SERVER_ERROR,
             "<html><h1>500 Internal Server Error</h1></html>",
