@@ -16,13 +16,14 @@ mod tests {
         let plan = Plan {
             servers: 20,
             well: 10,
-            troubled: 5.0,
+            troubled: 8.0,
             creates_per_s: 10.0,
             repeated: 0.1,
             joins_per_s: 30.0,
             length: Duration::from_secs(13),
             seed,
-            settings: Vec::new(),
+            // Meetings that live twice are settled soon.
+            settings: vec![("MEETING_GRACE".to_owned(), "2".to_owned())],
         };
         let report = run(env!("CARGO_BIN_EXE_scalelite"), &stores, &plan).await.unwrap();
         println!("{report}");

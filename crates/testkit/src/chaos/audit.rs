@@ -5,7 +5,7 @@ use super::Stopwatch;
 use super::clients::Clients;
 use super::faults::Strike;
 use super::ledger::Way;
-use super::stage::standings;
+use super::stage::{LOOKS, standings};
 use crate::world::{World, homes};
 use bbb_sim::Server;
 use futures_util::{StreamExt as _, stream};
@@ -13,11 +13,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How long things may take to settle.
-const SETTLED_BY: Duration = Duration::from_secs(30);
+/// How long things may take to settle: doubles are left alone for half a minute (MEETING_GRACE).
+const SETTLED_BY: Duration = Duration::from_secs(60);
 /// How long they must be in order to count as settled: longer than the time between two polls.
 const CALM: Duration = Duration::from_millis(2_500);
-const LOOKS: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 16;
 
 /// How things were when they had settled, or had had the time to.

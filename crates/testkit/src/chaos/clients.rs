@@ -99,7 +99,7 @@ impl Clients {
         let since = self.watch.now();
         let answer = self.ask("create", &format!("{}&{PASSWORDS}", named(id))).await?;
         if !is_success(&answer) {
-            return Err(told(&answer));
+            return Err(gist(&answer));
         }
         let internal_id = answer.field("internalMeetingID");
         Ok(Home { server: self.server_of(id, &internal_id), since })
@@ -133,7 +133,7 @@ impl Clients {
         let query = format!("meetingID={id}&fullName=A&role=VIEWER");
         match self.ask("join", &query).await {
             Ok(answer) if answer.status == 302 => Ok(answer),
-            Ok(answer) => Err(Way::Refused(told(&answer))),
+            Ok(answer) => Err(Way::Refused(gist(&answer))),
             Err(error) => Err(Way::Unanswered(error)),
         }
     }
@@ -160,7 +160,7 @@ impl Clients {
             Ok(Ok(page)) => match page.header("location") {
                 Some(inside) if inside.contains("sessionToken=") => Way::In(number),
                 Some(outside) => Way::TurnedAway(number, outside.to_owned()),
-                None => Way::Stranded(number, told(&page)),
+                None => Way::Stranded(number, gist(&page)),
             },
             Ok(Err(error)) => Way::Stranded(number, error.root_cause().to_string()),
             Err(_) => Way::Stranded(number, "no answer".to_owned()),
@@ -181,6 +181,15 @@ impl Clients {
         };
         self.servers.values().find(is_it).map(Server::number)
     }
+}
+
+/// What a client makes of an answer that is none it wants.
+fn gist(answer: &Answer) -> String {
+    let (key, message) = (answer.field("messageKey"), answer.field("message"));
+    if key.is_empty() {
+        return told(answer);
+    }
+    format!("{key}: {message}")
 }
 
 /// All clicks in order of time.

@@ -5,7 +5,7 @@ use super::clients::PATIENCE;
 use super::faults::Strike;
 use super::judge::{self, Excuse, FINDS_OUT};
 use super::ledger::{Created, Joined, Ledger, Way, Why};
-use super::stage::{Arrival, Seen};
+use super::stage::{Arrival, LOOKS, Seen};
 use crate::quantile::{ms, quantile};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -47,7 +47,10 @@ impl Report {
         audit: Audit,
     ) -> Self {
         let Ledger { creates, joins, .. } = ledger;
-        let Seen { arrivals, ends, blind, .. } = seen;
+        let Seen { mut arrivals, ends, blind, .. } = seen;
+        // What came later came from the audit.
+        let last = creates.iter().map(|create| create.at + create.took).max().unwrap_or_default();
+        arrivals.retain(|arrival| arrival.at <= last + LOOKS);
         let (memory_mib, log) = (0, String::new());
         Self { head, strikes, creates, joins, arrivals, ends, blind, audit, memory_mib, log }
     }
@@ -151,6 +154,14 @@ impl Report {
         if let Some((begin, worst)) = worst_window(&self.creates) {
             let (from, to) = (begin.as_secs(), (begin + WINDOW).as_secs());
             writeln!(out, "  worst 10 s {}, from {from} s to {to} s", figures(&worst))?;
+        }
+        let mut causes = BTreeMap::<_, usize>::new();
+        for create in self.failed() {
+            let said = create.end.as_ref().err().map_or("", String::as_str);
+            *causes.entry(format!("{}: {said}", create.why)).or_default() += 1;
+        }
+        for (cause, count) in causes {
+            writeln!(out, "  {count} × {cause}")?;
         }
         for create in self.failed().take(SHOWN) {
             self.write_failure(out, create)?;

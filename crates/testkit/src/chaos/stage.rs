@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{sleep, sleep_until};
 
 /// How often the watch looks.
-const LOOKS: Duration = Duration::from_millis(100);
+pub(super) const LOOKS: Duration = Duration::from_millis(100);
 /// For how long a server must have been offline to the balancer to be known dead: what is under way
 /// meanwhile may still arrive.
 const KNOWN: Duration = Duration::from_secs(1);
