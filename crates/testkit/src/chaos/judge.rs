@@ -1,6 +1,6 @@
 //! Which failures may be, given what was done to the servers.
 
-use super::faults::Strike;
+use super::faults::{Strike, Trouble};
 use super::ledger::{Created, Home, Joined, Way};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -67,9 +67,26 @@ pub(super) fn excuse(join: &Joined, strikes: &[Strike], homes: &Homes<'_>) -> Op
     all.iter().any(moved).then_some(Excuse::Moved)
 }
 
+/// Whether a create asked for a meeting whose server answers everything but creates. Nobody can tell
+/// it from a slow one, and to create the meeting elsewhere would cut off all who are in it.
+pub(super) fn is_swallowed(create: &Created, strikes: &[Strike], homes: &Homes<'_>) -> bool {
+    let all = homes.get(create.id.as_str()).map_or(&[][..], Vec::as_slice);
+    let before = all.iter().filter(|(home, _)| home.since < create.at);
+    let Some(server) = before.max_by_key(|(home, _)| home.since).and_then(|(home, _)| home.server)
+    else {
+        return false;
+    };
+    let swallows = |strike: &Strike| {
+        strike.trouble == Trouble::Swallow
+            && strike.server == server
+            && strike.meets(create.at, create.at + create.took)
+    };
+    strikes.iter().any(swallows)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::faults::Trouble;
+    use super::super::ledger::Why;
     use super::*;
 
     const S: Duration = Duration::from_secs(1);
@@ -109,11 +126,26 @@ mod tests {
     }
 
     #[test]
+    fn only_meetings_that_are_there_are_swallowed() {
+        let create = |why, at, end| Created { id: "a".to_owned(), why, at, took: S, end };
+        let there = Ok(Home { server: Some(1), since: S });
+        let creates =
+            [create(Why::New, S, there), create(Why::Repeated, 5 * S, Err(String::new()))];
+        let homes = homes(&creates);
+        let swallow = |server| [strike(server, Trouble::Swallow, 4 * S, 6 * S)];
+        assert!(is_swallowed(&creates[1], &swallow(1), &homes));
+        assert!(!is_swallowed(&creates[1], &swallow(2), &homes));
+        assert!(!is_swallowed(&creates[1], &[strike(1, Trouble::Hang, 4 * S, 6 * S)], &homes));
+        let new = create(Why::New, S, Err(String::new()));
+        assert!(!is_swallowed(&new, &[strike(1, Trouble::Swallow, S, 6 * S)], &homes));
+    }
+
+    #[test]
     fn a_meeting_that_is_created_elsewhere_meanwhile_may_be_missed() {
         let refused = join(5 * S, Way::Refused(String::new()));
         let created = |server, at| Created {
             id: "a".to_owned(),
-            why: super::super::ledger::Why::Again,
+            why: Why::Again,
             at,
             took: S,
             end: Ok(Home { server: Some(server), since: at }),

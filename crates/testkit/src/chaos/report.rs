@@ -85,7 +85,7 @@ impl Report {
     pub fn broken_promises(&self) -> Vec<String> {
         let audit = &self.audit;
         let all = [
-            (self.failed().count(), "creates failed"),
+            (self.inexcusable_creates().count(), "creates failed"),
             (self.late().count(), "creates took too long"),
             (self.homeless().count(), "creates succeeded and the meeting is nowhere"),
             (self.inexcusable().len(), "joins failed without an excuse"),
@@ -102,6 +102,11 @@ impl Report {
 
     fn failed(&self) -> impl Iterator<Item = &Created> {
         self.creates.iter().filter(|create| create.end.is_err())
+    }
+
+    fn inexcusable_creates(&self) -> impl Iterator<Item = &Created> {
+        let homes = judge::homes(&self.creates);
+        self.failed().filter(move |create| !judge::is_swallowed(create, &self.strikes, &homes))
     }
 
     fn late(&self) -> impl Iterator<Item = &Created> {
@@ -146,7 +151,9 @@ impl Report {
         writeln!(
             out,
             "creates      {all} ({new} new, {repeated} repeated, {again} after a failed join), \
-             {failed} failed, {} later than {} s",
+             {failed} failed, {} of them of meetings whose own server swallowed them, {} later \
+             than {} s",
+            failed - self.inexcusable_creates().count(),
             self.late().count(),
             CLIENT_LIMIT.as_secs(),
         )?;
@@ -163,7 +170,7 @@ impl Report {
         for (cause, count) in causes {
             writeln!(out, "  {count} × {cause}")?;
         }
-        for create in self.failed().take(SHOWN) {
+        for create in self.inexcusable_creates().take(SHOWN) {
             self.write_failure(out, create)?;
         }
         Ok(())
@@ -222,10 +229,11 @@ impl Report {
             out,
             "at servers   {} creates arrived, {} of them in the midst of trouble, {dead} where the \
              balancer had long listed the server as offline, {} more than clients sent for that \
-             meeting to one server; {} ends",
+             meeting to one server; {} tries without a usable answer, {} ends",
             self.arrivals.len(),
             self.arrivals.iter().filter(trap).count(),
             asked.iter().map(more).sum::<usize>(),
+            self.log.matches("no usable answer").count(),
             self.ends,
         )
     }
