@@ -7,7 +7,7 @@ use super::judge::{self, Excuse, FINDS_OUT};
 use super::ledger::{Created, Joined, Ledger, Way, Why};
 use super::stage::{Arrival, LOOKS, Seen};
 use crate::quantile::{ms, quantile};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
@@ -165,7 +165,8 @@ impl Report {
         let mut causes = BTreeMap::<_, usize>::new();
         for create in self.failed() {
             let said = create.end.as_ref().err().map_or("", String::as_str);
-            *causes.entry(format!("{}: {said}", create.why)).or_default() += 1;
+            let troubles = self.troubles(create);
+            *causes.entry(format!("{} ({troubles}): {said}", create.why)).or_default() += 1;
         }
         for (cause, count) in causes {
             writeln!(out, "  {count} × {cause}")?;
@@ -196,6 +197,29 @@ impl Report {
         let in_trouble = self.strikes.iter().filter(|strike| strike.meets(from, to));
         let in_trouble: Vec<_> = in_trouble.map(Strike::to_string).collect();
         writeln!(out, "    in trouble then: {}", in_trouble.join(", "))
+    }
+
+    /// What was wrong with the servers at which a create arrived.
+    fn troubles(&self, create: &Created) -> String {
+        let (from, to) = (create.at, create.at + create.took);
+        let mut found = BTreeSet::new();
+        for arrival in self.arrivals.iter().filter(|one| one.id == create.id) {
+            // The watch sees it a moment later.
+            if arrival.at < from || arrival.at > to + 2 * LOOKS {
+                continue;
+            }
+            let struck = |strike: &&Strike| {
+                strike.server == arrival.server && strike.meets(from, arrival.at)
+            };
+            let troubles = self.strikes.iter().filter(struck);
+            let troubles: Vec<_> = troubles.map(|strike| strike.trouble.to_string()).collect();
+            let well = troubles.is_empty().then(|| "well".to_owned());
+            found.extend(troubles.into_iter().chain(well));
+        }
+        if found.is_empty() {
+            return "arrived nowhere".to_owned();
+        }
+        found.into_iter().collect::<Vec<_>>().join(", ")
     }
 
     fn fate(&self, server: usize, from: Duration, to: Duration) -> String {
@@ -235,7 +259,13 @@ impl Report {
             asked.iter().map(more).sum::<usize>(),
             self.log.matches("no usable answer").count(),
             self.ends,
-        )
+        )?;
+        for arrival in self.arrivals.iter().filter(|arrival| arrival.known_dead).take(SHOWN) {
+            let Arrival { server, at, id, .. } = arrival;
+            let fate = self.fate(*server, at.saturating_sub(WINDOW), *at);
+            writeln!(out, "    {id} at {server} before {:.1} s: {fate}", secs(*at))?;
+        }
+        Ok(())
     }
 
     fn write_joins(&self, out: &mut String) -> fmt::Result {

@@ -77,9 +77,16 @@ impl Seen {
     pub(super) async fn look(&mut self, world: &World, watch: Stopwatch) -> anyhow::Result<()> {
         world.product.memory_kib("VmHWM").context("the balancer is gone")?;
         // Before what it says now: what arrived was sent before that.
+        let before = self.arrivals.len();
         self.collect(&world.pool, watch.now());
         match standings(&world.product).await {
-            Ok(online) => self.compare(&world.pool, &online, watch.now()),
+            Ok(online) => {
+                self.compare(&world.pool, &online, watch.now());
+                // Back just now, perhaps before that.
+                for arrival in self.arrivals.iter_mut().skip(before) {
+                    arrival.known_dead &= self.offline_since.contains_key(&arrival.server);
+                }
+            }
             Err(error) => self.blind.push(format!("{error:#}")),
         }
         Ok(())
