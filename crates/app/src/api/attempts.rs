@@ -34,6 +34,8 @@ use super::request::{Trail, apply, pass_on};
 const TRIES_MAX: usize = 8;
 /// What a client is told if no server answers.
 const UNANSWERED: &str = "Unable to create meeting on server.";
+/// After a failure a server gets this time before it is asked again.
+const RECOVER: Duration = Duration::from_secs(1);
 /// What is left of a client's patience must allow for a try, in ms.
 const TRY_MS_MIN: u64 = 200;
 
@@ -96,7 +98,7 @@ pub(super) async fn first(
             outcome = tries.under_way.next() => outcome,
             () = sleep_until(hedge_at.min(call.deadline)), if hedges => {
                 if let Some(slow) = tries.slow_one() {
-                    doubts::failed(call.app, &slow, "slow to answer a create").await;
+                    doubts::note(call.app, &slow, "slow to answer a create").await;
                 }
                 tries.go_on(request).await?;
                 hedge_at = Instant::now() + hedge;
@@ -170,7 +172,7 @@ impl Tries<'_> {
         let (Located { server, .. }, state) = &mut self.asked[number];
         *state = if may_have_acted(&error) { State::Doubtful } else { State::Without };
         if is_the_servers(&error) {
-            doubts::failed(self.call.app, server, &error.to_string()).await;
+            doubts::note(self.call.app, server, &error.to_string()).await;
         } else {
             self.may_go_on = false;
         }
@@ -226,7 +228,7 @@ impl Tries<'_> {
         let Self { asked, under_way, last_error, .. } = self;
         for (located, state) in &asked {
             if *state == State::UnderWay {
-                doubts::failed(app, &located.server, "no answer to a create").await;
+                doubts::note(app, &located.server, "no answer to a create").await;
             }
         }
         end_late_ones(app, asked, under_way);
@@ -264,12 +266,14 @@ fn end_late_ones(
 /// A repeated create on the meeting's own server; nothing if that one turns out to be offline.
 pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
     let app = call.app;
-    let Some(mut asking) = asking(call, located, false) else {
+    // Its first create may still be under way, and then this one may be faster: it must be the same.
+    let is_new = located.meeting.claim.is_some();
+    let Some(mut asking) = asking(call, located, is_new) else {
         return Some(Err(ApiError::TooLarge));
     };
     let hedge = Duration::from_millis(app.policy.hedge_ms());
     let error = match timeout(hedge, &mut asking).await {
-        Ok(Ok(reply)) => return Some(pass_on(Ok(reply), UNANSWERED)),
+        Ok(Ok(reply)) => return Some(answered(call, located, reply).await),
         Ok(Err(error)) if !is_the_servers(&error) => return Some(pass_on(Err(error), UNANSWERED)),
         Ok(Err(error)) => Some(error),
         Err(_) => None,
@@ -278,7 +282,7 @@ pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<B
     let reason = error.as_ref().map_or("slow to answer a create".to_owned(), ToString::to_string);
     doubts::note(app, &located.server, &reason).await;
     if let Some(error) = error {
-        tokio::time::sleep(doubts::RECOVER).await;
+        tokio::time::sleep(RECOVER).await;
         let server = doubts::confirm(app, located.server.clone()).await;
         let gone = server.is_some_and(|server| !server.online());
         return (!gone).then(|| pass_on(Err(error), UNANSWERED));
@@ -286,13 +290,33 @@ pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<B
     let confirming = doubts::confirm(app, located.server.clone());
     tokio::select! {
         biased;
-        reply = &mut asking => return Some(pass_on(reply, UNANSWERED)),
+        reply = &mut asking => return Some(answered_at_last(call, located, reply).await),
         server = confirming => if server.is_some_and(|server| !server.online()) {
             return None;
         }
     }
     // It answers polls: it is slow.
-    Some(pass_on(asking.await, UNANSWERED))
+    Some(answered_at_last(call, located, asking.await).await)
+}
+
+async fn answered_at_last(
+    call: &Call<'_>,
+    located: &Located,
+    reply: Result<Reply, BackendError>,
+) -> Result<Bytes, ApiError> {
+    match reply {
+        Ok(reply) => answered(call, located, reply).await,
+        Err(error) => pass_on(Err(error), UNANSWERED),
+    }
+}
+
+/// The meeting's own server has answered a repeated create.
+async fn answered(call: &Call<'_>, located: &Located, reply: Reply) -> Result<Bytes, ApiError> {
+    let app = call.app;
+    if reply.answer.success && located.meeting.claim.is_some() {
+        app.cluster.confirm(&located.meeting, app.clock.now(), &[]).await?;
+    }
+    pass_on(Ok(reply), UNANSWERED)
 }
 
 /// Asks a server; nothing if the body is gone.
