@@ -10,7 +10,7 @@ mod tests {
     use testkit::stores::{Kind, Stores};
 
     /// Whether broken promises fail the test, or are only told.
-    const STRICT: bool = false;
+    const STRICT: bool = true;
 
     async fn survived(kind: Kind, seed: u64) -> anyhow::Result<()> {
         let stores = Stores::start(kind).await?;
