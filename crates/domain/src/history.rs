@@ -2,6 +2,7 @@
 //! foreseen.
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::meeting::MeetingKey;
 use crate::time::Timestamp;
@@ -18,6 +19,9 @@ pub struct Session {
     /// From its creation until its users fell below half of the peak, in ms.
     pub busy_ms: i64,
 }
+
+/// A meeting that was not busy for longer than this tells nothing about its next time, in ms.
+const TRY_MS: i64 = 5 * 60_000;
 
 /// What is noted of a meeting while it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -37,13 +41,31 @@ impl Course {
         }
     }
 
-    /// What is kept of the meeting; nothing if nobody ever came.
+    /// What is kept of the meeting; nothing if it was over at once: that was a try.
     #[must_use]
     pub fn session(&self, key: &MeetingKey, created_at: Timestamp) -> Option<Session> {
         let busy_ms = self.busy_until.ms_since(created_at).max(0);
         let (key, peak_users) = (key.clone(), self.peak_users);
-        (peak_users > 0).then_some(Session { key, created_at, peak_users, busy_ms })
+        (peak_users > 0 && busy_ms >= TRY_MS).then_some(Session {
+            key,
+            created_at,
+            peak_users,
+            busy_ms,
+        })
     }
+}
+
+/// The name under which a meeting is kept without telling its id: who does not know the secret cannot
+/// tell which one it is.
+#[must_use]
+pub fn pseudonym(key: &MeetingKey, secret: &str) -> MeetingKey {
+    let mut hash = Sha256::new();
+    for part in [secret, key.tenant.as_deref().unwrap_or_default(), &key.id] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digits = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    MeetingKey { tenant: None, id: digits }
 }
 
 #[cfg(test)]
@@ -55,10 +77,12 @@ mod tests {
         let key = MeetingKey { tenant: None, id: "m".to_owned() };
         let mut course = Course::default();
         assert_eq!(course.session(&key, Timestamp(0)), None);
+        let minute = |minute: i64| Timestamp(minute * 60_000);
         for (at, users) in [(10, 3), (20, 40), (30, 21), (40, 20), (50, 19), (60, 2), (70, 0)] {
-            course.observe(users, Timestamp(at));
+            course.observe(users, minute(at));
         }
-        let session = course.session(&key, Timestamp(5)).unwrap();
-        assert_eq!((session.peak_users, session.busy_ms), (40, 35));
+        let session = course.session(&key, minute(5)).unwrap();
+        assert_eq!((session.peak_users, session.busy_ms), (40, 35 * 60_000));
+        assert_eq!(course.session(&key, minute(36)), None, "that was a try");
     }
 }

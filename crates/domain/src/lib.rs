@@ -20,7 +20,7 @@ pub mod voice_bridge;
 
 pub use history::{Course, Session};
 pub use meeting::{Claim, Meeting, MeetingKey, Seats};
-pub use server::{AdminState, Server, ServerId};
+pub use server::{AdminState, Limits, Server, ServerId};
 pub use tenant::{Tenant, TenantChange, TenantSetting};
 pub use time::Timestamp;
 pub use timetable::Timetable;

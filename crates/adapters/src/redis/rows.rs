@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use app::ports::{Located, StoreError};
 use domain::health::{Failure, Health};
 use domain::server::Stats;
-use domain::{AdminState, Claim, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp};
+use domain::{
+    AdminState, Claim, Course, Limits, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp,
+};
 use redis::Value;
 
 /// The fields of a hash.
 pub(super) type Fields = HashMap<String, String>;
 
-fn corrupt(what: &str) -> StoreError {
+pub(super) fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(format!("Redis holds {what}"))
 }
 
@@ -72,6 +74,10 @@ fn number<T: std::str::FromStr + Default>(fields: &Fields, name: &str) -> Result
     }
 }
 
+fn maybe(fields: &Fields, name: &str) -> Result<Option<u32>, StoreError> {
+    if fields.contains_key(name) { number(fields, name).map(Some) } else { Ok(None) }
+}
+
 fn float(value: &Value) -> Result<Option<f64>, StoreError> {
     let Some(text) = text(value)? else {
         return Ok(None);
@@ -85,6 +91,26 @@ pub(super) struct ServerRow {
     /// As Redis writes it; empty if the original added it.
     pub(super) position: String,
     pub(super) own: Fields,
+}
+
+fn health(hash: &Fields, counters: Value, own: &Fields) -> Result<Health, StoreError> {
+    let counters = list(counters);
+    let counter = |at: usize| -> Result<u32, StoreError> {
+        let found = counters.get(at).map(text).transpose()?.flatten();
+        Ok(found.and_then(|found| found.parse().ok()).unwrap_or(0))
+    };
+    let failed_at: i64 = number(own, "failure_at")?;
+    let failure = |reason: &String| Failure { at: Timestamp(failed_at), reason: reason.clone() };
+    Ok(Health {
+        online: hash.get("online").is_some_and(|online| online == "true"),
+        healthy_count: counter(0)?,
+        unhealthy_count: counter(1)?,
+        last_failure: own.get("failure_reason").map(failure),
+        failures: number(own, "failures")?,
+        relapses: number(own, "relapses")?,
+        probation_until: Timestamp(number(own, "probation_until")?),
+        answered_at: Timestamp(number(own, "answered_at")?),
+    })
 }
 
 pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
@@ -105,11 +131,6 @@ pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
         AdminState::Cordoned => float(&cordoned)?,
         AdminState::Disabled => None,
     };
-    let counter = |value: Option<&Value>| -> Result<u32, StoreError> {
-        let found = value.map(text).transpose()?.flatten();
-        Ok(found.and_then(|found| found.parse().ok()).unwrap_or(0))
-    };
-    let counters = list(counters);
     let multiplier = hash.get("load_multiplier").and_then(|text| text.parse().ok());
     // As Ruby reads them; the next poll writes them anew.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
@@ -117,21 +138,13 @@ pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
         hash.get(name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0) as u32
     };
     let get = |name: &str| hash.get(name).cloned();
-    let failed_at: i64 = number(&own, "failure_at")?;
     let server = Server {
         id: ServerId(id),
         url: get("url").unwrap_or_default(),
         secret: get("secret").unwrap_or_default(),
         tag: get("tag").filter(|tag| !tag.is_empty()),
         state,
-        health: Health {
-            online: hash.get("online").is_some_and(|online| online == "true"),
-            healthy_count: counter(counters.first())?,
-            unhealthy_count: counter(counters.get(1))?,
-            last_failure: own
-                .get("failure_reason")
-                .map(|reason| Failure { at: Timestamp(failed_at), reason: reason.clone() }),
-        },
+        health: health(&hash, counters, &own)?,
         load,
         // Ruby reads what is no number as 0, which would divide the pool.
         load_multiplier: multiplier.filter(|one| *one > 0.0).unwrap_or(1.0),
@@ -140,6 +153,12 @@ pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
             users: count("users"),
             largest_meeting: count("largest_meeting"),
             videos: count("videos"),
+        },
+        placed: number(&own, "placed")?,
+        limits: Limits {
+            max_meetings: maybe(&own, "max_meetings")?,
+            max_users: maybe(&own, "max_users")?,
+            tier: number(&own, "tier")?,
         },
         bbb_version: get("bbb_version").filter(|version| !version.is_empty()),
     };
@@ -173,6 +192,13 @@ pub(super) fn meeting(value: Value) -> Result<Option<(String, Meeting)>, StoreEr
             reserved_until: Timestamp(number(&own, "reserved_until")?),
             users: number(&own, "users")?,
         },
+        course: Course {
+            peak_users: number(&own, "peak_users")?,
+            busy_until: Timestamp(number(&own, "busy_until")?),
+        },
+        missed: number(&own, "missed")?,
+        detached: own.contains_key("detached"),
+        reason: own.get("reason").cloned().unwrap_or_default(),
     };
     Ok(Some((name, meeting)))
 }
@@ -192,4 +218,17 @@ pub(super) fn meetings(value: Value) -> Result<Vec<Meeting>, StoreError> {
 pub(super) fn located(row: Value, server_row: Value) -> Result<Option<Located>, StoreError> {
     let (meeting, server) = (meeting(row)?, server(server_row)?);
     Ok(meeting.zip(server).map(|((_, meeting), row)| Located { meeting, server: row.server }))
+}
+
+/// Meetings and their servers, each with the version of what is known of its server.
+pub(super) fn located_list(value: Value) -> Result<Vec<(Located, String)>, StoreError> {
+    let mut found = Vec::new();
+    for row in list(value) {
+        let Some([meeting_row, server_row]) = some::<2>(row)? else { continue };
+        if let Some(((_, meeting), row)) = meeting(meeting_row)?.zip(server(server_row)?) {
+            let version = row.own.get("version").cloned().unwrap_or_default();
+            found.push((Located { meeting, server: row.server }, version));
+        }
+    }
+    Ok(found)
 }

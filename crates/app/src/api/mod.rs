@@ -1,5 +1,7 @@
 //! The calls of the BBB API, one file each.
 
+mod asking;
+mod attempts;
 mod create;
 mod end;
 mod errors;
@@ -8,11 +10,12 @@ mod info;
 mod join;
 mod lrs;
 mod pass;
+mod repeat;
 mod request;
 
 pub use create::create;
 pub use end::end;
-pub(crate) use end::end_at;
+pub(crate) use end::{end_at, forget};
 pub use errors::ApiError;
 pub use get_meetings::{NO_MEETINGS, get_meetings, no_meetings};
 pub use info::{get_meeting_info, is_meeting_running};

@@ -147,6 +147,13 @@ impl Book {
         }
     }
 
+    /// Users of a server over the next two hours, of meetings that run.
+    #[must_use]
+    pub fn load(&self, server: &ServerId) -> Option<&Curve> {
+        let place = self.servers.binary_search_by(|one| one.id.cmp(server)).ok()?;
+        self.loads.get(place)
+    }
+
     /// How many meetings are in it.
     #[must_use]
     pub fn len(&self) -> usize {

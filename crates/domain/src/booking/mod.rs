@@ -71,7 +71,7 @@ pub struct Expectation {
 }
 
 /// Where the number of expected seats comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// The front-end said so.
@@ -81,5 +81,19 @@ pub enum Source {
     /// From what meetings that are new have drawn.
     Typical,
     /// Nothing is known.
+    #[default]
     Reserve,
+}
+
+impl Source {
+    /// In a word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hint => "hint",
+            Self::Learned(_) => "learned",
+            Self::Typical => "typical",
+            Self::Reserve => "reserve",
+        }
+    }
 }

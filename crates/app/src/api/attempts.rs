@@ -1,0 +1,293 @@
+//! Asking servers to create a meeting: the one it was placed on, and the next best ones when that
+//! does not answer, until one has it or the client's patience ends.
+//!
+//! The claim moves with the tries, atomically. A server that may have created the meeting although
+//! it did not say so is remembered in the store, and the next polls end what it has made.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::poll::Ending;
+use domain::{Server, ServerId, Timestamp};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::backend::{BackendError, Reply, end_query};
+use crate::context::App;
+use crate::doubts;
+use crate::planner;
+use crate::ports::{CallError, Located, PlaceRequest, Placed};
+
+use super::asking::{Call, asking, is_the_servers, may_have_acted};
+use super::create::at;
+use super::errors::ApiError;
+use super::request::{Trail, pass_on};
+
+/// Servers tried at most for one create.
+const TRIES_MAX: usize = 8;
+/// What a client is told if no server answers.
+pub(super) const UNANSWERED: &str = "Unable to create meeting on server.";
+/// Why a server is suspect that has not said anything yet.
+pub(super) const SLOW: &str = "slow to answer a create";
+/// What is left of a client's patience must allow for a try, in ms.
+const TRY_MS_MIN: u64 = 200;
+
+/// What a server said that was asked, by its number.
+type Outcome = (usize, Result<Reply, BackendError>);
+
+/// What is known of a try.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    UnderWay,
+    /// It failed, and the meeting may be there all the same.
+    Doubtful,
+    /// The meeting is surely not there.
+    Without,
+}
+
+/// A server that was asked.
+struct Try {
+    located: Located,
+    asked_at: Timestamp,
+    state: State,
+}
+
+/// The tries of one create.
+struct Tries<'a> {
+    call: &'a Call<'a>,
+    asked: Vec<Try>,
+    under_way: FuturesUnordered<BoxFuture<'static, Outcome>>,
+    /// Whether there is another place to try.
+    may_go_on: bool,
+    /// Where a poll has found the meeting, whose server has not answered: it is asked again.
+    found: Option<Located>,
+    /// Whether a server was asked again, without a password of ours.
+    repeated: bool,
+    last_error: BackendError,
+}
+
+/// A new meeting: asks its server, and others if need be. The claim is confirmed or released.
+pub(super) async fn first(
+    call: &Call<'_>,
+    request: &mut PlaceRequest,
+    located: Located,
+    trail: &mut Trail,
+) -> Result<Bytes, ApiError> {
+    let mut tries = Tries {
+        call,
+        asked: Vec::new(),
+        under_way: FuturesUnordered::new(),
+        may_go_on: true,
+        found: None,
+        repeated: false,
+        last_error: CallError::Timeout(call.app.policy.create_ms_max()).into(),
+    };
+    tries.ask(located, true);
+    let hedge = Duration::from_millis(call.app.policy.hedge_ms());
+    let mut hedge_at = Instant::now() + hedge;
+    loop {
+        // A body that is being sent cannot be sent to another one beside it.
+        let goes_on = tries.may_go_on || tries.found.is_some();
+        let hedges = goes_on && call.body.is_none() && hedge_at < call.deadline;
+        let next = tokio::select! {
+            biased;
+            outcome = tries.under_way.next() => outcome,
+            () = sleep_until(hedge_at.min(call.deadline)), if hedges => {
+                if let Some((slow, asked_at)) = tries.slow_one() {
+                    doubts::note(call.app, &slow, asked_at, SLOW).await;
+                }
+                tries.go_on(request).await?;
+                hedge_at = Instant::now() + hedge;
+                continue;
+            }
+            () = sleep_until(call.deadline) => None,
+        };
+        trail.server = tries.asked.last().map(|last| last.located.server.id.clone());
+        match next {
+            Some((number, Ok(reply))) if tries.exists_already(number, &reply) => {}
+            Some((number, Ok(reply))) => {
+                trail.server = Some(tries.asked[number].located.server.id.clone());
+                return tries.settled(request, number, reply).await;
+            }
+            Some((number, Err(error))) => {
+                tries.failed(number, error).await;
+                tries.go_on(request).await?;
+                hedge_at = Instant::now() + hedge;
+                if tries.under_way.is_empty() {
+                    return tries.given_up(request).await;
+                }
+            }
+            None => return tries.given_up(request).await,
+        }
+    }
+}
+
+impl Tries<'_> {
+    /// Sends the create to a server, as the first one or as a repeated one.
+    fn ask(&mut self, located: Located, is_new: bool) {
+        let call = self.call;
+        let number = self.asked.len();
+        let Some(asking) = asking(call, &located, is_new) else {
+            // Its body is gone with an earlier try.
+            self.may_go_on = false;
+            return;
+        };
+        let asked_at = call.app.clock.now();
+        self.asked.push(Try { located, asked_at, state: State::UnderWay });
+        self.under_way.push(asking.map(move |reply| (number, reply)).boxed());
+    }
+
+    /// Whether a server that was told a password of ours has the meeting under another one: from a
+    /// create whose claim ran out, or that was faster. It is asked as for a repeated create then.
+    fn exists_already(&mut self, number: usize, reply: &Reply) -> bool {
+        let is_ours = self.call.query.get("moderatorPW").is_none_or(|password| password.is_empty());
+        if self.repeated || !is_ours || reply.answer.message_key != "idNotUnique" {
+            return false;
+        }
+        self.repeated = true;
+        let Some(asking) = asking(self.call, &self.asked[number].located, false) else {
+            return false;
+        };
+        self.under_way.push(asking.map(move |reply| (number, reply)).boxed());
+        true
+    }
+
+    /// Moves the claim to the next best server and asks that one, if there is one.
+    async fn go_on(&mut self, request: &mut PlaceRequest) -> Result<(), ApiError> {
+        let app = self.call.app;
+        let time_left = self.call.deadline.saturating_duration_since(Instant::now());
+        let too_late = time_left < Duration::from_millis(TRY_MS_MIN);
+        if too_late || self.asked.len() >= TRIES_MAX {
+            return Ok(());
+        }
+        if let Some(found) = self.found.clone() {
+            self.ask(found, false);
+            return Ok(());
+        }
+        if !self.may_go_on {
+            return Ok(());
+        }
+        request.ask.avoid = self.asked.iter().map(|one| one.located.server.id.clone()).collect();
+        request.endings = self.endings(request, None);
+        match app.cluster.place(at(app, request, app.clock.now())).await? {
+            Placed::Won(located) => {
+                tracing::info!(meeting = request.key.id, server = %located.server.id, "next server");
+                planner::placed(app, &located);
+                self.ask(located, true);
+            }
+            Placed::Known(located) => {
+                self.may_go_on = false;
+                // The answer of the server that made it was lost, or is late.
+                if located.meeting.claim.is_none() {
+                    self.found = Some(located.clone());
+                    self.ask(located, false);
+                }
+            }
+            Placed::Refused(_) | Placed::NoVoiceBridge => self.may_go_on = false,
+        }
+        Ok(())
+    }
+
+    /// The server that keeps this create waiting; others should not wait for it as well.
+    fn slow_one(&self) -> Option<(Server, Timestamp)> {
+        let last = self.asked.last()?;
+        (last.state == State::UnderWay).then(|| (last.located.server.clone(), last.asked_at))
+    }
+
+    async fn failed(&mut self, number: usize, error: BackendError) {
+        let Try { located, asked_at, state } = &mut self.asked[number];
+        *state = if may_have_acted(&error) { State::Doubtful } else { State::Without };
+        if is_the_servers(&error) {
+            doubts::note(self.call.app, &located.server, *asked_at, &error.to_string()).await;
+        } else {
+            self.may_go_on = false;
+        }
+        self.last_error = error;
+    }
+
+    /// Where the meeting is not wanted if it turns up there: wherever it was asked for and may
+    /// exist, but for the one that has it.
+    fn endings(&self, request: &PlaceRequest, has_it: Option<&ServerId>) -> Vec<Ending> {
+        let since = self.call.app.clock.now();
+        let others = self.asked.iter().filter(|one| Some(&one.located.server.id) != has_it);
+        let doubtful = others.filter(|one| one.state != State::Without);
+        let ending = |Try { located, .. }: &Try| Ending {
+            server: located.server.id.clone(),
+            key: request.key.clone(),
+            moderator_pw: located.meeting.moderator_pw.clone(),
+            since,
+        };
+        doubtful.map(ending).collect()
+    }
+
+    /// A server answered. If it has the meeting, the others must not.
+    async fn settled(
+        mut self,
+        request: &PlaceRequest,
+        number: usize,
+        reply: Reply,
+    ) -> Result<Bytes, ApiError> {
+        let app = self.call.app;
+        let success = reply.answer.success;
+        self.asked[number].state = State::Without;
+        let Located { meeting, server } = &self.asked[number].located;
+        let winner = success.then(|| server.id.clone());
+        let endings = self.endings(request, winner.as_ref());
+        let recorded = if success {
+            // The server has it, whatever becomes of our record: the next poll would settle that.
+            app.cluster.confirm(meeting, app.clock.now(), &endings).await
+        } else {
+            let token = &request.claim.token;
+            planner::ended(app, &request.key);
+            app.cluster.release(&request.key, token, &endings).await.map(drop)
+        };
+        let Self { asked, under_way, .. } = self;
+        end_late_ones(app, asked, under_way, winner);
+        recorded?;
+        pass_on(Ok(reply), UNANSWERED)
+    }
+
+    async fn given_up(self, request: &PlaceRequest) -> Result<Bytes, ApiError> {
+        let app = self.call.app;
+        let endings = self.endings(request, None);
+        let released = app.cluster.release(&request.key, &request.claim.token, &endings).await;
+        planner::ended(app, &request.key);
+        let Self { asked, under_way, last_error, .. } = self;
+        for one in asked.iter().filter(|one| one.state == State::UnderWay) {
+            doubts::note(app, &one.located.server, one.asked_at, "no answer to a create").await;
+        }
+        end_late_ones(app, asked, under_way, None);
+        released?;
+        pass_on(Err(last_error), UNANSWERED)
+    }
+}
+
+/// Waits for servers that are slow, in the background, and ends what they have created meanwhile.
+fn end_late_ones(
+    app: &App,
+    asked: Vec<Try>,
+    mut under_way: FuturesUnordered<BoxFuture<'static, Outcome>>,
+    winner: Option<ServerId>,
+) {
+    if under_way.is_empty() {
+        return;
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        let patience = Duration::from_millis(app.policy.create_ms_max());
+        let end_all = async {
+            while let Some((number, reply)) = under_way.next().await {
+                let Located { meeting, server } = &asked[number].located;
+                let too_late = winner.as_ref() != Some(&server.id);
+                if too_late && reply.is_ok_and(|reply| reply.answer.success) {
+                    tracing::info!(server = %server.id, meeting = meeting.key.id, "too late: ended");
+                    // If this fails, a poll does it.
+                    let _ = app.ask_briefly(server, "end", &end_query(meeting)).await;
+                }
+            }
+        };
+        let _ = timeout(patience, end_all).await;
+    });
+}
