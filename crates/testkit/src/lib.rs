@@ -1,4 +1,4 @@
-//! For tests and measurements only: contract suites, conformance runner, load driver.
+//! For tests and measurements only: contract suites, simulator, conformance runner, load driver.
 
 mod calls;
 pub mod clock;
@@ -7,6 +7,7 @@ pub mod contract;
 pub mod private;
 pub mod process;
 pub mod product;
+pub mod simulator;
 pub mod stores;
 pub mod transcript;
 pub mod world;

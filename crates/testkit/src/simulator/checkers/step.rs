@@ -1,0 +1,128 @@
+//! Rules of every change of the store.
+
+use std::collections::BTreeSet;
+
+use domain::health::Standing;
+use domain::{AdminState, Meeting};
+
+use super::{Step, Verdict};
+use crate::simulator::op::{Kind, name};
+
+/// Loads that differ by less are equal.
+const ROUNDING: f64 = 1e-6;
+
+/// A load is a number, and none below zero.
+pub(crate) fn loads_are_never_negative(step: &Step<'_>) -> Verdict {
+    let wrong = |load: f64| !load.is_finite() || load < 0.0;
+    match step.after.servers.iter().find(|server| server.load.is_some_and(wrong)) {
+        None => Ok(()),
+        Some(server) => {
+            Err(format!("{} has the load {:?} after {}", server.id, server.load, step.call))
+        }
+    }
+}
+
+/// No two meetings have one number.
+pub(crate) fn voice_bridges_are_unique(step: &Step<'_>) -> Verdict {
+    let mut seen = BTreeSet::new();
+    let numbers = step.after.meetings.iter().filter_map(|meeting| meeting.voice_bridge.as_ref());
+    match numbers.into_iter().find(|number| !seen.insert(*number)) {
+        None => Ok(()),
+        Some(number) => Err(format!("two meetings have {number} after {}", step.call)),
+    }
+}
+
+/// Nobody claims a meeting for longer than a create may take.
+pub(crate) fn claims_run_out_soon(step: &Step<'_>) -> Verdict {
+    let limit_ms = step.rules.create_ms_max + step.rules.skew_ms_max;
+    let too_long = |meeting: &&Meeting| {
+        meeting.claim.as_ref().is_some_and(|claim| claim.until.ms_since(step.now) > limit_ms)
+    };
+    match step.after.meetings.iter().find(too_long) {
+        None => Ok(()),
+        Some(meeting) => Err(format!("{} is claimed for too long", name(&meeting.key))),
+    }
+}
+
+/// The meeting that this change has placed.
+fn placed<'a>(step: &Step<'a>) -> Option<&'a Meeting> {
+    if step.call != "place" {
+        return None;
+    }
+    let meeting = step.after.meeting(step.op.kind.key()?)?;
+    let token = &meeting.claim.as_ref()?.token;
+    let ours = step.op.seen().tokens.contains(token);
+    let before = step.before.meeting(&meeting.key).and_then(|was| was.claim.as_ref());
+    (ours && before.is_none_or(|claim| claim.token != *token)).then_some(meeting)
+}
+
+/// A place is on a server that is enabled and online, and not on a suspect one without need.
+pub(crate) fn places_are_on_open_servers(step: &Step<'_>) -> Verdict {
+    let Some(meeting) = placed(step) else { return Ok(()) };
+    let on = || format!("{} was placed on {}", name(&meeting.key), meeting.server);
+    let server = step.before.server(&meeting.server).ok_or_else(|| format!("{}: unknown", on()))?;
+    if server.state != AdminState::Enabled || !server.online() {
+        return Err(format!("{}: {}, online: {}", on(), server.state.name(), server.online()));
+    }
+    let sound = |standing| standing == Standing::Online;
+    let better = step.before.servers.iter().find(|other| {
+        other.accepts_meetings() && other.tag.is_none() && sound(other.health.standing())
+    });
+    match better {
+        Some(better) if step.rules.spares_suspects && !sound(server.health.standing()) => {
+            Err(format!("{}: suspect, and {} is sound", on(), better.id))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is placed counts at once.
+pub(crate) fn places_are_counted(step: &Step<'_>) -> Verdict {
+    let Some(meeting) = placed(step) else { return Ok(()) };
+    // What an earlier claim of the same meeting took is given back in the same moment.
+    if step.before.meeting(&meeting.key).is_some() {
+        return Ok(());
+    }
+    let load = |snapshot: &crate::simulator::ledger::Snapshot| {
+        snapshot.server(&meeting.server).and_then(|server| server.load)
+    };
+    let (Some(before), Some(after)) = (load(step.before), load(step.after)) else {
+        return Ok(());
+    };
+    let wanted = f64::from(step.scenario.policy().poll.load.min_user_count);
+    if (after - before - wanted).abs() < ROUNDING {
+        return Ok(());
+    }
+    let placed = name(&meeting.key);
+    Err(format!("{placed} took the load of {} from {before} to {after}", meeting.server))
+}
+
+/// A meeting that runs on a server that was always well is not forgotten, unless somebody said so.
+pub(crate) fn running_meetings_are_not_forgotten(step: &Step<'_>) -> Verdict {
+    for was in step.before.meetings.iter().filter(|was| was.claim.is_none()) {
+        let stays = step.after.meeting(&was.key).is_some_and(|now| now.server == was.server);
+        if !stays && !may_go(step, was) {
+            let (what, whose) = (name(&was.key), step.op);
+            return Err(format!(
+                "{what} runs on {} and was forgotten by {whose}: {}",
+                was.server, step.call
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
+    let Some(machine) = step.machines.get(&was.server.0) else { return true };
+    let Some(room) = machine.room(&was.key) else { return true };
+    let cordoned =
+        step.before.server(&was.server).is_none_or(|one| one.state != AdminState::Enabled);
+    let said_so = match &step.op.kind {
+        Kind::Server(deed, _) => deed.forgets(),
+        Kind::End(key) | Kind::Dismiss(key) => *key == was.key,
+        // Nobody was in it when its cordoned server was asked; somebody may have come since.
+        Kind::Create(key) => *key == was.key && cordoned,
+        _ => false,
+    };
+    said_so || step.call == "lost" || !machine.was_healthy_since(room.born_at)
+}

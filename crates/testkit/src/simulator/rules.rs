@@ -1,0 +1,42 @@
+//! What is expected of the product, where that is a decision: the one place to change when the
+//! product learns something new.
+
+/// Decisions that checkers depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The most that a create may take, in ms.
+    pub create_ms_max: i64,
+    /// The most that another call about one meeting may take, in ms.
+    pub call_ms_max: i64,
+    /// The most that a poll of all servers, or an administrator's action, may take, in ms.
+    pub poll_ms_max: i64,
+    /// How far clocks of replicas may be apart, in ms.
+    pub skew_ms_max: i64,
+    /// Whether meetings that run on a server that answers are known in the end, whatever went
+    /// wrong before.
+    pub adopts: bool,
+    /// Whether a meeting that runs on two servers is reduced to one.
+    pub settles_doubles: bool,
+    /// Whether suspect servers get nothing new while another server can take it.
+    pub spares_suspects: bool,
+    /// Whether a meeting that goes on when its server is disabled is created anew elsewhere.
+    pub leaves_closed_servers: bool,
+    /// Whether the loss of all that the store holds is repaired from what servers report.
+    pub survives_store_loss: bool,
+}
+
+impl Rules {
+    /// What holds today.
+    pub const TODAY: Self = Self {
+        // Waiting for another create, asking cordoned servers, and one create.
+        create_ms_max: 3_000 + 4 * 15_000 + 17_000,
+        call_ms_max: 15_000,
+        poll_ms_max: 45_000,
+        skew_ms_max: 0,
+        adopts: false,
+        settles_doubles: false,
+        spares_suspects: false,
+        leaves_closed_servers: false,
+        survives_store_loss: false,
+    };
+}
