@@ -119,6 +119,10 @@ fn collect(reports: &Receiver<Report>, count: u64) -> (usize, Counts) {
             *counts.entry(violation.checker).or_default() += 1;
         }
         failed += 1;
+        let first = format!("seed {}: {}", report.seed, report.violations[0].checker);
+        if failed > SHOWN {
+            bar.suspend(|| println!("{first}"));
+        }
         bar.set_message(format!("{failed} failed"));
         if failed <= SHOWN {
             bar.suspend(|| println!("{report}\n"));

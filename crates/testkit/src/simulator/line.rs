@@ -51,8 +51,12 @@ impl Line {
     }
 
     fn note(&self, wire: &Wire) {
-        let meeting = Query::parse(&wire.query).get("meetingID").unwrap_or_default().into_owned();
-        let sent = (wire.host.clone(), wire.call.clone(), meeting);
+        // A second create is one too many, whatever it says; of other calls, the same once more.
+        let about = match wire.call.as_str() {
+            "create" => Query::parse(&wire.query).get("meetingID").unwrap_or_default().into_owned(),
+            _ => wire.query.clone(),
+        };
+        let sent = (wire.host.clone(), wire.call.clone(), about);
         let first = self.op.seen().sent.insert(sent);
         let verdict = if first {
             Ok(())
@@ -75,7 +79,9 @@ impl Line {
         let down = machine.down_until.map(|_| Fault::Refused);
         let fault = down.or_else(|| weather.strike(self.life.replica, &wire.host, now));
         if let Some(fault) = fault {
-            machine.troubled_at = machine.troubled_at.max(Some(now));
+            // What waits for an answer now is in trouble until it gives up.
+            let given_up = now.plus_ms(i64::try_from(wire.response_ms).unwrap_or(0));
+            machine.troubled_at = machine.troubled_at.max(Some(given_up));
             self.op.seen().server_failed = true;
             drop((machines, weather));
             self.world.count(fault.name());

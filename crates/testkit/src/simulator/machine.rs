@@ -8,7 +8,7 @@ use bbb::checksum::{cut, verify};
 use bbb::{Algorithms, Query};
 use domain::{MeetingKey, Timestamp};
 
-use super::room::{End, Past, Room};
+use super::room::{Past, Room};
 
 const VERSION: &str = "<response><returncode>SUCCESS</returncode><version>2.0</version>\
                        <apiVersion>2.0</apiVersion><bbbVersion>3.0.14</bbbVersion></response>";
@@ -86,7 +86,7 @@ impl Machine {
         let over = self.rooms.values().filter_map(|room| Some((due(room)?, room.key.id.clone())));
         let over: Vec<_> = over.filter(|(due, _)| *due <= now).collect();
         for (due, id) in over {
-            self.close(&id, due, End::Empty);
+            self.close(&id, due);
         }
     }
 
@@ -94,14 +94,14 @@ impl Machine {
     pub(crate) fn crash(&mut self, now: Timestamp, until: Timestamp) {
         let ids: Vec<String> = self.rooms.keys().cloned().collect();
         for id in ids {
-            self.close(&id, now, End::Crash);
+            self.close(&id, now);
         }
         self.down_until = Some(until);
         self.troubled_at = Some(until);
     }
 
-    fn close(&mut self, id: &str, ended_at: Timestamp, end: End) {
-        self.past.extend(self.rooms.remove(id).map(|room| Past { room, ended_at, end }));
+    fn close(&mut self, id: &str, ended_at: Timestamp) {
+        self.past.extend(self.rooms.remove(id).map(|room| Past { room, ended_at }));
     }
 
     /// The meeting that runs under this name.
@@ -198,7 +198,7 @@ impl Machine {
         if !self.rooms.contains_key(id) {
             return not_found();
         }
-        self.close(id, now, End::Asked);
+        self.close(id, now);
         success(&[("messageKey", "sentEndMeetingRequest"), ("message", "It was sent.")])
     }
 

@@ -106,7 +106,7 @@ pub(crate) struct Op {
 /// What a use case has done.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// Calls sent: server, call, meeting.
+    /// Calls sent: server, call, what about.
     pub(crate) sent: BTreeSet<(String, String, String)>,
     /// Claims that it asked for.
     pub(crate) tokens: BTreeSet<String>,

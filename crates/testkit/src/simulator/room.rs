@@ -35,17 +35,6 @@ pub(crate) struct Room {
     pub(crate) written_off: Option<&'static str>,
 }
 
-/// Why a meeting is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// Somebody asked for it.
-    Asked,
-    /// Nobody was in it for long enough.
-    Empty,
-    /// Its server crashed.
-    Crash,
-}
-
 /// A meeting that is over.
 #[derive(Clone, Debug)]
 pub(crate) struct Past {
@@ -53,8 +42,6 @@ pub(crate) struct Past {
     pub(crate) room: Room,
     /// When it ended.
     pub(crate) ended_at: Timestamp,
-    /// Why.
-    pub(crate) end: End,
 }
 
 impl Room {

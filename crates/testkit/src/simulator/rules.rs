@@ -17,6 +17,9 @@ pub struct Rules {
     pub adopts: bool,
     /// Whether a meeting that runs on two servers is reduced to one.
     pub settles_doubles: bool,
+    /// Whether a meeting of one tenant is never taken for another's of the same id on the same
+    /// server, whatever was lost. Else tenants choose the same ids only while nothing is lost.
+    pub tells_tenants_apart: bool,
     /// Whether suspect servers get nothing new while another server can take it.
     pub spares_suspects: bool,
     /// Whether a meeting that goes on when its server is disabled is created anew elsewhere.
@@ -35,6 +38,9 @@ impl Rules {
         skew_ms_max: 0,
         adopts: false,
         settles_doubles: false,
+        // A claim of a create that was lost is taken for confirmed when its server reports another
+        // tenant's meeting of that id.
+        tells_tenants_apart: false,
         spares_suspects: false,
         leaves_closed_servers: false,
         survives_store_loss: false,

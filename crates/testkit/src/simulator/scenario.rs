@@ -48,6 +48,8 @@ pub(crate) struct Scenario {
     pub(crate) skew_ms: i64,
     /// Whether front-ends choose voice bridges, all from a few.
     pub(crate) external_bridges: bool,
+    /// Whether tenants choose the same ids for their meetings.
+    pub shared_names: bool,
     /// Failed polls until a server is offline.
     pub(crate) unhealthy: u32,
 }
@@ -84,6 +86,8 @@ impl Scenario {
             } else {
                 0
             },
+            shared_names: rules.tells_tenants_apart
+                || !(server_faults || store_faults || replica_crashes),
             external_bridges: dice.percent(30),
             unhealthy: if dice.percent(80) { 2 } else { 3 },
         }

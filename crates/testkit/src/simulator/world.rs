@@ -133,7 +133,15 @@ impl World {
         let now = self.now();
         let mut ledger = self.ledger();
         let before = ledger.note(now, after);
-        let machines = self.machines();
+        let mut machines = self.machines();
+        if let (Kind::Create(key), "forget") = (&op.kind, call) {
+            // Its server was cordoned and said that nobody was in it.
+            let homes = before.meeting(key).map(|meeting| &meeting.server.0);
+            let machine = homes.and_then(|host| machines.get_mut(host));
+            if let Some(room) = machine.and_then(|machine| machine.rooms.get_mut(&key.id)) {
+                room.written_off = Some("it was empty on a cordoned server");
+            }
+        }
         let step = Step {
             before: &before,
             after: &ledger.last,

@@ -55,6 +55,7 @@ pub(crate) fn meetings_live_once(quiet: &Quiet<'_>) -> Verdict {
         let excused = troubled(other)
             || troubled(machine)
             || room.written_off.is_some()
+            || other.room(&room.key).is_some_and(|room| room.written_off.is_some())
             || scenario.replica_crashes
             || scenario.store_faults;
         if quiet.rules.settles_doubles || !excused {
@@ -134,9 +135,13 @@ pub(crate) fn records_are_true(quiet: &Quiet<'_>) -> Verdict {
 pub(crate) fn running_voice_bridges_are_unique(quiet: &Quiet<'_>) -> Verdict {
     let mut numbers: BTreeMap<&str, &MeetingKey> = BTreeMap::new();
     for (room, machine) in rooms(quiet) {
-        // One that the balancer does not know may have been promised another number since.
-        let known = quiet.store.meeting(&room.key);
-        if known.is_none_or(|meeting| meeting.server.0 != machine.host) {
+        // One that the balancer does not know, or by another number since its first create was
+        // lost, may have been given away meanwhile.
+        let number = Some(room.voice_bridge.as_str());
+        let known = quiet.store.meeting(&room.key).is_some_and(|meeting| {
+            meeting.server.0 == machine.host && meeting.voice_bridge.as_deref() == number
+        });
+        if !known && !quiet.rules.adopts {
             continue;
         }
         let other = numbers.insert(&room.voice_bridge, &room.key);

@@ -124,5 +124,9 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
         Kind::Create(key) => *key == was.key && cordoned,
         _ => false,
     };
-    said_so || step.call == "lost" || !machine.was_healthy_since(room.born_at)
+    // A poll that failed forgets only what is on a server that is taken for offline.
+    let online = step.after.server(&was.server).is_some_and(domain::Server::online);
+    let excused =
+        !machine.was_healthy_since(room.born_at) && !(step.op.kind == Kind::Poll && online);
+    said_so || step.call == "lost" || excused
 }
