@@ -88,7 +88,7 @@ fn finders(mutant: Mutant) -> &'static [&'static str] {
         Mutant::PlacesWithoutLoad => &["places_are_counted"],
         Mutant::ForgetsOnOneFailure => &["running_meetings_are_not_forgotten"],
         Mutant::OverlooksAMeeting => &["running_meetings_are_not_forgotten"],
-        Mutant::CountsOneTooMany => &["loads_are_facts"],
+        Mutant::CountsTooMany => &["loads_are_facts"],
         Mutant::ForgetsToConfirm => &["created_meetings_are_recorded"],
         Mutant::MixesTenants => &["tenants_see_their_own", "joins_go_where_the_record_says"],
         Mutant::JoinsAnywhere => &["joins_go_where_the_record_says"],
@@ -96,7 +96,7 @@ fn finders(mutant: Mutant) -> &'static [&'static str] {
         Mutant::KeepsEndedMeetings => &["records_are_true"],
         Mutant::SendsTwice => &["nothing_is_sent_twice"],
         Mutant::WaitsForEver => &["use_cases_end_in_time"],
-        Mutant::SharesVoiceBridges => &["running_voice_bridges_are_unique"],
+        Mutant::SharesVoiceBridges => &["new_meetings_have_their_number"],
     }
 }
 

@@ -105,6 +105,8 @@ impl Line {
             self.world.say(|| format!("{} began {} on {}", self.op, name(key), wire.host));
             let verdict = checkers::begun::is_on_an_open_server(&self.world, &self.op, &wire.host);
             self.world.judge("new_meetings_are_on_open_servers", verdict);
+            let verdict = checkers::begun::has_its_number(&self.world, &self.op, &wire.host, key);
+            self.world.judge("new_meetings_have_their_number", verdict);
         }
         done.body.into()
     }

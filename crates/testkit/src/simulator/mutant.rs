@@ -22,8 +22,8 @@ pub enum Mutant {
     ForgetsOnOneFailure,
     /// A poll overlooks the last meeting of a server.
     OverlooksAMeeting,
-    /// A poll counts one user too many.
-    CountsOneTooMany,
+    /// A poll counts a class too many.
+    CountsTooMany,
     /// A confirmed create stays claimed.
     ForgetsToConfirm,
     /// A meeting of that id will do, whoever's it is.
@@ -54,7 +54,7 @@ impl Mutant {
         Self::PlacesWithoutLoad,
         Self::ForgetsOnOneFailure,
         Self::OverlooksAMeeting,
-        Self::CountsOneTooMany,
+        Self::CountsTooMany,
         Self::ForgetsToConfirm,
         Self::MixesTenants,
         Self::JoinsAnywhere,

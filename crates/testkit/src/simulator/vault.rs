@@ -142,8 +142,8 @@ impl Cluster for Vault {
             if self.is(Mutant::OverlooksAMeeting) {
                 seen.pop();
             }
-            if let Some(one) = seen.last_mut().filter(|_| self.is(Mutant::CountsOneTooMany)) {
-                one.users += 1;
+            if let Some(one) = seen.last_mut().filter(|_| self.is(Mutant::CountsTooMany)) {
+                one.users += 30;
             }
         }
         let report = memory.record_poll(id, &observation, policy, cycle).await?;

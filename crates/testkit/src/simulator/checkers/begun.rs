@@ -1,6 +1,6 @@
-//! A rule of meetings at the moment when they really begin.
+//! Rules of meetings at the moment when they really begin.
 
-use domain::{AdminState, ServerId};
+use domain::{AdminState, MeetingKey, ServerId};
 
 use super::Verdict;
 use crate::simulator::op::Op;
@@ -19,4 +19,19 @@ pub(crate) fn is_on_an_open_server(world: &World, op: &Op, host: &str) -> Verdic
         return Ok(());
     }
     Err(format!("{op} began a meeting on {host}, which was not enabled"))
+}
+
+/// A meeting begins with the number that is reserved for it.
+pub(crate) fn has_its_number(world: &World, op: &Op, host: &str, key: &MeetingKey) -> Verdict {
+    let ledger = world.ledger();
+    let record = ledger.last.meeting(key).filter(|record| record.server.0 == host);
+    let reserved = record.and_then(|record| record.voice_bridge.as_deref());
+    let machines = world.machines();
+    let room = machines.get(host).and_then(|machine| machine.room(key));
+    match (reserved, room) {
+        (Some(reserved), Some(room)) if room.voice_bridge != reserved => {
+            Err(format!("{op} began with {}, reserved is {reserved}", room.voice_bridge))
+        }
+        _ => Ok(()),
+    }
 }
