@@ -102,7 +102,11 @@ impl App {
         self.ask_by(way, server, call, query, None).await
     }
 
-    async fn ask_by(
+    /// The same, in a way of one's own.
+    ///
+    /// # Errors
+    /// When there is no answer of the BBB API.
+    pub async fn ask_by(
         &self,
         way: Way,
         server: &Server,

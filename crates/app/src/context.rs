@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
+use crate::doubts::Doubts;
+use crate::keeper::Keeper;
+use crate::planner::Planner;
 use crate::policy::Policy;
-use crate::ports::{BbbClient, Clock, Cluster, Entropy, Tenants, Turns};
+use crate::ports::{BbbClient, Clock, Cluster, Entropy, History, Tenants, Turns};
 use crate::tenancy::TenantCache;
 
 /// Everything that a use case needs.
@@ -12,6 +15,14 @@ use crate::tenancy::TenantCache;
 pub struct App {
     /// Servers and meetings.
     pub cluster: Arc<dyn Cluster>,
+    /// Meetings that have ended.
+    pub history: Arc<dyn History>,
+    /// What placement foresees.
+    pub planner: Arc<Planner>,
+    /// Servers that failed to answer and are being looked into.
+    pub doubts: Arc<Doubts>,
+    /// The servers, should the store lose them.
+    pub keeper: Arc<Keeper>,
     /// Who polls when.
     pub turns: Arc<dyn Turns>,
     /// Tenants, as administrators see and change them.

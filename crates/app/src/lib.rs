@@ -6,11 +6,16 @@ pub mod admin;
 pub mod api;
 pub mod backend;
 pub mod context;
+pub mod doubts;
+pub mod keeper;
 pub mod memory;
 pub mod moving;
+pub mod planner;
 pub mod policy;
 pub mod poll;
 pub mod ports;
+mod replay;
+pub mod sessions;
 pub mod tenancy;
 
 pub use context::App;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use domain::recording::{Callback, Recording};
-use domain::{AdminState, Meeting, Server, ServerId, Tenant, TenantChange, TenantSetting};
+use domain::{AdminState, Limits, Meeting, Server, ServerId, Tenant, TenantChange, TenantSetting};
 
 use crate::ports::{Hot, Recordings, ServerChange, StoreError, TenantUpdate};
 
@@ -245,7 +245,7 @@ impl Mover<'_> {
             let need = Need::of(&place(old), there.as_ref().map(place).as_ref());
             if self.begin(&mut tally, need, length(&all)) {
                 if let Some(there) = &there {
-                    self.to.hot.forget(&there.key, &there.server).await?;
+                    self.to.hot.forget(&there.key, &there.server, None).await?;
                 }
                 self.to.hot.restore(old).await?;
                 let new = self.to.hot.meeting(&old.key).await?.map(|located| located.meeting);
@@ -364,19 +364,22 @@ fn length<T>(all: &[T]) -> u64 {
 }
 
 /// What an administrator wants of a server; the rest changes by itself.
-fn wanted(server: &Server) -> (String, String, Option<String>, AdminState, f64) {
-    let Server { url, secret, tag, state, load_multiplier, .. } = server.clone();
-    (url, secret, tag, state, load_multiplier)
+fn wanted(server: &Server) -> (String, String, Option<String>, AdminState, f64, Limits) {
+    let Server { url, secret, tag, state, load_multiplier, limits, .. } = server.clone();
+    (url, secret, tag, state, load_multiplier, limits)
 }
 
 fn change_to(server: &Server) -> ServerChange {
-    let (url, secret, tag, state, multiplier) = wanted(server);
+    let (url, secret, tag, state, multiplier, limits) = wanted(server);
     ServerChange {
         url: Some(url),
         secret: Some(secret),
         tag: Some(tag),
         state: Some(state),
         load_multiplier: Some(multiplier),
+        max_meetings: Some(limits.max_meetings),
+        max_users: Some(limits.max_users),
+        tier: Some(limits.tier),
     }
 }
 

@@ -2,11 +2,20 @@
 //! whole life of a process.
 
 use bbb::{Algorithm, Algorithms};
+use domain::MeetingKey;
+use domain::history::pseudonym;
 use domain::parameters::ParameterRules;
+use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
 use crate::ports::Patience;
+use crate::sessions::HistoryMode;
+
+/// The most that a create without a body takes, whatever fails: clients wait no longer.
+const CREATE_MS_MAX: u64 = 10_000;
+/// A server that has not answered a create by then gets competition, in ms.
+const HEDGE_MS: u64 = 1_500;
 
 /// All choices.
 #[derive(Clone, PartialEq)]
@@ -37,6 +46,10 @@ pub struct Policy {
     pub voice_bridge: VoiceBridgePolicy,
     /// Health and load.
     pub poll: PollPolicy,
+    /// How meetings are placed.
+    pub placement: PlacementRules,
+    /// What is kept of meetings that have ended.
+    pub history: HistoryMode,
     /// `CONNECT_TIMEOUT` and `RESPONSE_TIMEOUT`.
     pub patience: Patience,
     /// `POLLER_WAIT_TIMEOUT`, in ms: the most that a poll of one server may take.
@@ -62,10 +75,26 @@ impl Policy {
         }
     }
 
-    /// How long a create without a body may be under way, in ms.
+    /// How long a create without a body may be under way, in ms, all tries together.
     #[must_use]
-    pub fn create_ms_max(&self) -> i64 {
-        let both = self.patience.connect_ms.saturating_add(self.patience.response_ms);
-        i64::try_from(both).unwrap_or(i64::MAX).saturating_add(2_000)
+    pub fn create_ms_max(&self) -> u64 {
+        self.patience.connect_ms.saturating_add(self.patience.response_ms).min(CREATE_MS_MAX)
+    }
+
+    /// How long a create waits for a server before another one is tried beside it, in ms.
+    #[must_use]
+    pub fn hedge_ms(&self) -> u64 {
+        HEDGE_MS.min(self.create_ms_max() / 3)
+    }
+
+    /// The name under which a meeting's history is kept.
+    #[must_use]
+    pub fn known_as(&self, key: &MeetingKey) -> MeetingKey {
+        match self.history {
+            HistoryMode::Pseudonymous => {
+                pseudonym(key, self.secrets.first().map_or("", String::as_str))
+            }
+            HistoryMode::On | HistoryMode::Off => key.clone(),
+        }
     }
 }

@@ -4,17 +4,23 @@
 use bbb::meetings::{Meeting as Reported, Meetings};
 use domain::health::Change;
 use domain::poll::{Observation, SeenMeeting};
-use domain::{Meeting, Server, Timestamp};
+use domain::voice_bridge::{VoiceBridgePolicy, candidates};
+use domain::{Meeting, Server, ServerId, Timestamp};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;
 
-use crate::backend::{Way, end_query};
+use crate::backend::{Way, end_query, meeting_query};
 use crate::context::App;
 use crate::ports::{Lane, Patience, PollReport, StoreError};
+use crate::sessions;
 
 /// At most this many meetings of a lost server are ended at the same time.
 const ENDS_AT_ONCE: usize = 16;
+/// At most this many are ended after one poll; the next one ends more.
+const STRAYS_MAX: usize = 64;
+/// Patience when somebody waits for the verdict, in ms.
+const PROBE_MS: u64 = 2_000;
 /// Texts of servers are kept only this long.
 const VERSION_BYTES_MAX: usize = 64;
 
@@ -63,6 +69,7 @@ pub async fn all(app: &App, versions: bool, cycle: Option<u64>) -> Result<Summar
     drop(polled);
     let expired = app.clock.now().plus_ms(-app.policy.meeting_ttl_ms);
     summary.forgotten += app.cluster.sweep(expired).await?.len();
+    sessions::sweep(app).await?;
     Ok(summary)
 }
 
@@ -77,24 +84,60 @@ pub async fn one(
     versions: bool,
     cycle: Option<u64>,
 ) -> Result<Option<PollReport>, StoreError> {
-    let observation = observe(app, &server).await;
-    let recorded =
-        app.cluster.record_poll(&server.id, &observation, &app.policy.poll, cycle).await?;
+    let observation = observe(app, &server, app.policy.poll_wait_ms).await;
+    record(app, &server.id, &observation, versions, cycle).await
+}
+
+/// The same out of turn and with little patience: somebody waits for the verdict.
+///
+/// # Errors
+/// When the store fails.
+pub async fn probe(app: &App, server: Server) -> Result<Option<PollReport>, StoreError> {
+    let observation = observe(app, &server, app.policy.poll_wait_ms.min(PROBE_MS)).await;
+    record(app, &server.id, &observation, false, None).await
+}
+
+async fn record(
+    app: &App,
+    id: &ServerId,
+    observation: &Observation,
+    versions: bool,
+    cycle: Option<u64>,
+) -> Result<Option<PollReport>, StoreError> {
+    let recorded = app.cluster.record_poll(id, observation, &app.policy.poll, cycle).await?;
     let Some(mut report) = recorded else {
         return Ok(None);
     };
-    log(&report, &observation);
-    if report.verdict.change == Some(Change::WentOffline) {
+    log(&report, observation);
+    for meeting in &report.forgotten {
+        sessions::ended(app, meeting, None).await;
+    }
+    if !report.verdict.strays.is_empty() {
         let deadline = Duration::from_millis(app.policy.poll_wait_ms);
-        // Nothing depends on it, and the other servers wait.
-        let ends = end_all(app, &report.server, &report.forgotten);
-        let _ = tokio::time::timeout(deadline, ends).await;
+        // The next poll ends what is left.
+        let _ = tokio::time::timeout(deadline, end_strays(app, &report)).await;
     }
     let unknown = report.server.bbb_version.is_none() || report.verdict.change.is_some();
     if observation.result.is_ok() && (versions || unknown) {
         report.server.bbb_version = version(app, &report.server).await?;
     }
     Ok(Some(report))
+}
+
+/// Polls the servers that failed lately, out of turn: whether they are gone or back should not wait
+/// for the next cycle.
+///
+/// # Errors
+/// When the store fails.
+pub async fn rechecks(app: &App) -> Result<(), StoreError> {
+    let servers = app.cluster.servers().await?;
+    let failed = servers.into_iter().filter(|server| server.health.wants_recheck());
+    let polls: Vec<_> = failed.map(|server| one(app, server, false, None).boxed()).collect();
+    let mut polled = stream::iter(polls).buffer_unordered(app.policy.poll_concurrency.max(1));
+    while let Some(report) = polled.next().await {
+        report?;
+    }
+    Ok(())
 }
 
 /// Reads and records the version of every server that answers polls.
@@ -118,20 +161,31 @@ fn way(app: &App, server: &Server) -> Way {
     Way { lane: Lane::Poller, patience: Patience { response_ms, ..patience } }
 }
 
-async fn observe(app: &App, server: &Server) -> Observation {
+async fn observe(app: &App, server: &Server, wait_ms: u64) -> Observation {
     let started_at = app.clock.now();
-    let deadline = Duration::from_millis(app.policy.poll_wait_ms);
+    let deadline = Duration::from_millis(wait_ms);
     let asked = tokio::time::timeout(deadline, app.list(server, way(app, server))).await;
     let result = match asked {
-        Err(_) => Err(format!("no answer within {} ms", app.policy.poll_wait_ms)),
+        Err(_) => Err(format!("no answer within {wait_ms} ms")),
         Ok(Err(error)) => Err(error.to_string()),
         Ok(Ok(answer)) => match Meetings::read(&answer.body) {
-            Ok(meetings) => Ok(meetings.list.into_iter().map(seen).collect()),
+            Ok(meetings) => {
+                let policy = app.policy.voice_bridge;
+                Ok(meetings.list.into_iter().map(|one| seen(one, policy)).collect())
+            }
             Err(bbb::Garbage::Failed) => Err(refusal(&answer.body)),
             Err(error) => Err(error.to_string()),
         },
     };
     Observation { started_at, finished_at: app.clock.now(), result }
+}
+
+/// The meetings that a server reports.
+///
+/// # Errors
+/// Why there is no usable answer.
+pub async fn reported(app: &App, server: &Server) -> Result<Vec<SeenMeeting>, String> {
+    observe(app, server, app.policy.poll_wait_ms).await.result
 }
 
 /// A server that answers FAILED says why: mostly a wrong secret.
@@ -141,14 +195,29 @@ pub(crate) fn refusal(body: &[u8]) -> String {
     format!("refused: {key}")
 }
 
-fn seen(meeting: Reported) -> SeenMeeting {
+fn seen(meeting: Reported, policy: VoiceBridgePolicy) -> SeenMeeting {
+    let tenant = meeting.meta("tenant-id").filter(|tenant| !tenant.is_empty()).map(str::to_owned);
+    let ours = tenant.is_some() || is_ours(&meeting, policy);
     SeenMeeting {
         id: meeting.id,
+        tenant,
         created_at: Timestamp(meeting.create_time_ms),
         users: meeting.participants,
         videos: meeting.videos,
         is_breakout: meeting.is_breakout,
+        voice_bridge: meeting.voice_bridge,
+        moderator_pw: meeting.moderator_pw,
+        ours,
     }
+}
+
+/// Whether a balancer of this pool made the meeting: its number is one that follows from its id.
+/// Where front-ends choose numbers, any will do.
+fn is_ours(meeting: &Reported, policy: VoiceBridgePolicy) -> bool {
+    let Some(number) = &meeting.voice_bridge else {
+        return false;
+    };
+    policy.use_external || candidates(policy, &meeting.id, None).contains(number)
 }
 
 async fn version(app: &App, server: &Server) -> Result<Option<String>, StoreError> {
@@ -176,6 +245,23 @@ pub async fn end_all(app: &App, server: &Server, meetings: &[Meeting]) {
     stream::iter(ends).buffer_unordered(ENDS_AT_ONCE).for_each(|()| std::future::ready(())).await;
 }
 
+/// Ends meetings where they are not wanted.
+async fn end_strays(app: &App, report: &PollReport) {
+    for stray in report.verdict.strays.iter().take(STRAYS_MAX) {
+        let server = match &stray.server {
+            id if *id == report.server.id => Some(report.server.clone()),
+            id => app.cluster.server(id).await.ok().flatten(),
+        };
+        let Some(server) = server else { continue };
+        let mut query = meeting_query(&stray.key.id);
+        if let Some(password) = &stray.moderator_pw {
+            query.set("password", password);
+        }
+        let ended = app.ask_briefly(&server, "end", &query).await.map(|reply| reply.answer.success);
+        tracing::warn!(server = %server.id, meeting = stray.key.id, ?ended, "not wanted there: ended");
+    }
+}
+
 async fn end(app: &App, server: &Server, meeting: &Meeting) {
     if let Err(error) = app.ask_briefly(server, "end", &end_query(meeting)).await {
         tracing::debug!(server = %server.id, meeting = meeting.key.id, %error, "not ended");
@@ -192,13 +278,20 @@ fn log(report: &PollReport, observation: &Observation) {
     match report.verdict.change {
         Some(Change::WentOnline) => tracing::info!(server = %server.id, "server is online"),
         Some(Change::WentOffline) => {
-            let meetings = report.forgotten.len();
-            tracing::error!(server = %server.id, meetings, "server is offline");
+            let detached = report.verdict.fates.len();
+            tracing::error!(server = %server.id, detached, "server is offline");
         }
         None => {}
     }
     if report.verdict.drained {
         tracing::info!(server = %server.id, "cordoned server has no meetings left: disabled");
+    }
+    if report.verdict.attached > 0 {
+        let meetings = report.verdict.attached;
+        tracing::info!(server = %server.id, meetings, "meetings are back with their server");
+    }
+    for meeting in &report.verdict.adopted {
+        tracing::warn!(server = %server.id, meeting = meeting.key.id, "meeting adopted");
     }
     for meeting in &report.forgotten {
         tracing::info!(server = %server.id, meeting = meeting.key.id, "meeting forgotten");

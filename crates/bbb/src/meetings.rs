@@ -23,6 +23,10 @@ pub struct Meeting {
     pub videos: u32,
     /// `isBreakout`.
     pub is_breakout: bool,
+    /// `voiceBridge`.
+    pub voice_bridge: Option<String>,
+    /// `moderatorPW`, which newer releases no longer tell.
+    pub moderator_pw: Option<String>,
     /// `metadata/*`, names as sent (BBB lower-cases them).
     pub metadata: Vec<(String, String)>,
 }
@@ -118,6 +122,7 @@ impl<'a> Reading<'a> {
 impl Meeting {
     fn set(&mut self, field: &str, raw: &str) {
         let number = || raw.trim().parse().unwrap_or(0);
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         match field {
             "meetingID" => raw.clone_into(&mut self.id),
             "meetingName" => raw.clone_into(&mut self.name),
@@ -125,6 +130,8 @@ impl Meeting {
             "participantCount" => self.participants = number(),
             "videoCount" => self.videos = number(),
             "isBreakout" => self.is_breakout = raw.trim() == "true",
+            "voiceBridge" => self.voice_bridge = text(raw.trim()),
+            "moderatorPW" => self.moderator_pw = text(raw),
             _ => {}
         }
     }
@@ -139,7 +146,7 @@ mod tests {
     const TWO: &str = "<response><returncode>SUCCESS</returncode>\n<meetings>\
         <meeting><meetingName>A &amp; b</meetingName><meetingID>a&lt;1 </meetingID>\
         <createTime>1700000000123</createTime><participantCount>12</participantCount>\
-        <moderatorCount>2</moderatorCount><videoCount>3</videoCount><attendees><attendee>\
+        <moderatorCount>2</moderatorCount><voiceBridge>12345</voiceBridge><moderatorPW>m p</moderatorPW><videoCount>3</videoCount><attendees><attendee>\
         <userID>meetingID</userID></attendee></attendees>\
         <metadata><tenant-id><![CDATA[t&1]]></tenant-id><empty/></metadata><new x=\"1\">y</new>\
         <isBreakout>false</isBreakout></meeting>\
@@ -153,7 +160,11 @@ mod tests {
         assert_eq!((a.id.as_str(), a.create_time_ms), ("a<1 ", 1_700_000_000_123));
         assert_eq!((a.participants, a.videos), (12, 3));
         assert_eq!((a.meta("tenant-id"), a.meta("empty")), (Some("t&1"), Some("")));
-        assert!(b.is_breakout && b.participants == 0);
+        assert_eq!(
+            (a.voice_bridge.as_deref(), a.moderator_pw.as_deref()),
+            (Some("12345"), Some("m p"))
+        );
+        assert!(b.is_breakout && b.participants == 0 && b.voice_bridge.is_none());
         assert!(read.element(a).starts_with("<meeting><meetingName>A &amp; b"));
         assert!(read.element(a).ends_with("</isBreakout></meeting>"));
         assert!(TWO.contains(&format!("{}{}", read.element(a), read.element(b))));

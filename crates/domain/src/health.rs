@@ -1,5 +1,6 @@
-//! Whether a server answers, judged by consecutive polls. The states have names; what is stored
-//! are the counters from which they follow, in the shape that existing deployments have.
+//! Whether a server answers, judged by consecutive polls and by calls that failed in between. The
+//! states have names; what is stored are the counters from which they follow, in the shape that
+//! existing deployments have.
 
 use serde::Serialize;
 
@@ -23,17 +24,23 @@ pub struct Failure {
     pub reason: String,
 }
 
-/// What polls found so far. A new server is offline.
+/// What was found so far. A new server is offline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Health {
     /// The verdict in force.
     pub online: bool,
     /// Good polls in a row that speak against it.
     pub healthy_count: u32,
-    /// Failed polls in a row that speak against it.
+    /// Failures in a row that speak against it.
     pub unhealthy_count: u32,
     /// The last failure, kept after recovery.
     pub last_failure: Option<Failure>,
+    /// How many failures in a row the last one ended, those while it was offline among them.
+    pub failures: u32,
+    /// How often trust was lost lately; forgotten after [`CALM_MS`] without.
+    pub relapses: u32,
+    /// Not trusted with new meetings before this, although it answers.
+    pub probation_until: Timestamp,
 }
 
 /// A server's health by its name.
@@ -42,12 +49,26 @@ pub struct Health {
 pub enum Standing {
     /// It answers.
     Online,
-    /// It answered until now; the last poll failed.
+    /// It answered until now; the last call failed. Gets nothing new while another server can
+    /// take it, and keeps its meetings.
     Suspect,
-    /// It does not answer.
+    /// It does not answer; its meetings are detached.
     Offline,
-    /// It answers again, but not for long enough.
+    /// It answers again, but is not trusted yet.
     Probation,
+}
+
+impl Standing {
+    /// `online`, `suspect`, `offline`, `probation`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Suspect => "suspect",
+            Self::Offline => "offline",
+            Self::Probation => "probation",
+        }
+    }
 }
 
 /// A change of the verdict.
@@ -59,12 +80,22 @@ pub enum Change {
     WentOffline,
 }
 
+/// A relapse after this time counts as the first one, in ms.
+pub const CALM_MS: i64 = 15 * 60_000;
+/// Probation after the second relapse; each further one doubles it, in ms.
+const PROBATION_MS: i64 = 15_000;
+/// After so many failures in a row a server is no longer asked more often than others.
+const RECHECKS_MAX: u32 = 12;
+/// The most that probation takes, in ms.
+const PROBATION_MS_MAX: i64 = 5 * 60_000;
+
 impl Health {
     /// The state by its name.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self, now: Timestamp) -> Standing {
         match (self.online, self.healthy_count, self.unhealthy_count) {
-            (true, _, 0) => Standing::Online,
+            (true, _, 0) if now >= self.probation_until => Standing::Online,
+            (true, _, 0) => Standing::Probation,
             (true, _, _) => Standing::Suspect,
             (false, 0, _) => Standing::Offline,
             (false, _, _) => Standing::Probation,
@@ -72,22 +103,26 @@ impl Health {
     }
 
     /// A poll that was answered.
-    pub fn succeed(&mut self, thresholds: Thresholds) -> Option<Change> {
+    pub fn succeed(&mut self, at: Timestamp, thresholds: Thresholds) -> Option<Change> {
+        let recovers = !self.online || self.unhealthy_count > 0;
         self.unhealthy_count = 0;
-        if self.online {
-            return None;
+        if !self.online {
+            self.healthy_count += 1;
+            if self.healthy_count < thresholds.healthy {
+                return None;
+            }
         }
-        self.healthy_count += 1;
-        if self.healthy_count < thresholds.healthy {
-            return None;
+        if recovers {
+            self.probation_until = at.plus_ms(probation_ms(self.relapses));
         }
+        let change = (!self.online).then_some(Change::WentOnline);
         (self.online, self.healthy_count) = (true, 0);
-        Some(Change::WentOnline)
+        change
     }
 
     /// A poll that failed.
     pub fn fail(&mut self, failure: Failure, thresholds: Thresholds) -> Option<Change> {
-        self.last_failure = Some(failure);
+        self.note(failure);
         self.healthy_count = 0;
         if !self.online {
             return None;
@@ -99,6 +134,48 @@ impl Health {
         (self.online, self.unhealthy_count) = (false, 0);
         Some(Change::WentOffline)
     }
+
+    /// A call of somebody else than the poller that failed. It makes the server suspect at once;
+    /// the verdict is the next poll's.
+    pub fn doubt(&mut self, failure: Failure, thresholds: Thresholds) {
+        let at = failure.at;
+        self.note(failure);
+        if !self.online {
+            return;
+        }
+        if thresholds.unhealthy > 1 {
+            self.unhealthy_count = self.unhealthy_count.max(1);
+        }
+        self.probation_until = self.probation_until.max(at.plus_ms(PROBATION_MS));
+    }
+
+    /// Whether it should be polled again soon. One that stays away waits for the regular polls.
+    #[must_use]
+    pub fn wants_recheck(&self) -> bool {
+        let failed_lately = (1..=RECHECKS_MAX).contains(&self.failures);
+        if self.online { self.unhealthy_count > 0 } else { self.healthy_count > 0 || failed_lately }
+    }
+
+    fn note(&mut self, failure: Failure) {
+        let trusted = self.online && self.unhealthy_count == 0;
+        let last = self.last_failure.as_ref();
+        let calm = last.is_none_or(|last| failure.at.ms_since(last.at) > CALM_MS);
+        if trusted {
+            self.relapses = if calm { 1 } else { self.relapses.saturating_add(1) };
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.last_failure = Some(failure);
+    }
+}
+
+/// How long a server that recovers is on probation: a first hiccup is forgiven at once, one that
+/// comes and goes waits longer each time.
+fn probation_ms(relapses: u32) -> i64 {
+    match relapses {
+        0 | 1 => 0,
+        more => (PROBATION_MS << (more - 2).min(10)).min(PROBATION_MS_MAX),
+    }
 }
 
 #[cfg(test)]
@@ -107,25 +184,63 @@ mod tests {
 
     use super::*;
 
+    const NOW: Timestamp = Timestamp(1_000_000_000);
+
     fn failure() -> Failure {
-        Failure { at: Timestamp(1), reason: "timeout".to_owned() }
+        Failure { at: NOW, reason: "timeout".to_owned() }
     }
 
     #[test]
     fn thresholds_count_consecutive_polls() {
         let thresholds = Thresholds { healthy: 2, unhealthy: 2 };
         let mut health = Health::default();
-        assert_eq!(health.standing(), Standing::Offline);
-        assert_eq!(health.succeed(thresholds), None);
-        assert_eq!(health.standing(), Standing::Probation);
-        assert_eq!(health.succeed(thresholds), Some(Change::WentOnline));
+        assert_eq!(health.standing(NOW), Standing::Offline);
+        assert_eq!(health.succeed(NOW, thresholds), None);
+        assert_eq!(health.standing(NOW), Standing::Probation);
+        assert_eq!(health.succeed(NOW, thresholds), Some(Change::WentOnline));
         assert_eq!(health.fail(failure(), thresholds), None);
-        assert_eq!(health.standing(), Standing::Suspect);
-        assert_eq!(health.succeed(thresholds), None);
+        assert_eq!(health.standing(NOW), Standing::Suspect);
+        assert_eq!(health.succeed(NOW, thresholds), None);
         assert_eq!(health.fail(failure(), thresholds), None);
         assert_eq!(health.fail(failure(), thresholds), Some(Change::WentOffline));
-        assert_eq!(health.standing(), Standing::Offline);
+        assert_eq!(health.standing(NOW), Standing::Offline);
         assert_eq!(health.last_failure, Some(failure()));
+    }
+
+    #[test]
+    fn who_relapses_is_trusted_later_each_time() {
+        let thresholds = Thresholds { healthy: 1, unhealthy: 2 };
+        let mut health = Health { online: true, ..Health::default() };
+        let mut now = NOW;
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            now = now.plus_ms(60_000);
+            health.fail(Failure { at: now, reason: "timeout".to_owned() }, thresholds);
+            health.succeed(now, thresholds);
+            waits.push(health.probation_until.ms_since(now) / 1000);
+        }
+        assert_eq!(waits, [0, 15, 30, 60, 120, 240, 300, 300]);
+        assert_eq!(health.standing(now), Standing::Probation);
+        now = now.plus_ms(CALM_MS + 1);
+        assert_eq!(health.standing(now), Standing::Online);
+        health.fail(Failure { at: now, reason: "timeout".to_owned() }, thresholds);
+        health.succeed(now, thresholds);
+        assert_eq!((health.standing(now), health.relapses), (Standing::Online, 1));
+    }
+
+    #[test]
+    fn failures_of_live_calls_make_suspect_and_never_offline() {
+        for unhealthy in [1, 2, 3] {
+            let thresholds = Thresholds { healthy: 1, unhealthy };
+            let mut health = Health { online: true, ..Health::default() };
+            for _ in 0..10 {
+                health.doubt(failure(), thresholds);
+            }
+            assert!(health.online && health.standing(NOW) != Standing::Online);
+            assert_eq!(health.failures, if unhealthy == 1 { 1 } else { 10 });
+            let change = health.fail(failure(), thresholds);
+            assert_eq!(change.is_some(), unhealthy <= 2, "a poll confirms it");
+        }
     }
 
     proptest! {
@@ -142,11 +257,17 @@ mod tests {
                 run = if last == Some(good) { run + 1 } else { 1 };
                 last = Some(good);
                 let before = health.online;
-                let change = if good { health.succeed(thresholds) } else { health.fail(failure(), thresholds) };
+                let change = if good { health.succeed(NOW, thresholds) } else { health.fail(failure(), thresholds) };
                 let needed = if good { healthy } else { unhealthy };
                 let expected = if before != good && run >= needed { good } else { before };
                 prop_assert_eq!(health.online, expected);
                 prop_assert_eq!(change.is_some(), before != expected);
+                let standing = health.standing(NOW);
+                prop_assert!(health.online || matches!(standing, Standing::Offline | Standing::Probation));
+                prop_assert!(health.probation_until <= NOW.plus_ms(PROBATION_MS_MAX));
+                if !good {
+                    prop_assert!(standing != Standing::Online);
+                }
             }
         }
     }

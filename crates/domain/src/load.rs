@@ -13,22 +13,11 @@ pub struct LoadPolicy {
 }
 
 impl LoadPolicy {
-    /// Seats of a meeting created then, with that many users now.
+    /// Seats of a meeting created then, of which that many were expected and so many users are
+    /// there now.
     #[must_use]
-    pub fn seats(self, created_at: Timestamp, users: u32) -> Seats {
-        Seats {
-            reserved: self.min_user_count,
-            reserved_until: created_at.plus_ms(self.join_buffer_ms),
-            users,
-        }
-    }
-
-    /// Seats to expect of a new meeting.
-    ///
-    /// Here the front-end's announcement and what the same meeting drew before will count, too.
-    #[must_use]
-    pub fn expected_seats(self) -> u32 {
-        self.min_user_count
+    pub fn seats(self, created_at: Timestamp, expected: u32, users: u32) -> Seats {
+        Seats { reserved: expected, reserved_until: created_at.plus_ms(self.join_buffer_ms), users }
     }
 }
 
@@ -48,9 +37,9 @@ mod tests {
     fn young_meetings_count_at_least_what_is_expected() {
         let policy = LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 };
         let created = Timestamp(1_000_000);
-        assert_eq!(policy.seats(created, 2).taken(created.plus_ms(899_999)), 15);
-        assert_eq!(policy.seats(created, 2).taken(created.plus_ms(900_000)), 2);
-        assert_eq!(policy.seats(created, 40).taken(created), 40);
+        assert_eq!(policy.seats(created, 15, 2).taken(created.plus_ms(899_999)), 15);
+        assert_eq!(policy.seats(created, 15, 2).taken(created.plus_ms(900_000)), 2);
+        assert_eq!(policy.seats(created, 15, 40).taken(created), 40);
         assert!((load(30, 1.5) - 45.0).abs() < f64::EPSILON);
     }
 }

@@ -3,11 +3,12 @@
 
 use serde::Serialize;
 
+use crate::history::Course;
 use crate::server::ServerId;
 use crate::time::Timestamp;
 
 /// Names a meeting: ids are exact text and belong to a tenant.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct MeetingKey {
     /// The tenant's id; `None` without multitenancy.
     pub tenant: Option<String>,
@@ -54,7 +55,7 @@ impl Seats {
 }
 
 /// A meeting on a server of the pool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Meeting {
     /// Its name.
     pub key: MeetingKey,
@@ -73,6 +74,15 @@ pub struct Meeting {
     pub seen_at: Timestamp,
     /// What it takes up.
     pub seats: Seats,
+    /// How it has gone so far.
+    pub course: Course,
+    /// Good polls in a row that did not report it.
+    pub missed: u32,
+    /// Whether its server went offline: the next create places it anew, unless the server comes
+    /// back with it first.
+    pub detached: bool,
+    /// Why it was placed there, for people to read.
+    pub reason: String,
 }
 
 impl Meeting {

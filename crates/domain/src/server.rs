@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::health::{Health, Standing};
+use crate::health::Health;
 
 /// Identifies a server: a UUID, or its host name under `SERVER_ID_IS_HOSTNAME`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ServerId(pub String);
 
 impl fmt::Display for ServerId {
@@ -60,6 +60,17 @@ pub struct Stats {
     pub videos: u32,
 }
 
+/// How much an administrator lets a server take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Meetings at most.
+    pub max_meetings: Option<u32>,
+    /// Users at most, those that are expected included.
+    pub max_users: Option<u32>,
+    /// 0 for servers that are used first; higher ones are backups.
+    pub tier: u32,
+}
+
 /// A server of the pool.
 #[derive(Clone, PartialEq, Serialize)]
 pub struct Server {
@@ -82,6 +93,10 @@ pub struct Server {
     pub load_multiplier: f64,
     /// What the last good poll counted.
     pub stats: Stats,
+    /// Meetings placed on it that this poll does not count yet.
+    pub placed: u32,
+    /// How much it may take.
+    pub limits: Limits,
     /// `bbbVersion` of its version document, if it reveals it.
     pub bbb_version: Option<String>,
 }
@@ -100,6 +115,8 @@ impl Server {
             load: None,
             load_multiplier: 1.0,
             stats: Stats::default(),
+            placed: 0,
+            limits: Limits::default(),
             bbb_version: None,
         }
     }
@@ -107,7 +124,13 @@ impl Server {
     /// Whether it answers polls.
     #[must_use]
     pub fn online(&self) -> bool {
-        matches!(self.health.standing(), Standing::Online | Standing::Suspect)
+        self.health.online
+    }
+
+    /// Seats taken or promised, whatever they weigh here.
+    #[must_use]
+    pub fn seats(&self) -> f64 {
+        self.load.unwrap_or(0.0) / self.load_multiplier
     }
 
     /// Whether people may be sent to meetings on it.

@@ -58,6 +58,11 @@ enum Command {
         #[command(subcommand)]
         what: Option<TenantSettings>,
     },
+    /// Tell why meetings are where they are, and where a new one would go.
+    Placement {
+        #[command(subcommand)]
+        what: Placement,
+    },
     /// Poll the servers now.
     Poll {
         /// What to ask for.
@@ -149,6 +154,9 @@ enum Meetings {
     List {
         /// Only these.
         ids: Vec<String>,
+        /// Instead those that run on the servers and that no balancer of this pool has made.
+        #[arg(long, conflicts_with = "ids")]
+        foreign: bool,
     },
     /// Show what the meeting's server says.
     Info {
@@ -162,6 +170,30 @@ enum Meetings {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Placement {
+    /// Where a meeting is and why, and where it would be placed now.
+    Explain {
+        /// The meeting's ID.
+        meeting: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Where a meeting that nobody knows would be placed now. Exit code 1 if nowhere.
+    DryRun {
+        /// Users that its front-end announces.
+        #[arg(long)]
+        size: Option<u32>,
+        /// Tag that it asks for, as in meta_server-tag.
+        #[arg(long)]
+        tag: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -248,19 +280,30 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
         Command::Servers(Servers { table: true, .. }) => cmd::servers::list::table(session).await,
         Command::Servers(Servers { json: true, .. }) => cmd::servers::list::json(session).await,
         Command::Servers(_) => cmd::servers::list::plain(session).await,
-        Command::Meetings { what } => match what.unwrap_or(Meetings::List { ids: Vec::new() }) {
-            Meetings::List { ids } => cmd::meetings::list(session, &ids).await,
-            Meetings::Info { id } => cmd::meetings::info(session, &id).await,
-            Meetings::End { ids, yes } => cmd::meetings::end(session, &ids, yes).await,
-        },
+        Command::Meetings { what } => {
+            match what.unwrap_or(Meetings::List { ids: Vec::new(), foreign: false }) {
+                Meetings::List { foreign: true, .. } => cmd::meetings::foreign(session).await,
+                Meetings::List { ids, .. } => cmd::meetings::list(session, &ids).await,
+                Meetings::Info { id } => cmd::meetings::info(session, &id).await,
+                Meetings::End { ids, yes } => cmd::meetings::end(session, &ids, yes).await,
+            }
+        }
         Command::Tenants { what } => tenants::tenants(session, what.unwrap_or(Tenants::List)).await,
         Command::TenantSettings { what } => {
             tenants::settings(session, what.unwrap_or(TenantSettings::List)).await
         }
+        Command::Placement { what } => match what {
+            Placement::Explain { meeting, json } => {
+                cmd::placement::explain_meeting(session, &meeting, json).await
+            }
+            Placement::DryRun { size, tag, json } => {
+                cmd::placement::dry_run(session, size, tag, json).await
+            }
+        },
         Command::Poll { what } => cmd::poll::run(session, what, false).await,
         Command::Status { json: true, .. } => cmd::status::json(session).await,
         Command::Status { watch: true, .. } => cmd::status::watch(session).await,
-        Command::Status { .. } => cmd::status::print(session).await,
+        Command::Status { .. } => cmd::status::print_all(session).await,
         Command::Liveness => cmd::poll::liveness(session).await,
         Command::Sign { call, parameters, url, server } => {
             cmd::sign::run(session, &call, &parameters, url, server).await

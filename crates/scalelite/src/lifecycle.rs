@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::{Recordings, Turn};
-use app::{App, poll};
+use app::ports::{Recordings, StoreError, Turn};
+use app::{App, keeper, planner, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
@@ -19,12 +20,17 @@ use crate::wiring::Wired;
 const JITTER_MAX: Duration = Duration::from_millis(100);
 /// When to try again whether the store of recordings is ready.
 const ADOPT_AGAIN: Duration = Duration::from_secs(5);
+/// How often what placement foresees is brought up to date.
+const FORESEE_EVERY: Duration = Duration::from_secs(10);
 /// When to ask again after the store failed.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Every so many cycles the versions of all servers are read.
 const CYCLES_PER_VERSION: u64 = 10;
-/// The name of the work of which replicas take turns.
+/// So many times in an interval servers that failed are asked again.
+const RECHECKS: u32 = 12;
+/// The names of the works of which replicas take turns.
 const POLLS: &str = "polls";
+const RECHECK: &str = "rechecks";
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +73,8 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
             stop.clone(),
         ))
     });
+    let foreseeing = roles.api.then(|| foresee_forever(wired.app.clone(), stop.clone()));
+    let foreseeing = foreseeing.map(tokio::spawn);
     let adopting = wired.recordings.clone().map(|recordings| tokio::spawn(adopt(recordings)));
     if roles.api {
         let listener = Listener::open(config.bind.as_ref(), config.port).await?;
@@ -79,6 +87,9 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
     }
     if let Some(poller) = poller {
         let _ = poller.await;
+    }
+    if let Some(foreseeing) = foreseeing {
+        let _ = foreseeing.await;
     }
     if let Some(adopting) = adopting {
         adopting.abort();
@@ -144,28 +155,38 @@ pub fn signals(stopper: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<(
     }))
 }
 
-/// Polls all servers whenever it is this process's turn, until told to stop: of all replicas one
-/// polls in every interval.
+/// Polls all servers whenever it is this process's turn, and those that failed more often, until
+/// told to stop: of all replicas one polls in every interval.
 pub async fn poll_forever(app: App, interval: Duration, mut stop: watch::Receiver<bool>) {
-    let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+    let step = interval / RECHECKS;
+    let mut due = Instant::now();
     loop {
-        let wait = tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            wait = poll_in_turn(&app, interval_ms) => wait,
+        let now = Instant::now();
+        let work = async {
+            if now >= due {
+                due = now + poll_in_turn(&app, interval).await.min(interval);
+            } else {
+                recheck_in_turn(&app, step).await;
+            }
         };
-        let jitter = JITTER_MAX.mul_f64(app.entropy.fraction());
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(wait.min(interval) + jitter) => {}
+            () = work => {}
+        }
+        let jitter = JITTER_MAX.mul_f64(app.entropy.fraction());
+        let next = due.min(Instant::now() + step) + jitter;
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep_until(next) => {}
         }
     }
 }
 
 /// Polls if it is our turn; returns how long to wait until it may be again.
-async fn poll_in_turn(app: &App, interval_ms: i64) -> Duration {
-    let polled = match app.turns.turn(POLLS, app.clock.now(), interval_ms).await {
+async fn poll_in_turn(app: &App, interval: Duration) -> Duration {
+    let polled = match in_turn(app, interval).await {
         Ok(Turn::NotBefore(due)) => {
             let wait_ms = due.ms_since(app.clock.now());
             return Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
@@ -185,6 +206,42 @@ async fn poll_in_turn(app: &App, interval_ms: i64) -> Duration {
         Err(error) => {
             tracing::error!(%error, "poll cycle failed");
             TRY_AGAIN
+        }
+    }
+}
+
+/// Looks after the store, and asks whether it is our turn.
+async fn in_turn(app: &App, interval: Duration) -> Result<Turn, StoreError> {
+    keeper::keep(app).await?;
+    app.turns.turn(POLLS, app.clock.now(), ms(interval)).await
+}
+
+/// Asks the servers that failed once more, if it is our turn.
+async fn recheck_in_turn(app: &App, step: Duration) {
+    let rechecked = match app.turns.turn(RECHECK, app.clock.now(), ms(step)).await {
+        Ok(Turn::Yours(_)) => poll::rechecks(app).await,
+        Ok(Turn::NotBefore(_)) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = rechecked {
+        tracing::error!(%error, "servers that failed were not asked again");
+    }
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Keeps what placement foresees up to date, until told to stop.
+pub async fn foresee_forever(app: App, mut stop: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = planner::refresh(&app).await {
+            tracing::warn!(%error, "placement foresees nothing new");
+        }
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(FORESEE_EVERY) => {}
         }
     }
 }

@@ -18,6 +18,7 @@ use bbb::Algorithm;
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
 use domain::parameters::ParameterRules;
+use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
@@ -93,6 +94,10 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
     let bbb = BbbHttp::new(policy.patience.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let app = App {
         cluster: house.hot.clone(),
+        history: house.hot.clone(),
+        planner: Arc::default(),
+        doubts: Arc::default(),
+        keeper: Arc::default(),
         turns: house.hot.clone(),
         tenant_cache: Arc::new(TenantCache::new(house.hot.clone(), create_rules, join_rules)),
         tenants: house.hot.clone(),
@@ -237,7 +242,14 @@ fn policy(config: &Config, secrets: Vec<String>) -> Policy {
                 min_user_count: config.load_min_user_count.0,
                 join_buffer_ms: minutes(config.load_join_buffer_time.0),
             },
+            grace_ms: i64::from(config.meeting_grace.0) * 1000,
         },
+        placement: PlacementRules {
+            policy: config.placement_policy.0,
+            untagged_may_use_tagged: config.untagged_may_use_tagged,
+            tier_load_max: f64::from(config.tier_load_max.0),
+        },
+        history: config.placement_history.0,
         patience: Patience {
             connect_ms: config.connect_timeout.ms(),
             response_ms: config.response_timeout.ms(),

@@ -1,11 +1,14 @@
 //! Meetings, for administrators: list, look into, end. They see those of all tenants.
 
-use bytes::Bytes;
-use domain::Meeting;
+use std::collections::HashSet;
 
-use crate::api::{ApiError, end_at, pass_on};
+use bytes::Bytes;
+use domain::{Meeting, ServerId};
+
+use crate::api::{ApiError, end_at, forget, pass_on};
 use crate::backend::meeting_query;
 use crate::context::App;
+use crate::poll;
 use crate::ports::{Located, StoreError};
 
 /// Some meetings by their ids, or all.
@@ -25,6 +28,27 @@ pub async fn find(app: &App, id: &str) -> Result<Vec<Located>, StoreError> {
     let mut found = Vec::new();
     for meeting in list(app, &[id.to_owned()]).await? {
         found.extend(app.cluster.meeting(&meeting.key).await?);
+    }
+    Ok(found)
+}
+
+/// Meetings that run on servers and are neither recorded nor made by a balancer of this pool, with
+/// their servers. Servers that do not answer are left out.
+///
+/// # Errors
+/// When the store fails.
+pub async fn foreign(app: &App) -> Result<Vec<(ServerId, String)>, StoreError> {
+    let recorded: HashSet<(ServerId, String)> =
+        app.cluster.meetings(None).await?.into_iter().map(|one| (one.server, one.key.id)).collect();
+    let mut found = Vec::new();
+    for server in app.cluster.servers().await? {
+        let Ok(list) = poll::reported(app, &server).await else { continue };
+        for one in list.into_iter().filter(|one| !one.ours && !one.is_breakout) {
+            let place = (server.id.clone(), one.id);
+            if !recorded.contains(&place) {
+                found.push(place);
+            }
+        }
     }
     Ok(found)
 }
@@ -49,10 +73,11 @@ pub async fn end(app: &App, meeting: &Meeting) -> Result<(), ApiError> {
         None => return Ok(()),
         Some(located) => {
             let password = located.meeting.moderator_pw.as_deref().unwrap_or_default();
-            end_at(app, &located, password).await
+            let ended = end_at(app, &located, password).await;
+            forget(app, &located).await?;
+            ended
         }
     };
-    app.cluster.forget(&meeting.key, &meeting.server).await?;
     match result {
         Ok(_) | Err(ApiError::Backend(..)) => Ok(()),
         Err(error) => Err(error),

@@ -3,14 +3,16 @@
 
 use bbb::Query;
 use bytes::Bytes;
+use domain::poll::Ending;
 
 use crate::backend::meeting_query;
 use crate::context::App;
 use crate::ports::Located;
+use crate::sessions;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
-use super::request::{Trail, locate, pass_on};
+use super::request::{Trail, meeting_key, pass_on};
 
 /// Ends a meeting.
 ///
@@ -22,8 +24,31 @@ pub async fn end(
     query: &Query,
     trail: &mut Trail,
 ) -> Result<Bytes, ApiError> {
-    let located = locate(app, caller, query, trail).await?.ok_or(ApiError::NotFound)?;
+    let key = meeting_key(caller, query, trail)?;
+    let located = app.cluster.meeting(&key).await?.ok_or(ApiError::NotFound)?;
+    trail.server = Some(located.server.id.clone());
+    if located.is_away() {
+        // If its server comes back with it, it is ended there.
+        forget(app, &located).await?;
+        return Err(ApiError::NotFound);
+    }
     end_at(app, &located, &query.get("password").unwrap_or_default()).await
+}
+
+/// Forgets a meeting that was ended; should its server still show it, it is ended again.
+pub(crate) async fn forget(app: &App, located: &Located) -> Result<(), ApiError> {
+    let Located { meeting, server } = located;
+    let since = app.clock.now();
+    let ending = Ending {
+        server: server.id.clone(),
+        key: meeting.key.clone(),
+        moderator_pw: meeting.moderator_pw.clone(),
+        since,
+    };
+    if app.cluster.forget(&meeting.key, &server.id, Some(&ending)).await? {
+        sessions::ended(app, meeting, Some(since)).await;
+    }
+    Ok(())
 }
 
 /// The same, once it is found.
@@ -42,7 +67,7 @@ pub(crate) async fn end_at(
         Err(error) => matches!(error, ApiError::Backend(key, _) if key == "notFound"),
     };
     if gone {
-        app.cluster.forget(&located.meeting.key, &located.server.id).await?;
+        forget(app, located).await?;
     }
     result
 }

@@ -69,6 +69,7 @@ impl ApiError {
             Self::UnsupportedContentType => "unsupportedContentType",
             Self::Unsupported => "unsupportedRequest",
             Self::NoServer(Refusal::TagUnavailable(_)) => "serverTagUnavailable",
+            Self::NoServer(Refusal::Full) => "serverLimitReached",
             Self::TooLarge => "requestTooLarge",
             Self::Backend(key, _) => key,
             Self::NoServer(Refusal::NoServer)
@@ -98,6 +99,7 @@ impl ApiError {
             Self::NoServer(Refusal::TagUnavailable(tag)) => {
                 return format!("There is no available server with the required tag={tag}.");
             }
+            Self::NoServer(Refusal::Full) => "All available servers have reached their limits.",
             Self::NoServer(Refusal::NoServer) => "Could not find any available servers.",
             Self::NoVoiceBridge => "Could not find a free voice bridge.",
             Self::Backend(_, message) => message,
@@ -110,6 +112,12 @@ impl ApiError {
             Self::Internal => "The balancer failed to answer this request.",
         };
         text.to_owned()
+    }
+
+    /// Whether the same call may succeed a little later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::ServerUnavailable | Self::Store(_) | Self::Timeout)
     }
 
     /// The answer in XML.

@@ -4,6 +4,7 @@ use bbb::{Query, query::encode};
 use domain::parameters::join_edits;
 
 use crate::context::App;
+use crate::planner;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
@@ -46,9 +47,10 @@ async fn locate_join(
     let key = meeting_key(caller, &query, trail)?;
     let located = app.cluster.join(&key, app.clock.now()).await?.ok_or(ApiError::NotFound)?;
     trail.server = Some(located.server.id.clone());
-    if !located.server.accepts_joins() {
+    if !located.is_reachable() {
         return Err(ApiError::ServerUnavailable);
     }
+    planner::joined(app, &located.meeting.key);
     apply(&mut query, join_edits(caller.join_rules(&app.policy)));
     Ok(app.signed_url(&located.server, "join", &query))
 }

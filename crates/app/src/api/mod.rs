@@ -1,5 +1,6 @@
 //! The calls of the BBB API, one file each.
 
+mod attempts;
 mod create;
 mod end;
 mod errors;
@@ -12,7 +13,7 @@ mod request;
 
 pub use create::create;
 pub use end::end;
-pub(crate) use end::end_at;
+pub(crate) use end::{end_at, forget};
 pub use errors::ApiError;
 pub use get_meetings::{NO_MEETINGS, get_meetings, no_meetings};
 pub use info::{get_meeting_info, is_meeting_running};

@@ -98,7 +98,8 @@ pub(super) fn meeting_key(
     Ok(caller.meeting(id))
 }
 
-/// The meeting and its server, if the balancer knows it.
+/// The meeting and its server, if the balancer knows it and its server is there: what was on a server
+/// that is offline is no meeting until it comes back.
 pub(super) async fn locate(
     app: &App,
     caller: &Caller,
@@ -108,7 +109,7 @@ pub(super) async fn locate(
     let key = meeting_key(caller, query, trail)?;
     let located = app.cluster.meeting(&key).await?;
     trail.server = located.as_ref().map(|located| located.server.id.clone());
-    Ok(located)
+    Ok(located.filter(|located| !located.is_away()))
 }
 
 /// A server's reply as the client gets it: success byte for byte, a refusal in the one shape that

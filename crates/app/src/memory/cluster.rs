@@ -1,27 +1,17 @@
 //! Servers and meetings behind one lock.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use domain::health::{Failure, Thresholds};
 use domain::placement::choose;
-use domain::poll::{Fate, Observation, PollPolicy, apply};
-use domain::turn::Cycle;
+use domain::poll::{Ending, Known, Observation, PollPolicy, apply};
 use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
 
-use super::tenants::TenantState;
-use crate::ports::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError};
-
-#[derive(Default)]
-pub(super) struct State {
-    servers: Vec<Server>,
-    meetings: BTreeMap<MeetingKey, Meeting>,
-    /// The cycle in which each server was polled last.
-    polled_in: BTreeMap<ServerId, u64>,
-    /// The last cycle of each work.
-    pub(super) cycles: BTreeMap<String, Cycle>,
-    pub(super) tenancy: TenantState,
-}
+use super::state::State;
+use crate::ports::{
+    Cluster, Located, Obstacle, PlaceRequest, Placed, PollReport, ServerChange, StoreError,
+};
 
 /// The reference implementation of the hot state.
 #[derive(Default)]
@@ -31,44 +21,6 @@ impl MemoryCluster {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Every method leaves the state whole before it can panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn server(&mut self, id: &ServerId) -> Option<&mut Server> {
-        self.servers.iter_mut().find(|server| server.id == *id)
-    }
-
-    fn add_load(&mut self, id: &ServerId, seats: f64) {
-        if let Some(server) = self.server(id) {
-            let weight = seats * server.load_multiplier;
-            server.load = server.load.map(|load| (load + weight).max(0.0));
-        }
-    }
-
-    fn located(&self, key: &MeetingKey) -> Option<Located> {
-        let meeting = self.meetings.get(key)?.clone();
-        let server = self.servers.iter().find(|server| server.id == meeting.server)?.clone();
-        Some(Located { meeting, server })
-    }
-
-    fn take(&mut self, which: impl Fn(&Meeting) -> bool) -> Vec<Meeting> {
-        let (taken, kept) =
-            std::mem::take(&mut self.meetings).into_iter().partition(|(_, meeting)| which(meeting));
-        self.meetings = kept;
-        let taken: BTreeMap<MeetingKey, Meeting> = taken;
-        taken.into_values().collect()
-    }
-
-    fn has_bridge(&self, number: &str) -> bool {
-        self.meetings.values().any(|meeting| meeting.voice_bridge.as_deref() == Some(number))
-    }
-
-    fn undo(&mut self, key: &MeetingKey) {
-        if let Some(meeting) = self.meetings.remove(key) {
-            let taken = meeting.seats.taken(meeting.placed_at);
-            self.add_load(&meeting.server, -f64::from(taken));
-        }
     }
 }
 
@@ -115,12 +67,25 @@ impl Cluster for MemoryCluster {
         }
         state.servers.retain(|server| server.id != *id);
         state.polled_in.remove(id);
+        state.endings.retain(|(server, _), _| server != id);
         Ok(Some(state.take(|meeting| meeting.server == *id)))
     }
 
     async fn record_version(&self, id: &ServerId, version: &str) -> Result<(), StoreError> {
         if let Some(server) = self.lock().server(id) {
             server.bbb_version = Some(version.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn record_failure(
+        &self,
+        id: &ServerId,
+        failure: &Failure,
+        thresholds: Thresholds,
+    ) -> Result<(), StoreError> {
+        if let Some(server) = self.lock().server(id) {
+            server.health.doubt(failure.clone(), thresholds);
         }
         Ok(())
     }
@@ -136,28 +101,23 @@ impl Cluster for MemoryCluster {
         if cycle.is_some_and(|cycle| state.polled_in.get(id).is_some_and(|last| cycle < *last)) {
             return Ok(None);
         }
-        let known: Vec<Meeting> =
-            state.meetings.values().filter(|meeting| meeting.server == *id).cloned().collect();
+        let (here, elsewhere, endings) = state.known(id, observation);
         let Some(server) = state.server(id) else {
             return Ok(None);
         };
-        let verdict = apply(server, &known, observation, policy);
+        let known = Known { here: &here, elsewhere: &elsewhere, endings: &endings };
+        let verdict = apply(server, known, observation, policy);
         let server = server.clone();
         if let Some(cycle) = cycle {
             state.polled_in.insert(id.clone(), cycle);
         }
-        let mut forgotten = Vec::new();
-        for (key, fate) in &verdict.fates {
-            match fate {
-                Fate::Forget => forgotten.extend(state.meetings.remove(key)),
-                Fate::Seen(seats) => {
-                    if let Some(meeting) = state.meetings.get_mut(key) {
-                        meeting.seats = *seats;
-                        meeting.claim = None;
-                        meeting.seen_at = observation.finished_at;
-                    }
-                }
-            }
+        let forgotten = state.apply_fates(&verdict, observation.finished_at);
+        for meeting in &verdict.adopted {
+            let adopted = state.with_free_bridge(meeting);
+            state.meetings.insert(meeting.key.clone(), adopted);
+        }
+        for key in &verdict.settled {
+            state.endings.remove(&(id.clone(), key.clone()));
         }
         Ok(Some(PollReport { server, verdict, forgotten }))
     }
@@ -174,51 +134,70 @@ impl Cluster for MemoryCluster {
 
     async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError> {
         let mut state = self.lock();
-        if let Some(known) = state.located(&request.key) {
-            if request.yields_to(&known.meeting) {
-                return Ok(Placed::Known(known));
+        let known = state.located(&request.key);
+        match known.as_ref().map(|known| request.obstacle(known)) {
+            Some(Obstacle::Stays) => {
+                let known = known.map(Placed::Known);
+                return known.ok_or_else(|| StoreError::Corrupt("no meeting".to_owned()));
             }
-            state.undo(&request.key);
+            Some(Obstacle::Expired) => state.undo(&request.key),
+            Some(Obstacle::Yields) | None => {}
         }
-        let server = match choose(&state.servers, &request.ask) {
-            Ok(server) => server.id.clone(),
+        let (server, reason) = match choose(&state.servers, &request.ask) {
+            Ok(choice) => (choice.server.id.clone(), choice.reason),
             Err(refusal) => return Ok(Placed::Refused(refusal)),
         };
-        let free = request.voice_bridges.iter().find(|number| !state.has_bridge(number));
-        let Some(voice_bridge) = free.cloned() else {
+        let is_free = |number: &&String| !state.is_taken(number, &request.key);
+        let Some(voice_bridge) = request.voice_bridges.iter().find(is_free).cloned() else {
             return Ok(Placed::NoVoiceBridge);
         };
-        let meeting = request.placed_on(server, voice_bridge);
-        let key = meeting.key.clone();
-        state.add_load(&meeting.server, f64::from(meeting.seats.taken(meeting.placed_at)));
-        state.meetings.insert(key.clone(), meeting);
+        state.undo(&request.key);
+        state.remember(&request.endings);
+        let meeting = request.placed_on(server, voice_bridge, reason);
+        let (key, now) = (meeting.key.clone(), meeting.placed_at);
+        state.put(meeting, now);
         let located = state.located(&key);
         located.map(Placed::Won).ok_or_else(|| StoreError::Corrupt("no server".to_owned()))
     }
 
-    async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError> {
+    async fn confirm(
+        &self,
+        meeting: &Meeting,
+        now: Timestamp,
+        endings: &[Ending],
+    ) -> Result<(), StoreError> {
         let mut state = self.lock();
+        state.remember(endings);
         if let Some(stored) = state.meetings.get_mut(&meeting.key) {
+            let ours = stored.claim.is_some() && stored.claim == meeting.claim;
             if stored.server == meeting.server {
                 stored.claim = None;
                 stored.seen_at = now;
+                return Ok(());
             }
-            return Ok(());
+            if !ours {
+                return Ok(());
+            }
+            // A slower try was made there.
+            state.undo(&meeting.key);
         }
         let server = state.server(&meeting.server);
         if server.is_none_or(|server| server.state == AdminState::Disabled) {
             return Ok(());
         }
-        let taken = meeting.voice_bridge.as_deref().is_some_and(|number| state.has_bridge(number));
-        let voice_bridge = meeting.voice_bridge.clone().filter(|_| !taken);
-        let back = Meeting { claim: None, seen_at: now, voice_bridge, ..meeting.clone() };
-        state.add_load(&back.server, f64::from(back.seats.taken(now)));
-        state.meetings.insert(back.key.clone(), back);
+        let back = Meeting { claim: None, seen_at: now, ..state.with_free_bridge(meeting) };
+        state.put(back, now);
         Ok(())
     }
 
-    async fn release(&self, key: &MeetingKey, token: &str) -> Result<bool, StoreError> {
+    async fn release(
+        &self,
+        key: &MeetingKey,
+        token: &str,
+        endings: &[Ending],
+    ) -> Result<bool, StoreError> {
         let mut state = self.lock();
+        state.remember(endings);
         let claim = state.meetings.get(key).and_then(|meeting| meeting.claim.as_ref());
         if claim.is_none_or(|claim| claim.token != token) {
             return Ok(false);
@@ -227,13 +206,23 @@ impl Cluster for MemoryCluster {
         Ok(true)
     }
 
-    async fn forget(&self, key: &MeetingKey, server: &ServerId) -> Result<bool, StoreError> {
+    async fn forget(
+        &self,
+        key: &MeetingKey,
+        server: &ServerId,
+        ending: Option<&Ending>,
+    ) -> Result<bool, StoreError> {
         let mut state = self.lock();
+        state.remember(ending.map_or(&[], std::slice::from_ref));
         let there = state.meetings.get(key).is_some_and(|meeting| meeting.server == *server);
         if there {
             state.meetings.remove(key);
         }
         Ok(there)
+    }
+
+    async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
+        Ok(self.lock().endings.values().cloned().collect())
     }
 
     async fn forget_all(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError> {
@@ -245,7 +234,7 @@ impl Cluster for MemoryCluster {
         let Some(located) = state.located(key) else {
             return Ok(None);
         };
-        if located.server.accepts_joins()
+        if located.is_reachable()
             && let Some(meeting) = state.meetings.get_mut(key)
         {
             let added = meeting.seats.join(now);
@@ -259,12 +248,18 @@ impl Cluster for MemoryCluster {
         if state.meetings.contains_key(&meeting.key) || state.server(&meeting.server).is_none() {
             return Ok(false);
         }
-        let voice_bridge = meeting.voice_bridge.clone().filter(|one| !state.has_bridge(one));
-        state.meetings.insert(meeting.key.clone(), Meeting { voice_bridge, ..meeting.clone() });
+        let restored = state.with_free_bridge(meeting);
+        state.meetings.insert(meeting.key.clone(), restored);
         Ok(true)
     }
 
+    async fn mark(&self, mark: &str) -> Result<String, StoreError> {
+        Ok(self.lock().mark.get_or_insert_with(|| mark.to_owned()).clone())
+    }
+
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
-        Ok(self.lock().take(|meeting| meeting.seen_at < unseen_since))
+        let mut state = self.lock();
+        state.endings.retain(|_, ending| ending.since >= unseen_since);
+        Ok(state.take(|meeting| meeting.seen_at < unseen_since))
     }
 }

@@ -2,7 +2,9 @@
 
 mod cluster;
 mod entropy;
+mod history;
 mod recordings;
+mod state;
 mod tenants;
 mod turns;
 

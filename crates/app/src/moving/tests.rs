@@ -31,6 +31,7 @@ fn meeting(id: &str, server: &str) -> Meeting {
         placed_at: Timestamp(1),
         seen_at: Timestamp(2),
         seats: Seats { reserved: 15, reserved_until: Timestamp(3), users: 4 },
+        ..Meeting::default()
     }
 }
 
@@ -112,7 +113,7 @@ async fn where_they_differ_the_old_house_is_right() {
     let a = ServerId("a".to_owned());
     to.hot.update_server(&a, ServerChange::state(AdminState::Cordoned)).await.unwrap();
     let moving = meeting("2", "a");
-    assert!(to.hot.forget(&moving.key, &ServerId("b".to_owned())).await.unwrap());
+    assert!(to.hot.forget(&moving.key, &ServerId("b".to_owned()), None).await.unwrap());
     assert!(to.hot.restore(&moving).await.unwrap());
     let change = TenantChange { name: Some("other".to_owned()), ..TenantChange::default() };
     to.hot.update_tenant("t", change).await.unwrap();

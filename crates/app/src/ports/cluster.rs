@@ -2,8 +2,9 @@
 //! replicas share.
 
 use async_trait::async_trait;
+use domain::health::{Failure, Thresholds};
 use domain::placement::{Ask, Refusal};
-use domain::poll::{Observation, PollPolicy, Verdict};
+use domain::poll::{Elsewhere, Ending, Observation, PollPolicy, Verdict};
 use domain::{AdminState, Claim, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp};
 
 /// The store failed. The text is for administrators; it holds no secrets.
@@ -29,6 +30,26 @@ pub struct Located {
     pub server: Server,
 }
 
+impl Located {
+    /// Whether people can be sent there.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.server.accepts_joins() && !self.meeting.detached
+    }
+
+    /// As a poll of another server sees it.
+    #[must_use]
+    pub fn elsewhere(self) -> Elsewhere {
+        Elsewhere { reachable: self.is_reachable(), meeting: self.meeting }
+    }
+
+    /// Whether its server is away: what is known of the meeting holds only if it comes back.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.meeting.detached || !self.server.online()
+    }
+}
+
 /// A meeting that needs a place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlaceRequest {
@@ -46,19 +67,36 @@ pub struct PlaceRequest {
     pub seats: Seats,
     /// The time.
     pub now: Timestamp,
+    /// What to remember as not wanted, if it is placed: where this request has tried before.
+    pub endings: Vec<Ending>,
+}
+
+/// How a record stands in the way of a meeting that needs a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It keeps the place that it has.
+    Stays,
+    /// Its claim ran out: it counts as nothing.
+    Expired,
+    /// It is this request's own claim, or its server is away: it goes if there is another place.
+    Yields,
 }
 
 impl PlaceRequest {
-    /// Whether a meeting that is there already keeps this one from being placed: all do but those
-    /// whose claim ran out.
+    /// How the record that is there stands in the way.
     #[must_use]
-    pub fn yields_to(&self, meeting: &Meeting) -> bool {
-        meeting.claim.is_none() || meeting.is_being_created(self.now)
+    pub fn obstacle(&self, known: &Located) -> Obstacle {
+        match &known.meeting.claim {
+            Some(claim) if claim.token == self.claim.token => Obstacle::Yields,
+            Some(_) if !known.meeting.is_being_created(self.now) => Obstacle::Expired,
+            None if known.is_away() => Obstacle::Yields,
+            _ => Obstacle::Stays,
+        }
     }
 
     /// The meeting, placed.
     #[must_use]
-    pub fn placed_on(self, server: ServerId, voice_bridge: String) -> Meeting {
+    pub fn placed_on(self, server: ServerId, voice_bridge: String, reason: String) -> Meeting {
         Meeting {
             key: self.key,
             server,
@@ -68,6 +106,8 @@ impl PlaceRequest {
             placed_at: self.now,
             seen_at: self.now,
             seats: self.seats,
+            reason,
+            ..Meeting::default()
         }
     }
 }
@@ -98,6 +138,12 @@ pub struct ServerChange {
     pub state: Option<AdminState>,
     /// Multiplier. The load in force stays until the next poll.
     pub load_multiplier: Option<f64>,
+    /// Meetings at most; `Some(None)` takes the limit away.
+    pub max_meetings: Option<Option<u32>>,
+    /// Users at most; `Some(None)` takes the limit away.
+    pub max_users: Option<Option<u32>>,
+    /// Tier.
+    pub tier: Option<u32>,
 }
 
 impl ServerChange {
@@ -121,6 +167,10 @@ impl ServerChange {
         if let Some(multiplier) = self.load_multiplier {
             server.load_multiplier = multiplier;
         }
+        let limits = &mut server.limits;
+        limits.max_meetings = self.max_meetings.unwrap_or(limits.max_meetings);
+        limits.max_users = self.max_users.unwrap_or(limits.max_users);
+        limits.tier = self.tier.unwrap_or(limits.tier);
         if let Some(state) = self.state {
             server.set_state(state);
         }
@@ -167,9 +217,19 @@ pub trait Cluster: Send + Sync {
     /// Writes the version that a server reported.
     async fn record_version(&self, id: &ServerId, version: &str) -> Result<(), StoreError>;
 
-    /// Applies one poll of a server by [`domain::poll::apply`]; `None` if there is no such server,
-    /// or if a later cycle has recorded a poll of it already (see [`super::Turns`]). Polls out of
-    /// turn, which belong to no cycle, are always recorded.
+    /// A call to a server failed that was no poll: [`domain::health::Health::doubt`].
+    async fn record_failure(
+        &self,
+        id: &ServerId,
+        failure: &Failure,
+        thresholds: Thresholds,
+    ) -> Result<(), StoreError>;
+
+    /// Applies one poll of a server by [`domain::poll::apply`]: fates, adopted meetings, which
+    /// replace what is recorded of them, and settled endings. The load counts what is adopted
+    /// already. `None` if there is no such server, or if a later cycle has recorded a poll of it
+    /// already (see [`super::Turns`]). Polls out of turn, which belong to no cycle, are always
+    /// recorded.
     async fn record_poll(
         &self,
         id: &ServerId,
@@ -185,21 +245,42 @@ pub trait Cluster: Send + Sync {
     async fn meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError>;
 
     /// Finds a meeting or gives it a place by [`domain::placement::choose`]: claims it, reserves
-    /// its voice bridge, and adds its seats to the load of the chosen server. A claim that ran out
-    /// counts as no meeting: it is undone first, even if there is no place then.
+    /// its voice bridge, adds its seats to the load of the chosen server, remembers the endings of
+    /// the request, and forgets one on the chosen server. What yields ([`PlaceRequest::obstacle`])
+    /// is undone if there is a place, what has expired is undone in any case.
     async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError>;
 
-    /// The server has the meeting: its claim ends, whoever holds it. The record is put back if it
-    /// was swept away meanwhile and its server is still there and not disabled; its seats are counted again, and the
-    /// next poll puts that right.
-    async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError>;
+    /// The server has the meeting: its claim ends, whoever holds it. If the request that this is
+    /// about has moved its claim on meanwhile (to where a slower try was made), it moves back here
+    /// with its seats. The record is put back if it was swept away meanwhile and its server is still
+    /// there and not disabled; its seats are counted again, and the next poll puts that right. The
+    /// endings are remembered.
+    async fn confirm(
+        &self,
+        meeting: &Meeting,
+        now: Timestamp,
+        endings: &[Ending],
+    ) -> Result<(), StoreError>;
 
     /// Undoes a place that this claim won: meeting, voice bridge and reserved load. False if the
-    /// claim no longer stands.
-    async fn release(&self, key: &MeetingKey, token: &str) -> Result<bool, StoreError>;
+    /// claim no longer stands. The endings are remembered in any case.
+    async fn release(
+        &self,
+        key: &MeetingKey,
+        token: &str,
+        endings: &[Ending],
+    ) -> Result<bool, StoreError>;
 
-    /// Forgets a meeting if it is (still) on that server.
-    async fn forget(&self, key: &MeetingKey, server: &ServerId) -> Result<bool, StoreError>;
+    /// Forgets a meeting if it is (still) on that server, and remembers the ending, if any.
+    async fn forget(
+        &self,
+        key: &MeetingKey,
+        server: &ServerId,
+        ending: Option<&Ending>,
+    ) -> Result<bool, StoreError>;
+
+    /// What is not wanted, of all servers: in the order of servers, then of keys.
+    async fn endings(&self) -> Result<Vec<Ending>, StoreError>;
 
     /// Forgets all meetings of a server and returns them.
     async fn forget_all(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError>;
@@ -215,6 +296,11 @@ pub trait Cluster: Send + Sync {
     /// its voice bridge if that is another meeting's.
     async fn restore(&self, meeting: &Meeting) -> Result<bool, StoreError>;
 
-    /// Forgets meetings that no server has confirmed since then, and returns them.
+    /// Marks the store if it has no mark yet; returns the mark that it has. A store that lost
+    /// everything has lost its mark as well.
+    async fn mark(&self, mark: &str) -> Result<String, StoreError>;
+
+    /// Forgets meetings that no server has confirmed since then, and returns them. Endings older
+    /// than that go, too.
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError>;
 }

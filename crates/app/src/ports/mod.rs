@@ -4,6 +4,7 @@
 pub mod bbb_client;
 pub mod cluster;
 pub mod entropy;
+pub mod history;
 pub mod inspect;
 pub mod recordings;
 pub mod tenants;
@@ -13,8 +14,11 @@ pub mod turns;
 pub use bbb_client::{
     BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Lane, Patience,
 };
-pub use cluster::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError};
+pub use cluster::{
+    Cluster, Located, Obstacle, PlaceRequest, Placed, PollReport, ServerChange, StoreError,
+};
 pub use entropy::{Clock, Entropy};
+pub use history::History;
 pub use inspect::{Finding, Inspect, Level};
 pub use recordings::{RecordingCounts, Recordings};
 pub use tenants::{TenantUpdate, Tenants};
@@ -22,6 +26,6 @@ pub use tokens::{Grant, Tokens};
 pub use turns::{Turn, Turns};
 
 /// The hot state whole: what one store keeps for all replicas.
-pub trait Hot: Cluster + Tenants + Tokens + Turns {}
+pub trait Hot: Cluster + History + Tenants + Tokens + Turns {}
 
-impl<T: Cluster + Tenants + Tokens + Turns> Hot for T {}
+impl<T: Cluster + History + Tenants + Tokens + Turns> Hot for T {}

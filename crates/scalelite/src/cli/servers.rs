@@ -1,9 +1,12 @@
 //! The part of the command line that is about servers.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use app::ports::ServerChange;
 use clap::{Args, Subcommand};
 
+use crate::cmd::servers::drain::{self, Drain, Then};
 use crate::cmd::servers::{change, list, sync};
 use crate::cmd::{Failure, Session};
 
@@ -57,6 +60,37 @@ pub enum ServersCommand {
     Cordon {
         /// Its id.
         id: String,
+    },
+    /// Take a server out of service: no new meetings, and it is disabled when it has none left.
+    Drain {
+        /// Its id.
+        id: String,
+        /// Wait until it has no meetings, and show what is left.
+        #[arg(long)]
+        wait: bool,
+        /// End what is left after this time, e.g. 2h or 90min.
+        #[arg(long, value_parser = humantime::parse_duration, requires = "wait")]
+        deadline: Option<Duration>,
+        /// How long before the deadline people are told in the chat (from BBB 3.0 on).
+        #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
+        warn: Duration,
+        /// What becomes of it then.
+        #[arg(long, value_enum, requires = "wait")]
+        then: Option<Then>,
+    },
+    /// Set how much a server may take; what is not given stays.
+    Limits {
+        /// Its id.
+        id: String,
+        /// Meetings at most; none for no limit.
+        #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
+        max_meetings: Option<Limit>,
+        /// Users at most, those that are expected included; none for no limit.
+        #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
+        max_users: Option<Limit>,
+        /// 0 is used first; higher tiers are backups (see TIER_LOAD_MAX).
+        #[arg(long)]
+        tier: Option<u32>,
     },
     /// Stop using a server. Asks first if it has load, and then clears its meetings.
     Disable {
@@ -120,6 +154,20 @@ pub enum ServersCommand {
     },
 }
 
+/// A limit as typed.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit(Option<u32>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        number => match number.parse() {
+            Ok(number) => Ok(Limit(Some(number))),
+            Err(_) => Err("neither a whole number nor none".to_owned()),
+        },
+    }
+}
+
 /// Runs one of them.
 pub async fn run(session: &Session, what: ServersCommand) -> Result<(), Failure> {
     let text = |text: &Option<String>| text.as_deref().map(str::to_owned);
@@ -133,6 +181,19 @@ pub async fn run(session: &Session, what: ServersCommand) -> Result<(), Failure>
         ServersCommand::Remove { id } => change::remove(session, &id).await,
         ServersCommand::Enable { id } => change::enable(session, &id).await,
         ServersCommand::Cordon { id } => change::cordon(session, &id).await,
+        ServersCommand::Drain { id, wait, deadline, warn, then } => {
+            drain::run(session, &id, Drain { wait, deadline, warn, then }).await
+        }
+        ServersCommand::Limits { id, max_meetings, max_users, tier } => {
+            let of = |limit: Option<Limit>| limit.map(|Limit(limit)| limit);
+            let limits = ServerChange {
+                max_meetings: of(max_meetings),
+                max_users: of(max_users),
+                tier,
+                ..ServerChange::default()
+            };
+            change::limits(session, &id, limits).await
+        }
         ServersCommand::Disable { id, yes } => change::disable(session, &id, yes).await,
         ServersCommand::Panic { id, keep_state, skip_end_calls } => {
             change::panic(session, &id, keep_state, skip_end_calls).await

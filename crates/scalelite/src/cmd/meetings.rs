@@ -31,6 +31,18 @@ const METADATA: [&str; 12] = [
     "bbb-origin-tag",
 ];
 
+/// Lists what runs on the servers and is nobody's.
+pub async fn foreign(session: &Session) -> Result<(), Failure> {
+    let found = meetings::foreign(&session.app).await?;
+    for (server, id) in &found {
+        say(format!("{server}\t{}", printable(id)));
+    }
+    if found.is_empty() {
+        note("No foreign meetings");
+    }
+    Ok(())
+}
+
 /// Lists meetings with their servers.
 pub async fn list(session: &Session, ids: &[String]) -> Result<(), Failure> {
     let found = meetings::list(&session.app, ids).await?;
@@ -43,6 +55,9 @@ pub async fn list(session: &Session, ids: &[String]) -> Result<(), Failure> {
         let url = server.map_or("", |server| server.url.as_str());
         say(format!("\nMeetingID: {}", printable(&meeting.key.id)));
         say(format!("\tServer ID: {}\n\tServer Url: {url}", meeting.server));
+        if meeting.detached {
+            say("\tDetached: its server is offline");
+        }
         if let Some(tenant) = &meeting.key.tenant {
             say(format!("\tTenant ID: {}", printable(tenant)));
         }

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod doctor;
 pub mod meetings;
 pub mod migrate_store;
+pub mod placement;
 pub mod poll;
 pub mod rake;
 pub mod secret;
@@ -110,6 +111,18 @@ fn listening_url(config: &Config) -> String {
         Some(v6) if v6.contains(':') => format!("http://[{v6}]:{port}"),
         Some(host) => format!("http://{host}:{port}"),
     }
+}
+
+/// The time.
+pub fn now() -> domain::Timestamp {
+    app::ports::Clock::now(&adapters::entropy::SystemClock)
+}
+
+/// A time for people, in UTC.
+pub fn clock_time(at: domain::Timestamp) -> String {
+    let ms = u64::try_from(at.0).unwrap_or(0);
+    let since = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
+    humantime::format_rfc3339_seconds(since).to_string()
 }
 
 /// Asks for `yes` on the standard input.

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use app::admin::placement;
 use domain::Server;
-use domain::health::Standing;
 use serde_json::json;
 
 use crate::output::table::{Cell, render};
 use crate::output::{printable, say, say_text};
 
-use super::{Failure, Session};
+use super::{Failure, Session, clock_time, now};
 
 const HEADINGS: [&str; 10] = [
     "HOSTNAME",
@@ -23,6 +23,8 @@ const HEADINGS: [&str; 10] = [
     "BBB VERSION",
     "TAG",
 ];
+/// What the original does not show.
+const MORE_HEADINGS: [&str; 4] = ["RESERVE", "PROMISED", "FORESEEN LOAD", "FAILURES"];
 
 /// The original's table.
 pub async fn print(session: &Session) -> Result<(), Failure> {
@@ -34,13 +36,49 @@ pub async fn print(session: &Session) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The same with what only we know: why servers failed, and what they will have to carry.
+pub async fn print_all(session: &Session) -> Result<(), Failure> {
+    let servers = sorted(session).await?;
+    say("");
+    if !servers.is_empty() {
+        say_text(long_table(session, &servers).await?);
+    }
+    Ok(())
+}
+
+async fn long_table(session: &Session, servers: &[Server]) -> Result<String, Failure> {
+    let outlooks = placement::outlook(&session.app, servers).await?;
+    let headings: Vec<&str> = HEADINGS.iter().chain(&MORE_HEADINGS).copied().collect();
+    let mut rows = rows(servers);
+    for ((row, server), outlook) in rows.iter_mut().zip(servers).zip(outlooks) {
+        row[2] = Cell::text(server.health.standing(now()).name());
+        let seats = |seats: f64| Cell::Number(format!("{seats:.0}"));
+        row.extend([seats(outlook.reserve), seats(outlook.promised)]);
+        row.push(Cell::Number(format!("{:.1}", outlook.effective)));
+        row.push(Cell::text(printable(&last_failure(server))));
+    }
+    Ok(render(&headings, &rows))
+}
+
+/// The last failure in a line: how often in a row, when, and why.
+pub fn last_failure(server: &Server) -> String {
+    let Some(failure) = &server.health.last_failure else {
+        return String::new();
+    };
+    let (count, at) = (server.health.failures, clock_time(failure.at));
+    format!("{count} x, last {at}: {}", failure.reason)
+}
+
 /// The table again and again.
 pub async fn watch(session: &Session) -> Result<(), Failure> {
     loop {
         let servers = sorted(session).await?;
         let users: u32 = servers.iter().map(|server| server.stats.users).sum();
         let meetings = session.app.cluster.meetings(None).await?.len();
-        let table = if servers.is_empty() { String::new() } else { table(&servers) };
+        let table = match servers.is_empty() {
+            true => String::new(),
+            false => long_table(session, &servers).await?,
+        };
         // Home and clear, so that the table stays where it is.
         let clear =
             if std::io::IsTerminal::is_terminal(&std::io::stdout()) { "\x1b[H\x1b[2J" } else { "" };
@@ -55,16 +93,18 @@ pub async fn watch(session: &Session) -> Result<(), Failure> {
 /// Everything about all servers, without secrets.
 pub async fn json(session: &Session) -> Result<(), Failure> {
     let servers = sorted(session).await?;
+    let outlooks = placement::outlook(&session.app, &servers).await?;
     let list: Vec<_> = servers
         .iter()
-        .map(|server| {
+        .zip(outlooks)
+        .map(|(server, outlook)| {
             json!({
                 "id": server.id.0,
                 "hostname": server.hostname(),
                 "url": server.url,
                 "state": server.state.name(),
                 "status": status(server),
-                "standing": server.health.standing(),
+                "standing": server.health.standing(now()),
                 "meetings": server.stats.meetings,
                 "users": server.stats.users,
                 "largest_meeting": server.stats.largest_meeting,
@@ -74,6 +114,14 @@ pub async fn json(session: &Session) -> Result<(), Failure> {
                 "bbb_version": server.bbb_version,
                 "tag": server.tag,
                 "last_failure": server.health.last_failure,
+                "failures": server.health.failures,
+                "probation_until": server.health.probation_until,
+                "reserve": outlook.reserve,
+                "promised": outlook.promised,
+                "effective_load": outlook.effective,
+                "max_meetings": server.limits.max_meetings,
+                "max_users": server.limits.max_users,
+                "tier": server.limits.tier,
             })
         })
         .collect();
@@ -88,14 +136,15 @@ async fn sorted(session: &Session) -> Result<Vec<Server>, Failure> {
 }
 
 fn status(server: &Server) -> &'static str {
-    match server.health.standing() {
-        Standing::Online | Standing::Suspect => "online",
-        Standing::Offline | Standing::Probation => "offline",
-    }
+    if server.online() { "online" } else { "offline" }
 }
 
 fn table(servers: &[Server]) -> String {
-    let rows: Vec<_> = servers
+    render(&HEADINGS, &rows(servers))
+}
+
+fn rows(servers: &[Server]) -> Vec<Vec<Cell>> {
+    servers
         .iter()
         .map(|server| {
             let load = server.load.map(|load| format!("{load:?}")).unwrap_or_default();
@@ -113,6 +162,5 @@ fn table(servers: &[Server]) -> String {
                 text(server.tag.as_deref()),
             ]
         })
-        .collect();
-    render(&HEADINGS, &rows)
+        .collect()
 }

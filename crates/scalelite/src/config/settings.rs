@@ -6,8 +6,8 @@ use bbb::Algorithms;
 
 use super::sources::{Origin, Sources};
 use super::values::{
-    AtLeastOne, Bind, Bytes, Count, Digits, LogFormat, LogLevel, Names, Pairs, Seconds, Secret,
-    StoreUrl, Value,
+    AtLeastOne, Bind, Bytes, Count, Digits, Grace, History, LogFormat, LogLevel, Names, Pairs,
+    PlacementPolicy, Seconds, Secret, StoreUrl, Value,
 };
 
 /// What is known of a setting apart from its value.
@@ -198,8 +198,25 @@ settings! {
         load_min_user_count: Count = "LOAD_MIN_USER_COUNT" or "15";
         /// How long a meeting is young, in minutes.
         load_join_buffer_time: Count = "LOAD_JOIN_BUFFER_TIME" or "15";
+        /// For so long after it was placed, in seconds, a meeting is not forgotten although its server
+        /// does not report it, and is not settled if it turns up on two servers. After that, two good
+        /// polls without it forget it.
+        meeting_grace: Grace = "MEETING_GRACE" or "30";
         /// New servers are named by the host of their URL.
         server_id_is_hostname: bool = "SERVER_ID_IS_HOSTNAME" or "false";
+    }
+    "Placement" {
+        /// How servers are compared for a new meeting. booked: by the seats that they will have to give in
+        /// the next two hours, as far as the history of meetings tells. reserve: by load and expected seats.
+        /// scalelite: by load, as the original does.
+        placement_policy: PlacementPolicy = "PLACEMENT_POLICY" or "booked";
+        /// What is kept of meetings that have ended, for eight weeks: on keeps meeting IDs, times and sizes;
+        /// pseudonymous keeps a hash of the IDs; off keeps nothing.
+        placement_history: History = "PLACEMENT_HISTORY" or "on";
+        /// Requests without a tag may use tagged servers if all servers are tagged.
+        untagged_may_use_tagged: bool = "UNTAGGED_MAY_USE_TAGGED" or "false";
+        /// Load of the least loaded server above which servers of the next tier are used as well.
+        tier_load_max: Count = "TIER_LOAD_MAX" or "150";
     }
     "Parameters of create and join" {
         /// Longest duration of a meeting, in minutes. Meetings that ask for more, or for none, get this.

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use app::sessions::HistoryMode;
 use bbb::Algorithms;
 use domain::parameters::ParameterRules;
 
@@ -95,6 +96,47 @@ impl Value for AtLeastOne {
 
     fn read(text: &str) -> Option<Self> {
         text.parse().ok().filter(|number| *number >= 1).map(Self)
+    }
+}
+
+/// A time in whole seconds that may be none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grace(pub u32);
+
+impl Value for Grace {
+    const ACCEPTS: &'static str = "a number of seconds from 0 to 86400";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|seconds| *seconds <= 86_400).map(Self)
+    }
+}
+
+/// How servers are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlacementPolicy(pub domain::placement::Policy);
+
+impl Value for PlacementPolicy {
+    const ACCEPTS: &'static str = "booked, reserve or scalelite";
+
+    fn read(text: &str) -> Option<Self> {
+        domain::placement::Policy::from_name(text).map(Self)
+    }
+}
+
+/// What is kept of meetings that have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History(pub HistoryMode);
+
+impl Value for History {
+    const ACCEPTS: &'static str = "on, pseudonymous or off";
+
+    fn read(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "on" | "true" => Some(Self(HistoryMode::On)),
+            "pseudonymous" => Some(Self(HistoryMode::Pseudonymous)),
+            "off" | "false" => Some(Self(HistoryMode::Off)),
+            _ => None,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use app::ports::ServerChange;
 use app::tenancy::Caller;
 use bbb::Query;
 use bbb::call::ContentType;
-use domain::{AdminState, Server};
+use domain::{AdminState, Limits, Server};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -187,7 +187,7 @@ async fn answer(
 
 /// A server as the management API shows it.
 fn view(server: &Server) -> Value {
-    json!({
+    let mut view = json!({
         "id": server.id.0,
         "url": server.url,
         "secret": server.secret,
@@ -197,7 +197,33 @@ fn view(server: &Server) -> Value {
         "load": server.load.map_or_else(|| json!("unavailable"), |load| json!(load)),
         "load_multiplier": format!("{:?}", server.load_multiplier),
         "online": if server.online() { "online" } else { "offline" },
-    })
+    });
+    // What the original does not know is shown where it is used.
+    let Limits { max_meetings, max_users, tier } = server.limits;
+    let tier = Some(tier).filter(|tier| *tier > 0);
+    for (name, limit) in [("max_meetings", max_meetings), ("max_users", max_users), ("tier", tier)]
+    {
+        if let Some(limit) = limit {
+            view[name] = limit.into();
+        }
+    }
+    view
+}
+
+/// A limit as sent: a number, or nothing to take it away.
+fn limit(server: &Map<String, Value>, name: &str) -> Result<Option<Option<u32>>, Refused> {
+    let Some(given) = server.get(name) else {
+        return Ok(None);
+    };
+    match text(server, name).as_deref() {
+        None if given.is_null() => Ok(Some(None)),
+        Some("") => Ok(Some(None)),
+        Some(number) if number.parse::<u32>().is_ok() => Ok(Some(number.parse().ok())),
+        _ => {
+            let text = format!("{name} must be a whole number, or null for none");
+            Err(Refused(StatusCode::BAD_REQUEST, text))
+        }
+    }
 }
 
 fn object<'a>(
@@ -274,5 +300,8 @@ fn change(server: &Map<String, Value>) -> Result<ServerChange, Refused> {
         tag: text(server, "tag").map(|tag| Some(tag).filter(|tag| !tag.is_empty())),
         state,
         load_multiplier: multiplier(server).transpose()?,
+        max_meetings: limit(server, "max_meetings")?,
+        max_users: limit(server, "max_users")?,
+        tier: limit(server, "tier")?.map(|tier| tier.unwrap_or(0)),
     })
 }

@@ -40,15 +40,31 @@ pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outc
         Err(error) => return Outcome::failed(call.name(), &error),
     };
     let mut trail = Trail::of(&caller);
+    let is_person = call == Call::Join && prefers_html(&incomer);
     let result = match verified(gate, &caller, call, incomer).await {
         Ok((query, body)) => answered(gate, caller, call, query, body, &mut trail).await,
         Err(error) => Err(error),
     };
     let outcome = match result {
         Ok(response) => Outcome::ok(call.name(), response),
+        // What may pass by itself; everything else is for front-ends to explain.
+        Err(error) if is_person && error.may_pass() => {
+            let mut outcome = Outcome::failed(call.name(), &error);
+            outcome.response = respond::waiting_page(&error.message());
+            outcome
+        }
         Err(error) => Outcome::failed(call.name(), &error),
     };
     outcome.about(trail)
+}
+
+/// Whether it is a browser that asks: those name HTML, clients of the API do not.
+fn prefers_html(incomer: &Incomer) -> bool {
+    let accepted = incomer.headers.get_all(http::header::ACCEPT).iter();
+    let mut texts = accepted.filter_map(|value| value.to_str().ok());
+    let asked_for_xml =
+        Query::parse(&incomer.query).get("redirect").is_some_and(|it| it == "false");
+    !asked_for_xml && texts.any(|text| text.contains("text/html"))
 }
 
 /// Calls that are switched off, and those that are not built yet.

@@ -16,6 +16,8 @@ const XML: HeaderValue = HeaderValue::from_static("application/xml; charset=utf-
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+/// How often a page that waits is loaded again, in seconds.
+const RETRY_S: u16 = 10;
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 fn full(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Body> {
@@ -59,4 +61,26 @@ pub(super) fn redirect(location: &str) -> Option<Response<Body>> {
     headers.insert(header::CONTENT_TYPE, HTML);
     headers.insert(header::CACHE_CONTROL, NO_CACHE);
     Some(response)
+}
+
+/// A page for a person, which tries again by itself.
+pub(super) fn waiting_page(message: &str) -> Response<Body> {
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta http-equiv=\"refresh\" content=\"{RETRY_S}\">\n<title>One moment, please</title>\n\
+         <style>body{{font-family:system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;\
+         line-height:1.5;color:#222;background:#fff}}@media(prefers-color-scheme:dark){{body{{color:#ddd;\
+         background:#111}}a{{color:#8cf}}}}</style>\n</head>\n<body>\n<h1>One moment, please</h1>\n\
+         <p>{message}</p>\n<p>This page tries again every {RETRY_S} seconds. If it takes longer, go back to \
+         where you came from and enter the meeting from there: it may have been moved.</p>\n\
+         <p><a href=\"\">Try again now</a></p>\n</body>\n</html>\n"
+    );
+    let mut response = full(StatusCode::SERVICE_UNAVAILABLE, HTML, page.into());
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_S));
+    let nothing_else = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *";
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(nothing_else));
+    response
 }

@@ -11,6 +11,7 @@ mod creates;
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
+mod failover;
 mod failures;
 #[cfg(test)]
 mod hostile;

@@ -155,3 +155,8 @@ pub async fn load_multiplier(
 pub async fn tag(session: &Session, id: &str, tag: Option<String>) -> Result<(), Failure> {
     change(session, id, ServerChange { tag: Some(tag_of(tag)), ..ServerChange::default() }).await
 }
+
+/// Sets how much a server may take.
+pub async fn limits(session: &Session, id: &str, limits: ServerChange) -> Result<(), Failure> {
+    change(session, id, limits).await
+}

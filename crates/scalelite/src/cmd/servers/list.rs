@@ -1,12 +1,14 @@
 //! Listing servers.
 
+use app::admin::placement;
 use app::backend::Way;
 use app::ports::Lane;
 use bbb::meetings::Meetings;
 use domain::Server;
 use serde_json::json;
 
-use crate::cmd::{Failure, Session};
+use crate::cmd::status::last_failure;
+use crate::cmd::{Failure, Session, now};
 use crate::output::table::{Cell, render};
 use crate::output::yaml::scalar;
 use crate::output::{note, printable, say, say_text};
@@ -38,27 +40,51 @@ fn load(server: &Server) -> String {
     server.load.map_or_else(|| "unavailable".to_owned(), |load| format!("{load:?}"))
 }
 
-/// As a table, with the reason of the last failure.
+/// As a table, with limits, failures, and what the servers will have to carry.
 pub async fn table(session: &Session) -> Result<(), Failure> {
     let servers = session.app.cluster.servers().await?;
+    let outlooks = placement::outlook(&session.app, &servers).await?;
+    let limit = |limit: Option<u32>| limit.map_or(String::new(), |most| most.to_string());
     let rows: Vec<_> = servers
         .iter()
-        .map(|server| {
-            let failure =
-                server.health.last_failure.as_ref().map(|failure| failure.reason.as_str());
+        .zip(outlooks)
+        .map(|(server, outlook)| {
             vec![
                 Cell::text(&server.id.0),
                 Cell::text(&server.url),
                 Cell::text(server.state.name()),
-                Cell::text(if server.online() { "online" } else { "offline" }),
+                Cell::text(server.health.standing(now()).name()),
+                Cell::Number(server.stats.users.to_string()),
+                Cell::Number(format!("{:.0}", outlook.reserve)),
+                Cell::Number(format!("{:.0}", outlook.promised)),
                 Cell::Number(load(server)),
+                Cell::Number(format!("{:.1}", outlook.effective)),
                 Cell::Number(format!("{:?}", server.load_multiplier)),
                 Cell::text(printable(server.tag.as_deref().unwrap_or_default())),
-                Cell::text(printable(failure.unwrap_or_default())),
+                Cell::Number(server.limits.tier.to_string()),
+                Cell::Number(limit(server.limits.max_meetings)),
+                Cell::Number(limit(server.limits.max_users)),
+                Cell::text(printable(&last_failure(server))),
             ]
         })
         .collect();
-    let headings = ["ID", "URL", "STATE", "STATUS", "LOAD", "MULTIPLIER", "TAG", "LAST FAILURE"];
+    let headings = [
+        "ID",
+        "URL",
+        "STATE",
+        "STATUS",
+        "USERS",
+        "RESERVE",
+        "PROMISED",
+        "LOAD",
+        "FORESEEN LOAD",
+        "MULTIPLIER",
+        "TAG",
+        "TIER",
+        "MAX MEETINGS",
+        "MAX USERS",
+        "FAILURES",
+    ];
     say_text(render(&headings, &rows));
     Ok(())
 }
@@ -82,6 +108,15 @@ pub async fn yaml(session: &Session, verbose: bool) -> Result<(), Failure> {
         say(format!("    tag: {}", scalar(server.tag.as_deref().unwrap_or_default())));
         let enabled = server.state == domain::AdminState::Enabled;
         say(format!("    enabled: {enabled}"));
+        for (name, limit) in [
+            ("max_meetings", server.limits.max_meetings),
+            ("max_users", server.limits.max_users),
+            ("tier", Some(server.limits.tier).filter(|tier| *tier > 0)),
+        ] {
+            if let Some(limit) = limit {
+                say(format!("    {name}: {limit}"));
+            }
+        }
         if verbose {
             say(format!("    state: {}", server.state.name()));
             say(format!("    load: {:?}", server.load.unwrap_or(-1.0)));

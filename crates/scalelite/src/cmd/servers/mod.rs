@@ -1,6 +1,7 @@
 //! `servers`: the pool.
 
 pub mod change;
+pub mod drain;
 pub mod list;
 pub mod sync;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use app::admin::servers::{self, NewServer, Panic};
 use app::ports::ServerChange;
-use domain::{AdminState, Server};
+use domain::{AdminState, Limits, Server};
 use serde_json::{Map, Value};
 
 use super::failure;
@@ -13,7 +13,8 @@ use crate::output::say;
 
 /// Longest file, in bytes.
 const FILE_BYTES_MAX: u64 = 8 << 20;
-const KNOWN: [&str; 5] = ["url", "secret", "enabled", "load_multiplier", "tag"];
+const KNOWN: [&str; 8] =
+    ["url", "secret", "enabled", "load_multiplier", "tag", "max_meetings", "max_users", "tier"];
 /// What `yaml --verbose` prints beyond that; a pool is not told how it fares.
 const IGNORED: [&str; 4] = ["load", "state", "bbb_version", "online"];
 
@@ -32,6 +33,7 @@ enum Mode {
 struct Wanted {
     id: String,
     new: NewServer,
+    limits: Limits,
     enabled: bool,
 }
 
@@ -132,8 +134,9 @@ impl Sync<'_> {
             return Ok(());
         }
         let server = servers::add(&self.session.app, one.new.clone()).await.map_err(failure)?;
-        if one.enabled {
-            self.change(&server, ServerChange::state(AdminState::Enabled)).await?;
+        if one.enabled || one.limits != Limits::default() {
+            let state = one.enabled.then_some(AdminState::Enabled);
+            self.change(&server, ServerChange { state, ..limited(one.limits) }).await?;
         }
         Ok(())
     }
@@ -149,6 +152,7 @@ impl Sync<'_> {
         let same = server.url == new.url
             && server.secret == new.secret
             && server.tag == new.tag
+            && server.limits == one.limits
             && (server.load_multiplier - multiplier).abs() < f64::EPSILON;
         if same && state.is_none() || !self.go("update", &one.id) {
             return Ok(());
@@ -159,6 +163,7 @@ impl Sync<'_> {
             tag: Some(new.tag),
             state,
             load_multiplier: Some(multiplier),
+            ..limited(one.limits)
         };
         self.change(server, change).await
     }
@@ -188,6 +193,16 @@ impl Sync<'_> {
 
     async fn change(&self, server: &Server, change: ServerChange) -> Result<(), Failure> {
         servers::update(&self.session.app, &server.id.0, change).await.map(drop).map_err(failure)
+    }
+}
+
+/// A change to these limits and nothing else.
+fn limited(limits: Limits) -> ServerChange {
+    ServerChange {
+        max_meetings: Some(limits.max_meetings),
+        max_users: Some(limits.max_users),
+        tier: Some(limits.tier),
+        ..ServerChange::default()
     }
 }
 
@@ -238,7 +253,19 @@ fn wanted_server(id: &str, entry: &Value) -> Result<Wanted, Failure> {
     };
     let url = text_of(entry, "url").unwrap_or_else(|| format!("https://{id}/bigbluebutton/api"));
     let new = new_server(&format!("id={id}"), Some(id), url, entry)?;
-    Ok(Wanted { id: id.to_owned(), new, enabled })
+    let limit = |name: &str| match server.get(name).filter(|value| !value.is_null()) {
+        None => Ok(None),
+        Some(value) => match as_text(value).and_then(|text| text.parse::<u32>().ok()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(error(format!("Server id={id} has a bad value of {name}"))),
+        },
+    };
+    let limits = Limits {
+        max_meetings: limit("max_meetings")?,
+        max_users: limit("max_users")?,
+        tier: limit("tier")?.unwrap_or(0),
+    };
+    Ok(Wanted { id: id.to_owned(), new, limits, enabled })
 }
 
 /// A server as its entry in a file describes it; `name` is what complaints call it.

@@ -1,0 +1,362 @@
+//! Asking servers to create a meeting: the one it was placed on, and the next best ones when that
+//! does not answer, until one has it or the client's patience ends.
+//!
+//! The claim moves with the tries, atomically. A server that may have created the meeting although
+//! it did not say so is remembered in the store, and the next polls end what it has made.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bbb::Query;
+use bytes::Bytes;
+use domain::Server;
+use domain::parameters::{Placed as Decided, create_edits};
+use domain::poll::Ending;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use crate::backend::{BackendError, Reply, end_query};
+use crate::context::App;
+use crate::doubts;
+use crate::planner;
+use crate::ports::{CallError, Located, PlaceRequest, Placed};
+use crate::replay::Replay;
+use crate::tenancy::Caller;
+
+use super::create::at;
+use super::errors::ApiError;
+use super::lrs;
+use super::request::{Trail, apply, pass_on};
+
+/// Servers tried at most for one create.
+const TRIES_MAX: usize = 8;
+/// What a client is told if no server answers.
+const UNANSWERED: &str = "Unable to create meeting on server.";
+/// What is left of a client's patience must allow for a try, in ms.
+const TRY_MS_MIN: u64 = 200;
+
+/// A create as it came in.
+pub(super) struct Call<'a> {
+    pub(super) app: &'a App,
+    pub(super) caller: &'a Caller,
+    pub(super) query: &'a Query,
+    pub(super) body: Option<&'a Replay>,
+    pub(super) access: Option<String>,
+    /// When the client's patience ends.
+    pub(super) deadline: Instant,
+}
+
+/// What a server said that was asked, by its number.
+type Outcome = (usize, Result<Reply, BackendError>);
+
+/// What is known of a try.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    UnderWay,
+    /// It failed, and the meeting may be there all the same.
+    Doubtful,
+    /// The meeting is surely not there.
+    Without,
+}
+
+/// The tries of one create.
+struct Tries<'a> {
+    call: &'a Call<'a>,
+    asked: Vec<(Located, State)>,
+    under_way: FuturesUnordered<BoxFuture<'static, Outcome>>,
+    /// Whether there is another place to try.
+    may_go_on: bool,
+    last_error: BackendError,
+}
+
+/// A new meeting: asks its server, and others if need be. The claim is confirmed or released.
+pub(super) async fn first(
+    call: &Call<'_>,
+    request: &mut PlaceRequest,
+    located: Located,
+    trail: &mut Trail,
+) -> Result<Bytes, ApiError> {
+    let mut tries = Tries {
+        call,
+        asked: Vec::new(),
+        under_way: FuturesUnordered::new(),
+        may_go_on: true,
+        last_error: CallError::Timeout(call.app.policy.create_ms_max()).into(),
+    };
+    tries.ask(located);
+    let hedge = Duration::from_millis(call.app.policy.hedge_ms());
+    let mut hedge_at = Instant::now() + hedge;
+    loop {
+        // A body that is being sent cannot be sent to another one beside it.
+        let hedges = tries.may_go_on && call.body.is_none() && hedge_at < call.deadline;
+        let next = tokio::select! {
+            biased;
+            outcome = tries.under_way.next() => outcome,
+            () = sleep_until(hedge_at.min(call.deadline)), if hedges => {
+                tries.go_on(request).await?;
+                hedge_at = Instant::now() + hedge;
+                continue;
+            }
+            () = sleep_until(call.deadline) => None,
+        };
+        trail.server = tries.asked.last().map(|(located, _)| located.server.id.clone());
+        match next {
+            Some((number, Ok(reply))) => {
+                trail.server = Some(tries.asked[number].0.server.id.clone());
+                return tries.settled(request, number, reply).await;
+            }
+            Some((number, Err(error))) => {
+                tries.failed(number, error).await;
+                tries.go_on(request).await?;
+                hedge_at = Instant::now() + hedge;
+                if tries.under_way.is_empty() {
+                    return tries.given_up(request).await;
+                }
+            }
+            None => return tries.given_up(request).await,
+        }
+    }
+}
+
+impl Tries<'_> {
+    /// Sends the create to a server.
+    fn ask(&mut self, located: Located) {
+        let call = self.call;
+        let number = self.asked.len();
+        let Some(asking) = asking(call, &located, true) else {
+            // Its body is gone with an earlier try.
+            self.may_go_on = false;
+            return;
+        };
+        self.asked.push((located, State::UnderWay));
+        self.under_way.push(asking.map(move |reply| (number, reply)).boxed());
+    }
+
+    /// Moves the claim to the next best server and asks that one, if there is one.
+    async fn go_on(&mut self, request: &mut PlaceRequest) -> Result<(), ApiError> {
+        let app = self.call.app;
+        let time_left = self.call.deadline.saturating_duration_since(Instant::now());
+        let too_late = time_left < Duration::from_millis(TRY_MS_MIN);
+        if !self.may_go_on || too_late || self.asked.len() >= TRIES_MAX {
+            return Ok(());
+        }
+        request.ask.avoid =
+            self.asked.iter().map(|(located, _)| located.server.id.clone()).collect();
+        request.endings = self.endings(request, None);
+        match app.cluster.place(at(app, request, app.clock.now())).await? {
+            Placed::Won(located) => {
+                tracing::info!(meeting = request.key.id, server = %located.server.id, "next server");
+                planner::placed(app, &located);
+                self.ask(located);
+            }
+            // Whoever settled the meeting meanwhile, the tries under way tell how it ends.
+            Placed::Known(_) | Placed::Refused(_) | Placed::NoVoiceBridge => self.may_go_on = false,
+        }
+        Ok(())
+    }
+
+    async fn failed(&mut self, number: usize, error: BackendError) {
+        let (Located { server, .. }, state) = &mut self.asked[number];
+        *state = if may_have_acted(&error) { State::Doubtful } else { State::Without };
+        if is_the_servers(&error) {
+            doubts::failed(self.call.app, server, &error.to_string()).await;
+        } else {
+            self.may_go_on = false;
+        }
+        self.last_error = error;
+    }
+
+    /// Where the meeting is not wanted if it turns up there: wherever it was asked for and may
+    /// exist, but for the one that has it.
+    fn endings(&self, request: &PlaceRequest, has_it: Option<usize>) -> Vec<Ending> {
+        let since = self.call.app.clock.now();
+        let others = self.asked.iter().enumerate().filter(|(number, _)| Some(*number) != has_it);
+        let doubtful = others.filter(|(_, (_, state))| *state != State::Without);
+        let ending = |(_, (located, _)): (usize, &(Located, State))| Ending {
+            server: located.server.id.clone(),
+            key: request.key.clone(),
+            moderator_pw: located.meeting.moderator_pw.clone(),
+            since,
+        };
+        doubtful.map(ending).collect()
+    }
+
+    /// A server answered. If it has the meeting, the others must not.
+    async fn settled(
+        mut self,
+        request: &PlaceRequest,
+        number: usize,
+        reply: Reply,
+    ) -> Result<Bytes, ApiError> {
+        let app = self.call.app;
+        let success = reply.answer.success;
+        self.asked[number].1 = State::Without;
+        let endings = self.endings(request, success.then_some(number));
+        let meeting = &self.asked[number].0.meeting;
+        let recorded = if success {
+            // The server has it, whatever becomes of our record: the next poll would settle that.
+            app.cluster.confirm(meeting, app.clock.now(), &endings).await
+        } else {
+            let token = &request.claim.token;
+            planner::ended(app, &request.key);
+            app.cluster.release(&request.key, token, &endings).await.map(drop)
+        };
+        let Self { asked, under_way, .. } = self;
+        end_late_ones(app, asked, under_way);
+        recorded?;
+        pass_on(Ok(reply), UNANSWERED)
+    }
+
+    async fn given_up(self, request: &PlaceRequest) -> Result<Bytes, ApiError> {
+        let app = self.call.app;
+        let endings = self.endings(request, None);
+        let released = app.cluster.release(&request.key, &request.claim.token, &endings).await;
+        planner::ended(app, &request.key);
+        let Self { asked, under_way, last_error, .. } = self;
+        for (located, state) in &asked {
+            if *state == State::UnderWay {
+                doubts::failed(app, &located.server, "no answer to a create").await;
+            }
+        }
+        end_late_ones(app, asked, under_way);
+        released?;
+        pass_on(Err(last_error), UNANSWERED)
+    }
+}
+
+/// Waits for servers that are slow, in the background, and ends what they have created meanwhile.
+fn end_late_ones(
+    app: &App,
+    asked: Vec<(Located, State)>,
+    mut under_way: FuturesUnordered<BoxFuture<'static, Outcome>>,
+) {
+    if under_way.is_empty() {
+        return;
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        let patience = Duration::from_millis(app.policy.create_ms_max());
+        let end_all = async {
+            while let Some((number, reply)) = under_way.next().await {
+                let Located { meeting, server } = &asked[number].0;
+                if reply.is_ok_and(|reply| reply.answer.success) {
+                    tracing::info!(server = %server.id, meeting = meeting.key.id, "too late: ended");
+                    // If this fails, a poll does it.
+                    let _ = app.ask_briefly(server, "end", &end_query(meeting)).await;
+                }
+            }
+        };
+        let _ = timeout(patience, end_all).await;
+    });
+}
+
+/// A repeated create on the meeting's own server; nothing if that one turns out to be offline.
+pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
+    let app = call.app;
+    let Some(mut asking) = asking(call, located, false) else {
+        return Some(Err(ApiError::TooLarge));
+    };
+    let hedge = Duration::from_millis(app.policy.hedge_ms());
+    let error = match timeout(hedge, &mut asking).await {
+        Ok(Ok(reply)) => return Some(pass_on(Ok(reply), UNANSWERED)),
+        Ok(Err(error)) if !is_the_servers(&error) => return Some(pass_on(Err(error), UNANSWERED)),
+        Ok(Err(error)) => Some(error),
+        Err(_) => None,
+    };
+    // Is it slow, or is it gone?
+    let reason = error.as_ref().map_or("slow to answer a create".to_owned(), ToString::to_string);
+    doubts::note(app, &located.server, &reason).await;
+    if let Some(error) = error {
+        tokio::time::sleep(doubts::RECOVER).await;
+        let server = doubts::confirm(app, located.server.clone()).await;
+        let gone = server.is_some_and(|server| !server.online());
+        return (!gone).then(|| pass_on(Err(error), UNANSWERED));
+    }
+    let confirming = doubts::confirm(app, located.server.clone());
+    tokio::select! {
+        biased;
+        reply = &mut asking => return Some(pass_on(reply, UNANSWERED)),
+        server = confirming => if server.is_some_and(|server| !server.online()) {
+            return None;
+        }
+    }
+    // It answers polls: it is slow.
+    Some(pass_on(asking.await, UNANSWERED))
+}
+
+/// Asks a server; nothing if the body is gone.
+fn asking(
+    call: &Call<'_>,
+    located: &Located,
+    is_new: bool,
+) -> Option<BoxFuture<'static, Result<Reply, BackendError>>> {
+    let body = match call.body {
+        Some(replay) => Some(replay.body()?),
+        None => None,
+    };
+    let query = forwarded(call, located, is_new);
+    let (app, server, access) = (call.app.clone(), located.server.clone(), call.access.clone());
+    let deadline = call.deadline;
+    let asking = async move {
+        let query = with_access(&app, &server, query, access).await;
+        let asked = app.ask(&server, "create", &query, body);
+        // Not longer than the claim stands, or the meeting could be placed a second time meanwhile.
+        match timeout_at(deadline, asked).await {
+            Ok(reply) => reply,
+            Err(_) => Err(CallError::Timeout(app.policy.create_ms_max()).into()),
+        }
+    };
+    Some(asking.boxed())
+}
+
+async fn with_access(
+    app: &App,
+    server: &Server,
+    mut query: Query,
+    access: Option<String>,
+) -> Query {
+    if let Some(sealed) = lrs::sealed(app, server, access).await {
+        query.set(bbb::lrs::PARAMETER, &sealed);
+    }
+    query
+}
+
+/// The query as the server gets it.
+fn forwarded(call: &Call<'_>, located: &Located, is_new: bool) -> Query {
+    let (policy, caller) = (&call.app.policy, call.caller);
+    let mut query = call.query.clone();
+    let has_password = query.get("moderatorPW").is_some_and(|password| !password.is_empty());
+    let decided = Decided {
+        voice_bridge: located.meeting.voice_bridge.as_deref(),
+        // Only the first create may bring a password of ours: on a repeat the server would compare.
+        moderator_pw: located.meeting.moderator_pw.as_deref().filter(|_| is_new && !has_password),
+        server_tag: located.server.tag.as_deref(),
+    };
+    let duration = query.get("duration").map(Cow::into_owned);
+    let edits = create_edits(
+        decided,
+        caller.tenant(),
+        duration.as_deref(),
+        policy.max_meeting_duration_min,
+        caller.create_rules(policy),
+    );
+    apply(&mut query, edits);
+    query
+}
+
+/// Whether the server may have created the meeting although it did not say so.
+fn may_have_acted(error: &BackendError) -> bool {
+    !matches!(
+        error,
+        BackendError::Call(
+            CallError::Unreachable(_) | CallError::UploadTooLarge | CallError::Upload(_)
+        )
+    )
+}
+
+/// Whether the failure is the server's, so that another one may do better.
+fn is_the_servers(error: &BackendError) -> bool {
+    !matches!(error, BackendError::Call(CallError::UploadTooLarge | CallError::Upload(_)))
+}

@@ -1,0 +1,41 @@
+//! Looks after the hot store: if it has lost everything, the servers are put back as this process
+//! knew them, and polls find the meetings that run on them.
+
+use std::sync::{Mutex, PoisonError};
+
+use domain::Server;
+
+use crate::context::App;
+use crate::ports::StoreError;
+
+/// The servers as they were last seen, and the mark of the store that held them.
+#[derive(Debug, Default)]
+pub struct Keeper(Mutex<Option<(String, Vec<Server>)>>);
+
+impl Keeper {
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<(String, Vec<Server>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Remembers the servers, or puts them back if the store was emptied: it has lost the mark that it
+/// was given, and there is none. Who removes servers one by one leaves the mark.
+///
+/// # Errors
+/// When the store fails.
+pub async fn keep(app: &App) -> Result<(), StoreError> {
+    let mark = app.cluster.mark(&app.entropy.uuid()).await?;
+    let servers = app.cluster.servers().await?;
+    let lost = app.keeper.last().clone().filter(|(last, _)| *last != mark);
+    if let Some((_, known)) = lost.filter(|(_, known)| servers.is_empty() && !known.is_empty()) {
+        tracing::error!(servers = known.len(), "the store has lost everything: servers put back");
+        for server in known {
+            app.cluster.add_server(server).await?;
+        }
+        let servers = app.cluster.servers().await?;
+        *app.keeper.last() = Some((mark, servers));
+        return Ok(());
+    }
+    *app.keeper.last() = Some((mark, servers));
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! What is foreseen of one meeting: who will still come, and who will have left.
+
+use crate::time::Timestamp;
+use crate::timetable::Timetable;
+
+use super::curve::{Curve, POINTS, STEP_MS, WIDTH};
+use super::policy::BookingPolicy;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// Shares by which a meeting's users will change; apart from their number, which changes with
+/// each join.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Forecast {
+    /// Of the users it is expected to draw, the share that will come between now and then.
+    comes: Curve,
+    /// Of the users who are there or come, the share that will still be there.
+    stays: Curve,
+}
+
+/// When a meeting begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Times {
+    /// When it was created; in the future for one that is promised.
+    pub created_at: Timestamp,
+    /// When most of its users come.
+    pub start: Timestamp,
+    /// When half of its users will have left, if it is known.
+    pub end: Option<Timestamp>,
+}
+
+impl Forecast {
+    pub(super) fn new(
+        policy: &BookingPolicy,
+        now: Timestamp,
+        times: Times,
+        timetable: &Timetable,
+    ) -> Self {
+        let stays = match times.end {
+            Some(end) => stays_until(policy, seconds(end.ms_since(now))),
+            None => stays_like_others(policy, now.ms_since(times.created_at).max(0), timetable),
+        };
+        Self { comes: comes(policy, now, times), stays }
+    }
+
+    /// The users it will have, if it has so many and was expected to draw so many.
+    pub(super) fn curve(&self, users: u32, expected: f32) -> Curve {
+        let users = users as f32;
+        let missing = (expected - users).max(0.0);
+        let mut curve = Curve::ZERO;
+        for point in 0..WIDTH {
+            curve.0[point] = (users + missing * self.comes.0[point]) * self.stays.0[point];
+        }
+        curve
+    }
+}
+
+/// When the users of a meeting come that was created then: at the bell, if it is near.
+pub(super) fn start(policy: &BookingPolicy, created_at: Timestamp, bell_ms: i64) -> Timestamp {
+    let past = (created_at.0 - bell_ms).rem_euclid(HOUR_MS);
+    if past <= policy.late_ms {
+        created_at.plus_ms(-past)
+    } else if HOUR_MS - past <= policy.early_ms {
+        created_at.plus_ms(HOUR_MS - past)
+    } else {
+        created_at
+    }
+}
+
+fn comes(policy: &BookingPolicy, now: Timestamp, times: Times) -> Curve {
+    let past = seconds(now.ms_since(times.start));
+    let age = seconds(now.ms_since(times.created_at)).max(0.0);
+    let came = arrived(policy, past) * (1.0 - (-age / policy.settle_s).exp());
+    Curve::of(|ahead| (arrived(policy, past + seconds(ahead)) - came).max(0.0))
+}
+
+/// The share of the users who have come by so many seconds from the start.
+fn arrived(policy: &BookingPolicy, past: f32) -> f32 {
+    let [first, .., last] = policy.arrivals;
+    if past <= first.0 {
+        return first.1;
+    }
+    let legs = policy.arrivals.windows(2).filter_map(|leg| Some((leg.first()?, leg.last()?)));
+    let mut legs = legs.filter(|(_, to)| past <= to.0);
+    legs.next().map_or(last.1, |(from, to)| {
+        let way = (past - from.0) / (to.0 - from.0).max(1.0);
+        from.1 + way * (to.1 - from.1)
+    })
+}
+
+/// The share of today's users that stays, of a meeting that ends in so many seconds.
+fn stays_until(policy: &BookingPolicy, left: f32) -> Curve {
+    // logistic((left − h) / spread) over its value at h = 0, in a form that neither overflows nor
+    // becomes 0 / 0: long after the end, what is left decays at the pace of the spread.
+    let due = (-left / policy.end_spread_s).min(40.0).exp();
+    let step = (seconds(STEP_MS) / policy.end_spread_s).min(3.0).exp();
+    let mut later = due;
+    let mut curve = Curve::ZERO;
+    for point in &mut curve.0[..POINTS] {
+        *point = (1.0 + due) / (1.0 + later);
+        later = (later * step).min(1e30);
+    }
+    curve
+}
+
+/// The same for a meeting of that age of which no end is known: as with others that were new.
+fn stays_like_others(policy: &BookingPolicy, age_ms: i64, timetable: &Timetable) -> Curve {
+    let today = timetable.share_busy_beyond(age_ms);
+    if today >= policy.overtime_share {
+        return Curve::of(|ahead| (timetable.share_busy_beyond(age_ms + ahead) / today) as f32);
+    }
+    Curve::of(|ahead| (-seconds(ahead) / policy.overtime_s).exp())
+}
+
+fn seconds(ms: i64) -> f32 {
+    ms as f32 / 1000.0
+}

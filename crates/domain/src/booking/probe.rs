@@ -1,0 +1,112 @@
+//! Finds the server that a curve costs least, among many, without looking at most of them closely.
+
+use super::curve::{Curve, POINTS, WIDTH};
+use super::policy::BookingPolicy;
+
+/// Partial sums: as many as are added at a time.
+const LANES: usize = 8;
+/// Stands where a moment does not count. Infinity times a caution of zero would be no number.
+const NEVER: f32 = -1e30;
+
+/// A curve that looks for a server.
+#[derive(Clone, Debug)]
+pub(super) struct Probe {
+    pub(super) own: Curve,
+    /// Zero where a moment counts.
+    counts: Curve,
+    /// The share of the mean that a moment has.
+    weights: Curve,
+    own_mean: f32,
+}
+
+impl Probe {
+    pub(super) fn new(policy: &BookingPolicy, own: Curve) -> Self {
+        let enough = own.peak() * policy.counted_share;
+        let counted = |point: usize| point < POINTS && own.0[point] >= enough;
+        let count = (0..POINTS).filter(|point| counted(*point)).count().max(1);
+        let weight = policy.mean_share / count as f32;
+        let mut probe = Self { own, counts: Curve::ZERO, weights: Curve::ZERO, own_mean: 0.0 };
+        for point in 0..WIDTH {
+            if counted(point) {
+                probe.weights.0[point] = weight;
+                probe.own_mean += own.0[point] * weight;
+            } else {
+                probe.counts.0[point] = NEVER;
+            }
+        }
+        probe
+    }
+
+    /// What it costs on a server with such a load: its fullest moment, and a little of its mean.
+    ///
+    /// The curve counts that many times; for one that is known well, once.
+    pub(super) fn cost(&self, load: &Curve, multiplier: f32, caution: f32) -> f32 {
+        let mut fullest = [NEVER; LANES];
+        let mut mean = [0.0_f32; LANES];
+        for at in (0..WIDTH).step_by(LANES) {
+            for lane in 0..LANES {
+                let point = at + lane;
+                let users = load.0[point] + caution * self.own.0[point] + self.counts.0[point];
+                fullest[lane] = if users > fullest[lane] { users } else { fullest[lane] };
+                mean[lane] += load.0[point] * self.weights.0[point];
+            }
+        }
+        let fullest = fullest.into_iter().fold(NEVER, f32::max);
+        let mean: f32 = mean.into_iter().sum::<f32>() + caution * self.own_mean;
+        (fullest + mean) * multiplier
+    }
+}
+
+/// Servers on which curves are being placed.
+pub(super) struct Pool<'a> {
+    loads: &'a mut [Curve],
+    powers: &'a [f32],
+    closed: &'a [bool],
+    total: Curve,
+}
+
+impl<'a> Pool<'a> {
+    pub(super) fn new(loads: &'a mut [Curve], powers: &'a [f32], closed: &'a [bool]) -> Self {
+        let mut total = Curve::ZERO;
+        for load in loads.iter() {
+            total.add(load);
+        }
+        Self { loads, powers, closed, total }
+    }
+
+    /// Puts a curve where it costs least; false if there is no server.
+    pub(super) fn place(&mut self, probe: &Probe) -> bool {
+        let Some(server) = self.cheapest(probe) else { return false };
+        self.loads[server].add(&probe.own);
+        self.total.add(&probe.own);
+        true
+    }
+
+    /// The server that it costs least; of equals, the first.
+    fn cheapest(&self, probe: &Probe) -> Option<usize> {
+        // At the moment when the pool is fullest most servers show that they are out.
+        let moment = self.telling_moment(probe);
+        let own = probe.own.0[moment];
+        let least = |server: usize| (self.loads[server].0[moment] + own) * self.powers[server];
+        let cost = |server: usize| probe.cost(&self.loads[server], self.powers[server], 1.0);
+        let usable = || (0..self.loads.len()).filter(|server| !self.closed[*server]);
+        let first = usable().min_by(|one, other| least(*one).total_cmp(&least(*other)))?;
+        let mut best = (cost(first), first);
+        for server in usable() {
+            if least(server) <= best.0 && server != first {
+                let cost = cost(server);
+                if cost < best.0 || (cost <= best.0 && server < best.1) {
+                    best = (cost, server);
+                }
+            }
+        }
+        Some(best.1)
+    }
+
+    fn telling_moment(&self, probe: &Probe) -> usize {
+        let share = 1.0 / self.loads.len().max(1) as f32;
+        let users =
+            |point: usize| self.total.0[point] * share + probe.own.0[point] + probe.counts.0[point];
+        (0..POINTS).max_by(|one, other| users(*one).total_cmp(&users(*other))).unwrap_or(0)
+    }
+}

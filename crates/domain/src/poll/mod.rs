@@ -1,0 +1,279 @@
+//! What one poll of one server means: its health, load and statistics, and what becomes of the
+//! meetings that it has and of those that the balancer believes to be on it.
+
+mod strays;
+#[cfg(test)]
+mod tests;
+
+use crate::health::{Change, Failure, Thresholds};
+use crate::history::Course;
+use crate::load::{LoadPolicy, load};
+use crate::meeting::{Meeting, MeetingKey, Seats};
+use crate::server::{AdminState, Server, ServerId, Stats};
+use crate::time::Timestamp;
+
+use self::strays::Seen;
+
+/// Good polls in a row without a meeting after which it is forgotten.
+const MISSED_MAX: u32 = 2;
+
+/// A meeting as its server reports it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeenMeeting {
+    /// Its external id.
+    pub id: String,
+    /// Its tenant, if its metadata names one.
+    pub tenant: Option<String>,
+    /// Its `createTime`.
+    pub created_at: Timestamp,
+    /// Users in it; moderators are among them.
+    pub users: u32,
+    /// Cameras in it.
+    pub videos: u32,
+    /// Whether it is a breakout room: those weigh nothing of their own.
+    pub is_breakout: bool,
+    /// Its number in the telephone network.
+    pub voice_bridge: Option<String>,
+    /// The moderators' password, where the server still tells it.
+    pub moderator_pw: Option<String>,
+    /// Whether it shows that a balancer of this pool created it.
+    pub ours: bool,
+}
+
+impl SeenMeeting {
+    /// Its name, if the balancer made it.
+    #[must_use]
+    pub fn key(&self) -> MeetingKey {
+        MeetingKey { tenant: self.tenant.clone(), id: self.id.clone() }
+    }
+}
+
+/// What a poll of a server found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// When the question was sent: what was placed later cannot be in the answer.
+    pub started_at: Timestamp,
+    /// When the answer was there.
+    pub finished_at: Timestamp,
+    /// The server's meetings, or why there was no usable answer.
+    pub result: Result<Vec<SeenMeeting>, String>,
+}
+
+/// How a poll is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollPolicy {
+    /// When a server changes between online and offline.
+    pub thresholds: Thresholds,
+    /// How meetings weigh.
+    pub load: LoadPolicy,
+    /// For so long after it was placed a meeting is neither forgotten nor taken for a double, in
+    /// ms (`MEETING_GRACE`).
+    pub grace_ms: i64,
+}
+
+/// A meeting that was reported here and is recorded on another server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Elsewhere {
+    /// The record.
+    pub meeting: Meeting,
+    /// Whether people can get to it there.
+    pub reachable: bool,
+}
+
+/// A meeting that is not wanted on a server: its create went unanswered there and was made
+/// elsewhere, or it was ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The server.
+    pub server: ServerId,
+    /// The meeting.
+    pub key: MeetingKey,
+    /// The password that ends it.
+    pub moderator_pw: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What the store knows that bears on a poll of one server.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// Meetings recorded on it.
+    pub here: &'a [Meeting],
+    /// Meetings that it reported ([`reported_keys`]) and that are recorded on others.
+    pub elsewhere: &'a [Elsewhere],
+    /// Meetings that are not wanted on it.
+    pub endings: &'a [Ending],
+}
+
+/// What happens to a meeting that is recorded on the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Its server reported it: whatever became of its create, it is there, and a claim on it
+    /// ends. It is attached if it was not. This is what it takes up now.
+    Seen(Seats, Course),
+    /// Its server did not report it, so many times in a row.
+    Missed(u32),
+    /// Its server is offline.
+    Detach,
+    /// Its server no longer has it.
+    Forget,
+}
+
+/// A meeting to end on a server, where it is not wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// The server.
+    pub server: ServerId,
+    /// The meeting.
+    pub key: MeetingKey,
+    /// The password that ends it.
+    pub moderator_pw: Option<String>,
+}
+
+/// The outcome of a poll, beyond the new state of the server itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// Whether the server went online or offline.
+    pub change: Option<Change>,
+    /// Whether a cordoned server ran empty and was disabled.
+    pub drained: bool,
+    /// Recorded meetings that change. All others stay as they are.
+    pub fates: Vec<(MeetingKey, Fate)>,
+    /// Meetings to record on this server, instead of what is recorded of them, if anything.
+    pub adopted: Vec<Meeting>,
+    /// Meetings to end.
+    pub strays: Vec<Stray>,
+    /// Endings that are settled.
+    pub settled: Vec<MeetingKey>,
+    /// How many meetings came back with their server.
+    pub attached: usize,
+    /// How many meetings it has that are nobody's.
+    pub foreign: usize,
+}
+
+/// The meetings that an answer reports and that are not recorded here: the store looks up whether
+/// they are recorded elsewhere.
+#[must_use]
+pub fn reported_keys(observation: &Observation, here: &[Meeting]) -> Vec<MeetingKey> {
+    match &observation.result {
+        Ok(list) => Seen::new(list).unrecorded(here).map(SeenMeeting::key).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Applies an observation to a server, given what is known of its meetings.
+#[must_use]
+pub fn apply(
+    server: &mut Server,
+    known: Known<'_>,
+    observation: &Observation,
+    policy: &PollPolicy,
+) -> Verdict {
+    match &observation.result {
+        Ok(seen) => answered(server, known, seen, observation, policy),
+        Err(reason) => failed(server, known.here, observation, policy, reason),
+    }
+}
+
+fn failed(
+    server: &mut Server,
+    here: &[Meeting],
+    observation: &Observation,
+    policy: &PollPolicy,
+    reason: &str,
+) -> Verdict {
+    let failure = Failure { at: observation.finished_at, reason: reason.to_owned() };
+    let change = server.health.fail(failure, policy.thresholds);
+    let mut verdict = Verdict { change, ..Verdict::default() };
+    if !server.online() {
+        server.load = None;
+        server.stats = Stats::default();
+        server.placed = 0;
+        // Also what was put back after it went offline; a create under way may still succeed.
+        let lost = here.iter().filter(|one| !one.is_being_created(observation.started_at));
+        let attached = lost.filter(|one| !one.detached);
+        verdict.fates = attached.map(|meeting| (meeting.key.clone(), Fate::Detach)).collect();
+    }
+    verdict
+}
+
+fn answered(
+    server: &mut Server,
+    known: Known<'_>,
+    list: &[SeenMeeting],
+    observation: &Observation,
+    policy: &PollPolicy,
+) -> Verdict {
+    let now = observation.finished_at;
+    let change = server.health.succeed(now, policy.thresholds);
+    let mut verdict = Verdict { change, ..Verdict::default() };
+    server.stats = count(list);
+
+    let seen = Seen::new(list);
+    let mut taken: u64 = 0;
+    let mut placed = 0_u32;
+    // While it is on probation its meetings stay as they are.
+    let here = if server.online() { known.here } else { &[] };
+    for meeting in here {
+        match seen.find(&meeting.key) {
+            Some(one) => {
+                let fate = seen_again(meeting, one, now, policy);
+                verdict.attached += usize::from(meeting.detached);
+                verdict.fates.push((meeting.key.clone(), fate));
+            }
+            None => match missing(meeting, observation, policy) {
+                Some(fate) => verdict.fates.push((meeting.key.clone(), fate)),
+                None => {
+                    placed += 1;
+                    taken += u64::from(meeting.seats.taken(now));
+                }
+            },
+        }
+    }
+    taken += seen.seats(here, now, policy);
+    if server.state == AdminState::Cordoned && list.is_empty() && placed == 0 {
+        server.state = AdminState::Disabled;
+        verdict.drained = true;
+    }
+    server.placed = placed;
+    let loaded = server.online() && server.state != AdminState::Disabled;
+    server.load = loaded.then(|| load(taken, server.load_multiplier));
+    strays::settle(server, known, &seen, observation, policy, &mut verdict);
+    verdict
+}
+
+/// Seats that were expected of a recorded meeting.
+fn expected_seats(meeting: &Meeting, policy: &PollPolicy) -> u32 {
+    // The original keeps none.
+    if meeting.seats.reserved == 0 { policy.load.min_user_count } else { meeting.seats.reserved }
+}
+
+fn seen_again(meeting: &Meeting, one: &SeenMeeting, now: Timestamp, policy: &PollPolicy) -> Fate {
+    let mut course = meeting.course;
+    course.observe(one.users, now);
+    let seats = policy.load.seats(one.created_at, expected_seats(meeting, policy), one.users);
+    Fate::Seen(seats, course)
+}
+
+/// What becomes of a meeting that was not reported: nothing if it was placed after the question was
+/// asked or its create is still under way.
+fn missing(meeting: &Meeting, observation: &Observation, policy: &PollPolicy) -> Option<Fate> {
+    let asked_at = observation.started_at;
+    if meeting.is_being_created(asked_at) || meeting.seen_at >= asked_at {
+        return None;
+    }
+    // A claim that ran out was never confirmed: there is nothing to wait for.
+    let missed = meeting.missed.saturating_add(1);
+    let is_old = asked_at >= meeting.placed_at.plus_ms(policy.grace_ms);
+    let gone = meeting.claim.is_some() || (missed >= MISSED_MAX && is_old);
+    Some(if gone { Fate::Forget } else { Fate::Missed(missed) })
+}
+
+fn count(seen: &[SeenMeeting]) -> Stats {
+    Stats {
+        meetings: u32::try_from(seen.len()).unwrap_or(u32::MAX),
+        users: seen.iter().fold(0, |sum, one| sum.saturating_add(one.users)),
+        largest_meeting: seen.iter().map(|one| one.users).max().unwrap_or(0),
+        videos: seen.iter().fold(0, |sum, one| sum.saturating_add(one.videos)),
+    }
+}

@@ -1,0 +1,268 @@
+//! Days and placements as files, so that any program can write, play and judge them.
+//!
+//! A day is a directory: `scenario.json`, `trace.csv.gz` and `history.csv.gz`; see
+//! docs/placement.md.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::day::{Day, LAST, Machine, Outage, Past, Second, Session};
+use crate::play::Placement;
+
+#[derive(Deserialize, Serialize)]
+struct ScenarioFile {
+    name: String,
+    comfortable_users: f64,
+    servers: Vec<ServerEntry>,
+    #[serde(default)]
+    events: Vec<EventEntry>,
+    /// For readers only: these meetings stand in the trace.
+    #[serde(default)]
+    initial_loads: serde_json::Value,
+}
+
+#[derive(Deserialize, Serialize)]
+struct ServerEntry {
+    id: String,
+    load_multiplier: f64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct EventEntry {
+    server: String,
+    down_s: f64,
+    up_s: Option<f64>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct TraceLine {
+    session: String,
+    meeting_id: String,
+    create_s: f64,
+    end_s: f64,
+    size_max: f64,
+    server: Option<String>,
+    joins: String,
+    leaves: String,
+    cams: String,
+    mods: String,
+}
+
+#[derive(Deserialize, Serialize)]
+struct HistoryLine {
+    week: i64,
+    weekday: i64,
+    meeting_id: String,
+    create_s: f64,
+    size_max: f64,
+    duration_s: f64,
+    busy_s: f64,
+    cams_max: f64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct PlacementLine {
+    session: String,
+    at_s: f64,
+    server: String,
+}
+
+/// Reads the day in a directory.
+pub(crate) fn read_day(directory: &Path) -> Result<Day> {
+    let path = directory.join("scenario.json");
+    let text = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let scenario: ScenarioFile = serde_json::from_slice(&text)
+        .with_context(|| format!("{} is not a scenario", path.display()))?;
+    let places: HashMap<String, usize> =
+        scenario.servers.iter().enumerate().map(|(place, one)| (one.id.clone(), place)).collect();
+    let place = |id: &str| {
+        places.get(id).copied().with_context(|| format!("{}: no server {id}", path.display()))
+    };
+    let mut outages = Vec::new();
+    for event in &scenario.events {
+        let (down, up) = (second(event.down_s), event.up_s.map_or(LAST * 2, second));
+        outages.push(Outage { server: place(&event.server)?, down, up });
+    }
+    let mut sessions = Vec::new();
+    for line in read_table::<TraceLine>(&directory.join("trace.csv.gz"))? {
+        let server = line.server.as_deref().filter(|id| !id.is_empty());
+        let server = server.map(place).transpose()?;
+        sessions.push(session(line, server)?);
+    }
+    // A program that plays the day must be able to rely on the order.
+    sessions.sort_by_key(|one| one.create);
+    let history = read_table::<HistoryLine>(&directory.join("history.csv.gz"))?;
+    let machine = |one: ServerEntry| Machine { id: one.id, load_multiplier: one.load_multiplier };
+    Ok(Day {
+        name: scenario.name,
+        comfortable_users: scenario.comfortable_users,
+        servers: scenario.servers.into_iter().map(machine).collect(),
+        outages,
+        sessions,
+        history: history.into_iter().map(past).collect(),
+    })
+}
+
+/// Writes a day into a directory, which is made.
+pub(crate) fn write_day(day: &Day, directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory)
+        .with_context(|| format!("{} cannot be made", directory.display()))?;
+    let id = |place: usize| day.servers.get(place).map(|one| one.id.clone()).unwrap_or_default();
+    let mut initial: HashMap<String, u32> = HashMap::new();
+    for session in &day.sessions {
+        if let Some(server) = session.server {
+            *initial.entry(id(server)).or_default() += session.size_max;
+        }
+    }
+    let events = day.outages.iter().map(|one| EventEntry {
+        server: id(one.server),
+        down_s: one.down as f64,
+        up_s: Some(one.up as f64),
+    });
+    let servers = day.servers.iter();
+    let servers =
+        servers.map(|one| ServerEntry { id: one.id.clone(), load_multiplier: one.load_multiplier });
+    let scenario = ScenarioFile {
+        name: day.name.clone(),
+        comfortable_users: day.comfortable_users,
+        servers: servers.collect(),
+        events: events.collect(),
+        initial_loads: serde_json::to_value(initial)?,
+    };
+    fs::write(directory.join("scenario.json"), serde_json::to_vec_pretty(&scenario)?)
+        .with_context(|| format!("{} cannot be written", directory.display()))?;
+    let sessions = day.sessions.iter().map(|one| trace_line(one, one.server.map(id)));
+    write_table(&directory.join("trace.csv.gz"), sessions)?;
+    write_table(&directory.join("history.csv.gz"), day.history.iter().map(history_line))
+}
+
+/// Reads where the sessions of a day were placed.
+pub(crate) fn read_placements(day: &Day, from: impl Read) -> Result<Vec<Placement>> {
+    let sessions: HashMap<&str, usize> =
+        day.sessions.iter().enumerate().map(|(place, one)| (one.name.as_str(), place)).collect();
+    let servers: HashMap<&str, usize> =
+        day.servers.iter().enumerate().map(|(place, one)| (one.id.as_str(), place)).collect();
+    let mut placements = Vec::new();
+    for line in csv::Reader::from_reader(from).into_deserialize() {
+        let PlacementLine { session, at_s, server } = line.context("a placement is malformed")?;
+        let unknown = || format!("there is no session {session} or no server {server}");
+        let place = sessions.get(session.as_str()).copied();
+        let server_place = servers.get(server.as_str()).copied();
+        let (session, server) = place.zip(server_place).with_context(unknown)?;
+        placements.push(Placement { session, at: second(at_s), server });
+    }
+    Ok(placements)
+}
+
+/// Writes where the sessions of a day were placed.
+pub(crate) fn write_placements(day: &Day, placements: &[Placement], to: impl Write) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(to);
+    for one in placements {
+        let session = day.sessions[one.session].name.clone();
+        let server = day.servers[one.server].id.clone();
+        writer.serialize(PlacementLine { session, at_s: one.at as f64, server })?;
+    }
+    writer.flush().context("placements cannot be written")
+}
+
+fn read_table<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let what = || format!("{} cannot be read", path.display());
+    let file = BufReader::new(File::open(path).with_context(what)?);
+    let lines = csv::Reader::from_reader(MultiGzDecoder::new(file)).into_deserialize();
+    lines.collect::<Result<_, _>>().with_context(what)
+}
+
+fn write_table<T: Serialize>(path: &Path, lines: impl Iterator<Item = T>) -> Result<()> {
+    let what = || format!("{} cannot be written", path.display());
+    let file = BufWriter::new(File::create(path).with_context(what)?);
+    let mut writer = csv::Writer::from_writer(GzEncoder::new(file, Compression::default()));
+    for line in lines {
+        writer.serialize(line).with_context(what)?;
+    }
+    let encoder = writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"));
+    encoder.and_then(|encoder| Ok(encoder.finish()?.flush()?)).with_context(what)
+}
+
+fn session(line: TraceLine, server: Option<usize>) -> Result<Session> {
+    let what = || format!("session {}", line.session);
+    Ok(Session {
+        create: second(line.create_s),
+        end: second(line.end_s),
+        size_max: line.size_max as u32,
+        server,
+        joins: seconds(&line.joins).with_context(what)?,
+        leaves: seconds(&line.leaves).with_context(what)?,
+        cams: number(&line.cams),
+        mods: number(&line.mods),
+        name: line.session,
+        meeting_id: line.meeting_id,
+    })
+}
+
+fn trace_line(session: &Session, server: Option<String>) -> TraceLine {
+    let list = |times: &[Second]| {
+        let times: Vec<String> = times.iter().map(Second::to_string).collect();
+        times.join(";")
+    };
+    TraceLine {
+        session: session.name.clone(),
+        meeting_id: session.meeting_id.clone(),
+        create_s: session.create as f64,
+        end_s: session.end as f64,
+        size_max: f64::from(session.size_max),
+        server,
+        joins: list(&session.joins),
+        leaves: list(&session.leaves),
+        cams: session.cams.to_string(),
+        mods: session.mods.to_string(),
+    }
+}
+
+fn past(line: HistoryLine) -> Past {
+    Past {
+        week: line.week,
+        weekday: line.weekday,
+        meeting_id: line.meeting_id,
+        create: second(line.create_s),
+        size_max: line.size_max as u32,
+        duration: second(line.duration_s),
+        busy: second(line.busy_s),
+        cams_max: line.cams_max as u32,
+    }
+}
+
+fn history_line(past: &Past) -> HistoryLine {
+    HistoryLine {
+        week: past.week,
+        weekday: past.weekday,
+        meeting_id: past.meeting_id.clone(),
+        create_s: past.create as f64,
+        size_max: f64::from(past.size_max),
+        duration_s: past.duration as f64,
+        busy_s: past.busy as f64,
+        cams_max: f64::from(past.cams_max),
+    }
+}
+
+fn seconds(list: &str) -> Result<Vec<Second>> {
+    let times = list.split(';').map(str::trim).filter(|text| !text.is_empty());
+    times.map(|text| Ok(second(text.parse::<f64>()?))).collect()
+}
+
+/// A count that only some models of peers look at; one that is missing or spelled otherwise is 0.
+fn number(text: &str) -> u32 {
+    text.trim().parse::<f64>().map_or(0, |number| number as u32)
+}
+
+fn second(at: f64) -> Second {
+    at.round() as Second
+}

@@ -1,0 +1,173 @@
+//! Models of how others place meetings, from what their code says about load: made of what a poll
+//! of theirs can see, at the pace at which they poll. Whatever they do not poll stays as it was.
+
+use crate::day::{Day, Second};
+use crate::play::{Policy, World};
+use crate::tie;
+
+/// Whose rule it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Scalelite,
+    B3lb,
+    Bbblb,
+    B3scale,
+    Pilos,
+    LeastUsers,
+}
+
+/// A balancer that knows sums per server: of its last poll, and what it adds between polls.
+pub(crate) struct Sums {
+    peer: Peer,
+    loads: Vec<f64>,
+    /// Meetings of the last poll.
+    meetings: Vec<f64>,
+}
+
+/// What is polled of a session.
+struct Seen {
+    users: f64,
+    mods: f64,
+    cams: f64,
+    age: f64,
+}
+
+impl Sums {
+    pub(crate) fn new(day: &Day, peer: Peer) -> Self {
+        let none = vec![0.0; day.servers.len()];
+        Self { peer, loads: none.clone(), meetings: none }
+    }
+
+    fn interval(&self) -> Second {
+        match self.peer {
+            Peer::Scalelite | Peer::Pilos | Peer::LeastUsers => 60,
+            Peer::Bbblb => 30,
+            Peer::B3lb | Peer::B3scale => 15,
+        }
+    }
+
+    /// How the weight of a server counts.
+    fn weight(&self, world: &World<'_>, server: usize) -> f64 {
+        let multiplier = world.day.servers[server].load_multiplier;
+        match self.peer {
+            // Neither has one for a server.
+            Peer::B3lb | Peer::Bbblb => 1.0,
+            // Strengths are whole numbers from 1 to 10.
+            Peer::Pilos => 1.0 / (5.0 / multiplier).round().clamp(1.0, 10.0),
+            Peer::Scalelite | Peer::B3scale | Peer::LeastUsers => multiplier,
+        }
+    }
+
+    fn load(&self, world: &World<'_>, server: usize, seen: &[Seen]) -> f64 {
+        let users = seen.iter().map(|one| one.users).sum::<f64>();
+        let meetings = self.meetings[server];
+        let floor = |one: &Seen, users: f64| if one.age < 900.0 { users.max(15.0) } else { users };
+        let load = match self.peer {
+            // Moderators are among the participants, and count once more.
+            Peer::Scalelite => seen.iter().map(|one| floor(one, one.users + one.mods)).sum(),
+            Peer::Pilos => seen.iter().map(|one| floor(one, one.users)).sum(),
+            // A server whose comfortable number of users is on it is taken to be at 60% of its
+            // processor.
+            Peer::B3lb => {
+                let comfortable = world.day.comfortable_users;
+                let multiplier = world.day.servers[server].load_multiplier;
+                let busy = (0.6 * users * multiplier / comfortable).min(1.0);
+                let strain: f64 = (1..=5).map(|power| busy.powi(power)).sum();
+                users + meetings * 30.0 + strain * 5000.0 / 6.0
+            }
+            // Half of the users are in the audio conference. Announced sizes do not reach its poller.
+            Peer::Bbblb => {
+                let ghosts = |one: &Seen| 20.0 * (1.0 - one.age / 1800.0).max(0.0) * 1.55;
+                let one = |one: &Seen| 5.0 + one.users * 1.25 + one.cams * 0.5 + ghosts(one);
+                seen.iter().map(one).sum()
+            }
+            Peer::B3scale => (meetings * 15.0).max(users),
+            Peer::LeastUsers => users,
+        };
+        load * self.weight(world, server)
+    }
+
+    /// What a create adds before it is polled.
+    fn create(&self) -> f64 {
+        match self.peer {
+            Peer::Scalelite => 1.0,
+            Peer::B3lb => 31.0,
+            Peer::Bbblb => 36.0,
+            Peer::B3scale | Peer::Pilos | Peer::LeastUsers => 0.0,
+        }
+    }
+
+    /// What a join adds before it is polled.
+    fn join_adds(&self) -> f64 {
+        match self.peer {
+            Peer::Scalelite | Peer::Bbblb | Peer::LeastUsers => 1.0,
+            Peer::B3lb | Peer::B3scale | Peer::Pilos => 0.0,
+        }
+    }
+
+    fn poll(&mut self, world: &World<'_>) {
+        self.meetings.fill(0.0);
+        for server in world.running.iter().filter_map(|session| world.live[*session].server) {
+            self.meetings[server] += 1.0;
+        }
+        self.weigh(world);
+    }
+
+    fn weigh(&mut self, world: &World<'_>) {
+        let mut seen: Vec<Vec<Seen>> = self.loads.iter().map(|_| Vec::new()).collect();
+        for session in &world.running {
+            let (live, planned) = (world.live[*session], &world.day.sessions[*session]);
+            if let Some(server) = live.server {
+                seen[server].push(Seen {
+                    users: f64::from(live.users),
+                    mods: f64::from(planned.mods.min(live.users)),
+                    cams: f64::from(planned.cams.min(live.users)),
+                    age: (world.now - live.created) as f64,
+                });
+            }
+        }
+        let loads = seen.iter().enumerate().map(|(server, seen)| self.load(world, server, seen));
+        self.loads = loads.collect();
+    }
+
+    fn add(&mut self, world: &World<'_>, server: usize, users: f64) {
+        self.loads[server] += users * self.weight(world, server);
+    }
+}
+
+impl Policy for Sums {
+    fn choose(&mut self, world: &World<'_>, session: usize, _back: Option<u32>) -> usize {
+        let open = (0..self.loads.len()).filter(|server| world.open[*server]);
+        let costs = open.map(|server| (server, self.loads[server]));
+        match self.peer {
+            // The first by name, always.
+            Peer::Scalelite | Peer::Bbblb | Peer::B3scale | Peer::Pilos => {
+                costs.min_by(|one, other| one.1.total_cmp(&other.1)).map_or(0, |(server, _)| server)
+            }
+            Peer::B3lb | Peer::LeastUsers => {
+                tie::lowest(&world.day.sessions[session].meeting_id, costs)
+            }
+        }
+    }
+
+    fn placed(&mut self, world: &World<'_>, _session: usize, server: usize) {
+        self.add(world, server, self.create());
+    }
+
+    fn join(&mut self, world: &World<'_>, session: usize) {
+        if let Some(server) = world.live[session].server {
+            if self.peer == Peer::B3scale {
+                // Its agents report users as they come and go, meetings every 15 s.
+                self.weigh(world);
+            } else {
+                self.add(world, server, self.join_adds());
+            }
+        }
+    }
+
+    fn tick(&mut self, world: &World<'_>) {
+        if world.now % self.interval() == 0 {
+            self.poll(world);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Judges placements: how full the fullest server was, against how full one had to be.
+
+use crate::day::{Day, Second};
+use crate::play::Placement;
+
+/// Moments are this far apart.
+const STEP: Second = 60;
+
+/// How full the fullest server was on a day, as a multiple of what was unavoidable: the mean over
+/// the times with more than half of the day's peak.
+///
+/// Unavoidable is the larger of what an even spread gives and of what the largest meeting gives on
+/// the largest server. Who died with a server is on none until placed again.
+pub(crate) fn fullness(day: &Day, placements: &[Placement]) -> f64 {
+    let grid = Grid::new(day);
+    let mut loads = vec![vec![0.0; grid.len]; day.servers.len()];
+    for (session, stays) in stays(day, placements).into_iter().enumerate() {
+        for (server, from, to) in stays {
+            let multiplier = day.servers[server].load_multiplier;
+            for moment in grid.moments(from, to) {
+                loads[server][moment] += f64::from(grid.users(session, moment)) * multiplier;
+            }
+        }
+    }
+    let peak = grid.total.iter().copied().max().unwrap_or(0);
+    let (mut sum, mut count) = (0.0, 0.0);
+    for moment in (0..grid.len).filter(|moment| grid.total[*moment] * 2 > peak) {
+        let fullest = loads.iter().map(|load| load[moment]).fold(0.0, f64::max);
+        let bound = grid.bound(day, moment);
+        if bound > 0.0 {
+            sum += fullest / bound;
+            count += 1.0;
+        }
+    }
+    if count > 0.0 { sum / count } else { 1.0 }
+}
+
+/// Where each session was: server, from when, until when.
+fn stays(day: &Day, placements: &[Placement]) -> Vec<Vec<(usize, Second, Second)>> {
+    let mut places: Vec<Vec<(Second, usize)>> = day
+        .sessions
+        .iter()
+        .map(|one| one.server.map(|server| (one.create, server)).into_iter().collect())
+        .collect();
+    for one in placements {
+        places[one.session].push((one.at, one.server));
+    }
+    let sessions = day.sessions.iter().zip(&mut places);
+    sessions
+        .map(|(session, places)| {
+            places.sort_unstable();
+            let ends = places.iter().skip(1).map(|(at, _)| *at).chain([session.end]);
+            let stays = places.iter().zip(ends);
+            stays
+                .map(|((at, server), end)| (*server, *at, end.min(death(day, *server, *at))))
+                .collect()
+        })
+        .collect()
+}
+
+/// When a server dies next.
+fn death(day: &Day, server: usize, after: Second) -> Second {
+    let outages = day.outages.iter().filter(|one| one.server == server && one.up > after);
+    outages.map(|one| one.down.max(after)).min().unwrap_or(Second::MAX)
+}
+
+/// The users of all sessions at all moments, wherever they are.
+struct Grid {
+    first: Second,
+    len: usize,
+    /// For each session its first moment, and its users from then on.
+    users: Vec<(usize, Vec<u32>)>,
+    total: Vec<u32>,
+    largest: Vec<u32>,
+}
+
+impl Grid {
+    fn new(day: &Day) -> Self {
+        let first = day.sessions.iter().map(|one| one.create).min().unwrap_or(0);
+        let last = day.sessions.iter().map(|one| one.end).max().unwrap_or(0);
+        let len = usize::try_from((last - first) / STEP + 2).unwrap_or(0);
+        let mut grid =
+            Self { first, len, users: Vec::new(), total: vec![0; len], largest: vec![0; len] };
+        for session in &day.sessions {
+            let moments = grid.moments(session.create, session.end);
+            let mut changes = crate::course::changes(session).peekable();
+            let mut users = 0;
+            let mut course = Vec::with_capacity(moments.len());
+            for moment in moments.clone() {
+                let now = first + moment as Second * STEP;
+                while let Some((_, next)) = changes.next_if(|(at, _)| *at <= now) {
+                    users = next;
+                }
+                course.push(users);
+                grid.total[moment] += users;
+                grid.largest[moment] = grid.largest[moment].max(users);
+            }
+            grid.users.push((moments.start, course));
+        }
+        grid
+    }
+
+    /// The moments in an interval, its end excluded.
+    fn moments(&self, from: Second, to: Second) -> std::ops::Range<usize> {
+        let moment = |at: Second| {
+            let steps = (at - self.first + STEP - 1).div_euclid(STEP);
+            usize::try_from(steps).unwrap_or(0).min(self.len)
+        };
+        moment(from)..moment(to).max(moment(from))
+    }
+
+    fn users(&self, session: usize, moment: usize) -> u32 {
+        let (first, users) = &self.users[session];
+        moment.checked_sub(*first).and_then(|at| users.get(at)).copied().unwrap_or(0)
+    }
+
+    fn bound(&self, day: &Day, moment: usize) -> f64 {
+        let now = self.first + moment as Second * STEP;
+        let up = (0..day.servers.len()).filter(|server| !day.is_down(*server, now));
+        let capacities: Vec<f64> =
+            up.map(|server| 1.0 / day.servers[server].load_multiplier).collect();
+        let all: f64 = capacities.iter().sum();
+        let strongest = capacities.into_iter().fold(0.0, f64::max);
+        if all <= 0.0 {
+            return 0.0;
+        }
+        (f64::from(self.total[moment]) / all).max(f64::from(self.largest[moment]) / strongest)
+    }
+}
