@@ -20,7 +20,7 @@ const ENDS_AT_ONCE: usize = 16;
 /// At most this many are ended after one poll; the next one ends more.
 const STRAYS_MAX: usize = 64;
 /// Patience when somebody waits for the verdict, in ms.
-const PROBE_MS: u64 = 2_000;
+const PROBE_MS: u64 = 4_000;
 /// Texts of servers are kept only this long.
 const VERSION_BYTES_MAX: usize = 64;
 
@@ -169,10 +169,7 @@ async fn observe(app: &App, server: &Server, wait_ms: u64) -> Observation {
         Err(_) => Err(format!("no answer within {wait_ms} ms")),
         Ok(Err(error)) => Err(error.to_string()),
         Ok(Ok(answer)) => match Meetings::read(&answer.body) {
-            Ok(meetings) => {
-                let policy = app.policy.voice_bridge;
-                Ok(meetings.list.into_iter().map(|one| seen(one, policy)).collect())
-            }
+            Ok(meetings) => Ok(meetings.list.into_iter().map(|one| seen(app, one)).collect()),
             Err(bbb::Garbage::Failed) => Err(refusal(&answer.body)),
             Err(error) => Err(error.to_string()),
         },
@@ -195,9 +192,10 @@ pub(crate) fn refusal(body: &[u8]) -> String {
     format!("refused: {key}")
 }
 
-fn seen(meeting: Reported, policy: VoiceBridgePolicy) -> SeenMeeting {
-    let tenant = meeting.meta("tenant-id").filter(|tenant| !tenant.is_empty()).map(str::to_owned);
-    let ours = tenant.is_some() || is_ours(&meeting, policy);
+fn seen(app: &App, meeting: Reported) -> SeenMeeting {
+    let tenant = meeting.meta("tenant-id").filter(|id| app.policy.multitenancy && !id.is_empty());
+    let tenant = tenant.map(str::to_owned);
+    let ours = tenant.is_some() || is_ours(&meeting, app.policy.voice_bridge);
     SeenMeeting {
         id: meeting.id,
         tenant,

@@ -95,6 +95,7 @@ pub(super) async fn first(
             biased;
             outcome = tries.under_way.next() => outcome,
             () = sleep_until(hedge_at.min(call.deadline)), if hedges => {
+                tries.doubt_slow_one().await;
                 tries.go_on(request).await?;
                 hedge_at = Instant::now() + hedge;
                 continue;
@@ -155,6 +156,13 @@ impl Tries<'_> {
             Placed::Known(_) | Placed::Refused(_) | Placed::NoVoiceBridge => self.may_go_on = false,
         }
         Ok(())
+    }
+
+    /// Others should not wait for it as well.
+    async fn doubt_slow_one(&self) {
+        if let Some((located, State::UnderWay)) = self.asked.last() {
+            doubts::failed(self.call.app, &located.server, "slow to answer a create").await;
+        }
     }
 
     async fn failed(&mut self, number: usize, error: BackendError) {

@@ -18,7 +18,7 @@ use crate::cli::Demo;
 use crate::config::values::{LogLevel, Seconds};
 use crate::config::{Config, Sources, Stores};
 use crate::http::listen::Listener;
-use crate::lifecycle::{poll_forever, serve_until, signals};
+use crate::lifecycle::{foresee_forever, poll_forever, serve_until, signals};
 use crate::output::say;
 use crate::wiring;
 
@@ -70,6 +70,7 @@ async fn demonstrate(config: &Config, demo: Demo, dir: &std::path::Path) -> Resu
     signals(stopper).map_err(failed)?;
     let (app, interval) = (wired.app.clone(), Duration::from_millis(config.poll_interval.ms()));
     tokio::spawn(poll_forever(app.clone(), interval, stop.clone()));
+    tokio::spawn(foresee_forever(app.clone(), stop.clone()));
     tokio::spawn(live(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
     introduce(&app, &url, dir, &pool);
     serve_until(config, app, listener, stop).await;
