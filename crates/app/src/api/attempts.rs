@@ -159,7 +159,7 @@ impl Tries<'_> {
     }
 
     /// Others should not wait for it as well.
-    async fn doubt_slow_one(&self) {
+    async fn doubt_slow_one(&mut self) {
         if let Some((located, State::UnderWay)) = self.asked.last() {
             doubts::failed(self.call.app, &located.server, "slow to answer a create").await;
         }

@@ -169,7 +169,8 @@ impl Cluster for MemoryCluster {
         let mut state = self.lock();
         state.remember(endings);
         if let Some(stored) = state.meetings.get_mut(&meeting.key) {
-            let ours = stored.claim.is_some() && stored.claim == meeting.claim;
+            let token = |claim: &Option<domain::Claim>| claim.as_ref().map(|claim| claim.token.clone());
+            let ours = stored.claim.is_some() && token(&stored.claim) == token(&meeting.claim);
             if stored.server == meeting.server {
                 stored.claim = None;
                 stored.seen_at = now;

@@ -15,7 +15,7 @@ use super::dice::Dice;
 use super::front_end;
 use super::log::Log;
 use super::machine::Machine;
-use super::op::{Kind, Op, ServerDeed};
+use super::op::{Kind, Op};
 use super::replica::Replica;
 use super::report::Report;
 use super::scenario::{POLL_INTERVAL_MS, Scenario};
@@ -140,7 +140,7 @@ impl Stage {
                 self.world.count("outages of the store");
                 self.world.weather().begin_outage(outage);
             }
-            Action::StoreLoss => self.lose_store(workload).await,
+            Action::StoreLoss => self.lose_store().await,
             Action::ReplicaCrash(number, ms) => {
                 let back_ms = i64::try_from(ms).unwrap_or(0);
                 self.returns[number] = self.world.elapsed_ms().saturating_add(back_ms);
@@ -193,16 +193,11 @@ impl Stage {
         }
     }
 
-    /// Everything is lost; the administrator adds the servers again.
-    async fn lose_store(&mut self, workload: &mut Workload) {
+    /// Everything is lost.
+    async fn lose_store(&mut self) {
         self.world.count("losses of the store");
-        let hosts: Vec<String> =
-            self.world.ledger().last.servers.iter().map(|server| server.id.0.clone()).collect();
         self.world.vault.lose().await;
         self.world.changed(&Op::new(0, 0, Kind::House, self.world.now()), "lost").await;
-        for host in hosts {
-            self.call(Action::Server(ServerDeed::Add, host), workload);
-        }
     }
 
     /// All trouble ends, what is under way ends, and a while passes.

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::ports::{
-    Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError, TenantUpdate,
-    Tenants, Turn, Turns,
+    Cluster, History, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError,
+    TenantUpdate, Tenants, Turn, Turns,
 };
 use async_trait::async_trait;
-use domain::poll::{Observation, PollPolicy};
+use domain::health::{Failure, Thresholds};
+use domain::poll::{Ending, Observation, PollPolicy};
 use domain::{
-    Meeting, MeetingKey, Server, ServerId, Tenant, TenantChange, TenantSetting, Timestamp,
+    Meeting, MeetingKey, Server, ServerId, Session, Tenant, TenantChange, TenantSetting, Timestamp,
 };
 use tokio::time::sleep;
 
 use super::clock::Life;
-use super::op::Op;
+use super::op::{Op, name};
 use super::vault::Vault;
 use super::weather::StoreFault;
 use super::world::World;
@@ -100,6 +101,26 @@ impl Door {
     }
 }
 
+/// What a poll found and did, for a trace.
+fn polled(op: &Op, id: &ServerId, found: &Observation, report: Option<&PollReport>) -> String {
+    let outcome = found.result.as_ref().map(Vec::len);
+    let mut line = format!("{op} poll of {id}: {outcome:?}");
+    let Some(PollReport { verdict, forgotten, .. }) = report else { return line + ", too late" };
+    if let Some(change) = verdict.change {
+        line += &format!(", {change:?}");
+    }
+    let names = |keys: Vec<&MeetingKey>| keys.into_iter().map(name).collect::<Vec<_>>();
+    let parts = [
+        ("adopted", names(verdict.adopted.iter().map(|one| &one.key).collect())),
+        ("forgotten", names(forgotten.iter().map(|one| &one.key).collect())),
+        ("to end", names(verdict.strays.iter().map(|one| &one.key).collect())),
+    ];
+    for (what, names) in parts.iter().filter(|(_, names)| !names.is_empty()) {
+        line += &format!(", {what} {names:?}");
+    }
+    line
+}
+
 #[async_trait]
 impl Cluster for Door {
     async fn check(&self) -> Result<(), StoreError> {
@@ -134,6 +155,16 @@ impl Cluster for Door {
         self.look("record_version", self.vault.record_version(id, version)).await
     }
 
+    async fn record_failure(
+        &self,
+        id: &ServerId,
+        failure: &Failure,
+        thresholds: Thresholds,
+    ) -> Result<(), StoreError> {
+        let recorded = self.vault.record_failure(id, failure, thresholds);
+        self.change("record_failure", recorded).await
+    }
+
     async fn record_poll(
         &self,
         id: &ServerId,
@@ -147,8 +178,7 @@ impl Cluster for Door {
                 let at = observation.finished_at;
                 self.world.ledger().polled_at.insert(id.clone(), at);
             }
-            let outcome = observation.result.as_ref().map(Vec::len);
-            self.world.say(|| format!("{} poll of {id}: {outcome:?}", self.op));
+            self.world.say(|| polled(&self.op, id, observation, report.as_ref()));
             Ok(report)
         };
         self.change("record_poll", recorded).await
@@ -175,18 +205,37 @@ impl Cluster for Door {
         self.change("place", placed).await
     }
 
-    async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError> {
-        self.change("confirm", self.vault.confirm(meeting, now)).await
+    async fn confirm(
+        &self,
+        meeting: &Meeting,
+        now: Timestamp,
+        endings: &[Ending],
+    ) -> Result<(), StoreError> {
+        self.change("confirm", self.vault.confirm(meeting, now, endings)).await
     }
 
-    async fn release(&self, key: &MeetingKey, token: &str) -> Result<bool, StoreError> {
-        let released = self.change("release", self.vault.release(key, token)).await;
+    async fn release(
+        &self,
+        key: &MeetingKey,
+        token: &str,
+        endings: &[Ending],
+    ) -> Result<bool, StoreError> {
+        let released = self.change("release", self.vault.release(key, token, endings)).await;
         self.world.say(|| format!("{} released: {released:?}", self.op));
         released
     }
 
-    async fn forget(&self, key: &MeetingKey, server: &ServerId) -> Result<bool, StoreError> {
-        self.change("forget", self.vault.forget(key, server)).await
+    async fn forget(
+        &self,
+        key: &MeetingKey,
+        server: &ServerId,
+        ending: Option<&Ending>,
+    ) -> Result<bool, StoreError> {
+        self.change("forget", self.vault.forget(key, server, ending)).await
+    }
+
+    async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
+        self.look("endings", self.vault.endings()).await
     }
 
     async fn forget_all(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError> {
@@ -201,8 +250,27 @@ impl Cluster for Door {
         self.change("restore", self.vault.restore(meeting)).await
     }
 
+    async fn mark(&self, mark: &str) -> Result<String, StoreError> {
+        self.look("mark", self.vault.mark(mark)).await
+    }
+
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         self.change("sweep", self.vault.sweep(unseen_since)).await
+    }
+}
+
+#[async_trait]
+impl History for Door {
+    async fn record_session(&self, session: &Session) -> Result<(), StoreError> {
+        self.look("record_session", self.vault.record_session(session)).await
+    }
+
+    async fn sessions(&self, since: Timestamp, max: usize) -> Result<Vec<Session>, StoreError> {
+        self.look("sessions", self.vault.sessions(since, max)).await
+    }
+
+    async fn forget_sessions(&self, before: Timestamp, max: usize) -> Result<(), StoreError> {
+        self.look("forget_sessions", self.vault.forget_sessions(before, max)).await
     }
 }
 

@@ -49,6 +49,10 @@ pub(crate) struct Ledger {
     pub(crate) under_way: BTreeMap<u64, Arc<Op>>,
     /// When the last good poll of each server ended.
     pub(crate) polled_at: BTreeMap<ServerId, Timestamp>,
+    /// When the store lost everything.
+    pub(crate) lost_at: Option<Timestamp>,
+    /// When the last create of each meeting began.
+    pub(crate) created_at: BTreeMap<MeetingKey, Timestamp>,
     homes: BTreeMap<MeetingKey, Course<Option<ServerId>>>,
     states: BTreeMap<ServerId, Course<Option<AdminState>>>,
 }

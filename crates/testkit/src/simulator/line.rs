@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::checkers;
 use super::clock::Life;
 use super::mutant::Mutant;
-use super::op::{Op, name};
+use super::op::{Kind, Op, name};
 use super::weather::Fault;
 use super::world::World;
 
@@ -51,9 +51,13 @@ impl Line {
     }
 
     fn note(&self, wire: &Wire) {
-        // A second create is one too many, whatever it says; of other calls, the same once more.
-        let about = match wire.call.as_str() {
-            "create" => Query::parse(&wire.query).get("meetingID").unwrap_or_default().into_owned(),
+        let about = match (wire.call.as_str(), &self.op.kind) {
+            // To look once more what a server has is another question at another time, and what is
+            // not wanted on a server may be ended there by whoever notices.
+            ("getMeetings" | "", _) => return,
+            ("end", kind) if !matches!(kind, Kind::End(_)) => return,
+            // A second create is one too many, whatever it says.
+            ("create", _) => Query::parse(&wire.query).get("meetingID").unwrap_or_default().into(),
             _ => wire.query.clone(),
         };
         let sent = (wire.host.clone(), wire.call.clone(), about);

@@ -187,6 +187,7 @@ impl Machine {
             was_used: false,
             entered_at: None,
             acknowledged_at: None,
+            ended_at: None,
             written_off: None,
         };
         let body = created(&room, "");

@@ -38,6 +38,14 @@ pub enum Mutant {
     SendsTwice,
     /// A call waits for its answer for ever.
     WaitsForEver,
+    /// A meeting that was ended while its server was away may come back with it.
+    ForgetsEndings,
+    /// Meetings that run and are not recorded stay so.
+    AdoptsNothing,
+    /// A meeting that runs on two servers goes on on both.
+    LeavesDoubles,
+    /// The loss of all that is stored goes unnoticed.
+    IsNeverLost,
     /// A voice bridge is not reserved: meetings share one.
     SharesVoiceBridges,
 }
@@ -62,6 +70,10 @@ impl Mutant {
         Self::KeepsEndedMeetings,
         Self::SendsTwice,
         Self::WaitsForEver,
+        Self::ForgetsEndings,
+        Self::AdoptsNothing,
+        Self::LeavesDoubles,
+        Self::IsNeverLost,
         Self::SharesVoiceBridges,
     ];
 }

@@ -5,27 +5,34 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::doubts::Doubts;
+use app::keeper::{self, Keeper};
+use app::planner::{self, Planner};
 use app::policy::Policy;
-use app::ports::{Clock as _, Entropy as _, Turn};
+use app::ports::{Clock as _, Entropy as _, StoreError, Turn};
 use app::tenancy::TenantCache;
 use app::{App, poll};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clock::Life;
 use super::dice::Dice;
 use super::door::Door;
+use super::front_end::finish;
 use super::line::Line;
 use super::op::{Kind, Op};
 use super::scenario::POLL_INTERVAL_MS;
 use super::world::World;
 
-/// The name of the work of which replicas take turns, and its rhythm, as in the life of the
+/// The names of the works of which replicas take turns, and their rhythm, as in the life of the
 /// process.
 const POLLS: &str = "polls";
+const RECHECK: &str = "rechecks";
+const RECHECKS: u32 = 12;
 const CYCLES_PER_VERSION: u64 = 10;
 const JITTER_MAX: Duration = Duration::from_millis(100);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+const FORESEE_EVERY: Duration = Duration::from_secs(10);
 
 /// What a replica is made of; cheap to clone for its tasks.
 #[derive(Clone)]
@@ -33,6 +40,9 @@ pub(crate) struct Body {
     world: Arc<World>,
     life: Arc<Life>,
     cache: Arc<TenantCache>,
+    planner: Arc<Planner>,
+    doubts: Arc<Doubts>,
+    keeper: Arc<Keeper>,
     policy: Arc<Policy>,
 }
 
@@ -40,8 +50,8 @@ pub(crate) struct Body {
 pub(crate) struct Replica {
     body: Body,
     calls: JoinSet<()>,
-    /// Aborted when it is dropped.
-    _poller: JoinSet<()>,
+    /// Aborted when they are dropped.
+    _loops: JoinSet<()>,
 }
 
 impl Body {
@@ -53,7 +63,8 @@ impl Body {
         let door = Arc::new(Door::new(world.clone(), life.clone(), op));
         let (create, join) = (policy.create_rules.clone(), policy.join_rules.clone());
         let cache = Arc::new(TenantCache::new(door, create, join));
-        Self { world, life, cache, policy }
+        let (planner, doubts, keeper) = Default::default();
+        Self { world, life, cache, planner, doubts, keeper, policy }
     }
 
     /// The world it is in.
@@ -73,6 +84,10 @@ impl Body {
         let door = Arc::new(Door::new(self.world.clone(), self.life.clone(), op.clone()));
         App {
             cluster: door.clone(),
+            history: door.clone(),
+            planner: self.planner.clone(),
+            doubts: self.doubts.clone(),
+            keeper: self.keeper.clone(),
             turns: door.clone(),
             tenants: door,
             tenant_cache: self.cache.clone(),
@@ -83,21 +98,30 @@ impl Body {
         }
     }
 
+    /// An application for what the replica does for itself.
+    fn house(&self) -> App {
+        self.app(&Arc::new(Op::new(0, self.life.replica, Kind::House, self.world.now())))
+    }
+
     /// Polls whenever it is its turn, as the life of the process does.
     async fn poll_forever(self) {
+        let interval = Duration::from_millis(POLL_INTERVAL_MS.unsigned_abs());
+        let step = interval / RECHECKS;
+        let mut due = Instant::now();
         loop {
-            let wait = self.poll_in_turn().await;
+            let now = Instant::now();
+            if now >= due {
+                due = now + self.poll_in_turn().await.min(interval);
+            } else {
+                self.recheck_in_turn(step).await;
+            }
             let jitter = JITTER_MAX.mul_f64(self.life.fraction());
-            let interval = Duration::from_millis(POLL_INTERVAL_MS.unsigned_abs());
-            sleep(wait.min(interval) + jitter).await;
+            sleep_until(due.min(Instant::now() + step) + jitter).await;
         }
     }
 
     async fn poll_in_turn(&self) -> Duration {
-        let op = Arc::new(Op::new(0, self.life.replica, Kind::House, self.world.now()));
-        let turns = self.app(&op).turns;
-        let now = self.life.now();
-        let cycle = match turns.turn(POLLS, now, POLL_INTERVAL_MS).await {
+        let cycle = match self.turn(POLLS, POLL_INTERVAL_MS, true).await {
             Ok(Turn::NotBefore(due)) => {
                 let wait_ms = due.ms_since(self.life.now());
                 return Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
@@ -108,8 +132,35 @@ impl Body {
         let (app, op) = self.begin(Kind::Poll);
         self.world.count("cycles");
         let polled = poll::all(&app, cycle % CYCLES_PER_VERSION == 1, Some(cycle)).await;
-        super::front_end::finish(&self.world, &op);
+        finish(&self.world, &op);
         if polled.is_ok() { Duration::ZERO } else { TRY_AGAIN }
+    }
+
+    async fn recheck_in_turn(&self, step: Duration) {
+        let step_ms = i64::try_from(step.as_millis()).unwrap_or(0);
+        if let Ok(Turn::Yours(_)) = self.turn(RECHECK, step_ms, false).await {
+            let (app, op) = self.begin(Kind::Poll);
+            // What fails is asked again, and the next look is at the store as it is then.
+            let _ = poll::rechecks(&app).await;
+            finish(&self.world, &op);
+        }
+    }
+
+    async fn turn(&self, work: &str, interval_ms: i64, keeps: bool) -> Result<Turn, StoreError> {
+        let app = self.house();
+        if keeps {
+            keeper::keep(&app).await?;
+        }
+        app.turns.turn(work, app.clock.now(), interval_ms).await
+    }
+
+    /// Keeps what placement foresees up to date, as the life of the process does.
+    async fn foresee_forever(self) {
+        loop {
+            // What was foreseen stays.
+            let _ = planner::refresh(&self.house()).await;
+            sleep(FORESEE_EVERY).await;
+        }
     }
 }
 
@@ -118,9 +169,10 @@ impl Replica {
     #[must_use]
     pub(crate) fn start(world: &Arc<World>, number: usize, offset_ms: i64, dice: Dice) -> Self {
         let body = Body::new(world.clone(), number, offset_ms, dice);
-        let mut poller = JoinSet::new();
-        poller.spawn(body.clone().poll_forever());
-        Self { body, calls: JoinSet::new(), _poller: poller }
+        let mut loops = JoinSet::new();
+        loops.spawn(body.clone().poll_forever());
+        loops.spawn(body.clone().foresee_forever());
+        Self { body, calls: JoinSet::new(), _loops: loops }
     }
 
     /// What its use cases begin with.

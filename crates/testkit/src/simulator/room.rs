@@ -31,6 +31,8 @@ pub(crate) struct Room {
     pub(crate) entered_at: Option<Timestamp>,
     /// When a front-end was told first that its create succeeded.
     pub(crate) acknowledged_at: Option<Timestamp>,
+    /// When its front-end was told that it is over.
+    pub(crate) ended_at: Option<Timestamp>,
     /// Why the balancer need not know it any longer, if an administrator or a front-end said so.
     pub(crate) written_off: Option<&'static str>,
 }

@@ -6,6 +6,8 @@
 pub struct Rules {
     /// The most that a create may take, in ms.
     pub create_ms_max: i64,
+    /// The most that a claim stands, in ms.
+    pub claim_ms_max: i64,
     /// The most that another call about one meeting may take, in ms.
     pub call_ms_max: i64,
     /// The most that a poll of all servers, or an administrator's action, may take, in ms.
@@ -26,23 +28,26 @@ pub struct Rules {
     pub leaves_closed_servers: bool,
     /// Whether the loss of all that the store holds is repaired from what servers report.
     pub survives_store_loss: bool,
+    /// Whether it is repaired even if the store fails while it is.
+    pub survives_faults_with_loss: bool,
 }
 
 impl Rules {
     /// What holds today.
     pub const TODAY: Self = Self {
-        // Waiting for another create, asking cordoned servers, and one create.
-        create_ms_max: 3_000 + 4 * 15_000 + 17_000,
+        // Asking a cordoned server, and whether a server is gone, come on top of the 10 s.
+        create_ms_max: 25_000,
+        claim_ms_max: 13_000,
         call_ms_max: 15_000,
         poll_ms_max: 45_000,
         skew_ms_max: 0,
-        adopts: false,
-        settles_doubles: false,
-        // A claim of a create that was lost is taken for confirmed when its server reports another
-        // tenant's meeting of that id.
-        tells_tenants_apart: false,
-        spares_suspects: false,
+        adopts: true,
+        settles_doubles: true,
+        tells_tenants_apart: true,
+        spares_suspects: true,
         leaves_closed_servers: false,
-        survives_store_loss: false,
+        survives_store_loss: true,
+        // Servers that were not put back before a failure never are.
+        survives_faults_with_loss: false,
     };
 }

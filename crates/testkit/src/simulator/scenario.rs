@@ -2,10 +2,12 @@
 
 use app::policy::Policy;
 use app::ports::Patience;
+use app::sessions::HistoryMode;
 use bbb::{Algorithm, Algorithms};
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
 use domain::parameters::ParameterRules;
+use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
@@ -66,7 +68,12 @@ impl Scenario {
         let (server_faults, server_crashes) = (sometimes(80), sometimes(40));
         let (store_faults, replica_crashes) = (sometimes(50), sometimes(50));
         let skewed = sometimes(50);
-        let store_loss = rules.survives_store_loss && sometimes(15);
+        let store_loss = rules.survives_store_loss && sometimes(20);
+        // Who has seen the servers must live to tell.
+        let replica_crashes = replica_crashes && !store_loss;
+        let store_faults = store_faults && (!store_loss || rules.survives_faults_with_loss);
+        // Servers that are added by hand right after a loss would hide it.
+        let administration = !store_loss && dice.percent(70);
         let skew_ms_max = u64::try_from(rules.skew_ms_max).unwrap_or(0);
         Self {
             replicas,
@@ -79,7 +86,7 @@ impl Scenario {
             store_faults,
             store_loss,
             replica_crashes,
-            administration: dice.percent(70),
+            administration,
             store_ms_max: dice.between(0, 20),
             skew_ms: if skewed {
                 i64::try_from(dice.between(0, skew_ms_max)).unwrap_or(0)
@@ -117,7 +124,10 @@ impl Scenario {
             poll: PollPolicy {
                 thresholds: Thresholds { healthy: 1, unhealthy: self.unhealthy },
                 load: LoadPolicy { min_user_count: 15, join_buffer_ms: 15 * 60_000 },
+                grace_ms: 30_000,
             },
+            placement: PlacementRules::default(),
+            history: HistoryMode::On,
             patience: Patience { connect_ms: 5_000, response_ms: 10_000 },
             poll_wait_ms: POLL_WAIT_MS,
             poll_concurrency: 50,

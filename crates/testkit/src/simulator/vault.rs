@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use app::memory::MemoryCluster;
 use app::ports::{
-    Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError, TenantUpdate,
-    Tenants, Turn, Turns,
+    Cluster, History, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError,
+    TenantUpdate, Tenants, Turn, Turns,
 };
 use async_trait::async_trait;
-use domain::poll::{Observation, PollPolicy};
+use domain::health::{Failure, Thresholds};
+use domain::poll::{Ending, Observation, PollPolicy};
 use domain::{
-    AdminState, Meeting, MeetingKey, Server, ServerId, Tenant, TenantChange, TenantSetting,
-    Timestamp,
+    AdminState, Meeting, MeetingKey, Server, ServerId, Session, Tenant, TenantChange,
+    TenantSetting, Timestamp,
 };
 
 use super::ledger::Snapshot;
@@ -73,6 +74,30 @@ impl Vault {
         all.into_iter().map(|one| one.key).find(|one| one.id == key.id && one != key)
     }
 
+    /// What a poll that looks badly finds.
+    async fn distorted(
+        &self,
+        id: &ServerId,
+        observation: &Observation,
+    ) -> Result<Observation, StoreError> {
+        let mut observation = observation.clone();
+        let Ok(seen) = &mut observation.result else { return Ok(observation) };
+        match self.mutant {
+            Some(Mutant::OverlooksAMeeting) => drop(seen.pop()),
+            Some(Mutant::AdoptsNothing) => seen.iter_mut().for_each(|one| one.ours = false),
+            Some(Mutant::CountsTooMany) => seen.iter_mut().for_each(|one| one.users += 30),
+            Some(Mutant::LeavesDoubles) => {
+                let meetings = self.memory().meetings(None).await?;
+                let elsewhere = |key: &MeetingKey| {
+                    meetings.iter().any(|one| one.key == *key && one.server != *id)
+                };
+                seen.retain(|one| !elsewhere(&one.key()));
+            }
+            _ => {}
+        }
+        Ok(observation)
+    }
+
     /// Places a meeting where it must not be: on a server of that state.
     async fn misplace(
         &self,
@@ -85,7 +110,7 @@ impl Vault {
         else {
             return Ok(placed);
         };
-        memory.forget(&located.meeting.key, &located.server.id).await?;
+        memory.forget(&located.meeting.key, &located.server.id, None).await?;
         let meeting = Meeting { server: server.id.clone(), ..located.meeting.clone() };
         memory.restore(&meeting).await?;
         Ok(Placed::Won(Located { meeting, server: server.clone() }))
@@ -126,6 +151,15 @@ impl Cluster for Vault {
         self.memory().record_version(id, version).await
     }
 
+    async fn record_failure(
+        &self,
+        id: &ServerId,
+        failure: &Failure,
+        thresholds: Thresholds,
+    ) -> Result<(), StoreError> {
+        self.memory().record_failure(id, failure, thresholds).await
+    }
+
     async fn record_poll(
         &self,
         id: &ServerId,
@@ -137,15 +171,7 @@ impl Cluster for Vault {
         if self.is(Mutant::ForgetsOnOneFailure) && observation.result.is_err() {
             memory.forget_all(id).await?;
         }
-        let mut observation = observation.clone();
-        if let Ok(seen) = &mut observation.result {
-            if self.is(Mutant::OverlooksAMeeting) {
-                seen.pop();
-            }
-            if let Some(one) = seen.last_mut().filter(|_| self.is(Mutant::CountsTooMany)) {
-                one.users += 30;
-            }
-        }
+        let observation = self.distorted(id, observation).await?;
         let report = memory.record_poll(id, &observation, policy, cycle).await?;
         if let Some(report) = report.as_ref().filter(|_| self.is(Mutant::KeepsEndedMeetings)) {
             for meeting in &report.forgotten {
@@ -174,7 +200,7 @@ impl Cluster for Vault {
         if self.is(Mutant::PlacesTwice)
             && let Some(known) = memory.meeting(&request.key).await?
         {
-            memory.forget(&request.key, &known.server.id).await?;
+            memory.forget(&request.key, &known.server.id, None).await?;
         }
         if self.is(Mutant::PlacesWithoutLoad) {
             request.seats.reserved = 0;
@@ -198,14 +224,24 @@ impl Cluster for Vault {
         }
     }
 
-    async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError> {
+    async fn confirm(
+        &self,
+        meeting: &Meeting,
+        now: Timestamp,
+        endings: &[Ending],
+    ) -> Result<(), StoreError> {
         if self.is(Mutant::ForgetsToConfirm) {
             return Ok(());
         }
-        self.memory().confirm(meeting, now).await
+        self.memory().confirm(meeting, now, endings).await
     }
 
-    async fn release(&self, key: &MeetingKey, token: &str) -> Result<bool, StoreError> {
+    async fn release(
+        &self,
+        key: &MeetingKey,
+        token: &str,
+        endings: &[Ending],
+    ) -> Result<bool, StoreError> {
         if self.is(Mutant::KeepsFailedClaims) {
             return Ok(true);
         }
@@ -213,13 +249,23 @@ impl Cluster for Vault {
         if self.is(Mutant::ReleasesAnyClaim)
             && let Some(known) = memory.meeting(key).await?
         {
-            return memory.forget(key, &known.server.id).await;
+            return memory.forget(key, &known.server.id, None).await;
         }
-        memory.release(key, token).await
+        memory.release(key, token, endings).await
     }
 
-    async fn forget(&self, key: &MeetingKey, server: &ServerId) -> Result<bool, StoreError> {
-        self.memory().forget(key, server).await
+    async fn forget(
+        &self,
+        key: &MeetingKey,
+        server: &ServerId,
+        ending: Option<&Ending>,
+    ) -> Result<bool, StoreError> {
+        let ending = ending.filter(|_| !self.is(Mutant::ForgetsEndings));
+        self.memory().forget(key, server, ending).await
+    }
+
+    async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
+        self.memory().endings().await
     }
 
     async fn forget_all(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError> {
@@ -244,10 +290,32 @@ impl Cluster for Vault {
         self.memory().restore(meeting).await
     }
 
+    async fn mark(&self, mark: &str) -> Result<String, StoreError> {
+        if self.is(Mutant::IsNeverLost) {
+            return Ok("the same for ever".to_owned());
+        }
+        self.memory().mark(mark).await
+    }
+
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         let at_once = self.is(Mutant::SweepsAtOnce);
         let since = if at_once { unseen_since.plus_ms(86_400_000 - 90_000) } else { unseen_since };
         self.memory().sweep(since).await
+    }
+}
+
+#[async_trait]
+impl History for Vault {
+    async fn record_session(&self, session: &Session) -> Result<(), StoreError> {
+        self.memory().record_session(session).await
+    }
+
+    async fn sessions(&self, since: Timestamp, max: usize) -> Result<Vec<Session>, StoreError> {
+        self.memory().sessions(since, max).await
+    }
+
+    async fn forget_sessions(&self, before: Timestamp, max: usize) -> Result<(), StoreError> {
+        self.memory().forget_sessions(before, max).await
     }
 }
 

@@ -127,7 +127,7 @@ impl Workload {
             (when(scenario.server_faults, 3), Choice::Partition),
             (when(scenario.server_crashes, 3), Choice::ServerCrash),
             (when(scenario.store_faults, 4), Choice::Outage),
-            (when(scenario.store_loss, 2), Choice::StoreLoss),
+            (when(scenario.store_loss, 3), Choice::StoreLoss),
             (when(scenario.replica_crashes, 4), Choice::ReplicaCrash),
             (when(scenario.skew_ms > 0, 3), Choice::Clock),
         ];

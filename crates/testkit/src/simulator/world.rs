@@ -118,7 +118,11 @@ impl World {
     pub(crate) fn begin(&self, replica: usize, kind: Kind) -> Arc<Op> {
         let number = u64::try_from(self.count_op()).unwrap_or(0);
         let op = Arc::new(Op::new(number, replica, kind, self.now()));
-        self.ledger().under_way.insert(number, op.clone());
+        let mut ledger = self.ledger();
+        ledger.under_way.insert(number, op.clone());
+        if let Kind::Create(key) = &op.kind {
+            ledger.created_at.insert(key.clone(), op.began);
+        }
         op
     }
 
@@ -133,6 +137,9 @@ impl World {
         let now = self.now();
         let mut ledger = self.ledger();
         let before = ledger.note(now, after);
+        if call == "lost" {
+            ledger.lost_at = Some(now);
+        }
         let mut machines = self.machines();
         if let (Kind::Create(key), "forget") = (&op.kind, call) {
             // Its server was cordoned and said that nobody was in it.
@@ -145,12 +152,12 @@ impl World {
         let step = Step {
             before: &before,
             after: &ledger.last,
+            ledger: &ledger,
             op,
             call,
             now,
             machines: &machines,
             rules: &self.rules,
-            scenario: &self.scenario,
         };
         for (checker, check) in checkers::STEP {
             self.judge(checker, check(&step));

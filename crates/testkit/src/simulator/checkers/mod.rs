@@ -26,6 +26,8 @@ pub(crate) struct Step<'a> {
     pub(crate) before: &'a Snapshot,
     /// The store after.
     pub(crate) after: &'a Snapshot,
+    /// What has happened so far.
+    pub(crate) ledger: &'a Ledger,
     /// Whose change it is.
     pub(crate) op: &'a Op,
     /// Which operation.
@@ -36,8 +38,6 @@ pub(crate) struct Step<'a> {
     pub(crate) machines: &'a Machines,
     /// What is expected.
     pub(crate) rules: &'a Rules,
-    /// What the run is like.
-    pub(crate) scenario: &'a Scenario,
 }
 
 /// What a use case answered.
@@ -156,5 +156,7 @@ pub(crate) const QUIET: &[(&str, fn(&Quiet<'_>) -> Verdict)] = &[
     ("no_claims_are_left", quiet::no_claims_are_left),
     ("running_meetings_are_known", quiet::running_meetings_are_known),
     ("records_are_true", quiet::records_are_true),
+    ("ended_meetings_stay_ended", quiet::ended_meetings_stay_ended),
+    ("servers_are_all_there", quiet::servers_are_all_there),
     ("running_voice_bridges_are_unique", quiet::running_voice_bridges_are_unique),
 ];

@@ -50,15 +50,7 @@ pub(crate) fn meetings_live_once(quiet: &Quiet<'_>) -> Verdict {
     let mut homes: BTreeMap<&MeetingKey, &Machine> = BTreeMap::new();
     for (room, machine) in rooms(quiet) {
         let Some(other) = homes.insert(&room.key, machine) else { continue };
-        let troubled = |one: &Machine| one.troubled_at.is_some();
-        let scenario = quiet.scenario;
-        let excused = troubled(other)
-            || troubled(machine)
-            || room.written_off.is_some()
-            || other.room(&room.key).is_some_and(|room| room.written_off.is_some())
-            || scenario.replica_crashes
-            || scenario.store_faults;
-        if quiet.rules.settles_doubles || !excused {
+        if quiet.rules.settles_doubles {
             let (one, two) = (&other.host, &machine.host);
             return Err(format!("{} runs on {one} and on {two}", name(&room.key)));
         }
@@ -73,10 +65,11 @@ pub(crate) fn loads_are_facts(quiet: &Quiet<'_>) -> Verdict {
         let Some(polled_at) = quiet.ledger.polled_at.get(&server.id) else {
             return Err(format!("{} was never polled", server.id));
         };
-        let seats = machine
-            .rooms
-            .values()
-            .map(|room| u64::from(policy.seats(room.born_at, room.users).taken(*polled_at)));
+        let seats = machine.rooms.values().map(|room| {
+            let record = quiet.store.meeting(&room.key).filter(|one| one.server == server.id);
+            let expected = record.map_or(policy.min_user_count, |one| one.seats.reserved);
+            u64::from(policy.seats(room.born_at, expected, room.users).taken(*polled_at))
+        });
         let wanted = load::load(seats.sum(), server.load_multiplier);
         let found = server.load;
         if found.is_none_or(|found| (found - wanted).abs() > ROUNDING) {
@@ -103,7 +96,7 @@ pub(crate) fn no_claims_are_left(quiet: &Quiet<'_>) -> Verdict {
 pub(crate) fn running_meetings_are_known(quiet: &Quiet<'_>) -> Verdict {
     for (room, machine) in rooms(quiet) {
         let promised = room.acknowledged_at.is_some() && machine.was_healthy_since(room.born_at);
-        if room.written_off.is_some() || !(promised || quiet.rules.adopts) {
+        if !(promised && room.written_off.is_none() || quiet.rules.adopts) {
             continue;
         }
         let home = quiet.store.meeting(&room.key).map(|meeting| &meeting.server);
@@ -135,13 +128,12 @@ pub(crate) fn records_are_true(quiet: &Quiet<'_>) -> Verdict {
 pub(crate) fn running_voice_bridges_are_unique(quiet: &Quiet<'_>) -> Verdict {
     let mut numbers: BTreeMap<&str, &MeetingKey> = BTreeMap::new();
     for (room, machine) in rooms(quiet) {
-        // One that the balancer does not know, or by another number since its first create was
-        // lost, may have been given away meanwhile.
+        // One whose server was away may have lost its number to another meeting: its record says so.
         let number = Some(room.voice_bridge.as_str());
         let known = quiet.store.meeting(&room.key).is_some_and(|meeting| {
             meeting.server.0 == machine.host && meeting.voice_bridge.as_deref() == number
         });
-        if !known && !quiet.rules.adopts {
+        if !known {
             continue;
         }
         let other = numbers.insert(&room.voice_bridge, &room.key);
@@ -151,4 +143,26 @@ pub(crate) fn running_voice_bridges_are_unique(quiet: &Quiet<'_>) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// A meeting that a front-end or an administrator has ended does not come back, unless somebody
+/// creates it again.
+pub(crate) fn ended_meetings_stay_ended(quiet: &Quiet<'_>) -> Verdict {
+    for (room, machine) in rooms(quiet) {
+        let Some(ended_at) = room.ended_at else { continue };
+        if quiet.ledger.created_at.get(&room.key).is_none_or(|created_at| *created_at < ended_at) {
+            return Err(format!("{} was ended and runs on {}", name(&room.key), machine.host));
+        }
+    }
+    Ok(())
+}
+
+/// Servers are lost only if an administrator removes them.
+pub(crate) fn servers_are_all_there(quiet: &Quiet<'_>) -> Verdict {
+    if quiet.scenario.administration {
+        return Ok(());
+    }
+    let count = quiet.store.servers.len();
+    let wanted = quiet.scenario.servers;
+    if count == wanted { Ok(()) } else { Err(format!("{count} servers are left of {wanted}")) }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::health::Standing;
-use domain::{AdminState, Meeting};
+use domain::{AdminState, Meeting, Server, ServerId};
 
 use super::{Step, Verdict};
 use crate::simulator::op::{Kind, name};
@@ -22,11 +22,12 @@ pub(crate) fn loads_are_never_negative(step: &Step<'_>) -> Verdict {
     }
 }
 
-/// No two meetings have one number.
+/// No two meetings have one number. Those whose server is away have lost theirs.
 pub(crate) fn voice_bridges_are_unique(step: &Step<'_>) -> Verdict {
     let mut seen = BTreeSet::new();
-    let numbers = step.after.meetings.iter().filter_map(|meeting| meeting.voice_bridge.as_ref());
-    match numbers.into_iter().find(|number| !seen.insert(*number)) {
+    let attached = step.after.meetings.iter().filter(|meeting| !meeting.detached);
+    let mut numbers = attached.filter_map(|meeting| meeting.voice_bridge.as_ref());
+    match numbers.find(|number| !seen.insert(*number)) {
         None => Ok(()),
         Some(number) => Err(format!("two meetings have {number} after {}", step.call)),
     }
@@ -34,7 +35,7 @@ pub(crate) fn voice_bridges_are_unique(step: &Step<'_>) -> Verdict {
 
 /// Nobody claims a meeting for longer than a create may take.
 pub(crate) fn claims_run_out_soon(step: &Step<'_>) -> Verdict {
-    let limit_ms = step.rules.create_ms_max + step.rules.skew_ms_max;
+    let limit_ms = step.rules.claim_ms_max + step.rules.skew_ms_max;
     let too_long = |meeting: &&Meeting| {
         meeting.claim.as_ref().is_some_and(|claim| claim.until.ms_since(step.now) > limit_ms)
     };
@@ -64,13 +65,15 @@ pub(crate) fn places_are_on_open_servers(step: &Step<'_>) -> Verdict {
     if server.state != AdminState::Enabled || !server.online() {
         return Err(format!("{}: {}, online: {}", on(), server.state.name(), server.online()));
     }
-    let sound = |standing| standing == Standing::Online;
-    let better = step.before.servers.iter().find(|other| {
-        other.accepts_meetings() && other.tag.is_none() && sound(other.health.standing())
-    });
-    match better {
-        Some(better) if step.rules.spares_suspects && !sound(server.health.standing()) => {
-            Err(format!("{}: suspect, and {} is sound", on(), better.id))
+    let sound = |server: &Server| server.health.standing(meeting.placed_at) == Standing::Online;
+    let seen = step.op.seen();
+    let tried = |id: &ServerId| {
+        seen.sent.iter().any(|(host, call, _)| *host == id.0 && call == "create")
+    };
+    let better = |other: &&Server| other.accepts_meetings() && sound(other) && !tried(&other.id);
+    match step.before.servers.iter().find(better) {
+        Some(better) if step.rules.spares_suspects && !sound(server) => {
+            Err(format!("{}: it failed lately, and {} did not", on(), better.id))
         }
         _ => Ok(()),
     }
@@ -89,24 +92,22 @@ pub(crate) fn places_are_counted(step: &Step<'_>) -> Verdict {
     let (Some(before), Some(after)) = (load(step.before), load(step.after)) else {
         return Ok(());
     };
-    let wanted = f64::from(step.scenario.policy().poll.load.min_user_count);
-    if (after - before - wanted).abs() < ROUNDING {
+    let wanted = f64::from(meeting.seats.reserved);
+    if wanted > 0.0 && (after - before - wanted).abs() < ROUNDING {
         return Ok(());
     }
     let placed = name(&meeting.key);
     Err(format!("{placed} took the load of {} from {before} to {after}", meeting.server))
 }
 
-/// A meeting that runs on a server that was always well is not forgotten, unless somebody said so.
+/// A meeting that runs is not forgotten, unless its server was away, or somebody said so. It may
+/// move to another server that has it, too.
 pub(crate) fn running_meetings_are_not_forgotten(step: &Step<'_>) -> Verdict {
     for was in step.before.meetings.iter().filter(|was| was.claim.is_none()) {
         let stays = step.after.meeting(&was.key).is_some_and(|now| now.server == was.server);
         if !stays && !may_go(step, was) {
-            let (what, whose) = (name(&was.key), step.op);
-            return Err(format!(
-                "{what} runs on {} and was forgotten by {whose}: {}",
-                was.server, step.call
-            ));
+            let (what, whose, call) = (name(&was.key), step.op, step.call);
+            return Err(format!("{what} runs on {}: forgotten by {whose}, {call}", was.server));
         }
     }
     Ok(())
@@ -114,19 +115,22 @@ pub(crate) fn running_meetings_are_not_forgotten(step: &Step<'_>) -> Verdict {
 
 fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
     let Some(machine) = step.machines.get(&was.server.0) else { return true };
-    let Some(room) = machine.room(&was.key) else { return true };
-    let cordoned =
-        step.before.server(&was.server).is_none_or(|one| one.state != AdminState::Enabled);
-    let said_so = match &step.op.kind {
-        Kind::Server(deed, _) => deed.forgets(),
-        Kind::End(key) | Kind::Dismiss(key) => *key == was.key,
+    if machine.room(&was.key).is_none() {
+        return true;
+    }
+    let server = step.before.server(&was.server);
+    let away = was.detached || !server.is_some_and(Server::online);
+    let cordoned = step.ledger.was(&was.server, Some(AdminState::Cordoned), step.op.began);
+    let said_so = match (&step.op.kind, step.call) {
+        (_, "lost") => true,
+        (Kind::Server(deed, _), _) => deed.forgets(),
+        (Kind::End(key) | Kind::Dismiss(key), "forget") => *key == was.key,
         // Nobody was in it when its cordoned server was asked; somebody may have come since.
-        Kind::Create(key) => *key == was.key && cordoned,
+        (Kind::Create(key), "forget") => *key == was.key && cordoned,
+        (Kind::Create(key), "place") => *key == was.key && away,
         _ => false,
     };
-    // A poll that failed forgets only what is on a server that is taken for offline.
-    let online = step.after.server(&was.server).is_some_and(domain::Server::online);
-    let excused =
-        !machine.was_healthy_since(room.born_at) && !(step.op.kind == Kind::Poll && online);
-    said_so || step.call == "lost" || excused
+    let now_at = step.after.meeting(&was.key).map(|now| &now.server.0);
+    let moved = now_at.and_then(|host| step.machines.get(host)?.room(&was.key)).is_some();
+    said_so || (step.call == "record_poll" && moved)
 }
