@@ -2,6 +2,8 @@
 //! may be cut off and started again: what is there already is only compared. Where the two differ,
 //! the old house is right; what only the new one has stays.
 
+mod sessions;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -33,6 +35,8 @@ pub enum Kind {
     Servers,
     /// Meetings.
     Meetings,
+    /// What is kept of meetings that have ended.
+    Sessions,
     /// Recordings, with metadata, formats and thumbnails.
     Recordings,
     /// Callbacks of meetings.
@@ -48,6 +52,7 @@ impl Kind {
             Self::Settings => "tenant settings",
             Self::Servers => "servers",
             Self::Meetings => "meetings",
+            Self::Sessions => "sessions",
             Self::Recordings => "recordings",
             Self::Callbacks => "callbacks",
         }
@@ -126,6 +131,7 @@ pub async fn run(
         tallies.push(mover.settings().await?);
         tallies.push(mover.servers().await?);
         tallies.push(mover.meetings().await?);
+        tallies.push(mover.sessions().await?);
     }
     let recordings = from.recordings.clone().zip(to.recordings.clone());
     let recordings = recordings.filter(|_| plan.recordings);

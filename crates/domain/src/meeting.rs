@@ -91,6 +91,13 @@ impl Meeting {
     pub fn is_being_created(&self, now: Timestamp) -> bool {
         self.claim.as_ref().is_some_and(|claim| now <= claim.until)
     }
+
+    /// Whether both are claimed by the same request; its claim may have been renewed in between.
+    #[must_use]
+    pub fn is_claimed_like(&self, other: &Self) -> bool {
+        let token = |one: &Self| one.claim.as_ref().map(|claim| claim.token.clone());
+        self.claim.is_some() && token(self) == token(other)
+    }
 }
 
 #[cfg(test)]

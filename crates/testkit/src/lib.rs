@@ -3,7 +3,7 @@
 mod calls;
 pub mod clock;
 pub mod conformance;
-// pub mod contract;
+pub mod contract;
 pub mod private;
 pub mod process;
 pub mod product;

@@ -3,31 +3,24 @@
 
 use app::ports::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError};
 use async_trait::async_trait;
-use domain::placement::choose;
-use domain::poll::{Observation, PollPolicy};
-use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
+use domain::health::{Failure, Thresholds};
+use domain::poll::{Ending, Observation, PollPolicy};
+use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
 use redis::Value;
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::join::tenant;
-use super::rows::{self, Fields, is_one};
+use super::rows::{self, is_one};
 use super::script::{
-    ADD_SERVER, ADOPT, CHECK, CLAIM, CONFIRM, FORGET, FORGET_ALL, LOOK, MEETINGS, MEETINGS_ON,
+    ADD_SERVER, ADOPT, CHECK, CONFIRM, ENDINGS, FORGET, FORGET_ALL, MARK, MEETINGS, MEETINGS_ON,
     NO_ARGUMENTS, RECORD_VERSION, RELEASE, REMOVE_SERVER, RESTORE, SERVER, SERVERS, SWEEP,
-    SWEEP_BRIDGES, SWEEP_SERVERS, UPDATE_SERVER,
+    SWEEP_BRIDGES, SWEEP_ENDINGS, SWEEP_SERVERS, UPDATE_SERVER,
 };
-use super::{ADOPT_EVERY, PAGE, RedisStore, TRIES_MAX, busy, in_order, servers};
-
-/// What a look at a meeting found.
-enum Look {
-    /// It is there.
-    Known(Box<Located>),
-    /// It is not: servers that may take it, and their loads as Redis writes them.
-    Free(Vec<Server>, Fields),
-}
+use super::{ADOPT_EVERY, PAGE, RedisStore, in_order, records, servers};
 
 impl RedisStore {
-    async fn all_servers(&self) -> Result<Vec<Server>, StoreError> {
+    pub(super) async fn all_servers(&self) -> Result<Vec<Server>, StoreError> {
         let found = self.call(&SERVERS, &NO_ARGUMENTS).await?;
         let Some([list, revision]) = rows::some::<2>(found)? else {
             return Ok(Vec::new());
@@ -57,103 +50,21 @@ impl RedisStore {
         Ok(())
     }
 
-    async fn look(&self, request: &PlaceRequest) -> Result<Look, StoreError> {
-        let now = request.now.0.to_string();
-        let found = self.call(&LOOK, &[tenant(&request.key), &request.key.id, &now]).await?;
-        let Some([what, one, two]) = rows::some::<3>(found)? else {
-            return Err(StoreError::Corrupt("Redis: a look that shows nothing".to_owned()));
-        };
-        if rows::text(&what)?.as_deref() == Some("known") {
-            let located = rows::located(one, two)?;
-            return located.map(|located| Look::Known(Box::new(located))).ok_or_else(busy);
-        }
-        let loads = rows::fields(one)?;
-        let revision = rows::text(&two)?.unwrap_or_default();
-        let mut servers = match self.recall(&revision) {
-            Some(servers) => servers,
-            None => self.all_servers().await?,
-        };
-        let is_open = |one: &Server| one.online() && one.state == AdminState::Enabled;
-        let listed = |one: &&Server| is_open(one) && loads.contains_key(&one.id.0);
-        // The original may have added or enabled one since.
-        if servers.iter().filter(listed).count() < loads.len() {
-            servers = self.all_servers().await?;
-        }
-        for server in &mut servers {
-            server.load = loads.get(&server.id.0).and_then(|load| load.parse().ok());
-        }
-        Ok(Look::Free(servers, loads))
+    /// The names of all meetings, detached or not.
+    async fn all_meetings(&self) -> Result<Vec<String>, StoreError> {
+        let mut asked = redis::cmd("SUNION");
+        let prefix = &self.core.prefix;
+        asked.arg(format!("{prefix}meetings")).arg(format!("{prefix}own:detached"));
+        self.names(&asked).await
     }
 
-    /// One try; nothing if others were faster.
-    async fn try_to_place(&self, request: &PlaceRequest) -> Result<Option<Placed>, StoreError> {
-        let (servers, loads) = match self.look(request).await? {
-            Look::Known(located) => return Ok(Some(Placed::Known(*located))),
-            Look::Free(servers, loads) => (servers, loads),
-        };
-        let server = match choose(&servers, &request.ask) {
-            Ok(server) => server.clone(),
-            Err(refusal) => return Ok(Some(Placed::Refused(refusal))),
-        };
-        let load = loads.get(&server.id.0).map_or("", String::as_str);
-        let arguments = claim_arguments(request, &server.id, load);
-        let [what, rest @ ..] = &rows::list(self.call(&CLAIM, &arguments).await?)[..] else {
-            return Ok(None);
-        };
-        match (rows::text(what)?.as_deref(), rest) {
-            (Some("won"), [bridge, load]) => {
-                let bridge = rows::text(bridge)?.unwrap_or_default();
-                let load = rows::text(load)?.and_then(|load| load.parse().ok());
-                let meeting = request.clone().placed_on(server.id.clone(), bridge);
-                Ok(Some(Placed::Won(Located { meeting, server: Server { load, ..server } })))
-            }
-            (Some("no bridge"), _) => Ok(Some(Placed::NoVoiceBridge)),
-            _ => Ok(None),
+    async fn sweep_rest(&self, unseen_since: Timestamp) -> Result<(), StoreError> {
+        for bridges in self.members("HKEYS", "voice_bridges").await?.chunks(PAGE) {
+            self.call(&SWEEP_BRIDGES, bridges).await?;
         }
+        self.call(&SWEEP_SERVERS, &NO_ARGUMENTS).await?;
+        self.call(&SWEEP_ENDINGS, &[unseen_since.0.to_string()]).await.map(drop)
     }
-}
-
-fn claim_arguments(request: &PlaceRequest, server: &ServerId, load: &str) -> Vec<String> {
-    let (claim, seats) = (&request.claim, &request.seats);
-    let mut arguments = vec![
-        tenant(&request.key).to_owned(),
-        request.key.id.clone(),
-        server.0.clone(),
-        load.to_owned(),
-        claim.token.clone(),
-        claim.until.0.to_string(),
-        request.now.0.to_string(),
-        seats.reserved.to_string(),
-        seats.reserved_until.0.to_string(),
-        seats.users.to_string(),
-    ];
-    arguments.extend(optional(request.moderator_pw.as_ref()));
-    arguments.extend(request.voice_bridges.iter().cloned());
-    arguments
-}
-
-/// A meeting that is put as it is, with two times.
-fn meeting_arguments(meeting: &Meeting, times: [Timestamp; 2]) -> Vec<String> {
-    let seats = &meeting.seats;
-    let mut arguments = vec![
-        tenant(&meeting.key).to_owned(),
-        meeting.key.id.clone(),
-        meeting.server.0.clone(),
-        times[0].0.to_string(),
-        times[1].0.to_string(),
-        seats.reserved.to_string(),
-        seats.reserved_until.0.to_string(),
-        seats.users.to_string(),
-    ];
-    arguments.extend(optional(meeting.moderator_pw.as_ref()));
-    arguments.extend(optional(meeting.voice_bridge.as_ref()));
-    arguments
-}
-
-/// A text that may be absent, as two arguments.
-fn optional(text: Option<&String>) -> [String; 2] {
-    let flag = if text.is_some() { "1" } else { "0" };
-    [flag.to_owned(), text.cloned().unwrap_or_default()]
 }
 
 #[async_trait]
@@ -198,6 +109,15 @@ impl Cluster for RedisStore {
         self.call(&RECORD_VERSION, &[id.0.as_str(), version]).await.map(drop)
     }
 
+    async fn record_failure(
+        &self,
+        id: &ServerId,
+        failure: &Failure,
+        thresholds: Thresholds,
+    ) -> Result<(), StoreError> {
+        self.doubt(id, failure, thresholds).await
+    }
+
     async fn record_poll(
         &self,
         id: &ServerId,
@@ -219,7 +139,7 @@ impl Cluster for RedisStore {
             return rows::meetings(self.call(&MEETINGS_ON, &[&id.0]).await?);
         }
         let mut all = Vec::new();
-        for names in self.members("SMEMBERS", "meetings").await?.chunks(PAGE) {
+        for names in self.all_meetings().await?.chunks(PAGE) {
             all.extend(rows::meetings(self.call(&MEETINGS, names).await?)?);
         }
         all.sort_by(|one, other| one.key.cmp(&other.key));
@@ -227,29 +147,57 @@ impl Cluster for RedisStore {
     }
 
     async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError> {
-        if let Some(placed) = self.try_to_place(&request).await? {
-            return Ok(placed);
-        }
-        let _alone = self.placing.lock().await;
-        for _ in 0..TRIES_MAX {
-            if let Some(placed) = self.try_to_place(&request).await? {
-                return Ok(placed);
+        self.find_place(&request).await
+    }
+
+    async fn confirm(
+        &self,
+        meeting: &Meeting,
+        now: Timestamp,
+        endings: &[Ending],
+    ) -> Result<(), StoreError> {
+        let back = Meeting { seen_at: now, ..meeting.clone() };
+        let mut asked = json!({
+            "meeting": records::record(&back, &records::own_pairs(&back)),
+            "now": now.0.to_string(),
+            "endings": records::endings(endings),
+        });
+        put_text(&mut asked, "bridge", meeting.voice_bridge.as_deref());
+        put_text(&mut asked, "token", meeting.claim.as_ref().map(|claim| claim.token.as_str()));
+        self.call(&CONFIRM, &[asked.to_string()]).await.map(drop)
+    }
+
+    async fn release(
+        &self,
+        key: &MeetingKey,
+        token: &str,
+        endings: &[Ending],
+    ) -> Result<bool, StoreError> {
+        let endings = records::endings(endings).to_string();
+        Ok(is_one(&self.call(&RELEASE, &[tenant(key), &key.id, token, &endings]).await?))
+    }
+
+    async fn forget(
+        &self,
+        key: &MeetingKey,
+        server: &ServerId,
+        ending: Option<&Ending>,
+    ) -> Result<bool, StoreError> {
+        let endings = records::endings(ending.map_or(&[], std::slice::from_ref)).to_string();
+        Ok(is_one(&self.call(&FORGET, &[tenant(key), &key.id, &server.0, &endings]).await?))
+    }
+
+    async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
+        let mut all = Vec::new();
+        for row in rows::list(self.call(&ENDINGS, &NO_ARGUMENTS).await?) {
+            let Some([id, kept]) = rows::some::<2>(row)? else { continue };
+            let id = ServerId(rows::text(&id)?.unwrap_or_default());
+            for one in rows::texts(kept)? {
+                all.push(records::ending(&id, &one)?);
             }
         }
-        Err(busy())
-    }
-
-    async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError> {
-        let arguments = meeting_arguments(meeting, [now, meeting.placed_at]);
-        self.call(&CONFIRM, &arguments).await.map(drop)
-    }
-
-    async fn release(&self, key: &MeetingKey, token: &str) -> Result<bool, StoreError> {
-        Ok(is_one(&self.call(&RELEASE, &[tenant(key), &key.id, token]).await?))
-    }
-
-    async fn forget(&self, key: &MeetingKey, server: &ServerId) -> Result<bool, StoreError> {
-        Ok(is_one(&self.call(&FORGET, &[tenant(key), &key.id, &server.0]).await?))
+        all.sort_by(|one, other| (&one.server, &one.key).cmp(&(&other.server, &other.key)));
+        Ok(all)
     }
 
     async fn forget_all(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError> {
@@ -262,25 +210,34 @@ impl Cluster for RedisStore {
     }
 
     async fn restore(&self, meeting: &Meeting) -> Result<bool, StoreError> {
-        let mut arguments = meeting_arguments(meeting, [meeting.placed_at, meeting.seen_at]);
-        if let Some(claim) = &meeting.claim {
-            arguments.extend([claim.token.clone(), claim.until.0.to_string()]);
-        }
-        Ok(is_one(&self.call(&RESTORE, &arguments).await?))
+        let mut own = records::own_pairs(meeting);
+        own.extend(records::claim_pairs(meeting));
+        let mut asked = json!({ "meeting": records::record(meeting, &own) });
+        asked["detached"] = meeting.detached.into();
+        put_text(&mut asked, "bridge", meeting.voice_bridge.as_deref());
+        Ok(is_one(&self.call(&RESTORE, &[asked.to_string()]).await?))
+    }
+
+    async fn mark(&self, mark: &str) -> Result<String, StoreError> {
+        let found = rows::text(&self.core.call(&MARK, &[mark]).await?)?;
+        found.ok_or_else(|| rows::corrupt("no mark"))
     }
 
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         let mut swept = Vec::new();
-        for names in self.members("SMEMBERS", "meetings").await?.chunks(PAGE) {
+        for names in self.all_meetings().await?.chunks(PAGE) {
             let mut arguments = vec![unseen_since.0.to_string()];
             arguments.extend_from_slice(names);
             swept.extend(rows::meetings(self.call(&SWEEP, &arguments).await?)?);
         }
-        for bridges in self.members("HKEYS", "voice_bridges").await?.chunks(PAGE) {
-            self.call(&SWEEP_BRIDGES, bridges).await?;
-        }
-        self.call(&SWEEP_SERVERS, &NO_ARGUMENTS).await?;
+        self.sweep_rest(unseen_since).await?;
         swept.sort_by(|one, other| one.key.cmp(&other.key));
         Ok(swept)
+    }
+}
+
+fn put_text(asked: &mut serde_json::Value, name: &str, text: Option<&str>) {
+    if let Some(text) = text {
+        asked[name] = text.into();
     }
 }

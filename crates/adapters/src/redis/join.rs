@@ -83,7 +83,7 @@ impl RedisStore {
     ) -> Result<Option<Located>, StoreError> {
         let sign = self.core.sign.load(Ordering::Acquire);
         let located = self.memory.get_or_find(key, sign, self.locate(key)).await?;
-        let counts = located.as_ref().is_some_and(|located| located.server.accepts_joins());
+        let counts = located.as_ref().is_some_and(|located| located.is_reachable());
         if counts && self.core.joins.add(key, now) {
             let core = Arc::clone(&self.core);
             tokio::spawn(async move {

@@ -2,17 +2,24 @@
 //! take turns on the same data. What only we know is kept in keys below `<namespace>:own:`, which
 //! the original never looks at.
 //!
-//! Every operation is one script, so that it is atomic, and one round trip. Three need a decision of
-//! the domain between reading and writing (placing a meeting, recording a poll, taking a turn):
-//! those look, decide, and commit by a script that refuses if the ground has moved; then they look
-//! again.
+//! Every operation is one script, so that it is atomic, and one round trip. Some need a decision of
+//! the domain between reading and writing (placing a meeting, recording a poll or a failure, taking a
+//! turn): those look, decide, and commit by a script that refuses if the ground has moved; then they
+//! look again.
+//!
+//! A meeting whose server is offline is forgotten as far as the original's keys go, as the original
+//! does it. That it is detached, and what it takes to attach it, stands in our own keys.
 
 pub mod address;
 mod cluster;
+mod doubt;
+mod history;
 mod inspect;
 mod join;
 mod link;
+mod places;
 mod poll;
+mod records;
 mod rows;
 mod script;
 mod servers;
@@ -70,6 +77,8 @@ pub struct RedisStore {
     adopted: tokio::sync::Mutex<Option<Instant>>,
     /// Held by creates that were overtaken once, so that they do not overtake each other again.
     placing: tokio::sync::Mutex<()>,
+    /// Counts attempts to place, so that one whose answer was lost knows itself.
+    attempts: AtomicU64,
 }
 
 impl RedisStore {
@@ -90,6 +99,7 @@ impl RedisStore {
             remembered: Mutex::default(),
             adopted: tokio::sync::Mutex::default(),
             placing: tokio::sync::Mutex::default(),
+            attempts: AtomicU64::new(0),
         }
     }
 

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use app::ports::{Located, StoreError};
 use domain::health::{Failure, Health};
 use domain::server::Stats;
-use domain::{AdminState, Claim, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp};
+use domain::{
+    AdminState, Claim, Course, Limits, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp,
+};
 use redis::Value;
 
 /// The fields of a hash.
 pub(super) type Fields = HashMap<String, String>;
 
-fn corrupt(what: &str) -> StoreError {
+pub(super) fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(format!("Redis holds {what}"))
 }
 
@@ -70,6 +72,10 @@ fn number<T: std::str::FromStr + Default>(fields: &Fields, name: &str) -> Result
         None => Ok(T::default()),
         Some(text) => text.parse().map_err(|_| corrupt(&format!("{name} that is no number"))),
     }
+}
+
+fn maybe(fields: &Fields, name: &str) -> Result<Option<u32>, StoreError> {
+    if fields.contains_key(name) { number(fields, name).map(Some) } else { Ok(None) }
 }
 
 fn float(value: &Value) -> Result<Option<f64>, StoreError> {
@@ -131,6 +137,9 @@ pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
             last_failure: own
                 .get("failure_reason")
                 .map(|reason| Failure { at: Timestamp(failed_at), reason: reason.clone() }),
+            failures: number(&own, "failures")?,
+            relapses: number(&own, "relapses")?,
+            probation_until: Timestamp(number(&own, "probation_until")?),
         },
         load,
         // Ruby reads what is no number as 0, which would divide the pool.
@@ -140,6 +149,12 @@ pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
             users: count("users"),
             largest_meeting: count("largest_meeting"),
             videos: count("videos"),
+        },
+        placed: number(&own, "placed")?,
+        limits: Limits {
+            max_meetings: maybe(&own, "max_meetings")?,
+            max_users: maybe(&own, "max_users")?,
+            tier: number(&own, "tier")?,
         },
         bbb_version: get("bbb_version").filter(|version| !version.is_empty()),
     };
@@ -173,6 +188,13 @@ pub(super) fn meeting(value: Value) -> Result<Option<(String, Meeting)>, StoreEr
             reserved_until: Timestamp(number(&own, "reserved_until")?),
             users: number(&own, "users")?,
         },
+        course: Course {
+            peak_users: number(&own, "peak_users")?,
+            busy_until: Timestamp(number(&own, "busy_until")?),
+        },
+        missed: number(&own, "missed")?,
+        detached: own.contains_key("detached"),
+        reason: own.get("reason").cloned().unwrap_or_default(),
     };
     Ok(Some((name, meeting)))
 }
@@ -192,4 +214,17 @@ pub(super) fn meetings(value: Value) -> Result<Vec<Meeting>, StoreError> {
 pub(super) fn located(row: Value, server_row: Value) -> Result<Option<Located>, StoreError> {
     let (meeting, server) = (meeting(row)?, server(server_row)?);
     Ok(meeting.zip(server).map(|((_, meeting), row)| Located { meeting, server: row.server }))
+}
+
+/// Meetings and their servers, each with the version of what is known of its server.
+pub(super) fn located_list(value: Value) -> Result<Vec<(Located, String)>, StoreError> {
+    let mut found = Vec::new();
+    for row in list(value) {
+        let Some([meeting_row, server_row]) = some::<2>(row)? else { continue };
+        if let Some(((_, meeting), row)) = meeting(meeting_row)?.zip(server(server_row)?) {
+            let version = row.own.get("version").cloned().unwrap_or_default();
+            found.push((Located { meeting, server: row.server }, version));
+        }
+    }
+    Ok(found)
 }

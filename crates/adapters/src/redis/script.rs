@@ -48,6 +48,13 @@ scripts! {
     RECORD_VERSION = "record_version", again: true, changes;
     POLL_LOOK = "poll_look", again: true;
     POLL_COMMIT = "poll_commit", again: false, changes;
+    ELSEWHERE = "elsewhere", again: true;
+    DOUBT = "doubt", again: false, changes;
+    ENDINGS = "endings", again: true;
+    SWEEP_ENDINGS = "sweep_endings", again: true;
+    RECORD_SESSION = "record_session", again: true;
+    FORGET_SESSIONS = "forget_sessions", again: true;
+    MARK = "mark", again: true;
     LOCATE = "locate", again: true;
     // Counted twice at worst, which the next poll puts right.
     COUNT_JOINS = "count_joins", again: true;
@@ -55,7 +62,7 @@ scripts! {
     MEETINGS = "meetings", again: true;
     MEETINGS_ON = "meetings_on", again: true;
     LOOK = "look", again: true, changes;
-    // Knows its own claim.
+    // Knows its own attempt.
     CLAIM = "claim", again: true, changes;
     CONFIRM = "confirm", again: true, changes;
     RELEASE = "release", again: true, changes;

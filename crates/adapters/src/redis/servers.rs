@@ -1,6 +1,6 @@
 //! Servers as scripts want them.
 
-use domain::{AdminState, Server};
+use domain::{AdminState, Limits, Server};
 use serde_json::{Map, Value, json};
 
 use app::ports::ServerChange;
@@ -27,14 +27,38 @@ pub(super) fn counters(server: &Server) -> Value {
     })
 }
 
-/// What only we keep of a server.
+/// What only we keep of a server, but for its limits.
 pub(super) fn own_fields(server: &Server) -> Map<String, Value> {
-    let mut own = Map::new();
+    let health = &server.health;
+    let numbers = [
+        ("failures", health.failures.to_string()),
+        ("relapses", health.relapses.to_string()),
+        ("probation_until", health.probation_until.0.to_string()),
+        ("placed", server.placed.to_string()),
+    ];
+    let numbers = numbers.into_iter().map(|(name, text)| (name.to_owned(), text.into()));
+    let mut own: Map<String, Value> = numbers.collect();
     if let Some(failure) = &server.health.last_failure {
         own.insert("failure_at".to_owned(), failure.at.0.to_string().into());
         own.insert("failure_reason".to_owned(), failure.reason.clone().into());
     }
     own
+}
+
+/// The limits of a server that it has, and the names of those that it does not have.
+fn limits(change: &ServerChange) -> (Map<String, Value>, Vec<&'static str>) {
+    let (mut own, mut gone) = (Map::new(), Vec::new());
+    let tier = change.tier.map(|tier| Some(tier).filter(|tier| *tier > 0));
+    let limits =
+        [("max_meetings", change.max_meetings), ("max_users", change.max_users), ("tier", tier)];
+    for (name, limit) in limits {
+        match limit {
+            Some(Some(limit)) => drop(own.insert(name.to_owned(), limit.to_string().into())),
+            Some(None) => gone.push(name),
+            None => {}
+        }
+    }
+    (own, gone)
 }
 
 /// A load or a multiplier, as the original writes them.
@@ -61,11 +85,16 @@ pub(super) fn new_server(server: &Server) -> Value {
     if server.stats != domain::server::Stats::default() {
         fields.extend(polled_fields(server));
     }
+    let Limits { max_meetings, max_users, tier } = server.limits;
+    let (max_meetings, max_users, tier) = (Some(max_meetings), Some(max_users), Some(tier));
+    let all = ServerChange { max_meetings, max_users, tier, ..ServerChange::default() };
+    let mut own = own_fields(server);
+    own.extend(limits(&all).0);
     let mut new = json!({
         "id": server.id.0,
         "fields": fields,
         "counters": counters(server),
-        "own": own_fields(server),
+        "own": own,
     });
     if server.state != AdminState::Disabled {
         new["state"] = server.state.name().into();
@@ -91,7 +120,9 @@ pub(super) fn change(change: &ServerChange) -> Value {
     if let Some(Some(tag)) = &change.tag {
         fields.insert("tag".to_owned(), tag.clone().into());
     }
-    let mut change_json = json!({ "fields": fields, "untag": change.tag == Some(None) });
+    let (own, gone) = limits(change);
+    let untag = change.tag == Some(None);
+    let mut change_json = json!({ "fields": fields, "untag": untag, "own": own, "gone": gone });
     if let Some(state) = change.state {
         change_json["state"] = state.name().into();
     }

@@ -28,7 +28,12 @@ impl RedisStore {
     ) -> Result<Vec<String>, StoreError> {
         let mut asked = redis::cmd(command);
         asked.arg(format!("{}{key}", self.core.prefix));
-        let found = self.core.ask(&asked, true).await?;
+        self.names(&asked).await
+    }
+
+    /// What a command finds that is text.
+    pub(super) async fn names(&self, asked: &redis::Cmd) -> Result<Vec<String>, StoreError> {
+        let found = self.core.ask(asked, true).await?;
         // Ours are all UTF-8: what is not cannot be asked for, and must not stop the polls.
         Ok(rows::list(found).iter().filter_map(|one| rows::text(one).ok().flatten()).collect())
     }

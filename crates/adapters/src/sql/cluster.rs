@@ -1,14 +1,17 @@
 //! Servers and meetings. What each method means is said by the port and shown by its reference
 //! implementation in memory.
 
-use app::ports::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange, StoreError};
+use app::ports::{
+    Cluster, Located, Obstacle, PlaceRequest, Placed, PollReport, ServerChange, StoreError,
+};
 use async_trait::async_trait;
-use domain::poll::{Observation, PollPolicy};
+use domain::health::{Failure, Thresholds};
+use domain::poll::{Ending, Observation, PollPolicy};
 use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
 
 use crate::joins::GATHER;
 
-use super::{Database, SqlStore, meetings, servers};
+use super::{Database, SqlStore, endings, mark, meetings, places, polls, servers};
 
 #[async_trait]
 impl<D: Database> Cluster for SqlStore<D> {
@@ -48,6 +51,16 @@ impl<D: Database> Cluster for SqlStore<D> {
         self.write(move |session| servers::record_version(session, &id, &version)).await
     }
 
+    async fn record_failure(
+        &self,
+        id: &ServerId,
+        failure: &Failure,
+        thresholds: Thresholds,
+    ) -> Result<(), StoreError> {
+        let (id, failure) = (id.clone(), failure.clone());
+        self.write(move |session| polls::record_failure(session, &id, failure, thresholds)).await
+    }
+
     async fn record_poll(
         &self,
         id: &ServerId,
@@ -56,8 +69,7 @@ impl<D: Database> Cluster for SqlStore<D> {
         cycle: Option<u64>,
     ) -> Result<Option<PollReport>, StoreError> {
         let (id, observation, policy) = (id.clone(), observation.clone(), *policy);
-        self.write(move |session| servers::record_poll(session, &id, &observation, &policy, cycle))
-            .await
+        self.write(move |session| polls::record(session, &id, &observation, &policy, cycle)).await
     }
 
     async fn meeting(&self, key: &MeetingKey) -> Result<Option<Located>, StoreError> {
@@ -76,25 +88,49 @@ impl<D: Database> Cluster for SqlStore<D> {
         // Known meetings are the rule at 8 in the morning: they need no turn in the writer.
         let key = request.key.clone();
         let known = self.database.read(move |session| meetings::locate(session, &key)).await?;
-        match known.filter(|known| request.yields_to(&known.meeting)) {
+        match known.filter(|known| request.obstacle(known) == Obstacle::Stays) {
             Some(known) => Ok(Placed::Known(known)),
-            None => self.write(move |session| meetings::place(session, request)).await,
+            None => self.write(move |session| places::place(session, request)).await,
         }
     }
 
-    async fn confirm(&self, meeting: &Meeting, now: Timestamp) -> Result<(), StoreError> {
-        let meeting = meeting.clone();
-        self.write(move |session| meetings::confirm(session, meeting, now)).await
+    async fn confirm(
+        &self,
+        meeting: &Meeting,
+        now: Timestamp,
+        endings: &[Ending],
+    ) -> Result<(), StoreError> {
+        let (meeting, endings) = (meeting.clone(), endings.to_vec());
+        self.write(move |session| places::confirm(session, meeting, now, &endings)).await
     }
 
-    async fn release(&self, key: &MeetingKey, token: &str) -> Result<bool, StoreError> {
-        let (key, token) = (key.clone(), token.to_owned());
-        self.write(move |session| meetings::release(session, &key, &token)).await
+    async fn release(
+        &self,
+        key: &MeetingKey,
+        token: &str,
+        endings: &[Ending],
+    ) -> Result<bool, StoreError> {
+        let (key, token, endings) = (key.clone(), token.to_owned(), endings.to_vec());
+        self.write(move |session| places::release(session, &key, &token, &endings)).await
     }
 
-    async fn forget(&self, key: &MeetingKey, server: &ServerId) -> Result<bool, StoreError> {
+    async fn forget(
+        &self,
+        key: &MeetingKey,
+        server: &ServerId,
+        ending: Option<&Ending>,
+    ) -> Result<bool, StoreError> {
         let (key, server) = (key.clone(), server.clone());
-        self.write(move |session| meetings::forget(session, &key, &server)).await
+        let ending: Vec<Ending> = ending.into_iter().cloned().collect();
+        self.write(move |session| {
+            endings::remember(session, &ending)?;
+            meetings::forget(session, &key, &server)
+        })
+        .await
+    }
+
+    async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
+        self.database.read(endings::all).await
     }
 
     async fn forget_all(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError> {
@@ -108,7 +144,7 @@ impl<D: Database> Cluster for SqlStore<D> {
             self.database.read(move |session| meetings::locate(session, &wanted)).await
         };
         let located = self.memory.get_or_find(key, self.database.sign(), find).await?;
-        let counts = located.as_ref().is_some_and(|located| located.server.accepts_joins());
+        let counts = located.as_ref().is_some_and(|located| located.is_reachable());
         if counts && self.joins.add(key, now) {
             let nudge = self.writer.nudge();
             tokio::spawn(async move {
@@ -121,10 +157,22 @@ impl<D: Database> Cluster for SqlStore<D> {
 
     async fn restore(&self, meeting: &Meeting) -> Result<bool, StoreError> {
         let meeting = meeting.clone();
-        self.write(move |session| meetings::restore(session, meeting)).await
+        self.write(move |session| places::restore(session, meeting)).await
+    }
+
+    async fn mark(&self, mark: &str) -> Result<String, StoreError> {
+        if let Some(mark) = self.database.read(mark::find).await? {
+            return Ok(mark);
+        }
+        let mark = mark.to_owned();
+        self.write_apart(move |session| mark::put(session, &mark)).await
     }
 
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
-        self.write(move |session| meetings::sweep(session, unseen_since)).await
+        self.write(move |session| {
+            endings::sweep(session, unseen_since)?;
+            meetings::sweep(session, unseen_since)
+        })
+        .await
     }
 }

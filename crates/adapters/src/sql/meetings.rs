@@ -1,8 +1,7 @@
 //! Statements about meetings, and what joins found of them.
 
-use app::ports::{Located, PlaceRequest, Placed, StoreError};
-use domain::placement::choose;
-use domain::{AdminState, Meeting, MeetingKey, Seats, ServerId, Timestamp};
+use app::ports::{Located, StoreError};
+use domain::{Course, Meeting, MeetingKey, Seats, ServerId, Timestamp};
 
 use super::rows::{self, meeting_columns, server_columns, tenant};
 use super::servers;
@@ -83,49 +82,99 @@ pub(super) fn seen(
     key: &MeetingKey,
     at: Timestamp,
     seats: &Seats,
+    course: &Course,
 ) -> Result<(), StoreError> {
     const SEEN: &str = "UPDATE meetings SET seen_at = ?3, reserved = ?4, reserved_until = ?5, \
-        users = ?6, claim_token = NULL, claim_until = NULL WHERE tenant = ?1 AND id = ?2";
-    let values =
-        values![tenant(key), &key.id, at.0, seats.reserved, seats.reserved_until.0, seats.users];
+        users = ?6, peak_users = ?7, busy_until = ?8, missed = 0, claim_token = NULL, \
+        claim_until = NULL WHERE tenant = ?1 AND id = ?2";
+    let values = values![
+        tenant(key),
+        &key.id,
+        at.0,
+        seats.reserved,
+        seats.reserved_until.0,
+        seats.users,
+        course.peak_users,
+        course.busy_until.0,
+    ];
     session.execute(SEEN, values).map(drop)
 }
 
-/// Removes a meeting as if it had never been placed.
-fn undo(session: &mut dyn Session, meeting: &Meeting) -> Result<(), StoreError> {
-    delete(session, &meeting.key)?;
-    let seats = f64::from(meeting.seats.taken(meeting.placed_at));
-    servers::add_load(session, &meeting.server, -seats)
-}
-
-/// Undoes a place if this claim won it and still stands.
-pub(super) fn release(
+/// A poll has not seen it, so many times in a row.
+pub(super) fn missed(
     session: &mut dyn Session,
     key: &MeetingKey,
-    token: &str,
+    times: u32,
+) -> Result<(), StoreError> {
+    const MISSED: &str = "UPDATE meetings SET missed = ?3 WHERE tenant = ?1 AND id = ?2";
+    session.execute(MISSED, values![tenant(key), &key.id, times]).map(drop)
+}
+
+/// Its server is offline: others may take its number.
+pub(super) fn detach(session: &mut dyn Session, key: &MeetingKey) -> Result<(), StoreError> {
+    const DETACH: &str = "UPDATE meetings SET detached = ?3, lost_bridge = voice_bridge, \
+        voice_bridge = NULL WHERE tenant = ?1 AND id = ?2";
+    session.execute(DETACH, values![tenant(key), &key.id, true]).map(drop)
+}
+
+/// Its server is back with it; so is its number, unless it is another one's by now.
+pub(super) fn attach(session: &mut dyn Session, meeting: &Meeting) -> Result<(), StoreError> {
+    const ATTACH: &str = "UPDATE meetings SET detached = ?3, lost_bridge = NULL, \
+        voice_bridge = ?4 WHERE tenant = ?1 AND id = ?2";
+    let back = with_free_bridge(session, Meeting { detached: false, ..meeting.clone() })?;
+    let key = &meeting.key;
+    session.execute(ATTACH, values![tenant(key), &key.id, false, &back.voice_bridge]).map(drop)
+}
+
+/// Ends the claim of a meeting that is on that server; false if there is none.
+pub(super) fn confirmed(
+    session: &mut dyn Session,
+    meeting: &Meeting,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let Some(Located { meeting, .. }) = locate(session, key)? else {
-        return Ok(false);
-    };
-    let ours = meeting.claim.as_ref().is_some_and(|claim| claim.token == token);
-    if ours {
-        undo(session, &meeting)?;
+    const CONFIRM: &str = "UPDATE meetings SET claim_token = NULL, claim_until = NULL, \
+        seen_at = ?4 WHERE tenant = ?1 AND id = ?2 AND server_id = ?3";
+    let values = values![tenant(&meeting.key), &meeting.key.id, &meeting.server.0, now.0];
+    Ok(session.execute(CONFIRM, values)? == 1)
+}
+
+/// The meeting that holds a number.
+pub(super) fn holder(
+    session: &mut dyn Session,
+    number: &str,
+) -> Result<Option<MeetingKey>, StoreError> {
+    const HOLDER: &str = "SELECT tenant, id FROM meetings WHERE voice_bridge = ?1";
+    session.first(HOLDER, values![number], |row| rows::key(row, 0))
+}
+
+/// The meeting, without its voice bridge if that is another one's by now. A detached one holds none,
+/// and may know one that is another's.
+pub(super) fn with_free_bridge(
+    session: &mut dyn Session,
+    mut meeting: Meeting,
+) -> Result<Meeting, StoreError> {
+    if let Some(number) = meeting.voice_bridge.take_if(|_| !meeting.detached)
+        && holder(session, &number)?.is_none_or(|holder| holder == meeting.key)
+    {
+        meeting.voice_bridge = Some(number);
     }
-    Ok(ours)
+    Ok(meeting)
 }
 
 /// Inserts a meeting that is not there; false if its voice bridge is another one's.
-fn insert(session: &mut dyn Session, meeting: &Meeting) -> Result<bool, StoreError> {
+pub(super) fn insert(session: &mut dyn Session, meeting: &Meeting) -> Result<bool, StoreError> {
     const INSERT: &str = "INSERT INTO meetings (tenant, id, server_id, moderator_pw, voice_bridge, \
-        claim_token, claim_until, placed_at, seen_at, reserved, reserved_until, users) VALUES \
-        (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (voice_bridge) DO NOTHING";
+        claim_token, claim_until, placed_at, seen_at, reserved, reserved_until, users, peak_users, \
+        busy_until, missed, detached, lost_bridge, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
+        ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT (voice_bridge) DO NOTHING";
     let claim = meeting.claim.as_ref();
+    let number = meeting.voice_bridge.as_ref();
     let values = values![
         tenant(&meeting.key),
         &meeting.key.id,
         &meeting.server.0,
         &meeting.moderator_pw,
-        &meeting.voice_bridge,
+        number.filter(|_| !meeting.detached),
         claim.map(|claim| claim.token.as_str()),
         claim.map(|claim| claim.until.0),
         meeting.placed_at.0,
@@ -133,74 +182,14 @@ fn insert(session: &mut dyn Session, meeting: &Meeting) -> Result<bool, StoreErr
         meeting.seats.reserved,
         meeting.seats.reserved_until.0,
         meeting.seats.users,
+        meeting.course.peak_users,
+        meeting.course.busy_until.0,
+        meeting.missed,
+        meeting.detached,
+        number.filter(|_| meeting.detached),
+        &meeting.reason,
     ];
     Ok(session.execute(INSERT, values)? == 1)
-}
-
-pub(super) fn place(
-    session: &mut dyn Session,
-    mut request: PlaceRequest,
-) -> Result<Placed, StoreError> {
-    if let Some(known) = locate(session, &request.key)? {
-        if request.yields_to(&known.meeting) {
-            return Ok(Placed::Known(known));
-        }
-        undo(session, &known.meeting)?;
-    }
-    let servers = servers::all(session)?;
-    let mut server = match choose(&servers, &request.ask) {
-        Ok(server) => server.clone(),
-        Err(refusal) => return Ok(Placed::Refused(refusal)),
-    };
-    let numbers = std::mem::take(&mut request.voice_bridges);
-    let mut meeting = request.placed_on(server.id.clone(), String::new());
-    for number in numbers {
-        meeting.voice_bridge = Some(number);
-        if insert(session, &meeting)? {
-            let seats = f64::from(meeting.seats.taken(meeting.placed_at));
-            servers::add_load(session, &server.id, seats)?;
-            // As the statement does, without asking for the row again.
-            let weight = seats * server.load_multiplier;
-            server.load = server.load.map(|load| (load + weight).max(0.0));
-            return Ok(Placed::Won(Located { meeting, server }));
-        }
-    }
-    Ok(Placed::NoVoiceBridge)
-}
-
-pub(super) fn confirm(
-    session: &mut dyn Session,
-    meeting: Meeting,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    const CONFIRM: &str = "UPDATE meetings SET claim_token = NULL, claim_until = NULL, \
-        seen_at = ?4 WHERE tenant = ?1 AND id = ?2 AND server_id = ?3";
-    let values = values![tenant(&meeting.key), &meeting.key.id, &meeting.server.0, now.0];
-    if session.execute(CONFIRM, values)? == 1 || locate(session, &meeting.key)?.is_some() {
-        return Ok(());
-    }
-    let server = servers::one(session, &meeting.server)?;
-    if server.is_none_or(|server| server.state == AdminState::Disabled) {
-        return Ok(());
-    }
-    let mut back = Meeting { claim: None, seen_at: now, ..meeting };
-    if !insert(session, &back)? {
-        back.voice_bridge = None;
-        insert(session, &back)?;
-    }
-    servers::add_load(session, &back.server, f64::from(back.seats.taken(now)))
-}
-
-pub(super) fn restore(session: &mut dyn Session, mut meeting: Meeting) -> Result<bool, StoreError> {
-    let has_server = servers::one(session, &meeting.server)?.is_some();
-    if !has_server || locate(session, &meeting.key)?.is_some() {
-        return Ok(false);
-    }
-    if !insert(session, &meeting)? {
-        meeting.voice_bridge = None;
-        insert(session, &meeting)?;
-    }
-    Ok(true)
 }
 
 /// Writes the joins that were counted since the last transaction.
@@ -209,13 +198,16 @@ pub(super) fn count_joins(session: &mut dyn Session, counted: &Counted) -> Resul
         let Some(Located { mut meeting, .. }) = locate(session, key)? else {
             continue;
         };
+        if meeting.detached {
+            continue;
+        }
         let added: u32 = (0..*joins).map(|_| meeting.seats.join(*at)).sum();
         session.execute(
             "UPDATE meetings SET users = ?3 WHERE tenant = ?1 AND id = ?2",
             values![tenant(key), &key.id, meeting.seats.users],
         )?;
         if added > 0 {
-            servers::add_load(session, &meeting.server, f64::from(added))?;
+            servers::count(session, &meeting.server, f64::from(added), 0)?;
         }
     }
     Ok(())

@@ -4,7 +4,12 @@
 
 mod callbacks;
 mod cluster;
+mod endings;
+mod history;
+mod mark;
 mod meetings;
+mod places;
+mod polls;
 mod recordings;
 mod rows;
 mod servers;
@@ -71,6 +76,14 @@ impl<D: Database> SqlStore<D> {
         operation: impl FnOnce(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.run(operation, true).await
+    }
+
+    /// The same, where joins have nothing to do with what changes.
+    async fn write_apart<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(operation, false).await
     }
 
     /// Makes reads see every join that was counted.

@@ -3,7 +3,9 @@
 use app::ports::{Located, StoreError};
 use domain::health::{Failure, Health};
 use domain::server::Stats;
-use domain::{AdminState, Claim, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp};
+use domain::{
+    AdminState, Claim, Course, Limits, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp,
+};
 
 use super::session::Row;
 
@@ -12,17 +14,19 @@ macro_rules! server_columns {
     () => {
         "s.id, s.url, s.secret, s.tag, s.state, s.online, s.healthy_count, s.unhealthy_count, \
          s.failure_at, s.failure_reason, s.load, s.load_multiplier, s.meetings, s.users, \
-         s.largest_meeting, s.videos, s.bbb_version"
+         s.largest_meeting, s.videos, s.bbb_version, s.failures, s.relapses, s.probation_until, \
+         s.placed, s.max_meetings, s.max_users, s.tier"
     };
 }
 /// How many they are.
-const SERVER_COLUMNS: usize = 17;
+const SERVER_COLUMNS: usize = 24;
 
 /// Columns of `meetings`, in the order that [`meeting`] expects.
 macro_rules! meeting_columns {
     () => {
-        "m.tenant, m.id, m.server_id, m.moderator_pw, m.voice_bridge, m.claim_token, \
-         m.claim_until, m.placed_at, m.seen_at, m.reserved, m.reserved_until, m.users"
+        "m.tenant, m.id, m.server_id, m.moderator_pw, coalesce(m.voice_bridge, m.lost_bridge), \
+         m.claim_token, m.claim_until, m.placed_at, m.seen_at, m.reserved, m.reserved_until, \
+         m.users, m.peak_users, m.busy_until, m.missed, m.detached, m.reason"
     };
 }
 
@@ -47,6 +51,9 @@ pub(super) fn server(row: &dyn Row) -> Result<Server, StoreError> {
             healthy_count: row.get(6)?,
             unhealthy_count: row.get(7)?,
             last_failure: last_failure.map(|(at, reason)| Failure { at: Timestamp(at), reason }),
+            failures: row.get(17)?,
+            relapses: row.get(18)?,
+            probation_until: Timestamp(row.get(19)?),
         },
         load: row.get(10)?,
         load_multiplier: row.get(11)?,
@@ -57,6 +64,8 @@ pub(super) fn server(row: &dyn Row) -> Result<Server, StoreError> {
             videos: row.get(15)?,
         },
         bbb_version: row.get(16)?,
+        placed: row.get(20)?,
+        limits: Limits { max_meetings: row.get(21)?, max_users: row.get(22)?, tier: row.get(23)? },
     })
 }
 
@@ -71,11 +80,10 @@ pub(super) fn located(row: &dyn Row) -> Result<Located, StoreError> {
 }
 
 fn meeting_from(row: &dyn Row, first: usize) -> Result<Meeting, StoreError> {
-    let tenant: String = row.get(first)?;
     let token: Option<String> = row.get(first + 5)?;
     let until: Option<i64> = row.get(first + 6)?;
     Ok(Meeting {
-        key: MeetingKey { tenant: (!tenant.is_empty()).then_some(tenant), id: row.get(first + 1)? },
+        key: key(row, first)?,
         server: ServerId(row.get(first + 2)?),
         moderator_pw: row.get(first + 3)?,
         voice_bridge: row.get(first + 4)?,
@@ -87,7 +95,20 @@ fn meeting_from(row: &dyn Row, first: usize) -> Result<Meeting, StoreError> {
             reserved_until: Timestamp(row.get(first + 10)?),
             users: row.get(first + 11)?,
         },
+        course: Course {
+            peak_users: row.get(first + 12)?,
+            busy_until: Timestamp(row.get(first + 13)?),
+        },
+        missed: row.get(first + 14)?,
+        detached: row.get(first + 15)?,
+        reason: row.get(first + 16)?,
     })
+}
+
+/// The key of a meeting: its tenant, and its id in the next column.
+pub(super) fn key(row: &dyn Row, first: usize) -> Result<MeetingKey, StoreError> {
+    let tenant: String = row.get(first)?;
+    Ok(MeetingKey { tenant: (!tenant.is_empty()).then_some(tenant), id: row.get(first + 1)? })
 }
 
 /// A tenant as it stands in the key of a meeting.

@@ -1,8 +1,7 @@
 //! Statements about servers.
 
-use app::ports::{PollReport, ServerChange, StoreError};
-use domain::poll::{Fate, Observation, PollPolicy, apply};
-use domain::{Meeting, MeetingKey, Server, ServerId};
+use app::ports::{ServerChange, StoreError};
+use domain::{Meeting, Server, ServerId};
 
 use super::meetings;
 use super::rows::{self, server_columns};
@@ -25,20 +24,22 @@ pub(super) fn add(session: &mut dyn Session, server: &Server) -> Result<bool, St
         server,
         "INSERT INTO servers (id, url, secret, tag, state, online, healthy_count, \
          unhealthy_count, failure_at, failure_reason, load, load_multiplier, meetings, users, \
-         largest_meeting, videos, bbb_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
-         ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT (id) DO NOTHING",
+         largest_meeting, videos, bbb_version, failures, relapses, probation_until, placed, \
+         max_meetings, max_users, tier) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+         ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) ON CONFLICT (id) DO NOTHING",
     )
 }
 
 /// Replaces all fields of the server with this id.
-fn replace(session: &mut dyn Session, server: &Server) -> Result<bool, StoreError> {
+pub(super) fn replace(session: &mut dyn Session, server: &Server) -> Result<bool, StoreError> {
     put(
         session,
         server,
         "UPDATE servers SET url = ?2, secret = ?3, tag = ?4, state = ?5, online = ?6, \
          healthy_count = ?7, unhealthy_count = ?8, failure_at = ?9, failure_reason = ?10, \
          load = ?11, load_multiplier = ?12, meetings = ?13, users = ?14, largest_meeting = ?15, \
-         videos = ?16, bbb_version = ?17 WHERE id = ?1",
+         videos = ?16, bbb_version = ?17, failures = ?18, relapses = ?19, probation_until = ?20, \
+         placed = ?21, max_meetings = ?22, max_users = ?23, tier = ?24 WHERE id = ?1",
     )
 }
 
@@ -62,6 +63,13 @@ fn put(session: &mut dyn Session, server: &Server, sql: &'static str) -> Result<
         server.stats.largest_meeting,
         server.stats.videos,
         &server.bbb_version,
+        server.health.failures,
+        server.health.relapses,
+        server.health.probation_until.0,
+        server.placed,
+        server.limits.max_meetings,
+        server.limits.max_users,
+        server.limits.tier,
     ];
     Ok(session.execute(sql, values)? == 1)
 }
@@ -97,52 +105,16 @@ pub(super) fn record_version(
     session.execute(update, values![&id.0, version]).map(drop)
 }
 
-pub(super) fn add_load(
+/// Adds seats to the load of a server, and so many meetings to those that were placed.
+pub(super) fn count(
     session: &mut dyn Session,
     id: &ServerId,
     seats: f64,
+    placed: i64,
 ) -> Result<(), StoreError> {
     // No max() or greatest(): they are called differently everywhere.
-    const ADD: &str = "UPDATE servers SET load = CASE WHEN load + ?2 * load_multiplier > 0.0 \
-        THEN load + ?2 * load_multiplier ELSE 0.0 END WHERE id = ?1 AND load IS NOT NULL";
-    session.execute(ADD, values![&id.0, seats]).map(drop)
-}
-
-/// The cycle is the server's last one from now on; false if a later one was there already.
-fn begin_cycle(session: &mut dyn Session, id: &ServerId, cycle: u64) -> Result<bool, StoreError> {
-    const BEGIN: &str = "UPDATE servers SET polled_in = ?2 \
-        WHERE id = ?1 AND (polled_in IS NULL OR polled_in <= ?2)";
-    let cycle = i64::try_from(cycle).unwrap_or(i64::MAX);
-    Ok(session.execute(BEGIN, values![&id.0, cycle])? == 1)
-}
-
-pub(super) fn record_poll(
-    session: &mut dyn Session,
-    id: &ServerId,
-    observation: &Observation,
-    policy: &PollPolicy,
-    cycle: Option<u64>,
-) -> Result<Option<PollReport>, StoreError> {
-    if let Some(cycle) = cycle
-        && !begin_cycle(session, id, cycle)?
-    {
-        return Ok(None);
-    }
-    let Some(mut server) = one(session, id)? else {
-        return Ok(None);
-    };
-    let known = meetings::of_server(session, id)?;
-    let verdict = apply(&mut server, &known, observation, policy);
-    replace(session, &server)?;
-    for (key, fate) in &verdict.fates {
-        match fate {
-            Fate::Forget => meetings::delete(session, key)?,
-            Fate::Seen(seats) => meetings::seen(session, key, observation.finished_at, seats)?,
-        }
-    }
-    let forget = |(key, fate): &(MeetingKey, Fate)| (*fate == Fate::Forget).then(|| key.clone());
-    let gone: std::collections::HashSet<MeetingKey> =
-        verdict.fates.iter().filter_map(forget).collect();
-    let forgotten = known.into_iter().filter(|meeting| gone.contains(&meeting.key)).collect();
-    Ok(Some(PollReport { server, verdict, forgotten }))
+    const COUNT: &str = "UPDATE servers SET load = CASE WHEN load IS NULL THEN NULL \
+        WHEN load + ?2 * load_multiplier > 0.0 THEN load + ?2 * load_multiplier ELSE 0.0 END, \
+        placed = CASE WHEN placed + ?3 > 0 THEN placed + ?3 ELSE 0 END WHERE id = ?1";
+    session.execute(COUNT, values![&id.0, seats, placed]).map(drop)
 }

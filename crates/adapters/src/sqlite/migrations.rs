@@ -48,6 +48,8 @@ const STEPS: &[&str] = &[
     CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT;",
     // 2: what replicas share besides, and recordings with the columns of existing deployments.
     include_str!("2_shared_and_recordings.sql"),
+    // 3: what placement and failover know.
+    include_str!("3_health_and_history.sql"),
 ];
 
 /// The version that this program brings databases to.

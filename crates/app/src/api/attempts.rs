@@ -95,7 +95,9 @@ pub(super) async fn first(
             biased;
             outcome = tries.under_way.next() => outcome,
             () = sleep_until(hedge_at.min(call.deadline)), if hedges => {
-                tries.doubt_slow_one().await;
+                if let Some(slow) = tries.slow_one() {
+                    doubts::failed(call.app, &slow, "slow to answer a create").await;
+                }
                 tries.go_on(request).await?;
                 hedge_at = Instant::now() + hedge;
                 continue;
@@ -158,11 +160,10 @@ impl Tries<'_> {
         Ok(())
     }
 
-    /// Others should not wait for it as well.
-    async fn doubt_slow_one(&mut self) {
-        if let Some((located, State::UnderWay)) = self.asked.last() {
-            doubts::failed(self.call.app, &located.server, "slow to answer a create").await;
-        }
+    /// The server that keeps this create waiting; others should not wait for it as well.
+    fn slow_one(&self) -> Option<Server> {
+        let (located, state) = self.asked.last()?;
+        (*state == State::UnderWay).then(|| located.server.clone())
     }
 
     async fn failed(&mut self, number: usize, error: BackendError) {

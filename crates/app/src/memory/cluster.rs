@@ -169,8 +169,7 @@ impl Cluster for MemoryCluster {
         let mut state = self.lock();
         state.remember(endings);
         if let Some(stored) = state.meetings.get_mut(&meeting.key) {
-            let token = |claim: &Option<domain::Claim>| claim.as_ref().map(|claim| claim.token.clone());
-            let ours = stored.claim.is_some() && token(&stored.claim) == token(&meeting.claim);
+            let ours = stored.is_claimed_like(meeting);
             if stored.server == meeting.server {
                 stored.claim = None;
                 stored.seen_at = now;
@@ -186,8 +185,8 @@ impl Cluster for MemoryCluster {
         if server.is_none_or(|server| server.state == AdminState::Disabled) {
             return Ok(());
         }
-        let back = Meeting { claim: None, seen_at: now, ..state.with_free_bridge(meeting) };
-        state.put(back, now);
+        let back = state.with_free_bridge(meeting);
+        state.put(Meeting { claim: None, seen_at: now, detached: false, ..back }, now);
         Ok(())
     }
 
@@ -249,7 +248,9 @@ impl Cluster for MemoryCluster {
         if state.meetings.contains_key(&meeting.key) || state.server(&meeting.server).is_none() {
             return Ok(false);
         }
-        let restored = state.with_free_bridge(meeting);
+        // A detached one holds no number, and may know one that is another's.
+        let restored =
+            if meeting.detached { meeting.clone() } else { state.with_free_bridge(meeting) };
         state.meetings.insert(meeting.key.clone(), restored);
         Ok(true)
     }

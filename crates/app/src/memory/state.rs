@@ -84,8 +84,12 @@ impl State {
         Meeting { voice_bridge, ..meeting.clone() }
     }
 
+    /// Remembers what is not wanted on servers that are still there.
     pub(super) fn remember(&mut self, endings: &[Ending]) {
         for ending in endings {
+            if self.server(&ending.server).is_none() {
+                continue;
+            }
             let place = (ending.server.clone(), ending.key.clone());
             self.endings.insert(place, ending.clone());
         }

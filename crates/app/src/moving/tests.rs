@@ -2,7 +2,7 @@
 
 use domain::recording::PlaybackFormat;
 use domain::tenant::Lrs;
-use domain::{MeetingKey, Seats, ServerId, Timestamp};
+use domain::{Course, MeetingKey, Seats, ServerId, Session, Timestamp};
 
 use super::*;
 use crate::memory::{MemoryCluster, MemoryRecordings};
@@ -18,6 +18,7 @@ fn server(id: &str) -> Server {
     server.health.online = true;
     server.state = AdminState::Enabled;
     server.load = Some(30.0);
+    server.limits = Limits { max_meetings: Some(9), max_users: None, tier: 1 };
     server
 }
 
@@ -31,8 +32,14 @@ fn meeting(id: &str, server: &str) -> Meeting {
         placed_at: Timestamp(1),
         seen_at: Timestamp(2),
         seats: Seats { reserved: 15, reserved_until: Timestamp(3), users: 4 },
+        course: Course { peak_users: 5, busy_until: Timestamp(4) },
         ..Meeting::default()
     }
+}
+
+fn session(n: i64, peak_users: u32) -> Session {
+    let key = MeetingKey { tenant: None, id: format!("s{n}") };
+    Session { key, created_at: Timestamp(n), peak_users, busy_ms: 60_000 }
 }
 
 fn recording(n: u32) -> Recording {
@@ -70,6 +77,9 @@ async fn furnished() -> House {
     for (id, server) in [("1", "a"), ("2", "b"), ("3", "a")] {
         assert!(hot.restore(&meeting(id, server)).await.unwrap());
     }
+    for n in 1..=2 {
+        hot.record_session(&session(n, 20)).await.unwrap();
+    }
     for n in 0..450 {
         recordings.put_recording(&recording(n)).await.unwrap();
         let meeting_id = format!("m{n:05}");
@@ -90,7 +100,7 @@ fn counts(tallies: &[Tally], of: impl Fn(&Tally) -> u64) -> Vec<u64> {
 #[tokio::test]
 async fn everything_is_moved_once_and_verified() {
     let (from, to) = (furnished().await, house());
-    let all = vec![1, 1, 2, 3, 450, 450];
+    let all = vec![1, 1, 2, 3, 2, 450, 450];
     let dry = moved(&from, &to, true).await;
     assert_eq!(counts(&dry, |one| one.copied), all);
     assert!(to.hot.servers().await.unwrap().is_empty(), "nothing was written");
@@ -103,7 +113,7 @@ async fn everything_is_moved_once_and_verified() {
 
     let again = moved(&from, &to, false).await;
     assert_eq!(counts(&again, |one| one.same), all);
-    assert_eq!(counts(&again, |one| one.copied + one.replaced), vec![0; 6]);
+    assert_eq!(counts(&again, |one| one.copied + one.replaced), vec![0; 7]);
     assert!(again.iter().all(Tally::complete));
 }
 
@@ -115,6 +125,7 @@ async fn where_they_differ_the_old_house_is_right() {
     let moving = meeting("2", "a");
     assert!(to.hot.forget(&moving.key, &ServerId("b".to_owned()), None).await.unwrap());
     assert!(to.hot.restore(&moving).await.unwrap());
+    to.hot.record_session(&session(2, 99)).await.unwrap();
     let change = TenantChange { name: Some("other".to_owned()), ..TenantChange::default() };
     to.hot.update_tenant("t", change).await.unwrap();
     let recordings = to.recordings.as_ref().unwrap();
@@ -122,7 +133,7 @@ async fn where_they_differ_the_old_house_is_right() {
     assert!(to.hot.add_server(server("only here")).await.unwrap());
 
     let tallies = moved(&from, &to, false).await;
-    assert_eq!(counts(&tallies, |one| one.replaced), [1, 0, 1, 1, 1, 0]);
+    assert_eq!(counts(&tallies, |one| one.replaced), [1, 0, 1, 1, 1, 1, 0]);
     assert!(tallies.iter().all(Tally::complete), "{tallies:?}");
     assert_eq!(to.hot.servers().await.unwrap().len(), 3, "what only the new one has stays");
 }
@@ -153,5 +164,5 @@ async fn callbacks_are_found_among_many_others() {
     let first = moved(&from, &to, false).await;
     assert!(first.iter().all(Tally::complete), "{first:?}");
     let again = moved(&from, &to, false).await;
-    assert_eq!(counts(&again, |one| one.copied + one.replaced), vec![0; 6]);
+    assert_eq!(counts(&again, |one| one.copied + one.replaced), vec![0; 7]);
 }

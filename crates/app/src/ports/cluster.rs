@@ -251,10 +251,10 @@ pub trait Cluster: Send + Sync {
     async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError>;
 
     /// The server has the meeting: its claim ends, whoever holds it. If the request that this is
-    /// about has moved its claim on meanwhile (to where a slower try was made), it moves back here
-    /// with its seats. The record is put back if it was swept away meanwhile and its server is still
-    /// there and not disabled; its seats are counted again, and the next poll puts that right. The
-    /// endings are remembered.
+    /// about has moved its claim on meanwhile (to where a slower try was made; known by its token),
+    /// it moves back here with its seats. The record is put back if it was swept away meanwhile and
+    /// its server is still there and not disabled; its seats are counted again, and the next poll
+    /// puts that right. The endings are remembered.
     async fn confirm(
         &self,
         meeting: &Meeting,
@@ -279,7 +279,8 @@ pub trait Cluster: Send + Sync {
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError>;
 
-    /// What is not wanted, of all servers: in the order of servers, then of keys.
+    /// What is not wanted, of all servers: in the order of their ids, then of keys. Only what is
+    /// said of servers that are there is remembered.
     async fn endings(&self) -> Result<Vec<Ending>, StoreError>;
 
     /// Forgets all meetings of a server and returns them.
@@ -293,7 +294,7 @@ pub trait Cluster: Send + Sync {
 
     /// Puts a meeting as it is, when it moves in from another store: no load is added, since its
     /// server came with it. False if there is one of that name or its server is not there. Without
-    /// its voice bridge if that is another meeting's.
+    /// its voice bridge if that is another meeting's, unless it is detached and holds none.
     async fn restore(&self, meeting: &Meeting) -> Result<bool, StoreError>;
 
     /// Marks the store if it has no mark yet; returns the mark that it has. A store that lost

@@ -97,6 +97,11 @@ impl Line {
     /// The server does what it is asked.
     fn act(&self, wire: &Wire) -> Bytes {
         let now = self.world.now();
+        if wire.call == "end" {
+            let id = Query::parse(&wire.query).get("meetingID").unwrap_or_default().into_owned();
+            let verdict = checkers::begun::may_be_ended(&self.world, &self.op, &wire.host, &id);
+            self.world.judge("promised_meetings_are_not_ended", verdict);
+        }
         let done = {
             let mut machines = self.world.machines();
             let Some(machine) = machines.get_mut(&wire.host) else {

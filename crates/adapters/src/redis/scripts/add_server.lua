@@ -3,7 +3,7 @@
 local new = cjson.decode(ARGV[3])
 local id = new.id
 if call('EXISTS', server_key(id)) == 1 then return 0 end
-call('DEL', own('server', id), own('on', id))
+call('DEL', own('server', id), own('on', id), own('endings', id))
 for name, value in pairs(new.fields) do call('HSET', server_key(id), name, value) end
 for name, value in pairs(new.own) do call('HSET', own('server', id), name, value) end
 -- Counters of a removed server of that id are still there.

@@ -1,5 +1,7 @@
--- Forgets a meeting if it is on that server: tenant, id, server.
+-- Forgets a meeting if it is on that server: tenant, id, server, endings as JSON.
+remember(cjson.decode(ARGV[6]))
 local ref = find(ARGV[3], ARGV[4])
-if not ref or call('HGET', meeting_key(ref), 'server_id') ~= ARGV[5] then return 0 end
+local row = ref and meeting(ref)
+if not row or table_of(row[2]).server_id ~= ARGV[5] then return 0 end
 forget(ref)
 return 1

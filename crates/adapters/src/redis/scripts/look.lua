@@ -1,5 +1,6 @@
--- Where a meeting is, or what there is to place it on: tenant, id, now. A claim that ran out, and
--- what is left of a meeting whose server was removed, count as nothing and are undone.
+-- Where a meeting is, or what there is to place it on: tenant, id, now, token. A claim that ran out,
+-- and what is left of a meeting whose server was removed, count as nothing and are undone. What yields
+-- stays until there is a place.
 local ref = find(ARGV[3], ARGV[4])
 if ref then
   local row = meeting(ref)
@@ -7,15 +8,12 @@ if ref then
   if not host then
     forget(ref)
   else
-    local fields = table_of(row[3])
-    if not fields.claim_token or tonumber(ARGV[5]) <= tonumber(fields.claim_until) then
-      return { 'known', row, host }
-    end
-    undo(row)
+    local way = obstacle(row, ARGV[6], ARGV[5])
+    if way == 'stays' then return { 'known', row, host } end
+    if way == 'expired' then undo(row) end
   end
 end
-return {
-  'free',
-  call('ZRANGE', LOAD, 0, -1, 'WITHSCORES'),
-  call('GET', own('counter', 'revision')),
-}
+local loads = call('ZRANGE', LOAD, 0, -1, 'WITHSCORES')
+local placed = {}
+for at = 1, #loads, 2 do placed[#placed + 1] = placed_on(loads[at]) end
+return { 'free', loads, placed, call('GET', own('counter', 'revision')) }

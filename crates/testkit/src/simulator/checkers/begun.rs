@@ -1,9 +1,9 @@
-//! Rules of meetings at the moment when they really begin.
+//! Rules of meetings at the moment when they really begin or end.
 
 use domain::{AdminState, MeetingKey, ServerId};
 
 use super::Verdict;
-use crate::simulator::op::Op;
+use crate::simulator::op::{Kind, Op, name};
 use crate::simulator::world::World;
 
 /// A meeting begins on a server that was enabled at some time since its create began. Servers that
@@ -34,4 +34,26 @@ pub(crate) fn has_its_number(world: &World, op: &Op, host: &str, key: &MeetingKe
         }
         _ => Ok(()),
     }
+}
+
+/// Of its own accord the balancer ends only what nobody was promised, or what runs elsewhere.
+pub(crate) fn may_be_ended(world: &World, op: &Op, host: &str, id: &str) -> Verdict {
+    let asked_for = match &op.kind {
+        Kind::End(_) | Kind::Dismiss(_) => true,
+        Kind::Server(deed, _) => deed.forgets(),
+        _ => false,
+    };
+    let ledger = world.ledger();
+    let machines = world.machines();
+    let room = machines.get(host).and_then(|machine| machine.rooms.get(id));
+    let promised = room.filter(|room| {
+        room.acknowledged_at.is_some() && room.ended_at.is_none() && room.written_off.is_none()
+    });
+    let Some(room) = promised.filter(|_| !asked_for) else { return Ok(()) };
+    let record = ledger.last.meeting(&room.key);
+    if record.is_some_and(|record| record.server.0 != host && record.claim.is_none()) {
+        return Ok(());
+    }
+    let home = record.map(|record| &record.server.0);
+    Err(format!("{op} ends {} on {host}, recorded: {home:?}", name(&room.key)))
 }

@@ -7,6 +7,7 @@ use domain::{AdminState, Meeting, Server, ServerId};
 
 use super::{Step, Verdict};
 use crate::simulator::op::{Kind, name};
+use crate::simulator::room::Room;
 
 /// Loads that differ by less are equal.
 const ROUNDING: f64 = 1e-6;
@@ -101,9 +102,10 @@ pub(crate) fn places_are_counted(step: &Step<'_>) -> Verdict {
 }
 
 /// A meeting that runs is not forgotten, unless its server was away, or somebody said so. It may
-/// move to another server that has it, too.
+/// move to another server that has it, too. It counts once it is confirmed, or a front-end was told
+/// that it is there.
 pub(crate) fn running_meetings_are_not_forgotten(step: &Step<'_>) -> Verdict {
-    for was in step.before.meetings.iter().filter(|was| was.claim.is_none()) {
+    for was in &step.before.meetings {
         let stays = step.after.meeting(&was.key).is_some_and(|now| now.server == was.server);
         if !stays && !may_go(step, was) {
             let (what, whose, call) = (name(&was.key), step.op, step.call);
@@ -115,7 +117,8 @@ pub(crate) fn running_meetings_are_not_forgotten(step: &Step<'_>) -> Verdict {
 
 fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
     let Some(machine) = step.machines.get(&was.server.0) else { return true };
-    if machine.room(&was.key).is_none() {
+    let promised = |room: &&Room| was.claim.is_none() || room.acknowledged_at.is_some();
+    if machine.room(&was.key).filter(promised).is_none() {
         return true;
     }
     let server = step.before.server(&was.server);

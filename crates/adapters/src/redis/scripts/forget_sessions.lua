@@ -1,0 +1,5 @@
+-- Forgets sessions that began before that, and the oldest beyond so many.
+local key = prefix .. 'own:sessions'
+call('ZREMRANGEBYSCORE', key, '-inf', '(' .. ARGV[3])
+call('ZREMRANGEBYRANK', key, 0, -1 - tonumber(ARGV[4]))
+return 1
