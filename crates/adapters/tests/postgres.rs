@@ -25,7 +25,8 @@ const DATABASES: usize = 8;
 /// Everything that a cluster leaves behind.
 const WIPE: &str = "DELETE FROM scalelite_own.servers; DELETE FROM scalelite_own.meetings; \
     DELETE FROM scalelite_own.tenants; DELETE FROM scalelite_own.one_time_tokens; \
-    DELETE FROM scalelite_own.turns; DELETE FROM recordings; DELETE FROM metadata; \
+    DELETE FROM scalelite_own.turns; DELETE FROM scalelite_own.sessions; \
+    DELETE FROM scalelite_own.mark; DELETE FROM recordings; DELETE FROM metadata; \
     DELETE FROM playback_formats; DELETE FROM thumbnails; DELETE FROM callback_data";
 
 /// Fresh stores in one private server. To empty a database takes a tenth of what creating does.
@@ -162,8 +163,8 @@ async fn names_that_postgres_does_not_like() {
     let nul = "a\0b";
     assert_eq!(store.meeting(&key(nul)).await.unwrap(), None);
     assert_eq!(store.join(&key(nul), NOW).await.unwrap(), None);
-    assert!(!store.forget(&key(nul), &ServerId("a".into())).await.unwrap());
-    assert!(!store.release(&key(nul), "t").await.unwrap());
+    assert!(!store.forget(&key(nul), &ServerId("a".into()), None).await.unwrap());
+    assert!(!store.release(&key(nul), "t", &[]).await.unwrap());
     let refused = store.place(request(nul, 1, "12345")).await.unwrap_err().to_string();
     assert!(refused.contains("NUL"), "{refused}");
     assert_eq!(store.tenant(nul).await.unwrap(), None);

@@ -99,7 +99,7 @@ async fn a_join_costs_one_round_trip_and_a_create_three() {
         let Placed::Won(won) = store.place(request(id, 1, number)).await.unwrap() else {
             unreachable!("{id} is new");
         };
-        store.confirm(&won.meeting, NOW).await.unwrap();
+        store.confirm(&won.meeting, NOW, &[]).await.unwrap();
     };
     // The first of each loads its script; servers are read once a second.
     create("first", "11111").await;

@@ -129,7 +129,7 @@ async fn odd_fields_of_one_server_hide_no_other() {
     assert_eq!(store.servers().await.unwrap()[1].state, AdminState::Disabled);
     let mut stray = place(&store, "M", 1).await.meeting;
     (stray.key, stray.server) = (key("stray"), ServerId("b".into()));
-    store.confirm(&stray, NOW).await.unwrap();
+    store.confirm(&stray, NOW, &[]).await.unwrap();
     assert_eq!(store.meeting(&key("stray")).await.unwrap(), None, "b is disabled");
 }
 
@@ -166,15 +166,15 @@ async fn a_meeting_under_two_names_is_seen_and_forgotten_as_one() {
         put(&redis, name, &["server_id", "a", "tenant_id", "t2"], Some("80000000")).await;
     }
     let now = clock();
-    let seen =
-        SeenMeeting { id: "M".into(), created_at: now, users: 3, videos: 0, is_breakout: false };
+    let seen = SeenMeeting { id: "M".into(), created_at: now, users: 3, ..SeenMeeting::default() };
     let observation = Observation { result: Ok(vec![seen]), ..nothing_seen(now) };
     poll(&store, "a", &observation).await;
     for name in names {
         let own = format!("scalelite:own:meeting:{name}");
         assert_eq!(ask(&redis, &["HMGET", &own, "users"]).await, ["3"], "{name:?}");
     }
-    let report = poll(&store, "a", &nothing_seen(now.plus_ms(1))).await;
+    poll(&store, "a", &nothing_seen(now.plus_ms(2000))).await;
+    let report = poll(&store, "a", &nothing_seen(now.plus_ms(2001))).await;
     let one = MeetingKey { tenant: Some("t2".into()), id: "M".into() };
     assert!(report.forgotten.iter().all(|forgotten| forgotten.key == one));
     assert_eq!(ask(&redis, &["KEYS", "scalelite:*meeting*"]).await, [""; 0]);
@@ -194,7 +194,7 @@ async fn a_meeting_that_the_original_moved_begins_anew() {
     ask(&redis, &["DEL", "scalelite:meeting:M"]).await;
     put(&redis, "M", &["server_id", other, "tenant_id", ""], Some("86400000")).await;
     let moved = Meeting { server: ServerId(other.into()), ..placed };
-    store.confirm(&moved, NOW).await.unwrap();
+    store.confirm(&moved, NOW, &[]).await.unwrap();
     let found = store.meeting(&key("M")).await.unwrap().expect("it").meeting;
     assert_eq!((found.server, found.seen_at), (moved.server, NOW));
     let nothing = Seats { reserved: 0, reserved_until: Timestamp(0), users: 0 };

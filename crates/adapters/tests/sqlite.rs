@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use adapters::sqlite::SqliteStore;
 use app::ports::{Cluster, PlaceRequest, Placed, ServerChange, StoreError};
 use domain::AdminState;
-use domain::placement::{Ask, TagRequest};
+use domain::placement::Ask;
 use futures_util::future::FutureExt as _;
 use tempfile::TempDir;
 use testkit::contract;
@@ -98,12 +98,13 @@ async fn joins_see_what_another_process_changes() {
     let key = domain::MeetingKey { tenant: None, id: "m".into() };
     let request = PlaceRequest {
         key: key.clone(),
-        ask: Ask { tags: TagRequest::parse(""), seats: 15, seed: 1 },
+        ask: Ask { seats: 15, seed: 1, now, ..Ask::default() },
         voice_bridges: vec!["12345".into()],
         moderator_pw: None,
         claim: domain::Claim { token: "t".into(), until: now.plus_ms(1000) },
         seats: domain::Seats::default(),
         now,
+        endings: Vec::new(),
     };
     assert!(matches!(one.place(request).await.unwrap(), Placed::Won(_)));
     for state in [AdminState::Disabled, AdminState::Cordoned, AdminState::Enabled].repeat(20) {
@@ -113,7 +114,7 @@ async fn joins_see_what_another_process_changes() {
         let seen = one.join(&key, now).await.unwrap().map(|located| located.server.state);
         assert_eq!(seen, Some(state));
     }
-    assert!(two.forget(&key, &id).await.unwrap());
+    assert!(two.forget(&key, &id, None).await.unwrap());
     assert_eq!(one.join(&key, now).await.unwrap(), None);
 }
 

@@ -76,8 +76,9 @@ impl RedisStore {
             meetings.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         here.sort_by(|one, other| one.1.key.cmp(&other.1.key));
         let endings = rows::texts(endings)?;
-        let endings =
-            endings.iter().map(|kept| records::ending(id, kept)).collect::<Result<_, _>>()?;
+        let endings = endings.iter().map(|kept| records::ending(id, kept));
+        let mut endings: Vec<Ending> = endings.collect::<Result<_, _>>()?;
+        endings.sort_by(|one, other| one.key.cmp(&other.key));
         let recorded: Vec<Meeting> = here.iter().map(|(_, one)| one.clone()).collect();
         let mut elsewhere = Vec::new();
         for keys in reported_keys(observation, &recorded).chunks(PAGE) {

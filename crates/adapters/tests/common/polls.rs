@@ -9,6 +9,7 @@ use domain::poll::{Observation, PollPolicy};
 pub(crate) const POLICY: PollPolicy = PollPolicy {
     thresholds: Thresholds { healthy: 1, unhealthy: 2 },
     load: LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 },
+    grace_ms: 1000,
 };
 
 /// The server is there and has no meetings.

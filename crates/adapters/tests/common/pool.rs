@@ -1,7 +1,7 @@
 //! Servers and meetings for tests of shared stores.
 
 use app::ports::PlaceRequest;
-use domain::placement::{Ask, TagRequest};
+use domain::placement::Ask;
 use domain::{AdminState, Claim, MeetingKey, Seats, Server, ServerId, Timestamp};
 
 /// When everything happens, if nothing else is said.
@@ -25,11 +25,12 @@ pub(crate) fn key(id: &str) -> MeetingKey {
 pub(crate) fn request(id: &str, token: usize, number: &str) -> PlaceRequest {
     PlaceRequest {
         key: key(id),
-        ask: Ask { tags: TagRequest::parse(""), seats: 15, seed: 1 },
+        ask: Ask { seats: 15, seed: 1, now: NOW, ..Ask::default() },
         voice_bridges: vec![number.to_owned()],
         moderator_pw: None,
         claim: Claim { token: token.to_string(), until: NOW.plus_ms(20_000) },
         seats: Seats { reserved: 15, reserved_until: NOW.plus_ms(900_000), users: 0 },
         now: NOW,
+        endings: Vec::new(),
     }
 }

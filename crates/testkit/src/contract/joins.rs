@@ -3,7 +3,9 @@
 use app::ports::{Located, ServerChange};
 use domain::{AdminState, MeetingKey};
 
-use super::store::{NOW, SEATS, Store, answer, key, open, reported, request, silence, weighing};
+use super::store::{
+    NOW, SEATS, Store, answer, holding, key, open, reported, request, silence, weighing,
+};
 use super::{Case, Factory};
 
 pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
@@ -63,7 +65,7 @@ async fn joins_are_seen_at_once_everywhere(factory: Factory<'_>) {
     }
     let located = store.meeting(&key("m")).await.expect("a meeting");
     assert_eq!(located.server.load, Some(16.0));
-    assert_eq!(store.servers().await, [open("a", 16.0), open("b", 15.5)]);
+    assert_eq!(store.servers().await, [holding(open("a", 16.0), 1), open("b", 15.5)]);
     assert_eq!(store.meetings().await[0].seats.users, 16);
     assert_eq!(store.meetings_on("a").await[0].seats.users, 16);
     store.join(&key("m"), NOW).await;
@@ -130,16 +132,14 @@ async fn joins_count_while_the_server_accepts_them(factory: Factory<'_>) {
         assert_eq!(store.load("a").await, load, "{state:?}");
     }
     let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let meeting = store.settle(request("m", &["11111"])).await;
+    store.settle(request("m", &["11111"])).await;
     store.poll("a", &silence(NOW)).await;
     store.join(&key("m"), NOW).await;
     assert_eq!(store.meetings().await[0].seats.users, 1, "one failure takes nobody offline");
     store.poll("a", &silence(NOW)).await;
-    assert_eq!(store.join(&key("m"), NOW).await, None, "it was forgotten");
-    store.confirm(&meeting, NOW).await;
-    let found = store.join(&key("m"), NOW).await.expect("it was put back");
-    assert!(!found.server.online());
-    assert_eq!(store.meetings().await[0].seats.users, 0);
+    let found = store.join(&key("m"), NOW).await.expect("it is detached");
+    assert!(!found.server.online() && found.meeting.detached && !found.is_reachable());
+    assert_eq!(store.meetings().await[0].seats.users, 1);
     assert_eq!(store.load("a").await, None);
 }
 

@@ -1,11 +1,12 @@
 //! Confirm, release, forget and sweep: how a claim ends, and how a meeting does.
 
 use app::ports::{Placed, ServerChange};
+use domain::poll::Fate;
 use domain::{AdminState, Meeting, Seats};
 
 use super::store::{
-    CLAIM_MS, NOW, SEATS, Store, answer, key, open, request, request_at, server_id, silence,
-    weighing,
+    CLAIM_MS, NOW, SEATS, Store, answer, by, holding, key, open, request, request_at, server_id,
+    silence, weighing,
 };
 use super::{Case, Factory};
 
@@ -23,7 +24,7 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
         a_meeting_is_restored_to_an_offline_server_without_load,
         nothing_is_restored_to_a_disabled_server,
         nothing_is_restored_to_a_removed_server,
-        confirming_does_not_move_a_meeting,
+        confirming_does_not_move_anothers_meeting,
         releasing_undoes_a_place,
         releasing_undoes_the_joins_too,
         releasing_an_expired_claim_undoes_it,
@@ -46,7 +47,7 @@ async fn confirming_ends_the_claim(factory: Factory<'_>) {
     let expected = Meeting { claim: None, seen_at: later, ..won };
     let located = store.meeting(&key("m")).await.expect("a meeting");
     assert_eq!(located.meeting, expected);
-    assert_eq!(located.server, open("a", 15.0));
+    assert_eq!(located.server, holding(open("a", 15.0), 1));
     assert_eq!(store.meetings().await, [expected]);
 }
 
@@ -163,7 +164,8 @@ async fn a_meeting_is_restored_to_an_offline_server_without_load(factory: Factor
     assert_eq!(store.load("a").await, None);
     // Or it would stay there for as long as the server is away.
     let next = store.poll("a", &silence(NOW.plus_ms(3))).await.expect("a server");
-    assert_eq!(next.forgotten.len(), 1);
+    assert_eq!(next.verdict.fates, [(key("m"), Fate::Detach)]);
+    assert!(store.meetings().await[0].detached);
 }
 
 async fn nothing_is_restored_to_a_disabled_server(factory: Factory<'_>) {
@@ -186,15 +188,16 @@ async fn nothing_is_restored_to_a_removed_server(factory: Factory<'_>) {
     assert!(store.is_free("11111").await);
 }
 
-async fn confirming_does_not_move_a_meeting(factory: Factory<'_>) {
+async fn confirming_does_not_move_anothers_meeting(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0), open("b", 1.0)]).await;
     let old = store.win(request("m", &["11111"])).await.meeting;
     assert!(store.forget(&key("m"), "a").await);
-    let new = store.win(request("m", &["11111"])).await.meeting;
-    assert_eq!((old.server, new.server.clone()), (server_id("a"), server_id("b")));
-    let elsewhere = Meeting { server: server_id("a"), ..new.clone() };
-    store.confirm(&elsewhere, NOW.plus_ms(5)).await;
-    assert_eq!(store.meetings().await, [new], "its claim stands");
+    let new = store.win(by("another", request("m", &["11111"]))).await.meeting;
+    assert_eq!((old.server.clone(), new.server.clone()), (server_id("a"), server_id("b")));
+    for claim in [old.claim.clone(), None] {
+        store.confirm(&Meeting { claim, ..old.clone() }, NOW.plus_ms(5)).await;
+        assert_eq!(store.meetings().await, std::slice::from_ref(&new), "its claim stands");
+    }
     assert_eq!((store.load("a").await, store.load("b").await), (Some(15.0), Some(16.0)));
 }
 

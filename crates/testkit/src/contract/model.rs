@@ -1,6 +1,9 @@
 //! The model: random sequences of calls, made on the store under test and on the implementation
 //! in memory, which must answer alike and hold the same afterwards.
 
+mod dice;
+mod world;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -8,12 +11,14 @@ use std::sync::Arc;
 use app::memory::MemoryCluster;
 use app::ports::{Located, PlaceRequest, Placed, PollReport, ServerChange};
 use domain::health::Failure;
-use domain::placement::{Ask, Refusal, TagRequest};
-use domain::poll::{Fate, Observation, SeenMeeting};
-use domain::{AdminState, Claim, Meeting, MeetingKey, Seats, Server, Timestamp};
+use domain::placement::Refusal;
+use domain::poll::{Ending, Fate, Observation};
+use domain::{Meeting, MeetingKey, Server, Timestamp};
 
+use self::dice::Dice;
+use self::world::{SERVERS, World, keys};
 use super::Factory;
-use super::store::{NOW, Store, key, open};
+use super::store::{NOW, Store};
 
 /// Calls in a sequence.
 const STEPS: usize = 40;
@@ -58,6 +63,8 @@ async fn assert_same(tested: &Store, model: &Store, history: &History) {
     assert!(same, "{history}\nfound {}\nwanted {}", Whole(&found), Whole(&wanted));
     let (found, wanted) = (tested.meetings().await, model.meetings().await);
     assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
+    let (found, wanted) = (tested.endings().await, model.endings().await);
+    assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
 }
 
 async fn assert_same_by_key(tested: &Store, model: &Store, history: &History) {
@@ -95,65 +102,9 @@ impl fmt::Display for Whole<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for one in self.0 {
             let rest = (&one.secret, &one.tag, one.load_multiplier, one.stats, &one.bbb_version);
-            writeln!(f, "{one:?} {rest:?}")?;
+            writeln!(f, "{one:?} {rest:?} {} {:?}", one.placed, one.limits)?;
         }
         Ok(())
-    }
-}
-
-/// The last one is never added at first.
-const SERVERS: [&str; 4] = ["a", "b", "c", "A"];
-const TOKENS: [&str; 3] = ["t", "T", "u"];
-const BRIDGES: [&str; 5] = ["11111", "22222", "33333", "011111", "44444"];
-const TAGS: [&str; 6] = ["", "", "", "red", "red!", "none;red!"];
-/// Binary fractions, so that sums do not depend on their order.
-const MULTIPLIERS: [f64; 4] = [1.0, 1.0, 2.5, 0.5];
-const STATES: [AdminState; 6] = [
-    AdminState::Enabled,
-    AdminState::Enabled,
-    AdminState::Enabled,
-    AdminState::Enabled,
-    AdminState::Cordoned,
-    AdminState::Disabled,
-];
-
-fn keys() -> [MeetingKey; 6] {
-    let of_tenant = |tenant: &str, id| MeetingKey { tenant: Some(tenant.to_owned()), ..key(id) };
-    [key("m"), key("M"), key("n"), key("o "), of_tenant("t", "m"), of_tenant("T", "m")]
-}
-
-/// A small generator (xorshift64*), the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn new(seed: u64, sequence: u32) -> Self {
-        let mixed = seed ^ u64::from(sequence).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut dice = Self(mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9) | 1);
-        for _ in 0..8 {
-            dice.roll(2);
-        }
-        dice
-    }
-
-    fn roll(&mut self, sides: u32) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        u32::try_from(high).unwrap_or(0) % sides
-    }
-
-    fn ms(&mut self, below: u32) -> i64 {
-        i64::from(self.roll(below))
-    }
-
-    fn one_in(&mut self, sides: u32) -> bool {
-        self.roll(sides) == 0
-    }
-
-    fn of<T: Clone>(&mut self, all: &[T]) -> T {
-        let at = self.roll(u32::try_from(all.len()).unwrap_or(u32::MAX));
-        all[at as usize].clone()
     }
 }
 
@@ -164,11 +115,13 @@ enum Call {
     Update(&'static str, ServerChange),
     Remove(&'static str),
     Version(&'static str, String),
+    Doubt(&'static str, Failure),
     Poll(&'static str, Observation),
     Place(PlaceRequest),
-    Confirm(Box<Meeting>, Timestamp),
-    Release(MeetingKey, String),
-    Forget(MeetingKey, String),
+    Confirm(Box<Meeting>, Timestamp, Vec<Ending>),
+    Release(MeetingKey, String, Vec<Ending>),
+    Forget(MeetingKey, String, Option<Ending>),
+    Restore(Box<Meeting>),
     ForgetAll(&'static str),
     Join(MeetingKey, u32, Timestamp),
     Sweep(Timestamp),
@@ -205,12 +158,21 @@ impl Call {
             }
             Self::Poll(id, observation) => Answer::Polled(store.poll(id, observation).await),
             Self::Place(request) => Answer::Placed(store.place(request.clone()).await),
-            Self::Confirm(meeting, now) => {
-                store.confirm(meeting, *now).await;
+            Self::Doubt(id, failure) => {
+                store.doubt(id, failure).await;
                 Answer::Nothing
             }
-            Self::Release(key, token) => Answer::Flag("released", store.release(key, token).await),
-            Self::Forget(key, id) => Answer::Flag("forgotten", store.forget(key, id).await),
+            Self::Confirm(meeting, now, endings) => {
+                store.confirm_and_end(meeting, *now, endings).await;
+                Answer::Nothing
+            }
+            Self::Release(key, token, endings) => {
+                Answer::Flag("released", store.release_and_end(key, token, endings).await)
+            }
+            Self::Forget(key, id, ending) => {
+                Answer::Flag("forgotten", store.forget_and_end(key, id, ending.as_ref()).await)
+            }
+            Self::Restore(meeting) => Answer::Flag("restored", store.restore(meeting).await),
             Self::ForgetAll(id) => Answer::Gone("all forgotten", Some(store.forget_all(id).await)),
             Self::Join(key, times, now) => {
                 let mut located = None;
@@ -224,6 +186,15 @@ impl Call {
     }
 }
 
+fn kind(fate: &Fate) -> &'static str {
+    match fate {
+        Fate::Seen(..) => "seen",
+        Fate::Missed(_) => "missed",
+        Fate::Detach => "detached",
+        Fate::Forget => "forgotten by a poll",
+    }
+}
+
 impl Answer {
     /// Names of what it shows.
     fn kinds(&self) -> Vec<&'static str> {
@@ -234,150 +205,25 @@ impl Answer {
             Self::Nothing | Self::Flag(..) | Self::Gone(..) | Self::Server(None) => vec!["nothing"],
             Self::Polled(None) => vec!["not polled"],
             Self::Polled(Some(report)) => {
-                let fates = report.verdict.fates.iter().map(|(_, fate)| match fate {
-                    Fate::Seen(_) => "seen",
-                    Fate::Forget => "forgotten by a poll",
-                });
-                let change = report.verdict.change.map(|_| "went on- or offline");
-                let drained = report.verdict.drained.then_some("drained");
-                fates.chain(change).chain(drained).collect()
+                let verdict = &report.verdict;
+                let mut kinds: Vec<_> = verdict.fates.iter().map(|(_, fate)| kind(fate)).collect();
+                kinds.extend(verdict.change.map(|_| "went on- or offline"));
+                kinds.extend(verdict.drained.then_some("drained"));
+                kinds.extend(verdict.adopted.iter().map(|_| "adopted"));
+                kinds.extend(verdict.strays.iter().map(|_| "stray"));
+                kinds.extend(verdict.settled.iter().map(|_| "settled"));
+                kinds.extend((verdict.attached > 0).then_some("attached"));
+                kinds
             }
             Self::Joined(None) => vec!["not joined"],
-            Self::Joined(Some(located)) if located.server.accepts_joins() => vec!["joined"],
+            Self::Joined(Some(located)) if located.is_reachable() => vec!["joined"],
             Self::Joined(Some(_)) => vec!["joined nobody"],
             Self::Placed(Placed::Won(_)) => vec!["won"],
             Self::Placed(Placed::Known(_)) => vec!["known"],
+            Self::Placed(Placed::Refused(Refusal::Full)) => vec!["full"],
             Self::Placed(Placed::Refused(Refusal::NoServer)) => vec!["no server"],
             Self::Placed(Placed::Refused(Refusal::TagUnavailable(_))) => vec!["no such tag"],
             Self::Placed(Placed::NoVoiceBridge) => vec!["no voice bridge"],
         }
-    }
-}
-
-/// What the sequence so far means for its next call.
-struct World {
-    now: Timestamp,
-    added: usize,
-    /// Meetings as some call returned them: the store may have other ideas by now.
-    known: Vec<Meeting>,
-}
-
-impl Default for World {
-    fn default() -> Self {
-        Self { now: NOW, added: 0, known: Vec::new() }
-    }
-}
-
-impl World {
-    fn remember(&mut self, answer: Answer) {
-        if let Answer::Placed(Placed::Won(located) | Placed::Known(located)) = answer {
-            self.known.push(located.meeting);
-        }
-    }
-
-    fn next(&mut self, dice: &mut Dice) -> Call {
-        let passed = match dice.roll(10) {
-            0..3 => 0,
-            3..9 => dice.ms(400),
-            _ => dice.ms(3000),
-        };
-        self.now = self.now.plus_ms(passed);
-        let now = self.now;
-        if self.added < 3 {
-            let id = SERVERS[self.added];
-            self.added += 1;
-            return Call::Add(Box::new(any_server(dice, id, now)));
-        }
-        let last = self.known.last().filter(|_| !dice.one_in(3));
-        let key = last.map_or_else(|| dice.of(&keys()), |last| last.key.clone());
-        match dice.roll(100) {
-            0..4 => {
-                let id = dice.of(&SERVERS);
-                Call::Add(Box::new(any_server(dice, id, now)))
-            }
-            4..12 => Call::Update(dice.of(&SERVERS), any_change(dice)),
-            12..14 => Call::Remove(dice.of(&SERVERS)),
-            14..16 => Call::Version(dice.of(&SERVERS), format!("3.0.{}", dice.roll(9))),
-            16..32 => Call::Poll(dice.of(&SERVERS), any_observation(dice, now)),
-            32..62 => Call::Place(any_request(dice, now)),
-            62..74 if !self.known.is_empty() => Call::Confirm(Box::new(dice.of(&self.known)), now),
-            74..82 => {
-                let claim = last.and_then(|last| last.claim.as_ref());
-                let token = claim.map(|claim| claim.token.clone());
-                Call::Release(key, token.unwrap_or_else(|| dice.of(&TOKENS).to_owned()))
-            }
-            82..86 => {
-                let server = last.map(|last| last.server.0.clone());
-                Call::Forget(key, server.unwrap_or_else(|| dice.of(&SERVERS).to_owned()))
-            }
-            86..88 => Call::ForgetAll(dice.of(&SERVERS)),
-            88..97 => Call::Join(key, 1 + dice.roll(9), now),
-            97..100 => Call::Sweep(now.plus_ms(-dice.ms(1500))),
-            _ => Call::Place(any_request(dice, now)),
-        }
-    }
-}
-
-fn any_server(dice: &mut Dice, id: &str, now: Timestamp) -> Server {
-    let mut server = open(id, f64::from(dice.roll(80)) / 4.0);
-    server.load_multiplier = dice.of(&MULTIPLIERS);
-    server.tag = dice.one_in(5).then(|| "red".to_owned());
-    server.health.online = !dice.one_in(6);
-    server.health.last_failure =
-        dice.one_in(3).then(|| Failure { at: now, reason: "'früher'".to_owned() });
-    server.load = server.load.filter(|_| server.health.online);
-    server.set_state(dice.of(&STATES));
-    server
-}
-
-fn any_change(dice: &mut Dice) -> ServerChange {
-    let number = dice.roll(100);
-    ServerChange {
-        url: dice.one_in(4).then(|| format!("https://u{number}.example.test/api")),
-        secret: dice.one_in(4).then(|| format!("secret '{number}'")),
-        tag: dice.one_in(4).then(|| dice.one_in(2).then(|| "red".to_owned())),
-        state: dice.one_in(2).then(|| dice.of(&STATES)),
-        load_multiplier: dice.one_in(3).then(|| dice.of(&MULTIPLIERS)),
-    }
-}
-
-fn any_request(dice: &mut Dice, now: Timestamp) -> PlaceRequest {
-    let reserved = dice.of(&[15, 15, 4, 0]);
-    let count = dice.roll(4);
-    PlaceRequest {
-        key: dice.of(&keys()),
-        ask: Ask {
-            tags: TagRequest::parse(dice.of(&TAGS)),
-            seats: reserved,
-            seed: u64::from(dice.roll(1000)),
-        },
-        voice_bridges: (0..=count).map(|_| dice.of(&BRIDGES).to_owned()).collect(),
-        moderator_pw: dice.one_in(2).then(|| "'pw'".to_owned()),
-        claim: Claim { token: dice.of(&TOKENS).to_owned(), until: now.plus_ms(dice.ms(800)) },
-        seats: Seats {
-            reserved,
-            reserved_until: now.plus_ms(dice.ms(3000)),
-            users: dice.of(&[0, 0, 0, 20]),
-        },
-        now,
-    }
-}
-
-fn any_observation(dice: &mut Dice, now: Timestamp) -> Observation {
-    let seen = (0..dice.roll(4)).map(|n| SeenMeeting {
-        id: match dice.of(&[Some("m"), Some("M"), Some("n"), Some("o "), None]) {
-            Some(id) => id.to_owned(),
-            None => format!("unknown {n}"),
-        },
-        created_at: now.plus_ms(-dice.ms(1_200_000)),
-        users: dice.roll(40),
-        videos: dice.roll(3),
-        is_breakout: dice.one_in(8),
-    });
-    let seen = seen.collect();
-    Observation {
-        started_at: now.plus_ms(-dice.ms(500)),
-        finished_at: now,
-        result: if dice.one_in(4) { Err("«timeout»".to_owned()) } else { Ok(seen) },
     }
 }

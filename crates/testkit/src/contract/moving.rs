@@ -1,6 +1,6 @@
 //! Restore: how a meeting moves in from another store.
 
-use domain::{Claim, Meeting, MeetingKey};
+use domain::{Claim, Course, Meeting, MeetingKey};
 
 use super::store::{NOW, Store, key, made, open, request, server_id};
 use super::{Case, Factory};
@@ -11,6 +11,7 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
         nothing_moves_in_where_something_is,
         a_meeting_moves_in_only_with_its_server,
         a_number_that_is_taken_is_left_behind,
+        a_detached_meeting_moves_in_beside_the_one_that_has_its_number,
     ]
 }
 
@@ -20,6 +21,9 @@ fn moving(id: &str, claimed: bool) -> Meeting {
     meeting.claim = claimed.then(|| Claim { token: "t".to_owned(), until: NOW.plus_ms(9) });
     meeting.seen_at = NOW.plus_ms(77);
     meeting.seats.users = 31;
+    meeting.course = Course { peak_users: 40, busy_until: NOW.plus_ms(70) };
+    meeting.missed = 1;
+    meeting.reason = "because".to_owned();
     meeting
 }
 
@@ -63,4 +67,19 @@ async fn a_number_that_is_taken_is_left_behind(factory: Factory<'_>) {
     assert!(store.restore(&second).await);
     let expected = Meeting { voice_bridge: None, ..second };
     assert_eq!(store.meeting(&key("n")).await.map(|located| located.meeting), Some(expected));
+}
+
+async fn a_detached_meeting_moves_in_beside_the_one_that_has_its_number(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 0.0)]).await;
+    let detached = |id| Meeting { detached: true, ..moving(id, false) };
+    let all = [detached("l"), moving("m", false), detached("n")];
+    for one in &all {
+        assert!(store.restore(one).await);
+        assert!(!store.restore(one).await, "once");
+    }
+    assert_eq!(store.meetings().await, all);
+    assert_eq!(store.meetings_on("a").await, all);
+    assert!(!store.is_free("12345").await);
+    assert!(store.forget(&key("m"), "a").await);
+    assert!(store.is_free("12345").await, "those that are detached hold none");
 }

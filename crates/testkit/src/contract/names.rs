@@ -114,8 +114,10 @@ async fn polls_tell_them_apart(factory: Factory<'_>) {
         let located = store.meeting(key).await.expect("a meeting");
         store.confirm(&located.meeting, NOW).await;
     }
-    let late = NOW.plus_ms(1000);
-    let report = store.poll("a", &answer(late, vec![reported("a ", NOW, 2)])).await;
+    let late = NOW.plus_ms(2000);
+    store.poll("a", &answer(late, vec![reported("a ", NOW, 2)])).await;
+    let later = late.plus_ms(1000);
+    let report = store.poll("a", &answer(later, vec![reported("a ", NOW, 2)])).await;
     assert_eq!(report.expect("a server").forgotten.len(), keys.len() - 1);
     let left: Vec<_> = store.meetings().await.into_iter().map(|one| one.key).collect();
     assert_eq!(left, [key("a ")]);

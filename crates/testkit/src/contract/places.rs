@@ -1,10 +1,12 @@
 //! Places: how a meeting comes to its server, its voice bridge and its claim.
 
 use app::ports::{Located, PlaceRequest, Placed, ServerChange};
-use domain::AdminState;
 use domain::placement::{Refusal, TagRequest};
+use domain::{AdminState, Meeting};
 
-use super::store::{CLAIM_MS, NOW, Store, key, made, open, request, request_at, weighing};
+use super::store::{
+    CLAIM_MS, NOW, Store, by, holding, key, made, open, request, request_at, weighing,
+};
 use super::{Case, Factory};
 
 pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
@@ -28,6 +30,12 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
     ]
 }
 
+/// Apart from why it was placed there, which is for people.
+fn unexplained(meeting: &Meeting) -> Meeting {
+    assert!(!meeting.reason.is_empty(), "{meeting:?}");
+    Meeting { reason: String::new(), ..meeting.clone() }
+}
+
 fn tagged(id: &str, tag: &str) -> PlaceRequest {
     let mut request = request(id, &[id]);
     request.ask.tags = TagRequest::parse(tag);
@@ -41,7 +49,7 @@ async fn a_place_is_kept_as_it_was_asked_for(factory: Factory<'_>) {
     asked.claim.token = "t'ö\"k ".to_owned();
     asked.now = NOW.plus_ms(-3);
     let won = store.win(asked.clone()).await;
-    assert_eq!(won.meeting, made(&asked, "a", "0123456789"));
+    assert_eq!(unexplained(&won.meeting), made(&asked, "a", "0123456789"));
     assert_eq!(store.meeting(&asked.key).await, Some(won.clone()));
     assert_eq!(store.meetings().await, [won.meeting]);
     assert_eq!(store.servers().await, [won.server]);
@@ -50,11 +58,11 @@ async fn a_place_is_kept_as_it_was_asked_for(factory: Factory<'_>) {
 async fn a_place_adds_its_weight(factory: Factory<'_>) {
     let store = Store::with(factory, &[weighing("a", 4.0, 2.5), open("b", 1000.0)]).await;
     let won = store.win(request("m", &["11111"])).await;
-    assert_eq!(won.server, weighing("a", 41.5, 2.5));
+    assert_eq!(won.server, holding(weighing("a", 41.5, 2.5), 1));
     assert_eq!(store.load("a").await, Some(41.5));
     let won = store.win(request("n", &["22222"])).await;
     assert_eq!(won.server.load, Some(79.0));
-    assert_eq!(store.servers().await, [weighing("a", 79.0, 2.5), open("b", 1000.0)]);
+    assert_eq!(store.servers().await, [holding(weighing("a", 79.0, 2.5), 2), open("b", 1000.0)]);
 }
 
 async fn a_place_may_come_without_a_password_and_with_users(factory: Factory<'_>) {
@@ -63,7 +71,7 @@ async fn a_place_may_come_without_a_password_and_with_users(factory: Factory<'_>
     asked.moderator_pw = None;
     asked.seats.users = 40;
     let won = store.win(asked.clone()).await;
-    assert_eq!(won.meeting, made(&asked, "a", "11111"));
+    assert_eq!(unexplained(&won.meeting), made(&asked, "a", "11111"));
     assert_eq!(store.load("a").await, Some(40.0), "more than what is reserved");
 }
 
@@ -134,7 +142,7 @@ async fn a_known_meeting_stays_as_it_is(factory: Factory<'_>) {
     assert_eq!(confirmed.meeting.claim, None);
     assert_eq!(store.place(again).await, Placed::Known(confirmed.clone()));
     assert_eq!(store.meetings().await, [confirmed.meeting]);
-    assert_eq!(store.servers().await, [open("a", 20.0), open("b", 6.0)]);
+    assert_eq!(store.servers().await, [holding(open("a", 20.0), 1), open("b", 6.0)]);
     assert!(store.is_free("22222").await);
 }
 
@@ -201,9 +209,9 @@ async fn a_claim_stands_until_its_last_moment(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0)]).await;
     let won = store.win(request("m", &["11111"])).await;
     let until = NOW.plus_ms(CLAIM_MS);
-    let same = store.place(request_at(until, "m", &["22222"])).await;
+    let same = store.place(by("another", request_at(until, "m", &["22222"]))).await;
     assert_eq!(same, Placed::Known(won));
-    store.win(request_at(until.plus_ms(1), "m", &["22222"])).await;
+    store.win(by("another", request_at(until.plus_ms(1), "m", &["22222"]))).await;
 }
 
 async fn an_expired_claim_is_replaced(factory: Factory<'_>) {
@@ -219,7 +227,8 @@ async fn an_expired_claim_is_replaced(factory: Factory<'_>) {
     let mut asked = request_at(NOW.plus_ms(CLAIM_MS + 1), "m", &["11111", "22222"]);
     asked.claim.token = "another".to_owned();
     let new = store.win(asked.clone()).await;
-    assert_eq!(new.meeting, made(&asked, "a", "11111"), "its number is free again, too");
+    let expected = made(&asked, "a", "11111");
+    assert_eq!(unexplained(&new.meeting), expected, "its number is free again, too");
     assert_eq!(new.server.load, Some(37.0));
     assert_eq!(store.load("b").await, Some(30.0));
     assert!(!store.release(&asked.key, "m").await, "the old claim is over");
@@ -230,14 +239,14 @@ async fn an_expired_claim_is_undone_even_if_there_is_no_place(factory: Factory<'
     let later = NOW.plus_ms(CLAIM_MS + 1);
     let store = Store::with(factory, &[open("a", 1.0)]).await;
     store.win(request("m", &["11111"])).await;
-    let placed = store.place(request_at(later, "m", &[])).await;
+    let placed = store.place(by("another", request_at(later, "m", &[]))).await;
     assert_eq!(placed, Placed::NoVoiceBridge);
     assert_eq!(store.meetings().await, []);
     assert_eq!(store.load("a").await, Some(1.0));
 
     store.win(request("n", &["11111"])).await;
     store.update("a", ServerChange::state(AdminState::Cordoned)).await;
-    let placed = store.place(request_at(later, "n", &["22222"])).await;
+    let placed = store.place(by("another", request_at(later, "n", &["22222"]))).await;
     assert_eq!(placed, Placed::Refused(Refusal::NoServer));
     assert_eq!(store.meetings().await, []);
     assert_eq!(store.load("a").await, Some(1.0));

@@ -1,14 +1,14 @@
 //! Polls: what [`domain::poll::apply`] decides is what is stored.
 
-use app::ports::{PollReport, ServerChange};
+use app::ports::{Located, PollReport, ServerChange};
 use domain::health::{Change, Thresholds};
-use domain::poll::{Fate, Observation, PollPolicy, SeenMeeting, apply};
+use domain::poll::{Fate, Known, Observation, PollPolicy, SeenMeeting, apply, reported_keys};
 use domain::server::Stats;
-use domain::{AdminState, Meeting, MeetingKey, Server};
+use domain::{AdminState, Course, Meeting, MeetingKey, Server};
 
 use super::store::{
-    CLAIM_MS, NOW, POLICY, Store, answer, key, open, reported, request, request_at, server_id,
-    silence, weighing,
+    CLAIM_MS, NOW, POLICY, SEATS, Store, answer, holding, key, open, reported, request, request_at,
+    server_id, silence, weighing,
 };
 use super::{Case, Factory};
 
@@ -16,7 +16,6 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
     super::cases![factory;
         every_situation_is_stored_as_it_was_decided,
         health_is_counted_over_many_polls,
-        going_offline_forgets_the_meetings,
         a_first_answer_brings_a_server_online,
         seen_meetings_get_their_seats,
         vanished_meetings_are_forgotten,
@@ -110,28 +109,33 @@ struct Expected {
     meetings: Vec<Meeting>,
 }
 
-fn expected(
-    server: &Server,
-    meetings: Vec<Meeting>,
-    observation: &Observation,
-    policy: &PollPolicy,
-) -> Expected {
-    let mut server = server.clone();
-    let here = meetings.iter().filter(|one| one.server == server.id);
-    let known: Vec<Meeting> = here.cloned().collect();
-    let mut verdict = apply(&mut server, &known, observation, policy);
+async fn expected(store: &Store, observation: &Observation, policy: &PollPolicy) -> Expected {
+    let mut server = store.server("a").await.expect("a server");
+    let meetings = store.meetings().await;
+    let here: Vec<Meeting> =
+        meetings.iter().filter(|one| one.server == server.id).cloned().collect();
+    let mut elsewhere = Vec::new();
+    for key in reported_keys(observation, &here) {
+        elsewhere.extend(store.meeting(&key).await.map(Located::elsewhere));
+    }
+    let endings = store.endings().await;
+    let known = Known { here: &here, elsewhere: &elsewhere, endings: &endings };
+    let mut verdict = apply(&mut server, known, observation, policy);
     verdict.fates.sort_by(|one, other| one.0.cmp(&other.0));
     let fate = |key: &MeetingKey| verdict.fates.iter().find(|fate| fate.0 == *key);
     let (mut kept, mut forgotten) = (Vec::new(), Vec::new());
     for mut meeting in meetings {
         match fate(&meeting.key).filter(|_| meeting.server == server.id) {
             Some((_, Fate::Forget)) => forgotten.push(meeting),
-            Some((_, Fate::Seen(seats))) => {
-                meeting.seats = *seats;
+            Some((_, Fate::Seen(seats, course))) => {
+                (meeting.seats, meeting.course) = (*seats, *course);
                 meeting.claim = None;
                 meeting.seen_at = observation.finished_at;
+                (meeting.missed, meeting.detached) = (0, false);
                 kept.push(meeting);
             }
+            Some((_, Fate::Missed(times))) => kept.push(Meeting { missed: *times, ..meeting }),
+            Some((_, Fate::Detach)) => kept.push(Meeting { detached: true, ..meeting }),
             None => kept.push(meeting),
         }
     }
@@ -142,7 +146,7 @@ fn expected(
 async fn assert_polled(store: &Store, observation: &Observation, policy: &PollPolicy) {
     let before = store.server("a").await.expect("a server");
     let others = store.server("b").await;
-    let wanted = expected(&before, store.meetings().await, observation, policy);
+    let wanted = expected(store, observation, policy).await;
     let report = store.poll_by("a", observation, policy).await;
     let what = format!("{before:?}\n{observation:?}");
     assert_eq!(report, Some(wanted.report.clone()), "{what}");
@@ -190,23 +194,6 @@ async fn health_is_counted_over_many_polls(factory: Factory<'_>) {
     assert_eq!(failure.reason, "no answer within 1.5 s – «timeout»");
 }
 
-async fn going_offline_forgets_the_meetings(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0), open("b", 500.0)]).await;
-    let settled = store.settle(request("m", &["11111"])).await;
-    let claimed = store.win(request("n", &["22222"])).await.meeting;
-    let first = store.poll("a", &silence(NOW.plus_ms(1))).await.expect("a server");
-    assert_eq!((first.verdict.change, first.forgotten), (None, vec![]));
-    assert_eq!(store.load("a").await, Some(30.0));
-    let second = store.poll("a", &silence(NOW.plus_ms(2))).await.expect("a server");
-    assert_eq!(second.verdict.change, Some(Change::WentOffline));
-    assert_eq!(second.forgotten, [settled]);
-    assert_eq!(store.load("a").await, None);
-    assert_eq!(store.meetings().await, [claimed], "its create may still succeed");
-    assert!(store.release(&key("n"), "n").await, "or not");
-    assert!(store.is_free("11111").await && store.is_free("22222").await);
-    assert_eq!(store.win(request("m", &["11111"])).await.server.id.0, "b");
-}
-
 async fn a_first_answer_brings_a_server_online(factory: Factory<'_>) {
     let mut new = Server::new(server_id("a"), String::new(), "s".to_owned());
     new.state = AdminState::Enabled;
@@ -231,8 +218,9 @@ async fn seen_meetings_get_their_seats(factory: Factory<'_>) {
     }
     let (created, at) = (NOW.plus_ms(120), NOW.plus_ms(60_000));
     store.poll("a", &answer(at, vec![reported("m", created, 21)])).await;
-    let seats = POLICY.load.seats(created, 21);
-    let expected = Meeting { seats, seen_at: at, ..meeting };
+    let seats = POLICY.load.seats(created, SEATS, 21);
+    let course = Course { peak_users: 21, busy_until: at };
+    let expected = Meeting { seats, course, seen_at: at, ..meeting };
     assert_eq!(store.meetings().await, [expected]);
     assert_eq!(store.load("a").await, Some(21.0));
     store.join(&key("m"), at).await;
@@ -246,7 +234,11 @@ async fn vanished_meetings_are_forgotten(factory: Factory<'_>) {
     let dead = store.win(request("never confirmed", &["33333"])).await.meeting;
     let at = NOW.plus_ms(2 * CLAIM_MS);
     let report = store.poll("a", &answer(at, vec![reported("there", NOW, 1)])).await;
-    assert_eq!(report.expect("a server").forgotten, [gone, dead]);
+    assert_eq!(report.expect("a server").forgotten, [dead], "nobody ever said that it was there");
+    let missed = Meeting { missed: 1, ..gone };
+    assert_eq!(store.meetings().await[0], missed, "one poll may be wrong");
+    let next = answer(at.plus_ms(1), vec![reported("there", NOW, 1)]);
+    assert_eq!(store.poll("a", &next).await.expect("a server").forgotten, [missed]);
     assert_eq!(store.load("a").await, Some(15.0));
     assert_eq!(store.meetings().await.len(), 1);
     assert!(store.is_free("11111").await && store.is_free("33333").await);
@@ -262,8 +254,9 @@ async fn meetings_placed_meanwhile_are_kept(factory: Factory<'_>) {
     let fresh = store.settle(request_at(asked_at, "fresh", &["22222"])).await;
     let old = store.settle(request_at(asked_at.plus_ms(-1), "old", &["33333"])).await;
     let report = store.poll("a", &observation).await.expect("a server");
-    assert_eq!(report.forgotten, [old]);
-    assert_eq!(store.meetings().await, [being_created, fresh]);
+    assert_eq!(report.verdict.fates, [(old.key.clone(), Fate::Missed(1))]);
+    let old = Meeting { missed: 1, ..old };
+    assert_eq!(store.meetings().await, [being_created, fresh, old]);
     assert_eq!(store.load("a").await, Some(60.0));
     assert!(store.release(&key("claimed"), "claimed").await);
     assert_eq!(store.load("a").await, Some(30.0));
@@ -297,6 +290,7 @@ async fn a_drained_server_is_disabled(factory: Factory<'_>) {
         assert_eq!(report.server.state, state);
     }
     assert_eq!(store.load("a").await, None);
+    store.poll("a", &answer(at.plus_ms(9000), vec![])).await;
     assert_eq!(store.meetings().await, []);
 }
 
@@ -310,8 +304,10 @@ async fn other_servers_are_left_alone(factory: Factory<'_>) {
     let at = NOW.plus_ms(1000);
     store.poll("a", &answer(at, vec![reported("m", NOW, 40)])).await;
     let located = store.meeting(&other.key).await.expect("a meeting");
-    assert_eq!((located.meeting, located.server), (other.clone(), open("b", 16.0)));
-    store.poll("a", &answer(at.plus_ms(1000), vec![])).await;
+    assert_eq!((located.meeting, located.server), (other.clone(), holding(open("b", 16.0), 1)));
+    for ms in [1000, 2000] {
+        store.poll("a", &answer(at.plus_ms(ms), vec![])).await;
+    }
     assert_eq!(store.meetings().await, [other]);
     assert_eq!(store.load("b").await, Some(16.0));
 }
@@ -322,6 +318,6 @@ async fn an_unknown_server_is_not_polled(factory: Factory<'_>) {
     for observation in [answer(NOW.plus_ms(9000), vec![]), silence(NOW)] {
         assert_eq!(store.poll("A", &observation).await, None);
     }
-    assert_eq!(store.servers().await, [open("a", 15.0)]);
+    assert_eq!(store.servers().await, [holding(open("a", 15.0), 1)]);
     assert_eq!(store.meetings().await, [meeting]);
 }

@@ -3,7 +3,7 @@
 use app::ports::ServerChange;
 use domain::health::{Failure, Health};
 use domain::server::Stats;
-use domain::{AdminState, Server};
+use domain::{AdminState, Limits, Server};
 
 use super::store::{NOW, Store, key, open, request, server_id};
 use super::{Case, Factory};
@@ -46,15 +46,21 @@ fn all_kinds() -> Vec<Server> {
             at: NOW.plus_ms(1),
             reason: "connect: «Zeitüberschreitung»\n'quoted'".to_owned(),
         }),
+        failures: u32::MAX,
+        relapses: 3,
+        probation_until: NOW.plus_ms(15_000),
     };
+    rich.limits = Limits { max_meetings: Some(0), max_users: Some(u32::MAX), tier: 9 };
+    rich.placed = 4;
     let mut probation = open("a-probation", 0.0);
     probation.health =
-        Health { online: false, healthy_count: 2, unhealthy_count: 0, last_failure: None };
+        Health { online: false, healthy_count: 2, unhealthy_count: 0, ..Health::default() };
     probation.load = None;
     probation.tag = Some("none".to_owned());
     let mut idle = open("m-idle", 0.0);
     idle.load_multiplier = 1.0 / 3.0;
     idle.tag = Some(" ".to_owned());
+    idle.limits.max_meetings = Some(70);
     let plain = Server::new(server_id("plain"), String::new(), String::new());
     vec![rich, probation, idle, plain]
 }
@@ -68,6 +74,7 @@ fn assert_same(found: &Server, expected: &Server) {
             one.load_multiplier,
             one.stats,
             one.bbb_version.clone(),
+            (one.limits, one.placed),
         )
     };
     assert_eq!(rest(found), rest(expected), "{}", expected.id);
@@ -143,6 +150,12 @@ async fn each_field_changes_alone(factory: Factory<'_>) {
         ServerChange { tag: Some(text("grün")), ..ServerChange::default() },
         ServerChange { tag: Some(None), ..ServerChange::default() },
         ServerChange { load_multiplier: Some(0.7), ..ServerChange::default() },
+        ServerChange { max_meetings: Some(Some(7)), ..ServerChange::default() },
+        ServerChange { max_meetings: Some(None), ..ServerChange::default() },
+        ServerChange { max_users: Some(Some(0)), ..ServerChange::default() },
+        ServerChange { max_users: Some(None), ..ServerChange::default() },
+        ServerChange { tier: Some(2), ..ServerChange::default() },
+        ServerChange { tier: Some(0), ..ServerChange::default() },
         ServerChange::state(AdminState::Enabled),
         ServerChange::state(AdminState::Cordoned),
         ServerChange::state(AdminState::Disabled),
@@ -167,6 +180,9 @@ async fn fields_change_together(factory: Factory<'_>) {
         tag: Some(Some("t".to_owned())),
         state: Some(AdminState::Cordoned),
         load_multiplier: Some(3.0),
+        max_meetings: Some(Some(5)),
+        max_users: Some(Some(500)),
+        tier: Some(1),
     };
     let updated = store.update("a", change).await.expect("a server");
     let mut expected = open("a", 20.0);
@@ -174,6 +190,7 @@ async fn fields_change_together(factory: Factory<'_>) {
     expected.tag = Some("t".to_owned());
     expected.state = AdminState::Cordoned;
     expected.load_multiplier = 3.0;
+    expected.limits = Limits { max_meetings: Some(5), max_users: Some(500), tier: 1 };
     assert_same(&updated, &expected);
     assert_eq!(store.load("a").await, Some(20.0), "until the next poll");
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use app::ports::{Cluster, Located, PlaceRequest, Placed, PollReport, ServerChange};
-use domain::health::Thresholds;
+use domain::health::{Failure, Thresholds};
 use domain::load::LoadPolicy;
-use domain::placement::{Ask, TagRequest, seed};
-use domain::poll::{Observation, PollPolicy, SeenMeeting};
+use domain::placement::{Ask, seed};
+use domain::poll::{Ending, Observation, PollPolicy, SeenMeeting};
 use domain::{AdminState, Claim, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp};
 
 use super::Factory;
@@ -21,7 +21,10 @@ pub(super) const SEATS: u32 = 15;
 pub(super) const POLICY: PollPolicy = PollPolicy {
     thresholds: Thresholds { healthy: 1, unhealthy: 2 },
     load: LoadPolicy { min_user_count: SEATS, join_buffer_ms: 900_000 },
+    grace_ms: GRACE_MS,
 };
+/// How long [`POLICY`] lets meetings be young.
+pub(super) const GRACE_MS: i64 = 1000;
 
 /// A store under test. Lists that have no order of their own come sorted.
 #[derive(Clone)]
@@ -87,6 +90,12 @@ impl Store {
     pub(super) async fn record_version(&self, id: &str, version: &str) {
         let recorded = self.0.record_version(&server_id(id), version).await;
         recorded.expect("record_version");
+    }
+
+    /// A call failed that was no poll.
+    pub(super) async fn doubt(&self, id: &str, failure: &Failure) {
+        let doubted = self.0.record_failure(&server_id(id), failure, POLICY.thresholds).await;
+        doubted.expect("record_failure");
     }
 
     pub(super) async fn poll(&self, id: &str, observation: &Observation) -> Option<PollReport> {
@@ -164,15 +173,46 @@ impl Store {
     }
 
     pub(super) async fn confirm(&self, meeting: &Meeting, now: Timestamp) {
-        self.0.confirm(meeting, now).await.expect("confirm");
+        self.confirm_and_end(meeting, now, &[]).await;
+    }
+
+    pub(super) async fn confirm_and_end(&self, it: &Meeting, now: Timestamp, endings: &[Ending]) {
+        self.0.confirm(it, now, endings).await.expect("confirm");
     }
 
     pub(super) async fn release(&self, key: &MeetingKey, token: &str) -> bool {
-        self.0.release(key, token).await.expect("release")
+        self.release_and_end(key, token, &[]).await
+    }
+
+    pub(super) async fn release_and_end(
+        &self,
+        key: &MeetingKey,
+        token: &str,
+        endings: &[Ending],
+    ) -> bool {
+        self.0.release(key, token, endings).await.expect("release")
     }
 
     pub(super) async fn forget(&self, key: &MeetingKey, id: &str) -> bool {
-        self.0.forget(key, &server_id(id)).await.expect("forget")
+        self.forget_and_end(key, id, None).await
+    }
+
+    pub(super) async fn forget_and_end(
+        &self,
+        key: &MeetingKey,
+        id: &str,
+        ending: Option<&Ending>,
+    ) -> bool {
+        self.0.forget(key, &server_id(id), ending).await.expect("forget")
+    }
+
+    /// Which come in an order of their own.
+    pub(super) async fn endings(&self) -> Vec<Ending> {
+        self.0.endings().await.expect("endings")
+    }
+
+    pub(super) async fn mark(&self, mark: &str) -> String {
+        self.0.mark(mark).await.expect("mark")
     }
 
     pub(super) async fn forget_all(&self, id: &str) -> Vec<Meeting> {
@@ -232,6 +272,12 @@ pub(super) fn open(id: &str, load: f64) -> Server {
     server
 }
 
+/// With so many meetings placed since its last poll.
+pub(super) fn holding(mut server: Server, placed: u32) -> Server {
+    server.placed = placed;
+    server
+}
+
 /// One that weighs its users differently.
 pub(super) fn weighing(id: &str, load: f64, multiplier: f64) -> Server {
     let mut server = open(id, load);
@@ -243,12 +289,13 @@ pub(super) fn weighing(id: &str, load: f64, multiplier: f64) -> Server {
 pub(super) fn request(id: &str, voice_bridges: &[&str]) -> PlaceRequest {
     PlaceRequest {
         key: key(id),
-        ask: Ask { tags: TagRequest::default(), seats: SEATS, seed: seed(id) },
+        ask: Ask { seats: SEATS, seed: seed(id), now: NOW, ..Ask::default() },
         voice_bridges: voice_bridges.iter().map(ToString::to_string).collect(),
         moderator_pw: Some(format!("password of {id}")),
         claim: Claim { token: id.to_owned(), until: NOW.plus_ms(CLAIM_MS) },
-        seats: POLICY.load.seats(NOW, 0),
+        seats: POLICY.load.seats(NOW, SEATS, 0),
         now: NOW,
+        endings: Vec::new(),
     }
 }
 
@@ -256,12 +303,24 @@ pub(super) fn request(id: &str, voice_bridges: &[&str]) -> PlaceRequest {
 pub(super) fn request_at(now: Timestamp, id: &str, voice_bridges: &[&str]) -> PlaceRequest {
     let mut request = request(id, voice_bridges);
     request.claim.until = now.plus_ms(CLAIM_MS);
-    request.seats = POLICY.load.seats(now, 0);
-    request.now = now;
+    request.seats = POLICY.load.seats(now, SEATS, 0);
+    (request.now, request.ask.now) = (now, now);
     request
 }
 
-/// The meeting that a request makes on a server.
+/// The same by another front-end.
+pub(super) fn by(token: &str, mut request: PlaceRequest) -> PlaceRequest {
+    token.clone_into(&mut request.claim.token);
+    request
+}
+
+/// The same by one that has tried these servers.
+pub(super) fn avoiding(servers: &[&str], mut request: PlaceRequest) -> PlaceRequest {
+    request.ask.avoid = servers.iter().map(|id| server_id(id)).collect();
+    request
+}
+
+/// The meeting that a request makes on a server, for whatever reason.
 pub(super) fn made(request: &PlaceRequest, server: &str, bridge: &str) -> Meeting {
     Meeting {
         key: request.key.clone(),
@@ -272,6 +331,7 @@ pub(super) fn made(request: &PlaceRequest, server: &str, bridge: &str) -> Meetin
         placed_at: request.now,
         seen_at: request.now,
         seats: Seats { ..request.seats },
+        ..Meeting::default()
     }
 }
 
@@ -290,5 +350,16 @@ pub(super) fn silence(finished_at: Timestamp) -> Observation {
 
 /// A meeting as its server reports it.
 pub(super) fn reported(id: &str, created_at: Timestamp, users: u32) -> SeenMeeting {
-    SeenMeeting { id: id.to_owned(), created_at, users, videos: 1, is_breakout: false }
+    SeenMeeting { id: id.to_owned(), created_at, users, videos: 1, ..SeenMeeting::default() }
+}
+
+/// One that shows that it was made by a balancer of the pool.
+pub(super) fn ours(id: &str, created_at: Timestamp, users: u32) -> SeenMeeting {
+    SeenMeeting { ours: true, ..reported(id, created_at, users) }
+}
+
+/// What is not wanted on a server.
+pub(super) fn ending(server: &str, id: &str) -> Ending {
+    let moderator_pw = Some(format!("password of {id}"));
+    Ending { server: server_id(server), key: key(id), moderator_pw, since: NOW }
 }
