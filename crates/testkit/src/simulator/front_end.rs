@@ -23,7 +23,12 @@ const REDIRECT: Duration = Duration::from_millis(150);
 
 /// A use case is over: whatever it did, it took a while.
 pub(crate) fn finish(world: &World, op: &Op) {
-    world.ledger().under_way.remove(&op.number);
+    let mut ledger = world.ledger();
+    ledger.under_way.remove(&op.number);
+    if let Kind::End(key) | Kind::Dismiss(key) = &op.kind {
+        ledger.ends.insert(key.clone(), (op.began, world.now()));
+    }
+    drop(ledger);
     let verdict = checkers::done::ends_in_time(op, world.now(), &world.rules);
     world.judge("use_cases_end_in_time", verdict);
 }

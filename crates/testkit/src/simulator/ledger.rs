@@ -53,6 +53,8 @@ pub(crate) struct Ledger {
     pub(crate) lost_at: Option<Timestamp>,
     /// When the last create of each meeting began.
     pub(crate) created_at: BTreeMap<MeetingKey, Timestamp>,
+    /// When the last end of each meeting was under way.
+    pub(crate) ends: BTreeMap<MeetingKey, (Timestamp, Timestamp)>,
     homes: BTreeMap<MeetingKey, Course<Option<ServerId>>>,
     states: BTreeMap<ServerId, Course<Option<AdminState>>>,
 }

@@ -56,6 +56,7 @@ impl Line {
             // not wanted on a server may be ended there by whoever notices.
             ("getMeetings" | "", _) => return,
             ("end", kind) if !matches!(kind, Kind::End(_)) => return,
+            ("create", _) if !self.world.rules.creates_once => return,
             // A second create is one too many, whatever it says.
             ("create", _) => Query::parse(&wire.query).get("meetingID").unwrap_or_default().into(),
             _ => wire.query.clone(),

@@ -28,6 +28,15 @@ pub struct Rules {
     pub leaves_closed_servers: bool,
     /// Whether the loss of all that the store holds is repaired from what servers report.
     pub survives_store_loss: bool,
+    /// Whether a create is never sent to one server twice, even if that one goes offline meanwhile.
+    pub creates_once: bool,
+    /// Whether a create that goes to the server of another one that is still under way, and
+    /// succeeds, keeps the meeting there, however the other one ends.
+    pub keeps_shared_promises: bool,
+    /// Whether a meeting that is created while one of the same name is being ended lives on.
+    pub tells_ended_from_new: bool,
+    /// Whether a claim that ran out does not count as a meeting when another server has it.
+    pub sees_through_dead_claims: bool,
     /// Whether it is repaired even if the store fails while it is.
     pub survives_faults_with_loss: bool,
 }
@@ -47,6 +56,14 @@ impl Rules {
         spares_suspects: true,
         leaves_closed_servers: false,
         survives_store_loss: true,
+        // After a server was found to be offline the meeting may be placed there again.
+        creates_once: false,
+        // The other one gives its claim back, and has the meeting ended.
+        keeps_shared_promises: false,
+        // The ending that is remembered hits the new one.
+        tells_ended_from_new: false,
+        // The meeting is ended where it runs, in favour of the claim.
+        sees_through_dead_claims: false,
         // Servers that were not put back before a failure never are.
         survives_faults_with_loss: false,
     };

@@ -6,6 +6,9 @@ use super::Verdict;
 use crate::simulator::op::{Kind, Op, name};
 use crate::simulator::world::World;
 
+/// So much later a create may reach a server that found its meeting before that was ended.
+const RACE_MS: i64 = 10_000;
+
 /// A meeting begins on a server that was enabled at some time since its create began. Servers that
 /// a meeting is recorded on already are another matter (see `Rules::leaves_closed_servers`).
 pub(crate) fn is_on_an_open_server(world: &World, op: &Op, host: &str) -> Verdict {
@@ -51,7 +54,16 @@ pub(crate) fn may_be_ended(world: &World, op: &Op, host: &str, id: &str) -> Verd
     });
     let Some(room) = promised.filter(|_| !asked_for) else { return Ok(()) };
     let record = ledger.last.meeting(&room.key);
-    if record.is_some_and(|record| record.server.0 != host && record.claim.is_none()) {
+    let blind = !world.rules.sees_through_dead_claims;
+    let elsewhere = record.filter(|record| record.server.0 != host);
+    if elsewhere.is_some_and(|record| record.claim.is_none() || blind) {
+        return Ok(());
+    }
+    let ends = ledger.ends.get(&room.key);
+    let is_new = ends.is_some_and(|(began, over)| {
+        *began <= room.born_at && room.born_at <= over.plus_ms(RACE_MS)
+    });
+    if is_new && !world.rules.tells_ended_from_new {
         return Ok(());
     }
     let home = record.map(|record| &record.server.0);

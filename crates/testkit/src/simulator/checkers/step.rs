@@ -68,9 +68,8 @@ pub(crate) fn places_are_on_open_servers(step: &Step<'_>) -> Verdict {
     }
     let sound = |server: &Server| server.health.standing(meeting.placed_at) == Standing::Online;
     let seen = step.op.seen();
-    let tried = |id: &ServerId| {
-        seen.sent.iter().any(|(host, call, _)| *host == id.0 && call == "create")
-    };
+    let tried =
+        |id: &ServerId| seen.sent.iter().any(|(host, call, _)| *host == id.0 && call == "create");
     let better = |other: &&Server| other.accepts_meetings() && sound(other) && !tried(&other.id);
     match step.before.servers.iter().find(better) {
         Some(better) if step.rules.spares_suspects && !sound(server) => {
@@ -117,7 +116,11 @@ pub(crate) fn running_meetings_are_not_forgotten(step: &Step<'_>) -> Verdict {
 
 fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
     let Some(machine) = step.machines.get(&was.server.0) else { return true };
-    let promised = |room: &&Room| was.claim.is_none() || room.acknowledged_at.is_some();
+    let promised = |room: &&Room| {
+        let lost = step.ledger.lost_at.is_some_and(|lost_at| room.born_at <= lost_at);
+        let told = room.acknowledged_at.is_some() && room.written_off.is_none();
+        was.claim.is_none() || told && !lost
+    };
     if machine.room(&was.key).filter(promised).is_none() {
         return true;
     }
