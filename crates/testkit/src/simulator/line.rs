@@ -108,7 +108,11 @@ impl Line {
             let Some(machine) = machines.get_mut(&wire.host) else {
                 return Bytes::new();
             };
-            machine.answer(&wire.call, &wire.query, now)
+            let done = machine.answer(&wire.call, &wire.query, now);
+            if let Some(room) = done.began.as_ref().and_then(|key| machine.rooms.get_mut(&key.id)) {
+                room.born_by = self.op.number;
+            }
+            done
         };
         if let Some(key) = &done.began {
             self.world.count("meetings");

@@ -182,6 +182,7 @@ impl Machine {
             attendee_pw: attendee_pw.unwrap_or_else(|| "made-up-ap".to_owned()),
             metadata,
             born_at: now,
+            born_by: 0,
             users: 0,
             empty_since: Some(now),
             was_used: false,

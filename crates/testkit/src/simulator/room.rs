@@ -21,6 +21,8 @@ pub(crate) struct Room {
     pub(crate) metadata: Vec<(String, String)>,
     /// When it was created.
     pub(crate) born_at: Timestamp,
+    /// By which use case.
+    pub(crate) born_by: u64,
     /// Users in it.
     pub(crate) users: u32,
     /// Since when nobody is in it.

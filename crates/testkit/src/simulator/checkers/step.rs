@@ -133,7 +133,11 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
         (Kind::End(key) | Kind::Dismiss(key), "forget") => *key == was.key,
         // Nobody was in it when its cordoned server was asked; somebody may have come since.
         (Kind::Create(key), "forget") => *key == was.key && cordoned,
-        (Kind::Create(key), "place") => *key == was.key && away,
+        (Kind::Create(key), "place") if away => *key == was.key,
+        // It came back while the meeting was being placed anew, and was asked for it once more.
+        (Kind::Create(key), _) if was.claim.is_some() => {
+            *key == was.key && !step.rules.creates_once
+        }
         _ => false,
     };
     let now_at = step.after.meeting(&was.key).map(|now| &now.server.0);
