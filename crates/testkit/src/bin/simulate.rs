@@ -10,7 +10,7 @@ use std::thread;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use testkit::clock::unix_now_s;
-use testkit::simulator::{Counts, Options, Report, examine, run};
+use testkit::simulator::{Counts, Mutant, Options, Report, examine, run};
 
 /// So many failing runs are shown.
 const SHOWN: usize = 5;
@@ -27,6 +27,9 @@ struct Arguments {
     /// Prints all that happens; for one seed.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Plants every known bug in turn, and counts the runs in which it is found.
+    #[arg(long)]
+    mutants: bool,
     /// Threads; all cores if it is not given.
     #[arg(long)]
     threads: Option<usize>,
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     match arguments.seed {
         Some(seed) => one(seed, arguments.trace),
+        None if arguments.mutants => mutants(arguments.seeds),
         None => Ok(many(arguments.seeds, arguments.threads)),
     }
 }
@@ -56,6 +60,26 @@ fn one(seed: u64, trace: bool) -> anyhow::Result<ExitCode> {
     }
     println!("seed {seed}: {} violations, digest {:016x}", report.violations.len(), report.digest);
     Ok(verdict(report.violations.is_empty()))
+}
+
+/// Which checkers find each planted bug, in how many of the runs.
+fn mutants(seeds: Range<u64>) -> anyhow::Result<ExitCode> {
+    let count = seeds.end.saturating_sub(seeds.start);
+    let mut all_found = true;
+    for mutant in Mutant::ALL {
+        let options = Options { mutant: Some(*mutant), ..Options::default() };
+        let (mut found, mut finders) = (0, Counts::new());
+        for seed in seeds.clone() {
+            let report = run(seed, options)?;
+            found += u64::from(!report.violations.is_empty());
+            for violation in report.violations.iter().take(1) {
+                *finders.entry(violation.checker).or_default() += 1;
+            }
+        }
+        all_found &= found > 0;
+        println!("{mutant:?}: {found} of {count} {finders:?}");
+    }
+    Ok(verdict(all_found))
 }
 
 fn verdict(good: bool) -> ExitCode {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use app::admin::{meetings, servers};
-use app::api::{self, Trail};
+use app::api::{self, ApiError, Trail};
 use app::ports::ServerChange;
 use bbb::Query;
 use bytes::Bytes;
@@ -133,13 +133,27 @@ fn land(world: &World, op: &Op, url: &str) {
 /// A front-end ends a meeting.
 pub(crate) async fn end(body: Body, key: MeetingKey) {
     let (app, op) = body.begin(Kind::End(key.clone()));
+    let home = body.world().ledger().last.meeting(&key).map(|meeting| meeting.server.clone());
     write_off(body.world(), "a front-end ended it", |room| room == &key);
     let mut trail = Trail::default();
     let ended = match api::caller(&app, tenant_name(key.tenant.as_ref()).as_deref()).await {
         Ok(caller) => api::end(&app, &caller, &query_of(&key), &mut trail).await,
         Err(error) => Err(error),
     };
+    if let (Some(home), Ok(_) | Err(ApiError::NotFound)) = (home, &ended) {
+        mark_ended(body.world(), &op, &home);
+    }
     conclude(body.world(), &op, trail.server.as_ref(), &Outcome::Ended(ended));
+}
+
+/// A front-end was told that its meeting is over, whatever still runs.
+fn mark_ended(world: &World, op: &Op, home: &ServerId) {
+    let now = world.now();
+    let mut machines = world.machines();
+    let room = op.kind.key().and_then(|key| machines.get_mut(&home.0)?.rooms.get_mut(&key.id));
+    if let Some(room) = room.filter(|room| room.born_at < op.began) {
+        room.ended_at = Some(now);
+    }
 }
 
 /// A front-end asks whether somebody is in a meeting.
@@ -234,7 +248,7 @@ pub(crate) async fn server(body: Body, deed: ServerDeed, host: String) {
 fn write_off(world: &World, why: &'static str, which: impl Fn(&MeetingKey) -> bool) {
     for machine in world.machines().values_mut() {
         for room in machine.rooms.values_mut().filter(|room| which(&room.key)) {
-            room.written_off = Some(why);
+            (room.written_off, room.ended_at) = (Some(why), None);
         }
     }
     world.say(|| format!("written off: {why}"));

@@ -149,7 +149,11 @@ pub(crate) fn running_voice_bridges_are_unique(quiet: &Quiet<'_>) -> Verdict {
 /// creates it again.
 pub(crate) fn ended_meetings_stay_ended(quiet: &Quiet<'_>) -> Verdict {
     for (room, machine) in rooms(quiet) {
-        let Some(ended_at) = room.ended_at else { continue };
+        let lost_at = quiet.ledger.lost_at;
+        let Some(ended_at) = room.ended_at.filter(|at| lost_at.is_none_or(|lost| lost < *at))
+        else {
+            continue;
+        };
         if quiet.ledger.created_at.get(&room.key).is_none_or(|created_at| *created_at < ended_at) {
             return Err(format!("{} was ended and runs on {}", name(&room.key), machine.host));
         }
