@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use crate::doubts::Doubts;
 use crate::keeper::Keeper;
 use crate::planner::Planner;
 use crate::policy::Policy;
@@ -19,8 +18,6 @@ pub struct App {
     pub history: Arc<dyn History>,
     /// What placement foresees.
     pub planner: Arc<Planner>,
-    /// Servers that failed to answer and are being looked into.
-    pub doubts: Arc<Doubts>,
     /// The servers, should the store lose them.
     pub keeper: Arc<Keeper>,
     /// Who polls when.

@@ -6,7 +6,7 @@ pub mod admin;
 pub mod api;
 pub mod backend;
 pub mod context;
-pub mod doubts;
+mod doubts;
 pub mod keeper;
 pub mod memory;
 pub mod moving;

@@ -54,6 +54,8 @@ struct Plan {
 struct Basis {
     load: f64,
     placed: u32,
+    /// Load by what is not recorded: meetings of others.
+    foreign: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -79,7 +81,8 @@ impl Plan {
         match &change {
             Change::Placed(running, server, basis) => {
                 self.book.add(running.clone(), &self.timetable);
-                self.bases.insert(server.clone(), *basis);
+                let foreign = self.bases.get(server).map_or(0.0, |before| before.foreign);
+                self.bases.insert(server.clone(), Basis { foreign, ..*basis });
             }
             Change::Joined(key) => self.book.join(key),
             Change::Ended(key) => self.book.remove(key),
@@ -91,8 +94,8 @@ impl Plan {
 
     fn prices(&self, quotes: &Quotes) -> Prices {
         let price = |server: &ServerId, cost| {
-            let Basis { load, placed } = *self.bases.get(server)?;
-            Some((server.clone(), Price { cost, basis: load, placed }))
+            let Basis { load, placed, foreign } = *self.bases.get(server)?;
+            Some((server.clone(), Price { cost: cost + foreign, basis: load, placed }))
         };
         quotes.offers.iter().filter_map(|offer| price(&offer.server, offer.cost)).collect()
     }
@@ -153,7 +156,8 @@ pub fn outlook(app: &App, now: Timestamp) -> BTreeMap<ServerId, (f64, f64)> {
 /// A meeting was placed.
 pub fn placed(app: &App, located: &Located) {
     let Located { meeting, server } = located;
-    let basis = Basis { load: server.load.unwrap_or(0.0), placed: server.placed };
+    let load = server.load.unwrap_or(0.0);
+    let basis = Basis { load, placed: server.placed, foreign: 0.0 };
     let running = || running(app, meeting);
     app.planner.enter(|| Change::Placed(running(), server.id.clone(), basis));
 }
@@ -207,15 +211,26 @@ pub async fn refresh(app: &App) -> Result<(), StoreError> {
     }
     let servers = app.cluster.servers().await?;
     let meetings = app.cluster.meetings(None).await?;
-    let attached = meetings.iter().filter(|meeting| !meeting.detached);
-    let running: Vec<Running> = attached.map(|meeting| running(app, meeting)).collect();
-    app.planner.with(reserve, |plan| plan.renew(&servers, running, now));
+    let attached = || meetings.iter().filter(|meeting| !meeting.detached);
+    let mut recorded: BTreeMap<ServerId, f64> = BTreeMap::new();
+    for meeting in attached() {
+        let seats = f64::from(meeting.seats.taken(now));
+        *recorded.entry(meeting.server.clone()).or_default() += seats;
+    }
+    let running: Vec<Running> = attached().map(|meeting| running(app, meeting)).collect();
+    app.planner.with(reserve, |plan| plan.renew(&servers, running, &recorded, now));
     Ok(())
 }
 
 impl Plan {
     /// Replaces what is in the book by facts; what happened since they were read is entered again.
-    fn renew(&mut self, servers: &[Server], running: Vec<Running>, now: Timestamp) {
+    fn renew(
+        &mut self,
+        servers: &[Server],
+        running: Vec<Running>,
+        recorded: &BTreeMap<ServerId, f64>,
+        now: Timestamp,
+    ) {
         let trusted = servers.iter().filter(|server| {
             server.accepts_meetings() && server.health.standing(now) == Standing::Online
         });
@@ -223,7 +238,11 @@ impl Plan {
             .clone()
             .map(|one| BookServer { id: one.id.clone(), load_multiplier: one.load_multiplier })
             .collect();
-        let basis = |one: &Server| Basis { load: one.load.unwrap_or(0.0), placed: one.placed };
+        let basis = |one: &Server| {
+            let load = one.load.unwrap_or(0.0);
+            let ours = recorded.get(&one.id).copied().unwrap_or(0.0) * one.load_multiplier;
+            Basis { load, placed: one.placed, foreign: (load - ours).max(0.0) }
+        };
         self.bases = trusted.map(|one| (one.id.clone(), basis(one))).collect();
         self.timetable.forget_before(now.plus_ms(-sessions::KEPT_MS));
         self.book.rebuild(now, &open, running, &self.timetable);

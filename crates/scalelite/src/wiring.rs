@@ -96,7 +96,6 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
         cluster: house.hot.clone(),
         history: house.hot.clone(),
         planner: Arc::default(),
-        doubts: Arc::default(),
         keeper: Arc::default(),
         turns: house.hot.clone(),
         tenant_cache: Arc::new(TenantCache::new(house.hot.clone(), create_rules, join_rules)),

@@ -34,6 +34,8 @@ use super::request::{Trail, apply, pass_on};
 const TRIES_MAX: usize = 8;
 /// What a client is told if no server answers.
 const UNANSWERED: &str = "Unable to create meeting on server.";
+/// After a failure a server gets this time before it is asked again.
+const RECOVER: Duration = Duration::from_secs(1);
 /// What is left of a client's patience must allow for a try, in ms.
 const TRY_MS_MIN: u64 = 200;
 
@@ -96,7 +98,7 @@ pub(super) async fn first(
             outcome = tries.under_way.next() => outcome,
             () = sleep_until(hedge_at.min(call.deadline)), if hedges => {
                 if let Some(slow) = tries.slow_one() {
-                    doubts::failed(call.app, &slow, "slow to answer a create").await;
+                    doubts::note(call.app, &slow, "slow to answer a create").await;
                 }
                 tries.go_on(request).await?;
                 hedge_at = Instant::now() + hedge;
@@ -170,7 +172,7 @@ impl Tries<'_> {
         let (Located { server, .. }, state) = &mut self.asked[number];
         *state = if may_have_acted(&error) { State::Doubtful } else { State::Without };
         if is_the_servers(&error) {
-            doubts::failed(self.call.app, server, &error.to_string()).await;
+            doubts::note(self.call.app, server, &error.to_string()).await;
         } else {
             self.may_go_on = false;
         }
@@ -226,7 +228,7 @@ impl Tries<'_> {
         let Self { asked, under_way, last_error, .. } = self;
         for (located, state) in &asked {
             if *state == State::UnderWay {
-                doubts::failed(app, &located.server, "no answer to a create").await;
+                doubts::note(app, &located.server, "no answer to a create").await;
             }
         }
         end_late_ones(app, asked, under_way);
@@ -278,7 +280,7 @@ pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<B
     let reason = error.as_ref().map_or("slow to answer a create".to_owned(), ToString::to_string);
     doubts::note(app, &located.server, &reason).await;
     if let Some(error) = error {
-        tokio::time::sleep(doubts::RECOVER).await;
+        tokio::time::sleep(RECOVER).await;
         let server = doubts::confirm(app, located.server.clone()).await;
         let gone = server.is_some_and(|server| !server.online());
         return (!gone).then(|| pass_on(Err(error), UNANSWERED));

@@ -8,6 +8,7 @@ use testkit::process;
 #[tokio::test]
 async fn polls_say_what_they_found() -> anyhow::Result<()> {
     let mut stage = Stage::new(2).await?;
+    stage.setup = stage.setup.clone().with("MEETING_GRACE", "0");
     assert_eq!(stage.ok("poll").await?, "Answered: 0, failed: 0, meetings forgotten: 0\n");
     stage.enabled().await?;
     stage.enabled().await?;
@@ -22,6 +23,9 @@ async fn polls_say_what_they_found() -> anyhow::Result<()> {
     assert!(said.starts_with("Answered: 1, failed: 1, meetings forgotten: "), "{said}");
     stage.ok("poll servers").await?;
     stage.ok("poll meetings").await?;
+    stage.server(2).clear_fault();
+    stage.ok("poll").await?;
+    stage.ok("poll").await?;
     assert_eq!(stage.run("meetings").await?.stderr, "No meetings\n");
     stage.server(1).set_version("3.0.4");
     assert_eq!(stage.ok("poll versions").await?, "");
@@ -32,7 +36,7 @@ async fn polls_say_what_they_found() -> anyhow::Result<()> {
 #[tokio::test]
 async fn status_is_the_original_table() -> anyhow::Result<()> {
     let mut stage = Stage::new(2).await?;
-    assert_eq!(stage.ok("status").await?, "\n");
+    assert_eq!(stage.ok("rake status").await?, "\n");
     stage.add(&["2", "blue"]).await?;
     let ids = ["a", "b"].map(str::to_owned).to_vec();
     let busy = Preload { ids, users: 55, videos: 7, ..Preload::default() };
@@ -44,7 +48,7 @@ async fn status_is_the_original_table() -> anyhow::Result<()> {
 ";
     let unpadded =
         |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
-    assert_eq!(unpadded(&stage.ok("status").await?), unpadded(expected));
+    assert_eq!(unpadded(&stage.ok("rake status").await?), unpadded(expected));
     let said = stage.ok("status --json").await?;
     assert!(!said.contains("secret"), "{said}");
     let list: Value = serde_json::from_str(&said)?;
@@ -52,7 +56,9 @@ async fn status_is_the_original_table() -> anyhow::Result<()> {
         "id": "<id-1>", "hostname": "127.0.0.1", "url": "<url-1>", "state": "enabled",
         "status": "online", "standing": "online", "meetings": 2, "users": 110,
         "largest_meeting": 55, "videos": 14, "load": 220.0, "load_multiplier": 2.0,
-        "bbb_version": "2.7.12", "tag": "blue", "last_failure": null,
+        "bbb_version": "2.7.12", "tag": "blue", "last_failure": null, "failures": 0,
+        "probation_until": 0, "reserve": 0.0, "promised": 0.0, "effective_load": 220.0,
+        "max_meetings": null, "max_users": null, "tier": 0,
     }]);
     assert_eq!(list, expected);
     Ok(())

@@ -58,7 +58,8 @@ async fn a_failed_create_leaves_nothing_behind() {
         let bridge = |world: &World| {
             let all = world.pool.servers().iter().flat_map(|s| asked(s, "create"));
             let sent: Vec<_> = all.map(|r| parameter(&r.query, "voiceBridge")).collect();
-            assert_eq!(sent.len(), 1, "a create is sent once");
+            assert!((1..=3).contains(&sent.len()), "at most once to each server");
+            assert!(sent.iter().all(|number| *number == sent[0]), "{sent:?}");
             sent[0].clone().unwrap()
         };
         let first = bridge(&world);
@@ -72,39 +73,6 @@ async fn a_failed_create_leaves_nothing_behind() {
         let end = format!("meetingID=failed-{n}");
         assert_success(&world.product.call("end", &end).await.unwrap());
         world.product.poll().await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn after_a_failed_create_the_next_one_may_go_elsewhere() {
-    let world = world(2).await;
-    let server = world.pool.server(1);
-    for busy in [world.pool.server(1), world.pool.server(2)] {
-        assert!(busy.meetings().is_empty());
-    }
-    server.set_fault(Fault::on(FaultMode::Error500, &["create"]));
-    let failing = async |n: usize| {
-        let query = format!("meetingID=m-{n}&name=M");
-        let answer = world.product.call("create", &query).await.unwrap();
-        answer.field("returncode") == "FAILED"
-    };
-    let mut failed = Vec::new();
-    for n in 0..6 {
-        if failing(n).await {
-            failed.push(n);
-        }
-    }
-    assert!(!failed.is_empty(), "none went to the broken server");
-    // Administrators take it out; what failed there is created on the other one.
-    let query = server.url();
-    let servers = world.product.manage("getServers", None).await.unwrap();
-    let id = servers.as_array().unwrap().iter().find(|s| s["url"] == *query);
-    let disable = serde_json::json!({ "id": id.unwrap()["id"], "server": { "state": "disable" } });
-    world.product.manage("updateServer", Some(disable)).await.unwrap();
-    for n in failed {
-        let answer = create(&world.product, &format!("m-{n}")).await;
-        assert_eq!(answer.field("messageKey"), "");
-        assert_eq!(world.servers_with(&format!("m-{n}"))[0].number(), 2);
     }
 }
 
@@ -132,8 +100,10 @@ async fn a_known_meeting_survives_its_servers_failures() {
     let created = create(&world.product, "kept").await;
     let server = world.servers_with("kept")[0].clone();
     for (fault, key) in faults() {
-        server.set_fault(fault.clone());
-        for call in ["create", "getMeetingInfo", "isMeetingRunning", "end"] {
+        let calls = ["create", "getMeetingInfo", "isMeetingRunning", "end"];
+        // It answers polls, so it is not gone.
+        server.set_fault(Fault::on(fault.clone(), &calls));
+        for call in calls {
             let query = "meetingID=kept&name=Kept";
             let answer = world.product.call(call, query).await.unwrap();
             assert_failed(&answer, key);

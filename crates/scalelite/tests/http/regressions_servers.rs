@@ -157,9 +157,10 @@ async fn a_meeting_that_came_back_to_a_lost_server_does_not_block_its_id() {
     let servers = world.pool.servers();
     let (lost, other) = if got(&&servers[0]) { (0, 1) } else { (1, 0) };
     let (lost, other) = (servers[lost].clone(), servers[other].clone());
-    // The delay of the create was drawn when it arrived.
+    // The delay of the create was drawn when it arrived. The other one cannot help.
     lost.set_latency(Latency::None);
     other.set_latency(Latency::None);
+    other.set_fault(Fault::on(FaultMode::Error500, &["create"]));
     lost.set_fault(Fault::on(FaultMode::Reset, &["getMeetings"]));
     world.product.poll().await.unwrap();
     world.product.poll().await.unwrap();
@@ -169,6 +170,7 @@ async fn a_meeting_that_came_back_to_a_lost_server_does_not_block_its_id() {
     assert_eq!(lost.meetings().len(), 1);
 
     lost.set_fault(FaultMode::Refuse);
+    other.clear_fault();
     world.product.poll().await.unwrap();
     let answer = create(&world.product, "back").await;
     assert_eq!(answer.field("messageKey"), "");

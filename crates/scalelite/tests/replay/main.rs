@@ -46,6 +46,7 @@ async fn stage(settings: &[(&str, &str)]) -> (Redis, Pool, Setup) {
     };
     let pool = Pool::start(options).await.unwrap();
     let mut setup = Setup::new(BINARY).unwrap().with("REDIS_URL", &redis.url());
+    setup = setup.with("MEETING_GRACE", "0");
     setup = setup.serving("--roles").serving("api");
     for (name, value) in settings {
         setup = setup.with(name, value);
