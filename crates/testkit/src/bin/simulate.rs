@@ -1,6 +1,6 @@
 //! The simulator for long runs: ranges of seeds on all cores, or one seed with its trace.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,8 +52,9 @@ fn main() -> anyhow::Result<ExitCode> {
 
 fn one(seed: u64, trace: bool) -> anyhow::Result<ExitCode> {
     let report = run(seed, Options { trace, ..Options::default() })?;
+    let mut out = io::stdout().lock();
     for line in &report.trace {
-        println!("{line}");
+        writeln!(out, "{line}")?;
     }
     for violation in &report.violations {
         println!("{}: {}", violation.checker, violation.message);
@@ -123,7 +124,7 @@ fn work(next: &AtomicU64, end: u64, reports: &Sender<Report>) {
 
 fn collect(reports: &Receiver<Report>, count: u64) -> (usize, Counts) {
     let bar = ProgressBar::new(count);
-    if !std::io::stderr().is_terminal() {
+    if !io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta} {msg}")

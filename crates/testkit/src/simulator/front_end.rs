@@ -133,7 +133,7 @@ fn land(world: &World, op: &Op, url: &str) {
 /// A front-end ends a meeting.
 pub(crate) async fn end(body: Body, key: MeetingKey) {
     let (app, op) = body.begin(Kind::End(key.clone()));
-    let home = body.world().ledger().last.meeting(&key).map(|meeting| meeting.server.clone());
+    let home = settled_home(body.world(), &key);
     write_off(body.world(), "a front-end ended it", |room| room == &key);
     let mut trail = Trail::default();
     let ended = match api::caller(&app, tenant_name(key.tenant.as_ref()).as_deref()).await {
@@ -144,6 +144,13 @@ pub(crate) async fn end(body: Body, key: MeetingKey) {
         mark_ended(body.world(), &op, &home);
     }
     conclude(body.world(), &op, trail.server.as_ref(), &Outcome::Ended(ended));
+}
+
+/// The server of a meeting that nobody is creating.
+fn settled_home(world: &World, key: &MeetingKey) -> Option<ServerId> {
+    let ledger = world.ledger();
+    let record = ledger.last.meeting(key).filter(|meeting| meeting.claim.is_none());
+    record.map(|meeting| meeting.server.clone())
 }
 
 /// A front-end was told that its meeting is over, whatever still runs.

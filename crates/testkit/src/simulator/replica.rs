@@ -5,7 +5,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::doubts::Doubts;
 use app::keeper::{self, Keeper};
 use app::planner::{self, Planner};
 use app::policy::Policy;
@@ -41,7 +40,6 @@ pub(crate) struct Body {
     life: Arc<Life>,
     cache: Arc<TenantCache>,
     planner: Arc<Planner>,
-    doubts: Arc<Doubts>,
     keeper: Arc<Keeper>,
     policy: Arc<Policy>,
 }
@@ -63,8 +61,8 @@ impl Body {
         let door = Arc::new(Door::new(world.clone(), life.clone(), op));
         let (create, join) = (policy.create_rules.clone(), policy.join_rules.clone());
         let cache = Arc::new(TenantCache::new(door, create, join));
-        let (planner, doubts, keeper) = Default::default();
-        Self { world, life, cache, planner, doubts, keeper, policy }
+        let (planner, keeper) = Default::default();
+        Self { world, life, cache, planner, keeper, policy }
     }
 
     /// The world it is in.
@@ -86,7 +84,6 @@ impl Body {
             cluster: door.clone(),
             history: door.clone(),
             planner: self.planner.clone(),
-            doubts: self.doubts.clone(),
             keeper: self.keeper.clone(),
             turns: door.clone(),
             tenants: door,
