@@ -97,7 +97,10 @@ async fn meetings_that_are_kept_for_longer_are_forgotten_in_the_end() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         };
         assert_eq!(drained.server.state, AdminState::Disabled);
-        assert_eq!(store.meetings(None).await.unwrap(), []);
+        while !store.meetings(None).await.unwrap().is_empty() {
+            assert!(begun.elapsed() < SOON, "it is not forgotten: {ttl:?}");
+            poll(&store, &id, &nothing_seen(clock())).await;
+        }
     }
 }
 
@@ -247,4 +250,80 @@ async fn a_load_without_a_server_costs_little() {
     let asked = calls(&redis, "sismember").await;
     let most = SERVERS * (2 + begun.elapsed().as_secs());
     assert!(asked <= most, "{asked} in {:?}", begun.elapsed());
+}
+
+/// The keys of the original, sorted, and those of ours that are about meetings.
+async fn keys(redis: &Redis) -> (Vec<String>, Vec<String>) {
+    let mut all = ask(redis, &["KEYS", "scalelite:*"]).await;
+    all.sort();
+    let ours = |key: &String| key.starts_with("scalelite:own:");
+    let (ours, theirs): (Vec<_>, Vec<_>) = all.into_iter().partition(ours);
+    (theirs, ours.into_iter().filter(|key| key.contains("meeting")).collect())
+}
+
+#[tokio::test]
+async fn a_detached_meeting_is_gone_for_the_original() {
+    let (redis, store) = with_servers(&["a"]).await;
+    let placed = place(&store, "M", 1).await.meeting;
+    store.confirm(&placed, NOW, &[]).await.unwrap();
+    let fields = ask(&redis, &["HGETALL", "scalelite:meeting:M"]).await;
+    let before = keys(&redis).await;
+    let silent = |ms| Observation { result: Err("x".into()), ..nothing_seen(NOW.plus_ms(ms)) };
+    for ms in [1, 2] {
+        poll(&store, "a", &silent(ms)).await;
+    }
+    let (theirs, ours) = keys(&redis).await;
+    let about_meetings = ["meeting:", "meetings", "voice_bridges"];
+    assert!(!theirs.iter().any(|key| about_meetings.iter().any(|word| key.contains(word))));
+    assert_eq!(ours, before.1, "it is kept in the key that was there");
+    let found = store.meeting(&key("M")).await.unwrap().expect("it").meeting;
+    assert_eq!(found, Meeting { claim: None, detached: true, ..placed.clone() });
+
+    let seen = SeenMeeting { id: "M".into(), created_at: NOW, ..SeenMeeting::default() };
+    let observation = Observation { result: Ok(vec![seen]), ..nothing_seen(NOW.plus_ms(3)) };
+    poll(&store, "a", &observation).await;
+    assert_eq!(ask(&redis, &["HGETALL", "scalelite:meeting:M"]).await, fields);
+    assert_eq!(ask(&redis, &["SMEMBERS", "scalelite:meetings"]).await, ["M"]);
+    assert_eq!(ask(&redis, &["HGETALL", "scalelite:voice_bridges"]).await, ["70001", "M"]);
+    let left = "return { tostring(redis.call('PTTL', 'scalelite:meeting:M')) }";
+    let left: i64 = ask(&redis, &["EVAL", left, "0"]).await[0].parse().unwrap();
+    assert!((86_000_000..=86_400_000).contains(&left), "{left}");
+    assert_eq!(keys(&redis).await.1, before.1);
+}
+
+#[tokio::test]
+async fn a_meeting_that_the_original_made_anew_is_the_one() {
+    let (redis, store) = with_servers(&["a", "b"]).await;
+    put(&redis, "M", &["server_id", "a", "voice_bridge", "1"], Some("86400000")).await;
+    let silent = |ms| Observation { result: Err("x".into()), ..nothing_seen(NOW.plus_ms(ms)) };
+    for ms in [1, 2] {
+        poll(&store, "a", &silent(ms)).await;
+    }
+    assert!(store.meeting(&key("M")).await.unwrap().expect("it").meeting.detached);
+    for host in ["b", "a"] {
+        put(&redis, "M", &["server_id", host, "voice_bridge", "2"], Some("86400000")).await;
+        let found = store.meetings(None).await.unwrap();
+        assert_eq!((found.len(), found[0].server.0.as_str()), (1, host));
+        assert_eq!((found[0].detached, found[0].voice_bridge.as_deref()), (false, Some("2")));
+    }
+    store.sweep(Timestamp(0)).await.unwrap();
+    assert_eq!(ask(&redis, &["KEYS", "scalelite:own:detached"]).await, [""; 0]);
+    assert!(store.forget(&key("M"), &ServerId("a".into()), None).await.unwrap());
+    assert_eq!(store.meetings(None).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_detached_meeting_goes_with_a_server_that_the_original_removed() {
+    let (redis, store) = with_servers(&["a", "b"]).await;
+    put(&redis, "M", &["server_id", "a"], Some("86400000")).await;
+    let silent = |ms| Observation { result: Err("x".into()), ..nothing_seen(NOW.plus_ms(ms)) };
+    for ms in [1, 2] {
+        poll(&store, "a", &silent(ms)).await;
+    }
+    remove(&redis, "a").await;
+    assert_eq!(store.meeting(&key("M")).await.unwrap(), None);
+    store.sweep(Timestamp(0)).await.unwrap();
+    assert_eq!(ask(&redis, &["KEYS", "scalelite:*meeting*"]).await, [""; 0]);
+    assert_eq!(ask(&redis, &["KEYS", "scalelite:own:*:a"]).await, [""; 0]);
+    assert_eq!(ask(&redis, &["KEYS", "scalelite:own:detached"]).await, [""; 0]);
 }

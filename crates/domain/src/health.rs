@@ -112,8 +112,9 @@ impl Health {
                 return None;
             }
         }
-        if recovers {
-            self.probation_until = at.plus_ms(probation_ms(self.relapses));
+        let probation_ms = probation_ms(self.relapses);
+        if recovers && probation_ms > 0 {
+            self.probation_until = at.plus_ms(probation_ms);
         }
         let change = (!self.online).then_some(Change::WentOnline);
         (self.online, self.healthy_count) = (true, 0);

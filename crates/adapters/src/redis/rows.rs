@@ -93,6 +93,25 @@ pub(super) struct ServerRow {
     pub(super) own: Fields,
 }
 
+fn health(hash: &Fields, counters: Value, own: &Fields) -> Result<Health, StoreError> {
+    let counters = list(counters);
+    let counter = |at: usize| -> Result<u32, StoreError> {
+        let found = counters.get(at).map(text).transpose()?.flatten();
+        Ok(found.and_then(|found| found.parse().ok()).unwrap_or(0))
+    };
+    let failed_at: i64 = number(own, "failure_at")?;
+    let failure = |reason: &String| Failure { at: Timestamp(failed_at), reason: reason.clone() };
+    Ok(Health {
+        online: hash.get("online").is_some_and(|online| online == "true"),
+        healthy_count: counter(0)?,
+        unhealthy_count: counter(1)?,
+        last_failure: own.get("failure_reason").map(failure),
+        failures: number(own, "failures")?,
+        relapses: number(own, "relapses")?,
+        probation_until: Timestamp(number(own, "probation_until")?),
+    })
+}
+
 pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
     let Some([id, hash, counters, own, load, cordoned, enabled, position]) = some::<8>(value)?
     else {
@@ -111,11 +130,6 @@ pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
         AdminState::Cordoned => float(&cordoned)?,
         AdminState::Disabled => None,
     };
-    let counter = |value: Option<&Value>| -> Result<u32, StoreError> {
-        let found = value.map(text).transpose()?.flatten();
-        Ok(found.and_then(|found| found.parse().ok()).unwrap_or(0))
-    };
-    let counters = list(counters);
     let multiplier = hash.get("load_multiplier").and_then(|text| text.parse().ok());
     // As Ruby reads them; the next poll writes them anew.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
@@ -123,24 +137,13 @@ pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
         hash.get(name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0) as u32
     };
     let get = |name: &str| hash.get(name).cloned();
-    let failed_at: i64 = number(&own, "failure_at")?;
     let server = Server {
         id: ServerId(id),
         url: get("url").unwrap_or_default(),
         secret: get("secret").unwrap_or_default(),
         tag: get("tag").filter(|tag| !tag.is_empty()),
         state,
-        health: Health {
-            online: hash.get("online").is_some_and(|online| online == "true"),
-            healthy_count: counter(counters.first())?,
-            unhealthy_count: counter(counters.get(1))?,
-            last_failure: own
-                .get("failure_reason")
-                .map(|reason| Failure { at: Timestamp(failed_at), reason: reason.clone() }),
-            failures: number(&own, "failures")?,
-            relapses: number(&own, "relapses")?,
-            probation_until: Timestamp(number(&own, "probation_until")?),
-        },
+        health: health(&hash, counters, &own)?,
         load,
         // Ruby reads what is no number as 0, which would divide the pool.
         load_multiplier: multiplier.filter(|one| *one > 0.0).unwrap_or(1.0),

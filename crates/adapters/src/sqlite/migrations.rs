@@ -86,3 +86,38 @@ fn steps_done(connection: &Connection) -> Result<usize, StoreError> {
     }
     Ok(done)
 }
+
+#[cfg(test)]
+mod tests {
+    use app::ports::Cluster as _;
+
+    use super::super::SqliteStore;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_of_the_last_release_is_brought_up_to_date() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("old.db");
+        let old = Connection::open(&path).unwrap();
+        for step in &STEPS[..2] {
+            old.execute_batch(step).unwrap();
+        }
+        old.execute_batch(
+            "INSERT INTO servers (id, url, secret, state, online, healthy_count, unhealthy_count, \
+             load, load_multiplier, meetings, users, largest_meeting, videos) VALUES \
+             ('a', 'u', 's', 'enabled', 1, 0, 0, 15.0, 1.0, 0, 0, 0, 0); \
+             INSERT INTO meetings (tenant, id, server_id, voice_bridge, placed_at, seen_at, \
+             reserved, reserved_until, users) VALUES ('', 'm', 'a', '11111', 1, 2, 15, 3, 4)",
+        )
+        .unwrap();
+        old.pragma_update(None, "user_version", 2).unwrap();
+        drop(old);
+        let store = SqliteStore::open(&path).unwrap();
+        let (servers, meetings) =
+            (store.servers().await.unwrap(), store.meetings(None).await.unwrap());
+        assert_eq!((servers[0].load, servers[0].placed), (Some(15.0), 0));
+        assert_eq!(servers[0].limits, domain::Limits::default());
+        assert_eq!(meetings[0].voice_bridge.as_deref(), Some("11111"));
+        assert!(!meetings[0].detached);
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use app::ports::{Cluster, Grant, Hot, TenantUpdate, Turn};
 use domain::tenant::Lrs;
-use domain::{Tenant, TenantChange, TenantSetting, Timestamp};
+use domain::{Session, Tenant, TenantChange, TenantSetting, Timestamp};
 
 use super::HotFactory;
 use super::store::Store;
@@ -89,6 +89,18 @@ impl HotStore {
 
     pub(super) async fn take(&self, token: &str, now: Timestamp) -> Option<Grant> {
         self.0.take_token(token, now).await.expect("take_token")
+    }
+
+    pub(super) async fn record_session(&self, session: &Session) {
+        self.0.record_session(session).await.expect("record_session");
+    }
+
+    pub(super) async fn sessions(&self, since: Timestamp, max: usize) -> Vec<Session> {
+        self.0.sessions(since, max).await.expect("sessions")
+    }
+
+    pub(super) async fn forget_sessions(&self, before: Timestamp, max: usize) {
+        self.0.forget_sessions(before, max).await.expect("forget_sessions");
     }
 
     pub(super) async fn turn(&self, work: &str, now: Timestamp, interval_ms: i64) -> Turn {

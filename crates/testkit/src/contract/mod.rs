@@ -12,6 +12,8 @@
 
 mod callbacks;
 mod cycles;
+mod failover;
+mod history;
 mod hot;
 mod joins;
 mod lifecycle;
@@ -30,6 +32,7 @@ mod store;
 mod tenants;
 mod tokens;
 mod turns;
+mod unwanted;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -82,6 +85,8 @@ pub async fn cluster(factory: Factory<'_>) {
         joins::cases(factory),
         polls::cases(factory),
         moving::cases(factory),
+        failover::cases(factory),
+        unwanted::cases(factory),
     ];
     run(groups.into_iter().flatten().collect()).await;
 }
@@ -96,13 +101,14 @@ pub async fn cluster_racing(factory: Factory<'_>) {
 }
 
 /// Everything that a store of the hot state must do one after the other: servers and meetings,
-/// cycles of polls, tenants, tokens and turns.
+/// cycles of polls, sessions, tenants, tokens and turns.
 ///
 /// # Panics
 /// When a case fails, after all of its suite have run.
 pub async fn hot(factory: HotFactory<'_>) {
     cluster(&|| as_cluster(factory)).await;
     cycles(factory).await;
+    history(factory).await;
     tenants(factory).await;
     tokens(factory).await;
     turns(factory).await;
@@ -130,6 +136,14 @@ fn as_cluster(factory: HotFactory<'_>) -> BoxFuture<'static, Arc<dyn Cluster>> {
 /// When a case fails, after all have run.
 pub async fn cycles(factory: HotFactory<'_>) {
     run(cycles::cases(factory)).await;
+}
+
+/// Sessions, and the mark of a store.
+///
+/// # Panics
+/// When a case fails, after all have run.
+pub async fn history(factory: HotFactory<'_>) {
+    run(history::cases(factory)).await;
 }
 
 /// Tenants and their settings.

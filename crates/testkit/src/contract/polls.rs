@@ -1,7 +1,7 @@
 //! Polls: what [`domain::poll::apply`] decides is what is stored.
 
 use app::ports::{Located, PollReport, ServerChange};
-use domain::health::{Change, Thresholds};
+use domain::health::{Change, Health, Thresholds};
 use domain::poll::{Fate, Known, Observation, PollPolicy, SeenMeeting, apply, reported_keys};
 use domain::server::Stats;
 use domain::{AdminState, Course, Meeting, MeetingKey, Server};
@@ -75,7 +75,9 @@ fn observations() -> Vec<Observation> {
 /// Such a server with meetings of every kind on it, and one on another.
 async fn stocked(factory: Factory<'_>, server: &Server) -> Store {
     let mut ready = server.clone();
-    (ready.state, ready.health.online, ready.load) = (AdminState::Enabled, true, Some(8.0));
+    (ready.state, ready.load) = (AdminState::Enabled, Some(8.0));
+    ready.health = Health { online: true, ..Health::default() };
+    let ready_health = ready.health.clone();
     let store = Store::with(factory, &[ready, open("b", 900.0)]).await;
     store.settle(request("one", &["11111"])).await;
     store.settle(request("two", &["22222"])).await;
@@ -89,14 +91,14 @@ async fn stocked(factory: Factory<'_>, server: &Server) -> Store {
     assert_eq!(meetings.len(), 5);
     store.update("a", ServerChange::state(AdminState::Cordoned)).await;
     store.settle(request("other", &["66666"])).await;
-    if server.health.online {
+    if server.health == ready_health {
         store.update("a", ServerChange::state(server.state)).await;
     } else {
-        // Only what is put back comes to a server that is offline; it has no claim then.
+        // Only what moves in comes to a server that is offline or failed lately.
         assert!(store.remove("a").await.is_some());
         assert!(store.add(server).await);
         for meeting in meetings {
-            store.confirm(&meeting, meeting.seen_at).await;
+            assert!(store.restore(&meeting).await);
         }
     }
     store

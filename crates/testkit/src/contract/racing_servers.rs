@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use app::ports::Placed;
 
 use super::racing::{seats, together};
-use super::store::{NOW, Store, answer, open, request, silence};
+use super::store::{NOW, Store, answer, avoiding, by, ending, key, open, request, silence};
 use super::{Case, Factory};
 
 pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
@@ -14,6 +14,8 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
         a_server_that_comes_and_goes_stays_whole,
         removal_leaves_no_meeting_behind,
         a_server_is_added_by_one,
+        one_of_many_places_a_detached_meeting_anew,
+        tries_of_one_request_end_in_one_place,
     ]
 }
 
@@ -136,4 +138,59 @@ async fn a_server_is_added_by_one(factory: Factory<'_>) {
     let winners: Vec<_> = (0..32_u8).zip(added).filter(|(_, added)| *added).collect();
     assert_eq!(winners.len(), 1, "{winners:?}");
     assert_eq!(store.servers().await, [open("a", f64::from(winners[0].0))]);
+}
+
+async fn one_of_many_places_a_detached_meeting_anew(factory: Factory<'_>) {
+    for _ in 0..5 {
+        let store = Store::with(factory, &[open("a", 0.0), open("b", 50.0), open("c", 50.0)]).await;
+        store.settle(request("m", &["11111"])).await;
+        for ms in [1, 2] {
+            store.poll("a", &silence(NOW.plus_ms(ms))).await;
+        }
+        let tasks = (0..24).map(|n| {
+            let store = store.clone();
+            async move { store.place(by(&format!("{n}"), request("m", &["11111"]))).await }
+        });
+        let placed = together(tasks).await;
+        let won = placed.iter().filter(|placed| matches!(placed, Placed::Won(_)));
+        let known = placed.iter().filter(|placed| matches!(placed, Placed::Known(_)));
+        assert_eq!((won.count(), known.count()), (1, 23));
+        assert_eq!(store.meetings().await.len(), 1);
+        let load: f64 = store.servers().await.iter().filter_map(|one| one.load).sum();
+        assert_eq!(load, 100.0 + seats(1));
+    }
+}
+
+/// The claim moves on while its first place answers: wherever the two meet, the answer counts.
+async fn tries_of_one_request_end_in_one_place(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 0.0), open("b", 900.0)]).await;
+    for round in 0..20 {
+        let id = format!("m{round}");
+        let won = store.win(request(&id, &[&id])).await.meeting;
+        let tasks = (0..6).map(|n| {
+            let (store, won, id) = (store.clone(), won.clone(), id.clone());
+            async move {
+                match n {
+                    0 => store.confirm_and_end(&won, NOW, &[ending("b", &id)]).await,
+                    1 | 2 => {
+                        let mut asked = avoiding(&["a"], request(&id, &[&id]));
+                        asked.endings = vec![ending("a", &id)];
+                        drop(store.place(asked).await);
+                    }
+                    _ => {
+                        let other = store.place(by("other", request(&id, &["x"]))).await;
+                        assert!(matches!(other, Placed::Known(_)), "{other:?}");
+                    }
+                }
+            }
+        });
+        together(tasks).await;
+        let found = store.meeting(&key(&id)).await.expect("a meeting").meeting;
+        assert_eq!((found.server.0.as_str(), &found.claim), ("a", &None));
+        assert_eq!(found.voice_bridge, Some(id));
+        assert!(store.endings().await.iter().all(|one| one.server.0 == "b"));
+        let servers = store.servers().await;
+        assert_eq!((servers[0].load, servers[1].load), (Some(seats(round + 1)), Some(900.0)));
+        assert_eq!(servers[1].placed, 0);
+    }
 }

@@ -88,7 +88,7 @@ impl World {
             9..11 => Call::Remove(dice.of(&SERVERS)),
             11..12 => Call::Version(dice.of(&SERVERS), format!("3.0.{}", dice.roll(9))),
             12..16 => Call::Doubt(dice.of(&SERVERS), Failure { at: now, reason: "«»".to_owned() }),
-            16..38 => Call::Poll(dice.of(&SERVERS), any_observation(dice, now)),
+            16..38 => self.any_poll(dice),
             38..64 => Call::Place(any_request(dice, now)),
             64..74 if !self.known.is_empty() => {
                 let endings = any_endings(dice, now);
@@ -115,6 +115,23 @@ impl World {
             97..100 => Call::Sweep(now.plus_ms(-dice.ms(1500))),
             _ => Call::Place(any_request(dice, now)),
         }
+    }
+}
+
+impl World {
+    /// Mostly of a server that has a meeting, which it mostly reports.
+    fn any_poll(&self, dice: &mut Dice) -> Call {
+        let mut poll = any_observation(dice, self.now);
+        let Some(known) = self.known.last().filter(|_| !dice.one_in(3)) else {
+            return Call::Poll(dice.of(&SERVERS), poll);
+        };
+        if let (Ok(list), false) = (&mut poll.result, dice.one_in(3)) {
+            let MeetingKey { tenant, id } = known.key.clone();
+            let created_at = known.placed_at;
+            list.push(SeenMeeting { id, tenant, created_at, users: 3, ..SeenMeeting::default() });
+        }
+        let server = SERVERS.into_iter().find(|id| *id == known.server.0);
+        Call::Poll(server.unwrap_or("a"), poll)
     }
 }
 
@@ -190,7 +207,7 @@ fn any_endings(dice: &mut Dice, now: Timestamp) -> Vec<Ending> {
 }
 
 fn any_observation(dice: &mut Dice, now: Timestamp) -> Observation {
-    let seen = (0..dice.roll(4)).map(|n| SeenMeeting {
+    let seen = (0..dice.roll(6)).map(|n| SeenMeeting {
         id: match dice.of(&[Some("m"), Some("M"), Some("n"), Some("o "), None]) {
             Some(id) => id.to_owned(),
             None => format!("unknown {n}"),
