@@ -150,7 +150,9 @@ async fn a_slow_body_is_cut_off_and_its_meeting_is_free_again() {
         let answer = world.product.call("create", query).await.unwrap();
         answer.field("returncode") == "SUCCESS"
     };
-    let r = until("created after all", again).await; eprintln!("{}", world.product.log()); r.unwrap();
+    let r = until("created after all", again).await;
+    eprintln!("{}", world.product.log());
+    r.unwrap();
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ fn land(world: &World, op: &Op, url: &str) {
         let mut machines = world.machines();
         let Some(machine) = machines.get_mut(host) else { return };
         machine.tidy(now);
-        let verdict = checkers::landing::verdict(&ledger, machine, op, now);
+        let verdict = checkers::landing::verdict(world, &ledger, machine, op);
         if machine.down_until.is_none()
             && let Some(room) = machine.rooms.get_mut(&key.id)
         {

@@ -35,6 +35,13 @@ pub struct Rules {
     pub keeps_shared_promises: bool,
     /// Whether a meeting that is created while one of the same name is being ended lives on.
     pub tells_ended_from_new: bool,
+    /// Whether what is ended is surely not wanted: it began with the try that was given up, and the
+    /// other one is surely there.
+    pub ends_the_right_one: bool,
+    /// Whether nothing is ended on a server that may still answer the create that is under way.
+    pub waits_for_tries: bool,
+    /// Whether no two tenants have meetings of one id recorded on one server.
+    pub keeps_same_ids_apart: bool,
     /// Whether a claim that ran out does not count as a meeting when another server has it.
     pub sees_through_dead_claims: bool,
     /// Whether it is repaired even if the store fails while it is.
@@ -62,6 +69,12 @@ impl Rules {
         keeps_shared_promises: false,
         // The ending that is remembered hits the new one.
         tells_ended_from_new: false,
+        // An older one is ended as well, and one that runs in favour of one that was missed.
+        ends_the_right_one: false,
+        // A poll in between has it ended, although the answer is a success.
+        waits_for_tries: false,
+        // Who joins by a stale record lands in the meeting of the other one.
+        keeps_same_ids_apart: false,
         // The meeting is ended where it runs, in favour of the claim.
         sees_through_dead_claims: false,
         // Servers that were not put back before a failure never are.

@@ -66,6 +66,15 @@ pub(crate) fn may_be_ended(world: &World, op: &Op, host: &str, id: &str) -> Verd
     if is_new && !world.rules.tells_ended_from_new {
         return Ok(());
     }
+    let tried = ledger.created_at.get(&room.key).is_some_and(|tried| *tried > room.born_at);
+    let gone = record.is_none() && (tried || ledger.had_home(&room.key, world.now(), RACE_MS));
+    if gone && !world.rules.ends_the_right_one {
+        return Ok(());
+    }
+    let promised_at = room.acknowledged_at.unwrap_or(room.born_at);
+    if !world.rules.waits_for_tries && world.now().ms_since(promised_at) < RACE_MS {
+        return Ok(());
+    }
     let home = record.map(|record| &record.server.0);
     Err(format!("{op} ends {} on {host}, recorded: {home:?}", name(&room.key)))
 }
