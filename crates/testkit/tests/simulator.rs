@@ -1,5 +1,7 @@
 //! Hundreds of runs of the simulator, and the proof that its checkers find planted bugs.
 
+#![expect(clippy::expect_used, reason = "a test that cannot run must fail")]
+
 use std::thread;
 
 use testkit::simulator::{Counts, Mutant, Options, Report, examine, run};
@@ -36,8 +38,8 @@ const COVERED: &[&str] = &[
 
 /// Runs every so many-th seed from that one on.
 fn every(step: u64, from: u64) -> Vec<Report> {
-    let seeds = (from..SEEDS).step_by(usize::try_from(step).unwrap());
-    seeds.map(|seed| examine(seed, Options::default()).unwrap()).collect()
+    let seeds = (from..SEEDS).step_by(usize::try_from(step).expect("a small number"));
+    seeds.map(|seed| examine(seed, Options::default()).expect("a runtime")).collect()
 }
 
 #[test]
@@ -108,7 +110,7 @@ fn finders(mutant: Mutant) -> &'static [&'static str] {
 fn found_by(mutant: Mutant) -> Option<u64> {
     let options = Options { mutant: Some(mutant), ..Options::default() };
     (0..MUTANT_SEEDS).find(|seed| {
-        let report = run(*seed, options).unwrap();
+        let report = run(*seed, options).expect("a runtime");
         report.violations.iter().any(|one| finders(mutant).contains(&one.checker))
     })
 }

@@ -237,7 +237,7 @@ impl Workload {
         let external = self.scenario.external_bridges && self.dice.percent(60);
         let voice_bridge = external.then(|| self.dice.pick(&BRIDGES).copied()).flatten();
         // A front-end always does it the same way for one meeting.
-        Create { with_passwords: key.id.len() % 2 == 0, voice_bridge, key }
+        Create { with_passwords: key.id.len().is_multiple_of(2), voice_bridge, key }
     }
 
     fn burst(&mut self) -> Action {

@@ -126,8 +126,12 @@ pub(crate) struct Quiet<'a> {
     pub(crate) under_way: usize,
 }
 
+type StepRule = fn(&Step<'_>) -> Verdict;
+type DoneRule = fn(&Done<'_>) -> Verdict;
+type QuietRule = fn(&Quiet<'_>) -> Verdict;
+
 /// Checkers of changes.
-pub(crate) const STEP: &[(&str, fn(&Step<'_>) -> Verdict)] = &[
+pub(crate) const STEP: &[(&str, StepRule)] = &[
     ("loads_are_never_negative", step::loads_are_never_negative),
     ("voice_bridges_are_unique", step::voice_bridges_are_unique),
     ("claims_run_out_soon", step::claims_run_out_soon),
@@ -137,7 +141,7 @@ pub(crate) const STEP: &[(&str, fn(&Step<'_>) -> Verdict)] = &[
 ];
 
 /// Checkers of answers.
-pub(crate) const DONE: &[(&str, fn(&Done<'_>) -> Verdict)] = &[
+pub(crate) const DONE: &[(&str, DoneRule)] = &[
     ("created_meetings_exist", done::created_meetings_exist),
     ("created_meetings_are_recorded", done::created_meetings_are_recorded),
     ("failed_creates_leave_nothing", done::failed_creates_leave_nothing),
@@ -148,7 +152,7 @@ pub(crate) const DONE: &[(&str, fn(&Done<'_>) -> Verdict)] = &[
 ];
 
 /// Checkers of the quiet end.
-pub(crate) const QUIET: &[(&str, fn(&Quiet<'_>) -> Verdict)] = &[
+pub(crate) const QUIET: &[(&str, QuietRule)] = &[
     ("all_use_cases_have_ended", quiet::all_use_cases_have_ended),
     ("servers_are_online_again", quiet::servers_are_online_again),
     ("meetings_live_once", quiet::meetings_live_once),
