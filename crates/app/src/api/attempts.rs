@@ -266,12 +266,14 @@ fn end_late_ones(
 /// A repeated create on the meeting's own server; nothing if that one turns out to be offline.
 pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
     let app = call.app;
-    let Some(mut asking) = asking(call, located, false) else {
+    // Its first create may still be under way, and then this one may be faster: it must be the same.
+    let is_new = located.meeting.claim.is_some();
+    let Some(mut asking) = asking(call, located, is_new) else {
         return Some(Err(ApiError::TooLarge));
     };
     let hedge = Duration::from_millis(app.policy.hedge_ms());
     let error = match timeout(hedge, &mut asking).await {
-        Ok(Ok(reply)) => return Some(pass_on(Ok(reply), UNANSWERED)),
+        Ok(Ok(reply)) => return Some(answered(call, located, reply).await),
         Ok(Err(error)) if !is_the_servers(&error) => return Some(pass_on(Err(error), UNANSWERED)),
         Ok(Err(error)) => Some(error),
         Err(_) => None,
@@ -288,13 +290,33 @@ pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<B
     let confirming = doubts::confirm(app, located.server.clone());
     tokio::select! {
         biased;
-        reply = &mut asking => return Some(pass_on(reply, UNANSWERED)),
+        reply = &mut asking => return Some(answered_at_last(call, located, reply).await),
         server = confirming => if server.is_some_and(|server| !server.online()) {
             return None;
         }
     }
     // It answers polls: it is slow.
-    Some(pass_on(asking.await, UNANSWERED))
+    Some(answered_at_last(call, located, asking.await).await)
+}
+
+async fn answered_at_last(
+    call: &Call<'_>,
+    located: &Located,
+    reply: Result<Reply, BackendError>,
+) -> Result<Bytes, ApiError> {
+    match reply {
+        Ok(reply) => answered(call, located, reply).await,
+        Err(error) => pass_on(Err(error), UNANSWERED),
+    }
+}
+
+/// The meeting's own server has answered a repeated create.
+async fn answered(call: &Call<'_>, located: &Located, reply: Reply) -> Result<Bytes, ApiError> {
+    let app = call.app;
+    if reply.answer.success && located.meeting.claim.is_some() {
+        app.cluster.confirm(&located.meeting, app.clock.now(), &[]).await?;
+    }
+    pass_on(Ok(reply), UNANSWERED)
 }
 
 /// Asks a server; nothing if the body is gone.
