@@ -57,9 +57,14 @@ fn one(seed: u64, trace: bool) -> anyhow::Result<ExitCode> {
         writeln!(out, "{line}")?;
     }
     for violation in &report.violations {
-        println!("{}: {}", violation.checker, violation.message);
+        writeln!(out, "{}: {}", violation.checker, violation.message)?;
     }
-    println!("seed {seed}: {} violations, digest {:016x}", report.violations.len(), report.digest);
+    writeln!(
+        out,
+        "seed {seed}: {} violations, digest {:016x}",
+        report.violations.len(),
+        report.digest
+    )?;
     Ok(verdict(report.violations.is_empty()))
 }
 

@@ -193,8 +193,11 @@ impl Stage {
         }
     }
 
-    /// Everything is lost.
+    /// Everything is lost, once somebody has seen what there was.
     async fn lose_store(&mut self) {
+        if self.world.elapsed_ms() < POLL_INTERVAL_MS * 2 {
+            return;
+        }
         self.world.count("losses of the store");
         self.world.vault.lose().await;
         self.world.changed(&Op::new(0, 0, Kind::House, self.world.now()), "lost").await;

@@ -140,7 +140,8 @@ pub(crate) async fn end(body: Body, key: MeetingKey) {
         Ok(caller) => api::end(&app, &caller, &query_of(&key), &mut trail).await,
         Err(error) => Err(error),
     };
-    if let (Some(home), Ok(_) | Err(ApiError::NotFound)) = (home, &ended) {
+    let asked = home.filter(|home| trail.server.as_ref() == Some(home));
+    if let (Some(home), Ok(_) | Err(ApiError::NotFound)) = (asked, &ended) {
         mark_ended(body.world(), &op, &home);
     }
     conclude(body.world(), &op, trail.server.as_ref(), &Outcome::Ended(ended));

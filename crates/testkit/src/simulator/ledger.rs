@@ -91,13 +91,6 @@ impl Ledger {
         homes.is_some_and(|homes| held(homes, since).any(|home| home.as_ref() == Some(server)))
     }
 
-    /// Whether a meeting was recorded anywhere so many ms ago or later.
-    #[must_use]
-    pub(crate) fn had_home(&self, key: &MeetingKey, now: Timestamp, ms: i64) -> bool {
-        let homes = self.homes.get(key);
-        homes.is_some_and(|homes| held(homes, now.plus_ms(-ms)).any(Option::is_some))
-    }
-
     /// Whether a server was in this state at any time since then; `None`: not in the pool.
     #[must_use]
     pub(crate) fn was(

@@ -52,9 +52,9 @@ impl Line {
 
     fn note(&self, wire: &Wire) {
         let about = match (wire.call.as_str(), &self.op.kind) {
-            // To look once more what a server has is another question at another time, and what is
+            // To look once more how a server is doing is another question at another time, and what is
             // not wanted on a server may be ended there by whoever notices.
-            ("getMeetings" | "", _) => return,
+            ("getMeetings" | "isMeetingRunning" | "", _) => return,
             ("end", kind) if !matches!(kind, Kind::End(_)) => return,
             ("create", _) if !self.world.rules.creates_once => return,
             // A second create is one too many, whatever it says.

@@ -66,7 +66,7 @@ impl Rules {
         // After a server was found to be offline the meeting may be placed there again.
         creates_once: false,
         // The other one gives its claim back, and has the meeting ended.
-        keeps_shared_promises: false,
+        keeps_shared_promises: true,
         // The ending that is remembered hits the new one.
         tells_ended_from_new: false,
         // An older one is ended as well, and one that runs in favour of one that was missed.

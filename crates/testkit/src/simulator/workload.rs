@@ -90,7 +90,6 @@ pub(crate) struct Workload {
     scenario: Scenario,
     dice: Dice,
     named: usize,
-    store_lost: bool,
     choices: Vec<(u64, Choice)>,
 }
 
@@ -131,7 +130,7 @@ impl Workload {
             (when(scenario.replica_crashes, 4), Choice::ReplicaCrash),
             (when(scenario.skew_ms > 0, 3), Choice::Clock),
         ];
-        Self { scenario, dice, named: 0, store_lost: false, choices }
+        Self { scenario, dice, named: 0, choices }
     }
 
     /// The pause before the next thing, in ms.
@@ -161,10 +160,7 @@ impl Workload {
             Some(Choice::List) => Action::List(self.any_tenant()),
             Some(Choice::Dismiss) => Action::Dismiss(self.known(running)),
             Some(Choice::Server) => self.deed(),
-            Some(Choice::StoreLoss) if !self.store_lost => {
-                self.store_lost = true;
-                Action::StoreLoss
-            }
+            Some(Choice::StoreLoss) => Action::StoreLoss,
             Some(Choice::Clock) => {
                 let range = self.scenario.skew_ms.unsigned_abs();
                 let offset = i64::try_from(self.dice.between(0, range)).unwrap_or(0);

@@ -27,7 +27,12 @@ pub(crate) fn is_on_an_open_server(world: &World, op: &Op, host: &str) -> Verdic
 /// A meeting begins with the number that is reserved for it.
 pub(crate) fn has_its_number(world: &World, op: &Op, host: &str, key: &MeetingKey) -> Verdict {
     let ledger = world.ledger();
-    let record = ledger.last.meeting(key).filter(|record| record.server.0 == host);
+    // Of creates at the same time, the one whose claim it is.
+    let seen = op.seen();
+    let record = ledger.last.meeting(key).filter(|record| {
+        let claim = record.claim.as_ref();
+        record.server.0 == host && claim.is_some_and(|claim| seen.tokens.contains(&claim.token))
+    });
     let reserved = record.and_then(|record| record.voice_bridge.as_deref());
     let machines = world.machines();
     let room = machines.get(host).and_then(|machine| machine.room(key));
@@ -66,8 +71,7 @@ pub(crate) fn may_be_ended(world: &World, op: &Op, host: &str, id: &str) -> Verd
     if is_new && !world.rules.tells_ended_from_new {
         return Ok(());
     }
-    let tried = ledger.created_at.get(&room.key).is_some_and(|tried| *tried > room.born_at);
-    let gone = record.is_none() && (tried || ledger.had_home(&room.key, world.now(), RACE_MS));
+    let gone = record.is_none();
     if gone && !world.rules.ends_the_right_one {
         return Ok(());
     }
