@@ -56,7 +56,7 @@ impl Rules {
         claim_ms_max: 13_000,
         call_ms_max: 15_000,
         poll_ms_max: 45_000,
-        skew_ms_max: 0,
+        skew_ms_max: 5_000,
         adopts: true,
         settles_doubles: true,
         tells_tenants_apart: true,
