@@ -4,31 +4,26 @@
 //! The claim moves with the tries, atomically. A server that may have created the meeting although
 //! it did not say so is remembered in the store, and the next polls end what it has made.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use bbb::Query;
 use bytes::Bytes;
 use domain::Server;
-use domain::parameters::{Placed as Decided, create_edits};
 use domain::poll::Ending;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::backend::{BackendError, Reply, end_query};
 use crate::context::App;
 use crate::doubts;
 use crate::planner;
 use crate::ports::{CallError, Located, PlaceRequest, Placed};
-use crate::replay::Replay;
-use crate::tenancy::Caller;
 
+use super::asking::{Call, asking, is_the_servers, may_have_acted};
 use super::create::at;
 use super::errors::ApiError;
-use super::lrs;
-use super::request::{Trail, apply, pass_on};
+use super::request::{Trail, pass_on};
 
 /// Servers tried at most for one create.
 const TRIES_MAX: usize = 8;
@@ -38,17 +33,6 @@ const UNANSWERED: &str = "Unable to create meeting on server.";
 const RECOVER: Duration = Duration::from_secs(1);
 /// What is left of a client's patience must allow for a try, in ms.
 const TRY_MS_MIN: u64 = 200;
-
-/// A create as it came in.
-pub(super) struct Call<'a> {
-    pub(super) app: &'a App,
-    pub(super) caller: &'a Caller,
-    pub(super) query: &'a Query,
-    pub(super) body: Option<&'a Replay>,
-    pub(super) access: Option<String>,
-    /// When the client's patience ends.
-    pub(super) deadline: Instant,
-}
 
 /// What a server said that was asked, by its number.
 type Outcome = (usize, Result<Reply, BackendError>);
@@ -70,6 +54,8 @@ struct Tries<'a> {
     under_way: FuturesUnordered<BoxFuture<'static, Outcome>>,
     /// Whether there is another place to try.
     may_go_on: bool,
+    /// Whether a server was asked again, without a password of ours.
+    repeated: bool,
     last_error: BackendError,
 }
 
@@ -85,6 +71,7 @@ pub(super) async fn first(
         asked: Vec::new(),
         under_way: FuturesUnordered::new(),
         may_go_on: true,
+        repeated: false,
         last_error: CallError::Timeout(call.app.policy.create_ms_max()).into(),
     };
     tries.ask(located);
@@ -108,6 +95,7 @@ pub(super) async fn first(
         };
         trail.server = tries.asked.last().map(|(located, _)| located.server.id.clone());
         match next {
+            Some((number, Ok(reply))) if tries.exists_already(number, &reply) => {}
             Some((number, Ok(reply))) => {
                 trail.server = Some(tries.asked[number].0.server.id.clone());
                 return tries.settled(request, number, reply).await;
@@ -137,6 +125,21 @@ impl Tries<'_> {
         };
         self.asked.push((located, State::UnderWay));
         self.under_way.push(asking.map(move |reply| (number, reply)).boxed());
+    }
+
+    /// Whether a server that was told a password of ours has the meeting under another one: from a
+    /// create whose claim ran out, or that was faster. It is asked as for a repeated create then.
+    fn exists_already(&mut self, number: usize, reply: &Reply) -> bool {
+        let is_ours = self.call.query.get("moderatorPW").is_none_or(|password| password.is_empty());
+        if self.repeated || !is_ours || reply.answer.message_key != "idNotUnique" {
+            return false;
+        }
+        self.repeated = true;
+        let Some(asking) = asking(self.call, &self.asked[number].0, false) else {
+            return false;
+        };
+        self.under_way.push(asking.map(move |reply| (number, reply)).boxed());
+        true
     }
 
     /// Moves the claim to the next best server and asks that one, if there is one.
@@ -266,9 +269,7 @@ fn end_late_ones(
 /// A repeated create on the meeting's own server; nothing if that one turns out to be offline.
 pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
     let app = call.app;
-    // Its first create may still be under way, and then this one may be faster: it must be the same.
-    let is_new = located.meeting.claim.is_some();
-    let Some(mut asking) = asking(call, located, is_new) else {
+    let Some(mut asking) = asking(call, located, false) else {
         return Some(Err(ApiError::TooLarge));
     };
     let hedge = Duration::from_millis(app.policy.hedge_ms());
@@ -317,79 +318,4 @@ async fn answered(call: &Call<'_>, located: &Located, reply: Reply) -> Result<By
         app.cluster.confirm(&located.meeting, app.clock.now(), &[]).await?;
     }
     pass_on(Ok(reply), UNANSWERED)
-}
-
-/// Asks a server; nothing if the body is gone.
-fn asking(
-    call: &Call<'_>,
-    located: &Located,
-    is_new: bool,
-) -> Option<BoxFuture<'static, Result<Reply, BackendError>>> {
-    let body = match call.body {
-        Some(replay) => Some(replay.body()?),
-        None => None,
-    };
-    let query = forwarded(call, located, is_new);
-    let (app, server, access) = (call.app.clone(), located.server.clone(), call.access.clone());
-    let deadline = call.deadline;
-    let asking = async move {
-        let query = with_access(&app, &server, query, access).await;
-        let asked = app.ask(&server, "create", &query, body);
-        // Not longer than the claim stands, or the meeting could be placed a second time meanwhile.
-        match timeout_at(deadline, asked).await {
-            Ok(reply) => reply,
-            Err(_) => Err(CallError::Timeout(app.policy.create_ms_max()).into()),
-        }
-    };
-    Some(asking.boxed())
-}
-
-async fn with_access(
-    app: &App,
-    server: &Server,
-    mut query: Query,
-    access: Option<String>,
-) -> Query {
-    if let Some(sealed) = lrs::sealed(app, server, access).await {
-        query.set(bbb::lrs::PARAMETER, &sealed);
-    }
-    query
-}
-
-/// The query as the server gets it.
-fn forwarded(call: &Call<'_>, located: &Located, is_new: bool) -> Query {
-    let (policy, caller) = (&call.app.policy, call.caller);
-    let mut query = call.query.clone();
-    let has_password = query.get("moderatorPW").is_some_and(|password| !password.is_empty());
-    let decided = Decided {
-        voice_bridge: located.meeting.voice_bridge.as_deref(),
-        // Only the first create may bring a password of ours: on a repeat the server would compare.
-        moderator_pw: located.meeting.moderator_pw.as_deref().filter(|_| is_new && !has_password),
-        server_tag: located.server.tag.as_deref(),
-    };
-    let duration = query.get("duration").map(Cow::into_owned);
-    let edits = create_edits(
-        decided,
-        caller.tenant(),
-        duration.as_deref(),
-        policy.max_meeting_duration_min,
-        caller.create_rules(policy),
-    );
-    apply(&mut query, edits);
-    query
-}
-
-/// Whether the server may have created the meeting although it did not say so.
-fn may_have_acted(error: &BackendError) -> bool {
-    !matches!(
-        error,
-        BackendError::Call(
-            CallError::Unreachable(_) | CallError::UploadTooLarge | CallError::Upload(_)
-        )
-    )
-}
-
-/// Whether the failure is the server's, so that another one may do better.
-fn is_the_servers(error: &BackendError) -> bool {
-    !matches!(error, BackendError::Call(CallError::UploadTooLarge | CallError::Upload(_)))
 }

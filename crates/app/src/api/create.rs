@@ -20,7 +20,8 @@ use crate::ports::{BackendBody, Located, PlaceRequest, Placed};
 use crate::replay::Replay;
 use crate::tenancy::Caller;
 
-use super::attempts::{self, Call};
+use super::asking::Call;
+use super::attempts;
 use super::errors::ApiError;
 use super::lrs;
 use super::request::{Trail, meeting_key};

@@ -1,5 +1,6 @@
 //! The calls of the BBB API, one file each.
 
+mod asking;
 mod attempts;
 mod create;
 mod end;

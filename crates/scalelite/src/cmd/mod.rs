@@ -113,11 +113,6 @@ fn listening_url(config: &Config) -> String {
     }
 }
 
-/// The time.
-pub fn now() -> domain::Timestamp {
-    app::ports::Clock::now(&adapters::entropy::SystemClock)
-}
-
 /// A time for people, in UTC.
 pub fn clock_time(at: domain::Timestamp) -> String {
     let ms = u64::try_from(at.0).unwrap_or(0);

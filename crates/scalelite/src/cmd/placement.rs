@@ -2,9 +2,10 @@
 
 use app::admin::meetings;
 use app::admin::placement::{Explained, Look, Supposed, explain};
+use domain::Timestamp;
 use serde_json::json;
 
-use super::{Failure, Session, clock_time, now};
+use super::{Failure, Session, clock_time};
 use crate::output::table::{Cell, render};
 use crate::output::{note, printable, say, say_text};
 
@@ -40,7 +41,7 @@ pub async fn explain_meeting(session: &Session, id: &str, as_json: bool) -> Resu
         say(format!("{} is not running.", printable(id)));
     }
     say("\nPlaced now, it would be:");
-    print(&explained);
+    print(session, &explained);
     Ok(())
 }
 
@@ -56,7 +57,7 @@ pub async fn dry_run(
     if as_json {
         say(as_value(&explained).to_string());
     } else {
-        print(&explained);
+        print(session, &explained);
     }
     if explained.choice.is_ok() { Ok(()) } else { Err(Failure(String::new())) }
 }
@@ -65,7 +66,7 @@ fn at(curve: &[f32], minutes: usize) -> Option<f32> {
     curve.get(minutes / STEP_MINUTES).copied()
 }
 
-fn print(explained: &Explained) {
+fn print(session: &Session, explained: &Explained) {
     match &explained.choice {
         Ok((id, reason)) => say(format!("{id}\n\treason: {}", printable(reason))),
         Err(refusal) => note(format!("No server: {refusal:?}")),
@@ -88,11 +89,12 @@ fn print(explained: &Explained) {
     say("");
     let headings =
         ["SERVER", "STANDING", "TIER", "USERS", "LOAD", "COST", "NOW", "15", "30", "60", "120 MIN"];
-    let rows: Vec<Vec<Cell>> = explained.looks.iter().map(row).collect();
+    let now = session.app.clock.now();
+    let rows: Vec<Vec<Cell>> = explained.looks.iter().map(|look| row(look, now)).collect();
     say_text(render(&headings, &rows));
 }
 
-fn row(look: &Look) -> Vec<Cell> {
+fn row(look: &Look, now: Timestamp) -> Vec<Cell> {
     let server = &look.server;
     let cost = match look.outcome {
         Ok(cost) => Cell::Number(format!("{cost:.1}")),
@@ -100,7 +102,7 @@ fn row(look: &Look) -> Vec<Cell> {
     };
     let mut row = vec![
         Cell::text(&server.id.0),
-        Cell::text(server.health.standing(now()).name()),
+        Cell::text(server.health.standing(now).name()),
         Cell::Number(server.limits.tier.to_string()),
         Cell::Number(server.stats.users.to_string()),
         Cell::Number(server.load.map_or("-".to_owned(), |load| format!("{load:.1}"))),

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::output::table::{Cell, render};
 use crate::output::{printable, say, say_text};
 
-use super::{Failure, Session, clock_time, now};
+use super::{Failure, Session, clock_time};
 
 const HEADINGS: [&str; 10] = [
     "HOSTNAME",
@@ -51,7 +51,7 @@ async fn long_table(session: &Session, servers: &[Server]) -> Result<String, Fai
     let headings: Vec<&str> = HEADINGS.iter().chain(&MORE_HEADINGS).copied().collect();
     let mut rows = rows(servers);
     for ((row, server), outlook) in rows.iter_mut().zip(servers).zip(outlooks) {
-        row[2] = Cell::text(server.health.standing(now()).name());
+        row[2] = Cell::text(server.health.standing(session.app.clock.now()).name());
         let seats = |seats: f64| Cell::Number(format!("{seats:.0}"));
         row.extend([seats(outlook.reserve), seats(outlook.promised)]);
         row.push(Cell::Number(format!("{:.1}", outlook.effective)));
@@ -104,7 +104,7 @@ pub async fn json(session: &Session) -> Result<(), Failure> {
                 "url": server.url,
                 "state": server.state.name(),
                 "status": status(server),
-                "standing": server.health.standing(now()),
+                "standing": server.health.standing(session.app.clock.now()),
                 "meetings": server.stats.meetings,
                 "users": server.stats.users,
                 "largest_meeting": server.stats.largest_meeting,

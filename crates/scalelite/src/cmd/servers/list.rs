@@ -8,7 +8,7 @@ use domain::Server;
 use serde_json::json;
 
 use crate::cmd::status::last_failure;
-use crate::cmd::{Failure, Session, now};
+use crate::cmd::{Failure, Session};
 use crate::output::table::{Cell, render};
 use crate::output::yaml::scalar;
 use crate::output::{note, printable, say, say_text};
@@ -53,7 +53,7 @@ pub async fn table(session: &Session) -> Result<(), Failure> {
                 Cell::text(&server.id.0),
                 Cell::text(&server.url),
                 Cell::text(server.state.name()),
-                Cell::text(server.health.standing(now()).name()),
+                Cell::text(server.health.standing(session.app.clock.now()).name()),
                 Cell::Number(server.stats.users.to_string()),
                 Cell::Number(format!("{:.0}", outlook.reserve)),
                 Cell::Number(format!("{:.0}", outlook.promised)),
