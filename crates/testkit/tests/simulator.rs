@@ -108,7 +108,7 @@ fn finders(mutant: Mutant) -> &'static [&'static str] {
 
 /// The first seed in which one of its checkers finds a planted bug.
 fn found_by(mutant: Mutant) -> Option<u64> {
-    let options = Options { mutant: Some(mutant), ..Options::default() };
+    let options = Options::planted(mutant);
     (0..MUTANT_SEEDS).find(|seed| {
         let report = run(*seed, options).expect("a runtime");
         report.violations.iter().any(|one| finders(mutant).contains(&one.checker))

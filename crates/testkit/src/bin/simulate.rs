@@ -10,7 +10,7 @@ use std::thread;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use testkit::clock::unix_now_s;
-use testkit::simulator::{Counts, Mutant, Options, Report, examine, run};
+use testkit::simulator::{Counts, Mutant, Options, Report, Rules, examine, run};
 
 /// So many failing runs are shown.
 const SHOWN: usize = 5;
@@ -27,6 +27,9 @@ struct Arguments {
     /// Prints all that happens; for one seed.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Expects what is wanted of the product, not only what holds today.
+    #[arg(long)]
+    strict: bool,
     /// Plants every known bug in turn, and counts the runs in which it is found.
     #[arg(long)]
     mutants: bool,
@@ -43,15 +46,17 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
+    let rules = if arguments.strict { Rules::WANTED } else { Rules::TODAY };
+    let options = Options { rules, ..Options::default() };
     match arguments.seed {
-        Some(seed) => one(seed, arguments.trace),
+        Some(seed) => one(seed, Options { trace: arguments.trace, ..options }),
         None if arguments.mutants => mutants(arguments.seeds),
-        None => Ok(many(arguments.seeds, arguments.threads)),
+        None => Ok(many(arguments.seeds, arguments.threads, options)),
     }
 }
 
-fn one(seed: u64, trace: bool) -> anyhow::Result<ExitCode> {
-    let report = run(seed, Options { trace, ..Options::default() })?;
+fn one(seed: u64, options: Options) -> anyhow::Result<ExitCode> {
+    let report = run(seed, options)?;
     let mut out = io::stdout().lock();
     for line in &report.trace {
         writeln!(out, "{line}")?;
@@ -73,7 +78,7 @@ fn mutants(seeds: Range<u64>) -> anyhow::Result<ExitCode> {
     let count = seeds.end.saturating_sub(seeds.start);
     let mut all_found = true;
     for mutant in Mutant::ALL {
-        let options = Options { mutant: Some(*mutant), ..Options::default() };
+        let options = Options::planted(*mutant);
         let (mut found, mut finders) = (0, Counts::new());
         for seed in seeds.clone() {
             let report = run(seed, options)?;
@@ -92,14 +97,14 @@ fn verdict(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn many(seeds: Range<u64>, threads: Option<usize>) -> ExitCode {
+fn many(seeds: Range<u64>, threads: Option<usize>, options: Options) -> ExitCode {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let (began_s, count) = (unix_now_s(), seeds.end.saturating_sub(seeds.start));
     let (next, (sender, reports)) = (AtomicU64::new(seeds.start), channel());
     let (failed, counts) = thread::scope(|scope| {
         for _ in 0..threads.unwrap_or(cores).max(1) {
             let (next, sender, end) = (&next, sender.clone(), seeds.end);
-            scope.spawn(move || work(next, end, &sender));
+            scope.spawn(move || work(next, end, options, &sender));
         }
         drop(sender);
         collect(&reports, count)
@@ -114,13 +119,13 @@ fn many(seeds: Range<u64>, threads: Option<usize>) -> ExitCode {
     verdict(failed == 0)
 }
 
-fn work(next: &AtomicU64, end: u64, reports: &Sender<Report>) {
+fn work(next: &AtomicU64, end: u64, options: Options, reports: &Sender<Report>) {
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= end {
             return;
         }
-        let Ok(report) = examine(seed, Options::default()) else { return };
+        let Ok(report) = examine(seed, options) else { return };
         if reports.send(report).is_err() {
             return;
         }
@@ -149,14 +154,13 @@ fn collect(reports: &Receiver<Report>, count: u64) -> (usize, Counts) {
             *counts.entry(violation.checker).or_default() += 1;
         }
         failed += 1;
-        let first = format!("seed {}: {}", report.seed, report.violations[0].checker);
-        if failed > SHOWN {
-            bar.suspend(|| println!("{first}"));
-        }
         bar.set_message(format!("{failed} failed"));
-        if failed <= SHOWN {
-            bar.suspend(|| println!("{report}\n"));
-        }
+        bar.suspend(|| match report.violations.first() {
+            Some(first) if failed > SHOWN => {
+                println!("seed {}: {}: {}", report.seed, first.checker, first.message);
+            }
+            _ => println!("{report}\n"),
+        });
     }
     bar.finish_and_clear();
     (failed, counts)

@@ -150,19 +150,7 @@ impl Machine {
         };
         let (attendee_pw, moderator_pw) = (given("attendeePW"), given("moderatorPW"));
         if let Some(room) = self.rooms.get(id) {
-            let harmless = match (&attendee_pw, &moderator_pw) {
-                (None, None) => true,
-                (Some(attendee), Some(moderator)) => {
-                    *attendee == room.attendee_pw && *moderator == room.moderator_pw
-                }
-                _ => false,
-            };
-            return if harmless {
-                created(room, "duplicateWarning")
-            } else {
-                failed("idNotUnique", "A meeting already exists with that meeting ID.")
-            }
-            .into();
+            return repeated(room, attendee_pw.as_deref(), moderator_pw.as_deref()).into();
         }
         let voice_bridge = given("voiceBridge").unwrap_or_else(|| format!("made-up-{}", now.0));
         if self.rooms.values().any(|room| room.voice_bridge == voice_bridge) {
@@ -212,6 +200,21 @@ impl Machine {
             .collect();
         enclosed(&format!("<meetings>{meetings}</meetings>"))
     }
+}
+
+/// A create of a meeting that runs is harmless if it brings both passwords or none.
+fn repeated(room: &Room, attendee_pw: Option<&str>, moderator_pw: Option<&str>) -> String {
+    let harmless = match (attendee_pw, moderator_pw) {
+        (None, None) => true,
+        (Some(attendee), Some(moderator)) => {
+            attendee == room.attendee_pw && moderator == room.moderator_pw
+        }
+        _ => false,
+    };
+    if harmless {
+        return created(room, "duplicateWarning");
+    }
+    failed("idNotUnique", "A meeting already exists with that meeting ID.")
 }
 
 fn created(room: &Room, message_key: &str) -> String {

@@ -55,6 +55,16 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// A run with that bug, such that it can show.
+    #[must_use]
+    pub fn planted(mutant: Mutant) -> Self {
+        let mut rules = Rules::TODAY;
+        rules.keeps_same_ids_apart |= mutant == Mutant::MixesTenants;
+        Self { mutant: Some(mutant), trace: false, rules }
+    }
+}
+
 /// Makes the run of a seed.
 ///
 /// # Errors

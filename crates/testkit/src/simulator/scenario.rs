@@ -93,8 +93,7 @@ impl Scenario {
             } else {
                 0
             },
-            shared_names: rules.tells_tenants_apart
-                || !(server_faults || store_faults || replica_crashes),
+            shared_names: rules.keeps_same_ids_apart,
             external_bridges: dice.percent(30),
             unhealthy: if dice.percent(80) { 2 } else { 3 },
         }

@@ -233,7 +233,8 @@ impl Workload {
         let external = self.scenario.external_bridges && self.dice.percent(60);
         let voice_bridge = external.then(|| self.dice.pick(&BRIDGES).copied()).flatten();
         // A front-end always does it the same way for one meeting.
-        Create { with_passwords: key.id.len().is_multiple_of(2), voice_bridge, key }
+        let with_passwords = key.id.bytes().last().is_some_and(|last| last.is_multiple_of(2));
+        Create { with_passwords, voice_bridge, key }
     }
 
     fn burst(&mut self) -> Action {

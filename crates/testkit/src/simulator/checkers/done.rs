@@ -157,10 +157,7 @@ pub(crate) fn tenants_see_their_own(done: &Done<'_>) -> Verdict {
         (Outcome::Info(Ok(body)), Kind::Info(key)) => (&key.tenant, vec![described(body)]),
         _ => return Ok(()),
     };
-    let stale = matches!((done.op.kind.key(), done.server), (Some(key), Some(server))
-        if done.world.ledger().was_home(key, server, done.op.began));
     match shown.iter().find(|shown| *shown != tenant) {
-        Some(_) if stale && !done.world.rules.keeps_same_ids_apart => Ok(()),
         Some(other) => Err(format!("{} was shown a meeting of {other:?}", done.op)),
         None => Ok(()),
     }

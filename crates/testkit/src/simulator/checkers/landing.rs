@@ -15,7 +15,7 @@ const STALE_MS: i64 = 100_000;
 /// A browser finds the meeting of its own tenant; or none, if it is over, or not there yet, or its
 /// server was not well.
 pub(crate) fn verdict(world: &World, ledger: &Ledger, machine: &Machine, op: &Op) -> Verdict {
-    let (now, apart) = (world.now(), world.rules.keeps_same_ids_apart);
+    let now = world.now();
     let Some(key) = op.kind.key() else { return Ok(()) };
     if machine.down_until.is_some() {
         return Ok(());
@@ -24,7 +24,6 @@ pub(crate) fn verdict(world: &World, ledger: &Ledger, machine: &Machine, op: &Op
         Some(room) if room.key == *key => Ok(()),
         // On a BBB server ids belong to nobody: one that was over may be another tenant's by now.
         Some(room) if room.born_at >= op.began => Ok(()),
-        Some(_) if !apart && is_explained(ledger, machine, key, now) => Ok(()),
         Some(room) => Err(format!("{op}: landed in the meeting of {}", name(&room.key))),
         None if is_explained(ledger, machine, key, now) => Ok(()),
         None => Err(format!("{op}: {} has no such meeting, and never had", machine.host)),
