@@ -22,6 +22,11 @@ bench *ARGS:
     cargo build --release -p scalelite -p testkit --bins
     target/release/load {{ARGS}}
 
+# Clients create and join while servers die, hang, crawl and come back; prints a report.
+chaos *ARGS:
+    cargo build --release -p scalelite -p testkit --bins
+    target/release/chaos {{ARGS}}
+
 # Advisories, licences, duplicate versions (needs cargo-deny).
 deny:
     cargo deny check

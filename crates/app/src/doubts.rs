@@ -1,16 +1,16 @@
 //! What calls of front-ends tell about servers: one that does not answer is suspect at once, and the
 //! rechecks between two polls see to it soon.
 
-use domain::Server;
 use domain::health::Failure;
+use domain::{Server, Timestamp};
 
 use crate::context::App;
 use crate::poll;
 
-/// Notes that a server failed to answer a call.
-pub(crate) async fn note(app: &App, server: &Server, reason: &str) {
+/// Notes that a server failed to answer a call that was made then.
+pub(crate) async fn note(app: &App, server: &Server, at: Timestamp, reason: &str) {
     tracing::warn!(server = %server.id, reason, "no usable answer");
-    let failure = Failure { at: app.clock.now(), reason: reason.to_owned() };
+    let failure = Failure { at, reason: reason.to_owned() };
     let thresholds = app.policy.poll.thresholds;
     if let Err(error) = app.cluster.record_failure(&server.id, &failure, thresholds).await {
         tracing::warn!(%error, "failure not recorded");

@@ -12,8 +12,8 @@ use domain::voice_bridge::VoiceBridgePolicy;
 use crate::ports::Patience;
 use crate::sessions::HistoryMode;
 
-/// The most that a create without a body takes, whatever fails: clients wait no longer.
-const CREATE_MS_MAX: u64 = 10_000;
+/// The most that a create without a body takes, whatever fails: clients wait no longer than 10 s.
+const CREATE_MS_MAX: u64 = 9_500;
 /// A server that has not answered a create by then gets competition, in ms.
 const HEDGE_MS: u64 = 1_500;
 

@@ -8,6 +8,8 @@ use domain::voice_bridge::{VoiceBridgePolicy, candidates};
 use domain::{Meeting, Server, ServerId, Timestamp};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::backend::{Way, end_query, meeting_query};
@@ -124,20 +126,35 @@ async fn record(
     Ok(Some(report))
 }
 
-/// Polls the servers that failed lately, out of turn: whether they are gone or back should not wait
-/// for the next cycle.
-///
-/// # Errors
-/// When the store fails.
-pub async fn rechecks(app: &App) -> Result<(), StoreError> {
-    let servers = app.cluster.servers().await?;
-    let failed = servers.into_iter().filter(|server| server.health.wants_recheck());
-    let polls: Vec<_> = failed.map(|server| one(app, server, false, None).boxed()).collect();
-    let mut polled = stream::iter(polls).buffer_unordered(app.policy.poll_concurrency.max(1));
-    while let Some(report) = polled.next().await {
-        report?;
+/// Polls of servers that failed lately, out of turn: whether they are gone or back should not wait
+/// for the next cycle, and none of them for another.
+#[derive(Clone, Debug, Default)]
+pub struct Rechecks(Arc<Mutex<HashSet<ServerId>>>);
+
+impl Rechecks {
+    /// Begins to poll those that nobody is polling.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn begin(&self, app: &App) -> Result<(), StoreError> {
+        for server in app.cluster.servers().await? {
+            let is_due = server.health.wants_recheck();
+            if is_due && self.lock().insert(server.id.clone()) {
+                let (rechecks, app, id) = (self.clone(), app.clone(), server.id.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = one(&app, server, false, None).await {
+                        tracing::error!(%error, "poll not recorded");
+                    }
+                    rechecks.lock().remove(&id);
+                });
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<ServerId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Reads and records the version of every server that answers polls.

@@ -38,6 +38,9 @@ pub enum FaultMode {
     },
     /// The call has its effect, but the answer never comes.
     HangAfterEffect,
+    /// The request is read and waits until the server is mended; then it has its effect and is
+    /// answered, whether anybody still wants the answer or not. A machine that stood still.
+    Freeze,
 }
 
 impl Fault {

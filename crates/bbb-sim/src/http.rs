@@ -20,7 +20,7 @@ use crate::calls::Answer;
 use crate::fault::FaultMode;
 use crate::log::Request;
 use crate::render;
-use crate::server::{Ending, Server};
+use crate::server::{Ending, Receipt, Server};
 use crate::sync::lock;
 
 const API: &str = "/bigbluebutton/api";
@@ -67,11 +67,7 @@ async fn answer(
         return Ok(page(StatusCode::NOT_FOUND, "<html>no such server</html>"));
     };
     let request = noted(&server, call, &head, body);
-    let delay = server.receive(&request);
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
-    }
-    match server.reply(&request) {
+    match ending(server, request).await? {
         Ending::Answer(Answer::Xml(xml)) => Ok(response(StatusCode::OK, XML, xml)),
         Ending::Answer(Answer::Redirect(location)) => redirect(&location),
         Ending::Answer(Answer::Status(code)) => {
@@ -82,10 +78,34 @@ async fn answer(
     }
 }
 
+/// The effect of a request, and how it ends. What takes time goes on when the client hangs up, as
+/// it does behind a web server.
+async fn ending(server: Server, request: Request) -> Result<Ending, Dropped> {
+    let Receipt { delay, life } = server.receive(&request);
+    if delay.is_zero()
+        && let Some(ending) = server.reply(&request, life)
+    {
+        return Ok(ending);
+    }
+    let late = async move {
+        tokio::time::sleep(delay).await;
+        loop {
+            let thawed = server.thawed();
+            if let Some(ending) = server.reply(&request, life) {
+                return ending;
+            }
+            thawed.await;
+        }
+    };
+    tokio::spawn(late).await.map_err(|_| Dropped)
+}
+
 async fn broken(mode: FaultMode) -> Result<Response<Full<Bytes>>, Dropped> {
     Ok(match mode {
         FaultMode::Refuse | FaultMode::Reset => return Err(Dropped),
-        FaultMode::Hang | FaultMode::HangAfterEffect => match pending::<Infallible>().await {},
+        FaultMode::Hang | FaultMode::HangAfterEffect | FaultMode::Freeze => {
+            match pending::<Infallible>().await {}
+        }
         FaultMode::Error500 => page(
             StatusCode::INTERNAL_SERVER_ERROR,
             "<html><h1>500 Internal Server Error</h1></html>",

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::calls::{Answer, Desk};
 use crate::checksum::Algorithm;
@@ -36,6 +38,8 @@ struct Inner {
     shared_port: Option<u16>,
     door: OnceLock<Door>,
     state: Mutex<State>,
+    /// Wakes requests that a frozen server holds.
+    thaw: Notify,
 }
 
 /// What the servers of a pool have in common.
@@ -44,6 +48,14 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) strictness: Strictness,
     pub(crate) sequence: Arc<AtomicU64>,
+}
+
+/// What becomes of a request that was read.
+pub(crate) struct Receipt {
+    /// How long its answer takes.
+    pub(crate) delay: Duration,
+    /// The server's life in which it came.
+    pub(crate) life: u64,
 }
 
 /// How a request ends.
@@ -70,7 +82,8 @@ impl Server {
 
     fn new(shared_port: Option<u16>, number: usize, shared: Shared, latency: Latency) -> Self {
         let state = Mutex::new(State::new(number, latency));
-        Self(Arc::new(Inner { number, shared, shared_port, door: OnceLock::new(), state }))
+        let (door, thaw) = (OnceLock::new(), Notify::new());
+        Self(Arc::new(Inner { number, shared, shared_port, door, state, thaw }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,6 +135,7 @@ impl Server {
         let fault = fault.into();
         let closes = fault.closes();
         self.state().fault = Some(fault);
+        self.0.thaw.notify_waiters();
         match self.0.door.get() {
             Some(door) if closes => door.close(),
             Some(door) => door.open(Route::One(self.clone())),
@@ -129,9 +143,21 @@ impl Server {
         }
     }
 
+    /// Kills the server's software: all meetings and all requests under way are lost, and connecting
+    /// fails until the fault is cleared, which starts it again, empty.
+    pub fn crash(&self) {
+        let mut state = self.state();
+        state.life += 1;
+        state.meetings.clear();
+        state.fault = Some(FaultMode::Refuse.into());
+        drop(state);
+        self.set_fault(FaultMode::Refuse);
+    }
+
     /// Mends the server. Requests that hang already hang on.
     pub fn clear_fault(&self) {
         self.state().fault = None;
+        self.0.thaw.notify_waiters();
         if let Some(door) = self.0.door.get() {
             door.open(Route::One(self.clone()));
         }
@@ -213,6 +239,13 @@ impl Server {
         self.state().meetings.iter().map(|meeting| meeting.view(now_ms)).collect()
     }
 
+    /// One of its meetings as it is now.
+    #[must_use]
+    pub fn meeting(&self, id: &str) -> Option<MeetingView> {
+        let now_ms = self.now_ms();
+        self.state().meetings.get(id).map(|meeting| meeting.view(now_ms))
+    }
+
     /// The requests since the last time, oldest first. No more than 50,000 are kept.
     #[must_use]
     pub fn take_log(&self) -> Vec<Request> {
@@ -238,7 +271,11 @@ impl Server {
 
     /// Makes the server as it was at first, but for its port and its latency.
     pub(crate) fn reset(&self, latency: Latency) {
-        *self.state() = State::new(self.0.number, latency);
+        let mut state = self.state();
+        let life = state.life + 1;
+        *state = State::new(self.0.number, latency);
+        state.life = life;
+        drop(state);
         self.clear_fault();
     }
 
@@ -249,25 +286,35 @@ impl Server {
         }
     }
 
-    /// Takes note of a request and says how long its answer takes.
-    pub(crate) fn receive(&self, request: &Request) -> Duration {
+    /// Takes note of a request and says what becomes of it.
+    pub(crate) fn receive(&self, request: &Request) -> Receipt {
         let mut state = self.state();
         state.log.note(request);
-        state.delay()
+        Receipt { delay: state.delay(), life: state.life }
     }
 
-    /// The effect of a request and how it ends.
-    pub(crate) fn reply(&self, request: &Request) -> Ending {
+    /// The next time that it is broken otherwise or mended, from now on.
+    pub(crate) fn thawed(&self) -> Notified<'_> {
+        self.0.thaw.notified()
+    }
+
+    /// The effect of a request that came in that life, and how it ends; a frozen server
+    /// does not know yet.
+    pub(crate) fn reply(&self, request: &Request, life: u64) -> Option<Ending> {
         let mut state = self.state();
+        if state.life != life {
+            return Some(Ending::Fault(FaultMode::Reset));
+        }
         let fault = state.fault.as_ref().filter(|fault| fault.strikes(request.label()));
-        match fault.map(|fault| fault.mode.clone()) {
+        Some(match fault.map(|fault| fault.mode.clone()) {
             None => Ending::Answer(self.desk(&mut state).answer(request)),
             Some(FaultMode::HangAfterEffect) => {
                 self.desk(&mut state).answer(request);
                 Ending::Fault(FaultMode::Hang)
             }
+            Some(FaultMode::Freeze) => return None,
             Some(mode) => Ending::Fault(mode),
-        }
+        })
     }
 
     fn now_ms(&self) -> i64 {

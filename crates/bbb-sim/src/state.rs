@@ -18,6 +18,8 @@ pub(crate) struct State {
     pub(crate) fault: Option<Fault>,
     pub(crate) meetings: Meetings,
     pub(crate) log: Log,
+    /// How often it crashed; what was under way before has no effect after.
+    pub(crate) life: u64,
     latency: Latency,
     noise: Noise,
 }
@@ -32,6 +34,7 @@ impl State {
             fault: None,
             meetings: Meetings::default(),
             log: Log::new(),
+            life: 0,
             noise: latency.noise(number),
             latency,
         }

@@ -41,6 +41,8 @@ pub struct Health {
     pub relapses: u32,
     /// Not trusted with new meetings before this, although it answers.
     pub probation_until: Timestamp,
+    /// When it last answered a poll. What was asked before and failed tells nothing new.
+    pub answered_at: Timestamp,
 }
 
 /// A server's health by its name.
@@ -105,6 +107,7 @@ impl Health {
     /// A poll that was answered.
     pub fn succeed(&mut self, at: Timestamp, thresholds: Thresholds) -> Option<Change> {
         let recovers = !self.online || self.unhealthy_count > 0;
+        self.answered_at = self.answered_at.max(at);
         self.unhealthy_count = 0;
         if !self.online {
             self.healthy_count += 1;
@@ -136,10 +139,13 @@ impl Health {
         Some(Change::WentOffline)
     }
 
-    /// A call of somebody else than the poller that failed. It makes the server suspect at once;
-    /// the verdict is the next poll's.
+    /// A call of somebody else than the poller that was made then and failed. It makes the server
+    /// suspect at once; the verdict is the next poll's.
     pub fn doubt(&mut self, failure: Failure, thresholds: Thresholds) {
         let at = failure.at;
+        if at < self.answered_at {
+            return;
+        }
         self.note(failure);
         if !self.online {
             return;

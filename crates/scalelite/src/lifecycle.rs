@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::poll::Rechecks;
 use app::ports::{Recordings, StoreError, Turn};
 use app::{App, keeper, planner, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
@@ -157,29 +157,45 @@ pub fn signals(stopper: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<(
 
 /// Polls all servers whenever it is this process's turn, and those that failed more often, until
 /// told to stop: of all replicas one polls in every interval.
-pub async fn poll_forever(app: App, interval: Duration, mut stop: watch::Receiver<bool>) {
-    let step = interval / RECHECKS;
-    let mut due = Instant::now();
+pub async fn poll_forever(app: App, interval: Duration, stop: watch::Receiver<bool>) {
+    // Side by side: a server that keeps a whole cycle waiting must not keep others from coming back.
+    let rechecks = recheck_forever(app.clone(), interval / RECHECKS, stop.clone());
+    tokio::join!(cycles_forever(app, interval, stop), rechecks);
+}
+
+async fn cycles_forever(app: App, interval: Duration, mut stop: watch::Receiver<bool>) {
     loop {
-        let now = Instant::now();
-        let work = async {
-            if now >= due {
-                due = now + poll_in_turn(&app, interval).await.min(interval);
-            } else {
-                recheck_in_turn(&app, step).await;
-            }
+        let wait = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            wait = poll_in_turn(&app, interval) => wait,
         };
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = work => {}
-        }
         let jitter = JITTER_MAX.mul_f64(app.entropy.fraction());
-        let next = due.min(Instant::now() + step) + jitter;
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep_until(next) => {}
+            () = tokio::time::sleep(wait.min(interval) + jitter) => {}
+        }
+    }
+}
+
+/// Asks the servers that failed once more, whenever it is our turn; none is asked twice at a time.
+async fn recheck_forever(app: App, step: Duration, mut stop: watch::Receiver<bool>) {
+    let rechecks = Rechecks::default();
+    loop {
+        let jitter = JITTER_MAX.mul_f64(app.entropy.fraction());
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(step + jitter) => {}
+        }
+        let rechecked = match app.turns.turn(RECHECK, app.clock.now(), ms(step)).await {
+            Ok(Turn::Yours(_)) => rechecks.begin(&app).await,
+            Ok(Turn::NotBefore(_)) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = rechecked {
+            tracing::error!(%error, "servers that failed were not asked again");
         }
     }
 }
@@ -214,18 +230,6 @@ async fn poll_in_turn(app: &App, interval: Duration) -> Duration {
 async fn in_turn(app: &App, interval: Duration) -> Result<Turn, StoreError> {
     keeper::keep(app).await?;
     app.turns.turn(POLLS, app.clock.now(), ms(interval)).await
-}
-
-/// Asks the servers that failed once more, if it is our turn.
-async fn recheck_in_turn(app: &App, step: Duration) {
-    let rechecked = match app.turns.turn(RECHECK, app.clock.now(), ms(step)).await {
-        Ok(Turn::Yours(_)) => poll::rechecks(app).await,
-        Ok(Turn::NotBefore(_)) => Ok(()),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = rechecked {
-        tracing::error!(%error, "servers that failed were not asked again");
-    }
 }
 
 fn ms(duration: Duration) -> i64 {

@@ -3,6 +3,7 @@
 use crate::product::{Product, Setup};
 use crate::stores::Stores;
 use bbb_sim::{Pool, PoolOptions, Server};
+use std::collections::HashMap;
 
 /// A product with the simulated servers that it was told of.
 #[derive(Debug)]
@@ -93,7 +94,19 @@ impl Replicas {
     }
 }
 
+/// The servers of each meeting, as they themselves say.
+#[must_use]
+pub fn homes(pool: &Pool) -> HashMap<String, Vec<&Server>> {
+    let mut homes: HashMap<String, Vec<&Server>> = HashMap::new();
+    for server in pool.servers() {
+        for meeting in server.meetings() {
+            homes.entry(meeting.id).or_default().push(server);
+        }
+    }
+    homes
+}
+
 fn servers_with<'a>(pool: &'a Pool, meeting: &str) -> Vec<&'a Server> {
-    let has = |server: &&Server| server.meetings().iter().any(|one| one.id == meeting);
+    let has = |server: &&Server| server.meeting(meeting).is_some();
     pool.servers().iter().filter(has).collect()
 }

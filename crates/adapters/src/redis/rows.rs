@@ -109,6 +109,7 @@ fn health(hash: &Fields, counters: Value, own: &Fields) -> Result<Health, StoreE
         failures: number(own, "failures")?,
         relapses: number(own, "relapses")?,
         probation_until: Timestamp(number(own, "probation_until")?),
+        answered_at: Timestamp(number(own, "answered_at")?),
     })
 }
 

@@ -34,6 +34,7 @@ pub(super) fn own_fields(server: &Server) -> Map<String, Value> {
         ("failures", health.failures.to_string()),
         ("relapses", health.relapses.to_string()),
         ("probation_until", health.probation_until.0.to_string()),
+        ("answered_at", health.answered_at.0.to_string()),
         ("placed", server.placed.to_string()),
     ];
     let numbers = numbers.into_iter().map(|(name, text)| (name.to_owned(), text.into()));

@@ -15,11 +15,11 @@ macro_rules! server_columns {
         "s.id, s.url, s.secret, s.tag, s.state, s.online, s.healthy_count, s.unhealthy_count, \
          s.failure_at, s.failure_reason, s.load, s.load_multiplier, s.meetings, s.users, \
          s.largest_meeting, s.videos, s.bbb_version, s.failures, s.relapses, s.probation_until, \
-         s.placed, s.max_meetings, s.max_users, s.tier"
+         s.placed, s.max_meetings, s.max_users, s.tier, s.answered_at"
     };
 }
 /// How many they are.
-const SERVER_COLUMNS: usize = 24;
+const SERVER_COLUMNS: usize = 25;
 
 /// Columns of `meetings`, in the order that [`meeting`] expects.
 macro_rules! meeting_columns {
@@ -54,6 +54,7 @@ pub(super) fn server(row: &dyn Row) -> Result<Server, StoreError> {
             failures: row.get(17)?,
             relapses: row.get(18)?,
             probation_until: Timestamp(row.get(19)?),
+            answered_at: Timestamp(row.get(24)?),
         },
         load: row.get(10)?,
         load_multiplier: row.get(11)?,

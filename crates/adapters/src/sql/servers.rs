@@ -25,8 +25,8 @@ pub(super) fn add(session: &mut dyn Session, server: &Server) -> Result<bool, St
         "INSERT INTO servers (id, url, secret, tag, state, online, healthy_count, \
          unhealthy_count, failure_at, failure_reason, load, load_multiplier, meetings, users, \
          largest_meeting, videos, bbb_version, failures, relapses, probation_until, placed, \
-         max_meetings, max_users, tier) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
-         ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) ON CONFLICT (id) DO NOTHING",
+         max_meetings, max_users, tier, answered_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+         ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25) ON CONFLICT (id) DO NOTHING",
     )
 }
 
@@ -39,7 +39,8 @@ pub(super) fn replace(session: &mut dyn Session, server: &Server) -> Result<bool
          healthy_count = ?7, unhealthy_count = ?8, failure_at = ?9, failure_reason = ?10, \
          load = ?11, load_multiplier = ?12, meetings = ?13, users = ?14, largest_meeting = ?15, \
          videos = ?16, bbb_version = ?17, failures = ?18, relapses = ?19, probation_until = ?20, \
-         placed = ?21, max_meetings = ?22, max_users = ?23, tier = ?24 WHERE id = ?1",
+         placed = ?21, max_meetings = ?22, max_users = ?23, tier = ?24, \
+         answered_at = ?25 WHERE id = ?1",
     )
 }
 
@@ -70,6 +71,7 @@ fn put(session: &mut dyn Session, server: &Server, sql: &'static str) -> Result<
         server.limits.max_meetings,
         server.limits.max_users,
         server.limits.tier,
+        server.health.answered_at.0,
     ];
     Ok(session.execute(sql, values)? == 1)
 }

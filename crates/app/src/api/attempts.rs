@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::Server;
 use domain::poll::Ending;
+use domain::{Server, ServerId, Timestamp};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -28,9 +28,9 @@ use super::request::{Trail, pass_on};
 /// Servers tried at most for one create.
 const TRIES_MAX: usize = 8;
 /// What a client is told if no server answers.
-const UNANSWERED: &str = "Unable to create meeting on server.";
-/// After a failure a server gets this time before it is asked again.
-const RECOVER: Duration = Duration::from_secs(1);
+pub(super) const UNANSWERED: &str = "Unable to create meeting on server.";
+/// Why a server is suspect that has not said anything yet.
+pub(super) const SLOW: &str = "slow to answer a create";
 /// What is left of a client's patience must allow for a try, in ms.
 const TRY_MS_MIN: u64 = 200;
 
@@ -47,13 +47,22 @@ enum State {
     Without,
 }
 
+/// A server that was asked.
+struct Try {
+    located: Located,
+    asked_at: Timestamp,
+    state: State,
+}
+
 /// The tries of one create.
 struct Tries<'a> {
     call: &'a Call<'a>,
-    asked: Vec<(Located, State)>,
+    asked: Vec<Try>,
     under_way: FuturesUnordered<BoxFuture<'static, Outcome>>,
     /// Whether there is another place to try.
     may_go_on: bool,
+    /// Where a poll has found the meeting, whose server has not answered: it is asked again.
+    found: Option<Located>,
     /// Whether a server was asked again, without a password of ours.
     repeated: bool,
     last_error: BackendError,
@@ -71,21 +80,23 @@ pub(super) async fn first(
         asked: Vec::new(),
         under_way: FuturesUnordered::new(),
         may_go_on: true,
+        found: None,
         repeated: false,
         last_error: CallError::Timeout(call.app.policy.create_ms_max()).into(),
     };
-    tries.ask(located);
+    tries.ask(located, true);
     let hedge = Duration::from_millis(call.app.policy.hedge_ms());
     let mut hedge_at = Instant::now() + hedge;
     loop {
         // A body that is being sent cannot be sent to another one beside it.
-        let hedges = tries.may_go_on && call.body.is_none() && hedge_at < call.deadline;
+        let goes_on = tries.may_go_on || tries.found.is_some();
+        let hedges = goes_on && call.body.is_none() && hedge_at < call.deadline;
         let next = tokio::select! {
             biased;
             outcome = tries.under_way.next() => outcome,
             () = sleep_until(hedge_at.min(call.deadline)), if hedges => {
-                if let Some(slow) = tries.slow_one() {
-                    doubts::note(call.app, &slow, "slow to answer a create").await;
+                if let Some((slow, asked_at)) = tries.slow_one() {
+                    doubts::note(call.app, &slow, asked_at, SLOW).await;
                 }
                 tries.go_on(request).await?;
                 hedge_at = Instant::now() + hedge;
@@ -93,11 +104,11 @@ pub(super) async fn first(
             }
             () = sleep_until(call.deadline) => None,
         };
-        trail.server = tries.asked.last().map(|(located, _)| located.server.id.clone());
+        trail.server = tries.asked.last().map(|last| last.located.server.id.clone());
         match next {
             Some((number, Ok(reply))) if tries.exists_already(number, &reply) => {}
             Some((number, Ok(reply))) => {
-                trail.server = Some(tries.asked[number].0.server.id.clone());
+                trail.server = Some(tries.asked[number].located.server.id.clone());
                 return tries.settled(request, number, reply).await;
             }
             Some((number, Err(error))) => {
@@ -114,16 +125,17 @@ pub(super) async fn first(
 }
 
 impl Tries<'_> {
-    /// Sends the create to a server.
-    fn ask(&mut self, located: Located) {
+    /// Sends the create to a server, as the first one or as a repeated one.
+    fn ask(&mut self, located: Located, is_new: bool) {
         let call = self.call;
         let number = self.asked.len();
-        let Some(asking) = asking(call, &located, true) else {
+        let Some(asking) = asking(call, &located, is_new) else {
             // Its body is gone with an earlier try.
             self.may_go_on = false;
             return;
         };
-        self.asked.push((located, State::UnderWay));
+        let asked_at = call.app.clock.now();
+        self.asked.push(Try { located, asked_at, state: State::UnderWay });
         self.under_way.push(asking.map(move |reply| (number, reply)).boxed());
     }
 
@@ -135,7 +147,7 @@ impl Tries<'_> {
             return false;
         }
         self.repeated = true;
-        let Some(asking) = asking(self.call, &self.asked[number].0, false) else {
+        let Some(asking) = asking(self.call, &self.asked[number].located, false) else {
             return false;
         };
         self.under_way.push(asking.map(move |reply| (number, reply)).boxed());
@@ -147,35 +159,48 @@ impl Tries<'_> {
         let app = self.call.app;
         let time_left = self.call.deadline.saturating_duration_since(Instant::now());
         let too_late = time_left < Duration::from_millis(TRY_MS_MIN);
-        if !self.may_go_on || too_late || self.asked.len() >= TRIES_MAX {
+        if too_late || self.asked.len() >= TRIES_MAX {
             return Ok(());
         }
-        request.ask.avoid =
-            self.asked.iter().map(|(located, _)| located.server.id.clone()).collect();
+        if let Some(found) = self.found.clone() {
+            self.ask(found, false);
+            return Ok(());
+        }
+        if !self.may_go_on {
+            return Ok(());
+        }
+        request.ask.avoid = self.asked.iter().map(|one| one.located.server.id.clone()).collect();
         request.endings = self.endings(request, None);
         match app.cluster.place(at(app, request, app.clock.now())).await? {
             Placed::Won(located) => {
                 tracing::info!(meeting = request.key.id, server = %located.server.id, "next server");
                 planner::placed(app, &located);
-                self.ask(located);
+                self.ask(located, true);
             }
-            // Whoever settled the meeting meanwhile, the tries under way tell how it ends.
-            Placed::Known(_) | Placed::Refused(_) | Placed::NoVoiceBridge => self.may_go_on = false,
+            Placed::Known(located) => {
+                self.may_go_on = false;
+                // The answer of the server that made it was lost, or is late.
+                if located.meeting.claim.is_none() {
+                    self.found = Some(located.clone());
+                    self.ask(located, false);
+                }
+            }
+            Placed::Refused(_) | Placed::NoVoiceBridge => self.may_go_on = false,
         }
         Ok(())
     }
 
     /// The server that keeps this create waiting; others should not wait for it as well.
-    fn slow_one(&self) -> Option<Server> {
-        let (located, state) = self.asked.last()?;
-        (*state == State::UnderWay).then(|| located.server.clone())
+    fn slow_one(&self) -> Option<(Server, Timestamp)> {
+        let last = self.asked.last()?;
+        (last.state == State::UnderWay).then(|| (last.located.server.clone(), last.asked_at))
     }
 
     async fn failed(&mut self, number: usize, error: BackendError) {
-        let (Located { server, .. }, state) = &mut self.asked[number];
+        let Try { located, asked_at, state } = &mut self.asked[number];
         *state = if may_have_acted(&error) { State::Doubtful } else { State::Without };
         if is_the_servers(&error) {
-            doubts::note(self.call.app, server, &error.to_string()).await;
+            doubts::note(self.call.app, &located.server, *asked_at, &error.to_string()).await;
         } else {
             self.may_go_on = false;
         }
@@ -184,11 +209,11 @@ impl Tries<'_> {
 
     /// Where the meeting is not wanted if it turns up there: wherever it was asked for and may
     /// exist, but for the one that has it.
-    fn endings(&self, request: &PlaceRequest, has_it: Option<usize>) -> Vec<Ending> {
+    fn endings(&self, request: &PlaceRequest, has_it: Option<&ServerId>) -> Vec<Ending> {
         let since = self.call.app.clock.now();
-        let others = self.asked.iter().enumerate().filter(|(number, _)| Some(*number) != has_it);
-        let doubtful = others.filter(|(_, (_, state))| *state != State::Without);
-        let ending = |(_, (located, _)): (usize, &(Located, State))| Ending {
+        let others = self.asked.iter().filter(|one| Some(&one.located.server.id) != has_it);
+        let doubtful = others.filter(|one| one.state != State::Without);
+        let ending = |Try { located, .. }: &Try| Ending {
             server: located.server.id.clone(),
             key: request.key.clone(),
             moderator_pw: located.meeting.moderator_pw.clone(),
@@ -206,9 +231,10 @@ impl Tries<'_> {
     ) -> Result<Bytes, ApiError> {
         let app = self.call.app;
         let success = reply.answer.success;
-        self.asked[number].1 = State::Without;
-        let endings = self.endings(request, success.then_some(number));
-        let meeting = &self.asked[number].0.meeting;
+        self.asked[number].state = State::Without;
+        let Located { meeting, server } = &self.asked[number].located;
+        let winner = success.then(|| server.id.clone());
+        let endings = self.endings(request, winner.as_ref());
         let recorded = if success {
             // The server has it, whatever becomes of our record: the next poll would settle that.
             app.cluster.confirm(meeting, app.clock.now(), &endings).await
@@ -218,7 +244,7 @@ impl Tries<'_> {
             app.cluster.release(&request.key, token, &endings).await.map(drop)
         };
         let Self { asked, under_way, .. } = self;
-        end_late_ones(app, asked, under_way);
+        end_late_ones(app, asked, under_way, winner);
         recorded?;
         pass_on(Ok(reply), UNANSWERED)
     }
@@ -229,12 +255,10 @@ impl Tries<'_> {
         let released = app.cluster.release(&request.key, &request.claim.token, &endings).await;
         planner::ended(app, &request.key);
         let Self { asked, under_way, last_error, .. } = self;
-        for (located, state) in &asked {
-            if *state == State::UnderWay {
-                doubts::note(app, &located.server, "no answer to a create").await;
-            }
+        for one in asked.iter().filter(|one| one.state == State::UnderWay) {
+            doubts::note(app, &one.located.server, one.asked_at, "no answer to a create").await;
         }
-        end_late_ones(app, asked, under_way);
+        end_late_ones(app, asked, under_way, None);
         released?;
         pass_on(Err(last_error), UNANSWERED)
     }
@@ -243,8 +267,9 @@ impl Tries<'_> {
 /// Waits for servers that are slow, in the background, and ends what they have created meanwhile.
 fn end_late_ones(
     app: &App,
-    asked: Vec<(Located, State)>,
+    asked: Vec<Try>,
     mut under_way: FuturesUnordered<BoxFuture<'static, Outcome>>,
+    winner: Option<ServerId>,
 ) {
     if under_way.is_empty() {
         return;
@@ -254,8 +279,9 @@ fn end_late_ones(
         let patience = Duration::from_millis(app.policy.create_ms_max());
         let end_all = async {
             while let Some((number, reply)) = under_way.next().await {
-                let Located { meeting, server } = &asked[number].0;
-                if reply.is_ok_and(|reply| reply.answer.success) {
+                let Located { meeting, server } = &asked[number].located;
+                let too_late = winner.as_ref() != Some(&server.id);
+                if too_late && reply.is_ok_and(|reply| reply.answer.success) {
                     tracing::info!(server = %server.id, meeting = meeting.key.id, "too late: ended");
                     // If this fails, a poll does it.
                     let _ = app.ask_briefly(server, "end", &end_query(meeting)).await;
@@ -264,58 +290,4 @@ fn end_late_ones(
         };
         let _ = timeout(patience, end_all).await;
     });
-}
-
-/// A repeated create on the meeting's own server; nothing if that one turns out to be offline.
-pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
-    let app = call.app;
-    let Some(mut asking) = asking(call, located, false) else {
-        return Some(Err(ApiError::TooLarge));
-    };
-    let hedge = Duration::from_millis(app.policy.hedge_ms());
-    let error = match timeout(hedge, &mut asking).await {
-        Ok(Ok(reply)) => return Some(answered(call, located, reply).await),
-        Ok(Err(error)) if !is_the_servers(&error) => return Some(pass_on(Err(error), UNANSWERED)),
-        Ok(Err(error)) => Some(error),
-        Err(_) => None,
-    };
-    // Is it slow, or is it gone?
-    let reason = error.as_ref().map_or("slow to answer a create".to_owned(), ToString::to_string);
-    doubts::note(app, &located.server, &reason).await;
-    if let Some(error) = error {
-        tokio::time::sleep(RECOVER).await;
-        let server = doubts::confirm(app, located.server.clone()).await;
-        let gone = server.is_some_and(|server| !server.online());
-        return (!gone).then(|| pass_on(Err(error), UNANSWERED));
-    }
-    let confirming = doubts::confirm(app, located.server.clone());
-    tokio::select! {
-        biased;
-        reply = &mut asking => return Some(answered_at_last(call, located, reply).await),
-        server = confirming => if server.is_some_and(|server| !server.online()) {
-            return None;
-        }
-    }
-    // It answers polls: it is slow.
-    Some(answered_at_last(call, located, asking.await).await)
-}
-
-async fn answered_at_last(
-    call: &Call<'_>,
-    located: &Located,
-    reply: Result<Reply, BackendError>,
-) -> Result<Bytes, ApiError> {
-    match reply {
-        Ok(reply) => answered(call, located, reply).await,
-        Err(error) => pass_on(Err(error), UNANSWERED),
-    }
-}
-
-/// The meeting's own server has answered a repeated create.
-async fn answered(call: &Call<'_>, located: &Located, reply: Reply) -> Result<Bytes, ApiError> {
-    let app = call.app;
-    if reply.answer.success && located.meeting.claim.is_some() {
-        app.cluster.confirm(&located.meeting, app.clock.now(), &[]).await?;
-    }
-    pass_on(Ok(reply), UNANSWERED)
 }

@@ -24,6 +24,7 @@ use super::asking::Call;
 use super::attempts;
 use super::errors::ApiError;
 use super::lrs;
+use super::repeat;
 use super::request::{Trail, meeting_key};
 
 /// How often a create looks whether another one for the same meeting has ended.
@@ -78,7 +79,7 @@ pub async fn create(
             }
             Placed::Known(located) => {
                 trail.server = Some(located.server.id.clone());
-                match attempts::again(&call, &located).await {
+                match repeat::again(&call, &located).await {
                     // Its server is gone, and the meeting with it: it gets a new place.
                     None => continue,
                     Some(result) => return result,

@@ -10,6 +10,7 @@ mod info;
 mod join;
 mod lrs;
 mod pass;
+mod repeat;
 mod request;
 
 pub use create::create;

@@ -7,9 +7,10 @@ use bbb_sim::Strictness::Real;
 use bbb_sim::{Fault, FaultMode, Latency, Pool, PoolOptions, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::client::{get, pool, send, signed};
+use crate::client::{Reply, get, pool, send, signed};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -155,4 +156,68 @@ async fn faults_may_be_set_from_outside_the_runtime() {
     });
     outside.join().unwrap();
     assert_eq!(get(pool.server(1), "getMeetings", "").await.key(), "noMeetings");
+}
+
+/// Sends a create in the background.
+fn creating(server: &Server) -> JoinHandle<std::io::Result<Reply>> {
+    let (server, target) = (server.clone(), signed(server, "create", "meetingID=m1&name=mm"));
+    tokio::spawn(async move { send(&server, "GET", &target, "", b"").await })
+}
+
+/// Waits until the server has the meeting of `creating`.
+async fn created(server: &Server) {
+    let waiting = async {
+        while server.meeting("m1").is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(LONG, waiting).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_frozen_server_does_and_answers_everything_when_it_thaws() {
+    let pool = pool(1, Real).await;
+    let server = pool.server(1);
+    server.set_fault(FaultMode::Freeze);
+    let asked = creating(server);
+    noted(server, 1).await;
+    assert_eq!(server.meeting("m1"), None);
+    server.clear_fault();
+    assert_eq!(timeout(LONG, asked).await.unwrap().unwrap().unwrap().key(), "");
+    assert_eq!(server.meeting("m1").unwrap().name, "mm");
+}
+
+#[tokio::test]
+async fn what_a_frozen_or_slow_server_was_asked_happens_although_the_client_is_gone() {
+    let pool = pool(2, Real).await;
+    let (frozen, slow) = (pool.server(1), pool.server(2));
+    frozen.set_fault(FaultMode::Freeze);
+    slow.set_latency(Latency::Fixed(Duration::from_millis(200)));
+    for server in [frozen, slow] {
+        let asked = creating(server);
+        noted(server, 1).await;
+        asked.abort();
+        assert!(asked.await.unwrap_err().is_cancelled());
+    }
+    created(slow).await;
+    frozen.clear_fault();
+    created(frozen).await;
+}
+
+#[tokio::test]
+async fn a_crash_loses_meetings_and_what_was_under_way() {
+    let pool = pool(1, Real).await;
+    let server = pool.server(1);
+    assert_eq!(get(server, "create", "meetingID=m0&name=mm").await.key(), "");
+    server.set_fault(FaultMode::Freeze);
+    let asked = creating(server);
+    noted(server, 2).await;
+    server.crash();
+    let _ = timeout(LONG, asked).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(server.meetings(), []);
+    let error = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    server.clear_fault();
+    assert_eq!(get(server, "getMeetings", "").await.key(), "noMeetings");
+    assert_eq!(get(server, "create", "meetingID=m1&name=mm").await.key(), "");
 }

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 use crate::timetable::{Promised, Timetable};
 
 use super::curve::Curve;
-use super::forecast::{Forecast, Times, start};
+use super::forecast::{Forecast, Times, bell};
 use super::policy::BookingPolicy;
 use super::probe::Probe;
 use super::{BookServer, Expectation, Newcomer, Running, Source};
@@ -201,8 +201,8 @@ impl Book {
         created_at: Timestamp,
         timetable: &Timetable,
     ) -> Times {
-        let start = start(&self.policy, created_at, timetable.bell_ms());
-        Times { created_at, start, end: timetable.end(key, created_at) }
+        let bell = bell(&self.policy, created_at, timetable.bell_ms());
+        Times { created_at, bell, end: timetable.end(key, created_at) }
     }
 
     fn entry(&self, running: Running, timetable: &Timetable) -> (MeetingKey, Entry) {
@@ -239,8 +239,8 @@ impl Book {
     fn promise(&self, promised: Promised, timetable: &Timetable) -> Promise {
         let surely = ((promised.weeks as f32 + 0.5) / PROMISE_WEEKS).min(1.0);
         let seats = promised.size as f32 * surely;
-        let start = start(&self.policy, promised.at, timetable.bell_ms());
-        let times = Times { created_at: promised.at, start, end: Some(promised.end) };
+        let bell = bell(&self.policy, promised.at, timetable.bell_ms());
+        let times = Times { created_at: promised.at, bell, end: Some(promised.end) };
         let forecast = Forecast::new(&self.policy, self.now, times, timetable);
         let probe = Probe::new(&self.policy, forecast.curve(0, seats));
         Promise { key: promised.key, seats, probe }

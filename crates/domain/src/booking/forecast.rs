@@ -23,8 +23,8 @@ pub(super) struct Forecast {
 pub(super) struct Times {
     /// When it was created; in the future for one that is promised.
     pub created_at: Timestamp,
-    /// When most of its users come.
-    pub start: Timestamp,
+    /// The bell that it waits for, if one is near.
+    pub bell: Option<Timestamp>,
     /// When half of its users will have left, if it is known.
     pub end: Option<Timestamp>,
 }
@@ -55,26 +55,34 @@ impl Forecast {
     }
 }
 
-/// When the users of a meeting come that was created then: at the bell, if it is near.
-pub(super) fn start(policy: &BookingPolicy, created_at: Timestamp, bell_ms: i64) -> Timestamp {
+/// The bell that is near enough to a meeting that was created then.
+pub(super) fn bell(
+    policy: &BookingPolicy,
+    created_at: Timestamp,
+    bell_ms: i64,
+) -> Option<Timestamp> {
     let past = (created_at.0 - bell_ms).rem_euclid(HOUR_MS);
     if past <= policy.late_ms {
-        created_at.plus_ms(-past)
+        Some(created_at.plus_ms(-past))
     } else if HOUR_MS - past <= policy.early_ms {
-        created_at.plus_ms(HOUR_MS - past)
+        Some(created_at.plus_ms(HOUR_MS - past))
     } else {
-        created_at
+        None
     }
 }
 
 fn comes(policy: &BookingPolicy, now: Timestamp, times: Times) -> Curve {
-    let past = seconds(now.ms_since(times.start));
-    let age = seconds(now.ms_since(times.created_at)).max(0.0);
-    let came = arrived(policy, past) * (1.0 - (-age / policy.settle_s).exp());
-    Curve::of(|ahead| (arrived(policy, past + seconds(ahead)) - came).max(0.0))
+    let age = seconds(now.ms_since(times.created_at));
+    let past = times.bell.map_or(age, |bell| seconds(now.ms_since(bell)));
+    let arrived = |past: f32| match times.bell {
+        Some(_) => arrived(policy, past),
+        None => (past / policy.unhurried_s.max(1.0)).clamp(0.0, 1.0),
+    };
+    let came = arrived(past) * (1.0 - (-age.max(0.0) / policy.settle_s).exp());
+    Curve::of(|ahead| (arrived(past + seconds(ahead)) - came).max(0.0))
 }
 
-/// The share of the users who have come by so many seconds from the start.
+/// The share of the users who have come by so many seconds from the bell.
 fn arrived(policy: &BookingPolicy, past: f32) -> f32 {
     let [first, .., last] = policy.arrivals;
     if past <= first.0 {
@@ -105,11 +113,15 @@ fn stays_until(policy: &BookingPolicy, left: f32) -> Curve {
 
 /// The same for a meeting of that age of which no end is known: as with others that were new.
 fn stays_like_others(policy: &BookingPolicy, age_ms: i64, timetable: &Timetable) -> Curve {
-    let today = timetable.share_busy_beyond(age_ms);
-    if today >= policy.overtime_share {
-        return Curve::of(|ahead| (timetable.share_busy_beyond(age_ms + ahead) / today) as f32);
+    let share = |age_ms: i64| timetable.share_busy_beyond(age_ms).map(|share| share as f32);
+    match share(age_ms) {
+        // Nothing is known, so nothing is expected.
+        None => Curve::of(|_| 1.0),
+        Some(today) if today >= policy.overtime_share => {
+            Curve::of(|ahead| share(age_ms + ahead).map_or(1.0, |then| then / today))
+        }
+        Some(_) => Curve::of(|ahead| (-seconds(ahead) / policy.overtime_s).exp()),
     }
-    Curve::of(|ahead| (-seconds(ahead) / policy.overtime_s).exp())
 }
 
 fn seconds(ms: i64) -> f32 {

@@ -9,8 +9,11 @@ pub struct BookingPolicy {
     pub early_ms: i64,
     /// Who creates a meeting this long after the bell, or less, is late.
     pub late_ms: i64,
-    /// Shares of the users that have come by so many seconds from the start; linear between.
+    /// Shares of the users that have come by so many seconds from the bell; linear between.
     pub arrivals: [(f32, f32); 3],
+    /// Who creates a meeting far from any bell may have a time of their own in mind, so users are
+    /// expected evenly over so many seconds from then on.
+    pub unhurried_s: f32,
     /// How long users who are due take to get into a meeting that was just created, in seconds.
     pub settle_s: f32,
     /// How sharply meetings end around their expected end, in seconds.
@@ -18,7 +21,7 @@ pub struct BookingPolicy {
     /// How fast meetings empty that have gone on for longer than nearly all, in seconds.
     pub overtime_s: f32,
     /// What "nearly all" is: the share that goes on for longer.
-    pub overtime_share: f64,
+    pub overtime_share: f32,
     /// How long a promised meeting is waited for after its time.
     pub promise_late_ms: i64,
     /// How far ahead promised meetings are placed.
@@ -42,6 +45,7 @@ impl Default for BookingPolicy {
             early_ms: 15 * 60_000,
             late_ms: 10 * 60_000,
             arrivals: [(-330.0, 0.0), (330.0, 0.86), (1500.0, 1.0)],
+            unhurried_s: 900.0,
             settle_s: 45.0,
             end_spread_s: 150.0,
             overtime_s: 600.0,

@@ -1,1 +1,281 @@
-//! Tests.
+//! What the rule promises.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::history::Session;
+use crate::timetable::Timetable;
+
+const MINUTE: i64 = 60_000;
+const WEEK: i64 = 7 * 24 * 60 * MINUTE;
+/// A Monday, 10:30 UTC: far from the bell.
+const NOW: Timestamp = Timestamp(1_767_609_000_000);
+
+fn key(id: &str) -> MeetingKey {
+    MeetingKey { tenant: None, id: id.to_owned() }
+}
+
+fn server(id: &str, load_multiplier: f64) -> BookServer {
+    BookServer { id: ServerId(id.to_owned()), load_multiplier }
+}
+
+fn running(id: &str, server: &str, minutes_ago: i64, users: u32) -> Running {
+    let server = ServerId(server.to_owned());
+    Running {
+        key: key(id),
+        server,
+        created_at: NOW.plus_ms(-minutes_ago * MINUTE),
+        users,
+        expected: 15,
+    }
+}
+
+fn book(servers: &[BookServer], meetings: &[Running], timetable: &Timetable) -> Book {
+    let mut book = Book::new(BookingPolicy::default());
+    book.rebuild(NOW, servers, meetings.to_vec(), timetable);
+    book
+}
+
+fn quote(book: &mut Book, newcomer: &str, timetable: &Timetable) -> Quotes {
+    let newcomer = Newcomer { key: &key(newcomer), hint: None, users_max: None };
+    book.quote(NOW, &newcomer, &|_| true, timetable)
+}
+
+fn cheapest(quotes: &Quotes) -> &str {
+    let best = quotes.offers.iter().min_by(|one, other| one.cost.total_cmp(&other.cost));
+    &best.unwrap().server.0
+}
+
+/// Meetings that were held in the three weeks before.
+fn timetable(meetings: &[(&str, i64, u32, i64)]) -> Timetable {
+    let mut timetable = Timetable::default();
+    for (id, minutes_ahead, peak_users, busy_minutes) in meetings {
+        for week in 1..=3 {
+            let created_at = NOW.plus_ms(minutes_ahead * MINUTE - week * WEEK);
+            let busy_ms = busy_minutes * MINUTE;
+            timetable.learn(Session { key: key(id), created_at, peak_users: *peak_users, busy_ms });
+        }
+    }
+    timetable
+}
+
+#[test]
+fn expectations() {
+    let known = timetable(&[("known", -500, 40, 60)]);
+    let nothing = Timetable::default();
+    let book = book(&[], &[], &nothing);
+    let known_key = key("known");
+    let ask = |hint, users_max| Newcomer { key: &known_key, hint, users_max };
+    let (learned, reserve) = (Source::Learned(3), Source::Reserve);
+    for (hint, most, timetable, seats, source) in [
+        (Some(7), None, &known, 7, Source::Hint),
+        (None, None, &known, 40, learned),
+        (None, Some(25), &known, 25, learned),
+        (Some(90), Some(25), &known, 25, Source::Hint),
+        (None, None, &nothing, 15, reserve),
+        (None, Some(2), &nothing, 2, reserve),
+    ] {
+        let expected = Expectation { seats, source };
+        assert_eq!(book.expectation(&ask(hint, most), timetable), expected);
+    }
+}
+
+#[test]
+fn a_burst_spreads_before_anybody_has_joined() {
+    let servers = ["a", "b", "c"].map(|id| server(id, 1.0));
+    let nothing = Timetable::default();
+    let mut book = book(&servers, &[], &nothing);
+    let mut counts = [0; 3];
+    for number in 0..30 {
+        let id = number.to_string();
+        let chosen = cheapest(&quote(&mut book, &id, &nothing)).to_owned();
+        counts[servers.iter().position(|one| one.id.0 == chosen).unwrap()] += 1;
+        book.add(running(&id, &chosen, 0, 0), &nothing);
+    }
+    assert_eq!(counts, [10; 3]);
+}
+
+#[test]
+fn joins_count_at_once() {
+    let servers = [server("a", 1.0), server("b", 1.0)];
+    let nothing = Timetable::default();
+    let mut book = book(&servers, &[running("x", "a", 5, 9), running("y", "b", 5, 10)], &nothing);
+    assert_eq!(cheapest(&quote(&mut book, "new", &nothing)), "a");
+    (0..30).for_each(|_| book.join(&key("x")));
+    assert_eq!(cheapest(&quote(&mut book, "new", &nothing)), "b");
+    book.join(&key("stranger"));
+}
+
+#[test]
+fn a_weak_server_does_not_get_what_it_could_not_carry() {
+    let servers = [server("strong", 1.0), server("weak", 4.0)];
+    let nothing = Timetable::default();
+    let mut book = book(&servers, &[running("x", "strong", 60, 90)], &nothing);
+    let quotes = quote(&mut book, "new", &nothing);
+    assert_eq!(cheapest(&quotes), "strong");
+    assert!((quotes.offers[1].caution - 3.25).abs() < 1e-6);
+    // With a size that is known there is no need for caution.
+    let small = Newcomer { key: &key("small"), hint: Some(10), users_max: None };
+    let quotes = book.quote(NOW, &small, &|_| true, &nothing);
+    assert_eq!(cheapest(&quotes), "weak");
+}
+
+#[test]
+fn meetings_that_are_about_to_end_count_less() {
+    let known = timetable(&[("ends", -85, 50, 90), ("stays", -20, 50, 90), ("new", 0, 10, 90)]);
+    let servers = [server("a", 1.0), server("b", 1.0)];
+    let meetings = [running("ends", "a", 85, 50), running("stays", "b", 20, 45)];
+    let mut book = book(&servers, &meetings, &known);
+    let quotes = quote(&mut book, "new", &known);
+    let last = |server: usize| quotes.offers[server].load.points()[6];
+    assert!(last(0) < 1.0 && last(1) > 40.0, "{quotes:?}");
+}
+
+#[test]
+fn promised_meetings_that_are_larger_are_placed_first() {
+    let known = timetable(&[("large", 20, 80, 90), ("small", 20, 3, 90), ("new", 0, 10, 90)]);
+    let servers = [server("a", 1.0), server("b", 1.0)];
+    let mut book = book(&servers, &[running("x", "b", 120, 5)], &known);
+    let quotes = quote(&mut book, "new", &known);
+    assert_eq!((quotes.promised, cheapest(&quotes)), (1, "b"));
+    // Once it is there, it is not promised any more.
+    book.add(running("large", "b", 0, 0), &known);
+    assert_eq!(quote(&mut book, "new", &known).promised, 0);
+    // A closed server is promised nothing.
+    book.remove(&key("large"));
+    book.rebuild(NOW, &servers, [running("x", "b", 120, 5)], &known);
+    book.close(&ServerId("a".to_owned()));
+    let quotes = quote(&mut book, "new", &known);
+    assert_eq!((quotes.promised, quotes.offers.len()), (1, 1));
+    assert!(quotes.offers[0].load.points()[8] > 60.0);
+}
+
+#[test]
+fn forecasts_move_on_with_time() {
+    let nothing = Timetable::default();
+    let servers = [server("a", 1.0)];
+    let mut book = book(&servers, &[running("x", "a", 0, 0)], &nothing);
+    let mut load = |minutes: i64| {
+        let newcomer = Newcomer { key: &key("new"), hint: None, users_max: None };
+        let now = NOW.plus_ms(minutes * MINUTE);
+        let quotes = book.quote(now, &newcomer, &|_| true, &nothing);
+        quotes.offers[0].load.points()[24]
+    };
+    assert!((load(0) - 15.0).abs() < 0.1);
+    assert!((load(10) - 5.0).abs() < 0.1);
+    assert!(load(30) < 0.1, "nobody is expected any more");
+    assert!((load(0) - 15.0).abs() < 0.1, "clocks may be set back");
+}
+
+#[test]
+fn nothing_at_all_is_no_trouble() {
+    let nothing = Timetable::default();
+    assert_eq!(quote(&mut Book::new(BookingPolicy::default()), "new", &nothing).offers, []);
+    let policy = BookingPolicy { reserve: 0, ..BookingPolicy::default() };
+    let mut book = Book::new(policy);
+    book.rebuild(NOW, &[server("a", f64::NAN), server("b", 0.0)], [], &nothing);
+    let quotes = quote(&mut book, "new", &nothing);
+    assert!(quotes.offers.iter().all(|offer| offer.cost == 0.0), "{quotes:?}");
+}
+
+fn any_running() -> impl Strategy<Value = Vec<Running>> {
+    let one = (0..40u32, 0..6usize, 0..300i64, 0..200u32, 0..200u32);
+    let one = one.prop_map(|(id, server, minutes, users, expected)| {
+        let server = ["a", "b", "c", "d", "e", "elsewhere"][server];
+        Running { expected, ..running(&id.to_string(), server, minutes, users) }
+    });
+    proptest::collection::vec(one, 0..40)
+}
+
+fn any_servers() -> impl Strategy<Value = Vec<BookServer>> {
+    proptest::collection::vec(0.1..5.0, 1..5usize).prop_map(|multipliers| {
+        let servers = ["a", "b", "c", "d", "e"].into_iter().zip(multipliers);
+        servers.map(|(id, multiplier)| server(id, multiplier)).collect()
+    })
+}
+
+fn costs(quotes: &Quotes) -> Vec<f64> {
+    quotes.offers.iter().map(|offer| offer.cost).collect()
+}
+
+fn near(one: &[f64], other: &[f64]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| (one - other).abs() <= 0.05 + one * 1e-4)
+}
+
+proptest! {
+    #[test]
+    fn more_load_never_lowers_a_cost(
+        servers in any_servers(), meetings in any_running(), more in 0..200u32, place in 0..5usize,
+    ) {
+        let nothing = Timetable::default();
+        let mut book = book(&servers, &meetings, &nothing);
+        let before = costs(&quote(&mut book, "new", &nothing));
+        let place = place % servers.len();
+        book.add(running("more", &servers[place].id.0, 3, more), &nothing);
+        let after = costs(&quote(&mut book, "new", &nothing));
+        for (server, (before, after)) in before.iter().zip(&after).enumerate() {
+            prop_assert!(after + 0.05 >= *before);
+            prop_assert!(server == place || (after - before).abs() < 0.05);
+        }
+    }
+
+    #[test]
+    fn costs_are_numbers(
+        servers in any_servers(), meetings in any_running(), hint in proptest::option::of(any::<u32>()),
+        ahead in 0..1_000_000_000i64,
+    ) {
+        let known = timetable(&[("1", 5, 50, 80), ("2", 10, 30, 0), ("3", -30, 20, 40)]);
+        let mut book = book(&servers, &meetings, &known);
+        let newcomer = Newcomer { key: &key("3"), hint, users_max: None };
+        let quotes = book.quote(NOW.plus_ms(ahead), &newcomer, &|_| true, &known);
+        prop_assert!(quotes.offers.len() == servers.len());
+        for offer in quotes.offers {
+            prop_assert!(offer.cost.is_finite() && offer.cost >= 0.0);
+            prop_assert!(offer.load.points().iter().all(|users| users.is_finite() && *users >= 0.0));
+        }
+    }
+
+    #[test]
+    fn the_order_of_servers_and_meetings_does_not_matter(
+        mut servers in any_servers(), mut meetings in any_running(),
+    ) {
+        // Of two that have the same name the last one counts.
+        meetings.sort_by(|one, other| one.key.cmp(&other.key));
+        meetings.dedup_by(|one, other| one.key == other.key);
+        let known = timetable(&[("1", 5, 50, 80), ("2", 10, 30, 60), ("new", 0, 20, 40)]);
+        let before = quote(&mut book(&servers, &meetings, &known), "new", &known);
+        servers.reverse();
+        meetings.reverse();
+        let after = quote(&mut book(&servers, &meetings, &known), "new", &known);
+        prop_assert_eq!(before, after);
+    }
+
+    #[test]
+    fn single_changes_lead_where_facts_lead(
+        servers in any_servers(), meetings in any_running(), joins in 0..40u32,
+    ) {
+        let known = timetable(&[("1", -20, 50, 80), ("2", 10, 30, 60), ("new", 0, 20, 40)]);
+        let mut one = book(&servers, &meetings, &known);
+        let before = costs(&quote(&mut one, "new", &known));
+        one.add(running("guest", "a", 1, 0), &known);
+        (0..joins).for_each(|_| one.join(&key("guest")));
+        let with_guest = [meetings, vec![running("guest", "a", 1, joins)]].concat();
+        let mut other = book(&servers, &with_guest, &known);
+        let (with, facts) = (quote(&mut one, "new", &known), quote(&mut other, "new", &known));
+        prop_assert!(near(&costs(&with), &costs(&facts)), "{with:?} {facts:?}");
+        one.remove(&key("guest"));
+        prop_assert!(near(&before, &costs(&quote(&mut one, "new", &known))));
+    }
+
+    #[test]
+    fn only_open_servers_are_offered(servers in any_servers(), open in any::<[bool; 5]>()) {
+        let nothing = Timetable::default();
+        let mut book = book(&servers, &[], &nothing);
+        let is_open = |id: &ServerId| open[usize::from(id.0.as_bytes()[0] - b'a')];
+        let newcomer = Newcomer { key: &key("new"), hint: None, users_max: None };
+        let quotes = book.quote(NOW, &newcomer, &is_open, &nothing);
+        prop_assert!(quotes.offers.iter().all(|offer| is_open(&offer.server)));
+        prop_assert_eq!(quotes.offers.len(), servers.iter().filter(|one| is_open(&one.id)).count());
+    }
+}

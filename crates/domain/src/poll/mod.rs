@@ -182,6 +182,10 @@ fn failed(
     policy: &PollPolicy,
     reason: &str,
 ) -> Verdict {
+    if observation.started_at < server.health.answered_at {
+        // It has answered a later question meanwhile.
+        return Verdict::default();
+    }
     let failure = Failure { at: observation.finished_at, reason: reason.to_owned() };
     let change = server.health.fail(failure, policy.thresholds);
     let mut verdict = Verdict { change, ..Verdict::default() };

@@ -200,7 +200,10 @@ fn one_failure_changes_nothing_and_two_take_it_offline() {
     let mut server = server();
     let known = [meeting("m", false, NOW.plus_ms(-5000))];
     let _ = apply(&mut server, on(&known), &observation(Ok(vec![seen("m", 5000, 3)])), &POLICY);
-    let down = observation(Err("timeout".to_owned()));
+    let late = observation(Err("timeout".to_owned()));
+    assert_eq!(apply(&mut server, on(&known), &late, &POLICY), Verdict::default());
+    assert_eq!(server.health.last_failure, None, "it has answered a later question");
+    let down = Observation { started_at: NOW, ..late };
     assert_eq!(apply(&mut server, on(&known), &down, &POLICY), Verdict::default());
     assert_eq!((server.load, server.stats.users), (Some(30.0), 3));
     let verdict = apply(&mut server, on(&known), &down, &POLICY);

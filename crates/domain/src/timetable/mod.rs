@@ -10,7 +10,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::history::Session;
@@ -72,6 +72,10 @@ pub struct Timetable {
     /// Which meetings usually begin in which minute of the week.
     slots: BTreeMap<i64, Vec<Arc<MeetingKey>>>,
     once: Once,
+    /// Seen once, and not counted among those yet: when they were created, and which they are.
+    fresh: BTreeSet<(Timestamp, Arc<MeetingKey>)>,
+    /// The latest end of a session.
+    latest: Timestamp,
     /// How many sessions were created in which quarter of an hour.
     quarters: [u32; 4],
 }
@@ -103,7 +107,9 @@ impl Timetable {
             None => (Arc::new(key), Record::default()),
         };
         record.insert(created_at, peak_users, busy_ms, self.limits.sessions);
+        self.latest = self.latest.max(created_at.plus_ms(busy_ms));
         self.put(key, record);
+        self.count_settled();
         if self.records.len() > self.limits.meetings {
             self.forget_oldest();
         }
@@ -120,6 +126,7 @@ impl Timetable {
                 self.put(key, record);
             }
         }
+        self.count_settled();
     }
 
     /// Sessions of a meeting that are remembered.
@@ -141,15 +148,15 @@ impl Timetable {
         self.records.get(key).map(|record| record.end(created_at))
     }
 
-    /// The mean size of meetings that were seen once: what to expect of one that is new.
+    /// The mean size of meetings that were seen once, before today: what to expect of one that is new.
     #[must_use]
     pub fn typical_size(&self) -> Option<f64> {
         self.once.mean_size()
     }
 
-    /// The share of the meetings seen once that stayed busy for longer than this.
+    /// The share of the meetings seen once that stayed busy for longer than this, if there are any.
     #[must_use]
-    pub fn share_busy_beyond(&self, ms: i64) -> f64 {
+    pub fn share_busy_beyond(&self, ms: i64) -> Option<f64> {
         self.once.share_beyond(ms)
     }
 
@@ -198,7 +205,9 @@ impl Timetable {
                 }
             }
         }
-        if let Some((peak_users, busy_ms)) = record.only() {
+        if let Some((peak_users, busy_ms)) = record.only()
+            && !self.fresh.remove(&(record.newest(), Arc::clone(&key)))
+        {
             self.once.remove(peak_users, busy_ms);
         }
         for quarter in record.quarters() {
@@ -212,13 +221,27 @@ impl Timetable {
         for minute in record.slots() {
             self.slots.entry(*minute).or_default().push(Arc::clone(&key));
         }
-        if let Some((peak_users, busy_ms)) = record.only() {
-            self.once.add(peak_users, busy_ms);
+        if record.only().is_some() {
+            self.fresh.insert((record.newest(), Arc::clone(&key)));
         }
         for quarter in record.quarters() {
             self.quarters[quarter] = self.quarters[quarter].saturating_add(1);
         }
         self.records.insert(key, record);
+    }
+
+    /// Counts what was seen once among the typical meetings, when it is old enough.
+    ///
+    /// Of today's meetings those that have ended by now are the short ones, and would tell that
+    /// all are short.
+    fn count_settled(&mut self) {
+        let settled = |created_at: &Timestamp| self.latest.ms_since(*created_at) >= TODAY_MS;
+        while self.fresh.first().is_some_and(|(created_at, _)| settled(created_at)) {
+            let Some((_, key)) = self.fresh.pop_first() else { break };
+            if let Some((peak_users, busy_ms)) = self.records.get(&key).and_then(Record::only) {
+                self.once.add(peak_users, busy_ms);
+            }
+        }
     }
 
     /// Makes room: at once for a sixteenth, so that it need not be made again at once.

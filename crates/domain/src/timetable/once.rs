@@ -10,7 +10,7 @@ const MINUTES: usize = 24 * 60;
 pub(super) struct Once {
     count: u32,
     users: u64,
-    /// For each minute, how many were busy for longer; empty while there are none.
+    /// For each minute, how many were busy for longer; empty until there is one.
     beyond: Vec<u32>,
 }
 
@@ -43,9 +43,9 @@ impl Once {
         (self.count > 0).then(|| self.users as f64 / f64::from(self.count))
     }
 
-    pub(super) fn share_beyond(&self, ms: i64) -> f64 {
+    pub(super) fn share_beyond(&self, ms: i64) -> Option<f64> {
         let minute = usize::try_from(ms.max(0) / MINUTE_MS).unwrap_or(MINUTES);
         let longer = self.beyond.get(minute).copied().unwrap_or(0);
-        if self.count == 0 { 0.0 } else { f64::from(longer) / f64::from(self.count) }
+        (self.count > 0).then(|| f64::from(longer) / f64::from(self.count))
     }
 }

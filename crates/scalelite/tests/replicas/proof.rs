@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use bbb_sim::{Pool, Server};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use testkit::product::Product;
+use testkit::world::homes;
 use tokio::time::Instant;
 
 use crate::load::{Created, Record};
@@ -16,17 +17,6 @@ use crate::tools::{create, is_success, told};
 /// How long a create may take whose forerunner was cut off.
 const FREED_AFTER: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 16;
-
-/// The servers of each meeting, as they themselves say.
-fn homes(pool: &Pool) -> HashMap<String, Vec<&Server>> {
-    let mut homes: HashMap<String, Vec<&Server>> = HashMap::new();
-    for server in pool.servers() {
-        for meeting in server.meetings() {
-            homes.entry(meeting.id).or_default().push(server);
-        }
-    }
-    homes
-}
 
 /// Proves a record by what this product and the servers say now.
 pub(crate) async fn prove(record: &Record, product: &Product, pool: &Pool) -> anyhow::Result<()> {

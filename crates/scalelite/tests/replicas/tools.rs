@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bbb_sim::{Latency, Pool};
+pub(crate) use testkit::answers::{is_success, is_unavailable, named, told};
 use testkit::product::{Answer, Product, until};
 use testkit::stores::Stores;
 use testkit::world::{Replicas, World};
@@ -48,28 +49,6 @@ pub(crate) async fn replicas(
 pub(crate) fn slow_down(pool: &Pool) {
     let latency = Latency::LogNormal { median: Duration::from_millis(15), sigma: 0.5, seed: 1 };
     pool.servers().iter().for_each(|server| server.set_latency(latency.clone()));
-}
-
-/// The query of a create.
-pub(crate) fn named(id: &str) -> String {
-    format!("meetingID={id}&name=Meeting+{id}")
-}
-
-pub(crate) fn is_success(answer: &Answer) -> bool {
-    answer.status == 200 && answer.field("returncode") == "SUCCESS"
-}
-
-/// Whether the balancer says that it cannot reach its store, in the way that clients understand.
-pub(crate) fn is_unavailable(answer: &Answer) -> bool {
-    answer.status == 200
-        && answer.field("returncode") == "FAILED"
-        && answer.field("messageKey") == "internalError"
-        && answer.field("message") == "The balancer's store is unavailable."
-}
-
-/// An answer, for messages.
-pub(crate) fn told(answer: &Answer) -> String {
-    format!("{} {}", answer.status, answer.text())
 }
 
 /// Asserts a create that succeeds at once.

@@ -49,6 +49,7 @@ fn all_kinds() -> Vec<Server> {
         failures: u32::MAX,
         relapses: 3,
         probation_until: NOW.plus_ms(15_000),
+        answered_at: NOW,
     };
     rich.limits = Limits { max_meetings: Some(0), max_users: Some(u32::MAX), tier: 9 };
     rich.placed = 4;

@@ -4,6 +4,7 @@ ALTER TABLE scalelite_own.servers
     ADD COLUMN failures bigint NOT NULL DEFAULT 0,
     ADD COLUMN relapses bigint NOT NULL DEFAULT 0,
     ADD COLUMN probation_until bigint NOT NULL DEFAULT 0,
+    ADD COLUMN answered_at bigint NOT NULL DEFAULT 0,
     ADD COLUMN placed bigint NOT NULL DEFAULT 0,
     ADD COLUMN max_meetings bigint,
     ADD COLUMN max_users bigint,

@@ -61,10 +61,11 @@ struct Course {
 
 struct Campus {
     chance: Chance,
-    /// Users at the peak of a day, about.
+    /// Sets how many courses there are; about half as many again as users at the peak of a day.
     users: f64,
     courses: Vec<Course>,
-    rooms: usize,
+    /// Their usual sizes.
+    rooms: Vec<f64>,
     strangers: usize,
 }
 
@@ -79,8 +80,8 @@ pub(crate) fn day(wish: Wish, seed: u64) -> Day {
     let mut chance = Chance::new(seed);
     let servers = machines(wish, &mut chance);
     let capacity: f64 = servers.iter().map(|one| COMFORTABLE / one.load_multiplier).sum();
-    let users = capacity * chance.between(0.4, 0.65);
-    let mut campus = Campus { chance, users, courses: Vec::new(), rooms: 0, strangers: 0 };
+    let users = capacity * chance.between(0.75, 1.15);
+    let mut campus = Campus { chance, users, courses: Vec::new(), rooms: Vec::new(), strangers: 0 };
     campus.found();
     let history = if wish.kind == Kind::NewTerm { Vec::new() } else { campus.history() };
     let mut sessions = campus.meetings(0, 0);
@@ -110,14 +111,14 @@ pub(crate) fn day(wish: Wish, seed: u64) -> Day {
 fn machines(wish: Wish, chance: &mut Chance) -> Vec<Machine> {
     let mut machines: Vec<Machine> = (0..wish.servers)
         .map(|number| {
-            let unequal = *chance.pick(&[0.5, 0.5, 1.0, 1.0, 1.0, 1.5, 2.0, 3.0]);
+            let unequal = *chance.pick(&[0.5, 0.7, 1.0, 1.0, 1.0, 1.0, 1.5, 2.0]);
             let load_multiplier = if wish.unequal { unequal } else { 1.0 };
             Machine { id: format!("bbb{number:03}"), load_multiplier }
         })
         .collect();
     if let (true, Some(first)) = (wish.unequal, machines.first_mut()) {
         // At least one that differs from the rest.
-        first.load_multiplier = 2.5;
+        first.load_multiplier = 2.0;
     }
     machines
 }
@@ -135,7 +136,8 @@ impl Campus {
                 }
             }
         }
-        self.rooms = (self.users / 12.0) as usize + 2;
+        let rooms = (self.users / 12.0) as usize + 2;
+        self.rooms = (0..rooms).map(|_| unforeseen_size(&mut self.chance)).collect();
     }
 
     fn course(&mut self, weekday: i64, hour: f64) -> Course {
@@ -147,7 +149,7 @@ impl Campus {
             weekday,
             bell: (hour + shift) * HOUR,
             lead: chance.normal(330.0, 220.0).clamp(-300.0, 1500.0),
-            size: chance.log_normal(11.0, 0.95).clamp(2.0, 300.0),
+            size: chance.log_normal(12.5, 0.75).clamp(2.0, 200.0),
             length: length * HOUR,
             since: if chance.happens(0.1) { -2 } else { -9 },
         }
@@ -213,24 +215,25 @@ impl Campus {
         let to_the_hour = HOUR - rounded.rem_euclid(HOUR);
         let start = if to_the_hour < 400.0 { rounded + to_the_hour } else { rounded };
         let length = chance.log_normal(40.0 * 60.0, 0.7).clamp(300.0, 4.0 * HOUR);
-        let size = chance.log_normal(7.5, 0.85).clamp(1.0, 250.0);
-        let id = if chance.happens(0.35) {
-            format!("room-{}", chance.below(self.rooms))
+        let (id, size) = if chance.happens(0.35) {
+            // The same few people meet in it, more or less.
+            let room = chance.below(self.rooms.len());
+            (format!("room-{room}"), self.rooms[room] * chance.log_normal(1.0, 0.4))
         } else {
             self.strangers += 1;
-            format!("new-{}", self.strangers)
+            (format!("new-{}", self.strangers), unforeseen_size(chance))
         };
         play(&id, Shape { create: rounded, start, end: start + length, size }, chance)
     }
 
     /// Large meetings under new IDs, opened well before they begin.
     fn exams(&mut self, sessions: &mut Vec<Session>) {
-        let count = 2 + (self.users / 700.0) as usize;
+        let count = 2 + (self.users / 2000.0) as usize;
         for number in 0..count {
             let chance = &mut self.chance;
             let bell = *chance.pick(&[9.0, 10.0, 13.0, 14.0]) * HOUR;
             let create = bell - chance.between(600.0, 1800.0);
-            let size = chance.between(60.0, 220.0).min(self.users / 4.0);
+            let size = chance.between(60.0, 180.0).min(self.users / 4.0);
             let end = bell + chance.between(1.0, 2.0) * HOUR;
             let shape = Shape { create, start: bell - 120.0, end, size };
             sessions.push(play(&format!("exam-{number}"), shape, chance));
@@ -255,6 +258,10 @@ impl Campus {
             }
         }
     }
+}
+
+fn unforeseen_size(chance: &mut Chance) -> f64 {
+    chance.log_normal(9.0, 0.7).clamp(1.0, 120.0)
 }
 
 fn past(week: i64, weekday: i64, session: Session) -> Past {

@@ -74,10 +74,4 @@ impl Day {
     pub(crate) fn is_down(&self, server: usize, at: Second) -> bool {
         self.outages.iter().any(|one| one.server == server && one.down <= at && at < one.up)
     }
-
-    /// Whether servers differ.
-    pub(crate) fn is_unequal(&self) -> bool {
-        let first = self.servers.first().map_or(1.0, |one| one.load_multiplier);
-        self.servers.iter().any(|one| (one.load_multiplier - first).abs() > 1e-9)
-    }
 }

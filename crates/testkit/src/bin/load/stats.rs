@@ -1,7 +1,9 @@
 //! Medians and the like.
 
 use crate::round::Round;
-use std::time::Duration;
+
+pub(crate) use testkit::quantile::ms;
+use testkit::quantile::quantile;
 
 /// Rounds of the balancer and of its floor, taken in turn.
 #[derive(Debug, Default)]
@@ -51,28 +53,13 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     quantile(values.into_iter().collect(), 0.5)
 }
 
-pub(crate) fn ms(time: &Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-/// The smallest value that is not below that share of them; no number if there is none.
-fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    // A float becomes the nearest integer that fits.
-    let rank = (values.len() as f64 * share).ceil() as usize;
-    values.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
-    fn quantiles_are_values_that_occurred() {
-        let values = || (1..=100).rev().map(f64::from).collect::<Vec<_>>();
-        assert_eq!(quantile(values(), 0.5), 50.0);
-        assert_eq!(quantile(values(), 0.99), 99.0);
-        assert_eq!(quantile(values(), 1.0), 100.0);
+    fn medians_are_values_that_occurred() {
         assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
         assert!(median([]).is_nan());
     }

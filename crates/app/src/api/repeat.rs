@@ -1,0 +1,79 @@
+//! A create of a known meeting: its own server is asked again. If that is silent, it is polled: one
+//! that is gone loses the meeting to another server, one that answers is asked once more.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::backend::{BackendError, Reply};
+use crate::doubts;
+use crate::ports::{CallError, Located};
+
+use super::asking::{Call, asking, is_the_servers};
+use super::attempts::{SLOW, UNANSWERED};
+use super::errors::ApiError;
+use super::request::pass_on;
+
+/// How often the server is asked at most: a repeated create is the same however often it comes.
+const ASKS_MAX: usize = 3;
+/// After a failure a server gets this time before it is asked again.
+const RECOVER: Duration = Duration::from_secs(1);
+
+/// What the meeting's own server answers; nothing if it turns out to be offline.
+pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
+    let app = call.app;
+    let hedge = Duration::from_millis(app.policy.hedge_ms());
+    let mut error: BackendError = CallError::Timeout(app.policy.create_ms_max()).into();
+    let (mut under_way, mut asks) = (FuturesUnordered::new(), 0);
+    loop {
+        let asked_at = app.clock.now();
+        if asks < ASKS_MAX
+            && let Some(asking) = asking(call, located, false)
+        {
+            under_way.push(asking);
+            asks += 1;
+        }
+        let silent_at = call.deadline.min(Instant::now() + hedge);
+        let reason = match timeout_at(silent_at, under_way.next()).await {
+            Ok(Some(Ok(reply))) => return Some(answered(call, located, reply).await),
+            Ok(Some(Err(theirs))) => {
+                error = theirs;
+                let may_be_again = is_the_servers(&error) && call.body.is_none();
+                if !may_be_again {
+                    return Some(pass_on(Err(error), UNANSWERED));
+                }
+                error.to_string()
+            }
+            Ok(None) => return Some(pass_on(Err(error), UNANSWERED)),
+            Err(_) if Instant::now() >= call.deadline => {
+                return Some(pass_on(Err(error), UNANSWERED));
+            }
+            Err(_) => SLOW.to_owned(),
+        };
+        // Is it slow, or is it gone?
+        doubts::note(app, &located.server, asked_at, &reason).await;
+        if under_way.is_empty() {
+            sleep_until(call.deadline.min(Instant::now() + RECOVER)).await;
+        }
+        let confirming = doubts::confirm(app, located.server.clone());
+        tokio::select! {
+            biased;
+            Some(Ok(reply)) = under_way.next() => return Some(answered(call, located, reply).await),
+            server = confirming => if server.is_some_and(|server| !server.online()) {
+                return None;
+            }
+        }
+    }
+}
+
+/// The meeting's own server has answered.
+async fn answered(call: &Call<'_>, located: &Located, reply: Reply) -> Result<Bytes, ApiError> {
+    let app = call.app;
+    if reply.answer.success && located.meeting.claim.is_some() {
+        app.cluster.confirm(&located.meeting, app.clock.now(), &[]).await?;
+    }
+    pass_on(Ok(reply), UNANSWERED)
+}
