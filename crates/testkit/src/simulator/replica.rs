@@ -8,11 +8,12 @@ use std::time::Duration;
 use app::keeper::{self, Keeper};
 use app::planner::{self, Planner};
 use app::policy::Policy;
+use app::poll::Rechecks;
 use app::ports::{Clock as _, Entropy as _, StoreError, Turn};
 use app::tenancy::TenantCache;
 use app::{App, poll};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 use super::clock::Life;
 use super::dice::Dice;
@@ -27,7 +28,7 @@ use super::world::World;
 /// process.
 const POLLS: &str = "polls";
 const RECHECK: &str = "rechecks";
-const RECHECKS: u32 = 12;
+const RECHECKS: i64 = 12;
 const CYCLES_PER_VERSION: u64 = 10;
 const JITTER_MAX: Duration = Duration::from_millis(100);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -101,19 +102,27 @@ impl Body {
     }
 
     /// Polls whenever it is its turn, as the life of the process does.
-    async fn poll_forever(self) {
+    async fn cycles_forever(self) {
         let interval = Duration::from_millis(POLL_INTERVAL_MS.unsigned_abs());
-        let step = interval / RECHECKS;
-        let mut due = Instant::now();
         loop {
-            let now = Instant::now();
-            if now >= due {
-                due = now + self.poll_in_turn().await.min(interval);
-            } else {
-                self.recheck_in_turn(step).await;
-            }
+            let wait = self.poll_in_turn().await;
             let jitter = JITTER_MAX.mul_f64(self.life.fraction());
-            sleep_until(due.min(Instant::now() + step) + jitter).await;
+            sleep(wait.min(interval) + jitter).await;
+        }
+    }
+
+    /// Polls servers that failed more often, whenever it is its turn.
+    async fn recheck_forever(self) {
+        let (step_ms, rechecks) = (POLL_INTERVAL_MS / RECHECKS, Rechecks::default());
+        loop {
+            let jitter = JITTER_MAX.mul_f64(self.life.fraction());
+            sleep(Duration::from_millis(step_ms.unsigned_abs()) + jitter).await;
+            if let Ok(Turn::Yours(_)) = self.turn(RECHECK, step_ms, false).await {
+                let (app, op) = self.begin(Kind::Poll);
+                // Who could not look now looks again soon.
+                let _ = rechecks.begin(&app).await;
+                finish(&self.world, &op);
+            }
         }
     }
 
@@ -131,16 +140,6 @@ impl Body {
         let polled = poll::all(&app, cycle % CYCLES_PER_VERSION == 1, Some(cycle)).await;
         finish(&self.world, &op);
         if polled.is_ok() { Duration::ZERO } else { TRY_AGAIN }
-    }
-
-    async fn recheck_in_turn(&self, step: Duration) {
-        let step_ms = i64::try_from(step.as_millis()).unwrap_or(0);
-        if let Ok(Turn::Yours(_)) = self.turn(RECHECK, step_ms, false).await {
-            let (app, op) = self.begin(Kind::Poll);
-            // What fails is asked again, and the next look is at the store as it is then.
-            let _ = poll::rechecks(&app).await;
-            finish(&self.world, &op);
-        }
     }
 
     async fn turn(&self, work: &str, interval_ms: i64, keeps: bool) -> Result<Turn, StoreError> {
@@ -167,7 +166,8 @@ impl Replica {
     pub(crate) fn start(world: &Arc<World>, number: usize, offset_ms: i64, dice: Dice) -> Self {
         let body = Body::new(world.clone(), number, offset_ms, dice);
         let mut loops = JoinSet::new();
-        loops.spawn(body.clone().poll_forever());
+        loops.spawn(body.clone().cycles_forever());
+        loops.spawn(body.clone().recheck_forever());
         loops.spawn(body.clone().foresee_forever());
         Self { body, calls: JoinSet::new(), _loops: loops }
     }
