@@ -60,7 +60,8 @@ impl Rules {
         leaves_closed_servers: true,
         survives_store_loss: true,
         survives_faults_with_loss: true,
-        creates_once: true,
+        // BBB takes the same create for one, so that it may be made again.
+        creates_once: false,
         keeps_shared_promises: true,
         tells_ended_from_new: true,
         ends_the_right_one: true,
@@ -77,9 +78,6 @@ impl Rules {
         leaves_closed_servers: false,
         // Servers that were not put back before a failure never are.
         survives_faults_with_loss: false,
-        // After a server was found to be offline the meeting may be placed there again, and one that
-        // has it under another password is asked twice.
-        creates_once: false,
         // The ending that is remembered hits the new one.
         tells_ended_from_new: false,
         // An older one is ended as well, and one that runs in favour of one that was missed.
