@@ -13,7 +13,7 @@ const TOP: f64 = 46.0;
 const MOST: f64 = 3.0;
 const LEAST: f64 = 0.8;
 
-/// A half of the plot: its title, and what it shows of a row.
+/// A title, and which of a row's days are drawn under it.
 type Side = (&'static str, fn(&Row) -> &[f64]);
 
 /// Draws all rows, equal servers on the left, unequal ones on the right.
