@@ -13,6 +13,9 @@ const TOP: f64 = 46.0;
 const MOST: f64 = 3.0;
 const LEAST: f64 = 0.8;
 
+/// A title, and which of a row's days are drawn under it.
+type Side = (&'static str, fn(&Row) -> &[f64]);
+
 /// Draws all rows, equal servers on the left, unequal ones on the right.
 pub(crate) fn svg(rows: &[Row]) -> String {
     let height = TOP + LINE * rows.len() as f64 + 34.0;
@@ -22,7 +25,7 @@ pub(crate) fn svg(rows: &[Row]) -> String {
          font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"white\"/>\n"
     );
-    let sides: [(&str, fn(&Row) -> &[f64]); 2] =
+    let sides: [Side; 2] =
         [("equal servers", |row| &row.equal), ("unequal servers", |row| &row.unequal)];
     for (number, (title, values)) in sides.into_iter().enumerate() {
         let left = LEFT + number as f64 * (WIDTH + GAP);
