@@ -25,13 +25,15 @@ pub struct Rules {
     pub leaves_closed_servers: bool,
     /// Whether the loss of all that the store holds is repaired from what servers report.
     pub survives_store_loss: bool,
-    /// Whether it is repaired even if the store fails while it is.
+    /// Whether it is repaired even if the store fails while it is, or loses everything again.
     pub survives_faults_with_loss: bool,
     /// Whether a create is never sent to one server twice, even if that one goes offline meanwhile.
     pub creates_once: bool,
     /// Whether a create that goes to the server of another one that is still under way, and
     /// succeeds, keeps the meeting there, however the other one ends.
     pub keeps_shared_promises: bool,
+    /// Whether a repeated create that succeeds counts as having seen the meeting.
+    pub sees_repeats: bool,
     /// Whether a meeting that is created while one of the same name is being ended lives on.
     pub tells_ended_from_new: bool,
     /// Whether what is ended is surely not wanted: it began with the try that was given up, and the
@@ -63,6 +65,7 @@ impl Rules {
         // BBB takes the same create for one, so that it may be made again.
         creates_once: false,
         keeps_shared_promises: true,
+        sees_repeats: true,
         tells_ended_from_new: true,
         ends_the_right_one: true,
         waits_for_tries: true,
@@ -76,8 +79,11 @@ impl Rules {
         create_ms_max: 25_000,
         // A repeated create begins the meeting anew on its server, even if that one is disabled.
         leaves_closed_servers: false,
-        // Servers that were not put back before a failure never are.
+        // Servers that were not put back before a failure never are, and who looks while they are
+        // put back one by one remembers only some.
         survives_faults_with_loss: false,
+        // A poll that began before forgets what the create has begun anew.
+        sees_repeats: false,
         // The ending that is remembered hits the new one.
         tells_ended_from_new: false,
         // An older one is ended as well, and one that runs in favour of one that was missed.

@@ -131,14 +131,20 @@ pub(crate) fn running_meetings_are_called_running(done: &Done<'_>) -> Verdict {
         return Ok(());
     };
     let said = Answer::read(body).map_err(|error| format!("{}: {error}", done.op))?.running;
-    let lost_at = done.world.ledger().lost_at;
+    let ledger = done.world.ledger();
+    let lost_at = ledger.lost_at;
+    let usable = |host: &str| {
+        let server = ledger.last.servers.iter().find(|server| server.id.0 == host);
+        server.is_some_and(domain::Server::accepts_joins)
+    };
     let machines = done.world.machines();
     let overlooked = machines.values().find(|machine| {
         machine.room(key).is_some_and(|room| {
             let known = room.acknowledged_at.is_some_and(|at| at < done.op.began);
             let free = room.written_off.is_none() && lost_at.is_none();
             let busy = room.users > 0 && room.entered_at < Some(done.op.began);
-            known && free && busy && machine.was_healthy_since(room.born_at)
+            let well = machine.was_healthy_since(room.born_at) && usable(&machine.host);
+            known && free && busy && well
         })
     });
     match overlooked {

@@ -121,9 +121,7 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
         let told = room.acknowledged_at.is_some() && room.written_off.is_none();
         was.claim.is_none() || told && !lost
     };
-    if machine.room(&was.key).filter(promised).is_none() {
-        return true;
-    }
+    let Some(room) = machine.room(&was.key).filter(promised) else { return true };
     let server = step.before.server(&was.server);
     let away = was.detached || !server.is_some_and(Server::online);
     let cordoned = step.ledger.was(&was.server, Some(AdminState::Cordoned), step.op.began);
@@ -144,5 +142,6 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
     // Of two that run the fuller one is chosen; it may be over when the answer is there.
     let moved = now_at.and_then(|host| step.machines.get(host)?.room(&was.key)).is_some()
         || now_at.is_some() && !step.rules.ends_the_right_one;
-    said_so || (step.call == "record_poll" && moved)
+    let anew = room.born_at > was.seen_at && !step.rules.sees_repeats;
+    said_so || (step.call == "record_poll" && (moved || anew))
 }
