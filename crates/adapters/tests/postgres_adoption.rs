@@ -83,6 +83,7 @@ fn first() -> Recording {
         length: Some(30),
         processing_time: None,
         thumbnails,
+        size: None,
     };
     let metadata =
         [("bbb-origin", "Moodle"), ("empty", ""), ("gl-listed", "true"), ("name", "Renamed")];

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use app::ports::{RecordingCounts, Recordings, StoreError};
 use async_trait::async_trait;
-use domain::recording::{Callback, PlaybackFormat, Recording, Thumbnail};
+use domain::recording::{Callback, Facts, PlaybackFormat, Recording, Thumbnail};
 
 use super::session::{Row, Session, Value, values};
 use super::{Database, SqlStore, callbacks};
@@ -135,6 +135,7 @@ fn recording(row: &dyn Row) -> Result<(i64, Recording), StoreError> {
         publish_updated: row.get(11)?,
         metadata: Vec::new(),
         formats: Vec::new(),
+        facts: Facts::default(),
     };
     Ok((row.get(0)?, recording))
 }
@@ -224,6 +225,7 @@ fn complete(
             length: row.get(4)?,
             processing_time: row.get(5)?,
             thumbnails: previews.into_iter().map(|(_, thumbnail)| thumbnail).collect(),
+            size: None,
         });
         Ok(())
     })?;
@@ -286,7 +288,7 @@ fn put_format(
         processing_time) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id";
     const THUMBNAIL: &str = "INSERT INTO thumbnails (playback_format_id, width, height, alt, url, \
         sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    let PlaybackFormat { format: name, url, length, processing_time, thumbnails } = format;
+    let PlaybackFormat { format: name, url, length, processing_time, thumbnails, .. } = format;
     let id = inserted(session, FORMAT, values![recording, name, url, *length, *processing_time])?;
     for Thumbnail { width, height, alt, url, sequence } in thumbnails {
         session.execute(THUMBNAIL, values![id, *width, *height, alt, url, *sequence])?;

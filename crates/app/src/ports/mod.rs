@@ -2,10 +2,14 @@
 //! to be followed by a set, never a transaction handed out, because every race lives between them.
 
 pub mod bbb_client;
+pub mod blobs;
 pub mod cluster;
 pub mod entropy;
 pub mod history;
+pub mod imports;
 pub mod inspect;
+pub mod library;
+pub mod outbox;
 pub mod recordings;
 pub mod tenants;
 pub mod tokens;
@@ -14,12 +18,16 @@ pub mod turns;
 pub use bbb_client::{
     BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Lane, Patience,
 };
+pub use blobs::{BlobBytes, BlobError, BlobInfo, Blobs, Book, Moved, Shelf, Span};
 pub use cluster::{
     Cluster, Located, Obstacle, PlaceRequest, Placed, PollReport, ServerChange, StoreError,
 };
 pub use entropy::{Clock, Entropy};
 pub use history::History;
+pub use imports::{Archive, Imports, Stage};
 pub use inspect::{Finding, Inspect, Level};
+pub use library::{Cursor, Destination, Journey, Library};
+pub use outbox::{Message, Outbox, Topic};
 pub use recordings::{RecordingCounts, Recordings};
 pub use tenants::{TenantUpdate, Tenants};
 pub use tokens::{Grant, Tokens};

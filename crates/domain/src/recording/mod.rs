@@ -1,6 +1,11 @@
 //! Recordings as they are kept: what a meeting left behind, and who wants to hear of it.
 
+pub mod library;
+mod names;
+
 use crate::time::Timestamp;
+
+pub use names::{FilePath, FormatName, RecordId};
 
 /// An image of a playback format's preview.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +35,34 @@ pub struct PlaybackFormat {
     pub processing_time: Option<i32>,
     /// Previews, in order.
     pub thumbnails: Vec<Thumbnail>,
+    /// Bytes of its files, as BBB counted them. Not known of what the original imported.
+    pub size: Option<i64>,
+}
+
+/// What a breakout room's recording tells of its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Breakout {
+    /// Internal id of the meeting that it belongs to.
+    pub parent_id: String,
+    /// Its number among its siblings.
+    pub sequence: Option<i32>,
+    /// Whether users chose it themselves.
+    pub free_join: Option<bool>,
+}
+
+/// What the original's tables have no room for; nothing is known of what it imported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether it is a breakout room's.
+    pub is_breakout: Option<bool>,
+    /// Where a breakout room belongs.
+    pub breakout: Option<Breakout>,
+    /// Internal ids of its breakout rooms.
+    pub breakout_rooms: Vec<String>,
+    /// Bytes of the raw recording on its BBB server.
+    pub raw_size: Option<i64>,
+    /// Metadata that was changed through the API, by name; none: removed. A further import must not undo it.
+    pub edits: Vec<(String, Option<String>)>,
 }
 
 /// A recording, whole.
@@ -61,6 +94,8 @@ pub struct Recording {
     pub metadata: Vec<(String, Option<String>)>,
     /// Playback formats, in order of their names.
     pub formats: Vec<PlaybackFormat>,
+    /// What only we keep.
+    pub facts: Facts,
 }
 
 /// What was stored for a meeting so that its front-end can be told of its end and recording.

@@ -1,0 +1,80 @@
+//! What front-ends are to be told, until they have heard it: messages that survive a crash.
+
+use async_trait::async_trait;
+use domain::Timestamp;
+
+use super::StoreError;
+
+/// What a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// A recording can be watched.
+    RecordingReady,
+    /// What happened in a meeting, as its server tells it.
+    Analytics,
+}
+
+/// A message to a front-end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Unique.
+    pub id: String,
+    /// What it is about.
+    pub topic: Topic,
+    /// Whose meeting it is.
+    pub tenant: Option<String>,
+    /// The meeting.
+    pub meeting_id: String,
+    /// The recording, if it is about one.
+    pub record_id: Option<String>,
+    /// Where it goes.
+    pub url: String,
+    /// What is sent, where it is not made of the rest: JSON.
+    pub body: Option<String>,
+    /// Tells which secret signed the meeting's create, without telling the secret.
+    pub secret_hint: Option<String>,
+    /// When it was posted.
+    pub posted_at: Timestamp,
+    /// How often it was sent in vain.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub failure: Option<String>,
+    /// When it is sent next; none: it was given up.
+    pub due_at: Option<Timestamp>,
+}
+
+/// Messages that wait to be heard.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Keeps a message; nothing happens if there is one of that id.
+    async fn post(&self, message: &Message) -> Result<(), StoreError>;
+
+    /// Takes messages that are due, so many at most, the oldest first: until that time nobody else gets them.
+    async fn take_due(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError>;
+
+    /// It was heard, or whom it was for does not want it: it is gone.
+    async fn settle(&self, id: &str) -> Result<(), StoreError>;
+
+    /// It was not heard: counts the attempt, and keeps it for later or, without a time, for
+    /// administrators to look at.
+    async fn postpone(
+        &self,
+        id: &str,
+        failure: &str,
+        due_at: Option<Timestamp>,
+    ) -> Result<(), StoreError>;
+
+    /// Messages, the oldest first, so many at most.
+    async fn messages(&self, limit: u32) -> Result<Vec<Message>, StoreError>;
+
+    /// Makes one message due, or all that were given up; returns how many.
+    async fn retry(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Forgets messages that were posted before that time.
+    async fn forget_messages(&self, before: Timestamp) -> Result<u64, StoreError>;
+}
