@@ -8,6 +8,7 @@ pub mod checksum;
 pub mod lrs;
 pub mod meetings;
 pub mod query;
+pub mod token;
 mod xml;
 
 pub use answer::{Answer, Garbage};
