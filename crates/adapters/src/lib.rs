@@ -2,6 +2,7 @@
 //! over HTTP, the system clock. Nothing here decides anything.
 
 pub mod bbb_http;
+pub mod courier;
 pub mod entropy;
 mod joins;
 mod memory;
