@@ -4,6 +4,7 @@
 pub mod bbb_http;
 mod beneath;
 pub mod blobs;
+pub mod courier;
 pub mod entropy;
 mod joins;
 mod memory;

@@ -9,6 +9,7 @@ pub mod lrs;
 pub mod meetings;
 pub mod metadata;
 pub mod query;
+pub mod token;
 mod xml;
 
 pub use answer::{Answer, Garbage};

@@ -4,6 +4,7 @@
 pub mod bbb_client;
 pub mod blobs;
 pub mod cluster;
+pub mod courier;
 pub mod entropy;
 pub mod history;
 pub mod imports;
@@ -22,6 +23,7 @@ pub use blobs::{BlobBytes, BlobError, BlobInfo, Blobs, Book, Moved, Shelf, Span}
 pub use cluster::{
     Cluster, Located, Obstacle, PlaceRequest, Placed, PollReport, ServerChange, StoreError,
 };
+pub use courier::{Courier, CourierError, Letter};
 pub use entropy::{Clock, Entropy};
 pub use history::History;
 pub use imports::{Archive, Imports, Stage};
