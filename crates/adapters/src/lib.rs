@@ -10,6 +10,7 @@ mod joins;
 mod memory;
 pub mod postgres;
 pub mod redis;
+pub mod rsa;
 mod skew;
 mod sql;
 pub mod sqlite;

@@ -2,6 +2,7 @@
 
 pub mod library;
 mod names;
+pub mod watching;
 
 use crate::time::Timestamp;
 

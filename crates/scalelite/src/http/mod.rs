@@ -7,6 +7,8 @@ mod body;
 mod host;
 pub mod listen;
 mod long_target;
+mod origin;
+pub mod playback;
 mod respond;
 mod route;
 mod stall;

@@ -17,13 +17,16 @@ use tokio_util::task::TaskTracker;
 
 use super::body::Sent;
 use super::long_target::{self, Placeholder};
+use super::playback::Theatre;
 use super::respond::{self, Body};
-use super::{admin, bbb_api, host};
+use super::{admin, bbb_api, host, playback};
 
 /// What stands between the network and the application.
 pub struct Gate {
     /// The application.
     pub app: App,
+    /// Recordings, if they can be watched here.
+    pub theatre: Option<Arc<Theatre>>,
     /// The only host served, if there is one; with tenants also its subdomains.
     pub url_host: Option<String>,
     /// Stands for targets that the HTTP library cannot hold.
@@ -212,7 +215,8 @@ enum Route<'a> {
     Index,
     Bbb(&'a str, &'a str),
     Admin(&'a str, &'a str),
-    Unknown,
+    /// Perhaps about recordings: the whole target.
+    Other(&'a str),
 }
 
 impl<'a> Route<'a> {
@@ -225,7 +229,7 @@ impl<'a> Route<'a> {
             ["bigbluebutton", "api"] => Self::Index,
             ["bigbluebutton", "api", call] => Self::Bbb(call, query),
             ["scalelite", "api", call] => Self::Admin(call, query),
-            _ => Self::Unknown,
+            _ => Self::Other(target),
         }
     }
 
@@ -236,7 +240,7 @@ impl<'a> Route<'a> {
             Self::Index => "index",
             Self::Bbb(call, _) => Call::from_name(call).map_or("-", Call::name),
             Self::Admin(call, _) => admin::known(call),
-            Self::Unknown => "-",
+            Self::Other(_) => "-",
         }
     }
 }
@@ -262,8 +266,17 @@ async fn dispatch(gate: &Arc<Gate>, route: Route<'_>, parts: Parts, body: Sent) 
         Route::Index => bbb_api::index(gate, &parts.method),
         Route::Bbb(call, query) => bbb_api::call(gate, call, incomer(query, parts)).await,
         Route::Admin(call, query) => admin::call(gate, call, incomer(query, parts)).await,
-        Route::Unknown => Outcome::failed("-", &ApiError::Unsupported),
+        Route::Other(target) => other(gate, target, &incomer("", parts)).await,
     }
+}
+
+async fn other(gate: &Gate, target: &str, incomer: &Incomer) -> Outcome {
+    if let Some(theatre) = &gate.theatre
+        && let Some(outcome) = playback::answer(&gate.app, theatre, target, incomer).await
+    {
+        return outcome;
+    }
+    Outcome::failed("-", &ApiError::Unsupported)
 }
 
 /// 200 while the store can be read and written, else 503 and the reason.
