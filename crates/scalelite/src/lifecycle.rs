@@ -80,7 +80,7 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
         let listener = Listener::open(config.bind.as_ref(), config.port).await?;
         let (url, data_dir) = (listener.url(), wired.data_dir.display());
         tracing::info!(url, %data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
-        serve_until(config, wired.app.clone(), listener, stop).await;
+        serve_until(config, wired, listener, stop).await;
     } else {
         let mut stop = stop;
         let _ = stop.wait_for(|stop| *stop).await;
@@ -111,13 +111,15 @@ async fn adopt(recordings: Arc<dyn Recordings>) {
 /// Serves on a listener until told to stop.
 pub async fn serve_until(
     config: &Config,
-    app: App,
+    wired: &Wired,
     listener: Listener,
     stop: watch::Receiver<bool>,
 ) {
+    let app = wired.app.clone();
     let gate = Arc::new(Gate {
         long_target: Placeholder::new(app.entropy.as_ref()),
         app,
+        theatre: wired.theatre.clone(),
         url_host: config.url_host.clone(),
         body_bytes_max: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),

@@ -1,6 +1,7 @@
 //! The composition root: from settings to a running application. The only place that names
 //! adapters.
 
+mod playback;
 pub mod stores;
 
 use std::io::{self, Write as _};
@@ -26,6 +27,7 @@ use self::stores::Opened;
 use crate::config::stores::STORE_FILE;
 use crate::config::values::Secret;
 use crate::config::{Config, Stores};
+use crate::http::playback::Theatre;
 use crate::output::note;
 
 /// Where the state is kept if nobody says otherwise and we may write there.
@@ -52,6 +54,12 @@ pub enum WiringError {
     /// The file of an embedded store that should be there.
     #[error("{0}: there is no store")]
     NoStore(PathBuf),
+    /// Several replicas need one secret for cookies.
+    #[error("SECRET_KEY_BASE must be set: all replicas on {0} sign cookies for protected recordings with it")]
+    KeyBaseNeeded(String),
+    /// A setting about recordings that is not as it must be.
+    #[error("{0}")]
+    Setting(String),
     /// The settings name no store at all, which they cannot.
     #[error("there is no store")]
     Nothing,
@@ -69,6 +77,8 @@ pub struct Wired {
     pub inspect: Vec<Arc<dyn Inspect>>,
     /// Recordings, unless there are none.
     pub recordings: Option<Arc<dyn ports::Recordings>>,
+    /// Where recordings are watched, unless there are none.
+    pub theatre: Option<Arc<Theatre>>,
 }
 
 /// Opens the stores and connects everything. Redis and PostgreSQL are connected to when they are
@@ -92,6 +102,7 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
     let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
     let bbb = BbbHttp::new(policy.patience.connect_ms, calls_per_server.unwrap_or(usize::MAX));
+    let theatre = playback::theatre(config, stores, &house, &data_dir)?.map(Arc::new);
     let app = App {
         cluster: house.hot.clone(),
         history: house.hot.clone(),
@@ -105,7 +116,7 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
-    Ok(Wired { app, data_dir, own_secret, inspect, recordings: house.recordings })
+    Ok(Wired { app, data_dir, own_secret, inspect, recordings: house.recordings, theatre })
 }
 
 /// Where the state would be kept, without making anything.

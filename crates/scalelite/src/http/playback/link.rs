@@ -40,8 +40,8 @@ pub(super) async fn follow(
 }
 
 fn is_ahead(headers: &HeaderMap) -> bool {
-    let says = |name: &&str| headers.get(**name).and_then(|value| value.to_str().ok());
-    let mut purposes = PURPOSES.iter().filter_map(|name| says(name));
+    let says = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let mut purposes = PURPOSES.into_iter().filter_map(says);
     purposes.any(|purpose| {
         let purpose = purpose.to_ascii_lowercase();
         ["prefetch", "prerender", "preview"].iter().any(|word| purpose.contains(word))
