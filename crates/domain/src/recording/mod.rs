@@ -1,11 +1,13 @@
 //! Recordings as they are kept: what a meeting left behind, and who wants to hear of it.
 
+mod kinds;
 pub mod library;
 mod names;
 pub mod watching;
 
 use crate::time::Timestamp;
 
+pub use kinds::Kind;
 pub use names::{FilePath, FormatName, RecordId};
 
 /// An image of a playback format's preview.

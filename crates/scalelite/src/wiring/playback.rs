@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adapters::blobs::directories::DirectoryBlobs;
+use adapters::blobs::s3::{Access, Limits, S3Blobs};
 use adapters::rsa::RsaKey;
 use app::moving::House;
 use app::playback::{Passes, Playback};
@@ -53,8 +54,26 @@ pub(super) fn theatre(
 /// # Errors
 /// When the settings of S3 make no sense.
 pub(super) fn blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
+    if config.s3_recording {
+        let blobs = S3Blobs::new(access(config)).map_err(WiringError::Setting)?;
+        return Ok(Arc::new(blobs));
+    }
     let [published, unpublished] = [&config.recording_publish_dir, &config.recording_unpublish_dir];
     Ok(Arc::new(DirectoryBlobs::new(published.clone(), unpublished.clone())))
+}
+
+/// The bucket; that all of it is set was checked with the settings.
+fn access(config: &Config) -> Access {
+    let secret = |secret: &Option<Secret>| secret.as_ref().map(|Secret(secret)| secret.clone());
+    Access {
+        bucket: config.s3_bucket_name.clone().unwrap_or_default(),
+        region: config.aws_region.clone(),
+        endpoint: config.aws_endpoint_url.clone(),
+        key_id: config.aws_access_key_id.clone().unwrap_or_default(),
+        secret: secret(&config.aws_secret_access_key).unwrap_or_default(),
+        token: secret(&config.aws_session_token),
+        limits: Limits::default(),
+    }
 }
 
 /// What signs cookies: the setting, or a secret of this machine's own if nobody else needs it.

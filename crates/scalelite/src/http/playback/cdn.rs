@@ -8,12 +8,13 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::Timestamp;
+use domain::recording::Kind;
 use domain::recording::watching::Permit;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use super::paths::Path;
-use super::{Trouble, kinds};
+use super::Trouble;
 use crate::http::origin::Origin;
 use crate::http::respond::{self, Body};
 
@@ -36,7 +37,7 @@ pub struct Cdn {
 
 /// Whether a path is one of a page: what pages load, they load from where they are.
 pub(super) fn concerns(path: &Path) -> bool {
-    path.slash || path.file.as_ref().is_some_and(|file| kinds::of(file.name()).is_page())
+    path.slash || path.file.as_ref().is_some_and(|file| Kind::of(file.name()).is_page())
 }
 
 impl Cdn {

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use app::playback::Playback;
 use app::ports::{BlobBytes, BlobError, BlobInfo, Span};
-use domain::recording::FilePath;
+use domain::recording::{FilePath, Kind};
 use domain::recording::watching::Permit;
 use futures_util::stream::{self, StreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::conditions::{self, Share, Version};
-use super::kinds::{self, Kind};
 use super::player::PlayerFiles;
 use super::{Answered, Trouble, gzip};
 use crate::http::respond::{self, Body};
@@ -81,7 +80,7 @@ pub(super) async fn send(
     headers: &HeaderMap,
     manner: Manner,
 ) -> Answered {
-    let kind = kinds::of(path.name());
+    let kind = Kind::of(path.name());
     let gzip = kind.text && gzip::is_accepted(headers) && !headers.contains_key(header::RANGE);
     let request = Request { source, method, headers, kind, manner };
     if gzip

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use app::App;
+use domain::recording::Kind;
 use domain::recording::watching::{Permit, Wish};
 use http::{HeaderName, HeaderValue, Response, header};
 
 use super::delivery::{self, Manner, Source};
 use super::paths::{Path, with_query};
-use super::{Answered, Theatre, Trouble, cdn, cookies, kinds, listing};
+use super::{Answered, Theatre, Trouble, cdn, cookies, listing};
 use crate::http::origin::Origin;
 use crate::http::respond::{self, Body};
 use crate::http::route::Incomer;
@@ -106,7 +107,7 @@ fn in_front(permit: &Permit, path: &Path, query: &str) -> Result<Response<Body>,
     if manner(permit).attachment {
         headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     }
-    let content_type = HeaderValue::from_static(kinds::told_in_front(name));
+    let content_type = HeaderValue::from_static(Kind::or_page(name).content_type);
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(response)

@@ -3,12 +3,12 @@
 
 use app::ports::BlobError;
 use bbb::answer::escape;
-use domain::recording::FilePath;
+use domain::recording::{FilePath, Kind};
 use domain::recording::watching::Permit;
 use http::{HeaderValue, StatusCode, header};
 
 use super::delivery::secure;
-use super::{Answered, Theatre, kinds, paths};
+use super::{Answered, Theatre, paths};
 use crate::http::respond;
 
 /// Files that are listed at most.
@@ -78,9 +78,9 @@ impl<'a> Medium<'a> {
     fn all(files: &'a [(FilePath, u64)]) -> Vec<Self> {
         let mut media: Vec<Self> = Vec::new();
         for (path, _) in files {
-            let content_type = kinds::of(path.name()).content_type;
-            let is_video = content_type.starts_with("video/");
-            if !is_video && !content_type.starts_with("audio/") {
+            let kind = Kind::of(path.name());
+            let is_video = kind.is_video();
+            if !is_video && !kind.is_audio() {
                 continue;
             }
             let stem = path.as_str().rsplit_once('.').map_or(path.as_str(), |(stem, _)| stem);
@@ -101,7 +101,7 @@ impl<'a> Medium<'a> {
             escape(self.stem)
         );
         for source in &self.sources {
-            let kind = kinds::of(source.name()).content_type;
+            let kind = Kind::of(source.name()).content_type;
             let at = escape(&paths::encode(source));
             html.push_str(&format!("<source src=\"{at}\" type=\"{kind}\">\n"));
         }
@@ -122,7 +122,7 @@ impl<'a> Medium<'a> {
 
 /// `presentation/<id>/slide-1.png`.
 fn is_slide(path: &&FilePath) -> bool {
-    path.name().starts_with("slide-") && kinds::of(path.name()).content_type.starts_with("image/")
+    path.name().starts_with("slide-") && Kind::of(path.name()).is_image()
 }
 
 fn sized(bytes: u64) -> String {

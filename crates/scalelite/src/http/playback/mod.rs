@@ -9,7 +9,6 @@ mod cookies;
 mod delivery;
 mod files;
 mod gzip;
-mod kinds;
 mod link;
 mod listing;
 pub mod locale;

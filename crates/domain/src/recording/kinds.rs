@@ -2,11 +2,11 @@
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
+pub struct Kind {
     /// Its content type.
-    pub(super) content_type: &'static str,
+    pub content_type: &'static str,
     /// Whether it is text, so that it is UTF-8 and worth compressing.
-    pub(super) text: bool,
+    pub text: bool,
 }
 
 const HTML: Kind = Kind { content_type: "text/html", text: true };
@@ -59,14 +59,50 @@ const KINDS: &[(&str, &str, bool)] = &[
     ("zip", "application/zip", false),
 ];
 
-/// What a file of that name is.
-pub(super) fn of(name: &str) -> Kind {
-    known(name).unwrap_or(UNKNOWN)
-}
+impl Kind {
+    /// What a file of that name is.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        known(name).unwrap_or(UNKNOWN)
+    }
 
-/// The same as the original tells a web server in front of it: what has no end that it knows passes for a page.
-pub(super) fn told_in_front(name: &str) -> &'static str {
-    known(name).unwrap_or(HTML).content_type
+    /// The same, but what has no end that is known passes for a page: so the original tells a web server in front of
+    /// it.
+    #[must_use]
+    pub fn or_page(name: &str) -> Self {
+        known(name).unwrap_or(HTML)
+    }
+
+    /// The value of the header.
+    #[must_use]
+    pub fn header(self) -> String {
+        let charset = if self.text { "; charset=utf-8" } else { "" };
+        format!("{}{charset}", self.content_type)
+    }
+
+    /// Whether browsers show it as a page, with scripts.
+    #[must_use]
+    pub fn is_page(self) -> bool {
+        self == HTML
+    }
+
+    /// Whether it can be watched.
+    #[must_use]
+    pub fn is_video(self) -> bool {
+        self.content_type.starts_with("video/")
+    }
+
+    /// Whether it can be listened to.
+    #[must_use]
+    pub fn is_audio(self) -> bool {
+        self.content_type.starts_with("audio/")
+    }
+
+    /// Whether it is a picture.
+    #[must_use]
+    pub fn is_image(self) -> bool {
+        self.content_type.starts_with("image/")
+    }
 }
 
 fn known(name: &str) -> Option<Kind> {
@@ -74,19 +110,6 @@ fn known(name: &str) -> Option<Kind> {
     let (_, content_type, text) =
         KINDS.iter().find(|(known, ..)| known.eq_ignore_ascii_case(end))?;
     Some(Kind { content_type, text: *text })
-}
-
-impl Kind {
-    /// The value of the header.
-    pub(super) fn header(self) -> String {
-        let charset = if self.text { "; charset=utf-8" } else { "" };
-        format!("{}{charset}", self.content_type)
-    }
-
-    /// Whether browsers show it as a page, with scripts.
-    pub(super) fn is_page(self) -> bool {
-        self == HTML
-    }
 }
 
 #[cfg(test)]
@@ -105,10 +128,10 @@ mod tests {
             ("LICENSE", "application/octet-stream"),
             ("x.exe", "application/octet-stream"),
         ] {
-            assert_eq!(of(name).header(), header, "{name}");
+            assert_eq!(Kind::of(name).header(), header, "{name}");
         }
-        assert_eq!(told_in_front("secret"), "text/html");
-        assert_eq!(told_in_front("a.webm"), "video/webm");
+        assert_eq!(Kind::or_page("secret").content_type, "text/html");
+        assert_eq!(Kind::or_page("a.webm").content_type, "video/webm");
         let ends: Vec<&str> = KINDS.iter().map(|(end, ..)| *end).collect();
         assert!(ends.is_sorted());
     }
