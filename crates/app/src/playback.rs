@@ -1,6 +1,7 @@
 //! Watching recordings: who gets in, by which pass, and to which files.
 
 mod passes;
+pub mod tracks;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::context::App;
 use crate::ports::{
     BlobBytes, BlobError, BlobInfo, Blobs, Book, Recordings, Shelf, Span, StoreError, Tokens,
 };
+use crate::tenancy::Caller;
 
 pub use passes::Passes;
 
@@ -28,6 +30,8 @@ pub struct Playback {
     pub protection: bool,
     /// What those who came with a token show from then on.
     pub passes: Passes,
+    /// Held by the one that changes text tracks.
+    pub writing_tracks: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Somebody who comes by the link to a recording.
@@ -157,6 +161,12 @@ fn book(permit: &Permit) -> Book {
     Book { format, record_id }
 }
 
+/// Whose recordings a caller's are.
+#[must_use]
+pub fn scope_of(caller: &Caller) -> Scope {
+    caller.tenant_id().map_or(Scope::All, |id| Scope::Tenant(id.to_owned()))
+}
+
 /// Whose recordings are watched under a label of a host name: with tenants, those of the one that it names.
 async fn scope(app: &App, tenant: Option<&str>) -> Result<Option<Scope>, StoreError> {
     if !app.policy.multitenancy {
@@ -164,5 +174,5 @@ async fn scope(app: &App, tenant: Option<&str>) -> Result<Option<Scope>, StoreEr
     }
     let Some(name) = tenant else { return Ok(None) };
     let caller = app.tenant_cache.named(name).await?;
-    Ok(caller.and_then(|caller| caller.tenant_id().map(|id| Scope::Tenant(id.to_owned()))))
+    Ok(caller.as_ref().map(scope_of))
 }

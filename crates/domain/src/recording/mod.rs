@@ -1,5 +1,6 @@
 //! Recordings as they are kept: what a meeting left behind, and who wants to hear of it.
 
+pub mod captions;
 mod kinds;
 pub mod library;
 mod names;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::body::{self, Content};
 use super::respond::{self, Body};
 use super::route::{Gate, Incomer, Outcome, Summary, log};
+use super::text_tracks;
 
 /// The version document: for anybody, signed or not.
 pub(super) fn index(gate: &Gate, method: &Method) -> Outcome {
@@ -39,6 +40,9 @@ pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outc
         Ok(caller) => caller,
         Err(error) => return Outcome::failed(call.name(), &error),
     };
+    if matches!(call, Call::GetRecordingTextTracks | Call::PutRecordingTextTrack) {
+        return text_tracks::call(gate, &caller, call, incomer).await;
+    }
     let mut trail = Trail::of(&caller);
     let is_person = call == Call::Join && prefers_html(&incomer);
     let result = match verified(gate, &caller, call, incomer).await {
@@ -168,7 +172,9 @@ async fn answered(
         | Call::GetRecordings
         | Call::PublishRecordings
         | Call::UpdateRecordings
-        | Call::DeleteRecordings => Err(ApiError::Unsupported),
+        | Call::DeleteRecordings
+        | Call::GetRecordingTextTracks
+        | Call::PutRecordingTextTrack => Err(ApiError::Unsupported),
     };
     xml.map(respond::xml)
 }

@@ -12,6 +12,7 @@ pub mod playback;
 mod respond;
 mod route;
 mod stall;
+mod text_tracks;
 
 pub use long_target::Placeholder;
 pub use route::Gate;

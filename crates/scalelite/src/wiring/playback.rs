@@ -36,6 +36,7 @@ pub(super) fn theatre(
         blobs: blobs(config)?,
         protection: config.protected_recordings_enabled,
         passes: Passes::new(key_base(config, stores, data_dir)?, valid_ms),
+        writing_tracks: Arc::default(),
     };
     let locales = config.locales_dir.as_deref();
     let not_found = NotFoundPage::new(&config.default_locale, locales);

@@ -18,6 +18,8 @@ mod hostile;
 #[cfg(test)]
 mod joins;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod long;
@@ -26,10 +28,14 @@ mod mutants;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
+mod playback;
+#[cfg(test)]
 mod regressions_input;
 #[cfg(test)]
 mod regressions_servers;
 #[cfg(test)]
 mod tenants;
+#[cfg(test)]
+mod theatre;
 #[cfg(test)]
 mod tools;
