@@ -5,6 +5,8 @@ mod analytics;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod bucket;
+#[cfg(test)]
 mod checksums;
 #[cfg(test)]
 mod creates;
@@ -39,3 +41,5 @@ mod tenants;
 mod theatre;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod tracks;

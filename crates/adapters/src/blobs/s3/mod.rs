@@ -46,19 +46,27 @@ impl S3Blobs {
         Ok(Self { wire: Wire::new(access)? })
     }
 
+    /// All objects below a prefix, with their sizes.
+    async fn keys(&self, prefix: &str) -> Result<Vec<(String, u64)>, BlobError> {
+        let mut found = Vec::new();
+        let mut next = None;
+        loop {
+            let page = self.wire.page(prefix, None, next.as_deref()).await?;
+            found.extend(page.keys);
+            next = page.next;
+            if next.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
     /// All files of a book on a shelf, with their sizes.
     async fn all(&self, book: &Book, shelf: Shelf) -> Result<Vec<(String, u64)>, BlobError> {
         let prefix = prefix(book, shelf);
-        let mut found = Vec::new();
-        let mut page = self.wire.page(&prefix, None, None).await?;
-        loop {
-            for (key, size) in page.keys {
-                let path = key.strip_prefix(&prefix).filter(|path| FilePath::parse(path).is_some());
-                found.extend(path.map(|path| (path.to_owned(), size)));
-            }
-            let Some(next) = page.next else { return Ok(found) };
-            page = self.wire.page(&prefix, None, Some(&next)).await?;
-        }
+        let keys = self.keys(&prefix).await?.into_iter();
+        let path = |key: &str| key.strip_prefix(&prefix).map(str::to_owned);
+        let paths = keys.filter_map(|(key, size)| Some((path(&key)?, size)));
+        Ok(paths.filter(|(path, _)| FilePath::parse(path).is_some()).collect())
     }
 
     async fn is_on(&self, book: &Book, shelf: Shelf) -> Result<bool, BlobError> {
@@ -67,18 +75,10 @@ impl S3Blobs {
     }
 
     async fn empty(&self, book: &Book, shelf: Shelf) -> Result<bool, BlobError> {
-        let prefix = prefix(book, shelf);
-        let mut was_there = false;
-        loop {
-            // What is removed is not listed again: always the first page.
-            let page = self.wire.page(&prefix, None, None).await?;
-            let keys: Vec<String> = page.keys.into_iter().map(|(key, _)| key).collect();
-            if keys.is_empty() {
-                return Ok(was_there);
-            }
-            was_there = true;
-            self.wire.remove(&keys).await?;
-        }
+        let keys = self.keys(&prefix(book, shelf)).await?.into_iter();
+        let keys: Vec<String> = keys.map(|(key, _)| key).collect();
+        self.wire.remove(&keys).await?;
+        Ok(!keys.is_empty())
     }
 
     /// Sends files side by side, and the last one last.
