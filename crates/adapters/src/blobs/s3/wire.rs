@@ -32,7 +32,7 @@ pub(super) const VALID: Duration = Duration::from_secs(3600);
 /// Time for a connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// Time for the head of an answer, once all is sent.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
+const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// Bytes of a file that are sent in so many seconds at least.
 const BYTES_PER_S_MIN: u64 = 64 * 1024;
 /// Longest answer that is read whole.
@@ -95,6 +95,14 @@ pub(super) enum Content {
         from: u64,
         size: u64,
     },
+}
+
+/// Why a request was not answered.
+enum Failure {
+    /// It was waited for long enough.
+    Silent,
+    /// It may go better at once.
+    Broken(BlobError),
 }
 
 /// A page of a list.
@@ -300,7 +308,9 @@ impl Wire {
             };
             match sent {
                 Ok(response) if left == 0 || !busy(&response) => return Ok(response),
-                Err(error) if left == 0 => return Err(error),
+                // Who is silent for so long is not asked again by somebody who waits.
+                Err(Failure::Silent) => return Err(strange("no answer in time")),
+                Err(Failure::Broken(error)) if left == 0 => return Err(error),
                 _ => sleep(wait).await,
             }
             wait *= 2;
@@ -314,7 +324,7 @@ impl Wire {
         url: &str,
         headers: &[(HeaderName, HeaderValue)],
         content: &Content,
-    ) -> Result<Response<Incoming>, BlobError> {
+    ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(name, value);
@@ -322,13 +332,14 @@ impl Wire {
         if method != "GET" && method != "HEAD" {
             request = request.header(header::CONTENT_LENGTH, content.size());
         }
-        let body = content.body().await.map_err(|error| BlobError::Unavailable(error.to_string()))?;
-        let request = request.body(body).map_err(|_| strange("a request that cannot be sent"))?;
+        let broken = |error: &dyn std::fmt::Display| Failure::Broken(strange(&error.to_string()));
+        let body = content.body().await.map_err(|error| broken(&error))?;
+        let request = request.body(body).map_err(|error| broken(&error))?;
         let time = ANSWER_TIME + Duration::from_secs(content.size() / BYTES_PER_S_MIN);
         match timeout(time, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(strange(&error.to_string())),
-            Err(_) => Err(strange("no answer in time")),
+            Ok(Err(error)) => Err(broken(&error)),
+            Err(_) => Err(Failure::Silent),
         }
     }
 }

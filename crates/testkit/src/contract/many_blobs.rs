@@ -1,4 +1,4 @@
-//! Files of recordings, one behaviour at a time, wherever they lie.
+//! Files of recordings in numbers and with names of all kinds.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,15 +15,10 @@ const ID: &str = "5d2f0c9a4be17c33a1f0b6de0d92cf5a7b1e8c44-1760000000111";
 
 pub(super) fn cases(factory: BlobsFactory<'_>) -> Vec<Case<'_>> {
     super::cases![factory;
-        what_is_put_is_there_and_nowhere_else,
-        what_is_put_again_takes_the_place_of_all_of_it,
-        a_book_moves_to_and_fro,
-        what_is_removed_is_gone_from_everywhere,
         parts_of_files_are_read,
         names_of_all_kinds_are_kept,
         books_are_listed_in_order_and_by_pages,
         books_do_not_mix,
-        a_file_is_written_where_its_book_is,
         tags_change_with_files,
         more_than_a_thousand_files,
         files_can_be_written,
@@ -90,63 +85,6 @@ impl Stage {
 }
 
 const TWO: [(&str, &str); 2] = [("metadata.xml", "<recording/>"), ("deep/er/a.txt", "text")];
-
-async fn what_is_put_is_there_and_nowhere_else(factory: BlobsFactory<'_>) {
-    let (stage, video) = (Stage::new(factory).await, book("video", ID));
-    assert_eq!(stage.shelves(&video).await, []);
-    assert_eq!(stage.read(&video, Shelf::Published, "metadata.xml", None).await, None);
-    assert_eq!(stage.files(&video, Shelf::Published).await, [] as [&str; 0]);
-    stage.put(&video, Shelf::Published, &TWO).await;
-    assert_eq!(stage.shelves(&video).await, [Shelf::Published]);
-    assert_eq!(stage.files(&video, Shelf::Published).await, ["deep/er/a.txt", "metadata.xml"]);
-    let read = stage.read(&video, Shelf::Published, "deep/er/a.txt", None).await;
-    assert_eq!(read.as_deref(), Some("text"));
-    for (name, shelf) in [("deep", Shelf::Published), ("deep/er", Shelf::Published), ("metadata.xml", Shelf::Unpublished)] {
-        assert_eq!(stage.read(&video, shelf, name, None).await, None, "{name}");
-        let info = stage.blobs.info(&video, shelf, &path(name)).await.expect("info");
-        assert_eq!(info, None, "{name}");
-    }
-    let info = stage.blobs.info(&video, Shelf::Published, &path("metadata.xml")).await;
-    let info = info.expect("info").expect("a file");
-    assert!(info.size == 12 && info.modified.is_some() && !info.tag.is_empty(), "{info:?}");
-}
-
-async fn what_is_put_again_takes_the_place_of_all_of_it(factory: BlobsFactory<'_>) {
-    let (stage, video) = (Stage::new(factory).await, book("video", ID));
-    stage.put(&video, Shelf::Unpublished, &TWO).await;
-    stage.put(&video, Shelf::Published, &[("metadata.xml", "one"), ("old.txt", "old")]).await;
-    assert_eq!(stage.shelves(&video).await, [Shelf::Published]);
-    stage.put(&video, Shelf::Published, &[("metadata.xml", "two"), ("new.txt", "new")]).await;
-    assert_eq!(stage.files(&video, Shelf::Published).await, ["metadata.xml", "new.txt"]);
-    let read = stage.read(&video, Shelf::Published, "metadata.xml", None).await;
-    assert_eq!(read.as_deref(), Some("two"));
-}
-
-async fn a_book_moves_to_and_fro(factory: BlobsFactory<'_>) {
-    let (stage, video) = (Stage::new(factory).await, book("video", ID));
-    assert_eq!(stage.move_to(&video, Shelf::Published).await, Moved::Missing);
-    stage.put(&video, Shelf::Unpublished, &TWO).await;
-    for shelf in [Shelf::Published, Shelf::Unpublished] {
-        assert_eq!(stage.move_to(&video, shelf).await, Moved::Moved);
-        assert_eq!(stage.move_to(&video, shelf).await, Moved::Already);
-        assert_eq!(stage.shelves(&video).await, [shelf]);
-        assert_eq!(stage.files(&video, shelf).await, ["deep/er/a.txt", "metadata.xml"]);
-        let read = stage.read(&video, shelf, "deep/er/a.txt", None).await;
-        assert_eq!(read.as_deref(), Some("text"));
-    }
-}
-
-async fn what_is_removed_is_gone_from_everywhere(factory: BlobsFactory<'_>) {
-    let (stage, video) = (Stage::new(factory).await, book("video", ID));
-    assert!(!stage.blobs.remove(&video).await.expect("remove"));
-    for shelf in [Shelf::Published, Shelf::Unpublished] {
-        stage.put(&video, shelf, &TWO).await;
-        assert!(stage.blobs.remove(&video).await.expect("remove"));
-        assert_eq!(stage.shelves(&video).await, []);
-        assert_eq!(stage.read(&video, shelf, "metadata.xml", None).await, None);
-    }
-    assert!(!stage.blobs.remove(&video).await.expect("remove"));
-}
 
 async fn parts_of_files_are_read(factory: BlobsFactory<'_>) {
     let (stage, video) = (Stage::new(factory).await, book("video", ID));
@@ -216,21 +154,6 @@ async fn books_do_not_mix(factory: BlobsFactory<'_>) {
     assert!(stage.blobs.remove(&all[0]).await.expect("remove"));
     for one in &all[1..] {
         assert_eq!(stage.files(one, Shelf::Published).await.len(), 2, "{one:?}");
-    }
-}
-
-async fn a_file_is_written_where_its_book_is(factory: BlobsFactory<'_>) {
-    let (stage, video) = (Stage::new(factory).await, book("video", ID));
-    let text = Bytes::from_static(b"WEBVTT");
-    let captions = path("caption_de.vtt");
-    let missing = stage.blobs.write(&video, Shelf::Published, &captions, text.clone()).await;
-    assert!(missing.is_err());
-    assert_eq!(stage.shelves(&video).await, []);
-    stage.put(&video, Shelf::Published, &TWO).await;
-    for content in [text, Bytes::from_static(b"WEBVTT 2")] {
-        stage.blobs.write(&video, Shelf::Published, &captions, content.clone()).await.expect("write");
-        let read = stage.read(&video, Shelf::Published, "caption_de.vtt", None).await;
-        assert_eq!(read.unwrap().as_bytes(), content);
     }
 }
 

@@ -1,12 +1,9 @@
-//! Files of recordings against the contract of their port, in directories and in a bucket; and what only a bucket
-//! can show.
+//! Files of recordings in a bucket against the contract of their port, and what only a bucket can show.
 
 #![expect(clippy::expect_used, reason = "a test that cannot set up its files must fail")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use adapters::blobs::directories::DirectoryBlobs;
 use adapters::blobs::s3::{Access, Limits, S3Blobs};
 use app::ports::{BlobError, Blobs, Book, Moved, Shelf};
 use bytes::Bytes;
@@ -31,18 +28,6 @@ fn access(server: &S3, bucket: &str) -> Access {
 fn book() -> Book {
     let format = FormatName::parse("video").expect("a format");
     Book { format, record_id: RecordId::parse("r1").expect("an id") }
-}
-
-#[tokio::test]
-async fn directories_keep_the_contract() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let count = AtomicU32::new(0);
-    contract::blobs(&|| {
-        let at = dir.path().join(count.fetch_add(1, Ordering::Relaxed).to_string());
-        let blobs = DirectoryBlobs::new(at.join("published"), at.join("unpublished"));
-        async move { Arc::new(blobs) as _ }.boxed()
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -124,8 +109,9 @@ async fn what_was_moved_in_part_is_moved_to_the_end() {
 
 #[tokio::test]
 async fn a_store_that_is_away_says_so_without_secrets() {
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let port = port.local_addr().expect("an address").port();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    drop(listener);
     let access = Access {
         bucket: "bucket".to_owned(),
         region: "us-east-1".to_owned(),
