@@ -9,7 +9,7 @@ use futures_util::stream;
 use serde_json::Value;
 
 use crate::context::App;
-use crate::ports::{Courier, CourierError, Letter, Message, Records, StoreError, Topic};
+use crate::ports::{Letter, Message, Records, StoreError, Topic};
 
 use super::hint;
 
@@ -91,9 +91,7 @@ async fn attempt(app: &App, message: &Message) -> Result<Outcome, StoreError> {
             Ok(status @ (404 | 410)) => return Ok(Outcome::Unwanted(status)),
             Ok(status) => Outcome::Failed(format!("answered with status {status}")),
             // Another secret leads to the same place.
-            Err(error @ (CourierError::Failed(_) | CourierError::Refused(_))) => {
-                return Ok(Outcome::Failed(error.to_string()));
-            }
+            Err(error) => return Ok(Outcome::Failed(error.to_string())),
         };
     }
     Ok(last)
