@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod api;
 pub mod backend;
+pub mod callbacks;
 pub mod context;
 mod doubts;
 pub mod keeper;

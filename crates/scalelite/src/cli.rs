@@ -63,6 +63,11 @@ enum Command {
         #[command(subcommand)]
         what: Placement,
     },
+    /// List and send again what front-ends have not heard yet.
+    Callbacks {
+        #[command(subcommand)]
+        what: Option<Callbacks>,
+    },
     /// Poll the servers now.
     Poll {
         /// What to ask for.
@@ -146,6 +151,21 @@ pub struct Demo {
     /// How much faster than real life classes come and go.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub speed: u32,
+}
+
+#[derive(Debug, Subcommand)]
+enum Callbacks {
+    /// List messages that wait, and those that were given up.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send messages again.
+    Retry {
+        /// Only this one; none means all that were given up.
+        id: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -299,6 +319,10 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
             Placement::DryRun { size, tag, json } => {
                 cmd::placement::dry_run(session, size, tag, json).await
             }
+        },
+        Command::Callbacks { what } => match what.unwrap_or(Callbacks::List { json: false }) {
+            Callbacks::List { json } => cmd::callbacks::list(session, json).await,
+            Callbacks::Retry { id } => cmd::callbacks::retry(session, id.as_deref()).await,
         },
         Command::Poll { what } => cmd::poll::run(session, what, false).await,
         Command::Status { json: true, .. } => cmd::status::json(session).await,

@@ -36,7 +36,7 @@ pub struct Asked<'a> {
 /// Keeps the addresses that a create names. The server gets ours instead of the one for analytics, and
 /// none for recordings, which reach us first. A create does not fail for that: what cannot be kept is logged.
 ///
-/// Returns whether there was anything to keep.
+/// Returns whether the server is going to report what happens in the meeting.
 pub async fn divert(app: &App, caller: &Caller, asked: Asked<'_>, query: &mut Query) -> bool {
     let Some(meeting_id) = query.get("meetingID").map(|id| id.into_owned()) else {
         return false;
@@ -62,7 +62,8 @@ pub async fn divert(app: &App, caller: &Caller, asked: Asked<'_>, query: &mut Qu
         given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     let callback =
         Callback { meeting_id, record_id: None, attributes, created_at: now, updated_at: now };
-    keep(app, &callback).await
+    let kept = keep(app, &callback).await;
+    kept && callback.attribute(Callback::ANALYTICS_URL).is_some()
 }
 
 /// The server that has the meeting is the one that may report what happens in it.

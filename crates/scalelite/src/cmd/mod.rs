@@ -1,6 +1,7 @@
 //! Commands: each turns arguments into a use case and its result into text, in the original's words
 //! where the original has them.
 
+pub mod callbacks;
 pub mod config;
 pub mod demo;
 pub mod doctor;

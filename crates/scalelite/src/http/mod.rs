@@ -2,6 +2,7 @@
 //! here decides anything about meetings.
 
 mod admin;
+mod analytics;
 mod bbb_api;
 mod body;
 mod host;

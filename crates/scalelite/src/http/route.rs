@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::body::Sent;
 use super::long_target::{self, Placeholder};
 use super::respond::{self, Body};
-use super::{admin, bbb_api, host};
+use super::{admin, analytics, bbb_api, host};
 
 /// What stands between the network and the application.
 pub struct Gate {
@@ -55,6 +55,8 @@ pub(super) struct Incomer {
     pub(super) method: Method,
     /// The label of its host that names a tenant, if there is one of that name.
     pub(super) tenant: Option<String>,
+    /// The host that it asks for, without its port.
+    pub(super) host: String,
     /// Raw query string.
     pub(super) query: String,
     /// Headers.
@@ -210,6 +212,7 @@ fn shortened(id: &str) -> &str {
 enum Route<'a> {
     Health { exempt: bool },
     Index,
+    Analytics,
     Bbb(&'a str, &'a str),
     Admin(&'a str, &'a str),
     Unknown,
@@ -223,6 +226,7 @@ impl<'a> Route<'a> {
             ["health_check"] => Self::Health { exempt: true },
             [] => Self::Health { exempt: false },
             ["bigbluebutton", "api"] => Self::Index,
+            ["bigbluebutton", "api", "analytics_callback"] => Self::Analytics,
             ["bigbluebutton", "api", call] => Self::Bbb(call, query),
             ["scalelite", "api", call] => Self::Admin(call, query),
             _ => Self::Unknown,
@@ -234,6 +238,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Health { .. } => "health",
             Self::Index => "index",
+            Self::Analytics => analytics::CALL,
             Self::Bbb(call, _) => Call::from_name(call).map_or("-", Call::name),
             Self::Admin(call, _) => admin::known(call),
             Self::Unknown => "-",
@@ -250,8 +255,10 @@ async fn dispatch(gate: &Arc<Gate>, route: Route<'_>, parts: Parts, body: Sent) 
         return refused;
     }
     let tenant = host::tenant(asked, own).map(str::to_owned);
+    let host = asked.to_owned();
     let incomer = |query: &str, parts: Parts| Incomer {
         tenant,
+        host,
         method: parts.method,
         query: query.to_owned(),
         headers: parts.headers,
@@ -260,6 +267,7 @@ async fn dispatch(gate: &Arc<Gate>, route: Route<'_>, parts: Parts, body: Sent) 
     match route {
         Route::Health { .. } => health(gate).await,
         Route::Index => bbb_api::index(gate, &parts.method),
+        Route::Analytics => analytics::call(gate, incomer("", parts)).await,
         Route::Bbb(call, query) => bbb_api::call(gate, call, incomer(query, parts)).await,
         Route::Admin(call, query) => admin::call(gate, call, incomer(query, parts)).await,
         Route::Unknown => Outcome::failed("-", &ApiError::Unsupported),
