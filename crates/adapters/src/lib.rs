@@ -2,6 +2,8 @@
 //! over HTTP, the system clock. Nothing here decides anything.
 
 pub mod bbb_http;
+mod beneath;
+pub mod blobs;
 pub mod entropy;
 mod joins;
 mod memory;
