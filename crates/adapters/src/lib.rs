@@ -3,6 +3,8 @@
 
 pub mod bbb_http;
 pub mod courier;
+mod beneath;
+pub mod blobs;
 pub mod entropy;
 mod joins;
 mod memory;

@@ -3,6 +3,9 @@
 mod cluster;
 mod entropy;
 mod history;
+mod imports;
+mod library;
+mod outbox;
 mod recordings;
 mod state;
 mod tenants;

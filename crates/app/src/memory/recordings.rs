@@ -7,28 +7,35 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use domain::recording::{Callback, Recording};
 
-use crate::ports::{RecordingCounts, Recordings, StoreError};
+use super::imports::Kept;
+use crate::ports::{Journey, Message, RecordingCounts, Recordings, StoreError};
 
 #[derive(Default)]
-struct State {
-    recordings: BTreeMap<String, Recording>,
-    callbacks: BTreeMap<String, Callback>,
+pub(super) struct State {
+    pub(super) recordings: BTreeMap<String, Recording>,
+    pub(super) callbacks: BTreeMap<String, Callback>,
+    pub(super) journeys: BTreeMap<String, Journey>,
+    pub(super) messages: BTreeMap<String, Message>,
+    pub(super) archives: BTreeMap<String, Kept>,
 }
 
-/// The reference implementation of [`Recordings`].
+/// The reference implementation of [`Recordings`] and of all that is known of recordings besides.
 #[derive(Default)]
 pub struct MemoryRecordings(Mutex<State>);
 
 impl MemoryRecordings {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+pub(super) fn at_most(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
 fn page<T: Clone>(all: &BTreeMap<String, T>, after: Option<&str>, limit: u32) -> Vec<T> {
     let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_owned()));
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    all.range((from, Bound::Unbounded)).take(limit).map(|(_, one)| one.clone()).collect()
+    all.range((from, Bound::Unbounded)).take(at_most(limit)).map(|(_, one)| one.clone()).collect()
 }
 
 #[async_trait]

@@ -18,6 +18,26 @@ pub enum Stage {
     Quarantined,
 }
 
+impl Stage {
+    /// Its name where archives are kept.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Importing => "importing",
+            Self::Done => "done",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
+    /// The stage of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Received, Self::Importing, Self::Done, Self::Quarantined];
+        all.into_iter().find(|stage| stage.name() == name)
+    }
+}
+
 /// An archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
@@ -40,8 +60,9 @@ pub struct Archive {
 /// Archives. Every method is atomic.
 #[async_trait]
 pub trait Imports: Send + Sync {
-    /// An archive was found: whole, and of that size. One that was done, and comes again, waits again; of one that
-    /// waits or is being imported nothing changes but its size.
+    /// An archive was found: whole, and of that size. One that was done, and comes again, waits again as if it
+    /// were new, and so does one in quarantine if it has another size; of one that waits or is being
+    /// imported nothing changes but its size.
     async fn receive_archive(
         &self,
         name: &str,

@@ -6,8 +6,8 @@
 
 use async_trait::async_trait;
 use domain::Timestamp;
-use domain::recording::library::{Change, Filter, Incoming, Merged, Scope};
-use domain::recording::{RecordId, Recording};
+use domain::recording::library::{Change, Filter, Incoming, Scope};
+use domain::recording::{Facts, Recording};
 
 use super::StoreError;
 use super::recordings::Recordings;
@@ -32,6 +32,48 @@ pub enum Destination {
     Gone,
 }
 
+impl Destination {
+    /// Where the files of a recording belong.
+    #[must_use]
+    pub fn of(recording: &Recording) -> Self {
+        match recording {
+            gone if gone.is_deleted() => Self::Gone,
+            Recording { published: true, .. } => Self::Published,
+            _ => Self::Unpublished,
+        }
+    }
+
+    /// What a recording says from the moment at which it sets out.
+    pub fn enter(self, recording: &mut Recording, now: Timestamp) {
+        if self == Self::Gone {
+            recording.deleted_at = recording.deleted_at.or(Some(now));
+            recording.metadata.clear();
+            recording.formats.clear();
+            recording.facts = Facts::default();
+        } else {
+            recording.publish_updated = true;
+        }
+        recording.published = self == Self::Published;
+        recording.state = Some(self.state().to_owned());
+    }
+
+    /// The state of recordings that are there or on their way.
+    #[must_use]
+    pub fn state(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Unpublished => "unpublished",
+            Self::Gone => "deleted",
+        }
+    }
+
+    /// What has that state.
+    #[must_use]
+    pub fn from_state(state: &str) -> Option<Self> {
+        [Self::Published, Self::Unpublished, Self::Gone].into_iter().find(|to| to.state() == state)
+    }
+}
+
 /// A recording whose files are on their way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journey {
@@ -43,8 +85,57 @@ pub struct Journey {
     pub to: Destination,
     /// Since when.
     pub since: Timestamp,
-    /// Counts changes of mind: who ends a journey says which one.
+    /// Tells it from the recording's other journeys: who ends a journey says which one.
     pub number: u64,
+    /// Whether it replaced one under way: who was on that may still be moving files. So it does not end
+    /// before somebody has looked again, later.
+    pub contested: bool,
+}
+
+impl Journey {
+    /// The journey of a recording that sets out now, with these formats, in place of one that may be under way.
+    #[must_use]
+    pub fn begin(
+        record_id: &str,
+        formats: impl IntoIterator<Item = String>,
+        to: Destination,
+        now: Timestamp,
+        before: Option<Self>,
+    ) -> Self {
+        let after = before.as_ref().map_or(0, |before| before.number + 1);
+        let number = u64::try_from(now.0).unwrap_or_default().max(after);
+        let contested = before.is_some();
+        let mut formats: Vec<String> = formats.into_iter().collect();
+        formats.extend(before.map(|before| before.formats).unwrap_or_default());
+        formats.sort();
+        formats.dedup();
+        Self { record_id: record_id.to_owned(), formats, to, since: now, number, contested }
+    }
+
+    /// The journey that an import sends what was there before on, if that belongs elsewhere now.
+    #[must_use]
+    pub fn after_import(
+        merged: &Recording,
+        before: Option<&Recording>,
+        incoming: &Recording,
+    ) -> Option<(Destination, Vec<String>)> {
+        let came = |format: &str| incoming.formats.iter().any(|one| one.format == format);
+        let before = before.filter(|before| before.published != merged.published)?;
+        let names = before.formats.iter().map(|one| one.format.clone());
+        let stay: Vec<String> = names.filter(|name| !came(name)).collect();
+        (!stay.is_empty()).then(|| (Destination::of(merged), stay))
+    }
+}
+
+/// What became of a recording when more of it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The recording as it is now, which says where its files belong.
+    pub recording: Recording,
+    /// Whether it was there before.
+    pub known: bool,
+    /// What has to be moved besides what came, if anything.
+    pub journey: Option<Journey>,
 }
 
 /// Recordings, by what is known of them.
@@ -98,20 +189,19 @@ pub trait Library: Recordings {
     async fn journeys(&self, before: Timestamp, limit: u32) -> Result<Vec<Journey>, StoreError>;
 
     /// Records what an archive brought, by [`domain::recording::library::merge`], in one transaction
-    /// with what follows from it: a journey if formats that are there already belong on another shelf now, and
-    /// the deliveries that its meeting's callback asks for. Says where the files belong; `None` if the
-    /// recording was deleted.
+    /// with what follows from it: a journey if formats that did not come again belong on another shelf
+    /// now, and the message that its meeting's callback asks for. `None` if the recording was deleted.
     async fn import_recording(
         &self,
         incoming: &Incoming,
         now: Timestamp,
-    ) -> Result<Option<Merged>, StoreError>;
+    ) -> Result<Option<Imported>, StoreError>;
 
-    /// Removes the last trace of deleted recordings that were deleted before that time, so many at most; returns their
-    /// ids.
+    /// Removes the last trace of recordings that were deleted before that time and whose files are no longer on
+    /// their way, so many at most; returns their ids.
     async fn forget_deleted(
         &self,
         before: Timestamp,
         limit: u32,
-    ) -> Result<Vec<RecordId>, StoreError>;
+    ) -> Result<Vec<String>, StoreError>;
 }

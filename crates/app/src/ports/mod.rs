@@ -28,7 +28,7 @@ pub use entropy::{Clock, Entropy};
 pub use history::History;
 pub use imports::{Archive, Imports, Stage};
 pub use inspect::{Finding, Inspect, Level};
-pub use library::{Cursor, Destination, Journey, Library};
+pub use library::{Cursor, Destination, Imported, Journey, Library};
 pub use outbox::{Message, Outbox, Topic};
 pub use recordings::{RecordingCounts, Recordings};
 pub use tenants::{TenantUpdate, Tenants};
@@ -39,3 +39,8 @@ pub use turns::{Turn, Turns};
 pub trait Hot: Cluster + History + Tenants + Tokens + Turns {}
 
 impl<T: Cluster + History + Tenants + Tokens + Turns> Hot for T {}
+
+/// What is known of recordings, whole: what one database keeps for all replicas.
+pub trait Records: Library + Imports + Outbox {}
+
+impl<T: Library + Imports + Outbox> Records for T {}

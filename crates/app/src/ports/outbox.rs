@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use domain::Timestamp;
+use domain::recording::{Callback, Recording};
 
 use super::StoreError;
 
@@ -12,6 +13,23 @@ pub enum Topic {
     RecordingReady,
     /// What happened in a meeting, as its server tells it.
     Analytics,
+}
+
+impl Topic {
+    /// Its name where messages are kept.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RecordingReady => "recording_ready",
+            Self::Analytics => "analytics",
+        }
+    }
+
+    /// The topic of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::RecordingReady, Self::Analytics].into_iter().find(|topic| topic.name() == name)
+    }
 }
 
 /// A message to a front-end.
@@ -43,13 +61,43 @@ pub struct Message {
     pub due_at: Option<Timestamp>,
 }
 
+impl Message {
+    /// Tells a front-end that a recording can be watched, if the meeting's callback asks for that. Whoever
+    /// imports the same formats again, because a crash made it forget that it had, sends no second one while the
+    /// first waits.
+    #[must_use]
+    pub fn recording_ready(
+        callback: &Callback,
+        recording: &Recording,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let url = callback.attribute(Callback::READY_URL).filter(|url| !url.trim().is_empty())?;
+        let formats: Vec<&str> = recording.formats.iter().map(|one| one.format.as_str()).collect();
+        Some(Self {
+            id: format!("ready:{}:{}", recording.record_id, formats.join("+")),
+            topic: Topic::RecordingReady,
+            tenant: recording.tenant().map(str::to_owned),
+            meeting_id: callback.meeting_id.clone(),
+            record_id: Some(recording.record_id.clone()),
+            url: url.to_owned(),
+            body: None,
+            secret_hint: callback.attribute(Callback::SECRET_HINT).map(str::to_owned),
+            posted_at: now,
+            attempts: 0,
+            failure: None,
+            due_at: Some(now),
+        })
+    }
+}
+
 /// Messages that wait to be heard.
 #[async_trait]
 pub trait Outbox: Send + Sync {
     /// Keeps a message; nothing happens if there is one of that id.
     async fn post(&self, message: &Message) -> Result<(), StoreError>;
 
-    /// Takes messages that are due, so many at most, the oldest first: until that time nobody else gets them.
+    /// Takes messages that are due, so many at most, those that were posted first: they are due again at that
+    /// time, and until then nobody else gets them.
     async fn take_due(
         &self,
         now: Timestamp,
@@ -72,7 +120,7 @@ pub trait Outbox: Send + Sync {
     /// Messages, the oldest first, so many at most.
     async fn messages(&self, limit: u32) -> Result<Vec<Message>, StoreError>;
 
-    /// Makes one message due, or all that were given up; returns how many.
+    /// Makes one message due now, or all that were given up; returns how many. Their attempts still count.
     async fn retry(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Forgets messages that were posted before that time.

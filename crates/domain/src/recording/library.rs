@@ -1,9 +1,15 @@
 //! What is asked of recordings, and what becomes of one when more of it arrives.
 
+use std::cmp::{Ordering, Reverse};
+
 use super::{Facts, PlaybackFormat, Recording};
 
+/// The metadata that says which tenant a recording belongs to.
+pub const TENANT: &str = "tenant-id";
 /// Metadata that says whose a recording is and where it came from: callers can neither set nor remove it.
-pub const RESERVED: [&str; 1] = ["tenant-id"];
+pub const RESERVED: [&str; 1] = [TENANT];
+/// Metadata that BBB keeps for itself. It is told elsewhere, and the original keeps none of it.
+pub const INTERNAL: [&str; 3] = ["meetingId", "meetingName", "isBreakout"];
 
 /// Whose recordings are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +18,17 @@ pub enum Scope {
     All,
     /// Those whose metadata names this tenant (`tenant-id`).
     Tenant(String),
+}
+
+impl Scope {
+    /// Whether a recording belongs to it.
+    #[must_use]
+    pub fn accepts(&self, recording: &Recording) -> bool {
+        match self {
+            Self::All => true,
+            Self::Tenant(tenant) => recording.tenant() == Some(tenant.as_str()),
+        }
+    }
 }
 
 /// The states of the recordings that are wanted.
@@ -24,6 +41,18 @@ pub enum States {
     Any,
     /// These, deleted ones too if they are named.
     These(Vec<String>),
+}
+
+impl States {
+    /// Whether recordings of a state are wanted.
+    #[must_use]
+    pub fn accepts(&self, state: Option<&str>) -> bool {
+        match self {
+            Self::Usual => matches!(state, Some("published" | "unpublished")),
+            Self::Any => state != Some("deleted"),
+            Self::These(states) => state.is_some_and(|state| states.iter().any(|one| one == state)),
+        }
+    }
 }
 
 /// A value of metadata that is wanted.
@@ -79,6 +108,34 @@ pub struct Filter {
     pub metadata: Vec<(String, Vec<Wanted>)>,
 }
 
+impl Filter {
+    /// Whether a recording is wanted.
+    #[must_use]
+    pub fn accepts(&self, recording: &Recording) -> bool {
+        let named = || self.record_ids.iter().any(|id| recording.record_id.starts_with(id));
+        let meeting_id = recording.meeting_id.as_ref();
+        let of_meeting = || meeting_id.is_some_and(|id| self.meeting_ids.contains(id));
+        let of_ids = match (self.record_ids.is_empty(), self.meeting_ids.is_empty()) {
+            (false, _) => named(),
+            (true, false) => of_meeting(),
+            (true, true) => true,
+        };
+        of_ids
+            && self.states.accepts(recording.state.as_deref())
+            && self.metadata.iter().all(|(key, wanted)| {
+                let value = recording.metadata_value(key);
+                value.is_some_and(|value| wanted.iter().any(|one| one.accepts(value)))
+            })
+    }
+}
+
+/// The order of lists: the newest first, those without a beginning last, then by id.
+#[must_use]
+pub fn newest_first(one: &Recording, other: &Recording) -> Ordering {
+    let place = |of: &Recording| (of.started_at.is_none(), Reverse(of.started_at));
+    place(one).cmp(&place(other)).then_with(|| one.record_id.cmp(&other.record_id))
+}
+
 /// A change of recordings through the API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
@@ -98,13 +155,31 @@ pub struct Incoming {
     pub recording: Recording,
 }
 
-/// What became of a recording when more of it arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Merged {
-    /// The recording as it is now.
-    pub recording: Recording,
-    /// Whether it was there before.
-    pub known: bool,
+impl Change {
+    /// Whether anything would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Changes a recording, and notes what of it an import must not undo.
+    pub fn apply(&self, recording: &mut Recording) {
+        for (key, value) in &self.metadata {
+            set(&mut recording.metadata, key, value.clone().map(Some));
+            set(&mut recording.facts.edits, key, Some(value.clone()));
+        }
+        if let Some(tenant) = &self.tenant {
+            set(&mut recording.metadata, TENANT, Some(Some(tenant.clone())));
+        }
+        recording.protected = self.protected.unwrap_or(recording.protected);
+    }
+}
+
+/// Sets or removes one of some named values, which stay in order.
+fn set(values: &mut Vec<(String, Option<String>)>, key: &str, value: Option<Option<String>>) {
+    values.retain(|(name, _)| name != key);
+    values.extend(value.map(|value| (key.to_owned(), value)));
+    values.sort();
 }
 
 /// A recording after an archive: what the archive tells, but for what people have decided since.
@@ -115,10 +190,13 @@ pub struct Merged {
 #[must_use]
 pub fn merge(before: Option<&Recording>, incoming: &Recording) -> Option<Recording> {
     let mut merged = incoming.clone();
+    merged.metadata.retain(|(name, _)| !INTERNAL.contains(&name.as_str()));
+    merged.metadata.sort();
+    merged.formats.sort_by(|one, other| one.format.cmp(&other.format));
     let Some(before) = before else {
         return Some(merged);
     };
-    if before.deleted_at.is_some() || before.state.as_deref() == Some("deleted") {
+    if before.is_deleted() {
         return None;
     }
     if before.publish_updated {
@@ -170,3 +248,6 @@ fn merge_facts(before: &Facts, incoming: &Facts) -> Facts {
         edits: before.edits.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

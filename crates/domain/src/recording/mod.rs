@@ -98,6 +98,27 @@ pub struct Recording {
     pub facts: Facts,
 }
 
+impl Recording {
+    /// The tenant that it belongs to.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.metadata_value(library::TENANT)
+    }
+
+    /// The value of a metadata key; empty if it has none.
+    #[must_use]
+    pub fn metadata_value(&self, key: &str) -> Option<&str> {
+        let found = self.metadata.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.as_deref().unwrap_or_default())
+    }
+
+    /// Whether it was deleted: what is left of it is the knowledge that it was there.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some() || self.state.as_deref() == Some("deleted")
+    }
+}
+
 /// What was stored for a meeting so that its front-end can be told of its end and recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Callback {
@@ -111,4 +132,17 @@ pub struct Callback {
     pub created_at: Timestamp,
     /// When this was last changed.
     pub updated_at: Timestamp,
+}
+
+impl Callback {
+    /// The attribute with the URL that wants to hear of recordings.
+    pub const READY_URL: &str = "recording_ready_url";
+    /// The attribute that tells which secret signed the meeting's create.
+    pub const SECRET_HINT: &str = "secret_hint";
+
+    /// The value of an attribute.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
 }
