@@ -2,9 +2,9 @@
 //! over HTTP, the system clock. Nothing here decides anything.
 
 pub mod bbb_http;
-pub mod courier;
 mod beneath;
 pub mod blobs;
+pub mod courier;
 pub mod entropy;
 mod joins;
 mod memory;

@@ -28,6 +28,8 @@ pub struct App {
     pub tenant_cache: Arc<TenantCache>,
     /// Calls to servers.
     pub bbb: Arc<dyn BbbClient>,
+    /// Calls to addresses that front-ends gave us.
+    pub courier: Arc<dyn Courier>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.

@@ -1,11 +1,12 @@
 //! What servers report of a meeting on its way to the front-end. Source: BBB's
 //! `post_events_analytics_callback.rb`: JSON, and a token signed with the server's secret.
 
+use bbb::Algorithm;
+use bbb::checksum::checksum;
 use bbb::token::{self, Signature};
 use domain::recording::Callback;
 use domain::{Server, Timestamp};
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
 use crate::context::App;
 use crate::ports::{Message, StoreError, Topic};
@@ -58,15 +59,16 @@ pub async fn analytics(
     let url = callback.attribute(Callback::ANALYTICS_URL).ok_or(Refused::Unwanted)?.to_owned();
     let customer = caller.tenant().map_or(CUSTOMER, |tenant| tenant.name.as_str());
     report.insert("customer".to_owned(), customer.into());
+    let text = Value::Object(report).to_string();
     let message = Message {
         // A server that reports again after a lost answer tells nothing new.
-        id: format!("analytics:{}", hex::encode(&Sha256::digest(body)[..16])),
+        id: format!("analytics:{}", checksum(&key.id, &text, "", Algorithm::Sha256)),
         topic: Topic::Analytics,
         tenant: key.tenant,
         meeting_id: key.id,
         record_id: None,
         url,
-        body: Some(Value::Object(report).to_string()),
+        body: Some(text),
         secret_hint: callback.attribute(Callback::SECRET_HINT).map(str::to_owned),
         posted_at: now,
         attempts: 0,
@@ -80,8 +82,7 @@ pub async fn analytics(
 /// which one that is: any server of the pool may have it.
 fn is_signed(token: &str, servers: &[Server], host: Option<&str>, now: Timestamp) -> bool {
     let may_have_it = |server: &&Server| host.is_none_or(|host| server.id.0 == host);
-    let signed = |server: &Server| {
-        token::verify(token, &server.secret, Signature::Hs512, now.0).is_some()
-    };
+    let signed =
+        |server: &Server| token::verify(token, &server.secret, Signature::Hs512, now.0).is_some();
     servers.iter().filter(may_have_it).any(signed)
 }

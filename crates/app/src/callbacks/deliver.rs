@@ -41,8 +41,9 @@ pub async fn deliver_due(app: &App) -> Result<usize, StoreError> {
     let now = app.clock.now();
     let due = records.take_due(now, now.plus_ms(TAKEN_MS), AT_ONCE).await?;
     let count = due.len();
-    let mut sent = stream::iter(due.into_iter().map(|message| deliver(app, records.as_ref(), message)))
-        .buffer_unordered(count.max(1));
+    let mut sent =
+        stream::iter(due.into_iter().map(|message| deliver(app, records.as_ref(), message)))
+            .buffer_unordered(count.max(1));
     let mut result = Ok(count);
     while let Some(settled) = sent.next().await {
         // The others are sent all the same.
@@ -68,7 +69,9 @@ async fn deliver(app: &App, records: &dyn Records, message: Message) -> Result<(
             let attempts = message.attempts.saturating_add(1);
             let next = next_attempt(message.posted_at, attempts, now, fraction);
             match next {
-                Some(_) => tracing::warn!(topic, meeting, reason, attempts, "callback not delivered"),
+                Some(_) => {
+                    tracing::warn!(topic, meeting, reason, attempts, "callback not delivered")
+                }
                 None => tracing::error!(topic, meeting, reason, attempts, "callback given up"),
             }
             records.postpone(id, &reason, next).await

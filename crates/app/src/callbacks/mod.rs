@@ -8,7 +8,8 @@ mod analytics;
 mod deliver;
 mod divert;
 
-use sha2::{Digest as _, Sha256};
+use bbb::Algorithm;
+use bbb::checksum::checksum;
 
 pub use analytics::{Refused, analytics};
 pub use deliver::deliver_due;
@@ -20,6 +21,5 @@ pub const ANALYTICS_PATH: &str = "/bigbluebutton/api/analytics_callback";
 /// Tells one secret from another without telling it.
 #[must_use]
 pub fn hint(secret: &str) -> String {
-    let digest = Sha256::new().chain_update(b"scalelite callback").chain_update(secret).finalize();
-    hex::encode(&digest[..8])
+    checksum("callback", "", secret, Algorithm::Sha256).chars().take(16).collect()
 }

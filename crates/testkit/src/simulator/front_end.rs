@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use app::callbacks::Asked;
 use app::admin::{meetings, servers};
 use app::api::{self, ApiError, Trail};
+use app::callbacks::Asked;
 use app::ports::ServerChange;
 use bbb::Query;
 use bytes::Bytes;
