@@ -242,7 +242,8 @@ impl Book {
         let bell = bell(&self.policy, promised.at, timetable.bell_ms());
         let times = Times { created_at: promised.at, bell, end: Some(promised.end) };
         let forecast = Forecast::new(&self.policy, self.now, times, timetable);
-        let probe = Probe::new(&self.policy, forecast.curve(0, seats));
+        let (counted, mean) = (self.policy.counted_share, self.policy.promise_mean_share);
+        let probe = Probe::new(forecast.curve(0, seats), counted, mean);
         Promise { key: promised.key, seats, probe }
     }
 }

@@ -58,7 +58,7 @@ impl Book {
         let promised = self.place_promised(newcomer, expectation.seats);
         let unknown = matches!(expectation.source, Source::Typical | Source::Reserve);
         let strongest = self.usable().map(|server| self.powers[server]).fold(f32::MAX, f32::min);
-        let probe = Probe::new(&self.policy, own);
+        let probe = Probe::new(own, self.policy.counted_share, self.policy.mean_share);
         let offers = self.usable().filter(|server| open(&self.servers[*server].id)).map(|server| {
             let power = self.powers[server];
             let weakness = if unknown { 1.0 - strongest / power } else { 0.0 };
