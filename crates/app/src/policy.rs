@@ -15,7 +15,7 @@ use crate::sessions::HistoryMode;
 /// The most that a create without a body takes, whatever fails: clients wait no longer than 10 s.
 const CREATE_MS_MAX: u64 = 9_500;
 /// A server that has not answered a create by then gets competition, in ms.
-const HEDGE_MS: u64 = 1_500;
+const HEDGE_MS: u64 = 1_000;
 
 /// All choices.
 #[derive(Clone, PartialEq)]

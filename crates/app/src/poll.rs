@@ -129,7 +129,11 @@ async fn record(
 /// Polls of servers that failed lately, out of turn: whether they are gone or back should not wait
 /// for the next cycle, and none of them for another.
 #[derive(Clone, Debug, Default)]
-pub struct Rechecks(Arc<Mutex<HashSet<ServerId>>>);
+pub struct Rechecks(Arc<Mutex<HashSet<Recheck>>>);
+
+/// A server, and whether it was online then: one that went offline meanwhile is asked with less
+/// patience, and does not wait for the end of the patience that it had.
+type Recheck = (ServerId, bool);
 
 impl Rechecks {
     /// Begins to poll those that nobody is polling.
@@ -139,20 +143,21 @@ impl Rechecks {
     pub async fn begin(&self, app: &App) -> Result<(), StoreError> {
         for server in app.cluster.servers().await? {
             let is_due = server.health.wants_recheck();
-            if is_due && self.lock().insert(server.id.clone()) {
-                let (rechecks, app, id) = (self.clone(), app.clone(), server.id.clone());
+            let recheck = (server.id.clone(), server.online());
+            if is_due && self.lock().insert(recheck.clone()) {
+                let (rechecks, app) = (self.clone(), app.clone());
                 tokio::spawn(async move {
                     if let Err(error) = one(&app, server, false, None).await {
                         tracing::error!(%error, "poll not recorded");
                     }
-                    rechecks.lock().remove(&id);
+                    rechecks.lock().remove(&recheck);
                 });
             }
         }
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<ServerId>> {
+    fn lock(&self) -> MutexGuard<'_, HashSet<Recheck>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

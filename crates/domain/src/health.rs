@@ -87,7 +87,7 @@ pub const CALM_MS: i64 = 15 * 60_000;
 /// Probation after the second relapse; each further one doubles it, in ms.
 const PROBATION_MS: i64 = 15_000;
 /// After so many failures in a row a server is no longer asked more often than others.
-const RECHECKS_MAX: u32 = 12;
+const RECHECKS_MAX: u32 = 60;
 /// The most that probation takes, in ms.
 const PROBATION_MS_MAX: i64 = 5 * 60_000;
 

@@ -1,4 +1,4 @@
-//! For tests and measurements only: contract suites, conformance runner, load driver.
+//! For tests and measurements only: contract suites, simulator, conformance runner, load driver.
 
 pub mod answers;
 mod calls;
@@ -10,6 +10,7 @@ pub mod private;
 pub mod process;
 pub mod product;
 pub mod quantile;
+pub mod simulator;
 pub mod stores;
 pub mod transcript;
 pub mod world;

@@ -143,7 +143,10 @@ impl Tries<'_> {
     /// create whose claim ran out, or that was faster. It is asked as for a repeated create then.
     fn exists_already(&mut self, number: usize, reply: &Reply) -> bool {
         let is_ours = self.call.query.get("moderatorPW").is_none_or(|password| password.is_empty());
-        if self.repeated || !is_ours || reply.answer.message_key != "idNotUnique" {
+        // With tenants it may be another one's meeting of that id.
+        let may_be_others = self.call.caller.tenant().is_some();
+        let exists = reply.answer.message_key == "idNotUnique";
+        if self.repeated || !is_ours || may_be_others || !exists {
             return false;
         }
         self.repeated = true;
@@ -280,8 +283,15 @@ fn end_late_ones(
         let end_all = async {
             while let Some((number, reply)) = under_way.next().await {
                 let Located { meeting, server } = &asked[number].located;
-                let too_late = winner.as_ref() != Some(&server.id);
-                if too_late && reply.is_ok_and(|reply| reply.answer.success) {
+                // Servers know no tenants: what is ended by its id may be another one's meeting. Polls
+                // tell them apart.
+                let is_shared = meeting.key.tenant.is_some();
+                let too_late = winner.as_ref() != Some(&server.id) && !is_shared;
+                // A repeated create may have settled it there meanwhile.
+                let record = app.cluster.meeting(&meeting.key).await;
+                let lives_there = !record
+                    .is_ok_and(|record| record.is_none_or(|record| record.server.id != server.id));
+                if too_late && !lives_there && reply.is_ok_and(|reply| reply.answer.success) {
                     tracing::info!(server = %server.id, meeting = meeting.key.id, "too late: ended");
                     // If this fails, a poll does it.
                     let _ = app.ask_briefly(server, "end", &end_query(meeting)).await;

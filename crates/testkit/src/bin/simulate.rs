@@ -1,0 +1,167 @@
+//! The simulator for long runs: ranges of seeds on all cores, or one seed with its trace.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::ops::Range;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use testkit::clock::unix_now_s;
+use testkit::simulator::{Counts, Mutant, Options, Report, Rules, examine, run};
+
+/// So many failing runs are shown.
+const SHOWN: usize = 5;
+
+/// Runs the deterministic simulator.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Seeds to run, the last one not included.
+    #[arg(long, default_value = "0..10000", value_parser = range)]
+    seeds: Range<u64>,
+    /// Runs only this seed.
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Prints all that happens; for one seed.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Expects what is wanted of the product, not only what holds today.
+    #[arg(long)]
+    strict: bool,
+    /// Plants every known bug in turn, and counts the runs in which it is found.
+    #[arg(long)]
+    mutants: bool,
+    /// Threads; all cores if it is not given.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+fn range(text: &str) -> Result<Range<u64>, String> {
+    let (from, to) = text.split_once("..").ok_or("a range is FROM..TO")?;
+    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no number"));
+    Ok(number(from)?..number(to)?)
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let rules = if arguments.strict { Rules::WANTED } else { Rules::TODAY };
+    let options = Options { rules, ..Options::default() };
+    match arguments.seed {
+        Some(seed) => one(seed, Options { trace: arguments.trace, ..options }),
+        None if arguments.mutants => mutants(arguments.seeds),
+        None => Ok(many(arguments.seeds, arguments.threads, options)),
+    }
+}
+
+fn one(seed: u64, options: Options) -> anyhow::Result<ExitCode> {
+    let report = run(seed, options)?;
+    let mut out = io::stdout().lock();
+    for line in &report.trace {
+        writeln!(out, "{line}")?;
+    }
+    for violation in &report.violations {
+        writeln!(out, "{}: {}", violation.checker, violation.message)?;
+    }
+    writeln!(
+        out,
+        "seed {seed}: {} violations, digest {:016x}",
+        report.violations.len(),
+        report.digest
+    )?;
+    Ok(verdict(report.violations.is_empty()))
+}
+
+/// Which checkers find each planted bug, in how many of the runs.
+fn mutants(seeds: Range<u64>) -> anyhow::Result<ExitCode> {
+    let count = seeds.end.saturating_sub(seeds.start);
+    let mut all_found = true;
+    for mutant in Mutant::ALL {
+        let options = Options::planted(*mutant);
+        let (mut found, mut finders) = (0, Counts::new());
+        for seed in seeds.clone() {
+            let report = run(seed, options)?;
+            found += u64::from(!report.violations.is_empty());
+            for violation in report.violations.iter().take(1) {
+                *finders.entry(violation.checker).or_default() += 1;
+            }
+        }
+        all_found &= found > 0;
+        println!("{mutant:?}: {found} of {count} {finders:?}");
+    }
+    Ok(verdict(all_found))
+}
+
+fn verdict(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn many(seeds: Range<u64>, threads: Option<usize>, options: Options) -> ExitCode {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let (began_s, count) = (unix_now_s(), seeds.end.saturating_sub(seeds.start));
+    let (next, (sender, reports)) = (AtomicU64::new(seeds.start), channel());
+    let (failed, counts) = thread::scope(|scope| {
+        for _ in 0..threads.unwrap_or(cores).max(1) {
+            let (next, sender, end) = (&next, sender.clone(), seeds.end);
+            scope.spawn(move || work(next, end, options, &sender));
+        }
+        drop(sender);
+        collect(&reports, count)
+    });
+    let took_s = (unix_now_s() - began_s).max(0.001);
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
+    let rate = count as f64 / took_s;
+    for (name, count) in &counts {
+        println!("{count:>12} {name}");
+    }
+    println!("{count} seeds in {took_s:.1} s ({rate:.0} a second), {failed} failed");
+    verdict(failed == 0)
+}
+
+fn work(next: &AtomicU64, end: u64, options: Options, reports: &Sender<Report>) {
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end {
+            return;
+        }
+        let Ok(report) = examine(seed, options) else { return };
+        if reports.send(report).is_err() {
+            return;
+        }
+    }
+}
+
+fn collect(reports: &Receiver<Report>, count: u64) -> (usize, Counts) {
+    let bar = ProgressBar::new(count);
+    if !io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta} {msg}")
+    {
+        bar.set_style(style);
+    }
+    let (mut failed, mut counts) = (0, Counts::new());
+    for report in reports {
+        bar.inc(1);
+        for (name, count) in &report.counts {
+            *counts.entry(name).or_default() += count;
+        }
+        if report.violations.is_empty() {
+            continue;
+        }
+        for violation in report.violations.iter().take(1) {
+            *counts.entry(violation.checker).or_default() += 1;
+        }
+        failed += 1;
+        bar.set_message(format!("{failed} failed"));
+        bar.suspend(|| match report.violations.first() {
+            Some(first) if failed > SHOWN => {
+                println!("seed {}: {}: {}", report.seed, first.checker, first.message);
+            }
+            _ => println!("{report}\n"),
+        });
+    }
+    bar.finish_and_clear();
+    (failed, counts)
+}

@@ -1,0 +1,84 @@
+//! Rules of meetings at the moment when they really begin or end.
+
+use domain::{AdminState, MeetingKey, ServerId};
+
+use super::Verdict;
+use crate::simulator::op::{Kind, Op, name};
+use crate::simulator::world::World;
+
+/// So much later a create may reach a server that found its meeting before that was ended.
+const RACE_MS: i64 = 10_000;
+
+/// A meeting begins on a server that was enabled at some time since its create began. Servers that
+/// a meeting is recorded on already are another matter (see `Rules::leaves_closed_servers`).
+pub(crate) fn is_on_an_open_server(world: &World, op: &Op, host: &str) -> Verdict {
+    let server = ServerId(host.to_owned());
+    let ledger = world.ledger();
+    if ledger.was(&server, Some(AdminState::Enabled), op.began) {
+        return Ok(());
+    }
+    let known = op.kind.key().is_some_and(|key| ledger.was_home(key, &server, op.began));
+    if known && !world.rules.leaves_closed_servers {
+        return Ok(());
+    }
+    Err(format!("{op} began a meeting on {host}, which was not enabled"))
+}
+
+/// A meeting begins with the number that is reserved for it.
+pub(crate) fn has_its_number(world: &World, op: &Op, host: &str, key: &MeetingKey) -> Verdict {
+    let ledger = world.ledger();
+    // Of creates at the same time, the one whose claim it is.
+    let seen = op.seen();
+    let record = ledger.last.meeting(key).filter(|record| {
+        let claim = record.claim.as_ref();
+        record.server.0 == host && claim.is_some_and(|claim| seen.tokens.contains(&claim.token))
+    });
+    let reserved = record.and_then(|record| record.voice_bridge.as_deref());
+    let machines = world.machines();
+    let room = machines.get(host).and_then(|machine| machine.room(key));
+    match (reserved, room) {
+        (Some(reserved), Some(room)) if room.voice_bridge != reserved => {
+            Err(format!("{op} began with {}, reserved is {reserved}", room.voice_bridge))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Of its own accord the balancer ends only what nobody was promised, or what runs elsewhere.
+pub(crate) fn may_be_ended(world: &World, op: &Op, host: &str, id: &str) -> Verdict {
+    let asked_for = match &op.kind {
+        Kind::End(_) | Kind::Dismiss(_) => true,
+        Kind::Server(deed, _) => deed.forgets(),
+        _ => false,
+    };
+    let ledger = world.ledger();
+    let machines = world.machines();
+    let room = machines.get(host).and_then(|machine| machine.rooms.get(id));
+    let promised = room.filter(|room| {
+        room.acknowledged_at.is_some() && room.ended_at.is_none() && room.written_off.is_none()
+    });
+    let Some(room) = promised.filter(|_| !asked_for) else { return Ok(()) };
+    let record = ledger.last.meeting(&room.key);
+    let blind = !world.rules.sees_through_dead_claims;
+    let elsewhere = record.filter(|record| record.server.0 != host);
+    if elsewhere.is_some_and(|record| record.claim.is_none() || blind) {
+        return Ok(());
+    }
+    let ends = ledger.ends.get(&room.key);
+    let is_new = ends.is_some_and(|(began, over)| {
+        *began <= room.born_at && room.born_at <= over.plus_ms(RACE_MS)
+    });
+    if is_new && !world.rules.tells_ended_from_new {
+        return Ok(());
+    }
+    let gone = record.is_none();
+    if gone && !world.rules.ends_the_right_one {
+        return Ok(());
+    }
+    let promised_at = room.acknowledged_at.unwrap_or(room.born_at);
+    if !world.rules.waits_for_tries && world.now().ms_since(promised_at) < RACE_MS {
+        return Ok(());
+    }
+    let home = record.map(|record| &record.server.0);
+    Err(format!("{op} ends {} on {host}, recorded: {home:?}", name(&room.key)))
+}

@@ -1,0 +1,147 @@
+//! Rules of every change of the store.
+
+use std::collections::BTreeSet;
+
+use domain::health::Standing;
+use domain::{AdminState, Meeting, Server, ServerId};
+
+use super::{Step, Verdict};
+use crate::simulator::op::{Kind, name};
+use crate::simulator::room::Room;
+
+/// Loads that differ by less are equal.
+const ROUNDING: f64 = 1e-6;
+
+/// A load is a number, and none below zero.
+pub(crate) fn loads_are_never_negative(step: &Step<'_>) -> Verdict {
+    let wrong = |load: f64| !load.is_finite() || load < 0.0;
+    match step.after.servers.iter().find(|server| server.load.is_some_and(wrong)) {
+        None => Ok(()),
+        Some(server) => {
+            Err(format!("{} has the load {:?} after {}", server.id, server.load, step.call))
+        }
+    }
+}
+
+/// No two meetings have one number. Those whose server is away have lost theirs.
+pub(crate) fn voice_bridges_are_unique(step: &Step<'_>) -> Verdict {
+    let mut seen = BTreeSet::new();
+    let attached = step.after.meetings.iter().filter(|meeting| !meeting.detached);
+    let mut numbers = attached.filter_map(|meeting| meeting.voice_bridge.as_ref());
+    match numbers.find(|number| !seen.insert(*number)) {
+        None => Ok(()),
+        Some(number) => Err(format!("two meetings have {number} after {}", step.call)),
+    }
+}
+
+/// Nobody claims a meeting for longer than a create may take.
+pub(crate) fn claims_run_out_soon(step: &Step<'_>) -> Verdict {
+    let limit_ms = step.rules.claim_ms_max + step.rules.skew_ms_max;
+    let too_long = |meeting: &&Meeting| {
+        meeting.claim.as_ref().is_some_and(|claim| claim.until.ms_since(step.now) > limit_ms)
+    };
+    match step.after.meetings.iter().find(too_long) {
+        None => Ok(()),
+        Some(meeting) => Err(format!("{} is claimed for too long", name(&meeting.key))),
+    }
+}
+
+/// The meeting that this change has placed.
+fn placed<'a>(step: &Step<'a>) -> Option<&'a Meeting> {
+    if step.call != "place" {
+        return None;
+    }
+    let meeting = step.after.meeting(step.op.kind.key()?)?;
+    let token = &meeting.claim.as_ref()?.token;
+    let ours = step.op.seen().tokens.contains(token);
+    let before = step.before.meeting(&meeting.key).and_then(|was| was.claim.as_ref());
+    (ours && before.is_none_or(|claim| claim.token != *token)).then_some(meeting)
+}
+
+/// A place is on a server that is enabled and online, and not on a suspect one without need.
+pub(crate) fn places_are_on_open_servers(step: &Step<'_>) -> Verdict {
+    let Some(meeting) = placed(step) else { return Ok(()) };
+    let on = || format!("{} was placed on {}", name(&meeting.key), meeting.server);
+    let server = step.before.server(&meeting.server).ok_or_else(|| format!("{}: unknown", on()))?;
+    if server.state != AdminState::Enabled || !server.online() {
+        return Err(format!("{}: {}, online: {}", on(), server.state.name(), server.online()));
+    }
+    let sound = |server: &Server| server.health.standing(meeting.placed_at) == Standing::Online;
+    let seen = step.op.seen();
+    let tried =
+        |id: &ServerId| seen.sent.iter().any(|(host, call, _)| *host == id.0 && call == "create");
+    let better = |other: &&Server| other.accepts_meetings() && sound(other) && !tried(&other.id);
+    match step.before.servers.iter().find(better) {
+        Some(better) if step.rules.spares_suspects && !sound(server) => {
+            Err(format!("{}: it failed lately, and {} did not", on(), better.id))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is placed counts at once.
+pub(crate) fn places_are_counted(step: &Step<'_>) -> Verdict {
+    let Some(meeting) = placed(step) else { return Ok(()) };
+    // What an earlier claim of the same meeting took is given back in the same moment.
+    if step.before.meeting(&meeting.key).is_some() {
+        return Ok(());
+    }
+    let load = |snapshot: &crate::simulator::ledger::Snapshot| {
+        snapshot.server(&meeting.server).and_then(|server| server.load)
+    };
+    let (Some(before), Some(after)) = (load(step.before), load(step.after)) else {
+        return Ok(());
+    };
+    let wanted = f64::from(meeting.seats.reserved);
+    if wanted > 0.0 && (after - before - wanted).abs() < ROUNDING {
+        return Ok(());
+    }
+    let placed = name(&meeting.key);
+    Err(format!("{placed} took the load of {} from {before} to {after}", meeting.server))
+}
+
+/// A meeting that runs is not forgotten, unless its server was away, or somebody said so. It may
+/// move to another server that has it, too. It counts once it is confirmed, or a front-end was told
+/// that it is there.
+pub(crate) fn running_meetings_are_not_forgotten(step: &Step<'_>) -> Verdict {
+    for was in &step.before.meetings {
+        let stays = step.after.meeting(&was.key).is_some_and(|now| now.server == was.server);
+        if !stays && !may_go(step, was) {
+            let (what, whose, call) = (name(&was.key), step.op, step.call);
+            return Err(format!("{what} runs on {}: forgotten by {whose}, {call}", was.server));
+        }
+    }
+    Ok(())
+}
+
+fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
+    let Some(machine) = step.machines.get(&was.server.0) else { return true };
+    let promised = |room: &&Room| {
+        let lost = step.ledger.lost_at.is_some_and(|lost_at| room.born_at <= lost_at);
+        let told = room.acknowledged_at.is_some() && room.written_off.is_none();
+        was.claim.is_none() || told && !lost
+    };
+    let Some(room) = machine.room(&was.key).filter(promised) else { return true };
+    let server = step.before.server(&was.server);
+    let away = was.detached || !server.is_some_and(Server::online);
+    let cordoned = step.ledger.was(&was.server, Some(AdminState::Cordoned), step.op.began);
+    let said_so = match (&step.op.kind, step.call) {
+        (_, "lost") => true,
+        (Kind::Server(deed, _), _) => deed.forgets(),
+        (Kind::End(key) | Kind::Dismiss(key), "forget") => *key == was.key,
+        // Nobody was in it when its cordoned server was asked; somebody may have come since.
+        (Kind::Create(key), "forget") => *key == was.key && cordoned,
+        (Kind::Create(key), "place") if away => *key == was.key,
+        // It came back while the meeting was being placed anew, and was asked for it once more.
+        (Kind::Create(key), _) if was.claim.is_some() => {
+            *key == was.key && !step.rules.creates_once
+        }
+        _ => false,
+    };
+    let now_at = step.after.meeting(&was.key).map(|now| &now.server.0);
+    // Of two that run the fuller one is chosen; it may be over when the answer is there.
+    let moved = now_at.and_then(|host| step.machines.get(host)?.room(&was.key)).is_some()
+        || now_at.is_some() && !step.rules.ends_the_right_one;
+    let anew = room.born_at > was.seen_at && !step.rules.sees_repeats;
+    said_so || (step.call == "record_poll" && (moved || anew))
+}

@@ -1,0 +1,55 @@
+//! What is written down during a run: violations, counts, a digest and, if wanted, a trace.
+
+use domain::Timestamp;
+
+use super::report::{Counts, Violation};
+
+/// More violations than this say nothing new.
+const VIOLATIONS_MAX: usize = 5;
+
+/// What is written down.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// Whether lines are kept.
+    pub(crate) traces: bool,
+    /// The lines.
+    pub(crate) trace: Vec<String>,
+    /// Violations.
+    pub(crate) violations: Vec<Violation>,
+    /// Counts.
+    pub(crate) counts: Counts,
+    /// Steps so far.
+    pub(crate) step: usize,
+    /// Digest of all counted things and their times.
+    pub(crate) digest: u64,
+}
+
+impl Log {
+    /// Counts one thing.
+    pub(crate) fn count(&mut self, at_ms: i64, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+        let bytes = what.bytes().chain(at_ms.to_le_bytes());
+        self.digest = bytes.fold(self.digest, |digest, byte| {
+            (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+    }
+
+    /// Writes a line.
+    pub(crate) fn line(&mut self, at_ms: i64, text: &str) {
+        if self.traces {
+            self.trace.push(format!("{at_ms:>8} {text}"));
+        }
+    }
+
+    /// Writes a violation down.
+    pub(crate) fn violation(&mut self, at_ms: i64, checker: &'static str, message: String) {
+        self.line(at_ms, &format!("VIOLATION {checker}: {message}"));
+        let known = self.violations.iter().any(|one| one.message == message);
+        if !known && self.violations.len() < VIOLATIONS_MAX {
+            self.violations.push(Violation { checker, step: self.step, at_ms, message });
+        }
+    }
+}
+
+/// Where runs begin: any time would do.
+pub(crate) const BEGIN: Timestamp = Timestamp(1_800_000_000_000);

@@ -1,0 +1,137 @@
+//! What a run is like, drawn from its seed: how many of everything, and which kinds of trouble.
+
+use app::policy::Policy;
+use app::ports::Patience;
+use app::sessions::HistoryMode;
+use bbb::{Algorithm, Algorithms};
+use domain::health::Thresholds;
+use domain::load::LoadPolicy;
+use domain::parameters::ParameterRules;
+use domain::placement::PlacementRules;
+use domain::poll::PollPolicy;
+use domain::voice_bridge::VoiceBridgePolicy;
+
+use super::dice::Dice;
+use super::rules::Rules;
+
+/// Between two cycles of polls, in ms.
+pub(crate) const POLL_INTERVAL_MS: i64 = 60_000;
+/// The most that a poll of one server may take, in ms.
+const POLL_WAIT_MS: u64 = 10_000;
+
+/// What a run is like.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    /// Processes of the balancer.
+    pub(crate) replicas: usize,
+    /// Servers at the beginning.
+    pub(crate) servers: usize,
+    /// Tenants; 0 without multitenancy.
+    pub(crate) tenants: usize,
+    /// Things that front-ends, administrators and fate do.
+    pub(crate) steps: usize,
+    /// Longest pause between them, in ms.
+    pub(crate) pause_ms_max: u64,
+    /// Whether servers fail.
+    pub(crate) server_faults: bool,
+    /// Whether servers crash and lose their meetings.
+    pub(crate) server_crashes: bool,
+    /// Whether the store fails.
+    pub(crate) store_faults: bool,
+    /// Whether the store loses everything once.
+    pub(crate) store_loss: bool,
+    /// Whether replicas crash.
+    pub(crate) replica_crashes: bool,
+    /// Whether administrators change servers.
+    pub(crate) administration: bool,
+    /// Longest way to the store, in ms.
+    pub(crate) store_ms_max: u64,
+    /// How far clocks of replicas are apart, in ms.
+    pub(crate) skew_ms: i64,
+    /// Whether front-ends choose voice bridges, all from a few.
+    pub(crate) external_bridges: bool,
+    /// Whether tenants choose the same ids for their meetings.
+    pub shared_names: bool,
+    /// Failed polls until a server is offline.
+    pub(crate) unhealthy: u32,
+}
+
+impl Scenario {
+    /// That of a seed.
+    #[must_use]
+    pub(crate) fn draw(dice: &mut Dice, rules: &Rules) -> Self {
+        let mut count = |low, high| usize::try_from(dice.between(low, high)).unwrap_or(1);
+        let (replicas, servers, steps) = (count(1, 3), count(2, 5), count(40, 110));
+        let tenants = [0, 2, 3][count(0, 2)];
+        let calm = dice.percent(15);
+        let mut sometimes = |percent| !calm && dice.percent(percent);
+        let (server_faults, server_crashes) = (sometimes(80), sometimes(40));
+        let (store_faults, replica_crashes) = (sometimes(50), sometimes(50));
+        let skewed = sometimes(50);
+        let store_loss = rules.survives_store_loss && sometimes(20);
+        // Who has seen the servers must live to tell.
+        let replica_crashes = replica_crashes && !store_loss;
+        let store_faults = store_faults && (!store_loss || rules.survives_faults_with_loss);
+        // Servers that are added by hand right after a loss would hide it.
+        let administration = !store_loss && dice.percent(70);
+        let skew_ms_max = u64::try_from(rules.skew_ms_max).unwrap_or(0);
+        Self {
+            replicas,
+            servers,
+            tenants,
+            steps,
+            pause_ms_max: dice.between(500, 12_000),
+            server_faults,
+            server_crashes,
+            store_faults,
+            store_loss,
+            replica_crashes,
+            administration,
+            store_ms_max: dice.between(0, 20),
+            skew_ms: if skewed {
+                i64::try_from(dice.between(0, skew_ms_max)).unwrap_or(0)
+            } else {
+                0
+            },
+            shared_names: rules.keeps_same_ids_apart,
+            external_bridges: dice.percent(30),
+            unhealthy: if dice.percent(80) { 2 } else { 3 },
+        }
+    }
+
+    /// The administrator's choices, mostly the defaults.
+    #[must_use]
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            secrets: vec!["front-end".to_owned()],
+            algorithms: Algorithms::default(),
+            sign_with: Algorithm::Sha256,
+            build: None,
+            multitenancy: self.tenants > 0,
+            get_meetings_disabled: false,
+            recording_disabled: false,
+            server_id_is_hostname: true,
+            max_meeting_duration_min: None,
+            create_rules: ParameterRules::default(),
+            join_rules: ParameterRules::default(),
+            voice_bridge: VoiceBridgePolicy {
+                length: 9,
+                min: 5,
+                max: 9,
+                use_external: self.external_bridges,
+            },
+            poll: PollPolicy {
+                thresholds: Thresholds { healthy: 1, unhealthy: self.unhealthy },
+                load: LoadPolicy { min_user_count: 15, join_buffer_ms: 15 * 60_000 },
+                grace_ms: 30_000,
+            },
+            placement: PlacementRules::default(),
+            history: HistoryMode::On,
+            patience: Patience { connect_ms: 5_000, response_ms: 10_000 },
+            poll_wait_ms: POLL_WAIT_MS,
+            poll_concurrency: 50,
+            meeting_ttl_ms: 86_400_000,
+            upload_ms_max: 300_000,
+        }
+    }
+}
