@@ -1,6 +1,7 @@
 //! Finds the server that a curve costs least, among many, without looking at most of them closely.
 
 use super::curve::{Curve, POINTS, WIDTH};
+use super::policy::BookingPolicy;
 
 /// Partial sums: as many as are added at a time.
 const LANES: usize = 8;
@@ -19,11 +20,11 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn new(own: Curve, counted_share: f32, mean_share: f32) -> Self {
-        let enough = own.peak() * counted_share;
+    pub(super) fn new(policy: &BookingPolicy, own: Curve) -> Self {
+        let enough = own.peak() * policy.counted_share;
         let counted = |point: usize| point < POINTS && own.0[point] >= enough;
         let count = (0..POINTS).filter(|point| counted(*point)).count().max(1);
-        let weight = mean_share / count as f32;
+        let weight = policy.mean_share / count as f32;
         let mut probe = Self { own, counts: Curve::ZERO, weights: Curve::ZERO, own_mean: 0.0 };
         for point in 0..WIDTH {
             if counted(point) {
