@@ -4,6 +4,7 @@
 mod analytics;
 #[cfg(test)]
 mod bodies;
+mod callbacks;
 #[cfg(test)]
 mod checksums;
 #[cfg(test)]
