@@ -64,7 +64,7 @@ async fn create(world: &World, id: &str, url: &str) -> String {
          &meta_bbb-recording-ready-url=http%3A%2F%2Fready.test&meta_BN-recording-ready-url=http%3A%2F%2Fbn.test"
     );
     assert_success(&world.product.call("create", &query).await.unwrap());
-    let servers = (1..=world.pool.len()).map(|number| world.pool.server(number));
+    let servers = world.pool.servers().iter();
     let sent: Vec<String> =
         servers.flat_map(|server| asked(server, "create")).map(|request| request.query).collect();
     assert_eq!(sent.len(), 1);
@@ -94,13 +94,13 @@ async fn a_report_of_the_meetings_server_reaches_the_front_end() {
     let world = world_with(2, &[HOST, ALLOW]).await;
     let (url, mut told) = front_end(&[200]).await;
     assert_eq!(create(&world, "m1", &url).await, format!("https://balancer.test{REPORT}"));
-    let has_it = &world.servers_with("m1")[0].secret();
-    let others = ["secret1", "secret2"].map(str::to_owned);
-    for forger in others.iter().filter(|one| *one != has_it).chain([&SECRET.to_owned()]) {
-        report(&world, "m1", forger).await;
+    let has_it = world.servers_with("m1")[0].secret();
+    let servers = world.pool.servers().iter().map(|server| server.secret());
+    for forger in servers.filter(|one| *one != has_it).chain([SECRET.to_owned()]) {
+        report(&world, "m1", &forger).await;
     }
-    report(&world, "nobody asked", has_it).await;
-    report(&world, "m1", has_it).await;
+    report(&world, "nobody asked", &has_it).await;
+    report(&world, "m1", &has_it).await;
     let told = told.recv().await.unwrap();
     let body: Value = serde_json::from_str(&told.body).unwrap();
     assert_eq!((&body["meeting_id"], &body["customer"]), (&json!("m1"), &json!("scalelite")));
