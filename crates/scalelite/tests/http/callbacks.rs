@@ -60,7 +60,7 @@ async fn read(stream: &mut TcpStream) -> Told {
 async fn create(world: &World, id: &str, url: &str) -> String {
     let wanted = form_urlencoded::byte_serialize(url.as_bytes()).collect::<String>();
     let query = format!(
-        "meetingID={id}&name=x&meta_analytics-callback-url={wanted}\
+        "meetingID={id}&name=room&meta_analytics-callback-url={wanted}\
          &meta_bbb-recording-ready-url=http%3A%2F%2Fready.test&meta_BN-recording-ready-url=http%3A%2F%2Fbn.test"
     );
     assert_success(&world.product.call("create", &query).await.unwrap());
