@@ -1,5 +1,6 @@
 //! The command line: what there is to type, and which function does it.
 
+pub mod library;
 mod servers;
 mod tenants;
 
@@ -62,6 +63,11 @@ enum Command {
     Placement {
         #[command(subcommand)]
         what: Placement,
+    },
+    /// List, change and check recordings.
+    Recordings {
+        #[command(subcommand)]
+        what: library::Library,
     },
     /// Poll the servers now.
     Poll {
@@ -300,6 +306,7 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
                 cmd::placement::dry_run(session, size, tag, json).await
             }
         },
+        Command::Recordings { what } => library::run(session, what).await,
         Command::Poll { what } => cmd::poll::run(session, what, false).await,
         Command::Status { json: true, .. } => cmd::status::json(session).await,
         Command::Status { watch: true, .. } => cmd::status::watch(session).await,

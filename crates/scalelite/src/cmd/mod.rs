@@ -9,6 +9,7 @@ pub mod migrate_store;
 pub mod placement;
 pub mod poll;
 pub mod rake;
+pub mod recordings;
 pub mod secret;
 pub mod serve;
 pub mod servers;
