@@ -1,5 +1,6 @@
 //! The command line: what there is to type, and which function does it.
 
+pub mod library;
 mod servers;
 mod tenants;
 
@@ -67,6 +68,11 @@ enum Command {
     Callbacks {
         #[command(subcommand)]
         what: Option<Callbacks>,
+    },
+    /// List, change and check recordings.
+    Recordings {
+        #[command(subcommand)]
+        what: library::Library,
     },
     /// Poll the servers now.
     Poll {
@@ -324,6 +330,7 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
             Callbacks::List { json } => cmd::callbacks::list(session, json).await,
             Callbacks::Retry { id } => cmd::callbacks::retry(session, id.as_deref()).await,
         },
+        Command::Recordings { what } => library::run(session, what).await,
         Command::Poll { what } => cmd::poll::run(session, what, false).await,
         Command::Status { json: true, .. } => cmd::status::json(session).await,
         Command::Status { watch: true, .. } => cmd::status::watch(session).await,
