@@ -14,6 +14,7 @@ pub mod planner;
 pub mod policy;
 pub mod poll;
 pub mod ports;
+pub mod recordings;
 mod replay;
 pub mod sessions;
 pub mod tenancy;

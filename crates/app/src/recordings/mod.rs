@@ -1,0 +1,4 @@
+//! Recordings: how they arrive.
+
+pub mod import;
+pub mod upload;
