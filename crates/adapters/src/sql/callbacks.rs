@@ -2,6 +2,7 @@
 //! meeting: the newest one counts.
 
 use app::ports::StoreError;
+use domain::Timestamp;
 use domain::recording::Callback;
 
 use super::session::{Row, Session, values};
@@ -72,4 +73,20 @@ pub(super) fn put(session: &mut dyn Session, callback: &Callback) -> Result<(), 
         session.execute(INSERT, values)?;
     }
     Ok(())
+}
+
+/// The newest callback of a meeting, which is told its recording.
+pub(super) fn of_recording(
+    session: &mut dyn Session,
+    meeting_id: &str,
+    recording: i64,
+    now: Timestamp,
+) -> Result<Option<Callback>, StoreError> {
+    const TELL: &str = "UPDATE callback_data SET recording_id = CAST(CAST(?2 AS bigint) AS integer), \
+        updated_at = ?3 WHERE id = (SELECT max(id) FROM callback_data WHERE meeting_id = ?1)";
+    const FIND: &str = callbacks!("c.meeting_id = ?1", "1");
+    if session.execute(TELL, values![meeting_id, recording, now])? == 0 {
+        return Ok(None);
+    }
+    session.first(FIND, values![meeting_id], callback)
 }

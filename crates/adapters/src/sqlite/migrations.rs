@@ -50,6 +50,8 @@ const STEPS: &[&str] = &[
     include_str!("2_shared_and_recordings.sql"),
     // 3: what placement and failover know.
     include_str!("3_health_and_history.sql"),
+    // 4: the library of recordings, messages and archives.
+    include_str!("4_library.sql"),
 ];
 
 /// The version that this program brings databases to.
