@@ -1,5 +1,6 @@
 //! The command line: what there is to type, and which function does it.
 
+mod recordings;
 mod servers;
 mod tenants;
 
@@ -33,8 +34,8 @@ struct Cli {
 enum Command {
     /// Run the balancer.
     Serve {
-        /// What this process does: api, poller.
-        #[arg(long, default_value = "api,poller", value_parser = Roles::parse)]
+        /// What this process does: api, poller, importer.
+        #[arg(long, default_value = "api,poller,importer", value_parser = Roles::parse)]
         roles: Roles,
     },
     /// Run the balancer with a pool of simulated servers, on a temporary store.
@@ -62,6 +63,11 @@ enum Command {
     Placement {
         #[command(subcommand)]
         what: Placement,
+    },
+    /// Import recordings.
+    Recordings {
+        #[command(subcommand)]
+        what: recordings::Recordings,
     },
     /// Poll the servers now.
     Poll {
@@ -300,6 +306,7 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
                 cmd::placement::dry_run(session, size, tag, json).await
             }
         },
+        Command::Recordings { what } => recordings::run(session, what).await,
         Command::Poll { what } => cmd::poll::run(session, what, false).await,
         Command::Status { json: true, .. } => cmd::status::json(session).await,
         Command::Status { watch: true, .. } => cmd::status::watch(session).await,

@@ -1,6 +1,7 @@
 //! The composition root: from settings to a running application. The only place that names
 //! adapters.
 
+mod recordings;
 pub mod stores;
 
 use std::io::{self, Write as _};
@@ -13,6 +14,7 @@ use adapters::entropy::{OsEntropy, SystemClock};
 use app::App;
 use app::policy::Policy;
 use app::ports::{self, Inspect, Patience};
+use app::recordings::import::Importer;
 use app::tenancy::TenantCache;
 use bbb::Algorithm;
 use domain::health::Thresholds;
@@ -69,6 +71,10 @@ pub struct Wired {
     pub inspect: Vec<Arc<dyn Inspect>>,
     /// Recordings, unless there are none.
     pub recordings: Option<Arc<dyn ports::Recordings>>,
+    /// Imports of recordings, unless there is no database for them or they are switched off.
+    pub importer: Option<Importer>,
+    /// Uploads of recordings into the spool.
+    pub uploads: Arc<dyn ports::Uploads>,
 }
 
 /// Opens the stores and connects everything. Redis and PostgreSQL are connected to when they are
@@ -80,7 +86,7 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
     let given = given_secrets(config);
     let needs_dir = stores.needs_dir() || given.is_empty();
     let data_dir = if needs_dir { data_dir(config)? } else { expected_data_dir(config) };
-    let Opened { house, inspect } = stores::open(stores, &data_dir)?;
+    let Opened { house, records, inspect } = stores::open(stores, &data_dir)?;
     let own_secret = given.is_empty();
     let secrets = match own_secret {
         false => given,
@@ -105,7 +111,9 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
-    Ok(Wired { app, data_dir, own_secret, inspect, recordings: house.recordings })
+    let importer = recordings::importer(config, records, &app);
+    let (recordings, uploads) = (house.recordings, recordings::uploads(config));
+    Ok(Wired { app, data_dir, own_secret, inspect, recordings, importer, uploads })
 }
 
 /// Where the state would be kept, without making anything.

@@ -65,7 +65,7 @@ fn ns(duration: Duration) -> i128 {
 }
 
 /// Whether a file is an archive by its name. Dot-files are unfinished transfers.
-fn is_archive(name: &str) -> bool {
+pub(super) fn is_archive(name: &str) -> bool {
     let ends = [".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end));
     ends && !name.starts_with('.') && name.len() <= 255
 }

@@ -4,11 +4,14 @@ mod growth;
 mod taking;
 mod uploads;
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use app::ports::{Arrivals, Spool, SpoolError, Unpacked};
+use app::ports::{Arrivals, Arrived, Entropy as _, Spool, SpoolError, Unpacked};
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 
@@ -17,11 +20,16 @@ use self::taking::Held;
 pub use self::uploads::UploadDir;
 use crate::archive::{self, ArchiveError, Format, Limits};
 use crate::beneath::Dir;
+use crate::entropy::OsEntropy;
 
 /// What directories of work are named by; the token follows.
 const WORK: &str = "import-";
-/// The file in them that is locked by whoever is at it.
+/// The file in them that is locked by whoever is at it, and tells which archive it is.
 const LOCK: &str = ".lock";
+/// Longest name of a file, in bytes.
+const NAME_MAX: u64 = 255;
+/// For so long a directory of work may be without a lock.
+const BEING_MADE: Duration = Duration::from_secs(60);
 const METADATA: &str = "metadata.xml";
 /// One more byte than a metadata.xml may have.
 const METADATA_MAX: u64 = 1024 * 1024 + 1;
@@ -65,10 +73,22 @@ impl SpoolDir {
 impl Spool for SpoolDir {
     async fn arrivals(&self) -> Result<Arrivals, SpoolError> {
         self.run(|shared| {
-            let dir = made(&shared.spool).map_err(spool_error)?;
+            // Where nothing is ever sent there is no spool.
+            let Some(dir) = opened(&shared.spool).map_err(spool_error)? else {
+                return Ok(Arrivals::default());
+            };
             taking::restore(&dir).map_err(spool_error)?;
             let mut growth = shared.growth.lock().unwrap_or_else(PoisonError::into_inner);
             growth.look(&dir).map_err(spool_error)
+        })
+        .await
+    }
+
+    async fn bring(&self, file: &Path) -> Result<Arrived, SpoolError> {
+        let file = file.to_owned();
+        self.run(move |shared| {
+            let spool = made(&shared.spool).map_err(spool_error)?;
+            bring(&file, &spool)
         })
         .await
     }
@@ -124,7 +144,7 @@ impl Spool for SpoolDir {
         .await
     }
 
-    async fn sweep(&self) -> Result<(), SpoolError> {
+    async fn sweep(&self) -> Result<Vec<(String, String)>, SpoolError> {
         self.run(|shared| shared.sweep().map_err(spool_error)).await
     }
 }
@@ -136,8 +156,10 @@ impl Shared {
         let (file, stat) = opened.ok_or(SpoolError::Gone)?;
         let work = made(&self.work).map_err(spool_error)?;
         let dir = work.make_sub(work_name(token)).map_err(spool_error)?;
-        let lock = dir.create(LOCK).map_err(spool_error)?;
+        let mut lock = dir.create(LOCK).map_err(spool_error)?;
+        // Where there are no locks, claims run out.
         flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap_or_default();
+        lock.write_all(name.as_bytes()).map_err(spool_error)?;
         self.hold(Held::new(token, &stat, lock));
         let limits = Limits::default();
         let formats = archive::unpack(file, &dir, &limits).map_err(|error| match error {
@@ -166,24 +188,31 @@ impl Shared {
 
     /// Directories of work that nobody has locked are left by a crash, and uploads that nobody continues for a week by
     /// their senders.
-    fn sweep(&self) -> io::Result<()> {
-        uploads::sweep(&made(&self.spool)?)?;
-        let work = made(&self.work)?;
-        for name in work.names()? {
-            if !name.to_str().is_some_and(|name| name.starts_with(WORK)) {
-                continue;
-            }
-            let Some(dir) = work.sub(&name)? else { continue };
-            let locked = match dir.file(LOCK)? {
-                Some((lock, _)) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
-                // One that is being made has no lock yet.
-                None => !dir.is_older_than(growth::SETTLED)?,
-            };
-            if !locked {
-                work.remove_tree(&name)?;
-            }
+    fn sweep(&self) -> io::Result<Vec<(String, String)>> {
+        let mut left = Vec::new();
+        if let Some(spool) = opened(&self.spool)? {
+            uploads::sweep(&spool)?;
         }
-        Ok(())
+        let Some(work) = opened(&self.work)? else { return Ok(left) };
+        for name in work.names()? {
+            let token = name.to_str().and_then(|name| name.strip_prefix(WORK));
+            let (Some(token), Some(dir)) = (token, work.sub(&name)?) else { continue };
+            match dir.file(LOCK)? {
+                Some((lock, _)) => {
+                    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+                        continue;
+                    }
+                    let mut archive = String::new();
+                    lock.take(NAME_MAX).read_to_string(&mut archive)?;
+                    left.push((archive, token.to_owned()));
+                }
+                // One that is being made has no lock yet.
+                None if !dir.is_older_than(BEING_MADE)? => continue,
+                None => {}
+            }
+            work.remove_tree(&name)?;
+        }
+        Ok(left)
     }
 }
 
@@ -209,6 +238,30 @@ fn read_metadata(dir: &Dir, book: &app::ports::Book) -> io::Result<Result<Vec<u8
     Ok(Ok(bytes))
 }
 
+/// Copies a file into the spool.
+fn bring(file: &Path, spool: &Dir) -> Result<Arrived, SpoolError> {
+    let name = file.file_name().and_then(OsStr::to_str).filter(|name| growth::is_archive(name));
+    let no_name = || SpoolError::Bad("its name is not that of an archive".to_owned());
+    let name = name.ok_or_else(no_name)?;
+    let unreadable = |error: io::Error| SpoolError::Bad(error.to_string());
+    let mut source = File::open(file).map_err(unreadable)?;
+    if !source.metadata().map_err(unreadable)?.is_file() {
+        return Err(SpoolError::Bad("it is no file".to_owned()));
+    }
+    let unfinished = format!(".brought-{}~{name}", OsEntropy.uuid());
+    let mut target = spool.create(&unfinished).map_err(spool_error)?;
+    let copied = io::copy(&mut source, &mut target).and_then(|size| {
+        target.sync_all().and_then(|()| spool.replace(&unfinished, spool, name)).map(|()| size)
+    });
+    match copied {
+        Ok(size) => Ok(Arrived { name: name.to_owned(), size }),
+        Err(error) => {
+            let _ = spool.unlink(&unfinished);
+            Err(spool_error(error))
+        }
+    }
+}
+
 fn write_reason(dir: &Dir, name: &str, reason: &str) -> io::Result<()> {
     let name = reason_name(name);
     let unfinished = format!(".{name}");
@@ -224,6 +277,14 @@ fn reason_name(name: &str) -> String {
 
 fn work_name(token: &str) -> String {
     format!("{WORK}{token}")
+}
+
+/// A directory, if it is there.
+fn opened(path: &Path) -> io::Result<Option<Dir>> {
+    match Dir::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
 }
 
 /// A directory, made if it is not there.

@@ -57,7 +57,7 @@ impl Stage {
 }
 
 fn age(path: &Path) {
-    let file = fs::File::options().write(true).open(path).unwrap();
+    let file = File::options().write(true).open(path).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)).unwrap();
 }
 
@@ -141,9 +141,10 @@ async fn what_a_crash_left_is_swept_out_and_what_is_in_use_stays() {
     stage.spool.unpack(&stage.name, "used").await.unwrap();
     let left = stage.path("work/import-left");
     fs::create_dir_all(left.join("video")).unwrap();
-    fs::write(left.join(LOCK), "").unwrap();
+    fs::write(left.join(LOCK), "a.tar").unwrap();
     fs::create_dir_all(stage.path("work/quarantine")).unwrap();
-    stage.spool.sweep().await.unwrap();
+    let left = stage.spool.sweep().await.unwrap();
+    assert_eq!(left, [("a.tar".to_owned(), "left".to_owned())]);
     assert_eq!(stage.names("work"), ["import-used", "quarantine"]);
     stage.spool.abandon("used").await.unwrap();
     assert_eq!(stage.names("work"), ["quarantine"]);
@@ -179,7 +180,7 @@ async fn uploads_go_on_where_they_broke_off() {
     assert_eq!(uploads.append(&id, 5000, total, pieces(rest, false)).await, Ok(total));
     // Somebody else is at it.
     let name = format!(".upload-{}", stage.name);
-    let other = fs::File::open(stage.path("spool").join(&name)).unwrap();
+    let other = File::open(stage.path("spool").join(&name)).unwrap();
     flock(&other, FlockOperation::LockExclusive).unwrap();
     assert_eq!(uploads.append(&id, 0, total, pieces(first, false)).await, Err(UploadError::Busy));
     drop(other);

@@ -10,6 +10,8 @@ mod long_target;
 mod respond;
 mod route;
 mod stall;
+mod upload;
 
 pub use long_target::Placeholder;
 pub use route::Gate;
+pub use upload::Uploading;

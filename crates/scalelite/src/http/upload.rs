@@ -20,7 +20,8 @@ use super::body;
 use super::respond::{self, Body};
 use super::route::{Gate, Incomer, Outcome};
 
-const CALL: &str = "upload";
+/// The call's name for the log.
+pub(super) const CALL: &str = "upload";
 /// Uploads at a time; more are asked to come back.
 const AT_A_TIME: usize = 16;
 /// When they are to come back, in seconds.
@@ -118,10 +119,10 @@ async fn answered(
     record_id: &str,
     incomer: Incomer,
 ) -> Result<(StatusCode, u64), Refused> {
-    let uploading = gate.uploading.as_ref();
-    let uploading = uploading.filter(|_| !gate.app.policy.recording_disabled);
-    let off = || Refused::new(StatusCode::NOT_FOUND, "recordings are not imported here");
-    let uploading = uploading.ok_or_else(off)?;
+    if gate.app.policy.recording_disabled {
+        return Err(Refused::new(StatusCode::NOT_FOUND, "recordings are not imported here"));
+    }
+    let uploading = &gate.uploading;
     let record_id = RecordId::parse(record_id);
     let record_id =
         record_id.ok_or_else(|| Refused::new(StatusCode::BAD_REQUEST, "no id of a recording"))?;
@@ -132,7 +133,7 @@ async fn answered(
         }
         Method::PUT | Method::PATCH => {
             let received = receive(uploading, &record_id, incomer).await?;
-            tracing::info!(server = sender.0, record = %record_id, received.1, "upload");
+            tracing::info!(server = sender.0, record = %record_id, bytes = received.1, "upload");
             Ok(received)
         }
         _ => Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "HEAD, PUT or PATCH is needed")),

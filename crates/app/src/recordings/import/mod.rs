@@ -30,9 +30,9 @@ use crate::ports::{
 pub use run::{LookError, Looked};
 
 /// How long an importer that is not heard of keeps its claim, in ms.
-const CLAIM_MS: i64 = 60_000;
+const CLAIM_MS: i64 = 30_000;
 /// How often it is heard of, in ms.
-const RENEW_MS: u64 = 20_000;
+const RENEW_MS: u64 = 10_000;
 /// When an archive that is broken is tried again, in ms: its sender may not have been done. After that it is put
 /// aside.
 const PATIENCE_MS: [i64; 2] = [5_000, 30_000];

@@ -25,7 +25,11 @@ impl Importer {
     /// # Errors
     /// When the spool or the store cannot be used.
     pub async fn look(&self, stop: impl Fn() -> bool) -> Result<Looked, LookError> {
-        self.spool.sweep().await?;
+        for (name, token) in self.spool.sweep().await? {
+            // Whoever died here need not be waited for.
+            let (gone, now) = (Some("its importer was killed"), self.clock.now());
+            self.records.settle_archive(&name, &token, Stage::Received, gone, now, now).await?;
+        }
         let arrivals = self.spool.arrivals().await?;
         let mut looked = Looked { growing: arrivals.growing, ..Looked::default() };
         for arrived in arrivals.whole {

@@ -13,9 +13,7 @@ use domain::recording::{FilePath, FormatName, Recording};
 
 use super::*;
 use crate::memory::{CountingEntropy, ManualClock, MemoryRecordings};
-use crate::ports::{
-    Arrivals, Arrived, BlobBytes, BlobInfo, Destination, Library as _, Moved, Recordings as _, Span,
-};
+use crate::ports::{Arrivals, Arrived, BlobBytes, BlobInfo, Destination, Moved, Span};
 
 const ID: &str = "0aa9d7c1f26d0e4a8b1c3d5e7f9a1b2c3d4e5f60-1718000000123";
 
@@ -61,6 +59,10 @@ impl Spool for World {
         Ok(Arrivals { whole, growing: false })
     }
 
+    async fn bring(&self, _: &Path) -> Result<Arrived, SpoolError> {
+        unreachable!()
+    }
+
     async fn unpack(&self, name: &str, _token: &str) -> Result<Vec<Unpacked>, SpoolError> {
         self.spool_step()?;
         let archives = lock(&self.archives);
@@ -101,8 +103,8 @@ impl Spool for World {
         Ok(found)
     }
 
-    async fn sweep(&self) -> Result<(), SpoolError> {
-        Ok(())
+    async fn sweep(&self) -> Result<Vec<(String, String)>, SpoolError> {
+        Ok(Vec::new())
     }
 }
 
