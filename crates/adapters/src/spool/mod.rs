@@ -132,14 +132,17 @@ impl Spool for SpoolDir {
         .await
     }
 
-    async fn release(&self, name: &str) -> Result<bool, SpoolError> {
+    async fn release(&self, name: &str) -> Result<Option<Arrived>, SpoolError> {
         let name = name.to_owned();
         self.run(move |shared| {
             let (from, to) = (made(&shared.quarantine), made(&shared.spool));
             let (from, to) = (from.map_err(spool_error)?, to.map_err(spool_error)?);
+            let held = from.file(&name).map_err(spool_error)?;
+            let Some((file, _)) = held else { return Ok(None) };
+            let size = file.metadata().map_err(spool_error)?.len();
             let released = taking::transfer(&from, &to, &name).map_err(spool_error)?;
             let _ = from.unlink(&reason_name(&name));
-            Ok(released)
+            Ok(released.then_some(Arrived { name, size }))
         })
         .await
     }

@@ -128,10 +128,11 @@ async fn bad_archives_are_put_aside_with_the_reason_and_brought_back() {
     assert!(stage.names("spool").is_empty() && stage.names("work").is_empty());
     let reason = stage.path("aside").join(reason_name(&stage.name));
     assert_eq!(fs::read_to_string(reason).unwrap(), "no tar\n");
-    assert!(stage.spool.release(&stage.name).await.unwrap());
+    let released = stage.spool.release(&stage.name).await.unwrap();
+    assert_eq!(released, Some(Arrived { name: stage.name.clone(), size: 1 }));
     assert!(stage.names("aside").is_empty());
     assert_eq!(stage.names("spool"), [stage.name.as_str()]);
-    assert!(!stage.spool.release(&stage.name).await.unwrap());
+    assert_eq!(stage.spool.release(&stage.name).await, Ok(None));
 }
 
 #[tokio::test]

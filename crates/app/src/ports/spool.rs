@@ -74,8 +74,8 @@ pub trait Spool: Send + Sync {
     /// Removes what was unpacked, and puts the archive aside, with the reason beside it.
     async fn quarantine(&self, name: &str, token: &str, reason: &str) -> Result<(), SpoolError>;
 
-    /// Brings an archive back from quarantine; false if it is not there.
-    async fn release(&self, name: &str) -> Result<bool, SpoolError>;
+    /// Brings an archive back from quarantine; `None` if it is not there.
+    async fn release(&self, name: &str) -> Result<Option<Arrived>, SpoolError>;
 
     /// Removes what crashes have left, and tells whose it was: the archives' names and the tokens of their
     /// importers, which are no more.

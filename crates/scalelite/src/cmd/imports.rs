@@ -139,10 +139,10 @@ fn as_value(archive: &Archive) -> serde_json::Value {
 /// Takes an archive out of quarantine and imports it.
 pub async fn retry(session: &Session, name: &str) -> Result<(), Failure> {
     let importer = importer(session)?;
-    if !importer.retry(name).await? {
+    let Some(arrived) = importer.retry(name).await? else {
         return Err(Failure(format!("ERROR: no archive {} in quarantine", printable(name))));
-    }
-    match importer.import(&Arrived { name: name.to_owned(), size: 0 }).await? {
+    };
+    match importer.import(&arrived).await? {
         Ended::Done(records, _) => say(format!("imported {}", records.join(", "))),
         Ended::NotOurs => say("the server imports it"),
         Ended::Later(why) | Ended::Full(why) | Ended::Quarantined(why) => {

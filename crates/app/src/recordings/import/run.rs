@@ -180,14 +180,16 @@ impl Importer {
         Ok(Ended::Quarantined(reason))
     }
 
-    /// Brings an archive back from quarantine; false if there is none of that name.
+    /// Brings an archive back from quarantine, so that it can be imported; `None` if there is none of that name.
     ///
     /// # Errors
     /// When the spool or the store cannot be used.
-    pub async fn retry(&self, name: &str) -> Result<bool, LookError> {
+    pub async fn retry(&self, name: &str) -> Result<Option<Arrived>, LookError> {
         let released = self.spool.release(name).await?;
-        let waits = self.records.retry_archive(name, self.clock.now()).await?;
-        Ok(released || waits)
+        if released.is_some() {
+            self.records.retry_archive(name, self.clock.now()).await?;
+        }
+        Ok(released)
     }
 }
 

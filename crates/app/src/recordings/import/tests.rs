@@ -95,12 +95,12 @@ impl Spool for World {
         Ok(())
     }
 
-    async fn release(&self, name: &str) -> Result<bool, SpoolError> {
+    async fn release(&self, name: &str) -> Result<Option<Arrived>, SpoolError> {
         let found = lock(&self.aside).remove(name).is_some();
         if found {
             lock(&self.archives).insert(name.to_owned(), vec![("video", xml("video", "true"))]);
         }
-        Ok(found)
+        Ok(found.then(|| Arrived { name: name.to_owned(), size: 1 }))
     }
 
     async fn sweep(&self) -> Result<Vec<(String, String)>, SpoolError> {
@@ -300,9 +300,9 @@ async fn a_bad_archive_is_tried_three_times_and_put_aside() {
     assert_eq!(stage.stage().await, (Stage_::Quarantined, Some("no tar archive".to_owned())));
     let name = format!("{ID}.tar");
     assert_eq!(lock(&stage.world.aside).get(&name).unwrap(), "no tar archive");
-    assert!(stage.importer.retry(&name).await.unwrap());
+    assert!(stage.importer.retry(&name).await.unwrap().is_some());
     assert_eq!(stage.look().await.imported, 1);
-    assert!(!stage.importer.retry(&name).await.unwrap());
+    assert!(stage.importer.retry(&name).await.unwrap().is_none());
     // What was put aside may be sent again, and is tried again.
     stage.send(&[("notes", "true")]);
     assert_eq!(stage.look().await.imported, 1);
