@@ -109,6 +109,9 @@ impl<'a> Unpacking<'a> {
                 _ => Err(bad(format!("{shown}: belongs to no recording"))),
             };
         };
+        if within.is_empty() && entry.kind != Kind::Dir {
+            return Err(bad(format!("{shown}: belongs to no recording")));
+        }
         let book = FormatName::parse(format).zip(RecordId::parse(record_id));
         let (format, record_id) =
             book.ok_or_else(|| bad(format!("{shown}: no format and recording")))?;

@@ -29,7 +29,7 @@ const LOCK: &str = ".lock";
 /// Longest name of a file, in bytes.
 const NAME_MAX: u64 = 255;
 /// For so long a directory of work may be without a lock.
-const BEING_MADE: Duration = Duration::from_secs(60);
+const BEING_MADE: Duration = Duration::from_secs(10);
 const METADATA: &str = "metadata.xml";
 /// One more byte than a metadata.xml may have.
 const METADATA_MAX: u64 = 1024 * 1024 + 1;
