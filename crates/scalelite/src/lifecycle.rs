@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use app::poll::Rechecks;
 use app::ports::{Recordings, StoreError, Turn};
+use app::recordings::travel;
 use app::{App, keeper, planner, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -32,6 +33,9 @@ const RECHECKS: u32 = 12;
 /// The names of the works of which replicas take turns.
 const POLLS: &str = "polls";
 const RECHECK: &str = "rechecks";
+const JOURNEYS: &str = "journeys";
+/// How often recordings are looked for whose files were left on their way.
+const JOURNEYS_EVERY: Duration = Duration::from_secs(30);
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +87,9 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
     let importer = wired.importer.clone().filter(|_| roles.importer);
     let importer = importer
         .map(|importer| tokio::spawn(import_forever(importer, Looks::of(config), stop.clone())));
+    let travelling = wired.recordings.is_some() && roles.poller;
+    let travelling =
+        travelling.then(|| tokio::spawn(travel_forever(wired.app.clone(), stop.clone())));
     let adopting = wired.recordings.clone().map(|recordings| tokio::spawn(adopt(recordings)));
     if roles.api {
         let listener = Listener::open(config.bind.as_ref(), config.port).await?;
@@ -102,6 +109,9 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
     }
     if let Some(foreseeing) = foreseeing {
         let _ = foreseeing.await;
+    }
+    if let Some(travelling) = travelling {
+        let _ = travelling.await;
     }
     if let Some(adopting) = adopting {
         adopting.abort();
@@ -263,4 +273,31 @@ pub async fn foresee_forever(app: App, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(FORESEE_EVERY) => {}
         }
     }
+}
+
+/// Moves the files of recordings that a crash left on their way, in turns, until told to stop.
+async fn travel_forever(app: App, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(JOURNEYS_EVERY) => {}
+        }
+        let finished = match app.turns.turn(JOURNEYS, app.clock.now(), ms(JOURNEYS_EVERY)).await {
+            Ok(Turn::Yours(_)) => look_after_recordings(&app).await,
+            Ok(Turn::NotBefore(_)) => Ok(0),
+            Err(error) => Err(error),
+        };
+        match finished {
+            Ok(0) => {}
+            Ok(finished) => tracing::info!(finished, "files of recordings moved late"),
+            Err(error) => tracing::warn!(%error, "files of recordings were not looked after"),
+        }
+    }
+}
+
+async fn look_after_recordings(app: &App) -> Result<usize, StoreError> {
+    let finished = travel::finish_journeys(app).await?;
+    travel::forget_deleted(app).await?;
+    Ok(finished)
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use adapters::bbb_http::BbbHttp;
 use adapters::entropy::{OsEntropy, SystemClock};
 use app::App;
-use app::policy::Policy;
+use app::policy::{Policy, RecordingRules};
 use app::ports::{self, Inspect, Patience};
 use app::recordings::import::Importer;
 use app::tenancy::TenantCache;
@@ -106,12 +106,15 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
         turns: house.hot.clone(),
         tenant_cache: Arc::new(TenantCache::new(house.hot.clone(), create_rules, join_rules)),
         tenants: house.hot.clone(),
+        records,
+        blobs: recordings::blobs(config),
+        tokens: house.hot.clone(),
         bbb: Arc::new(bbb),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
-    let importer = recordings::importer(config, records, &app);
+    let importer = recordings::importer(config, &app);
     let (recordings, uploads) = (house.recordings, recordings::uploads(config));
     Ok(Wired { app, data_dir, own_secret, inspect, recordings, importer, uploads })
 }
@@ -222,6 +225,12 @@ fn policy(config: &Config, secrets: Vec<String>) -> Policy {
         multitenancy: config.multitenancy_enabled,
         get_meetings_disabled: config.get_meetings_api_disabled,
         recording_disabled: config.recording_disabled,
+        recordings: RecordingRules {
+            filtered: config.get_recordings_api_filtered,
+            protectable: config.protected_recordings_enabled,
+            token_ms: minutes(config.protected_recordings_token_timeout.0),
+            forget_ms: config.recording_forget_days.map(|days| minutes(days.0) * 24 * 60),
+        },
         server_id_is_hostname: config.server_id_is_hostname,
         max_meeting_duration_min: config.max_meeting_duration.map(|minutes| minutes.0),
         create_rules: rules(

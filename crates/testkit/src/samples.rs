@@ -1,5 +1,7 @@
 //! Sample recordings of every format, as BBB's record-and-playback publishes them, with small real media.
 
+use std::path::{Path, PathBuf};
+
 use crate::tar::Tar;
 
 /// The formats that there are samples of.
@@ -16,6 +18,17 @@ pub const DESKSHARE_WEBM: &[u8] = include_bytes!("../data/recordings/deskshare.w
 pub const AUDIO_OGG: &[u8] = include_bytes!("../data/recordings/audio.ogg");
 const SLIDE: &[u8] = include_bytes!("../data/recordings/slide-1.png");
 const THUMB: &[u8] = include_bytes!("../data/recordings/thumb-1.png");
+
+/// The settings of a balancer that keeps recordings below that folder.
+#[must_use]
+pub fn folders(root: &Path) -> [(&'static str, PathBuf); 4] {
+    [
+        ("RECORDING_SPOOL_DIR", root.join("spool")),
+        ("RECORDING_WORK_DIR", root.join("work")),
+        ("RECORDING_PUBLISH_DIR", root.join("published")),
+        ("RECORDING_UNPUBLISH_DIR", root.join("unpublished")),
+    ]
+}
 
 /// What a sample is of.
 #[derive(Clone, Debug)]

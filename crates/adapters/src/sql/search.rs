@@ -349,12 +349,12 @@ fn within<'a>(statement: &mut Statement<'a>, ranges: &'a [(&'a str, String)]) {
 /// Rows of metadata with one of some values, as the index of keys and values finds them. It may hold
 /// only the beginnings of long values.
 fn by_index<'a>(statement: &mut Statement<'a>, condition: &Condition<'a>) {
+    if condition.wanted.is_empty() {
+        return statement.push("FALSE");
+    }
     let key = statement.mark(condition.key);
     let values: Vec<&str> = condition.wanted.iter().map(|one| one.text()).collect();
     let marks = statement.marks(&values);
-    if values.is_empty() {
-        return statement.push("FALSE");
-    }
     let beginnings: Vec<String> =
         marks.split(", ").map(|mark| format!("substr({mark}, 1, 255)")).collect();
     statement.push(&format!(
@@ -365,11 +365,11 @@ fn by_index<'a>(statement: &mut Statement<'a>, condition: &Condition<'a>) {
 
 /// Rows of metadata with one of some values, where the recording is known.
 fn one_by_one<'a>(statement: &mut Statement<'a>, condition: &Condition<'a>) {
-    let key = statement.mark(condition.key);
-    let values: Vec<String> = condition.wanted.iter().map(|one| value(statement, *one)).collect();
-    if values.is_empty() {
+    if condition.wanted.is_empty() {
         return statement.push("FALSE");
     }
+    let key = statement.mark(condition.key);
+    let values: Vec<String> = condition.wanted.iter().map(|one| value(statement, *one)).collect();
     statement.push(&format!("m.key = {key} AND ({})", values.join(" OR ")));
 }
 

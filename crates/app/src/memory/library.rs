@@ -176,6 +176,9 @@ impl Library for MemoryRecordings {
         ids.truncate(at_most(limit));
         let ids: Vec<String> = ids.into_iter().map(|(_, id)| id).collect();
         state.recordings.retain(|id, _| !ids.contains(id));
+        for callback in state.callbacks.values_mut() {
+            callback.record_id.take_if(|id| ids.contains(id));
+        }
         Ok(ids)
     }
 }

@@ -265,6 +265,13 @@ settings! {
         protected_recordings_enabled: bool = "PROTECTED_RECORDINGS_ENABLED" or "false";
         /// Longest archive that a BBB server may upload, in bytes.
         recording_upload_max_bytes: Bytes = "RECORDING_UPLOAD_MAX_BYTES" or "53687091200";
+        /// How long a link to a protected recording that getRecordings gives opens it once, in minutes.
+        protected_recordings_token_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TOKEN_TIMEOUT" or "60";
+        /// getRecordings answers only calls that name recordings or meetings.
+        get_recordings_api_filtered: bool = "GET_RECORDINGS_API_FILTERED" or "false";
+        /// Deleted recordings are forgotten after so many days: an archive that comes again is then imported again.
+        /// Unset: never.
+        recording_forget_days: Option<AtLeastOne> = "RECORDING_FORGET_DAYS" or "";
     }
     "Tenants" {
         /// Every call is a tenant's. The first label of the host names it (acme.URL_HOST: acme), its secrets
@@ -302,9 +309,7 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
 pub const NOT_YET: &[&str] = &[
     "SECRET_KEY_BASE",
     "DEFAULT_LOCALE",
-    "GET_RECORDINGS_API_FILTERED",
     "RECORDING_PLAYBACK_FORMATS",
-    "PROTECTED_RECORDINGS_TOKEN_TIMEOUT",
     "PROTECTED_RECORDINGS_TIMEOUT",
     "S3_RECORDING",
     "S3_BUCKET_NAME",

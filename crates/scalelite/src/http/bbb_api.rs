@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::body::{self, Content};
 use super::respond::{self, Body};
 use super::route::{Gate, Incomer, Outcome, Summary, log};
+use super::{host, recordings};
 
 /// The version document: for anybody, signed or not.
 pub(super) fn index(gate: &Gate, method: &Method) -> Outcome {
@@ -41,7 +42,11 @@ pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outc
     };
     let mut trail = Trail::of(&caller);
     let is_person = call == Call::Join && prefers_html(&incomer);
+    let origin = host::origin(&incomer.headers, gate.url_host.as_deref().unwrap_or_default());
     let result = match verified(gate, &caller, call, incomer).await {
+        Ok((query, _)) if recordings::is_about(call) => {
+            recordings::call(gate, caller, call, query, &origin).await
+        }
         Ok((query, body)) => answered(gate, caller, call, query, body, &mut trail).await,
         Err(error) => Err(error),
     };
@@ -67,29 +72,22 @@ fn prefers_html(incomer: &Incomer) -> bool {
     !asked_for_xml && texts.any(|text| text.contains("text/html"))
 }
 
-/// Calls that are switched off, and those that are not built yet.
+/// Calls that are switched off.
 fn without_checksum(gate: &Gate, call: Call) -> Option<Outcome> {
     let policy = &gate.app.policy;
+    let no_recordings = policy.recording_disabled || gate.app.records.is_none();
     match call {
         Call::GetMeetings if policy.get_meetings_disabled => {
             Some(Outcome::ok(call.name(), respond::xml(api::no_meetings())))
         }
-        Call::GetRecordings if policy.recording_disabled => {
-            let message = "There are not recordings for the meetings";
-            let none = [("recordings", ""), ("messageKey", "noRecordings"), ("message", message)];
-            let none = answer::success(&none);
-            Some(Outcome::ok(call.name(), respond::xml(none)))
+        Call::GetRecordings if no_recordings => {
+            Some(Outcome::ok(call.name(), respond::xml(api::no_recordings())))
         }
         Call::PublishRecordings | Call::UpdateRecordings | Call::DeleteRecordings
-            if policy.recording_disabled =>
+            if no_recordings =>
         {
-            let none = answer::failed("notFound", "We could not find recordings");
-            Some(Outcome::ok(call.name(), respond::xml(none)))
+            Some(Outcome::failed(call.name(), &ApiError::NoRecordings))
         }
-        Call::GetRecordings
-        | Call::PublishRecordings
-        | Call::UpdateRecordings
-        | Call::DeleteRecordings => Some(Outcome::failed(call.name(), &ApiError::Unsupported)),
         _ => None,
     }
 }
@@ -164,6 +162,7 @@ async fn answered(
         Call::GetMeetings => {
             return Ok(respond::xml_stream(api::get_meetings(app, &caller).await?));
         }
+        // The first one has a route of its own, the others are not about meetings.
         Call::Index
         | Call::GetRecordings
         | Call::PublishRecordings

@@ -7,6 +7,7 @@ mod body;
 mod host;
 pub mod listen;
 mod long_target;
+mod recordings;
 mod respond;
 mod route;
 mod stall;

@@ -93,6 +93,7 @@ impl Outcome {
         let internal = matches!(
             error,
             ApiError::Unanswered(..)
+                | ApiError::Files(_)
                 | ApiError::Store(_)
                 | ApiError::NoVoiceBridge
                 | ApiError::Timeout

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use adapters::blobs::directories::DirectoryBlobs;
 use adapters::spool::{SpoolDir, UploadDir};
 use app::App;
-use app::ports::{Blobs, Records, Uploads};
+use app::ports::{Blobs, Uploads};
 use app::recordings::import::{ImportRules, Importer};
 
 use crate::config::Config;
 
+/// Files of recordings.
+pub(super) fn blobs(config: &Config) -> Arc<dyn Blobs> {
+    let published = config.recording_publish_dir.clone();
+    Arc::new(DirectoryBlobs::new(published, config.recording_unpublish_dir.clone()))
+}
+
 /// What imports recordings, if there is a database and nobody has switched them off.
-pub(super) fn importer(
-    config: &Config,
-    records: Option<Arc<dyn Records>>,
-    app: &App,
-) -> Option<Importer> {
-    let records = records.filter(|_| !config.recording_disabled)?;
+pub(super) fn importer(config: &Config, app: &App) -> Option<Importer> {
+    let records = app.records.clone().filter(|_| !config.recording_disabled)?;
     let aside = config.recording_quarantine_dir.clone();
     let spool = SpoolDir::new(
         config.recording_spool_dir.clone(),
@@ -25,7 +27,7 @@ pub(super) fn importer(
     );
     Some(Importer {
         records,
-        blobs: blobs(config),
+        blobs: app.blobs.clone(),
         spool: Arc::new(spool),
         clock: app.clock.clone(),
         entropy: app.entropy.clone(),
@@ -34,12 +36,6 @@ pub(super) fn importer(
             protected: config.protected_recordings_enabled,
         },
     })
-}
-
-/// Files of recordings.
-fn blobs(config: &Config) -> Arc<dyn Blobs> {
-    let published = config.recording_publish_dir.clone();
-    Arc::new(DirectoryBlobs::new(published, config.recording_unpublish_dir.clone()))
 }
 
 /// Uploads into the spool.

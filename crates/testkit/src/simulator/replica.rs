@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::keeper::{self, Keeper};
+use app::memory::{MemoryBlobs, MemoryCluster};
 use app::planner::{self, Planner};
 use app::policy::Policy;
 use app::poll::Rechecks;
@@ -89,6 +90,10 @@ impl Body {
             turns: door.clone(),
             tenants: door,
             tenant_cache: self.cache.clone(),
+            // Recordings are no part of what is simulated.
+            records: None,
+            blobs: Arc::new(MemoryBlobs::default()),
+            tokens: Arc::new(MemoryCluster::default()),
             bbb: Arc::new(Line::new(self.world.clone(), self.life.clone(), op.clone())),
             clock: self.life.clone(),
             entropy: self.life.clone(),

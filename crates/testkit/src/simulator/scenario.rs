@@ -1,6 +1,6 @@
 //! What a run is like, drawn from its seed: how many of everything, and which kinds of trouble.
 
-use app::policy::Policy;
+use app::policy::{Policy, RecordingRules};
 use app::ports::Patience;
 use app::sessions::HistoryMode;
 use bbb::{Algorithm, Algorithms};
@@ -110,6 +110,7 @@ impl Scenario {
             multitenancy: self.tenants > 0,
             get_meetings_disabled: false,
             recording_disabled: false,
+            recordings: RecordingRules::default(),
             server_id_is_hostname: true,
             max_meeting_duration_min: None,
             create_rules: ParameterRules::default(),

@@ -211,7 +211,7 @@ fn tell(archive: &str, ended: &Ended) {
         }
         Ended::Later(reason) => tracing::warn!(archive, reason, "import is tried again"),
         Ended::Full(reason) => {
-            tracing::error!(archive, reason, "imports stop until there is space")
+            tracing::error!(archive, reason, "imports stop until there is space");
         }
         Ended::Quarantined(reason) => tracing::error!(archive, reason, "archive put aside"),
         Ended::NotOurs => {}
