@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::{Brought, CLAIM_MS, Ended, Failure, Importer, PATIENCE_MS, RENEW_MS, TRY_AGAIN_MS};
 use crate::ports::{Archive, Arrived, SpoolError, Stage, StoreError};
 
+/// How long archives that are done are listed, in ms.
+const REMEMBER_MS: i64 = 30 * 86_400_000;
+
 /// What a look at the spool came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Looked {
@@ -69,9 +72,13 @@ impl Importer {
                 return Ok(Ended::NotOurs);
             }
         };
-        let ended = self.end(&archive, &token, result).await?;
-        tell(&archive.name, &ended);
-        Ok(ended)
+        let ended = self.end(&archive, &token, result).await;
+        match &ended {
+            Ok(ended) => tell(&archive.name, ended),
+            // What was unpacked would stay as long as this process.
+            Err(_) => self.spool.abandon(&token).await?,
+        }
+        ended
     }
 
     async fn claim(&self, name: &str, token: &str) -> Result<Option<Archive>, StoreError> {
@@ -120,6 +127,8 @@ impl Importer {
                 // changes nothing.
                 if self.settle(archive, token, Stage::Done, note.as_deref(), 0).await? {
                     self.spool.finish(&archive.name, token).await?;
+                    let long_ago = self.clock.now().plus_ms(-REMEMBER_MS);
+                    self.records.forget_archives(long_ago).await?;
                 } else {
                     self.spool.abandon(token).await?;
                 }
