@@ -147,7 +147,6 @@ impl Setup {
         command.env("BIND", "tcp://127.0.0.1:0");
         command.env("SCALELITE_DATA_DIR", self.folder().join("data"));
         command.envs(self.stores.environment());
-        command.envs(crate::samples::folders(self.folder()));
         command.env("LOADBALANCER_SECRET", SECRET);
         // Polls when it starts and when it is told to.
         command.env("POLL_INTERVAL", "3600");

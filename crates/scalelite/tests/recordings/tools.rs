@@ -7,11 +7,14 @@ use app::ports::Recordings as _;
 use domain::recording::Recording;
 use serde_json::Value;
 use testkit::product::{Product, Setup, until};
-use testkit::samples::Sample;
+use testkit::samples::{Sample, folders};
 
 /// A setup of its own, with a spool that is looked at often.
 pub(crate) fn setup() -> Setup {
-    let setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap();
+    let mut setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap();
+    for (name, folder) in folders(setup.folder()) {
+        setup = setup.with(name, &folder.display().to_string());
+    }
     std::fs::create_dir(setup.folder().join("spool")).unwrap();
     setup.with("RECORDING_IMPORT_POLL_INTERVAL", "0.1")
 }
