@@ -1,6 +1,7 @@
 //! The ports of `app`, implemented on the real world: SQLite, PostgreSQL, Redis, BigBlueButton
 //! over HTTP, the system clock. Nothing here decides anything.
 
+mod archive;
 pub mod bbb_http;
 mod beneath;
 pub mod blobs;
@@ -11,6 +12,7 @@ mod memory;
 pub mod postgres;
 pub mod redis;
 mod skew;
+pub mod spool;
 mod sql;
 pub mod sqlite;
 mod url;

@@ -1,6 +1,7 @@
 //! The command line: what there is to type, and which function does it.
 
 pub mod library;
+mod recordings;
 mod servers;
 mod tenants;
 
@@ -34,8 +35,8 @@ struct Cli {
 enum Command {
     /// Run the balancer.
     Serve {
-        /// What this process does: api, poller.
-        #[arg(long, default_value = "api,poller", value_parser = Roles::parse)]
+        /// What this process does: api, poller, importer.
+        #[arg(long, default_value = "api,poller,importer", value_parser = Roles::parse)]
         roles: Roles,
     },
     /// Run the balancer with a pool of simulated servers, on a temporary store.
@@ -69,10 +70,10 @@ enum Command {
         #[command(subcommand)]
         what: Option<Callbacks>,
     },
-    /// List, change and check recordings.
+    /// Import, list, change and check recordings.
     Recordings {
         #[command(subcommand)]
-        what: library::Library,
+        what: Recordings,
     },
     /// Poll the servers now.
     Poll {
@@ -157,6 +158,14 @@ pub struct Demo {
     /// How much faster than real life classes come and go.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub speed: u32,
+}
+
+#[derive(Debug, Subcommand)]
+enum Recordings {
+    #[command(flatten)]
+    Library(library::Library),
+    #[command(flatten)]
+    Imports(recordings::Recordings),
 }
 
 #[derive(Debug, Subcommand)]
@@ -330,7 +339,12 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
             Callbacks::List { json } => cmd::callbacks::list(session, json).await,
             Callbacks::Retry { id } => cmd::callbacks::retry(session, id.as_deref()).await,
         },
-        Command::Recordings { what } => library::run(session, what).await,
+        Command::Recordings { what: Recordings::Library(what) } => {
+            library::run(session, what).await
+        }
+        Command::Recordings { what: Recordings::Imports(what) } => {
+            recordings::run(session, what).await
+        }
         Command::Poll { what } => cmd::poll::run(session, what, false).await,
         Command::Status { json: true, .. } => cmd::status::json(session).await,
         Command::Status { watch: true, .. } => cmd::status::watch(session).await,

@@ -13,7 +13,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::http::listen::{Limits, Listener, serve};
-use crate::http::{Gate, Placeholder};
+use crate::http::{Gate, Placeholder, Uploading};
+use crate::importing::{Looks, import_forever};
 use crate::wiring::Wired;
 
 /// How much later than it is due a poll cycle may be asked for, so that not all replicas ask at
@@ -45,23 +46,27 @@ pub struct Roles {
     pub api: bool,
     /// Polls servers.
     pub poller: bool,
+    /// Imports recordings.
+    pub importer: bool,
 }
 
 impl Roles {
-    /// Reads `api,poller`.
+    /// Reads `api,poller,importer`.
     ///
     /// # Errors
     /// Names the part that is no role.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut roles = Self { api: false, poller: false };
+        let mut roles = Self { api: false, poller: false, importer: false };
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             match part {
                 "api" => roles.api = true,
                 "poller" => roles.poller = true,
-                other => return Err(format!("{other} is not api or poller")),
+                "importer" => roles.importer = true,
+                other => return Err(format!("{other} is not api, poller or importer")),
             }
         }
-        if roles.api || roles.poller { Ok(roles) } else { Err("a role is needed".to_owned()) }
+        let any = roles.api || roles.poller || roles.importer;
+        if any { Ok(roles) } else { Err("a role is needed".to_owned()) }
     }
 }
 
@@ -81,6 +86,9 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
     });
     let foreseeing = roles.api.then(|| foresee_forever(wired.app.clone(), stop.clone()));
     let foreseeing = foreseeing.map(tokio::spawn);
+    let importer = wired.importer.clone().filter(|_| roles.importer);
+    let importer = importer
+        .map(|importer| tokio::spawn(import_forever(importer, Looks::of(config), stop.clone())));
     let travelling = wired.recordings.is_some() && roles.poller;
     let travelling = travelling.then(|| tokio::spawn(look_after(wired.app.clone(), stop.clone())));
     let adopting = wired.recordings.clone().map(|recordings| tokio::spawn(adopt(recordings)));
@@ -88,13 +96,17 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
         let listener = Listener::open(config.bind.as_ref(), config.port).await?;
         let (url, data_dir) = (listener.url(), wired.data_dir.display());
         tracing::info!(url, %data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
-        serve_until(config, wired.app.clone(), listener, stop).await;
+        serve_until(config, wired, listener, stop).await;
     } else {
         let mut stop = stop;
         let _ = stop.wait_for(|stop| *stop).await;
     }
     if let Some(poller) = poller {
         let _ = poller.await;
+    }
+    // An import that has begun is finished.
+    if let Some(importer) = importer {
+        let _ = importer.await;
     }
     if let Some(foreseeing) = foreseeing {
         let _ = foreseeing.await;
@@ -122,12 +134,15 @@ async fn adopt(recordings: Arc<dyn Recordings>) {
 /// Serves on a listener until told to stop.
 pub async fn serve_until(
     config: &Config,
-    app: App,
+    wired: &Wired,
     listener: Listener,
     stop: watch::Receiver<bool>,
 ) {
+    let app = wired.app.clone();
+    let uploads = wired.uploads.clone();
     let gate = Arc::new(Gate {
         long_target: Placeholder::new(app.entropy.as_ref()),
+        uploading: Uploading::new(uploads, config.recording_upload_max_bytes.0),
         app,
         url_host: config.url_host.clone(),
         body_bytes_max: config.max_body_bytes.0,

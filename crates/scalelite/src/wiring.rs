@@ -15,6 +15,7 @@ use adapters::entropy::{OsEntropy, SystemClock};
 use app::App;
 use app::policy::{Policy, RecordingRules};
 use app::ports::{self, Inspect, Patience};
+use app::recordings::import::Importer;
 use app::tenancy::TenantCache;
 use bbb::Algorithm;
 use domain::health::Thresholds;
@@ -71,6 +72,10 @@ pub struct Wired {
     pub inspect: Vec<Arc<dyn Inspect>>,
     /// Recordings, unless there are none.
     pub recordings: Option<Arc<dyn ports::Recordings>>,
+    /// Imports of recordings, unless there is no database for them or they are switched off.
+    pub importer: Option<Importer>,
+    /// Uploads of recordings into the spool.
+    pub uploads: Arc<dyn ports::Uploads>,
 }
 
 /// Opens the stores and connects everything. Redis and PostgreSQL are connected to when they are
@@ -111,7 +116,9 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
-    Ok(Wired { app, data_dir, own_secret, inspect, recordings: house.recordings })
+    let importer = recordings::importer(config, &app);
+    let (recordings, uploads) = (house.recordings, recordings::uploads(config));
+    Ok(Wired { app, data_dir, own_secret, inspect, recordings, importer, uploads })
 }
 
 /// Where the state would be kept, without making anything.

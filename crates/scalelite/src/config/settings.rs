@@ -245,12 +245,26 @@ settings! {
     "Recordings" {
         /// getRecordings answers an empty list, the other calls notFound.
         recording_disabled: bool = "RECORDING_DISABLED" or "false";
+        /// Where archives of recordings arrive: from BBB servers by rsync or a shared file system, or by upload.
+        recording_spool_dir: PathBuf = "RECORDING_SPOOL_DIR" or "/var/bigbluebutton/spool";
+        /// Where archives are unpacked; best on the file system of the two below.
+        recording_work_dir: PathBuf = "RECORDING_WORK_DIR" or "/var/bigbluebutton/recording/scalelite";
         /// Where the files of published recordings are kept.
         recording_publish_dir: PathBuf = "RECORDING_PUBLISH_DIR" or "/var/bigbluebutton/published";
         /// Where the files of unpublished recordings are kept.
         recording_unpublish_dir: PathBuf = "RECORDING_UNPUBLISH_DIR" or "/var/bigbluebutton/unpublished";
+        /// Where archives that cannot be imported are put aside. Unset: quarantine in RECORDING_WORK_DIR.
+        recording_quarantine_dir: Option<PathBuf> = "RECORDING_QUARANTINE_DIR" or "";
+        /// The spool is looked at in every interval; false: when something arrives, and every ten minutes.
+        recording_import_poll: bool = "RECORDING_IMPORT_POLL" or "true";
+        /// Time between two looks at the spool, in seconds.
+        recording_import_poll_interval: Seconds = "RECORDING_IMPORT_POLL_INTERVAL" or "60";
+        /// Recordings are unpublished when they arrive, whatever their metadata says.
+        recording_import_unpublished: bool = "RECORDING_IMPORT_UNPUBLISHED" or "false";
         /// Recordings are protected when they arrive, and can be protected by updateRecordings.
         protected_recordings_enabled: bool = "PROTECTED_RECORDINGS_ENABLED" or "false";
+        /// Longest archive that a BBB server may upload, in bytes.
+        recording_upload_max_bytes: Bytes = "RECORDING_UPLOAD_MAX_BYTES" or "53687091200";
         /// How long a link to a protected recording that getRecordings gives opens it once, in minutes.
         protected_recordings_token_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TOKEN_TIMEOUT" or "60";
         /// getRecordings answers only calls that name recordings or meetings.
@@ -300,11 +314,6 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
 pub const NOT_YET: &[&str] = &[
     "SECRET_KEY_BASE",
     "DEFAULT_LOCALE",
-    "RECORDING_SPOOL_DIR",
-    "RECORDING_WORK_DIR",
-    "RECORDING_IMPORT_POLL",
-    "RECORDING_IMPORT_POLL_INTERVAL",
-    "RECORDING_IMPORT_UNPUBLISHED",
     "RECORDING_PLAYBACK_FORMATS",
     "PROTECTED_RECORDINGS_TIMEOUT",
     "S3_RECORDING",

@@ -74,7 +74,7 @@ mod tests {
             let pairs = pairs
                 .iter()
                 .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
-            super::origin(&pairs.collect(), "asked.test")
+            origin(&pairs.collect(), "asked.test")
         };
         assert_eq!(origin(&[]), "http://asked.test");
         assert_eq!(origin(&[("host", "lb.test:8080")]), "http://lb.test:8080");

@@ -12,6 +12,8 @@ mod recordings;
 mod respond;
 mod route;
 mod stall;
+mod upload;
 
 pub use long_target::Placeholder;
 pub use route::Gate;
+pub use upload::Uploading;
