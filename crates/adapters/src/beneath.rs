@@ -8,8 +8,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use app::ports::Clock as _;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
+
+use crate::entropy::SystemClock;
 
 /// Deeper than any recording; a handle is held for each step.
 const DEPTH_MAX: usize = 64;
@@ -85,6 +88,19 @@ impl Dir {
         Ok(File::from(rustix::fs::openat(&self.0, part(&name)?, flags, FILE_MODE)?))
     }
 
+    /// A file in it, to read and write, made if it is not there.
+    pub(crate) fn append(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(rustix::fs::openat(&self.0, part(&name)?, flags, FILE_MODE)?))
+    }
+
+    /// Whether it was changed last longer ago than that.
+    pub(crate) fn is_older_than(&self, age: std::time::Duration) -> io::Result<bool> {
+        let changed = rustix::fs::fstat(&self.0)?.st_mtime;
+        let seconds = SystemClock.now().0 / 1000 - changed;
+        Ok(u64::try_from(seconds).is_ok_and(|seconds| seconds > age.as_secs()))
+    }
+
     /// What is in it, in the order of names.
     pub(crate) fn entries(&self) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
@@ -117,12 +133,18 @@ impl Dir {
     pub(crate) fn rename(&self, name: &str, to: &Self, to_name: &str) -> io::Result<()> {
         let flags = RenameFlags::NOREPLACE;
         match rustix::fs::renameat_with(&self.0, name, &to.0, to_name, flags) {
-            // A file system that does not know the flag, such as NFS: a directory with anything in it is not
-            // replaced there either.
-            Err(Errno::INVAL | Errno::NOSYS) => {
-                Ok(rustix::fs::renameat(&self.0, name, &to.0, to_name)?)
-            }
+            // A file system that does not know the flag, such as NFS.
+            Err(Errno::INVAL | Errno::NOSYS) => self.rename_plainly(name, to, to_name),
             done => Ok(done?),
+        }
+    }
+
+    /// A second name of a file is refused where something has it; a directory with anything in it is not replaced.
+    fn rename_plainly(&self, name: &str, to: &Self, to_name: &str) -> io::Result<()> {
+        match rustix::fs::linkat(&self.0, name, &to.0, to_name, AtFlags::empty()) {
+            Ok(()) => self.unlink(name),
+            Err(Errno::PERM | Errno::ISDIR) => self.replace(name, to, to_name),
+            Err(error) => Err(error.into()),
         }
     }
 

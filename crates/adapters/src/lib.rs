@@ -1,6 +1,7 @@
 //! The ports of `app`, implemented on the real world: SQLite, PostgreSQL, Redis, BigBlueButton
 //! over HTTP, the system clock. Nothing here decides anything.
 
+mod archive;
 pub mod bbb_http;
 mod beneath;
 pub mod blobs;
@@ -12,6 +13,7 @@ pub mod postgres;
 pub mod redis;
 pub mod rsa;
 mod skew;
+pub mod spool;
 mod sql;
 pub mod sqlite;
 mod url;

@@ -3,6 +3,7 @@
 //! clock, no randomness: `now` and seeds are parameters.
 
 pub mod booking;
+pub mod delivery;
 pub mod guard;
 pub mod health;
 pub mod history;

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use app::poll::Rechecks;
 use app::ports::{Recordings, StoreError, Turn};
-use app::{App, keeper, planner, poll};
+use app::recordings::travel;
+use app::{App, callbacks, keeper, planner, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::http::listen::{Limits, Listener, serve};
-use crate::http::{Gate, Placeholder};
+use crate::http::{Gate, Placeholder, Uploading};
+use crate::importing::{Looks, import_forever};
 use crate::wiring::Wired;
 
 /// How much later than it is due a poll cycle may be asked for, so that not all replicas ask at
@@ -22,6 +24,8 @@ const JITTER_MAX: Duration = Duration::from_millis(100);
 const ADOPT_AGAIN: Duration = Duration::from_secs(5);
 /// How often what placement foresees is brought up to date.
 const FORESEE_EVERY: Duration = Duration::from_secs(10);
+/// How often callbacks that are due are looked for.
+const DELIVER_EVERY: Duration = Duration::from_secs(1);
 /// When to ask again after the store failed.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Every so many cycles the versions of all servers are read.
@@ -31,6 +35,9 @@ const RECHECKS: u32 = 12;
 /// The names of the works of which replicas take turns.
 const POLLS: &str = "polls";
 const RECHECK: &str = "rechecks";
+const JOURNEYS: &str = "journeys";
+/// How often recordings are looked for whose files were left on their way.
+const JOURNEYS_EVERY: Duration = Duration::from_secs(30);
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,23 +46,27 @@ pub struct Roles {
     pub api: bool,
     /// Polls servers.
     pub poller: bool,
+    /// Imports recordings.
+    pub importer: bool,
 }
 
 impl Roles {
-    /// Reads `api,poller`.
+    /// Reads `api,poller,importer`.
     ///
     /// # Errors
     /// Names the part that is no role.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut roles = Self { api: false, poller: false };
+        let mut roles = Self { api: false, poller: false, importer: false };
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             match part {
                 "api" => roles.api = true,
                 "poller" => roles.poller = true,
-                other => return Err(format!("{other} is not api or poller")),
+                "importer" => roles.importer = true,
+                other => return Err(format!("{other} is not api, poller or importer")),
             }
         }
-        if roles.api || roles.poller { Ok(roles) } else { Err("a role is needed".to_owned()) }
+        let any = roles.api || roles.poller || roles.importer;
+        if any { Ok(roles) } else { Err("a role is needed".to_owned()) }
     }
 }
 
@@ -75,6 +86,11 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
     });
     let foreseeing = roles.api.then(|| foresee_forever(wired.app.clone(), stop.clone()));
     let foreseeing = foreseeing.map(tokio::spawn);
+    let importer = wired.importer.clone().filter(|_| roles.importer);
+    let importer = importer
+        .map(|importer| tokio::spawn(import_forever(importer, Looks::of(config), stop.clone())));
+    let travelling = wired.recordings.is_some() && roles.poller;
+    let travelling = travelling.then(|| tokio::spawn(look_after(wired.app.clone(), stop.clone())));
     let adopting = wired.recordings.clone().map(|recordings| tokio::spawn(adopt(recordings)));
     if roles.api {
         let listener = Listener::open(config.bind.as_ref(), config.port).await?;
@@ -88,8 +104,15 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
     if let Some(poller) = poller {
         let _ = poller.await;
     }
+    // An import that has begun is finished.
+    if let Some(importer) = importer {
+        let _ = importer.await;
+    }
     if let Some(foreseeing) = foreseeing {
         let _ = foreseeing.await;
+    }
+    if let Some(travelling) = travelling {
+        let _ = travelling.await;
     }
     if let Some(adopting) = adopting {
         adopting.abort();
@@ -116,8 +139,10 @@ pub async fn serve_until(
     stop: watch::Receiver<bool>,
 ) {
     let app = wired.app.clone();
+    let uploads = wired.uploads.clone();
     let gate = Arc::new(Gate {
         long_target: Placeholder::new(app.entropy.as_ref()),
+        uploading: Uploading::new(uploads, config.recording_upload_max_bytes.0),
         app,
         theatre: wired.theatre.clone(),
         url_host: config.url_host.clone(),
@@ -250,4 +275,56 @@ pub async fn foresee_forever(app: App, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(FORESEE_EVERY) => {}
         }
     }
+}
+
+/// What recordings and those who wait for them need, until told to stop.
+async fn look_after(app: App, stop: watch::Receiver<bool>) {
+    tokio::join!(travel_forever(app.clone(), stop.clone()), deliver_forever(app, stop));
+}
+
+/// Tells front-ends what they asked for, until told to stop. All replicas do: each message is one's.
+async fn deliver_forever(app: App, mut stop: watch::Receiver<bool>) {
+    loop {
+        let pause = match callbacks::deliver_due(&app).await {
+            // Whatever was due, more may be.
+            Ok(sent) if sent > 0 => Duration::ZERO,
+            Ok(_) => DELIVER_EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "callbacks not delivered");
+                ADOPT_AGAIN
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(pause + JITTER_MAX.mul_f64(app.entropy.fraction())) => {}
+        }
+    }
+}
+
+/// Moves the files of recordings that a crash left on their way, in turns, until told to stop.
+async fn travel_forever(app: App, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(JOURNEYS_EVERY) => {}
+        }
+        let finished = match app.turns.turn(JOURNEYS, app.clock.now(), ms(JOURNEYS_EVERY)).await {
+            Ok(Turn::Yours(_)) => look_after_recordings(&app).await,
+            Ok(Turn::NotBefore(_)) => Ok(0),
+            Err(error) => Err(error),
+        };
+        match finished {
+            Ok(0) => {}
+            Ok(finished) => tracing::info!(finished, "files of recordings moved late"),
+            Err(error) => tracing::warn!(%error, "files of recordings were not looked after"),
+        }
+    }
+}
+
+async fn look_after_recordings(app: &App) -> Result<usize, StoreError> {
+    let finished = travel::finish_journeys(app).await?;
+    travel::forget_deleted(app).await?;
+    Ok(finished)
 }

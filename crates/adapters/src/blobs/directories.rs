@@ -254,7 +254,7 @@ impl Roots {
         let mut found = Vec::new();
         if let Some((_, dir)) = self.book(book, shelf)? {
             dir.walk(&mut |path, size| {
-                found.extend(FilePath::parse(path).map(|path| (path, size)))
+                found.extend(FilePath::parse(path).map(|path| (path, size)));
             })?;
         }
         found.sort_unstable();

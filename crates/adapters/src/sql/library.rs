@@ -205,7 +205,8 @@ fn import(
         None => None,
     };
     let meeting_id = recording.meeting_id.as_deref().unwrap_or_default();
-    if let Some(callback) = callbacks::of_recording(session, meeting_id, key, now)?
+    if let Some(callback) =
+        callbacks::of_recording(session, recording.tenant(), meeting_id, key, now)?
         && let Some(message) = Message::recording_ready(&callback, &recording, now)
     {
         outbox::post(session, &message)?;

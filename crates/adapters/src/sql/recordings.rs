@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use app::ports::{RecordingCounts, Recordings, StoreError};
 use async_trait::async_trait;
+use domain::MeetingKey;
 use domain::recording::{Callback, Facts, PlaybackFormat, Recording, Thumbnail};
 
 use super::session::{Row, Session, Value, values};
@@ -56,6 +57,14 @@ impl<D: Database> Recordings for SqlStore<D> {
     ) -> Result<Vec<Callback>, StoreError> {
         let after = after.map(|after| self.database.comparable(after).to_owned());
         self.database.read(move |session| callbacks::page(session, after.as_deref(), limit)).await
+    }
+
+    async fn callback(&self, meeting: &MeetingKey) -> Result<Option<Callback>, StoreError> {
+        let meeting = meeting.clone();
+        let find = move |session: &mut dyn Session| {
+            callbacks::of_meeting(session, meeting.tenant.as_deref(), &meeting.id)
+        };
+        self.database.read(find).await
     }
 
     async fn put_callback(&self, callback: &Callback) -> Result<(), StoreError> {

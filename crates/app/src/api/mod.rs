@@ -10,6 +10,7 @@ mod info;
 mod join;
 mod lrs;
 mod pass;
+mod recordings;
 mod repeat;
 mod request;
 
@@ -21,5 +22,8 @@ pub use get_meetings::{NO_MEETINGS, get_meetings, no_meetings};
 pub use info::{get_meeting_info, is_meeting_running};
 pub use join::{JoinRefused, join};
 pub use pass::{insert_document, send_chat_message};
+pub use recordings::{
+    delete_recordings, get_recordings, no_recordings, publish_recordings, update_recordings,
+};
 pub(crate) use request::pass_on;
 pub use request::{Trail, authenticate, caller, merge_form};

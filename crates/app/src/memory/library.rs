@@ -33,7 +33,8 @@ impl State {
     /// Tells the callback of a recording's meeting which recording it is, and posts what it asks for.
     fn call_back(&mut self, recording: &Recording, now: Timestamp) {
         let meeting_id = recording.meeting_id.as_deref().unwrap_or_default();
-        let Some(callback) = self.callbacks.get_mut(meeting_id) else { return };
+        let key = self.callback_key(recording.tenant(), meeting_id);
+        let Some(callback) = key.and_then(|key| self.callbacks.get_mut(&key)) else { return };
         callback.record_id = Some(recording.record_id.clone());
         callback.updated_at = now;
         if let Some(message) = Message::recording_ready(callback, recording, now) {

@@ -1,5 +1,6 @@
 //! The ports in memory: their executable meaning, against which every adapter is compared.
 
+mod blobs;
 mod cluster;
 mod entropy;
 mod history;
@@ -11,6 +12,7 @@ mod state;
 mod tenants;
 mod turns;
 
+pub use blobs::MemoryBlobs;
 pub use cluster::MemoryCluster;
 pub use entropy::{CountingEntropy, ManualClock};
 pub use recordings::MemoryRecordings;

@@ -12,9 +12,11 @@ pub mod inspect;
 pub mod library;
 pub mod outbox;
 pub mod recordings;
+pub mod spool;
 pub mod tenants;
 pub mod tokens;
 pub mod turns;
+pub mod uploads;
 
 pub use bbb_client::{
     BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Lane, Patience,
@@ -31,9 +33,11 @@ pub use inspect::{Finding, Inspect, Level};
 pub use library::{Cursor, Destination, Imported, Journey, Library};
 pub use outbox::{Message, Outbox, Topic};
 pub use recordings::{RecordingCounts, Recordings};
+pub use spool::{Arrivals, Arrived, Spool, SpoolError, Unpacked};
 pub use tenants::{TenantUpdate, Tenants};
 pub use tokens::{Grant, Tokens};
 pub use turns::{Turn, Turns};
+pub use uploads::{UploadBytes, UploadError, Uploads};
 
 /// The hot state whole: what one store keeps for all replicas.
 pub trait Hot: Cluster + History + Tenants + Tokens + Turns {}

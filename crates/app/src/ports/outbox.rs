@@ -77,7 +77,7 @@ impl Message {
             id: format!("ready:{}:{}", recording.record_id, formats.join("+")),
             topic: Topic::RecordingReady,
             tenant: recording.tenant().map(str::to_owned),
-            meeting_id: callback.meeting_id.clone(),
+            meeting_id: recording.meeting_id.clone().unwrap_or_default(),
             record_id: Some(recording.record_id.clone()),
             url: url.to_owned(),
             body: None,

@@ -1,6 +1,6 @@
 //! Where archives of recordings arrive, and a place to unpack them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
@@ -58,6 +58,9 @@ pub trait Spool: Send + Sync {
     /// Archives that lie there. What is not yet whole, or has a name that is none, is left alone.
     async fn arrivals(&self) -> Result<Arrivals, SpoolError>;
 
+    /// Puts a copy of a file into the spool, under its own name.
+    async fn bring(&self, file: &Path) -> Result<Arrived, SpoolError>;
+
     /// Unpacks an archive into a directory that has the token's name and is new.
     async fn unpack(&self, name: &str, token: &str) -> Result<Vec<Unpacked>, SpoolError>;
 
@@ -71,9 +74,10 @@ pub trait Spool: Send + Sync {
     /// Removes what was unpacked, and puts the archive aside, with the reason beside it.
     async fn quarantine(&self, name: &str, token: &str, reason: &str) -> Result<(), SpoolError>;
 
-    /// Brings an archive back from quarantine; false if it is not there.
-    async fn release(&self, name: &str) -> Result<bool, SpoolError>;
+    /// Brings an archive back from quarantine; `None` if it is not there.
+    async fn release(&self, name: &str) -> Result<Option<Arrived>, SpoolError>;
 
-    /// Removes what crashes have left.
-    async fn sweep(&self) -> Result<(), SpoolError>;
+    /// Removes what crashes have left, and tells whose it was: the archives' names and the tokens of their
+    /// importers, which are no more.
+    async fn sweep(&self) -> Result<Vec<(String, String)>, SpoolError>;
 }

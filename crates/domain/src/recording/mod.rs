@@ -141,8 +141,33 @@ pub struct Callback {
 impl Callback {
     /// The attribute with the URL that wants to hear of recordings.
     pub const READY_URL: &str = "recording_ready_url";
+    /// The attribute with the URL that wants to hear what happened in the meeting.
+    pub const ANALYTICS_URL: &str = "analytics_callback_url";
     /// The attribute that tells which secret signed the meeting's create.
     pub const SECRET_HINT: &str = "secret_hint";
+    /// The attribute that tells whose meeting it is.
+    pub const TENANT: &str = "tenant_id";
+    /// The attribute that tells which server has the meeting.
+    pub const SERVER: &str = "server_id";
+
+    /// Whether it is that tenant's. The original does not tell tenants apart: what it kept may be anybody's.
+    #[must_use]
+    pub fn is_of(&self, tenant: Option<&str>) -> bool {
+        self.attribute(Self::TENANT).is_none_or(|own| tenant == Some(own))
+    }
+
+    /// The id under which the callback of a tenant's meeting is kept where another tenant's meeting of that id has
+    /// the plain one, which is the only one that the original knows.
+    #[must_use]
+    pub fn apart(tenant: &str, meeting_id: &str) -> String {
+        format!("{tenant}\u{1f}{meeting_id}")
+    }
+
+    /// Sets an attribute.
+    pub fn set_attribute(&mut self, name: &str, value: &str) {
+        self.attributes.retain(|(key, _)| key != name);
+        self.attributes.push((name.to_owned(), value.to_owned()));
+    }
 
     /// The value of an attribute.
     #[must_use]

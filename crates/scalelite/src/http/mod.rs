@@ -2,6 +2,7 @@
 //! here decides anything about meetings.
 
 mod admin;
+mod analytics;
 mod bbb_api;
 mod body;
 mod host;
@@ -9,10 +10,13 @@ pub mod listen;
 mod long_target;
 mod origin;
 pub mod playback;
+mod recordings;
 mod respond;
 mod route;
 mod stall;
 mod text_tracks;
+mod upload;
 
 pub use long_target::Placeholder;
 pub use route::Gate;
+pub use upload::Uploading;

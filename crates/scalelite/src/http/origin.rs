@@ -1,23 +1,23 @@
-//! Under which address a client sees us, for URLs in answers: what it asked for, and over TLS if the proxy in front
-//! says so.
+//! Under which address a client sees us, for URLs in answers.
 
 use http::{HeaderMap, header};
 
+use super::host;
+
 /// Scheme and host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin<'a> {
     secure: bool,
     host: &'a str,
+    base: String,
 }
 
 impl<'a> Origin<'a> {
     /// Reads the headers of a request.
     pub(super) fn of(headers: &'a HeaderMap) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        // A chain of proxies makes it a list; the first one is what the client used.
-        let proto = text("x-forwarded-proto").and_then(|list| list.split(',').next());
-        let secure = proto.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
-        Self { secure, host: text(header::HOST.as_str()).unwrap_or_default() }
+        let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+        let host = host.unwrap_or_default();
+        Self { secure: host::is_https(headers), host, base: host::origin(headers, host) }
     }
 
     /// Whether the client speaks TLS.
@@ -32,7 +32,6 @@ impl<'a> Origin<'a> {
 
     /// A path as an absolute URL.
     pub(super) fn url(&self, path: &str) -> String {
-        let scheme = if self.secure { "https" } else { "http" };
-        format!("{scheme}://{}{path}", self.host)
+        format!("{}{path}", self.base)
     }
 }

@@ -3,12 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use adapters::blobs::directories::DirectoryBlobs;
-use adapters::blobs::s3::{Access, Limits, S3Blobs};
 use adapters::rsa::RsaKey;
-use app::moving::House;
+use app::App;
 use app::playback::{Passes, Playback};
-use app::ports::Blobs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -23,17 +20,17 @@ const KEY_BASE_FILE: &str = "secret-key-base";
 pub(super) fn theatre(
     config: &Config,
     stores: &Stores,
-    house: &House,
+    app: &App,
     data_dir: &Path,
 ) -> Result<Option<Theatre>, WiringError> {
-    let Some(recordings) = house.recordings.clone().filter(|_| !config.recording_disabled) else {
+    let Some(recordings) = app.records.clone().filter(|_| !config.recording_disabled) else {
         return Ok(None);
     };
     let valid_ms = i64::from(config.protected_recordings_timeout.0) * 60_000;
     let playback = Playback {
         recordings,
-        tokens: house.hot.clone(),
-        blobs: blobs(config)?,
+        tokens: app.tokens.clone(),
+        blobs: app.blobs.clone(),
         protection: config.protected_recordings_enabled,
         passes: Passes::new(key_base(config, stores, data_dir)?, valid_ms),
         writing_tracks: Arc::default(),
@@ -48,33 +45,6 @@ pub(super) fn theatre(
         not_found: not_found.map_err(WiringError::Setting)?,
         cdn: cdn(config)?,
     }))
-}
-
-/// Where the files of recordings are.
-///
-/// # Errors
-/// When the settings of S3 make no sense.
-pub(super) fn blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
-    if config.s3_recording {
-        let blobs = S3Blobs::new(access(config)).map_err(WiringError::Setting)?;
-        return Ok(Arc::new(blobs));
-    }
-    let [published, unpublished] = [&config.recording_publish_dir, &config.recording_unpublish_dir];
-    Ok(Arc::new(DirectoryBlobs::new(published.clone(), unpublished.clone())))
-}
-
-/// The bucket; that all of it is set was checked with the settings.
-fn access(config: &Config) -> Access {
-    let secret = |secret: &Option<Secret>| secret.as_ref().map(|Secret(secret)| secret.clone());
-    Access {
-        bucket: config.s3_bucket_name.clone().unwrap_or_default(),
-        region: config.aws_region.clone(),
-        endpoint: config.aws_endpoint_url.clone(),
-        key_id: config.aws_access_key_id.clone().unwrap_or_default(),
-        secret: secret(&config.aws_secret_access_key).unwrap_or_default(),
-        token: secret(&config.aws_session_token),
-        limits: Limits::default(),
-    }
 }
 
 /// What signs cookies: the setting, or a secret of this machine's own if nobody else needs it.

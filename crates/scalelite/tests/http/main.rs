@@ -4,6 +4,7 @@
 mod analytics;
 #[cfg(test)]
 mod bodies;
+mod callbacks;
 #[cfg(test)]
 mod bucket;
 #[cfg(test)]
@@ -31,6 +32,8 @@ mod mutants;
 mod paths;
 #[cfg(test)]
 mod playback;
+#[cfg(test)]
+mod recordings;
 #[cfg(test)]
 mod regressions_input;
 #[cfg(test)]

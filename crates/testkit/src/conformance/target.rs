@@ -119,6 +119,8 @@ impl Target {
         command.envs(self.stores.environment());
         command.env("RECORDING_IMPORT_POLL_INTERVAL", "0.2").env("POLL_INTERVAL", "3600");
         command.env("CALLBACK_ALLOW", "127.0.0.0/8");
+        // As the original, which had a web server send its files.
+        command.env("PLAYBACK_X_ACCEL", "true");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.env("SECRET_KEY_BASE", "0".repeat(128));
         command
