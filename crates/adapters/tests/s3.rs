@@ -8,8 +8,8 @@ use adapters::blobs::s3::{Access, Limits, S3Blobs};
 use app::ports::{BlobError, Blobs, Book, Moved, Shelf};
 use bytes::Bytes;
 use domain::recording::{FilePath, FormatName, RecordId};
-use futures_util::future::FutureExt as _;
 use futures_util::TryStreamExt as _;
+use futures_util::future::FutureExt as _;
 use testkit::contract;
 use testkit::private::S3;
 
@@ -55,7 +55,9 @@ async fn large_objects_go_in_parts_and_types_stay_with_them() {
     let from = dir.path().join("made");
     std::fs::create_dir(&from).expect("a directory");
     let film: Vec<u8> = (0..12_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
-    for (name, content) in [("video-0.webm", &film[..]), ("a.pdf", b"%PDF"), ("metadata.xml", b"<recording/>")] {
+    for (name, content) in
+        [("video-0.webm", &film[..]), ("a.pdf", b"%PDF"), ("metadata.xml", b"<recording/>")]
+    {
         std::fs::write(from.join(name), content).expect("a file");
     }
     let book = book();
@@ -125,5 +127,8 @@ async fn a_store_that_is_away_says_so_without_secrets() {
     let error = blobs.check().await.expect_err("nobody is there");
     assert!(matches!(error, BlobError::Unavailable(_)));
     let said = format!("{error} {error:?} {blobs:?}");
-    assert!(!said.contains("key") && !said.contains("hidden") && !said.contains("Signature"), "{said}");
+    assert!(
+        !said.contains("key") && !said.contains("hidden") && !said.contains("Signature"),
+        "{said}"
+    );
 }

@@ -5,9 +5,9 @@ pub mod tracks;
 
 use std::sync::Arc;
 
+use domain::recording::FilePath;
 use domain::recording::library::Scope;
 use domain::recording::watching::{Entry, Permit, Wish};
-use domain::recording::FilePath;
 
 use crate::context::App;
 use crate::ports::{
@@ -106,12 +106,7 @@ impl Playback {
         Ok(entry.with(shown.then_some(subject.as_str())))
     }
 
-    async fn find(
-        &self,
-        app: &App,
-        wish: Wish,
-        tenant: Option<&str>,
-    ) -> Result<Entry, StoreError> {
+    async fn find(&self, app: &App, wish: Wish, tenant: Option<&str>) -> Result<Entry, StoreError> {
         let Some(scope) = scope(app, tenant).await? else { return Ok(Entry::Nowhere) };
         let recording = self.recordings.recording(wish.record_id.as_str()).await?;
         Ok(Entry::find(wish, recording.as_ref(), &scope, self.protection))

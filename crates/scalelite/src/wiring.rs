@@ -58,7 +58,9 @@ pub enum WiringError {
     #[error("{0}: there is no store")]
     NoStore(PathBuf),
     /// Several replicas need one secret for cookies.
-    #[error("SECRET_KEY_BASE must be set: all replicas on {0} sign cookies for protected recordings with it")]
+    #[error(
+        "SECRET_KEY_BASE must be set: all replicas on {0} sign cookies for protected recordings with it"
+    )]
     KeyBaseNeeded(String),
     /// A setting about recordings that is not as it must be.
     #[error("{0}")]

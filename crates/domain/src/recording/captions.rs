@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn vtt_stays_as_it_is() {
-        let text = "WEBVTT - title\n\nNOTE x\n\n1\n00:01.000 --> 01:00:02.500 line:90%\n<b>Hello</b>\n";
+        let text =
+            "WEBVTT - title\n\nNOTE x\n\n1\n00:01.000 --> 01:00:02.500 line:90%\n<b>Hello</b>\n";
         assert_eq!(to_vtt(text.as_bytes()).unwrap(), text);
         let marked = format!("\u{feff}{}", text.replace('\n', "\r\n"));
         assert_eq!(to_vtt(marked.as_bytes()).unwrap(), text);
@@ -180,7 +181,17 @@ mod tests {
         for good in ["de", "pt-BR", "pt_BR", "zh-Hant-TW", "gsw"] {
             assert!(Language::parse(good).is_some(), "{good}");
         }
-        for bad in ["", "d", "../x", "de-", "de--x", "e n", "de/AT", "123", "deutsch-und-mehr-als-das-ist-zuviel"] {
+        for bad in [
+            "",
+            "d",
+            "../x",
+            "de-",
+            "de--x",
+            "e n",
+            "de/AT",
+            "123",
+            "deutsch-und-mehr-als-das-ist-zuviel",
+        ] {
             assert_eq!(Language::parse(bad), None, "{bad}");
         }
     }

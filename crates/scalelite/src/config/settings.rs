@@ -353,10 +353,7 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
 ];
 
 /// Settings of the original whose feature is not built yet.
-pub const NOT_YET: &[&str] = &[
-    "FSAPI_PASSWORD",
-    "FSAPI_MAX_DURATION",
-];
+pub const NOT_YET: &[&str] = &["FSAPI_PASSWORD", "FSAPI_MAX_DURATION"];
 
 impl Config {
     /// What no single setting can know.

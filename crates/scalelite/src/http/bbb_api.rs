@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::body::{self, Content};
 use super::respond::{self, Body};
 use super::route::{Gate, Incomer, Outcome, Summary, log};
-use super::{host, recordings};
 use super::text_tracks;
+use super::{host, recordings};
 
 /// The version document: for anybody, signed or not.
 pub(super) fn index(gate: &Gate, method: &Method) -> Outcome {

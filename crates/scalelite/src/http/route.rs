@@ -222,7 +222,9 @@ fn shortened(id: &str) -> &str {
 
 /// Where a target leads.
 enum Route<'a> {
-    Health { exempt: bool },
+    Health {
+        exempt: bool,
+    },
     Index,
     Analytics,
     Bbb(&'a str, &'a str),

@@ -86,7 +86,10 @@ fn wants_json(incomer: &Incomer) -> bool {
 async fn get(gate: &Gate, caller: &Caller, call: Call, incomer: &Incomer) -> Result<Value, Failed> {
     let query = Query::parse(&incomer.query);
     let record_id = given(&query, "recordID").ok_or_else(|| {
-        Failed::Parameter("missingParamRecordID".to_owned(), "You must specify a recordID.".to_owned())
+        Failed::Parameter(
+            "missingParamRecordID".to_owned(),
+            "You must specify a recordID.".to_owned(),
+        )
     })?;
     authenticate(&gate.app, caller, call.name(), &incomer.query, None)?;
     let theatre = gate.theatre.as_ref().ok_or_else(|| no_recording(&record_id))?;
@@ -127,7 +130,8 @@ async fn put(gate: &Gate, caller: &Caller, call: Call, incomer: Incomer) -> Resu
     let found = playback.has_recording(&scope, &record_id).await;
     found.map_err(|error| track_error(error, &record_id))?;
     if kind != "subtitles" && kind != "captions" {
-        let message = format!("Invalid kind parameter, expected='subtitles|captions' actual={kind}");
+        let message =
+            format!("Invalid kind parameter, expected='subtitles|captions' actual={kind}");
         return Err(Failed::Told("invalidKind".to_owned(), message));
     }
     let lang = Language::parse(&lang).ok_or_else(|| {

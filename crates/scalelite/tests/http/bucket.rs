@@ -8,7 +8,8 @@ use crate::theatre::{ID, Theatre, assert_nothing, at, recording};
 async fn theatre(server: &S3) -> Theatre {
     let bucket = server.bucket().await.unwrap();
     let film: Vec<u8> = (0..2_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-    for (path, content) in [("video-0.m4v", &film[..]), ("index.html", b"page"), ("a b.txt", b"x")] {
+    for (path, content) in [("video-0.m4v", &film[..]), ("index.html", b"page"), ("a b.txt", b"x")]
+    {
         let path = path.replace(' ', "%20");
         server.put(&bucket, &format!("published/video/{ID}/{path}"), content).await.unwrap();
     }

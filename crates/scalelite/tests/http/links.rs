@@ -70,9 +70,13 @@ async fn a_token_opens_once_and_its_cookie_until_it_ends() {
     assert_eq!((watched.status, watched.text().as_str()), (200, "film"));
     assert_eq!(watched.header("cache-control"), Some("private, no-cache"));
     // Neither another format, nor under another name, nor changed.
-    assert_nothing(&theatre.send("GET", &at("presentation/metadata.xml"), &[("Cookie", &cookie)]).await);
+    assert_nothing(
+        &theatre.send("GET", &at("presentation/metadata.xml"), &[("Cookie", &cookie)]).await,
+    );
     let renamed = cookie.replace("recording_video", "recording_presentation");
-    assert_nothing(&theatre.send("GET", &at("presentation/metadata.xml"), &[("Cookie", &renamed)]).await);
+    assert_nothing(
+        &theatre.send("GET", &at("presentation/metadata.xml"), &[("Cookie", &renamed)]).await,
+    );
     let (name, pass) = cookie.split_once('=').unwrap();
     let (head, signature) = pass.rsplit_once('.').unwrap();
     let changed = format!("{name}={head}.A{}", &signature[1..]);
@@ -178,7 +182,8 @@ async fn the_player_is_served_with_its_first_page_for_everything_else() {
         assert_eq!(page.text(), "<html>player</html>", "{path}");
         assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     }
-    let script = theatre.send("GET", &format!("{base}/static/main.js"), &[("Range", "bytes=0-2")]).await;
+    let script =
+        theatre.send("GET", &format!("{base}/static/main.js"), &[("Range", "bytes=0-2")]).await;
     assert_eq!((script.status, script.text().as_str()), (206, "run"));
     assert_nothing(&theatre.get(&format!("{base}/static/none.js")).await);
     assert_nothing(&theatre.get(&format!("{base}/../../../etc/passwd")).await);
@@ -186,10 +191,20 @@ async fn the_player_is_served_with_its_first_page_for_everything_else() {
 
 #[tokio::test]
 async fn older_links_lead_on() {
-    let theatre = Theatre::with(&[], recording(&["presentation"]), &[("presentation/metadata.xml", "x")]).await;
+    let theatre =
+        Theatre::with(&[], recording(&["presentation"]), &[("presentation/metadata.xml", "x")])
+            .await;
     for (target, status, to) in [
-        (format!("/playback/presentation/playback.html?meetingId={ID}"), 301, format!("/playback/presentation/0.81/playback.html?meetingId={ID}")),
-        (format!("/playback/presentation/2.0/playback.html?meetingId={ID}"), 301, format!("/playback/presentation/2.3/{ID}?meetingId={ID}")),
+        (
+            format!("/playback/presentation/playback.html?meetingId={ID}"),
+            301,
+            format!("/playback/presentation/0.81/playback.html?meetingId={ID}"),
+        ),
+        (
+            format!("/playback/presentation/2.0/playback.html?meetingId={ID}"),
+            301,
+            format!("/playback/presentation/2.3/{ID}?meetingId={ID}"),
+        ),
         (format!("/playback/video/{ID}/"), 307, format!("/video/{ID}/")),
         (format!("/recording/screenshare/{ID}/"), 307, format!("/screenshare/{ID}/")),
         // Without a player, the plain page does.
@@ -203,11 +218,15 @@ async fn older_links_lead_on() {
 #[tokio::test]
 async fn the_page_for_what_is_not_there_speaks_the_operators_words() {
     let locales = tempfile::tempdir().unwrap();
-    let words = "nl:\n  errors:\n    recording_not_found:\n      title: Niet gevonden\n      info: Weg.\n";
+    let words =
+        "nl:\n  errors:\n    recording_not_found:\n      title: Niet gevonden\n      info: Weg.\n";
     std::fs::write(locales.path().join("nl.yml"), words).unwrap();
     let dir = locales.path().to_str().unwrap();
     let theatre = Theatre::new(&[("LOCALES_DIR", dir), ("DEFAULT_LOCALE", "nl")]).await;
     let page = theatre.get(&link("video")).await;
     assert_eq!(page.status, 404);
-    assert!(page.text().contains("<html lang=\"nl\">") && page.text().contains("<title>Niet gevonden</title>"));
+    assert!(
+        page.text().contains("<html lang=\"nl\">")
+            && page.text().contains("<title>Niet gevonden</title>")
+    );
 }

@@ -4,9 +4,9 @@
 mod analytics;
 #[cfg(test)]
 mod bodies;
-mod callbacks;
 #[cfg(test)]
 mod bucket;
+mod callbacks;
 #[cfg(test)]
 mod checksums;
 #[cfg(test)]

@@ -113,7 +113,10 @@ async fn long_text_is_compressed_for_those_who_take_it() {
     theatre.write("presentation/captions.json.gz", b"packed");
     theatre.write("presentation/captions.json", b"[]");
     let packed = theatre.send("GET", &at("presentation/captions.json"), &gzip).await;
-    assert_eq!((packed.header("content-encoding"), packed.text().as_str()), (Some("gzip"), "packed"));
+    assert_eq!(
+        (packed.header("content-encoding"), packed.text().as_str()),
+        (Some("gzip"), "packed")
+    );
     for path in ["video/video-0.m4v", "presentation/metadata.xml"] {
         let answer = theatre.send("GET", &at(path), &gzip).await;
         assert_eq!(answer.header("content-encoding"), None, "{path}");
@@ -147,7 +150,11 @@ async fn what_is_not_to_be_watched_is_not_there() {
     let theatre = theatre().await;
     let outside = theatre.folder().join("secret");
     std::fs::write(&outside, "secret").unwrap();
-    std::os::unix::fs::symlink(&outside, theatre.folder().join("published/video").join(ID).join("link")).unwrap();
+    std::os::unix::fs::symlink(
+        &outside,
+        theatre.folder().join("published/video").join(ID).join("link"),
+    )
+    .unwrap();
     for path in [
         "video/none.m4v",
         "video/link",
@@ -194,7 +201,11 @@ async fn nothing_is_watched_where_there_are_no_recordings() {
     for (name, value) in [("RECORDING_DISABLED", "true"), ("DB_DISABLED", "true")] {
         let theatre = Theatre::new(&[(name, value)]).await;
         theatre.write("video/video-0.m4v", b"x");
-        for target in [at("video/video-0.m4v"), format!("/recording/{ID}/video"), "/playback/video/x".to_owned()] {
+        for target in [
+            at("video/video-0.m4v"),
+            format!("/recording/{ID}/video"),
+            "/playback/video/x".to_owned(),
+        ] {
             let answer = theatre.get(&target).await;
             assert_eq!(answer.field("messageKey"), "unsupportedRequest", "{name} {target}");
         }
@@ -227,7 +238,8 @@ async fn a_large_file_is_sent_in_pieces_and_dropped_when_its_reader_goes() {
 async fn a_web_server_in_front_is_told_which_file_to_send() {
     let files = [("podcast/audio.ogg", "sound")];
     let theatre =
-        Theatre::with(&[("PLAYBACK_X_ACCEL", "true")], recording(&["podcast", "video"]), &files).await;
+        Theatre::with(&[("PLAYBACK_X_ACCEL", "true")], recording(&["podcast", "video"]), &files)
+            .await;
     for (path, content_type, attachment) in [
         ("podcast/audio.ogg", "audio/ogg", Some("attachment")),
         ("video/a%20b.webm?x=1&y=2", "video/webm", None),

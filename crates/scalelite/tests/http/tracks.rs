@@ -75,8 +75,10 @@ async fn what_is_uploaded_is_listed_and_served_for_every_player() {
         let vtt = theatre.get(&at(&format!("{format}/caption_de-AT.vtt"))).await;
         assert_eq!(vtt.header("content-type"), Some("text/vtt; charset=utf-8"));
         assert_eq!(vtt.text(), "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nHallo\n");
-        let list: Value =
-            serde_json::from_slice(&theatre.get(&at(&format!("{format}/captions.json"))).await.body).unwrap();
+        let list: Value = serde_json::from_slice(
+            &theatre.get(&at(&format!("{format}/captions.json"))).await.body,
+        )
+        .unwrap();
         assert!(list.as_array().unwrap().iter().any(|one| one["localeName"] == "Deutsch"));
     }
     assert_eq!(theatre.get(&at("podcast/captions.json")).await.status, 404);
@@ -124,7 +126,8 @@ async fn what_is_wrong_is_told_as_bbb_tells_it() {
     let unsigned = format!("/bigbluebutton/api/getRecordingTextTracks?recordID={ID}&checksum=x");
     assert_eq!(theatre.get(&unsigned).await.field("messageKey"), "checksumError");
     // Nobody's file is read whose query is not signed.
-    let unsigned = format!("/bigbluebutton/api/putRecordingTextTrack?recordID={ID}&kind=captions&lang=de");
+    let unsigned =
+        format!("/bigbluebutton/api/putRecordingTextTrack?recordID={ID}&kind=captions&lang=de");
     let headers = [("Content-Type", "multipart/form-data; boundary=b")];
     let answer = send(&theatre.product, "POST", &unsigned, &headers, Some(b"--b--")).await;
     assert_eq!(answer.field("messageKey"), "checksumError");

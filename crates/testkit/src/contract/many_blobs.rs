@@ -59,7 +59,13 @@ impl Stage {
         self.blobs.put(&self.made(files), book, shelf).await.expect("put");
     }
 
-    async fn read(&self, book: &Book, shelf: Shelf, name: &str, span: Option<Span>) -> Option<String> {
+    async fn read(
+        &self,
+        book: &Book,
+        shelf: Shelf,
+        name: &str,
+        span: Option<Span>,
+    ) -> Option<String> {
         let opened = self.blobs.open(book, shelf, &path(name), span).await.expect("open");
         let (info, bytes) = opened?;
         let pieces: Vec<Bytes> = bytes.try_collect().await.expect("bytes");
@@ -89,9 +95,16 @@ const TWO: [(&str, &str); 2] = [("metadata.xml", "<recording/>"), ("deep/er/a.tx
 async fn parts_of_files_are_read(factory: BlobsFactory<'_>) {
     let (stage, video) = (Stage::new(factory).await, book("video", ID));
     let content: String = ('a'..='z').cycle().take(700_000).collect();
-    stage.put(&video, Shelf::Published, &[("metadata.xml", "0123456789"), ("long", &content), ("empty", "")]).await;
+    stage
+        .put(
+            &video,
+            Shelf::Published,
+            &[("metadata.xml", "0123456789"), ("long", &content), ("empty", "")],
+        )
+        .await;
     for (from, to, part) in [(0, 10, "0123456789"), (3, 5, "34"), (9, 10, "9")] {
-        let read = stage.read(&video, Shelf::Published, "metadata.xml", Some(Span { from, to })).await;
+        let read =
+            stage.read(&video, Shelf::Published, "metadata.xml", Some(Span { from, to })).await;
         assert_eq!(read.as_deref(), Some(part));
     }
     let span = Span { from: 100_000, to: 600_001 };
@@ -104,7 +117,16 @@ async fn parts_of_files_are_read(factory: BlobsFactory<'_>) {
 
 async fn names_of_all_kinds_are_kept(factory: BlobsFactory<'_>) {
     let (stage, notes) = (Stage::new(factory).await, book("notes", ID));
-    let mut names = ["a b.txt", "ü/日本.txt", "100%.txt", "a+b&c=d.txt", "q?x#y.txt", "%2e%2e", "a'\"<>.txt", "..x"];
+    let mut names = [
+        "a b.txt",
+        "ü/日本.txt",
+        "100%.txt",
+        "a+b&c=d.txt",
+        "q?x#y.txt",
+        "%2e%2e",
+        "a'\"<>.txt",
+        "..x",
+    ];
     names.sort_unstable();
     let files: Vec<_> = names.iter().map(|name| (*name, *name)).collect();
     stage.put(&notes, Shelf::Unpublished, &files).await;

@@ -26,7 +26,8 @@ impl S3 {
         let program = program.context("moto_server is missing: bin/test installs it")?;
         for _ in 0..PORTS_TRIED {
             let port = free_port()?;
-            let arguments = ["-H".to_owned(), "127.0.0.1".to_owned(), "-p".to_owned(), port.to_string()];
+            let arguments =
+                ["-H".to_owned(), "127.0.0.1".to_owned(), "-p".to_owned(), port.to_string()];
             let mut command = vec![program.clone().into()];
             command.extend(arguments.map(Into::into));
             let keeper = Keeper::new(folder("s3-")?, &command)?;

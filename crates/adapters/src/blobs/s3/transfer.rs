@@ -11,7 +11,7 @@ use rusty_s3::actions::{CreateMultipartUpload, CreateMultipartUploadResponse};
 use rusty_s3::{Map, S3Action as _};
 
 use super::walk::LocalFile;
-use super::wire::{Content, Wire, VALID, strange};
+use super::wire::{Content, VALID, Wire, strange};
 
 /// What S3 takes in one request, and where parts begin.
 #[derive(Clone, Copy, Debug)]

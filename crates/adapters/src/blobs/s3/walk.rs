@@ -38,7 +38,11 @@ fn walk(dir: &Path) -> io::Result<Vec<LocalFile>> {
             if kind.is_dir() {
                 dirs.push((entry.path(), format!("{name}/")));
             } else if kind.is_file() && FilePath::parse(&name).is_some() {
-                found.push(LocalFile { path: name, at: entry.path(), size: entry.metadata()?.len() });
+                found.push(LocalFile {
+                    path: name,
+                    at: entry.path(),
+                    size: entry.metadata()?.len(),
+                });
             }
         }
     }

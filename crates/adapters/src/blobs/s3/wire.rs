@@ -18,9 +18,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+use rustls::ClientConfig;
 use rusty_s3::actions::{DeleteObjectsResponse, ListObjectsV2, ObjectIdentifier};
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
-use rustls::ClientConfig;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::time::{sleep, timeout};
@@ -156,7 +156,8 @@ impl Wire {
     pub(super) fn new(access: Access) -> Result<Self, String> {
         let amazon = || format!("https://s3.{}.amazonaws.com", access.region);
         let endpoint = access.endpoint.unwrap_or_else(amazon);
-        let url = url::Url::parse(&endpoint).map_err(|_| "AWS_ENDPOINT_URL is no URL".to_owned())?;
+        let url =
+            url::Url::parse(&endpoint).map_err(|_| "AWS_ENDPOINT_URL is no URL".to_owned())?;
         // A bucket in the path is understood everywhere, whatever its name.
         let bucket = Bucket::new(url, UrlStyle::Path, access.bucket, access.region)
             .map_err(|error| format!("the bucket cannot be addressed: {error}"))?;
@@ -208,9 +209,14 @@ impl Wire {
         let url = action.sign(VALID);
         let response = self.done("GET", url.as_str(), &[], &Content::none()).await?;
         let text = String::from_utf8_lossy(response.body()).into_owned();
-        let list = ListObjectsV2::parse_response(&text).map_err(|_| strange("an unreadable list"))?;
+        let list =
+            ListObjectsV2::parse_response(&text).map_err(|_| strange("an unreadable list"))?;
         Ok(Page {
-            keys: list.contents.into_iter().map(|one| (one.key, one.size.unwrap_or_default())).collect(),
+            keys: list
+                .contents
+                .into_iter()
+                .map(|one| (one.key, one.size.unwrap_or_default()))
+                .collect(),
             prefixes: list.common_prefixes.into_iter().map(|one| one.prefix).collect(),
             next: list.next_continuation_token,
         })

@@ -13,8 +13,8 @@ use domain::recording::watching::Permit;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use super::paths::Path;
 use super::Trouble;
+use super::paths::Path;
 use crate::http::origin::Origin;
 use crate::http::respond::{self, Body};
 
@@ -115,10 +115,12 @@ mod tests {
 
     #[test]
     fn cookies_say_what_for_and_until_when() {
-        let signer: Signer = Arc::new(|message| Some(vec![255, u8::try_from(message.len()).unwrap()]));
+        let signer: Signer =
+            Arc::new(|message| Some(vec![255, u8::try_from(message.len()).unwrap()]));
         let url = "https://cdn.example.org/".to_owned();
         let cdn = Cdn { url, key_pair_id: "K1".to_owned(), signer };
-        let [policy, signature, key, hash] = cdn.cookies("/video/r1", Timestamp(1_000_500)).unwrap();
+        let [policy, signature, key, hash] =
+            cdn.cookies("/video/r1", Timestamp(1_000_500)).unwrap();
         let text = policy.1.replace('-', "+").replace('_', "=").replace('~', "/");
         let text = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
         assert_eq!(

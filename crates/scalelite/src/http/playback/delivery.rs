@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use app::playback::Playback;
 use app::ports::{BlobBytes, BlobError, BlobInfo, Span};
-use domain::recording::{FilePath, Kind};
 use domain::recording::watching::Permit;
+use domain::recording::{FilePath, Kind};
 use futures_util::stream::{self, StreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 

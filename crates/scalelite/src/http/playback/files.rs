@@ -55,7 +55,8 @@ pub(super) async fn send(
     let source = Source::Recording(playback, &permit);
     if let Some(file) = path.file.as_ref().filter(|_| !path.slash) {
         let sent =
-            delivery::send(&source, file, &incomer.method, &incomer.headers, manner(&permit)).await?;
+            delivery::send(&source, file, &incomer.method, &incomer.headers, manner(&permit))
+                .await?;
         if sent.is_some() {
             return Ok(sent);
         }

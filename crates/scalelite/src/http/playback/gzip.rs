@@ -16,9 +16,10 @@ pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
     let mut anything = false;
     for coding in texts.flat_map(|text| text.split(',')) {
         let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
-        let quality = parameters.trim().strip_prefix("q=").map_or(1.0, |quality| {
-            quality.trim().parse::<f32>().unwrap_or_default()
-        });
+        let quality = parameters
+            .trim()
+            .strip_prefix("q=")
+            .map_or(1.0, |quality| quality.trim().parse::<f32>().unwrap_or_default());
         match name.trim().to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => return quality > 0.0,
             "*" => anything = quality > 0.0,
@@ -98,7 +99,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_compressed_is_the_same() {
         for pieces in [vec![], vec![""], vec!["a"], vec!["shapes ", "", "and ", "slides"]] {
-            let bytes = stream::iter(pieces.clone()).map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
+            let bytes =
+                stream::iter(pieces.clone()).map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
             let packed: Vec<Bytes> = compressed(bytes.boxed()).try_collect().await.unwrap();
             let mut text = String::new();
             let packed = packed.concat();

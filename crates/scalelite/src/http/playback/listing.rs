@@ -3,8 +3,8 @@
 
 use app::ports::BlobError;
 use bbb::answer::escape;
-use domain::recording::{FilePath, Kind};
 use domain::recording::watching::Permit;
+use domain::recording::{FilePath, Kind};
 use http::{HeaderValue, StatusCode, header};
 
 use super::delivery::secure;
@@ -53,14 +53,19 @@ fn text(permit: &Permit, files: &[(FilePath, u64)]) -> String {
         page.push_str("<h2>Slides</h2>\n<p>\n");
         for slide in slides {
             let at = escape(&paths::encode(slide));
-            page.push_str(&format!("<a href=\"{at}\"><img src=\"{at}\" loading=\"lazy\" alt=\"\"></a>\n"));
+            page.push_str(&format!(
+                "<a href=\"{at}\"><img src=\"{at}\" loading=\"lazy\" alt=\"\"></a>\n"
+            ));
         }
         page.push_str("</p>\n");
     }
     page.push_str("<h2>Files</h2>\n<ul>\n");
     for (path, size) in files {
         let (at, name) = (escape(&paths::encode(path)), escape(path.as_str()));
-        page.push_str(&format!("<li><a href=\"{at}\">{name}</a> <span>{}</span></li>\n", sized(*size)));
+        page.push_str(&format!(
+            "<li><a href=\"{at}\">{name}</a> <span>{}</span></li>\n",
+            sized(*size)
+        ));
     }
     page.push_str("</ul>\n</body>\n</html>\n");
     page
@@ -84,7 +89,8 @@ impl<'a> Medium<'a> {
                 continue;
             }
             let stem = path.as_str().rsplit_once('.').map_or(path.as_str(), |(stem, _)| stem);
-            match media.iter_mut().find(|medium| medium.stem == stem && medium.is_video == is_video) {
+            match media.iter_mut().find(|medium| medium.stem == stem && medium.is_video == is_video)
+            {
                 Some(medium) => medium.sources.push(path),
                 None => media.push(Self { is_video, stem, sources: vec![path] }),
             }
@@ -96,10 +102,8 @@ impl<'a> Medium<'a> {
 
     fn html(&self, files: &[(FilePath, u64)]) -> String {
         let element = if self.is_video { "video" } else { "audio" };
-        let mut html = format!(
-            "<h2>{}</h2>\n<{element} controls preload=\"metadata\">\n",
-            escape(self.stem)
-        );
+        let mut html =
+            format!("<h2>{}</h2>\n<{element} controls preload=\"metadata\">\n", escape(self.stem));
         for source in &self.sources {
             let kind = Kind::of(source.name()).content_type;
             let at = escape(&paths::encode(source));
@@ -160,7 +164,10 @@ mod tests {
         let page = listed(&["caption_de.vtt", "video-0.m4v", "video-0.webm", "audio/audio.ogg"]);
         assert_eq!(page.matches("<video").count(), 1);
         assert_eq!(page.matches("<source src=\"video-0.").count(), 2);
-        assert!(page.contains("<audio") && page.contains("<track kind=\"captions\" src=\"caption_de.vtt\""));
+        assert!(
+            page.contains("<audio")
+                && page.contains("<track kind=\"captions\" src=\"caption_de.vtt\"")
+        );
         assert!(page.find("<video").unwrap() < page.find("<audio").unwrap());
     }
 

@@ -59,9 +59,7 @@ impl NotFoundPage {
                 return Ok(Self::of(locale, &words));
             }
         }
-        let ours = |locale: &str| {
-            OURS.iter().find_map(|text| words(text, locale).ok().flatten())
-        };
+        let ours = |locale: &str| OURS.iter().find_map(|text| words(text, locale).ok().flatten());
         let (locale, words) = match ours(locale) {
             Some(words) => (locale, words),
             None => (FALLBACK, ours(FALLBACK).ok_or("no words at all")?),

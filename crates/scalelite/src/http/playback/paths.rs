@@ -8,8 +8,17 @@ use http::StatusCode;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// What does not stand in a segment of a path as it is.
-const SEGMENT: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}');
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
 
 /// Where a target leads.
 #[derive(Debug, PartialEq, Eq)]
@@ -147,8 +156,11 @@ impl Path {
 
 /// A file's path as it stands in a URL.
 pub(super) fn encode(path: &FilePath) -> String {
-    let parts: Vec<String> =
-        path.as_str().split('/').map(|part| utf8_percent_encode(part, SEGMENT).to_string()).collect();
+    let parts: Vec<String> = path
+        .as_str()
+        .split('/')
+        .map(|part| utf8_percent_encode(part, SEGMENT).to_string())
+        .collect();
     parts.join("/")
 }
 
@@ -200,9 +212,21 @@ mod tests {
     #[test]
     fn links_of_older_releases_lead_on() {
         for (target, status, to) in [
-            ("/playback/presentation/playback.html?meetingId=a", 301, "/playback/presentation/0.81/playback.html?meetingId=a"),
-            ("/playback/presentation/2.0/playback.html?meetingId=a-1&t=2", 301, "/playback/presentation/2.3/a-1?meetingId=a-1&t=2"),
-            ("/playback/presentation/0.81/playback.html?meetingId=a%2f..", 301, "/playback/presentation/2.3/a%2F..?meetingId=a%2f.."),
+            (
+                "/playback/presentation/playback.html?meetingId=a",
+                301,
+                "/playback/presentation/0.81/playback.html?meetingId=a",
+            ),
+            (
+                "/playback/presentation/2.0/playback.html?meetingId=a-1&t=2",
+                301,
+                "/playback/presentation/2.3/a-1?meetingId=a-1&t=2",
+            ),
+            (
+                "/playback/presentation/0.81/playback.html?meetingId=a%2f..",
+                301,
+                "/playback/presentation/2.3/a%2F..?meetingId=a%2f..",
+            ),
             ("/playback/video/a/", 307, "/video/a/"),
             ("/playback/video/a/b%20c?x", 307, "/video/a/b%20c?x"),
             ("/recording/screenshare/a/", 307, "/screenshare/a/"),
@@ -226,10 +250,15 @@ mod tests {
         assert_eq!(file("/video/r").as_deref(), Some(""));
         assert_eq!(file("/video/r/").as_deref(), Some("/"));
         assert_eq!(file("//video//r//a%20b//c%3f.webm?x").as_deref(), Some("/a%20b/c%3F.webm"));
-        for elsewhere in ["/video/r/..", "/video/r/%2e%2e/x", "/video/r/a%2fb", "/video/r/%ff", "/video/r/a%00"] {
+        for elsewhere in
+            ["/video/r/..", "/video/r/%2e%2e/x", "/video/r/a%2fb", "/video/r/%ff", "/video/r/a%00"]
+        {
             assert_eq!(file(elsewhere), None, "{elsewhere}");
         }
-        assert!(matches!(place("/playback/presentation/2.3/static/a.js"), Some(Place::Player(Some(_)))));
+        assert!(matches!(
+            place("/playback/presentation/2.3/static/a.js"),
+            Some(Place::Player(Some(_)))
+        ));
         assert_eq!(Place::of("/playback/presentation/2.3/x", &[], false), None);
     }
 

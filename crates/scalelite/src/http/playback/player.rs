@@ -31,7 +31,11 @@ const POLICY: &str = "default-src 'self' data: blob:; script-src 'self' 'unsafe-
     frame-ancestors *";
 
 /// Sends a file of the player, or its first page.
-pub(super) async fn send(theatre: &Arc<Theatre>, path: Option<Path>, incomer: &Incomer) -> Answered {
+pub(super) async fn send(
+    theatre: &Arc<Theatre>,
+    path: Option<Path>,
+    incomer: &Incomer,
+) -> Answered {
     let Some(path) = path else { return Ok(None) };
     let Some(dir) = &theatre.player_dir else {
         return Ok(plain_page(&path));
