@@ -26,7 +26,7 @@ pub(super) async fn follow(
     incomer: &Incomer,
 ) -> Answered {
     let Some(wish) = Wish::parse(record_id, format) else { return Ok(None) };
-    let token = parameter(query, "token");
+    let token = parameter(query, "token").filter(|token| is_token(token));
     let may_use_token = incomer.method == Method::GET && !is_ahead(&incomer.headers);
     let tenant = incomer.tenant.as_deref();
     let visitor = Visitor { tenant, token: token.as_deref(), may_use_token };
@@ -37,6 +37,11 @@ pub(super) async fn follow(
         Arrival::NotTried => Some(try_again()),
         Arrival::Out => None,
     })
+}
+
+/// As tokens are made; what is none is not looked for.
+fn is_token(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn is_ahead(headers: &HeaderMap) -> bool {
