@@ -1,5 +1,6 @@
 //! The command line: what there is to type, and which function does it.
 
+pub mod library;
 mod recordings;
 mod servers;
 mod tenants;
@@ -64,7 +65,7 @@ enum Command {
         #[command(subcommand)]
         what: Placement,
     },
-    /// Import recordings.
+    /// Import, list, change and check recordings.
     Recordings {
         #[command(subcommand)]
         what: recordings::Recordings,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use app::memory::{MemoryCluster, MemoryRecordings};
-use app::ports::{Cluster, Hot, Recordings, Records};
+use app::memory::{MemoryBlobs, MemoryCluster, MemoryRecordings};
+use app::ports::{Blobs, Cluster, Hot, Recordings, Records};
 use futures_util::future::BoxFuture;
 use testkit::contract;
 
@@ -21,6 +21,15 @@ fn recordings_in_memory() -> BoxFuture<'static, Arc<dyn Recordings>> {
 
 fn records_in_memory() -> BoxFuture<'static, Arc<dyn Records>> {
     Box::pin(async { Arc::new(MemoryRecordings::default()) as _ })
+}
+
+fn blobs_in_memory() -> BoxFuture<'static, Arc<dyn Blobs>> {
+    Box::pin(async { Arc::new(MemoryBlobs::default()) as _ })
+}
+
+#[tokio::test]
+async fn blobs() {
+    contract::blobs(&blobs_in_memory).await;
 }
 
 #[tokio::test]

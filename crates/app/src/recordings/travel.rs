@@ -3,6 +3,7 @@
 //! The row changes first: from then on a recording is shown, hidden or gone, whatever happens to its files. A
 //! crash in between leaves a journey behind, which [`finish_journeys`] ends.
 
+use domain::Timestamp;
 use domain::recording::library::Scope;
 use domain::recording::{FormatName, RecordId, Recording};
 
@@ -146,10 +147,18 @@ async fn carry(blobs: &dyn Blobs, journey: &Journey) -> Result<(), BlobError> {
 /// When the store fails. Files that cannot be moved stay on their way, and the log says so.
 pub async fn finish_journeys(app: &App) -> Result<usize, StoreError> {
     let Some(records) = &app.records else { return Ok(0) };
-    let lost = records.journeys(app.clock.now().plus_ms(-LOST_MS), AT_ONCE).await?;
+    finish(records.as_ref(), app.blobs.as_ref(), app.clock.now()).await
+}
+
+async fn finish(
+    records: &dyn Records,
+    blobs: &dyn Blobs,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let lost = records.journeys(now.plus_ms(-LOST_MS), AT_ONCE).await?;
     let mut ended = 0;
     for journey in &lost {
-        match carry(app.blobs.as_ref(), journey).await {
+        match carry(blobs, journey).await {
             Ok(()) => ended += usize::from(records.end_journey(journey).await?),
             Err(error) => {
                 let record_id = &journey.record_id;
@@ -171,3 +180,6 @@ pub async fn forget_deleted(app: &App) -> Result<usize, StoreError> {
     let before = app.clock.now().plus_ms(-after_ms);
     Ok(records.forget_deleted(before, AT_ONCE).await?.len())
 }
+
+#[cfg(test)]
+mod tests;

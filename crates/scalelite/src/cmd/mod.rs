@@ -10,6 +10,7 @@ pub mod migrate_store;
 pub mod placement;
 pub mod poll;
 pub mod rake;
+pub mod recordings;
 pub mod secret;
 pub mod serve;
 pub mod servers;

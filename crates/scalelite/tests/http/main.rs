@@ -26,6 +26,8 @@ mod mutants;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
+mod recordings;
+#[cfg(test)]
 mod regressions_input;
 #[cfg(test)]
 mod regressions_servers;

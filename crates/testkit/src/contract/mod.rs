@@ -10,6 +10,7 @@
     reason = "a broken contract is told by a panic"
 )]
 
+mod blobs;
 mod callbacks;
 mod cycles;
 mod failover;
@@ -44,7 +45,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::{Cluster, Hot, Recordings, Records};
+use app::ports::{Blobs, Cluster, Hot, Recordings, Records};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -63,6 +64,9 @@ pub type RecordingsFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Reco
 
 /// The same for all that is known of recordings.
 pub type RecordsFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Records>>;
+
+/// The same for files of recordings.
+pub type BlobsFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Blobs>>;
 
 /// One behaviour and its name.
 type Case<'a> = (&'static str, LocalBoxFuture<'a, ()>);
@@ -237,6 +241,14 @@ pub async fn records_racing(factory: RecordsFactory<'_>) {
     let groups =
         [racing_library::cases(factory), outbox::racing(factory), imports::racing(factory)];
     race(groups.into_iter().flatten().collect()).await;
+}
+
+/// Files of recordings.
+///
+/// # Panics
+/// When a case fails, after all have run.
+pub async fn blobs(factory: BlobsFactory<'_>) {
+    run(blobs::cases(factory)).await;
 }
 
 async fn race(cases: Vec<Case<'_>>) {
