@@ -1,7 +1,7 @@
 //! Where messages to front-ends may go. Their addresses come from callers: without a guard anybody who may create a
 //! meeting could have us call the machines around us.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Hosts that may be called although they are not on the public Internet (`CALLBACK_ALLOW`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

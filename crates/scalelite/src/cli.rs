@@ -73,7 +73,7 @@ enum Command {
     /// Import, list, change and check recordings.
     Recordings {
         #[command(subcommand)]
-        what: Recordings,
+        what: recordings::Recordings,
     },
     /// Poll the servers now.
     Poll {
@@ -158,14 +158,6 @@ pub struct Demo {
     /// How much faster than real life classes come and go.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub speed: u32,
-}
-
-#[derive(Debug, Subcommand)]
-enum Recordings {
-    #[command(flatten)]
-    Library(library::Library),
-    #[command(flatten)]
-    Imports(recordings::Recordings),
 }
 
 #[derive(Debug, Subcommand)]
@@ -339,12 +331,7 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
             Callbacks::List { json } => cmd::callbacks::list(session, json).await,
             Callbacks::Retry { id } => cmd::callbacks::retry(session, id.as_deref()).await,
         },
-        Command::Recordings { what: Recordings::Library(what) } => {
-            library::run(session, what).await
-        }
-        Command::Recordings { what: Recordings::Imports(what) } => {
-            recordings::run(session, what).await
-        }
+        Command::Recordings { what } => recordings::run(session, what).await,
         Command::Poll { what } => cmd::poll::run(session, what, false).await,
         Command::Status { json: true, .. } => cmd::status::json(session).await,
         Command::Status { watch: true, .. } => cmd::status::watch(session).await,

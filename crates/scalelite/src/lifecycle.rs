@@ -9,6 +9,7 @@ use app::recordings::travel;
 use app::{App, callbacks, keeper, planner, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
@@ -75,25 +76,16 @@ impl Roles {
 /// # Errors
 /// When it cannot listen.
 pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), String> {
+    // Before anything is begun: who cannot listen has nothing to stop.
+    let listener = match roles.api {
+        true => Some(Listener::open(config.bind.as_ref(), config.port).await?),
+        false => None,
+    };
     let (stopper, stop) = watch::channel(false);
     let signals = signals(stopper)?;
-    let poller = roles.poller.then(|| {
-        tokio::spawn(poll_forever(
-            wired.app.clone(),
-            Duration::from_millis(config.poll_interval.ms()),
-            stop.clone(),
-        ))
-    });
-    let foreseeing = roles.api.then(|| foresee_forever(wired.app.clone(), stop.clone()));
-    let foreseeing = foreseeing.map(tokio::spawn);
-    let importer = wired.importer.clone().filter(|_| roles.importer);
-    let importer = importer
-        .map(|importer| tokio::spawn(import_forever(importer, Looks::of(config), stop.clone())));
-    let travelling = wired.recordings.is_some() && roles.poller;
-    let travelling = travelling.then(|| tokio::spawn(look_after(wired.app.clone(), stop.clone())));
+    let works = works(config, wired, roles, &stop);
     let adopting = wired.recordings.clone().map(|recordings| tokio::spawn(adopt(recordings)));
-    if roles.api {
-        let listener = Listener::open(config.bind.as_ref(), config.port).await?;
+    if let Some(listener) = listener {
         let (url, data_dir) = (listener.url(), wired.data_dir.display());
         tracing::info!(url, %data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
         serve_until(config, wired, listener, stop).await;
@@ -101,18 +93,9 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
         let mut stop = stop;
         let _ = stop.wait_for(|stop| *stop).await;
     }
-    if let Some(poller) = poller {
-        let _ = poller.await;
-    }
-    // An import that has begun is finished.
-    if let Some(importer) = importer {
-        let _ = importer.await;
-    }
-    if let Some(foreseeing) = foreseeing {
-        let _ = foreseeing.await;
-    }
-    if let Some(travelling) = travelling {
-        let _ = travelling.await;
+    // What has begun is finished: polls, and the import at hand.
+    for work in works {
+        let _ = work.await;
     }
     if let Some(adopting) = adopting {
         adopting.abort();
@@ -120,6 +103,32 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
     signals.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Begins what goes on beside the requests, until told to stop.
+fn works(
+    config: &Config,
+    wired: &Wired,
+    roles: Roles,
+    stop: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    let app = || wired.app.clone();
+    let mut works = Vec::new();
+    if roles.poller {
+        let interval = Duration::from_millis(config.poll_interval.ms());
+        works.push(tokio::spawn(poll_forever(app(), interval, stop.clone())));
+    }
+    if roles.api {
+        works.push(tokio::spawn(foresee_forever(app(), stop.clone())));
+    }
+    if let Some(importer) = wired.importer.clone().filter(|_| roles.importer) {
+        let looks = Looks::of(config);
+        works.push(tokio::spawn(import_forever(importer, looks, stop.clone())));
+    }
+    if wired.recordings.is_some() && roles.poller {
+        works.push(tokio::spawn(look_after(app(), stop.clone())));
+    }
+    works
 }
 
 /// Uses the store of recordings once, so that its schema is brought up to date when the process
@@ -162,7 +171,7 @@ pub async fn serve_until(
 ///
 /// # Errors
 /// When signals cannot be waited for.
-pub fn signals(stopper: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<()>, String> {
+pub fn signals(stopper: watch::Sender<bool>) -> Result<JoinHandle<()>, String> {
     let open = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
     let mut terminate = open(SignalKind::terminate())?;
     let mut interrupt = open(SignalKind::interrupt())?;

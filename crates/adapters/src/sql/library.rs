@@ -43,19 +43,29 @@ impl<D: Database> Library for SqlStore<D> {
         offset: u64,
         limit: u32,
     ) -> Result<(Vec<Recording>, u64), StoreError> {
-        let (filter, scope) = (filter.clone(), scope.clone());
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+        let (changes, known) = (self.totals.changes(), self.totals.of(filter, scope));
+        let is_narrow = Search::new(filter, scope).is_narrow();
+        let (wanted, whose) = (filter.clone(), scope.clone());
         let find = move |session: &mut dyn Session| {
-            let search = Search::new(&filter, &scope);
-            let count = search.count(session)?;
+            let search = Search::new(&wanted, &whose);
+            let count = match known {
+                Some(count) => count,
+                None => search.count(session)?,
+            };
             let mut keys = Vec::new();
             if offset < count {
                 let way = search.way(session)?;
                 keys = search.keys(session, way, None, offset, limit.into())?;
             }
-            Ok((by_keys(session, &keys)?, count.unsigned_abs()))
+            Ok((by_keys(session, &keys)?, count))
         };
-        self.database.read(move |session| reading(session, &find)).await
+        let found = self.database.read(move |session| reading(session, &find)).await;
+        let (recordings, count) = found?;
+        if known.is_none() && !is_narrow {
+            self.totals.keep(filter, scope, changes, count);
+        }
+        Ok((recordings, count.unsigned_abs()))
     }
 
     async fn change_recordings(
@@ -65,7 +75,7 @@ impl<D: Database> Library for SqlStore<D> {
         change: &Change,
     ) -> Result<Vec<String>, StoreError> {
         let (ids, scope, change) = (record_ids.to_vec(), scope.clone(), change.clone());
-        self.write_apart(move |session| {
+        self.write_recordings(move |session| {
             let mut seen = HashSet::new();
             let mut changed = Vec::new();
             for id in ids.iter().filter(|id| seen.insert(id.as_str())) {
@@ -86,7 +96,7 @@ impl<D: Database> Library for SqlStore<D> {
         now: Timestamp,
     ) -> Result<Option<Journey>, StoreError> {
         let (id, scope) = (record_id.to_owned(), scope.clone());
-        self.write_apart(move |session| set_out(session, &id, &scope, to, now)).await
+        self.write_recordings(move |session| set_out(session, &id, &scope, to, now)).await
     }
 
     async fn end_journey(&self, journey: &Journey) -> Result<bool, StoreError> {
@@ -104,7 +114,7 @@ impl<D: Database> Library for SqlStore<D> {
         now: Timestamp,
     ) -> Result<Option<Imported>, StoreError> {
         let incoming = incoming.recording.clone();
-        self.write_apart(move |session| import(session, &incoming, now)).await
+        self.write_recordings(move |session| import(session, &incoming, now)).await
     }
 
     async fn forget_deleted(
@@ -116,7 +126,7 @@ impl<D: Database> Library for SqlStore<D> {
             AND r.state = 'deleted' AND r.record_id IS NOT NULL \
             AND NOT EXISTS (SELECT 1 FROM journeys j WHERE j.record_id = r.record_id) \
             ORDER BY r.deleted_at, r.record_id COLLATE BINARY LIMIT ?2";
-        self.write_apart(move |session| {
+        self.write_recordings(move |session| {
             let ids: Vec<String> = session.query(FIND, values![before, limit], |row| row.get(0))?;
             ids.iter().try_for_each(|id| forget(session, id))?;
             Ok(ids)

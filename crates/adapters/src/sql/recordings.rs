@@ -47,7 +47,7 @@ impl<D: Database> Recordings for SqlStore<D> {
 
     async fn put_recording(&self, recording: &Recording) -> Result<(), StoreError> {
         let recording = recording.clone();
-        self.write_apart(move |session| put(session, &recording).map(drop)).await
+        self.write_recordings(move |session| put(session, &recording).map(drop)).await
     }
 
     async fn callbacks_after(

@@ -182,13 +182,25 @@ impl<'a> Search<'a> {
         let counted = |extra: &str| {
             let mut statement = Statement::default();
             statement.push("SELECT count(*) FROM recordings r WHERE ");
+            let state = self.state(&mut statement, "r.state");
+            statement.push(&state);
             self.conditions(&mut statement, way);
             statement.push(extra);
             statement
         };
+        let all = number(session, &counted(""))?;
         // Those without an id are no recordings. Counted apart, so that the others are by an index alone.
-        let nameless = number(session, &counted(" AND r.record_id IS NULL"))?;
-        Ok(number(session, &counted(""))? - nameless)
+        let any = "SELECT count(*) FROM recordings r WHERE r.record_id IS NULL";
+        let nameless: Option<i64> = session.first(any, &[], |row| row.get(0))?;
+        match nameless {
+            None | Some(0) => Ok(all),
+            Some(_) => Ok(all - number(session, &counted(" AND r.record_id IS NULL"))?),
+        }
+    }
+
+    /// Whether it is quick to count what is found.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.ranges.is_some() || self.meeting_ids.is_some()
     }
 
     /// The keys of a page: after a place or from a number on.
@@ -217,7 +229,7 @@ impl<'a> Search<'a> {
     fn timed(&self, session: &mut dyn Session, way: Way) -> Result<i64, StoreError> {
         let mut statement = Statement::default();
         statement.push("SELECT count(*) FROM recordings r WHERE ");
-        self.conditions(&mut statement, way);
+        self.shown(&mut statement, way);
         statement.push(" AND r.starttime IS NOT NULL AND r.record_id IS NOT NULL");
         number(session, &statement)
     }
@@ -232,7 +244,7 @@ impl<'a> Search<'a> {
     ) -> Result<Vec<i64>, StoreError> {
         let mut statement = Statement::default();
         statement.push("SELECT r.id FROM recordings r WHERE ");
-        self.conditions(&mut statement, way);
+        self.shown(&mut statement, way);
         statement.push(" AND r.record_id IS NOT NULL AND r.starttime IS");
         statement.push(if part == Part::Timed { " NOT NULL" } else { " NULL" });
         if let Some(cursor) = after {
@@ -261,8 +273,15 @@ impl<'a> Search<'a> {
         session.query(&statement.sql, &statement.values, |row| row.get(0))
     }
 
+    /// Conditions of pages. Nearly all recordings are in the states that are wanted: the index of states is
+    /// never the way to a page, and hidden from planners here.
+    fn shown<'s>(&'s self, statement: &mut Statement<'s>, way: Way) {
+        let state = self.state(statement, "coalesce(r.state, '')");
+        statement.push(&state);
+        self.conditions(statement, way);
+    }
+
     fn conditions<'s>(&'s self, statement: &mut Statement<'s>, way: Way) {
-        self.state(statement);
         if let Some(ranges) = &self.ranges {
             statement.push(" AND ");
             within(statement, ranges);
@@ -288,21 +307,19 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn state<'s>(&'s self, statement: &mut Statement<'s>) {
-        match self.states {
-            States::Usual => statement.push("r.state IN ('published', 'unpublished')"),
-            States::Any => statement.push("coalesce(r.state, '') <> 'deleted'"),
-            States::These(states) => {
-                let states: Vec<&str> =
-                    states.iter().map(String::as_str).filter(|one| is_storable(one)).collect();
-                let marks = statement.marks(&states);
-                statement.push(&if states.is_empty() {
-                    "FALSE".to_owned()
-                } else {
-                    format!("r.state IN ({marks})")
-                });
-            }
+    fn state<'s>(&'s self, statement: &mut Statement<'s>, column: &str) -> String {
+        let states: Vec<&str> = match self.states {
+            States::Usual => return format!("{column} IN ('published', 'unpublished')"),
+            States::Any => return "coalesce(r.state, '') <> 'deleted'".to_owned(),
+            // A recording without a state is in none, not in one without a name.
+            States::These(states) => states.iter().map(String::as_str).collect(),
+        };
+        let states: Vec<&str> =
+            states.into_iter().filter(|one| is_storable(one) && !one.is_empty()).collect();
+        if states.is_empty() {
+            return "FALSE".to_owned();
         }
+        format!("{column} IN ({})", statement.marks(&states))
     }
 }
 

@@ -40,9 +40,9 @@ async fn killed_imports_are_completed_by_the_next_start() {
         sleep(Duration::from_micros(random.random_range(0..60_000))).await;
         product.kill().await.unwrap();
         if assert_nothing_half(&setup, &sample).await {
-            after += 1
+            after += 1;
         } else {
-            before += 1
+            before += 1;
         }
         send(&setup, &name, &sample.archive(&FORMATS));
         let mut product = importer.spawn().unwrap();

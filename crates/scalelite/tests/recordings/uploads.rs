@@ -12,6 +12,9 @@ use crate::tools::{add_server, names, setup, shelf_of, until_imported};
 
 const SECRET: &str = "secret-of-the-server";
 
+/// Names and values.
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 fn token(claims: Value, secret: &str) -> String {
     sign(claims.as_object().unwrap(), secret, Signature::Hs256).unwrap()
 }
@@ -155,7 +158,7 @@ async fn what_is_wrong_is_told_in_json() {
     let too_long =
         [("Repr-Digest", wrong.as_str()), ("Upload-Length", "1025"), ("Upload-Offset", "0")];
     let beyond = [("Repr-Digest", wrong.as_str()), ("Upload-Length", "2"), ("Upload-Offset", "0")];
-    let cases: [(&str, &[(&str, &str)], u16); 6] = [
+    let cases: [(&str, Headers<'_>, u16); 6] = [
         ("PUT", &[], 400),
         ("PUT", &[("Repr-Digest", &wrong)], 422),
         ("PUT", &too_long, 413),

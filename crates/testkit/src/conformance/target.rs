@@ -121,6 +121,8 @@ impl Target {
         command.env("CALLBACK_ALLOW", "127.0.0.0/8");
         // As the original, which had a web server send its files.
         command.env("PLAYBACK_X_ACCEL", "true");
+        // What was recorded compares loads. What is foreseen depends on when it was looked at last.
+        command.env("PLACEMENT_POLICY", "reserve");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.env("SECRET_KEY_BASE", "0".repeat(128));
         command

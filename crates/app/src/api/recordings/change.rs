@@ -77,7 +77,8 @@ pub async fn update_recordings(
     let ids = named(query)?;
     let (records, change) = (records(app)?, change(query));
     let mut updated = false;
-    if !change.is_empty() {
+    // Keys that are not the caller's to change are passed over, not an error.
+    if !change.is_empty() || !metadata(query).is_empty() {
         let changed = records.change_recordings(&ids, &scope(caller), &change).await?;
         updated = changed.len() == ids.len();
     }
