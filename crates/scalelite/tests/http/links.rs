@@ -154,7 +154,7 @@ async fn passes_outlive_a_restart_and_end_with_their_time() {
     assert_eq!(watched.status, 200);
     // A pass of another installation is none here.
     let key = theatre.folder().join("data/secret-key-base");
-    assert_eq!(std::fs::read_to_string(&key).unwrap().trim().len() > 31, true);
+    assert!(std::fs::read_to_string(&key).unwrap().trim().len() > 31);
     std::fs::write(key, "another secret that is long enough").unwrap();
     theatre.product.restart().await.unwrap();
     assert_nothing(&theatre.send("GET", &at("video/video-0.m4v"), &[("Cookie", &cookie)]).await);

@@ -68,69 +68,72 @@ fn version_of(text: &str) -> [u32; 3] {
 mod tests {
     use super::*;
 
+    /// What browsers call themselves, and whether they are to be spared the attribute.
+    const BROWSERS: &[(&str, bool)] = &[
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 12_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/12.1 Mobile/15E148 Safari/604.1",
+            true,
+        ),
+        (
+            "Mozilla/5.0 (iPad; CPU OS 12_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/70 Mobile/15E148",
+            true,
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 13_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/13.0 Safari/604.1",
+            false,
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/12.1.2 Safari/605.1.15",
+            true,
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) AppleWebKit/605.1.15 (KHTML, like Gecko)",
+            true,
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/80.0.1 Safari/537.36",
+            false,
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/13.0 Safari/605.1.15",
+            false,
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/50.0.1 Safari/537.36",
+            false,
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/51.0.1 Safari/537.36",
+            true,
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chromium/66.0 Safari/537.36",
+            true,
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/67.0 Safari/537.36",
+            false,
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
+            false,
+        ),
+        (
+            "Mozilla/5.0 (Linux; U; Android 8) AppleWebKit/537.36 Chrome/57.0.2987.108 UCBrowser/12.13.1.1 Mobile Safari/537.36",
+            true,
+        ),
+        (
+            "Mozilla/5.0 (Linux; U; Android 8) AppleWebKit/537.36 Chrome/57.0.2987.108 UCBrowser/12.13.2.1 Mobile Safari/537.36",
+            false,
+        ),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", false),
+        ("", false),
+    ];
+
     #[test]
     fn browsers_that_mishandle_none() {
-        for (agent, wrong) in [
-            (
-                "Mozilla/5.0 (iPhone; CPU iPhone OS 12_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/12.1 Mobile/15E148 Safari/604.1",
-                true,
-            ),
-            (
-                "Mozilla/5.0 (iPad; CPU OS 12_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/70 Mobile/15E148",
-                true,
-            ),
-            (
-                "Mozilla/5.0 (iPhone; CPU iPhone OS 13_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/13.0 Safari/604.1",
-                false,
-            ),
-            (
-                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/12.1.2 Safari/605.1.15",
-                true,
-            ),
-            (
-                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) AppleWebKit/605.1.15 (KHTML, like Gecko)",
-                true,
-            ),
-            (
-                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/80.0.1 Safari/537.36",
-                false,
-            ),
-            (
-                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/13.0 Safari/605.1.15",
-                false,
-            ),
-            (
-                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/50.0.1 Safari/537.36",
-                false,
-            ),
-            (
-                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/51.0.1 Safari/537.36",
-                true,
-            ),
-            (
-                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chromium/66.0 Safari/537.36",
-                true,
-            ),
-            (
-                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/67.0 Safari/537.36",
-                false,
-            ),
-            (
-                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
-                false,
-            ),
-            (
-                "Mozilla/5.0 (Linux; U; Android 8) AppleWebKit/537.36 Chrome/57.0.2987.108 UCBrowser/12.13.1.1 Mobile Safari/537.36",
-                true,
-            ),
-            (
-                "Mozilla/5.0 (Linux; U; Android 8) AppleWebKit/537.36 Chrome/57.0.2987.108 UCBrowser/12.13.2.1 Mobile Safari/537.36",
-                false,
-            ),
-            ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", false),
-            ("", false),
-        ] {
-            assert_eq!(mishandles_none(agent), wrong, "{agent}");
+        for (agent, wrong) in BROWSERS {
+            assert_eq!(mishandles_none(agent), *wrong, "{agent}");
         }
     }
 
