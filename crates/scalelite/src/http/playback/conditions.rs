@@ -44,7 +44,7 @@ pub(super) fn share(
     if !in_parts || method != Method::GET || !same_as_before(headers, version) {
         return Share::Whole;
     }
-    let range = text(headers, header::RANGE).and_then(|range| Range::read(range));
+    let range = text(headers, header::RANGE).and_then(Range::read);
     range.map_or(Share::Whole, |range| range.of(version.size))
 }
 
