@@ -265,17 +265,7 @@ fn policy(config: &Config, secrets: Vec<String>) -> Policy {
             max: config.voice_bridge_max.0,
             use_external: config.use_external_voice_bridge,
         },
-        poll: PollPolicy {
-            thresholds: Thresholds {
-                healthy: config.server_healthy_threshold.0,
-                unhealthy: config.server_unhealthy_threshold.0,
-            },
-            load: LoadPolicy {
-                min_user_count: config.load_min_user_count.0,
-                join_buffer_ms: minutes(config.load_join_buffer_time.0),
-            },
-            grace_ms: i64::from(config.meeting_grace.0) * 1000,
-        },
+        poll: poll_policy(config),
         placement: PlacementRules {
             policy: config.placement_policy.0,
             untagged_may_use_tagged: config.untagged_may_use_tagged,
@@ -290,5 +280,20 @@ fn policy(config: &Config, secrets: Vec<String>) -> Policy {
         poll_concurrency: usize::try_from(config.poller_threads.0).unwrap_or(usize::MAX),
         meeting_ttl_ms: ms(config.default_meeting_ttl.ms()),
         upload_ms_max: ms(config.request_timeout.ms()),
+    }
+}
+
+fn poll_policy(config: &Config) -> PollPolicy {
+    let minutes = |minutes: u32| i64::from(minutes) * 60_000;
+    PollPolicy {
+        thresholds: Thresholds {
+            healthy: config.server_healthy_threshold.0,
+            unhealthy: config.server_unhealthy_threshold.0,
+        },
+        load: LoadPolicy {
+            min_user_count: config.load_min_user_count.0,
+            join_buffer_ms: minutes(config.load_join_buffer_time.0),
+        },
+        grace_ms: i64::from(config.meeting_grace.0) * 1000,
     }
 }

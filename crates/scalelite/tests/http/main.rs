@@ -6,6 +6,7 @@ mod analytics;
 mod bodies;
 #[cfg(test)]
 mod bucket;
+#[cfg(test)]
 mod callbacks;
 #[cfg(test)]
 mod checksums;
@@ -15,6 +16,7 @@ mod creates;
 mod ends;
 #[cfg(test)]
 mod failover;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod hostile;
