@@ -11,6 +11,7 @@ mod joins;
 mod memory;
 pub mod postgres;
 pub mod redis;
+pub mod rsa;
 mod skew;
 pub mod spool;
 mod sql;

@@ -12,6 +12,7 @@ pub mod keeper;
 pub mod memory;
 pub mod moving;
 pub mod planner;
+pub mod playback;
 pub mod policy;
 pub mod poll;
 pub mod ports;

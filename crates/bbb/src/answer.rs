@@ -141,6 +141,14 @@ pub fn failed(message_key: &str, message: &str) -> String {
     )
 }
 
+/// The same for calls that answer in JSON.
+#[must_use]
+pub fn failed_json(message_key: &str, message: &str) -> serde_json::Value {
+    serde_json::json!({ "response": {
+        "returncode": "FAILED", "messageKey": message_key, "message": message,
+    }})
+}
+
 /// A `SUCCESS` answer with these elements, in order.
 #[must_use]
 pub fn success(elements: &[(&str, &str)]) -> String {

@@ -30,6 +30,10 @@ pub enum Call {
     UpdateRecordings,
     /// Deletes recordings.
     DeleteRecordings,
+    /// Lists the captions of a recording.
+    GetRecordingTextTracks,
+    /// Adds captions to a recording.
+    PutRecordingTextTrack,
 }
 
 /// What a POST body of a call may be.
@@ -45,7 +49,7 @@ pub enum BodyKind {
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Index,
         Self::Create,
         Self::Join,
@@ -59,6 +63,8 @@ impl Call {
         Self::PublishRecordings,
         Self::UpdateRecordings,
         Self::DeleteRecordings,
+        Self::GetRecordingTextTracks,
+        Self::PutRecordingTextTrack,
     ];
 
     /// The name as it stands in the path and in the signed text; empty for the version document.
@@ -78,6 +84,8 @@ impl Call {
             Self::PublishRecordings => "publishRecordings",
             Self::UpdateRecordings => "updateRecordings",
             Self::DeleteRecordings => "deleteRecordings",
+            Self::GetRecordingTextTracks => "getRecordingTextTracks",
+            Self::PutRecordingTextTrack => "putRecordingTextTrack",
         }
     }
 
@@ -92,7 +100,7 @@ impl Call {
     pub fn allows(self, method: &str) -> bool {
         let (get, post) = match self {
             Self::Join | Self::PublishRecordings | Self::DeleteRecordings => (true, false),
-            Self::InsertDocument => (false, true),
+            Self::InsertDocument | Self::PutRecordingTextTrack => (false, true),
             _ => (true, true),
         };
         match method {

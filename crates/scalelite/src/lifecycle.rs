@@ -153,6 +153,7 @@ pub async fn serve_until(
         long_target: Placeholder::new(app.entropy.as_ref()),
         uploading: Uploading::new(uploads, config.recording_upload_max_bytes.0),
         app,
+        theatre: wired.theatre.clone(),
         url_host: config.url_host.clone(),
         body_bytes_max: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),

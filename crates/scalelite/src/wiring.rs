@@ -1,6 +1,7 @@
 //! The composition root: from settings to a running application. The only place that names
 //! adapters.
 
+mod playback;
 mod recordings;
 pub mod stores;
 
@@ -29,6 +30,7 @@ use self::stores::Opened;
 use crate::config::stores::STORE_FILE;
 use crate::config::values::Secret;
 use crate::config::{Config, Stores};
+use crate::http::playback::Theatre;
 use crate::output::note;
 
 /// Where the state is kept if nobody says otherwise and we may write there.
@@ -55,6 +57,14 @@ pub enum WiringError {
     /// The file of an embedded store that should be there.
     #[error("{0}: there is no store")]
     NoStore(PathBuf),
+    /// Several replicas need one secret for cookies.
+    #[error(
+        "SECRET_KEY_BASE must be set: all replicas on {0} sign cookies for protected recordings with it"
+    )]
+    KeyBaseNeeded(String),
+    /// A setting about recordings that is not as it must be.
+    #[error("{0}")]
+    Setting(String),
     /// The settings name no store at all, which they cannot.
     #[error("there is no store")]
     Nothing,
@@ -76,6 +86,8 @@ pub struct Wired {
     pub importer: Option<Importer>,
     /// Uploads of recordings into the spool.
     pub uploads: Arc<dyn ports::Uploads>,
+    /// Where recordings are watched, unless there are none.
+    pub theatre: Option<Arc<Theatre>>,
 }
 
 /// Opens the stores and connects everything. Redis and PostgreSQL are connected to when they are
@@ -108,7 +120,7 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
         tenant_cache: Arc::new(TenantCache::new(house.hot.clone(), create_rules, join_rules)),
         tenants: house.hot.clone(),
         records,
-        blobs: recordings::blobs(config),
+        blobs: recordings::blobs(config)?,
         tokens: house.hot.clone(),
         bbb: Arc::new(bbb),
         courier: Arc::new(HttpCourier::new(config.callback_allow.0.clone())),
@@ -116,9 +128,10 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
+    let theatre = playback::theatre(config, stores, &app, &data_dir)?.map(Arc::new);
     let importer = recordings::importer(config, &app);
     let (recordings, uploads) = (house.recordings, recordings::uploads(config));
-    Ok(Wired { app, data_dir, own_secret, inspect, recordings, importer, uploads })
+    Ok(Wired { app, data_dir, own_secret, inspect, recordings, importer, uploads, theatre })
 }
 
 /// Where the state would be kept, without making anything.
@@ -252,17 +265,7 @@ fn policy(config: &Config, secrets: Vec<String>) -> Policy {
             max: config.voice_bridge_max.0,
             use_external: config.use_external_voice_bridge,
         },
-        poll: PollPolicy {
-            thresholds: Thresholds {
-                healthy: config.server_healthy_threshold.0,
-                unhealthy: config.server_unhealthy_threshold.0,
-            },
-            load: LoadPolicy {
-                min_user_count: config.load_min_user_count.0,
-                join_buffer_ms: minutes(config.load_join_buffer_time.0),
-            },
-            grace_ms: i64::from(config.meeting_grace.0) * 1000,
-        },
+        poll: poll_policy(config),
         placement: PlacementRules {
             policy: config.placement_policy.0,
             untagged_may_use_tagged: config.untagged_may_use_tagged,
@@ -277,5 +280,20 @@ fn policy(config: &Config, secrets: Vec<String>) -> Policy {
         poll_concurrency: usize::try_from(config.poller_threads.0).unwrap_or(usize::MAX),
         meeting_ttl_ms: ms(config.default_meeting_ttl.ms()),
         upload_ms_max: ms(config.request_timeout.ms()),
+    }
+}
+
+fn poll_policy(config: &Config) -> PollPolicy {
+    let minutes = |minutes: u32| i64::from(minutes) * 60_000;
+    PollPolicy {
+        thresholds: Thresholds {
+            healthy: config.server_healthy_threshold.0,
+            unhealthy: config.server_unhealthy_threshold.0,
+        },
+        load: LoadPolicy {
+            min_user_count: config.load_min_user_count.0,
+            join_buffer_ms: minutes(config.load_join_buffer_time.0),
+        },
+        grace_ms: i64::from(config.meeting_grace.0) * 1000,
     }
 }

@@ -21,6 +21,13 @@ use tokio::time::{sleep, timeout};
 pub const SECRET: &str = "lbsecret-of-the-tests";
 /// Where the balancer answers BigBlueButton's calls.
 pub const API: &str = "/bigbluebutton/api";
+/// Folders of recordings, within the setup's.
+pub const RECORDINGS: [(&str, &str); 4] = [
+    ("RECORDING_SPOOL_DIR", "spool"),
+    ("RECORDING_WORK_DIR", "work"),
+    ("RECORDING_PUBLISH_DIR", "published"),
+    ("RECORDING_UNPUBLISH_DIR", "unpublished"),
+];
 /// How long anything that should happen may take.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -147,6 +154,9 @@ impl Setup {
         command.env("BIND", "tcp://127.0.0.1:0");
         command.env("SCALELITE_DATA_DIR", self.folder().join("data"));
         command.envs(self.stores.environment());
+        for (name, folder) in RECORDINGS {
+            command.env(name, self.folder().join(folder));
+        }
         command.env("LOADBALANCER_SECRET", SECRET);
         // Polls when it starts and when it is told to.
         command.env("POLL_INTERVAL", "3600");

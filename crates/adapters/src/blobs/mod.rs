@@ -1,3 +1,4 @@
-//! The files of recordings, in directories.
+//! The files of recordings, in directories or in a bucket of S3.
 
 pub mod directories;
+pub mod s3;

@@ -70,7 +70,7 @@ async fn deliver(app: &App, records: &dyn Records, message: Message) -> Result<(
             let next = next_attempt(message.posted_at, attempts, now, fraction);
             match next {
                 Some(_) => {
-                    tracing::warn!(topic, meeting, reason, attempts, "callback not delivered")
+                    tracing::warn!(topic, meeting, reason, attempts, "callback not delivered");
                 }
                 None => tracing::error!(topic, meeting, reason, attempts, "callback given up"),
             }

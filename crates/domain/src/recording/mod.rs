@@ -1,10 +1,14 @@
 //! Recordings as they are kept: what a meeting left behind, and who wants to hear of it.
 
+pub mod captions;
+mod kinds;
 pub mod library;
 mod names;
+pub mod watching;
 
 use crate::time::Timestamp;
 
+pub use kinds::Kind;
 pub use names::{FilePath, FormatName, RecordId};
 
 /// An image of a playback format's preview.

@@ -24,7 +24,7 @@ pub async fn list(session: &Session, as_json: bool) -> Result<(), Failure> {
     }
     let headings = ["id", "about", "meeting", "host", "posted", "attempts", "next", "failure"];
     let rows: Vec<Vec<Cell>> = messages.iter().map(row).collect();
-    say_text(&render(&headings, &rows));
+    say_text(render(&headings, &rows));
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use bbb::Algorithms;
 
 use super::sources::{Origin, Sources};
 use super::values::{
-    AtLeastOne, Bind, Bytes, Count, Digits, Grace, History, Hosts, LogFormat, LogLevel, Names,
-    Pairs, PlacementPolicy, Seconds, Secret, StoreUrl, Value,
+    AtLeastOne, Bind, Bytes, Count, Digits, Formats, Grace, History, Hosts, LogFormat, LogLevel,
+    Names, Pairs, PlacementPolicy, Seconds, Secret, StoreUrl, Value,
 };
 
 /// What is known of a setting apart from its value.
@@ -273,6 +273,48 @@ settings! {
         /// Unset: never.
         recording_forget_days: Option<AtLeastOne> = "RECORDING_FORGET_DAYS" or "";
     }
+    "Playback" {
+        /// Formats whose files are served below /<format>/, separated by colons.
+        recording_playback_formats: Formats = "RECORDING_PLAYBACK_FORMATS" or "presentation:video:screenshare:podcast:notes:capture";
+        /// How long somebody who came with a one-time token may watch a protected recording, in minutes.
+        protected_recordings_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TIMEOUT" or "360";
+        /// Signs the cookies with which protected recordings are watched.
+        /// Unset: a secret is made on the first start and kept in the data directory; on shared stores there is none,
+        /// and protected recordings need one.
+        secret_key_base: Option<Secret> = "SECRET_KEY_BASE" or "";
+        /// The directory of BBB's player, served as /playback/presentation/2.3/. Unset: a plain page
+        /// plays the videos of a presentation.
+        playback_player_dir: Option<PathBuf> = "PLAYBACK_PLAYER_DIR" or "";
+        /// A web server in front sends the files when X-Accel-Redirect tells it to (/static-resource/…), and the
+        /// player's: set this if the original's nginx stays.
+        playback_x_accel: bool = "PLAYBACK_X_ACCEL" or "false";
+        /// The language of the page for recordings that are not there: de, en, es, fr, or one in LOCALES_DIR.
+        default_locale: String = "DEFAULT_LOCALE" or "en";
+        /// A directory with words for that page, <language>.yml.
+        locales_dir: Option<PathBuf> = "LOCALES_DIR" or "";
+        /// A CloudFront distribution to which the pages of recordings are redirected, e.g. https://cdn.example.org.
+        cloudfront_url: Option<String> = "CLOUDFRONT_URL" or "";
+        /// The id of its key.
+        cf_key_pair_id: Option<String> = "CF_KEY_PAIR_ID" or "";
+        /// The RSA key that signs cookies for it: PEM, in base64.
+        cf_private_key_b64: Option<Secret> = "CF_PRIVATE_KEY_B64" or "";
+    }
+    "Recordings in S3" {
+        /// The files of recordings are kept in a bucket instead of the two directories.
+        s3_recording: bool = "S3_RECORDING" or "false";
+        /// The bucket. Files are below published/ and unpublished/.
+        s3_bucket_name: Option<String> = "S3_BUCKET_NAME" or "";
+        /// The access key.
+        aws_access_key_id: Option<String> = "AWS_ACCESS_KEY_ID" or "";
+        /// Its secret.
+        aws_secret_access_key: Option<Secret> = "AWS_SECRET_ACCESS_KEY" or "";
+        /// The token of a key that is good for a while only.
+        aws_session_token: Option<Secret> = "AWS_SESSION_TOKEN" or "";
+        /// The region.
+        aws_region: String = "AWS_REGION" ["AWS_DEFAULT_REGION"] or "us-east-1";
+        /// Another S3 than Amazon's, e.g. http://minio:9000; the bucket then stands in the path.
+        aws_endpoint_url: Option<String> = "AWS_ENDPOINT_URL" ["AWS_ENDPOINT_URL_S3"] or "";
+    }
     "Tenants" {
         /// Every call is a tenant's. The first label of the host names it (acme.URL_HOST: acme), its secrets
         /// sign the call, and it sees only its own meetings.
@@ -311,19 +353,7 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
 ];
 
 /// Settings of the original whose feature is not built yet.
-pub const NOT_YET: &[&str] = &[
-    "SECRET_KEY_BASE",
-    "DEFAULT_LOCALE",
-    "RECORDING_PLAYBACK_FORMATS",
-    "PROTECTED_RECORDINGS_TIMEOUT",
-    "S3_RECORDING",
-    "S3_BUCKET_NAME",
-    "CLOUDFRONT_URL",
-    "CF_KEY_PAIR_ID",
-    "CF_PRIVATE_KEY_B64",
-    "FSAPI_PASSWORD",
-    "FSAPI_MAX_DURATION",
-];
+pub const NOT_YET: &[&str] = &["FSAPI_PASSWORD", "FSAPI_MAX_DURATION"];
 
 impl Config {
     /// What no single setting can know.
@@ -334,7 +364,31 @@ impl Config {
                 self.voice_bridge_min.0, self.voice_bridge_max.0
             ));
         }
+        let cdn = [
+            ("CLOUDFRONT_URL", self.cloudfront_url.is_some()),
+            ("CF_KEY_PAIR_ID", self.cf_key_pair_id.is_some()),
+            ("CF_PRIVATE_KEY_B64", self.cf_private_key_b64.is_some()),
+        ];
+        if cdn.iter().any(|(_, is_set)| *is_set) {
+            all_set(&cdn, "the others of CloudFront")?;
+        }
+        if self.s3_recording {
+            let needed = [
+                ("S3_BUCKET_NAME", self.s3_bucket_name.is_some()),
+                ("AWS_ACCESS_KEY_ID", self.aws_access_key_id.is_some()),
+                ("AWS_SECRET_ACCESS_KEY", self.aws_secret_access_key.is_some()),
+            ];
+            all_set(&needed, "S3_RECORDING")?;
+        }
         Ok(())
+    }
+}
+
+/// Settings that go together.
+fn all_set(needed: &[(&str, bool)], by: &str) -> Result<(), String> {
+    match needed.iter().find(|(_, is_set)| !is_set) {
+        Some((name, _)) => Err(format!("{name}: it must be set, {by} needs it")),
+        None => Ok(()),
     }
 }
 

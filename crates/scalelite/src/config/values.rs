@@ -8,6 +8,7 @@ use app::sessions::HistoryMode;
 use bbb::Algorithms;
 use domain::guard::Allowed;
 use domain::parameters::ParameterRules;
+use domain::recording::FormatName;
 
 /// A type of settings.
 pub trait Value: Sized {
@@ -223,6 +224,20 @@ impl Value for Pairs {
 
     fn read(text: &str) -> Option<Self> {
         ParameterRules::parse_pairs(text).ok().map(Self)
+    }
+}
+
+/// Names of playback formats, separated by colons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Formats(pub Vec<String>);
+
+impl Value for Formats {
+    const ACCEPTS: &'static str = "names in small letters, separated by colons";
+
+    fn read(text: &str) -> Option<Self> {
+        let names = text.split(':').map(str::trim).filter(|name| !name.is_empty());
+        let read = names.map(|name| FormatName::parse(name).map(|name| name.as_str().to_owned()));
+        read.collect::<Option<Vec<_>>>().map(Self)
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::body::{self, Content};
 use super::respond::{self, Body};
 use super::route::{Gate, Incomer, Outcome, Summary, log};
+use super::text_tracks;
 use super::{host, recordings};
 
 /// The version document: for anybody, signed or not.
@@ -41,6 +42,9 @@ pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outc
         Ok(caller) => caller,
         Err(error) => return Outcome::failed(call.name(), &error),
     };
+    if matches!(call, Call::GetRecordingTextTracks | Call::PutRecordingTextTrack) {
+        return text_tracks::call(gate, &caller, call, incomer).await;
+    }
     let mut trail = Trail::of(&caller);
     let is_person = call == Call::Join && prefers_html(&incomer);
     let origin = host::origin(&incomer.headers, gate.url_host.as_deref().unwrap_or_default());
@@ -179,7 +183,9 @@ async fn answered(
         | Call::GetRecordings
         | Call::PublishRecordings
         | Call::UpdateRecordings
-        | Call::DeleteRecordings => Err(ApiError::Unsupported),
+        | Call::DeleteRecordings
+        | Call::GetRecordingTextTracks
+        | Call::PutRecordingTextTrack => Err(ApiError::Unsupported),
     };
     xml.map(respond::xml)
 }

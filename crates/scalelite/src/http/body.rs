@@ -134,6 +134,26 @@ pub(super) async fn content(
     })
 }
 
+/// The first file of a form of the multipart kind, which its sender signed for; empty if there is none.
+pub(super) async fn file(headers: &HeaderMap, body: Sent) -> Result<Bytes, ApiError> {
+    length(headers, FORM_BYTES_MAX)?;
+    let refused = |error: multer::Error| match error {
+        multer::Error::StreamSizeExceeded { .. } => ApiError::TooLarge,
+        _ => ApiError::UnsupportedContentType,
+    };
+    let boundary = multer::parse_boundary(content_type(headers)).map_err(refused)?;
+    let Some(pieces) = pieces(body, FORM_BYTES_MAX).await else { return Ok(Bytes::new()) };
+    let limit = multer::SizeLimit::new().whole_stream(FORM_BYTES_MAX);
+    let constraints = multer::Constraints::new().size_limit(limit);
+    let mut form = multer::Multipart::with_constraints(pieces, boundary, constraints);
+    while let Some(field) = form.next_field().await.map_err(refused)? {
+        if field.name() == Some("file") {
+            return field.bytes().await.map_err(refused);
+        }
+    }
+    Ok(Bytes::new())
+}
+
 /// The body in pieces, as it comes.
 pub(super) async fn stream(body: Sent, bytes_max: u64) -> Pieces {
     pieces(body, bytes_max).await.unwrap_or_else(|| stream::empty().boxed())

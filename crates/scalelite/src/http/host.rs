@@ -16,16 +16,20 @@ pub(super) fn asked(parts: &Parts) -> &str {
 /// Scheme and host, port included, that links to us begin with: those of the request, as the proxy in front of us tells
 /// them.
 pub(super) fn origin(headers: &HeaderMap, asked: &str) -> String {
+    let scheme = if is_https(headers) { "https" } else { "http" };
+    let whole = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or(asked);
+    format!("{scheme}://{whole}")
+}
+
+/// Whether a client speaks TLS, as far as a proxy in front says so.
+pub(super) fn is_https(headers: &HeaderMap) -> bool {
     let first = |name: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok())?;
         value.split(',').next().map(str::trim)
     };
     let forwarded = first("x-forwarded-proto").or_else(|| first("x-forwarded-scheme"));
-    let is_https = forwarded.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
-        || first("x-forwarded-ssl").is_some_and(|on| on.eq_ignore_ascii_case("on"));
-    let scheme = if is_https { "https" } else { "http" };
-    let whole = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or(asked);
-    format!("{scheme}://{whole}")
+    forwarded.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
+        || first("x-forwarded-ssl").is_some_and(|on| on.eq_ignore_ascii_case("on"))
 }
 
 /// Whether a host is our own, or, with tenants, one of its subdomains.

@@ -8,10 +8,13 @@ mod body;
 mod host;
 pub mod listen;
 mod long_target;
+mod origin;
+pub mod playback;
 mod recordings;
 mod respond;
 mod route;
 mod stall;
+mod text_tracks;
 mod upload;
 
 pub use long_target::Placeholder;

@@ -1,16 +1,18 @@
 //! Answers.
 
 use std::convert::Infallible;
+use std::io;
 
+use app::ports::BlobBytes;
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, StreamExt as _};
+use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 
-/// The body of an answer.
-pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+/// The body of an answer. If it breaks off, so does the connection.
+pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 const XML: HeaderValue = HeaderValue::from_static("application/xml; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -20,8 +22,22 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const RETRY_S: u16 = 10;
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
+fn whole(body: Bytes) -> Body {
+    Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync()
+}
+
+/// An empty body.
+pub(super) fn nothing() -> Body {
+    whole(Bytes::new())
+}
+
+/// The bytes of a file.
+pub(super) fn streamed(bytes: BlobBytes) -> Body {
+    StreamBody::new(bytes.map_ok(Frame::data).map_err(io::Error::other)).boxed_unsync()
+}
+
 fn full(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Full::new(body).boxed_unsync());
+    let mut response = Response::new(whole(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
@@ -35,7 +51,7 @@ pub(super) fn xml(body: impl Into<Bytes>) -> Response<Body> {
 
 /// An answer of the BBB API that comes in pieces.
 pub(super) fn xml_stream(pieces: BoxStream<'static, Bytes>) -> Response<Body> {
-    let frames = pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+    let frames = pieces.map(|piece| Ok::<_, io::Error>(Frame::data(piece)));
     let mut response = xml(Bytes::new());
     *response.body_mut() = StreamBody::new(frames).boxed_unsync();
     response
@@ -46,21 +62,26 @@ pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Bo
     full(status, JSON, value.to_string().into())
 }
 
-/// No body at all.
-pub(super) fn nothing() -> Body {
-    Full::new(Bytes::new()).boxed_unsync()
-}
-
 /// Plain text.
 pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     full(status, TEXT, body.into())
 }
 
+/// A page.
+pub(super) fn html(status: StatusCode, page: impl Into<Bytes>) -> Response<Body> {
+    full(status, HTML, page.into())
+}
+
 /// Sends the browser elsewhere; `None` if the address cannot stand in a header.
 pub(super) fn redirect(location: &str) -> Option<Response<Body>> {
+    moved(StatusCode::FOUND, location)
+}
+
+/// The same, with a status that says for how long.
+pub(super) fn moved(status: StatusCode, location: &str) -> Option<Response<Body>> {
     let location = HeaderValue::from_str(location).ok()?;
-    let mut response = Response::new(Full::new(Bytes::new()).boxed_unsync());
-    *response.status_mut() = StatusCode::FOUND;
+    let mut response = Response::new(nothing());
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, location);
     headers.insert(header::CONTENT_TYPE, HTML);

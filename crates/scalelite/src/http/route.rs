@@ -17,9 +17,10 @@ use tokio_util::task::TaskTracker;
 
 use super::body::Sent;
 use super::long_target::{self, Placeholder};
+use super::playback::Theatre;
 use super::respond::{self, Body};
 use super::upload::{self, Uploading};
-use super::{admin, analytics, bbb_api, host};
+use super::{admin, analytics, bbb_api, host, playback};
 
 /// The most that an upload of a recording may take: it is its sender's pauses that end one.
 const UPLOAD_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -28,6 +29,8 @@ const UPLOAD_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 pub struct Gate {
     /// The application.
     pub app: App,
+    /// Recordings, if they can be watched here.
+    pub theatre: Option<Arc<Theatre>>,
     /// The only host served, if there is one; with tenants also its subdomains.
     pub url_host: Option<String>,
     /// Stands for targets that the HTTP library cannot hold.
@@ -219,13 +222,16 @@ fn shortened(id: &str) -> &str {
 
 /// Where a target leads.
 enum Route<'a> {
-    Health { exempt: bool },
+    Health {
+        exempt: bool,
+    },
     Index,
     Analytics,
     Bbb(&'a str, &'a str),
     Admin(&'a str, &'a str),
     Upload(&'a str),
-    Unknown,
+    /// Perhaps about recordings: the whole target.
+    Other(&'a str),
 }
 
 impl<'a> Route<'a> {
@@ -240,7 +246,7 @@ impl<'a> Route<'a> {
             ["bigbluebutton", "api", call] => Self::Bbb(call, query),
             ["scalelite", "api", call] => Self::Admin(call, query),
             ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
-            _ => Self::Unknown,
+            _ => Self::Other(target),
         }
     }
 
@@ -253,7 +259,7 @@ impl<'a> Route<'a> {
             Self::Bbb(call, _) => Call::from_name(call).map_or("-", Call::name),
             Self::Admin(call, _) => admin::known(call),
             Self::Upload(_) => upload::CALL,
-            Self::Unknown => "-",
+            Self::Other(_) => "-",
         }
     }
 }
@@ -283,8 +289,17 @@ async fn dispatch(gate: &Arc<Gate>, route: Route<'_>, parts: Parts, body: Sent) 
         Route::Bbb(call, query) => bbb_api::call(gate, call, incomer(query, parts)).await,
         Route::Admin(call, query) => admin::call(gate, call, incomer(query, parts)).await,
         Route::Upload(record_id) => upload::call(gate, record_id, incomer("", parts)).await,
-        Route::Unknown => Outcome::failed("-", &ApiError::Unsupported),
+        Route::Other(target) => other(gate, target, &incomer("", parts)).await,
     }
+}
+
+async fn other(gate: &Gate, target: &str, incomer: &Incomer) -> Outcome {
+    if let Some(theatre) = &gate.theatre
+        && let Some(outcome) = playback::answer(&gate.app, theatre, target, incomer).await
+    {
+        return outcome;
+    }
+    Outcome::failed("-", &ApiError::Unsupported)
 }
 
 /// 200 while the store can be read and written, else 503 and the reason.

@@ -3,17 +3,41 @@
 use std::sync::Arc;
 
 use adapters::blobs::directories::DirectoryBlobs;
+use adapters::blobs::s3::{Access, Limits, S3Blobs};
 use adapters::spool::{SpoolDir, UploadDir};
 use app::App;
 use app::ports::{Blobs, Uploads};
 use app::recordings::import::{ImportRules, Importer};
 
+use super::WiringError;
 use crate::config::Config;
+use crate::config::values::Secret;
 
-/// Files of recordings.
-pub(super) fn blobs(config: &Config) -> Arc<dyn Blobs> {
-    let published = config.recording_publish_dir.clone();
-    Arc::new(DirectoryBlobs::new(published, config.recording_unpublish_dir.clone()))
+/// Where the files of recordings are.
+///
+/// # Errors
+/// When the settings of S3 make no sense.
+pub(super) fn blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
+    if config.s3_recording {
+        let blobs = S3Blobs::new(access(config)).map_err(WiringError::Setting)?;
+        return Ok(Arc::new(blobs));
+    }
+    let [published, unpublished] = [&config.recording_publish_dir, &config.recording_unpublish_dir];
+    Ok(Arc::new(DirectoryBlobs::new(published.clone(), unpublished.clone())))
+}
+
+/// The bucket; that all of it is set was checked with the settings.
+fn access(config: &Config) -> Access {
+    let secret = |secret: &Option<Secret>| secret.as_ref().map(|Secret(secret)| secret.clone());
+    Access {
+        bucket: config.s3_bucket_name.clone().unwrap_or_default(),
+        region: config.aws_region.clone(),
+        endpoint: config.aws_endpoint_url.clone(),
+        key_id: config.aws_access_key_id.clone().unwrap_or_default(),
+        secret: secret(&config.aws_secret_access_key).unwrap_or_default(),
+        token: secret(&config.aws_session_token),
+        limits: Limits::default(),
+    }
 }
 
 /// What imports recordings, if there is a database and nobody has switched them off.

@@ -4,6 +4,9 @@
 mod analytics;
 #[cfg(test)]
 mod bodies;
+#[cfg(test)]
+mod bucket;
+#[cfg(test)]
 mod callbacks;
 #[cfg(test)]
 mod checksums;
@@ -13,11 +16,14 @@ mod creates;
 mod ends;
 #[cfg(test)]
 mod failover;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod joins;
+#[cfg(test)]
+mod links;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
@@ -27,6 +33,8 @@ mod mutants;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
+mod playback;
+#[cfg(test)]
 mod recordings;
 #[cfg(test)]
 mod regressions_input;
@@ -35,4 +43,8 @@ mod regressions_servers;
 #[cfg(test)]
 mod tenants;
 #[cfg(test)]
+mod theatre;
+#[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod tracks;

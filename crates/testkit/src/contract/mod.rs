@@ -20,6 +20,7 @@ mod imports;
 mod joins;
 mod library;
 mod lifecycle;
+mod many_blobs;
 mod model;
 mod model_library;
 mod moving;
@@ -248,7 +249,8 @@ pub async fn records_racing(factory: RecordsFactory<'_>) {
 /// # Panics
 /// When a case fails, after all have run.
 pub async fn blobs(factory: BlobsFactory<'_>) {
-    run(blobs::cases(factory)).await;
+    let groups = [blobs::cases(factory), many_blobs::cases(factory)];
+    run(groups.into_iter().flatten().collect()).await;
 }
 
 async fn race(cases: Vec<Case<'_>>) {

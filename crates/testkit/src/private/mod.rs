@@ -1,4 +1,4 @@
-//! Private servers for tests: a Redis and a PostgreSQL of one test's own, each with a folder that
+//! Private servers for tests: a Redis, a PostgreSQL and an S3 of one test's own, each with a folder that
 //! goes with it. Nothing has a fixed port, so any number of tests run side by side; and nothing is
 //! left behind, not even by a test that is killed (see `keeper`).
 
@@ -7,11 +7,13 @@ mod postgres;
 mod postgres_tools;
 mod redis;
 mod resp;
+mod s3;
 mod template;
 
 pub use postgres::{Options as PostgresOptions, Postgres};
 pub use redis::{Options as RedisOptions, Persistence, Redis};
 pub use resp::Reply;
+pub use s3::S3;
 
 use anyhow::Context;
 use std::hash::{BuildHasher as _, RandomState};

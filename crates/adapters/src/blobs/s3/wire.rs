@@ -1,0 +1,406 @@
+//! Requests to S3: signed, bounded in time and size, tried again when it is busy. Signatures stand in URLs, so no URL is
+//! ever logged.
+
+use std::io::SeekFrom;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use app::ports::{BlobBytes, BlobError, BlobInfo, Span};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+use hyper::body::Incoming;
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+use rustls::ClientConfig;
+use rusty_s3::actions::{DeleteObjectsResponse, ListObjectsV2, ObjectIdentifier};
+use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::time::{sleep, timeout};
+
+use super::transfer::Limits;
+
+/// How long a signed URL is good for.
+pub(super) const VALID: Duration = Duration::from_secs(3600);
+/// Time for a connection.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Time for the head of an answer, once all is sent.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// Bytes of a file that are sent in so many seconds at least.
+const BYTES_PER_S_MIN: u64 = 64 * 1024;
+/// Longest answer that is read whole.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Bytes of a file that are read at once.
+const PIECE: usize = 256 * 1024;
+/// Tries of one request.
+const TRIES: u32 = 4;
+/// Time before the second try; it doubles with each further one.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// Keys that S3 removes with one request.
+const REMOVED_AT_ONCE: usize = 1000;
+/// What stands in a key as it is, in the header that names what is copied.
+pub(super) const KEY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// Where a bucket is, and who may use it.
+#[derive(Clone)]
+pub struct Access {
+    /// `S3_BUCKET_NAME`.
+    pub bucket: String,
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ENDPOINT_URL`; none: Amazon's.
+    pub endpoint: Option<String>,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret: String,
+    /// `AWS_SESSION_TOKEN`.
+    pub token: Option<String>,
+    /// What is done in one request.
+    pub limits: Limits,
+}
+
+/// A bucket and how to reach it.
+#[derive(Clone)]
+pub(super) struct Wire {
+    pub(super) bucket: Bucket,
+    pub(super) credentials: Credentials,
+    pub(super) limits: Limits,
+    client: Client<HttpsConnector<HttpConnector>, Body>,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire").field("bucket", &self.bucket.name()).finish_non_exhaustive()
+    }
+}
+
+/// What is sent, so that it can be sent again.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    Bytes(Bytes),
+    /// A part of a file.
+    File {
+        at: PathBuf,
+        from: u64,
+        size: u64,
+    },
+}
+
+/// Why a request was not answered.
+enum Failure {
+    /// It was waited for long enough.
+    Silent,
+    /// It may go better at once.
+    Broken(BlobError),
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) keys: Vec<(String, u64)>,
+    pub(super) prefixes: Vec<String>,
+    pub(super) next: Option<String>,
+}
+
+impl Content {
+    pub(super) fn none() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+
+    fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Self::File { size, .. } => *size,
+        }
+    }
+
+    async fn body(&self) -> std::io::Result<Body> {
+        match self {
+            Self::Bytes(bytes) if bytes.is_empty() => {
+                Ok(Empty::new().map_err(|never| match never {}).boxed_unsync())
+            }
+            Self::Bytes(bytes) => {
+                Ok(Full::new(bytes.clone()).map_err(|never| match never {}).boxed_unsync())
+            }
+            Self::File { at, from, size } => {
+                let mut file = File::open(at).await?;
+                file.seek(SeekFrom::Start(*from)).await?;
+                let pieces = stream::try_unfold(file.take(*size), |mut file| async {
+                    let mut piece = BytesMut::with_capacity(PIECE);
+                    let count = file.read_buf(&mut piece).await?;
+                    Ok::<_, std::io::Error>((count > 0).then(|| (piece.freeze(), file)))
+                });
+                Ok(StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync())
+            }
+        }
+    }
+}
+
+/// Something that S3 should not answer.
+pub(super) fn strange(what: &str) -> BlobError {
+    BlobError::Unavailable(format!("S3: {what}"))
+}
+
+impl Wire {
+    pub(super) fn new(access: Access) -> Result<Self, String> {
+        let amazon = || format!("https://s3.{}.amazonaws.com", access.region);
+        let endpoint = access.endpoint.unwrap_or_else(amazon);
+        let url =
+            url::Url::parse(&endpoint).map_err(|_| "AWS_ENDPOINT_URL is no URL".to_owned())?;
+        // A bucket in the path is understood everywhere, whatever its name.
+        let bucket = Bucket::new(url, UrlStyle::Path, access.bucket, access.region)
+            .map_err(|error| format!("the bucket cannot be addressed: {error}"))?;
+        let credentials = match access.token {
+            Some(token) => Credentials::new_with_token(access.key_id, access.secret, token),
+            None => Credentials::new(access.key_id, access.secret),
+        };
+        Ok(Self { bucket, credentials, limits: access.limits, client: client() })
+    }
+
+    /// Keys below a prefix.
+    pub(super) async fn page(
+        &self,
+        prefix: &str,
+        limit: Option<usize>,
+        next: Option<&str>,
+    ) -> Result<Page, BlobError> {
+        let mut action = self.bucket.list_objects_v2(Some(&self.credentials));
+        action.with_prefix(prefix);
+        if let Some(limit) = limit {
+            action.with_max_keys(limit);
+        }
+        if let Some(next) = next {
+            action.with_continuation_token(next);
+        }
+        self.listed(action).await
+    }
+
+    /// Names between a prefix and the next slash.
+    pub(super) async fn names(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        next: Option<&str>,
+    ) -> Result<Page, BlobError> {
+        let mut action = self.bucket.list_objects_v2(Some(&self.credentials));
+        action.with_prefix(prefix);
+        action.with_delimiter("/");
+        if let Some(after) = after {
+            action.with_start_after(after);
+        }
+        if let Some(next) = next {
+            action.with_continuation_token(next);
+        }
+        self.listed(action).await
+    }
+
+    async fn listed(&self, action: ListObjectsV2<'_>) -> Result<Page, BlobError> {
+        let url = action.sign(VALID);
+        let response = self.done("GET", url.as_str(), &[], &Content::none()).await?;
+        let text = String::from_utf8_lossy(response.body()).into_owned();
+        let list =
+            ListObjectsV2::parse_response(&text).map_err(|_| strange("an unreadable list"))?;
+        Ok(Page {
+            keys: list
+                .contents
+                .into_iter()
+                .map(|one| (one.key, one.size.unwrap_or_default()))
+                .collect(),
+            prefixes: list.common_prefixes.into_iter().map(|one| one.prefix).collect(),
+            next: list.next_continuation_token,
+        })
+    }
+
+    /// Removes objects, however many; those that are not there are no failure.
+    pub(super) async fn remove(&self, keys: &[String]) -> Result<(), BlobError> {
+        for keys in keys.chunks(REMOVED_AT_ONCE) {
+            let keys: Vec<_> = keys.iter().cloned().map(ObjectIdentifier::new).collect();
+            let mut action = self.bucket.delete_objects(Some(&self.credentials), keys.iter());
+            action.set_quiet(true);
+            let url = action.sign(VALID);
+            let (body, digest) = action.body_with_md5();
+            let digest = HeaderValue::from_str(&digest).map_err(|_| strange("a digest"))?;
+            let digest = [(HeaderName::from_static("content-md5"), digest)];
+            let content = Content::Bytes(body.into());
+            let response = self.done("POST", url.as_str(), &digest, &content).await?;
+            let text = String::from_utf8_lossy(response.body()).into_owned();
+            let removed = DeleteObjectsResponse::parse(&text)
+                .map_err(|_| strange("an unreadable answer to a removal"))?;
+            if let Some(error) = removed.errors.first() {
+                return Err(strange(&format!("objects were not removed: {}", error.code)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn info(&self, key: &str) -> Result<Option<BlobInfo>, BlobError> {
+        let action = self.bucket.head_object(Some(&self.credentials), key);
+        let url = action.sign(VALID);
+        let response = self.send("HEAD", url.as_str(), &[], &Content::none()).await?;
+        match response.status() {
+            StatusCode::OK => info(response.headers()).map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(strange(&format!("status {status}"))),
+        }
+    }
+
+    pub(super) async fn open(
+        &self,
+        key: &str,
+        span: Option<Span>,
+    ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError> {
+        let action = self.bucket.get_object(Some(&self.credentials), key);
+        let url = action.sign(VALID);
+        let mut headers = Vec::new();
+        if let Some(Span { from, to }) = span.filter(|span| span.from < span.to) {
+            let range = format!("bytes={from}-{}", to - 1);
+            let range = HeaderValue::from_str(&range).map_err(|_| strange("a range"))?;
+            headers.push((header::RANGE, range));
+        }
+        let response = self.send("GET", url.as_str(), &headers, &Content::none()).await?;
+        match response.status() {
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
+                let info = info(response.headers())?;
+                let pieces = response.into_body().into_data_stream();
+                let broken = |error: hyper::Error| strange(&error.to_string());
+                Ok(Some((info, pieces.map_err(broken).boxed())))
+            }
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(refusal(response).await),
+        }
+    }
+
+    /// A request that has to succeed, and its answer whole.
+    pub(super) async fn done(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        content: &Content,
+    ) -> Result<Response<Bytes>, BlobError> {
+        let response = self.send(method, url, headers, content).await?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        let (parts, body) = response.into_parts();
+        Ok(Response::from_parts(parts, collected(body).await?))
+    }
+
+    /// Sends a request until it is answered by other words than that S3 is busy.
+    async fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        content: &Content,
+    ) -> Result<Response<Incoming>, BlobError> {
+        let mut wait = TRY_AGAIN;
+        for left in (0..TRIES).rev() {
+            let sent = self.try_once(method, url, headers, content).await;
+            let busy = |response: &Response<Incoming>| {
+                response.status().is_server_error()
+                    || response.status() == StatusCode::TOO_MANY_REQUESTS
+            };
+            match sent {
+                Ok(response) if left == 0 || !busy(&response) => return Ok(response),
+                // Who is silent for so long is not asked again by somebody who waits.
+                Err(Failure::Silent) => return Err(strange("no answer in time")),
+                Err(Failure::Broken(error)) if left == 0 => return Err(error),
+                _ => sleep(wait).await,
+            }
+            wait *= 2;
+        }
+        Err(strange("no answer"))
+    }
+
+    async fn try_once(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        content: &Content,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        if method != "GET" && method != "HEAD" {
+            request = request.header(header::CONTENT_LENGTH, content.size());
+        }
+        let broken = |error: &dyn std::fmt::Display| Failure::Broken(strange(&error.to_string()));
+        let body = content.body().await.map_err(|error| broken(&error))?;
+        let request = request.body(body).map_err(|error| broken(&error))?;
+        let time = ANSWER_TIME + Duration::from_secs(content.size() / BYTES_PER_S_MIN);
+        match timeout(time, self.client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(broken(&error)),
+            Err(_) => Err(Failure::Silent),
+        }
+    }
+}
+
+fn client() -> Client<HttpsConnector<HttpConnector>, Body> {
+    let tls = ClientConfig::builder()
+        .with_native_roots()
+        .unwrap_or_else(|_| ClientConfig::builder().with_webpki_roots())
+        .with_no_client_auth();
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIME));
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp);
+    Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https)
+}
+
+fn info(headers: &HeaderMap) -> Result<BlobInfo, BlobError> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    // Of a part, the whole stands behind the slash.
+    let whole = text(header::CONTENT_RANGE).and_then(|range| range.rsplit_once('/'));
+    let size = whole.map(|(_, size)| size).or_else(|| text(header::CONTENT_LENGTH));
+    let size = size.and_then(|size| size.parse().ok());
+    let modified = text(header::LAST_MODIFIED).and_then(|it| httpdate::parse_http_date(it).ok());
+    let tag = text(header::ETAG).unwrap_or_default().trim_matches('"').to_owned();
+    let size = size.ok_or_else(|| strange("an object without a size"))?;
+    Ok(BlobInfo { size, modified, tag })
+}
+
+async fn collected(mut body: Incoming) -> Result<Bytes, BlobError> {
+    let mut whole = BytesMut::new();
+    loop {
+        let frame = timeout(ANSWER_TIME, body.frame()).await;
+        let frame = frame.map_err(|_| strange("the answer does not end"))?;
+        let Some(frame) = frame else { return Ok(whole.freeze()) };
+        let frame = frame.map_err(|error| strange(&error.to_string()))?;
+        let piece = frame.into_data().unwrap_or_default();
+        if whole.len() + piece.len() > ANSWER_BYTES_MAX {
+            return Err(strange("an answer that is too long"));
+        }
+        whole.extend_from_slice(&piece);
+    }
+}
+
+/// What S3 says that is wrong: its key, which holds no secret.
+async fn refusal(response: Response<Incoming>) -> BlobError {
+    let status = response.status();
+    let text = collected(response.into_body()).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    let code: String =
+        code.map_or("", |(code, _)| code).chars().filter(char::is_ascii_alphanumeric).collect();
+    strange(&format!("status {} {code}", status.as_u16()))
+}

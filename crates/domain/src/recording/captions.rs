@@ -1,0 +1,207 @@
+//! Captions that are uploaded: WebVTT, or SubRip, which becomes WebVTT. What browsers would not understand is refused.
+//! Source: W3C, "WebVTT: The Web Video Text Tracks Format", sections 4 and 6.
+
+/// Why a text is no captions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoCaptions {
+    /// There is nothing in it.
+    Empty,
+    /// It is not UTF-8.
+    NotText,
+    /// A line with an arrow has no times, or they do not follow each other; counted from 1.
+    Times(usize),
+    /// There is no cue.
+    NoCues,
+}
+
+/// The captions as WebVTT.
+///
+/// # Errors
+/// When they are none.
+pub fn to_vtt(bytes: &[u8]) -> Result<String, NoCaptions> {
+    let text = std::str::from_utf8(bytes).map_err(|_| NoCaptions::NotText)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        return Err(NoCaptions::Empty);
+    }
+    let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
+    if is_vtt(&text) { checked(&text).map(|()| text) } else { converted(&text) }
+}
+
+fn is_vtt(text: &str) -> bool {
+    let rest = text.strip_prefix("WEBVTT");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n']))
+}
+
+/// All times in the blocks after the header are times.
+fn checked(text: &str) -> Result<(), NoCaptions> {
+    let mut cues = 0;
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains("-->")) {
+        Times::read(line, '.').ok_or(NoCaptions::Times(number + 1))?;
+        cues += 1;
+    }
+    if cues == 0 { Err(NoCaptions::NoCues) } else { Ok(()) }
+}
+
+/// SubRip as WebVTT: another header, other times, and no numbers.
+fn converted(text: &str) -> Result<String, NoCaptions> {
+    let mut vtt = String::from("WEBVTT\n");
+    let mut lines = text.lines().enumerate().peekable();
+    let mut cues = 0;
+    while let Some((number, line)) = lines.next() {
+        if !line.contains("-->") {
+            // Blank, or the number of a cue.
+            continue;
+        }
+        let times = Times::read(line, ',').ok_or(NoCaptions::Times(number + 1))?;
+        cues += 1;
+        vtt.push_str(&format!("\n{} --> {}\n", spelled(times.from), spelled(times.to)));
+        while let Some((_, text)) = lines.next_if(|(_, line)| !line.trim().is_empty()) {
+            vtt.push_str(&text.replace("-->", "->"));
+            vtt.push('\n');
+        }
+    }
+    if cues == 0 { Err(NoCaptions::NoCues) } else { Ok(vtt) }
+}
+
+/// When a cue is shown, in ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    from: u64,
+    to: u64,
+}
+
+impl Times {
+    /// Reads `00:01.000 --> 00:02.500 line:90%`; what follows the times says where.
+    fn read(line: &str, point: char) -> Option<Self> {
+        let (from, rest) = line.split_once("-->")?;
+        let (from, to) = (time(from.trim(), point)?, time(rest.split_whitespace().next()?, point)?);
+        (from < to).then_some(Self { from, to })
+    }
+}
+
+/// `[h…:]mm:ss.ttt`. Some programs write a point in SubRip.
+fn time(text: &str, point: char) -> Option<u64> {
+    let (clock, fraction) = text.split_once(point).or_else(|| text.split_once('.'))?;
+    let parts: Vec<u64> =
+        clock.split(':').map(|part| digits(part, 1..=6)).collect::<Option<_>>()?;
+    let (hours, minutes, seconds) = match parts[..] {
+        [minutes, seconds] => (0, minutes, seconds),
+        [hours, minutes, seconds] => (hours, minutes, seconds),
+        _ => return None,
+    };
+    let sound = minutes < 60 && seconds < 60;
+    sound.then_some(((hours * 60 + minutes) * 60 + seconds) * 1000 + digits(fraction, 3..=3)?)
+}
+
+fn digits(text: &str, length: std::ops::RangeInclusive<usize>) -> Option<u64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    (plain && length.contains(&text.len())).then(|| text.parse().ok()).flatten()
+}
+
+fn spelled(ms: u64) -> String {
+    let (seconds, ms) = (ms / 1000, ms % 1000);
+    format!("{:02}:{:02}:{:02}.{ms:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// A language as captions name it: a BCP 47 tag such as `de` or `pt-BR`, also with underscores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Language(String);
+
+impl Language {
+    /// Takes a text that looks like one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.replace('_', "-");
+        let mut parts = text.split('-');
+        let primary = parts.next().unwrap_or_default();
+        let letters = primary.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let sound = |part: &str| {
+            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        let good = letters && (2..=8).contains(&primary.len()) && parts.all(sound);
+        (good && text.len() <= 35).then_some(Self(text))
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn vtt_stays_as_it_is() {
+        let text =
+            "WEBVTT - title\n\nNOTE x\n\n1\n00:01.000 --> 01:00:02.500 line:90%\n<b>Hello</b>\n";
+        assert_eq!(to_vtt(text.as_bytes()).unwrap(), text);
+        let marked = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        assert_eq!(to_vtt(marked.as_bytes()).unwrap(), text);
+    }
+
+    #[test]
+    fn srt_becomes_vtt() {
+        let srt = "1\r\n00:00:01,000 --> 00:00:02,500\r\nHello -->\r\nyou\r\n\r\n2\r\n0:00:03,000 --> 100:00:04,000\r\nWEBVTT\r\n";
+        let vtt = "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\nHello ->\nyou\n\n00:00:03.000 --> 100:00:04.000\nWEBVTT\n";
+        assert_eq!(to_vtt(srt.as_bytes()).unwrap(), vtt);
+    }
+
+    #[test]
+    fn what_is_no_captions_is_refused() {
+        for (text, why) in [
+            ("", NoCaptions::Empty),
+            (" \r\n\u{feff}", NoCaptions::NoCues),
+            ("WEBVTT", NoCaptions::NoCues),
+            ("WEBVTTX\n\n00:01.000 --> 00:02.000\nx", NoCaptions::NoCues),
+            ("WEBVTT\n\n00:01 --> 00:02.000\nx", NoCaptions::Times(3)),
+            ("WEBVTT\n\n00:02.000 --> 00:02.000\nx", NoCaptions::Times(3)),
+            ("WEBVTT\n\n00:61.000 --> 02:02.000\nx", NoCaptions::Times(3)),
+            ("<html>", NoCaptions::NoCues),
+            ("1\nsoon --> later\n", NoCaptions::Times(2)),
+        ] {
+            let found = to_vtt(text.as_bytes());
+            // A header that is none makes it SubRip, whose times it then has.
+            if text.starts_with("WEBVTTX") {
+                assert!(found.is_ok());
+            } else {
+                assert_eq!(found, Err(why), "{text:?}");
+            }
+        }
+        assert_eq!(to_vtt(b"WEBVTT\n\xff"), Err(NoCaptions::NotText));
+    }
+
+    #[test]
+    fn languages() {
+        for good in ["de", "pt-BR", "pt_BR", "zh-Hant-TW", "gsw"] {
+            assert!(Language::parse(good).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            "d",
+            "../x",
+            "de-",
+            "de--x",
+            "e n",
+            "de/AT",
+            "123",
+            "deutsch-und-mehr-als-das-ist-zuviel",
+        ] {
+            assert_eq!(Language::parse(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_out_goes_in_again(text in "(WEBVTT|\n|\r\n|1|0:01:02,345|00:01.000| --> |00:02.000|x|-->){0,20}") {
+            if let Ok(vtt) = to_vtt(text.as_bytes()) {
+                prop_assert_eq!(to_vtt(vtt.as_bytes()), Ok(vtt));
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Under which address a client sees us, for URLs in answers.
+
+use http::{HeaderMap, header};
+
+use super::host;
+
+/// Scheme and host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin<'a> {
+    secure: bool,
+    host: &'a str,
+    base: String,
+}
+
+impl<'a> Origin<'a> {
+    /// Reads the headers of a request.
+    pub(super) fn of(headers: &'a HeaderMap) -> Self {
+        let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+        let host = host.unwrap_or_default();
+        Self { secure: host::is_https(headers), host, base: host::origin(headers, host) }
+    }
+
+    /// Whether the client speaks TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host, without a port.
+    pub(super) fn host(&self) -> &'a str {
+        self.host.rsplit_once(':').map_or(self.host, |(host, _)| host)
+    }
+
+    /// A path as an absolute URL.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+}

@@ -1,0 +1,148 @@
+//! Pages from a content delivery network (`CLOUDFRONT_URL`): browsers are sent there with signed cookies, for which it
+//! gives out what the page loads. Source: Amazon CloudFront, "Use signed cookies", custom policy.
+//!
+//! Signed with SHA-256, as one of the cookies announces: well-kept libraries make no signatures with SHA-1 any more.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::Timestamp;
+use domain::recording::Kind;
+use domain::recording::watching::Permit;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use super::Trouble;
+use super::paths::Path;
+use crate::http::origin::Origin;
+use crate::http::respond::{self, Body};
+
+/// How long the cookies are good for, in ms; each page brings new ones.
+const VALID_MS: i64 = 5 * 60 * 1000;
+
+/// Signs with an RSA key, SHA-256, PKCS #1 v1.5.
+pub type Signer = Arc<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
+
+/// A network and the key that it trusts.
+#[derive(Clone)]
+pub struct Cdn {
+    /// `CLOUDFRONT_URL`: scheme and host.
+    pub url: String,
+    /// `CF_KEY_PAIR_ID`.
+    pub key_pair_id: String,
+    /// The key.
+    pub signer: Signer,
+}
+
+/// Whether a path is one of a page: what pages load, they load from where they are.
+pub(super) fn concerns(path: &Path) -> bool {
+    path.slash || path.file.as_ref().is_some_and(|file| Kind::of(file.name()).is_page())
+}
+
+impl Cdn {
+    /// Sends a browser there that may watch.
+    pub(super) fn redirect(
+        &self,
+        at: &str,
+        permit: &Permit,
+        origin: &Origin<'_>,
+        now: Timestamp,
+    ) -> Result<Response<Body>, Trouble> {
+        let internal = || Trouble::Internal("no signed cookies could be made");
+        let url = self.url.trim_end_matches('/');
+        let response = respond::moved(StatusCode::TEMPORARY_REDIRECT, &format!("{url}{at}"));
+        let mut response = response.ok_or_else(internal)?;
+        let subject = permit.wish().subject();
+        let cookies = self.cookies(&subject, now).ok_or_else(internal)?;
+        let host = url.split_once("://").map_or(url, |(_, host)| host);
+        let domain = shared_domain(origin.host(), host);
+        let domain = domain.map(|domain| format!("; domain={domain}")).unwrap_or_default();
+        let headers = response.headers_mut();
+        for (name, value) in cookies {
+            let cookie = format!(
+                "CloudFront-{name}={value}; path={subject}{domain}; secure; httponly; samesite=none"
+            );
+            let cookie = HeaderValue::from_str(&cookie).map_err(|_| internal())?;
+            headers.append(header::SET_COOKIE, cookie);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+
+    fn cookies(&self, subject: &str, now: Timestamp) -> Option<[(&'static str, String); 4]> {
+        let resource = format!("{}{subject}/*", self.url.trim_end_matches('/'));
+        let until_s = now.0.saturating_add(VALID_MS).div_euclid(1000);
+        let until = json!({ "DateLessThan": { "AWS:EpochTime": until_s } });
+        let policy = json!({ "Statement": [{ "Condition": until, "Resource": resource }] });
+        let policy = policy.to_string();
+        let signature = (self.signer)(policy.as_bytes())?;
+        Some([
+            ("Policy", spelled(policy.as_bytes())),
+            ("Signature", spelled(&signature)),
+            ("Key-Pair-Id", self.key_pair_id.clone()),
+            ("Hash-Algorithm", "SHA256".to_owned()),
+        ])
+    }
+}
+
+/// Base64 as the network wants it in cookies.
+fn spelled(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes).replace('+', "-").replace('=', "_").replace('/', "~")
+}
+
+/// The longest name of which both hosts are part, so that a cookie of the one reaches the other; a name of one label is
+/// nobody's.
+fn shared_domain<'a>(ours: &str, theirs: &'a str) -> Option<&'a str> {
+    let is_part = |name: &str, host: &str| {
+        host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let mut name = theirs.split([':', '/']).next()?;
+    loop {
+        if !name.contains('.') {
+            return None;
+        }
+        if is_part(name, ours) {
+            return Some(name);
+        }
+        name = name.split_once('.')?.1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_say_what_for_and_until_when() {
+        let signer: Signer =
+            Arc::new(|message| Some(vec![255, u8::try_from(message.len()).unwrap()]));
+        let url = "https://cdn.example.org/".to_owned();
+        let cdn = Cdn { url, key_pair_id: "K1".to_owned(), signer };
+        let [policy, signature, key, hash] =
+            cdn.cookies("/video/r1", Timestamp(1_000_500)).unwrap();
+        let text = policy.1.replace('-', "+").replace('_', "=").replace('~', "/");
+        let text = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
+        assert_eq!(
+            text,
+            "{\"Statement\":[{\"Condition\":{\"DateLessThan\":{\"AWS:EpochTime\":1300}},\"Resource\":\
+             \"https://cdn.example.org/video/r1/*\"}]}"
+        );
+        assert_eq!(signature.1.chars().next(), Some('~'));
+        assert_eq!((key.1.as_str(), hash), ("K1", ("Hash-Algorithm", "SHA256".to_owned())));
+    }
+
+    #[test]
+    fn domains_in_common() {
+        for (ours, theirs, shared) in [
+            ("lb.example.org", "cdn.example.org", Some("example.org")),
+            ("example.org", "cdn.example.org", Some("example.org")),
+            ("lb.example.org", "d1.cloudfront.net", None),
+            ("lb.org", "cdn.org", None),
+            ("xexample.org", "cdn.example.org", None),
+            ("cdn.example.org", "cdn.example.org:443", Some("cdn.example.org")),
+        ] {
+            assert_eq!(shared_domain(ours, theirs), shared, "{ours} {theirs}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The page of a recording that brings none of its own: plays what can be played and lists the rest. Without a script
+//! and without anything from elsewhere.
+
+use app::ports::BlobError;
+use bbb::answer::escape;
+use domain::recording::watching::Permit;
+use domain::recording::{FilePath, Kind};
+use http::{HeaderValue, StatusCode, header};
+
+use super::delivery::secure;
+use super::{Answered, Theatre, paths};
+use crate::http::respond;
+
+/// Files that are listed at most.
+const FILES_MAX: usize = 2_000;
+
+const POLICY: &str = "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors *";
+
+const STYLE: &str = "body{font-family:system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
+    line-height:1.5;color:#222;background:#fff}video,audio{width:100%;margin:.5rem 0}ul{padding-left:1.2rem}\
+    img{max-width:15rem;height:auto;margin:.25rem;border:1px solid #ccc}li span{color:#666}\
+    @media(prefers-color-scheme:dark){body{color:#ddd;background:#111}a{color:#8cf}}";
+
+/// The page.
+pub(super) async fn page(theatre: &Theatre, permit: &Permit) -> Answered {
+    let files: Result<Vec<(FilePath, u64)>, BlobError> =
+        theatre.playback.files(permit, FILES_MAX).await;
+    let files = files?;
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let mut response = respond::html(StatusCode::OK, text(permit, &files));
+    let headers = response.headers_mut();
+    secure(headers, POLICY);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    Ok(Some(response))
+}
+
+fn text(permit: &Permit, files: &[(FilePath, u64)]) -> String {
+    let (format, record_id) = (&permit.wish().format, &permit.wish().record_id);
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\">\n<title>{format}: {record_id}</title>\n\
+         <style>{STYLE}</style>\n</head>\n<body>\n<h1>Recording ({format})</h1>\n"
+    );
+    let media = Medium::all(files);
+    for medium in &media {
+        page.push_str(&medium.html(files));
+    }
+    let slides: Vec<&FilePath> = files.iter().map(|(path, _)| path).filter(is_slide).collect();
+    if !slides.is_empty() {
+        page.push_str("<h2>Slides</h2>\n<p>\n");
+        for slide in slides {
+            let at = escape(&paths::encode(slide));
+            page.push_str(&format!(
+                "<a href=\"{at}\"><img src=\"{at}\" loading=\"lazy\" alt=\"\"></a>\n"
+            ));
+        }
+        page.push_str("</p>\n");
+    }
+    page.push_str("<h2>Files</h2>\n<ul>\n");
+    for (path, size) in files {
+        let (at, name) = (escape(&paths::encode(path)), escape(path.as_str()));
+        page.push_str(&format!(
+            "<li><a href=\"{at}\">{name}</a> <span>{}</span></li>\n",
+            sized(*size)
+        ));
+    }
+    page.push_str("</ul>\n</body>\n</html>\n");
+    page
+}
+
+/// Something to watch or listen to, in all the spellings that there are.
+struct Medium<'a> {
+    is_video: bool,
+    /// Path without what names the spelling.
+    stem: &'a str,
+    sources: Vec<&'a FilePath>,
+}
+
+impl<'a> Medium<'a> {
+    fn all(files: &'a [(FilePath, u64)]) -> Vec<Self> {
+        let mut media: Vec<Self> = Vec::new();
+        for (path, _) in files {
+            let kind = Kind::of(path.name());
+            let is_video = kind.is_video();
+            if !is_video && !kind.is_audio() {
+                continue;
+            }
+            let stem = path.as_str().rsplit_once('.').map_or(path.as_str(), |(stem, _)| stem);
+            match media.iter_mut().find(|medium| medium.stem == stem && medium.is_video == is_video)
+            {
+                Some(medium) => medium.sources.push(path),
+                None => media.push(Self { is_video, stem, sources: vec![path] }),
+            }
+        }
+        // What shows most comes first.
+        media.sort_by_key(|medium| !medium.is_video);
+        media
+    }
+
+    fn html(&self, files: &[(FilePath, u64)]) -> String {
+        let element = if self.is_video { "video" } else { "audio" };
+        let mut html =
+            format!("<h2>{}</h2>\n<{element} controls preload=\"metadata\">\n", escape(self.stem));
+        for source in &self.sources {
+            let kind = Kind::of(source.name()).content_type;
+            let at = escape(&paths::encode(source));
+            html.push_str(&format!("<source src=\"{at}\" type=\"{kind}\">\n"));
+        }
+        if self.is_video {
+            let captions = files.iter().map(|(path, _)| path);
+            for captions in captions.filter(|path| path.as_str().ends_with(".vtt")) {
+                let name = captions.name().trim_start_matches("caption_").trim_end_matches(".vtt");
+                let (at, name) = (escape(&paths::encode(captions)), escape(name));
+                html.push_str(&format!(
+                    "<track kind=\"captions\" src=\"{at}\" srclang=\"{name}\" label=\"{name}\">\n"
+                ));
+            }
+        }
+        html.push_str(&format!("</{element}>\n"));
+        html
+    }
+}
+
+/// `presentation/<id>/slide-1.png`.
+fn is_slide(path: &&FilePath) -> bool {
+    path.name().starts_with("slide-") && Kind::of(path.name()).is_image()
+}
+
+fn sized(bytes: u64) -> String {
+    match bytes {
+        0..=1023 => format!("{bytes} B"),
+        1024..=1_048_575 => format!("{} KiB", bytes / 1024),
+        _ => format!("{} MiB", bytes / 1_048_576),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::recording::library::Scope;
+    use domain::recording::watching::{Entry, Wish};
+    use domain::recording::{PlaybackFormat, Recording};
+
+    use super::*;
+
+    fn listed(names: &[&str]) -> String {
+        let format = PlaybackFormat { format: "video".to_owned(), ..PlaybackFormat::default() };
+        let recording = Recording {
+            record_id: "r1".to_owned(),
+            published: true,
+            formats: vec![format],
+            ..Recording::default()
+        };
+        let wish = Wish::parse("r1", "video").unwrap();
+        let permit = Entry::find(wish, Some(&recording), &Scope::All, true).with(None).unwrap();
+        let files: Vec<_> = names.iter().map(|name| (FilePath::parse(name).unwrap(), 5)).collect();
+        text(&permit, &files)
+    }
+
+    #[test]
+    fn one_player_with_all_spellings() {
+        let page = listed(&["caption_de.vtt", "video-0.m4v", "video-0.webm", "audio/audio.ogg"]);
+        assert_eq!(page.matches("<video").count(), 1);
+        assert_eq!(page.matches("<source src=\"video-0.").count(), 2);
+        assert!(
+            page.contains("<audio")
+                && page.contains("<track kind=\"captions\" src=\"caption_de.vtt\"")
+        );
+        assert!(page.find("<video").unwrap() < page.find("<audio").unwrap());
+    }
+
+    #[test]
+    fn names_are_text() {
+        let page = listed(&["a\"><script>x", "presentation/p/slide-1.png"]);
+        assert!(!page.contains("<script"), "{page}");
+        assert!(page.contains("<img src=\"presentation/p/slide-1.png\""));
+    }
+}

@@ -1,0 +1,78 @@
+//! Recordings that are watched: where their files are, and what signs for those who may.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use adapters::rsa::RsaKey;
+use app::App;
+use app::playback::{Passes, Playback};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{WiringError, own_secret};
+use crate::config::values::Secret;
+use crate::config::{Config, Stores};
+use crate::http::playback::{Cdn, NotFoundPage, Theatre};
+
+const KEY_BASE_FILE: &str = "secret-key-base";
+
+/// Where recordings are watched; nowhere if there are none.
+pub(super) fn theatre(
+    config: &Config,
+    stores: &Stores,
+    app: &App,
+    data_dir: &Path,
+) -> Result<Option<Theatre>, WiringError> {
+    let Some(recordings) = app.records.clone().filter(|_| !config.recording_disabled) else {
+        return Ok(None);
+    };
+    let valid_ms = i64::from(config.protected_recordings_timeout.0) * 60_000;
+    let playback = Playback {
+        recordings,
+        tokens: app.tokens.clone(),
+        blobs: app.blobs.clone(),
+        protection: config.protected_recordings_enabled,
+        passes: Passes::new(key_base(config, stores, data_dir)?, valid_ms),
+        writing_tracks: Arc::default(),
+    };
+    let locales = config.locales_dir.as_deref();
+    let not_found = NotFoundPage::new(&config.default_locale, locales);
+    Ok(Some(Theatre {
+        playback,
+        formats: config.recording_playback_formats.0.clone(),
+        x_accel: config.playback_x_accel,
+        player_dir: config.playback_player_dir.clone(),
+        not_found: not_found.map_err(WiringError::Setting)?,
+        cdn: cdn(config)?,
+    }))
+}
+
+/// What signs cookies: the setting, or a secret of this machine's own if nobody else needs it.
+fn key_base(config: &Config, stores: &Stores, data_dir: &Path) -> Result<String, WiringError> {
+    if let Some(Secret(given)) = config.secret_key_base.as_ref().filter(|it| !it.0.is_empty()) {
+        return Ok(given.clone());
+    }
+    if !stores.shared() {
+        let path = data_dir.join(KEY_BASE_FILE);
+        return own_secret(&path).map_err(|error| WiringError::File(path, error));
+    }
+    if config.protected_recordings_enabled {
+        return Err(WiringError::KeyBaseNeeded(stores.describe().0));
+    }
+    Ok(String::new())
+}
+
+fn cdn(config: &Config) -> Result<Option<Cdn>, WiringError> {
+    let (Some(url), Some(key_pair_id), Some(Secret(key))) =
+        (&config.cloudfront_url, &config.cf_key_pair_id, &config.cf_private_key_b64)
+    else {
+        return Ok(None);
+    };
+    let key: String = key.chars().filter(|character| !character.is_whitespace()).collect();
+    let pem = STANDARD.decode(key).ok();
+    let key = pem.and_then(|pem| RsaKey::read(&pem)).ok_or_else(|| {
+        WiringError::Setting("CF_PRIVATE_KEY_B64: it must be an RSA key, PEM in base64".to_owned())
+    })?;
+    let signer = Arc::new(move |message: &[u8]| key.sign(message));
+    Ok(Some(Cdn { url: url.clone(), key_pair_id: key_pair_id.clone(), signer }))
+}
