@@ -10,10 +10,9 @@ use domain::booking::Newcomer;
 use domain::parameters::{SERVER_TAG, wanted_tag};
 use domain::placement::{Ask, TagRequest, seed};
 use domain::voice_bridge::candidates;
-use domain::{AdminState, Claim, MeetingKey, Timestamp};
+use domain::{Claim, MeetingKey, Timestamp};
 use tokio::time::Instant;
 
-use crate::backend::meeting_query;
 use crate::context::App;
 use crate::planner;
 use crate::ports::{BackendBody, Located, PlaceRequest, Placed};
@@ -22,6 +21,7 @@ use crate::tenancy::Caller;
 
 use super::asking::Call;
 use super::attempts;
+use super::closed;
 use super::errors::ApiError;
 use super::lrs;
 use super::repeat;
@@ -67,7 +67,7 @@ pub async fn create(
         armed: true,
     };
     for _ in 0..ROUNDS {
-        let placed = find_place(app, &request).await?;
+        let placed = find_place(app, &request, deadline).await?;
         guard.armed = matches!(placed, Placed::Won(_));
         match placed {
             Placed::Won(located) => {
@@ -79,10 +79,9 @@ pub async fn create(
             }
             Placed::Known(located) => {
                 trail.server = Some(located.server.id.clone());
-                match repeat::again(&call, &located).await {
-                    // Its server is gone, and the meeting with it: it gets a new place.
-                    None => continue,
-                    Some(result) => return result,
+                // If its server is gone, or the meeting, it gets a new place.
+                if let Some(result) = known(&call, &located).await {
+                    return result;
                 }
             }
             Placed::Refused(refusal) => return Err(ApiError::NoServer(refusal)),
@@ -149,25 +148,35 @@ fn place_request(
     }
 }
 
-/// Places the meeting, waiting for another create of it that is under way, and forgetting it where
-/// it turns out to be stale.
-async fn find_place(app: &App, request: &PlaceRequest) -> Result<Placed, ApiError> {
-    let deadline = Instant::now() + WAIT_MAX;
-    let mut stale = 0;
+/// A create of a meeting that has a place: its server's answer; nothing if it needs a new one.
+async fn known(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
+    match closed::keeps(call, located).await? {
+        Ok(true) => repeat::again(call, located).await,
+        Ok(false) => {
+            let (meeting, server) = (&located.meeting, &located.server);
+            let forgotten = call.app.cluster.forget(&meeting.key, &server.id, None).await;
+            forgotten.err().map(|error| Err(error.into()))
+        }
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// Places the meeting, waiting for another create of it that is under way.
+async fn find_place(
+    app: &App,
+    request: &PlaceRequest,
+    deadline: Instant,
+) -> Result<Placed, ApiError> {
+    let until = deadline.min(Instant::now() + WAIT_MAX);
     loop {
         let now = app.clock.now();
         let placed = app.cluster.place(at(app, request, now)).await?;
-        let Placed::Known(located) = &placed else {
-            return Ok(placed);
-        };
-        if located.meeting.is_being_created(now) && Instant::now() < deadline {
-            tokio::time::sleep(RECHECK).await;
-        } else if stale < ROUNDS && is_stale(app, located).await {
-            stale += 1;
-            app.cluster.forget(&located.meeting.key, &located.server.id, None).await?;
-        } else {
+        let waits =
+            matches!(&placed, Placed::Known(located) if located.meeting.is_being_created(now));
+        if !waits || Instant::now() >= until {
             return Ok(placed);
         }
+        tokio::time::sleep(RECHECK).await;
     }
 }
 
@@ -180,16 +189,6 @@ pub(super) fn at(app: &App, request: &PlaceRequest, now: Timestamp) -> PlaceRequ
     later.ask.now = now;
     later.now = now;
     later
-}
-
-/// A meeting on a cordoned server is stale if that server says that nobody is in it.
-async fn is_stale(app: &App, located: &Located) -> bool {
-    if located.server.state != AdminState::Cordoned {
-        return false;
-    }
-    let query = meeting_query(&located.meeting.key.id);
-    let reply = app.ask(&located.server, "isMeetingRunning", &query, None).await;
-    reply.is_ok_and(|reply| reply.answer.success && reply.answer.running == Some(false))
 }
 
 /// Gives a claim back if the client hangs up in the middle of the create.

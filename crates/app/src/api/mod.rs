@@ -2,6 +2,7 @@
 
 mod asking;
 mod attempts;
+mod closed;
 mod create;
 mod end;
 mod errors;
