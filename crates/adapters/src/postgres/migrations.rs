@@ -8,8 +8,11 @@ use super::session::PgSession;
 use crate::sql::session::{Row, Session, values};
 
 /// Our own steps. One that was released is never changed: what is needed later is a further step.
-const STEPS: &[&str] =
-    &[include_str!("schema/1_shared.sql"), include_str!("schema/2_health_and_history.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema/1_shared.sql"),
+    include_str!("schema/2_health_and_history.sql"),
+    include_str!("schema/3_endings.sql"),
+];
 
 /// The key of the lock that keeps two processes from migrating at the same time.
 const LOCK: &str = "BEGIN; SELECT pg_advisory_xact_lock(7235433002)";

@@ -168,6 +168,11 @@ impl<D: Database> Cluster for SqlStore<D> {
         self.write_apart(move |session| mark::put(session, &mark)).await
     }
 
+    async fn put_back(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+        let (lost, servers) = (lost.to_owned(), servers.to_vec());
+        self.write(move |session| servers::put_back(session, &lost, &servers)).await
+    }
+
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         self.write(move |session| {
             endings::sweep(session, unseen_since)?;

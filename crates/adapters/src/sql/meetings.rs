@@ -39,6 +39,15 @@ pub(super) fn of_server(
     session.query(OF_SERVER, values![&id.0], rows::meeting)
 }
 
+/// The servers of meetings of that id that are another tenant's.
+pub(super) fn servers_of_others(
+    session: &mut dyn Session,
+    key: &MeetingKey,
+) -> Result<Vec<ServerId>, StoreError> {
+    const OTHERS: &str = "SELECT server_id FROM meetings WHERE id = ?1 AND tenant <> ?2";
+    session.query(OTHERS, values![&key.id, tenant(key)], |row| Ok(ServerId(row.get(0)?)))
+}
+
 /// Deletes meetings that no server has confirmed since then.
 pub(super) fn sweep(
     session: &mut dyn Session,

@@ -216,11 +216,12 @@ impl Tries<'_> {
         let since = self.call.app.clock.now();
         let others = self.asked.iter().filter(|one| Some(&one.located.server.id) != has_it);
         let doubtful = others.filter(|one| one.state != State::Without);
-        let ending = |Try { located, .. }: &Try| Ending {
+        let ending = |Try { located, asked_at, .. }: &Try| Ending {
             server: located.server.id.clone(),
             key: request.key.clone(),
             moderator_pw: located.meeting.moderator_pw.clone(),
             since,
+            asked_at: *asked_at,
         };
         doubtful.map(ending).collect()
     }

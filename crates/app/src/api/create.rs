@@ -131,6 +131,7 @@ fn place_request(
             seed: seed(&key.id),
             now,
             avoid: Vec::new(),
+            others: Vec::new(),
             rules: policy.placement,
             prices: forecast.prices,
         },

@@ -3,6 +3,7 @@
 
 use bbb::Query;
 use bytes::Bytes;
+use domain::Timestamp;
 use domain::poll::Ending;
 
 use crate::backend::meeting_query;
@@ -44,6 +45,8 @@ pub(crate) async fn forget(app: &App, located: &Located) -> Result<(), ApiError>
         key: meeting.key.clone(),
         moderator_pw: meeting.moderator_pw.clone(),
         since,
+        // Whenever it began.
+        asked_at: Timestamp::default(),
     };
     if app.cluster.forget(&meeting.key, &server.id, Some(&ending)).await? {
         sessions::ended(app, meeting, Some(since)).await;

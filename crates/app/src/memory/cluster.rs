@@ -132,7 +132,7 @@ impl Cluster for MemoryCluster {
         Ok(state.meetings.values().filter(wanted).cloned().collect())
     }
 
-    async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError> {
+    async fn place(&self, mut request: PlaceRequest) -> Result<Placed, StoreError> {
         let mut state = self.lock();
         let known = state.located(&request.key);
         match known.as_ref().map(|known| request.obstacle(known)) {
@@ -143,6 +143,7 @@ impl Cluster for MemoryCluster {
             Some(Obstacle::Expired) => state.undo(&request.key),
             Some(Obstacle::Yields) | None => {}
         }
+        request.ask.others = state.servers_of_others(&request.key);
         let (server, reason) = match choose(&state.servers, &request.ask) {
             Ok(choice) => (choice.server.id.clone(), choice.reason),
             Err(refusal) => return Ok(Placed::Refused(refusal)),
@@ -257,6 +258,15 @@ impl Cluster for MemoryCluster {
 
     async fn mark(&self, mark: &str) -> Result<String, StoreError> {
         Ok(self.lock().mark.get_or_insert_with(|| mark.to_owned()).clone())
+    }
+
+    async fn put_back(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let is_empty = state.servers.is_empty() && state.mark.as_deref() != Some(lost);
+        if is_empty {
+            state.servers = servers.to_vec();
+        }
+        Ok(is_empty)
     }
 
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {

@@ -246,7 +246,8 @@ pub trait Cluster: Send + Sync {
 
     /// Finds a meeting or gives it a place by [`domain::placement::choose`]: claims it, reserves
     /// its voice bridge, adds its seats to the load of the chosen server, remembers the endings of
-    /// the request, and forgets one on the chosen server. What yields ([`PlaceRequest::obstacle`])
+    /// the request, and forgets one on the chosen server. No server is chosen that another tenant's
+    /// meeting of that id is recorded on. What yields ([`PlaceRequest::obstacle`])
     /// is undone if there is a place, what has expired is undone in any case.
     async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError>;
 
@@ -300,6 +301,10 @@ pub trait Cluster: Send + Sync {
     /// Marks the store if it has no mark yet; returns the mark that it has. A store that lost
     /// everything has lost its mark as well.
     async fn mark(&self, mark: &str) -> Result<String, StoreError>;
+
+    /// Puts back these servers, all at once, if the store has none and has lost that mark; whether it
+    /// did. The meetings on them are for polls to find.
+    async fn put_back(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError>;
 
     /// Forgets meetings that no server has confirmed since then, and returns them. Endings older
     /// than that go, too.

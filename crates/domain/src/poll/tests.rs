@@ -164,6 +164,7 @@ fn what_is_not_wanted_is_ended_until_it_is_gone() {
         key: MeetingKey { tenant: None, id: "m".to_owned() },
         moderator_pw: Some("pw".to_owned()),
         since: NOW.plus_ms(since),
+        asked_at: Timestamp::default(),
     };
     let judged = |list: Vec<SeenMeeting>, here: &[Meeting], since: i64| {
         let endings = [ending(since)];

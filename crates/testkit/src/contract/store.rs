@@ -361,5 +361,6 @@ pub(super) fn ours(id: &str, created_at: Timestamp, users: u32) -> SeenMeeting {
 /// What is not wanted on a server.
 pub(super) fn ending(server: &str, id: &str) -> Ending {
     let moderator_pw = Some(format!("password of {id}"));
-    Ending { server: server_id(server), key: key(id), moderator_pw, since: NOW }
+    let (server, key, asked_at) = (server_id(server), key(id), Timestamp::default());
+    Ending { server, key, moderator_pw, since: NOW, asked_at }
 }

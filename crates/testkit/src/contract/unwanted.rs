@@ -44,7 +44,8 @@ async fn endings_come_back_whole_and_in_order(factory: Factory<'_>) {
         for (n, name) in names.iter().enumerate() {
             let moderator_pw = (n % 2 == 0).then(|| format!("p'ä\"ss {n}"));
             let since = NOW.plus_ms(i64::try_from(n).unwrap());
-            all.push(Ending { server: server_id(server), key: name.clone(), moderator_pw, since });
+            let (server, key, asked_at) = (server_id(server), name.clone(), since.plus_ms(-7));
+            all.push(Ending { server, key, moderator_pw, since, asked_at });
         }
     }
     for one in all.iter().rev() {

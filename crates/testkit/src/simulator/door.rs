@@ -254,6 +254,10 @@ impl Cluster for Door {
         self.look("mark", self.vault.mark(mark)).await
     }
 
+    async fn put_back(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+        self.change("put_back", self.vault.put_back(lost, servers)).await
+    }
+
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         self.change("sweep", self.vault.sweep(unseen_since)).await
     }

@@ -55,8 +55,8 @@ impl Line {
             // To look once more how a server is doing is another question at another time, and what is
             // not wanted on a server may be ended there by whoever notices.
             ("getMeetings" | "isMeetingRunning" | "", _) => return,
-            // So does a create, before it gives up a meeting of a disabled server.
-            ("getMeetingInfo", Kind::Create(_)) => return,
+            // So does whoever asks before something is given up or ended.
+            ("getMeetingInfo", kind) if !matches!(kind, Kind::Info(_)) => return,
             ("end", kind) if !matches!(kind, Kind::End(_)) => return,
             // A second create is one too many, whatever it says.
             ("create", _) => Query::parse(&wire.query).get("meetingID").unwrap_or_default().into(),

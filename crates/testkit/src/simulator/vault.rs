@@ -297,6 +297,10 @@ impl Cluster for Vault {
         self.memory().mark(mark).await
     }
 
+    async fn put_back(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+        self.memory().put_back(lost, servers).await
+    }
+
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         let at_once = self.is(Mutant::SweepsAtOnce);
         let since = if at_once { unseen_since.plus_ms(86_400_000 - 90_000) } else { unseen_since };

@@ -70,7 +70,15 @@ pub(crate) fn places_are_on_open_servers(step: &Step<'_>) -> Verdict {
     let seen = step.op.seen();
     let tried =
         |id: &ServerId| seen.sent.iter().any(|(host, call, _)| *host == id.0 && call == "create");
-    let better = |other: &&Server| other.accepts_meetings() && sound(other) && !tried(&other.id);
+    // A server that has another tenant's meeting of that id cannot have this one, too.
+    let records = &step.before.meetings;
+    let has_id = |id: &ServerId| {
+        let mut there = records.iter().filter(|one| one.server == *id);
+        there.any(|one| one.key.id == meeting.key.id && one.key != meeting.key)
+    };
+    let better = |other: &&Server| {
+        other.accepts_meetings() && sound(other) && !tried(&other.id) && !has_id(&other.id)
+    };
     match step.before.servers.iter().find(better) {
         Some(better) if step.rules.spares_suspects && !sound(server) => {
             Err(format!("{}: it failed lately, and {} did not", on(), better.id))
