@@ -285,20 +285,23 @@ async fn end_strays(app: &App, report: &PollReport) {
     }
 }
 
-/// Whether it is still not wanted there. A create may have settled it there meanwhile, and of two
-/// none is ended while it is not sure that the other one runs.
+/// Whether it is still not wanted there. A create may have settled it there meanwhile, or wait for an
+/// answer from there, and of two none is ended while it is not sure that the other one runs.
 async fn is_stray(app: &App, stray: &Stray) -> bool {
     let Ok(record) = app.cluster.meeting(&stray.key).await else {
         return false;
     };
-    let home = record.as_ref().map(|record| &record.server.id);
-    if home == Some(&stray.server) || home != stray.kept_by.as_ref() {
-        return false;
+    match (record, &stray.kept_by) {
+        (Some(record), _) if record.server.id == stray.server => false,
+        (Some(record), _) if record.meeting.claim.is_some() => false,
+        (Some(record), Some(keeper)) if record.server.id == *keeper => {
+            let query = meeting_query(&stray.key.id);
+            let shown = app.ask_briefly(&record.server, "getMeetingInfo", &query).await;
+            shown.is_ok_and(|reply| reply.answer.success)
+        }
+        (_, Some(_)) => false,
+        (_, None) => true,
     }
-    let Some(record) = record else { return true };
-    let query = meeting_query(&stray.key.id);
-    let shown = app.ask_briefly(&record.server, "getMeetingInfo", &query).await;
-    shown.is_ok_and(|reply| reply.answer.success)
 }
 
 async fn end(app: &App, server: &Server, meeting: &Meeting) {

@@ -181,10 +181,13 @@ impl Cluster for RedisStore {
         &self,
         key: &MeetingKey,
         server: &ServerId,
+        seen_at: Option<Timestamp>,
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError> {
         let endings = records::endings(ending.map_or(&[], std::slice::from_ref)).to_string();
-        Ok(is_one(&self.call(&FORGET, &[tenant(key), &key.id, &server.0, &endings]).await?))
+        let seen_at = seen_at.map(|at| at.0.to_string()).unwrap_or_default();
+        let asked = [tenant(key), &key.id, &server.0, &endings, &seen_at];
+        Ok(is_one(&self.call(&FORGET, &asked).await?))
     }
 
     async fn endings(&self) -> Result<Vec<Ending>, StoreError> {

@@ -118,11 +118,17 @@ impl<D: Database> Cluster for SqlStore<D> {
         &self,
         key: &MeetingKey,
         server: &ServerId,
+        seen_at: Option<Timestamp>,
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError> {
         let (key, server) = (key.clone(), server.clone());
         let ending: Vec<Ending> = ending.into_iter().cloned().collect();
         self.write(move |session| {
+            if let Some(seen_at) = seen_at
+                && meetings::was_confirmed(session, &key, &server, seen_at)?
+            {
+                return Ok(false);
+            }
             endings::remember(session, &ending)?;
             meetings::forget(session, &key, &server)
         })

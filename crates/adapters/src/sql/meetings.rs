@@ -76,6 +76,17 @@ pub(super) fn delete(session: &mut dyn Session, key: &MeetingKey) -> Result<(), 
     session.execute(DELETE, values![tenant(key), &key.id]).map(drop)
 }
 
+/// Whether a meeting on that server was confirmed since then.
+pub(super) fn was_confirmed(
+    session: &mut dyn Session,
+    key: &MeetingKey,
+    server: &ServerId,
+    since: Timestamp,
+) -> Result<bool, StoreError> {
+    let record = locate(session, key)?.map(|located| located.meeting);
+    Ok(record.is_some_and(|record| record.server == *server && record.seen_at != since))
+}
+
 pub(super) fn forget(
     session: &mut dyn Session,
     key: &MeetingKey,

@@ -155,7 +155,8 @@ async fn known(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiEr
         Ok(true) => repeat::again(call, located).await,
         Ok(false) => {
             let (meeting, server) = (&located.meeting, &located.server);
-            let forgotten = call.app.cluster.forget(&meeting.key, &server.id, None).await;
+            let (key, seen_at) = (&meeting.key, Some(meeting.seen_at));
+            let forgotten = call.app.cluster.forget(key, &server.id, seen_at, None).await;
             forgotten.err().map(|error| Err(error.into()))
         }
         Err(error) => Some(Err(error)),

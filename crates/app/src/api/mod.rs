@@ -10,6 +10,7 @@ mod get_meetings;
 mod info;
 mod join;
 mod lrs;
+mod owner;
 mod pass;
 mod repeat;
 mod request;

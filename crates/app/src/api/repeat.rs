@@ -16,6 +16,7 @@ use crate::ports::{CallError, Located};
 use super::asking::{Call, asking, is_the_servers};
 use super::attempts::{SLOW, UNANSWERED};
 use super::errors::ApiError;
+use super::owner;
 use super::request::pass_on;
 
 /// How often the server is asked at most: a repeated create is the same however often it comes.
@@ -88,8 +89,15 @@ pub(super) async fn insist(
 
 /// The meeting's own server has answered. One that began the meeting anew has it since now: a poll
 /// that asked before must not forget it.
-async fn answered(call: &Call<'_>, located: &Located, reply: Reply) -> Result<Bytes, ApiError> {
+async fn answered(call: &Call<'_>, located: &Located, mut reply: Reply) -> Result<Bytes, ApiError> {
     let app = call.app;
+    if located.meeting.claim.is_some() {
+        // Nobody knows yet what is there.
+        match owner::checked(call, located, reply).await {
+            Ok(checked) => reply = checked,
+            Err(error) => return pass_on(Err(error), UNANSWERED),
+        }
+    }
     let is_new = reply.answer.message_key != EXISTS;
     if reply.answer.success && (is_new || located.meeting.claim.is_some()) {
         app.cluster.confirm(&located.meeting, app.clock.now(), &[]).await?;

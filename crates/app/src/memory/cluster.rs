@@ -211,11 +211,17 @@ impl Cluster for MemoryCluster {
         &self,
         key: &MeetingKey,
         server: &ServerId,
+        seen_at: Option<Timestamp>,
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError> {
         let mut state = self.lock();
+        let record = state.meetings.get(key).filter(|meeting| meeting.server == *server);
+        let is_new = |record: &Meeting| seen_at.is_some_and(|seen_at| record.seen_at != seen_at);
+        if record.is_some_and(is_new) {
+            return Ok(false);
+        }
+        let there = record.is_some();
         state.remember(ending.map_or(&[], std::slice::from_ref));
-        let there = state.meetings.get(key).is_some_and(|meeting| meeting.server == *server);
         if there {
             state.meetings.remove(key);
         }

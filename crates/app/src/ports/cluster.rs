@@ -272,11 +272,13 @@ pub trait Cluster: Send + Sync {
         endings: &[Ending],
     ) -> Result<bool, StoreError>;
 
-    /// Forgets a meeting if it is (still) on that server, and remembers the ending, if any.
+    /// Forgets a meeting if it is (still) on that server. With `seen_at`, nothing is done if it was
+    /// confirmed since then: it may be another one by now. Else the ending is remembered, if any.
     async fn forget(
         &self,
         key: &MeetingKey,
         server: &ServerId,
+        seen_at: Option<Timestamp>,
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError>;
 

@@ -101,7 +101,8 @@ pub struct Ending {
     pub moderator_pw: Option<String>,
     /// Since when.
     pub since: Timestamp,
-    /// When it was asked for: one that began earlier is another one.
+    /// When a create asked for it in vain: one that began earlier is another one. 0 if somebody wants
+    /// it to end, whenever it began.
     pub asked_at: Timestamp,
 }
 
@@ -109,6 +110,12 @@ pub struct Ending {
 const CLOCKS_MS: i64 = 5_000;
 
 impl Ending {
+    /// Whether somebody wants the meeting to end, and not only this one of two.
+    #[must_use]
+    pub fn is_wish(&self) -> bool {
+        self.asked_at == Timestamp::default()
+    }
+
     /// Whether a meeting of that name is the one that is not wanted, by the time when it began.
     #[must_use]
     pub fn is_about(&self, one: &SeenMeeting) -> bool {

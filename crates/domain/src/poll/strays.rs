@@ -97,6 +97,7 @@ pub(super) fn settle(
         match (elsewhere.get(&key), ending) {
             // Whoever creates it may get its answer from here.
             (Some(other), _) if other.meeting.is_being_created(asked_at) => {}
+            (_, Some(ending)) if ending.is_wish() => verdict.strays.push(abandoned(ending, None)),
             (Some(other), Some(ending)) if other.is_there() => {
                 verdict.strays.push(abandoned(ending, Some(&other.meeting.server)));
             }

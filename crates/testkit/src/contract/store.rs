@@ -203,12 +203,22 @@ impl Store {
         id: &str,
         ending: Option<&Ending>,
     ) -> bool {
-        self.0.forget(key, &server_id(id), ending).await.expect("forget")
+        self.0.forget(key, &server_id(id), None, ending).await.expect("forget")
     }
 
     /// Which come in an order of their own.
     pub(super) async fn endings(&self) -> Vec<Ending> {
         self.0.endings().await.expect("endings")
+    }
+
+    pub(super) async fn put_back(&self, lost: &str, servers: &[Server]) -> bool {
+        self.0.put_back(lost, servers).await.expect("put back")
+    }
+
+    /// Forgets it unless it was confirmed since then.
+    pub(super) async fn forget_old(&self, one: &Meeting, ending: &Ending) -> bool {
+        let seen_at = Some(one.seen_at);
+        self.0.forget(&one.key, &one.server, seen_at, Some(ending)).await.expect("forget")
     }
 
     pub(super) async fn mark(&self, mark: &str) -> String {

@@ -17,6 +17,7 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
         endings_of_unknown_servers_are_not_kept,
         a_place_remembers_its_endings_only_if_it_is_given,
         confirming_releasing_and_forgetting_remember_endings,
+        what_was_confirmed_since_is_not_forgotten,
         an_ending_is_over_where_the_meeting_is_placed,
         polls_settle_endings,
         endings_go_with_their_server,
@@ -99,6 +100,18 @@ async fn confirming_releasing_and_forgetting_remember_endings(factory: Factory<'
     let expected =
         [("a", "m"), ("a", "o"), ("b", "m"), ("b", "n"), ("b", "o")].map(|(s, id)| ending(s, id));
     assert_eq!(store.endings().await, expected);
+}
+
+async fn what_was_confirmed_since_is_not_forgotten(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 0.0)]).await;
+    let old = store.settle(request("m", &["11111"])).await.meeting;
+    store.confirm(&old, NOW.plus_ms(5)).await;
+    assert!(!store.forget_old(&old, &ending("a", "m")).await);
+    assert_eq!(store.endings().await, []);
+    let new = store.meeting(&key("m")).await.expect("a meeting").meeting;
+    assert!(store.forget_old(&new, &ending("a", "m")).await);
+    assert!(!store.forget_old(&new, &ending("a", "n")).await, "it is gone");
+    assert_eq!(store.endings().await, [ending("a", "m")].map(|one| Ending { ..one }).to_vec());
 }
 
 async fn an_ending_is_over_where_the_meeting_is_placed(factory: Factory<'_>) {

@@ -229,9 +229,10 @@ impl Cluster for Door {
         &self,
         key: &MeetingKey,
         server: &ServerId,
+        seen_at: Option<Timestamp>,
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError> {
-        self.change("forget", self.vault.forget(key, server, ending)).await
+        self.change("forget", self.vault.forget(key, server, seen_at, ending)).await
     }
 
     async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
