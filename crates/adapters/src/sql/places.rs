@@ -125,12 +125,12 @@ pub(super) fn release(
     token: &str,
     unwanted: &[Ending],
 ) -> Result<bool, StoreError> {
-    endings::remember(session, unwanted)?;
     let Some(Located { meeting, .. }) = meetings::locate(session, key)? else {
         return Ok(false);
     };
     let ours = meeting.claim.as_ref().is_some_and(|claim| claim.token == token);
     if ours {
+        endings::remember(session, unwanted)?;
         undo(session, &meeting)?;
     }
     Ok(ours)

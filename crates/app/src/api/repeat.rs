@@ -1,6 +1,7 @@
 //! A create of a known meeting: its own server is asked again. If that is silent, it is polled: one
 //! that is gone loses the meeting to another server, one that answers is asked once more.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,9 +32,13 @@ type Answered = Result<Reply, BackendError>;
 
 /// What the meeting's own server answers; nothing if it turns out to be offline.
 pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
-    let reply = insist(call, located, || asking(call, located, false)).await?;
-    Some(match reply {
-        Ok(reply) => answered(call, located, reply).await,
+    let asks = AtomicUsize::new(0);
+    let ask = || {
+        asks.fetch_add(1, Ordering::Relaxed);
+        asking(call, located, false)
+    };
+    Some(match insist(call, located, ask).await? {
+        Ok(reply) => answered(call, located, reply, asks.into_inner()).await,
         Err(error) => pass_on(Err(error), UNANSWERED),
     })
 }
@@ -87,9 +92,15 @@ pub(super) async fn insist(
     }
 }
 
-/// The meeting's own server has answered. One that began the meeting anew has it since now: a poll
-/// that asked before must not forget it.
-async fn answered(call: &Call<'_>, located: &Located, mut reply: Reply) -> Result<Bytes, ApiError> {
+/// The meeting's own server has answered. If it began the meeting anew, now or when it was asked before
+/// without an answer, it is confirmed: a poll that asked earlier must not forget it, nor an ending be
+/// about it.
+async fn answered(
+    call: &Call<'_>,
+    located: &Located,
+    mut reply: Reply,
+    asks: usize,
+) -> Result<Bytes, ApiError> {
     let app = call.app;
     if located.meeting.claim.is_some() {
         // Nobody knows yet what is there.
@@ -98,7 +109,7 @@ async fn answered(call: &Call<'_>, located: &Located, mut reply: Reply) -> Resul
             Err(error) => return pass_on(Err(error), UNANSWERED),
         }
     }
-    let is_new = reply.answer.message_key != EXISTS;
+    let is_new = asks > 1 || reply.answer.message_key != EXISTS;
     if reply.answer.success && (is_new || located.meeting.claim.is_some()) {
         app.cluster.confirm(&located.meeting, app.clock.now(), &[]).await?;
     }

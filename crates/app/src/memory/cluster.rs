@@ -198,11 +198,11 @@ impl Cluster for MemoryCluster {
         endings: &[Ending],
     ) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        state.remember(endings);
         let claim = state.meetings.get(key).and_then(|meeting| meeting.claim.as_ref());
         if claim.is_none_or(|claim| claim.token != token) {
             return Ok(false);
         }
+        state.remember(endings);
         state.undo(key);
         Ok(true)
     }

@@ -264,7 +264,8 @@ pub trait Cluster: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Undoes a place that this claim won: meeting, voice bridge and reserved load. False if the
-    /// claim no longer stands. The endings are remembered in any case.
+    /// claim no longer stands: then others have settled where it is, perhaps where it was asked for in
+    /// vain. Else the endings are remembered.
     async fn release(
         &self,
         key: &MeetingKey,

@@ -3,7 +3,7 @@
 use domain::{MeetingKey, Session, Timestamp};
 
 use super::hot::{HotStore, hostile};
-use super::store::NOW;
+use super::store::{NOW, open};
 use super::{Case, HotFactory};
 
 pub(super) fn cases(factory: HotFactory<'_>) -> Vec<Case<'_>> {
