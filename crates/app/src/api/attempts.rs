@@ -59,6 +59,7 @@ struct Try {
 /// The tries of one create.
 struct Tries<'a> {
     call: &'a Call<'a>,
+    homes: Vec<ServerId>,
     asked: Vec<Try>,
     under_way: FuturesUnordered<BoxFuture<'static, Outcome>>,
     /// Whether there is another place to try.
@@ -70,15 +71,18 @@ struct Tries<'a> {
     last_error: BackendError,
 }
 
-/// A new meeting: asks its server, and others if need be. The claim is confirmed or released.
+/// A new meeting: asks its server, and others if need be. The claim is confirmed or released. `homes`
+/// are servers that the meeting was on a moment ago: it may be on one of them still.
 pub(super) async fn first(
     call: &Call<'_>,
     request: &mut PlaceRequest,
     located: Located,
+    homes: Vec<ServerId>,
     trail: &mut Trail,
 ) -> Result<Bytes, ApiError> {
     let mut tries = Tries {
         call,
+        homes,
         asked: Vec::new(),
         under_way: FuturesUnordered::new(),
         may_go_on: true,
@@ -222,11 +226,13 @@ impl Tries<'_> {
     }
 
     /// Where the meeting is not wanted if it turns up there: wherever it was asked for and may
-    /// exist, but for the one that has it.
+    /// exist, but for the one that has it, and for those where it may be the one that was known.
     fn endings(&self, request: &PlaceRequest, has_it: Option<&ServerId>) -> Vec<Ending> {
         let since = self.call.app.clock.now();
         let others = self.asked.iter().filter(|one| Some(&one.located.server.id) != has_it);
-        let doubtful = others.filter(|one| one.state != State::Without);
+        let doubtful = others.filter(|one| {
+            one.state != State::Without && !self.homes.contains(&one.located.server.id)
+        });
         let ending = |Try { located, asked_at, .. }: &Try| Ending {
             server: located.server.id.clone(),
             key: request.key.clone(),

@@ -66,19 +66,21 @@ pub async fn create(
         token: request.claim.token.clone(),
         armed: true,
     };
+    let mut homes = Vec::new();
     for _ in 0..ROUNDS {
         let placed = find_place(app, &request, deadline).await?;
         guard.armed = matches!(placed, Placed::Won(_));
         match placed {
             Placed::Won(located) => {
                 planner::placed(app, &located);
-                let result = attempts::first(&call, &mut request, located, trail).await;
+                let result = attempts::first(&call, &mut request, located, homes, trail).await;
                 // Confirmed or released, with everything that was tried.
                 guard.armed = false;
                 return result;
             }
             Placed::Known(located) => {
                 trail.server = Some(located.server.id.clone());
+                homes.push(located.server.id.clone());
                 // If its server is gone, or the meeting, it gets a new place.
                 if let Some(result) = known(&call, &located).await {
                     return result;

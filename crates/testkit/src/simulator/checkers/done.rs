@@ -38,19 +38,14 @@ pub(crate) fn created_meetings_exist(done: &Done<'_>) -> Verdict {
     let Some(key) = created(done) else { return Ok(()) };
     let now = done.world.now();
     let server = done.server.ok_or_else(|| format!("{} succeeded nowhere", done.op))?;
-    let claimed = {
-        let ledger = done.world.ledger();
-        ledger.last.meeting(key).is_some_and(|record| record.claim.is_some())
-    };
     let mut machines = done.world.machines();
     let machine = machines.get_mut(&server.0).ok_or_else(|| format!("{server} is none"))?;
     if let Some(room) = machine.rooms.get_mut(&key.id) {
         if room.key != *key {
             return Err(format!("{} was given {}", done.op, name(&room.key)));
         }
-        let own = room.born_by == done.op.number && !claimed;
         // The answer may be about one that is over since, and this one begun by another create.
-        let promised = (own || done.world.rules.keeps_shared_promises) && is_about(done, room);
+        let promised = is_about(done, room);
         room.acknowledged_at = room.acknowledged_at.or(promised.then_some(now));
         return Ok(());
     }

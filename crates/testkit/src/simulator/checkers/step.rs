@@ -129,7 +129,9 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
         let told = room.acknowledged_at.is_some() && room.written_off.is_none();
         was.claim.is_none() || told && !lost
     };
-    let Some(room) = machine.room(&was.key).filter(promised) else { return true };
+    if !machine.room(&was.key).is_some_and(|room| promised(&room)) {
+        return true;
+    }
     let server = step.before.server(&was.server);
     let away = was.detached || !server.is_some_and(Server::online);
     let cordoned = step.ledger.was(&was.server, Some(AdminState::Cordoned), step.op.began);
@@ -141,15 +143,11 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
         (Kind::Create(key), "forget") => *key == was.key && cordoned,
         (Kind::Create(key), "place") if away => *key == was.key,
         // It came back while the meeting was being placed anew, and was asked for it once more.
-        (Kind::Create(key), _) if was.claim.is_some() => {
-            *key == was.key && !step.rules.creates_once
-        }
+        (Kind::Create(key), _) if was.claim.is_some() => *key == was.key,
         _ => false,
     };
     let now_at = step.after.meeting(&was.key).map(|now| &now.server.0);
-    // Of two that run the fuller one is chosen; it may be over when the answer is there.
-    let moved = now_at.and_then(|host| step.machines.get(host)?.room(&was.key)).is_some()
-        || now_at.is_some() && !step.rules.ends_the_right_one;
-    let anew = room.born_at > was.seen_at && !step.rules.sees_repeats;
-    said_so || (step.call == "record_poll" && (moved || anew))
+    // Of two that run the fuller one is chosen.
+    let moved = now_at.and_then(|host| step.machines.get(host)?.room(&was.key)).is_some();
+    said_so || (step.call == "record_poll" && moved)
 }
