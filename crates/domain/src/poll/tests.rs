@@ -173,7 +173,7 @@ fn what_is_not_wanted_is_ended_until_it_is_gone() {
         (verdict.strays.len(), verdict.settled.len(), verdict.adopted.len())
     };
     assert_eq!(judged(vec![ours("m", 9000, 3)], &[], -5), (1, 0, 0));
-    assert_eq!(judged(vec![seen("m", 9000, 3)], &[], -500_000), (1, 0, 0));
+    assert_eq!(judged(vec![seen("m", 900_000, 3)], &[], -500_000), (1, 0, 0));
     assert_eq!(judged(vec![], &[], -5), (0, 0, 0), "its create may still be on its way");
     assert_eq!(judged(vec![], &[], -500_000), (0, 1, 0));
     let again = [meeting("m", false, NOW.plus_ms(-5000))];
