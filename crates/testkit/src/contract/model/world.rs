@@ -203,7 +203,7 @@ fn any_endings(dice: &mut Dice, now: Timestamp) -> Vec<Ending> {
         key: dice.of(&keys()),
         moderator_pw: dice.one_in(2).then(|| "'pw'".to_owned()),
         since: now.plus_ms(-dice.ms(150_000)),
-        asked_at: now.plus_ms(-dice.ms(20_000)),
+        asked_at: if dice.one_in(2) { now.plus_ms(-dice.ms(20_000)) } else { Timestamp(0) },
     };
     (0..count).map(one).collect()
 }
