@@ -26,7 +26,9 @@ const DATABASES: usize = 8;
 const WIPE: &str = "DELETE FROM scalelite_own.servers; DELETE FROM scalelite_own.meetings; \
     DELETE FROM scalelite_own.tenants; DELETE FROM scalelite_own.one_time_tokens; \
     DELETE FROM scalelite_own.turns; DELETE FROM scalelite_own.sessions; \
-    DELETE FROM scalelite_own.mark; DELETE FROM recordings; DELETE FROM metadata; \
+    DELETE FROM scalelite_own.mark; DELETE FROM scalelite_own.recording_facts; \
+    DELETE FROM scalelite_own.journeys; DELETE FROM scalelite_own.outbox; \
+    DELETE FROM scalelite_own.archives; DELETE FROM recordings; DELETE FROM metadata; \
     DELETE FROM playback_formats; DELETE FROM thumbnails; DELETE FROM callback_data";
 
 /// Fresh stores in one private server. To empty a database takes a tenth of what creating does.
@@ -87,6 +89,8 @@ async fn keeps_the_contract_of_recordings() {
     let stores = Stores::new().await;
     contract::recordings(factory!(stores)).await;
     contract::recordings_racing(factory!(stores)).await;
+    contract::records(factory!(stores)).await;
+    contract::records_racing(factory!(stores)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -99,6 +103,7 @@ async fn keeps_the_contract_in_races() {
 async fn does_as_the_reference_does() {
     let stores = Stores::new().await;
     contract::cluster_model(factory!(stores), 40, 1).await;
+    contract::library_model(factory!(stores), 40, 1).await;
 }
 
 /// The state of the server that somebody who joins is sent to.

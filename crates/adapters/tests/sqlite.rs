@@ -50,6 +50,7 @@ async fn keeps_the_contract() {
     let stores = Stores::new();
     contract::hot(factory!(stores)).await;
     contract::recordings(factory!(stores)).await;
+    contract::records(factory!(stores)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -57,6 +58,7 @@ async fn keeps_the_contract_in_races() {
     let stores = Stores::new();
     contract::hot_racing(factory!(stores)).await;
     contract::recordings_racing(factory!(stores)).await;
+    contract::records_racing(factory!(stores)).await;
 }
 
 #[tokio::test]
@@ -64,6 +66,7 @@ async fn does_as_the_reference_does() {
     let stores = Stores::new();
     for seed in 1..=4 {
         contract::cluster_model(factory!(stores), 60, seed).await;
+        contract::library_model(factory!(stores), 40, seed).await;
     }
 }
 

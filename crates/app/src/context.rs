@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::keeper::Keeper;
 use crate::planner::Planner;
 use crate::policy::Policy;
-use crate::ports::{BbbClient, Clock, Cluster, Entropy, History, Tenants, Turns};
+use crate::ports::{
+    BbbClient, Blobs, Clock, Cluster, Courier, Entropy, History, Records, Tenants, Tokens, Turns,
+};
 use crate::tenancy::TenantCache;
 
 /// Everything that a use case needs.
@@ -26,8 +28,16 @@ pub struct App {
     pub tenants: Arc<dyn Tenants>,
     /// Tenants, as calls need them.
     pub tenant_cache: Arc<TenantCache>,
+    /// Recordings; none where there is no database (`DB_DISABLED`).
+    pub records: Option<Arc<dyn Records>>,
+    /// Their files.
+    pub blobs: Arc<dyn Blobs>,
+    /// What opens protected ones, once.
+    pub tokens: Arc<dyn Tokens>,
     /// Calls to servers.
     pub bbb: Arc<dyn BbbClient>,
+    /// Calls to addresses that front-ends gave us.
+    pub courier: Arc<dyn Courier>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.

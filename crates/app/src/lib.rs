@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod api;
 pub mod backend;
+pub mod callbacks;
 pub mod context;
 mod doubts;
 pub mod keeper;
@@ -14,6 +15,7 @@ pub mod planner;
 pub mod policy;
 pub mod poll;
 pub mod ports;
+pub mod recordings;
 mod replay;
 pub mod sessions;
 pub mod tenancy;

@@ -26,6 +26,8 @@ pub struct Policy {
     pub algorithms: Algorithms,
     /// Algorithm of calls to servers.
     pub sign_with: Algorithm,
+    /// `URL_HOST`: our own name, under which servers report.
+    pub url_host: Option<String>,
     /// `BUILD_NUMBER`, shown by the version document.
     pub build: Option<String>,
     /// `MULTITENANCY_ENABLED`.
@@ -34,6 +36,8 @@ pub struct Policy {
     pub get_meetings_disabled: bool,
     /// `RECORDING_DISABLED`.
     pub recording_disabled: bool,
+    /// Choices about recordings.
+    pub recordings: RecordingRules,
     /// `SERVER_ID_IS_HOSTNAME`.
     pub server_id_is_hostname: bool,
     /// `MAX_MEETING_DURATION`, in minutes.
@@ -60,6 +64,19 @@ pub struct Policy {
     pub meeting_ttl_ms: i64,
     /// The most that a create with a body may take, in ms.
     pub upload_ms_max: i64,
+}
+
+/// Choices about recordings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordingRules {
+    /// `GET_RECORDINGS_API_FILTERED`: who lists recordings names some, or their meetings.
+    pub filtered: bool,
+    /// `PROTECTED_RECORDINGS_ENABLED`: what is protected takes a token to watch.
+    pub protectable: bool,
+    /// `PROTECTED_RECORDINGS_TOKEN_TIMEOUT`, in ms.
+    pub token_ms: i64,
+    /// `RECORDING_FORGET_DAYS`, in ms: when the last trace of deleted ones goes; none: never.
+    pub forget_ms: Option<i64>,
 }
 
 impl Policy {

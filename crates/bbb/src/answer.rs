@@ -49,7 +49,7 @@ impl Answer {
                     value.clear();
                 }
                 Step::Text(text) if path.len() <= 4 => value.push_str(text),
-                Step::Text(_) => {}
+                Step::Text(_) | Step::Attribute(..) => {}
                 Step::Close(_) => {
                     match path[..] {
                         ["response", "returncode"] => returncode = Some(value.trim() == "SUCCESS"),
@@ -90,6 +90,7 @@ pub fn text_elements(body: &[u8]) -> Vec<(String, String)> {
                 value.clear();
                 leaf = true;
             }
+            Step::Attribute(..) => {}
             Step::Text(text) => value.push_str(text),
             Step::Close(_) => {
                 if leaf {

@@ -96,6 +96,12 @@ impl Algorithms {
         self.0[algorithm as usize]
     }
 
+    /// Whether checksums of no other algorithm are accepted.
+    #[must_use]
+    pub fn is_only(self, algorithm: Algorithm) -> bool {
+        Algorithm::ALL.iter().all(|one| self.contains(*one) == (*one == algorithm))
+    }
+
     /// The strongest one of the set.
     #[must_use]
     pub fn strongest(self) -> Algorithm {
@@ -149,10 +155,32 @@ pub fn cut(raw: &str) -> Result<Cut, CutError> {
     Ok(Cut { signed, checksum: decode(value).into_owned() })
 }
 
-/// Whether the checksum fits the call and the signed text under any of the secrets.
+/// The secret, of these, under which the checksum fits the call and the signed text; if several
+/// do, the last.
 ///
 /// Every secret is tried and each comparison takes constant time, so timing tells neither which
 /// secret matched nor how far. Empty secrets never match.
+#[must_use]
+pub fn signer<'a>(
+    call: &str,
+    signed: &str,
+    checksum: &str,
+    secrets: &'a [impl AsRef<str>],
+    allowed: Algorithms,
+) -> Option<&'a str> {
+    let algorithm = Algorithm::from_hex_length(checksum.len())?;
+    let received = hex::decode(checksum).ok()?;
+    if !allowed.contains(algorithm) {
+        return None;
+    }
+    let usable = secrets.iter().map(AsRef::as_ref).filter(|secret| !secret.is_empty());
+    usable.fold(None, |found, secret| {
+        let right: bool = algorithm.digest([call, signed, secret]).ct_eq(&received).into();
+        if right { Some(secret) } else { found }
+    })
+}
+
+/// Whether the checksum fits the call and the signed text under any of the secrets: [`signer`].
 #[must_use]
 pub fn verify(
     call: &str,
@@ -161,22 +189,7 @@ pub fn verify(
     secrets: &[impl AsRef<str>],
     allowed: Algorithms,
 ) -> bool {
-    let Some(algorithm) = Algorithm::from_hex_length(checksum.len()) else {
-        return false;
-    };
-    let Ok(received) = hex::decode(checksum) else {
-        return false;
-    };
-    if !allowed.contains(algorithm) {
-        return false;
-    }
-    secrets.iter().map(AsRef::as_ref).filter(|secret| !secret.is_empty()).fold(
-        false,
-        |ok, secret| {
-            let right: bool = algorithm.digest([call, signed, secret]).ct_eq(&received).into();
-            ok | right
-        },
-    )
+    signer(call, signed, checksum, secrets, allowed).is_some()
 }
 
 /// The checksum, in lower-case hex, of a call with that query string.

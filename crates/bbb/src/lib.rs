@@ -7,7 +7,9 @@ pub mod call;
 pub mod checksum;
 pub mod lrs;
 pub mod meetings;
+pub mod metadata;
 pub mod query;
+pub mod token;
 mod xml;
 
 pub use answer::{Answer, Garbage};

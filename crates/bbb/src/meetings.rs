@@ -91,7 +91,7 @@ impl<'a> Reading<'a> {
                 }
             }
             Step::Text(text) if self.path.len() <= 5 => self.value.push_str(text),
-            Step::Text(_) => {}
+            Step::Text(_) | Step::Attribute(..) => {}
             Step::Close(end) => {
                 self.close(end);
                 self.path.pop();

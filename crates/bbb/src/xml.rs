@@ -11,6 +11,8 @@ const DEPTH_MAX: usize = 32;
 pub(crate) enum Step<'a, 't> {
     /// `<name …>`, starting at this offset.
     Open(&'a str, usize),
+    /// An attribute of the tag that was just opened, and its decoded value.
+    Attribute(&'t str, &'t str),
     /// Decoded text.
     Text(&'t str),
     /// `</name>`, ending at this offset.
@@ -41,6 +43,7 @@ pub(crate) fn walk<'a>(
                     return Err("nested too deeply, or more than one root");
                 }
                 visit(Step::Open(name_at(text, start, tag.name().0), start))
+                    && visit_attributes(&tag, &mut visit)
             }
             Event::Empty(tag) => {
                 roots += usize::from(depth == 0);
@@ -48,6 +51,7 @@ pub(crate) fn walk<'a>(
                     return Err("nested too deeply, or more than one root");
                 }
                 visit(Step::Open(name_at(text, start, tag.name().0), start))
+                    && visit_attributes(&tag, &mut visit)
                     && visit(Step::Close(offset(&reader)))
             }
             Event::End(_) => {
@@ -81,6 +85,17 @@ fn attributes_are_sound(tag: &BytesStart<'_>) -> bool {
         attribute.is_ok_and(|one| {
             !one.value.contains('<') && one.normalized_value(XmlVersion::Explicit1_0).is_ok()
         })
+    })
+}
+
+/// Tells the attributes of a tag, which are sound.
+fn visit_attributes<'a>(
+    tag: &BytesStart<'_>,
+    visit: &mut impl FnMut(Step<'a, '_>) -> bool,
+) -> bool {
+    tag.attributes().flatten().all(|attribute| {
+        let value = attribute.normalized_value(XmlVersion::Explicit1_0).unwrap_or_default();
+        visit(Step::Attribute(attribute.key.0, &value))
     })
 }
 

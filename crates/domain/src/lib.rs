@@ -3,6 +3,8 @@
 //! clock, no randomness: `now` and seeds are parameters.
 
 pub mod booking;
+pub mod delivery;
+pub mod guard;
 pub mod health;
 pub mod history;
 pub mod load;

@@ -1,5 +1,7 @@
 //! The command line: what there is to type, and which function does it.
 
+pub mod library;
+mod recordings;
 mod servers;
 mod tenants;
 
@@ -33,8 +35,8 @@ struct Cli {
 enum Command {
     /// Run the balancer.
     Serve {
-        /// What this process does: api, poller.
-        #[arg(long, default_value = "api,poller", value_parser = Roles::parse)]
+        /// What this process does: api, poller, importer.
+        #[arg(long, default_value = "api,poller,importer", value_parser = Roles::parse)]
         roles: Roles,
     },
     /// Run the balancer with a pool of simulated servers, on a temporary store.
@@ -62,6 +64,16 @@ enum Command {
     Placement {
         #[command(subcommand)]
         what: Placement,
+    },
+    /// List and send again what front-ends have not heard yet.
+    Callbacks {
+        #[command(subcommand)]
+        what: Option<Callbacks>,
+    },
+    /// Import, list, change and check recordings.
+    Recordings {
+        #[command(subcommand)]
+        what: recordings::Recordings,
     },
     /// Poll the servers now.
     Poll {
@@ -146,6 +158,21 @@ pub struct Demo {
     /// How much faster than real life classes come and go.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub speed: u32,
+}
+
+#[derive(Debug, Subcommand)]
+enum Callbacks {
+    /// List messages that wait, and those that were given up.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send messages again.
+    Retry {
+        /// Only this one; none means all that were given up.
+        id: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -300,6 +327,11 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
                 cmd::placement::dry_run(session, size, tag, json).await
             }
         },
+        Command::Callbacks { what } => match what.unwrap_or(Callbacks::List { json: false }) {
+            Callbacks::List { json } => cmd::callbacks::list(session, json).await,
+            Callbacks::Retry { id } => cmd::callbacks::retry(session, id.as_deref()).await,
+        },
+        Command::Recordings { what } => recordings::run(session, what).await,
         Command::Poll { what } => cmd::poll::run(session, what, false).await,
         Command::Status { json: true, .. } => cmd::status::json(session).await,
         Command::Status { watch: true, .. } => cmd::status::watch(session).await,

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use app::poll::Rechecks;
 use app::ports::{Recordings, StoreError, Turn};
-use app::{App, keeper, planner, poll};
+use app::recordings::travel;
+use app::{App, callbacks, keeper, planner, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::http::listen::{Limits, Listener, serve};
-use crate::http::{Gate, Placeholder};
+use crate::http::{Gate, Placeholder, Uploading};
+use crate::importing::{Looks, import_forever};
 use crate::wiring::Wired;
 
 /// How much later than it is due a poll cycle may be asked for, so that not all replicas ask at
@@ -22,6 +25,8 @@ const JITTER_MAX: Duration = Duration::from_millis(100);
 const ADOPT_AGAIN: Duration = Duration::from_secs(5);
 /// How often what placement foresees is brought up to date.
 const FORESEE_EVERY: Duration = Duration::from_secs(10);
+/// How often callbacks that are due are looked for.
+const DELIVER_EVERY: Duration = Duration::from_secs(1);
 /// When to ask again after the store failed.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Every so many cycles the versions of all servers are read.
@@ -31,6 +36,9 @@ const RECHECKS: u32 = 12;
 /// The names of the works of which replicas take turns.
 const POLLS: &str = "polls";
 const RECHECK: &str = "rechecks";
+const JOURNEYS: &str = "journeys";
+/// How often recordings are looked for whose files were left on their way.
+const JOURNEYS_EVERY: Duration = Duration::from_secs(30);
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,23 +47,27 @@ pub struct Roles {
     pub api: bool,
     /// Polls servers.
     pub poller: bool,
+    /// Imports recordings.
+    pub importer: bool,
 }
 
 impl Roles {
-    /// Reads `api,poller`.
+    /// Reads `api,poller,importer`.
     ///
     /// # Errors
     /// Names the part that is no role.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut roles = Self { api: false, poller: false };
+        let mut roles = Self { api: false, poller: false, importer: false };
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             match part {
                 "api" => roles.api = true,
                 "poller" => roles.poller = true,
-                other => return Err(format!("{other} is not api or poller")),
+                "importer" => roles.importer = true,
+                other => return Err(format!("{other} is not api, poller or importer")),
             }
         }
-        if roles.api || roles.poller { Ok(roles) } else { Err("a role is needed".to_owned()) }
+        let any = roles.api || roles.poller || roles.importer;
+        if any { Ok(roles) } else { Err("a role is needed".to_owned()) }
     }
 }
 
@@ -64,32 +76,26 @@ impl Roles {
 /// # Errors
 /// When it cannot listen.
 pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), String> {
+    // Before anything is begun: who cannot listen has nothing to stop.
+    let listener = match roles.api {
+        true => Some(Listener::open(config.bind.as_ref(), config.port).await?),
+        false => None,
+    };
     let (stopper, stop) = watch::channel(false);
     let signals = signals(stopper)?;
-    let poller = roles.poller.then(|| {
-        tokio::spawn(poll_forever(
-            wired.app.clone(),
-            Duration::from_millis(config.poll_interval.ms()),
-            stop.clone(),
-        ))
-    });
-    let foreseeing = roles.api.then(|| foresee_forever(wired.app.clone(), stop.clone()));
-    let foreseeing = foreseeing.map(tokio::spawn);
+    let works = works(config, wired, roles, &stop);
     let adopting = wired.recordings.clone().map(|recordings| tokio::spawn(adopt(recordings)));
-    if roles.api {
-        let listener = Listener::open(config.bind.as_ref(), config.port).await?;
+    if let Some(listener) = listener {
         let (url, data_dir) = (listener.url(), wired.data_dir.display());
         tracing::info!(url, %data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
-        serve_until(config, wired.app.clone(), listener, stop).await;
+        serve_until(config, wired, listener, stop).await;
     } else {
         let mut stop = stop;
         let _ = stop.wait_for(|stop| *stop).await;
     }
-    if let Some(poller) = poller {
-        let _ = poller.await;
-    }
-    if let Some(foreseeing) = foreseeing {
-        let _ = foreseeing.await;
+    // What has begun is finished: polls, and the import at hand.
+    for work in works {
+        let _ = work.await;
     }
     if let Some(adopting) = adopting {
         adopting.abort();
@@ -97,6 +103,32 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
     signals.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Begins what goes on beside the requests, until told to stop.
+fn works(
+    config: &Config,
+    wired: &Wired,
+    roles: Roles,
+    stop: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    let app = || wired.app.clone();
+    let mut works = Vec::new();
+    if roles.poller {
+        let interval = Duration::from_millis(config.poll_interval.ms());
+        works.push(tokio::spawn(poll_forever(app(), interval, stop.clone())));
+    }
+    if roles.api {
+        works.push(tokio::spawn(foresee_forever(app(), stop.clone())));
+    }
+    if let Some(importer) = wired.importer.clone().filter(|_| roles.importer) {
+        let looks = Looks::of(config);
+        works.push(tokio::spawn(import_forever(importer, looks, stop.clone())));
+    }
+    if wired.recordings.is_some() && roles.poller {
+        works.push(tokio::spawn(look_after(app(), stop.clone())));
+    }
+    works
 }
 
 /// Uses the store of recordings once, so that its schema is brought up to date when the process
@@ -111,12 +143,15 @@ async fn adopt(recordings: Arc<dyn Recordings>) {
 /// Serves on a listener until told to stop.
 pub async fn serve_until(
     config: &Config,
-    app: App,
+    wired: &Wired,
     listener: Listener,
     stop: watch::Receiver<bool>,
 ) {
+    let app = wired.app.clone();
+    let uploads = wired.uploads.clone();
     let gate = Arc::new(Gate {
         long_target: Placeholder::new(app.entropy.as_ref()),
+        uploading: Uploading::new(uploads, config.recording_upload_max_bytes.0),
         app,
         url_host: config.url_host.clone(),
         body_bytes_max: config.max_body_bytes.0,
@@ -135,7 +170,7 @@ pub async fn serve_until(
 ///
 /// # Errors
 /// When signals cannot be waited for.
-pub fn signals(stopper: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<()>, String> {
+pub fn signals(stopper: watch::Sender<bool>) -> Result<JoinHandle<()>, String> {
     let open = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
     let mut terminate = open(SignalKind::terminate())?;
     let mut interrupt = open(SignalKind::interrupt())?;
@@ -248,4 +283,56 @@ pub async fn foresee_forever(app: App, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(FORESEE_EVERY) => {}
         }
     }
+}
+
+/// What recordings and those who wait for them need, until told to stop.
+async fn look_after(app: App, stop: watch::Receiver<bool>) {
+    tokio::join!(travel_forever(app.clone(), stop.clone()), deliver_forever(app, stop));
+}
+
+/// Tells front-ends what they asked for, until told to stop. All replicas do: each message is one's.
+async fn deliver_forever(app: App, mut stop: watch::Receiver<bool>) {
+    loop {
+        let pause = match callbacks::deliver_due(&app).await {
+            // Whatever was due, more may be.
+            Ok(sent) if sent > 0 => Duration::ZERO,
+            Ok(_) => DELIVER_EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "callbacks not delivered");
+                ADOPT_AGAIN
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(pause + JITTER_MAX.mul_f64(app.entropy.fraction())) => {}
+        }
+    }
+}
+
+/// Moves the files of recordings that a crash left on their way, in turns, until told to stop.
+async fn travel_forever(app: App, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(JOURNEYS_EVERY) => {}
+        }
+        let finished = match app.turns.turn(JOURNEYS, app.clock.now(), ms(JOURNEYS_EVERY)).await {
+            Ok(Turn::Yours(_)) => look_after_recordings(&app).await,
+            Ok(Turn::NotBefore(_)) => Ok(0),
+            Err(error) => Err(error),
+        };
+        match finished {
+            Ok(0) => {}
+            Ok(finished) => tracing::info!(finished, "files of recordings moved late"),
+            Err(error) => tracing::warn!(%error, "files of recordings were not looked after"),
+        }
+    }
+}
+
+async fn look_after_recordings(app: &App) -> Result<usize, StoreError> {
+    let finished = travel::finish_journeys(app).await?;
+    travel::forget_deleted(app).await?;
+    Ok(finished)
 }

@@ -9,6 +9,7 @@ mod cli;
 mod cmd;
 mod config;
 mod http;
+mod importing;
 mod lifecycle;
 mod output;
 mod telemetry;

@@ -1,6 +1,7 @@
 //! The composition root: from settings to a running application. The only place that names
 //! adapters.
 
+mod recordings;
 pub mod stores;
 
 use std::io::{self, Write as _};
@@ -9,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adapters::bbb_http::BbbHttp;
+use adapters::courier::HttpCourier;
 use adapters::entropy::{OsEntropy, SystemClock};
 use app::App;
-use app::policy::Policy;
+use app::policy::{Policy, RecordingRules};
 use app::ports::{self, Inspect, Patience};
+use app::recordings::import::Importer;
 use app::tenancy::TenantCache;
 use bbb::Algorithm;
 use domain::health::Thresholds;
@@ -69,6 +72,10 @@ pub struct Wired {
     pub inspect: Vec<Arc<dyn Inspect>>,
     /// Recordings, unless there are none.
     pub recordings: Option<Arc<dyn ports::Recordings>>,
+    /// Imports of recordings, unless there is no database for them or they are switched off.
+    pub importer: Option<Importer>,
+    /// Uploads of recordings into the spool.
+    pub uploads: Arc<dyn ports::Uploads>,
 }
 
 /// Opens the stores and connects everything. Redis and PostgreSQL are connected to when they are
@@ -80,7 +87,7 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
     let given = given_secrets(config);
     let needs_dir = stores.needs_dir() || given.is_empty();
     let data_dir = if needs_dir { data_dir(config)? } else { expected_data_dir(config) };
-    let Opened { house, inspect } = stores::open(stores, &data_dir)?;
+    let Opened { house, records, inspect } = stores::open(stores, &data_dir)?;
     let own_secret = given.is_empty();
     let secrets = match own_secret {
         false => given,
@@ -100,12 +107,18 @@ pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
         turns: house.hot.clone(),
         tenant_cache: Arc::new(TenantCache::new(house.hot.clone(), create_rules, join_rules)),
         tenants: house.hot.clone(),
+        records,
+        blobs: recordings::blobs(config),
+        tokens: house.hot.clone(),
         bbb: Arc::new(bbb),
+        courier: Arc::new(HttpCourier::new(config.callback_allow.0.clone())),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
-    Ok(Wired { app, data_dir, own_secret, inspect, recordings: house.recordings })
+    let importer = recordings::importer(config, &app);
+    let (recordings, uploads) = (house.recordings, recordings::uploads(config));
+    Ok(Wired { app, data_dir, own_secret, inspect, recordings, importer, uploads })
 }
 
 /// Where the state would be kept, without making anything.
@@ -210,10 +223,17 @@ fn policy(config: &Config, secrets: Vec<String>) -> Policy {
         secrets,
         algorithms: config.checksum_algorithm.unwrap_or_default(),
         sign_with: config.checksum_algorithm.map_or(Algorithm::Sha256, bbb::Algorithms::strongest),
+        url_host: config.url_host.clone(),
         build: config.build_number.clone(),
         multitenancy: config.multitenancy_enabled,
         get_meetings_disabled: config.get_meetings_api_disabled,
         recording_disabled: config.recording_disabled,
+        recordings: RecordingRules {
+            filtered: config.get_recordings_api_filtered,
+            protectable: config.protected_recordings_enabled,
+            token_ms: minutes(config.protected_recordings_token_timeout.0),
+            forget_ms: config.recording_forget_days.map(|days| minutes(days.0) * 24 * 60),
+        },
         server_id_is_hostname: config.server_id_is_hostname,
         max_meeting_duration_min: config.max_meeting_duration.map(|minutes| minutes.0),
         create_rules: rules(

@@ -119,8 +119,7 @@ impl Setup {
         command.arg("serve").args(&self.arguments);
         command.stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| self.binary.display().to_string())?;
-        let (setup, port) = (self.clone(), 0);
-        Ok(Product { child, setup, log, port })
+        Ok(Product { child, setup: self.clone(), log, port: 0 })
     }
 
     /// Starts `serve` on a free port and waits until it is healthy.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use app::memory::{MemoryCluster, MemoryRecordings};
-use app::ports::{Cluster, Hot, Recordings};
+use app::memory::{MemoryBlobs, MemoryCluster, MemoryRecordings};
+use app::ports::{Blobs, Cluster, Hot, Recordings, Records};
 use futures_util::future::BoxFuture;
 use testkit::contract;
 
@@ -17,6 +17,29 @@ fn hot_memory() -> BoxFuture<'static, Arc<dyn Hot>> {
 
 fn recordings_in_memory() -> BoxFuture<'static, Arc<dyn Recordings>> {
     Box::pin(async { Arc::new(MemoryRecordings::default()) as _ })
+}
+
+fn records_in_memory() -> BoxFuture<'static, Arc<dyn Records>> {
+    Box::pin(async { Arc::new(MemoryRecordings::default()) as _ })
+}
+
+fn blobs_in_memory() -> BoxFuture<'static, Arc<dyn Blobs>> {
+    Box::pin(async { Arc::new(MemoryBlobs::default()) as _ })
+}
+
+#[tokio::test]
+async fn blobs() {
+    contract::blobs(&blobs_in_memory).await;
+}
+
+#[tokio::test]
+async fn records() {
+    contract::records(&records_in_memory).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn records_racing() {
+    contract::records_racing(&records_in_memory).await;
 }
 
 #[tokio::test]

@@ -6,12 +6,16 @@
 /// Comparisons of bytes use the operators of `text_pattern_ops`, since these find the index that
 /// serves searches by prefix too.
 pub(super) fn translated(sql: &str) -> String {
-    const WORDS: [(&str, &str); 5] = [
+    const WORDS: [(&str, &str); 8] = [
         (" COLLATE BINARY >=", " ~>=~"),
         (" COLLATE BINARY <=", " ~<=~"),
         (" COLLATE BINARY >", " ~>~"),
+        (" COLLATE BINARY <", " ~<~"),
         // What is left stands in ORDER BY.
         (" COLLATE BINARY", " USING ~<~"),
+        ("instr(", "strpos("),
+        // As our index of metadata has it.
+        ("substr(m.value, 1, 255)", "left(m.value, 255)"),
         ("?", "$"),
     ];
     WORDS.iter().fold(sql.to_owned(), |sql, (theirs, ours)| sql.replace(theirs, ours))

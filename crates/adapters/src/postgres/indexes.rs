@@ -18,10 +18,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 const BUILD_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Names and what they cover. Values may be longer than an index takes: their beginnings do.
-const INDEXES: [(&str, &str); 4] = [
+const INDEXES: [(&str, &str); 6] = [
     ("scalelite_metadata_by_key_and_value", "metadata (key, left(value, 255))"),
     ("scalelite_recordings_by_starttime", "recordings (starttime)"),
     ("scalelite_recordings_by_record_id", "recordings (record_id text_pattern_ops)"),
+    ("scalelite_recordings_by_state", "recordings (state)"),
+    ("scalelite_recordings_by_deleted_at", "recordings (deleted_at) WHERE deleted_at IS NOT NULL"),
     ("scalelite_callback_data_by_meeting_id", "callback_data USING hash (meeting_id)"),
 ];
 

@@ -34,8 +34,8 @@ pub(super) struct PgSession {
     /// Dropped before the runtime in which its other end lives.
     client: Client,
     runtime: Runtime,
-    /// Prepared statements by their text. As many as the program has.
-    prepared: HashMap<&'static str, Statement>,
+    /// Prepared statements by their text.
+    prepared: HashMap<String, Statement>,
     patience: Duration,
     state: State,
     /// Whether the transaction can no longer be committed.
@@ -45,6 +45,8 @@ pub(super) struct PgSession {
     marking: bool,
 }
 
+/// Statements that a connection keeps: more than the program has, apart from the forms that searches take.
+const STATEMENTS_MAX: usize = 400;
 const MARK: &str = "SAVEPOINT operation";
 
 impl PgSession {
@@ -120,7 +122,7 @@ impl PgSession {
         if self.state == State::Open { Ok(()) } else { Err(lost()) }
     }
 
-    fn prepared(&mut self, sql: &'static str) -> Result<Statement, StoreError> {
+    fn prepared(&mut self, sql: &str) -> Result<Statement, StoreError> {
         self.must_be_open()?;
         if let Some(statement) = self.prepared.get(sql) {
             return Ok(statement.clone());
@@ -132,7 +134,10 @@ impl PgSession {
         let text = translated(sql);
         let outcome = in_time(&self.runtime, self.patience, self.client.prepare(&text));
         let statement = self.settled(outcome)?;
-        self.prepared.insert(sql, statement.clone());
+        if self.prepared.len() >= STATEMENTS_MAX {
+            self.prepared.clear();
+        }
+        self.prepared.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
 }
@@ -182,7 +187,7 @@ fn deletes(sql: &str) -> bool {
 }
 
 impl Session for PgSession {
-    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreError> {
+    fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
         if holds_nul(values) {
             let text = "PostgreSQL: text that holds NUL cannot be stored";
             return if deletes(sql) {
@@ -202,7 +207,7 @@ impl Session for PgSession {
 
     fn visit(
         &mut self,
-        sql: &'static str,
+        sql: &str,
         values: &[Value<'_>],
         visitor: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {

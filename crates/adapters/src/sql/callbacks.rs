@@ -2,6 +2,7 @@
 //! meeting: the newest one counts.
 
 use app::ports::StoreError;
+use domain::Timestamp;
 use domain::recording::Callback;
 
 use super::session::{Row, Session, values};
@@ -60,9 +61,10 @@ pub(super) fn put(session: &mut dyn Session, callback: &Callback) -> Result<(), 
     const INSERT: &str = "INSERT INTO callback_data (meeting_id, callback_attributes, created_at, \
         updated_at, recording_id) VALUES (?1, ?2, ?3, ?4, \
         CAST((SELECT id FROM recordings WHERE record_id = ?5) AS integer))";
+    let meeting_id = key_to_write(session, callback)?;
     let attributes = yaml::write(&callback.attributes);
     let values = values![
-        &callback.meeting_id,
+        &meeting_id,
         &attributes,
         callback.created_at,
         callback.updated_at,
@@ -72,4 +74,51 @@ pub(super) fn put(session: &mut dyn Session, callback: &Callback) -> Result<(), 
         session.execute(INSERT, values)?;
     }
     Ok(())
+}
+
+const OF_MEETING: &str = callbacks!("c.meeting_id = ?1", "1");
+
+/// The id under which a callback is kept.
+fn key_to_write(session: &mut dyn Session, callback: &Callback) -> Result<String, StoreError> {
+    let plain = callback.meeting_id.clone();
+    let Some(tenant) = callback.attribute(Callback::TENANT) else {
+        return Ok(plain);
+    };
+    let there = session.first(OF_MEETING, values![&plain], self::callback)?;
+    let is_others = there.is_some_and(|there| !there.is_of(Some(tenant)));
+    Ok(if is_others { Callback::apart(tenant, &plain) } else { plain })
+}
+
+/// The newest callback of a meeting.
+pub(super) fn of_meeting(
+    session: &mut dyn Session,
+    tenant: Option<&str>,
+    meeting_id: &str,
+) -> Result<Option<Callback>, StoreError> {
+    if let Some(tenant) = tenant {
+        let apart = Callback::apart(tenant, meeting_id);
+        let found = session.first(OF_MEETING, values![&apart], callback)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    let found = session.first(OF_MEETING, values![meeting_id], callback)?;
+    Ok(found.filter(|found| found.is_of(tenant)))
+}
+
+/// The newest callback of a recording's meeting, which is told its recording.
+pub(super) fn of_recording(
+    session: &mut dyn Session,
+    tenant: Option<&str>,
+    meeting_id: &str,
+    recording: i64,
+    now: Timestamp,
+) -> Result<Option<Callback>, StoreError> {
+    const TELL: &str = "UPDATE callback_data SET recording_id = CAST(CAST(?2 AS bigint) AS integer), \
+        updated_at = ?3 WHERE id = (SELECT max(id) FROM callback_data WHERE meeting_id = ?1)";
+    let Some(callback) = of_meeting(session, tenant, meeting_id)? else {
+        return Ok(None);
+    };
+    session.execute(TELL, values![&callback.meeting_id, recording, now])?;
+    session.first(OF_MEETING, values![&callback.meeting_id], self::callback)
 }

@@ -5,17 +5,24 @@
 mod callbacks;
 mod cluster;
 mod endings;
+mod facts;
 mod history;
+mod imports;
+mod journeys;
+mod library;
 mod mark;
 mod meetings;
+mod outbox;
 mod places;
 mod polls;
 mod recordings;
 mod rows;
+mod search;
 mod servers;
 pub(crate) mod session;
 mod tenants;
 mod tokens;
+mod totals;
 mod turns;
 pub(crate) mod writer;
 mod yaml;
@@ -55,6 +62,7 @@ pub struct SqlStore<D> {
     writer: Writer,
     joins: Arc<Joins>,
     memory: Memory,
+    totals: totals::Totals,
 }
 
 impl<D: Database> SqlStore<D> {
@@ -67,7 +75,8 @@ impl<D: Database> SqlStore<D> {
     ) -> Result<Self, StoreError> {
         let joins = Arc::new(Joins::default());
         let writer = Writer::start(link, joins.clone(), name, patience)?;
-        Ok(Self { database, writer, joins, memory: Memory::default() })
+        let (memory, totals) = (Memory::default(), totals::Totals::default());
+        Ok(Self { database, writer, joins, memory, totals })
     }
 
     /// Writes in the next transaction; returns when it is on disk.
@@ -84,6 +93,17 @@ impl<D: Database> SqlStore<D> {
         operation: impl FnOnce(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.run(operation, false).await
+    }
+
+    /// The same, where recordings change.
+    async fn write_recordings<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let written = self.write_apart(operation).await;
+        // Also if it failed: then nobody knows whether it was written.
+        self.totals.forget();
+        written
     }
 
     /// Makes reads see every join that was counted.

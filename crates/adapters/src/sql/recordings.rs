@@ -1,13 +1,14 @@
-//! Recordings, in the tables that existing deployments have.
+//! Recordings, in the tables that existing deployments have. What those have no room for is in a table of ours.
 
 use std::collections::HashMap;
 
 use app::ports::{RecordingCounts, Recordings, StoreError};
 use async_trait::async_trait;
-use domain::recording::{Callback, PlaybackFormat, Recording, Thumbnail};
+use domain::MeetingKey;
+use domain::recording::{Callback, Facts, PlaybackFormat, Recording, Thumbnail};
 
 use super::session::{Row, Session, Value, values};
-use super::{Database, SqlStore, callbacks};
+use super::{Database, SqlStore, callbacks, facts};
 
 #[async_trait]
 impl<D: Database> Recordings for SqlStore<D> {
@@ -41,11 +42,12 @@ impl<D: Database> Recordings for SqlStore<D> {
         self.database
             .read(move |session| reading(session, |session| one(session, &record_id)))
             .await
+            .map(|found| found.map(|(_, recording)| recording))
     }
 
     async fn put_recording(&self, recording: &Recording) -> Result<(), StoreError> {
         let recording = recording.clone();
-        self.write(move |session| put(session, &recording)).await
+        self.write_recordings(move |session| put(session, &recording).map(drop)).await
     }
 
     async fn callbacks_after(
@@ -57,14 +59,22 @@ impl<D: Database> Recordings for SqlStore<D> {
         self.database.read(move |session| callbacks::page(session, after.as_deref(), limit)).await
     }
 
+    async fn callback(&self, meeting: &MeetingKey) -> Result<Option<Callback>, StoreError> {
+        let meeting = meeting.clone();
+        let find = move |session: &mut dyn Session| {
+            callbacks::of_meeting(session, meeting.tenant.as_deref(), &meeting.id)
+        };
+        self.database.read(find).await
+    }
+
     async fn put_callback(&self, callback: &Callback) -> Result<(), StoreError> {
         let callback = callback.clone();
-        self.write(move |session| callbacks::put(session, &callback)).await
+        self.write_apart(move |session| callbacks::put(session, &callback)).await
     }
 }
 
 /// Runs several statements that must see the same moment.
-fn reading<T>(
+pub(super) fn reading<T>(
     session: &mut dyn Session,
     query: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
@@ -86,40 +96,6 @@ macro_rules! recordings {
     };
 }
 
-/// What belongs to recordings: of one by its key, or of all between two ids, these included.
-macro_rules! parts {
-    ($of_one:ident, $of_page:ident, $select:literal, $key:literal) => {
-        const $of_one: &str = concat!($select, " WHERE ", $key, " = ?1");
-        const $of_page: &str = concat!(
-            $select,
-            " WHERE ",
-            $key,
-            " IN (SELECT id FROM recordings \
-             WHERE record_id COLLATE BINARY >= ?1 AND record_id COLLATE BINARY <= ?2)"
-        );
-    };
-}
-
-parts!(
-    METADATA_OF_ONE,
-    METADATA_OF_PAGE,
-    "SELECT recording_id, key, value FROM metadata",
-    "key IS NOT NULL AND recording_id"
-);
-parts!(
-    FORMATS_OF_ONE,
-    FORMATS_OF_PAGE,
-    "SELECT recording_id, id, format, url, length, processing_time FROM playback_formats",
-    "format IS NOT NULL AND recording_id"
-);
-parts!(
-    THUMBNAILS_OF_ONE,
-    THUMBNAILS_OF_PAGE,
-    "SELECT t.playback_format_id, t.id, t.width, t.height, t.alt, t.url, t.sequence \
-     FROM thumbnails t JOIN playback_formats p ON p.id = t.playback_format_id",
-    "p.recording_id"
-);
-
 fn recording(row: &dyn Row) -> Result<(i64, Recording), StoreError> {
     let recording = Recording {
         record_id: row.get(1)?,
@@ -135,22 +111,9 @@ fn recording(row: &dyn Row) -> Result<(i64, Recording), StoreError> {
         publish_updated: row.get(11)?,
         metadata: Vec::new(),
         formats: Vec::new(),
+        facts: Facts::default(),
     };
     Ok((row.get(0)?, recording))
-}
-
-fn one(session: &mut dyn Session, record_id: &str) -> Result<Option<Recording>, StoreError> {
-    let found = session.first(recordings!("record_id = ?1"), values![record_id], recording)?;
-    let Some((id, recording)) = found else {
-        return Ok(None);
-    };
-    let parts = Parts {
-        metadata: METADATA_OF_ONE,
-        formats: FORMATS_OF_ONE,
-        thumbnails: THUMBNAILS_OF_ONE,
-        values: values![id],
-    };
-    Ok(complete(session, vec![(id, recording)], &parts)?.pop())
 }
 
 fn page(
@@ -166,54 +129,104 @@ fn page(
         Some(after) => session.query(NEXT, values![after, limit], recording)?,
         None => session.query(FIRST, values![limit], recording)?,
     };
-    let bounds = found.first().zip(found.last());
-    let Some((first, last)) =
-        bounds.map(|((_, first), (_, last))| (first.record_id.clone(), last.record_id.clone()))
-    else {
-        return Ok(Vec::new());
-    };
-    let parts = Parts {
-        metadata: METADATA_OF_PAGE,
-        formats: FORMATS_OF_PAGE,
-        thumbnails: THUMBNAILS_OF_PAGE,
-        values: values![&first, &last],
-    };
-    complete(session, found, &parts)
+    complete(session, found)
 }
 
-/// Where the parts of some recordings are found.
-struct Parts<'a> {
-    metadata: &'static str,
-    formats: &'static str,
-    thumbnails: &'static str,
-    values: &'a [Value<'a>],
+/// A recording and the key of its row.
+pub(super) fn one(
+    session: &mut dyn Session,
+    record_id: &str,
+) -> Result<Option<(i64, Recording)>, StoreError> {
+    let found = session.first(recordings!("record_id = ?1"), values![record_id], recording)?;
+    let key = found.as_ref().map(|(key, _)| *key);
+    let whole = complete(session, found.into_iter().collect())?.pop();
+    Ok(key.zip(whole))
+}
+
+/// Recordings by the keys of their rows, in that order. What is gone is left out.
+pub(super) fn by_keys(
+    session: &mut dyn Session,
+    keys: &[i64],
+) -> Result<Vec<Recording>, StoreError> {
+    let mut rows: HashMap<i64, (i64, Recording)> = HashMap::new();
+    for chunk in keys.chunks(CHUNK) {
+        for found in session.query(&of(recordings!("id"), chunk), &values_of(chunk), recording)? {
+            rows.insert(found.0, found);
+        }
+    }
+    let rows = keys.iter().filter_map(|key| rows.remove(key)).collect();
+    complete(session, rows)
+}
+
+/// Rows that are asked for in one statement.
+const CHUNK: usize = 50;
+
+/// A statement for as many values as there are. Most lists are of two lengths: one, and the longest.
+fn of(select: &str, keys: &[impl Sized]) -> String {
+    let marks: Vec<String> = (1..=keys.len()).map(|n| format!("?{n}")).collect();
+    format!("{select} IN ({})", marks.join(", "))
+}
+
+fn values_of<'a, T: Copy + Into<Value<'a>>>(keys: &[T]) -> Vec<Value<'a>> {
+    keys.iter().map(|key| (*key).into()).collect()
 }
 
 /// Adds to recordings what belongs to them.
-fn complete(
+pub(super) fn complete(
     session: &mut dyn Session,
-    recordings: Vec<(i64, Recording)>,
-    parts: &Parts<'_>,
+    mut recordings: Vec<(i64, Recording)>,
 ) -> Result<Vec<Recording>, StoreError> {
-    let mut metadata: HashMap<i64, Vec<(String, Option<String>)>> = HashMap::new();
-    session.visit(parts.metadata, parts.values, &mut |row| {
+    for chunk in recordings.chunks_mut(CHUNK) {
+        complete_chunk(session, chunk)?;
+    }
+    Ok(recordings.into_iter().map(|(_, recording)| recording).collect())
+}
+
+fn complete_chunk(
+    session: &mut dyn Session,
+    recordings: &mut [(i64, Recording)],
+) -> Result<(), StoreError> {
+    let keys: Vec<i64> = recordings.iter().map(|(key, _)| *key).collect();
+    let mut metadata = metadata(session, &keys)?;
+    let mut formats = formats(session, &keys)?;
+    let ids: Vec<&str> = recordings.iter().map(|(_, one)| one.record_id.as_str()).collect();
+    let sql = of("SELECT record_id, facts FROM recording_facts WHERE record_id", &ids);
+    let mut facts = facts::read(session, &sql, &values_of(&ids))?;
+    for (key, recording) in recordings {
+        recording.metadata = metadata.remove(key).unwrap_or_default();
+        recording.metadata.sort();
+        recording.formats = formats.remove(key).unwrap_or_default();
+        recording.formats.sort_by(|one, other| one.format.cmp(&other.format));
+        if let Some(known) = facts.remove(&recording.record_id) {
+            known.enter(recording);
+        }
+    }
+    Ok(())
+}
+
+/// What belongs to each recording, by its key.
+type Parts<T> = HashMap<i64, Vec<T>>;
+
+fn metadata(
+    session: &mut dyn Session,
+    keys: &[i64],
+) -> Result<Parts<(String, Option<String>)>, StoreError> {
+    const SELECT: &str = "SELECT recording_id, key, value FROM metadata \
+        WHERE key IS NOT NULL AND recording_id";
+    let mut metadata: Parts<(String, Option<String>)> = HashMap::new();
+    session.visit(&of(SELECT, keys), &values_of(keys), &mut |row| {
         metadata.entry(row.get(0)?).or_default().push((row.get(1)?, row.get(2)?));
         Ok(())
     })?;
-    let mut thumbnails: HashMap<i64, Vec<(i64, Thumbnail)>> = HashMap::new();
-    session.visit(parts.thumbnails, parts.values, &mut |row| {
-        let thumbnail = Thumbnail {
-            width: row.get(2)?,
-            height: row.get(3)?,
-            alt: row.get(4)?,
-            url: row.get(5)?,
-            sequence: row.get(6)?,
-        };
-        thumbnails.entry(row.get(0)?).or_default().push((row.get(1)?, thumbnail));
-        Ok(())
-    })?;
-    let mut formats: HashMap<i64, Vec<PlaybackFormat>> = HashMap::new();
-    session.visit(parts.formats, parts.values, &mut |row| {
+    Ok(metadata)
+}
+
+fn formats(session: &mut dyn Session, keys: &[i64]) -> Result<Parts<PlaybackFormat>, StoreError> {
+    const SELECT: &str = "SELECT recording_id, id, format, url, length, processing_time \
+        FROM playback_formats WHERE format IS NOT NULL AND recording_id";
+    let mut thumbnails = thumbnails(session, keys)?;
+    let mut formats: Parts<PlaybackFormat> = HashMap::new();
+    session.visit(&of(SELECT, keys), &values_of(keys), &mut |row| {
         let mut previews = thumbnails.remove(&row.get(1)?).unwrap_or_default();
         // In the order in which they were given, which somebody may have written down.
         let numbered = previews.iter().all(|(_, one)| one.sequence.is_some());
@@ -224,20 +237,49 @@ fn complete(
             length: row.get(4)?,
             processing_time: row.get(5)?,
             thumbnails: previews.into_iter().map(|(_, thumbnail)| thumbnail).collect(),
+            size: None,
         });
         Ok(())
     })?;
-    let whole = recordings.into_iter().map(|(id, mut recording)| {
-        recording.metadata = metadata.remove(&id).unwrap_or_default();
-        recording.metadata.sort();
-        recording.formats = formats.remove(&id).unwrap_or_default();
-        recording.formats.sort_by(|one, other| one.format.cmp(&other.format));
-        recording
-    });
-    Ok(whole.collect())
+    Ok(formats)
 }
 
-fn put(session: &mut dyn Session, recording: &Recording) -> Result<(), StoreError> {
+/// Previews with the keys of their rows, by the keys of their formats.
+fn thumbnails(
+    session: &mut dyn Session,
+    keys: &[i64],
+) -> Result<Parts<(i64, Thumbnail)>, StoreError> {
+    const SELECT: &str = "SELECT t.playback_format_id, t.id, t.width, t.height, t.alt, t.url, \
+        t.sequence FROM thumbnails t JOIN playback_formats p ON p.id = t.playback_format_id \
+        WHERE p.recording_id";
+    let mut thumbnails: Parts<(i64, Thumbnail)> = HashMap::new();
+    session.visit(&of(SELECT, keys), &values_of(keys), &mut |row| {
+        let thumbnail = Thumbnail {
+            width: row.get(2)?,
+            height: row.get(3)?,
+            alt: row.get(4)?,
+            url: row.get(5)?,
+            sequence: row.get(6)?,
+        };
+        thumbnails.entry(row.get(0)?).or_default().push((row.get(1)?, thumbnail));
+        Ok(())
+    })?;
+    Ok(thumbnails)
+}
+
+/// Removes what belongs to a recording.
+pub(super) fn clear(session: &mut dyn Session, key: i64) -> Result<(), StoreError> {
+    const CLEAR: [&str; 3] = [
+        "DELETE FROM thumbnails WHERE playback_format_id IN \
+         (SELECT id FROM playback_formats WHERE recording_id = ?1)",
+        "DELETE FROM playback_formats WHERE recording_id = ?1",
+        "DELETE FROM metadata WHERE recording_id = ?1",
+    ];
+    CLEAR.iter().try_for_each(|sql| session.execute(sql, values![key]).map(drop))
+}
+
+/// Writes a recording whole; returns the key of its row.
+pub(super) fn put(session: &mut dyn Session, recording: &Recording) -> Result<i64, StoreError> {
     const PUT: &str = "INSERT INTO recordings (record_id, meeting_id, name, published, \
         participants, state, starttime, endtime, deleted_at, protected, publish_updated) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
@@ -247,12 +289,6 @@ fn put(session: &mut dyn Session, recording: &Recording) -> Result<(), StoreErro
         starttime = excluded.starttime, endtime = excluded.endtime, \
         deleted_at = excluded.deleted_at, protected = excluded.protected, \
         publish_updated = excluded.publish_updated RETURNING id";
-    const CLEAR: [&str; 3] = [
-        "DELETE FROM thumbnails WHERE playback_format_id IN \
-         (SELECT id FROM playback_formats WHERE recording_id = ?1)",
-        "DELETE FROM playback_formats WHERE recording_id = ?1",
-        "DELETE FROM metadata WHERE recording_id = ?1",
-    ];
     let values = values![
         &recording.record_id,
         &recording.meeting_id,
@@ -267,14 +303,14 @@ fn put(session: &mut dyn Session, recording: &Recording) -> Result<(), StoreErro
         recording.publish_updated,
     ];
     let id = inserted(session, PUT, values)?;
-    for sql in CLEAR {
-        session.execute(sql, values![id])?;
-    }
+    clear(session, id)?;
     for (key, value) in &recording.metadata {
         let sql = "INSERT INTO metadata (recording_id, key, value) VALUES (?1, ?2, ?3)";
         session.execute(sql, values![id, key, value])?;
     }
-    recording.formats.iter().try_for_each(|format| put_format(session, id, format))
+    recording.formats.iter().try_for_each(|format| put_format(session, id, format))?;
+    facts::write(session, recording)?;
+    Ok(id)
 }
 
 fn put_format(
@@ -286,7 +322,7 @@ fn put_format(
         processing_time) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id";
     const THUMBNAIL: &str = "INSERT INTO thumbnails (playback_format_id, width, height, alt, url, \
         sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    let PlaybackFormat { format: name, url, length, processing_time, thumbnails } = format;
+    let PlaybackFormat { format: name, url, length, processing_time, thumbnails, .. } = format;
     let id = inserted(session, FORMAT, values![recording, name, url, *length, *processing_time])?;
     for Thumbnail { width, height, alt, url, sequence } in thumbnails {
         session.execute(THUMBNAIL, values![id, *width, *height, alt, url, *sequence])?;
@@ -295,11 +331,7 @@ fn put_format(
 }
 
 /// The key of a row that a statement writes and returns.
-fn inserted(
-    session: &mut dyn Session,
-    sql: &'static str,
-    values: &[Value<'_>],
-) -> Result<i64, StoreError> {
+fn inserted(session: &mut dyn Session, sql: &str, values: &[Value<'_>]) -> Result<i64, StoreError> {
     session
         .first(sql, values, |row| row.get(0))?
         .ok_or_else(|| StoreError::Corrupt("a row that was written is not there".to_owned()))

@@ -118,16 +118,16 @@ columns! {
 
 /// A connection, mostly within a transaction.
 ///
-/// Texts of statements are SQLite's: parameters are `?1`, `?2`…, and `COLLATE BINARY` says that
+/// Statements are prepared once and kept by their texts, of which there must not be many. The texts are SQLite's: parameters are `?1`, `?2`…, and `COLLATE BINARY` says that
 /// text is compared byte by byte.
 pub trait Session {
     /// Runs a statement; returns how many rows it wrote.
-    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreError>;
+    fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, StoreError>;
 
     /// Runs a statement and visits each row it returns.
     fn visit(
         &mut self,
-        sql: &'static str,
+        sql: &str,
         values: &[Value<'_>],
         visitor: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
@@ -152,7 +152,7 @@ impl dyn Session + '_ {
     /// All rows, as what they stand for.
     pub(crate) fn query<T>(
         &mut self,
-        sql: &'static str,
+        sql: &str,
         values: &[Value<'_>],
         of_row: impl Fn(&dyn Row) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
@@ -167,7 +167,7 @@ impl dyn Session + '_ {
     /// The only row, or the first.
     pub(crate) fn first<T>(
         &mut self,
-        sql: &'static str,
+        sql: &str,
         values: &[Value<'_>],
         of_row: impl Fn(&dyn Row) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {

@@ -49,7 +49,7 @@ pub(super) fn command(connection: &Connection, sql: &str) -> Result<(), StoreErr
 }
 
 impl Session for Connection {
-    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreError> {
+    fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
         let mut statement = self.prepare_cached(sql).map_err(failure)?;
         let written = statement.execute(params_from_iter(values)).map_err(failure)?;
         Ok(u64::try_from(written).unwrap_or(u64::MAX))
@@ -57,7 +57,7 @@ impl Session for Connection {
 
     fn visit(
         &mut self,
-        sql: &'static str,
+        sql: &str,
         values: &[Value<'_>],
         visitor: &mut dyn FnMut(&dyn Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {

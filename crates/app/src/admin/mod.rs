@@ -4,5 +4,6 @@ pub mod doctor;
 pub mod drain;
 pub mod meetings;
 pub mod placement;
+pub mod recordings;
 pub mod servers;
 pub mod tenants;

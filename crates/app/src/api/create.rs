@@ -13,6 +13,7 @@ use domain::voice_bridge::candidates;
 use domain::{Claim, MeetingKey, Timestamp};
 use tokio::time::Instant;
 
+use crate::callbacks::{self, Asked};
 use crate::context::App;
 use crate::planner;
 use crate::ports::{BackendBody, Located, PlaceRequest, Placed};
@@ -41,11 +42,29 @@ const SIZE_HINT: &str = "meta_bbb-meeting-size-hint";
 /// No meeting is larger, whatever is announced.
 const SIZE_MAX: u32 = 10_000;
 
-/// Creates a meeting, or hands a repeated create to the meeting's server.
+/// Creates a meeting, or hands a repeated create to the meeting's server. What it says of callbacks is kept.
 ///
 /// # Errors
 /// When there is no server for it, or servers refuse or cannot be asked.
 pub async fn create(
+    app: &App,
+    caller: &Caller,
+    asked: Asked<'_>,
+    mut query: Query,
+    body: Option<BackendBody>,
+    trail: &mut Trail,
+) -> Result<Bytes, ApiError> {
+    let reports = callbacks::divert(app, caller, asked, &mut query).await;
+    let created = send(app, caller, query, body, trail).await;
+    if let (true, true, Some(id), Some(server)) =
+        (reports, created.is_ok(), &trail.meeting, &trail.server)
+    {
+        callbacks::hosted(app, &caller.meeting(id.clone()), server).await;
+    }
+    created
+}
+
+async fn send(
     app: &App,
     caller: &Caller,
     query: Query,

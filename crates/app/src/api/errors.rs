@@ -5,6 +5,16 @@ use domain::placement::Refusal;
 
 use crate::backend::BackendError;
 use crate::ports::StoreError;
+use crate::recordings::travel::TravelError;
+
+impl From<TravelError> for ApiError {
+    fn from(error: TravelError) -> Self {
+        match error {
+            TravelError::Store(error) => Self::Store(error),
+            other => Self::Files(other.to_string()),
+        }
+    }
+}
 
 /// A call that ends in a `FAILED` answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +31,21 @@ pub enum ApiError {
     /// Unknown meeting.
     #[error("meeting not found")]
     NotFound,
+    /// `recordID` absent or blank.
+    #[error("no recordID")]
+    MissingRecordId,
+    /// `publish` absent or blank.
+    #[error("no publish")]
+    MissingPublish,
+    /// Nothing is named although it must be (`GET_RECORDINGS_API_FILTERED`).
+    #[error("neither meetingID nor recordID")]
+    MissingParameters,
+    /// None of the recordings is there.
+    #[error("recordings not found")]
+    NoRecordings,
+    /// The files of a recording are not there, or cannot be moved.
+    #[error("{0}")]
+    Files(String),
     /// The meeting's server is disabled or offline.
     #[error("server unavailable")]
     ServerUnavailable,
@@ -64,7 +89,10 @@ impl ApiError {
             Self::Checksum => "checksumError",
             Self::MissingMeetingId => "missingParamMeetingID",
             Self::InvalidMeetingId => "validationError",
-            Self::NotFound => "notFound",
+            Self::NotFound | Self::NoRecordings => "notFound",
+            Self::MissingRecordId => "missingParamRecordID",
+            Self::MissingPublish => "missingParamPublish",
+            Self::MissingParameters => "missingParameters",
             Self::ServerUnavailable => "serverUnavailable",
             Self::UnsupportedContentType => "unsupportedContentType",
             Self::Unsupported => "unsupportedRequest",
@@ -75,6 +103,7 @@ impl ApiError {
             Self::NoServer(Refusal::NoServer)
             | Self::NoVoiceBridge
             | Self::Unanswered(..)
+            | Self::Files(_)
             | Self::Store(_)
             | Self::Timeout
             | Self::Internal => "internalError",
@@ -92,6 +121,11 @@ impl ApiError {
                 "We could not find a meeting with that meeting ID - perhaps the meeting is not yet \
                  running?"
             }
+            Self::MissingRecordId => "You must specify a recordID.",
+            Self::MissingPublish => "You must specify a publish value true or false.",
+            Self::MissingParameters => "param meetingID or recordID must be included.",
+            Self::NoRecordings => "We could not find recordings",
+            Self::Files(_) => "The files of a recording could not be moved.",
             Self::ServerUnavailable => "The server for this meeting is disabled/offline.",
             Self::UnsupportedContentType => "POST request Content-Type is missing or unsupported",
             Self::Unsupported => "This request is not supported.",

@@ -49,17 +49,18 @@ pub async fn caller(app: &App, label: Option<&str>) -> Result<Caller, ApiError> 
 }
 
 /// Verifies the checksum of a call, which may stand in the query or in a form body; what is signed
-/// is the query. [`Caller::default`] signs with the balancer's own secrets.
+/// is the query. [`Caller::default`] signs with the balancer's own secrets. Returns the secret that
+/// signed it.
 ///
 /// # Errors
 /// [`ApiError::Checksum`], whatever is wrong.
-pub fn authenticate(
-    app: &App,
-    caller: &Caller,
+pub fn authenticate<'a>(
+    app: &'a App,
+    caller: &'a Caller,
     call: &str,
     raw_query: &str,
     form: Option<&Query>,
-) -> Result<(), ApiError> {
+) -> Result<&'a str, ApiError> {
     let in_form = form.and_then(|form| form.get("checksum"));
     let (signed, given) = match (checksum::cut(raw_query), in_form) {
         (Ok(cut), None) => (cut.signed, cut.checksum),
@@ -69,11 +70,8 @@ pub fn authenticate(
         _ => return Err(ApiError::Checksum),
     };
     let secrets = caller.secrets(&app.policy);
-    if checksum::verify(call, &signed, &given, secrets, app.policy.algorithms) {
-        Ok(())
-    } else {
-        Err(ApiError::Checksum)
-    }
+    let signer = checksum::signer(call, &signed, &given, secrets, app.policy.algorithms);
+    signer.ok_or(ApiError::Checksum)
 }
 
 /// Adds the parameters of a form body that the query does not name: a body is not signed.

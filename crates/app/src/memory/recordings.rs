@@ -5,30 +5,51 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use domain::MeetingKey;
 use domain::recording::{Callback, Recording};
 
-use crate::ports::{RecordingCounts, Recordings, StoreError};
+use super::imports::Kept;
+use crate::ports::{Journey, Message, RecordingCounts, Recordings, StoreError};
 
 #[derive(Default)]
-struct State {
-    recordings: BTreeMap<String, Recording>,
-    callbacks: BTreeMap<String, Callback>,
+pub(super) struct State {
+    pub(super) recordings: BTreeMap<String, Recording>,
+    pub(super) callbacks: BTreeMap<String, Callback>,
+    pub(super) journeys: BTreeMap<String, Journey>,
+    pub(super) messages: BTreeMap<String, Message>,
+    pub(super) archives: BTreeMap<String, Kept>,
 }
 
-/// The reference implementation of [`Recordings`].
+impl State {
+    /// The key of a meeting's callback.
+    pub(super) fn callback_key(&self, tenant: Option<&str>, meeting_id: &str) -> Option<String> {
+        let apart = tenant.map(|tenant| Callback::apart(tenant, meeting_id));
+        let apart = apart.filter(|key| self.callbacks.contains_key(key));
+        let plain = || {
+            let callback = self.callbacks.get(meeting_id)?;
+            callback.is_of(tenant).then(|| meeting_id.to_owned())
+        };
+        apart.or_else(plain)
+    }
+}
+
+/// The reference implementation of [`Recordings`] and of all that is known of recordings besides.
 #[derive(Default)]
 pub struct MemoryRecordings(Mutex<State>);
 
 impl MemoryRecordings {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+pub(super) fn at_most(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
 fn page<T: Clone>(all: &BTreeMap<String, T>, after: Option<&str>, limit: u32) -> Vec<T> {
     let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_owned()));
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    all.range((from, Bound::Unbounded)).take(limit).map(|(_, one)| one.clone()).collect()
+    all.range((from, Bound::Unbounded)).take(at_most(limit)).map(|(_, one)| one.clone()).collect()
 }
 
 #[async_trait]
@@ -74,8 +95,21 @@ impl Recordings for MemoryRecordings {
         Ok(page(&self.lock().callbacks, after, limit))
     }
 
+    async fn callback(&self, meeting: &MeetingKey) -> Result<Option<Callback>, StoreError> {
+        let state = self.lock();
+        let key = state.callback_key(meeting.tenant.as_deref(), &meeting.id);
+        Ok(key.and_then(|key| state.callbacks.get(&key).cloned()))
+    }
+
     async fn put_callback(&self, callback: &Callback) -> Result<(), StoreError> {
-        self.lock().callbacks.insert(callback.meeting_id.clone(), callback.clone());
+        let mut state = self.lock();
+        let tenant = callback.attribute(Callback::TENANT);
+        let taken = state.callbacks.get(&callback.meeting_id).filter(|one| !one.is_of(tenant));
+        let id = match (tenant, taken) {
+            (Some(tenant), Some(_)) => Callback::apart(tenant, &callback.meeting_id),
+            _ => callback.meeting_id.clone(),
+        };
+        state.callbacks.insert(id.clone(), Callback { meeting_id: id, ..callback.clone() });
         Ok(())
     }
 }

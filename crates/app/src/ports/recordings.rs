@@ -1,6 +1,7 @@
 //! Recordings and callbacks: state that is not hot, kept in an SQL database.
 
 use async_trait::async_trait;
+use domain::MeetingKey;
 use domain::recording::{Callback, Recording};
 
 use super::StoreError;
@@ -44,6 +45,10 @@ pub trait Recordings: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Callback>, StoreError>;
 
-    /// Inserts a meeting's callback or replaces the newest one it has.
+    /// The callback of a meeting, which is its tenant's ([`Callback::is_of`]).
+    async fn callback(&self, meeting: &MeetingKey) -> Result<Option<Callback>, StoreError>;
+
+    /// Inserts a meeting's callback or replaces the newest one it has. Where that is another tenant's, it
+    /// gets an id of its own ([`Callback::apart`]).
     async fn put_callback(&self, callback: &Callback) -> Result<(), StoreError>;
 }

@@ -202,13 +202,15 @@ impl Book {
         timetable: &Timetable,
     ) -> Times {
         let bell = bell(&self.policy, created_at, timetable.bell_ms());
-        Times { created_at, bell, end: timetable.end(key, created_at) }
+        Times { created_at, bell, end: timetable.end(key, created_at), blind: false }
     }
 
     fn entry(&self, running: Running, timetable: &Timetable) -> (MeetingKey, Entry) {
         let Running { key, server, created_at, users, expected } = running;
         let server = self.servers.binary_search_by(|one| one.id.cmp(&server)).ok();
-        let times = self.times(&key, created_at, timetable);
+        let guessed = expected == self.policy.reserve && timetable.typical_size().is_none();
+        let mut times = self.times(&key, created_at, timetable);
+        times.blind = guessed && times.end.is_none();
         let forecast = Forecast::new(&self.policy, self.now, times, timetable);
         (key, Entry { server, times, users, expected, forecast })
     }
@@ -240,7 +242,7 @@ impl Book {
         let surely = ((promised.weeks as f32 + 0.5) / PROMISE_WEEKS).min(1.0);
         let seats = promised.size as f32 * surely;
         let bell = bell(&self.policy, promised.at, timetable.bell_ms());
-        let times = Times { created_at: promised.at, bell, end: Some(promised.end) };
+        let times = Times { created_at: promised.at, bell, end: Some(promised.end), blind: false };
         let forecast = Forecast::new(&self.policy, self.now, times, timetable);
         let probe = Probe::new(&self.policy, forecast.curve(0, seats));
         Promise { key: promised.key, seats, probe }

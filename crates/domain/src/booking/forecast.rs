@@ -16,6 +16,10 @@ pub(super) struct Forecast {
     comes: Curve,
     /// Of the users who are there or come, the share that will still be there.
     stays: Curve,
+    /// The share that should have come by now.
+    came: f32,
+    /// How many users an expectation weighs as much as, if it is no more than a guess.
+    guess_weight: Option<f32>,
 }
 
 /// When a meeting begins and ends.
@@ -27,6 +31,8 @@ pub(super) struct Times {
     pub bell: Option<Timestamp>,
     /// When half of its users will have left, if it is known.
     pub end: Option<Timestamp>,
+    /// Whether its size was a guess, for want of any history.
+    pub blind: bool,
 }
 
 impl Forecast {
@@ -40,18 +46,32 @@ impl Forecast {
             Some(end) => stays_until(policy, seconds(end.ms_since(now))),
             None => stays_like_others(policy, now.ms_since(times.created_at).max(0), timetable),
         };
-        Self { comes: comes(policy, now, times), stays }
+        let (comes, came) = comes(policy, now, times);
+        let guess_weight = times.blind.then_some(policy.guess_weight);
+        Self { comes, stays, came, guess_weight }
     }
 
     /// The users it will have, if it has so many and was expected to draw so many.
     pub(super) fn curve(&self, users: u32, expected: f32) -> Curve {
         let users = users as f32;
-        let missing = (expected - users).max(0.0);
+        let missing = self.missing(users, expected);
         let mut curve = Curve::ZERO;
         for point in 0..WIDTH {
             curve.0[point] = (users + missing * self.comes.0[point]) * self.stays.0[point];
         }
         curve
+    }
+
+    /// What the shares that are still to come are shares of.
+    ///
+    /// What was learned or announced is kept to: those who came early tell less. A guess gives way
+    /// to them, as the mean of a gamma distribution that has seen so many of that share does:
+    /// sizes have a long tail, and a meeting that fills up fast has more to come.
+    fn missing(&self, users: f32, expected: f32) -> f32 {
+        match self.guess_weight {
+            Some(weight) => (weight + users) / (weight / expected.max(1.0) + self.came),
+            None => (expected - users).max(0.0),
+        }
     }
 }
 
@@ -71,7 +91,8 @@ pub(super) fn bell(
     }
 }
 
-fn comes(policy: &BookingPolicy, now: Timestamp, times: Times) -> Curve {
+/// The shares of users that come between now and then, and the share that should have come by now.
+fn comes(policy: &BookingPolicy, now: Timestamp, times: Times) -> (Curve, f32) {
     let age = seconds(now.ms_since(times.created_at));
     let past = times.bell.map_or(age, |bell| seconds(now.ms_since(bell)));
     let arrived = |past: f32| match times.bell {
@@ -79,7 +100,7 @@ fn comes(policy: &BookingPolicy, now: Timestamp, times: Times) -> Curve {
         None => (past / policy.unhurried_s.max(1.0)).clamp(0.0, 1.0),
     };
     let came = arrived(past) * (1.0 - (-age.max(0.0) / policy.settle_s).exp());
-    Curve::of(|ahead| (arrived(past + seconds(ahead)) - came).max(0.0))
+    (Curve::of(|ahead| (arrived(past + seconds(ahead)) - came).max(0.0)), came)
 }
 
 /// The share of the users who have come by so many seconds from the bell.

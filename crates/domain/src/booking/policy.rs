@@ -30,9 +30,14 @@ pub struct BookingPolicy {
     pub promise_weeks: u32,
     /// How much larger an unknown meeting is taken to be on the weakest of servers.
     pub caution: f32,
+    /// The same where there is no history at all, not even of others.
+    pub blind_caution: f32,
+    /// How many users the reserve weighs as much as, where there is no history at all: those who
+    /// came tell more of such a meeting's size, the more they are.
+    pub guess_weight: f32,
     /// Moments count when the new meeting has more than this share of its peak.
     pub counted_share: f32,
-    /// How much the mean counts beside the fullest moment.
+    /// How much the mean counts beside the fullest moment: enough to tell equals apart.
     pub mean_share: f32,
     /// Forecasts are made anew when they are older.
     pub refresh_ms: i64,
@@ -54,6 +59,8 @@ impl Default for BookingPolicy {
             promise_ahead_ms: 25 * 60_000,
             promise_weeks: 2,
             caution: 3.0,
+            blind_caution: 6.0,
+            guess_weight: 1.0,
             counted_share: 0.3,
             mean_share: 0.01,
             refresh_ms: 5_000,

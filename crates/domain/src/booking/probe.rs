@@ -63,6 +63,8 @@ pub(super) struct Pool<'a> {
     powers: &'a [f32],
     closed: &'a [bool],
     total: Curve,
+    /// What a curve costs at least, by server.
+    least: Vec<f32>,
 }
 
 impl<'a> Pool<'a> {
@@ -71,7 +73,7 @@ impl<'a> Pool<'a> {
         for load in loads.iter() {
             total.add(load);
         }
-        Self { loads, powers, closed, total }
+        Self { loads, powers, closed, total, least: Vec::with_capacity(powers.len()) }
     }
 
     /// Puts a curve where it costs least; false if there is no server.
@@ -83,17 +85,25 @@ impl<'a> Pool<'a> {
     }
 
     /// The server that it costs least; of equals, the first.
-    fn cheapest(&self, probe: &Probe) -> Option<usize> {
+    fn cheapest(&mut self, probe: &Probe) -> Option<usize> {
         // At the moment when the pool is fullest most servers show that they are out.
         let moment = self.telling_moment(probe);
-        let own = probe.own.0[moment];
-        let least = |server: usize| (self.loads[server].0[moment] + own) * self.powers[server];
+        let own = probe.own.0[moment] + probe.own_mean;
+        let servers = self.loads.iter().zip(self.powers).zip(self.closed);
+        let least =
+            servers.map(
+                |((load, power), closed)| {
+                    if *closed { f32::INFINITY } else { (load.0[moment] + own) * power }
+                },
+            );
+        self.least.clear();
+        self.least.extend(least);
+        let first = lowest(&self.least)?;
         let cost = |server: usize| probe.cost(&self.loads[server], self.powers[server], 1.0);
-        let usable = || (0..self.loads.len()).filter(|server| !self.closed[*server]);
-        let first = usable().min_by(|one, other| least(*one).total_cmp(&least(*other)))?;
         let mut best = (cost(first), first);
-        for server in usable() {
-            if least(server) <= best.0 && server != first {
+        for (server, least) in self.least.iter().enumerate() {
+            // Rounding must not hide one that is as good.
+            if *least <= best.0 * 1.000_01 && server != first {
                 let cost = cost(server);
                 if cost < best.0 || (cost <= best.0 && server < best.1) {
                     best = (cost, server);
@@ -109,4 +119,11 @@ impl<'a> Pool<'a> {
             |point: usize| self.total.0[point] * share + probe.own.0[point] + probe.counts.0[point];
         (0..POINTS).max_by(|one, other| users(*one).total_cmp(&users(*other))).unwrap_or(0)
     }
+}
+
+/// Where the lowest number is; none if there is none below infinity.
+fn lowest(numbers: &[f32]) -> Option<usize> {
+    let least =
+        numbers.iter().fold(f32::INFINITY, |least, one| if *one < least { *one } else { least });
+    if least < f32::INFINITY { numbers.iter().position(|one| *one <= least) } else { None }
 }

@@ -56,13 +56,16 @@ impl Book {
         let forecast = Forecast::new(&self.policy, now, times, timetable);
         let own = forecast.curve(0, expectation.seats as f32);
         let promised = self.place_promised(newcomer, expectation.seats);
-        let unknown = matches!(expectation.source, Source::Typical | Source::Reserve);
+        let caution = match expectation.source {
+            Source::Hint | Source::Learned(_) => 0.0,
+            Source::Typical => self.policy.caution,
+            Source::Reserve => self.policy.blind_caution,
+        };
         let strongest = self.usable().map(|server| self.powers[server]).fold(f32::MAX, f32::min);
         let probe = Probe::new(&self.policy, own);
         let offers = self.usable().filter(|server| open(&self.servers[*server].id)).map(|server| {
             let power = self.powers[server];
-            let weakness = if unknown { 1.0 - strongest / power } else { 0.0 };
-            let caution = 1.0 + self.policy.caution * weakness;
+            let caution = 1.0 + caution * (1.0 - strongest / power);
             let load = self.scratch[server];
             let cost = f64::from(probe.cost(&load, power, caution));
             let cost = (cost * GRAIN).round() / GRAIN;

@@ -113,7 +113,7 @@ fn a_weak_server_does_not_get_what_it_could_not_carry() {
     let mut book = book(&servers, &[running("x", "strong", 60, 90)], &nothing);
     let quotes = quote(&mut book, "new", &nothing);
     assert_eq!(cheapest(&quotes), "strong");
-    assert!((quotes.offers[1].caution - 3.25).abs() < 1e-6);
+    assert!((quotes.offers[1].caution - 5.5).abs() < 1e-6);
     // With a size that is known there is no need for caution.
     let small = Newcomer { key: &key("small"), hint: Some(10), users_max: None };
     let quotes = book.quote(NOW, &small, &|_| true, &nothing);
@@ -154,17 +154,32 @@ fn promised_meetings_that_are_larger_are_placed_first() {
 fn forecasts_move_on_with_time() {
     let nothing = Timetable::default();
     let servers = [server("a", 1.0)];
-    let mut book = book(&servers, &[running("x", "a", 0, 0)], &nothing);
+    let announced = Running { expected: 30, ..running("x", "a", 0, 0) };
+    let mut book = book(&servers, &[announced], &nothing);
     let mut load = |minutes: i64| {
         let newcomer = Newcomer { key: &key("new"), hint: None, users_max: None };
         let now = NOW.plus_ms(minutes * MINUTE);
         let quotes = book.quote(now, &newcomer, &|_| true, &nothing);
         quotes.offers[0].load.points()[24]
     };
-    assert!((load(0) - 15.0).abs() < 0.1);
-    assert!((load(10) - 5.0).abs() < 0.1);
+    assert!((load(0) - 30.0).abs() < 0.1);
+    assert!((load(10) - 10.0).abs() < 0.1);
     assert!(load(30) < 0.1, "nobody is expected any more");
-    assert!((load(0) - 15.0).abs() < 0.1, "clocks may be set back");
+    assert!((load(0) - 30.0).abs() < 0.1, "clocks may be set back");
+}
+
+#[test]
+fn a_guess_gives_way_to_those_who_came() {
+    let nothing = Timetable::default();
+    let known = timetable(&[("other", 600, 15, 60), ("x", 0, 15, 60)]);
+    // Five minutes after its create a third of the users should be there.
+    let later = |users: u32, timetable: &Timetable| {
+        let book = book(&[server("a", 1.0)], &[running("x", "a", 5, users)], timetable);
+        book.load(&ServerId("a".to_owned())).map(|load| load.points()[4])
+    };
+    assert!(later(0, &nothing) < Some(2.0), "hardly anybody will come");
+    assert!(later(20, &nothing) > Some(50.0), "it is larger than guessed");
+    assert!(later(20, &known) < Some(20.1), "what was learned is kept to");
 }
 
 #[test]

@@ -73,7 +73,7 @@ async fn demonstrate(config: &Config, demo: Demo, dir: &std::path::Path) -> Resu
     tokio::spawn(foresee_forever(app.clone(), stop.clone()));
     tokio::spawn(live(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
     introduce(&app, &url, dir, &pool);
-    serve_until(config, app, listener, stop).await;
+    serve_until(config, &wired, listener, stop).await;
     say("\nThe demo has ended; nothing of it is left.");
     Ok(())
 }

@@ -1,14 +1,17 @@
 //! Commands: each turns arguments into a use case and its result into text, in the original's words
 //! where the original has them.
 
+pub mod callbacks;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod imports;
 pub mod meetings;
 pub mod migrate_store;
 pub mod placement;
 pub mod poll;
 pub mod rake;
+pub mod recordings;
 pub mod secret;
 pub mod serve;
 pub mod servers;
@@ -21,6 +24,7 @@ use std::io::BufRead as _;
 use app::App;
 use app::api::ApiError;
 use app::ports::StoreError;
+use app::recordings::import::Importer;
 
 use crate::config::{Config, Sources, stores};
 use crate::output;
@@ -60,6 +64,8 @@ pub struct Session {
     pub url: String,
     /// Whether the secret is one that we made.
     pub own_secret: bool,
+    /// Imports of recordings, unless there are none.
+    pub importer: Option<Importer>,
 }
 
 /// Wires the application for one command and runs it. The log is silent unless it is asked for.
@@ -74,8 +80,12 @@ pub fn once(
     let _log = telemetry::start(config.log_level, config.log_format, rust_log);
     let stores = stores(config, sources).map_err(Failure)?;
     let wired = wiring::wire(config, &stores)?;
-    let session =
-        Session { app: wired.app, url: listening_url(config), own_secret: wired.own_secret };
+    let session = Session {
+        app: wired.app,
+        url: listening_url(config),
+        own_secret: wired.own_secret,
+        importer: wired.importer,
+    };
     runtime(false)?.block_on(work(&session))
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::poll::What;
 use super::servers::{change, list, sync};
-use super::{Failure, Session, meetings, poll, status, tenants};
+use super::{Failure, Session, meetings, poll, recordings, status, tenants};
 
 /// Runs tasks one after the other.
 pub async fn run(session: &Session, tasks: &[String]) -> Result<(), Failure> {
@@ -88,6 +88,8 @@ async fn one(session: &Session, name: &str, a: &Arguments) -> Result<(), Failure
         "poll:servers" => poll::run(session, What::Servers, true).await,
         "poll:meetings" => poll::run(session, What::Meetings, true).await,
         "poll:versions" => poll::run(session, What::Versions, true).await,
+        "recordings:update" => recordings::check(session, true, false).await,
+        "recordings:addToTenant" => recordings::add_to_tenant(session, &a.id(), &[]).await,
         "status" => status::print(session).await,
         "liveness" => poll::liveness(session).await,
         name if name.starts_with("tenant") => tenant_task(session, name, a).await,

@@ -6,8 +6,8 @@ use bbb::Algorithms;
 
 use super::sources::{Origin, Sources};
 use super::values::{
-    AtLeastOne, Bind, Bytes, Count, Digits, Grace, History, LogFormat, LogLevel, Names, Pairs,
-    PlacementPolicy, Seconds, Secret, StoreUrl, Value,
+    AtLeastOne, Bind, Bytes, Count, Digits, Grace, History, Hosts, LogFormat, LogLevel, Names,
+    Pairs, PlacementPolicy, Seconds, Secret, StoreUrl, Value,
 };
 
 /// What is known of a setting apart from its value.
@@ -245,11 +245,43 @@ settings! {
     "Recordings" {
         /// getRecordings answers an empty list, the other calls notFound.
         recording_disabled: bool = "RECORDING_DISABLED" or "false";
+        /// Where archives of recordings arrive: from BBB servers by rsync or a shared file system, or by upload.
+        recording_spool_dir: PathBuf = "RECORDING_SPOOL_DIR" or "/var/bigbluebutton/spool";
+        /// Where archives are unpacked; best on the file system of the two below.
+        recording_work_dir: PathBuf = "RECORDING_WORK_DIR" or "/var/bigbluebutton/recording/scalelite";
+        /// Where the files of published recordings are kept.
+        recording_publish_dir: PathBuf = "RECORDING_PUBLISH_DIR" or "/var/bigbluebutton/published";
+        /// Where the files of unpublished recordings are kept.
+        recording_unpublish_dir: PathBuf = "RECORDING_UNPUBLISH_DIR" or "/var/bigbluebutton/unpublished";
+        /// Where archives that cannot be imported are put aside. Unset: quarantine in RECORDING_WORK_DIR.
+        recording_quarantine_dir: Option<PathBuf> = "RECORDING_QUARANTINE_DIR" or "";
+        /// The spool is looked at in every interval; false: when something arrives, and every ten minutes.
+        recording_import_poll: bool = "RECORDING_IMPORT_POLL" or "true";
+        /// Time between two looks at the spool, in seconds.
+        recording_import_poll_interval: Seconds = "RECORDING_IMPORT_POLL_INTERVAL" or "60";
+        /// Recordings are unpublished when they arrive, whatever their metadata says.
+        recording_import_unpublished: bool = "RECORDING_IMPORT_UNPUBLISHED" or "false";
+        /// Recordings are protected when they arrive, and can be protected by updateRecordings.
+        protected_recordings_enabled: bool = "PROTECTED_RECORDINGS_ENABLED" or "false";
+        /// Longest archive that a BBB server may upload, in bytes.
+        recording_upload_max_bytes: Bytes = "RECORDING_UPLOAD_MAX_BYTES" or "53687091200";
+        /// How long a link to a protected recording that getRecordings gives opens it once, in minutes.
+        protected_recordings_token_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TOKEN_TIMEOUT" or "60";
+        /// getRecordings answers only calls that name recordings or meetings.
+        get_recordings_api_filtered: bool = "GET_RECORDINGS_API_FILTERED" or "false";
+        /// Deleted recordings are forgotten after so many days: an archive that comes again is then imported again.
+        /// Unset: never.
+        recording_forget_days: Option<AtLeastOne> = "RECORDING_FORGET_DAYS" or "";
     }
     "Tenants" {
         /// Every call is a tenant's. The first label of the host names it (acme.URL_HOST: acme), its secrets
         /// sign the call, and it sees only its own meetings.
         multitenancy_enabled: bool = "MULTITENANCY_ENABLED" or "false";
+    }
+    "Callbacks" {
+        /// Where callbacks of front-ends may lead although it is not the public Internet: host names (.campus.example
+        /// for all below), addresses and networks.
+        callback_allow: Hosts = "CALLBACK_ALLOW" or "";
     }
     "Logging" {
         /// How much is logged. RUST_LOG, if set, wins and can be finer.
@@ -282,17 +314,7 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
 pub const NOT_YET: &[&str] = &[
     "SECRET_KEY_BASE",
     "DEFAULT_LOCALE",
-    "GET_RECORDINGS_API_FILTERED",
-    "RECORDING_SPOOL_DIR",
-    "RECORDING_WORK_DIR",
-    "RECORDING_PUBLISH_DIR",
-    "RECORDING_UNPUBLISH_DIR",
-    "RECORDING_IMPORT_POLL",
-    "RECORDING_IMPORT_POLL_INTERVAL",
-    "RECORDING_IMPORT_UNPUBLISHED",
     "RECORDING_PLAYBACK_FORMATS",
-    "PROTECTED_RECORDINGS_ENABLED",
-    "PROTECTED_RECORDINGS_TOKEN_TIMEOUT",
     "PROTECTED_RECORDINGS_TIMEOUT",
     "S3_RECORDING",
     "S3_BUCKET_NAME",
@@ -301,7 +323,6 @@ pub const NOT_YET: &[&str] = &[
     "CF_PRIVATE_KEY_B64",
     "FSAPI_PASSWORD",
     "FSAPI_MAX_DURATION",
-    "CALLBACK_ALLOW",
 ];
 
 impl Config {

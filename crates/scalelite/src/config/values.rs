@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use app::sessions::HistoryMode;
 use bbb::Algorithms;
+use domain::guard::Allowed;
 use domain::parameters::ParameterRules;
 
 /// A type of settings.
@@ -137,6 +138,18 @@ impl Value for History {
             "off" | "false" => Some(Self(HistoryMode::Off)),
             _ => None,
         }
+    }
+}
+
+/// Hosts that may be called although they are not public.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hosts(pub Allowed);
+
+impl Value for Hosts {
+    const ACCEPTS: &'static str = "host names, addresses and networks, separated by commas";
+
+    fn read(text: &str) -> Option<Self> {
+        Allowed::parse(text).ok().map(Self)
     }
 }
 

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use app::api::{self, ApiError, JoinRefused, Trail};
+use app::callbacks::Asked;
 use app::ports::BackendBody;
 use app::tenancy::Caller;
 use bbb::{Call, Query, answer};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use super::body::{self, Content};
 use super::respond::{self, Body};
 use super::route::{Gate, Incomer, Outcome, Summary, log};
+use super::{host, recordings};
 
 /// The version document: for anybody, signed or not.
 pub(super) fn index(gate: &Gate, method: &Method) -> Outcome {
@@ -41,8 +43,13 @@ pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outc
     };
     let mut trail = Trail::of(&caller);
     let is_person = call == Call::Join && prefers_html(&incomer);
+    let origin = host::origin(&incomer.headers, gate.url_host.as_deref().unwrap_or_default());
+    let host = incomer.host.clone();
     let result = match verified(gate, &caller, call, incomer).await {
-        Ok((query, body)) => answered(gate, caller, call, query, body, &mut trail).await,
+        Ok(Verified { query, .. }) if recordings::is_about(call) => {
+            recordings::call(gate, caller, call, query, &origin).await
+        }
+        Ok(asked) => answered(gate, caller, call, host, asked, &mut trail).await,
         Err(error) => Err(error),
     };
     let outcome = match result {
@@ -67,40 +74,42 @@ fn prefers_html(incomer: &Incomer) -> bool {
     !asked_for_xml && texts.any(|text| text.contains("text/html"))
 }
 
-/// Calls that are switched off, and those that are not built yet.
+/// Calls that are switched off.
 fn without_checksum(gate: &Gate, call: Call) -> Option<Outcome> {
     let policy = &gate.app.policy;
+    let no_recordings = policy.recording_disabled || gate.app.records.is_none();
     match call {
         Call::GetMeetings if policy.get_meetings_disabled => {
             Some(Outcome::ok(call.name(), respond::xml(api::no_meetings())))
         }
-        Call::GetRecordings if policy.recording_disabled => {
-            let message = "There are not recordings for the meetings";
-            let none = [("recordings", ""), ("messageKey", "noRecordings"), ("message", message)];
-            let none = answer::success(&none);
-            Some(Outcome::ok(call.name(), respond::xml(none)))
+        Call::GetRecordings if no_recordings => {
+            Some(Outcome::ok(call.name(), respond::xml(api::no_recordings())))
         }
         Call::PublishRecordings | Call::UpdateRecordings | Call::DeleteRecordings
-            if policy.recording_disabled =>
+            if no_recordings =>
         {
-            let none = answer::failed("notFound", "We could not find recordings");
-            Some(Outcome::ok(call.name(), respond::xml(none)))
+            Some(Outcome::failed(call.name(), &ApiError::NoRecordings))
         }
-        Call::GetRecordings
-        | Call::PublishRecordings
-        | Call::UpdateRecordings
-        | Call::DeleteRecordings => Some(Outcome::failed(call.name(), &ApiError::Unsupported)),
         _ => None,
     }
 }
 
-/// The parameters of a call whose checksum is right, and its body if that is passed on.
+/// A call whose checksum is right.
+struct Verified {
+    /// Its parameters.
+    query: Query,
+    /// Its body, if that is passed on.
+    body: Option<BackendBody>,
+    /// The secret that signed it.
+    secret: String,
+}
+
 async fn verified(
     gate: &Gate,
     caller: &Caller,
     call: Call,
     incomer: Incomer,
-) -> Result<(Query, Option<BackendBody>), ApiError> {
+) -> Result<Verified, ApiError> {
     let mut query = Query::parse(&incomer.query);
     let authenticate =
         |form| api::authenticate(&gate.app, caller, call.name(), &incomer.query, form);
@@ -111,40 +120,41 @@ async fn verified(
     };
     // What is signed is the query: only who signed it may have us read much.
     let signed = query.contains("checksum");
-    if signed {
-        authenticate(None)?;
-    }
-    match content {
-        Content::None if signed => Ok((query, None)),
-        Content::Xml(body) if signed => Ok((query, Some(body))),
-        Content::None | Content::Xml(_) => Err(ApiError::Checksum),
+    let mut secret = if signed { authenticate(None)? } else { "" };
+    let body = match content {
+        Content::None if signed => None,
+        Content::Xml(body) if signed => Some(body),
+        Content::None | Content::Xml(_) => return Err(ApiError::Checksum),
         Content::Form(form) => {
             let form = form.read(signed).await?;
             // A form changes the verdict only if it brings a checksum.
             if !signed || form.contains("checksum") {
-                authenticate(Some(&form))?;
+                secret = authenticate(Some(&form))?;
             }
             api::merge_form(&mut query, form);
-            Ok((query, None))
+            None
         }
-    }
+    };
+    Ok(Verified { query, body, secret: secret.to_owned() })
 }
 
 async fn answered(
     gate: &Arc<Gate>,
     caller: Caller,
     call: Call,
-    query: Query,
-    body: Option<BackendBody>,
+    host: String,
+    verified: Verified,
     trail: &mut Trail,
 ) -> Result<Response<Body>, ApiError> {
     let app = &gate.app;
+    let Verified { query, body, secret } = verified;
     let xml = match call {
         Call::Create => {
             let app = app.clone();
             let create = async move {
                 let mut trail = Trail::of(&caller);
-                (api::create(&app, &caller, query, body, &mut trail).await, trail)
+                let asked = Asked { host: &host, secret: Some(&secret) };
+                (api::create(&app, &caller, asked, query, body, &mut trail).await, trail)
             };
             to_the_end(gate, call, create, trail).await
         }
@@ -164,6 +174,7 @@ async fn answered(
         Call::GetMeetings => {
             return Ok(respond::xml_stream(api::get_meetings(app, &caller).await?));
         }
+        // The first one has a route of its own, the others are not about meetings.
         Call::Index
         | Call::GetRecordings
         | Call::PublishRecordings

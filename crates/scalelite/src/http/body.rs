@@ -89,7 +89,7 @@ pub(super) struct Form {
     multipart: Option<String>,
 }
 
-type Pieces = BoxStream<'static, io::Result<Bytes>>;
+pub(super) type Pieces = BoxStream<'static, io::Result<Bytes>>;
 
 impl Form {
     /// Reads it, as far as its sender may be trusted.
@@ -132,6 +132,11 @@ pub(super) async fn content(
         }
         _ => Content::Form(Form { pieces, multipart: None }),
     })
+}
+
+/// The body in pieces, as it comes.
+pub(super) async fn stream(body: Sent, bytes_max: u64) -> Pieces {
+    pieces(body, bytes_max).await.unwrap_or_else(|| stream::empty().boxed())
 }
 
 /// Reads a small body whole; empty if there is none.

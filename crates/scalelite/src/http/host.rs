@@ -1,7 +1,7 @@
 //! The host that a request asks for: whether we are it, and which tenant it names.
 
-use http::header;
 use http::request::Parts;
+use http::{HeaderMap, header};
 
 /// The host that a request asks for, without its port.
 pub(super) fn asked(parts: &Parts) -> &str {
@@ -11,6 +11,21 @@ pub(super) fn asked(parts: &Parts) -> &str {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => asked,
     }
+}
+
+/// Scheme and host, port included, that links to us begin with: those of the request, as the proxy in front of us tells
+/// them.
+pub(super) fn origin(headers: &HeaderMap, asked: &str) -> String {
+    let first = |name: &str| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok())?;
+        value.split(',').next().map(str::trim)
+    };
+    let forwarded = first("x-forwarded-proto").or_else(|| first("x-forwarded-scheme"));
+    let is_https = forwarded.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
+        || first("x-forwarded-ssl").is_some_and(|on| on.eq_ignore_ascii_case("on"));
+    let scheme = if is_https { "https" } else { "http" };
+    let whole = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or(asked);
+    format!("{scheme}://{whole}")
 }
 
 /// Whether a host is our own, or, with tenants, one of its subdomains.
@@ -51,6 +66,22 @@ mod tests {
             let served = [is_served(asked, "lb.test", false), is_served(asked, "lb.test", true)];
             assert_eq!(served, [alone, with_tenants], "{asked}");
         }
+    }
+
+    #[test]
+    fn links_begin_as_the_request_came() {
+        let origin = |pairs: &[(&'static str, &str)]| {
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+            origin(&pairs.collect(), "asked.test")
+        };
+        assert_eq!(origin(&[]), "http://asked.test");
+        assert_eq!(origin(&[("host", "lb.test:8080")]), "http://lb.test:8080");
+        let behind = [("host", "lb.test"), ("x-forwarded-proto", "https, http")];
+        assert_eq!(origin(&behind), "https://lb.test");
+        assert_eq!(origin(&[("x-forwarded-ssl", "on")]), "https://asked.test");
+        assert_eq!(origin(&[("x-forwarded-proto", "javascript")]), "http://asked.test");
     }
 
     #[test]

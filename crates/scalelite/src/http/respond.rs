@@ -46,6 +46,11 @@ pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Bo
     full(status, JSON, value.to_string().into())
 }
 
+/// No body at all.
+pub(super) fn nothing() -> Body {
+    Full::new(Bytes::new()).boxed_unsync()
+}
+
 /// Plain text.
 pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     full(status, TEXT, body.into())

@@ -18,7 +18,11 @@ use tokio_util::task::TaskTracker;
 use super::body::Sent;
 use super::long_target::{self, Placeholder};
 use super::respond::{self, Body};
-use super::{admin, bbb_api, host};
+use super::upload::{self, Uploading};
+use super::{admin, analytics, bbb_api, host};
+
+/// The most that an upload of a recording may take: it is its sender's pauses that end one.
+const UPLOAD_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What stands between the network and the application.
 pub struct Gate {
@@ -32,6 +36,8 @@ pub struct Gate {
     pub body_bytes_max: u64,
     /// The most that a request may take.
     pub request_timeout: Duration,
+    /// Uploads of recordings.
+    pub uploading: Uploading,
     /// Work that goes on although its client may have hung up.
     pub background: TaskTracker,
 }
@@ -55,6 +61,8 @@ pub(super) struct Incomer {
     pub(super) method: Method,
     /// The label of its host that names a tenant, if there is one of that name.
     pub(super) tenant: Option<String>,
+    /// The host that it asks for, without its port.
+    pub(super) host: String,
     /// Raw query string.
     pub(super) query: String,
     /// Headers.
@@ -87,6 +95,7 @@ impl Outcome {
         let internal = matches!(
             error,
             ApiError::Unanswered(..)
+                | ApiError::Files(_)
                 | ApiError::Store(_)
                 | ApiError::NoVoiceBridge
                 | ApiError::Timeout
@@ -130,11 +139,13 @@ pub(super) async fn handle(gate: Arc<Gate>, request: Request<Incoming>) -> Respo
     let target = long_target::restore(&mut parts, &gate.long_target);
     let route = Route::of(&target);
     line.call = route.call();
+    let is_upload = matches!(route, Route::Upload(_));
     // Who asks before sending reads before sending.
     let may_be_unread = !body.is_end_stream() && !parts.headers.contains_key(header::EXPECT);
     let body = Sent::new(body);
     let answered = AssertUnwindSafe(dispatch(&gate, route, parts, body.clone())).catch_unwind();
-    let outcome = match timeout(gate.request_timeout, answered).await {
+    let time_max = if is_upload { UPLOAD_TIME_MAX } else { gate.request_timeout };
+    let outcome = match timeout(time_max, answered).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_panic)) => Outcome::failed(line.call, &ApiError::Internal),
         Err(_) => Outcome::failed(line.call, &ApiError::Timeout),
@@ -210,8 +221,10 @@ fn shortened(id: &str) -> &str {
 enum Route<'a> {
     Health { exempt: bool },
     Index,
+    Analytics,
     Bbb(&'a str, &'a str),
     Admin(&'a str, &'a str),
+    Upload(&'a str),
     Unknown,
 }
 
@@ -223,8 +236,10 @@ impl<'a> Route<'a> {
             ["health_check"] => Self::Health { exempt: true },
             [] => Self::Health { exempt: false },
             ["bigbluebutton", "api"] => Self::Index,
+            ["bigbluebutton", "api", "analytics_callback"] => Self::Analytics,
             ["bigbluebutton", "api", call] => Self::Bbb(call, query),
             ["scalelite", "api", call] => Self::Admin(call, query),
+            ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
             _ => Self::Unknown,
         }
     }
@@ -234,8 +249,10 @@ impl<'a> Route<'a> {
         match self {
             Self::Health { .. } => "health",
             Self::Index => "index",
+            Self::Analytics => analytics::CALL,
             Self::Bbb(call, _) => Call::from_name(call).map_or("-", Call::name),
             Self::Admin(call, _) => admin::known(call),
+            Self::Upload(_) => upload::CALL,
             Self::Unknown => "-",
         }
     }
@@ -250,8 +267,10 @@ async fn dispatch(gate: &Arc<Gate>, route: Route<'_>, parts: Parts, body: Sent) 
         return refused;
     }
     let tenant = host::tenant(asked, own).map(str::to_owned);
+    let host = asked.to_owned();
     let incomer = |query: &str, parts: Parts| Incomer {
         tenant,
+        host,
         method: parts.method,
         query: query.to_owned(),
         headers: parts.headers,
@@ -260,8 +279,10 @@ async fn dispatch(gate: &Arc<Gate>, route: Route<'_>, parts: Parts, body: Sent) 
     match route {
         Route::Health { .. } => health(gate).await,
         Route::Index => bbb_api::index(gate, &parts.method),
+        Route::Analytics => analytics::call(gate, incomer("", parts)).await,
         Route::Bbb(call, query) => bbb_api::call(gate, call, incomer(query, parts)).await,
         Route::Admin(call, query) => admin::call(gate, call, incomer(query, parts)).await,
+        Route::Upload(record_id) => upload::call(gate, record_id, incomer("", parts)).await,
         Route::Unknown => Outcome::failed("-", &ApiError::Unsupported),
     }
 }

@@ -17,6 +17,8 @@ use crate::config::stores::{Hot, Rest, STORE_FILE, Store, Stores};
 pub struct Opened {
     /// Their ports.
     pub house: House,
+    /// Recordings and what belongs to them, unless there is no database.
+    pub records: Option<Arc<dyn ports::Records>>,
     /// For a closer look.
     pub inspect: Vec<Arc<dyn Inspect>>,
 }
@@ -52,12 +54,13 @@ pub fn open(stores: &Stores, data_dir: &Path) -> Result<Opened, WiringError> {
         (_, Some(store), _) => store.clone(),
         _ => return Err(WiringError::Nothing),
     };
-    let recordings: Option<Arc<dyn ports::Recordings>> = match &stores.rest {
+    let records: Option<Arc<dyn ports::Records>> = match &stores.rest {
         Rest::Disabled => None,
         Rest::Postgres(_) => postgres.map(|store| store as _),
         Rest::Embedded => embedded.map(|store| store as _),
     };
-    Ok(Opened { house: House { hot, recordings }, inspect })
+    let recordings = records.clone().map(|records| records as _);
+    Ok(Opened { house: House { hot, recordings }, records, inspect })
 }
 
 fn sqlite(path: &Path) -> Result<SqliteStore, WiringError> {

@@ -4,6 +4,7 @@
 mod analytics;
 #[cfg(test)]
 mod bodies;
+mod callbacks;
 #[cfg(test)]
 mod checksums;
 #[cfg(test)]
@@ -25,6 +26,8 @@ mod long;
 mod mutants;
 #[cfg(test)]
 mod paths;
+#[cfg(test)]
+mod recordings;
 #[cfg(test)]
 mod regressions_input;
 #[cfg(test)]

@@ -119,6 +119,8 @@ impl Target {
         command.envs(self.stores.environment());
         command.env("RECORDING_IMPORT_POLL_INTERVAL", "0.2").env("POLL_INTERVAL", "3600");
         command.env("CALLBACK_ALLOW", "127.0.0.0/8");
+        // What was recorded compares loads. What is foreseen depends on when it was looked at last.
+        command.env("PLACEMENT_POLICY", "reserve");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.env("SECRET_KEY_BASE", "0".repeat(128));
         command

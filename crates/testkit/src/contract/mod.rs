@@ -10,20 +10,26 @@
     reason = "a broken contract is told by a panic"
 )]
 
+mod blobs;
 mod callbacks;
 mod cycles;
 mod failover;
 mod history;
 mod hot;
+mod imports;
 mod joins;
+mod library;
 mod lifecycle;
 mod model;
+mod model_library;
 mod moving;
 mod names;
+mod outbox;
 mod places;
 mod polls;
 mod racing;
 mod racing_hot;
+mod racing_library;
 mod racing_recordings;
 mod racing_servers;
 mod recordings;
@@ -39,12 +45,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::{Cluster, Hot, Recordings};
+use app::ports::{Blobs, Cluster, Hot, Recordings, Records};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub use model::{Covered, cluster_model};
+pub use model_library::library_model;
 
 /// Makes the stores of a suite: each call a fresh, empty one, independent of the others.
 pub type Factory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Cluster>>;
@@ -54,6 +61,12 @@ pub type HotFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Hot>>;
 
 /// The same for recordings and callbacks.
 pub type RecordingsFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Recordings>>;
+
+/// The same for all that is known of recordings.
+pub type RecordsFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Records>>;
+
+/// The same for files of recordings.
+pub type BlobsFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Blobs>>;
 
 /// One behaviour and its name.
 type Case<'a> = (&'static str, LocalBoxFuture<'a, ()>);
@@ -209,6 +222,33 @@ pub async fn recordings(factory: RecordingsFactory<'_>) {
 /// Like [`cluster_racing`].
 pub async fn recordings_racing(factory: RecordingsFactory<'_>) {
     race(racing_recordings::cases(factory)).await;
+}
+
+/// The library, messages and archives.
+///
+/// # Panics
+/// When a case fails, after all have run.
+pub async fn records(factory: RecordsFactory<'_>) {
+    let groups = [library::cases(factory), outbox::cases(factory), imports::cases(factory)];
+    run(groups.into_iter().flatten().collect()).await;
+}
+
+/// Many tasks at the library, messages and archives.
+///
+/// # Panics
+/// Like [`cluster_racing`].
+pub async fn records_racing(factory: RecordsFactory<'_>) {
+    let groups =
+        [racing_library::cases(factory), outbox::racing(factory), imports::racing(factory)];
+    race(groups.into_iter().flatten().collect()).await;
+}
+
+/// Files of recordings.
+///
+/// # Panics
+/// When a case fails, after all have run.
+pub async fn blobs(factory: BlobsFactory<'_>) {
+    run(blobs::cases(factory)).await;
 }
 
 async fn race(cases: Vec<Case<'_>>) {

@@ -15,7 +15,7 @@ use domain::placement::Refusal;
 use domain::poll::{Ending, Fate, Observation};
 use domain::{Meeting, MeetingKey, Server, Timestamp};
 
-use self::dice::Dice;
+pub(super) use self::dice::Dice;
 use self::world::{SERVERS, World, keys};
 use super::Factory;
 use super::store::{NOW, Store};

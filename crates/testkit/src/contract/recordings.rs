@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use app::ports::{RecordingCounts, Recordings};
 use domain::Timestamp;
-use domain::recording::{Callback, PlaybackFormat, Recording, Thumbnail};
+use domain::recording::{Callback, Facts, PlaybackFormat, Recording, Thumbnail};
 
 use super::hot::hostile;
 use super::store::NOW;
@@ -98,6 +98,7 @@ pub(super) fn full(id: &str) -> Recording {
         length: Some(61),
         processing_time: Some(7_177),
         thumbnails: (0..previews).map(thumbnail).collect(),
+        size: None,
     };
     Recording {
         record_id: id.to_owned(),
@@ -113,6 +114,7 @@ pub(super) fn full(id: &str) -> Recording {
         publish_updated: true,
         metadata: vec![pair("bbb-origin", "campus"), pair("isBreakout", "false"), pair("näme", "")],
         formats: vec![format("notes", 0), format("presentation", 3), format("video", 12)],
+        facts: Facts::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use app::admin::{meetings, servers};
 use app::api::{self, ApiError, Trail};
+use app::callbacks::Asked;
 use app::ports::ServerChange;
 use bbb::Query;
 use bytes::Bytes;
@@ -80,7 +81,10 @@ pub(crate) async fn create(body: Body, create: Create) {
     let mut trail = Trail::default();
     let label = tenant_name(create.key.tenant.as_ref());
     let created = match api::caller(&app, label.as_deref()).await {
-        Ok(caller) => api::create(&app, &caller, create.query(), None, &mut trail).await,
+        Ok(caller) => {
+            let asked = Asked::default();
+            api::create(&app, &caller, asked, create.query(), None, &mut trail).await
+        }
         Err(error) => Err(error),
     };
     let outcome = Outcome::Created(created);

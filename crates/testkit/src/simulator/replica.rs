@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::keeper::{self, Keeper};
+use app::memory::{MemoryBlobs, MemoryCluster};
 use app::planner::{self, Planner};
 use app::policy::Policy;
 use app::poll::Rechecks;
-use app::ports::{Clock as _, Entropy as _, StoreError, Turn};
+use app::ports::{Clock as _, Courier, CourierError, Entropy as _, Letter, StoreError, Turn};
 use app::tenancy::TenantCache;
 use app::{App, poll};
+use async_trait::async_trait;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -53,6 +55,16 @@ pub(crate) struct Replica {
     _loops: JoinSet<()>,
 }
 
+/// There are no callbacks in what is simulated, and so nobody to call.
+struct Nobody;
+
+#[async_trait]
+impl Courier for Nobody {
+    async fn post(&self, _: Letter) -> Result<u16, CourierError> {
+        Err(CourierError::Refused("nobody".to_owned()))
+    }
+}
+
 impl Body {
     fn new(world: Arc<World>, number: usize, offset_ms: i64, dice: Dice) -> Self {
         let policy = Arc::new(world.scenario.policy());
@@ -89,6 +101,11 @@ impl Body {
             turns: door.clone(),
             tenants: door,
             tenant_cache: self.cache.clone(),
+            // Recordings are no part of what is simulated.
+            records: None,
+            blobs: Arc::new(MemoryBlobs::default()),
+            tokens: Arc::new(MemoryCluster::default()),
+            courier: Arc::new(Nobody),
             bbb: Arc::new(Line::new(self.world.clone(), self.life.clone(), op.clone())),
             clock: self.life.clone(),
             entropy: self.life.clone(),

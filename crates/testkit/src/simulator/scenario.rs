@@ -1,6 +1,6 @@
 //! What a run is like, drawn from its seed: how many of everything, and which kinds of trouble.
 
-use app::policy::Policy;
+use app::policy::{Policy, RecordingRules};
 use app::ports::Patience;
 use app::sessions::HistoryMode;
 use bbb::{Algorithm, Algorithms};
@@ -106,6 +106,7 @@ impl Scenario {
             multitenancy: self.tenants > 0,
             get_meetings_disabled: false,
             recording_disabled: false,
+            recordings: RecordingRules::default(),
             server_id_is_hostname: true,
             max_meeting_duration_min: None,
             create_rules: ParameterRules::default(),
@@ -127,6 +128,7 @@ impl Scenario {
             poll_wait_ms: POLL_WAIT_MS,
             poll_concurrency: 50,
             meeting_ttl_ms: 86_400_000,
+            url_host: None,
             upload_ms_max: 300_000,
         }
     }

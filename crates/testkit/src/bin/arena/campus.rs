@@ -1,7 +1,9 @@
 //! Makes days up: timetables with bursts at full hours, most of which recur weekly, rooms used now
 //! and then, meetings that nobody foresaw, exams, a lost server, servers of several strengths.
 //!
-//! Shapes are the author's guesses, on purpose not those that the policy assumes.
+//! Shapes are the author's guesses, on purpose not those that the policy assumes. Sizes have a long
+//! tail: most meetings are small, and few fill half a server. That is what makes weak servers
+//! dangerous, and what sets the peers apart on unequal ones.
 
 use crate::chance::Chance;
 use crate::course::{Shape, play};
@@ -41,6 +43,8 @@ const KINDS: [Kind; 8] = [
     Kind::ExamAndLost,
     Kind::Plain,
 ];
+/// Multipliers of unequal servers.
+const STRENGTHS: [f64; 8] = [0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 1.5, 2.0];
 const POOLS: [usize; 4] = [4, 10, 22, 100];
 /// Hours at which courses begin, and how many of them.
 const SLOTS: [(f64, f64); 6] =
@@ -111,7 +115,7 @@ pub(crate) fn day(wish: Wish, seed: u64) -> Day {
 fn machines(wish: Wish, chance: &mut Chance) -> Vec<Machine> {
     let mut machines: Vec<Machine> = (0..wish.servers)
         .map(|number| {
-            let unequal = *chance.pick(&[0.5, 0.7, 1.0, 1.0, 1.0, 1.0, 1.5, 2.0]);
+            let unequal = *chance.pick(&STRENGTHS);
             let load_multiplier = if wish.unequal { unequal } else { 1.0 };
             Machine { id: format!("bbb{number:03}"), load_multiplier }
         })
@@ -148,8 +152,8 @@ impl Campus {
             id: format!("course-{}", self.courses.len()),
             weekday,
             bell: (hour + shift) * HOUR,
-            lead: chance.normal(330.0, 220.0).clamp(-300.0, 1500.0),
-            size: chance.log_normal(12.5, 0.75).clamp(2.0, 200.0),
+            lead: chance.normal(330.0, 280.0).clamp(-500.0, 1500.0),
+            size: chance.log_normal(8.0, 1.15).clamp(2.0, 350.0),
             length: length * HOUR,
             since: if chance.happens(0.1) { -2 } else { -9 },
         }
@@ -261,7 +265,7 @@ impl Campus {
 }
 
 fn unforeseen_size(chance: &mut Chance) -> f64 {
-    chance.log_normal(9.0, 0.7).clamp(1.0, 120.0)
+    chance.log_normal(6.0, 1.1).clamp(1.0, 200.0)
 }
 
 fn past(week: i64, weekday: i64, session: Session) -> Past {

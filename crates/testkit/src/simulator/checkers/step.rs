@@ -129,9 +129,7 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
         let told = room.acknowledged_at.is_some() && room.written_off.is_none();
         was.claim.is_none() || told && !lost
     };
-    if !machine.room(&was.key).is_some_and(|room| promised(&room)) {
-        return true;
-    }
+    let Some(room) = machine.room(&was.key).filter(promised) else { return true };
     let server = step.before.server(&was.server);
     let away = was.detached || !server.is_some_and(Server::online);
     let cordoned = step.ledger.was(&was.server, Some(AdminState::Cordoned), step.op.began);
@@ -149,5 +147,8 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
     let now_at = step.after.meeting(&was.key).map(|now| &now.server.0);
     // Of two that run the fuller one is chosen.
     let moved = now_at.and_then(|host| step.machines.get(host)?.room(&was.key)).is_some();
-    said_so || (step.call == "record_poll" && moved)
+    // No poll can know one that a create has just begun anew, and that nobody was told of yet: the
+    // create puts its record back before it answers.
+    let anew = room.born_at > was.seen_at && room.acknowledged_at.is_none();
+    said_so || (step.call == "record_poll" && (moved || anew))
 }

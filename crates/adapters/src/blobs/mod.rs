@@ -1,0 +1,3 @@
+//! The files of recordings, in directories.
+
+pub mod directories;

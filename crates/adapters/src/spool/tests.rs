@@ -1,0 +1,194 @@
+//! Archives that arrive, grow, are replaced, and are put aside.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use app::ports::{Arrived, UploadError, Uploads as _};
+use domain::recording::RecordId;
+use futures_util::{StreamExt as _, stream};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use testkit::samples::Sample;
+
+use super::*;
+
+struct Stage {
+    dir: TempDir,
+    spool: SpoolDir,
+    sample: Sample,
+    name: String,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let [spool, work, aside] = ["spool", "work", "aside"].map(|name| dir.path().join(name));
+        fs::create_dir(&spool).unwrap();
+        let sample = Sample::new(7);
+        let name = format!("{}.tar", sample.record_id);
+        Self { dir, spool: SpoolDir::new(spool, work, aside), sample, name }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    fn archive(&self) -> PathBuf {
+        self.path("spool").join(&self.name)
+    }
+
+    /// Sends an archive that was written some minutes ago.
+    fn send(&self, formats: &[&str]) {
+        fs::write(self.archive(), self.sample.archive(formats)).unwrap();
+        age(&self.archive());
+    }
+
+    fn names(&self, dir: &str) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.path(dir))
+            .map(|all| all.map(|one| one.unwrap().file_name().into_string().unwrap()).collect())
+            .unwrap_or_default();
+        names.sort();
+        names
+    }
+
+    async fn whole(&self) -> Vec<Arrived> {
+        self.spool.arrivals().await.unwrap().whole
+    }
+}
+
+fn age(path: &Path) {
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)).unwrap();
+}
+
+#[tokio::test]
+async fn only_archives_that_have_stopped_growing_are_whole() {
+    let stage = Stage::new();
+    for name in [".hidden.tar", "notes.txt", "a.tar.part"] {
+        fs::write(stage.path("spool").join(name), "x").unwrap();
+    }
+    fs::create_dir(stage.path("spool/dir.tar")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", stage.path("spool/link.tar")).unwrap();
+    assert_eq!(stage.spool.arrivals().await.unwrap(), Arrivals::default());
+    fs::write(stage.archive(), "part").unwrap();
+    let arrivals = stage.spool.arrivals().await.unwrap();
+    assert!(arrivals.growing && arrivals.whole.is_empty());
+    tokio::time::sleep(growth::SETTLED).await;
+    fs::write(stage.archive(), "part two").unwrap();
+    assert!(stage.whole().await.is_empty());
+    tokio::time::sleep(growth::SETTLED).await;
+    assert_eq!(stage.whole().await, [Arrived { name: stage.name.clone(), size: 8 }]);
+    // One that was moved there with its old time is taken at once.
+    stage.send(&["video"]);
+    assert_eq!(stage.whole().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_archive_is_unpacked_and_taken_away() {
+    let stage = Stage::new();
+    stage.send(&["video", "notes"]);
+    let found = stage.spool.unpack(&stage.name, "t1").await.unwrap();
+    assert_eq!(found.len(), 2);
+    for one in &found {
+        let metadata = stage.sample.metadata(one.book.format.as_str());
+        assert_eq!(one.metadata.as_deref(), Ok(metadata.as_bytes()));
+        assert!(one.dir.join("metadata.xml").is_file());
+    }
+    stage.spool.finish(&stage.name, "t1").await.unwrap();
+    assert!(stage.names("spool").is_empty() && stage.names("work").is_empty());
+    assert_eq!(stage.spool.unpack(&stage.name, "t2").await, Err(SpoolError::Gone));
+}
+
+#[tokio::test]
+async fn a_newer_archive_of_the_same_name_stays() {
+    let stage = Stage::new();
+    stage.send(&["video"]);
+    stage.spool.unpack(&stage.name, "t1").await.unwrap();
+    let newer = stage.path("newer");
+    fs::write(&newer, stage.sample.archive(&["video", "notes"])).unwrap();
+    fs::rename(&newer, stage.archive()).unwrap();
+    stage.spool.finish(&stage.name, "t1").await.unwrap();
+    assert_eq!(stage.names("spool"), [stage.name.as_str()]);
+    assert_eq!(stage.spool.unpack(&stage.name, "t2").await.unwrap().len(), 2);
+    // Nor is it put aside for what was wrong with the older one.
+    fs::write(&newer, "x").unwrap();
+    fs::rename(&newer, stage.archive()).unwrap();
+    stage.spool.quarantine(&stage.name, "t2", "old").await.unwrap();
+    assert_eq!(stage.names("spool"), [stage.name.as_str()]);
+    assert_eq!(stage.names("aside").iter().filter(|name| name.ends_with(".tar")).count(), 0);
+}
+
+#[tokio::test]
+async fn bad_archives_are_put_aside_with_the_reason_and_brought_back() {
+    let stage = Stage::new();
+    fs::write(stage.archive(), "x").unwrap();
+    let broken = stage.spool.unpack(&stage.name, "t1").await;
+    assert!(matches!(broken, Err(SpoolError::Bad(_))), "{broken:?}");
+    stage.spool.quarantine(&stage.name, "t1", "no tar").await.unwrap();
+    assert!(stage.names("spool").is_empty() && stage.names("work").is_empty());
+    let reason = stage.path("aside").join(reason_name(&stage.name));
+    assert_eq!(fs::read_to_string(reason).unwrap(), "no tar\n");
+    let released = stage.spool.release(&stage.name).await.unwrap();
+    assert_eq!(released, Some(Arrived { name: stage.name.clone(), size: 1 }));
+    assert!(stage.names("aside").is_empty());
+    assert_eq!(stage.names("spool"), [stage.name.as_str()]);
+    assert_eq!(stage.spool.release(&stage.name).await, Ok(None));
+}
+
+#[tokio::test]
+async fn what_a_crash_left_is_swept_out_and_what_is_in_use_stays() {
+    let stage = Stage::new();
+    stage.send(&["video"]);
+    stage.spool.unpack(&stage.name, "used").await.unwrap();
+    let left = stage.path("work/import-left");
+    fs::create_dir_all(left.join("video")).unwrap();
+    fs::write(left.join(LOCK), "a.tar").unwrap();
+    fs::create_dir_all(stage.path("work/quarantine")).unwrap();
+    let left = stage.spool.sweep().await.unwrap();
+    assert_eq!(left, [("a.tar".to_owned(), "left".to_owned())]);
+    assert_eq!(stage.names("work"), ["import-used", "quarantine"]);
+    stage.spool.abandon("used").await.unwrap();
+    assert_eq!(stage.names("work"), ["quarantine"]);
+    assert_eq!(stage.names("spool"), [stage.name.as_str()]);
+}
+
+#[tokio::test]
+async fn uploads_go_on_where_they_broke_off() {
+    let stage = Stage::new();
+    let uploads = UploadDir::new(stage.path("spool"));
+    let id = RecordId::parse(&stage.sample.record_id).unwrap();
+    let archive = stage.sample.archive(&["video"]);
+    let total = archive.len() as u64;
+    let pieces = |bytes: &[u8], broken: bool| {
+        let mut pieces: Vec<io::Result<bytes::Bytes>> =
+            bytes.chunks(1000).map(|one| Ok(bytes::Bytes::copy_from_slice(one))).collect();
+        if broken {
+            pieces.push(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        stream::iter(pieces).boxed()
+    };
+    let sha256: [u8; 32] = Sha256::digest(&archive).into();
+    let (first, rest) = archive.split_at(5000);
+    let broken = uploads.append(&id, 0, total, pieces(first, true)).await;
+    assert_eq!(broken, Err(UploadError::Broken));
+    assert_eq!(uploads.received(&id).await, Ok(5000));
+    assert!(stage.whole().await.is_empty() && !stage.archive().exists());
+    let wrong = uploads.append(&id, 4999, total, pieces(rest, false)).await;
+    assert_eq!(wrong, Err(UploadError::Offset(5000)));
+    let larger = uploads.append(&id, 0, 100, pieces(first, false)).await;
+    assert_eq!(larger, Err(UploadError::TooLarge));
+    uploads.append(&id, 0, total, pieces(first, false)).await.unwrap();
+    assert_eq!(uploads.append(&id, 5000, total, pieces(rest, false)).await, Ok(total));
+    // Somebody else is at it.
+    let name = format!(".upload-{}", stage.name);
+    let other = File::open(stage.path("spool").join(&name)).unwrap();
+    flock(&other, FlockOperation::LockExclusive).unwrap();
+    assert_eq!(uploads.append(&id, 0, total, pieces(first, false)).await, Err(UploadError::Busy));
+    drop(other);
+    uploads.complete(&id, sha256).await.unwrap();
+    assert_eq!(fs::read(stage.archive()).unwrap(), archive);
+    assert_eq!(uploads.received(&id).await, Ok(0));
+    uploads.append(&id, 0, total, pieces(first, false)).await.unwrap();
+    assert_eq!(uploads.complete(&id, sha256).await, Err(UploadError::Digest));
+    assert_eq!(uploads.received(&id).await, Ok(0));
+}

@@ -1,0 +1,137 @@
+//! Archives on their way in. Whoever writes does so alone: a claim that looks and then takes cannot be
+//! overtaken.
+
+use app::ports::{Archive, Imports, Stage, StoreError};
+use async_trait::async_trait;
+use domain::Timestamp;
+
+use super::session::{Row, values};
+use super::{Database, SqlStore};
+
+/// Columns of an archive, in the order that [`archive`] expects.
+macro_rules! columns {
+    () => {
+        "name, size, received_at, stage, attempts, reason, changed_at"
+    };
+}
+
+#[async_trait]
+impl<D: Database> Imports for SqlStore<D> {
+    async fn receive_archive(
+        &self,
+        name: &str,
+        size: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const GROW: &str = "UPDATE archives SET size = ?2 WHERE name = ?1 \
+            AND stage IN ('received', 'importing')";
+        const RECEIVE: &str = "INSERT INTO archives (name, size, received_at, stage, attempts, \
+            changed_at, claimed_until, not_before) VALUES (?1, ?2, ?3, 'received', 0, ?3, 0, 0) \
+            ON CONFLICT (name) DO UPDATE SET size = excluded.size, \
+            received_at = excluded.received_at, stage = excluded.stage, attempts = 0, \
+            reason = NULL, changed_at = excluded.changed_at, token = NULL, claimed_until = 0, \
+            not_before = 0 WHERE archives.stage = 'done' \
+            OR (archives.stage = 'quarantined' AND archives.size <> excluded.size)";
+        let (name, size) = (name.to_owned(), i64::try_from(size).unwrap_or(i64::MAX));
+        self.write_apart(move |session| {
+            if session.execute(GROW, values![&name, size])? == 0 {
+                session.execute(RECEIVE, values![&name, size, now.0])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn claim_archive(
+        &self,
+        name: &str,
+        token: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Archive>, StoreError> {
+        const CLAIM: &str = concat!(
+            "UPDATE archives SET stage = 'importing', attempts = attempts + 1, token = ?2, \
+             changed_at = ?3, claimed_until = ?4 WHERE name = ?1 \
+             AND ((stage = 'received' AND not_before <= ?3) \
+             OR (stage = 'importing' AND claimed_until <= ?3)) RETURNING ",
+            columns!()
+        );
+        let (name, token) = (name.to_owned(), token.to_owned());
+        self.write_apart(move |session| {
+            session.first(CLAIM, values![&name, &token, now.0, until.0], archive)
+        })
+        .await
+    }
+
+    async fn renew_archive(
+        &self,
+        name: &str,
+        token: &str,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const RENEW: &str = "UPDATE archives SET claimed_until = ?3 \
+            WHERE name = ?1 AND token = ?2 AND stage = 'importing'";
+        let (name, token) = (name.to_owned(), token.to_owned());
+        self.write_apart(move |session| {
+            Ok(session.execute(RENEW, values![&name, &token, until.0])? > 0)
+        })
+        .await
+    }
+
+    async fn settle_archive(
+        &self,
+        name: &str,
+        token: &str,
+        stage: Stage,
+        reason: Option<&str>,
+        now: Timestamp,
+        not_before: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SETTLE: &str = "UPDATE archives SET stage = ?3, reason = ?4, changed_at = ?5, \
+            not_before = ?6, token = NULL \
+            WHERE name = ?1 AND token = ?2 AND stage = 'importing'";
+        let (name, token) = (name.to_owned(), token.to_owned());
+        let reason = reason.map(str::to_owned);
+        self.write_apart(move |session| {
+            let values = values![&name, &token, stage.name(), &reason, now.0, not_before.0];
+            Ok(session.execute(SETTLE, values)? > 0)
+        })
+        .await
+    }
+
+    async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
+        const RETRY: &str = "UPDATE archives SET stage = 'received', attempts = 0, reason = NULL, \
+            changed_at = ?2, not_before = 0 WHERE name = ?1 AND stage = 'quarantined'";
+        let name = name.to_owned();
+        self.write_apart(move |session| Ok(session.execute(RETRY, values![&name, now.0])? > 0))
+            .await
+    }
+
+    async fn archives(&self, limit: u32) -> Result<Vec<Archive>, StoreError> {
+        const ALL: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM archives ORDER BY changed_at DESC, name COLLATE BINARY LIMIT ?1"
+        );
+        self.database.read(move |session| session.query(ALL, values![limit], archive)).await
+    }
+
+    async fn forget_archives(&self, before: Timestamp) -> Result<u64, StoreError> {
+        const FORGET: &str = "DELETE FROM archives WHERE stage = 'done' AND changed_at < ?1";
+        self.write_apart(move |session| session.execute(FORGET, values![before.0])).await
+    }
+}
+
+fn archive(row: &dyn Row) -> Result<Archive, StoreError> {
+    let stage: String = row.get(3)?;
+    Ok(Archive {
+        name: row.get(0)?,
+        size: row.get(1)?,
+        received_at: Timestamp(row.get(2)?),
+        stage: Stage::from_name(&stage)
+            .ok_or_else(|| StoreError::Corrupt("an archive is at an unknown stage".to_owned()))?,
+        attempts: row.get(4)?,
+        reason: row.get(5)?,
+        changed_at: Timestamp(row.get(6)?),
+    })
+}

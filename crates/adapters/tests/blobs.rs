@@ -1,0 +1,22 @@
+//! Files of recordings against the contract of their port.
+
+#![expect(clippy::expect_used, reason = "a test that cannot set up its directories must fail")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use adapters::blobs::directories::DirectoryBlobs;
+use futures_util::future::FutureExt as _;
+use testkit::contract;
+
+#[tokio::test]
+async fn directories_keep_the_contract() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let count = AtomicU32::new(0);
+    contract::blobs(&|| {
+        let root = dir.path().join(count.fetch_add(1, Ordering::Relaxed).to_string());
+        let blobs = DirectoryBlobs::new(root.join("published"), root.join("unpublished"));
+        async move { Arc::new(blobs) as _ }.boxed()
+    })
+    .await;
+}

@@ -1,0 +1,137 @@
+//! How long searches take among 100,000 recordings. Run by hand, on a quiet machine and in release:
+//! `cargo test --release -p adapters --test library_speed -- --ignored --nocapture`.
+
+#![expect(clippy::expect_used, reason = "a measurement that cannot be set up must fail")]
+#![expect(clippy::print_stdout, reason = "what was measured is told")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use adapters::sqlite::SqliteStore;
+use app::ports::{Cursor, Library};
+use domain::Timestamp;
+use domain::recording::library::{Change, Filter, Scope, Wanted};
+use domain::recording::{PlaybackFormat, Recording};
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use testkit::private::Postgres;
+
+const COUNT: i64 = 100_000;
+
+fn recording(n: i64) -> Recording {
+    let pair = |key: &str, value: String| (key.to_owned(), Some(value));
+    let format = |name: &str| PlaybackFormat {
+        format: name.to_owned(),
+        url: Some(format!("/playback/{name}/2.3/{n}")),
+        length: Some(60),
+        ..PlaybackFormat::default()
+    };
+    Recording {
+        record_id: format!("{:040x}-{}", n * 7_919, 1_600_000_000_000 + n),
+        meeting_id: Some(format!("meeting-{}", n / 5)),
+        name: Some(format!("Lesson {n}")),
+        published: true,
+        state: Some("published".to_owned()),
+        started_at: Some(Timestamp(1_600_000_000_000 + n * 1_000)),
+        metadata: vec![
+            pair("gl-listed", (n % 2 == 0).to_string()),
+            pair("tenant-id", format!("tenant-{}", n % 20)),
+        ],
+        formats: vec![format("presentation"), format("video")],
+        ..Recording::default()
+    }
+}
+
+async fn median(name: &str, mut call: impl AsyncFnMut(i64) -> Duration) -> Duration {
+    let mut times = Vec::new();
+    for n in 0..101 {
+        times.push(call(n).await);
+    }
+    times.sort();
+    println!("  {name}: median {:?}, of 100 the slowest {:?}", times[50], times[99]);
+    times[50]
+}
+
+async fn measure(name: &str, store: &dyn Library) {
+    let begun = Instant::now();
+    stream::iter(0..COUNT)
+        .for_each_concurrent(48, |n| async move {
+            store.put_recording(&recording(n)).await.expect("a recording");
+        })
+        .await;
+    println!("{name}: {COUNT} recordings put in {:?}", begun.elapsed());
+    let one = median("recordings of one meeting", async |n| {
+        let begun = Instant::now();
+        let meeting_ids = vec![format!("meeting-{}", n * 97)];
+        let filter = Filter { meeting_ids, ..Filter::default() };
+        let found = store.find_recordings(&filter, &Scope::All, None, 100).await.expect("found");
+        assert_eq!(found.len(), 5);
+        begun.elapsed()
+    });
+    let one = one.await;
+    let all = Filter::default();
+    // A change makes every total be counted anew.
+    let page = median("first page of 50, its total counted", async |_| {
+        store.change_recordings(&[], &Scope::All, &Change::default()).await.expect("no change");
+        let begun = Instant::now();
+        let (page, count) =
+            store.page_of_recordings(&all, &Scope::All, 0, 50).await.expect("a page");
+        assert_eq!((page.len(), count), (50, 100_000));
+        begun.elapsed()
+    });
+    page.await;
+    let page = median("first page of 50, its total remembered", async |_| {
+        let begun = Instant::now();
+        let (page, count) =
+            store.page_of_recordings(&all, &Scope::All, 0, 50).await.expect("a page");
+        assert_eq!((page.len(), count), (50, 100_000));
+        begun.elapsed()
+    });
+    let page = page.await;
+    median("first page of 50 of a tenant's 5,000", async |n| {
+        let begun = Instant::now();
+        let scope = Scope::Tenant(format!("tenant-{}", n % 20));
+        let (page, count) = store.page_of_recordings(&all, &scope, 0, 50).await.expect("a page");
+        assert_eq!((page.len(), count), (50, 5_000));
+        begun.elapsed()
+    })
+    .await;
+    median("first 100 of half of them, by metadata", async |_| {
+        let begun = Instant::now();
+        let metadata = vec![("gl-listed".to_owned(), vec![Wanted::Exactly("true".to_owned())])];
+        let filter = Filter { metadata, ..Filter::default() };
+        let found = store.find_recordings(&filter, &Scope::All, None, 100).await.expect("found");
+        assert_eq!(found.len(), 100);
+        begun.elapsed()
+    })
+    .await;
+    let (begun, mut after, mut count) = (Instant::now(), None, 0);
+    while count < 10_000 {
+        let next = store.find_recordings(&all, &Scope::All, after.as_ref(), 100).await;
+        let next = next.expect("found");
+        count += next.len();
+        let last = next.last().expect("a recording");
+        after = Some(Cursor { started_at: last.started_at, record_id: last.record_id.clone() });
+    }
+    println!("  10,000 in pages of 100: {:?}", begun.elapsed());
+    assert!(one <= Duration::from_millis(3), "{one:?}");
+    assert!(page <= Duration::from_millis(10), "{page:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn sqlite() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = SqliteStore::open(&dir.path().join("s.db")).expect("a store");
+    measure("SQLite", &store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn postgres() {
+    let server = Postgres::start().await.expect("a server");
+    server.create_database("d").await.expect("a database");
+    let store = common::store(&server, "d");
+    measure("PostgreSQL", &store).await;
+}

@@ -1,0 +1,167 @@
+//! Files of recordings in a map.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::recording::FilePath;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+
+use crate::ports::{BlobBytes, BlobError, BlobInfo, Blobs, Book, Moved, Shelf, Span};
+
+type Files = BTreeMap<FilePath, Bytes>;
+
+/// The reference implementation of [`Blobs`].
+#[derive(Default)]
+pub struct MemoryBlobs {
+    books: Mutex<BTreeMap<(Shelf, Book), Files>>,
+}
+
+const SHELVES: [Shelf; 2] = [Shelf::Published, Shelf::Unpublished];
+
+impl MemoryBlobs {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Shelf, Book), Files>> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts files on a shelf, in place of what is there.
+    pub fn lay(
+        &self,
+        book: &Book,
+        shelf: Shelf,
+        files: impl IntoIterator<Item = (FilePath, Bytes)>,
+    ) {
+        self.lock().insert((shelf, book.clone()), files.into_iter().collect());
+    }
+}
+
+/// The regular files below a directory.
+fn read(dir: &Path, above: &str, files: &mut Files) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = format!("{above}{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            read(&entry.path(), &format!("{name}/"), files)?;
+        } else if let (true, Some(path)) = (entry.file_type()?.is_file(), FilePath::parse(&name)) {
+            files.insert(path, std::fs::read(entry.path())?.into());
+        }
+    }
+    Ok(())
+}
+
+fn info(content: &Bytes) -> BlobInfo {
+    let sum = content.iter().fold(0_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte));
+    let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
+    BlobInfo { size, modified: None, tag: format!("{size:x}-{sum:x}") }
+}
+
+#[async_trait]
+impl Blobs for MemoryBlobs {
+    async fn put(&self, from: &Path, book: &Book, shelf: Shelf) -> Result<(), BlobError> {
+        let mut files = Files::new();
+        read(from, "", &mut files).map_err(|error| BlobError::Unavailable(error.to_string()))?;
+        let mut books = self.lock();
+        books.retain(|(_, there), _| there != book);
+        books.insert((shelf, book.clone()), files);
+        Ok(())
+    }
+
+    async fn move_to(&self, book: &Book, shelf: Shelf) -> Result<Moved, BlobError> {
+        let mut books = self.lock();
+        let other = SHELVES.into_iter().find(|other| *other != shelf).unwrap_or(shelf);
+        let from_other = books.remove(&(other, book.clone()));
+        let is_there = books.contains_key(&(shelf, book.clone()));
+        Ok(match (is_there, from_other) {
+            (true, Some(_)) => Moved::Moved,
+            (true, None) => Moved::Already,
+            (false, Some(files)) => {
+                books.insert((shelf, book.clone()), files);
+                Moved::Moved
+            }
+            (false, None) => Moved::Missing,
+        })
+    }
+
+    async fn remove(&self, book: &Book) -> Result<bool, BlobError> {
+        let mut books = self.lock();
+        let removed = SHELVES.map(|shelf| books.remove(&(shelf, book.clone())).is_some());
+        Ok(removed.contains(&true))
+    }
+
+    async fn shelves(&self, book: &Book) -> Result<Vec<Shelf>, BlobError> {
+        let books = self.lock();
+        let has = |shelf: &Shelf| books.contains_key(&(*shelf, book.clone()));
+        Ok(SHELVES.into_iter().filter(has).collect())
+    }
+
+    async fn books(
+        &self,
+        shelf: Shelf,
+        after: Option<&Book>,
+        limit: usize,
+    ) -> Result<Vec<Book>, BlobError> {
+        let books = self.lock();
+        let on_shelf = books.keys().filter(|(on, _)| *on == shelf).map(|(_, book)| book);
+        let behind = on_shelf.filter(|book| after.is_none_or(|after| *book > after));
+        Ok(behind.take(limit).cloned().collect())
+    }
+
+    async fn files(
+        &self,
+        book: &Book,
+        shelf: Shelf,
+        limit: usize,
+    ) -> Result<Vec<(FilePath, u64)>, BlobError> {
+        let books = self.lock();
+        let files = books.get(&(shelf, book.clone())).into_iter().flatten();
+        Ok(files.take(limit).map(|(path, content)| (path.clone(), info(content).size)).collect())
+    }
+
+    async fn info(
+        &self,
+        book: &Book,
+        shelf: Shelf,
+        path: &FilePath,
+    ) -> Result<Option<BlobInfo>, BlobError> {
+        let books = self.lock();
+        Ok(books.get(&(shelf, book.clone())).and_then(|files| files.get(path)).map(info))
+    }
+
+    async fn open(
+        &self,
+        book: &Book,
+        shelf: Shelf,
+        path: &FilePath,
+        span: Option<Span>,
+    ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError> {
+        let books = self.lock();
+        let Some(content) = books.get(&(shelf, book.clone())).and_then(|files| files.get(path))
+        else {
+            return Ok(None);
+        };
+        let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX).min(content.len());
+        let part =
+            span.map_or_else(|| content.clone(), |span| content.slice(at(span.from)..at(span.to)));
+        Ok(Some((info(content), stream::once(async move { Ok(part) }.boxed()).boxed())))
+    }
+
+    async fn write(
+        &self,
+        book: &Book,
+        shelf: Shelf,
+        path: &FilePath,
+        content: Bytes,
+    ) -> Result<(), BlobError> {
+        let missing = || BlobError::Unavailable("the format is not on this shelf".to_owned());
+        let mut books = self.lock();
+        let files = books.get_mut(&(shelf, book.clone())).ok_or_else(missing)?;
+        files.insert(path.clone(), content);
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), BlobError> {
+        Ok(())
+    }
+}

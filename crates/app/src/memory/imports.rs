@@ -1,0 +1,155 @@
+//! Archives in a map.
+
+use async_trait::async_trait;
+use domain::Timestamp;
+
+use super::MemoryRecordings;
+use super::recordings::{State, at_most};
+use crate::ports::{Archive, Imports, Stage, StoreError};
+
+/// An archive and who has it.
+pub(super) struct Kept {
+    archive: Archive,
+    token: Option<String>,
+    claimed_until: Timestamp,
+    not_before: Timestamp,
+}
+
+impl Kept {
+    fn new(name: &str, size: u64, now: Timestamp) -> Self {
+        let archive = Archive {
+            name: name.to_owned(),
+            size,
+            received_at: now,
+            stage: Stage::Received,
+            attempts: 0,
+            reason: None,
+            changed_at: now,
+        };
+        let at_once = Timestamp(0);
+        Self { archive, token: None, claimed_until: at_once, not_before: at_once }
+    }
+
+    fn may_begin(&self, now: Timestamp) -> bool {
+        match self.archive.stage {
+            Stage::Received => self.not_before <= now,
+            Stage::Importing => self.claimed_until <= now,
+            Stage::Done | Stage::Quarantined => false,
+        }
+    }
+}
+
+impl State {
+    fn claimed(&mut self, name: &str, token: &str) -> Option<&mut Kept> {
+        let kept = self.archives.get_mut(name)?;
+        let is_its = kept.archive.stage == Stage::Importing && kept.token.as_deref() == Some(token);
+        is_its.then_some(kept)
+    }
+}
+
+#[async_trait]
+impl Imports for MemoryRecordings {
+    async fn receive_archive(
+        &self,
+        name: &str,
+        size: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let new = Kept::new(name, size, now);
+        match state.archives.get_mut(name) {
+            Some(kept) => match kept.archive.stage {
+                Stage::Received | Stage::Importing => kept.archive.size = size,
+                Stage::Quarantined if kept.archive.size == size => {}
+                Stage::Done | Stage::Quarantined => *kept = new,
+            },
+            None => {
+                state.archives.insert(name.to_owned(), new);
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim_archive(
+        &self,
+        name: &str,
+        token: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Archive>, StoreError> {
+        let mut state = self.lock();
+        let kept = state.archives.get_mut(name).filter(|kept| kept.may_begin(now));
+        let Some(kept) = kept else { return Ok(None) };
+        kept.archive.stage = Stage::Importing;
+        kept.archive.attempts += 1;
+        kept.archive.changed_at = now;
+        kept.token = Some(token.to_owned());
+        kept.claimed_until = until;
+        Ok(Some(kept.archive.clone()))
+    }
+
+    async fn renew_archive(
+        &self,
+        name: &str,
+        token: &str,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let Some(kept) = state.claimed(name, token) else { return Ok(false) };
+        kept.claimed_until = until;
+        Ok(true)
+    }
+
+    async fn settle_archive(
+        &self,
+        name: &str,
+        token: &str,
+        stage: Stage,
+        reason: Option<&str>,
+        now: Timestamp,
+        not_before: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let Some(kept) = state.claimed(name, token) else { return Ok(false) };
+        kept.archive.stage = stage;
+        kept.archive.reason = reason.map(str::to_owned);
+        kept.archive.changed_at = now;
+        kept.token = None;
+        kept.not_before = not_before;
+        Ok(true)
+    }
+
+    async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let kept = state.archives.get_mut(name);
+        let Some(kept) = kept.filter(|kept| kept.archive.stage == Stage::Quarantined) else {
+            return Ok(false);
+        };
+        kept.archive.stage = Stage::Received;
+        kept.archive.attempts = 0;
+        kept.archive.reason = None;
+        kept.archive.changed_at = now;
+        kept.not_before = Timestamp(0);
+        Ok(true)
+    }
+
+    async fn archives(&self, limit: u32) -> Result<Vec<Archive>, StoreError> {
+        let state = self.lock();
+        let mut all: Vec<Archive> =
+            state.archives.values().map(|kept| &kept.archive).cloned().collect();
+        all.sort_by(|one, other| {
+            other.changed_at.cmp(&one.changed_at).then_with(|| one.name.cmp(&other.name))
+        });
+        all.truncate(at_most(limit));
+        Ok(all)
+    }
+
+    async fn forget_archives(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut state = self.lock();
+        let count = state.archives.len();
+        state.archives.retain(|_, kept| {
+            kept.archive.stage != Stage::Done || kept.archive.changed_at >= before
+        });
+        Ok(u64::try_from(count - state.archives.len()).unwrap_or(u64::MAX))
+    }
+}

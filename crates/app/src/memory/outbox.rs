@@ -1,0 +1,85 @@
+//! Messages in a map.
+
+use async_trait::async_trait;
+use domain::Timestamp;
+
+use super::MemoryRecordings;
+use super::recordings::{State, at_most};
+use crate::ports::{Message, Outbox, StoreError};
+
+impl State {
+    /// Those of which something holds, the oldest first.
+    fn messages_by_age(&mut self, which: impl Fn(&Message) -> bool) -> Vec<&mut Message> {
+        let mut found: Vec<&mut Message> =
+            self.messages.values_mut().filter(|one| which(one)).collect();
+        found.sort_by_key(|one| one.posted_at);
+        found
+    }
+}
+
+#[async_trait]
+impl Outbox for MemoryRecordings {
+    async fn post(&self, message: &Message) -> Result<(), StoreError> {
+        self.lock().messages.entry(message.id.clone()).or_insert_with(|| message.clone());
+        Ok(())
+    }
+
+    async fn take_due(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
+        let mut state = self.lock();
+        let due = state.messages_by_age(|one| one.due_at.is_some_and(|due| due <= now));
+        let taken = due.into_iter().take(at_most(limit)).map(|one| {
+            one.due_at = Some(until);
+            one.clone()
+        });
+        Ok(taken.collect())
+    }
+
+    async fn settle(&self, id: &str) -> Result<(), StoreError> {
+        self.lock().messages.remove(id);
+        Ok(())
+    }
+
+    async fn postpone(
+        &self,
+        id: &str,
+        failure: &str,
+        due_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        if let Some(message) = self.lock().messages.get_mut(id) {
+            message.attempts = message.attempts.saturating_add(1);
+            message.failure = Some(failure.to_owned());
+            message.due_at = due_at;
+        }
+        Ok(())
+    }
+
+    async fn messages(&self, limit: u32) -> Result<Vec<Message>, StoreError> {
+        let mut state = self.lock();
+        let all = state.messages_by_age(|_| true).into_iter();
+        Ok(all.take(at_most(limit)).map(|one| one.clone()).collect())
+    }
+
+    async fn retry(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError> {
+        let mut state = self.lock();
+        let mut count = 0;
+        for message in state.messages.values_mut() {
+            if id.map_or(message.due_at.is_none(), |id| message.id == id) {
+                message.due_at = Some(now);
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    async fn forget_messages(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut state = self.lock();
+        let count = state.messages.len();
+        state.messages.retain(|_, one| one.posted_at >= before);
+        Ok(u64::try_from(count - state.messages.len()).unwrap_or(u64::MAX))
+    }
+}

@@ -1,0 +1,136 @@
+//! The files of recordings, wherever they lie: in directories or in a store of objects.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::recording::{FilePath, FormatName, RecordId};
+use futures_util::stream::BoxStream;
+
+/// Whether files can be watched by anybody who may watch the recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Shelf {
+    /// `RECORDING_PUBLISH_DIR`, or `published/`.
+    Published,
+    /// `RECORDING_UNPUBLISH_DIR`, or `unpublished/`.
+    Unpublished,
+}
+
+/// One playback format of one recording: what is moved and removed as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Book {
+    /// The format.
+    pub format: FormatName,
+    /// The recording.
+    pub record_id: RecordId,
+}
+
+/// Why files cannot be had. No text holds secrets.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BlobError {
+    /// There is no room left: it may pass when somebody makes some.
+    #[error("no space left: {0}")]
+    Full(String),
+    /// Anything else; it may pass.
+    #[error("files: {0}")]
+    Unavailable(String),
+}
+
+/// What was moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// It is there now; it was on the other shelf, or on both.
+    Moved,
+    /// It was there already, and nowhere else.
+    Already,
+    /// It is on no shelf.
+    Missing,
+}
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first byte.
+    pub from: u64,
+    /// The byte after the last one.
+    pub to: u64,
+}
+
+/// What is known of a file without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobInfo {
+    /// Bytes.
+    pub size: u64,
+    /// When it was changed last, to the second.
+    pub modified: Option<SystemTime>,
+    /// Changes when the file does; without quotes.
+    pub tag: String,
+}
+
+/// The bytes of a file, or of a part of it, in pieces. After an error there is nothing more.
+pub type BlobBytes = BoxStream<'static, Result<Bytes, BlobError>>;
+
+/// Files of recordings. Every method may be repeated after a crash, and then leads to the same end.
+#[async_trait]
+pub trait Blobs: Send + Sync {
+    /// Puts all files of a local directory on a shelf, in place of what is on any shelf under that
+    /// name: nobody ever sees a part of them on the shelf. The directory may be gone afterwards.
+    async fn put(&self, from: &Path, book: &Book, shelf: Shelf) -> Result<(), BlobError>;
+
+    /// Moves a format to a shelf. If it is on both, what is on the target stays and the other is
+    /// removed.
+    async fn move_to(&self, book: &Book, shelf: Shelf) -> Result<Moved, BlobError>;
+
+    /// Removes a format from both shelves; false if it was on none.
+    async fn remove(&self, book: &Book) -> Result<bool, BlobError>;
+
+    /// Where a format is.
+    async fn shelves(&self, book: &Book) -> Result<Vec<Shelf>, BlobError>;
+
+    /// All formats of all recordings, in the order of formats, then of records, beginning after `after`.
+    /// Names that are none are left out.
+    async fn books(
+        &self,
+        shelf: Shelf,
+        after: Option<&Book>,
+        limit: usize,
+    ) -> Result<Vec<Book>, BlobError>;
+
+    /// The files of a format, in the order of their paths, so many at most.
+    async fn files(
+        &self,
+        book: &Book,
+        shelf: Shelf,
+        limit: usize,
+    ) -> Result<Vec<(FilePath, u64)>, BlobError>;
+
+    /// A file; `None` if there is none. Only regular files are: no links, no directories.
+    async fn info(
+        &self,
+        book: &Book,
+        shelf: Shelf,
+        path: &FilePath,
+    ) -> Result<Option<BlobInfo>, BlobError>;
+
+    /// A file's bytes, all or a part that lies within it; `None` if there is none.
+    async fn open(
+        &self,
+        book: &Book,
+        shelf: Shelf,
+        path: &FilePath,
+        span: Option<Span>,
+    ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError>;
+
+    /// Writes one file on a shelf where its format is, at once and whole: captions that were uploaded.
+    async fn write(
+        &self,
+        book: &Book,
+        shelf: Shelf,
+        path: &FilePath,
+        content: Bytes,
+    ) -> Result<(), BlobError>;
+
+    /// Whether files can be written now.
+    async fn check(&self) -> Result<(), BlobError>;
+}

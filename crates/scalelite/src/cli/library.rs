@@ -1,0 +1,128 @@
+//! The part of the command line that is about recordings that are there.
+
+use clap::{Args, Subcommand};
+
+use crate::cmd::{Failure, Session, recordings};
+
+/// Which recordings are meant.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Which {
+    /// Only of these meetings.
+    #[arg(long = "meeting", value_name = "ID")]
+    pub meetings: Vec<String>,
+    /// Only of this tenant, by its id.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Only with this metadata; `%` at either end of a value stands for anything.
+    #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = recordings::pair)]
+    pub metadata: Vec<(String, String)>,
+}
+
+/// What can be done with recordings that are there.
+#[derive(Debug, Subcommand)]
+pub enum Library {
+    /// List recordings, the newest first.
+    List {
+        /// Which ones.
+        #[command(flatten)]
+        which: Which,
+        /// Only in these states: published, unpublished, deleted, any.
+        #[arg(long, value_name = "STATE")]
+        state: Vec<String>,
+        /// As JSON, one a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all that is known of a recording, as JSON.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Publish recordings.
+    Publish {
+        /// Their ids.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Hide recordings.
+    Unpublish {
+        /// Their ids.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Let only holders of a token watch recordings.
+    Protect {
+        /// Their ids.
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// Let everybody watch them again.
+        #[arg(long)]
+        off: bool,
+    },
+    /// Delete recordings and their files. Asks first.
+    Delete {
+        /// Their ids.
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Set metadata of a recording, or remove it: KEY=.
+    Update {
+        /// Its id.
+        id: String,
+        /// What to set.
+        #[arg(required = true, value_name = "KEY=VALUE", value_parser = recordings::pair)]
+        metadata: Vec<(String, String)>,
+    },
+    /// Give recordings to a tenant: those named, or all that belong to none.
+    AddToTenant {
+        /// The tenant's id or name.
+        tenant: String,
+        /// Ids of recordings.
+        ids: Vec<String>,
+    },
+    /// Compare what is known of recordings with their files. Exit code 1 if something does not fit.
+    Check {
+        /// Move files to where they belong, and remove those of deleted recordings.
+        #[arg(long)]
+        repair: bool,
+        /// As JSON, one a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete recordings whose meetings ended long ago.
+    Retention {
+        /// How many days they are kept.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        days: u32,
+        /// Which ones.
+        #[command(flatten)]
+        which: Which,
+        /// Only tell which ones.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+pub(super) async fn run(session: &Session, what: Library) -> Result<(), Failure> {
+    match what {
+        Library::List { which, state, json } => {
+            recordings::list(session, &which, state, json).await
+        }
+        Library::Show { id } => recordings::show(session, &id).await,
+        Library::Publish { ids } => recordings::place(session, &ids, true).await,
+        Library::Unpublish { ids } => recordings::place(session, &ids, false).await,
+        Library::Protect { ids, off } => recordings::protect(session, &ids, !off).await,
+        Library::Delete { ids, yes } => recordings::delete(session, &ids, yes).await,
+        Library::Update { id, metadata } => recordings::update(session, id, metadata).await,
+        Library::AddToTenant { tenant, ids } => {
+            recordings::add_to_tenant(session, &tenant, &ids).await
+        }
+        Library::Check { repair, json } => recordings::check(session, repair, json).await,
+        Library::Retention { days, which, dry_run } => {
+            recordings::retention(session, days, &which, dry_run).await
+        }
+    }
+}

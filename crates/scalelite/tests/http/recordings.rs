@@ -1,0 +1,277 @@
+//! The calls about recordings, on rows and files that are there already.
+
+use std::path::PathBuf;
+
+use adapters::sqlite::SqliteStore;
+use app::ports::{Recordings as _, Tokens as _};
+use domain::Timestamp;
+use domain::recording::{PlaybackFormat, Recording, Thumbnail};
+use testkit::product::{Answer, Product, Setup, signed};
+
+use crate::tools::{assert_failed, assert_success, send};
+
+const BEGINNING: i64 = 1_600_000_000_000;
+
+/// A balancer and what it keeps.
+struct Shelf {
+    product: Product,
+    store: SqliteStore,
+}
+
+impl Shelf {
+    async fn new(settings: &[(&str, &str)]) -> Self {
+        let mut setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap();
+        let dirs = [("RECORDING_PUBLISH_DIR", "published"), ("RECORDING_UNPUBLISH_DIR", "hidden")];
+        for (name, value) in dirs.iter().chain(settings) {
+            setup = setup.with(name, value);
+        }
+        let product = setup.start().await.unwrap();
+        let store = SqliteStore::open(&setup.folder().join("data/scalelite.db")).unwrap();
+        Self { product, store }
+    }
+
+    async fn with(settings: &[(&str, &str)], recordings: &[Recording]) -> Self {
+        let shelf = Self::new(settings).await;
+        for recording in recordings {
+            shelf.store.put_recording(recording).await.unwrap();
+            for format in &recording.formats {
+                let dir = shelf.dir("published", &format.format, &recording.record_id);
+                std::fs::create_dir_all(&dir).unwrap();
+                std::fs::write(dir.join("metadata.xml"), "<recording/>").unwrap();
+            }
+        }
+        shelf
+    }
+
+    fn dir(&self, shelf: &str, format: &str, id: &str) -> PathBuf {
+        self.product.setup().folder().join(shelf).join(format).join(id)
+    }
+
+    async fn call(&self, name: &str, query: &str) -> Answer {
+        self.product.call(name, query).await.unwrap()
+    }
+
+    /// The ids of a list, in order.
+    async fn listed(&self, query: &str) -> Vec<String> {
+        let answer = self.call("getRecordings", query).await;
+        assert_success(&answer);
+        let text = answer.text();
+        let pieces = text.split("<recordID>").skip(1);
+        pieces.map(|piece| piece.split_once('<').unwrap().0.to_owned()).collect()
+    }
+}
+
+fn recording(id: &str, minutes: i64) -> Recording {
+    let format = |name: &str| PlaybackFormat {
+        format: name.to_owned(),
+        url: Some(format!("/playback/{name}/{id}/")),
+        length: Some(30),
+        ..PlaybackFormat::default()
+    };
+    Recording {
+        record_id: id.to_owned(),
+        meeting_id: Some(format!("m-{id}")),
+        name: Some("Lesson <1> & Übung".to_owned()),
+        published: true,
+        state: Some("published".to_owned()),
+        started_at: Some(Timestamp(BEGINNING + minutes * 60_000)),
+        ended_at: Some(Timestamp(BEGINNING + 1_800_000)),
+        participants: Some(3),
+        metadata: vec![
+            ("empty".to_owned(), Some(String::new())),
+            ("n".to_owned(), Some(id.to_owned())),
+        ],
+        formats: vec![format("notes"), format("presentation")],
+        ..Recording::default()
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_found_in_an_empty_store() {
+    let shelf = Shelf::new(&[]).await;
+    let none = "<response><returncode>SUCCESS</returncode><recordings></recordings>\
+        <messageKey>noRecordings</messageKey>\
+        <message>There are not recordings for the meetings</message></response>";
+    for query in ["", "meetingID=x", "recordID=x&state=any", "meta_a=b"] {
+        assert_eq!(shelf.call("getRecordings", query).await.text(), none, "{query}");
+    }
+    assert_failed(&shelf.call("publishRecordings", "publish=true").await, "missingParamRecordID");
+    assert_failed(&shelf.call("publishRecordings", "recordID=r").await, "missingParamPublish");
+    for call in ["deleteRecordings", "updateRecordings"] {
+        assert_failed(&shelf.call(call, "recordID=").await, "missingParamRecordID");
+    }
+    let published = shelf.call("publishRecordings", "recordID=r&publish=true").await;
+    assert_failed(&published, "notFound");
+    assert_eq!(published.field("message"), "We could not find recordings");
+    assert_failed(&shelf.call("deleteRecordings", "recordID=r").await, "notFound");
+    let updated = shelf.call("updateRecordings", "recordID=r&meta_a=b").await;
+    assert_eq!(updated.field("updated"), "false");
+    let unsigned = shelf.product.get("/bigbluebutton/api/getRecordings?checksum=00").await.unwrap();
+    assert_failed(&unsigned, "checksumError");
+}
+
+#[tokio::test]
+async fn a_recording_is_shown_whole() {
+    let mut one = recording("r", 0);
+    one.formats.truncate(1);
+    one.formats[0].processing_time = Some(7);
+    one.formats[0].size = Some(5);
+    one.facts.is_breakout = Some(false);
+    one.facts.raw_size = Some(9);
+    one.formats[0].thumbnails = vec![Thumbnail {
+        width: Some(176),
+        height: Some(136),
+        alt: Some("\"a\" <b>".to_owned()),
+        url: Some("/presentation/r/thumb-1.png".to_owned()),
+        sequence: Some(0),
+    }];
+    let shelf = Shelf::with(&[], &[one]).await;
+    let found = shelf.call("getRecordings", "recordID=r").await.text();
+    let host = found.split("<url>").nth(1).unwrap().split("/playback").next().unwrap().to_owned();
+    assert!(host.starts_with("http://"), "{host}");
+    assert_eq!(
+        found.replace(&host, "H"),
+        "<response><returncode>SUCCESS</returncode><recordings><recording><recordID>r</recordID>\
+         <meetingID>m-r</meetingID><internalMeetingID>r</internalMeetingID>\
+         <name>Lesson &lt;1&gt; &amp; Übung</name><isBreakout>false</isBreakout>\
+         <published>true</published><state>published</state><startTime>1600000000000</startTime>\
+         <endTime>1600001800000</endTime><participants>3</participants><rawSize>9</rawSize>\
+         <metadata><empty><![CDATA[]]></empty><n>r</n></metadata><size>5</size><playback><format>\
+         <type>notes</type><url>H/playback/notes/r/</url><processingTime>7</processingTime>\
+         <length>30</length><size>5</size><preview><images>\
+         <image alt=\"&quot;a&quot; &lt;b&gt;\" height=\"136\" width=\"176\">\
+         H/presentation/r/thumb-1.png</image></images></preview></format></playback></recording>\
+         </recordings></response>"
+    );
+    let headers = [("X-Forwarded-Proto", "https")];
+    let behind = send(&shelf.product, "GET", &signed("getRecordings", ""), &headers, None).await;
+    let link = format!("<url>{}/playback/notes/r/</url>", host.replace("http:", "https:"));
+    assert!(behind.text().contains(&link), "{}", behind.text());
+}
+
+#[tokio::test]
+async fn recordings_are_filtered_and_come_in_pages() {
+    let all: Vec<Recording> = (0..250).map(|n| recording(&format!("r{n:03}"), n)).collect();
+    let shelf = Shelf::with(&[], &all).await;
+    let newest_first: Vec<String> = all.iter().rev().map(|one| one.record_id.clone()).collect();
+    assert_eq!(shelf.listed("").await, newest_first, "more than one page of the store");
+    assert_eq!(shelf.listed("meetingID=&recordID=").await.len(), 250, "empty is none given");
+    assert_eq!(shelf.listed("meetingID=m-r007,m-r003").await, ["r007", "r003"]);
+    assert_eq!(shelf.listed("recordID=r24,r001&meetingID=m-r007").await.len(), 11);
+    assert_eq!(shelf.listed("meta_n=r10%25,r001&meta_empty=").await.len(), 11);
+    assert_eq!(shelf.listed("meta_n=r001&meta_empty=x").await.len(), 0);
+    assert_eq!(shelf.listed("state=unpublished").await.len(), 0);
+    let page = shelf.call("getRecordings", "offset=100&limit=7").await;
+    let text = page.text();
+    assert_eq!(text.matches("<recording>").count(), 7);
+    assert!(text.contains("<recordID>r149</recordID>"), "{text}");
+    let pagination = "<pagination><pageable><offset>100</offset><limit>7</limit><paged>true</paged>\
+        <unpaged>false</unpaged></pageable><totalElements>250</totalElements><empty>false</empty>\
+        </pagination></response>";
+    assert!(text.ends_with(pagination), "{text}");
+    assert_eq!(shelf.listed("limit=1000").await.len(), 100);
+    let beyond = shelf.call("getRecordings", "offset=999&limit=5").await;
+    assert_eq!(beyond.field("messageKey"), "noRecordings");
+    assert!(beyond.text().contains("<empty>true</empty>"));
+}
+
+#[tokio::test]
+async fn publishing_moves_files_and_deleting_removes_them() {
+    let shelf = Shelf::with(&[], &[recording("a", 0), recording("b", 1)]).await;
+    let hide = "recordID=a,b,zz&publish=false";
+    for _ in 0..2 {
+        let hidden = shelf.call("publishRecordings", hide).await;
+        assert_eq!(hidden.field("published"), "false");
+        assert_eq!(shelf.listed("state=published").await.len(), 0);
+        assert_eq!(shelf.listed("state=unpublished").await, ["b", "a"]);
+        for id in ["a", "b"] {
+            assert!(!shelf.dir("published", "notes", id).exists());
+            assert!(shelf.dir("hidden", "presentation", id).join("metadata.xml").exists());
+        }
+    }
+    assert_failed(
+        &shelf.call("publishRecordings", "recordID=&publish=x").await,
+        "missingParamRecordID",
+    );
+    let prefix = shelf.call("publishRecordings", "recordID=aa&publish=true").await;
+    assert_failed(&prefix, "notFound");
+    let back = shelf.call("publishRecordings", "recordID=a&publish=True").await;
+    assert_eq!(back.field("published"), "true");
+    assert!(shelf.dir("published", "notes", "a").exists());
+
+    // A format on neither shelf: nothing changes.
+    std::fs::remove_dir_all(shelf.dir("hidden", "notes", "b")).unwrap();
+    let broken = shelf.call("publishRecordings", "recordID=b&publish=true").await;
+    assert_failed(&broken, "internalError");
+    assert_eq!(shelf.listed("state=unpublished").await, ["b"]);
+
+    // Whatever lies on the other shelf goes, too.
+    std::fs::create_dir_all(shelf.dir("hidden", "notes", "a")).unwrap();
+    for id in ["a", "b"] {
+        let gone = shelf.call("deleteRecordings", &format!("recordID={id}")).await;
+        assert_eq!(gone.field("deleted"), "true");
+    }
+    assert_eq!(shelf.listed("state=any").await.len(), 0);
+    assert_eq!(shelf.listed("state=deleted").await, ["b", "a"]);
+    for (place, format) in [("published", "notes"), ("hidden", "notes"), ("hidden", "presentation")]
+    {
+        assert!(!shelf.dir(place, format, "a").exists() && !shelf.dir(place, format, "b").exists());
+    }
+    assert_failed(&shelf.call("publishRecordings", "recordID=a&publish=true").await, "notFound");
+}
+
+#[tokio::test]
+async fn metadata_is_changed_but_not_whose_it_is() {
+    let shelf = Shelf::with(&[], &[recording("a", 0), recording("b", 1)]).await;
+    let update = "recordID=a,b&meta_GL-Listed=true&meta_n=&meta_tenant-id=x&protect=true";
+    assert_eq!(shelf.call("updateRecordings", update).await.field("updated"), "true");
+    for id in ["a", "b"] {
+        let now = shelf.store.recording(id).await.unwrap().unwrap();
+        assert_eq!(
+            (now.metadata_value("gl-listed"), now.metadata_value("n")),
+            (Some("true"), None)
+        );
+        assert_eq!((now.tenant(), now.protected), (None, true));
+    }
+    let some = shelf.call("updateRecordings", "recordID=a,zz&meta_x=y").await;
+    assert_eq!(some.field("updated"), "false");
+    assert_eq!(shelf.call("updateRecordings", "recordID=a").await.field("updated"), "false");
+    // Without the setting nobody hears of protection.
+    assert!(!shelf.call("getRecordings", "").await.text().contains("protected"));
+}
+
+#[tokio::test]
+async fn protected_recordings_take_a_token_and_lists_must_name_something() {
+    let mut one = recording("r", 0);
+    one.protected = true;
+    one.formats[0].thumbnails = vec![Thumbnail::default()];
+    let settings =
+        [("PROTECTED_RECORDINGS_ENABLED", "true"), ("GET_RECORDINGS_API_FILTERED", "true")];
+    let shelf = Shelf::with(&settings, &[one, recording("s", 1)]).await;
+    for query in ["", "meetingID=", "recordID=,&meta_n=r"] {
+        assert_failed(&shelf.call("getRecordings", query).await, "missingParameters");
+    }
+    let text = shelf.call("getRecordings", "recordID=r,s").await.text();
+    assert!(
+        text.contains("<published>true</published><protected>true</protected><state>"),
+        "{text}"
+    );
+    assert!(text.contains("<protected>false</protected>") && !text.contains("<preview>"), "{text}");
+    let token = text.split("/recording/r/notes?token=").nth(1).unwrap().split('<').next().unwrap();
+    assert!(token.len() == 64 && token.bytes().all(|byte| byte.is_ascii_hexdigit()), "{token}");
+    let grant = shelf.store.take_token(token, Timestamp(0)).await.unwrap().unwrap();
+    assert_eq!((grant.record_id.as_str(), grant.format.as_str()), ("r", "notes"));
+}
+
+#[tokio::test]
+async fn without_recordings_there_are_none() {
+    for off in [("RECORDING_DISABLED", "true"), ("DB_DISABLED", "true")] {
+        let setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap().with(off.0, off.1);
+        let product = setup.start().await.unwrap();
+        let listed = product.call("getRecordings", "").await.unwrap();
+        assert_eq!(listed.field("messageKey"), "noRecordings", "{off:?}");
+        for call in ["publishRecordings", "updateRecordings", "deleteRecordings"] {
+            assert_failed(&product.call(call, "recordID=r").await.unwrap(), "notFound");
+        }
+    }
+}
