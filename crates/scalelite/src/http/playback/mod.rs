@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use app::App;
-use app::api::ApiError;
+use app::api::{self, ApiError};
 use app::ports::{BlobError, StoreError};
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
@@ -81,6 +81,12 @@ pub(super) async fn answer(
     let name = place.name();
     if ![Method::GET, Method::HEAD].contains(&incomer.method) {
         return Some(Outcome::failed(name, &ApiError::Unsupported));
+    }
+    // A host of nobody's gets what every call gets there.
+    if let (Place::Link { .. } | Place::File { .. }, Err(error)) =
+        (&place, api::caller(app, incomer.tenant.as_deref()).await)
+    {
+        return Some(Outcome::failed(name, &error));
     }
     let answered = match place {
         Place::Moved { status, to } => Ok(respond::moved(status, &to)),
