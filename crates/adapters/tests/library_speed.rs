@@ -9,7 +9,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use adapters::sqlite::SqliteStore;
-use app::ports::{Cursor, Library};
+use app::ports::{Cursor, Library, Recordings as _};
 use domain::Timestamp;
 use domain::recording::library::{Change, Filter, Scope, Wanted};
 use domain::recording::{PlaybackFormat, Recording};
@@ -43,6 +43,20 @@ fn recording(n: i64) -> Recording {
     }
 }
 
+/// The same recordings in one go.
+const FILL: &str = "INSERT INTO recordings \
+    (record_id, meeting_id, name, published, state, starttime) \
+    SELECT lpad(to_hex(n * 7919), 40, '0') || '-' || (1600000000000 + n), 'meeting-' || n / 5, \
+    'Lesson ' || n, true, 'published', to_timestamp(1600000000 + n) AT TIME ZONE 'UTC' \
+    FROM generate_series(0, 99999) n; \
+    INSERT INTO metadata (recording_id, key, value) \
+    SELECT id, 'gl-listed', CASE WHEN id % 2 = 0 THEN 'true' ELSE 'false' END FROM recordings; \
+    INSERT INTO metadata (recording_id, key, value) \
+    SELECT id, 'tenant-id', 'tenant-' || id % 20 FROM recordings; \
+    INSERT INTO playback_formats (recording_id, format, url, length) \
+    SELECT id, f, '/playback/' || f || '/2.3/' || id, 60 \
+    FROM recordings, unnest(ARRAY['presentation', 'video']) f; VACUUM ANALYZE";
+
 async fn median(name: &str, mut call: impl AsyncFnMut(i64) -> Duration) -> Duration {
     let mut times = Vec::new();
     for n in 0..101 {
@@ -53,14 +67,7 @@ async fn median(name: &str, mut call: impl AsyncFnMut(i64) -> Duration) -> Durat
     times[50]
 }
 
-async fn measure(name: &str, store: &dyn Library) {
-    let begun = Instant::now();
-    stream::iter(0..COUNT)
-        .for_each_concurrent(48, |n| async move {
-            store.put_recording(&recording(n)).await.expect("a recording");
-        })
-        .await;
-    println!("{name}: {COUNT} recordings put in {:?}", begun.elapsed());
+async fn measure(store: &dyn Library) {
     let one = median("recordings of one meeting", async |n| {
         let begun = Instant::now();
         let meeting_ids = vec![format!("meeting-{}", n * 97)];
@@ -124,7 +131,15 @@ async fn measure(name: &str, store: &dyn Library) {
 async fn sqlite() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = SqliteStore::open(&dir.path().join("s.db")).expect("a store");
-    measure("SQLite", &store).await;
+    let begun = Instant::now();
+    stream::iter(0..COUNT)
+        .for_each_concurrent(256, |n| {
+            let store = &store;
+            async move { store.put_recording(&recording(n)).await.expect("a recording") }
+        })
+        .await;
+    println!("SQLite: {COUNT} recordings put in {:?}", begun.elapsed());
+    measure(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,5 +148,8 @@ async fn postgres() {
     let server = Postgres::start().await.expect("a server");
     server.create_database("d").await.expect("a database");
     let store = common::store(&server, "d");
-    measure("PostgreSQL", &store).await;
+    store.check_recordings().await.expect("a schema");
+    server.psql("d", FILL).await.expect("recordings");
+    println!("PostgreSQL");
+    measure(&store).await;
 }

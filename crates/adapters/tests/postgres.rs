@@ -168,7 +168,7 @@ async fn names_that_postgres_does_not_like() {
     let nul = "a\0b";
     assert_eq!(store.meeting(&key(nul)).await.unwrap(), None);
     assert_eq!(store.join(&key(nul), NOW).await.unwrap(), None);
-    assert!(!store.forget(&key(nul), &ServerId("a".into()), None).await.unwrap());
+    assert!(!store.forget(&key(nul), &ServerId("a".into()), None, None).await.unwrap());
     assert!(!store.release(&key(nul), "t", &[]).await.unwrap());
     let refused = store.place(request(nul, 1, "12345")).await.unwrap_err().to_string();
     assert!(refused.contains("NUL"), "{refused}");

@@ -308,7 +308,7 @@ async fn a_meeting_that_the_original_made_anew_is_the_one() {
     }
     store.sweep(Timestamp(0)).await.unwrap();
     assert_eq!(ask(&redis, &["KEYS", "scalelite:own:detached"]).await, [""; 0]);
-    assert!(store.forget(&key("M"), &ServerId("a".into()), None).await.unwrap());
+    assert!(store.forget(&key("M"), &ServerId("a".into()), None, None).await.unwrap());
     assert_eq!(store.meetings(None).await.unwrap(), []);
 }
 

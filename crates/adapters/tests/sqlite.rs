@@ -117,7 +117,7 @@ async fn joins_see_what_another_process_changes() {
         let seen = one.join(&key, now).await.unwrap().map(|located| located.server.state);
         assert_eq!(seen, Some(state));
     }
-    assert!(two.forget(&key, &id, None).await.unwrap());
+    assert!(two.forget(&key, &id, None, None).await.unwrap());
     assert_eq!(one.join(&key, now).await.unwrap(), None);
 }
 

@@ -34,6 +34,9 @@ pub enum BackendError {
     /// An answer that is none.
     #[error(transparent)]
     Garbage(#[from] Garbage),
+    /// It has another tenant's meeting of that id.
+    #[error("another tenant's meeting has that id there")]
+    Occupied,
 }
 
 /// An answer and what it says.

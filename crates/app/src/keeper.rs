@@ -26,15 +26,20 @@ impl Keeper {
 pub async fn keep(app: &App) -> Result<(), StoreError> {
     let mark = app.cluster.mark(&app.entropy.uuid()).await?;
     let servers = app.cluster.servers().await?;
-    let lost = app.keeper.last().clone().filter(|(last, _)| *last != mark);
-    if let Some((_, known)) = lost.filter(|(_, known)| servers.is_empty() && !known.is_empty()) {
-        tracing::error!(servers = known.len(), "the store has lost everything: servers put back");
-        for server in known {
-            app.cluster.add_server(server).await?;
+    let known = app.keeper.last().clone();
+    if let Some((last, known)) = known.filter(|(_, known)| servers.is_empty() && !known.is_empty())
+    {
+        if last != mark {
+            tracing::error!(servers = known.len(), "the store has lost everything");
+            let put_back = app.cluster.put_back(&last, &known).await?;
+            tracing::error!(put_back, "servers put back, unless another process was faster");
+            // Remembered as they are then, once they are seen.
+            return Ok(());
         }
-        let servers = app.cluster.servers().await?;
-        *app.keeper.last() = Some((mark, servers));
-        return Ok(());
+        if app.cluster.mark(&app.entropy.uuid()).await? != mark {
+            // It was lost between the two questions.
+            return Ok(());
+        }
     }
     *app.keeper.last() = Some((mark, servers));
     Ok(())

@@ -251,7 +251,7 @@ impl Mover<'_> {
             let need = Need::of(&place(old), there.as_ref().map(place).as_ref());
             if self.begin(&mut tally, need, length(&all)) {
                 if let Some(there) = &there {
-                    self.to.hot.forget(&there.key, &there.server, None).await?;
+                    self.to.hot.forget(&there.key, &there.server, None, None).await?;
                 }
                 self.to.hot.restore(old).await?;
                 let new = self.to.hot.meeting(&old.key).await?.map(|located| located.meeting);

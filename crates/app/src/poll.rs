@@ -3,7 +3,7 @@
 
 use bbb::meetings::{Meeting as Reported, Meetings};
 use domain::health::Change;
-use domain::poll::{Observation, SeenMeeting};
+use domain::poll::{Observation, SeenMeeting, Stray};
 use domain::voice_bridge::{VoiceBridgePolicy, candidates};
 use domain::{Meeting, Server, ServerId, Timestamp};
 use futures_util::FutureExt as _;
@@ -273,12 +273,34 @@ async fn end_strays(app: &App, report: &PollReport) {
             id => app.cluster.server(id).await.ok().flatten(),
         };
         let Some(server) = server else { continue };
+        if !is_stray(app, stray).await {
+            continue;
+        }
         let mut query = meeting_query(&stray.key.id);
         if let Some(password) = &stray.moderator_pw {
             query.set("password", password);
         }
         let ended = app.ask_briefly(&server, "end", &query).await.map(|reply| reply.answer.success);
         tracing::warn!(server = %server.id, meeting = stray.key.id, ?ended, "not wanted there: ended");
+    }
+}
+
+/// Whether it is still not wanted there. A create may have settled it there meanwhile, or wait for an
+/// answer from there, and of two none is ended while it is not sure that the other one runs.
+async fn is_stray(app: &App, stray: &Stray) -> bool {
+    let Ok(record) = app.cluster.meeting(&stray.key).await else {
+        return false;
+    };
+    match (record, &stray.kept_by) {
+        (Some(record), _) if record.server.id == stray.server => false,
+        (Some(record), _) if record.meeting.claim.is_some() => false,
+        (Some(record), Some(keeper)) if record.server.id == *keeper => {
+            let query = meeting_query(&stray.key.id);
+            let shown = app.ask_briefly(&record.server, "getMeetingInfo", &query).await;
+            shown.is_ok_and(|reply| reply.answer.success)
+        }
+        (_, Some(_)) => false,
+        (_, None) => true,
     }
 }
 

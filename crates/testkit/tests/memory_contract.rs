@@ -65,7 +65,7 @@ async fn recordings_racing() {
 /// It cannot differ from itself; but the sequences must reach what they are for.
 #[tokio::test]
 async fn model() {
-    let covered = contract::cluster_model(&memory, 60, 1).await;
+    let covered = contract::cluster_model(&memory, 80, 1).await;
     let wanted = [
         "added",
         "adopted",

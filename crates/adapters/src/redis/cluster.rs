@@ -14,8 +14,8 @@ use super::join::tenant;
 use super::rows::{self, is_one};
 use super::script::{
     ADD_SERVER, ADOPT, CHECK, CONFIRM, ENDINGS, FORGET, FORGET_ALL, MARK, MEETINGS, MEETINGS_ON,
-    NO_ARGUMENTS, RECORD_VERSION, RELEASE, REMOVE_SERVER, RESTORE, SERVER, SERVERS, SWEEP,
-    SWEEP_BRIDGES, SWEEP_ENDINGS, SWEEP_SERVERS, UPDATE_SERVER,
+    NO_ARGUMENTS, PUT_BACK, RECORD_VERSION, RELEASE, REMOVE_SERVER, RESTORE, SERVER, SERVERS,
+    SWEEP, SWEEP_BRIDGES, SWEEP_ENDINGS, SWEEP_SERVERS, UPDATE_SERVER,
 };
 use super::{ADOPT_EVERY, PAGE, RedisStore, in_order, records, servers};
 
@@ -181,10 +181,13 @@ impl Cluster for RedisStore {
         &self,
         key: &MeetingKey,
         server: &ServerId,
+        seen_at: Option<Timestamp>,
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError> {
         let endings = records::endings(ending.map_or(&[], std::slice::from_ref)).to_string();
-        Ok(is_one(&self.call(&FORGET, &[tenant(key), &key.id, &server.0, &endings]).await?))
+        let seen_at = seen_at.map(|at| at.0.to_string()).unwrap_or_default();
+        let asked = [tenant(key), &key.id, &server.0, &endings, &seen_at];
+        Ok(is_one(&self.call(&FORGET, &asked).await?))
     }
 
     async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
@@ -221,6 +224,12 @@ impl Cluster for RedisStore {
     async fn mark(&self, mark: &str) -> Result<String, StoreError> {
         let found = rows::text(&self.core.call(&MARK, &[mark]).await?)?;
         found.ok_or_else(|| rows::corrupt("no mark"))
+    }
+
+    async fn put_back(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+        let new: Vec<_> = servers.iter().map(servers::new_server).collect();
+        let new = serde_json::Value::from(new).to_string();
+        Ok(is_one(&self.call(&PUT_BACK, &[lost, &new]).await?))
     }
 
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {

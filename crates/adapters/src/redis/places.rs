@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use app::ports::{Located, PlaceRequest, Placed, StoreError};
-use domain::placement::choose;
-use domain::{AdminState, Server};
+use domain::placement::{Ask, choose};
+use domain::{AdminState, Server, ServerId};
 use serde_json::{Value, json};
 
 use super::join::tenant;
@@ -16,8 +16,9 @@ use super::{RedisStore, TRIES_MAX, busy, records};
 enum Look {
     /// It is there.
     Known(Box<Located>),
-    /// It is not, or yields: servers that may take it, and their loads as Redis writes them.
-    Free(Vec<Server>, Fields),
+    /// It is not, or yields: servers that may take it, their loads as Redis writes them, and those
+    /// that have another tenant's meeting of its id.
+    Free(Vec<Server>, Fields, Vec<ServerId>),
 }
 
 impl RedisStore {
@@ -31,10 +32,13 @@ impl RedisStore {
                 let located = rows::located(meeting, server)?;
                 located.map(|located| Look::Known(Box::new(located))).ok_or_else(busy)
             }
-            (Some("free"), Err(rest)) => match <[_; 3]>::try_from(rest) {
-                Ok([loads, placed, revision]) => {
+            (Some("free"), Err(rest)) => match <[_; 4]>::try_from(rest) {
+                Ok([loads, placed, revision, others]) => {
                     let revision = rows::text(&revision)?.unwrap_or_default();
-                    self.open_servers(loads, rows::texts(placed)?, &revision).await
+                    let (servers, loads) =
+                        self.open_servers(loads, rows::texts(placed)?, &revision).await?;
+                    let others = rows::texts(others)?.into_iter().map(ServerId).collect();
+                    Ok(Look::Free(servers, loads, others))
                 }
                 Err(_) => Err(rows::corrupt("a look of another length")),
             },
@@ -48,7 +52,7 @@ impl RedisStore {
         loads: redis::Value,
         placed: Vec<String>,
         revision: &str,
-    ) -> Result<Look, StoreError> {
+    ) -> Result<(Vec<Server>, Fields), StoreError> {
         let flat = rows::texts(loads)?;
         let names = flat.iter().step_by(2).cloned();
         let placed: Fields = names.zip(placed).collect();
@@ -69,16 +73,17 @@ impl RedisStore {
             server.load = loads.get(&server.id.0).and_then(|load| load.parse().ok());
             server.placed = count.unwrap_or(server.placed);
         }
-        Ok(Look::Free(servers, loads))
+        Ok((servers, loads))
     }
 
     /// One try; nothing if others were faster.
     async fn try_to_place(&self, request: &PlaceRequest) -> Result<Option<Placed>, StoreError> {
-        let (servers, loads) = match self.look(request).await? {
+        let (servers, loads, others) = match self.look(request).await? {
             Look::Known(located) => return Ok(Some(Placed::Known(*located))),
-            Look::Free(servers, loads) => (servers, loads),
+            Look::Free(servers, loads, others) => (servers, loads, others),
         };
-        let (server, reason) = match choose(&servers, &request.ask) {
+        let ask = Ask { others, ..request.ask.clone() };
+        let (server, reason) = match choose(&servers, &ask) {
             Ok(choice) => (choice.server.clone(), choice.reason),
             Err(refusal) => return Ok(Some(Placed::Refused(refusal))),
         };

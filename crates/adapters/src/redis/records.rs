@@ -66,6 +66,7 @@ pub(super) fn endings(endings: &[Ending]) -> Value {
     let one = |ending: &Ending| {
         let mut kept = json!({
             "tenant": tenant(&ending.key), "id": ending.key.id, "since": ending.since.0,
+            "asked_at": ending.asked_at.0,
         });
         if let Some(password) = &ending.moderator_pw {
             kept["moderator_pw"] = password.as_str().into();
@@ -93,6 +94,7 @@ pub(super) fn ending(server: &ServerId, kept: &str) -> Result<Ending, StoreError
             key: key_of(kept)?,
             moderator_pw: kept.get("moderator_pw").and_then(|one| one.as_str()).map(str::to_owned),
             since: Timestamp(kept.get("since")?.as_i64()?),
+            asked_at: Timestamp(kept.get("asked_at").and_then(Value::as_i64).unwrap_or(0)),
         })
     })
 }

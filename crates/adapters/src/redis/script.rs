@@ -43,6 +43,7 @@ scripts! {
     SERVERS = "servers", again: true;
     SERVER = "server", again: true;
     ADD_SERVER = "add_server", again: false, changes;
+    PUT_BACK = "put_back", again: false, changes;
     UPDATE_SERVER = "update_server", again: true, changes;
     REMOVE_SERVER = "remove_server", again: false, changes;
     RECORD_VERSION = "record_version", again: true, changes;

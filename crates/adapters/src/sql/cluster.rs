@@ -118,11 +118,17 @@ impl<D: Database> Cluster for SqlStore<D> {
         &self,
         key: &MeetingKey,
         server: &ServerId,
+        seen_at: Option<Timestamp>,
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError> {
         let (key, server) = (key.clone(), server.clone());
         let ending: Vec<Ending> = ending.into_iter().cloned().collect();
         self.write(move |session| {
+            if let Some(seen_at) = seen_at
+                && meetings::was_confirmed(session, &key, &server, seen_at)?
+            {
+                return Ok(false);
+            }
             endings::remember(session, &ending)?;
             meetings::forget(session, &key, &server)
         })
@@ -166,6 +172,11 @@ impl<D: Database> Cluster for SqlStore<D> {
         }
         let mark = mark.to_owned();
         self.write_apart(move |session| mark::put(session, &mark)).await
+    }
+
+    async fn put_back(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+        let (lost, servers) = (lost.to_owned(), servers.to_vec());
+        self.write(move |session| servers::put_back(session, &lost, &servers)).await
     }
 
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {

@@ -39,6 +39,15 @@ pub(super) fn of_server(
     session.query(OF_SERVER, values![&id.0], rows::meeting)
 }
 
+/// The servers of meetings of that id that are another tenant's.
+pub(super) fn servers_of_others(
+    session: &mut dyn Session,
+    key: &MeetingKey,
+) -> Result<Vec<ServerId>, StoreError> {
+    const OTHERS: &str = "SELECT server_id FROM meetings WHERE id = ?1 AND tenant <> ?2";
+    session.query(OTHERS, values![&key.id, tenant(key)], |row| Ok(ServerId(row.get(0)?)))
+}
+
 /// Deletes meetings that no server has confirmed since then.
 pub(super) fn sweep(
     session: &mut dyn Session,
@@ -65,6 +74,17 @@ pub(super) fn take_all(
 pub(super) fn delete(session: &mut dyn Session, key: &MeetingKey) -> Result<(), StoreError> {
     const DELETE: &str = "DELETE FROM meetings WHERE tenant = ?1 AND id = ?2";
     session.execute(DELETE, values![tenant(key), &key.id]).map(drop)
+}
+
+/// Whether a meeting on that server was confirmed since then.
+pub(super) fn was_confirmed(
+    session: &mut dyn Session,
+    key: &MeetingKey,
+    server: &ServerId,
+    since: Timestamp,
+) -> Result<bool, StoreError> {
+    let record = locate(session, key)?.map(|located| located.meeting);
+    Ok(record.is_some_and(|record| record.server == *server && record.seen_at != since))
 }
 
 pub(super) fn forget(

@@ -23,7 +23,7 @@ fn count(session: &mut dyn Session, meeting: &Meeting, now: Timestamp) -> Result
 
 pub(super) fn place(
     session: &mut dyn Session,
-    request: PlaceRequest,
+    mut request: PlaceRequest,
 ) -> Result<Placed, StoreError> {
     let mut in_the_way = None;
     if let Some(known) = meetings::locate(session, &request.key)? {
@@ -34,6 +34,7 @@ pub(super) fn place(
         }
     }
     let servers = servers::all(session)?;
+    request.ask.others = meetings::servers_of_others(session, &request.key)?;
     let (server, reason) = match choose(&servers, &request.ask) {
         Ok(choice) => (choice.server.clone(), choice.reason),
         Err(refusal) => return Ok(Placed::Refused(refusal)),
@@ -41,7 +42,6 @@ pub(super) fn place(
     let Some(old) = in_the_way else {
         return put(session, request, server, reason);
     };
-    let mut request = request;
     let Some(number) = first_free(session, &request)? else {
         return Ok(Placed::NoVoiceBridge);
     };
@@ -125,12 +125,12 @@ pub(super) fn release(
     token: &str,
     unwanted: &[Ending],
 ) -> Result<bool, StoreError> {
-    endings::remember(session, unwanted)?;
     let Some(Located { meeting, .. }) = meetings::locate(session, key)? else {
         return Ok(false);
     };
     let ours = meeting.claim.as_ref().is_some_and(|claim| claim.token == token);
     if ours {
+        endings::remember(session, unwanted)?;
         undo(session, &meeting)?;
     }
     Ok(ours)

@@ -3,9 +3,9 @@
 use app::ports::{ServerChange, StoreError};
 use domain::{Meeting, Server, ServerId};
 
-use super::meetings;
 use super::rows::{self, server_columns};
 use super::session::{Session, values};
+use super::{mark, meetings};
 
 pub(super) fn all(session: &mut dyn Session) -> Result<Vec<Server>, StoreError> {
     const ALL: &str = concat!("SELECT ", server_columns!(), " FROM servers s ORDER BY s.position");
@@ -28,6 +28,21 @@ pub(super) fn add(session: &mut dyn Session, server: &Server) -> Result<bool, St
          max_meetings, max_users, tier, answered_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
          ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25) ON CONFLICT (id) DO NOTHING",
     )
+}
+
+/// Puts back these servers if there are none and the store has lost that mark.
+pub(super) fn put_back(
+    session: &mut dyn Session,
+    lost: &str,
+    servers: &[Server],
+) -> Result<bool, StoreError> {
+    let is_empty = all(session)?.is_empty() && mark::find(session)?.as_deref() != Some(lost);
+    if is_empty {
+        for server in servers {
+            add(session, server)?;
+        }
+    }
+    Ok(is_empty)
 }
 
 /// Replaces all fields of the server with this id.

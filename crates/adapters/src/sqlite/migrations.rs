@@ -52,6 +52,9 @@ const STEPS: &[&str] = &[
     include_str!("3_health_and_history.sql"),
     // 4: the library of recordings, messages and archives.
     include_str!("4_library.sql"),
+    // 5: when what is not wanted was asked for, and the other tenants' meetings of an id.
+    "ALTER TABLE endings ADD COLUMN asked_at INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX meetings_by_id ON meetings (id);",
 ];
 
 /// The version that this program brings databases to.

@@ -72,6 +72,7 @@ pub async fn explain(app: &App, supposed: &Supposed) -> Result<Explained, StoreE
         seed: seed(&key.id),
         now,
         avoid: Vec::new(),
+        others: Vec::new(),
         rules: app.policy.placement,
         prices: forecast.prices,
     };

@@ -93,9 +93,10 @@ fn forwarded(call: &Call<'_>, located: &Located, is_new: bool) -> Query {
 pub(super) fn may_have_acted(error: &BackendError) -> bool {
     !matches!(
         error,
-        BackendError::Call(
-            CallError::Unreachable(_) | CallError::UploadTooLarge | CallError::Upload(_)
-        )
+        BackendError::Occupied
+            | BackendError::Call(
+                CallError::Unreachable(_) | CallError::UploadTooLarge | CallError::Upload(_)
+            )
     )
 }
 

@@ -23,6 +23,8 @@ use crate::ports::{CallError, Located, PlaceRequest, Placed};
 use super::asking::{Call, asking, is_the_servers, may_have_acted};
 use super::create::at;
 use super::errors::ApiError;
+use super::owner;
+use super::repeat::EXISTS;
 use super::request::{Trail, pass_on};
 
 /// Servers tried at most for one create.
@@ -57,6 +59,7 @@ struct Try {
 /// The tries of one create.
 struct Tries<'a> {
     call: &'a Call<'a>,
+    homes: Vec<ServerId>,
     asked: Vec<Try>,
     under_way: FuturesUnordered<BoxFuture<'static, Outcome>>,
     /// Whether there is another place to try.
@@ -68,15 +71,18 @@ struct Tries<'a> {
     last_error: BackendError,
 }
 
-/// A new meeting: asks its server, and others if need be. The claim is confirmed or released.
+/// A new meeting: asks its server, and others if need be. The claim is confirmed or released. `homes`
+/// are servers that the meeting was on a moment ago: it may be on one of them still.
 pub(super) async fn first(
     call: &Call<'_>,
     request: &mut PlaceRequest,
     located: Located,
+    homes: Vec<ServerId>,
     trail: &mut Trail,
 ) -> Result<Bytes, ApiError> {
     let mut tries = Tries {
         call,
+        homes,
         asked: Vec::new(),
         under_way: FuturesUnordered::new(),
         may_go_on: true,
@@ -103,6 +109,13 @@ pub(super) async fn first(
                 continue;
             }
             () = sleep_until(call.deadline) => None,
+        };
+        let next = match next {
+            Some((number, Ok(reply))) => {
+                let located = tries.asked[number].located.clone();
+                Some((number, owner::checked(call, &located, reply).await))
+            }
+            next => next,
         };
         trail.server = tries.asked.last().map(|last| last.located.server.id.clone());
         match next {
@@ -202,7 +215,9 @@ impl Tries<'_> {
     async fn failed(&mut self, number: usize, error: BackendError) {
         let Try { located, asked_at, state } = &mut self.asked[number];
         *state = if may_have_acted(&error) { State::Doubtful } else { State::Without };
-        if is_the_servers(&error) {
+        if error == BackendError::Occupied {
+            // Another server may have no meeting of that id.
+        } else if is_the_servers(&error) {
             doubts::note(self.call.app, &located.server, *asked_at, &error.to_string()).await;
         } else {
             self.may_go_on = false;
@@ -211,16 +226,19 @@ impl Tries<'_> {
     }
 
     /// Where the meeting is not wanted if it turns up there: wherever it was asked for and may
-    /// exist, but for the one that has it.
+    /// exist, but for the one that has it, and for those where it may be the one that was known.
     fn endings(&self, request: &PlaceRequest, has_it: Option<&ServerId>) -> Vec<Ending> {
         let since = self.call.app.clock.now();
         let others = self.asked.iter().filter(|one| Some(&one.located.server.id) != has_it);
-        let doubtful = others.filter(|one| one.state != State::Without);
-        let ending = |Try { located, .. }: &Try| Ending {
+        let doubtful = others.filter(|one| {
+            one.state != State::Without && !self.homes.contains(&one.located.server.id)
+        });
+        let ending = |Try { located, asked_at, .. }: &Try| Ending {
             server: located.server.id.clone(),
             key: request.key.clone(),
             moderator_pw: located.meeting.moderator_pw.clone(),
             since,
+            asked_at: *asked_at,
         };
         doubtful.map(ending).collect()
     }
@@ -287,11 +305,16 @@ fn end_late_ones(
                 // tell them apart.
                 let is_shared = meeting.key.tenant.is_some();
                 let too_late = winner.as_ref() != Some(&server.id) && !is_shared;
-                // A repeated create may have settled it there meanwhile.
+                // Another create may have settled it there meanwhile, or wait for its answer.
                 let record = app.cluster.meeting(&meeting.key).await;
-                let lives_there = !record
-                    .is_ok_and(|record| record.is_none_or(|record| record.server.id != server.id));
-                if too_late && !lives_there && reply.is_ok_and(|reply| reply.answer.success) {
+                let is_elsewhere = |record: &Located| {
+                    record.server.id != server.id && record.meeting.claim.is_none()
+                };
+                let is_free =
+                    record.is_ok_and(|record| record.is_none_or(|one| is_elsewhere(&one)));
+                let is_new =
+                    |reply: Reply| reply.answer.success && reply.answer.message_key != EXISTS;
+                if too_late && is_free && reply.is_ok_and(is_new) {
                     tracing::info!(server = %server.id, meeting = meeting.key.id, "too late: ended");
                     // If this fails, a poll does it.
                     let _ = app.ask_briefly(server, "end", &end_query(meeting)).await;

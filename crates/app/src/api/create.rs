@@ -10,10 +10,9 @@ use domain::booking::Newcomer;
 use domain::parameters::{SERVER_TAG, wanted_tag};
 use domain::placement::{Ask, TagRequest, seed};
 use domain::voice_bridge::candidates;
-use domain::{AdminState, Claim, MeetingKey, Timestamp};
+use domain::{Claim, MeetingKey, Timestamp};
 use tokio::time::Instant;
 
-use crate::backend::meeting_query;
 use crate::callbacks::{self, Asked};
 use crate::context::App;
 use crate::planner;
@@ -23,6 +22,7 @@ use crate::tenancy::Caller;
 
 use super::asking::Call;
 use super::attempts;
+use super::closed;
 use super::errors::ApiError;
 use super::lrs;
 use super::repeat;
@@ -85,23 +85,24 @@ async fn send(
         token: request.claim.token.clone(),
         armed: true,
     };
+    let mut homes = Vec::new();
     for _ in 0..ROUNDS {
-        let placed = find_place(app, &request).await?;
+        let placed = find_place(app, &request, deadline).await?;
         guard.armed = matches!(placed, Placed::Won(_));
         match placed {
             Placed::Won(located) => {
                 planner::placed(app, &located);
-                let result = attempts::first(&call, &mut request, located, trail).await;
+                let result = attempts::first(&call, &mut request, located, homes, trail).await;
                 // Confirmed or released, with everything that was tried.
                 guard.armed = false;
                 return result;
             }
             Placed::Known(located) => {
                 trail.server = Some(located.server.id.clone());
-                match repeat::again(&call, &located).await {
-                    // Its server is gone, and the meeting with it: it gets a new place.
-                    None => continue,
-                    Some(result) => return result,
+                homes.push(located.server.id.clone());
+                // If its server is gone, or the meeting, it gets a new place.
+                if let Some(result) = known(&call, &located).await {
+                    return result;
                 }
             }
             Placed::Refused(refusal) => return Err(ApiError::NoServer(refusal)),
@@ -151,6 +152,7 @@ fn place_request(
             seed: seed(&key.id),
             now,
             avoid: Vec::new(),
+            others: Vec::new(),
             rules: policy.placement,
             prices: forecast.prices,
         },
@@ -168,25 +170,36 @@ fn place_request(
     }
 }
 
-/// Places the meeting, waiting for another create of it that is under way, and forgetting it where
-/// it turns out to be stale.
-async fn find_place(app: &App, request: &PlaceRequest) -> Result<Placed, ApiError> {
-    let deadline = Instant::now() + WAIT_MAX;
-    let mut stale = 0;
+/// A create of a meeting that has a place: its server's answer; nothing if it needs a new one.
+async fn known(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
+    match closed::keeps(call, located).await? {
+        Ok(true) => repeat::again(call, located).await,
+        Ok(false) => {
+            let (meeting, server) = (&located.meeting, &located.server);
+            let (key, seen_at) = (&meeting.key, Some(meeting.seen_at));
+            let forgotten = call.app.cluster.forget(key, &server.id, seen_at, None).await;
+            forgotten.err().map(|error| Err(error.into()))
+        }
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// Places the meeting, waiting for another create of it that is under way.
+async fn find_place(
+    app: &App,
+    request: &PlaceRequest,
+    deadline: Instant,
+) -> Result<Placed, ApiError> {
+    let until = deadline.min(Instant::now() + WAIT_MAX);
     loop {
         let now = app.clock.now();
         let placed = app.cluster.place(at(app, request, now)).await?;
-        let Placed::Known(located) = &placed else {
-            return Ok(placed);
-        };
-        if located.meeting.is_being_created(now) && Instant::now() < deadline {
-            tokio::time::sleep(RECHECK).await;
-        } else if stale < ROUNDS && is_stale(app, located).await {
-            stale += 1;
-            app.cluster.forget(&located.meeting.key, &located.server.id, None).await?;
-        } else {
+        let waits =
+            matches!(&placed, Placed::Known(located) if located.meeting.is_being_created(now));
+        if !waits || Instant::now() >= until {
             return Ok(placed);
         }
+        tokio::time::sleep(RECHECK).await;
     }
 }
 
@@ -199,16 +212,6 @@ pub(super) fn at(app: &App, request: &PlaceRequest, now: Timestamp) -> PlaceRequ
     later.ask.now = now;
     later.now = now;
     later
-}
-
-/// A meeting on a cordoned server is stale if that server says that nobody is in it.
-async fn is_stale(app: &App, located: &Located) -> bool {
-    if located.server.state != AdminState::Cordoned {
-        return false;
-    }
-    let query = meeting_query(&located.meeting.key.id);
-    let reply = app.ask(&located.server, "isMeetingRunning", &query, None).await;
-    reply.is_ok_and(|reply| reply.answer.success && reply.answer.running == Some(false))
 }
 
 /// Gives a claim back if the client hangs up in the middle of the create.

@@ -3,6 +3,7 @@
 
 use bbb::Query;
 use bytes::Bytes;
+use domain::Timestamp;
 use domain::poll::Ending;
 
 use crate::backend::meeting_query;
@@ -13,6 +14,9 @@ use crate::tenancy::Caller;
 
 use super::errors::ApiError;
 use super::request::{Trail, meeting_key, pass_on};
+
+/// How often a meeting that was ended may be confirmed meanwhile.
+const LOOKS_MAX: usize = 3;
 
 /// Ends a meeting.
 ///
@@ -25,30 +29,52 @@ pub async fn end(
     trail: &mut Trail,
 ) -> Result<Bytes, ApiError> {
     let key = meeting_key(caller, query, trail)?;
-    let located = app.cluster.meeting(&key).await?.ok_or(ApiError::NotFound)?;
+    let mut located = app.cluster.meeting(&key).await?.ok_or(ApiError::NotFound)?;
     trail.server = Some(located.server.id.clone());
     if located.is_away() {
         // If its server comes back with it, it is ended there.
-        forget(app, &located).await?;
-        return Err(ApiError::NotFound);
+        if forget(app, &located).await? {
+            return Err(ApiError::NotFound);
+        }
+        // It is back by now.
+        located = app.cluster.meeting(&key).await?.ok_or(ApiError::NotFound)?;
     }
     end_at(app, &located, &query.get("password").unwrap_or_default()).await
 }
 
-/// Forgets a meeting that was ended; should its server still show it, it is ended again.
-pub(crate) async fn forget(app: &App, located: &Located) -> Result<(), ApiError> {
-    let Located { meeting, server } = located;
+/// Forgets a meeting that was ended; should its server still show it, it is ended again. If it was
+/// confirmed since it was looked up, a create may have begun it anew: that one stays, and this is false.
+pub(crate) async fn forget(app: &App, located: &Located) -> Result<bool, ApiError> {
     let since = app.clock.now();
-    let ending = Ending {
-        server: server.id.clone(),
-        key: meeting.key.clone(),
-        moderator_pw: meeting.moderator_pw.clone(),
-        since,
-    };
-    if app.cluster.forget(&meeting.key, &server.id, Some(&ending)).await? {
-        sessions::ended(app, meeting, Some(since)).await;
+    let mut located = located.clone();
+    for _ in 0..LOOKS_MAX {
+        let Located { meeting, server } = &located;
+        let ending = Ending {
+            server: server.id.clone(),
+            key: meeting.key.clone(),
+            moderator_pw: meeting.moderator_pw.clone(),
+            since,
+            // Whenever it began.
+            asked_at: Timestamp::default(),
+        };
+        let seen_at = Some(meeting.seen_at);
+        if app.cluster.forget(&meeting.key, &server.id, seen_at, Some(&ending)).await? {
+            sessions::ended(app, meeting, Some(since)).await;
+            return Ok(true);
+        }
+        let record = app.cluster.meeting(&meeting.key).await?;
+        let Some(record) = record.filter(|record| record.server.id == server.id) else {
+            return Ok(true);
+        };
+        let query = meeting_query(&meeting.key.id);
+        let shown = app.ask_briefly(&record.server, "getMeetingInfo", &query).await;
+        // If it does not answer, polls find out.
+        if shown.is_ok_and(|reply| reply.answer.success) {
+            return Ok(false);
+        }
+        located = record;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The same, once it is found.

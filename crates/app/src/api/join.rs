@@ -8,7 +8,7 @@ use crate::planner;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
-use super::request::{Trail, apply, meeting_key};
+use super::request::{Trail, apply, is_its_own, meeting_key};
 
 /// A join that leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,9 @@ async fn locate_join(
     let key = meeting_key(caller, &query, trail)?;
     let located = app.cluster.join(&key, app.clock.now()).await?.ok_or(ApiError::NotFound)?;
     trail.server = Some(located.server.id.clone());
+    if !is_its_own(&located.meeting) {
+        return Err(ApiError::NotFound);
+    }
     if !located.is_reachable() {
         return Err(ApiError::ServerUnavailable);
     }

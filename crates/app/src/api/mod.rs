@@ -2,6 +2,7 @@
 
 mod asking;
 mod attempts;
+mod closed;
 mod create;
 mod end;
 mod errors;
@@ -9,6 +10,7 @@ mod get_meetings;
 mod info;
 mod join;
 mod lrs;
+mod owner;
 mod pass;
 mod recordings;
 mod repeat;

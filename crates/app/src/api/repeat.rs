@@ -1,10 +1,12 @@
 //! A create of a known meeting: its own server is asked again. If that is silent, it is polled: one
 //! that is gone loses the meeting to another server, one that answers is asked once more.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -15,42 +17,63 @@ use crate::ports::{CallError, Located};
 use super::asking::{Call, asking, is_the_servers};
 use super::attempts::{SLOW, UNANSWERED};
 use super::errors::ApiError;
+use super::owner;
 use super::request::pass_on;
 
 /// How often the server is asked at most: a repeated create is the same however often it comes.
 const ASKS_MAX: usize = 3;
+/// What BBB says of a create whose meeting was there already.
+pub(super) const EXISTS: &str = "duplicateWarning";
 /// After a failure a server gets this time before it is asked again.
 const RECOVER: Duration = Duration::from_secs(1);
 
+/// What a server said, or why it did not.
+type Answered = Result<Reply, BackendError>;
+
 /// What the meeting's own server answers; nothing if it turns out to be offline.
 pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
+    let asks = AtomicUsize::new(0);
+    let ask = || {
+        asks.fetch_add(1, Ordering::Relaxed);
+        asking(call, located, false)
+    };
+    Some(match insist(call, located, ask).await? {
+        Ok(reply) => answered(call, located, reply, asks.into_inner()).await,
+        Err(error) => pass_on(Err(error), UNANSWERED),
+    })
+}
+
+/// Asks the meeting's own server until it answers; nothing if it turns out to be offline. `ask` is a
+/// question that may be asked twice, or nothing if it cannot.
+pub(super) async fn insist(
+    call: &Call<'_>,
+    located: &Located,
+    ask: impl Fn() -> Option<BoxFuture<'static, Answered>>,
+) -> Option<Answered> {
     let app = call.app;
     let hedge = Duration::from_millis(app.policy.hedge_ms());
     let mut error: BackendError = CallError::Timeout(app.policy.create_ms_max()).into();
     let (mut under_way, mut asks) = (FuturesUnordered::new(), 0);
     loop {
         let asked_at = app.clock.now();
-        if asks < ASKS_MAX
-            && let Some(asking) = asking(call, located, false)
-        {
+        let may_ask = asks < ASKS_MAX && Instant::now() < call.deadline;
+        if may_ask && let Some(asking) = ask() {
             under_way.push(asking);
             asks += 1;
         }
         let silent_at = call.deadline.min(Instant::now() + hedge);
         let reason = match timeout_at(silent_at, under_way.next()).await {
-            Ok(Some(Ok(reply))) => return Some(answered(call, located, reply).await),
+            Ok(Some(Ok(reply))) => return Some(Ok(reply)),
             Ok(Some(Err(theirs))) => {
                 error = theirs;
                 let may_be_again = is_the_servers(&error) && call.body.is_none();
                 if !may_be_again {
-                    return Some(pass_on(Err(error), UNANSWERED));
+                    return Some(Err(error));
                 }
                 error.to_string()
             }
-            Ok(None) => return Some(pass_on(Err(error), UNANSWERED)),
-            Err(_) if Instant::now() >= call.deadline => {
-                return Some(pass_on(Err(error), UNANSWERED));
-            }
+            Ok(None) => return Some(Err(error)),
+            Err(_) if Instant::now() >= call.deadline => return Some(Err(error)),
             Err(_) => SLOW.to_owned(),
         };
         // Is it slow, or is it gone?
@@ -58,21 +81,36 @@ pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<B
         if under_way.is_empty() {
             sleep_until(call.deadline.min(Instant::now() + RECOVER)).await;
         }
-        let confirming = doubts::confirm(app, located.server.clone());
+        let confirming = timeout_at(call.deadline, doubts::confirm(app, located.server.clone()));
         tokio::select! {
             biased;
-            Some(Ok(reply)) = under_way.next() => return Some(answered(call, located, reply).await),
-            server = confirming => if server.is_some_and(|server| !server.online()) {
+            Some(Ok(reply)) = under_way.next() => return Some(Ok(reply)),
+            server = confirming => if server.ok().flatten().is_some_and(|server| !server.online()) {
                 return None;
             }
         }
     }
 }
 
-/// The meeting's own server has answered.
-async fn answered(call: &Call<'_>, located: &Located, reply: Reply) -> Result<Bytes, ApiError> {
+/// The meeting's own server has answered. If it began the meeting anew, now or when it was asked before
+/// without an answer, it is confirmed: a poll that asked earlier must not forget it, nor an ending be
+/// about it.
+async fn answered(
+    call: &Call<'_>,
+    located: &Located,
+    mut reply: Reply,
+    asks: usize,
+) -> Result<Bytes, ApiError> {
     let app = call.app;
-    if reply.answer.success && located.meeting.claim.is_some() {
+    if located.meeting.claim.is_some() {
+        // Nobody knows yet what is there.
+        match owner::checked(call, located, reply).await {
+            Ok(checked) => reply = checked,
+            Err(error) => return pass_on(Err(error), UNANSWERED),
+        }
+    }
+    let is_new = asks > 1 || reply.answer.message_key != EXISTS;
+    if reply.answer.success && (is_new || located.meeting.claim.is_some()) {
         app.cluster.confirm(&located.meeting, app.clock.now(), &[]).await?;
     }
     pass_on(Ok(reply), UNANSWERED)

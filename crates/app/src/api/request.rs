@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use bbb::{Query, checksum};
 use bytes::Bytes;
 use domain::parameters::{Edit, is_repeatable, removes};
-use domain::{MeetingKey, ServerId};
+use domain::{Meeting, MeetingKey, ServerId};
 
 use crate::backend::{BackendError, Reply};
 use crate::context::App;
@@ -107,7 +107,13 @@ pub(super) async fn locate(
     let key = meeting_key(caller, query, trail)?;
     let located = app.cluster.meeting(&key).await?;
     trail.server = located.as_ref().map(|located| located.server.id.clone());
-    Ok(located.filter(|located| !located.is_away()))
+    Ok(located.filter(|located| !located.is_away() && is_its_own(&located.meeting)))
+}
+
+/// Whether what its server has under its id is surely this tenant's: while its first create is under
+/// way, it may be another tenant's, since servers know no tenants.
+pub(super) fn is_its_own(meeting: &Meeting) -> bool {
+    meeting.key.tenant.is_none() || meeting.claim.is_none()
 }
 
 /// A server's reply as the client gets it: success byte for byte, a refusal in the one shape that

@@ -132,7 +132,7 @@ impl Cluster for MemoryCluster {
         Ok(state.meetings.values().filter(wanted).cloned().collect())
     }
 
-    async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError> {
+    async fn place(&self, mut request: PlaceRequest) -> Result<Placed, StoreError> {
         let mut state = self.lock();
         let known = state.located(&request.key);
         match known.as_ref().map(|known| request.obstacle(known)) {
@@ -143,6 +143,7 @@ impl Cluster for MemoryCluster {
             Some(Obstacle::Expired) => state.undo(&request.key),
             Some(Obstacle::Yields) | None => {}
         }
+        request.ask.others = state.servers_of_others(&request.key);
         let (server, reason) = match choose(&state.servers, &request.ask) {
             Ok(choice) => (choice.server.id.clone(), choice.reason),
             Err(refusal) => return Ok(Placed::Refused(refusal)),
@@ -197,11 +198,11 @@ impl Cluster for MemoryCluster {
         endings: &[Ending],
     ) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        state.remember(endings);
         let claim = state.meetings.get(key).and_then(|meeting| meeting.claim.as_ref());
         if claim.is_none_or(|claim| claim.token != token) {
             return Ok(false);
         }
+        state.remember(endings);
         state.undo(key);
         Ok(true)
     }
@@ -210,11 +211,17 @@ impl Cluster for MemoryCluster {
         &self,
         key: &MeetingKey,
         server: &ServerId,
+        seen_at: Option<Timestamp>,
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError> {
         let mut state = self.lock();
+        let record = state.meetings.get(key).filter(|meeting| meeting.server == *server);
+        let is_new = |record: &Meeting| seen_at.is_some_and(|seen_at| record.seen_at != seen_at);
+        if record.is_some_and(is_new) {
+            return Ok(false);
+        }
+        let there = record.is_some();
         state.remember(ending.map_or(&[], std::slice::from_ref));
-        let there = state.meetings.get(key).is_some_and(|meeting| meeting.server == *server);
         if there {
             state.meetings.remove(key);
         }
@@ -257,6 +264,15 @@ impl Cluster for MemoryCluster {
 
     async fn mark(&self, mark: &str) -> Result<String, StoreError> {
         Ok(self.lock().mark.get_or_insert_with(|| mark.to_owned()).clone())
+    }
+
+    async fn put_back(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let is_empty = state.servers.is_empty() && state.mark.as_deref() != Some(lost);
+        if is_empty {
+            state.servers = servers.to_vec();
+        }
+        Ok(is_empty)
     }
 
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {

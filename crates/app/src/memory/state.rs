@@ -41,6 +41,12 @@ impl State {
         Some(Located { meeting, server })
     }
 
+    /// The servers of meetings of that id that are another tenant's.
+    pub(super) fn servers_of_others(&self, key: &MeetingKey) -> Vec<ServerId> {
+        let others = self.meetings.values().filter(|one| one.key.id == key.id && one.key != *key);
+        others.map(|one| one.server.clone()).collect()
+    }
+
     pub(super) fn take(&mut self, which: impl Fn(&Meeting) -> bool) -> Vec<Meeting> {
         let (taken, kept) =
             std::mem::take(&mut self.meetings).into_iter().partition(|(_, meeting)| which(meeting));

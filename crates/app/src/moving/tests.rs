@@ -123,7 +123,7 @@ async fn where_they_differ_the_old_house_is_right() {
     let a = ServerId("a".to_owned());
     to.hot.update_server(&a, ServerChange::state(AdminState::Cordoned)).await.unwrap();
     let moving = meeting("2", "a");
-    assert!(to.hot.forget(&moving.key, &ServerId("b".to_owned()), None).await.unwrap());
+    assert!(to.hot.forget(&moving.key, &ServerId("b".to_owned()), None, None).await.unwrap());
     assert!(to.hot.restore(&moving).await.unwrap());
     to.hot.record_session(&session(2, 99)).await.unwrap();
     let change = TenantChange { name: Some("other".to_owned()), ..TenantChange::default() };

@@ -246,7 +246,8 @@ pub trait Cluster: Send + Sync {
 
     /// Finds a meeting or gives it a place by [`domain::placement::choose`]: claims it, reserves
     /// its voice bridge, adds its seats to the load of the chosen server, remembers the endings of
-    /// the request, and forgets one on the chosen server. What yields ([`PlaceRequest::obstacle`])
+    /// the request, and forgets one on the chosen server. No server is chosen that another tenant's
+    /// meeting of that id is recorded on. What yields ([`PlaceRequest::obstacle`])
     /// is undone if there is a place, what has expired is undone in any case.
     async fn place(&self, request: PlaceRequest) -> Result<Placed, StoreError>;
 
@@ -263,7 +264,8 @@ pub trait Cluster: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Undoes a place that this claim won: meeting, voice bridge and reserved load. False if the
-    /// claim no longer stands. The endings are remembered in any case.
+    /// claim no longer stands: then others have settled where it is, perhaps where it was asked for in
+    /// vain. Else the endings are remembered.
     async fn release(
         &self,
         key: &MeetingKey,
@@ -271,11 +273,13 @@ pub trait Cluster: Send + Sync {
         endings: &[Ending],
     ) -> Result<bool, StoreError>;
 
-    /// Forgets a meeting if it is (still) on that server, and remembers the ending, if any.
+    /// Forgets a meeting if it is (still) on that server. With `seen_at`, nothing is done if it was
+    /// confirmed since then: it may be another one by now. Else the ending is remembered, if any.
     async fn forget(
         &self,
         key: &MeetingKey,
         server: &ServerId,
+        seen_at: Option<Timestamp>,
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError>;
 
@@ -300,6 +304,10 @@ pub trait Cluster: Send + Sync {
     /// Marks the store if it has no mark yet; returns the mark that it has. A store that lost
     /// everything has lost its mark as well.
     async fn mark(&self, mark: &str) -> Result<String, StoreError>;
+
+    /// Puts back these servers, all at once, if the store has none and has lost that mark; whether it
+    /// did. The meetings on them are for polls to find.
+    async fn put_back(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError>;
 
     /// Forgets meetings that no server has confirmed since then, and returns them. Endings older
     /// than that go, too.

@@ -99,6 +99,8 @@ pub struct Ask {
     pub now: Timestamp,
     /// Servers that this request has tried.
     pub avoid: Vec<ServerId>,
+    /// Servers that have another tenant's meeting of its id: servers know no tenants.
+    pub others: Vec<ServerId>,
     /// What administrators chose.
     pub rules: PlacementRules,
     /// What is foreseen, under [`Policy::Booked`]. A server that is not in it counts by its load.
@@ -130,6 +132,8 @@ pub enum Exclusion {
     NoLoad,
     /// This request has tried it.
     Tried,
+    /// It has another tenant's meeting of that id.
+    SameId,
     /// It has another tag than the request asks for.
     OtherTag,
     /// It has reached its limit of meetings.
@@ -150,6 +154,7 @@ impl fmt::Display for Exclusion {
             Self::Offline => "offline",
             Self::NoLoad => "not polled yet",
             Self::Tried => "tried",
+            Self::SameId => "has that id",
             Self::OtherTag => "other tag",
             Self::MeetingsFull => "meetings full",
             Self::UsersFull => "users full",
@@ -261,6 +266,7 @@ fn obstacle(server: &Server, ask: &Ask) -> Option<Exclusion> {
         AdminState::Enabled if !server.online() => Some(Exclusion::Offline),
         AdminState::Enabled if server.load.is_none() => Some(Exclusion::NoLoad),
         AdminState::Enabled if ask.avoid.contains(&server.id) => Some(Exclusion::Tried),
+        AdminState::Enabled if ask.others.contains(&server.id) => Some(Exclusion::SameId),
         AdminState::Enabled if limits.max_meetings.is_some_and(|most| meetings >= most) => {
             Some(Exclusion::MeetingsFull)
         }

@@ -80,6 +80,15 @@ pub struct Elsewhere {
     pub reachable: bool,
 }
 
+impl Elsewhere {
+    /// Whether it is surely there, as far as records tell: a claim that ran out is no meeting, and
+    /// one that was not reported lately is probably over.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.reachable && self.meeting.claim.is_none() && self.meeting.missed == 0
+    }
+}
+
 /// A meeting that is not wanted on a server: its create went unanswered there and was made
 /// elsewhere, or it was ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +101,27 @@ pub struct Ending {
     pub moderator_pw: Option<String>,
     /// Since when.
     pub since: Timestamp,
+    /// When a create asked for it in vain: one that began earlier is another one. 0 if somebody wants
+    /// it to end, whenever it began.
+    pub asked_at: Timestamp,
+}
+
+/// How far clocks of replicas and servers may be apart, in ms.
+const CLOCKS_MS: i64 = 5_000;
+
+impl Ending {
+    /// Whether somebody wants the meeting to end, and not only this one of two.
+    #[must_use]
+    pub fn is_wish(&self) -> bool {
+        self.asked_at == Timestamp::default()
+    }
+
+    /// Whether a meeting of that name is the one that is not wanted, by the time when it began.
+    #[must_use]
+    pub fn is_about(&self, one: &SeenMeeting) -> bool {
+        let (from, to) = (self.asked_at.plus_ms(-CLOCKS_MS), self.since.plus_ms(CLOCKS_MS));
+        from <= one.created_at && one.created_at <= to
+    }
 }
 
 /// What the store knows that bears on a poll of one server.
@@ -128,6 +158,8 @@ pub struct Stray {
     pub key: MeetingKey,
     /// The password that ends it.
     pub moderator_pw: Option<String>,
+    /// The server that has it as well, as far as is known, and keeps it.
+    pub kept_by: Option<ServerId>,
 }
 
 /// The outcome of a poll, beyond the new state of the server itself.

@@ -93,47 +93,66 @@ pub(super) fn settle(
         known.elsewhere.iter().map(|one| (&one.meeting.key, one)).collect();
     for one in seen.unrecorded(known.here) {
         let key = one.key();
-        if let Some(ending) = known.endings.iter().find(|ending| ending.key == key) {
-            verdict.strays.push(abandoned(ending));
-            continue;
-        }
-        match elsewhere.get(&key) {
+        let ending = known.endings.iter().find(|ending| ending.key == key && ending.is_about(one));
+        match (elsewhere.get(&key), ending) {
+            // Whoever creates it may get its answer from here.
+            (Some(other), _) if other.meeting.is_being_created(asked_at) => {}
+            (_, Some(ending)) if ending.is_wish() => verdict.strays.push(abandoned(ending, None)),
+            (Some(other), Some(ending)) if other.is_there() => {
+                verdict.strays.push(abandoned(ending, Some(&other.meeting.server)));
+            }
+            (None, Some(ending)) => verdict.strays.push(abandoned(ending, None)),
             _ if !one.ours => verdict.foreign += 1,
-            None if usable => {
+            // Its record waits until that of the other one is gone.
+            _ if has_twin(&key, known.here) => {}
+            (None, None) if usable => {
                 verdict.adopted.push(adopted(server, one, None, observation, policy));
             }
-            Some(other) if may_settle(&other.meeting, asked_at, policy) => {
-                let fuller = one.users > other.meeting.seats.users;
-                let stays = usable && (fuller || !other.reachable);
+            (Some(other), _) if is_settled(&other.meeting, asked_at, policy) => {
+                let stays = usable && (one.users > other.meeting.seats.users || !other.is_there());
                 if stays {
                     let record = Some(&other.meeting);
                     verdict.adopted.push(adopted(server, one, record, observation, policy));
                 }
-                if other.reachable {
-                    let emptier = if stays { &other.meeting.server } else { &server.id };
-                    verdict.strays.push(double(&other.meeting, emptier.clone()));
+                if other.is_there() {
+                    verdict.strays.push(double(&other.meeting, server, stays));
                 }
             }
-            None | Some(_) => {}
+            _ => {}
         }
     }
 }
 
-/// Not while it is being created, and not until everybody has had time to notice that it was.
-fn may_settle(other: &Meeting, asked_at: Timestamp, policy: &PollPolicy) -> bool {
-    !other.is_being_created(asked_at) && asked_at >= other.placed_at.plus_ms(policy.grace_ms)
+/// Whether another tenant's meeting of that id is recorded here. A BBB server has one of an id.
+fn has_twin(key: &MeetingKey, here: &[Meeting]) -> bool {
+    here.iter().any(|one| one.key.id == key.id && one.key != *key)
 }
 
-fn abandoned(ending: &Ending) -> Stray {
+/// Not until everybody has had time to notice that it was created, or moved since the question was
+/// asked.
+fn is_settled(other: &Meeting, asked_at: Timestamp, policy: &PollPolicy) -> bool {
+    asked_at >= other.placed_at.plus_ms(policy.grace_ms)
+}
+
+fn abandoned(ending: &Ending, kept_by: Option<&ServerId>) -> Stray {
     Stray {
         server: ending.server.clone(),
         key: ending.key.clone(),
         moderator_pw: ending.moderator_pw.clone(),
+        kept_by: kept_by.cloned(),
     }
 }
 
-fn double(meeting: &Meeting, server: ServerId) -> Stray {
-    Stray { server, key: meeting.key.clone(), moderator_pw: meeting.moderator_pw.clone() }
+/// One of two: the one that is recorded elsewhere if the other one stays.
+fn double(recorded: &Meeting, here: &Server, stays: bool) -> Stray {
+    let (there, here) = (recorded.server.clone(), here.id.clone());
+    let (server, keeper) = if stays { (there, here) } else { (here, there) };
+    Stray {
+        server,
+        key: recorded.key.clone(),
+        moderator_pw: recorded.moderator_pw.clone(),
+        kept_by: Some(keeper),
+    }
 }
 
 /// The record of a meeting that runs here.
@@ -154,7 +173,8 @@ fn adopted(
         moderator_pw: password.or_else(|| one.moderator_pw.clone()),
         voice_bridge: one.voice_bridge.clone(),
         claim: None,
-        placed_at: one.created_at,
+        // What moves here is not taken back by a poll that asked before.
+        placed_at: record.map_or(one.created_at, |_| now),
         seen_at: now,
         seats: policy.load.seats(one.created_at, policy.load.min_user_count, one.users),
         course,

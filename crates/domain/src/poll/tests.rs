@@ -164,6 +164,7 @@ fn what_is_not_wanted_is_ended_until_it_is_gone() {
         key: MeetingKey { tenant: None, id: "m".to_owned() },
         moderator_pw: Some("pw".to_owned()),
         since: NOW.plus_ms(since),
+        asked_at: Timestamp::default(),
     };
     let judged = |list: Vec<SeenMeeting>, here: &[Meeting], since: i64| {
         let endings = [ending(since)];
@@ -172,11 +173,75 @@ fn what_is_not_wanted_is_ended_until_it_is_gone() {
         (verdict.strays.len(), verdict.settled.len(), verdict.adopted.len())
     };
     assert_eq!(judged(vec![ours("m", 9000, 3)], &[], -5), (1, 0, 0));
-    assert_eq!(judged(vec![seen("m", 9000, 3)], &[], -500_000), (1, 0, 0));
+    assert_eq!(judged(vec![seen("m", 900_000, 3)], &[], -500_000), (1, 0, 0));
     assert_eq!(judged(vec![], &[], -5), (0, 0, 0), "its create may still be on its way");
     assert_eq!(judged(vec![], &[], -500_000), (0, 1, 0));
     let again = [meeting("m", false, NOW.plus_ms(-5000))];
     assert_eq!(judged(vec![ours("m", 9, 3)], &again, -5), (0, 1, 0), "placed here again");
+}
+
+/// How many are adopted, ended and foreign, of one meeting that is recorded elsewhere and not wanted here.
+fn judged(one: SeenMeeting, other: Option<Elsewhere>, ending: Option<Ending>) -> [usize; 3] {
+    let elsewhere: Vec<Elsewhere> = other.into_iter().collect();
+    let endings: Vec<Ending> = ending.into_iter().collect();
+    let known = Known { elsewhere: &elsewhere, endings: &endings, ..Known::default() };
+    let verdict = apply(&mut online(), known, &observation(Ok(vec![one])), &POLICY);
+    [verdict.adopted.len(), verdict.strays.len(), verdict.foreign]
+}
+
+fn asked_in_vain(ms: i64) -> Ending {
+    Ending {
+        server: ServerId("a".to_owned()),
+        key: MeetingKey { tenant: None, id: "m".to_owned() },
+        moderator_pw: None,
+        since: NOW.plus_ms(ms + 2000),
+        asked_at: NOW.plus_ms(ms),
+    }
+}
+
+#[test]
+fn an_ending_is_about_the_meeting_that_was_asked_for() {
+    let asked = || Some(asked_in_vain(-60_000));
+    assert_eq!(judged(ours("m", 59_000, 0), None, asked()), [0, 1, 0]);
+    assert_eq!(judged(ours("m", 64_000, 0), None, asked()), [0, 1, 0], "clocks differ");
+    assert_eq!(judged(ours("m", 90_000, 5), None, asked()), [1, 0, 0], "an older one");
+    assert_eq!(judged(ours("m", 9_000, 5), None, asked()), [1, 0, 0], "a newer one");
+    let away = elsewhere(9, false);
+    assert_eq!(
+        judged(ours("m", 59_000, 0), Some(away.clone()), asked()),
+        [1, 0, 0],
+        "the only one"
+    );
+    let wish = Ending { asked_at: Timestamp::default(), ..asked_in_vain(-60_000) };
+    assert_eq!(judged(ours("m", 90_000, 5), Some(away), Some(wish)), [0, 1, 0]);
+}
+
+#[test]
+fn what_a_create_may_be_answered_with_is_left_alone() {
+    let claimed = |ms: i64| {
+        let mut other = elsewhere(15, true);
+        other.meeting.claim = Some(Claim { token: "t".to_owned(), until: NOW.plus_ms(ms) });
+        Some(other)
+    };
+    let asked = || Some(asked_in_vain(-8000));
+    assert_eq!(judged(ours("m", 7000, 0), claimed(5000), asked()), [0, 0, 0]);
+    assert_eq!(judged(ours("m", 7000, 0), claimed(-500), asked()), [1, 0, 0], "it ran out");
+    assert_eq!(judged(ours("m", 7000, 0), claimed(-500), None), [1, 0, 0], "not a fuller double");
+}
+
+#[test]
+fn a_record_that_was_missed_is_no_double() {
+    let mut other = elsewhere(9, true);
+    other.meeting.missed = 1;
+    assert_eq!(judged(ours("m", 9000, 2), Some(other), None), [1, 0, 0]);
+}
+
+#[test]
+fn no_second_tenants_meeting_of_an_id_is_taken_over() {
+    let here = [meeting("m", false, NOW.plus_ms(-9000))];
+    let theirs = SeenMeeting { tenant: Some("t".to_owned()), ..ours("m", 9000, 2) };
+    let verdict = apply(&mut online(), on(&here), &observation(Ok(vec![theirs])), &POLICY);
+    assert_eq!((verdict.adopted, verdict.strays), (vec![], vec![]));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod meetings;
 mod migrate;
 mod pipes;
 mod pool;
+mod recordings;
 mod secret;
 mod servers;
 mod sign;

@@ -10,7 +10,7 @@ use std::thread;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use testkit::clock::unix_now_s;
-use testkit::simulator::{Counts, Mutant, Options, Report, Rules, examine, run};
+use testkit::simulator::{Counts, Mutant, Options, Report, examine, run};
 
 /// So many failing runs are shown.
 const SHOWN: usize = 5;
@@ -27,9 +27,6 @@ struct Arguments {
     /// Prints all that happens; for one seed.
     #[arg(long, requires = "seed")]
     trace: bool,
-    /// Expects what is wanted of the product, not only what holds today.
-    #[arg(long)]
-    strict: bool,
     /// Plants every known bug in turn, and counts the runs in which it is found.
     #[arg(long)]
     mutants: bool,
@@ -46,8 +43,7 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let rules = if arguments.strict { Rules::WANTED } else { Rules::TODAY };
-    let options = Options { rules, ..Options::default() };
+    let options = Options::default();
     match arguments.seed {
         Some(seed) => one(seed, Options { trace: arguments.trace, ..options }),
         None if arguments.mutants => mutants(arguments.seeds),

@@ -3,7 +3,7 @@
 use domain::{MeetingKey, Session, Timestamp};
 
 use super::hot::{HotStore, hostile};
-use super::store::NOW;
+use super::store::{NOW, open};
 use super::{Case, HotFactory};
 
 pub(super) fn cases(factory: HotFactory<'_>) -> Vec<Case<'_>> {
@@ -14,6 +14,7 @@ pub(super) fn cases(factory: HotFactory<'_>) -> Vec<Case<'_>> {
         old_and_superfluous_sessions_are_forgotten,
         more_sessions_than_one_answer_holds,
         a_store_is_marked_once,
+        lost_servers_are_put_back_together,
     ]
 }
 
@@ -111,4 +112,16 @@ async fn a_store_is_marked_once(factory: HotFactory<'_>) {
     for mark in ["second", "", "ä 'first'"] {
         assert_eq!(store.mark(mark).await, "ä 'first'");
     }
+}
+
+async fn lost_servers_are_put_back_together(factory: HotFactory<'_>) {
+    let store = HotStore::new(factory).await.cluster();
+    let servers = [open("z", 1.0), open("a", 2.0)];
+    assert_eq!(store.mark("now").await, "now");
+    assert!(!store.put_back("now", &servers).await, "nothing is lost");
+    assert_eq!(store.servers().await, []);
+    assert!(store.put_back("before", &servers).await);
+    assert_eq!(store.servers().await, servers);
+    assert!(!store.put_back("before", &[open("x", 0.0)]).await, "somebody was faster");
+    assert_eq!(store.servers().await, servers);
 }

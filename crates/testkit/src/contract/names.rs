@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::MeetingKey;
+use app::ports::Placed;
+use domain::placement::Refusal;
+use domain::{Meeting, MeetingKey};
 
 use super::store::{NOW, Store, answer, key, open, reported, request};
 use super::{Case, Factory};
@@ -12,6 +14,7 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
         names_that_look_alike_are_different_meetings,
         each_of_them_is_forgotten_alone,
         each_of_them_is_released_and_joined_alone,
+        a_server_gets_one_of_an_id,
         polls_tell_them_apart,
         voice_bridges_are_exact,
     ]
@@ -52,9 +55,15 @@ fn look_alikes() -> Vec<MeetingKey> {
     ids.map(key).chain(of_tenants).collect()
 }
 
-/// A store with all of them on one server; the claim's token is the same for all.
+/// Servers for meetings of one id: each server gets one of them.
+const MORE: [&str; 9] = ["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8"];
+
+/// A store with as many of them as may be on one server, and the others on others; the claim's token
+/// is the same for all.
 async fn filled(factory: Factory<'_>) -> (Store, Vec<MeetingKey>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
+    let mut servers = vec![open("a", 0.0)];
+    servers.extend(MORE.map(|id| open(id, 1e6)));
+    let store = Store::with(factory, &servers).await;
     let keys = look_alikes();
     for (n, key) in keys.iter().enumerate() {
         let mut asked = request("m", &[&format!("{n}")]);
@@ -77,14 +86,37 @@ async fn names_that_look_alike_are_different_meetings(factory: Factory<'_>) {
     assert_eq!(expected.len(), keys.len(), "the list has no doubles");
     let found: Vec<_> = store.meetings().await.into_iter().map(|one| one.key).collect();
     assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
-    let weight = f64::from(u32::try_from(keys.len()).unwrap() * 15);
+    let (on_a, _) = by_server(&store).await;
+    let weight = f64::from(u32::try_from(on_a.len()).unwrap() * 15);
     assert_eq!(store.load("a").await, Some(weight));
+}
+
+/// Those on the first server, and those on others.
+async fn by_server(store: &Store) -> (Vec<MeetingKey>, Vec<MeetingKey>) {
+    let (here, there): (Vec<_>, Vec<_>) =
+        store.meetings().await.into_iter().partition(|one| one.server.0 == "a");
+    let keys = |all: Vec<Meeting>| all.into_iter().map(|one| one.key).collect();
+    (keys(here), keys(there))
+}
+
+async fn a_server_gets_one_of_an_id(factory: Factory<'_>) {
+    let (store, _) = filled(factory).await;
+    let mut seen = BTreeSet::new();
+    for one in store.meetings().await {
+        assert!(seen.insert((one.server.clone(), one.key.id.clone())), "{one:?}");
+    }
+    let mut asked = request("m", &["new"]);
+    asked.key = MeetingKey { tenant: Some("one too many".to_owned()), ..key("a") };
+    assert_eq!(store.place(asked.clone()).await, Placed::Refused(Refusal::NoServer));
+    assert!(store.forget(&key("a"), "a").await);
+    assert_eq!(store.win(asked).await.server.id.0, "a");
 }
 
 async fn each_of_them_is_forgotten_alone(factory: Factory<'_>) {
     let (store, keys) = filled(factory).await;
     for (gone, key) in keys.iter().enumerate() {
-        assert!(store.forget(key, "a").await, "{key:?}");
+        let server = store.meeting(key).await.expect("a meeting").server.id.0;
+        assert!(store.forget(key, &server).await, "{key:?}");
         assert_eq!(store.meeting(key).await, None);
         let left = keys.len() - gone - 1;
         assert_eq!(store.meetings().await.len(), left, "after {key:?}");
@@ -114,13 +146,16 @@ async fn polls_tell_them_apart(factory: Factory<'_>) {
         let located = store.meeting(key).await.expect("a meeting");
         store.confirm(&located.meeting, NOW).await;
     }
+    let (here, mut others) = by_server(&store).await;
     let late = NOW.plus_ms(2000);
     store.poll("a", &answer(late, vec![reported("a ", NOW, 2)])).await;
     let later = late.plus_ms(1000);
     let report = store.poll("a", &answer(later, vec![reported("a ", NOW, 2)])).await;
-    assert_eq!(report.expect("a server").forgotten.len(), keys.len() - 1);
+    assert_eq!(report.expect("a server").forgotten.len(), here.len() - 1);
     let left: Vec<_> = store.meetings().await.into_iter().map(|one| one.key).collect();
-    assert_eq!(left, [key("a ")]);
+    others.push(key("a "));
+    others.sort();
+    assert_eq!(left, others);
 }
 
 async fn voice_bridges_are_exact(factory: Factory<'_>) {

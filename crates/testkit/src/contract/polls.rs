@@ -80,10 +80,11 @@ async fn stocked(factory: Factory<'_>, server: &Server) -> Store {
     let ready_health = ready.health.clone();
     let store = Store::with(factory, &[ready, open("b", 900.0)]).await;
     store.settle(request("one", &["11111"])).await;
-    store.settle(request("two", &["22222"])).await;
-    let mut tenants = request("two", &["33333"]);
-    tenants.key.tenant = Some("tenant".to_owned());
-    store.settle(tenants).await;
+    let two = store.settle(request("two", &["22222"])).await;
+    // Where they lived side by side before, they still do.
+    let tenants = MeetingKey { tenant: Some("tenant".to_owned()), ..key("two") };
+    let beside = Meeting { key: tenants, voice_bridge: Some("33333".to_owned()), ..two };
+    assert!(store.restore(&beside).await);
     store.win(request("claimed", &["44444"])).await;
     let meanwhile = NOW.plus_ms(POLLED_MS - 20);
     store.settle(request_at(meanwhile, "fresh", &["55555"])).await;

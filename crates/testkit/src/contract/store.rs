@@ -203,12 +203,22 @@ impl Store {
         id: &str,
         ending: Option<&Ending>,
     ) -> bool {
-        self.0.forget(key, &server_id(id), ending).await.expect("forget")
+        self.0.forget(key, &server_id(id), None, ending).await.expect("forget")
     }
 
     /// Which come in an order of their own.
     pub(super) async fn endings(&self) -> Vec<Ending> {
         self.0.endings().await.expect("endings")
+    }
+
+    pub(super) async fn put_back(&self, lost: &str, servers: &[Server]) -> bool {
+        self.0.put_back(lost, servers).await.expect("put back")
+    }
+
+    /// Forgets it unless it was confirmed since then.
+    pub(super) async fn forget_old(&self, one: &Meeting, ending: &Ending) -> bool {
+        let seen_at = Some(one.seen_at);
+        self.0.forget(&one.key, &one.server, seen_at, Some(ending)).await.expect("forget")
     }
 
     pub(super) async fn mark(&self, mark: &str) -> String {
@@ -361,5 +371,6 @@ pub(super) fn ours(id: &str, created_at: Timestamp, users: u32) -> SeenMeeting {
 /// What is not wanted on a server.
 pub(super) fn ending(server: &str, id: &str) -> Ending {
     let moderator_pw = Some(format!("password of {id}"));
-    Ending { server: server_id(server), key: key(id), moderator_pw, since: NOW }
+    let (server, key, asked_at) = (server_id(server), key(id), Timestamp::default());
+    Ending { server, key, moderator_pw, since: NOW, asked_at }
 }

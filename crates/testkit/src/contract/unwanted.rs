@@ -17,6 +17,7 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
         endings_of_unknown_servers_are_not_kept,
         a_place_remembers_its_endings_only_if_it_is_given,
         confirming_releasing_and_forgetting_remember_endings,
+        what_was_confirmed_since_is_not_forgotten,
         an_ending_is_over_where_the_meeting_is_placed,
         polls_settle_endings,
         endings_go_with_their_server,
@@ -44,7 +45,8 @@ async fn endings_come_back_whole_and_in_order(factory: Factory<'_>) {
         for (n, name) in names.iter().enumerate() {
             let moderator_pw = (n % 2 == 0).then(|| format!("p'ä\"ss {n}"));
             let since = NOW.plus_ms(i64::try_from(n).unwrap());
-            all.push(Ending { server: server_id(server), key: name.clone(), moderator_pw, since });
+            let (server, key, asked_at) = (server_id(server), name.clone(), since.plus_ms(-7));
+            all.push(Ending { server, key, moderator_pw, since, asked_at });
         }
     }
     for one in all.iter().rev() {
@@ -65,8 +67,9 @@ async fn an_ending_is_there_once(factory: Factory<'_>) {
 
 async fn endings_of_unknown_servers_are_not_kept(factory: Factory<'_>) {
     let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let all = [ending("x", "m"), ending("a", "m"), ending("A", "m")];
-    assert!(!store.release_and_end(&key("m"), "m", &all).await);
+    for one in [ending("x", "m"), ending("a", "m"), ending("A", "m")] {
+        assert!(!store.forget_and_end(&key("m"), "a", Some(&one)).await);
+    }
     assert_eq!(store.endings().await, [ending("a", "m")]);
     assert!(store.add(&open("x", 0.0)).await);
     assert_eq!(store.endings().await.len(), 1);
@@ -91,13 +94,24 @@ async fn confirming_releasing_and_forgetting_remember_endings(factory: Factory<'
     let store = Store::with(factory, &[open("a", 0.0), open("b", 90.0)]).await;
     let won = store.win(request("m", &["11111"])).await.meeting;
     store.confirm_and_end(&won, NOW, &[ending("b", "m")]).await;
-    assert!(!store.release_and_end(&key("m"), "m", &[ending("b", "n")]).await, "in any case");
+    assert!(!store.release_and_end(&key("m"), "m", &[ending("b", "n")]).await, "settled");
     assert!(store.forget_and_end(&key("m"), "a", Some(&ending("a", "m"))).await);
     store.win(request("o", &["11111"])).await;
     assert!(store.release_and_end(&key("o"), "o", &[ending("a", "o"), ending("b", "o")]).await);
-    let expected =
-        [("a", "m"), ("a", "o"), ("b", "m"), ("b", "n"), ("b", "o")].map(|(s, id)| ending(s, id));
+    let expected = [("a", "m"), ("a", "o"), ("b", "m"), ("b", "o")].map(|(s, id)| ending(s, id));
     assert_eq!(store.endings().await, expected);
+}
+
+async fn what_was_confirmed_since_is_not_forgotten(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 0.0)]).await;
+    let old = store.settle(request("m", &["11111"])).await;
+    store.confirm(&old, NOW.plus_ms(5)).await;
+    assert!(!store.forget_old(&old, &ending("a", "m")).await);
+    assert_eq!(store.endings().await, []);
+    let new = store.meeting(&key("m")).await.expect("a meeting").meeting;
+    assert!(store.forget_old(&new, &ending("a", "m")).await);
+    assert!(!store.forget_old(&new, &ending("a", "n")).await, "it is gone");
+    assert_eq!(store.endings().await, [ending("a", "m"), ending("a", "n")]);
 }
 
 async fn an_ending_is_over_where_the_meeting_is_placed(factory: Factory<'_>) {

@@ -195,9 +195,7 @@ impl Stage {
 
     /// Everything is lost, once somebody has seen what there was.
     async fn lose_store(&mut self) {
-        let again = self.world.ledger().lost_at.is_some();
-        let too_much = again && !self.world.rules.survives_faults_with_loss;
-        if too_much || self.world.elapsed_ms() < POLL_INTERVAL_MS * 2 {
+        if self.world.elapsed_ms() < POLL_INTERVAL_MS * 2 {
             return;
         }
         self.world.count("losses of the store");

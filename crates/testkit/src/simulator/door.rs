@@ -229,9 +229,10 @@ impl Cluster for Door {
         &self,
         key: &MeetingKey,
         server: &ServerId,
+        seen_at: Option<Timestamp>,
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError> {
-        self.change("forget", self.vault.forget(key, server, ending)).await
+        self.change("forget", self.vault.forget(key, server, seen_at, ending)).await
     }
 
     async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
@@ -252,6 +253,10 @@ impl Cluster for Door {
 
     async fn mark(&self, mark: &str) -> Result<String, StoreError> {
         self.look("mark", self.vault.mark(mark)).await
+    }
+
+    async fn put_back(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+        self.change("put_back", self.vault.put_back(lost, servers)).await
     }
 
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {

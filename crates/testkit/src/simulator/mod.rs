@@ -39,7 +39,7 @@ pub use report::{Counts, Report, Violation};
 pub use rules::Rules;
 
 /// How a run is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// A planted bug.
     pub mutant: Option<Mutant>,
@@ -49,19 +49,11 @@ pub struct Options {
     pub rules: Rules,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self { mutant: None, trace: false, rules: Rules::TODAY }
-    }
-}
-
 impl Options {
-    /// A run with that bug, such that it can show.
+    /// A run with that bug.
     #[must_use]
     pub fn planted(mutant: Mutant) -> Self {
-        let mut rules = Rules::TODAY;
-        rules.keeps_same_ids_apart |= mutant == Mutant::MixesTenants;
-        Self { mutant: Some(mutant), trace: false, rules }
+        Self { mutant: Some(mutant), ..Self::default() }
     }
 }
 

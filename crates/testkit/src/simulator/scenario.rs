@@ -50,8 +50,6 @@ pub(crate) struct Scenario {
     pub(crate) skew_ms: i64,
     /// Whether front-ends choose voice bridges, all from a few.
     pub(crate) external_bridges: bool,
-    /// Whether tenants choose the same ids for their meetings.
-    pub shared_names: bool,
     /// Failed polls until a server is offline.
     pub(crate) unhealthy: u32,
 }
@@ -71,7 +69,6 @@ impl Scenario {
         let store_loss = rules.survives_store_loss && sometimes(20);
         // Who has seen the servers must live to tell.
         let replica_crashes = replica_crashes && !store_loss;
-        let store_faults = store_faults && (!store_loss || rules.survives_faults_with_loss);
         // Servers that are added by hand right after a loss would hide it.
         let administration = !store_loss && dice.percent(70);
         let skew_ms_max = u64::try_from(rules.skew_ms_max).unwrap_or(0);
@@ -93,7 +90,6 @@ impl Scenario {
             } else {
                 0
             },
-            shared_names: rules.keeps_same_ids_apart,
             external_bridges: dice.percent(30),
             unhealthy: if dice.percent(80) { 2 } else { 3 },
         }

@@ -110,7 +110,7 @@ impl Vault {
         else {
             return Ok(placed);
         };
-        memory.forget(&located.meeting.key, &located.server.id, None).await?;
+        memory.forget(&located.meeting.key, &located.server.id, None, None).await?;
         let meeting = Meeting { server: server.id.clone(), ..located.meeting.clone() };
         memory.restore(&meeting).await?;
         Ok(Placed::Won(Located { meeting, server: server.clone() }))
@@ -200,7 +200,7 @@ impl Cluster for Vault {
         if self.is(Mutant::PlacesTwice)
             && let Some(known) = memory.meeting(&request.key).await?
         {
-            memory.forget(&request.key, &known.server.id, None).await?;
+            memory.forget(&request.key, &known.server.id, None, None).await?;
         }
         if self.is(Mutant::PlacesWithoutLoad) {
             request.seats.reserved = 0;
@@ -249,7 +249,7 @@ impl Cluster for Vault {
         if self.is(Mutant::ReleasesAnyClaim)
             && let Some(known) = memory.meeting(key).await?
         {
-            return memory.forget(key, &known.server.id, None).await;
+            return memory.forget(key, &known.server.id, None, None).await;
         }
         memory.release(key, token, endings).await
     }
@@ -258,10 +258,11 @@ impl Cluster for Vault {
         &self,
         key: &MeetingKey,
         server: &ServerId,
+        seen_at: Option<Timestamp>,
         ending: Option<&Ending>,
     ) -> Result<bool, StoreError> {
         let ending = ending.filter(|_| !self.is(Mutant::ForgetsEndings));
-        self.memory().forget(key, server, ending).await
+        self.memory().forget(key, server, seen_at, ending).await
     }
 
     async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
@@ -295,6 +296,10 @@ impl Cluster for Vault {
             return Ok("the same for ever".to_owned());
         }
         self.memory().mark(mark).await
+    }
+
+    async fn put_back(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+        self.memory().put_back(lost, servers).await
     }
 
     async fn sweep(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {

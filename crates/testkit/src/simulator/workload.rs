@@ -204,12 +204,10 @@ impl Workload {
     fn new_key(&mut self) -> MeetingKey {
         let tenant = self.any_tenant();
         self.named += 1;
-        let id = match &tenant {
-            _ if !self.dice.percent(25) => format!("room-{}", self.named),
-            Some(tenant) if !self.scenario.shared_names => {
-                format!("{tenant}-{}", self.dice.index(SHARED_NAMES))
-            }
-            _ => format!("shared-{}", self.dice.index(SHARED_NAMES)),
+        let id = if self.dice.percent(25) {
+            format!("shared-{}", self.dice.index(SHARED_NAMES))
+        } else {
+            format!("room-{}", self.named)
         };
         MeetingKey { tenant, id }
     }
@@ -221,7 +219,7 @@ impl Workload {
         }
         let picked = self.dice.pick(running).cloned();
         match picked {
-            Some(key) if self.scenario.shared_names && self.dice.percent(10) => {
+            Some(key) if self.dice.percent(10) => {
                 MeetingKey { tenant: self.any_tenant(), id: key.id }
             }
             Some(key) => key,

@@ -17,6 +17,8 @@ end
 if call('ZSCORE', LOAD, host) ~= asked.load or placed_on(host) ~= asked.placed then
   return { 'again' }
 end
+local _, taken_by_others = servers_of_others(one.tenant, one.id)
+if taken_by_others[host] then return { 'again' } end
 local bridge
 for _, number in ipairs(asked.bridges) do
   if is_free(number, ref) then

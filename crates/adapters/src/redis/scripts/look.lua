@@ -1,6 +1,6 @@
 -- Where a meeting is, or what there is to place it on: tenant, id, now, token. A claim that ran out,
 -- and what is left of a meeting whose server was removed, count as nothing and are undone. What yields
--- stays until there is a place.
+-- stays until there is a place. The last ones are servers of other tenants' meetings of that id.
 local ref = find(ARGV[3], ARGV[4])
 if ref then
   local row = meeting(ref)
@@ -16,4 +16,5 @@ end
 local loads = call('ZRANGE', LOAD, 0, -1, 'WITHSCORES')
 local placed = {}
 for at = 1, #loads, 2 do placed[#placed + 1] = placed_on(loads[at]) end
-return { 'free', loads, placed, call('GET', own('counter', 'revision')) }
+local others = servers_of_others(ARGV[3], ARGV[4])
+return { 'free', loads, placed, call('GET', own('counter', 'revision')), others }

@@ -113,6 +113,25 @@ local function find(tenant, id)
   return nil
 end
 
+-- The servers of meetings of that id that are another tenant's, as a list and as a table.
+local function servers_of_others(tenant, id)
+  local refs = call('SMEMBERS', own('same', id))
+  if string.sub(id, 1, 1) ~= '\31' then refs[#refs + 1] = id end
+  local list, hosts = {}, {}
+  for _, ref in ipairs(refs) do
+    local found = call('HMGET', meeting_key(ref), 'server_id', 'tenant_id')
+    if not found[1] then
+      found = call('HMGET', own('meeting', ref), 'server', 'tenant_id', 'detached')
+      if not found[3] then found = {} end
+    end
+    if found[1] and (found[2] or '') ~= tenant and not hosts[found[1]] then
+      hosts[found[1]] = true
+      list[#list + 1] = found[1]
+    end
+  end
+  return list, hosts
+end
+
 -- Our fields of a meeting that the original knows; none if they are about an earlier one of this id.
 local function own_fields(ref, server_id)
   local fields = call('HGETALL', own('meeting', ref))
@@ -167,6 +186,8 @@ local function forget(ref)
   local found = call('HMGET', meeting_key(ref), 'server_id', 'voice_bridge')
   local host = found[1] or call('HGET', own('meeting', ref), 'server')
   call('DEL', meeting_key(ref), own('meeting', ref))
+  local id = string.match(ref, '^\31[^\31]*\31(.*)$')
+  if id then call('SREM', own('same', id), ref) end
   call('SREM', MEETINGS, ref)
   call('SREM', DETACHED, ref)
   if host then
@@ -218,6 +239,7 @@ local function put(one, bridge)
   if string.sub(ref, 1, 1) == '\31' or call('EXISTS', meeting_key(ref)) == 1
     or call('HEXISTS', own('meeting', ref), 'detached') == 1 then
     ref = apart(one.tenant, one.id)
+    call('SADD', own('same', one.id), ref)
   end
   call('DEL', own('meeting', ref))
   call('HSET', own('meeting', ref), 'server', one.server, unpack(one.own))
@@ -294,6 +316,27 @@ local function set_state(id, state)
   call('HSET', server_key(id), 'state', state)
   if state == 'enabled' then call('SADD', ENABLED, id) else call('SREM', ENABLED, id) end
   set_load(id, state, call('ZSCORE', LOAD, id) or call('ZSCORE', CORDONED, id))
+end
+
+-- Adds a server: id, state (absent for a new one, which the original leaves out), load, fields,
+-- counters, own. False if it is there.
+local function add_server(new)
+  local id = new.id
+  if call('EXISTS', server_key(id)) == 1 then return false end
+  call('DEL', own('server', id), own('on', id), own('endings', id))
+  for name, value in pairs(new.fields) do call('HSET', server_key(id), name, value) end
+  for name, value in pairs(new.own) do call('HSET', own('server', id), name, value) end
+  -- Counters of a removed server of that id are still there.
+  local counts = new.counters.healthy_counter ~= '0' or new.counters.unhealthy_counter ~= '0'
+  if counts or call('EXISTS', prefix .. id) == 1 then
+    for name, value in pairs(new.counters) do call('HSET', prefix .. id, name, value) end
+  end
+  call('SADD', SERVERS, id)
+  if new.state then set_state(id, new.state) end
+  set_load(id, new.state, new.load)
+  enroll('servers', id)
+  revise()
+  return true
 end
 
 -- Whether a server is as it was when it was looked at.

@@ -175,6 +175,7 @@ fn any_request(dice: &mut Dice, now: Timestamp) -> PlaceRequest {
             seed: u64::from(dice.roll(1000)),
             now,
             avoid: SERVERS.iter().filter(|_| dice.one_in(5)).map(|id| server_id(id)).collect(),
+            others: Vec::new(),
             rules: PlacementRules {
                 policy: dice.of(&[Policy::Booked, Policy::Reserve, Policy::Scalelite]),
                 untagged_may_use_tagged: dice.one_in(4),
@@ -202,6 +203,7 @@ fn any_endings(dice: &mut Dice, now: Timestamp) -> Vec<Ending> {
         key: dice.of(&keys()),
         moderator_pw: dice.one_in(2).then(|| "'pw'".to_owned()),
         since: now.plus_ms(-dice.ms(150_000)),
+        asked_at: if dice.one_in(2) { now.plus_ms(-dice.ms(20_000)) } else { Timestamp(0) },
     };
     (0..count).map(one).collect()
 }

@@ -8,6 +8,7 @@ use domain::{AdminState, MeetingKey, Timestamp};
 
 use super::{Done, Outcome, Verdict};
 use crate::simulator::op::{Kind, Op, name};
+use crate::simulator::room::Room;
 use crate::simulator::rules::Rules;
 
 /// The store may take a while, too.
@@ -37,18 +38,14 @@ pub(crate) fn created_meetings_exist(done: &Done<'_>) -> Verdict {
     let Some(key) = created(done) else { return Ok(()) };
     let now = done.world.now();
     let server = done.server.ok_or_else(|| format!("{} succeeded nowhere", done.op))?;
-    let claimed = {
-        let ledger = done.world.ledger();
-        ledger.last.meeting(key).is_some_and(|record| record.claim.is_some())
-    };
     let mut machines = done.world.machines();
     let machine = machines.get_mut(&server.0).ok_or_else(|| format!("{server} is none"))?;
     if let Some(room) = machine.rooms.get_mut(&key.id) {
         if room.key != *key {
             return Err(format!("{} was given {}", done.op, name(&room.key)));
         }
-        let own = room.born_by == done.op.number && !claimed;
-        let promised = own || done.world.rules.keeps_shared_promises;
+        // The answer may be about one that is over since, and this one begun by another create.
+        let promised = is_about(done, room);
         room.acknowledged_at = room.acknowledged_at.or(promised.then_some(now));
         return Ok(());
     }
@@ -57,6 +54,14 @@ pub(crate) fn created_meetings_exist(done: &Done<'_>) -> Verdict {
         return Ok(());
     }
     Err(format!("{} succeeded, but {server} has no such meeting", done.op))
+}
+
+/// Whether a create was answered with that very meeting.
+fn is_about(done: &Done<'_>, room: &Room) -> bool {
+    let Outcome::Created(Ok(body)) = done.outcome else { return false };
+    let born_at = room.born_at.0.to_string();
+    let told = text_elements(body).into_iter().find(|(path, _)| path == "response/createTime");
+    told.is_some_and(|(_, told)| told == born_at)
 }
 
 /// A create that succeeded left a record of its server without a claim of its own, unless the

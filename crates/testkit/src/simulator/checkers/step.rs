@@ -70,7 +70,15 @@ pub(crate) fn places_are_on_open_servers(step: &Step<'_>) -> Verdict {
     let seen = step.op.seen();
     let tried =
         |id: &ServerId| seen.sent.iter().any(|(host, call, _)| *host == id.0 && call == "create");
-    let better = |other: &&Server| other.accepts_meetings() && sound(other) && !tried(&other.id);
+    // A server that has another tenant's meeting of that id cannot have this one, too.
+    let records = &step.before.meetings;
+    let has_id = |id: &ServerId| {
+        let mut there = records.iter().filter(|one| one.server == *id);
+        there.any(|one| one.key.id == meeting.key.id && one.key != meeting.key)
+    };
+    let better = |other: &&Server| {
+        other.accepts_meetings() && sound(other) && !tried(&other.id) && !has_id(&other.id)
+    };
     match step.before.servers.iter().find(better) {
         Some(better) if step.rules.spares_suspects && !sound(server) => {
             Err(format!("{}: it failed lately, and {} did not", on(), better.id))
@@ -133,15 +141,14 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
         (Kind::Create(key), "forget") => *key == was.key && cordoned,
         (Kind::Create(key), "place") if away => *key == was.key,
         // It came back while the meeting was being placed anew, and was asked for it once more.
-        (Kind::Create(key), _) if was.claim.is_some() => {
-            *key == was.key && !step.rules.creates_once
-        }
+        (Kind::Create(key), _) if was.claim.is_some() => *key == was.key,
         _ => false,
     };
     let now_at = step.after.meeting(&was.key).map(|now| &now.server.0);
-    // Of two that run the fuller one is chosen; it may be over when the answer is there.
-    let moved = now_at.and_then(|host| step.machines.get(host)?.room(&was.key)).is_some()
-        || now_at.is_some() && !step.rules.ends_the_right_one;
-    let anew = room.born_at > was.seen_at && !step.rules.sees_repeats;
+    // Of two that run the fuller one is chosen.
+    let moved = now_at.and_then(|host| step.machines.get(host)?.room(&was.key)).is_some();
+    // No poll can know one that a create has just begun anew, and that nobody was told of yet: the
+    // create puts its record back before it answers.
+    let anew = room.born_at > was.seen_at && room.acknowledged_at.is_none();
     said_so || (step.call == "record_poll" && (moved || anew))
 }

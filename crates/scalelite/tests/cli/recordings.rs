@@ -1,0 +1,124 @@
+//! `recordings`: what is there, changed and checked, without a server running.
+
+use adapters::sqlite::SqliteStore;
+use app::ports::Recordings as _;
+use domain::Timestamp;
+use domain::recording::{PlaybackFormat, Recording};
+
+use crate::stage::Stage;
+
+const BEGINNING: Timestamp = Timestamp(1_600_000_000_000);
+
+fn recording(id: &str) -> Recording {
+    let url = Some(format!("/video/{id}/"));
+    let format = PlaybackFormat { format: "video".to_owned(), url, ..PlaybackFormat::default() };
+    Recording {
+        record_id: id.to_owned(),
+        meeting_id: Some("room".to_owned()),
+        published: true,
+        state: Some("published".to_owned()),
+        started_at: Some(BEGINNING),
+        ended_at: Some(BEGINNING),
+        formats: vec![format],
+        ..Recording::default()
+    }
+}
+
+/// A stage with recordings `a`, `b` and `c`, and their files.
+async fn stage() -> anyhow::Result<(Stage, SqliteStore)> {
+    let mut stage = Stage::new(0).await?;
+    for (name, value) in
+        [("RECORDING_PUBLISH_DIR", "published"), ("RECORDING_UNPUBLISH_DIR", "hidden")]
+    {
+        stage.setup = stage.setup.with(name, value);
+    }
+    assert_eq!(stage.run("recordings list").await?.stderr, "No recordings\n");
+    let store = SqliteStore::open(&stage.setup.folder().join("data/scalelite.db"))?;
+    for id in ["a", "b", "c"] {
+        store.put_recording(&recording(id)).await?;
+        let dir = stage.setup.folder().join("published/video").join(id);
+        std::fs::create_dir_all(&dir)?;
+        std::fs::write(dir.join("index.html"), id)?;
+    }
+    Ok((stage, store))
+}
+
+#[tokio::test]
+async fn recordings_are_listed_and_changed() -> anyhow::Result<()> {
+    let (stage, store) = stage().await?;
+    let all = "a\tpublished\troom\tvideo\nb\tpublished\troom\tvideo\nc\tpublished\troom\tvideo\n";
+    assert_eq!(stage.ok("recordings list").await?, all);
+    assert_eq!(stage.ok("recordings unpublish a b").await?, "OK\n");
+    let hidden = stage.setup.folder().join("hidden/video");
+    assert!(hidden.join("a/index.html").exists() && hidden.join("b").exists());
+    let listed = stage.ok("recordings list --state unpublished --json").await?;
+    let ids: Vec<serde_json::Value> = listed
+        .lines()
+        .map(|line| Ok(serde_json::from_str::<serde_json::Value>(line)?["record_id"].take()))
+        .collect::<anyhow::Result<_>>()?;
+    assert_eq!(ids, ["a", "b"]);
+    assert_eq!(stage.ok("recordings publish a").await?, "OK\n");
+    assert_eq!(stage.ok("recordings protect a").await?, "OK\n");
+    assert_eq!(stage.ok("recordings update a Name=Neu x=y").await?, "OK\n");
+    assert_eq!(stage.ok("recordings update a x=").await?, "OK\n");
+    let a = store.recording("a").await?.unwrap();
+    assert_eq!((a.published, a.protected, a.metadata_value("name")), (true, true, Some("Neu")));
+    assert_eq!(a.metadata_value("x"), None);
+    assert!(stage.ok("recordings show a").await?.contains("\"name\": \"Neu\""));
+    let filtered = stage.ok("recordings list --meta name=N%").await?;
+    assert_eq!(filtered, "a\tpublished\troom\tvideo\tprotected\n");
+    let refused = stage.fails("recordings update a tenant-id=x").await?;
+    assert!(refused.contains("add-to-tenant"), "{refused}");
+    assert_eq!(stage.fails("recordings show zz").await?, "ERROR: No recording found with id: zz\n");
+    assert_eq!(
+        stage.fails("recordings publish zz").await?,
+        "ERROR: No recording found with id: zz\n"
+    );
+    let declined = stage.told("recordings delete a", "no\n").await?;
+    assert!(declined.stdout.ends_with("Nothing was done.\n"), "{declined:?}");
+    assert_eq!(stage.ok("recordings delete a --yes").await?, "OK\n");
+    assert!(store.recording("a").await?.unwrap().is_deleted());
+    assert!(!stage.setup.folder().join("published/video/a").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_and_files_are_compared_both_ways() -> anyhow::Result<()> {
+    let (stage, store) = stage().await?;
+    assert_eq!(stage.run("recordings check").await?.stderr, "Everything fits\n");
+    let folder = stage.setup.folder();
+    std::fs::create_dir_all(folder.join("hidden/video"))?;
+    std::fs::rename(folder.join("published/video/a"), folder.join("hidden/video/a"))?;
+    std::fs::remove_dir_all(folder.join("published/video/b"))?;
+    let state = Some("deleted".to_owned());
+    store.put_recording(&Recording { state, formats: vec![], ..recording("c") }).await?;
+    std::fs::create_dir_all(folder.join("published/notes/stranger"))?;
+    let faults = "a\tvideo\tfiles in the wrong place\nb\tvideo\tno files\n\
+        stranger\tnotes\tfiles of nothing that is known\nc\tvideo\tfiles of a deleted recording\n";
+    let said = stage.run("recordings check").await?;
+    assert_eq!((said.stdout.as_str(), said.code), (faults, 1));
+    let said = stage.run("recordings check --repair").await?;
+    assert_eq!(said.stdout.matches("\trepaired\n").count(), 2, "{said:?}");
+    assert_eq!((said.stderr.as_str(), said.code), ("2 do not fit\n", 1));
+    assert!(folder.join("published/video/a/index.html").exists());
+    assert!(!folder.join("published/video/c").exists());
+    assert!(folder.join("published/notes/stranger").exists(), "what nobody knows stays");
+    Ok(())
+}
+
+#[tokio::test]
+async fn old_recordings_go_if_somebody_says_so() -> anyhow::Result<()> {
+    let (stage, store) = stage().await?;
+    let now = Timestamp(BEGINNING.0 * 2);
+    store.put_recording(&Recording { ended_at: Some(now), ..recording("c") }).await?;
+    let would = stage.run("recordings retention --days 30 --dry-run").await?;
+    assert_eq!(would.stdout.lines().count(), 2, "{would:?}");
+    assert_eq!(would.stderr, "2 recordings would go\n");
+    assert!(!store.recording("a").await?.unwrap().is_deleted());
+    let none = stage.run("recordings retention --days 30 --meta name=x").await?;
+    assert_eq!(none.stderr, "0 recordings deleted\n");
+    assert_eq!(stage.run("recordings retention --days 30").await?.stderr, "2 recordings deleted\n");
+    assert_eq!(stage.ok("recordings list").await?.lines().count(), 1);
+    assert!(!stage.setup.folder().join("published/video/a").exists());
+    Ok(())
+}
