@@ -37,8 +37,8 @@ pub struct Playback {
 /// Somebody who comes by the link to a recording.
 #[derive(Clone, Copy, Debug)]
 pub struct Visitor<'a> {
-    /// The label of the host's name that may name a tenant.
-    pub tenant: Option<&'a str>,
+    /// Whose recordings they may watch.
+    pub scope: &'a Scope,
     /// The one-time token of the link.
     pub token: Option<&'a str>,
     /// Whether the token may be used up: not by those who only look where a link leads.
@@ -67,7 +67,7 @@ impl Playback {
         wish: Wish,
         visitor: Visitor<'_>,
     ) -> Result<Arrival, StoreError> {
-        let lock = match self.find(app, wish, visitor.tenant).await? {
+        let lock = match self.find(wish, visitor.scope).await? {
             Entry::Free(permit) => return Ok(Arrival::In(permit, None)),
             Entry::Locked(lock) => lock,
             Entry::Nowhere => return Ok(Arrival::Out),
@@ -96,20 +96,19 @@ impl Playback {
         &self,
         app: &App,
         wish: Wish,
-        tenant: Option<&str>,
+        scope: &Scope,
         passes: &[&str],
     ) -> Result<Option<Permit>, StoreError> {
         let now = app.clock.now();
         let subject = wish.subject();
         let shown = passes.iter().any(|pass| self.passes.opens(pass, &subject, now));
-        let entry = self.find(app, wish, tenant).await?;
+        let entry = self.find(wish, scope).await?;
         Ok(entry.with(shown.then_some(subject.as_str())))
     }
 
-    async fn find(&self, app: &App, wish: Wish, tenant: Option<&str>) -> Result<Entry, StoreError> {
-        let Some(scope) = scope(app, tenant).await? else { return Ok(Entry::Nowhere) };
+    async fn find(&self, wish: Wish, scope: &Scope) -> Result<Entry, StoreError> {
         let recording = self.recordings.recording(wish.record_id.as_str()).await?;
-        Ok(Entry::find(wish, recording.as_ref(), &scope, self.protection))
+        Ok(Entry::find(wish, recording.as_ref(), scope, self.protection))
     }
 
     /// What is known of a file.
@@ -160,14 +159,4 @@ fn book(permit: &Permit) -> Book {
 #[must_use]
 pub fn scope_of(caller: &Caller) -> Scope {
     caller.tenant_id().map_or(Scope::All, |id| Scope::Tenant(id.to_owned()))
-}
-
-/// Whose recordings are watched under a label of a host name: with tenants, those of the one that it names.
-async fn scope(app: &App, tenant: Option<&str>) -> Result<Option<Scope>, StoreError> {
-    if !app.policy.multitenancy {
-        return Ok(Some(Scope::All));
-    }
-    let Some(name) = tenant else { return Ok(None) };
-    let caller = app.tenant_cache.named(name).await?;
-    Ok(caller.as_ref().map(scope_of))
 }

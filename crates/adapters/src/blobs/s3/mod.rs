@@ -104,16 +104,20 @@ impl S3Blobs {
         Ok(())
     }
 
-    /// The names between a prefix and the next slash, after one of them, in order.
-    async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, BlobError> {
-        let start = after.map(|after| format!("{prefix}{after}/"));
-        let mut found = Vec::new();
-        let mut page = self.wire.names(prefix, start.as_deref(), None).await?;
+    /// The names between a prefix and the next slash, from one of them on, in order: not in that of keys, where the
+    /// slash behind a name counts.
+    async fn names(&self, prefix: &str, from: Option<&str>) -> Result<Vec<String>, BlobError> {
+        let start = from.map(|from| format!("{prefix}{from}"));
+        let (mut found, mut next) = (Vec::new(), None);
         loop {
+            let page = self.wire.names(prefix, start.as_deref(), next.as_deref()).await?;
             let names = page.prefixes.iter().filter_map(|name| name.strip_prefix(prefix));
             found.extend(names.map(|name| name.trim_end_matches('/').to_owned()));
-            let Some(next) = page.next else { return Ok(found) };
-            page = self.wire.names(prefix, start.as_deref(), Some(&next)).await?;
+            next = page.next;
+            if next.is_none() {
+                found.sort_unstable();
+                return Ok(found);
+            }
         }
     }
 }

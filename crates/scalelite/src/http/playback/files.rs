@@ -1,15 +1,12 @@
 //! The files of a recording, `/<format>/<id>/…`.
 
-use std::sync::Arc;
-
-use app::App;
 use domain::recording::Kind;
 use domain::recording::watching::{Permit, Wish};
 use http::{HeaderName, HeaderValue, Response, header};
 
 use super::delivery::{self, Manner, Source};
 use super::paths::{Path, with_query};
-use super::{Answered, Theatre, Trouble, cdn, cookies, listing};
+use super::{Answered, Stage, Theatre, Trouble, cdn, cookies, listing};
 use crate::http::origin::Origin;
 use crate::http::respond::{self, Body};
 use crate::http::route::Incomer;
@@ -28,19 +25,17 @@ const POLICY: &str = "default-src 'self' data: blob:; script-src 'self' 'unsafe-
 
 /// Sends a file to somebody who may watch it.
 pub(super) async fn send(
-    app: &App,
-    theatre: &Arc<Theatre>,
+    Stage { app, theatre, scope, incomer }: Stage<'_>,
     (record_id, format): (&str, &str),
     path: Option<&Path>,
     query: &str,
-    incomer: &Incomer,
 ) -> Answered {
     let (Some(wish), Some(path)) = (Wish::parse(record_id, format), path) else {
         return Ok(None);
     };
     let passes = cookies::passes(&incomer.headers, &wish);
     let playback = &theatre.playback;
-    let permit = playback.permit(app, wish, incomer.tenant.as_deref(), &passes).await?;
+    let permit = playback.permit(app, wish, scope, &passes).await?;
     let Some(permit) = permit else { return Ok(None) };
     if theatre.x_accel {
         return in_front(&permit, path, query).map(Some);

@@ -1,35 +1,28 @@
 //! The link to a recording, `/recording/<id>/<format>`: takes the one-time token if there must be one, hands out the
 //! cookie that opens the files, and leads to where watching begins.
 
-use std::sync::Arc;
-
-use app::App;
 use app::playback::{Arrival, Visitor};
 use domain::recording::watching::{Permit, Wish};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::paths::parameter;
-use super::{Answered, Theatre, cookies, try_again};
+use super::{Answered, Stage, cookies, try_again};
 use crate::http::origin::Origin;
 use crate::http::respond::{self, Body};
-use crate::http::route::Incomer;
 
 /// Headers by which browsers, and before them proxies, say that they only fetch ahead.
 const PURPOSES: [&str; 4] = ["purpose", "sec-purpose", "x-purpose", "x-moz"];
 
 /// Follows a link.
 pub(super) async fn follow(
-    app: &App,
-    theatre: &Arc<Theatre>,
+    Stage { app, theatre, scope, incomer }: Stage<'_>,
     (record_id, format): (&str, &str),
     query: &str,
-    incomer: &Incomer,
 ) -> Answered {
     let Some(wish) = Wish::parse(record_id, format) else { return Ok(None) };
     let token = parameter(query, "token").filter(|token| is_token(token));
     let may_use_token = incomer.method == Method::GET && !is_ahead(&incomer.headers);
-    let tenant = incomer.tenant.as_deref();
-    let visitor = Visitor { tenant, token: token.as_deref(), may_use_token };
+    let visitor = Visitor { scope, token: token.as_deref(), may_use_token };
     let origin = Origin::of(&incomer.headers);
     Ok(match theatre.playback.arrive(app, wish, visitor).await? {
         Arrival::In(permit, pass) => lead(&origin, &permit, pass.as_deref(), &incomer.headers),

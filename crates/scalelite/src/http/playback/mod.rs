@@ -19,8 +19,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use app::App;
-use app::api::{self, ApiError};
+use app::api::ApiError;
+use app::playback::scope_of;
 use app::ports::{BlobError, StoreError};
+use domain::recording::library::Scope;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use self::paths::Place;
@@ -67,6 +69,16 @@ impl From<BlobError> for Trouble {
     }
 }
 
+/// A request, and what it takes to answer it.
+#[derive(Clone, Copy)]
+struct Stage<'a> {
+    app: &'a App,
+    theatre: &'a Theatre,
+    /// Whose recordings may be watched.
+    scope: &'a Scope,
+    incomer: &'a Incomer,
+}
+
 /// An answer, or nothing for what may not be watched.
 type Answered = Result<Option<Response<Body>>, Trouble>;
 
@@ -82,20 +94,20 @@ pub(super) async fn answer(
     if ![Method::GET, Method::HEAD].contains(&incomer.method) {
         return Some(Outcome::failed(name, &ApiError::Unsupported));
     }
-    // A host of nobody's gets what every call gets there.
-    if let (Place::Link { .. } | Place::File { .. }, Err(error)) =
-        (&place, api::caller(app, incomer.tenant.as_deref()).await)
-    {
-        return Some(Outcome::failed(name, &error));
-    }
+    // Everything is a tenant's where there are tenants.
+    let scope = match app::api::caller(app, incomer.tenant.as_deref()).await {
+        Ok(caller) => scope_of(&caller),
+        Err(error) => return Some(Outcome::failed(name, &error)),
+    };
+    let stage = Stage { app, theatre, scope: &scope, incomer };
     let answered = match place {
         Place::Moved { status, to } => Ok(respond::moved(status, &to)),
         Place::Link { record_id, format, query } => {
-            link::follow(app, theatre, (record_id, format), query, incomer).await
+            link::follow(stage, (record_id, format), query).await
         }
         Place::File { record_id, format, path, query } => {
             let wish = (record_id, format);
-            files::send(app, theatre, wish, path.as_ref(), query, incomer).await
+            files::send(stage, wish, path.as_ref(), query).await
         }
         Place::Player(path) => player::send(theatre, path, incomer).await,
     };
