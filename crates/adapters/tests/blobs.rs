@@ -1,7 +1,5 @@
 //! Files of recordings against the contract of their port.
 
-#![expect(clippy::expect_used, reason = "a test that cannot set up its directories must fail")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

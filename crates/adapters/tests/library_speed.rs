@@ -2,6 +2,7 @@
 //! `cargo test --release -p adapters --test library_speed -- --ignored --nocapture`.
 
 #![expect(clippy::expect_used, reason = "a measurement that cannot be set up must fail")]
+#![expect(clippy::disallowed_methods, reason = "time is what is measured")]
 #![expect(clippy::print_stdout, reason = "what was measured is told")]
 
 mod common;

@@ -34,8 +34,8 @@ pub enum BackendError {
     /// An answer that is none.
     #[error(transparent)]
     Garbage(#[from] Garbage),
-    /// It has another tenant's meeting of that id.
-    #[error("another tenant's meeting has that id there")]
+    /// It has another tenant's meeting of that id, as far as can be told.
+    #[error("another tenant's meeting may have that id there")]
     Occupied,
 }
 

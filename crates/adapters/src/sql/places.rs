@@ -97,16 +97,23 @@ pub(super) fn confirm(
     now: Timestamp,
     unwanted: &[Ending],
 ) -> Result<(), StoreError> {
-    endings::remember(session, unwanted)?;
-    if meetings::confirmed(session, &meeting, now)? {
+    let known = meetings::locate(session, &meeting.key)?.map(|located| located.meeting);
+    let (ours, others) = match known {
+        Some(known) if known.is_claimed_like(&meeting) => (Some(known), None),
+        known => (None, known),
+    };
+    for ending in unwanted {
+        if others.as_ref().is_none_or(|other| other.server != ending.server) {
+            endings::remember(session, std::slice::from_ref(ending))?;
+        }
+    }
+    endings::forget(session, &meeting.server, &meeting.key)?;
+    if meetings::confirmed(session, &meeting, now)? || others.is_some() {
         return Ok(());
     }
-    if let Some(Located { meeting: stored, .. }) = meetings::locate(session, &meeting.key)? {
-        if !stored.is_claimed_like(&meeting) {
-            return Ok(());
-        }
+    if let Some(slower) = ours {
         // A slower try was made there.
-        undo(session, &stored)?;
+        undo(session, &slower)?;
     }
     let server = servers::one(session, &meeting.server)?;
     if server.is_none_or(|server| server.state == AdminState::Disabled) {

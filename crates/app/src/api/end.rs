@@ -69,7 +69,7 @@ pub(crate) async fn forget(app: &App, located: &Located) -> Result<bool, ApiErro
         let query = meeting_query(&meeting.key.id);
         let shown = app.ask_briefly(&record.server, "getMeetingInfo", &query).await;
         // If it does not answer, polls find out.
-        if shown.is_ok_and(|reply| reply.answer.success) {
+        if shown.map_or(true, |reply| reply.answer.success) {
             return Ok(false);
         }
         located = record;

@@ -21,7 +21,9 @@ pub(super) async fn checked(
         return Ok(reply);
     };
     let query = meeting_query(&located.meeting.key.id);
-    let shown = call.app.ask_briefly(&located.server, "getMeetingInfo", &query).await?;
+    let asked = call.app.ask_briefly(&located.server, "getMeetingInfo", &query).await;
+    // What was there before, and cannot be told whose it is, is not given away.
+    let Ok(shown) = asked else { return Err(BackendError::Occupied) };
     let elements = text_elements(&shown.body);
     let owner = elements.iter().find(|(path, _)| path == "response/metadata/tenant-id");
     let is_theirs = owner.is_none_or(|(_, owner)| *owner != tenant.id);

@@ -168,7 +168,12 @@ impl Cluster for MemoryCluster {
         endings: &[Ending],
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
-        state.remember(endings);
+        let record = state.meetings.get(&meeting.key);
+        let other = record.filter(|record| !record.is_claimed_like(meeting));
+        let home = other.map(|record| record.server.clone());
+        let unwanted = endings.iter().filter(|ending| Some(&ending.server) != home.as_ref());
+        state.remember(&unwanted.cloned().collect::<Vec<_>>());
+        state.endings.remove(&(meeting.server.clone(), meeting.key.clone()));
         if let Some(stored) = state.meetings.get_mut(&meeting.key) {
             let ours = stored.is_claimed_like(meeting);
             if stored.server == meeting.server {

@@ -255,7 +255,8 @@ pub trait Cluster: Send + Sync {
     /// about has moved its claim on meanwhile (to where a slower try was made; known by its token),
     /// it moves back here with its seats. The record is put back if it was swept away meanwhile and
     /// its server is still there and not disabled; its seats are counted again, and the next poll
-    /// puts that right. The endings are remembered.
+    /// puts that right. What is remembered as not wanted there is forgotten, and the endings are
+    /// remembered, but not one of the server that the meeting is recorded on otherwise.
     async fn confirm(
         &self,
         meeting: &Meeting,

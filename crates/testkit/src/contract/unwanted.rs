@@ -17,6 +17,7 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
         endings_of_unknown_servers_are_not_kept,
         a_place_remembers_its_endings_only_if_it_is_given,
         confirming_releasing_and_forgetting_remember_endings,
+        what_is_confirmed_is_wanted_there,
         what_was_confirmed_since_is_not_forgotten,
         an_ending_is_over_where_the_meeting_is_placed,
         polls_settle_endings,
@@ -100,6 +101,19 @@ async fn confirming_releasing_and_forgetting_remember_endings(factory: Factory<'
     assert!(store.release_and_end(&key("o"), "o", &[ending("a", "o"), ending("b", "o")]).await);
     let expected = [("a", "m"), ("a", "o"), ("b", "m"), ("b", "o")].map(|(s, id)| ending(s, id));
     assert_eq!(store.endings().await, expected);
+}
+
+async fn what_is_confirmed_is_wanted_there(factory: Factory<'_>) {
+    let store = Store::with(factory, &[open("a", 0.0), open("b", 90.0), open("c", 99.0)]).await;
+    let first = store.win(request("m", &["11111"])).await.meeting;
+    assert!(store.forget(&key("m"), "a").await);
+    store.update("a", ServerChange::state(AdminState::Disabled)).await;
+    store.settle(request("m", &["11111"])).await;
+    store.forget_and_end(&key("m"), "c", Some(&ending("a", "m"))).await;
+    // Another one has settled it on b meanwhile.
+    store.confirm_and_end(&first, NOW, &[ending("b", "m"), ending("c", "m")]).await;
+    assert_eq!(store.endings().await, [ending("c", "m")]);
+    assert_eq!(store.meeting(&key("m")).await.expect("a meeting").server.id.0, "b");
 }
 
 async fn what_was_confirmed_since_is_not_forgotten(factory: Factory<'_>) {

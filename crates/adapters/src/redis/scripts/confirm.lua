@@ -3,9 +3,19 @@
 local asked = cjson.decode(ARGV[3])
 local one = asked.meeting
 local host = one.server
-remember(asked.endings)
 local ref = find(one.tenant, one.id)
 local row = ref and meeting(ref)
+local home
+if row then
+  local known = table_of(row[3])
+  if not (asked.token and known.claim_token == asked.token) then home = known.server end
+end
+local unwanted = {}
+for _, ending in ipairs(asked.endings) do
+  if ending[1] ~= home then unwanted[#unwanted + 1] = ending end
+end
+remember(unwanted)
+if call('HDEL', own('endings', host), ending_field(one.tenant, one.id)) == 1 then bump(host) end
 if row then
   local known = table_of(row[3])
   if known.server == host then

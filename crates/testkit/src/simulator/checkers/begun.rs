@@ -6,6 +6,10 @@ use super::Verdict;
 use crate::simulator::op::{Kind, Op, name};
 use crate::simulator::world::World;
 
+/// A call reaches its server within this, and before it somebody asked the store and perhaps another
+/// server.
+const ON_ITS_WAY_MS: i64 = 150;
+
 /// A meeting begins on a server that was enabled at some time since its create began.
 pub(crate) fn is_on_an_open_server(world: &World, op: &Op, host: &str) -> Verdict {
     let server = ServerId(host.to_owned());
@@ -64,6 +68,11 @@ pub(crate) fn may_be_ended(world: &World, op: &Op, host: &str, id: &str) -> Verd
     let record = ledger.last.meeting(&room.key);
     let elsewhere = record.filter(|record| record.server.0 != host);
     if elsewhere.is_some_and(|record| record.claim.is_none()) {
+        return Ok(());
+    }
+    // An `end` cannot be called back: one that was on its way when a create was answered.
+    let promised_at = room.acknowledged_at.unwrap_or(room.born_at);
+    if world.now().ms_since(promised_at) < ON_ITS_WAY_MS {
         return Ok(());
     }
     let home = record.map(|record| &record.server.0);
