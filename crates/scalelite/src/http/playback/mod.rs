@@ -94,24 +94,31 @@ pub(super) async fn answer(
     if ![Method::GET, Method::HEAD].contains(&incomer.method) {
         return Some(Outcome::failed(name, &ApiError::Unsupported));
     }
-    // Everything is a tenant's where there are tenants.
-    let scope = match app::api::caller(app, incomer.tenant.as_deref()).await {
-        Ok(caller) => scope_of(&caller),
-        Err(error) => return Some(Outcome::failed(name, &error)),
-    };
-    let stage = Stage { app, theatre, scope: &scope, incomer };
     let answered = match place {
         Place::Moved { status, to } => Ok(respond::moved(status, &to)),
+        Place::Player(path) => player::send(theatre, path, incomer).await,
+        Place::Link { .. } | Place::File { .. } => {
+            // A host of nobody's gets what every call gets there.
+            let scope = match app::api::caller(app, incomer.tenant.as_deref()).await {
+                Ok(caller) => scope_of(&caller),
+                Err(error) => return Some(Outcome::failed(name, &error)),
+            };
+            watched(place, Stage { app, theatre, scope: &scope, incomer }).await
+        }
+    };
+    Some(outcome(name, theatre, answered))
+}
+
+async fn watched(place: Place<'_>, stage: Stage<'_>) -> Answered {
+    match place {
         Place::Link { record_id, format, query } => {
             link::follow(stage, (record_id, format), query).await
         }
         Place::File { record_id, format, path, query } => {
-            let wish = (record_id, format);
-            files::send(stage, wish, path.as_ref(), query).await
+            files::send(stage, (record_id, format), path.as_ref(), query).await
         }
-        Place::Player(path) => player::send(theatre, path, incomer).await,
-    };
-    Some(outcome(name, theatre, answered))
+        Place::Moved { .. } | Place::Player(_) => Ok(None),
+    }
 }
 
 fn outcome(name: &'static str, theatre: &Theatre, answered: Answered) -> Outcome {
