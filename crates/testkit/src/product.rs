@@ -59,6 +59,9 @@ impl Setup {
     /// When there can be no temporary folder.
     pub fn new(binary: &str) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("product-").tempdir()?;
+        for (_, name) in RECORDINGS {
+            std::fs::create_dir(folder.path().join(name))?;
+        }
         Ok(Self {
             binary: PathBuf::from(binary),
             settings: Vec::new(),

@@ -309,7 +309,9 @@ fn info(stat: &Stat) -> BlobInfo {
     let size = u64::try_from(stat.st_size).unwrap_or_default();
     let since = u64::try_from(stat.st_mtime).unwrap_or_default();
     let modified = UNIX_EPOCH.checked_add(Duration::from_secs(since)).or(Some(UNIX_EPOCH));
-    let tag = format!("{:x}-{:x}-{size:x}", stat.st_mtime, stat.st_mtime_nsec);
+    // Clocks of file systems are coarse: a file that replaces another one has another number.
+    let (inode, seconds, nanos) = (stat.st_ino, stat.st_mtime, stat.st_mtime_nsec);
+    let tag = format!("{inode:x}-{seconds:x}-{nanos:x}-{size:x}");
     BlobInfo { size, modified, tag }
 }
 

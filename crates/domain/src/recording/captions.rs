@@ -190,7 +190,7 @@ mod tests {
             "e n",
             "de/AT",
             "123",
-            "deutsch-und-mehr-als-das-ist-zuviel",
+            "deutsch-und-mehr-als-das-ist-viel-zuviel",
         ] {
             assert_eq!(Language::parse(bad), None, "{bad}");
         }

@@ -122,11 +122,11 @@ async fn a_wrong_value_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn settings_of_the_original_are_explained() -> anyhow::Result<()> {
-    let setup = setup()?.with("WEB_CONCURRENCY", "4").with("SECRET_KEY_BASE", "x");
+    let setup = setup()?.with("WEB_CONCURRENCY", "4").with("FSAPI_PASSWORD", "x");
     let said = config(&setup, &[]).await?.stdout;
     for line in [
         " WEB_CONCURRENCY is set and has no effect: one process uses all cores\n",
-        " SECRET_KEY_BASE is set and has no effect yet\n",
+        " FSAPI_PASSWORD is set and has no effect yet\n",
     ] {
         assert!(said.contains(line), "{said}");
     }

@@ -58,7 +58,7 @@ async fn all_that_start_at_the_same_time_agree() -> anyhow::Result<()> {
     let left = std::fs::read_dir(setup.folder().join("data"))?;
     let names = left.map(|entry| entry.map(|entry| entry.file_name()));
     let names = names.collect::<Result<Vec<_>, _>>()?;
-    let expected = |name: &str| name == "secret" || name.starts_with("scalelite.db");
+    let expected = |name: &str| name.starts_with("secret") || name.starts_with("scalelite.db");
     assert!(names.iter().all(|name| expected(&name.to_string_lossy())), "{names:?}");
     Ok(())
 }

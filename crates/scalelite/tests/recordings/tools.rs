@@ -15,7 +15,7 @@ pub(crate) fn setup() -> Setup {
     for (name, folder) in folders(setup.folder()) {
         setup = setup.with(name, &folder.display().to_string());
     }
-    std::fs::create_dir(setup.folder().join("spool")).unwrap();
+    std::fs::create_dir_all(setup.folder().join("spool")).unwrap();
     setup.with("RECORDING_IMPORT_POLL_INTERVAL", "0.1")
 }
 

@@ -5,6 +5,7 @@
 //! after its files and goes before them; an object itself is always whole. `metadata.xml` is the last object
 //! to arrive on a shelf: a book on both shelves whose target has it was moved completely, and one without it was not.
 
+mod content;
 mod transfer;
 mod walk;
 mod wire;

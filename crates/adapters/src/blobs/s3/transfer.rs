@@ -10,8 +10,9 @@ use http::{HeaderName, HeaderValue, Response};
 use rusty_s3::actions::{CreateMultipartUpload, CreateMultipartUploadResponse};
 use rusty_s3::{Map, S3Action as _};
 
+use super::content::Content;
 use super::walk::LocalFile;
-use super::wire::{Content, VALID, Wire, strange};
+use super::wire::{VALID, Wire, strange};
 
 /// What S3 takes in one request, and where parts begin.
 #[derive(Clone, Copy, Debug)]

@@ -1,17 +1,13 @@
 //! Requests to S3: signed, bounded in time and size, tried again when it is busy. Signatures stand in URLs, so no URL is
 //! ever logged.
 
-use std::io::SeekFrom;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use app::ports::{BlobBytes, BlobError, BlobInfo, Span};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use http_body::Frame;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -21,10 +17,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use rustls::ClientConfig;
 use rusty_s3::actions::{DeleteObjectsResponse, ListObjectsV2, ObjectIdentifier};
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::time::{sleep, timeout};
 
+use super::content::{Body, Content};
 use super::transfer::Limits;
 
 /// How long a signed URL is good for.
@@ -37,8 +32,6 @@ const ANSWER_TIME: Duration = Duration::from_secs(30);
 const BYTES_PER_S_MIN: u64 = 64 * 1024;
 /// Longest answer that is read whole.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// Bytes of a file that are read at once.
-const PIECE: usize = 256 * 1024;
 /// Tries of one request.
 const TRIES: u32 = 4;
 /// Time before the second try; it doubles with each further one.
@@ -48,8 +41,6 @@ const REMOVED_AT_ONCE: usize = 1000;
 /// What stands in a key as it is, in the header that names what is copied.
 pub(super) const KEY: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
-
-type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// Where a bucket is, and who may use it.
 #[derive(Clone)]
@@ -85,18 +76,6 @@ impl std::fmt::Debug for Wire {
     }
 }
 
-/// What is sent, so that it can be sent again.
-#[derive(Clone, Debug)]
-pub(super) enum Content {
-    Bytes(Bytes),
-    /// A part of a file.
-    File {
-        at: PathBuf,
-        from: u64,
-        size: u64,
-    },
-}
-
 /// Why a request was not answered.
 enum Failure {
     /// It was waited for long enough.
@@ -111,40 +90,6 @@ pub(super) struct Page {
     pub(super) keys: Vec<(String, u64)>,
     pub(super) prefixes: Vec<String>,
     pub(super) next: Option<String>,
-}
-
-impl Content {
-    pub(super) fn none() -> Self {
-        Self::Bytes(Bytes::new())
-    }
-
-    fn size(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            Self::File { size, .. } => *size,
-        }
-    }
-
-    async fn body(&self) -> std::io::Result<Body> {
-        match self {
-            Self::Bytes(bytes) if bytes.is_empty() => {
-                Ok(Empty::new().map_err(|never| match never {}).boxed_unsync())
-            }
-            Self::Bytes(bytes) => {
-                Ok(Full::new(bytes.clone()).map_err(|never| match never {}).boxed_unsync())
-            }
-            Self::File { at, from, size } => {
-                let mut file = File::open(at).await?;
-                file.seek(SeekFrom::Start(*from)).await?;
-                let pieces = stream::try_unfold(file.take(*size), |mut file| async {
-                    let mut piece = BytesMut::with_capacity(PIECE);
-                    let count = file.read_buf(&mut piece).await?;
-                    Ok::<_, std::io::Error>((count > 0).then(|| (piece.freeze(), file)))
-                });
-                Ok(StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync())
-            }
-        }
-    }
 }
 
 /// Something that S3 should not answer.
