@@ -20,6 +20,7 @@ mod rows;
 mod search;
 mod servers;
 pub(crate) mod session;
+mod statement;
 mod tenants;
 mod tokens;
 mod totals;

@@ -10,7 +10,8 @@
 use app::ports::{Cursor, StoreError};
 use domain::recording::library::{Filter, Scope, States, TENANT, Wanted};
 
-use super::session::{Session, Value};
+use super::session::Session;
+use super::statement::Statement;
 
 /// More recordings than this are not gathered and put in order for the sake of one page.
 const FEW: i64 = 2_000;
@@ -80,35 +81,6 @@ pub(super) enum Way {
 enum Part {
     Timed,
     Untimed,
-}
-
-/// A statement that grows.
-#[derive(Default)]
-struct Statement<'a> {
-    sql: String,
-    values: Vec<Value<'a>>,
-}
-
-impl<'a> Statement<'a> {
-    fn push(&mut self, sql: &str) {
-        self.sql.push_str(sql);
-    }
-
-    /// The mark of a value.
-    fn mark(&mut self, value: impl Into<Value<'a>>) -> String {
-        self.values.push(value.into());
-        format!("?{}", self.values.len())
-    }
-
-    /// Marks of several values. Their number is rounded up to a power of two by naming the last one again, so that
-    /// there are few statements of different texts.
-    fn marks<T: Copy + Into<Value<'a>>>(&mut self, values: &[T]) -> String {
-        let last = values.last().copied();
-        let missing = values.len().next_power_of_two() - values.len();
-        let padding = last.into_iter().cycle().take(missing);
-        let all: Vec<T> = values.iter().copied().chain(padding).collect();
-        all.into_iter().map(|value| self.mark(value)).collect::<Vec<_>>().join(", ")
-    }
 }
 
 /// No text that is stored holds NUL, and PostgreSQL does not even compare with it.

@@ -217,7 +217,7 @@ async fn settings_that_are_wrong_weak_or_misspelled() -> anyhow::Result<()> {
     assert!(found.starts_with("FAIL     RECORDING_SPOOL_DIR: absent: "), "{found}");
 
     let odd = setup()?.with("LOADBALANCER_SECRET", "short").with("POLL_INTERVALL", "5");
-    let odd = odd.with("WEB_CONCURRENCY", "4").with("S3_BUCKET_NAME", "b");
+    let odd = odd.with("WEB_CONCURRENCY", "4").with("FSAPI_PASSWORD", "b");
     let odd = odd.with("SCALELITE_COLOUR", "red");
     let said = doctor(&odd).await?;
     assert_eq!(said.code, 0, "{}", said.stdout);
@@ -228,7 +228,7 @@ async fn settings_that_are_wrong_weak_or_misspelled() -> anyhow::Result<()> {
         "POLL_INTERVAL may be meant",
         "setting SCALELITE_COLOUR: is no setting",
         "setting WEB_CONCURRENCY: has no effect: one process uses all cores",
-        "setting S3_BUCKET_NAME: has no effect yet",
+        "setting FSAPI_PASSWORD: has no effect yet",
     ] {
         assert!(warnings.contains(part), "{part}: {warnings}");
     }
