@@ -114,7 +114,7 @@ async fn traps_are_refused_and_the_rest_is_imported() {
     }
     let folders = names(setup.folder());
     for name in &folders {
-        let known = ["data", "spool", "work", "published"].contains(&name.as_str());
+        let known = ["data", "spool", "work", "published", "unpublished"].contains(&name.as_str());
         assert!(known || name.starts_with("log-"), "{folders:?}");
     }
     assert!(!std::path::Path::new("/tmp/scalelite-escaped").exists());

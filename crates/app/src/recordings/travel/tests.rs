@@ -1,3 +1,5 @@
+//! Files follow their rows, whatever comes between.
+
 use bytes::Bytes;
 use domain::recording::{FilePath, PlaybackFormat};
 

@@ -1,3 +1,5 @@
+//! What becomes of a recording when more of it arrives, and which ones are wanted.
+
 use super::*;
 use crate::time::Timestamp;
 
