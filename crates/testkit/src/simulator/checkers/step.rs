@@ -146,7 +146,9 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
     };
     let now_at = step.after.meeting(&was.key).map(|now| &now.server.0);
     // Of two that run the fuller one is chosen.
-    let moved = now_at.and_then(|host| step.machines.get(host)?.room(&was.key)).is_some();
+    let runs_there = now_at.and_then(|host| step.machines.get(host)?.room(&was.key)).is_some();
+    // Of one whose server is away, what another server had may be over when its answer is there.
+    let moved = runs_there || (now_at.is_some() && away);
     // No poll can know one that a create has just begun anew, and that nobody was told of yet: the
     // create puts its record back before it answers.
     let anew = room.born_at > was.seen_at && room.acknowledged_at.is_none();
