@@ -273,7 +273,7 @@ async fn end_strays(app: &App, report: &PollReport) {
             id => app.cluster.server(id).await.ok().flatten(),
         };
         let Some(server) = server else { continue };
-        if !is_stray(app, stray).await {
+        if !is_stray(app, stray).await || is_anothers(app, stray).await {
             continue;
         }
         let mut query = meeting_query(&stray.key.id);
@@ -288,19 +288,48 @@ async fn end_strays(app: &App, report: &PollReport) {
 /// Whether it is still not wanted there. A create may have settled it there meanwhile, or wait for an
 /// answer from there, and of two none is ended while it is not sure that the other one runs.
 async fn is_stray(app: &App, stray: &Stray) -> bool {
-    let Ok(record) = app.cluster.meeting(&stray.key).await else {
-        return false;
+    let record = home(app, stray).await;
+    let Some(keeper) = &stray.kept_by else {
+        return !matches!(record, Home::Unsure);
     };
-    match (record, &stray.kept_by) {
-        (Some(record), _) if record.server.id == stray.server => false,
-        (Some(record), _) if record.meeting.claim.is_some() => false,
-        (Some(record), Some(keeper)) if record.server.id == *keeper => {
-            let query = meeting_query(&stray.key.id);
-            let shown = app.ask_briefly(&record.server, "getMeetingInfo", &query).await;
-            shown.is_ok_and(|reply| reply.answer.success)
+    let Home::At(server) = record else { return false };
+    if server.id != *keeper {
+        return false;
+    }
+    let query = meeting_query(&stray.key.id);
+    let shown = app.ask_briefly(&server, "getMeetingInfo", &query).await;
+    // That took a while, and the record may be another one by now.
+    shown.is_ok_and(|reply| reply.answer.success)
+        && matches!(home(app, stray).await, Home::At(server) if server.id == *keeper)
+}
+
+/// Whether another tenant's meeting of that id is recorded there: servers know no tenants, and would end
+/// that one.
+async fn is_anothers(app: &App, stray: &Stray) -> bool {
+    if stray.key.tenant.is_none() {
+        return false;
+    }
+    let there = app.cluster.meetings(Some(&stray.server)).await;
+    let is_other = |one: &Meeting| one.key.id == stray.key.id && one.key.tenant != stray.key.tenant;
+    there.map_or(true, |there| there.iter().any(is_other))
+}
+
+/// Where the record of a stray is, as far as that matters to it.
+enum Home {
+    /// On another server.
+    At(Box<Server>),
+    Nowhere,
+    /// Where the stray is, or a create is about to settle it, or the store does not say.
+    Unsure,
+}
+
+async fn home(app: &App, stray: &Stray) -> Home {
+    match app.cluster.meeting(&stray.key).await {
+        Ok(None) => Home::Nowhere,
+        Ok(Some(one)) if one.server.id != stray.server && one.meeting.claim.is_none() => {
+            Home::At(Box::new(one.server))
         }
-        (_, Some(_)) => false,
-        (_, None) => true,
+        Ok(Some(_)) | Err(_) => Home::Unsure,
     }
 }
 

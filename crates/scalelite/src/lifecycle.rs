@@ -225,7 +225,7 @@ async fn recheck_forever(app: App, step: Duration, mut stop: watch::Receiver<boo
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(step + jitter) => {}
         }
-        let rechecked = match app.turns.turn(RECHECK, app.clock.now(), ms(step)).await {
+        let rechecked = match in_turn(&app, RECHECK, step).await {
             Ok(Turn::Yours(_)) => rechecks.begin(&app).await,
             Ok(Turn::NotBefore(_)) => Ok(()),
             Err(error) => Err(error),
@@ -238,7 +238,7 @@ async fn recheck_forever(app: App, step: Duration, mut stop: watch::Receiver<boo
 
 /// Polls if it is our turn; returns how long to wait until it may be again.
 async fn poll_in_turn(app: &App, interval: Duration) -> Duration {
-    let polled = match in_turn(app, interval).await {
+    let polled = match in_turn(app, POLLS, interval).await {
         Ok(Turn::NotBefore(due)) => {
             let wait_ms = due.ms_since(app.clock.now());
             return Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
@@ -263,9 +263,10 @@ async fn poll_in_turn(app: &App, interval: Duration) -> Duration {
 }
 
 /// Looks after the store, and asks whether it is our turn.
-async fn in_turn(app: &App, interval: Duration) -> Result<Turn, StoreError> {
+async fn in_turn(app: &App, work: &str, interval: Duration) -> Result<Turn, StoreError> {
+    // Whatever the work: a server that was added is remembered long before the next poll of all.
     keeper::keep(app).await?;
-    app.turns.turn(POLLS, app.clock.now(), ms(interval)).await
+    app.turns.turn(work, app.clock.now(), ms(interval)).await
 }
 
 fn ms(duration: Duration) -> i64 {

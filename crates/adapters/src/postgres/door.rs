@@ -55,6 +55,14 @@ struct News {
     trying: bool,
 }
 
+impl News {
+    /// Why no connection should be tried now.
+    fn closed(&self) -> Option<StoreError> {
+        let (error, since) = self.away.as_ref()?;
+        (self.trying || since.elapsed() < RETRY_AFTER).then(|| error.clone())
+    }
+}
+
 impl Door {
     pub(super) fn new(options: &PgOptions) -> Result<Arc<Self>, StoreError> {
         let statement_ms = options.statement_timeout_ms.max(1);
@@ -94,6 +102,13 @@ impl Door {
         self.news().silent
     }
 
+    /// Why nobody should wait for the database now: it went silent, and somebody finds out whether it
+    /// is back, or it is too soon for that.
+    pub(super) fn closed(&self) -> Option<StoreError> {
+        let news = self.news();
+        news.closed().filter(|_| news.silent)
+    }
+
     /// Tells everybody that there was no answer.
     pub(super) fn report_silence(&self) {
         let error = StoreError::Unavailable("PostgreSQL does not answer".to_owned());
@@ -106,10 +121,8 @@ impl Door {
     pub(super) fn enter(self: &Arc<Self>) -> Result<PgSession, StoreError> {
         {
             let mut news = self.news();
-            if let Some((error, since)) = &news.away
-                && (news.trying || since.elapsed() < RETRY_AFTER)
-            {
-                return Err(error.clone());
+            if let Some(error) = news.closed() {
+                return Err(error);
             }
             news.trying = news.away.is_some();
         }

@@ -46,6 +46,7 @@ pub type PgStore = SqlStore<Postgres>;
 
 /// The database, read from.
 pub struct Postgres {
+    door: Arc<Door>,
     readers: Readers,
     /// Counts our own writes, but not those that only count joins. Those of others are seen when
     /// what is remembered grows old.
@@ -63,8 +64,8 @@ impl PgStore {
         let threads = options.pool.saturating_sub(1).max(1);
         let writes = Arc::new(AtomicU64::new(0));
         let readers = Readers::start(&door, threads, patience)?;
-        let link = WriteLink { seat: Seat::new(door), writes: writes.clone() };
-        Self::start(Postgres { readers, writes }, link, "postgres-writer", Some(patience))
+        let link = WriteLink { seat: Seat::new(door.clone()), writes: writes.clone() };
+        Self::start(Postgres { door, readers, writes }, link, "postgres-writer", Some(patience))
     }
 }
 
@@ -87,7 +88,14 @@ impl Database for Postgres {
         &self,
         query: impl Fn(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.readers.run(query).await
+        match self.closed() {
+            Some(error) => Err(error),
+            None => self.readers.run(query).await,
+        }
+    }
+
+    fn closed(&self) -> Option<StoreError> {
+        self.door.closed()
     }
 
     fn sign(&self) -> Sign {

@@ -50,6 +50,9 @@ pub trait Database: Send + Sync + 'static {
         query: impl Fn(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
+    /// Why nobody should wait for it now; nothing if it is there, for all that is known.
+    fn closed(&self) -> Option<StoreError>;
+
     /// The sign of now.
     fn sign(&self) -> Sign;
 
@@ -80,12 +83,25 @@ impl<D: Database> SqlStore<D> {
         Ok(Self { database, writer, joins, memory, totals })
     }
 
+    /// Has something done in the next transaction. What the writer is busy with while the database is
+    /// silent is finding out when it is back: nobody waits behind it for that.
+    async fn queue<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
+        changes: bool,
+    ) -> Result<T, StoreError> {
+        match self.database.closed() {
+            Some(error) => Err(error),
+            None => self.writer.run(operation, changes).await,
+        }
+    }
+
     /// Writes in the next transaction; returns when it is on disk.
     async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.run(operation, true).await
+        self.queue(operation, true).await
     }
 
     /// The same, where joins have nothing to do with what changes.
@@ -93,7 +109,7 @@ impl<D: Database> SqlStore<D> {
         &self,
         operation: impl FnOnce(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.run(operation, false).await
+        self.queue(operation, false).await
     }
 
     /// The same, where recordings change.
@@ -109,7 +125,7 @@ impl<D: Database> SqlStore<D> {
 
     /// Makes reads see every join that was counted.
     async fn settle_joins(&self) -> Result<(), StoreError> {
-        if self.joins.settled() { Ok(()) } else { self.writer.run(|_| Ok(()), false).await }
+        if self.joins.settled() { Ok(()) } else { self.queue(|_| Ok(()), false).await }
     }
 
     /// Reads what joins are part of.
@@ -125,7 +141,7 @@ impl<D: Database> SqlStore<D> {
     async fn probe(&self) -> Result<(), StoreError> {
         const WRITE: &str = "INSERT INTO probe (one, at) VALUES (1, 1) \
             ON CONFLICT (one) DO UPDATE SET at = probe.at + 1";
-        self.writer.run(|session| session.execute(WRITE, &[]), false).await?;
+        self.queue(|session| session.execute(WRITE, &[]), false).await?;
         self.database
             .read(|session| session.first("SELECT at FROM probe", &[], |row| row.get::<i64>(0)))
             .await

@@ -88,6 +88,10 @@ impl Database for Sqlite {
         result
     }
 
+    fn closed(&self) -> Option<StoreError> {
+        None
+    }
+
     fn sign(&self) -> Sign {
         self.beacon.sign()
     }

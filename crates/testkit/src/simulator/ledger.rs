@@ -91,6 +91,18 @@ impl Ledger {
         homes.is_some_and(|homes| held(homes, since).any(|home| home.as_ref() == Some(server)))
     }
 
+    /// Whether a meeting was recorded on another server at any time since then.
+    #[must_use]
+    pub(crate) fn was_elsewhere(
+        &self,
+        key: &MeetingKey,
+        server: &ServerId,
+        since: Timestamp,
+    ) -> bool {
+        let homes = self.homes.get(key).into_iter().flat_map(|homes| held(homes, since));
+        homes.flatten().any(|home| home != server)
+    }
+
     /// Whether a server was in this state at any time since then; `None`: not in the pool.
     #[must_use]
     pub(crate) fn was(

@@ -70,6 +70,11 @@ pub(crate) fn may_be_ended(world: &World, op: &Op, host: &str, id: &str) -> Verd
     if elsewhere.is_some_and(|record| record.claim.is_none()) {
         return Ok(());
     }
+    // It may have been so when the store was asked.
+    let lately = world.now().plus_ms(-ON_ITS_WAY_MS);
+    if record.is_none() && ledger.was_elsewhere(&room.key, &ServerId(host.to_owned()), lately) {
+        return Ok(());
+    }
     // An `end` cannot be called back: one that was on its way when a create was answered.
     let promised_at = room.acknowledged_at.unwrap_or(room.born_at);
     if world.now().ms_since(promised_at) < ON_ITS_WAY_MS {

@@ -1,12 +1,15 @@
 //! Rules of what use cases answer.
 
+use std::collections::BTreeMap;
+
 use bbb::Answer;
 use bbb::answer::text_elements;
 use bbb::meetings::Meetings;
 use bytes::Bytes;
-use domain::{AdminState, MeetingKey, Timestamp};
+use domain::{AdminState, MeetingKey, ServerId, Timestamp};
 
 use super::{Done, Outcome, Verdict};
+use crate::simulator::machine::Machine;
 use crate::simulator::op::{Kind, Op, name};
 use crate::simulator::room::Room;
 use crate::simulator::rules::Rules;
@@ -38,22 +41,40 @@ pub(crate) fn created_meetings_exist(done: &Done<'_>) -> Verdict {
     let Some(key) = created(done) else { return Ok(()) };
     let now = done.world.now();
     let server = done.server.ok_or_else(|| format!("{} succeeded nowhere", done.op))?;
+    let elsewhere = done
+        .world
+        .ledger()
+        .last
+        .meeting(key)
+        .is_some_and(|record| record.claim.is_none() && record.server != *server);
     let mut machines = done.world.machines();
     let machine = machines.get_mut(&server.0).ok_or_else(|| format!("{server} is none"))?;
-    if let Some(room) = machine.rooms.get_mut(&key.id) {
-        if room.key != *key {
-            return Err(format!("{} was given {}", done.op, name(&room.key)));
-        }
-        // The answer may be about one that is over since, and this one begun by another create.
-        let promised = is_about(done, room);
-        room.acknowledged_at = room.acknowledged_at.or(promised.then_some(now));
-        return Ok(());
-    }
     let over = |ended_at: Timestamp| ended_at >= done.op.began;
-    if machine.past.iter().any(|past| past.room.key == *key && over(past.ended_at)) {
-        return Ok(());
+    let is_past = machine.past.iter().any(|past| past.room.key == *key && over(past.ended_at));
+    match machine.rooms.get_mut(&key.id) {
+        Some(room) if room.key == *key => {
+            // The answer may be about one that is over since, and this one begun by another create. And
+            // if another server has it as well, for all that is recorded, joins go there.
+            if is_about(done, room) && !elsewhere {
+                room.acknowledged_at = room.acknowledged_at.or(Some(now));
+                withdraw_others(&mut machines, key, server);
+            }
+            Ok(())
+        }
+        _ if is_past => Ok(()),
+        Some(room) => Err(format!("{} was given {}", done.op, name(&room.key))),
+        None => Err(format!("{} succeeded, but {server} has no such meeting", done.op)),
     }
-    Err(format!("{} succeeded, but {server} has no such meeting", done.op))
+}
+
+/// What was promised of a meeting is true of one server: of the last one.
+fn withdraw_others(machines: &mut BTreeMap<String, Machine>, key: &MeetingKey, server: &ServerId) {
+    let others = machines.iter_mut().filter(|(host, _)| **host != server.0);
+    for room in others.filter_map(|(_, machine)| machine.rooms.get_mut(&key.id)) {
+        if room.key == *key {
+            room.acknowledged_at = None;
+        }
+    }
 }
 
 /// Whether a create was answered with that very meeting.
@@ -106,7 +127,7 @@ pub(crate) fn joins_go_where_the_record_says(done: &Done<'_>) -> Verdict {
         return Ok(());
     };
     let host = domain::server::hostname(url).unwrap_or_default();
-    let server = domain::ServerId(host.to_owned());
+    let server = ServerId(host.to_owned());
     if done.world.ledger().was_home(key, &server, done.op.began) {
         return Ok(());
     }

@@ -147,8 +147,11 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
     let now_at = step.after.meeting(&was.key).map(|now| &now.server.0);
     // Of two that run the fuller one is chosen.
     let runs_there = now_at.and_then(|host| step.machines.get(host)?.room(&was.key)).is_some();
-    // Of one whose server is away, what another server had may be over when its answer is there.
-    let moved = runs_there || (now_at.is_some() && away);
+    // What another server had may be over when its answer is there: of one whose server is away, and
+    // if that other server has crashed meanwhile.
+    let crashed = now_at.and_then(|host| step.machines.get(host));
+    let crashed = crashed.is_some_and(|machine| machine.down_until.is_some());
+    let moved = runs_there || (now_at.is_some() && (away || crashed));
     // No poll can know one that a create has just begun anew, and that nobody was told of yet: the
     // create puts its record back before it answers.
     let anew = room.born_at > was.seen_at && room.acknowledged_at.is_none();
