@@ -16,7 +16,7 @@ use testkit::stores::{Kind, Stores};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-const POLL_DEADLINE: Duration = Duration::from_secs(120);
+const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
 
 /// The program and what it is told besides the necessary.
 #[derive(Clone, Debug)]
@@ -106,12 +106,18 @@ impl Product {
 
     /// Polls all servers by the command; returns how long the command took.
     pub(crate) async fn poll(&self) -> anyhow::Result<Duration> {
+        self.run(&["poll", "all"]).await
+    }
+
+    /// Runs a command that has to succeed; returns how long it took.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> anyhow::Result<Duration> {
+        let what = arguments.join(" ");
         let mut command = self.program.command(self.port(), self.folder(), "data")?;
         let started = now();
-        let ended = timeout(POLL_DEADLINE, command.args(["poll", "all"]).status()).await;
+        let ended = timeout(COMMAND_DEADLINE, command.args(arguments).status()).await;
         let took = now() - started;
-        let status = ended.context("poll all takes too long")??;
-        ensure!(status.success(), "poll all: {status}; {}", story(self.folder()));
+        let status = ended.with_context(|| format!("{what} takes too long"))??;
+        ensure!(status.success(), "{what}: {status}; {}", story(self.folder()));
         Ok(took)
     }
 

@@ -1,7 +1,9 @@
 //! What is measured, one after the other.
 
 mod calls;
+mod import;
 mod list;
+mod playback;
 mod poll;
 mod process;
 mod replicas;
@@ -33,6 +35,10 @@ pub(crate) enum Bench {
     Start,
     /// Joins through two processes on one state, compared with one.
     Replicas,
+    /// Bringing a recording in, compared with tar and mv.
+    Import,
+    /// Loading a large file of a recording, compared with nginx.
+    Playback,
 }
 
 /// How it is measured.
@@ -59,6 +65,8 @@ impl Bench {
             Self::Memory => process::memory(plan).await,
             Self::Start => process::start(plan).await,
             Self::Replicas => replicas::run(plan).await,
+            Self::Import => import::run(plan).await,
+            Self::Playback => playback::run(plan).await,
         }
     }
 }

@@ -1,0 +1,157 @@
+//! How long a recording takes from its archive to where it is watched, compared with `tar -x` and `mv`
+//! of the same archive to a folder beside it.
+
+use super::Plan;
+use crate::product::{Product, Program};
+use crate::report::Row;
+use crate::stats::median;
+use crate::watch::now;
+use anyhow::{Context, ensure};
+use rand::RngCore as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use testkit::samples::{Sample, folders};
+use tokio::process::Command;
+
+/// What a lecture of an hour comes to.
+const VIDEO_MIB: usize = 128;
+const SLIDES: usize = 800;
+const SLIDE_KIB: usize = 40;
+const MIB: usize = 1 << 20;
+const FORMATS: [&str; 2] = ["presentation", "video"];
+const RATIO: f64 = 0.7;
+
+/// How long both took, and the floor once more with the wait for the disk that an import always has.
+#[derive(Default)]
+struct Times {
+    product: Vec<f64>,
+    floor: Vec<f64>,
+    floor_on_disk: Vec<f64>,
+}
+
+pub(super) async fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let root = tempfile::Builder::new().prefix("load-import-").tempdir()?;
+    let product = with_folders(&plan.program, root.path()).start().await?;
+    let mut times = Times::default();
+    let mut size = 0;
+    for round in 0..plan.rounds as u64 {
+        let archive = archive(root.path(), 2 * round + 1).await?;
+        size = fs::metadata(&archive)?.len();
+        let (plain, on_disk) = unpack(root.path(), &archive).await?;
+        times.floor.push(plain);
+        times.floor_on_disk.push(on_disk);
+        settle().await?;
+        let name = archive.to_string_lossy().into_owned();
+        times.product.push(product.run(&["recordings", "import", &name]).await?.as_secs_f64());
+        ensure!(!archive.exists(), "{name} was not imported");
+    }
+    product.stop().await?;
+    Ok(rows(&times, size))
+}
+
+/// The balancer with folders for recordings.
+pub(super) fn with_folders(program: &Program, root: &Path) -> Program {
+    let mut program = program.clone();
+    for (name, folder) in folders(root) {
+        program.settings.push((name.to_owned(), folder.to_string_lossy().into_owned()));
+    }
+    program
+}
+
+/// Brings a small recording in, and returns it.
+pub(super) async fn bring_in(product: &Product, root: &Path) -> anyhow::Result<Sample> {
+    let sample = Sample::new(1);
+    let archive = root.join(format!("{}.tar", sample.record_id));
+    fs::write(&archive, sample.archive(&["video"]))?;
+    product.run(&["recordings", "import", &archive.to_string_lossy()]).await?;
+    Ok(sample)
+}
+
+/// A recording with a video and many slides, in the spool.
+async fn archive(root: &Path, number: u64) -> anyhow::Result<PathBuf> {
+    let sample = Sample::new(number);
+    let source = root.join("source");
+    for format in FORMATS {
+        for (path, content) in sample.files(format) {
+            put(&source.join(format).join(&sample.record_id).join(path), &content)?;
+        }
+    }
+    let of = |format: &str| source.join(format).join(&sample.record_id);
+    put(&of("video").join("video-0.m4v"), &noise(VIDEO_MIB * MIB))?;
+    for slide in 0..SLIDES {
+        let path = of("presentation").join(format!("presentation/p2/slide-{slide}.png"));
+        put(&path, &noise(SLIDE_KIB * 1024))?;
+    }
+    let archive = root.join("spool").join(format!("{}.tar", sample.record_id));
+    fs::create_dir_all(root.join("spool"))?;
+    run(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&source).args(FORMATS)).await?;
+    fs::remove_dir_all(&source)?;
+    settle().await?;
+    Ok(archive)
+}
+
+/// What a script would do; in seconds, without and with the wait for the disk.
+async fn unpack(root: &Path, archive: &Path) -> anyhow::Result<(f64, f64)> {
+    let (work, to) = (root.join("floor-work"), root.join("floor"));
+    fs::create_dir_all(&work)?;
+    let started = now();
+    run(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(&work)).await?;
+    for format in FORMATS {
+        fs::create_dir_all(to.join(format))?;
+        for entry in fs::read_dir(work.join(format))? {
+            let entry = entry?;
+            let to = to.join(format).join(entry.file_name());
+            run(Command::new("mv").arg(entry.path()).arg(to)).await?;
+        }
+    }
+    let plain = (now() - started).as_secs_f64();
+    run(Command::new("sync").arg("-f").arg(&to)).await?;
+    let on_disk = (now() - started).as_secs_f64();
+    fs::remove_dir_all(&work)?;
+    fs::remove_dir_all(&to)?;
+    Ok((plain, on_disk))
+}
+
+/// What was written before is not to be waited for by what is measured.
+async fn settle() -> anyhow::Result<()> {
+    run(&mut Command::new("sync")).await
+}
+
+async fn run(command: &mut Command) -> anyhow::Result<()> {
+    let name = command.as_std().get_program().to_string_lossy().into_owned();
+    let status = command.kill_on_drop(true).status().await.with_context(|| name.clone())?;
+    ensure!(status.success(), "{name}: {status}");
+    Ok(())
+}
+
+fn put(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    fs::create_dir_all(path.parent().context("a path without a folder")?)?;
+    Ok(fs::write(path, content)?)
+}
+
+/// Bytes that do not shrink.
+fn noise(size: usize) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes
+}
+
+fn rows(times: &Times, size: u64) -> Vec<Row> {
+    let speed = |times: &[f64]| {
+        let mib = size as f64 / MIB as f64;
+        format!("{:.0} MiB/s", mib / median(times.iter().copied()))
+    };
+    let what = format!("import of {} MiB", size / MIB as u64);
+    let against = |floor: &[f64], name: &str, target: bool| {
+        let pairs = floor.iter().zip(&times.product);
+        let ratio = median(pairs.map(|(floor, product)| floor / product));
+        let target = target.then(|| (format!("ratio ≥ {RATIO}"), ratio >= RATIO));
+        let product = speed(&times.product);
+        let what = format!("{what}, floor: {name}");
+        Row { what, product, floor: speed(floor), ratio: Some(ratio), target, ..Row::default() }
+    };
+    vec![
+        against(&times.floor_on_disk, "tar -x, mv and sync", true),
+        against(&times.floor, "tar -x and mv, not on disk yet", false),
+    ]
+}
