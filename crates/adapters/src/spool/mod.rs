@@ -7,13 +7,14 @@ mod uploads;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use app::ports::{Arrivals, Arrived, Entropy as _, Spool, SpoolError, Unpacked};
 use async_trait::async_trait;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Stat, flock};
 
 use self::growth::Growth;
 use self::taking::Held;
@@ -241,15 +242,21 @@ fn read_metadata(dir: &Dir, book: &app::ports::Book) -> io::Result<Result<Vec<u8
     Ok(Ok(bytes))
 }
 
-/// Copies a file into the spool.
+/// Copies a file into the spool, unless it is there already.
 fn bring(file: &Path, spool: &Dir) -> Result<Arrived, SpoolError> {
     let name = file.file_name().and_then(OsStr::to_str).filter(|name| growth::is_archive(name));
     let no_name = || SpoolError::Bad("its name is not that of an archive".to_owned());
     let name = name.ok_or_else(no_name)?;
     let unreadable = |error: io::Error| SpoolError::Bad(error.to_string());
     let mut source = File::open(file).map_err(unreadable)?;
-    if !source.metadata().map_err(unreadable)?.is_file() {
+    let metadata = source.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
         return Err(SpoolError::Bad("it is no file".to_owned()));
+    }
+    let there = spool.file(name).map_err(spool_error)?;
+    let is_it = |stat: &Stat| (stat.st_dev, stat.st_ino) == (metadata.dev(), metadata.ino());
+    if there.is_some_and(|(_, stat)| is_it(&stat)) {
+        return Ok(Arrived { name: name.to_owned(), size: metadata.len() });
     }
     let unfinished = format!(".brought-{}~{name}", OsEntropy.uuid());
     let mut target = spool.create(&unfinished).map_err(spool_error)?;

@@ -1,6 +1,7 @@
 //! Archives that arrive, grow, are replaced, and are put aside.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime};
 
 use app::ports::{Arrived, UploadError, Uploads as _};
@@ -97,6 +98,22 @@ async fn an_archive_is_unpacked_and_taken_away() {
     stage.spool.finish(&stage.name, "t1").await.unwrap();
     assert!(stage.names("spool").is_empty() && stage.names("work").is_empty());
     assert_eq!(stage.spool.unpack(&stage.name, "t2").await, Err(SpoolError::Gone));
+}
+
+#[tokio::test]
+async fn what_is_brought_is_copied_unless_it_is_there() {
+    let stage = Stage::new();
+    let inode = || fs::metadata(stage.archive()).unwrap().ino();
+    let elsewhere = stage.path(&stage.name);
+    fs::write(&elsewhere, stage.sample.archive(&["video"])).unwrap();
+    let size = fs::metadata(&elsewhere).unwrap().len();
+    let arrived = Arrived { name: stage.name.clone(), size };
+    assert_eq!(stage.spool.bring(&elsewhere).await.unwrap(), arrived);
+    assert!(elsewhere.is_file());
+    let there = inode();
+    assert_eq!(stage.spool.bring(&stage.archive()).await.unwrap(), arrived);
+    assert_eq!(inode(), there);
+    assert_eq!(stage.names("spool"), [stage.name.as_str()]);
 }
 
 #[tokio::test]

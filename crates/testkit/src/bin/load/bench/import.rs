@@ -7,7 +7,7 @@ use crate::report::Row;
 use crate::stats::median;
 use crate::watch::now;
 use anyhow::{Context, ensure};
-use rand::RngCore as _;
+use rand::Rng as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use testkit::samples::{Sample, folders};
@@ -84,7 +84,7 @@ async fn archive(root: &Path, number: u64) -> anyhow::Result<PathBuf> {
     }
     let archive = root.join("spool").join(format!("{}.tar", sample.record_id));
     fs::create_dir_all(root.join("spool"))?;
-    run(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&source).args(FORMATS)).await?;
+    done(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&source).args(FORMATS)).await?;
     fs::remove_dir_all(&source)?;
     settle().await?;
     Ok(archive)
@@ -95,17 +95,17 @@ async fn unpack(root: &Path, archive: &Path) -> anyhow::Result<(f64, f64)> {
     let (work, to) = (root.join("floor-work"), root.join("floor"));
     fs::create_dir_all(&work)?;
     let started = now();
-    run(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(&work)).await?;
+    done(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(&work)).await?;
     for format in FORMATS {
         fs::create_dir_all(to.join(format))?;
         for entry in fs::read_dir(work.join(format))? {
             let entry = entry?;
             let to = to.join(format).join(entry.file_name());
-            run(Command::new("mv").arg(entry.path()).arg(to)).await?;
+            done(Command::new("mv").arg(entry.path()).arg(to)).await?;
         }
     }
     let plain = (now() - started).as_secs_f64();
-    run(Command::new("sync").arg("-f").arg(&to)).await?;
+    done(Command::new("sync").arg("-f").arg(&to)).await?;
     let on_disk = (now() - started).as_secs_f64();
     fs::remove_dir_all(&work)?;
     fs::remove_dir_all(&to)?;
@@ -114,10 +114,10 @@ async fn unpack(root: &Path, archive: &Path) -> anyhow::Result<(f64, f64)> {
 
 /// What was written before is not to be waited for by what is measured.
 async fn settle() -> anyhow::Result<()> {
-    run(&mut Command::new("sync")).await
+    done(&mut Command::new("sync")).await
 }
 
-async fn run(command: &mut Command) -> anyhow::Result<()> {
+async fn done(command: &mut Command) -> anyhow::Result<()> {
     let name = command.as_std().get_program().to_string_lossy().into_owned();
     let status = command.kill_on_drop(true).status().await.with_context(|| name.clone())?;
     ensure!(status.success(), "{name}: {status}");

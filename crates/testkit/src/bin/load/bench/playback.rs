@@ -33,6 +33,8 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     fs::write(&file, vec![b'v'; usize::try_from(FILE_MIB * MIB)?])?;
     let mut nginx = nginx(root.path()).await?;
     let duel = duel(plan, product.port(), nginx.port(), &path).await;
+    // Its workers live on if it is killed.
+    nginx_command(root.path()).args(["-s", "stop"]).status().await?;
     nginx.stop().await?;
     product.stop().await?;
     Ok(vec![row(&duel?)])
@@ -55,9 +57,15 @@ async fn nginx(root: &Path) -> anyhow::Result<Served> {
         root.join("published").display()
     );
     fs::write(folder.join("nginx.conf"), conf)?;
+    Served::start(nginx_command(root), port)
+        .await
+        .context("nginx is needed for its side of the comparison")
+}
+
+fn nginx_command(root: &Path) -> Command {
     let mut command = Command::new("nginx");
-    command.arg("-p").arg(&folder).args(["-c", "nginx.conf", "-e", "stderr"]);
-    Served::start(command, port).await.context("nginx is needed for its side of the comparison")
+    command.arg("-p").arg(root.join("nginx")).args(["-c", "nginx.conf", "-e", "stderr"]);
+    command
 }
 
 async fn duel(plan: &Plan, product: u16, nginx: u16, path: &str) -> anyhow::Result<Duel> {
