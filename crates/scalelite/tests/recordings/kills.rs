@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::house::{Files, House, assert_hidden, assert_shown, change, listed};
 
-/// Rounds, unless `SCALELITE_KILL_ROUNDS` says otherwise.
+/// Rounds, unless `SCALELITE_KILL_ROUNDS` says otherwise. nextest ends a test after four minutes: many rounds are
+/// run by `cargo test --workspace --test recordings kills`.
 const ROUNDS: u64 = 8;
 /// A journey is lost after a minute, and looked for twice in a minute.
 const FINISHED_WITHIN: Duration = Duration::from_secs(150);
