@@ -13,7 +13,11 @@ async fn directories_keep_the_contract() {
     let count = AtomicU32::new(0);
     contract::blobs(&|| {
         let root = dir.path().join(count.fetch_add(1, Ordering::Relaxed).to_string());
-        let blobs = DirectoryBlobs::new(root.join("published"), root.join("unpublished"));
+        let blobs = DirectoryBlobs::new(
+            root.join("published"),
+            root.join("unpublished"),
+            root.join("deleted"),
+        );
         async move { Arc::new(blobs) as _ }.boxed()
     })
     .await;

@@ -27,7 +27,7 @@ const WIPE: &str = "DELETE FROM scalelite_own.servers; DELETE FROM scalelite_own
     DELETE FROM scalelite_own.tenants; DELETE FROM scalelite_own.one_time_tokens; \
     DELETE FROM scalelite_own.turns; DELETE FROM scalelite_own.sessions; \
     DELETE FROM scalelite_own.mark; DELETE FROM scalelite_own.recording_facts; \
-    DELETE FROM scalelite_own.journeys; DELETE FROM scalelite_own.outbox; \
+    DELETE FROM scalelite_own.journeys; DELETE FROM scalelite_own.trash; DELETE FROM scalelite_own.outbox; \
     DELETE FROM scalelite_own.archives; DELETE FROM recordings; DELETE FROM metadata; \
     DELETE FROM playback_formats; DELETE FROM thumbnails; DELETE FROM callback_data";
 

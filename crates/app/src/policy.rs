@@ -10,6 +10,7 @@ use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
 use crate::ports::Patience;
+use crate::recordings::retention::Retention;
 use crate::sessions::HistoryMode;
 
 /// The most that a create without a body takes, whatever fails: clients wait no longer than 10 s.
@@ -67,7 +68,7 @@ pub struct Policy {
 }
 
 /// Choices about recordings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordingRules {
     /// `GET_RECORDINGS_API_FILTERED`: who lists recordings names some, or their meetings.
     pub filtered: bool,
@@ -75,6 +76,10 @@ pub struct RecordingRules {
     pub protectable: bool,
     /// `PROTECTED_RECORDINGS_TOKEN_TIMEOUT`, in ms.
     pub token_ms: i64,
+    /// `RECORDING_TRASH_DAYS`, in ms: how long deleted ones can be brought back; 0: not at all.
+    pub trash_ms: i64,
+    /// What goes by itself; nothing: `RECORDING_RETENTION_DAYS` is 0.
+    pub retention: Option<Retention>,
     /// `RECORDING_FORGET_DAYS`, in ms: when the last trace of deleted ones goes; none: never.
     pub forget_ms: Option<i64>,
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use app::poll::Rechecks;
 use app::ports::{Recordings, StoreError, Turn};
-use app::recordings::travel;
-use app::{App, callbacks, keeper, planner, poll};
+use app::{App, keeper, planner, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+use crate::caretaker::look_after;
 use crate::config::Config;
 use crate::http::listen::{Limits, Listener, serve};
 use crate::http::{Gate, Placeholder, Uploading};
@@ -20,13 +20,11 @@ use crate::wiring::Wired;
 
 /// How much later than it is due a poll cycle may be asked for, so that not all replicas ask at
 /// once.
-const JITTER_MAX: Duration = Duration::from_millis(100);
+pub const JITTER_MAX: Duration = Duration::from_millis(100);
 /// When to try again whether the store of recordings is ready.
 const ADOPT_AGAIN: Duration = Duration::from_secs(5);
 /// How often what placement foresees is brought up to date.
 const FORESEE_EVERY: Duration = Duration::from_secs(10);
-/// How often callbacks that are due are looked for.
-const DELIVER_EVERY: Duration = Duration::from_secs(1);
 /// When to ask again after the store failed.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Every so many cycles the versions of all servers are read.
@@ -36,9 +34,6 @@ const RECHECKS: u32 = 12;
 /// The names of the works of which replicas take turns.
 const POLLS: &str = "polls";
 const RECHECK: &str = "rechecks";
-const JOURNEYS: &str = "journeys";
-/// How often recordings are looked for whose files were left on their way.
-const JOURNEYS_EVERY: Duration = Duration::from_secs(30);
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,7 +264,8 @@ async fn in_turn(app: &App, work: &str, interval: Duration) -> Result<Turn, Stor
     app.turns.turn(work, app.clock.now(), ms(interval)).await
 }
 
-fn ms(duration: Duration) -> i64 {
+/// In ms.
+pub fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -285,56 +281,4 @@ pub async fn foresee_forever(app: App, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(FORESEE_EVERY) => {}
         }
     }
-}
-
-/// What recordings and those who wait for them need, until told to stop.
-async fn look_after(app: App, stop: watch::Receiver<bool>) {
-    tokio::join!(travel_forever(app.clone(), stop.clone()), deliver_forever(app, stop));
-}
-
-/// Tells front-ends what they asked for, until told to stop. All replicas do: each message is one's.
-async fn deliver_forever(app: App, mut stop: watch::Receiver<bool>) {
-    loop {
-        let pause = match callbacks::deliver_due(&app).await {
-            // Whatever was due, more may be.
-            Ok(sent) if sent > 0 => Duration::ZERO,
-            Ok(_) => DELIVER_EVERY,
-            Err(error) => {
-                tracing::warn!(%error, "callbacks not delivered");
-                ADOPT_AGAIN
-            }
-        };
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(pause + JITTER_MAX.mul_f64(app.entropy.fraction())) => {}
-        }
-    }
-}
-
-/// Moves the files of recordings that a crash left on their way, in turns, until told to stop.
-async fn travel_forever(app: App, mut stop: watch::Receiver<bool>) {
-    loop {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(JOURNEYS_EVERY) => {}
-        }
-        let finished = match app.turns.turn(JOURNEYS, app.clock.now(), ms(JOURNEYS_EVERY)).await {
-            Ok(Turn::Yours(_)) => look_after_recordings(&app).await,
-            Ok(Turn::NotBefore(_)) => Ok(0),
-            Err(error) => Err(error),
-        };
-        match finished {
-            Ok(0) => {}
-            Ok(finished) => tracing::info!(finished, "files of recordings moved late"),
-            Err(error) => tracing::warn!(%error, "files of recordings were not looked after"),
-        }
-    }
-}
-
-async fn look_after_recordings(app: &App) -> Result<usize, StoreError> {
-    let finished = travel::finish_journeys(app).await?;
-    travel::forget_deleted(app).await?;
-    Ok(finished)
 }

@@ -5,6 +5,7 @@
     reason = "a binary has no outside: pub is what a module offers to its siblings"
 )]
 
+mod caretaker;
 mod cli;
 mod cmd;
 mod config;

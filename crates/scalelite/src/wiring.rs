@@ -245,6 +245,8 @@ fn policy(config: &Config, secrets: Vec<String>) -> Policy {
             filtered: config.get_recordings_api_filtered,
             protectable: config.protected_recordings_enabled,
             token_ms: minutes(config.protected_recordings_token_timeout.0),
+            trash_ms: minutes(config.recording_trash_days.0) * 24 * 60,
+            retention: recordings::retention(config),
             forget_ms: config.recording_forget_days.map(|days| minutes(days.0) * 24 * 60),
         },
         server_id_is_hostname: config.server_id_is_hostname,

@@ -12,6 +12,7 @@ pub mod product;
 pub mod quantile;
 pub mod samples;
 pub mod simulator;
+pub mod small;
 pub mod stores;
 pub mod tar;
 pub mod transcript;

@@ -1,30 +1,33 @@
-//! Files of recordings in two directories, as the original keeps them: `<shelf>/<format>/<record_id>/…`.
+//! Files of recordings in directories, as the original keeps them: `<shelf>/<format>/<record_id>/…`.
 //!
 //! Each shelf has a hidden workshop, where books lie that are being copied or removed: on the shelf itself a
 //! book appears and disappears in one step. What a crash leaves in a workshop is swept out a day later.
+//!
+//! Who moves or removes a book holds a lock on its recording, for all processes: otherwise one might take away as the old
+//! copy what the other has just put there.
 
+mod reading;
 mod workshop;
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 use app::ports::{BlobBytes, BlobError, BlobInfo, Blobs, Book, Moved, Shelf, Span};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::recording::{FilePath, FormatName, RecordId};
-use futures_util::stream;
-use rustix::fs::Stat;
 
+use self::reading::{bytes_of, info};
 use self::workshop::Bench;
 use crate::beneath::Dir;
 
-/// Bytes that are read at once.
-const PIECE: usize = 256 * 1024;
+/// So many recordings can be moved at a time without waiting for each other, unless by chance.
+const LOCKS: usize = 256;
 
-/// Two directories.
+/// A directory for each shelf.
 #[derive(Clone, Debug)]
 pub struct DirectoryBlobs {
     roots: Arc<Roots>,
@@ -34,13 +37,15 @@ pub struct DirectoryBlobs {
 struct Roots {
     published: PathBuf,
     unpublished: PathBuf,
+    deleted: PathBuf,
 }
 
 impl DirectoryBlobs {
-    /// Files in `RECORDING_PUBLISH_DIR` and `RECORDING_UNPUBLISH_DIR`, which are made when something is put there.
+    /// Files in `RECORDING_PUBLISH_DIR`, `RECORDING_UNPUBLISH_DIR` and `RECORDING_TRASH_DIR`, which are made
+    /// when something is put there.
     #[must_use]
-    pub fn new(published: PathBuf, unpublished: PathBuf) -> Self {
-        Self { roots: Arc::new(Roots { published, unpublished }) }
+    pub fn new(published: PathBuf, unpublished: PathBuf, deleted: PathBuf) -> Self {
+        Self { roots: Arc::new(Roots { published, unpublished, deleted }) }
     }
 
     /// Waits for disks on a thread that may.
@@ -68,27 +73,14 @@ impl Blobs for DirectoryBlobs {
         self.run(move |roots| roots.move_to(&book, shelf)).await
     }
 
-    async fn remove(&self, book: &Book) -> Result<bool, BlobError> {
-        let book = book.clone();
-        self.run(move |roots| {
-            let published = roots.take_off(&book, Shelf::Published)?;
-            Ok(roots.take_off(&book, Shelf::Unpublished)? || published)
-        })
-        .await
+    async fn remove(&self, book: &Book, from: &[Shelf]) -> Result<bool, BlobError> {
+        let (book, from) = (book.clone(), from.to_vec());
+        self.run(move |roots| roots.remove(&book, &from)).await
     }
 
     async fn shelves(&self, book: &Book) -> Result<Vec<Shelf>, BlobError> {
         let book = book.clone();
-        self.run(move |roots| {
-            let mut found = Vec::new();
-            for shelf in [Shelf::Published, Shelf::Unpublished] {
-                if roots.book(&book, shelf)?.is_some() {
-                    found.push(shelf);
-                }
-            }
-            Ok(found)
-        })
-        .await
+        self.run(move |roots| roots.shelves(&book)).await
     }
 
     async fn books(
@@ -149,7 +141,7 @@ impl Blobs for DirectoryBlobs {
 
     async fn check(&self) -> Result<(), BlobError> {
         self.run(|roots| {
-            for shelf in [Shelf::Published, Shelf::Unpublished] {
+            for shelf in Shelf::LIVE {
                 let bench = Bench::new(&roots.made(shelf)?)?;
                 bench.file(b"")?;
             }
@@ -164,6 +156,7 @@ impl Roots {
         match shelf {
             Shelf::Published => &self.published,
             Shelf::Unpublished => &self.unpublished,
+            Shelf::Deleted => &self.deleted,
         }
     }
 
@@ -188,6 +181,36 @@ impl Roots {
         Ok(format.sub(book.record_id.as_str())?.map(|found| (format, found)))
     }
 
+    /// Nobody else moves or removes books of the recording as long as this is held, in any process.
+    fn lock(&self, book: &Book) -> io::Result<OwnedFd> {
+        workshop::lock(&self.made(Shelf::Published)?, super::stripe(book, LOCKS))
+    }
+
+    /// Whether there is no shelf yet at all.
+    fn is_bare(&self) -> bool {
+        Shelf::ALL.into_iter().all(|shelf| !self.path(shelf).exists())
+    }
+
+    fn shelves(&self, book: &Book) -> io::Result<Vec<Shelf>> {
+        let found = self.seen(book)?;
+        if !found.is_empty() || self.is_bare() {
+            return Ok(found);
+        }
+        // Nothing, or somebody has it on his bench.
+        let _lock = self.lock(book)?;
+        self.seen(book)
+    }
+
+    fn seen(&self, book: &Book) -> io::Result<Vec<Shelf>> {
+        let mut found = Vec::new();
+        for shelf in Shelf::ALL {
+            if self.book(book, shelf)?.is_some() {
+                found.push(shelf);
+            }
+        }
+        Ok(found)
+    }
+
     fn put(&self, from: &Path, book: &Book, shelf: Shelf) -> io::Result<()> {
         let strange =
             || io::Error::new(io::ErrorKind::InvalidInput, "no directory to take it from");
@@ -196,25 +219,64 @@ impl Roots {
         let root = self.made(shelf)?;
         let bench = Bench::new(&root)?;
         bench.take(&above, name)?;
+        let _lock = self.lock(book)?;
         bench.place(&root, book)?;
-        self.take_off(book, other(shelf))?;
+        for other in Shelf::LIVE.into_iter().filter(|other| *other != shelf) {
+            self.take_off(book, other)?;
+        }
         Ok(())
     }
 
     fn move_to(&self, book: &Book, shelf: Shelf) -> io::Result<Moved> {
-        let there = self.book(book, shelf)?.is_some();
-        let Some((format, _)) = self.book(book, other(shelf))? else {
-            return Ok(if there { Moved::Already } else { Moved::Missing });
-        };
-        if !there {
-            let root = self.made(shelf)?;
-            let bench = Bench::new(&root)?;
-            bench.take(&format, book.record_id.as_str())?;
-            bench.place(&root, book)?;
+        if self.is_bare() {
+            return Ok(Moved::Missing);
         }
-        // Nothing is left here if it could be moved in one step.
-        self.take_off(book, other(shelf))?;
-        Ok(Moved::Moved)
+        let _lock = self.lock(book)?;
+        let mut there = self.book(book, shelf)?.is_some();
+        let mut moved = if there { Moved::Already } else { Moved::Missing };
+        for other in shelf.others() {
+            let Some((format, _)) = self.book(book, other)? else { continue };
+            if !there {
+                self.carry(&format, book, shelf)?;
+                there = true;
+            }
+            // Nothing is left here if it could be moved in one step.
+            self.take_off(book, other)?;
+            moved = Moved::Moved;
+        }
+        Ok(moved)
+    }
+
+    /// Moves a book to a shelf where it is not: in one step, so that it is always on one of the two. Or copies it, to
+    /// another file system.
+    fn carry(&self, from: &Dir, book: &Book, shelf: Shelf) -> io::Result<()> {
+        let (root, name) = (self.made(shelf)?, book.record_id.as_str());
+        let format = root.make_sub(book.format.as_str())?;
+        match from.rename(name, &format, name) {
+            Ok(()) => {
+                format.sync()?;
+                root.sync()?;
+                from.sync()
+            }
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                let bench = Bench::new(&root)?;
+                bench.take(from, name)?;
+                bench.place(&root, book)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn remove(&self, book: &Book, from: &[Shelf]) -> io::Result<bool> {
+        if self.is_bare() {
+            return Ok(false);
+        }
+        let _lock = self.lock(book)?;
+        let mut found = false;
+        for shelf in from {
+            found |= self.take_off(book, *shelf)?;
+        }
+        Ok(found)
     }
 
     /// Removes a book from a shelf: in one step for those who look, then its files.
@@ -291,60 +353,11 @@ impl Roots {
     }
 }
 
-fn other(shelf: Shelf) -> Shelf {
-    match shelf {
-        Shelf::Published => Shelf::Unpublished,
-        Shelf::Unpublished => Shelf::Published,
-    }
-}
-
 /// The directories of a path, and the name in the last of them.
 fn split(path: &FilePath) -> (Vec<&str>, &str) {
     let mut above: Vec<&str> = path.as_str().split('/').collect();
     let name = above.pop().unwrap_or_default();
     (above, name)
-}
-
-fn info(stat: &Stat) -> BlobInfo {
-    let size = u64::try_from(stat.st_size).unwrap_or_default();
-    let since = u64::try_from(stat.st_mtime).unwrap_or_default();
-    let modified = UNIX_EPOCH.checked_add(Duration::from_secs(since)).or(Some(UNIX_EPOCH));
-    // Clocks of file systems are coarse: a file that replaces another one has another number.
-    let (inode, seconds, nanos) = (stat.st_ino, stat.st_mtime, stat.st_mtime_nsec);
-    let tag = format!("{inode:x}-{seconds:x}-{nanos:x}-{size:x}");
-    BlobInfo { size, modified, tag }
-}
-
-fn bytes_of(file: std::fs::File, span: Span) -> BlobBytes {
-    use futures_util::StreamExt as _;
-    let file = Arc::new(file);
-    let pieces = stream::try_unfold(span.from, move |from| {
-        let file = Arc::clone(&file);
-        async move {
-            let rest = span.to.saturating_sub(from);
-            if rest == 0 {
-                return Ok(None);
-            }
-            let read = tokio::task::spawn_blocking(move || piece(&file, from, rest)).await;
-            let broken = |error: &dyn std::fmt::Display| BlobError::Unavailable(error.to_string());
-            let bytes = read.map_err(|error| broken(&error))?.map_err(|error| broken(&error))?;
-            let next = from + u64::try_from(bytes.len()).unwrap_or(rest);
-            Ok(Some((bytes, next)))
-        }
-    });
-    pieces.boxed()
-}
-
-fn piece(file: &std::fs::File, from: u64, rest: u64) -> io::Result<Bytes> {
-    use std::os::unix::fs::FileExt as _;
-    let size = usize::try_from(rest).unwrap_or(PIECE).min(PIECE);
-    let mut buffer = vec![0; size];
-    let count = file.read_at(&mut buffer, from)?;
-    if count == 0 {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
-    }
-    buffer.truncate(count);
-    Ok(Bytes::from(buffer))
 }
 
 fn blob_error(error: &io::Error) -> BlobError {

@@ -13,6 +13,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/2_health_and_history.sql"),
     include_str!("schema/3_library.sql"),
     include_str!("schema/4_endings.sql"),
+    include_str!("schema/5_trash.sql"),
 ];
 
 /// The key of the lock that keeps two processes from migrating at the same time.

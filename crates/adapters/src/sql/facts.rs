@@ -36,7 +36,7 @@ struct Place {
 }
 
 impl Known {
-    fn of(recording: &Recording) -> Self {
+    pub(super) fn of(recording: &Recording) -> Self {
         let Facts { is_breakout, breakout, breakout_rooms, raw_size, edits } =
             recording.facts.clone();
         let place =

@@ -22,7 +22,7 @@ fn journey(row: &dyn Row) -> Result<Journey, StoreError> {
     Ok(Journey {
         record_id: row.get(0)?,
         formats: serde_json::from_str(&formats).map_err(|_| unreadable("list of formats"))?,
-        to: Destination::from_state(&to).ok_or_else(|| unreadable("destination"))?,
+        to: Destination::from_name(&to).ok_or_else(|| unreadable("destination"))?,
         since: Timestamp(row.get(3)?),
         number: number.unsigned_abs(),
         contested: row.get(5)?,
@@ -53,7 +53,7 @@ pub(super) fn begin(
     let values = values![
         record_id,
         &formats,
-        journey.to.state(),
+        journey.to.name(),
         journey.since.0,
         number(&journey),
         journey.contested,

@@ -11,7 +11,7 @@ use domain::recording::library::{Change, Filter, Incoming, Scope, TENANT, merge}
 use super::recordings::{by_keys, clear, one, put, reading};
 use super::search::Search;
 use super::session::{Session, values};
-use super::{Database, SqlStore, callbacks, facts, journeys, outbox};
+use super::{Database, SqlStore, callbacks, facts, journeys, outbox, trash};
 
 #[async_trait]
 impl<D: Database> Library for SqlStore<D> {
@@ -125,6 +125,7 @@ impl<D: Database> Library for SqlStore<D> {
         const FIND: &str = "SELECT r.record_id FROM recordings r WHERE r.deleted_at < ?1 \
             AND r.state = 'deleted' AND r.record_id IS NOT NULL \
             AND NOT EXISTS (SELECT 1 FROM journeys j WHERE j.record_id = r.record_id) \
+            AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.record_id = r.record_id) \
             ORDER BY r.deleted_at, r.record_id COLLATE BINARY LIMIT ?2";
         self.write_recordings(move |session| {
             let ids: Vec<String> = session.query(FIND, values![before, limit], |row| row.get(0))?;
@@ -184,15 +185,16 @@ fn set_out(
 ) -> Result<Option<Journey>, StoreError> {
     const ENTER: &str = "UPDATE recordings SET published = ?2, state = ?3, deleted_at = ?4, \
         publish_updated = ?5 WHERE id = ?1";
-    let is_end = to == Destination::Gone;
-    let Some((key, mut recording)) = of_scope(session, record_id, scope, is_end)? else {
+    let Some((key, mut recording)) = of_scope(session, record_id, scope, to.is_end())? else {
         return Ok(None);
     };
-    let formats = recording.formats.iter().map(|one| one.format.clone()).collect();
+    let mut formats: Vec<String> = recording.formats.iter().map(|one| one.format.clone()).collect();
+    let before = Some(&recording).filter(|one| !one.is_deleted());
+    formats.extend(trash::enter(session, record_id, before, to, now)?);
     to.enter(&mut recording, now);
     let Recording { published, state, deleted_at, publish_updated, .. } = &recording;
     session.execute(ENTER, values![key, *published, state, *deleted_at, *publish_updated])?;
-    if is_end {
+    if to.is_end() {
         clear(session, key)?;
         facts::forget(session, record_id)?;
     }

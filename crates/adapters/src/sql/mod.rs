@@ -24,6 +24,7 @@ mod statement;
 mod tenants;
 mod tokens;
 mod totals;
+mod trash;
 mod turns;
 pub(crate) mod writer;
 mod yaml;

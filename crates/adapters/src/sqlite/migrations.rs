@@ -55,6 +55,8 @@ const STEPS: &[&str] = &[
     // 5: when what is not wanted was asked for, and the other tenants' meetings of an id.
     "ALTER TABLE endings ADD COLUMN asked_at INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX meetings_by_id ON meetings (id);",
+    // 6: deleted recordings that can be brought back.
+    include_str!("6_trash.sql"),
 ];
 
 /// The version that this program brings databases to.

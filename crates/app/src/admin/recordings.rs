@@ -1,6 +1,5 @@
 //! What administrators do with recordings, whosever they are.
 
-use domain::Timestamp;
 use domain::recording::Recording;
 use domain::recording::library::{Change, Filter, Scope};
 
@@ -70,38 +69,6 @@ pub async fn add_to_tenant(
     }
 }
 
-/// Recordings of a search that are older than that, one page after the other; deletes them, or only tells.
-///
-/// # Errors
-/// When the store fails or files cannot be removed.
-pub async fn retain(
-    app: &App,
-    records: &dyn Records,
-    (filter, scope): (&Filter, &Scope),
-    before: Timestamp,
-    mut tell: impl FnMut(&Recording),
-    dry_run: bool,
-) -> Result<usize, TravelError> {
-    let (mut after, mut count) = (None, 0);
-    loop {
-        let (page, cursor) = next(records, filter, scope, after.as_ref()).await?;
-        if cursor.is_none() {
-            return Ok(count);
-        }
-        // What has no time at all is nobody's to judge.
-        let is_old =
-            |one: &&Recording| one.ended_at.or(one.started_at).is_some_and(|at| at < before);
-        for recording in page.iter().filter(is_old) {
-            tell(recording);
-            count += 1;
-            if !dry_run {
-                travel::delete(app, records, &recording.record_id, scope).await?;
-            }
-        }
-        after = cursor;
-    }
-}
-
 /// What does not fit together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -129,7 +96,7 @@ pub struct Found {
 }
 
 /// Compares rows and files, both ways. Repairs what can be without a loss: files go to the shelf where they belong, and
-/// those of deleted recordings go away. What nobody knows stays, and so does what has no files.
+/// those of deleted recordings that nobody can bring back go away. What nobody knows stays, and so does what has no files.
 ///
 /// # Errors
 /// When the store fails or files cannot be looked at.
@@ -154,14 +121,14 @@ pub async fn check(
             }
         }
     }
-    for shelf in [Shelf::Published, Shelf::Unpublished] {
+    for shelf in Shelf::ALL {
         let mut after = None::<Book>;
         loop {
             let books = app.blobs.books(shelf, after.as_ref(), BOOKS).await?;
             let Some(last) = books.last() else { break };
             after = Some(last.clone());
             for one in &books {
-                if let Some(found) = check_book(app, records, one, repair).await? {
+                if let Some(found) = check_book(app, records, (one, shelf), repair).await? {
                     count += 1;
                     tell(&found);
                 }
@@ -186,7 +153,7 @@ async fn check_row(
     };
     let belongs = match Destination::of(recording) {
         Destination::Published => Shelf::Published,
-        Destination::Unpublished | Destination::Gone => Shelf::Unpublished,
+        _ => Shelf::Unpublished,
     };
     let shelves = app.blobs.shelves(&book).await?;
     if shelves.is_empty() {
@@ -204,21 +171,27 @@ async fn check_row(
 async fn check_book(
     app: &App,
     records: &dyn Records,
-    book: &Book,
+    (book, shelf): (&Book, Shelf),
     repair: bool,
 ) -> Result<Option<Found>, TravelError> {
     let recording = records.recording(book.record_id.as_str()).await?;
     let has =
         |one: &Recording| one.formats.iter().any(|format| format.format == book.format.as_str());
     let fault = match recording {
-        Some(gone) if gone.is_deleted() => Fault::Deleted,
+        Some(gone) if gone.is_deleted() => match records.trashed(book.record_id.as_str()).await? {
+            Some(_) if shelf == Shelf::Deleted => return Ok(None),
+            Some(_) => Fault::Misplaced,
+            None => Fault::Deleted,
+        },
         Some(known) if has(&known) => return Ok(None),
         _ => Fault::Unknown,
     };
-    let repaired = repair && fault == Fault::Deleted;
-    if repaired {
-        app.blobs.remove(book).await?;
+    match fault {
+        Fault::Misplaced if repair => drop(app.blobs.move_to(book, Shelf::Deleted).await?),
+        Fault::Deleted if repair => drop(app.blobs.remove(book, &[shelf]).await?),
+        _ => {}
     }
+    let repaired = repair && fault != Fault::Unknown;
     let (record_id, format) = (book.record_id.to_string(), book.format.to_string());
     Ok(Some(Found { record_id, format, fault, repaired }))
 }

@@ -19,8 +19,6 @@ pub struct MemoryBlobs {
     books: Mutex<BTreeMap<(Shelf, Book), Files>>,
 }
 
-const SHELVES: [Shelf; 2] = [Shelf::Published, Shelf::Unpublished];
-
 impl MemoryBlobs {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(Shelf, Book), Files>> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
@@ -63,17 +61,17 @@ impl Blobs for MemoryBlobs {
         let mut files = Files::new();
         read(from, "", &mut files).map_err(|error| BlobError::Unavailable(error.to_string()))?;
         let mut books = self.lock();
-        books.retain(|(_, there), _| there != book);
+        books.retain(|(on, there), _| there != book || !Shelf::LIVE.contains(on));
         books.insert((shelf, book.clone()), files);
         Ok(())
     }
 
     async fn move_to(&self, book: &Book, shelf: Shelf) -> Result<Moved, BlobError> {
         let mut books = self.lock();
-        let other = SHELVES.into_iter().find(|other| *other != shelf).unwrap_or(shelf);
-        let from_other = books.remove(&(other, book.clone()));
+        let elsewhere = shelf.others().filter_map(|other| books.remove(&(other, book.clone())));
+        let elsewhere: Vec<Files> = elsewhere.collect();
         let is_there = books.contains_key(&(shelf, book.clone()));
-        Ok(match (is_there, from_other) {
+        Ok(match (is_there, elsewhere.into_iter().next()) {
             (true, Some(_)) => Moved::Moved,
             (true, None) => Moved::Already,
             (false, Some(files)) => {
@@ -84,16 +82,16 @@ impl Blobs for MemoryBlobs {
         })
     }
 
-    async fn remove(&self, book: &Book) -> Result<bool, BlobError> {
+    async fn remove(&self, book: &Book, from: &[Shelf]) -> Result<bool, BlobError> {
         let mut books = self.lock();
-        let removed = SHELVES.map(|shelf| books.remove(&(shelf, book.clone())).is_some());
-        Ok(removed.contains(&true))
+        let removed = from.iter().filter_map(|shelf| books.remove(&(*shelf, book.clone())));
+        Ok(removed.count() > 0)
     }
 
     async fn shelves(&self, book: &Book) -> Result<Vec<Shelf>, BlobError> {
         let books = self.lock();
         let has = |shelf: &Shelf| books.contains_key(&(*shelf, book.clone()));
-        Ok(SHELVES.into_iter().filter(has).collect())
+        Ok(Shelf::ALL.into_iter().filter(has).collect())
     }
 
     async fn books(

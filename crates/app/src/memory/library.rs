@@ -17,7 +17,7 @@ impl State {
         found
     }
 
-    fn set_out(
+    pub(super) fn set_out(
         &mut self,
         record_id: &str,
         formats: Vec<String>,
@@ -43,7 +43,7 @@ impl State {
     }
 }
 
-fn names(recording: &Recording) -> Vec<String> {
+pub(super) fn names(recording: &Recording) -> Vec<String> {
     recording.formats.iter().map(|one| one.format.clone()).collect()
 }
 
@@ -113,10 +113,12 @@ impl Library for MemoryRecordings {
     ) -> Result<Option<Journey>, StoreError> {
         let mut state = self.lock();
         let recording = state.recordings.get_mut(record_id).filter(|one| scope.accepts(one));
-        let may_go = |one: &&mut Recording| !one.is_deleted() || to == Destination::Gone;
+        let may_go = |one: &&mut Recording| !one.is_deleted() || to.is_end();
         let Some(recording) = recording.filter(may_go) else { return Ok(None) };
-        let formats = names(recording);
+        let mut formats = names(recording);
+        let before = (!recording.is_deleted()).then(|| recording.clone());
         to.enter(recording, now);
+        formats.extend(state.put_into_trash(record_id, before, to, now));
         Ok(Some(state.set_out(record_id, formats, to, now)))
     }
 
@@ -166,6 +168,7 @@ impl Library for MemoryRecordings {
             one.state.as_deref() == Some("deleted")
                 && one.deleted_at.is_some_and(|at| at < before)
                 && !state.journeys.contains_key(&one.record_id)
+                && !state.trash.contains_key(&one.record_id)
         };
         let mut ids: Vec<(Option<Timestamp>, String)> = state
             .recordings

@@ -10,6 +10,7 @@ mod outbox;
 mod recordings;
 mod state;
 mod tenants;
+mod trash;
 mod turns;
 
 pub use blobs::MemoryBlobs;

@@ -5,17 +5,24 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use domain::MeetingKey;
 use domain::recording::{Callback, Recording};
+use domain::{MeetingKey, Timestamp};
 
 use super::imports::Kept;
 use crate::ports::{Journey, Message, RecordingCounts, Recordings, StoreError};
+
+/// A recording in the trash, as it was.
+pub(super) struct Deleted {
+    pub(super) recording: Recording,
+    pub(super) since: Timestamp,
+}
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) recordings: BTreeMap<String, Recording>,
     pub(super) callbacks: BTreeMap<String, Callback>,
     pub(super) journeys: BTreeMap<String, Journey>,
+    pub(super) trash: BTreeMap<String, Deleted>,
     pub(super) messages: BTreeMap<String, Message>,
     pub(super) archives: BTreeMap<String, Kept>,
 }

@@ -8,13 +8,27 @@ use bytes::Bytes;
 use domain::recording::{FilePath, FormatName, RecordId};
 use futures_util::stream::BoxStream;
 
-/// Whether files can be watched by anybody who may watch the recording.
+/// Where files are: whether they can be watched by anybody who may watch the recording, or brought back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Shelf {
     /// `RECORDING_PUBLISH_DIR`, or `published/`.
     Published,
     /// `RECORDING_UNPUBLISH_DIR`, or `unpublished/`.
     Unpublished,
+    /// `RECORDING_TRASH_DIR`, or `deleted/`: of recordings that are deleted and can still be brought back.
+    Deleted,
+}
+
+impl Shelf {
+    /// Those of recordings that are there.
+    pub const LIVE: [Self; 2] = [Self::Published, Self::Unpublished];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Published, Self::Unpublished, Self::Deleted];
+
+    /// All but this one.
+    pub fn others(self) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |shelf| *shelf != self)
+    }
 }
 
 /// One playback format of one recording: what is moved and removed as a whole.
@@ -40,7 +54,7 @@ pub enum BlobError {
 /// What was moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
-    /// It is there now; it was on the other shelf, or on both.
+    /// It is there now; it was on another shelf, or on several.
     Moved,
     /// It was there already, and nowhere else.
     Already,
@@ -71,19 +85,20 @@ pub struct BlobInfo {
 /// The bytes of a file, or of a part of it, in pieces. After an error there is nothing more.
 pub type BlobBytes = BoxStream<'static, Result<Bytes, BlobError>>;
 
-/// Files of recordings. Every method may be repeated after a crash, and then leads to the same end.
+/// Files of recordings. Every method may be repeated after a crash, and then leads to the same end. Who moves a format
+/// while somebody else does, too, loses nothing: afterwards it is whole where one of the two wanted it.
 #[async_trait]
 pub trait Blobs: Send + Sync {
-    /// Puts all files of a local directory on a shelf, in place of what is on any shelf under that
-    /// name: nobody ever sees a part of them on the shelf. The directory may be gone afterwards.
+    /// Puts all files of a local directory on a shelf of [`Shelf::LIVE`], in place of what is on any of those under
+    /// that name: nobody ever sees a part of them on the shelf. The directory may be gone afterwards.
     async fn put(&self, from: &Path, book: &Book, shelf: Shelf) -> Result<(), BlobError>;
 
-    /// Moves a format to a shelf. If it is on both, what is on the target stays and the other is
-    /// removed.
+    /// Moves a format to a shelf. If it is there and elsewhere, what is on the target stays and the others
+    /// are removed.
     async fn move_to(&self, book: &Book, shelf: Shelf) -> Result<Moved, BlobError>;
 
-    /// Removes a format from both shelves; false if it was on none.
-    async fn remove(&self, book: &Book) -> Result<bool, BlobError>;
+    /// Removes a format from these shelves; false if it was on none of them.
+    async fn remove(&self, book: &Book, from: &[Shelf]) -> Result<bool, BlobError>;
 
     /// Where a format is.
     async fn shelves(&self, book: &Book) -> Result<Vec<Shelf>, BlobError>;

@@ -28,6 +28,8 @@ pub enum Destination {
     Published,
     /// Among the unpublished ones.
     Unpublished,
+    /// Where they can be brought back from for a while: it is deleted.
+    Trash,
     /// Nowhere: it is deleted.
     Gone,
 }
@@ -45,7 +47,7 @@ impl Destination {
 
     /// What a recording says from the moment at which it sets out.
     pub fn enter(self, recording: &mut Recording, now: Timestamp) {
-        if self == Self::Gone {
+        if self.is_end() {
             recording.deleted_at = recording.deleted_at.or(Some(now));
             recording.metadata.clear();
             recording.formats.clear();
@@ -57,20 +59,33 @@ impl Destination {
         recording.state = Some(self.state().to_owned());
     }
 
+    /// Whether what goes there is deleted.
+    #[must_use]
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Trash | Self::Gone)
+    }
+
     /// The state of recordings that are there or on their way.
     #[must_use]
     pub fn state(self) -> &'static str {
         match self {
             Self::Published => "published",
             Self::Unpublished => "unpublished",
-            Self::Gone => "deleted",
+            Self::Trash | Self::Gone => "deleted",
         }
     }
 
-    /// What has that state.
+    /// Its name where journeys are kept.
     #[must_use]
-    pub fn from_state(state: &str) -> Option<Self> {
-        [Self::Published, Self::Unpublished, Self::Gone].into_iter().find(|to| to.state() == state)
+    pub fn name(self) -> &'static str {
+        if self == Self::Trash { "trash" } else { self.state() }
+    }
+
+    /// What has that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Published, Self::Unpublished, Self::Trash, Self::Gone];
+        all.into_iter().find(|to| to.name() == name)
     }
 }
 
@@ -171,8 +186,9 @@ pub trait Library: Recordings {
     ) -> Result<Vec<String>, StoreError>;
 
     /// Sends a recording of the scope on a journey: its row says from now on that it is published, unpublished or
-    /// deleted (metadata and formats of deleted ones go). `None` if there is none, or it is deleted
-    /// and is to go anywhere else.
+    /// deleted (metadata and formats of deleted ones go; the trash keeps what it takes to bring them back). One
+    /// that is deleted already is sent to the trash once more without effect, and from the trash to its
+    /// end. `None` if there is none, or it is deleted and is to go anywhere else.
     async fn begin_journey(
         &self,
         record_id: &str,
@@ -197,8 +213,8 @@ pub trait Library: Recordings {
         now: Timestamp,
     ) -> Result<Option<Imported>, StoreError>;
 
-    /// Removes the last trace of recordings that were deleted before that time and whose files are no longer on
-    /// their way, so many at most; returns their ids.
+    /// Removes the last trace of recordings that were deleted before that time and whose files are neither in the
+    /// trash nor on their way, so many at most; returns their ids.
     async fn forget_deleted(
         &self,
         before: Timestamp,

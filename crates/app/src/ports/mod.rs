@@ -15,6 +15,7 @@ pub mod recordings;
 pub mod spool;
 pub mod tenants;
 pub mod tokens;
+mod trash;
 pub mod turns;
 pub mod uploads;
 
@@ -36,6 +37,7 @@ pub use recordings::{RecordingCounts, Recordings};
 pub use spool::{Arrivals, Arrived, Spool, SpoolError, Unpacked};
 pub use tenants::{TenantUpdate, Tenants};
 pub use tokens::{Grant, Tokens};
+pub use trash::{Trash, Trashed};
 pub use turns::{Turn, Turns};
 pub use uploads::{UploadBytes, UploadError, Uploads};
 
@@ -45,6 +47,6 @@ pub trait Hot: Cluster + History + Tenants + Tokens + Turns {}
 impl<T: Cluster + History + Tenants + Tokens + Turns> Hot for T {}
 
 /// What is known of recordings, whole: what one database keeps for all replicas.
-pub trait Records: Library + Imports + Outbox {}
+pub trait Records: Library + Trash + Imports + Outbox {}
 
-impl<T: Library + Imports + Outbox> Records for T {}
+impl<T: Library + Trash + Imports + Outbox> Records for T {}

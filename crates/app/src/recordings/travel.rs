@@ -1,4 +1,4 @@
-//! Moves the files of recordings where their rows say that they belong.
+//! Moves the files of recordings where their rows say that they belong, and out of sight when they are deleted.
 //!
 //! The row changes first: from then on a recording is shown, hidden or gone, whatever happens to its files. A
 //! crash in between leaves a journey behind, which [`finish_journeys`] ends.
@@ -41,6 +41,7 @@ impl From<Shelf> for Destination {
         match shelf {
             Shelf::Published => Self::Published,
             Shelf::Unpublished => Self::Unpublished,
+            Shelf::Deleted => Self::Trash,
         }
     }
 }
@@ -78,7 +79,8 @@ pub async fn place(
     send(app, records, &recording.record_id, scope, shelf.into()).await
 }
 
-/// Deletes a recording: the row at once, then its files. False if there is none in the scope.
+/// Deletes a recording: the row at once, then its files, which lie in the trash for as long as the administrator
+/// wants. False if there is none in the scope.
 ///
 /// # Errors
 /// When files cannot be removed: the row says that it is deleted, and they go later.
@@ -88,7 +90,34 @@ pub async fn delete(
     record_id: &str,
     scope: &Scope,
 ) -> Result<bool, TravelError> {
-    send(app, records, record_id, scope, Destination::Gone).await
+    let to =
+        if app.policy.recordings.trash_ms > 0 { Destination::Trash } else { Destination::Gone };
+    send(app, records, record_id, scope, to).await
+}
+
+/// Deletes a recording and its files at once, also from the trash. False if there is none.
+///
+/// # Errors
+/// When files cannot be removed: the row says that it is deleted, and they go later.
+pub async fn erase(app: &App, records: &dyn Records, record_id: &str) -> Result<bool, TravelError> {
+    send(app, records, record_id, &Scope::All, Destination::Gone).await
+}
+
+/// Brings a recording back from the trash, as it was: the row at once, then its files. False if it is not there.
+///
+/// # Errors
+/// When files cannot be moved: the row says where they belong, and they follow later.
+pub async fn restore(
+    app: &App,
+    records: &dyn Records,
+    record_id: &str,
+) -> Result<bool, TravelError> {
+    let now = app.clock.now();
+    let Some(journey) = records.restore_recording(record_id, now).await? else {
+        return Ok(false);
+    };
+    travel(records, app.blobs.as_ref(), &journey).await?;
+    Ok(true)
 }
 
 async fn send(
@@ -129,8 +158,9 @@ async fn carry(blobs: &dyn Blobs, journey: &Journey) -> Result<(), BlobError> {
         let moved = match journey.to {
             Destination::Published => blobs.move_to(&book, Shelf::Published).await?,
             Destination::Unpublished => blobs.move_to(&book, Shelf::Unpublished).await?,
+            Destination::Trash => blobs.move_to(&book, Shelf::Deleted).await?,
             Destination::Gone => {
-                blobs.remove(&book).await?;
+                blobs.remove(&book, &Shelf::ALL).await?;
                 Moved::Moved
             }
         };
@@ -167,6 +197,24 @@ async fn finish(
         }
     }
     Ok(ended)
+}
+
+/// Removes the files of recordings that have been in the trash for long enough; returns of how many.
+///
+/// # Errors
+/// When the store fails. Files that cannot be removed go later, and the log says so.
+pub async fn empty_trash(app: &App) -> Result<usize, StoreError> {
+    let Some(records) = &app.records else { return Ok(0) };
+    let now = app.clock.now();
+    let before = now.plus_ms(-app.policy.recordings.trash_ms);
+    let ended = records.empty_trash(before, now, AT_ONCE).await?;
+    for journey in &ended {
+        if let Err(error) = travel(records.as_ref(), app.blobs.as_ref(), journey).await {
+            let record_id = &journey.record_id;
+            tracing::warn!(record_id, %error, "the files of a deleted recording are not removed yet");
+        }
+    }
+    Ok(ended.len())
 }
 
 /// Removes the last trace of recordings that were deleted long ago, if an administrator wants that.

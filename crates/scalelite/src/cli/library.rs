@@ -59,14 +59,29 @@ pub enum Library {
         #[arg(long)]
         off: bool,
     },
-    /// Delete recordings and their files. Asks first.
+    /// Delete recordings; with RECORDING_TRASH_DAYS their files are kept for a while. Asks first.
     Delete {
         /// Their ids.
         #[arg(required = true)]
         ids: Vec<String>,
+        /// Remove their files at once, also from the trash.
+        #[arg(long)]
+        erase: bool,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+    },
+    /// Bring deleted recordings back from the trash, as they were.
+    Restore {
+        /// Their ids.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// List deleted recordings that can be brought back.
+    Trash {
+        /// As JSON, one a line.
+        #[arg(long)]
+        json: bool,
     },
     /// Set metadata of a recording, or remove it: KEY=.
     Update {
@@ -115,7 +130,9 @@ pub(super) async fn run(session: &Session, what: Library) -> Result<(), Failure>
         Library::Publish { ids } => recordings::place(session, &ids, true).await,
         Library::Unpublish { ids } => recordings::place(session, &ids, false).await,
         Library::Protect { ids, off } => recordings::protect(session, &ids, !off).await,
-        Library::Delete { ids, yes } => recordings::delete(session, &ids, yes).await,
+        Library::Delete { ids, erase, yes } => recordings::delete(session, &ids, yes, erase).await,
+        Library::Restore { ids } => recordings::restore(session, &ids).await,
+        Library::Trash { json } => recordings::trash(session, json).await,
         Library::Update { id, metadata } => recordings::update(session, id, metadata).await,
         Library::AddToTenant { tenant, ids } => {
             recordings::add_to_tenant(session, &tenant, &ids).await

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::config::settings::{NOT_YET, WITHOUT_EFFECT};
+use crate::config::passed_over::{NOT_YET, WITHOUT_EFFECT};
 use crate::config::{Config, Sources, reference, stores};
 use crate::output::table::{Cell, render};
 use crate::output::{printable, say, say_text};

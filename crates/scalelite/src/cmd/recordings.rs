@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use app::admin::recordings::{self, Fault, Found};
-use app::ports::{Records, Shelf};
+use app::ports::{Records, Shelf, Trashed};
+use app::recordings::retention::{Retention, retain};
 use app::recordings::travel::{self, TravelError};
 use domain::recording::library::{Change, Filter, RESERVED, Scope, States, Wanted};
 use domain::recording::{PlaybackFormat, Recording};
@@ -12,8 +13,10 @@ use serde_json::{Value, json};
 use crate::cli::library::Which;
 use crate::output::{note, printable, say};
 
-use super::{Failure, Session, confirmed, declined};
+use super::{Failure, Session, clock_time, confirmed, declined};
 
+/// Entries of the trash that are read at once.
+const PAGE: u32 = 200;
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
@@ -165,8 +168,13 @@ pub async fn update(
     change(session, &[id], &Change { metadata: metadata.collect(), ..Change::default() }).await
 }
 
-/// Deletes recordings.
-pub async fn delete(session: &Session, ids: &[String], yes: bool) -> Result<(), Failure> {
+/// Deletes recordings: into the trash, if there is one, or for good.
+pub async fn delete(
+    session: &Session,
+    ids: &[String],
+    yes: bool,
+    erase: bool,
+) -> Result<(), Failure> {
     let records = records(session)?;
     if !yes {
         say(
@@ -178,11 +186,57 @@ pub async fn delete(session: &Session, ids: &[String], yes: bool) -> Result<(), 
         }
     }
     for id in ids {
-        if !travel::delete(&session.app, records, id, &Scope::All).await? {
+        let app = &session.app;
+        let found = match erase {
+            true => travel::erase(app, records, id).await?,
+            false => travel::delete(app, records, id, &Scope::All).await?,
+        };
+        if !found {
             return Err(unknown(id));
         }
     }
     say("OK");
+    Ok(())
+}
+
+/// Brings recordings back from the trash.
+pub async fn restore(session: &Session, ids: &[String]) -> Result<(), Failure> {
+    for id in ids {
+        if !travel::restore(&session.app, records(session)?, id).await? {
+            return Err(Failure(format!("ERROR: It is not in the trash: {}", printable(id))));
+        }
+    }
+    say("OK");
+    Ok(())
+}
+
+/// Lists what is in the trash: id, formats, and when its files go.
+pub async fn trash(session: &Session, json: bool) -> Result<(), Failure> {
+    let records = records(session)?;
+    let keep_ms = session.app.policy.recordings.trash_ms;
+    let mut after = None::<String>;
+    loop {
+        let page = records.trash(after.as_deref(), PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.record_id.clone());
+        for Trashed { record_id, formats, since } in &page {
+            let until = since.plus_ms(keep_ms);
+            say(match json {
+                true => json!({
+                    "record_id": record_id, "formats": formats, "deleted_at_ms": since.0,
+                    "until_ms": until.0,
+                })
+                .to_string(),
+                false => {
+                    let formats = printable(&formats.join(","));
+                    format!("{}\t{formats}\tuntil {}", printable(record_id), clock_time(until))
+                }
+            });
+        }
+    }
+    if after.is_none() {
+        note("Nothing is in the trash");
+    }
     Ok(())
 }
 
@@ -234,12 +288,11 @@ pub async fn retention(
     which: &Which,
     dry_run: bool,
 ) -> Result<(), Failure> {
-    let before = session.app.clock.now().plus_ms(-i64::from(days) * DAY_MS);
     let (filter, scope) = search(which, States::Usual);
+    let rule = Retention { filter, scope, keep_ms: i64::from(days) * DAY_MS };
     let tell = |recording: &Recording| say(line(recording));
-    let search = (&filter, &scope);
-    let records = records(session)?;
-    let count = recordings::retain(&session.app, records, search, before, tell, dry_run).await?;
+    let (app, records) = (&session.app, records(session)?);
+    let count = retain(app, records, &rule, usize::MAX, tell, dry_run).await?;
     note(format!("{count} recordings {}", if dry_run { "would go" } else { "deleted" }));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `serve`: the balancer itself.
 
-use crate::config::settings::{NOT_YET, WITHOUT_EFFECT};
+use crate::config::passed_over::{NOT_YET, WITHOUT_EFFECT};
 use crate::config::{Config, Sources, stores};
 use crate::lifecycle::{self, Roles};
 use crate::wiring;

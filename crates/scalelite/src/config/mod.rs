@@ -3,6 +3,7 @@
 //! from files of Rails (`rails`, `erb`): where the state is kept (`stores`).
 
 mod erb;
+pub mod passed_over;
 mod rails;
 pub mod reference;
 pub mod settings;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::settings::{NOT_YET, SETTINGS, WITHOUT_EFFECT};
+use super::passed_over::{NOT_YET, WITHOUT_EFFECT};
+use super::settings::SETTINGS;
 
 /// The whole page.
 pub fn page() -> String {

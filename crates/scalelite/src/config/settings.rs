@@ -269,6 +269,19 @@ settings! {
         protected_recordings_token_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TOKEN_TIMEOUT" or "60";
         /// getRecordings answers only calls that name recordings or meetings.
         get_recordings_api_filtered: bool = "GET_RECORDINGS_API_FILTERED" or "false";
+        /// How many days the files of deleted recordings are kept, so that `recordings restore` can bring them back; 0:
+        /// they are removed at once.
+        recording_trash_days: Count = "RECORDING_TRASH_DAYS" or "0";
+        /// Where they are kept meanwhile, best on the file system of the published ones. Unset: `deleted` beside
+        /// RECORDING_PUBLISH_DIR.
+        recording_trash_dir: Option<PathBuf> = "RECORDING_TRASH_DIR" or "";
+        /// Recordings whose meetings ended so many days ago are deleted, every day; 0: never.
+        recording_retention_days: Count = "RECORDING_RETENTION_DAYS" or "0";
+        /// Only those of this tenant, by its id.
+        recording_retention_tenant: Option<String> = "RECORDING_RETENTION_TENANT" or "";
+        /// Only those with all of this metadata, e.g. `category=draft,gl-listed=false`; `%` at either end of a value
+        /// stands for anything.
+        recording_retention_metadata: Option<Pairs> = "RECORDING_RETENTION_METADATA" or "";
         /// Deleted recordings are forgotten after so many days: an archive that comes again is then imported again.
         /// Unset: never.
         recording_forget_days: Option<AtLeastOne> = "RECORDING_FORGET_DAYS" or "";
@@ -302,7 +315,7 @@ settings! {
     "Recordings in S3" {
         /// The files of recordings are kept in a bucket instead of the two directories.
         s3_recording: bool = "S3_RECORDING" or "false";
-        /// The bucket. Files are below published/ and unpublished/.
+        /// The bucket. Files are below published/ and unpublished/, and in the trash below deleted/.
         s3_bucket_name: Option<String> = "S3_BUCKET_NAME" or "";
         /// The access key.
         aws_access_key_id: Option<String> = "AWS_ACCESS_KEY_ID" or "";
@@ -332,28 +345,6 @@ settings! {
         log_format: LogFormat = "LOG_FORMAT" or "text";
     }
 }
-
-/// Settings of the original that mean nothing here, and why.
-pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("RAILS_ENV", "there is no Rails"),
-    ("RAILS_MAX_THREADS", "requests need no threads"),
-    ("RAILS_MIN_THREADS", "requests need no threads"),
-    ("WEB_CONCURRENCY", "one process uses all cores"),
-    ("RAILS_LOG_TO_STDOUT", "the log always goes to the standard error output"),
-    ("RAILS_LOG_REMOTE_NAME", "the log always goes to the standard error output"),
-    ("RAILS_LOG_REMOTE_PORT", "the log always goes to the standard error output"),
-    ("RAILS_SERVE_STATIC_FILES", "there are no static files"),
-    ("PREPARED_STATEMENT", "statements are always prepared"),
-    ("DB_CONNECTION_RETRY_COUNT", "lost connections are made again as long as it takes"),
-    ("NGINX_SSL", "it configured the original's nginx image"),
-    ("NGINX_BEHIND_PROXY", "it configured the original's nginx image"),
-    ("BEHIND_PROXY", "it configured the original's nginx image"),
-    ("NGINX_RECORDINGS_ONLY", "it configured the original's nginx image"),
-    ("SCALELITE_API_PORT", "it configured the original's nginx image"),
-];
-
-/// Settings of the original whose feature is not built yet.
-pub const NOT_YET: &[&str] = &["FSAPI_PASSWORD", "FSAPI_MAX_DURATION"];
 
 impl Config {
     /// What no single setting can know.
@@ -395,6 +386,7 @@ fn all_set(needed: &[(&str, bool)], by: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::passed_over::{NOT_YET, WITHOUT_EFFECT};
 
     fn read(variables: &[(&str, &str)]) -> Result<(Config, Vec<Shown>), String> {
         Config::read(&Sources::of(variables))

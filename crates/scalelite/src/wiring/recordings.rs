@@ -8,6 +8,8 @@ use adapters::spool::{SpoolDir, UploadDir};
 use app::App;
 use app::ports::{Blobs, Uploads};
 use app::recordings::import::{ImportRules, Importer};
+use app::recordings::retention::Retention;
+use domain::recording::library::{Filter, Scope, Wanted};
 
 use super::WiringError;
 use crate::config::Config;
@@ -23,7 +25,22 @@ pub(super) fn blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
         return Ok(Arc::new(blobs));
     }
     let [published, unpublished] = [&config.recording_publish_dir, &config.recording_unpublish_dir];
-    Ok(Arc::new(DirectoryBlobs::new(published.clone(), unpublished.clone())))
+    let deleted = config.recording_trash_dir.clone();
+    let deleted = deleted.unwrap_or_else(|| published.with_file_name("deleted"));
+    Ok(Arc::new(DirectoryBlobs::new(published.clone(), unpublished.clone(), deleted)))
+}
+
+/// Which recordings go by themselves.
+pub(super) fn retention(config: &Config) -> Option<Retention> {
+    let days = i64::from(config.recording_retention_days.0);
+    let tenant = config.recording_retention_tenant.clone();
+    let metadata = config.recording_retention_metadata.iter().flat_map(|pairs| &pairs.0);
+    let metadata = metadata.map(|(key, value)| (key.to_lowercase(), vec![Wanted::parse(value)]));
+    (days > 0).then(|| Retention {
+        filter: Filter { metadata: metadata.collect(), ..Filter::default() },
+        scope: tenant.map_or(Scope::All, Scope::Tenant),
+        keep_ms: days * 86_400_000,
+    })
 }
 
 /// The bucket; that all of it is set was checked with the settings.

@@ -5,6 +5,7 @@ use bbb::token::{self, Claims, Signature};
 use serde_json::{Value, json};
 use testkit::process;
 use testkit::product::{SECRET, until};
+use testkit::samples::Sample;
 use testkit::world::World;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -156,4 +157,39 @@ async fn a_callback_that_is_gone_is_not_called_again() {
     report(&world, "m1", &world.pool.server(1).secret()).await;
     told.recv().await.unwrap();
     until("nothing waits", async || waiting(&world).await.is_empty()).await.unwrap();
+}
+
+/// From the create to the front-end: the archive of the meeting comes, and whoever asked hears of it.
+#[tokio::test]
+async fn a_recording_that_is_imported_is_told_to_the_front_end() {
+    let world = world_with(1, &[HOST, ALLOW, ("RECORDING_IMPORT_POLL_INTERVAL", "0.1")]).await;
+    let (url, mut told) = front_end(&[500, 200]).await;
+    let sample = Sample::new(1);
+    let wanted = form_urlencoded::byte_serialize(url.as_bytes()).collect::<String>();
+    let query =
+        format!("meetingID={}&name=room&meta_bbb-recording-ready-url={wanted}", sample.meeting_id);
+    assert_success(&world.product.call("create", &query).await.unwrap());
+    let spool = world.product.setup().folder().join("spool");
+    let unfinished = spool.join(".unfinished");
+    std::fs::write(&unfinished, sample.archive(&["video", "notes"])).unwrap();
+    std::fs::rename(unfinished, spool.join(format!("{}.tar", sample.record_id))).unwrap();
+    let first = told.recv().await.unwrap();
+    assert!(first.head.starts_with("POST /heard?a=b HTTP/1.1\r\n"), "{}", first.head);
+    let form: Vec<(String, String)> =
+        form_urlencoded::parse(first.body.as_bytes()).into_owned().collect();
+    let [(name, signed)] = &form[..] else { panic!("{form:?}") };
+    assert_eq!(name, "signed_parameters");
+    let claims = token::verify(signed, SECRET, Signature::Hs256, 0).unwrap();
+    assert_eq!(claims["meeting_id"], json!(sample.meeting_id));
+    assert_eq!(claims["record_id"], json!(sample.record_id));
+    // It was not heard: so it is kept, and sent again when somebody wants that.
+    let kept = async || waiting(&world).await.iter().any(|one| one["attempts"] == 1);
+    until("kept", kept).await.unwrap();
+    let id = waiting(&world).await[0]["id"].as_str().unwrap().to_owned();
+    let retried = process::run(world.product.setup(), &["callbacks", "retry", &id]).await.unwrap();
+    assert_eq!(retried.code, 0, "{retried:?}");
+    assert_eq!(told.recv().await.unwrap().body.split('=').next(), Some("signed_parameters"));
+    until("nothing waits", async || waiting(&world).await.is_empty()).await.unwrap();
+    let said = world.product.call("getRecordings", "").await.unwrap().text();
+    assert!(said.contains(&sample.record_id), "{said}");
 }

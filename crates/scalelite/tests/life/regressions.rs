@@ -10,12 +10,13 @@ use bbb_sim::Latency;
 use testkit::product::{
     API, Connection, DEADLINE, Product, Setup, exchange, outgoing, signed, until,
 };
+use testkit::small::Small;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{ChildStderr, Command};
 use tokio::time::timeout;
 
-use crate::store::{Small, creates};
+use crate::store::creates;
 use crate::tools::{assert_success, named, pool, setup, world};
 
 fn bound(path: &Path) -> Setup {
@@ -155,7 +156,7 @@ async fn assert_reads(setup: &Setup, url: &str, secret: &[u8]) {
 async fn a_full_disk_keeps_nobody_from_starting_or_looking() {
     let setup = setup();
     let path = setup.folder().join("small");
-    let Some(small) = Small::mount(&path) else { return };
+    let Some(small) = Small::mount(&path, 2).unwrap() else { return };
     let pool = pool(1).await;
     let url = pool.servers()[0].url();
     let setup = setup.with("SCALELITE_DATA_DIR", &path.display().to_string());
@@ -164,7 +165,7 @@ async fn a_full_disk_keeps_nobody_from_starting_or_looking() {
     let mut product = setup.start().await.unwrap();
     product.add(&pool.servers()[0]).await.unwrap();
     assert!(creates(&product, "before").await);
-    small.fill();
+    small.fill().unwrap();
     let mut n = 0;
     let fails = async || {
         n += 1;

@@ -1,46 +1,9 @@
 //! A store that is full: the balancer says so, lives on, and recovers when there is space again.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use testkit::product::{Product, until};
+use testkit::small::Small;
 
 use crate::tools::{assert_success, is_success, named, pool, setup};
-
-/// A small file system of its own, gone when dropped.
-pub(crate) struct Small(PathBuf);
-
-impl Small {
-    /// None, which it says, where we may not mount.
-    pub(crate) fn mount(path: &Path) -> Option<Self> {
-        std::fs::create_dir_all(path).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=2m", "scalelite-test"]);
-        if !mount.arg(path).output().is_ok_and(|output| output.status.success()) {
-            println!("skipped: mounting a small file system takes root");
-            return None;
-        }
-        Some(Self(path.to_owned()))
-    }
-
-    pub(crate) fn fill(&self) {
-        let mut file = std::fs::File::create(self.0.join("filler")).unwrap();
-        for size in [65_536, 4_096, 1] {
-            while std::io::Write::write(&mut file, &vec![0; size]).is_ok_and(|n| n == size) {}
-        }
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        // Lazily, since the product may still be on its way out.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 pub(crate) async fn creates(product: &Product, id: &str) -> bool {
     let answer = product.call("create", &named(id)).await.unwrap();
@@ -57,7 +20,7 @@ pub(crate) async fn creates(product: &Product, id: &str) -> bool {
 async fn a_full_disk_is_reported_survived_and_left_behind() {
     let setup = setup();
     let path = setup.folder().join("small");
-    let Some(small) = Small::mount(&path) else { return };
+    let Some(small) = Small::mount(&path, 2).unwrap() else { return };
     let pool = pool(1).await;
     let data = path.display().to_string();
     // The folder outlives what is mounted in it.
@@ -66,7 +29,7 @@ async fn a_full_disk_is_reported_survived_and_left_behind() {
     product.add(&pool.servers()[0]).await.unwrap();
     assert!(creates(&product, "before").await);
 
-    small.fill();
+    small.fill().unwrap();
     // What SQLite has room for in its own files is still used up.
     let mut n = 0;
     let fails = async || {
@@ -87,7 +50,7 @@ async fn a_full_disk_is_reported_survived_and_left_behind() {
     let join = product.call("join", "meetingID=before&fullName=A&role=VIEWER");
     assert_eq!(join.await.unwrap().status, 302);
 
-    small.free();
+    small.free().unwrap();
     let healthy = async || product.get("/health_check").await.unwrap().status == 200;
     until("healthy again", healthy).await.unwrap();
     assert!(creates(&product, "after").await);

@@ -10,7 +10,7 @@ use testkit::samples::Sample;
 
 use crate::tools::{add_server, names, setup, shelf_of, until_imported};
 
-const SECRET: &str = "secret-of-the-server";
+pub(crate) const SECRET: &str = "secret-of-the-server";
 
 /// Names and values.
 type Headers<'a> = &'a [(&'a str, &'a str)];
@@ -31,7 +31,7 @@ fn good_token(sample: &Sample) -> String {
     token(claims, SECRET)
 }
 
-fn digest(archive: &[u8]) -> String {
+pub(crate) fn digest(archive: &[u8]) -> String {
     format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(archive)))
 }
 
@@ -39,7 +39,7 @@ fn target(sample: &Sample) -> String {
     format!("/scalelite/recordings/upload/{}", sample.record_id)
 }
 
-async fn ask(
+pub(crate) async fn ask(
     product: &Product,
     method: &str,
     sample: &Sample,

@@ -53,7 +53,12 @@ pub(super) fn files(target: &Target) -> anyhow::Result<Node> {
 fn walk(folder: &Path, shown: &str, found: &mut Vec<String>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        let shown = format!("{shown}/{}", entry.file_name().to_string_lossy());
+        let name = entry.file_name();
+        // What is hidden belongs to no recording.
+        if name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let shown = format!("{shown}/{}", name.to_string_lossy());
         if entry.file_type()?.is_dir() {
             walk(&entry.path(), &shown, found)?;
         } else {

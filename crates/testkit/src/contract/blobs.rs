@@ -16,7 +16,7 @@ pub(super) fn cases(factory: BlobsFactory<'_>) -> Vec<Case<'_>> {
         a_format_is_put_and_read,
         a_format_that_comes_again_replaces_the_old_one,
         a_format_moves_and_moving_again_changes_nothing,
-        a_format_is_removed_from_both_shelves,
+        a_format_is_removed_from_all_shelves,
         books_are_listed_in_order,
         parts_of_files_are_read,
         a_file_is_written_where_its_format_is,
@@ -78,7 +78,7 @@ async fn nothing_is_there_at_first(factory: BlobsFactory<'_>) {
     let one = book("video", "r");
     assert_eq!(shelves(&blobs, &one).await, []);
     assert_eq!(blobs.move_to(&one, Shelf::Published).await.expect("move_to"), Moved::Missing);
-    assert!(!blobs.remove(&one).await.expect("remove"));
+    assert!(!blobs.remove(&one, &Shelf::ALL).await.expect("remove"));
     assert_eq!(blobs.books(Shelf::Published, None, 9).await.expect("books"), []);
     assert_eq!(blobs.info(&one, Shelf::Published, &path("a")).await.expect("info"), None);
     assert_eq!(read(&blobs, &one, Shelf::Unpublished, "a").await, None);
@@ -139,13 +139,13 @@ async fn a_format_moves_and_moving_again_changes_nothing(factory: BlobsFactory<'
     }
 }
 
-async fn a_format_is_removed_from_both_shelves(factory: BlobsFactory<'_>) {
+async fn a_format_is_removed_from_all_shelves(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
     let (one, other) = (book("video", "r"), book("video", "r2"));
     put(&blobs, &one, Shelf::Unpublished, &[("a", "1")]).await;
     put(&blobs, &other, Shelf::Published, &[("a", "1")]).await;
-    assert!(blobs.remove(&one).await.expect("remove"));
-    assert!(!blobs.remove(&one).await.expect("remove"));
+    assert!(blobs.remove(&one, &Shelf::ALL).await.expect("remove"));
+    assert!(!blobs.remove(&one, &Shelf::ALL).await.expect("remove"));
     assert_eq!(shelves(&blobs, &one).await, []);
     assert_eq!(shelves(&blobs, &other).await, [Shelf::Published]);
 }

@@ -22,6 +22,8 @@ pub(super) fn cases(factory: BlobsFactory<'_>) -> Vec<Case<'_>> {
         tags_change_with_files,
         more_than_a_thousand_files,
         files_can_be_written,
+        movers_in_both_directions_lose_nothing,
+        what_is_in_the_trash_stays_out_of_the_way,
     ]
 }
 
@@ -136,7 +138,7 @@ async fn names_of_all_kinds_are_kept(factory: BlobsFactory<'_>) {
         let read = stage.read(&notes, Shelf::Published, name, None).await;
         assert_eq!(read.as_deref(), Some(name));
     }
-    assert!(stage.blobs.remove(&notes).await.expect("remove"));
+    assert!(stage.blobs.remove(&notes, &Shelf::ALL).await.expect("remove"));
     assert_eq!(stage.shelves(&notes).await, []);
 }
 
@@ -173,7 +175,7 @@ async fn books_do_not_mix(factory: BlobsFactory<'_>) {
     stage.put(&all[0], Shelf::Published, &[("only.txt", "x")]).await;
     assert_eq!(stage.files(&all[0], Shelf::Published).await, ["only.txt"]);
     assert_eq!(stage.move_to(&all[0], Shelf::Unpublished).await, Moved::Moved);
-    assert!(stage.blobs.remove(&all[0]).await.expect("remove"));
+    assert!(stage.blobs.remove(&all[0], &Shelf::ALL).await.expect("remove"));
     for one in &all[1..] {
         assert_eq!(stage.files(one, Shelf::Published).await.len(), 2, "{one:?}");
     }
@@ -204,7 +206,7 @@ async fn more_than_a_thousand_files(factory: BlobsFactory<'_>) {
     assert_eq!(few.len(), 3);
     assert_eq!(stage.move_to(&slides, Shelf::Published).await, Moved::Moved);
     assert_eq!(stage.files(&slides, Shelf::Published).await.len(), 1_100);
-    assert!(stage.blobs.remove(&slides).await.expect("remove"));
+    assert!(stage.blobs.remove(&slides, &Shelf::ALL).await.expect("remove"));
     assert_eq!(stage.shelves(&slides).await, []);
 }
 
@@ -212,4 +214,48 @@ async fn files_can_be_written(factory: BlobsFactory<'_>) {
     let stage = Stage::new(factory).await;
     stage.blobs.check().await.expect("check");
     assert_eq!(stage.blobs.books(Shelf::Unpublished, None, 9).await.expect("books"), []);
+}
+
+/// Two calls, or two replicas, of which one publishes while the other hides, and an archive that comes again.
+async fn movers_in_both_directions_lose_nothing(factory: BlobsFactory<'_>) {
+    let (stage, video) = (Stage::new(factory).await, book("video", ID));
+    stage.put(&video, Shelf::Published, &TWO).await;
+    for round in 0..30 {
+        let moves = (0..6).map(|n| {
+            let (blobs, video) = (stage.blobs.clone(), video.clone());
+            let made = (n == round).then(|| stage.made(&TWO));
+            tokio::spawn(async move {
+                let shelf = Shelf::ALL[n % 3];
+                match made {
+                    Some(made) => blobs.put(&made, &video, Shelf::LIVE[n % 2]).await.expect("put"),
+                    None => drop(blobs.move_to(&video, shelf).await.expect("move_to")),
+                }
+            })
+        });
+        for moved in moves.collect::<Vec<_>>() {
+            moved.await.expect("a mover");
+        }
+        stage.move_to(&video, Shelf::Unpublished).await;
+        assert_eq!(stage.shelves(&video).await, [Shelf::Unpublished], "round {round}");
+        assert_eq!(stage.files(&video, Shelf::Unpublished).await.len(), 2);
+    }
+}
+
+async fn what_is_in_the_trash_stays_out_of_the_way(factory: BlobsFactory<'_>) {
+    let (stage, video) = (Stage::new(factory).await, book("video", ID));
+    stage.put(&video, Shelf::Published, &TWO).await;
+    assert_eq!(stage.move_to(&video, Shelf::Deleted).await, Moved::Moved);
+    assert_eq!(stage.move_to(&video, Shelf::Deleted).await, Moved::Already);
+    assert_eq!(stage.shelves(&video).await, [Shelf::Deleted]);
+    let listed = stage.blobs.books(Shelf::Deleted, None, 9).await.expect("books");
+    assert_eq!(listed, std::slice::from_ref(&video));
+    // An archive that comes too late, and goes again.
+    stage.put(&video, Shelf::Published, &[("metadata.xml", "late")]).await;
+    assert_eq!(stage.shelves(&video).await, [Shelf::Published, Shelf::Deleted]);
+    assert!(stage.blobs.remove(&video, &Shelf::LIVE).await.expect("remove"));
+    assert!(!stage.blobs.remove(&video, &Shelf::LIVE).await.expect("remove"));
+    assert_eq!(stage.files(&video, Shelf::Deleted).await.len(), 2);
+    assert_eq!(stage.move_to(&video, Shelf::Unpublished).await, Moved::Moved);
+    assert_eq!(stage.files(&video, Shelf::Unpublished).await.len(), 2);
+    assert_eq!(stage.shelves(&video).await, [Shelf::Unpublished]);
 }

@@ -38,6 +38,7 @@ mod servers;
 mod store;
 mod tenants;
 mod tokens;
+mod trash;
 mod turns;
 mod unwanted;
 
@@ -230,7 +231,12 @@ pub async fn recordings_racing(factory: RecordingsFactory<'_>) {
 /// # Panics
 /// When a case fails, after all have run.
 pub async fn records(factory: RecordsFactory<'_>) {
-    let groups = [library::cases(factory), outbox::cases(factory), imports::cases(factory)];
+    let groups = [
+        library::cases(factory),
+        trash::cases(factory),
+        outbox::cases(factory),
+        imports::cases(factory),
+    ];
     run(groups.into_iter().flatten().collect()).await;
 }
 

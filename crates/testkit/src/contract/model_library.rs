@@ -55,6 +55,8 @@ enum Call {
     Import(Box<Recording>, Timestamp),
     Callback(Callback),
     Forget(Timestamp, u32),
+    Restore(String, Timestamp),
+    Empty(Timestamp, Timestamp, u32),
 }
 
 /// What a call answered, and the journey that began with it.
@@ -94,6 +96,14 @@ impl Call {
                 let forgotten = store.forget_deleted(*before, *limit).await;
                 (format!("{:?}", forgotten.expect("forget_deleted")), None)
             }
+            Self::Restore(id, now) => {
+                let restored = store.restore_recording(id, *now).await;
+                (String::new(), restored.expect("restore_recording"))
+            }
+            Self::Empty(before, now, limit) => {
+                let ended = store.empty_trash(*before, *now, *limit).await.expect("empty_trash");
+                (format!("{ended:?}"), ended.into_iter().next())
+            }
         };
         Answer { text, journey }
     }
@@ -104,20 +114,27 @@ async fn whole(shelf: &Shelf) -> impl std::fmt::Debug + PartialEq {
     let recordings = shelf.0.recordings_after(None, 100).await.expect("recordings");
     let messages = shelf.0.messages(100).await.expect("messages");
     let callbacks = shelf.0.callbacks_after(None, 100).await.expect("callbacks");
-    (recordings, messages, callbacks, shelf.journeys(NOW.plus_ms(1_000_000)).await)
+    let trash = shelf.0.trash(None, 100).await.expect("trash");
+    (recordings, messages, callbacks, trash, shelf.journeys(NOW.plus_ms(1_000_000)).await)
 }
 
 fn next(dice: &mut Dice, begun: &[Journey], now: Timestamp) -> Call {
-    match dice.roll(12) {
+    match dice.roll(14) {
         0 | 1 => Call::Find(filter(dice), scope(dice)),
         2 => Call::Page(filter(dice), scope(dice), u64::from(dice.roll(6)), dice.roll(4)),
         3 | 4 => Call::Change(some(dice, &IDS, 3), scope(dice), change(dice)),
         5 | 6 => {
-            let to = [Destination::Published, Destination::Unpublished, Destination::Gone];
-            Call::Begin(dice.of(&IDS).to_owned(), scope(dice), dice.of(&to), now)
+            let (shown, end) = (
+                [Destination::Published, Destination::Unpublished],
+                [Destination::Trash, Destination::Gone],
+            );
+            let to = if dice.one_in(2) { dice.of(&shown) } else { dice.of(&end) };
+            Call::Begin(dice.of(&IDS).to_owned(), scope(dice), to, now)
         }
         7 if !begun.is_empty() => Call::End(dice.of(begun)),
         8 => Call::Callback(callback(dice, now)),
+        12 => Call::Restore(dice.of(&IDS).to_owned(), now),
+        13 => Call::Empty(now.plus_ms(-dice.ms(200)), now, dice.roll(3)),
         9 if dice.one_in(3) => Call::Forget(now, dice.roll(3)),
         _ => Call::Import(Box::new(recording(dice)), now),
     }

@@ -85,6 +85,16 @@ impl S3 {
         self.ask("GET", &format!("/{bucket}/{key}")).await
     }
 
+    /// The keys of the first thousand objects of a bucket.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub async fn keys(&self, bucket: &str) -> anyhow::Result<Vec<String>> {
+        let listed = self.ask("GET", &format!("/{bucket}?list-type=2")).await?.text();
+        let keys = listed.split("<Key>").skip(1).filter_map(|rest| rest.split_once('<'));
+        Ok(keys.map(|(key, _)| key.to_owned()).collect())
+    }
+
     /// Puts an object into a bucket, as somebody else would.
     ///
     /// # Errors

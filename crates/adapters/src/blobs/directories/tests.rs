@@ -23,7 +23,11 @@ impl Stage {
     }
 
     fn with_unpublished(dir: TempDir, unpublished: impl Fn(&Path) -> PathBuf) -> Self {
-        let blobs = DirectoryBlobs::new(dir.path().join("published"), unpublished(dir.path()));
+        let blobs = DirectoryBlobs::new(
+            dir.path().join("published"),
+            unpublished(dir.path()),
+            dir.path().join("deleted"),
+        );
         let format = FormatName::parse("video").unwrap();
         let book = Book { format, record_id: RecordId::parse(ID).unwrap() };
         Self { dir, blobs, book }
@@ -103,7 +107,7 @@ async fn no_link_is_followed_and_nothing_strange_is_opened() {
     let within = FilePath::parse("dir/new").unwrap();
     let written = stage.blobs.write(&stage.book, Shelf::Published, &within, Bytes::from("x")).await;
     assert!(written.is_err());
-    assert!(stage.blobs.remove(&stage.book).await.unwrap());
+    assert!(stage.blobs.remove(&stage.book, &Shelf::ALL).await.unwrap());
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     assert!(!stage.place().exists());
 }
@@ -117,7 +121,7 @@ async fn a_format_that_is_a_link_is_none() {
     symlink(&outside, stage.dir.path().join("published/video")).unwrap();
     assert_eq!(stage.blobs.shelves(&stage.book).await.unwrap(), []);
     assert_eq!(stage.blobs.books(Shelf::Published, None, 9).await.unwrap(), []);
-    assert!(!stage.blobs.remove(&stage.book).await.unwrap());
+    assert!(!stage.blobs.remove(&stage.book, &Shelf::ALL).await.unwrap());
     let from = stage.made(&[("a.txt", "a")]);
     assert!(stage.blobs.put(&from, &stage.book, Shelf::Published).await.is_err());
     assert_eq!(fs::read_dir(outside.join(ID)).unwrap().count(), 0);
@@ -175,6 +179,17 @@ async fn shelves_that_cannot_be_written_say_so() {
     assert_eq!(stage.left_over(), 0);
     let file = stage.dir.path().join("file");
     fs::write(&file, "").unwrap();
-    let blobs = DirectoryBlobs::new(file.clone(), file);
+    let blobs = DirectoryBlobs::new(file.clone(), file.clone(), file);
     assert!(blobs.check().await.is_err());
+}
+
+/// As on a disk that is full where the format would be the first of its kind.
+#[tokio::test]
+async fn what_cannot_be_moved_stays_where_it_is() {
+    let stage = Stage::new();
+    stage.put(&[("a.txt", "a")], Shelf::Published).await;
+    fs::create_dir(stage.dir.path().join("unpublished")).unwrap();
+    fs::write(stage.dir.path().join("unpublished/video"), "in the way").unwrap();
+    assert!(stage.blobs.move_to(&stage.book, Shelf::Unpublished).await.is_err());
+    assert_eq!(stage.read("a.txt", None).await.as_deref(), Some(&b"a"[..]));
 }

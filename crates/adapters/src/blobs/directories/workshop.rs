@@ -1,18 +1,30 @@
 //! The hidden directory of a shelf, on the same file system: what is not whole yet, or no more, lies here.
 
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 
 use app::ports::{Book, Clock as _, Entropy as _};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use crate::beneath::Dir;
 use crate::entropy::{OsEntropy, SystemClock};
 
 /// Its name, which is none of a format.
 pub(super) const WORKSHOP: &str = ".scalelite";
+/// Files that are locked and never removed; no name of a format either.
+const LOCKS: &str = ".scalelite-locks";
 /// The one thing on a bench.
 const PIECE: &str = "piece";
 /// After so long what lies on a bench was left by a crash, in ms.
 const LEFT_AFTER_MS: i64 = 24 * 3_600_000;
+
+/// Waits for the lock of that number, which ends with the process at the latest. A file system without locks gives none.
+pub(super) fn lock(root: &Dir, number: usize) -> io::Result<OwnedFd> {
+    let lock = root.make_sub(LOCKS)?.lockable(&number.to_string())?;
+    while rustix::fs::flock(&lock, FlockOperation::LockExclusive) == Err(Errno::INTR) {}
+    Ok(lock)
+}
 
 /// A place in the workshop for one thing.
 pub(super) struct Bench {

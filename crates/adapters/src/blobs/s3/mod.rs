@@ -1,23 +1,26 @@
 //! Files of recordings in a bucket of Amazon S3 or of a store that speaks like it: `published/<format>/<record_id>/…` and
-//! `unpublished/…`, as the original uploads them.
+//! `unpublished/…`, as the original uploads them, and `deleted/…`.
 //!
 //! A bucket knows no step that moves many objects at once. What is visible is said by the recording's row, which comes
 //! after its files and goes before them; an object itself is always whole. `metadata.xml` is the last object
-//! to arrive on a shelf: a book on both shelves whose target has it was moved completely, and one without it was not.
+//! to arrive on a shelf and the first to leave it: a book on several shelves whose target has it was moved completely,
+//! and one without it was not.
 
 mod content;
 mod transfer;
 mod walk;
 mod wire;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use app::ports::{BlobBytes, BlobError, BlobInfo, Blobs, Book, Moved, Shelf, Span};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::recording::{FilePath, FormatName, RecordId};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio::sync::{Mutex, MutexGuard};
 
 use self::transfer::Upload;
 use self::wire::Wire;
@@ -29,6 +32,8 @@ pub use self::wire::Access;
 const AT_ONCE: usize = 8;
 /// The object that says that all others are there.
 const LAST: &str = "metadata.xml";
+/// So many recordings can be moved at a time without waiting for each other, unless by chance.
+const LOCKS: usize = 1024;
 /// Written to find out whether anything can be.
 const PROBE: &str = "unpublished/.scalelite";
 
@@ -36,6 +41,7 @@ const PROBE: &str = "unpublished/.scalelite";
 #[derive(Clone, Debug)]
 pub struct S3Blobs {
     wire: Wire,
+    locks: Arc<[Mutex<()>]>,
 }
 
 impl S3Blobs {
@@ -44,7 +50,12 @@ impl S3Blobs {
     /// # Errors
     /// When its address is none, in words that hold no secret.
     pub fn new(access: Access) -> Result<Self, String> {
-        Ok(Self { wire: Wire::new(access)? })
+        Ok(Self { wire: Wire::new(access)?, locks: (0..LOCKS).map(|_| Mutex::new(())).collect() })
+    }
+
+    /// Nobody else in this process moves or removes files of the recording meanwhile: a bucket knows no locks.
+    async fn lock(&self, book: &Book) -> MutexGuard<'_, ()> {
+        self.locks[super::stripe(book, LOCKS)].lock().await
     }
 
     /// All objects below a prefix, with their sizes.
@@ -76,10 +87,14 @@ impl S3Blobs {
     }
 
     async fn empty(&self, book: &Book, shelf: Shelf) -> Result<bool, BlobError> {
-        let keys = self.keys(&prefix(book, shelf)).await?.into_iter();
-        let keys: Vec<String> = keys.map(|(key, _)| key).collect();
-        self.wire.remove(&keys).await?;
-        Ok(!keys.is_empty())
+        let prefix = prefix(book, shelf);
+        let keys = self.keys(&prefix).await?.into_iter().map(|(key, _)| key);
+        let last = format!("{prefix}{LAST}");
+        let (first, rest): (Vec<String>, Vec<String>) = keys.partition(|key| *key == last);
+        // Whoever dies after this leaves what nobody takes for whole.
+        self.wire.remove(&first).await?;
+        self.wire.remove(&rest).await?;
+        Ok(!first.is_empty() || !rest.is_empty())
     }
 
     /// Sends files side by side, and the last one last.
@@ -93,12 +108,14 @@ impl S3Blobs {
         Ok(())
     }
 
-    async fn copy(&self, files: &[(String, u64)], from: &str, to: &str) -> Result<(), BlobError> {
-        let (last, first): (Vec<_>, Vec<_>) =
-            files.iter().cloned().partition(|(path, _)| path == LAST);
+    /// Copies files, each from the shelf where it is, and the last one last.
+    async fn copy(&self, book: &Book, files: Found, to: Shelf) -> Result<(), BlobError> {
+        let to = &prefix(book, to);
+        let (last, first): (Vec<_>, Vec<_>) = files.into_iter().partition(|(path, _)| path == LAST);
         for files in [first, last] {
-            let copied = stream::iter(files).map(|(path, size)| async move {
-                self.wire.copy(&format!("{from}{path}"), &format!("{to}{path}"), size).await
+            let copied = stream::iter(files).map(|(path, (from, size))| async move {
+                let from = format!("{}{path}", prefix(book, from));
+                self.wire.copy(&from, &format!("{to}{path}"), size).await
             });
             copied.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         }
@@ -123,9 +140,13 @@ impl S3Blobs {
     }
 }
 
+/// Files by their paths: on which shelf each is, and its bytes.
+type Found = BTreeMap<String, (Shelf, u64)>;
+
 #[async_trait]
 impl Blobs for S3Blobs {
     async fn put(&self, from: &Path, book: &Book, shelf: Shelf) -> Result<(), BlobError> {
+        let _lock = self.lock(book).await;
         let prefix = prefix(book, shelf);
         let files = walk::files(from).await?;
         let came: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
@@ -135,34 +156,47 @@ impl Blobs for S3Blobs {
         let before = self.all(book, shelf).await?.into_iter().map(|(path, _)| path);
         let gone = before.filter(|path| !came.contains(path));
         self.wire.remove(&gone.map(|path| format!("{prefix}{path}")).collect::<Vec<_>>()).await?;
-        self.empty(book, other(shelf)).await?;
+        for other in Shelf::LIVE.into_iter().filter(|other| *other != shelf) {
+            self.empty(book, other).await?;
+        }
         Ok(())
     }
 
     async fn move_to(&self, book: &Book, shelf: Shelf) -> Result<Moved, BlobError> {
+        let _lock = self.lock(book).await;
         let there: BTreeSet<String> =
             self.all(book, shelf).await?.into_iter().map(|(path, _)| path).collect();
-        let source = self.all(book, other(shelf)).await?;
-        if source.is_empty() {
+        // Whoever died on the way may have left parts of it on all of them.
+        let mut elsewhere = Found::new();
+        for other in shelf.others() {
+            let files = self.all(book, other).await?.into_iter();
+            elsewhere.extend(files.map(|(path, size)| (path, (other, size))));
+        }
+        if elsewhere.is_empty() {
             return Ok(if there.is_empty() { Moved::Missing } else { Moved::Already });
         }
         if !there.contains(LAST) {
-            let missing: Vec<_> =
-                source.into_iter().filter(|(path, _)| !there.contains(path)).collect();
-            self.copy(&missing, &prefix(book, other(shelf)), &prefix(book, shelf)).await?;
+            elsewhere.retain(|path, _| !there.contains(path));
+            self.copy(book, elsewhere, shelf).await?;
         }
-        self.empty(book, other(shelf)).await?;
+        for other in shelf.others() {
+            self.empty(book, other).await?;
+        }
         Ok(Moved::Moved)
     }
 
-    async fn remove(&self, book: &Book) -> Result<bool, BlobError> {
-        let published = self.empty(book, Shelf::Published).await?;
-        Ok(self.empty(book, Shelf::Unpublished).await? || published)
+    async fn remove(&self, book: &Book, from: &[Shelf]) -> Result<bool, BlobError> {
+        let _lock = self.lock(book).await;
+        let mut found = false;
+        for shelf in from {
+            found |= self.empty(book, *shelf).await?;
+        }
+        Ok(found)
     }
 
     async fn shelves(&self, book: &Book) -> Result<Vec<Shelf>, BlobError> {
         let mut found = Vec::new();
-        for shelf in [Shelf::Published, Shelf::Unpublished] {
+        for shelf in Shelf::ALL {
             if self.is_on(book, shelf).await? {
                 found.push(shelf);
             }
@@ -257,16 +291,10 @@ fn top(shelf: Shelf) -> &'static str {
     match shelf {
         Shelf::Published => "published/",
         Shelf::Unpublished => "unpublished/",
+        Shelf::Deleted => "deleted/",
     }
 }
 
 fn prefix(book: &Book, shelf: Shelf) -> String {
     format!("{}{}/{}/", top(shelf), book.format, book.record_id)
-}
-
-fn other(shelf: Shelf) -> Shelf {
-    match shelf {
-        Shelf::Published => Shelf::Unpublished,
-        Shelf::Unpublished => Shelf::Published,
-    }
 }

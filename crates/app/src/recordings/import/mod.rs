@@ -199,7 +199,7 @@ impl Importer {
 
     async fn remove(&self, books: &[(Book, Metadata)]) -> Result<(), Failure> {
         for (book, _) in books {
-            self.blobs.remove(book).await?;
+            self.blobs.remove(book, &Shelf::LIVE).await?;
         }
         Ok(())
     }

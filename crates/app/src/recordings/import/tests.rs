@@ -122,7 +122,7 @@ impl Blobs for World {
         self.put(Path::new(""), book, shelf).await.map(|()| Moved::Moved)
     }
 
-    async fn remove(&self, book: &Book) -> Result<bool, BlobError> {
+    async fn remove(&self, book: &Book, _: &[Shelf]) -> Result<bool, BlobError> {
         self.blob_step()?;
         lock(&self.shelves).retain(|(other, _)| other != book);
         Ok(true)

@@ -5,7 +5,7 @@ use domain::recording::{FilePath, PlaybackFormat};
 
 use super::*;
 use crate::memory::{MemoryBlobs, MemoryRecordings};
-use crate::ports::{Library as _, Recordings as _};
+use crate::ports::{Library as _, Recordings as _, Trash as _};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -33,6 +33,15 @@ async fn begun(records: &MemoryRecordings, to: Destination, now: Timestamp) -> J
     records.begin_journey("r", &Scope::All, to, now).await.unwrap().unwrap()
 }
 
+fn shelf(to: Destination) -> Option<Shelf> {
+    match to {
+        Destination::Published => Some(Shelf::Published),
+        Destination::Unpublished => Some(Shelf::Unpublished),
+        Destination::Trash => Some(Shelf::Deleted),
+        Destination::Gone => None,
+    }
+}
+
 async fn shelves(blobs: &MemoryBlobs) -> [Vec<Shelf>; 2] {
     let on = async |name| blobs.shelves(&book("r", name).unwrap()).await.unwrap();
     [on("notes").await, on("video").await]
@@ -50,21 +59,20 @@ async fn files_follow_their_row_and_the_journey_ends() {
 /// Whatever a crash left, it is finished a minute later and not before.
 #[tokio::test]
 async fn what_a_crash_left_on_its_way_arrives() {
-    for to in [Destination::Unpublished, Destination::Gone] {
+    for to in [Destination::Unpublished, Destination::Trash, Destination::Gone] {
         for moved in 0..=2 {
             let (records, blobs) = shelved(Shelf::Published).await;
             begun(&records, to, NOW).await;
             for name in ["notes", "video"].into_iter().take(moved) {
                 let book = book("r", name).unwrap();
-                if to == Destination::Gone {
-                    blobs.remove(&book).await.unwrap();
-                } else {
-                    blobs.move_to(&book, Shelf::Unpublished).await.unwrap();
+                match shelf(to) {
+                    None => drop(blobs.remove(&book, &Shelf::ALL).await.unwrap()),
+                    Some(shelf) => drop(blobs.move_to(&book, shelf).await.unwrap()),
                 }
             }
             assert_eq!(finish(&records, &blobs, NOW.plus_ms(LOST_MS)).await.unwrap(), 0);
             assert_eq!(finish(&records, &blobs, NOW.plus_ms(LOST_MS + 1)).await.unwrap(), 1);
-            let wanted = if to == Destination::Gone { vec![] } else { vec![Shelf::Unpublished] };
+            let wanted: Vec<Shelf> = shelf(to).into_iter().collect();
             assert_eq!(shelves(&blobs).await, [wanted.clone(), wanted]);
             assert_eq!(finish(&records, &blobs, NOW.plus_ms(LOST_MS * 9)).await.unwrap(), 0);
         }
@@ -83,4 +91,24 @@ async fn a_late_mover_does_not_have_the_last_word() {
     assert_eq!(finish(&records, &blobs, NOW.plus_ms(LOST_MS + 6)).await.unwrap(), 1);
     assert_eq!(shelves(&blobs).await, [[Shelf::Published], [Shelf::Published]]);
     assert!(records.recording("r").await.unwrap().unwrap().published);
+}
+
+/// Killed on the way back, or on the way to the end.
+#[tokio::test]
+async fn what_leaves_the_trash_arrives() {
+    for back in [true, false] {
+        let (records, blobs) = shelved(Shelf::Published).await;
+        let deleted = begun(&records, Destination::Trash, NOW).await;
+        travel(&records, &blobs, &deleted).await.unwrap();
+        assert_eq!(shelves(&blobs).await, [[Shelf::Deleted], [Shelf::Deleted]]);
+        let later = NOW.plus_ms(5);
+        if back {
+            records.restore_recording("r", later).await.unwrap().unwrap();
+        } else {
+            assert_eq!(records.empty_trash(later, later, 9).await.unwrap().len(), 1);
+        }
+        assert_eq!(finish(&records, &blobs, later.plus_ms(LOST_MS + 1)).await.unwrap(), 1);
+        let wanted = if back { vec![Shelf::Published] } else { vec![] };
+        assert_eq!(shelves(&blobs).await, [wanted.clone(), wanted]);
+    }
 }

@@ -2,7 +2,8 @@
 
 use app::ports::Finding;
 
-use crate::config::settings::{NOT_YET, SETTINGS, Shown, WITHOUT_EFFECT};
+use crate::config::passed_over::{NOT_YET, WITHOUT_EFFECT};
+use crate::config::settings::{SETTINGS, Shown};
 use crate::config::sources::Origin;
 use crate::config::values::Secret;
 use crate::config::{Config, Sources, Stores};

@@ -1,0 +1,72 @@
+//! Deletes recordings that have been kept for as long as somebody wants.
+
+use domain::recording::Recording;
+use domain::recording::library::{Filter, Scope};
+
+use super::travel::{self, TravelError};
+use crate::context::App;
+use crate::ports::{Cursor, Records};
+
+/// Recordings that are read at once.
+const PAGE: u32 = 200;
+/// Recordings that are deleted in one go without anybody who waits for them.
+pub const AT_ONCE: usize = 100;
+
+/// Which recordings go, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Which ones.
+    pub filter: Filter,
+    /// Whose.
+    pub scope: Scope,
+    /// How long after their meetings ended, in ms.
+    pub keep_ms: i64,
+}
+
+/// Finds recordings that are kept for too long, so many at most, and deletes them, or only tells; returns how many.
+///
+/// # Errors
+/// When the store fails or files cannot be removed.
+pub async fn retain(
+    app: &App,
+    records: &dyn Records,
+    rule: &Retention,
+    limit: usize,
+    mut tell: impl FnMut(&Recording),
+    dry_run: bool,
+) -> Result<usize, TravelError> {
+    let before = app.clock.now().plus_ms(-rule.keep_ms);
+    let (mut after, mut count) = (None, 0);
+    loop {
+        let (filter, scope) = (&rule.filter, &rule.scope);
+        let page = records.find_recordings(filter, scope, after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(count) };
+        after = Some(Cursor { started_at: last.started_at, record_id: last.record_id.clone() });
+        // What has no time at all is nobody's to judge.
+        let is_old =
+            |one: &&Recording| one.ended_at.or(one.started_at).is_some_and(|at| at < before);
+        for recording in page.iter().filter(is_old) {
+            if count == limit {
+                return Ok(count);
+            }
+            tell(recording);
+            count += 1;
+            if !dry_run {
+                travel::delete(app, records, &recording.record_id, scope).await?;
+            }
+        }
+    }
+}
+
+/// Does what the settings say, in one go; returns how many recordings were deleted. More may be left if it was
+/// [`AT_ONCE`].
+///
+/// # Errors
+/// When the store fails or files cannot be removed.
+pub async fn retain_by_settings(app: &App) -> Result<usize, TravelError> {
+    let (Some(records), Some(rule)) = (&app.records, &app.policy.recordings.retention) else {
+        return Ok(0);
+    };
+    let tell = |one: &Recording| tracing::info!(record_id = one.record_id, "too old: deleted");
+    retain(app, records.as_ref(), rule, AT_ONCE, tell, false).await
+}

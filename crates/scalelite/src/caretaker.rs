@@ -1,0 +1,142 @@
+//! What recordings and those who wait for them need beside the requests: files that are moved late, the trash, the
+//! age of recordings, and messages.
+
+use std::time::Duration;
+
+use app::ports::{StoreError, Turn};
+use app::recordings::{retention, travel};
+use app::{App, callbacks};
+use tokio::sync::watch;
+
+use crate::lifecycle::{JITTER_MAX, ms};
+
+/// How often callbacks that are due are looked for.
+const DELIVER_EVERY: Duration = Duration::from_secs(1);
+/// When to ask again after the store failed.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// How often recordings are looked for whose files were left on their way or in the trash.
+const JOURNEYS_EVERY: Duration = Duration::from_secs(30);
+/// How often recordings are looked for that are too old.
+const RETAIN_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// How often it is asked whose turn that is, and when to go on if it could not be done.
+const RETAIN_LOOK: Duration = Duration::from_secs(600);
+/// The names of the works of which replicas take turns.
+const JOURNEYS: &str = "journeys";
+const RETENTION: &str = "retention";
+
+/// Looks after recordings and messages, until told to stop.
+pub async fn look_after(app: App, stop: watch::Receiver<bool>) {
+    tokio::join!(
+        travel_forever(app.clone(), stop.clone()),
+        retain_forever(app.clone(), stop.clone()),
+        deliver_forever(app, stop)
+    );
+}
+
+/// Waits, or is told to stop: then true.
+async fn stopped(stop: &mut watch::Receiver<bool>, wait: Duration) -> bool {
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => true,
+        () = tokio::time::sleep(wait) => false,
+    }
+}
+
+/// Tells front-ends what they asked for, until told to stop. All replicas do: each message is one's.
+async fn deliver_forever(app: App, mut stop: watch::Receiver<bool>) {
+    loop {
+        let pause = match callbacks::deliver_due(&app).await {
+            // Whatever was due, more may be.
+            Ok(sent) if sent > 0 => Duration::ZERO,
+            Ok(_) => DELIVER_EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "callbacks not delivered");
+                TRY_AGAIN
+            }
+        };
+        if stopped(&mut stop, pause + JITTER_MAX.mul_f64(app.entropy.fraction())).await {
+            return;
+        }
+    }
+}
+
+/// Moves the files of recordings that a crash left on their way, and empties the trash, in turns, until told to stop.
+async fn travel_forever(app: App, mut stop: watch::Receiver<bool>) {
+    loop {
+        let wait = match app.turns.turn(JOURNEYS, app.clock.now(), ms(JOURNEYS_EVERY)).await {
+            Ok(Turn::Yours(_)) => {
+                if let Err(error) = look_after_recordings(&app).await {
+                    tracing::warn!(%error, "files of recordings were not looked after");
+                }
+                JOURNEYS_EVERY
+            }
+            Ok(Turn::NotBefore(due)) => until(&app, due).min(JOURNEYS_EVERY),
+            Err(error) => {
+                tracing::warn!(%error, "files of recordings were not looked after");
+                JOURNEYS_EVERY
+            }
+        };
+        if stopped(&mut stop, wait + JITTER_MAX.mul_f64(app.entropy.fraction())).await {
+            return;
+        }
+    }
+}
+
+async fn look_after_recordings(app: &App) -> Result<(), StoreError> {
+    let finished = travel::finish_journeys(app).await?;
+    if finished > 0 {
+        tracing::info!(finished, "files of recordings moved late");
+    }
+    let removed = travel::empty_trash(app).await?;
+    if removed > 0 {
+        tracing::info!(removed, "recordings removed from the trash");
+    }
+    travel::forget_deleted(app).await?;
+    Ok(())
+}
+
+/// Deletes recordings that are too old, once a day, in turns, until told to stop; at once never if nobody wants that.
+async fn retain_forever(app: App, mut stop: watch::Receiver<bool>) {
+    if app.policy.recordings.retention.is_none() {
+        return;
+    }
+    loop {
+        let wait = match app.turns.turn(RETENTION, app.clock.now(), ms(RETAIN_EVERY)).await {
+            Ok(Turn::Yours(_)) => {
+                if retain(&app, &mut stop).await {
+                    return;
+                }
+                RETAIN_LOOK
+            }
+            Ok(Turn::NotBefore(due)) => until(&app, due).min(RETAIN_LOOK),
+            Err(error) => {
+                tracing::warn!(%error, "recordings were not looked at for their age");
+                RETAIN_LOOK
+            }
+        };
+        if stopped(&mut stop, wait + JITTER_MAX.mul_f64(app.entropy.fraction())).await {
+            return;
+        }
+    }
+}
+
+/// Deletes all that are too old today, a few at a time; true if told to stop.
+async fn retain(app: &App, stop: &mut watch::Receiver<bool>) -> bool {
+    loop {
+        let wait = match retention::retain_by_settings(app).await {
+            Ok(retention::AT_ONCE) => Duration::ZERO,
+            Ok(_) => return false,
+            Err(error) => {
+                tracing::warn!(%error, "recordings that are too old are not deleted yet");
+                RETAIN_LOOK
+            }
+        };
+        if stopped(stop, wait).await {
+            return true;
+        }
+    }
+}
+
+fn until(app: &App, due: domain::Timestamp) -> Duration {
+    Duration::from_millis(u64::try_from(due.ms_since(app.clock.now())).unwrap_or(0))
+}
