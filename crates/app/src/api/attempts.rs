@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::poll::Ending;
-use domain::{Server, ServerId, Timestamp};
+use domain::{Meeting, Server, ServerId, Timestamp};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -33,6 +33,8 @@ const TRIES_MAX: usize = 8;
 pub(super) const UNANSWERED: &str = "Unable to create meeting on server.";
 /// Why a server is suspect that has not said anything yet.
 pub(super) const SLOW: &str = "slow to answer a create";
+/// How often one server is asked that does not answer although it has the meeting.
+const ASKED_MAX: usize = 2;
 /// What is left of a client's patience must allow for a try, in ms.
 const TRY_MS_MIN: u64 = 200;
 
@@ -178,7 +180,9 @@ impl Tries<'_> {
         if too_late || self.asked.len() >= TRIES_MAX {
             return Ok(());
         }
-        if let Some(found) = self.found.clone() {
+        if let Some(found) = self.found.clone()
+            && !self.leaves(&found).await?
+        {
             self.ask(found, false);
             return Ok(());
         }
@@ -204,6 +208,28 @@ impl Tries<'_> {
             Placed::Refused(_) | Placed::NoVoiceBridge => self.may_go_on = false,
         }
         Ok(())
+    }
+
+    /// Gives up a meeting that a poll has found where it was asked for, if its server answers everything but
+    /// creates and nobody is in it. It is looked for elsewhere then.
+    async fn leaves(&mut self, found: &Located) -> Result<bool, ApiError> {
+        let (key, server) = (&found.meeting.key, &found.server.id);
+        let asked_since = self.asked.iter().filter(|one| one.located.server.id == *server).count();
+        // Its first answer was lost; those who have been told of it know it by another create.
+        if asked_since < ASKED_MAX || self.homes.contains(server) {
+            return Ok(false);
+        }
+        let cluster = &self.call.app.cluster;
+        let record = cluster.meeting(key).await?.filter(|one| one.server.id == *server);
+        let Some(Located { meeting, .. }) = record.filter(|one| is_nobodys(&one.meeting)) else {
+            return Ok(false);
+        };
+        // What it may still do goes on the list of endings together with the next place.
+        let left = cluster.forget(key, server, Some(meeting.seen_at), None).await?;
+        if left {
+            (self.found, self.may_go_on) = (None, true);
+        }
+        Ok(left)
     }
 
     /// The server that keeps this create waiting; others should not wait for it as well.
@@ -233,12 +259,14 @@ impl Tries<'_> {
         let doubtful = others.filter(|one| {
             one.state != State::Without && !self.homes.contains(&one.located.server.id)
         });
-        let ending = |Try { located, asked_at, .. }: &Try| Ending {
-            server: located.server.id.clone(),
-            key: request.key.clone(),
-            moderator_pw: located.meeting.moderator_pw.clone(),
-            since,
-            asked_at: *asked_at,
+        let at = |one: &&Try, id: &ServerId| one.located.server.id == *id;
+        let ending = |one: &Try| {
+            let server = one.located.server.id.clone();
+            // The first one may have made it.
+            let tries = self.asked.iter().filter(|other| at(other, &server));
+            let asked_at = tries.map(|other| other.asked_at).min().unwrap_or(one.asked_at);
+            let moderator_pw = one.located.meeting.moderator_pw.clone();
+            Ending { server, key: request.key.clone(), moderator_pw, since, asked_at }
         };
         doubtful.map(ending).collect()
     }
@@ -283,6 +311,11 @@ impl Tries<'_> {
         released?;
         pass_on(Err(last_error), UNANSWERED)
     }
+}
+
+/// Whether nobody has been in it, for all that is known, and nobody is about to create it.
+fn is_nobodys(meeting: &Meeting) -> bool {
+    meeting.claim.is_none() && meeting.seats.users == 0 && meeting.course.peak_users == 0
 }
 
 /// Waits for servers that are slow, in the background, and ends what they have created meanwhile.

@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How long things may take to settle: doubles are left alone for half a minute (MEETING_GRACE).
-const SETTLED_BY: Duration = Duration::from_secs(60);
+/// How long things may take to settle: doubles are left alone for half a minute (MEETING_GRACE), and of a meeting
+/// that lives three times, what is left of it is one then.
+const SETTLED_BY: Duration = Duration::from_secs(90);
 /// How long they must be in order to count as settled: longer than the time between two polls.
 const CALM: Duration = Duration::from_millis(2_500);
 const AT_ONCE: usize = 16;

@@ -43,8 +43,14 @@ pub(super) fn excuse(join: &Joined, strikes: &[Strike], homes: &Homes<'_>) -> Op
         Way::Stranded(server, _) | Way::TurnedAway(server, _) => Some(server),
         _ => None,
     };
-    let concerned =
-        |strike: &&Strike| home.server == Some(strike.server) || led == Some(strike.server);
+    let all = homes.get(join.id.as_str()).map_or(&[][..], Vec::as_slice);
+    // Of a meeting that came to live twice the fuller one stays, which may be an earlier one.
+    let settled = |server: usize| {
+        led.is_none() && all.iter().any(|(one, _)| one.since <= to && one.server == Some(server))
+    };
+    let concerned = |strike: &&Strike| {
+        home.server == Some(strike.server) || led == Some(strike.server) || settled(strike.server)
+    };
     let mut near = strikes.iter().filter(concerned);
     if near.clone().any(|strike| strike.meets(from, to)) {
         return Some(Excuse::Trouble);
@@ -63,7 +69,6 @@ pub(super) fn excuse(join: &Joined, strikes: &[Strike], homes: &Homes<'_>) -> Op
     let moved = |(other, answered): &(&Home, Duration)| {
         other.server != home.server && other.since <= to && *answered >= from
     };
-    let all = homes.get(join.id.as_str()).map_or(&[][..], Vec::as_slice);
     all.iter().any(moved).then_some(Excuse::Moved)
 }
 
@@ -121,6 +126,9 @@ mod tests {
         assert_eq!(excuse(&refused(11 * S), &other, &none), None);
         let led_there = join(11 * S, Way::Stranded(2, String::new()));
         assert_eq!(excuse(&led_there, &other, &none), Some(Excuse::Trouble));
+        let earlier = Home { server: Some(2), since: S };
+        let twice = Homes::from([("a", vec![(&earlier, S)])]);
+        assert_eq!(excuse(&refused(11 * S), &other, &twice), Some(Excuse::Trouble));
         let killed = [strike(1, Trouble::Kill, 10 * S, 12 * S)];
         assert_eq!(excuse(&refused(60 * S), &killed, &none), Some(Excuse::Lost));
     }
