@@ -35,7 +35,8 @@ pub struct Health {
     pub unhealthy_count: u32,
     /// The last failure, kept after recovery.
     pub last_failure: Option<Failure>,
-    /// How many failures in a row the last one ended, those while it was offline among them.
+    /// How many polls in a row failed, those while it was offline among them; calls that failed before the first of
+    /// them count as one.
     pub failures: u32,
     /// How often trust was lost lately; forgotten after [`CALM_MS`] without.
     pub relapses: u32,
@@ -146,7 +147,13 @@ impl Health {
         if at < self.answered_at {
             return;
         }
+        let failures = self.failures;
+        let is_first = self.is_trusted();
         self.note(failure);
+        if !is_first {
+            // However many clients there are: polls count.
+            self.failures = failures;
+        }
         if !self.online {
             return;
         }
@@ -163,8 +170,12 @@ impl Health {
         if self.online { self.unhealthy_count > 0 } else { self.healthy_count > 0 || failed_lately }
     }
 
+    fn is_trusted(&self) -> bool {
+        self.online && self.unhealthy_count == 0
+    }
+
     fn note(&mut self, failure: Failure) {
-        let trusted = self.online && self.unhealthy_count == 0;
+        let trusted = self.is_trusted();
         let last = self.last_failure.as_ref();
         let calm = last.is_none_or(|last| failure.at.ms_since(last.at) > CALM_MS);
         if trusted {
@@ -244,7 +255,8 @@ mod tests {
                 health.doubt(failure(), thresholds);
             }
             assert!(health.online && health.standing(NOW) != Standing::Online);
-            assert_eq!(health.failures, if unhealthy == 1 { 1 } else { 10 });
+            assert_eq!(health.failures, 1, "as many as there are clients");
+            assert!(health.wants_recheck() || unhealthy == 1);
             let change = health.fail(failure(), thresholds);
             assert_eq!(change.is_some(), unhealthy <= 2, "a poll confirms it");
         }

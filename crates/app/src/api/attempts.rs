@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::poll::Ending;
-use domain::{Meeting, Server, ServerId, Timestamp};
+use domain::{Server, ServerId, Timestamp};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -24,8 +24,9 @@ use super::asking::{Call, asking, is_the_servers, may_have_acted};
 use super::create::at;
 use super::errors::ApiError;
 use super::owner;
-use super::repeat::EXISTS;
+use super::repeat::{Answered, EXISTS};
 use super::request::{Trail, pass_on};
+use super::vouched;
 
 /// Servers tried at most for one create.
 const TRIES_MAX: usize = 8;
@@ -33,13 +34,13 @@ const TRIES_MAX: usize = 8;
 pub(super) const UNANSWERED: &str = "Unable to create meeting on server.";
 /// Why a server is suspect that has not said anything yet.
 pub(super) const SLOW: &str = "slow to answer a create";
-/// How often one server is asked that does not answer although it has the meeting.
+/// How often one server is asked that does not answer although it has the meeting; then it is asked about it.
 const ASKED_MAX: usize = 2;
 /// What is left of a client's patience must allow for a try, in ms.
 const TRY_MS_MIN: u64 = 200;
 
 /// What a server said that was asked, by its number.
-type Outcome = (usize, Result<Reply, BackendError>);
+type Outcome = (usize, Answered);
 
 /// What is known of a try.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,14 +143,15 @@ pub(super) async fn first(
 impl Tries<'_> {
     /// Sends the create to a server, as the first one or as a repeated one.
     fn ask(&mut self, located: Located, is_new: bool) {
-        let call = self.call;
-        let number = self.asked.len();
-        let Some(asking) = asking(call, &located, is_new) else {
+        match asking(self.call, &located, is_new) {
+            Some(asking) => self.wait_for(located, asking),
             // Its body is gone with an earlier try.
-            self.may_go_on = false;
-            return;
-        };
-        let asked_at = call.app.clock.now();
+            None => self.may_go_on = false,
+        }
+    }
+
+    fn wait_for(&mut self, located: Located, asking: BoxFuture<'static, Answered>) {
+        let (number, asked_at) = (self.asked.len(), self.call.app.clock.now());
         self.asked.push(Try { located, asked_at, state: State::UnderWay });
         self.under_way.push(asking.map(move |reply| (number, reply)).boxed());
     }
@@ -180,10 +182,14 @@ impl Tries<'_> {
         if too_late || self.asked.len() >= TRIES_MAX {
             return Ok(());
         }
-        if let Some(found) = self.found.clone()
-            && !self.leaves(&found).await?
-        {
-            self.ask(found, false);
+        if let Some(found) = self.found.clone() {
+            let at_home = |one: &&Try| one.located.server.id == found.server.id;
+            if self.asked.iter().filter(at_home).count() < ASKED_MAX {
+                self.ask(found, false);
+            } else {
+                let vouching = vouched::asking(self.call, &found);
+                self.wait_for(found, vouching);
+            }
             return Ok(());
         }
         if !self.may_go_on {
@@ -208,28 +214,6 @@ impl Tries<'_> {
             Placed::Refused(_) | Placed::NoVoiceBridge => self.may_go_on = false,
         }
         Ok(())
-    }
-
-    /// Gives up a meeting that a poll has found where it was asked for, if its server answers everything but
-    /// creates and nobody is in it. It is looked for elsewhere then.
-    async fn leaves(&mut self, found: &Located) -> Result<bool, ApiError> {
-        let (key, server) = (&found.meeting.key, &found.server.id);
-        let asked_since = self.asked.iter().filter(|one| one.located.server.id == *server).count();
-        // Its first answer was lost; those who have been told of it know it by another create.
-        if asked_since < ASKED_MAX || self.homes.contains(server) {
-            return Ok(false);
-        }
-        let cluster = &self.call.app.cluster;
-        let record = cluster.meeting(key).await?.filter(|one| one.server.id == *server);
-        let Some(Located { meeting, .. }) = record.filter(|one| is_nobodys(&one.meeting)) else {
-            return Ok(false);
-        };
-        // What it may still do goes on the list of endings together with the next place.
-        let left = cluster.forget(key, server, Some(meeting.seen_at), None).await?;
-        if left {
-            (self.found, self.may_go_on) = (None, true);
-        }
-        Ok(left)
     }
 
     /// The server that keeps this create waiting; others should not wait for it as well.
@@ -311,11 +295,6 @@ impl Tries<'_> {
         released?;
         pass_on(Err(last_error), UNANSWERED)
     }
-}
-
-/// Whether nobody has been in it, for all that is known, and nobody is about to create it.
-fn is_nobodys(meeting: &Meeting) -> bool {
-    meeting.claim.is_none() && meeting.seats.users == 0 && meeting.course.peak_users == 0
 }
 
 /// Waits for servers that are slow, in the background, and ends what they have created meanwhile.

@@ -15,6 +15,7 @@ mod pass;
 mod recordings;
 mod repeat;
 mod request;
+mod vouched;
 
 pub use create::create;
 pub use end::end;

@@ -19,8 +19,10 @@ use super::attempts::{SLOW, UNANSWERED};
 use super::errors::ApiError;
 use super::owner;
 use super::request::pass_on;
+use super::vouched;
 
-/// How often the server is asked at most: a repeated create is the same however often it comes.
+/// How often the server is asked at most: a repeated create is the same however often it comes. The last
+/// time it is asked about the meeting.
 const ASKS_MAX: usize = 3;
 /// What BBB says of a create whose meeting was there already.
 pub(super) const EXISTS: &str = "duplicateWarning";
@@ -28,14 +30,14 @@ pub(super) const EXISTS: &str = "duplicateWarning";
 const RECOVER: Duration = Duration::from_secs(1);
 
 /// What a server said, or why it did not.
-type Answered = Result<Reply, BackendError>;
+pub(super) type Answered = Result<Reply, BackendError>;
 
 /// What the meeting's own server answers; nothing if it turns out to be offline.
 pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
     let asks = AtomicUsize::new(0);
-    let ask = || {
-        asks.fetch_add(1, Ordering::Relaxed);
-        asking(call, located, false)
+    let ask = || match asks.fetch_add(1, Ordering::Relaxed) {
+        before if before + 1 < ASKS_MAX => asking(call, located, false),
+        _ => Some(vouched::asking(call, located)),
     };
     Some(match insist(call, located, ask).await? {
         Ok(reply) => answered(call, located, reply, asks.into_inner()).await,

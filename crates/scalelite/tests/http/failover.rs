@@ -29,6 +29,22 @@ async fn create_anyhow(product: &Product, id: &str) -> String {
     answer.field("messageKey")
 }
 
+/// It answers polls, so the meeting stays with it and with everybody in it.
+#[tokio::test]
+async fn a_server_that_answers_all_but_creates_vouches_for_its_meetings() {
+    let world = world(2).await;
+    let first = create(&world.product, "mm").await;
+    let server = world.servers_with("mm")[0].clone();
+    server.set_fault(Fault::on(FaultMode::HangAfterEffect, &["create"]));
+    let again = world.product.call("create", "meetingID=mm&name=Meeting").await.unwrap();
+    assert_success(&again);
+    assert_eq!(again.field("messageKey"), "duplicateWarning");
+    for name in ["internalMeetingID", "createTime", "voiceBridge", "attendeePW"] {
+        assert_eq!(again.field(name), first.field(name), "{name}");
+    }
+    assert_eq!(world.servers_with("mm").len(), 1);
+}
+
 #[tokio::test]
 async fn a_create_goes_on_to_the_next_server_whatever_is_wrong_with_the_first() {
     for fault in [

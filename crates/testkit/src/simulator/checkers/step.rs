@@ -140,10 +140,6 @@ fn may_go(step: &Step<'_>, was: &Meeting) -> bool {
         // Nobody was in it when its cordoned server was asked; somebody may have come since.
         (Kind::Create(key), "forget") => *key == was.key && cordoned,
         (Kind::Create(key), "place") if away => *key == was.key,
-        // Its server does not answer the create, and nobody knows of it.
-        (Kind::Create(key), "forget") if room.acknowledged_at.is_none() => {
-            *key == was.key && room.users == 0
-        }
         // It came back while the meeting was being placed anew, and was asked for it once more.
         (Kind::Create(key), _) if was.claim.is_some() => *key == was.key,
         _ => false,
