@@ -5,8 +5,9 @@ use super::ledger::{Created, Home, Joined, Way};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// For how long after its server is mended a join may still fail: the balancer finds out by a poll.
-pub(super) const FINDS_OUT: Duration = Duration::from_secs(5);
+/// For how long after its server is mended a join may still fail: the balancer finds out by a poll, and one that was
+/// asked in the midst of the trouble may take all its patience (RESPONSE_TIMEOUT) to fail.
+pub(super) const FINDS_OUT: Duration = Duration::from_secs(10);
 
 /// Why a join could fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +59,7 @@ pub(super) fn excuse(join: &Joined, strikes: &[Strike], homes: &Homes<'_>) -> Op
     let was_killed = |strike: &Strike| {
         strike.trouble.loses_meetings()
             && (home.since..=to).contains(&strike.from)
-            && home.server.is_none_or(|server| server == strike.server)
+            && (home.server.is_none_or(|server| server == strike.server) || settled(strike.server))
     };
     if strikes.iter().any(was_killed) {
         return Some(Excuse::Lost);
@@ -120,7 +121,7 @@ mod tests {
         let hung = [strike(1, Trouble::Hang, 10 * S, 12 * S)];
         assert_eq!(excuse(&refused(11 * S), &hung, &none), Some(Excuse::Trouble));
         assert_eq!(excuse(&refused(14 * S), &hung, &none), Some(Excuse::JustMended));
-        assert_eq!(excuse(&refused(18 * S), &hung, &none), None);
+        assert_eq!(excuse(&refused(23 * S), &hung, &none), None);
         assert_eq!(excuse(&refused(8 * S), &hung, &none), None);
         let other = [strike(2, Trouble::Hang, 10 * S, 12 * S)];
         assert_eq!(excuse(&refused(11 * S), &other, &none), None);
