@@ -35,6 +35,7 @@ mod racing_recordings;
 mod racing_servers;
 mod recordings;
 mod servers;
+mod shelving;
 mod store;
 mod tenants;
 mod tokens;
@@ -233,6 +234,7 @@ pub async fn recordings_racing(factory: RecordingsFactory<'_>) {
 pub async fn records(factory: RecordsFactory<'_>) {
     let groups = [
         library::cases(factory),
+        shelving::cases(factory),
         trash::cases(factory),
         outbox::cases(factory),
         imports::cases(factory),
