@@ -15,7 +15,7 @@ const DELIVER_EVERY: Duration = Duration::from_secs(1);
 /// When to ask again after the store failed.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// How often recordings are looked for whose files were left on their way or in the trash.
-const JOURNEYS_EVERY: Duration = Duration::from_secs(30);
+const JOURNEYS_EVERY: Duration = Duration::from_secs(5);
 /// How often recordings are looked for that are too old.
 const RETAIN_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How often it is asked whose turn that is, and when to go on if it could not be done.

@@ -38,29 +38,31 @@ async fn an_upload_to_a_full_disk_is_told_and_goes_on() {
     assert_eq!(shelf_of(&setup, &sample, "video"), Some("published"));
 }
 
-/// Where archives are unpacked, and where files are to be.
 #[tokio::test(flavor = "multi_thread")]
 async fn imports_to_a_full_disk_wait_and_go_on() {
-    for folder in ["work", "published"] {
-        let setup = setup();
-        let Some(small) = Small::mount(&setup.folder().join(folder), 2).unwrap() else { return };
-        let product = setup.start().await.unwrap();
-        let sample = Sample::new(2);
-        let name = format!("{}.tar", sample.record_id);
-        small.fill().unwrap();
-        send(&setup, &name, &sample.archive(&FORMATS));
-        let told = async || product.log().contains("recordings cannot be imported");
-        until("told", told).await.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
-        assert_eq!(names(&setup.folder().join("spool")), [name.as_str()], "{folder}");
-        assert!(row(&setup, &sample).await.is_none());
-        assert_eq!(import_of(&setup, &name).await.unwrap()["state"], "received");
-        assert_eq!(product.get("/health_check").await.unwrap().status, 200);
-        small.free().unwrap();
-        until_imported(&setup).await;
-        for format in FORMATS {
-            assert_eq!(shelf_of(&setup, &sample, format), Some("published"), "{folder} {format}");
-        }
-        let on = async || product.log().contains("imports of recordings go on");
-        until("goes on", on).await.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
+    // Where archives are unpacked, and where files are to be.
+    tokio::join!(waits_and_goes_on("work"), waits_and_goes_on("published"));
+}
+
+async fn waits_and_goes_on(folder: &str) {
+    let setup = setup();
+    let Some(small) = Small::mount(&setup.folder().join(folder), 2).unwrap() else { return };
+    let product = setup.start().await.unwrap();
+    let sample = Sample::new(2);
+    let name = format!("{}.tar", sample.record_id);
+    small.fill().unwrap();
+    send(&setup, &name, &sample.archive(&FORMATS));
+    let told = async || product.log().contains("recordings cannot be imported");
+    until("told", told).await.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
+    assert_eq!(names(&setup.folder().join("spool")), [name.as_str()], "{folder}");
+    assert!(row(&setup, &sample).await.is_none());
+    assert_eq!(import_of(&setup, &name).await.unwrap()["state"], "received");
+    assert_eq!(product.get("/health_check").await.unwrap().status, 200);
+    small.free().unwrap();
+    until_imported(&setup).await;
+    for format in FORMATS {
+        assert_eq!(shelf_of(&setup, &sample, format), Some("published"), "{folder} {format}");
     }
+    let on = async || product.log().contains("imports of recordings go on");
+    until("goes on", on).await.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
 }

@@ -14,7 +14,7 @@ use crate::house::{Files, House, assert_hidden, assert_shown, change, listed};
 
 /// Rounds, unless `SCALELITE_KILL_ROUNDS` says otherwise. nextest ends a test after four minutes: many rounds are
 /// run by `cargo test --workspace --test recordings kills`.
-const ROUNDS: u64 = 8;
+const ROUNDS: u64 = 5;
 /// A journey is lost after a minute, and looked for twice in a minute.
 const FINISHED_WITHIN: Duration = Duration::from_secs(150);
 

@@ -51,11 +51,7 @@ async fn brought_back(kind: Kind, files: Files) {
     assert!(!house.traces(&other).await.is_empty());
     product.kill().await.unwrap();
     let _product = house.setup.start().await.unwrap();
-    // Half a minute at most, since the one before has just had its turn.
-    let emptied = async || house.traces(&other).await.is_empty();
-    if until("emptied", async || emptied().await).await.is_err() {
-        until("emptied", async || emptied().await).await.unwrap();
-    }
+    until("emptied", async || house.traces(&other).await.is_empty()).await.unwrap();
     house.command(&house.setup, &["recordings", "check"]).await;
 }
 
