@@ -68,6 +68,12 @@ impl Served {
         Ok(kib.with_context(|| format!("no {name} in {status}"))? / 1024.0)
     }
 
+    /// Waits for the end of a process that was told to end.
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
+        timeout(START_DEADLINE, self.child.wait()).await.context("it does not end")??;
+        Ok(())
+    }
+
     /// Kills the process and waits for its end.
     pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)

@@ -35,7 +35,7 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let duel = duel(plan, product.port(), nginx.port(), &path).await;
     // Its workers live on if it is killed.
     nginx_command(root.path()).args(["-s", "stop"]).status().await?;
-    nginx.stop().await?;
+    nginx.ended().await?;
     product.stop().await?;
     Ok(vec![row(&duel?)])
 }
