@@ -69,12 +69,6 @@ impl Dir {
         self.sub(name)?.ok_or_else(strange)
     }
 
-    /// An empty file in it that can be locked, made if it is not there.
-    pub(crate) fn lockable(&self, name: &str) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.0, part(&name)?, flags, FILE_MODE)?)
-    }
-
     /// A regular file in it, to read; `None` if there is none, or something else of that name.
     pub(crate) fn file(&self, name: impl AsRef<OsStr>) -> io::Result<Option<(File, Stat)>> {
         // Opening a pipe would wait for its writer.

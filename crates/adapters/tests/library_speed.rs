@@ -120,7 +120,7 @@ async fn measure(store: &dyn Library) {
         let next = next.expect("found");
         count += next.len();
         let last = next.last().expect("a recording");
-        after = Some(Cursor { started_at: last.started_at, record_id: last.record_id.clone() });
+        after = Some(Cursor::after(last));
     }
     println!("  10,000 in pages of 100: {:?}", begun.elapsed());
     assert!(one <= Duration::from_millis(3), "{one:?}");

@@ -128,6 +128,7 @@ impl Health {
     /// A poll that failed.
     pub fn fail(&mut self, failure: Failure, thresholds: Thresholds) -> Option<Change> {
         self.note(failure);
+        self.failures = self.failures.saturating_add(1);
         self.healthy_count = 0;
         if !self.online {
             return None;
@@ -147,13 +148,9 @@ impl Health {
         if at < self.answered_at {
             return;
         }
-        let failures = self.failures;
-        let is_first = self.is_trusted();
         self.note(failure);
-        if !is_first {
-            // However many clients there are: polls count.
-            self.failures = failures;
-        }
+        // However many clients there are: polls count.
+        self.failures = self.failures.max(1);
         if !self.online {
             return;
         }
@@ -170,19 +167,14 @@ impl Health {
         if self.online { self.unhealthy_count > 0 } else { self.healthy_count > 0 || failed_lately }
     }
 
-    fn is_trusted(&self) -> bool {
-        self.online && self.unhealthy_count == 0
-    }
-
     fn note(&mut self, failure: Failure) {
-        let trusted = self.is_trusted();
+        let trusted = self.online && self.unhealthy_count == 0;
         let last = self.last_failure.as_ref();
         let calm = last.is_none_or(|last| failure.at.ms_since(last.at) > CALM_MS);
         if trusted {
             self.relapses = if calm { 1 } else { self.relapses.saturating_add(1) };
             self.failures = 0;
         }
-        self.failures = self.failures.saturating_add(1);
         self.last_failure = Some(failure);
     }
 }

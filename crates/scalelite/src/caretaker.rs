@@ -20,9 +20,6 @@ const JOURNEYS_EVERY: Duration = Duration::from_secs(5);
 const RETAIN_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How often it is asked whose turn that is, and when to go on if it could not be done.
 const RETAIN_LOOK: Duration = Duration::from_secs(600);
-/// The names of the works of which replicas take turns.
-const JOURNEYS: &str = "journeys";
-const RETENTION: &str = "retention";
 
 /// Looks after recordings and messages, until told to stop.
 pub async fn look_after(app: App, stop: watch::Receiver<bool>) {
@@ -60,23 +57,66 @@ async fn deliver_forever(app: App, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// A work of which replicas take turns.
+struct Work {
+    /// The name by which they do.
+    name: &'static str,
+    /// How often one of them does it.
+    every: Duration,
+    /// How often it is asked at least whose turn it is, and when to go on if it could not be done.
+    look: Duration,
+    /// What the log says then.
+    complaint: &'static str,
+}
+
+const TRAVELS: Work = Work {
+    name: "journeys",
+    every: JOURNEYS_EVERY,
+    look: JOURNEYS_EVERY,
+    complaint: "files of recordings were not looked after",
+};
+const RETENTION: Work = Work {
+    name: "retention",
+    every: RETAIN_EVERY,
+    look: RETAIN_LOOK,
+    complaint: "recordings were not looked at for their age",
+};
+
+impl Work {
+    /// How long to wait for a turn; nothing if it is this process's now.
+    async fn not_before(&self, app: &App) -> Option<Duration> {
+        match app.turns.turn(self.name, app.clock.now(), ms(self.every)).await {
+            Ok(Turn::Yours(_)) => None,
+            Ok(Turn::NotBefore(due)) => Some(until(app, due).min(self.look)),
+            Err(error) => {
+                tracing::warn!(%error, "{}", self.complaint);
+                Some(self.look)
+            }
+        }
+    }
+
+    /// Waits, a little longer at times, or is told to stop: then true.
+    async fn rest(
+        &self,
+        app: &App,
+        stop: &mut watch::Receiver<bool>,
+        wait: Option<Duration>,
+    ) -> bool {
+        let jitter = JITTER_MAX.mul_f64(app.entropy.fraction());
+        stopped(stop, wait.unwrap_or(self.look) + jitter).await
+    }
+}
+
 /// Moves the files of recordings that a crash left on their way, and empties the trash, in turns, until told to stop.
 async fn travel_forever(app: App, mut stop: watch::Receiver<bool>) {
     loop {
-        let wait = match app.turns.turn(JOURNEYS, app.clock.now(), ms(JOURNEYS_EVERY)).await {
-            Ok(Turn::Yours(_)) => {
-                if let Err(error) = look_after_recordings(&app).await {
-                    tracing::warn!(%error, "files of recordings were not looked after");
-                }
-                JOURNEYS_EVERY
-            }
-            Ok(Turn::NotBefore(due)) => until(&app, due).min(JOURNEYS_EVERY),
-            Err(error) => {
-                tracing::warn!(%error, "files of recordings were not looked after");
-                JOURNEYS_EVERY
-            }
-        };
-        if stopped(&mut stop, wait + JITTER_MAX.mul_f64(app.entropy.fraction())).await {
+        let wait = TRAVELS.not_before(&app).await;
+        if wait.is_none()
+            && let Err(error) = look_after_recordings(&app).await
+        {
+            tracing::warn!(%error, "{}", TRAVELS.complaint);
+        }
+        if TRAVELS.rest(&app, &mut stop, wait).await {
             return;
         }
     }
@@ -101,20 +141,10 @@ async fn retain_forever(app: App, mut stop: watch::Receiver<bool>) {
         return;
     }
     loop {
-        let wait = match app.turns.turn(RETENTION, app.clock.now(), ms(RETAIN_EVERY)).await {
-            Ok(Turn::Yours(_)) => {
-                if retain(&app, &mut stop).await {
-                    return;
-                }
-                RETAIN_LOOK
-            }
-            Ok(Turn::NotBefore(due)) => until(&app, due).min(RETAIN_LOOK),
-            Err(error) => {
-                tracing::warn!(%error, "recordings were not looked at for their age");
-                RETAIN_LOOK
-            }
-        };
-        if stopped(&mut stop, wait + JITTER_MAX.mul_f64(app.entropy.fraction())).await {
+        let wait = RETENTION.not_before(&app).await;
+        if wait.is_none() && retain(&app, &mut stop).await
+            || RETENTION.rest(&app, &mut stop, wait).await
+        {
             return;
         }
     }

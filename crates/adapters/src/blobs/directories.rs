@@ -10,8 +10,8 @@ mod reading;
 mod workshop;
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -182,7 +182,7 @@ impl Roots {
     }
 
     /// Nobody else moves or removes books of the recording as long as this is held, in any process.
-    fn lock(&self, book: &Book) -> io::Result<OwnedFd> {
+    fn lock(&self, book: &Book) -> io::Result<File> {
         workshop::lock(&self.made(Shelf::Published)?, super::stripe(book, LOCKS))
     }
 
@@ -329,7 +329,7 @@ impl Roots {
         book: &Book,
         shelf: Shelf,
         path: &FilePath,
-    ) -> io::Result<Option<(std::fs::File, BlobInfo)>> {
+    ) -> io::Result<Option<(File, BlobInfo)>> {
         let Some((_, mut dir)) = self.book(book, shelf)? else { return Ok(None) };
         let (above, name) = split(path);
         for part in above {

@@ -23,9 +23,7 @@ pub async fn next(
     after: Option<&Cursor>,
 ) -> Result<(Vec<Recording>, Option<Cursor>), StoreError> {
     let found = records.find_recordings(filter, scope, after, PAGE).await?;
-    let cursor = found
-        .last()
-        .map(|last| Cursor { started_at: last.started_at, record_id: last.record_id.clone() });
+    let cursor = found.last().map(Cursor::after);
     Ok((found, cursor))
 }
 

@@ -243,11 +243,10 @@ impl Tries<'_> {
         let doubtful = others.filter(|one| {
             one.state != State::Without && !self.homes.contains(&one.located.server.id)
         });
-        let at = |one: &&Try, id: &ServerId| one.located.server.id == *id;
         let ending = |one: &Try| {
             let server = one.located.server.id.clone();
             // The first one may have made it.
-            let tries = self.asked.iter().filter(|other| at(other, &server));
+            let tries = self.asked.iter().filter(|other| other.located.server.id == server);
             let asked_at = tries.map(|other| other.asked_at).min().unwrap_or(one.asked_at);
             let moderator_pw = one.located.meeting.moderator_pw.clone();
             Ending { server, key: request.key.clone(), moderator_pw, since, asked_at }

@@ -21,6 +21,14 @@ pub struct Cursor {
     pub record_id: String,
 }
 
+impl Cursor {
+    /// The one after a recording.
+    #[must_use]
+    pub fn after(recording: &Recording) -> Self {
+        Self { started_at: recording.started_at, record_id: recording.record_id.clone() }
+    }
+}
+
 /// Where the files of a recording are to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {

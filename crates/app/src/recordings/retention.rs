@@ -41,7 +41,7 @@ pub async fn retain(
         let (filter, scope) = (&rule.filter, &rule.scope);
         let page = records.find_recordings(filter, scope, after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(count) };
-        after = Some(Cursor { started_at: last.started_at, record_id: last.record_id.clone() });
+        after = Some(Cursor::after(last));
         // What has no time at all is nobody's to judge.
         let is_old =
             |one: &&Recording| one.ended_at.or(one.started_at).is_some_and(|at| at < before);

@@ -64,7 +64,7 @@ impl Shelf {
             let next = self.0.find_recordings(filter, scope, after.as_ref(), 2).await;
             let next = next.expect("a search");
             let Some(last) = next.last() else { break };
-            after = Some(Cursor { started_at: last.started_at, record_id: last.record_id.clone() });
+            after = Some(Cursor::after(last));
             found.extend(next);
             assert!(found.len() <= whole.len(), "{filter:?}");
         }

@@ -1,7 +1,7 @@
 //! The hidden directory of a shelf, on the same file system: what is not whole yet, or no more, lies here.
 
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
 
 use app::ports::{Book, Clock as _, Entropy as _};
 use rustix::fs::FlockOperation;
@@ -20,8 +20,8 @@ const PIECE: &str = "piece";
 const LEFT_AFTER_MS: i64 = 24 * 3_600_000;
 
 /// Waits for the lock of that number, which ends with the process at the latest. A file system without locks gives none.
-pub(super) fn lock(root: &Dir, number: usize) -> io::Result<OwnedFd> {
-    let lock = root.make_sub(LOCKS)?.lockable(&number.to_string())?;
+pub(super) fn lock(root: &Dir, number: usize) -> io::Result<File> {
+    let lock = root.make_sub(LOCKS)?.append(number.to_string())?;
     while rustix::fs::flock(&lock, FlockOperation::LockExclusive) == Err(Errno::INTR) {}
     Ok(lock)
 }

@@ -100,7 +100,7 @@ impl S3Blobs {
     /// Sends files side by side, and the last one last.
     async fn upload(&self, uploads: Vec<Upload>) -> Result<(), BlobError> {
         let (last, first): (Vec<_>, Vec<_>) =
-            uploads.into_iter().partition(|upload| upload.key.ends_with("/metadata.xml"));
+            uploads.into_iter().partition(|upload| upload.key.rsplit('/').next() == Some(LAST));
         for uploads in [first, last] {
             let sent = stream::iter(uploads).map(|upload| self.wire.upload(upload));
             sent.buffer_unordered(AT_ONCE).try_collect::<()>().await?;

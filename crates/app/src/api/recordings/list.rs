@@ -115,10 +115,7 @@ impl Search {
     async fn next(&self, after: Option<&Cursor>) -> Result<(String, Option<Cursor>), StoreError> {
         let found = self.records.find_recordings(&self.filter, &self.scope, after, AT_ONCE).await?;
         let is_full = u32::try_from(found.len()).is_ok_and(|found| found >= AT_ONCE);
-        let last = found
-            .last()
-            .filter(|_| is_full)
-            .map(|last| Cursor { started_at: last.started_at, record_id: last.record_id.clone() });
+        let last = found.last().filter(|_| is_full).map(Cursor::after);
         Ok((self.shown(&found).await?, last))
     }
 
