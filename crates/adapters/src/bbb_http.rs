@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 
-use app::ports::{BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Lane, Patience};
+use app::ports::{
+    BackendBody, BackendCall, BackendResponse, BbbClient, CallError, CallPriority, CallTimeouts,
+};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use domain::Timestamp;
@@ -27,22 +29,22 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Idle connections kept for each server.
-const IDLE_MAX_PER_SERVER: usize = 32;
+const MAX_IDLE_PER_SERVER: usize = 32;
 /// Below the keep-alive time of BBB's web server, so that it is we who close.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const USER_AGENT: &str = concat!("scalelite/", env!("CARGO_PKG_VERSION"));
 
-type HyperClient = Client<HttpsConnector<HttpConnector>, Upload>;
+type HyperClient = Client<HttpsConnector<HttpConnector>, RequestBody>;
 
 /// A client for all servers of the pool.
-pub struct BbbHttp {
+pub struct HttpBbbClient {
     client: HyperClient,
     /// What each server may have under way, by its authority. As many entries as servers.
-    slots: Mutex<HashMap<String, Arc<Semaphore>>>,
+    call_slots: Mutex<HashMap<String, Arc<Semaphore>>>,
     calls_per_server: usize,
 }
 
-impl BbbHttp {
+impl HttpBbbClient {
     /// A client with the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded),
     /// or Mozilla's where the system has none. No connection takes longer to stand than the
     /// longest patience with one; no server has more than so many calls of front-ends at a
@@ -56,14 +58,14 @@ impl BbbHttp {
                 ClientConfig::builder().with_webpki_roots()
             })
             .with_no_client_auth();
-        let client = client(tls, connect_ms_max);
-        Self { client, slots: Mutex::default(), calls_per_server }
+        let client = build_client(tls, connect_ms_max);
+        Self { client, call_slots: Mutex::default(), calls_per_server }
     }
 
     /// What this server may have under way.
-    fn slots_of(&self, uri: &Uri) -> Arc<Semaphore> {
+    fn find_slots(&self, uri: &Uri) -> Arc<Semaphore> {
         let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.call_slots.lock().unwrap_or_else(PoisonError::into_inner);
         match slots.get(authority) {
             Some(slots) => slots.clone(),
             None => {
@@ -75,7 +77,7 @@ impl BbbHttp {
     }
 }
 
-fn client(tls: ClientConfig, connect_ms: u64) -> HyperClient {
+fn build_client(tls: ClientConfig, connect_ms: u64) -> HyperClient {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -87,7 +89,7 @@ fn client(tls: ClientConfig, connect_ms: u64) -> HyperClient {
         .wrap_connector(tcp);
     Client::builder(TokioExecutor::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_MAX_PER_SERVER)
+        .pool_max_idle_per_host(MAX_IDLE_PER_SERVER)
         .pool_timer(TokioTimer::new())
         // Only requests of which no byte was sent, when an idle connection had just closed.
         .retry_canceled_requests(true)
@@ -95,8 +97,8 @@ fn client(tls: ClientConfig, connect_ms: u64) -> HyperClient {
 }
 
 #[async_trait]
-impl BbbClient for BbbHttp {
-    async fn send(&self, call: BackendCall) -> Result<BackendAnswer, CallError> {
+impl BbbClient for HttpBbbClient {
+    async fn send_call(&self, call: BackendCall) -> Result<BackendResponse, CallError> {
         let uri: Uri = call
             .url
             .parse()
@@ -105,45 +107,47 @@ impl BbbClient for BbbHttp {
         let upload = match call.body {
             Some(body) => {
                 request = request.method("POST").header(header::CONTENT_TYPE, &body.content_type);
-                Upload::of(body)
+                RequestBody::from_backend_body(body)
             }
-            None => Upload::none(),
+            None => RequestBody::empty(),
         };
         let progress = upload.progress.clone();
         let request = request
             .body(upload)
             .map_err(|_| CallError::Unreachable("the request cannot be sent".to_owned()))?;
-        let slots = self.slots_of(request.uri());
-        let waited = Duration::from_millis(call.patience.response_ms);
+        let slots = self.find_slots(request.uri());
+        let waited = Duration::from_millis(call.timeouts.response_ms);
         // The semaphore is never closed: what can fail is only the wait.
-        let _slot = match call.lane {
-            Lane::Poller => None,
-            Lane::FrontEnd => timeout(waited, slots.acquire()).await.map(Some).map_err(|_| {
-                CallError::Unreachable("too many calls to this server are under way".to_owned())
-            })?,
+        let _slot = match call.priority {
+            CallPriority::Internal => None,
+            CallPriority::FrontEnd => {
+                timeout(waited, slots.acquire()).await.map(Some).map_err(|_| {
+                    CallError::Unreachable("too many calls to this server are under way".to_owned())
+                })?
+            }
         };
-        let response = self.answer(request, &progress, call.patience).await?;
-        let (status, date) = (response.status().as_u16(), date(response.headers()));
-        let body = timeout(waited, collect(response, call.answer_bytes_max)).await;
-        let body = body.map_err(|_| CallError::Timeout(call.patience.response_ms))??;
-        Ok(BackendAnswer { status, body, date })
+        let response = self.send_request(request, &progress, call.timeouts).await?;
+        let (status, date) = (response.status().as_u16(), parse_date(response.headers()));
+        let body = timeout(waited, read_body(response, call.max_response_bytes)).await;
+        let body = body.map_err(|_| CallError::Timeout(call.timeouts.response_ms))??;
+        Ok(BackendResponse { status, body, date })
     }
 }
 
-impl BbbHttp {
+impl HttpBbbClient {
     /// Sends the request and waits for the head of the answer: first for a connection (with name
     /// look-up and TLS), then for the answer, each with its own patience.
-    async fn answer(
+    async fn send_request(
         &self,
-        mut request: Request<Upload>,
+        mut request: Request<RequestBody>,
         progress: &Notify,
-        patience: Patience,
+        patience: CallTimeouts,
     ) -> Result<Response<Incoming>, CallError> {
         let mut connection = capture_connection(&mut request);
         let mut sending = std::pin::pin!(self.client.request(request));
         tokio::select! {
             biased;
-            response = &mut sending => return response.map_err(|error| classify(&error)),
+            response = &mut sending => return response.map_err(|error| classify_error(&error)),
             _ = connection.wait_for_connection_metadata() => {}
             () = sleep(Duration::from_millis(patience.connect_ms)) => {
                 let text = format!("no connection within {} ms", patience.connect_ms);
@@ -152,8 +156,8 @@ impl BbbHttp {
         }
         tokio::select! {
             biased;
-            response = &mut sending => response.map_err(|error| classify(&error)),
-            () = silence(progress, Duration::from_millis(patience.response_ms)) => {
+            response = &mut sending => response.map_err(|error| classify_error(&error)),
+            () = wait_until_idle(progress, Duration::from_millis(patience.response_ms)) => {
                 Err(CallError::Timeout(patience.response_ms))
             }
         }
@@ -161,7 +165,7 @@ impl BbbHttp {
 }
 
 /// Returns when nothing has moved for that long.
-async fn silence(progress: &Notify, patience: Duration) {
+async fn wait_until_idle(progress: &Notify, patience: Duration) {
     loop {
         let deadline = Instant::now() + patience;
         tokio::select! {
@@ -173,20 +177,20 @@ async fn silence(progress: &Notify, patience: Duration) {
 }
 
 /// The clock of whoever answers.
-fn date(headers: &HeaderMap) -> Option<Timestamp> {
+fn parse_date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = headers.get(header::DATE)?.to_str().ok()?;
     let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since.as_millis()).ok().map(Timestamp)
 }
 
-async fn collect(response: Response<Incoming>, bytes_max: usize) -> Result<Bytes, CallError> {
+async fn read_body(response: Response<Incoming>, bytes_max: usize) -> Result<Bytes, CallError> {
     let mut body = response.into_body();
     let mut collected = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| CallError::Broken(innermost(&error)))?;
+        let frame = frame.map_err(|error| CallError::ConnectionLost(root_cause(&error)))?;
         if let Ok(data) = frame.into_data() {
             if collected.len() + data.len() > bytes_max {
-                return Err(CallError::TooLarge(bytes_max));
+                return Err(CallError::ResponseTooLarge(bytes_max));
             }
             collected.extend_from_slice(&data);
         }
@@ -194,23 +198,27 @@ async fn collect(response: Response<Incoming>, bytes_max: usize) -> Result<Bytes
     Ok(collected.freeze())
 }
 
-fn classify(error: &hyper_util::client::legacy::Error) -> CallError {
+fn classify_error(error: &hyper_util::client::legacy::Error) -> CallError {
     let mut source = error.source();
     while let Some(cause) = source {
-        if let Some(upload) = cause.downcast_ref::<UploadError>() {
+        if let Some(upload) = cause.downcast_ref::<RequestBodyError>() {
             return match upload.0.kind() {
                 io::ErrorKind::FileTooLarge => CallError::UploadTooLarge,
-                _ => CallError::Upload(upload.0.to_string()),
+                _ => CallError::UploadInterrupted(upload.0.to_string()),
             };
         }
         source = cause.source();
     }
-    let reason = innermost(error);
-    if error.is_connect() { CallError::Unreachable(reason) } else { CallError::Broken(reason) }
+    let reason = root_cause(error);
+    if error.is_connect() {
+        CallError::Unreachable(reason)
+    } else {
+        CallError::ConnectionLost(reason)
+    }
 }
 
 /// The root of the matter: outer errors only say that sending a request failed.
-fn innermost(error: &dyn std::error::Error) -> String {
+fn root_cause(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -219,53 +227,53 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 /// A request's body: nothing, or a stream on its way through us.
-struct Upload {
+struct RequestBody {
     body: Option<BackendBody>,
-    left: Option<u64>,
+    remaining_bytes: Option<u64>,
     progress: Arc<Notify>,
 }
 
 /// The sender of a body failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct UploadError(io::Error);
+struct RequestBodyError(io::Error);
 
-impl Upload {
-    fn none() -> Self {
-        Self { body: None, left: Some(0), progress: Arc::default() }
+impl RequestBody {
+    fn empty() -> Self {
+        Self { body: None, remaining_bytes: Some(0), progress: Arc::default() }
     }
 
-    fn of(body: BackendBody) -> Self {
-        Self { left: body.length, body: Some(body), progress: Arc::default() }
+    fn from_backend_body(body: BackendBody) -> Self {
+        Self { remaining_bytes: body.length, body: Some(body), progress: Arc::default() }
     }
 }
 
-impl Body for Upload {
+impl Body for RequestBody {
     type Data = Bytes;
-    type Error = UploadError;
+    type Error = RequestBodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
         let piece = std::task::ready!(body.stream.as_mut().poll_next(context));
         self.progress.notify_one();
         Poll::Ready(piece.map(|piece| {
-            let piece = piece.map_err(UploadError)?;
+            let piece = piece.map_err(RequestBodyError)?;
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-            self.left = self.left.map(|left| left.saturating_sub(length));
+            self.remaining_bytes = self.remaining_bytes.map(|left| left.saturating_sub(length));
             Ok(Frame::data(piece))
         }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == Some(0)
+        self.remaining_bytes == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.remaining_bytes.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

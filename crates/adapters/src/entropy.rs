@@ -42,19 +42,19 @@ impl OsEntropy {
 
 #[expect(clippy::disallowed_methods, reason = "this is the place that draws randomness")]
 impl Entropy for OsEntropy {
-    fn password(&self) -> String {
+    fn generate_password(&self) -> String {
         Alphanumeric.sample_string(&mut rand::rng(), 8)
     }
 
-    fn uuid(&self) -> String {
+    fn generate_uuid(&self) -> String {
         uuid::Uuid::new_v4().to_string()
     }
 
-    fn noise(&self) -> [u8; 16] {
+    fn generate_bytes(&self) -> [u8; 16] {
         rand::rng().random()
     }
 
-    fn fraction(&self) -> f64 {
+    fn generate_fraction(&self) -> f64 {
         rand::rng().random()
     }
 }

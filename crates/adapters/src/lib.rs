@@ -3,16 +3,16 @@
 
 mod archive;
 pub mod bbb_http;
-mod beneath;
 pub mod blobs;
-pub mod courier;
+pub mod callback_client;
+mod clock_skew;
+mod confined_dir;
 pub mod entropy;
-mod joins;
-mod memory;
+mod join_cache;
+mod pending_joins;
 pub mod postgres;
 pub mod redis;
 pub mod rsa;
-mod skew;
 pub mod spool;
 mod sql;
 pub mod sqlite;

@@ -15,7 +15,7 @@ pub struct RsaKey(Arc<dyn SigningKey>);
 impl RsaKey {
     /// Reads a key in PEM, `RSA PRIVATE KEY` or `PRIVATE KEY`; `None` if it is none.
     #[must_use]
-    pub fn read(pem: &[u8]) -> Option<Self> {
+    pub fn from_pem(pem: &[u8]) -> Option<Self> {
         let key = PrivateKeyDer::from_pem_slice(pem).ok()?;
         let key = Self(any_supported_type(&key).ok()?);
         key.sign(b"").map(|_| key)

@@ -5,7 +5,7 @@
 use percent_encoding::percent_decode_str;
 
 /// The advice for all that went wrong because of a password.
-const ESCAPE: &str =
+const ESCAPE_ADVICE: &str =
     "the characters / ? # @ : % and blanks in user and password must be percent-encoded";
 
 /// A URL, cut at its marks; nothing is decoded but the query, user and password.
@@ -22,9 +22,9 @@ pub(crate) struct UrlParts<'a> {
 
 impl<'a> UrlParts<'a> {
     /// Cuts what follows `scheme://`.
-    pub(crate) fn cut(rest: &'a str) -> Result<Self, String> {
+    pub(crate) fn parse(rest: &'a str) -> Result<Self, String> {
         if rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(format!("blanks are not allowed: {ESCAPE}"));
+            return Err(format!("blanks are not allowed: {ESCAPE_ADVICE}"));
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -35,7 +35,7 @@ impl<'a> UrlParts<'a> {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         let stray = |pair: &str| pair.contains('@') && !pair.contains('=');
         if path.contains('@') || user.contains('@') || pairs.clone().any(stray) {
-            return Err(format!("there is an @ too many: {ESCAPE}"));
+            return Err(format!("there is an @ too many: {ESCAPE_ADVICE}"));
         }
         let (user, password) = match user.split_once(':') {
             Some((user, password)) => (user, Some(password)),
@@ -62,7 +62,7 @@ pub(crate) fn decode(text: &str) -> Result<String, String> {
         after.len() >= 2 && after.bytes().take(2).all(|digit| digit.is_ascii_hexdigit())
     });
     let decoded = percent_decode_str(text).decode_utf8().ok().filter(|_| well_formed);
-    let decoded = decoded.ok_or_else(|| format!("a percent-escape is wrong: {ESCAPE}"))?;
+    let decoded = decoded.ok_or_else(|| format!("a percent-escape is wrong: {ESCAPE_ADVICE}"))?;
     if decoded.contains('\0') {
         return Err("a zero byte is not allowed".to_owned());
     }
@@ -70,11 +70,11 @@ pub(crate) fn decode(text: &str) -> Result<String, String> {
 }
 
 /// A list of hosts with their ports, if they have any; IPv6 in brackets.
-pub(crate) fn hosts(list: &str) -> Result<Vec<(String, Option<u16>)>, String> {
-    list.split(',').map(host).collect()
+pub(crate) fn parse_hosts(list: &str) -> Result<Vec<(String, Option<u16>)>, String> {
+    list.split(',').map(parse_host).collect()
 }
 
-fn host(text: &str) -> Result<(String, Option<u16>), String> {
+fn parse_host(text: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = match text.strip_prefix('[') {
         Some(v6) => {
             let (host, after) = v6.split_once(']').ok_or("a [ has no ]")?;
@@ -84,22 +84,22 @@ fn host(text: &str) -> Result<(String, Option<u16>), String> {
         None => text.split_once(':').unwrap_or((text, "")),
     };
     if port.contains(':') {
-        return Err(format!("an IPv6 address must stand in brackets, or: {ESCAPE}"));
+        return Err(format!("an IPv6 address must stand in brackets, or: {ESCAPE_ADVICE}"));
     }
-    Ok((decode(host)?, port_number(port)?))
+    Ok((decode(host)?, parse_port(port)?))
 }
 
 /// A port, if there is one.
-pub(crate) fn port_number(text: &str) -> Result<Option<u16>, String> {
+pub(crate) fn parse_port(text: &str) -> Result<Option<u16>, String> {
     if text.is_empty() {
         return Ok(None);
     }
     let port = text.parse::<u16>().ok().filter(|port| *port > 0);
-    let wrong = || format!("a port is no number from 1 to 65535, or: {ESCAPE}");
+    let wrong = || format!("a port is no number from 1 to 65535, or: {ESCAPE_ADVICE}");
     Ok(Some(port.ok_or_else(wrong)?))
 }
 
 /// A host and its port, as they are written in URLs.
-pub(crate) fn shown(host: &str, port: u16) -> String {
+pub(crate) fn format_host(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

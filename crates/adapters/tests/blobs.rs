@@ -11,7 +11,7 @@ use testkit::contract;
 async fn directories_keep_the_contract() {
     let dir = tempfile::tempdir().expect("a directory");
     let count = AtomicU32::new(0);
-    contract::blobs(&|| {
+    contract::check_blobs(&|| {
         let root = dir.path().join(count.fetch_add(1, Ordering::Relaxed).to_string());
         let blobs = DirectoryBlobs::new(
             root.join("published"),

@@ -10,9 +10,9 @@ mod common;
 use std::time::{Duration, Instant};
 
 use adapters::sqlite::SqliteStore;
-use app::ports::{Cursor, Library, Recordings as _};
+use app::ports::{RecordingCatalog, RecordingCursor, Recordings as _};
 use domain::Timestamp;
-use domain::recording::library::{Change, Filter, Scope, Wanted};
+use domain::recording::catalog::{MetadataMatch, RecordingChange, RecordingFilter, TenantScope};
 use domain::recording::{PlaybackFormat, Recording};
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -20,12 +20,12 @@ use testkit::private::Postgres;
 
 const COUNT: i64 = 100_000;
 
-fn recording(n: i64) -> Recording {
+fn new_recording(n: i64) -> Recording {
     let pair = |key: &str, value: String| (key.to_owned(), Some(value));
     let format = |name: &str| PlaybackFormat {
         format: name.to_owned(),
         url: Some(format!("/playback/{name}/2.3/{n}")),
-        length: Some(60),
+        length_minutes: Some(60),
         ..PlaybackFormat::default()
     };
     Recording {
@@ -58,7 +58,7 @@ const FILL: &str = "INSERT INTO recordings \
     SELECT id, f, '/playback/' || f || '/2.3/' || id, 60 \
     FROM recordings, unnest(ARRAY['presentation', 'video']) f; VACUUM ANALYZE";
 
-async fn median(name: &str, mut call: impl AsyncFnMut(i64) -> Duration) -> Duration {
+async fn measure_median(name: &str, mut call: impl AsyncFnMut(i64) -> Duration) -> Duration {
     let mut times = Vec::new();
     for n in 0..101 {
         times.push(call(n).await);
@@ -68,59 +68,66 @@ async fn median(name: &str, mut call: impl AsyncFnMut(i64) -> Duration) -> Durat
     times[50]
 }
 
-async fn measure(store: &dyn Library) {
-    let one = median("recordings of one meeting", async |n| {
+async fn measure_searches(store: &dyn RecordingCatalog) {
+    let one = measure_median("recordings of one meeting", async |n| {
         let begun = Instant::now();
         let meeting_ids = vec![format!("meeting-{}", n * 97)];
-        let filter = Filter { meeting_ids, ..Filter::default() };
-        let found = store.find_recordings(&filter, &Scope::All, None, 100).await.expect("found");
+        let filter = RecordingFilter { meeting_ids, ..RecordingFilter::default() };
+        let found =
+            store.search_recordings(&filter, &TenantScope::All, None, 100).await.expect("found");
         assert_eq!(found.len(), 5);
         begun.elapsed()
     });
     let one = one.await;
-    let all = Filter::default();
+    let all = RecordingFilter::default();
     // A change makes every total be counted anew.
-    let page = median("first page of 50, its total counted", async |_| {
-        store.change_recordings(&[], &Scope::All, &Change::default()).await.expect("no change");
+    let page = measure_median("first page of 50, its total counted", async |_| {
+        store
+            .change_recordings(&[], &TenantScope::All, &RecordingChange::default())
+            .await
+            .expect("no change");
         let begun = Instant::now();
         let (page, count) =
-            store.page_of_recordings(&all, &Scope::All, 0, 50).await.expect("a page");
+            store.search_recordings_page(&all, &TenantScope::All, 0, 50).await.expect("a page");
         assert_eq!((page.len(), count), (50, 100_000));
         begun.elapsed()
     });
     page.await;
-    let page = median("first page of 50, its total remembered", async |_| {
+    let page = measure_median("first page of 50, its total remembered", async |_| {
         let begun = Instant::now();
         let (page, count) =
-            store.page_of_recordings(&all, &Scope::All, 0, 50).await.expect("a page");
+            store.search_recordings_page(&all, &TenantScope::All, 0, 50).await.expect("a page");
         assert_eq!((page.len(), count), (50, 100_000));
         begun.elapsed()
     });
     let page = page.await;
-    median("first page of 50 of a tenant's 5,000", async |n| {
+    measure_median("first page of 50 of a tenant's 5,000", async |n| {
         let begun = Instant::now();
-        let scope = Scope::Tenant(format!("tenant-{}", n % 20));
-        let (page, count) = store.page_of_recordings(&all, &scope, 0, 50).await.expect("a page");
+        let scope = TenantScope::Tenant(format!("tenant-{}", n % 20));
+        let (page, count) =
+            store.search_recordings_page(&all, &scope, 0, 50).await.expect("a page");
         assert_eq!((page.len(), count), (50, 5_000));
         begun.elapsed()
     })
     .await;
-    median("first 100 of half of them, by metadata", async |_| {
+    measure_median("first 100 of half of them, by metadata", async |_| {
         let begun = Instant::now();
-        let metadata = vec![("gl-listed".to_owned(), vec![Wanted::Exactly("true".to_owned())])];
-        let filter = Filter { metadata, ..Filter::default() };
-        let found = store.find_recordings(&filter, &Scope::All, None, 100).await.expect("found");
+        let metadata =
+            vec![("gl-listed".to_owned(), vec![MetadataMatch::Exact("true".to_owned())])];
+        let filter = RecordingFilter { metadata, ..RecordingFilter::default() };
+        let found =
+            store.search_recordings(&filter, &TenantScope::All, None, 100).await.expect("found");
         assert_eq!(found.len(), 100);
         begun.elapsed()
     })
     .await;
     let (begun, mut after, mut count) = (Instant::now(), None, 0);
     while count < 10_000 {
-        let next = store.find_recordings(&all, &Scope::All, after.as_ref(), 100).await;
+        let next = store.search_recordings(&all, &TenantScope::All, after.as_ref(), 100).await;
         let next = next.expect("found");
         count += next.len();
         let last = next.last().expect("a recording");
-        after = Some(Cursor::after(last));
+        after = Some(RecordingCursor::from_recording(last));
     }
     println!("  10,000 in pages of 100: {:?}", begun.elapsed());
     assert!(one <= Duration::from_millis(3), "{one:?}");
@@ -136,11 +143,11 @@ async fn sqlite() {
     stream::iter(0..COUNT)
         .for_each_concurrent(256, |n| {
             let store = &store;
-            async move { store.put_recording(&recording(n)).await.expect("a recording") }
+            async move { store.put_recording(&new_recording(n)).await.expect("a recording") }
         })
         .await;
     println!("SQLite: {COUNT} recordings put in {:?}", begun.elapsed());
-    measure(&store).await;
+    measure_searches(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,8 +156,8 @@ async fn postgres() {
     let server = Postgres::start().await.expect("a server");
     server.create_database("d").await.expect("a database");
     let store = common::store(&server, "d");
-    store.check_recordings().await.expect("a schema");
+    store.check_recording_store().await.expect("a schema");
     server.psql("d", FILL).await.expect("recordings");
     println!("PostgreSQL");
-    measure(&store).await;
+    measure_searches(&store).await;
 }

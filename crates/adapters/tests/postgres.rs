@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use adapters::postgres::PgStore;
-use app::ports::{Cluster, Placed, Recordings, ServerChange, Tenants, Tokens};
+use app::ports::{OneTimeTokens, PlaceOutcome, PoolStore, Recordings, ServerChange, Tenants};
 use domain::{AdminState, Meeting, ServerId};
 use futures_util::future::{FutureExt as _, join_all};
-use pool::{NOW, key, open, request};
+use pool::{NOW, enabled_server, meeting_key, place_request};
 use testkit::contract;
 use testkit::private::Postgres;
 use tokio::sync::Mutex;
@@ -32,22 +32,22 @@ const WIPE: &str = "DELETE FROM scalelite_own.servers; DELETE FROM scalelite_own
     DELETE FROM playback_formats; DELETE FROM thumbnails; DELETE FROM callback_data";
 
 /// Fresh stores in one private server. To empty a database takes a tenth of what creating does.
-struct Stores {
+struct PgStores {
     server: Postgres,
-    wipers: Mutex<Vec<tokio_postgres::Client>>,
+    clients: Mutex<Vec<tokio_postgres::Client>>,
     count: AtomicUsize,
 }
 
-impl Stores {
+impl PgStores {
     async fn new() -> Arc<Self> {
         let server = Postgres::start().await.expect("a server");
-        Arc::new(Self { server, wipers: Mutex::default(), count: AtomicUsize::new(0) })
+        Arc::new(Self { server, clients: Mutex::default(), count: AtomicUsize::new(0) })
     }
 
-    async fn next(&self) -> PgStore {
+    async fn next_store(&self) -> PgStore {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let name = format!("cluster_{}", number % DATABASES);
-        let mut wipers = self.wipers.lock().await;
+        let mut wipers = self.clients.lock().await;
         if let Some(wiper) = wipers.get(number % DATABASES) {
             wiper.batch_execute(WIPE).await.expect("an empty database");
         } else {
@@ -73,42 +73,46 @@ macro_rules! factory {
     ($stores:ident) => {
         &|| {
             let stores = $stores.clone();
-            async move { Arc::new(stores.next().await) as _ }.boxed()
+            async move { Arc::new(stores.next_store().await) as _ }.boxed()
         }
     };
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keeps_the_contract() {
-    let stores = Stores::new().await;
-    contract::hot(factory!(stores)).await;
+    let stores = PgStores::new().await;
+    contract::check_state_store(factory!(stores)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keeps_the_contract_of_recordings() {
-    let stores = Stores::new().await;
-    contract::recordings(factory!(stores)).await;
-    contract::recordings_racing(factory!(stores)).await;
-    contract::records(factory!(stores)).await;
-    contract::records_racing(factory!(stores)).await;
+    let stores = PgStores::new().await;
+    contract::check_recordings(factory!(stores)).await;
+    contract::race_recordings(factory!(stores)).await;
+    contract::check_recording_store(factory!(stores)).await;
+    contract::race_recording_store(factory!(stores)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keeps_the_contract_in_races() {
-    let stores = Stores::new().await;
-    contract::hot_racing(factory!(stores)).await;
+    let stores = PgStores::new().await;
+    contract::race_state_store(factory!(stores)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn does_as_the_reference_does() {
-    let stores = Stores::new().await;
-    contract::cluster_model(factory!(stores), 40, 1).await;
-    contract::library_model(factory!(stores), 40, 1).await;
+    let stores = PgStores::new().await;
+    contract::compare_pool_store(factory!(stores), 40, 1).await;
+    contract::compare_catalog(factory!(stores), 40, 1).await;
 }
 
 /// The state of the server that somebody who joins is sent to.
-async fn seen(store: &PgStore) -> Option<AdminState> {
-    store.join(&key("m"), NOW).await.expect("a join").map(|located| located.server.state)
+async fn joined_server_state(store: &PgStore) -> Option<AdminState> {
+    store
+        .record_join(&meeting_key("m"), NOW)
+        .await
+        .expect("a join")
+        .map(|located| located.server.state)
 }
 
 /// Replicas: each has its own connections and memory, and all place at the same time.
@@ -118,20 +122,20 @@ async fn replicas_place_each_meeting_once_and_spread_them_evenly() {
     server.create_database("d").await.unwrap();
     let replicas: Vec<PgStore> = (0..3).map(|_| common::store(&server, "d")).collect();
     for id in ["a", "b", "c", "d", "e"] {
-        assert!(replicas[0].add_server(open(id)).await.unwrap());
+        assert!(replicas[0].add_server(enabled_server(id)).await.unwrap());
     }
     let calls = (0..300).map(|n| {
-        let asked = request(&format!("m{}", n / 3), n, &(20_000 + n).to_string());
-        replicas[n % 3].place(asked)
+        let asked = place_request(&format!("m{}", n / 3), n, &(20_000 + n).to_string());
+        replicas[n % 3].place_meeting(asked)
     });
-    let placed: Vec<Placed> =
+    let placed: Vec<PlaceOutcome> =
         join_all(calls).await.into_iter().map(|placed| placed.unwrap()).collect();
-    let won = placed.iter().filter(|placed| matches!(placed, Placed::Won(_))).count();
-    let known = placed.iter().filter(|placed| matches!(placed, Placed::Known(_))).count();
+    let won = placed.iter().filter(|placed| matches!(placed, PlaceOutcome::Claimed(_))).count();
+    let known = placed.iter().filter(|placed| matches!(placed, PlaceOutcome::Existing(_))).count();
     assert_eq!((won, known), (100, 200));
-    let meetings: Vec<Meeting> = replicas[1].meetings(None).await.unwrap();
+    let meetings: Vec<Meeting> = replicas[1].list_meetings(None).await.unwrap();
     assert_eq!(meetings.len(), 100);
-    for server in replicas[2].servers().await.unwrap() {
+    for server in replicas[2].list_servers().await.unwrap() {
         let here = meetings.iter().filter(|one| one.server == server.id).count();
         assert_eq!((here, server.load), (20, Some(300.0)), "{}", server.id);
     }
@@ -142,17 +146,20 @@ async fn joins_see_our_own_changes_at_once_and_others_within_a_second() {
     let server = Postgres::start().await.expect("a server");
     server.create_database("d").await.unwrap();
     let (one, two) = (common::store(&server, "d"), common::store(&server, "d"));
-    assert!(one.add_server(open("a")).await.unwrap());
-    assert!(matches!(one.place(request("m", 1, "12345")).await.unwrap(), Placed::Won(_)));
+    assert!(one.add_server(enabled_server("a")).await.unwrap());
+    assert!(matches!(
+        one.place_meeting(place_request("m", 1, "12345")).await.unwrap(),
+        PlaceOutcome::Claimed(_)
+    ));
     let id = ServerId("a".into());
     for state in [AdminState::Cordoned, AdminState::Enabled].repeat(5) {
-        one.update_server(&id, ServerChange::state(state)).await.unwrap();
-        assert_eq!(seen(&one).await, Some(state));
+        one.update_server(&id, ServerChange::with_state(state)).await.unwrap();
+        assert_eq!(joined_server_state(&one).await, Some(state));
     }
-    assert_eq!(seen(&one).await, Some(AdminState::Enabled));
-    two.update_server(&id, ServerChange::state(AdminState::Cordoned)).await.unwrap();
+    assert_eq!(joined_server_state(&one).await, Some(AdminState::Enabled));
+    two.update_server(&id, ServerChange::with_state(AdminState::Cordoned)).await.unwrap();
     let deadline = tokio::time::Instant::now() + Duration::from_millis(1_500);
-    while seen(&one).await != Some(AdminState::Cordoned) {
+    while joined_server_state(&one).await != Some(AdminState::Cordoned) {
         assert!(tokio::time::Instant::now() < deadline, "it remembers for too long");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -164,19 +171,22 @@ async fn names_that_postgres_does_not_like() {
     let server = Postgres::start().await.expect("a server");
     server.create_database("d").await.unwrap();
     let store = common::store(&server, "d");
-    assert!(store.add_server(open("a")).await.unwrap());
+    assert!(store.add_server(enabled_server("a")).await.unwrap());
     let nul = "a\0b";
-    assert_eq!(store.meeting(&key(nul)).await.unwrap(), None);
-    assert_eq!(store.join(&key(nul), NOW).await.unwrap(), None);
-    assert!(!store.forget(&key(nul), &ServerId("a".into()), None, None).await.unwrap());
-    assert!(!store.release(&key(nul), "t", &[]).await.unwrap());
-    let refused = store.place(request(nul, 1, "12345")).await.unwrap_err().to_string();
+    assert_eq!(store.find_meeting(&meeting_key(nul)).await.unwrap(), None);
+    assert_eq!(store.record_join(&meeting_key(nul), NOW).await.unwrap(), None);
+    assert!(
+        !store.forget_meeting(&meeting_key(nul), &ServerId("a".into()), None, None).await.unwrap()
+    );
+    assert!(!store.release_claim(&meeting_key(nul), "t", &[]).await.unwrap());
+    let refused =
+        store.place_meeting(place_request(nul, 1, "12345")).await.unwrap_err().to_string();
     assert!(refused.contains("NUL"), "{refused}");
-    assert_eq!(store.tenant(nul).await.unwrap(), None);
+    assert_eq!(store.find_tenant(nul).await.unwrap(), None);
     assert_eq!(store.take_token(nul, NOW).await.unwrap(), None);
-    assert_eq!(store.recording(nul).await.unwrap(), None);
-    assert_eq!(store.recordings_after(Some(nul), 5).await.unwrap(), []);
-    assert_eq!(store.servers().await.unwrap()[0].load, Some(0.0), "nothing was placed");
+    assert_eq!(store.find_recording(nul).await.unwrap(), None);
+    assert_eq!(store.list_recordings_after(Some(nul), 5).await.unwrap(), []);
+    assert_eq!(store.list_servers().await.unwrap()[0].load, Some(0.0), "nothing was placed");
     // Digits of a generator: they do not compress.
     let mut state = 1_u64;
     let long: String = std::iter::repeat_with(|| {
@@ -185,7 +195,10 @@ async fn names_that_postgres_does_not_like() {
     })
     .take(9_000)
     .collect();
-    assert!(matches!(store.place(request(&long, 2, "12345")).await.unwrap(), Placed::Won(_)));
-    assert!(store.meeting(&key(&long)).await.unwrap().is_some());
-    assert!(store.join(&key(&long), NOW).await.unwrap().is_some());
+    assert!(matches!(
+        store.place_meeting(place_request(&long, 2, "12345")).await.unwrap(),
+        PlaceOutcome::Claimed(_)
+    ));
+    assert!(store.find_meeting(&meeting_key(&long)).await.unwrap().is_some());
+    assert!(store.record_join(&meeting_key(&long), NOW).await.unwrap().is_some());
 }

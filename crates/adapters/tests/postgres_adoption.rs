@@ -6,32 +6,38 @@ mod common;
 
 use std::time::Duration;
 
-use app::ports::{Cluster as _, RecordingCounts, Recordings as _};
+use app::ports::{PoolStore as _, RecordingCounts, Recordings as _};
 use domain::Timestamp;
 use domain::recording::{Callback, PlaybackFormat, Recording, Thumbnail};
 use testkit::private::Postgres;
 
 const DUMP: &str = include_str!("../../testkit/data/fixtures/postgres.sql");
-const OURS: &str = "scalelite_";
+const OWN_PREFIX: &str = "scalelite_";
 
 /// What `pg_dump` says of the original's schema, without our indexes and what differs every time.
-async fn dump(server: &Postgres, database: &str, arguments: &[&str]) -> Vec<String> {
+async fn dump_original_schema(
+    server: &Postgres,
+    database: &str,
+    arguments: &[&str],
+) -> Vec<String> {
     let arguments = [arguments, &["-n", "public", "--no-owner", "--no-comments"]].concat();
     let text = server.dump(database, &arguments).await.expect("a dump");
     let told = |line: &&str| {
         let noise = ["--", "\\restrict", "\\unrestrict", "SET ", "SELECT pg_catalog.set_config"];
-        !line.is_empty() && !line.contains(OURS) && !noise.iter().any(|one| line.starts_with(one))
+        !line.is_empty()
+            && !line.contains(OWN_PREFIX)
+            && !noise.iter().any(|one| line.starts_with(one))
     };
     text.lines().filter(told).map(str::to_owned).collect()
 }
 
-async fn with_dump(server: &Postgres, database: &str) {
+async fn create_from_dump(server: &Postgres, database: &str) {
     server.create_database(database).await.expect("a database");
     server.psql(database, DUMP).await.expect("the dump");
 }
 
 /// Waits for the indexes that are built beside everything else.
-async fn indexes(server: &Postgres, database: &str) {
+async fn wait_for_indexes(server: &Postgres, database: &str) {
     let count = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
         WHERE c.relname LIKE 'scalelite\\_%' AND i.indisvalid";
     let built = async {
@@ -42,25 +48,25 @@ async fn indexes(server: &Postgres, database: &str) {
     tokio::time::timeout(Duration::from_secs(20), built).await.expect("six indexes");
 }
 
-fn text(text: &str) -> Option<String> {
+fn some_text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn third() -> Recording {
+fn third_recording() -> Recording {
     let id = "bccb6e8ee166c825c607f79da2d369e0c5193185-1700700000789";
     let format = |name: &str| PlaybackFormat {
         format: name.to_owned(),
         url: Some(format!("/{name}/{id}/")),
-        length: Some(30),
+        length_minutes: Some(30),
         ..PlaybackFormat::default()
     };
     Recording {
         record_id: id.to_owned(),
-        meeting_id: text("course-2"),
-        name: text("Third"),
+        meeting_id: some_text("course-2"),
+        name: some_text("Third"),
         published: true,
         participants: Some(3),
-        state: text("published"),
+        state: some_text("published"),
         started_at: Some(Timestamp(1_700_700_000_789)),
         ended_at: Some(Timestamp(1_700_701_800_789)),
         formats: vec![format("notes"), format("podcast")],
@@ -68,7 +74,7 @@ fn third() -> Recording {
     }
 }
 
-fn first() -> Recording {
+fn first_recording() -> Recording {
     let id = "d301d51c73d7f117bbbab5bd5c0faf217eed3c09-1700000000123";
     let thumbnail = |n: i32| Thumbnail {
         width: Some(176),
@@ -80,8 +86,8 @@ fn first() -> Recording {
     let format = |name: &str, url: String, thumbnails| PlaybackFormat {
         format: name.to_owned(),
         url: Some(url),
-        length: Some(30),
-        processing_time: None,
+        length_minutes: Some(30),
+        processing_time_ms: None,
         thumbnails,
         size: None,
     };
@@ -89,15 +95,15 @@ fn first() -> Recording {
         [("bbb-origin", "Moodle"), ("empty", ""), ("gl-listed", "true"), ("name", "Renamed")];
     Recording {
         record_id: id.to_owned(),
-        meeting_id: text("course-1"),
-        name: text("Algebra & <tea> 🫖"),
+        meeting_id: some_text("course-1"),
+        name: some_text("Algebra & <tea> 🫖"),
         published: true,
         participants: Some(3),
-        state: text("published"),
+        state: some_text("published"),
         started_at: Some(Timestamp(1_700_000_000_123)),
         ended_at: Some(Timestamp(1_700_001_800_123)),
         protected: true,
-        metadata: metadata.map(|(key, value)| (key.to_owned(), text(value))).to_vec(),
+        metadata: metadata.map(|(key, value)| (key.to_owned(), some_text(value))).to_vec(),
         formats: vec![
             format(
                 "presentation",
@@ -110,13 +116,13 @@ fn first() -> Recording {
     }
 }
 
-fn callbacks() -> Vec<Callback> {
+fn original_callbacks() -> Vec<Callback> {
     let attribute =
         |key: &str, url: &str| (key.to_owned(), format!("https://app.example.test/{url}"));
     vec![
         Callback {
             meeting_id: "course-1".to_owned(),
-            record_id: text("d301d51c73d7f117bbbab5bd5c0faf217eed3c09-1700600000456"),
+            record_id: some_text("d301d51c73d7f117bbbab5bd5c0faf217eed3c09-1700600000456"),
             attributes: vec![
                 attribute("analytics_callback_url", "stats"),
                 attribute("recording_ready_url", "ready?x=1&y=ü"),
@@ -126,7 +132,7 @@ fn callbacks() -> Vec<Callback> {
         },
         Callback {
             meeting_id: "course-2".to_owned(),
-            record_id: text("bccb6e8ee166c825c607f79da2d369e0c5193185-1700700000789"),
+            record_id: some_text("bccb6e8ee166c825c607f79da2d369e0c5193185-1700700000789"),
             attributes: vec![attribute("analytics_callback_url", "stats2")],
             created_at: Timestamp(1_795_349_416_199),
             updated_at: Timestamp(1_795_349_416_896),
@@ -137,11 +143,11 @@ fn callbacks() -> Vec<Callback> {
 #[tokio::test]
 async fn a_database_of_the_original_is_read_and_left_as_it_is() {
     let server = Postgres::start().await.expect("a server");
-    with_dump(&server, "original").await;
-    let before = dump(&server, "original", &[]).await;
+    create_from_dump(&server, "original").await;
+    let before = dump_original_schema(&server, "original", &[]).await;
     let store = common::store(&server, "original");
-    store.check_recordings().await.unwrap();
-    let all = store.recordings_after(None, 10).await.unwrap();
+    store.check_recording_store().await.unwrap();
+    let all = store.list_recordings_after(None, 10).await.unwrap();
     let ids: Vec<&str> = all.iter().map(|one| one.record_id.as_str()).collect();
     assert_eq!(
         ids,
@@ -152,38 +158,41 @@ async fn a_database_of_the_original_is_read_and_left_as_it_is() {
             "d301d51c73d7f117bbbab5bd5c0faf217eed3c09-1700600000456",
         ]
     );
-    assert_eq!((&all[1], &all[2]), (&third(), &first()));
+    assert_eq!((&all[1], &all[2]), (&third_recording(), &first_recording()));
     assert_eq!((all[0].state.as_deref(), all[0].published), (Some("deleted"), true));
     assert_eq!((all[3].published, all[3].publish_updated), (false, true));
-    assert_eq!(all[3].metadata, [("gl-listed".to_owned(), text("false"))]);
+    assert_eq!(all[3].metadata, [("gl-listed".to_owned(), some_text("false"))]);
     for one in &all {
-        assert_eq!(store.recording(&one.record_id).await.unwrap().as_ref(), Some(one));
+        assert_eq!(store.find_recording(&one.record_id).await.unwrap().as_ref(), Some(one));
     }
-    let second_page = store.recordings_after(Some(ids[1]), 2).await.unwrap();
+    let second_page = store.list_recordings_after(Some(ids[1]), 2).await.unwrap();
     assert_eq!(second_page, all[2..]);
-    assert_eq!(store.callbacks_after(None, 10).await.unwrap(), callbacks());
-    assert_eq!(store.callbacks_after(Some("course-1"), 10).await.unwrap(), callbacks()[1..]);
+    assert_eq!(store.list_callbacks_after(None, 10).await.unwrap(), original_callbacks());
+    assert_eq!(
+        store.list_callbacks_after(Some("course-1"), 10).await.unwrap(),
+        original_callbacks()[1..]
+    );
     let counts = RecordingCounts { recordings: 4, callbacks: 2 };
     assert_eq!(store.count_recordings().await.unwrap(), counts);
-    indexes(&server, "original").await;
-    assert_eq!(dump(&server, "original", &[]).await, before);
+    wait_for_indexes(&server, "original").await;
+    assert_eq!(dump_original_schema(&server, "original", &[]).await, before);
 }
 
 #[tokio::test]
 async fn an_empty_database_gets_the_schema_of_the_original() {
     let server = Postgres::start().await.expect("a server");
-    with_dump(&server, "original").await;
+    create_from_dump(&server, "original").await;
     server.create_database("empty").await.unwrap();
     // Two at once: one of them finds it done.
     let (one, two) = (common::store(&server, "empty"), common::store(&server, "empty"));
-    let (first_check, second_check) = tokio::join!(one.check(), two.check_recordings());
+    let (first_check, second_check) = tokio::join!(one.check_store(), two.check_recording_store());
     first_check.unwrap();
     second_check.unwrap();
-    indexes(&server, "empty").await;
+    wait_for_indexes(&server, "empty").await;
     let schema = ["--schema-only"];
     assert_eq!(
-        dump(&server, "empty", &schema).await.join("\n"),
-        dump(&server, "original", &schema).await.join("\n")
+        dump_original_schema(&server, "empty", &schema).await.join("\n"),
+        dump_original_schema(&server, "original", &schema).await.join("\n")
     );
     let versions = "SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrations";
     assert_eq!(
@@ -207,16 +216,16 @@ async fn a_database_of_2020_gets_what_it_lacks() {
         DELETE FROM schema_migrations WHERE version > '20181123180008'; \
         CREATE TABLE spared AS SELECT * FROM recordings;";
     let server = Postgres::start().await.expect("a server");
-    with_dump(&server, "old").await;
+    create_from_dump(&server, "old").await;
     server.psql("old", BACK_TO_2020).await.unwrap();
     let store = common::store(&server, "old");
-    let all = store.recordings_after(None, 10).await.unwrap();
+    let all = store.list_recordings_after(None, 10).await.unwrap();
     assert_eq!(all.len(), 4, "rows without an id are passed over");
-    assert_eq!(all[1], third());
-    assert_eq!(all[2], Recording { protected: false, ..first() });
+    assert_eq!(all[1], third_recording());
+    assert_eq!(all[2], Recording { protected: false, ..first_recording() });
     assert!(!all[0].published);
-    store.put_callback(&callbacks()[0]).await.unwrap();
-    assert_eq!(store.callbacks_after(None, 10).await.unwrap(), callbacks()[..1]);
+    store.put_callback(&original_callbacks()[0]).await.unwrap();
+    assert_eq!(store.list_callbacks_after(None, 10).await.unwrap(), original_callbacks()[..1]);
     let versions = "SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrations";
     assert_eq!(
         server.psql("old", versions).await.unwrap(),
@@ -225,20 +234,20 @@ async fn a_database_of_2020_gets_what_it_lacks() {
     let changed = "SELECT count(*) FROM (TABLE spared EXCEPT SELECT id, record_id, meeting_id, \
         name, published, participants, state, starttime, endtime, deleted_at FROM recordings) x";
     assert_eq!(server.psql("old", changed).await.unwrap(), "0");
-    indexes(&server, "old").await;
+    wait_for_indexes(&server, "old").await;
 }
 
 #[tokio::test]
 async fn an_index_that_was_left_unfinished_is_built_anew() {
     let server = Postgres::start().await.expect("a server");
-    with_dump(&server, "d").await;
+    create_from_dump(&server, "d").await;
     let broken = "CREATE INDEX scalelite_recordings_by_starttime ON recordings (endtime); \
         UPDATE pg_index SET indisvalid = false \
         WHERE indexrelid = 'scalelite_recordings_by_starttime'::regclass";
     server.psql("d", broken).await.unwrap();
     let store = common::store(&server, "d");
-    store.check().await.unwrap();
-    indexes(&server, "d").await;
+    store.check_store().await.unwrap();
+    wait_for_indexes(&server, "d").await;
     let column = "SELECT indexdef FROM pg_indexes \
         WHERE indexname = 'scalelite_recordings_by_starttime'";
     assert!(server.psql("d", column).await.unwrap().contains("(starttime)"));
@@ -254,10 +263,10 @@ async fn an_index_that_was_left_unfinished_is_built_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_original_goes_on_as_before() {
     let server = Postgres::start().await.expect("a server");
-    with_dump(&server, "d").await;
+    create_from_dump(&server, "d").await;
     let store = common::store(&server, "d");
     assert_eq!(store.count_recordings().await.unwrap().recordings, 4);
-    indexes(&server, "d").await;
+    wait_for_indexes(&server, "d").await;
     let as_scalelite = "CREATE ROLE scalelite SUPERUSER; SET ROLE scalelite; \
                         SELECT array_to_string(current_schemas(false), ',')";
     let seen = server.psql("d", as_scalelite).await.unwrap();

@@ -12,66 +12,70 @@ use std::time::Duration;
 
 use adapters::entropy::SystemClock;
 use adapters::redis::RedisStore;
-use app::ports::{Clock as _, Cluster, Located, Placed, PollReport};
-use domain::poll::{Observation, SeenMeeting};
-use domain::{AdminState, Meeting, MeetingKey, Seats, ServerId, Timestamp};
+use app::ports::{Clock as _, MeetingOnServer, PlaceOutcome, PollReport, PoolStore};
+use domain::poll::{PollObservation, ReportedMeeting};
+use domain::{AdminState, Meeting, MeetingKey, MeetingLoad, ServerId, Timestamp};
 use testkit::private::Redis;
 use tokio::time::Instant;
 
-use common::pool::key;
-use common::{NOW, calls, open, options, request};
-use polls::{POLICY, nothing_seen};
+use common::pool::meeting_key;
+use common::{NOW, count_calls, enabled_server, options, place_request};
+use polls::{POLL_POLICY, empty_observation};
 
 /// What Redis does by its clock must have happened by then.
-const SOON: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// A Redis where these servers take meetings.
 async fn with_servers(ids: &[&str]) -> (Redis, RedisStore) {
     let redis = Redis::start().await.expect("a Redis");
     let store = RedisStore::new(options(&redis.unix_url()));
     for id in ids {
-        assert!(store.add_server(open(id)).await.expect("an answer"));
+        assert!(store.add_server(enabled_server(id)).await.expect("an answer"));
     }
     (redis, store)
 }
 
-async fn ask(redis: &Redis, command: &[&str]) -> Vec<String> {
-    redis.ask(command).await.expect("an answer").texts()
+async fn run_command(redis: &Redis, command: &[&str]) -> Vec<String> {
+    redis.run_command(command).await.expect("an answer").texts()
 }
 
 /// Puts a meeting as the original does; without a time it is kept for ever.
-async fn put(redis: &Redis, name: &str, fields: &[&str], ttl: Option<&str>) {
+async fn put_original_meeting(redis: &Redis, name: &str, fields: &[&str], ttl: Option<&str>) {
     let stored = format!("scalelite:meeting:{name}");
-    ask(redis, &[&["HSET", &stored], fields].concat()).await;
-    ask(redis, &["SADD", "scalelite:meetings", name]).await;
+    run_command(redis, &[&["HSET", &stored], fields].concat()).await;
+    run_command(redis, &["SADD", "scalelite:meetings", name]).await;
     if let Some(ttl) = ttl {
-        ask(redis, &["PEXPIRE", &stored, ttl]).await;
+        run_command(redis, &["PEXPIRE", &stored, ttl]).await;
     }
 }
 
 /// Removes a server as the original does.
-async fn remove(redis: &Redis, id: &str) {
-    ask(redis, &["DEL", &format!("scalelite:server:{id}")]).await;
+async fn remove_original_server(redis: &Redis, id: &str) {
+    run_command(redis, &["DEL", &format!("scalelite:server:{id}")]).await;
     for set in ["servers", "server_enabled"] {
-        ask(redis, &["SREM", &format!("scalelite:{set}"), id]).await;
+        run_command(redis, &["SREM", &format!("scalelite:{set}"), id]).await;
     }
-    ask(redis, &["ZREM", "scalelite:server_load", id]).await;
+    run_command(redis, &["ZREM", "scalelite:server_load", id]).await;
 }
 
-async fn poll(store: &RedisStore, id: &str, seen: &Observation) -> PollReport {
-    let report = store.record_poll(&ServerId(id.into()), seen, &POLICY, None).await;
+async fn record_poll(store: &RedisStore, id: &str, seen: &PollObservation) -> PollReport {
+    let report = store.record_poll(&ServerId(id.into()), seen, &POLL_POLICY, None).await;
     report.expect("an answer").expect("a server")
 }
 
-async fn place(store: &RedisStore, id: &str, token: usize) -> Located {
-    match store.place(request(id, token, &format!("7{token:04}"))).await.expect("an answer") {
-        Placed::Won(located) => located,
+async fn place_meeting(store: &RedisStore, id: &str, token: usize) -> MeetingOnServer {
+    match store
+        .place_meeting(place_request(id, token, &format!("7{token:04}")))
+        .await
+        .expect("an answer")
+    {
+        PlaceOutcome::Claimed(located) => located,
         other => unreachable!("{id} is new: {other:?}"),
     }
 }
 
 /// By the clock that Redis has, too.
-fn clock() -> Timestamp {
+fn now() -> Timestamp {
     SystemClock.now()
 }
 
@@ -80,26 +84,32 @@ async fn meetings_that_are_kept_for_longer_are_forgotten_in_the_end() {
     let (redis, store) = with_servers(&[]).await;
     // The original of 2020 kept them for ever.
     for (n, ttl) in [None, Some("604800000")].into_iter().enumerate() {
-        let mut server = open(&format!("s{n}"));
+        let mut server = enabled_server(&format!("s{n}"));
         server.state = AdminState::Cordoned;
         let id = server.id.0.clone();
         assert!(store.add_server(server).await.unwrap());
-        put(&redis, &format!("m{n}"), &["server_id", &id, "moderator_pw", "x"], ttl).await;
+        put_original_meeting(
+            &redis,
+            &format!("m{n}"),
+            &["server_id", &id, "moderator_pw", "x"],
+            ttl,
+        )
+        .await;
         // Another replica, which has not looked for meetings of the original yet.
         let store = RedisStore::new(options(&redis.unix_url()));
         let begun = Instant::now();
         let drained = loop {
-            let report = poll(&store, &id, &nothing_seen(clock())).await;
-            if report.verdict.drained {
+            let report = record_poll(&store, &id, &empty_observation(now())).await;
+            if report.outcome.drained {
                 break report;
             }
-            assert!(begun.elapsed() < SOON, "it stays for ever: {ttl:?}");
+            assert!(begun.elapsed() < MAX_WAIT, "it stays for ever: {ttl:?}");
             tokio::time::sleep(Duration::from_millis(1)).await;
         };
         assert_eq!(drained.server.state, AdminState::Disabled);
-        while !store.meetings(None).await.unwrap().is_empty() {
-            assert!(begun.elapsed() < SOON, "it is not forgotten: {ttl:?}");
-            poll(&store, &id, &nothing_seen(clock())).await;
+        while !store.list_meetings(None).await.unwrap().is_empty() {
+            assert!(begun.elapsed() < MAX_WAIT, "it is not forgotten: {ttl:?}");
+            record_poll(&store, &id, &empty_observation(now())).await;
         }
     }
 }
@@ -117,33 +127,33 @@ async fn odd_fields_of_one_server_hide_no_other() {
         ("state", ""),
     ];
     for (field, value) in odd {
-        ask(&redis, &["HSET", "scalelite:server:b", field, value]).await;
-        let servers = store.servers().await.expect(field);
+        run_command(&redis, &["HSET", "scalelite:server:b", field, value]).await;
+        let servers = store.list_servers().await.expect(field);
         assert_eq!(servers.len(), 2, "{field}={value}");
         let stats = servers[1].stats;
         let told = (stats.users, stats.videos, stats.largest_meeting);
         assert_eq!((servers[1].load_multiplier, told), (1.0, (0, 0, 0)), "{field}={value}");
         assert_eq!(servers[1].state, AdminState::Enabled, "{field}={value}");
     }
-    assert_eq!(store.servers().await.unwrap()[1].stats.meetings, 3);
+    assert_eq!(store.list_servers().await.unwrap()[1].stats.meetings, 3);
 
     // An empty state is none for scripts, too: as in 2020, the set tells.
-    ask(&redis, &["SREM", "scalelite:server_enabled", "b"]).await;
-    assert_eq!(store.servers().await.unwrap()[1].state, AdminState::Disabled);
-    let mut stray = place(&store, "M", 1).await.meeting;
-    (stray.key, stray.server) = (key("stray"), ServerId("b".into()));
-    store.confirm(&stray, NOW, &[]).await.unwrap();
-    assert_eq!(store.meeting(&key("stray")).await.unwrap(), None, "b is disabled");
+    run_command(&redis, &["SREM", "scalelite:server_enabled", "b"]).await;
+    assert_eq!(store.list_servers().await.unwrap()[1].state, AdminState::Disabled);
+    let mut stray = place_meeting(&store, "M", 1).await.meeting;
+    (stray.key, stray.server) = (meeting_key("stray"), ServerId("b".into()));
+    store.confirm_meeting(&stray, NOW, &[]).await.unwrap();
+    assert_eq!(store.find_meeting(&meeting_key("stray")).await.unwrap(), None, "b is disabled");
 }
 
 #[tokio::test]
 async fn a_multiplier_that_is_none_counts_as_one() {
     let (redis, store) = with_servers(&["a"]).await;
     for (n, odd) in ["-2", "0", "", "abc", "nan"].into_iter().enumerate() {
-        ask(&redis, &["HSET", "scalelite:server:a", "load_multiplier", odd]).await;
-        let before = store.servers().await.unwrap()[0].load.expect("a load");
-        place(&store, &format!("m{n}"), n).await;
-        let after = store.servers().await.unwrap().remove(0);
+        run_command(&redis, &["HSET", "scalelite:server:a", "load_multiplier", odd]).await;
+        let before = store.list_servers().await.unwrap()[0].load.expect("a load");
+        place_meeting(&store, &format!("m{n}"), n).await;
+        let after = store.list_servers().await.unwrap().remove(0);
         assert_eq!((after.load_multiplier, after.load), (1.0, Some(before + 15.0)), "{odd:?}");
     }
 }
@@ -151,14 +161,14 @@ async fn a_multiplier_that_is_none_counts_as_one() {
 #[tokio::test]
 async fn names_that_are_no_text_stop_nobody() {
     let (redis, store) = with_servers(&["a"]).await;
-    place(&store, "M", 1).await;
+    place_meeting(&store, "M", 1).await;
     let odd = "redis.call('HSET', 'scalelite:voice_bridges', 'caf\\233', 'M')
         return redis.call('SADD', 'scalelite:meetings', 'caf\\233')";
-    ask(&redis, &["EVAL", odd, "0"]).await;
-    poll(&store, "a", &nothing_seen(NOW)).await;
-    let meetings = store.meetings(None).await.unwrap();
-    assert_eq!(meetings.iter().map(|one| &one.key).collect::<Vec<_>>(), [&key("M")]);
-    assert_eq!(store.sweep(NOW.plus_ms(1)).await.unwrap().len(), 1);
+    run_command(&redis, &["EVAL", odd, "0"]).await;
+    record_poll(&store, "a", &empty_observation(NOW)).await;
+    let meetings = store.list_meetings(None).await.unwrap();
+    assert_eq!(meetings.iter().map(|one| &one.key).collect::<Vec<_>>(), [&meeting_key("M")]);
+    assert_eq!(store.forget_unseen(NOW.plus_ms(1)).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -166,60 +176,68 @@ async fn a_meeting_under_two_names_is_seen_and_forgotten_as_one() {
     let (redis, store) = with_servers(&["a"]).await;
     let names = ["M", "\x1ft2\x1fM"];
     for name in names {
-        put(&redis, name, &["server_id", "a", "tenant_id", "t2"], Some("80000000")).await;
+        put_original_meeting(
+            &redis,
+            name,
+            &["server_id", "a", "tenant_id", "t2"],
+            Some("80000000"),
+        )
+        .await;
     }
-    let now = clock();
-    let seen = SeenMeeting { id: "M".into(), created_at: now, users: 3, ..SeenMeeting::default() };
-    let observation = Observation { result: Ok(vec![seen]), ..nothing_seen(now) };
-    poll(&store, "a", &observation).await;
+    let now = now();
+    let seen =
+        ReportedMeeting { id: "M".into(), created_at: now, users: 3, ..ReportedMeeting::default() };
+    let observation = PollObservation { result: Ok(vec![seen]), ..empty_observation(now) };
+    record_poll(&store, "a", &observation).await;
     for name in names {
         let own = format!("scalelite:own:meeting:{name}");
-        assert_eq!(ask(&redis, &["HMGET", &own, "users"]).await, ["3"], "{name:?}");
+        assert_eq!(run_command(&redis, &["HMGET", &own, "users"]).await, ["3"], "{name:?}");
     }
-    poll(&store, "a", &nothing_seen(now.plus_ms(2000))).await;
-    let report = poll(&store, "a", &nothing_seen(now.plus_ms(2001))).await;
+    record_poll(&store, "a", &empty_observation(now.plus_ms(2000))).await;
+    let report = record_poll(&store, "a", &empty_observation(now.plus_ms(2001))).await;
     let one = MeetingKey { tenant: Some("t2".into()), id: "M".into() };
     assert!(report.forgotten.iter().all(|forgotten| forgotten.key == one));
-    assert_eq!(ask(&redis, &["KEYS", "scalelite:*meeting*"]).await, [""; 0]);
+    assert_eq!(run_command(&redis, &["KEYS", "scalelite:*meeting*"]).await, [""; 0]);
 }
 
 #[tokio::test]
 async fn a_meeting_that_the_original_moved_begins_anew() {
     let (redis, store) = with_servers(&["a", "b"]).await;
-    let placed = place(&store, "M", 1).await.meeting;
+    let placed = place_meeting(&store, "M", 1).await.meeting;
     for _ in 0..20 {
-        store.join(&key("M"), NOW).await.unwrap().expect("it");
+        store.record_join(&meeting_key("M"), NOW).await.unwrap().expect("it");
     }
-    let before = store.meeting(&key("M")).await.unwrap().expect("it").meeting.seats;
-    assert_eq!((before.users, before.reserved), (20, 15));
+    let before = store.find_meeting(&meeting_key("M")).await.unwrap().expect("it").meeting.load;
+    assert_eq!((before.users, before.expected_users), (20, 15));
 
     let other = if placed.server.0 == "a" { "b" } else { "a" };
-    ask(&redis, &["DEL", "scalelite:meeting:M"]).await;
-    put(&redis, "M", &["server_id", other, "tenant_id", ""], Some("86400000")).await;
+    run_command(&redis, &["DEL", "scalelite:meeting:M"]).await;
+    put_original_meeting(&redis, "M", &["server_id", other, "tenant_id", ""], Some("86400000"))
+        .await;
     let moved = Meeting { server: ServerId(other.into()), ..placed };
-    store.confirm(&moved, NOW, &[]).await.unwrap();
-    let found = store.meeting(&key("M")).await.unwrap().expect("it").meeting;
+    store.confirm_meeting(&moved, NOW, &[]).await.unwrap();
+    let found = store.find_meeting(&meeting_key("M")).await.unwrap().expect("it").meeting;
     assert_eq!((found.server, found.seen_at), (moved.server, NOW));
-    let nothing = Seats { reserved: 0, reserved_until: Timestamp(0), users: 0 };
-    assert_eq!(found.seats, nothing, "none of those who are elsewhere");
+    let nothing = MeetingLoad { expected_users: 0, expected_until: Timestamp(0), users: 0 };
+    assert_eq!(found.load, nothing, "none of those who are elsewhere");
 }
 
 #[tokio::test]
 async fn what_the_original_left_of_a_server_is_swept() {
     let (redis, store) = with_servers(&["a", "b"]).await;
-    put(&redis, "M", &["server_id", "a"], Some("86400000")).await;
-    poll(&store, "a", &nothing_seen(NOW)).await;
-    let left = async || ask(&redis, &["KEYS", "scalelite:own:*:a"]).await.len();
+    put_original_meeting(&redis, "M", &["server_id", "a"], Some("86400000")).await;
+    record_poll(&store, "a", &empty_observation(NOW)).await;
+    let left = async || run_command(&redis, &["KEYS", "scalelite:own:*:a"]).await.len();
     assert_eq!(left().await, 2, "what we keep of it, and its meetings");
-    remove(&redis, "a").await;
-    store.sweep(Timestamp(0)).await.unwrap();
+    remove_original_server(&redis, "a").await;
+    store.forget_unseen(Timestamp(0)).await.unwrap();
     assert_eq!(left().await, 0);
     let order = ["ZRANGE", "scalelite:own:order:servers", "0", "-1"];
-    assert_eq!(ask(&redis, &order).await, ["b"]);
+    assert_eq!(run_command(&redis, &order).await, ["b"]);
 
     // Nor does it come back by its meeting, when another replica looks for those.
     let replica = RedisStore::new(options(&redis.unix_url()));
-    poll(&replica, "b", &nothing_seen(NOW)).await;
+    record_poll(&replica, "b", &empty_observation(NOW)).await;
     assert_eq!(left().await, 0);
 }
 
@@ -228,33 +246,33 @@ async fn a_load_without_a_server_costs_little() {
     const SERVERS: u64 = 50;
     let (redis, store) = with_servers(&[]).await;
     for n in 0..SERVERS {
-        assert!(store.add_server(open(&format!("s{n}"))).await.unwrap());
+        assert!(store.add_server(enabled_server(&format!("s{n}"))).await.unwrap());
     }
     let sets = ["scalelite:server_load", "scalelite:cordoned_server_load"];
     for set in sets {
-        ask(&redis, &["ZADD", set, "0", "gone"]).await;
+        run_command(&redis, &["ZADD", set, "0", "gone"]).await;
     }
-    place(&store, "first", 99).await;
+    place_meeting(&store, "first", 99).await;
     // As after every round of polls.
-    store.sweep(Timestamp(0)).await.unwrap();
+    store.forget_unseen(Timestamp(0)).await.unwrap();
     for set in sets {
-        let members = ask(&redis, &["ZRANGE", set, "0", "-1"]).await;
+        let members = run_command(&redis, &["ZRANGE", set, "0", "-1"]).await;
         assert!(!members.contains(&"gone".to_owned()), "{set}");
     }
-    ask(&redis, &["CONFIG", "RESETSTAT"]).await;
+    run_command(&redis, &["CONFIG", "RESETSTAT"]).await;
     let begun = Instant::now();
     for n in 0..30 {
-        place(&store, &format!("m{n}"), n).await;
+        place_meeting(&store, &format!("m{n}"), n).await;
     }
     // It is asked whenever a server is read: all are, once a second.
-    let asked = calls(&redis, "sismember").await;
+    let asked = count_calls(&redis, "sismember").await;
     let most = SERVERS * (2 + begun.elapsed().as_secs());
     assert!(asked <= most, "{asked} in {:?}", begun.elapsed());
 }
 
 /// The keys of the original, sorted, and those of ours that are about meetings.
-async fn keys(redis: &Redis) -> (Vec<String>, Vec<String>) {
-    let mut all = ask(redis, &["KEYS", "scalelite:*"]).await;
+async fn list_keys(redis: &Redis) -> (Vec<String>, Vec<String>) {
+    let mut all = run_command(redis, &["KEYS", "scalelite:*"]).await;
     all.sort();
     let ours = |key: &String| key.starts_with("scalelite:own:");
     let (ours, theirs): (Vec<_>, Vec<_>) = all.into_iter().partition(ours);
@@ -264,66 +282,79 @@ async fn keys(redis: &Redis) -> (Vec<String>, Vec<String>) {
 #[tokio::test]
 async fn a_detached_meeting_is_gone_for_the_original() {
     let (redis, store) = with_servers(&["a"]).await;
-    let placed = place(&store, "M", 1).await.meeting;
-    store.confirm(&placed, NOW, &[]).await.unwrap();
-    let fields = ask(&redis, &["HGETALL", "scalelite:meeting:M"]).await;
-    let before = keys(&redis).await;
-    let silent = |ms| Observation { result: Err("x".into()), ..nothing_seen(NOW.plus_ms(ms)) };
+    let placed = place_meeting(&store, "M", 1).await.meeting;
+    store.confirm_meeting(&placed, NOW, &[]).await.unwrap();
+    let fields = run_command(&redis, &["HGETALL", "scalelite:meeting:M"]).await;
+    let before = list_keys(&redis).await;
+    let silent =
+        |ms| PollObservation { result: Err("x".into()), ..empty_observation(NOW.plus_ms(ms)) };
     for ms in [1, 2] {
-        poll(&store, "a", &silent(ms)).await;
+        record_poll(&store, "a", &silent(ms)).await;
     }
-    let (theirs, ours) = keys(&redis).await;
+    let (theirs, ours) = list_keys(&redis).await;
     let about_meetings = ["meeting:", "meetings", "voice_bridges"];
     assert!(!theirs.iter().any(|key| about_meetings.iter().any(|word| key.contains(word))));
     assert_eq!(ours, before.1, "it is kept in the key that was there");
-    let found = store.meeting(&key("M")).await.unwrap().expect("it").meeting;
+    let found = store.find_meeting(&meeting_key("M")).await.unwrap().expect("it").meeting;
     assert_eq!(found, Meeting { claim: None, detached: true, ..placed.clone() });
 
-    let seen = SeenMeeting { id: "M".into(), created_at: NOW, ..SeenMeeting::default() };
-    let observation = Observation { result: Ok(vec![seen]), ..nothing_seen(NOW.plus_ms(3)) };
-    poll(&store, "a", &observation).await;
-    assert_eq!(ask(&redis, &["HGETALL", "scalelite:meeting:M"]).await, fields);
-    assert_eq!(ask(&redis, &["SMEMBERS", "scalelite:meetings"]).await, ["M"]);
-    assert_eq!(ask(&redis, &["HGETALL", "scalelite:voice_bridges"]).await, ["70001", "M"]);
+    let seen = ReportedMeeting { id: "M".into(), created_at: NOW, ..ReportedMeeting::default() };
+    let observation =
+        PollObservation { result: Ok(vec![seen]), ..empty_observation(NOW.plus_ms(3)) };
+    record_poll(&store, "a", &observation).await;
+    assert_eq!(run_command(&redis, &["HGETALL", "scalelite:meeting:M"]).await, fields);
+    assert_eq!(run_command(&redis, &["SMEMBERS", "scalelite:meetings"]).await, ["M"]);
+    assert_eq!(run_command(&redis, &["HGETALL", "scalelite:voice_bridges"]).await, ["70001", "M"]);
     let left = "return { tostring(redis.call('PTTL', 'scalelite:meeting:M')) }";
-    let left: i64 = ask(&redis, &["EVAL", left, "0"]).await[0].parse().unwrap();
+    let left: i64 = run_command(&redis, &["EVAL", left, "0"]).await[0].parse().unwrap();
     assert!((86_000_000..=86_400_000).contains(&left), "{left}");
-    assert_eq!(keys(&redis).await.1, before.1);
+    assert_eq!(list_keys(&redis).await.1, before.1);
 }
 
 #[tokio::test]
 async fn a_meeting_that_the_original_made_anew_is_the_one() {
     let (redis, store) = with_servers(&["a", "b"]).await;
-    put(&redis, "M", &["server_id", "a", "voice_bridge", "1"], Some("86400000")).await;
-    let silent = |ms| Observation { result: Err("x".into()), ..nothing_seen(NOW.plus_ms(ms)) };
+    put_original_meeting(&redis, "M", &["server_id", "a", "voice_bridge", "1"], Some("86400000"))
+        .await;
+    let silent =
+        |ms| PollObservation { result: Err("x".into()), ..empty_observation(NOW.plus_ms(ms)) };
     for ms in [1, 2] {
-        poll(&store, "a", &silent(ms)).await;
+        record_poll(&store, "a", &silent(ms)).await;
     }
-    assert!(store.meeting(&key("M")).await.unwrap().expect("it").meeting.detached);
+    assert!(store.find_meeting(&meeting_key("M")).await.unwrap().expect("it").meeting.detached);
     for host in ["b", "a"] {
-        put(&redis, "M", &["server_id", host, "voice_bridge", "2"], Some("86400000")).await;
-        let found = store.meetings(None).await.unwrap();
+        put_original_meeting(
+            &redis,
+            "M",
+            &["server_id", host, "voice_bridge", "2"],
+            Some("86400000"),
+        )
+        .await;
+        let found = store.list_meetings(None).await.unwrap();
         assert_eq!((found.len(), found[0].server.0.as_str()), (1, host));
         assert_eq!((found[0].detached, found[0].voice_bridge.as_deref()), (false, Some("2")));
     }
-    store.sweep(Timestamp(0)).await.unwrap();
-    assert_eq!(ask(&redis, &["KEYS", "scalelite:own:detached"]).await, [""; 0]);
-    assert!(store.forget(&key("M"), &ServerId("a".into()), None, None).await.unwrap());
-    assert_eq!(store.meetings(None).await.unwrap(), []);
+    store.forget_unseen(Timestamp(0)).await.unwrap();
+    assert_eq!(run_command(&redis, &["KEYS", "scalelite:own:detached"]).await, [""; 0]);
+    assert!(
+        store.forget_meeting(&meeting_key("M"), &ServerId("a".into()), None, None).await.unwrap()
+    );
+    assert_eq!(store.list_meetings(None).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn a_detached_meeting_goes_with_a_server_that_the_original_removed() {
     let (redis, store) = with_servers(&["a", "b"]).await;
-    put(&redis, "M", &["server_id", "a"], Some("86400000")).await;
-    let silent = |ms| Observation { result: Err("x".into()), ..nothing_seen(NOW.plus_ms(ms)) };
+    put_original_meeting(&redis, "M", &["server_id", "a"], Some("86400000")).await;
+    let silent =
+        |ms| PollObservation { result: Err("x".into()), ..empty_observation(NOW.plus_ms(ms)) };
     for ms in [1, 2] {
-        poll(&store, "a", &silent(ms)).await;
+        record_poll(&store, "a", &silent(ms)).await;
     }
-    remove(&redis, "a").await;
-    assert_eq!(store.meeting(&key("M")).await.unwrap(), None);
-    store.sweep(Timestamp(0)).await.unwrap();
-    assert_eq!(ask(&redis, &["KEYS", "scalelite:*meeting*"]).await, [""; 0]);
-    assert_eq!(ask(&redis, &["KEYS", "scalelite:own:*:a"]).await, [""; 0]);
-    assert_eq!(ask(&redis, &["KEYS", "scalelite:own:detached"]).await, [""; 0]);
+    remove_original_server(&redis, "a").await;
+    assert_eq!(store.find_meeting(&meeting_key("M")).await.unwrap(), None);
+    store.forget_unseen(Timestamp(0)).await.unwrap();
+    assert_eq!(run_command(&redis, &["KEYS", "scalelite:*meeting*"]).await, [""; 0]);
+    assert_eq!(run_command(&redis, &["KEYS", "scalelite:own:*:a"]).await, [""; 0]);
+    assert_eq!(run_command(&redis, &["KEYS", "scalelite:own:detached"]).await, [""; 0]);
 }

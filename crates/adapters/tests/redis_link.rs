@@ -13,38 +13,38 @@ use std::time::Duration;
 
 use adapters::redis::RedisStore;
 use adapters::redis::address::RedisOptions;
-use app::ports::{Cluster, Placed, StoreError, Tokens as _};
+use app::ports::{OneTimeTokens as _, PlaceOutcome, PoolStore, StoreError};
 use domain::ServerId;
 use futures_util::future::join_all;
 use testkit::private::{Persistence, Redis, RedisOptions as PrivateOptions};
 use tokio::time::Instant;
 
-use common::{NOW, calls, open, options, request};
-use polls::{POLICY, nothing_seen};
+use common::{NOW, count_calls, enabled_server, options, place_request};
+use polls::{POLL_POLICY, empty_observation};
 
 /// Nobody waits longer for a Redis that hangs.
-const CALL_MAX: Duration = Duration::from_secs(4);
+const MAX_CALL: Duration = Duration::from_secs(4);
 
 fn store_at(url: &str) -> RedisStore {
     RedisStore::new(options(url))
 }
 
 fn store_with_five(url: &str) -> RedisStore {
-    RedisStore::new(RedisOptions { pool: 5, ..options(url) })
+    RedisStore::new(RedisOptions { max_connections: 5, ..options(url) })
 }
 
-async fn timed<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+async fn run_timed<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let begun = Instant::now();
     let outcome = call.await;
-    assert!(begun.elapsed() < CALL_MAX, "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < MAX_CALL, "it took {:?}", begun.elapsed());
     outcome
 }
 
 /// Calls until one succeeds.
-async fn back(store: &RedisStore) {
+async fn wait_until_back(store: &RedisStore) {
     let begun = Instant::now();
-    while let Err(error) = timed(store.check()).await {
-        assert!(begun.elapsed() < CALL_MAX, "it does not come back: {error}");
+    while let Err(error) = run_timed(store.check_store()).await {
+        assert!(begun.elapsed() < MAX_CALL, "it does not come back: {error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -54,34 +54,34 @@ async fn a_restart_is_survived() {
     let options = PrivateOptions::default().persistence(Persistence::Always);
     let redis = Redis::start_with(options).await.expect("a Redis");
     let store = store_at(&redis.url());
-    assert!(store.add_server(open("a")).await.unwrap());
+    assert!(store.add_server(enabled_server("a")).await.unwrap());
     redis.stop().await.unwrap();
-    assert!(matches!(timed(store.servers()).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(run_timed(store.list_servers()).await, Err(StoreError::Unavailable(_))));
     let begun = Instant::now();
     for _ in 0..1000 {
-        timed(store.servers()).await.unwrap_err();
+        run_timed(store.list_servers()).await.unwrap_err();
     }
     assert!(begun.elapsed() < Duration::from_secs(2), "what is known is told at once");
     redis.restart().await.unwrap();
-    back(&store).await;
-    assert_eq!(store.servers().await.unwrap().len(), 1);
+    wait_until_back(&store).await;
+    assert_eq!(store.list_servers().await.unwrap().len(), 1);
 
     // While nobody calls, a restart goes unnoticed.
     redis.restart().await.unwrap();
-    assert_eq!(timed(store.servers()).await.unwrap().len(), 1);
+    assert_eq!(run_timed(store.list_servers()).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_hangs_holds_nobody_up() {
     let redis = Redis::start().await.expect("a Redis");
     let store = Arc::new(store_at(&redis.url()));
-    assert!(store.add_server(open("a")).await.unwrap());
+    assert!(store.add_server(enabled_server("a")).await.unwrap());
     redis.pause().await.unwrap();
-    assert!(timed(store.servers()).await.is_err());
+    assert!(run_timed(store.list_servers()).await.is_err());
     let begun = Instant::now();
-    let calls = (0..100).map(|_| store.servers());
+    let calls = (0..100).map(|_| store.list_servers());
     assert!(join_all(calls).await.iter().all(Result::is_err));
-    assert!(begun.elapsed() < CALL_MAX, "they do not wait one after the other");
+    assert!(begun.elapsed() < MAX_CALL, "they do not wait one after the other");
 
     // For as long as somebody tries to connect, and longer: the others need not wait for it.
     let mut every = tokio::time::interval(Duration::from_millis(10));
@@ -91,15 +91,15 @@ async fn a_redis_that_hangs_holds_nobody_up() {
         let store = Arc::clone(&store);
         calls.push(tokio::spawn(async move {
             let begun = Instant::now();
-            timed(store.servers()).await.unwrap_err();
+            run_timed(store.list_servers()).await.unwrap_err();
             begun.elapsed()
         }));
     }
     let took: Vec<Duration> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
     let slow = took.iter().filter(|took| **took > Duration::from_millis(400)).count();
     assert!(slow <= 3, "{slow} of {} calls waited", took.len());
-    redis.go_on().unwrap();
-    back(&store).await;
+    redis.resume().unwrap();
+    wait_until_back(&store).await;
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn passwords_users_sockets_and_databases() {
         let password = format!(">{password}");
         let mut rules = vec!["ACL", "SETUSER", user, "on", &password];
         rules.extend(everything_but);
-        redis.ask(&rules).await.unwrap();
+        redis.run_command(&rules).await.unwrap();
     }
     let (port, socket) = (redis.port(), redis.socket());
     let good = [
@@ -119,12 +119,12 @@ async fn passwords_users_sockets_and_databases() {
         format!("unix://lite:geheim@{}", socket.display()),
     ];
     for url in &good {
-        store_at(url).check().await.expect(url);
+        store_at(url).check_store().await.expect(url);
     }
     let wrong = format!("redis://lite:falsch@127.0.0.1:{port}");
     for (url, namespace) in [(&wrong, "scalelite"), (&good[1], "elsewhere")] {
         let options = RedisOptions { namespace: namespace.to_owned(), ..options(url) };
-        let error = RedisStore::new(options).check().await.unwrap_err().to_string();
+        let error = RedisStore::new(options).check_store().await.unwrap_err().to_string();
         assert!(!error.contains("falsch") && !error.contains("geheim"), "{error}");
     }
 }
@@ -136,11 +136,11 @@ async fn a_sentinel_names_the_master() {
     let sentinel = Redis::start_with(options).await.expect("a sentinel");
     let url = format!("redis+sentinel://127.0.0.1:1,127.0.0.1:{}/mymaster", sentinel.port());
     let store = store_at(&url);
-    store.check().await.expect("by the second sentinel");
-    assert!(store_at(&redis.url()).add_server(open("a")).await.unwrap());
-    assert_eq!(store.servers().await.unwrap().len(), 1);
+    store.check_store().await.expect("by the second sentinel");
+    assert!(store_at(&redis.url()).add_server(enabled_server("a")).await.unwrap());
+    assert_eq!(store.list_servers().await.unwrap().len(), 1);
     let unknown = format!("redis+sentinel://127.0.0.1:{}/other", sentinel.port());
-    let error = store_at(&unknown).check().await.unwrap_err().to_string();
+    let error = store_at(&unknown).check_store().await.unwrap_err().to_string();
     assert!(error.contains("knows no other"), "{error}");
 }
 
@@ -151,13 +151,13 @@ async fn after_a_restart_one_call_fails_at_most() {
     // Whichever of the five connections is the next.
     for round in 0..6 {
         for _ in 0..5 + round {
-            store.check().await.unwrap();
+            store.check_store().await.unwrap();
         }
         redis.restart().await.unwrap();
         let mut failed = 0;
         for _ in 0..10 {
             // Nobody knows whether it got there: it is not tried again.
-            failed += usize::from(timed(store.take_token("none", NOW)).await.is_err());
+            failed += usize::from(run_timed(store.take_token("none", NOW)).await.is_err());
         }
         assert!(failed <= 1, "{failed} of ten calls in round {round}");
     }
@@ -168,13 +168,13 @@ async fn fewer_connections_than_wanted_do() {
     let redis = Redis::start().await.expect("a Redis");
     let store = store_with_five(&redis.url());
     for _ in 0..2 {
-        store.check().await.unwrap();
+        store.check_store().await.unwrap();
     }
-    redis.ask(&["CONFIG", "SET", "maxclients", "3"]).await.unwrap();
+    redis.run_command(&["CONFIG", "SET", "maxclients", "3"]).await.unwrap();
     let begun = Instant::now();
     // For long enough that it is tried again to open more of them.
     while begun.elapsed() < Duration::from_millis(1200) {
-        store.check().await.expect("by those that are open");
+        store.check_store().await.expect("by those that are open");
     }
 }
 
@@ -183,23 +183,23 @@ async fn a_redis_that_no_longer_writes_is_asked_seldom() {
     let redis = Redis::start().await.expect("a Redis");
     let store = store_with_five(&redis.unix_url());
     for _ in 0..5 {
-        store.check().await.unwrap();
+        store.check_store().await.unwrap();
     }
-    redis.ask(&["REPLICAOF", "127.0.0.1", "1"]).await.unwrap();
-    let (before, begun) = (connections(&redis).await, Instant::now());
+    redis.run_command(&["REPLICAOF", "127.0.0.1", "1"]).await.unwrap();
+    let (before, begun) = (count_connections(&redis).await, Instant::now());
     for _ in 0..500 {
-        store.check().await.unwrap_err();
+        store.check_store().await.unwrap_err();
     }
     // Ours for looking is one of them.
-    let opened = connections(&redis).await - before - 1;
+    let opened = count_connections(&redis).await - before - 1;
     let tries = 1 + begun.elapsed().as_millis() / 500;
     assert!(u128::from(opened) <= 2 * tries, "{opened} connections in {:?}", begun.elapsed());
-    redis.ask(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
-    back(&store).await;
+    redis.run_command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    wait_until_back(&store).await;
 }
 
-async fn connections(redis: &Redis) -> u64 {
-    let stats = redis.ask(&["INFO", "stats"]).await.expect("INFO").text();
+async fn count_connections(redis: &Redis) -> u64 {
+    let stats = redis.run_command(&["INFO", "stats"]).await.expect("INFO").text();
     let mut lines = stats.lines();
     let count = lines.find_map(|line| line.strip_prefix("total_connections_received:"));
     count.and_then(|count| count.trim().parse().ok()).expect("a count")
@@ -211,17 +211,21 @@ async fn meetings_are_adopted_once_for_many_polls() {
     let redis = Redis::start().await.expect("a Redis");
     let store = store_with_five(&redis.unix_url());
     for n in 0..POLLS {
-        assert!(store.add_server(open(&format!("s{n}"))).await.unwrap());
+        assert!(store.add_server(enabled_server(&format!("s{n}"))).await.unwrap());
     }
-    redis.ask(&["SADD", "scalelite:meetings", "one", "two", "three"]).await.unwrap();
-    redis.ask(&["CONFIG", "RESETSTAT"]).await.unwrap();
+    redis.run_command(&["SADD", "scalelite:meetings", "one", "two", "three"]).await.unwrap();
+    redis.run_command(&["CONFIG", "RESETSTAT"]).await.unwrap();
     let polls = (0..POLLS).map(async |n| {
         let id = ServerId(format!("s{n}"));
-        store.record_poll(&id, &nothing_seen(NOW), &POLICY, None).await.unwrap().expect("it");
+        store
+            .record_poll(&id, &empty_observation(NOW), &POLL_POLICY, None)
+            .await
+            .unwrap()
+            .expect("it");
     });
     join_all(polls).await;
     // Each poll reads the list of its server, and one the list of all meetings.
-    assert_eq!(calls(&redis, "smembers").await, POLLS + 1);
+    assert_eq!(count_calls(&redis, "smembers").await, POLLS + 1);
 }
 
 #[tokio::test]
@@ -230,19 +234,26 @@ async fn creates_do_not_read_all_servers_after_polls_that_changed_nothing() {
     let redis = Redis::start().await.expect("a Redis");
     let store = store_with_five(&redis.unix_url());
     for n in 0..SERVERS {
-        assert!(store.add_server(open(&format!("s{n}"))).await.unwrap());
+        assert!(store.add_server(enabled_server(&format!("s{n}"))).await.unwrap());
     }
-    store.servers().await.unwrap();
-    redis.ask(&["CONFIG", "RESETSTAT"]).await.unwrap();
+    store.list_servers().await.unwrap();
+    redis.run_command(&["CONFIG", "RESETSTAT"]).await.unwrap();
     let begun = Instant::now();
     for (token, n) in (0..SERVERS).enumerate() {
         let id = ServerId(format!("s{n}"));
-        store.record_poll(&id, &nothing_seen(NOW), &POLICY, None).await.unwrap().expect("it");
-        let placed = store.place(request(&format!("m{n}"), token, &format!("1{n}"))).await.unwrap();
-        assert!(matches!(placed, Placed::Won(_)), "{placed:?}");
+        store
+            .record_poll(&id, &empty_observation(NOW), &POLL_POLICY, None)
+            .await
+            .unwrap()
+            .expect("it");
+        let placed = store
+            .place_meeting(place_request(&format!("m{n}"), token, &format!("1{n}")))
+            .await
+            .unwrap();
+        assert!(matches!(placed, PlaceOutcome::Claimed(_)), "{placed:?}");
     }
     // It is asked whenever a server is read: once by each poll. All are read once a second.
-    let asked = calls(&redis, "sismember").await;
+    let asked = count_calls(&redis, "sismember").await;
     let most = SERVERS + SERVERS * (2 + begun.elapsed().as_secs());
     assert!(asked <= most, "{asked} in {:?}", begun.elapsed());
 }

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use adapters::sqlite::SqliteStore;
-use app::ports::{Cluster, PlaceRequest, Placed, ServerChange, StoreError};
+use app::ports::{PlaceOutcome, PlaceRequest, PoolStore, ServerChange, StoreError};
 use domain::AdminState;
-use domain::placement::Ask;
+use domain::placement::PlacementCriteria;
 use futures_util::future::FutureExt as _;
 use tempfile::TempDir;
 use testkit::contract;
 
 /// Fresh stores, each in a file of its own, all in one directory that goes with this.
-struct Stores {
+struct SqliteStores {
     dir: TempDir,
     count: AtomicU32,
 }
 
-impl Stores {
+impl SqliteStores {
     fn new() -> Self {
         // In memory where there is such a file system: the contract is not about disks.
         let shm = Path::new("/dev/shm");
@@ -28,7 +28,7 @@ impl Stores {
         Self { dir: dir.expect("a directory"), count: AtomicU32::new(0) }
     }
 
-    fn next(&self) -> SqliteStore {
+    fn next_store(&self) -> SqliteStore {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.path().join(format!("{number}.db"));
         SqliteStore::open(&path).expect("a store")
@@ -39,7 +39,7 @@ impl Stores {
 macro_rules! factory {
     ($stores:ident) => {
         &|| {
-            let store = $stores.next();
+            let store = $stores.next_store();
             async move { Arc::new(store) as _ }.boxed()
         }
     };
@@ -47,26 +47,26 @@ macro_rules! factory {
 
 #[tokio::test]
 async fn keeps_the_contract() {
-    let stores = Stores::new();
-    contract::hot(factory!(stores)).await;
-    contract::recordings(factory!(stores)).await;
-    contract::records(factory!(stores)).await;
+    let stores = SqliteStores::new();
+    contract::check_state_store(factory!(stores)).await;
+    contract::check_recordings(factory!(stores)).await;
+    contract::check_recording_store(factory!(stores)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keeps_the_contract_in_races() {
-    let stores = Stores::new();
-    contract::hot_racing(factory!(stores)).await;
-    contract::recordings_racing(factory!(stores)).await;
-    contract::records_racing(factory!(stores)).await;
+    let stores = SqliteStores::new();
+    contract::race_state_store(factory!(stores)).await;
+    contract::race_recordings(factory!(stores)).await;
+    contract::race_recording_store(factory!(stores)).await;
 }
 
 #[tokio::test]
 async fn does_as_the_reference_does() {
-    let stores = Stores::new();
+    let stores = SqliteStores::new();
     for seed in 1..=4 {
-        contract::cluster_model(factory!(stores), 60, seed).await;
-        contract::library_model(factory!(stores), 40, seed).await;
+        contract::compare_pool_store(factory!(stores), 60, seed).await;
+        contract::compare_catalog(factory!(stores), 40, seed).await;
     }
 }
 
@@ -79,9 +79,9 @@ async fn two_stores_on_one_file_see_each_other_at_once() {
         let id = domain::ServerId(format!("s{n}"));
         let server = domain::Server::new(id.clone(), "http://a/api".into(), "s".into());
         assert!(one.add_server(server).await.unwrap());
-        assert!(two.server(&id).await.unwrap().is_some());
+        assert!(two.find_server(&id).await.unwrap().is_some());
         assert!(two.remove_server(&id).await.unwrap().is_some());
-        assert!(one.servers().await.unwrap().is_empty());
+        assert!(one.list_servers().await.unwrap().is_empty());
     }
 }
 
@@ -101,24 +101,32 @@ async fn joins_see_what_another_process_changes() {
     let key = domain::MeetingKey { tenant: None, id: "m".into() };
     let request = PlaceRequest {
         key: key.clone(),
-        ask: Ask { seats: 15, seed: 1, now, ..Ask::default() },
+        criteria: PlacementCriteria {
+            expected_users: 15,
+            seed: 1,
+            now,
+            ..PlacementCriteria::default()
+        },
         voice_bridges: vec!["12345".into()],
         moderator_pw: None,
         claim: domain::Claim { token: "t".into(), until: now.plus_ms(1000) },
-        seats: domain::Seats::default(),
+        load: domain::MeetingLoad::default(),
         now,
-        endings: Vec::new(),
+        pending_ends: Vec::new(),
     };
-    assert!(matches!(one.place(request).await.unwrap(), Placed::Won(_)));
+    assert!(matches!(one.place_meeting(request).await.unwrap(), PlaceOutcome::Claimed(_)));
     for state in [AdminState::Disabled, AdminState::Cordoned, AdminState::Enabled].repeat(20) {
-        let seen = one.join(&key, now).await.unwrap().map(|located| located.server.state);
-        assert_eq!(seen, one.join(&key, now).await.unwrap().map(|located| located.server.state));
-        two.update_server(&id, ServerChange::state(state)).await.unwrap();
-        let seen = one.join(&key, now).await.unwrap().map(|located| located.server.state);
+        let seen = one.record_join(&key, now).await.unwrap().map(|located| located.server.state);
+        assert_eq!(
+            seen,
+            one.record_join(&key, now).await.unwrap().map(|located| located.server.state)
+        );
+        two.update_server(&id, ServerChange::with_state(state)).await.unwrap();
+        let seen = one.record_join(&key, now).await.unwrap().map(|located| located.server.state);
         assert_eq!(seen, Some(state));
     }
-    assert!(two.forget(&key, &id, None, None).await.unwrap());
-    assert_eq!(one.join(&key, now).await.unwrap(), None);
+    assert!(two.forget_meeting(&key, &id, None, None).await.unwrap());
+    assert_eq!(one.record_join(&key, now).await.unwrap(), None);
 }
 
 #[tokio::test]

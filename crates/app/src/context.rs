@@ -3,41 +3,42 @@
 
 use std::sync::Arc;
 
-use crate::keeper::Keeper;
-use crate::planner::Planner;
+use crate::forecaster::Forecaster;
 use crate::policy::Policy;
 use crate::ports::{
-    BbbClient, Blobs, Clock, Cluster, Courier, Entropy, History, Records, Tenants, Tokens, Turns,
+    BbbClient, Blobs, CallbackClient, Clock, Entropy, OneTimeTokens, PeriodicJobs, PoolStore,
+    RecordingStore, SessionHistory, Tenants,
 };
+use crate::server_backup::ServerBackup;
 use crate::tenancy::TenantCache;
 
 /// Everything that a use case needs.
 #[derive(Clone)]
 pub struct App {
     /// Servers and meetings.
-    pub cluster: Arc<dyn Cluster>,
+    pub pool: Arc<dyn PoolStore>,
     /// Meetings that have ended.
-    pub history: Arc<dyn History>,
+    pub history: Arc<dyn SessionHistory>,
     /// What placement foresees.
-    pub planner: Arc<Planner>,
+    pub forecaster: Arc<Forecaster>,
     /// The servers, should the store lose them.
-    pub keeper: Arc<Keeper>,
+    pub server_backup: Arc<ServerBackup>,
     /// Who polls when.
-    pub turns: Arc<dyn Turns>,
+    pub periodic_jobs: Arc<dyn PeriodicJobs>,
     /// Tenants, as administrators see and change them.
     pub tenants: Arc<dyn Tenants>,
     /// Tenants, as calls need them.
     pub tenant_cache: Arc<TenantCache>,
     /// Recordings; none where there is no database (`DB_DISABLED`).
-    pub records: Option<Arc<dyn Records>>,
+    pub recording_store: Option<Arc<dyn RecordingStore>>,
     /// Their files.
     pub blobs: Arc<dyn Blobs>,
     /// What opens protected ones, once.
-    pub tokens: Arc<dyn Tokens>,
+    pub tokens: Arc<dyn OneTimeTokens>,
     /// Calls to servers.
     pub bbb: Arc<dyn BbbClient>,
     /// Calls to addresses that front-ends gave us.
-    pub courier: Arc<dyn Courier>,
+    pub callback_client: Arc<dyn CallbackClient>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.

@@ -1,21 +1,22 @@
 //! Watching recordings: who gets in, by which pass, and to which files.
 
-mod passes;
+mod access_cookies;
 pub mod tracks;
 
 use std::sync::Arc;
 
 use domain::recording::FilePath;
-use domain::recording::library::Scope;
-use domain::recording::watching::{Entry, Permit, Wish};
+use domain::recording::catalog::TenantScope;
+use domain::recording::playback_access::{PlaybackAccess, PlaybackPermit, Wish};
 
 use crate::context::App;
 use crate::ports::{
-    BlobBytes, BlobError, BlobInfo, Blobs, Book, Recordings, Shelf, Span, StoreError, Tokens,
+    BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, OneTimeTokens, RecordingFormatId, Recordings,
+    StoreError, Visibility,
 };
 use crate::tenancy::Caller;
 
-pub use passes::Passes;
+pub use access_cookies::AccessCookies;
 
 /// What watching needs besides the rest of the application.
 #[derive(Clone)]
@@ -23,22 +24,22 @@ pub struct Playback {
     /// What is known of recordings.
     pub recordings: Arc<dyn Recordings>,
     /// One-time tokens.
-    pub tokens: Arc<dyn Tokens>,
+    pub tokens: Arc<dyn OneTimeTokens>,
     /// Files.
     pub blobs: Arc<dyn Blobs>,
     /// `PROTECTED_RECORDINGS_ENABLED`.
-    pub protection: bool,
+    pub protection_enabled: bool,
     /// What those who came with a token show from then on.
-    pub passes: Passes,
+    pub access_cookies: AccessCookies,
     /// Held by the one that changes text tracks.
-    pub writing_tracks: Arc<tokio::sync::Mutex<()>>,
+    pub track_write_lock: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Somebody who comes by the link to a recording.
 #[derive(Clone, Copy, Debug)]
-pub struct Visitor<'a> {
+pub struct LinkRequest<'a> {
     /// Whose recordings they may watch.
-    pub scope: &'a Scope,
+    pub scope: &'a TenantScope,
     /// The one-time token of the link.
     pub token: Option<&'a str>,
     /// Whether the token may be used up: not by those who only look where a link leads.
@@ -47,13 +48,13 @@ pub struct Visitor<'a> {
 
 /// What becomes of somebody who comes by the link to a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub enum LinkOutcome {
     /// In, with a new pass if the files take one.
-    In(Permit, Option<String>),
+    Permitted(PlaybackPermit, Option<String>),
     /// It takes a token, which was not tried.
-    NotTried,
+    TokenNotTried,
     /// Not in.
-    Out,
+    Denied,
 }
 
 impl Playback {
@@ -61,30 +62,30 @@ impl Playback {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn arrive(
+    pub async fn open_link(
         &self,
         app: &App,
         wish: Wish,
-        visitor: Visitor<'_>,
-    ) -> Result<Arrival, StoreError> {
-        let lock = match self.find(wish, visitor.scope).await? {
-            Entry::Free(permit) => return Ok(Arrival::In(permit, None)),
-            Entry::Locked(lock) => lock,
-            Entry::Nowhere => return Ok(Arrival::Out),
+        visitor: LinkRequest<'_>,
+    ) -> Result<LinkOutcome, StoreError> {
+        let lock = match self.find_access(wish, visitor.scope).await? {
+            PlaybackAccess::Granted(permit) => return Ok(LinkOutcome::Permitted(permit, None)),
+            PlaybackAccess::Protected(lock) => lock,
+            PlaybackAccess::NotFound => return Ok(LinkOutcome::Denied),
         };
-        let Some(token) = visitor.token else { return Ok(Arrival::Out) };
+        let Some(token) = visitor.token else { return Ok(LinkOutcome::Denied) };
         if !visitor.may_use_token {
-            return Ok(Arrival::NotTried);
+            return Ok(LinkOutcome::TokenNotTried);
         }
         let now = app.clock.now();
         let Some(grant) = self.tokens.take_token(token, now).await? else {
-            return Ok(Arrival::Out);
+            return Ok(LinkOutcome::Denied);
         };
         let subject = Wish::parse(&grant.record_id, &grant.format).map(|wish| wish.subject());
-        let permit = subject.and_then(|subject| lock.open(&subject));
-        Ok(permit.map_or(Arrival::Out, |permit| {
-            let pass = self.passes.make(permit.wish(), now);
-            Arrival::In(permit, pass)
+        let permit = subject.and_then(|subject| lock.authorize(&subject));
+        Ok(permit.map_or(LinkOutcome::Denied, |permit| {
+            let pass = self.access_cookies.sign_cookie(permit.format_id(), now);
+            LinkOutcome::Permitted(permit, pass)
         }))
     }
 
@@ -92,71 +93,75 @@ impl Playback {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn permit(
+    pub async fn find_permit(
         &self,
         app: &App,
         wish: Wish,
-        scope: &Scope,
+        scope: &TenantScope,
         passes: &[&str],
-    ) -> Result<Option<Permit>, StoreError> {
+    ) -> Result<Option<PlaybackPermit>, StoreError> {
         let now = app.clock.now();
         let subject = wish.subject();
-        let shown = passes.iter().any(|pass| self.passes.opens(pass, &subject, now));
-        let entry = self.find(wish, scope).await?;
-        Ok(entry.with(shown.then_some(subject.as_str())))
+        let shown = passes.iter().any(|pass| self.access_cookies.is_valid(pass, &subject, now));
+        let entry = self.find_access(wish, scope).await?;
+        Ok(entry.authorize(shown.then_some(subject.as_str())))
     }
 
-    async fn find(&self, wish: Wish, scope: &Scope) -> Result<Entry, StoreError> {
-        let recording = self.recordings.recording(wish.record_id.as_str()).await?;
-        Ok(Entry::find(wish, recording.as_ref(), scope, self.protection))
+    async fn find_access(
+        &self,
+        wish: Wish,
+        scope: &TenantScope,
+    ) -> Result<PlaybackAccess, StoreError> {
+        let recording = self.recordings.find_recording(wish.record_id.as_str()).await?;
+        Ok(PlaybackAccess::evaluate(wish, recording.as_ref(), scope, self.protection_enabled))
     }
 
     /// What is known of a file.
     ///
     /// # Errors
     /// When files cannot be had.
-    pub async fn info(
+    pub async fn read_file_info(
         &self,
-        permit: &Permit,
+        permit: &PlaybackPermit,
         path: &FilePath,
     ) -> Result<Option<BlobInfo>, BlobError> {
-        self.blobs.info(&book(permit), Shelf::Published, path).await
+        self.blobs.read_file_info(&to_format_id(permit), Visibility::Published, path).await
     }
 
     /// A file's bytes, or a part of them.
     ///
     /// # Errors
     /// When files cannot be had.
-    pub async fn open(
+    pub async fn open_file(
         &self,
-        permit: &Permit,
+        permit: &PlaybackPermit,
         path: &FilePath,
-        span: Option<Span>,
+        span: Option<ByteSpan>,
     ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError> {
-        self.blobs.open(&book(permit), Shelf::Published, path, span).await
+        self.blobs.open_file(&to_format_id(permit), Visibility::Published, path, span).await
     }
 
     /// The files that may be watched, so many at most.
     ///
     /// # Errors
     /// When files cannot be had.
-    pub async fn files(
+    pub async fn list_files(
         &self,
-        permit: &Permit,
+        permit: &PlaybackPermit,
         limit: usize,
     ) -> Result<Vec<(FilePath, u64)>, BlobError> {
-        self.blobs.files(&book(permit), Shelf::Published, limit).await
+        self.blobs.list_files(&to_format_id(permit), Visibility::Published, limit).await
     }
 }
 
 /// Where the files of a permit lie. What may be watched is published.
-fn book(permit: &Permit) -> Book {
-    let Wish { record_id, format } = permit.wish().clone();
-    Book { format, record_id }
+fn to_format_id(permit: &PlaybackPermit) -> RecordingFormatId {
+    let Wish { record_id, format } = permit.format_id().clone();
+    RecordingFormatId { format, record_id }
 }
 
 /// Whose recordings a caller's are.
 #[must_use]
-pub fn scope_of(caller: &Caller) -> Scope {
-    caller.tenant_id().map_or(Scope::All, |id| Scope::Tenant(id.to_owned()))
+pub fn caller_scope(caller: &Caller) -> TenantScope {
+    caller.tenant_id().map_or(TenantScope::All, |id| TenantScope::Tenant(id.to_owned()))
 }

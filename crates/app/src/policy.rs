@@ -3,18 +3,18 @@
 
 use bbb::{Algorithm, Algorithms};
 use domain::MeetingKey;
-use domain::history::pseudonym;
+use domain::history::pseudonymize_key;
 use domain::parameters::ParameterRules;
 use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
-use crate::ports::Patience;
+use crate::ports::CallTimeouts;
 use crate::recordings::retention::Retention;
 use crate::sessions::HistoryMode;
 
 /// The most that a create without a body takes, whatever fails: clients wait no longer than 10 s.
-const CREATE_MS_MAX: u64 = 9_500;
+const MAX_CREATE_MS: u64 = 9_500;
 /// A server that has not answered a create by then gets competition, in ms.
 const HEDGE_MS: u64 = 1_000;
 
@@ -26,11 +26,11 @@ pub struct Policy {
     /// Checksum algorithms that front-ends may use.
     pub algorithms: Algorithms,
     /// Algorithm of calls to servers.
-    pub sign_with: Algorithm,
+    pub signing_algorithm: Algorithm,
     /// `URL_HOST`: our own name, under which servers report.
     pub url_host: Option<String>,
     /// `BUILD_NUMBER`, shown by the version document.
-    pub build: Option<String>,
+    pub build_number: Option<String>,
     /// `MULTITENANCY_ENABLED`.
     pub multitenancy: bool,
     /// `GET_MEETINGS_API_DISABLED`.
@@ -56,26 +56,26 @@ pub struct Policy {
     /// What is kept of meetings that have ended.
     pub history: HistoryMode,
     /// `CONNECT_TIMEOUT` and `RESPONSE_TIMEOUT`.
-    pub patience: Patience,
+    pub timeouts: CallTimeouts,
     /// `POLLER_WAIT_TIMEOUT`, in ms: the most that a poll of one server may take.
-    pub poll_wait_ms: u64,
+    pub poll_timeout_ms: u64,
     /// `POLLER_THREADS`: servers polled at the same time.
     pub poll_concurrency: usize,
     /// `DEFAULT_MEETING_TTL`, in ms: how long a meeting is kept that no server confirms.
     pub meeting_ttl_ms: i64,
     /// The most that a create with a body may take, in ms.
-    pub upload_ms_max: i64,
+    pub max_upload_ms: i64,
 }
 
 /// Choices about recordings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordingRules {
     /// `GET_RECORDINGS_API_FILTERED`: who lists recordings names some, or their meetings.
-    pub filtered: bool,
+    pub filter_required: bool,
     /// `PROTECTED_RECORDINGS_ENABLED`: what is protected takes a token to watch.
-    pub protectable: bool,
+    pub protection_enabled: bool,
     /// `PROTECTED_RECORDINGS_TOKEN_TIMEOUT`, in ms.
-    pub token_ms: i64,
+    pub token_lifetime_ms: i64,
     /// `RECORDING_TRASH_DAYS`, in ms: how long deleted ones can be brought back; 0: not at all.
     pub trash_ms: i64,
     /// What goes by itself; nothing: `RECORDING_RETENTION_DAYS` is 0.
@@ -87,34 +87,34 @@ pub struct RecordingRules {
 impl Policy {
     /// Patience with a server: little with one that is offline.
     #[must_use]
-    pub fn patience_with(&self, online: bool) -> Patience {
+    pub fn timeouts_for(&self, online: bool) -> CallTimeouts {
         if online {
-            return self.patience;
+            return self.timeouts;
         }
-        Patience {
-            connect_ms: (self.patience.connect_ms / 10).max(200).min(self.patience.connect_ms),
-            response_ms: (self.patience.response_ms / 10).max(500).min(self.patience.response_ms),
+        CallTimeouts {
+            connect_ms: (self.timeouts.connect_ms / 10).max(200).min(self.timeouts.connect_ms),
+            response_ms: (self.timeouts.response_ms / 10).max(500).min(self.timeouts.response_ms),
         }
     }
 
     /// How long a create without a body may be under way, in ms, all tries together.
     #[must_use]
-    pub fn create_ms_max(&self) -> u64 {
-        self.patience.connect_ms.saturating_add(self.patience.response_ms).min(CREATE_MS_MAX)
+    pub fn max_create_ms(&self) -> u64 {
+        self.timeouts.connect_ms.saturating_add(self.timeouts.response_ms).min(MAX_CREATE_MS)
     }
 
     /// How long a create waits for a server before another one is tried beside it, in ms.
     #[must_use]
     pub fn hedge_ms(&self) -> u64 {
-        HEDGE_MS.min(self.create_ms_max() / 3)
+        HEDGE_MS.min(self.max_create_ms() / 3)
     }
 
     /// The name under which a meeting's history is kept.
     #[must_use]
-    pub fn known_as(&self, key: &MeetingKey) -> MeetingKey {
+    pub fn history_key(&self, key: &MeetingKey) -> MeetingKey {
         match self.history {
             HistoryMode::Pseudonymous => {
-                pseudonym(key, self.secrets.first().map_or("", String::as_str))
+                pseudonymize_key(key, self.secrets.first().map_or("", String::as_str))
             }
             HistoryMode::On | HistoryMode::Off => key.clone(),
         }

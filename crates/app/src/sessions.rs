@@ -1,15 +1,15 @@
 //! What is kept of meetings that have ended.
 
-use domain::{Meeting, Session, Timestamp};
+use domain::{Meeting, MeetingSession, Timestamp};
 
 use crate::context::App;
-use crate::planner;
+use crate::forecaster;
 use crate::ports::StoreError;
 
 /// Sessions older than this are of no use, in ms: eight weeks.
-pub const KEPT_MS: i64 = 56 * 24 * 3_600_000;
+pub const MAX_SESSION_AGE_MS: i64 = 56 * 24 * 3_600_000;
 /// Sessions kept at most.
-pub const KEPT_MAX: usize = 200_000;
+pub const MAX_SESSIONS: usize = 200_000;
 
 /// What is kept of meetings (`PLACEMENT_HISTORY`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,34 +24,34 @@ pub enum HistoryMode {
 }
 
 /// A meeting has ended: keeps what its next time can be foreseen from.
-pub(crate) async fn ended(app: &App, meeting: &Meeting, now: Option<Timestamp>) {
-    planner::ended(app, &meeting.key);
+pub(crate) async fn record_ended_meeting(app: &App, meeting: &Meeting, now: Option<Timestamp>) {
+    forecaster::record_end(app, &meeting.key);
     if app.policy.history == HistoryMode::Off || meeting.claim.is_some() {
         return;
     }
-    let mut course = meeting.course;
+    let mut course = meeting.usage;
     // Joins since the last poll are known as well.
-    if meeting.seats.users > 0 {
-        course.observe(meeting.seats.users, now.unwrap_or(meeting.seen_at));
+    if meeting.load.users > 0 {
+        course.record_users(meeting.load.users, now.unwrap_or(meeting.seen_at));
     }
-    let key = app.policy.known_as(&meeting.key);
-    let Some(session) = course.session(&key, meeting.placed_at) else {
+    let key = app.policy.history_key(&meeting.key);
+    let Some(session) = course.to_session(&key, meeting.placed_at) else {
         return;
     };
     if let Err(error) = app.history.record_session(&session).await {
         tracing::warn!(%error, "session not kept");
     }
-    planner::learn(app, session);
+    forecaster::learn_session(app, session);
 }
 
 /// Forgets what is too old.
-pub(crate) async fn sweep(app: &App) -> Result<(), StoreError> {
-    let before = app.clock.now().plus_ms(-KEPT_MS);
-    app.history.forget_sessions(before, KEPT_MAX).await
+pub(crate) async fn forget_old_sessions(app: &App) -> Result<(), StoreError> {
+    let before = app.clock.now().plus_ms(-MAX_SESSION_AGE_MS);
+    app.history.forget_sessions(before, MAX_SESSIONS).await
 }
 
 /// All that is known.
-pub(crate) async fn all(app: &App) -> Result<Vec<Session>, StoreError> {
-    let since = app.clock.now().plus_ms(-KEPT_MS);
-    app.history.sessions(since, KEPT_MAX).await
+pub(crate) async fn list_sessions(app: &App) -> Result<Vec<MeetingSession>, StoreError> {
+    let since = app.clock.now().plus_ms(-MAX_SESSION_AGE_MS);
+    app.history.list_sessions(since, MAX_SESSIONS).await
 }

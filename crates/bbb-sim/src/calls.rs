@@ -4,16 +4,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use crate::checksum::{Algorithm, Verifier};
-use crate::log::Request;
-use crate::meeting::{Meeting, Meetings};
+use crate::checksum::{Algorithm, ChecksumVerifier};
+use crate::log::RecordedRequest;
+use crate::meeting::{LiveMeeting, LiveMeetings};
 use crate::options::Strictness;
-use crate::params::{Params, overlap};
+use crate::params::{Params, has_common_name};
 use crate::{create, join, render};
 
 /// An answer on its way out.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum SimResponse {
     /// Status 200 and XML.
     Xml(Bytes),
     /// Status 302 to this address.
@@ -22,7 +22,7 @@ pub(crate) enum Answer {
     Status(u16),
 }
 
-impl From<String> for Answer {
+impl From<String> for SimResponse {
     fn from(xml: String) -> Self {
         Self::Xml(Bytes::from(xml))
     }
@@ -30,12 +30,12 @@ impl From<String> for Answer {
 
 /// A refusal, in the shape that suits the call.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct CallFailure {
     pub(crate) key: &'static str,
     pub(crate) message: String,
 }
 
-impl Failure {
+impl CallFailure {
     pub(crate) fn new(key: &'static str, message: impl Into<String>) -> Self {
         Self { key, message: message.into() }
     }
@@ -46,63 +46,71 @@ impl Failure {
 }
 
 /// What most calls come to.
-pub(crate) type Outcome = Result<Answer, Failure>;
+pub(crate) type CallResult = Result<SimResponse, CallFailure>;
 
 /// All that a call may look at or change.
-pub(crate) struct Desk<'a> {
-    pub(crate) number: usize,
+pub(crate) struct CallContext<'a> {
+    pub(crate) server_number: usize,
     pub(crate) secret: &'a str,
     pub(crate) version: &'a str,
     pub(crate) algorithms: &'a [Algorithm],
-    pub(crate) meetings: &'a mut Meetings,
+    pub(crate) meetings: &'a mut LiveMeetings,
     pub(crate) sequence: &'a AtomicU64,
     pub(crate) now_ms: i64,
-    pub(crate) rules: Strictness,
+    pub(crate) strictness: Strictness,
 }
 
-impl Desk<'_> {
+impl CallContext<'_> {
     /// The answer to a request.
-    pub(crate) fn answer(&mut self, request: &Request) -> Answer {
+    pub(crate) fn handle_request(&mut self, request: &RecordedRequest) -> SimResponse {
         let call = request.call.as_str();
         if call.is_empty() {
-            return self.index();
+            return self.get_version();
         }
-        if !CALLS.contains(&call) {
+        if !SIGNED_CALLS.contains(&call) {
             let message = "This request is not supported.";
-            return render::failed("unsupportedRequest", message).into();
+            return render::failed_response("unsupportedRequest", message).into();
         }
         if self.is_real() && call == "insertDocument" && request.method != "POST" {
-            return Answer::Status(405);
+            return SimResponse::Status(405);
         }
         let form = form_text(request);
-        let params = Params::parse(&request.query, &form, self.rules);
-        self.checked(request, &form, &params).unwrap_or_else(|failure| {
-            if self.is_real() && call == "join" && !params.is("redirect", "false") {
-                join::refused(self.number, &params, &failure)
+        let params = Params::parse(&request.query, &form, self.strictness);
+        self.handle_signed(request, &form, &params).unwrap_or_else(|failure| {
+            if self.is_real() && call == "join" && !params.has_value("redirect", "false") {
+                join::redirect_with_error(self.server_number, &params, &failure)
             } else {
-                render::failed(failure.key, &failure.message).into()
+                render::failed_response(failure.key, &failure.message).into()
             }
         })
     }
 
-    fn checked(&mut self, request: &Request, form: &str, params: &Params) -> Outcome {
+    fn handle_signed(
+        &mut self,
+        request: &RecordedRequest,
+        form: &str,
+        params: &Params,
+    ) -> CallResult {
         let call = request.call.as_str();
-        let verifier =
-            Verifier { secret: self.secret, algorithms: self.algorithms, strictness: self.rules };
-        let mixed = self.is_real() && overlap(&request.query, form);
+        let verifier = ChecksumVerifier {
+            secret: self.secret,
+            algorithms: self.algorithms,
+            strictness: self.strictness,
+        };
+        let mixed = self.is_real() && has_common_name(&request.query, form);
         if mixed || !verifier.accepts(call, &request.query, form) {
-            return Err(Failure::new("checksumError", "Checksums do not match"));
+            return Err(CallFailure::new("checksumError", "Checksums do not match"));
         }
         if self.is_real() && !has_allowed_type(request) {
             let message = "POST request Content-Type is missing or unsupported";
-            return Err(Failure::new("unsupportedContentType", message));
+            return Err(CallFailure::new("unsupportedContentType", message));
         }
         if call == "getMeetings" {
             return Ok(self.get_meetings());
         }
-        let id = params.filled("meetingID").ok_or_else(|| {
+        let id = params.get_non_empty("meetingID").ok_or_else(|| {
             let message = "You must specify a meeting ID for the meeting.";
-            Failure::new("missingParamMeetingID", message)
+            CallFailure::new("missingParamMeetingID", message)
         })?;
         if self.is_real() {
             check_id(call, id)?;
@@ -111,7 +119,9 @@ impl Desk<'_> {
             "create" => create::create(self, id, params),
             "join" => join::join(self, id, params),
             "end" => self.end(id, params),
-            "getMeetingInfo" => Ok(render::info(self.meeting(id)?, self.now_ms).into()),
+            "getMeetingInfo" => {
+                Ok(render::meeting_info_response(self.find_meeting(id)?, self.now_ms).into())
+            }
             "insertDocument" => self.insert_document(id, request),
             "sendChatMessage" => self.send_chat_message(id, params),
             _ => Ok(self.is_meeting_running(id)),
@@ -119,7 +129,7 @@ impl Desk<'_> {
     }
 
     pub(crate) fn is_real(&self) -> bool {
-        self.rules == Strictness::Real
+        self.strictness == Strictness::Real
     }
 
     /// The next number of the pool, from which passwords, voice bridges and tokens are made up.
@@ -127,37 +137,41 @@ impl Desk<'_> {
         self.sequence.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn meeting(&self, id: &str) -> Result<&Meeting, Failure> {
-        self.meetings.get(id).ok_or_else(Failure::not_found)
+    fn find_meeting(&self, id: &str) -> Result<&LiveMeeting, CallFailure> {
+        self.meetings.get(id).ok_or_else(CallFailure::not_found)
     }
 
-    fn index(&self) -> Answer {
-        let version = render::escape(self.version);
-        render::success(&format!(
+    fn get_version(&self) -> SimResponse {
+        let version = render::escape_xml(self.version);
+        render::success_response(&format!(
             "<version>2.0</version><apiVersion>2.0</apiVersion><bbbVersion>{version}</bbbVersion>\
              <graphqlWebsocketUrl></graphqlWebsocketUrl><graphqlApiUrl></graphqlApiUrl>"
         ))
         .into()
     }
 
-    fn get_meetings(&mut self) -> Answer {
+    fn get_meetings(&mut self) -> SimResponse {
         let now_ms = self.now_ms;
-        Answer::Xml(self.meetings.rendered(now_ms, |all| render::list(all.iter(), now_ms)))
+        SimResponse::Xml(
+            self.meetings.render_list(now_ms, |all| render::meetings_response(all.iter(), now_ms)),
+        )
     }
 
-    fn is_meeting_running(&self, id: &str) -> Answer {
-        let running = self.meetings.get(id).is_some_and(|m| m.crowd(self.now_ms).users > 0);
-        render::success(&format!("<running>{running}</running>")).into()
+    fn is_meeting_running(&self, id: &str) -> SimResponse {
+        let running = self.meetings.get(id).is_some_and(|m| m.attendance(self.now_ms).users > 0);
+        render::success_response(&format!("<running>{running}</running>")).into()
     }
 
-    fn end(&mut self, id: &str, params: &Params) -> Outcome {
-        let meeting = self.meeting(id)?;
-        if self.is_real() && params.filled("password").is_some_and(|p| p != meeting.moderator_pw) {
+    fn end(&mut self, id: &str, params: &Params) -> CallResult {
+        let meeting = self.find_meeting(id)?;
+        if self.is_real()
+            && params.get_non_empty("password").is_some_and(|p| p != meeting.moderator_pw)
+        {
             let message = "The supplied moderator password is incorrect";
-            return Err(Failure::new("invalidPassword", message));
+            return Err(CallFailure::new("invalidPassword", message));
         }
         self.meetings.remove(id);
-        Ok(render::success(
+        Ok(render::success_response(
             "<messageKey>sentEndMeetingRequest</messageKey><message>A request to end the meeting \
              was sent.  Please wait a few seconds, and then use the getMeetingInfo or \
              isMeetingRunning API calls to verify that it was ended.</message>",
@@ -165,14 +179,14 @@ impl Desk<'_> {
         .into())
     }
 
-    fn insert_document(&self, id: &str, request: &Request) -> Outcome {
-        self.meeting(id)?;
-        match (request.body.is_empty(), self.rules) {
-            (true, Strictness::Real) => Ok(Answer::Xml(Bytes::new())),
+    fn insert_document(&self, id: &str, request: &RecordedRequest) -> CallResult {
+        self.find_meeting(id)?;
+        match (request.body.is_empty(), self.strictness) {
+            (true, Strictness::Real) => Ok(SimResponse::Xml(Bytes::new())),
             (true, Strictness::Recorded) => {
-                Err(Failure::new("insertDocumentError", "No document was given"))
+                Err(CallFailure::new("insertDocumentError", "No document was given"))
             }
-            (false, _) => Ok(render::success(
+            (false, _) => Ok(render::success_response(
                 "<messageKey>documentInserted</messageKey>\
                  <message>Presentation is being uploaded</message>",
             )
@@ -180,24 +194,26 @@ impl Desk<'_> {
         }
     }
 
-    fn send_chat_message(&self, id: &str, params: &Params) -> Outcome {
-        let message = params.filled("message");
+    fn send_chat_message(&self, id: &str, params: &Params) -> CallResult {
+        let message = params.get_non_empty("message");
         if self.is_real() {
             check_length("Message", message.unwrap_or(""), 1, 500)?;
             check_length("User name", params.get("userName").unwrap_or(""), 0, 255)?;
-            self.meeting(id)?;
-            return Ok(render::success("<messageKey></messageKey><message></message>").into());
+            self.find_meeting(id)?;
+            return Ok(
+                render::success_response("<messageKey></messageKey><message></message>").into()
+            );
         }
-        self.meeting(id)?;
+        self.find_meeting(id)?;
         if message.is_none() {
-            return Err(Failure::new("missingParamMessage", "You must specify a message."));
+            return Err(CallFailure::new("missingParamMessage", "You must specify a message."));
         }
-        Ok(render::success("").into())
+        Ok(render::success_response("").into())
     }
 }
 
 /// The calls that need a checksum and are answered.
-const CALLS: [&str; 8] = [
+const SIGNED_CALLS: [&str; 8] = [
     "create",
     "join",
     "end",
@@ -209,32 +225,37 @@ const CALLS: [&str; 8] = [
 ];
 
 /// A refusal unless `text` has between `min` and `max` characters.
-pub(crate) fn check_length(what: &str, text: &str, min: usize, max: usize) -> Result<(), Failure> {
+pub(crate) fn check_length(
+    what: &str,
+    text: &str,
+    min: usize,
+    max: usize,
+) -> Result<(), CallFailure> {
     if (min..=max).contains(&text.chars().count()) {
         return Ok(());
     }
     let message = format!("{what} must be between {min} and {max} characters");
-    Err(Failure::new("validationError", message))
+    Err(CallFailure::new("validationError", message))
 }
 
 /// Ids have 2 to 256 characters and no comma. Health checks ask whether meeting `0` is running.
-fn check_id(call: &str, id: &str) -> Result<(), Failure> {
+fn check_id(call: &str, id: &str) -> Result<(), CallFailure> {
     if call != "isMeetingRunning" {
         check_length("Meeting ID", id, 2, 256)?;
     }
     if id.contains(',') {
-        return Err(Failure::new("validationError", "Meeting ID cannot contain ','"));
+        return Err(CallFailure::new("validationError", "Meeting ID cannot contain ','"));
     }
     Ok(())
 }
 
-fn content_type(request: &Request) -> String {
+fn content_type(request: &RecordedRequest) -> String {
     let given = request.header("content-type").unwrap_or("");
     given.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
 }
 
 /// Whether the body, if there is one, is of a type that the call takes.
-fn has_allowed_type(request: &Request) -> bool {
+fn has_allowed_type(request: &RecordedRequest) -> bool {
     const FORMS: [&str; 2] = ["application/x-www-form-urlencoded", "multipart/form-data"];
     const XML: [&str; 2] = ["application/xml", "text/xml"];
     let given = content_type(request);
@@ -248,7 +269,7 @@ fn has_allowed_type(request: &Request) -> bool {
 }
 
 /// The raw text of a form body.
-fn form_text(request: &Request) -> String {
+fn form_text(request: &RecordedRequest) -> String {
     if content_type(request).contains("form-urlencoded") {
         String::from_utf8_lossy(&request.body).into_owned()
     } else {

@@ -23,7 +23,7 @@ impl Algorithm {
     pub const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
 
     /// The algorithm that makes checksums of this many hex digits.
-    fn of_length(digits: usize) -> Option<Self> {
+    fn from_length(digits: usize) -> Option<Self> {
         match digits {
             40 => Some(Self::Sha1),
             64 => Some(Self::Sha256),
@@ -35,7 +35,7 @@ impl Algorithm {
 
     /// The lower-case hex digest of `text`.
     #[must_use]
-    pub fn hex(self, text: &str) -> String {
+    pub fn hex_digest(self, text: &str) -> String {
         match self {
             Self::Sha1 => hex::encode(Sha1::digest(text)),
             Self::Sha256 => hex::encode(Sha256::digest(text)),
@@ -46,45 +46,45 @@ impl Algorithm {
 }
 
 /// The secret and the rules that a request is checked against.
-pub(crate) struct Verifier<'a> {
+pub(crate) struct ChecksumVerifier<'a> {
     pub(crate) secret: &'a str,
     pub(crate) algorithms: &'a [Algorithm],
     pub(crate) strictness: Strictness,
 }
 
-impl Verifier<'_> {
+impl ChecksumVerifier<'_> {
     /// Whether `call` with this raw query and raw form body carries one good checksum.
     pub(crate) fn accepts(&self, call: &str, query: &str, form: &str) -> bool {
-        let (in_query, in_form) = (values(query), values(form));
+        let (in_query, in_form) = (checksum_values(query), checksum_values(form));
         match (in_query.as_slice(), in_form.as_slice()) {
-            ([given], []) => self.signs(call, &without(query, given), given),
+            ([given], []) => self.is_signature(call, &remove_checksum(query, given), given),
             // BigBlueButton 3 signs the query, which is empty here; the body is not signed.
             ([], [given]) => {
-                self.signs(call, query, given)
+                self.is_signature(call, query, given)
                     || self.strictness == Strictness::Recorded
-                        && self.signs(call, &without(form, given), given)
+                        && self.is_signature(call, &remove_checksum(form, given), given)
             }
             _ => false,
         }
     }
 
-    fn signs(&self, call: &str, text: &str, given: &str) -> bool {
-        Algorithm::of_length(given.len()).is_some_and(|algorithm| {
+    fn is_signature(&self, call: &str, text: &str, given: &str) -> bool {
+        Algorithm::from_length(given.len()).is_some_and(|algorithm| {
             self.algorithms.contains(&algorithm)
                 && algorithm
-                    .hex(&format!("{call}{text}{}", self.secret))
+                    .hex_digest(&format!("{call}{text}{}", self.secret))
                     .eq_ignore_ascii_case(given)
         })
     }
 }
 
 /// The raw values of every parameter `checksum` in `text`.
-fn values(text: &str) -> Vec<&str> {
+fn checksum_values(text: &str) -> Vec<&str> {
     text.split('&').filter_map(|pair| pair.strip_prefix("checksum=")).collect()
 }
 
 /// `text` as it was before the checksum was put in, by BigBlueButton's three replacements.
-fn without(text: &str, checksum: &str) -> String {
+fn remove_checksum(text: &str, checksum: &str) -> String {
     text.replace(&format!("&checksum={checksum}"), "")
         .replace(&format!("checksum={checksum}&"), "")
         .replace(&format!("checksum={checksum}"), "")
@@ -97,16 +97,20 @@ mod tests {
     const SECRET: &str = "k3y-Of-The-Test-Balancer";
     const PLUS: &str = "meetingID=room-7&name=Weekly+sync&meta_bbb-origin=demo";
 
-    fn real() -> Verifier<'static> {
-        Verifier { secret: SECRET, algorithms: &Algorithm::ALL, strictness: Strictness::Real }
+    fn real_verifier() -> ChecksumVerifier<'static> {
+        ChecksumVerifier {
+            secret: SECRET,
+            algorithms: &Algorithm::ALL,
+            strictness: Strictness::Real,
+        }
     }
 
-    fn recorded() -> Verifier<'static> {
-        Verifier { strictness: Strictness::Recorded, ..real() }
+    fn recorded_verifier() -> ChecksumVerifier<'static> {
+        ChecksumVerifier { strictness: Strictness::Recorded, ..real_verifier() }
     }
 
     fn sign(algorithm: Algorithm, call: &str, text: &str) -> String {
-        algorithm.hex(&format!("{call}{text}{SECRET}"))
+        algorithm.hex_digest(&format!("{call}{text}{SECRET}"))
     }
 
     #[test]
@@ -116,13 +120,13 @@ mod tests {
         let sha384 = "e63fd3b1bd203de05cb1d5293f45cb676402f0df4fa9bc69e2380b52a190532b\
                       a360aa884130b2a52c22f74c482f8fd2";
         for given in [sha1, sha256, sha384] {
-            assert!(real().accepts("create", &format!("{PLUS}&checksum={given}"), ""));
+            assert!(real_verifier().accepts("create", &format!("{PLUS}&checksum={given}"), ""));
             let spaced = PLUS.replace('+', "%20");
-            assert!(!real().accepts("create", &format!("{spaced}&checksum={given}"), ""));
+            assert!(!real_verifier().accepts("create", &format!("{spaced}&checksum={given}"), ""));
         }
         let empty = "85e6b5745bc5c82376a7d95164908cbfe8316c94";
-        assert!(real().accepts("getMeetings", &format!("&checksum={empty}"), ""));
-        assert!(real().accepts("getMeetings", &format!("checksum={empty}"), ""));
+        assert!(real_verifier().accepts("getMeetings", &format!("&checksum={empty}"), ""));
+        assert!(real_verifier().accepts("getMeetings", &format!("checksum={empty}"), ""));
     }
 
     #[test]
@@ -134,14 +138,14 @@ mod tests {
                 format!("a=1&checksum={given}&b=2"),
                 format!("a=1&b=2&checksum={given}"),
             ] {
-                assert!(real().accepts("end", &query, ""), "{query}");
+                assert!(real_verifier().accepts("end", &query, ""), "{query}");
             }
-            let only = Verifier { algorithms: &[Algorithm::Sha256], ..real() };
+            let only = ChecksumVerifier { algorithms: &[Algorithm::Sha256], ..real_verifier() };
             let query = format!("a=1&b=2&checksum={given}");
             assert_eq!(only.accepts("end", &query, ""), algorithm == Algorithm::Sha256);
         }
         let trailing = sign(Algorithm::Sha1, "end", "a=1&");
-        assert!(real().accepts("end", &format!("a=1&&checksum={trailing}"), ""));
+        assert!(real_verifier().accepts("end", &format!("a=1&&checksum={trailing}"), ""));
     }
 
     #[test]
@@ -154,18 +158,18 @@ mod tests {
             (format!("a=1&checksum={given}&checksum={given}"), String::new()),
             (format!("a=1&checksum={given}"), format!("checksum={given}")),
         ] {
-            assert!(!real().accepts("end", &query, &form), "{query} {form}");
-            assert!(!recorded().accepts("end", &query, &form), "{query} {form}");
+            assert!(!real_verifier().accepts("end", &query, &form), "{query} {form}");
+            assert!(!recorded_verifier().accepts("end", &query, &form), "{query} {form}");
         }
     }
 
     #[test]
     fn a_form_signs_nothing_and_when_recorded_also_itself() {
         let empty = format!("a=1&checksum={}", sign(Algorithm::Sha256, "end", ""));
-        assert!(real().accepts("end", "", &empty));
-        assert!(recorded().accepts("end", "", &empty));
+        assert!(real_verifier().accepts("end", "", &empty));
+        assert!(recorded_verifier().accepts("end", "", &empty));
         let body = format!("a=1&checksum={}", sign(Algorithm::Sha256, "end", "a=1"));
-        assert!(!real().accepts("end", "", &body));
-        assert!(recorded().accepts("end", "", &body));
+        assert!(!real_verifier().accepts("end", "", &body));
+        assert!(recorded_verifier().accepts("end", "", &body));
     }
 }

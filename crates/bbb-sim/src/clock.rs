@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where a pool reads the time. Clones of a virtual clock move together.
 #[derive(Clone, Debug, Default)]
-pub enum Clock {
+pub enum SimClock {
     /// The clock of the machine.
     #[default]
     Real,
@@ -14,7 +14,7 @@ pub enum Clock {
     Virtual(Arc<AtomicI64>),
 }
 
-impl Clock {
+impl SimClock {
     /// A clock that stands at `ms` milliseconds since 1970.
     #[must_use]
     pub fn virtual_at(ms: i64) -> Self {
@@ -47,11 +47,11 @@ mod tests {
 
     #[test]
     fn a_virtual_clock_stands_until_moved_and_its_clones_follow() {
-        let clock = Clock::virtual_at(1_000);
+        let clock = SimClock::virtual_at(1_000);
         let twin = clock.clone();
         clock.advance_ms(500);
         assert_eq!(twin.now_ms(), 1_500);
-        Clock::Real.advance_ms(10_000_000);
-        assert!(Clock::Real.now_ms() > 1_700_000_000_000);
+        SimClock::Real.advance_ms(10_000_000);
+        assert!(SimClock::Real.now_ms() > 1_700_000_000_000);
     }
 }

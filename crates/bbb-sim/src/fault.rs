@@ -6,7 +6,7 @@ pub struct Fault {
     /// What goes wrong.
     pub mode: FaultMode,
     /// The calls it goes wrong for ("index" is the version call); `None`: all of them.
-    pub only: Option<Vec<String>>,
+    pub calls: Option<Vec<String>>,
 }
 
 /// What goes wrong.
@@ -22,7 +22,7 @@ pub enum FaultMode {
     /// Status 500 with a page of HTML.
     Error500,
     /// Status 200 with bytes that are no XML.
-    Garbage,
+    InvalidXml,
     /// Status 200 with a page of HTML.
     Html,
     /// Status 200 with no body.
@@ -46,24 +46,24 @@ pub enum FaultMode {
 impl Fault {
     /// This failure for the named calls only.
     #[must_use]
-    pub fn on(mode: FaultMode, calls: &[&str]) -> Self {
-        Self { mode, only: Some(calls.iter().map(|&call| call.to_owned()).collect()) }
+    pub fn for_calls(mode: FaultMode, calls: &[&str]) -> Self {
+        Self { mode, calls: Some(calls.iter().map(|&call| call.to_owned()).collect()) }
     }
 
     /// Whether this fault strikes `call` ("index" for the version call).
-    pub(crate) fn strikes(&self, call: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == call))
+    pub(crate) fn affects(&self, call: &str) -> bool {
+        self.calls.as_ref().is_none_or(|only| only.iter().any(|name| name == call))
     }
 
     /// Whether this fault closes the listener.
-    pub(crate) fn closes(&self) -> bool {
-        self.mode == FaultMode::Refuse && self.only.is_none()
+    pub(crate) fn closes_listener(&self) -> bool {
+        self.mode == FaultMode::Refuse && self.calls.is_none()
     }
 }
 
 impl From<FaultMode> for Fault {
     /// This failure for every call.
     fn from(mode: FaultMode) -> Self {
-        Self { mode, only: None }
+        Self { mode, calls: None }
     }
 }

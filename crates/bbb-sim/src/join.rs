@@ -2,37 +2,38 @@
 
 use std::fmt::Write;
 
-use crate::calls::{Answer, Desk, Failure, Outcome};
-use crate::meeting::Meeting;
+use crate::calls::{CallContext, CallFailure, CallResult, SimResponse};
+use crate::meeting::LiveMeeting;
 use crate::params::Params;
 use crate::render;
 
-const NO_NAME: &str = "You must specify a name for the attendee who will be joining the meeting.";
+const MISSING_NAME: &str =
+    "You must specify a name for the attendee who will be joining the meeting.";
 
 /// Answers `join` into meeting `id`.
-pub(crate) fn join(desk: &mut Desk<'_>, id: &str, params: &Params) -> Outcome {
+pub(crate) fn join(desk: &mut CallContext<'_>, id: &str, params: &Params) -> CallResult {
     let moderator = if desk.is_real() {
-        match admit(desk, id, params)? {
+        match check_role(desk, id, params)? {
             Some(moderator) => moderator,
             None => {
                 let message = "You must supply a role or a password.";
-                return Ok(render::failed("Params required", message).into());
+                return Ok(render::failed_response("Params required", message).into());
             }
         }
     } else {
-        admit_as_recorded(desk, id, params)?
+        check_recorded_role(desk, id, params)?
     };
     let token = desk.next_number();
-    let url = format!("{}html5client/join?sessionToken=tok{token}", home(desk.number));
+    let url = format!("{}html5client/join?sessionToken=tok{token}", public_url(desk.server_number));
     let guest = if desk.is_real() { "<guestStatus>ALLOW</guestStatus>" } else { "" };
-    let meeting = desk.meetings.get_mut(id).ok_or_else(Failure::not_found)?;
+    let meeting = desk.meetings.get_mut(id).ok_or_else(CallFailure::not_found)?;
     meeting.users = meeting.users.saturating_add(1);
     meeting.moderators += u32::from(moderator);
     meeting.joined = true;
-    if !params.is("redirect", "false") {
-        return Ok(Answer::Redirect(url));
+    if !params.has_value("redirect", "false") {
+        return Ok(SimResponse::Redirect(url));
     }
-    Ok(render::success(&format!(
+    Ok(render::success_response(&format!(
         "<messageKey>successfullyJoined</messageKey>\
          <message>You have joined successfully.</message><meeting_id>{}</meeting_id>\
          <user_id>w_{}</user_id><auth_token>x</auth_token><session_token>y</session_token>\
@@ -43,85 +44,97 @@ pub(crate) fn join(desk: &mut Desk<'_>, id: &str, params: &Params) -> Outcome {
 }
 
 /// Whether the user is a moderator, by the rules of the recorded server.
-fn admit_as_recorded(desk: &Desk<'_>, id: &str, params: &Params) -> Result<bool, Failure> {
-    let meeting = desk.meetings.get(id).ok_or_else(Failure::not_found)?;
-    if params.filled("fullName").is_none() {
-        return Err(Failure::new("missingParamFullName", NO_NAME));
+fn check_recorded_role(
+    desk: &CallContext<'_>,
+    id: &str,
+    params: &Params,
+) -> Result<bool, CallFailure> {
+    let meeting = desk.meetings.get(id).ok_or_else(CallFailure::not_found)?;
+    if params.get_non_empty("fullName").is_none() {
+        return Err(CallFailure::new("missingParamFullName", MISSING_NAME));
     }
     let role = params.get("role").unwrap_or("");
-    Ok(role.to_uppercase() == "MODERATOR" || params.is("password", &meeting.moderator_pw))
+    Ok(role.to_uppercase() == "MODERATOR" || params.has_value("password", &meeting.moderator_pw))
 }
 
 /// Whether the user is a moderator, by BigBlueButton's rules; `None` if nothing tells.
-fn admit(desk: &Desk<'_>, id: &str, params: &Params) -> Result<Option<bool>, Failure> {
-    if params.filled("fullName").is_none() {
-        return Err(Failure::new("missingParamFullName", NO_NAME));
+fn check_role(
+    desk: &CallContext<'_>,
+    id: &str,
+    params: &Params,
+) -> Result<Option<bool>, CallFailure> {
+    if params.get_non_empty("fullName").is_none() {
+        return Err(CallFailure::new("missingParamFullName", MISSING_NAME));
     }
     let meeting = desk.meetings.get(id).ok_or_else(|| {
         let message = "The meeting ID that you supplied did not match any existing meetings";
-        Failure::new("invalidMeetingIdentifier", message)
+        CallFailure::new("invalidMeetingIdentifier", message)
     })?;
-    let time = params.filled("createTime").map(str::parse::<i64>);
+    let time = params.get_non_empty("createTime").map(str::parse::<i64>);
     if time.is_some_and(|time| time.ok() != Some(meeting.created_ms)) {
         let message = "The createTime parameter submitted mismatches with the current meeting.";
-        return Err(Failure::new("mismatchCreateTimeParam", message));
+        return Err(CallFailure::new("mismatchCreateTimeParam", message));
     }
     let Some(moderator) = is_moderator(meeting, params)? else {
         return Ok(None);
     };
-    let users = u64::from(meeting.crowd(desk.now_ms).users);
+    let users = u64::from(meeting.attendance(desk.now_ms).users);
     if meeting.max_users > 0 && users >= meeting.max_users {
         let message = "The number of participants allowed for this meeting has been reached.";
-        return Err(Failure::new("maxParticipantsReached", message));
+        return Err(CallFailure::new("maxParticipantsReached", message));
     }
     Ok(Some(moderator))
 }
 
 /// A valid role wins over any password.
-fn is_moderator(meeting: &Meeting, params: &Params) -> Result<Option<bool>, Failure> {
+fn is_moderator(meeting: &LiveMeeting, params: &Params) -> Result<Option<bool>, CallFailure> {
     match params.get("role").unwrap_or("").to_uppercase().as_str() {
         "MODERATOR" => return Ok(Some(true)),
         "VIEWER" => return Ok(Some(false)),
         _ => {}
     }
-    match params.filled("password") {
+    match params.get_non_empty("password") {
         None => Ok(None),
         Some(given) if given == meeting.moderator_pw => Ok(Some(true)),
         Some(given) if given == meeting.attendee_pw => Ok(Some(false)),
         Some(_) => {
             let message = "You either did not supply a password or the password supplied is \
                            neither the attendee or moderator password for this conference.";
-            Err(Failure::new("invalidPassword", message))
+            Err(CallFailure::new("invalidPassword", message))
         }
     }
 }
 
 /// Sends the browser away with the reason, as BigBlueButton does: to the address that a properly
 /// signed request named, else to the server's own logout address.
-pub(crate) fn refused(number: usize, params: &Params, failure: &Failure) -> Answer {
-    let own = home(number);
+pub(crate) fn redirect_with_error(
+    number: usize,
+    params: &Params,
+    failure: &CallFailure,
+) -> SimResponse {
+    let own = public_url(number);
     let target = params
-        .filled("errorRedirectUrl")
+        .get_non_empty("errorRedirectUrl")
         .filter(|url| url.starts_with("http://") || url.starts_with("https://"))
         .filter(|_| failure.key != "checksumError")
         .unwrap_or(&own);
     let errors = format!(
         r#"[{{"key":{},"message":{}}}]"#,
-        json_text(failure.key),
-        json_text(&failure.message)
+        quote_json(failure.key),
+        quote_json(&failure.message)
     );
     let query: String = form_urlencoded::byte_serialize(errors.as_bytes()).collect();
     let joint = if target.contains('?') { '&' } else { '?' };
     let location: String = format!("{target}{joint}errors={query}");
-    Answer::Redirect(location)
+    SimResponse::Redirect(location)
 }
 
 /// The public address of a server, which is also its logout address. Nothing answers there.
-fn home(number: usize) -> String {
+fn public_url(number: usize) -> String {
     format!("https://bbb{number}.example.test/")
 }
 
-fn json_text(text: &str) -> String {
+fn quote_json(text: &str) -> String {
     let mut out = String::from('"');
     for c in text.chars() {
         match c {

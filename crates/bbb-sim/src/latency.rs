@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::noise::Noise;
+use crate::random::RandomSource;
 
 /// The delay between a request being read and its effect and answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,16 +32,16 @@ pub enum Latency {
 
 impl Latency {
     /// The random numbers of server `number` under this latency.
-    pub(crate) fn noise(&self, number: usize) -> Noise {
+    pub(crate) fn random_source(&self, number: usize) -> RandomSource {
         let seed = match self {
             Self::LogNormal { seed, .. } => *seed,
             _ => 0,
         };
-        Noise::new(seed ^ ((number as u64) << 32))
+        RandomSource::new(seed ^ ((number as u64) << 32))
     }
 
     /// One delay.
-    pub(crate) fn draw(&self, noise: &mut Noise) -> Duration {
+    pub(crate) fn draw_delay(&self, noise: &mut RandomSource) -> Duration {
         match self {
             Self::None => Duration::ZERO,
             Self::Fixed(delay) => *delay,
@@ -63,16 +63,18 @@ mod tests {
     #[test]
     fn uniform_stays_between_its_ends() {
         let latency = Latency::Uniform { min: 5 * MS, max: 9 * MS };
-        let mut noise = latency.noise(1);
-        assert!((0..1_000).map(|_| latency.draw(&mut noise)).all(|d| d >= 5 * MS && d <= 9 * MS));
+        let mut noise = latency.random_source(1);
+        assert!(
+            (0..1_000).map(|_| latency.draw_delay(&mut noise)).all(|d| d >= 5 * MS && d <= 9 * MS)
+        );
     }
 
     #[test]
     fn log_normal_has_its_median_and_repeats() {
         let latency = Latency::LogNormal { median: 20 * MS, sigma: 0.5, seed: 7 };
         let draws = |number| {
-            let mut noise = latency.noise(number);
-            (0..2_001).map(|_| latency.draw(&mut noise)).collect::<Vec<_>>()
+            let mut noise = latency.random_source(number);
+            (0..2_001).map(|_| latency.draw_delay(&mut noise)).collect::<Vec<_>>()
         };
         assert_eq!(draws(1), draws(1));
         assert_ne!(draws(1), draws(2));

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 /// Requests kept for each server; the oldest go first.
-const KEPT: usize = 50_000;
+const MAX_REQUESTS: usize = 50_000;
 /// Bytes of a request's body that are kept.
-const KEPT_BODY: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// A request as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct RecordedRequest {
     /// The number of the server that was asked.
     pub server: usize,
     /// The call's name; empty for the version call.
@@ -26,7 +26,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-impl Request {
+impl RecordedRequest {
     /// The first header of that name (in lower case), or nothing.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -34,39 +34,39 @@ impl Request {
     }
 
     /// The name under which this call is counted and faults strike it.
-    pub(crate) fn label(&self) -> &str {
+    pub(crate) fn call_label(&self) -> &str {
         if self.call.is_empty() { "index" } else { &self.call }
     }
 }
 
 /// The requests of one server.
 #[derive(Debug)]
-pub(crate) struct Log {
-    kept: VecDeque<Request>,
-    counts: BTreeMap<String, u64>,
+pub(crate) struct CallLog {
+    requests: VecDeque<RecordedRequest>,
+    call_counts: BTreeMap<String, u64>,
     pub(crate) enabled: bool,
 }
 
-impl Log {
+impl CallLog {
     pub(crate) fn new() -> Self {
-        Self { kept: VecDeque::new(), counts: BTreeMap::new(), enabled: true }
+        Self { requests: VecDeque::new(), call_counts: BTreeMap::new(), enabled: true }
     }
 
     /// Counts a request and keeps it, if told to.
-    pub(crate) fn note(&mut self, request: &Request) {
-        if let Some(count) = self.counts.get_mut(request.label()) {
+    pub(crate) fn record_request(&mut self, request: &RecordedRequest) {
+        if let Some(count) = self.call_counts.get_mut(request.call_label()) {
             *count += 1;
         } else {
-            self.counts.insert(request.label().to_owned(), 1);
+            self.call_counts.insert(request.call_label().to_owned(), 1);
         }
         if !self.enabled {
             return;
         }
-        if self.kept.len() >= KEPT {
-            self.kept.pop_front();
+        if self.requests.len() >= MAX_REQUESTS {
+            self.requests.pop_front();
         }
-        let body = request.body.get(..KEPT_BODY).unwrap_or(&request.body).to_vec();
-        self.kept.push_back(Request {
+        let body = request.body.get(..MAX_BODY_BYTES).unwrap_or(&request.body).to_vec();
+        self.requests.push_back(RecordedRequest {
             server: request.server,
             call: request.call.clone(),
             method: request.method.clone(),
@@ -77,16 +77,16 @@ impl Log {
         });
     }
 
-    pub(crate) fn take(&mut self) -> Vec<Request> {
-        std::mem::take(&mut self.kept).into()
+    pub(crate) fn take_requests(&mut self) -> Vec<RecordedRequest> {
+        std::mem::take(&mut self.requests).into()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.kept.len()
+        self.requests.len()
     }
 
-    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
-        self.counts.clone()
+    pub(crate) fn call_counts(&self) -> BTreeMap<String, u64> {
+        self.call_counts.clone()
     }
 }
 
@@ -94,8 +94,8 @@ impl Log {
 mod tests {
     use super::*;
 
-    fn request(n: usize, body: Vec<u8>) -> Request {
-        Request {
+    fn test_request(n: usize, body: Vec<u8>) -> RecordedRequest {
+        RecordedRequest {
             server: n,
             call: String::new(),
             method: "GET".to_owned(),
@@ -108,14 +108,14 @@ mod tests {
 
     #[test]
     fn the_log_is_bounded_and_the_count_is_not() {
-        let mut log = Log::new();
-        for n in 0..KEPT + 3 {
-            log.note(&request(n, Vec::new()));
+        let mut log = CallLog::new();
+        for n in 0..MAX_REQUESTS + 3 {
+            log.record_request(&test_request(n, Vec::new()));
         }
-        assert_eq!(log.len(), KEPT);
-        assert_eq!(log.take()[0].server, 3);
-        assert_eq!(log.counts()["index"], KEPT as u64 + 3);
-        log.note(&request(0, vec![7; KEPT_BODY + 1]));
-        assert_eq!(log.take()[0].body.len(), KEPT_BODY);
+        assert_eq!(log.len(), MAX_REQUESTS);
+        assert_eq!(log.take_requests()[0].server, 3);
+        assert_eq!(log.call_counts()["index"], MAX_REQUESTS as u64 + 3);
+        log.record_request(&test_request(0, vec![7; MAX_BODY_BYTES + 1]));
+        assert_eq!(log.take_requests()[0].body.len(), MAX_BODY_BYTES);
     }
 }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use crate::checksum::Algorithm;
-use crate::life::Schedule;
 use crate::options::{MeetingView, Strictness};
 use crate::params::Params;
+use crate::schedule::UserSchedule;
 
 /// One live meeting.
 #[derive(Debug)]
-pub(crate) struct Meeting {
+pub(crate) struct LiveMeeting {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) created_ms: i64,
@@ -28,39 +28,39 @@ pub(crate) struct Meeting {
     pub(crate) moderators: u32,
     pub(crate) videos: u32,
     pub(crate) joined: bool,
-    pub(crate) schedule: Option<Schedule>,
+    pub(crate) schedule: Option<UserSchedule>,
 }
 
 /// Who is in a meeting at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct Attendance {
     pub(crate) users: u32,
     pub(crate) moderators: u32,
     pub(crate) videos: u32,
     pub(crate) joined: bool,
 }
 
-impl Meeting {
+impl LiveMeeting {
     /// A meeting as `create` makes it; `n` is the number from which passwords are made up.
     pub(crate) fn new(id: &str, params: &Params, rules: Strictness, n: u64, now_ms: i64) -> Self {
         let or = |name, prefix| {
-            params.filled(name).map_or_else(|| format!("{prefix}{n:06}"), str::to_owned)
+            params.get_non_empty(name).map_or_else(|| format!("{prefix}{n:06}"), str::to_owned)
         };
         Self {
             id: id.to_owned(),
             name: params.get("name").unwrap_or(id).to_owned(),
             created_ms: now_ms,
-            internal_id: format!("{}-{now_ms}", Algorithm::Sha1.hex(id)),
+            internal_id: format!("{}-{now_ms}", Algorithm::Sha1.hex_digest(id)),
             attendee_pw: or("attendeePW", "ap"),
             moderator_pw: or("moderatorPW", "mp"),
             voice_bridge: params
-                .filled("voiceBridge")
-                .map_or_else(|| made_up_voice_bridge(n), str::to_owned),
-            duration: params.number("duration"),
-            record: params.is("record", "true"),
-            max_users: params.number("maxParticipants"),
-            breakout: params.is("isBreakout", "true"),
-            meta: params.meta(rules),
+                .get_non_empty("voiceBridge")
+                .map_or_else(|| generate_voice_bridge(n), str::to_owned),
+            duration: params.get_number("duration"),
+            record: params.has_value("record", "true"),
+            max_users: params.get_number("maxParticipants"),
+            breakout: params.has_value("isBreakout", "true"),
+            meta: params.metadata(rules),
             users: 0,
             moderators: 0,
             videos: 0,
@@ -70,9 +70,9 @@ impl Meeting {
     }
 
     /// Who is in it at `now_ms`: those who joined by call, and those of the schedule.
-    pub(crate) fn crowd(&self, now_ms: i64) -> Crowd {
+    pub(crate) fn attendance(&self, now_ms: i64) -> Attendance {
         let Some(schedule) = &self.schedule else {
-            return Crowd {
+            return Attendance {
                 users: self.users,
                 moderators: self.moderators,
                 videos: self.videos,
@@ -80,12 +80,12 @@ impl Meeting {
             };
         };
         let elapsed = now_ms - self.created_ms;
-        let users = self.users.saturating_add(schedule.users(elapsed));
-        Crowd {
+        let users = self.users.saturating_add(schedule.count_users(elapsed));
+        Attendance {
             users,
             moderators: self.moderators.min(users),
             videos: self.videos.min(users),
-            joined: self.joined || schedule.begun(elapsed),
+            joined: self.joined || schedule.has_begun(elapsed),
         }
     }
 
@@ -95,8 +95,8 @@ impl Meeting {
         Some(self.created_ms + next)
     }
 
-    pub(crate) fn view(&self, now_ms: i64) -> MeetingView {
-        let crowd = self.crowd(now_ms);
+    pub(crate) fn to_view(&self, now_ms: i64) -> MeetingView {
+        let crowd = self.attendance(now_ms);
         MeetingView {
             id: self.id.clone(),
             internal_id: self.internal_id.clone(),
@@ -116,48 +116,48 @@ impl Meeting {
 }
 
 /// The voice bridge of the `n`th meeting of a pool, if its creator named none.
-pub(crate) fn made_up_voice_bridge(n: u64) -> String {
+pub(crate) fn generate_voice_bridge(n: u64) -> String {
     (70_000 + n % 20_000).to_string()
 }
 
 /// All meetings of a server in order of creation, and their rendered list.
 #[derive(Debug, Default)]
-pub(crate) struct Meetings {
-    order: BTreeMap<u64, Meeting>,
-    index: HashMap<String, u64>,
-    next: u64,
-    rendered: Option<(Bytes, i64)>,
+pub(crate) struct LiveMeetings {
+    by_position: BTreeMap<u64, LiveMeeting>,
+    positions: HashMap<String, u64>,
+    last_position: u64,
+    cached_list: Option<(Bytes, i64)>,
 }
 
-impl Meetings {
-    pub(crate) fn get(&self, id: &str) -> Option<&Meeting> {
-        self.order.get(self.index.get(id)?)
+impl LiveMeetings {
+    pub(crate) fn get(&self, id: &str) -> Option<&LiveMeeting> {
+        self.by_position.get(self.positions.get(id)?)
     }
 
     /// The meeting, to be changed.
-    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Meeting> {
-        self.rendered = None;
-        self.order.get_mut(self.index.get(id)?)
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut LiveMeeting> {
+        self.cached_list = None;
+        self.by_position.get_mut(self.positions.get(id)?)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Meeting> {
-        self.order.values()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &LiveMeeting> {
+        self.by_position.values()
     }
 
     /// Adds a meeting, or puts it in the place of the one with its id.
-    pub(crate) fn insert(&mut self, meeting: Meeting) {
-        self.rendered = None;
-        let place = self.index.get(&meeting.id).copied().unwrap_or_else(|| {
-            self.next += 1;
-            self.index.insert(meeting.id.clone(), self.next);
-            self.next
+    pub(crate) fn insert(&mut self, meeting: LiveMeeting) {
+        self.cached_list = None;
+        let place = self.positions.get(&meeting.id).copied().unwrap_or_else(|| {
+            self.last_position += 1;
+            self.positions.insert(meeting.id.clone(), self.last_position);
+            self.last_position
         });
-        self.order.insert(place, meeting);
+        self.by_position.insert(place, meeting);
     }
 
     pub(crate) fn remove(&mut self, id: &str) -> bool {
-        self.rendered = None;
-        self.index.remove(id).is_some_and(|place| self.order.remove(&place).is_some())
+        self.cached_list = None;
+        self.positions.remove(id).is_some_and(|place| self.by_position.remove(&place).is_some())
     }
 
     pub(crate) fn clear(&mut self) {
@@ -169,15 +169,19 @@ impl Meetings {
     }
 
     /// The list made by `render`, from memory while nothing can have changed.
-    pub(crate) fn rendered(&mut self, now_ms: i64, render: impl FnOnce(&Self) -> String) -> Bytes {
-        if let Some((bytes, until)) = &self.rendered
+    pub(crate) fn render_list(
+        &mut self,
+        now_ms: i64,
+        render: impl FnOnce(&Self) -> String,
+    ) -> Bytes {
+        if let Some((bytes, until)) = &self.cached_list
             && now_ms < *until
         {
             return bytes.clone();
         }
         let until = self.iter().filter_map(|m| m.next_change(now_ms)).min().unwrap_or(i64::MAX);
         let bytes = Bytes::from(render(self));
-        self.rendered = Some((bytes.clone(), until));
+        self.cached_list = Some((bytes.clone(), until));
         bytes
     }
 }

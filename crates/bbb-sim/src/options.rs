@@ -1,6 +1,6 @@
 //! What a pool is started with, what meetings are preloaded with, and how they look from outside.
 
-use crate::clock::Clock;
+use crate::clock::SimClock;
 use crate::latency::Latency;
 
 /// How to start a pool.
@@ -9,7 +9,7 @@ pub struct PoolOptions {
     /// How many servers to begin with.
     pub servers: usize,
     /// The time that meetings are stamped with. Latencies always take real time.
-    pub clock: Clock,
+    pub clock: SimClock,
     /// Which rules the servers keep.
     pub strictness: Strictness,
     /// How long every server takes to answer, until told otherwise.
@@ -22,7 +22,7 @@ impl Default for PoolOptions {
     fn default() -> Self {
         Self {
             servers: 1,
-            clock: Clock::Real,
+            clock: SimClock::Real,
             strictness: Strictness::Real,
             latency: Latency::None,
             shared_port: false,

@@ -13,7 +13,7 @@ impl Params {
     /// server took the last one and the body before the query.
     pub(crate) fn parse(query: &str, form: &str, strictness: Strictness) -> Self {
         let mut pairs: Vec<(String, String)> = Vec::new();
-        for (name, value) in decoded(query).chain(decoded(form)) {
+        for (name, value) in decode_pairs(query).chain(decode_pairs(form)) {
             match pairs.iter_mut().find(|(known, _)| *known == name) {
                 None => pairs.push((name.into_owned(), value.into_owned())),
                 Some(known) if strictness == Strictness::Recorded => known.1 = value.into_owned(),
@@ -24,7 +24,7 @@ impl Params {
     }
 
     /// The parameters of a meeting that nobody asked for.
-    pub(crate) fn made_up(pairs: Vec<(String, String)>) -> Self {
+    pub(crate) fn from_pairs(pairs: Vec<(String, String)>) -> Self {
         Self(pairs)
     }
 
@@ -33,25 +33,25 @@ impl Params {
     }
 
     /// Like `get`, but an empty value counts as none.
-    pub(crate) fn filled(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get_non_empty(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.is_empty())
     }
 
     /// A whole number, or 0 for anything else.
-    pub(crate) fn number(&self, name: &str) -> u64 {
+    pub(crate) fn get_number(&self, name: &str) -> u64 {
         self.get(name)
             .filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))
             .and_then(|value| value.parse().ok())
             .unwrap_or(0)
     }
 
-    pub(crate) fn is(&self, name: &str, value: &str) -> bool {
+    pub(crate) fn has_value(&self, name: &str, value: &str) -> bool {
         self.get(name) == Some(value)
     }
 
     /// The metadata: names without `meta_` and in lower case, the last of two alike winning.
     /// BigBlueButton drops names that are more than letters, digits and hyphens.
-    pub(crate) fn meta(&self, strictness: Strictness) -> Vec<(String, String)> {
+    pub(crate) fn metadata(&self, strictness: Strictness) -> Vec<(String, String)> {
         let mut meta: Vec<(String, String)> = Vec::new();
         for (name, value) in &self.0 {
             let Some(name) = name.strip_prefix("meta_") else {
@@ -71,11 +71,12 @@ impl Params {
 }
 
 /// Whether a name occurs both in the query and in the form body.
-pub(crate) fn overlap(query: &str, form: &str) -> bool {
-    !form.is_empty() && decoded(query).any(|(name, _)| decoded(form).any(|(n, _)| n == name))
+pub(crate) fn has_common_name(query: &str, form: &str) -> bool {
+    !form.is_empty()
+        && decode_pairs(query).any(|(name, _)| decode_pairs(form).any(|(n, _)| n == name))
 }
 
-fn decoded(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+fn decode_pairs(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     form_urlencoded::parse(text.as_bytes())
 }
 
@@ -100,9 +101,9 @@ mod tests {
     #[test]
     fn metadata_names() {
         let params = Params::parse("meta_A=1&meta_a_b=2&meta_9=3&x=4", "", Strictness::Real);
-        assert_eq!(params.meta(Strictness::Real), [("a".to_owned(), "1".to_owned())]);
+        assert_eq!(params.metadata(Strictness::Real), [("a".to_owned(), "1".to_owned())]);
         let names: Vec<_> =
-            params.meta(Strictness::Recorded).into_iter().map(|(name, _)| name).collect();
+            params.metadata(Strictness::Recorded).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["a", "a_b", "9"]);
     }
 
@@ -110,7 +111,7 @@ mod tests {
     fn numbers_are_digits() {
         let params = Params::parse("a=060&b=-1&c=x&d=", "", Strictness::Real);
         let all: Vec<_> =
-            ["a", "b", "c", "d", "e"].iter().map(|name| params.number(name)).collect();
+            ["a", "b", "c", "d", "e"].iter().map(|name| params.get_number(name)).collect();
         assert_eq!(all, [60, 0, 0, 0, 0]);
     }
 }

@@ -6,39 +6,44 @@ use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
 
-use crate::door::Door;
-use crate::http::Route;
+use crate::http::ServerRoute;
 use crate::latency::Latency;
+use crate::listener::ServerListener;
 use crate::options::PoolOptions;
-use crate::server::{Server, Shared};
+use crate::server::{BbbServer, PoolContext};
 use crate::sync::lock;
 
 /// Simulated servers on ports of this machine. Dropping it stops them all.
 #[derive(Debug)]
-pub struct Pool {
-    servers: Vec<Server>,
-    shared: Shared,
+pub struct BbbPool {
+    servers: Vec<BbbServer>,
+    context: PoolContext,
     latency: Latency,
-    hall: Option<Hall>,
+    shared_port: Option<SharedPort>,
 }
 
 /// The one door of a pool on a shared port, and the servers behind it.
 #[derive(Debug)]
-struct Hall {
-    door: Door,
-    servers: Arc<Mutex<Vec<Server>>>,
+struct SharedPort {
+    listener: ServerListener,
+    servers: Arc<Mutex<Vec<BbbServer>>>,
 }
 
-impl Pool {
+impl BbbPool {
     /// Starts servers on free ports; they answer when this returns.
     ///
     /// # Errors
     /// If no port can be listened on.
     pub async fn start(options: PoolOptions) -> io::Result<Self> {
         let sequence = Arc::new(AtomicU64::new(1));
-        let shared = Shared { clock: options.clock, strictness: options.strictness, sequence };
-        let hall = options.shared_port.then(Hall::new).transpose()?;
-        let mut pool = Self { servers: Vec::new(), shared, latency: options.latency, hall };
+        let shared = PoolContext { clock: options.clock, strictness: options.strictness, sequence };
+        let hall = options.shared_port.then(SharedPort::new).transpose()?;
+        let mut pool = Self {
+            servers: Vec::new(),
+            context: shared,
+            latency: options.latency,
+            shared_port: hall,
+        };
         for _ in 0..options.servers {
             pool.add_server().await?;
         }
@@ -47,7 +52,7 @@ impl Pool {
 
     /// All servers, number 1 first.
     #[must_use]
-    pub fn servers(&self) -> &[Server] {
+    pub fn servers(&self) -> &[BbbServer] {
         &self.servers
     }
 
@@ -56,7 +61,7 @@ impl Pool {
     /// # Panics
     /// If there is none.
     #[must_use]
-    pub fn server(&self, n: usize) -> &Server {
+    pub fn server(&self, n: usize) -> &BbbServer {
         &self.servers[n - 1]
     }
 
@@ -65,13 +70,13 @@ impl Pool {
     /// # Errors
     /// If no port can be listened on.
     #[expect(clippy::unused_async, reason = "needs a runtime, which only `async` says")]
-    pub async fn add_server(&mut self) -> io::Result<Server> {
-        let (number, shared) = (self.servers.len() + 1, self.shared.clone());
-        let server = match &self.hall {
-            None => Server::listening(number, shared, self.latency.clone())?,
+    pub async fn add_server(&mut self) -> io::Result<BbbServer> {
+        let (number, shared) = (self.servers.len() + 1, self.context.clone());
+        let server = match &self.shared_port {
+            None => BbbServer::on_own_port(number, shared, self.latency.clone())?,
             Some(hall) => {
-                let port = hall.door.port();
-                let server = Server::behind(port, number, shared, self.latency.clone());
+                let port = hall.listener.port();
+                let server = BbbServer::on_shared_port(port, number, shared, self.latency.clone());
                 lock(&hall.servers).push(server.clone());
                 server
             }
@@ -89,21 +94,21 @@ impl Pool {
     }
 }
 
-impl Hall {
+impl SharedPort {
     fn new() -> io::Result<Self> {
         let servers = Arc::new(Mutex::new(Vec::new()));
-        let door = Door::new(Handle::current(), Route::Many(Arc::clone(&servers)))?;
-        Ok(Self { door, servers })
+        let door = ServerListener::new(Handle::current(), ServerRoute::Pool(Arc::clone(&servers)))?;
+        Ok(Self { listener: door, servers })
     }
 }
 
-impl Drop for Pool {
+impl Drop for BbbPool {
     fn drop(&mut self) {
         for server in &self.servers {
             server.shut_down();
         }
-        if let Some(hall) = &self.hall {
-            hall.door.remove();
+        if let Some(hall) = &self.shared_port {
+            hall.listener.remove();
         }
     }
 }

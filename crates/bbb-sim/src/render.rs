@@ -2,39 +2,44 @@
 
 use std::fmt::Write;
 
-use crate::meeting::Meeting;
+use crate::meeting::LiveMeeting;
 
 const DIAL_NUMBER: &str = "613-555-1234";
 
 /// `<response>` with SUCCESS and these elements.
-pub(crate) fn success(inner: &str) -> String {
+pub(crate) fn success_response(inner: &str) -> String {
     format!("<response><returncode>SUCCESS</returncode>{inner}</response>")
 }
 
 /// The FAILED answer.
-pub(crate) fn failed(key: &str, message: &str) -> String {
+pub(crate) fn failed_response(key: &str, message: &str) -> String {
     format!(
         "<response><returncode>FAILED</returncode><messageKey>{}</messageKey>\
          <message>{}</message></response>",
-        escape(key),
-        escape(message)
+        escape_xml(key),
+        escape_xml(message)
     )
 }
 
 /// The other FAILED answer, of BigBlueButton's older code.
-pub(crate) fn failed_with_errors(key: &str, message: &str) -> String {
+pub(crate) fn errors_response(key: &str, message: &str) -> String {
     format!(
         "<response><returncode>FAILED</returncode><errors><error><key>{}</key>\
          <message>{}</message></error></errors></response>",
-        escape(key),
-        escape(message)
+        escape_xml(key),
+        escape_xml(message)
     )
 }
 
 /// The answer to `create`.
-pub(crate) fn created(meeting: &Meeting, now_ms: i64, key: &str, message: &str) -> String {
+pub(crate) fn create_response(
+    meeting: &LiveMeeting,
+    now_ms: i64,
+    key: &str,
+    message: &str,
+) -> String {
     let m = meeting;
-    success(&format!(
+    success_response(&format!(
         "<meetingID>{}</meetingID><internalMeetingID>{}</internalMeetingID>\
          <parentMeetingID>bbb-none</parentMeetingID><attendeePW>{}</attendeePW>\
          <moderatorPW>{}</moderatorPW><createTime>{}</createTime><voiceBridge>{}</voiceBridge>\
@@ -42,24 +47,27 @@ pub(crate) fn created(meeting: &Meeting, now_ms: i64, key: &str, message: &str) 
          <hasUserJoined>{}</hasUserJoined><duration>{}</duration>\
          <hasBeenForciblyEnded>false</hasBeenForciblyEnded><messageKey>{key}</messageKey>\
          <message>{message}</message>",
-        escape(&m.id),
+        escape_xml(&m.id),
         m.internal_id,
-        escape(&m.attendee_pw),
-        escape(&m.moderator_pw),
+        escape_xml(&m.attendee_pw),
+        escape_xml(&m.moderator_pw),
         m.created_ms,
-        escape(&m.voice_bridge),
-        date(m.created_ms),
-        m.crowd(now_ms).joined,
+        escape_xml(&m.voice_bridge),
+        format_date(m.created_ms),
+        m.attendance(now_ms).joined,
         m.duration,
     ))
 }
 
 /// The answer to `getMeetings`.
-pub(crate) fn list<'a>(meetings: impl Iterator<Item = &'a Meeting>, now_ms: i64) -> String {
+pub(crate) fn meetings_response<'a>(
+    meetings: impl Iterator<Item = &'a LiveMeeting>,
+    now_ms: i64,
+) -> String {
     let mut inner = String::from("<meetings>");
     for m in meetings {
         inner.push_str("<meeting>");
-        meeting(&mut inner, m, now_ms);
+        write_meeting(&mut inner, m, now_ms);
         inner.push_str("</meeting>");
     }
     let none = inner == "<meetings>";
@@ -70,55 +78,55 @@ pub(crate) fn list<'a>(meetings: impl Iterator<Item = &'a Meeting>, now_ms: i64)
              <message>no meetings were found on this server</message>",
         );
     }
-    success(&inner)
+    success_response(&inner)
 }
 
 /// The answer to `getMeetingInfo`.
-pub(crate) fn info(m: &Meeting, now_ms: i64) -> String {
+pub(crate) fn meeting_info_response(m: &LiveMeeting, now_ms: i64) -> String {
     let mut inner = String::new();
-    meeting(&mut inner, m, now_ms);
-    success(&inner)
+    write_meeting(&mut inner, m, now_ms);
+    success_response(&inner)
 }
 
 /// The elements of one meeting.
-fn meeting(out: &mut String, m: &Meeting, now_ms: i64) {
-    let crowd = m.crowd(now_ms);
-    element(out, "meetingName", escape(&m.name));
-    element(out, "meetingID", escape(&m.id));
-    element(out, "internalMeetingID", &m.internal_id);
-    element(out, "createTime", m.created_ms);
-    element(out, "createDate", date(m.created_ms));
-    element(out, "voiceBridge", escape(&m.voice_bridge));
-    element(out, "dialNumber", DIAL_NUMBER);
-    element(out, "attendeePW", escape(&m.attendee_pw));
-    element(out, "moderatorPW", escape(&m.moderator_pw));
-    element(out, "running", crowd.users > 0);
-    element(out, "duration", m.duration);
-    element(out, "hasUserJoined", crowd.joined);
-    element(out, "recording", m.record);
-    element(out, "hasBeenForciblyEnded", false);
-    element(out, "startTime", if crowd.joined { m.created_ms + 1_000 } else { 0 });
-    element(out, "endTime", 0);
-    element(out, "participantCount", crowd.users);
-    element(out, "listenerCount", crowd.users.saturating_sub(crowd.videos));
-    element(out, "voiceParticipantCount", crowd.videos.min(crowd.users));
-    element(out, "videoCount", crowd.videos);
-    element(out, "maxUsers", m.max_users);
-    element(out, "moderatorCount", crowd.moderators);
+fn write_meeting(out: &mut String, m: &LiveMeeting, now_ms: i64) {
+    let crowd = m.attendance(now_ms);
+    write_element(out, "meetingName", escape_xml(&m.name));
+    write_element(out, "meetingID", escape_xml(&m.id));
+    write_element(out, "internalMeetingID", &m.internal_id);
+    write_element(out, "createTime", m.created_ms);
+    write_element(out, "createDate", format_date(m.created_ms));
+    write_element(out, "voiceBridge", escape_xml(&m.voice_bridge));
+    write_element(out, "dialNumber", DIAL_NUMBER);
+    write_element(out, "attendeePW", escape_xml(&m.attendee_pw));
+    write_element(out, "moderatorPW", escape_xml(&m.moderator_pw));
+    write_element(out, "running", crowd.users > 0);
+    write_element(out, "duration", m.duration);
+    write_element(out, "hasUserJoined", crowd.joined);
+    write_element(out, "recording", m.record);
+    write_element(out, "hasBeenForciblyEnded", false);
+    write_element(out, "startTime", if crowd.joined { m.created_ms + 1_000 } else { 0 });
+    write_element(out, "endTime", 0);
+    write_element(out, "participantCount", crowd.users);
+    write_element(out, "listenerCount", crowd.users.saturating_sub(crowd.videos));
+    write_element(out, "voiceParticipantCount", crowd.videos.min(crowd.users));
+    write_element(out, "videoCount", crowd.videos);
+    write_element(out, "maxUsers", m.max_users);
+    write_element(out, "moderatorCount", crowd.moderators);
     out.push_str("<attendees>");
     for i in 0..crowd.users {
-        attendee(out, i, i < crowd.moderators, i < crowd.videos);
+        write_attendee(out, i, i < crowd.moderators, i < crowd.videos);
     }
     out.push_str("</attendees><metadata>");
     for (name, value) in &m.meta {
-        element(out, name, escape(value));
+        write_element(out, name, escape_xml(value));
     }
     out.push_str("</metadata>");
-    element(out, "isBreakout", m.breakout);
+    write_element(out, "isBreakout", m.breakout);
 }
 
 /// The `i`th user: made up, as users are no more than a count.
-fn attendee(out: &mut String, i: u32, moderator: bool, video: bool) {
+fn write_attendee(out: &mut String, i: u32, moderator: bool, video: bool) {
     let role = if moderator { "MODERATOR" } else { "VIEWER" };
     // Writing to a string cannot fail.
     let _ = write!(
@@ -132,29 +140,29 @@ fn attendee(out: &mut String, i: u32, moderator: bool, video: bool) {
     );
 }
 
-fn element(out: &mut String, name: &str, value: impl std::fmt::Display) {
+fn write_element(out: &mut String, name: &str, value: impl std::fmt::Display) {
     // Writing to a string cannot fail.
     let _ = write!(out, "<{name}>{value}</{name}>");
 }
 
 /// Text for XML. Control characters stay: a balancer must survive them.
-pub(crate) fn escape(text: &str) -> String {
+pub(crate) fn escape_xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A time as BigBlueButton spells it: `Thu Nov 13 02:13:20 UTC 2025`.
-fn date(ms: i64) -> String {
+fn format_date(ms: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     let seconds = ms.max(0) / 1_000;
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let weekday = DAYS.get(usize::try_from(days % 7).unwrap_or(0)).unwrap_or(&"Thu");
-    let (year, month, day) = day_of_calendar(days);
+    let (year, month, day) = calendar_date(days);
     let (h, m, s) = (second / 3_600, second / 60 % 60, second % 60);
     format!("{weekday} {month} {day:02} {h:02}:{m:02}:{s:02} UTC {year}")
 }
 
 /// Year, month and day of a day counted from 1 January 1970.
-fn day_of_calendar(mut days: i64) -> (i64, &'static str, i64) {
+fn calendar_date(mut days: i64) -> (i64, &'static str, i64) {
     let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let mut year = 1970;
     while days >= 365 + i64::from(leap(year)) {
@@ -190,14 +198,14 @@ mod tests {
 
     #[test]
     fn dates() {
-        assert_eq!(date(1_763_000_000_123), "Thu Nov 13 02:13:20 UTC 2025");
-        assert_eq!(date(0), "Thu Jan 01 00:00:00 UTC 1970");
-        assert_eq!(date(1_709_210_096_000), "Thu Feb 29 12:34:56 UTC 2024");
-        assert_eq!(date(1_704_067_199_000), "Sun Dec 31 23:59:59 UTC 2023");
+        assert_eq!(format_date(1_763_000_000_123), "Thu Nov 13 02:13:20 UTC 2025");
+        assert_eq!(format_date(0), "Thu Jan 01 00:00:00 UTC 1970");
+        assert_eq!(format_date(1_709_210_096_000), "Thu Feb 29 12:34:56 UTC 2024");
+        assert_eq!(format_date(1_704_067_199_000), "Sun Dec 31 23:59:59 UTC 2023");
     }
 
     #[test]
     fn text_is_escaped() {
-        assert_eq!(escape("a<b>&amp;\"'"), "a&lt;b&gt;&amp;amp;\"'");
+        assert_eq!(escape_xml("a<b>&amp;\"'"), "a&lt;b&gt;&amp;amp;\"'");
     }
 }

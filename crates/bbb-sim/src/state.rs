@@ -5,26 +5,26 @@ use std::time::Duration;
 use crate::checksum::Algorithm;
 use crate::fault::Fault;
 use crate::latency::Latency;
-use crate::log::Log;
-use crate::meeting::Meetings;
-use crate::noise::Noise;
+use crate::log::CallLog;
+use crate::meeting::LiveMeetings;
+use crate::random::RandomSource;
 
 /// The changeable part of a server.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct SimState {
     pub(crate) secret: String,
     pub(crate) version: String,
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) fault: Option<Fault>,
-    pub(crate) meetings: Meetings,
-    pub(crate) log: Log,
+    pub(crate) meetings: LiveMeetings,
+    pub(crate) log: CallLog,
     /// How often it crashed; what was under way before has no effect after.
-    pub(crate) life: u64,
+    pub(crate) generation: u64,
     latency: Latency,
-    noise: Noise,
+    random: RandomSource,
 }
 
-impl State {
+impl SimState {
     /// A fresh server.
     pub(crate) fn new(number: usize, latency: Latency) -> Self {
         Self {
@@ -32,21 +32,21 @@ impl State {
             version: "2.7.12".to_owned(),
             algorithms: Algorithm::ALL.to_vec(),
             fault: None,
-            meetings: Meetings::default(),
-            log: Log::new(),
-            life: 0,
-            noise: latency.noise(number),
+            meetings: LiveMeetings::default(),
+            log: CallLog::new(),
+            generation: 0,
+            random: latency.random_source(number),
             latency,
         }
     }
 
     pub(crate) fn set_latency(&mut self, number: usize, latency: Latency) {
-        self.noise = latency.noise(number);
+        self.random = latency.random_source(number);
         self.latency = latency;
     }
 
     /// How long the next answer takes.
-    pub(crate) fn delay(&mut self) -> Duration {
-        self.latency.draw(&mut self.noise)
+    pub(crate) fn draw_delay(&mut self) -> Duration {
+        self.latency.draw_delay(&mut self.random)
     }
 }

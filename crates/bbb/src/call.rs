@@ -3,7 +3,7 @@
 
 /// A call of the BBB API that a balancer knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Call {
+pub enum ApiCall {
     /// The version document at the API's root.
     Index,
     /// Creates a meeting.
@@ -47,7 +47,7 @@ pub enum BodyKind {
     Xml,
 }
 
-impl Call {
+impl ApiCall {
     /// Every call.
     pub const ALL: [Self; 15] = [
         Self::Index,
@@ -97,7 +97,7 @@ impl Call {
 
     /// Whether the call may be sent with this method. HEAD counts as GET.
     #[must_use]
-    pub fn allows(self, method: &str) -> bool {
+    pub fn allows_method(self, method: &str) -> bool {
         let (get, post) = match self {
             Self::Join | Self::PublishRecordings | Self::DeleteRecordings => (true, false),
             Self::InsertDocument | Self::PutRecordingTextTrack => (false, true),
@@ -112,7 +112,7 @@ impl Call {
 
     /// What its POST body may be.
     #[must_use]
-    pub fn body(self) -> BodyKind {
+    pub fn body_kind(self) -> BodyKind {
         match self {
             Self::Create => BodyKind::FormOrXml,
             Self::InsertDocument => BodyKind::Xml,
@@ -152,7 +152,7 @@ impl ContentType {
 
     /// Whether a call may carry a body of this type.
     #[must_use]
-    pub fn fits(self, kind: BodyKind) -> bool {
+    pub fn is_allowed_as(self, kind: BodyKind) -> bool {
         match self {
             Self::UrlEncoded | Self::Multipart => kind != BodyKind::Xml,
             Self::Xml => kind != BodyKind::Form,
@@ -167,25 +167,28 @@ mod tests {
 
     #[test]
     fn names_are_found_again_and_case_matters() {
-        for call in Call::ALL {
-            assert_eq!(Call::from_name(call.name()), Some(call));
+        for call in ApiCall::ALL {
+            assert_eq!(ApiCall::from_name(call.name()), Some(call));
         }
-        assert_eq!(Call::from_name("ismeetingrunning"), None);
+        assert_eq!(ApiCall::from_name("ismeetingrunning"), None);
     }
 
     #[test]
     fn methods() {
-        assert!(Call::Join.allows("HEAD") && !Call::Join.allows("POST"));
-        assert!(Call::InsertDocument.allows("POST") && !Call::InsertDocument.allows("GET"));
-        assert!(Call::Create.allows("POST") && !Call::Create.allows("PUT"));
+        assert!(ApiCall::Join.allows_method("HEAD") && !ApiCall::Join.allows_method("POST"));
+        assert!(
+            ApiCall::InsertDocument.allows_method("POST")
+                && !ApiCall::InsertDocument.allows_method("GET")
+        );
+        assert!(ApiCall::Create.allows_method("POST") && !ApiCall::Create.allows_method("PUT"));
     }
 
     #[test]
     fn content_types() {
         let form = ContentType::parse("Application/X-WWW-Form-Urlencoded; charset=utf-8");
-        assert!(form.fits(BodyKind::Form) && form.fits(BodyKind::FormOrXml));
-        assert!(!form.fits(BodyKind::Xml));
-        assert!(ContentType::parse("text/xml").fits(Call::Create.body()));
-        assert!(!ContentType::parse("").fits(Call::End.body()));
+        assert!(form.is_allowed_as(BodyKind::Form) && form.is_allowed_as(BodyKind::FormOrXml));
+        assert!(!form.is_allowed_as(BodyKind::Xml));
+        assert!(ContentType::parse("text/xml").is_allowed_as(ApiCall::Create.body_kind()));
+        assert!(!ContentType::parse("").is_allowed_as(ApiCall::End.body_kind()));
     }
 }

@@ -46,16 +46,16 @@ impl Algorithm {
     }
 
     fn digest(self, parts: [&str; 3]) -> Vec<u8> {
-        fn run<D: Digest>(parts: [&str; 3]) -> Vec<u8> {
+        fn hash_parts<D: Digest>(parts: [&str; 3]) -> Vec<u8> {
             let mut digest = D::new();
             parts.iter().for_each(|part| digest.update(part.as_bytes()));
             digest.finalize().to_vec()
         }
         match self {
-            Self::Sha1 => run::<Sha1>(parts),
-            Self::Sha256 => run::<Sha256>(parts),
-            Self::Sha384 => run::<Sha384>(parts),
-            Self::Sha512 => run::<Sha512>(parts),
+            Self::Sha1 => hash_parts::<Sha1>(parts),
+            Self::Sha256 => hash_parts::<Sha256>(parts),
+            Self::Sha384 => hash_parts::<Sha384>(parts),
+            Self::Sha512 => hash_parts::<Sha512>(parts),
         }
     }
 }
@@ -104,7 +104,7 @@ impl Algorithms {
 
     /// The strongest one of the set.
     #[must_use]
-    pub fn strongest(self) -> Algorithm {
+    pub fn strongest_algorithm(self) -> Algorithm {
         let mut all = Algorithm::ALL.iter().rev();
         all.find(|one| self.contains(**one)).copied().unwrap_or(Algorithm::Sha256)
     }
@@ -112,16 +112,16 @@ impl Algorithms {
 
 /// A query string or form body with its checksum cut out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cut {
+pub struct SplitChecksum {
     /// The text that the sender signed.
-    pub signed: String,
+    pub signed_text: String,
     /// The checksum as received.
     pub checksum: String,
 }
 
 /// Why a text has no usable checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CutError {
+pub enum ChecksumError {
     /// There is none.
     #[error("no checksum")]
     Missing,
@@ -134,17 +134,17 @@ pub enum CutError {
 ///
 /// # Errors
 /// When there is no such parameter, or more than one.
-pub fn cut(raw: &str) -> Result<Cut, CutError> {
+pub fn split_checksum(raw: &str) -> Result<SplitChecksum, ChecksumError> {
     let mut found = None;
     let mut start = 0;
     for piece in raw.split('&') {
         let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
         if decode(name) == "checksum" && found.replace((start, piece.len(), value)).is_some() {
-            return Err(CutError::Repeated);
+            return Err(ChecksumError::Repeated);
         }
         start += piece.len() + 1;
     }
-    let (start, length, value) = found.ok_or(CutError::Missing)?;
+    let (start, length, value) = found.ok_or(ChecksumError::Missing)?;
     let end = start + length;
     let (from, to) = match (start, end == raw.len()) {
         (0, true) => (start, end),
@@ -152,7 +152,7 @@ pub fn cut(raw: &str) -> Result<Cut, CutError> {
         _ => (start - 1, end),
     };
     let signed = format!("{}{}", &raw[..from], &raw[to..]);
-    Ok(Cut { signed, checksum: decode(value).into_owned() })
+    Ok(SplitChecksum { signed_text: signed, checksum: decode(value).into_owned() })
 }
 
 /// The secret, of these, under which the checksum fits the call and the signed text; if several
@@ -161,7 +161,7 @@ pub fn cut(raw: &str) -> Result<Cut, CutError> {
 /// Every secret is tried and each comparison takes constant time, so timing tells neither which
 /// secret matched nor how far. Empty secrets never match.
 #[must_use]
-pub fn signer<'a>(
+pub fn find_signing_secret<'a>(
     call: &str,
     signed: &str,
     checksum: &str,
@@ -180,7 +180,7 @@ pub fn signer<'a>(
     })
 }
 
-/// Whether the checksum fits the call and the signed text under any of the secrets: [`signer`].
+/// Whether the checksum fits the call and the signed text under any of the secrets: [`find_signing_secret`].
 #[must_use]
 pub fn verify(
     call: &str,
@@ -189,19 +189,19 @@ pub fn verify(
     secrets: &[impl AsRef<str>],
     allowed: Algorithms,
 ) -> bool {
-    signer(call, signed, checksum, secrets, allowed).is_some()
+    find_signing_secret(call, signed, checksum, secrets, allowed).is_some()
 }
 
 /// The checksum, in lower-case hex, of a call with that query string.
 #[must_use]
-pub fn checksum(call: &str, query: &str, secret: &str, algorithm: Algorithm) -> String {
+pub fn compute_checksum(call: &str, query: &str, secret: &str, algorithm: Algorithm) -> String {
     hex::encode(algorithm.digest([call, query, secret]))
 }
 
 /// The query string with its checksum appended.
 #[must_use]
-pub fn sign(call: &str, query: &str, secret: &str, algorithm: Algorithm) -> String {
-    let checksum = checksum(call, query, secret, algorithm);
+pub fn sign_query(call: &str, query: &str, secret: &str, algorithm: Algorithm) -> String {
+    let checksum = compute_checksum(call, query, secret, algorithm);
     let and = if query.is_empty() { "" } else { "&" };
     format!("{query}{and}checksum={checksum}")
 }
@@ -248,7 +248,7 @@ mod tests {
     fn vectors_of_the_specification() {
         for (call, query, expected) in VECTORS {
             let algorithm = Algorithm::from_hex_length(expected.len()).unwrap();
-            assert_eq!(checksum(call, query, SECRET, algorithm), expected);
+            assert_eq!(compute_checksum(call, query, SECRET, algorithm), expected);
             assert!(verify(call, query, expected, &[SECRET], Algorithms::default()));
             let upper = expected.to_uppercase();
             assert!(verify(call, query, &upper, &["other", SECRET], Algorithms::default()));
@@ -268,23 +268,24 @@ mod tests {
             ("a=1&checksum=X&", "a=1&"),
             ("xchecksum=1&checksum=X", "xchecksum=1"),
         ] {
-            let expected = Cut { signed: signed.to_owned(), checksum: "X".to_owned() };
-            assert_eq!(cut(raw), Ok(expected), "{raw}");
+            let expected =
+                SplitChecksum { signed_text: signed.to_owned(), checksum: "X".to_owned() };
+            assert_eq!(split_checksum(raw), Ok(expected), "{raw}");
         }
     }
 
     #[test]
-    fn none_or_more_than_one_is_refused() {
-        assert_eq!(cut("a=b"), Err(CutError::Missing));
-        assert_eq!(cut("checksum=X&checksum=X"), Err(CutError::Repeated));
-        assert_eq!(cut("checksum=X&a=1&check%73um=Y"), Err(CutError::Repeated));
+    fn missing_and_repeated_checksums_are_refused() {
+        assert_eq!(split_checksum("a=b"), Err(ChecksumError::Missing));
+        assert_eq!(split_checksum("checksum=X&checksum=X"), Err(ChecksumError::Repeated));
+        assert_eq!(split_checksum("checksum=X&a=1&check%73um=Y"), Err(ChecksumError::Repeated));
     }
 
     #[test]
     fn only_allowed_algorithms_count() {
         let allowed = Algorithms::parse("sha256:SHA512").unwrap();
-        assert_eq!(allowed.strongest(), Algorithm::Sha512);
-        let of = |algorithm| checksum("end", "a=1", SECRET, algorithm);
+        assert_eq!(allowed.strongest_algorithm(), Algorithm::Sha512);
+        let of = |algorithm| compute_checksum("end", "a=1", SECRET, algorithm);
         assert!(!verify("end", "a=1", &of(Algorithm::Sha1), &[SECRET], allowed));
         assert!(!verify("end", "a=1", &of(Algorithm::Sha384), &[SECRET], allowed));
         assert!(verify("end", "a=1", &of(Algorithm::Sha512), &[SECRET], allowed));
@@ -306,18 +307,18 @@ mod tests {
             at in 0usize..7, secret in "[a-z]{1,20}",
         ) {
             let query = pairs.join("&");
-            let sum = checksum("create", &query, &secret, Algorithm::Sha256);
+            let sum = compute_checksum("create", &query, &secret, Algorithm::Sha256);
             let mut moved = pairs.clone();
             moved.insert(at.min(pairs.len()), format!("checksum={sum}"));
-            let cut = cut(&moved.join("&")).unwrap();
-            prop_assert_eq!(&cut.signed, &query);
-            prop_assert!(verify("create", &cut.signed, &cut.checksum, &[&secret], Algorithms::default()));
-            prop_assert!(!verify("creatf", &cut.signed, &cut.checksum, &[&secret], Algorithms::default()));
+            let cut = split_checksum(&moved.join("&")).unwrap();
+            prop_assert_eq!(&cut.signed_text, &query);
+            prop_assert!(verify("create", &cut.signed_text, &cut.checksum, &[&secret], Algorithms::default()));
+            prop_assert!(!verify("creatf", &cut.signed_text, &cut.checksum, &[&secret], Algorithms::default()));
         }
 
         #[test]
         fn nothing_panics(raw in "\\PC*", sum in "\\PC*") {
-            let _ = cut(&raw);
+            let _ = split_checksum(&raw);
             let _ = verify("x", &raw, &sum, &["s"], Algorithms::default());
         }
     }

@@ -2,17 +2,17 @@
 //! calls, and answers in XML. Pure: no clock, no randomness, no input or output, so that every
 //! rule can be tested (and attacked) byte by byte.
 
-pub mod answer;
 pub mod call;
 pub mod checksum;
 pub mod lrs;
 pub mod meetings;
 pub mod metadata;
 pub mod query;
+pub mod response;
 pub mod token;
 mod xml;
 
-pub use answer::{Answer, Garbage};
-pub use call::Call;
+pub use call::ApiCall;
 pub use checksum::{Algorithm, Algorithms};
 pub use query::Query;
+pub use response::{InvalidResponse, Response};

@@ -10,18 +10,18 @@ use cbc::cipher::{BlockModeEncrypt as _, KeyIvInit as _};
 use sha2::Sha256;
 
 /// The parameter of `create`.
-pub const PARAMETER: &str = "meta_secret-lrs-payload";
+pub const PAYLOAD_PARAMETER: &str = "meta_secret-lrs-payload";
 /// Rounds of the derivation of the key.
-const ROUNDS: u32 = 10_000;
+const KEY_ROUNDS: u32 = 10_000;
 
 /// Seals a text: base64 of 8 bytes without meaning, 8 bytes of salt, and AES-256-CBC under key and
 /// initial vector from PBKDF2-HMAC-SHA256. It takes milliseconds, as it is meant to.
 #[must_use]
-pub fn sealed(plain: &str, secret: &str, noise: [u8; 16]) -> String {
+pub fn encrypt_payload(plain: &str, secret: &str, noise: [u8; 16]) -> String {
     let mut key = [0; 32];
     let mut initial = [0; 16];
     let mut derived = [0; 48];
-    pbkdf2::pbkdf2_hmac::<Sha256>(secret.as_bytes(), &noise[8..], ROUNDS, &mut derived);
+    pbkdf2::pbkdf2_hmac::<Sha256>(secret.as_bytes(), &noise[8..], KEY_ROUNDS, &mut derived);
     key.copy_from_slice(&derived[..32]);
     initial.copy_from_slice(&derived[32..]);
     let cipher = Encryptor::<Aes256>::new(&key.into(), &initial.into());
@@ -35,13 +35,13 @@ mod tests {
     use super::*;
 
     /// Made with Python's hashlib and `openssl enc`.
-    const SEALED: &str =
+    const ENCRYPTED: &str =
         "AAECAwQFBgcICQoLDA0OD0ilAvhi++hKJIfBTtUHZqMVxUZ4+j0A+y2BedcMogDHDumPE5e0UBE4ltdInvTRbg==";
 
     #[test]
-    fn sealed_as_others_do_it() {
+    fn encryption_matches_openssl() {
         let noise = std::array::from_fn(|at| u8::try_from(at).unwrap());
         let plain = r#"{"lrs_endpoint":"https://lrs.example.test"}"#;
-        assert_eq!(sealed(plain, "server secret", noise), SEALED);
+        assert_eq!(encrypt_payload(plain, "server secret", noise), ENCRYPTED);
     }
 }

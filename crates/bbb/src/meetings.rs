@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use crate::answer::{Garbage, text_of};
-use crate::xml::{Step, walk};
+use crate::response::{InvalidResponse, decode_body};
+use crate::xml::{XmlStep, walk};
 
 /// One `<meeting>` of an answer to `getMeetings`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meeting {
+pub struct ListedMeeting {
     /// Where the element stands in the answer's text.
     pub element: Range<usize>,
     /// `meetingID`: the external id that front-ends use.
@@ -31,7 +31,7 @@ pub struct Meeting {
     pub metadata: Vec<(String, String)>,
 }
 
-impl Meeting {
+impl ListedMeeting {
     /// The value of a metadata element.
     #[must_use]
     pub fn meta(&self, name: &str) -> Option<&str> {
@@ -41,59 +41,60 @@ impl Meeting {
 
 /// A read answer: its text and the meetings found in it.
 #[derive(Clone, Debug, Default)]
-pub struct Meetings {
+pub struct MeetingList {
     text: String,
     /// The meetings, in the server's order.
-    pub list: Vec<Meeting>,
+    pub meetings: Vec<ListedMeeting>,
 }
 
-impl Meetings {
+impl MeetingList {
     /// Reads a whole answer.
     ///
     /// # Errors
     /// When it is not well-formed XML with `returncode` `SUCCESS`.
-    pub fn read(body: &[u8]) -> Result<Self, Garbage> {
-        let text = text_of(body)?.into_owned();
-        let mut state = Reading::default();
-        walk(&text, |step| state.take(step)).map_err(Garbage::Unreadable)?;
-        let Reading { success, list, .. } = state;
+    pub fn read(body: &[u8]) -> Result<Self, InvalidResponse> {
+        let text = decode_body(body)?.into_owned();
+        let mut state = MeetingListParser::default();
+        walk(&text, |step| state.handle_step(step)).map_err(InvalidResponse::NotXml)?;
+        let MeetingListParser { success, meetings: list, .. } = state;
         match success {
-            Some(true) => Ok(Self { text, list }),
-            Some(false) => Err(Garbage::Failed),
-            None => Err(Garbage::NoReturncode),
+            Some(true) => Ok(Self { text, meetings: list }),
+            Some(false) => Err(InvalidResponse::Failed),
+            None => Err(InvalidResponse::NoReturncode),
         }
     }
 
     /// The element of a meeting, as the server sent it.
     #[must_use]
-    pub fn element(&self, meeting: &Meeting) -> &str {
+    pub fn element(&self, meeting: &ListedMeeting) -> &str {
         self.text.get(meeting.element.clone()).unwrap_or_default()
     }
 }
 
 #[derive(Default)]
-struct Reading<'a> {
+struct MeetingListParser<'a> {
     path: Vec<&'a str>,
     value: String,
     success: Option<bool>,
-    meeting: Meeting,
-    list: Vec<Meeting>,
+    meeting: ListedMeeting,
+    meetings: Vec<ListedMeeting>,
 }
 
-impl<'a> Reading<'a> {
-    fn take(&mut self, step: Step<'a, '_>) -> bool {
+impl<'a> MeetingListParser<'a> {
+    fn handle_step(&mut self, step: XmlStep<'a, '_>) -> bool {
         match step {
-            Step::Open(name, start) => {
+            XmlStep::Open(name, start) => {
                 self.path.push(name);
                 self.value.clear();
                 if self.path.len() == 3 && name == "meeting" {
-                    self.meeting = Meeting { element: start..start, ..Meeting::default() };
+                    self.meeting =
+                        ListedMeeting { element: start..start, ..ListedMeeting::default() };
                 }
             }
-            Step::Text(text) if self.path.len() <= 5 => self.value.push_str(text),
-            Step::Text(_) | Step::Attribute(..) => {}
-            Step::Close(end) => {
-                self.close(end);
+            XmlStep::Text(text) if self.path.len() <= 5 => self.value.push_str(text),
+            XmlStep::Text(_) | XmlStep::Attribute(..) => {}
+            XmlStep::Close(end) => {
+                self.close_element(end);
                 self.path.pop();
                 self.value.clear();
             }
@@ -101,15 +102,17 @@ impl<'a> Reading<'a> {
         true
     }
 
-    fn close(&mut self, end: usize) {
+    fn close_element(&mut self, end: usize) {
         let value = self.value.trim();
         match self.path[..] {
             ["response", "returncode"] => self.success = Some(value == "SUCCESS"),
             ["response", "meetings", "meeting"] => {
                 self.meeting.element.end = end;
-                self.list.push(std::mem::take(&mut self.meeting));
+                self.meetings.push(std::mem::take(&mut self.meeting));
             }
-            ["response", "meetings", "meeting", field] => self.meeting.set(field, &self.value),
+            ["response", "meetings", "meeting", field] => {
+                self.meeting.set_field(field, &self.value)
+            }
             ["response", "meetings", "meeting", "metadata", name] => {
                 let (name, value) = (name.to_owned(), self.value.clone());
                 self.meeting.metadata.push((name, value));
@@ -119,8 +122,8 @@ impl<'a> Reading<'a> {
     }
 }
 
-impl Meeting {
-    fn set(&mut self, field: &str, raw: &str) {
+impl ListedMeeting {
+    fn set_field(&mut self, field: &str, raw: &str) {
         let number = || raw.trim().parse().unwrap_or(0);
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         match field {
@@ -143,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    const TWO: &str = "<response><returncode>SUCCESS</returncode>\n<meetings>\
+    const TWO_MEETINGS: &str = "<response><returncode>SUCCESS</returncode>\n<meetings>\
         <meeting><meetingName>A &amp; b</meetingName><meetingID>a&lt;1 </meetingID>\
         <createTime>1700000000123</createTime><participantCount>12</participantCount>\
         <moderatorCount>2</moderatorCount><voiceBridge>12345</voiceBridge><moderatorPW>m p</moderatorPW><videoCount>3</videoCount><attendees><attendee>\
@@ -155,8 +158,8 @@ mod tests {
 
     #[test]
     fn meetings_are_read_and_kept_byte_for_byte() {
-        let read = Meetings::read(TWO.as_bytes()).unwrap();
-        let [a, b] = &read.list[..] else { panic!("two meetings") };
+        let read = MeetingList::read(TWO_MEETINGS.as_bytes()).unwrap();
+        let [a, b] = &read.meetings[..] else { panic!("two meetings") };
         assert_eq!((a.id.as_str(), a.create_time_ms), ("a<1 ", 1_700_000_000_123));
         assert_eq!((a.participants, a.videos), (12, 3));
         assert_eq!((a.meta("tenant-id"), a.meta("empty")), (Some("t&1"), Some("")));
@@ -167,35 +170,35 @@ mod tests {
         assert!(b.is_breakout && b.participants == 0 && b.voice_bridge.is_none());
         assert!(read.element(a).starts_with("<meeting><meetingName>A &amp; b"));
         assert!(read.element(a).ends_with("</isBreakout></meeting>"));
-        assert!(TWO.contains(&format!("{}{}", read.element(a), read.element(b))));
+        assert!(TWO_MEETINGS.contains(&format!("{}{}", read.element(a), read.element(b))));
     }
 
     #[test]
-    fn a_byte_order_mark_moves_nothing() {
-        let marked = format!("\u{feff}<?xml version=\"1.0\"?>\n<!-- x -->{TWO}");
-        let read = Meetings::read(marked.as_bytes()).unwrap();
-        assert_eq!(read.list.len(), 2);
-        assert!(read.element(&read.list[0]).starts_with("<meeting><meetingName>"));
-        assert!(read.element(&read.list[1]).ends_with("</meeting>"));
+    fn a_byte_order_mark_does_not_shift_elements() {
+        let marked = format!("\u{feff}<?xml version=\"1.0\"?>\n<!-- x -->{TWO_MEETINGS}");
+        let read = MeetingList::read(marked.as_bytes()).unwrap();
+        assert_eq!(read.meetings.len(), 2);
+        assert!(read.element(&read.meetings[0]).starts_with("<meeting><meetingName>"));
+        assert!(read.element(&read.meetings[1]).ends_with("</meeting>"));
     }
 
     #[test]
     fn an_empty_list_is_fine_and_a_failure_is_not() {
         let empty = "<response><returncode>SUCCESS</returncode><meetings/></response>";
-        assert!(Meetings::read(empty.as_bytes()).unwrap().list.is_empty());
+        assert!(MeetingList::read(empty.as_bytes()).unwrap().meetings.is_empty());
         let failed = "<response><returncode>FAILED</returncode></response>";
-        assert!(Meetings::read(failed.as_bytes()).is_err());
-        assert!(Meetings::read(&TWO.as_bytes()[..TWO.len() - 3]).is_err());
+        assert!(MeetingList::read(failed.as_bytes()).is_err());
+        assert!(MeetingList::read(&TWO_MEETINGS.as_bytes()[..TWO_MEETINGS.len() - 3]).is_err());
     }
 
     proptest! {
         #[test]
         fn mutated_answers_do_not_panic(at in 0usize..800, byte in any::<u8>()) {
-            let mut bytes = TWO.as_bytes().to_vec();
+            let mut bytes = TWO_MEETINGS.as_bytes().to_vec();
             let at = at % bytes.len();
             bytes[at] = byte;
-            if let Ok(read) = Meetings::read(&bytes) {
-                for meeting in &read.list {
+            if let Ok(read) = MeetingList::read(&bytes) {
+                for meeting in &read.meetings {
                     let _ = read.element(meeting);
                 }
             }

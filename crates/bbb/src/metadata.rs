@@ -1,17 +1,17 @@
 //! `metadata.xml`: what BBB's record-and-playback says of one format of a recording. It is written by scripts of many
 //! releases and rewritten by bbb-web, so that order, padding and absent elements mean nothing.
 
-use crate::xml::{Step, walk};
+use crate::xml::{XmlStep, walk};
 
 /// Longest file that is read, in bytes. Real ones have a few thousand.
-pub const BYTES_MAX: usize = 1 << 20;
+pub const MAX_BYTES: usize = 1 << 20;
 /// More than BBB's three previews, and than any meeting's metadata.
-const MANY: usize = 1000;
+const MAX_ELEMENTS: usize = 1000;
 
 /// Why a file tells nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("metadata.xml: {0}")]
-pub struct Unreadable(&'static str);
+pub struct MetadataError(&'static str);
 
 /// One format of a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,22 +29,22 @@ pub struct Metadata {
     /// `participants`.
     pub participants: Option<i32>,
     /// `meeting`: absent in `video`.
-    pub meeting: Meeting,
+    pub meeting: MetadataMeeting,
     /// `breakout`, in recordings of breakout rooms.
-    pub breakout: Option<Breakout>,
+    pub breakout: Option<MetadataBreakout>,
     /// `breakoutRooms/breakoutRoom`: internal ids.
     pub breakout_rooms: Vec<String>,
     /// `meta/*`: any names and texts; of one name the last.
     pub meta: Vec<(String, String)>,
     /// `playback`.
-    pub playback: Playback,
+    pub playback: MetadataPlayback,
     /// `raw_size`, in bytes.
     pub raw_size: Option<i64>,
 }
 
 /// The attributes of `meeting`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meeting {
+pub struct MetadataMeeting {
     /// `externalId`: the id that the front-end gave.
     pub external_id: Option<String>,
     /// `name`; BBB escapes it once more than XML needs.
@@ -55,7 +55,7 @@ pub struct Meeting {
 
 /// The attributes of `breakout`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Breakout {
+pub struct MetadataBreakout {
     /// `parentMeetingId` (or `meetingId`): the parent's internal id.
     pub parent_id: String,
     /// `sequence`.
@@ -66,7 +66,7 @@ pub struct Breakout {
 
 /// How to watch it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Playback {
+pub struct MetadataPlayback {
     /// `format`, which is also the directory's name.
     pub format: String,
     /// `link`, without the blanks around it.
@@ -78,12 +78,12 @@ pub struct Playback {
     /// `size`, in bytes.
     pub size: Option<i64>,
     /// `extensions/preview/images/image`.
-    pub images: Vec<Image>,
+    pub images: Vec<MetadataImage>,
 }
 
 /// A preview.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Image {
+pub struct MetadataImage {
     /// `width`, in pixels.
     pub width: Option<i32>,
     /// `height`, in pixels.
@@ -98,19 +98,20 @@ impl Metadata {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// When it is longer than [`BYTES_MAX`], no well-formed XML, has a document type, or is no recording.
-    pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
-        if bytes.len() > BYTES_MAX {
-            return Err(Unreadable("is too long"));
+    /// When it is longer than [`MAX_BYTES`], no well-formed XML, has a document type, or is no recording.
+    pub fn read(bytes: &[u8]) -> Result<Self, MetadataError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(MetadataError("is too long"));
         }
         let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
-        let mut reading = Reading::default();
-        walk(&text, |step| reading.take(step)).map_err(Unreadable)?;
-        if !reading.is_recording || reading.many {
-            let why = if reading.many { "has too much of everything" } else { "is no recording" };
-            return Err(Unreadable(why));
+        let mut reading = MetadataParser::default();
+        walk(&text, |step| reading.handle_step(step)).map_err(MetadataError)?;
+        if !reading.is_recording || reading.has_too_many {
+            let why =
+                if reading.has_too_many { "has too much of everything" } else { "is no recording" };
+            return Err(MetadataError(why));
         }
-        Ok(reading.found)
+        Ok(reading.metadata)
     }
 
     /// The text of a metadata element.
@@ -121,54 +122,54 @@ impl Metadata {
 }
 
 #[derive(Default)]
-struct Reading<'a> {
+struct MetadataParser<'a> {
     path: Vec<&'a str>,
     value: String,
-    found: Metadata,
+    metadata: Metadata,
     is_recording: bool,
-    many: bool,
+    has_too_many: bool,
 }
 
-impl<'a> Reading<'a> {
-    fn take(&mut self, step: Step<'a, '_>) -> bool {
+impl<'a> MetadataParser<'a> {
+    fn handle_step(&mut self, step: XmlStep<'a, '_>) -> bool {
         match step {
-            Step::Open(name, _) => {
+            XmlStep::Open(name, _) => {
                 // What stands within a metadata element is part of its text.
                 if self.path.len() < 3 || self.path[1] != "meta" {
                     self.value.clear();
                 }
                 self.path.push(name);
-                self.open();
+                self.open_element();
             }
-            Step::Attribute(name, value) => self.attribute(name, value),
-            Step::Text(text) => self.value.push_str(text),
-            Step::Close(_) => {
-                self.close();
+            XmlStep::Attribute(name, value) => self.set_attribute(name, value),
+            XmlStep::Text(text) => self.value.push_str(text),
+            XmlStep::Close(_) => {
+                self.close_element();
                 self.path.pop();
             }
         }
-        !self.many
+        !self.has_too_many
     }
 
-    fn open(&mut self) {
+    fn open_element(&mut self) {
         match self.path[..] {
             ["recording"] => self.is_recording = true,
-            ["recording", "breakout"] => self.found.breakout = Some(Breakout::default()),
+            ["recording", "breakout"] => self.metadata.breakout = Some(MetadataBreakout::default()),
             ["recording", "playback", "extensions", "preview", "images", "image"] => {
-                self.found.playback.images.push(Image::default());
-                self.many |= self.found.playback.images.len() > MANY;
+                self.metadata.playback.images.push(MetadataImage::default());
+                self.has_too_many |= self.metadata.playback.images.len() > MAX_ELEMENTS;
             }
             _ => {}
         }
     }
 
-    fn attribute(&mut self, name: &str, value: &str) {
-        let Metadata { meeting, breakout, playback, .. } = &mut self.found;
+    fn set_attribute(&mut self, name: &str, value: &str) {
+        let Metadata { meeting, breakout, playback, .. } = &mut self.metadata;
         match self.path[..] {
             ["recording", "meeting"] => match name {
-                "externalId" => meeting.external_id = filled(value),
-                "name" => meeting.name = filled(value),
-                "breakout" => meeting.breakout = truth(value),
+                "externalId" => meeting.external_id = non_empty(value),
+                "name" => meeting.name = non_empty(value),
+                "breakout" => meeting.breakout = parse_bool(value),
                 _ => {}
             },
             ["recording", "breakout"] => {
@@ -178,16 +179,16 @@ impl<'a> Reading<'a> {
                     "meetingId" if breakout.parent_id.is_empty() => {
                         value.trim().clone_into(&mut breakout.parent_id);
                     }
-                    "sequence" => breakout.sequence = number(value),
-                    "freeJoin" => breakout.free_join = truth(value),
+                    "sequence" => breakout.sequence = parse_number(value),
+                    "freeJoin" => breakout.free_join = parse_bool(value),
                     _ => {}
                 }
             }
             ["recording", "playback", "extensions", "preview", "images", "image"] => {
                 let Some(image) = playback.images.last_mut() else { return };
                 match name {
-                    "width" => image.width = number(value),
-                    "height" => image.height = number(value),
+                    "width" => image.width = parse_number(value),
+                    "height" => image.height = parse_number(value),
                     "alt" => image.alt = Some(value.to_owned()),
                     _ => {}
                 }
@@ -196,31 +197,33 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn close(&mut self) {
+    fn close_element(&mut self) {
         let [root, above @ ..] = &self.path[..] else { return };
         if *root != "recording" {
             return;
         }
-        let (found, value) = (&mut self.found, self.value.as_str());
+        let (found, value) = (&mut self.metadata, self.value.as_str());
         let text = value.trim();
         match above {
             ["id"] => text.clone_into(&mut found.id),
             ["state"] => text.clone_into(&mut found.state),
-            ["published"] => found.published = truth(text),
-            ["start_time"] => found.start_time_ms = number(text),
-            ["end_time"] => found.end_time_ms = number(text),
-            ["participants"] => found.participants = number(text),
-            ["raw_size"] => found.raw_size = number(text),
-            ["breakoutRooms", "breakoutRoom"] => found.breakout_rooms.extend(filled(text)),
+            ["published"] => found.published = parse_bool(text),
+            ["start_time"] => found.start_time_ms = parse_number(text),
+            ["end_time"] => found.end_time_ms = parse_number(text),
+            ["participants"] => found.participants = parse_number(text),
+            ["raw_size"] => found.raw_size = parse_number(text),
+            ["breakoutRooms", "breakoutRoom"] => found.breakout_rooms.extend(non_empty(text)),
             ["meta", name] => {
                 found.meta.retain(|(known, _)| known != name);
                 found.meta.push(((*name).to_owned(), value.to_owned()));
             }
             ["playback", "format"] => text.clone_into(&mut found.playback.format),
             ["playback", "link"] => text.clone_into(&mut found.playback.link),
-            ["playback", "processing_time"] => found.playback.processing_time_ms = number(text),
-            ["playback", "duration"] => found.playback.duration_ms = number(text),
-            ["playback", "size"] => found.playback.size = number(text),
+            ["playback", "processing_time"] => {
+                found.playback.processing_time_ms = parse_number(text)
+            }
+            ["playback", "duration"] => found.playback.duration_ms = parse_number(text),
+            ["playback", "size"] => found.playback.size = parse_number(text),
             ["playback", "extensions", "preview", "images", "image"] => {
                 if let Some(image) = found.playback.images.last_mut() {
                     text.clone_into(&mut image.url);
@@ -228,16 +231,17 @@ impl<'a> Reading<'a> {
             }
             _ => {}
         }
-        self.many |= found.meta.len() > MANY || found.breakout_rooms.len() > MANY;
+        self.has_too_many |=
+            found.meta.len() > MAX_ELEMENTS || found.breakout_rooms.len() > MAX_ELEMENTS;
     }
 }
 
 /// A number that is not negative.
-fn number<T: TryFrom<u64>>(text: &str) -> Option<T> {
+fn parse_number<T: TryFrom<u64>>(text: &str) -> Option<T> {
     text.trim().parse::<u64>().ok().and_then(|number| T::try_from(number).ok())
 }
 
-fn truth(text: &str) -> Option<bool> {
+fn parse_bool(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" => Some(true),
         "false" => Some(false),
@@ -245,7 +249,7 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
-fn filled(text: &str) -> Option<String> {
+fn non_empty(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 /// separating `&`. Received pairs are ranges of one text: a query is read on every call, and most
 /// of its pairs are never looked at.
 #[derive(Clone, Debug)]
-enum Pair {
+enum QueryPair {
     Received(std::ops::Range<usize>),
     Encoded(String),
 }
@@ -20,13 +20,13 @@ enum Pair {
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     received: String,
-    pairs: Vec<Pair>,
+    pairs: Vec<QueryPair>,
 }
 
 /// Up to so many pairs, comparing each with each is faster than a set.
-const FEW: usize = 32;
+const MAX_PAIRWISE: usize = 32;
 
-fn split(raw: &str) -> (&str, &str) {
+fn split_pair(raw: &str) -> (&str, &str) {
     raw.split_once('=').unwrap_or((raw, ""))
 }
 
@@ -35,69 +35,71 @@ impl Query {
     #[must_use]
     pub fn parse(raw: &str) -> Self {
         let mut query = Self { received: raw.to_owned(), pairs: Vec::new() };
-        query.add_pieces(0);
+        query.add_pairs(0);
         query
     }
 
     /// Adds a pair for each piece of the received text from there on.
-    fn add_pieces(&mut self, from: usize) {
+    fn add_pairs(&mut self, from: usize) {
         let mut start = from;
         for piece in self.received[from..].split('&') {
             let end = start + piece.len();
             if !piece.is_empty() {
-                self.pairs.push(Pair::Received(start..end));
+                self.pairs.push(QueryPair::Received(start..end));
             }
             start = end + 1;
         }
     }
 
-    fn raw<'a>(&'a self, pair: &'a Pair) -> &'a str {
+    fn pair_text<'a>(&'a self, pair: &'a QueryPair) -> &'a str {
         match pair {
-            Pair::Received(range) => &self.received[range.clone()],
-            Pair::Encoded(text) => text,
+            QueryPair::Received(range) => &self.received[range.clone()],
+            QueryPair::Encoded(text) => text,
         }
     }
 
-    fn name<'a>(&'a self, pair: &'a Pair) -> Cow<'a, str> {
-        decode(split(self.raw(pair)).0)
+    fn pair_name<'a>(&'a self, pair: &'a QueryPair) -> Cow<'a, str> {
+        decode(split_pair(self.pair_text(pair)).0)
     }
 
-    fn value<'a>(&'a self, pair: &'a Pair) -> Cow<'a, str> {
-        decode(split(self.raw(pair)).1)
+    fn pair_value<'a>(&'a self, pair: &'a QueryPair) -> Cow<'a, str> {
+        decode(split_pair(self.pair_text(pair)).1)
     }
 
     /// The decoded value of the last pair of that name: where a name is repeated, the last one
     /// counts (as in the original, whose front-ends this must serve).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
-        let found = self.pairs.iter().rev().find(|pair| self.name(pair) == name)?;
-        Some(self.value(found))
+        let found = self.pairs.iter().rev().find(|pair| self.pair_name(pair) == name)?;
+        Some(self.pair_value(found))
     }
 
     /// Whether the value that counts of that name is text at all: other bytes are passed on as they
     /// are, but two different ones would look alike to us.
     #[must_use]
-    pub fn is_text(&self, name: &str) -> bool {
-        let found = self.pairs.iter().rev().find(|pair| self.name(pair) == name);
-        found.is_none_or(|pair| std::str::from_utf8(&decode_bytes(split(self.raw(pair)).1)).is_ok())
+    pub fn is_utf8(&self, name: &str) -> bool {
+        let found = self.pairs.iter().rev().find(|pair| self.pair_name(pair) == name);
+        found.is_none_or(|pair| {
+            std::str::from_utf8(&decode_bytes(split_pair(self.pair_text(pair)).1)).is_ok()
+        })
     }
 
     /// Whether any pair has that name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.pairs.iter().any(|pair| self.name(pair) == name)
+        self.pairs.iter().any(|pair| self.pair_name(pair) == name)
     }
 
     /// Gives the name exactly one value, at the place of its first pair or at the end.
     pub fn set(&mut self, name: &str, value: &str) {
-        let pair = Pair::Encoded(format!("{}={}", encode(name), encode(value)));
-        match self.pairs.iter().position(|pair| self.name(pair) == name) {
+        let pair = QueryPair::Encoded(format!("{}={}", encode(name), encode(value)));
+        match self.pairs.iter().position(|pair| self.pair_name(pair) == name) {
             None => self.pairs.push(pair),
             Some(first) => {
                 let rest = self.pairs.split_off(first + 1);
                 self.pairs[first] = pair;
-                let others = rest.into_iter().filter(|pair| self.name(pair) != name);
-                let others: Vec<Pair> = others.collect();
+                let others = rest.into_iter().filter(|pair| self.pair_name(pair) != name);
+                let others: Vec<QueryPair> = others.collect();
                 self.pairs.extend(others);
             }
         }
@@ -105,7 +107,7 @@ impl Query {
 
     /// Appends a pair, whether there is one of that name or not.
     pub fn push(&mut self, name: &str, value: &str) {
-        self.pairs.push(Pair::Encoded(format!("{}={}", encode(name), encode(value))));
+        self.pairs.push(QueryPair::Encoded(format!("{}={}", encode(name), encode(value))));
     }
 
     /// Removes every pair of that name.
@@ -116,16 +118,16 @@ impl Query {
     /// Removes every pair whose name the filter refuses.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let pairs = std::mem::take(&mut self.pairs);
-        self.pairs = pairs.into_iter().filter(|pair| keep(&self.name(pair))).collect();
+        self.pairs = pairs.into_iter().filter(|pair| keep(&self.pair_name(pair))).collect();
     }
 
     /// Keeps only the last pair of each name, except of names that are meant to be repeated.
     pub fn keep_last(&mut self, repeatable: impl Fn(&str) -> bool) {
-        let names: Vec<Cow<'_, str>> = self.pairs.iter().map(|pair| self.name(pair)).collect();
+        let names: Vec<Cow<'_, str>> = self.pairs.iter().map(|pair| self.pair_name(pair)).collect();
         let mut seen = HashSet::new();
         let mut keep = vec![true; names.len()];
         for (at, name) in names.iter().enumerate().rev() {
-            let repeated = if names.len() <= FEW {
+            let repeated = if names.len() <= MAX_PAIRWISE {
                 names[at + 1..].contains(name)
             } else {
                 !seen.insert(name)
@@ -143,15 +145,15 @@ impl Query {
     pub fn append(&mut self, other: &Self) {
         let from = self.received.len();
         for pair in &other.pairs {
-            self.received.push_str(other.raw(pair));
+            self.received.push_str(other.pair_text(pair));
             self.received.push('&');
         }
-        self.add_pieces(from);
+        self.add_pairs(from);
     }
 
     /// The pairs, decoded, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        self.pairs.iter().map(|pair| (self.name(pair), self.value(pair)))
+        self.pairs.iter().map(|pair| (self.pair_name(pair), self.pair_value(pair)))
     }
 
     /// How many pairs there are.
@@ -175,7 +177,7 @@ impl Query {
             if !text.is_empty() {
                 text.push('&');
             }
-            push_safe(&mut text, self.raw(pair));
+            push_escaped(&mut text, self.pair_text(pair));
         }
         text
     }
@@ -225,17 +227,17 @@ fn hex_digit(byte: u8) -> Option<u8> {
 }
 
 /// Whether a byte may stand in the query of a request target.
-fn is_safe(byte: u8) -> bool {
+fn is_query_byte(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x24..=0x3b | 0x3d | 0x3f..=0x7e)
 }
 
-fn push_safe(text: &mut String, raw: &str) {
-    if raw.bytes().all(is_safe) {
+fn push_escaped(text: &mut String, raw: &str) {
+    if raw.bytes().all(is_query_byte) {
         text.push_str(raw);
         return;
     }
     for byte in raw.bytes() {
-        if is_safe(byte) {
+        if is_query_byte(byte) {
             text.push(char::from(byte));
         } else {
             text.push('%');
@@ -274,7 +276,7 @@ mod tests {
         assert_eq!(decode("100%"), "100%");
         assert_eq!(decode("%zz%4"), "%zz%4");
         assert_eq!(decode("%ff"), "\u{fffd}");
-        assert!(!Query::parse("a=%ff").is_text("a") && Query::parse("a=%c3%bc+").is_text("a"));
+        assert!(!Query::parse("a=%ff").is_utf8("a") && Query::parse("a=%c3%bc+").is_utf8("a"));
         assert_eq!(Query::parse("x;y=1").get("x;y").as_deref(), Some("1"));
         assert_eq!(Query::parse("record").get("record").as_deref(), Some(""));
     }

@@ -5,10 +5,10 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
 /// Deeper than any answer of BBB (a metadata element of an attendee stands at 7).
-const DEPTH_MAX: usize = 32;
+const MAX_DEPTH: usize = 32;
 
 /// One step of the walk. Offsets are in bytes.
-pub(crate) enum Step<'a, 't> {
+pub(crate) enum XmlStep<'a, 't> {
     /// `<name …>`, starting at this offset.
     Open(&'a str, usize),
     /// An attribute of the tag that was just opened, and its decoded value.
@@ -25,7 +25,7 @@ pub(crate) enum Step<'a, 't> {
 /// A short reason, without any of the document's text.
 pub(crate) fn walk<'a>(
     text: &'a str,
-    mut visit: impl FnMut(Step<'a, '_>) -> bool,
+    mut visit: impl FnMut(XmlStep<'a, '_>) -> bool,
 ) -> Result<(), &'static str> {
     let mut reader = Reader::from_str(text);
     let (mut depth, mut roots) = (0_usize, 0_usize);
@@ -33,40 +33,42 @@ pub(crate) fn walk<'a>(
         let start = offset(&reader);
         let event = reader.read_event().map_err(|_| "not well formed")?;
         let go_on = match event {
-            Event::Start(ref tag) | Event::Empty(ref tag) if !attributes_are_sound(tag) => {
+            Event::Start(ref tag) | Event::Empty(ref tag) if !has_valid_attributes(tag) => {
                 return Err("bad attributes");
             }
             Event::Start(tag) => {
                 depth += 1;
                 roots += usize::from(depth == 1);
-                if depth > DEPTH_MAX || roots > 1 {
+                if depth > MAX_DEPTH || roots > 1 {
                     return Err("nested too deeply, or more than one root");
                 }
-                visit(Step::Open(name_at(text, start, tag.name().0), start))
+                visit(XmlStep::Open(slice_tag_name(text, start, tag.name().0), start))
                     && visit_attributes(&tag, &mut visit)
             }
             Event::Empty(tag) => {
                 roots += usize::from(depth == 0);
-                if depth >= DEPTH_MAX || roots > 1 {
+                if depth >= MAX_DEPTH || roots > 1 {
                     return Err("nested too deeply, or more than one root");
                 }
-                visit(Step::Open(name_at(text, start, tag.name().0), start))
+                visit(XmlStep::Open(slice_tag_name(text, start, tag.name().0), start))
                     && visit_attributes(&tag, &mut visit)
-                    && visit(Step::Close(offset(&reader)))
+                    && visit(XmlStep::Close(offset(&reader)))
             }
             Event::End(_) => {
                 depth = depth.checked_sub(1).ok_or("not well formed")?;
-                visit(Step::Close(offset(&reader)))
+                visit(XmlStep::Close(offset(&reader)))
             }
-            Event::Text(piece) => at(depth, &piece.xml10_content(), &mut visit)?,
-            Event::CData(piece) => at(depth, &piece.xml10_content(), &mut visit)?,
+            Event::Text(piece) => visit_text(depth, &piece.xml10_content(), &mut visit)?,
+            Event::CData(piece) => visit_text(depth, &piece.xml10_content(), &mut visit)?,
             Event::GeneralRef(reference) => {
                 let character = match reference.resolve_char_ref() {
                     Ok(Some(character)) => character,
-                    Ok(None) => entity(&reference.xml10_content()).ok_or("unknown entity")?,
+                    Ok(None) => {
+                        resolve_entity(&reference.xml10_content()).ok_or("unknown entity")?
+                    }
                     Err(_) => return Err("bad character reference"),
                 };
-                at(depth, character.encode_utf8(&mut [0; 4]), &mut visit)?
+                visit_text(depth, character.encode_utf8(&mut [0; 4]), &mut visit)?
             }
             Event::DocType(_) => return Err("has a document type"),
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) => true,
@@ -80,7 +82,7 @@ pub(crate) fn walk<'a>(
 }
 
 /// Whether attributes are quoted, named once, and hold no markup.
-fn attributes_are_sound(tag: &BytesStart<'_>) -> bool {
+fn has_valid_attributes(tag: &BytesStart<'_>) -> bool {
     tag.attributes().all(|attribute| {
         attribute.is_ok_and(|one| {
             !one.value.contains('<') && one.normalized_value(XmlVersion::Explicit1_0).is_ok()
@@ -91,16 +93,16 @@ fn attributes_are_sound(tag: &BytesStart<'_>) -> bool {
 /// Tells the attributes of a tag, which are sound.
 fn visit_attributes<'a>(
     tag: &BytesStart<'_>,
-    visit: &mut impl FnMut(Step<'a, '_>) -> bool,
+    visit: &mut impl FnMut(XmlStep<'a, '_>) -> bool,
 ) -> bool {
     tag.attributes().flatten().all(|attribute| {
         let value = attribute.normalized_value(XmlVersion::Explicit1_0).unwrap_or_default();
-        visit(Step::Attribute(attribute.key.0, &value))
+        visit(XmlStep::Attribute(attribute.key.0, &value))
     })
 }
 
 /// The name of the tag that starts there, as a piece of the text and not of the reader.
-fn name_at<'a>(text: &'a str, start: usize, name: &str) -> &'a str {
+fn slice_tag_name<'a>(text: &'a str, start: usize, name: &str) -> &'a str {
     text.get(start + 1..start + 1 + name.len()).unwrap_or_default()
 }
 
@@ -108,19 +110,19 @@ fn offset(reader: &Reader<&[u8]>) -> usize {
     usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
 }
 
-fn at<'a>(
+fn visit_text<'a>(
     depth: usize,
     text: &str,
-    visit: &mut impl FnMut(Step<'a, '_>) -> bool,
+    visit: &mut impl FnMut(XmlStep<'a, '_>) -> bool,
 ) -> Result<bool, &'static str> {
     match depth {
         0 if text.trim().is_empty() => Ok(true),
         0 => Err("text outside of the root"),
-        _ => Ok(visit(Step::Text(text))),
+        _ => Ok(visit(XmlStep::Text(text))),
     }
 }
 
-fn entity(name: &str) -> Option<char> {
+fn resolve_entity(name: &str) -> Option<char> {
     match name {
         "amp" => Some('&'),
         "lt" => Some('<'),

@@ -17,7 +17,7 @@ pub struct Thresholds {
 
 /// The last failure of a server, for people to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
+pub struct ServerFailure {
     /// When it happened.
     pub at: Timestamp,
     /// What went wrong, without secrets.
@@ -34,11 +34,11 @@ pub struct Health {
     /// Failures in a row that speak against it.
     pub unhealthy_count: u32,
     /// The last failure, kept after recovery.
-    pub last_failure: Option<Failure>,
+    pub last_failure: Option<ServerFailure>,
     /// How many polls in a row failed, those while it was offline among them; calls that failed before the first of
     /// them count as one.
     pub failures: u32,
-    /// How often trust was lost lately; forgotten after [`CALM_MS`] without.
+    /// How often trust was lost lately; forgotten after [`RELAPSE_MEMORY_MS`] without.
     pub relapses: u32,
     /// Not trusted with new meetings before this, although it answers.
     pub probation_until: Timestamp,
@@ -49,7 +49,7 @@ pub struct Health {
 /// A server's health by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
+pub enum HealthState {
     /// It answers.
     Online,
     /// It answered until now; the last call failed. Gets nothing new while another server can
@@ -61,7 +61,7 @@ pub enum Standing {
     Probation,
 }
 
-impl Standing {
+impl HealthState {
     /// `online`, `suspect`, `offline`, `probation`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -76,7 +76,7 @@ impl Standing {
 
 /// A change of the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum HealthChange {
     /// It was offline and is online.
     WentOnline,
     /// It was online and is offline.
@@ -84,29 +84,33 @@ pub enum Change {
 }
 
 /// A relapse after this time counts as the first one, in ms.
-pub const CALM_MS: i64 = 15 * 60_000;
+pub const RELAPSE_MEMORY_MS: i64 = 15 * 60_000;
 /// Probation after the second relapse; each further one doubles it, in ms.
 const PROBATION_MS: i64 = 15_000;
 /// After so many failures in a row a server is no longer asked more often than others.
-const RECHECKS_MAX: u32 = 60;
+const MAX_RECHECKS: u32 = 60;
 /// The most that probation takes, in ms.
-const PROBATION_MS_MAX: i64 = 5 * 60_000;
+const MAX_PROBATION_MS: i64 = 5 * 60_000;
 
 impl Health {
     /// The state by its name.
     #[must_use]
-    pub fn standing(&self, now: Timestamp) -> Standing {
+    pub fn state(&self, now: Timestamp) -> HealthState {
         match (self.online, self.healthy_count, self.unhealthy_count) {
-            (true, _, 0) if now >= self.probation_until => Standing::Online,
-            (true, _, 0) => Standing::Probation,
-            (true, _, _) => Standing::Suspect,
-            (false, 0, _) => Standing::Offline,
-            (false, _, _) => Standing::Probation,
+            (true, _, 0) if now >= self.probation_until => HealthState::Online,
+            (true, _, 0) => HealthState::Probation,
+            (true, _, _) => HealthState::Suspect,
+            (false, 0, _) => HealthState::Offline,
+            (false, _, _) => HealthState::Probation,
         }
     }
 
     /// A poll that was answered.
-    pub fn succeed(&mut self, at: Timestamp, thresholds: Thresholds) -> Option<Change> {
+    pub fn record_success(
+        &mut self,
+        at: Timestamp,
+        thresholds: Thresholds,
+    ) -> Option<HealthChange> {
         let recovers = !self.online || self.unhealthy_count > 0;
         self.answered_at = self.answered_at.max(at);
         self.unhealthy_count = 0;
@@ -120,14 +124,18 @@ impl Health {
         if recovers && probation_ms > 0 {
             self.probation_until = at.plus_ms(probation_ms);
         }
-        let change = (!self.online).then_some(Change::WentOnline);
+        let change = (!self.online).then_some(HealthChange::WentOnline);
         (self.online, self.healthy_count) = (true, 0);
         change
     }
 
     /// A poll that failed.
-    pub fn fail(&mut self, failure: Failure, thresholds: Thresholds) -> Option<Change> {
-        self.note(failure);
+    pub fn record_failure(
+        &mut self,
+        failure: ServerFailure,
+        thresholds: Thresholds,
+    ) -> Option<HealthChange> {
+        self.store_failure(failure);
         self.failures = self.failures.saturating_add(1);
         self.healthy_count = 0;
         if !self.online {
@@ -138,17 +146,17 @@ impl Health {
             return None;
         }
         (self.online, self.unhealthy_count) = (false, 0);
-        Some(Change::WentOffline)
+        Some(HealthChange::WentOffline)
     }
 
     /// A call of somebody else than the poller that was made then and failed. It makes the server
     /// suspect at once; the verdict is the next poll's.
-    pub fn doubt(&mut self, failure: Failure, thresholds: Thresholds) {
+    pub fn record_live_failure(&mut self, failure: ServerFailure, thresholds: Thresholds) {
         let at = failure.at;
         if at < self.answered_at {
             return;
         }
-        self.note(failure);
+        self.store_failure(failure);
         // However many clients there are: polls count.
         self.failures = self.failures.max(1);
         if !self.online {
@@ -162,15 +170,15 @@ impl Health {
 
     /// Whether it should be polled again soon. One that stays away waits for the regular polls.
     #[must_use]
-    pub fn wants_recheck(&self) -> bool {
-        let failed_lately = (1..=RECHECKS_MAX).contains(&self.failures);
+    pub fn needs_recheck(&self) -> bool {
+        let failed_lately = (1..=MAX_RECHECKS).contains(&self.failures);
         if self.online { self.unhealthy_count > 0 } else { self.healthy_count > 0 || failed_lately }
     }
 
-    fn note(&mut self, failure: Failure) {
+    fn store_failure(&mut self, failure: ServerFailure) {
         let trusted = self.online && self.unhealthy_count == 0;
         let last = self.last_failure.as_ref();
-        let calm = last.is_none_or(|last| failure.at.ms_since(last.at) > CALM_MS);
+        let calm = last.is_none_or(|last| failure.at.ms_since(last.at) > RELAPSE_MEMORY_MS);
         if trusted {
             self.relapses = if calm { 1 } else { self.relapses.saturating_add(1) };
             self.failures = 0;
@@ -184,7 +192,7 @@ impl Health {
 fn probation_ms(relapses: u32) -> i64 {
     match relapses {
         0 | 1 => 0,
-        more => (PROBATION_MS << (more - 2).min(10)).min(PROBATION_MS_MAX),
+        more => (PROBATION_MS << (more - 2).min(10)).min(MAX_PROBATION_MS),
     }
 }
 
@@ -196,46 +204,49 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_000_000_000);
 
-    fn failure() -> Failure {
-        Failure { at: NOW, reason: "timeout".to_owned() }
+    fn failure() -> ServerFailure {
+        ServerFailure { at: NOW, reason: "timeout".to_owned() }
     }
 
     #[test]
     fn thresholds_count_consecutive_polls() {
         let thresholds = Thresholds { healthy: 2, unhealthy: 2 };
         let mut health = Health::default();
-        assert_eq!(health.standing(NOW), Standing::Offline);
-        assert_eq!(health.succeed(NOW, thresholds), None);
-        assert_eq!(health.standing(NOW), Standing::Probation);
-        assert_eq!(health.succeed(NOW, thresholds), Some(Change::WentOnline));
-        assert_eq!(health.fail(failure(), thresholds), None);
-        assert_eq!(health.standing(NOW), Standing::Suspect);
-        assert_eq!(health.succeed(NOW, thresholds), None);
-        assert_eq!(health.fail(failure(), thresholds), None);
-        assert_eq!(health.fail(failure(), thresholds), Some(Change::WentOffline));
-        assert_eq!(health.standing(NOW), Standing::Offline);
+        assert_eq!(health.state(NOW), HealthState::Offline);
+        assert_eq!(health.record_success(NOW, thresholds), None);
+        assert_eq!(health.state(NOW), HealthState::Probation);
+        assert_eq!(health.record_success(NOW, thresholds), Some(HealthChange::WentOnline));
+        assert_eq!(health.record_failure(failure(), thresholds), None);
+        assert_eq!(health.state(NOW), HealthState::Suspect);
+        assert_eq!(health.record_success(NOW, thresholds), None);
+        assert_eq!(health.record_failure(failure(), thresholds), None);
+        assert_eq!(health.record_failure(failure(), thresholds), Some(HealthChange::WentOffline));
+        assert_eq!(health.state(NOW), HealthState::Offline);
         assert_eq!(health.last_failure, Some(failure()));
     }
 
     #[test]
-    fn who_relapses_is_trusted_later_each_time() {
+    fn probation_grows_with_each_relapse() {
         let thresholds = Thresholds { healthy: 1, unhealthy: 2 };
         let mut health = Health { online: true, ..Health::default() };
         let mut now = NOW;
         let mut waits = Vec::new();
         for _ in 0..8 {
             now = now.plus_ms(60_000);
-            health.fail(Failure { at: now, reason: "timeout".to_owned() }, thresholds);
-            health.succeed(now, thresholds);
+            health.record_failure(
+                ServerFailure { at: now, reason: "timeout".to_owned() },
+                thresholds,
+            );
+            health.record_success(now, thresholds);
             waits.push(health.probation_until.ms_since(now).max(0) / 1000);
         }
         assert_eq!(waits, [0, 15, 30, 60, 120, 240, 300, 300]);
-        assert_eq!(health.standing(now), Standing::Probation);
-        now = now.plus_ms(CALM_MS + 1);
-        assert_eq!(health.standing(now), Standing::Online);
-        health.fail(Failure { at: now, reason: "timeout".to_owned() }, thresholds);
-        health.succeed(now, thresholds);
-        assert_eq!((health.standing(now), health.relapses), (Standing::Online, 1));
+        assert_eq!(health.state(now), HealthState::Probation);
+        now = now.plus_ms(RELAPSE_MEMORY_MS + 1);
+        assert_eq!(health.state(now), HealthState::Online);
+        health.record_failure(ServerFailure { at: now, reason: "timeout".to_owned() }, thresholds);
+        health.record_success(now, thresholds);
+        assert_eq!((health.state(now), health.relapses), (HealthState::Online, 1));
     }
 
     #[test]
@@ -244,19 +255,19 @@ mod tests {
             let thresholds = Thresholds { healthy: 1, unhealthy };
             let mut health = Health { online: true, ..Health::default() };
             for _ in 0..10 {
-                health.doubt(failure(), thresholds);
+                health.record_live_failure(failure(), thresholds);
             }
-            assert!(health.online && health.standing(NOW) != Standing::Online);
+            assert!(health.online && health.state(NOW) != HealthState::Online);
             assert_eq!(health.failures, 1, "as many as there are clients");
-            assert!(health.wants_recheck() || unhealthy == 1);
-            let change = health.fail(failure(), thresholds);
+            assert!(health.needs_recheck() || unhealthy == 1);
+            let change = health.record_failure(failure(), thresholds);
             assert_eq!(change.is_some(), unhealthy <= 2, "a poll confirms it");
         }
     }
 
     proptest! {
         #[test]
-        fn the_verdict_changes_only_after_a_run_as_long_as_its_threshold(
+        fn online_changes_only_after_as_many_polls_as_the_threshold(
             polls in proptest::collection::vec(any::<bool>(), 0..60),
             healthy in 1u32..5, unhealthy in 1u32..5,
         ) {
@@ -268,16 +279,16 @@ mod tests {
                 run = if last == Some(good) { run + 1 } else { 1 };
                 last = Some(good);
                 let before = health.online;
-                let change = if good { health.succeed(NOW, thresholds) } else { health.fail(failure(), thresholds) };
+                let change = if good { health.record_success(NOW, thresholds) } else { health.record_failure(failure(), thresholds) };
                 let needed = if good { healthy } else { unhealthy };
                 let expected = if before != good && run >= needed { good } else { before };
                 prop_assert_eq!(health.online, expected);
                 prop_assert_eq!(change.is_some(), before != expected);
-                let standing = health.standing(NOW);
-                prop_assert!(health.online || matches!(standing, Standing::Offline | Standing::Probation));
-                prop_assert!(health.probation_until <= NOW.plus_ms(PROBATION_MS_MAX));
+                let standing = health.state(NOW);
+                prop_assert!(health.online || matches!(standing, HealthState::Offline | HealthState::Probation));
+                prop_assert!(health.probation_until <= NOW.plus_ms(MAX_PROBATION_MS));
                 if !good {
-                    prop_assert!(standing != Standing::Online);
+                    prop_assert!(standing != HealthState::Online);
                 }
             }
         }

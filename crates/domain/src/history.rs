@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// A meeting that has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Session {
+pub struct MeetingSession {
     /// Which one.
     pub key: MeetingKey,
     /// When it was created.
@@ -21,20 +21,20 @@ pub struct Session {
 }
 
 /// A meeting that was not busy for longer than this tells nothing about its next time, in ms.
-const TRY_MS: i64 = 5 * 60_000;
+const MIN_BUSY_MS: i64 = 5 * 60_000;
 
 /// What is noted of a meeting while it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Course {
+pub struct MeetingUsage {
     /// The most users that a poll saw.
     pub peak_users: u32,
     /// When a poll last saw at least half of the peak.
     pub busy_until: Timestamp,
 }
 
-impl Course {
+impl MeetingUsage {
     /// So many users were seen.
-    pub fn observe(&mut self, users: u32, at: Timestamp) {
+    pub fn record_users(&mut self, users: u32, at: Timestamp) {
         self.peak_users = self.peak_users.max(users);
         if users > 0 && users.saturating_mul(2) >= self.peak_users {
             self.busy_until = self.busy_until.max(at);
@@ -43,10 +43,10 @@ impl Course {
 
     /// What is kept of the meeting; nothing if it was over at once: that was a try.
     #[must_use]
-    pub fn session(&self, key: &MeetingKey, created_at: Timestamp) -> Option<Session> {
+    pub fn to_session(&self, key: &MeetingKey, created_at: Timestamp) -> Option<MeetingSession> {
         let busy_ms = self.busy_until.ms_since(created_at).max(0);
         let (key, peak_users) = (key.clone(), self.peak_users);
-        (peak_users > 0 && busy_ms >= TRY_MS).then_some(Session {
+        (peak_users > 0 && busy_ms >= MIN_BUSY_MS).then_some(MeetingSession {
             key,
             created_at,
             peak_users,
@@ -58,7 +58,7 @@ impl Course {
 /// The name under which a meeting is kept without telling its id: who does not know the secret cannot
 /// tell which one it is.
 #[must_use]
-pub fn pseudonym(key: &MeetingKey, secret: &str) -> MeetingKey {
+pub fn pseudonymize_key(key: &MeetingKey, secret: &str) -> MeetingKey {
     let mut hash = Sha256::new();
     for part in [secret, key.tenant.as_deref().unwrap_or_default(), &key.id] {
         hash.update((part.len() as u64).to_be_bytes());
@@ -75,14 +75,14 @@ mod tests {
     #[test]
     fn a_meeting_is_busy_until_half_of_its_users_are_gone() {
         let key = MeetingKey { tenant: None, id: "m".to_owned() };
-        let mut course = Course::default();
-        assert_eq!(course.session(&key, Timestamp(0)), None);
+        let mut course = MeetingUsage::default();
+        assert_eq!(course.to_session(&key, Timestamp(0)), None);
         let minute = |minute: i64| Timestamp(minute * 60_000);
         for (at, users) in [(10, 3), (20, 40), (30, 21), (40, 20), (50, 19), (60, 2), (70, 0)] {
-            course.observe(users, minute(at));
+            course.record_users(users, minute(at));
         }
-        let session = course.session(&key, minute(5)).unwrap();
+        let session = course.to_session(&key, minute(5)).unwrap();
         assert_eq!((session.peak_users, session.busy_ms), (40, 35 * 60_000));
-        assert_eq!(course.session(&key, minute(36)), None, "that was a try");
+        assert_eq!(course.to_session(&key, minute(36)), None, "that was a try");
     }
 }

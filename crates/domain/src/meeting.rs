@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::history::Course;
+use crate::history::MeetingUsage;
 use crate::server::ServerId;
 use crate::time::Timestamp;
 
@@ -30,27 +30,27 @@ pub struct Claim {
 /// While it is young it counts at least what is expected of it, so that the meetings of one burst
 /// see each other before anybody has joined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Seats {
+pub struct MeetingLoad {
     /// Seats expected when it was placed.
-    pub reserved: u32,
+    pub expected_users: u32,
     /// Until when they count.
-    pub reserved_until: Timestamp,
+    pub expected_until: Timestamp,
     /// Users of the last poll, and joins since.
     pub users: u32,
 }
 
-impl Seats {
+impl MeetingLoad {
     /// What it counts at a moment.
     #[must_use]
-    pub fn taken(&self, now: Timestamp) -> u32 {
-        if now < self.reserved_until { self.users.max(self.reserved) } else { self.users }
+    pub fn counted_users(&self, now: Timestamp) -> u32 {
+        if now < self.expected_until { self.users.max(self.expected_users) } else { self.users }
     }
 
     /// Counts one more user; returns how many seats that adds.
-    pub fn join(&mut self, now: Timestamp) -> u32 {
-        let before = self.taken(now);
+    pub fn add_user(&mut self, now: Timestamp) -> u32 {
+        let before = self.counted_users(now);
         self.users = self.users.saturating_add(1);
-        self.taken(now).saturating_sub(before)
+        self.counted_users(now).saturating_sub(before)
     }
 }
 
@@ -73,16 +73,16 @@ pub struct Meeting {
     /// When its server last confirmed it.
     pub seen_at: Timestamp,
     /// What it takes up.
-    pub seats: Seats,
+    pub load: MeetingLoad,
     /// How it has gone so far.
-    pub course: Course,
+    pub usage: MeetingUsage,
     /// Good polls in a row that did not report it.
-    pub missed: u32,
+    pub missed_polls: u32,
     /// Whether its server went offline: the next create places it anew, unless the server comes
     /// back with it first.
     pub detached: bool,
     /// Why it was placed there, for people to read.
-    pub reason: String,
+    pub placement_reason: String,
 }
 
 impl Meeting {
@@ -94,7 +94,7 @@ impl Meeting {
 
     /// Whether both are claimed by the same request; its claim may have been renewed in between.
     #[must_use]
-    pub fn is_claimed_like(&self, other: &Self) -> bool {
+    pub fn has_same_claim(&self, other: &Self) -> bool {
         let token = |one: &Self| one.claim.as_ref().map(|claim| claim.token.clone());
         self.claim.is_some() && token(self) == token(other)
     }
@@ -108,13 +108,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn joins_add_only_what_exceeds_the_reserve(reserved in 0u32..40, joins in 0u32..80, young: bool) {
+        fn joins_add_only_what_exceeds_the_expected_users(reserved in 0u32..40, joins in 0u32..80, young: bool) {
             let until = Timestamp(if young { 10 } else { 0 });
-            let mut seats = Seats { reserved, reserved_until: until, users: 0 };
+            let mut seats = MeetingLoad { expected_users: reserved, expected_until: until, users: 0 };
             let now = Timestamp(5);
-            let start = seats.taken(now);
-            let added: u32 = (0..joins).map(|_| seats.join(now)).sum();
-            prop_assert_eq!(start + added, seats.taken(now));
+            let start = seats.counted_users(now);
+            let added: u32 = (0..joins).map(|_| seats.add_user(now)).sum();
+            prop_assert_eq!(start + added, seats.counted_users(now));
             prop_assert_eq!(added, if young { joins.saturating_sub(reserved) } else { joins });
         }
     }

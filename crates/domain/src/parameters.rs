@@ -5,7 +5,7 @@
 use crate::tenant::{Tenant, TenantSetting};
 
 /// Parameters of Rails' routing, which the original never passes on, and the checksum.
-const NEVER_PASSED: [&str; 4] = ["checksum", "format", "controller", "action"];
+const NEVER_FORWARDED: [&str; 4] = ["checksum", "format", "controller", "action"];
 /// Whose meeting it is: metadata that only the balancer may set.
 const TENANT_ID: &str = "meta_tenant-id";
 const TENANT_NAME: &str = "meta_tenant-name";
@@ -14,7 +14,7 @@ pub const SERVER_TAG: &str = "meta_server-tag";
 
 /// One edit of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Edit {
+pub enum QueryEdit {
     /// The name has exactly this value.
     Set(String, String),
     /// The name has this value unless the request gives one.
@@ -25,7 +25,7 @@ pub enum Edit {
 
 /// Whether taking out one name takes out the other. BBB does not tell metadata apart by case.
 #[must_use]
-pub fn removes(removed: &str, name: &str) -> bool {
+pub fn removal_matches(removed: &str, name: &str) -> bool {
     removed == name || removed.starts_with("meta_") && removed.eq_ignore_ascii_case(name)
 }
 
@@ -66,7 +66,7 @@ impl ParameterRules {
     #[must_use]
     pub fn with_tenant(&self, settings: &[TenantSetting]) -> Self {
         let of = |wins: bool| {
-            let settings = settings.iter().filter(move |setting| setting.wins == wins);
+            let settings = settings.iter().filter(move |setting| setting.is_override == wins);
             settings.map(|setting| (setting.param.clone(), setting.value.clone()))
         };
         Self {
@@ -77,18 +77,19 @@ impl ParameterRules {
     }
 
     /// Exclusions, then defaults (the first of a name counts), then overrides (the last one does).
-    fn edits(&self) -> impl Iterator<Item = Edit> + '_ {
-        let dropped = self.exclude.iter().cloned().map(Edit::Remove);
+    fn edits(&self) -> impl Iterator<Item = QueryEdit> + '_ {
+        let dropped = self.exclude.iter().cloned().map(QueryEdit::Remove);
         let defaults =
-            self.defaults.iter().cloned().map(|(name, value)| Edit::SetIfAbsent(name, value));
-        let overrides = self.overrides.iter().cloned().map(|(name, value)| Edit::Set(name, value));
+            self.defaults.iter().cloned().map(|(name, value)| QueryEdit::SetIfAbsent(name, value));
+        let overrides =
+            self.overrides.iter().cloned().map(|(name, value)| QueryEdit::Set(name, value));
         dropped.chain(defaults).chain(overrides)
     }
 }
 
 /// What placing a meeting decided about its create call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Placed<'a> {
+pub struct CreateDecisions<'a> {
     /// The number reserved for it.
     pub voice_bridge: Option<&'a str>,
     /// A password made by us, if the request has none and the meeting is new.
@@ -100,15 +101,15 @@ pub struct Placed<'a> {
 /// The edits that turn a front-end's create into the one sent to the chosen server.
 #[must_use]
 pub fn create_edits(
-    placed: Placed<'_>,
+    placed: CreateDecisions<'_>,
     tenant: Option<&Tenant>,
     duration: Option<&str>,
     max_duration_min: Option<u32>,
     rules: &ParameterRules,
-) -> Vec<Edit> {
-    let set = |name: &str, value: &str| Edit::Set(name.to_owned(), value.to_owned());
+) -> Vec<QueryEdit> {
+    let set = |name: &str, value: &str| QueryEdit::Set(name.to_owned(), value.to_owned());
     let reserved = removals(&[TENANT_ID, TENANT_NAME]);
-    let mut edits: Vec<Edit> = removals(&NEVER_PASSED).chain(reserved).collect();
+    let mut edits: Vec<QueryEdit> = removals(&NEVER_FORWARDED).chain(reserved).collect();
     edits.extend(placed.voice_bridge.map(|number| set("voiceBridge", number)));
     edits.extend(placed.moderator_pw.map(|password| set("moderatorPW", password)));
     let clamped = max_duration_min.and_then(|max| clamp_duration(duration, max));
@@ -117,7 +118,7 @@ pub fn create_edits(
     // Last, because rules about tags chose the server; what is told to it is its own tag.
     edits.push(match placed.server_tag {
         Some(tag) => set(SERVER_TAG, tag),
-        None => Edit::Remove(SERVER_TAG.to_owned()),
+        None => QueryEdit::Remove(SERVER_TAG.to_owned()),
     });
     // No rule makes a meeting another tenant's.
     edits.extend(
@@ -130,18 +131,18 @@ pub fn create_edits(
 
 /// The edits that turn a front-end's join into the one that the browser is sent to.
 #[must_use]
-pub fn join_edits(rules: &ParameterRules) -> Vec<Edit> {
-    removals(&NEVER_PASSED).chain(rules.edits()).collect()
+pub fn join_edits(rules: &ParameterRules) -> Vec<QueryEdit> {
+    removals(&NEVER_FORWARDED).chain(rules.edits()).collect()
 }
 
 /// The edits of a call that is passed on as it is.
 #[must_use]
-pub fn pass_edits() -> Vec<Edit> {
-    removals(&NEVER_PASSED).collect()
+pub fn forward_edits() -> Vec<QueryEdit> {
+    removals(&NEVER_FORWARDED).collect()
 }
 
-fn removals(names: &[&str]) -> impl Iterator<Item = Edit> {
-    names.iter().map(|name| Edit::Remove((*name).to_owned()))
+fn removals(names: &[&str]) -> impl Iterator<Item = QueryEdit> {
+    names.iter().map(|name| QueryEdit::Remove((*name).to_owned()))
 }
 
 /// The maximum, where the request asks for more, for no limit (0, absent), or for nonsense.
@@ -155,7 +156,7 @@ fn clamp_duration(requested: Option<&str>, max: u32) -> Option<u32> {
 
 /// The tag that counts: an override's, else the request's, else a default's.
 #[must_use]
-pub fn wanted_tag<'a>(requested: Option<&'a str>, rules: &'a ParameterRules) -> Option<&'a str> {
+pub fn effective_tag<'a>(requested: Option<&'a str>, rules: &'a ParameterRules) -> Option<&'a str> {
     let tag = |(name, value): &'a (String, String)| (name == SERVER_TAG).then_some(value.as_str());
     let default = || rules.defaults.iter().find_map(tag);
     rules.overrides.iter().rev().find_map(tag).or(requested).or_else(default)
@@ -210,33 +211,34 @@ mod tests {
 
     #[test]
     fn the_order_of_edits() {
-        let placed = Placed { voice_bridge: Some("12345"), moderator_pw: None, server_tag: None };
+        let placed =
+            CreateDecisions { voice_bridge: Some("12345"), moderator_pw: None, server_tag: None };
         let edits = create_edits(placed, None, Some("5"), Some(60), &rules());
-        let at = |wanted: &Edit| edits.iter().position(|edit| edit == wanted).unwrap();
-        let bridge = at(&Edit::Set("voiceBridge".to_owned(), "12345".to_owned()));
-        let dropped = at(&Edit::Remove("logo".to_owned()));
-        let default = at(&Edit::SetIfAbsent("record".to_owned(), "false".to_owned()));
-        let tag = at(&Edit::Remove(SERVER_TAG.to_owned()));
+        let at = |wanted: &QueryEdit| edits.iter().position(|edit| edit == wanted).unwrap();
+        let bridge = at(&QueryEdit::Set("voiceBridge".to_owned(), "12345".to_owned()));
+        let dropped = at(&QueryEdit::Remove("logo".to_owned()));
+        let default = at(&QueryEdit::SetIfAbsent("record".to_owned(), "false".to_owned()));
+        let tag = at(&QueryEdit::Remove(SERVER_TAG.to_owned()));
         assert!(bridge < dropped && dropped < default && default < tag && tag == edits.len() - 1);
-        assert!(edits.contains(&Edit::Remove("meta_tenant-id".to_owned())));
+        assert!(edits.contains(&QueryEdit::Remove("meta_tenant-id".to_owned())));
     }
 
     #[test]
     fn the_strongest_tag_wins() {
-        assert_eq!(wanted_tag(Some("red"), &rules()), Some("blue!"));
+        assert_eq!(effective_tag(Some("red"), &rules()), Some("blue!"));
         let mut rules = ParameterRules::default();
-        assert_eq!(wanted_tag(Some("red"), &rules), Some("red"));
+        assert_eq!(effective_tag(Some("red"), &rules), Some("red"));
         rules.defaults.push((SERVER_TAG.to_owned(), "green".to_owned()));
-        assert_eq!(wanted_tag(None, &rules), Some("green"));
+        assert_eq!(effective_tag(None, &rules), Some("green"));
     }
 
     fn setting(param: &str, value: &str, wins: bool) -> TenantSetting {
         let [id, tenant, param, value] = ["1", "t", param, value].map(str::to_owned);
-        TenantSetting { id, tenant, param, value, wins }
+        TenantSetting { id, tenant, param, value, is_override: wins }
     }
 
     #[test]
-    fn tenants_stand_around_the_rules_of_all() {
+    fn tenant_rules_enclose_the_global_rules() {
         let settings = [setting("record", "true", false), setting("logo", "l", true)];
         let merged = rules().with_tenant(&settings);
         let names = |pairs: &[(String, String)]| {
@@ -245,29 +247,30 @@ mod tests {
         assert_eq!(names(&merged.defaults), ["record=true", "record=false", "welcome=Hello=World"]);
         assert_eq!(names(&merged.overrides), ["meta_server-tag=blue!", "logo=l"]);
         let tag = |value, wins| rules().with_tenant(&[setting(SERVER_TAG, value, wins)]);
-        assert_eq!(wanted_tag(Some("red"), &tag("own", true)), Some("own"));
-        assert_eq!(wanted_tag(Some("red"), &tag("own", false)), Some("blue!"));
+        assert_eq!(effective_tag(Some("red"), &tag("own", true)), Some("own"));
+        assert_eq!(effective_tag(Some("red"), &tag("own", false)), Some("blue!"));
         let mut weak = ParameterRules::default();
         weak.defaults.push((SERVER_TAG.to_owned(), "green".to_owned()));
         let weak = weak.with_tenant(&[setting(SERVER_TAG, "own", false)]);
-        assert_eq!(wanted_tag(None, &weak), Some("own"));
-        assert_eq!(wanted_tag(Some("red"), &weak), Some("red"));
+        assert_eq!(effective_tag(None, &weak), Some("own"));
+        assert_eq!(effective_tag(Some("red"), &weak), Some("red"));
     }
 
     #[test]
-    fn nobody_says_whose_meeting_it_is_but_we() {
+    fn only_the_balancer_sets_the_tenant() {
         let [id, name] = ["7", "acme"].map(str::to_owned);
         let tenant =
             Tenant { id, name, secrets: String::new(), lrs: crate::tenant::Lrs::default() };
-        let placed = Placed { voice_bridge: None, moderator_pw: None, server_tag: None };
+        let placed = CreateDecisions { voice_bridge: None, moderator_pw: None, server_tag: None };
         let rules = rules().with_tenant(&[setting(TENANT_ID, "8", true)]);
         let edits = create_edits(placed, Some(&tenant), None, None, &rules);
-        let removed = edits.iter().position(|edit| *edit == Edit::Remove(TENANT_ID.to_owned()));
-        let set = Edit::Set(TENANT_ID.to_owned(), "7".to_owned());
+        let removed =
+            edits.iter().position(|edit| *edit == QueryEdit::Remove(TENANT_ID.to_owned()));
+        let set = QueryEdit::Set(TENANT_ID.to_owned(), "7".to_owned());
         let set = edits.iter().rposition(|edit| *edit == set).unwrap();
         assert!(removed.unwrap() < set);
-        let forged = Edit::Set(TENANT_ID.to_owned(), "8".to_owned());
+        let forged = QueryEdit::Set(TENANT_ID.to_owned(), "8".to_owned());
         assert!(edits.iter().position(|edit| *edit == forged).unwrap() < set);
-        assert!(removes(TENANT_ID, "meta_Tenant-ID") && !removes("logo", "Logo"));
+        assert!(removal_matches(TENANT_ID, "meta_Tenant-ID") && !removal_matches("logo", "Logo"));
     }
 }

@@ -49,7 +49,7 @@ impl AdminState {
 
 /// What the last good poll counted on a server, over all of its meetings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Stats {
+pub struct ServerStats {
     /// Number of meetings, breakout rooms among them.
     pub meetings: u32,
     /// Users in all of them.
@@ -62,7 +62,7 @@ pub struct Stats {
 
 /// How much an administrator lets a server take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Meetings at most.
     pub max_meetings: Option<u32>,
     /// Users at most, those that are expected included.
@@ -92,11 +92,11 @@ pub struct Server {
     /// How much heavier a user weighs here than on a normal server; > 0.
     pub load_multiplier: f64,
     /// What the last good poll counted.
-    pub stats: Stats,
+    pub stats: ServerStats,
     /// Meetings placed on it that this poll does not count yet.
-    pub placed: u32,
+    pub placed_since_poll: u32,
     /// How much it may take.
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// `bbbVersion` of its version document, if it reveals it.
     pub bbb_version: Option<String>,
 }
@@ -114,35 +114,35 @@ impl Server {
             health: Health::default(),
             load: None,
             load_multiplier: 1.0,
-            stats: Stats::default(),
-            placed: 0,
-            limits: Limits::default(),
+            stats: ServerStats::default(),
+            placed_since_poll: 0,
+            limits: ServerLimits::default(),
             bbb_version: None,
         }
     }
 
     /// Whether it answers polls.
     #[must_use]
-    pub fn online(&self) -> bool {
+    pub fn is_online(&self) -> bool {
         self.health.online
     }
 
     /// Seats taken or promised, whatever they weigh here.
     #[must_use]
-    pub fn seats(&self) -> f64 {
+    pub fn counted_users(&self) -> f64 {
         self.load.unwrap_or(0.0) / self.load_multiplier
     }
 
     /// Whether people may be sent to meetings on it.
     #[must_use]
     pub fn accepts_joins(&self) -> bool {
-        self.online() && self.state != AdminState::Disabled
+        self.is_online() && self.state != AdminState::Disabled
     }
 
     /// Whether new meetings may be placed on it.
     #[must_use]
     pub fn accepts_meetings(&self) -> bool {
-        self.online() && self.state == AdminState::Enabled && self.load.is_some()
+        self.is_online() && self.state == AdminState::Enabled && self.load.is_some()
     }
 
     /// The endpoint of a call on this server, without a query.

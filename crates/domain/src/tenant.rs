@@ -26,7 +26,7 @@ pub struct Lrs {
 }
 
 impl Lrs {
-    /// Names of the fields, as existing deployments store them, in the order of [`Self::values`].
+    /// Names of the fields, as existing deployments store them, in the order of [`Self::checksum_values`].
     pub const FIELDS: [&'static str; 8] = [
         "lrs_endpoint",
         "lrs_username",
@@ -53,7 +53,7 @@ impl Lrs {
         ]
     }
 
-    /// From all fields, in the order of [`Self::FIELDS`].
+    /// From all fields, in the order of [`Self::MEETING_FIELDS`].
     #[must_use]
     pub fn from_values(values: [Option<String>; 8]) -> Self {
         let [
@@ -165,7 +165,7 @@ pub struct TenantSetting {
     /// Its value.
     pub value: String,
     /// Whether it wins over the request, instead of filling in for it.
-    pub wins: bool,
+    pub is_override: bool,
 }
 
 #[cfg(test)]

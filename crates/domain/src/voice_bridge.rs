@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 /// The number that BBB reserves for its echo test.
 const ECHO_TEST: &str = "99999";
 /// How many numbers are tried before giving up.
-pub const TRIES: usize = 10;
+pub const MAX_TRIES: usize = 10;
 
 /// How numbers are made and which ones of a front-end are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,28 +16,28 @@ pub struct VoiceBridgePolicy {
     /// Digits of a generated number (`VOICE_BRIDGE_LEN`).
     pub length: usize,
     /// Fewest digits of a number that a front-end gives (`VOICE_BRIDGE_MIN`).
-    pub min: usize,
+    pub min_length: usize,
     /// Most digits of it (`VOICE_BRIDGE_MAX`).
-    pub max: usize,
+    pub max_length: usize,
     /// Whether a front-end's number is tried first (`USE_EXTERNAL_VOICE_BRIDGE`).
     pub use_external: bool,
 }
 
 /// The numbers to try for a meeting, in order.
 #[must_use]
-pub fn candidates(
+pub fn generate_candidates(
     policy: VoiceBridgePolicy,
     meeting_id: &str,
     requested: Option<&str>,
 ) -> Vec<String> {
     let usable = |number: &&str| {
-        (policy.min..=policy.max).contains(&number.len())
+        (policy.min_length..=policy.max_length).contains(&number.len())
             && number.bytes().all(|byte| byte.is_ascii_digit())
             && *number != ECHO_TEST
     };
     let external = requested.filter(|_| policy.use_external).filter(usable);
-    let mut generator = seeded(meeting_id);
-    let drawn = (0..TRIES).map(|_| draw(&mut generator, policy.length));
+    let mut generator = seeded_generator(meeting_id);
+    let drawn = (0..MAX_TRIES).map(|_| draw_number(&mut generator, policy.length));
     external
         .map(str::to_owned)
         .into_iter()
@@ -45,14 +45,14 @@ pub fn candidates(
         .collect()
 }
 
-fn seeded(meeting_id: &str) -> Mt {
+fn seeded_generator(meeting_id: &str) -> Mt {
     let hash = Sha256::digest(meeting_id.as_bytes());
     let word = |at: usize| u32::from_le_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
     // Two little-endian u64, the first one high; the key has the least significant word first.
     Mt::new_with_key([word(8), word(12), word(0), word(4)])
 }
 
-fn draw(generator: &mut Mt, length: usize) -> String {
+fn draw_number(generator: &mut Mt, length: usize) -> String {
     let mut digit = |limit: u32| loop {
         let drawn = generator.next_u32() & 15;
         if drawn <= limit {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     const POLICY: VoiceBridgePolicy =
-        VoiceBridgePolicy { length: 9, min: 5, max: 9, use_external: false };
+        VoiceBridgePolicy { length: 9, min_length: 5, max_length: 9, use_external: false };
 
     /// One line a case: meeting id, tab, three numbers of 9 digits, three of 5.
     const VECTORS: &str = include_str!("../testdata/voice-bridges.tsv");
@@ -85,31 +85,34 @@ mod tests {
         for line in VECTORS.lines() {
             let (id, numbers) = line.split_once('\t').unwrap();
             let numbers: Vec<&str> = numbers.split(' ').collect();
-            assert_eq!(candidates(POLICY, id, None)[..3], numbers[..3], "{id}");
+            assert_eq!(generate_candidates(POLICY, id, None)[..3], numbers[..3], "{id}");
             let short = VoiceBridgePolicy { length: 5, ..POLICY };
-            assert_eq!(candidates(short, id, None)[..3], numbers[3..], "{id}");
+            assert_eq!(generate_candidates(short, id, None)[..3], numbers[3..], "{id}");
         }
     }
 
     #[test]
-    fn a_front_ends_number_is_tried_first_if_it_may_be() {
+    fn a_valid_external_number_is_tried_first() {
         let external = VoiceBridgePolicy { use_external: true, ..POLICY };
-        assert_eq!(candidates(external, "a", Some("71234"))[0], "71234");
+        assert_eq!(generate_candidates(external, "a", Some("71234"))[0], "71234");
         for bad in ["99999", "1234", "1234567890", "12a45", "", "１２３４５"] {
             assert_eq!(
-                candidates(external, "a", Some(bad)),
-                candidates(POLICY, "a", None),
+                generate_candidates(external, "a", Some(bad)),
+                generate_candidates(POLICY, "a", None),
                 "{bad}"
             );
         }
-        assert_eq!(candidates(POLICY, "a", Some("71234")), candidates(POLICY, "a", None));
+        assert_eq!(
+            generate_candidates(POLICY, "a", Some("71234")),
+            generate_candidates(POLICY, "a", None)
+        );
     }
 
     proptest! {
         #[test]
         fn generated_numbers_have_the_right_shape(id in "\\PC*", length in 4usize..12) {
             let policy = VoiceBridgePolicy { length, ..POLICY };
-            for number in candidates(policy, &id, None) {
+            for number in generate_candidates(policy, &id, None) {
                 prop_assert_eq!(number.len(), length);
                 prop_assert!(!number.starts_with('0'));
                 prop_assert_ne!(number, ECHO_TEST);

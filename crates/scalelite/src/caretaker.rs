@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use app::ports::{StoreError, Turn};
-use app::recordings::{retention, travel};
+use app::ports::{JobClaim, StoreError};
+use app::recordings::{file_moves, retention};
 use app::{App, callbacks};
 use tokio::sync::watch;
 
-use crate::lifecycle::{JITTER_MAX, ms};
+use crate::lifecycle::{MAX_JITTER, to_ms};
 
 /// How often callbacks that are due are looked for.
 const DELIVER_EVERY: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ async fn deliver_forever(app: App, mut stop: watch::Receiver<bool>) {
                 TRY_AGAIN
             }
         };
-        if stopped(&mut stop, pause + JITTER_MAX.mul_f64(app.entropy.fraction())).await {
+        if stopped(&mut stop, pause + MAX_JITTER.mul_f64(app.entropy.generate_fraction())).await {
             return;
         }
     }
@@ -85,9 +85,9 @@ const RETENTION: Work = Work {
 impl Work {
     /// How long to wait for a turn; nothing if it is this process's now.
     async fn not_before(&self, app: &App) -> Option<Duration> {
-        match app.turns.turn(self.name, app.clock.now(), ms(self.every)).await {
-            Ok(Turn::Yours(_)) => None,
-            Ok(Turn::NotBefore(due)) => Some(until(app, due).min(self.look)),
+        match app.periodic_jobs.claim_run(self.name, app.clock.now(), to_ms(self.every)).await {
+            Ok(JobClaim::Claimed(_)) => None,
+            Ok(JobClaim::NotBefore(due)) => Some(until(app, due).min(self.look)),
             Err(error) => {
                 tracing::warn!(%error, "{}", self.complaint);
                 Some(self.look)
@@ -102,7 +102,7 @@ impl Work {
         stop: &mut watch::Receiver<bool>,
         wait: Option<Duration>,
     ) -> bool {
-        let jitter = JITTER_MAX.mul_f64(app.entropy.fraction());
+        let jitter = MAX_JITTER.mul_f64(app.entropy.generate_fraction());
         stopped(stop, wait.unwrap_or(self.look) + jitter).await
     }
 }
@@ -123,15 +123,15 @@ async fn travel_forever(app: App, mut stop: watch::Receiver<bool>) {
 }
 
 async fn look_after_recordings(app: &App) -> Result<(), StoreError> {
-    let finished = travel::finish_journeys(app).await?;
+    let finished = file_moves::finish_abandoned_moves(app).await?;
     if finished > 0 {
         tracing::info!(finished, "files of recordings moved late");
     }
-    let removed = travel::empty_trash(app).await?;
+    let removed = file_moves::empty_trash(app).await?;
     if removed > 0 {
         tracing::info!(removed, "recordings removed from the trash");
     }
-    travel::forget_deleted(app).await?;
+    file_moves::forget_deleted_recordings(app).await?;
     Ok(())
 }
 
@@ -153,8 +153,8 @@ async fn retain_forever(app: App, mut stop: watch::Receiver<bool>) {
 /// Deletes all that are too old today, a few at a time; true if told to stop.
 async fn retain(app: &App, stop: &mut watch::Receiver<bool>) -> bool {
     loop {
-        let wait = match retention::retain_by_settings(app).await {
-            Ok(retention::AT_ONCE) => Duration::ZERO,
+        let wait = match retention::delete_expired_by_settings(app).await {
+            Ok(retention::MAX_DELETIONS_PER_RUN) => Duration::ZERO,
             Ok(_) => return false,
             Err(error) => {
                 tracing::warn!(%error, "recordings that are too old are not deleted yet");

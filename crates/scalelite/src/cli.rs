@@ -10,14 +10,14 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::cmd::{self, Failure};
+use crate::cmd::{self, CommandFailure};
 use crate::config::settings::SETTINGS;
 use crate::config::{Config, Sources};
 use crate::lifecycle::Roles;
 use crate::output;
 
-use self::servers::Servers;
-use self::tenants::{TenantSettings, Tenants};
+use self::servers::ServersArgs;
+use self::tenants::{TenantSettingsCommand, TenantsCommand};
 
 /// A load balancer for BigBlueButton: makes a pool of servers look like one.
 #[derive(Debug, Parser)]
@@ -40,46 +40,46 @@ enum Command {
         roles: Roles,
     },
     /// Run the balancer with a pool of simulated servers, on a temporary store.
-    Demo(Demo),
+    Demo(DemoArgs),
     /// Print the URL and secret to paste into a front-end.
     Secret,
     /// List and change the servers of the pool.
-    Servers(Servers),
+    Servers(ServersArgs),
     /// List, look into and end meetings.
     Meetings {
         #[command(subcommand)]
-        what: Option<Meetings>,
+        command: Option<MeetingsCommand>,
     },
     /// List and change tenants (with MULTITENANCY_ENABLED).
     Tenants {
         #[command(subcommand)]
-        what: Option<Tenants>,
+        command: Option<TenantsCommand>,
     },
     /// List and change what tenants set for their creates and joins.
     TenantSettings {
         #[command(subcommand)]
-        what: Option<TenantSettings>,
+        command: Option<TenantSettingsCommand>,
     },
     /// Tell why meetings are where they are, and where a new one would go.
     Placement {
         #[command(subcommand)]
-        what: Placement,
+        command: PlacementCommand,
     },
     /// List and send again what front-ends have not heard yet.
     Callbacks {
         #[command(subcommand)]
-        what: Option<Callbacks>,
+        command: Option<CallbacksCommand>,
     },
     /// Import, list, change and check recordings.
     Recordings {
         #[command(subcommand)]
-        what: recordings::Recordings,
+        command: recordings::RecordingsCommand,
     },
     /// Poll the servers now.
     Poll {
         /// What to ask for.
         #[arg(value_enum, default_value = "all")]
-        what: cmd::poll::What,
+        what: cmd::poll::PollTarget,
     },
     /// Show the state of the pool.
     Status {
@@ -99,7 +99,7 @@ enum Command {
         json: bool,
     },
     /// Copy everything from one store into another. May be cut off and run again.
-    MigrateStore(MigrateStore),
+    MigrateStore(MigrateStoreArgs),
     /// Show every setting, its value, and where it came from. Secrets are hidden.
     Config {
         /// As JSON.
@@ -134,7 +134,7 @@ enum Command {
 /// What is copied whereto. A store is redis://…, postgresql://…, or the directory of an embedded
 /// one.
 #[derive(Debug, Args)]
-pub struct MigrateStore {
+pub struct MigrateStoreArgs {
     /// The store to copy from; it is only read.
     #[arg(long, value_name = "URL")]
     pub from: String,
@@ -143,7 +143,7 @@ pub struct MigrateStore {
     pub to: String,
     /// Copy only this part.
     #[arg(long, value_enum)]
-    pub only: Option<cmd::migrate_store::Part>,
+    pub only: Option<cmd::migrate_store::StorePart>,
     /// Only say what would be copied.
     #[arg(long)]
     pub dry_run: bool,
@@ -151,7 +151,7 @@ pub struct MigrateStore {
 
 /// How a demo looks.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Demo {
+pub struct DemoArgs {
     /// Simulated servers.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub servers: u16,
@@ -161,7 +161,7 @@ pub struct Demo {
 }
 
 #[derive(Debug, Subcommand)]
-enum Callbacks {
+enum CallbacksCommand {
     /// List messages that wait, and those that were given up.
     List {
         /// As JSON.
@@ -176,7 +176,7 @@ enum Callbacks {
 }
 
 #[derive(Debug, Subcommand)]
-enum Meetings {
+enum MeetingsCommand {
     /// List meetings and their servers.
     List {
         /// Only these.
@@ -201,7 +201,7 @@ enum Meetings {
 }
 
 #[derive(Debug, Subcommand)]
-enum Placement {
+enum PlacementCommand {
     /// Where a meeting is and why, and where it would be placed now.
     Explain {
         /// The meeting's ID.
@@ -226,17 +226,17 @@ enum Placement {
 
 /// Parses, runs, and says how it ended.
 pub fn main() -> ExitCode {
-    let matches = command().get_matches();
+    let matches = build_command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let sources = Sources::of_process(flags(&matches));
+    let sources = Sources::from_process(read_flags(&matches));
     match run(cli.command, &sources) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(message)) => {
+        Err(CommandFailure(message)) => {
             if !message.is_empty() {
-                output::note(message);
+                output::print_note(message);
             }
             ExitCode::FAILURE
         }
@@ -244,7 +244,7 @@ pub fn main() -> ExitCode {
 }
 
 /// The commands, with a flag for every setting on each of them.
-fn command() -> clap::Command {
+fn build_command() -> clap::Command {
     let mut command = Cli::command();
     for setting in SETTINGS {
         let arg = Arg::new(setting.name)
@@ -271,7 +271,7 @@ fn command() -> clap::Command {
     command
 }
 
-fn flags(matches: &ArgMatches) -> BTreeMap<String, String> {
+fn read_flags(matches: &ArgMatches) -> BTreeMap<String, String> {
     // Global arguments show up at every level; the deepest one is where they were typed.
     let mut deepest = matches;
     while let Some((_, deeper)) = deepest.subcommand() {
@@ -284,59 +284,76 @@ fn flags(matches: &ArgMatches) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn run(command: Command, sources: &Sources) -> Result<(), Failure> {
+fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
     if let Command::Config { json, reference } = command {
         return cmd::config::run(sources, json, reference);
     }
     if let Command::Doctor { json } = command {
         return cmd::doctor::run(sources, json);
     }
-    let (config, _) = Config::read(sources).map_err(Failure)?;
+    let (config, _) = Config::read(sources).map_err(CommandFailure)?;
     match command {
         Command::Serve { roles } => cmd::serve::run(config, sources, roles),
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
         Command::MigrateStore(asked) => cmd::migrate_store::run(&config, sources, &asked),
-        other => cmd::once(&config, sources, async move |session| task(session, other).await),
+        other => {
+            cmd::run_once(&config, sources, async move |session| run_command(session, other).await)
+        }
     }
 }
 
-async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
+async fn run_command(
+    session: &cmd::CommandContext,
+    command: Command,
+) -> Result<(), CommandFailure> {
     match command {
         Command::Secret => cmd::secret::run(session),
-        Command::Servers(Servers { what: Some(what), .. }) => servers::run(session, what).await,
-        Command::Servers(Servers { table: true, .. }) => cmd::servers::list::table(session).await,
-        Command::Servers(Servers { json: true, .. }) => cmd::servers::list::json(session).await,
-        Command::Servers(_) => cmd::servers::list::plain(session).await,
-        Command::Meetings { what } => {
-            match what.unwrap_or(Meetings::List { ids: Vec::new(), foreign: false }) {
-                Meetings::List { foreign: true, .. } => cmd::meetings::foreign(session).await,
-                Meetings::List { ids, .. } => cmd::meetings::list(session, &ids).await,
-                Meetings::Info { id } => cmd::meetings::info(session, &id).await,
-                Meetings::End { ids, yes } => cmd::meetings::end(session, &ids, yes).await,
+        Command::Servers(ServersArgs { command: Some(what), .. }) => {
+            servers::run(session, what).await
+        }
+        Command::Servers(ServersArgs { table: true, .. }) => {
+            cmd::servers::list::print_table(session).await
+        }
+        Command::Servers(ServersArgs { json: true, .. }) => {
+            cmd::servers::list::print_json(session).await
+        }
+        Command::Servers(_) => cmd::servers::list::print_plain(session).await,
+        Command::Meetings { command: what } => {
+            match what.unwrap_or(MeetingsCommand::List { ids: Vec::new(), foreign: false }) {
+                MeetingsCommand::List { foreign: true, .. } => {
+                    cmd::meetings::list_foreign(session).await
+                }
+                MeetingsCommand::List { ids, .. } => cmd::meetings::list(session, &ids).await,
+                MeetingsCommand::Info { id } => cmd::meetings::show_info(session, &id).await,
+                MeetingsCommand::End { ids, yes } => cmd::meetings::end(session, &ids, yes).await,
             }
         }
-        Command::Tenants { what } => tenants::tenants(session, what.unwrap_or(Tenants::List)).await,
-        Command::TenantSettings { what } => {
-            tenants::settings(session, what.unwrap_or(TenantSettings::List)).await
+        Command::Tenants { command: what } => {
+            tenants::run_tenants(session, what.unwrap_or(TenantsCommand::List)).await
         }
-        Command::Placement { what } => match what {
-            Placement::Explain { meeting, json } => {
+        Command::TenantSettings { command: what } => {
+            tenants::run_settings(session, what.unwrap_or(TenantSettingsCommand::List)).await
+        }
+        Command::Placement { command: what } => match what {
+            PlacementCommand::Explain { meeting, json } => {
                 cmd::placement::explain_meeting(session, &meeting, json).await
             }
-            Placement::DryRun { size, tag, json } => {
-                cmd::placement::dry_run(session, size, tag, json).await
+            PlacementCommand::DryRun { size, tag, json } => {
+                cmd::placement::explain_new_meeting(session, size, tag, json).await
             }
         },
-        Command::Callbacks { what } => match what.unwrap_or(Callbacks::List { json: false }) {
-            Callbacks::List { json } => cmd::callbacks::list(session, json).await,
-            Callbacks::Retry { id } => cmd::callbacks::retry(session, id.as_deref()).await,
+        Command::Callbacks { command: what } => match what
+            .unwrap_or(CallbacksCommand::List { json: false })
+        {
+            CallbacksCommand::List { json } => cmd::callbacks::list(session, json).await,
+            CallbacksCommand::Retry { id } => cmd::callbacks::retry(session, id.as_deref()).await,
         },
-        Command::Recordings { what } => recordings::run(session, what).await,
+        Command::Recordings { command: what } => recordings::run(session, what).await,
         Command::Poll { what } => cmd::poll::run(session, what, false).await,
-        Command::Status { json: true, .. } => cmd::status::json(session).await,
+        Command::Status { json: true, .. } => cmd::status::print_json(session).await,
         Command::Status { watch: true, .. } => cmd::status::watch(session).await,
-        Command::Status { .. } => cmd::status::print_all(session).await,
-        Command::Liveness => cmd::poll::liveness(session).await,
+        Command::Status { .. } => cmd::status::print_long_table(session).await,
+        Command::Liveness => cmd::poll::check_liveness(session).await,
         Command::Sign { call, parameters, url, server } => {
             cmd::sign::run(session, &call, &parameters, url, server).await
         }
@@ -353,6 +370,6 @@ async fn task(session: &cmd::Session, command: Command) -> Result<(), Failure> {
 mod tests {
     #[test]
     fn the_command_line_is_consistent() {
-        super::command().debug_assert();
+        super::build_command().debug_assert();
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::recordings::import::{Importer, Looked};
+use app::recordings::import::{Importer, ScanResult};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::{Notify, watch};
 
@@ -59,9 +59,9 @@ async fn look(
     stop: &watch::Receiver<bool>,
     trouble: &mut String,
 ) -> Duration {
-    let (wait, now_wrong) = match importer.look(|| *stop.borrow()).await {
-        Ok(Looked { full: Some(why), .. }) => (TRY_AGAIN, why),
-        Ok(looked) if looked.growing || looked.waiting => (SOON, String::new()),
+    let (wait, now_wrong) = match importer.scan(|| *stop.borrow()).await {
+        Ok(ScanResult { full_reason: Some(why), .. }) => (TRY_AGAIN, why),
+        Ok(looked) if looked.has_incomplete || looked.has_waiting => (SOON, String::new()),
         Ok(_) => (looks.interval, String::new()),
         Err(error) => (TRY_AGAIN, error.to_string()),
     };

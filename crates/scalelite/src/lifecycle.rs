@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::poll::Rechecks;
-use app::ports::{Recordings, StoreError, Turn};
-use app::{App, keeper, planner, poll};
+use app::ports::{JobClaim, Recordings, StoreError};
+use app::{App, forecaster, poll, server_backup};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -13,27 +13,27 @@ use tokio_util::task::TaskTracker;
 
 use crate::caretaker::look_after;
 use crate::config::Config;
-use crate::http::listen::{Limits, Listener, serve};
-use crate::http::{Gate, Placeholder, Uploading};
+use crate::http::listen::{ConnectionLimits, Listener, serve};
+use crate::http::{HttpState, TargetPlaceholder, UploadService};
 use crate::importing::{Looks, import_forever};
-use crate::wiring::Wired;
+use crate::wiring::WiredApp;
 
 /// How much later than it is due a poll cycle may be asked for, so that not all replicas ask at
 /// once.
-pub const JITTER_MAX: Duration = Duration::from_millis(100);
+pub const MAX_JITTER: Duration = Duration::from_millis(100);
 /// When to try again whether the store of recordings is ready.
-const ADOPT_AGAIN: Duration = Duration::from_secs(5);
+const ADOPT_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// How often what placement foresees is brought up to date.
-const FORESEE_EVERY: Duration = Duration::from_secs(10);
+const FORECAST_INTERVAL: Duration = Duration::from_secs(10);
 /// When to ask again after the store failed.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Every so many cycles the versions of all servers are read.
-const CYCLES_PER_VERSION: u64 = 10;
+const VERSION_POLL_CYCLES: u64 = 10;
 /// So many times in an interval servers that failed are asked again.
-const RECHECKS: u32 = 12;
+const RECHECKS_PER_INTERVAL: u32 = 12;
 /// The names of the works of which replicas take turns.
-const POLLS: &str = "polls";
-const RECHECK: &str = "rechecks";
+const POLL_JOB: &str = "polls";
+const RECHECK_JOB: &str = "rechecks";
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,16 +70,17 @@ impl Roles {
 ///
 /// # Errors
 /// When it cannot listen.
-pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), String> {
+pub async fn run(config: &Config, wired: &WiredApp, roles: Roles) -> Result<(), String> {
     // Before anything is begun: who cannot listen has nothing to stop.
     let listener = match roles.api {
         true => Some(Listener::open(config.bind.as_ref(), config.port).await?),
         false => None,
     };
     let (stopper, stop) = watch::channel(false);
-    let signals = signals(stopper)?;
-    let works = works(config, wired, roles, &stop);
-    let adopting = wired.recordings.clone().map(|recordings| tokio::spawn(adopt(recordings)));
+    let signals = listen_for_signals(stopper)?;
+    let works = start_background_jobs(config, wired, roles, &stop);
+    let adopting =
+        wired.recordings.clone().map(|recordings| tokio::spawn(adopt_recording_store(recordings)));
     if let Some(listener) = listener {
         let (url, data_dir) = (listener.url(), wired.data_dir.display());
         tracing::info!(url, %data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -101,9 +102,9 @@ pub async fn run(config: &Config, wired: &Wired, roles: Roles) -> Result<(), Str
 }
 
 /// Begins what goes on beside the requests, until told to stop.
-fn works(
+fn start_background_jobs(
     config: &Config,
-    wired: &Wired,
+    wired: &WiredApp,
     roles: Roles,
     stop: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
@@ -111,10 +112,10 @@ fn works(
     let mut works = Vec::new();
     if roles.poller {
         let interval = Duration::from_millis(config.poll_interval.ms());
-        works.push(tokio::spawn(poll_forever(app(), interval, stop.clone())));
+        works.push(tokio::spawn(run_polling(app(), interval, stop.clone())));
     }
     if roles.api {
-        works.push(tokio::spawn(foresee_forever(app(), stop.clone())));
+        works.push(tokio::spawn(run_forecasting(app(), stop.clone())));
     }
     if let Some(importer) = wired.importer.clone().filter(|_| roles.importer) {
         let looks = Looks::of(config);
@@ -128,36 +129,36 @@ fn works(
 
 /// Uses the store of recordings once, so that its schema is brought up to date when the process
 /// starts and not at the first recording.
-async fn adopt(recordings: Arc<dyn Recordings>) {
-    while let Err(error) = recordings.check_recordings().await {
+async fn adopt_recording_store(recordings: Arc<dyn Recordings>) {
+    while let Err(error) = recordings.check_recording_store().await {
         tracing::warn!(%error, "the store of recordings is not ready");
-        tokio::time::sleep(ADOPT_AGAIN).await;
+        tokio::time::sleep(ADOPT_RETRY_DELAY).await;
     }
 }
 
 /// Serves on a listener until told to stop.
 pub async fn serve_until(
     config: &Config,
-    wired: &Wired,
+    wired: &WiredApp,
     listener: Listener,
     stop: watch::Receiver<bool>,
 ) {
     let app = wired.app.clone();
     let uploads = wired.uploads.clone();
-    let gate = Arc::new(Gate {
-        long_target: Placeholder::new(app.entropy.as_ref()),
-        uploading: Uploading::new(uploads, config.recording_upload_max_bytes.0),
+    let gate = Arc::new(HttpState {
+        target_placeholder: TargetPlaceholder::new(app.entropy.as_ref()),
+        upload_service: UploadService::new(uploads, config.recording_upload_max_bytes.0),
         app,
-        theatre: wired.theatre.clone(),
+        playback: wired.playback.clone(),
         url_host: config.url_host.clone(),
-        body_bytes_max: config.max_body_bytes.0,
+        max_body_bytes: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
         background: TaskTracker::new(),
     });
-    let limits = Limits {
-        connections: usize::try_from(config.max_connections.0).unwrap_or(usize::MAX),
-        idle: Duration::from_millis(config.idle_timeout.ms()),
-        finish: Duration::from_millis(config.shutdown_timeout.ms()),
+    let limits = ConnectionLimits {
+        max_connections: usize::try_from(config.max_connections.0).unwrap_or(usize::MAX),
+        idle_timeout: Duration::from_millis(config.idle_timeout.ms()),
+        shutdown_timeout: Duration::from_millis(config.shutdown_timeout.ms()),
     };
     serve(listener, gate, limits, stop).await;
 }
@@ -166,7 +167,7 @@ pub async fn serve_until(
 ///
 /// # Errors
 /// When signals cannot be waited for.
-pub fn signals(stopper: watch::Sender<bool>) -> Result<JoinHandle<()>, String> {
+pub fn listen_for_signals(stopper: watch::Sender<bool>) -> Result<JoinHandle<()>, String> {
     let open = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
     let mut terminate = open(SignalKind::terminate())?;
     let mut interrupt = open(SignalKind::interrupt())?;
@@ -188,20 +189,20 @@ pub fn signals(stopper: watch::Sender<bool>) -> Result<JoinHandle<()>, String> {
 
 /// Polls all servers whenever it is this process's turn, and those that failed more often, until
 /// told to stop: of all replicas one polls in every interval.
-pub async fn poll_forever(app: App, interval: Duration, stop: watch::Receiver<bool>) {
+pub async fn run_polling(app: App, interval: Duration, stop: watch::Receiver<bool>) {
     // Side by side: a server that keeps a whole cycle waiting must not keep others from coming back.
-    let rechecks = recheck_forever(app.clone(), interval / RECHECKS, stop.clone());
-    tokio::join!(cycles_forever(app, interval, stop), rechecks);
+    let rechecks = run_rechecks(app.clone(), interval / RECHECKS_PER_INTERVAL, stop.clone());
+    tokio::join!(run_poll_cycles(app, interval, stop), rechecks);
 }
 
-async fn cycles_forever(app: App, interval: Duration, mut stop: watch::Receiver<bool>) {
+async fn run_poll_cycles(app: App, interval: Duration, mut stop: watch::Receiver<bool>) {
     loop {
         let wait = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
-            wait = poll_in_turn(&app, interval) => wait,
+            wait = poll_if_due(&app, interval) => wait,
         };
-        let jitter = JITTER_MAX.mul_f64(app.entropy.fraction());
+        let jitter = MAX_JITTER.mul_f64(app.entropy.generate_fraction());
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
@@ -211,18 +212,18 @@ async fn cycles_forever(app: App, interval: Duration, mut stop: watch::Receiver<
 }
 
 /// Asks the servers that failed once more, whenever it is our turn; none is asked twice at a time.
-async fn recheck_forever(app: App, step: Duration, mut stop: watch::Receiver<bool>) {
+async fn run_rechecks(app: App, step: Duration, mut stop: watch::Receiver<bool>) {
     let rechecks = Rechecks::default();
     loop {
-        let jitter = JITTER_MAX.mul_f64(app.entropy.fraction());
+        let jitter = MAX_JITTER.mul_f64(app.entropy.generate_fraction());
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(step + jitter) => {}
         }
-        let rechecked = match in_turn(&app, RECHECK, step).await {
-            Ok(Turn::Yours(_)) => rechecks.begin(&app).await,
-            Ok(Turn::NotBefore(_)) => Ok(()),
+        let rechecked = match claim_job_run(&app, RECHECK_JOB, step).await {
+            Ok(JobClaim::Claimed(_)) => rechecks.start_due(&app).await,
+            Ok(JobClaim::NotBefore(_)) => Ok(()),
             Err(error) => Err(error),
         };
         if let Err(error) = rechecked {
@@ -232,15 +233,15 @@ async fn recheck_forever(app: App, step: Duration, mut stop: watch::Receiver<boo
 }
 
 /// Polls if it is our turn; returns how long to wait until it may be again.
-async fn poll_in_turn(app: &App, interval: Duration) -> Duration {
-    let polled = match in_turn(app, POLLS, interval).await {
-        Ok(Turn::NotBefore(due)) => {
+async fn poll_if_due(app: &App, interval: Duration) -> Duration {
+    let polled = match claim_job_run(app, POLL_JOB, interval).await {
+        Ok(JobClaim::NotBefore(due)) => {
             let wait_ms = due.ms_since(app.clock.now());
             return Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
         }
-        Ok(Turn::Yours(cycle)) => {
-            let versions = cycle % CYCLES_PER_VERSION == 1;
-            poll::all(app, versions, Some(cycle)).await
+        Ok(JobClaim::Claimed(cycle)) => {
+            let versions = cycle % VERSION_POLL_CYCLES == 1;
+            poll::poll_all_servers(app, versions, Some(cycle)).await
         }
         Err(error) => Err(error),
     };
@@ -252,33 +253,33 @@ async fn poll_in_turn(app: &App, interval: Duration) -> Duration {
         }
         Err(error) => {
             tracing::error!(%error, "poll cycle failed");
-            TRY_AGAIN
+            RETRY_DELAY
         }
     }
 }
 
 /// Looks after the store, and asks whether it is our turn.
-async fn in_turn(app: &App, work: &str, interval: Duration) -> Result<Turn, StoreError> {
+async fn claim_job_run(app: &App, work: &str, interval: Duration) -> Result<JobClaim, StoreError> {
     // Whatever the work: a server that was added is remembered long before the next poll of all.
-    keeper::keep(app).await?;
-    app.turns.turn(work, app.clock.now(), ms(interval)).await
+    server_backup::save_or_restore(app).await?;
+    app.periodic_jobs.claim_run(work, app.clock.now(), to_ms(interval)).await
 }
 
 /// In ms.
-pub fn ms(duration: Duration) -> i64 {
+pub fn to_ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Keeps what placement foresees up to date, until told to stop.
-pub async fn foresee_forever(app: App, mut stop: watch::Receiver<bool>) {
+pub async fn run_forecasting(app: App, mut stop: watch::Receiver<bool>) {
     loop {
-        if let Err(error) = planner::refresh(&app).await {
+        if let Err(error) = forecaster::refresh(&app).await {
             tracing::warn!(%error, "placement foresees nothing new");
         }
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(FORESEE_EVERY) => {}
+            () = tokio::time::sleep(FORECAST_INTERVAL) => {}
         }
     }
 }

@@ -12,14 +12,14 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::config::values::{LogFormat, LogLevel};
 
 /// Bytes that may wait; what does not fit is dropped, and that is said.
-const WAITING_MAX: usize = 8 << 20;
+const MAX_PENDING_BYTES: usize = 8 << 20;
 /// How long the last lines may take at the end.
-const FLUSH_MAX: Duration = Duration::from_secs(1);
+const MAX_FLUSH_TIME: Duration = Duration::from_secs(1);
 /// How long lines gather.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER_TIME: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
-struct Waiting {
+struct PendingLog {
     bytes: Vec<u8>,
     dropped: u64,
     ended: bool,
@@ -27,23 +27,23 @@ struct Waiting {
 }
 
 #[derive(Default)]
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct SharedLog {
+    pending: Mutex<PendingLog>,
     changed: Condvar,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl SharedLog {
+    fn lock(&self) -> MutexGuard<'_, PendingLog> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits while that holds, or for that long.
-    fn wait<'a>(
+    fn wait_while<'a>(
         &self,
-        waiting: MutexGuard<'a, Waiting>,
+        waiting: MutexGuard<'a, PendingLog>,
         time: Duration,
-        mut holds: impl FnMut(&Waiting) -> bool,
-    ) -> MutexGuard<'a, Waiting> {
+        mut holds: impl FnMut(&PendingLog) -> bool,
+    ) -> MutexGuard<'a, PendingLog> {
         let waited = self.changed.wait_timeout_while(waiting, time, |waiting| holds(waiting));
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
@@ -51,12 +51,12 @@ impl Shared {
 
 /// Where lines are written to.
 #[derive(Clone)]
-struct Buffer(Arc<Shared>);
+struct LogBuffer(Arc<SharedLog>);
 
-impl Write for Buffer {
+impl Write for LogBuffer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut waiting = self.0.lock();
-        if waiting.bytes.len() + line.len() > WAITING_MAX {
+        if waiting.bytes.len() + line.len() > MAX_PENDING_BYTES {
             waiting.dropped += 1;
         } else {
             if waiting.bytes.is_empty() {
@@ -73,7 +73,7 @@ impl Write for Buffer {
     }
 }
 
-impl<'a> MakeWriter<'a> for Buffer {
+impl<'a> MakeWriter<'a> for LogBuffer {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -82,10 +82,10 @@ impl<'a> MakeWriter<'a> for Buffer {
 }
 
 /// Writes what waits; the last of it when it is dropped.
-pub struct Flusher(Arc<Shared>);
+pub struct LogFlusher(Arc<SharedLog>);
 
-impl Flusher {
-    fn start(shared: Arc<Shared>, target: impl Write + Send + 'static) -> Self {
+impl LogFlusher {
+    fn start(shared: Arc<SharedLog>, target: impl Write + Send + 'static) -> Self {
         let work = shared.clone();
         // Without a thread there is no log, but a service.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
@@ -97,21 +97,21 @@ impl Flusher {
     }
 }
 
-impl Drop for Flusher {
+impl Drop for LogFlusher {
     fn drop(&mut self) {
         self.0.lock().ended = true;
         self.0.changed.notify_all();
         // Who does not read its log does not keep us from ending.
-        drop(self.0.wait(self.0.lock(), FLUSH_MAX, |waiting| !waiting.flushed));
+        drop(self.0.wait_while(self.0.lock(), MAX_FLUSH_TIME, |waiting| !waiting.flushed));
     }
 }
 
-fn write_out(shared: &Shared, mut target: impl Write) {
+fn write_out(shared: &SharedLog, mut target: impl Write) {
     const HOUR: Duration = Duration::from_secs(3600);
     loop {
-        let idle = |waiting: &Waiting| waiting.bytes.is_empty() && !waiting.ended;
-        let waiting = shared.wait(shared.lock(), HOUR, idle);
-        let mut waiting = shared.wait(waiting, GATHER, |waiting| !waiting.ended);
+        let idle = |waiting: &PendingLog| waiting.bytes.is_empty() && !waiting.ended;
+        let waiting = shared.wait_while(shared.lock(), HOUR, idle);
+        let mut waiting = shared.wait_while(waiting, GATHER_TIME, |waiting| !waiting.ended);
         let (bytes, dropped) = (std::mem::take(&mut waiting.bytes), waiting.dropped);
         let ended = waiting.ended;
         waiting.dropped = 0;
@@ -129,8 +129,8 @@ fn write_out(shared: &Shared, mut target: impl Write) {
 }
 
 /// Starts the log. What waits is written when the flusher is dropped.
-pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> Flusher {
-    let shared = Arc::new(Shared::default());
+pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> LogFlusher {
+    let shared = Arc::new(SharedLog::default());
     let default = match level {
         LogLevel::Debug => "debug,hyper=info,hyper_util=info,rustls=info,tokio_postgres=info",
         LogLevel::Info => "info",
@@ -140,14 +140,14 @@ pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> Flus
     let filter = rust_log.and_then(|directives| EnvFilter::try_new(directives).ok());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(default)))
-        .with_writer(Buffer(shared.clone()));
+        .with_writer(LogBuffer(shared.clone()));
     let terminal = io::IsTerminal::is_terminal(&io::stderr());
     // A second start, as tests may do, keeps the first log.
     let _ = match format {
         LogFormat::Text => builder.with_ansi(terminal).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
     };
-    Flusher::start(shared, io::stderr())
+    LogFlusher::start(shared, io::stderr())
 }
 
 #[cfg(test)]
@@ -172,13 +172,13 @@ mod tests {
     #[test]
     fn lines_come_in_order_and_the_last_ones_at_the_end() {
         let (sender, receiver) = mpsc::channel();
-        let shared = Arc::new(Shared::default());
-        let flusher = Flusher::start(shared.clone(), Target(sender));
-        let mut buffer = Buffer(shared);
+        let shared = Arc::new(SharedLog::default());
+        let flusher = LogFlusher::start(shared.clone(), Target(sender));
+        let mut buffer = LogBuffer(shared);
         buffer.write_all(b"one\n").unwrap();
         assert_eq!(receiver.recv().unwrap(), b"one\n");
         buffer.write_all(b"two\n").unwrap();
-        buffer.write_all(&vec![b'x'; WAITING_MAX]).unwrap();
+        buffer.write_all(&vec![b'x'; MAX_PENDING_BYTES]).unwrap();
         drop(flusher);
         let rest: Vec<u8> = receiver.iter().flatten().collect();
         assert_eq!(rest, b"two\n1 lines dropped\n");

@@ -10,12 +10,12 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adapters::bbb_http::BbbHttp;
-use adapters::courier::HttpCourier;
+use adapters::bbb_http::HttpBbbClient;
+use adapters::callback_client::HttpCallbackClient;
 use adapters::entropy::{OsEntropy, SystemClock};
 use app::App;
 use app::policy::{Policy, RecordingRules};
-use app::ports::{self, Inspect, Patience};
+use app::ports::{self, CallTimeouts, Inspect};
 use app::recordings::import::Importer;
 use app::tenancy::TenantCache;
 use bbb::Algorithm;
@@ -26,12 +26,12 @@ use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
-use self::stores::Opened;
+use self::stores::OpenedStores;
 use crate::config::stores::STORE_FILE;
 use crate::config::values::Secret;
-use crate::config::{Config, Stores};
-use crate::http::playback::Theatre;
-use crate::output::note;
+use crate::config::{Config, StoreSettings};
+use crate::http::playback::PlaybackService;
+use crate::output::print_note;
 
 /// Where the state is kept if nobody says otherwise and we may write there.
 const SYSTEM_DIR: &str = "/var/lib/scalelite";
@@ -67,19 +67,19 @@ pub enum WiringError {
     Setting(String),
     /// The settings name no store at all, which they cannot.
     #[error("there is no store")]
-    Nothing,
+    NoStores,
 }
 
 /// A wired application and where its state is.
-pub struct Wired {
+pub struct WiredApp {
     /// The application.
     pub app: App,
     /// Its data directory.
     pub data_dir: PathBuf,
     /// Whether the secret is one that we made.
-    pub own_secret: bool,
+    pub secret_is_generated: bool,
     /// The stores, for a closer look.
-    pub inspect: Vec<Arc<dyn Inspect>>,
+    pub inspectors: Vec<Arc<dyn Inspect>>,
     /// Recordings, unless there are none.
     pub recordings: Option<Arc<dyn ports::Recordings>>,
     /// Imports of recordings, unless there is no database for them or they are switched off.
@@ -87,7 +87,7 @@ pub struct Wired {
     /// Uploads of recordings into the spool.
     pub uploads: Arc<dyn ports::Uploads>,
     /// Where recordings are watched, unless there are none.
-    pub theatre: Option<Arc<Theatre>>,
+    pub playback: Option<Arc<PlaybackService>>,
 }
 
 /// Opens the stores and connects everything. Redis and PostgreSQL are connected to when they are
@@ -95,43 +95,54 @@ pub struct Wired {
 ///
 /// # Errors
 /// When the data directory, the secret or a store cannot be used.
-pub fn wire(config: &Config, stores: &Stores) -> Result<Wired, WiringError> {
-    let given = given_secrets(config);
-    let needs_dir = stores.needs_dir() || given.is_empty();
-    let data_dir = if needs_dir { data_dir(config)? } else { expected_data_dir(config) };
-    let Opened { house, records, inspect } = stores::open(stores, &data_dir)?;
+pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringError> {
+    let given = configured_secrets(config);
+    let needs_dir = stores.needs_data_dir() || given.is_empty();
+    let data_dir = if needs_dir { prepare_data_dir(config)? } else { expected_data_dir(config) };
+    let OpenedStores { stores: house, recording_store: records, inspectors: inspect } =
+        stores::open_stores(stores, &data_dir)?;
     let own_secret = given.is_empty();
     let secrets = match own_secret {
         false => given,
         // One that this machine makes would not be the other replicas'.
-        true if stores.shared() => return Err(WiringError::SecretNeeded(stores.describe().0)),
-        true => vec![made_secret(&data_dir)?],
+        true if stores.is_shared() => return Err(WiringError::SecretNeeded(stores.describe().0)),
+        true => vec![load_pool_secret(&data_dir)?],
     };
-    let policy = policy(config, secrets);
+    let policy = build_policy(config, secrets);
     let (create_rules, join_rules) = (policy.create_rules.clone(), policy.join_rules.clone());
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
-    let bbb = BbbHttp::new(policy.patience.connect_ms, calls_per_server.unwrap_or(usize::MAX));
+    let bbb =
+        HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let app = App {
-        cluster: house.hot.clone(),
-        history: house.hot.clone(),
-        planner: Arc::default(),
-        keeper: Arc::default(),
-        turns: house.hot.clone(),
-        tenant_cache: Arc::new(TenantCache::new(house.hot.clone(), create_rules, join_rules)),
-        tenants: house.hot.clone(),
-        records,
-        blobs: recordings::blobs(config)?,
-        tokens: house.hot.clone(),
+        pool: house.state.clone(),
+        history: house.state.clone(),
+        forecaster: Arc::default(),
+        server_backup: Arc::default(),
+        periodic_jobs: house.state.clone(),
+        tenant_cache: Arc::new(TenantCache::new(house.state.clone(), create_rules, join_rules)),
+        tenants: house.state.clone(),
+        recording_store: records,
+        blobs: recordings::build_blobs(config)?,
+        tokens: house.state.clone(),
         bbb: Arc::new(bbb),
-        courier: Arc::new(HttpCourier::new(config.callback_allow.0.clone())),
+        callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
-    let theatre = playback::theatre(config, stores, &app, &data_dir)?.map(Arc::new);
-    let importer = recordings::importer(config, &app);
-    let (recordings, uploads) = (house.recordings, recordings::uploads(config));
-    Ok(Wired { app, data_dir, own_secret, inspect, recordings, importer, uploads, theatre })
+    let theatre = playback::build_playback_service(config, stores, &app, &data_dir)?.map(Arc::new);
+    let importer = recordings::build_importer(config, &app);
+    let (recordings, uploads) = (house.recordings, recordings::build_uploads(config));
+    Ok(WiredApp {
+        app,
+        data_dir,
+        secret_is_generated: own_secret,
+        inspectors: inspect,
+        recordings,
+        importer,
+        uploads,
+        playback: theatre,
+    })
 }
 
 /// Where the state would be kept, without making anything.
@@ -141,7 +152,7 @@ pub fn expected_data_dir(config: &Config) -> PathBuf {
     }
     let system = PathBuf::from(SYSTEM_DIR);
     let above = system.parent().unwrap_or(&system);
-    let usable = if system.exists() { prepare(&system) } else { may_write(above) };
+    let usable = if system.exists() { prepare_dir(&system) } else { may_write(above) };
     if usable.is_ok() { system } else { PathBuf::from(LOCAL_DIR) }
 }
 
@@ -154,28 +165,28 @@ pub fn may_write(dir: &Path) -> io::Result<()> {
 }
 
 /// The directory of the state, made if need be, readable by its owner only.
-fn data_dir(config: &Config) -> Result<PathBuf, WiringError> {
+fn prepare_data_dir(config: &Config) -> Result<PathBuf, WiringError> {
     if let Some(dir) = &config.data_dir {
-        return match prepare(dir) {
+        return match prepare_dir(dir) {
             Ok(()) => Ok(dir.clone()),
             Err(error) => Err(WiringError::File(dir.clone(), error)),
         };
     }
     let system = PathBuf::from(SYSTEM_DIR);
-    let Err(refused) = prepare(&system) else {
+    let Err(refused) = prepare_dir(&system) else {
         return Ok(system);
     };
     // Of a directory that we may not look into, that is all we can know.
     if system.exists() {
-        note(format!("{SYSTEM_DIR} cannot be used ({refused}): using ./{LOCAL_DIR}"));
+        print_note(format!("{SYSTEM_DIR} cannot be used ({refused}): using ./{LOCAL_DIR}"));
     }
     let local = PathBuf::from(LOCAL_DIR);
-    prepare(&local).map_err(|error| WiringError::File(local.clone(), error))?;
+    prepare_dir(&local).map_err(|error| WiringError::File(local.clone(), error))?;
     Ok(local)
 }
 
 /// A store that exists is not tried by writing: a full disk must not keep anybody from looking.
-fn prepare(dir: &Path) -> io::Result<()> {
+fn prepare_dir(dir: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let store = dir.join(STORE_FILE);
     if store.exists() {
@@ -185,24 +196,24 @@ fn prepare(dir: &Path) -> io::Result<()> {
 }
 
 /// The front-ends' secrets, if any are given.
-fn given_secrets(config: &Config) -> Vec<String> {
+fn configured_secrets(config: &Config) -> Vec<String> {
     let one = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
     let more = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
     one.chain(more.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect()
 }
 
 /// The secret of a pool for which none is given.
-fn made_secret(data_dir: &Path) -> Result<String, WiringError> {
+fn load_pool_secret(data_dir: &Path) -> Result<String, WiringError> {
     let path = data_dir.join(SECRET_FILE);
-    own_secret(&path).map_err(|error| WiringError::File(path, error))
+    load_or_create_secret(&path).map_err(|error| WiringError::File(path, error))
 }
 
 /// Reads the secret that was made on the first start, or makes it. Of two processes that start at
 /// the same time one makes it and the other reads it.
-fn own_secret(path: &Path) -> io::Result<String> {
+fn load_or_create_secret(path: &Path) -> io::Result<String> {
     match std::fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        kept => return usable(&kept?),
+        kept => return check_secret(&kept?),
     }
     let made = OsEntropy.secret();
     let directory = path.parent().unwrap_or(Path::new("."));
@@ -213,18 +224,18 @@ fn own_secret(path: &Path) -> io::Result<String> {
     match file.persist_noclobber(path) {
         Ok(_) => Ok(made),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-            usable(&std::fs::read_to_string(path)?)
+            check_secret(&std::fs::read_to_string(path)?)
         }
         Err(error) => Err(error.error),
     }
 }
 
-fn usable(kept: &str) -> io::Result<String> {
+fn check_secret(kept: &str) -> io::Result<String> {
     let empty = io::Error::new(io::ErrorKind::InvalidData, "is empty: delete it to get a new one");
     if kept.trim().is_empty() { Err(empty) } else { Ok(kept.trim().to_owned()) }
 }
 
-fn policy(config: &Config, secrets: Vec<String>) -> Policy {
+fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
     let rules = |exclude: &[String], defaults: &[_], overrides: &[_]| ParameterRules {
         exclude: exclude.to_vec(),
         defaults: defaults.to_vec(),
@@ -235,18 +246,20 @@ fn policy(config: &Config, secrets: Vec<String>) -> Policy {
     Policy {
         secrets,
         algorithms: config.checksum_algorithm.unwrap_or_default(),
-        sign_with: config.checksum_algorithm.map_or(Algorithm::Sha256, bbb::Algorithms::strongest),
+        signing_algorithm: config
+            .checksum_algorithm
+            .map_or(Algorithm::Sha256, bbb::Algorithms::strongest_algorithm),
         url_host: config.url_host.clone(),
-        build: config.build_number.clone(),
+        build_number: config.build_number.clone(),
         multitenancy: config.multitenancy_enabled,
         get_meetings_disabled: config.get_meetings_api_disabled,
         recording_disabled: config.recording_disabled,
         recordings: RecordingRules {
-            filtered: config.get_recordings_api_filtered,
-            protectable: config.protected_recordings_enabled,
-            token_ms: minutes(config.protected_recordings_token_timeout.0),
+            filter_required: config.get_recordings_api_filtered,
+            protection_enabled: config.protected_recordings_enabled,
+            token_lifetime_ms: minutes(config.protected_recordings_token_timeout.0),
             trash_ms: minutes(config.recording_trash_days.0) * 24 * 60,
-            retention: recordings::retention(config),
+            retention: recordings::build_retention(config),
             forget_ms: config.recording_forget_days.map(|days| minutes(days.0) * 24 * 60),
         },
         server_id_is_hostname: config.server_id_is_hostname,
@@ -263,29 +276,29 @@ fn policy(config: &Config, secrets: Vec<String>) -> Policy {
         ),
         voice_bridge: VoiceBridgePolicy {
             length: config.voice_bridge_len.0,
-            min: config.voice_bridge_min.0,
-            max: config.voice_bridge_max.0,
+            min_length: config.voice_bridge_min.0,
+            max_length: config.voice_bridge_max.0,
             use_external: config.use_external_voice_bridge,
         },
-        poll: poll_policy(config),
+        poll: build_poll_policy(config),
         placement: PlacementRules {
             policy: config.placement_policy.0,
             untagged_may_use_tagged: config.untagged_may_use_tagged,
-            tier_load_max: f64::from(config.tier_load_max.0),
+            max_tier_load: f64::from(config.tier_load_max.0),
         },
         history: config.placement_history.0,
-        patience: Patience {
+        timeouts: CallTimeouts {
             connect_ms: config.connect_timeout.ms(),
             response_ms: config.response_timeout.ms(),
         },
-        poll_wait_ms: config.poller_wait_timeout.ms(),
+        poll_timeout_ms: config.poller_wait_timeout.ms(),
         poll_concurrency: usize::try_from(config.poller_threads.0).unwrap_or(usize::MAX),
         meeting_ttl_ms: ms(config.default_meeting_ttl.ms()),
-        upload_ms_max: ms(config.request_timeout.ms()),
+        max_upload_ms: ms(config.request_timeout.ms()),
     }
 }
 
-fn poll_policy(config: &Config) -> PollPolicy {
+fn build_poll_policy(config: &Config) -> PollPolicy {
     let minutes = |minutes: u32| i64::from(minutes) * 60_000;
     PollPolicy {
         thresholds: Thresholds {

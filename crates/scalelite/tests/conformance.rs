@@ -1,28 +1,28 @@
 //! The recorded conformance cases against the built binary.
 
-use testkit::conformance::{Options, run};
-use testkit::stores::Kind;
+use testkit::conformance::{ConformanceOptions, run};
+use testkit::stores::StoreKind;
 
 /// One test for each kind of store.
-macro_rules! answers_as_recorded_or_as_listed_in_differences {
+macro_rules! responses_match_recordings {
     ($($name:ident on $kind:ident;)*) => {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() -> anyhow::Result<()> {
-                play_on(Kind::$kind).await
+                play_on(StoreKind::$kind).await
             }
         )*
     };
 }
 
-answers_as_recorded_or_as_listed_in_differences! {
+responses_match_recordings! {
     embedded on Embedded;
     redis_and_postgres on RedisAndPostgres;
     postgres_alone on Postgres;
 }
 
-async fn play_on(stores: Kind) -> anyhow::Result<()> {
-    let options = Options::new(env!("CARGO_BIN_EXE_scalelite")).on(stores);
+async fn play_on(stores: StoreKind) -> anyhow::Result<()> {
+    let options = ConformanceOptions::new(env!("CARGO_BIN_EXE_scalelite")).with_stores(stores);
     let report = run(&options).await?;
     println!("{report}");
     assert!(report.failed.is_empty(), "{} cases failed, see above", report.failed.len());

@@ -4,11 +4,11 @@
 //! are known, of which several hundred are about to come.
 
 use divan::Bencher;
-use domain::booking::{Book, BookServer, BookingPolicy, Newcomer, Running};
-use domain::{MeetingKey, ServerId, Session, Timestamp, Timetable};
+use domain::forecast::{ForecastPolicy, ForecastServer, LoadForecast, NewMeeting, RunningMeeting};
+use domain::{MeetingKey, MeetingSession, ServerId, Timestamp, Timetable};
 
-const MINUTE: i64 = 60_000;
-const WEEK: i64 = 7 * 24 * 60 * MINUTE;
+const MINUTE_MS: i64 = 60_000;
+const WEEK_MS: i64 = 7 * 24 * 60 * MINUTE_MS;
 /// A Monday, 9:50 UTC.
 const NOW: Timestamp = Timestamp(1_767_606_600_000);
 
@@ -16,11 +16,11 @@ fn main() {
     divan::main();
 }
 
-struct Pool {
-    book: Book,
+struct PoolFixture {
+    load_forecast: LoadForecast,
     timetable: Timetable,
-    servers: Vec<BookServer>,
-    running: Vec<Running>,
+    servers: Vec<ForecastServer>,
+    running: Vec<RunningMeeting>,
 }
 
 fn key(id: &str) -> MeetingKey {
@@ -28,78 +28,83 @@ fn key(id: &str) -> MeetingKey {
 }
 
 /// A pool with so many servers, ten times as many meetings, and four times as many known ones.
-fn pool(servers: i64) -> Pool {
+fn build_pool(servers: i64) -> PoolFixture {
     let mut timetable = Timetable::default();
     for number in 0..servers * 40 {
         for week in 1..=4 {
             // One of forty is in this hour; the week has about as many hours with meetings.
             let ahead = (number % 40) * 60 + number * 7 % 35 - 10;
-            let created_at = NOW.plus_ms(ahead * MINUTE - week * WEEK);
+            let created_at = NOW.plus_ms(ahead * MINUTE_MS - week * WEEK_MS);
             let peak_users = u32::try_from(2 + number * 31 % 61).unwrap_or(0);
             let key = key(&format!("known-{number}"));
-            timetable.learn(Session { key, created_at, peak_users, busy_ms: 85 * MINUTE });
+            timetable.learn(MeetingSession {
+                key,
+                created_at,
+                peak_users,
+                busy_ms: 85 * MINUTE_MS,
+            });
         }
     }
     let id = |number: i64| ServerId(format!("server-{number:03}"));
     let multiplier = |number: i64| [1.0, 1.0, 0.5, 2.0][usize::try_from(number % 4).unwrap_or(0)];
-    let list = (0..servers).map(|n| BookServer { id: id(n), load_multiplier: multiplier(n) });
-    let running = (0..servers * 10).map(|number| Running {
+    let list = (0..servers).map(|n| ForecastServer { id: id(n), load_multiplier: multiplier(n) });
+    let running = (0..servers * 10).map(|number| RunningMeeting {
         key: key(&format!("running-{number}")),
         server: id(number % servers),
-        created_at: NOW.plus_ms(-(number % 100) * MINUTE),
+        created_at: NOW.plus_ms(-(number % 100) * MINUTE_MS),
         users: u32::try_from(number * 17 % 40).unwrap_or(0),
-        expected: 15,
+        expected_users: 15,
     });
     let (servers, running): (Vec<_>, Vec<_>) = (list.collect(), running.collect());
-    let mut book = Book::new(BookingPolicy::default());
+    let mut book = LoadForecast::new(ForecastPolicy::default());
     book.rebuild(NOW, &servers, running.clone(), &timetable);
-    Pool { book, timetable, servers, running }
+    PoolFixture { load_forecast: book, timetable, servers, running }
 }
 
 /// The usual create: forecasts are fresh. Small meetings come after all promised ones.
 #[divan::bench(args = [10, 100, 500])]
-fn quote_for_a_small_meeting(bencher: Bencher<'_, '_>, servers: i64) {
-    let mut pool = pool(servers);
+fn estimate_costs_of_a_small_meeting(bencher: Bencher<'_, '_>, servers: i64) {
+    let mut pool = build_pool(servers);
     let new = key("new");
-    let newcomer = Newcomer { key: &new, hint: Some(3), users_max: None };
-    let (book, timetable) = (&mut pool.book, &pool.timetable);
-    bencher.bench_local(|| book.quote(NOW, &newcomer, &|_| true, timetable));
+    let newcomer = NewMeeting { key: &new, size_hint: Some(3), max_users: None };
+    let (book, timetable) = (&mut pool.load_forecast, &pool.timetable);
+    bencher.bench_local(|| book.estimate_cost(NOW, &newcomer, &|_| true, timetable));
 }
 
 #[divan::bench(args = [10, 100, 500])]
-fn quote_for_a_large_meeting(bencher: Bencher<'_, '_>, servers: i64) {
-    let mut pool = pool(servers);
+fn estimate_costs_of_a_large_meeting(bencher: Bencher<'_, '_>, servers: i64) {
+    let mut pool = build_pool(servers);
     let new = key("new");
-    let newcomer = Newcomer { key: &new, hint: Some(50), users_max: None };
-    let (book, timetable) = (&mut pool.book, &pool.timetable);
-    bencher.bench_local(|| book.quote(NOW, &newcomer, &|_| true, timetable));
+    let newcomer = NewMeeting { key: &new, size_hint: Some(50), max_users: None };
+    let (book, timetable) = (&mut pool.load_forecast, &pool.timetable);
+    bencher.bench_local(|| book.estimate_cost(NOW, &newcomer, &|_| true, timetable));
 }
 
 /// The create that comes when forecasts are more than five seconds old.
 #[divan::bench(args = [10, 100, 500])]
-fn quote_with_new_forecasts(bencher: Bencher<'_, '_>, servers: i64) {
-    let mut pool = pool(servers);
+fn estimate_costs_with_new_forecasts(bencher: Bencher<'_, '_>, servers: i64) {
+    let mut pool = build_pool(servers);
     let new = key("new");
-    let newcomer = Newcomer { key: &new, hint: Some(15), users_max: None };
-    let (book, timetable) = (&mut pool.book, &pool.timetable);
+    let newcomer = NewMeeting { key: &new, size_hint: Some(15), max_users: None };
+    let (book, timetable) = (&mut pool.load_forecast, &pool.timetable);
     let mut turn = 0;
     bencher.bench_local(|| {
         turn = 6_000 - turn;
-        book.quote(NOW.plus_ms(turn), &newcomer, &|_| true, timetable)
+        book.estimate_cost(NOW.plus_ms(turn), &newcomer, &|_| true, timetable)
     });
 }
 
 #[divan::bench(args = [10, 100, 500])]
-fn join(bencher: Bencher<'_, '_>, servers: i64) {
-    let mut pool = pool(servers);
+fn record_join(bencher: Bencher<'_, '_>, servers: i64) {
+    let mut pool = build_pool(servers);
     let key = key("running-40");
-    bencher.bench_local(|| pool.book.join(&key));
+    bencher.bench_local(|| pool.load_forecast.record_join(&key));
 }
 
 #[divan::bench(args = [10, 100, 500])]
-fn rebuild_from_facts(bencher: Bencher<'_, '_>, servers: i64) {
-    let pool = pool(servers);
-    let mut book = pool.book.clone();
+fn rebuild_from_history(bencher: Bencher<'_, '_>, servers: i64) {
+    let pool = build_pool(servers);
+    let mut book = pool.load_forecast.clone();
     let with = || pool.running.clone();
     bencher
         .with_inputs(with)

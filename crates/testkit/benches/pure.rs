@@ -1,12 +1,12 @@
 //! What the pure parts cost: `cargo bench -p testkit`. The floor of each is in the same table.
 
-use bbb::meetings::Meetings;
+use bbb::meetings::MeetingList;
 use bbb::{Algorithm, Algorithms, Query, checksum};
 use divan::{Bencher, black_box};
-use domain::placement::{Ask, choose, seed};
+use domain::placement::{PlacementCriteria, choose_server, meeting_seed};
 use domain::{AdminState, Server, ServerId};
 
-const JOIN: &str = "meetingID=room-4711&fullName=Ada+Lovelace&role=VIEWER&userID=u-123456&\
+const JOIN_QUERY: &str = "meetingID=room-4711&fullName=Ada+Lovelace&role=VIEWER&userID=u-123456&\
     createTime=1763000000123&userdata-bbb_skip_check_audio=true&avatarURL=https%3A%2F%2Fa%2Fb.png";
 
 fn main() {
@@ -15,17 +15,25 @@ fn main() {
 
 #[divan::bench]
 fn sha256_of_a_join(bencher: Bencher<'_, '_>) {
-    bencher.bench(|| checksum::checksum("join", black_box(JOIN), "secret", Algorithm::Sha256));
+    bencher.bench(|| {
+        checksum::compute_checksum("join", black_box(JOIN_QUERY), "secret", Algorithm::Sha256)
+    });
 }
 
 #[divan::bench]
-fn cut_and_verify_a_join(bencher: Bencher<'_, '_>) {
-    let signed = checksum::sign("join", JOIN, "secret", Algorithm::Sha256);
+fn split_and_verify_a_join(bencher: Bencher<'_, '_>) {
+    let signed = checksum::sign_query("join", JOIN_QUERY, "secret", Algorithm::Sha256);
     bencher.bench(|| {
-        let cut = checksum::cut(black_box(&signed)).ok();
+        let cut = checksum::split_checksum(black_box(&signed)).ok();
         cut.is_some_and(|cut| {
             let secrets = ["secret"];
-            checksum::verify("join", &cut.signed, &cut.checksum, &secrets, Algorithms::default())
+            checksum::verify(
+                "join",
+                &cut.signed_text,
+                &cut.checksum,
+                &secrets,
+                Algorithms::default(),
+            )
         })
     });
 }
@@ -33,7 +41,7 @@ fn cut_and_verify_a_join(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn read_edit_and_write_a_join(bencher: Bencher<'_, '_>) {
     bencher.bench(|| {
-        let mut query = Query::parse(black_box(JOIN));
+        let mut query = Query::parse(black_box(JOIN_QUERY));
         query.keep_last(|_| false);
         query.remove("checksum");
         query.set("userdata-bbb_b", "2");
@@ -53,8 +61,12 @@ fn choose_among_servers(bencher: Bencher<'_, '_>, count: u32) {
             server
         })
         .collect();
-    let ask = Ask { seats: 15, seed: seed("room-4711"), ..Ask::default() };
-    bencher.bench(|| choose(black_box(&servers), &ask).is_ok());
+    let ask = PlacementCriteria {
+        expected_users: 15,
+        seed: meeting_seed("room-4711"),
+        ..PlacementCriteria::default()
+    };
+    bencher.bench(|| choose_server(black_box(&servers), &ask).is_ok());
 }
 
 #[divan::bench(args = [1, 20, 200])]
@@ -71,5 +83,5 @@ fn read_meetings_of_25_users(bencher: Bencher<'_, '_>, count: usize) {
         meeting.repeat(count)
     );
     let bytes = divan::counter::BytesCount::new(list.len());
-    bencher.counter(bytes).bench(|| Meetings::read(black_box(list.as_bytes())).is_ok());
+    bencher.counter(bytes).bench(|| MeetingList::read(black_box(list.as_bytes())).is_ok());
 }

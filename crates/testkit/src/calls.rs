@@ -1,27 +1,27 @@
 //! Calls of front-ends, signed as they sign them.
 
-use crate::conformance::http::Outgoing;
-use crate::product::{API, SECRET};
+use crate::conformance::http::ClientRequest;
+use crate::product::{API_PATH, SECRET};
 use bbb_sim::Algorithm;
 
 /// The target of a signed call.
 #[must_use]
-pub fn signed(call: &str, query: &str) -> String {
-    signed_by(SECRET, call, query)
+pub fn signed_target(call: &str, query: &str) -> String {
+    signed_target_with(SECRET, call, query)
 }
 
 /// The target of a call that is signed with another secret.
 #[must_use]
-pub fn signed_by(secret: &str, call: &str, query: &str) -> String {
-    let checksum = Algorithm::Sha256.hex(&format!("{call}{query}{secret}"));
+pub fn signed_target_with(secret: &str, call: &str, query: &str) -> String {
+    let checksum = Algorithm::Sha256.hex_digest(&format!("{call}{query}{secret}"));
     let joint = if query.is_empty() { "" } else { "&" };
-    format!("{API}/{call}?{query}{joint}checksum={checksum}")
+    format!("{API_PATH}/{call}?{query}{joint}checksum={checksum}")
 }
 
 /// A request without a body.
 #[must_use]
-pub fn outgoing(method: &str, target: &str) -> Outgoing {
-    Outgoing {
+pub fn new_request(method: &str, target: &str) -> ClientRequest {
+    ClientRequest {
         method: method.to_owned(),
         target: target.to_owned(),
         headers: vec![("Host".to_owned(), "balancer.test".to_owned())],

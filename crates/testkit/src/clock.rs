@@ -11,6 +11,6 @@ pub fn unix_now_s() -> f64 {
 
 /// A variable of our own environment, to hand on to a program under test.
 #[expect(clippy::disallowed_methods, reason = "programs under test inherit PATH and the like")]
-pub fn inherited(name: &str) -> Option<OsString> {
+pub fn environment_variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }

@@ -9,31 +9,35 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// Rust's word for a fault of the program, which no input may bring about.
-const PANIC: &str = "panicked";
+const PANIC_WORD: &str = "panicked";
 
 /// What a command that ended has said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
+pub struct CommandOutput {
     /// Its standard output.
     pub stdout: String,
     /// Its standard error output.
     pub stderr: String,
     /// Its exit code.
-    pub code: i32,
+    pub exit_code: i32,
 }
 
 /// Runs a command of the product.
-pub async fn run(setup: &Setup, arguments: &[&str]) -> anyhow::Result<Said> {
-    finish(command(setup, arguments), None).await
+pub async fn run(setup: &Setup, arguments: &[&str]) -> anyhow::Result<CommandOutput> {
+    wait_for_output(piped_command(setup, arguments), None).await
 }
 
 /// Runs a command of the product that is told this on its standard input.
-pub async fn told(setup: &Setup, arguments: &[&str], input: &str) -> anyhow::Result<Said> {
-    finish(command(setup, arguments), Some(input)).await
+pub async fn run_with_input(
+    setup: &Setup,
+    arguments: &[&str],
+    input: &str,
+) -> anyhow::Result<CommandOutput> {
+    wait_for_output(piped_command(setup, arguments), Some(input)).await
 }
 
 /// A command of the product whose output comes to us.
-pub fn command(setup: &Setup, arguments: &[&str]) -> Command {
+pub fn piped_command(setup: &Setup, arguments: &[&str]) -> Command {
     let mut command = setup.command();
     command.args(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -41,7 +45,10 @@ pub fn command(setup: &Setup, arguments: &[&str]) -> Command {
 }
 
 /// Runs a command to its end; what goes elsewhere than to us is missing in the result.
-pub async fn finish(mut command: Command, input: Option<&str>) -> anyhow::Result<Said> {
+pub async fn wait_for_output(
+    mut command: Command,
+    input: Option<&str>,
+) -> anyhow::Result<CommandOutput> {
     if input.is_some() {
         command.stdin(Stdio::piped());
     }
@@ -53,12 +60,12 @@ pub async fn finish(mut command: Command, input: Option<&str>) -> anyhow::Result
     }
     let output = timeout(DEADLINE, child.wait_with_output()).await;
     let output = output.with_context(|| format!("{what} does not end"))??;
-    let said = Said {
+    let said = CommandOutput {
         stdout: String::from_utf8(output.stdout)?,
         stderr: String::from_utf8(output.stderr)?,
-        code: output.status.code().context("killed by a signal")?,
+        exit_code: output.status.code().context("killed by a signal")?,
     };
-    ensure!(!said.stderr.contains(PANIC), "{what}: {}", said.stderr);
+    ensure!(!said.stderr.contains(PANIC_WORD), "{what}: {}", said.stderr);
     Ok(said)
 }
 

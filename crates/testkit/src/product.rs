@@ -1,12 +1,12 @@
 //! The product as a black box: the built binary as a process with a store of its own, spoken to
 //! over HTTP and by its commands, stopped, killed and started again.
 
-pub use crate::calls::{outgoing, signed, signed_by};
-use crate::clock::inherited;
-pub use crate::conformance::http::{Answer, Connection, Outgoing, exchange};
-use crate::stores::{Kind, Stores};
+pub use crate::calls::{new_request, signed_target, signed_target_with};
+use crate::clock::environment_variable;
+pub use crate::conformance::http::{ClientConnection, ClientRequest, ClientResponse, exchange};
+use crate::stores::{StoreKind, TestStores};
 use anyhow::{Context, bail, ensure};
-use bbb_sim::{Algorithm, Server};
+use bbb_sim::{Algorithm, BbbServer};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
@@ -20,9 +20,9 @@ use tokio::time::{sleep, timeout};
 /// The secret that front-ends and administrators share with the balancer.
 pub const SECRET: &str = "lbsecret-of-the-tests";
 /// Where the balancer answers BigBlueButton's calls.
-pub const API: &str = "/bigbluebutton/api";
+pub const API_PATH: &str = "/bigbluebutton/api";
 /// Folders of recordings, within the setup's.
-pub const RECORDINGS: [(&str, &str); 4] = [
+pub const RECORDING_DIRS: [(&str, &str); 4] = [
     ("RECORDING_SPOOL_DIR", "spool"),
     ("RECORDING_WORK_DIR", "work"),
     ("RECORDING_PUBLISH_DIR", "published"),
@@ -38,8 +38,8 @@ pub struct Setup {
     settings: Vec<(String, String)>,
     arguments: Vec<String>,
     folder: Arc<TempDir>,
-    logs: Arc<AtomicU32>,
-    stores: Stores,
+    log_count: Arc<AtomicU32>,
+    stores: TestStores,
 }
 
 /// A running `serve`. Dropping it kills the process; its folder goes with the last of its setup.
@@ -59,7 +59,7 @@ impl Setup {
     /// When there can be no temporary folder.
     pub fn new(binary: &str) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("product-").tempdir()?;
-        for (_, name) in RECORDINGS {
+        for (_, name) in RECORDING_DIRS {
             std::fs::create_dir(folder.path().join(name))?;
         }
         Ok(Self {
@@ -67,21 +67,21 @@ impl Setup {
             settings: Vec::new(),
             arguments: Vec::new(),
             folder: Arc::new(folder),
-            logs: Arc::default(),
-            stores: Stores::embedded(),
+            log_count: Arc::default(),
+            stores: TestStores::embedded(),
         })
     }
 
     /// The same with a setting more; the last one of a name counts.
     #[must_use]
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub fn with_setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// The same with its state on these servers, which run as long as the setup is there.
     #[must_use]
-    pub fn on(mut self, stores: &Stores) -> Self {
+    pub fn with_stores(mut self, stores: &TestStores) -> Self {
         self.stores = stores.clone();
         self
     }
@@ -90,22 +90,22 @@ impl Setup {
     /// servers, as on another machine.
     #[must_use]
     pub fn replica(&self, number: usize) -> Self {
-        if self.stores.kind() == Kind::Embedded {
+        if self.stores.kind() == StoreKind::Embedded {
             return self.clone();
         }
         let data = self.folder().join(format!("data-{number}"));
-        self.clone().with("SCALELITE_DATA_DIR", &data.display().to_string())
+        self.clone().with_setting("SCALELITE_DATA_DIR", &data.display().to_string())
     }
 
     /// Where it keeps its state.
     #[must_use]
-    pub fn stores(&self) -> &Stores {
+    pub fn stores(&self) -> &TestStores {
         &self.stores
     }
 
     /// The same with an argument more for `serve`.
     #[must_use]
-    pub fn serving(mut self, argument: &str) -> Self {
+    pub fn with_serve_argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
     }
@@ -122,7 +122,7 @@ impl Setup {
     /// # Errors
     /// When the process cannot be started.
     pub fn spawn(&self) -> anyhow::Result<Product> {
-        let number = self.logs.fetch_add(1, Ordering::Relaxed);
+        let number = self.log_count.fetch_add(1, Ordering::Relaxed);
         let log = self.folder().join(format!("log-{number}"));
         let file = std::fs::File::create(&log)?;
         let mut command = self.command();
@@ -138,7 +138,7 @@ impl Setup {
     /// When it ends or does not answer.
     pub async fn start(&self) -> anyhow::Result<Product> {
         let mut product = self.spawn()?;
-        let ready = timeout(DEADLINE, product.until_healthy()).await;
+        let ready = timeout(DEADLINE, product.wait_until_healthy()).await;
         let ready = ready.unwrap_or_else(|_| bail!("no answer to health_check"));
         ready.with_context(|| format!("the log says: {}", product.log()))?;
         Ok(product)
@@ -152,12 +152,12 @@ impl Setup {
         command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
         command.current_dir(self.folder());
         for name in ["PATH", "HOME", "LANG", "RUST_BACKTRACE", "TMPDIR"] {
-            command.envs(inherited(name).map(|value| (name, value)));
+            command.envs(environment_variable(name).map(|value| (name, value)));
         }
         command.env("BIND", "tcp://127.0.0.1:0");
         command.env("SCALELITE_DATA_DIR", self.folder().join("data"));
         command.envs(self.stores.environment());
-        for (name, folder) in RECORDINGS {
+        for (name, folder) in RECORDING_DIRS {
             command.env(name, self.folder().join(folder));
         }
         command.env("LOADBALANCER_SECRET", SECRET);
@@ -171,17 +171,17 @@ impl Setup {
     ///
     /// # Errors
     /// When it cannot be started or does not end.
-    pub async fn cli(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+    pub async fn run_command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         let output = self.command().args(arguments).output();
         Ok(timeout(DEADLINE, output).await.context("does not end")??)
     }
 }
 
 impl Product {
-    async fn until_healthy(&mut self) -> anyhow::Result<()> {
-        self.until_listening().await?;
+    async fn wait_until_healthy(&mut self) -> anyhow::Result<()> {
+        self.wait_until_listening().await?;
         while !self.get("/health_check").await.is_ok_and(|answer| answer.status == 200) {
-            self.must_run()?;
+            self.ensure_running()?;
             sleep(Duration::from_millis(5)).await;
         }
         Ok(())
@@ -191,16 +191,16 @@ impl Product {
     ///
     /// # Errors
     /// When it ends instead.
-    pub async fn until_listening(&mut self) -> anyhow::Result<()> {
+    pub async fn wait_until_listening(&mut self) -> anyhow::Result<()> {
         while self.port == 0 {
-            self.must_run()?;
+            self.ensure_running()?;
             self.port = self.port_in_log().unwrap_or_default();
             sleep(Duration::from_millis(5)).await;
         }
         Ok(())
     }
 
-    fn must_run(&mut self) -> anyhow::Result<()> {
+    fn ensure_running(&mut self) -> anyhow::Result<()> {
         let ended = self.child.try_wait()?;
         ended.map_or(Ok(()), |status| bail!("serve ended: {status}"))
     }
@@ -260,7 +260,7 @@ impl Product {
     ///
     /// # Errors
     /// When it does not end.
-    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+    pub async fn wait_for_exit(&mut self) -> anyhow::Result<ExitStatus> {
         let status = timeout(DEADLINE, self.child.wait()).await;
         Ok(status.context("does not end")??)
     }
@@ -289,15 +289,15 @@ impl Product {
     ///
     /// # Errors
     /// When there is no complete answer.
-    pub async fn get(&self, target: &str) -> anyhow::Result<Answer> {
-        exchange(self.port, &outgoing("GET", target)).await
+    pub async fn get(&self, target: &str) -> anyhow::Result<ClientResponse> {
+        exchange(self.port, &new_request("GET", target)).await
     }
 
     /// Any request.
     ///
     /// # Errors
     /// When there is no complete answer.
-    pub async fn send(&self, request: &Outgoing) -> anyhow::Result<Answer> {
+    pub async fn send(&self, request: &ClientRequest) -> anyhow::Result<ClientResponse> {
         exchange(self.port, request).await
     }
 
@@ -305,8 +305,8 @@ impl Product {
     ///
     /// # Errors
     /// When there is no complete answer.
-    pub async fn call(&self, name: &str, query: &str) -> anyhow::Result<Answer> {
-        self.get(&signed(name, query)).await
+    pub async fn call(&self, name: &str, query: &str) -> anyhow::Result<ClientResponse> {
+        self.get(&signed_target(name, query)).await
     }
 
     /// A call by POST, signed over its query.
@@ -319,8 +319,8 @@ impl Product {
         query: &str,
         content_type: &str,
         body: &[u8],
-    ) -> anyhow::Result<Answer> {
-        let mut request = outgoing("POST", &signed(name, query));
+    ) -> anyhow::Result<ClientResponse> {
+        let mut request = new_request("POST", &signed_target(name, query));
         let header = ("Content-Type".to_owned(), content_type.to_owned());
         request.headers.push(header);
         request.body = Some(body.to_vec());
@@ -331,10 +331,10 @@ impl Product {
     ///
     /// # Errors
     /// When it fails.
-    pub async fn manage(&self, call: &str, data: Option<Value>) -> anyhow::Result<Value> {
-        let checksum = Algorithm::Sha256.hex(&format!("{call}{SECRET}"));
+    pub async fn call_management(&self, call: &str, data: Option<Value>) -> anyhow::Result<Value> {
+        let checksum = Algorithm::Sha256.hex_digest(&format!("{call}{SECRET}"));
         let target = format!("/scalelite/api/{call}?checksum={checksum}");
-        let mut request = outgoing("GET", &target);
+        let mut request = new_request("GET", &target);
         if let Some(data) = data {
             "POST".clone_into(&mut request.method);
             let header = ("Content-Type".to_owned(), "application/json".to_owned());
@@ -353,11 +353,11 @@ impl Product {
     /// When it is refused.
     pub async fn add_server(&self, url: &str, secret: &str) -> anyhow::Result<String> {
         let new = json!({ "server": { "url": url, "secret": secret } });
-        let added = self.manage("addServer", Some(new)).await?;
+        let added = self.call_management("addServer", Some(new)).await?;
         let id = added.get("id").and_then(Value::as_str);
         let id = id.context("addServer answers without an id")?.to_owned();
         let enable = json!({ "id": id, "server": { "state": "enable" } });
-        self.manage("updateServer", Some(enable)).await?;
+        self.call_management("updateServer", Some(enable)).await?;
         Ok(id)
     }
 
@@ -365,7 +365,7 @@ impl Product {
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn add(&self, server: &Server) -> anyhow::Result<String> {
+    pub async fn add_simulated_server(&self, server: &BbbServer) -> anyhow::Result<String> {
         self.add_server(&server.url(), &server.secret()).await
     }
 
@@ -373,8 +373,8 @@ impl Product {
     ///
     /// # Errors
     /// When the call fails.
-    pub async fn loads(&self) -> anyhow::Result<Vec<(String, f64)>> {
-        let servers = self.manage("getServers", None).await?;
+    pub async fn list_loads(&self) -> anyhow::Result<Vec<(String, f64)>> {
+        let servers = self.call_management("getServers", None).await?;
         let servers = servers.as_array().context("no list")?.iter();
         let of = |server: &Value| {
             let load = server["load"].as_f64().unwrap_or_default();
@@ -389,8 +389,8 @@ impl Product {
     ///
     /// # Errors
     /// When the command fails.
-    pub async fn poll(&self) -> anyhow::Result<()> {
-        let output = self.setup.cli(&["poll", "all"]).await?;
+    pub async fn poll_servers(&self) -> anyhow::Result<()> {
+        let output = self.setup.run_command(&["poll", "all"]).await?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "poll all: {said}");
         Ok(())
@@ -401,7 +401,7 @@ impl Product {
 ///
 /// # Errors
 /// When it does not become so.
-pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
+pub async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
     let waiting = async {
         while !is_so().await {
             sleep(Duration::from_millis(10)).await;

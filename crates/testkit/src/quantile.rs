@@ -13,7 +13,7 @@ pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
 
 /// Milliseconds, with fractions.
 #[must_use]
-pub fn ms(time: &Duration) -> f64 {
+pub fn to_ms(time: &Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::tar::Tar;
+use crate::tar::TarBuilder;
 
 /// The formats that there are samples of.
 pub const FORMATS: [&str; 6] =
@@ -16,12 +16,12 @@ pub const WEBCAMS_WEBM: &[u8] = include_bytes!("../data/recordings/webcams.webm"
 pub const DESKSHARE_WEBM: &[u8] = include_bytes!("../data/recordings/deskshare.webm");
 /// Twelve seconds of a hum.
 pub const AUDIO_OGG: &[u8] = include_bytes!("../data/recordings/audio.ogg");
-const SLIDE: &[u8] = include_bytes!("../data/recordings/slide-1.png");
-const THUMB: &[u8] = include_bytes!("../data/recordings/thumb-1.png");
+const SLIDE_PNG: &[u8] = include_bytes!("../data/recordings/slide-1.png");
+const THUMB_PNG: &[u8] = include_bytes!("../data/recordings/thumb-1.png");
 
 /// The settings of a balancer that keeps recordings below that folder.
 #[must_use]
-pub fn folders(root: &Path) -> [(&'static str, PathBuf); 4] {
+pub fn recording_dir_settings(root: &Path) -> [(&'static str, PathBuf); 4] {
     [
         ("RECORDING_SPOOL_DIR", root.join("spool")),
         ("RECORDING_WORK_DIR", root.join("work")),
@@ -32,7 +32,7 @@ pub fn folders(root: &Path) -> [(&'static str, PathBuf); 4] {
 
 /// What a sample is of.
 #[derive(Clone, Debug)]
-pub struct Sample {
+pub struct SampleRecording {
     /// Its id.
     pub record_id: String,
     /// The meeting's id as the front-end gave it.
@@ -45,7 +45,7 @@ pub struct Sample {
     pub meta: Vec<(String, String)>,
 }
 
-impl Sample {
+impl SampleRecording {
     /// The n-th sample: each has its own id and meeting.
     #[must_use]
     pub fn new(n: u64) -> Self {
@@ -61,9 +61,9 @@ impl Sample {
     /// The files of a format, by their paths within it.
     #[must_use]
     pub fn files(&self, format: &str) -> Vec<(String, Vec<u8>)> {
-        let mut files = vec![("metadata.xml".to_owned(), self.metadata(format).into_bytes())];
+        let mut files = vec![("metadata.xml".to_owned(), self.metadata_xml(format).into_bytes())];
         let media = match format {
-            "presentation" => presentation(),
+            "presentation" => presentation_files(),
             "video" => vec![
                 (
                     "index.html",
@@ -87,13 +87,13 @@ impl Sample {
     /// An archive of these formats, as BBB's script sends it.
     #[must_use]
     pub fn archive(&self, formats: &[&str]) -> Vec<u8> {
-        self.tar(formats).whole()
+        self.tar(formats).into_bytes()
     }
 
     /// The same, to be added to.
     #[must_use]
-    pub fn tar(&self, formats: &[&str]) -> Tar {
-        let mut tar = Tar::new();
+    pub fn tar(&self, formats: &[&str]) -> TarBuilder {
+        let mut tar = TarBuilder::new();
         for format in formats {
             let root = format!("{format}/{}", self.record_id);
             tar = tar.dir(&format!("{root}/"));
@@ -106,9 +106,9 @@ impl Sample {
 
     /// Its `metadata.xml` for a format, in the order and with the quirks of that format's scripts.
     #[must_use]
-    pub fn metadata(&self, format: &str) -> String {
+    pub fn metadata_xml(&self, format: &str) -> String {
         let Self { record_id: id, meeting_id, name, .. } = self;
-        let (name, meeting_id) = (escaped(name), escaped(meeting_id));
+        let (name, meeting_id) = (escape_xml(name), escape_xml(meeting_id));
         let once = matches!(format, "video" | "screenshare");
         let state = match (once, self.published) {
             (true, _) => "available",
@@ -118,7 +118,7 @@ impl Sample {
         let more: String = self
             .meta
             .iter()
-            .map(|(key, value)| format!("<{key}>{}</{key}>", escaped(value)))
+            .map(|(key, value)| format!("<{key}>{}</{key}>", escape_xml(value)))
             .collect();
         let meta = format!(
             "<meta><meetingName>{name}</meetingName><meetingId>{meeting_id}</meetingId>\
@@ -135,7 +135,7 @@ impl Sample {
             self.published,
             start + 3_600_000
         );
-        let playback = playback(format, id);
+        let playback = playback_xml(format, id);
         match format {
             "video" => format!(
                 "<?xml version=\"1.0\"?>\n<recording>{head}<participants>4</participants>{playback}{meta}\
@@ -152,7 +152,7 @@ impl Sample {
     }
 }
 
-fn playback(format: &str, id: &str) -> String {
+fn playback_xml(format: &str, id: &str) -> String {
     let host = "https://node3.example";
     let link = match format {
         "presentation" => format!("\n      {host}/playback/presentation/2.3/{id}\n    "),
@@ -180,7 +180,7 @@ fn playback(format: &str, id: &str) -> String {
     )
 }
 
-fn presentation() -> Vec<(&'static str, Vec<u8>)> {
+fn presentation_files() -> Vec<(&'static str, Vec<u8>)> {
     let text = |text: &str| text.as_bytes().to_vec();
     vec![
         ("shapes.svg", text("<svg xmlns=\"http://www.w3.org/2000/svg\" id=\"svgfile\"/>")),
@@ -194,8 +194,8 @@ fn presentation() -> Vec<(&'static str, Vec<u8>)> {
         ("polls.json", text("[]")),
         ("external_videos.json", text("[]")),
         ("notes.html", text("<p>Übung</p>")),
-        ("presentation/p1/slide-1.png", SLIDE.to_vec()),
-        ("presentation/p1/thumbnails/thumb-1.png", THUMB.to_vec()),
+        ("presentation/p1/slide-1.png", SLIDE_PNG.to_vec()),
+        ("presentation/p1/thumbnails/thumb-1.png", THUMB_PNG.to_vec()),
         ("presentation/p1/textfiles/slide-1.txt", text("Algebra")),
         ("presentation/p1/svgs/slide1.svg", text("<svg xmlns=\"http://www.w3.org/2000/svg\"/>")),
         ("video/webcams.webm", WEBCAMS_WEBM.to_vec()),
@@ -209,6 +209,6 @@ const CAPTIONS: &str = "WEBVTT\n\n00:00.000 --> 00:02.000\nWelcome\n";
 const PDF: &str = "%PDF-1.1\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n\
     3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n";
 
-fn escaped(text: &str) -> String {
+fn escape_xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

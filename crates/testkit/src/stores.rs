@@ -6,11 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Room for many products at once, each with a pool of connections.
-const CONNECTIONS: &str = "400";
+const MAX_CONNECTIONS: &str = "400";
 
 /// Where state is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum StoreKind {
     /// In a file of the product's own.
     #[default]
     Embedded,
@@ -20,12 +20,12 @@ pub enum Kind {
     Postgres,
 }
 
-impl Kind {
+impl StoreKind {
     /// All kinds.
     pub const ALL: [Self; 3] = [Self::Embedded, Self::RedisAndPostgres, Self::Postgres];
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Embedded => "embedded",
@@ -38,24 +38,24 @@ impl fmt::Display for Kind {
 /// One setup's share of running servers: a database of Redis, one of PostgreSQL, or nothing. The
 /// servers run as long as anybody holds a share of them.
 #[derive(Clone, Debug)]
-pub struct Stores {
-    kind: Kind,
-    servers: Arc<Servers>,
+pub struct TestStores {
+    kind: StoreKind,
+    servers: Arc<StoreServers>,
     redis_database: u32,
     postgres_database: String,
 }
 
 #[derive(Debug, Default)]
-struct Servers {
+struct StoreServers {
     redis: Option<Redis>,
     postgres: Option<Postgres>,
 }
 
-impl Stores {
+impl TestStores {
     /// No servers.
     #[must_use]
     pub fn embedded() -> Self {
-        let (kind, servers) = (Kind::Embedded, Arc::default());
+        let (kind, servers) = (StoreKind::Embedded, Arc::default());
         Self { kind, servers, redis_database: 0, postgres_database: String::new() }
     }
 
@@ -63,7 +63,7 @@ impl Stores {
     ///
     /// # Errors
     /// When a server does not start.
-    pub async fn start(kind: Kind) -> anyhow::Result<Self> {
+    pub async fn start(kind: StoreKind) -> anyhow::Result<Self> {
         Self::start_with(kind, Persistence::None).await
     }
 
@@ -71,35 +71,35 @@ impl Stores {
     ///
     /// # Errors
     /// When a server does not start.
-    pub async fn start_with(kind: Kind, persistence: Persistence) -> anyhow::Result<Self> {
+    pub async fn start_with(kind: StoreKind, persistence: Persistence) -> anyhow::Result<Self> {
         let redis = async {
             let options = RedisOptions::default().persistence(persistence);
             match kind {
-                Kind::RedisAndPostgres => Redis::start_with(options).await.map(Some),
-                Kind::Embedded | Kind::Postgres => Ok(None),
+                StoreKind::RedisAndPostgres => Redis::start_with(options).await.map(Some),
+                StoreKind::Embedded | StoreKind::Postgres => Ok(None),
             }
         };
         let postgres = async {
             let durable = persistence != Persistence::None;
             let options = PostgresOptions::default().durable(durable);
             match kind {
-                Kind::Embedded => Ok(None),
-                Kind::RedisAndPostgres | Kind::Postgres => {
-                    let options = options.setting("max_connections", CONNECTIONS);
+                StoreKind::Embedded => Ok(None),
+                StoreKind::RedisAndPostgres | StoreKind::Postgres => {
+                    let options = options.setting("max_connections", MAX_CONNECTIONS);
                     Postgres::start_with(options).await.map(Some)
                 }
             }
         };
         let (redis, postgres) = tokio::try_join!(redis, postgres)?;
-        let servers = Arc::new(Servers { redis, postgres });
-        Self { kind, servers, ..Self::embedded() }.another().await
+        let servers = Arc::new(StoreServers { redis, postgres });
+        Self { kind, servers, ..Self::embedded() }.new_share().await
     }
 
     /// Another, empty share of the same servers.
     ///
     /// # Errors
     /// When there is none left.
-    pub async fn another(&self) -> anyhow::Result<Self> {
+    pub async fn new_share(&self) -> anyhow::Result<Self> {
         let mut share = self.clone();
         if let Some(redis) = self.redis() {
             share.redis_database = redis.next_database()?;
@@ -114,7 +114,7 @@ impl Stores {
     ///
     /// # Errors
     /// When a server does not answer.
-    pub async fn empty(&self) -> anyhow::Result<()> {
+    pub async fn clear(&self) -> anyhow::Result<()> {
         if let Some(redis) = self.redis() {
             redis.flush_database(self.redis_database).await?;
         }
@@ -127,14 +127,15 @@ impl Stores {
     /// What a product is told of it.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        let redis = self.redis().map(|redis| ("REDIS_URL", redis.url_of(self.redis_database)));
+        let redis =
+            self.redis().map(|redis| ("REDIS_URL", redis.database_url(self.redis_database)));
         let url = |postgres: &Postgres| ("DATABASE_URL", postgres.url(&self.postgres_database));
         redis.into_iter().chain(self.postgres().map(url)).collect()
     }
 
     /// Where state is kept.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> StoreKind {
         self.kind
     }
 

@@ -4,11 +4,11 @@ const BLOCK: usize = 512;
 
 /// An archive that is being made.
 #[derive(Clone, Debug, Default)]
-pub struct Tar {
+pub struct TarBuilder {
     bytes: Vec<u8>,
 }
 
-impl Tar {
+impl TarBuilder {
     /// An empty one.
     #[must_use]
     pub fn new() -> Self {
@@ -95,13 +95,13 @@ impl Tar {
 
     /// The archive as far as it is, without its end.
     #[must_use]
-    pub fn cut(self) -> Vec<u8> {
+    pub fn into_unfinished_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
     /// The whole archive, filled up to a record of 20 blocks.
     #[must_use]
-    pub fn whole(mut self) -> Vec<u8> {
+    pub fn into_bytes(mut self) -> Vec<u8> {
         let length = (self.bytes.len() + 2 * BLOCK).next_multiple_of(20 * BLOCK);
         self.bytes.resize(length, 0);
         self.bytes
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn gnu_tar_reads_it() {
         let long = format!("{}/b", "a".repeat(120));
-        let tar = Tar::new().dir("d/").file("d/f", "x").file(&long, "y").whole();
+        let tar = TarBuilder::new().dir("d/").file("d/f", "x").file(&long, "y").into_bytes();
         let mut child = Command::new("tar")
             .arg("-tf-")
             .stdin(Stdio::piped())

@@ -6,48 +6,48 @@
 
 mod compare;
 mod differences;
+mod environment;
 mod mask;
-mod script;
-mod stage;
+mod transcript_file;
 
-use crate::conformance::{Failure, Report};
+use crate::conformance::{CaseFailure, CaseReport};
 use anyhow::{Context, ensure};
-use differences::Differences;
-use script::{Script, Step, Task};
-use stage::Stage;
+use differences::TranscriptDifferences;
+use environment::TranscriptEnvironment;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use transcript_file::{RakeTask, Transcript, TranscriptStep};
 
 /// Plays all transcripts of this crate.
-pub async fn run(binary: &str) -> anyhow::Result<Report> {
+pub async fn run(binary: &str) -> anyhow::Result<CaseReport> {
     let data: PathBuf = [env!("CARGO_MANIFEST_DIR"), "data", "transcripts"].iter().collect();
-    let differences = Differences::load(&data)?;
-    let scripts = script::load(&data)?;
+    let differences = TranscriptDifferences::load(&data)?;
+    let scripts = transcript_file::load_transcripts(&data)?;
     ensure!(!scripts.is_empty(), "no transcripts");
     differences.check_names(&scripts)?;
     let played = scripts
         .iter()
-        .filter(|script| differences.not_yet(&script.name, None).is_none())
-        .map(|script| play(binary, &data, script, &differences));
-    let mut report = Report::default();
+        .filter(|script| differences.skip_reason(&script.name, None).is_none())
+        .map(|script| play_transcript(binary, &data, script, &differences));
+    let mut report = CaseReport::default();
     for verdicts in futures_util::future::try_join_all(played).await? {
         for (name, wrong) in verdicts {
             match wrong {
                 None => report.passed += 1,
-                Some(diff) => report.failed.push(Failure { name, diff }),
+                Some(diff) => report.failed.push(CaseFailure { name, diff }),
             }
         }
     }
     for script in &scripts {
-        if let Some(reason) = differences.not_yet(&script.name, None) {
+        if let Some(reason) = differences.skip_reason(&script.name, None) {
             report.skipped.push((script.name.clone(), reason.to_owned()));
         }
         let tasks = script.steps.iter().filter_map(|step| match step {
-            Step::Task(task) => Some(&task.name),
-            Step::Order(_) => None,
+            TranscriptStep::Task(task) => Some(&task.name),
+            TranscriptStep::Directive(_) => None,
         });
         for task in tasks {
-            if let Some(reason) = differences.not_yet(&script.name, Some(task)) {
+            if let Some(reason) = differences.skip_reason(&script.name, Some(task)) {
                 let name = format!("{} $ rake {task}", script.name);
                 report.skipped.push((name, reason.to_owned()));
             }
@@ -57,24 +57,27 @@ pub async fn run(binary: &str) -> anyhow::Result<Report> {
 }
 
 /// For each task nothing, or what was wrong.
-async fn play(
+async fn play_transcript(
     binary: &str,
     data: &Path,
-    script: &Script,
-    differences: &Differences,
+    script: &Transcript,
+    differences: &TranscriptDifferences,
 ) -> anyhow::Result<Vec<(String, Option<String>)>> {
-    let mut stage = Stage::set(binary, data).await?;
+    let mut stage = TranscriptEnvironment::start(binary, data).await?;
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     let mut verdicts = Vec::new();
     for step in &script.steps {
         match step {
-            Step::Order(order) => stage.obey(order).await.with_context(|| order.clone())?,
-            Step::Task(task) if differences.not_yet(&script.name, Some(&task.name)).is_some() => {}
-            Step::Task(task) => {
+            TranscriptStep::Directive(order) => {
+                stage.run_directive(order).await.with_context(|| order.clone())?
+            }
+            TranscriptStep::Task(task)
+                if differences.skip_reason(&script.name, Some(&task.name)).is_some() => {}
+            TranscriptStep::Task(task) => {
                 let time = times.entry(&task.name).or_default();
                 *time += 1;
                 let name = format!("{} $ rake {} ({time})", script.name, task.name);
-                let wrong = one(&mut stage, script, task, *time, differences).await;
+                let wrong = check_task(&mut stage, script, task, *time, differences).await;
                 verdicts.push((name, wrong.unwrap_or_else(|error| Some(format!("{error:#}")))));
             }
         }
@@ -82,16 +85,16 @@ async fn play(
     Ok(verdicts)
 }
 
-async fn one(
-    stage: &mut Stage,
-    script: &Script,
-    task: &Task,
+async fn check_task(
+    stage: &mut TranscriptEnvironment,
+    script: &Transcript,
+    task: &RakeTask,
     time: usize,
-    differences: &Differences,
+    differences: &TranscriptDifferences,
 ) -> anyhow::Result<Option<String>> {
-    let got = stage.run(task).await?;
-    let expected = differences.apply(&script.name, task, time)?;
-    Ok(compare::complaint(task, &expected, &got))
+    let got = stage.run_task(task).await?;
+    let expected = differences.expected_output(&script.name, task, time)?;
+    Ok(compare::describe_difference(task, &expected, &got))
 }
 
 #[cfg(test)]

@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
-use app::memory::{MemoryBlobs, MemoryCluster, MemoryRecordings};
-use app::ports::{Blobs, Cluster, Hot, Recordings, Records};
+use app::memory::{MemoryBlobs, MemoryPoolStore, MemoryRecordings};
+use app::ports::{Blobs, PoolStore, RecordingStore, Recordings, StateStore};
 use futures_util::future::BoxFuture;
 use testkit::contract;
 
-fn memory() -> BoxFuture<'static, Arc<dyn Cluster>> {
-    Box::pin(async { Arc::new(MemoryCluster::default()) as _ })
+fn pool_in_memory() -> BoxFuture<'static, Arc<dyn PoolStore>> {
+    Box::pin(async { Arc::new(MemoryPoolStore::default()) as _ })
 }
 
-fn hot_memory() -> BoxFuture<'static, Arc<dyn Hot>> {
-    Box::pin(async { Arc::new(MemoryCluster::default()) as _ })
+fn state_in_memory() -> BoxFuture<'static, Arc<dyn StateStore>> {
+    Box::pin(async { Arc::new(MemoryPoolStore::default()) as _ })
 }
 
 fn recordings_in_memory() -> BoxFuture<'static, Arc<dyn Recordings>> {
     Box::pin(async { Arc::new(MemoryRecordings::default()) as _ })
 }
 
-fn records_in_memory() -> BoxFuture<'static, Arc<dyn Records>> {
+fn recording_store_in_memory() -> BoxFuture<'static, Arc<dyn RecordingStore>> {
     Box::pin(async { Arc::new(MemoryRecordings::default()) as _ })
 }
 
@@ -29,43 +29,43 @@ fn blobs_in_memory() -> BoxFuture<'static, Arc<dyn Blobs>> {
 
 #[tokio::test]
 async fn blobs() {
-    contract::blobs(&blobs_in_memory).await;
+    contract::check_blobs(&blobs_in_memory).await;
 }
 
 #[tokio::test]
-async fn records() {
-    contract::records(&records_in_memory).await;
+async fn recording_store() {
+    contract::check_recording_store(&recording_store_in_memory).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn records_racing() {
-    contract::records_racing(&records_in_memory).await;
+async fn recording_store_racing() {
+    contract::race_recording_store(&recording_store_in_memory).await;
 }
 
 #[tokio::test]
-async fn hot() {
-    contract::hot(&hot_memory).await;
+async fn state_store() {
+    contract::check_state_store(&state_in_memory).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn hot_racing() {
-    contract::hot_racing(&hot_memory).await;
+async fn state_store_racing() {
+    contract::race_state_store(&state_in_memory).await;
 }
 
 #[tokio::test]
 async fn recordings() {
-    contract::recordings(&recordings_in_memory).await;
+    contract::check_recordings(&recordings_in_memory).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn recordings_racing() {
-    contract::recordings_racing(&recordings_in_memory).await;
+    contract::race_recordings(&recordings_in_memory).await;
 }
 
 /// It cannot differ from itself; but the sequences must reach what they are for.
 #[tokio::test]
 async fn model() {
-    let covered = contract::cluster_model(&memory, 80, 1).await;
+    let covered = contract::compare_pool_store(&pool_in_memory, 80, 1).await;
     let wanted = [
         "added",
         "adopted",

@@ -7,80 +7,80 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use testkit::clock::inherited;
-use testkit::private::{Persistence, Postgres, PostgresOptions, Redis, RedisOptions, Reply};
-use testkit::product::until;
+use testkit::clock::environment_variable;
+use testkit::private::{Persistence, Postgres, PostgresOptions, Redis, RedisOptions, RedisReply};
+use testkit::product::wait_until;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 /// What has not answered by then is taken for hanging.
-const HANGS: Duration = Duration::from_millis(50);
+const HANG_TIMEOUT: Duration = Duration::from_millis(50);
 
-fn listens(port: u16) -> bool {
+fn is_listening(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
-fn text(text: &str) -> Reply {
-    Reply::Text(text.as_bytes().to_vec())
+fn text_reply(text: &str) -> RedisReply {
+    RedisReply::Text(text.as_bytes().to_vec())
 }
 
-async fn keep(redis: &Redis) {
-    assert_eq!(redis.ask(&["SET", "key", "value"]).await.unwrap(), text("OK"));
+async fn write_value(redis: &Redis) {
+    assert_eq!(redis.run_command(&["SET", "key", "value"]).await.unwrap(), text_reply("OK"));
 }
 
-async fn kept(redis: &Redis) -> Reply {
-    redis.ask(&["GET", "key"]).await.unwrap()
+async fn read_value(redis: &Redis) -> RedisReply {
+    redis.run_command(&["GET", "key"]).await.unwrap()
 }
 
 #[tokio::test]
-async fn redis_keeps_what_it_is_to_keep() {
+async fn redis_persists_as_configured() {
     let table = [
-        (Persistence::None, false, Reply::Nil),
-        (Persistence::EverySecond, false, text("value")),
-        (Persistence::Always, true, text("value")),
+        (Persistence::None, false, RedisReply::Nil),
+        (Persistence::EverySecond, false, text_reply("value")),
+        (Persistence::Always, true, text_reply("value")),
     ];
     for (persistence, killed, expected) in table {
         let options = RedisOptions::default().persistence(persistence);
         let redis = Redis::start_with(options).await.unwrap();
-        keep(&redis).await;
-        assert_eq!(kept(&redis).await, text("value"));
+        write_value(&redis).await;
+        assert_eq!(read_value(&redis).await, text_reply("value"));
         let port = redis.port();
-        assert!(listens(port));
+        assert!(is_listening(port));
         if killed {
             redis.kill().await.unwrap();
         } else {
             redis.stop().await.unwrap();
         }
-        assert!(!listens(port));
+        assert!(!is_listening(port));
         redis.restart().await.unwrap();
         assert_eq!(redis.port(), port);
-        assert!(listens(port));
-        assert_eq!(kept(&redis).await, expected, "{persistence:?}");
-        redis.flush().await.unwrap();
-        assert_eq!(kept(&redis).await, Reply::Nil);
+        assert!(is_listening(port));
+        assert_eq!(read_value(&redis).await, expected, "{persistence:?}");
+        redis.flush_all().await.unwrap();
+        assert_eq!(read_value(&redis).await, RedisReply::Nil);
     }
 }
 
 #[tokio::test]
-async fn redis_counts_what_others_ask() {
+async fn redis_counts_commands_of_others() {
     let redis = Redis::start().await.unwrap();
-    assert_eq!(redis.commands().await.unwrap(), 0);
+    assert_eq!(redis.count_commands().await.unwrap(), 0);
     for _ in 0..5 {
-        keep(&redis).await;
-        redis.ask_in(3, &["PING"]).await.unwrap();
+        write_value(&redis).await;
+        redis.run_command_in(3, &["PING"]).await.unwrap();
     }
-    assert_eq!(redis.commands().await.unwrap(), 0, "our own do not count");
+    assert_eq!(redis.count_commands().await.unwrap(), 0, "our own do not count");
     let mut cli = Command::new("redis-cli");
     let status = cli.args(["-u", &redis.url(), "GET", "key"]).stdout(Stdio::null());
     assert!(status.status().await.unwrap().success());
-    let before = redis.commands().await.unwrap();
+    let before = redis.count_commands().await.unwrap();
     assert!((1..=3).contains(&before), "{before}");
     redis.restart().await.unwrap();
-    assert_eq!(redis.commands().await.unwrap(), 0);
+    assert_eq!(redis.count_commands().await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn redis_lets_in_whom_it_should() {
+async fn redis_checks_credentials() {
     let plain = RedisOptions::default().password("secret1");
     let rules = "~app:* +@all";
     let of_users = RedisOptions::default().user("app", "secret2", rules);
@@ -88,8 +88,8 @@ async fn redis_lets_in_whom_it_should() {
         let redis = Redis::start_with(options).await.unwrap();
         let port = redis.port();
         assert_eq!(redis.url(), format!("redis://{who}127.0.0.1:{port}/0"));
-        keep(&redis).await;
-        assert_eq!(redis.commands().await.unwrap(), 0);
+        write_value(&redis).await;
+        assert_eq!(redis.count_commands().await.unwrap(), 0);
         // redis-cli of version 7 wants a name in it.
         let known = redis.url().replace("//:", "//default:");
         for (url, expected) in [(known, "OK"), (format!("redis://127.0.0.1:{port}"), "NOAUTH")] {
@@ -106,12 +106,12 @@ async fn redis_lets_in_whom_it_should() {
 async fn redis_hangs_on_command() {
     let redis = Redis::start().await.unwrap();
     redis.pause().await.unwrap();
-    assert!(tokio::time::timeout(HANGS, redis.ask(&["PING"])).await.is_err());
-    redis.go_on().unwrap();
-    keep(&redis).await;
+    assert!(tokio::time::timeout(HANG_TIMEOUT, redis.run_command(&["PING"])).await.is_err());
+    redis.resume().unwrap();
+    write_value(&redis).await;
     redis.pause().await.unwrap();
     redis.kill().await.unwrap();
-    assert!(!listens(redis.port()));
+    assert!(!is_listening(redis.port()));
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn postgres_comes_back() {
         } else {
             postgres.stop().await.unwrap();
         }
-        assert!(!listens(port));
+        assert!(!is_listening(port));
         postgres.restart().await.unwrap();
         assert_eq!(postgres.port(), port);
         let count = postgres.psql(&name, "SELECT count(*) FROM t").await.unwrap();
@@ -170,8 +170,8 @@ async fn postgres_hangs_on_command() {
     let ask = || postgres.psql("postgres", "SELECT 1");
     assert_eq!(ask().await.unwrap(), "1");
     postgres.pause().await.unwrap();
-    assert!(tokio::time::timeout(HANGS, ask()).await.is_err());
-    postgres.go_on().unwrap();
+    assert!(tokio::time::timeout(HANG_TIMEOUT, ask()).await.is_err());
+    postgres.resume().unwrap();
     assert_eq!(ask().await.unwrap(), "1");
     postgres.pause().await.unwrap();
     postgres.restart().await.unwrap();
@@ -191,17 +191,17 @@ async fn many_run_side_by_side_and_go_when_they_are_dropped() {
     let folders: Vec<_> = sockets.chain(folders).collect();
     assert!(folders.iter().all(|folder| folder.is_dir()));
     drop((redises, postgreses));
-    assert!(!ports.into_iter().any(listens));
+    assert!(!ports.into_iter().any(is_listening));
     assert!(!folders.iter().any(|folder| folder.exists()));
 }
 
 /// Set for [`waits_to_be_killed`] when it is to wait.
-const TO_BE_KILLED: &str = "TESTKIT_TO_BE_KILLED";
+const WAIT_VARIABLE: &str = "TESTKIT_TO_BE_KILLED";
 
 /// Says what it started, and waits; nothing unless the test below runs it.
 #[tokio::test]
 async fn waits_to_be_killed() {
-    if inherited(TO_BE_KILLED).is_none() {
+    if environment_variable(WAIT_VARIABLE).is_none() {
         return;
     }
     let (redis, postgres) = tokio::try_join!(Redis::start(), Postgres::start()).unwrap();
@@ -214,7 +214,7 @@ async fn waits_to_be_killed() {
 #[tokio::test]
 async fn nothing_outlives_a_test_that_is_killed() {
     let mut test = Command::new(std::env::current_exe().unwrap());
-    test.args(["--exact", "waits_to_be_killed", "--nocapture"]).env(TO_BE_KILLED, "1");
+    test.args(["--exact", "waits_to_be_killed", "--nocapture"]).env(WAIT_VARIABLE, "1");
     let mut test = test.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(test.stdout.take().unwrap()).lines();
     let line = loop {
@@ -226,10 +226,11 @@ async fn nothing_outlives_a_test_that_is_killed() {
     let words: Vec<_> = line.split(' ').collect();
     let [one, two, socket, folder] = words[..] else { panic!("{line}") };
     let ports = [one, two].map(|port| port.parse::<u16>().unwrap());
-    assert!(ports.into_iter().all(listens));
+    assert!(ports.into_iter().all(is_listening));
     test.kill().await.unwrap();
     let folders = [Path::new(socket).parent().unwrap(), Path::new(folder)];
-    let gone =
-        async || !ports.into_iter().any(listens) && !folders.iter().any(|folder| folder.exists());
-    until("gone", gone).await.unwrap();
+    let gone = async || {
+        !ports.into_iter().any(is_listening) && !folders.iter().any(|folder| folder.exists())
+    };
+    wait_until("gone", gone).await.unwrap();
 }

@@ -4,7 +4,7 @@
 
 use std::thread;
 
-use testkit::simulator::{Counts, Mutant, Options, Report, examine, run};
+use testkit::simulator::{EventCounts, Mutant, RunReport, SimulationOptions, run, run_traced};
 
 /// Seeds of every test run; long runs are `cargo run --release -p testkit --bin simulate`.
 const SEEDS: u64 = 300;
@@ -12,7 +12,7 @@ const SEEDS: u64 = 300;
 const MUTANT_SEEDS: u64 = 200;
 
 /// What must have happened at least once in all these runs, or they prove little.
-const COVERED: &[&str] = &[
+const REQUIRED_EVENTS: &[&str] = &[
     "administered",
     "asked",
     "broken",
@@ -37,20 +37,20 @@ const COVERED: &[&str] = &[
 ];
 
 /// Runs every so many-th seed from that one on.
-fn every(step: u64, from: u64) -> Vec<Report> {
+fn run_every(step: u64, from: u64) -> Vec<RunReport> {
     let seeds = (from..SEEDS).step_by(usize::try_from(step).expect("a small number"));
-    seeds.map(|seed| examine(seed, Options::default()).expect("a runtime")).collect()
+    seeds.map(|seed| run_traced(seed, SimulationOptions::default()).expect("a runtime")).collect()
 }
 
 #[test]
 fn no_seed_breaks_a_rule() {
     let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
-    let reports: Vec<Report> = thread::scope(|scope| {
+    let reports: Vec<RunReport> = thread::scope(|scope| {
         let workers: Vec<_> =
-            (0..threads).map(|from| scope.spawn(move || every(threads, from))).collect();
+            (0..threads).map(|from| scope.spawn(move || run_every(threads, from))).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
-    let mut counts = Counts::new();
+    let mut counts = EventCounts::new();
     for (name, count) in reports.iter().flat_map(|report| &report.counts) {
         *counts.entry(name).or_default() += count;
     }
@@ -65,7 +65,7 @@ fn no_seed_breaks_a_rule() {
         failed.len(),
         failed[0]
     );
-    for name in COVERED {
+    for name in REQUIRED_EVENTS {
         assert!(counts.contains_key(name), "no run came across `{name}`: {counts:#?}");
     }
 }
@@ -73,51 +73,54 @@ fn no_seed_breaks_a_rule() {
 #[test]
 fn a_seed_is_always_the_same_run() {
     for seed in [3, 17, 40] {
-        let options = Options { trace: true, ..Options::default() };
+        let options = SimulationOptions { trace: true, ..SimulationOptions::default() };
         let (one, two) = (run(seed, options).unwrap(), run(seed, options).unwrap());
         assert_eq!((one.digest, one.trace), (two.digest, two.trace), "seed {seed}");
     }
 }
 
 /// The checkers that are meant to find a planted bug; any of these.
-fn finders(mutant: Mutant) -> &'static [&'static str] {
+fn expected_checkers(mutant: Mutant) -> &'static [&'static str] {
     match mutant {
         Mutant::ReleasesAnyClaim
         | Mutant::PlacesTwice
         | Mutant::ForgetsOnOneFailure
-        | Mutant::SweepsAtOnce => &["running_meetings_are_not_forgotten"],
+        | Mutant::ForgetsUnseenAtOnce => &["running_meetings_are_not_forgotten"],
         Mutant::KeepsFailedClaims => &["failed_creates_leave_nothing"],
         Mutant::ClaimsForADay => &["claims_run_out_soon"],
         Mutant::PlacesOnCordoned | Mutant::PlacesOnDisabled => &["places_are_on_open_servers"],
         Mutant::PlacesWithoutLoad => &["places_are_counted"],
-        Mutant::OverlooksAMeeting => &["loads_are_facts", "running_meetings_are_not_forgotten"],
-        Mutant::CountsTooMany => &["loads_are_facts"],
+        Mutant::OverlooksMeeting => &["loads_are_facts", "running_meetings_are_not_forgotten"],
+        Mutant::CountsTooManyUsers => &["loads_are_facts"],
         Mutant::ForgetsToConfirm => &["created_meetings_are_recorded"],
         Mutant::MixesTenants => &["tenants_see_their_own", "joins_go_where_the_record_says"],
         Mutant::JoinsAnywhere => &["joins_go_where_the_record_says"],
         Mutant::KeepsEndedMeetings => &["records_are_true"],
         Mutant::SendsTwice => &["nothing_is_sent_twice"],
         Mutant::WaitsForEver => &["use_cases_end_in_time"],
-        Mutant::ForgetsEndings => &["ended_meetings_stay_ended"],
+        Mutant::ForgetsPendingEnds => &["ended_meetings_stay_ended"],
         Mutant::AdoptsNothing => &["running_meetings_are_known"],
-        Mutant::LeavesDoubles => &["meetings_live_once"],
-        Mutant::IsNeverLost => &["servers_are_all_there"],
+        Mutant::LeavesDuplicates => &["meetings_live_once"],
+        Mutant::OverlooksStoreLoss => &["servers_are_all_there"],
         Mutant::SharesVoiceBridges => &["new_meetings_have_their_number"],
     }
 }
 
 /// The first seed in which one of its checkers finds a planted bug.
-fn found_by(mutant: Mutant) -> Option<u64> {
-    let options = Options::planted(mutant);
+fn first_finding_seed(mutant: Mutant) -> Option<u64> {
+    let options = SimulationOptions::with_mutant(mutant);
     (0..MUTANT_SEEDS).find(|seed| {
         let report = run(*seed, options).expect("a runtime");
-        report.violations.iter().any(|one| finders(mutant).contains(&one.checker))
+        report.violations.iter().any(|one| expected_checkers(mutant).contains(&one.checker))
     })
 }
 
 #[test]
 fn planted_bugs_are_found() {
-    let missed: Vec<Mutant> =
-        Mutant::ALL.iter().copied().filter(|mutant| found_by(*mutant).is_none()).collect();
+    let missed: Vec<Mutant> = Mutant::ALL
+        .iter()
+        .copied()
+        .filter(|mutant| first_finding_seed(*mutant).is_none())
+        .collect();
     assert!(missed.is_empty(), "nobody found {missed:?} in {MUTANT_SEEDS} runs each");
 }

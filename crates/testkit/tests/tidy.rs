@@ -9,25 +9,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Lines of a file without its tests; more is a sign of two rooms in one.
-const LINES_MAX: usize = 400;
+const MAX_LINES: usize = 400;
 /// Files that may be longer, with their limit. The list only shrinks.
-const LONGER: &[(&str, usize)] = &[("crates/testkit/src/product.rs", 412)];
+const LONGER_FILES: &[(&str, usize)] = &[("crates/testkit/src/product.rs", 412)];
 
-fn root() -> PathBuf {
+fn workspace_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
 }
 
 /// Every source file: its path from the root, and its text.
-fn sources() -> BTreeMap<String, String> {
+fn read_sources() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![root().join("crates")];
+    let mut folders = vec![workspace_root().join("crates")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(root()).expect("inside").display().to_string();
+                let name =
+                    path.strip_prefix(workspace_root()).expect("inside").display().to_string();
                 found.insert(name, fs::read_to_string(&path).expect("text"));
             }
         }
@@ -42,9 +43,9 @@ fn without_tests(text: &str) -> &str {
 }
 
 /// Lines of these files that hold any of these words, outside of comments and tests.
-fn offenders(inside: &str, words: &[&str], except: &[&str]) -> Vec<String> {
+fn find_lines(inside: &str, words: &[&str], except: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    for (name, text) in sources() {
+    for (name, text) in read_sources() {
         if !name.starts_with(inside) || except.iter().any(|allowed| name.starts_with(allowed)) {
             continue;
         }
@@ -62,7 +63,7 @@ fn offenders(inside: &str, words: &[&str], except: &[&str]) -> Vec<String> {
 fn pure_crates_read_no_clock_no_chance_no_environment_and_no_files() {
     let words = ["std::time", "std::env", "std::fs", "std::net", "tokio", "rand::", "async fn"];
     for inside in ["crates/bbb/src", "crates/domain/src"] {
-        assert_eq!(offenders(inside, &words, &[]), [] as [&str; 0]);
+        assert_eq!(find_lines(inside, &words, &[]), [] as [&str; 0]);
     }
 }
 
@@ -71,49 +72,50 @@ fn use_cases_name_no_adapter_and_no_framework() {
     let words = ["adapters::", "rusqlite", "hyper", "scalelite::", "std::fs", "std::env"];
     // What is put on a shelf comes from a directory, whatever the shelf is made of.
     let except = ["crates/app/src/memory/blobs.rs"];
-    assert_eq!(offenders("crates/app/src", &words, &except), [] as [&str; 0]);
+    assert_eq!(find_lines("crates/app/src", &words, &except), [] as [&str; 0]);
 }
 
 #[test]
-fn only_wiring_and_addresses_name_adapters() {
+fn only_wiring_and_addresses_use_adapters() {
     // Addresses of stores are the adapters' to read, and settings say where stores are.
     let except = ["crates/scalelite/src/wiring", "crates/scalelite/src/config/stores"];
-    assert_eq!(offenders("crates/scalelite/src", &["adapters::"], &except), [] as [&str; 0]);
+    assert_eq!(find_lines("crates/scalelite/src", &["adapters::"], &except), [] as [&str; 0]);
 }
 
 #[test]
-fn http_and_commands_are_siblings() {
+fn http_and_commands_do_not_use_each_other() {
     let http = "crates/scalelite/src/http";
-    assert_eq!(offenders(http, &["crate::cmd", "crate::cli"], &[]), [] as [&str; 0]);
+    assert_eq!(find_lines(http, &["crate::cmd", "crate::cli"], &[]), [] as [&str; 0]);
     // `demo` runs a server of its own, like the life of the process does.
     let except = ["crates/scalelite/src/cmd/demo.rs"];
     let commands = "crates/scalelite/src/cmd";
-    assert_eq!(offenders(commands, &["crate::http"], &except), [] as [&str; 0]);
+    assert_eq!(find_lines(commands, &["crate::http"], &except), [] as [&str; 0]);
 }
 
 #[test]
 fn simulated_servers_do_not_share_code_with_the_product() {
     let words = ["bbb::", "domain::", "app::", "adapters::"];
-    assert_eq!(offenders("crates/bbb-sim/src", &words, &[]), [] as [&str; 0]);
+    assert_eq!(find_lines("crates/bbb-sim/src", &words, &[]), [] as [&str; 0]);
 }
 
 #[test]
-fn files_are_rooms_with_a_sign_at_the_door() {
-    for (name, text) in sources() {
+fn files_are_short_and_begin_with_a_comment() {
+    for (name, text) in read_sources() {
         let first = text.lines().next().unwrap_or_default();
         assert!(first.starts_with("//! "), "{name} does not say why it exists");
-        let limit = LONGER.iter().find(|(long, _)| *long == name).map_or(LINES_MAX, |(_, n)| *n);
+        let limit =
+            LONGER_FILES.iter().find(|(long, _)| *long == name).map_or(MAX_LINES, |(_, n)| *n);
         let lines = without_tests(&text).lines().count();
         assert!(lines <= limit, "{name} has {lines} lines, more than {limit}");
     }
 }
 
 #[test]
-fn nothing_is_left_undone() {
+fn no_todo_is_left() {
     // Spelled apart, so that this file does not find itself.
     let marks =
         [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("to", "do!(")];
-    for (name, text) in sources() {
+    for (name, text) in read_sources() {
         for mark in marks {
             assert!(!text.contains(mark), "{name} holds {mark}");
         }
@@ -121,8 +123,8 @@ fn nothing_is_left_undone() {
 }
 
 #[test]
-fn every_crate_says_what_it_is_and_takes_part_in_the_lints() {
-    for entry in fs::read_dir(root().join("crates")).expect("crates") {
+fn every_crate_has_a_description_and_the_lints() {
+    for entry in fs::read_dir(workspace_root().join("crates")).expect("crates") {
         let manifest = entry.expect("an entry").path().join("Cargo.toml");
         let text = fs::read_to_string(&manifest).expect("a manifest");
         for needed in ["description =", "license.workspace = true", "[lints]\nworkspace = true"] {
@@ -136,11 +138,11 @@ fn every_crate_says_what_it_is_and_takes_part_in_the_lints() {
 #[test]
 fn documents_that_readers_are_sent_to_exist() {
     for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
-        let text = fs::read_to_string(root().join(document)).expect(document);
+        let text = fs::read_to_string(workspace_root().join(document)).expect(document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = link.split('#').next().unwrap_or_default();
             if !file.is_empty() && !file.contains("://") {
-                assert!(root().join(file).exists(), "{document} links to {file}");
+                assert!(workspace_root().join(file).exists(), "{document} links to {file}");
             }
         }
     }

@@ -9,23 +9,23 @@ mod unpack;
 
 use std::io;
 
-pub(crate) use self::unpack::{Format, unpack};
+pub(crate) use self::unpack::{ExtractedFormat, unpack};
 
 /// What an archive may be.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct ArchiveLimits {
     /// Entries, directories among them.
-    pub(crate) entries: u64,
+    pub(crate) max_entries: u64,
     /// Bytes of all that is in it.
-    pub(crate) bytes: u64,
+    pub(crate) max_bytes: u64,
     /// How many times larger what comes out of a compressed one may be.
-    pub(crate) ratio: u64,
+    pub(crate) max_ratio: u64,
 }
 
-impl Default for Limits {
+impl Default for ArchiveLimits {
     fn default() -> Self {
         // A recording of a day has some thousands of files; text compresses to a tenth.
-        Self { entries: 200_000, bytes: 1 << 40, ratio: 200 }
+        Self { max_entries: 200_000, max_bytes: 1 << 40, max_ratio: 200 }
     }
 }
 
@@ -33,7 +33,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub(crate) enum ArchiveError {
     /// It is broken, or a trap.
-    Bad(String),
+    Invalid(String),
     /// Reading or writing failed, which is not its fault.
     Io(io::Error),
 }
@@ -44,6 +44,6 @@ impl From<io::Error> for ArchiveError {
     }
 }
 
-fn bad(why: impl Into<String>) -> ArchiveError {
-    ArchiveError::Bad(why.into())
+fn invalid_archive(why: impl Into<String>) -> ArchiveError {
+    ArchiveError::Invalid(why.into())
 }

@@ -3,65 +3,66 @@
 
 use std::io::{self, Read};
 
-use super::{ArchiveError, bad};
+use super::{ArchiveError, invalid_archive};
 
-const BLOCK: usize = 512;
+const BLOCK_BYTES: usize = 512;
 /// Longest name, and longest extended header, in bytes.
-const EXTENSION_MAX: u64 = 64 * 1024;
+const MAX_EXTENSION_BYTES: u64 = 64 * 1024;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TarEntryKind {
     File,
     Dir,
     /// Something that is never unpacked, and what it is.
-    Strange(&'static str),
+    Unsupported(&'static str),
 }
 
 /// The head of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct TarEntry {
     pub(super) path: String,
-    pub(super) kind: Kind,
+    pub(super) kind: TarEntryKind,
     pub(super) size: u64,
 }
 
 /// An archive that is being read.
-pub(super) struct Archive<R> {
+pub(super) struct TarReader<R> {
     source: R,
     /// Bytes of the current entry that were not read yet, and the padding after them.
-    left: u64,
-    padding: u64,
+    remaining_bytes: u64,
+    padding_bytes: u64,
 }
 
 /// What headers before an entry say of it.
 #[derive(Default)]
-struct Extension {
+struct TarExtension {
     path: Option<Vec<u8>>,
     size: Option<u64>,
     sparse: bool,
 }
 
-impl<R: Read> Archive<R> {
+impl<R: Read> TarReader<R> {
     pub(super) fn new(source: R) -> Self {
-        Self { source, left: 0, padding: 0 }
+        Self { source, remaining_bytes: 0, padding_bytes: 0 }
     }
 
     /// The next entry; what was not read of the one before is skipped.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
-        let mut extension = Extension::default();
+    pub(super) fn next_entry(&mut self) -> Result<Option<TarEntry>, ArchiveError> {
+        let mut extension = TarExtension::default();
         loop {
-            self.skip()?;
-            let Some(header) = self.header()? else { return Ok(None) };
-            let size = number(&header[124..136]).ok_or_else(|| bad("a size is no number"))?;
+            self.skip_entry()?;
+            let Some(header) = self.read_header()? else { return Ok(None) };
+            let size = parse_number(&header[124..136])
+                .ok_or_else(|| invalid_archive("a size is no number"))?;
             match header[156] {
                 // Names of links matter as little as links do.
-                b'K' | b'g' => self.enter(size)?,
-                b'L' => extension.path = Some(until_nul(&self.extension(size)?).to_vec()),
-                b'x' => pax(&self.extension(size)?, &mut extension)?,
+                b'K' | b'g' => self.begin_entry(size)?,
+                b'L' => extension.path = Some(trim_at_nul(&self.read_extension(size)?).to_vec()),
+                b'x' => parse_pax(&self.read_extension(size)?, &mut extension)?,
                 kind => {
                     let size = extension.size.unwrap_or(size);
-                    return self.entry(&header, kind, size, extension).map(Some);
+                    return self.build_entry(&header, kind, size, extension).map(Some);
                 }
             }
         }
@@ -69,80 +70,81 @@ impl<R: Read> Archive<R> {
 
     /// Reads from the current entry; nothing at its end.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let most = usize::try_from(self.remaining_bytes).unwrap_or(usize::MAX).min(buffer.len());
         if most == 0 {
             return Ok(0);
         }
-        let count = self.source.read(&mut buffer[..most]).map_err(read_error)?;
+        let count = self.source.read(&mut buffer[..most]).map_err(classify_read_error)?;
         if count == 0 {
-            return Err(bad("it is cut off"));
+            return Err(invalid_archive("it is cut off"));
         }
-        self.left -= u64::try_from(count).unwrap_or(self.left);
+        self.remaining_bytes -= u64::try_from(count).unwrap_or(self.remaining_bytes);
         Ok(count)
     }
 
-    fn entry(
+    fn build_entry(
         &mut self,
-        header: &[u8; BLOCK],
+        header: &[u8; BLOCK_BYTES],
         kind: u8,
         size: u64,
-        extension: Extension,
-    ) -> Result<Entry, ArchiveError> {
-        self.enter(size)?;
-        let path = extension.path.unwrap_or_else(|| path_of(header));
-        let path = String::from_utf8(path).map_err(|_| bad("a path is not UTF-8"))?;
+        extension: TarExtension,
+    ) -> Result<TarEntry, ArchiveError> {
+        self.begin_entry(size)?;
+        let path = extension.path.unwrap_or_else(|| header_path(header));
+        let path = String::from_utf8(path).map_err(|_| invalid_archive("a path is not UTF-8"))?;
         let kind = match kind {
-            _ if extension.sparse => Kind::Strange("a sparse file"),
+            _ if extension.sparse => TarEntryKind::Unsupported("a sparse file"),
             // Old archives spell directories as files with a slash.
-            0 | b'0' | b'7' if path.ends_with('/') => Kind::Dir,
-            0 | b'0' | b'7' => Kind::File,
-            b'5' => Kind::Dir,
-            b'1' => Kind::Strange("a hard link"),
-            b'2' => Kind::Strange("a symbolic link"),
-            b'3' | b'4' => Kind::Strange("a device"),
-            b'6' => Kind::Strange("a pipe"),
-            b'S' => Kind::Strange("a sparse file"),
-            _ => Kind::Strange("of an unknown kind"),
+            0 | b'0' | b'7' if path.ends_with('/') => TarEntryKind::Dir,
+            0 | b'0' | b'7' => TarEntryKind::File,
+            b'5' => TarEntryKind::Dir,
+            b'1' => TarEntryKind::Unsupported("a hard link"),
+            b'2' => TarEntryKind::Unsupported("a symbolic link"),
+            b'3' | b'4' => TarEntryKind::Unsupported("a device"),
+            b'6' => TarEntryKind::Unsupported("a pipe"),
+            b'S' => TarEntryKind::Unsupported("a sparse file"),
+            _ => TarEntryKind::Unsupported("of an unknown kind"),
         };
-        Ok(Entry { path, kind, size })
+        Ok(TarEntry { path, kind, size })
     }
 
     /// The next header; `None` at the end.
-    fn header(&mut self) -> Result<Option<[u8; BLOCK]>, ArchiveError> {
-        let mut header = [0; BLOCK];
+    fn read_header(&mut self) -> Result<Option<[u8; BLOCK_BYTES]>, ArchiveError> {
+        let mut header = [0; BLOCK_BYTES];
         match self.source.read_exact(&mut header) {
             // Archives end with two empty blocks. Without them this one was cut off.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(bad("it is cut off, or no tar archive"));
+                return Err(invalid_archive("it is cut off, or no tar archive"));
             }
-            done => done.map_err(read_error)?,
+            done => done.map_err(classify_read_error)?,
         }
         if header.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
         let sum: u64 = header.iter().map(|byte| u64::from(*byte)).sum();
         let own: u64 = header[148..156].iter().map(|byte| u64::from(*byte)).sum();
-        if number(&header[148..156]) != Some(sum - own + 8 * u64::from(b' ')) {
-            return Err(bad("it is no tar archive, or damaged"));
+        if parse_number(&header[148..156]) != Some(sum - own + 8 * u64::from(b' ')) {
+            return Err(invalid_archive("it is no tar archive, or damaged"));
         }
         Ok(Some(header))
     }
 
-    fn enter(&mut self, size: u64) -> Result<(), ArchiveError> {
-        self.left = size;
-        let block = BLOCK as u64;
-        let whole =
-            size.checked_next_multiple_of(block).ok_or_else(|| bad("a size is too large"))?;
-        self.padding = whole - size;
+    fn begin_entry(&mut self, size: u64) -> Result<(), ArchiveError> {
+        self.remaining_bytes = size;
+        let block = BLOCK_BYTES as u64;
+        let whole = size
+            .checked_next_multiple_of(block)
+            .ok_or_else(|| invalid_archive("a size is too large"))?;
+        self.padding_bytes = whole - size;
         Ok(())
     }
 
     /// A header's own bytes, few of them.
-    fn extension(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
-        if size > EXTENSION_MAX {
-            return Err(bad("a name is too long"));
+    fn read_extension(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
+        if size > MAX_EXTENSION_BYTES {
+            return Err(invalid_archive("a name is too long"));
         }
-        self.enter(size)?;
+        self.begin_entry(size)?;
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
         let mut filled = 0;
         while filled < bytes.len() {
@@ -151,31 +153,35 @@ impl<R: Read> Archive<R> {
         Ok(bytes)
     }
 
-    fn skip(&mut self) -> Result<(), ArchiveError> {
-        let rest = self.left + self.padding;
+    fn skip_entry(&mut self) -> Result<(), ArchiveError> {
+        let rest = self.remaining_bytes + self.padding_bytes;
         let skipped = io::copy(&mut self.source.by_ref().take(rest), &mut io::sink());
-        (self.left, self.padding) = (0, 0);
-        if skipped.map_err(read_error)? < rest { Err(bad("it is cut off")) } else { Ok(()) }
+        (self.remaining_bytes, self.padding_bytes) = (0, 0);
+        if skipped.map_err(classify_read_error)? < rest {
+            Err(invalid_archive("it is cut off"))
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// What a decompressor finds wrong is the archive's fault.
-fn read_error(error: io::Error) -> ArchiveError {
+fn classify_read_error(error: io::Error) -> ArchiveError {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
-            bad(format!("it is damaged: {error}"))
+            invalid_archive(format!("it is damaged: {error}"))
         }
         _ => ArchiveError::Io(error),
     }
 }
 
-fn until_nul(bytes: &[u8]) -> &[u8] {
+fn trim_at_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// Name and prefix of a header.
-fn path_of(header: &[u8; BLOCK]) -> Vec<u8> {
-    let (name, prefix) = (until_nul(&header[..100]), until_nul(&header[345..500]));
+fn header_path(header: &[u8; BLOCK_BYTES]) -> Vec<u8> {
+    let (name, prefix) = (trim_at_nul(&header[..100]), trim_at_nul(&header[345..500]));
     // In GNU's format something else stands where the prefix would.
     if prefix.is_empty() || &header[257..263] != b"ustar\0" {
         return name.to_vec();
@@ -184,19 +190,19 @@ fn path_of(header: &[u8; BLOCK]) -> Vec<u8> {
 }
 
 /// Octal digits, or GNU's binary numbers.
-fn number(field: &[u8]) -> Option<u64> {
+fn parse_number(field: &[u8]) -> Option<u64> {
     if let [0x80, rest @ ..] = field {
         let (high, low) = rest.split_at(rest.len().checked_sub(8)?);
         let low: [u8; 8] = low.try_into().ok()?;
         return high.iter().all(|byte| *byte == 0).then(|| u64::from_be_bytes(low));
     }
-    let text = std::str::from_utf8(until_nul(field)).ok()?.trim();
+    let text = std::str::from_utf8(trim_at_nul(field)).ok()?.trim();
     if text.is_empty() { Some(0) } else { u64::from_str_radix(text, 8).ok() }
 }
 
 /// Records `length key=value\n` of an extended header.
-fn pax(mut bytes: &[u8], extension: &mut Extension) -> Result<(), ArchiveError> {
-    let broken = || bad("an extended header is damaged");
+fn parse_pax(mut bytes: &[u8], extension: &mut TarExtension) -> Result<(), ArchiveError> {
+    let broken = || invalid_archive("an extended header is damaged");
     while !bytes.is_empty() {
         let blank = bytes.iter().position(|byte| *byte == b' ').ok_or_else(broken)?;
         let digits = std::str::from_utf8(&bytes[..blank]).ok();

@@ -9,15 +9,15 @@ use tokio_postgres::config::{Host, TargetSessionAttrs};
 use crate::url::{self, UrlParts};
 
 /// The database of deployments whose URL names none.
-const DATABASE: &str = "scalelite";
+const DEFAULT_DATABASE: &str = "scalelite";
 /// Where PostgreSQL's socket is if there is no host.
-const SOCKETS: &str = "/var/run/postgresql";
-const PORT: u16 = 5432;
+const DEFAULT_SOCKET_DIR: &str = "/var/run/postgresql";
+const DEFAULT_PORT: u16 = 5432;
 /// How we are called in `pg_stat_activity`.
-const APPLICATION: &str = "scalelite";
+const APPLICATION_NAME: &str = "scalelite";
 /// A server that takes longer than this is taken for absent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const FORMS: &str = "it must begin with postgresql:// or postgres://";
+const SCHEME_ADVICE: &str = "it must begin with postgresql:// or postgres://";
 
 /// What TLS has to prove.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct PgAddress {
     /// File with certificates of authorities, instead of the machine's (`sslrootcert`).
     pub root_certificate: Option<std::path::PathBuf>,
     /// `pool=` of the URL.
-    pub pool: Option<usize>,
+    pub max_connections: Option<usize>,
 }
 
 impl fmt::Debug for PgAddress {
@@ -60,7 +60,7 @@ impl PgAddress {
     /// # Errors
     /// What is wrong, in words that hold nothing of the URL.
     pub fn parse(url: &str, env_user: Option<&str>) -> Result<Self, String> {
-        Self::parse_over(&[], url, env_user)
+        Self::parse_with_defaults(&[], url, env_user)
     }
 
     /// Reads a URL over parameters that count where the URL says nothing, as those of a
@@ -68,23 +68,23 @@ impl PgAddress {
     ///
     /// # Errors
     /// As [`Self::parse`].
-    pub fn parse_over(
+    pub fn parse_with_defaults(
         beneath: &[(&str, String)],
         url: &str,
         env_user: Option<&str>,
     ) -> Result<Self, String> {
-        let (scheme, rest) = url.split_once("://").ok_or(FORMS)?;
+        let (scheme, rest) = url.split_once("://").ok_or(SCHEME_ADVICE)?;
         if scheme != "postgresql" && scheme != "postgres" {
-            return Err(FORMS.to_owned());
+            return Err(SCHEME_ADVICE.to_owned());
         }
-        let mut given = Given::default();
+        let mut given = PgParameters::default();
         for (name, value) in beneath {
             given.put(name, Some(value.clone()));
         }
-        let parts = UrlParts::cut(rest)?;
+        let parts = UrlParts::parse(rest)?;
         given.put("user", parts.user);
         given.put("password", parts.password);
-        given.put_hosts(&url::hosts(parts.hosts)?);
+        given.put_hosts(&url::parse_hosts(parts.hosts)?);
         given.put("dbname", Some(url::decode(parts.path)?));
         for (name, value) in parts.query {
             given.put(&name, Some(value));
@@ -97,23 +97,23 @@ impl PgAddress {
     pub fn describe(&self) -> String {
         let ports = self.config.get_ports();
         let hosts = self.config.get_hosts().iter().enumerate().map(|(n, host)| {
-            let port = ports.get(n).or(ports.first()).copied().unwrap_or(PORT);
+            let port = ports.get(n).or(ports.first()).copied().unwrap_or(DEFAULT_PORT);
             match host {
-                Host::Tcp(host) => url::shown(host, port),
-                Host::Unix(path) if port == PORT => path.display().to_string(),
+                Host::Tcp(host) => url::format_host(host, port),
+                Host::Unix(path) if port == DEFAULT_PORT => path.display().to_string(),
                 Host::Unix(path) => format!("{}:{port}", path.display()),
             }
         });
-        let database = self.config.get_dbname().unwrap_or(DATABASE);
+        let database = self.config.get_dbname().unwrap_or(DEFAULT_DATABASE);
         format!("postgresql://{}/{database}", hosts.collect::<Vec<_>>().join(","))
     }
 }
 
 /// What was said about a database, by libpq's names; hosts and ports as lists with commas.
 #[derive(Default)]
-struct Given(BTreeMap<String, String>);
+struct PgParameters(BTreeMap<String, String>);
 
-impl Given {
+impl PgParameters {
     /// Notes a value; nothing and empty texts say nothing.
     fn put(&mut self, name: &str, value: Option<String>) {
         let name = match name {
@@ -148,12 +148,12 @@ impl Given {
         if let Some(password) = self.get("password") {
             config.password(password);
         }
-        config.dbname(self.get("dbname").unwrap_or(DATABASE));
-        config.application_name(self.get("application_name").unwrap_or(APPLICATION));
+        config.dbname(self.get("dbname").unwrap_or(DEFAULT_DATABASE));
+        config.application_name(self.get("application_name").unwrap_or(APPLICATION_NAME));
         if let Some(options) = self.get("options") {
             config.options(options);
         }
-        self.add_times(&mut config)?;
+        self.add_timeouts(&mut config)?;
         if let Some("read-write" | "primary") = self.get("target_session_attrs") {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
@@ -164,13 +164,13 @@ impl Given {
             config,
             ssl,
             root_certificate: root.map(Into::into),
-            pool: self.number("pool")?.filter(|pool| *pool > 0),
+            max_connections: self.parse_number("pool")?.filter(|pool| *pool > 0),
         })
     }
 
     /// Adds hosts with a port each; says whether all of them are sockets.
     fn add_hosts(&self, config: &mut tokio_postgres::Config) -> Result<bool, String> {
-        let hosts: Vec<_> = self.get("host").unwrap_or(SOCKETS).split(',').collect();
+        let hosts: Vec<_> = self.get("host").unwrap_or(DEFAULT_SOCKET_DIR).split(',').collect();
         let ports: Vec<_> = self.get("port").unwrap_or_default().split(',').collect();
         if ports.len() > 1 && ports.len() != hosts.len() {
             return Err("there are not as many ports as hosts".to_owned());
@@ -181,17 +181,17 @@ impl Given {
             }
             let port = ports.get(n).or(ports.first()).copied().unwrap_or_default();
             // What begins with a slash is taken for the directory of a socket.
-            config.host(*host).port(url::port_number(port.trim())?.unwrap_or(PORT));
+            config.host(*host).port(url::parse_port(port.trim())?.unwrap_or(DEFAULT_PORT));
         }
         Ok(hosts.iter().all(|host| host.starts_with('/')))
     }
 
-    fn add_times(&self, config: &mut tokio_postgres::Config) -> Result<(), String> {
+    fn add_timeouts(&self, config: &mut tokio_postgres::Config) -> Result<(), String> {
         let seconds = |name| -> Result<Option<Duration>, String> {
-            Ok(self.number::<i64>(name)?.and_then(positive).map(Duration::from_secs))
+            Ok(self.parse_number::<i64>(name)?.and_then(to_positive).map(Duration::from_secs))
         };
         config.connect_timeout(seconds("connect_timeout")?.unwrap_or(CONNECT_TIMEOUT));
-        if let Some(on) = self.number::<u8>("keepalives")? {
+        if let Some(on) = self.parse_number::<u8>("keepalives")? {
             config.keepalives(on != 0);
         }
         if let Some(idle) = seconds("keepalives_idle")? {
@@ -200,16 +200,16 @@ impl Given {
         if let Some(interval) = seconds("keepalives_interval")? {
             config.keepalives_interval(interval);
         }
-        if let Some(count) = self.number("keepalives_count")? {
+        if let Some(count) = self.parse_number("keepalives_count")? {
             config.keepalives_retries(count);
         }
-        if let Some(ms) = self.number::<i64>("tcp_user_timeout")?.and_then(positive) {
+        if let Some(ms) = self.parse_number::<i64>("tcp_user_timeout")?.and_then(to_positive) {
             config.tcp_user_timeout(Duration::from_millis(ms));
         }
         Ok(())
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {
+    fn parse_number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {
         let number = |text: &str| text.parse().map_err(|_| format!("{name} is not a whole number"));
         self.get(name).map(number).transpose()
     }
@@ -228,7 +228,7 @@ impl Given {
 }
 
 /// 0 and less mean that the default counts.
-fn positive(number: i64) -> Option<u64> {
+fn to_positive(number: i64) -> Option<u64> {
     u64::try_from(number).ok().filter(|number| *number > 0)
 }
 
@@ -238,11 +238,11 @@ pub struct PgOptions {
     /// Where it is.
     pub address: PgAddress,
     /// Connections at most (`pool=` of the URL, else `DATABASE_POOL`); at least 2.
-    pub pool: usize,
+    pub max_connections: usize,
     /// Longest that a statement may take, in ms.
     pub statement_timeout_ms: u64,
     /// Nothing may be written, not even a schema: for those who only look.
-    pub look_only: bool,
+    pub read_only: bool,
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 ///
 /// Comparisons of bytes use the operators of `text_pattern_ops`, since these find the index that
 /// serves searches by prefix too.
-pub(super) fn translated(sql: &str) -> String {
-    const WORDS: [(&str, &str); 8] = [
+pub(super) fn translate(sql: &str) -> String {
+    const REPLACEMENTS: [(&str, &str); 8] = [
         (" COLLATE BINARY >=", " ~>=~"),
         (" COLLATE BINARY <=", " ~<=~"),
         (" COLLATE BINARY >", " ~>~"),
@@ -18,7 +18,7 @@ pub(super) fn translated(sql: &str) -> String {
         ("substr(m.value, 1, 255)", "left(m.value, 255)"),
         ("?", "$"),
     ];
-    WORDS.iter().fold(sql.to_owned(), |sql, (theirs, ours)| sql.replace(theirs, ours))
+    REPLACEMENTS.iter().fold(sql.to_owned(), |sql, (theirs, ours)| sql.replace(theirs, ours))
 }
 
 #[cfg(test)]
@@ -28,7 +28,7 @@ mod tests {
     #[test]
     fn parameters_and_orders_are_translated() {
         assert_eq!(
-            translated(
+            translate(
                 "SELECT a FROM b WHERE a COLLATE BINARY > ?1 ORDER BY a COLLATE BINARY LIMIT ?12"
             ),
             "SELECT a FROM b WHERE a ~>~ $1 ORDER BY a USING ~<~ LIMIT $12"

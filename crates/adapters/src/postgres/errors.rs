@@ -6,7 +6,7 @@ use app::ports::StoreError;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-pub(super) fn failure(error: &Error) -> StoreError {
+pub(super) fn to_store_error(error: &Error) -> StoreError {
     let Some(told) = error.as_db_error() else {
         // The library says what it did, its cause why that failed.
         let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
@@ -25,7 +25,7 @@ pub(super) fn failure(error: &Error) -> StoreError {
 }
 
 /// What a column holds is not what we expect there.
-pub(super) fn unreadable(error: &Error) -> StoreError {
+pub(super) fn to_corrupt_error(error: &Error) -> StoreError {
     let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
     StoreError::Corrupt(format!("PostgreSQL: {error}{cause}"))
 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use app::ports::StoreError;
 
-use super::door::Door;
-use super::session::PgSession;
-use crate::sql::session::{Session, values};
+use super::connection::PgConnection;
+use super::connector::Connector;
+use crate::sql::connection::{SqlConnection, values};
 
 /// How often somebody looks who waits for another process to build them.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long building one may take.
-const BUILD_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+const MAX_BUILD_TIME: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Names and what they cover. Values may be longer than an index takes: their beginnings do.
 const INDEXES: [(&str, &str); 6] = [
@@ -28,26 +28,26 @@ const INDEXES: [(&str, &str); 6] = [
 ];
 
 /// Whether an index of this name is there, and whether its build came to an end.
-fn is_valid(session: &mut PgSession, name: &str) -> Result<Option<bool>, StoreError> {
+fn is_valid(session: &mut PgConnection, name: &str) -> Result<Option<bool>, StoreError> {
     const VALID: &str = "SELECT indisvalid FROM pg_index \
         WHERE indexrelid = to_regclass('public.' || quote_ident(?1))";
-    let session: &mut dyn Session = session;
-    session.first(VALID, values![name], |row| row.get(0))
+    let session: &mut dyn SqlConnection = session;
+    session.query_first(VALID, values![name], |row| row.get(0))
 }
 
 /// Whether there is anything to build. Nobody else's indexes are called like ours.
-pub(super) fn are_missing(session: &mut dyn Session) -> Result<bool, StoreError> {
+pub(super) fn are_missing(session: &mut dyn SqlConnection) -> Result<bool, StoreError> {
     const COUNT: &str = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
         WHERE c.relnamespace = 'public'::regnamespace AND i.indisvalid \
         AND c.relname LIKE 'scalelite\\_%'";
-    let built: Option<u64> = session.first(COUNT, &[], |row| row.get(0))?;
+    let built: Option<u64> = session.query_first(COUNT, &[], |row| row.get(0))?;
     Ok(built.is_none_or(|built| built < INDEXES.len() as u64))
 }
 
 /// Builds what is missing, whenever that is done.
-pub(super) fn add_later(door: Arc<Door>) {
+pub(super) fn build_in_background(door: Arc<Connector>) {
     let build = move || {
-        if let Err(error) = add(&door) {
+        if let Err(error) = build_missing(&door) {
             tracing::warn!(%error, "searches in recordings will be slow: an index is missing");
         }
     };
@@ -56,17 +56,18 @@ pub(super) fn add_later(door: Arc<Door>) {
     }
 }
 
-fn add(door: &Door) -> Result<(), StoreError> {
+fn build_missing(door: &Connector) -> Result<(), StoreError> {
     // Tried, not waited for: who waits in a statement would be waited for by the builder.
     const LOCK: &str = "SELECT pg_try_advisory_lock(7235433003)";
     let mut session = door.connect()?;
-    session.set_patience(BUILD_MAX);
-    session.batch("SET statement_timeout = 0; SET lock_timeout = 0")?;
+    session.set_response_timeout(MAX_BUILD_TIME);
+    session.execute_batch("SET statement_timeout = 0; SET lock_timeout = 0")?;
     // Another process may be at it, or may have ended in the middle of it.
-    while (&mut session as &mut dyn Session).first(LOCK, &[], |row| row.get::<bool>(0))?
+    while (&mut session as &mut dyn SqlConnection)
+        .query_first(LOCK, &[], |row| row.get::<bool>(0))?
         != Some(true)
     {
-        thread::sleep(LOOK_AGAIN);
+        thread::sleep(CHECK_INTERVAL);
         if !are_missing(&mut session)? {
             return Ok(());
         }
@@ -75,10 +76,12 @@ fn add(door: &Door) -> Result<(), StoreError> {
         match is_valid(&mut session, name)? {
             Some(true) => continue,
             // A build that was broken off leaves something that costs and is of no use.
-            Some(false) => session.batch(&format!("DROP INDEX CONCURRENTLY public.{name}"))?,
+            Some(false) => {
+                session.execute_batch(&format!("DROP INDEX CONCURRENTLY public.{name}"))?
+            }
             None => {}
         }
-        session.batch(&format!("CREATE INDEX CONCURRENTLY {name} ON public.{columns}"))?;
+        session.execute_batch(&format!("CREATE INDEX CONCURRENTLY {name} ON public.{columns}"))?;
     }
     Ok(())
 }

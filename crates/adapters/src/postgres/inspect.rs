@@ -5,18 +5,18 @@ use async_trait::async_trait;
 
 use super::PgStore;
 use super::indexes::are_missing;
+use crate::clock_skew::check_clock_skew;
 use crate::entropy::SystemClock;
-use crate::skew::skew;
 use crate::sql::Database as _;
-use crate::sql::session::Session;
+use crate::sql::connection::SqlConnection;
 
 /// The oldest version whose statements we use.
-const VERSION_MIN: i64 = 110_000;
+const MIN_VERSION: i64 = 110_000;
 
 /// What one look at the database tells.
-struct Look {
+struct DatabaseInfo {
     version: String,
-    number: i64,
+    version_number: i64,
     clock_ms: i64,
     in_recovery: bool,
     migrations: i64,
@@ -24,17 +24,17 @@ struct Look {
     lacks_indexes: bool,
 }
 
-fn look(session: &mut dyn Session) -> Result<Option<Look>, StoreError> {
-    const LOOK: &str = "SELECT current_setting('server_version'), \
+fn read_info(session: &mut dyn SqlConnection) -> Result<Option<DatabaseInfo>, StoreError> {
+    const INFO: &str = "SELECT current_setting('server_version'), \
         current_setting('server_version_num')::bigint, \
         (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_is_in_recovery(), \
         (SELECT count(*) FROM public.schema_migrations), \
         (SELECT count(*) FROM public.recordings)";
     let lacks_indexes = are_missing(session)?;
-    session.first(LOOK, &[], |row| {
-        Ok(Look {
+    session.query_first(INFO, &[], |row| {
+        Ok(DatabaseInfo {
             version: row.get(0)?,
-            number: row.get(1)?,
+            version_number: row.get(1)?,
             clock_ms: row.get(2)?,
             in_recovery: row.get(3)?,
             migrations: row.get(4)?,
@@ -48,46 +48,46 @@ fn look(session: &mut dyn Session) -> Result<Option<Look>, StoreError> {
 impl Inspect for PgStore {
     async fn inspect(&self) -> Vec<Finding> {
         let before = SystemClock.now();
-        let look = match self.database.read(look).await {
+        let look = match self.database.read(read_info).await {
             Ok(Some(look)) => look,
-            Ok(None) => return vec![unreachable("no answer".to_owned())],
-            Err(StoreError::NotAdopted) => return vec![not_adopted()],
-            Err(error) => return vec![unreachable(error.to_string())],
+            Ok(None) => return vec![unreachable_finding("no answer".to_owned())],
+            Err(StoreError::NotAdopted) => return vec![not_adopted_finding()],
+            Err(error) => return vec![unreachable_finding(error.to_string())],
         };
         let after = SystemClock.now();
         let mut findings = vec![Finding::ok("postgresql: reachable", "it answers")];
-        findings.push(version(&look));
+        findings.push(check_version(&look));
         findings.push(if look.in_recovery {
             let advice = "point DATABASE_URL at the primary";
             Finding::fail("postgresql: role", "a standby, which cannot be written", advice)
         } else {
             Finding::ok("postgresql: role", "primary")
         });
-        findings.push(schema(&look));
-        findings.push(skew("postgresql: clock", look.clock_ms, before.0, after.0));
+        findings.push(check_schema(&look));
+        findings.push(check_clock_skew("postgresql: clock", look.clock_ms, before.0, after.0));
         findings
     }
 }
 
-fn not_adopted() -> Finding {
+fn not_adopted_finding() -> Finding {
     let advice = "nothing: the first start of `scalelite serve` does it; make a backup before";
     Finding::warn("postgresql: schema", "the database is not adopted yet", advice)
 }
 
-fn unreachable(error: String) -> Finding {
+fn unreachable_finding(error: String) -> Finding {
     let advice = "check that PostgreSQL runs, that the database exists, and DATABASE_URL";
     Finding::fail("postgresql: reachable", error, advice)
 }
 
-fn version(look: &Look) -> Finding {
+fn check_version(look: &DatabaseInfo) -> Finding {
     let check = "postgresql: version";
-    if look.number >= VERSION_MIN {
+    if look.version_number >= MIN_VERSION {
         return Finding::ok(check, look.version.clone());
     }
     Finding::fail(check, look.version.clone(), "PostgreSQL 11 or newer is needed")
 }
 
-fn schema(look: &Look) -> Finding {
+fn check_schema(look: &DatabaseInfo) -> Finding {
     let check = "postgresql: schema";
     let detail = format!(
         "{} of 6 migrations of the original, {} recordings",

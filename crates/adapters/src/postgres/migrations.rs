@@ -4,8 +4,8 @@
 
 use app::ports::StoreError;
 
-use super::session::PgSession;
-use crate::sql::session::{Row, Session, values};
+use super::connection::PgConnection;
+use crate::sql::connection::{SqlConnection, SqlRow, values};
 
 /// Our own steps. One that was released is never changed: what is needed later is a further step.
 const STEPS: &[&str] = &[
@@ -20,28 +20,28 @@ const STEPS: &[&str] = &[
 const LOCK: &str = "BEGIN; SELECT pg_advisory_xact_lock(7235433002)";
 
 /// Tables of existing deployments.
-struct Table {
+struct OriginalTable {
     create: &'static str,
     /// The original's migration that creates it, if that is all it does.
     migration: Option<&'static str>,
 }
 
-const fn table(create: &'static str, migration: Option<&'static str>) -> Table {
-    Table { create, migration }
+const fn original_table(create: &'static str, migration: Option<&'static str>) -> OriginalTable {
+    OriginalTable { create, migration }
 }
 
 /// In the order in which [`LOOK`] finds them.
-const TABLES: [Table; 5] = [
-    table(include_str!("schema/recordings.sql"), None),
-    table(include_str!("schema/metadata.sql"), None),
-    table(include_str!("schema/playback_formats.sql"), None),
-    table(include_str!("schema/thumbnails.sql"), None),
-    table(include_str!("schema/callback_data.sql"), Some("20210425184558")),
+const TABLES: [OriginalTable; 5] = [
+    original_table(include_str!("schema/recordings.sql"), None),
+    original_table(include_str!("schema/metadata.sql"), None),
+    original_table(include_str!("schema/playback_formats.sql"), None),
+    original_table(include_str!("schema/thumbnails.sql"), None),
+    original_table(include_str!("schema/callback_data.sql"), Some("20210425184558")),
 ];
 
 /// Columns that `recordings` of 2020 lacks, and the original's migrations that add them. With a
 /// constant default nothing is rewritten.
-const COLUMNS: [(&str, &str); 2] = [
+const ADDED_COLUMNS: [(&str, &str); 2] = [
     (
         "ALTER TABLE public.recordings ADD COLUMN protected boolean NOT NULL DEFAULT false",
         "20210630205630",
@@ -52,7 +52,7 @@ const COLUMNS: [(&str, &str); 2] = [
     ),
 ];
 
-const LOOK: &str = "SELECT to_regclass('scalelite_own.migrations') IS NOT NULL, \
+const SCHEMA_STATE: &str = "SELECT to_regclass('scalelite_own.migrations') IS NOT NULL, \
     to_regclass('public.recordings') IS NOT NULL, to_regclass('public.metadata') IS NOT NULL, \
     to_regclass('public.playback_formats') IS NOT NULL, \
     to_regclass('public.thumbnails') IS NOT NULL, \
@@ -65,7 +65,7 @@ const LOOK: &str = "SELECT to_regclass('scalelite_own.migrations') IS NOT NULL, 
     to_regclass('public.ar_internal_metadata') IS NOT NULL";
 
 /// What is there.
-struct Found {
+struct SchemaState {
     steps: usize,
     tables: [bool; 5],
     columns: [bool; 2],
@@ -73,19 +73,19 @@ struct Found {
     ar_internal_metadata: bool,
 }
 
-impl Found {
-    fn look(session: &mut PgSession) -> Result<Self, StoreError> {
+impl SchemaState {
+    fn read(session: &mut PgConnection) -> Result<Self, StoreError> {
         const VERSION: &str = "SELECT coalesce(max(version), 0) FROM scalelite_own.migrations";
-        let session: &mut dyn Session = session;
-        let of_row = |row: &dyn Row| (0..10).map(|column| row.get(column)).collect();
-        let answer: Option<Vec<bool>> = session.first(LOOK, &[], of_row)?;
+        let session: &mut dyn SqlConnection = session;
+        let of_row = |row: &dyn SqlRow| (0..10).map(|column| row.get(column)).collect();
+        let answer: Option<Vec<bool>> = session.query_first(SCHEMA_STATE, &[], of_row)?;
         let Some(&[ours, a, b, c, d, e, f, g, schema_migrations, ar_internal_metadata]) =
             answer.as_deref()
         else {
             return Err(StoreError::Corrupt("PostgreSQL: no answer to a look".to_owned()));
         };
         let version: Option<i64> =
-            if ours { session.first(VERSION, &[], |row| row.get(0))? } else { None };
+            if ours { session.query_first(VERSION, &[], |row| row.get(0))? } else { None };
         let steps = usize::try_from(version.unwrap_or(0)).unwrap_or(usize::MAX);
         let (tables, columns) = ([a, b, c, d, e], [f, g]);
         Ok(Self { steps, tables, columns, schema_migrations, ar_internal_metadata })
@@ -102,14 +102,14 @@ impl Found {
 }
 
 /// Whether the schema is up to date, for those who may not bring it there.
-pub(super) fn must_be_adopted(session: &mut PgSession) -> Result<(), StoreError> {
-    if Found::look(session)?.is_complete() { Ok(()) } else { Err(StoreError::NotAdopted) }
+pub(super) fn require_adopted(session: &mut PgConnection) -> Result<(), StoreError> {
+    if SchemaState::read(session)?.is_complete() { Ok(()) } else { Err(StoreError::NotAdopted) }
 }
 
 /// Brings the schema up to date, whoever else starts at the same time.
-pub(super) fn migrate(session: &mut PgSession) -> Result<(), StoreError> {
+pub(super) fn migrate(session: &mut PgConnection) -> Result<(), StoreError> {
     // Nearly always there is nothing to do, and then nothing is written or locked.
-    let found = Found::look(session)?;
+    let found = SchemaState::read(session)?;
     if found.steps > STEPS.len() {
         let (has, knows) = (found.steps, STEPS.len());
         return Err(StoreError::Corrupt(format!(
@@ -121,34 +121,36 @@ pub(super) fn migrate(session: &mut PgSession) -> Result<(), StoreError> {
         return Ok(());
     }
     session.begin(LOCK)?;
-    let made = Found::look(session).and_then(|found| make(session, &found));
+    let made = SchemaState::read(session).and_then(|found| create_missing(session, &found));
     let committed = session.commit();
     made.and(committed)
 }
 
-fn make(session: &mut PgSession, found: &Found) -> Result<(), StoreError> {
+fn create_missing(session: &mut PgConnection, found: &SchemaState) -> Result<(), StoreError> {
     const RECORD: &str = "INSERT INTO scalelite_own.migrations (version) VALUES (?1)";
     if found.steps == 0 {
-        session.batch(include_str!("schema/0_ours.sql"))?;
+        session.execute_batch(include_str!("schema/0_ours.sql"))?;
     }
     for (done, step) in STEPS.iter().enumerate().skip(found.steps) {
-        session.batch(step)?;
+        session.execute_batch(step)?;
         session.execute(RECORD, values![i64::try_from(done).unwrap_or(i64::MAX) + 1])?;
     }
     let mut performed = Vec::new();
     for (table, _) in TABLES.iter().zip(found.tables).filter(|(_, there)| !there) {
-        session.batch(table.create)?;
+        session.execute_batch(table.create)?;
         performed.extend(table.migration);
     }
     let [has_recordings, ..] = found.tables;
     if has_recordings {
-        for ((add, migration), _) in COLUMNS.iter().zip(found.columns).filter(|(_, there)| !there) {
-            session.batch(add)?;
+        for ((add, migration), _) in
+            ADDED_COLUMNS.iter().zip(found.columns).filter(|(_, there)| !there)
+        {
+            session.execute_batch(add)?;
             performed.push(migration);
         }
     }
     if found.is_new() {
-        return session.batch(include_str!("schema/bookkeeping.sql"));
+        return session.execute_batch(include_str!("schema/bookkeeping.sql"));
     }
     if found.schema_migrations {
         const DONE: &str = "INSERT INTO public.schema_migrations (version) VALUES (?1) \

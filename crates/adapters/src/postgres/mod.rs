@@ -8,15 +8,15 @@
 //! transaction, so that places which different replicas give see each other.
 
 pub mod address;
+mod connection;
+mod connector;
 mod dialect;
-mod door;
 mod errors;
 mod indexes;
 mod inspect;
 mod migrations;
 mod readers;
-mod seat;
-mod session;
+mod thread_connection;
 mod tls;
 mod types;
 
@@ -27,13 +27,13 @@ use std::time::Duration;
 use app::ports::StoreError;
 
 use self::address::PgOptions;
-use self::door::Door;
-use self::readers::Readers;
-use self::seat::Seat;
-use self::session::State;
-use crate::sql::session::Session;
-use crate::sql::writer::Link;
-use crate::sql::{Database, Sign, SqlStore};
+use self::connection::ConnectionState;
+use self::connector::Connector;
+use self::readers::ReadThreads;
+use self::thread_connection::ThreadConnection;
+use crate::sql::connection::SqlConnection;
+use crate::sql::writer::WriteConnection;
+use crate::sql::{Database, Revision, SqlStore};
 
 /// Begins a transaction that excludes other writers. The number is the key of our lock, and means
 /// nothing.
@@ -42,12 +42,12 @@ const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(7235433001)";
 const CALL_MARGIN: Duration = Duration::from_millis(500);
 
 /// The store in PostgreSQL.
-pub type PgStore = SqlStore<Postgres>;
+pub type PgStore = SqlStore<PgDatabase>;
 
 /// The database, read from.
-pub struct Postgres {
-    door: Arc<Door>,
-    readers: Readers,
+pub struct PgDatabase {
+    connector: Arc<Connector>,
+    readers: ReadThreads,
     /// Counts our own writes, but not those that only count joins. Those of others are seen when
     /// what is remembered grows old.
     writes: Arc<AtomicU64>,
@@ -59,13 +59,21 @@ impl PgStore {
     /// # Errors
     /// When TLS cannot be set up (no certificates), or threads cannot be started.
     pub fn new(options: PgOptions) -> Result<Self, StoreError> {
-        let door = Door::new(&options)?;
-        let patience = door.patience() + CALL_MARGIN;
-        let threads = options.pool.saturating_sub(1).max(1);
+        let door = Connector::new(&options)?;
+        let patience = door.response_timeout() + CALL_MARGIN;
+        let threads = options.max_connections.saturating_sub(1).max(1);
         let writes = Arc::new(AtomicU64::new(0));
-        let readers = Readers::start(&door, threads, patience)?;
-        let link = WriteLink { seat: Seat::new(door.clone()), writes: writes.clone() };
-        Self::start(Postgres { door, readers, writes }, link, "postgres-writer", Some(patience))
+        let readers = ReadThreads::start(&door, threads, patience)?;
+        let link = PgWriteConnection {
+            connection: ThreadConnection::new(door.clone()),
+            writes: writes.clone(),
+        };
+        Self::start(
+            PgDatabase { connector: door, readers, writes },
+            link,
+            "postgres-writer",
+            Some(patience),
+        )
     }
 }
 
@@ -83,59 +91,59 @@ impl PgStore {
     }
 }
 
-impl Database for Postgres {
+impl Database for PgDatabase {
     async fn read<T: Send + 'static>(
         &self,
-        query: impl Fn(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
+        query: impl Fn(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        match self.closed() {
+        match self.outage() {
             Some(error) => Err(error),
             None => self.readers.run(query).await,
         }
     }
 
-    fn closed(&self) -> Option<StoreError> {
-        self.door.closed()
+    fn outage(&self) -> Option<StoreError> {
+        self.connector.outage()
     }
 
-    fn sign(&self) -> Sign {
+    fn revision(&self) -> Revision {
         self.writes.load(Ordering::Acquire)
     }
 
-    fn comparable<'a>(&self, text: &'a str) -> &'a str {
+    fn to_comparable<'a>(&self, text: &'a str) -> &'a str {
         // No text that is stored holds NUL: whatever lies after the one lies after the other.
         text.split('\0').next().unwrap_or_default()
     }
 }
 
 /// What the writing thread owns.
-struct WriteLink {
-    seat: Seat,
+struct PgWriteConnection {
+    connection: ThreadConnection,
     writes: Arc<AtomicU64>,
 }
 
-impl Link for WriteLink {
+impl WriteConnection for PgWriteConnection {
     /// Other processes wait meanwhile; and as many savepoints are what PostgreSQL keeps at hand.
-    const BATCH_MAX: usize = 64;
+    const MAX_BATCH: usize = 64;
 
-    fn begin(&mut self) -> Result<&mut dyn Session, StoreError> {
-        self.seat.run(|session| {
+    fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError> {
+        self.connection.run(|session| {
             let begun = session.begin(BEGIN);
-            if begun.is_err() && session.state() == State::Open {
-                session.batch("ROLLBACK")?;
+            if begun.is_err() && session.state() == ConnectionState::Open {
+                session.execute_batch("ROLLBACK")?;
             }
             begun
         })?;
-        Ok(self.seat.session()?)
+        Ok(self.connection.connection()?)
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        let committed = self.seat.session()?.commit();
-        self.seat.check();
+        let committed = self.connection.connection()?.commit();
+        self.connection.discard_if_unusable();
         committed
     }
 
-    fn changed(&self, seen: bool) {
+    fn report_change(&self, seen: bool) {
         if seen {
             self.writes.fetch_add(1, Ordering::Release);
         }

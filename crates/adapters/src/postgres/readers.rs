@@ -8,47 +8,47 @@ use std::time::Duration;
 use app::ports::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::door::Door;
-use super::seat::Seat;
-use crate::sql::session::Session;
+use super::connector::Connector;
+use super::thread_connection::ThreadConnection;
+use crate::sql::connection::SqlConnection;
 
 /// Queries that may wait; more of them wait outside.
-const QUEUE_MAX: usize = 1024;
+const MAX_QUEUED: usize = 1024;
 
-type Job = Box<dyn FnOnce(&mut Seat) + Send>;
+type ReadJob = Box<dyn FnOnce(&mut ThreadConnection) + Send>;
 
 /// A handle on the reading threads, which end when it is dropped.
-pub(super) struct Readers {
-    queue: mpsc::Sender<Job>,
-    patience: Duration,
+pub(super) struct ReadThreads {
+    queue: mpsc::Sender<ReadJob>,
+    timeout: Duration,
 }
 
-impl Readers {
+impl ReadThreads {
     pub(super) fn start(
-        door: &Arc<Door>,
+        door: &Arc<Connector>,
         threads: usize,
         patience: Duration,
     ) -> Result<Self, StoreError> {
-        let (queue, receiver) = mpsc::channel(QUEUE_MAX);
+        let (queue, receiver) = mpsc::channel(MAX_QUEUED);
         let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..threads {
-            let (seat, receiver) = (Seat::new(door.clone()), receiver.clone());
+            let (seat, receiver) = (ThreadConnection::new(door.clone()), receiver.clone());
             thread::Builder::new()
                 .name("postgres-reader".to_owned())
-                .spawn(move || work(seat, &receiver))
+                .spawn(move || run_jobs(seat, &receiver))
                 .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         }
-        Ok(Self { queue, patience })
+        Ok(Self { queue, timeout: patience })
     }
 
     /// Runs a query on one of the threads.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        query: impl Fn(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
+        query: impl Fn(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let gone = || StoreError::Unavailable("the reading threads have ended".to_owned());
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |seat| {
+        let job: ReadJob = Box::new(move |seat| {
             // Nobody waits for the answers to those who gave up.
             if !sender.is_closed() {
                 let _ = sender.send(seat.run(|session| query(session)));
@@ -58,13 +58,13 @@ impl Readers {
             self.queue.send(job).await.map_err(|_| gone())?;
             receiver.await.map_err(|_| gone())?
         };
-        let ms = self.patience.as_millis();
+        let ms = self.timeout.as_millis();
         let late = |_| StoreError::Unavailable(format!("PostgreSQL: not read within {ms} ms"));
-        tokio::time::timeout(self.patience, answer).await.map_err(late)?
+        tokio::time::timeout(self.timeout, answer).await.map_err(late)?
     }
 }
 
-fn work(mut seat: Seat, queue: &Mutex<mpsc::Receiver<Job>>) {
+fn run_jobs(mut seat: ThreadConnection, queue: &Mutex<mpsc::Receiver<ReadJob>>) {
     loop {
         // Whoever holds the lock is the one that waits for a query.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();

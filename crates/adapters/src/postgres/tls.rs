@@ -14,7 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::address::{PgAddress, SslMode};
 
 /// What connections to that address use, if they use TLS.
-pub(super) fn connector(address: &PgAddress) -> Result<MakeRustlsConnect, StoreError> {
+pub(super) fn build_tls_connector(address: &PgAddress) -> Result<MakeRustlsConnect, StoreError> {
     let failed = |error: &dyn std::fmt::Display| {
         StoreError::Unavailable(format!("PostgreSQL: TLS cannot be set up: {error}"))
     };
@@ -23,15 +23,17 @@ pub(super) fn connector(address: &PgAddress) -> Result<MakeRustlsConnect, StoreE
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(&error))?;
     let config = if address.ssl == SslMode::Verify {
-        builder.with_root_certificates(roots(address).map_err(|text| failed(&text))?)
+        builder.with_root_certificates(load_roots(address).map_err(|text| failed(&text))?)
     } else {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificateVerifier(provider)))
     };
     Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
 }
 
 /// The authorities that are believed.
-fn roots(address: &PgAddress) -> Result<RootCertStore, String> {
+fn load_roots(address: &PgAddress) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &address.root_certificate {
         let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
@@ -49,9 +51,9 @@ fn roots(address: &PgAddress) -> Result<RootCertStore, String> {
 /// Takes whoever answers for the right one, as libpq does below `verify-ca`: this keeps listeners
 /// out, and nobody else. Signatures are still checked, or it would not even do that.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AnyCertificateVerifier(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyCertificateVerifier {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

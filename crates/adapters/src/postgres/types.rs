@@ -8,25 +8,25 @@ use domain::Timestamp;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
-use super::errors::unreadable;
-use crate::sql::session::{Row, Value};
+use super::errors::to_corrupt_error;
+use crate::sql::connection::{SqlRow, SqlValue};
 
 /// Milliseconds from 1970, where we count from, to 2000, where PostgreSQL does.
 const EPOCH_MS: i64 = 946_684_800_000;
 
 /// A value in the type that the statement has at its place.
-pub(super) struct Typed<'a>(pub(super) Value<'a>);
+pub(super) struct TypedValue<'a>(pub(super) SqlValue<'a>);
 
-impl fmt::Debug for Typed<'_> {
+impl fmt::Debug for TypedValue<'_> {
     /// Without the value: the client library logs it, and it may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("_")
     }
 }
 
-type Failure = Box<dyn Error + Sync + Send>;
+type ConversionError = Box<dyn Error + Sync + Send>;
 
-fn integer(value: i64, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+fn write_integer(value: i64, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, ConversionError> {
     match *wanted {
         Type::INT2 => i16::try_from(value)?.to_sql(wanted, out),
         Type::INT4 => i32::try_from(value)?.to_sql(wanted, out),
@@ -35,7 +35,11 @@ fn integer(value: i64, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, Fail
     }
 }
 
-fn time(Timestamp(ms): Timestamp, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+fn write_time(
+    Timestamp(ms): Timestamp,
+    wanted: &Type,
+    out: &mut BytesMut,
+) -> Result<IsNull, ConversionError> {
     if *wanted != Type::TIMESTAMP {
         return Err(format!("a time where {wanted} is wanted").into());
     }
@@ -44,15 +48,15 @@ fn time(Timestamp(ms): Timestamp, wanted: &Type, out: &mut BytesMut) -> Result<I
     since_2000.to_sql(&Type::INT8, out)
 }
 
-impl ToSql for Typed<'_> {
-    fn to_sql(&self, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+impl ToSql for TypedValue<'_> {
+    fn to_sql(&self, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, ConversionError> {
         match self.0 {
-            Value::Null => Ok(IsNull::Yes),
-            Value::Boolean(value) => value.to_sql(wanted, out),
-            Value::Integer(value) => integer(value, wanted, out),
-            Value::Real(value) => value.to_sql(wanted, out),
-            Value::Text(value) => value.to_sql(wanted, out),
-            Value::Time(value) => time(value, wanted, out),
+            SqlValue::Null => Ok(IsNull::Yes),
+            SqlValue::Boolean(value) => value.to_sql(wanted, out),
+            SqlValue::Integer(value) => write_integer(value, wanted, out),
+            SqlValue::Real(value) => value.to_sql(wanted, out),
+            SqlValue::Text(value) => value.to_sql(wanted, out),
+            SqlValue::Time(value) => write_time(value, wanted, out),
         }
     }
 
@@ -65,10 +69,10 @@ impl ToSql for Typed<'_> {
 }
 
 /// A column of type `timestamp without time zone`, taken for UTC.
-struct Time(Timestamp);
+struct PgTimestamp(Timestamp);
 
-impl<'a> FromSql<'a> for Time {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
+impl<'a> FromSql<'a> for PgTimestamp {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, ConversionError> {
         let since_2000 = i64::from_sql(&Type::INT8, raw)?;
         Ok(Self(Timestamp(since_2000.div_euclid(1000).saturating_add(EPOCH_MS))))
     }
@@ -79,15 +83,15 @@ impl<'a> FromSql<'a> for Time {
 }
 
 /// A row of an answer.
-pub(super) struct Found(pub(super) tokio_postgres::Row);
+pub(super) struct PgRow(pub(super) tokio_postgres::Row);
 
-impl Found {
+impl PgRow {
     fn get<'a, T: FromSql<'a>>(&'a self, column: usize) -> Result<Option<T>, StoreError> {
-        self.0.try_get(column).map_err(|error| unreadable(&error))
+        self.0.try_get(column).map_err(|error| to_corrupt_error(&error))
     }
 }
 
-impl Row for Found {
+impl SqlRow for PgRow {
     fn boolean(&self, column: usize) -> Result<Option<bool>, StoreError> {
         self.get(column)
     }
@@ -109,7 +113,7 @@ impl Row for Found {
     }
 
     fn time(&self, column: usize) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.get::<Time>(column)?.map(|Time(time)| time))
+        Ok(self.get::<PgTimestamp>(column)?.map(|PgTimestamp(time)| time))
     }
 }
 
@@ -119,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_library_logs_no_values() {
-        let shown = format!("{:?}", [Typed(Value::Text("hidden"))]);
+        let shown = format!("{:?}", [TypedValue(SqlValue::Text("hidden"))]);
         assert_eq!(shown, "[_]");
     }
 }

@@ -9,13 +9,13 @@ use crate::url::{self, UrlParts};
 pub const REDIS_PORT: u16 = 6379;
 /// Where sentinels listen.
 pub const SENTINEL_PORT: u16 = 26379;
-const FORMS: &str = "it must begin with redis://, rediss://, unix:///, redis+sentinel:// or \
+const SCHEME_ADVICE: &str = "it must begin with redis://, rediss://, unix:///, redis+sentinel:// or \
                      rediss+sentinel://";
-const DB: &str = "the database is no number, 0 or more";
+const DATABASE_ADVICE: &str = "the database is no number, 0 or more";
 
 /// Where it is.
 #[derive(Clone, PartialEq, Eq)]
-pub enum RedisPlace {
+pub enum RedisEndpoint {
     /// A host, with or without TLS.
     Tcp {
         /// Host name or address, without brackets.
@@ -44,7 +44,7 @@ pub enum RedisPlace {
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisAddress {
     /// Where it is.
-    pub place: RedisPlace,
+    pub endpoint: RedisEndpoint,
     /// User of the access control list.
     pub username: Option<String>,
     /// Password.
@@ -69,16 +69,16 @@ impl RedisAddress {
     /// # Errors
     /// What is wrong, in words that hold nothing of the URL.
     pub fn parse(url: &str) -> Result<Self, String> {
-        let (scheme, rest) = url.split_once("://").ok_or(FORMS)?;
-        let parts = UrlParts::cut(rest)?;
+        let (scheme, rest) = url.split_once("://").ok_or(SCHEME_ADVICE)?;
+        let parts = UrlParts::parse(rest)?;
         let mut path = parts.path;
         let place = match scheme {
-            "redis" => tcp(parts.hosts, false)?,
-            "rediss" => tcp(parts.hosts, true)?,
+            "redis" => parse_tcp(parts.hosts, false)?,
+            "rediss" => parse_tcp(parts.hosts, true)?,
             "redis+sentinel" | "rediss+sentinel" => {
                 let (master, db) = path.split_once('/').unwrap_or((path, ""));
                 path = db;
-                sentinel(parts.hosts, master, scheme == "rediss+sentinel")?
+                parse_sentinel(parts.hosts, master, scheme == "rediss+sentinel")?
             }
             "unix" | "redis+unix" => {
                 if !parts.hosts.is_empty() || path.is_empty() {
@@ -86,29 +86,29 @@ impl RedisAddress {
                 }
                 let socket = format!("/{}", url::decode(path)?);
                 path = "";
-                RedisPlace::Unix(socket.into())
+                RedisEndpoint::Unix(socket.into())
             }
-            _ => return Err(FORMS.to_owned()),
+            _ => return Err(SCHEME_ADVICE.to_owned()),
         };
         let (username, password) = match (parts.user, parts.password) {
             (Some(password), None) => (None, Some(password)),
             other => other,
         };
-        let mut address = Self { place, username, password, db: db(path)? };
+        let mut address = Self { endpoint: place, username, password, db: parse_db(path)? };
         for (name, value) in parts.query {
-            address.set(&name, value)?;
+            address.apply_parameter(&name, value)?;
         }
         Ok(address)
     }
 
     /// Takes over a pair of the query; others than these are for other programs.
-    fn set(&mut self, name: &str, value: String) -> Result<(), String> {
+    fn apply_parameter(&mut self, name: &str, value: String) -> Result<(), String> {
         match name {
-            "db" | "database" => self.db = db(&value)?,
+            "db" | "database" => self.db = parse_db(&value)?,
             "user" | "username" => self.username = Some(value),
             "password" => self.password = Some(value),
             "sentinel_password" => {
-                if let RedisPlace::Sentinel { sentinel_password, .. } = &mut self.place {
+                if let RedisEndpoint::Sentinel { sentinel_password, .. } = &mut self.endpoint {
                     *sentinel_password = Some(value);
                 }
             }
@@ -121,15 +121,15 @@ impl RedisAddress {
     #[must_use]
     pub fn describe(&self) -> String {
         let db = self.db;
-        match &self.place {
-            RedisPlace::Tcp { host, port, tls } => {
+        match &self.endpoint {
+            RedisEndpoint::Tcp { host, port, tls } => {
                 let scheme = if *tls { "rediss" } else { "redis" };
-                format!("{scheme}://{}/{db}", url::shown(host, *port))
+                format!("{scheme}://{}/{db}", url::format_host(host, *port))
             }
-            RedisPlace::Unix(path) => format!("unix://{}?db={db}", path.display()),
-            RedisPlace::Sentinel { sentinels, master, tls, .. } => {
+            RedisEndpoint::Unix(path) => format!("unix://{}?db={db}", path.display()),
+            RedisEndpoint::Sentinel { sentinels, master, tls, .. } => {
                 let scheme = if *tls { "rediss" } else { "redis" };
-                let hosts = sentinels.iter().map(|(host, port)| url::shown(host, *port));
+                let hosts = sentinels.iter().map(|(host, port)| url::format_host(host, *port));
                 let hosts = hosts.collect::<Vec<_>>().join(",");
                 format!("{scheme}+sentinel://{hosts}/{master}/{db}")
             }
@@ -137,18 +137,18 @@ impl RedisAddress {
     }
 }
 
-fn tcp(hosts: &str, tls: bool) -> Result<RedisPlace, String> {
-    let mut hosts = url::hosts(hosts)?;
+fn parse_tcp(hosts: &str, tls: bool) -> Result<RedisEndpoint, String> {
+    let mut hosts = url::parse_hosts(hosts)?;
     let (host, port) = hosts.pop().unwrap_or_default();
     if !hosts.is_empty() {
         return Err("several hosts are sentinels: redis+sentinel://host,host/master".to_owned());
     }
     let host = if host.is_empty() { "localhost".to_owned() } else { host };
-    Ok(RedisPlace::Tcp { host, port: port.unwrap_or(REDIS_PORT), tls })
+    Ok(RedisEndpoint::Tcp { host, port: port.unwrap_or(REDIS_PORT), tls })
 }
 
-fn sentinel(hosts: &str, master: &str, tls: bool) -> Result<RedisPlace, String> {
-    let sentinels = url::hosts(hosts)?;
+fn parse_sentinel(hosts: &str, master: &str, tls: bool) -> Result<RedisEndpoint, String> {
+    let sentinels = url::parse_hosts(hosts)?;
     if sentinels.iter().any(|(host, _)| host.is_empty()) {
         return Err("a sentinel has no host".to_owned());
     }
@@ -158,13 +158,13 @@ fn sentinel(hosts: &str, master: &str, tls: bool) -> Result<RedisPlace, String> 
     }
     let of = |(host, port): (String, Option<u16>)| (host, port.unwrap_or(SENTINEL_PORT));
     let sentinels = sentinels.into_iter().map(of).collect();
-    Ok(RedisPlace::Sentinel { sentinels, master, tls, sentinel_password: None })
+    Ok(RedisEndpoint::Sentinel { sentinels, master, tls, sentinel_password: None })
 }
 
 /// A number of a database; nothing is 0.
-fn db(text: &str) -> Result<u32, String> {
+fn parse_db(text: &str) -> Result<u32, String> {
     let text = text.trim_end_matches('/');
-    if text.is_empty() { Ok(0) } else { text.parse().map_err(|_| DB.to_owned()) }
+    if text.is_empty() { Ok(0) } else { text.parse().map_err(|_| DATABASE_ADVICE.to_owned()) }
 }
 
 /// What the adapter needs to know.
@@ -175,7 +175,7 @@ pub struct RedisOptions {
     /// Prefix of all keys, without its colon (`REDIS_NAMESPACE`).
     pub namespace: String,
     /// Connections at most (`REDIS_POOL`); at least 1.
-    pub pool: usize,
+    pub max_connections: usize,
     /// How long a meeting is kept that no poll confirms, in ms (`DEFAULT_MEETING_TTL`).
     pub meeting_ttl_ms: i64,
 }

@@ -7,53 +7,53 @@ use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 
 use super::RedisStore;
-use super::link::failure;
+use super::connection::to_store_error;
+use crate::clock_skew::check_clock_skew;
 use crate::entropy::SystemClock;
-use crate::skew::skew;
 
 /// What `INFO` tells.
-type Info = HashMap<String, String>;
+type RedisInfo = HashMap<String, String>;
 
 #[async_trait]
 impl Inspect for RedisStore {
     async fn inspect(&self) -> Vec<Finding> {
-        let mut connection = match self.answering().await {
+        let mut connection = match self.connect_and_ping().await {
             Ok(connection) => connection,
             Err(error) => {
                 let advice = "check that Redis runs, and REDIS_URL";
                 return vec![Finding::fail("redis: reachable", error.to_string(), advice)];
             }
         };
-        let info = info(&mut connection).await;
+        let info = read_info(&mut connection).await;
         let mut findings = vec![
             Finding::ok("redis: reachable", "it answers"),
-            version(&info),
-            role(&info),
-            persistence(&mut connection, &info).await,
-            eviction(&mut connection, &info).await,
-            clock(&mut connection).await,
+            check_version(&info),
+            check_role(&info),
+            check_persistence(&mut connection, &info).await,
+            check_eviction(&mut connection, &info).await,
+            check_clock(&mut connection).await,
         ];
-        findings.push(self.writable().await);
-        findings.push(self.keyspace(&mut connection).await);
+        findings.push(self.check_scripts().await);
+        findings.push(self.check_data(&mut connection).await);
         findings
     }
 }
 
 impl RedisStore {
     /// A connection that works now.
-    async fn answering(&self) -> Result<MultiplexedConnection, StoreError> {
-        let (number, mut connection) = self.core.link.get().await?;
+    async fn connect_and_ping(&self) -> Result<MultiplexedConnection, StoreError> {
+        let (number, mut connection) = self.client.connection.get().await?;
         let answer: Result<(), _> = redis::cmd("PING").query_async(&mut connection).await;
         answer.map_err(|error| {
-            self.core.link.broken(number);
-            failure(&error)
+            self.client.connection.drop_broken(number);
+            to_store_error(&error)
         })?;
         Ok(connection)
     }
 
-    async fn writable(&self) -> Finding {
+    async fn check_scripts(&self) -> Finding {
         let check = "redis: scripts";
-        match app::ports::Cluster::check(self).await {
+        match app::ports::PoolStore::check_store(self).await {
             Ok(()) => Finding::ok(check, "they read and write"),
             Err(error) => Finding::fail(
                 check,
@@ -64,36 +64,36 @@ impl RedisStore {
         }
     }
 
-    async fn keyspace(&self, connection: &mut MultiplexedConnection) -> Finding {
+    async fn check_data(&self, connection: &mut MultiplexedConnection) -> Finding {
         let check = "redis: data";
         let mut count = redis::cmd("SCARD");
-        count.arg(format!("{}servers", self.core.prefix));
+        count.arg(format!("{}servers", self.client.prefix));
         match count.query_async::<u64>(connection).await {
             Ok(0) => Finding::warn(
                 check,
                 format!(
                     "no servers under the namespace {}",
-                    self.core.prefix.trim_end_matches(':')
+                    self.client.prefix.trim_end_matches(':')
                 ),
                 "if there should be some, check REDIS_NAMESPACE and the database in REDIS_URL",
             ),
             Ok(count) => Finding::ok(check, format!("{count} servers")),
             Err(error) => Finding::fail(
                 check,
-                failure(&error).to_string(),
+                to_store_error(&error).to_string(),
                 "something else uses this namespace: choose another REDIS_NAMESPACE",
             ),
         }
     }
 }
 
-async fn info(connection: &mut MultiplexedConnection) -> Info {
+async fn read_info(connection: &mut MultiplexedConnection) -> RedisInfo {
     let text: String = redis::cmd("INFO").query_async(connection).await.unwrap_or_default();
     let pairs = text.lines().filter_map(|line| line.split_once(':'));
     pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
 }
 
-fn version(info: &Info) -> Finding {
+fn check_version(info: &RedisInfo) -> Finding {
     let check = "redis: version";
     let Some(version) = info.get("redis_version") else {
         return Finding::skipped(check, "INFO is not allowed");
@@ -105,7 +105,7 @@ fn version(info: &Info) -> Finding {
     Finding::fail(check, version, "Redis 5 or newer is needed: scripts read the time and write")
 }
 
-fn role(info: &Info) -> Finding {
+fn check_role(info: &RedisInfo) -> Finding {
     let check = "redis: role";
     match info.get("role").map(String::as_str) {
         Some("master") => Finding::ok(check, "master"),
@@ -118,13 +118,13 @@ fn role(info: &Info) -> Finding {
 }
 
 /// A setting, if we may ask for it.
-async fn setting(connection: &mut MultiplexedConnection, name: &str) -> Option<String> {
+async fn read_setting(connection: &mut MultiplexedConnection, name: &str) -> Option<String> {
     let mut asked = redis::cmd("CONFIG");
     let pair: Vec<String> = asked.arg("GET").arg(name).query_async(connection).await.ok()?;
     pair.into_iter().nth(1)
 }
 
-async fn persistence(connection: &mut MultiplexedConnection, info: &Info) -> Finding {
+async fn check_persistence(connection: &mut MultiplexedConnection, info: &RedisInfo) -> Finding {
     let check = "redis: persistence";
     let log = info.get("aof_enabled").is_some_and(|enabled| enabled == "1");
     if info.get("rdb_last_bgsave_status").is_some_and(|status| status != "ok") {
@@ -134,7 +134,7 @@ async fn persistence(connection: &mut MultiplexedConnection, info: &Info) -> Fin
     if log {
         return Finding::ok(check, "appendonly");
     }
-    match setting(connection, "save").await {
+    match read_setting(connection, "save").await {
         Some(save) if save.trim().is_empty() => Finding::fail(
             check,
             "off: a restart of Redis forgets all servers and meetings",
@@ -149,11 +149,11 @@ async fn persistence(connection: &mut MultiplexedConnection, info: &Info) -> Fin
     }
 }
 
-async fn eviction(connection: &mut MultiplexedConnection, info: &Info) -> Finding {
+async fn check_eviction(connection: &mut MultiplexedConnection, info: &RedisInfo) -> Finding {
     let check = "redis: eviction";
     let policy = match info.get("maxmemory_policy") {
         Some(policy) => Some(policy.clone()),
-        None => setting(connection, "maxmemory-policy").await,
+        None => read_setting(connection, "maxmemory-policy").await,
     };
     let unlimited = info.get("maxmemory").is_some_and(|limit| limit == "0");
     match policy.as_deref() {
@@ -168,7 +168,7 @@ async fn eviction(connection: &mut MultiplexedConnection, info: &Info) -> Findin
     }
 }
 
-async fn clock(connection: &mut MultiplexedConnection) -> Finding {
+async fn check_clock(connection: &mut MultiplexedConnection) -> Finding {
     let check = "redis: clock";
     let before = SystemClock.now();
     let time: Result<(i64, i64), _> = redis::cmd("TIME").query_async(connection).await;
@@ -176,5 +176,5 @@ async fn clock(connection: &mut MultiplexedConnection) -> Finding {
         return Finding::skipped(check, "TIME is not allowed");
     };
     let there = seconds.saturating_mul(1000).saturating_add(micros / 1000);
-    skew(check, there, before.0, SystemClock.now().0)
+    check_clock_skew(check, there, before.0, SystemClock.now().0)
 }

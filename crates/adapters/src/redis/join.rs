@@ -4,40 +4,40 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use app::ports::{Located, StoreError};
+use app::ports::{MeetingOnServer, StoreError};
 use domain::{MeetingKey, Timestamp};
 use redis::{ToRedisArgs, Value};
 
 use super::rows;
-use super::script::{COUNT_JOINS, LOCATE, Named};
-use super::{Core, PAGE, RedisStore};
+use super::script::{COUNT_JOINS, FIND_MEETING, RedisScript};
+use super::{PAGE_SIZE, RedisClient, RedisStore};
 
 /// How long joins gather before they are written: shorter than on disks, since other programs read
 /// the loads as well.
-const GATHER: Duration = Duration::from_millis(2);
+const WRITE_DELAY: Duration = Duration::from_millis(2);
 
 /// A tenant as it stands in scripts' arguments.
-pub(super) fn tenant(key: &MeetingKey) -> &str {
+pub(super) fn tenant_or_empty(key: &MeetingKey) -> &str {
     key.tenant.as_deref().unwrap_or_default()
 }
 
-impl Core {
+impl RedisClient {
     /// Writes the joins that were counted.
     async fn count_joins(&self) -> Result<(), StoreError> {
-        let _alone = self.counting.lock().await;
-        let counted: Vec<_> = self.joins.take().into_iter().collect();
+        let _alone = self.counting_lock.lock().await;
+        let counted: Vec<_> = self.pending_joins.take().into_iter().collect();
         let mut outcome = Ok(());
-        for some in counted.chunks(PAGE) {
+        for some in counted.chunks(PAGE_SIZE) {
             let arguments: Vec<String> = some
                 .iter()
                 .flat_map(|(key, (joins, at))| {
-                    let names = [tenant(key).to_owned(), key.id.clone()];
+                    let names = [tenant_or_empty(key).to_owned(), key.id.clone()];
                     names.into_iter().chain([at.0.to_string(), joins.to_string()])
                 })
                 .collect();
-            outcome = outcome.and(self.call(&COUNT_JOINS, &arguments).await.map(drop));
+            outcome = outcome.and(self.call_script(&COUNT_JOINS, &arguments).await.map(drop));
         }
-        self.joins.written();
+        self.pending_joins.finish_write();
         outcome
     }
 
@@ -50,44 +50,48 @@ impl Core {
 
 impl RedisStore {
     /// Calls a script that sees every join which was counted before.
-    pub(super) async fn call<A: ToRedisArgs>(
+    pub(super) async fn call_script<A: ToRedisArgs>(
         &self,
-        named: &Named,
+        named: &RedisScript,
         arguments: &[A],
     ) -> Result<Value, StoreError> {
-        self.settle_joins().await;
-        self.core.call(named, arguments).await
+        self.flush_joins().await;
+        self.client.call_script(named, arguments).await
     }
 
     /// Makes scripts see every join.
-    pub(super) async fn settle_joins(&self) {
-        if !self.core.joins.settled() {
-            self.core.count_joins_or_warn().await;
+    pub(super) async fn flush_joins(&self) {
+        if !self.client.pending_joins.is_flushed() {
+            self.client.count_joins_or_warn().await;
         }
     }
 
     /// A meeting and its server.
-    pub(super) async fn locate(&self, key: &MeetingKey) -> Result<Option<Located>, StoreError> {
-        let found = self.core.call(&LOCATE, &[tenant(key), &key.id]).await?;
-        match rows::some::<2>(found)? {
-            Some([meeting, server]) => rows::located(meeting, server),
+    pub(super) async fn load_meeting(
+        &self,
+        key: &MeetingKey,
+    ) -> Result<Option<MeetingOnServer>, StoreError> {
+        let found =
+            self.client.call_script(&FIND_MEETING, &[tenant_or_empty(key), &key.id]).await?;
+        match rows::to_array::<2>(found)? {
+            Some([meeting, server]) => rows::read_meeting_on_server(meeting, server),
             None => Ok(None),
         }
     }
 
     /// The same, perhaps as it was up to a second ago for other replicas, and one user more.
-    pub(super) async fn join_one(
+    pub(super) async fn join_meeting(
         &self,
         key: &MeetingKey,
         now: Timestamp,
-    ) -> Result<Option<Located>, StoreError> {
-        let sign = self.core.sign.load(Ordering::Acquire);
-        let located = self.memory.get_or_find(key, sign, self.locate(key)).await?;
+    ) -> Result<Option<MeetingOnServer>, StoreError> {
+        let sign = self.client.revision.load(Ordering::Acquire);
+        let located = self.join_cache.get_or_find(key, sign, self.load_meeting(key)).await?;
         let counts = located.as_ref().is_some_and(|located| located.is_reachable());
-        if counts && self.core.joins.add(key, now) {
-            let core = Arc::clone(&self.core);
+        if counts && self.client.pending_joins.add(key, now) {
+            let core = Arc::clone(&self.client);
             tokio::spawn(async move {
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep(WRITE_DELAY).await;
                 core.count_joins_or_warn().await;
             });
         }

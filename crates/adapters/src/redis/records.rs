@@ -1,33 +1,33 @@
 //! Meetings, endings and sessions as scripts want them and as they are kept.
 
 use app::ports::StoreError;
-use domain::poll::Ending;
-use domain::{Meeting, MeetingKey, ServerId, Session, Timestamp};
+use domain::poll::PendingEnd;
+use domain::{Meeting, MeetingKey, MeetingSession, ServerId, Timestamp};
 use serde_json::{Value, json};
 
-use super::join::tenant;
-use super::rows::corrupt;
+use super::join::tenant_or_empty;
+use super::rows::corrupt_error;
 
 /// Fields of a meeting that only we know, but for its claim and its server: names and values in a row.
 pub(super) fn own_pairs(meeting: &Meeting) -> Vec<String> {
-    let (seats, course) = (&meeting.seats, &meeting.course);
+    let (seats, course) = (&meeting.load, &meeting.usage);
     let always = [
         ("placed_at", meeting.placed_at.0),
         ("seen_at", meeting.seen_at.0),
-        ("reserved", seats.reserved.into()),
-        ("reserved_until", seats.reserved_until.0),
+        ("reserved", seats.expected_users.into()),
+        ("reserved_until", seats.expected_until.0),
         ("users", seats.users.into()),
     ];
     let seldom = [
         ("peak_users", course.peak_users.into()),
         ("busy_until", course.busy_until.0),
-        ("missed", meeting.missed.into()),
+        ("missed", meeting.missed_polls.into()),
     ];
     let numbers = always.into_iter().chain(seldom.into_iter().filter(|(_, number)| *number != 0));
     let mut pairs: Vec<String> =
         numbers.flat_map(|(name, number)| [name.to_owned(), number.to_string()]).collect();
-    if !meeting.reason.is_empty() {
-        pairs.extend(["reason".to_owned(), meeting.reason.clone()]);
+    if !meeting.placement_reason.is_empty() {
+        pairs.extend(["reason".to_owned(), meeting.placement_reason.clone()]);
     }
     pairs
 }
@@ -42,9 +42,9 @@ pub(super) fn claim_pairs(meeting: &Meeting) -> Vec<String> {
 }
 
 /// A meeting for scripts that put it.
-pub(super) fn record(meeting: &Meeting, own: &[String]) -> Value {
+pub(super) fn meeting_json(meeting: &Meeting, own: &[String]) -> Value {
     let mut record = json!({
-        "tenant": tenant(&meeting.key),
+        "tenant": tenant_or_empty(&meeting.key),
         "id": meeting.key.id,
         "server": meeting.server.0,
         "own": own,
@@ -56,53 +56,57 @@ pub(super) fn record(meeting: &Meeting, own: &[String]) -> Value {
 }
 
 /// The field of a meeting among the endings of its server, as scripts make it, too.
-pub(super) fn ending_field(key: &MeetingKey) -> String {
-    let tenant = tenant(key);
+pub(super) fn pending_end_field(key: &MeetingKey) -> String {
+    let tenant = tenant_or_empty(key);
     format!("{}:{tenant}{}", tenant.len(), key.id)
 }
 
 /// Endings for scripts that remember them.
-pub(super) fn endings(endings: &[Ending]) -> Value {
-    let one = |ending: &Ending| {
+pub(super) fn pending_ends_json(endings: &[PendingEnd]) -> Value {
+    let one = |ending: &PendingEnd| {
         let mut kept = json!({
-            "tenant": tenant(&ending.key), "id": ending.key.id, "since": ending.since.0,
-            "asked_at": ending.asked_at.0,
+            "tenant": tenant_or_empty(&ending.key), "id": ending.key.id, "since": ending.since.0,
+            "asked_at": ending.create_sent_at.0,
         });
         if let Some(password) = &ending.moderator_pw {
             kept["moderator_pw"] = password.as_str().into();
         }
-        json!([ending.server.0, ending_field(&ending.key), kept.to_string()])
+        json!([ending.server.0, pending_end_field(&ending.key), kept.to_string()])
     };
     endings.iter().map(one).collect()
 }
 
-fn key_of(kept: &Value) -> Option<MeetingKey> {
+fn read_key(kept: &Value) -> Option<MeetingKey> {
     let text = |name: &str| kept.get(name)?.as_str().map(str::to_owned);
     Some(MeetingKey { tenant: text("tenant").filter(|one| !one.is_empty()), id: text("id")? })
 }
 
-fn parsed<T>(kept: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Result<T, StoreError> {
+fn parse_json<T>(
+    kept: &str,
+    what: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<T, StoreError> {
     let value: Option<Value> = serde_json::from_str(kept).ok();
-    value.as_ref().and_then(read).ok_or_else(|| corrupt(what))
+    value.as_ref().and_then(read).ok_or_else(|| corrupt_error(what))
 }
 
 /// An ending as it is kept.
-pub(super) fn ending(server: &ServerId, kept: &str) -> Result<Ending, StoreError> {
-    parsed(kept, "an ending that cannot be read", |kept| {
-        Some(Ending {
+pub(super) fn read_pending_end(server: &ServerId, kept: &str) -> Result<PendingEnd, StoreError> {
+    parse_json(kept, "an ending that cannot be read", |kept| {
+        Some(PendingEnd {
             server: server.clone(),
-            key: key_of(kept)?,
+            key: read_key(kept)?,
             moderator_pw: kept.get("moderator_pw").and_then(|one| one.as_str()).map(str::to_owned),
             since: Timestamp(kept.get("since")?.as_i64()?),
-            asked_at: Timestamp(kept.get("asked_at").and_then(Value::as_i64).unwrap_or(0)),
+            create_sent_at: Timestamp(kept.get("asked_at").and_then(Value::as_i64).unwrap_or(0)),
         })
     })
 }
 
 /// A session as it is kept.
-pub(super) fn session(session: &Session) -> Value {
+pub(super) fn session_json(session: &MeetingSession) -> Value {
     json!({
-        "tenant": tenant(&session.key),
+        "tenant": tenant_or_empty(&session.key),
         "id": session.key.id,
         "created_at": session.created_at.0,
         "peak_users": session.peak_users,
@@ -111,11 +115,11 @@ pub(super) fn session(session: &Session) -> Value {
 }
 
 /// Reads it.
-pub(super) fn read_session(kept: &str) -> Result<Session, StoreError> {
-    parsed(kept, "a session that cannot be read", |kept| {
+pub(super) fn read_session(kept: &str) -> Result<MeetingSession, StoreError> {
+    parse_json(kept, "a session that cannot be read", |kept| {
         let number = |name: &str| kept.get(name)?.as_i64();
-        Some(Session {
-            key: key_of(kept)?,
+        Some(MeetingSession {
+            key: read_key(kept)?,
             created_at: Timestamp(number("created_at")?),
             peak_users: u32::try_from(number("peak_users")?).ok()?,
             busy_ms: number("busy_ms")?,

@@ -2,23 +2,24 @@
 
 use std::collections::HashMap;
 
-use app::ports::{Located, StoreError};
-use domain::health::{Failure, Health};
-use domain::server::Stats;
+use app::ports::{MeetingOnServer, StoreError};
+use domain::health::{Health, ServerFailure};
+use domain::server::ServerStats;
 use domain::{
-    AdminState, Claim, Course, Limits, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp,
+    AdminState, Claim, Meeting, MeetingKey, MeetingLoad, MeetingUsage, Server, ServerId,
+    ServerLimits, Timestamp,
 };
 use redis::Value;
 
 /// The fields of a hash.
-pub(super) type Fields = HashMap<String, String>;
+pub(super) type HashFields = HashMap<String, String>;
 
-pub(super) fn corrupt(what: &str) -> StoreError {
+pub(super) fn corrupt_error(what: &str) -> StoreError {
     StoreError::Corrupt(format!("Redis holds {what}"))
 }
 
 /// A list; anything else is empty.
-pub(super) fn list(value: Value) -> Vec<Value> {
+pub(super) fn to_list(value: Value) -> Vec<Value> {
     match value {
         Value::Array(list) => list,
         _ => Vec::new(),
@@ -26,39 +27,39 @@ pub(super) fn list(value: Value) -> Vec<Value> {
 }
 
 /// A list of so many, or nothing where the script found nothing.
-pub(super) fn some<const N: usize>(value: Value) -> Result<Option<[Value; N]>, StoreError> {
+pub(super) fn to_array<const N: usize>(value: Value) -> Result<Option<[Value; N]>, StoreError> {
     match value {
         Value::Nil => Ok(None),
         Value::Array(list) => {
-            list.try_into().map(Some).map_err(|_| corrupt("a list of another length"))
+            list.try_into().map(Some).map_err(|_| corrupt_error("a list of another length"))
         }
-        _ => Err(corrupt("something else than a list")),
+        _ => Err(corrupt_error("something else than a list")),
     }
 }
 
 /// A text; `None` for what is not there.
-pub(super) fn text(value: &Value) -> Result<Option<String>, StoreError> {
+pub(super) fn to_text(value: &Value) -> Result<Option<String>, StoreError> {
     match value {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => match str::from_utf8(bytes) {
             Ok(text) => Ok(Some(text.to_owned())),
-            Err(_) => Err(corrupt("a text that is not UTF-8")),
+            Err(_) => Err(corrupt_error("a text that is not UTF-8")),
         },
         Value::SimpleString(text) => Ok(Some(text.clone())),
         Value::Int(number) => Ok(Some(number.to_string())),
-        _ => Err(corrupt("something else than a text")),
+        _ => Err(corrupt_error("something else than a text")),
     }
 }
 
 /// A list of texts.
-pub(super) fn texts(value: Value) -> Result<Vec<String>, StoreError> {
-    let texts = list(value).into_iter().map(|one| text(&one));
+pub(super) fn to_texts(value: Value) -> Result<Vec<String>, StoreError> {
+    let texts = to_list(value).into_iter().map(|one| to_text(&one));
     texts.filter_map(Result::transpose).collect()
 }
 
 /// A hash as pairs in a row.
-pub(super) fn fields(value: Value) -> Result<Fields, StoreError> {
-    let flat = texts(value)?;
+pub(super) fn to_fields(value: Value) -> Result<HashFields, StoreError> {
+    let flat = to_texts(value)?;
     let pairs = flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
     Ok(pairs.collect())
 }
@@ -67,22 +68,25 @@ pub(super) fn is_one(value: &Value) -> bool {
     *value == Value::Int(1)
 }
 
-fn number<T: std::str::FromStr + Default>(fields: &Fields, name: &str) -> Result<T, StoreError> {
+fn parse_number<T: std::str::FromStr + Default>(
+    fields: &HashFields,
+    name: &str,
+) -> Result<T, StoreError> {
     match fields.get(name) {
         None => Ok(T::default()),
-        Some(text) => text.parse().map_err(|_| corrupt(&format!("{name} that is no number"))),
+        Some(text) => text.parse().map_err(|_| corrupt_error(&format!("{name} that is no number"))),
     }
 }
 
-fn maybe(fields: &Fields, name: &str) -> Result<Option<u32>, StoreError> {
-    if fields.contains_key(name) { number(fields, name).map(Some) } else { Ok(None) }
+fn parse_optional(fields: &HashFields, name: &str) -> Result<Option<u32>, StoreError> {
+    if fields.contains_key(name) { parse_number(fields, name).map(Some) } else { Ok(None) }
 }
 
-fn float(value: &Value) -> Result<Option<f64>, StoreError> {
-    let Some(text) = text(value)? else {
+fn to_float(value: &Value) -> Result<Option<f64>, StoreError> {
+    let Some(text) = to_text(value)? else {
         return Ok(None);
     };
-    text.parse().map(Some).map_err(|_| corrupt("a load that is no number"))
+    text.parse().map(Some).map_err(|_| corrupt_error("a load that is no number"))
 }
 
 /// A server, its place in the order of servers, and what only we keep of it.
@@ -90,45 +94,48 @@ pub(super) struct ServerRow {
     pub(super) server: Server,
     /// As Redis writes it; empty if the original added it.
     pub(super) position: String,
-    pub(super) own: Fields,
+    pub(super) own_fields: HashFields,
 }
 
-fn health(hash: &Fields, counters: Value, own: &Fields) -> Result<Health, StoreError> {
-    let counters = list(counters);
+fn read_health(hash: &HashFields, counters: Value, own: &HashFields) -> Result<Health, StoreError> {
+    let counters = to_list(counters);
     let counter = |at: usize| -> Result<u32, StoreError> {
-        let found = counters.get(at).map(text).transpose()?.flatten();
+        let found = counters.get(at).map(to_text).transpose()?.flatten();
         Ok(found.and_then(|found| found.parse().ok()).unwrap_or(0))
     };
-    let failed_at: i64 = number(own, "failure_at")?;
-    let failure = |reason: &String| Failure { at: Timestamp(failed_at), reason: reason.clone() };
+    let failed_at: i64 = parse_number(own, "failure_at")?;
+    let failure =
+        |reason: &String| ServerFailure { at: Timestamp(failed_at), reason: reason.clone() };
     Ok(Health {
         online: hash.get("online").is_some_and(|online| online == "true"),
         healthy_count: counter(0)?,
         unhealthy_count: counter(1)?,
         last_failure: own.get("failure_reason").map(failure),
-        failures: number(own, "failures")?,
-        relapses: number(own, "relapses")?,
-        probation_until: Timestamp(number(own, "probation_until")?),
-        answered_at: Timestamp(number(own, "answered_at")?),
+        failures: parse_number(own, "failures")?,
+        relapses: parse_number(own, "relapses")?,
+        probation_until: Timestamp(parse_number(own, "probation_until")?),
+        answered_at: Timestamp(parse_number(own, "answered_at")?),
     })
 }
 
-pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
-    let Some([id, hash, counters, own, load, cordoned, enabled, position]) = some::<8>(value)?
+pub(super) fn read_server(value: Value) -> Result<Option<ServerRow>, StoreError> {
+    let Some([id, hash, counters, own, load, cordoned, enabled, position]) = to_array::<8>(value)?
     else {
         return Ok(None);
     };
-    let (hash, own) = (fields(hash)?, fields(own)?);
-    let id = text(&id)?.ok_or_else(|| corrupt("a server without an id"))?;
+    let (hash, own) = (to_fields(hash)?, to_fields(own)?);
+    let id = to_text(&id)?.ok_or_else(|| corrupt_error("a server without an id"))?;
     let state = match hash.get("state").filter(|name| !name.is_empty()) {
         // As the original of 2020 left it.
         None if is_one(&enabled) => AdminState::Enabled,
         None => AdminState::Disabled,
-        Some(name) => AdminState::from_name(name).ok_or_else(|| corrupt("an unknown state"))?,
+        Some(name) => {
+            AdminState::from_name(name).ok_or_else(|| corrupt_error("an unknown state"))?
+        }
     };
     let load = match state {
-        AdminState::Enabled => float(&load)?,
-        AdminState::Cordoned => float(&cordoned)?,
+        AdminState::Enabled => to_float(&load)?,
+        AdminState::Cordoned => to_float(&cordoned)?,
         AdminState::Disabled => None,
     };
     let multiplier = hash.get("load_multiplier").and_then(|text| text.parse().ok());
@@ -144,39 +151,39 @@ pub(super) fn server(value: Value) -> Result<Option<ServerRow>, StoreError> {
         secret: get("secret").unwrap_or_default(),
         tag: get("tag").filter(|tag| !tag.is_empty()),
         state,
-        health: health(&hash, counters, &own)?,
+        health: read_health(&hash, counters, &own)?,
         load,
         // Ruby reads what is no number as 0, which would divide the pool.
         load_multiplier: multiplier.filter(|one| *one > 0.0).unwrap_or(1.0),
-        stats: Stats {
+        stats: ServerStats {
             meetings: count("meetings"),
             users: count("users"),
             largest_meeting: count("largest_meeting"),
             videos: count("videos"),
         },
-        placed: number(&own, "placed")?,
-        limits: Limits {
-            max_meetings: maybe(&own, "max_meetings")?,
-            max_users: maybe(&own, "max_users")?,
-            tier: number(&own, "tier")?,
+        placed_since_poll: parse_number(&own, "placed")?,
+        limits: ServerLimits {
+            max_meetings: parse_optional(&own, "max_meetings")?,
+            max_users: parse_optional(&own, "max_users")?,
+            tier: parse_number(&own, "tier")?,
         },
         bbb_version: get("bbb_version").filter(|version| !version.is_empty()),
     };
-    let position = text(&position)?.unwrap_or_default();
-    Ok(Some(ServerRow { server, position, own }))
+    let position = to_text(&position)?.unwrap_or_default();
+    Ok(Some(ServerRow { server, position, own_fields: own }))
 }
 
 /// A meeting and the name under which it is stored.
-pub(super) fn meeting(value: Value) -> Result<Option<(String, Meeting)>, StoreError> {
-    let Some([name, hash, own]) = some::<3>(value)? else {
+pub(super) fn read_meeting(value: Value) -> Result<Option<(String, Meeting)>, StoreError> {
+    let Some([name, hash, own]) = to_array::<3>(value)? else {
         return Ok(None);
     };
-    let (hash, own) = (fields(hash)?, fields(own)?);
-    let name = text(&name)?.ok_or_else(|| corrupt("a meeting without an id"))?;
+    let (hash, own) = (to_fields(hash)?, to_fields(own)?);
+    let name = to_text(&name)?.ok_or_else(|| corrupt_error("a meeting without an id"))?;
     let tenant = hash.get("tenant_id").filter(|tenant| !tenant.is_empty()).cloned();
     let apart = format!("\x1f{}\x1f", tenant.as_deref().unwrap_or_default());
     let id = name.strip_prefix(&apart).unwrap_or(&name).to_owned();
-    let until: i64 = number(&own, "claim_until")?;
+    let until: i64 = parse_number(&own, "claim_until")?;
     let claim =
         own.get("claim_token").map(|token| Claim { token: token.clone(), until: Timestamp(until) });
     let meeting = Meeting {
@@ -185,27 +192,27 @@ pub(super) fn meeting(value: Value) -> Result<Option<(String, Meeting)>, StoreEr
         moderator_pw: hash.get("moderator_pw").cloned(),
         voice_bridge: hash.get("voice_bridge").cloned(),
         claim,
-        placed_at: Timestamp(number(&own, "placed_at")?),
-        seen_at: Timestamp(number(&own, "seen_at")?),
-        seats: Seats {
-            reserved: number(&own, "reserved")?,
-            reserved_until: Timestamp(number(&own, "reserved_until")?),
-            users: number(&own, "users")?,
+        placed_at: Timestamp(parse_number(&own, "placed_at")?),
+        seen_at: Timestamp(parse_number(&own, "seen_at")?),
+        load: MeetingLoad {
+            expected_users: parse_number(&own, "reserved")?,
+            expected_until: Timestamp(parse_number(&own, "reserved_until")?),
+            users: parse_number(&own, "users")?,
         },
-        course: Course {
-            peak_users: number(&own, "peak_users")?,
-            busy_until: Timestamp(number(&own, "busy_until")?),
+        usage: MeetingUsage {
+            peak_users: parse_number(&own, "peak_users")?,
+            busy_until: Timestamp(parse_number(&own, "busy_until")?),
         },
-        missed: number(&own, "missed")?,
+        missed_polls: parse_number(&own, "missed")?,
         detached: own.contains_key("detached"),
-        reason: own.get("reason").cloned().unwrap_or_default(),
+        placement_reason: own.get("reason").cloned().unwrap_or_default(),
     };
     Ok(Some((name, meeting)))
 }
 
 /// Meetings, in order.
-pub(super) fn meetings(value: Value) -> Result<Vec<Meeting>, StoreError> {
-    let rows = list(value).into_iter().map(meeting);
+pub(super) fn read_meetings(value: Value) -> Result<Vec<Meeting>, StoreError> {
+    let rows = to_list(value).into_iter().map(read_meeting);
     let mut meetings: Vec<Meeting> = rows
         .filter_map(Result::transpose)
         .map(|row| row.map(|(_, meeting)| meeting))
@@ -215,19 +222,27 @@ pub(super) fn meetings(value: Value) -> Result<Vec<Meeting>, StoreError> {
 }
 
 /// A meeting and its server.
-pub(super) fn located(row: Value, server_row: Value) -> Result<Option<Located>, StoreError> {
-    let (meeting, server) = (meeting(row)?, server(server_row)?);
-    Ok(meeting.zip(server).map(|((_, meeting), row)| Located { meeting, server: row.server }))
+pub(super) fn read_meeting_on_server(
+    row: Value,
+    server_row: Value,
+) -> Result<Option<MeetingOnServer>, StoreError> {
+    let (meeting, server) = (read_meeting(row)?, read_server(server_row)?);
+    Ok(meeting
+        .zip(server)
+        .map(|((_, meeting), row)| MeetingOnServer { meeting, server: row.server }))
 }
 
 /// Meetings and their servers, each with the version of what is known of its server.
-pub(super) fn located_list(value: Value) -> Result<Vec<(Located, String)>, StoreError> {
+pub(super) fn read_meetings_on_servers(
+    value: Value,
+) -> Result<Vec<(MeetingOnServer, String)>, StoreError> {
     let mut found = Vec::new();
-    for row in list(value) {
-        let Some([meeting_row, server_row]) = some::<2>(row)? else { continue };
-        if let Some(((_, meeting), row)) = meeting(meeting_row)?.zip(server(server_row)?) {
-            let version = row.own.get("version").cloned().unwrap_or_default();
-            found.push((Located { meeting, server: row.server }, version));
+    for row in to_list(value) {
+        let Some([meeting_row, server_row]) = to_array::<2>(row)? else { continue };
+        if let Some(((_, meeting), row)) = read_meeting(meeting_row)?.zip(read_server(server_row)?)
+        {
+            let version = row.own_fields.get("version").cloned().unwrap_or_default();
+            found.push((MeetingOnServer { meeting, server: row.server }, version));
         }
     }
     Ok(found)

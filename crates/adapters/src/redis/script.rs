@@ -7,32 +7,32 @@ use app::ports::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, RedisResult, Script, ToRedisArgs, Value};
 
-use super::Core;
-use super::link::{failure, is_broken, is_elsewhere};
+use super::RedisClient;
+use super::connection::{is_broken, is_not_master, to_store_error};
 
 /// For scripts that need nothing.
 pub(super) const NO_ARGUMENTS: [&str; 0] = [];
 
 /// A script.
-pub(super) struct Named {
+pub(super) struct RedisScript {
     script: LazyLock<Script>,
     /// Whether it may be called a second time if it is not known whether the first call got there.
-    again: bool,
+    is_repeatable: bool,
     /// Whether what joins remember may not stand after it.
-    changes: bool,
+    invalidates_join_cache: bool,
 }
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal, again: $again:literal $(, $changes:ident)?;)+) => {
-        $(pub(super) static $name: Named = Named {
+    ($($name:ident = $file:literal, repeatable: $repeatable:literal $(, $changes:ident)?;)+) => {
+        $(pub(super) static $name: RedisScript = RedisScript {
             script: LazyLock::new(|| {
                 Script::new(concat!(
                     include_str!("scripts/prelude.lua"),
                     include_str!(concat!("scripts/", $file, ".lua"))
                 ))
             }),
-            again: $again,
-            changes: scripts!(@changes $($changes)?),
+            is_repeatable: $repeatable,
+            invalidates_join_cache: scripts!(@changes $($changes)?),
         };)+
     };
     (@changes changes) => { true };
@@ -40,80 +40,84 @@ macro_rules! scripts {
 }
 
 scripts! {
-    SERVERS = "servers", again: true;
-    SERVER = "server", again: true;
-    ADD_SERVER = "add_server", again: false, changes;
-    PUT_BACK = "put_back", again: false, changes;
-    UPDATE_SERVER = "update_server", again: true, changes;
-    REMOVE_SERVER = "remove_server", again: false, changes;
-    RECORD_VERSION = "record_version", again: true, changes;
-    POLL_LOOK = "poll_look", again: true;
-    POLL_COMMIT = "poll_commit", again: false, changes;
-    ELSEWHERE = "elsewhere", again: true;
-    DOUBT = "doubt", again: false, changes;
-    ENDINGS = "endings", again: true;
-    SWEEP_ENDINGS = "sweep_endings", again: true;
-    RECORD_SESSION = "record_session", again: true;
-    FORGET_SESSIONS = "forget_sessions", again: true;
-    MARK = "mark", again: true;
-    LOCATE = "locate", again: true;
+    LIST_SERVERS = "servers", repeatable: true;
+    FIND_SERVER = "server", repeatable: true;
+    ADD_SERVER = "add_server", repeatable: false, changes;
+    RESTORE_SERVERS = "put_back", repeatable: false, changes;
+    UPDATE_SERVER = "update_server", repeatable: true, changes;
+    REMOVE_SERVER = "remove_server", repeatable: false, changes;
+    RECORD_VERSION = "record_version", repeatable: true, changes;
+    READ_POLL_SNAPSHOT = "poll_look", repeatable: true;
+    COMMIT_POLL = "poll_commit", repeatable: false, changes;
+    FIND_MEETINGS = "elsewhere", repeatable: true;
+    COMMIT_FAILURE = "doubt", repeatable: false, changes;
+    LIST_PENDING_ENDS = "endings", repeatable: true;
+    FORGET_OLD_PENDING_ENDS = "sweep_endings", repeatable: true;
+    RECORD_SESSION = "record_session", repeatable: true;
+    FORGET_SESSIONS = "forget_sessions", repeatable: true;
+    CLAIM_STORE_ID = "mark", repeatable: true;
+    FIND_MEETING = "locate", repeatable: true;
     // Counted twice at worst, which the next poll puts right.
-    COUNT_JOINS = "count_joins", again: true;
-    ADOPT = "adopt", again: true;
-    MEETINGS = "meetings", again: true;
-    MEETINGS_ON = "meetings_on", again: true;
-    LOOK = "look", again: true, changes;
+    COUNT_JOINS = "count_joins", repeatable: true;
+    ADOPT_MEETINGS = "adopt", repeatable: true;
+    LIST_MEETINGS = "meetings", repeatable: true;
+    LIST_SERVER_MEETINGS = "meetings_on", repeatable: true;
+    READ_PLACEMENT_SNAPSHOT = "look", repeatable: true, changes;
     // Knows its own attempt.
-    CLAIM = "claim", again: true, changes;
-    CONFIRM = "confirm", again: true, changes;
-    RELEASE = "release", again: true, changes;
-    RESTORE = "restore", again: false, changes;
-    FORGET = "forget", again: true, changes;
-    FORGET_ALL = "forget_all", again: false, changes;
-    SWEEP = "sweep", again: true, changes;
-    SWEEP_BRIDGES = "sweep_bridges", again: true;
-    SWEEP_SERVERS = "sweep_servers", again: true;
-    TENANTS = "tenants", again: true;
-    TENANT = "tenant", again: true;
-    ADD_TENANT = "add_tenant", again: false;
-    UPDATE_TENANT = "update_tenant", again: true;
-    REMOVE_TENANT = "remove_tenant", again: false;
-    SETTINGS = "settings", again: true;
-    ADD_SETTING = "add_setting", again: false;
-    REMOVE_SETTING = "remove_setting", again: false;
-    PUT_TOKEN = "put_token", again: true;
-    TAKE_TOKEN = "take_token", again: false;
-    TURN_LOOK = "turn_look", again: true;
-    TURN_TAKE = "turn_take", again: false;
-    CHECK = "check", again: true;
+    PLACE_MEETING = "claim", repeatable: true, changes;
+    CONFIRM_MEETING = "confirm", repeatable: true, changes;
+    RELEASE_CLAIM = "release", repeatable: true, changes;
+    RESTORE_MEETING = "restore", repeatable: false, changes;
+    FORGET_MEETING = "forget", repeatable: true, changes;
+    FORGET_SERVER_MEETINGS = "forget_all", repeatable: false, changes;
+    FORGET_UNSEEN = "sweep", repeatable: true, changes;
+    FREE_UNUSED_BRIDGES = "sweep_bridges", repeatable: true;
+    FORGET_REMOVED_SERVERS = "sweep_servers", repeatable: true;
+    LIST_TENANTS = "tenants", repeatable: true;
+    FIND_TENANT = "tenant", repeatable: true;
+    ADD_TENANT = "add_tenant", repeatable: false;
+    UPDATE_TENANT = "update_tenant", repeatable: true;
+    REMOVE_TENANT = "remove_tenant", repeatable: false;
+    LIST_SETTINGS = "settings", repeatable: true;
+    ADD_SETTING = "add_setting", repeatable: false;
+    REMOVE_SETTING = "remove_setting", repeatable: false;
+    PUT_TOKEN = "put_token", repeatable: true;
+    TAKE_TOKEN = "take_token", repeatable: false;
+    READ_LAST_RUN = "turn_look", repeatable: true;
+    BEGIN_RUN = "turn_take", repeatable: false;
+    CHECK_STORE = "check", repeatable: true;
 }
 
-impl Core {
+impl RedisClient {
     /// Calls a script: one round trip, but for the first call after Redis lost its scripts.
-    pub(super) async fn call<A: ToRedisArgs>(
+    pub(super) async fn call_script<A: ToRedisArgs>(
         &self,
-        named: &Named,
+        named: &RedisScript,
         arguments: &[A],
     ) -> Result<Value, StoreError> {
         let mut invocation = named.script.prepare_invoke();
         invocation.arg(&self.prefix).arg(self.meeting_ttl_ms).arg(arguments);
         let invocation = &invocation;
         let send = |mut connection| async move { invocation.invoke_async(&mut connection).await };
-        let outcome = self.attempt(named.again, send).await;
-        if named.changes {
-            self.sign.fetch_add(1, Ordering::Release);
+        let outcome = self.send_with_retry(named.is_repeatable, send).await;
+        if named.invalidates_join_cache {
+            self.revision.fetch_add(1, Ordering::Release);
         }
         outcome
     }
 
     /// Sends a command, which is not a script.
-    pub(super) async fn ask(&self, asked: &redis::Cmd, again: bool) -> Result<Value, StoreError> {
+    pub(super) async fn send_command(
+        &self,
+        asked: &redis::Cmd,
+        again: bool,
+    ) -> Result<Value, StoreError> {
         let send = |mut connection| async move { asked.query_async(&mut connection).await };
-        self.attempt(again, send).await
+        self.send_with_retry(again, send).await
     }
 
     /// Sends something, and once more if that does no harm and the connection had broken.
-    async fn attempt<F>(
+    async fn send_with_retry<F>(
         &self,
         again: bool,
         send: impl Fn(MultiplexedConnection) -> F + Send,
@@ -124,29 +128,29 @@ impl Core {
         let mut tries = if again { 2 } else { 1 };
         loop {
             tries -= 1;
-            let (number, connection) = self.link.get().await?;
+            let (number, connection) = self.connection.get().await?;
             let error = match send(connection).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if let Some(failed) = self.judge(&error, number, tries == 0) {
+            if let Some(failed) = self.assess_error(&error, number, tries == 0) {
                 return Err(failed);
             }
         }
     }
 
     /// What a failed call means to the link; what to tell the caller, unless it may be tried again.
-    fn judge(&self, error: &RedisError, number: u64, last: bool) -> Option<StoreError> {
-        let failed = failure(error);
-        let moved = is_elsewhere(error);
+    fn assess_error(&self, error: &RedisError, number: u64, last: bool) -> Option<StoreError> {
+        let failed = to_store_error(error);
+        let moved = is_not_master(error);
         if error.is_timeout() || (moved && last) {
-            self.link.silent(&failed);
+            self.connection.drop_all(&failed);
             return Some(failed);
         }
         if !moved && !is_broken(error) {
             return Some(failed);
         }
-        self.link.broken(number);
+        self.connection.drop_broken(number);
         last.then_some(failed)
     }
 }

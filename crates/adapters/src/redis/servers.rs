@@ -1,6 +1,6 @@
 //! Servers as scripts want them.
 
-use domain::{AdminState, Limits, Server};
+use domain::{AdminState, Server, ServerLimits};
 use serde_json::{Map, Value, json};
 
 use app::ports::ServerChange;
@@ -35,7 +35,7 @@ pub(super) fn own_fields(server: &Server) -> Map<String, Value> {
         ("relapses", health.relapses.to_string()),
         ("probation_until", health.probation_until.0.to_string()),
         ("answered_at", health.answered_at.0.to_string()),
-        ("placed", server.placed.to_string()),
+        ("placed", server.placed_since_poll.to_string()),
     ];
     let numbers = numbers.into_iter().map(|(name, text)| (name.to_owned(), text.into()));
     let mut own: Map<String, Value> = numbers.collect();
@@ -47,7 +47,7 @@ pub(super) fn own_fields(server: &Server) -> Map<String, Value> {
 }
 
 /// The limits of a server that it has, and the names of those that it does not have.
-fn limits(change: &ServerChange) -> (Map<String, Value>, Vec<&'static str>) {
+fn limit_fields(change: &ServerChange) -> (Map<String, Value>, Vec<&'static str>) {
     let (mut own, mut gone) = (Map::new(), Vec::new());
     let tier = change.tier.map(|tier| Some(tier).filter(|tier| *tier > 0));
     let limits =
@@ -63,12 +63,12 @@ fn limits(change: &ServerChange) -> (Map<String, Value>, Vec<&'static str>) {
 }
 
 /// A load or a multiplier, as the original writes them.
-pub(super) fn decimal(number: f64) -> String {
+pub(super) fn format_decimal(number: f64) -> String {
     format!("{number:?}")
 }
 
 /// A new server for `add_server`. What the original leaves out of one, we leave out too.
-pub(super) fn new_server(server: &Server) -> Value {
+pub(super) fn new_server_json(server: &Server) -> Value {
     let mut fields = Map::new();
     let mut put = |name: &str, value: String| {
         fields.insert(name.to_owned(), Value::String(value));
@@ -76,21 +76,21 @@ pub(super) fn new_server(server: &Server) -> Value {
     put("url", server.url.clone());
     put("secret", server.secret.clone());
     put("online", server.health.online.to_string());
-    put("load_multiplier", decimal(server.load_multiplier));
+    put("load_multiplier", format_decimal(server.load_multiplier));
     if let Some(tag) = &server.tag {
         put("tag", tag.clone());
     }
     if let Some(version) = &server.bbb_version {
         put("bbb_version", version.clone());
     }
-    if server.stats != domain::server::Stats::default() {
+    if server.stats != domain::server::ServerStats::default() {
         fields.extend(polled_fields(server));
     }
-    let Limits { max_meetings, max_users, tier } = server.limits;
+    let ServerLimits { max_meetings, max_users, tier } = server.limits;
     let (max_meetings, max_users, tier) = (Some(max_meetings), Some(max_users), Some(tier));
     let all = ServerChange { max_meetings, max_users, tier, ..ServerChange::default() };
     let mut own = own_fields(server);
-    own.extend(limits(&all).0);
+    own.extend(limit_fields(&all).0);
     let mut new = json!({
         "id": server.id.0,
         "fields": fields,
@@ -101,13 +101,13 @@ pub(super) fn new_server(server: &Server) -> Value {
         new["state"] = server.state.name().into();
     }
     if let Some(load) = server.load.filter(|_| server.accepts_joins()) {
-        new["load"] = decimal(load).into();
+        new["load"] = format_decimal(load).into();
     }
     new
 }
 
 /// A change for `update_server`.
-pub(super) fn change(change: &ServerChange) -> Value {
+pub(super) fn server_change_json(change: &ServerChange) -> Value {
     let mut fields = Map::new();
     let texts = [("url", &change.url), ("secret", &change.secret)];
     for (name, text) in texts {
@@ -116,12 +116,12 @@ pub(super) fn change(change: &ServerChange) -> Value {
         }
     }
     if let Some(multiplier) = change.load_multiplier {
-        fields.insert("load_multiplier".to_owned(), decimal(multiplier).into());
+        fields.insert("load_multiplier".to_owned(), format_decimal(multiplier).into());
     }
     if let Some(Some(tag)) = &change.tag {
         fields.insert("tag".to_owned(), tag.clone().into());
     }
-    let (own, gone) = limits(change);
+    let (own, gone) = limit_fields(change);
     let untag = change.tag == Some(None);
     let mut change_json = json!({ "fields": fields, "untag": untag, "own": own, "gone": gone });
     if let Some(state) = change.state {

@@ -1,6 +1,6 @@
 //! Tenants and their settings in Redis.
 
-use app::ports::{StoreError, TenantUpdate, Tenants};
+use app::ports::{StoreError, TenantUpdateResult, Tenants};
 use async_trait::async_trait;
 use domain::tenant::Lrs;
 use domain::{Tenant, TenantChange, TenantSetting};
@@ -8,33 +8,33 @@ use redis::Value;
 use serde_json::{Map, json};
 
 use super::RedisStore;
-use super::rows::{self, Fields, is_one};
+use super::rows::{self, HashFields, is_one};
 use super::script::{
-    ADD_SETTING, ADD_TENANT, NO_ARGUMENTS, REMOVE_SETTING, REMOVE_TENANT, SETTINGS, TENANT,
-    TENANTS, UPDATE_TENANT,
+    ADD_SETTING, ADD_TENANT, FIND_TENANT, LIST_SETTINGS, LIST_TENANTS, NO_ARGUMENTS,
+    REMOVE_SETTING, REMOVE_TENANT, UPDATE_TENANT,
 };
 
 /// An id, a hash, and the place in the order of such things.
-type Row = (String, Fields, f64);
+type HashRow = (String, HashFields, f64);
 
-fn row(value: Value) -> Result<Option<Row>, StoreError> {
-    let Some([id, hash, position]) = rows::some::<3>(value)? else {
+fn read_row(value: Value) -> Result<Option<HashRow>, StoreError> {
+    let Some([id, hash, position]) = rows::to_array::<3>(value)? else {
         return Ok(None);
     };
-    let position = rows::text(&position)?.and_then(|position| position.parse().ok());
-    let id = rows::text(&id)?.unwrap_or_default();
-    Ok(Some((id, rows::fields(hash)?, position.unwrap_or(0.0))))
+    let position = rows::to_text(&position)?.and_then(|position| position.parse().ok());
+    let id = rows::to_text(&id)?.unwrap_or_default();
+    Ok(Some((id, rows::to_fields(hash)?, position.unwrap_or(0.0))))
 }
 
 /// In the order in which they were added; those that the original added come first.
-fn in_order(value: Value) -> Result<Vec<Row>, StoreError> {
-    let found = rows::list(value).into_iter().map(row);
-    let mut rows: Vec<Row> = found.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+fn read_sorted_rows(value: Value) -> Result<Vec<HashRow>, StoreError> {
+    let found = rows::to_list(value).into_iter().map(read_row);
+    let mut rows: Vec<HashRow> = found.filter_map(Result::transpose).collect::<Result<_, _>>()?;
     rows.sort_by(|one, other| one.2.total_cmp(&other.2).then(one.0.cmp(&other.0)));
     Ok(rows)
 }
 
-fn tenant((id, mut fields, _): Row) -> Tenant {
+fn to_tenant((id, mut fields, _): HashRow) -> Tenant {
     let lrs = Lrs::FIELDS.map(|name| fields.remove(name));
     Tenant {
         id,
@@ -44,19 +44,19 @@ fn tenant((id, mut fields, _): Row) -> Tenant {
     }
 }
 
-fn setting((id, mut fields, _): Row) -> TenantSetting {
+fn to_setting((id, mut fields, _): HashRow) -> TenantSetting {
     let mut take = |name: &str| fields.remove(name).unwrap_or_default();
     TenantSetting {
         id,
         tenant: take("tenant_id"),
         param: take("param"),
         value: take("value"),
-        wins: take("override") == "true",
+        is_override: take("override") == "true",
     }
 }
 
 /// Fields of a tenant that are given, by the names that the original uses.
-fn fields(
+fn tenant_fields(
     name: Option<&String>,
     secrets: Option<&String>,
     lrs: &Lrs,
@@ -75,58 +75,59 @@ fn fields(
 
 #[async_trait]
 impl Tenants for RedisStore {
-    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
-        let rows = in_order(self.call(&TENANTS, &NO_ARGUMENTS).await?)?;
-        Ok(rows.into_iter().map(tenant).collect())
+    async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        let rows = read_sorted_rows(self.call_script(&LIST_TENANTS, &NO_ARGUMENTS).await?)?;
+        Ok(rows.into_iter().map(to_tenant).collect())
     }
 
-    async fn tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError> {
-        Ok(row(self.call(&TENANT, &[id]).await?)?.map(tenant))
+    async fn find_tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError> {
+        Ok(read_row(self.call_script(&FIND_TENANT, &[id]).await?)?.map(to_tenant))
     }
 
     async fn add_tenant(&self, tenant: Tenant) -> Result<bool, StoreError> {
-        let fields = fields(Some(&tenant.name), Some(&tenant.secrets), &tenant.lrs);
+        let fields = tenant_fields(Some(&tenant.name), Some(&tenant.secrets), &tenant.lrs);
         let new = json!({ "id": tenant.id, "fields": fields }).to_string();
-        Ok(is_one(&self.call(&ADD_TENANT, &[new]).await?))
+        Ok(is_one(&self.call_script(&ADD_TENANT, &[new]).await?))
     }
 
     async fn update_tenant(
         &self,
         id: &str,
         change: TenantChange,
-    ) -> Result<TenantUpdate, StoreError> {
-        let fields = fields(change.name.as_ref(), change.secrets.as_ref(), &change.lrs);
+    ) -> Result<TenantUpdateResult, StoreError> {
+        let fields = tenant_fields(change.name.as_ref(), change.secrets.as_ref(), &change.lrs);
         let change = json!({ "fields": fields }).to_string();
-        let updated = self.call(&UPDATE_TENANT, &[id, &change]).await?;
+        let updated = self.call_script(&UPDATE_TENANT, &[id, &change]).await?;
         if updated == Value::Int(0) {
-            return Ok(TenantUpdate::NameTaken);
+            return Ok(TenantUpdateResult::NameTaken);
         }
-        Ok(row(updated)?
-            .map_or(TenantUpdate::Unknown, |row| TenantUpdate::Changed(Box::new(tenant(row)))))
+        Ok(read_row(updated)?.map_or(TenantUpdateResult::Unknown, |row| {
+            TenantUpdateResult::Changed(Box::new(to_tenant(row)))
+        }))
     }
 
     async fn remove_tenant(&self, id: &str) -> Result<bool, StoreError> {
-        Ok(is_one(&self.call(&REMOVE_TENANT, &[id]).await?))
+        Ok(is_one(&self.call_script(&REMOVE_TENANT, &[id]).await?))
     }
 
-    async fn tenant_settings(
+    async fn list_tenant_settings(
         &self,
         tenant: Option<&str>,
     ) -> Result<Vec<TenantSetting>, StoreError> {
         let of: Vec<&str> = tenant.into_iter().collect();
-        let rows = in_order(self.call(&SETTINGS, &of).await?)?;
-        Ok(rows.into_iter().map(setting).collect())
+        let rows = read_sorted_rows(self.call_script(&LIST_SETTINGS, &of).await?)?;
+        Ok(rows.into_iter().map(to_setting).collect())
     }
 
     async fn add_tenant_setting(&self, setting: TenantSetting) -> Result<bool, StoreError> {
-        let wins = if setting.wins { "true" } else { "false" };
+        let wins = if setting.is_override { "true" } else { "false" };
         let arguments =
             [&setting.id, &setting.tenant, &setting.param, &setting.value].map(String::as_str);
         let arguments: Vec<&str> = arguments.into_iter().chain([wins]).collect();
-        Ok(is_one(&self.call(&ADD_SETTING, &arguments).await?))
+        Ok(is_one(&self.call_script(&ADD_SETTING, &arguments).await?))
     }
 
     async fn remove_tenant_setting(&self, id: &str) -> Result<bool, StoreError> {
-        Ok(is_one(&self.call(&REMOVE_SETTING, &[id]).await?))
+        Ok(is_one(&self.call_script(&REMOVE_SETTING, &[id]).await?))
     }
 }

@@ -12,16 +12,16 @@ use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
-use super::made;
-use crate::beneath::Dir;
+use super::make_dir;
+use crate::confined_dir::ConfinedDir;
 use crate::entropy::SystemClock;
 
 /// What their names begin with; the archive's follows.
-const UPLOAD: &str = ".upload-";
+const UPLOAD_PREFIX: &str = ".upload-";
 /// After so long nobody continues an upload, in seconds.
-const GIVEN_UP_AFTER_S: i64 = 7 * 86_400;
+const ABANDONED_AFTER_S: i64 = 7 * 86_400;
 /// Bytes that are written at once.
-const PIECE: usize = 1 << 20;
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// Uploads into the spool.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ impl UploadDir {
         Self { spool }
     }
 
-    async fn run<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         record_id: &RecordId,
         work: impl FnOnce(&Path, &str) -> Result<T, UploadError> + Send + 'static,
@@ -51,29 +51,31 @@ impl UploadDir {
 
 #[async_trait]
 impl Uploads for UploadDir {
-    async fn received(&self, record_id: &RecordId) -> Result<u64, UploadError> {
-        self.run(record_id, |spool, name| {
-            let dir = made(spool).map_err(upload_error)?;
-            let file = dir.file(format!("{UPLOAD}{name}")).map_err(upload_error)?;
+    async fn count_received_bytes(&self, record_id: &RecordId) -> Result<u64, UploadError> {
+        self.run_blocking(record_id, |spool, name| {
+            let dir = make_dir(spool).map_err(upload_error)?;
+            let file = dir.open_file(format!("{UPLOAD_PREFIX}{name}")).map_err(upload_error)?;
             Ok(file.map_or(0, |(_, stat)| u64::try_from(stat.st_size).unwrap_or_default()))
         })
         .await
     }
 
-    async fn append(
+    async fn append_upload(
         &self,
         record_id: &RecordId,
         offset: u64,
         total: u64,
         mut bytes: UploadBytes,
     ) -> Result<u64, UploadError> {
-        let file = self.run(record_id, move |spool, name| begin(spool, name, offset)).await?;
-        let mut writer = BufWriter::with_capacity(PIECE, tokio::fs::File::from_std(file));
+        let file = self
+            .run_blocking(record_id, move |spool, name| open_upload(spool, name, offset))
+            .await?;
+        let mut writer = BufWriter::with_capacity(BUFFER_BYTES, tokio::fs::File::from_std(file));
         let mut received = offset;
         let mut ended = Ok(());
         while let Some(piece) = bytes.next().await {
             let Ok(piece) = piece else {
-                ended = Err(UploadError::Broken);
+                ended = Err(UploadError::Interrupted);
                 break;
             };
             let after = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
@@ -89,62 +91,68 @@ impl Uploads for UploadDir {
         ended.map(|()| received)
     }
 
-    async fn complete(&self, record_id: &RecordId, sha256: [u8; 32]) -> Result<(), UploadError> {
-        self.run(record_id, move |spool, name| complete(spool, name, sha256)).await
+    async fn complete_upload(
+        &self,
+        record_id: &RecordId,
+        sha256: [u8; 32],
+    ) -> Result<(), UploadError> {
+        self.run_blocking(record_id, move |spool, name| complete_upload(spool, name, sha256)).await
     }
 }
 
 /// Opens the file of an upload at its end, for us alone.
-fn begin(spool: &Path, name: &str, offset: u64) -> Result<File, UploadError> {
-    let dir = made(spool).map_err(upload_error)?;
-    let name = format!("{UPLOAD}{name}");
-    let mut file = dir.append(&name).map_err(upload_error)?;
-    lock(&file)?;
+fn open_upload(spool: &Path, name: &str, offset: u64) -> Result<File, UploadError> {
+    let dir = make_dir(spool).map_err(upload_error)?;
+    let name = format!("{UPLOAD_PREFIX}{name}");
+    let mut file = dir.open_or_create(&name).map_err(upload_error)?;
+    lock_file(&file)?;
     let size = file.metadata().map_err(upload_error)?.len();
     if offset == 0 {
         file.set_len(0).map_err(upload_error)?;
     } else if offset != size {
-        return Err(UploadError::Offset(size));
+        return Err(UploadError::WrongOffset(size));
     }
     file.seek(io::SeekFrom::Start(offset)).map_err(upload_error)?;
     Ok(file)
 }
 
-fn complete(spool: &Path, name: &str, sha256: [u8; 32]) -> Result<(), UploadError> {
-    let dir = made(spool).map_err(upload_error)?;
-    let unfinished = format!("{UPLOAD}{name}");
-    let Some((file, _)) = dir.file(&unfinished).map_err(upload_error)? else {
-        return Err(UploadError::Offset(0));
+fn complete_upload(spool: &Path, name: &str, sha256: [u8; 32]) -> Result<(), UploadError> {
+    let dir = make_dir(spool).map_err(upload_error)?;
+    let unfinished = format!("{UPLOAD_PREFIX}{name}");
+    let Some((file, _)) = dir.open_file(&unfinished).map_err(upload_error)? else {
+        return Err(UploadError::WrongOffset(0));
     };
-    lock(&file)?;
-    if digest(&file).map_err(upload_error)? != sha256 {
+    lock_file(&file)?;
+    if hash_file(&file).map_err(upload_error)? != sha256 {
         dir.unlink(&unfinished).map_err(upload_error)?;
-        return Err(UploadError::Digest);
+        return Err(UploadError::DigestMismatch);
     }
     file.sync_all().map_err(upload_error)?;
-    hand_over(&dir, &unfinished, name).map_err(upload_error)
+    rename_to_archive(&dir, &unfinished, name).map_err(upload_error)
 }
 
-fn hand_over(dir: &Dir, unfinished: &str, name: &str) -> io::Result<()> {
+fn rename_to_archive(dir: &ConfinedDir, unfinished: &str, name: &str) -> io::Result<()> {
     dir.replace(unfinished, dir, name)?;
     dir.sync()
 }
 
 /// Removes uploads that were given up.
-pub(super) fn sweep(spool: &Dir) -> io::Result<()> {
+pub(super) fn remove_abandoned(spool: &ConfinedDir) -> io::Result<()> {
     let now = SystemClock.now().0 / 1000;
     for name in spool.names()? {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(UPLOAD)) else { continue };
-        if spool.file(name)?.is_some_and(|(_, stat)| now - stat.st_mtime > GIVEN_UP_AFTER_S) {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(UPLOAD_PREFIX)) else {
+            continue;
+        };
+        if spool.open_file(name)?.is_some_and(|(_, stat)| now - stat.st_mtime > ABANDONED_AFTER_S) {
             spool.unlink(name)?;
         }
     }
     Ok(())
 }
 
-fn digest(mut file: &File) -> io::Result<[u8; 32]> {
+fn hash_file(mut file: &File) -> io::Result<[u8; 32]> {
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hash.finalize().into()),
@@ -154,7 +162,7 @@ fn digest(mut file: &File) -> io::Result<[u8; 32]> {
 }
 
 /// One writer at a time; a crash lets go.
-fn lock(file: &File) -> Result<(), UploadError> {
+fn lock_file(file: &File) -> Result<(), UploadError> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(UploadError::Busy),
         // A file system without locks: front to back is all that a sender does.

@@ -5,7 +5,7 @@ use app::ports::StoreError;
 use domain::Timestamp;
 use domain::recording::Callback;
 
-use super::session::{Row, Session, values};
+use super::connection::{SqlConnection, SqlRow, values};
 use super::yaml;
 
 /// Callbacks of which one thing holds, in order.
@@ -23,7 +23,7 @@ macro_rules! callbacks {
     };
 }
 
-fn callback(row: &dyn Row) -> Result<Callback, StoreError> {
+fn read_callback(row: &dyn SqlRow) -> Result<Callback, StoreError> {
     let meeting_id: String = row.get(0)?;
     let attributes: Option<String> = row.get(2)?;
     let attributes = yaml::read(attributes.as_deref().unwrap_or_default()).unwrap_or_else(|()| {
@@ -40,20 +40,23 @@ fn callback(row: &dyn Row) -> Result<Callback, StoreError> {
     })
 }
 
-pub(super) fn page(
-    session: &mut dyn Session,
+pub(super) fn list_callbacks(
+    session: &mut dyn SqlConnection,
     after: Option<&str>,
     limit: u32,
 ) -> Result<Vec<Callback>, StoreError> {
     const FIRST: &str = callbacks!("c.meeting_id IS NOT NULL", "?1");
     const NEXT: &str = callbacks!("c.meeting_id COLLATE BINARY > ?1", "?2");
     match after {
-        Some(after) => session.query(NEXT, values![after, limit], callback),
-        None => session.query(FIRST, values![limit], callback),
+        Some(after) => session.query(NEXT, values![after, limit], read_callback),
+        None => session.query(FIRST, values![limit], read_callback),
     }
 }
 
-pub(super) fn put(session: &mut dyn Session, callback: &Callback) -> Result<(), StoreError> {
+pub(super) fn put_callback(
+    session: &mut dyn SqlConnection,
+    callback: &Callback,
+) -> Result<(), StoreError> {
     // The column is narrower than the key that it refers to; that is how it came to us.
     const UPDATE: &str = "UPDATE callback_data SET callback_attributes = ?2, created_at = ?3, \
         updated_at = ?4, recording_id = CAST((SELECT id FROM recordings WHERE record_id = ?5) \
@@ -61,7 +64,7 @@ pub(super) fn put(session: &mut dyn Session, callback: &Callback) -> Result<(), 
     const INSERT: &str = "INSERT INTO callback_data (meeting_id, callback_attributes, created_at, \
         updated_at, recording_id) VALUES (?1, ?2, ?3, ?4, \
         CAST((SELECT id FROM recordings WHERE record_id = ?5) AS integer))";
-    let meeting_id = key_to_write(session, callback)?;
+    let meeting_id = choose_storage_key(session, callback)?;
     let attributes = yaml::write(&callback.attributes);
     let values = values![
         &meeting_id,
@@ -76,49 +79,52 @@ pub(super) fn put(session: &mut dyn Session, callback: &Callback) -> Result<(), 
     Ok(())
 }
 
-const OF_MEETING: &str = callbacks!("c.meeting_id = ?1", "1");
+const BY_MEETING: &str = callbacks!("c.meeting_id = ?1", "1");
 
 /// The id under which a callback is kept.
-fn key_to_write(session: &mut dyn Session, callback: &Callback) -> Result<String, StoreError> {
+fn choose_storage_key(
+    session: &mut dyn SqlConnection,
+    callback: &Callback,
+) -> Result<String, StoreError> {
     let plain = callback.meeting_id.clone();
     let Some(tenant) = callback.attribute(Callback::TENANT) else {
         return Ok(plain);
     };
-    let there = session.first(OF_MEETING, values![&plain], self::callback)?;
-    let is_others = there.is_some_and(|there| !there.is_of(Some(tenant)));
-    Ok(if is_others { Callback::apart(tenant, &plain) } else { plain })
+    let there = session.query_first(BY_MEETING, values![&plain], self::read_callback)?;
+    let is_others = there.is_some_and(|there| !there.belongs_to(Some(tenant)));
+    Ok(if is_others { Callback::tenant_scoped_id(tenant, &plain) } else { plain })
 }
 
 /// The newest callback of a meeting.
-pub(super) fn of_meeting(
-    session: &mut dyn Session,
+pub(super) fn find_by_meeting(
+    session: &mut dyn SqlConnection,
     tenant: Option<&str>,
     meeting_id: &str,
 ) -> Result<Option<Callback>, StoreError> {
     if let Some(tenant) = tenant {
-        let apart = Callback::apart(tenant, meeting_id);
-        let found = session.first(OF_MEETING, values![&apart], callback)?;
+        let apart = Callback::tenant_scoped_id(tenant, meeting_id);
+        let found = session.query_first(BY_MEETING, values![&apart], read_callback)?;
         if found.is_some() {
             return Ok(found);
         }
     }
-    let found = session.first(OF_MEETING, values![meeting_id], callback)?;
-    Ok(found.filter(|found| found.is_of(tenant)))
+    let found = session.query_first(BY_MEETING, values![meeting_id], read_callback)?;
+    Ok(found.filter(|found| found.belongs_to(tenant)))
 }
 
 /// The newest callback of a recording's meeting, which is told its recording.
-pub(super) fn of_recording(
-    session: &mut dyn Session,
+pub(super) fn link_recording(
+    session: &mut dyn SqlConnection,
     tenant: Option<&str>,
     meeting_id: &str,
     recording: i64,
     now: Timestamp,
 ) -> Result<Option<Callback>, StoreError> {
-    const TELL: &str = "UPDATE callback_data SET recording_id = CAST(CAST(?2 AS bigint) AS integer), \
+    const LINK: &str = "UPDATE callback_data SET recording_id = CAST(CAST(?2 AS bigint) AS integer), \
         updated_at = ?3 WHERE id = (SELECT max(id) FROM callback_data WHERE meeting_id = ?1)";
-    let Some(callback) = of_meeting(session, tenant, meeting_id)? else {
+    let Some(callback) = find_by_meeting(session, tenant, meeting_id)? else {
         return Ok(None);
     };
-    session.execute(TELL, values![&callback.meeting_id, recording, now])?;
-    session.first(OF_MEETING, values![&callback.meeting_id], self::callback)
+    session.execute(LINK, values![&callback.meeting_id, recording, now])?;
+    session.query_first(BY_MEETING, values![&callback.meeting_id], self::read_callback)
 }

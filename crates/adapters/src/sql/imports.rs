@@ -1,11 +1,11 @@
 //! Archives on their way in. Whoever writes does so alone: a claim that looks and then takes cannot be
 //! overtaken.
 
-use app::ports::{Archive, Imports, Stage, StoreError};
+use app::ports::{ArchiveRecord, ImportStage, Imports, StoreError};
 use async_trait::async_trait;
 use domain::Timestamp;
 
-use super::session::{Row, values};
+use super::connection::{SqlRow, values};
 use super::{Database, SqlStore};
 
 /// Columns of an archive, in the order that [`archive`] expects.
@@ -33,7 +33,7 @@ impl<D: Database> Imports for SqlStore<D> {
             not_before = 0 WHERE archives.stage = 'done' \
             OR (archives.stage = 'quarantined' AND archives.size <> excluded.size)";
         let (name, size) = (name.to_owned(), i64::try_from(size).unwrap_or(i64::MAX));
-        self.write_apart(move |session| {
+        self.write_keeping_cache(move |session| {
             if session.execute(GROW, values![&name, size])? == 0 {
                 session.execute(RECEIVE, values![&name, size, now.0])?;
             }
@@ -48,7 +48,7 @@ impl<D: Database> Imports for SqlStore<D> {
         token: &str,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Option<Archive>, StoreError> {
+    ) -> Result<Option<ArchiveRecord>, StoreError> {
         const CLAIM: &str = concat!(
             "UPDATE archives SET stage = 'importing', attempts = attempts + 1, token = ?2, \
              changed_at = ?3, claimed_until = ?4 WHERE name = ?1 \
@@ -57,13 +57,13 @@ impl<D: Database> Imports for SqlStore<D> {
             columns!()
         );
         let (name, token) = (name.to_owned(), token.to_owned());
-        self.write_apart(move |session| {
-            session.first(CLAIM, values![&name, &token, now.0, until.0], archive)
+        self.write_keeping_cache(move |session| {
+            session.query_first(CLAIM, values![&name, &token, now.0, until.0], read_archive)
         })
         .await
     }
 
-    async fn renew_archive(
+    async fn renew_archive_claim(
         &self,
         name: &str,
         token: &str,
@@ -72,17 +72,17 @@ impl<D: Database> Imports for SqlStore<D> {
         const RENEW: &str = "UPDATE archives SET claimed_until = ?3 \
             WHERE name = ?1 AND token = ?2 AND stage = 'importing'";
         let (name, token) = (name.to_owned(), token.to_owned());
-        self.write_apart(move |session| {
+        self.write_keeping_cache(move |session| {
             Ok(session.execute(RENEW, values![&name, &token, until.0])? > 0)
         })
         .await
     }
 
-    async fn settle_archive(
+    async fn record_import_result(
         &self,
         name: &str,
         token: &str,
-        stage: Stage,
+        stage: ImportStage,
         reason: Option<&str>,
         now: Timestamp,
         not_before: Timestamp,
@@ -92,7 +92,7 @@ impl<D: Database> Imports for SqlStore<D> {
             WHERE name = ?1 AND token = ?2 AND stage = 'importing'";
         let (name, token) = (name.to_owned(), token.to_owned());
         let reason = reason.map(str::to_owned);
-        self.write_apart(move |session| {
+        self.write_keeping_cache(move |session| {
             let values = values![&name, &token, stage.name(), &reason, now.0, not_before.0];
             Ok(session.execute(SETTLE, values)? > 0)
         })
@@ -103,32 +103,34 @@ impl<D: Database> Imports for SqlStore<D> {
         const RETRY: &str = "UPDATE archives SET stage = 'received', attempts = 0, reason = NULL, \
             changed_at = ?2, not_before = 0 WHERE name = ?1 AND stage = 'quarantined'";
         let name = name.to_owned();
-        self.write_apart(move |session| Ok(session.execute(RETRY, values![&name, now.0])? > 0))
-            .await
+        self.write_keeping_cache(move |session| {
+            Ok(session.execute(RETRY, values![&name, now.0])? > 0)
+        })
+        .await
     }
 
-    async fn archives(&self, limit: u32) -> Result<Vec<Archive>, StoreError> {
+    async fn list_archives(&self, limit: u32) -> Result<Vec<ArchiveRecord>, StoreError> {
         const ALL: &str = concat!(
             "SELECT ",
             columns!(),
             " FROM archives ORDER BY changed_at DESC, name COLLATE BINARY LIMIT ?1"
         );
-        self.database.read(move |session| session.query(ALL, values![limit], archive)).await
+        self.database.read(move |session| session.query(ALL, values![limit], read_archive)).await
     }
 
     async fn forget_archives(&self, before: Timestamp) -> Result<u64, StoreError> {
         const FORGET: &str = "DELETE FROM archives WHERE stage = 'done' AND changed_at < ?1";
-        self.write_apart(move |session| session.execute(FORGET, values![before.0])).await
+        self.write_keeping_cache(move |session| session.execute(FORGET, values![before.0])).await
     }
 }
 
-fn archive(row: &dyn Row) -> Result<Archive, StoreError> {
+fn read_archive(row: &dyn SqlRow) -> Result<ArchiveRecord, StoreError> {
     let stage: String = row.get(3)?;
-    Ok(Archive {
+    Ok(ArchiveRecord {
         name: row.get(0)?,
         size: row.get(1)?,
         received_at: Timestamp(row.get(2)?),
-        stage: Stage::from_name(&stage)
+        stage: ImportStage::from_name(&stage)
             .ok_or_else(|| StoreError::Corrupt("an archive is at an unknown stage".to_owned()))?,
         attempts: row.get(4)?,
         reason: row.get(5)?,

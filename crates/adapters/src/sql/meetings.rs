@@ -1,118 +1,120 @@
 //! Statements about meetings, and what joins found of them.
 
-use app::ports::{Located, StoreError};
-use domain::{Course, Meeting, MeetingKey, Seats, ServerId, Timestamp};
+use app::ports::{MeetingOnServer, StoreError};
+use domain::{Meeting, MeetingKey, MeetingLoad, MeetingUsage, ServerId, Timestamp};
 
-use super::rows::{self, meeting_columns, server_columns, tenant};
+use super::connection::{SqlConnection, values};
+use super::rows::{self, meeting_columns, server_columns, tenant_or_empty};
 use super::servers;
-use super::session::{Session, values};
-use crate::joins::Counted;
+use crate::pending_joins::JoinCounts;
 
-pub(super) fn locate(
-    session: &mut dyn Session,
+pub(super) fn find(
+    session: &mut dyn SqlConnection,
     key: &MeetingKey,
-) -> Result<Option<Located>, StoreError> {
-    const LOCATE: &str = concat!(
+) -> Result<Option<MeetingOnServer>, StoreError> {
+    const FIND: &str = concat!(
         "SELECT ",
         server_columns!(),
         ", ",
         meeting_columns!(),
         " FROM meetings m JOIN servers s ON s.id = m.server_id WHERE m.tenant = ?1 AND m.id = ?2"
     );
-    session.first(LOCATE, values![tenant(key), &key.id], rows::located)
+    session.query_first(FIND, values![tenant_or_empty(key), &key.id], rows::read_meeting_on_server)
 }
 
-pub(super) fn all(session: &mut dyn Session) -> Result<Vec<Meeting>, StoreError> {
+pub(super) fn list_all(session: &mut dyn SqlConnection) -> Result<Vec<Meeting>, StoreError> {
     const ALL: &str = concat!("SELECT ", meeting_columns!(), " FROM meetings m ORDER BY 1, 2");
-    session.query(ALL, &[], rows::meeting)
+    session.query(ALL, &[], rows::read_meeting)
 }
 
-pub(super) fn of_server(
-    session: &mut dyn Session,
+pub(super) fn list_by_server(
+    session: &mut dyn SqlConnection,
     id: &ServerId,
 ) -> Result<Vec<Meeting>, StoreError> {
-    const OF_SERVER: &str = concat!(
+    const BY_SERVER: &str = concat!(
         "SELECT ",
         meeting_columns!(),
         " FROM meetings m WHERE m.server_id = ?1 ORDER BY 1, 2"
     );
-    session.query(OF_SERVER, values![&id.0], rows::meeting)
+    session.query(BY_SERVER, values![&id.0], rows::read_meeting)
 }
 
 /// The servers of meetings of that id that are another tenant's.
-pub(super) fn servers_of_others(
-    session: &mut dyn Session,
+pub(super) fn list_servers_of_other_tenants(
+    session: &mut dyn SqlConnection,
     key: &MeetingKey,
 ) -> Result<Vec<ServerId>, StoreError> {
-    const OTHERS: &str = "SELECT server_id FROM meetings WHERE id = ?1 AND tenant <> ?2";
-    session.query(OTHERS, values![&key.id, tenant(key)], |row| Ok(ServerId(row.get(0)?)))
+    const OTHER_TENANTS: &str = "SELECT server_id FROM meetings WHERE id = ?1 AND tenant <> ?2";
+    session.query(OTHER_TENANTS, values![&key.id, tenant_or_empty(key)], |row| {
+        Ok(ServerId(row.get(0)?))
+    })
 }
 
 /// Deletes meetings that no server has confirmed since then.
-pub(super) fn sweep(
-    session: &mut dyn Session,
+pub(super) fn forget_unseen(
+    session: &mut dyn SqlConnection,
     since: Timestamp,
 ) -> Result<Vec<Meeting>, StoreError> {
     const UNSEEN: &str =
         concat!("SELECT ", meeting_columns!(), " FROM meetings m WHERE m.seen_at < ?1");
-    let unseen = session.query(UNSEEN, values![since.0], rows::meeting)?;
+    let unseen = session.query(UNSEEN, values![since.0], rows::read_meeting)?;
     if !unseen.is_empty() {
         session.execute("DELETE FROM meetings WHERE seen_at < ?1", values![since.0])?;
     }
     Ok(unseen)
 }
 
-pub(super) fn take_all(
-    session: &mut dyn Session,
+pub(super) fn forget_by_server(
+    session: &mut dyn SqlConnection,
     server: &ServerId,
 ) -> Result<Vec<Meeting>, StoreError> {
-    let meetings = of_server(session, server)?;
+    let meetings = list_by_server(session, server)?;
     session.execute("DELETE FROM meetings WHERE server_id = ?1", values![&server.0])?;
     Ok(meetings)
 }
 
-pub(super) fn delete(session: &mut dyn Session, key: &MeetingKey) -> Result<(), StoreError> {
+pub(super) fn delete(session: &mut dyn SqlConnection, key: &MeetingKey) -> Result<(), StoreError> {
     const DELETE: &str = "DELETE FROM meetings WHERE tenant = ?1 AND id = ?2";
-    session.execute(DELETE, values![tenant(key), &key.id]).map(drop)
+    session.execute(DELETE, values![tenant_or_empty(key), &key.id]).map(drop)
 }
 
 /// Whether a meeting on that server was confirmed since then.
 pub(super) fn was_confirmed(
-    session: &mut dyn Session,
+    session: &mut dyn SqlConnection,
     key: &MeetingKey,
     server: &ServerId,
     since: Timestamp,
 ) -> Result<bool, StoreError> {
-    let record = locate(session, key)?.map(|located| located.meeting);
+    let record = find(session, key)?.map(|located| located.meeting);
     Ok(record.is_some_and(|record| record.server == *server && record.seen_at != since))
 }
 
 pub(super) fn forget(
-    session: &mut dyn Session,
+    session: &mut dyn SqlConnection,
     key: &MeetingKey,
     server: &ServerId,
 ) -> Result<bool, StoreError> {
     const FORGET: &str = "DELETE FROM meetings WHERE tenant = ?1 AND id = ?2 AND server_id = ?3";
-    Ok(session.execute(FORGET, values![tenant(key), &key.id, &server.0])? == 1)
+    Ok(session.execute(FORGET, values![tenant_or_empty(key), &key.id, &server.0])? == 1)
 }
 
 /// A poll has seen it.
-pub(super) fn seen(
-    session: &mut dyn Session,
+pub(super) fn record_seen(
+    session: &mut dyn SqlConnection,
     key: &MeetingKey,
     at: Timestamp,
-    seats: &Seats,
-    course: &Course,
+    seats: &MeetingLoad,
+    course: &MeetingUsage,
 ) -> Result<(), StoreError> {
     const SEEN: &str = "UPDATE meetings SET seen_at = ?3, reserved = ?4, reserved_until = ?5, \
         users = ?6, peak_users = ?7, busy_until = ?8, missed = 0, claim_token = NULL, \
         claim_until = NULL WHERE tenant = ?1 AND id = ?2";
     let values = values![
-        tenant(key),
+        tenant_or_empty(key),
         &key.id,
         at.0,
-        seats.reserved,
-        seats.reserved_until.0,
+        seats.expected_users,
+        seats.expected_until.0,
         seats.users,
         course.peak_users,
         course.busy_until.0,
@@ -121,60 +123,62 @@ pub(super) fn seen(
 }
 
 /// A poll has not seen it, so many times in a row.
-pub(super) fn missed(
-    session: &mut dyn Session,
+pub(super) fn record_missed(
+    session: &mut dyn SqlConnection,
     key: &MeetingKey,
     times: u32,
 ) -> Result<(), StoreError> {
     const MISSED: &str = "UPDATE meetings SET missed = ?3 WHERE tenant = ?1 AND id = ?2";
-    session.execute(MISSED, values![tenant(key), &key.id, times]).map(drop)
+    session.execute(MISSED, values![tenant_or_empty(key), &key.id, times]).map(drop)
 }
 
 /// Its server is offline: others may take its number.
-pub(super) fn detach(session: &mut dyn Session, key: &MeetingKey) -> Result<(), StoreError> {
+pub(super) fn detach(session: &mut dyn SqlConnection, key: &MeetingKey) -> Result<(), StoreError> {
     const DETACH: &str = "UPDATE meetings SET detached = ?3, lost_bridge = voice_bridge, \
         voice_bridge = NULL WHERE tenant = ?1 AND id = ?2";
-    session.execute(DETACH, values![tenant(key), &key.id, true]).map(drop)
+    session.execute(DETACH, values![tenant_or_empty(key), &key.id, true]).map(drop)
 }
 
 /// Its server is back with it; so is its number, unless it is another one's by now.
-pub(super) fn attach(session: &mut dyn Session, meeting: &Meeting) -> Result<(), StoreError> {
+pub(super) fn attach(session: &mut dyn SqlConnection, meeting: &Meeting) -> Result<(), StoreError> {
     const ATTACH: &str = "UPDATE meetings SET detached = ?3, lost_bridge = NULL, \
         voice_bridge = ?4 WHERE tenant = ?1 AND id = ?2";
     let back = with_free_bridge(session, Meeting { detached: false, ..meeting.clone() })?;
     let key = &meeting.key;
-    session.execute(ATTACH, values![tenant(key), &key.id, false, &back.voice_bridge]).map(drop)
+    session
+        .execute(ATTACH, values![tenant_or_empty(key), &key.id, false, &back.voice_bridge])
+        .map(drop)
 }
 
 /// Ends the claim of a meeting that is on that server; false if there is none.
-pub(super) fn confirmed(
-    session: &mut dyn Session,
+pub(super) fn end_claim(
+    session: &mut dyn SqlConnection,
     meeting: &Meeting,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     const CONFIRM: &str = "UPDATE meetings SET claim_token = NULL, claim_until = NULL, \
         seen_at = ?4 WHERE tenant = ?1 AND id = ?2 AND server_id = ?3";
-    let values = values![tenant(&meeting.key), &meeting.key.id, &meeting.server.0, now.0];
+    let values = values![tenant_or_empty(&meeting.key), &meeting.key.id, &meeting.server.0, now.0];
     Ok(session.execute(CONFIRM, values)? == 1)
 }
 
 /// The meeting that holds a number.
-pub(super) fn holder(
-    session: &mut dyn Session,
+pub(super) fn find_by_voice_bridge(
+    session: &mut dyn SqlConnection,
     number: &str,
 ) -> Result<Option<MeetingKey>, StoreError> {
-    const HOLDER: &str = "SELECT tenant, id FROM meetings WHERE voice_bridge = ?1";
-    session.first(HOLDER, values![number], |row| rows::key(row, 0))
+    const BY_VOICE_BRIDGE: &str = "SELECT tenant, id FROM meetings WHERE voice_bridge = ?1";
+    session.query_first(BY_VOICE_BRIDGE, values![number], |row| rows::read_key(row, 0))
 }
 
 /// The meeting, without its voice bridge if that is another one's by now. A detached one holds none,
 /// and may know one that is another's.
 pub(super) fn with_free_bridge(
-    session: &mut dyn Session,
+    session: &mut dyn SqlConnection,
     mut meeting: Meeting,
 ) -> Result<Meeting, StoreError> {
     if let Some(number) = meeting.voice_bridge.take_if(|_| !meeting.detached)
-        && holder(session, &number)?.is_none_or(|holder| holder == meeting.key)
+        && find_by_voice_bridge(session, &number)?.is_none_or(|holder| holder == meeting.key)
     {
         meeting.voice_bridge = Some(number);
     }
@@ -182,7 +186,10 @@ pub(super) fn with_free_bridge(
 }
 
 /// Inserts a meeting that is not there; false if its voice bridge is another one's.
-pub(super) fn insert(session: &mut dyn Session, meeting: &Meeting) -> Result<bool, StoreError> {
+pub(super) fn insert(
+    session: &mut dyn SqlConnection,
+    meeting: &Meeting,
+) -> Result<bool, StoreError> {
     const INSERT: &str = "INSERT INTO meetings (tenant, id, server_id, moderator_pw, voice_bridge, \
         claim_token, claim_until, placed_at, seen_at, reserved, reserved_until, users, peak_users, \
         busy_until, missed, detached, lost_bridge, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
@@ -190,7 +197,7 @@ pub(super) fn insert(session: &mut dyn Session, meeting: &Meeting) -> Result<boo
     let claim = meeting.claim.as_ref();
     let number = meeting.voice_bridge.as_ref();
     let values = values![
-        tenant(&meeting.key),
+        tenant_or_empty(&meeting.key),
         &meeting.key.id,
         &meeting.server.0,
         &meeting.moderator_pw,
@@ -199,35 +206,38 @@ pub(super) fn insert(session: &mut dyn Session, meeting: &Meeting) -> Result<boo
         claim.map(|claim| claim.until.0),
         meeting.placed_at.0,
         meeting.seen_at.0,
-        meeting.seats.reserved,
-        meeting.seats.reserved_until.0,
-        meeting.seats.users,
-        meeting.course.peak_users,
-        meeting.course.busy_until.0,
-        meeting.missed,
+        meeting.load.expected_users,
+        meeting.load.expected_until.0,
+        meeting.load.users,
+        meeting.usage.peak_users,
+        meeting.usage.busy_until.0,
+        meeting.missed_polls,
         meeting.detached,
         number.filter(|_| meeting.detached),
-        &meeting.reason,
+        &meeting.placement_reason,
     ];
     Ok(session.execute(INSERT, values)? == 1)
 }
 
 /// Writes the joins that were counted since the last transaction.
-pub(super) fn count_joins(session: &mut dyn Session, counted: &Counted) -> Result<(), StoreError> {
+pub(super) fn count_joins(
+    session: &mut dyn SqlConnection,
+    counted: &JoinCounts,
+) -> Result<(), StoreError> {
     for (key, (joins, at)) in counted {
-        let Some(Located { mut meeting, .. }) = locate(session, key)? else {
+        let Some(MeetingOnServer { mut meeting, .. }) = find(session, key)? else {
             continue;
         };
         if meeting.detached {
             continue;
         }
-        let added: u32 = (0..*joins).map(|_| meeting.seats.join(*at)).sum();
+        let added: u32 = (0..*joins).map(|_| meeting.load.add_user(*at)).sum();
         session.execute(
             "UPDATE meetings SET users = ?3 WHERE tenant = ?1 AND id = ?2",
-            values![tenant(key), &key.id, meeting.seats.users],
+            values![tenant_or_empty(key), &key.id, meeting.load.users],
         )?;
         if added > 0 {
-            servers::count(session, &meeting.server, f64::from(added), 0)?;
+            servers::add_load(session, &meeting.server, f64::from(added), 0)?;
         }
     }
     Ok(())

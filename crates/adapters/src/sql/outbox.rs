@@ -1,13 +1,13 @@
 //! Messages to front-ends that have not been heard yet.
 
-use app::ports::{Message, Outbox, StoreError, Topic};
+use app::ports::{MessageTopic, Outbox, OutboxMessage, StoreError};
 use async_trait::async_trait;
 use domain::Timestamp;
 
-use super::session::{Row, Session, values};
+use super::connection::{SqlConnection, SqlRow, values};
 use super::{Database, SqlStore};
 
-/// Columns of a message, in the order that [`message`] expects.
+/// Columns of a message, in the order that [`read_message`] expects.
 macro_rules! columns {
     () => {
         "id, topic, tenant, meeting_id, record_id, url, body, secret_hint, posted_at, attempts, \
@@ -17,36 +17,37 @@ macro_rules! columns {
 
 #[async_trait]
 impl<D: Database> Outbox for SqlStore<D> {
-    async fn post(&self, message: &Message) -> Result<(), StoreError> {
+    async fn post_message(&self, message: &OutboxMessage) -> Result<(), StoreError> {
         let message = message.clone();
-        self.write_apart(move |session| post(session, &message)).await
+        self.write_keeping_cache(move |session| post(session, &message)).await
     }
 
-    async fn take_due(
+    async fn take_due_messages(
         &self,
         now: Timestamp,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Message>, StoreError> {
+    ) -> Result<Vec<OutboxMessage>, StoreError> {
         // Mostly there is none, and nobody has to wait for that.
-        const LOOK: &str = "SELECT count(*) FROM \
+        const COUNT_DUE: &str = "SELECT count(*) FROM \
             (SELECT 1 FROM outbox WHERE due_at <= ?1 LIMIT 1) AS due";
-        let count = move |session: &mut dyn Session| {
-            session.first(LOOK, values![now.0], |row| row.get::<u64>(0))
+        let count = move |session: &mut dyn SqlConnection| {
+            session.query_first(COUNT_DUE, values![now.0], |row| row.get::<u64>(0))
         };
         if self.database.read(count).await?.is_none_or(|count| count == 0) {
             return Ok(Vec::new());
         }
-        self.write_apart(move |session| take(session, now, until, limit)).await
+        self.write_keeping_cache(move |session| take_due_messages(session, now, until, limit)).await
     }
 
-    async fn settle(&self, id: &str) -> Result<(), StoreError> {
+    async fn remove_message(&self, id: &str) -> Result<(), StoreError> {
         let id = id.to_owned();
         let settle = "DELETE FROM outbox WHERE id = ?1";
-        self.write_apart(move |session| session.execute(settle, values![&id]).map(drop)).await
+        self.write_keeping_cache(move |session| session.execute(settle, values![&id]).map(drop))
+            .await
     }
 
-    async fn postpone(
+    async fn postpone_message(
         &self,
         id: &str,
         failure: &str,
@@ -56,44 +57,44 @@ impl<D: Database> Outbox for SqlStore<D> {
             due_at = ?3 WHERE id = ?1";
         let (id, failure) = (id.to_owned(), failure.to_owned());
         let due = due_at.map(|at| at.0);
-        self.write_apart(move |session| {
+        self.write_keeping_cache(move |session| {
             session.execute(POSTPONE, values![&id, &failure, due]).map(drop)
         })
         .await
     }
 
-    async fn messages(&self, limit: u32) -> Result<Vec<Message>, StoreError> {
+    async fn list_messages(&self, limit: u32) -> Result<Vec<OutboxMessage>, StoreError> {
         const ALL: &str = concat!(
             "SELECT ",
             columns!(),
             " FROM outbox ORDER BY posted_at, id COLLATE BINARY LIMIT ?1"
         );
-        self.database.read(move |session| session.query(ALL, values![limit], message)).await
+        self.database.read(move |session| session.query(ALL, values![limit], read_message)).await
     }
 
-    async fn retry(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError> {
-        const ONE: &str = "UPDATE outbox SET due_at = ?2 WHERE id = ?1";
-        const GIVEN_UP: &str = "UPDATE outbox SET due_at = ?1 WHERE due_at IS NULL";
+    async fn retry_messages(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError> {
+        const RETRY_ONE: &str = "UPDATE outbox SET due_at = ?2 WHERE id = ?1";
+        const RETRY_GIVEN_UP: &str = "UPDATE outbox SET due_at = ?1 WHERE due_at IS NULL";
         let id = id.map(str::to_owned);
-        self.write_apart(move |session| match &id {
-            Some(id) => session.execute(ONE, values![id, now.0]),
-            None => session.execute(GIVEN_UP, values![now.0]),
+        self.write_keeping_cache(move |session| match &id {
+            Some(id) => session.execute(RETRY_ONE, values![id, now.0]),
+            None => session.execute(RETRY_GIVEN_UP, values![now.0]),
         })
         .await
     }
 
     async fn forget_messages(&self, before: Timestamp) -> Result<u64, StoreError> {
         const FORGET: &str = "DELETE FROM outbox WHERE posted_at < ?1";
-        self.write_apart(move |session| session.execute(FORGET, values![before.0])).await
+        self.write_keeping_cache(move |session| session.execute(FORGET, values![before.0])).await
     }
 }
 
-fn message(row: &dyn Row) -> Result<Message, StoreError> {
+fn read_message(row: &dyn SqlRow) -> Result<OutboxMessage, StoreError> {
     let topic: String = row.get(1)?;
     let due_at: Option<i64> = row.get(11)?;
-    Ok(Message {
+    Ok(OutboxMessage {
         id: row.get(0)?,
-        topic: Topic::from_name(&topic)
+        topic: MessageTopic::from_name(&topic)
             .ok_or_else(|| StoreError::Corrupt("a message has an unknown topic".to_owned()))?,
         tenant: row.get(2)?,
         meeting_id: row.get(3)?,
@@ -109,7 +110,10 @@ fn message(row: &dyn Row) -> Result<Message, StoreError> {
 }
 
 /// Keeps a message, unless there is one of its id.
-pub(super) fn post(session: &mut dyn Session, message: &Message) -> Result<(), StoreError> {
+pub(super) fn post(
+    session: &mut dyn SqlConnection,
+    message: &OutboxMessage,
+) -> Result<(), StoreError> {
     const POST: &str = concat!(
         "INSERT INTO outbox (",
         columns!(),
@@ -132,19 +136,19 @@ pub(super) fn post(session: &mut dyn Session, message: &Message) -> Result<(), S
     session.execute(POST, values).map(drop)
 }
 
-fn take(
-    session: &mut dyn Session,
+fn take_due_messages(
+    session: &mut dyn SqlConnection,
     now: Timestamp,
     until: Timestamp,
     limit: u32,
-) -> Result<Vec<Message>, StoreError> {
+) -> Result<Vec<OutboxMessage>, StoreError> {
     const DUE: &str = concat!(
         "SELECT ",
         columns!(),
         " FROM outbox WHERE due_at <= ?1 ORDER BY posted_at, id COLLATE BINARY LIMIT ?2"
     );
     const TAKE: &str = "UPDATE outbox SET due_at = ?2 WHERE id = ?1";
-    let mut due = session.query(DUE, values![now.0, limit], message)?;
+    let mut due = session.query(DUE, values![now.0, limit], read_message)?;
     for message in &mut due {
         session.execute(TAKE, values![&message.id, until.0])?;
         message.due_at = Some(until);

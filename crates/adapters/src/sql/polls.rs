@@ -2,16 +2,23 @@
 
 use std::collections::HashSet;
 
-use app::ports::{Located, PollReport, StoreError};
-use domain::health::{Failure, Thresholds};
-use domain::poll::{Fate, Known, Observation, PollPolicy, Verdict, apply, reported_keys};
+use app::ports::{MeetingOnServer, PollReport, StoreError};
+use domain::health::{ServerFailure, Thresholds};
+use domain::poll::{
+    MeetingUpdate, PollContext, PollObservation, PollOutcome, PollPolicy, apply_poll,
+    list_unrecorded_keys,
+};
 use domain::{Meeting, MeetingKey, ServerId};
 
-use super::session::{Session, values};
-use super::{endings, meetings, servers};
+use super::connection::{SqlConnection, values};
+use super::{meetings, pending_ends, servers};
 
 /// The cycle is the server's last one from now on; false if a later one was there already.
-fn begin_cycle(session: &mut dyn Session, id: &ServerId, cycle: u64) -> Result<bool, StoreError> {
+fn begin_cycle(
+    session: &mut dyn SqlConnection,
+    id: &ServerId,
+    cycle: u64,
+) -> Result<bool, StoreError> {
     const BEGIN: &str = "UPDATE servers SET polled_in = ?2 \
         WHERE id = ?1 AND (polled_in IS NULL OR polled_in <= ?2)";
     let cycle = i64::try_from(cycle).unwrap_or(i64::MAX);
@@ -19,22 +26,22 @@ fn begin_cycle(session: &mut dyn Session, id: &ServerId, cycle: u64) -> Result<b
 }
 
 pub(super) fn record_failure(
-    session: &mut dyn Session,
+    session: &mut dyn SqlConnection,
     id: &ServerId,
-    failure: Failure,
+    failure: ServerFailure,
     thresholds: Thresholds,
 ) -> Result<(), StoreError> {
-    let Some(mut server) = servers::one(session, id)? else {
+    let Some(mut server) = servers::find(session, id)? else {
         return Ok(());
     };
-    server.health.doubt(failure, thresholds);
+    server.health.record_live_failure(failure, thresholds);
     servers::replace(session, &server).map(drop)
 }
 
-pub(super) fn record(
-    session: &mut dyn Session,
+pub(super) fn record_poll(
+    session: &mut dyn SqlConnection,
     id: &ServerId,
-    observation: &Observation,
+    observation: &PollObservation,
     policy: &PollPolicy,
     cycle: Option<u64>,
 ) -> Result<Option<PollReport>, StoreError> {
@@ -43,44 +50,51 @@ pub(super) fn record(
     {
         return Ok(None);
     }
-    let Some(mut server) = servers::one(session, id)? else {
+    let Some(mut server) = servers::find(session, id)? else {
         return Ok(None);
     };
-    let here = meetings::of_server(session, id)?;
+    let here = meetings::list_by_server(session, id)?;
     let mut elsewhere = Vec::new();
-    for key in reported_keys(observation, &here) {
-        elsewhere.extend(meetings::locate(session, &key)?.map(Located::elsewhere));
+    for key in list_unrecorded_keys(observation, &here) {
+        elsewhere
+            .extend(meetings::find(session, &key)?.map(MeetingOnServer::into_recorded_elsewhere));
     }
-    let endings = endings::of_server(session, id)?;
-    let known = Known { here: &here, elsewhere: &elsewhere, endings: &endings };
-    let verdict = apply(&mut server, known, observation, policy);
+    let endings = pending_ends::list_by_server(session, id)?;
+    let known = PollContext {
+        recorded_here: &here,
+        recorded_elsewhere: &elsewhere,
+        pending_ends: &endings,
+    };
+    let verdict = apply_poll(&mut server, known, observation, policy);
     servers::replace(session, &server)?;
-    write(session, id, &here, &verdict, observation)?;
-    let forget = |(key, fate): &(MeetingKey, Fate)| (*fate == Fate::Forget).then(|| key.clone());
-    let gone: HashSet<MeetingKey> = verdict.fates.iter().filter_map(forget).collect();
+    write_outcome(session, id, &here, &verdict, observation)?;
+    let forget = |(key, fate): &(MeetingKey, MeetingUpdate)| {
+        (*fate == MeetingUpdate::Forgotten).then(|| key.clone())
+    };
+    let gone: HashSet<MeetingKey> = verdict.meeting_updates.iter().filter_map(forget).collect();
     let forgotten = here.into_iter().filter(|meeting| gone.contains(&meeting.key)).collect();
-    Ok(Some(PollReport { server, verdict, forgotten }))
+    Ok(Some(PollReport { server, outcome: verdict, forgotten }))
 }
 
 /// What a verdict says of meetings, in its order: numbers pass from one to the next.
-fn write(
-    session: &mut dyn Session,
+fn write_outcome(
+    session: &mut dyn SqlConnection,
     id: &ServerId,
     here: &[Meeting],
-    verdict: &Verdict,
-    observation: &Observation,
+    verdict: &PollOutcome,
+    observation: &PollObservation,
 ) -> Result<(), StoreError> {
-    for (key, fate) in &verdict.fates {
+    for (key, fate) in &verdict.meeting_updates {
         match fate {
-            Fate::Seen(seats, course) => {
+            MeetingUpdate::Reported(seats, course) => {
                 if let Some(meeting) = here.iter().find(|one| one.detached && one.key == *key) {
                     meetings::attach(session, meeting)?;
                 }
-                meetings::seen(session, key, observation.finished_at, seats, course)?;
+                meetings::record_seen(session, key, observation.finished_at, seats, course)?;
             }
-            Fate::Missed(times) => meetings::missed(session, key, *times)?,
-            Fate::Detach => meetings::detach(session, key)?,
-            Fate::Forget => meetings::delete(session, key)?,
+            MeetingUpdate::Missed(times) => meetings::record_missed(session, key, *times)?,
+            MeetingUpdate::Detached => meetings::detach(session, key)?,
+            MeetingUpdate::Forgotten => meetings::delete(session, key)?,
         }
     }
     for meeting in &verdict.adopted {
@@ -88,8 +102,8 @@ fn write(
         let adopted: Meeting = meetings::with_free_bridge(session, meeting.clone())?;
         meetings::insert(session, &adopted)?;
     }
-    for key in &verdict.settled {
-        endings::forget(session, id, key)?;
+    for key in &verdict.settled_ends {
+        pending_ends::forget(session, id, key)?;
     }
     Ok(())
 }

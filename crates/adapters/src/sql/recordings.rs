@@ -5,78 +5,86 @@ use std::collections::HashMap;
 use app::ports::{RecordingCounts, Recordings, StoreError};
 use async_trait::async_trait;
 use domain::MeetingKey;
-use domain::recording::{Callback, Facts, PlaybackFormat, Recording, Thumbnail};
+use domain::recording::{Callback, PlaybackFormat, Recording, RecordingDetails, Thumbnail};
 
-use super::session::{Row, Session, Value, values};
-use super::{Database, SqlStore, callbacks, facts};
+use super::connection::{SqlConnection, SqlRow, SqlValue, values};
+use super::{Database, SqlStore, callbacks, recording_details};
 
 #[async_trait]
 impl<D: Database> Recordings for SqlStore<D> {
-    async fn check_recordings(&self) -> Result<(), StoreError> {
-        self.probe().await
+    async fn check_recording_store(&self) -> Result<(), StoreError> {
+        self.run_write_check().await
     }
 
     async fn count_recordings(&self) -> Result<RecordingCounts, StoreError> {
         const COUNT: &str = "SELECT \
             (SELECT count(*) FROM recordings WHERE record_id IS NOT NULL), \
             (SELECT count(DISTINCT meeting_id) FROM callback_data)";
-        let counts =
-            |row: &dyn Row| Ok(RecordingCounts { recordings: row.get(0)?, callbacks: row.get(1)? });
-        let counted = self.database.read(move |session| session.first(COUNT, &[], counts)).await?;
+        let counts = |row: &dyn SqlRow| {
+            Ok(RecordingCounts { recordings: row.get(0)?, callbacks: row.get(1)? })
+        };
+        let counted =
+            self.database.read(move |session| session.query_first(COUNT, &[], counts)).await?;
         Ok(counted.unwrap_or_default())
     }
 
-    async fn recordings_after(
+    async fn list_recordings_after(
         &self,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Recording>, StoreError> {
-        let after = after.map(|after| self.database.comparable(after).to_owned());
+        let after = after.map(|after| self.database.to_comparable(after).to_owned());
         self.database
-            .read(move |session| reading(session, |session| page(session, after.as_deref(), limit)))
+            .read(move |session| {
+                read_snapshot(session, |session| list_recordings(session, after.as_deref(), limit))
+            })
             .await
     }
 
-    async fn recording(&self, record_id: &str) -> Result<Option<Recording>, StoreError> {
+    async fn find_recording(&self, record_id: &str) -> Result<Option<Recording>, StoreError> {
         let record_id = record_id.to_owned();
         self.database
-            .read(move |session| reading(session, |session| one(session, &record_id)))
+            .read(move |session| {
+                read_snapshot(session, |session| find_recording(session, &record_id))
+            })
             .await
             .map(|found| found.map(|(_, recording)| recording))
     }
 
     async fn put_recording(&self, recording: &Recording) -> Result<(), StoreError> {
         let recording = recording.clone();
-        self.write_recordings(move |session| put(session, &recording).map(drop)).await
+        self.write_recordings(move |session| put_recording(session, &recording).map(drop)).await
     }
 
-    async fn callbacks_after(
+    async fn list_callbacks_after(
         &self,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Callback>, StoreError> {
-        let after = after.map(|after| self.database.comparable(after).to_owned());
-        self.database.read(move |session| callbacks::page(session, after.as_deref(), limit)).await
+        let after = after.map(|after| self.database.to_comparable(after).to_owned());
+        self.database
+            .read(move |session| callbacks::list_callbacks(session, after.as_deref(), limit))
+            .await
     }
 
-    async fn callback(&self, meeting: &MeetingKey) -> Result<Option<Callback>, StoreError> {
+    async fn find_callback(&self, meeting: &MeetingKey) -> Result<Option<Callback>, StoreError> {
         let meeting = meeting.clone();
-        let find = move |session: &mut dyn Session| {
-            callbacks::of_meeting(session, meeting.tenant.as_deref(), &meeting.id)
+        let find = move |session: &mut dyn SqlConnection| {
+            callbacks::find_by_meeting(session, meeting.tenant.as_deref(), &meeting.id)
         };
         self.database.read(find).await
     }
 
     async fn put_callback(&self, callback: &Callback) -> Result<(), StoreError> {
         let callback = callback.clone();
-        self.write_apart(move |session| callbacks::put(session, &callback)).await
+        self.write_keeping_cache(move |session| callbacks::put_callback(session, &callback)).await
     }
 }
 
 /// Runs several statements that must see the same moment.
-pub(super) fn reading<T>(
-    session: &mut dyn Session,
-    query: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
+pub(super) fn read_snapshot<T>(
+    session: &mut dyn SqlConnection,
+    query: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     session.begin_reading()?;
     let result = query(session);
@@ -96,7 +104,7 @@ macro_rules! recordings {
     };
 }
 
-fn recording(row: &dyn Row) -> Result<(i64, Recording), StoreError> {
+fn read_recording(row: &dyn SqlRow) -> Result<(i64, Recording), StoreError> {
     let recording = Recording {
         record_id: row.get(1)?,
         meeting_id: row.get(2)?,
@@ -111,13 +119,13 @@ fn recording(row: &dyn Row) -> Result<(i64, Recording), StoreError> {
         publish_updated: row.get(11)?,
         metadata: Vec::new(),
         formats: Vec::new(),
-        facts: Facts::default(),
+        details: RecordingDetails::default(),
     };
     Ok((row.get(0)?, recording))
 }
 
-fn page(
-    session: &mut dyn Session,
+fn list_recordings(
+    session: &mut dyn SqlConnection,
     after: Option<&str>,
     limit: u32,
 ) -> Result<Vec<Recording>, StoreError> {
@@ -126,107 +134,115 @@ fn page(
     const NEXT: &str =
         recordings!("record_id COLLATE BINARY > ?1 ORDER BY record_id COLLATE BINARY LIMIT ?2");
     let found = match after {
-        Some(after) => session.query(NEXT, values![after, limit], recording)?,
-        None => session.query(FIRST, values![limit], recording)?,
+        Some(after) => session.query(NEXT, values![after, limit], read_recording)?,
+        None => session.query(FIRST, values![limit], read_recording)?,
     };
-    complete(session, found)
+    load_parts(session, found)
 }
 
 /// A recording and the key of its row.
-pub(super) fn one(
-    session: &mut dyn Session,
+pub(super) fn find_recording(
+    session: &mut dyn SqlConnection,
     record_id: &str,
 ) -> Result<Option<(i64, Recording)>, StoreError> {
-    let found = session.first(recordings!("record_id = ?1"), values![record_id], recording)?;
+    let found =
+        session.query_first(recordings!("record_id = ?1"), values![record_id], read_recording)?;
     let key = found.as_ref().map(|(key, _)| *key);
-    let whole = complete(session, found.into_iter().collect())?.pop();
+    let whole = load_parts(session, found.into_iter().collect())?.pop();
     Ok(key.zip(whole))
 }
 
 /// Recordings by the keys of their rows, in that order. What is gone is left out.
-pub(super) fn by_keys(
-    session: &mut dyn Session,
+pub(super) fn list_by_keys(
+    session: &mut dyn SqlConnection,
     keys: &[i64],
 ) -> Result<Vec<Recording>, StoreError> {
     let mut rows: HashMap<i64, (i64, Recording)> = HashMap::new();
-    for chunk in keys.chunks(CHUNK) {
-        for found in session.query(&of(recordings!("id"), chunk), &values_of(chunk), recording)? {
+    for chunk in keys.chunks(CHUNK_SIZE) {
+        for found in session.query(
+            &build_in_query(recordings!("id"), chunk),
+            &to_values(chunk),
+            read_recording,
+        )? {
             rows.insert(found.0, found);
         }
     }
     let rows = keys.iter().filter_map(|key| rows.remove(key)).collect();
-    complete(session, rows)
+    load_parts(session, rows)
 }
 
 /// Rows that are asked for in one statement.
-const CHUNK: usize = 50;
+const CHUNK_SIZE: usize = 50;
 
 /// A statement for as many values as there are. Most lists are of two lengths: one, and the longest.
-fn of(select: &str, keys: &[impl Sized]) -> String {
+fn build_in_query(select: &str, keys: &[impl Sized]) -> String {
     let marks: Vec<String> = (1..=keys.len()).map(|n| format!("?{n}")).collect();
     format!("{select} IN ({})", marks.join(", "))
 }
 
-fn values_of<'a, T: Copy + Into<Value<'a>>>(keys: &[T]) -> Vec<Value<'a>> {
+fn to_values<'a, T: Copy + Into<SqlValue<'a>>>(keys: &[T]) -> Vec<SqlValue<'a>> {
     keys.iter().map(|key| (*key).into()).collect()
 }
 
 /// Adds to recordings what belongs to them.
-pub(super) fn complete(
-    session: &mut dyn Session,
+pub(super) fn load_parts(
+    session: &mut dyn SqlConnection,
     mut recordings: Vec<(i64, Recording)>,
 ) -> Result<Vec<Recording>, StoreError> {
-    for chunk in recordings.chunks_mut(CHUNK) {
-        complete_chunk(session, chunk)?;
+    for chunk in recordings.chunks_mut(CHUNK_SIZE) {
+        load_chunk_parts(session, chunk)?;
     }
     Ok(recordings.into_iter().map(|(_, recording)| recording).collect())
 }
 
-fn complete_chunk(
-    session: &mut dyn Session,
+fn load_chunk_parts(
+    session: &mut dyn SqlConnection,
     recordings: &mut [(i64, Recording)],
 ) -> Result<(), StoreError> {
     let keys: Vec<i64> = recordings.iter().map(|(key, _)| *key).collect();
-    let mut metadata = metadata(session, &keys)?;
-    let mut formats = formats(session, &keys)?;
+    let mut metadata = read_metadata(session, &keys)?;
+    let mut formats = read_formats(session, &keys)?;
     let ids: Vec<&str> = recordings.iter().map(|(_, one)| one.record_id.as_str()).collect();
-    let sql = of("SELECT record_id, facts FROM recording_facts WHERE record_id", &ids);
-    let mut facts = facts::read(session, &sql, &values_of(&ids))?;
+    let sql = build_in_query("SELECT record_id, facts FROM recording_facts WHERE record_id", &ids);
+    let mut facts = recording_details::read(session, &sql, &to_values(&ids))?;
     for (key, recording) in recordings {
         recording.metadata = metadata.remove(key).unwrap_or_default();
         recording.metadata.sort();
         recording.formats = formats.remove(key).unwrap_or_default();
         recording.formats.sort_by(|one, other| one.format.cmp(&other.format));
         if let Some(known) = facts.remove(&recording.record_id) {
-            known.enter(recording);
+            known.apply_to(recording);
         }
     }
     Ok(())
 }
 
 /// What belongs to each recording, by its key.
-type Parts<T> = HashMap<i64, Vec<T>>;
+type PartsByKey<T> = HashMap<i64, Vec<T>>;
 
-fn metadata(
-    session: &mut dyn Session,
+fn read_metadata(
+    session: &mut dyn SqlConnection,
     keys: &[i64],
-) -> Result<Parts<(String, Option<String>)>, StoreError> {
+) -> Result<PartsByKey<(String, Option<String>)>, StoreError> {
     const SELECT: &str = "SELECT recording_id, key, value FROM metadata \
         WHERE key IS NOT NULL AND recording_id";
-    let mut metadata: Parts<(String, Option<String>)> = HashMap::new();
-    session.visit(&of(SELECT, keys), &values_of(keys), &mut |row| {
+    let mut metadata: PartsByKey<(String, Option<String>)> = HashMap::new();
+    session.visit(&build_in_query(SELECT, keys), &to_values(keys), &mut |row| {
         metadata.entry(row.get(0)?).or_default().push((row.get(1)?, row.get(2)?));
         Ok(())
     })?;
     Ok(metadata)
 }
 
-fn formats(session: &mut dyn Session, keys: &[i64]) -> Result<Parts<PlaybackFormat>, StoreError> {
+fn read_formats(
+    session: &mut dyn SqlConnection,
+    keys: &[i64],
+) -> Result<PartsByKey<PlaybackFormat>, StoreError> {
     const SELECT: &str = "SELECT recording_id, id, format, url, length, processing_time \
         FROM playback_formats WHERE format IS NOT NULL AND recording_id";
-    let mut thumbnails = thumbnails(session, keys)?;
-    let mut formats: Parts<PlaybackFormat> = HashMap::new();
-    session.visit(&of(SELECT, keys), &values_of(keys), &mut |row| {
+    let mut thumbnails = read_thumbnails(session, keys)?;
+    let mut formats: PartsByKey<PlaybackFormat> = HashMap::new();
+    session.visit(&build_in_query(SELECT, keys), &to_values(keys), &mut |row| {
         let mut previews = thumbnails.remove(&row.get(1)?).unwrap_or_default();
         // In the order in which they were given, which somebody may have written down.
         let numbered = previews.iter().all(|(_, one)| one.sequence.is_some());
@@ -234,8 +250,8 @@ fn formats(session: &mut dyn Session, keys: &[i64]) -> Result<Parts<PlaybackForm
         formats.entry(row.get(0)?).or_default().push(PlaybackFormat {
             format: row.get(2)?,
             url: row.get(3)?,
-            length: row.get(4)?,
-            processing_time: row.get(5)?,
+            length_minutes: row.get(4)?,
+            processing_time_ms: row.get(5)?,
             thumbnails: previews.into_iter().map(|(_, thumbnail)| thumbnail).collect(),
             size: None,
         });
@@ -245,15 +261,15 @@ fn formats(session: &mut dyn Session, keys: &[i64]) -> Result<Parts<PlaybackForm
 }
 
 /// Previews with the keys of their rows, by the keys of their formats.
-fn thumbnails(
-    session: &mut dyn Session,
+fn read_thumbnails(
+    session: &mut dyn SqlConnection,
     keys: &[i64],
-) -> Result<Parts<(i64, Thumbnail)>, StoreError> {
+) -> Result<PartsByKey<(i64, Thumbnail)>, StoreError> {
     const SELECT: &str = "SELECT t.playback_format_id, t.id, t.width, t.height, t.alt, t.url, \
         t.sequence FROM thumbnails t JOIN playback_formats p ON p.id = t.playback_format_id \
         WHERE p.recording_id";
-    let mut thumbnails: Parts<(i64, Thumbnail)> = HashMap::new();
-    session.visit(&of(SELECT, keys), &values_of(keys), &mut |row| {
+    let mut thumbnails: PartsByKey<(i64, Thumbnail)> = HashMap::new();
+    session.visit(&build_in_query(SELECT, keys), &to_values(keys), &mut |row| {
         let thumbnail = Thumbnail {
             width: row.get(2)?,
             height: row.get(3)?,
@@ -268,18 +284,21 @@ fn thumbnails(
 }
 
 /// Removes what belongs to a recording.
-pub(super) fn clear(session: &mut dyn Session, key: i64) -> Result<(), StoreError> {
-    const CLEAR: [&str; 3] = [
+pub(super) fn delete_parts(session: &mut dyn SqlConnection, key: i64) -> Result<(), StoreError> {
+    const DELETE_PARTS: [&str; 3] = [
         "DELETE FROM thumbnails WHERE playback_format_id IN \
          (SELECT id FROM playback_formats WHERE recording_id = ?1)",
         "DELETE FROM playback_formats WHERE recording_id = ?1",
         "DELETE FROM metadata WHERE recording_id = ?1",
     ];
-    CLEAR.iter().try_for_each(|sql| session.execute(sql, values![key]).map(drop))
+    DELETE_PARTS.iter().try_for_each(|sql| session.execute(sql, values![key]).map(drop))
 }
 
 /// Writes a recording whole; returns the key of its row.
-pub(super) fn put(session: &mut dyn Session, recording: &Recording) -> Result<i64, StoreError> {
+pub(super) fn put_recording(
+    session: &mut dyn SqlConnection,
+    recording: &Recording,
+) -> Result<i64, StoreError> {
     const PUT: &str = "INSERT INTO recordings (record_id, meeting_id, name, published, \
         participants, state, starttime, endtime, deleted_at, protected, publish_updated) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
@@ -302,37 +321,52 @@ pub(super) fn put(session: &mut dyn Session, recording: &Recording) -> Result<i6
         recording.protected,
         recording.publish_updated,
     ];
-    let id = inserted(session, PUT, values)?;
-    clear(session, id)?;
+    let id = insert_returning_key(session, PUT, values)?;
+    delete_parts(session, id)?;
     for (key, value) in &recording.metadata {
         let sql = "INSERT INTO metadata (recording_id, key, value) VALUES (?1, ?2, ?3)";
         session.execute(sql, values![id, key, value])?;
     }
     recording.formats.iter().try_for_each(|format| put_format(session, id, format))?;
-    facts::write(session, recording)?;
+    recording_details::write(session, recording)?;
     Ok(id)
 }
 
 fn put_format(
-    session: &mut dyn Session,
+    session: &mut dyn SqlConnection,
     recording: i64,
     format: &PlaybackFormat,
 ) -> Result<(), StoreError> {
-    const FORMAT: &str = "INSERT INTO playback_formats (recording_id, format, url, length, \
+    const INSERT_FORMAT: &str = "INSERT INTO playback_formats (recording_id, format, url, length, \
         processing_time) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id";
-    const THUMBNAIL: &str = "INSERT INTO thumbnails (playback_format_id, width, height, alt, url, \
+    const INSERT_THUMBNAIL: &str = "INSERT INTO thumbnails (playback_format_id, width, height, alt, url, \
         sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    let PlaybackFormat { format: name, url, length, processing_time, thumbnails, .. } = format;
-    let id = inserted(session, FORMAT, values![recording, name, url, *length, *processing_time])?;
+    let PlaybackFormat {
+        format: name,
+        url,
+        length_minutes: length,
+        processing_time_ms: processing_time,
+        thumbnails,
+        ..
+    } = format;
+    let id = insert_returning_key(
+        session,
+        INSERT_FORMAT,
+        values![recording, name, url, *length, *processing_time],
+    )?;
     for Thumbnail { width, height, alt, url, sequence } in thumbnails {
-        session.execute(THUMBNAIL, values![id, *width, *height, alt, url, *sequence])?;
+        session.execute(INSERT_THUMBNAIL, values![id, *width, *height, alt, url, *sequence])?;
     }
     Ok(())
 }
 
 /// The key of a row that a statement writes and returns.
-fn inserted(session: &mut dyn Session, sql: &str, values: &[Value<'_>]) -> Result<i64, StoreError> {
+fn insert_returning_key(
+    session: &mut dyn SqlConnection,
+    sql: &str,
+    values: &[SqlValue<'_>],
+) -> Result<i64, StoreError> {
     session
-        .first(sql, values, |row| row.get(0))?
+        .query_first(sql, values, |row| row.get(0))?
         .ok_or_else(|| StoreError::Corrupt("a row that was written is not there".to_owned()))
 }

@@ -1,13 +1,14 @@
 //! Rows and what they stand for.
 
-use app::ports::{Located, StoreError};
-use domain::health::{Failure, Health};
-use domain::server::Stats;
+use app::ports::{MeetingOnServer, StoreError};
+use domain::health::{Health, ServerFailure};
+use domain::server::ServerStats;
 use domain::{
-    AdminState, Claim, Course, Limits, Meeting, MeetingKey, Seats, Server, ServerId, Timestamp,
+    AdminState, Claim, Meeting, MeetingKey, MeetingLoad, MeetingUsage, Server, ServerId,
+    ServerLimits, Timestamp,
 };
 
-use super::session::Row;
+use super::connection::SqlRow;
 
 /// Columns of `servers`, in the order that [`server`] expects.
 macro_rules! server_columns {
@@ -19,9 +20,9 @@ macro_rules! server_columns {
     };
 }
 /// How many they are.
-const SERVER_COLUMNS: usize = 25;
+const SERVER_COLUMN_COUNT: usize = 25;
 
-/// Columns of `meetings`, in the order that [`meeting`] expects.
+/// Columns of `meetings`, in the order that [`read_meeting`] expects.
 macro_rules! meeting_columns {
     () => {
         "m.tenant, m.id, m.server_id, m.moderator_pw, coalesce(m.voice_bridge, m.lost_bridge), \
@@ -33,7 +34,7 @@ macro_rules! meeting_columns {
 pub(super) use {meeting_columns, server_columns};
 
 /// A server from its columns.
-pub(super) fn server(row: &dyn Row) -> Result<Server, StoreError> {
+pub(super) fn read_server(row: &dyn SqlRow) -> Result<Server, StoreError> {
     let state: String = row.get(4)?;
     let state = AdminState::from_name(&state)
         .ok_or_else(|| StoreError::Corrupt("a server has an unknown state".to_owned()))?;
@@ -50,7 +51,8 @@ pub(super) fn server(row: &dyn Row) -> Result<Server, StoreError> {
             online: row.get(5)?,
             healthy_count: row.get(6)?,
             unhealthy_count: row.get(7)?,
-            last_failure: last_failure.map(|(at, reason)| Failure { at: Timestamp(at), reason }),
+            last_failure: last_failure
+                .map(|(at, reason)| ServerFailure { at: Timestamp(at), reason }),
             failures: row.get(17)?,
             relapses: row.get(18)?,
             probation_until: Timestamp(row.get(19)?),
@@ -58,61 +60,68 @@ pub(super) fn server(row: &dyn Row) -> Result<Server, StoreError> {
         },
         load: row.get(10)?,
         load_multiplier: row.get(11)?,
-        stats: Stats {
+        stats: ServerStats {
             meetings: row.get(12)?,
             users: row.get(13)?,
             largest_meeting: row.get(14)?,
             videos: row.get(15)?,
         },
         bbb_version: row.get(16)?,
-        placed: row.get(20)?,
-        limits: Limits { max_meetings: row.get(21)?, max_users: row.get(22)?, tier: row.get(23)? },
+        placed_since_poll: row.get(20)?,
+        limits: ServerLimits {
+            max_meetings: row.get(21)?,
+            max_users: row.get(22)?,
+            tier: row.get(23)?,
+        },
     })
 }
 
 /// A meeting from its columns.
-pub(super) fn meeting(row: &dyn Row) -> Result<Meeting, StoreError> {
-    meeting_from(row, 0)
+pub(super) fn read_meeting(row: &dyn SqlRow) -> Result<Meeting, StoreError> {
+    read_meeting_at(row, 0)
 }
 
 /// A meeting and its server from the columns of the server and then the meeting.
-pub(super) fn located(row: &dyn Row) -> Result<Located, StoreError> {
-    Ok(Located { server: server(row)?, meeting: meeting_from(row, SERVER_COLUMNS)? })
+pub(super) fn read_meeting_on_server(row: &dyn SqlRow) -> Result<MeetingOnServer, StoreError> {
+    Ok(MeetingOnServer {
+        server: read_server(row)?,
+        meeting: read_meeting_at(row, SERVER_COLUMN_COUNT)?,
+    })
 }
 
-fn meeting_from(row: &dyn Row, first: usize) -> Result<Meeting, StoreError> {
+fn read_meeting_at(row: &dyn SqlRow, first: usize) -> Result<Meeting, StoreError> {
     let token: Option<String> = row.get(first + 5)?;
     let until: Option<i64> = row.get(first + 6)?;
     Ok(Meeting {
-        key: key(row, first)?,
+        key: read_key(row, first)?,
         server: ServerId(row.get(first + 2)?),
         moderator_pw: row.get(first + 3)?,
         voice_bridge: row.get(first + 4)?,
         claim: token.zip(until).map(|(token, until)| Claim { token, until: Timestamp(until) }),
         placed_at: Timestamp(row.get(first + 7)?),
         seen_at: Timestamp(row.get(first + 8)?),
-        seats: Seats {
-            reserved: row.get(first + 9)?,
-            reserved_until: Timestamp(row.get(first + 10)?),
+        load: MeetingLoad {
+            expected_users: row.get(first + 9)?,
+            expected_until: Timestamp(row.get(first + 10)?),
             users: row.get(first + 11)?,
         },
-        course: Course {
+        usage: MeetingUsage {
             peak_users: row.get(first + 12)?,
             busy_until: Timestamp(row.get(first + 13)?),
         },
-        missed: row.get(first + 14)?,
+        missed_polls: row.get(first + 14)?,
         detached: row.get(first + 15)?,
-        reason: row.get(first + 16)?,
+        placement_reason: row.get(first + 16)?,
     })
 }
 
 /// The key of a meeting: its tenant, and its id in the next column.
-pub(super) fn key(row: &dyn Row, first: usize) -> Result<MeetingKey, StoreError> {
+pub(super) fn read_key(row: &dyn SqlRow, first: usize) -> Result<MeetingKey, StoreError> {
     let tenant: String = row.get(first)?;
     Ok(MeetingKey { tenant: (!tenant.is_empty()).then_some(tenant), id: row.get(first + 1)? })
 }
 
 /// A tenant as it stands in the key of a meeting.
-pub(super) fn tenant(key: &MeetingKey) -> &str {
+pub(super) fn tenant_or_empty(key: &MeetingKey) -> &str {
     key.tenant.as_deref().unwrap_or_default()
 }

@@ -3,23 +3,26 @@
 use app::ports::{ServerChange, StoreError};
 use domain::{Meeting, Server, ServerId};
 
+use super::connection::{SqlConnection, values};
 use super::rows::{self, server_columns};
-use super::session::{Session, values};
-use super::{mark, meetings};
+use super::{meetings, store_id};
 
-pub(super) fn all(session: &mut dyn Session) -> Result<Vec<Server>, StoreError> {
+pub(super) fn list_all(session: &mut dyn SqlConnection) -> Result<Vec<Server>, StoreError> {
     const ALL: &str = concat!("SELECT ", server_columns!(), " FROM servers s ORDER BY s.position");
-    session.query(ALL, &[], rows::server)
+    session.query(ALL, &[], rows::read_server)
 }
 
-pub(super) fn one(session: &mut dyn Session, id: &ServerId) -> Result<Option<Server>, StoreError> {
-    const ONE: &str = concat!("SELECT ", server_columns!(), " FROM servers s WHERE s.id = ?1");
-    session.first(ONE, values![&id.0], rows::server)
+pub(super) fn find(
+    session: &mut dyn SqlConnection,
+    id: &ServerId,
+) -> Result<Option<Server>, StoreError> {
+    const FIND: &str = concat!("SELECT ", server_columns!(), " FROM servers s WHERE s.id = ?1");
+    session.query_first(FIND, values![&id.0], rows::read_server)
 }
 
 /// Adds a server; false if its id exists.
-pub(super) fn add(session: &mut dyn Session, server: &Server) -> Result<bool, StoreError> {
-    put(
+pub(super) fn add(session: &mut dyn SqlConnection, server: &Server) -> Result<bool, StoreError> {
+    write_row(
         session,
         server,
         "INSERT INTO servers (id, url, secret, tag, state, online, healthy_count, \
@@ -31,12 +34,13 @@ pub(super) fn add(session: &mut dyn Session, server: &Server) -> Result<bool, St
 }
 
 /// Puts back these servers if there are none and the store has lost that mark.
-pub(super) fn put_back(
-    session: &mut dyn Session,
+pub(super) fn restore_all(
+    session: &mut dyn SqlConnection,
     lost: &str,
     servers: &[Server],
 ) -> Result<bool, StoreError> {
-    let is_empty = all(session)?.is_empty() && mark::find(session)?.as_deref() != Some(lost);
+    let is_empty =
+        list_all(session)?.is_empty() && store_id::find(session)?.as_deref() != Some(lost);
     if is_empty {
         for server in servers {
             add(session, server)?;
@@ -46,8 +50,11 @@ pub(super) fn put_back(
 }
 
 /// Replaces all fields of the server with this id.
-pub(super) fn replace(session: &mut dyn Session, server: &Server) -> Result<bool, StoreError> {
-    put(
+pub(super) fn replace(
+    session: &mut dyn SqlConnection,
+    server: &Server,
+) -> Result<bool, StoreError> {
+    write_row(
         session,
         server,
         "UPDATE servers SET url = ?2, secret = ?3, tag = ?4, state = ?5, online = ?6, \
@@ -59,7 +66,11 @@ pub(super) fn replace(session: &mut dyn Session, server: &Server) -> Result<bool
     )
 }
 
-fn put(session: &mut dyn Session, server: &Server, sql: &'static str) -> Result<bool, StoreError> {
+fn write_row(
+    session: &mut dyn SqlConnection,
+    server: &Server,
+    sql: &'static str,
+) -> Result<bool, StoreError> {
     let failure = server.health.last_failure.as_ref();
     let values = values![
         &server.id.0,
@@ -82,7 +93,7 @@ fn put(session: &mut dyn Session, server: &Server, sql: &'static str) -> Result<
         server.health.failures,
         server.health.relapses,
         server.health.probation_until.0,
-        server.placed,
+        server.placed_since_poll,
         server.limits.max_meetings,
         server.limits.max_users,
         server.limits.tier,
@@ -92,11 +103,11 @@ fn put(session: &mut dyn Session, server: &Server, sql: &'static str) -> Result<
 }
 
 pub(super) fn update(
-    session: &mut dyn Session,
+    session: &mut dyn SqlConnection,
     id: &ServerId,
     change: ServerChange,
 ) -> Result<Option<Server>, StoreError> {
-    let Some(mut server) = one(session, id)? else {
+    let Some(mut server) = find(session, id)? else {
         return Ok(None);
     };
     change.apply(&mut server);
@@ -105,16 +116,16 @@ pub(super) fn update(
 }
 
 pub(super) fn remove(
-    session: &mut dyn Session,
+    session: &mut dyn SqlConnection,
     id: &ServerId,
 ) -> Result<Option<Vec<Meeting>>, StoreError> {
-    let meetings = meetings::take_all(session, id)?;
+    let meetings = meetings::forget_by_server(session, id)?;
     let removed = session.execute("DELETE FROM servers WHERE id = ?1", values![&id.0])?;
     Ok((removed == 1).then_some(meetings))
 }
 
 pub(super) fn record_version(
-    session: &mut dyn Session,
+    session: &mut dyn SqlConnection,
     id: &ServerId,
     version: &str,
 ) -> Result<(), StoreError> {
@@ -123,15 +134,15 @@ pub(super) fn record_version(
 }
 
 /// Adds seats to the load of a server, and so many meetings to those that were placed.
-pub(super) fn count(
-    session: &mut dyn Session,
+pub(super) fn add_load(
+    session: &mut dyn SqlConnection,
     id: &ServerId,
     seats: f64,
     placed: i64,
 ) -> Result<(), StoreError> {
     // No max() or greatest(): they are called differently everywhere.
-    const COUNT: &str = "UPDATE servers SET load = CASE WHEN load IS NULL THEN NULL \
+    const ADD_LOAD: &str = "UPDATE servers SET load = CASE WHEN load IS NULL THEN NULL \
         WHEN load + ?2 * load_multiplier > 0.0 THEN load + ?2 * load_multiplier ELSE 0.0 END, \
         placed = CASE WHEN placed + ?3 > 0 THEN placed + ?3 ELSE 0 END WHERE id = ?1";
-    session.execute(COUNT, values![&id.0, seats, placed]).map(drop)
+    session.execute(ADD_LOAD, values![&id.0, seats, placed]).map(drop)
 }

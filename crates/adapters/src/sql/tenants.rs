@@ -1,11 +1,11 @@
 //! Tenants and their settings.
 
-use app::ports::{StoreError, TenantUpdate, Tenants};
+use app::ports::{StoreError, TenantUpdateResult, Tenants};
 use async_trait::async_trait;
 use domain::tenant::Lrs;
 use domain::{Tenant, TenantChange, TenantSetting};
 
-use super::session::{Row, Session, values};
+use super::connection::{SqlConnection, SqlRow, values};
 use super::{Database, SqlStore};
 
 /// Columns of `tenants`, in the order that [`tenant`] expects.
@@ -18,27 +18,27 @@ macro_rules! columns {
 
 #[async_trait]
 impl<D: Database> Tenants for SqlStore<D> {
-    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+    async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
         const ALL: &str = concat!("SELECT ", columns!(), " FROM tenants ORDER BY position");
-        self.database.read(|session| session.query(ALL, &[], tenant)).await
+        self.database.read(|session| session.query(ALL, &[], read_tenant)).await
     }
 
-    async fn tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError> {
+    async fn find_tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError> {
         let id = id.to_owned();
-        self.database.read(move |session| one(session, &id)).await
+        self.database.read(move |session| find_tenant(session, &id)).await
     }
 
     async fn add_tenant(&self, tenant: Tenant) -> Result<bool, StoreError> {
-        self.write(move |session| add(session, &tenant)).await
+        self.write(move |session| insert_tenant(session, &tenant)).await
     }
 
     async fn update_tenant(
         &self,
         id: &str,
         change: TenantChange,
-    ) -> Result<TenantUpdate, StoreError> {
+    ) -> Result<TenantUpdateResult, StoreError> {
         let id = id.to_owned();
-        self.write(move |session| update(session, &id, change)).await
+        self.write(move |session| update_tenant(session, &id, change)).await
     }
 
     async fn remove_tenant(&self, id: &str) -> Result<bool, StoreError> {
@@ -48,7 +48,7 @@ impl<D: Database> Tenants for SqlStore<D> {
         self.write(move |session| Ok(session.execute(delete, values![&id])? == 1)).await
     }
 
-    async fn tenant_settings(
+    async fn list_tenant_settings(
         &self,
         tenant: Option<&str>,
     ) -> Result<Vec<TenantSetting>, StoreError> {
@@ -59,8 +59,8 @@ impl<D: Database> Tenants for SqlStore<D> {
         let tenant = tenant.map(str::to_owned);
         self.database
             .read(move |session| match &tenant {
-                Some(tenant) => session.query(OF_TENANT, values![tenant], setting),
-                None => session.query(ALL, &[], setting),
+                Some(tenant) => session.query(OF_TENANT, values![tenant], read_setting),
+                None => session.query(ALL, &[], read_setting),
             })
             .await
     }
@@ -69,11 +69,11 @@ impl<D: Database> Tenants for SqlStore<D> {
         const ADD: &str = "INSERT INTO tenant_settings (id, tenant_id, param, value, wins) \
             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING";
         self.write(move |session| {
-            if one(session, &setting.tenant)?.is_none() {
+            if find_tenant(session, &setting.tenant)?.is_none() {
                 return Ok(false);
             }
-            let TenantSetting { id, tenant, param, value, wins } = &setting;
-            Ok(session.execute(ADD, values![id, tenant, param, value, *wins])? == 1)
+            let TenantSetting { id, tenant, param, value, is_override } = &setting;
+            Ok(session.execute(ADD, values![id, tenant, param, value, *is_override])? == 1)
         })
         .await
     }
@@ -85,7 +85,7 @@ impl<D: Database> Tenants for SqlStore<D> {
     }
 }
 
-fn tenant(row: &dyn Row) -> Result<Tenant, StoreError> {
+fn read_tenant(row: &dyn SqlRow) -> Result<Tenant, StoreError> {
     let mut lrs: [Option<String>; 8] = Default::default();
     for (n, value) in lrs.iter_mut().enumerate() {
         *value = row.get(n + 3)?;
@@ -98,32 +98,36 @@ fn tenant(row: &dyn Row) -> Result<Tenant, StoreError> {
     })
 }
 
-fn setting(row: &dyn Row) -> Result<TenantSetting, StoreError> {
+fn read_setting(row: &dyn SqlRow) -> Result<TenantSetting, StoreError> {
     Ok(TenantSetting {
         id: row.get(0)?,
         tenant: row.get(1)?,
         param: row.get(2)?,
         value: row.get(3)?,
-        wins: row.get(4)?,
+        is_override: row.get(4)?,
     })
 }
 
-fn one(session: &mut dyn Session, id: &str) -> Result<Option<Tenant>, StoreError> {
-    const ONE: &str = concat!("SELECT ", columns!(), " FROM tenants WHERE id = ?1");
-    session.first(ONE, values![id], tenant)
+fn find_tenant(session: &mut dyn SqlConnection, id: &str) -> Result<Option<Tenant>, StoreError> {
+    const FIND: &str = concat!("SELECT ", columns!(), " FROM tenants WHERE id = ?1");
+    session.query_first(FIND, values![id], read_tenant)
 }
 
-fn add(session: &mut dyn Session, tenant: &Tenant) -> Result<bool, StoreError> {
+fn insert_tenant(session: &mut dyn SqlConnection, tenant: &Tenant) -> Result<bool, StoreError> {
     // Whatever conflicts, id or name: nothing changes.
     const ADD: &str = concat!(
         "INSERT INTO tenants (",
         columns!(),
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING"
     );
-    put(session, tenant, ADD)
+    write_tenant(session, tenant, ADD)
 }
 
-fn put(session: &mut dyn Session, tenant: &Tenant, sql: &'static str) -> Result<bool, StoreError> {
+fn write_tenant(
+    session: &mut dyn SqlConnection,
+    tenant: &Tenant,
+    sql: &'static str,
+) -> Result<bool, StoreError> {
     let [endpoint, user, password, token_url, client, secret, kc_user, kc_password] =
         tenant.lrs.values();
     let values = values![
@@ -142,24 +146,26 @@ fn put(session: &mut dyn Session, tenant: &Tenant, sql: &'static str) -> Result<
     Ok(session.execute(sql, values)? == 1)
 }
 
-fn update(
-    session: &mut dyn Session,
+fn update_tenant(
+    session: &mut dyn SqlConnection,
     id: &str,
     change: TenantChange,
-) -> Result<TenantUpdate, StoreError> {
-    const TAKEN: &str = "SELECT 1 FROM tenants WHERE lower(name) = ?1 AND id <> ?2";
+) -> Result<TenantUpdateResult, StoreError> {
+    const NAME_TAKEN: &str = "SELECT 1 FROM tenants WHERE lower(name) = ?1 AND id <> ?2";
     const REPLACE: &str = "UPDATE tenants SET name = ?2, secrets = ?3, lrs_endpoint = ?4, \
         lrs_username = ?5, lrs_password = ?6, kc_token_url = ?7, kc_client_id = ?8, \
         kc_client_secret = ?9, kc_username = ?10, kc_password = ?11 WHERE id = ?1";
-    let Some(mut tenant) = one(session, id)? else {
-        return Ok(TenantUpdate::Unknown);
+    let Some(mut tenant) = find_tenant(session, id)? else {
+        return Ok(TenantUpdateResult::Unknown);
     };
     if let Some(name) = &change.name
-        && session.first(TAKEN, values![&name.to_ascii_lowercase(), id], |_| Ok(()))?.is_some()
+        && session
+            .query_first(NAME_TAKEN, values![&name.to_ascii_lowercase(), id], |_| Ok(()))?
+            .is_some()
     {
-        return Ok(TenantUpdate::NameTaken);
+        return Ok(TenantUpdateResult::NameTaken);
     }
     change.apply(&mut tenant);
-    put(session, &tenant, REPLACE)?;
-    Ok(TenantUpdate::Changed(Box::new(tenant)))
+    write_tenant(session, &tenant, REPLACE)?;
+    Ok(TenantUpdateResult::Changed(Box::new(tenant)))
 }

@@ -1,14 +1,14 @@
 //! One-time tokens.
 
-use app::ports::{Grant, StoreError, Tokens};
+use app::ports::{Grant, OneTimeTokens, StoreError};
 use async_trait::async_trait;
 use domain::Timestamp;
 
-use super::session::{Session, values};
+use super::connection::{SqlConnection, values};
 use super::{Database, SqlStore};
 
 #[async_trait]
-impl<D: Database> Tokens for SqlStore<D> {
+impl<D: Database> OneTimeTokens for SqlStore<D> {
     async fn put_token(
         &self,
         token: &str,
@@ -17,17 +17,17 @@ impl<D: Database> Tokens for SqlStore<D> {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let (token, grant) = (token.to_owned(), grant.clone());
-        self.write(move |session| put(session, &token, &grant, now, until)).await
+        self.write(move |session| put_token(session, &token, &grant, now, until)).await
     }
 
     async fn take_token(&self, token: &str, now: Timestamp) -> Result<Option<Grant>, StoreError> {
         let token = token.to_owned();
-        self.write(move |session| take(session, &token, now)).await
+        self.write(move |session| take_token(session, &token, now)).await
     }
 }
 
-fn put(
-    session: &mut dyn Session,
+fn put_token(
+    session: &mut dyn SqlConnection,
     token: &str,
     grant: &Grant,
     now: Timestamp,
@@ -43,14 +43,14 @@ fn put(
     session.execute(PUT, values).map(drop)
 }
 
-fn take(
-    session: &mut dyn Session,
+fn take_token(
+    session: &mut dyn SqlConnection,
     token: &str,
     now: Timestamp,
 ) -> Result<Option<Grant>, StoreError> {
     const TAKE: &str = "DELETE FROM one_time_tokens WHERE token = ?1 \
         RETURNING record_id, format, valid_until";
-    let taken = session.first(TAKE, values![token], |row| {
+    let taken = session.query_first(TAKE, values![token], |row| {
         let grant = Grant { record_id: row.get(0)?, format: row.get(1)? };
         Ok((grant, Timestamp(row.get(2)?)))
     })?;

@@ -6,10 +6,10 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 
 /// Words that YAML 1.1, which Ruby speaks, does not take for text.
-const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+const RESERVED_WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
 /// Longer names need a mark before them, so that readers look for the colon after them.
-const KEY_MAX: usize = 120;
+const MAX_SIMPLE_KEY: usize = 120;
 
 /// Writes attributes in their order.
 pub(super) fn write(attributes: &[(String, String)]) -> String {
@@ -21,10 +21,10 @@ pub(super) fn write(attributes: &[(String, String)]) -> String {
         let plain = key.chars().all(|one| one.is_ascii_alphanumeric() || one == '_')
             && key.starts_with(|first: char| first.is_ascii_alphabetic());
         let symbol = format!(":{key}");
-        let key = if plain { symbol } else { quoted(&symbol) };
-        let value = if is_plain(value) { value.clone() } else { quoted(value) };
+        let key = if plain { symbol } else { quote(&symbol) };
+        let value = if is_plain(value) { value.clone() } else { quote(value) };
         text.push_str(&match key.len() {
-            0..=KEY_MAX => format!("{key}: {value}\n"),
+            0..=MAX_SIMPLE_KEY => format!("{key}: {value}\n"),
             _ => format!("? {key}\n: {value}\n"),
         });
     }
@@ -38,7 +38,7 @@ fn is_plain(text: &str) -> bool {
         && !text.contains(": ")
         && !text.contains(" #")
         && !text.contains(is_special)
-        && !WORDS.contains(&text.to_ascii_lowercase().as_str())
+        && !RESERVED_WORDS.contains(&text.to_ascii_lowercase().as_str())
 }
 
 fn is_special(one: char) -> bool {
@@ -47,7 +47,7 @@ fn is_special(one: char) -> bool {
         || matches!(one, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     let mut quoted = "\"".to_owned();
     for one in text.chars() {
         match one {
@@ -67,22 +67,22 @@ pub(super) fn read(text: &str) -> Result<Vec<(String, String)>, ()> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let read: Result<Attributes, _> = serde_saphyr::from_str(text);
+    let read: Result<CallbackAttributes, _> = serde_saphyr::from_str(text);
     read.map(|attributes| attributes.0).map_err(drop)
 }
 
-struct Attributes(Vec<(String, String)>);
+struct CallbackAttributes(Vec<(String, String)>);
 
-impl<'de> serde::Deserialize<'de> for Attributes {
+impl<'de> serde::Deserialize<'de> for CallbackAttributes {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Pairs)
+        deserializer.deserialize_map(AttributesVisitor)
     }
 }
 
-struct Pairs;
+struct AttributesVisitor;
 
-impl<'de> Visitor<'de> for Pairs {
-    type Value = Attributes;
+impl<'de> Visitor<'de> for AttributesVisitor {
+    type Value = CallbackAttributes;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a mapping")
@@ -96,7 +96,7 @@ impl<'de> Visitor<'de> for Pairs {
                 pairs.push((name.to_owned(), value));
             }
         }
-        Ok(Attributes(pairs))
+        Ok(CallbackAttributes(pairs))
     }
 }
 
@@ -106,11 +106,11 @@ mod tests {
 
     use super::*;
 
-    fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+    fn to_attributes(all: &[(&str, &str)]) -> Vec<(String, String)> {
         all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
-    const TWO: [(&str, &str); 2] = [
+    const TWO_ATTRIBUTES: [(&str, &str); 2] = [
         ("analytics_callback_url", "https://app.example.test/stats"),
         ("recording_ready_url", "https://app.example.test/ready?x=1&y=ü"),
     ];
@@ -119,8 +119,8 @@ mod tests {
     fn what_the_original_wrote_is_read_and_written_alike() {
         let text = "---\n:analytics_callback_url: https://app.example.test/stats\n\
             :recording_ready_url: https://app.example.test/ready?x=1&y=ü\n";
-        assert_eq!(read(text).unwrap(), pairs(&TWO));
-        assert_eq!(write(&pairs(&TWO)), text);
+        assert_eq!(read(text).unwrap(), to_attributes(&TWO_ATTRIBUTES));
+        assert_eq!(write(&to_attributes(&TWO_ATTRIBUTES)), text);
         assert_eq!(read("").unwrap(), []);
         assert_eq!(read(&write(&[])).unwrap(), []);
     }
@@ -184,15 +184,15 @@ mod tests {
             "<<",
             "=",
         ] {
-            let text = write(&pairs(&[("url", value)]));
+            let text = write(&to_attributes(&[("url", value)]));
             assert!(text.starts_with("---\n:url: \""), "{value:?} as {text}");
             assert!(!text.contains('\0'));
-            assert_eq!(read(&text), Ok(pairs(&[("url", value)])), "{text}");
+            assert_eq!(read(&text), Ok(to_attributes(&[("url", value)])), "{text}");
         }
-        let long = pairs(&[(&"a".repeat(5_000), "b"), (&"a: ".repeat(5_000), "c")]);
+        let long = to_attributes(&[(&"a".repeat(5_000), "b"), (&"a: ".repeat(5_000), "c")]);
         assert_eq!(read(&write(&long)), Ok(long));
         for value in ["https://a/b?c=d&e=f%20g#h", "a, b", "a:b", "http://a/[b]{c}"] {
-            assert_eq!(write(&pairs(&[("url", value)])), format!("---\n:url: {value}\n"));
+            assert_eq!(write(&to_attributes(&[("url", value)])), format!("---\n:url: {value}\n"));
         }
     }
 

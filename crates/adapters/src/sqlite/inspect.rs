@@ -4,34 +4,36 @@ use app::ports::{Finding, Inspect, StoreError};
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use super::{SqliteStore, connect, failure, migrations};
+use super::{SqliteStore, connect, migrations, to_store_error};
 
 /// Complaints of the integrity check that are shown.
-const COMPLAINTS_MAX: usize = 3;
-const RESTORE: &str = "stop the balancer and put back a backup of the data directory";
+const MAX_COMPLAINTS: usize = 3;
+const RESTORE_ADVICE: &str = "stop the balancer and put back a backup of the data directory";
 
 #[async_trait]
 impl Inspect for SqliteStore {
     async fn inspect(&self) -> Vec<Finding> {
         let looks: [(&str, fn(&Connection) -> rusqlite::Result<Finding>); 4] = [
-            ("store: integrity", integrity),
-            ("store: journal", journal),
-            ("store: schema", schema),
-            ("store: size", size),
+            ("store: integrity", check_integrity),
+            ("store: journal", check_journal),
+            ("store: schema", check_schema),
+            ("store: size", check_size),
         ];
         let of = |(check, look): (&str, fn(&Connection) -> rusqlite::Result<Finding>)| {
             let found = connect(&self.database.path).and_then(
-                |connection| -> Result<Finding, StoreError> { look(&connection).map_err(failure) },
+                |connection| -> Result<Finding, StoreError> {
+                    look(&connection).map_err(to_store_error)
+                },
             );
             found.unwrap_or_else(|error: StoreError| {
-                Finding::fail(check, error.to_string(), RESTORE)
+                Finding::fail(check, error.to_string(), RESTORE_ADVICE)
             })
         };
         looks.into_iter().map(of).collect()
     }
 }
 
-fn integrity(connection: &Connection) -> rusqlite::Result<Finding> {
+fn check_integrity(connection: &Connection) -> rusqlite::Result<Finding> {
     let check = "store: integrity";
     let mut statement = connection.prepare("PRAGMA quick_check(10)")?;
     let found: Vec<String> =
@@ -39,11 +41,11 @@ fn integrity(connection: &Connection) -> rusqlite::Result<Finding> {
     if found == ["ok"] {
         return Ok(Finding::ok(check, "quick_check finds nothing"));
     }
-    let shown = found.into_iter().take(COMPLAINTS_MAX).collect::<Vec<_>>().join("; ");
-    Ok(Finding::fail(check, shown, RESTORE))
+    let shown = found.into_iter().take(MAX_COMPLAINTS).collect::<Vec<_>>().join("; ");
+    Ok(Finding::fail(check, shown, RESTORE_ADVICE))
 }
 
-fn journal(connection: &Connection) -> rusqlite::Result<Finding> {
+fn check_journal(connection: &Connection) -> rusqlite::Result<Finding> {
     let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
     let check = "store: journal";
     Ok(match mode.as_str() {
@@ -56,10 +58,10 @@ fn journal(connection: &Connection) -> rusqlite::Result<Finding> {
     })
 }
 
-fn schema(connection: &Connection) -> rusqlite::Result<Finding> {
+fn check_schema(connection: &Connection) -> rusqlite::Result<Finding> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let check = "store: schema";
-    let newest = migrations::newest();
+    let newest = migrations::newest_version();
     Ok(if version == newest {
         Finding::ok(check, format!("version {version}, SQLite {}", rusqlite::version()))
     } else {
@@ -68,7 +70,7 @@ fn schema(connection: &Connection) -> rusqlite::Result<Finding> {
     })
 }
 
-fn size(connection: &Connection) -> rusqlite::Result<Finding> {
+fn check_size(connection: &Connection) -> rusqlite::Result<Finding> {
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
     let bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
     let kib = bytes.div_euclid(1024);
@@ -79,7 +81,7 @@ fn size(connection: &Connection) -> rusqlite::Result<Finding> {
 mod tests {
     use std::io::{Seek as _, SeekFrom, Write as _};
 
-    use app::ports::Level;
+    use app::ports::FindingLevel;
 
     use super::*;
 
@@ -87,7 +89,7 @@ mod tests {
     async fn a_damaged_page_is_found() {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&dir.path().join("one.db")).unwrap();
-        assert!(store.inspect().await.iter().all(|finding| finding.level == Level::Ok));
+        assert!(store.inspect().await.iter().all(|finding| finding.level == FindingLevel::Ok));
         let copy = dir.path().join("two.db");
         let connection = connect(&store.database.path).unwrap();
         connection.execute("VACUUM INTO ?1", [copy.display().to_string()]).unwrap();
@@ -96,7 +98,7 @@ mod tests {
         file.seek(SeekFrom::Start(4096)).unwrap();
         file.write_all(&[0xff; 4096]).unwrap();
         let findings = SqliteStore::open(&copy).unwrap().inspect().await;
-        assert_eq!(findings[0].level, Level::Fail, "{findings:?}");
-        assert_eq!(findings[0].advice.as_deref(), Some(RESTORE));
+        assert_eq!(findings[0].level, FindingLevel::Fail, "{findings:?}");
+        assert_eq!(findings[0].advice.as_deref(), Some(RESTORE_ADVICE));
     }
 }

@@ -4,7 +4,7 @@
 use app::ports::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::failure;
+use super::to_store_error;
 
 const STEPS: &[&str] = &[
     // 1: servers and meetings.
@@ -60,7 +60,7 @@ const STEPS: &[&str] = &[
 ];
 
 /// The version that this program brings databases to.
-pub(super) fn newest() -> i64 {
+pub(super) fn newest_version() -> i64 {
     STEPS.len() as i64
 }
 
@@ -68,22 +68,23 @@ pub(super) fn newest() -> i64 {
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     // Nearly always there is nothing to do, and then nothing is written: a full disk or a busy
     // store must not keep anybody from looking.
-    if steps_done(connection)? == STEPS.len() {
+    if count_steps_done(connection)? == STEPS.len() {
         return Ok(());
     }
-    let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure)?;
-    for step in &STEPS[steps_done(&transaction)?..] {
-        transaction.execute_batch(step).map_err(failure)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(to_store_error)?;
+    for step in &STEPS[count_steps_done(&transaction)?..] {
+        transaction.execute_batch(step).map_err(to_store_error)?;
     }
-    transaction.pragma_update(None, "user_version", newest()).map_err(failure)?;
-    transaction.commit().map_err(failure)
+    transaction.pragma_update(None, "user_version", newest_version()).map_err(to_store_error)?;
+    transaction.commit().map_err(to_store_error)
 }
 
-fn steps_done(connection: &Connection) -> Result<usize, StoreError> {
+fn count_steps_done(connection: &Connection) -> Result<usize, StoreError> {
     let version: i64 = connection
         .query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0))
-        .map_err(failure)?;
+        .map_err(to_store_error)?;
     let done = usize::try_from(version).unwrap_or(usize::MAX);
     if done > STEPS.len() {
         return Err(StoreError::Corrupt(format!(
@@ -96,7 +97,7 @@ fn steps_done(connection: &Connection) -> Result<usize, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use app::ports::Cluster as _;
+    use app::ports::PoolStore as _;
 
     use super::super::SqliteStore;
     use super::*;
@@ -121,9 +122,9 @@ mod tests {
         drop(old);
         let store = SqliteStore::open(&path).unwrap();
         let (servers, meetings) =
-            (store.servers().await.unwrap(), store.meetings(None).await.unwrap());
-        assert_eq!((servers[0].load, servers[0].placed), (Some(15.0), 0));
-        assert_eq!(servers[0].limits, domain::Limits::default());
+            (store.list_servers().await.unwrap(), store.list_meetings(None).await.unwrap());
+        assert_eq!((servers[0].load, servers[0].placed_since_poll), (Some(15.0), 0));
+        assert_eq!(servers[0].limits, domain::ServerLimits::default());
         assert_eq!(meetings[0].voice_bridge.as_deref(), Some("11111"));
         assert!(!meetings[0].detached);
     }

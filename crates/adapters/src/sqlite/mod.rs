@@ -6,10 +6,10 @@
 //! Other processes (the command line) use the same file at the same time: what is kept here is
 //! joins on their way to the disk, and what joins have found since anybody's last change.
 
-mod beacon;
+mod change_counter;
+mod connection;
 mod inspect;
 mod migrations;
-mod session;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -21,27 +21,27 @@ use app::ports::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use self::beacon::Beacon;
-use self::session::command;
-use crate::sql::session::Session;
-use crate::sql::writer::Link;
-use crate::sql::{Database, Sign, SqlStore};
+use self::change_counter::ChangeCounter;
+use self::connection::run_command;
+use crate::sql::connection::SqlConnection;
+use crate::sql::writer::WriteConnection;
+use crate::sql::{Database, Revision, SqlStore};
 
 /// How long a connection waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that are kept for reading.
-const READERS_MAX: usize = 16;
+const MAX_READERS: usize = 16;
 /// Prepared statements that a connection keeps.
-const STATEMENTS_MAX: usize = 96;
+const MAX_STATEMENTS: usize = 96;
 
 /// The embedded store in one file.
-pub type SqliteStore = SqlStore<Sqlite>;
+pub type SqliteStore = SqlStore<SqliteDatabase>;
 
 /// The file, read from.
-pub struct Sqlite {
+pub struct SqliteDatabase {
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
-    beacon: Arc<Beacon>,
+    change_counter: Arc<ChangeCounter>,
 }
 
 impl SqliteStore {
@@ -60,20 +60,24 @@ impl SqliteStore {
             .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
         let mut connection = connect(path)?;
         migrations::migrate(&mut connection)?;
-        let beacon = Beacon::open(path)
+        let beacon = ChangeCounter::open(path)
             .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
         let beacon = Arc::new(beacon);
-        let link = WriteLink { connection, beacon: beacon.clone() };
-        let database = Sqlite { path: path.to_owned(), readers: Mutex::default(), beacon };
+        let link = SqliteWriteConnection { connection, change_counter: beacon.clone() };
+        let database = SqliteDatabase {
+            path: path.to_owned(),
+            readers: Mutex::default(),
+            change_counter: beacon,
+        };
         // It waits no longer than a connection does.
         Self::start(database, link, "sqlite-writer", None)
     }
 }
 
-impl Database for Sqlite {
+impl Database for SqliteDatabase {
     async fn read<T: Send + 'static>(
         &self,
-        query: impl Fn(&mut dyn Session) -> Result<T, StoreError> + Send + 'static,
+        query: impl Fn(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let kept = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match kept {
@@ -82,50 +86,50 @@ impl Database for Sqlite {
         };
         let result = query(&mut connection);
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < READERS_MAX && result.is_ok() {
+        if readers.len() < MAX_READERS && result.is_ok() {
             readers.push(connection);
         }
         result
     }
 
-    fn closed(&self) -> Option<StoreError> {
+    fn outage(&self) -> Option<StoreError> {
         None
     }
 
-    fn sign(&self) -> Sign {
-        self.beacon.sign()
+    fn revision(&self) -> Revision {
+        self.change_counter.revision()
     }
 
-    fn comparable<'a>(&self, text: &'a str) -> &'a str {
+    fn to_comparable<'a>(&self, text: &'a str) -> &'a str {
         text
     }
 }
 
 /// What the writing thread owns.
-struct WriteLink {
+struct SqliteWriteConnection {
     connection: Connection,
-    beacon: Arc<Beacon>,
+    change_counter: Arc<ChangeCounter>,
 }
 
-impl Link for WriteLink {
-    const BATCH_MAX: usize = 256;
+impl WriteConnection for SqliteWriteConnection {
+    const MAX_BATCH: usize = 256;
 
-    fn begin(&mut self) -> Result<&mut dyn Session, StoreError> {
-        command(&self.connection, "BEGIN IMMEDIATE")?;
+    fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError> {
+        run_command(&self.connection, "BEGIN IMMEDIATE")?;
         Ok(&mut self.connection)
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        let committed = command(&self.connection, "COMMIT");
+        let committed = run_command(&self.connection, "COMMIT");
         if committed.is_err() && !self.connection.is_autocommit() {
             // The next transaction must be able to begin.
-            let _ = command(&self.connection, "ROLLBACK");
+            let _ = run_command(&self.connection, "ROLLBACK");
         }
         committed
     }
 
-    fn changed(&self, _seen: bool) {
-        self.beacon.change();
+    fn report_change(&self, _seen: bool) {
+        self.change_counter.increment();
     }
 }
 
@@ -134,7 +138,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        connection.set_prepared_statement_cache_capacity(MAX_STATEMENTS);
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // FULL: what was answered is on disk, also after a power failure.
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -144,10 +148,10 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
         Ok(connection)
     };
-    open().map_err(failure)
+    open().map_err(to_store_error)
 }
 
-fn failure(error: rusqlite::Error) -> StoreError {
+fn to_store_error(error: rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode;
     let corrupt = matches!(
         error.sqlite_error_code(),

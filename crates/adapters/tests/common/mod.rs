@@ -16,8 +16,9 @@ pub(crate) fn config(server: &Postgres, database: &str) -> tokio_postgres::Confi
 
 /// How to get there.
 pub(crate) fn options(config: tokio_postgres::Config) -> PgOptions {
-    let address = PgAddress { config, ssl: SslMode::Prefer, root_certificate: None, pool: None };
-    PgOptions { address, pool: 3, statement_timeout_ms: 3_000, look_only: false }
+    let address =
+        PgAddress { config, ssl: SslMode::Prefer, root_certificate: None, max_connections: None };
+    PgOptions { address, max_connections: 3, statement_timeout_ms: 3_000, read_only: false }
 }
 
 /// A store in a database that exists.

@@ -1,26 +1,26 @@
 //! A closer look at every server of the pool, for administrators: whether it can be reached and
 //! trusted, takes our secret, and knows what time it is.
 
-use bbb::meetings::Meetings;
+use bbb::meetings::MeetingList;
 use domain::{AdminState, Server};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::backend::Way;
+use crate::backend::CallOptions;
 use crate::context::App;
-use crate::poll::refusal;
-use crate::ports::{BackendAnswer, CallError, Finding, Lane, Level, StoreError};
+use crate::poll::refusal_reason;
+use crate::ports::{BackendResponse, CallError, CallPriority, Finding, FindingLevel, StoreError};
 
 /// How far a server's clock may be off, in ms.
-const SKEW_MS_MAX: i64 = 5_000;
+const MAX_CLOCK_SKEW_MS: i64 = 5_000;
 /// `Date` tells seconds only: on the average it is half of one late.
-const HALF_A_SECOND_MS: i64 = 500;
+const DATE_ROUNDING_MS: i64 = 500;
 /// Texts of servers are shown only this long.
-const TEXT_CHARS_MAX: usize = 120;
+const MAX_TEXT_CHARS: usize = 120;
 
 /// Looks at all servers, so many at a time; the findings are in the order of the servers.
-pub async fn servers(app: &App) -> Vec<Finding> {
-    let servers = match app.cluster.servers().await {
+pub async fn check_servers(app: &App) -> Vec<Finding> {
+    let servers = match app.pool.list_servers().await {
         Ok(servers) => servers,
         Err(StoreError::NotAdopted) => {
             return vec![Finding::skipped("servers", "the database does not hold any yet")];
@@ -43,33 +43,35 @@ pub async fn servers(app: &App) -> Vec<Finding> {
             advice,
         ));
     }
-    let looks: Vec<_> =
-        servers.iter().map(|server| one(app, server, name(server, &servers)).boxed()).collect();
+    let looks: Vec<_> = servers
+        .iter()
+        .map(|server| check_server(app, server, server_label(server, &servers)).boxed())
+        .collect();
     let looks = stream::iter(looks).buffered(app.policy.poll_concurrency.max(1));
     findings.extend(looks.collect::<Vec<_>>().await.into_iter().flatten());
     findings
 }
 
 /// The host of a server, and its id if it shares its host.
-fn name(server: &Server, all: &[Server]) -> String {
+fn server_label(server: &Server, all: &[Server]) -> String {
     let host = server.hostname();
     let alone = all.iter().filter(|other| other.hostname() == host).count() == 1;
     if alone { format!("server {host}") } else { format!("server {host} ({})", server.id) }
 }
 
 /// Looks at one server. What is wrong with one that is not in use is no failure.
-async fn one(app: &App, server: &Server, name: String) -> Vec<Finding> {
-    let way = Way { lane: Lane::Poller, patience: app.policy.patience };
+async fn check_server(app: &App, server: &Server, name: String) -> Vec<Finding> {
+    let way = CallOptions { priority: CallPriority::Internal, timeouts: app.policy.timeouts };
     let before = app.clock.now();
-    let listed = app.list(server, way).await;
+    let listed = app.fetch_meetings(server, way).await;
     let middle = before.plus_ms(app.clock.now().ms_since(before) / 2);
-    let mut findings = vec![reachable(&name, server, &listed)];
+    let mut findings = vec![check_connection(&name, server, &listed)];
     match &listed {
         Ok(answer) => {
-            findings.push(secret(&name, server, answer));
-            findings.push(version(app, server, way, &name).await);
-            let off = answer.date.map(|date| date.plus_ms(HALF_A_SECOND_MS).ms_since(middle));
-            findings.push(clock(&name, off));
+            findings.push(check_secret(&name, server, answer));
+            findings.push(check_version(app, server, way, &name).await);
+            let off = answer.date.map(|date| date.plus_ms(DATE_ROUNDING_MS).ms_since(middle));
+            findings.push(check_clock(&name, off));
         }
         Err(_) => {
             let rest = ["secret", "version", "clock"];
@@ -78,15 +80,19 @@ async fn one(app: &App, server: &Server, name: String) -> Vec<Finding> {
         }
     }
     if server.state == AdminState::Disabled {
-        for finding in findings.iter_mut().filter(|finding| finding.level == Level::Fail) {
-            finding.level = Level::Warn;
+        for finding in findings.iter_mut().filter(|finding| finding.level == FindingLevel::Fail) {
+            finding.level = FindingLevel::Warn;
             finding.detail.push_str(" (the server is disabled)");
         }
     }
     findings
 }
 
-fn reachable(name: &str, server: &Server, listed: &Result<BackendAnswer, CallError>) -> Finding {
+fn check_connection(
+    name: &str,
+    server: &Server,
+    listed: &Result<BackendResponse, CallError>,
+) -> Finding {
     let check = format!("{name}: connection");
     let encrypted = server.url.starts_with("https:");
     match listed {
@@ -108,17 +114,19 @@ fn reachable(name: &str, server: &Server, listed: &Result<BackendAnswer, CallErr
     }
 }
 
-fn secret(name: &str, server: &Server, answer: &BackendAnswer) -> Finding {
+fn check_secret(name: &str, server: &Server, answer: &BackendResponse) -> Finding {
     let check = format!("{name}: secret");
-    match Meetings::read(&answer.body) {
-        Ok(meetings) => Finding::ok(check, format!("accepted, {} meetings", meetings.list.len())),
-        Err(bbb::Garbage::Failed) => {
+    match MeetingList::read(&answer.body) {
+        Ok(meetings) => {
+            Finding::ok(check, format!("accepted, {} meetings", meetings.meetings.len()))
+        }
+        Err(bbb::InvalidResponse::Failed) => {
             let advice = format!(
                 "`bbb-conf --secret` on the server prints the right one: \
                  scalelite servers update {} SECRET",
                 server.id
             );
-            Finding::fail(check, refusal(&answer.body), advice)
+            Finding::fail(check, refusal_reason(&answer.body), advice)
         }
         Err(error) => {
             let detail = format!("no answer of BigBlueButton: HTTP {}, {error}", answer.status);
@@ -128,12 +136,12 @@ fn secret(name: &str, server: &Server, answer: &BackendAnswer) -> Finding {
     }
 }
 
-async fn version(app: &App, server: &Server, way: Way, name: &str) -> Finding {
+async fn check_version(app: &App, server: &Server, way: CallOptions, name: &str) -> Finding {
     let check = format!("{name}: version");
-    match app.version(server, way).await {
+    match app.fetch_version(server, way).await {
         Ok(body) => {
-            let version = bbb::answer::bbb_version(&body);
-            let version = version.map(|text| text.chars().take(TEXT_CHARS_MAX).collect::<String>());
+            let version = bbb::response::parse_bbb_version(&body);
+            let version = version.map(|text| text.chars().take(MAX_TEXT_CHARS).collect::<String>());
             Finding::ok(check, version.unwrap_or_else(|| "not revealed by the server".to_owned()))
         }
         Err(error) => {
@@ -144,12 +152,12 @@ async fn version(app: &App, server: &Server, way: Way, name: &str) -> Finding {
 }
 
 /// How far a clock is off, in ms; positive if it is ahead of ours.
-fn clock(name: &str, off_ms: Option<i64>) -> Finding {
+fn check_clock(name: &str, off_ms: Option<i64>) -> Finding {
     let check = format!("{name}: clock");
     let Some(off_ms) = off_ms else {
         return Finding::skipped(check, "the answer has no date");
     };
-    if off_ms.abs() <= SKEW_MS_MAX {
+    if off_ms.abs() <= MAX_CLOCK_SKEW_MS {
         return Finding::ok(check, "within some seconds of ours");
     }
     let direction = if off_ms > 0 { "ahead of" } else { "behind" };
@@ -162,15 +170,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks() {
+    fn clocks_that_are_off_are_reported() {
         let found = |off_ms| {
-            let finding = clock("x", off_ms);
+            let finding = check_clock("x", off_ms);
             (finding.level, finding.detail)
         };
-        assert_eq!(found(None).0, Level::Skipped);
-        assert_eq!(found(Some(-5_000)).0, Level::Ok);
-        assert_eq!(found(Some(61_000)), (Level::Warn, "61 s ahead of ours".to_owned()));
-        assert_eq!(found(Some(-5_001)), (Level::Warn, "5 s behind ours".to_owned()));
+        assert_eq!(found(None).0, FindingLevel::Skipped);
+        assert_eq!(found(Some(-5_000)).0, FindingLevel::Ok);
+        assert_eq!(found(Some(61_000)), (FindingLevel::Warn, "61 s ahead of ours".to_owned()));
+        assert_eq!(found(Some(-5_001)), (FindingLevel::Warn, "5 s behind ours".to_owned()));
     }
 
     #[test]
@@ -181,7 +189,8 @@ mod tests {
             String::new(),
         );
         let advice = |reason: &str| {
-            let finding = reachable("x", &server, &Err(CallError::Unreachable(reason.to_owned())));
+            let finding =
+                check_connection("x", &server, &Err(CallError::Unreachable(reason.to_owned())));
             assert_eq!(finding.detail, format!("unreachable: {reason}"));
             finding.advice.unwrap()
         };
@@ -199,7 +208,7 @@ mod tests {
             server("2", "http://b/api"),
             server("3", "http://b:8/api"),
         ];
-        let names: Vec<_> = all.iter().map(|one| name(one, &all)).collect();
+        let names: Vec<_> = all.iter().map(|one| server_label(one, &all)).collect();
         assert_eq!(names, ["server a", "server b (2)", "server b (3)"]);
     }
 }

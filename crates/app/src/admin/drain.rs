@@ -5,18 +5,18 @@ use domain::{AdminState, Server};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::servers::{self, AdminError};
-use crate::api::forget;
-use crate::backend::{Way, end_query, meeting_query};
+use crate::api::forget_ended_meeting;
+use crate::backend::{CallOptions, end_query, meeting_query};
 use crate::context::App;
 use crate::poll;
-use crate::ports::{Lane, Located, ServerChange};
+use crate::ports::{CallPriority, MeetingOnServer, ServerChange};
 
 /// Calls to a server at the same time.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENT_CALLS: usize = 8;
 
 /// What is left on a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Left {
+pub struct RemainingLoad {
     /// Meetings, those without users and those of other balancers as well.
     pub meetings: u32,
     /// Users in them.
@@ -27,28 +27,31 @@ pub struct Left {
 ///
 /// # Errors
 /// When there is none of that id.
-pub async fn begin(app: &App, id: &str) -> Result<Server, AdminError> {
+pub async fn begin_drain(app: &App, id: &str) -> Result<Server, AdminError> {
     let server = servers::find(app, id).await?;
     if server.state != AdminState::Enabled {
         return Ok(server);
     }
-    servers::update(app, id, ServerChange::state(AdminState::Cordoned)).await
+    servers::update(app, id, ServerChange::with_state(AdminState::Cordoned)).await
 }
 
 /// Polls the server: what is left on it, or why that cannot be told.
 ///
 /// # Errors
 /// When there is none of that id.
-pub async fn look(app: &App, id: &str) -> Result<Result<Left, String>, AdminError> {
+pub async fn poll_remaining_load(
+    app: &App,
+    id: &str,
+) -> Result<Result<RemainingLoad, String>, AdminError> {
     let server = servers::find(app, id).await?;
     let known = server.id.clone();
-    let polled = poll::one(app, server, false, None).await?;
+    let polled = poll::poll_server(app, server, false, None).await?;
     let server = polled.ok_or(AdminError::Unknown(known))?.server;
-    if server.health.unhealthy_count > 0 || !server.online() {
+    if server.health.unhealthy_count > 0 || !server.is_online() {
         let reason = server.health.last_failure.map(|failure| failure.reason);
         return Ok(Err(reason.unwrap_or_else(|| "offline".to_owned())));
     }
-    Ok(Ok(Left { meetings: server.stats.meetings, users: server.stats.users }))
+    Ok(Ok(RemainingLoad { meetings: server.stats.meetings, users: server.stats.users }))
 }
 
 /// Writes into the chat of every meeting on the server; returns how many were reached. Servers
@@ -56,20 +59,21 @@ pub async fn look(app: &App, id: &str) -> Result<Result<Left, String>, AdminErro
 ///
 /// # Errors
 /// When there is none of that id, or the store fails.
-pub async fn warn(app: &App, id: &str, text: &str) -> Result<usize, AdminError> {
+pub async fn warn_users(app: &App, id: &str, text: &str) -> Result<usize, AdminError> {
     let server = servers::find(app, id).await?;
-    let meetings = app.cluster.meetings(Some(&server.id)).await?;
+    let meetings = app.pool.list_meetings(Some(&server.id)).await?;
     let asked = stream::iter(meetings).map(|meeting| {
         let mut query = meeting_query(&meeting.key.id);
         query.set("message", text);
         query.set("userName", "Administrator");
         let server = &server;
         async move {
-            let reply = app.ask_briefly(server, "sendChatMessage", &query).await;
-            reply.is_ok_and(|reply| reply.answer.success)
+            let reply = app.call_server_briefly(server, "sendChatMessage", &query).await;
+            reply.is_ok_and(|reply| reply.response.success)
         }
     });
-    let reached = asked.buffer_unordered(AT_ONCE).filter(|reached| std::future::ready(*reached));
+    let reached =
+        asked.buffer_unordered(MAX_CONCURRENT_CALLS).filter(|reached| std::future::ready(*reached));
     Ok(reached.count().await)
 }
 
@@ -78,22 +82,26 @@ pub async fn warn(app: &App, id: &str, text: &str) -> Result<usize, AdminError> 
 ///
 /// # Errors
 /// When there is none of that id, or the store fails.
-pub async fn end_rest(app: &App, id: &str) -> Result<usize, AdminError> {
+pub async fn end_remaining_meetings(app: &App, id: &str) -> Result<usize, AdminError> {
     let server = servers::find(app, id).await?;
-    let meetings = app.cluster.meetings(Some(&server.id)).await?;
-    let way = Way { lane: Lane::Poller, patience: app.policy.patience_with(server.online()) };
+    let meetings = app.pool.list_meetings(Some(&server.id)).await?;
+    let way = CallOptions {
+        priority: CallPriority::Internal,
+        timeouts: app.policy.timeouts_for(server.is_online()),
+    };
     let ended = stream::iter(meetings).map(|meeting| {
         let server = &server;
         async move {
             let query = end_query(&meeting);
-            let reply = app.ask_by(way, server, "end", &query, None).await;
-            let located = Located { meeting, server: server.clone() };
-            if let Err(error) = forget(app, &located).await {
+            let reply = app.call_server_with(way, server, "end", &query, None).await;
+            let located = MeetingOnServer { meeting, server: server.clone() };
+            if let Err(error) = forget_ended_meeting(app, &located).await {
                 tracing::warn!(meeting = located.meeting.key.id, %error, "not forgotten");
             }
-            reply.is_ok_and(|reply| reply.answer.success)
+            reply.is_ok_and(|reply| reply.response.success)
         }
     });
-    let confirmed = ended.buffer_unordered(AT_ONCE).filter(|ended| std::future::ready(*ended));
+    let confirmed =
+        ended.buffer_unordered(MAX_CONCURRENT_CALLS).filter(|ended| std::future::ready(*ended));
     Ok(confirmed.count().await)
 }

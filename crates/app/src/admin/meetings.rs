@@ -5,18 +5,18 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use domain::{Meeting, ServerId};
 
-use crate::api::{ApiError, end_at, forget, pass_on};
+use crate::api::{ApiError, end_on_server, forget_ended_meeting, forward_reply};
 use crate::backend::meeting_query;
 use crate::context::App;
 use crate::poll;
-use crate::ports::{Located, StoreError};
+use crate::ports::{MeetingOnServer, StoreError};
 
 /// Some meetings by their ids, or all.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn list(app: &App, ids: &[String]) -> Result<Vec<Meeting>, StoreError> {
-    let all = app.cluster.meetings(None).await?;
+    let all = app.pool.list_meetings(None).await?;
     Ok(all.into_iter().filter(|one| ids.is_empty() || ids.contains(&one.key.id)).collect())
 }
 
@@ -24,10 +24,10 @@ pub async fn list(app: &App, ids: &[String]) -> Result<Vec<Meeting>, StoreError>
 ///
 /// # Errors
 /// When the store fails.
-pub async fn find(app: &App, id: &str) -> Result<Vec<Located>, StoreError> {
+pub async fn find(app: &App, id: &str) -> Result<Vec<MeetingOnServer>, StoreError> {
     let mut found = Vec::new();
     for meeting in list(app, &[id.to_owned()]).await? {
-        found.extend(app.cluster.meeting(&meeting.key).await?);
+        found.extend(app.pool.find_meeting(&meeting.key).await?);
     }
     Ok(found)
 }
@@ -37,13 +37,18 @@ pub async fn find(app: &App, id: &str) -> Result<Vec<Located>, StoreError> {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn foreign(app: &App) -> Result<Vec<(ServerId, String)>, StoreError> {
-    let recorded: HashSet<(ServerId, String)> =
-        app.cluster.meetings(None).await?.into_iter().map(|one| (one.server, one.key.id)).collect();
+pub async fn list_foreign_meetings(app: &App) -> Result<Vec<(ServerId, String)>, StoreError> {
+    let recorded: HashSet<(ServerId, String)> = app
+        .pool
+        .list_meetings(None)
+        .await?
+        .into_iter()
+        .map(|one| (one.server, one.key.id))
+        .collect();
     let mut found = Vec::new();
-    for server in app.cluster.servers().await? {
-        let Ok(list) = poll::reported(app, &server).await else { continue };
-        for one in list.into_iter().filter(|one| !one.ours && !one.is_breakout) {
+    for server in app.pool.list_servers().await? {
+        let Ok(list) = poll::list_reported_meetings(app, &server).await else { continue };
+        for one in list.into_iter().filter(|one| !one.is_ours && !one.is_breakout) {
             let place = (server.id.clone(), one.id);
             if !recorded.contains(&place) {
                 found.push(place);
@@ -57,10 +62,10 @@ pub async fn foreign(app: &App) -> Result<Vec<(ServerId, String)>, StoreError> {
 ///
 /// # Errors
 /// When it refuses or cannot be asked.
-pub async fn info(app: &App, located: &Located) -> Result<Bytes, ApiError> {
+pub async fn fetch_meeting_info(app: &App, located: &MeetingOnServer) -> Result<Bytes, ApiError> {
     let query = meeting_query(&located.meeting.key.id);
-    let reply = app.ask(&located.server, "getMeetingInfo", &query, None).await;
-    pass_on(reply, "Unable to access meeting on server.")
+    let reply = app.call_server(&located.server, "getMeetingInfo", &query, None).await;
+    forward_reply(reply, "Unable to access meeting on server.")
 }
 
 /// Ends a meeting with the password that was remembered for it, and forgets it even if its server
@@ -69,12 +74,12 @@ pub async fn info(app: &App, located: &Located) -> Result<Bytes, ApiError> {
 /// # Errors
 /// When the server cannot be asked (the meeting is forgotten all the same) or the store fails.
 pub async fn end(app: &App, meeting: &Meeting) -> Result<(), ApiError> {
-    let result = match app.cluster.meeting(&meeting.key).await? {
+    let result = match app.pool.find_meeting(&meeting.key).await? {
         None => return Ok(()),
         Some(located) => {
             let password = located.meeting.moderator_pw.as_deref().unwrap_or_default();
-            let ended = end_at(app, &located, password).await;
-            forget(app, &located).await?;
+            let ended = end_on_server(app, &located, password).await;
+            forget_ended_meeting(app, &located).await?;
             ended
         }
     };

@@ -54,14 +54,14 @@ pub fn check_url(url: &str) -> Result<(), AdminError> {
 }
 
 /// Above this a sum of loads could not be told from infinity.
-const MULTIPLIER_MAX: f64 = 1e6;
+const MAX_LOAD_MULTIPLIER: f64 = 1e6;
 
 /// A load multiplier, if it is one.
 ///
 /// # Errors
 /// When it is no number above zero, or so large that loads could no longer be told apart.
 pub fn check_multiplier(multiplier: f64) -> Result<f64, AdminError> {
-    let usable = multiplier > 0.0 && multiplier <= MULTIPLIER_MAX;
+    let usable = multiplier > 0.0 && multiplier <= MAX_LOAD_MULTIPLIER;
     usable.then_some(multiplier).ok_or(AdminError::BadMultiplier)
 }
 
@@ -79,14 +79,14 @@ pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
         None if app.policy.server_id_is_hostname => {
             domain::server::hostname(&new.url).ok_or(AdminError::BadUrl)?.to_ascii_lowercase()
         }
-        None => app.entropy.uuid(),
+        None => app.entropy.generate_uuid(),
     };
     let mut server = Server::new(ServerId(id), new.url, new.secret);
     server.tag = new.tag.filter(|tag| !tag.is_empty());
     if let Some(multiplier) = new.load_multiplier {
         server.load_multiplier = check_multiplier(multiplier)?;
     }
-    if !app.cluster.add_server(server.clone()).await? {
+    if !app.pool.add_server(server.clone()).await? {
         return Err(AdminError::Exists(server.id));
     }
     tracing::info!(server = %server.id, "server added");
@@ -99,7 +99,7 @@ pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
 /// When there is none of that id.
 pub async fn find(app: &App, id: &str) -> Result<Server, AdminError> {
     let id = ServerId(id.to_owned());
-    app.cluster.server(&id).await?.ok_or(AdminError::Unknown(id))
+    app.pool.find_server(&id).await?.ok_or(AdminError::Unknown(id))
 }
 
 /// Changes a server. One that is enabled and cannot take meetings yet is polled before this
@@ -116,13 +116,13 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
         check_multiplier(multiplier)?;
     }
     let state = change.state;
-    let changed = app.cluster.update_server(&id, change).await?;
+    let changed = app.pool.update_server(&id, change).await?;
     let server = changed.ok_or_else(|| AdminError::Unknown(id.clone()))?;
     tracing::info!(server = %server.id, state = server.state.name(), "server changed");
     if state != Some(AdminState::Enabled) || server.accepts_meetings() {
         return Ok(server);
     }
-    let polled = poll::one(app, server, false, None).await?;
+    let polled = poll::poll_server(app, server, false, None).await?;
     Ok(polled.ok_or(AdminError::Unknown(id))?.server)
 }
 
@@ -132,7 +132,7 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
 /// When there is none of that id.
 pub async fn remove(app: &App, id: &str) -> Result<Vec<Meeting>, AdminError> {
     let id = ServerId(id.to_owned());
-    let meetings = app.cluster.remove_server(&id).await?;
+    let meetings = app.pool.remove_server(&id).await?;
     let meetings = meetings.ok_or_else(|| AdminError::Unknown(id.clone()))?;
     tracing::info!(server = %id, meetings = meetings.len(), "server removed");
     Ok(meetings)
@@ -140,7 +140,7 @@ pub async fn remove(app: &App, id: &str) -> Result<Vec<Meeting>, AdminError> {
 
 /// How a panic is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Panic {
+pub struct PanicOptions {
     /// The server keeps its state instead of being disabled.
     pub keep_state: bool,
     /// The server is not asked to end the meetings.
@@ -152,12 +152,12 @@ pub struct Panic {
 ///
 /// # Errors
 /// When there is none of that id.
-pub async fn panic(app: &App, id: &str, how: Panic) -> Result<Vec<Meeting>, AdminError> {
+pub async fn panic(app: &App, id: &str, how: PanicOptions) -> Result<Vec<Meeting>, AdminError> {
     let mut server = find(app, id).await?;
     if !how.keep_state {
-        server = update(app, id, ServerChange::state(AdminState::Disabled)).await?;
+        server = update(app, id, ServerChange::with_state(AdminState::Disabled)).await?;
     }
-    let meetings = clear(app, &server, how.skip_end_calls).await?;
+    let meetings = clear_meetings(app, &server, how.skip_end_calls).await?;
     tracing::warn!(server = id, meetings = meetings.len(), keep_state = how.keep_state, "panic");
     Ok(meetings)
 }
@@ -166,14 +166,14 @@ pub async fn panic(app: &App, id: &str, how: Panic) -> Result<Vec<Meeting>, Admi
 ///
 /// # Errors
 /// When the store fails.
-pub async fn clear(
+pub async fn clear_meetings(
     app: &App,
     server: &Server,
     skip_end_calls: bool,
 ) -> Result<Vec<Meeting>, AdminError> {
-    let meetings = app.cluster.forget_all(&server.id).await?;
+    let meetings = app.pool.forget_server_meetings(&server.id).await?;
     if !skip_end_calls {
-        poll::end_all(app, server, &meetings).await;
+        poll::end_meetings(app, server, &meetings).await;
     }
     Ok(meetings)
 }

@@ -4,7 +4,7 @@ use domain::tenant::{Lrs, split_secrets};
 use domain::{Tenant, TenantChange, TenantSetting};
 
 use crate::context::App;
-use crate::ports::{StoreError, TenantUpdate};
+use crate::ports::{StoreError, TenantUpdateResult};
 
 /// Why an administrator's wish was not fulfilled; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +34,7 @@ pub enum TenantError {
 /// # Errors
 /// When the store fails.
 pub async fn list(app: &App) -> Result<Vec<Tenant>, TenantError> {
-    Ok(app.tenants.tenants().await?)
+    Ok(app.tenants.list_tenants().await?)
 }
 
 /// One tenant.
@@ -42,7 +42,7 @@ pub async fn list(app: &App) -> Result<Vec<Tenant>, TenantError> {
 /// # Errors
 /// When there is none of that id.
 pub async fn find(app: &App, id: &str) -> Result<Tenant, TenantError> {
-    app.tenants.tenant(id).await?.ok_or_else(|| TenantError::Unknown(id.to_owned()))
+    app.tenants.find_tenant(id).await?.ok_or_else(|| TenantError::Unknown(id.to_owned()))
 }
 
 fn check_name(name: &str) -> Result<(), TenantError> {
@@ -62,13 +62,13 @@ pub async fn add(app: &App, name: &str, secrets: &str) -> Result<Tenant, TenantE
     check_name(name)?;
     check_secrets(secrets)?;
     let tenant = Tenant {
-        id: app.entropy.uuid(),
+        id: app.entropy.generate_uuid(),
         name: name.to_owned(),
         secrets: secrets.to_owned(),
         lrs: Lrs::default(),
     };
     let added = app.tenants.add_tenant(tenant.clone()).await;
-    app.tenant_cache.forget();
+    app.tenant_cache.invalidate();
     if !added? {
         return Err(TenantError::NameTaken(tenant.name));
     }
@@ -85,14 +85,14 @@ pub async fn update(app: &App, id: &str, change: TenantChange) -> Result<Tenant,
     change.secrets.as_deref().map_or(Ok(()), check_secrets)?;
     let name = change.name.clone().unwrap_or_default();
     let updated = app.tenants.update_tenant(id, change).await;
-    app.tenant_cache.forget();
+    app.tenant_cache.invalidate();
     match updated? {
-        TenantUpdate::Changed(tenant) => {
+        TenantUpdateResult::Changed(tenant) => {
             tracing::info!(tenant = tenant.id, name = tenant.name, "tenant changed");
             Ok(*tenant)
         }
-        TenantUpdate::Unknown => Err(TenantError::Unknown(id.to_owned())),
-        TenantUpdate::NameTaken => Err(TenantError::NameTaken(name)),
+        TenantUpdateResult::Unknown => Err(TenantError::Unknown(id.to_owned())),
+        TenantUpdateResult::NameTaken => Err(TenantError::NameTaken(name)),
     }
 }
 
@@ -102,7 +102,7 @@ pub async fn update(app: &App, id: &str, change: TenantChange) -> Result<Tenant,
 /// When there is none of that id.
 pub async fn remove(app: &App, id: &str) -> Result<(), TenantError> {
     let removed = app.tenants.remove_tenant(id).await;
-    app.tenant_cache.forget();
+    app.tenant_cache.invalidate();
     if !removed? {
         return Err(TenantError::Unknown(id.to_owned()));
     }
@@ -114,8 +114,8 @@ pub async fn remove(app: &App, id: &str) -> Result<(), TenantError> {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn settings(app: &App) -> Result<Vec<TenantSetting>, TenantError> {
-    Ok(app.tenants.tenant_settings(None).await?)
+pub async fn list_settings(app: &App) -> Result<Vec<TenantSetting>, TenantError> {
+    Ok(app.tenants.list_tenant_settings(None).await?)
 }
 
 /// Adds a setting; `wins`: over the request, instead of filling in for it.
@@ -133,9 +133,10 @@ pub async fn add_setting(
         return Err(TenantError::NoParameter);
     }
     let [tenant, param, value] = [tenant, param, value].map(str::to_owned);
-    let setting = TenantSetting { id: app.entropy.uuid(), tenant, param, value, wins };
+    let setting =
+        TenantSetting { id: app.entropy.generate_uuid(), tenant, param, value, is_override: wins };
     let added = app.tenants.add_tenant_setting(setting.clone()).await;
-    app.tenant_cache.forget();
+    app.tenant_cache.invalidate();
     if !added? {
         return Err(TenantError::Unknown(setting.tenant));
     }
@@ -149,7 +150,7 @@ pub async fn add_setting(
 /// When there is none of that id.
 pub async fn remove_setting(app: &App, id: &str) -> Result<(), TenantError> {
     let removed = app.tenants.remove_tenant_setting(id).await;
-    app.tenant_cache.forget();
+    app.tenant_cache.invalidate();
     if !removed? {
         return Err(TenantError::UnknownSetting(id.to_owned()));
     }

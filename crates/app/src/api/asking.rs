@@ -4,26 +4,26 @@ use std::borrow::Cow;
 
 use bbb::Query;
 use domain::Server;
-use domain::parameters::{Placed as Decided, create_edits};
+use domain::parameters::{CreateDecisions as Decided, create_edits};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout_at};
 
-use crate::backend::{BackendError, Reply};
+use crate::backend::{BackendError, BbbReply};
 use crate::context::App;
-use crate::ports::{CallError, Located};
-use crate::replay::Replay;
+use crate::ports::{CallError, MeetingOnServer};
+use crate::replayable_body::ReplayableBody;
 use crate::tenancy::Caller;
 
 use super::lrs;
-use super::request::apply;
+use super::request::apply_edits;
 
 /// A create as it came in.
 pub(super) struct Call<'a> {
     pub(super) app: &'a App,
     pub(super) caller: &'a Caller,
     pub(super) query: &'a Query,
-    pub(super) body: Option<&'a Replay>,
+    pub(super) body: Option<&'a ReplayableBody>,
     pub(super) access: Option<String>,
     /// When the client's patience ends.
     pub(super) deadline: Instant,
@@ -32,9 +32,9 @@ pub(super) struct Call<'a> {
 /// Asks a server; nothing if the body is gone.
 pub(super) fn asking(
     call: &Call<'_>,
-    located: &Located,
+    located: &MeetingOnServer,
     is_new: bool,
-) -> Option<BoxFuture<'static, Result<Reply, BackendError>>> {
+) -> Option<BoxFuture<'static, Result<BbbReply, BackendError>>> {
     let body = match call.body {
         Some(replay) => Some(replay.body()?),
         None => None,
@@ -44,11 +44,11 @@ pub(super) fn asking(
     let deadline = call.deadline;
     let asking = async move {
         let query = with_access(&app, &server, query, access).await;
-        let asked = app.ask(&server, "create", &query, body);
+        let asked = app.call_server(&server, "create", &query, body);
         // Not longer than the claim stands, or the meeting could be placed a second time meanwhile.
         match timeout_at(deadline, asked).await {
             Ok(reply) => reply,
-            Err(_) => Err(CallError::Timeout(app.policy.create_ms_max()).into()),
+            Err(_) => Err(CallError::Timeout(app.policy.max_create_ms()).into()),
         }
     };
     Some(asking.boxed())
@@ -60,14 +60,14 @@ async fn with_access(
     mut query: Query,
     access: Option<String>,
 ) -> Query {
-    if let Some(sealed) = lrs::sealed(app, server, access).await {
-        query.set(bbb::lrs::PARAMETER, &sealed);
+    if let Some(sealed) = lrs::encrypt_lrs_access(app, server, access).await {
+        query.set(bbb::lrs::PAYLOAD_PARAMETER, &sealed);
     }
     query
 }
 
 /// The query as the server gets it.
-fn forwarded(call: &Call<'_>, located: &Located, is_new: bool) -> Query {
+fn forwarded(call: &Call<'_>, located: &MeetingOnServer, is_new: bool) -> Query {
     let (policy, caller) = (&call.app.policy, call.caller);
     let mut query = call.query.clone();
     let has_password = query.get("moderatorPW").is_some_and(|password| !password.is_empty());
@@ -85,7 +85,7 @@ fn forwarded(call: &Call<'_>, located: &Located, is_new: bool) -> Query {
         policy.max_meeting_duration_min,
         caller.create_rules(policy),
     );
-    apply(&mut query, edits);
+    apply_edits(&mut query, edits);
     query
 }
 
@@ -95,12 +95,17 @@ pub(super) fn may_have_acted(error: &BackendError) -> bool {
         error,
         BackendError::Occupied
             | BackendError::Call(
-                CallError::Unreachable(_) | CallError::UploadTooLarge | CallError::Upload(_)
+                CallError::Unreachable(_)
+                    | CallError::UploadTooLarge
+                    | CallError::UploadInterrupted(_)
             )
     )
 }
 
 /// Whether the failure is the server's, so that another one may do better.
 pub(super) fn is_the_servers(error: &BackendError) -> bool {
-    !matches!(error, BackendError::Call(CallError::UploadTooLarge | CallError::Upload(_)))
+    !matches!(
+        error,
+        BackendError::Call(CallError::UploadTooLarge | CallError::UploadInterrupted(_))
+    )
 }

@@ -7,25 +7,25 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::poll::Ending;
+use domain::poll::PendingEnd;
 use domain::{Server, ServerId, Timestamp};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::backend::{BackendError, Reply, end_query};
+use crate::backend::{BackendError, BbbReply, end_query};
 use crate::context::App;
-use crate::doubts;
-use crate::planner;
-use crate::ports::{CallError, Located, PlaceRequest, Placed};
+use crate::forecaster;
+use crate::live_failures;
+use crate::ports::{CallError, MeetingOnServer, PlaceOutcome, PlaceRequest};
 
 use super::asking::{Call, asking, is_the_servers, may_have_acted};
 use super::create::at;
 use super::errors::ApiError;
 use super::owner;
 use super::repeat::{Answered, EXISTS};
-use super::request::{Trail, pass_on};
+use super::request::{RequestLog, forward_reply};
 use super::vouched;
 
 /// Servers tried at most for one create.
@@ -54,7 +54,7 @@ enum State {
 
 /// A server that was asked.
 struct Try {
-    located: Located,
+    located: MeetingOnServer,
     asked_at: Timestamp,
     state: State,
 }
@@ -68,7 +68,7 @@ struct Tries<'a> {
     /// Whether there is another place to try.
     may_go_on: bool,
     /// Where a poll has found the meeting, whose server has not answered: it is asked again.
-    found: Option<Located>,
+    found: Option<MeetingOnServer>,
     /// Whether a server was asked again, without a password of ours.
     repeated: bool,
     last_error: BackendError,
@@ -79,9 +79,9 @@ struct Tries<'a> {
 pub(super) async fn first(
     call: &Call<'_>,
     request: &mut PlaceRequest,
-    located: Located,
+    located: MeetingOnServer,
     homes: Vec<ServerId>,
-    trail: &mut Trail,
+    trail: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
     let mut tries = Tries {
         call,
@@ -91,7 +91,7 @@ pub(super) async fn first(
         may_go_on: true,
         found: None,
         repeated: false,
-        last_error: CallError::Timeout(call.app.policy.create_ms_max()).into(),
+        last_error: CallError::Timeout(call.app.policy.max_create_ms()).into(),
     };
     tries.ask(located, true);
     let hedge = Duration::from_millis(call.app.policy.hedge_ms());
@@ -105,7 +105,7 @@ pub(super) async fn first(
             outcome = tries.under_way.next() => outcome,
             () = sleep_until(hedge_at.min(call.deadline)), if hedges => {
                 if let Some((slow, asked_at)) = tries.slow_one() {
-                    doubts::note(call.app, &slow, asked_at, SLOW).await;
+                    live_failures::report_failure(call.app, &slow, asked_at, SLOW).await;
                 }
                 tries.go_on(request).await?;
                 hedge_at = Instant::now() + hedge;
@@ -142,7 +142,7 @@ pub(super) async fn first(
 
 impl Tries<'_> {
     /// Sends the create to a server, as the first one or as a repeated one.
-    fn ask(&mut self, located: Located, is_new: bool) {
+    fn ask(&mut self, located: MeetingOnServer, is_new: bool) {
         match asking(self.call, &located, is_new) {
             Some(asking) => self.wait_for(located, asking),
             // Its body is gone with an earlier try.
@@ -150,7 +150,7 @@ impl Tries<'_> {
         }
     }
 
-    fn wait_for(&mut self, located: Located, asking: BoxFuture<'static, Answered>) {
+    fn wait_for(&mut self, located: MeetingOnServer, asking: BoxFuture<'static, Answered>) {
         let (number, asked_at) = (self.asked.len(), self.call.app.clock.now());
         self.asked.push(Try { located, asked_at, state: State::UnderWay });
         self.under_way.push(asking.map(move |reply| (number, reply)).boxed());
@@ -158,11 +158,11 @@ impl Tries<'_> {
 
     /// Whether a server that was told a password of ours has the meeting under another one: from a
     /// create whose claim ran out, or that was faster. It is asked as for a repeated create then.
-    fn exists_already(&mut self, number: usize, reply: &Reply) -> bool {
+    fn exists_already(&mut self, number: usize, reply: &BbbReply) -> bool {
         let is_ours = self.call.query.get("moderatorPW").is_none_or(|password| password.is_empty());
         // With tenants it may be another one's meeting of that id.
         let may_be_others = self.call.caller.tenant().is_some();
-        let exists = reply.answer.message_key == "idNotUnique";
+        let exists = reply.response.message_key == "idNotUnique";
         if self.repeated || !is_ours || may_be_others || !exists {
             return false;
         }
@@ -195,15 +195,16 @@ impl Tries<'_> {
         if !self.may_go_on {
             return Ok(());
         }
-        request.ask.avoid = self.asked.iter().map(|one| one.located.server.id.clone()).collect();
-        request.endings = self.endings(request, None);
-        match app.cluster.place(at(app, request, app.clock.now())).await? {
-            Placed::Won(located) => {
+        request.criteria.tried_servers =
+            self.asked.iter().map(|one| one.located.server.id.clone()).collect();
+        request.pending_ends = self.endings(request, None);
+        match app.pool.place_meeting(at(app, request, app.clock.now())).await? {
+            PlaceOutcome::Claimed(located) => {
                 tracing::info!(meeting = request.key.id, server = %located.server.id, "next server");
-                planner::placed(app, &located);
+                forecaster::record_placement(app, &located);
                 self.ask(located, true);
             }
-            Placed::Known(located) => {
+            PlaceOutcome::Existing(located) => {
                 self.may_go_on = false;
                 // The answer of the server that made it was lost, or is late.
                 if located.meeting.claim.is_none() {
@@ -211,7 +212,7 @@ impl Tries<'_> {
                     self.ask(located, false);
                 }
             }
-            Placed::Refused(_) | Placed::NoVoiceBridge => self.may_go_on = false,
+            PlaceOutcome::Refused(_) | PlaceOutcome::NoVoiceBridge => self.may_go_on = false,
         }
         Ok(())
     }
@@ -228,7 +229,13 @@ impl Tries<'_> {
         if error == BackendError::Occupied {
             // Another server may have no meeting of that id.
         } else if is_the_servers(&error) {
-            doubts::note(self.call.app, &located.server, *asked_at, &error.to_string()).await;
+            live_failures::report_failure(
+                self.call.app,
+                &located.server,
+                *asked_at,
+                &error.to_string(),
+            )
+            .await;
         } else {
             self.may_go_on = false;
         }
@@ -237,7 +244,7 @@ impl Tries<'_> {
 
     /// Where the meeting is not wanted if it turns up there: wherever it was asked for and may
     /// exist, but for the one that has it, and for those where it may be the one that was known.
-    fn endings(&self, request: &PlaceRequest, has_it: Option<&ServerId>) -> Vec<Ending> {
+    fn endings(&self, request: &PlaceRequest, has_it: Option<&ServerId>) -> Vec<PendingEnd> {
         let since = self.call.app.clock.now();
         let others = self.asked.iter().filter(|one| Some(&one.located.server.id) != has_it);
         let doubtful = others.filter(|one| {
@@ -249,7 +256,13 @@ impl Tries<'_> {
             let tries = self.asked.iter().filter(|other| other.located.server.id == server);
             let asked_at = tries.map(|other| other.asked_at).min().unwrap_or(one.asked_at);
             let moderator_pw = one.located.meeting.moderator_pw.clone();
-            Ending { server, key: request.key.clone(), moderator_pw, since, asked_at }
+            PendingEnd {
+                server,
+                key: request.key.clone(),
+                moderator_pw,
+                since,
+                create_sent_at: asked_at,
+            }
         };
         doubtful.map(ending).collect()
     }
@@ -259,40 +272,46 @@ impl Tries<'_> {
         mut self,
         request: &PlaceRequest,
         number: usize,
-        reply: Reply,
+        reply: BbbReply,
     ) -> Result<Bytes, ApiError> {
         let app = self.call.app;
-        let success = reply.answer.success;
+        let success = reply.response.success;
         self.asked[number].state = State::Without;
-        let Located { meeting, server } = &self.asked[number].located;
+        let MeetingOnServer { meeting, server } = &self.asked[number].located;
         let winner = success.then(|| server.id.clone());
         let endings = self.endings(request, winner.as_ref());
         let recorded = if success {
             // The server has it, whatever becomes of our record: the next poll would settle that.
-            app.cluster.confirm(meeting, app.clock.now(), &endings).await
+            app.pool.confirm_meeting(meeting, app.clock.now(), &endings).await
         } else {
             let token = &request.claim.token;
-            planner::ended(app, &request.key);
-            app.cluster.release(&request.key, token, &endings).await.map(drop)
+            forecaster::record_end(app, &request.key);
+            app.pool.release_claim(&request.key, token, &endings).await.map(drop)
         };
         let Self { asked, under_way, .. } = self;
         end_late_ones(app, asked, under_way, winner);
         recorded?;
-        pass_on(Ok(reply), UNANSWERED)
+        forward_reply(Ok(reply), UNANSWERED)
     }
 
     async fn given_up(self, request: &PlaceRequest) -> Result<Bytes, ApiError> {
         let app = self.call.app;
         let endings = self.endings(request, None);
-        let released = app.cluster.release(&request.key, &request.claim.token, &endings).await;
-        planner::ended(app, &request.key);
+        let released = app.pool.release_claim(&request.key, &request.claim.token, &endings).await;
+        forecaster::record_end(app, &request.key);
         let Self { asked, under_way, last_error, .. } = self;
         for one in asked.iter().filter(|one| one.state == State::UnderWay) {
-            doubts::note(app, &one.located.server, one.asked_at, "no answer to a create").await;
+            live_failures::report_failure(
+                app,
+                &one.located.server,
+                one.asked_at,
+                "no answer to a create",
+            )
+            .await;
         }
         end_late_ones(app, asked, under_way, None);
         released?;
-        pass_on(Err(last_error), UNANSWERED)
+        forward_reply(Err(last_error), UNANSWERED)
     }
 }
 
@@ -308,27 +327,28 @@ fn end_late_ones(
     }
     let app = app.clone();
     tokio::spawn(async move {
-        let patience = Duration::from_millis(app.policy.create_ms_max());
+        let patience = Duration::from_millis(app.policy.max_create_ms());
         let end_all = async {
             while let Some((number, reply)) = under_way.next().await {
-                let Located { meeting, server } = &asked[number].located;
+                let MeetingOnServer { meeting, server } = &asked[number].located;
                 // Servers know no tenants: what is ended by its id may be another one's meeting. Polls
                 // tell them apart.
                 let is_shared = meeting.key.tenant.is_some();
                 let too_late = winner.as_ref() != Some(&server.id) && !is_shared;
                 // Another create may have settled it there meanwhile, or wait for its answer.
-                let record = app.cluster.meeting(&meeting.key).await;
-                let is_elsewhere = |record: &Located| {
+                let record = app.pool.find_meeting(&meeting.key).await;
+                let is_elsewhere = |record: &MeetingOnServer| {
                     record.server.id != server.id && record.meeting.claim.is_none()
                 };
                 let is_free =
                     record.is_ok_and(|record| record.is_none_or(|one| is_elsewhere(&one)));
-                let is_new =
-                    |reply: Reply| reply.answer.success && reply.answer.message_key != EXISTS;
+                let is_new = |reply: BbbReply| {
+                    reply.response.success && reply.response.message_key != EXISTS
+                };
                 if too_late && is_free && reply.is_ok_and(is_new) {
                     tracing::info!(server = %server.id, meeting = meeting.key.id, "too late: ended");
                     // If this fails, a poll does it.
-                    let _ = app.ask_briefly(server, "end", &end_query(meeting)).await;
+                    let _ = app.call_server_briefly(server, "end", &end_query(meeting)).await;
                 }
             }
         };

@@ -5,8 +5,8 @@ use domain::AdminState;
 use futures_util::FutureExt as _;
 use tokio::time::timeout_at;
 
-use crate::backend::{Reply, meeting_query};
-use crate::ports::{CallError, Located};
+use crate::backend::{BbbReply, meeting_query};
+use crate::ports::{CallError, MeetingOnServer};
 
 use super::asking::Call;
 use super::attempts::UNANSWERED;
@@ -15,7 +15,10 @@ use super::repeat::insist;
 
 /// Whether the server still has the meeting, so that a create may go there; nothing if the server
 /// turns out to be offline.
-pub(super) async fn keeps(call: &Call<'_>, located: &Located) -> Option<Result<bool, ApiError>> {
+pub(super) async fn keeps(
+    call: &Call<'_>,
+    located: &MeetingOnServer,
+) -> Option<Result<bool, ApiError>> {
     let state = located.server.state;
     if located.meeting.claim.is_some() {
         // Its first create is under way there.
@@ -31,8 +34,8 @@ pub(super) async fn keeps(call: &Call<'_>, located: &Located) -> Option<Result<b
         let (app, server, deadline) = (call.app.clone(), located.server.clone(), call.deadline);
         let query = meeting_query(&located.meeting.key.id);
         let asking = async move {
-            let late = CallError::Timeout(app.policy.create_ms_max());
-            let asked = timeout_at(deadline, app.ask(&server, name, &query, None)).await;
+            let late = CallError::Timeout(app.policy.max_create_ms());
+            let asked = timeout_at(deadline, app.call_server(&server, name, &query, None)).await;
             asked.unwrap_or_else(|_| Err(late.into()))
         };
         Some(asking.boxed())
@@ -42,8 +45,8 @@ pub(super) async fn keeps(call: &Call<'_>, located: &Located) -> Option<Result<b
     Some(reply.map(|reply| !is_over(state, &reply)))
 }
 
-fn is_over(state: AdminState, reply: &Reply) -> bool {
-    let answer = &reply.answer;
+fn is_over(state: AdminState, reply: &BbbReply) -> bool {
+    let answer = &reply.response;
     match state {
         AdminState::Enabled => false,
         AdminState::Cordoned => answer.success && answer.running == Some(false),

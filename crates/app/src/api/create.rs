@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use bbb::Query;
 use bytes::Bytes;
-use domain::booking::Newcomer;
-use domain::parameters::{SERVER_TAG, wanted_tag};
-use domain::placement::{Ask, TagRequest, seed};
-use domain::voice_bridge::candidates;
+use domain::forecast::NewMeeting;
+use domain::parameters::{SERVER_TAG, effective_tag};
+use domain::placement::{PlacementCriteria, TagRequest, meeting_seed};
+use domain::voice_bridge::generate_candidates;
 use domain::{Claim, MeetingKey, Timestamp};
 use tokio::time::Instant;
 
-use crate::callbacks::{self, Asked};
+use crate::callbacks::{self, CreateOrigin};
 use crate::context::App;
-use crate::planner;
-use crate::ports::{BackendBody, Located, PlaceRequest, Placed};
-use crate::replay::Replay;
+use crate::forecaster;
+use crate::ports::{BackendBody, MeetingOnServer, PlaceOutcome, PlaceRequest};
+use crate::replayable_body::ReplayableBody;
 use crate::tenancy::Caller;
 
 use super::asking::Call;
@@ -26,7 +26,7 @@ use super::closed;
 use super::errors::ApiError;
 use super::lrs;
 use super::repeat;
-use super::request::{Trail, meeting_key};
+use super::request::{RequestLog, meeting_key};
 
 /// How often a create looks whether another one for the same meeting has ended.
 const RECHECK: Duration = Duration::from_millis(20);
@@ -49,17 +49,17 @@ const SIZE_MAX: u32 = 10_000;
 pub async fn create(
     app: &App,
     caller: &Caller,
-    asked: Asked<'_>,
+    asked: CreateOrigin<'_>,
     mut query: Query,
     body: Option<BackendBody>,
-    trail: &mut Trail,
+    trail: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
-    let reports = callbacks::divert(app, caller, asked, &mut query).await;
+    let reports = callbacks::extract_callbacks(app, caller, asked, &mut query).await;
     let created = send(app, caller, query, body, trail).await;
     if let (true, true, Some(id), Some(server)) =
         (reports, created.is_ok(), &trail.meeting, &trail.server)
     {
-        callbacks::hosted(app, &caller.meeting(id.clone()), server).await;
+        callbacks::set_meeting_server(app, &caller.meeting_key(id.clone()), server).await;
     }
     created
 }
@@ -69,14 +69,14 @@ async fn send(
     caller: &Caller,
     query: Query,
     body: Option<BackendBody>,
-    trail: &mut Trail,
+    trail: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
     let deadline = Instant::now() + Duration::from_millis(busy_ms(app, body.is_some()));
     let key = meeting_key(caller, &query, trail)?;
     // Before there is a claim, which runs out.
-    let access = lrs::access(app, caller.tenant()).await;
+    let access = lrs::find_lrs_access(app, caller.tenant()).await;
     let mut request = place_request(app, caller, key, &query, body.is_some());
-    let body = body.map(Replay::new);
+    let body = body.map(ReplayableBody::new);
     let call = Call { app, caller, query: &query, body: body.as_ref(), access, deadline };
     // Before there is a place: a client may hang up, or the store's answer be lost, in between.
     let mut guard = ClaimGuard {
@@ -88,16 +88,16 @@ async fn send(
     let mut homes = Vec::new();
     for _ in 0..ROUNDS {
         let placed = find_place(app, &request, deadline).await?;
-        guard.armed = matches!(placed, Placed::Won(_));
+        guard.armed = matches!(placed, PlaceOutcome::Claimed(_));
         match placed {
-            Placed::Won(located) => {
-                planner::placed(app, &located);
+            PlaceOutcome::Claimed(located) => {
+                forecaster::record_placement(app, &located);
                 let result = attempts::first(&call, &mut request, located, homes, trail).await;
                 // Confirmed or released, with everything that was tried.
                 guard.armed = false;
                 return result;
             }
-            Placed::Known(located) => {
+            PlaceOutcome::Existing(located) => {
                 trail.server = Some(located.server.id.clone());
                 homes.push(located.server.id.clone());
                 // If its server is gone, or the meeting, it gets a new place.
@@ -105,8 +105,8 @@ async fn send(
                     return result;
                 }
             }
-            Placed::Refused(refusal) => return Err(ApiError::NoServer(refusal)),
-            Placed::NoVoiceBridge => return Err(ApiError::NoVoiceBridge),
+            PlaceOutcome::Refused(refusal) => return Err(ApiError::NoServer(refusal)),
+            PlaceOutcome::NoVoiceBridge => return Err(ApiError::NoVoiceBridge),
         }
     }
     Err(ApiError::Timeout)
@@ -114,8 +114,8 @@ async fn send(
 
 /// How long a create may be under way, in ms.
 fn busy_ms(app: &App, has_body: bool) -> u64 {
-    let without = app.policy.create_ms_max();
-    let with = u64::try_from(app.policy.upload_ms_max).unwrap_or(0);
+    let without = app.policy.max_create_ms();
+    let with = u64::try_from(app.policy.max_upload_ms).unwrap_or(0);
     if has_body { with.max(without) } else { without }
 }
 
@@ -131,7 +131,7 @@ fn place_request(
     let now = app.clock.now();
     let requested_tag = query.get(SERVER_TAG);
     let rules = caller.create_rules(policy);
-    let tags = wanted_tag(requested_tag.as_deref(), rules).unwrap_or_default();
+    let tags = effective_tag(requested_tag.as_deref(), rules).unwrap_or_default();
     let password = query.get("moderatorPW").filter(|password| !password.is_empty());
     let claim_ms = busy_ms(app, has_body).saturating_add(CLAIM_MS_MORE);
     let until = now.plus_ms(i64::try_from(claim_ms).unwrap_or(i64::MAX));
@@ -139,45 +139,48 @@ fn place_request(
         let number = query.get(name).and_then(|text| text.trim().parse::<u32>().ok());
         number.filter(|number| (1..=SIZE_MAX).contains(number))
     };
-    let known_as = policy.known_as(&key);
-    let newcomer =
-        Newcomer { key: &known_as, hint: number(SIZE_HINT), users_max: number("maxParticipants") };
+    let known_as = policy.history_key(&key);
+    let newcomer = NewMeeting {
+        key: &known_as,
+        size_hint: number(SIZE_HINT),
+        max_users: number("maxParticipants"),
+    };
     let load = policy.poll.load;
-    let forecast = planner::forecast(app, &newcomer, now);
+    let forecast = forecaster::forecast_new_meeting(app, &newcomer, now);
     PlaceRequest {
-        ask: Ask {
+        criteria: PlacementCriteria {
             tags: TagRequest::parse(tags),
-            seats: forecast.seats,
+            expected_users: forecast.expected_users,
             source: forecast.source,
-            seed: seed(&key.id),
+            seed: meeting_seed(&key.id),
             now,
-            avoid: Vec::new(),
-            others: Vec::new(),
+            tried_servers: Vec::new(),
+            same_id_servers: Vec::new(),
             rules: policy.placement,
-            prices: forecast.prices,
+            costs: forecast.costs,
         },
-        voice_bridges: candidates(
+        voice_bridges: generate_candidates(
             policy.voice_bridge,
             &key.id,
             query.get("voiceBridge").as_deref(),
         ),
-        moderator_pw: Some(password.map_or_else(|| app.entropy.password(), Into::into)),
-        claim: Claim { token: app.entropy.uuid(), until },
-        seats: load.seats(now, forecast.seats, 0),
+        moderator_pw: Some(password.map_or_else(|| app.entropy.generate_password(), Into::into)),
+        claim: Claim { token: app.entropy.generate_uuid(), until },
+        load: load.meeting_load(now, forecast.expected_users, 0),
         now,
-        endings: Vec::new(),
+        pending_ends: Vec::new(),
         key,
     }
 }
 
 /// A create of a meeting that has a place: its server's answer; nothing if it needs a new one.
-async fn known(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
+async fn known(call: &Call<'_>, located: &MeetingOnServer) -> Option<Result<Bytes, ApiError>> {
     match closed::keeps(call, located).await? {
         Ok(true) => repeat::again(call, located).await,
         Ok(false) => {
             let (meeting, server) = (&located.meeting, &located.server);
             let (key, seen_at) = (&meeting.key, Some(meeting.seen_at));
-            let forgotten = call.app.cluster.forget(key, &server.id, seen_at, None).await;
+            let forgotten = call.app.pool.forget_meeting(key, &server.id, seen_at, None).await;
             forgotten.err().map(|error| Err(error.into()))
         }
         Err(error) => Some(Err(error)),
@@ -189,13 +192,12 @@ async fn find_place(
     app: &App,
     request: &PlaceRequest,
     deadline: Instant,
-) -> Result<Placed, ApiError> {
+) -> Result<PlaceOutcome, ApiError> {
     let until = deadline.min(Instant::now() + WAIT_MAX);
     loop {
         let now = app.clock.now();
-        let placed = app.cluster.place(at(app, request, now)).await?;
-        let waits =
-            matches!(&placed, Placed::Known(located) if located.meeting.is_being_created(now));
+        let placed = app.pool.place_meeting(at(app, request, now)).await?;
+        let waits = matches!(&placed, PlaceOutcome::Existing(located) if located.meeting.is_being_created(now));
         if !waits || Instant::now() >= until {
             return Ok(placed);
         }
@@ -208,8 +210,8 @@ pub(super) fn at(app: &App, request: &PlaceRequest, now: Timestamp) -> PlaceRequ
     let later_ms = now.ms_since(request.now);
     let mut later = request.clone();
     later.claim.until = later.claim.until.plus_ms(later_ms);
-    later.seats = app.policy.poll.load.seats(now, request.seats.reserved, 0);
-    later.ask.now = now;
+    later.load = app.policy.poll.load.meeting_load(now, request.load.expected_users, 0);
+    later.criteria.now = now;
     later.now = now;
     later
 }
@@ -227,10 +229,10 @@ impl Drop for ClaimGuard<'_> {
         if !self.armed {
             return;
         }
-        let (cluster, key) = (self.app.cluster.clone(), self.key.clone());
+        let (cluster, key) = (self.app.pool.clone(), self.key.clone());
         let token = self.token.clone();
         tokio::spawn(async move {
-            if let Err(error) = cluster.release(&key, &token, &[]).await {
+            if let Err(error) = cluster.release_claim(&key, &token, &[]).await {
                 tracing::warn!(meeting = key.id, %error, "claim not released; it runs out by itself");
             }
         });

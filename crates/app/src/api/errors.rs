@@ -1,16 +1,16 @@
 //! What can go wrong with a call, in the keys and texts that front-ends compare.
 
-use bbb::answer;
-use domain::placement::Refusal;
+use bbb::response;
+use domain::placement::PlacementRefusal;
 
 use crate::backend::BackendError;
 use crate::ports::StoreError;
-use crate::recordings::travel::TravelError;
+use crate::recordings::file_moves::FileMoveError;
 
-impl From<TravelError> for ApiError {
-    fn from(error: TravelError) -> Self {
+impl From<FileMoveError> for ApiError {
+    fn from(error: FileMoveError) -> Self {
         match error {
-            TravelError::Store(error) => Self::Store(error),
+            FileMoveError::Store(error) => Self::Store(error),
             other => Self::Files(other.to_string()),
         }
     }
@@ -60,7 +60,7 @@ pub enum ApiError {
     TooLarge,
     /// There is no server for a new meeting.
     #[error("no server: {0:?}")]
-    NoServer(Refusal),
+    NoServer(PlacementRefusal),
     /// Every voice bridge tried is taken.
     #[error("no voice bridge")]
     NoVoiceBridge,
@@ -96,11 +96,11 @@ impl ApiError {
             Self::ServerUnavailable => "serverUnavailable",
             Self::UnsupportedContentType => "unsupportedContentType",
             Self::Unsupported => "unsupportedRequest",
-            Self::NoServer(Refusal::TagUnavailable(_)) => "serverTagUnavailable",
-            Self::NoServer(Refusal::Full) => "serverLimitReached",
+            Self::NoServer(PlacementRefusal::TagUnavailable(_)) => "serverTagUnavailable",
+            Self::NoServer(PlacementRefusal::Full) => "serverLimitReached",
             Self::TooLarge => "requestTooLarge",
             Self::Backend(key, _) => key,
-            Self::NoServer(Refusal::NoServer)
+            Self::NoServer(PlacementRefusal::NoServer)
             | Self::NoVoiceBridge
             | Self::Unanswered(..)
             | Self::Files(_)
@@ -130,16 +130,19 @@ impl ApiError {
             Self::UnsupportedContentType => "POST request Content-Type is missing or unsupported",
             Self::Unsupported => "This request is not supported.",
             Self::TooLarge => "The body of this request is too large.",
-            Self::NoServer(Refusal::TagUnavailable(tag)) => {
+            Self::NoServer(PlacementRefusal::TagUnavailable(tag)) => {
                 return format!("There is no available server with the required tag={tag}.");
             }
-            Self::NoServer(Refusal::Full) => "All available servers have reached their limits.",
-            Self::NoServer(Refusal::NoServer) => "Could not find any available servers.",
+            Self::NoServer(PlacementRefusal::Full) => {
+                "All available servers have reached their limits."
+            }
+            Self::NoServer(PlacementRefusal::NoServer) => "Could not find any available servers.",
             Self::NoVoiceBridge => "Could not find a free voice bridge.",
             Self::Backend(_, message) => message,
-            Self::Unanswered(_, BackendError::Garbage(bbb::Garbage::NoReturncode)) => {
-                "Response did not include returncode"
-            }
+            Self::Unanswered(
+                _,
+                BackendError::InvalidResponse(bbb::InvalidResponse::NoReturncode),
+            ) => "Response did not include returncode",
             Self::Unanswered(text, _) => text,
             Self::Store(_) => "The balancer's store is unavailable.",
             Self::Timeout => "This request took too long.",
@@ -150,13 +153,13 @@ impl ApiError {
 
     /// Whether the same call may succeed a little later.
     #[must_use]
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::ServerUnavailable | Self::Store(_) | Self::Timeout)
     }
 
     /// The answer in XML.
     #[must_use]
     pub fn to_xml(&self) -> String {
-        answer::failed(self.key(), &self.message())
+        response::build_failure(self.key(), &self.message())
     }
 }

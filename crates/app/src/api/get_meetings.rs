@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use bbb::answer::{success, without_illegal};
-use bbb::meetings::Meetings;
+use bbb::meetings::MeetingList;
+use bbb::response::{build_success, strip_illegal_characters};
 use bytes::Bytes;
 use domain::{AdminState, Server};
 use futures_util::stream::{self, BoxStream, FuturesUnordered};
@@ -12,21 +12,25 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::timeout;
 
 use super::errors::ApiError;
-use crate::backend::Way;
+use crate::backend::CallOptions;
 use crate::context::App;
-use crate::ports::Lane;
+use crate::ports::CallPriority;
 use crate::tenancy::Caller;
 
 /// Clients give up after 10 s; what is there by then must be on its way.
-const CLIENT_PATIENCE: Duration = Duration::from_secs(8);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Message of an empty list, as BBB words it.
-pub const NO_MEETINGS: &str = "no meetings were found on this server";
+pub const NO_MEETINGS_MESSAGE: &str = "no meetings were found on this server";
 
 /// The answer without any meeting: clients need container *and* key.
 #[must_use]
-pub fn no_meetings() -> String {
-    success(&[("messageKey", "noMeetings"), ("message", NO_MEETINGS), ("meetings", "")])
+pub fn no_meetings_response() -> String {
+    build_success(&[
+        ("messageKey", "noMeetings"),
+        ("message", NO_MEETINGS_MESSAGE),
+        ("meetings", ""),
+    ])
 }
 
 /// The answer, piece by piece.
@@ -37,9 +41,9 @@ pub async fn get_meetings(
     app: &App,
     caller: &Caller,
 ) -> Result<BoxStream<'static, Bytes>, ApiError> {
-    let mut servers = app.cluster.servers().await?;
-    servers.retain(|server| server.online() && server.state != AdminState::Disabled);
-    let elements = |server| elements_of(app.clone(), caller.clone(), server).boxed();
+    let mut servers = app.pool.list_servers().await?;
+    servers.retain(|server| server.is_online() && server.state != AdminState::Disabled);
+    let elements = |server| fetch_elements(app.clone(), caller.clone(), server).boxed();
     let asked: FuturesUnordered<_> = servers.into_iter().map(elements).collect();
     let found = asked.filter(|elements| std::future::ready(!elements.is_empty()));
     let pieces = found.map(Some).chain(stream::iter([None]));
@@ -50,7 +54,7 @@ pub async fn get_meetings(
                 format!("<response><returncode>SUCCESS</returncode><meetings>{elements}")
             }
             (None, true) => "</meetings></response>".to_owned(),
-            (None, false) => no_meetings(),
+            (None, false) => no_meetings_response(),
         };
         std::future::ready(Some(Bytes::from(text)))
     });
@@ -58,17 +62,20 @@ pub async fn get_meetings(
 }
 
 /// The `<meeting>` elements of one server that may be shown; nothing if it fails.
-async fn elements_of(app: App, caller: Caller, server: Server) -> String {
-    let way = Way { lane: Lane::FrontEnd, patience: app.policy.patience_with(server.online()) };
-    let listed = timeout(CLIENT_PATIENCE, app.list(&server, way)).await;
+async fn fetch_elements(app: App, caller: Caller, server: Server) -> String {
+    let way = CallOptions {
+        priority: CallPriority::FrontEnd,
+        timeouts: app.policy.timeouts_for(server.is_online()),
+    };
+    let listed = timeout(CLIENT_TIMEOUT, app.fetch_meetings(&server, way)).await;
     let listed = match listed {
         Ok(listed) => listed.map_err(|error| error.to_string()),
         Err(_) => Err("no answer within a client's patience".to_owned()),
     };
-    let read =
-        listed.and_then(|answer| Meetings::read(&answer.body).map_err(|error| error.to_string()));
+    let read = listed
+        .and_then(|answer| MeetingList::read(&answer.body).map_err(|error| error.to_string()));
     match read {
-        Ok(meetings) => visible(&meetings, caller.tenant_id()),
+        Ok(meetings) => visible_elements(&meetings, caller.tenant_id()),
         Err(error) => {
             tracing::warn!(server = %server.id, error, "left out of getMeetings");
             String::new()
@@ -77,7 +84,7 @@ async fn elements_of(app: App, caller: Caller, server: Server) -> String {
 }
 
 /// A tenant's meetings are for that tenant, and those of none for a balancer without tenants.
-fn visible(meetings: &Meetings, tenant: Option<&str>) -> String {
-    let shown = meetings.list.iter().filter(|meeting| meeting.meta("tenant-id") == tenant);
-    shown.map(|meeting| without_illegal(meetings.element(meeting))).collect()
+fn visible_elements(meetings: &MeetingList, tenant: Option<&str>) -> String {
+    let shown = meetings.meetings.iter().filter(|meeting| meeting.meta("tenant-id") == tenant);
+    shown.map(|meeting| strip_illegal_characters(meetings.element(meeting))).collect()
 }

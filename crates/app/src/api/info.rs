@@ -1,6 +1,6 @@
 //! `isMeetingRunning` and `getMeetingInfo`: asked of the meeting's server.
 
-use bbb::{Query, answer};
+use bbb::{Query, response};
 use bytes::Bytes;
 
 use crate::backend::meeting_query;
@@ -8,9 +8,9 @@ use crate::context::App;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
-use super::request::{Trail, locate, pass_on};
+use super::request::{RequestLog, forward_reply, locate_meeting};
 
-const UNANSWERED: &str = "Unable to access meeting on server.";
+const NO_RESPONSE_MESSAGE: &str = "Unable to access meeting on server.";
 
 /// Whether anybody is in a meeting. A meeting that the balancer does not know is not running.
 ///
@@ -20,14 +20,17 @@ pub async fn is_meeting_running(
     app: &App,
     caller: &Caller,
     query: &Query,
-    trail: &mut Trail,
+    trail: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
-    match locate(app, caller, query, trail).await? {
+    match locate_meeting(app, caller, query, trail).await? {
         Some(located) => {
             let query = meeting_query(&located.meeting.key.id);
-            pass_on(app.ask(&located.server, "isMeetingRunning", &query, None).await, UNANSWERED)
+            forward_reply(
+                app.call_server(&located.server, "isMeetingRunning", &query, None).await,
+                NO_RESPONSE_MESSAGE,
+            )
         }
-        None => Ok(answer::success(&[("running", "false")]).into()),
+        None => Ok(response::build_success(&[("running", "false")]).into()),
     }
 }
 
@@ -39,9 +42,12 @@ pub async fn get_meeting_info(
     app: &App,
     caller: &Caller,
     query: &Query,
-    trail: &mut Trail,
+    trail: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
-    let located = locate(app, caller, query, trail).await?.ok_or(ApiError::NotFound)?;
+    let located = locate_meeting(app, caller, query, trail).await?.ok_or(ApiError::NotFound)?;
     let query = meeting_query(&located.meeting.key.id);
-    pass_on(app.ask(&located.server, "getMeetingInfo", &query, None).await, UNANSWERED)
+    forward_reply(
+        app.call_server(&located.server, "getMeetingInfo", &query, None).await,
+        NO_RESPONSE_MESSAGE,
+    )
 }

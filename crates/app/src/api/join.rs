@@ -4,15 +4,15 @@ use bbb::{Query, query::encode};
 use domain::parameters::join_edits;
 
 use crate::context::App;
-use crate::planner;
+use crate::forecaster;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
-use super::request::{Trail, apply, is_its_own, meeting_key};
+use super::request::{RequestLog, apply_edits, is_own_meeting, meeting_key};
 
 /// A join that leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JoinRefused {
+pub struct JoinRefusal {
     /// Why.
     pub error: ApiError,
     /// Where the front-end wants its users to be told so, with BBB's `errors` added.
@@ -27,40 +27,41 @@ pub async fn join(
     app: &App,
     caller: &Caller,
     query: Query,
-    trail: &mut Trail,
-) -> Result<String, JoinRefused> {
+    trail: &mut RequestLog,
+) -> Result<String, JoinRefusal> {
     let error_url = query.get("errorRedirectUrl").map(std::borrow::Cow::into_owned);
     let wants_xml = query.get("redirect").is_some_and(|redirect| redirect == "false");
-    let location = locate_join(app, caller, query, trail).await;
+    let location = build_join_url(app, caller, query, trail).await;
     location.map_err(|error| {
-        let error_url = error_url.filter(|_| !wants_xml).and_then(|url| with_error(&url, &error));
-        JoinRefused { error, error_url }
+        let error_url =
+            error_url.filter(|_| !wants_xml).and_then(|url| add_error_to_url(&url, &error));
+        JoinRefusal { error, error_url }
     })
 }
 
-async fn locate_join(
+async fn build_join_url(
     app: &App,
     caller: &Caller,
     mut query: Query,
-    trail: &mut Trail,
+    trail: &mut RequestLog,
 ) -> Result<String, ApiError> {
     let key = meeting_key(caller, &query, trail)?;
-    let located = app.cluster.join(&key, app.clock.now()).await?.ok_or(ApiError::NotFound)?;
+    let located = app.pool.record_join(&key, app.clock.now()).await?.ok_or(ApiError::NotFound)?;
     trail.server = Some(located.server.id.clone());
-    if !is_its_own(&located.meeting) {
+    if !is_own_meeting(&located.meeting) {
         return Err(ApiError::NotFound);
     }
     if !located.is_reachable() {
         return Err(ApiError::ServerUnavailable);
     }
-    planner::joined(app, &located.meeting.key);
-    apply(&mut query, join_edits(caller.join_rules(&app.policy)));
+    forecaster::record_join(app, &located.meeting.key);
+    apply_edits(&mut query, join_edits(caller.join_rules(&app.policy)));
     Ok(app.signed_url(&located.server, "join", &query))
 }
 
 /// The front-end's page with the error in BBB's form: `errors=[{"key":…,"message":…}]`. The
 /// address was signed with the call, so this is no open redirect.
-fn with_error(url: &str, error: &ApiError) -> Option<String> {
+fn add_error_to_url(url: &str, error: &ApiError) -> Option<String> {
     let printable = url.bytes().all(|byte| (0x21..0x7f).contains(&byte));
     if !printable || domain::server::hostname(url).is_none() {
         return None;
@@ -84,7 +85,7 @@ mod tests {
     #[test]
     fn errors_are_added_to_the_front_ends_page() {
         let error = ApiError::NotFound;
-        let at = |url: &str| with_error(url, &error);
+        let at = |url: &str| add_error_to_url(url, &error);
         assert!(
             at("https://f/x")
                 .unwrap()

@@ -11,26 +11,28 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::context::App;
-use crate::ports::{BackendBody, BackendCall, Lane, Patience};
+use crate::ports::{BackendBody, BackendCall, CallPriority, CallTimeouts};
 
 /// Patience with Keycloak: people wait for the meeting.
-const PATIENCE: Patience = Patience { connect_ms: 1_000, response_ms: 3_000 };
+const KEYCLOAK_TIMEOUTS: CallTimeouts = CallTimeouts { connect_ms: 1_000, response_ms: 3_000 };
 /// The whole of it.
-const DEADLINE: Duration = Duration::from_secs(4);
+const TOKEN_DEADLINE: Duration = Duration::from_secs(4);
 /// Longest answer with a token.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// What the server is to be told, if the tenant has a learning record store.
-pub(super) async fn access(app: &App, tenant: Option<&Tenant>) -> Option<String> {
+pub(super) async fn find_lrs_access(app: &App, tenant: Option<&Tenant>) -> Option<String> {
     let tenant = tenant?;
-    let endpoint = given(&tenant.lrs.endpoint)?;
+    let endpoint = non_empty(&tenant.lrs.endpoint)?;
     let Lrs { kc_token_url, username, password, .. } = &tenant.lrs;
-    let access = match given(kc_token_url) {
-        Some(url) => match timeout(DEADLINE, token(app, url, &tenant.lrs)).await {
+    let access = match non_empty(kc_token_url) {
+        Some(url) => match timeout(TOKEN_DEADLINE, fetch_keycloak_token(app, url, &tenant.lrs))
+            .await
+        {
             Ok(token) => token.map(|token| json!({ "lrs_endpoint": endpoint, "lrs_token": token })),
             Err(_) => Err("no answer in time".to_owned()),
         },
-        None => match (given(username), given(password)) {
+        None => match (non_empty(username), non_empty(password)) {
             (Some(username), Some(password)) => Ok(json!({
                 "lrs_endpoint": endpoint, "lrs_username": username, "lrs_password": password,
             })),
@@ -47,18 +49,24 @@ pub(super) async fn access(app: &App, tenant: Option<&Tenant>) -> Option<String>
 }
 
 /// That, for one server only.
-pub(super) async fn sealed(app: &App, server: &Server, access: Option<String>) -> Option<String> {
-    let (access, secret, noise) = (access?, server.secret.clone(), app.entropy.noise());
+pub(super) async fn encrypt_lrs_access(
+    app: &App,
+    server: &Server,
+    access: Option<String>,
+) -> Option<String> {
+    let (access, secret, noise) = (access?, server.secret.clone(), app.entropy.generate_bytes());
     // It takes milliseconds, and other calls wait.
-    tokio::task::spawn_blocking(move || bbb::lrs::sealed(&access, &secret, noise)).await.ok()
+    tokio::task::spawn_blocking(move || bbb::lrs::encrypt_payload(&access, &secret, noise))
+        .await
+        .ok()
 }
 
-fn given(field: &Option<String>) -> Option<&str> {
+fn non_empty(field: &Option<String>) -> Option<&str> {
     field.as_deref().filter(|text| !text.is_empty())
 }
 
 /// A token from Keycloak, by its password grant.
-async fn token(app: &App, url: &str, lrs: &Lrs) -> Result<String, String> {
+async fn fetch_keycloak_token(app: &App, url: &str, lrs: &Lrs) -> Result<String, String> {
     let mut form = Query::default();
     form.push("grant_type", "password");
     for (name, value) in [
@@ -67,7 +75,7 @@ async fn token(app: &App, url: &str, lrs: &Lrs) -> Result<String, String> {
         ("username", &lrs.kc_username),
         ("password", &lrs.kc_password),
     ] {
-        form.push(name, given(value).unwrap_or_default());
+        form.push(name, non_empty(value).unwrap_or_default());
     }
     let form = Bytes::from(form.to_text());
     let body = BackendBody {
@@ -78,11 +86,11 @@ async fn token(app: &App, url: &str, lrs: &Lrs) -> Result<String, String> {
     let call = BackendCall {
         url: url.to_owned(),
         body: Some(body),
-        patience: PATIENCE,
-        answer_bytes_max: ANSWER_BYTES_MAX,
-        lane: Lane::FrontEnd,
+        timeouts: KEYCLOAK_TIMEOUTS,
+        max_response_bytes: MAX_RESPONSE_BYTES,
+        priority: CallPriority::FrontEnd,
     };
-    let answer = app.bbb.send(call).await.map_err(|error| error.to_string())?;
+    let answer = app.bbb.send_call(call).await.map_err(|error| error.to_string())?;
     if answer.status != 200 {
         return Err(format!("Keycloak answers with status {}", answer.status));
     }

@@ -6,12 +6,12 @@ mod closed;
 mod create;
 mod end;
 mod errors;
+mod forward;
 mod get_meetings;
 mod info;
 mod join;
 mod lrs;
 mod owner;
-mod pass;
 mod recordings;
 mod repeat;
 mod request;
@@ -19,14 +19,15 @@ mod vouched;
 
 pub use create::create;
 pub use end::end;
-pub(crate) use end::{end_at, forget};
+pub(crate) use end::{end_on_server, forget_ended_meeting};
 pub use errors::ApiError;
-pub use get_meetings::{NO_MEETINGS, get_meetings, no_meetings};
+pub use forward::{insert_document, send_chat_message};
+pub use get_meetings::{NO_MEETINGS_MESSAGE, get_meetings, no_meetings_response};
 pub use info::{get_meeting_info, is_meeting_running};
-pub use join::{JoinRefused, join};
-pub use pass::{insert_document, send_chat_message};
+pub use join::{JoinRefusal, join};
 pub use recordings::{
-    delete_recordings, get_recordings, no_recordings, publish_recordings, update_recordings,
+    delete_recordings, get_recordings, no_recordings_response, publish_recordings,
+    update_recordings,
 };
-pub(crate) use request::pass_on;
-pub use request::{Trail, authenticate, caller, merge_form};
+pub(crate) use request::forward_reply;
+pub use request::{RequestLog, authenticate, identify_caller, merge_form};

@@ -10,15 +10,15 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::backend::{BackendError, Reply};
-use crate::doubts;
-use crate::ports::{CallError, Located};
+use crate::backend::{BackendError, BbbReply};
+use crate::live_failures;
+use crate::ports::{CallError, MeetingOnServer};
 
 use super::asking::{Call, asking, is_the_servers};
 use super::attempts::{SLOW, UNANSWERED};
 use super::errors::ApiError;
 use super::owner;
-use super::request::pass_on;
+use super::request::forward_reply;
 use super::vouched;
 
 /// How often the server is asked at most: a repeated create is the same however often it comes. The last
@@ -30,10 +30,13 @@ pub(super) const EXISTS: &str = "duplicateWarning";
 const RECOVER: Duration = Duration::from_secs(1);
 
 /// What a server said, or why it did not.
-pub(super) type Answered = Result<Reply, BackendError>;
+pub(super) type Answered = Result<BbbReply, BackendError>;
 
 /// What the meeting's own server answers; nothing if it turns out to be offline.
-pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<Bytes, ApiError>> {
+pub(super) async fn again(
+    call: &Call<'_>,
+    located: &MeetingOnServer,
+) -> Option<Result<Bytes, ApiError>> {
     let asks = AtomicUsize::new(0);
     let ask = || match asks.fetch_add(1, Ordering::Relaxed) {
         before if before + 1 < ASKS_MAX => asking(call, located, false),
@@ -41,7 +44,7 @@ pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<B
     };
     Some(match insist(call, located, ask).await? {
         Ok(reply) => answered(call, located, reply, asks.into_inner()).await,
-        Err(error) => pass_on(Err(error), UNANSWERED),
+        Err(error) => forward_reply(Err(error), UNANSWERED),
     })
 }
 
@@ -49,12 +52,12 @@ pub(super) async fn again(call: &Call<'_>, located: &Located) -> Option<Result<B
 /// question that may be asked twice, or nothing if it cannot.
 pub(super) async fn insist(
     call: &Call<'_>,
-    located: &Located,
+    located: &MeetingOnServer,
     ask: impl Fn() -> Option<BoxFuture<'static, Answered>>,
 ) -> Option<Answered> {
     let app = call.app;
     let hedge = Duration::from_millis(app.policy.hedge_ms());
-    let mut error: BackendError = CallError::Timeout(app.policy.create_ms_max()).into();
+    let mut error: BackendError = CallError::Timeout(app.policy.max_create_ms()).into();
     let (mut under_way, mut asks) = (FuturesUnordered::new(), 0);
     loop {
         let asked_at = app.clock.now();
@@ -79,15 +82,16 @@ pub(super) async fn insist(
             Err(_) => SLOW.to_owned(),
         };
         // Is it slow, or is it gone?
-        doubts::note(app, &located.server, asked_at, &reason).await;
+        live_failures::report_failure(app, &located.server, asked_at, &reason).await;
         if under_way.is_empty() {
             sleep_until(call.deadline.min(Instant::now() + RECOVER)).await;
         }
-        let confirming = timeout_at(call.deadline, doubts::confirm(app, located.server.clone()));
+        let confirming =
+            timeout_at(call.deadline, live_failures::confirm_offline(app, located.server.clone()));
         tokio::select! {
             biased;
             Some(Ok(reply)) = under_way.next() => return Some(Ok(reply)),
-            server = confirming => if server.ok().flatten().is_some_and(|server| !server.online()) {
+            server = confirming => if server.ok().flatten().is_some_and(|server| !server.is_online()) {
                 return None;
             }
         }
@@ -99,8 +103,8 @@ pub(super) async fn insist(
 /// about it.
 async fn answered(
     call: &Call<'_>,
-    located: &Located,
-    mut reply: Reply,
+    located: &MeetingOnServer,
+    mut reply: BbbReply,
     asks: usize,
 ) -> Result<Bytes, ApiError> {
     let app = call.app;
@@ -108,12 +112,12 @@ async fn answered(
         // Nobody knows yet what is there.
         match owner::checked(call, located, reply).await {
             Ok(checked) => reply = checked,
-            Err(error) => return pass_on(Err(error), UNANSWERED),
+            Err(error) => return forward_reply(Err(error), UNANSWERED),
         }
     }
-    let is_new = asks > 1 || reply.answer.message_key != EXISTS;
-    if reply.answer.success && (is_new || located.meeting.claim.is_some()) {
-        app.cluster.confirm(&located.meeting, app.clock.now(), &[]).await?;
+    let is_new = asks > 1 || reply.response.message_key != EXISTS;
+    if reply.response.success && (is_new || located.meeting.claim.is_some()) {
+        app.pool.confirm_meeting(&located.meeting, app.clock.now(), &[]).await?;
     }
-    pass_on(Ok(reply), UNANSWERED)
+    forward_reply(Ok(reply), UNANSWERED)
 }

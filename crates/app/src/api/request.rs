@@ -5,19 +5,19 @@ use std::collections::HashSet;
 
 use bbb::{Query, checksum};
 use bytes::Bytes;
-use domain::parameters::{Edit, is_repeatable, removes};
+use domain::parameters::{QueryEdit, is_repeatable, removal_matches};
 use domain::{Meeting, MeetingKey, ServerId};
 
-use crate::backend::{BackendError, Reply};
+use crate::backend::{BackendError, BbbReply};
 use crate::context::App;
-use crate::ports::{CallError, Located};
+use crate::ports::{CallError, MeetingOnServer};
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
 
 /// What the log says about a call once it is answered.
 #[derive(Clone, Debug, Default)]
-pub struct Trail {
+pub struct RequestLog {
     /// The name of the tenant whose call it was.
     pub tenant: Option<String>,
     /// The meeting it was about.
@@ -26,10 +26,10 @@ pub struct Trail {
     pub server: Option<ServerId>,
 }
 
-impl Trail {
+impl RequestLog {
     /// Of a call that begins.
     #[must_use]
-    pub fn of(caller: &Caller) -> Self {
+    pub fn for_caller(caller: &Caller) -> Self {
         let tenant = caller.tenant().map(|tenant| tenant.name.clone());
         Self { tenant, ..Self::default() }
     }
@@ -40,12 +40,12 @@ impl Trail {
 ///
 /// # Errors
 /// [`ApiError::Checksum`] if there is no such tenant; when the store fails.
-pub async fn caller(app: &App, label: Option<&str>) -> Result<Caller, ApiError> {
+pub async fn identify_caller(app: &App, label: Option<&str>) -> Result<Caller, ApiError> {
     if !app.policy.multitenancy {
         return Ok(Caller::default());
     }
     let label = label.ok_or(ApiError::Checksum)?;
-    app.tenant_cache.named(label).await?.ok_or(ApiError::Checksum)
+    app.tenant_cache.find_caller(label).await?.ok_or(ApiError::Checksum)
 }
 
 /// Verifies the checksum of a call, which may stand in the query or in a form body; what is signed
@@ -62,15 +62,16 @@ pub fn authenticate<'a>(
     form: Option<&Query>,
 ) -> Result<&'a str, ApiError> {
     let in_form = form.and_then(|form| form.get("checksum"));
-    let (signed, given) = match (checksum::cut(raw_query), in_form) {
-        (Ok(cut), None) => (cut.signed, cut.checksum),
-        (Err(checksum::CutError::Missing), Some(given)) => {
+    let (signed, given) = match (checksum::split_checksum(raw_query), in_form) {
+        (Ok(cut), None) => (cut.signed_text, cut.checksum),
+        (Err(checksum::ChecksumError::Missing), Some(given)) => {
             (raw_query.to_owned(), given.into_owned())
         }
         _ => return Err(ApiError::Checksum),
     };
     let secrets = caller.secrets(&app.policy);
-    let signer = checksum::signer(call, &signed, &given, secrets, app.policy.algorithms);
+    let signer =
+        checksum::find_signing_secret(call, &signed, &given, secrets, app.policy.algorithms);
     signer.ok_or(ApiError::Checksum)
 }
 
@@ -85,71 +86,74 @@ pub fn merge_form(query: &mut Query, mut form: Query) {
 pub(super) fn meeting_key(
     caller: &Caller,
     query: &Query,
-    trail: &mut Trail,
+    trail: &mut RequestLog,
 ) -> Result<MeetingKey, ApiError> {
-    if !query.is_text("meetingID") {
+    if !query.is_utf8("meetingID") {
         return Err(ApiError::InvalidMeetingId);
     }
     let id = query.get("meetingID").filter(|id| !id.trim().is_empty());
     let id = id.ok_or(ApiError::MissingMeetingId)?.into_owned();
     trail.meeting = Some(id.clone());
-    Ok(caller.meeting(id))
+    Ok(caller.meeting_key(id))
 }
 
 /// The meeting and its server, if the balancer knows it and its server is there: what was on a server
 /// that is offline is no meeting until it comes back.
-pub(super) async fn locate(
+pub(super) async fn locate_meeting(
     app: &App,
     caller: &Caller,
     query: &Query,
-    trail: &mut Trail,
-) -> Result<Option<Located>, ApiError> {
+    trail: &mut RequestLog,
+) -> Result<Option<MeetingOnServer>, ApiError> {
     let key = meeting_key(caller, query, trail)?;
-    let located = app.cluster.meeting(&key).await?;
+    let located = app.pool.find_meeting(&key).await?;
     trail.server = located.as_ref().map(|located| located.server.id.clone());
-    Ok(located.filter(|located| !located.is_away() && is_its_own(&located.meeting)))
+    Ok(located
+        .filter(|located| !located.is_detached_or_offline() && is_own_meeting(&located.meeting)))
 }
 
 /// Whether what its server has under its id is surely this tenant's: while its first create is under
 /// way, it may be another tenant's, since servers know no tenants.
-pub(super) fn is_its_own(meeting: &Meeting) -> bool {
+pub(super) fn is_own_meeting(meeting: &Meeting) -> bool {
     meeting.key.tenant.is_none() || meeting.claim.is_none()
 }
 
 /// A server's reply as the client gets it: success byte for byte, a refusal in the one shape that
 /// all clients understand.
-pub(crate) fn pass_on(
-    reply: Result<Reply, BackendError>,
+pub(crate) fn forward_reply(
+    reply: Result<BbbReply, BackendError>,
     unanswered: &'static str,
 ) -> Result<Bytes, ApiError> {
     let reply = reply.map_err(|error| match error {
         BackendError::Call(CallError::UploadTooLarge) => ApiError::TooLarge,
         error => ApiError::Unanswered(unanswered, error),
     })?;
-    if reply.answer.success {
+    if reply.response.success {
         return Ok(reply.body);
     }
-    Err(ApiError::Backend(reply.answer.message_key, reply.answer.message))
+    Err(ApiError::Backend(reply.response.message_key, reply.response.message))
 }
 
 /// Applies edits; of repeated names only the last value stays.
-pub(super) fn apply(query: &mut Query, edits: Vec<Edit>) {
+pub(super) fn apply_edits(query: &mut Query, edits: Vec<QueryEdit>) {
     query.keep_last(is_repeatable);
     let mut edits = edits.into_iter().peekable();
     while let Some(edit) = edits.next() {
         match edit {
-            Edit::Set(name, value) => query.set(&name, &value),
-            Edit::SetIfAbsent(name, value) if !query.contains(&name) => query.set(&name, &value),
-            Edit::SetIfAbsent(..) => {}
-            Edit::Remove(name) => {
+            QueryEdit::Set(name, value) => query.set(&name, &value),
+            QueryEdit::SetIfAbsent(name, value) if !query.contains(&name) => {
+                query.set(&name, &value)
+            }
+            QueryEdit::SetIfAbsent(..) => {}
+            QueryEdit::Remove(name) => {
                 // Removals come in runs, and one look at the query does for all of them.
                 let mut names = vec![name];
-                while let Some(Edit::Remove(next)) =
-                    edits.next_if(|edit| matches!(edit, Edit::Remove(_)))
+                while let Some(QueryEdit::Remove(next)) =
+                    edits.next_if(|edit| matches!(edit, QueryEdit::Remove(_)))
                 {
                     names.push(next);
                 }
-                query.retain(|name| !names.iter().any(|removed| removes(removed, name)));
+                query.retain(|name| !names.iter().any(|removed| removal_matches(removed, name)));
             }
         }
     }

@@ -1,13 +1,13 @@
 //! A server that has the meeting and answers everything but creates: what it tells of the meeting is what it would
 //! have said to a repeated create.
 
-use bbb::Answer;
-use bbb::answer::{success, text_elements};
+use bbb::Response;
+use bbb::response::{build_success, parse_text_elements};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::backend::{Reply, meeting_query};
-use crate::ports::{CallError, Located};
+use crate::backend::{BbbReply, meeting_query};
+use crate::ports::{CallError, MeetingOnServer};
 
 use super::asking::Call;
 use super::repeat::{Answered, EXISTS};
@@ -34,7 +34,7 @@ const NO_PARENT: &str = "bbb-none";
 
 /// Asks the server about the meeting, and makes of it what a repeated create is answered with. It is as if there
 /// was no answer if the server does not say that it has the meeting, or has it under other passwords.
-pub(super) fn asking(call: &Call<'_>, located: &Located) -> BoxFuture<'static, Answered> {
+pub(super) fn asking(call: &Call<'_>, located: &MeetingOnServer) -> BoxFuture<'static, Answered> {
     let (app, server) = (call.app.clone(), located.server.clone());
     let query = meeting_query(&located.meeting.key.id);
     let given = |name: &'static str| {
@@ -43,9 +43,9 @@ pub(super) fn asking(call: &Call<'_>, located: &Located) -> BoxFuture<'static, A
     };
     let passwords: Vec<_> = ["attendeePW", "moderatorPW"].into_iter().filter_map(given).collect();
     async move {
-        let info = app.ask_briefly(&server, "getMeetingInfo", &query).await?;
-        let silence = || CallError::Timeout(app.policy.create_ms_max()).into();
-        if !info.answer.success {
+        let info = app.call_server_briefly(&server, "getMeetingInfo", &query).await?;
+        let silence = || CallError::Timeout(app.policy.max_create_ms()).into();
+        if !info.response.success {
             return Err(silence());
         }
         created(&info.body, &passwords).ok_or_else(silence)
@@ -54,8 +54,8 @@ pub(super) fn asking(call: &Call<'_>, located: &Located) -> BoxFuture<'static, A
 }
 
 /// The answer to a create, out of one to getMeetingInfo.
-fn created(info: &[u8], passwords: &[(&str, String)]) -> Option<Reply> {
-    let told = text_elements(info);
+fn created(info: &[u8], passwords: &[(&str, String)]) -> Option<BbbReply> {
+    let told = parse_text_elements(info);
     let find = |name: &str| {
         let mut found =
             told.iter().filter(|(path, _)| path.strip_prefix("response/") == Some(name));
@@ -72,9 +72,9 @@ fn created(info: &[u8], passwords: &[(&str, String)]) -> Option<Reply> {
     });
     let mut elements: Vec<_> = known.collect();
     elements.extend([("messageKey", EXISTS), ("message", MESSAGE)]);
-    let body = success(&elements);
-    let answer = Answer::read(body.as_bytes()).ok()?;
-    Some(Reply { answer, body: body.into() })
+    let body = build_success(&elements);
+    let answer = Response::read(body.as_bytes()).ok()?;
+    Some(BbbReply { response: answer, body: body.into() })
 }
 
 #[cfg(test)]
@@ -91,12 +91,12 @@ mod tests {
     #[test]
     fn what_is_known_of_a_meeting_makes_an_answer_to_its_create() {
         let reply = created(INFO, &[("attendeePW", "ap".to_owned())]).unwrap();
-        assert!(reply.answer.success);
-        assert_eq!(reply.answer.message_key, EXISTS);
+        assert!(reply.response.success);
+        assert_eq!(reply.response.message_key, EXISTS);
         let text = String::from_utf8(reply.body.to_vec()).unwrap();
         assert!(text.contains("<meetingID>a&amp;b</meetingID>"), "{text}");
         let told: Vec<_> =
-            text_elements(text.as_bytes()).into_iter().map(|(path, _)| path).collect();
+            parse_text_elements(text.as_bytes()).into_iter().map(|(path, _)| path).collect();
         let wanted = [
             "returncode",
             "meetingID",

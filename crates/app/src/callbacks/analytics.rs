@@ -2,22 +2,22 @@
 //! `post_events_analytics_callback.rb`: JSON, and a token signed with the server's secret.
 
 use bbb::Algorithm;
-use bbb::checksum::checksum;
-use bbb::token::{self, Signature};
+use bbb::checksum::compute_checksum;
+use bbb::token::{self, TokenAlgorithm};
 use domain::recording::Callback;
 use domain::{Server, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::context::App;
-use crate::ports::{Message, StoreError, Topic};
+use crate::ports::{MessageTopic, OutboxMessage, StoreError};
 use crate::tenancy::Caller;
 
 /// What a report says of whose it is, without tenants.
-const CUSTOMER: &str = "scalelite";
+const DEFAULT_CUSTOMER: &str = "scalelite";
 
 /// Why a report goes nowhere. Servers are not told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum AnalyticsError {
     /// It is no report.
     #[error("no JSON object that names a meeting")]
     Unreadable,
@@ -36,34 +36,35 @@ pub enum Refused {
 ///
 /// # Errors
 /// When it is not wanted, not a report, or not from the server that has the meeting.
-pub async fn analytics(
+pub async fn accept_analytics(
     app: &App,
     caller: &Caller,
     token: &str,
     body: &[u8],
-) -> Result<(), Refused> {
+) -> Result<(), AnalyticsError> {
     let mut report: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|_| Refused::Unreadable)?;
+        serde_json::from_slice(body).map_err(|_| AnalyticsError::Unreadable)?;
     let meeting_id = report.get("meeting_id").and_then(Value::as_str);
-    let meeting_id = meeting_id.ok_or(Refused::Unreadable)?.to_owned();
-    let records = app.records.as_ref().ok_or(Refused::Unwanted)?;
-    let key = caller.meeting(meeting_id);
-    let callback = records.callback(&key).await?.ok_or(Refused::Unwanted)?;
-    let running = app.cluster.meeting(&key).await?.map(|located| located.server.id.0);
+    let meeting_id = meeting_id.ok_or(AnalyticsError::Unreadable)?.to_owned();
+    let records = app.recording_store.as_ref().ok_or(AnalyticsError::Unwanted)?;
+    let key = caller.meeting_key(meeting_id);
+    let callback = records.find_callback(&key).await?.ok_or(AnalyticsError::Unwanted)?;
+    let running = app.pool.find_meeting(&key).await?.map(|located| located.server.id.0);
     let host = running.or_else(|| callback.attribute(Callback::SERVER).map(str::to_owned));
-    let servers = app.cluster.servers().await?;
+    let servers = app.pool.list_servers().await?;
     let now = app.clock.now();
     if !is_signed(token, &servers, host.as_deref(), now) {
-        return Err(Refused::Forged);
+        return Err(AnalyticsError::Forged);
     }
-    let url = callback.attribute(Callback::ANALYTICS_URL).ok_or(Refused::Unwanted)?.to_owned();
-    let customer = caller.tenant().map_or(CUSTOMER, |tenant| tenant.name.as_str());
+    let url =
+        callback.attribute(Callback::ANALYTICS_URL).ok_or(AnalyticsError::Unwanted)?.to_owned();
+    let customer = caller.tenant().map_or(DEFAULT_CUSTOMER, |tenant| tenant.name.as_str());
     report.insert("customer".to_owned(), customer.into());
     let text = Value::Object(report).to_string();
-    let message = Message {
+    let message = OutboxMessage {
         // A server that reports again after a lost answer tells nothing new.
-        id: format!("analytics:{}", checksum(&key.id, &text, "", Algorithm::Sha256)),
-        topic: Topic::Analytics,
+        id: format!("analytics:{}", compute_checksum(&key.id, &text, "", Algorithm::Sha256)),
+        topic: MessageTopic::Analytics,
         tenant: key.tenant,
         meeting_id: key.id,
         record_id: None,
@@ -75,14 +76,15 @@ pub async fn analytics(
         failure: None,
         due_at: Some(now),
     };
-    Ok(records.post(&message).await?)
+    Ok(records.post_message(&message).await?)
 }
 
 /// Whether the token is one of the server that has the meeting. Of meetings that the original created we do not know
 /// which one that is: any server of the pool may have it.
 fn is_signed(token: &str, servers: &[Server], host: Option<&str>, now: Timestamp) -> bool {
     let may_have_it = |server: &&Server| host.is_none_or(|host| server.id.0 == host);
-    let signed =
-        |server: &Server| token::verify(token, &server.secret, Signature::Hs512, now.0).is_some();
+    let signed = |server: &Server| {
+        token::verify(token, &server.secret, TokenAlgorithm::Hs512, now.0).is_some()
+    };
     servers.iter().filter(may_have_it).any(signed)
 }

@@ -1,32 +1,32 @@
 //! Tells front-ends what they asked to be told, until they have heard it.
 
-use bbb::token::{self, Claims, Signature};
+use bbb::token::{self, Claims, TokenAlgorithm};
 use bbb::{Algorithm, Query};
 use bytes::Bytes;
-use domain::delivery::next_attempt;
+use domain::callback_retry::next_attempt;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::Value;
 
 use crate::context::App;
-use crate::ports::{Letter, Message, Records, StoreError, Topic};
+use crate::ports::{CallbackRequest, MessageTopic, OutboxMessage, RecordingStore, StoreError};
 
-use super::hint;
+use super::secret_hint;
 
 /// Messages sent at the same time.
-const AT_ONCE: u32 = 16;
+const MAX_CONCURRENT_SENDS: u32 = 16;
 /// Secrets that one is tried with.
-const SECRETS_MAX: usize = 8;
+const MAX_SECRETS: usize = 8;
 /// For so long nobody else sends a message that is being sent, in ms: longer than all secrets take.
-const TAKEN_MS: i64 = 2 * 60_000;
+const SEND_LEASE_MS: i64 = 2 * 60_000;
 /// How long a token of ours is good, in seconds.
-const TOKEN_S: i64 = 24 * 3600;
+const TOKEN_LIFETIME_S: i64 = 24 * 3600;
 
 /// What became of an attempt.
-enum Outcome {
-    Heard,
+enum DeliveryOutcome {
+    Delivered,
     /// Whom it was for is gone, and does not come back.
-    Unwanted(u16),
+    RecipientGone(u16),
     Failed(String),
 }
 
@@ -35,15 +35,17 @@ enum Outcome {
 /// # Errors
 /// When the store fails.
 pub async fn deliver_due(app: &App) -> Result<usize, StoreError> {
-    let Some(records) = &app.records else {
+    let Some(records) = &app.recording_store else {
         return Ok(0);
     };
     let now = app.clock.now();
-    let due = records.take_due(now, now.plus_ms(TAKEN_MS), AT_ONCE).await?;
+    let due =
+        records.take_due_messages(now, now.plus_ms(SEND_LEASE_MS), MAX_CONCURRENT_SENDS).await?;
     let count = due.len();
-    let mut sent =
-        stream::iter(due.into_iter().map(|message| deliver(app, records.as_ref(), message)))
-            .buffer_unordered(count.max(1));
+    let mut sent = stream::iter(
+        due.into_iter().map(|message| deliver_message(app, records.as_ref(), message)),
+    )
+    .buffer_unordered(count.max(1));
     let mut result = Ok(count);
     while let Some(settled) = sent.next().await {
         // The others are sent all the same.
@@ -52,20 +54,24 @@ pub async fn deliver_due(app: &App) -> Result<usize, StoreError> {
     result
 }
 
-async fn deliver(app: &App, records: &dyn Records, message: Message) -> Result<(), StoreError> {
+async fn deliver_message(
+    app: &App,
+    records: &dyn RecordingStore,
+    message: OutboxMessage,
+) -> Result<(), StoreError> {
     let (id, topic) = (message.id.as_str(), message.topic.name());
     let meeting = message.meeting_id.as_str();
-    match attempt(app, &message).await? {
-        Outcome::Heard => {
+    match attempt_delivery(app, &message).await? {
+        DeliveryOutcome::Delivered => {
             tracing::info!(topic, meeting, "callback delivered");
-            records.settle(id).await
+            records.remove_message(id).await
         }
-        Outcome::Unwanted(status) => {
+        DeliveryOutcome::RecipientGone(status) => {
             tracing::warn!(topic, meeting, status, "callback is not wanted");
-            records.settle(id).await
+            records.remove_message(id).await
         }
-        Outcome::Failed(reason) => {
-            let (now, fraction) = (app.clock.now(), app.entropy.fraction());
+        DeliveryOutcome::Failed(reason) => {
+            let (now, fraction) = (app.clock.now(), app.entropy.generate_fraction());
             let attempts = message.attempts.saturating_add(1);
             let next = next_attempt(message.posted_at, attempts, now, fraction);
             match next {
@@ -74,65 +80,79 @@ async fn deliver(app: &App, records: &dyn Records, message: Message) -> Result<(
                 }
                 None => tracing::error!(topic, meeting, reason, attempts, "callback given up"),
             }
-            records.postpone(id, &reason, next).await
+            records.postpone_message(id, &reason, next).await
         }
     }
 }
 
 /// Sends a message, signed with each secret until one is accepted.
-async fn attempt(app: &App, message: &Message) -> Result<Outcome, StoreError> {
-    let mut secrets = secrets(app, message.tenant.as_deref()).await?;
+async fn attempt_delivery(
+    app: &App,
+    message: &OutboxMessage,
+) -> Result<DeliveryOutcome, StoreError> {
+    let mut secrets = list_secrets(app, message.tenant.as_deref()).await?;
     // The front-end that created the meeting may know only its own.
-    secrets.sort_by_key(|secret| message.secret_hint.as_deref() != Some(hint(secret).as_str()));
-    let mut last = Outcome::Failed("there is no secret to sign with".to_owned());
-    for secret in secrets.iter().take(SECRETS_MAX) {
-        let Some(letter) = letter(app, message, secret) else {
-            return Ok(Outcome::Failed("it cannot be signed".to_owned()));
+    secrets
+        .sort_by_key(|secret| message.secret_hint.as_deref() != Some(secret_hint(secret).as_str()));
+    let mut last = DeliveryOutcome::Failed("there is no secret to sign with".to_owned());
+    for secret in secrets.iter().take(MAX_SECRETS) {
+        let Some(letter) = build_request(app, message, secret) else {
+            return Ok(DeliveryOutcome::Failed("it cannot be signed".to_owned()));
         };
-        last = match app.courier.post(letter).await {
-            Ok(200..=299) => return Ok(Outcome::Heard),
-            Ok(status @ (404 | 410)) => return Ok(Outcome::Unwanted(status)),
-            Ok(status) => Outcome::Failed(format!("answered with status {status}")),
+        last = match app.callback_client.post_callback(letter).await {
+            Ok(200..=299) => return Ok(DeliveryOutcome::Delivered),
+            Ok(status @ (404 | 410)) => return Ok(DeliveryOutcome::RecipientGone(status)),
+            Ok(status) => DeliveryOutcome::Failed(format!("answered with status {status}")),
             // Another secret leads to the same place.
-            Err(error) => return Ok(Outcome::Failed(error.to_string())),
+            Err(error) => return Ok(DeliveryOutcome::Failed(error.to_string())),
         };
     }
     Ok(last)
 }
 
 /// What signs messages to that tenant, or to everybody's front-ends.
-async fn secrets(app: &App, tenant: Option<&str>) -> Result<Vec<String>, StoreError> {
+async fn list_secrets(app: &App, tenant: Option<&str>) -> Result<Vec<String>, StoreError> {
     match tenant {
         None => Ok(app.policy.secrets.clone()),
         Some(id) => {
-            let tenant = app.tenants.tenant(id).await?;
+            let tenant = app.tenants.find_tenant(id).await?;
             Ok(tenant.iter().flat_map(|one| one.each_secret()).map(str::to_owned).collect())
         }
     }
 }
 
-fn letter(app: &App, message: &Message, secret: &str) -> Option<Letter> {
+fn build_request(app: &App, message: &OutboxMessage, secret: &str) -> Option<CallbackRequest> {
     let url = message.url.clone();
     match message.topic {
-        Topic::RecordingReady => {
+        MessageTopic::RecordingReady => {
             let mut claims = Claims::new();
             claims.insert("meeting_id".to_owned(), message.meeting_id.clone().into());
             claims.insert("record_id".to_owned(), message.record_id.clone().into());
             // Greenlight knows only this one.
             let only_512 = app.policy.algorithms.is_only(Algorithm::Sha512);
-            let signature = if only_512 { Signature::Hs512 } else { Signature::Hs256 };
+            let signature = if only_512 { TokenAlgorithm::Hs512 } else { TokenAlgorithm::Hs256 };
             let mut form = Query::default();
             form.push("signed_parameters", &token::sign(&claims, secret, signature)?);
             let content_type = "application/x-www-form-urlencoded";
-            Some(Letter { url, content_type, bearer: None, body: form.to_text().into() })
+            Some(CallbackRequest {
+                url,
+                content_type,
+                bearer_token: None,
+                body: form.to_text().into(),
+            })
         }
-        Topic::Analytics => {
+        MessageTopic::Analytics => {
             let mut claims = Claims::new();
-            let expires_s = app.clock.now().0 / 1000 + TOKEN_S;
+            let expires_s = app.clock.now().0 / 1000 + TOKEN_LIFETIME_S;
             claims.insert("exp".to_owned(), Value::from(expires_s));
-            let bearer = Some(token::sign(&claims, secret, Signature::Hs512)?);
+            let bearer = Some(token::sign(&claims, secret, TokenAlgorithm::Hs512)?);
             let body = Bytes::from(message.body.clone().unwrap_or_default());
-            Some(Letter { url, content_type: "application/json", bearer, body })
+            Some(CallbackRequest {
+                url,
+                content_type: "application/json",
+                bearer_token: bearer,
+                body,
+            })
         }
     }
 }

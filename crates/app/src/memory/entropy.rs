@@ -13,7 +13,7 @@ pub struct ManualClock(AtomicI64);
 impl ManualClock {
     /// A clock at that time.
     #[must_use]
-    pub fn at(now: Timestamp) -> Self {
+    pub fn starting_at(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.0))
     }
 
@@ -34,25 +34,25 @@ impl Clock for ManualClock {
 pub struct CountingEntropy(AtomicU64);
 
 impl CountingEntropy {
-    fn next(&self) -> u64 {
+    fn next_number(&self) -> u64 {
         self.0.fetch_add(1, Ordering::SeqCst)
     }
 }
 
 impl Entropy for CountingEntropy {
-    fn password(&self) -> String {
-        format!("pw{:06}", self.next())
+    fn generate_password(&self) -> String {
+        format!("pw{:06}", self.next_number())
     }
 
-    fn uuid(&self) -> String {
-        format!("00000000-0000-4000-8000-{:012}", self.next())
+    fn generate_uuid(&self) -> String {
+        format!("00000000-0000-4000-8000-{:012}", self.next_number())
     }
 
-    fn noise(&self) -> [u8; 16] {
-        u128::from(self.next()).to_be_bytes()
+    fn generate_bytes(&self) -> [u8; 16] {
+        u128::from(self.next_number()).to_be_bytes()
     }
 
-    fn fraction(&self) -> f64 {
+    fn generate_fraction(&self) -> f64 {
         0.5
     }
 }

@@ -1,20 +1,24 @@
 //! Sessions in a map.
 
 use async_trait::async_trait;
-use domain::{Session, Timestamp};
+use domain::{MeetingSession, Timestamp};
 
-use super::MemoryCluster;
-use crate::ports::{History, StoreError};
+use super::MemoryPoolStore;
+use crate::ports::{SessionHistory, StoreError};
 
 #[async_trait]
-impl History for MemoryCluster {
-    async fn record_session(&self, session: &Session) -> Result<(), StoreError> {
+impl SessionHistory for MemoryPoolStore {
+    async fn record_session(&self, session: &MeetingSession) -> Result<(), StoreError> {
         let key = (session.created_at, session.key.clone());
         self.lock().sessions.insert(key, session.clone());
         Ok(())
     }
 
-    async fn sessions(&self, since: Timestamp, max: usize) -> Result<Vec<Session>, StoreError> {
+    async fn list_sessions(
+        &self,
+        since: Timestamp,
+        max: usize,
+    ) -> Result<Vec<MeetingSession>, StoreError> {
         let state = self.lock();
         let newest = state.sessions.values().rev();
         Ok(newest.take_while(|one| one.created_at >= since).take(max).cloned().collect())

@@ -1,19 +1,19 @@
 //! The ports in memory: their executable meaning, against which every adapter is compared.
 
 mod blobs;
-mod cluster;
 mod entropy;
 mod history;
 mod imports;
-mod library;
 mod outbox;
+mod periodic_jobs;
+mod pool_state;
+mod pool_store;
+mod recording_catalog;
 mod recordings;
-mod state;
 mod tenants;
 mod trash;
-mod turns;
 
 pub use blobs::MemoryBlobs;
-pub use cluster::MemoryCluster;
 pub use entropy::{CountingEntropy, ManualClock};
+pub use pool_store::MemoryPoolStore;
 pub use recordings::MemoryRecordings;

@@ -4,13 +4,16 @@ use async_trait::async_trait;
 use domain::Timestamp;
 
 use super::MemoryRecordings;
-use super::recordings::{State, at_most};
-use crate::ports::{Message, Outbox, StoreError};
+use super::recordings::{RecordingStoreState, to_usize};
+use crate::ports::{Outbox, OutboxMessage, StoreError};
 
-impl State {
+impl RecordingStoreState {
     /// Those of which something holds, the oldest first.
-    fn messages_by_age(&mut self, which: impl Fn(&Message) -> bool) -> Vec<&mut Message> {
-        let mut found: Vec<&mut Message> =
+    fn messages_by_age(
+        &mut self,
+        which: impl Fn(&OutboxMessage) -> bool,
+    ) -> Vec<&mut OutboxMessage> {
+        let mut found: Vec<&mut OutboxMessage> =
             self.messages.values_mut().filter(|one| which(one)).collect();
         found.sort_by_key(|one| one.posted_at);
         found
@@ -19,32 +22,32 @@ impl State {
 
 #[async_trait]
 impl Outbox for MemoryRecordings {
-    async fn post(&self, message: &Message) -> Result<(), StoreError> {
+    async fn post_message(&self, message: &OutboxMessage) -> Result<(), StoreError> {
         self.lock().messages.entry(message.id.clone()).or_insert_with(|| message.clone());
         Ok(())
     }
 
-    async fn take_due(
+    async fn take_due_messages(
         &self,
         now: Timestamp,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Message>, StoreError> {
+    ) -> Result<Vec<OutboxMessage>, StoreError> {
         let mut state = self.lock();
         let due = state.messages_by_age(|one| one.due_at.is_some_and(|due| due <= now));
-        let taken = due.into_iter().take(at_most(limit)).map(|one| {
+        let taken = due.into_iter().take(to_usize(limit)).map(|one| {
             one.due_at = Some(until);
             one.clone()
         });
         Ok(taken.collect())
     }
 
-    async fn settle(&self, id: &str) -> Result<(), StoreError> {
+    async fn remove_message(&self, id: &str) -> Result<(), StoreError> {
         self.lock().messages.remove(id);
         Ok(())
     }
 
-    async fn postpone(
+    async fn postpone_message(
         &self,
         id: &str,
         failure: &str,
@@ -58,13 +61,13 @@ impl Outbox for MemoryRecordings {
         Ok(())
     }
 
-    async fn messages(&self, limit: u32) -> Result<Vec<Message>, StoreError> {
+    async fn list_messages(&self, limit: u32) -> Result<Vec<OutboxMessage>, StoreError> {
         let mut state = self.lock();
         let all = state.messages_by_age(|_| true).into_iter();
-        Ok(all.take(at_most(limit)).map(|one| one.clone()).collect())
+        Ok(all.take(to_usize(limit)).map(|one| one.clone()).collect())
     }
 
-    async fn retry(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError> {
+    async fn retry_messages(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError> {
         let mut state = self.lock();
         let mut count = 0;
         for message in state.messages.values_mut() {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use domain::{Tenant, TenantChange, TenantSetting, Timestamp};
 
-use super::MemoryCluster;
-use crate::ports::{Grant, StoreError, TenantUpdate, Tenants, Tokens};
+use super::MemoryPoolStore;
+use crate::ports::{Grant, OneTimeTokens, StoreError, TenantUpdateResult, Tenants};
 
 #[derive(Default)]
 pub(super) struct TenantState {
@@ -22,12 +22,12 @@ impl TenantState {
 }
 
 #[async_trait]
-impl Tenants for MemoryCluster {
-    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+impl Tenants for MemoryPoolStore {
+    async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
         Ok(self.lock().tenancy.tenants.clone())
     }
 
-    async fn tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError> {
+    async fn find_tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError> {
         Ok(self.lock().tenancy.tenants.iter().find(|one| one.id == id).cloned())
     }
 
@@ -45,17 +45,21 @@ impl Tenants for MemoryCluster {
         &self,
         id: &str,
         change: TenantChange,
-    ) -> Result<TenantUpdate, StoreError> {
+    ) -> Result<TenantUpdateResult, StoreError> {
         let state = &mut self.lock().tenancy;
         if change.name.as_deref().is_some_and(|name| state.has_name(name, id)) {
             let known = state.tenants.iter().any(|one| one.id == id);
-            return Ok(if known { TenantUpdate::NameTaken } else { TenantUpdate::Unknown });
+            return Ok(if known {
+                TenantUpdateResult::NameTaken
+            } else {
+                TenantUpdateResult::Unknown
+            });
         }
         let Some(tenant) = state.tenants.iter_mut().find(|one| one.id == id) else {
-            return Ok(TenantUpdate::Unknown);
+            return Ok(TenantUpdateResult::Unknown);
         };
         change.apply(tenant);
-        Ok(TenantUpdate::Changed(Box::new(tenant.clone())))
+        Ok(TenantUpdateResult::Changed(Box::new(tenant.clone())))
     }
 
     async fn remove_tenant(&self, id: &str) -> Result<bool, StoreError> {
@@ -66,7 +70,7 @@ impl Tenants for MemoryCluster {
         Ok(state.tenants.len() < before)
     }
 
-    async fn tenant_settings(
+    async fn list_tenant_settings(
         &self,
         tenant: Option<&str>,
     ) -> Result<Vec<TenantSetting>, StoreError> {
@@ -94,7 +98,7 @@ impl Tenants for MemoryCluster {
 }
 
 #[async_trait]
-impl Tokens for MemoryCluster {
+impl OneTimeTokens for MemoryPoolStore {
     async fn put_token(
         &self,
         token: &str,

@@ -3,18 +3,18 @@
 
 use bytes::Bytes;
 use domain::recording::captions::{Language, to_vtt};
-use domain::recording::library::Scope;
+use domain::recording::catalog::TenantScope;
 use domain::recording::{FilePath, FormatName, RecordId, Recording};
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::Playback;
-use crate::ports::{BlobError, Book, Shelf, StoreError};
+use crate::ports::{BlobError, RecordingFormatId, StoreError, Visibility};
 
 /// Formats whose players show captions, the first one first.
-const CAPTIONED: [&str; 3] = ["presentation", "video", "screenshare"];
+const CAPTION_FORMATS: [&str; 3] = ["presentation", "video", "screenshare"];
 /// Longest list of languages that is read, in bytes.
-const LIST_BYTES_MAX: u64 = 256 * 1024;
+const MAX_LIST_BYTES: u64 = 256 * 1024;
 
 /// Captions in one language.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub enum TrackError {
 
 /// A language in `captions.json`. What players read are the first two; what else a list says stays.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-struct Listed {
+struct ListedTrack {
     #[serde(default)]
     locale: String,
     #[serde(default, rename = "localeName")]
@@ -76,7 +76,7 @@ struct Listed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<String>,
     #[serde(flatten)]
-    more: serde_json::Map<String, serde_json::Value>,
+    extra_fields: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Playback {
@@ -84,16 +84,25 @@ impl Playback {
     ///
     /// # Errors
     /// When there is no such recording in the scope, or a store fails.
-    pub async fn tracks(&self, scope: &Scope, record_id: &str) -> Result<Vec<Track>, TrackError> {
+    pub async fn list_tracks(
+        &self,
+        scope: &TenantScope,
+        record_id: &str,
+    ) -> Result<Vec<Track>, TrackError> {
         let mut tracks: Vec<Track> = Vec::new();
-        for (book, shelf) in self.captioned(scope, record_id).await? {
-            for listed in self.listed(&book, shelf).await? {
+        for (book, shelf) in self.list_caption_formats(scope, record_id).await? {
+            for listed in self.read_track_list(&book, shelf).await? {
                 let Some(lang) = Language::parse(&listed.locale) else { continue };
                 if tracks.iter().any(|track| track.lang == lang.as_str()) {
                     continue;
                 }
                 tracks.push(Track {
-                    path: format!("/{}/{}/{}", book.format, book.record_id, file(&listed.locale)),
+                    path: format!(
+                        "/{}/{}/{}",
+                        book.format,
+                        book.record_id,
+                        caption_file_name(&listed.locale)
+                    ),
                     kind: listed.kind.unwrap_or_else(|| "captions".to_owned()),
                     label: if listed.name.is_empty() { listed.locale } else { listed.name },
                     lang: lang.as_str().to_owned(),
@@ -108,8 +117,12 @@ impl Playback {
     ///
     /// # Errors
     /// When there is none, or the store fails.
-    pub async fn has_recording(&self, scope: &Scope, record_id: &str) -> Result<(), TrackError> {
-        self.recording(scope, record_id).await.map(drop)
+    pub async fn check_recording(
+        &self,
+        scope: &TenantScope,
+        record_id: &str,
+    ) -> Result<(), TrackError> {
+        self.find_recording(scope, record_id).await.map(drop)
     }
 
     /// Puts captions beside those of every format that can show them.
@@ -118,61 +131,69 @@ impl Playback {
     /// When there is no such recording in the scope, they are no captions, or a store fails.
     pub async fn put_track(
         &self,
-        scope: &Scope,
+        scope: &TenantScope,
         record_id: &str,
         track: &NewTrack,
     ) -> Result<(), TrackError> {
         let vtt = to_vtt(&track.content).map_err(|_| TrackError::NotCaptions)?;
         // Of two at a time, one would be missing in the list.
-        let _turn = self.writing_tracks.lock().await;
-        let books = self.captioned(scope, record_id).await?;
+        let _turn = self.track_write_lock.lock().await;
+        let books = self.list_caption_formats(scope, record_id).await?;
         if books.is_empty() {
             return Err(TrackError::NoFormat);
         }
         for (book, shelf) in books {
-            let mut list = self.listed(&book, shelf).await?;
+            let mut list = self.read_track_list(&book, shelf).await?;
             list.retain(|listed| listed.locale != track.lang.as_str());
-            list.push(track.listed());
+            list.push(track.to_listed_track());
             let vtt = Bytes::from(vtt.clone());
-            self.write(&book, shelf, &file(track.lang.as_str()), vtt).await?;
+            self.write_file(&book, shelf, &caption_file_name(track.lang.as_str()), vtt).await?;
             let list = serde_json::to_vec(&list)
                 .map_err(|_| BlobError::Unavailable("a list that cannot be written".to_owned()))?;
-            self.write(&book, shelf, LIST, list.into()).await?;
+            self.write_file(&book, shelf, LIST_FILE, list.into()).await?;
         }
         Ok(())
     }
 
-    async fn recording(&self, scope: &Scope, record_id: &str) -> Result<Recording, TrackError> {
-        let found = self.recordings.recording(record_id).await?;
+    async fn find_recording(
+        &self,
+        scope: &TenantScope,
+        record_id: &str,
+    ) -> Result<Recording, TrackError> {
+        let found = self.recordings.find_recording(record_id).await?;
         let there = found.filter(|it| scope.accepts(it) && !it.is_deleted());
         there.ok_or(TrackError::NoRecording)
     }
 
     /// The formats of a recording that can have captions, and where they are.
-    async fn captioned(
+    async fn list_caption_formats(
         &self,
-        scope: &Scope,
+        scope: &TenantScope,
         record_id: &str,
-    ) -> Result<Vec<(Book, Shelf)>, TrackError> {
-        let recording = self.recording(scope, record_id).await?;
+    ) -> Result<Vec<(RecordingFormatId, Visibility)>, TrackError> {
+        let recording = self.find_recording(scope, record_id).await?;
         let record_id = RecordId::parse(record_id).ok_or(TrackError::NoRecording)?;
         let mut found = Vec::new();
-        for name in CAPTIONED {
+        for name in CAPTION_FORMATS {
             let has_it = recording.formats.iter().any(|format| format.format == name);
             let Some(format) = FormatName::parse(name).filter(|_| has_it) else { continue };
-            let book = Book { format, record_id: record_id.clone() };
-            let shelves = self.blobs.shelves(&book).await?;
+            let book = RecordingFormatId { format, record_id: record_id.clone() };
+            let shelves = self.blobs.locate_format(&book).await?;
             found.extend(shelves.first().map(|shelf| (book, *shelf)));
         }
         Ok(found)
     }
 
-    async fn listed(&self, book: &Book, shelf: Shelf) -> Result<Vec<Listed>, TrackError> {
-        let Some(path) = FilePath::parse(LIST) else { return Ok(Vec::new()) };
-        let Some((info, bytes)) = self.blobs.open(book, shelf, &path, None).await? else {
+    async fn read_track_list(
+        &self,
+        book: &RecordingFormatId,
+        shelf: Visibility,
+    ) -> Result<Vec<ListedTrack>, TrackError> {
+        let Some(path) = FilePath::parse(LIST_FILE) else { return Ok(Vec::new()) };
+        let Some((info, bytes)) = self.blobs.open_file(book, shelf, &path, None).await? else {
             return Ok(Vec::new());
         };
-        if info.size > LIST_BYTES_MAX {
+        if info.size > MAX_LIST_BYTES {
             return Ok(Vec::new());
         }
         let pieces: Vec<Bytes> = bytes.try_collect().await?;
@@ -180,33 +201,33 @@ impl Playback {
         Ok(serde_json::from_slice(&pieces.concat()).unwrap_or_default())
     }
 
-    async fn write(
+    async fn write_file(
         &self,
-        book: &Book,
-        shelf: Shelf,
+        book: &RecordingFormatId,
+        shelf: Visibility,
         name: &str,
         content: Bytes,
     ) -> Result<(), TrackError> {
         let path = FilePath::parse(name).ok_or(TrackError::NotCaptions)?;
-        Ok(self.blobs.write(book, shelf, &path, content).await?)
+        Ok(self.blobs.write_file(book, shelf, &path, content).await?)
     }
 }
 
-const LIST: &str = "captions.json";
+const LIST_FILE: &str = "captions.json";
 
-fn file(locale: &str) -> String {
+fn caption_file_name(locale: &str) -> String {
     format!("caption_{locale}.vtt")
 }
 
 impl NewTrack {
-    fn listed(&self) -> Listed {
+    fn to_listed_track(&self) -> ListedTrack {
         let lang = self.lang.as_str();
-        Listed {
+        ListedTrack {
             locale: lang.to_owned(),
             name: if self.label.is_empty() { lang } else { &self.label }.to_owned(),
             kind: Some(self.kind.clone()),
             source: Some("upload".to_owned()),
-            more: serde_json::Map::new(),
+            extra_fields: serde_json::Map::new(),
         }
     }
 }

@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct CallTimeouts {
     /// Until the connection stands, name look-up and TLS included, in ms.
     pub connect_ms: u64,
     /// From then until the answer begins, and again until it is complete, in ms. While a body is
@@ -44,25 +44,25 @@ pub struct BackendCall {
     /// What is sent along.
     pub body: Option<BackendBody>,
     /// How long it may take.
-    pub patience: Patience,
+    pub timeouts: CallTimeouts,
     /// How many bytes of an answer are accepted.
-    pub answer_bytes_max: usize,
+    pub max_response_bytes: usize,
     /// On whose behalf it is made.
-    pub lane: Lane,
+    pub priority: CallPriority,
 }
 
 /// On whose behalf a call is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub enum CallPriority {
     /// A front-end's: of these a server gets only so many at a time, the others wait.
     FrontEnd,
     /// Our own. Never waits for front-ends: a busy server must not look like a dead one.
-    Poller,
+    Internal,
 }
 
 /// A complete answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackendAnswer {
+pub struct BackendResponse {
     /// HTTP status.
     pub status: u16,
     /// Body.
@@ -82,16 +82,16 @@ pub enum CallError {
     Timeout(u64),
     /// The connection broke; the server may have acted.
     #[error("connection broken: {0}")]
-    Broken(String),
+    ConnectionLost(String),
     /// The answer is longer than accepted.
     #[error("answer longer than {0} bytes")]
-    TooLarge(usize),
+    ResponseTooLarge(usize),
     /// The body that is passed through is longer than accepted.
     #[error("the request's body is too large")]
     UploadTooLarge,
     /// The sender of the body that is passed through failed.
     #[error("the request's body broke off: {0}")]
-    Upload(String),
+    UploadInterrupted(String),
 }
 
 /// Sends calls to servers. Never sends one twice, never follows a redirect.
@@ -101,5 +101,5 @@ pub trait BbbClient: Send + Sync {
     ///
     /// # Errors
     /// When there is no complete answer within the patience given.
-    async fn send(&self, call: BackendCall) -> Result<BackendAnswer, CallError>;
+    async fn send_call(&self, call: BackendCall) -> Result<BackendResponse, CallError>;
 }

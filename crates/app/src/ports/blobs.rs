@@ -10,30 +10,30 @@ use futures_util::stream::BoxStream;
 
 /// Where files are: whether they can be watched by anybody who may watch the recording, or brought back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Shelf {
+pub enum Visibility {
     /// `RECORDING_PUBLISH_DIR`, or `published/`.
     Published,
     /// `RECORDING_UNPUBLISH_DIR`, or `unpublished/`.
     Unpublished,
     /// `RECORDING_TRASH_DIR`, or `deleted/`: of recordings that are deleted and can still be brought back.
-    Deleted,
+    Trash,
 }
 
-impl Shelf {
+impl Visibility {
     /// Those of recordings that are there.
-    pub const LIVE: [Self; 2] = [Self::Published, Self::Unpublished];
+    pub const NOT_DELETED: [Self; 2] = [Self::Published, Self::Unpublished];
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Published, Self::Unpublished, Self::Deleted];
+    pub const ALL: [Self; 3] = [Self::Published, Self::Unpublished, Self::Trash];
 
     /// All but this one.
-    pub fn others(self) -> impl Iterator<Item = Self> {
+    pub fn other_values(self) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(move |shelf| *shelf != self)
     }
 }
 
 /// One playback format of one recording: what is moved and removed as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Book {
+pub struct RecordingFormatId {
     /// The format.
     pub format: FormatName,
     /// The recording.
@@ -53,22 +53,22 @@ pub enum BlobError {
 
 /// What was moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moved {
+pub enum MoveOutcome {
     /// It is there now; it was on another shelf, or on several.
     Moved,
     /// It was there already, and nowhere else.
-    Already,
+    AlreadyThere,
     /// It is on no shelf.
     Missing,
 }
 
 /// A part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct ByteSpan {
     /// The first byte.
-    pub from: u64,
+    pub start: u64,
     /// The byte after the last one.
-    pub to: u64,
+    pub end: u64,
 }
 
 /// What is known of a file without reading it.
@@ -77,9 +77,9 @@ pub struct BlobInfo {
     /// Bytes.
     pub size: u64,
     /// When it was changed last, to the second.
-    pub modified: Option<SystemTime>,
+    pub modified_at: Option<SystemTime>,
     /// Changes when the file does; without quotes.
-    pub tag: String,
+    pub etag: String,
 }
 
 /// The bytes of a file, or of a part of it, in pieces. After an error there is nothing more.
@@ -89,63 +89,76 @@ pub type BlobBytes = BoxStream<'static, Result<Bytes, BlobError>>;
 /// while somebody else does, too, loses nothing: afterwards it is whole where one of the two wanted it.
 #[async_trait]
 pub trait Blobs: Send + Sync {
-    /// Puts all files of a local directory on a shelf of [`Shelf::LIVE`], in place of what is on any of those under
+    /// Puts all files of a local directory on a shelf of [`Visibility::NOT_DELETED`], in place of what is on any of those under
     /// that name: nobody ever sees a part of them on the shelf. The directory may be gone afterwards.
-    async fn put(&self, from: &Path, book: &Book, shelf: Shelf) -> Result<(), BlobError>;
+    async fn put_format(
+        &self,
+        from: &Path,
+        book: &RecordingFormatId,
+        shelf: Visibility,
+    ) -> Result<(), BlobError>;
 
     /// Moves a format to a shelf. If it is there and elsewhere, what is on the target stays and the others
     /// are removed.
-    async fn move_to(&self, book: &Book, shelf: Shelf) -> Result<Moved, BlobError>;
+    async fn move_format(
+        &self,
+        book: &RecordingFormatId,
+        shelf: Visibility,
+    ) -> Result<MoveOutcome, BlobError>;
 
     /// Removes a format from these shelves; false if it was on none of them.
-    async fn remove(&self, book: &Book, from: &[Shelf]) -> Result<bool, BlobError>;
+    async fn remove_format(
+        &self,
+        book: &RecordingFormatId,
+        from: &[Visibility],
+    ) -> Result<bool, BlobError>;
 
     /// Where a format is.
-    async fn shelves(&self, book: &Book) -> Result<Vec<Shelf>, BlobError>;
+    async fn locate_format(&self, book: &RecordingFormatId) -> Result<Vec<Visibility>, BlobError>;
 
     /// All formats of all recordings, in the order of formats, then of records, beginning after `after`.
     /// Names that are none are left out.
-    async fn books(
+    async fn list_formats(
         &self,
-        shelf: Shelf,
-        after: Option<&Book>,
+        shelf: Visibility,
+        after: Option<&RecordingFormatId>,
         limit: usize,
-    ) -> Result<Vec<Book>, BlobError>;
+    ) -> Result<Vec<RecordingFormatId>, BlobError>;
 
     /// The files of a format, in the order of their paths, so many at most.
-    async fn files(
+    async fn list_files(
         &self,
-        book: &Book,
-        shelf: Shelf,
+        book: &RecordingFormatId,
+        shelf: Visibility,
         limit: usize,
     ) -> Result<Vec<(FilePath, u64)>, BlobError>;
 
     /// A file; `None` if there is none. Only regular files are: no links, no directories.
-    async fn info(
+    async fn read_file_info(
         &self,
-        book: &Book,
-        shelf: Shelf,
+        book: &RecordingFormatId,
+        shelf: Visibility,
         path: &FilePath,
     ) -> Result<Option<BlobInfo>, BlobError>;
 
     /// A file's bytes, all or a part that lies within it; `None` if there is none.
-    async fn open(
+    async fn open_file(
         &self,
-        book: &Book,
-        shelf: Shelf,
+        book: &RecordingFormatId,
+        shelf: Visibility,
         path: &FilePath,
-        span: Option<Span>,
+        span: Option<ByteSpan>,
     ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError>;
 
     /// Writes one file on a shelf where its format is, at once and whole: captions that were uploaded.
-    async fn write(
+    async fn write_file(
         &self,
-        book: &Book,
-        shelf: Shelf,
+        book: &RecordingFormatId,
+        shelf: Visibility,
         path: &FilePath,
         content: Bytes,
     ) -> Result<(), BlobError>;
 
     /// Whether files can be written now.
-    async fn check(&self) -> Result<(), BlobError>;
+    async fn check_blobs(&self) -> Result<(), BlobError>;
 }

@@ -11,11 +11,11 @@ pub trait Clock: Send + Sync {
 /// Makes what nobody may guess or repeat.
 pub trait Entropy: Send + Sync {
     /// A password of 8 letters and digits, as the original makes for moderators.
-    fn password(&self) -> String;
+    fn generate_password(&self) -> String;
     /// An identifier that occurs once, in the form of a UUID.
-    fn uuid(&self) -> String;
+    fn generate_uuid(&self) -> String;
     /// Bytes for what is encrypted.
-    fn noise(&self) -> [u8; 16];
+    fn generate_bytes(&self) -> [u8; 16];
     /// A number in 0..1, for jitter.
-    fn fraction(&self) -> f64;
+    fn generate_fraction(&self) -> f64;
 }

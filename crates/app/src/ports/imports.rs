@@ -7,7 +7,7 @@ use super::StoreError;
 
 /// How far an archive has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum ImportStage {
     /// It is whole, and waits.
     Received,
     /// Somebody is at it.
@@ -18,7 +18,7 @@ pub enum Stage {
     Quarantined,
 }
 
-impl Stage {
+impl ImportStage {
     /// Its name where archives are kept.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -40,7 +40,7 @@ impl Stage {
 
 /// An archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Archive {
+pub struct ArchiveRecord {
     /// The name of its file, without the directory.
     pub name: String,
     /// Bytes.
@@ -48,7 +48,7 @@ pub struct Archive {
     /// When it was found.
     pub received_at: Timestamp,
     /// How far it has come.
-    pub stage: Stage,
+    pub stage: ImportStage,
     /// How often it was begun.
     pub attempts: u32,
     /// Why it did not go on, or what of it was left out.
@@ -78,10 +78,10 @@ pub trait Imports: Send + Sync {
         token: &str,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Option<Archive>, StoreError>;
+    ) -> Result<Option<ArchiveRecord>, StoreError>;
 
     /// The importer is still at it; false if the claim is no longer its own.
-    async fn renew_archive(
+    async fn renew_archive_claim(
         &self,
         name: &str,
         token: &str,
@@ -89,11 +89,11 @@ pub trait Imports: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// The importer has ended: done, quarantined, or received again, which may be tried from that time on.
-    async fn settle_archive(
+    async fn record_import_result(
         &self,
         name: &str,
         token: &str,
-        stage: Stage,
+        stage: ImportStage,
         reason: Option<&str>,
         now: Timestamp,
         not_before: Timestamp,
@@ -103,7 +103,7 @@ pub trait Imports: Send + Sync {
     async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Archives, what changed last first, so many at most.
-    async fn archives(&self, limit: u32) -> Result<Vec<Archive>, StoreError>;
+    async fn list_archives(&self, limit: u32) -> Result<Vec<ArchiveRecord>, StoreError>;
 
     /// Forgets archives that were done before that time.
     async fn forget_archives(&self, before: Timestamp) -> Result<u64, StoreError>;

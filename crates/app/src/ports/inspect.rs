@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum FindingLevel {
     /// It could not be looked at, because of another finding.
     Skipped,
     /// As it should be.
@@ -15,7 +15,7 @@ pub enum Level {
     Fail,
 }
 
-impl Level {
+impl FindingLevel {
     /// As it is printed: `ok`, `warn`, `fail`, `skipped`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -34,7 +34,7 @@ pub struct Finding {
     /// What was looked at, from the large to the small: `redis: persistence`.
     pub check: String,
     /// How bad it is.
-    pub level: Level,
+    pub level: FindingLevel,
     /// What was found.
     pub detail: String,
     /// What to do about it.
@@ -44,7 +44,7 @@ pub struct Finding {
 impl Finding {
     /// As it should be.
     pub fn ok(check: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { check: check.into(), level: Level::Ok, detail: detail.into(), advice: None }
+        Self { check: check.into(), level: FindingLevel::Ok, detail: detail.into(), advice: None }
     }
 
     /// It works, and may be a trouble one day.
@@ -54,7 +54,7 @@ impl Finding {
         advice: impl Into<String>,
     ) -> Self {
         let advice = Some(advice.into());
-        Self { check: check.into(), level: Level::Warn, detail: detail.into(), advice }
+        Self { check: check.into(), level: FindingLevel::Warn, detail: detail.into(), advice }
     }
 
     /// It does not work.
@@ -63,12 +63,12 @@ impl Finding {
         detail: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
-        Self { level: Level::Fail, ..Self::warn(check, detail, advice) }
+        Self { level: FindingLevel::Fail, ..Self::warn(check, detail, advice) }
     }
 
     /// It could not be looked at.
     pub fn skipped(check: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { level: Level::Skipped, ..Self::ok(check, detail) }
+        Self { level: FindingLevel::Skipped, ..Self::ok(check, detail) }
     }
 }
 

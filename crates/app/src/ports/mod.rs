@@ -3,50 +3,55 @@
 
 pub mod bbb_client;
 pub mod blobs;
-pub mod cluster;
-pub mod courier;
+pub mod callback_client;
 pub mod entropy;
 pub mod history;
 pub mod imports;
 pub mod inspect;
-pub mod library;
 pub mod outbox;
+pub mod periodic_jobs;
+pub mod pool_store;
+pub mod recording_catalog;
 pub mod recordings;
 pub mod spool;
 pub mod tenants;
 pub mod tokens;
 mod trash;
-pub mod turns;
 pub mod uploads;
 
 pub use bbb_client::{
-    BackendAnswer, BackendBody, BackendCall, BbbClient, CallError, Lane, Patience,
+    BackendBody, BackendCall, BackendResponse, BbbClient, CallError, CallPriority, CallTimeouts,
 };
-pub use blobs::{BlobBytes, BlobError, BlobInfo, Blobs, Book, Moved, Shelf, Span};
-pub use cluster::{
-    Cluster, Located, Obstacle, PlaceRequest, Placed, PollReport, ServerChange, StoreError,
+pub use blobs::{
+    BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, RecordingFormatId, Visibility,
 };
-pub use courier::{Courier, CourierError, Letter};
+pub use callback_client::{CallbackClient, CallbackClientError, CallbackRequest};
 pub use entropy::{Clock, Entropy};
-pub use history::History;
-pub use imports::{Archive, Imports, Stage};
-pub use inspect::{Finding, Inspect, Level};
-pub use library::{Cursor, Destination, Imported, Journey, Library};
-pub use outbox::{Message, Outbox, Topic};
+pub use history::SessionHistory;
+pub use imports::{ArchiveRecord, ImportStage, Imports};
+pub use inspect::{Finding, FindingLevel, Inspect};
+pub use outbox::{MessageTopic, Outbox, OutboxMessage};
+pub use periodic_jobs::{JobClaim, PeriodicJobs};
+pub use pool_store::{
+    MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
+    ServerChange, StoreError,
+};
+pub use recording_catalog::{
+    Destination, FileMove, ImportedRecording, RecordingCatalog, RecordingCursor,
+};
 pub use recordings::{RecordingCounts, Recordings};
-pub use spool::{Arrivals, Arrived, Spool, SpoolError, Unpacked};
-pub use tenants::{TenantUpdate, Tenants};
-pub use tokens::{Grant, Tokens};
-pub use trash::{Trash, Trashed};
-pub use turns::{Turn, Turns};
+pub use spool::{Spool, SpoolError, SpoolListing, SpooledArchive, UnpackedFormat};
+pub use tenants::{TenantUpdateResult, Tenants};
+pub use tokens::{Grant, OneTimeTokens};
+pub use trash::{Trash, TrashedRecording};
 pub use uploads::{UploadBytes, UploadError, Uploads};
 
 /// The hot state whole: what one store keeps for all replicas.
-pub trait Hot: Cluster + History + Tenants + Tokens + Turns {}
+pub trait StateStore: PoolStore + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs {}
 
-impl<T: Cluster + History + Tenants + Tokens + Turns> Hot for T {}
+impl<T: PoolStore + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs> StateStore for T {}
 
 /// What is known of recordings, whole: what one database keeps for all replicas.
-pub trait Records: Library + Trash + Imports + Outbox {}
+pub trait RecordingStore: RecordingCatalog + Trash + Imports + Outbox {}
 
-impl<T: Library + Trash + Imports + Outbox> Records for T {}
+impl<T: RecordingCatalog + Trash + Imports + Outbox> RecordingStore for T {}

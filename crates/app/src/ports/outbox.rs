@@ -8,14 +8,14 @@ use super::StoreError;
 
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topic {
+pub enum MessageTopic {
     /// A recording can be watched.
     RecordingReady,
     /// What happened in a meeting, as its server tells it.
     Analytics,
 }
 
-impl Topic {
+impl MessageTopic {
     /// Its name where messages are kept.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -34,11 +34,11 @@ impl Topic {
 
 /// A message to a front-end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct OutboxMessage {
     /// Unique.
     pub id: String,
     /// What it is about.
-    pub topic: Topic,
+    pub topic: MessageTopic,
     /// Whose meeting it is.
     pub tenant: Option<String>,
     /// The meeting.
@@ -61,7 +61,7 @@ pub struct Message {
     pub due_at: Option<Timestamp>,
 }
 
-impl Message {
+impl OutboxMessage {
     /// Tells a front-end that a recording can be watched, if the meeting's callback asks for that. Whoever
     /// imports the same formats again, because a crash made it forget that it had, sends no second one while the
     /// first waits.
@@ -75,7 +75,7 @@ impl Message {
         let formats: Vec<&str> = recording.formats.iter().map(|one| one.format.as_str()).collect();
         Some(Self {
             id: format!("ready:{}:{}", recording.record_id, formats.join("+")),
-            topic: Topic::RecordingReady,
+            topic: MessageTopic::RecordingReady,
             tenant: recording.tenant().map(str::to_owned),
             meeting_id: recording.meeting_id.clone().unwrap_or_default(),
             record_id: Some(recording.record_id.clone()),
@@ -94,23 +94,23 @@ impl Message {
 #[async_trait]
 pub trait Outbox: Send + Sync {
     /// Keeps a message; nothing happens if there is one of that id.
-    async fn post(&self, message: &Message) -> Result<(), StoreError>;
+    async fn post_message(&self, message: &OutboxMessage) -> Result<(), StoreError>;
 
     /// Takes messages that are due, so many at most, those that were posted first: they are due again at that
     /// time, and until then nobody else gets them.
-    async fn take_due(
+    async fn take_due_messages(
         &self,
         now: Timestamp,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Message>, StoreError>;
+    ) -> Result<Vec<OutboxMessage>, StoreError>;
 
     /// It was heard, or whom it was for does not want it: it is gone.
-    async fn settle(&self, id: &str) -> Result<(), StoreError>;
+    async fn remove_message(&self, id: &str) -> Result<(), StoreError>;
 
     /// It was not heard: counts the attempt, and keeps it for later or, without a time, for
     /// administrators to look at.
-    async fn postpone(
+    async fn postpone_message(
         &self,
         id: &str,
         failure: &str,
@@ -118,10 +118,10 @@ pub trait Outbox: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Messages, the oldest first, so many at most.
-    async fn messages(&self, limit: u32) -> Result<Vec<Message>, StoreError>;
+    async fn list_messages(&self, limit: u32) -> Result<Vec<OutboxMessage>, StoreError>;
 
     /// Makes one message due now, or all that were given up; returns how many. Their attempts still count.
-    async fn retry(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError>;
+    async fn retry_messages(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Forgets messages that were posted before that time.
     async fn forget_messages(&self, before: Timestamp) -> Result<u64, StoreError>;

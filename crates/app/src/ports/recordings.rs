@@ -19,34 +19,34 @@ pub struct RecordingCounts {
 #[async_trait]
 pub trait Recordings: Send + Sync {
     /// Whether the store can be read and written now.
-    async fn check_recordings(&self) -> Result<(), StoreError>;
+    async fn check_recording_store(&self) -> Result<(), StoreError>;
 
     /// How many there are.
     async fn count_recordings(&self) -> Result<RecordingCounts, StoreError>;
 
     /// Up to `limit` recordings, whole, in byte order of their ids, beginning after `after`.
-    async fn recordings_after(
+    async fn list_recordings_after(
         &self,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Recording>, StoreError>;
 
     /// One recording, whole.
-    async fn recording(&self, record_id: &str) -> Result<Option<Recording>, StoreError>;
+    async fn find_recording(&self, record_id: &str) -> Result<Option<Recording>, StoreError>;
 
     /// Inserts a recording or replaces all of it, in one transaction.
     async fn put_recording(&self, recording: &Recording) -> Result<(), StoreError>;
 
     /// Up to `limit` callbacks, the newest of each meeting, in byte order of the meetings' ids,
     /// beginning after `after`.
-    async fn callbacks_after(
+    async fn list_callbacks_after(
         &self,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Callback>, StoreError>;
 
-    /// The callback of a meeting, which is its tenant's ([`Callback::is_of`]).
-    async fn callback(&self, meeting: &MeetingKey) -> Result<Option<Callback>, StoreError>;
+    /// The callback of a meeting, which is its tenant's ([`Callback::belongs_to`]).
+    async fn find_callback(&self, meeting: &MeetingKey) -> Result<Option<Callback>, StoreError>;
 
     /// Inserts a meeting's callback or replaces the newest one it has. Where that is another tenant's, it
     /// gets an id of its own ([`Callback::apart`]).

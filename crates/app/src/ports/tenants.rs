@@ -5,9 +5,9 @@ use domain::{Tenant, TenantChange, TenantSetting};
 
 use super::StoreError;
 
-/// The outcome of [`Tenants::update_tenant`].
+/// The outcome of [`TenantsCommand::update_tenant`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TenantUpdate {
+pub enum TenantUpdateResult {
     /// As it is now.
     Changed(Box<Tenant>),
     /// There is no such tenant.
@@ -21,10 +21,10 @@ pub enum TenantUpdate {
 #[async_trait]
 pub trait Tenants: Send + Sync {
     /// All tenants, in the order in which they were added as far as the store knows it.
-    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
+    async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError>;
 
     /// One tenant.
-    async fn tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError>;
+    async fn find_tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError>;
 
     /// Adds a tenant; false if its id or name exists already, and then nothing changes.
     async fn add_tenant(&self, tenant: Tenant) -> Result<bool, StoreError>;
@@ -34,7 +34,7 @@ pub trait Tenants: Send + Sync {
         &self,
         id: &str,
         change: TenantChange,
-    ) -> Result<TenantUpdate, StoreError>;
+    ) -> Result<TenantUpdateResult, StoreError>;
 
     /// Removes a tenant and its settings; false if there is none. Its meetings stay until a poll
     /// finds them gone.
@@ -42,8 +42,10 @@ pub trait Tenants: Send + Sync {
 
     /// Settings of one tenant, or of all; in the order in which they were added as far as the
     /// store knows it.
-    async fn tenant_settings(&self, tenant: Option<&str>)
-    -> Result<Vec<TenantSetting>, StoreError>;
+    async fn list_tenant_settings(
+        &self,
+        tenant: Option<&str>,
+    ) -> Result<Vec<TenantSetting>, StoreError>;
 
     /// Adds a setting; false if its tenant does not exist or its id does already.
     async fn add_tenant_setting(&self, setting: TenantSetting) -> Result<bool, StoreError>;

@@ -16,7 +16,7 @@ pub struct Grant {
 
 /// One-time tokens.
 #[async_trait]
-pub trait Tokens: Send + Sync {
+pub trait OneTimeTokens: Send + Sync {
     /// Keeps a token until it is taken or that time comes.
     async fn put_token(
         &self,

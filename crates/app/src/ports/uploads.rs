@@ -18,16 +18,16 @@ pub enum UploadError {
     Busy,
     /// It goes on elsewhere: so many bytes are here.
     #[error("{0} bytes were received")]
-    Offset(u64),
+    WrongOffset(u64),
     /// It is longer than it may be, or than it said.
     #[error("the archive is too large")]
     TooLarge,
     /// The sender stopped; what came is kept.
     #[error("the upload broke off")]
-    Broken,
+    Interrupted,
     /// What came is not what was sent; it is forgotten.
     #[error("the digest does not fit")]
-    Digest,
+    DigestMismatch,
     /// There is no room left; what came is kept.
     #[error("no space left")]
     Full,
@@ -40,11 +40,11 @@ pub enum UploadError {
 #[async_trait]
 pub trait Uploads: Send + Sync {
     /// Bytes that were received of a recording's archive.
-    async fn received(&self, record_id: &RecordId) -> Result<u64, UploadError>;
+    async fn count_received_bytes(&self, record_id: &RecordId) -> Result<u64, UploadError>;
 
     /// Writes what comes from that offset on, which must be where it goes on, or 0 to begin anew; never beyond
     /// `total` bytes. Returns how many there are now.
-    async fn append(
+    async fn append_upload(
         &self,
         record_id: &RecordId,
         offset: u64,
@@ -53,5 +53,9 @@ pub trait Uploads: Send + Sync {
     ) -> Result<u64, UploadError>;
 
     /// Hands an archive that is whole over to the import, if this is its SHA-256.
-    async fn complete(&self, record_id: &RecordId, sha256: [u8; 32]) -> Result<(), UploadError>;
+    async fn complete_upload(
+        &self,
+        record_id: &RecordId,
+        sha256: [u8; 32],
+    ) -> Result<(), UploadError>;
 }

@@ -1,24 +1,24 @@
 //! Deletes recordings that have been kept for as long as somebody wants.
 
 use domain::recording::Recording;
-use domain::recording::library::{Filter, Scope};
+use domain::recording::catalog::{RecordingFilter, TenantScope};
 
-use super::travel::{self, TravelError};
+use super::file_moves::{self, FileMoveError};
 use crate::context::App;
-use crate::ports::{Cursor, Records};
+use crate::ports::{RecordingCursor, RecordingStore};
 
 /// Recordings that are read at once.
-const PAGE: u32 = 200;
+const PAGE_SIZE: u32 = 200;
 /// Recordings that are deleted in one go without anybody who waits for them.
-pub const AT_ONCE: usize = 100;
+pub const MAX_DELETIONS_PER_RUN: usize = 100;
 
 /// Which recordings go, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Which ones.
-    pub filter: Filter,
+    pub filter: RecordingFilter,
     /// Whose.
-    pub scope: Scope,
+    pub scope: TenantScope,
     /// How long after their meetings ended, in ms.
     pub keep_ms: i64,
 }
@@ -27,21 +27,21 @@ pub struct Retention {
 ///
 /// # Errors
 /// When the store fails or files cannot be removed.
-pub async fn retain(
+pub async fn delete_expired(
     app: &App,
-    records: &dyn Records,
+    records: &dyn RecordingStore,
     rule: &Retention,
     limit: usize,
     mut tell: impl FnMut(&Recording),
     dry_run: bool,
-) -> Result<usize, TravelError> {
+) -> Result<usize, FileMoveError> {
     let before = app.clock.now().plus_ms(-rule.keep_ms);
     let (mut after, mut count) = (None, 0);
     loop {
         let (filter, scope) = (&rule.filter, &rule.scope);
-        let page = records.find_recordings(filter, scope, after.as_ref(), PAGE).await?;
+        let page = records.search_recordings(filter, scope, after.as_ref(), PAGE_SIZE).await?;
         let Some(last) = page.last() else { return Ok(count) };
-        after = Some(Cursor::after(last));
+        after = Some(RecordingCursor::from_recording(last));
         // What has no time at all is nobody's to judge.
         let is_old =
             |one: &&Recording| one.ended_at.or(one.started_at).is_some_and(|at| at < before);
@@ -52,7 +52,7 @@ pub async fn retain(
             tell(recording);
             count += 1;
             if !dry_run {
-                travel::delete(app, records, &recording.record_id, scope).await?;
+                file_moves::delete_recording(app, records, &recording.record_id, scope).await?;
             }
         }
     }
@@ -63,10 +63,11 @@ pub async fn retain(
 ///
 /// # Errors
 /// When the store fails or files cannot be removed.
-pub async fn retain_by_settings(app: &App) -> Result<usize, TravelError> {
-    let (Some(records), Some(rule)) = (&app.records, &app.policy.recordings.retention) else {
+pub async fn delete_expired_by_settings(app: &App) -> Result<usize, FileMoveError> {
+    let (Some(records), Some(rule)) = (&app.recording_store, &app.policy.recordings.retention)
+    else {
         return Ok(0);
     };
     let tell = |one: &Recording| tracing::info!(record_id = one.record_id, "too old: deleted");
-    retain(app, records.as_ref(), rule, AT_ONCE, tell, false).await
+    delete_expired(app, records.as_ref(), rule, MAX_DELETIONS_PER_RUN, tell, false).await
 }

@@ -1,21 +1,21 @@
 //! The main answers of every call but `join`, under both sets of rules.
 
 use bbb_sim::Strictness::{Real, Recorded};
-use bbb_sim::{Algorithm, Clock, Pool, PoolOptions, Strictness};
+use bbb_sim::{Algorithm, BbbPool, PoolOptions, SimClock, Strictness};
 
-use crate::client::{get, pool, post, send, signed};
+use crate::client::{get, post, send, signed_target, start_pool};
 
 const FORM: &str = "application/x-www-form-urlencoded";
-const BOTH: [Strictness; 2] = [Real, Recorded];
+const BOTH_RULES: [Strictness; 2] = [Real, Recorded];
 
-async fn pool_at(now_ms: i64, strictness: Strictness) -> Pool {
-    let clock = Clock::virtual_at(now_ms);
-    Pool::start(PoolOptions { clock, strictness, ..PoolOptions::default() }).await.unwrap()
+async fn start_pool_at(now_ms: i64, strictness: Strictness) -> BbbPool {
+    let clock = SimClock::virtual_at(now_ms);
+    BbbPool::start(PoolOptions { clock, strictness, ..PoolOptions::default() }).await.unwrap()
 }
 
 #[tokio::test]
 async fn the_version_call_needs_no_checksum() {
-    let pool = pool(1, Real).await;
+    let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     for path in ["/bigbluebutton/api", "/any/prefix/bigbluebutton/api/?checksum=x"] {
         let reply = send(server, "GET", path, "", b"").await.unwrap();
@@ -32,25 +32,28 @@ async fn the_version_call_needs_no_checksum() {
 
 #[tokio::test]
 async fn checksums_and_unknown_calls() {
-    let pool = pool(1, Real).await;
+    let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     let path = "/bigbluebutton/api/getMeetings?checksum=0";
     let reply = send(server, "GET", path, "", b"").await.unwrap();
-    assert_eq!((reply.status, reply.key()), (200, "checksumError"));
+    assert_eq!((reply.status, reply.message_key()), (200, "checksumError"));
     assert_eq!(reply.field("message"), "Checksums do not match");
     server.set_algorithms(&[Algorithm::Sha1]);
-    assert_eq!(get(server, "getMeetings", "").await.key(), "checksumError");
+    assert_eq!(get(server, "getMeetings", "").await.message_key(), "checksumError");
     server.set_algorithms(&Algorithm::ALL);
     server.set_secret("other");
-    assert_eq!(get(server, "getMeetings", "").await.key(), "noMeetings");
-    assert_eq!(get(server, "getRecordings", "").await.key(), "unsupportedRequest");
-    assert_eq!(get(server, "getMeetingInfo", "meetingID=").await.key(), "missingParamMeetingID");
+    assert_eq!(get(server, "getMeetings", "").await.message_key(), "noMeetings");
+    assert_eq!(get(server, "getRecordings", "").await.message_key(), "unsupportedRequest");
+    assert_eq!(
+        get(server, "getMeetingInfo", "meetingID=").await.message_key(),
+        "missingParamMeetingID"
+    );
 }
 
 #[tokio::test]
 async fn create_makes_what_get_meeting_info_shows() {
-    for rules in BOTH {
-        let pool = pool_at(1_763_000_000_123, rules).await;
+    for rules in BOTH_RULES {
+        let pool = start_pool_at(1_763_000_000_123, rules).await;
         let server = pool.server(1);
         let query = "meetingID=room-7&name=A+%26+B&meta_Origin=x%3Cy&duration=060&record=true";
         let reply = get(server, "create", query).await;
@@ -68,7 +71,7 @@ async fn create_makes_what_get_meeting_info_shows() {
              <message></message></response>"
                 .replace(
                     "4da2fe28308cb78ec62db25c7fd4b11d9e1bff68",
-                    &Algorithm::Sha1.hex("room-7")
+                    &Algorithm::Sha1.hex_digest("room-7")
                 )
         );
         server.set_users("room-7", 2, 1);
@@ -103,7 +106,7 @@ async fn create_makes_what_get_meeting_info_shows() {
 }
 
 #[tokio::test]
-async fn create_again() {
+async fn repeated_create_is_accepted_if_the_passwords_match() {
     // Passwords of the repetition; then whether the rules take it for the same.
     let cases = [
         ("", true, true),
@@ -113,16 +116,16 @@ async fn create_again() {
         ("&attendeePW=aa&moderatorPW=xx", false, false),
         ("&attendeePW=&moderatorPW=", true, false),
     ];
-    for (index, rules) in BOTH.into_iter().enumerate() {
-        let pool = pool(1, rules).await;
+    for (index, rules) in BOTH_RULES.into_iter().enumerate() {
+        let pool = start_pool(1, rules).await;
         let first = "meetingID=m1&name=mm&attendeePW=aa&moderatorPW=mm";
-        assert_eq!(get(pool.server(1), "create", first).await.key(), "");
+        assert_eq!(get(pool.server(1), "create", first).await.message_key(), "");
         for (passwords, real, recorded) in cases {
             let same = [real, recorded][index];
             let query = format!("meetingID=m1&name=mm{passwords}");
             let reply = get(pool.server(1), "create", &query).await;
             let key = if same { "duplicateWarning" } else { "idNotUnique" };
-            assert_eq!(reply.key(), key, "{rules:?} {passwords}");
+            assert_eq!(reply.message_key(), key, "{rules:?} {passwords}");
             assert_eq!(reply.field("returncode"), if same { "SUCCESS" } else { "FAILED" });
         }
         assert_eq!(pool.server(1).meetings().len(), 1);
@@ -131,7 +134,7 @@ async fn create_again() {
 
 #[tokio::test]
 async fn create_is_stricter_when_real() {
-    let (strict, lax) = (pool(1, Real).await, pool(1, Recorded).await);
+    let (strict, lax) = (start_pool(1, Real).await, start_pool(1, Recorded).await);
     let cases = [
         ("meetingID=m1", "validationError"),
         ("meetingID=m&name=mm", "validationError"),
@@ -141,13 +144,13 @@ async fn create_is_stricter_when_real() {
         ("meetingID=m4&name=mm&moderatorPW=x", "invalidPassword"),
     ];
     for (query, key) in cases {
-        assert_eq!(get(strict.server(1), "create", query).await.key(), key, "{query}");
-        assert_eq!(get(lax.server(1), "create", query).await.key(), "", "{query}");
+        assert_eq!(get(strict.server(1), "create", query).await.message_key(), key, "{query}");
+        assert_eq!(get(lax.server(1), "create", query).await.message_key(), "", "{query}");
     }
     for id in ["v1", "v2"] {
         let query = format!("meetingID={id}&name=mm&voiceBridge=12345");
         get(strict.server(1), "create", &query).await;
-        assert_eq!(get(lax.server(1), "create", &query).await.key(), "");
+        assert_eq!(get(lax.server(1), "create", &query).await.message_key(), "");
     }
     let clash = get(strict.server(1), "create", "meetingID=v3&name=mm&voiceBridge=12345").await;
     assert!(clash.body.contains("<errors><error><key>nonUniqueVoiceBridge</key>"));
@@ -157,14 +160,14 @@ async fn create_is_stricter_when_real() {
 }
 
 #[tokio::test]
-async fn bodies() {
-    for rules in BOTH {
-        let pool = pool(1, rules).await;
+async fn request_bodies_are_checked() {
+    for rules in BOTH_RULES {
+        let pool = start_pool(1, rules).await;
         let server = pool.server(1);
         let slides =
             post(server, "create", "meetingID=m1&name=mm", "application/xml", "<x/>").await;
-        assert_eq!(slides.key(), "");
-        let checksum = Algorithm::Sha512.hex(&format!("create{}", server.secret()));
+        assert_eq!(slides.message_key(), "");
+        let checksum = Algorithm::Sha512.hex_digest(&format!("create{}", server.secret()));
         let form = format!("meetingID=m2&name=mm&checksum={checksum}");
         let head = format!("Content-Type: {FORM}; charset=UTF-8\r\n");
         let path = "/bigbluebutton/api/create";
@@ -173,21 +176,21 @@ async fn bodies() {
         let json = post(server, "end", "meetingID=m1", "application/json", "{}").await;
         let expected =
             if rules == Real { "unsupportedContentType" } else { "sentEndMeetingRequest" };
-        assert_eq!(json.key(), expected);
+        assert_eq!(json.message_key(), expected);
         // A type without a body means nothing.
         let empty = post(server, "isMeetingRunning", "meetingID=0", "application/xml", "").await;
         assert_eq!(empty.field("running"), "false");
         // A body must not change what the query says.
         let both = post(server, "end", "meetingID=m2", FORM, "meetingID=m1").await;
         let expected = if rules == Real { "checksumError" } else { "notFound" };
-        assert_eq!(both.key(), expected);
+        assert_eq!(both.message_key(), expected);
     }
 }
 
 #[tokio::test]
 async fn end_and_running() {
-    for rules in BOTH {
-        let pool = pool(1, rules).await;
+    for rules in BOTH_RULES {
+        let pool = start_pool(1, rules).await;
         let server = pool.server(1);
         get(server, "create", "meetingID=m1&name=mm&moderatorPW=mm&attendeePW=aa").await;
         let running = get(server, "isMeetingRunning", "meetingID=m1").await;
@@ -197,53 +200,56 @@ async fn end_and_running() {
         assert_eq!(running.field("running"), "true");
         if rules == Real {
             let wrong = get(server, "end", "meetingID=m1&password=aa").await;
-            assert_eq!(wrong.key(), "invalidPassword");
+            assert_eq!(wrong.message_key(), "invalidPassword");
         }
-        assert_eq!(get(server, "end", "meetingID=m1").await.key(), "sentEndMeetingRequest");
+        assert_eq!(get(server, "end", "meetingID=m1").await.message_key(), "sentEndMeetingRequest");
         let again = get(server, "end", "meetingID=m1").await;
-        assert_eq!(again.key(), "notFound");
+        assert_eq!(again.message_key(), "notFound");
         assert_eq!(again.field("message"), "A meeting with that ID does not exist");
-        assert_eq!(get(server, "getMeetingInfo", "meetingID=m1").await.key(), "notFound");
-        assert_eq!(get(server, "getMeetings", "random=1").await.key(), "noMeetings");
+        assert_eq!(get(server, "getMeetingInfo", "meetingID=m1").await.message_key(), "notFound");
+        assert_eq!(get(server, "getMeetings", "random=1").await.message_key(), "noMeetings");
     }
 }
 
 #[tokio::test]
 async fn documents_and_chat() {
-    for rules in BOTH {
-        let pool = pool(1, rules).await;
+    for rules in BOTH_RULES {
+        let pool = start_pool(1, rules).await;
         let server = pool.server(1);
         get(server, "create", "meetingID=m1&name=mm").await;
         let insert = async |query, body| {
             post(server, "insertDocument", query, "application/xml", body).await
         };
-        assert_eq!(insert("meetingID=m1", "<x/>").await.key(), "documentInserted");
-        assert_eq!(insert("meetingID=m2", "<x/>").await.key(), "notFound");
+        assert_eq!(insert("meetingID=m1", "<x/>").await.message_key(), "documentInserted");
+        assert_eq!(insert("meetingID=m2", "<x/>").await.message_key(), "notFound");
         let empty = insert("meetingID=m1", "").await;
         let by_get = get(server, "insertDocument", "meetingID=m1").await;
         let chat = get(server, "sendChatMessage", "meetingID=m1&message=hi").await;
         assert_eq!(chat.field("returncode"), "SUCCESS");
         let unsaid = get(server, "sendChatMessage", "meetingID=m1").await;
         let unknown = get(server, "sendChatMessage", "meetingID=m2&message=hi").await;
-        assert_eq!(unknown.key(), "notFound");
+        assert_eq!(unknown.message_key(), "notFound");
         if rules == Real {
             assert_eq!((empty.body.as_str(), by_get.status), ("", 405));
-            assert_eq!((chat.key(), unsaid.key()), ("", "validationError"));
+            assert_eq!((chat.message_key(), unsaid.message_key()), ("", "validationError"));
         } else {
-            assert_eq!((empty.key(), by_get.key()), ("insertDocumentError", "insertDocumentError"));
-            assert_eq!(unsaid.key(), "missingParamMessage");
+            assert_eq!(
+                (empty.message_key(), by_get.message_key()),
+                ("insertDocumentError", "insertDocumentError")
+            );
+            assert_eq!(unsaid.message_key(), "missingParamMessage");
         }
     }
 }
 
 #[tokio::test]
 async fn a_large_body_is_read_to_its_end_and_kept_in_part() {
-    let pool = pool(1, Real).await;
+    let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     let body = vec![b'x'; 20 << 20];
-    let target = signed(server, "create", "meetingID=m1&name=mm");
+    let target = signed_target(server, "create", "meetingID=m1&name=mm");
     let head = "Content-Type: application/xml\r\n";
     let reply = send(server, "POST", &target, head, &body).await.unwrap();
-    assert_eq!(reply.key(), "");
+    assert_eq!(reply.message_key(), "");
     assert_eq!(server.take_log()[0].body.len(), 1 << 20);
 }

@@ -2,19 +2,19 @@
 
 use std::io;
 
-use bbb_sim::{Algorithm, Pool, PoolOptions, Server, Strictness};
+use bbb_sim::{Algorithm, BbbPool, BbbServer, PoolOptions, Strictness};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// An answer, taken apart.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct HttpReply {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
-impl Reply {
+impl HttpReply {
     /// The text of the first element of that name.
     pub(crate) fn field(&self, name: &str) -> &str {
         let from = self.body.split_once(&format!("<{name}>"));
@@ -22,7 +22,7 @@ impl Reply {
         text.map(|(text, _)| text).unwrap_or_else(|| panic!("no {name} in {}", self.body))
     }
 
-    pub(crate) fn key(&self) -> &str {
+    pub(crate) fn message_key(&self) -> &str {
         self.field("messageKey")
     }
 
@@ -33,43 +33,43 @@ impl Reply {
 }
 
 /// A pool of that many servers.
-pub(crate) async fn pool(servers: usize, strictness: Strictness) -> Pool {
-    Pool::start(PoolOptions { servers, strictness, ..PoolOptions::default() }).await.unwrap()
+pub(crate) async fn start_pool(servers: usize, strictness: Strictness) -> BbbPool {
+    BbbPool::start(PoolOptions { servers, strictness, ..PoolOptions::default() }).await.unwrap()
 }
 
 /// The path and query of a signed call.
-pub(crate) fn signed(server: &Server, call: &str, query: &str) -> String {
-    let checksum = Algorithm::Sha256.hex(&format!("{call}{query}{}", server.secret()));
+pub(crate) fn signed_target(server: &BbbServer, call: &str, query: &str) -> String {
+    let checksum = Algorithm::Sha256.hex_digest(&format!("{call}{query}{}", server.secret()));
     let joint = if query.is_empty() { "" } else { "&" };
     let path = server.url().split_once(&server.port().to_string()).unwrap().1.to_owned();
     format!("{path}/{call}?{query}{joint}checksum={checksum}")
 }
 
 /// A signed GET that is answered.
-pub(crate) async fn get(server: &Server, call: &str, query: &str) -> Reply {
-    send(server, "GET", &signed(server, call, query), "", b"").await.unwrap()
+pub(crate) async fn get(server: &BbbServer, call: &str, query: &str) -> HttpReply {
+    send(server, "GET", &signed_target(server, call, query), "", b"").await.unwrap()
 }
 
 /// A signed POST with a body of that type.
 pub(crate) async fn post(
-    server: &Server,
+    server: &BbbServer,
     call: &str,
     query: &str,
     kind: &str,
     body: &str,
-) -> Reply {
+) -> HttpReply {
     let head = format!("Content-Type: {kind}\r\n");
-    send(server, "POST", &signed(server, call, query), &head, body.as_bytes()).await.unwrap()
+    send(server, "POST", &signed_target(server, call, query), &head, body.as_bytes()).await.unwrap()
 }
 
 /// Any request on a connection of its own. No bytes at all are an error.
 pub(crate) async fn send(
-    server: &Server,
+    server: &BbbServer,
     method: &str,
     target: &str,
     head: &str,
     body: &[u8],
-) -> io::Result<Reply> {
+) -> io::Result<HttpReply> {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port())).await?;
     let length = body.len();
     let request = format!(
@@ -84,5 +84,5 @@ pub(crate) async fn send(
     let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.ok_or(io::ErrorKind::InvalidData)?;
-    Ok(Reply { status, head: head.to_owned(), body: body.to_owned() })
+    Ok(HttpReply { status, head: head.to_owned(), body: body.to_owned() })
 }

@@ -1,22 +1,22 @@
 //! The call `join`: whom it lets in, where it sends them, how it refuses.
 
 use bbb_sim::Strictness::{Real, Recorded};
-use bbb_sim::{Pool, Strictness};
+use bbb_sim::{BbbPool, Strictness};
 
-use crate::client::{get, pool, send};
+use crate::client::{get, send, start_pool};
 
 /// A pool with the meeting m1, whose passwords are aa and mm and which takes five people.
-async fn with_meeting(rules: Strictness) -> Pool {
-    let pool = pool(1, rules).await;
+async fn start_pool_with_meeting(rules: Strictness) -> BbbPool {
+    let pool = start_pool(1, rules).await;
     let query = "meetingID=m1&name=mm&attendeePW=aa&moderatorPW=mm&maxParticipants=5";
-    assert_eq!(get(pool.server(1), "create", query).await.key(), "");
+    assert_eq!(get(pool.server(1), "create", query).await.message_key(), "");
     pool
 }
 
 #[tokio::test]
 async fn users_are_counted_and_sent_to_the_client() {
     for rules in [Real, Recorded] {
-        let pool = with_meeting(rules).await;
+        let pool = start_pool_with_meeting(rules).await;
         let server = pool.server(1);
         for who in ["role=Moderator&password=", "password=mm", "password=aa", "role=viewer"] {
             let query = format!("meetingID=m1&fullName=A&{who}");
@@ -27,22 +27,22 @@ async fn users_are_counted_and_sent_to_the_client() {
         }
         let query = "meetingID=m1&fullName=A&password=mm&redirect=false";
         let reply = get(server, "join", query).await;
-        assert_eq!((reply.key(), reply.field("user_id")), ("successfullyJoined", "w_5"));
+        assert_eq!((reply.message_key(), reply.field("user_id")), ("successfullyJoined", "w_5"));
         assert_eq!(reply.body.contains("<guestStatus>ALLOW</guestStatus>"), rules == Real);
         let meeting = server.meetings().remove(0);
         assert_eq!(reply.field("meeting_id"), meeting.internal_id);
         assert_eq!((meeting.users, meeting.moderators, meeting.has_user_joined), (5, 3, true));
         let full = get(server, "join", query).await;
         assert_eq!(
-            full.key(),
+            full.message_key(),
             if rules == Real { "maxParticipantsReached" } else { "successfullyJoined" }
         );
     }
 }
 
 #[tokio::test]
-async fn refusals_travel_in_redirects_when_real() {
-    let pool = with_meeting(Real).await;
+async fn refusals_are_redirects_when_real() {
+    let pool = start_pool_with_meeting(Real).await;
     let server = pool.server(1);
     let created = server.meetings()[0].create_time_ms;
     let good_time = format!("meetingID=m1&fullName=A&role=viewer&createTime={created}");
@@ -61,13 +61,13 @@ async fn refusals_travel_in_redirects_when_real() {
         assert_eq!(reply.status, 302);
         assert!(reply.location().starts_with(&format!("{errors}{key}%22")), "{query}");
         let reply = get(server, "join", &format!("{query}&redirect=false")).await;
-        assert_eq!((reply.status, reply.key()), (200, key));
+        assert_eq!((reply.status, reply.message_key()), (200, key));
         let query = format!("{query}&errorRedirectUrl=https%3A%2F%2Fa.test%2F%3Fb%3Dc");
         let reply = get(server, "join", &query).await;
         assert!(reply.location().starts_with("https://a.test/?b=c&errors=%5B"), "{query}");
     }
     let reply = get(server, "join", "meetingID=m1&fullName=A").await;
-    assert_eq!((reply.status, reply.key()), (200, "Params required"));
+    assert_eq!((reply.status, reply.message_key()), (200, "Params required"));
     let unsigned = "/bigbluebutton/api/join?meetingID=m1&errorRedirectUrl=https%3A%2F%2Fa.test";
     let reply = send(server, "GET", unsigned, "", b"").await.unwrap();
     assert!(reply.location().starts_with("https://bbb1.example.test/?errors="));
@@ -76,7 +76,7 @@ async fn refusals_travel_in_redirects_when_real() {
 
 #[tokio::test]
 async fn refusals_are_xml_when_recorded() {
-    let pool = with_meeting(Recorded).await;
+    let pool = start_pool_with_meeting(Recorded).await;
     let server = pool.server(1);
     for (query, key) in [
         ("fullName=A", "missingParamMeetingID"),
@@ -84,7 +84,7 @@ async fn refusals_are_xml_when_recorded() {
         ("meetingID=m2", "notFound"),
     ] {
         let reply = get(server, "join", query).await;
-        assert_eq!((reply.status, reply.key()), (200, key));
+        assert_eq!((reply.status, reply.message_key()), (200, key));
     }
     // Anyone with a name gets in.
     let reply = get(server, "join", "meetingID=m1&fullName=A&password=zz&createTime=1").await;

@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use bbb_sim::Strictness::Real;
-use bbb_sim::{Clock, FaultMode, Latency, Pool, PoolOptions, Preload, Schedule};
+use bbb_sim::{BbbPool, FaultMode, Latency, PoolOptions, Preload, SimClock, UserSchedule};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::client::{get, pool, send, signed};
+use crate::client::{get, send, signed_target, start_pool};
 
-fn preload(id: &str) -> Preload {
+fn preload_of(id: &str) -> Preload {
     Preload { ids: vec![id.to_owned()], users: 3, ..Preload::default() }
 }
 
 #[tokio::test]
 async fn the_log_keeps_requests_as_they_came() {
-    let mut pool = pool(2, Real).await;
+    let mut pool = start_pool(2, Real).await;
     let server = pool.server(2).clone();
-    let target = format!("/x{}", signed(&server, "end", "meetingID=a%20b"));
+    let target = format!("/x{}", signed_target(&server, "end", "meetingID=a%20b"));
     send(&server, "POST", &target, "X-One: Two\r\nContent-Type: a/b\r\n", b"ab").await.unwrap();
     send(&server, "GET", "/bigbluebutton/api/", "", b"").await.unwrap();
     let log = server.take_log();
@@ -30,21 +30,21 @@ async fn the_log_keeps_requests_as_they_came() {
     server.set_logging(false);
     get(&server, "end", "meetingID=mm").await;
     assert_eq!(server.log_len(), 0);
-    let counts: Vec<_> = server.counts().into_iter().collect();
+    let counts: Vec<_> = server.call_counts().into_iter().collect();
     assert_eq!(counts, [("end".to_owned(), 2), ("index".to_owned(), 1)]);
     let third = pool.add_server().await.unwrap();
     assert_eq!((third.number(), third.secret()), (3, "secret3".to_owned()));
-    assert_eq!(get(pool.server(3), "getMeetings", "").await.key(), "noMeetings");
+    assert_eq!(get(pool.server(3), "getMeetings", "").await.message_key(), "noMeetings");
 }
 
 #[tokio::test]
 async fn scheduled_users_follow_the_clock_and_the_list_with_them() {
-    let clock = Clock::virtual_at(1_000_000);
+    let clock = SimClock::virtual_at(1_000_000);
     let options = PoolOptions { clock: clock.clone(), ..PoolOptions::default() };
-    let pool = Pool::start(options).await.unwrap();
+    let pool = BbbPool::start(options).await.unwrap();
     let server = pool.server(1);
     get(server, "create", "meetingID=m1&name=mm").await;
-    let schedule = Schedule { joins_ms: vec![1_000, 2_000, 2_000], leaves_ms: vec![5_000; 3] };
+    let schedule = UserSchedule { joins_ms: vec![1_000, 2_000, 2_000], leaves_ms: vec![5_000; 3] };
     assert!(server.set_schedule("m1", schedule.clone()));
     assert!(!server.set_schedule("m2", schedule));
     for (advance, users, moderators) in [(999, "0", "0"), (1, "1", "1"), (1_000, "3", "1")] {
@@ -66,13 +66,13 @@ async fn scheduled_users_follow_the_clock_and_the_list_with_them() {
 
 #[tokio::test]
 async fn preloading_dropping_restarting_resetting() {
-    let pool = pool(1, Real).await;
+    let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     for id in ["m1", "m2", "m3"] {
-        server.preload(preload(id));
+        server.preload(preload_of(id));
     }
     let meta = vec![("Tag".to_owned(), "x".to_owned())];
-    server.preload(Preload { users: 1, moderators: 5, meta, breakout: true, ..preload("m2") });
+    server.preload(Preload { users: 1, moderators: 5, meta, breakout: true, ..preload_of("m2") });
     let info = get(server, "getMeetingInfo", "meetingID=m2").await;
     assert_eq!((info.field("tag"), info.field("isBreakout")), ("x", "true"));
     assert_eq!((info.field("moderatorCount"), info.field("meetingName")), ("1", "Meeting m2"));
@@ -81,8 +81,8 @@ async fn preloading_dropping_restarting_resetting() {
     server.drop_meetings(Some(&["m1", "m9"]));
     assert_eq!(ids(), ["m2", "m3"]);
     server.restart();
-    assert_eq!(get(server, "getMeetings", "").await.key(), "noMeetings");
-    server.preload(preload("m4"));
+    assert_eq!(get(server, "getMeetings", "").await.message_key(), "noMeetings");
+    server.preload(preload_of("m4"));
     server.set_secret("x");
     server.set_version("x");
     server.set_fault(FaultMode::Empty);
@@ -95,28 +95,28 @@ async fn preloading_dropping_restarting_resetting() {
 #[tokio::test]
 async fn latency_delays_answer_and_effect() {
     let latency = Latency::Fixed(Duration::from_millis(60));
-    let pool = Pool::start(PoolOptions { latency, ..PoolOptions::default() }).await.unwrap();
+    let pool = BbbPool::start(PoolOptions { latency, ..PoolOptions::default() }).await.unwrap();
     let server = pool.server(1);
-    let (begin, target) = (Instant::now(), signed(server, "create", "meetingID=m1&name=mm"));
+    let (begin, target) = (Instant::now(), signed_target(server, "create", "meetingID=m1&name=mm"));
     let reply = send(server, "GET", &target, "", b"").await.unwrap();
-    assert_eq!(reply.key(), "");
+    assert_eq!(reply.message_key(), "");
     assert!(begin.elapsed() >= Duration::from_millis(60));
     // An hour would fail the test.
     server.set_latency(Latency::Fixed(Duration::from_secs(3_600)));
     server.set_latency(Latency::None);
-    assert_eq!(get(server, "end", "meetingID=m1").await.key(), "sentEndMeetingRequest");
+    assert_eq!(get(server, "end", "meetingID=m1").await.message_key(), "sentEndMeetingRequest");
 }
 
 #[tokio::test]
 async fn servers_on_one_port_are_told_apart() {
     let options = PoolOptions { servers: 2, shared_port: true, ..PoolOptions::default() };
-    let mut pool = Pool::start(options).await.unwrap();
+    let mut pool = BbbPool::start(options).await.unwrap();
     pool.add_server().await.unwrap();
     for n in 1..=3 {
         let server = pool.server(n);
         assert!(server.url().ends_with(&format!(":{}/s{n}/bigbluebutton/api", server.port())));
         let query = format!("meetingID=m{n}&name=mm");
-        assert_eq!(get(server, "create", &query).await.key(), "");
+        assert_eq!(get(server, "create", &query).await.message_key(), "");
         assert_eq!(server.meetings()[0].id, format!("m{n}"));
         assert_eq!(server.port(), pool.server(1).port());
     }
@@ -128,10 +128,10 @@ async fn servers_on_one_port_are_told_apart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_hundred_servers_at_once() {
-    let pool = pool(300, Real).await;
+    let pool = start_pool(300, Real).await;
     let mut asking = Vec::new();
     for server in pool.servers() {
-        server.preload(preload(&format!("m{}", server.number())));
+        server.preload(preload_of(&format!("m{}", server.number())));
         let server = server.clone();
         asking.push(tokio::spawn(async move {
             for _ in 0..3 {
@@ -143,12 +143,12 @@ async fn three_hundred_servers_at_once() {
     for task in asking {
         task.await.unwrap();
     }
-    assert!(pool.servers().iter().all(|server| server.counts()["getMeetings"] == 3));
+    assert!(pool.servers().iter().all(|server| server.call_counts()["getMeetings"] == 3));
 }
 
 #[tokio::test]
 async fn a_dropped_pool_answers_no_more() {
-    let pool = pool(1, Real).await;
+    let pool = start_pool(1, Real).await;
     let server = pool.server(1).clone();
     drop(pool);
     assert!(TcpStream::connect(("127.0.0.1", server.port())).await.is_err());

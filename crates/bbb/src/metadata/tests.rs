@@ -11,7 +11,7 @@ fn read(text: &str) -> Metadata {
 }
 
 #[test]
-fn a_presentation_whole() {
+fn a_complete_presentation_is_read() {
     let text = format!(
         r#"<recording>
   <id>{ID}</id><state>published</state><published>true</published>
@@ -69,7 +69,7 @@ fn a_video_has_no_meeting_and_is_available() {
          <meta><meetingId>physics-2</meetingId><meetingName>Light</meetingName></meta></recording>"
     ));
     assert_eq!((read.state.as_str(), read.playback.format.as_str()), ("available", "video"));
-    assert_eq!(read.meeting, Meeting::default());
+    assert_eq!(read.meeting, MetadataMeeting::default());
     assert_eq!((read.breakout, read.raw_size), (None, None));
 }
 
@@ -101,7 +101,7 @@ fn a_podcast_and_notes() {
         ));
         assert_eq!(read.playback.format, format);
         assert_eq!((read.start_time_ms, read.end_time_ms, read.participants), (None, None, None));
-        assert_eq!((read.playback.duration_ms, read.meeting), (None, Meeting::default()));
+        assert_eq!((read.playback.duration_ms, read.meeting), (None, MetadataMeeting::default()));
     }
 }
 
@@ -124,7 +124,7 @@ fn what_is_no_recording_is_refused() {
         "<recording><breakoutRooms>{}</breakoutRooms></recording>",
         "<breakoutRoom>a</breakoutRoom>".repeat(1001)
     );
-    let long = format!("<recording>{}</recording>", " ".repeat(BYTES_MAX));
+    let long = format!("<recording>{}</recording>", " ".repeat(MAX_BYTES));
     for text in
         ["", "no xml", "<recording>", "<response/>", &deep, bomb, outside, unknown, &many, &long]
     {

@@ -28,12 +28,12 @@ impl TagRequest {
     }
 
     /// Whether it names any tag, or `none`.
-    pub(super) fn asks(&self) -> bool {
+    pub(super) fn has_tags(&self) -> bool {
         !self.any_of.is_empty()
     }
 
     /// Whether a server has one of the tags.
-    pub(super) fn fits(&self, server: &Server) -> bool {
+    pub(super) fn matches(&self, server: &Server) -> bool {
         self.any_of.contains(&server.tag)
     }
 }

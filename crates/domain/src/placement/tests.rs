@@ -17,18 +17,23 @@ fn server(id: &str, load: f64, multiplier: f64, tag: Option<&str>) -> Server {
     server
 }
 
-fn ask(tag: &str) -> Ask {
-    Ask { tags: TagRequest::parse(tag), seats: 15, seed: 7, ..Ask::default() }
+fn criteria(tag: &str) -> PlacementCriteria {
+    PlacementCriteria {
+        tags: TagRequest::parse(tag),
+        expected_users: 15,
+        seed: 7,
+        ..PlacementCriteria::default()
+    }
 }
 
-fn chosen(servers: &[Server], tag: &str) -> Result<String, Refusal> {
-    choose(servers, &ask(tag)).map(|choice| choice.server.id.0.clone())
+fn chosen_id(servers: &[Server], tag: &str) -> Result<String, PlacementRefusal> {
+    choose_server(servers, &criteria(tag)).map(|choice| choice.server.id.0.clone())
 }
 
 #[test]
 fn the_new_meetings_own_weight_counts() {
     let servers = [server("weak", 0.0, 3.0, None), server("strong", 20.0, 1.0, None)];
-    assert_eq!(chosen(&servers, ""), Ok("strong".to_owned()));
+    assert_eq!(chosen_id(&servers, ""), Ok("strong".to_owned()));
 }
 
 #[test]
@@ -48,21 +53,21 @@ fn tags() {
         ("none", "plain"),
         ("none;red!", "red"),
     ] {
-        assert_eq!(chosen(&servers, tag), Ok(expected.to_owned()), "{tag}");
+        assert_eq!(chosen_id(&servers, tag), Ok(expected.to_owned()), "{tag}");
     }
-    let refused = Err(Refusal::TagUnavailable("green".to_owned()));
-    assert_eq!(chosen(&servers, "green!"), refused);
-    assert_eq!(chosen(&servers[..2], ""), Err(Refusal::NoServer));
-    assert_eq!(chosen(&servers[..2], "green"), Err(Refusal::NoServer));
+    let refused = Err(PlacementRefusal::TagUnavailable("green".to_owned()));
+    assert_eq!(chosen_id(&servers, "green!"), refused);
+    assert_eq!(chosen_id(&servers[..2], ""), Err(PlacementRefusal::NoServer));
+    assert_eq!(chosen_id(&servers[..2], "green"), Err(PlacementRefusal::NoServer));
 }
 
 #[test]
-fn equals_share() {
+fn equal_servers_share_meetings() {
     let servers: Vec<_> = (0..4).map(|n| server(&format!("s{n}"), 0.0, 1.0, None)).collect();
     let mut counts: HashMap<String, u32> = HashMap::new();
     for n in 0..4000 {
-        let ask = Ask { seed: seed(&format!("meeting-{n}")), ..ask("") };
-        *counts.entry(choose(&servers, &ask).unwrap().server.id.0.clone()).or_default() += 1;
+        let ask = PlacementCriteria { seed: meeting_seed(&format!("meeting-{n}")), ..criteria("") };
+        *counts.entry(choose_server(&servers, &ask).unwrap().server.id.0.clone()).or_default() += 1;
     }
     assert!(counts.len() == 4 && counts.values().all(|n| (800..1200).contains(n)), "{counts:?}");
 }
@@ -86,25 +91,25 @@ proptest! {
         servers in proptest::collection::vec(any_server(), 0..20),
         tag in "(|a|b|c|a;b|none)!?", seed: u64,
     ) {
-        let ask = Ask { seed, ..ask(&tag) };
-        match choose(&servers, &ask) {
+        let ask = PlacementCriteria { seed, ..criteria(&tag) };
+        match choose_server(&servers, &ask) {
             Ok(choice) => {
                 let one = choice.server;
                 prop_assert!(one.accepts_meetings());
-                prop_assert!(ask.tags.fits(one) || one.tag.is_none());
+                prop_assert!(ask.tags.matches(one) || one.tag.is_none());
                 let same_kind = servers.iter().filter(|other| {
-                    other.accepts_meetings() && ask.tags.fits(other) == ask.tags.fits(one) && (ask.tags.fits(one) || other.tag.is_none())
+                    other.accepts_meetings() && ask.tags.matches(other) == ask.tags.matches(one) && (ask.tags.matches(one) || other.tag.is_none())
                 });
                 for other in same_kind {
-                    prop_assert!(load_with(one, &ask) <= load_with(other, &ask));
+                    prop_assert!(load_with_meeting(one, &ask) <= load_with_meeting(other, &ask));
                 }
             }
-            Err(Refusal::Full) => unreachable!("there are no limits"),
-            Err(Refusal::NoServer) => {
+            Err(PlacementRefusal::Full) => unreachable!("there are no limits"),
+            Err(PlacementRefusal::NoServer) => {
                 prop_assert!(!servers.iter().any(|one| one.accepts_meetings() && one.tag.is_none()));
             }
-            Err(Refusal::TagUnavailable(_)) => {
-                prop_assert!(!servers.iter().any(|one| one.accepts_meetings() && ask.tags.fits(one)));
+            Err(PlacementRefusal::TagUnavailable(_)) => {
+                prop_assert!(!servers.iter().any(|one| one.accepts_meetings() && ask.tags.matches(one)));
             }
         }
     }
@@ -113,10 +118,10 @@ proptest! {
     fn the_order_of_the_servers_does_not_matter(
         mut servers in proptest::collection::vec(any_server(), 1..12), seed: u64,
     ) {
-        let ask = Ask { seed, ..ask("") };
-        let before = choose(&servers, &ask).map(|one| (load_with(one.server, &ask), one.server.id.clone())).ok();
+        let ask = PlacementCriteria { seed, ..criteria("") };
+        let before = choose_server(&servers, &ask).map(|one| (load_with_meeting(one.server, &ask), one.server.id.clone())).ok();
         servers.reverse();
-        let after = choose(&servers, &ask).map(|one| (load_with(one.server, &ask), one.server.id.clone())).ok();
+        let after = choose_server(&servers, &ask).map(|one| (load_with_meeting(one.server, &ask), one.server.id.clone())).ok();
         prop_assert_eq!(before, after);
     }
 }
@@ -126,31 +131,32 @@ fn servers_that_failed_get_nothing_while_others_can() {
     let mut suspect = server("suspect", 0.0, 1.0, None);
     suspect.health.unhealthy_count = 1;
     let fine = server("fine", 500.0, 1.0, None);
-    assert_eq!(chosen(&[suspect.clone(), fine.clone()], ""), Ok("fine".to_owned()));
-    assert_eq!(chosen(&[suspect.clone()], ""), Ok("suspect".to_owned()));
-    let ask = Ask { avoid: vec![ServerId("fine".to_owned())], ..ask("") };
+    assert_eq!(chosen_id(&[suspect.clone(), fine.clone()], ""), Ok("fine".to_owned()));
+    assert_eq!(chosen_id(&[suspect.clone()], ""), Ok("suspect".to_owned()));
+    let ask =
+        PlacementCriteria { tried_servers: vec![ServerId("fine".to_owned())], ..criteria("") };
     let pool = [suspect.clone(), fine];
-    assert_eq!(choose(&pool, &ask).unwrap().server.id.0, "suspect");
+    assert_eq!(choose_server(&pool, &ask).unwrap().server.id.0, "suspect");
     suspect.tag = Some("red".to_owned());
     let pool = [suspect, server("plain", 0.0, 1.0, None)];
-    assert_eq!(chosen(&pool, "red"), Ok("plain".to_owned()));
-    assert_eq!(chosen(&pool, "red!"), Ok("suspect".to_owned()));
+    assert_eq!(chosen_id(&pool, "red"), Ok("plain".to_owned()));
+    assert_eq!(chosen_id(&pool, "red!"), Ok("suspect".to_owned()));
 }
 
 #[test]
 fn full_servers_get_nothing() {
     let mut small = server("small", 20.0, 2.0, None);
     small.limits.max_users = Some(24);
-    assert_eq!(chosen(&[small.clone()], ""), Err(Refusal::Full));
+    assert_eq!(chosen_id(&[small.clone()], ""), Err(PlacementRefusal::Full));
     small.limits.max_users = Some(25);
-    assert_eq!(chosen(&[small.clone()], ""), Ok("small".to_owned()));
+    assert_eq!(chosen_id(&[small.clone()], ""), Ok("small".to_owned()));
     small.limits.max_meetings = Some(3);
-    (small.stats.meetings, small.placed) = (1, 1);
-    assert_eq!(chosen(&[small.clone()], ""), Ok("small".to_owned()));
-    small.placed = 2;
-    assert_eq!(chosen(&[small.clone()], ""), Err(Refusal::Full));
+    (small.stats.meetings, small.placed_since_poll) = (1, 1);
+    assert_eq!(chosen_id(&[small.clone()], ""), Ok("small".to_owned()));
+    small.placed_since_poll = 2;
+    assert_eq!(chosen_id(&[small.clone()], ""), Err(PlacementRefusal::Full));
     let pool = [small, server("large", 900.0, 1.0, None)];
-    assert_eq!(chosen(&pool, ""), Ok("large".to_owned()));
+    assert_eq!(chosen_id(&pool, ""), Ok("large".to_owned()));
 }
 
 #[test]
@@ -158,11 +164,11 @@ fn backups_help_when_the_others_are_loaded() {
     let mut backup = server("backup", 0.0, 1.0, None);
     backup.limits.tier = 1;
     let pool = |load: f64| [backup.clone(), server("first", load, 1.0, None)];
-    assert_eq!(chosen(&pool(135.0), ""), Ok("first".to_owned()));
-    assert_eq!(chosen(&pool(136.0), ""), Ok("backup".to_owned()));
-    let out = candidates(&pool(0.0), &ask("")).remove(0).outcome;
-    assert_eq!(out, Err(Exclusion::HigherTier));
-    assert_eq!(chosen(&[backup.clone()], ""), Ok("backup".to_owned()));
+    assert_eq!(chosen_id(&pool(135.0), ""), Ok("first".to_owned()));
+    assert_eq!(chosen_id(&pool(136.0), ""), Ok("backup".to_owned()));
+    let out = evaluate_candidates(&pool(0.0), &criteria("")).remove(0).outcome;
+    assert_eq!(out, Err(ExclusionReason::HigherTier));
+    assert_eq!(chosen_id(&[backup.clone()], ""), Ok("backup".to_owned()));
 }
 
 #[test]
@@ -170,27 +176,32 @@ fn a_pool_of_tagged_servers_may_serve_untagged_requests() {
     let pool = [server("red", 5.0, 1.0, Some("red")), server("blue", 3.0, 1.0, Some("blue"))];
     let rules = PlacementRules { untagged_may_use_tagged: true, ..PlacementRules::default() };
     for (tag, expected) in [("", "blue"), ("green", "blue"), ("none", "blue"), ("red", "red")] {
-        let ask = Ask { rules, ..ask(tag) };
-        assert_eq!(choose(&pool, &ask).unwrap().server.id.0, expected, "{tag}");
+        let ask = PlacementCriteria { rules, ..criteria(tag) };
+        assert_eq!(choose_server(&pool, &ask).unwrap().server.id.0, expected, "{tag}");
     }
     let plain = [pool[0].clone(), server("plain", 90.0, 1.0, None)];
-    let ask = Ask { rules, ..ask("") };
-    assert_eq!(choose(&plain, &ask).unwrap().server.id.0, "plain");
+    let ask = PlacementCriteria { rules, ..criteria("") };
+    assert_eq!(choose_server(&plain, &ask).unwrap().server.id.0, "plain");
 }
 
 #[test]
-fn prices_count_and_so_does_what_others_placed_since() {
+fn costs_and_later_placements_count() {
     let mut pool = [server("a", 10.0, 1.0, None), server("b", 50.0, 1.0, None)];
-    pool[1].placed = 1;
-    let price = |id: &str, cost, basis| (ServerId(id.to_owned()), Price { cost, basis, placed: 0 });
-    let with = |prices: Prices| {
-        let ask = Ask { prices: Some(Arc::new(prices)), ..ask("") };
-        choose(&pool, &ask).unwrap().server.id.0.clone()
+    pool[1].placed_since_poll = 1;
+    let price = |id: &str, cost, basis| {
+        (ServerId(id.to_owned()), PlacementCost { cost, basis_load: basis, placed_since_poll: 0 })
     };
-    assert_eq!(with(Prices::from([price("a", 90.0, 10.0), price("b", 60.0, 50.0)])), "b");
-    assert_eq!(with(Prices::from([price("a", 90.0, 10.0), price("b", 60.0, 10.0)])), "a");
-    assert_eq!(with(Prices::from([price("b", 60.0, 50.0)])), "a", "by its load");
-    let rules = PlacementRules { policy: Policy::Scalelite, ..PlacementRules::default() };
+    let with = |prices: PlacementCosts| {
+        let ask = PlacementCriteria { costs: Some(Arc::new(prices)), ..criteria("") };
+        choose_server(&pool, &ask).unwrap().server.id.0.clone()
+    };
+    assert_eq!(with(PlacementCosts::from([price("a", 90.0, 10.0), price("b", 60.0, 50.0)])), "b");
+    assert_eq!(with(PlacementCosts::from([price("a", 90.0, 10.0), price("b", 60.0, 10.0)])), "a");
+    assert_eq!(with(PlacementCosts::from([price("b", 60.0, 50.0)])), "a", "by its load");
+    let rules = PlacementRules { policy: PlacementPolicy::Scalelite, ..PlacementRules::default() };
     let heavy = [server("a", 10.0, 9.0, None), server("b", 50.0, 1.0, None)];
-    assert_eq!(choose(&heavy, &Ask { rules, ..ask("") }).unwrap().server.id.0, "a");
+    assert_eq!(
+        choose_server(&heavy, &PlacementCriteria { rules, ..criteria("") }).unwrap().server.id.0,
+        "a"
+    );
 }

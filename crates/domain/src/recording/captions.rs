@@ -3,13 +3,13 @@
 
 /// Why a text is no captions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoCaptions {
+pub enum CaptionError {
     /// There is nothing in it.
     Empty,
     /// It is not UTF-8.
-    NotText,
+    NotUtf8,
     /// A line with an arrow has no times, or they do not follow each other; counted from 1.
-    Times(usize),
+    BadTiming(usize),
     /// There is no cue.
     NoCues,
 }
@@ -18,14 +18,14 @@ pub enum NoCaptions {
 ///
 /// # Errors
 /// When they are none.
-pub fn to_vtt(bytes: &[u8]) -> Result<String, NoCaptions> {
-    let text = std::str::from_utf8(bytes).map_err(|_| NoCaptions::NotText)?;
+pub fn to_vtt(bytes: &[u8]) -> Result<String, CaptionError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| CaptionError::NotUtf8)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
-        return Err(NoCaptions::Empty);
+        return Err(CaptionError::Empty);
     }
     let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
-    if is_vtt(&text) { checked(&text).map(|()| text) } else { converted(&text) }
+    if is_vtt(&text) { check_cues(&text).map(|()| text) } else { convert_srt(&text) }
 }
 
 fn is_vtt(text: &str) -> bool {
@@ -34,17 +34,17 @@ fn is_vtt(text: &str) -> bool {
 }
 
 /// All times in the blocks after the header are times.
-fn checked(text: &str) -> Result<(), NoCaptions> {
+fn check_cues(text: &str) -> Result<(), CaptionError> {
     let mut cues = 0;
     for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains("-->")) {
-        Times::read(line, '.').ok_or(NoCaptions::Times(number + 1))?;
+        CueTiming::read(line, '.').ok_or(CaptionError::BadTiming(number + 1))?;
         cues += 1;
     }
-    if cues == 0 { Err(NoCaptions::NoCues) } else { Ok(()) }
+    if cues == 0 { Err(CaptionError::NoCues) } else { Ok(()) }
 }
 
 /// SubRip as WebVTT: another header, other times, and no numbers.
-fn converted(text: &str) -> Result<String, NoCaptions> {
+fn convert_srt(text: &str) -> Result<String, CaptionError> {
     let mut vtt = String::from("WEBVTT\n");
     let mut lines = text.lines().enumerate().peekable();
     let mut cues = 0;
@@ -53,53 +53,58 @@ fn converted(text: &str) -> Result<String, NoCaptions> {
             // Blank, or the number of a cue.
             continue;
         }
-        let times = Times::read(line, ',').ok_or(NoCaptions::Times(number + 1))?;
+        let times = CueTiming::read(line, ',').ok_or(CaptionError::BadTiming(number + 1))?;
         cues += 1;
-        vtt.push_str(&format!("\n{} --> {}\n", spelled(times.from), spelled(times.to)));
+        vtt.push_str(&format!(
+            "\n{} --> {}\n",
+            format_time(times.start_ms),
+            format_time(times.end_ms)
+        ));
         while let Some((_, text)) = lines.next_if(|(_, line)| !line.trim().is_empty()) {
             vtt.push_str(&text.replace("-->", "->"));
             vtt.push('\n');
         }
     }
-    if cues == 0 { Err(NoCaptions::NoCues) } else { Ok(vtt) }
+    if cues == 0 { Err(CaptionError::NoCues) } else { Ok(vtt) }
 }
 
 /// When a cue is shown, in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Times {
-    from: u64,
-    to: u64,
+struct CueTiming {
+    start_ms: u64,
+    end_ms: u64,
 }
 
-impl Times {
+impl CueTiming {
     /// Reads `00:01.000 --> 00:02.500 line:90%`; what follows the times says where.
     fn read(line: &str, point: char) -> Option<Self> {
         let (from, rest) = line.split_once("-->")?;
-        let (from, to) = (time(from.trim(), point)?, time(rest.split_whitespace().next()?, point)?);
-        (from < to).then_some(Self { from, to })
+        let (from, to) =
+            (parse_time(from.trim(), point)?, parse_time(rest.split_whitespace().next()?, point)?);
+        (from < to).then_some(Self { start_ms: from, end_ms: to })
     }
 }
 
 /// `[h…:]mm:ss.ttt`. Some programs write a point in SubRip.
-fn time(text: &str, point: char) -> Option<u64> {
+fn parse_time(text: &str, point: char) -> Option<u64> {
     let (clock, fraction) = text.split_once(point).or_else(|| text.split_once('.'))?;
     let parts: Vec<u64> =
-        clock.split(':').map(|part| digits(part, 1..=6)).collect::<Option<_>>()?;
+        clock.split(':').map(|part| parse_digits(part, 1..=6)).collect::<Option<_>>()?;
     let (hours, minutes, seconds) = match parts[..] {
         [minutes, seconds] => (0, minutes, seconds),
         [hours, minutes, seconds] => (hours, minutes, seconds),
         _ => return None,
     };
     let sound = minutes < 60 && seconds < 60;
-    sound.then_some(((hours * 60 + minutes) * 60 + seconds) * 1000 + digits(fraction, 3..=3)?)
+    sound.then_some(((hours * 60 + minutes) * 60 + seconds) * 1000 + parse_digits(fraction, 3..=3)?)
 }
 
-fn digits(text: &str, length: std::ops::RangeInclusive<usize>) -> Option<u64> {
+fn parse_digits(text: &str, length: std::ops::RangeInclusive<usize>) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     (plain && length.contains(&text.len())).then(|| text.parse().ok()).flatten()
 }
 
-fn spelled(ms: u64) -> String {
+fn format_time(ms: u64) -> String {
     let (seconds, ms) = (ms / 1000, ms % 1000);
     format!("{:02}:{:02}:{:02}.{ms:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
@@ -153,17 +158,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_captions_is_refused() {
+    fn invalid_captions_are_refused() {
         for (text, why) in [
-            ("", NoCaptions::Empty),
-            (" \r\n\u{feff}", NoCaptions::NoCues),
-            ("WEBVTT", NoCaptions::NoCues),
-            ("WEBVTTX\n\n00:01.000 --> 00:02.000\nx", NoCaptions::NoCues),
-            ("WEBVTT\n\n00:01 --> 00:02.000\nx", NoCaptions::Times(3)),
-            ("WEBVTT\n\n00:02.000 --> 00:02.000\nx", NoCaptions::Times(3)),
-            ("WEBVTT\n\n00:61.000 --> 02:02.000\nx", NoCaptions::Times(3)),
-            ("<html>", NoCaptions::NoCues),
-            ("1\nsoon --> later\n", NoCaptions::Times(2)),
+            ("", CaptionError::Empty),
+            (" \r\n\u{feff}", CaptionError::NoCues),
+            ("WEBVTT", CaptionError::NoCues),
+            ("WEBVTTX\n\n00:01.000 --> 00:02.000\nx", CaptionError::NoCues),
+            ("WEBVTT\n\n00:01 --> 00:02.000\nx", CaptionError::BadTiming(3)),
+            ("WEBVTT\n\n00:02.000 --> 00:02.000\nx", CaptionError::BadTiming(3)),
+            ("WEBVTT\n\n00:61.000 --> 02:02.000\nx", CaptionError::BadTiming(3)),
+            ("<html>", CaptionError::NoCues),
+            ("1\nsoon --> later\n", CaptionError::BadTiming(2)),
         ] {
             let found = to_vtt(text.as_bytes());
             // A header that is none makes it SubRip, whose times it then has.
@@ -173,7 +178,7 @@ mod tests {
                 assert_eq!(found, Err(why), "{text:?}");
             }
         }
-        assert_eq!(to_vtt(b"WEBVTT\n\xff"), Err(NoCaptions::NotText));
+        assert_eq!(to_vtt(b"WEBVTT\n\xff"), Err(CaptionError::NotUtf8));
     }
 
     #[test]
@@ -198,7 +203,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_comes_out_goes_in_again(text in "(WEBVTT|\n|\r\n|1|0:01:02,345|00:01.000| --> |00:02.000|x|-->){0,20}") {
+        fn converted_captions_are_accepted_unchanged(text in "(WEBVTT|\n|\r\n|1|0:01:02,345|00:01.000| --> |00:02.000|x|-->){0,20}") {
             if let Ok(vtt) = to_vtt(text.as_bytes()) {
                 prop_assert_eq!(to_vtt(vtt.as_bytes()), Ok(vtt));
             }

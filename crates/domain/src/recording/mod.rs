@@ -1,14 +1,14 @@
 //! Recordings as they are kept: what a meeting left behind, and who wants to hear of it.
 
 pub mod captions;
-mod kinds;
-pub mod library;
+pub mod catalog;
+mod file_types;
 mod names;
-pub mod watching;
+pub mod playback_access;
 
 use crate::time::Timestamp;
 
-pub use kinds::Kind;
+pub use file_types::FileType;
 pub use names::{FilePath, FormatName, RecordId};
 
 /// An image of a playback format's preview.
@@ -34,9 +34,9 @@ pub struct PlaybackFormat {
     /// Path and query of its URL.
     pub url: Option<String>,
     /// Length in minutes.
-    pub length: Option<i32>,
+    pub length_minutes: Option<i32>,
     /// Time that BBB took to make it, in ms.
-    pub processing_time: Option<i32>,
+    pub processing_time_ms: Option<i32>,
     /// Previews, in order.
     pub thumbnails: Vec<Thumbnail>,
     /// Bytes of its files, as BBB counted them. Not known of what the original imported.
@@ -45,7 +45,7 @@ pub struct PlaybackFormat {
 
 /// What a breakout room's recording tells of its place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Breakout {
+pub struct BreakoutPlace {
     /// Internal id of the meeting that it belongs to.
     pub parent_id: String,
     /// Its number among its siblings.
@@ -56,17 +56,17 @@ pub struct Breakout {
 
 /// What the original's tables have no room for; nothing is known of what it imported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct RecordingDetails {
     /// Whether it is a breakout room's.
     pub is_breakout: Option<bool>,
     /// Where a breakout room belongs.
-    pub breakout: Option<Breakout>,
+    pub breakout: Option<BreakoutPlace>,
     /// Internal ids of its breakout rooms.
     pub breakout_rooms: Vec<String>,
     /// Bytes of the raw recording on its BBB server.
     pub raw_size: Option<i64>,
     /// Metadata that was changed through the API, by name; none: removed. A further import must not undo it.
-    pub edits: Vec<(String, Option<String>)>,
+    pub metadata_edits: Vec<(String, Option<String>)>,
 }
 
 /// A recording, whole.
@@ -99,14 +99,14 @@ pub struct Recording {
     /// Playback formats, in order of their names.
     pub formats: Vec<PlaybackFormat>,
     /// What only we keep.
-    pub facts: Facts,
+    pub details: RecordingDetails,
 }
 
 impl Recording {
     /// The tenant that it belongs to.
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
-        self.metadata_value(library::TENANT)
+        self.metadata_value(catalog::TENANT_KEY)
     }
 
     /// The value of a metadata key; empty if it has none.
@@ -152,14 +152,14 @@ impl Callback {
 
     /// Whether it is that tenant's. The original does not tell tenants apart: what it kept may be anybody's.
     #[must_use]
-    pub fn is_of(&self, tenant: Option<&str>) -> bool {
+    pub fn belongs_to(&self, tenant: Option<&str>) -> bool {
         self.attribute(Self::TENANT).is_none_or(|own| tenant == Some(own))
     }
 
     /// The id under which the callback of a tenant's meeting is kept where another tenant's meeting of that id has
     /// the plain one, which is the only one that the original knows.
     #[must_use]
-    pub fn apart(tenant: &str, meeting_id: &str) -> String {
+    pub fn tenant_scoped_id(tenant: &str, meeting_id: &str) -> String {
         format!("{tenant}\u{1f}{meeting_id}")
     }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 
 /// Longest id of a recording, in bytes. BBB's have 54.
-const RECORD_ID_MAX: usize = 128;
+const MAX_RECORD_ID_BYTES: usize = 128;
 /// Longest name of a playback format, in bytes.
-const FORMAT_MAX: usize = 32;
+const MAX_FORMAT_BYTES: usize = 32;
 
 /// The id of a recording, as it may stand in paths. BBB makes 40 hexadecimal digits, a dash and 13
 /// digits; others are taken as well as long as they are ASCII letters, digits, `-`, `_` and `.`, and begin
@@ -18,7 +18,7 @@ impl RecordId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let usable = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        is_name(text, RECORD_ID_MAX, usable).then(|| Self(text.to_owned()))
+        is_valid_name(text, MAX_RECORD_ID_BYTES, usable).then(|| Self(text.to_owned()))
     }
 
     /// As text.
@@ -38,7 +38,7 @@ impl FormatName {
     pub fn parse(text: &str) -> Option<Self> {
         let usable =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-        is_name(text, FORMAT_MAX, usable).then(|| Self(text.to_owned()))
+        is_valid_name(text, MAX_FORMAT_BYTES, usable).then(|| Self(text.to_owned()))
     }
 
     /// As text.
@@ -60,7 +60,7 @@ impl fmt::Display for FormatName {
     }
 }
 
-fn is_name(text: &str, length_max: usize, usable: impl Fn(u8) -> bool) -> bool {
+fn is_valid_name(text: &str, length_max: usize, usable: impl Fn(u8) -> bool) -> bool {
     let begins_well = text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
     begins_well && text.len() <= length_max && text.bytes().all(usable)
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leads_elsewhere_is_no_name() {
+    fn names_that_leave_the_directory_are_refused() {
         for text in ["", ".", "..", "../a", "a/b", "-a", ".a", "a b", "a\0", "ä", "a\\b"] {
             assert_eq!(RecordId::parse(text), None, "{text:?}");
             assert_eq!(FormatName::parse(text), None, "{text:?}");

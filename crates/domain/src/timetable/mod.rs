@@ -5,7 +5,7 @@
 //! what recurs weekly recurs there, whatever the time zone. A change to summer time is a shift by
 //! an hour, which takes three weeks to learn.
 
-mod once;
+mod one_time;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -13,12 +13,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::history::Session;
+use crate::history::MeetingSession;
 use crate::meeting::MeetingKey;
 use crate::time::Timestamp;
 
-use once::Once;
-use record::Record;
+use one_time::OneTimeMeetings;
+use record::MeetingRecord;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -31,27 +31,27 @@ const TODAY_MS: i64 = 12 * HOUR_MS;
 /// How far the median of a record may move before it is entered anew.
 const SLACK_MINUTES: i64 = 10;
 /// A timetable that does not start at full hours shows it by this many creates at least.
-const BELL_SAMPLE: u32 = 100;
+const MIN_START_SAMPLE: u32 = 100;
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimetableLimits {
     /// Sessions of one meeting; the oldest go. Enough for one that meets on each working day of
     /// four weeks.
-    pub sessions: usize,
+    pub max_sessions: usize,
     /// Meetings; those that have not met for the longest time go.
-    pub meetings: usize,
+    pub max_meetings: usize,
 }
 
 impl Default for TimetableLimits {
     fn default() -> Self {
-        Self { sessions: 20, meetings: 50_000 }
+        Self { max_sessions: 20, max_meetings: 50_000 }
     }
 }
 
 /// A meeting that is about to be created, if this week is like those before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Promised {
+pub struct ExpectedMeeting {
     /// Which one.
     pub key: Arc<MeetingKey>,
     /// In how many of the last four weeks it met at this time.
@@ -59,25 +59,25 @@ pub struct Promised {
     /// Its usual size.
     pub size: u32,
     /// When it is usually created.
-    pub at: Timestamp,
+    pub starts_at: Timestamp,
     /// When it usually ends.
-    pub end: Timestamp,
+    pub ends_at: Timestamp,
 }
 
 /// What was learned from sessions.
 #[derive(Clone, Debug, Default)]
 pub struct Timetable {
     limits: TimetableLimits,
-    records: HashMap<Arc<MeetingKey>, Record>,
+    records: HashMap<Arc<MeetingKey>, MeetingRecord>,
     /// Which meetings usually begin in which minute of the week.
     slots: BTreeMap<i64, Vec<Arc<MeetingKey>>>,
-    once: Once,
+    one_time: OneTimeMeetings,
     /// Seen once, and not counted among those yet: when they were created, and which they are.
-    fresh: BTreeSet<(Timestamp, Arc<MeetingKey>)>,
+    uncounted: BTreeSet<(Timestamp, Arc<MeetingKey>)>,
     /// The latest end of a session.
-    latest: Timestamp,
+    latest_end: Timestamp,
     /// How many sessions were created in which quarter of an hour.
-    quarters: [u32; 4],
+    quarter_counts: [u32; 4],
 }
 
 impl Timetable {
@@ -100,17 +100,17 @@ impl Timetable {
     }
 
     /// Learns from a session. Learning the same one again changes nothing.
-    pub fn learn(&mut self, session: Session) {
-        let Session { key, created_at, peak_users, busy_ms } = session;
-        let (key, mut record) = match self.take(&key) {
+    pub fn learn(&mut self, session: MeetingSession) {
+        let MeetingSession { key, created_at, peak_users, busy_ms } = session;
+        let (key, mut record) = match self.take_record(&key) {
             Some(known) => known,
-            None => (Arc::new(key), Record::default()),
+            None => (Arc::new(key), MeetingRecord::default()),
         };
-        record.insert(created_at, peak_users, busy_ms, self.limits.sessions);
-        self.latest = self.latest.max(created_at.plus_ms(busy_ms));
-        self.put(key, record);
+        record.insert(created_at, peak_users, busy_ms, self.limits.max_sessions);
+        self.latest_end = self.latest_end.max(created_at.plus_ms(busy_ms));
+        self.put_record(key, record);
         self.count_settled();
-        if self.records.len() > self.limits.meetings {
+        if self.records.len() > self.limits.max_meetings {
             self.forget_oldest();
         }
     }
@@ -120,10 +120,10 @@ impl Timetable {
         let mut keys: Vec<_> = self.records.keys().cloned().collect();
         keys.sort_unstable();
         for key in keys {
-            let Some((key, mut record)) = self.take(&key) else { continue };
+            let Some((key, mut record)) = self.take_record(&key) else { continue };
             record.forget_before(oldest);
             if !record.is_empty() {
-                self.put(key, record);
+                self.put_record(key, record);
             }
         }
         self.count_settled();
@@ -131,50 +131,55 @@ impl Timetable {
 
     /// Sessions of a meeting that are remembered.
     #[must_use]
-    pub fn sessions(&self, key: &MeetingKey) -> usize {
-        self.records.get(key).map_or(0, Record::len)
+    pub fn session_count(&self, key: &MeetingKey) -> usize {
+        self.records.get(key).map_or(0, MeetingRecord::len)
     }
 
     /// The usual size of a meeting: the median of its peaks.
     #[must_use]
-    pub fn size(&self, key: &MeetingKey) -> Option<u32> {
-        self.records.get(key).map(Record::size)
+    pub fn usual_size(&self, key: &MeetingKey) -> Option<u32> {
+        self.records.get(key).map(MeetingRecord::usual_size)
     }
 
     /// When a known meeting that was created then will probably have lost half of its users: as it
     /// did in other weeks at this time; else after its usual time.
     #[must_use]
-    pub fn end(&self, key: &MeetingKey, created_at: Timestamp) -> Option<Timestamp> {
-        self.records.get(key).map(|record| record.end(created_at))
+    pub fn expected_end(&self, key: &MeetingKey, created_at: Timestamp) -> Option<Timestamp> {
+        self.records.get(key).map(|record| record.expected_end(created_at))
     }
 
     /// The mean size of meetings that were seen once, before today: what to expect of one that is new.
     #[must_use]
     pub fn typical_size(&self) -> Option<f64> {
-        self.once.mean_size()
+        self.one_time.mean_size()
     }
 
     /// The share of the meetings seen once that stayed busy for longer than this, if there are any.
     #[must_use]
     pub fn share_busy_beyond(&self, ms: i64) -> Option<f64> {
-        self.once.share_beyond(ms)
+        self.one_time.share_beyond(ms)
     }
 
     /// When meetings start, in ms after each full hour: the quarter around which most are created.
     #[must_use]
-    pub fn bell_ms(&self) -> i64 {
+    pub fn start_offset_ms(&self) -> i64 {
         // Most people open a meeting a little early, so the bell rings at the end of its quarter.
-        let ends = |quarter: usize| self.quarters[(quarter + 3) % 4];
-        let all: u32 = self.quarters.iter().sum();
+        let ends = |quarter: usize| self.quarter_counts[(quarter + 3) % 4];
+        let all: u32 = self.quarter_counts.iter().sum();
         let best = (0..4).rev().max_by_key(|quarter| ends(*quarter)).unwrap_or(0);
         let is_clear = ends(best) > ends(0).saturating_add(all / 8);
-        if all >= BELL_SAMPLE && is_clear { best as i64 * 15 * MINUTE_MS } else { 0 }
+        if all >= MIN_START_SAMPLE && is_clear { best as i64 * 15 * MINUTE_MS } else { 0 }
     }
 
     /// Meetings that usually are created between these two times, met then in at least so many of
     /// the last four weeks, and have not been seen today; in the order of their keys.
     #[must_use]
-    pub fn promised(&self, from: Timestamp, to: Timestamp, weeks: u32) -> Vec<Promised> {
+    pub fn expected_meetings(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        weeks: u32,
+    ) -> Vec<ExpectedMeeting> {
         let week = WEEK_MS / MINUTE_MS;
         let minutes = (to.ms_since(from) / MINUTE_MS).clamp(0, week / 2);
         // What counts as recent moves on after a record was entered, and its median with it.
@@ -182,20 +187,22 @@ impl Timetable {
         let last = first + minutes + 2 * SLACK_MINUTES;
         let turns = [-week, 0, week].map(|turn| self.slots.range(first + turn..=last + turn));
         let keys = turns.into_iter().flatten().flat_map(|(_, keys)| keys);
-        let mut found: Vec<Promised> = keys
+        let mut found: Vec<ExpectedMeeting> = keys
             .flat_map(|key| {
                 let record = self.records.get(key);
-                record.into_iter().flat_map(|record| record.promised(key, from, to, weeks))
+                record.into_iter().flat_map(|record| record.expected_meetings(key, from, to, weeks))
             })
             .collect();
-        found.sort_unstable_by(|one, other| (&one.key, one.at).cmp(&(&other.key, other.at)));
+        found.sort_unstable_by(|one, other| {
+            (&one.key, one.starts_at).cmp(&(&other.key, other.starts_at))
+        });
         // A meeting with several slots that are near each other is found through each of them.
         found.dedup_by(|one, other| one.key == other.key);
         found
     }
 
     /// Takes a record out of all books.
-    fn take(&mut self, key: &MeetingKey) -> Option<(Arc<MeetingKey>, Record)> {
+    fn take_record(&mut self, key: &MeetingKey) -> Option<(Arc<MeetingKey>, MeetingRecord)> {
         let (key, record) = self.records.remove_entry(key)?;
         for minute in record.slots() {
             if let Some(keys) = self.slots.get_mut(minute) {
@@ -205,27 +212,27 @@ impl Timetable {
                 }
             }
         }
-        if let Some((peak_users, busy_ms)) = record.only()
-            && !self.fresh.remove(&(record.newest(), Arc::clone(&key)))
+        if let Some((peak_users, busy_ms)) = record.only_session()
+            && !self.uncounted.remove(&(record.last_created_at(), Arc::clone(&key)))
         {
-            self.once.remove(peak_users, busy_ms);
+            self.one_time.remove(peak_users, busy_ms);
         }
         for quarter in record.quarters() {
-            self.quarters[quarter] = self.quarters[quarter].saturating_sub(1);
+            self.quarter_counts[quarter] = self.quarter_counts[quarter].saturating_sub(1);
         }
         Some((key, record))
     }
 
     /// Puts a record into all books.
-    fn put(&mut self, key: Arc<MeetingKey>, record: Record) {
+    fn put_record(&mut self, key: Arc<MeetingKey>, record: MeetingRecord) {
         for minute in record.slots() {
             self.slots.entry(*minute).or_default().push(Arc::clone(&key));
         }
-        if record.only().is_some() {
-            self.fresh.insert((record.newest(), Arc::clone(&key)));
+        if record.only_session().is_some() {
+            self.uncounted.insert((record.last_created_at(), Arc::clone(&key)));
         }
         for quarter in record.quarters() {
-            self.quarters[quarter] = self.quarters[quarter].saturating_add(1);
+            self.quarter_counts[quarter] = self.quarter_counts[quarter].saturating_add(1);
         }
         self.records.insert(key, record);
     }
@@ -235,23 +242,29 @@ impl Timetable {
     /// Of today's meetings those that have ended by now are the short ones, and would tell that
     /// all are short.
     fn count_settled(&mut self) {
-        let settled = |created_at: &Timestamp| self.latest.ms_since(*created_at) >= TODAY_MS;
-        while self.fresh.first().is_some_and(|(created_at, _)| settled(created_at)) {
-            let Some((_, key)) = self.fresh.pop_first() else { break };
-            if let Some((peak_users, busy_ms)) = self.records.get(&key).and_then(Record::only) {
-                self.once.add(peak_users, busy_ms);
+        let settled = |created_at: &Timestamp| self.latest_end.ms_since(*created_at) >= TODAY_MS;
+        while self.uncounted.first().is_some_and(|(created_at, _)| settled(created_at)) {
+            let Some((_, key)) = self.uncounted.pop_first() else { break };
+            if let Some((peak_users, busy_ms)) =
+                self.records.get(&key).and_then(MeetingRecord::only_session)
+            {
+                self.one_time.add(peak_users, busy_ms);
             }
         }
     }
 
     /// Makes room: at once for a sixteenth, so that it need not be made again at once.
     fn forget_oldest(&mut self) {
-        let mut by_age: Vec<_> =
-            self.records.iter().map(|(key, record)| (record.newest(), Arc::clone(key))).collect();
+        let mut by_age: Vec<_> = self
+            .records
+            .iter()
+            .map(|(key, record)| (record.last_created_at(), Arc::clone(key)))
+            .collect();
         by_age.sort_unstable();
-        let surplus = by_age.len().saturating_sub(self.limits.meetings - self.limits.meetings / 16);
+        let surplus =
+            by_age.len().saturating_sub(self.limits.max_meetings - self.limits.max_meetings / 16);
         for (_, key) in by_age.into_iter().take(surplus) {
-            let _forgotten = self.take(&key);
+            let _forgotten = self.take_record(&key);
         }
     }
 }

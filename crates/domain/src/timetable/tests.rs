@@ -17,31 +17,34 @@ fn monday(weeks: i64, hour: f64) -> Timestamp {
     Timestamp(MONDAY - weeks * WEEK_MS + (hour * HOUR_MS as f64) as i64)
 }
 
-fn session(id: &str, created_at: Timestamp, peak_users: u32, busy_minutes: i64) -> Session {
-    Session { key: key(id), created_at, peak_users, busy_ms: busy_minutes * MINUTE_MS }
+fn session(id: &str, created_at: Timestamp, peak_users: u32, busy_minutes: i64) -> MeetingSession {
+    MeetingSession { key: key(id), created_at, peak_users, busy_ms: busy_minutes * MINUTE_MS }
 }
 
-fn learned(sessions: impl IntoIterator<Item = Session>) -> Timetable {
+fn learn_all(sessions: impl IntoIterator<Item = MeetingSession>) -> Timetable {
     let mut timetable = Timetable::default();
     sessions.into_iter().for_each(|session| timetable.learn(session));
     timetable
 }
 
-fn promised(timetable: &Timetable, now: Timestamp) -> Vec<Promised> {
+fn expected_meetings(timetable: &Timetable, now: Timestamp) -> Vec<ExpectedMeeting> {
     let (from, to) = (now.plus_ms(-10 * MINUTE_MS), now.plus_ms(25 * MINUTE_MS));
-    timetable.promised(from, to, 2)
+    timetable.expected_meetings(from, to, 2)
 }
 
 #[test]
 fn sizes_are_medians_and_new_meetings_are_like_those_seen_once() {
-    let mut timetable = learned([
+    let mut timetable = learn_all([
         session("course", monday(3, 8.0), 10, 80),
         session("course", monday(2, 8.0), 90, 80),
         session("course", monday(1, 8.0), 20, 80),
         session("one", monday(1, 9.0), 4, 10),
         session("two", monday(1, 9.5), 8, 60),
     ]);
-    assert_eq!((timetable.size(&key("course")), timetable.size(&key("new"))), (Some(20), None));
+    assert_eq!(
+        (timetable.usual_size(&key("course")), timetable.usual_size(&key("new"))),
+        (Some(20), None)
+    );
     // The last two were today when they were learned.
     assert_eq!((timetable.typical_size(), timetable.share_busy_beyond(0)), (None, None));
     timetable.learn(session("late", monday(1, 23.0), 4, 10));
@@ -54,94 +57,94 @@ fn sizes_are_medians_and_new_meetings_are_like_those_seen_once() {
 }
 
 #[test]
-fn what_met_in_two_of_four_weeks_is_promised() {
-    let timetable = learned([
+fn meetings_of_two_in_four_weeks_are_expected() {
+    let timetable = learn_all([
         session("course", monday(3, 9.9), 30, 90),
         session("course", monday(1, 9.95), 40, 94),
         session("once", monday(1, 9.9), 30, 90),
         session("long ago", monday(9, 9.9), 30, 90),
         session("long ago", monday(8, 9.9), 30, 90),
     ]);
-    let found = promised(&timetable, monday(0, 9.75));
+    let found = expected_meetings(&timetable, monday(0, 9.75));
     let [one] = &found[..] else { panic!("{found:?}") };
     assert_eq!((one.key.id.as_str(), one.weeks, one.size), ("course", 2, 35));
-    assert_eq!(one.at, monday(0, 9.925));
+    assert_eq!(one.starts_at, monday(0, 9.925));
     for (hour, count) in [(9.4, 0), (9.55, 1), (10.05, 1), (10.15, 0), (33.75, 0)] {
-        assert_eq!(promised(&timetable, monday(0, hour)).len(), count, "{hour}");
+        assert_eq!(expected_meetings(&timetable, monday(0, hour)).len(), count, "{hour}");
     }
 }
 
 #[test]
-fn what_met_today_is_not_promised_again_but_another_appointment_is() {
+fn todays_meetings_are_not_expected_again_but_other_appointments_are() {
     let mut timetable = Timetable::default();
     for week in 1..=4 {
         timetable.learn(session("room", monday(week, 8.0), 30, 90));
         timetable.learn(session("room", monday(week, 14.0), 30, 90));
     }
-    assert_eq!(promised(&timetable, monday(0, 8.0)).len(), 1);
+    assert_eq!(expected_meetings(&timetable, monday(0, 8.0)).len(), 1);
     timetable.learn(session("room", monday(0, 7.9), 30, 5));
-    assert_eq!(promised(&timetable, monday(0, 8.0)), []);
-    assert_eq!(promised(&timetable, monday(0, 13.9)).len(), 1);
+    assert_eq!(expected_meetings(&timetable, monday(0, 8.0)), []);
+    assert_eq!(expected_meetings(&timetable, monday(0, 13.9)).len(), 1);
 }
 
 #[test]
-fn weeks_turn() {
+fn weeks_wrap_around() {
     // The week begins on Sunday at 3:00.
     let sunday = |weeks: i64, minutes: i64| {
         Timestamp(MONDAY - DAY_MS + 3 * HOUR_MS + minutes * MINUTE_MS - weeks * WEEK_MS)
     };
-    let timetable = learned((1..=3).map(|week| session("early", sunday(week, 5), 9, 60)));
-    assert_eq!(promised(&timetable, sunday(0, -10)).len(), 1);
-    assert_eq!(promised(&timetable, sunday(0, 10)).len(), 1);
+    let timetable = learn_all((1..=3).map(|week| session("early", sunday(week, 5), 9, 60)));
+    assert_eq!(expected_meetings(&timetable, sunday(0, -10)).len(), 1);
+    assert_eq!(expected_meetings(&timetable, sunday(0, 10)).len(), 1);
 }
 
 #[test]
 fn ends_are_those_of_the_same_time_of_the_week() {
-    let timetable = learned([
+    let timetable = learn_all([
         session("room", monday(2, 8.0), 30, 90),
         session("room", monday(1, 8.1), 30, 84),
         session("room", monday(1, 14.0), 30, 30),
     ]);
-    assert_eq!(timetable.end(&key("room"), monday(0, 8.2)), Some(monday(0, 9.5)));
-    assert_eq!(timetable.end(&key("room"), monday(0, 20.0)), Some(monday(0, 21.4)));
-    assert_eq!(timetable.end(&key("other"), monday(0, 20.0)), None);
+    assert_eq!(timetable.expected_end(&key("room"), monday(0, 8.2)), Some(monday(0, 9.5)));
+    assert_eq!(timetable.expected_end(&key("room"), monday(0, 20.0)), Some(monday(0, 21.4)));
+    assert_eq!(timetable.expected_end(&key("other"), monday(0, 20.0)), None);
 }
 
 #[test]
-fn the_bell_is_where_the_creates_are() {
+fn the_start_offset_follows_the_creates() {
     let at = |hour: f64| {
         let sessions = (0..200).map(move |n| session(&n.to_string(), monday(1, hour), 5, 5));
-        learned(sessions).bell_ms()
+        learn_all(sessions).start_offset_ms()
     };
     assert_eq!((at(7.9), at(8.2), at(8.3)), (0, 15 * MINUTE_MS, 30 * MINUTE_MS));
-    assert_eq!(Timetable::default().bell_ms(), 0);
+    assert_eq!(Timetable::default().start_offset_ms(), 0);
 }
 
 #[test]
 fn memory_is_bounded_and_the_oldest_go() {
-    let mut timetable = Timetable::new(TimetableLimits { sessions: 3, meetings: 32 });
+    let mut timetable = Timetable::new(TimetableLimits { max_sessions: 3, max_meetings: 32 });
     for number in 0..100 {
         timetable.learn(session(&number.to_string(), LONG_AGO.plus_ms(number * HOUR_MS), 5, 5));
         timetable.learn(session("daily", LONG_AGO.plus_ms(number * HOUR_MS), 5, 5));
     }
     assert!(timetable.len() <= 32, "{}", timetable.len());
-    assert_eq!(timetable.sessions(&key("daily")), 3);
-    assert_eq!((timetable.sessions(&key("99")), timetable.sessions(&key("1"))), (1, 0));
+    assert_eq!(timetable.session_count(&key("daily")), 3);
+    assert_eq!((timetable.session_count(&key("99")), timetable.session_count(&key("1"))), (1, 0));
     timetable.forget_before(LONG_AGO.plus_ms(99 * HOUR_MS));
-    assert_eq!((timetable.len(), timetable.sessions(&key("daily"))), (2, 1));
+    assert_eq!((timetable.len(), timetable.session_count(&key("daily"))), (2, 1));
     timetable.forget_before(monday(0, 0.0));
-    assert!(timetable.is_empty() && timetable.slots.is_empty() && timetable.fresh.is_empty());
-    assert_eq!((timetable.quarters, timetable.typical_size()), ([0; 4], None));
+    assert!(timetable.is_empty() && timetable.slots.is_empty() && timetable.uncounted.is_empty());
+    assert_eq!((timetable.quarter_counts, timetable.typical_size()), ([0; 4], None));
 }
 
-fn any_sessions() -> impl Strategy<Value = Vec<Session>> {
+fn any_sessions() -> impl Strategy<Value = Vec<MeetingSession>> {
     let one = (0..6u32, 0..60i64, 0..24i64, 0..60i64, 1..300u32, 0..200i64);
     let one = one.prop_map(|(id, day, hour, minute, peak, busy)| {
         let at = MONDAY - day * DAY_MS + hour * HOUR_MS + minute * MINUTE_MS;
         session(&id.to_string(), Timestamp(at), peak, busy)
     });
     // Two sessions of one meeting that began at the same time are one.
-    let distinct = |one: &Session| (one.key.clone(), one.created_at);
+    let distinct = |one: &MeetingSession| (one.key.clone(), one.created_at);
     proptest::collection::vec(one, 0..60).prop_map(move |mut sessions| {
         sessions.sort_by_key(distinct);
         sessions.dedup_by_key(|one| distinct(one));
@@ -153,39 +156,39 @@ proptest! {
     #[test]
     fn the_order_of_learning_does_not_matter(sessions in any_sessions(), now in 0..7 * DAY_MS) {
         let now = Timestamp(MONDAY + now);
-        let one = learned(sessions.clone());
-        let other = learned(sessions.iter().rev().cloned().chain(sessions.clone()));
-        prop_assert_eq!(promised(&one, now), promised(&other, now));
+        let one = learn_all(sessions.clone());
+        let other = learn_all(sessions.iter().rev().cloned().chain(sessions.clone()));
+        prop_assert_eq!(expected_meetings(&one, now), expected_meetings(&other, now));
         prop_assert_eq!(one.typical_size(), other.typical_size());
-        prop_assert_eq!(one.bell_ms(), other.bell_ms());
+        prop_assert_eq!(one.start_offset_ms(), other.start_offset_ms());
         for id in 0..6 {
             let key = key(&id.to_string());
-            prop_assert_eq!(one.size(&key), other.size(&key));
-            prop_assert_eq!(one.end(&key, now), other.end(&key, now));
+            prop_assert_eq!(one.usual_size(&key), other.usual_size(&key));
+            prop_assert_eq!(one.expected_end(&key, now), other.expected_end(&key, now));
         }
     }
 
     #[test]
-    fn what_is_promised_lies_in_the_window(sessions in any_sessions(), now in 0..7 * DAY_MS) {
+    fn expected_meetings_lie_in_the_window(sessions in any_sessions(), now in 0..7 * DAY_MS) {
         let now = Timestamp(MONDAY + now);
-        for one in promised(&learned(sessions), now) {
-            let ahead = one.at.ms_since(now);
+        for one in expected_meetings(&learn_all(sessions), now) {
+            let ahead = one.starts_at.ms_since(now);
             prop_assert!((-10 * MINUTE_MS..=25 * MINUTE_MS).contains(&ahead));
-            prop_assert!(one.weeks >= 2 && one.size > 0 && one.end >= one.at.plus_ms(-HOUR_MS));
+            prop_assert!(one.weeks >= 2 && one.size > 0 && one.ends_at >= one.starts_at.plus_ms(-HOUR_MS));
         }
     }
 
     #[test]
-    fn nothing_is_left_of_what_is_forgotten(sessions in any_sessions(), oldest in 0..60i64) {
+    fn forgotten_sessions_leave_no_trace(sessions in any_sessions(), oldest in 0..60i64) {
         let oldest = Timestamp(MONDAY - oldest * DAY_MS);
-        let mut one = learned(sessions.clone());
+        let mut one = learn_all(sessions.clone());
         one.forget_before(oldest);
-        let other = learned(sessions.into_iter().filter(|one| one.created_at >= oldest));
-        prop_assert_eq!(one.quarters, other.quarters);
+        let other = learn_all(sessions.into_iter().filter(|one| one.created_at >= oldest));
+        prop_assert_eq!(one.quarter_counts, other.quarter_counts);
         for id in 0..6 {
             let key = key(&id.to_string());
             // How many are kept is limited, so that the last ones are the same in any case.
-            prop_assert_eq!(one.size(&key), other.size(&key));
+            prop_assert_eq!(one.usual_size(&key), other.usual_size(&key));
         }
     }
 }

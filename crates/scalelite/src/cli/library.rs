@@ -2,11 +2,11 @@
 
 use clap::{Args, Subcommand};
 
-use crate::cmd::{Failure, Session, recordings};
+use crate::cmd::{CommandContext, CommandFailure, recordings};
 
 /// Which recordings are meant.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Which {
+pub struct RecordingSelection {
     /// Only of these meetings.
     #[arg(long = "meeting", value_name = "ID")]
     pub meetings: Vec<String>,
@@ -14,18 +14,18 @@ pub struct Which {
     #[arg(long)]
     pub tenant: Option<String>,
     /// Only with this metadata; `%` at either end of a value stands for anything.
-    #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = recordings::pair)]
+    #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = recordings::parse_pair)]
     pub metadata: Vec<(String, String)>,
 }
 
 /// What can be done with recordings that are there.
 #[derive(Debug, Subcommand)]
-pub enum Library {
+pub enum CatalogCommand {
     /// List recordings, the newest first.
     List {
         /// Which ones.
         #[command(flatten)]
-        which: Which,
+        selection: RecordingSelection,
         /// Only in these states: published, unpublished, deleted, any.
         #[arg(long, value_name = "STATE")]
         state: Vec<String>,
@@ -88,7 +88,7 @@ pub enum Library {
         /// Its id.
         id: String,
         /// What to set.
-        #[arg(required = true, value_name = "KEY=VALUE", value_parser = recordings::pair)]
+        #[arg(required = true, value_name = "KEY=VALUE", value_parser = recordings::parse_pair)]
         metadata: Vec<(String, String)>,
     },
     /// Give recordings to a tenant: those named, or all that belong to none.
@@ -114,32 +114,43 @@ pub enum Library {
         days: u32,
         /// Which ones.
         #[command(flatten)]
-        which: Which,
+        selection: RecordingSelection,
         /// Only tell which ones.
         #[arg(long)]
         dry_run: bool,
     },
 }
 
-pub(super) async fn run(session: &Session, what: Library) -> Result<(), Failure> {
+pub(super) async fn run(
+    session: &CommandContext,
+    what: CatalogCommand,
+) -> Result<(), CommandFailure> {
     match what {
-        Library::List { which, state, json } => {
+        CatalogCommand::List { selection: which, state, json } => {
             recordings::list(session, &which, state, json).await
         }
-        Library::Show { id } => recordings::show(session, &id).await,
-        Library::Publish { ids } => recordings::place(session, &ids, true).await,
-        Library::Unpublish { ids } => recordings::place(session, &ids, false).await,
-        Library::Protect { ids, off } => recordings::protect(session, &ids, !off).await,
-        Library::Delete { ids, erase, yes } => recordings::delete(session, &ids, yes, erase).await,
-        Library::Restore { ids } => recordings::restore(session, &ids).await,
-        Library::Trash { json } => recordings::trash(session, json).await,
-        Library::Update { id, metadata } => recordings::update(session, id, metadata).await,
-        Library::AddToTenant { tenant, ids } => {
+        CatalogCommand::Show { id } => recordings::show(session, &id).await,
+        CatalogCommand::Publish { ids } => recordings::set_published(session, &ids, true).await,
+        CatalogCommand::Unpublish { ids } => recordings::set_published(session, &ids, false).await,
+        CatalogCommand::Protect { ids, off } => {
+            recordings::set_protected(session, &ids, !off).await
+        }
+        CatalogCommand::Delete { ids, erase, yes } => {
+            recordings::delete(session, &ids, yes, erase).await
+        }
+        CatalogCommand::Restore { ids } => recordings::restore(session, &ids).await,
+        CatalogCommand::Trash { json } => recordings::list_trash(session, json).await,
+        CatalogCommand::Update { id, metadata } => {
+            recordings::update_metadata(session, id, metadata).await
+        }
+        CatalogCommand::AddToTenant { tenant, ids } => {
             recordings::add_to_tenant(session, &tenant, &ids).await
         }
-        Library::Check { repair, json } => recordings::check(session, repair, json).await,
-        Library::Retention { days, which, dry_run } => {
-            recordings::retention(session, days, &which, dry_run).await
+        CatalogCommand::Check { repair, json } => {
+            recordings::check_files(session, repair, json).await
+        }
+        CatalogCommand::Retention { days, selection: which, dry_run } => {
+            recordings::apply_retention(session, days, &which, dry_run).await
         }
     }
 }

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::library::{self, Library};
-use crate::cmd::{self, Failure, Session};
+use super::library::{self, CatalogCommand};
+use crate::cmd::{self, CommandContext, CommandFailure};
 
 /// What can be done with recordings.
 #[derive(Debug, Subcommand)]
-pub(super) enum Recordings {
+pub(super) enum RecordingsCommand {
     /// Those that are there.
     #[command(flatten)]
-    Library(Library),
+    Catalog(CatalogCommand),
     /// Import archives of recordings; the files stay. No server need be running.
     Import {
         /// Archives: `<record_id>.tar`, or `<record_id>-<format>.tar`; also .tar.gz and .tgz.
@@ -32,11 +32,14 @@ pub(super) enum Recordings {
     },
 }
 
-pub(super) async fn run(session: &Session, what: Recordings) -> Result<(), Failure> {
+pub(super) async fn run(
+    session: &CommandContext,
+    what: RecordingsCommand,
+) -> Result<(), CommandFailure> {
     match what {
-        Recordings::Library(what) => library::run(session, what).await,
-        Recordings::Import { files } => cmd::imports::import(session, &files).await,
-        Recordings::Imports { json } => cmd::imports::list(session, json).await,
-        Recordings::Retry { name } => cmd::imports::retry(session, &name).await,
+        RecordingsCommand::Catalog(what) => library::run(session, what).await,
+        RecordingsCommand::Import { files } => cmd::imports::import(session, &files).await,
+        RecordingsCommand::Imports { json } => cmd::imports::list(session, json).await,
+        RecordingsCommand::Retry { name } => cmd::imports::retry(session, &name).await,
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use app::ports::ServerChange;
 use clap::{Args, Subcommand};
 
-use crate::cmd::servers::drain::{self, Drain, Then};
+use crate::cmd::servers::drain::{self, AfterDrain, DrainOptions};
 use crate::cmd::servers::{change, list, sync};
-use crate::cmd::{Failure, Session};
+use crate::cmd::{CommandContext, CommandFailure};
 
 #[derive(Debug, Args)]
-pub struct Servers {
+pub struct ServersArgs {
     #[command(subcommand)]
-    pub what: Option<ServersCommand>,
+    pub command: Option<ServersCommand>,
     /// As a table.
     #[arg(long)]
     pub table: bool,
@@ -76,17 +76,17 @@ pub enum ServersCommand {
         warn: Duration,
         /// What becomes of it then.
         #[arg(long, value_enum, requires = "wait")]
-        then: Option<Then>,
+        then: Option<AfterDrain>,
     },
     /// Set how much a server may take; what is not given stays.
     Limits {
         /// Its id.
         id: String,
         /// Meetings at most; none for no limit.
-        #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
+        #[arg(long, value_name = "NUMBER|none", value_parser = parse_limit)]
         max_meetings: Option<Limit>,
         /// Users at most, those that are expected included; none for no limit.
-        #[arg(long, value_name = "NUMBER|none", value_parser = limit)]
+        #[arg(long, value_name = "NUMBER|none", value_parser = parse_limit)]
         max_users: Option<Limit>,
         /// 0 is used first; higher tiers are backups (see TIER_LOAD_MAX).
         #[arg(long)]
@@ -158,7 +158,7 @@ pub enum ServersCommand {
 #[derive(Clone, Copy, Debug)]
 pub struct Limit(Option<u32>);
 
-fn limit(text: &str) -> Result<Limit, String> {
+fn parse_limit(text: &str) -> Result<Limit, String> {
     match text {
         "none" => Ok(Limit(None)),
         number => match number.parse() {
@@ -169,7 +169,7 @@ fn limit(text: &str) -> Result<Limit, String> {
 }
 
 /// Runs one of them.
-pub async fn run(session: &Session, what: ServersCommand) -> Result<(), Failure> {
+pub async fn run(session: &CommandContext, what: ServersCommand) -> Result<(), CommandFailure> {
     let text = |text: &Option<String>| text.as_deref().map(str::to_owned);
     match what {
         ServersCommand::Add { url, secret, multiplier, tag } => {
@@ -182,7 +182,12 @@ pub async fn run(session: &Session, what: ServersCommand) -> Result<(), Failure>
         ServersCommand::Enable { id } => change::enable(session, &id).await,
         ServersCommand::Cordon { id } => change::cordon(session, &id).await,
         ServersCommand::Drain { id, wait, deadline, warn, then } => {
-            drain::run(session, &id, Drain { wait, deadline, warn, then }).await
+            drain::run(
+                session,
+                &id,
+                DrainOptions { wait, deadline, warn_before: warn, after_drain: then },
+            )
+            .await
         }
         ServersCommand::Limits { id, max_meetings, max_users, tier } => {
             let of = |limit: Option<Limit>| limit.map(|Limit(limit)| limit);
@@ -192,21 +197,21 @@ pub async fn run(session: &Session, what: ServersCommand) -> Result<(), Failure>
                 tier,
                 ..ServerChange::default()
             };
-            change::limits(session, &id, limits).await
+            change::set_limits(session, &id, limits).await
         }
         ServersCommand::Disable { id, yes } => change::disable(session, &id, yes).await,
         ServersCommand::Panic { id, keep_state, skip_end_calls } => {
             change::panic(session, &id, keep_state, skip_end_calls).await
         }
         ServersCommand::LoadMultiplier { id, multiplier } => {
-            change::load_multiplier(session, &id, Some(multiplier)).await
+            change::set_load_multiplier(session, &id, Some(multiplier)).await
         }
-        ServersCommand::Tag { id, tag } => change::tag(session, &id, tag).await,
+        ServersCommand::Tag { id, tag } => change::set_tag(session, &id, tag).await,
         ServersCommand::AddAll { file } => sync::add_all(session, &file).await,
         ServersCommand::Sync { file, mode, dry_run } => {
             sync::sync(session, Some(&file), &mode, dry_run, true).await
         }
-        ServersCommand::Yaml { verbose } => list::yaml(session, verbose).await,
-        ServersCommand::Meetings { id } => list::meetings(session, id.as_deref()).await,
+        ServersCommand::Yaml { verbose } => list::print_yaml(session, verbose).await,
+        ServersCommand::Meetings { id } => list::print_meetings(session, id.as_deref()).await,
     }
 }

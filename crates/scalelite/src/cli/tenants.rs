@@ -2,10 +2,10 @@
 
 use clap::Subcommand;
 
-use crate::cmd::{Failure, Session, tenants};
+use crate::cmd::{CommandContext, CommandFailure, tenants};
 
 #[derive(Debug, Subcommand)]
-pub enum Tenants {
+pub enum TenantsCommand {
     /// List tenants, secrets included.
     List,
     /// Add a tenant.
@@ -60,7 +60,7 @@ pub enum Tenants {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum TenantSettings {
+pub enum TenantSettingsCommand {
     /// List the settings of all tenants.
     List,
     /// Set a parameter of a tenant's creates and joins.
@@ -82,18 +82,23 @@ pub enum TenantSettings {
     },
 }
 
-pub(super) async fn tenants(session: &Session, what: Tenants) -> Result<(), Failure> {
+pub(super) async fn run_tenants(
+    session: &CommandContext,
+    what: TenantsCommand,
+) -> Result<(), CommandFailure> {
     match what {
-        Tenants::List => tenants::list(session).await,
-        Tenants::Add { name, secrets } => tenants::add(session, Some(name), Some(secrets)).await,
-        Tenants::Update { id, name, secrets } => {
+        TenantsCommand::List => tenants::list(session).await,
+        TenantsCommand::Add { name, secrets } => {
+            tenants::add(session, Some(name), Some(secrets)).await
+        }
+        TenantsCommand::Update { id, name, secrets } => {
             tenants::update(session, Some(id), name, secrets).await
         }
-        Tenants::UpdateLrsBasic { id, endpoint, username, password } => {
+        TenantsCommand::UpdateLrsBasic { id, endpoint, username, password } => {
             let arguments = [id, endpoint, username, password].map(Some);
             tenants::update_lrs_basic(session, arguments).await
         }
-        Tenants::UpdateLrsKc {
+        TenantsCommand::UpdateLrsKc {
             id,
             endpoint,
             token_url,
@@ -106,17 +111,20 @@ pub(super) async fn tenants(session: &Session, what: Tenants) -> Result<(), Fail
                 [id, endpoint, token_url, client_id, client_secret, username, password].map(Some);
             tenants::update_lrs_kc(session, arguments).await
         }
-        Tenants::Remove { id } => tenants::remove(session, &id).await,
+        TenantsCommand::Remove { id } => tenants::remove(session, &id).await,
     }
 }
 
-pub(super) async fn settings(session: &Session, what: TenantSettings) -> Result<(), Failure> {
+pub(super) async fn run_settings(
+    session: &CommandContext,
+    what: TenantSettingsCommand,
+) -> Result<(), CommandFailure> {
     match what {
-        TenantSettings::List => tenants::settings(session).await,
-        TenantSettings::Add { tenant, param, value, r#override } => {
+        TenantSettingsCommand::List => tenants::list_settings(session).await,
+        TenantSettingsCommand::Add { tenant, param, value, r#override } => {
             let arguments = [tenant, param, value, r#override.to_string()].map(Some);
             tenants::add_setting(session, arguments).await
         }
-        TenantSettings::Remove { id } => tenants::remove_setting(session, &id).await,
+        TenantSettingsCommand::Remove { id } => tenants::remove_setting(session, &id).await,
     }
 }

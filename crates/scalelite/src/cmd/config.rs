@@ -2,24 +2,24 @@
 
 use serde_json::json;
 
-use crate::config::passed_over::{NOT_YET, WITHOUT_EFFECT};
-use crate::config::{Config, Sources, reference, stores};
+use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+use crate::config::{Config, Sources, read_store_settings, reference};
 use crate::output::table::{Cell, render};
-use crate::output::{printable, say, say_text};
+use crate::output::{print_line, print_text, printable};
 
-use super::Failure;
+use super::CommandFailure;
 
 /// Prints the settings in force, or the reference of all of them.
-pub fn run(sources: &Sources, as_json: bool, as_reference: bool) -> Result<(), Failure> {
+pub fn run(sources: &Sources, as_json: bool, as_reference: bool) -> Result<(), CommandFailure> {
     if as_reference {
-        say_text(reference::page());
+        print_text(reference::render_page());
         return Ok(());
     }
-    let (config, shown) = Config::read(sources).map_err(Failure)?;
-    let stores = stores(&config, sources).map_err(Failure)?;
+    let (config, shown) = Config::read(sources).map_err(CommandFailure)?;
+    let stores = read_store_settings(&config, sources).map_err(CommandFailure)?;
     if as_json {
-        let of = |one: &crate::config::settings::Shown| json!({ "name": one.setting.name, "value": one.value, "origin": one.origin.to_string() });
-        say(json!(shown.iter().map(of).collect::<Vec<_>>()).to_string());
+        let of = |one: &crate::config::settings::EffectiveSetting| json!({ "name": one.setting.name, "value": one.value, "origin": one.origin.to_string() });
+        print_line(json!(shown.iter().map(of).collect::<Vec<_>>()).to_string());
         return Ok(());
     }
     let rows: Vec<_> = shown
@@ -30,14 +30,16 @@ pub fn run(sources: &Sources, as_json: bool, as_reference: bool) -> Result<(), F
             vec![Cell::text(one.setting.name), Cell::text(value), Cell::text(origin)]
         })
         .collect();
-    say_text(render(&["SETTING", "VALUE", "FROM"], &rows));
+    print_text(render(&["SETTING", "VALUE", "FROM"], &rows));
     for (name, why) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
-        say(format!(" {name} is set and has no effect: {why}"));
+        print_line(format!(" {name} is set and has no effect: {why}"));
     }
-    for name in NOT_YET.iter().filter(|name| sources.is_set(name)) {
-        say(format!(" {name} is set and has no effect yet"));
+    for name in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
+        print_line(format!(" {name} is set and has no effect yet"));
     }
     let (hot, rest) = stores.describe();
-    say(printable(&format!(" Servers and meetings are kept in {hot}, recordings in {rest}")));
+    print_line(printable(&format!(
+        " Servers and meetings are kept in {hot}, recordings in {rest}"
+    )));
     Ok(())
 }

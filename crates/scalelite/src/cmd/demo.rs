@@ -7,59 +7,63 @@ use app::App;
 use app::admin::servers::{self, NewServer};
 use app::ports::{Entropy, ServerChange};
 use bbb::Query;
-use bbb_sim::{Latency, Pool, PoolOptions, Schedule, Server};
+use bbb_sim::{BbbPool, BbbServer, Latency, PoolOptions, UserSchedule};
 use domain::AdminState;
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::watch;
 
-use crate::cli::Demo;
+use crate::cli::DemoArgs;
 use crate::config::values::{LogLevel, Seconds};
-use crate::config::{Config, Sources, Stores};
+use crate::config::{Config, Sources, StoreSettings};
 use crate::http::listen::Listener;
-use crate::lifecycle::{foresee_forever, poll_forever, serve_until, signals};
-use crate::output::say;
+use crate::lifecycle::{listen_for_signals, run_forecasting, run_polling, serve_until};
+use crate::output::print_line;
 use crate::wiring;
 
 use super::sign::signed_url;
-use super::{Failure, runtime, serving_log};
+use super::{CommandFailure, build_runtime, start_serving_log};
 
 /// How often a class begins, in seconds of the demo's life.
-const CLASS_EVERY_S: f64 = 60.0;
+const CLASS_INTERVAL_S: f64 = 60.0;
 /// Classes that begin at once, for each server.
-const CLASSES_AT_FIRST: usize = 3;
+const INITIAL_CLASSES_PER_SERVER: usize = 3;
 /// Classes that have begun and not yet ended, at most, for each server.
-const CLASSES_PER_SERVER: usize = 12;
+const MAX_CLASSES_PER_SERVER: usize = 12;
 
 /// Runs until Ctrl-C.
-pub fn run(mut config: Config, sources: &Sources, demo: Demo) -> Result<(), Failure> {
+pub fn run(mut config: Config, sources: &Sources, demo: DemoArgs) -> Result<(), CommandFailure> {
     if !sources.is_set("RAILS_LOG_LEVEL") && !sources.is_set("LOG_LEVEL") {
         // What is on the terminal is for reading; a line for each request would bury it.
         config.log_level = LogLevel::Warn;
     }
-    let _log = serving_log(&config, sources);
-    super::serve::raise_open_files();
+    let _log = start_serving_log(&config, sources);
+    super::serve::raise_open_file_limit();
     let dir = tempfile::Builder::new().prefix("scalelite-demo-").tempdir();
-    let dir = dir.map_err(|error| Failure(format!("ERROR: {error}")))?;
+    let dir = dir.map_err(|error| CommandFailure(format!("ERROR: {error}")))?;
     config.data_dir = Some(dir.path().to_owned());
     config.poll_interval = Seconds(5.0);
-    runtime(true)?.block_on(demonstrate(&config, demo, dir.path()))
+    build_runtime(true)?.block_on(run_demo(&config, demo, dir.path()))
 }
 
-async fn demonstrate(config: &Config, demo: Demo, dir: &std::path::Path) -> Result<(), Failure> {
-    let failed = |error: String| Failure(format!("ERROR: {error}"));
+async fn run_demo(
+    config: &Config,
+    demo: DemoArgs,
+    dir: &std::path::Path,
+) -> Result<(), CommandFailure> {
+    let failed = |error: String| CommandFailure(format!("ERROR: {error}"));
     let options = PoolOptions {
         servers: usize::from(demo.servers),
         latency: Latency::Fixed(Duration::from_millis(15)),
         ..PoolOptions::default()
     };
-    let pool = Pool::start(options).await.map_err(|error| failed(error.to_string()))?;
-    let wired = wiring::wire(config, &Stores::embedded())?;
+    let pool = BbbPool::start(options).await.map_err(|error| failed(error.to_string()))?;
+    let wired = wiring::wire(config, &StoreSettings::embedded())?;
     for server in pool.servers() {
-        add(&wired.app, server).await?;
+        add_server(&wired.app, server).await?;
     }
-    let port = if config.bind.is_none() && config.port == 3000 && port_is_taken(3000).await {
+    let port = if config.bind.is_none() && config.port == 3000 && is_port_taken(3000).await {
         0
     } else {
         config.port
@@ -67,23 +71,23 @@ async fn demonstrate(config: &Config, demo: Demo, dir: &std::path::Path) -> Resu
     let listener = Listener::open(config.bind.as_ref(), port).await.map_err(failed)?;
     let url = listener.url();
     let (stopper, stop) = watch::channel(false);
-    signals(stopper).map_err(failed)?;
+    listen_for_signals(stopper).map_err(failed)?;
     let (app, interval) = (wired.app.clone(), Duration::from_millis(config.poll_interval.ms()));
-    tokio::spawn(poll_forever(app.clone(), interval, stop.clone()));
-    tokio::spawn(foresee_forever(app.clone(), stop.clone()));
-    tokio::spawn(live(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
-    introduce(&app, &url, dir, &pool);
+    tokio::spawn(run_polling(app.clone(), interval, stop.clone()));
+    tokio::spawn(run_forecasting(app.clone(), stop.clone()));
+    tokio::spawn(simulate_classes(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
+    print_introduction(&app, &url, dir, &pool);
     serve_until(config, &wired, listener, stop).await;
-    say("\nThe demo has ended; nothing of it is left.");
+    print_line("\nThe demo has ended; nothing of it is left.");
     Ok(())
 }
 
-async fn port_is_taken(port: u16) -> bool {
+async fn is_port_taken(port: u16) -> bool {
     tokio::net::TcpListener::bind(("::", port)).await.is_err()
 }
 
-async fn add(app: &App, server: &Server) -> Result<(), Failure> {
-    let failed = |error: servers::AdminError| Failure(format!("ERROR: {error}"));
+async fn add_server(app: &App, server: &BbbServer) -> Result<(), CommandFailure> {
+    let failed = |error: servers::AdminError| CommandFailure(format!("ERROR: {error}"));
     let new = NewServer {
         id: Some(format!("bbb{}", server.number())),
         url: server.url(),
@@ -91,21 +95,21 @@ async fn add(app: &App, server: &Server) -> Result<(), Failure> {
         ..NewServer::default()
     };
     let added = servers::add(app, new).await.map_err(failed)?;
-    let enable = ServerChange::state(AdminState::Enabled);
+    let enable = ServerChange::with_state(AdminState::Enabled);
     servers::update(app, &added.id.0, enable).await.map_err(failed)?;
     Ok(())
 }
 
 /// What to look at, and what to paste.
-fn introduce(app: &App, url: &str, dir: &std::path::Path, pool: &Pool) {
+fn print_introduction(app: &App, url: &str, dir: &std::path::Path, pool: &BbbPool) {
     let secret = app.policy.secrets.first().map_or("", String::as_str);
-    let create = signed(app, url, "create", &[("meetingID", "my-room"), ("name", "My room")]);
+    let create = sign_call(app, url, "create", &[("meetingID", "my-room"), ("name", "My room")]);
     let join = [("meetingID", "my-room"), ("fullName", "Ada"), ("role", "MODERATOR")];
-    let join = signed(app, url, "join", &join);
-    let meetings = signed(app, url, "getMeetings", &[]);
+    let join = sign_call(app, url, "join", &join);
+    let meetings = sign_call(app, url, "getMeetings", &[]);
     let servers = pool.servers().len();
     let program = std::env::args().next().unwrap_or_else(|| "scalelite".to_owned());
-    say(format!(
+    print_line(format!(
         "\n\
          The balancer listens at {url}, in front of {servers} simulated servers.\n\
          Classes start, fill and end by themselves. Ctrl-C ends it all.\n\n\
@@ -122,7 +126,7 @@ fn introduce(app: &App, url: &str, dir: &std::path::Path, pool: &Pool) {
     ));
 }
 
-fn signed(app: &App, url: &str, call: &str, parameters: &[(&str, &str)]) -> String {
+fn sign_call(app: &App, url: &str, call: &str, parameters: &[(&str, &str)]) -> String {
     let mut query = Query::default();
     for (name, value) in parameters {
         query.push(name, value);
@@ -131,7 +135,7 @@ fn signed(app: &App, url: &str, call: &str, parameters: &[(&str, &str)]) -> Stri
 }
 
 /// Classes begin, through the balancer as a front-end would begin them, fill and end.
-async fn live(app: App, pool: Vec<Server>, url: String, speed: u32) {
+async fn simulate_classes(app: App, pool: Vec<BbbServer>, url: String, speed: u32) {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
     let mut running: Vec<(String, i64)> = Vec::new();
     let mut number = 0_u64;
@@ -141,12 +145,12 @@ async fn live(app: App, pool: Vec<Server>, url: String, speed: u32) {
         running = going;
         let mut calls: Vec<String> = over
             .into_iter()
-            .map(|(id, _): (String, i64)| signed(&app, &url, "end", &[("meetingID", &id)]))
+            .map(|(id, _): (String, i64)| sign_call(&app, &url, "end", &[("meetingID", &id)]))
             .collect();
         let id = format!("class-{number}");
-        if running.len() < CLASSES_PER_SERVER * pool.len() {
+        if running.len() < MAX_CLASSES_PER_SERVER * pool.len() {
             let name = format!("Class {number}");
-            calls.push(signed(&app, &url, "create", &[("meetingID", &id), ("name", &name)]));
+            calls.push(sign_call(&app, &url, "create", &[("meetingID", &id), ("name", &name)]));
         }
         for call in calls {
             let Ok(uri) = call.parse() else { continue };
@@ -154,23 +158,27 @@ async fn live(app: App, pool: Vec<Server>, url: String, speed: u32) {
                 let _ = answer.into_body().collect().await;
             }
         }
-        let length_s = fill(&pool, &id, number, speed, app.entropy.as_ref());
+        let length_s = fill_class(&pool, &id, number, speed, app.entropy.as_ref());
         running.push((id, now.plus_ms(i64::from(length_s) * 1000).0));
         number += 1;
         // A demo that starts with an empty pool would show nothing.
-        if running.len() > CLASSES_AT_FIRST * pool.len() {
-            let pause = CLASS_EVERY_S / f64::from(speed) * (0.5 + app.entropy.fraction());
+        if running.len() > INITIAL_CLASSES_PER_SERVER * pool.len() {
+            let pause =
+                CLASS_INTERVAL_S / f64::from(speed) * (0.5 + app.entropy.generate_fraction());
             tokio::time::sleep(Duration::from_secs_f64(pause)).await;
         }
     }
 }
 
 /// Gives a class its users, on whatever server it was placed; returns how long it lasts, in s.
-fn fill(pool: &[Server], id: &str, seed: u64, speed: u32, entropy: &dyn Entropy) -> u32 {
-    let size = 3 + (entropy.fraction().powi(3) * 90.0) as u32;
-    let length_s = (2_700 + (entropy.fraction() * 2_700.0) as u32) / speed.max(1);
+fn fill_class(pool: &[BbbServer], id: &str, seed: u64, speed: u32, entropy: &dyn Entropy) -> u32 {
+    let size = 3 + (entropy.generate_fraction().powi(3) * 90.0) as u32;
+    let length_s = (2_700 + (entropy.generate_fraction() * 2_700.0) as u32) / speed.max(1);
     for server in pool {
-        server.set_schedule(id, Schedule::lecture(size, 600 / speed.max(1), length_s.max(1), seed));
+        server.set_schedule(
+            id,
+            UserSchedule::lecture(size, 600 / speed.max(1), length_s.max(1), seed),
+        );
     }
     length_s.max(1)
 }

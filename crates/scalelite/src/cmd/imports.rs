@@ -4,42 +4,42 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use app::ports::{Archive, Arrived, Stage};
-use app::recordings::import::{Ended, Importer, LookError};
+use app::ports::{ArchiveRecord, ImportStage, SpooledArchive};
+use app::recordings::import::{ImportResult, Importer, ScanError};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Failure, Session, clock_time};
+use super::{CommandContext, CommandFailure, format_time};
 use crate::output::table::{Cell, render};
-use crate::output::{note, printable, say, say_text};
+use crate::output::{print_line, print_note, print_text, printable};
 
 /// Archives that are listed.
-const LISTED: u32 = 1000;
+const MAX_LISTED_ARCHIVES: u32 = 1000;
 /// How often is looked whether somebody else has imported an archive.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-impl From<LookError> for Failure {
-    fn from(error: LookError) -> Self {
+impl From<ScanError> for CommandFailure {
+    fn from(error: ScanError) -> Self {
         Self(format!("ERROR: {error}"))
     }
 }
 
-fn importer(session: &Session) -> Result<&Importer, Failure> {
-    let none = || Failure("ERROR: there is no database for recordings".to_owned());
+fn importer(session: &CommandContext) -> Result<&Importer, CommandFailure> {
+    let none = || CommandFailure("ERROR: there is no database for recordings".to_owned());
     session.importer.as_ref().ok_or_else(none)
 }
 
 /// Imports files, one after the other.
-pub async fn import(session: &Session, files: &[PathBuf]) -> Result<(), Failure> {
+pub async fn import(session: &CommandContext, files: &[PathBuf]) -> Result<(), CommandFailure> {
     let importer = importer(session)?;
-    let bar = bar(files.len());
+    let bar = progress_bar(files.len());
     let mut failed = 0;
     for file in files {
         bar.set_message(printable(&file.display().to_string()));
-        let told = import_one(importer, file).await?;
+        let told = import_file(importer, file).await?;
         bar.suspend(|| match &told {
-            Ok(text) => say(format!("{}: {}", file.display(), printable(text))),
-            Err(text) => note(format!("{}: {text}", file.display())),
+            Ok(text) => print_line(format!("{}: {}", file.display(), printable(text))),
+            Err(text) => print_note(format!("{}: {text}", file.display())),
         });
         failed += usize::from(told.is_err());
         bar.inc(1);
@@ -47,48 +47,53 @@ pub async fn import(session: &Session, files: &[PathBuf]) -> Result<(), Failure>
     bar.finish_and_clear();
     match failed {
         0 => Ok(()),
-        1 => Err(Failure("ERROR: one archive was not imported".to_owned())),
-        many => Err(Failure(format!("ERROR: {many} archives were not imported"))),
+        1 => Err(CommandFailure("ERROR: one archive was not imported".to_owned())),
+        many => Err(CommandFailure(format!("ERROR: {many} archives were not imported"))),
     }
 }
 
 /// What became of a file, in a line.
-async fn import_one(importer: &Importer, file: &Path) -> Result<Result<String, String>, Failure> {
-    let arrived = match importer.spool.bring(file).await {
+async fn import_file(
+    importer: &Importer,
+    file: &Path,
+) -> Result<Result<String, String>, CommandFailure> {
+    let arrived = match importer.spool.copy_into_spool(file).await {
         Ok(arrived) => arrived,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    Ok(match importer.import(&arrived).await? {
-        Ended::Done(records, None) => Ok(format!("imported {}", records.join(", "))),
-        Ended::Done(_, Some(note)) => Ok(note),
-        Ended::Later(reason) => Err(format!("{reason} (the server tries it again)")),
-        Ended::Full(reason) => Err(reason),
-        Ended::Quarantined(reason) => Err(format!("put aside: {reason}")),
-        Ended::NotOurs => awaited(importer, &arrived).await?,
+    Ok(match importer.import_archive(&arrived).await? {
+        ImportResult::Done(records, None) => Ok(format!("imported {}", records.join(", "))),
+        ImportResult::Done(_, Some(note)) => Ok(note),
+        ImportResult::Postponed(reason) => Err(format!("{reason} (the server tries it again)")),
+        ImportResult::Full(reason) => Err(reason),
+        ImportResult::Quarantined(reason) => Err(format!("put aside: {reason}")),
+        ImportResult::NotClaimed => await_import(importer, &arrived).await?,
     })
 }
 
 /// A server that runs was faster.
-async fn awaited(
+async fn await_import(
     importer: &Importer,
-    arrived: &Arrived,
-) -> Result<Result<String, String>, Failure> {
+    arrived: &SpooledArchive,
+) -> Result<Result<String, String>, CommandFailure> {
     loop {
-        let archives = importer.records.archives(LISTED).await?;
+        let archives = importer.records.list_archives(MAX_LISTED_ARCHIVES).await?;
         let Some(archive) = archives.into_iter().find(|one| one.name == arrived.name) else {
             return Ok(Err("is not known any more".to_owned()));
         };
         let reason = archive.reason.unwrap_or_default();
         match archive.stage {
-            Stage::Done => return Ok(Ok("imported by the server".to_owned())),
-            Stage::Quarantined => return Ok(Err(format!("put aside: {reason}"))),
-            Stage::Received if !reason.is_empty() => return Ok(Err(reason)),
-            Stage::Received | Stage::Importing => tokio::time::sleep(LOOK_EVERY).await,
+            ImportStage::Done => return Ok(Ok("imported by the server".to_owned())),
+            ImportStage::Quarantined => return Ok(Err(format!("put aside: {reason}"))),
+            ImportStage::Received if !reason.is_empty() => return Ok(Err(reason)),
+            ImportStage::Received | ImportStage::Importing => {
+                tokio::time::sleep(CHECK_INTERVAL).await
+            }
         }
     }
 }
 
-fn bar(count: usize) -> ProgressBar {
+fn progress_bar(count: usize) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -102,51 +107,51 @@ fn bar(count: usize) -> ProgressBar {
 }
 
 /// Lists archives, what changed last first.
-pub async fn list(session: &Session, as_json: bool) -> Result<(), Failure> {
-    let archives = importer(session)?.records.archives(LISTED).await?;
+pub async fn list(session: &CommandContext, as_json: bool) -> Result<(), CommandFailure> {
+    let archives = importer(session)?.records.list_archives(MAX_LISTED_ARCHIVES).await?;
     if as_json {
-        let list: Vec<_> = archives.iter().map(as_value).collect();
-        say(serde_json::Value::from(list).to_string());
+        let list: Vec<_> = archives.iter().map(to_json).collect();
+        print_line(serde_json::Value::from(list).to_string());
         return Ok(());
     }
-    let row = |archive: &Archive| {
+    let row = |archive: &ArchiveRecord| {
         vec![
             Cell::text(printable(&archive.name)),
             Cell::text(archive.stage.name()),
             Cell::Number(archive.attempts.to_string()),
             Cell::Number(archive.size.to_string()),
-            Cell::text(clock_time(archive.changed_at)),
+            Cell::text(format_time(archive.changed_at)),
             Cell::text(printable(archive.reason.as_deref().unwrap_or_default())),
         ]
     };
     let rows: Vec<_> = archives.iter().map(row).collect();
-    say_text(render(&["ARCHIVE", "STATE", "ATTEMPTS", "BYTES", "SINCE", "REASON"], &rows));
+    print_text(render(&["ARCHIVE", "STATE", "ATTEMPTS", "BYTES", "SINCE", "REASON"], &rows));
     Ok(())
 }
 
-fn as_value(archive: &Archive) -> serde_json::Value {
+fn to_json(archive: &ArchiveRecord) -> serde_json::Value {
     json!({
         "name": archive.name,
         "state": archive.stage.name(),
         "attempts": archive.attempts,
         "size": archive.size,
-        "received_at": clock_time(archive.received_at),
-        "changed_at": clock_time(archive.changed_at),
+        "received_at": format_time(archive.received_at),
+        "changed_at": format_time(archive.changed_at),
         "reason": archive.reason,
     })
 }
 
 /// Takes an archive out of quarantine and imports it.
-pub async fn retry(session: &Session, name: &str) -> Result<(), Failure> {
+pub async fn retry(session: &CommandContext, name: &str) -> Result<(), CommandFailure> {
     let importer = importer(session)?;
-    let Some(arrived) = importer.retry(name).await? else {
-        return Err(Failure(format!("ERROR: no archive {} in quarantine", printable(name))));
+    let Some(arrived) = importer.retry_archive(name).await? else {
+        return Err(CommandFailure(format!("ERROR: no archive {} in quarantine", printable(name))));
     };
-    match importer.import(&arrived).await? {
-        Ended::Done(records, _) => say(format!("imported {}", records.join(", "))),
-        Ended::NotOurs => say("the server imports it"),
-        Ended::Later(why) | Ended::Full(why) | Ended::Quarantined(why) => {
-            return Err(Failure(format!("ERROR: {}", printable(&why))));
+    match importer.import_archive(&arrived).await? {
+        ImportResult::Done(records, _) => print_line(format!("imported {}", records.join(", "))),
+        ImportResult::NotClaimed => print_line("the server imports it"),
+        ImportResult::Postponed(why) | ImportResult::Full(why) | ImportResult::Quarantined(why) => {
+            return Err(CommandFailure(format!("ERROR: {}", printable(&why))));
         }
     }
     Ok(())

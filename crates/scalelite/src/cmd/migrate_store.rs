@@ -4,59 +4,69 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::memory::{MemoryCluster, MemoryRecordings};
-use app::moving::{self, House, Kind, Plan, Tally};
+use app::memory::{MemoryPoolStore, MemoryRecordings};
+use app::store_migration::{self, MigratedKind, MigrationCounts, MigrationPlan, Stores};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::MigrateStore;
-use crate::config::stores::{Store, of_url};
+use crate::cli::MigrateStoreArgs;
+use crate::config::stores::{StoreLocation, parse_store_url};
 use crate::config::{Config, Sources};
 use crate::output::table::{Cell, render};
-use crate::output::{note, say, say_text};
+use crate::output::{print_line, print_note, print_text};
 use crate::telemetry;
-use crate::wiring::stores::{is_adopted, open_one};
+use crate::wiring::stores::{is_adopted, open_store};
 
-use super::{Failure, runtime};
+use super::{CommandFailure, build_runtime};
 
 /// Names of what failed that are printed.
-const FAILED_SHOWN: usize = 5;
+const MAX_FAILED_SHOWN: usize = 5;
 
 /// Copies, or says what would be copied.
-pub fn run(config: &Config, sources: &Sources, asked: &MigrateStore) -> Result<(), Failure> {
+pub fn run(
+    config: &Config,
+    sources: &Sources,
+    asked: &MigrateStoreArgs,
+) -> Result<(), CommandFailure> {
     let rust_log = sources.variable("RUST_LOG").unwrap_or("off");
     let _log = telemetry::start(config.log_level, config.log_format, Some(rust_log));
     let store = |flag: &str, url: &str| {
-        of_url(url, config, sources).map_err(|error| Failure(format!("ERROR: {flag}: {error}")))
+        parse_store_url(url, config, sources)
+            .map_err(|error| CommandFailure(format!("ERROR: {flag}: {error}")))
     };
     let (mut from, mut to) = (store("--from", &asked.from)?, store("--to", &asked.to)?);
     if asked.dry_run {
-        (from, to) = (from.looked_at(), to.looked_at());
+        (from, to) = (from.into_read_only(), to.into_read_only());
     }
     if from.describe() == to.describe() {
-        return Err(Failure("ERROR: --from and --to are the same store".to_owned()));
+        return Err(CommandFailure("ERROR: --from and --to are the same store".to_owned()));
     }
-    let (old, new) = (open_one(&from, false)?, target(&to, asked.dry_run)?);
-    let plan = Plan {
+    let (old, new) = (open_store(&from, false)?, open_target(&to, asked.dry_run)?);
+    let plan = MigrationPlan {
         dry_run: asked.dry_run,
-        hot: asked.only != Some(Part::Recordings),
-        recordings: asked.only != Some(Part::Hot),
+        state: asked.only != Some(StorePart::Recordings),
+        recordings: asked.only != Some(StorePart::Hot),
     };
-    say(format!("from {}", from.describe()));
-    say(format!("to   {}", to.describe()));
+    print_line(format!("from {}", from.describe()));
+    print_line(format!("to   {}", to.describe()));
     if plan.recordings && (old.recordings.is_none() || new.recordings.is_none()) {
-        note("Redis keeps no recordings: copy those between SQL stores");
+        print_note("Redis keeps no recordings: copy those between SQL stores");
     }
-    let mut progress = Progress::new();
-    let moved = runtime(true)?.block_on(moving::run(&old, &new, plan, &mut |kind, done, total| {
-        progress.show(kind, done, total);
-    }));
+    let mut progress = MigrationProgress::new();
+    let moved = build_runtime(true)?.block_on(store_migration::migrate_stores(
+        &old,
+        &new,
+        plan,
+        &mut |kind, done, total| {
+            progress.show(kind, done, total);
+        },
+    ));
     progress.clear();
-    report(&moved?, asked.dry_run)
+    print_report(&moved?, asked.dry_run)
 }
 
 /// What of a store is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Part {
+pub enum StorePart {
     /// Servers, meetings, tenants.
     Hot,
     /// Recordings and callbacks.
@@ -64,26 +74,28 @@ pub enum Part {
 }
 
 /// Where to. A dry run makes no store where there is none.
-fn target(to: &Store, dry_run: bool) -> Result<House, Failure> {
+fn open_target(to: &StoreLocation, dry_run: bool) -> Result<Stores, CommandFailure> {
     let is_new = match to {
-        Store::Embedded(path) => !path.is_file(),
-        Store::Postgres(options) if dry_run => !runtime(true)?.block_on(is_adopted(options))?,
+        StoreLocation::Embedded(path) => !path.is_file(),
+        StoreLocation::Postgres(options) if dry_run => {
+            !build_runtime(true)?.block_on(is_adopted(options))?
+        }
         _ => false,
     };
     if dry_run && is_new {
-        let hot = Arc::new(MemoryCluster::default());
-        return Ok(House { hot, recordings: Some(Arc::new(MemoryRecordings::default())) });
+        let hot = Arc::new(MemoryPoolStore::default());
+        return Ok(Stores { state: hot, recordings: Some(Arc::new(MemoryRecordings::default())) });
     }
-    Ok(open_one(to, true)?)
+    Ok(open_store(to, true)?)
 }
 
 /// A bar on terminals; silence elsewhere.
-struct Progress {
+struct MigrationProgress {
     bar: ProgressBar,
-    kind: Option<Kind>,
+    kind: Option<MigratedKind>,
 }
 
-impl Progress {
+impl MigrationProgress {
     fn new() -> Self {
         let shown = std::io::stderr().is_terminal();
         let bar = if shown { ProgressBar::new(0) } else { ProgressBar::hidden() };
@@ -95,7 +107,7 @@ impl Progress {
         Self { bar, kind: None }
     }
 
-    fn show(&mut self, kind: Kind, done: u64, total: u64) {
+    fn show(&mut self, kind: MigratedKind, done: u64, total: u64) {
         if self.kind != Some(kind) {
             self.kind = Some(kind);
             self.bar.set_message(kind.name());
@@ -110,13 +122,13 @@ impl Progress {
     }
 }
 
-fn report(tallies: &[Tally], dry_run: bool) -> Result<(), Failure> {
+fn print_report(tallies: &[MigrationCounts], dry_run: bool) -> Result<(), CommandFailure> {
     let number = |number: u64| Cell::Number(number.to_string());
-    let row = |one: &Tally| {
+    let row = |one: &MigrationCounts| {
         let mut row = vec![
             Cell::text(one.kind.name()),
             number(one.found),
-            number(one.same),
+            number(one.unchanged),
             number(one.copied),
             number(one.replaced),
         ];
@@ -128,19 +140,23 @@ fn report(tallies: &[Tally], dry_run: bool) -> Result<(), Failure> {
         true => &["WHAT", "FOUND", "THERE ALREADY", "WOULD BE COPIED", "WOULD BE REPLACED"][..],
         false => &["WHAT", "FOUND", "THERE ALREADY", "COPIED", "REPLACED", "VERIFIED"][..],
     };
-    say_text(render(headings, &rows));
+    print_text(render(headings, &rows));
     if dry_run {
         return Ok(());
     }
-    for one in tallies.iter().filter(|one| !one.complete()) {
+    for one in tallies.iter().filter(|one| !one.is_complete()) {
         let missing = one.found - one.verified;
-        let names: Vec<_> = one.failed.iter().take(FAILED_SHOWN).cloned().collect();
-        note(format!("{missing} {} did not get there: {}…", one.kind.name(), names.join(", ")));
+        let names: Vec<_> = one.failed.iter().take(MAX_FAILED_SHOWN).cloned().collect();
+        print_note(format!(
+            "{missing} {} did not get there: {}…",
+            one.kind.name(),
+            names.join(", ")
+        ));
     }
-    if tallies.iter().all(Tally::complete) {
+    if tallies.iter().all(MigrationCounts::is_complete) {
         return Ok(());
     }
-    Err(Failure(
+    Err(CommandFailure(
         "ERROR: not everything was copied; running it again tries what is missing".to_owned(),
     ))
 }

@@ -2,13 +2,13 @@
 
 use app::poll;
 
-use crate::output::say;
+use crate::output::print_line;
 
-use super::{Failure, Session};
+use super::{CommandContext, CommandFailure};
 
 /// What a poll asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum What {
+pub enum PollTarget {
     /// Everything.
     All,
     /// Health, load and statistics.
@@ -20,21 +20,27 @@ pub enum What {
 }
 
 /// Polls all servers now; says what came of it unless it shall be quiet, as the original is.
-pub async fn run(session: &Session, what: What, quiet: bool) -> Result<(), Failure> {
-    if what == What::Versions {
-        return Ok(poll::versions(&session.app).await?);
+pub async fn run(
+    session: &CommandContext,
+    what: PollTarget,
+    quiet: bool,
+) -> Result<(), CommandFailure> {
+    if what == PollTarget::Versions {
+        return Ok(poll::refresh_versions(&session.app).await?);
     }
-    let found = poll::all(&session.app, what == What::All, None).await?;
+    let found = poll::poll_all_servers(&session.app, what == PollTarget::All, None).await?;
     if !quiet {
         let (answered, failed, forgotten) = (found.answered, found.failed, found.forgotten);
-        say(format!("Answered: {answered}, failed: {failed}, meetings forgotten: {forgotten}"));
+        print_line(format!(
+            "Answered: {answered}, failed: {failed}, meetings forgotten: {forgotten}"
+        ));
     }
     Ok(())
 }
 
 /// Says `success` if the store can be read and written.
-pub async fn liveness(session: &Session) -> Result<(), Failure> {
-    session.app.cluster.check().await?;
-    say("success");
+pub async fn check_liveness(session: &CommandContext) -> Result<(), CommandFailure> {
+    session.app.pool.check_store().await?;
+    print_line("success");
     Ok(())
 }

@@ -2,26 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use app::admin::recordings::{self, Fault, Found};
-use app::ports::{Records, Shelf, Trashed};
-use app::recordings::retention::{Retention, retain};
-use app::recordings::travel::{self, TravelError};
-use domain::recording::library::{Change, Filter, RESERVED, Scope, States, Wanted};
+use app::admin::recordings::{self, FaultReport, RecordingFault};
+use app::ports::{RecordingStore, TrashedRecording, Visibility};
+use app::recordings::file_moves::{self, FileMoveError};
+use app::recordings::retention::{Retention, delete_expired};
+use domain::recording::catalog::{
+    MetadataMatch, RESERVED_KEYS, RecordingChange, RecordingFilter, RecordingStates, TenantScope,
+};
 use domain::recording::{PlaybackFormat, Recording};
 use serde_json::{Value, json};
 
-use crate::cli::library::Which;
-use crate::output::{note, printable, say};
+use crate::cli::library::RecordingSelection;
+use crate::output::{print_line, print_note, printable};
 
-use super::{Failure, Session, clock_time, confirmed, declined};
+use super::{CommandContext, CommandFailure, format_time, print_declined, read_confirmation};
 
 /// Entries of the trash that are read at once.
-const PAGE: u32 = 200;
+const TRASH_PAGE_SIZE: u32 = 200;
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
-impl From<TravelError> for Failure {
-    fn from(error: TravelError) -> Self {
+impl From<FileMoveError> for CommandFailure {
+    fn from(error: FileMoveError) -> Self {
         Self(format!("ERROR: {error}"))
     }
 }
@@ -30,7 +32,7 @@ impl From<TravelError> for Failure {
 ///
 /// # Errors
 /// When it is none.
-pub fn pair(text: &str) -> Result<(String, String), String> {
+pub fn parse_pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("it must be KEY=VALUE")?;
     if key.is_empty() {
         return Err("the key is missing".to_owned());
@@ -38,45 +40,52 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
     Ok((key.to_lowercase(), value.to_owned()))
 }
 
-fn records(session: &Session) -> Result<&dyn Records, Failure> {
-    let none = || Failure("ERROR: there is no database of recordings (DB_DISABLED)".to_owned());
-    session.app.records.as_deref().ok_or_else(none)
+fn recording_store(session: &CommandContext) -> Result<&dyn RecordingStore, CommandFailure> {
+    let none =
+        || CommandFailure("ERROR: there is no database of recordings (DB_DISABLED)".to_owned());
+    session.app.recording_store.as_deref().ok_or_else(none)
 }
 
-fn search(which: &Which, states: States) -> (Filter, Scope) {
+fn build_filter(
+    which: &RecordingSelection,
+    states: RecordingStates,
+) -> (RecordingFilter, TenantScope) {
     let metadata = which.metadata.iter();
-    let metadata = metadata.map(|(key, value)| (key.clone(), vec![Wanted::parse(value)]));
-    let filter = Filter {
+    let metadata = metadata.map(|(key, value)| (key.clone(), vec![MetadataMatch::parse(value)]));
+    let filter = RecordingFilter {
         record_ids: Vec::new(),
         meeting_ids: which.meetings.clone(),
         states,
         metadata: metadata.collect(),
     };
-    (filter, which.tenant.clone().map_or(Scope::All, Scope::Tenant))
+    (filter, which.tenant.clone().map_or(TenantScope::All, TenantScope::Tenant))
 }
 
 /// Lists recordings.
 pub async fn list(
-    session: &Session,
-    which: &Which,
+    session: &CommandContext,
+    which: &RecordingSelection,
     state: Vec<String>,
     json: bool,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let states = match state.as_slice() {
-        [] => States::Usual,
-        some if some.iter().any(|one| one == "any") => States::Any,
-        _ => States::These(state),
+        [] => RecordingStates::Usual,
+        some if some.iter().any(|one| one == "any") => RecordingStates::Any,
+        _ => RecordingStates::Listed(state),
     };
-    let (filter, scope) = search(which, states);
-    let records = records(session)?;
+    let (filter, scope) = build_filter(which, states);
+    let records = recording_store(session)?;
     let mut after = None;
     loop {
-        let (page, cursor) = recordings::next(records, &filter, &scope, after.as_ref()).await?;
-        page.iter().for_each(|one| say(if json { shown(one).to_string() } else { line(one) }));
+        let (page, cursor) =
+            recordings::list_page(records, &filter, &scope, after.as_ref()).await?;
+        page.iter().for_each(|one| {
+            print_line(if json { to_json(one).to_string() } else { format_line(one) })
+        });
         match cursor {
             Some(cursor) => after = Some(cursor),
             None if after.is_none() => {
-                note("No recordings");
+                print_note("No recordings");
                 return Ok(());
             }
             None => return Ok(()),
@@ -85,7 +94,7 @@ pub async fn list(
 }
 
 /// One line: id, state, meeting and formats.
-fn line(recording: &Recording) -> String {
+fn format_line(recording: &Recording) -> String {
     let formats: Vec<&str> = recording.formats.iter().map(|one| one.format.as_str()).collect();
     let text = |text: &Option<String>| printable(text.as_deref().unwrap_or("-"));
     let (state, meeting) = (text(&recording.state), text(&recording.meeting_id));
@@ -94,12 +103,12 @@ fn line(recording: &Recording) -> String {
     format!("{id}\t{state}\t{meeting}\t{}{lock}", printable(&formats.join(",")))
 }
 
-fn shown(recording: &Recording) -> Value {
+fn to_json(recording: &Recording) -> Value {
     let metadata: BTreeMap<_, _> = recording.metadata.iter().cloned().collect();
     let format = |one: &PlaybackFormat| {
         json!({
-            "type": one.format, "url": one.url, "length_min": one.length,
-            "processing_time_ms": one.processing_time, "size": one.size,
+            "type": one.format, "url": one.url, "length_min": one.length_minutes,
+            "processing_time_ms": one.processing_time_ms, "size": one.size,
             "previews": one.thumbnails.len(),
         })
     };
@@ -111,117 +120,144 @@ fn shown(recording: &Recording) -> Value {
         "ended_at_ms": recording.ended_at.map(|at| at.0),
         "deleted_at_ms": recording.deleted_at.map(|at| at.0),
         "tenant": recording.tenant(), "metadata": metadata,
-        "raw_size": recording.facts.raw_size, "is_breakout": recording.facts.is_breakout,
+        "raw_size": recording.details.raw_size, "is_breakout": recording.details.is_breakout,
         "formats": recording.formats.iter().map(format).collect::<Vec<_>>(),
     })
 }
 
-fn unknown(id: &str) -> Failure {
-    Failure(format!("ERROR: No recording found with id: {}", printable(id)))
+fn unknown_recording(id: &str) -> CommandFailure {
+    CommandFailure(format!("ERROR: No recording found with id: {}", printable(id)))
 }
 
 /// Shows a recording.
-pub async fn show(session: &Session, id: &str) -> Result<(), Failure> {
-    let found = records(session)?.recording(id).await?.ok_or_else(|| unknown(id))?;
-    say(format!("{:#}", shown(&found)));
+pub async fn show(session: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+    let found =
+        recording_store(session)?.find_recording(id).await?.ok_or_else(|| unknown_recording(id))?;
+    print_line(format!("{:#}", to_json(&found)));
     Ok(())
 }
 
 /// Publishes recordings or hides them.
-pub async fn place(session: &Session, ids: &[String], publish: bool) -> Result<(), Failure> {
-    let shelf = if publish { Shelf::Published } else { Shelf::Unpublished };
+pub async fn set_published(
+    session: &CommandContext,
+    ids: &[String],
+    publish: bool,
+) -> Result<(), CommandFailure> {
+    let shelf = if publish { Visibility::Published } else { Visibility::Unpublished };
     for id in ids {
-        if !recordings::place(&session.app, records(session)?, id, shelf).await? {
-            return Err(unknown(id));
+        if !recordings::set_visibility(&session.app, recording_store(session)?, id, shelf).await? {
+            return Err(unknown_recording(id));
         }
     }
-    say("OK");
+    print_line("OK");
     Ok(())
 }
 
-async fn change(session: &Session, ids: &[String], change: &Change) -> Result<(), Failure> {
-    let changed = records(session)?.change_recordings(ids, &Scope::All, change).await?;
+async fn change_recordings(
+    session: &CommandContext,
+    ids: &[String],
+    change: &RecordingChange,
+) -> Result<(), CommandFailure> {
+    let changed =
+        recording_store(session)?.change_recordings(ids, &TenantScope::All, change).await?;
     if let Some(id) = ids.iter().find(|id| !changed.contains(id)) {
-        return Err(unknown(id));
+        return Err(unknown_recording(id));
     }
-    say("OK");
+    print_line("OK");
     Ok(())
 }
 
 /// Protects recordings, or no longer.
-pub async fn protect(session: &Session, ids: &[String], on: bool) -> Result<(), Failure> {
-    change(session, ids, &Change { protected: Some(on), ..Change::default() }).await
+pub async fn set_protected(
+    session: &CommandContext,
+    ids: &[String],
+    on: bool,
+) -> Result<(), CommandFailure> {
+    change_recordings(
+        session,
+        ids,
+        &RecordingChange { protected: Some(on), ..RecordingChange::default() },
+    )
+    .await
 }
 
 /// Sets and removes metadata.
-pub async fn update(
-    session: &Session,
+pub async fn update_metadata(
+    session: &CommandContext,
     id: String,
     metadata: Vec<(String, String)>,
-) -> Result<(), Failure> {
-    if metadata.iter().any(|(key, _)| RESERVED.contains(&key.as_str())) {
+) -> Result<(), CommandFailure> {
+    if metadata.iter().any(|(key, _)| RESERVED_KEYS.contains(&key.as_str())) {
         let text = "ERROR: tenant-id is changed by `recordings add-to-tenant`";
-        return Err(Failure(text.to_owned()));
+        return Err(CommandFailure(text.to_owned()));
     }
     let metadata = metadata.into_iter();
     let metadata = metadata.map(|(key, value)| (key, (!value.is_empty()).then_some(value)));
-    change(session, &[id], &Change { metadata: metadata.collect(), ..Change::default() }).await
+    change_recordings(
+        session,
+        &[id],
+        &RecordingChange { metadata: metadata.collect(), ..RecordingChange::default() },
+    )
+    .await
 }
 
 /// Deletes recordings: into the trash, if there is one, or for good.
 pub async fn delete(
-    session: &Session,
+    session: &CommandContext,
     ids: &[String],
     yes: bool,
     erase: bool,
-) -> Result<(), Failure> {
-    let records = records(session)?;
+) -> Result<(), CommandFailure> {
+    let records = recording_store(session)?;
     if !yes {
-        say(
+        print_line(
             "WARNING: You are trying to delete recordings with their files. Are you sure? (yes/no)",
         );
-        if !confirmed() {
-            declined();
+        if !read_confirmation() {
+            print_declined();
             return Ok(());
         }
     }
     for id in ids {
         let app = &session.app;
         let found = match erase {
-            true => travel::erase(app, records, id).await?,
-            false => travel::delete(app, records, id, &Scope::All).await?,
+            true => file_moves::erase_recording(app, records, id).await?,
+            false => file_moves::delete_recording(app, records, id, &TenantScope::All).await?,
         };
         if !found {
-            return Err(unknown(id));
+            return Err(unknown_recording(id));
         }
     }
-    say("OK");
+    print_line("OK");
     Ok(())
 }
 
 /// Brings recordings back from the trash.
-pub async fn restore(session: &Session, ids: &[String]) -> Result<(), Failure> {
+pub async fn restore(session: &CommandContext, ids: &[String]) -> Result<(), CommandFailure> {
     for id in ids {
-        if !travel::restore(&session.app, records(session)?, id).await? {
-            return Err(Failure(format!("ERROR: It is not in the trash: {}", printable(id))));
+        if !file_moves::restore_recording(&session.app, recording_store(session)?, id).await? {
+            return Err(CommandFailure(format!(
+                "ERROR: It is not in the trash: {}",
+                printable(id)
+            )));
         }
     }
-    say("OK");
+    print_line("OK");
     Ok(())
 }
 
 /// Lists what is in the trash: id, formats, and when its files go.
-pub async fn trash(session: &Session, json: bool) -> Result<(), Failure> {
-    let records = records(session)?;
+pub async fn list_trash(session: &CommandContext, json: bool) -> Result<(), CommandFailure> {
+    let records = recording_store(session)?;
     let keep_ms = session.app.policy.recordings.trash_ms;
     let mut after = None::<String>;
     loop {
-        let page = records.trash(after.as_deref(), PAGE).await?;
+        let page = records.list_trash(after.as_deref(), TRASH_PAGE_SIZE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.record_id.clone());
-        for Trashed { record_id, formats, since } in &page {
+        for TrashedRecording { record_id, formats, deleted_at: since } in &page {
             let until = since.plus_ms(keep_ms);
-            say(match json {
+            print_line(match json {
                 true => json!({
                     "record_id": record_id, "formats": formats, "deleted_at_ms": since.0,
                     "until_ms": until.0,
@@ -229,70 +265,80 @@ pub async fn trash(session: &Session, json: bool) -> Result<(), Failure> {
                 .to_string(),
                 false => {
                     let formats = printable(&formats.join(","));
-                    format!("{}\t{formats}\tuntil {}", printable(record_id), clock_time(until))
+                    format!("{}\t{formats}\tuntil {}", printable(record_id), format_time(until))
                 }
             });
         }
     }
     if after.is_none() {
-        note("Nothing is in the trash");
+        print_note("Nothing is in the trash");
     }
     Ok(())
 }
 
 /// Gives recordings to a tenant.
-pub async fn add_to_tenant(session: &Session, tenant: &str, ids: &[String]) -> Result<(), Failure> {
-    let tenants = session.app.tenants.tenants().await?;
+pub async fn add_to_tenant(
+    session: &CommandContext,
+    tenant: &str,
+    ids: &[String],
+) -> Result<(), CommandFailure> {
+    let tenants = session.app.tenants.list_tenants().await?;
     let named = |one: &&domain::Tenant| one.id == tenant || one.name.eq_ignore_ascii_case(tenant);
-    let none = || Failure(format!("ERROR: No tenant found with id: {}", printable(tenant)));
+    let none = || CommandFailure(format!("ERROR: No tenant found with id: {}", printable(tenant)));
     let tenant = tenants.iter().find(named).ok_or_else(none)?;
-    let count = recordings::add_to_tenant(records(session)?, &tenant.id, ids).await?;
-    say(format!("OK: {count}"));
+    let count = recordings::add_to_tenant(recording_store(session)?, &tenant.id, ids).await?;
+    print_line(format!("OK: {count}"));
     Ok(())
 }
 
 /// Compares rows and files.
-pub async fn check(session: &Session, repair: bool, json: bool) -> Result<(), Failure> {
+pub async fn check_files(
+    session: &CommandContext,
+    repair: bool,
+    json: bool,
+) -> Result<(), CommandFailure> {
     let mut left = 0;
-    let tell = |found: &Found| {
-        let Found { record_id, format, fault, repaired } = found;
+    let tell = |found: &FaultReport| {
+        let FaultReport { record_id, format, fault, repaired } = found;
         left += usize::from(!repaired);
         let fault = match fault {
-            Fault::NoFiles => "no files",
-            Fault::Misplaced => "files in the wrong place",
-            Fault::Deleted => "files of a deleted recording",
-            Fault::Unknown => "files of nothing that is known",
+            RecordingFault::NoFiles => "no files",
+            RecordingFault::Misplaced => "files in the wrong place",
+            RecordingFault::Deleted => "files of a deleted recording",
+            RecordingFault::Unknown => "files of nothing that is known",
         };
         if json {
             let found = json!({
                 "record_id": record_id, "format": format, "fault": fault, "repaired": repaired,
             });
-            return say(found.to_string());
+            return print_line(found.to_string());
         }
         let done = if *repaired { "\trepaired" } else { "" };
-        say(format!("{}\t{}\t{fault}{done}", printable(record_id), printable(format)));
+        print_line(format!("{}\t{}\t{fault}{done}", printable(record_id), printable(format)));
     };
-    let found = recordings::check(&session.app, records(session)?, repair, tell).await?;
+    let found =
+        recordings::check_recording_files(&session.app, recording_store(session)?, repair, tell)
+            .await?;
     match (found, left) {
-        (0, _) => note("Everything fits"),
+        (0, _) => print_note("Everything fits"),
         (_, 0) => {}
-        (_, left) => return Err(Failure(format!("{left} do not fit"))),
+        (_, left) => return Err(CommandFailure(format!("{left} do not fit"))),
     }
     Ok(())
 }
 
 /// Deletes what is old.
-pub async fn retention(
-    session: &Session,
+pub async fn apply_retention(
+    session: &CommandContext,
     days: u32,
-    which: &Which,
+    which: &RecordingSelection,
     dry_run: bool,
-) -> Result<(), Failure> {
-    let (filter, scope) = search(which, States::Usual);
+) -> Result<(), CommandFailure> {
+    let (filter, scope) = build_filter(which, RecordingStates::Usual);
     let rule = Retention { filter, scope, keep_ms: i64::from(days) * DAY_MS };
-    let tell = |recording: &Recording| say(line(recording));
-    let (app, records) = (&session.app, records(session)?);
-    let count = retain(app, records, &rule, usize::MAX, tell, dry_run).await?;
-    note(format!("{count} recordings {}", if dry_run { "would go" } else { "deleted" }));
+    let tell = |recording: &Recording| print_line(format_line(recording));
+    let (app, records) = (&session.app, recording_store(session)?);
+    let count = delete_expired(app, records, &rule, usize::MAX, tell, dry_run).await?;
+    print_note(format!("{count} recordings {}", if dry_run { "would go" } else { "deleted" }));
     Ok(())
 }

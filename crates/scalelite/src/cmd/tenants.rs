@@ -4,11 +4,11 @@ use app::admin::tenants::{self, TenantError};
 use domain::tenant::Lrs;
 use domain::{Tenant, TenantChange};
 
-use crate::output::{note, printable, say};
+use crate::output::{print_line, print_note, printable};
 
-use super::{Failure, Session};
+use super::{CommandContext, CommandFailure};
 
-impl From<TenantError> for Failure {
+impl From<TenantError> for CommandFailure {
     fn from(error: TenantError) -> Self {
         match error {
             TenantError::Unknown(id) => {
@@ -23,90 +23,97 @@ impl From<TenantError> for Failure {
 }
 
 /// What the original says when something is left out.
-fn missing(what: &str) -> Failure {
-    Failure(format!("Error: {what}"))
+fn argument_failure(what: &str) -> CommandFailure {
+    CommandFailure(format!("Error: {what}"))
 }
 
 /// An argument that was given and is not empty.
-fn given(argument: Option<String>) -> Option<String> {
+fn non_empty(argument: Option<String>) -> Option<String> {
     argument.filter(|argument| !argument.is_empty())
 }
 
 /// All of these arguments, if none is missing.
-fn all<const N: usize>(arguments: [Option<String>; N]) -> Option<[String; N]> {
-    let given: Option<Vec<String>> = arguments.into_iter().map(given).collect();
+fn require_all<const N: usize>(arguments: [Option<String>; N]) -> Option<[String; N]> {
+    let given: Option<Vec<String>> = arguments.into_iter().map(non_empty).collect();
     given.and_then(|given| given.try_into().ok())
 }
 
 /// Without multitenancy there is nothing to list or change.
-fn check_enabled(session: &Session) -> Result<(), Failure> {
+fn check_multitenancy(session: &CommandContext) -> Result<(), CommandFailure> {
     if session.app.policy.multitenancy {
         return Ok(());
     }
-    Err(Failure("Multitenancy is disabled, task can not be completed".to_owned()))
+    Err(CommandFailure("Multitenancy is disabled, task can not be completed".to_owned()))
 }
 
 /// Lists tenants, secrets included.
-pub async fn list(session: &Session) -> Result<(), Failure> {
-    check_enabled(session)?;
+pub async fn list(session: &CommandContext) -> Result<(), CommandFailure> {
+    check_multitenancy(session)?;
     let found = tenants::list(&session.app).await?;
     for tenant in &found {
-        say(format!("id: {}", tenant.id));
-        say(format!("\tname: {}", printable(&tenant.name)));
-        say(format!("\tsecrets: {}", printable(&tenant.secrets)));
+        print_line(format!("id: {}", tenant.id));
+        print_line(format!("\tname: {}", printable(&tenant.name)));
+        print_line(format!("\tsecrets: {}", printable(&tenant.secrets)));
         for (field, value) in Lrs::FIELDS.iter().zip(tenant.lrs.values()) {
             if let Some(value) = value {
-                say(format!("\t{field}: {}", printable(value)));
+                print_line(format!("\t{field}: {}", printable(value)));
             }
         }
     }
-    say(format!("Total number of tenants: {}", found.len()));
+    print_line(format!("Total number of tenants: {}", found.len()));
     Ok(())
 }
 
 /// Adds a tenant.
 pub async fn add(
-    session: &Session,
+    session: &CommandContext,
     name: Option<String>,
     secrets: Option<String>,
-) -> Result<(), Failure> {
-    check_enabled(session)?;
-    let [name, secrets] = all([name, secrets])
-        .ok_or_else(|| missing("both name and secrets are required to create a Tenant"))?;
+) -> Result<(), CommandFailure> {
+    check_multitenancy(session)?;
+    let [name, secrets] = require_all([name, secrets])
+        .ok_or_else(|| argument_failure("both name and secrets are required to create a Tenant"))?;
     let tenant = tenants::add(&session.app, &name, &secrets).await?;
-    say(format!("OK\nNew Tenant id: {}", tenant.id));
+    print_line(format!("OK\nNew Tenant id: {}", tenant.id));
     Ok(())
 }
 
 /// Changes name and secrets, as far as given.
 pub async fn update(
-    session: &Session,
+    session: &CommandContext,
     id: Option<String>,
     name: Option<String>,
     secrets: Option<String>,
-) -> Result<(), Failure> {
-    check_enabled(session)?;
-    let (name, secrets) = (given(name), given(secrets));
-    let id = given(id).filter(|_| name.is_some() || secrets.is_some());
-    let id =
-        id.ok_or_else(|| missing("id and either name or secrets are required to update a Tenant"))?;
-    change(session, &id, TenantChange { name, secrets, ..TenantChange::default() }).await
+) -> Result<(), CommandFailure> {
+    check_multitenancy(session)?;
+    let (name, secrets) = (non_empty(name), non_empty(secrets));
+    let id = non_empty(id).filter(|_| name.is_some() || secrets.is_some());
+    let id = id.ok_or_else(|| {
+        argument_failure("id and either name or secrets are required to update a Tenant")
+    })?;
+    change_tenant(session, &id, TenantChange { name, secrets, ..TenantChange::default() }).await
 }
 
-async fn change(session: &Session, id: &str, change: TenantChange) -> Result<(), Failure> {
+async fn change_tenant(
+    session: &CommandContext,
+    id: &str,
+    change: TenantChange,
+) -> Result<(), CommandFailure> {
     let Tenant { id, .. } = tenants::update(&session.app, id, change).await?;
-    say(format!("OK\nUpdated Tenant id: {id}"));
+    print_line(format!("OK\nUpdated Tenant id: {id}"));
     Ok(())
 }
 
 /// Sets a learning record store with user and password: id, endpoint, user, password.
 pub async fn update_lrs_basic(
-    session: &Session,
+    session: &CommandContext,
     arguments: [Option<String>; 4],
-) -> Result<(), Failure> {
-    check_enabled(session)?;
-    let [id, endpoint, username, password] = all(arguments).ok_or_else(|| {
-        missing("id, LRS_ENDPOINT, LRS_USERNAME, LRS_PASSWORD are required to update a Tenant")
+) -> Result<(), CommandFailure> {
+    check_multitenancy(session)?;
+    let [id, endpoint, username, password] = require_all(arguments).ok_or_else(|| {
+        argument_failure(
+            "id, LRS_ENDPOINT, LRS_USERNAME, LRS_PASSWORD are required to update a Tenant",
+        )
     })?;
     let lrs = Lrs {
         endpoint: Some(endpoint),
@@ -114,18 +121,18 @@ pub async fn update_lrs_basic(
         password: Some(password),
         ..Lrs::default()
     };
-    change(session, &id, TenantChange { lrs, ..TenantChange::default() }).await
+    change_tenant(session, &id, TenantChange { lrs, ..TenantChange::default() }).await
 }
 
 /// Sets a learning record store behind Keycloak: id, endpoint, and the five fields of Keycloak.
 pub async fn update_lrs_kc(
-    session: &Session,
+    session: &CommandContext,
     arguments: [Option<String>; 7],
-) -> Result<(), Failure> {
-    check_enabled(session)?;
-    let [id, endpoint, token_url, client_id, client_secret, username, password] = all(arguments)
-        .ok_or_else(|| {
-            missing(
+) -> Result<(), CommandFailure> {
+    check_multitenancy(session)?;
+    let [id, endpoint, token_url, client_id, client_secret, username, password] =
+        require_all(arguments).ok_or_else(|| {
+            argument_failure(
                 "id, LRS_ENDPOINT, KC_TOKEN_URL, KC_CLIENT_ID, KC_CLIENT_SECRET, KC_USERNAME, \
                  KC_PASSWORD are required to update a Tenant",
             )
@@ -139,57 +146,62 @@ pub async fn update_lrs_kc(
         kc_password: Some(password),
         ..Lrs::default()
     };
-    change(session, &id, TenantChange { lrs, ..TenantChange::default() }).await
+    change_tenant(session, &id, TenantChange { lrs, ..TenantChange::default() }).await
 }
 
 /// Removes a tenant and its settings.
-pub async fn remove(session: &Session, id: &str) -> Result<(), Failure> {
-    check_enabled(session)?;
+pub async fn remove(session: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+    check_multitenancy(session)?;
     tenants::remove(&session.app, id).await?;
-    say("Tenant was successfully deleted.");
+    print_line("Tenant was successfully deleted.");
     Ok(())
 }
 
 /// Lists the settings of all tenants.
-pub async fn settings(session: &Session) -> Result<(), Failure> {
-    check_enabled(session)?;
-    let settings = tenants::settings(&session.app).await?;
+pub async fn list_settings(session: &CommandContext) -> Result<(), CommandFailure> {
+    check_multitenancy(session)?;
+    let settings = tenants::list_settings(&session.app).await?;
     for tenant in tenants::list(&session.app).await? {
-        say(format!("Tenant: {}", printable(&tenant.name)));
+        print_line(format!("Tenant: {}", printable(&tenant.name)));
         let mut own = settings.iter().filter(|setting| setting.tenant == tenant.id).peekable();
         if own.peek().is_none() {
-            note("  No custom settings are configured");
+            print_note("  No custom settings are configured");
         }
         for setting in own {
-            say(format!("  id: {}", setting.id));
-            say(format!("\tparam: {}", printable(&setting.param)));
-            say(format!("\tvalue: {}", printable(&setting.value)));
-            say(format!("\toverride: {}", setting.wins));
+            print_line(format!("  id: {}", setting.id));
+            print_line(format!("\tparam: {}", printable(&setting.param)));
+            print_line(format!("\tvalue: {}", printable(&setting.value)));
+            print_line(format!("\toverride: {}", setting.is_override));
         }
     }
     Ok(())
 }
 
 /// Adds a setting: id of the tenant, parameter, value, and whether it wins over the request.
-pub async fn add_setting(session: &Session, arguments: [Option<String>; 4]) -> Result<(), Failure> {
-    check_enabled(session)?;
-    let [tenant, param, value, wins] = all(arguments).ok_or_else(|| {
-        missing("tenant_id, param, value and override are required to create a TenantSetting")
+pub async fn add_setting(
+    session: &CommandContext,
+    arguments: [Option<String>; 4],
+) -> Result<(), CommandFailure> {
+    check_multitenancy(session)?;
+    let [tenant, param, value, wins] = require_all(arguments).ok_or_else(|| {
+        argument_failure(
+            "tenant_id, param, value and override are required to create a TenantSetting",
+        )
     })?;
     let wins = match wins.to_ascii_lowercase().as_str() {
         "true" => true,
         "false" => false,
-        _ => return Err(missing("override must be true or false")),
+        _ => return Err(argument_failure("override must be true or false")),
     };
     let setting = tenants::add_setting(&session.app, &tenant, &param, &value, wins).await?;
-    say(format!("OK\nNew TenantSetting id: {}", setting.id));
+    print_line(format!("OK\nNew TenantSetting id: {}", setting.id));
     Ok(())
 }
 
 /// Removes a setting.
-pub async fn remove_setting(session: &Session, id: &str) -> Result<(), Failure> {
-    check_enabled(session)?;
+pub async fn remove_setting(session: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+    check_multitenancy(session)?;
     tenants::remove_setting(&session.app, id).await?;
-    say("TenantSetting was successfully deleted.");
+    print_line("TenantSetting was successfully deleted.");
     Ok(())
 }

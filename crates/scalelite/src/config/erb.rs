@@ -3,7 +3,7 @@
 //! refusing it.
 
 /// Longest piece of a tag that an error quotes.
-const QUOTED_MAX: usize = 80;
+const MAX_QUOTED_CHARS: usize = 80;
 
 /// The text with all tags replaced; what a variable holds goes into it as it is, as ERB does it.
 ///
@@ -26,12 +26,12 @@ pub fn render<'a>(
         let closed = after.split_once("%>").ok_or(format!("line {line}: `<%` has no `%>`"))?;
         let (tag, behind) = closed;
         let last_line = rendered.rsplit('\n').next().unwrap_or_default();
-        match fill(tag, variable) {
+        match evaluate_tag(tag, variable) {
             Ok(value) => rendered.push_str(&value),
             // What a comment of the YAML file says is nobody's loss.
             Err(_) if last_line.trim_start().starts_with('#') => {}
             Err(reason) => {
-                let quoted: String = tag.chars().take(QUOTED_MAX).collect();
+                let quoted: String = tag.chars().take(MAX_QUOTED_CHARS).collect();
                 return Err(format!("line {line}: `<%{quoted}%>`: {reason}"));
             }
         }
@@ -42,18 +42,21 @@ pub fn render<'a>(
 }
 
 /// What a tag stands for.
-fn fill<'a>(tag: &str, variable: &dyn Fn(&str) -> Option<&'a str>) -> Result<String, String> {
+fn evaluate_tag<'a>(
+    tag: &str,
+    variable: &dyn Fn(&str) -> Option<&'a str>,
+) -> Result<String, String> {
     let tag = tag.strip_suffix('-').unwrap_or(tag);
     if tag.trim_start_matches('-').starts_with('#') {
         return Ok(String::new());
     }
     let code = tag.strip_prefix('=').map(|code| code.strip_prefix('-').unwrap_or(code));
-    let mut ruby = Ruby { rest: code.unwrap_or_default(), variable };
-    match ruby.alternatives().filter(|_| ruby.rest.trim().is_empty()) {
-        Some(Value::Text(text)) => Ok(text),
-        Some(Value::Nil) => Ok(String::new()),
-        Some(Value::False) => Ok("false".to_owned()),
-        Some(Value::Missing(name)) => Err(format!("{name} is not set")),
+    let mut ruby = RubyParser { rest: code.unwrap_or_default(), variable };
+    match ruby.parse_alternatives().filter(|_| ruby.rest.trim().is_empty()) {
+        Some(RubyValue::Text(text)) => Ok(text),
+        Some(RubyValue::Nil) => Ok(String::new()),
+        Some(RubyValue::False) => Ok("false".to_owned()),
+        Some(RubyValue::Missing(name)) => Err(format!("{name} is not set")),
         None => Err("of Ruby, only ENV['NAME'] and ENV.fetch('NAME') are understood, with plain \
                      defaults"
             .to_owned()),
@@ -61,7 +64,7 @@ fn fill<'a>(tag: &str, variable: &dyn Fn(&str) -> Option<&'a str>) -> Result<Str
 }
 
 /// What an expression is worth.
-enum Value {
+enum RubyValue {
     Nil,
     False,
     Text(String),
@@ -70,74 +73,74 @@ enum Value {
 }
 
 /// Reads expressions: `a || b` of strings, numbers, `true`, `false`, `nil` and variables.
-struct Ruby<'t, 'v, 'a> {
+struct RubyParser<'t, 'v, 'a> {
     rest: &'t str,
     variable: &'v dyn Fn(&str) -> Option<&'a str>,
 }
 
-impl Ruby<'_, '_, '_> {
+impl RubyParser<'_, '_, '_> {
     /// `None`, here and below, means that this is not understood.
-    fn alternatives(&mut self) -> Option<Value> {
-        let mut value = self.term()?;
-        while self.eat("||") {
-            let other = self.term()?;
-            if matches!(value, Value::Nil | Value::False) {
+    fn parse_alternatives(&mut self) -> Option<RubyValue> {
+        let mut value = self.parse_term()?;
+        while self.consume("||") {
+            let other = self.parse_term()?;
+            if matches!(value, RubyValue::Nil | RubyValue::False) {
                 value = other;
             }
         }
         Some(value)
     }
 
-    fn term(&mut self) -> Option<Value> {
-        if self.eat("ENV.fetch") {
-            return self.fetch();
+    fn parse_term(&mut self) -> Option<RubyValue> {
+        if self.consume("ENV.fetch") {
+            return self.parse_fetch();
         }
-        if self.eat("ENV") {
-            let name = self.between("[", "]", Self::string)?;
-            return Some((self.variable)(&name).map_or(Value::Nil, Self::text));
+        if self.consume("ENV") {
+            let name = self.parse_between("[", "]", Self::parse_string)?;
+            return Some((self.variable)(&name).map_or(RubyValue::Nil, Self::text_value));
         }
         if self.rest.trim_start().starts_with(['\'', '"']) {
-            return self.string().map(Value::Text);
+            return self.parse_string().map(RubyValue::Text);
         }
-        let word = self.word();
+        let word = self.parse_word();
         match word.as_str() {
-            "nil" => Some(Value::Nil),
-            "false" => Some(Value::False),
-            "true" => Some(Value::Text(word)),
+            "nil" => Some(RubyValue::Nil),
+            "false" => Some(RubyValue::False),
+            "true" => Some(RubyValue::Text(word)),
             number => {
                 let digits = number.chars().all(|c| c.is_ascii_digit() || ".-".contains(c));
                 let is_number = digits && number.parse::<f64>().is_ok();
-                is_number.then(|| Value::Text(number.to_owned()))
+                is_number.then(|| RubyValue::Text(number.to_owned()))
             }
         }
     }
 
     /// What follows `ENV.fetch`: a name, and a default as second argument or in a block.
-    fn fetch(&mut self) -> Option<Value> {
-        let (name, mut default) = self.between("(", ")", |ruby| {
-            let name = ruby.string()?;
-            let default = if ruby.eat(",") { Some(ruby.alternatives()?) } else { None };
+    fn parse_fetch(&mut self) -> Option<RubyValue> {
+        let (name, mut default) = self.parse_between("(", ")", |ruby| {
+            let name = ruby.parse_string()?;
+            let default = if ruby.consume(",") { Some(ruby.parse_alternatives()?) } else { None };
             Some((name, default))
         })?;
         if default.is_none() && self.rest.trim_start().starts_with('{') {
-            default = Some(self.between("{", "}", Self::alternatives)?);
+            default = Some(self.parse_between("{", "}", Self::parse_alternatives)?);
         }
-        let found = (self.variable)(&name).map(Self::text);
-        Some(found.or(default).unwrap_or(Value::Missing(name)))
+        let found = (self.variable)(&name).map(Self::text_value);
+        Some(found.or(default).unwrap_or(RubyValue::Missing(name)))
     }
 
-    fn between<T>(
+    fn parse_between<T>(
         &mut self,
         open: &str,
         close: &str,
         inside: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Option<T> {
-        let inside = self.eat(open).then(|| inside(self))??;
-        self.eat(close).then_some(inside)
+        let inside = self.consume(open).then(|| inside(self))??;
+        self.consume(close).then_some(inside)
     }
 
     /// A quoted string without escapes or expressions in it.
-    fn string(&mut self) -> Option<String> {
+    fn parse_string(&mut self) -> Option<String> {
         let text = self.rest.trim_start();
         let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
         let (string, rest) = text[1..].split_once(quote)?;
@@ -146,7 +149,7 @@ impl Ruby<'_, '_, '_> {
     }
 
     /// Letters, digits and what numbers are made of.
-    fn word(&mut self) -> String {
+    fn parse_word(&mut self) -> String {
         let text = self.rest.trim_start();
         let ends = |c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c));
         let (word, rest) = text.split_at(text.find(ends).unwrap_or(text.len()));
@@ -154,14 +157,14 @@ impl Ruby<'_, '_, '_> {
         word.to_owned()
     }
 
-    fn eat(&mut self, token: &str) -> bool {
+    fn consume(&mut self, token: &str) -> bool {
         let rest = self.rest.trim_start().strip_prefix(token);
         self.rest = rest.unwrap_or(self.rest);
         rest.is_some()
     }
 
-    fn text(text: &str) -> Value {
-        Value::Text(text.to_owned())
+    fn text_value(text: &str) -> RubyValue {
+        RubyValue::Text(text.to_owned())
     }
 }
 
@@ -171,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    fn rendered(text: &str) -> Result<String, String> {
+    fn render_with_variables(text: &str) -> Result<String, String> {
         let variable = |name: &str| match name {
             "SET" => Some("value"),
             "EMPTY" => Some(""),
@@ -209,7 +212,7 @@ mod tests {
             ("  # <% if x %>", "  # "),
             ("50 <%% of", "50 <% of"),
         ] {
-            assert_eq!(rendered(text).as_deref(), Ok(filled), "{text}");
+            assert_eq!(render_with_variables(text).as_deref(), Ok(filled), "{text}");
         }
     }
 
@@ -231,25 +234,25 @@ mod tests {
             "<%= system('x') %>",
             "<%= NaNny %>",
         ] {
-            let error = rendered(&format!("a: b\n c: {tag}\n")).unwrap_err();
+            let error = render_with_variables(&format!("a: b\n c: {tag}\n")).unwrap_err();
             assert!(error.starts_with(&format!("line 2: `{tag}`: of Ruby")), "{error}");
         }
-        let missing = rendered("\n\n<%= ENV.fetch('NO') %>").unwrap_err();
+        let missing = render_with_variables("\n\n<%= ENV.fetch('NO') %>").unwrap_err();
         assert_eq!(missing, "line 3: `<%= ENV.fetch('NO') %>`: NO is not set");
-        assert_eq!(rendered("x <%= y").unwrap_err(), "line 1: `<%` has no `%>`");
+        assert_eq!(render_with_variables("x <%= y").unwrap_err(), "line 1: `<%` has no `%>`");
     }
 
     proptest! {
         #[test]
         fn nothing_panics(text in "([<%=>'\"{}()\\[\\]|,# -]|ENV|fetch|.){0,40}") {
-            let _ = rendered(&text);
-            let _ = rendered(&format!("<%= {text} %>"));
-            let _ = rendered(&format!("<%= ENV.fetch('NO') {text} %>"));
+            let _ = render_with_variables(&text);
+            let _ = render_with_variables(&format!("<%= {text} %>"));
+            let _ = render_with_variables(&format!("<%= ENV.fetch('NO') {text} %>"));
         }
 
         #[test]
         fn text_without_tags_stays(text in "[^<]{0,40}") {
-            prop_assert_eq!(rendered(&text), Ok(text));
+            prop_assert_eq!(render_with_variables(&text), Ok(text));
         }
     }
 }

@@ -3,7 +3,7 @@
 //! from files of Rails (`rails`, `erb`): where the state is kept (`stores`).
 
 mod erb;
-pub mod passed_over;
+pub mod ignored_settings;
 mod rails;
 pub mod reference;
 pub mod settings;
@@ -13,4 +13,4 @@ pub mod values;
 
 pub use settings::Config;
 pub use sources::Sources;
-pub use stores::{Stores, stores};
+pub use stores::{StoreSettings, read_store_settings};

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{Sources, erb};
 
 /// Longest file that is read, in bytes.
-const FILE_BYTES_MAX: u64 = 64 * 1024;
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// Names of the files, in `SCALELITE_CONFIG_DIR`.
 pub const REDIS_FILE: &str = "redis_store.yml";
 /// See [`REDIS_FILE`].
@@ -85,10 +85,10 @@ pub struct DatabaseFile {
 
 impl DatabaseFile {
     /// Whether it says where a database is.
-    pub fn says_where(&self) -> bool {
+    pub fn has_location(&self) -> bool {
         [&self.url, &self.host, &self.port, &self.database, &self.username]
             .into_iter()
-            .any(|value| given(value.as_ref()).is_some())
+            .any(|value| non_empty(value.as_ref()).is_some())
     }
 
     /// What it says, by the names that URLs have for it; without its own URL and pool.
@@ -109,19 +109,19 @@ impl DatabaseFile {
             ("keepalives_interval", &self.keepalives_interval),
             ("keepalives_count", &self.keepalives_count),
         ];
-        let set = |(name, value): (_, &Option<String>)| Some((name, given(value.as_ref())?));
+        let set = |(name, value): (_, &Option<String>)| Some((name, non_empty(value.as_ref())?));
         all.into_iter().filter_map(set).collect()
     }
 }
 
 /// A value that says something: variables that are not set leave empty texts behind.
-pub fn given(value: Option<&String>) -> Option<String> {
+pub fn non_empty(value: Option<&String>) -> Option<String> {
     value.map(|text| text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// Sections of such a file; the others do not matter.
 #[derive(Deserialize)]
-struct Sections<T> {
+struct RailsSections<T> {
     production: Option<T>,
 }
 
@@ -130,18 +130,18 @@ struct Sections<T> {
 /// # Errors
 /// When the file cannot be read, has Ruby in it that is not understood, or is not as expected. The
 /// text holds nothing of the file but what Ruby was refused.
-pub fn production<T: DeserializeOwned>(
+pub fn read_production<T: DeserializeOwned>(
     dir: &Path,
     name: &str,
     sources: &Sources,
 ) -> Result<Option<T>, String> {
     let path = dir.join(name);
     let wrong = |reason: String| format!("{}: {reason}", path.display());
-    let Some(text) = read(&path).map_err(|error| wrong(error.to_string()))? else {
+    let Some(text) = read_file(&path).map_err(|error| wrong(error.to_string()))? else {
         return Ok(None);
     };
-    let text = erb::render(&text, &|name| sources.as_is(name)).map_err(wrong)?;
-    let sections: Option<Sections<T>> = serde_saphyr::from_str(&text).map_err(|error| {
+    let text = erb::render(&text, &|name| sources.raw_variable(name)).map_err(wrong)?;
+    let sections: Option<RailsSections<T>> = serde_saphyr::from_str(&text).map_err(|error| {
         // The error's own text would show the lines around it.
         let line = error.location().map_or(String::new(), |at| format!("line {}: ", at.line()));
         wrong(format!("{line}not the YAML that such a file holds"))
@@ -149,14 +149,14 @@ pub fn production<T: DeserializeOwned>(
     Ok(sections.and_then(|sections| sections.production))
 }
 
-fn read(path: &Path) -> std::io::Result<Option<String>> {
+fn read_file(path: &Path) -> std::io::Result<Option<String>> {
     use std::io::{Error, ErrorKind, Read as _};
     let mut text = String::new();
     match std::fs::File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?,
+        file => file?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?,
     };
-    if text.len() as u64 > FILE_BYTES_MAX {
+    if text.len() as u64 > MAX_FILE_BYTES {
         return Err(Error::new(ErrorKind::FileTooLarge, "longer than such a file can be"));
     }
     Ok(Some(text))
@@ -166,14 +166,17 @@ fn read(path: &Path) -> std::io::Result<Option<String>> {
 mod tests {
     use super::*;
 
-    fn redis(text: &str, variables: &[(&str, &str)]) -> Result<Option<RedisFile>, String> {
+    fn read_redis_file(
+        text: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Option<RedisFile>, String> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(REDIS_FILE), text).unwrap();
-        let found = production(dir.path(), REDIS_FILE, &Sources::of(variables));
+        let found = read_production(dir.path(), REDIS_FILE, &Sources::from_variables(variables));
         found.map_err(|error| error.rsplit_once('/').unwrap().1.to_owned())
     }
 
-    fn some(text: &str) -> Option<String> {
+    fn some_text(text: &str) -> Option<String> {
         Some(text.to_owned())
     }
 
@@ -183,53 +186,60 @@ mod tests {
                     development:\n  <<: *default\n  url: redis://dev\n\
                     production:\n  <<: *default\n  db: 2\n  url: <%= ENV['REDIS_URL'] %>\n  \
                     namespace: <%= ENV.fetch('NS') { 'scalelite' } %>\n  timeout: 5\n";
-        let found = redis(text, &[("REDIS_URL", "redis://:p@h/3")]).unwrap().unwrap();
-        assert_eq!((found.url, found.namespace), (some("redis://:p@h/3"), some("scalelite")));
-        assert_eq!((found.pool, found.db), (some("5"), some("2")));
-        let found = redis(text, &[("REDIS_POOL", "9")]).unwrap().unwrap();
-        assert_eq!((given(found.url.as_ref()), found.pool), (None, some("9")));
+        let found = read_redis_file(text, &[("REDIS_URL", "redis://:p@h/3")]).unwrap().unwrap();
+        assert_eq!(
+            (found.url, found.namespace),
+            (some_text("redis://:p@h/3"), some_text("scalelite"))
+        );
+        assert_eq!((found.pool, found.db), (some_text("5"), some_text("2")));
+        let found = read_redis_file(text, &[("REDIS_POOL", "9")]).unwrap().unwrap();
+        assert_eq!((non_empty(found.url.as_ref()), found.pool), (None, some_text("9")));
     }
 
     #[test]
     fn symbols_sentinels_and_texts_that_look_like_numbers() {
         let text = "production:\n  :name: mymaster\n  role: master\n  password: 0123\n  ssl: true\n  \
                     sentinels:\n  - {host: a, port: 26380, password: 1e5}\n  - :host: b\n    :port: 7\n";
-        let found = redis(text, &[]).unwrap().unwrap();
-        assert_eq!((found.name, found.password), (some("mymaster"), some("0123")));
-        assert_eq!(found.ssl, some("true"));
+        let found = read_redis_file(text, &[]).unwrap().unwrap();
+        assert_eq!((found.name, found.password), (some_text("mymaster"), some_text("0123")));
+        assert_eq!(found.ssl, some_text("true"));
         let sentinels = found.sentinels.unwrap();
-        assert_eq!((&sentinels[0].host, &sentinels[0].port), (&some("a"), &some("26380")));
-        assert_eq!(sentinels[0].password, some("1e5"));
-        assert_eq!((&sentinels[1].host, &sentinels[1].port), (&some("b"), &some("7")));
+        assert_eq!(
+            (&sentinels[0].host, &sentinels[0].port),
+            (&some_text("a"), &some_text("26380"))
+        );
+        assert_eq!(sentinels[0].password, some_text("1e5"));
+        assert_eq!((&sentinels[1].host, &sentinels[1].port), (&some_text("b"), &some_text("7")));
     }
 
     #[test]
     fn what_says_nothing() {
         for text in ["", "# nothing\n", "production:\n", "development:\n  host: x\n"] {
-            assert!(redis(text, &[]).unwrap().is_none(), "{text}");
+            assert!(read_redis_file(text, &[]).unwrap().is_none(), "{text}");
         }
         let dir = tempfile::tempdir().unwrap();
-        let none = production::<RedisFile>(dir.path(), REDIS_FILE, &Sources::of(&[]));
+        let none =
+            read_production::<RedisFile>(dir.path(), REDIS_FILE, &Sources::from_variables(&[]));
         assert!(none.unwrap().is_none());
         let nothing: DatabaseFile = serde_saphyr::from_str(
             "adapter: postgresql\nencoding: unicode\npool: 5\nurl: \"\"\nhost:\n",
         )
         .unwrap();
-        assert!(!nothing.says_where());
+        assert!(!nothing.has_location());
     }
 
     #[test]
     fn errors_name_file_and_line_and_no_secret() {
         let text = "production:\n  host: h\n  password: <%= ENV['SECRET'] %>\n  port: <% if x %>\n";
         assert_eq!(
-            redis(text, &[]).err().unwrap(),
+            read_redis_file(text, &[]).err().unwrap(),
             "redis_store.yml: line 4: `<% if x %>`: of Ruby, only ENV['NAME'] and \
              ENV.fetch('NAME') are understood, with plain defaults"
         );
         let text = "production:\n  password: <%= ENV['SECRET'] %>\n  port: [1]\n";
-        let error = redis(text, &[("SECRET", "a: hidden")]).err().unwrap();
+        let error = read_redis_file(text, &[("SECRET", "a: hidden")]).err().unwrap();
         assert!(error.starts_with("redis_store.yml: line 2: not the YAML"), "{error}");
-        let error = redis(text, &[("SECRET", "hidden")]).err().unwrap();
+        let error = read_redis_file(text, &[("SECRET", "hidden")]).err().unwrap();
         assert!(error.starts_with("redis_store.yml: line 3: not the YAML"), "{error}");
     }
 
@@ -240,7 +250,7 @@ mod tests {
              pool: 7\nsslmode: require\nvariables:\n  statement_timeout: 5000\nencoding: unicode\n",
         )
         .unwrap();
-        assert!(file.says_where());
+        assert!(file.has_location());
         let parameters = file.parameters();
         let parameters: Vec<_> = parameters.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let wanted = [

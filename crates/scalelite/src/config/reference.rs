@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::passed_over::{NOT_YET, WITHOUT_EFFECT};
+use super::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
 use super::settings::SETTINGS;
 
 /// The whole page.
-pub fn page() -> String {
+pub fn render_page() -> String {
     let mut page = String::from(
         "# Configuration\n\n\
          Written by `scalelite config --reference`; a test compares it with the program.\n\n\
@@ -39,7 +39,7 @@ pub fn page() -> String {
         let _ = writeln!(page, "| `{name}` | {why} |");
     }
     page.push_str("\n## Settings of the original whose feature is not built yet\n\nThey are accepted; `config` lists those that are set.\n\n");
-    for name in NOT_YET {
+    for name in NOT_IMPLEMENTED {
         let _ = writeln!(page, "- `{name}`");
     }
     page
@@ -50,6 +50,6 @@ mod tests {
     #[test]
     fn the_reference_is_up_to_date() {
         let kept = include_str!("../../../../docs/configuration.md");
-        assert_eq!(kept, super::page(), "run `just gen`");
+        assert_eq!(kept, super::render_page(), "run `just gen`");
     }
 }

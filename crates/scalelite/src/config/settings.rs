@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use bbb::Algorithms;
 
-use super::sources::{Origin, Sources};
+use super::sources::{SettingOrigin, Sources};
 use super::values::{
-    AtLeastOne, Bind, Bytes, Count, Digits, Formats, Grace, History, Hosts, LogFormat, LogLevel,
-    Names, Pairs, PlacementPolicy, Seconds, Secret, StoreUrl, Value,
+    AtLeastOne, BindAddress, ByteCount, Count, Digits, Formats, GraceSeconds, HistorySetting,
+    Hosts, LogFormat, LogLevel, Names, PairsSetting, PlacementPolicySetting, Seconds, Secret,
+    SettingValue, StoreUrl,
 };
 
 /// What is known of a setting apart from its value.
@@ -46,13 +47,13 @@ impl Setting {
 
 /// A setting with its value as text, for people to read.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct EffectiveSetting {
     /// Which one.
     pub setting: Setting,
     /// Its text; secrets are hidden.
     pub value: String,
     /// Where it came from.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
 }
 
 macro_rules! settings {
@@ -73,9 +74,9 @@ macro_rules! settings {
             aliases: &[$($($alias),+)?],
             group: $group,
             default: $default,
-            accepts: <$type as Value>::ACCEPTS,
-            secret: <$type as Value>::SECRET,
-            switch: <$type as Value>::SWITCH,
+            accepts: <$type as SettingValue>::ACCEPTS,
+            secret: <$type as SettingValue>::SECRET,
+            switch: <$type as SettingValue>::SWITCH,
             doc: concat!($($doc),+),
         }, )+)+];
 
@@ -84,11 +85,11 @@ macro_rules! settings {
             ///
             /// # Errors
             /// One line that names the setting, its value (unless secret) and what is allowed.
-            pub fn read(sources: &Sources) -> Result<(Self, Vec<Shown>), String> {
+            pub fn read(sources: &Sources) -> Result<(Self, Vec<EffectiveSetting>), String> {
                 let mut shown = Vec::new();
                 let mut settings = SETTINGS.iter();
                 let config = Self {
-                    $($( $field: one(sources, settings.next(), &mut shown)?, )+)+
+                    $($( $field: read_setting(sources, settings.next(), &mut shown)?, )+)+
                 };
                 config.check()?;
                 Ok((config, shown))
@@ -97,21 +98,22 @@ macro_rules! settings {
     };
 }
 
-fn one<T: Value>(
+fn read_setting<T: SettingValue>(
     sources: &Sources,
     setting: Option<&Setting>,
-    shown: &mut Vec<Shown>,
+    shown: &mut Vec<EffectiveSetting>,
 ) -> Result<T, String> {
     let setting = *setting.ok_or("settings and their table differ")?;
     let found = sources.find(&setting.names(), setting.secret)?;
-    let (text, origin) = found.unwrap_or_else(|| (setting.default.to_owned(), Origin::Default));
+    let (text, origin) =
+        found.unwrap_or_else(|| (setting.default.to_owned(), SettingOrigin::Default));
     let value = T::read(&text).ok_or_else(|| {
         let given = if setting.secret { "***" } else { text.as_str() };
         format!("{}: `{given}` is not allowed, it must be {}", setting.name, setting.accepts)
     })?;
     let hidden = setting.secret && !text.is_empty();
     let value_shown = if hidden { "***".to_owned() } else { text };
-    shown.push(Shown { setting, value: value_shown, origin });
+    shown.push(EffectiveSetting { setting, value: value_shown, origin });
     Ok(value)
 }
 
@@ -137,11 +139,11 @@ settings! {
         /// The port to listen on, on all addresses; 0 takes a free one.
         port: u16 = "PORT" or "3000";
         /// Where to listen instead, without TLS.
-        bind: Option<Bind> = "BIND" or "";
+        bind: Option<BindAddress> = "BIND" or "";
         /// Open connections at most; more wait.
         max_connections: AtLeastOne = "MAX_CONNECTIONS" or "4096";
         /// Longest body of a request, in bytes. Slides are streamed, never held whole.
-        max_body_bytes: Bytes = "MAX_BODY_BYTES" or "134217728";
+        max_body_bytes: ByteCount = "MAX_BODY_BYTES" or "134217728";
         /// The most that a request may take, uploads included, in seconds.
         request_timeout: Seconds = "REQUEST_TIMEOUT" or "300";
         /// How long a connection may be idle, or take to send the head of a request, in seconds.
@@ -201,7 +203,7 @@ settings! {
         /// For so long after it was placed, in seconds, a meeting is not forgotten although its server
         /// does not report it, and is not settled if it turns up on two servers. After that, two good
         /// polls without it forget it.
-        meeting_grace: Grace = "MEETING_GRACE" or "30";
+        meeting_grace: GraceSeconds = "MEETING_GRACE" or "30";
         /// New servers are named by the host of their URL.
         server_id_is_hostname: bool = "SERVER_ID_IS_HOSTNAME" or "false";
     }
@@ -209,10 +211,10 @@ settings! {
         /// How servers are compared for a new meeting. booked: by the seats that they will have to give in
         /// the next two hours, as far as the history of meetings tells. reserve: by load and expected seats.
         /// scalelite: by load, as the original does.
-        placement_policy: PlacementPolicy = "PLACEMENT_POLICY" or "booked";
+        placement_policy: PlacementPolicySetting = "PLACEMENT_POLICY" or "booked";
         /// What is kept of meetings that have ended, for eight weeks: on keeps meeting IDs, times and sizes;
         /// pseudonymous keeps a hash of the IDs; off keeps nothing.
-        placement_history: History = "PLACEMENT_HISTORY" or "on";
+        placement_history: HistorySetting = "PLACEMENT_HISTORY" or "on";
         /// Requests without a tag may use tagged servers if all servers are tagged.
         untagged_may_use_tagged: bool = "UNTAGGED_MAY_USE_TAGGED" or "false";
         /// Load of the least loaded server above which servers of the next tier are used as well.
@@ -226,13 +228,13 @@ settings! {
         /// Parameters of join that are dropped.
         join_exclude_params: Names = "JOIN_EXCLUDE_PARAMS" or "";
         /// Parameters of create for requests that leave them out.
-        default_create_params: Pairs = "DEFAULT_CREATE_PARAMS" or "";
+        default_create_params: PairsSetting = "DEFAULT_CREATE_PARAMS" or "";
         /// Parameters of create that win over the request.
-        override_create_params: Pairs = "OVERRIDE_CREATE_PARAMS" or "";
+        override_create_params: PairsSetting = "OVERRIDE_CREATE_PARAMS" or "";
         /// Parameters of join for requests that leave them out.
-        default_join_params: Pairs = "DEFAULT_JOIN_PARAMS" or "";
+        default_join_params: PairsSetting = "DEFAULT_JOIN_PARAMS" or "";
         /// Parameters of join that win over the request.
-        override_join_params: Pairs = "OVERRIDE_JOIN_PARAMS" or "";
+        override_join_params: PairsSetting = "OVERRIDE_JOIN_PARAMS" or "";
         /// Digits of the voice bridges that are made for meetings.
         voice_bridge_len: Digits = "VOICE_BRIDGE_LEN" or "9";
         /// Fewest digits of a voice bridge given by a front-end.
@@ -264,7 +266,7 @@ settings! {
         /// Recordings are protected when they arrive, and can be protected by updateRecordings.
         protected_recordings_enabled: bool = "PROTECTED_RECORDINGS_ENABLED" or "false";
         /// Longest archive that a BBB server may upload, in bytes.
-        recording_upload_max_bytes: Bytes = "RECORDING_UPLOAD_MAX_BYTES" or "53687091200";
+        recording_upload_max_bytes: ByteCount = "RECORDING_UPLOAD_MAX_BYTES" or "53687091200";
         /// How long a link to a protected recording that getRecordings gives opens it once, in minutes.
         protected_recordings_token_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TOKEN_TIMEOUT" or "60";
         /// getRecordings answers only calls that name recordings or meetings.
@@ -281,7 +283,7 @@ settings! {
         recording_retention_tenant: Option<String> = "RECORDING_RETENTION_TENANT" or "";
         /// Only those with all of this metadata, e.g. `category=draft,gl-listed=false`; `%` at either end of a value
         /// stands for anything.
-        recording_retention_metadata: Option<Pairs> = "RECORDING_RETENTION_METADATA" or "";
+        recording_retention_metadata: Option<PairsSetting> = "RECORDING_RETENTION_METADATA" or "";
         /// Deleted recordings are forgotten after so many days: an archive that comes again is then imported again.
         /// Unset: never.
         recording_forget_days: Option<AtLeastOne> = "RECORDING_FORGET_DAYS" or "";
@@ -361,7 +363,7 @@ impl Config {
             ("CF_PRIVATE_KEY_B64", self.cf_private_key_b64.is_some()),
         ];
         if cdn.iter().any(|(_, is_set)| *is_set) {
-            all_set(&cdn, "the others of CloudFront")?;
+            require_all_set(&cdn, "the others of CloudFront")?;
         }
         if self.s3_recording {
             let needed = [
@@ -369,14 +371,14 @@ impl Config {
                 ("AWS_ACCESS_KEY_ID", self.aws_access_key_id.is_some()),
                 ("AWS_SECRET_ACCESS_KEY", self.aws_secret_access_key.is_some()),
             ];
-            all_set(&needed, "S3_RECORDING")?;
+            require_all_set(&needed, "S3_RECORDING")?;
         }
         Ok(())
     }
 }
 
 /// Settings that go together.
-fn all_set(needed: &[(&str, bool)], by: &str) -> Result<(), String> {
+fn require_all_set(needed: &[(&str, bool)], by: &str) -> Result<(), String> {
     match needed.iter().find(|(_, is_set)| !is_set) {
         Some((name, _)) => Err(format!("{name}: it must be set, {by} needs it")),
         None => Ok(()),
@@ -386,10 +388,10 @@ fn all_set(needed: &[(&str, bool)], by: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::passed_over::{NOT_YET, WITHOUT_EFFECT};
+    use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
 
-    fn read(variables: &[(&str, &str)]) -> Result<(Config, Vec<Shown>), String> {
-        Config::read(&Sources::of(variables))
+    fn read(variables: &[(&str, &str)]) -> Result<(Config, Vec<EffectiveSetting>), String> {
+        Config::read(&Sources::from_variables(variables))
     }
 
     #[test]
@@ -397,7 +399,7 @@ mod tests {
         let (config, shown) = read(&[("PORT", ""), ("BIND", "")]).unwrap();
         assert_eq!((config.port, config.bind), (3000, None));
         assert_eq!(shown.len(), SETTINGS.len());
-        assert!(shown.iter().all(|one| one.origin == Origin::Default));
+        assert!(shown.iter().all(|one| one.origin == SettingOrigin::Default));
     }
 
     #[test]
@@ -436,7 +438,7 @@ mod tests {
     fn no_name_is_used_twice() {
         let own = SETTINGS.iter().flat_map(Setting::names);
         let none = WITHOUT_EFFECT.iter().map(|(name, _)| *name);
-        let mut names: Vec<_> = own.chain(none).chain(NOT_YET.iter().copied()).collect();
+        let mut names: Vec<_> = own.chain(none).chain(NOT_IMPLEMENTED.iter().copied()).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Longest secret file that is read, in bytes.
-const FILE_BYTES_MAX: u64 = 64 * 1024;
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     /// A flag of the command line.
     Flag,
     /// An environment variable, by its name.
@@ -20,7 +20,7 @@ pub enum Origin {
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag => f.write_str("flag"),
@@ -41,7 +41,7 @@ pub struct Sources {
 impl Sources {
     /// Flags as given, and the environment of this process.
     #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
-    pub fn of_process(flags: BTreeMap<String, String>) -> Self {
+    pub fn from_process(flags: BTreeMap<String, String>) -> Self {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
@@ -50,7 +50,7 @@ impl Sources {
 
     /// Only these variables.
     #[cfg(test)]
-    pub fn of(environment: &[(&str, &str)]) -> Self {
+    pub fn from_variables(environment: &[(&str, &str)]) -> Self {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self { flags: BTreeMap::new(), environment: environment.iter().map(own).collect() }
     }
@@ -59,22 +59,26 @@ impl Sources {
     ///
     /// # Errors
     /// When a file that was named cannot be read.
-    pub fn find(&self, names: &[&str], secret: bool) -> Result<Option<(String, Origin)>, String> {
+    pub fn find(
+        &self,
+        names: &[&str],
+        secret: bool,
+    ) -> Result<Option<(String, SettingOrigin)>, String> {
         for name in names {
             if let Some(value) = self.flags.get(*name) {
-                return Ok(Some((value.clone(), Origin::Flag)));
+                return Ok(Some((value.clone(), SettingOrigin::Flag)));
             }
         }
         for name in names {
             if let Some(value) = self.environment.get(*name).filter(|value| !value.is_empty()) {
-                return Ok(Some((value.clone(), Origin::Environment((*name).to_owned()))));
+                return Ok(Some((value.clone(), SettingOrigin::Environment((*name).to_owned()))));
             }
             let file = format!("{name}_FILE");
             if let Some(path) =
                 self.environment.get(&file).filter(|path| secret && !path.is_empty())
             {
                 let text = read_file(path).map_err(|error| format!("{file}: {path}: {error}"))?;
-                return Ok(Some((text, Origin::File(file))));
+                return Ok(Some((text, SettingOrigin::File(file))));
             }
         }
         Ok(None)
@@ -86,7 +90,7 @@ impl Sources {
     }
 
     /// A variable as the environment has it, for files that refer to it; it may be empty.
-    pub fn as_is(&self, name: &str) -> Option<&str> {
+    pub fn raw_variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str)
     }
 
@@ -107,6 +111,6 @@ impl Sources {
 fn read_file(path: &str) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use app::sessions::HistoryMode;
 use bbb::Algorithms;
-use domain::guard::Allowed;
+use domain::address_guard::AllowedHosts;
 use domain::parameters::ParameterRules;
 use domain::recording::FormatName;
 
 /// A type of settings.
-pub trait Value: Sized {
+pub trait SettingValue: Sized {
     /// What is accepted, as the end of the sentence "it must be …".
     const ACCEPTS: &'static str;
     /// Whether its text must never be shown.
@@ -23,7 +23,7 @@ pub trait Value: Sized {
     fn read(text: &str) -> Option<Self>;
 }
 
-impl Value for String {
+impl SettingValue for String {
     const ACCEPTS: &'static str = "text";
 
     fn read(text: &str) -> Option<Self> {
@@ -31,7 +31,7 @@ impl Value for String {
     }
 }
 
-impl Value for bool {
+impl SettingValue for bool {
     const ACCEPTS: &'static str = "true or false";
     const SWITCH: bool = true;
 
@@ -44,7 +44,7 @@ impl Value for bool {
     }
 }
 
-impl Value for u16 {
+impl SettingValue for u16 {
     const ACCEPTS: &'static str = "a port number from 0 to 65535";
 
     fn read(text: &str) -> Option<Self> {
@@ -52,7 +52,7 @@ impl Value for u16 {
     }
 }
 
-impl Value for PathBuf {
+impl SettingValue for PathBuf {
     const ACCEPTS: &'static str = "a path";
 
     fn read(text: &str) -> Option<Self> {
@@ -60,7 +60,7 @@ impl Value for PathBuf {
     }
 }
 
-impl Value for Algorithms {
+impl SettingValue for Algorithms {
     const ACCEPTS: &'static str = "a list of SHA1, SHA256, SHA384, SHA512, separated by colons";
 
     fn read(text: &str) -> Option<Self> {
@@ -68,7 +68,7 @@ impl Value for Algorithms {
     }
 }
 
-impl<T: Value> Value for Option<T> {
+impl<T: SettingValue> SettingValue for Option<T> {
     const ACCEPTS: &'static str = T::ACCEPTS;
     const SECRET: bool = T::SECRET;
 
@@ -81,7 +81,7 @@ impl<T: Value> Value for Option<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(pub u32);
 
-impl Value for Count {
+impl SettingValue for Count {
     const ACCEPTS: &'static str = "a whole number, 0 or more";
 
     fn read(text: &str) -> Option<Self> {
@@ -93,7 +93,7 @@ impl Value for Count {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AtLeastOne(pub u32);
 
-impl Value for AtLeastOne {
+impl SettingValue for AtLeastOne {
     const ACCEPTS: &'static str = "a whole number, 1 or more";
 
     fn read(text: &str) -> Option<Self> {
@@ -103,9 +103,9 @@ impl Value for AtLeastOne {
 
 /// A time in whole seconds that may be none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grace(pub u32);
+pub struct GraceSeconds(pub u32);
 
-impl Value for Grace {
+impl SettingValue for GraceSeconds {
     const ACCEPTS: &'static str = "a number of seconds from 0 to 86400";
 
     fn read(text: &str) -> Option<Self> {
@@ -115,21 +115,21 @@ impl Value for Grace {
 
 /// How servers are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlacementPolicy(pub domain::placement::Policy);
+pub struct PlacementPolicySetting(pub domain::placement::PlacementPolicy);
 
-impl Value for PlacementPolicy {
+impl SettingValue for PlacementPolicySetting {
     const ACCEPTS: &'static str = "booked, reserve or scalelite";
 
     fn read(text: &str) -> Option<Self> {
-        domain::placement::Policy::from_name(text).map(Self)
+        domain::placement::PlacementPolicy::from_name(text).map(Self)
     }
 }
 
 /// What is kept of meetings that have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct History(pub HistoryMode);
+pub struct HistorySetting(pub HistoryMode);
 
-impl Value for History {
+impl SettingValue for HistorySetting {
     const ACCEPTS: &'static str = "on, pseudonymous or off";
 
     fn read(text: &str) -> Option<Self> {
@@ -144,13 +144,13 @@ impl Value for History {
 
 /// Hosts that may be called although they are not public.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hosts(pub Allowed);
+pub struct Hosts(pub AllowedHosts);
 
-impl Value for Hosts {
+impl SettingValue for Hosts {
     const ACCEPTS: &'static str = "host names, addresses and networks, separated by commas";
 
     fn read(text: &str) -> Option<Self> {
-        Allowed::parse(text).ok().map(Self)
+        AllowedHosts::parse(text).ok().map(Self)
     }
 }
 
@@ -158,7 +158,7 @@ impl Value for Hosts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digits(pub usize);
 
-impl Value for Digits {
+impl SettingValue for Digits {
     const ACCEPTS: &'static str = "a whole number from 1 to 18";
 
     fn read(text: &str) -> Option<Self> {
@@ -182,7 +182,7 @@ impl Seconds {
     }
 }
 
-impl Value for Seconds {
+impl SettingValue for Seconds {
     const ACCEPTS: &'static str = "a number of seconds greater than 0 and at most 31536000";
 
     fn read(text: &str) -> Option<Self> {
@@ -193,9 +193,9 @@ impl Value for Seconds {
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bytes(pub u64);
+pub struct ByteCount(pub u64);
 
-impl Value for Bytes {
+impl SettingValue for ByteCount {
     const ACCEPTS: &'static str = "a number of bytes, 1024 or more";
 
     fn read(text: &str) -> Option<Self> {
@@ -207,7 +207,7 @@ impl Value for Bytes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names(pub Vec<String>);
 
-impl Value for Names {
+impl SettingValue for Names {
     const ACCEPTS: &'static str = "names, separated by commas";
 
     fn read(text: &str) -> Option<Self> {
@@ -217,9 +217,9 @@ impl Value for Names {
 
 /// `name=value` pairs, separated by commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pairs(pub Vec<(String, String)>);
+pub struct PairsSetting(pub Vec<(String, String)>);
 
-impl Value for Pairs {
+impl SettingValue for PairsSetting {
     const ACCEPTS: &'static str = "name=value pairs, separated by commas";
 
     fn read(text: &str) -> Option<Self> {
@@ -231,7 +231,7 @@ impl Value for Pairs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Formats(pub Vec<String>);
 
-impl Value for Formats {
+impl SettingValue for Formats {
     const ACCEPTS: &'static str = "names in small letters, separated by colons";
 
     fn read(text: &str) -> Option<Self> {
@@ -245,7 +245,7 @@ impl Value for Formats {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
-impl Value for Secret {
+impl SettingValue for Secret {
     const ACCEPTS: &'static str = "a secret without blanks at its ends";
     const SECRET: bool = true;
 
@@ -264,7 +264,7 @@ impl fmt::Debug for Secret {
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreUrl(pub String);
 
-impl Value for StoreUrl {
+impl SettingValue for StoreUrl {
     const ACCEPTS: &'static str = "a URL without blanks at its ends";
     const SECRET: bool = true;
 
@@ -281,14 +281,14 @@ impl fmt::Debug for StoreUrl {
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bind {
+pub enum BindAddress {
     /// A host (or `None` for all addresses) and perhaps a port.
     Tcp(Option<String>, Option<u16>),
     /// A path of a socket.
     Unix(PathBuf),
 }
 
-impl Value for Bind {
+impl SettingValue for BindAddress {
     const ACCEPTS: &'static str = "tcp://host:port, unix:///path, [::1] or host:port";
 
     fn read(text: &str) -> Option<Self> {
@@ -326,7 +326,7 @@ pub enum LogFormat {
     Json,
 }
 
-impl Value for LogFormat {
+impl SettingValue for LogFormat {
     const ACCEPTS: &'static str = "text or json";
 
     fn read(text: &str) -> Option<Self> {
@@ -351,7 +351,7 @@ pub enum LogLevel {
     Error,
 }
 
-impl Value for LogLevel {
+impl SettingValue for LogLevel {
     const ACCEPTS: &'static str = "debug, info, warn, error or fatal";
 
     fn read(text: &str) -> Option<Self> {
@@ -370,16 +370,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
-        let tcp = |host: &str, port| Some(Bind::Tcp(Some(host.to_owned()), port));
-        assert_eq!(Bind::read("tcp://0.0.0.0:3000"), tcp("0.0.0.0", Some(3000)));
-        assert_eq!(Bind::read("tcp://[::1]:80"), tcp("::1", Some(80)));
-        assert_eq!(Bind::read("[::1]"), tcp("::1", None));
-        assert_eq!(Bind::read("localhost"), tcp("localhost", None));
-        assert_eq!(Bind::read("tcp://:8080"), Some(Bind::Tcp(None, Some(8080))));
-        assert_eq!(Bind::read("unix:///run/s.sock"), Some(Bind::Unix("/run/s.sock".into())));
+    fn bind_addresses_are_parsed() {
+        let tcp = |host: &str, port| Some(BindAddress::Tcp(Some(host.to_owned()), port));
+        assert_eq!(BindAddress::read("tcp://0.0.0.0:3000"), tcp("0.0.0.0", Some(3000)));
+        assert_eq!(BindAddress::read("tcp://[::1]:80"), tcp("::1", Some(80)));
+        assert_eq!(BindAddress::read("[::1]"), tcp("::1", None));
+        assert_eq!(BindAddress::read("localhost"), tcp("localhost", None));
+        assert_eq!(BindAddress::read("tcp://:8080"), Some(BindAddress::Tcp(None, Some(8080))));
+        assert_eq!(
+            BindAddress::read("unix:///run/s.sock"),
+            Some(BindAddress::Unix("/run/s.sock".into()))
+        );
         for bad in ["", "tcp://", "unix://", "unix://relative", "tcp://h:port", "a b", "[::1"] {
-            assert_eq!(Bind::read(bad), None, "{bad}");
+            assert_eq!(BindAddress::read(bad), None, "{bad}");
         }
     }
 

@@ -3,74 +3,79 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use app::api::{self, ApiError, JoinRefused, Trail};
-use app::callbacks::Asked;
+use app::api::{self, ApiError, JoinRefusal, RequestLog};
+use app::callbacks::CreateOrigin;
 use app::ports::BackendBody;
 use app::tenancy::Caller;
-use bbb::{Call, Query, answer};
+use bbb::{ApiCall, Query, response};
 use bytes::Bytes;
 use http::{Method, Response};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::body::{self, Content};
-use super::respond::{self, Body};
-use super::route::{Gate, Incomer, Outcome, Summary, log};
+use super::body::{self, RequestContent};
+use super::respond::{self, ResponseBody};
+use super::route::{ApiRequest, HttpResponse, HttpState, RequestSummary, log_request};
 use super::text_tracks;
 use super::{host, recordings};
 
 /// The version document: for anybody, signed or not.
-pub(super) fn index(gate: &Gate, method: &Method) -> Outcome {
-    if !Call::Index.allows(method.as_str()) {
-        return Outcome::failed("index", &ApiError::Unsupported);
+pub(super) fn handle_index(gate: &HttpState, method: &Method) -> HttpResponse {
+    if !ApiCall::Index.allows_method(method.as_str()) {
+        return HttpResponse::failed("index", &ApiError::Unsupported);
     }
-    let build = gate.app.policy.build.as_deref().map(|build| ("build", build));
+    let build = gate.app.policy.build_number.as_deref().map(|build| ("build", build));
     let elements: Vec<_> = std::iter::once(("version", "2.0")).chain(build).collect();
-    Outcome::ok("index", respond::xml(answer::success(&elements)))
+    HttpResponse::ok("index", respond::xml(response::build_success(&elements)))
 }
 
 /// Any other call.
-pub(super) async fn call(gate: &Arc<Gate>, name: &str, incomer: Incomer) -> Outcome {
-    let known = Call::from_name(name).filter(|call| call.allows(incomer.method.as_str()));
-    let Some(call) = known.filter(|call| *call != Call::Index) else {
-        return Outcome::failed("-", &ApiError::Unsupported);
+pub(super) async fn handle_call(
+    gate: &Arc<HttpState>,
+    name: &str,
+    incomer: ApiRequest,
+) -> HttpResponse {
+    let known = ApiCall::from_name(name).filter(|call| call.allows_method(incomer.method.as_str()));
+    let Some(call) = known.filter(|call| *call != ApiCall::Index) else {
+        return HttpResponse::failed("-", &ApiError::Unsupported);
     };
-    if let Some(outcome) = without_checksum(gate, call) {
+    if let Some(outcome) = respond_if_disabled(gate, call) {
         return outcome;
     }
-    let caller = match api::caller(&gate.app, incomer.tenant.as_deref()).await {
+    let caller = match api::identify_caller(&gate.app, incomer.tenant.as_deref()).await {
         Ok(caller) => caller,
-        Err(error) => return Outcome::failed(call.name(), &error),
+        Err(error) => return HttpResponse::failed(call.name(), &error),
     };
-    if matches!(call, Call::GetRecordingTextTracks | Call::PutRecordingTextTrack) {
-        return text_tracks::call(gate, &caller, call, incomer).await;
+    if matches!(call, ApiCall::GetRecordingTextTracks | ApiCall::PutRecordingTextTrack) {
+        return text_tracks::handle_call(gate, &caller, call, incomer).await;
     }
-    let mut trail = Trail::of(&caller);
-    let is_person = call == Call::Join && prefers_html(&incomer);
-    let origin = host::origin(&incomer.headers, gate.url_host.as_deref().unwrap_or_default());
+    let mut trail = RequestLog::for_caller(&caller);
+    let is_person = call == ApiCall::Join && prefers_html(&incomer);
+    let origin =
+        host::request_origin(&incomer.headers, gate.url_host.as_deref().unwrap_or_default());
     let host = incomer.host.clone();
-    let result = match verified(gate, &caller, call, incomer).await {
-        Ok(Verified { query, .. }) if recordings::is_about(call) => {
-            recordings::call(gate, caller, call, query, &origin).await
+    let result = match verify_call(gate, &caller, call, incomer).await {
+        Ok(VerifiedCall { query, .. }) if recordings::is_recording_call(call) => {
+            recordings::handle_call(gate, caller, call, query, &origin).await
         }
-        Ok(asked) => answered(gate, caller, call, host, asked, &mut trail).await,
+        Ok(asked) => execute_call(gate, caller, call, host, asked, &mut trail).await,
         Err(error) => Err(error),
     };
     let outcome = match result {
-        Ok(response) => Outcome::ok(call.name(), response),
+        Ok(response) => HttpResponse::ok(call.name(), response),
         // What may pass by itself; everything else is for front-ends to explain.
-        Err(error) if is_person && error.may_pass() => {
-            let mut outcome = Outcome::failed(call.name(), &error);
+        Err(error) if is_person && error.is_transient() => {
+            let mut outcome = HttpResponse::failed(call.name(), &error);
             outcome.response = respond::waiting_page(&error.message());
             outcome
         }
-        Err(error) => Outcome::failed(call.name(), &error),
+        Err(error) => HttpResponse::failed(call.name(), &error),
     };
-    outcome.about(trail)
+    outcome.with_request_log(trail)
 }
 
 /// Whether it is a browser that asks: those name HTML, clients of the API do not.
-fn prefers_html(incomer: &Incomer) -> bool {
+fn prefers_html(incomer: &ApiRequest) -> bool {
     let accepted = incomer.headers.get_all(http::header::ACCEPT).iter();
     let mut texts = accepted.filter_map(|value| value.to_str().ok());
     let asked_for_xml =
@@ -79,27 +84,27 @@ fn prefers_html(incomer: &Incomer) -> bool {
 }
 
 /// Calls that are switched off.
-fn without_checksum(gate: &Gate, call: Call) -> Option<Outcome> {
+fn respond_if_disabled(gate: &HttpState, call: ApiCall) -> Option<HttpResponse> {
     let policy = &gate.app.policy;
-    let no_recordings = policy.recording_disabled || gate.app.records.is_none();
+    let no_recordings = policy.recording_disabled || gate.app.recording_store.is_none();
     match call {
-        Call::GetMeetings if policy.get_meetings_disabled => {
-            Some(Outcome::ok(call.name(), respond::xml(api::no_meetings())))
+        ApiCall::GetMeetings if policy.get_meetings_disabled => {
+            Some(HttpResponse::ok(call.name(), respond::xml(api::no_meetings_response())))
         }
-        Call::GetRecordings if no_recordings => {
-            Some(Outcome::ok(call.name(), respond::xml(api::no_recordings())))
+        ApiCall::GetRecordings if no_recordings => {
+            Some(HttpResponse::ok(call.name(), respond::xml(api::no_recordings_response())))
         }
-        Call::PublishRecordings | Call::UpdateRecordings | Call::DeleteRecordings
+        ApiCall::PublishRecordings | ApiCall::UpdateRecordings | ApiCall::DeleteRecordings
             if no_recordings =>
         {
-            Some(Outcome::failed(call.name(), &ApiError::NoRecordings))
+            Some(HttpResponse::failed(call.name(), &ApiError::NoRecordings))
         }
         _ => None,
     }
 }
 
 /// A call whose checksum is right.
-struct Verified {
+struct VerifiedCall {
     /// Its parameters.
     query: Query,
     /// Its body, if that is passed on.
@@ -108,28 +113,29 @@ struct Verified {
     secret: String,
 }
 
-async fn verified(
-    gate: &Gate,
+async fn verify_call(
+    gate: &HttpState,
     caller: &Caller,
-    call: Call,
-    incomer: Incomer,
-) -> Result<Verified, ApiError> {
+    call: ApiCall,
+    incomer: ApiRequest,
+) -> Result<VerifiedCall, ApiError> {
     let mut query = Query::parse(&incomer.query);
     let authenticate =
         |form| api::authenticate(&gate.app, caller, call.name(), &incomer.query, form);
     let content = if incomer.method == Method::POST {
-        body::content(&incomer.headers, incomer.body, call.body(), gate.body_bytes_max).await?
+        body::read_content(&incomer.headers, incomer.body, call.body_kind(), gate.max_body_bytes)
+            .await?
     } else {
-        Content::None
+        RequestContent::None
     };
     // What is signed is the query: only who signed it may have us read much.
     let signed = query.contains("checksum");
     let mut secret = if signed { authenticate(None)? } else { "" };
     let body = match content {
-        Content::None if signed => None,
-        Content::Xml(body) if signed => Some(body),
-        Content::None | Content::Xml(_) => return Err(ApiError::Checksum),
-        Content::Form(form) => {
+        RequestContent::None if signed => None,
+        RequestContent::Xml(body) if signed => Some(body),
+        RequestContent::None | RequestContent::Xml(_) => return Err(ApiError::Checksum),
+        RequestContent::Form(form) => {
             let form = form.read(signed).await?;
             // A form changes the verdict only if it brings a checksum.
             if !signed || form.contains("checksum") {
@@ -139,72 +145,72 @@ async fn verified(
             None
         }
     };
-    Ok(Verified { query, body, secret: secret.to_owned() })
+    Ok(VerifiedCall { query, body, secret: secret.to_owned() })
 }
 
-async fn answered(
-    gate: &Arc<Gate>,
+async fn execute_call(
+    gate: &Arc<HttpState>,
     caller: Caller,
-    call: Call,
+    call: ApiCall,
     host: String,
-    verified: Verified,
-    trail: &mut Trail,
-) -> Result<Response<Body>, ApiError> {
+    verified: VerifiedCall,
+    trail: &mut RequestLog,
+) -> Result<Response<ResponseBody>, ApiError> {
     let app = &gate.app;
-    let Verified { query, body, secret } = verified;
+    let VerifiedCall { query, body, secret } = verified;
     let xml = match call {
-        Call::Create => {
+        ApiCall::Create => {
             let app = app.clone();
             let create = async move {
-                let mut trail = Trail::of(&caller);
-                let asked = Asked { host: &host, secret: Some(&secret) };
+                let mut trail = RequestLog::for_caller(&caller);
+                let asked = CreateOrigin { host: &host, secret: Some(&secret) };
                 (api::create(&app, &caller, asked, query, body, &mut trail).await, trail)
             };
-            to_the_end(gate, call, create, trail).await
+            run_to_completion(gate, call, create, trail).await
         }
-        Call::End => {
+        ApiCall::End => {
             let app = app.clone();
             let end = async move {
-                let mut trail = Trail::of(&caller);
+                let mut trail = RequestLog::for_caller(&caller);
                 (api::end(&app, &caller, &query, &mut trail).await, trail)
             };
-            to_the_end(gate, call, end, trail).await
+            run_to_completion(gate, call, end, trail).await
         }
-        Call::Join => return join(gate, &caller, query, trail).await,
-        Call::IsMeetingRunning => api::is_meeting_running(app, &caller, &query, trail).await,
-        Call::GetMeetingInfo => api::get_meeting_info(app, &caller, &query, trail).await,
-        Call::InsertDocument => api::insert_document(app, &caller, &query, body, trail).await,
-        Call::SendChatMessage => api::send_chat_message(app, &caller, query, trail).await,
-        Call::GetMeetings => {
+        ApiCall::Join => return handle_join(gate, &caller, query, trail).await,
+        ApiCall::IsMeetingRunning => api::is_meeting_running(app, &caller, &query, trail).await,
+        ApiCall::GetMeetingInfo => api::get_meeting_info(app, &caller, &query, trail).await,
+        ApiCall::InsertDocument => api::insert_document(app, &caller, &query, body, trail).await,
+        ApiCall::SendChatMessage => api::send_chat_message(app, &caller, query, trail).await,
+        ApiCall::GetMeetings => {
             return Ok(respond::xml_stream(api::get_meetings(app, &caller).await?));
         }
         // The first one has a route of its own, the others are not about meetings.
-        Call::Index
-        | Call::GetRecordings
-        | Call::PublishRecordings
-        | Call::UpdateRecordings
-        | Call::DeleteRecordings
-        | Call::GetRecordingTextTracks
-        | Call::PutRecordingTextTrack => Err(ApiError::Unsupported),
+        ApiCall::Index
+        | ApiCall::GetRecordings
+        | ApiCall::PublishRecordings
+        | ApiCall::UpdateRecordings
+        | ApiCall::DeleteRecordings
+        | ApiCall::GetRecordingTextTracks
+        | ApiCall::PutRecordingTextTrack => Err(ApiError::Unsupported),
     };
     xml.map(respond::xml)
 }
 
 /// Runs what must not stop in the middle because a client hangs up: the server has the request,
 /// and its answer must be recorded. If nobody waits for it any more, the log is told.
-async fn to_the_end(
-    gate: &Gate,
-    call: Call,
-    work: impl Future<Output = (Result<Bytes, ApiError>, Trail)> + Send + 'static,
-    trail: &mut Trail,
+async fn run_to_completion(
+    gate: &HttpState,
+    call: ApiCall,
+    work: impl Future<Output = (Result<Bytes, ApiError>, RequestLog)> + Send + 'static,
+    trail: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
     let (sender, receiver) = oneshot::channel();
     let started = Instant::now();
     gate.background.spawn(async move {
         if let Err((result, trail)) = sender.send(work.await) {
             let result = result.as_ref().map_or_else(ApiError::key, |_| "ok");
-            let summary = Summary { result, status: 0, detail: Some("its client was gone") };
-            log(call.name(), &trail, &summary, started.elapsed());
+            let summary = RequestSummary { result, status: 0, detail: Some("its client was gone") };
+            log_request(call.name(), &trail, &summary, started.elapsed());
         }
     });
     let (result, done) = receiver.await.map_err(|_| ApiError::Internal)?;
@@ -212,16 +218,16 @@ async fn to_the_end(
     result
 }
 
-async fn join(
-    gate: &Gate,
+async fn handle_join(
+    gate: &HttpState,
     caller: &Caller,
     query: Query,
-    trail: &mut Trail,
-) -> Result<Response<Body>, ApiError> {
+    trail: &mut RequestLog,
+) -> Result<Response<ResponseBody>, ApiError> {
     match api::join(&gate.app, caller, query, trail).await {
         // What our encoder wrote always fits into a header, unless a server's URL does not.
         Ok(location) => respond::redirect(&location).ok_or(ApiError::Internal),
-        Err(JoinRefused { error, error_url }) => {
+        Err(JoinRefusal { error, error_url }) => {
             error_url.and_then(|url| respond::redirect(&url)).ok_or(error)
         }
     }

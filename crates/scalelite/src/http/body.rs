@@ -20,39 +20,39 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 /// Longest form of a caller who signed the query, in bytes.
-const FORM_BYTES_MAX: u64 = 4 << 20;
+const MAX_FORM_BYTES: u64 = 4 << 20;
 /// Longest form that is read to find its checksum, in bytes: anybody can send one.
-const UNKNOWN_FORM_BYTES_MAX: u64 = 256 << 10;
+const MAX_UNSIGNED_FORM_BYTES: u64 = 256 << 10;
 /// How long a sender may pause.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// How long a sender may pause in what nobody wants to read.
-const UNWANTED_PAUSE_MAX: Duration = Duration::from_secs(1);
+const MAX_DISCARD_PAUSE: Duration = Duration::from_secs(1);
 /// How long what nobody wants is read at most.
-const UNWANTED_TIME_MAX: Duration = Duration::from_secs(10);
+const MAX_DISCARD_TIME: Duration = Duration::from_secs(10);
 
 /// A request's body, as it comes. Clones read from the same one.
 #[derive(Clone)]
-pub(super) struct Sent(Arc<Shared>);
+pub(super) struct IncomingBody(Arc<SharedBody>);
 
-struct Shared {
+struct SharedBody {
     body: Mutex<Incoming>,
     /// Whether nothing of it is left on the connection.
     ended: AtomicBool,
 }
 
-impl Sent {
+impl IncomingBody {
     pub(super) fn new(body: Incoming) -> Self {
         let ended = AtomicBool::new(body.is_end_stream());
-        Self(Arc::new(Shared { body: Mutex::new(body), ended }))
+        Self(Arc::new(SharedBody { body: Mutex::new(body), ended }))
     }
 
     /// Whether it was read to its end. If not, the connection must be closed after the answer:
     /// what is left would be taken for a request.
-    pub(super) fn ended(&self) -> bool {
+    pub(super) fn is_at_end(&self) -> bool {
         self.0.ended.load(Ordering::Acquire)
     }
 
-    async fn frame(&self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+    async fn next_frame(&self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
         let mut body = self.0.body.lock().await;
         let frame = body.frame().await;
         if frame.is_none() || body.is_end_stream() {
@@ -65,40 +65,40 @@ impl Sent {
     /// were closed on them, they would fail without having seen the answer.
     pub(super) async fn discard(&self) {
         let reading = async {
-            while let Ok(Some(Ok(_))) = timeout(UNWANTED_PAUSE_MAX, self.frame()).await {}
+            while let Ok(Some(Ok(_))) = timeout(MAX_DISCARD_PAUSE, self.next_frame()).await {}
         };
         // Who has not ended by then does not want to.
-        let _ = timeout(UNWANTED_TIME_MAX, reading).await;
+        let _ = timeout(MAX_DISCARD_TIME, reading).await;
     }
 }
 
 /// What a request carries.
-pub(super) enum Content {
+pub(super) enum RequestContent {
     /// Nothing.
     None,
     /// Parameters, not yet read.
-    Form(Form),
+    Form(RequestForm),
     /// XML, on its way.
     Xml(BackendBody),
 }
 
 /// A form that was not read yet.
-pub(super) struct Form {
-    pieces: Pieces,
+pub(super) struct RequestForm {
+    pieces: ByteStream,
     /// The whole header if it is of the multipart kind: it names the boundary.
-    multipart: Option<String>,
+    multipart_header: Option<String>,
 }
 
-pub(super) type Pieces = BoxStream<'static, io::Result<Bytes>>;
+pub(super) type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 
-impl Form {
+impl RequestForm {
     /// Reads it, as far as its sender may be trusted.
     pub(super) async fn read(self, signed: bool) -> Result<Query, ApiError> {
-        let bytes_max = if signed { FORM_BYTES_MAX } else { UNKNOWN_FORM_BYTES_MAX };
-        match self.multipart {
-            Some(header) => multipart(&header, self.pieces, bytes_max).await,
+        let bytes_max = if signed { MAX_FORM_BYTES } else { MAX_UNSIGNED_FORM_BYTES };
+        match self.multipart_header {
+            Some(header) => read_multipart(&header, self.pieces, bytes_max).await,
             None => {
-                let form = collect(self.pieces, bytes_max).await?;
+                let form = collect_bytes(self.pieces, bytes_max).await?;
                 Ok(Query::parse(&String::from_utf8_lossy(&form)))
             }
         }
@@ -106,44 +106,44 @@ impl Form {
 }
 
 /// Finds out what the body of a POST is; of a body that is none, nothing is left to read.
-pub(super) async fn content(
+pub(super) async fn read_content(
     headers: &HeaderMap,
-    body: Sent,
+    body: IncomingBody,
     kind: BodyKind,
     bytes_max: u64,
-) -> Result<Content, ApiError> {
-    let length = length(headers, bytes_max)?;
-    let Some(pieces) = pieces(body, bytes_max).await else {
-        return Ok(Content::None);
+) -> Result<RequestContent, ApiError> {
+    let length = read_length(headers, bytes_max)?;
+    let Some(pieces) = open_stream(body, bytes_max).await else {
+        return Ok(RequestContent::None);
     };
     let header = content_type(headers);
     let content_type = ContentType::parse(header);
-    if !content_type.fits(kind) {
+    if !content_type.is_allowed_as(kind) {
         return Err(ApiError::UnsupportedContentType);
     }
     Ok(match content_type {
-        ContentType::Xml => Content::Xml(BackendBody {
+        ContentType::Xml => RequestContent::Xml(BackendBody {
             content_type: "application/xml".to_owned(),
             length,
             stream: pieces,
         }),
         ContentType::Multipart => {
-            Content::Form(Form { pieces, multipart: Some(header.to_owned()) })
+            RequestContent::Form(RequestForm { pieces, multipart_header: Some(header.to_owned()) })
         }
-        _ => Content::Form(Form { pieces, multipart: None }),
+        _ => RequestContent::Form(RequestForm { pieces, multipart_header: None }),
     })
 }
 
 /// The first file of a form of the multipart kind, which its sender signed for; empty if there is none.
-pub(super) async fn file(headers: &HeaderMap, body: Sent) -> Result<Bytes, ApiError> {
-    length(headers, FORM_BYTES_MAX)?;
+pub(super) async fn read_file(headers: &HeaderMap, body: IncomingBody) -> Result<Bytes, ApiError> {
+    read_length(headers, MAX_FORM_BYTES)?;
     let refused = |error: multer::Error| match error {
         multer::Error::StreamSizeExceeded { .. } => ApiError::TooLarge,
         _ => ApiError::UnsupportedContentType,
     };
     let boundary = multer::parse_boundary(content_type(headers)).map_err(refused)?;
-    let Some(pieces) = pieces(body, FORM_BYTES_MAX).await else { return Ok(Bytes::new()) };
-    let limit = multer::SizeLimit::new().whole_stream(FORM_BYTES_MAX);
+    let Some(pieces) = open_stream(body, MAX_FORM_BYTES).await else { return Ok(Bytes::new()) };
+    let limit = multer::SizeLimit::new().whole_stream(MAX_FORM_BYTES);
     let constraints = multer::Constraints::new().size_limit(limit);
     let mut form = multer::Multipart::with_constraints(pieces, boundary, constraints);
     while let Some(field) = form.next_field().await.map_err(refused)? {
@@ -155,19 +155,19 @@ pub(super) async fn file(headers: &HeaderMap, body: Sent) -> Result<Bytes, ApiEr
 }
 
 /// The body in pieces, as it comes.
-pub(super) async fn stream(body: Sent, bytes_max: u64) -> Pieces {
-    pieces(body, bytes_max).await.unwrap_or_else(|| stream::empty().boxed())
+pub(super) async fn stream_body(body: IncomingBody, bytes_max: u64) -> ByteStream {
+    open_stream(body, bytes_max).await.unwrap_or_else(|| stream::empty().boxed())
 }
 
 /// Reads a small body whole; empty if there is none.
-pub(super) async fn whole(
+pub(super) async fn read_whole(
     headers: &HeaderMap,
-    body: Sent,
+    body: IncomingBody,
     bytes_max: u64,
 ) -> Result<Bytes, ApiError> {
-    length(headers, bytes_max)?;
-    match pieces(body, bytes_max).await {
-        Some(pieces) => collect(pieces, bytes_max).await,
+    read_length(headers, bytes_max)?;
+    match open_stream(body, bytes_max).await {
+        Some(pieces) => collect_bytes(pieces, bytes_max).await,
         None => Ok(Bytes::new()),
     }
 }
@@ -177,7 +177,7 @@ pub(super) fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn length(headers: &HeaderMap, bytes_max: u64) -> Result<Option<u64>, ApiError> {
+fn read_length(headers: &HeaderMap, bytes_max: u64) -> Result<Option<u64>, ApiError> {
     let value = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length = value.and_then(|text| text.parse::<u64>().ok());
     if length.is_some_and(|length| length > bytes_max) {
@@ -187,7 +187,7 @@ fn length(headers: &HeaderMap, bytes_max: u64) -> Result<Option<u64>, ApiError> 
 }
 
 /// The body in pieces, or `None` if it is empty, whatever its headers say.
-async fn pieces(body: Sent, bytes_max: u64) -> Option<Pieces> {
+async fn open_stream(body: IncomingBody, bytes_max: u64) -> Option<ByteStream> {
     let mut pieces = stream::unfold((body, bytes_max, false), next_piece).boxed();
     let first = pieces.next().await?;
     Some(stream::iter([first]).chain(pieces).boxed())
@@ -195,13 +195,13 @@ async fn pieces(body: Sent, bytes_max: u64) -> Option<Pieces> {
 
 /// The next piece; after an error there is none.
 async fn next_piece(
-    (body, left, ended): (Sent, u64, bool),
-) -> Option<(io::Result<Bytes>, (Sent, u64, bool))> {
+    (body, left, ended): (IncomingBody, u64, bool),
+) -> Option<(io::Result<Bytes>, (IncomingBody, u64, bool))> {
     if ended {
         return None;
     }
     loop {
-        let Ok(frame) = timeout(PAUSE_MAX, body.frame()).await else {
+        let Ok(frame) = timeout(MAX_PAUSE, body.next_frame()).await else {
             let error = io::Error::new(io::ErrorKind::TimedOut, "its sender pauses for too long");
             return Some((Err(error), (body, 0, true)));
         };
@@ -219,7 +219,7 @@ async fn next_piece(
     }
 }
 
-async fn collect(mut pieces: Pieces, bytes_max: u64) -> Result<Bytes, ApiError> {
+async fn collect_bytes(mut pieces: ByteStream, bytes_max: u64) -> Result<Bytes, ApiError> {
     let mut collected = BytesMut::new();
     while let Some(piece) = pieces.next().await {
         // A body that breaks off has nobody left who waits for the answer.
@@ -234,7 +234,11 @@ async fn collect(mut pieces: Pieces, bytes_max: u64) -> Result<Bytes, ApiError> 
 }
 
 /// The text fields of a multipart form; files are no parameters.
-async fn multipart(header: &str, pieces: Pieces, bytes_max: u64) -> Result<Query, ApiError> {
+async fn read_multipart(
+    header: &str,
+    pieces: ByteStream,
+    bytes_max: u64,
+) -> Result<Query, ApiError> {
     let bad = |_| ApiError::UnsupportedContentType;
     let boundary = multer::parse_boundary(header).map_err(bad)?;
     let limit = multer::SizeLimit::new().whole_stream(bytes_max);

@@ -4,7 +4,7 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 
 /// The host that a request asks for, without its port.
-pub(super) fn asked(parts: &Parts) -> &str {
+pub(super) fn requested_host(parts: &Parts) -> &str {
     let header = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
     let asked = parts.uri.authority().map(http::uri::Authority::as_str).or(header).unwrap_or("");
     match asked.rsplit_once(':') {
@@ -15,7 +15,7 @@ pub(super) fn asked(parts: &Parts) -> &str {
 
 /// Scheme and host, port included, that links to us begin with: those of the request, as the proxy in front of us tells
 /// them.
-pub(super) fn origin(headers: &HeaderMap, asked: &str) -> String {
+pub(super) fn request_origin(headers: &HeaderMap, asked: &str) -> String {
     let scheme = if is_https(headers) { "https" } else { "http" };
     let whole = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or(asked);
     format!("{scheme}://{whole}")
@@ -38,7 +38,7 @@ pub(super) fn is_served(asked: &str, own: &str, with_tenants: bool) -> bool {
 }
 
 /// The label that names a tenant: the first one, but none of our own host's.
-pub(super) fn tenant<'a>(asked: &'a str, own: Option<&str>) -> Option<&'a str> {
+pub(super) fn tenant_label<'a>(asked: &'a str, own: Option<&str>) -> Option<&'a str> {
     let labels = own.map_or(Some(asked), |own| labels_before(asked, own))?;
     labels.split('.').next().filter(|label| !label.is_empty())
 }
@@ -78,7 +78,7 @@ mod tests {
             let pairs = pairs
                 .iter()
                 .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
-            origin(&pairs.collect(), "asked.test")
+            request_origin(&pairs.collect(), "asked.test")
         };
         assert_eq!(origin(&[]), "http://asked.test");
         assert_eq!(origin(&[("host", "lb.test:8080")]), "http://lb.test:8080");
@@ -90,11 +90,11 @@ mod tests {
 
     #[test]
     fn the_first_label_names_the_tenant() {
-        let at_lb = |asked| tenant(asked, Some("lb.test"));
+        let at_lb = |asked| tenant_label(asked, Some("lb.test"));
         assert_eq!(at_lb("Acme.lb.test"), Some("Acme"));
         assert_eq!(at_lb("a.b.lb.test"), Some("a"));
         assert_eq!((at_lb("lb.test"), at_lb(".lb.test"), at_lb("")), (None, None, None));
-        assert_eq!(tenant("acme.anywhere.test", None), Some("acme"));
-        assert_eq!(tenant("", None), None);
+        assert_eq!(tenant_label("acme.anywhere.test", None), Some("acme"));
+        assert_eq!(tenant_label("", None), None);
     }
 }

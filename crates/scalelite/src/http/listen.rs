@@ -17,13 +17,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::long_target::Watched;
-use super::route::{Gate, handle};
-use super::stall::Impatient;
-use crate::config::values::Bind;
+use super::long_target::LongTargetStream;
+use super::route::{HttpState, handle};
+use super::write_timeout::WriteTimeout;
+use crate::config::values::BindAddress;
 
 /// Longest head of a request, in bytes.
-const HEAD_BYTES_MAX: usize = 512 * 1024;
+const MAX_HEAD_BYTES: usize = 512 * 1024;
 
 /// An open socket.
 pub enum Listener {
@@ -38,14 +38,14 @@ impl Listener {
     ///
     /// # Errors
     /// Says where it could not listen, and why.
-    pub async fn open(bind: Option<&Bind>, port: u16) -> Result<Self, String> {
-        let everywhere = Bind::Tcp(None, None);
+    pub async fn open(bind: Option<&BindAddress>, port: u16) -> Result<Self, String> {
+        let everywhere = BindAddress::Tcp(None, None);
         match bind.unwrap_or(&everywhere) {
-            Bind::Unix(path) => unix(path)
+            BindAddress::Unix(path) => bind_unix(path)
                 .await
                 .map(|listener| Self::Unix(listener, path.clone()))
                 .map_err(|error| format!("cannot listen on {}: {error}", path.display())),
-            Bind::Tcp(host, own_port) => {
+            BindAddress::Tcp(host, own_port) => {
                 let port = own_port.unwrap_or(port);
                 // All addresses: both protocols where there are two, else the old one.
                 let hosts = host.as_deref().map_or(vec!["::", "0.0.0.0"], |host| vec![host]);
@@ -83,7 +83,7 @@ impl Listener {
 
 /// Takes the place of a socket that a dead process left behind, but not that of a living one, and
 /// of nothing else.
-async fn unix(path: &Path) -> io::Result<UnixListener> {
+async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     match std::fs::symlink_metadata(path) {
         Ok(there) if there.file_type().is_socket() => match UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -104,23 +104,23 @@ async fn unix(path: &Path) -> io::Result<UnixListener> {
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// Open ones at most.
-    pub connections: usize,
+    pub max_connections: usize,
     /// How long one may be idle, or take to send the head of a request.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
     /// How long requests may take to finish once the end has come.
-    pub finish: Duration,
+    pub shutdown_timeout: Duration,
 }
 
 /// Serves until the watch says stop, then lets requests finish.
 pub async fn serve(
     listener: Listener,
-    gate: Arc<Gate>,
-    limits: Limits,
+    gate: Arc<HttpState>,
+    limits: ConnectionLimits,
     mut stop: watch::Receiver<bool>,
 ) {
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let slots = Arc::new(Semaphore::new(limits.max_connections));
     let graceful = GracefulShutdown::new();
     loop {
         let next = async {
@@ -134,7 +134,8 @@ pub async fn serve(
         };
         match accepted {
             Ok(stream) => {
-                let connection = graceful.watch(connection(stream, gate.clone(), limits.idle));
+                let connection =
+                    graceful.watch(serve_connection(stream, gate.clone(), limits.idle_timeout));
                 tokio::spawn(async move {
                     // A client that breaks off is not our failure.
                     let _ = connection.await;
@@ -156,15 +157,15 @@ pub async fn serve(
         graceful.shutdown().await;
         gate.background.wait().await;
     };
-    if tokio::time::timeout(limits.finish, finished).await.is_err() {
+    if tokio::time::timeout(limits.shutdown_timeout, finished).await.is_err() {
         tracing::warn!("requests in flight were cut off");
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+trait ClientStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ClientStream for S {}
 
-async fn accept(listener: &Listener) -> io::Result<Box<dyn Stream>> {
+async fn accept(listener: &Listener) -> io::Result<Box<dyn ClientStream>> {
     match listener {
         Listener::Tcp(listener) => {
             let (stream, _) = listener.accept().await?;
@@ -175,12 +176,12 @@ async fn accept(listener: &Listener) -> io::Result<Box<dyn Stream>> {
     }
 }
 
-fn connection(
-    stream: Box<dyn Stream>,
-    gate: Arc<Gate>,
+fn serve_connection(
+    stream: Box<dyn ClientStream>,
+    gate: Arc<HttpState>,
     idle: Duration,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
-    let placeholder = gate.long_target.clone();
+    let placeholder = gate.target_placeholder.clone();
     let service = service_fn(move |request| {
         let gate = gate.clone();
         async move { Ok::<_, Infallible>(handle(gate, request).await) }
@@ -188,6 +189,9 @@ fn connection(
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Watched::new(Impatient::new(stream), placeholder)), service)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(
+            TokioIo::new(LongTargetStream::new(WriteTimeout::new(stream), placeholder)),
+            service,
+        )
 }

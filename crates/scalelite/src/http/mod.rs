@@ -13,10 +13,10 @@ pub mod playback;
 mod recordings;
 mod respond;
 mod route;
-mod stall;
 mod text_tracks;
 mod upload;
+mod write_timeout;
 
-pub use long_target::Placeholder;
-pub use route::Gate;
-pub use upload::Uploading;
+pub use long_target::TargetPlaceholder;
+pub use route::HttpState;
+pub use upload::UploadService;

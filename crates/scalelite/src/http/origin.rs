@@ -14,10 +14,10 @@ pub(super) struct Origin<'a> {
 
 impl<'a> Origin<'a> {
     /// Reads the headers of a request.
-    pub(super) fn of(headers: &'a HeaderMap) -> Self {
+    pub(super) fn from_headers(headers: &'a HeaderMap) -> Self {
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
         let host = host.unwrap_or_default();
-        Self { secure: host::is_https(headers), host, base: host::origin(headers, host) }
+        Self { secure: host::is_https(headers), host, base: host::request_origin(headers, host) }
     }
 
     /// Whether the client speaks TLS.

@@ -4,44 +4,44 @@ use std::sync::Arc;
 
 use app::api::{self, ApiError};
 use app::tenancy::Caller;
-use bbb::{Call, Query};
+use bbb::{ApiCall, Query};
 use http::Response;
 
-use super::respond::{self, Body};
-use super::route::Gate;
+use super::respond::{self, ResponseBody};
+use super::route::HttpState;
 
 /// Whether a call is about recordings.
-pub(super) fn is_about(call: Call) -> bool {
+pub(super) fn is_recording_call(call: ApiCall) -> bool {
     matches!(
         call,
-        Call::GetRecordings
-            | Call::PublishRecordings
-            | Call::UpdateRecordings
-            | Call::DeleteRecordings
+        ApiCall::GetRecordings
+            | ApiCall::PublishRecordings
+            | ApiCall::UpdateRecordings
+            | ApiCall::DeleteRecordings
     )
 }
 
 /// Answers a call whose checksum is right. Links begin with `origin`.
-pub(super) async fn call(
-    gate: &Arc<Gate>,
+pub(super) async fn handle_call(
+    gate: &Arc<HttpState>,
     caller: Caller,
-    call: Call,
+    call: ApiCall,
     query: Query,
     origin: &str,
-) -> Result<Response<Body>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let app = gate.app.clone();
-    if call == Call::GetRecordings {
+    if call == ApiCall::GetRecordings {
         let pieces = api::get_recordings(&app, &caller, &query, origin).await?;
         return Ok(respond::xml_stream(pieces));
     }
     // Files that are on their way arrive, even if nobody waits any more.
     let change = async move {
         match call {
-            Call::PublishRecordings => api::publish_recordings(&app, &caller, &query).await,
-            Call::UpdateRecordings => api::update_recordings(&app, &caller, &query).await,
-            Call::DeleteRecordings => api::delete_recordings(&app, &caller, &query).await,
+            ApiCall::PublishRecordings => api::publish_recordings(&app, &caller, &query).await,
+            ApiCall::UpdateRecordings => api::update_recordings(&app, &caller, &query).await,
+            ApiCall::DeleteRecordings => api::delete_recordings(&app, &caller, &query).await,
             _ => Err(ApiError::Unsupported),
         }
     };
-    gate.to_the_end(change).await?.map(respond::xml)
+    gate.run_to_completion(change).await?.map(respond::xml)
 }

@@ -12,32 +12,36 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 
 /// The body of an answer. If it breaks off, so does the connection.
-pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
+pub(super) type ResponseBody = UnsyncBoxBody<Bytes, io::Error>;
 
 const XML: HeaderValue = HeaderValue::from_static("application/xml; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// How often a page that waits is loaded again, in seconds.
-const RETRY_S: u16 = 10;
+const RETRY_AFTER_S: u16 = 10;
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
-fn whole(body: Bytes) -> Body {
+fn full_body(body: Bytes) -> ResponseBody {
     Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
 /// An empty body.
-pub(super) fn nothing() -> Body {
-    whole(Bytes::new())
+pub(super) fn empty_body() -> ResponseBody {
+    full_body(Bytes::new())
 }
 
 /// The bytes of a file.
-pub(super) fn streamed(bytes: BlobBytes) -> Body {
+pub(super) fn stream_body(bytes: BlobBytes) -> ResponseBody {
     StreamBody::new(bytes.map_ok(Frame::data).map_err(io::Error::other)).boxed_unsync()
 }
 
-fn full(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(whole(body));
+fn build_response(
+    status: StatusCode,
+    content_type: HeaderValue,
+    body: Bytes,
+) -> Response<ResponseBody> {
+    let mut response = Response::new(full_body(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
@@ -45,12 +49,12 @@ fn full(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<
 }
 
 /// An answer of the BBB API: always 200, failures too.
-pub(super) fn xml(body: impl Into<Bytes>) -> Response<Body> {
-    full(StatusCode::OK, XML, body.into())
+pub(super) fn xml(body: impl Into<Bytes>) -> Response<ResponseBody> {
+    build_response(StatusCode::OK, XML, body.into())
 }
 
 /// An answer of the BBB API that comes in pieces.
-pub(super) fn xml_stream(pieces: BoxStream<'static, Bytes>) -> Response<Body> {
+pub(super) fn xml_stream(pieces: BoxStream<'static, Bytes>) -> Response<ResponseBody> {
     let frames = pieces.map(|piece| Ok::<_, io::Error>(Frame::data(piece)));
     let mut response = xml(Bytes::new());
     *response.body_mut() = StreamBody::new(frames).boxed_unsync();
@@ -58,29 +62,32 @@ pub(super) fn xml_stream(pieces: BoxStream<'static, Bytes>) -> Response<Body> {
 }
 
 /// An answer of the management API.
-pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
-    full(status, JSON, value.to_string().into())
+pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response<ResponseBody> {
+    build_response(status, JSON, value.to_string().into())
 }
 
 /// Plain text.
-pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
-    full(status, TEXT, body.into())
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
+    build_response(status, TEXT, body.into())
 }
 
 /// A page.
-pub(super) fn html(status: StatusCode, page: impl Into<Bytes>) -> Response<Body> {
-    full(status, HTML, page.into())
+pub(super) fn html(status: StatusCode, page: impl Into<Bytes>) -> Response<ResponseBody> {
+    build_response(status, HTML, page.into())
 }
 
 /// Sends the browser elsewhere; `None` if the address cannot stand in a header.
-pub(super) fn redirect(location: &str) -> Option<Response<Body>> {
-    moved(StatusCode::FOUND, location)
+pub(super) fn redirect(location: &str) -> Option<Response<ResponseBody>> {
+    redirect_with_status(StatusCode::FOUND, location)
 }
 
 /// The same, with a status that says for how long.
-pub(super) fn moved(status: StatusCode, location: &str) -> Option<Response<Body>> {
+pub(super) fn redirect_with_status(
+    status: StatusCode,
+    location: &str,
+) -> Option<Response<ResponseBody>> {
     let location = HeaderValue::from_str(location).ok()?;
-    let mut response = Response::new(nothing());
+    let mut response = Response::new(empty_body());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, location);
@@ -90,22 +97,22 @@ pub(super) fn moved(status: StatusCode, location: &str) -> Option<Response<Body>
 }
 
 /// A page for a person, which tries again by itself.
-pub(super) fn waiting_page(message: &str) -> Response<Body> {
+pub(super) fn waiting_page(message: &str) -> Response<ResponseBody> {
     let page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"refresh\" content=\"{RETRY_S}\">\n<title>One moment, please</title>\n\
+         <meta http-equiv=\"refresh\" content=\"{RETRY_AFTER_S}\">\n<title>One moment, please</title>\n\
          <style>body{{font-family:system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;\
          line-height:1.5;color:#222;background:#fff}}@media(prefers-color-scheme:dark){{body{{color:#ddd;\
          background:#111}}a{{color:#8cf}}}}</style>\n</head>\n<body>\n<h1>One moment, please</h1>\n\
-         <p>{message}</p>\n<p>This page tries again every {RETRY_S} seconds. If it takes longer, go back to \
+         <p>{message}</p>\n<p>This page tries again every {RETRY_AFTER_S} seconds. If it takes longer, go back to \
          where you came from and enter the meeting from there: it may have been moved.</p>\n\
          <p><a href=\"\">Try again now</a></p>\n</body>\n</html>\n"
     );
-    let mut response = full(StatusCode::SERVICE_UNAVAILABLE, HTML, page.into());
+    let mut response = build_response(StatusCode::SERVICE_UNAVAILABLE, HTML, page.into());
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_S));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
     let nothing_else = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *";
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(nothing_else));
     response

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::App;
-use app::api::{ApiError, Trail};
-use bbb::Call;
+use app::api::{ApiError, RequestLog};
+use bbb::ApiCall;
 use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -15,42 +15,42 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::body::Sent;
-use super::long_target::{self, Placeholder};
-use super::playback::Theatre;
-use super::respond::{self, Body};
-use super::upload::{self, Uploading};
+use super::body::IncomingBody;
+use super::long_target::{self, TargetPlaceholder};
+use super::playback::PlaybackService;
+use super::respond::{self, ResponseBody};
+use super::upload::{self, UploadService};
 use super::{admin, analytics, bbb_api, host, playback};
 
 /// The most that an upload of a recording may take: it is its sender's pauses that end one.
-const UPLOAD_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+const MAX_UPLOAD_TIME: Duration = Duration::from_secs(24 * 3600);
 
 /// What stands between the network and the application.
-pub struct Gate {
+pub struct HttpState {
     /// The application.
     pub app: App,
     /// Recordings, if they can be watched here.
-    pub theatre: Option<Arc<Theatre>>,
+    pub playback: Option<Arc<PlaybackService>>,
     /// The only host served, if there is one; with tenants also its subdomains.
     pub url_host: Option<String>,
     /// Stands for targets that the HTTP library cannot hold.
-    pub long_target: Placeholder,
+    pub target_placeholder: TargetPlaceholder,
     /// Longest body, in bytes.
-    pub body_bytes_max: u64,
+    pub max_body_bytes: u64,
     /// The most that a request may take.
     pub request_timeout: Duration,
     /// Uploads of recordings.
-    pub uploading: Uploading,
+    pub upload_service: UploadService,
     /// Work that goes on although its client may have hung up.
     pub background: TaskTracker,
 }
 
-impl Gate {
+impl HttpState {
     /// Runs what must not stop in the middle because a client hangs up.
     ///
     /// # Errors
     /// When the work panics.
-    pub(super) async fn to_the_end<T: Send + 'static>(
+    pub(super) async fn run_to_completion<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, ApiError> {
@@ -59,7 +59,7 @@ impl Gate {
 }
 
 /// A request with its target as it was sent.
-pub(super) struct Incomer {
+pub(super) struct ApiRequest {
     /// Method.
     pub(super) method: Method,
     /// The label of its host that names a tenant, if there is one of that name.
@@ -71,26 +71,26 @@ pub(super) struct Incomer {
     /// Headers.
     pub(super) headers: http::HeaderMap,
     /// Body.
-    pub(super) body: Sent,
+    pub(super) body: IncomingBody,
 }
 
 /// An answer, and what the log says about it.
-pub(super) struct Outcome {
-    pub(super) response: Response<Body>,
+pub(super) struct HttpResponse {
+    pub(super) response: Response<ResponseBody>,
     /// The call's name; static, so that nobody can write into the log.
     pub(super) call: &'static str,
-    pub(super) trail: Trail,
+    pub(super) request_log: RequestLog,
     /// `ok`, or the key of the error.
     pub(super) result: String,
     /// What went wrong, for administrators.
     pub(super) detail: Option<String>,
 }
 
-impl Outcome {
+impl HttpResponse {
     /// A good answer.
-    pub(super) fn ok(call: &'static str, response: Response<Body>) -> Self {
-        let (trail, result) = (Trail::default(), "ok".to_owned());
-        Self { response, call, trail, result, detail: None }
+    pub(super) fn ok(call: &'static str, response: Response<ResponseBody>) -> Self {
+        let (trail, result) = (RequestLog::default(), "ok".to_owned());
+        Self { response, call, request_log: trail, result, detail: None }
     }
 
     /// A failed call of the BBB API.
@@ -114,15 +114,15 @@ impl Outcome {
         Self {
             response: respond::xml(error.to_xml()),
             call,
-            trail: Trail::default(),
+            request_log: RequestLog::default(),
             result: result.to_owned(),
             detail,
         }
     }
 
     /// How it ended, for the log.
-    fn summary(&self) -> Summary<'_> {
-        Summary {
+    fn summary(&self) -> RequestSummary<'_> {
+        RequestSummary {
             result: &self.result,
             status: self.response.status().as_u16(),
             detail: self.detail.as_deref(),
@@ -130,35 +130,38 @@ impl Outcome {
     }
 
     /// The same, about this meeting and server.
-    pub(super) fn about(self, trail: Trail) -> Self {
-        Self { trail, ..self }
+    pub(super) fn with_request_log(self, trail: RequestLog) -> Self {
+        Self { request_log: trail, ..self }
     }
 }
 
 /// Answers one request.
-pub(super) async fn handle(gate: Arc<Gate>, request: Request<Incoming>) -> Response<Body> {
-    let mut line = Line { call: "-", started: Instant::now(), written: false };
+pub(super) async fn handle(
+    gate: Arc<HttpState>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let mut line = AccessLogLine { call: "-", started: Instant::now(), written: false };
     let (mut parts, body) = request.into_parts();
-    let target = long_target::restore(&mut parts, &gate.long_target);
-    let route = Route::of(&target);
-    line.call = route.call();
+    let target = long_target::restore_target(&mut parts, &gate.target_placeholder);
+    let route = Route::parse(&target);
+    line.call = route.call_name();
     let is_upload = matches!(route, Route::Upload(_));
     // Who asks before sending reads before sending.
     let may_be_unread = !body.is_end_stream() && !parts.headers.contains_key(header::EXPECT);
-    let body = Sent::new(body);
+    let body = IncomingBody::new(body);
     let answered = AssertUnwindSafe(dispatch(&gate, route, parts, body.clone())).catch_unwind();
-    let time_max = if is_upload { UPLOAD_TIME_MAX } else { gate.request_timeout };
+    let time_max = if is_upload { MAX_UPLOAD_TIME } else { gate.request_timeout };
     let outcome = match timeout(time_max, answered).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_panic)) => Outcome::failed(line.call, &ApiError::Internal),
-        Err(_) => Outcome::failed(line.call, &ApiError::Timeout),
+        Ok(Err(_panic)) => HttpResponse::failed(line.call, &ApiError::Internal),
+        Err(_) => HttpResponse::failed(line.call, &ApiError::Timeout),
     };
     line.write(&outcome);
     if may_be_unread {
         body.discard().await;
     }
     let mut response = outcome.response;
-    if !body.ended() {
+    if !body.is_at_end() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -166,44 +169,49 @@ pub(super) async fn handle(gate: Arc<Gate>, request: Request<Incoming>) -> Respo
 
 /// The line of the log that every request gets, also one whose client hangs up before its answer:
 /// then this is dropped unwritten.
-struct Line {
+struct AccessLogLine {
     call: &'static str,
     started: Instant,
     written: bool,
 }
 
-impl Line {
-    fn write(&mut self, outcome: &Outcome) {
+impl AccessLogLine {
+    fn write(&mut self, outcome: &HttpResponse) {
         self.written = true;
-        log(outcome.call, &outcome.trail, &outcome.summary(), self.started.elapsed());
+        log_request(outcome.call, &outcome.request_log, &outcome.summary(), self.started.elapsed());
     }
 }
 
-impl Drop for Line {
+impl Drop for AccessLogLine {
     fn drop(&mut self) {
         if !self.written {
-            let summary = Summary { result: "client gone", status: 0, detail: None };
-            log(self.call, &Trail::default(), &summary, self.started.elapsed());
+            let summary = RequestSummary { result: "client gone", status: 0, detail: None };
+            log_request(self.call, &RequestLog::default(), &summary, self.started.elapsed());
         }
     }
 }
 
 /// How a request ended, for the log.
-pub(super) struct Summary<'a> {
+pub(super) struct RequestSummary<'a> {
     pub(super) result: &'a str,
     pub(super) status: u16,
     pub(super) detail: Option<&'a str>,
 }
 
 /// One line of the log about a request.
-pub(super) fn log(call: &'static str, trail: &Trail, summary: &Summary<'_>, took: Duration) {
+pub(super) fn log_request(
+    call: &'static str,
+    trail: &RequestLog,
+    summary: &RequestSummary<'_>,
+    took: Duration,
+) {
     if call == "health" {
         return;
     }
     let tenant = trail.tenant.as_deref();
-    let meeting = trail.meeting.as_deref().map(shortened).unwrap_or_default();
+    let meeting = trail.meeting.as_deref().map(shorten_id).unwrap_or_default();
     let server = trail.server.as_ref().map_or("", |id| id.0.as_str());
-    let Summary { result, status, detail } = *summary;
+    let RequestSummary { result, status, detail } = *summary;
     let took_ms = (took.as_secs_f64() * 1e4).round() / 10.0;
     match detail {
         None => tracing::info!(call, tenant, meeting, server, result, status, took_ms, "request"),
@@ -216,14 +224,14 @@ pub(super) fn log(call: &'static str, trail: &Trail, summary: &Summary<'_>, took
 }
 
 /// Meeting ids are any text of any length.
-fn shortened(id: &str) -> &str {
+fn shorten_id(id: &str) -> &str {
     id.char_indices().nth(128).map_or(id, |(end, _)| &id[..end])
 }
 
 /// Where a target leads.
 enum Route<'a> {
     Health {
-        exempt: bool,
+        any_host: bool,
     },
     Index,
     Analytics,
@@ -235,12 +243,12 @@ enum Route<'a> {
 }
 
 impl<'a> Route<'a> {
-    fn of(target: &'a str) -> Self {
+    fn parse(target: &'a str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         match segments[..] {
-            ["health_check"] => Self::Health { exempt: true },
-            [] => Self::Health { exempt: false },
+            ["health_check"] => Self::Health { any_host: true },
+            [] => Self::Health { any_host: false },
             ["bigbluebutton", "api"] => Self::Index,
             ["bigbluebutton", "api", "analytics_callback"] => Self::Analytics,
             ["bigbluebutton", "api", call] => Self::Bbb(call, query),
@@ -251,30 +259,35 @@ impl<'a> Route<'a> {
     }
 
     /// The call's name for the log: one that we know, never a client's text.
-    fn call(&self) -> &'static str {
+    fn call_name(&self) -> &'static str {
         match self {
             Self::Health { .. } => "health",
             Self::Index => "index",
-            Self::Analytics => analytics::CALL,
-            Self::Bbb(call, _) => Call::from_name(call).map_or("-", Call::name),
-            Self::Admin(call, _) => admin::known(call),
-            Self::Upload(_) => upload::CALL,
+            Self::Analytics => analytics::CALL_NAME,
+            Self::Bbb(call, _) => ApiCall::from_name(call).map_or("-", ApiCall::name),
+            Self::Admin(call, _) => admin::call_name(call),
+            Self::Upload(_) => upload::CALL_NAME,
             Self::Other(_) => "-",
         }
     }
 }
 
-async fn dispatch(gate: &Arc<Gate>, route: Route<'_>, parts: Parts, body: Sent) -> Outcome {
-    let (asked, own) = (host::asked(&parts), gate.url_host.as_deref());
+async fn dispatch(
+    gate: &Arc<HttpState>,
+    route: Route<'_>,
+    parts: Parts,
+    body: IncomingBody,
+) -> HttpResponse {
+    let (asked, own) = (host::requested_host(&parts), gate.url_host.as_deref());
     let served = own.is_none_or(|own| host::is_served(asked, own, gate.app.policy.multitenancy));
-    if !matches!(route, Route::Health { exempt: true }) && !served {
-        let mut refused = Outcome::ok("-", respond::text(StatusCode::FORBIDDEN, ""));
+    if !matches!(route, Route::Health { any_host: true }) && !served {
+        let mut refused = HttpResponse::ok("-", respond::text(StatusCode::FORBIDDEN, ""));
         refused.result = "foreign host".to_owned();
         return refused;
     }
-    let tenant = host::tenant(asked, own).map(str::to_owned);
+    let tenant = host::tenant_label(asked, own).map(str::to_owned);
     let host = asked.to_owned();
-    let incomer = |query: &str, parts: Parts| Incomer {
+    let incomer = |query: &str, parts: Parts| ApiRequest {
         tenant,
         host,
         method: parts.method,
@@ -283,33 +296,33 @@ async fn dispatch(gate: &Arc<Gate>, route: Route<'_>, parts: Parts, body: Sent) 
         body,
     };
     match route {
-        Route::Health { .. } => health(gate).await,
-        Route::Index => bbb_api::index(gate, &parts.method),
-        Route::Analytics => analytics::call(gate, incomer("", parts)).await,
-        Route::Bbb(call, query) => bbb_api::call(gate, call, incomer(query, parts)).await,
-        Route::Admin(call, query) => admin::call(gate, call, incomer(query, parts)).await,
-        Route::Upload(record_id) => upload::call(gate, record_id, incomer("", parts)).await,
-        Route::Other(target) => other(gate, target, &incomer("", parts)).await,
+        Route::Health { .. } => check_health(gate).await,
+        Route::Index => bbb_api::handle_index(gate, &parts.method),
+        Route::Analytics => analytics::handle_call(gate, incomer("", parts)).await,
+        Route::Bbb(call, query) => bbb_api::handle_call(gate, call, incomer(query, parts)).await,
+        Route::Admin(call, query) => admin::handle_call(gate, call, incomer(query, parts)).await,
+        Route::Upload(record_id) => upload::handle_call(gate, record_id, incomer("", parts)).await,
+        Route::Other(target) => handle_other(gate, target, &incomer("", parts)).await,
     }
 }
 
-async fn other(gate: &Gate, target: &str, incomer: &Incomer) -> Outcome {
-    if let Some(theatre) = &gate.theatre
-        && let Some(outcome) = playback::answer(&gate.app, theatre, target, incomer).await
+async fn handle_other(gate: &HttpState, target: &str, incomer: &ApiRequest) -> HttpResponse {
+    if let Some(theatre) = &gate.playback
+        && let Some(outcome) = playback::handle_target(&gate.app, theatre, target, incomer).await
     {
         return outcome;
     }
-    Outcome::failed("-", &ApiError::Unsupported)
+    HttpResponse::failed("-", &ApiError::Unsupported)
 }
 
 /// 200 while the store can be read and written, else 503 and the reason.
-async fn health(gate: &Gate) -> Outcome {
-    match gate.app.cluster.check().await {
-        Ok(()) => Outcome::ok("health", respond::text(StatusCode::OK, "success")),
+async fn check_health(gate: &HttpState) -> HttpResponse {
+    match gate.app.pool.check_store().await {
+        Ok(()) => HttpResponse::ok("health", respond::text(StatusCode::OK, "success")),
         Err(error) => {
             let text = format!("failure: {error}");
             tracing::error!(%error, "health check fails");
-            Outcome::ok("health", respond::text(StatusCode::SERVICE_UNAVAILABLE, text))
+            HttpResponse::ok("health", respond::text(StatusCode::SERVICE_UNAVAILABLE, text))
         }
     }
 }

@@ -7,19 +7,19 @@ pub mod yaml;
 use std::io::Write as _;
 
 /// Prints a line of data.
-pub fn say(line: impl AsRef<str>) {
+pub fn print_line(line: impl AsRef<str>) {
     let _ = writeln!(std::io::stdout(), "{}", line.as_ref());
 }
 
 /// Prints text of data as it is. False if nobody can read it any more: commands that would go on
 /// printing end then.
-pub fn say_text(text: impl AsRef<str>) -> bool {
+pub fn print_text(text: impl AsRef<str>) -> bool {
     let mut stdout = std::io::stdout();
     stdout.write_all(text.as_ref().as_bytes()).and_then(|()| stdout.flush()).is_ok()
 }
 
 /// Prints a line that is no data; it stays one line, whatever texts of others are in it.
-pub fn note(line: impl AsRef<str>) {
+pub fn print_note(line: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr(), "{}", printable(line.as_ref()));
 }
 

@@ -1,7 +1,7 @@
 //! Scalars of YAML, written so that every reader gets the same text back.
 
 /// A text, quoted where it must be.
-pub fn scalar(text: &str) -> String {
+pub fn quote_scalar(text: &str) -> String {
     if text.chars().any(char::is_control) {
         // JSON strings are YAML's double-quoted scalars.
         return serde_json::Value::from(text).to_string();
@@ -28,12 +28,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quoting() {
+    fn texts_are_quoted_where_needed() {
         for plain in ["secret1", "https://b:8/api", "2.7.12", "2bdce5cb", "bbb-1"] {
-            assert_eq!(scalar(plain), plain);
+            assert_eq!(quote_scalar(plain), plain);
         }
         let uuid = "0bdce5cb-0e91-4a0c-9d7c-2f4a0d6d1e10";
-        assert_eq!(scalar(uuid), uuid);
+        assert_eq!(quote_scalar(uuid), uuid);
         for (text, quoted) in [
             ("", "''"),
             ("12", "'12'"),
@@ -48,7 +48,7 @@ mod tests {
             ("-x", "'-x'"),
             ("a\nb", "\"a\\nb\""),
         ] {
-            assert_eq!(scalar(text), quoted);
+            assert_eq!(quote_scalar(text), quoted);
         }
     }
 }

@@ -5,25 +5,26 @@ use std::sync::Arc;
 
 use adapters::rsa::RsaKey;
 use app::App;
-use app::playback::{Passes, Playback};
+use app::playback::{AccessCookies, Playback};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{WiringError, own_secret};
+use super::{WiringError, load_or_create_secret};
 use crate::config::values::Secret;
-use crate::config::{Config, Stores};
-use crate::http::playback::{Cdn, NotFoundPage, Theatre};
+use crate::config::{Config, StoreSettings};
+use crate::http::playback::{Cdn, NotFoundPage, PlaybackService};
 
 const KEY_BASE_FILE: &str = "secret-key-base";
 
 /// Where recordings are watched; nowhere if there are none.
-pub(super) fn theatre(
+pub(super) fn build_playback_service(
     config: &Config,
-    stores: &Stores,
+    stores: &StoreSettings,
     app: &App,
     data_dir: &Path,
-) -> Result<Option<Theatre>, WiringError> {
-    let Some(recordings) = app.records.clone().filter(|_| !config.recording_disabled) else {
+) -> Result<Option<PlaybackService>, WiringError> {
+    let Some(recordings) = app.recording_store.clone().filter(|_| !config.recording_disabled)
+    else {
         return Ok(None);
     };
     let valid_ms = i64::from(config.protected_recordings_timeout.0) * 60_000;
@@ -31,30 +32,34 @@ pub(super) fn theatre(
         recordings,
         tokens: app.tokens.clone(),
         blobs: app.blobs.clone(),
-        protection: config.protected_recordings_enabled,
-        passes: Passes::new(key_base(config, stores, data_dir)?, valid_ms),
-        writing_tracks: Arc::default(),
+        protection_enabled: config.protected_recordings_enabled,
+        access_cookies: AccessCookies::new(load_key_base(config, stores, data_dir)?, valid_ms),
+        track_write_lock: Arc::default(),
     };
     let locales = config.locales_dir.as_deref();
     let not_found = NotFoundPage::new(&config.default_locale, locales);
-    Ok(Some(Theatre {
+    Ok(Some(PlaybackService {
         playback,
         formats: config.recording_playback_formats.0.clone(),
         x_accel: config.playback_x_accel,
         player_dir: config.playback_player_dir.clone(),
-        not_found: not_found.map_err(WiringError::Setting)?,
-        cdn: cdn(config)?,
+        not_found_page: not_found.map_err(WiringError::Setting)?,
+        cdn: build_cdn(config)?,
     }))
 }
 
 /// What signs cookies: the setting, or a secret of this machine's own if nobody else needs it.
-fn key_base(config: &Config, stores: &Stores, data_dir: &Path) -> Result<String, WiringError> {
+fn load_key_base(
+    config: &Config,
+    stores: &StoreSettings,
+    data_dir: &Path,
+) -> Result<String, WiringError> {
     if let Some(Secret(given)) = config.secret_key_base.as_ref().filter(|it| !it.0.is_empty()) {
         return Ok(given.clone());
     }
-    if !stores.shared() {
+    if !stores.is_shared() {
         let path = data_dir.join(KEY_BASE_FILE);
-        return own_secret(&path).map_err(|error| WiringError::File(path, error));
+        return load_or_create_secret(&path).map_err(|error| WiringError::File(path, error));
     }
     if config.protected_recordings_enabled {
         return Err(WiringError::KeyBaseNeeded(stores.describe().0));
@@ -62,7 +67,7 @@ fn key_base(config: &Config, stores: &Stores, data_dir: &Path) -> Result<String,
     Ok(String::new())
 }
 
-fn cdn(config: &Config) -> Result<Option<Cdn>, WiringError> {
+fn build_cdn(config: &Config) -> Result<Option<Cdn>, WiringError> {
     let (Some(url), Some(key_pair_id), Some(Secret(key))) =
         (&config.cloudfront_url, &config.cf_key_pair_id, &config.cf_private_key_b64)
     else {
@@ -70,7 +75,7 @@ fn cdn(config: &Config) -> Result<Option<Cdn>, WiringError> {
     };
     let key: String = key.chars().filter(|character| !character.is_whitespace()).collect();
     let pem = STANDARD.decode(key).ok();
-    let key = pem.and_then(|pem| RsaKey::read(&pem)).ok_or_else(|| {
+    let key = pem.and_then(|pem| RsaKey::from_pem(&pem)).ok_or_else(|| {
         WiringError::Setting("CF_PRIVATE_KEY_B64: it must be an RSA key, PEM in base64".to_owned())
     })?;
     let signer = Arc::new(move |message: &[u8]| key.sign(message));

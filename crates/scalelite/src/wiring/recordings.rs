@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use adapters::blobs::directories::DirectoryBlobs;
-use adapters::blobs::s3::{Access, Limits, S3Blobs};
+use adapters::blobs::s3::{S3Blobs, S3Settings, TransferLimits};
 use adapters::spool::{SpoolDir, UploadDir};
 use app::App;
 use app::ports::{Blobs, Uploads};
 use app::recordings::import::{ImportRules, Importer};
 use app::recordings::retention::Retention;
-use domain::recording::library::{Filter, Scope, Wanted};
+use domain::recording::catalog::{MetadataMatch, RecordingFilter, TenantScope};
 
 use super::WiringError;
 use crate::config::Config;
@@ -19,9 +19,9 @@ use crate::config::values::Secret;
 ///
 /// # Errors
 /// When the settings of S3 make no sense.
-pub(super) fn blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
+pub(super) fn build_blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
     if config.s3_recording {
-        let blobs = S3Blobs::new(access(config)).map_err(WiringError::Setting)?;
+        let blobs = S3Blobs::new(build_s3_access(config)).map_err(WiringError::Setting)?;
         return Ok(Arc::new(blobs));
     }
     let [published, unpublished] = [&config.recording_publish_dir, &config.recording_unpublish_dir];
@@ -31,35 +31,36 @@ pub(super) fn blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
 }
 
 /// Which recordings go by themselves.
-pub(super) fn retention(config: &Config) -> Option<Retention> {
+pub(super) fn build_retention(config: &Config) -> Option<Retention> {
     let days = i64::from(config.recording_retention_days.0);
     let tenant = config.recording_retention_tenant.clone();
     let metadata = config.recording_retention_metadata.iter().flat_map(|pairs| &pairs.0);
-    let metadata = metadata.map(|(key, value)| (key.to_lowercase(), vec![Wanted::parse(value)]));
+    let metadata =
+        metadata.map(|(key, value)| (key.to_lowercase(), vec![MetadataMatch::parse(value)]));
     (days > 0).then(|| Retention {
-        filter: Filter { metadata: metadata.collect(), ..Filter::default() },
-        scope: tenant.map_or(Scope::All, Scope::Tenant),
+        filter: RecordingFilter { metadata: metadata.collect(), ..RecordingFilter::default() },
+        scope: tenant.map_or(TenantScope::All, TenantScope::Tenant),
         keep_ms: days * 86_400_000,
     })
 }
 
 /// The bucket; that all of it is set was checked with the settings.
-fn access(config: &Config) -> Access {
+fn build_s3_access(config: &Config) -> S3Settings {
     let secret = |secret: &Option<Secret>| secret.as_ref().map(|Secret(secret)| secret.clone());
-    Access {
+    S3Settings {
         bucket: config.s3_bucket_name.clone().unwrap_or_default(),
         region: config.aws_region.clone(),
         endpoint: config.aws_endpoint_url.clone(),
         key_id: config.aws_access_key_id.clone().unwrap_or_default(),
-        secret: secret(&config.aws_secret_access_key).unwrap_or_default(),
-        token: secret(&config.aws_session_token),
-        limits: Limits::default(),
+        secret_key: secret(&config.aws_secret_access_key).unwrap_or_default(),
+        session_token: secret(&config.aws_session_token),
+        limits: TransferLimits::default(),
     }
 }
 
 /// What imports recordings, if there is a database and nobody has switched them off.
-pub(super) fn importer(config: &Config, app: &App) -> Option<Importer> {
-    let records = app.records.clone().filter(|_| !config.recording_disabled)?;
+pub(super) fn build_importer(config: &Config, app: &App) -> Option<Importer> {
+    let records = app.recording_store.clone().filter(|_| !config.recording_disabled)?;
     let aside = config.recording_quarantine_dir.clone();
     let spool = SpoolDir::new(
         config.recording_spool_dir.clone(),
@@ -80,6 +81,6 @@ pub(super) fn importer(config: &Config, app: &App) -> Option<Importer> {
 }
 
 /// Uploads into the spool.
-pub(super) fn uploads(config: &Config) -> Arc<dyn Uploads> {
+pub(super) fn build_uploads(config: &Config) -> Arc<dyn Uploads> {
     Arc::new(UploadDir::new(config.recording_spool_dir.clone()))
 }

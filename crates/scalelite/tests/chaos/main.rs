@@ -6,31 +6,31 @@ mod tests {
     use std::time::Duration;
 
     use anyhow::ensure;
-    use testkit::chaos::{Plan, run};
-    use testkit::stores::{Kind, Stores};
+    use testkit::chaos::{ChaosPlan, run};
+    use testkit::stores::{StoreKind, TestStores};
 
     /// Whether broken promises fail the test, or are only told.
-    const STRICT: bool = true;
+    const IS_STRICT: bool = true;
 
-    async fn survived(kind: Kind, seed: u64) -> anyhow::Result<()> {
-        let stores = Stores::start(kind).await?;
-        let plan = Plan {
+    async fn run_chaos(kind: StoreKind, seed: u64) -> anyhow::Result<()> {
+        let stores = TestStores::start(kind).await?;
+        let plan = ChaosPlan {
             servers: 20,
-            well: 10,
-            troubled: 8.0,
+            min_healthy: 10,
+            mean_faulty: 8.0,
             creates_per_s: 10.0,
-            repeated: 0.1,
+            repeat_share: 0.1,
             joins_per_s: 30.0,
-            length: Duration::from_secs(13),
+            duration: Duration::from_secs(13),
             seed,
             // Meetings that live twice are settled soon.
             settings: vec![("MEETING_GRACE".to_owned(), "2".to_owned())],
         };
         let report = run(env!("CARGO_BIN_EXE_scalelite"), &stores, &plan).await?;
         println!("{report}");
-        ensure!(report.disasters().is_empty(), "{:?}", report.disasters());
-        let broken = report.broken_promises();
-        ensure!(broken.is_empty() || !STRICT, "{broken:?}");
+        ensure!(report.fatal_findings().is_empty(), "{:?}", report.fatal_findings());
+        let broken = report.unmet_requirements();
+        ensure!(broken.is_empty() || !IS_STRICT, "{broken:?}");
         Ok(())
     }
 
@@ -38,9 +38,9 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn on_each_store() {
         let (embedded, redis, postgres) = tokio::join!(
-            survived(Kind::Embedded, 1),
-            survived(Kind::RedisAndPostgres, 2),
-            survived(Kind::Postgres, 3),
+            run_chaos(StoreKind::Embedded, 1),
+            run_chaos(StoreKind::RedisAndPostgres, 2),
+            run_chaos(StoreKind::Postgres, 3),
         );
         embedded.unwrap();
         redis.unwrap();

@@ -1,27 +1,27 @@
 //! `config`, and settings in general: where values come from, what is hidden, what is refused.
 
-use crate::stage::{collapsed, setup};
+use crate::environment::{collapse_blanks, setup};
 use serde_json::Value;
-use testkit::process::{self, Said};
+use testkit::process::{self, CommandOutput};
 use testkit::product::{SECRET, Setup};
 
-async fn config(setup: &Setup, more: &[&str]) -> anyhow::Result<Said> {
+async fn run_config(setup: &Setup, more: &[&str]) -> anyhow::Result<CommandOutput> {
     process::run(setup, &[&["config"], more].concat()).await
 }
 
 /// The line of a setting, with its blanks collapsed.
-async fn shown(setup: &Setup, more: &[&str], name: &str) -> anyhow::Result<String> {
-    let said = config(setup, more).await?;
-    assert_eq!((said.stderr.as_str(), said.code), ("", 0));
-    let lines = collapsed(&said.stdout);
+async fn setting_line(setup: &Setup, more: &[&str], name: &str) -> anyhow::Result<String> {
+    let said = run_config(setup, more).await?;
+    assert_eq!((said.stderr.as_str(), said.exit_code), ("", 0));
+    let lines = collapse_blanks(&said.stdout);
     let line = lines.into_iter().find(|line| line.split(' ').next() == Some(name));
     Ok(line.unwrap_or_default())
 }
 
 #[tokio::test]
 async fn values_are_shown_with_their_origin() -> anyhow::Result<()> {
-    let setup = setup()?.with("INTERVAL", "5").with("CONNECT_TIMEOUT", "");
-    let setup = setup.with("POLL_INTERVAL", "");
+    let setup = setup()?.with_setting("INTERVAL", "5").with_setting("CONNECT_TIMEOUT", "");
+    let setup = setup.with_setting("POLL_INTERVAL", "");
     for (name, line) in [
         ("SETTING", "SETTING VALUE FROM"),
         ("PORT", "PORT 3000 default"),
@@ -29,25 +29,26 @@ async fn values_are_shown_with_their_origin() -> anyhow::Result<()> {
         ("POLL_INTERVAL", "POLL_INTERVAL 5 environment INTERVAL"),
         ("CONNECT_TIMEOUT", "CONNECT_TIMEOUT 5 default"),
     ] {
-        assert_eq!(shown(&setup, &[], name).await?, line);
+        assert_eq!(setting_line(&setup, &[], name).await?, line);
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn flags_win_over_the_environment() -> anyhow::Result<()> {
-    let setup = setup()?.with("POLL_INTERVAL", "30").with("RECORDING_DISABLED", "false");
+    let setup =
+        setup()?.with_setting("POLL_INTERVAL", "30").with_setting("RECORDING_DISABLED", "false");
     let flag = "POLL_INTERVAL 31 flag";
     let name = "POLL_INTERVAL";
-    assert_eq!(shown(&setup, &["--poll-interval", "31"], name).await?, flag);
-    assert_eq!(shown(&setup, &["--poll-interval=31"], name).await?, flag);
+    assert_eq!(setting_line(&setup, &["--poll-interval", "31"], name).await?, flag);
+    assert_eq!(setting_line(&setup, &["--poll-interval=31"], name).await?, flag);
     let before = process::run(&setup, &["--poll-interval", "31", "config"]).await?;
-    assert!(collapsed(&before.stdout).iter().any(|line| line == flag));
+    assert!(collapse_blanks(&before.stdout).iter().any(|line| line == flag));
     let on = "RECORDING_DISABLED true flag";
-    assert_eq!(shown(&setup, &["--recording-disabled"], "RECORDING_DISABLED").await?, on);
+    assert_eq!(setting_line(&setup, &["--recording-disabled"], "RECORDING_DISABLED").await?, on);
     let dir = setup.folder().join("other");
     let data_dir = format!("--data-dir={}", dir.display());
-    assert_eq!(process::run(&setup, &["liveness", &data_dir]).await?.code, 0);
+    assert_eq!(process::run(&setup, &["liveness", &data_dir]).await?.exit_code, 0);
     assert!(dir.join("scalelite.db").exists() && !setup.folder().join("data").exists());
     Ok(())
 }
@@ -58,13 +59,13 @@ async fn secrets_are_hidden_wherever_they_come_from() -> anyhow::Result<()> {
     let file = setup.folder().join("secrets");
     std::fs::write(&file, "from-a-file:and-another\n")?;
     let file = file.display().to_string();
-    let setup = setup.with("LOADBALANCER_SECRETS_FILE", &file);
-    let said = config(&setup, &[]).await?.stdout;
-    let json = config(&setup, &["--json"]).await?.stdout;
+    let setup = setup.with_setting("LOADBALANCER_SECRETS_FILE", &file);
+    let said = run_config(&setup, &[]).await?.stdout;
+    let json = run_config(&setup, &["--json"]).await?.stdout;
     for text in [&said, &json] {
         assert!(!text.contains(SECRET) && !text.contains("from-a-file"), "{text}");
     }
-    let lines = collapsed(&said);
+    let lines = collapse_blanks(&said);
     assert!(lines.contains(&"LOADBALANCER_SECRET *** environment LOADBALANCER_SECRET".to_owned()));
     let from_file = "LOADBALANCER_SECRETS *** file named by LOADBALANCER_SECRETS_FILE";
     assert!(lines.contains(&from_file.to_owned()), "{said}");
@@ -80,7 +81,7 @@ async fn secrets_are_hidden_wherever_they_come_from() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_wrong_value_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
-    let wrong = |name, value| setup().map(|setup| setup.with(name, value));
+    let wrong = |name, value| setup().map(|setup| setup.with_setting(name, value));
     for (setup, line) in [
         (
             wrong("PORT", "many")?,
@@ -109,28 +110,28 @@ async fn a_wrong_value_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
     ] {
         for command in ["config", "serve", "servers", "secret"] {
             let said = process::run(&setup, &[command]).await?;
-            let all = (said.stdout.as_str(), said.stderr.as_str(), said.code);
+            let all = (said.stdout.as_str(), said.stderr.as_str(), said.exit_code);
             assert_eq!(all, ("", line, 1), "{command}");
         }
         assert!(!setup.folder().join("data").exists(), "{line}");
     }
-    let said = config(&setup()?, &["--log-format", "xml"]).await?;
+    let said = run_config(&setup()?, &["--log-format", "xml"]).await?;
     assert_eq!(said.stderr, "LOG_FORMAT: `xml` is not allowed, it must be text or json\n");
-    assert_eq!(said.code, 1);
+    assert_eq!(said.exit_code, 1);
     Ok(())
 }
 
 #[tokio::test]
 async fn settings_of_the_original_are_explained() -> anyhow::Result<()> {
-    let setup = setup()?.with("WEB_CONCURRENCY", "4").with("FSAPI_PASSWORD", "x");
-    let said = config(&setup, &[]).await?.stdout;
+    let setup = setup()?.with_setting("WEB_CONCURRENCY", "4").with_setting("FSAPI_PASSWORD", "x");
+    let said = run_config(&setup, &[]).await?.stdout;
     for line in [
         " WEB_CONCURRENCY is set and has no effect: one process uses all cores\n",
         " FSAPI_PASSWORD is set and has no effect yet\n",
     ] {
         assert!(said.contains(line), "{said}");
     }
-    let said = config(&setup, &["--reference"]).await?;
-    assert!(said.code == 0 && said.stdout.starts_with("# Configuration\n"));
+    let said = run_config(&setup, &["--reference"]).await?;
+    assert!(said.exit_code == 0 && said.stdout.starts_with("# Configuration\n"));
     Ok(())
 }

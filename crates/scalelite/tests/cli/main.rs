@@ -2,6 +2,7 @@
 
 mod config;
 mod doctor;
+mod environment;
 mod liveness;
 mod meetings;
 mod migrate;
@@ -11,7 +12,6 @@ mod recordings;
 mod secret;
 mod servers;
 mod sign;
-mod stage;
 mod stores;
 mod sync;
 mod tenants;

@@ -1,44 +1,51 @@
 //! `migrate-store`: round trips between all kinds of stores.
 
 use anyhow::{Context as _, ensure};
-use testkit::process::{self, Said};
-use testkit::product::{Setup, outgoing, signed_by};
-use testkit::stores::{Kind, Stores};
+use testkit::process::{self, CommandOutput};
+use testkit::product::{Setup, new_request, signed_target_with};
+use testkit::stores::{StoreKind, TestStores};
 
-use crate::stage::{Stage, setup};
+use crate::environment::{CliEnvironment, setup};
 
 const DUMP: &str = include_str!("../../../testkit/data/fixtures/postgres.sql");
 
-async fn migrate(setup: &Setup, from: &str, to: &str, more: &[&str]) -> anyhow::Result<Said> {
+async fn run_migration(
+    setup: &Setup,
+    from: &str,
+    to: &str,
+    more: &[&str],
+) -> anyhow::Result<CommandOutput> {
     let mut arguments = vec!["migrate-store", "--from", from, "--to", to];
     arguments.extend(more);
     process::run(setup, &arguments).await
 }
 
 /// The numbers of a row of the table.
-fn row(said: &Said, kind: &str) -> Vec<u64> {
+fn row_numbers(said: &CommandOutput, kind: &str) -> Vec<u64> {
     let line = said.stdout.lines().find_map(|line| line.trim().strip_prefix(kind));
     line.unwrap_or_default().split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
 /// All that administrators see of a store.
-async fn seen(setup: &Setup) -> anyhow::Result<Vec<String>> {
+async fn describe_store(setup: &Setup) -> anyhow::Result<Vec<String>> {
     let mut all = Vec::new();
     for command in [&["servers", "yaml", "--verbose"][..], &["meetings", "list"], &["tenants"]] {
         let said = process::run(setup, command).await?;
-        assert_eq!((said.stderr.as_str(), said.code), ("", 0), "{command:?}");
+        assert_eq!((said.stderr.as_str(), said.exit_code), ("", 0), "{command:?}");
         all.push(said.stdout);
     }
     Ok(all)
 }
 
 /// Meetings of the tenant, created by a balancer that ends then.
-async fn meet(setup: &Setup, ids: &[&str]) -> anyhow::Result<()> {
+async fn create_meetings(setup: &Setup, ids: &[&str]) -> anyhow::Result<()> {
     let mut product = setup.start().await?;
     for id in ids {
         let id = form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>();
-        let mut request =
-            outgoing("GET", &signed_by("s1", "create", &format!("meetingID={id}&name=Name")));
+        let mut request = new_request(
+            "GET",
+            &signed_target_with("s1", "create", &format!("meetingID={id}&name=Name")),
+        );
         request.headers = vec![("Host".to_owned(), "acme.balancer.test".to_owned())];
         let answer = product.send(&request).await?.text();
         ensure!(answer.contains("SUCCESS"), "{answer}");
@@ -48,64 +55,68 @@ async fn meet(setup: &Setup, ids: &[&str]) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_pool_moves_through_all_stores_and_back() -> anyhow::Result<()> {
-    let mut stage = Stage::new(3).await?;
-    stage.setup = stage.setup.with("MULTITENANCY_ENABLED", "true");
+    let mut stage = CliEnvironment::new(3).await?;
+    stage.setup = stage.setup.with_setting("MULTITENANCY_ENABLED", "true");
     for more in [&["2.5", "blue"][..], &[], &["0.5"]] {
-        stage.add(more).await?;
+        stage.add_server(more).await?;
     }
     for n in 1..=2 {
-        stage.ok(&format!("servers enable <id-{n}>")).await?;
+        stage.run_ok(&format!("servers enable <id-{n}>")).await?;
     }
-    stage.ok("tenants add acme s1:s2").await?;
-    meet(&stage.setup, &["one", "zwei 💥"]).await?;
+    stage.run_ok("tenants add acme s1:s2").await?;
+    create_meetings(&stage.setup, &["one", "zwei 💥"]).await?;
     let home = stage.setup.folder().join("data").display().to_string();
-    let before = seen(&stage.setup).await?;
-    let stores = Stores::start(Kind::RedisAndPostgres).await?;
+    let before = describe_store(&stage.setup).await?;
+    let stores = TestStores::start(StoreKind::RedisAndPostgres).await?;
     let environment = stores.environment();
     let (redis, postgres) = (environment[0].1.as_str(), environment[1].1.as_str());
 
-    let dry = migrate(&stage.setup, &home, redis, &["--dry-run"]).await?;
-    assert_eq!((dry.code, row(&dry, "servers")), (0, vec![3, 0, 3, 0]), "{dry:?}");
+    let dry = run_migration(&stage.setup, &home, redis, &["--dry-run"]).await?;
+    assert_eq!((dry.exit_code, row_numbers(&dry, "servers")), (0, vec![3, 0, 3, 0]), "{dry:?}");
     let back = stage.setup.folder().join("back").display().to_string();
     for (from, to) in [(home.as_str(), redis), (redis, postgres), (postgres, back.as_str())] {
-        let moved = migrate(&stage.setup, from, to, &[]).await?;
-        assert_eq!(moved.code, 0, "{moved:?}");
-        assert_eq!(row(&moved, "servers"), [3, 0, 3, 0, 3], "{from} to {to}: {moved:?}");
-        assert_eq!(row(&moved, "tenants"), [1, 0, 1, 0, 1]);
-        assert_eq!(row(&moved, "meetings"), [2, 0, 2, 0, 2]);
-        let again = migrate(&stage.setup, from, to, &[]).await?;
-        assert_eq!(row(&again, "servers"), [3, 3, 0, 0, 3], "{again:?}");
+        let moved = run_migration(&stage.setup, from, to, &[]).await?;
+        assert_eq!(moved.exit_code, 0, "{moved:?}");
+        assert_eq!(row_numbers(&moved, "servers"), [3, 0, 3, 0, 3], "{from} to {to}: {moved:?}");
+        assert_eq!(row_numbers(&moved, "tenants"), [1, 0, 1, 0, 1]);
+        assert_eq!(row_numbers(&moved, "meetings"), [2, 0, 2, 0, 2]);
+        let again = run_migration(&stage.setup, from, to, &[]).await?;
+        assert_eq!(row_numbers(&again, "servers"), [3, 3, 0, 0, 3], "{again:?}");
     }
-    let on = |name: &str, url: &str| stage.setup.clone().with(name, url);
-    assert_eq!(seen(&on("REDIS_URL", redis)).await?, before);
-    assert_eq!(seen(&on("DATABASE_URL", postgres)).await?, before);
-    assert_eq!(seen(&on("SCALELITE_DATA_DIR", &back)).await?, before);
+    let on = |name: &str, url: &str| stage.setup.clone().with_setting(name, url);
+    assert_eq!(describe_store(&on("REDIS_URL", redis)).await?, before);
+    assert_eq!(describe_store(&on("DATABASE_URL", postgres)).await?, before);
+    assert_eq!(describe_store(&on("SCALELITE_DATA_DIR", &back)).await?, before);
     Ok(())
 }
 
 /// A database of the original, and an empty one beside it.
-async fn inherited() -> anyhow::Result<(Stores, Stores)> {
-    let old = Stores::start(Kind::Postgres).await?;
-    let new = old.another().await?;
+async fn original_database() -> anyhow::Result<(TestStores, TestStores)> {
+    let old = TestStores::start(StoreKind::Postgres).await?;
+    let new = old.new_share().await?;
     let server = old.postgres().context("a PostgreSQL")?;
     server.psql(old.postgres_database(), DUMP).await?;
     Ok((old, new))
 }
 
-fn url(stores: &Stores) -> String {
+fn store_url(stores: &TestStores) -> String {
     stores.environment()[0].1.clone()
 }
 
 #[tokio::test]
 async fn recordings_of_the_original_move_and_come_back() -> anyhow::Result<()> {
     let setup = setup()?;
-    let (old, new) = inherited().await?;
+    let (old, new) = original_database().await?;
     let server = old.postgres().unwrap();
-    let moved = migrate(&setup, &url(&old), "house", &[]).await?;
-    assert_eq!(row(&moved, "recordings"), [4, 0, 4, 0, 4], "{moved:?}");
-    assert_eq!(row(&moved, "callbacks"), [2, 0, 2, 0, 2], "{moved:?}");
-    let moved = migrate(&setup, "house", &url(&new), &["--only", "recordings"]).await?;
-    assert_eq!((moved.code, row(&moved, "recordings")), (0, vec![4, 0, 4, 0, 4]), "{moved:?}");
+    let moved = run_migration(&setup, &store_url(&old), "house", &[]).await?;
+    assert_eq!(row_numbers(&moved, "recordings"), [4, 0, 4, 0, 4], "{moved:?}");
+    assert_eq!(row_numbers(&moved, "callbacks"), [2, 0, 2, 0, 2], "{moved:?}");
+    let moved = run_migration(&setup, "house", &store_url(&new), &["--only", "recordings"]).await?;
+    assert_eq!(
+        (moved.exit_code, row_numbers(&moved, "recordings")),
+        (0, vec![4, 0, 4, 0, 4]),
+        "{moved:?}"
+    );
     assert!(!moved.stdout.contains("servers"));
     let rows = "SELECT record_id, meeting_id, name, published, participants, state, starttime, \
                 endtime, deleted_at, protected, publish_updated FROM recordings ORDER BY record_id";
@@ -123,14 +134,16 @@ async fn recordings_of_the_original_move_and_come_back() -> anyhow::Result<()> {
 
 /// Neither a dry run nor a doctor takes a database over.
 #[tokio::test]
-async fn who_only_looks_leaves_databases_alone() -> anyhow::Result<()> {
+async fn read_only_commands_leave_databases_alone() -> anyhow::Result<()> {
     let setup = setup()?;
-    let (old, new) = inherited().await?;
+    let (old, new) = original_database().await?;
     let server = old.postgres().unwrap();
     let before = server.dump(old.postgres_database(), &[]).await?;
-    let doctor = process::run(&setup.clone().with("DATABASE_URL", &url(&old)), &["doctor"]).await?;
+    let doctor =
+        process::run(&setup.clone().with_setting("DATABASE_URL", &store_url(&old)), &["doctor"])
+            .await?;
     assert!(doctor.stdout.contains("the database is not adopted yet"), "{doctor:?}");
-    let refused = migrate(&setup, &url(&old), "house", &["--dry-run"]).await?;
+    let refused = run_migration(&setup, &store_url(&old), "house", &["--dry-run"]).await?;
     assert!(refused.stderr.contains("not adopted yet"), "{refused:?}");
     let unlike = |dump: &str| -> Vec<String> {
         dump.lines().filter(|line| !line.contains("restrict")).map(str::to_owned).collect()
@@ -138,9 +151,9 @@ async fn who_only_looks_leaves_databases_alone() -> anyhow::Result<()> {
     let after = server.dump(old.postgres_database(), &[]).await?;
     assert_eq!(unlike(&after), unlike(&before));
 
-    migrate(&setup, &url(&old), "house", &[]).await?;
-    let dry = migrate(&setup, "house", &url(&new), &["--dry-run"]).await?;
-    assert_eq!((dry.code, row(&dry, "recordings")), (0, vec![4, 0, 4, 0]), "{dry:?}");
+    run_migration(&setup, &store_url(&old), "house", &[]).await?;
+    let dry = run_migration(&setup, "house", &store_url(&new), &["--dry-run"]).await?;
+    assert_eq!((dry.exit_code, row_numbers(&dry, "recordings")), (0, vec![4, 0, 4, 0]), "{dry:?}");
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN \
                   ('pg_catalog', 'information_schema')";
     assert_eq!(server.psql(new.postgres_database(), tables).await?, "0");
@@ -165,11 +178,11 @@ async fn what_cannot_be_moved_is_told() -> anyhow::Result<()> {
         ),
     ];
     for (from, to, line) in table {
-        let said = migrate(&setup, from, to, &[]).await?;
-        assert_eq!((said.stderr.as_str(), said.code), (line, 1), "{from} to {to}");
+        let said = run_migration(&setup, from, to, &[]).await?;
+        assert_eq!((said.stderr.as_str(), said.exit_code), (line, 1), "{from} to {to}");
     }
-    let said = migrate(&setup, "redis://:hidden@127.0.0.1:1", "house", &[]).await?;
-    assert_eq!(said.code, 1);
+    let said = run_migration(&setup, "redis://:hidden@127.0.0.1:1", "house", &[]).await?;
+    assert_eq!(said.exit_code, 1);
     assert!(said.stderr.contains("store unavailable") && !said.stderr.contains("hidden"));
     Ok(())
 }

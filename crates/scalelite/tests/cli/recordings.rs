@@ -5,9 +5,9 @@ use app::ports::Recordings as _;
 use domain::Timestamp;
 use domain::recording::{PlaybackFormat, Recording};
 
-use crate::stage::Stage;
+use crate::environment::CliEnvironment;
 
-const BEGINNING: Timestamp = Timestamp(1_600_000_000_000);
+const FIRST_START: Timestamp = Timestamp(1_600_000_000_000);
 
 fn recording(id: &str) -> Recording {
     let url = Some(format!("/video/{id}/"));
@@ -17,20 +17,20 @@ fn recording(id: &str) -> Recording {
         meeting_id: Some("room".to_owned()),
         published: true,
         state: Some("published".to_owned()),
-        started_at: Some(BEGINNING),
-        ended_at: Some(BEGINNING),
+        started_at: Some(FIRST_START),
+        ended_at: Some(FIRST_START),
         formats: vec![format],
         ..Recording::default()
     }
 }
 
 /// A stage with recordings `a`, `b` and `c`, and their files.
-async fn stage() -> anyhow::Result<(Stage, SqliteStore)> {
-    let mut stage = Stage::new(0).await?;
+async fn environment_with_recordings() -> anyhow::Result<(CliEnvironment, SqliteStore)> {
+    let mut stage = CliEnvironment::new(0).await?;
     for (name, value) in
         [("RECORDING_PUBLISH_DIR", "published"), ("RECORDING_UNPUBLISH_DIR", "hidden")]
     {
-        stage.setup = stage.setup.with(name, value);
+        stage.setup = stage.setup.with_setting(name, value);
     }
     assert_eq!(stage.run("recordings list").await?.stderr, "No recordings\n");
     let store = SqliteStore::open(&stage.setup.folder().join("data/scalelite.db"))?;
@@ -45,46 +45,49 @@ async fn stage() -> anyhow::Result<(Stage, SqliteStore)> {
 
 #[tokio::test]
 async fn recordings_are_listed_and_changed() -> anyhow::Result<()> {
-    let (stage, store) = stage().await?;
+    let (stage, store) = environment_with_recordings().await?;
     let all = "a\tpublished\troom\tvideo\nb\tpublished\troom\tvideo\nc\tpublished\troom\tvideo\n";
-    assert_eq!(stage.ok("recordings list").await?, all);
-    assert_eq!(stage.ok("recordings unpublish a b").await?, "OK\n");
+    assert_eq!(stage.run_ok("recordings list").await?, all);
+    assert_eq!(stage.run_ok("recordings unpublish a b").await?, "OK\n");
     let hidden = stage.setup.folder().join("hidden/video");
     assert!(hidden.join("a/index.html").exists() && hidden.join("b").exists());
-    let listed = stage.ok("recordings list --state unpublished --json").await?;
+    let listed = stage.run_ok("recordings list --state unpublished --json").await?;
     let ids: Vec<serde_json::Value> = listed
         .lines()
         .map(|line| Ok(serde_json::from_str::<serde_json::Value>(line)?["record_id"].take()))
         .collect::<anyhow::Result<_>>()?;
     assert_eq!(ids, ["a", "b"]);
-    assert_eq!(stage.ok("recordings publish a").await?, "OK\n");
-    assert_eq!(stage.ok("recordings protect a").await?, "OK\n");
-    assert_eq!(stage.ok("recordings update a Name=Neu x=y").await?, "OK\n");
-    assert_eq!(stage.ok("recordings update a x=").await?, "OK\n");
-    let a = store.recording("a").await?.unwrap();
+    assert_eq!(stage.run_ok("recordings publish a").await?, "OK\n");
+    assert_eq!(stage.run_ok("recordings protect a").await?, "OK\n");
+    assert_eq!(stage.run_ok("recordings update a Name=Neu x=y").await?, "OK\n");
+    assert_eq!(stage.run_ok("recordings update a x=").await?, "OK\n");
+    let a = store.find_recording("a").await?.unwrap();
     assert_eq!((a.published, a.protected, a.metadata_value("name")), (true, true, Some("Neu")));
     assert_eq!(a.metadata_value("x"), None);
-    assert!(stage.ok("recordings show a").await?.contains("\"name\": \"Neu\""));
-    let filtered = stage.ok("recordings list --meta name=N%").await?;
+    assert!(stage.run_ok("recordings show a").await?.contains("\"name\": \"Neu\""));
+    let filtered = stage.run_ok("recordings list --meta name=N%").await?;
     assert_eq!(filtered, "a\tpublished\troom\tvideo\tprotected\n");
-    let refused = stage.fails("recordings update a tenant-id=x").await?;
+    let refused = stage.run_failing("recordings update a tenant-id=x").await?;
     assert!(refused.contains("add-to-tenant"), "{refused}");
-    assert_eq!(stage.fails("recordings show zz").await?, "ERROR: No recording found with id: zz\n");
     assert_eq!(
-        stage.fails("recordings publish zz").await?,
+        stage.run_failing("recordings show zz").await?,
         "ERROR: No recording found with id: zz\n"
     );
-    let declined = stage.told("recordings delete a", "no\n").await?;
+    assert_eq!(
+        stage.run_failing("recordings publish zz").await?,
+        "ERROR: No recording found with id: zz\n"
+    );
+    let declined = stage.run_with_input("recordings delete a", "no\n").await?;
     assert!(declined.stdout.ends_with("Nothing was done.\n"), "{declined:?}");
-    assert_eq!(stage.ok("recordings delete a --yes").await?, "OK\n");
-    assert!(store.recording("a").await?.unwrap().is_deleted());
+    assert_eq!(stage.run_ok("recordings delete a --yes").await?, "OK\n");
+    assert!(store.find_recording("a").await?.unwrap().is_deleted());
     assert!(!stage.setup.folder().join("published/video/a").exists());
     Ok(())
 }
 
 #[tokio::test]
 async fn rows_and_files_are_compared_both_ways() -> anyhow::Result<()> {
-    let (stage, store) = stage().await?;
+    let (stage, store) = environment_with_recordings().await?;
     assert_eq!(stage.run("recordings check").await?.stderr, "Everything fits\n");
     let folder = stage.setup.folder();
     std::fs::create_dir_all(folder.join("hidden/video"))?;
@@ -96,10 +99,10 @@ async fn rows_and_files_are_compared_both_ways() -> anyhow::Result<()> {
     let faults = "a\tvideo\tfiles in the wrong place\nb\tvideo\tno files\n\
         stranger\tnotes\tfiles of nothing that is known\nc\tvideo\tfiles of a deleted recording\n";
     let said = stage.run("recordings check").await?;
-    assert_eq!((said.stdout.as_str(), said.code), (faults, 1));
+    assert_eq!((said.stdout.as_str(), said.exit_code), (faults, 1));
     let said = stage.run("recordings check --repair").await?;
     assert_eq!(said.stdout.matches("\trepaired\n").count(), 2, "{said:?}");
-    assert_eq!((said.stderr.as_str(), said.code), ("2 do not fit\n", 1));
+    assert_eq!((said.stderr.as_str(), said.exit_code), ("2 do not fit\n", 1));
     assert!(folder.join("published/video/a/index.html").exists());
     assert!(!folder.join("published/video/c").exists());
     assert!(folder.join("published/notes/stranger").exists(), "what nobody knows stays");
@@ -107,18 +110,18 @@ async fn rows_and_files_are_compared_both_ways() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn old_recordings_go_if_somebody_says_so() -> anyhow::Result<()> {
-    let (stage, store) = stage().await?;
-    let now = Timestamp(BEGINNING.0 * 2);
+async fn old_recordings_are_removed_on_command() -> anyhow::Result<()> {
+    let (stage, store) = environment_with_recordings().await?;
+    let now = Timestamp(FIRST_START.0 * 2);
     store.put_recording(&Recording { ended_at: Some(now), ..recording("c") }).await?;
     let would = stage.run("recordings retention --days 30 --dry-run").await?;
     assert_eq!(would.stdout.lines().count(), 2, "{would:?}");
     assert_eq!(would.stderr, "2 recordings would go\n");
-    assert!(!store.recording("a").await?.unwrap().is_deleted());
+    assert!(!store.find_recording("a").await?.unwrap().is_deleted());
     let none = stage.run("recordings retention --days 30 --meta name=x").await?;
     assert_eq!(none.stderr, "0 recordings deleted\n");
     assert_eq!(stage.run("recordings retention --days 30").await?.stderr, "2 recordings deleted\n");
-    assert_eq!(stage.ok("recordings list").await?.lines().count(), 1);
+    assert_eq!(stage.run_ok("recordings list").await?.lines().count(), 1);
     assert!(!stage.setup.folder().join("published/video/a").exists());
     Ok(())
 }

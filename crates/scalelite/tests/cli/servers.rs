@@ -1,21 +1,21 @@
 //! `servers`: adding, changing, listing and stopping servers in our own spelling.
 
-use crate::stage::{Stage, collapsed, create};
+use crate::environment::{CliEnvironment, collapse_blanks, create_meeting};
 use bbb_sim::{FaultMode, Preload};
 use serde_json::Value;
 
 #[tokio::test]
 async fn added_servers_are_disabled_and_listed() -> anyhow::Result<()> {
-    let mut stage = Stage::new(2).await?;
+    let mut stage = CliEnvironment::new(2).await?;
     let said = stage.run("servers").await?;
-    assert_eq!((said.stdout.as_str(), said.code), ("", 0));
+    assert_eq!((said.stdout.as_str(), said.exit_code), ("", 0));
     assert_eq!(said.stderr, "No servers are configured\n");
-    assert_eq!(stage.add(&["2.5", "blue"]).await?, "OK\nid: <id-1>\n");
+    assert_eq!(stage.add_server(&["2.5", "blue"]).await?, "OK\nid: <id-1>\n");
     assert_eq!(
-        stage.add(&["zero"]).await?,
+        stage.add_server(&["zero"]).await?,
         "WARNING! Load-multiplier was not readable or 0, so it is now 1\nOK\nid: <id-2>\n"
     );
-    let said = stage.ok("servers").await?;
+    let said = stage.run_ok("servers").await?;
     let first = "\
 id: <id-1>
 \turl: <url-1>
@@ -34,55 +34,55 @@ id: <id-1>
 
 #[tokio::test]
 async fn what_cannot_be_a_server_is_refused() -> anyhow::Result<()> {
-    let stage = Stage::new(0).await?;
+    let stage = CliEnvironment::new(0).await?;
     let bad_url = "Error: Server URL must start with http:// or https://\n";
-    assert_eq!(stage.fails("servers add ftp://x secret").await?, bad_url);
-    assert_eq!(stage.fails("servers add http:///x secret").await?, bad_url);
+    assert_eq!(stage.run_failing("servers add ftp://x secret").await?, bad_url);
+    assert_eq!(stage.run_failing("servers add http:///x secret").await?, bad_url);
     let missing = "Error: Please input at least a URL and a secret!\n";
-    assert_eq!(stage.fails("servers add http://x ''").await?, missing);
+    assert_eq!(stage.run_failing("servers add http://x ''").await?, missing);
     let negative = "ERROR: Load multiplier must be a number greater than 0 and at most 1000000\n";
-    assert_eq!(stage.fails("servers add http://x s -- -1").await?, negative);
+    assert_eq!(stage.run_failing("servers add http://x s -- -1").await?, negative);
     assert_eq!(stage.run("servers").await?.stdout, "");
     Ok(())
 }
 
 #[tokio::test]
 async fn servers_are_changed() -> anyhow::Result<()> {
-    let mut stage = Stage::new(1).await?;
-    stage.add(&["2", "blue"]).await?;
+    let mut stage = CliEnvironment::new(1).await?;
+    stage.add_server(&["2", "blue"]).await?;
     let updating = "Updating server <id-1>...\nOK\n";
-    assert_eq!(stage.ok("servers update <id-1> other").await?, updating);
-    let said = stage.ok("servers").await?;
+    assert_eq!(stage.run_ok("servers update <id-1> other").await?, updating);
+    let said = stage.run_ok("servers").await?;
     assert!(
         said.contains("secret: other\n")
             && said.contains("multiplier: 2.0\n\tbbb version: \n\ttag: blue\n")
     );
-    assert_eq!(stage.ok("servers update <id-1> secret1 3 red").await?, updating);
-    let said = stage.ok("servers").await?;
+    assert_eq!(stage.run_ok("servers update <id-1> secret1 3 red").await?, updating);
+    let said = stage.run_ok("servers").await?;
     assert!(
         said.contains("secret: secret1\n")
             && said.contains("multiplier: 3.0\n\tbbb version: \n\ttag: red\n")
     );
-    assert_eq!(stage.ok("servers update <id-1> '' '' ''").await?, updating);
-    let said = stage.ok("servers").await?;
+    assert_eq!(stage.run_ok("servers update <id-1> '' '' ''").await?, updating);
+    let said = stage.run_ok("servers").await?;
     assert!(
         said.contains("secret: secret1\n")
             && said.contains("multiplier: 3.0\n\tbbb version: \n\ttag: \n")
     );
-    assert_eq!(stage.ok("servers load-multiplier <id-1> 1.5").await?, "OK\n");
-    assert_eq!(stage.ok("servers tag <id-1> green").await?, "OK\n");
-    let said = stage.ok("servers").await?;
+    assert_eq!(stage.run_ok("servers load-multiplier <id-1> 1.5").await?, "OK\n");
+    assert_eq!(stage.run_ok("servers tag <id-1> green").await?, "OK\n");
+    let said = stage.run_ok("servers").await?;
     assert!(said.contains("multiplier: 1.5\n\tbbb version: \n\ttag: green\n"), "{said}");
-    assert_eq!(stage.ok("servers tag <id-1>").await?, "OK\n");
-    assert!(stage.ok("servers").await?.contains("\ttag: \n"));
-    assert_eq!(stage.ok("servers remove <id-1>").await?, "Removing server <id-1>...\nOK\n");
+    assert_eq!(stage.run_ok("servers tag <id-1>").await?, "OK\n");
+    assert!(stage.run_ok("servers").await?.contains("\ttag: \n"));
+    assert_eq!(stage.run_ok("servers remove <id-1>").await?, "Removing server <id-1>...\nOK\n");
     assert_eq!(stage.run("servers").await?.stdout, "");
     Ok(())
 }
 
 #[tokio::test]
 async fn an_unknown_id_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
-    let stage = Stage::new(0).await?;
+    let stage = CliEnvironment::new(0).await?;
     for command in [
         "servers update none secret",
         "servers remove none",
@@ -96,7 +96,7 @@ async fn an_unknown_id_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
         "servers meetings none",
         "sign getMeetings --server none",
     ] {
-        let said = stage.fails(command).await?;
+        let said = stage.run_failing(command).await?;
         assert_eq!(said, "ERROR: No server found with id: none\n", "{command}");
     }
     Ok(())
@@ -104,19 +104,19 @@ async fn an_unknown_id_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn enabling_polls_at_once() -> anyhow::Result<()> {
-    let mut stage = Stage::new(2).await?;
-    stage.add(&["2"]).await?;
-    stage.add(&[]).await?;
+    let mut stage = CliEnvironment::new(2).await?;
+    stage.add_server(&["2"]).await?;
+    stage.add_server(&[]).await?;
     let busy = Preload { ids: vec!["room".to_owned()], users: 12, ..Preload::default() };
     stage.server(1).preload(busy);
-    assert_eq!(stage.ok("servers enable <id-1>").await?, "Enabling server <id-1>...\nOK\n");
-    let said = stage.ok("servers").await?;
+    assert_eq!(stage.run_ok("servers enable <id-1>").await?, "Enabling server <id-1>...\nOK\n");
+    let said = stage.run_ok("servers").await?;
     assert!(said.contains("\tenabled\n\tload: 24.0\n\tload multiplier: 2.0\n\tbbb version: 2.7.12\n\ttag: \n\tonline\n"), "{said}");
-    assert_eq!(stage.ok("servers cordon <id-1>").await?, "Cordoning server <id-1>...\nOK\n");
-    assert!(stage.ok("servers").await?.contains("\tcordoned\n\tload: 24.0\n"));
+    assert_eq!(stage.run_ok("servers cordon <id-1>").await?, "Cordoning server <id-1>...\nOK\n");
+    assert!(stage.run_ok("servers").await?.contains("\tcordoned\n\tload: 24.0\n"));
     stage.server(2).set_fault(FaultMode::Refuse);
     let said = stage.run("servers enable <id-2>").await?;
-    assert_eq!((said.stdout.as_str(), said.code), ("Enabling server <id-2>...\nOK\n", 0));
+    assert_eq!((said.stdout.as_str(), said.exit_code), ("Enabling server <id-2>...\nOK\n", 0));
     assert!(said.stderr.starts_with("WARNING: it is not online yet: "), "{}", said.stderr);
     assert_eq!(said.stderr.lines().count(), 1);
     Ok(())
@@ -124,65 +124,65 @@ async fn enabling_polls_at_once() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn disabling_a_busy_server_asks_first() -> anyhow::Result<()> {
-    const ASKED: &str = "\
+    const CONFIRMATION: &str = "\
 Disabling server <id-1>...
 WARNING: You are trying to disable a server with active load. You should use the cordon option if
           you do not want to clear all the meetings
 If you still wish to continue please enter `yes`
 ";
-    let mut stage = Stage::new(2).await?;
-    stage.enabled().await?;
+    let mut stage = CliEnvironment::new(2).await?;
+    stage.add_enabled_server().await?;
     let product = stage.setup.start().await?;
-    create(&product, "Alpha", "").await?;
+    create_meeting(&product, "Alpha", "").await?;
     for answer in ["no\n", "\n", "", "yes!\n"] {
-        let said = stage.told("servers disable <id-1>", answer).await?;
-        assert_eq!(said.stdout, format!("{ASKED}Nothing was done.\n"));
-        assert_eq!((said.stderr.as_str(), said.code), ("", 0));
+        let said = stage.run_with_input("servers disable <id-1>", answer).await?;
+        assert_eq!(said.stdout, format!("{CONFIRMATION}Nothing was done.\n"));
+        assert_eq!((said.stderr.as_str(), said.exit_code), ("", 0));
     }
-    assert!(stage.ok("servers").await?.contains("\tenabled\n\tload: 15.0\n"));
-    let said = stage.told("servers disable <id-1>", "yes\n").await?;
-    assert_eq!(said.stdout, format!("{ASKED}Clearing Meeting id=Alpha\nOK\n"));
+    assert!(stage.run_ok("servers").await?.contains("\tenabled\n\tload: 15.0\n"));
+    let said = stage.run_with_input("servers disable <id-1>", "yes\n").await?;
+    assert_eq!(said.stdout, format!("{CONFIRMATION}Clearing Meeting id=Alpha\nOK\n"));
     assert!(stage.server(1).meetings().is_empty());
-    assert!(stage.ok("servers").await?.contains("\tdisabled\n\tload: unavailable\n"));
+    assert!(stage.run_ok("servers").await?.contains("\tdisabled\n\tload: unavailable\n"));
 
-    stage.ok("servers enable <id-1>").await?;
-    create(&product, "Beta", "").await?;
-    let said = stage.ok("servers disable <id-1> --yes").await?;
+    stage.run_ok("servers enable <id-1>").await?;
+    create_meeting(&product, "Beta", "").await?;
+    let said = stage.run_ok("servers disable <id-1> --yes").await?;
     assert_eq!(said, "Disabling server <id-1>...\nClearing Meeting id=Beta\nOK\n");
-    stage.enabled().await?;
-    assert_eq!(stage.ok("servers disable <id-2>").await?, "Disabling server <id-2>...\nOK\n");
+    stage.add_enabled_server().await?;
+    assert_eq!(stage.run_ok("servers disable <id-2>").await?, "Disabling server <id-2>...\nOK\n");
     Ok(())
 }
 
 #[tokio::test]
 async fn panic_clears_a_server() -> anyhow::Result<()> {
-    let mut stage = Stage::new(1).await?;
-    stage.enabled().await?;
+    let mut stage = CliEnvironment::new(1).await?;
+    stage.add_enabled_server().await?;
     let product = stage.setup.start().await?;
     let panicking = "Panicking server <id-1>...\nOK\n";
-    create(&product, "Alpha", "").await?;
-    assert_eq!(stage.ok("servers panic <id-1> --keep-state").await?, panicking);
+    create_meeting(&product, "Alpha", "").await?;
+    assert_eq!(stage.run_ok("servers panic <id-1> --keep-state").await?, panicking);
     assert!(stage.server(1).meetings().is_empty());
-    assert!(stage.ok("servers").await?.contains("\tenabled\n"));
+    assert!(stage.run_ok("servers").await?.contains("\tenabled\n"));
     assert_eq!(stage.run("meetings").await?.stdout, "");
-    create(&product, "Beta", "").await?;
-    assert_eq!(stage.ok("servers panic <id-1> --skip-end-calls").await?, panicking);
+    create_meeting(&product, "Beta", "").await?;
+    assert_eq!(stage.run_ok("servers panic <id-1> --skip-end-calls").await?, panicking);
     assert_eq!(stage.server(1).meetings().len(), 1);
     assert_eq!(stage.run("meetings").await?.stdout, "");
-    assert!(stage.ok("servers").await?.contains("\tdisabled\n"));
+    assert!(stage.run_ok("servers").await?.contains("\tdisabled\n"));
     Ok(())
 }
 
 #[tokio::test]
 async fn removing_says_what_is_forgotten() -> anyhow::Result<()> {
-    let mut stage = Stage::new(1).await?;
-    stage.enabled().await?;
+    let mut stage = CliEnvironment::new(1).await?;
+    stage.add_enabled_server().await?;
     let product = stage.setup.start().await?;
-    create(&product, "Alpha", "").await?;
+    create_meeting(&product, "Alpha", "").await?;
     let said = stage.run("servers remove <id-1>").await?;
     assert_eq!(said.stdout, "Removing server <id-1>...\nOK\n");
     assert_eq!(
-        (said.stderr.as_str(), said.code),
+        (said.stderr.as_str(), said.exit_code),
         ("WARNING: 1 meetings on it were forgotten\n", 0)
     );
     assert_eq!(stage.run("meetings").await?.stdout, "");
@@ -191,15 +191,15 @@ async fn removing_says_what_is_forgotten() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn table_and_json_show_no_secret() -> anyhow::Result<()> {
-    let mut stage = Stage::new(2).await?;
-    stage.add(&["2", "blue"]).await?;
-    stage.ok("servers enable <id-1>").await?;
-    stage.add(&[]).await?;
+    let mut stage = CliEnvironment::new(2).await?;
+    stage.add_server(&["2", "blue"]).await?;
+    stage.run_ok("servers enable <id-1>").await?;
+    stage.add_server(&[]).await?;
     stage.server(2).set_secret("changed");
-    stage.ok("poll").await?;
-    let said = stage.ok("servers --table").await?;
+    stage.run_ok("poll").await?;
+    let said = stage.run_ok("servers --table").await?;
     assert!(!said.contains("secret"), "{said}");
-    let mut lines = collapsed(&said);
+    let mut lines = collapse_blanks(&said);
     assert_eq!(
         lines.remove(0),
         "ID URL STATE STATUS USERS RESERVE PROMISED LOAD FORESEEN LOAD MULTIPLIER TAG TIER MAX \
@@ -216,7 +216,7 @@ async fn table_and_json_show_no_secret() -> anyhow::Result<()> {
     lines.retain(|line| !line.starts_with("<id-2>"));
     assert_eq!(lines, ["<id-1> <url-1> enabled online 0 0 0 0.0 0.0 2.0 blue 0"]);
 
-    let said = stage.ok("servers --json").await?;
+    let said = stage.run_ok("servers --json").await?;
     assert!(!said.contains("secret"), "{said}");
     let list: Vec<Value> = serde_json::from_str(&said)?;
     let first = list.iter().find(|server| server["id"] == "<id-1>");
@@ -229,20 +229,20 @@ async fn table_and_json_show_no_secret() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn meetings_that_servers_report() -> anyhow::Result<()> {
-    let mut stage = Stage::new(2).await?;
-    stage.enabled().await?;
-    stage.enabled().await?;
+    let mut stage = CliEnvironment::new(2).await?;
+    stage.add_enabled_server().await?;
+    stage.add_enabled_server().await?;
     let ids = ["a", "b"].map(str::to_owned).to_vec();
     stage.server(1).preload(Preload { ids, ..Preload::default() });
     let first =
         "\nServer ID: <id-1>\nServer Url: <url-1>\nMeetingIDs: \n\tMeeting a\n\tMeeting b\n";
-    assert_eq!(stage.ok("servers meetings <id-1>").await?, first);
+    assert_eq!(stage.run_ok("servers meetings <id-1>").await?, first);
     let second = "\nServer ID: <id-2>\nServer Url: <url-2>\n";
-    let said = stage.ok("servers meetings").await?;
+    let said = stage.run_ok("servers meetings").await?;
     assert!(said.contains(first) && said.contains(&format!("{second}MeetingIDs: \n")), "{said}");
     stage.server(2).set_fault(FaultMode::Refuse);
     let said = stage.run("servers meetings").await?;
     assert!(said.stdout.contains(first) && said.stdout.contains(second), "{said:?}");
-    assert!(said.code == 1 && said.stderr.starts_with("WARNING: "), "{said:?}");
+    assert!(said.exit_code == 1 && said.stderr.starts_with("WARNING: "), "{said:?}");
     Ok(())
 }

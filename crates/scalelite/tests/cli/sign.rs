@@ -1,14 +1,14 @@
 //! `sign`: the URL that it prints is the one that checksums are defined by, and is accepted.
 
-use crate::stage::{Stage, setup};
+use crate::environment::{CliEnvironment, setup};
 use bbb_sim::Algorithm;
 use testkit::conformance::http::exchange;
 use testkit::process;
-use testkit::product::{SECRET, outgoing};
+use testkit::product::{SECRET, new_request};
 
 /// The checksum as the documentation of BBB defines it.
 fn checksum(algorithm: Algorithm, call: &str, query: &str, secret: &str) -> String {
-    algorithm.hex(&format!("{call}{query}{secret}"))
+    algorithm.hex_digest(&format!("{call}{query}{secret}"))
 }
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn the_url_has_the_right_checksum() -> anyhow::Result<()> {
     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
     let expected = [("meetingID".into(), "a/1".into()), ("name".into(), "Tea & cake=é".into())];
     assert_eq!(pairs, expected);
-    let setup = setup.with("LOADBALANCER_CHECKSUM_ALGORITHM", "SHA1:SHA512");
+    let setup = setup.with_setting("LOADBALANCER_CHECKSUM_ALGORITHM", "SHA1:SHA512");
     let said = process::run(&setup, &["sign", "getMeetings", "--url", base]).await?.stdout;
     let sha512 = checksum(Algorithm::Sha512, "getMeetings", "", SECRET);
     assert!(said.ends_with(&format!("?checksum={sha512}\n")), "{said}");
@@ -39,32 +39,32 @@ async fn the_url_has_the_right_checksum() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_url_is_accepted() -> anyhow::Result<()> {
-    let mut stage = Stage::new(1).await?;
-    stage.enabled().await?;
+    let mut stage = CliEnvironment::new(1).await?;
+    stage.add_enabled_server().await?;
     let product = stage.setup.start().await?;
     let address = format!("http://127.0.0.1:{}", product.port());
     let create = format!("sign --url {address} create meetingID=Alpha name=Alpha");
-    let url = stage.ok(&create).await?;
+    let url = stage.run_ok(&create).await?;
     let target = url.trim().strip_prefix(&address).unwrap_or_default();
     let answer = product.get(target).await?.text();
     assert!(answer.contains("<returncode>SUCCESS</returncode>"), "{answer}");
-    let url = stage.ok("sign --server <id-1> isMeetingRunning meetingID=Alpha").await?;
+    let url = stage.run_ok("sign --server <id-1> isMeetingRunning meetingID=Alpha").await?;
     let call = url.trim().strip_prefix("<url-1>").unwrap_or_default();
     let target = format!("/bigbluebutton/api{call}");
-    let answer = exchange(stage.server(1).port(), &outgoing("GET", &target)).await?.text();
+    let answer = exchange(stage.server(1).port(), &new_request("GET", &target)).await?.text();
     assert!(answer.contains("<returncode>SUCCESS</returncode>"), "{answer}");
     Ok(())
 }
 
 #[tokio::test]
 async fn the_address_is_that_of_the_configuration() -> anyhow::Result<()> {
-    let setup = setup()?.with("BIND", "").with("PORT", "8080");
+    let setup = setup()?.with_setting("BIND", "").with_setting("PORT", "8080");
     let said = process::run(&setup, &["sign", "getMeetings"]).await?.stdout;
     assert!(
         said.starts_with("http://localhost:8080/bigbluebutton/api/getMeetings?checksum="),
         "{said}"
     );
     let said = process::run(&setup, &["sign", "create", "name"]).await?;
-    assert_eq!((said.stderr.as_str(), said.code), ("ERROR: `name` is not name=value\n", 1));
+    assert_eq!((said.stderr.as_str(), said.exit_code), ("ERROR: `name` is not name=value\n", 1));
     Ok(())
 }

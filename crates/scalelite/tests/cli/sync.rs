@@ -1,10 +1,10 @@
 //! `servers add-all`, `servers sync` and `servers yaml`: pools from files and into files.
 
-use crate::stage::{Stage, create};
+use crate::environment::{CliEnvironment, create_meeting};
 use bbb_sim::Preload;
 use testkit::process;
 
-const TWO: &str = "\
+const TWO_SERVERS: &str = "\
 servers:
   a:
     url: <url-1>
@@ -16,16 +16,16 @@ servers:
     tag: blue
     enabled: false
 ";
-const NONE: &str = "servers: {}\n";
+const NO_SERVERS: &str = "servers: {}\n";
 
 #[tokio::test]
 async fn a_pool_is_made_from_a_file_and_printed_as_one() -> anyhow::Result<()> {
-    let stage = Stage::new(2).await?;
-    stage.write("two.yml", TWO)?;
-    assert_eq!(stage.ok("servers sync two.yml --dry-run").await?, "would add a\nwould add b\n");
-    assert_eq!(stage.ok("servers yaml").await?, "---\nservers: {}\n");
-    assert_eq!(stage.ok("servers sync two.yml").await?, "add a\nadd b\n");
-    let yaml = stage.ok("servers yaml").await?;
+    let stage = CliEnvironment::new(2).await?;
+    stage.write_file("two.yml", TWO_SERVERS)?;
+    assert_eq!(stage.run_ok("servers sync two.yml --dry-run").await?, "would add a\nwould add b\n");
+    assert_eq!(stage.run_ok("servers yaml").await?, "---\nservers: {}\n");
+    assert_eq!(stage.run_ok("servers sync two.yml").await?, "add a\nadd b\n");
+    let yaml = stage.run_ok("servers yaml").await?;
     let expected = "\
 ---
 servers:
@@ -43,13 +43,13 @@ servers:
     enabled: false
 ";
     assert_eq!(yaml, expected);
-    let verbose = stage.ok("servers yaml --verbose").await?;
+    let verbose = stage.run_ok("servers yaml --verbose").await?;
     let state = "    enabled: true\n    state: enabled\n    load: 0.0\n    bbb_version: 2.7.12\n    online: true\n";
     assert!(verbose.contains(state), "{verbose}");
     for (name, text) in [("yaml.yml", &yaml), ("verbose.yml", &verbose)] {
-        stage.write(name, text)?;
-        assert_eq!(stage.ok(&format!("servers sync {name} force")).await?, "");
-        assert_eq!(stage.ok("servers yaml --verbose").await?, verbose);
+        stage.write_file(name, text)?;
+        assert_eq!(stage.run_ok(&format!("servers sync {name} force")).await?, "");
+        assert_eq!(stage.run_ok("servers yaml --verbose").await?, verbose);
     }
     Ok(())
 }
@@ -82,26 +82,26 @@ async fn every_secret_and_tag_survives_yaml() -> anyhow::Result<()> {
         "'",
         "? #",
     ];
-    let stage = Stage::new(0).await?;
+    let stage = CliEnvironment::new(0).await?;
     for text in TEXTS {
         let add = ["servers", "add", "--", "http://127.0.0.1:1/bigbluebutton/api", text, "1", text];
         let said = process::run(&stage.setup, &add).await?;
-        assert_eq!(said.code, 0, "{said:?}");
+        assert_eq!(said.exit_code, 0, "{said:?}");
     }
-    let yaml = stage.ok("servers yaml").await?;
-    stage.write("pool.yml", &yaml)?;
-    assert_eq!(stage.ok("servers sync pool.yml force").await?, "");
-    assert_eq!(stage.ok("servers yaml").await?, yaml);
-    stage.write("none.yml", NONE)?;
-    stage.ok("servers sync none.yml").await?;
-    assert_eq!(stage.ok("servers sync pool.yml").await?.lines().count(), TEXTS.len());
+    let yaml = stage.run_ok("servers yaml").await?;
+    stage.write_file("pool.yml", &yaml)?;
+    assert_eq!(stage.run_ok("servers sync pool.yml force").await?, "");
+    assert_eq!(stage.run_ok("servers yaml").await?, yaml);
+    stage.write_file("none.yml", NO_SERVERS)?;
+    stage.run_ok("servers sync none.yml").await?;
+    assert_eq!(stage.run_ok("servers sync pool.yml").await?.lines().count(), TEXTS.len());
     // The order is that of their making, which is another one now.
-    assert_eq!(sorted(&stage.ok("servers yaml").await?), sorted(&yaml));
+    assert_eq!(sort_servers(&stage.run_ok("servers yaml").await?), sort_servers(&yaml));
     Ok(())
 }
 
 /// The lines of each server, in alphabetical order of the servers.
-fn sorted(yaml: &str) -> Vec<Vec<&str>> {
+fn sort_servers(yaml: &str) -> Vec<Vec<&str>> {
     let lines = yaml.lines().filter(|line| line.starts_with("  ")).collect::<Vec<_>>();
     let mut servers: Vec<_> =
         lines.chunk_by(|_, next| next.starts_with("    ")).map(<[&str]>::to_vec).collect();
@@ -111,63 +111,64 @@ fn sorted(yaml: &str) -> Vec<Vec<&str>> {
 
 #[tokio::test]
 async fn differences_are_updated() -> anyhow::Result<()> {
-    let stage = Stage::new(2).await?;
-    stage.write("two.yml", TWO)?;
-    stage.ok("servers sync two.yml").await?;
-    let changed = TWO.replace("secret: secret2\n", "secret: other\n").replace("blue", "red");
-    stage.write("changed.yml", &changed)?;
-    assert_eq!(stage.ok("servers sync changed.yml --dry-run").await?, "would update b\n");
-    assert!(stage.ok("servers yaml").await?.contains("secret: secret2\n"));
-    assert_eq!(stage.ok("servers sync changed.yml").await?, "update b\n");
-    let yaml = stage.ok("servers yaml").await?;
+    let stage = CliEnvironment::new(2).await?;
+    stage.write_file("two.yml", TWO_SERVERS)?;
+    stage.run_ok("servers sync two.yml").await?;
+    let changed =
+        TWO_SERVERS.replace("secret: secret2\n", "secret: other\n").replace("blue", "red");
+    stage.write_file("changed.yml", &changed)?;
+    assert_eq!(stage.run_ok("servers sync changed.yml --dry-run").await?, "would update b\n");
+    assert!(stage.run_ok("servers yaml").await?.contains("secret: secret2\n"));
+    assert_eq!(stage.run_ok("servers sync changed.yml").await?, "update b\n");
+    let yaml = stage.run_ok("servers yaml").await?;
     assert!(yaml.contains("secret: other\n    load_multiplier: 2.0\n    tag: red\n"), "{yaml}");
-    stage.write("off.yml", &changed.replace("secret1\n", "secret1\n    enabled: false\n"))?;
-    assert_eq!(stage.ok("servers sync off.yml").await?, "update a\n");
-    assert!(stage.ok("servers yaml --verbose").await?.contains("state: cordoned"));
-    assert_eq!(stage.ok("servers sync off.yml").await?, "");
-    assert_eq!(stage.ok("servers sync two.yml").await?, "update a\nupdate b\n");
+    stage.write_file("off.yml", &changed.replace("secret1\n", "secret1\n    enabled: false\n"))?;
+    assert_eq!(stage.run_ok("servers sync off.yml").await?, "update a\n");
+    assert!(stage.run_ok("servers yaml --verbose").await?.contains("state: cordoned"));
+    assert_eq!(stage.run_ok("servers sync off.yml").await?, "");
+    assert_eq!(stage.run_ok("servers sync two.yml").await?, "update a\nupdate b\n");
     Ok(())
 }
 
 #[tokio::test]
 async fn modes_say_what_becomes_of_the_others() -> anyhow::Result<()> {
-    let stage = Stage::new(2).await?;
-    stage.write("two.yml", TWO)?;
-    stage.write("none.yml", NONE)?;
-    stage.ok("servers sync two.yml").await?;
+    let stage = CliEnvironment::new(2).await?;
+    stage.write_file("two.yml", TWO_SERVERS)?;
+    stage.write_file("none.yml", NO_SERVERS)?;
+    stage.run_ok("servers sync two.yml").await?;
     let product = stage.setup.start().await?;
-    create(&product, "Alpha", "").await?;
-    assert_eq!(stage.ok("servers sync none.yml keep").await?, "");
+    create_meeting(&product, "Alpha", "").await?;
+    assert_eq!(stage.run_ok("servers sync none.yml keep").await?, "");
     let would = "would cordon a\nwould remove b\n";
-    assert_eq!(stage.ok("servers sync none.yml --dry-run").await?, would);
-    assert_eq!(stage.ok("servers sync none.yml").await?, "cordon a\nremove b\n");
-    assert_eq!(stage.ok("servers sync none.yml cordon").await?, "");
-    assert!(stage.ok("servers").await?.contains("\tcordoned\n"));
-    assert_eq!(stage.ok("servers sync none.yml force --dry-run").await?, "would remove a\n");
+    assert_eq!(stage.run_ok("servers sync none.yml --dry-run").await?, would);
+    assert_eq!(stage.run_ok("servers sync none.yml").await?, "cordon a\nremove b\n");
+    assert_eq!(stage.run_ok("servers sync none.yml cordon").await?, "");
+    assert!(stage.run_ok("servers").await?.contains("\tcordoned\n"));
+    assert_eq!(stage.run_ok("servers sync none.yml force --dry-run").await?, "would remove a\n");
     assert_eq!(stage.server(1).meetings().len(), 1);
-    assert_eq!(stage.ok("servers sync none.yml force").await?, "remove a\n");
+    assert_eq!(stage.run_ok("servers sync none.yml force").await?, "remove a\n");
     assert!(stage.server(1).meetings().is_empty());
     assert_eq!(stage.run("servers").await?.stdout, "");
     let modes = "ERROR: Unknown sync mode 'bogus' (choose: keep cordon force)\n";
-    assert_eq!(stage.fails("servers sync two.yml bogus").await?, modes);
+    assert_eq!(stage.run_failing("servers sync two.yml bogus").await?, modes);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_server_with_load_of_others_is_cordoned_too() -> anyhow::Result<()> {
-    let stage = Stage::new(2).await?;
+    let stage = CliEnvironment::new(2).await?;
     let busy = Preload { ids: vec!["room".to_owned()], users: 1, ..Preload::default() };
     stage.server(1).preload(busy);
-    stage.write("two.yml", TWO)?;
-    stage.write("none.yml", NONE)?;
-    stage.ok("servers sync two.yml").await?;
-    assert_eq!(stage.ok("servers sync none.yml").await?, "cordon a\nremove b\n");
+    stage.write_file("two.yml", TWO_SERVERS)?;
+    stage.write_file("none.yml", NO_SERVERS)?;
+    stage.run_ok("servers sync two.yml").await?;
+    assert_eq!(stage.run_ok("servers sync none.yml").await?, "cordon a\nremove b\n");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_wrong_file_changes_nothing() -> anyhow::Result<()> {
-    let stage = Stage::new(2).await?;
+    let stage = CliEnvironment::new(2).await?;
     for (change, complaint) in [
         (
             ("blue", "blue\n    color: red\n    size: 3"),
@@ -183,13 +184,13 @@ async fn a_wrong_file_changes_nothing() -> anyhow::Result<()> {
         (("servers:", "pool:"), "Invalid YAML document"),
         (("  b:", " - b:"), "Invalid YAML document"),
     ] {
-        stage.write("wrong.yml", &TWO.replace(change.0, change.1))?;
-        let said = stage.fails("servers sync wrong.yml").await?;
+        stage.write_file("wrong.yml", &TWO_SERVERS.replace(change.0, change.1))?;
+        let said = stage.run_failing("servers sync wrong.yml").await?;
         assert_eq!(said, format!("ERROR: {complaint}\n"));
     }
     let missing = "ERROR: No such file or directory @ rb_sysopen - absent.yml\n";
-    assert_eq!(stage.fails("servers sync absent.yml").await?, missing);
-    assert_eq!(stage.fails("servers add-all absent.yml").await?, missing);
+    assert_eq!(stage.run_failing("servers sync absent.yml").await?, missing);
+    assert_eq!(stage.run_failing("servers add-all absent.yml").await?, missing);
     assert_eq!(stage.run("servers").await?.stdout, "");
     Ok(())
 }
@@ -197,16 +198,16 @@ async fn a_wrong_file_changes_nothing() -> anyhow::Result<()> {
 #[tokio::test]
 async fn all_servers_of_a_file_are_added_or_none() -> anyhow::Result<()> {
     const LIST: &str = "servers:\n- url: <url-1>\n  secret: 12\n  load_multiplier: 2\n  tag: blue\n- url: <url-2>\n";
-    let stage = Stage::new(2).await?;
-    stage.write("all.yml", LIST)?;
-    let said = stage.fails("servers add-all all.yml").await?;
+    let stage = CliEnvironment::new(2).await?;
+    stage.write_file("all.yml", LIST)?;
+    let said = stage.run_failing("servers add-all all.yml").await?;
     assert_eq!(said, "ERROR: Server number 2 has no secret\n");
     assert_eq!(stage.run("servers").await?.stdout, "");
-    stage.write("all.yml", &format!("{LIST}  secret: x\n"))?;
-    let said = stage.ok("servers add-all all.yml").await?;
+    stage.write_file("all.yml", &format!("{LIST}  secret: x\n"))?;
+    let said = stage.run_ok("servers add-all all.yml").await?;
     let servers: Vec<&str> = said.lines().step_by(2).collect();
     assert_eq!(servers, ["server: <url-1>", "server: <url-2>"]);
-    let yaml = stage.ok("servers yaml").await?;
+    let yaml = stage.run_ok("servers yaml").await?;
     assert!(
         yaml.contains("url: <url-1>\n    secret: '12'\n    load_multiplier: 2.0\n    tag: blue\n"),
         "{yaml}"

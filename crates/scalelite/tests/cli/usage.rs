@@ -1,6 +1,6 @@
 //! Wrong usage has an exit code of its own, and help is no failure.
 
-use crate::stage::setup;
+use crate::environment::setup;
 use testkit::process;
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn wrong_usage_is_exit_code_2() -> anyhow::Result<()> {
     ];
     for arguments in wrong {
         let said = process::run(&setup, arguments).await?;
-        assert_eq!((said.stdout.as_str(), said.code), ("", 2), "{arguments:?}");
+        assert_eq!((said.stdout.as_str(), said.exit_code), ("", 2), "{arguments:?}");
         assert!(
             said.stderr.contains("Usage: ") || said.stderr.contains("try '--help'"),
             "{arguments:?}: {}",
@@ -47,7 +47,7 @@ async fn help_and_version_are_no_failures() -> anyhow::Result<()> {
         [&["--help"][..], &["help"], &["serve", "--help"], &["help", "servers", "sync"]]
     {
         let said = process::run(&setup, arguments).await?;
-        assert_eq!((said.stderr.as_str(), said.code), ("", 0), "{arguments:?}");
+        assert_eq!((said.stderr.as_str(), said.exit_code), ("", 0), "{arguments:?}");
         assert!(said.stdout.contains("Usage: scalelite"), "{}", said.stdout);
     }
     let said = process::run(&setup, &["--version"]).await?;
@@ -63,10 +63,10 @@ async fn unknown_tasks_of_rake_fail() -> anyhow::Result<()> {
         ("servers:add[x", "ERROR: `servers:add[x` is not a task of the form name[a,b]\n"),
     ] {
         let said = process::run(&setup, &["rake", task, "servers"]).await?;
-        let all = (said.stdout.as_str(), said.stderr.as_str(), said.code);
+        let all = (said.stdout.as_str(), said.stderr.as_str(), said.exit_code);
         assert_eq!(all, ("", complaint, 1));
     }
     let said = process::run(&setup, &["rake", "liveness", "status", "liveness"]).await?;
-    assert_eq!((said.stdout.as_str(), said.code), ("success\n\nsuccess\n", 0));
+    assert_eq!((said.stdout.as_str(), said.exit_code), ("success\n\nsuccess\n", 0));
     Ok(())
 }

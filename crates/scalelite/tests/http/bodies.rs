@@ -1,20 +1,21 @@
 //! Bodies: which types are taken, that slides reach the server byte for byte, and that no body is
 //! held in memory.
 
-use bbb_sim::Request;
-use testkit::product::{API, Connection, DEADLINE, signed};
+use bbb_sim::RecordedRequest;
+use testkit::product::{API_PATH, ClientConnection, DEADLINE, signed_target};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::tools::{
-    asked, assert_failed, assert_success, create, send, send_chunks, world, world_with,
+    assert_failed, assert_success, create, send, send_chunks, start_deployment,
+    start_deployment_with, take_requests,
 };
 
 const XML: &str = "<modules><module name=\"presentation\"><document name=\"a.txt\">QQ==</document>\
                    </module></modules>";
 
-fn assert_arrived(request: &Request, body: &[u8]) {
+fn assert_arrived(request: &RecordedRequest, body: &[u8]) {
     assert_eq!(request.method, "POST");
     assert_eq!(request.header("content-type"), Some("application/xml"));
     assert!(request.body == body, "the body was changed");
@@ -22,14 +23,14 @@ fn assert_arrived(request: &Request, body: &[u8]) {
 
 #[tokio::test]
 async fn slides_reach_the_server_byte_for_byte() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     let server = &world.pool.servers()[0];
     let body = format!("{XML}\r\n<!-- \u{fc} \0 ]]> -->");
     for kind in ["application/xml", "text/xml; charset=UTF-8"] {
         let query = "meetingID=slides&name=Slides";
         let answer = world.product.post("create", query, kind, body.as_bytes());
         assert_success(&answer.await.unwrap());
-        assert_arrived(&asked(server, "create")[0], body.as_bytes());
+        assert_arrived(&take_requests(server, "create")[0], body.as_bytes());
     }
     let answer = world.product.post(
         "insertDocument",
@@ -38,20 +39,20 @@ async fn slides_reach_the_server_byte_for_byte() {
         body.as_bytes(),
     );
     assert_success(&answer.await.unwrap());
-    let inserted = &asked(server, "insertDocument")[0];
+    let inserted = &take_requests(server, "insertDocument")[0];
     assert_arrived(inserted, body.as_bytes());
 }
 
 #[tokio::test]
 async fn five_megabytes_in_chunks_stream_through() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     // Not a multiple of anything, and longer than what the simulated server keeps.
     let body: Vec<u8> = (0..5_000_003_u32).map(|n| b'A' + (n % 23) as u8).collect();
-    let target = signed("create", "meetingID=big&name=Big");
+    let target = signed_target("create", "meetingID=big&name=Big");
     let pieces = body.chunks(60_001);
     let answer = send_chunks(&world.product, &target, "application/xml", pieces).await;
     assert_success(&answer.unwrap());
-    let request = &asked(&world.pool.servers()[0], "create")[0];
+    let request = &take_requests(&world.pool.servers()[0], "create")[0];
     let kept = 1 << 20;
     assert!(request.body == body[..kept]);
     assert_eq!(request.header("transfer-encoding"), Some("chunked"));
@@ -59,12 +60,12 @@ async fn five_megabytes_in_chunks_stream_through() {
 
 #[tokio::test]
 async fn a_hundred_mebibytes_leave_memory_flat() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     // Warm: connections, buffers and statements are there.
     create(&world.product, "warm").await;
     let before = world.product.memory_kib("VmHWM").unwrap();
     let piece = vec![b'x'; 1 << 20];
-    let target = signed("create", "meetingID=huge&name=Huge");
+    let target = signed_target("create", "meetingID=huge&name=Huge");
     let pieces = std::iter::repeat_n(piece.as_slice(), 100);
     let answer = send_chunks(&world.product, &target, "text/xml", pieces).await;
     assert_success(&answer.unwrap());
@@ -75,10 +76,10 @@ async fn a_hundred_mebibytes_leave_memory_flat() {
 
 #[tokio::test]
 async fn a_body_beyond_the_limit_is_refused_and_leaves_no_meeting() {
-    let world = world_with(1, &[("MAX_BODY_BYTES", "100000")]).await;
+    let world = start_deployment_with(1, &[("MAX_BODY_BYTES", "100000")]).await;
     create(&world.product, "warm").await;
     let before = world.product.memory_kib("VmHWM").unwrap();
-    let target = signed("create", "meetingID=fat&name=Fat");
+    let target = signed_target("create", "meetingID=fat&name=Fat");
     // Announced, and in chunks that only add up to too much.
     let body = vec![b'x'; 40_000_000];
     let xml = [("Content-Type", "application/xml")];
@@ -95,14 +96,14 @@ async fn a_body_beyond_the_limit_is_refused_and_leaves_no_meeting() {
     let answer = send(&world.product, "POST", &target, &xml, Some(&body[..100_000]));
     let answer = answer.await;
     assert_success(&answer);
-    assert_eq!(answer.field("messageKey"), "");
+    assert_eq!(answer.xml_field("messageKey"), "");
     let grown = world.product.memory_kib("VmHWM").unwrap() - before;
     assert!(grown < 20 * 1024, "{grown} KiB more");
 }
 
 #[tokio::test]
 async fn a_content_type_without_a_body_does_not_matter() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     create(&world.product, "m1").await;
     let xml = [("Content-Type", "application/xml")];
     let json = [("Content-Type", "application/json"), ("Accept", "*/*")];
@@ -112,23 +113,23 @@ async fn a_content_type_without_a_body_does_not_matter() {
         ("getMeetingInfo", "meetingID=m1"),
         ("getMeetings", ""),
     ] {
-        let target = signed(call, query);
+        let target = signed_target(call, query);
         for headers in [xml.as_slice(), json.as_slice()] {
             assert_success(&send(&world.product, "GET", &target, headers, None).await);
             assert_success(&send(&world.product, "POST", &target, headers, Some(b"")).await);
         }
         assert_success(&send(&world.product, "POST", &target, &[], Some(b"")).await);
     }
-    let join = signed("join", "meetingID=m1&fullName=A&role=VIEWER");
+    let join = signed_target("join", "meetingID=m1&fullName=A&role=VIEWER");
     let answer = send(&world.product, "GET", &join, &xml, None).await;
     assert_eq!(answer.status, 302);
-    let end = signed("end", "meetingID=m1");
+    let end = signed_target("end", "meetingID=m1");
     assert_success(&send(&world.product, "GET", &end, &xml, None).await);
 }
 
 #[tokio::test]
 async fn bodies_of_other_types_are_refused() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     create(&world.product, "m1").await;
     let form = "application/x-www-form-urlencoded";
     for (call, kind, body) in [
@@ -150,7 +151,7 @@ async fn bodies_of_other_types_are_refused() {
 
 #[tokio::test]
 async fn forms_of_both_kinds_carry_parameters() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     let form = "Application/X-WWW-Form-URLEncoded; charset=utf-8";
     let answer =
         world.product.post("create", "meetingID=f1", form, b"name=F+1&meta_x=%C3%BC&name=last");
@@ -169,19 +170,19 @@ async fn forms_of_both_kinds_carry_parameters() {
 
 #[tokio::test]
 async fn an_index_by_post_needs_no_checksum() {
-    let world = world(0).await;
+    let world = start_deployment(0).await;
     let xml = [("Content-Type", "text/plain")];
-    assert_success(&send(&world.product, "POST", API, &xml, Some(b"x")).await);
+    assert_success(&send(&world.product, "POST", API_PATH, &xml, Some(b"x")).await);
 }
 
 #[tokio::test]
 async fn a_client_that_asks_first_is_told_to_go_on() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     let form = "application/x-www-form-urlencoded";
     for (n, (kind, body)) in
         [("text/xml", XML), (form, "name=A&welcome=B"), (form, "NAME")].into_iter().enumerate()
     {
-        let target = signed("create", &format!("meetingID=e-{n}&name=Expect"));
+        let target = signed_target("create", &format!("meetingID=e-{n}&name=Expect"));
         let length = body.len();
         let head = format!(
             "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\n\
@@ -194,8 +195,8 @@ async fn a_client_that_asks_first_is_told_to_go_on() {
         stream.read_exact(&mut go_on).await.unwrap();
         assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
         stream.write_all(body.as_bytes()).await.unwrap();
-        let mut connection = Connection::over(stream);
-        let answer = timeout(DEADLINE, connection.answer("POST")).await;
+        let mut connection = ClientConnection::from_stream(stream);
+        let answer = timeout(DEADLINE, connection.read_response("POST")).await;
         assert_success(&answer.expect(body).unwrap());
     }
 }

@@ -4,21 +4,24 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use testkit::product::{Connection, DEADLINE, Product, SECRET, signed, until};
+use testkit::product::{ClientConnection, DEADLINE, Product, SECRET, signed_target, wait_until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::mutants::{Mutants, PRIVATE};
-use crate::tools::{assert_failed, assert_success, create, send, send_chunks, world, world_with};
+use crate::mutants::{PRIVATE_TEXT, RequestFuzzer};
+use crate::tools::{
+    assert_failed, assert_success, create, send, send_chunks, start_deployment,
+    start_deployment_with,
+};
 
 /// Connections of the generator.
 const CONNECTIONS: usize = 3_000;
-const AT_ONCE: usize = 64;
+const CONCURRENCY: usize = 64;
 /// The most that a good request may take while the others attack.
-const FAST: Duration = Duration::from_secs(3);
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(3);
 /// What no answer may hold: texts of panics, paths, types and libraries, and secrets.
-const INTERNAL: [&str; 12] = [
+const FORBIDDEN_TEXTS: [&str; 12] = [
     "panicked",
     ".rs",
     "/src/",
@@ -34,7 +37,7 @@ const INTERNAL: [&str; 12] = [
 ];
 
 /// Sends the bytes and returns all that comes back; the other side has to end it.
-async fn attack(port: u16, bytes: Vec<u8>) -> Vec<u8> {
+async fn send_and_read(port: u16, bytes: Vec<u8>) -> Vec<u8> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let (mut input, mut output) = stream.into_split();
     // Whoever is refused may find the door closed before having said everything.
@@ -72,26 +75,26 @@ fn assert_harmless(answer: &[u8], request: &[u8]) {
     if status == "200" && !text.contains("success") && text.contains("\r\n\r\n<") {
         assert!(text.contains("<returncode>"), "{sent:?} gets {text}");
     }
-    for internal in INTERNAL {
+    for internal in FORBIDDEN_TEXTS {
         assert!(!text.contains(internal), "{sent:?} gets {internal}: {text}");
     }
 }
 
-fn assert_discreet(product: &Product) {
+fn assert_log_harmless(product: &Product) {
     let log = product.log();
-    for private in ["panicked", "meetingID=", "checksum=", SECRET, "secret1", PRIVATE] {
+    for private in ["panicked", "meetingID=", "checksum=", SECRET, "secret1", PRIVATE_TEXT] {
         let line = log.lines().find(|line| line.contains(private));
         assert_eq!(line, None, "{private} is in the log");
     }
 }
 
 /// Asks good questions until stopped; returns the longest time that one took.
-async fn ask_on(port: u16, stop: &tokio::sync::Notify) -> Duration {
+async fn slowest_response(port: u16, stop: &tokio::sync::Notify) -> Duration {
     let mut longest = Duration::ZERO;
     let stopped = stop.notified();
     tokio::pin!(stopped);
     loop {
-        let request = testkit::product::outgoing("GET", &signed("getMeetings", ""));
+        let request = testkit::product::new_request("GET", &signed_target("getMeetings", ""));
         let started = Instant::now();
         let answer = testkit::product::exchange(port, &request).await;
         assert_success(&answer.unwrap());
@@ -105,61 +108,62 @@ async fn ask_on(port: u16, stop: &tokio::sync::Notify) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_hostile_connections_do_no_harm() {
-    let world = world_with(1, &[("LOG_LEVEL", "debug"), ("MAX_BODY_BYTES", "50000")]).await;
+    let world =
+        start_deployment_with(1, &[("LOG_LEVEL", "debug"), ("MAX_BODY_BYTES", "50000")]).await;
     create(&world.product, "h-0").await;
     let port = world.product.port();
-    let mut mutants = Mutants::new(0x0b5e55ed);
-    let attacks = (0..CONNECTIONS).map(|_| mutants.draw()).collect::<Vec<_>>();
+    let mut mutants = RequestFuzzer::new(0x0b5e55ed);
+    let attacks = (0..CONNECTIONS).map(|_| mutants.next_request()).collect::<Vec<_>>();
     let attacks = futures_util::stream::iter(attacks).map(|bytes| async move {
-        let answer = attack(port, bytes.clone()).await;
+        let answer = send_and_read(port, bytes.clone()).await;
         assert_harmless(&answer, &bytes);
         usize::from(answer.starts_with(b"HTTP/1.1 200"))
     });
     let stop = std::sync::Arc::new(tokio::sync::Notify::new());
     let asking = tokio::spawn({
         let stop = stop.clone();
-        async move { ask_on(port, &stop).await }
+        async move { slowest_response(port, &stop).await }
     });
-    let answered = attacks.buffer_unordered(AT_ONCE).fold(0, async |sum, n| sum + n);
+    let answered = attacks.buffer_unordered(CONCURRENCY).fold(0, async |sum, n| sum + n);
     // Many get past the parser, or the generator would prove little.
     assert!(answered.await > CONNECTIONS / 4);
     stop.notify_one();
     let longest = asking.await.unwrap();
-    assert!(longest < FAST, "a good request took {longest:?}");
+    assert!(longest < MAX_RESPONSE_TIME, "a good request took {longest:?}");
     assert_success(&world.product.call("getMeetings", "").await.unwrap());
-    assert_discreet(&world.product);
+    assert_log_harmless(&world.product);
 }
 
 #[tokio::test]
 async fn a_slow_body_is_cut_off_and_its_meeting_is_free_again() {
-    let world = world_with(1, &[("REQUEST_TIMEOUT", "1")]).await;
-    let mut connection = Connection::open(world.product.port()).await.unwrap();
-    let target = signed("create", "meetingID=slow&name=Slow");
+    let world = start_deployment_with(1, &[("REQUEST_TIMEOUT", "1")]).await;
+    let mut connection = ClientConnection::open(world.product.port()).await.unwrap();
+    let target = signed_target("create", "meetingID=slow&name=Slow");
     let head = format!(
         "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/xml\r\n\
          Content-Length: 1000\r\n\r\n<modules>"
     );
     connection.send(head.as_bytes()).await.unwrap();
     let started = Instant::now();
-    let answer = connection.answer("POST").await.unwrap();
+    let answer = connection.read_response("POST").await.unwrap();
     assert_failed(&answer, "internalError");
     assert!(started.elapsed() < Duration::from_secs(5));
     assert!(world.servers_with("slow").is_empty());
     let again = async || {
         let query = "meetingID=slow&name=Slow";
         let answer = world.product.call("create", query).await.unwrap();
-        answer.field("returncode") == "SUCCESS"
+        answer.xml_field("returncode") == "SUCCESS"
     };
-    until("created after all", again).await.unwrap();
+    wait_until("created after all", again).await.unwrap();
 }
 
 #[tokio::test]
 async fn half_requests_hold_up_nobody() {
-    let world = world(1).await;
-    let target = signed("create", "meetingID=half&name=Half");
+    let world = start_deployment(1).await;
+    let target = signed_target("create", "meetingID=half&name=Half");
     let mut open = Vec::new();
     for n in 0..300 {
-        let mut connection = Connection::open(world.product.port()).await.unwrap();
+        let mut connection = ClientConnection::open(world.product.port()).await.unwrap();
         let head = format!(
             "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: text/xml\r\nContent-Length: 99\r\n"
         );
@@ -169,20 +173,20 @@ async fn half_requests_hold_up_nobody() {
     }
     let started = Instant::now();
     create(&world.product, "whole").await;
-    assert!(started.elapsed() < FAST);
+    assert!(started.elapsed() < MAX_RESPONSE_TIME);
 }
 
 #[tokio::test]
 async fn a_slow_head_is_cut_off() {
-    let world = world_with(0, &[("IDLE_TIMEOUT", "0.5")]).await;
+    let world = start_deployment_with(0, &[("IDLE_TIMEOUT", "0.5")]).await;
     let mut connections = Vec::new();
     for part in ["", "G", "GET / HTTP/1.1\r\nHost: a\r\nX:"] {
-        let mut connection = Connection::open(world.product.port()).await.unwrap();
+        let mut connection = ClientConnection::open(world.product.port()).await.unwrap();
         connection.send(part.as_bytes()).await.unwrap();
         connections.push(connection);
     }
     for connection in &mut connections {
-        let closed = timeout(Duration::from_secs(10), connection.rest()).await;
+        let closed = timeout(Duration::from_secs(10), connection.read_to_end()).await;
         let _ = closed.expect("still open").unwrap();
     }
 }
@@ -190,9 +194,9 @@ async fn a_slow_head_is_cut_off() {
 /// Many HTTP libraries send all of a body before they read, and fail if they cannot.
 #[tokio::test]
 async fn a_client_that_sends_everything_first_still_gets_its_refusal() {
-    let world = world_with(1, &[("MAX_BODY_BYTES", "9000000")]).await;
-    let nameless = signed("create", "name=Fat");
-    let target = signed("create", "meetingID=fat&name=Fat");
+    let world = start_deployment_with(1, &[("MAX_BODY_BYTES", "9000000")]).await;
+    let nameless = signed_target("create", "name=Fat");
+    let target = signed_target("create", "meetingID=fat&name=Fat");
     let unsigned = "/bigbluebutton/api/create?meetingID=fat&name=Fat&checksum=0".to_owned();
     for (target, kind, chunks, key) in [
         (&target, "text/xml", 5_000, "requestTooLarge"),
@@ -214,10 +218,10 @@ async fn a_client_that_sends_everything_first_still_gets_its_refusal() {
 
 #[tokio::test]
 async fn an_id_cannot_write_lines_into_the_log() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     create(&world.product, "a%0Aforged+line%1B%5B31m%0D").await;
     let logged = async || world.product.log().contains("forged");
-    until("logged", logged).await.unwrap();
+    wait_until("logged", logged).await.unwrap();
     let log = world.product.log();
     assert!(!log.lines().any(|line| line.starts_with("forged")));
     assert!(!log.contains('\u{1b}') && !log.contains("\r"));

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use bbb_sim::{FaultMode, Preload, Server};
-use testkit::product::{exchange, outgoing};
-use testkit::world::World;
+use bbb_sim::{BbbServer, FaultMode, Preload};
+use testkit::deployment::TestDeployment;
+use testkit::product::{exchange, new_request};
 use tokio::time::Instant;
 
-use crate::tools::{assert_success, world, world_with};
+use crate::tools::{assert_success, start_deployment, start_deployment_with};
 
-fn preload(server: &Server, ids: &[&str], meta: &[(&str, &str)]) {
+fn preload(server: &BbbServer, ids: &[&str], meta: &[(&str, &str)]) {
     let meta = meta.iter().map(|(n, v)| ((*n).into(), (*v).into()));
     server.preload(Preload {
         ids: ids.iter().map(|&id| id.to_owned()).collect(),
@@ -20,21 +20,21 @@ fn preload(server: &Server, ids: &[&str], meta: &[(&str, &str)]) {
     });
 }
 
-async fn list(world: &World) -> String {
+async fn get_meetings(world: &TestDeployment) -> String {
     let answer = world.product.call("getMeetings", "").await.unwrap();
     assert_success(&answer);
     answer.text()
 }
 
 /// The `<meeting>` elements of a server's own list.
-async fn own_elements(server: &Server) -> Vec<String> {
-    let sum = bbb_sim::Algorithm::Sha1.hex(&format!("getMeetings{}", server.secret()));
+async fn own_elements(server: &BbbServer) -> Vec<String> {
+    let sum = bbb_sim::Algorithm::Sha1.hex_digest(&format!("getMeetings{}", server.secret()));
     let target = format!("/bigbluebutton/api/getMeetings?checksum={sum}");
-    let answer = exchange(server.port(), &outgoing("GET", &target)).await;
-    elements(&answer.unwrap().text())
+    let answer = exchange(server.port(), &new_request("GET", &target)).await;
+    meeting_elements(&answer.unwrap().text())
 }
 
-fn elements(list: &str) -> Vec<String> {
+fn meeting_elements(list: &str) -> Vec<String> {
     let pieces = list.split("<meeting>").skip(1);
     let element = |piece: &str| piece.split_once("</meeting>").unwrap().0.to_owned();
     pieces.map(element).collect()
@@ -42,13 +42,13 @@ fn elements(list: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn meetings_of_all_servers_are_listed_byte_for_byte() {
-    let world = world(3).await;
+    let world = start_deployment(3).await;
     let text = [("odd", "a ]]> & <b> \u{1F600} \"'"), ("empty", "")];
     preload(world.pool.server(1), &["a-1", "a-2"], &text);
     preload(world.pool.server(3), &["c-1"], &[]);
     let mut theirs = own_elements(world.pool.server(1)).await;
     theirs.extend(own_elements(world.pool.server(3)).await);
-    let mut ours = elements(&list(&world).await);
+    let mut ours = meeting_elements(&get_meetings(&world).await);
     theirs.sort();
     ours.sort();
     assert_eq!(ours, theirs);
@@ -57,7 +57,7 @@ async fn meetings_of_all_servers_are_listed_byte_for_byte() {
 #[tokio::test]
 async fn an_empty_list_has_container_and_key() {
     for servers in [0, 2] {
-        let text = list(&world(servers).await).await;
+        let text = get_meetings(&start_deployment(servers).await).await;
         assert!(text.contains("<meetings></meetings>") || text.contains("<meetings/>"));
         assert!(text.contains("<messageKey>noMeetings</messageKey>"));
         assert!(text.contains("<message>no meetings were found on this server</message>"));
@@ -66,15 +66,15 @@ async fn an_empty_list_has_container_and_key() {
 
 #[tokio::test]
 async fn one_hanging_server_does_not_hold_up_the_others() {
-    let world = world(3).await;
+    let world = start_deployment(3).await;
     for (n, server) in world.pool.servers().iter().enumerate() {
         preload(server, &[format!("m-{n}").as_str()], &[]);
     }
     world.pool.server(2).set_fault(FaultMode::Hang);
     let started = Instant::now();
-    let text = list(&world).await;
+    let text = get_meetings(&world).await;
     assert!(started.elapsed() < Duration::from_secs(10));
-    assert_eq!(elements(&text).len(), 2);
+    assert_eq!(meeting_elements(&text).len(), 2);
     assert!(text.contains("m-0") && text.contains("m-2") && !text.contains("m-1"));
     assert!(text.ends_with("</meetings></response>"));
 }
@@ -82,7 +82,7 @@ async fn one_hanging_server_does_not_hold_up_the_others() {
 #[tokio::test]
 async fn servers_that_fail_are_left_out() {
     let settings = [("RESPONSE_TIMEOUT", "0.3"), ("CONNECT_TIMEOUT", "0.3")];
-    let world = world_with(9, &settings).await;
+    let world = start_deployment_with(9, &settings).await;
     for server in world.pool.servers() {
         preload(server, &[format!("m-{}", server.number()).as_str()], &[]);
     }
@@ -91,7 +91,7 @@ async fn servers_that_fail_are_left_out() {
         FaultMode::Reset,
         FaultMode::Hang,
         FaultMode::Error500,
-        FaultMode::Garbage,
+        FaultMode::InvalidXml,
         FaultMode::Html,
         FaultMode::Empty,
         FaultMode::NoReturncode,
@@ -99,19 +99,19 @@ async fn servers_that_fail_are_left_out() {
     for (n, fault) in faults.into_iter().enumerate() {
         world.pool.server(n + 1).set_fault(fault);
     }
-    let text = list(&world).await;
-    assert_eq!(elements(&text).len(), 1);
+    let text = get_meetings(&world).await;
+    assert_eq!(meeting_elements(&text).len(), 1);
     assert!(text.contains("<meetingID>m-9</meetingID>"));
 }
 
 #[tokio::test]
 async fn a_control_character_in_one_meeting_does_not_break_the_list() {
-    let world = world(2).await;
+    let world = start_deployment(2).await;
     let bad = [("bad", "x\u{1}y ]]> z\u{b}"), ("fine", "tab\there")];
     preload(world.pool.server(1), &["bad"], &bad);
     preload(world.pool.server(2), &["good"], &[]);
-    let text = list(&world).await;
-    assert_eq!(elements(&text).len(), 2);
+    let text = get_meetings(&world).await;
+    assert_eq!(meeting_elements(&text).len(), 2);
     assert!(text.contains("<bad>xy ]]&gt; z</bad>"), "{text}");
     assert!(text.contains("<fine>tab\there</fine>"));
     assert!(!text.chars().any(|c| c < ' ' && !"\t\r\n".contains(c)));
@@ -119,21 +119,21 @@ async fn a_control_character_in_one_meeting_does_not_break_the_list() {
 
 #[tokio::test]
 async fn meetings_of_tenants_are_not_for_everybody() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     let server = &world.pool.servers()[0];
     preload(server, &["theirs"], &[("tenant-id", "t1")]);
     preload(server, &["ours"], &[]);
-    let text = list(&world).await;
-    assert_eq!(elements(&text).len(), 1);
+    let text = get_meetings(&world).await;
+    assert_eq!(meeting_elements(&text).len(), 1);
     assert!(text.contains("<meetingID>ours</meetingID>"));
 }
 
 #[tokio::test]
 async fn a_list_that_is_switched_off_is_empty_for_anybody() {
-    let world = world_with(1, &[("GET_MEETINGS_API_DISABLED", "true")]).await;
+    let world = start_deployment_with(1, &[("GET_MEETINGS_API_DISABLED", "true")]).await;
     preload(&world.pool.servers()[0], &["hidden"], &[]);
     let target = "/bigbluebutton/api/getMeetings";
     let answer = world.product.get(target).await.unwrap();
     assert_success(&answer);
-    assert_eq!(answer.field("messageKey"), "noMeetings");
+    assert_eq!(answer.xml_field("messageKey"), "noMeetings");
 }

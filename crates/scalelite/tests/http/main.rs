@@ -35,6 +35,8 @@ mod paths;
 #[cfg(test)]
 mod playback;
 #[cfg(test)]
+mod playback_service;
+#[cfg(test)]
 mod recordings;
 #[cfg(test)]
 mod regressions_input;
@@ -42,8 +44,6 @@ mod regressions_input;
 mod regressions_servers;
 #[cfg(test)]
 mod tenants;
-#[cfg(test)]
-mod theatre;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]

@@ -3,57 +3,57 @@
 use bbb_sim::Algorithm;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use testkit::product::{API, SECRET, signed};
+use testkit::product::{API_PATH, SECRET, signed_target};
 
 /// Stands in every query, as a user's name or a text, and must never show up in the log.
-pub(crate) const PRIVATE: &str = "Zebulon";
+pub(crate) const PRIVATE_TEXT: &str = "Zebulon";
 
 /// Draws requests; the same seed draws the same ones.
-pub(crate) struct Mutants {
-    random: StdRng,
-    drawn: u32,
+pub(crate) struct RequestFuzzer {
+    rng: StdRng,
+    request_count: u32,
 }
 
-impl Mutants {
+impl RequestFuzzer {
     pub(crate) fn new(seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
-        Self { random, drawn: 0 }
+        Self { rng: random, request_count: 0 }
     }
 
     /// The bytes of one connection.
-    pub(crate) fn draw(&mut self) -> Vec<u8> {
-        self.drawn += 1;
-        match self.drawn % 11 {
-            0 => self.garbage(3_000),
+    pub(crate) fn next_request(&mut self) -> Vec<u8> {
+        self.request_count += 1;
+        match self.request_count % 11 {
+            0 => self.random_bytes(3_000),
             1 => self.binary_target(),
-            2 | 3 => self.mutated(),
+            2 | 3 => self.mutated_call(),
             4 => self.broken_chunks(),
             5 => self.wrong_length(),
-            6 => self.headers(),
+            6 => self.odd_headers(),
             7 => self.signed_nonsense(),
-            8 => self.form(),
-            9 => self.management(),
+            8 => self.random_form(),
+            9 => self.management_call(),
             _ => self.pipeline(),
         }
     }
 
-    fn below(&mut self, end: usize) -> usize {
-        self.random.random_range(0..end.max(1))
+    fn number_below(&mut self, end: usize) -> usize {
+        self.rng.random_range(0..end.max(1))
     }
 
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
+    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.number_below(all.len())]
     }
 
-    fn garbage(&mut self, longest: usize) -> Vec<u8> {
-        let length = self.below(longest);
-        (0..length).map(|_| self.random.random()).collect()
+    fn random_bytes(&mut self, longest: usize) -> Vec<u8> {
+        let length = self.number_below(longest);
+        (0..length).map(|_| self.rng.random()).collect()
     }
 
     /// A call that would be good.
-    fn good(&mut self) -> Vec<u8> {
-        let id = self.below(40);
-        let (call, query) = self.one_of(&[
+    fn valid_call(&mut self) -> Vec<u8> {
+        let id = self.number_below(40);
+        let (call, query) = self.pick(&[
             ("create", "name=Zebulon&welcome=Zebulon"),
             ("join", "fullName=Zebulon&role=VIEWER"),
             ("getMeetingInfo", "x=Zebulon"),
@@ -61,20 +61,20 @@ impl Mutants {
             ("getMeetings", "x=Zebulon"),
             ("end", "password=Zebulon"),
         ]);
-        let target = signed(call, &format!("meetingID=h-{id}&{query}"));
+        let target = signed_target(call, &format!("meetingID=h-{id}&{query}"));
         format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").into_bytes()
     }
 
-    fn mutated(&mut self) -> Vec<u8> {
-        let mut bytes = self.good();
-        for _ in 0..=self.below(4) {
-            let at = self.below(bytes.len());
-            match self.below(6) {
-                0 => bytes[at] = self.random.random(),
+    fn mutated_call(&mut self) -> Vec<u8> {
+        let mut bytes = self.valid_call();
+        for _ in 0..=self.number_below(4) {
+            let at = self.number_below(bytes.len());
+            match self.number_below(6) {
+                0 => bytes[at] = self.rng.random(),
                 1 => drop(bytes.remove(at)),
-                2 => bytes.insert(at, self.random.random()),
+                2 => bytes.insert(at, self.rng.random()),
                 3 => bytes.truncate(at.max(1)),
-                4 => bytes[at] = self.one_of(b"\0\r\n%&=?# /\x7f\xff"),
+                4 => bytes[at] = self.pick(b"\0\r\n%&=?# /\x7f\xff"),
                 _ => {
                     let piece = bytes[at..].to_vec();
                     bytes.extend(piece);
@@ -85,15 +85,15 @@ impl Mutants {
     }
 
     fn binary_target(&mut self) -> Vec<u8> {
-        let mut bytes = format!("GET {API}/create?name={PRIVATE}&x=").into_bytes();
-        bytes.extend(self.garbage(400));
+        let mut bytes = format!("GET {API_PATH}/create?name={PRIVATE_TEXT}&x=").into_bytes();
+        bytes.extend(self.random_bytes(400));
         bytes.extend_from_slice(b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         bytes
     }
 
-    fn post(&mut self, call: &str, kind: &str, framing: &str) -> Vec<u8> {
-        let id = self.below(40);
-        let target = signed(call, &format!("meetingID=h-{id}&name={PRIVATE}"));
+    fn post_request(&mut self, call: &str, kind: &str, framing: &str) -> Vec<u8> {
+        let id = self.number_below(40);
+        let target = signed_target(call, &format!("meetingID=h-{id}&name={PRIVATE_TEXT}"));
         format!(
             "POST {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: {kind}\r\n\
              {framing}\r\n\r\n"
@@ -101,8 +101,8 @@ impl Mutants {
         .into_bytes()
     }
 
-    fn kind(&mut self) -> &'static str {
-        self.one_of(&[
+    fn random_content_type(&mut self) -> &'static str {
+        self.pick(&[
             "application/xml",
             "application/x-www-form-urlencoded",
             "multipart/form-data; boundary=b",
@@ -113,8 +113,9 @@ impl Mutants {
     }
 
     fn broken_chunks(&mut self) -> Vec<u8> {
-        let (call, kind) = (self.one_of(&["create", "insertDocument", "end"]), self.kind());
-        let mut bytes = self.post(call, kind, "Transfer-Encoding: chunked");
+        let (call, kind) =
+            (self.pick(&["create", "insertDocument", "end"]), self.random_content_type());
+        let mut bytes = self.post_request(call, kind, "Transfer-Encoding: chunked");
         let chunks: [&[u8]; 9] = [
             b"zz\r\nabc\r\n0\r\n\r\n",
             b"-5\r\nabcde\r\n0\r\n\r\n",
@@ -126,12 +127,12 @@ impl Mutants {
             b"\r\n\r\n",
             b"3\r\nabc\r\n",
         ];
-        bytes.extend_from_slice(self.one_of(&chunks));
+        bytes.extend_from_slice(self.pick(&chunks));
         bytes
     }
 
     fn wrong_length(&mut self) -> Vec<u8> {
-        let framing = self.one_of(&[
+        let framing = self.pick(&[
             "Content-Length: 100000",
             "Content-Length: 3",
             "Content-Length: -1",
@@ -144,16 +145,16 @@ impl Mutants {
             "Expect: 100-continue\r\nContent-Length: 50",
             "X: none",
         ]);
-        let (call, kind) = (self.one_of(&["create", "end", "nothing"]), self.kind());
-        let mut bytes = self.post(call, kind, framing);
-        bytes.extend(self.garbage(40));
+        let (call, kind) = (self.pick(&["create", "end", "nothing"]), self.random_content_type());
+        let mut bytes = self.post_request(call, kind, framing);
+        bytes.extend(self.random_bytes(40));
         bytes
     }
 
-    fn headers(&mut self) -> Vec<u8> {
-        let target = signed("getMeetings", "");
+    fn odd_headers(&mut self) -> Vec<u8> {
+        let target = signed_target("getMeetings", "");
         let mut bytes = format!("GET {target} HTTP/1.1\r\nHost: a\r\n").into_bytes();
-        let flood = match self.below(7) {
+        let flood = match self.number_below(7) {
             0 => "X-Flood: y\r\n".repeat(2_000),
             1 => format!("X-Long: {}\r\n", "y".repeat(600_000)),
             2 => "No colon here\r\n".to_owned(),
@@ -169,9 +170,9 @@ impl Mutants {
 
     /// Nonsense with a good signature, so that it gets past the door.
     fn signed_nonsense(&mut self) -> Vec<u8> {
-        let id = self.below(40);
-        let call = self.one_of(&["create", "join", "end", "getMeetingInfo", "sendChatMessage"]);
-        let more = match self.below(7) {
+        let id = self.number_below(40);
+        let call = self.pick(&["create", "join", "end", "getMeetingInfo", "sendChatMessage"]);
+        let more = match self.number_below(7) {
             0 => "%".to_owned(),
             1 => "a=%zz&%=%&b=%c3&c=%ff%fe&%00=%00&d=%F4%90%80%80".to_owned(),
             2 => "name[]=Zebulon&name[a][b]=c&[=]&meta_[x]=y&meta_=z&meta_%3Cb%3E=1".to_owned(),
@@ -181,11 +182,11 @@ impl Mutants {
             _ => format!("name=Zebulon&welcome={}", "%F0%9F%98%80".repeat(15_000)),
         };
         let more = more.replace('<', "%3C").replace('>', "%3E").replace('"', "%22");
-        let target = signed(call, &format!("meetingID=h-{id}&{more}"));
+        let target = signed_target(call, &format!("meetingID=h-{id}&{more}"));
         format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").into_bytes()
     }
 
-    fn form(&mut self) -> Vec<u8> {
+    fn random_form(&mut self) -> Vec<u8> {
         let bodies = [
             "--b\r\n\r\n--b--",
             "--b\r\nContent-Disposition: form-data; name=\"\r\n\r\nx",
@@ -194,18 +195,19 @@ impl Mutants {
             "<?xml version=\"1.0\"?><!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]>&b;",
             "\0\0\0\0",
         ];
-        let body = self.one_of(&bodies);
-        let (call, kind) = (self.one_of(&["create", "end", "insertDocument"]), self.kind());
+        let body = self.pick(&bodies);
+        let (call, kind) =
+            (self.pick(&["create", "end", "insertDocument"]), self.random_content_type());
         let framing = format!("Content-Length: {}", body.len());
-        let mut bytes = self.post(call, kind, &framing);
+        let mut bytes = self.post_request(call, kind, &framing);
         bytes.extend_from_slice(body.as_bytes());
         bytes
     }
 
     /// Calls of administrators that change nothing.
-    fn management(&mut self) -> Vec<u8> {
-        let call = self.one_of(&["updateServer", "deleteServer", "panicServer", "addServer"]);
-        let body = self.one_of(&[
+    fn management_call(&mut self) -> Vec<u8> {
+        let call = self.pick(&["updateServer", "deleteServer", "panicServer", "addServer"]);
+        let body = self.pick(&[
             "{",
             "[]",
             "null",
@@ -215,8 +217,8 @@ impl Mutants {
             "\u{feff}{}",
         ]);
         let deep = "[".repeat(20_000);
-        let body = if self.below(8) == 0 { &deep } else { body };
-        let checksum = Algorithm::Sha1.hex(&format!("{call}{SECRET}"));
+        let body = if self.number_below(8) == 0 { &deep } else { body };
+        let checksum = Algorithm::Sha1.hex_digest(&format!("{call}{SECRET}"));
         let length = body.len();
         format!(
             "POST /scalelite/api/{call}?checksum={checksum} HTTP/1.1\r\nHost: a\r\n\
@@ -228,10 +230,10 @@ impl Mutants {
 
     /// Several requests at once, of which the last is none.
     fn pipeline(&mut self) -> Vec<u8> {
-        let target = signed("getMeetings", "x=Zebulon");
+        let target = signed_target("getMeetings", "x=Zebulon");
         let one = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
-        let mut bytes = one.repeat(1 + self.below(4)).into_bytes();
-        bytes.extend(self.garbage(50));
+        let mut bytes = one.repeat(1 + self.number_below(4)).into_bytes();
+        bytes.extend(self.random_bytes(50));
         bytes
     }
 }

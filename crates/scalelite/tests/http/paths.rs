@@ -2,58 +2,59 @@
 //! asked gets an answer that BigBlueButton's clients can read.
 
 use bbb_sim::Algorithm;
-use testkit::product::{API, Connection, SECRET, signed};
+use testkit::product::{API_PATH, ClientConnection, SECRET, signed_target};
 
 use crate::tools::{
-    asked, assert_failed, assert_success, create, digest, parameter, send, world, world_with,
+    assert_failed, assert_success, create, digest, parameter, send, start_deployment,
+    start_deployment_with, take_requests,
 };
 
 #[tokio::test]
 async fn the_version_document_is_for_anybody() {
-    let world = world(0).await;
-    let right = Algorithm::Sha1.hex(SECRET);
+    let world = start_deployment(0).await;
+    let right = Algorithm::Sha1.hex_digest(SECRET);
     for target in [
-        API.to_owned(),
-        format!("{API}/"),
-        format!("{API}?"),
-        format!("{API}/?&checksum={right}"),
-        format!("{API}/?&checksum=wrong"),
-        format!("{API}?checksum=1&checksum=2"),
+        API_PATH.to_owned(),
+        format!("{API_PATH}/"),
+        format!("{API_PATH}?"),
+        format!("{API_PATH}/?&checksum={right}"),
+        format!("{API_PATH}/?&checksum=wrong"),
+        format!("{API_PATH}?checksum=1&checksum=2"),
         "//bigbluebutton//api//".to_owned(),
     ] {
         let answer = world.product.get(&target).await.unwrap();
         assert_success(&answer);
-        assert_eq!(answer.field("version"), "2.0");
+        assert_eq!(answer.xml_field("version"), "2.0");
         let header = answer.header("content-type");
         assert_eq!(header, Some("application/xml; charset=utf-8"));
     }
-    let head = send(&world.product, "HEAD", API, &[], None).await;
+    let head = send(&world.product, "HEAD", API_PATH, &[], None).await;
     assert_eq!(head.status, 200);
     let length = head.header("content-length").unwrap();
-    let get = world.product.get(API).await.unwrap();
+    let get = world.product.get(API_PATH).await.unwrap();
     assert_eq!(length, get.body.len().to_string());
 }
 
 #[tokio::test]
 async fn the_build_number_is_shown() {
-    let world = world_with(0, &[("BUILD_NUMBER", "a<b")]).await;
-    let answer = world.product.get(API).await.unwrap();
+    let world = start_deployment_with(0, &[("BUILD_NUMBER", "a<b")]).await;
+    let answer = world.product.get(API_PATH).await.unwrap();
     assert!(answer.text().contains("<build>a&lt;b</build>"));
 }
 
 #[tokio::test]
 async fn greenlights_health_check_is_answered() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     let sum = digest(Algorithm::Sha1, "isMeetingRunning", "meetingID=0");
-    let target = format!("{API}/isMeetingRunning?meetingID=0&checksum={sum}");
+    let target = format!("{API_PATH}/isMeetingRunning?meetingID=0&checksum={sum}");
     let answer = world.product.get(&target).await.unwrap();
     assert_success(&answer);
-    assert_eq!(answer.field("running"), "false");
+    assert_eq!(answer.xml_field("running"), "false");
 }
 
 #[tokio::test]
 async fn doubled_and_trailing_slashes_do_not_redirect() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     let query = "meetingID=slash&name=Slash";
     let sum = digest(Algorithm::Sha256, "create", query);
     for path in [
@@ -68,7 +69,7 @@ async fn doubled_and_trailing_slashes_do_not_redirect() {
 
 #[tokio::test]
 async fn whatever_else_is_asked_is_an_unsupported_request() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     for path in [
         "/nothing",
         "/bigbluebutton",
@@ -86,9 +87,9 @@ async fn whatever_else_is_asked_is_an_unsupported_request() {
         let answer = world.product.get(path).await.unwrap();
         assert_failed(&answer, "unsupportedRequest");
     }
-    let target = signed("create", "meetingID=m1&name=M1");
+    let target = signed_target("create", "meetingID=m1&name=M1");
     for method in ["PUT", "OPTIONS", "DELETE", "PATCH", "TRACE", "BREW"] {
-        for target in [target.as_str(), API, "/nothing"] {
+        for target in [target.as_str(), API_PATH, "/nothing"] {
             let answer = send(&world.product, method, target, &[], None).await;
             assert_failed(&answer, "unsupportedRequest");
         }
@@ -100,10 +101,10 @@ async fn whatever_else_is_asked_is_an_unsupported_request() {
 
 #[tokio::test]
 async fn a_head_is_a_get_without_a_body() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     create(&world.product, "m1").await;
     for (call, query) in [("getMeetings", ""), ("getMeetingInfo", "meetingID=m1")] {
-        let head = send(&world.product, "HEAD", &signed(call, query), &[], None).await;
+        let head = send(&world.product, "HEAD", &signed_target(call, query), &[], None).await;
         assert_eq!((head.status, head.body.len()), (200, 0));
     }
     let health = send(&world.product, "HEAD", "/health_check", &[], None).await;
@@ -112,7 +113,7 @@ async fn a_head_is_a_get_without_a_body() {
 
 #[tokio::test]
 async fn health_is_plain_text() {
-    let world = world(0).await;
+    let world = start_deployment(0).await;
     for path in ["/health_check", "/", "/health_check/"] {
         let answer = world.product.get(path).await.unwrap();
         assert_eq!((answer.status, answer.text().as_str()), (200, "success"));
@@ -123,11 +124,11 @@ async fn health_is_plain_text() {
 
 #[tokio::test]
 async fn only_the_named_host_is_served() {
-    let world = world_with(0, &[("URL_HOST", "Balancer.test")]).await;
+    let world = start_deployment_with(0, &[("URL_HOST", "Balancer.test")]).await;
     // The tests' own requests name it.
-    assert_success(&world.product.get(API).await.unwrap());
+    assert_success(&world.product.get(API_PATH).await.unwrap());
     let request = |host: &str| {
-        let mut request = testkit::product::outgoing("GET", API);
+        let mut request = testkit::product::new_request("GET", API_PATH);
         request.headers = vec![("Host".to_owned(), host.to_owned())];
         request
     };
@@ -149,8 +150,8 @@ async fn only_the_named_host_is_served() {
 
 #[tokio::test]
 async fn a_servers_url_may_end_in_a_slash() {
-    let world = world(0).await;
-    let mut pool = bbb_sim::Pool::start(bbb_sim::PoolOptions::default()).await;
+    let world = start_deployment(0).await;
+    let mut pool = bbb_sim::BbbPool::start(bbb_sim::PoolOptions::default()).await;
     let server = pool.as_mut().unwrap().add_server().await.unwrap();
     let url = format!("{}/", server.url());
     world.product.add_server(&url, &server.secret()).await.unwrap();
@@ -161,15 +162,15 @@ async fn a_servers_url_may_end_in_a_slash() {
     let join = join.await.unwrap();
     let location = join.header("location").unwrap();
     assert!(location.starts_with(&format!("{}/join?", server.url())), "{location}");
-    for request in asked(&server, "create") {
+    for request in take_requests(&server, "create") {
         assert_eq!(request.path, "/bigbluebutton/api/create");
     }
 }
 
 #[tokio::test]
 async fn old_and_odd_ways_to_ask_are_answered() {
-    let world = world(1).await;
-    let target = signed("getMeetings", "");
+    let world = start_deployment(1).await;
+    let target = signed_target("getMeetings", "");
     for head in [
         format!("GET {target} HTTP/1.0\r\n\r\n"),
         format!("GET {target} HTTP/1.1\nHost: a\nConnection: close\n\n"),
@@ -177,22 +178,22 @@ async fn old_and_odd_ways_to_ask_are_answered() {
         format!("GET http://other.test{target} HTTP/1.1\r\nHost: a\r\n\r\n"),
         format!("GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n"),
     ] {
-        let mut connection = Connection::open(world.product.port()).await.unwrap();
+        let mut connection = ClientConnection::open(world.product.port()).await.unwrap();
         connection.send(head.as_bytes()).await.unwrap();
-        assert_success(&connection.answer("GET").await.unwrap());
+        assert_success(&connection.read_response("GET").await.unwrap());
     }
 }
 
 #[tokio::test]
 async fn characters_that_should_have_been_encoded_are_signed_as_they_came() {
-    let world = world(1).await;
+    let world = start_deployment(1).await;
     for (query, name, value) in [
         ("meetingID=r1&name=R1&groups=[{'id':'a|b^`'}]", "groups", "[{'id':'a|b^`'}]"),
         ("meetingID=r2&name=R2&welcome=\u{fc}\u{1F600}", "welcome", "\u{fc}\u{1F600}"),
         ("meetingID=r3&name=R3&welcome=it's(~)*!$,;:@/?", "welcome", "it's(~)*!$,;:@/?"),
     ] {
         assert_success(&world.product.call("create", query).await.unwrap());
-        let sent = &asked(&world.pool.servers()[0], "create")[0].query;
+        let sent = &take_requests(&world.pool.servers()[0], "create")[0].query;
         assert_eq!(parameter(sent, name).as_deref(), Some(value));
     }
 }

@@ -3,27 +3,27 @@
 use std::path::PathBuf;
 
 use adapters::sqlite::SqliteStore;
-use app::ports::{Recordings as _, Tokens as _};
+use app::ports::{OneTimeTokens as _, Recordings as _};
 use domain::Timestamp;
 use domain::recording::{PlaybackFormat, Recording, Thumbnail};
-use testkit::product::{Answer, Product, Setup, signed};
+use testkit::product::{ClientResponse, Product, Setup, signed_target};
 
 use crate::tools::{assert_failed, assert_success, send};
 
-const BEGINNING: i64 = 1_600_000_000_000;
+const FIRST_START_MS: i64 = 1_600_000_000_000;
 
 /// A balancer and what it keeps.
-struct Shelf {
+struct RecordingsDeployment {
     product: Product,
     store: SqliteStore,
 }
 
-impl Shelf {
+impl RecordingsDeployment {
     async fn new(settings: &[(&str, &str)]) -> Self {
         let mut setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap();
         let dirs = [("RECORDING_PUBLISH_DIR", "published"), ("RECORDING_UNPUBLISH_DIR", "hidden")];
         for (name, value) in dirs.iter().chain(settings) {
-            setup = setup.with(name, value);
+            setup = setup.with_setting(name, value);
         }
         let product = setup.start().await.unwrap();
         let store = SqliteStore::open(&setup.folder().join("data/scalelite.db")).unwrap();
@@ -35,7 +35,7 @@ impl Shelf {
         for recording in recordings {
             shelf.store.put_recording(recording).await.unwrap();
             for format in &recording.formats {
-                let dir = shelf.dir("published", &format.format, &recording.record_id);
+                let dir = shelf.format_dir("published", &format.format, &recording.record_id);
                 std::fs::create_dir_all(&dir).unwrap();
                 std::fs::write(dir.join("metadata.xml"), "<recording/>").unwrap();
             }
@@ -43,16 +43,16 @@ impl Shelf {
         shelf
     }
 
-    fn dir(&self, shelf: &str, format: &str, id: &str) -> PathBuf {
+    fn format_dir(&self, shelf: &str, format: &str, id: &str) -> PathBuf {
         self.product.setup().folder().join(shelf).join(format).join(id)
     }
 
-    async fn call(&self, name: &str, query: &str) -> Answer {
+    async fn call(&self, name: &str, query: &str) -> ClientResponse {
         self.product.call(name, query).await.unwrap()
     }
 
     /// The ids of a list, in order.
-    async fn listed(&self, query: &str) -> Vec<String> {
+    async fn list_ids(&self, query: &str) -> Vec<String> {
         let answer = self.call("getRecordings", query).await;
         assert_success(&answer);
         let text = answer.text();
@@ -65,7 +65,7 @@ fn recording(id: &str, minutes: i64) -> Recording {
     let format = |name: &str| PlaybackFormat {
         format: name.to_owned(),
         url: Some(format!("/playback/{name}/{id}/")),
-        length: Some(30),
+        length_minutes: Some(30),
         ..PlaybackFormat::default()
     };
     Recording {
@@ -74,8 +74,8 @@ fn recording(id: &str, minutes: i64) -> Recording {
         name: Some("Lesson <1> & Übung".to_owned()),
         published: true,
         state: Some("published".to_owned()),
-        started_at: Some(Timestamp(BEGINNING + minutes * 60_000)),
-        ended_at: Some(Timestamp(BEGINNING + 1_800_000)),
+        started_at: Some(Timestamp(FIRST_START_MS + minutes * 60_000)),
+        ended_at: Some(Timestamp(FIRST_START_MS + 1_800_000)),
         participants: Some(3),
         metadata: vec![
             ("empty".to_owned(), Some(String::new())),
@@ -88,7 +88,7 @@ fn recording(id: &str, minutes: i64) -> Recording {
 
 #[tokio::test]
 async fn nothing_is_found_in_an_empty_store() {
-    let shelf = Shelf::new(&[]).await;
+    let shelf = RecordingsDeployment::new(&[]).await;
     let none = "<response><returncode>SUCCESS</returncode><recordings></recordings>\
         <messageKey>noRecordings</messageKey>\
         <message>There are not recordings for the meetings</message></response>";
@@ -102,10 +102,10 @@ async fn nothing_is_found_in_an_empty_store() {
     }
     let published = shelf.call("publishRecordings", "recordID=r&publish=true").await;
     assert_failed(&published, "notFound");
-    assert_eq!(published.field("message"), "We could not find recordings");
+    assert_eq!(published.xml_field("message"), "We could not find recordings");
     assert_failed(&shelf.call("deleteRecordings", "recordID=r").await, "notFound");
     let updated = shelf.call("updateRecordings", "recordID=r&meta_a=b").await;
-    assert_eq!(updated.field("updated"), "false");
+    assert_eq!(updated.xml_field("updated"), "false");
     let unsigned = shelf.product.get("/bigbluebutton/api/getRecordings?checksum=00").await.unwrap();
     assert_failed(&unsigned, "checksumError");
 }
@@ -114,10 +114,10 @@ async fn nothing_is_found_in_an_empty_store() {
 async fn a_recording_is_shown_whole() {
     let mut one = recording("r", 0);
     one.formats.truncate(1);
-    one.formats[0].processing_time = Some(7);
+    one.formats[0].processing_time_ms = Some(7);
     one.formats[0].size = Some(5);
-    one.facts.is_breakout = Some(false);
-    one.facts.raw_size = Some(9);
+    one.details.is_breakout = Some(false);
+    one.details.raw_size = Some(9);
     one.formats[0].thumbnails = vec![Thumbnail {
         width: Some(176),
         height: Some(136),
@@ -125,7 +125,7 @@ async fn a_recording_is_shown_whole() {
         url: Some("/presentation/r/thumb-1.png".to_owned()),
         sequence: Some(0),
     }];
-    let shelf = Shelf::with(&[], &[one]).await;
+    let shelf = RecordingsDeployment::with(&[], &[one]).await;
     let found = shelf.call("getRecordings", "recordID=r").await.text();
     let host = found.split("<url>").nth(1).unwrap().split("/playback").next().unwrap().to_owned();
     assert!(host.starts_with("http://"), "{host}");
@@ -144,7 +144,8 @@ async fn a_recording_is_shown_whole() {
          </recordings></response>"
     );
     let headers = [("X-Forwarded-Proto", "https")];
-    let behind = send(&shelf.product, "GET", &signed("getRecordings", ""), &headers, None).await;
+    let behind =
+        send(&shelf.product, "GET", &signed_target("getRecordings", ""), &headers, None).await;
     let link = format!("<url>{}/playback/notes/r/</url>", host.replace("http:", "https:"));
     assert!(behind.text().contains(&link), "{}", behind.text());
 }
@@ -152,15 +153,15 @@ async fn a_recording_is_shown_whole() {
 #[tokio::test]
 async fn recordings_are_filtered_and_come_in_pages() {
     let all: Vec<Recording> = (0..250).map(|n| recording(&format!("r{n:03}"), n)).collect();
-    let shelf = Shelf::with(&[], &all).await;
+    let shelf = RecordingsDeployment::with(&[], &all).await;
     let newest_first: Vec<String> = all.iter().rev().map(|one| one.record_id.clone()).collect();
-    assert_eq!(shelf.listed("").await, newest_first, "more than one page of the store");
-    assert_eq!(shelf.listed("meetingID=&recordID=").await.len(), 250, "empty is none given");
-    assert_eq!(shelf.listed("meetingID=m-r007,m-r003").await, ["r007", "r003"]);
-    assert_eq!(shelf.listed("recordID=r24,r001&meetingID=m-r007").await.len(), 11);
-    assert_eq!(shelf.listed("meta_n=r10%25,r001&meta_empty=").await.len(), 11);
-    assert_eq!(shelf.listed("meta_n=r001&meta_empty=x").await.len(), 0);
-    assert_eq!(shelf.listed("state=unpublished").await.len(), 0);
+    assert_eq!(shelf.list_ids("").await, newest_first, "more than one page of the store");
+    assert_eq!(shelf.list_ids("meetingID=&recordID=").await.len(), 250, "empty is none given");
+    assert_eq!(shelf.list_ids("meetingID=m-r007,m-r003").await, ["r007", "r003"]);
+    assert_eq!(shelf.list_ids("recordID=r24,r001&meetingID=m-r007").await.len(), 11);
+    assert_eq!(shelf.list_ids("meta_n=r10%25,r001&meta_empty=").await.len(), 11);
+    assert_eq!(shelf.list_ids("meta_n=r001&meta_empty=x").await.len(), 0);
+    assert_eq!(shelf.list_ids("state=unpublished").await.len(), 0);
     let page = shelf.call("getRecordings", "offset=100&limit=7").await;
     let text = page.text();
     assert_eq!(text.matches("<recording>").count(), 7);
@@ -169,24 +170,24 @@ async fn recordings_are_filtered_and_come_in_pages() {
         <unpaged>false</unpaged></pageable><totalElements>250</totalElements><empty>false</empty>\
         </pagination></response>";
     assert!(text.ends_with(pagination), "{text}");
-    assert_eq!(shelf.listed("limit=1000").await.len(), 100);
+    assert_eq!(shelf.list_ids("limit=1000").await.len(), 100);
     let beyond = shelf.call("getRecordings", "offset=999&limit=5").await;
-    assert_eq!(beyond.field("messageKey"), "noRecordings");
+    assert_eq!(beyond.xml_field("messageKey"), "noRecordings");
     assert!(beyond.text().contains("<empty>true</empty>"));
 }
 
 #[tokio::test]
 async fn publishing_moves_files_and_deleting_removes_them() {
-    let shelf = Shelf::with(&[], &[recording("a", 0), recording("b", 1)]).await;
+    let shelf = RecordingsDeployment::with(&[], &[recording("a", 0), recording("b", 1)]).await;
     let hide = "recordID=a,b,zz&publish=false";
     for _ in 0..2 {
         let hidden = shelf.call("publishRecordings", hide).await;
-        assert_eq!(hidden.field("published"), "false");
-        assert_eq!(shelf.listed("state=published").await.len(), 0);
-        assert_eq!(shelf.listed("state=unpublished").await, ["b", "a"]);
+        assert_eq!(hidden.xml_field("published"), "false");
+        assert_eq!(shelf.list_ids("state=published").await.len(), 0);
+        assert_eq!(shelf.list_ids("state=unpublished").await, ["b", "a"]);
         for id in ["a", "b"] {
-            assert!(!shelf.dir("published", "notes", id).exists());
-            assert!(shelf.dir("hidden", "presentation", id).join("metadata.xml").exists());
+            assert!(!shelf.format_dir("published", "notes", id).exists());
+            assert!(shelf.format_dir("hidden", "presentation", id).join("metadata.xml").exists());
         }
     }
     assert_failed(
@@ -196,37 +197,40 @@ async fn publishing_moves_files_and_deleting_removes_them() {
     let prefix = shelf.call("publishRecordings", "recordID=aa&publish=true").await;
     assert_failed(&prefix, "notFound");
     let back = shelf.call("publishRecordings", "recordID=a&publish=True").await;
-    assert_eq!(back.field("published"), "true");
-    assert!(shelf.dir("published", "notes", "a").exists());
+    assert_eq!(back.xml_field("published"), "true");
+    assert!(shelf.format_dir("published", "notes", "a").exists());
 
     // A format on neither shelf: nothing changes.
-    std::fs::remove_dir_all(shelf.dir("hidden", "notes", "b")).unwrap();
+    std::fs::remove_dir_all(shelf.format_dir("hidden", "notes", "b")).unwrap();
     let broken = shelf.call("publishRecordings", "recordID=b&publish=true").await;
     assert_failed(&broken, "internalError");
-    assert_eq!(shelf.listed("state=unpublished").await, ["b"]);
+    assert_eq!(shelf.list_ids("state=unpublished").await, ["b"]);
 
     // Whatever lies on the other shelf goes, too.
-    std::fs::create_dir_all(shelf.dir("hidden", "notes", "a")).unwrap();
+    std::fs::create_dir_all(shelf.format_dir("hidden", "notes", "a")).unwrap();
     for id in ["a", "b"] {
         let gone = shelf.call("deleteRecordings", &format!("recordID={id}")).await;
-        assert_eq!(gone.field("deleted"), "true");
+        assert_eq!(gone.xml_field("deleted"), "true");
     }
-    assert_eq!(shelf.listed("state=any").await.len(), 0);
-    assert_eq!(shelf.listed("state=deleted").await, ["b", "a"]);
+    assert_eq!(shelf.list_ids("state=any").await.len(), 0);
+    assert_eq!(shelf.list_ids("state=deleted").await, ["b", "a"]);
     for (place, format) in [("published", "notes"), ("hidden", "notes"), ("hidden", "presentation")]
     {
-        assert!(!shelf.dir(place, format, "a").exists() && !shelf.dir(place, format, "b").exists());
+        assert!(
+            !shelf.format_dir(place, format, "a").exists()
+                && !shelf.format_dir(place, format, "b").exists()
+        );
     }
     assert_failed(&shelf.call("publishRecordings", "recordID=a&publish=true").await, "notFound");
 }
 
 #[tokio::test]
 async fn metadata_is_changed_but_not_whose_it_is() {
-    let shelf = Shelf::with(&[], &[recording("a", 0), recording("b", 1)]).await;
+    let shelf = RecordingsDeployment::with(&[], &[recording("a", 0), recording("b", 1)]).await;
     let update = "recordID=a,b&meta_GL-Listed=true&meta_n=&meta_tenant-id=x&protect=true";
-    assert_eq!(shelf.call("updateRecordings", update).await.field("updated"), "true");
+    assert_eq!(shelf.call("updateRecordings", update).await.xml_field("updated"), "true");
     for id in ["a", "b"] {
-        let now = shelf.store.recording(id).await.unwrap().unwrap();
+        let now = shelf.store.find_recording(id).await.unwrap().unwrap();
         assert_eq!(
             (now.metadata_value("gl-listed"), now.metadata_value("n")),
             (Some("true"), None)
@@ -234,8 +238,8 @@ async fn metadata_is_changed_but_not_whose_it_is() {
         assert_eq!((now.tenant(), now.protected), (None, true));
     }
     let some = shelf.call("updateRecordings", "recordID=a,zz&meta_x=y").await;
-    assert_eq!(some.field("updated"), "false");
-    assert_eq!(shelf.call("updateRecordings", "recordID=a").await.field("updated"), "false");
+    assert_eq!(some.xml_field("updated"), "false");
+    assert_eq!(shelf.call("updateRecordings", "recordID=a").await.xml_field("updated"), "false");
     // Without the setting nobody hears of protection.
     assert!(!shelf.call("getRecordings", "").await.text().contains("protected"));
 }
@@ -247,7 +251,7 @@ async fn protected_recordings_take_a_token_and_lists_must_name_something() {
     one.formats[0].thumbnails = vec![Thumbnail::default()];
     let settings =
         [("PROTECTED_RECORDINGS_ENABLED", "true"), ("GET_RECORDINGS_API_FILTERED", "true")];
-    let shelf = Shelf::with(&settings, &[one, recording("s", 1)]).await;
+    let shelf = RecordingsDeployment::with(&settings, &[one, recording("s", 1)]).await;
     for query in ["", "meetingID=", "recordID=,&meta_n=r"] {
         assert_failed(&shelf.call("getRecordings", query).await, "missingParameters");
     }
@@ -266,10 +270,10 @@ async fn protected_recordings_take_a_token_and_lists_must_name_something() {
 #[tokio::test]
 async fn without_recordings_there_are_none() {
     for off in [("RECORDING_DISABLED", "true"), ("DB_DISABLED", "true")] {
-        let setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap().with(off.0, off.1);
+        let setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap().with_setting(off.0, off.1);
         let product = setup.start().await.unwrap();
         let listed = product.call("getRecordings", "").await.unwrap();
-        assert_eq!(listed.field("messageKey"), "noRecordings", "{off:?}");
+        assert_eq!(listed.xml_field("messageKey"), "noRecordings", "{off:?}");
         for call in ["publishRecordings", "updateRecordings", "deleteRecordings"] {
             assert_failed(&product.call(call, "recordID=r").await.unwrap(), "notFound");
         }

@@ -3,58 +3,61 @@
 
 use bbb_sim::Algorithm;
 use serde_json::{Value, json};
+use testkit::deployment::TestDeployment;
 use testkit::process;
-use testkit::product::{Answer, exchange, outgoing, until};
-use testkit::world::World;
+use testkit::product::{ClientResponse, exchange, new_request, wait_until};
 
-use crate::tools::{asked, assert_failed, assert_success, parameter, send, world_with};
+use crate::tools::{
+    assert_failed, assert_success, parameter, send, start_deployment_with, take_requests,
+};
 
-pub(crate) const MT: (&str, &str) = ("MULTITENANCY_ENABLED", "true");
+pub(crate) const MULTITENANCY: (&str, &str) = ("MULTITENANCY_ENABLED", "true");
 const HOST: (&str, &str) = ("URL_HOST", "balancer.test");
 
 /// Adds a tenant; returns its id.
-pub(crate) async fn add(world: &World, name: &str, secrets: &str) -> String {
+pub(crate) async fn add_tenant(world: &TestDeployment, name: &str, secrets: &str) -> String {
     let tenant = json!({ "tenant": { "name": name, "secrets": secrets } });
-    let added = world.product.manage("addTenant", Some(tenant)).await.unwrap();
+    let added = world.product.call_management("addTenant", Some(tenant)).await.unwrap();
     added["tenant"]["id"].as_str().unwrap().to_owned()
 }
 
 /// A call under that host name, signed with that secret.
-pub(crate) async fn call(
-    world: &World,
+pub(crate) async fn call_as_tenant(
+    world: &TestDeployment,
     host: &str,
     secret: &str,
     name: &str,
     query: &str,
-) -> Answer {
-    let sum = Algorithm::Sha256.hex(&format!("{name}{query}{secret}"));
-    let mut request = outgoing("GET", &format!("/bigbluebutton/api/{name}?{query}&checksum={sum}"));
+) -> ClientResponse {
+    let sum = Algorithm::Sha256.hex_digest(&format!("{name}{query}{secret}"));
+    let mut request =
+        new_request("GET", &format!("/bigbluebutton/api/{name}?{query}&checksum={sum}"));
     request.headers = vec![("Host".to_owned(), host.to_owned())];
     exchange(world.product.port(), &request).await.unwrap()
 }
 
 /// A management call and its status.
-async fn manage(world: &World, name: &str, body: &str) -> (u16, Value) {
-    let sum = Algorithm::Sha256.hex(&format!("{name}{}", testkit::product::SECRET));
+async fn call_management(world: &TestDeployment, name: &str, body: &str) -> (u16, Value) {
+    let sum = Algorithm::Sha256.hex_digest(&format!("{name}{}", testkit::product::SECRET));
     let target = format!("/scalelite/api/{name}?checksum={sum}");
     let json = [("Content-Type", "application/json")];
     let answer = send(&world.product, "POST", &target, &json, Some(body.as_bytes())).await;
     (answer.status, serde_json::from_str(&answer.text()).unwrap())
 }
 
-async fn command(world: &World, arguments: &[&str]) -> String {
+async fn run_command(world: &TestDeployment, arguments: &[&str]) -> String {
     let said = process::run(world.product.setup(), arguments).await.unwrap();
-    assert_eq!((said.stderr.as_str(), said.code), ("", 0));
+    assert_eq!((said.stderr.as_str(), said.exit_code), ("", 0));
     said.stdout
 }
 
 #[tokio::test]
 async fn a_call_is_signed_with_a_secret_of_the_hosts_tenant() {
-    let world = world_with(0, &[MT, HOST]).await;
-    let acme = add(&world, "acme", "s1:s2").await;
-    add(&world, "beta", "s3").await;
+    let world = start_deployment_with(0, &[MULTITENANCY, HOST]).await;
+    let acme = add_tenant(&world, "acme", "s1:s2").await;
+    add_tenant(&world, "beta", "s3").await;
     let running = async |host: &str, secret: &str| {
-        call(&world, host, secret, "isMeetingRunning", "meetingID=x").await
+        call_as_tenant(&world, host, secret, "isMeetingRunning", "meetingID=x").await
     };
     for (host, secret) in [
         ("acme.balancer.test", "s1"),
@@ -75,51 +78,57 @@ async fn a_call_is_signed_with_a_secret_of_the_hosts_tenant() {
         assert_failed(&running(host, secret).await, "checksumError");
     }
     assert_eq!(running("acme.elsewhere.test", "s1").await.status, 403);
-    world.product.manage("deleteTenant", Some(json!({ "id": acme }))).await.unwrap();
+    world.product.call_management("deleteTenant", Some(json!({ "id": acme }))).await.unwrap();
     assert_failed(&running("acme.balancer.test", "s1").await, "checksumError");
     assert!(!world.product.log().contains("s1:s2"));
 }
 
 #[tokio::test]
 async fn the_same_meeting_id_is_two_tenants_two_meetings() {
-    let world = world_with(2, &[MT]).await;
-    add(&world, "acme", "s1").await;
-    add(&world, "beta", "s2").await;
+    let world = start_deployment_with(2, &[MULTITENANCY]).await;
+    add_tenant(&world, "acme", "s1").await;
+    add_tenant(&world, "beta", "s2").await;
     let (acme, beta) = (("acme.any.test", "s1"), ("beta.any.test", "s2"));
     for (host, secret) in [acme, beta] {
         let query = "meetingID=m1&name=room&moderatorPW=mp";
-        assert_success(&call(&world, host, secret, "create", query).await);
+        assert_success(&call_as_tenant(&world, host, secret, "create", query).await);
     }
     assert_eq!(world.servers_with("m1").len(), 2);
     let server_of = async |(host, secret): (&str, &str)| {
-        let join = call(&world, host, secret, "join", "meetingID=m1&fullName=Me&password=mp").await;
+        let join =
+            call_as_tenant(&world, host, secret, "join", "meetingID=m1&fullName=Me&password=mp")
+                .await;
         let location = join.header("location").unwrap_or_default().to_owned();
         world.pool.servers().iter().position(|server| location.starts_with(&server.url()))
     };
     let (at_acme, at_beta) = (server_of(acme).await, server_of(beta).await);
     assert!(at_acme.is_some() && at_beta.is_some() && at_acme != at_beta);
     let listed = async |(host, secret): (&str, &str)| {
-        call(&world, host, secret, "getMeetings", "").await.text()
+        call_as_tenant(&world, host, secret, "getMeetings", "").await.text()
     };
     for ((host, secret), name) in [(acme, "acme"), (beta, "beta")] {
         let text = listed((host, secret)).await;
         assert_eq!(text.matches("<meetingID>m1</meetingID>").count(), 1, "{text}");
         assert!(text.contains(&format!("<tenant-name>{name}</tenant-name>")), "{text}");
     }
-    assert_success(&call(&world, acme.0, acme.1, "end", "meetingID=m1&password=mp").await);
+    assert_success(
+        &call_as_tenant(&world, acme.0, acme.1, "end", "meetingID=m1&password=mp").await,
+    );
     assert_eq!(server_of(beta).await, at_beta);
     assert_eq!(server_of(acme).await, None);
-    let listing = command(&world, &["meetings", "list"]).await;
+    let listing = run_command(&world, &["meetings", "list"]).await;
     assert_eq!(listing.matches("\tTenant ID: ").count(), 1, "{listing}");
 }
 
 #[tokio::test]
 async fn nobody_makes_a_meeting_anothers() {
-    let world = world_with(1, &[MT, ("CREATE_EXCLUDE_PARAMS", "meta_tenant-id")]).await;
-    let id = add(&world, "acme", "s1").await;
+    let world =
+        start_deployment_with(1, &[MULTITENANCY, ("CREATE_EXCLUDE_PARAMS", "meta_tenant-id")])
+            .await;
+    let id = add_tenant(&world, "acme", "s1").await;
     let query = "meetingID=m1&name=room&meta_tenant-id=x&meta_Tenant-ID=y&meta_TENANT-NAME=z";
-    assert_success(&call(&world, "acme.any.test", "s1", "create", query).await);
-    let create = asked(world.pool.server(1), "create").pop().unwrap();
+    assert_success(&call_as_tenant(&world, "acme.any.test", "s1", "create", query).await);
+    let create = take_requests(world.pool.server(1), "create").pop().unwrap();
     assert_eq!(parameter(&create.query, "meta_tenant-id").as_deref(), Some(id.as_str()));
     assert_eq!(parameter(&create.query, "meta_tenant-name").as_deref(), Some("acme"));
     assert_eq!(create.query.to_lowercase().matches("meta_tenant-").count(), 2);
@@ -128,14 +137,14 @@ async fn nobody_makes_a_meeting_anothers() {
 #[tokio::test]
 async fn settings_stand_around_the_request_and_the_rules_of_all() {
     let rules = [
-        MT,
+        MULTITENANCY,
         ("DEFAULT_CREATE_PARAMS", "welcome=all,logo=all"),
         ("OVERRIDE_CREATE_PARAMS", "record=all"),
         ("OVERRIDE_JOIN_PARAMS", "role=all"),
     ];
-    let world = world_with(1, &rules).await;
-    let id = add(&world, "acme", "s1").await;
-    add(&world, "beta", "s2").await;
+    let world = start_deployment_with(1, &rules).await;
+    let id = add_tenant(&world, "acme", "s1").await;
+    add_tenant(&world, "beta", "s2").await;
     for setting in [
         ["welcome", "own", ""],
         ["name", "own", ""],
@@ -145,42 +154,45 @@ async fn settings_stand_around_the_request_and_the_rules_of_all() {
         let [param, value, wins] = setting;
         let mut arguments = vec!["tenant-settings", "add", &id, param, value];
         arguments.extend(Some(wins).filter(|wins| !wins.is_empty()));
-        command(&world, &arguments).await;
+        run_command(&world, &arguments).await;
     }
     let query = "meetingID=m1&name=given&record=false";
-    assert_success(&call(&world, "acme.any.test", "s1", "create", query).await);
-    let create = asked(world.pool.server(1), "create").pop().unwrap().query;
+    assert_success(&call_as_tenant(&world, "acme.any.test", "s1", "create", query).await);
+    let create = take_requests(world.pool.server(1), "create").pop().unwrap().query;
     for (name, value) in
         [("welcome", "own"), ("logo", "all"), ("name", "given"), ("record", "true")]
     {
         assert_eq!(parameter(&create, name).as_deref(), Some(value), "{name}");
     }
-    let join = call(&world, "acme.any.test", "s1", "join", "meetingID=m1&fullName=Me").await;
+    let join =
+        call_as_tenant(&world, "acme.any.test", "s1", "join", "meetingID=m1&fullName=Me").await;
     let location = join.header("location").unwrap();
     let query = location.split_once('?').unwrap().1;
     assert_eq!(parameter(query, "role").as_deref(), Some("own"));
     assert_eq!(parameter(query, "welcome").as_deref(), Some("own"));
-    let join = call(&world, "beta.any.test", "s2", "join", "meetingID=m1&fullName=Me").await;
+    let join =
+        call_as_tenant(&world, "beta.any.test", "s2", "join", "meetingID=m1&fullName=Me").await;
     assert_failed(&join, "notFound");
 }
 
 #[tokio::test]
 async fn changes_of_the_command_line_are_seen_soon() {
-    let world = world_with(0, &[MT]).await;
+    let world = start_deployment_with(0, &[MULTITENANCY]).await;
     let served = async || {
-        let answer = call(&world, "acme.any.test", "s1", "isMeetingRunning", "meetingID=x").await;
-        answer.field("returncode") == "SUCCESS"
+        let answer =
+            call_as_tenant(&world, "acme.any.test", "s1", "isMeetingRunning", "meetingID=x").await;
+        answer.xml_field("returncode") == "SUCCESS"
     };
     assert!(!served().await);
-    command(&world, &["tenants", "add", "acme", "s1"]).await;
-    until("served", served).await.unwrap();
+    run_command(&world, &["tenants", "add", "acme", "s1"]).await;
+    wait_until("served", served).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_cannot_be_done_is_told_with_a_status() {
-    let world = world_with(0, &[MT]).await;
-    let acme = add(&world, "acme", "s1").await;
-    let beta = add(&world, "beta", "s2").await;
+    let world = start_deployment_with(0, &[MULTITENANCY]).await;
+    let acme = add_tenant(&world, "acme", "s1").await;
+    let beta = add_tenant(&world, "beta", "s2").await;
     let missing = "param is missing or the value is empty: tenant";
     let incomplete = "Tenant needs a name and secrets";
     let taken = |name: &str| format!("A tenant with name={name} exists already");
@@ -204,22 +216,24 @@ async fn what_cannot_be_done_is_told_with_a_status() {
         ("updateTenant", update("none", json!({"name": "x"})), 404, unknown.to_owned()),
         ("deleteTenant", "{\"id\":\"none\"}".to_owned(), 404, unknown.to_owned()),
     ] {
-        let told = manage(&world, call, &body).await;
+        let told = call_management(&world, call, &body).await;
         assert_eq!(told, (status, json!({ "error": error })), "{call} {body}");
     }
-    let all = world.product.manage("getTenants", None).await.unwrap();
+    let all = world.product.call_management("getTenants", None).await.unwrap();
     let tenant =
         |id: &str, name: &str, secrets: &str| json!({ "id": id, "name": name, "secrets": secrets });
     assert_eq!(all, json!([tenant(&acme, "acme", "s1"), tenant(&beta, "beta", "s2")]));
     let renamed = update(&acme, json!({"name": "ACME"}));
-    let (status, told) = manage(&world, "updateTenant", &renamed).await;
+    let (status, told) = call_management(&world, "updateTenant", &renamed).await;
     assert_eq!((status, &told["tenant"]["name"]), (200, &json!("ACME")));
-    let (status, told) = manage(&world, "deleteTenant", &json!({ "id": acme }).to_string()).await;
+    let (status, told) =
+        call_management(&world, "deleteTenant", &json!({ "id": acme }).to_string()).await;
     assert_eq!(
         (status, told),
         (200, json!({ "success": format!("Tenant id={acme} was destroyed") }))
     );
-    let sum = Algorithm::Sha256.hex(&format!("getTenantInfoid={beta}{}", testkit::product::SECRET));
+    let sum = Algorithm::Sha256
+        .hex_digest(&format!("getTenantInfoid={beta}{}", testkit::product::SECRET));
     let target = format!("/scalelite/api/getTenantInfo?id={beta}&checksum={sum}");
     let info: Value =
         serde_json::from_str(&world.product.get(&target).await.unwrap().text()).unwrap();
@@ -228,9 +242,9 @@ async fn what_cannot_be_done_is_told_with_a_status() {
 
 #[tokio::test]
 async fn without_multitenancy_there_are_none() {
-    let world = world_with(0, &[]).await;
+    let world = start_deployment_with(0, &[]).await;
     let off = json!({ "message": "Multitenancy is disabled" });
     for name in ["addTenant", "updateTenant", "deleteTenant"] {
-        assert_eq!(manage(&world, name, "{}").await, (412, off.clone()));
+        assert_eq!(call_management(&world, name, "{}").await, (412, off.clone()));
     }
 }

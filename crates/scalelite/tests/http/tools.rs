@@ -1,39 +1,42 @@
 //! What the tests of this folder share.
 
-use bbb_sim::{Algorithm, Request, Server};
-use testkit::product::{Answer, Connection, Product, SECRET, exchange, outgoing};
-use testkit::world::World;
+use bbb_sim::{Algorithm, BbbServer, RecordedRequest};
+use testkit::deployment::TestDeployment;
+use testkit::product::{ClientConnection, ClientResponse, Product, SECRET, exchange, new_request};
 
 /// A balancer with that many servers.
-pub(crate) async fn world(servers: usize) -> World {
-    world_with(servers, &[]).await
+pub(crate) async fn start_deployment(servers: usize) -> TestDeployment {
+    start_deployment_with(servers, &[]).await
 }
 
 /// A balancer of these settings with that many servers.
-pub(crate) async fn world_with(servers: usize, settings: &[(&str, &str)]) -> World {
+pub(crate) async fn start_deployment_with(
+    servers: usize,
+    settings: &[(&str, &str)],
+) -> TestDeployment {
     let binary = env!("CARGO_BIN_EXE_scalelite");
-    World::new(binary, servers, settings).await.unwrap()
+    TestDeployment::new(binary, servers, settings).await.unwrap()
 }
 
 /// The digest that signs a call of this raw query.
 pub(crate) fn digest(algorithm: Algorithm, call: &str, query: &str) -> String {
-    algorithm.hex(&format!("{call}{query}{SECRET}"))
+    algorithm.hex_digest(&format!("{call}{query}{SECRET}"))
 }
 
 /// Asserts the success of an answer.
 #[track_caller]
-pub(crate) fn assert_success(answer: &Answer) {
+pub(crate) fn assert_success(answer: &ClientResponse) {
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.field("returncode"), "SUCCESS", "{}", answer.text());
+    assert_eq!(answer.xml_field("returncode"), "SUCCESS", "{}", answer.text());
 }
 
 /// Asserts that an answer is a failure of the BBB API with this key.
 #[track_caller]
-pub(crate) fn assert_failed(answer: &Answer, key: &str) {
+pub(crate) fn assert_failed(answer: &ClientResponse, key: &str) {
     let text = answer.text();
     assert_eq!(answer.status, 200, "{text}");
-    assert_eq!(answer.field("returncode"), "FAILED", "{text}");
-    assert_eq!(answer.field("messageKey"), key, "{text}");
+    assert_eq!(answer.xml_field("returncode"), "FAILED", "{text}");
+    assert_eq!(answer.xml_field("messageKey"), key, "{text}");
     let header = answer.header("content-type");
     assert_eq!(header, Some("application/xml; charset=utf-8"));
 }
@@ -45,8 +48,8 @@ pub(crate) async fn send(
     target: &str,
     headers: &[(&str, &str)],
     body: Option<&[u8]>,
-) -> Answer {
-    let mut request = outgoing(method, target);
+) -> ClientResponse {
+    let mut request = new_request(method, target);
     let headers = headers.iter().map(|(n, v)| ((*n).into(), (*v).into()));
     request.headers.extend(headers);
     request.body = body.map(Into::into);
@@ -59,8 +62,8 @@ pub(crate) async fn send_chunks(
     target: &str,
     content_type: &str,
     pieces: impl Iterator<Item = &[u8]>,
-) -> anyhow::Result<Answer> {
-    let mut connection = Connection::open(product.port()).await?;
+) -> anyhow::Result<ClientResponse> {
+    let mut connection = ClientConnection::open(product.port()).await?;
     let head = format!(
         "POST {target} HTTP/1.1\r\nHost: balancer.test\r\nContent-Type: {content_type}\r\n\
          Transfer-Encoding: chunked\r\n\r\n"
@@ -73,11 +76,11 @@ pub(crate) async fn send_chunks(
         connection.send(&chunk).await?;
     }
     connection.send(b"0\r\n\r\n").await?;
-    connection.answer("POST").await
+    connection.read_response("POST").await
 }
 
 /// Creates a meeting that must be new or known.
-pub(crate) async fn create(product: &Product, id: &str) -> Answer {
+pub(crate) async fn create(product: &Product, id: &str) -> ClientResponse {
     let query = format!("meetingID={id}&name=Meeting+{id}");
     let answer = product.call("create", &query).await.unwrap();
     assert_success(&answer);
@@ -85,7 +88,7 @@ pub(crate) async fn create(product: &Product, id: &str) -> Answer {
 }
 
 /// The requests of one call that a server has got since the last time.
-pub(crate) fn asked(server: &Server, call: &str) -> Vec<Request> {
+pub(crate) fn take_requests(server: &BbbServer, call: &str) -> Vec<RecordedRequest> {
     let mut log = server.take_log();
     log.retain(|request| request.call == call);
     log

@@ -4,9 +4,9 @@
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
-mod crowds;
-#[cfg(test)]
 mod listening;
+#[cfg(test)]
+mod many_connections;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]
@@ -18,4 +18,4 @@ mod store;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]
-mod two;
+mod two_processes;

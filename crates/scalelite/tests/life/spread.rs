@@ -2,16 +2,16 @@
 
 use bbb_sim::Preload;
 use futures_util::StreamExt as _;
-use testkit::world::World;
+use testkit::deployment::TestDeployment;
 
-use crate::tools::{assert_success, named, pool, setup};
+use crate::tools::{assert_success, create_query, setup, start_pool};
 
 const SERVERS: usize = 10;
 const CREATES: usize = 300;
 const USERS: u32 = 15;
 
-async fn assert_even(world: &World, when: &str) {
-    let loads = world.product.loads().await.unwrap();
+async fn assert_even(world: &TestDeployment, when: &str) {
+    let loads = world.product.list_loads().await.unwrap();
     assert_eq!(loads.len(), SERVERS);
     let mean = loads.iter().map(|(_, load)| load).sum::<f64>() / SERVERS as f64;
     for (url, load) in &loads {
@@ -22,7 +22,7 @@ async fn assert_even(world: &World, when: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_creates_evens_out_uneven_servers() {
-    let pool = pool(SERVERS).await;
+    let pool = start_pool(SERVERS).await;
     for (n, server) in (0_u32..).zip(pool.servers()) {
         // An hour old, so that only those who are there count.
         server.preload(Preload {
@@ -33,16 +33,16 @@ async fn a_burst_of_creates_evens_out_uneven_servers() {
     }
     let product = setup().start().await.unwrap();
     for server in pool.servers() {
-        product.add(server).await.unwrap();
+        product.add_simulated_server(server).await.unwrap();
     }
-    product.poll().await.unwrap();
-    let loads = product.loads().await.unwrap();
+    product.poll_servers().await.unwrap();
+    let loads = product.list_loads().await.unwrap();
     let least = loads.iter().map(|(_, load)| *load).fold(f64::MAX, f64::min);
     let most = loads.iter().map(|(_, load)| *load).fold(0.0, f64::max);
     assert_eq!((least, most), (0.0, 90.0));
 
-    let world = World { pool, product };
-    let queries: Vec<_> = (0..CREATES).map(|n| named(&format!("burst-{n}"))).collect();
+    let world = TestDeployment { pool, product };
+    let queries: Vec<_> = (0..CREATES).map(|n| create_query(&format!("burst-{n}"))).collect();
     let creates = queries.iter().map(|query| world.product.call("create", query));
     let answers: Vec<_> =
         futures_util::stream::iter(creates).buffer_unordered(CREATES).collect().await;
@@ -57,6 +57,6 @@ async fn a_burst_of_creates_evens_out_uneven_servers() {
             }
         }
     }
-    world.product.poll().await.unwrap();
+    world.product.poll_servers().await.unwrap();
     assert_even(&world, "polled").await;
 }

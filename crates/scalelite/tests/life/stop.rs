@@ -3,38 +3,38 @@
 use std::time::Duration;
 
 use bbb_sim::Latency;
-use testkit::product::{Connection, outgoing, signed, until};
+use testkit::product::{ClientConnection, new_request, signed_target, wait_until};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::tools::{assert_success, named, world};
+use crate::tools::{assert_success, create_query, start_deployment};
 
 #[tokio::test]
 async fn a_request_in_flight_is_finished_and_no_other_begun() {
-    let mut world = world(1, &[]).await;
+    let mut world = start_deployment(1, &[]).await;
     let server = world.pool.servers()[0].clone();
     server.set_latency(Latency::Fixed(Duration::from_secs(1)));
     let _ = server.take_log();
     let port = world.product.port();
-    let target = signed("create", &named("last"));
+    let target = signed_target("create", &create_query("last"));
     let creating = tokio::spawn(async move {
-        let mut connection = Connection::open(port).await?;
-        let answer = connection.ask(&outgoing("GET", &target)).await?;
+        let mut connection = ClientConnection::open(port).await?;
+        let answer = connection.send_request(&new_request("GET", &target)).await?;
         // The connection is not kept for another one.
-        let rest = connection.rest().await.unwrap_or_default();
+        let rest = connection.read_to_end().await.unwrap_or_default();
         anyhow::Ok((answer, rest))
     });
     let arrived = async || server.log_len() > 0;
-    until("at the server", arrived).await.unwrap();
+    wait_until("at the server", arrived).await.unwrap();
     let started = Instant::now();
     world.product.terminate().await.unwrap();
     let refused = async || TcpStream::connect(("127.0.0.1", port)).await.is_err();
-    until("refused", refused).await.unwrap();
+    wait_until("refused", refused).await.unwrap();
     assert!(!creating.is_finished(), "it should be under way");
     let (answer, rest) = creating.await.unwrap().unwrap();
     assert_success(&answer);
     assert!(rest.is_empty());
-    let status = world.product.ended().await.unwrap();
+    let status = world.product.wait_for_exit().await.unwrap();
     assert_eq!(status.code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(5));
     server.set_latency(Latency::None);
@@ -45,17 +45,17 @@ async fn a_request_in_flight_is_finished_and_no_other_begun() {
 
 #[tokio::test]
 async fn idle_connections_do_not_delay_the_end() {
-    let mut world = world(0, &[]).await;
+    let mut world = start_deployment(0, &[]).await;
     let port = world.product.port();
-    let unused = Connection::open(port).await.unwrap();
-    let mut used = Connection::open(port).await.unwrap();
-    let request = outgoing("GET", &signed("getMeetings", ""));
-    assert_success(&used.ask(&request).await.unwrap());
-    let mut begun = Connection::open(port).await.unwrap();
+    let unused = ClientConnection::open(port).await.unwrap();
+    let mut used = ClientConnection::open(port).await.unwrap();
+    let request = new_request("GET", &signed_target("getMeetings", ""));
+    assert_success(&used.send_request(&request).await.unwrap());
+    let mut begun = ClientConnection::open(port).await.unwrap();
     begun.send(b"GET /big").await.unwrap();
     let started = Instant::now();
     world.product.terminate().await.unwrap();
-    let status = world.product.ended().await.unwrap();
+    let status = world.product.wait_for_exit().await.unwrap();
     assert_eq!(status.code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(3));
     drop((unused, used, begun));
@@ -63,21 +63,21 @@ async fn idle_connections_do_not_delay_the_end() {
 
 #[tokio::test]
 async fn requests_that_do_not_end_are_cut_off() {
-    let mut world = world(1, &[("SHUTDOWN_TIMEOUT", "0.5")]).await;
+    let mut world = start_deployment(1, &[("SHUTDOWN_TIMEOUT", "0.5")]).await;
     let server = world.pool.servers()[0].clone();
     server.set_latency(Latency::Fixed(Duration::from_secs(8)));
     let _ = server.take_log();
     let port = world.product.port();
-    let target = signed("create", &named("late"));
+    let target = signed_target("create", &create_query("late"));
     let creating = tokio::spawn(async move {
-        let mut connection = Connection::open(port).await?;
-        connection.ask(&outgoing("GET", &target)).await
+        let mut connection = ClientConnection::open(port).await?;
+        connection.send_request(&new_request("GET", &target)).await
     });
     let arrived = async || server.log_len() > 0;
-    until("at the server", arrived).await.unwrap();
+    wait_until("at the server", arrived).await.unwrap();
     let started = Instant::now();
     world.product.terminate().await.unwrap();
-    let status = world.product.ended().await.unwrap();
+    let status = world.product.wait_for_exit().await.unwrap();
     assert_eq!(status.code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(4));
     assert!(creating.await.unwrap().is_err());

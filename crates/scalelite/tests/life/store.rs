@@ -1,48 +1,48 @@
 //! A store that is full: the balancer says so, lives on, and recovers when there is space again.
 
-use testkit::product::{Product, until};
-use testkit::small::Small;
+use testkit::product::{Product, wait_until};
+use testkit::small_disk::SmallDisk;
 
-use crate::tools::{assert_success, is_success, named, pool, setup};
+use crate::tools::{assert_success, create_query, is_success, setup, start_pool};
 
-pub(crate) async fn creates(product: &Product, id: &str) -> bool {
-    let answer = product.call("create", &named(id)).await.unwrap();
+pub(crate) async fn try_create(product: &Product, id: &str) -> bool {
+    let answer = product.call("create", &create_query(id)).await.unwrap();
     assert_eq!(answer.status, 200);
     if !is_success(&answer) {
-        assert_eq!(answer.field("messageKey"), "internalError");
+        assert_eq!(answer.xml_field("messageKey"), "internalError");
         let text = "The balancer's store is unavailable.";
-        assert_eq!(answer.field("message"), text);
+        assert_eq!(answer.xml_field("message"), text);
     }
     is_success(&answer)
 }
 
 #[tokio::test]
-async fn a_full_disk_is_reported_survived_and_left_behind() {
+async fn a_full_disk_is_reported_and_survived() {
     let setup = setup();
     let path = setup.folder().join("small");
-    let Some(small) = Small::mount(&path, 2).unwrap() else { return };
-    let pool = pool(1).await;
+    let Some(small) = SmallDisk::mount(&path, 2).unwrap() else { return };
+    let pool = start_pool(1).await;
     let data = path.display().to_string();
     // The folder outlives what is mounted in it.
-    let product = setup.clone().with("SCALELITE_DATA_DIR", &data).start().await;
+    let product = setup.clone().with_setting("SCALELITE_DATA_DIR", &data).start().await;
     let product = product.unwrap();
-    product.add(&pool.servers()[0]).await.unwrap();
-    assert!(creates(&product, "before").await);
+    product.add_simulated_server(&pool.servers()[0]).await.unwrap();
+    assert!(try_create(&product, "before").await);
 
     small.fill().unwrap();
     // What SQLite has room for in its own files is still used up.
     let mut n = 0;
     let fails = async || {
         n += 1;
-        !creates(&product, &format!("full-{n}")).await
+        !try_create(&product, &format!("full-{n}")).await
     };
-    until("full", fails).await.unwrap();
+    wait_until("full", fails).await.unwrap();
     let unhealthy = async || product.get("/health_check").await.unwrap().status == 503;
-    until("unhealthy", unhealthy).await.unwrap();
+    wait_until("unhealthy", unhealthy).await.unwrap();
     let health = product.get("/health_check").await.unwrap();
     assert!(health.text().contains("full"), "{}", health.text());
     for _ in 0..20 {
-        assert!(!creates(&product, "refused").await);
+        assert!(!try_create(&product, "refused").await);
     }
     // What needs no writing goes on.
     let info = product.call("getMeetingInfo", "meetingID=before");
@@ -50,11 +50,11 @@ async fn a_full_disk_is_reported_survived_and_left_behind() {
     let join = product.call("join", "meetingID=before&fullName=A&role=VIEWER");
     assert_eq!(join.await.unwrap().status, 302);
 
-    small.free().unwrap();
+    small.free_space().unwrap();
     let healthy = async || product.get("/health_check").await.unwrap().status == 200;
-    until("healthy again", healthy).await.unwrap();
-    assert!(creates(&product, "after").await);
-    assert!(creates(&product, "refused").await);
+    wait_until("healthy again", healthy).await.unwrap();
+    assert!(try_create(&product, "after").await);
+    assert!(try_create(&product, "refused").await);
     assert!(!product.log().contains("panicked"));
 }
 
@@ -68,8 +68,8 @@ async fn a_store_that_cannot_be_opened_is_one_line_and_exit_code_1() {
     std::fs::write(broken.join("scalelite.db"), "no database".repeat(1_000)).unwrap();
     for data in [file, broken] {
         let data = data.display().to_string();
-        let mut product = setup.clone().with("SCALELITE_DATA_DIR", &data).spawn().unwrap();
-        assert_eq!(product.ended().await.unwrap().code(), Some(1));
+        let mut product = setup.clone().with_setting("SCALELITE_DATA_DIR", &data).spawn().unwrap();
+        assert_eq!(product.wait_for_exit().await.unwrap().code(), Some(1));
         let log = product.log();
         assert_eq!(log.lines().count(), 1, "{log}");
         assert!(log.contains(&data), "{log}");

@@ -1,8 +1,8 @@
 //! What the tests of this folder share.
 
-use bbb_sim::{Pool, PoolOptions};
-use testkit::product::{Answer, Setup};
-use testkit::world::World;
+use bbb_sim::{BbbPool, PoolOptions};
+use testkit::deployment::TestDeployment;
+use testkit::product::{ClientResponse, Setup};
 
 /// A setup of its own.
 pub(crate) fn setup() -> Setup {
@@ -10,27 +10,27 @@ pub(crate) fn setup() -> Setup {
 }
 
 /// A balancer of these settings with that many servers.
-pub(crate) async fn world(servers: usize, settings: &[(&str, &str)]) -> World {
+pub(crate) async fn start_deployment(servers: usize, settings: &[(&str, &str)]) -> TestDeployment {
     let binary = env!("CARGO_BIN_EXE_scalelite");
-    World::new(binary, servers, settings).await.unwrap()
+    TestDeployment::new(binary, servers, settings).await.unwrap()
 }
 
 /// That many servers of which no balancer knows.
-pub(crate) async fn pool(servers: usize) -> Pool {
+pub(crate) async fn start_pool(servers: usize) -> BbbPool {
     let options = PoolOptions { servers, ..PoolOptions::default() };
-    Pool::start(options).await.unwrap()
+    BbbPool::start(options).await.unwrap()
 }
 
 /// The query of a create.
-pub(crate) fn named(id: &str) -> String {
+pub(crate) fn create_query(id: &str) -> String {
     format!("meetingID={id}&name=Meeting+{id}")
 }
 
-pub(crate) fn is_success(answer: &Answer) -> bool {
-    answer.status == 200 && answer.field("returncode") == "SUCCESS"
+pub(crate) fn is_success(answer: &ClientResponse) -> bool {
+    answer.status == 200 && answer.xml_field("returncode") == "SUCCESS"
 }
 
 #[track_caller]
-pub(crate) fn assert_success(answer: &Answer) {
+pub(crate) fn assert_success(answer: &ClientResponse) {
     assert!(is_success(answer), "{} {}", answer.status, answer.text());
 }

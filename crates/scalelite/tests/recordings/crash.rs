@@ -4,39 +4,39 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use testkit::product::{Setup, until};
-use testkit::samples::{FORMATS, Sample};
+use testkit::product::{Setup, wait_until};
+use testkit::samples::{FORMATS, SampleRecording};
 use tokio::time::sleep;
 
-use crate::tools::{formats, names, row, send, setup, shelf_of};
+use crate::tools::{file_names, format_names, put_in_spool, recording_row, setup, visibility_of};
 
 /// Rounds, unless `SCALELITE_KILL_ROUNDS` says otherwise.
 const ROUNDS: u64 = 24;
 
 /// Whatever the row names is there, whole.
-async fn assert_nothing_half(setup: &Setup, sample: &Sample) -> bool {
-    let Some(recording) = row(setup, sample).await else { return false };
-    for format in formats(&recording) {
-        assert_eq!(shelf_of(setup, sample, format), Some("published"), "{format}");
+async fn assert_nothing_half(setup: &Setup, sample: &SampleRecording) -> bool {
+    let Some(recording) = recording_row(setup, sample).await else { return false };
+    for format in format_names(&recording) {
+        assert_eq!(visibility_of(setup, sample, format), Some("published"), "{format}");
     }
     true
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_imports_are_completed_by_the_next_start() {
-    let rounds = testkit::clock::inherited("SCALELITE_KILL_ROUNDS");
+    let rounds = testkit::clock::environment_variable("SCALELITE_KILL_ROUNDS");
     let rounds = rounds.and_then(|text| text.to_str()?.parse().ok()).unwrap_or(ROUNDS);
     let setup = setup();
     let mut random = StdRng::seed_from_u64(5);
     let (mut before, mut after) = (0, 0);
     for n in 0..rounds {
-        let sample = Sample::new(1000 + n);
+        let sample = SampleRecording::new(1000 + n);
         let name = format!("{}.tar", sample.record_id);
-        let importer = setup.clone().serving("--roles=importer");
+        let importer = setup.clone().with_serve_argument("--roles=importer");
         let mut product = importer.spawn().unwrap();
         // Two archives of one name: the second replaces the first, or follows it.
-        send(&setup, &name, &sample.archive(&FORMATS[..3]));
-        until("begun", async || product.log().contains("import begins")).await.unwrap();
+        put_in_spool(&setup, &name, &sample.archive(&FORMATS[..3]));
+        wait_until("begun", async || product.log().contains("import begins")).await.unwrap();
         sleep(Duration::from_micros(random.random_range(0..60_000))).await;
         product.kill().await.unwrap();
         if assert_nothing_half(&setup, &sample).await {
@@ -44,22 +44,27 @@ async fn killed_imports_are_completed_by_the_next_start() {
         } else {
             before += 1;
         }
-        send(&setup, &name, &sample.archive(&FORMATS));
+        put_in_spool(&setup, &name, &sample.archive(&FORMATS));
         let mut product = importer.spawn().unwrap();
-        let is_done = || names(&setup.folder().join("spool")).is_empty();
+        let is_done = || file_names(&setup.folder().join("spool")).is_empty();
         // Who was killed between its claim and its lock is waited for until the claim runs out.
-        if until("imported", async || is_done()).await.is_err() {
-            let late = until("imported", async || is_done()).await;
+        if wait_until("imported", async || is_done()).await.is_err() {
+            let late = wait_until("imported", async || is_done()).await;
             late.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
         }
-        until("tidy", async || names(&setup.folder().join("work")).is_empty()).await.unwrap();
+        wait_until("tidy", async || file_names(&setup.folder().join("work")).is_empty())
+            .await
+            .unwrap();
         product.kill().await.unwrap();
         assert!(assert_nothing_half(&setup, &sample).await);
-        assert_eq!(formats(&row(&setup, &sample).await.unwrap()).len(), FORMATS.len());
+        assert_eq!(
+            format_names(&recording_row(&setup, &sample).await.unwrap()).len(),
+            FORMATS.len()
+        );
     }
     println!("{before} killed before the row was written, {after} after");
     for shelf in ["published", "unpublished"] {
-        let left = names(&setup.folder().join(shelf).join(".scalelite"));
+        let left = file_names(&setup.folder().join(shelf).join(".scalelite"));
         assert!(u64::try_from(left.len()).unwrap() <= rounds, "{left:?}");
     }
 }

@@ -3,19 +3,19 @@
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
-mod full;
+mod full_disk;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
-mod house;
-#[cfg(test)]
 mod imports;
 #[cfg(test)]
-mod kills;
+mod killed_moves;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
 mod shared;
+#[cfg(test)]
+mod test_storage;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]
@@ -23,4 +23,4 @@ mod trash;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]
-mod whole;
+mod whole_life;

@@ -2,20 +2,22 @@
 
 use std::path::PathBuf;
 
-use testkit::product::{Product, Setup, until};
-use testkit::samples::Sample;
+use testkit::product::{Product, Setup, wait_until};
+use testkit::samples::SampleRecording;
 use tokio::process::Command;
 
-use crate::tools::{add_server, formats, names, row, setup, shelf_of, until_imported};
+use crate::tools::{
+    add_server, file_names, format_names, recording_row, setup, visibility_of, wait_until_imported,
+};
 
 const SECRET: &str = "secret of the server+/=";
 
 /// A BBB server's directories and settings, below the folder of a setup.
-struct Node {
+struct BbbServerDirs {
     root: PathBuf,
 }
 
-impl Node {
+impl BbbServerDirs {
     fn new(setup: &Setup, more: &str) -> Self {
         let root = setup.folder().join("node");
         for dir in ["published", "scripts"] {
@@ -29,7 +31,7 @@ impl Node {
         Self { root }
     }
 
-    fn publish(&self, sample: &Sample, format: &str) {
+    fn publish(&self, sample: &SampleRecording, format: &str) {
         let dir = self.root.join("published").join(format).join(&sample.record_id);
         for (path, content) in sample.files(format) {
             let path = dir.join(path);
@@ -56,75 +58,81 @@ impl Node {
         (output.status.success(), said)
     }
 
-    fn waiting(&self) -> Vec<String> {
-        names(&self.root.join("queue")).into_iter().filter(|name| !name.starts_with('.')).collect()
+    fn list_waiting(&self) -> Vec<String> {
+        file_names(&self.root.join("queue"))
+            .into_iter()
+            .filter(|name| !name.starts_with('.'))
+            .collect()
     }
 }
 
-async fn product_and_node(more: &str) -> (Product, Node) {
+async fn start_product_and_server(more: &str) -> (Product, BbbServerDirs) {
     let setup = setup();
     let product = setup.start().await.unwrap();
     add_server(&product, SECRET).await;
     let url = format!("url: http://127.0.0.1:{}\nsecret: \"{SECRET}\"\n{more}", product.port());
-    let node = Node::new(&setup, &url);
+    let node = BbbServerDirs::new(&setup, &url);
     (product, node)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_published_format_is_uploaded_with_those_before() {
-    let (product, node) = product_and_node("").await;
-    let sample = Sample::new(1);
+    let (product, node) = start_product_and_server("").await;
+    let sample = SampleRecording::new(1);
     for format in ["presentation", "video"] {
         node.publish(&sample, format);
         let (good, said) = node.run(&["-m", &sample.record_id, "-f", format]).await;
         assert!(good, "{said}");
-        until_imported(product.setup()).await;
+        wait_until_imported(product.setup()).await;
     }
-    let recording = async || row(product.setup(), &sample).await;
-    until("merged", async || recording().await.is_some_and(|one| one.formats.len() == 2))
+    let recording = async || recording_row(product.setup(), &sample).await;
+    wait_until("merged", async || recording().await.is_some_and(|one| one.formats.len() == 2))
         .await
         .unwrap();
-    assert_eq!(formats(&recording().await.unwrap()), ["presentation", "video"]);
-    assert_eq!(shelf_of(product.setup(), &sample, "presentation"), Some("published"));
-    assert!(node.waiting().is_empty() && names(&node.root.join("work")).is_empty());
-    assert_eq!(names(&node.root.join("done")), [format!("{}-sender.done", sample.record_id)]);
+    assert_eq!(format_names(&recording().await.unwrap()), ["presentation", "video"]);
+    assert_eq!(visibility_of(product.setup(), &sample, "presentation"), Some("published"));
+    assert!(node.list_waiting().is_empty() && file_names(&node.root.join("work")).is_empty());
+    assert_eq!(file_names(&node.root.join("done")), [format!("{}-sender.done", sample.record_id)]);
     assert!(node.root.join("published/video").join(&sample.record_id).exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_sent_waits_and_is_sent_later() {
-    let (mut product, node) = product_and_node("attempts: 1\ndelete_recording: true\n").await;
-    let sample = Sample::new(2);
+    let (mut product, node) =
+        start_product_and_server("attempts: 1\ndelete_recording: true\n").await;
+    let sample = SampleRecording::new(2);
     node.publish(&sample, "podcast");
     let setup = product.setup().clone();
     let port = product.port();
     product.kill().await.unwrap();
     let (good, said) = node.run(&["-m", &sample.record_id, "-f", "podcast"]).await;
     assert!(!good && said.contains("waits"), "{said}");
-    assert_eq!(node.waiting(), [sample.record_id.as_str()]);
+    assert_eq!(node.list_waiting(), [sample.record_id.as_str()]);
     assert!(node.root.join("published/podcast").join(&sample.record_id).exists());
-    let again = setup.clone().with("BIND", &format!("tcp://127.0.0.1:{port}"));
+    let again = setup.clone().with_setting("BIND", &format!("tcp://127.0.0.1:{port}"));
     let _product = again.start().await.unwrap();
     let (good, said) = node.run(&["--flush"]).await;
     assert!(good, "{said}");
-    until_imported(&setup).await;
-    until("there", async || shelf_of(&setup, &sample, "podcast").is_some()).await.unwrap();
-    assert!(node.waiting().is_empty());
+    wait_until_imported(&setup).await;
+    wait_until("there", async || visibility_of(&setup, &sample, "podcast").is_some())
+        .await
+        .unwrap();
+    assert!(node.list_waiting().is_empty());
     assert!(!node.root.join("published/podcast").join(&sample.record_id).exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_recordings_are_sent_in_a_batch_once() {
-    let (product, node) = product_and_node("").await;
-    let samples: Vec<Sample> = (10..13).map(Sample::new).collect();
+    let (product, node) = start_product_and_server("").await;
+    let samples: Vec<SampleRecording> = (10..13).map(SampleRecording::new).collect();
     for sample in &samples {
         node.publish(sample, "notes");
     }
     let (good, said) = node.run(&["--batch"]).await;
     assert!(good && said.contains("3 of 3"), "{said}");
-    until_imported(product.setup()).await;
+    wait_until_imported(product.setup()).await;
     for sample in &samples {
-        until("there", async || shelf_of(product.setup(), sample, "notes").is_some())
+        wait_until("there", async || visibility_of(product.setup(), sample, "notes").is_some())
             .await
             .unwrap();
     }
@@ -134,15 +142,15 @@ async fn old_recordings_are_sent_in_a_batch_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_told_and_keep_the_recording() {
-    let (_product, node) = product_and_node("").await;
+    let (_product, node) = start_product_and_server("").await;
     let wrong = std::fs::read_to_string(node.root.join("scripts/scalelite.yml")).unwrap();
     std::fs::write(node.root.join("scripts/scalelite.yml"), wrong.replace(SECRET, "wrong"))
         .unwrap();
-    let sample = Sample::new(3);
+    let sample = SampleRecording::new(3);
     node.publish(&sample, "notes");
     let (good, said) = node.run(&["-m", &sample.record_id, "-f", "notes"]).await;
     assert!(!good && said.contains("cannot be sent") && said.contains("401"), "{said}");
-    assert_eq!(node.waiting(), [sample.record_id.as_str()]);
+    assert_eq!(node.list_waiting(), [sample.record_id.as_str()]);
     for wrong in [&["-m", "../../etc"][..], &["-m"], &[], &["--flush", "--batch"]] {
         assert!(!node.run(wrong).await.0, "{wrong:?}");
     }
@@ -153,14 +161,16 @@ async fn a_spool_directory_is_filled_by_rsync() {
     let setup = setup();
     let _product = setup.start().await.unwrap();
     let spool = setup.folder().join("spool");
-    let node = Node::new(
+    let node = BbbServerDirs::new(
         &setup,
         &format!("spool_dir: {}\nextra_rsync_opts: [--times]\n", spool.display()),
     );
-    let sample = Sample::new(4);
+    let sample = SampleRecording::new(4);
     node.publish(&sample, "screenshare");
     let (good, said) = node.run(&["-m", &sample.record_id, "-f", "screenshare"]).await;
     assert!(good, "{said}");
-    until_imported(&setup).await;
-    until("there", async || shelf_of(&setup, &sample, "screenshare").is_some()).await.unwrap();
+    wait_until_imported(&setup).await;
+    wait_until("there", async || visibility_of(&setup, &sample, "screenshare").is_some())
+        .await
+        .unwrap();
 }

@@ -2,52 +2,54 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bbb::token::{Signature, sign};
+use bbb::token::{TokenAlgorithm, sign};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use testkit::product::{Answer, Connection, Product, exchange, outgoing, until};
-use testkit::samples::Sample;
+use testkit::product::{
+    ClientConnection, ClientResponse, Product, exchange, new_request, wait_until,
+};
+use testkit::samples::SampleRecording;
 
-use crate::tools::{add_server, names, setup, shelf_of, until_imported};
+use crate::tools::{add_server, file_names, setup, visibility_of, wait_until_imported};
 
 pub(crate) const SECRET: &str = "secret-of-the-server";
 
 /// Names and values.
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
-fn token(claims: Value, secret: &str) -> String {
-    sign(claims.as_object().unwrap(), secret, Signature::Hs256).unwrap()
+fn sign_token(claims: Value, secret: &str) -> String {
+    sign(claims.as_object().unwrap(), secret, TokenAlgorithm::Hs256).unwrap()
 }
 
 /// Seconds since 1970, so far from now.
-fn in_seconds(seconds: i64) -> i64 {
+fn seconds_from_now(seconds: i64) -> i64 {
     use app::ports::Clock as _;
     adapters::entropy::SystemClock.now().0 / 1000 + seconds
 }
 
-fn good_token(sample: &Sample) -> String {
+fn valid_token(sample: &SampleRecording) -> String {
     let claims =
-        json!({ "aud": "scalelite-upload", "sub": sample.record_id, "exp": in_seconds(500) });
-    token(claims, SECRET)
+        json!({ "aud": "scalelite-upload", "sub": sample.record_id, "exp": seconds_from_now(500) });
+    sign_token(claims, SECRET)
 }
 
 pub(crate) fn digest(archive: &[u8]) -> String {
     format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(archive)))
 }
 
-fn target(sample: &Sample) -> String {
+fn upload_target(sample: &SampleRecording) -> String {
     format!("/scalelite/recordings/upload/{}", sample.record_id)
 }
 
-pub(crate) async fn ask(
+pub(crate) async fn send_upload(
     product: &Product,
     method: &str,
-    sample: &Sample,
+    sample: &SampleRecording,
     headers: &[(&str, &str)],
     body: Option<&[u8]>,
-) -> Answer {
-    let mut request = outgoing(method, &target(sample));
-    let bearer = format!("Bearer {}", good_token(sample));
+) -> ClientResponse {
+    let mut request = new_request(method, &upload_target(sample));
+    let bearer = format!("Bearer {}", valid_token(sample));
     let given = headers.iter().any(|(name, _)| *name == "Authorization");
     let bearer = [("Authorization", bearer.as_str())];
     let all = headers.iter().chain(bearer.iter().filter(|_| !given));
@@ -56,7 +58,7 @@ pub(crate) async fn ask(
     exchange(product.port(), &request).await.unwrap()
 }
 
-async fn product() -> Product {
+async fn start_product() -> Product {
     let product = setup().start().await.unwrap();
     add_server(&product, SECRET).await;
     product
@@ -64,74 +66,74 @@ async fn product() -> Product {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_in_one_piece_is_imported_and_may_come_again() {
-    let product = product().await;
-    let sample = Sample::new(1);
+    let product = start_product().await;
+    let sample = SampleRecording::new(1);
     let archive = sample.archive(&["video", "notes"]);
     for header in ["Repr-Digest", "Content-Digest"] {
         let digest = digest(&archive);
-        let answer = ask(&product, "PUT", &sample, &[(header, &digest)], Some(&archive)).await;
+        let answer =
+            send_upload(&product, "PUT", &sample, &[(header, &digest)], Some(&archive)).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
         assert_eq!(answer.text(), format!("{{\"received\":{}}}", archive.len()));
-        until_imported(product.setup()).await;
-        assert_eq!(shelf_of(product.setup(), &sample, "video"), Some("published"));
+        wait_until_imported(product.setup()).await;
+        assert_eq!(visibility_of(product.setup(), &sample, "video"), Some("published"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_goes_on_where_it_broke_off() {
-    let product = product().await;
-    let sample = Sample::new(2);
+    let product = start_product().await;
+    let sample = SampleRecording::new(2);
     let archive = sample.archive(&["podcast"]);
     let (total, digest) = (archive.len().to_string(), digest(&archive));
     // A sender that dies in the middle.
-    let mut connection = Connection::open(product.port()).await.unwrap();
+    let mut connection = ClientConnection::open(product.port()).await.unwrap();
     let head = format!(
         "PUT {} HTTP/1.1\r\nHost: balancer.test\r\nAuthorization: Bearer {}\r\nRepr-Digest: {digest}\r\n\
          Content-Length: {total}\r\n\r\n",
-        target(&sample),
-        good_token(&sample)
+        upload_target(&sample),
+        valid_token(&sample)
     );
     connection.send(head.as_bytes()).await.unwrap();
     connection.send(&archive[..7000]).await.unwrap();
     drop(connection);
     let has_part = async || {
-        let answer = ask(&product, "HEAD", &sample, &[], None).await;
+        let answer = send_upload(&product, "HEAD", &sample, &[], None).await;
         assert_eq!((answer.status, answer.body.len()), (200, 0));
         answer.header("upload-offset") == Some("7000")
     };
-    until("a part is there", has_part).await.unwrap();
+    wait_until("a part is there", has_part).await.unwrap();
     let there = ("Upload-Length", total.as_str());
     let elsewhere = [there, ("Upload-Offset", "6000"), ("Repr-Digest", &digest)];
-    let answer = ask(&product, "PATCH", &sample, &elsewhere, Some(&archive[6000..])).await;
+    let answer = send_upload(&product, "PATCH", &sample, &elsewhere, Some(&archive[6000..])).await;
     assert_eq!((answer.status, answer.header("upload-offset")), (409, Some("7000")));
     let next = [there, ("Upload-Offset", "7000"), ("Repr-Digest", &digest)];
-    let answer = ask(&product, "PATCH", &sample, &next, Some(&archive[7000..9000])).await;
+    let answer = send_upload(&product, "PATCH", &sample, &next, Some(&archive[7000..9000])).await;
     assert_eq!((answer.status, answer.header("upload-offset")), (202, Some("9000")));
-    assert!(names(&product.setup().folder().join("spool"))[0].starts_with(".upload-"));
+    assert!(file_names(&product.setup().folder().join("spool"))[0].starts_with(".upload-"));
     let range = format!("bytes 9000-{}/{total}", archive.len() - 1);
     let rest = [("Content-Range", range.as_str()), ("Repr-Digest", &digest)];
-    let answer = ask(&product, "PUT", &sample, &rest, Some(&archive[9000..])).await;
+    let answer = send_upload(&product, "PUT", &sample, &rest, Some(&archive[9000..])).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
-    until_imported(product.setup()).await;
-    let there = async || shelf_of(product.setup(), &sample, "podcast").is_some();
-    until("there", there).await.unwrap();
+    wait_until_imported(product.setup()).await;
+    let there = async || visibility_of(product.setup(), &sample, "podcast").is_some();
+    wait_until("there", there).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_servers_of_the_pool_may_upload_and_only_what_their_token_names() {
-    let product = product().await;
-    let sample = Sample::new(3);
-    let other = Sample::new(4).record_id;
-    let claims =
-        |aud: &str, sub: &str, exp: i64| json!({ "aud": aud, "sub": sub, "exp": in_seconds(exp) });
+    let product = start_product().await;
+    let sample = SampleRecording::new(3);
+    let other = SampleRecording::new(4).record_id;
+    let claims = |aud: &str, sub: &str, exp: i64| json!({ "aud": aud, "sub": sub, "exp": seconds_from_now(exp) });
     let id = sample.record_id.as_str();
     let tokens = [
-        token(claims("scalelite-upload", id, 500), "another secret"),
-        token(claims("scalelite-upload", id, -1), SECRET),
-        token(claims("scalelite-upload", id, 3600), SECRET),
-        token(claims("scalelite-upload", &other, 500), SECRET),
-        token(claims("analytics", id, 500), SECRET),
-        token(json!({ "aud": "scalelite-upload", "sub": id }), SECRET),
+        sign_token(claims("scalelite-upload", id, 500), "another secret"),
+        sign_token(claims("scalelite-upload", id, -1), SECRET),
+        sign_token(claims("scalelite-upload", id, 3600), SECRET),
+        sign_token(claims("scalelite-upload", &other, 500), SECRET),
+        sign_token(claims("analytics", id, 500), SECRET),
+        sign_token(json!({ "aud": "scalelite-upload", "sub": id }), SECRET),
         "eyJhbGciOiJub25lIn0.e30.".to_owned(),
         String::new(),
     ];
@@ -139,21 +141,21 @@ async fn only_servers_of_the_pool_may_upload_and_only_what_their_token_names() {
         let bearer = format!("Bearer {token}");
         let headers = [("Authorization", bearer.as_str()), ("Repr-Digest", &digest(b"x"))];
         for (method, body) in [("PUT", Some(&b"x"[..])), ("HEAD", None)] {
-            let answer = ask(&product, method, &sample, &headers, body).await;
+            let answer = send_upload(&product, method, &sample, &headers, body).await;
             assert_eq!(answer.status, 401, "{method} {token}");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         }
     }
-    assert!(names(&product.setup().folder().join("spool")).is_empty());
+    assert!(file_names(&product.setup().folder().join("spool")).is_empty());
     assert!(!product.log().contains(SECRET));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_told_in_json() {
-    let setup = setup().with("RECORDING_UPLOAD_MAX_BYTES", "1024");
+    let setup = setup().with_setting("RECORDING_UPLOAD_MAX_BYTES", "1024");
     let product = setup.start().await.unwrap();
     add_server(&product, SECRET).await;
-    let sample = Sample::new(5);
+    let sample = SampleRecording::new(5);
     let wrong = digest(b"other");
     let too_long =
         [("Repr-Digest", wrong.as_str()), ("Upload-Length", "1025"), ("Upload-Offset", "0")];
@@ -167,11 +169,11 @@ async fn what_is_wrong_is_told_in_json() {
         ("DELETE", &[], 405),
     ];
     for (method, headers, status) in cases {
-        let answer = ask(&product, method, &sample, headers, Some(b"abc")).await;
+        let answer = send_upload(&product, method, &sample, headers, Some(b"abc")).await;
         assert_eq!(answer.status, status, "{method} {headers:?} {}", answer.text());
         let error: Value = serde_json::from_str(&answer.text()).unwrap();
         assert!(error["error"].is_string());
     }
-    let strange = Sample { record_id: "..%2f..".to_owned(), ..Sample::new(6) };
-    assert_eq!(ask(&product, "PUT", &strange, &[], Some(b"abc")).await.status, 400);
+    let strange = SampleRecording { record_id: "..%2f..".to_owned(), ..SampleRecording::new(6) };
+    assert_eq!(send_upload(&product, "PUT", &strange, &[], Some(b"abc")).await.status, 400);
 }

@@ -4,12 +4,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
 
 mod keyspace;
-mod old;
+mod old_data;
 mod steps;
 
-use steps::replay;
+use steps::replay_recording;
 
-use bbb_sim::{Pool, PoolOptions, Strictness};
+use bbb_sim::{BbbPool, PoolOptions, Strictness};
 use serde_json::Value;
 use std::path::Path;
 use testkit::private::Redis;
@@ -19,16 +19,16 @@ const BINARY: &str = env!("CARGO_BIN_EXE_scalelite");
 
 #[tokio::test]
 async fn transitions_of_servers_and_meetings() {
-    replay("redis-transitions.json", &[]).await;
+    replay_recording("redis-transitions.json", &[]).await;
 }
 
 #[tokio::test]
 async fn transitions_of_tenants() {
-    replay("redis-tenants.json", &[("MULTITENANCY_ENABLED", "true")]).await;
+    replay_recording("redis-tenants.json", &[("MULTITENANCY_ENABLED", "true")]).await;
 }
 
 /// The steps of a recording.
-fn fixture(file: &str) -> Vec<Value> {
+fn read_fixture(file: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/data/fixtures").join(file);
     let read = std::fs::read_to_string(path).unwrap();
     serde_json::from_str(&read).unwrap()
@@ -36,7 +36,7 @@ fn fixture(file: &str) -> Vec<Value> {
 
 /// A Redis, the servers of the recordings, and a balancer to be started on them, which polls only
 /// when it is told to.
-async fn stage(settings: &[(&str, &str)]) -> (Redis, Pool, Setup) {
+async fn start_environment(settings: &[(&str, &str)]) -> (Redis, BbbPool, Setup) {
     let redis = Redis::start().await.unwrap();
     let options = PoolOptions {
         servers: 3,
@@ -44,12 +44,12 @@ async fn stage(settings: &[(&str, &str)]) -> (Redis, Pool, Setup) {
         strictness: Strictness::Recorded,
         ..PoolOptions::default()
     };
-    let pool = Pool::start(options).await.unwrap();
-    let mut setup = Setup::new(BINARY).unwrap().with("REDIS_URL", &redis.url());
-    setup = setup.with("MEETING_GRACE", "0");
-    setup = setup.serving("--roles").serving("api");
+    let pool = BbbPool::start(options).await.unwrap();
+    let mut setup = Setup::new(BINARY).unwrap().with_setting("REDIS_URL", &redis.url());
+    setup = setup.with_setting("MEETING_GRACE", "0");
+    setup = setup.with_serve_argument("--roles").with_serve_argument("api");
     for (name, value) in settings {
-        setup = setup.with(name, value);
+        setup = setup.with_setting(name, value);
     }
     (redis, pool, setup)
 }

@@ -1,18 +1,18 @@
 //! The recorded steps, done by ours. A step is told by its name, as the recording has it.
 
 use crate::keyspace::Keyspace;
-use crate::{fixture, stage};
-use bbb_sim::{FaultMode, Pool, Preload};
+use crate::{read_fixture, start_environment};
+use bbb_sim::{BbbPool, FaultMode, Preload};
 use serde_json::{Value, json};
 use std::time::Duration;
 use testkit::private::Redis;
-use testkit::product::{Product, SECRET, Setup, outgoing, signed_by};
+use testkit::product::{Product, SECRET, Setup, new_request, signed_target_with};
 
 /// A seat's reserve, which a create adds (rule 7 of the differences to the original).
-const RESERVE: f64 = 15.0;
+const EXPECTED_USERS: f64 = 15.0;
 
 /// A step with what was there before and after.
-struct Step {
+struct ReplayStep {
     name: String,
     before: Keyspace,
     after: Keyspace,
@@ -22,22 +22,22 @@ struct Step {
     tenants: Vec<(String, String)>,
 }
 
-pub(crate) async fn replay(file: &str, settings: &[(&str, &str)]) {
-    let (redis, pool, setup) = stage(settings).await;
+pub(crate) async fn replay_recording(file: &str, settings: &[(&str, &str)]) {
+    let (redis, pool, setup) = start_environment(settings).await;
     let mut wrong = Vec::new();
-    for step in steps(file, pool.server(1).port()) {
-        let complaints = one(&redis, &pool, &setup, step).await;
+    for step in read_steps(file, pool.server(1).port()) {
+        let complaints = replay_step(&redis, &pool, &setup, step).await;
         wrong.extend(complaints);
     }
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn steps(file: &str, port: u16) -> Vec<Step> {
+fn read_steps(file: &str, port: u16) -> Vec<ReplayStep> {
     let mut before = Keyspace::default();
     let (mut servers, mut tenants) = (Vec::new(), Vec::new());
     let mut steps = Vec::new();
-    for step in fixture(file) {
-        let after = Keyspace::recorded(&step["keys"], port);
+    for step in read_fixture(file) {
+        let after = Keyspace::from_recording(&step["keys"], port);
         let new: Vec<_> =
             after.members("servers").into_iter().filter(|id| !servers.contains(id)).collect();
         servers.extend(new);
@@ -46,7 +46,7 @@ fn steps(file: &str, port: u16) -> Vec<Step> {
                 tenants.push((after.field(&format!("tenant:{id}"), "name"), id));
             }
         }
-        steps.push(Step {
+        steps.push(ReplayStep {
             name: step["step"].as_str().unwrap().to_owned(),
             before: before.clone(),
             after: after.clone(),
@@ -58,17 +58,22 @@ fn steps(file: &str, port: u16) -> Vec<Step> {
     steps
 }
 
-async fn one(redis: &Redis, pool: &Pool, setup: &Setup, mut step: Step) -> Vec<String> {
+async fn replay_step(
+    redis: &Redis,
+    pool: &BbbPool,
+    setup: &Setup,
+    mut step: ReplayStep,
+) -> Vec<String> {
     step.make_comparable();
-    step.before.write(redis).await;
-    step.set_stage(pool);
+    step.before.write_to(redis).await;
+    step.prepare_servers(pool);
     let product = setup.start().await.unwrap();
-    step.play(&product).await;
+    step.run_on(&product).await;
     // The count of a join comes a moment later.
     let mut differences = Vec::new();
     for _ in 0..200 {
-        let found = Keyspace::read(redis).await;
-        differences = found.differences(&step.expected(&found));
+        let found = Keyspace::read_from(redis).await;
+        differences = found.list_differences(&step.expected_keyspace(&found));
         if differences.is_empty() {
             break;
         }
@@ -77,14 +82,14 @@ async fn one(redis: &Redis, pool: &Pool, setup: &Setup, mut step: Step) -> Vec<S
     differences.into_iter().map(|one| format!("  {}: {one}", step.name)).collect()
 }
 
-impl Step {
-    fn words(&self) -> Vec<&str> {
+impl ReplayStep {
+    fn name_words(&self) -> Vec<&str> {
         self.name.split_whitespace().collect()
     }
 
     /// The server that the name tells of, by its number.
     fn server(&self) -> &str {
-        let number: usize = self.words()[1].parse().unwrap();
+        let number: usize = self.name_words()[1].parse().unwrap();
         &self.servers[number - 1]
     }
 
@@ -93,7 +98,7 @@ impl Step {
     }
 
     fn meeting(&self) -> &str {
-        self.words()[1]
+        self.name_words()[1]
     }
 
     /// Among equals ours chooses another server than the original: both begin with the choice that
@@ -104,13 +109,15 @@ impl Step {
         }
         let chosen = self.after.field(&format!("meeting:{}", self.meeting()), "server_id");
         for keyspace in [&mut self.before, &mut self.after] {
-            keyspace
-                .score("server_load", |id, score| if id == chosen { score } else { score + 500.0 });
+            keyspace.change_scores(
+                "server_load",
+                |id, score| if id == chosen { score } else { score + 500.0 },
+            );
         }
     }
 
     /// The servers have the meetings that they had then.
-    fn set_stage(&self, pool: &Pool) {
+    fn prepare_servers(&self, pool: &BbbPool) {
         let polls = self.name.starts_with("poll") || self.name.contains("state=enable");
         let then = if polls { &self.after } else { &self.before };
         for (id, server) in self.servers.iter().zip(pool.servers()) {
@@ -142,8 +149,8 @@ impl Step {
         }
     }
 
-    async fn play(&self, product: &Product) {
-        let words = self.words();
+    async fn run_on(&self, product: &Product) {
+        let words = self.name_words();
         match words[0] {
             "addServer" => {
                 let number: usize = words[1].parse().unwrap();
@@ -154,36 +161,39 @@ impl Step {
                     "load_multiplier": self.after.field(&key, "load_multiplier"),
                     "tag": self.after.field(&key, "tag"),
                 });
-                product.manage("addServer", Some(json!({ "server": server }))).await.unwrap();
+                product
+                    .call_management("addServer", Some(json!({ "server": server })))
+                    .await
+                    .unwrap();
             }
             "updateServer" => {
                 let change = self.server_change();
                 let call = json!({ "id": self.server(), "server": change });
-                product.manage("updateServer", Some(call)).await.unwrap();
+                product.call_management("updateServer", Some(call)).await.unwrap();
             }
             "panicServer" | "deleteServer" => {
                 let call = Some(json!({ "id": self.server() }));
-                product.manage(words[0], call).await.unwrap();
+                product.call_management(words[0], call).await.unwrap();
             }
             "poll" => {
-                product.poll().await.unwrap();
+                product.poll_servers().await.unwrap();
                 // One poll without a meeting forgets nothing.
                 if self.name.contains("gone") {
-                    product.poll().await.unwrap();
+                    product.poll_servers().await.unwrap();
                 }
             }
-            "create" | "join" | "end" => self.call(product).await,
-            _ => self.play_tenants(product).await,
+            "create" | "join" | "end" => self.run_call(product).await,
+            _ => self.run_tenant_step(product).await,
         }
     }
 
     fn server_change(&self) -> Value {
         let (name, value) =
-            self.words()[2].trim_end_matches(',').split_once('=').unwrap_or(("tag", ""));
+            self.name_words()[2].trim_end_matches(',').split_once('=').unwrap_or(("tag", ""));
         json!({ name: value })
     }
 
-    async fn play_tenants(&self, product: &Product) {
+    async fn run_tenant_step(&self, product: &Product) {
         let (what, rest) = self.name.split_once(['[', ' ']).unwrap();
         match what {
             "addTenant" => {
@@ -191,22 +201,22 @@ impl Step {
                 let id = &self.tenants.iter().find(|(known, _)| known == name).unwrap().1;
                 let secrets = self.after.field(&format!("tenant:{id}"), "secrets");
                 let tenant = json!({ "tenant": { "name": name, "secrets": secrets } });
-                product.manage("addTenant", Some(tenant)).await.unwrap();
+                product.call_management("addTenant", Some(tenant)).await.unwrap();
             }
             "updateTenant" => {
                 let (name, change) = rest.split_once(' ').unwrap();
                 let (_, new) = change.split_once('=').unwrap();
                 let call = json!({ "id": self.tenant(name), "tenant": { "name": new } });
-                product.manage("updateTenant", Some(call)).await.unwrap();
+                product.call_management("updateTenant", Some(call)).await.unwrap();
             }
             "deleteTenant" => {
                 let call = json!({ "id": self.tenant(rest) });
-                product.manage("deleteTenant", Some(call)).await.unwrap();
+                product.call_management("deleteTenant", Some(call)).await.unwrap();
             }
             task => {
                 let (name, rest) = rest.split_once(',').unwrap();
                 let task = format!("{task}[{},{rest}", self.tenant(name));
-                let said = product.setup().cli(&["rake", &task]).await.unwrap();
+                let said = product.setup().run_command(&["rake", &task]).await.unwrap();
                 assert!(said.status.success(), "{task}: {said:?}");
             }
         }
@@ -220,13 +230,13 @@ impl Step {
         &self.tenants.iter().find(by_name).unwrap().1
     }
 
-    async fn call(&self, product: &Product) {
+    async fn run_call(&self, product: &Product) {
         let meeting = self.meeting();
         let mut query = format!("meetingID={meeting}");
         let known = self.after.hash(&format!("meeting:{meeting}"));
         let password =
             known.map(|_| self.after.field(&format!("meeting:{meeting}"), "moderator_pw"));
-        match self.words()[0] {
+        match self.name_words()[0] {
             "create" if !self.name.contains("no moderatorPW") && !self.name.contains("again") => {
                 query += &format!("&moderatorPW={}", password.unwrap());
             }
@@ -247,7 +257,8 @@ impl Step {
         };
         let host =
             tenant.map_or("balancer.test".to_owned(), |name| format!("{name}.balancer.test"));
-        let mut request = outgoing("GET", &signed_by(&secret, self.words()[0], &query));
+        let mut request =
+            new_request("GET", &signed_target_with(&secret, self.name_words()[0], &query));
         request.headers = vec![("Host".to_owned(), host)];
         let answer = product.send(&request).await.unwrap();
         assert!(answer.status == 302 || answer.text().contains("SUCCESS"), "{}", answer.text());
@@ -255,7 +266,7 @@ impl Step {
 
     /// What the original left, with the ids and passwords that ours made, and the one difference
     /// that is on purpose: the reserve of a new meeting.
-    fn expected(&self, found: &Keyspace) -> Keyspace {
+    fn expected_keyspace(&self, found: &Keyspace) -> Keyspace {
         let new = |keyspace: &Keyspace, set: &str| -> Vec<String> {
             let old = self.before.members(set);
             keyspace.members(set).into_iter().filter(|id| !old.contains(id)).collect()
@@ -266,16 +277,18 @@ impl Step {
             .iter()
             .flat_map(|set| new(&self.after, set).into_iter().zip(new(found, set)))
             .collect();
-        let mut expected = self.after.renamed(&names);
+        let mut expected = self.after.with_renames(&names);
         if self.is_create() {
             let key = format!("meeting:{}", self.meeting());
             let (host, made) =
                 (expected.field(&key, "server_id"), found.field(&key, "moderator_pw"));
             let multiplier: f64 =
                 expected.field(&format!("server:{host}"), "load_multiplier").parse().unwrap();
-            let more = (RESERVE - 1.0) * multiplier;
-            expected
-                .score("server_load", |id, score| if id == host { score + more } else { score });
+            let more = (EXPECTED_USERS - 1.0) * multiplier;
+            expected.change_scores(
+                "server_load",
+                |id, score| if id == host { score + more } else { score },
+            );
             if self.name.contains("no moderatorPW") {
                 assert!(
                     made.len() == 8 && made.chars().all(|c| c.is_ascii_alphanumeric()),

@@ -6,13 +6,14 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
 use testkit::product::Product;
-use testkit::stores::{Kind, Stores};
+use testkit::stores::{StoreKind, TestStores};
 use tokio::time::{Instant, sleep};
 
-use crate::load::Load;
-use crate::proof::prove;
+use crate::load::LoadClients;
+use crate::proof::check_record;
 use crate::tools::{
-    FAST, SOON, assert_calm, is_unavailable, on_each_store, replicas, slow_down, told, until_health,
+    MAX_RECOVERY_TIME, MAX_RESPONSE_TIME, assert_no_panic, describe_response, is_unavailable,
+    on_each_store, slow_down, start_replicas, wait_for_health,
 };
 
 const SERVERS: usize = 3;
@@ -20,67 +21,67 @@ const CREATES: usize = 20;
 const REFUSALS: usize = 60;
 /// Calls that cover more than one attempt to reach the store.
 const CALLS: u32 = 25;
-const EVERY: Duration = Duration::from_millis(100);
+const CALL_INTERVAL: Duration = Duration::from_millis(100);
 /// What an answer takes that needs no look at the store.
-const AT_ONCE: Duration = Duration::from_millis(800);
+const MAX_FAST_RESPONSE: Duration = Duration::from_millis(800);
 
 on_each_store!(a_store_that_hangs_keeps_nobody_waiting);
 
-async fn pause(stores: &Stores) -> anyhow::Result<()> {
+async fn pause_store(stores: &TestStores) -> anyhow::Result<()> {
     match (stores.redis(), stores.postgres()) {
         (Some(redis), _) => redis.pause().await,
         (None, postgres) => postgres.context("no store")?.pause().await,
     }
 }
 
-fn go_on(stores: &Stores) -> anyhow::Result<()> {
+fn resume_store(stores: &TestStores) -> anyhow::Result<()> {
     match (stores.redis(), stores.postgres()) {
-        (Some(redis), _) => redis.go_on(),
-        (None, postgres) => postgres.context("no store")?.go_on(),
+        (Some(redis), _) => redis.resume(),
+        (None, postgres) => postgres.context("no store")?.resume(),
     }
 }
 
 /// Of those who ask one finds out now and then whether the store is back; all others are told at
 /// once.
-async fn must_know(product: &Product) -> anyhow::Result<()> {
+async fn assert_outage_known(product: &Product) -> anyhow::Result<()> {
     let asking = (0_u32..CALLS).map(async |n| {
         // One after the other, whether the last one was answered or not.
-        sleep(EVERY * n).await;
+        sleep(CALL_INTERVAL * n).await;
         let started = Instant::now();
         let answer = product.call("getMeetingInfo", &format!("meetingID=c0-{n}")).await?;
-        ensure!(is_unavailable(&answer), "{}", told(&answer));
+        ensure!(is_unavailable(&answer), "{}", describe_response(&answer));
         anyhow::Ok(started.elapsed())
     });
     let mut took = try_join_all(asking).await?;
     took.sort();
-    let slow = took.iter().filter(|took| **took > AT_ONCE).count();
-    ensure!(slow <= 3 && took.iter().all(|took| *took < FAST), "{took:?}");
+    let slow = took.iter().filter(|took| **took > MAX_FAST_RESPONSE).count();
+    ensure!(slow <= 3 && took.iter().all(|took| *took < MAX_RESPONSE_TIME), "{took:?}");
     Ok(())
 }
 
-async fn a_store_that_hangs_keeps_nobody_waiting(kind: Kind) -> anyhow::Result<()> {
-    let stores = Stores::start(kind).await?;
+async fn a_store_that_hangs_keeps_nobody_waiting(kind: StoreKind) -> anyhow::Result<()> {
+    let stores = TestStores::start(kind).await?;
     let settings = [("POLL_INTERVAL", "1"), ("DATABASE_STATEMENT_TIMEOUT", "1")];
-    let world = replicas(2, &stores, SERVERS, &settings).await?;
+    let world = start_replicas(2, &stores, SERVERS, &settings).await?;
     slow_down(&world.pool);
-    let load = Load::on(&world.products);
-    load.until_created(CREATES).await?;
-    pause(&stores).await?;
-    load.until_unavailable(REFUSALS).await?;
+    let load = LoadClients::on(&world.products);
+    load.wait_until_created(CREATES).await?;
+    pause_store(&stores).await?;
+    load.wait_until_unavailable(REFUSALS).await?;
     for product in &world.products {
-        until_health(product, 503).await?;
+        wait_for_health(product, 503).await?;
     }
-    try_join_all(world.products.iter().map(must_know)).await?;
-    go_on(&stores)?;
-    let took = load.until_created(CREATES).await?;
-    ensure!(took < SOON, "served only after {took:?}");
+    try_join_all(world.products.iter().map(assert_outage_known)).await?;
+    resume_store(&stores)?;
+    let took = load.wait_until_created(CREATES).await?;
+    ensure!(took < MAX_RECOVERY_TIME, "served only after {took:?}");
     let record = load.finish().await?;
-    ensure!(record.cut == 0, "{} calls without an answer", record.cut);
-    ensure!(record.slowest < FAST, "somebody waited {:?}", record.slowest);
+    ensure!(record.aborted == 0, "{} calls without an answer", record.aborted);
+    ensure!(record.slowest < MAX_RESPONSE_TIME, "somebody waited {:?}", record.slowest);
     for product in &world.products {
-        until_health(product, 200).await?;
-        prove(&record, product, &world.pool).await?;
+        wait_for_health(product, 200).await?;
+        check_record(&record, product, &world.pool).await?;
     }
-    assert_calm(&world.products);
+    assert_no_panic(&world.products);
     Ok(())
 }

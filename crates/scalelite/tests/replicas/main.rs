@@ -3,8 +3,6 @@
 //! kind of shared store.
 
 #[cfg(test)]
-mod absent;
-#[cfg(test)]
 mod hangs;
 #[cfg(test)]
 mod kills;
@@ -12,6 +10,8 @@ mod kills;
 mod load;
 #[cfg(test)]
 mod losses;
+#[cfg(test)]
+mod missing_store;
 #[cfg(test)]
 mod polls;
 #[cfg(test)]

@@ -4,20 +4,20 @@ use std::collections::HashSet;
 
 use anyhow::ensure;
 use futures_util::future::try_join_all;
-use testkit::stores::{Kind, Stores};
+use testkit::stores::{StoreKind, TestStores};
 
-use crate::tools::{assert_calm, create, on_each_store, replicas, slow_down};
+use crate::tools::{assert_no_panic, create, on_each_store, slow_down, start_replicas};
 
 const SERVERS: usize = 5;
 const MEETINGS: usize = 100;
 /// What a new meeting counts.
-const SEATS: f64 = 15.0;
+const EXPECTED_USERS: f64 = 15.0;
 
 on_each_store!(creates_that_race_end_on_one_server);
 
-async fn creates_that_race_end_on_one_server(kind: Kind) -> anyhow::Result<()> {
-    let stores = Stores::start(kind).await?;
-    let world = replicas(2, &stores, SERVERS, &[]).await?;
+async fn creates_that_race_end_on_one_server(kind: StoreKind) -> anyhow::Result<()> {
+    let stores = TestStores::start(kind).await?;
+    let world = start_replicas(2, &stores, SERVERS, &[]).await?;
     slow_down(&world.pool);
     let [one, other] = &world.products[..] else { anyhow::bail!("not two") };
     let race = async |n: usize| {
@@ -30,19 +30,19 @@ async fn creates_that_race_end_on_one_server(kind: Kind) -> anyhow::Result<()> {
         let id = format!("race-{n}");
         ensure!(world.servers_with(&id).len() == 1, "{id} is not on one server");
         for name in ["voiceBridge", "internalMeetingID"] {
-            let told: HashSet<_> = answers.iter().map(|answer| answer.field(name)).collect();
+            let told: HashSet<_> = answers.iter().map(|answer| answer.xml_field(name)).collect();
             ensure!(told.len() == 1 && !told.contains(""), "{id}: {name} {told:?}");
         }
-        ensure!(bridges.insert(answers[0].field("voiceBridge")), "{id}: voice bridge taken");
+        ensure!(bridges.insert(answers[0].xml_field("voiceBridge")), "{id}: voice bridge taken");
     }
     for product in &world.products {
-        let loads = product.loads().await?;
-        let mean = SEATS * MEETINGS as f64 / SERVERS as f64;
+        let loads = product.list_loads().await?;
+        let mean = EXPECTED_USERS * MEETINGS as f64 / SERVERS as f64;
         let even = |load: f64| (0.9..1.1).contains(&(load / mean));
         ensure!(loads.len() == SERVERS && loads.iter().all(|(_, load)| even(*load)), "{loads:?}");
         let sum: f64 = loads.iter().map(|(_, load)| load).sum();
-        ensure!((sum - SEATS * MEETINGS as f64).abs() < 0.01, "{loads:?}");
+        ensure!((sum - EXPECTED_USERS * MEETINGS as f64).abs() < 0.01, "{loads:?}");
     }
-    assert_calm(&world.products);
+    assert_no_panic(&world.products);
     Ok(())
 }

@@ -3,14 +3,15 @@
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
+use testkit::deployment::ReplicatedDeployment;
 use testkit::private::Persistence;
-use testkit::stores::{Kind, Stores};
-use testkit::world::Replicas;
+use testkit::stores::{StoreKind, TestStores};
 
-use crate::load::Load;
-use crate::proof::prove;
+use crate::load::LoadClients;
+use crate::proof::check_record;
 use crate::tools::{
-    FAST, SOON, assert_calm, create, health, on_each_store, replicas, slow_down, until_health,
+    MAX_RECOVERY_TIME, MAX_RESPONSE_TIME, assert_no_panic, create, health_status, on_each_store,
+    slow_down, start_replicas, wait_for_health,
 };
 
 const SERVERS: usize = 4;
@@ -21,54 +22,54 @@ const CONNECTIONS: usize = 40;
 
 on_each_store!(a_store_that_restarts_loses_nothing, a_quick_restart_disturbs_nobody);
 
-async fn kill_hot_store(stores: &Stores) -> anyhow::Result<()> {
+async fn kill_state_store(stores: &TestStores) -> anyhow::Result<()> {
     match (stores.redis(), stores.postgres()) {
         (Some(redis), _) => redis.kill().await,
         (None, postgres) => postgres.context("no store")?.kill().await,
     }
 }
 
-async fn stop_hot_store(stores: &Stores) -> anyhow::Result<()> {
+async fn stop_state_store(stores: &TestStores) -> anyhow::Result<()> {
     match (stores.redis(), stores.postgres()) {
         (Some(redis), _) => redis.stop().await,
         (None, postgres) => postgres.context("no store")?.stop().await,
     }
 }
 
-async fn restart_hot_store(stores: &Stores) -> anyhow::Result<()> {
+async fn restart_state_store(stores: &TestStores) -> anyhow::Result<()> {
     match (stores.redis(), stores.postgres()) {
         (Some(redis), _) => redis.restart().await,
         (None, postgres) => postgres.context("no store")?.restart().await,
     }
 }
 
-async fn a_store_that_restarts_loses_nothing(kind: Kind) -> anyhow::Result<()> {
-    let stores = Stores::start_with(kind, Persistence::Always).await?;
-    let world = replicas(2, &stores, SERVERS, &[("POLL_INTERVAL", "1")]).await?;
+async fn a_store_that_restarts_loses_nothing(kind: StoreKind) -> anyhow::Result<()> {
+    let stores = TestStores::start_with(kind, Persistence::Always).await?;
+    let world = start_replicas(2, &stores, SERVERS, &[("POLL_INTERVAL", "1")]).await?;
     slow_down(&world.pool);
-    let load = Load::on(&world.products);
-    load.until_created(CREATES).await?;
-    kill_hot_store(&stores).await?;
-    load.until_unavailable(REFUSALS).await?;
+    let load = LoadClients::on(&world.products);
+    load.wait_until_created(CREATES).await?;
+    kill_state_store(&stores).await?;
+    load.wait_until_unavailable(REFUSALS).await?;
     for product in &world.products {
-        ensure!(health(product).await? == 503, "healthy without a store");
+        ensure!(health_status(product).await? == 503, "healthy without a store");
     }
-    restart_hot_store(&stores).await?;
-    let took = load.until_created(CREATES).await?;
-    ensure!(took < SOON, "served only after {took:?}");
+    restart_state_store(&stores).await?;
+    let took = load.wait_until_created(CREATES).await?;
+    ensure!(took < MAX_RECOVERY_TIME, "served only after {took:?}");
     let record = load.finish().await?;
-    ensure!(record.cut == 0, "{} calls without an answer", record.cut);
-    ensure!(record.slowest < FAST, "somebody waited {:?}", record.slowest);
+    ensure!(record.aborted == 0, "{} calls without an answer", record.aborted);
+    ensure!(record.slowest < MAX_RESPONSE_TIME, "somebody waited {:?}", record.slowest);
     for product in &world.products {
-        until_health(product, 200).await?;
-        prove(&record, product, &world.pool).await?;
+        wait_for_health(product, 200).await?;
+        check_record(&record, product, &world.pool).await?;
     }
-    assert_calm(&world.products);
+    assert_no_panic(&world.products);
     Ok(())
 }
 
 /// Opens the connections of all pools.
-async fn crowd(world: &Replicas, name: &str) -> anyhow::Result<()> {
+async fn open_all_connections(world: &ReplicatedDeployment, name: &str) -> anyhow::Result<()> {
     let crowd = (0..CONNECTIONS).map(async |n| {
         let product = &world.products[n % world.products.len()];
         create(product, &format!("{name}-{n}")).await
@@ -76,44 +77,45 @@ async fn crowd(world: &Replicas, name: &str) -> anyhow::Result<()> {
     try_join_all(crowd).await.map(drop)
 }
 
-async fn a_quick_restart_disturbs_nobody(kind: Kind) -> anyhow::Result<()> {
-    let stores = Stores::start_with(kind, Persistence::Always).await?;
-    let world = replicas(2, &stores, SERVERS, &[]).await?;
-    crowd(&world, "before").await?;
-    stop_hot_store(&stores).await?;
-    restart_hot_store(&stores).await?;
+async fn a_quick_restart_disturbs_nobody(kind: StoreKind) -> anyhow::Result<()> {
+    let stores = TestStores::start_with(kind, Persistence::Always).await?;
+    let world = start_replicas(2, &stores, SERVERS, &[]).await?;
+    open_all_connections(&world, "before").await?;
+    stop_state_store(&stores).await?;
+    restart_state_store(&stores).await?;
     // At most one of those who work in the background has asked meanwhile and been refused. All other
     // connections that are kept are dead ones.
     for product in &world.products {
-        until_health(product, 200).await?;
+        wait_for_health(product, 200).await?;
     }
-    crowd(&world, "after").await?;
-    crowd(&world, "before").await?;
+    open_all_connections(&world, "after").await?;
+    open_all_connections(&world, "before").await?;
     for product in &world.products {
-        ensure!(health(product).await? == 200, "unhealthy");
+        ensure!(health_status(product).await? == 200, "unhealthy");
     }
-    assert_calm(&world.products);
+    assert_no_panic(&world.products);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_redis_calls_do_not_need_postgresql() {
-    let stores = Stores::start_with(Kind::RedisAndPostgres, Persistence::Always).await.unwrap();
-    let world = replicas(2, &stores, SERVERS, &[("POLL_INTERVAL", "1")]).await.unwrap();
+    let stores =
+        TestStores::start_with(StoreKind::RedisAndPostgres, Persistence::Always).await.unwrap();
+    let world = start_replicas(2, &stores, SERVERS, &[("POLL_INTERVAL", "1")]).await.unwrap();
     slow_down(&world.pool);
-    let load = Load::on(&world.products);
-    load.until_created(CREATES).await.unwrap();
+    let load = LoadClients::on(&world.products);
+    load.wait_until_created(CREATES).await.unwrap();
     let postgres = stores.postgres().unwrap();
     postgres.kill().await.unwrap();
-    load.until_created(CREATES).await.unwrap();
+    load.wait_until_created(CREATES).await.unwrap();
     for product in &world.products {
-        assert_eq!(health(product).await.unwrap(), 200);
+        assert_eq!(health_status(product).await.unwrap(), 200);
     }
     postgres.restart().await.unwrap();
-    load.until_created(CREATES).await.unwrap();
+    load.wait_until_created(CREATES).await.unwrap();
     let record = load.finish().await.unwrap();
-    assert_eq!((record.unavailable, record.cut, record.uncertain.len()), (0, 0, 0));
-    assert!(record.slowest < FAST, "somebody waited {:?}", record.slowest);
-    prove(&record, &world.products[1], &world.pool).await.unwrap();
-    assert_calm(&world.products);
+    assert_eq!((record.unavailable, record.aborted, record.uncertain.len()), (0, 0, 0));
+    assert!(record.slowest < MAX_RESPONSE_TIME, "somebody waited {:?}", record.slowest);
+    check_record(&record, &world.products[1], &world.pool).await.unwrap();
+    assert_no_panic(&world.products);
 }

@@ -5,9 +5,9 @@ use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use testkit::chaos::{Plan, run};
+use testkit::chaos::{ChaosPlan, run};
 use testkit::private::Persistence;
-use testkit::stores::{Kind, Stores};
+use testkit::stores::{StoreKind, TestStores};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Has clients create and join meetings while servers die, hang, crawl and come back.
@@ -45,7 +45,7 @@ struct Options {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// A setting for the balancer.
-    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting)]
     env: Vec<(String, String)>,
     /// Where to leave the balancer's log.
     #[arg(long, value_name = "FILE")]
@@ -64,23 +64,23 @@ enum Store {
 }
 
 impl Store {
-    fn kind(self) -> Kind {
+    fn kind(self) -> StoreKind {
         match self {
-            Self::Embedded => Kind::Embedded,
-            Self::Redis => Kind::RedisAndPostgres,
-            Self::Postgres => Kind::Postgres,
+            Self::Embedded => StoreKind::Embedded,
+            Self::Redis => StoreKind::RedisAndPostgres,
+            Self::Postgres => StoreKind::Postgres,
         }
     }
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+fn parse_setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("no equals sign")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match interruptible(&Options::parse()).await {
+    match run_until_interrupted(&Options::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -91,30 +91,30 @@ async fn main() -> ExitCode {
 }
 
 /// Runs until told to stop; what runs then is dropped, and with it all children and folders.
-async fn interruptible(options: &Options) -> anyhow::Result<bool> {
+async fn run_until_interrupted(options: &Options) -> anyhow::Result<bool> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
-        outcome = reported(options) => outcome,
+        outcome = run_and_report(options) => outcome,
         _ = interrupted.recv() => anyhow::bail!("interrupted"),
         _ = terminated.recv() => anyhow::bail!("terminated"),
     }
 }
 
 /// Returns whether all promises were kept.
-async fn reported(options: &Options) -> anyhow::Result<bool> {
+async fn run_and_report(options: &Options) -> anyhow::Result<bool> {
     let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name("scalelite"));
     let binary = options.binary.clone().map_or_else(beside, Ok)?;
     let binary = binary.canonicalize().with_context(|| binary.display().to_string())?;
-    let stores = Stores::start_with(options.store.kind(), Persistence::EverySecond).await?;
-    let plan = Plan {
+    let stores = TestStores::start_with(options.store.kind(), Persistence::EverySecond).await?;
+    let plan = ChaosPlan {
         servers: options.servers.into(),
-        well: options.well.into(),
-        troubled: options.troubled,
+        min_healthy: options.well.into(),
+        mean_faulty: options.troubled,
         creates_per_s: options.creates,
-        repeated: options.repeated,
+        repeat_share: options.repeated,
         joins_per_s: options.joins,
-        length: Duration::from_secs(options.seconds),
+        duration: Duration::from_secs(options.seconds),
         seed: options.seed,
         settings: options.env.clone(),
     };
@@ -123,5 +123,5 @@ async fn reported(options: &Options) -> anyhow::Result<bool> {
         std::fs::write(file, report.log())?;
     }
     print!("{report}");
-    Ok(report.disasters().is_empty() && report.broken_promises().is_empty())
+    Ok(report.fatal_findings().is_empty() && report.unmet_requirements().is_empty())
 }

@@ -10,16 +10,16 @@ use std::thread;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use testkit::clock::unix_now_s;
-use testkit::simulator::{Counts, Mutant, Options, Report, examine, run};
+use testkit::simulator::{EventCounts, Mutant, RunReport, SimulationOptions, run, run_traced};
 
 /// So many failing runs are shown.
-const SHOWN: usize = 5;
+const MAX_SHOWN_FAILURES: usize = 5;
 
 /// Runs the deterministic simulator.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Seeds to run, the last one not included.
-    #[arg(long, default_value = "0..10000", value_parser = range)]
+    #[arg(long, default_value = "0..10000", value_parser = parse_range)]
     seeds: Range<u64>,
     /// Runs only this seed.
     #[arg(long, conflicts_with = "seeds")]
@@ -35,7 +35,7 @@ struct Arguments {
     threads: Option<usize>,
 }
 
-fn range(text: &str) -> Result<Range<u64>, String> {
+fn parse_range(text: &str) -> Result<Range<u64>, String> {
     let (from, to) = text.split_once("..").ok_or("a range is FROM..TO")?;
     let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no number"));
     Ok(number(from)?..number(to)?)
@@ -43,15 +43,15 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let options = Options::default();
+    let options = SimulationOptions::default();
     match arguments.seed {
-        Some(seed) => one(seed, Options { trace: arguments.trace, ..options }),
-        None if arguments.mutants => mutants(arguments.seeds),
-        None => Ok(many(arguments.seeds, arguments.threads, options)),
+        Some(seed) => run_seed(seed, SimulationOptions { trace: arguments.trace, ..options }),
+        None if arguments.mutants => run_mutants(arguments.seeds),
+        None => Ok(run_seeds(arguments.seeds, arguments.threads, options)),
     }
 }
 
-fn one(seed: u64, options: Options) -> anyhow::Result<ExitCode> {
+fn run_seed(seed: u64, options: SimulationOptions) -> anyhow::Result<ExitCode> {
     let report = run(seed, options)?;
     let mut out = io::stdout().lock();
     for line in &report.trace {
@@ -66,16 +66,16 @@ fn one(seed: u64, options: Options) -> anyhow::Result<ExitCode> {
         report.violations.len(),
         report.digest
     )?;
-    Ok(verdict(report.violations.is_empty()))
+    Ok(to_exit_code(report.violations.is_empty()))
 }
 
 /// Which checkers find each planted bug, in how many of the runs.
-fn mutants(seeds: Range<u64>) -> anyhow::Result<ExitCode> {
+fn run_mutants(seeds: Range<u64>) -> anyhow::Result<ExitCode> {
     let count = seeds.end.saturating_sub(seeds.start);
     let mut all_found = true;
     for mutant in Mutant::ALL {
-        let options = Options::planted(*mutant);
-        let (mut found, mut finders) = (0, Counts::new());
+        let options = SimulationOptions::with_mutant(*mutant);
+        let (mut found, mut finders) = (0, EventCounts::new());
         for seed in seeds.clone() {
             let report = run(seed, options)?;
             found += u64::from(!report.violations.is_empty());
@@ -86,24 +86,24 @@ fn mutants(seeds: Range<u64>) -> anyhow::Result<ExitCode> {
         all_found &= found > 0;
         println!("{mutant:?}: {found} of {count} {finders:?}");
     }
-    Ok(verdict(all_found))
+    Ok(to_exit_code(all_found))
 }
 
-fn verdict(good: bool) -> ExitCode {
+fn to_exit_code(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn many(seeds: Range<u64>, threads: Option<usize>, options: Options) -> ExitCode {
+fn run_seeds(seeds: Range<u64>, threads: Option<usize>, options: SimulationOptions) -> ExitCode {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let (began_s, count) = (unix_now_s(), seeds.end.saturating_sub(seeds.start));
     let (next, (sender, reports)) = (AtomicU64::new(seeds.start), channel());
     let (failed, counts) = thread::scope(|scope| {
         for _ in 0..threads.unwrap_or(cores).max(1) {
             let (next, sender, end) = (&next, sender.clone(), seeds.end);
-            scope.spawn(move || work(next, end, options, &sender));
+            scope.spawn(move || run_worker(next, end, options, &sender));
         }
         drop(sender);
-        collect(&reports, count)
+        collect_reports(&reports, count)
     });
     let took_s = (unix_now_s() - began_s).max(0.001);
     #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
@@ -112,23 +112,23 @@ fn many(seeds: Range<u64>, threads: Option<usize>, options: Options) -> ExitCode
         println!("{count:>12} {name}");
     }
     println!("{count} seeds in {took_s:.1} s ({rate:.0} a second), {failed} failed");
-    verdict(failed == 0)
+    to_exit_code(failed == 0)
 }
 
-fn work(next: &AtomicU64, end: u64, options: Options, reports: &Sender<Report>) {
+fn run_worker(next: &AtomicU64, end: u64, options: SimulationOptions, reports: &Sender<RunReport>) {
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= end {
             return;
         }
-        let Ok(report) = examine(seed, options) else { return };
+        let Ok(report) = run_traced(seed, options) else { return };
         if reports.send(report).is_err() {
             return;
         }
     }
 }
 
-fn collect(reports: &Receiver<Report>, count: u64) -> (usize, Counts) {
+fn collect_reports(reports: &Receiver<RunReport>, count: u64) -> (usize, EventCounts) {
     let bar = ProgressBar::new(count);
     if !io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -137,7 +137,7 @@ fn collect(reports: &Receiver<Report>, count: u64) -> (usize, Counts) {
     {
         bar.set_style(style);
     }
-    let (mut failed, mut counts) = (0, Counts::new());
+    let (mut failed, mut counts) = (0, EventCounts::new());
     for report in reports {
         bar.inc(1);
         for (name, count) in &report.counts {
@@ -152,7 +152,7 @@ fn collect(reports: &Receiver<Report>, count: u64) -> (usize, Counts) {
         failed += 1;
         bar.set_message(format!("{failed} failed"));
         bar.suspend(|| match report.violations.first() {
-            Some(first) if failed > SHOWN => {
+            Some(first) if failed > MAX_SHOWN_FAILURES => {
                 println!("seed {}: {}: {}", report.seed, first.checker, first.message);
             }
             _ => println!("{report}\n"),

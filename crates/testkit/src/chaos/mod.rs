@@ -6,23 +6,23 @@
 //! mended, and what clients were told is compared with what the simulated servers know.
 
 mod audit;
-mod chance;
+mod call_records;
 mod clients;
+mod excuses;
 mod faults;
-mod judge;
-mod ledger;
+mod monitor;
 mod report;
-mod stage;
+mod rng;
 
-pub use report::Report;
+pub use report::ChaosReport;
 
-use crate::stores::Stores;
-use crate::world::World;
+use crate::deployment::TestDeployment;
+use crate::stores::TestStores;
 use anyhow::Context as _;
 use audit::Audit;
 use clients::Clients;
-use faults::{Measure, WELL};
-use stage::Seen;
+use faults::{FaultLimits, NORMAL_LATENCY};
+use monitor::MonitorLog;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,21 +32,21 @@ const POLL_INTERVAL: (&str, &str) = ("POLL_INTERVAL", "2");
 
 /// A run.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct ChaosPlan {
     /// Simulated servers.
     pub servers: usize,
     /// How many of them are well at any time, at least; half of them are in any case.
-    pub well: usize,
+    pub min_healthy: usize,
     /// How many of them are in trouble on average.
-    pub troubled: f64,
+    pub mean_faulty: f64,
     /// Creates in a second.
     pub creates_per_s: f64,
     /// The share of creates that are for meetings which have been created before.
-    pub repeated: f64,
+    pub repeat_share: f64,
     /// Joins in a second.
     pub joins_per_s: f64,
     /// How long clients come.
-    pub length: Duration,
+    pub duration: Duration,
     /// What decides about arrivals and trouble.
     pub seed: u64,
     /// Settings of the balancer.
@@ -58,11 +58,11 @@ pub struct Plan {
 struct Stopwatch(Instant);
 
 impl Stopwatch {
-    fn now(self) -> Duration {
+    fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 
-    fn at(self, time: Duration) -> Instant {
+    fn instant_at(self, time: Duration) -> Instant {
         self.0 + time
     }
 }
@@ -71,45 +71,57 @@ impl Stopwatch {
 ///
 /// # Errors
 /// When anything does not start, or the balancer ends.
-pub async fn run(binary: &str, stores: &Stores, plan: &Plan) -> anyhow::Result<Report> {
+pub async fn run(
+    binary: &str,
+    stores: &TestStores,
+    plan: &ChaosPlan,
+) -> anyhow::Result<ChaosReport> {
     let settings = plan.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let settings: Vec<_> = [POLL_INTERVAL].into_iter().chain(settings).collect();
-    let world = World::on(stores, binary, plan.servers, &settings).await?;
-    world.pool.servers().iter().for_each(|server| server.set_latency(WELL));
+    let world = TestDeployment::with_stores(stores, binary, plan.servers, &settings).await?;
+    world.pool.servers().iter().for_each(|server| server.set_latency(NORMAL_LATENCY));
     let watch = Stopwatch(Instant::now());
     let clients = Clients::new(world.product.port(), &world.pool, watch);
-    let measure = Measure {
+    let measure = FaultLimits {
         servers: plan.servers,
-        at_once: (plan.servers / 2).min(plan.servers.saturating_sub(plan.well)),
-        mean: plan.troubled,
-        length: plan.length,
+        max_concurrent: (plan.servers / 2).min(plan.servers.saturating_sub(plan.min_healthy)),
+        mean_faulty: plan.mean_faulty,
+        duration: plan.duration,
     };
-    let mut seen = Seen::default();
+    let mut seen = MonitorLog::default();
     let played = async {
-        let strikes = faults::drawn(measure, plan.seed);
-        let strikes = stage::play(strikes, &world.pool, watch);
-        let (strikes, worked) = tokio::join!(strikes, Arc::clone(&clients).work(plan));
+        let strikes = faults::draw_faults(measure, plan.seed);
+        let strikes = monitor::inject_faults(strikes, &world.pool, watch);
+        let (strikes, worked) = tokio::join!(strikes, Arc::clone(&clients).send_calls(plan));
         worked?;
-        let audit = Audit::of(&world, &clients, &strikes, watch).await;
+        let audit = Audit::run(&world, &clients, &strikes, watch).await;
         anyhow::Ok((strikes, audit))
     };
     let (strikes, audit) = tokio::select! {
         played = played => played?,
-        error = seen.watch(&world, watch) => {
+        error = seen.run(&world, watch) => {
             return Err(error).with_context(|| world.product.log());
         }
     };
-    seen.look(&world, watch).await?;
-    let ledger = std::mem::take(&mut *clients.ledger());
-    let mut report = Report::new(plan.head(stores), strikes, ledger, seen, audit);
+    seen.check_once(&world, watch).await?;
+    let ledger = std::mem::take(&mut *clients.records());
+    let mut report = ChaosReport::new(plan.heading(stores), strikes, ledger, seen, audit);
     report.memory_mib = world.product.memory_kib("VmHWM")? / 1_024;
     report.log = world.product.log();
     Ok(report)
 }
 
-impl Plan {
-    fn head(&self, stores: &Stores) -> String {
-        let Self { servers, creates_per_s, joins_per_s, length, seed, troubled, .. } = self;
+impl ChaosPlan {
+    fn heading(&self, stores: &TestStores) -> String {
+        let Self {
+            servers,
+            creates_per_s,
+            joins_per_s,
+            duration: length,
+            seed,
+            mean_faulty: troubled,
+            ..
+        } = self;
         format!(
             "{servers} servers, {} store, {creates_per_s} creates/s, {joins_per_s} joins/s, \
              {} s, {troubled} servers in trouble on average, seed {seed}",

@@ -1,55 +1,55 @@
 //! The recorded cases, their expectations, and the list of deliberate differences.
 
-use super::node::Node;
+use super::node::YamlNode;
 use anyhow::{Context, ensure};
 use std::collections::HashSet;
 use std::path::Path;
 
 /// One case with what to compare it with.
 #[derive(Debug)]
-pub(super) struct Case {
+pub(super) struct ConformanceCase {
     /// area/name
     pub(super) name: String,
     pub(super) profile: String,
-    pub(super) spec: Node,
+    pub(super) spec: YamlNode,
     /// What the original answered.
-    pub(super) recorded: Node,
-    pub(super) difference: Option<Difference>,
+    pub(super) recorded: YamlNode,
+    pub(super) difference: Option<ExpectedDifference>,
     /// Why the case is not played yet.
-    pub(super) not_yet: Option<String>,
+    pub(super) skip_reason: Option<String>,
 }
 
 /// Where ours answers something else on purpose.
 #[derive(Debug)]
-pub(super) struct Difference {
+pub(super) struct ExpectedDifference {
     pub(super) rule: i64,
-    pub(super) expect: Node,
+    pub(super) expect: YamlNode,
 }
 
 /// Profile names with their settings, and the settings of all.
 #[derive(Debug)]
-pub(super) struct Profiles {
-    common: Node,
-    all: Node,
+pub(super) struct SettingProfiles {
+    common: YamlNode,
+    by_name: YamlNode,
 }
 
-impl Profiles {
-    pub(super) fn load(data: &Path) -> anyhow::Result<Profiles> {
-        let all = read(&data.join("profiles.yaml"))?;
+impl SettingProfiles {
+    pub(super) fn load(data: &Path) -> anyhow::Result<SettingProfiles> {
+        let all = read_yaml(&data.join("profiles.yaml"))?;
         let common = all.get("common").cloned().context("profiles.yaml: no common settings")?;
-        Ok(Profiles { common, all })
+        Ok(SettingProfiles { common, by_name: all })
     }
 
     /// The settings of a profile, the common ones first.
     pub(super) fn settings(&self, profile: &str) -> anyhow::Result<Vec<(String, String)>> {
-        let own = self.all.get(profile).with_context(|| format!("no profile {profile}"))?;
+        let own = self.by_name.get(profile).with_context(|| format!("no profile {profile}"))?;
         let pairs = self.common.pairs().iter().chain(own.pairs());
         Ok(pairs.filter_map(|(name, value)| Some((name.clone(), value.text()?))).collect())
     }
 }
 
 /// All cases, in the order of their files.
-pub(super) fn load(data: &Path) -> anyhow::Result<Vec<Case>> {
+pub(super) fn load_cases(data: &Path) -> anyhow::Result<Vec<ConformanceCase>> {
     let mut files = std::fs::read_dir(data.join("cases"))?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<std::io::Result<Vec<String>>>()?;
@@ -57,29 +57,33 @@ pub(super) fn load(data: &Path) -> anyhow::Result<Vec<Case>> {
     files.sort();
     let mut cases = Vec::new();
     for file in &files {
-        let recorded = read(&data.join("expect").join(file))?;
-        cases.extend(cases_of(file, &read(&data.join("cases").join(file))?, &recorded)?);
+        let recorded = read_yaml(&data.join("expect").join(file))?;
+        cases.extend(parse_cases(file, &read_yaml(&data.join("cases").join(file))?, &recorded)?);
     }
     let names: HashSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     ensure!(names.len() == cases.len(), "a name of a case is used twice");
-    excuse(&mut cases, &read(&data.join("differences.yaml"))?)?;
+    apply_differences(&mut cases, &read_yaml(&data.join("differences.yaml"))?)?;
     Ok(cases)
 }
 
-fn cases_of(file: &str, document: &Node, recorded: &Node) -> anyhow::Result<Vec<Case>> {
+fn parse_cases(
+    file: &str,
+    document: &YamlNode,
+    recorded: &YamlNode,
+) -> anyhow::Result<Vec<ConformanceCase>> {
     let stem = file.trim_end_matches(".yaml");
     let area = stem.split_once('-').map_or(stem, |(_, area)| area);
-    let usual_profile = document.text_of("profile").unwrap_or_else(|| "default".to_owned());
+    let usual_profile = document.get_text("profile").unwrap_or_else(|| "default".to_owned());
     let mut cases = Vec::new();
-    for spec in document.get("cases").map(Node::items).unwrap_or_default() {
-        let name = spec.text_of("name").with_context(|| format!("{file}: a case has no name"))?;
+    for spec in document.get("cases").map(YamlNode::items).unwrap_or_default() {
+        let name = spec.get_text("name").with_context(|| format!("{file}: a case has no name"))?;
         let expected = recorded.get(&name).cloned();
-        cases.push(Case {
-            profile: spec.text_of("profile").unwrap_or_else(|| usual_profile.clone()),
+        cases.push(ConformanceCase {
+            profile: spec.get_text("profile").unwrap_or_else(|| usual_profile.clone()),
             spec: spec.clone(),
             recorded: expected.with_context(|| format!("{area}/{name} has no expectation"))?,
             difference: None,
-            not_yet: None,
+            skip_reason: None,
             name: format!("{area}/{name}"),
         });
     }
@@ -87,25 +91,25 @@ fn cases_of(file: &str, document: &Node, recorded: &Node) -> anyhow::Result<Vec<
 }
 
 /// Enters differences.yaml into the cases; an entry without a case is an error.
-fn excuse(cases: &mut [Case], list: &Node) -> anyhow::Result<()> {
-    for entry in list.get("differences").map(Node::items).unwrap_or_default() {
-        let name = entry.text_of("case").context("differences: an entry names no case")?;
+fn apply_differences(cases: &mut [ConformanceCase], list: &YamlNode) -> anyhow::Result<()> {
+    for entry in list.get("differences").map(YamlNode::items).unwrap_or_default() {
+        let name = entry.get_text("case").context("differences: an entry names no case")?;
         let what = || format!("differences: {name}");
-        ensure!(entry.truthy("reason"), "{}: no reason", what());
-        let difference = Difference {
-            rule: entry.int_of("rule").context("no rule").with_context(what)?,
+        ensure!(entry.is_truthy("reason"), "{}: no reason", what());
+        let difference = ExpectedDifference {
+            rule: entry.get_int("rule").context("no rule").with_context(what)?,
             expect: entry.get("expect").cloned().context("no expect").with_context(what)?,
         };
         let case = cases.iter_mut().find(|case| case.name == name);
         let case = case.context("no such case").with_context(what)?;
         ensure!(case.difference.replace(difference).is_none(), "{}: listed twice", what());
     }
-    for entry in list.get("not_yet").map(Node::items).unwrap_or_default() {
-        let prefix = entry.text_of("prefix").context("not_yet: an entry has no prefix")?;
-        let reason = entry.text_of("reason").context("not_yet: an entry has no reason")?;
+    for entry in list.get("not_yet").map(YamlNode::items).unwrap_or_default() {
+        let prefix = entry.get_text("prefix").context("not_yet: an entry has no prefix")?;
+        let reason = entry.get_text("reason").context("not_yet: an entry has no reason")?;
         let mut hits = 0;
         for case in cases.iter_mut().filter(|case| case.name.starts_with(&prefix)) {
-            case.not_yet = Some(reason.clone());
+            case.skip_reason = Some(reason.clone());
             hits += 1;
         }
         ensure!(hits > 0, "not_yet: no case begins with {prefix}");
@@ -113,8 +117,8 @@ fn excuse(cases: &mut [Case], list: &Node) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(path: &Path) -> anyhow::Result<Node> {
+fn read_yaml(path: &Path) -> anyhow::Result<YamlNode> {
     let what = || path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(what)?;
-    Node::parse(&text).with_context(what)
+    YamlNode::parse(&text).with_context(what)
 }

@@ -1,12 +1,12 @@
 //! What differs between two lists of lines, in the unified form.
 
-const CONTEXT: usize = 2;
+const CONTEXT_LINES: usize = 2;
 
 /// Lines marked `-` (expected only), `+` (got only) or blank (both), with `@@` between distant places.
-pub(crate) fn unified(expected: &[String], got: &[String]) -> String {
+pub(crate) fn unified_diff(expected: &[String], got: &[String]) -> String {
     let marked = edit_script(expected, got);
     let near = |n: usize| {
-        let around = n.saturating_sub(CONTEXT)..(n + CONTEXT + 1).min(marked.len());
+        let around = n.saturating_sub(CONTEXT_LINES)..(n + CONTEXT_LINES + 1).min(marked.len());
         marked[around].iter().any(|(mark, _)| *mark != ' ')
     };
     let mut out = String::new();
@@ -68,12 +68,12 @@ mod tests {
 
     #[test]
     fn shows_changes_with_two_lines_around_them() {
-        let got = unified(&lines("a b c d e f g h i j"), &lines("a b c D e f g h i j k"));
+        let got = unified_diff(&lines("a b c d e f g h i j"), &lines("a b c D e f g h i j k"));
         assert_eq!(got, "   b\n   c\n  -d\n  +D\n   e\n   f\n  @@\n   i\n   j\n  +k\n");
     }
 
     #[test]
     fn equal_lists_have_no_difference() {
-        assert_eq!(unified(&lines("a b"), &lines("a b")), "");
+        assert_eq!(unified_diff(&lines("a b"), &lines("a b")), "");
     }
 }

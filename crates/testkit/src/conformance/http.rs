@@ -9,7 +9,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A request as it goes onto the wire. A body brings its Content-Length.
 #[derive(Debug)]
-pub struct Outgoing {
+pub struct ClientRequest {
     /// Method.
     pub method: String,
     /// Path and query.
@@ -22,7 +22,7 @@ pub struct Outgoing {
 
 /// An answer; header names in lower case, their values read as Latin-1.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct ClientResponse {
     /// Status.
     pub status: u16,
     /// Headers, in order.
@@ -31,7 +31,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl ClientResponse {
     /// The last header of that name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -46,7 +46,7 @@ impl Answer {
 
     /// What stands in the first element of that name, as it is written; empty if there is none.
     #[must_use]
-    pub fn field(&self, name: &str) -> String {
+    pub fn xml_field(&self, name: &str) -> String {
         let text = self.text();
         let after = text.split_once(&format!("<{name}>"));
         let field = after.and_then(|(_, rest)| rest.split_once(&format!("</{name}>")));
@@ -58,9 +58,9 @@ impl Answer {
 ///
 /// # Errors
 /// When there is no complete answer.
-pub async fn exchange(port: u16, request: &Outgoing) -> anyhow::Result<Answer> {
+pub async fn exchange(port: u16, request: &ClientRequest) -> anyhow::Result<ClientResponse> {
     let what = || format!("{} {}", request.method, excerpt(&request.target));
-    let talk = async { Connection::open(port).await?.ask(request).await };
+    let talk = async { ClientConnection::open(port).await?.send_request(request).await };
     tokio::time::timeout(DEADLINE, talk)
         .await
         .map_err(|_| anyhow!("no complete answer in {} s", DEADLINE.as_secs()))
@@ -74,7 +74,7 @@ fn excerpt(text: &str) -> &str {
 
 /// The bytes of a request.
 #[must_use]
-pub fn encode(request: &Outgoing) -> Vec<u8> {
+pub fn encode_request(request: &ClientRequest) -> Vec<u8> {
     let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
     for (name, value) in &request.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -88,7 +88,7 @@ pub fn encode(request: &Outgoing) -> Vec<u8> {
     wire
 }
 
-fn parse_head(head: &[u8]) -> anyhow::Result<Answer> {
+fn parse_head(head: &[u8]) -> anyhow::Result<ClientResponse> {
     let text: String = head.iter().map(|byte| char::from(*byte)).collect();
     let mut lines = text.split("\r\n");
     let first = lines.next().unwrap_or_default();
@@ -98,17 +98,17 @@ fn parse_head(head: &[u8]) -> anyhow::Result<Answer> {
         let (name, value) = line.split_once(':')?;
         Some((name.to_lowercase(), value.trim().to_owned()))
     };
-    Ok(Answer { status, headers: lines.filter_map(header).collect(), body: Vec::new() })
+    Ok(ClientResponse { status, headers: lines.filter_map(header).collect(), body: Vec::new() })
 }
 
 /// A connection, with what has come in and was not yet asked for.
 #[derive(Debug)]
-pub struct Connection<S> {
+pub struct ClientConnection<S> {
     stream: S,
-    seen: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
-impl Connection<TcpStream> {
+impl ClientConnection<TcpStream> {
     /// Connects to a port of this machine.
     ///
     /// # Errors
@@ -116,24 +116,27 @@ impl Connection<TcpStream> {
     pub async fn open(port: u16) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
-        Ok(Self::over(stream))
+        Ok(Self::from_stream(stream))
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> ClientConnection<S> {
     /// A connection over an open stream.
-    pub fn over(stream: S) -> Self {
+    pub fn from_stream(stream: S) -> Self {
         let seen = Vec::new();
-        Self { stream, seen }
+        Self { stream, buffer: seen }
     }
 
     /// Sends a whole request and reads its answer.
     ///
     /// # Errors
     /// When there is no complete answer.
-    pub async fn ask(&mut self, request: &Outgoing) -> anyhow::Result<Answer> {
-        self.send(&encode(request)).await?;
-        self.answer(&request.method).await
+    pub async fn send_request(
+        &mut self,
+        request: &ClientRequest,
+    ) -> anyhow::Result<ClientResponse> {
+        self.send(&encode_request(request)).await?;
+        self.read_response(&request.method).await
     }
 
     /// Sends bytes as they are.
@@ -148,12 +151,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     ///
     /// # Errors
     /// When there is no complete answer.
-    pub async fn answer(&mut self, method: &str) -> anyhow::Result<Answer> {
+    pub async fn read_response(&mut self, method: &str) -> anyhow::Result<ClientResponse> {
         loop {
-            let head = self.until(b"\r\n\r\n").await?;
+            let head = self.read_until(b"\r\n\r\n").await?;
             let mut answer = parse_head(&head)?;
             if answer.status >= 200 {
-                answer.body = self.body(method, &answer).await?;
+                answer.body = self.read_body(method, &answer).await?;
                 return Ok(answer);
             }
         }
@@ -163,63 +166,67 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     ///
     /// # Errors
     /// When the connection is broken instead.
-    pub async fn rest(&mut self) -> anyhow::Result<Vec<u8>> {
-        while self.more().await? {}
-        Ok(std::mem::take(&mut self.seen))
+    pub async fn read_to_end(&mut self) -> anyhow::Result<Vec<u8>> {
+        while self.fill_buffer().await? {}
+        Ok(std::mem::take(&mut self.buffer))
     }
 
     /// False at the end of the stream.
-    async fn more(&mut self) -> anyhow::Result<bool> {
-        Ok(self.stream.read_buf(&mut self.seen).await? > 0)
+    async fn fill_buffer(&mut self) -> anyhow::Result<bool> {
+        Ok(self.stream.read_buf(&mut self.buffer).await? > 0)
     }
 
     /// What comes before the mark, which is taken too.
-    async fn until(&mut self, mark: &[u8]) -> anyhow::Result<Vec<u8>> {
+    async fn read_until(&mut self, mark: &[u8]) -> anyhow::Result<Vec<u8>> {
         loop {
-            if let Some(at) = self.seen.windows(mark.len()).position(|window| window == mark) {
-                let taken = self.seen.drain(..at + mark.len()).collect::<Vec<u8>>();
+            if let Some(at) = self.buffer.windows(mark.len()).position(|window| window == mark) {
+                let taken = self.buffer.drain(..at + mark.len()).collect::<Vec<u8>>();
                 return Ok(taken[..at].to_vec());
             }
-            if !self.more().await? {
+            if !self.fill_buffer().await? {
                 bail!("the connection was closed before the answer was complete");
             }
         }
     }
 
-    async fn exactly(&mut self, length: usize) -> anyhow::Result<Vec<u8>> {
-        while self.seen.len() < length {
-            if !self.more().await? {
-                bail!("the body ended after {} of {length} bytes", self.seen.len());
+    async fn read_exactly(&mut self, length: usize) -> anyhow::Result<Vec<u8>> {
+        while self.buffer.len() < length {
+            if !self.fill_buffer().await? {
+                bail!("the body ended after {} of {length} bytes", self.buffer.len());
             }
         }
-        Ok(self.seen.drain(..length).collect())
+        Ok(self.buffer.drain(..length).collect())
     }
 
-    async fn body(&mut self, method: &str, answer: &Answer) -> anyhow::Result<Vec<u8>> {
+    async fn read_body(
+        &mut self,
+        method: &str,
+        answer: &ClientResponse,
+    ) -> anyhow::Result<Vec<u8>> {
         if method == "HEAD" || answer.status == 204 || answer.status == 304 {
             return Ok(Vec::new());
         }
         if answer.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
-            return self.chunks().await;
+            return self.read_chunks().await;
         }
         if let Some(length) = answer.header("content-length") {
-            return self.exactly(length.parse()?).await;
+            return self.read_exactly(length.parse()?).await;
         }
-        self.rest().await
+        self.read_to_end().await
     }
 
-    async fn chunks(&mut self) -> anyhow::Result<Vec<u8>> {
+    async fn read_chunks(&mut self) -> anyhow::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
-            let line = String::from_utf8(self.until(b"\r\n").await?)?;
+            let line = String::from_utf8(self.read_until(b"\r\n").await?)?;
             let size = usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16);
             match size? {
                 0 => break,
-                size => body.extend(self.exactly(size).await?),
+                size => body.extend(self.read_exactly(size).await?),
             }
-            self.until(b"\r\n").await?;
+            self.read_until(b"\r\n").await?;
         }
-        while !self.until(b"\r\n").await?.is_empty() {}
+        while !self.read_until(b"\r\n").await?.is_empty() {}
         Ok(body)
     }
 }
@@ -229,7 +236,7 @@ mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
-    async fn answered(wire: &'static [u8], method: &str) -> (Answer, Vec<u8>) {
+    async fn read_from_wire(wire: &'static [u8], method: &str) -> (ClientResponse, Vec<u8>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = tokio::spawn(async move {
@@ -240,7 +247,7 @@ mod tests {
             input.truncate(length);
             input
         });
-        let request = Outgoing {
+        let request = ClientRequest {
             method: method.to_owned(),
             target: "/%zz?a=\"b".to_owned(),
             headers: vec![("Host".to_owned(), "é".to_owned())],
@@ -251,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn sends_bytes_as_given_and_reads_chunks() {
-        let (answer, sent) = answered(
+        let (answer, sent) = read_from_wire(
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n",
             "POST",
         )
@@ -266,11 +273,12 @@ mod tests {
     #[tokio::test]
     async fn reads_by_length_to_the_end_and_not_at_all() {
         let (by_length, _) =
-            answered(b"HTTP/1.1 404 X\r\nContent-Length: 2\r\n\r\nabc", "GET").await;
+            read_from_wire(b"HTTP/1.1 404 X\r\nContent-Length: 2\r\n\r\nabc", "GET").await;
         assert_eq!((by_length.status, by_length.body), (404, b"ab".to_vec()));
-        let (to_the_end, _) = answered(b"HTTP/1.1 200 X\r\n\r\nabc", "GET").await;
+        let (to_the_end, _) = read_from_wire(b"HTTP/1.1 200 X\r\n\r\nabc", "GET").await;
         assert_eq!(to_the_end.body, b"abc");
-        let (head, _) = answered(b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n", "HEAD").await;
+        let (head, _) =
+            read_from_wire(b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n", "HEAD").await;
         assert_eq!(head.body, b"");
     }
 }

@@ -1,7 +1,7 @@
 //! Recording archives put into the spool folder, and the folders that recordings end up in.
 
-use super::node::Node;
-use super::normal::Normal;
+use super::node::YamlNode;
+use super::normalizer::Normalizer;
 use super::target::Target;
 use std::path::Path;
 use std::time::Duration;
@@ -10,47 +10,51 @@ use tokio::time::{sleep, timeout};
 const BLOCK: usize = 512;
 
 /// Puts an archive into the spool, and says whether it was taken from there.
-pub(super) async fn import(what: &Node, normal: &Normal, target: &Target) -> anyhow::Result<Node> {
-    let id = what.text_of("id").unwrap_or_default();
-    let archive = if what.truthy("corrupt") {
+pub(super) async fn import_archive(
+    what: &YamlNode,
+    normal: &Normalizer,
+    target: &Target,
+) -> anyhow::Result<YamlNode> {
+    let id = what.get_text("id").unwrap_or_default();
+    let archive = if what.is_truthy("corrupt") {
         b"this is not a tar file".to_vec()
     } else {
-        archive(what, &id, normal)
+        build_archive(what, &id, normal)
     };
     let spool = target.folder("spool");
     let unfinished = spool.join(format!(".{id}.tmp"));
     let path = spool.join(format!("{id}.tar"));
     std::fs::write(&unfinished, archive)?;
     std::fs::rename(&unfinished, &path)?;
-    let is_to_stay = what.truthy("corrupt") || what.truthy("stays");
+    let is_to_stay = what.is_truthy("corrupt") || what.is_truthy("stays");
     let patience = Duration::from_secs(if is_to_stay { 2 } else { 8 });
-    let is_left = timeout(patience, until_gone(&path)).await.is_err();
+    let is_left = timeout(patience, wait_until_gone(&path)).await.is_err();
     if is_left {
         std::fs::remove_file(&path)?;
     }
     sleep(Duration::from_millis(150)).await;
     let outcome = if is_left { "left in spool" } else { "imported" };
-    Ok(Node::Map(vec![("import".to_owned(), Node::str(outcome))]))
+    Ok(YamlNode::Map(vec![("import".to_owned(), YamlNode::from_text(outcome))]))
 }
 
-async fn until_gone(path: &Path) {
+async fn wait_until_gone(path: &Path) {
     while path.exists() {
         sleep(Duration::from_millis(50)).await;
     }
 }
 
 /// The files of all published and unpublished recordings.
-pub(super) fn files(target: &Target) -> anyhow::Result<Node> {
+pub(super) fn list_files(target: &Target) -> anyhow::Result<YamlNode> {
     let mut found = Vec::new();
     for folder in ["published", "unpublished"] {
-        walk(&target.folder(folder), folder, &mut found)?;
+        collect_files(&target.folder(folder), folder, &mut found)?;
     }
     found.sort();
-    let files = found.into_iter().map(Node::Str).collect();
-    Ok(Node::Map(vec![("files".to_owned(), Node::List(files))]))
+    let files = found.into_iter().map(YamlNode::Str).collect();
+    Ok(YamlNode::Map(vec![("files".to_owned(), YamlNode::List(files))]))
 }
 
-fn walk(folder: &Path, shown: &str, found: &mut Vec<String>) -> std::io::Result<()> {
+fn collect_files(folder: &Path, shown: &str, found: &mut Vec<String>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -60,7 +64,7 @@ fn walk(folder: &Path, shown: &str, found: &mut Vec<String>) -> std::io::Result<
         }
         let shown = format!("{shown}/{}", name.to_string_lossy());
         if entry.file_type()?.is_dir() {
-            walk(&entry.path(), &shown, found)?;
+            collect_files(&entry.path(), &shown, found)?;
         } else {
             found.push(shown);
         }
@@ -68,19 +72,19 @@ fn walk(folder: &Path, shown: &str, found: &mut Vec<String>) -> std::io::Result<
     Ok(())
 }
 
-fn archive(what: &Node, id: &str, normal: &Normal) -> Vec<u8> {
+fn build_archive(what: &YamlNode, id: &str, normal: &Normalizer) -> Vec<u8> {
     let formats = match what.get("formats") {
-        Some(formats) => formats.items().iter().filter_map(Node::text).collect(),
+        Some(formats) => formats.items().iter().filter_map(YamlNode::text).collect(),
         None => vec!["presentation".to_owned()],
     };
     let mut tar = Vec::new();
     for format in formats {
-        let metadata = match what.text_of("xml") {
-            Some(xml) => normal.fill(&xml),
+        let metadata = match what.get_text("xml") {
+            Some(xml) => normal.fill_variables(&xml),
             None => metadata_xml(what, id, &format, normal),
         };
-        add(&mut tar, &format!("{format}/{id}/metadata.xml"), metadata.as_bytes());
-        add(&mut tar, &format!("{format}/{id}/index.html"), b"<html>playback</html>");
+        append_file(&mut tar, &format!("{format}/{id}/metadata.xml"), metadata.as_bytes());
+        append_file(&mut tar, &format!("{format}/{id}/index.html"), b"<html>playback</html>");
     }
     // Two blocks of zeros end an archive, which is then filled up to a record of 20 blocks.
     tar.resize((tar.len() + 2 * BLOCK).next_multiple_of(20 * BLOCK), 0);
@@ -88,7 +92,7 @@ fn archive(what: &Node, id: &str, normal: &Normal) -> Vec<u8> {
 }
 
 /// Appends a file in the ustar format.
-fn add(tar: &mut Vec<u8>, path: &str, content: &[u8]) {
+fn append_file(tar: &mut Vec<u8>, path: &str, content: &[u8]) {
     let mut header = [0; BLOCK];
     let mut put =
         |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
@@ -108,11 +112,12 @@ fn add(tar: &mut Vec<u8>, path: &str, content: &[u8]) {
     tar.resize(tar.len().next_multiple_of(BLOCK), 0);
 }
 
-fn metadata_xml(what: &Node, id: &str, format: &str, normal: &Normal) -> String {
-    let escape = |text: &str| normal.fill(text).replace('&', "&amp;").replace('<', "&lt;");
-    let or = |key: &str, usual: &str| what.text_of(key).unwrap_or_else(|| usual.to_owned());
-    let start = what.int_of("start").unwrap_or(1_600_000_000_000);
-    let end = what.int_of("end").unwrap_or(start + 1_800_000);
+fn metadata_xml(what: &YamlNode, id: &str, format: &str, normal: &Normalizer) -> String {
+    let escape =
+        |text: &str| normal.fill_variables(text).replace('&', "&amp;").replace('<', "&lt;");
+    let or = |key: &str, usual: &str| what.get_text(key).unwrap_or_else(|| usual.to_owned());
+    let start = what.get_int("start").unwrap_or(1_600_000_000_000);
+    let end = what.get_int("end").unwrap_or(start + 1_800_000);
     let meeting = or("meeting", &format!("m-{id}"));
     let name = or("name", "Recorded");
     let host = or("host", "bbb1.example.test");
@@ -120,9 +125,9 @@ fn metadata_xml(what: &Node, id: &str, format: &str, normal: &Normal) -> String 
         "presentation" => format!("/playback/presentation/2.3/{id}"),
         other => format!("/{}/{id}/", if other == "video" { "playback/video" } else { other }),
     };
-    let meta = meta(what, &name, &meeting, &escape);
-    let thumbs = if format == "presentation" { what.int_of("thumbs").unwrap_or(0) } else { 0 };
-    let extensions = extensions(thumbs, &host, id);
+    let meta = meta_xml(what, &name, &meeting, &escape);
+    let thumbs = if format == "presentation" { what.get_int("thumbs").unwrap_or(0) } else { 0 };
+    let extensions = extensions_xml(thumbs, &host, id);
     format!(
         r#"<?xml version="1.0"?>
 <recording>
@@ -155,10 +160,10 @@ fn metadata_xml(what: &Node, id: &str, format: &str, normal: &Normal) -> String 
 }
 
 /// The metadata of the meeting: what every recording has, and what the case says.
-fn meta(what: &Node, name: &str, meeting: &str, escape: &dyn Fn(&str) -> String) -> String {
+fn meta_xml(what: &YamlNode, name: &str, meeting: &str, escape: &dyn Fn(&str) -> String) -> String {
     let usual = [("meetingName", name), ("meetingId", meeting), ("isBreakout", "false")];
     let mut meta = usual.map(|(key, value)| (key, value.to_owned())).to_vec();
-    for (key, value) in what.get("meta").map(Node::pairs).unwrap_or_default() {
+    for (key, value) in what.get("meta").map(YamlNode::pairs).unwrap_or_default() {
         let value = value.text().unwrap_or_default();
         match meta.iter_mut().find(|(known, _)| known == key) {
             Some((_, old)) => *old = value,
@@ -168,7 +173,7 @@ fn meta(what: &Node, name: &str, meeting: &str, escape: &dyn Fn(&str) -> String)
     meta.iter().map(|(key, value)| format!("<{key}>{}</{key}>", escape(value))).collect()
 }
 
-fn extensions(thumbs: i64, host: &str, id: &str) -> String {
+fn extensions_xml(thumbs: i64, host: &str, id: &str) -> String {
     let image = |n: i64| {
         format!(
             r#"<image width="176" height="136" alt="Slide {n}">https://{host}/presentation/{id}/presentation/p1/thumbnails/thumb-{n}.png</image>"#
@@ -189,8 +194,8 @@ mod tests {
 
     #[test]
     fn an_archive_is_one_that_tar_reads() {
-        let what = Node::parse("{thumbs: 2, name: 'A & <B>', meta: {a: b}}").unwrap();
-        let archive = archive(&what, "r1", &Normal::default());
+        let what = YamlNode::parse("{thumbs: 2, name: 'A & <B>', meta: {a: b}}").unwrap();
+        let archive = build_archive(&what, "r1", &Normalizer::default());
         assert_eq!(archive.len() % 10240, 0);
         assert_eq!(&archive[..28], b"presentation/r1/metadata.xml");
         let size = usize::from_str_radix(std::str::from_utf8(&archive[124..135]).unwrap(), 8);
@@ -198,6 +203,6 @@ mod tests {
         assert!(metadata.contains("name=\"A &amp; &lt;B>\""), "{metadata}");
         assert!(metadata.contains("<isBreakout>false</isBreakout><a>b</a></meta>"));
         assert!(metadata.ends_with("</recording>\n"));
-        super::super::xml::Element::parse(metadata).unwrap();
+        super::super::xml::XmlElement::parse(metadata).unwrap();
     }
 }

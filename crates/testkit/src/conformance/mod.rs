@@ -9,72 +9,77 @@ pub(crate) mod diff;
 pub mod http;
 mod import;
 mod node;
-mod normal;
+mod normalizer;
 mod player;
 mod pool;
 mod request;
 mod target;
 mod xml;
 
-use crate::stores::{Kind, Stores};
+use crate::stores::{StoreKind, TestStores};
 use anyhow::{Context, ensure};
-use data::{Case, Profiles};
-use node::Node;
-use player::Player;
+use data::{ConformanceCase, SettingProfiles};
+use node::YamlNode;
+use player::CasePlayer;
 use std::fmt;
 use std::path::PathBuf;
 
 /// Cases of one profile that one server plays; more are shared out among several servers.
-const MOST_CASES_EACH: usize = 64;
+const MAX_CASES_PER_SERVER: usize = 64;
 
 /// What to play against what.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ConformanceOptions {
     /// The program, which knows `serve` and `poll all`.
     pub binary: PathBuf,
     /// Only cases with this in their area/name; at its beginning, if this begins with `^`.
-    pub only: Option<String>,
+    pub filter: Option<String>,
     /// The folder with the cases.
     pub data: PathBuf,
     /// Where the program is to keep its state.
-    pub stores: Kind,
+    pub stores: StoreKind,
 }
 
-impl Options {
+impl ConformanceOptions {
     /// All cases of this crate.
-    pub fn new(binary: impl Into<PathBuf>) -> Options {
+    pub fn new(binary: impl Into<PathBuf>) -> ConformanceOptions {
         let data = [env!("CARGO_MANIFEST_DIR"), "data", "conformance"].iter().collect();
-        Options { binary: binary.into(), only: None, data, stores: Kind::Embedded }
+        ConformanceOptions {
+            binary: binary.into(),
+            filter: None,
+            data,
+            stores: StoreKind::Embedded,
+        }
     }
 
     /// The same with state kept there.
     #[must_use]
-    pub fn on(self, stores: Kind) -> Options {
-        Options { stores, ..self }
+    pub fn with_stores(self, stores: StoreKind) -> ConformanceOptions {
+        ConformanceOptions { stores, ..self }
     }
 }
 
 /// What came of it, in the order of the cases.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
+pub struct CaseReport {
     /// Cases answered as expected.
     pub passed: usize,
     /// Cases answered otherwise.
-    pub failed: Vec<Failure>,
+    pub failed: Vec<CaseFailure>,
     /// Cases not played, with the reason.
     pub skipped: Vec<(String, String)>,
 }
 
 /// A case that was not answered as expected.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct CaseFailure {
     /// area/name of the case.
     pub name: String,
     /// What differs, or what went wrong.
     pub diff: String,
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for CaseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for failure in &self.failed {
             writeln!(f, "FAILED {}\n{}", failure.name, failure.diff.trim_end_matches('\n'))?;
@@ -85,33 +90,33 @@ impl fmt::Display for Report {
 }
 
 /// Plays the cases; an error means that they could not be played at all.
-pub async fn run(options: &Options) -> anyhow::Result<Report> {
-    let profiles = Profiles::load(&options.data)?;
-    let cases = data::load(&options.data)?;
-    let is_chosen = |case: &&Case| match options.only.as_deref() {
+pub async fn run(options: &ConformanceOptions) -> anyhow::Result<CaseReport> {
+    let profiles = SettingProfiles::load(&options.data)?;
+    let cases = data::load_cases(&options.data)?;
+    let is_chosen = |case: &&ConformanceCase| match options.filter.as_deref() {
         None => true,
         Some(only) => match only.strip_prefix('^') {
             Some(prefix) => case.name.starts_with(prefix),
             None => case.name.contains(only),
         },
     };
-    let chosen: Vec<&Case> = cases.iter().filter(is_chosen).collect();
+    let chosen: Vec<&ConformanceCase> = cases.iter().filter(is_chosen).collect();
     ensure!(!chosen.is_empty(), "no case is named like that");
-    let stores = Stores::start(options.stores).await.context("starting the stores")?;
+    let stores = TestStores::start(options.stores).await.context("starting the stores")?;
     let played = futures_util::future::try_join_all(
-        jobs(&chosen).into_iter().map(|job| play(options, &profiles, &stores, job)),
+        split_cases(&chosen).into_iter().map(|job| play_cases(options, &profiles, &stores, job)),
     );
     let verdicts = played.await?.into_iter().flatten().collect::<Vec<_>>();
-    let mut report = Report::default();
+    let mut report = CaseReport::default();
     for case in chosen {
-        if let Some(reason) = &case.not_yet {
+        if let Some(reason) = &case.skip_reason {
             report.skipped.push((case.name.clone(), reason.clone()));
             continue;
         }
         match verdicts.iter().find(|(name, _)| *name == case.name) {
             Some((_, None)) => report.passed += 1,
             Some((name, Some(diff))) => {
-                report.failed.push(Failure { name: (*name).to_owned(), diff: diff.clone() });
+                report.failed.push(CaseFailure { name: (*name).to_owned(), diff: diff.clone() });
             }
             None => anyhow::bail!("{} was not played", case.name),
         }
@@ -120,39 +125,39 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
 }
 
 /// The cases to play, in portions of one profile each.
-fn jobs<'a>(chosen: &[&'a Case]) -> Vec<Vec<&'a Case>> {
-    let mut by_profile: Vec<Vec<&Case>> = Vec::new();
-    for case in chosen.iter().filter(|case| case.not_yet.is_none()) {
+fn split_cases<'a>(chosen: &[&'a ConformanceCase]) -> Vec<Vec<&'a ConformanceCase>> {
+    let mut by_profile: Vec<Vec<&ConformanceCase>> = Vec::new();
+    for case in chosen.iter().filter(|case| case.skip_reason.is_none()) {
         match by_profile.iter_mut().find(|cases| cases[0].profile == case.profile) {
             Some(cases) => cases.push(case),
             None => by_profile.push(vec![case]),
         }
     }
     let portions = by_profile.iter().flat_map(|cases| {
-        let portions = cases.len().div_ceil(MOST_CASES_EACH);
-        cases.chunks(cases.len().div_ceil(portions)).map(<[&Case]>::to_vec)
+        let portions = cases.len().div_ceil(MAX_CASES_PER_SERVER);
+        cases.chunks(cases.len().div_ceil(portions)).map(<[&ConformanceCase]>::to_vec)
     });
     portions.collect()
 }
 
 /// For each case nothing, or what was wrong.
-async fn play<'a>(
-    options: &Options,
-    profiles: &Profiles,
-    stores: &Stores,
-    cases: Vec<&'a Case>,
+async fn play_cases<'a>(
+    options: &ConformanceOptions,
+    profiles: &SettingProfiles,
+    stores: &TestStores,
+    cases: Vec<&'a ConformanceCase>,
 ) -> anyhow::Result<Vec<(&'a str, Option<String>)>> {
     let Some(first) = cases.first() else {
         return Ok(Vec::new());
     };
     let profile = first.profile.as_str();
-    let stores = stores.another().await?;
-    let player = Player::start(&options.binary, stores, profiles, profile, &cases).await;
+    let stores = stores.new_share().await?;
+    let player = CasePlayer::start(&options.binary, stores, profiles, profile, &cases).await;
     let mut player = player.with_context(|| format!("starting profile {profile}"))?;
     let mut verdicts = Vec::new();
     for case in cases {
-        let wrong = match player.play(case).await {
-            Ok(got) => complaint(case, &got),
+        let wrong = match player.play_case(case).await {
+            Ok(got) => describe_difference(case, &got),
             Err(error) => Some(format!("  {error:#}")),
         };
         verdicts.push((case.name.as_str(), wrong));
@@ -161,7 +166,7 @@ async fn play<'a>(
 }
 
 /// Compares with what is expected of us: the recorded answers or those of a deliberate difference.
-fn complaint(case: &Case, got: &Node) -> Option<String> {
+fn describe_difference(case: &ConformanceCase, got: &YamlNode) -> Option<String> {
     let (expected, rule) = match &case.difference {
         Some(difference) => (&difference.expect, Some(difference.rule)),
         None => (&case.recorded, None),
@@ -169,7 +174,7 @@ fn complaint(case: &Case, got: &Node) -> Option<String> {
     if got == expected {
         return None;
     }
-    let mut diff = diff::unified(&expected.lines(), &got.lines());
+    let mut diff = diff::unified_diff(&expected.lines(), &got.lines());
     if diff.is_empty() {
         diff = format!("  expected {expected:?}\n  got {got:?}");
     }

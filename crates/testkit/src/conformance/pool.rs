@@ -1,30 +1,30 @@
 //! The simulated pool, commanded in the words of the cases.
 
-use super::node::Node;
+use super::node::YamlNode;
 use anyhow::{Context, bail};
-use bbb_sim::{Algorithm, Clock, Fault, FaultMode, Latency, Pool, PoolOptions};
-use bbb_sim::{Preload, Request, Server, Strictness};
+use bbb_sim::{Algorithm, BbbPool, Fault, FaultMode, Latency, PoolOptions, SimClock};
+use bbb_sim::{BbbServer, Preload, RecordedRequest, Strictness};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A pool on one port, with the orders each server was given so far: an order that leaves out a
 /// word keeps what was said before.
 pub(super) struct CasePool {
-    pool: Pool,
-    orders: Vec<Order>,
+    pool: BbbPool,
+    behaviors: Vec<ServerBehavior>,
 }
 
 #[derive(Clone)]
-struct Order {
+struct ServerBehavior {
     mode: String,
     only: Option<Vec<String>>,
     key: String,
     message: String,
 }
 
-impl Default for Order {
-    fn default() -> Order {
-        Order {
+impl Default for ServerBehavior {
+    fn default() -> ServerBehavior {
+        ServerBehavior {
             mode: "ok".to_owned(),
             only: None,
             key: "internalError".to_owned(),
@@ -37,13 +37,13 @@ impl CasePool {
     pub(super) async fn start(servers: usize) -> anyhow::Result<CasePool> {
         let options = PoolOptions {
             servers,
-            clock: Clock::Real,
+            clock: SimClock::Real,
             strictness: Strictness::Recorded,
             latency: Latency::None,
             shared_port: true,
         };
-        let pool = Pool::start(options).await?;
-        Ok(CasePool { pool, orders: vec![Order::default(); servers] })
+        let pool = BbbPool::start(options).await?;
+        Ok(CasePool { pool, behaviors: vec![ServerBehavior::default(); servers] })
     }
 
     /// host:port of all servers.
@@ -54,7 +54,7 @@ impl CasePool {
         address.with_context(|| format!("no address in {url}"))
     }
 
-    fn server(&self, number: usize) -> anyhow::Result<&Server> {
+    fn server(&self, number: usize) -> anyhow::Result<&BbbServer> {
         let at = number.checked_sub(1).context("servers count from 1")?;
         self.pool.servers().get(at).with_context(|| format!("no server {number} in the pool"))
     }
@@ -66,40 +66,44 @@ impl CasePool {
     /// All as at the start: no meetings, no faults, the first secrets, an empty log.
     pub(super) fn reset(&mut self) {
         self.pool.reset(Latency::None);
-        self.orders.fill(Order::default());
+        self.behaviors.fill(ServerBehavior::default());
     }
 
-    pub(super) fn take_log(&self) -> Vec<Request> {
-        let all = self.pool.servers().iter().flat_map(Server::take_log);
+    pub(super) fn take_log(&self) -> Vec<RecordedRequest> {
+        let all = self.pool.servers().iter().flat_map(BbbServer::take_log);
         all.filter(|request| request.header("x-lab").is_none()).collect()
     }
 
     /// Changes of servers: how they fail, how slow they are, their secret, version, algorithms.
-    pub(super) fn order(&mut self, selection: &str, step: &Node) -> anyhow::Result<()> {
-        for number in self.select(selection)? {
+    pub(super) fn change_servers(
+        &mut self,
+        selection: &str,
+        step: &YamlNode,
+    ) -> anyhow::Result<()> {
+        for number in self.parse_selection(selection)? {
             let at = number - 1;
-            let order = self.orders.get_mut(at).context("no such server")?;
-            order.change(step);
-            let fault = order.fault()?;
+            let order = self.behaviors.get_mut(at).context("no such server")?;
+            order.apply_step(step);
+            let fault = order.to_fault()?;
             let server = self.server(number)?;
             match fault {
                 Some(fault) => server.set_fault(fault),
                 None => server.clear_fault(),
             }
-            if let Some(secret) = step.text_of("secret") {
+            if let Some(secret) = step.get_text("secret") {
                 server.set_secret(&secret);
             }
-            if let Some(version) = step.text_of("version") {
+            if let Some(version) = step.get_text("version") {
                 server.set_version(&version);
             }
-            if let Some(latency_ms) = step.text_of("latency_ms") {
+            if let Some(latency_ms) = step.get_text("latency_ms") {
                 let delay = Duration::from_secs_f64(latency_ms.parse::<f64>()? / 1000.0);
                 server.set_latency(Latency::Fixed(delay));
             }
             if let Some(names) = step.get("algs") {
-                let names = names.items().iter().filter_map(Node::text);
+                let names = names.items().iter().filter_map(YamlNode::text);
                 let known =
-                    names.map(|name| algorithm(&name)).collect::<anyhow::Result<Vec<_>>>()?;
+                    names.map(|name| parse_algorithm(&name)).collect::<anyhow::Result<Vec<_>>>()?;
                 server.set_algorithms(&known);
             }
         }
@@ -107,12 +111,12 @@ impl CasePool {
     }
 
     /// Meetings that come behind the balancer's back.
-    pub(super) fn preload(&self, selection: &str, step: &Node) -> anyhow::Result<()> {
+    pub(super) fn preload(&self, selection: &str, step: &YamlNode) -> anyhow::Result<()> {
         let count = |key: &str, usual: u32| -> anyhow::Result<u32> {
-            step.int_of(key).map_or(Ok(usual), |given| Ok(u32::try_from(given)?))
+            step.get_int(key).map_or(Ok(usual), |given| Ok(u32::try_from(given)?))
         };
-        let meta = step.get("meta").map(Node::pairs).unwrap_or_default();
-        for number in self.select(selection)? {
+        let meta = step.get("meta").map(YamlNode::pairs).unwrap_or_default();
+        for number in self.parse_selection(selection)? {
             self.server(number)?.preload(Preload {
                 ids: preload_ids(number, step),
                 users: count("users", 0)?,
@@ -120,83 +124,88 @@ impl CasePool {
                 videos: count("videos", 0)?,
                 age_s: u64::from(count("age_s", 3600)?),
                 meta: meta.iter().filter_map(|(k, v)| Some((k.clone(), v.text()?))).collect(),
-                breakout: step.truthy("breakout"),
+                breakout: step.is_truthy("breakout"),
             });
         }
         Ok(())
     }
 
     /// Meetings that go behind the balancer's back: those named, else all.
-    pub(super) fn drop_meetings(&self, selection: &str, step: &Node) -> anyhow::Result<()> {
-        let ids: Vec<String> = texts(step, "ids");
+    pub(super) fn drop_meetings(&self, selection: &str, step: &YamlNode) -> anyhow::Result<()> {
+        let ids: Vec<String> = text_list(step, "ids");
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        for number in self.select(selection)? {
+        for number in self.parse_selection(selection)? {
             self.server(number)?.drop_meetings((!ids.is_empty()).then_some(ids.as_slice()));
         }
         Ok(())
     }
 
     /// Numbers from "3", "1-5", "1,4" or "*".
-    fn select(&self, selection: &str) -> anyhow::Result<Vec<usize>> {
+    fn parse_selection(&self, selection: &str) -> anyhow::Result<Vec<usize>> {
         if selection == "*" {
-            return Ok((1..=self.orders.len()).collect());
+            return Ok((1..=self.behaviors.len()).collect());
         }
-        let ranges = selection.split(',').map(range).collect::<anyhow::Result<Vec<_>>>()?;
+        let ranges = selection.split(',').map(parse_range).collect::<anyhow::Result<Vec<_>>>()?;
         Ok(ranges.into_iter().flatten().collect())
     }
 }
 
-impl Order {
-    fn change(&mut self, step: &Node) {
+impl ServerBehavior {
+    fn apply_step(&mut self, step: &YamlNode) {
         for (word, kept) in
             [("mode", &mut self.mode), ("key", &mut self.key), ("message", &mut self.message)]
         {
-            if let Some(said) = step.text_of(word) {
+            if let Some(said) = step.get_text(word) {
                 *kept = said;
             }
         }
         if step.has("only") {
-            self.only = Some(texts(step, "only")).filter(|only| !only.is_empty());
+            self.only = Some(text_list(step, "only")).filter(|only| !only.is_empty());
         }
     }
 
-    fn fault(&self) -> anyhow::Result<Option<Fault>> {
+    fn to_fault(&self) -> anyhow::Result<Option<Fault>> {
         let mode = match self.mode.as_str() {
             "ok" => return Ok(None),
             "down" => FaultMode::Reset,
             "hang" => FaultMode::Hang,
             "error500" => FaultMode::Error500,
-            "garbage" => FaultMode::Garbage,
+            "garbage" => FaultMode::InvalidXml,
             "html" => FaultMode::Html,
             "empty" => FaultMode::Empty,
             "noreturncode" => FaultMode::NoReturncode,
             "failed" => FaultMode::Failed { key: self.key.clone(), message: self.message.clone() },
             other => bail!("unknown mode {other}"),
         };
-        Ok(Some(Fault { mode, only: self.only.clone() }))
+        Ok(Some(Fault { mode, calls: self.only.clone() }))
     }
 }
 
-fn preload_ids(number: usize, step: &Node) -> Vec<String> {
-    if step.truthy("ids") {
-        return texts(step, "ids");
+fn preload_ids(number: usize, step: &YamlNode) -> Vec<String> {
+    if step.is_truthy("ids") {
+        return text_list(step, "ids");
     }
-    let prefix = step.text_of("prefix").unwrap_or_else(|| "pre".to_owned());
-    let meetings = step.int_of("meetings").unwrap_or(1);
+    let prefix = step.get_text("prefix").unwrap_or_else(|| "pre".to_owned());
+    let meetings = step.get_int("meetings").unwrap_or(1);
     (0..meetings).map(|n| format!("{prefix}-{number}-{n}")).collect()
 }
 
-fn texts(step: &Node, key: &str) -> Vec<String> {
-    step.get(key).map(Node::items).unwrap_or_default().iter().filter_map(Node::text).collect()
+fn text_list(step: &YamlNode, key: &str) -> Vec<String> {
+    step.get(key)
+        .map(YamlNode::items)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(YamlNode::text)
+        .collect()
 }
 
-fn range(part: &str) -> anyhow::Result<RangeInclusive<usize>> {
+fn parse_range(part: &str) -> anyhow::Result<RangeInclusive<usize>> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
     let number = |text: &str| text.parse().with_context(|| format!("not a selection: {part}"));
     Ok(number(first)?..=number(last)?)
 }
 
-fn algorithm(name: &str) -> anyhow::Result<Algorithm> {
+fn parse_algorithm(name: &str) -> anyhow::Result<Algorithm> {
     Ok(match name {
         "sha1" => Algorithm::Sha1,
         "sha256" => Algorithm::Sha256,

@@ -1,78 +1,79 @@
 //! From a step of a case to the bytes of its request.
 
-use super::http::Outgoing;
-use super::node::Node;
-use super::normal::{Normal, digest};
+use super::http::ClientRequest;
+use super::node::YamlNode;
+use super::normalizer::{Normalizer, digest};
 use anyhow::Context;
 
 pub(super) const HOST: &str = "lb.example.test";
 const METHODS: [&str; 7] = ["get", "post", "put", "delete", "head", "options", "patch"];
-const XFORM: &str = "application/x-www-form-urlencoded";
+const FORM_TYPE: &str = "application/x-www-form-urlencoded";
 
 /// The request of the step, with the values learnt so far filled in.
-pub(super) fn build(step: &Node, normal: &Normal) -> anyhow::Result<Outgoing> {
+pub(super) fn build_request(step: &YamlNode, normal: &Normalizer) -> anyhow::Result<ClientRequest> {
     let method = METHODS.into_iter().find(|method| step.has(method));
     let method = method.context("a step of no known kind")?;
-    let path = step.text_of(method).unwrap_or_default();
+    let path = step.get_text(method).unwrap_or_default();
     let call = path.trim_matches('/').rsplit('/').next().unwrap_or_default();
     let absolute = path.starts_with('/');
     let full = if absolute { path.clone() } else { format!("/bigbluebutton/api/{path}") };
 
-    let mut parts = Parts::of(step, normal)?;
+    let mut parts = RequestParts::from_step(step, normal)?;
     let is_api = ["/bigbluebutton/api/", "/scalelite/api/"].iter().any(|p| full.starts_with(p));
     match step.get("sign") {
-        None if is_api => parts.sign(&Node::Null, call)?,
-        Some(how @ Node::Map(_)) => parts.sign(how, call)?,
+        None if is_api => parts.sign(&YamlNode::Null, call)?,
+        Some(how @ YamlNode::Map(_)) => parts.sign(how, call)?,
         _ => {}
     }
     let mark = if parts.query.is_empty() { "" } else { "?" };
-    Ok(Outgoing {
+    Ok(ClientRequest {
         method: method.to_uppercase(),
         target: format!("{full}{mark}{}", parts.query),
-        headers: headers(step, normal, parts.content_type),
-        body: parts.body.map(|body| normal.fill(&body).into_bytes()),
+        headers: build_headers(step, normal, parts.content_type),
+        body: parts.body.map(|body| normal.fill_variables(&body).into_bytes()),
     })
 }
 
 /// The parts of a request that a checksum may go into.
-struct Parts {
+struct RequestParts {
     query: String,
     body: Option<String>,
     content_type: Option<String>,
 }
 
-impl Parts {
-    fn of(step: &Node, normal: &Normal) -> anyhow::Result<Parts> {
-        let space = if step.text_of("space").as_deref() == Some("%20") { "%20" } else { "+" };
-        let encode = |key: &str| step.get(key).map(|node| encode(&normal.filled(node), space));
-        let query = match step.text_of("query") {
-            Some(query) => normal.fill(&query),
+impl RequestParts {
+    fn from_step(step: &YamlNode, normal: &Normalizer) -> anyhow::Result<RequestParts> {
+        let space = if step.get_text("space").as_deref() == Some("%20") { "%20" } else { "+" };
+        let encode =
+            |key: &str| step.get(key).map(|node| encode_query(&normal.fill_node(node), space));
+        let query = match step.get_text("query") {
+            Some(query) => normal.fill_variables(&query),
             None => encode("params").unwrap_or_default(),
         };
-        let (mut body, mut content_type) = (step.text_of("body"), step.text_of("type"));
+        let (mut body, mut content_type) = (step.get_text("body"), step.get_text("type"));
         if let Some(json) = step.get("json") {
-            body = Some(serde_json::to_string(&normal.filled(json).to_json())?);
+            body = Some(serde_json::to_string(&normal.fill_node(json).to_json())?);
             content_type = content_type.or(Some("application/json".to_owned()));
         }
         if let Some(form) = encode("form") {
             body = Some(form);
-            content_type = content_type.or(Some(XFORM.to_owned()));
+            content_type = content_type.or(Some(FORM_TYPE.to_owned()));
         }
-        Ok(Parts { query, body, content_type })
+        Ok(RequestParts { query, body, content_type })
     }
 
-    fn sign(&mut self, how: &Node, call: &str) -> anyhow::Result<()> {
-        let in_body = how.text_of("in").as_deref() == Some("body");
+    fn sign(&mut self, how: &YamlNode, call: &str) -> anyhow::Result<()> {
+        let in_body = how.get_text("in").as_deref() == Some("body");
         let text = if in_body { self.body.clone().unwrap_or_default() } else { self.query.clone() };
-        let or = |key: &str, usual: &str| how.text_of(key).unwrap_or_else(|| usual.to_owned());
-        let mut checksum = match how.text_of("value") {
+        let or = |key: &str, usual: &str| how.get_text(key).unwrap_or_else(|| usual.to_owned());
+        let mut checksum = match how.get_text("value") {
             Some(value) => value,
             None => {
                 let signed = format!("{}{text}{}", or("action", call), or("secret", "lbsecret"));
                 digest(&or("alg", "sha256"), signed.as_bytes())?
             }
         };
-        if how.truthy("upper") {
+        if how.is_truthy("upper") {
             checksum = checksum.to_uppercase();
         }
         let mut parts: Vec<&str> = if text.is_empty() { vec![] } else { text.split('&').collect() };
@@ -93,36 +94,42 @@ impl Parts {
     }
 }
 
-fn headers(step: &Node, normal: &Normal, content_type: Option<String>) -> Vec<(String, String)> {
-    let host = step.text_of("host").unwrap_or_else(|| HOST.to_owned());
+fn build_headers(
+    step: &YamlNode,
+    normal: &Normalizer,
+    content_type: Option<String>,
+) -> Vec<(String, String)> {
+    let host = step.get_text("host").unwrap_or_else(|| HOST.to_owned());
     let mut headers = vec![("Host".to_owned(), host)];
     let mut set = |name: &str, value: String| match headers.iter_mut().find(|(k, _)| k == name) {
         Some((_, old)) => *old = value,
         None => headers.push((name.to_owned(), value)),
     };
-    let given = step.get("headers").map(|node| normal.filled(node)).unwrap_or(Node::Null);
+    let given = step.get("headers").map(|node| normal.fill_node(node)).unwrap_or(YamlNode::Null);
     for (name, value) in given.pairs() {
         set(name, value.text().unwrap_or_default());
     }
     if let Some(content_type) = content_type.filter(|kind| !kind.is_empty()) {
         set("Content-Type", content_type);
     }
-    if let Some(basic) = step.text_of("basic").filter(|basic| !basic.is_empty()) {
-        set("Authorization", format!("Basic {}", base64(basic.as_bytes())));
+    if let Some(basic) = step.get_text("basic").filter(|basic| !basic.is_empty()) {
+        set("Authorization", format!("Basic {}", encode_base64(basic.as_bytes())));
     }
     headers
 }
 
 /// Parameters, given as a mapping or as a list of pairs, as a query.
-fn encode(params: &Node, space: &str) -> String {
-    let text = |node: &Node| quote(&node.text().unwrap_or_default(), space);
-    let pair = |(name, value): &(String, Node)| format!("{}={}", quote(name, space), text(value));
-    let listed = |item: &Node| item.items().iter().map(text).collect::<Vec<_>>().join("=");
+fn encode_query(params: &YamlNode, space: &str) -> String {
+    let text = |node: &YamlNode| percent_encode(&node.text().unwrap_or_default(), space);
+    let pair = |(name, value): &(String, YamlNode)| {
+        format!("{}={}", percent_encode(name, space), text(value))
+    };
+    let listed = |item: &YamlNode| item.items().iter().map(text).collect::<Vec<_>>().join("=");
     let mapped = params.pairs().iter().map(pair);
     mapped.chain(params.items().iter().map(listed)).collect::<Vec<_>>().join("&")
 }
 
-fn quote(text: &str, space: &str) -> String {
+fn percent_encode(text: &str, space: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {
@@ -135,7 +142,7 @@ fn quote(text: &str, space: &str) -> String {
     out
 }
 
-fn base64(bytes: &[u8]) -> String {
+fn encode_base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
@@ -153,15 +160,15 @@ fn base64(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn built(step: &str) -> Outgoing {
-        let mut normal = Normal::default();
-        normal.set("token", "abc".to_owned());
-        build(&Node::parse(step).unwrap(), &normal).unwrap()
+    fn build_text(step: &str) -> ClientRequest {
+        let mut normal = Normalizer::default();
+        normal.set_variable("token", "abc".to_owned());
+        build_request(&YamlNode::parse(step).unwrap(), &normal).unwrap()
     }
 
     #[test]
     fn parameters_keep_their_order_and_the_checksum_goes_last() {
-        let request = built("{get: create, params: {name: a b~, meetingID: 'ü&'}}");
+        let request = build_text("{get: create, params: {name: a b~, meetingID: 'ü&'}}");
         let query = "name=a+b~&meetingID=%C3%BC%26";
         let right = digest("sha256", format!("create{query}lbsecret").as_bytes()).unwrap();
         assert_eq!(request.target, format!("/bigbluebutton/api/create?{query}&checksum={right}"));
@@ -171,19 +178,19 @@ mod tests {
 
     #[test]
     fn the_checksum_goes_where_the_case_says() {
-        let middle = built("{get: x, query: a=1&b=2, sign: {pos: middle, value: V}}");
+        let middle = build_text("{get: x, query: a=1&b=2, sign: {pos: middle, value: V}}");
         assert_eq!(middle.target, "/bigbluebutton/api/x?a=1&checksum=V&b=2");
-        let first = built("{get: x, query: a=1, sign: {pos: first, value: ''}}");
+        let first = build_text("{get: x, query: a=1, sign: {pos: first, value: ''}}");
         assert_eq!(first.target, "/bigbluebutton/api/x?checksum=&a=1");
-        let body = built("{post: x, form: {a: '1'}, sign: {in: body, value: V}}");
+        let body = build_text("{post: x, form: {a: '1'}, sign: {in: body, value: V}}");
         assert_eq!(body.body.unwrap(), b"a=1&checksum=V");
         assert_eq!(body.target, "/bigbluebutton/api/x");
-        assert_eq!(body.headers[1].1, XFORM);
+        assert_eq!(body.headers[1].1, FORM_TYPE);
     }
 
     #[test]
     fn other_paths_are_not_signed_and_variables_are_filled() {
-        let request = built("{get: /r/x, query: 'token=<<token>>&<<no>>', basic: 'u:pw'}");
+        let request = build_text("{get: /r/x, query: 'token=<<token>>&<<no>>', basic: 'u:pw'}");
         assert_eq!(request.target, "/r/x?token=abc&<<no>>");
         assert_eq!(request.headers[1].1, "Basic dTpwdw==");
     }

@@ -1,10 +1,10 @@
 //! The binary under test: started with one profile, polled, reset, and killed in the end.
 
-use super::http::{Answer, Outgoing, exchange};
-use super::normal::digest;
+use super::http::{ClientRequest, ClientResponse, exchange};
+use super::normalizer::digest;
 use super::request::HOST;
 use crate::clock;
-use crate::stores::Stores;
+use crate::stores::TestStores;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -30,20 +30,20 @@ pub(super) struct Target {
     binary: PathBuf,
     settings: Vec<(String, String)>,
     port: u16,
-    server: Option<Child>,
-    stores: Stores,
+    process: Option<Child>,
+    stores: TestStores,
     root: TempDir,
 }
 
 impl Target {
     pub(super) async fn start(
         binary: &Path,
-        stores: Stores,
+        stores: TestStores,
         settings: Vec<(String, String)>,
     ) -> anyhow::Result<Target> {
         let root = tempfile::Builder::new().prefix("conformance-").tempdir()?;
         let binary = binary.to_owned();
-        let mut target = Target { binary, settings, port: 0, server: None, stores, root };
+        let mut target = Target { binary, settings, port: 0, process: None, stores, root };
         target.restart().await?;
         Ok(target)
     }
@@ -54,10 +54,10 @@ impl Target {
 
     /// Begins anew with empty folders and stores.
     pub(super) async fn restart(&mut self) -> anyhow::Result<()> {
-        if let Some(mut server) = self.server.take() {
+        if let Some(mut server) = self.process.take() {
             server.kill().await?;
         }
-        self.stores.empty().await?;
+        self.stores.clear().await?;
         for (_, folder) in FOLDERS {
             let folder = self.folder(folder);
             if folder.exists() {
@@ -66,7 +66,7 @@ impl Target {
             std::fs::create_dir_all(&folder)?;
         }
         self.port = free_port()?;
-        let log = std::fs::File::options().create(true).append(true).open(self.log())?;
+        let log = std::fs::File::options().create(true).append(true).open(self.log_path())?;
         let server = self
             .command()
             .arg("serve")
@@ -74,19 +74,22 @@ impl Target {
             .stderr(log)
             .spawn()
             .with_context(|| self.binary.display().to_string())?;
-        self.server = Some(server);
-        let started = timeout(START_DEADLINE, self.until_healthy()).await;
-        started.unwrap_or_else(|_| bail!("no answer to health_check")).with_context(|| self.story())
+        self.process = Some(server);
+        let started = timeout(START_DEADLINE, self.wait_until_healthy()).await;
+        started
+            .unwrap_or_else(|_| bail!("no answer to health_check"))
+            .with_context(|| self.log_tail())
     }
 
-    async fn until_healthy(&mut self) -> anyhow::Result<()> {
+    async fn wait_until_healthy(&mut self) -> anyhow::Result<()> {
         loop {
-            if let Some(server) = &mut self.server
+            if let Some(server) = &mut self.process
                 && let Some(status) = server.try_wait()?
             {
                 bail!("serve ended: {status}");
             }
-            let answer = self.send(&outgoing("GET", "/health_check".to_owned(), None)).await;
+            let answer =
+                self.send(&management_request("GET", "/health_check".to_owned(), None)).await;
             if answer.is_ok_and(|answer| answer.status == 200) {
                 return Ok(());
             }
@@ -94,13 +97,13 @@ impl Target {
         }
     }
 
-    fn log(&self) -> PathBuf {
+    fn log_path(&self) -> PathBuf {
         self.root.path().join("serve.log")
     }
 
     /// The last of what the server said, for error messages.
-    fn story(&self) -> String {
-        let log = std::fs::read(self.log()).unwrap_or_default();
+    fn log_tail(&self) -> String {
+        let log = std::fs::read(self.log_path()).unwrap_or_default();
         let tail = &log[log.len().saturating_sub(2000)..];
         format!("the server said: {}", String::from_utf8_lossy(tail).trim())
     }
@@ -109,7 +112,7 @@ impl Target {
         let mut command = Command::new(&self.binary);
         command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
         for name in ["PATH", "HOME", "LANG", "RUST_BACKTRACE", "TMPDIR"] {
-            command.envs(clock::inherited(name).map(|value| (name, value)));
+            command.envs(clock::environment_variable(name).map(|value| (name, value)));
         }
         command.env("PORT", self.port.to_string());
         command.env("BIND", format!("tcp://127.0.0.1:{}", self.port));
@@ -129,7 +132,7 @@ impl Target {
     }
 
     /// One poll of all servers, by the command.
-    pub(super) async fn poll(&self) -> anyhow::Result<()> {
+    pub(super) async fn poll_servers(&self) -> anyhow::Result<()> {
         let mut command = self.command();
         let output = timeout(POLL_DEADLINE, command.args(["poll", "all"]).output()).await??;
         let said = String::from_utf8_lossy(&output.stderr);
@@ -137,28 +140,36 @@ impl Target {
         Ok(())
     }
 
-    pub(super) async fn send(&self, request: &Outgoing) -> anyhow::Result<Answer> {
+    pub(super) async fn send(&self, request: &ClientRequest) -> anyhow::Result<ClientResponse> {
         exchange(self.port, request).await
     }
 
     /// A management call that has to succeed.
-    pub(super) async fn manage(&self, call: &str, data: Option<&Value>) -> anyhow::Result<Value> {
-        let answer = self.manage_answer(call, data).await?;
+    pub(super) async fn call_management(
+        &self,
+        call: &str,
+        data: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let answer = self.send_management_call(call, data).await?;
         let text = String::from_utf8_lossy(&answer.body);
         ensure!(answer.status < 400, "{call}: {} {text}", answer.status);
         serde_json::from_str(&text).with_context(|| format!("{call}: {text}"))
     }
 
-    async fn manage_answer(&self, call: &str, data: Option<&Value>) -> anyhow::Result<Answer> {
+    async fn send_management_call(
+        &self,
+        call: &str,
+        data: Option<&Value>,
+    ) -> anyhow::Result<ClientResponse> {
         let checksum = digest("sha256", format!("{call}lbsecret").as_bytes())?;
         let target = format!("/scalelite/api/{call}?checksum={checksum}");
         let method = if data.is_some() { "POST" } else { "GET" };
-        self.send(&outgoing(method, target, data)).await
+        self.send(&management_request(method, target, data)).await
     }
 
     /// All servers; none is an answer of 404.
-    async fn servers(&self) -> anyhow::Result<Vec<Value>> {
-        let answer = self.manage_answer("getServers", None).await?;
+    async fn list_servers(&self) -> anyhow::Result<Vec<Value>> {
+        let answer = self.send_management_call("getServers", None).await?;
         match answer.status {
             404 => Ok(Vec::new()),
             200 => Ok(serde_json::from_slice(&answer.body)?),
@@ -167,22 +178,23 @@ impl Target {
     }
 
     /// Empties the store through the management API: a server takes its meetings with it.
-    pub(super) async fn forget_servers(&self) -> anyhow::Result<()> {
-        for server in self.servers().await? {
-            self.manage("deleteServer", Some(&serde_json::json!({ "id": server["id"] }))).await?;
+    pub(super) async fn remove_servers(&self) -> anyhow::Result<()> {
+        for server in self.list_servers().await? {
+            self.call_management("deleteServer", Some(&serde_json::json!({ "id": server["id"] })))
+                .await?;
         }
-        ensure!(self.servers().await?.is_empty(), "servers are left after deleting them all");
+        ensure!(self.list_servers().await?.is_empty(), "servers are left after deleting them all");
         Ok(())
     }
 }
 
-fn outgoing(method: &str, target: String, data: Option<&Value>) -> Outgoing {
+fn management_request(method: &str, target: String, data: Option<&Value>) -> ClientRequest {
     let mut headers = vec![("Host".to_owned(), HOST.to_owned())];
     if data.is_some() {
         headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
     }
     let body = data.map(|data| data.to_string().into_bytes());
-    Outgoing { method: method.to_owned(), target, headers, body }
+    ClientRequest { method: method.to_owned(), target, headers, body }
 }
 
 fn free_port() -> std::io::Result<u16> {

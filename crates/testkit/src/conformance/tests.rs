@@ -1,34 +1,34 @@
 //! The runner itself, against the recorded data and without a binary.
 
-use super::data::Difference;
-use super::http::Answer;
-use super::normal::{Normal, digest};
+use super::data::ExpectedDifference;
+use super::http::ClientResponse;
+use super::normalizer::{Normalizer, digest};
 use super::*;
-use bbb_sim::Request;
+use bbb_sim::RecordedRequest;
 
-fn normal() -> Normal {
-    let mut normal = Normal {
-        words: "meetingID\nM1\nvoiceBridge\n71234\n".to_owned(),
+fn normalizer() -> Normalizer {
+    let mut normal = Normalizer {
+        case_words: "meetingID\nM1\nvoiceBridge\n71234\n".to_owned(),
         pool: "127.0.0.1:41234".to_owned(),
-        ..Normal::default()
+        ..Normalizer::default()
     };
-    normal.set("server1", "0c5cc2d7-8d0c-4d36-a1c4-8b1c5de2b9f1".to_owned());
-    normal.set("short", "abc".to_owned());
+    normal.set_variable("server1", "0c5cc2d7-8d0c-4d36-a1c4-8b1c5de2b9f1".to_owned());
+    normal.set_variable("short", "abc".to_owned());
     normal
 }
 
-fn answer(headers: &[(&str, &str)], body: &str) -> Answer {
+fn response(headers: &[(&str, &str)], body: &str) -> ClientResponse {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Answer { status: 200, headers: headers.collect(), body: body.into() }
+    ClientResponse { status: 200, headers: headers.collect(), body: body.into() }
 }
 
-fn lines(normal: &Normal, answer: &Answer) -> Vec<String> {
-    Node::Map(normal.answer(answer, true)).lines()
+fn normalized_lines(normal: &Normalizer, answer: &ClientResponse) -> Vec<String> {
+    YamlNode::Map(normal.normalize_response(answer, true)).lines()
 }
 
-fn request(call: &str, query: &str, secret: &str) -> Request {
+fn request(call: &str, query: &str, secret: &str) -> RecordedRequest {
     let checksum = digest("sha512", format!("{call}{query}{secret}").as_bytes()).unwrap();
-    Request {
+    RecordedRequest {
         server: 2,
         call: call.to_owned(),
         method: "GET".to_owned(),
@@ -41,9 +41,9 @@ fn request(call: &str, query: &str, secret: &str) -> Request {
 
 #[test]
 fn the_recorded_data_loads_and_every_difference_differs() {
-    let options = Options::new("unused");
-    let cases = data::load(&options.data).unwrap();
-    let profiles = Profiles::load(&options.data).unwrap();
+    let options = ConformanceOptions::new("unused");
+    let cases = data::load_cases(&options.data).unwrap();
+    let profiles = SettingProfiles::load(&options.data).unwrap();
     for case in &cases {
         profiles.settings(&case.profile).unwrap();
         assert!(!case.recorded.items().is_empty(), "{}", case.name);
@@ -51,10 +51,10 @@ fn the_recorded_data_loads_and_every_difference_differs() {
             assert_ne!(difference.expect, case.recorded, "{}", case.name);
             assert_eq!(difference.expect.items().len(), case.recorded.items().len());
             assert!((1..=26).contains(&difference.rule), "{}", case.name);
-            assert!(case.not_yet.is_none(), "{}", case.name);
+            assert!(case.skip_reason.is_none(), "{}", case.name);
         }
     }
-    assert!(cases.iter().filter(|case| case.not_yet.is_none()).count() > 100);
+    assert!(cases.iter().filter(|case| case.skip_reason.is_none()).count() > 100);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn times_ids_and_passwords_are_masked_and_other_numbers_are_not() {
         digest("sha256", b"x").unwrap(),
     );
     assert_eq!(
-        normal().mask(&text),
+        normalizer().mask(&text),
         "{s} {ms} 1600000000 x1600000000000 {internal} {pw} mp1234567 <<server1>> {uuid} abc \
          {date} {jwt} token={token} http://127.0.0.1:9700/s1"
     );
@@ -81,7 +81,8 @@ fn xml_is_sorted_and_values_made_up_are_masked_by_form() {
         <meeting><meetingID>a</meetingID><voiceBridge>71234</voiceBridge>\
         <moderatorPW>Ab3Ab3Ab</moderatorPW><metadata><z>1</z><a>ä &amp; b</a></metadata></meeting>\
         </meetings><message/></response>";
-    let got = lines(&normal(), &answer(&[("content-type", "application/xml")], body));
+    let got =
+        normalized_lines(&normalizer(), &response(&[("content-type", "application/xml")], body));
     let expected = [
         "status: 200",
         "content-type: application/xml",
@@ -105,16 +106,16 @@ fn xml_is_sorted_and_values_made_up_are_masked_by_form() {
 
 #[test]
 fn json_is_sorted_and_broken_bodies_are_called_so() {
-    let json = answer(&[("content-type", "application/json")], r#"{"b":8.0,"a":[],"c":"ü"}"#);
-    let body = normal().answer(&json, true).pop().unwrap();
+    let json = response(&[("content-type", "application/json")], r#"{"b":8.0,"a":[],"c":"ü"}"#);
+    let body = normalizer().normalize_response(&json, true).pop().unwrap();
     assert_eq!(
         body,
-        ("body".to_owned(), Node::str("{\n \"a\": [],\n \"b\": 8.0,\n \"c\": \"ü\"\n}"))
+        ("body".to_owned(), YamlNode::from_text("{\n \"a\": [],\n \"b\": 8.0,\n \"c\": \"ü\"\n}"))
     );
-    let broken = answer(&[("content-type", "text/xml"), ("date", "now")], "<a>");
-    let shown = lines(&normal(), &broken);
+    let broken = response(&[("content-type", "text/xml"), ("date", "now")], "<a>");
+    let shown = normalized_lines(&normalizer(), &broken);
     assert_eq!(shown, ["status: 200", "content-type: text/xml", "body: UNPARSABLE <a>"]);
-    assert_eq!(normal().answer(&broken, false).len(), 2);
+    assert_eq!(normalizer().normalize_response(&broken, false).len(), 2);
 }
 
 #[test]
@@ -123,7 +124,9 @@ fn redirects_to_the_pool_are_taken_apart() {
     let checksum = digest("sha1", format!("join{query}secret3").as_bytes()).unwrap();
     let url =
         format!("http://127.0.0.1:41234/s3/bigbluebutton/api/join?checksum={checksum}&{query}");
-    let location = |url: &str| lines(&normal(), &answer(&[("location", url)], ""))[1..].to_vec();
+    let location = |url: &str| {
+        normalized_lines(&normalizer(), &response(&[("location", url)], ""))[1..].to_vec()
+    };
     let shown = location(&url);
     let expected = [
         "location:",
@@ -147,8 +150,8 @@ fn what_the_pool_received_is_sorted_by_server_call_and_parameters() {
     post.method = "POST".to_owned();
     post.headers.push(("content-type".to_owned(), "application/xml".to_owned()));
     post.body = b"<x/>".to_vec();
-    let index = Request { call: String::new(), query: String::new(), ..post.clone() };
-    let index = Request { server: 1, method: "GET".to_owned(), body: Vec::new(), ..index };
+    let index = RecordedRequest { call: String::new(), query: String::new(), ..post.clone() };
+    let index = RecordedRequest { server: 1, method: "GET".to_owned(), body: Vec::new(), ..index };
     let log = [post, request("create", "meetingID=M1", "other"), index];
     let expected = [
         "- server: 1",
@@ -169,52 +172,54 @@ fn what_the_pool_received_is_sorted_by_server_call_and_parameters() {
         "  type: application/xml",
         "  body: <x/>",
     ];
-    assert_eq!(Node::List(normal().received(&log)).lines(), expected);
+    assert_eq!(YamlNode::List(normalizer().normalize_requests(&log)).lines(), expected);
 }
 
-fn case(difference: Option<Difference>) -> Case {
-    Case {
+fn case(difference: Option<ExpectedDifference>) -> ConformanceCase {
+    ConformanceCase {
         name: "area/name".to_owned(),
         profile: "default".to_owned(),
-        spec: Node::Null,
-        recorded: Node::parse("[{status: 200, body: a}]").unwrap(),
+        spec: YamlNode::Null,
+        recorded: YamlNode::parse("[{status: 200, body: a}]").unwrap(),
         difference,
-        not_yet: None,
+        skip_reason: None,
     }
 }
 
 #[test]
 fn a_difference_that_is_not_needed_is_a_failure() {
-    let ours = Node::parse("[{status: 400, body: a}]").unwrap();
+    let ours = YamlNode::parse("[{status: 400, body: a}]").unwrap();
     let recorded = case(None).recorded;
-    let plain = complaint(&case(None), &ours).unwrap();
+    let plain = describe_difference(&case(None), &ours).unwrap();
     assert_eq!(plain, "  -- status: 200\n  +- status: 400\n     body: a\n");
-    assert_eq!(complaint(&case(None), &recorded), None);
-    let excused = case(Some(Difference { rule: 12, expect: ours.clone() }));
-    assert_eq!(complaint(&excused, &ours), None);
-    let stale = complaint(&excused, &recorded).unwrap();
+    assert_eq!(describe_difference(&case(None), &recorded), None);
+    let excused = case(Some(ExpectedDifference { rule: 12, expect: ours.clone() }));
+    assert_eq!(describe_difference(&excused, &ours), None);
+    let stale = describe_difference(&excused, &recorded).unwrap();
     assert!(stale.contains("difference no longer needed (rule 12)"), "{stale}");
 }
 
 #[test]
 fn the_order_of_headers_counts() {
-    let turned = Node::parse("[{body: a, status: 200}]").unwrap();
-    assert!(complaint(&case(None), &turned).is_some());
+    let turned = YamlNode::parse("[{body: a, status: 200}]").unwrap();
+    assert!(describe_difference(&case(None), &turned).is_some());
 }
 
 #[test]
 fn many_cases_of_a_profile_are_shared_out_evenly() {
-    let mut cases: Vec<Case> = (0..100).map(|_| case(None)).collect();
+    let mut cases: Vec<ConformanceCase> = (0..100).map(|_| case(None)).collect();
     cases[7].profile = "other".to_owned();
-    cases[8].not_yet = Some("later".to_owned());
-    let sizes = jobs(&cases.iter().collect::<Vec<_>>()).iter().map(Vec::len).collect::<Vec<_>>();
+    cases[8].skip_reason = Some("later".to_owned());
+    let sizes =
+        split_cases(&cases.iter().collect::<Vec<_>>()).iter().map(Vec::len).collect::<Vec<_>>();
     assert_eq!(sizes, [49, 49, 1]);
 }
 
 #[test]
 fn plain_words_are_no_truth_values() {
-    let node = Node::parse("{a: y, b: off, c: true, d: 2.7.12, e: 0.5, f: ~, g: '1', <<x>>: <y/>}")
-        .unwrap();
+    let node =
+        YamlNode::parse("{a: y, b: off, c: true, d: 2.7.12, e: 0.5, f: ~, g: '1', <<x>>: <y/>}")
+            .unwrap();
     let shown = node.lines();
     let expected =
         ["a: y", "b: off", "c: True", "d: 2.7.12", "e: 0.5", "f: null", "g: \"1\"", "<<x>>: <y/>"];

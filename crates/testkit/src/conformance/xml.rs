@@ -7,38 +7,38 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Element {
+pub(super) struct XmlElement {
     pub(super) tag: String,
     pub(super) attributes: Vec<(String, String)>,
     /// The text before the first child. Text after children is not kept.
     pub(super) text: String,
-    pub(super) children: Vec<Element>,
+    pub(super) children: Vec<XmlElement>,
 }
 
-impl Element {
+impl XmlElement {
     /// The tree, or why the text is not well-formed.
-    pub(super) fn parse(text: &str) -> anyhow::Result<Element> {
-        ensure!(text.chars().all(is_legal), "a character that XML does not allow");
-        let mut builder = Builder::default();
+    pub(super) fn parse(text: &str) -> anyhow::Result<XmlElement> {
+        ensure!(text.chars().all(is_legal_char), "a character that XML does not allow");
+        let mut builder = TreeBuilder::default();
         let mut reader = Reader::from_str(text);
         loop {
             let at = reader.buffer_position();
             match reader.read_event()? {
-                Event::Start(start) => builder.open.push(opened(&start)?),
-                Event::Empty(start) => builder.close(opened(&start)?)?,
+                Event::Start(start) => builder.open.push(open_element(&start)?),
+                Event::Empty(start) => builder.close(open_element(&start)?)?,
                 Event::End(_) => {
                     let done = builder.open.pop().context("an end without its start")?;
                     builder.close(done)?;
                 }
                 Event::Text(part) => {
                     ensure!(!part.contains("]]>"), "]]> in text");
-                    builder.text(&part.xml10_content())?;
+                    builder.add_text(&part.xml10_content())?;
                 }
                 Event::CData(part) => {
                     ensure!(!builder.open.is_empty(), "CDATA outside the root");
-                    builder.text(&part.xml10_content())?;
+                    builder.add_text(&part.xml10_content())?;
                 }
-                Event::GeneralRef(name) => builder.text(&referred(&name)?)?,
+                Event::GeneralRef(name) => builder.add_text(&resolve_reference(&name)?)?,
                 Event::Decl(_) => ensure!(at == 0, "a declaration after the start"),
                 Event::DocType(_) | Event::PI(_) | Event::Comment(_) => {}
                 Event::Eof => return builder.finish(),
@@ -51,7 +51,7 @@ impl Element {
     }
 
     /// The function on every element, parents first.
-    pub(super) fn visit(&mut self, change: &mut impl FnMut(&mut Element)) {
+    pub(super) fn visit(&mut self, change: &mut impl FnMut(&mut XmlElement)) {
         change(self);
         for child in &mut self.children {
             child.visit(change);
@@ -77,13 +77,13 @@ impl Element {
 
 /// The elements that are open, outermost first, and the root once it is closed.
 #[derive(Default)]
-struct Builder {
-    open: Vec<Element>,
-    root: Option<Element>,
+struct TreeBuilder {
+    open: Vec<XmlElement>,
+    root: Option<XmlElement>,
 }
 
-impl Builder {
-    fn close(&mut self, element: Element) -> anyhow::Result<()> {
+impl TreeBuilder {
+    fn close(&mut self, element: XmlElement) -> anyhow::Result<()> {
         match self.open.last_mut() {
             Some(parent) => parent.children.push(element),
             None if self.root.is_some() => bail!("a second root"),
@@ -92,7 +92,7 @@ impl Builder {
         Ok(())
     }
 
-    fn text(&mut self, text: &str) -> anyhow::Result<()> {
+    fn add_text(&mut self, text: &str) -> anyhow::Result<()> {
         match self.open.last_mut() {
             Some(element) if element.children.is_empty() => element.text.push_str(text),
             Some(_) => {}
@@ -101,16 +101,16 @@ impl Builder {
         Ok(())
     }
 
-    fn finish(self) -> anyhow::Result<Element> {
+    fn finish(self) -> anyhow::Result<XmlElement> {
         ensure!(self.open.is_empty(), "the text ends within an element");
         self.root.context("no element")
     }
 }
 
-fn opened(start: &BytesStart<'_>) -> anyhow::Result<Element> {
+fn open_element(start: &BytesStart<'_>) -> anyhow::Result<XmlElement> {
     let tag = start.name().into_inner().to_owned();
     ensure!(is_name(&tag), "not a name: {tag:?}");
-    let mut element = Element { tag, ..Element::default() };
+    let mut element = XmlElement { tag, ..XmlElement::default() };
     for attribute in start.attributes() {
         let attribute = attribute?;
         let key = attribute.key.into_inner().to_owned();
@@ -121,16 +121,16 @@ fn opened(start: &BytesStart<'_>) -> anyhow::Result<Element> {
     Ok(element)
 }
 
-fn referred(name: &quick_xml::events::BytesRef<'_>) -> anyhow::Result<String> {
+fn resolve_reference(name: &quick_xml::events::BytesRef<'_>) -> anyhow::Result<String> {
     if let Some(character) = name.resolve_char_ref()? {
-        ensure!(is_legal(character), "a reference to a character that XML does not allow");
+        ensure!(is_legal_char(character), "a reference to a character that XML does not allow");
         return Ok(character.to_string());
     }
     let known = resolve_predefined_entity(name).context("an unknown entity")?;
     Ok(known.to_owned())
 }
 
-fn is_legal(character: char) -> bool {
+fn is_legal_char(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn normal_form_has_one_element_a_line() {
         let text = "<?xml version='1.0'?>\n<r b='2' a='&lt;1'>\n <x>a &amp; &#228;<![CDATA[<]]></x>tail<y/> <z> </z>\n<w>\n</w></r>\n";
-        let lines = Element::parse(text).unwrap().lines();
+        let lines = XmlElement::parse(text).unwrap().lines();
         assert_eq!(lines, ["<r a=\"<1\" b=\"2\">", "  <x>a & ä<", "  <y/>", "  <z> ", "  <w/>"]);
     }
 
@@ -170,7 +170,7 @@ mod tests {
             "\0\u{1} <<<not xml & neither this",
             "<a>a & b</a>",
         ] {
-            assert!(Element::parse(text).is_err(), "{text:?}");
+            assert!(XmlElement::parse(text).is_err(), "{text:?}");
         }
     }
 }

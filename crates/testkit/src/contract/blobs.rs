@@ -3,30 +3,30 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use app::ports::{Blobs, Book, Moved, Shelf, Span};
+use app::ports::{Blobs, ByteSpan, MoveOutcome, RecordingFormatId, Visibility};
 use bytes::Bytes;
 use domain::recording::{FilePath, FormatName, RecordId};
 use futures_util::TryStreamExt as _;
 
-use super::{BlobsFactory, Case};
+use super::{BlobsFactory, ContractCase};
 
-pub(super) fn cases(factory: BlobsFactory<'_>) -> Vec<Case<'_>> {
+pub(super) fn cases(factory: BlobsFactory<'_>) -> Vec<ContractCase<'_>> {
     super::cases![factory;
         nothing_is_there_at_first,
         a_format_is_put_and_read,
         a_format_that_comes_again_replaces_the_old_one,
         a_format_moves_and_moving_again_changes_nothing,
-        a_format_is_removed_from_all_shelves,
-        books_are_listed_in_order,
+        a_format_is_removed_from_all_places,
+        formats_are_listed_in_order,
         parts_of_files_are_read,
         a_file_is_written_where_its_format_is,
     ]
 }
 
-type Shelves = Arc<dyn Blobs>;
+type SharedBlobs = Arc<dyn Blobs>;
 
-fn book(format: &str, id: &str) -> Book {
-    Book {
+fn format_id(format: &str, id: &str) -> RecordingFormatId {
+    RecordingFormatId {
         format: FormatName::parse(format).expect("a format"),
         record_id: RecordId::parse(id).expect("an id"),
     }
@@ -37,7 +37,7 @@ fn path(text: &str) -> FilePath {
 }
 
 /// A directory with these files.
-fn made(files: &[(&str, &str)]) -> tempfile::TempDir {
+fn make_dir(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     for (name, content) in files {
         let file = dir.path().join(name);
@@ -47,8 +47,13 @@ fn made(files: &[(&str, &str)]) -> tempfile::TempDir {
     dir
 }
 
-async fn put(blobs: &Shelves, book: &Book, shelf: Shelf, files: &[(&str, &str)]) {
-    let dir = made(files);
+async fn put(
+    blobs: &SharedBlobs,
+    book: &RecordingFormatId,
+    shelf: Visibility,
+    files: &[(&str, &str)],
+) {
+    let dir = make_dir(files);
     // Whoever may take the directory itself takes this one.
     let inner = dir.path().join("taken");
     std::fs::create_dir(&inner).expect("a directory");
@@ -57,110 +62,133 @@ async fn put(blobs: &Shelves, book: &Book, shelf: Shelf, files: &[(&str, &str)])
         std::fs::create_dir_all(to.parent().unwrap_or(&inner)).expect("a directory");
         std::fs::rename(from, to).expect("a file");
     }
-    blobs.put(&inner, book, shelf).await.expect("put");
+    blobs.put_format(&inner, book, shelf).await.expect("put");
 }
 
-async fn read(blobs: &Shelves, book: &Book, shelf: Shelf, name: &str) -> Option<String> {
-    let (info, bytes) = blobs.open(book, shelf, &path(name), None).await.expect("open")?;
+async fn read(
+    blobs: &SharedBlobs,
+    book: &RecordingFormatId,
+    shelf: Visibility,
+    name: &str,
+) -> Option<String> {
+    let (info, bytes) = blobs.open_file(book, shelf, &path(name), None).await.expect("open")?;
     let all: Vec<Bytes> = bytes.try_collect().await.expect("bytes");
     let all = all.concat();
     assert_eq!(info.size, all.len() as u64);
     Some(String::from_utf8(all).expect("text"))
 }
 
-async fn shelves(blobs: &Shelves, book: &Book) -> Vec<Shelf> {
-    blobs.shelves(book).await.expect("shelves")
+async fn find_visibilities(blobs: &SharedBlobs, book: &RecordingFormatId) -> Vec<Visibility> {
+    blobs.locate_format(book).await.expect("shelves")
 }
 
 async fn nothing_is_there_at_first(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    blobs.check().await.expect("check");
-    let one = book("video", "r");
-    assert_eq!(shelves(&blobs, &one).await, []);
-    assert_eq!(blobs.move_to(&one, Shelf::Published).await.expect("move_to"), Moved::Missing);
-    assert!(!blobs.remove(&one, &Shelf::ALL).await.expect("remove"));
-    assert_eq!(blobs.books(Shelf::Published, None, 9).await.expect("books"), []);
-    assert_eq!(blobs.info(&one, Shelf::Published, &path("a")).await.expect("info"), None);
-    assert_eq!(read(&blobs, &one, Shelf::Unpublished, "a").await, None);
+    blobs.check_blobs().await.expect("check");
+    let one = format_id("video", "r");
+    assert_eq!(find_visibilities(&blobs, &one).await, []);
+    assert_eq!(
+        blobs.move_format(&one, Visibility::Published).await.expect("move_to"),
+        MoveOutcome::Missing
+    );
+    assert!(!blobs.remove_format(&one, &Visibility::ALL).await.expect("remove"));
+    assert_eq!(blobs.list_formats(Visibility::Published, None, 9).await.expect("books"), []);
+    assert_eq!(
+        blobs.read_file_info(&one, Visibility::Published, &path("a")).await.expect("info"),
+        None
+    );
+    assert_eq!(read(&blobs, &one, Visibility::Unpublished, "a").await, None);
 }
 
 async fn a_format_is_put_and_read(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let one = book("presentation", "r-1");
+    let one = format_id("presentation", "r-1");
     let files = [("metadata.xml", "<x/>"), ("a/b/Übung 1.png", "png"), ("empty", "")];
-    put(&blobs, &one, Shelf::Published, &files).await;
-    assert_eq!(shelves(&blobs, &one).await, [Shelf::Published]);
+    put(&blobs, &one, Visibility::Published, &files).await;
+    assert_eq!(find_visibilities(&blobs, &one).await, [Visibility::Published]);
     for (name, content) in files {
-        assert_eq!(read(&blobs, &one, Shelf::Published, name).await.as_deref(), Some(content));
-        assert_eq!(read(&blobs, &one, Shelf::Unpublished, name).await, None);
+        assert_eq!(read(&blobs, &one, Visibility::Published, name).await.as_deref(), Some(content));
+        assert_eq!(read(&blobs, &one, Visibility::Unpublished, name).await, None);
     }
     for name in ["a", "a/b", "metadata.xml/x", "Metadata.xml"] {
-        assert_eq!(blobs.info(&one, Shelf::Published, &path(name)).await.expect("info"), None);
+        assert_eq!(
+            blobs.read_file_info(&one, Visibility::Published, &path(name)).await.expect("info"),
+            None
+        );
     }
-    let listed = blobs.files(&one, Shelf::Published, 9).await.expect("files");
+    let listed = blobs.list_files(&one, Visibility::Published, 9).await.expect("files");
     let wanted = [("a/b/Übung 1.png", 3), ("empty", 0), ("metadata.xml", 4)];
     assert_eq!(listed, wanted.map(|(name, size)| (path(name), size)));
-    assert_eq!(blobs.files(&one, Shelf::Published, 1).await.expect("files").len(), 1);
+    assert_eq!(blobs.list_files(&one, Visibility::Published, 1).await.expect("files").len(), 1);
 }
 
 async fn a_format_that_comes_again_replaces_the_old_one(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let one = book("video", "r");
-    put(&blobs, &one, Shelf::Published, &[("a", "1"), ("b", "1")]).await;
-    let before = blobs.info(&one, Shelf::Published, &path("a")).await.expect("info");
-    put(&blobs, &one, Shelf::Unpublished, &[("a", "22")]).await;
-    assert_eq!(shelves(&blobs, &one).await, [Shelf::Unpublished]);
-    assert_eq!(read(&blobs, &one, Shelf::Unpublished, "a").await.as_deref(), Some("22"));
-    assert_eq!(read(&blobs, &one, Shelf::Unpublished, "b").await, None);
-    let after = blobs.info(&one, Shelf::Unpublished, &path("a")).await.expect("info");
+    let one = format_id("video", "r");
+    put(&blobs, &one, Visibility::Published, &[("a", "1"), ("b", "1")]).await;
+    let before = blobs.read_file_info(&one, Visibility::Published, &path("a")).await.expect("info");
+    put(&blobs, &one, Visibility::Unpublished, &[("a", "22")]).await;
+    assert_eq!(find_visibilities(&blobs, &one).await, [Visibility::Unpublished]);
+    assert_eq!(read(&blobs, &one, Visibility::Unpublished, "a").await.as_deref(), Some("22"));
+    assert_eq!(read(&blobs, &one, Visibility::Unpublished, "b").await, None);
+    let after =
+        blobs.read_file_info(&one, Visibility::Unpublished, &path("a")).await.expect("info");
     assert_ne!(
-        before.map(|info| info.tag),
-        after.map(|info| info.tag),
+        before.map(|info| info.etag),
+        after.map(|info| info.etag),
         "another file, another tag"
     );
 }
 
 async fn a_format_moves_and_moving_again_changes_nothing(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let (one, other) = (book("video", "r"), book("notes", "r"));
+    let (one, other) = (format_id("video", "r"), format_id("notes", "r"));
     for book in [&one, &other] {
-        put(&blobs, book, Shelf::Published, &[("a/b", "1")]).await;
+        put(&blobs, book, Visibility::Published, &[("a/b", "1")]).await;
     }
     for (shelf, moved) in [
-        (Shelf::Unpublished, Moved::Moved),
-        (Shelf::Unpublished, Moved::Already),
-        (Shelf::Published, Moved::Moved),
-        (Shelf::Published, Moved::Already),
+        (Visibility::Unpublished, MoveOutcome::Moved),
+        (Visibility::Unpublished, MoveOutcome::AlreadyThere),
+        (Visibility::Published, MoveOutcome::Moved),
+        (Visibility::Published, MoveOutcome::AlreadyThere),
     ] {
-        assert_eq!(blobs.move_to(&one, shelf).await.expect("move_to"), moved);
-        assert_eq!(shelves(&blobs, &one).await, [shelf]);
+        assert_eq!(blobs.move_format(&one, shelf).await.expect("move_to"), moved);
+        assert_eq!(find_visibilities(&blobs, &one).await, [shelf]);
         assert_eq!(read(&blobs, &one, shelf, "a/b").await.as_deref(), Some("1"));
-        assert_eq!(shelves(&blobs, &other).await, [Shelf::Published]);
+        assert_eq!(find_visibilities(&blobs, &other).await, [Visibility::Published]);
     }
 }
 
-async fn a_format_is_removed_from_all_shelves(factory: BlobsFactory<'_>) {
+async fn a_format_is_removed_from_all_places(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let (one, other) = (book("video", "r"), book("video", "r2"));
-    put(&blobs, &one, Shelf::Unpublished, &[("a", "1")]).await;
-    put(&blobs, &other, Shelf::Published, &[("a", "1")]).await;
-    assert!(blobs.remove(&one, &Shelf::ALL).await.expect("remove"));
-    assert!(!blobs.remove(&one, &Shelf::ALL).await.expect("remove"));
-    assert_eq!(shelves(&blobs, &one).await, []);
-    assert_eq!(shelves(&blobs, &other).await, [Shelf::Published]);
+    let (one, other) = (format_id("video", "r"), format_id("video", "r2"));
+    put(&blobs, &one, Visibility::Unpublished, &[("a", "1")]).await;
+    put(&blobs, &other, Visibility::Published, &[("a", "1")]).await;
+    assert!(blobs.remove_format(&one, &Visibility::ALL).await.expect("remove"));
+    assert!(!blobs.remove_format(&one, &Visibility::ALL).await.expect("remove"));
+    assert_eq!(find_visibilities(&blobs, &one).await, []);
+    assert_eq!(find_visibilities(&blobs, &other).await, [Visibility::Published]);
 }
 
-async fn books_are_listed_in_order(factory: BlobsFactory<'_>) {
+async fn formats_are_listed_in_order(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let all = [book("notes", "b"), book("video", "a"), book("video", "a.b"), book("video", "b")];
+    let all = [
+        format_id("notes", "b"),
+        format_id("video", "a"),
+        format_id("video", "a.b"),
+        format_id("video", "b"),
+    ];
     for one in all.iter().rev() {
-        put(&blobs, one, Shelf::Published, &[("a", "1")]).await;
+        put(&blobs, one, Visibility::Published, &[("a", "1")]).await;
     }
-    put(&blobs, &book("video", "c"), Shelf::Unpublished, &[("a", "1")]).await;
+    put(&blobs, &format_id("video", "c"), Visibility::Unpublished, &[("a", "1")]).await;
     for limit in [1, 2, 9] {
-        let (mut found, mut after) = (Vec::new(), None::<Book>);
+        let (mut found, mut after) = (Vec::new(), None::<RecordingFormatId>);
         loop {
-            let page = blobs.books(Shelf::Published, after.as_ref(), limit).await.expect("books");
+            let page = blobs
+                .list_formats(Visibility::Published, after.as_ref(), limit)
+                .await
+                .expect("books");
             assert!(page.len() <= limit);
             let Some(last) = page.last() else { break };
             after = Some(last.clone());
@@ -172,11 +200,12 @@ async fn books_are_listed_in_order(factory: BlobsFactory<'_>) {
 
 async fn parts_of_files_are_read(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let one = book("video", "r");
-    put(&blobs, &one, Shelf::Published, &[("a", "0123456789")]).await;
+    let one = format_id("video", "r");
+    put(&blobs, &one, Visibility::Published, &[("a", "0123456789")]).await;
     for (from, to) in [(0, 10), (0, 1), (9, 10), (3, 7), (4, 4)] {
-        let span = Some(Span { from, to });
-        let opened = blobs.open(&one, Shelf::Published, &path("a"), span).await.expect("open");
+        let span = Some(ByteSpan { start: from, end: to });
+        let opened =
+            blobs.open_file(&one, Visibility::Published, &path("a"), span).await.expect("open");
         let (info, bytes) = opened.expect("a file");
         let part: Vec<Bytes> = bytes.try_collect().await.expect("bytes");
         let (from, to) = (usize::try_from(from).unwrap(), usize::try_from(to).unwrap());
@@ -186,14 +215,17 @@ async fn parts_of_files_are_read(factory: BlobsFactory<'_>) {
 
 async fn a_file_is_written_where_its_format_is(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let one = book("video", "r");
-    put(&blobs, &one, Shelf::Published, &[("a", "1")]).await;
+    let one = format_id("video", "r");
+    put(&blobs, &one, Visibility::Published, &[("a", "1")]).await;
     for content in ["one", "another"] {
         let bytes = Bytes::from_static(content.as_bytes());
-        blobs.write(&one, Shelf::Published, &path("caption_en.vtt"), bytes).await.expect("write");
-        let read = read(&blobs, &one, Shelf::Published, "caption_en.vtt").await;
+        blobs
+            .write_file(&one, Visibility::Published, &path("caption_en.vtt"), bytes)
+            .await
+            .expect("write");
+        let read = read(&blobs, &one, Visibility::Published, "caption_en.vtt").await;
         assert_eq!(read.as_deref(), Some(content));
     }
-    assert_eq!(read(&blobs, &one, Shelf::Published, "a").await.as_deref(), Some("1"));
-    assert_eq!(blobs.files(&one, Shelf::Published, 9).await.expect("files").len(), 2);
+    assert_eq!(read(&blobs, &one, Visibility::Published, "a").await.as_deref(), Some("1"));
+    assert_eq!(blobs.list_files(&one, Visibility::Published, 9).await.expect("files").len(), 2);
 }

@@ -4,16 +4,16 @@
 use domain::Timestamp;
 use domain::recording::Callback;
 
-use super::hot::hostile;
-use super::recordings::{Archive, bare};
-use super::store::NOW;
-use super::{Case, RecordingsFactory};
+use super::pool_store::NOW;
+use super::recordings::{TestRecordings, bare_recording};
+use super::state_store::hostile_texts;
+use super::{ContractCase, RecordingsFactory};
 
-pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<Case<'_>> {
+pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<ContractCase<'_>> {
     super::cases![factory;
         a_callback_stays_as_it_is,
         a_callback_is_replaced_whole,
-        a_callback_may_learn_of_its_recording,
+        a_callback_gets_its_recording_id,
         attributes_stay_as_they_are,
         many_attributes_keep_their_order,
         meetings_are_told_apart,
@@ -83,60 +83,60 @@ fn callback(meeting: &str, attributes: &[(&str, &str)]) -> Callback {
     }
 }
 
-fn usual(meeting: &str) -> Callback {
+fn usual_callback(meeting: &str) -> Callback {
     let ready = ("recording_ready_url", "https://campus.example.test/ready?id=1&x=%20#top");
     let analytics = ("analytics_callback_url", "https://campus.example.test/analytics");
     callback(meeting, &[ready, analytics])
 }
 
-async fn assert_kept(store: &Archive, callback: &Callback) {
+async fn assert_kept(store: &TestRecordings, callback: &Callback) {
     store.put_callback(callback).await;
-    let all = store.callbacks_after(None, 1_000).await;
+    let all = store.list_callbacks_after(None, 1_000).await;
     let found = all.iter().find(|one| one.meeting_id == callback.meeting_id);
     assert_eq!(found, Some(callback));
 }
 
 async fn a_callback_stays_as_it_is(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
-    for (n, one) in (1..).zip([usual("a"), callback("b", &[]), usual("c")]) {
+    let store = TestRecordings::new(factory).await;
+    for (n, one) in (1..).zip([usual_callback("a"), callback("b", &[]), usual_callback("c")]) {
         assert_kept(&store, &one).await;
-        assert_eq!(store.counts().await, [0, n]);
+        assert_eq!(store.count_rows().await, [0, n]);
     }
-    let all = [usual("a"), callback("b", &[]), usual("c")];
-    assert_eq!(store.callbacks_after(None, 10).await, all);
+    let all = [usual_callback("a"), callback("b", &[]), usual_callback("c")];
+    assert_eq!(store.list_callbacks_after(None, 10).await, all);
 }
 
 async fn a_callback_is_replaced_whole(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
-    store.put_callback(&usual("other")).await;
+    let store = TestRecordings::new(factory).await;
+    store.put_callback(&usual_callback("other")).await;
     let later = Callback { updated_at: NOW.plus_ms(9_000), ..callback("a", &[("new", "url")]) };
     let anew = Callback { created_at: NOW.plus_ms(8_000), ..later.clone() };
-    for one in [usual("a"), callback("a", &[]), later, anew, usual("a")] {
+    for one in [usual_callback("a"), callback("a", &[]), later, anew, usual_callback("a")] {
         assert_kept(&store, &one).await;
-        assert_kept(&store, &usual("other")).await;
-        assert_eq!(store.counts().await, [0, 2]);
+        assert_kept(&store, &usual_callback("other")).await;
+        assert_eq!(store.count_rows().await, [0, 2]);
     }
 }
 
-async fn a_callback_may_learn_of_its_recording(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
+async fn a_callback_gets_its_recording_id(factory: RecordingsFactory<'_>) {
+    let store = TestRecordings::new(factory).await;
     for id in ["r", "R"] {
-        store.put(&bare(id)).await;
+        store.put(&bare_recording(id)).await;
     }
     for record_id in [None, Some("r"), Some("R"), None] {
         let record_id = record_id.map(str::to_owned);
-        assert_kept(&store, &Callback { record_id, ..usual("a") }).await;
+        assert_kept(&store, &Callback { record_id, ..usual_callback("a") }).await;
     }
-    let known = Callback { record_id: Some("r".to_owned()), ..usual("a") };
+    let known = Callback { record_id: Some("r".to_owned()), ..usual_callback("a") };
     assert_kept(&store, &known).await;
-    store.put(&super::recordings::full("r")).await;
-    assert_eq!(store.callbacks_after(None, 10).await, [known], "it keeps its recording");
-    assert_eq!(store.counts().await, [2, 1]);
+    store.put(&super::recordings::full_recording("r")).await;
+    assert_eq!(store.list_callbacks_after(None, 10).await, [known], "it keeps its recording");
+    assert_eq!(store.count_rows().await, [2, 1]);
 }
 
 async fn attributes_stay_as_they_are(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
-    for text in hostile().into_iter().chain(LIKE_YAML.map(str::to_owned)) {
+    let store = TestRecordings::new(factory).await;
+    for text in hostile_texts().into_iter().chain(LIKE_YAML.map(str::to_owned)) {
         let both = [("before", "1"), (&text, "as a name"), ("value", &text), ("after", "2")];
         assert_kept(&store, &callback("a", &both)).await;
         assert_kept(&store, &callback("a", &[(&text, &text)])).await;
@@ -144,7 +144,7 @@ async fn attributes_stay_as_they_are(factory: RecordingsFactory<'_>) {
 }
 
 async fn many_attributes_keep_their_order(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
+    let store = TestRecordings::new(factory).await;
     let texts: Vec<_> = (0..200).map(|n| format!("{:02}-{n}", (n * 37) % 100)).collect();
     let attributes: Vec<_> = texts.iter().map(|text| (text.as_str(), text.as_str())).collect();
     assert_kept(&store, &callback("a", &attributes)).await;
@@ -153,47 +153,47 @@ async fn many_attributes_keep_their_order(factory: RecordingsFactory<'_>) {
 }
 
 async fn meetings_are_told_apart(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
+    let store = TestRecordings::new(factory).await;
     // An index over all of a very long text is more than some databases can hold.
-    let mut ids: Vec<_> = hostile().into_iter().filter(|id| id.len() < 1_000).collect();
+    let mut ids: Vec<_> = hostile_texts().into_iter().filter(|id| id.len() < 1_000).collect();
     for id in &ids {
         store.put_callback(&callback(id, &[("id", id)])).await;
     }
     ids.sort();
-    let found = store.callbacks_after(None, 1_000).await;
+    let found = store.list_callbacks_after(None, 1_000).await;
     let expected: Vec<_> = ids.iter().map(|id| callback(id, &[("id", id)])).collect();
     assert_eq!(found, expected);
-    assert_eq!(store.counts().await, [0, u64::try_from(ids.len()).unwrap()]);
+    assert_eq!(store.count_rows().await, [0, u64::try_from(ids.len()).unwrap()]);
 }
 
 async fn pages_are_in_byte_order(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
+    let store = TestRecordings::new(factory).await;
     let sorted = ["", "10", "9", "A", "Z", "a", "a-1", "a1", "ab", "b", "\u{c4}", "\u{e4}", "💥"];
     for id in sorted.iter().rev() {
         store.put_callback(&callback(id, &[("old", "url")])).await;
-        store.put_callback(&usual(id)).await;
+        store.put_callback(&usual_callback(id)).await;
     }
     for limit in [1, 2, 5, 13, 14] {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
-            let page = store.callbacks_after(after.as_deref(), limit).await;
+            let page = store.list_callbacks_after(after.as_deref(), limit).await;
             assert!(page.len() <= usize::try_from(limit).unwrap());
             let Some(last) = page.last() else { break };
             after = Some(last.meeting_id.clone());
             found.extend(page);
         }
-        assert_eq!(found, sorted.map(usual), "pages of {limit}");
+        assert_eq!(found, sorted.map(usual_callback), "pages of {limit}");
     }
-    assert_eq!(store.callbacks_after(None, 0).await, []);
-    assert_eq!(store.callbacks_after(Some("a!"), 1).await, [usual("a-1")]);
-    assert_eq!(store.callbacks_after(Some("\u{10ffff}"), 1).await, []);
+    assert_eq!(store.list_callbacks_after(None, 0).await, []);
+    assert_eq!(store.list_callbacks_after(Some("a!"), 1).await, [usual_callback("a-1")]);
+    assert_eq!(store.list_callbacks_after(Some("\u{10ffff}"), 1).await, []);
 }
 
 async fn times_keep_their_milliseconds(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
+    let store = TestRecordings::new(factory).await;
     let near = (0..40).map(|n| 1_700_000_000_000 + 37 * n);
     for ms in [0, 1, 999, 1_000, 951_827_199_999].into_iter().chain(near) {
         let (created_at, updated_at) = (Timestamp(ms), Timestamp(ms + 1));
-        assert_kept(&store, &Callback { created_at, updated_at, ..usual("a") }).await;
+        assert_kept(&store, &Callback { created_at, updated_at, ..usual_callback("a") }).await;
     }
 }

@@ -1,26 +1,26 @@
 //! Confirm, release, forget and sweep: how a claim ends, and how a meeting does.
 
-use app::ports::{Placed, ServerChange};
-use domain::poll::Fate;
-use domain::{AdminState, Meeting, Seats};
+use app::ports::{PlaceOutcome, ServerChange};
+use domain::poll::MeetingUpdate;
+use domain::{AdminState, Meeting, MeetingLoad};
 
-use super::store::{
-    CLAIM_MS, NOW, SEATS, Store, answer, by, holding, key, open, request, request_at, server_id,
-    silence, weighing,
+use super::pool_store::{
+    CLAIM_MS, EXPECTED_USERS, NOW, TestPoolStore, failed_poll, key, open_server, place_request,
+    place_request_at, server_id, successful_poll, weighted_server, with_placed, with_token,
 };
-use super::{Case, Factory};
+use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
+pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
     super::cases![factory;
         confirming_ends_the_claim,
         confirming_again_only_moves_the_time,
         confirming_ends_anybodys_claim,
         confirming_an_expired_claim_keeps_the_meeting,
         confirming_changes_only_claim_and_time,
-        confirming_restores_what_was_swept,
+        confirming_restores_a_forgotten_meeting,
         a_restored_meeting_does_not_take_anothers_voice_bridge,
         a_restored_meeting_may_have_no_voice_bridge,
-        a_restored_meeting_weighs_what_it_takes,
+        a_restored_meeting_adds_its_load,
         a_meeting_is_restored_to_an_offline_server_without_load,
         nothing_is_restored_to_a_disabled_server,
         nothing_is_restored_to_a_removed_server,
@@ -30,311 +30,322 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
         releasing_an_expired_claim_undoes_it,
         only_the_right_token_releases,
         a_confirmed_meeting_is_not_released,
-        a_load_never_falls_below_nothing,
+        a_load_is_never_negative,
         releasing_on_an_unavailable_server_brings_no_load,
         forgetting_keeps_the_load,
         only_the_right_server_forgets,
         all_meetings_of_one_server_are_forgotten,
-        what_nobody_has_seen_is_swept,
+        unseen_meetings_are_forgotten,
     ]
 }
 
-async fn confirming_ends_the_claim(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let won = store.win(request("m", &["11111"])).await.meeting;
+async fn confirming_ends_the_claim(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let won = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
     let later = NOW.plus_ms(700);
-    store.confirm(&won, later).await;
+    store.confirm_meeting(&won, later).await;
     let expected = Meeting { claim: None, seen_at: later, ..won };
-    let located = store.meeting(&key("m")).await.expect("a meeting");
+    let located = store.find_meeting(&key("m")).await.expect("a meeting");
     assert_eq!(located.meeting, expected);
-    assert_eq!(located.server, holding(open("a", 15.0), 1));
-    assert_eq!(store.meetings().await, [expected]);
+    assert_eq!(located.server, with_placed(open_server("a", 15.0), 1));
+    assert_eq!(store.list_meetings().await, [expected]);
 }
 
-async fn confirming_again_only_moves_the_time(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let won = store.win(request("m", &["11111"])).await.meeting;
+async fn confirming_again_only_moves_the_time(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let won = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
     for ms in [1, 1, 5000] {
         let later = NOW.plus_ms(ms);
-        store.confirm(&won, later).await;
+        store.confirm_meeting(&won, later).await;
         let expected = Meeting { claim: None, seen_at: later, ..won.clone() };
-        assert_eq!(store.meetings().await, [expected]);
-        assert_eq!(store.load("a").await, Some(15.0));
+        assert_eq!(store.list_meetings().await, [expected]);
+        assert_eq!(store.find_load("a").await, Some(15.0));
     }
 }
 
-async fn confirming_ends_anybodys_claim(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let mine = store.win(request("m", &["11111"])).await.meeting;
-    let mut asked = request_at(NOW.plus_ms(CLAIM_MS + 1), "m", &["22222"]);
+async fn confirming_ends_anybodys_claim(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let mine = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
+    let mut asked = place_request_at(NOW.plus_ms(CLAIM_MS + 1), "m", &["22222"]);
     asked.claim.token = "another".to_owned();
-    let theirs = store.win(asked).await.meeting;
+    let theirs = store.place_new_meeting(asked).await.meeting;
     let later = NOW.plus_ms(CLAIM_MS + 2);
-    store.confirm(&mine, later).await;
+    store.confirm_meeting(&mine, later).await;
     let expected = Meeting { claim: None, seen_at: later, ..theirs };
-    assert_eq!(store.meetings().await, [expected], "the stored record counts, not the one given");
-    assert!(!store.release(&key("m"), "another").await);
+    assert_eq!(
+        store.list_meetings().await,
+        [expected],
+        "the stored record counts, not the one given"
+    );
+    assert!(!store.release_claim(&key("m"), "another").await);
 }
 
-async fn confirming_an_expired_claim_keeps_the_meeting(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let won = store.win(request("m", &["11111"])).await.meeting;
+async fn confirming_an_expired_claim_keeps_the_meeting(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let won = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
     let late = NOW.plus_ms(10 * CLAIM_MS);
-    store.confirm(&won, late).await;
-    let placed = store.place(request_at(late, "m", &["22222"])).await;
-    assert!(matches!(placed, Placed::Known(_)), "{placed:?}");
+    store.confirm_meeting(&won, late).await;
+    let placed = store.place_meeting(place_request_at(late, "m", &["22222"])).await;
+    assert!(matches!(placed, PlaceOutcome::Existing(_)), "{placed:?}");
 }
 
-async fn confirming_changes_only_claim_and_time(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let won = store.win(request("m", &["11111"])).await.meeting;
+async fn confirming_changes_only_claim_and_time(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let won = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
     for _ in 0..16 {
-        store.join(&key("m"), NOW).await;
+        store.record_join(&key("m"), NOW).await;
     }
-    let stored = store.meetings().await.remove(0);
+    let stored = store.list_meetings().await.remove(0);
     let mut strange = won.clone();
     strange.voice_bridge = Some("77777".to_owned());
     strange.moderator_pw = None;
-    store.confirm(&strange, NOW).await;
-    assert_eq!(store.meetings().await, [Meeting { claim: None, ..stored }]);
-    assert_eq!(store.load("a").await, Some(16.0));
-    assert!(store.is_free("77777").await);
+    store.confirm_meeting(&strange, NOW).await;
+    assert_eq!(store.list_meetings().await, [Meeting { claim: None, ..stored }]);
+    assert_eq!(store.find_load("a").await, Some(16.0));
+    assert!(store.is_bridge_free("77777").await);
 }
 
-async fn confirming_restores_what_was_swept(factory: Factory<'_>) {
-    let store = Store::with(factory, &[weighing("a", 0.0, 2.0), open("b", 500.0)]).await;
-    let won = store.win(request("m", &["11111"])).await.meeting;
-    assert_eq!(store.sweep(NOW.plus_ms(1)).await, std::slice::from_ref(&won));
+async fn confirming_restores_a_forgotten_meeting(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[weighted_server("a", 0.0, 2.0), open_server("b", 500.0)])
+            .await;
+    let won = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
+    assert_eq!(store.forget_unseen(NOW.plus_ms(1)).await, std::slice::from_ref(&won));
     let later = NOW.plus_ms(9);
-    store.confirm(&won, later).await;
+    store.confirm_meeting(&won, later).await;
     let expected = Meeting { claim: None, seen_at: later, ..won };
-    assert_eq!(store.meetings().await, std::slice::from_ref(&expected));
+    assert_eq!(store.list_meetings().await, std::slice::from_ref(&expected));
     // The sweep kept the load until the next poll; so does the record that came back.
-    assert_eq!(store.load("a").await, Some(60.0));
-    store.confirm(&expected, later).await;
-    assert_eq!(store.load("a").await, Some(60.0), "it is back already");
-    assert!(!store.is_free("11111").await);
+    assert_eq!(store.find_load("a").await, Some(60.0));
+    store.confirm_meeting(&expected, later).await;
+    assert_eq!(store.find_load("a").await, Some(60.0), "it is back already");
+    assert!(!store.is_bridge_free("11111").await);
 }
 
-async fn a_restored_meeting_does_not_take_anothers_voice_bridge(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let won = store.win(request("m", &["11111"])).await.meeting;
-    assert!(store.forget(&key("m"), "a").await);
-    let other = store.win(request("other", &["11111"])).await.meeting;
-    store.confirm(&won, NOW).await;
+async fn a_restored_meeting_does_not_take_anothers_voice_bridge(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let won = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
+    assert!(store.forget_meeting(&key("m"), "a").await);
+    let other = store.place_new_meeting(place_request("other", &["11111"])).await.meeting;
+    store.confirm_meeting(&won, NOW).await;
     let expected = Meeting { claim: None, voice_bridge: None, ..won };
-    assert_eq!(store.meetings().await, [expected, other]);
+    assert_eq!(store.list_meetings().await, [expected, other]);
 }
 
-async fn a_restored_meeting_may_have_no_voice_bridge(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
+async fn a_restored_meeting_may_have_no_voice_bridge(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
     for id in ["m", "n"] {
-        let mut won = store.win(request(id, &["11111"])).await.meeting;
-        assert!(store.forget(&key(id), "a").await);
+        let mut won = store.place_new_meeting(place_request(id, &["11111"])).await.meeting;
+        assert!(store.forget_meeting(&key(id), "a").await);
         (won.voice_bridge, won.moderator_pw) = (None, None);
-        store.confirm(&won, NOW).await;
+        store.confirm_meeting(&won, NOW).await;
         let expected = Meeting { claim: None, ..won };
-        let located = store.meeting(&key(id)).await.expect("a meeting");
+        let located = store.find_meeting(&key(id)).await.expect("a meeting");
         assert_eq!(located.meeting, expected, "two without a number are no collision");
     }
 }
 
-async fn a_restored_meeting_weighs_what_it_takes(factory: Factory<'_>) {
+async fn a_restored_meeting_adds_its_load(factory: PoolFactory<'_>) {
     let old = NOW.plus_ms(1_000_000);
     for (users, now, weight) in [(3, NOW, 15.0), (20, NOW, 20.0), (3, old, 3.0), (0, old, 0.0)] {
-        let store = Store::with(factory, &[open("a", 0.0)]).await;
-        let mut meeting = store.win(request("m", &["11111"])).await.meeting;
-        assert!(store.release(&key("m"), "m").await);
-        meeting.seats = Seats { users, ..meeting.seats };
-        store.confirm(&meeting, now).await;
-        assert_eq!(store.load("a").await, Some(weight), "{users} users");
-        assert_eq!(store.meetings().await[0].seats, meeting.seats);
+        let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+        let mut meeting = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
+        assert!(store.release_claim(&key("m"), "m").await);
+        meeting.load = MeetingLoad { users, ..meeting.load };
+        store.confirm_meeting(&meeting, now).await;
+        assert_eq!(store.find_load("a").await, Some(weight), "{users} users");
+        assert_eq!(store.list_meetings().await[0].load, meeting.load);
     }
 }
 
-async fn a_meeting_is_restored_to_an_offline_server_without_load(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let won = store.win(request("m", &["11111"])).await.meeting;
+async fn a_meeting_is_restored_to_an_offline_server_without_load(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let won = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
     for after in 1..=2 {
-        store.poll("a", &silence(NOW.plus_ms(after))).await;
+        store.record_poll("a", &failed_poll(NOW.plus_ms(after))).await;
     }
-    assert!(store.forget(&key("m"), "a").await);
-    store.confirm(&won, NOW).await;
-    assert_eq!(store.meetings_on("a").await.len(), 1);
-    assert_eq!(store.load("a").await, None);
+    assert!(store.forget_meeting(&key("m"), "a").await);
+    store.confirm_meeting(&won, NOW).await;
+    assert_eq!(store.list_meetings_on("a").await.len(), 1);
+    assert_eq!(store.find_load("a").await, None);
     // Or it would stay there for as long as the server is away.
-    let next = store.poll("a", &silence(NOW.plus_ms(3))).await.expect("a server");
-    assert_eq!(next.verdict.fates, [(key("m"), Fate::Detach)]);
-    assert!(store.meetings().await[0].detached);
+    let next = store.record_poll("a", &failed_poll(NOW.plus_ms(3))).await.expect("a server");
+    assert_eq!(next.outcome.meeting_updates, [(key("m"), MeetingUpdate::Detached)]);
+    assert!(store.list_meetings().await[0].detached);
 }
 
-async fn nothing_is_restored_to_a_disabled_server(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let won = store.win(request("m", &["11111"])).await.meeting;
-    assert!(store.forget(&key("m"), "a").await);
-    store.update("a", ServerChange::state(AdminState::Disabled)).await;
-    store.confirm(&won, NOW).await;
-    assert_eq!(store.meetings().await, []);
+async fn nothing_is_restored_to_a_disabled_server(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let won = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
+    assert!(store.forget_meeting(&key("m"), "a").await);
+    store.update_server("a", ServerChange::with_state(AdminState::Disabled)).await;
+    store.confirm_meeting(&won, NOW).await;
+    assert_eq!(store.list_meetings().await, []);
 }
 
-async fn nothing_is_restored_to_a_removed_server(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0), open("b", 50.0)]).await;
-    let won = store.win(request("m", &["11111"])).await;
+async fn nothing_is_restored_to_a_removed_server(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 50.0)]).await;
+    let won = store.place_new_meeting(place_request("m", &["11111"])).await;
     assert_eq!(won.server.id, server_id("a"));
-    store.remove("a").await;
-    store.confirm(&won.meeting, NOW).await;
-    assert_eq!(store.meetings().await, []);
-    assert_eq!(store.servers().await, [open("b", 50.0)]);
-    assert!(store.is_free("11111").await);
+    store.remove_server("a").await;
+    store.confirm_meeting(&won.meeting, NOW).await;
+    assert_eq!(store.list_meetings().await, []);
+    assert_eq!(store.list_servers().await, [open_server("b", 50.0)]);
+    assert!(store.is_bridge_free("11111").await);
 }
 
-async fn confirming_does_not_move_anothers_meeting(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0), open("b", 1.0)]).await;
-    let old = store.win(request("m", &["11111"])).await.meeting;
-    assert!(store.forget(&key("m"), "a").await);
-    let new = store.win(by("another", request("m", &["11111"]))).await.meeting;
+async fn confirming_does_not_move_anothers_meeting(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 1.0)]).await;
+    let old = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
+    assert!(store.forget_meeting(&key("m"), "a").await);
+    let new = store
+        .place_new_meeting(with_token("another", place_request("m", &["11111"])))
+        .await
+        .meeting;
     assert_eq!((old.server.clone(), new.server.clone()), (server_id("a"), server_id("b")));
     for claim in [old.claim.clone(), None] {
-        store.confirm(&Meeting { claim, ..old.clone() }, NOW.plus_ms(5)).await;
-        assert_eq!(store.meetings().await, std::slice::from_ref(&new), "its claim stands");
+        store.confirm_meeting(&Meeting { claim, ..old.clone() }, NOW.plus_ms(5)).await;
+        assert_eq!(store.list_meetings().await, std::slice::from_ref(&new), "its claim stands");
     }
-    assert_eq!((store.load("a").await, store.load("b").await), (Some(15.0), Some(16.0)));
+    assert_eq!((store.find_load("a").await, store.find_load("b").await), (Some(15.0), Some(16.0)));
 }
 
-async fn releasing_undoes_a_place(factory: Factory<'_>) {
-    let before = [weighing("a", 12.5, 2.0), open("b", 100.0)];
-    let store = Store::with(factory, &before).await;
-    store.win(request("m", &["11111"])).await;
-    assert!(store.release(&key("m"), "m").await);
-    assert_eq!(store.meeting(&key("m")).await, None);
-    assert_eq!(store.meetings().await, []);
-    assert_eq!(store.servers().await, before);
-    assert!(store.is_free("11111").await);
-    assert!(!store.release(&key("m"), "m").await, "only once");
-    assert_eq!(store.servers().await, before);
+async fn releasing_undoes_a_place(factory: PoolFactory<'_>) {
+    let before = [weighted_server("a", 12.5, 2.0), open_server("b", 100.0)];
+    let store = TestPoolStore::with(factory, &before).await;
+    store.place_new_meeting(place_request("m", &["11111"])).await;
+    assert!(store.release_claim(&key("m"), "m").await);
+    assert_eq!(store.find_meeting(&key("m")).await, None);
+    assert_eq!(store.list_meetings().await, []);
+    assert_eq!(store.list_servers().await, before);
+    assert!(store.is_bridge_free("11111").await);
+    assert!(!store.release_claim(&key("m"), "m").await, "only once");
+    assert_eq!(store.list_servers().await, before);
 }
 
-async fn releasing_undoes_the_joins_too(factory: Factory<'_>) {
-    let store = Store::with(factory, &[weighing("a", 1.0, 2.0)]).await;
-    store.win(request("m", &["11111"])).await;
-    for _ in 0..SEATS + 4 {
-        store.join(&key("m"), NOW).await;
+async fn releasing_undoes_the_joins_too(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[weighted_server("a", 1.0, 2.0)]).await;
+    store.place_new_meeting(place_request("m", &["11111"])).await;
+    for _ in 0..EXPECTED_USERS + 4 {
+        store.record_join(&key("m"), NOW).await;
     }
-    assert_eq!(store.load("a").await, Some(39.0));
-    assert!(store.release(&key("m"), "m").await);
-    assert_eq!(store.load("a").await, Some(1.0));
+    assert_eq!(store.find_load("a").await, Some(39.0));
+    assert!(store.release_claim(&key("m"), "m").await);
+    assert_eq!(store.find_load("a").await, Some(1.0));
 }
 
-async fn releasing_an_expired_claim_undoes_it(factory: Factory<'_>) {
+async fn releasing_an_expired_claim_undoes_it(factory: PoolFactory<'_>) {
     // Nobody else has asked for the meeting since: nobody undid the claim.
-    let store = Store::with(factory, &[open("a", 1.0)]).await;
-    let mut asked = request("m", &["11111"]);
+    let store = TestPoolStore::with(factory, &[open_server("a", 1.0)]).await;
+    let mut asked = place_request("m", &["11111"]);
     asked.claim.until = NOW.plus_ms(-1);
-    store.win(asked).await;
-    assert!(store.release(&key("m"), "m").await);
-    assert_eq!(store.servers().await, [open("a", 1.0)]);
-    assert_eq!(store.meetings().await, []);
+    store.place_new_meeting(asked).await;
+    assert!(store.release_claim(&key("m"), "m").await);
+    assert_eq!(store.list_servers().await, [open_server("a", 1.0)]);
+    assert_eq!(store.list_meetings().await, []);
 }
 
-async fn only_the_right_token_releases(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let won = store.win(request("m", &["11111"])).await;
+async fn only_the_right_token_releases(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let won = store.place_new_meeting(place_request("m", &["11111"])).await;
     for token in ["", "M", "m ", "n", "%"] {
-        assert!(!store.release(&key("m"), token).await, "{token:?}");
+        assert!(!store.release_claim(&key("m"), token).await, "{token:?}");
     }
     for id in ["M", "n", ""] {
-        assert!(!store.release(&key(id), "m").await, "{id:?}");
+        assert!(!store.release_claim(&key(id), "m").await, "{id:?}");
     }
-    assert_eq!(store.meeting(&key("m")).await, Some(won));
+    assert_eq!(store.find_meeting(&key("m")).await, Some(won));
 }
 
-async fn a_confirmed_meeting_is_not_released(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let meeting = store.settle(request("m", &["11111"])).await;
+async fn a_confirmed_meeting_is_not_released(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let meeting = store.place_and_confirm(place_request("m", &["11111"])).await;
     for token in ["m", ""] {
-        assert!(!store.release(&key("m"), token).await, "{token:?}");
+        assert!(!store.release_claim(&key("m"), token).await, "{token:?}");
     }
-    assert_eq!(store.meetings().await, [meeting]);
-    assert_eq!(store.load("a").await, Some(15.0));
+    assert_eq!(store.list_meetings().await, [meeting]);
+    assert_eq!(store.find_load("a").await, Some(15.0));
 }
 
-async fn a_load_never_falls_below_nothing(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 2.0)]).await;
-    store.win(request("m", &["11111"])).await;
+async fn a_load_is_never_negative(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 2.0)]).await;
+    store.place_new_meeting(place_request("m", &["11111"])).await;
     let heavier = ServerChange { load_multiplier: Some(4.0), ..ServerChange::default() };
-    let updated = store.update("a", heavier).await.expect("a server");
+    let updated = store.update_server("a", heavier).await.expect("a server");
     assert_eq!(updated.load, Some(17.0));
-    assert!(store.release(&key("m"), "m").await);
-    assert_eq!(store.load("a").await, Some(0.0));
+    assert!(store.release_claim(&key("m"), "m").await);
+    assert_eq!(store.find_load("a").await, Some(0.0));
 }
 
-async fn releasing_on_an_unavailable_server_brings_no_load(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    store.win(request("m", &["11111"])).await;
-    store.update("a", ServerChange::state(AdminState::Disabled)).await;
-    assert!(store.release(&key("m"), "m").await);
-    assert_eq!(store.load("a").await, None);
-    assert_eq!(store.meetings().await, []);
+async fn releasing_on_an_unavailable_server_brings_no_load(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    store.place_new_meeting(place_request("m", &["11111"])).await;
+    store.update_server("a", ServerChange::with_state(AdminState::Disabled)).await;
+    assert!(store.release_claim(&key("m"), "m").await);
+    assert_eq!(store.find_load("a").await, None);
+    assert_eq!(store.list_meetings().await, []);
 }
 
-async fn forgetting_keeps_the_load(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    store.settle(request("m", &["11111"])).await;
-    store.win(request("n", &["22222"])).await;
+async fn forgetting_keeps_the_load(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    store.place_and_confirm(place_request("m", &["11111"])).await;
+    store.place_new_meeting(place_request("n", &["22222"])).await;
     for id in ["m", "n"] {
-        assert!(store.forget(&key(id), "a").await, "claimed or not: {id}");
-        assert_eq!(store.meeting(&key(id)).await, None);
-        assert!(!store.forget(&key(id), "a").await, "only once");
+        assert!(store.forget_meeting(&key(id), "a").await, "claimed or not: {id}");
+        assert_eq!(store.find_meeting(&key(id)).await, None);
+        assert!(!store.forget_meeting(&key(id), "a").await, "only once");
     }
-    assert_eq!(store.load("a").await, Some(30.0), "until the next poll");
-    assert!(store.is_free("11111").await && store.is_free("22222").await);
+    assert_eq!(store.find_load("a").await, Some(30.0), "until the next poll");
+    assert!(store.is_bridge_free("11111").await && store.is_bridge_free("22222").await);
 }
 
-async fn only_the_right_server_forgets(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0), open("b", 50.0)]).await;
-    let meeting = store.settle(request("m", &["11111"])).await;
+async fn only_the_right_server_forgets(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 50.0)]).await;
+    let meeting = store.place_and_confirm(place_request("m", &["11111"])).await;
     for (id, server) in [("m", "b"), ("m", "x"), ("m", "A"), ("M", "a"), ("n", "a")] {
-        assert!(!store.forget(&key(id), server).await, "{id} on {server}");
+        assert!(!store.forget_meeting(&key(id), server).await, "{id} on {server}");
     }
-    assert_eq!(store.meetings().await, [meeting]);
+    assert_eq!(store.list_meetings().await, [meeting]);
 }
 
-async fn all_meetings_of_one_server_are_forgotten(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0), open("b", 1.0)]).await;
-    let m = store.settle(request("m", &["11111"])).await;
-    let n = store.settle(request("n", &["22222"])).await;
-    let o = store.win(request("o", &["33333"])).await.meeting;
+async fn all_meetings_of_one_server_are_forgotten(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 1.0)]).await;
+    let m = store.place_and_confirm(place_request("m", &["11111"])).await;
+    let n = store.place_and_confirm(place_request("n", &["22222"])).await;
+    let o = store.place_new_meeting(place_request("o", &["33333"])).await.meeting;
     assert_eq!([&m, &n, &o].map(|one| one.server.0.as_str()), ["a", "b", "a"]);
-    let before = store.servers().await;
-    assert_eq!(store.forget_all("x").await, []);
-    assert_eq!(store.forget_all("a").await, [m, o]);
-    assert_eq!(store.forget_all("a").await, []);
-    assert_eq!(store.meetings().await, [n]);
-    assert_eq!(store.servers().await, before, "loads stay until the next poll");
-    assert!(store.is_free("11111").await && store.is_free("33333").await);
-    assert!(!store.is_free("22222").await);
+    let before = store.list_servers().await;
+    assert_eq!(store.forget_server_meetings("x").await, []);
+    assert_eq!(store.forget_server_meetings("a").await, [m, o]);
+    assert_eq!(store.forget_server_meetings("a").await, []);
+    assert_eq!(store.list_meetings().await, [n]);
+    assert_eq!(store.list_servers().await, before, "loads stay until the next poll");
+    assert!(store.is_bridge_free("11111").await && store.is_bridge_free("33333").await);
+    assert!(!store.is_bridge_free("22222").await);
 }
 
-async fn what_nobody_has_seen_is_swept(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0), open("b", 0.0)]).await;
+async fn unseen_meetings_are_forgotten(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 0.0)]).await;
     let mut all = Vec::new();
     for (id, at, ms) in [("m", 0, 0), ("n", 0, 9), ("o", 10, 10), ("p", 0, 20)] {
-        let asked = request_at(NOW.plus_ms(at), id, &[id]);
-        let won = store.win(asked).await.meeting;
-        store.confirm(&won, NOW.plus_ms(ms)).await;
-        all.push(store.meeting(&key(id)).await.expect("a meeting").meeting);
+        let asked = place_request_at(NOW.plus_ms(at), id, &[id]);
+        let won = store.place_new_meeting(asked).await.meeting;
+        store.confirm_meeting(&won, NOW.plus_ms(ms)).await;
+        all.push(store.find_meeting(&key(id)).await.expect("a meeting").meeting);
     }
-    let claimed = store.win(request("q", &["q"])).await.meeting;
-    let before = store.servers().await;
-    assert_eq!(store.sweep(NOW).await, [], "what was seen just then stays");
-    let swept = store.sweep(NOW.plus_ms(10)).await;
+    let claimed = store.place_new_meeting(place_request("q", &["q"])).await.meeting;
+    let before = store.list_servers().await;
+    assert_eq!(store.forget_unseen(NOW).await, [], "what was seen just then stays");
+    let swept = store.forget_unseen(NOW.plus_ms(10)).await;
     assert_eq!(swept, [all[0].clone(), all[1].clone(), claimed]);
-    assert_eq!(store.meetings().await, all[2..]);
-    assert_eq!(store.servers().await, before, "loads stay until the next poll");
-    assert!(store.is_free("m").await && store.is_free("q").await);
-    assert!(!store.is_free("o").await);
+    assert_eq!(store.list_meetings().await, all[2..]);
+    assert_eq!(store.list_servers().await, before, "loads stay until the next poll");
+    assert!(store.is_bridge_free("m").await && store.is_bridge_free("q").await);
+    assert!(!store.is_bridge_free("o").await);
     // A poll that finds nobody is no sign of life.
-    store.poll("a", &silence(NOW.plus_ms(90))).await;
-    store.poll("b", &answer(NOW.plus_ms(0), vec![])).await;
-    assert_eq!(store.sweep(NOW.plus_ms(30)).await, all[2..]);
+    store.record_poll("a", &failed_poll(NOW.plus_ms(90))).await;
+    store.record_poll("b", &successful_poll(NOW.plus_ms(0), vec![])).await;
+    assert_eq!(store.forget_unseen(NOW.plus_ms(30)).await, all[2..]);
 }

@@ -1,55 +1,60 @@
 //! The model: random sequences of calls, made on the store under test and on the implementation
 //! in memory, which must answer alike and hold the same afterwards.
 
-mod dice;
-mod world;
+mod call_sequence;
+mod rng;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use app::memory::MemoryCluster;
-use app::ports::{Located, PlaceRequest, Placed, PollReport, ServerChange};
-use domain::health::Failure;
-use domain::placement::Refusal;
-use domain::poll::{Ending, Fate, Observation};
+use app::memory::MemoryPoolStore;
+use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, ServerChange};
+use domain::health::ServerFailure;
+use domain::placement::PlacementRefusal;
+use domain::poll::{MeetingUpdate, PendingEnd, PollObservation};
 use domain::{Meeting, MeetingKey, Server, Timestamp};
 
-pub(super) use self::dice::Dice;
-use self::world::{SERVERS, World, keys};
-use super::Factory;
-use super::store::{NOW, Store};
+use self::call_sequence::{CallSequence, SERVERS, keys};
+pub(super) use self::rng::TestRng;
+use super::PoolFactory;
+use super::pool_store::{NOW, TestPoolStore};
 
 /// Calls in a sequence.
 const STEPS: usize = 40;
 
 /// How often the sequences met each kind of outcome, by its name: shows that they reach them.
-pub type Covered = BTreeMap<&'static str, u32>;
+pub type OutcomeCounts = BTreeMap<&'static str, u32>;
 
 /// Runs that many random sequences; the same seed gives the same ones.
 ///
 /// # Panics
 /// When the store differs from the implementation in memory. Names the seed, and the calls that
 /// led there.
-pub async fn cluster_model(factory: Factory<'_>, sequences: u32, seed: u64) -> Covered {
-    let mut covered = Covered::new();
+pub async fn compare_pool_store(
+    factory: PoolFactory<'_>,
+    sequences: u32,
+    seed: u64,
+) -> OutcomeCounts {
+    let mut covered = OutcomeCounts::new();
     for sequence in 0..sequences {
-        let mut dice = Dice::new(seed, sequence);
-        let tested = Store::new(factory).await;
+        let mut dice = TestRng::new(seed, sequence);
+        let tested = TestPoolStore::new(factory).await;
         let model =
-            Store::new(&|| Box::pin(async { Arc::new(MemoryCluster::default()) as _ })).await;
-        let mut history = History::new(seed, sequence);
-        let mut world = World::default();
+            TestPoolStore::new(&|| Box::pin(async { Arc::new(MemoryPoolStore::default()) as _ }))
+                .await;
+        let mut history = SequenceLog::new(seed, sequence);
+        let mut world = CallSequence::default();
         for _ in 0..STEPS {
-            let call = world.next(&mut dice);
+            let call = world.next_call(&mut dice);
             history.0.push(format!("{:>8} {call:?}", world.now.ms_since(NOW)));
-            let expected = call.make(&model).await;
-            let found = call.make(&tested).await;
+            let expected = call.run_on(&model).await;
+            let found = call.run_on(&tested).await;
             assert!(found == expected, "{history}\nfound {found:?}\nwanted {expected:?}");
-            for name in expected.kinds() {
+            for name in expected.outcome_names() {
                 *covered.entry(name).or_default() += 1;
             }
-            world.remember(expected);
+            world.record_response(expected);
             assert_same(&tested, &model, &history).await;
         }
         assert_same_by_key(&tested, &model, &history).await;
@@ -57,52 +62,55 @@ pub async fn cluster_model(factory: Factory<'_>, sequences: u32, seed: u64) -> C
     covered
 }
 
-async fn assert_same(tested: &Store, model: &Store, history: &History) {
-    let (found, wanted) = (tested.servers().await, model.servers().await);
+async fn assert_same(tested: &TestPoolStore, model: &TestPoolStore, history: &SequenceLog) {
+    let (found, wanted) = (tested.list_servers().await, model.list_servers().await);
     let same = found == wanted;
-    assert!(same, "{history}\nfound {}\nwanted {}", Whole(&found), Whole(&wanted));
-    let (found, wanted) = (tested.meetings().await, model.meetings().await);
+    assert!(same, "{history}\nfound {}\nwanted {}", ServerDetails(&found), ServerDetails(&wanted));
+    let (found, wanted) = (tested.list_meetings().await, model.list_meetings().await);
     assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
-    let (found, wanted) = (tested.endings().await, model.endings().await);
+    let (found, wanted) = (tested.list_pending_ends().await, model.list_pending_ends().await);
     assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
 }
 
-async fn assert_same_by_key(tested: &Store, model: &Store, history: &History) {
+async fn assert_same_by_key(tested: &TestPoolStore, model: &TestPoolStore, history: &SequenceLog) {
     for id in SERVERS {
-        assert!(tested.server(id).await == model.server(id).await, "{history}\nserver {id}");
-        let (found, wanted) = (tested.meetings_on(id).await, model.meetings_on(id).await);
+        assert!(
+            tested.find_server(id).await == model.find_server(id).await,
+            "{history}\nserver {id}"
+        );
+        let (found, wanted) = (tested.list_meetings_on(id).await, model.list_meetings_on(id).await);
         assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
     }
     for key in keys() {
-        let (found, wanted) = (tested.meeting(&key).await, model.meeting(&key).await);
+        let (found, wanted) = (tested.find_meeting(&key).await, model.find_meeting(&key).await);
         assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
     }
 }
 
 /// What was done so far.
-struct History(Vec<String>, String);
+struct SequenceLog(Vec<String>, String);
 
-impl History {
+impl SequenceLog {
     fn new(seed: u64, sequence: u32) -> Self {
         Self(Vec::new(), format!("seed {seed}, sequence {sequence}"))
     }
 }
 
-impl fmt::Display for History {
+impl fmt::Display for SequenceLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "the stores differ: {}, after the calls", self.1)?;
         f.write_str(&self.0.join("\n"))
     }
 }
 
-/// Servers with what [`Server`] hides from people.
-struct Whole<'a>(&'a [Server]);
+/// Servers with what [`ChangeServer`] hides from people.
+struct ServerDetails<'a>(&'a [Server]);
 
-impl fmt::Display for Whole<'_> {
+impl fmt::Display for ServerDetails<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for one in self.0 {
             let rest = (&one.secret, &one.tag, one.load_multiplier, one.stats, &one.bbb_version);
-            writeln!(f, "{one:?} {rest:?} {} {:?}", one.placed, one.limits)?;
+            writeln!(f, "{one:?} {rest:?} {} {:?}", one.placed_since_poll, one.limits)?;
         }
         Ok(())
     }
@@ -110,17 +118,17 @@ impl fmt::Display for Whole<'_> {
 
 /// A call with its arguments.
 #[derive(Debug)]
-enum Call {
+enum PoolCall {
     Add(Box<Server>),
     Update(&'static str, ServerChange),
     Remove(&'static str),
-    Version(&'static str, String),
-    Doubt(&'static str, Failure),
-    Poll(&'static str, Observation),
+    RecordVersion(&'static str, String),
+    ReportFailure(&'static str, ServerFailure),
+    Poll(&'static str, PollObservation),
     Place(PlaceRequest),
-    Confirm(Box<Meeting>, Timestamp, Vec<Ending>),
-    Release(MeetingKey, String, Vec<Ending>),
-    Forget(MeetingKey, String, Option<Ending>),
+    Confirm(Box<Meeting>, Timestamp, Vec<PendingEnd>),
+    Release(MeetingKey, String, Vec<PendingEnd>),
+    Forget(MeetingKey, String, Option<PendingEnd>),
     Restore(Box<Meeting>),
     ForgetAll(&'static str),
     Join(MeetingKey, u32, Timestamp),
@@ -129,101 +137,119 @@ enum Call {
 
 /// What a call answered.
 #[derive(Debug, PartialEq)]
-enum Answer {
+enum PoolResponse {
     Nothing,
     Flag(&'static str, bool),
     Server(Option<Server>),
-    Gone(&'static str, Option<Vec<Meeting>>),
+    Removed(&'static str, Option<Vec<Meeting>>),
     Polled(Option<PollReport>),
-    Placed(Placed),
-    Joined(Option<Box<Located>>),
+    Placed(PlaceOutcome),
+    Joined(Option<Box<MeetingOnServer>>),
 }
 
-/// What [`app::ports::Cluster::join`] returns need not know of other joins.
-fn without_counts(mut located: Located) -> Located {
-    located.meeting.seats.users = 0;
+/// What [`build_app::ports::PoolStore::join`] returns need not know of other joins.
+fn without_counts(mut located: MeetingOnServer) -> MeetingOnServer {
+    located.meeting.load.users = 0;
     located.server.load = located.server.load.map(|_| 0.0);
     located
 }
 
-impl Call {
-    async fn make(&self, store: &Store) -> Answer {
+impl PoolCall {
+    async fn run_on(&self, store: &TestPoolStore) -> PoolResponse {
         match self {
-            Self::Add(server) => Answer::Flag("added", store.add(server).await),
-            Self::Update(id, change) => Answer::Server(store.update(id, change.clone()).await),
-            Self::Remove(id) => Answer::Gone("removed", store.remove(id).await),
-            Self::Version(id, version) => {
-                store.record_version(id, version).await;
-                Answer::Nothing
+            Self::Add(server) => PoolResponse::Flag("added", store.add_server(server).await),
+            Self::Update(id, change) => {
+                PoolResponse::Server(store.update_server(id, change.clone()).await)
             }
-            Self::Poll(id, observation) => Answer::Polled(store.poll(id, observation).await),
-            Self::Place(request) => Answer::Placed(store.place(request.clone()).await),
-            Self::Doubt(id, failure) => {
-                store.doubt(id, failure).await;
-                Answer::Nothing
+            Self::Remove(id) => PoolResponse::Removed("removed", store.remove_server(id).await),
+            Self::RecordVersion(id, version) => {
+                store.record_version(id, version).await;
+                PoolResponse::Nothing
+            }
+            Self::Poll(id, observation) => {
+                PoolResponse::Polled(store.record_poll(id, observation).await)
+            }
+            Self::Place(request) => {
+                PoolResponse::Placed(store.place_meeting(request.clone()).await)
+            }
+            Self::ReportFailure(id, failure) => {
+                store.report_failure(id, failure).await;
+                PoolResponse::Nothing
             }
             Self::Confirm(meeting, now, endings) => {
                 store.confirm_and_end(meeting, *now, endings).await;
-                Answer::Nothing
+                PoolResponse::Nothing
             }
             Self::Release(key, token, endings) => {
-                Answer::Flag("released", store.release_and_end(key, token, endings).await)
+                PoolResponse::Flag("released", store.release_and_end(key, token, endings).await)
             }
-            Self::Forget(key, id, ending) => {
-                Answer::Flag("forgotten", store.forget_and_end(key, id, ending.as_ref()).await)
+            Self::Forget(key, id, ending) => PoolResponse::Flag(
+                "forgotten",
+                store.forget_and_end(key, id, ending.as_ref()).await,
+            ),
+            Self::Restore(meeting) => {
+                PoolResponse::Flag("restored", store.restore_meeting(meeting).await)
             }
-            Self::Restore(meeting) => Answer::Flag("restored", store.restore(meeting).await),
-            Self::ForgetAll(id) => Answer::Gone("all forgotten", Some(store.forget_all(id).await)),
+            Self::ForgetAll(id) => {
+                PoolResponse::Removed("all forgotten", Some(store.forget_server_meetings(id).await))
+            }
             Self::Join(key, times, now) => {
                 let mut located = None;
                 for _ in 0..*times {
-                    located = store.join(key, *now).await;
+                    located = store.record_join(key, *now).await;
                 }
-                Answer::Joined(located.map(without_counts).map(Box::new))
+                PoolResponse::Joined(located.map(without_counts).map(Box::new))
             }
-            Self::Sweep(since) => Answer::Gone("swept", Some(store.sweep(*since).await)),
+            Self::Sweep(since) => {
+                PoolResponse::Removed("swept", Some(store.forget_unseen(*since).await))
+            }
         }
     }
 }
 
-fn kind(fate: &Fate) -> &'static str {
+fn update_name(fate: &MeetingUpdate) -> &'static str {
     match fate {
-        Fate::Seen(..) => "seen",
-        Fate::Missed(_) => "missed",
-        Fate::Detach => "detached",
-        Fate::Forget => "forgotten by a poll",
+        MeetingUpdate::Reported(..) => "seen",
+        MeetingUpdate::Missed(_) => "missed",
+        MeetingUpdate::Detached => "detached",
+        MeetingUpdate::Forgotten => "forgotten by a poll",
     }
 }
 
-impl Answer {
+impl PoolResponse {
     /// Names of what it shows.
-    fn kinds(&self) -> Vec<&'static str> {
+    fn outcome_names(&self) -> Vec<&'static str> {
         match self {
             Self::Flag(what, true) => vec![what],
-            Self::Gone(what, Some(gone)) if !gone.is_empty() => vec![what],
+            Self::Removed(what, Some(gone)) if !gone.is_empty() => vec![what],
             Self::Server(Some(_)) => vec!["updated"],
-            Self::Nothing | Self::Flag(..) | Self::Gone(..) | Self::Server(None) => vec!["nothing"],
+            Self::Nothing | Self::Flag(..) | Self::Removed(..) | Self::Server(None) => {
+                vec!["nothing"]
+            }
             Self::Polled(None) => vec!["not polled"],
             Self::Polled(Some(report)) => {
-                let verdict = &report.verdict;
-                let mut kinds: Vec<_> = verdict.fates.iter().map(|(_, fate)| kind(fate)).collect();
+                let verdict = &report.outcome;
+                let mut kinds: Vec<_> =
+                    verdict.meeting_updates.iter().map(|(_, fate)| update_name(fate)).collect();
                 kinds.extend(verdict.change.map(|_| "went on- or offline"));
                 kinds.extend(verdict.drained.then_some("drained"));
                 kinds.extend(verdict.adopted.iter().map(|_| "adopted"));
-                kinds.extend(verdict.strays.iter().map(|_| "stray"));
-                kinds.extend(verdict.settled.iter().map(|_| "settled"));
+                kinds.extend(verdict.unwanted.iter().map(|_| "stray"));
+                kinds.extend(verdict.settled_ends.iter().map(|_| "settled"));
                 kinds.extend((verdict.attached > 0).then_some("attached"));
                 kinds
             }
             Self::Joined(None) => vec!["not joined"],
             Self::Joined(Some(located)) if located.is_reachable() => vec!["joined"],
             Self::Joined(Some(_)) => vec!["joined nobody"],
-            Self::Placed(Placed::Won(_)) => vec!["won"],
-            Self::Placed(Placed::Known(_)) => vec!["known"],
-            Self::Placed(Placed::Refused(Refusal::Full)) => vec!["full"],
-            Self::Placed(Placed::Refused(Refusal::NoServer)) => vec!["no server"],
-            Self::Placed(Placed::Refused(Refusal::TagUnavailable(_))) => vec!["no such tag"],
-            Self::Placed(Placed::NoVoiceBridge) => vec!["no voice bridge"],
+            Self::Placed(PlaceOutcome::Claimed(_)) => vec!["won"],
+            Self::Placed(PlaceOutcome::Existing(_)) => vec!["known"],
+            Self::Placed(PlaceOutcome::Refused(PlacementRefusal::Full)) => vec!["full"],
+            Self::Placed(PlaceOutcome::Refused(PlacementRefusal::NoServer)) => vec!["no server"],
+            Self::Placed(PlaceOutcome::Refused(PlacementRefusal::TagUnavailable(_))) => {
+                vec!["no such tag"]
+            }
+            Self::Placed(PlaceOutcome::NoVoiceBridge) => vec!["no voice bridge"],
         }
     }
 }

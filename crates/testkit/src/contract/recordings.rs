@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use app::ports::{RecordingCounts, Recordings};
 use domain::Timestamp;
-use domain::recording::{Callback, Facts, PlaybackFormat, Recording, Thumbnail};
+use domain::recording::{Callback, PlaybackFormat, Recording, RecordingDetails, Thumbnail};
 
-use super::hot::hostile;
-use super::store::NOW;
-use super::{Case, RecordingsFactory};
+use super::pool_store::NOW;
+use super::state_store::hostile_texts;
+use super::{ContractCase, RecordingsFactory};
 
-pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<Case<'_>> {
+pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<ContractCase<'_>> {
     super::cases![factory;
         an_empty_store_has_nothing,
         a_recording_stays_as_it_is,
@@ -24,44 +24,48 @@ pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<Case<'_>> {
         hostile_texts_stay_as_they_are,
         hostile_ids_are_exact,
         pages_are_in_byte_order,
-        deleted_ones_count,
+        deleted_recordings_count,
         a_large_recording_stays_as_it_is,
     ]
 }
 
 /// A store under test whose calls cannot fail.
 #[derive(Clone)]
-pub(super) struct Archive(Arc<dyn Recordings>);
+pub(super) struct TestRecordings(Arc<dyn Recordings>);
 
-impl Archive {
+impl TestRecordings {
     pub(super) async fn new(factory: RecordingsFactory<'_>) -> Self {
         Self(factory().await)
     }
 
-    pub(super) async fn counts(&self) -> [u64; 2] {
+    pub(super) async fn count_rows(&self) -> [u64; 2] {
         let counts = self.0.count_recordings().await.expect("count_recordings");
         let RecordingCounts { recordings, callbacks } = counts;
         [recordings, callbacks]
     }
 
     pub(super) async fn get(&self, id: &str) -> Option<Recording> {
-        self.0.recording(id).await.expect("recording")
+        self.0.find_recording(id).await.expect("recording")
     }
 
     pub(super) async fn put(&self, recording: &Recording) {
         self.0.put_recording(recording).await.expect("put_recording");
     }
 
-    pub(super) async fn after(&self, after: Option<&str>, limit: u32) -> Vec<Recording> {
-        self.0.recordings_after(after, limit).await.expect("recordings_after")
+    pub(super) async fn list_after(&self, after: Option<&str>, limit: u32) -> Vec<Recording> {
+        self.0.list_recordings_after(after, limit).await.expect("recordings_after")
     }
 
     pub(super) async fn put_callback(&self, callback: &Callback) {
         self.0.put_callback(callback).await.expect("put_callback");
     }
 
-    pub(super) async fn callbacks_after(&self, after: Option<&str>, limit: u32) -> Vec<Callback> {
-        self.0.callbacks_after(after, limit).await.expect("callbacks_after")
+    pub(super) async fn list_callbacks_after(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Vec<Callback> {
+        self.0.list_callbacks_after(after, limit).await.expect("callbacks_after")
     }
 
     /// Puts a recording and reads it, by both ways.
@@ -69,13 +73,13 @@ impl Archive {
         self.put(recording).await;
         let found = self.get(&recording.record_id).await;
         assert_eq!(found.as_ref(), Some(recording));
-        let listed = self.after(None, 1_000).await;
+        let listed = self.list_after(None, 1_000).await;
         let listed = listed.iter().find(|one| one.record_id == recording.record_id);
         assert_eq!(listed, Some(recording));
     }
 }
 
-pub(super) fn bare(id: &str) -> Recording {
+pub(super) fn bare_recording(id: &str) -> Recording {
     Recording { record_id: id.to_owned(), ..Recording::default() }
 }
 
@@ -83,7 +87,7 @@ fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-pub(super) fn full(id: &str) -> Recording {
+pub(super) fn full_recording(id: &str) -> Recording {
     let pair = |name: &str, value: &str| (name.to_owned(), text(value));
     let thumbnail = |n: i32| Thumbnail {
         width: Some(176),
@@ -95,8 +99,8 @@ pub(super) fn full(id: &str) -> Recording {
     let format = |name: &str, previews: i32| PlaybackFormat {
         format: name.to_owned(),
         url: Some(format!("/playback/{name}/2.3/{id}")),
-        length: Some(61),
-        processing_time: Some(7_177),
+        length_minutes: Some(61),
+        processing_time_ms: Some(7_177),
         thumbnails: (0..previews).map(thumbnail).collect(),
         size: None,
     };
@@ -114,32 +118,32 @@ pub(super) fn full(id: &str) -> Recording {
         publish_updated: true,
         metadata: vec![pair("bbb-origin", "campus"), pair("isBreakout", "false"), pair("näme", "")],
         formats: vec![format("notes", 0), format("presentation", 3), format("video", 12)],
-        facts: Facts::default(),
+        details: RecordingDetails::default(),
     }
 }
 
 async fn an_empty_store_has_nothing(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
-    store.0.check_recordings().await.expect("check_recordings");
-    assert_eq!(store.counts().await, [0, 0]);
+    let store = TestRecordings::new(factory).await;
+    store.0.check_recording_store().await.expect("check_recordings");
+    assert_eq!(store.count_rows().await, [0, 0]);
     assert_eq!(store.get("a").await, None);
-    assert_eq!(store.after(None, 10).await, []);
-    assert_eq!(store.after(Some("a"), 10).await, []);
-    assert_eq!(store.callbacks_after(None, 10).await, []);
+    assert_eq!(store.list_after(None, 10).await, []);
+    assert_eq!(store.list_after(Some("a"), 10).await, []);
+    assert_eq!(store.list_callbacks_after(None, 10).await, []);
 }
 
 async fn a_recording_stays_as_it_is(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
-    let all = [bare("a"), full("b"), full("c")];
+    let store = TestRecordings::new(factory).await;
+    let all = [bare_recording("a"), full_recording("b"), full_recording("c")];
     for one in &all {
         store.assert_kept(one).await;
     }
-    assert_eq!(store.after(None, 10).await, all);
-    assert_eq!(store.counts().await, [3, 0]);
+    assert_eq!(store.list_after(None, 10).await, all);
+    assert_eq!(store.count_rows().await, [3, 0]);
 }
 
 async fn every_part_may_be_missing(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
+    let store = TestRecordings::new(factory).await;
     let without: [fn(&mut Recording); 12] = [
         |one| one.meeting_id = None,
         |one| one.name = None,
@@ -158,60 +162,68 @@ async fn every_part_may_be_missing(factory: RecordingsFactory<'_>) {
         |one| one.formats[1].thumbnails[1] = Thumbnail::default(),
     ];
     for change in without {
-        let mut one = full("a");
+        let mut one = full_recording("a");
         change(&mut one);
         store.assert_kept(&one).await;
     }
-    let mut empty = full("a");
+    let mut empty = full_recording("a");
     (empty.name, empty.state, empty.meeting_id) = (text(""), text(""), text(""));
     (empty.formats[0].url, empty.formats[1].thumbnails[0].alt) = (text(""), text(""));
     store.assert_kept(&empty).await;
 }
 
 async fn a_recording_is_replaced_whole(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
-    let other = full("other");
+    let store = TestRecordings::new(factory).await;
+    let other = full_recording("other");
     store.put(&other).await;
-    let mut changed = full("a");
+    let mut changed = full_recording("a");
     changed.metadata[0].1 = text("new");
     changed.metadata.remove(1);
     changed.formats.remove(1);
     changed.formats[1].thumbnails.truncate(2);
-    for one in [full("a"), bare("a"), changed, full("a"), bare("a")] {
+    for one in [
+        full_recording("a"),
+        bare_recording("a"),
+        changed,
+        full_recording("a"),
+        bare_recording("a"),
+    ] {
         store.assert_kept(&one).await;
         store.assert_kept(&one).await;
         assert_eq!(store.get("other").await.as_ref(), Some(&other));
-        assert_eq!(store.counts().await, [2, 0]);
+        assert_eq!(store.count_rows().await, [2, 0]);
     }
 }
 
 async fn flags_are_independent(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
+    let store = TestRecordings::new(factory).await;
     for bits in 0..8 {
         let [published, protected, publish_updated] = [1, 2, 4].map(|bit| bits & bit != 0);
-        let one = Recording { published, protected, publish_updated, ..full("a") };
+        let one = Recording { published, protected, publish_updated, ..full_recording("a") };
         store.assert_kept(&one).await;
     }
 }
 
 async fn times_keep_their_milliseconds(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
+    let store = TestRecordings::new(factory).await;
     let odd = [0, 1, 999, 1_000, 1_001, 86_399_999, 951_827_199_999, 4_102_444_800_001];
     let near = (0..40).map(|n| 1_700_000_000_000 + 37 * n);
     for ms in odd.into_iter().chain(near) {
         let time = |ms| Some(Timestamp(ms));
         let (started_at, ended_at, deleted_at) = (time(ms), time(ms + 1), time(ms + 2));
-        store.assert_kept(&Recording { started_at, ended_at, deleted_at, ..bare("a") }).await;
+        store
+            .assert_kept(&Recording { started_at, ended_at, deleted_at, ..bare_recording("a") })
+            .await;
     }
 }
 
 async fn numbers_keep_their_range(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
+    let store = TestRecordings::new(factory).await;
     for number in [0, 1, -1, i32::MAX, i32::MIN] {
-        let mut one = full("a");
+        let mut one = full_recording("a");
         let number = Some(number);
         let format = &mut one.formats[1];
-        (format.length, format.processing_time) = (number, number);
+        (format.length_minutes, format.processing_time_ms) = (number, number);
         (format.thumbnails[0].width, format.thumbnails[0].height) = (number, number);
         one.participants = number;
         store.assert_kept(&one).await;
@@ -219,31 +231,31 @@ async fn numbers_keep_their_range(factory: RecordingsFactory<'_>) {
 }
 
 /// Names that a language sorts otherwise than bytes do, in byte order.
-const IN_ORDER: [&str; 21] = [
+const NAMES_IN_ORDER: [&str; 21] = [
     " ", "-a", "10", "9", "A", "B", "Z", "_", "a", "a ", "a-1", "a-b", "a1", "aB", "aa", "ab", "b",
     "z", "\u{c4}", "\u{e4}", "💥",
 ];
 
 async fn metadata_and_formats_come_in_byte_order(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
-    let mut expected = bare("r");
-    expected.metadata = IN_ORDER.map(|name| (name.to_owned(), text(name))).to_vec();
+    let store = TestRecordings::new(factory).await;
+    let mut expected = bare_recording("r");
+    expected.metadata = NAMES_IN_ORDER.map(|name| (name.to_owned(), text(name))).to_vec();
     let format =
         |name: &str| PlaybackFormat { format: name.to_owned(), ..PlaybackFormat::default() };
-    expected.formats = IN_ORDER.map(format).to_vec();
+    expected.formats = NAMES_IN_ORDER.map(format).to_vec();
     let mut shuffled = expected.clone();
     shuffled.metadata.reverse();
     shuffled.formats.rotate_left(7);
     for one in [&shuffled, &expected] {
         store.put(one).await;
         assert_eq!(store.get("r").await.as_ref(), Some(&expected));
-        assert_eq!(store.after(None, 1).await, std::slice::from_ref(&expected));
+        assert_eq!(store.list_after(None, 1).await, std::slice::from_ref(&expected));
     }
 }
 
 async fn previews_keep_their_order(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
-    let mut one = full("a");
+    let store = TestRecordings::new(factory).await;
+    let mut one = full_recording("a");
     for (n, preview) in (0..).zip(&mut one.formats[2].thumbnails) {
         preview.alt = Some(format!("{}", (n * 7) % 12));
     }
@@ -257,9 +269,9 @@ async fn previews_keep_their_order(factory: RecordingsFactory<'_>) {
 }
 
 async fn hostile_texts_stay_as_they_are(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
-    for text in hostile() {
-        let mut one = full("a");
+    let store = TestRecordings::new(factory).await;
+    for text in hostile_texts() {
+        let mut one = full_recording("a");
         (one.meeting_id, one.name, one.state) =
             (Some(text.clone()), Some(text.clone()), Some(text.clone()));
         one.metadata = vec![(text.clone(), Some(text.clone()))];
@@ -274,13 +286,13 @@ async fn hostile_texts_stay_as_they_are(factory: RecordingsFactory<'_>) {
 }
 
 async fn hostile_ids_are_exact(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
+    let store = TestRecordings::new(factory).await;
     // An index over all of a very long text is more than some databases can hold.
-    let ids: Vec<_> = hostile().into_iter().filter(|id| id.len() < 1_000).collect();
+    let ids: Vec<_> = hostile_texts().into_iter().filter(|id| id.len() < 1_000).collect();
     for id in &ids {
-        store.put(&Recording { name: Some(format!("name of {id}")), ..bare(id) }).await;
+        store.put(&Recording { name: Some(format!("name of {id}")), ..bare_recording(id) }).await;
     }
-    assert_eq!(store.counts().await, [u64::try_from(ids.len()).unwrap(), 0]);
+    assert_eq!(store.count_rows().await, [u64::try_from(ids.len()).unwrap(), 0]);
     for id in &ids {
         let name = store.get(id).await.and_then(|one| one.name);
         assert_eq!(name, Some(format!("name of {id}")), "{id:?}");
@@ -288,48 +300,53 @@ async fn hostile_ids_are_exact(factory: RecordingsFactory<'_>) {
 }
 
 async fn pages_are_in_byte_order(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
-    for (n, id) in IN_ORDER.iter().enumerate().rev() {
-        let one = if n % 2 == 0 { full(id) } else { bare(id) };
+    let store = TestRecordings::new(factory).await;
+    for (n, id) in NAMES_IN_ORDER.iter().enumerate().rev() {
+        let one = if n % 2 == 0 { full_recording(id) } else { bare_recording(id) };
         store.put(&one).await;
     }
     let ids = |page: &[Recording]| page.iter().map(|one| one.record_id.clone()).collect::<Vec<_>>();
     for limit in [1, 2, 3, 20, 21, 22, 1_000] {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
-            let page = store.after(after.as_deref(), limit).await;
+            let page = store.list_after(after.as_deref(), limit).await;
             assert!(page.len() <= usize::try_from(limit).unwrap());
             found.extend(ids(&page));
             let Some(last) = page.last() else { break };
-            let whole =
-                if found.len() % 2 == 1 { full(&last.record_id) } else { bare(&last.record_id) };
+            let whole = if found.len() % 2 == 1 {
+                full_recording(&last.record_id)
+            } else {
+                bare_recording(&last.record_id)
+            };
             assert_eq!(*last, whole, "pages hold whole recordings");
             after = Some(last.record_id.clone());
         }
-        assert_eq!(found, IN_ORDER, "pages of {limit}");
+        assert_eq!(found, NAMES_IN_ORDER, "pages of {limit}");
     }
-    assert_eq!(store.after(None, 0).await, []);
+    assert_eq!(store.list_after(None, 0).await, []);
     for (after, next) in
         [("", " "), ("B!", "Z"), ("a!", "a-1"), ("a-", "a-1"), ("c", "z"), ("\u{c5}", "\u{e4}")]
     {
-        assert_eq!(ids(&store.after(Some(after), 1).await), [next], "after {after:?}");
+        assert_eq!(ids(&store.list_after(Some(after), 1).await), [next], "after {after:?}");
     }
-    assert_eq!(store.after(Some("\u{10ffff}"), 10).await, []);
+    assert_eq!(store.list_after(Some("\u{10ffff}"), 10).await, []);
 }
 
-async fn deleted_ones_count(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
+async fn deleted_recordings_count(factory: RecordingsFactory<'_>) {
+    let store = TestRecordings::new(factory).await;
     for (n, state) in ["published", "unpublished", "deleted", "processing"].iter().enumerate() {
         let state = Some((*state).to_owned());
-        store.assert_kept(&Recording { state, published: false, ..full(&format!("{n}")) }).await;
+        store
+            .assert_kept(&Recording { state, published: false, ..full_recording(&format!("{n}")) })
+            .await;
     }
-    assert_eq!(store.counts().await, [4, 0]);
-    assert_eq!(store.after(None, 10).await.len(), 4);
+    assert_eq!(store.count_rows().await, [4, 0]);
+    assert_eq!(store.list_after(None, 10).await.len(), 4);
 }
 
 async fn a_large_recording_stays_as_it_is(factory: RecordingsFactory<'_>) {
-    let store = Archive::new(factory).await;
-    let mut one = full("a");
+    let store = TestRecordings::new(factory).await;
+    let mut one = full_recording("a");
     let long = "Ä".repeat(100_000);
     one.metadata = (0..300).map(|n| (format!("name-{n:03}"), Some(format!("value {n}")))).collect();
     one.metadata[150].1 = Some(long.clone());
@@ -338,5 +355,5 @@ async fn a_large_recording_stays_as_it_is(factory: RecordingsFactory<'_>) {
     one.formats[1].thumbnails =
         (0..500).map(|n| Thumbnail { sequence: Some(n), ..preview.clone() }).collect();
     store.assert_kept(&one).await;
-    store.assert_kept(&bare("a")).await;
+    store.assert_kept(&bare_recording("a")).await;
 }

@@ -1,14 +1,14 @@
 //! Servers: what is stored comes back, changes touch only what they name.
 
 use app::ports::ServerChange;
-use domain::health::{Failure, Health};
-use domain::server::Stats;
-use domain::{AdminState, Limits, Server};
+use domain::health::{Health, ServerFailure};
+use domain::server::ServerStats;
+use domain::{AdminState, Server, ServerLimits};
 
-use super::store::{NOW, Store, key, open, request, server_id};
-use super::{Case, Factory};
+use super::pool_store::{NOW, TestPoolStore, key, open_server, place_request, server_id};
+use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
+pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
     super::cases![factory;
         an_empty_store_is_ready,
         servers_come_back_whole_and_in_order,
@@ -29,20 +29,20 @@ pub(super) fn cases(factory: Factory<'_>) -> Vec<Case<'_>> {
 }
 
 /// Servers that differ in everything that is stored.
-fn all_kinds() -> Vec<Server> {
-    let mut rich = open("zwölf–12", 12.5);
+fn varied_servers() -> Vec<Server> {
+    let mut rich = open_server("zwölf–12", 12.5);
     rich.url = "https://bücher.example.test:8443/bigbluebutton/api/".to_owned();
     rich.secret = "a'b\"c\\d%_;--$1 \t{}|é\u{301}💥 ".to_owned();
     rich.tag = Some("röt; 'none'".to_owned());
     rich.state = AdminState::Cordoned;
     rich.load_multiplier = 0.1;
-    rich.stats = Stats { meetings: 7, users: u32::MAX, largest_meeting: 300, videos: 41 };
+    rich.stats = ServerStats { meetings: 7, users: u32::MAX, largest_meeting: 300, videos: 41 };
     rich.bbb_version = Some("3.0.0-β.1".to_owned());
     rich.health = Health {
         online: true,
         healthy_count: 3,
         unhealthy_count: 1,
-        last_failure: Some(Failure {
+        last_failure: Some(ServerFailure {
             at: NOW.plus_ms(1),
             reason: "connect: «Zeitüberschreitung»\n'quoted'".to_owned(),
         }),
@@ -51,14 +51,14 @@ fn all_kinds() -> Vec<Server> {
         probation_until: NOW.plus_ms(15_000),
         answered_at: NOW,
     };
-    rich.limits = Limits { max_meetings: Some(0), max_users: Some(u32::MAX), tier: 9 };
-    rich.placed = 4;
-    let mut probation = open("a-probation", 0.0);
+    rich.limits = ServerLimits { max_meetings: Some(0), max_users: Some(u32::MAX), tier: 9 };
+    rich.placed_since_poll = 4;
+    let mut probation = open_server("a-probation", 0.0);
     probation.health =
         Health { online: false, healthy_count: 2, unhealthy_count: 0, ..Health::default() };
     probation.load = None;
     probation.tag = Some("none".to_owned());
-    let mut idle = open("m-idle", 0.0);
+    let mut idle = open_server("m-idle", 0.0);
     idle.load_multiplier = 1.0 / 3.0;
     idle.tag = Some(" ".to_owned());
     idle.limits.max_meetings = Some(70);
@@ -66,7 +66,7 @@ fn all_kinds() -> Vec<Server> {
     vec![rich, probation, idle, plain]
 }
 
-/// All of a server, the secret too: [`Server`] hides much of itself from people.
+/// All of a server, the secret too: [`ChangeServer`] hides much of itself from people.
 fn assert_same(found: &Server, expected: &Server) {
     let rest = |one: &Server| {
         (
@@ -75,73 +75,73 @@ fn assert_same(found: &Server, expected: &Server) {
             one.load_multiplier,
             one.stats,
             one.bbb_version.clone(),
-            (one.limits, one.placed),
+            (one.limits, one.placed_since_poll),
         )
     };
     assert_eq!(rest(found), rest(expected), "{}", expected.id);
     assert_eq!(found, expected);
 }
 
-async fn an_empty_store_is_ready(factory: Factory<'_>) {
-    let store = Store::new(factory).await;
-    store.check().await;
-    assert_eq!(store.servers().await, []);
-    assert_eq!(store.meetings().await, []);
-    assert_eq!(store.server("a").await, None);
-    assert_eq!(store.meeting(&key("m")).await, None);
+async fn an_empty_store_is_ready(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::new(factory).await;
+    store.check_store().await;
+    assert_eq!(store.list_servers().await, []);
+    assert_eq!(store.list_meetings().await, []);
+    assert_eq!(store.find_server("a").await, None);
+    assert_eq!(store.find_meeting(&key("m")).await, None);
 }
 
-async fn servers_come_back_whole_and_in_order(factory: Factory<'_>) {
-    let all = all_kinds();
-    let store = Store::with(factory, &all).await;
-    let found = store.servers().await;
+async fn servers_come_back_whole_and_in_order(factory: PoolFactory<'_>) {
+    let all = varied_servers();
+    let store = TestPoolStore::with(factory, &all).await;
+    let found = store.list_servers().await;
     assert_eq!(found.len(), all.len());
     for (found, expected) in found.iter().zip(&all) {
         assert_same(found, expected);
-        let one = store.server(&expected.id.0).await.expect("one server");
+        let one = store.find_server(&expected.id.0).await.expect("one server");
         assert_same(&one, expected);
     }
-    store.check().await;
+    store.check_store().await;
 }
 
-async fn ids_of_servers_are_exact(factory: Factory<'_>) {
+async fn ids_of_servers_are_exact(factory: PoolFactory<'_>) {
     let ids = ["bbb", "BBB", "bbb ", " bbb", "b\u{e4}", "ba\u{308}", "b'b"];
-    let all: Vec<_> = (0..).zip(ids).map(|(n, id)| open(id, f64::from(n))).collect();
-    let store = Store::with(factory, &all).await;
+    let all: Vec<_> = (0..).zip(ids).map(|(n, id)| open_server(id, f64::from(n))).collect();
+    let store = TestPoolStore::with(factory, &all).await;
     for server in &all {
-        assert_eq!(store.server(&server.id.0).await.as_ref(), Some(server));
+        assert_eq!(store.find_server(&server.id.0).await.as_ref(), Some(server));
     }
-    assert_eq!(store.server("Bbb").await, None);
-    assert_eq!(store.remove("BBB").await, Some(vec![]));
-    assert_eq!(store.servers().await.len(), ids.len() - 1);
-    assert!(store.server("bbb").await.is_some());
+    assert_eq!(store.find_server("Bbb").await, None);
+    assert_eq!(store.remove_server("BBB").await, Some(vec![]));
+    assert_eq!(store.list_servers().await.len(), ids.len() - 1);
+    assert!(store.find_server("bbb").await.is_some());
 }
 
-async fn a_server_is_added_once(factory: Factory<'_>) {
-    let all = [open("a", 3.0), open("b", 0.0)];
-    let store = Store::with(factory, &all).await;
-    store.win(request("m", &["11111"])).await;
-    let before = store.servers().await;
-    let mut other = open("a", 99.0);
+async fn a_server_is_added_once(factory: PoolFactory<'_>) {
+    let all = [open_server("a", 3.0), open_server("b", 0.0)];
+    let store = TestPoolStore::with(factory, &all).await;
+    store.place_new_meeting(place_request("m", &["11111"])).await;
+    let before = store.list_servers().await;
+    let mut other = open_server("a", 99.0);
     other.secret = "another".to_owned();
-    assert!(!store.add(&other).await);
-    assert_eq!(store.servers().await, before);
-    assert_eq!(store.meetings().await.len(), 1);
+    assert!(!store.add_server(&other).await);
+    assert_eq!(store.list_servers().await, before);
+    assert_eq!(store.list_meetings().await.len(), 1);
 }
 
-async fn a_server_added_again_is_the_last(factory: Factory<'_>) {
-    let all = [open("a", 0.0), open("b", 50.0), open("c", 50.0)];
-    let store = Store::with(factory, &all).await;
-    store.win(request("m", &["11111"])).await;
-    assert!(store.remove("a").await.is_some());
-    assert!(store.add(&open("a", 0.0)).await);
-    let order: Vec<_> = store.servers().await.into_iter().map(|one| one.id.0).collect();
+async fn a_server_added_again_is_the_last(factory: PoolFactory<'_>) {
+    let all = [open_server("a", 0.0), open_server("b", 50.0), open_server("c", 50.0)];
+    let store = TestPoolStore::with(factory, &all).await;
+    store.place_new_meeting(place_request("m", &["11111"])).await;
+    assert!(store.remove_server("a").await.is_some());
+    assert!(store.add_server(&open_server("a", 0.0)).await);
+    let order: Vec<_> = store.list_servers().await.into_iter().map(|one| one.id.0).collect();
     assert_eq!(order, ["b", "c", "a"]);
-    assert_eq!(store.meetings_on("a").await, [], "its meetings stay away");
+    assert_eq!(store.list_meetings_on("a").await, [], "its meetings stay away");
 }
 
-async fn each_field_changes_alone(factory: Factory<'_>) {
-    let mut original = all_kinds().remove(0);
+async fn each_field_changes_alone(factory: PoolFactory<'_>) {
+    let mut original = varied_servers().remove(0);
     original.id = server_id("a");
     let text = |text: &str| Some(text.to_owned());
     let changes = [
@@ -157,24 +157,24 @@ async fn each_field_changes_alone(factory: Factory<'_>) {
         ServerChange { max_users: Some(None), ..ServerChange::default() },
         ServerChange { tier: Some(2), ..ServerChange::default() },
         ServerChange { tier: Some(0), ..ServerChange::default() },
-        ServerChange::state(AdminState::Enabled),
-        ServerChange::state(AdminState::Cordoned),
-        ServerChange::state(AdminState::Disabled),
+        ServerChange::with_state(AdminState::Enabled),
+        ServerChange::with_state(AdminState::Cordoned),
+        ServerChange::with_state(AdminState::Disabled),
     ];
     for change in changes {
-        let all = [open("before", 1.0), original.clone(), open("after", 2.0)];
-        let store = Store::with(factory, &all).await;
+        let all = [open_server("before", 1.0), original.clone(), open_server("after", 2.0)];
+        let store = TestPoolStore::with(factory, &all).await;
         let mut expected = original.clone();
         change.clone().apply(&mut expected);
-        let updated = store.update("a", change.clone()).await.expect("a server");
+        let updated = store.update_server("a", change.clone()).await.expect("a server");
         assert_same(&updated, &expected);
-        let found = store.servers().await;
+        let found = store.list_servers().await;
         assert_eq!(found, [all[0].clone(), expected, all[2].clone()], "{change:?}");
     }
 }
 
-async fn fields_change_together(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 20.0)]).await;
+async fn fields_change_together(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 20.0)]).await;
     let change = ServerChange {
         url: Some("https://u".to_owned()),
         secret: Some("s".to_owned()),
@@ -185,93 +185,95 @@ async fn fields_change_together(factory: Factory<'_>) {
         max_users: Some(Some(500)),
         tier: Some(1),
     };
-    let updated = store.update("a", change).await.expect("a server");
-    let mut expected = open("a", 20.0);
+    let updated = store.update_server("a", change).await.expect("a server");
+    let mut expected = open_server("a", 20.0);
     (expected.url, expected.secret) = ("https://u".to_owned(), "s".to_owned());
     expected.tag = Some("t".to_owned());
     expected.state = AdminState::Cordoned;
     expected.load_multiplier = 3.0;
-    expected.limits = Limits { max_meetings: Some(5), max_users: Some(500), tier: 1 };
+    expected.limits = ServerLimits { max_meetings: Some(5), max_users: Some(500), tier: 1 };
     assert_same(&updated, &expected);
-    assert_eq!(store.load("a").await, Some(20.0), "until the next poll");
+    assert_eq!(store.find_load("a").await, Some(20.0), "until the next poll");
 }
 
-async fn nothing_changes_where_nothing_is_asked(factory: Factory<'_>) {
-    let all = all_kinds();
-    let store = Store::with(factory, &all).await;
+async fn nothing_changes_where_nothing_is_asked(factory: PoolFactory<'_>) {
+    let all = varied_servers();
+    let store = TestPoolStore::with(factory, &all).await;
     for server in &all {
-        let updated = store.update(&server.id.0, ServerChange::default()).await;
+        let updated = store.update_server(&server.id.0, ServerChange::default()).await;
         assert_same(&updated.expect("a server"), server);
     }
-    assert_eq!(store.servers().await, all);
+    assert_eq!(store.list_servers().await, all);
 }
 
-async fn an_unknown_server_is_not_changed(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 1.0)]).await;
-    let change = ServerChange::state(AdminState::Disabled);
-    assert_eq!(store.update("A", change).await, None);
-    assert_eq!(store.servers().await, [open("a", 1.0)]);
+async fn an_unknown_server_is_not_changed(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 1.0)]).await;
+    let change = ServerChange::with_state(AdminState::Disabled);
+    assert_eq!(store.update_server("A", change).await, None);
+    assert_eq!(store.list_servers().await, [open_server("a", 1.0)]);
 }
 
-async fn disabling_takes_the_load_away(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 12.5), open("b", 7.0)]).await;
-    let cordoned = store.update("a", ServerChange::state(AdminState::Cordoned)).await;
+async fn disabling_takes_the_load_away(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 12.5), open_server("b", 7.0)]).await;
+    let cordoned = store.update_server("a", ServerChange::with_state(AdminState::Cordoned)).await;
     assert_eq!(cordoned.expect("a server").load, Some(12.5));
-    assert_eq!(store.load("a").await, Some(12.5));
-    let disabled = store.update("a", ServerChange::state(AdminState::Disabled)).await;
+    assert_eq!(store.find_load("a").await, Some(12.5));
+    let disabled = store.update_server("a", ServerChange::with_state(AdminState::Disabled)).await;
     assert_eq!(disabled.expect("a server").load, None);
-    assert_eq!(store.load("a").await, None);
-    assert_eq!(store.load("b").await, Some(7.0));
+    assert_eq!(store.find_load("a").await, None);
+    assert_eq!(store.find_load("b").await, Some(7.0));
 }
 
-async fn enabling_brings_no_load(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 12.5)]).await;
+async fn enabling_brings_no_load(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 12.5)]).await;
     for state in [AdminState::Disabled, AdminState::Cordoned, AdminState::Enabled] {
-        store.update("a", ServerChange::state(state)).await;
-        assert_eq!(store.load("a").await, None, "{state:?}, and not polled yet");
+        store.update_server("a", ServerChange::with_state(state)).await;
+        assert_eq!(store.find_load("a").await, None, "{state:?}, and not polled yet");
     }
 }
 
-async fn meetings_stay_when_their_server_is_disabled(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    let meeting = store.settle(request("m", &["11111"])).await;
-    store.update("a", ServerChange::state(AdminState::Disabled)).await;
-    assert_eq!(store.meetings().await, [meeting]);
-    let located = store.meeting(&key("m")).await.expect("a meeting");
+async fn meetings_stay_when_their_server_is_disabled(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let meeting = store.place_and_confirm(place_request("m", &["11111"])).await;
+    store.update_server("a", ServerChange::with_state(AdminState::Disabled)).await;
+    assert_eq!(store.list_meetings().await, [meeting]);
+    let located = store.find_meeting(&key("m")).await.expect("a meeting");
     assert_eq!(located.server.state, AdminState::Disabled);
 }
 
-async fn removal_forgets_the_meetings(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0), open("b", 100.0)]).await;
-    let one = store.settle(request("one", &["11111"])).await;
-    let claimed = store.win(request("two", &["22222"])).await.meeting;
-    store.update("a", ServerChange::state(AdminState::Cordoned)).await;
-    let other = store.settle(request("other", &["33333"])).await;
+async fn removal_forgets_the_meetings(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 100.0)]).await;
+    let one = store.place_and_confirm(place_request("one", &["11111"])).await;
+    let claimed = store.place_new_meeting(place_request("two", &["22222"])).await.meeting;
+    store.update_server("a", ServerChange::with_state(AdminState::Cordoned)).await;
+    let other = store.place_and_confirm(place_request("other", &["33333"])).await;
     assert_eq!((one.server.0.as_str(), other.server.0.as_str()), ("a", "b"));
-    assert_eq!(store.remove("a").await, Some(vec![one, claimed]));
-    assert_eq!(store.server("a").await, None);
-    assert_eq!(store.meetings().await, [other]);
-    assert_eq!(store.meeting(&key("one")).await, None);
-    assert!(store.is_free("11111").await && store.is_free("22222").await);
-    assert!(!store.is_free("33333").await);
-    assert_eq!(store.remove("a").await, None, "it is gone");
+    assert_eq!(store.remove_server("a").await, Some(vec![one, claimed]));
+    assert_eq!(store.find_server("a").await, None);
+    assert_eq!(store.list_meetings().await, [other]);
+    assert_eq!(store.find_meeting(&key("one")).await, None);
+    assert!(store.is_bridge_free("11111").await && store.is_bridge_free("22222").await);
+    assert!(!store.is_bridge_free("33333").await);
+    assert_eq!(store.remove_server("a").await, None, "it is gone");
 }
 
-async fn an_unknown_server_is_not_removed(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 0.0)]).await;
-    assert_eq!(store.remove("x").await, None);
-    assert_eq!(store.servers().await.len(), 1);
+async fn an_unknown_server_is_not_removed(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    assert_eq!(store.remove_server("x").await, None);
+    assert_eq!(store.list_servers().await.len(), 1);
 }
 
-async fn versions_are_recorded(factory: Factory<'_>) {
-    let store = Store::with(factory, &[open("a", 1.0), open("b", 2.0)]).await;
+async fn versions_are_recorded(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 1.0), open_server("b", 2.0)]).await;
     for version in ["2.7.3", "3.0-β 'x'"] {
         store.record_version("a", version).await;
-        let mut expected = open("a", 1.0);
+        let mut expected = open_server("a", 1.0);
         expected.bbb_version = Some(version.to_owned());
-        assert_same(&store.server("a").await.expect("a server"), &expected);
+        assert_same(&store.find_server("a").await.expect("a server"), &expected);
     }
     store.record_version("unknown", "1").await;
-    assert_eq!(store.servers().await.len(), 2);
-    assert_eq!(store.server("b").await, Some(open("b", 2.0)));
+    assert_eq!(store.list_servers().await.len(), 2);
+    assert_eq!(store.find_server("b").await, Some(open_server("b", 2.0)));
 }

@@ -2,93 +2,93 @@
 
 use app::ports::Grant;
 
-use super::hot::{HotStore, grant, hostile};
-use super::store::NOW;
-use super::{Case, HotFactory};
+use super::pool_store::NOW;
+use super::state_store::{TestStateStore, grant, hostile_texts};
+use super::{ContractCase, StateFactory};
 
 /// How long the tokens here hold.
-const HOLDS_MS: i64 = 300_000;
+const VALIDITY_MS: i64 = 300_000;
 
-pub(super) fn cases(factory: HotFactory<'_>) -> Vec<Case<'_>> {
+pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
     super::cases![factory;
         a_token_is_taken_once,
         a_token_ends_in_time,
-        a_token_may_be_over_at_once,
+        a_token_may_expire_at_once,
         tokens_are_independent,
         the_last_grant_of_a_token_counts,
         hostile_tokens_and_grants_stay_as_they_are,
     ]
 }
 
-async fn a_token_is_taken_once(factory: HotFactory<'_>) {
-    let store = HotStore::new(factory).await;
-    assert_eq!(store.take("t", NOW).await, None);
-    store.put("t", &grant("r"), NOW, NOW.plus_ms(HOLDS_MS)).await;
-    assert_eq!(store.take("t", NOW).await, Some(grant("r")));
-    assert_eq!(store.take("t", NOW).await, None);
-    store.put("t", &grant("s"), NOW, NOW.plus_ms(HOLDS_MS)).await;
-    assert_eq!(store.take("t", NOW).await, Some(grant("s")));
-    assert_eq!(store.take("t", NOW).await, None);
+async fn a_token_is_taken_once(factory: StateFactory<'_>) {
+    let store = TestStateStore::new(factory).await;
+    assert_eq!(store.take_token("t", NOW).await, None);
+    store.put_token("t", &grant("r"), NOW, NOW.plus_ms(VALIDITY_MS)).await;
+    assert_eq!(store.take_token("t", NOW).await, Some(grant("r")));
+    assert_eq!(store.take_token("t", NOW).await, None);
+    store.put_token("t", &grant("s"), NOW, NOW.plus_ms(VALIDITY_MS)).await;
+    assert_eq!(store.take_token("t", NOW).await, Some(grant("s")));
+    assert_eq!(store.take_token("t", NOW).await, None);
 }
 
-async fn a_token_ends_in_time(factory: HotFactory<'_>) {
-    let store = HotStore::new(factory).await;
+async fn a_token_ends_in_time(factory: StateFactory<'_>) {
+    let store = TestStateStore::new(factory).await;
     for (after_ms, holds) in
-        [(0, true), (HOLDS_MS - 1, true), (HOLDS_MS, false), (HOLDS_MS * 9, false)]
+        [(0, true), (VALIDITY_MS - 1, true), (VALIDITY_MS, false), (VALIDITY_MS * 9, false)]
     {
-        store.put("t", &grant("r"), NOW, NOW.plus_ms(HOLDS_MS)).await;
-        let taken = store.take("t", NOW.plus_ms(after_ms)).await;
+        store.put_token("t", &grant("r"), NOW, NOW.plus_ms(VALIDITY_MS)).await;
+        let taken = store.take_token("t", NOW.plus_ms(after_ms)).await;
         assert_eq!(taken, holds.then(|| grant("r")), "{after_ms} ms later");
-        assert_eq!(store.take("t", NOW).await, None, "gone in any case");
+        assert_eq!(store.take_token("t", NOW).await, None, "gone in any case");
     }
 }
 
-async fn a_token_may_be_over_at_once(factory: HotFactory<'_>) {
-    let store = HotStore::new(factory).await;
-    for ms in [0, -1, -HOLDS_MS] {
-        store.put("t", &grant("r"), NOW, NOW.plus_ms(ms)).await;
-        assert_eq!(store.take("t", NOW).await, None, "{ms} ms");
+async fn a_token_may_expire_at_once(factory: StateFactory<'_>) {
+    let store = TestStateStore::new(factory).await;
+    for ms in [0, -1, -VALIDITY_MS] {
+        store.put_token("t", &grant("r"), NOW, NOW.plus_ms(ms)).await;
+        assert_eq!(store.take_token("t", NOW).await, None, "{ms} ms");
     }
-    store.put("t", &grant("r"), NOW, NOW.plus_ms(HOLDS_MS)).await;
-    store.put("t", &grant("s"), NOW, NOW).await;
-    assert_eq!(store.take("t", NOW).await, None, "the last one counts");
+    store.put_token("t", &grant("r"), NOW, NOW.plus_ms(VALIDITY_MS)).await;
+    store.put_token("t", &grant("s"), NOW, NOW).await;
+    assert_eq!(store.take_token("t", NOW).await, None, "the last one counts");
 }
 
-async fn tokens_are_independent(factory: HotFactory<'_>) {
-    let store = HotStore::new(factory).await;
+async fn tokens_are_independent(factory: StateFactory<'_>) {
+    let store = TestStateStore::new(factory).await;
     for n in 0..50_i64 {
-        let until = NOW.plus_ms(HOLDS_MS + 1_000 * n);
-        store.put(&format!("t{n}"), &grant(&format!("r{n}")), NOW, until).await;
+        let until = NOW.plus_ms(VALIDITY_MS + 1_000 * n);
+        store.put_token(&format!("t{n}"), &grant(&format!("r{n}")), NOW, until).await;
     }
     // Half of them are over when another comes.
-    let later = NOW.plus_ms(HOLDS_MS + 25_000);
-    store.put("new", &grant("new"), later, later.plus_ms(HOLDS_MS)).await;
+    let later = NOW.plus_ms(VALIDITY_MS + 25_000);
+    store.put_token("new", &grant("new"), later, later.plus_ms(VALIDITY_MS)).await;
     for n in (0..50_i64).rev() {
-        let taken = store.take(&format!("t{n}"), later).await;
+        let taken = store.take_token(&format!("t{n}"), later).await;
         assert_eq!(taken, (n > 25).then(|| grant(&format!("r{n}"))), "t{n}");
     }
-    assert_eq!(store.take("new", later).await, Some(grant("new")));
+    assert_eq!(store.take_token("new", later).await, Some(grant("new")));
 }
 
-async fn the_last_grant_of_a_token_counts(factory: HotFactory<'_>) {
-    let store = HotStore::new(factory).await;
-    store.put("t", &grant("r"), NOW, NOW.plus_ms(1_000)).await;
+async fn the_last_grant_of_a_token_counts(factory: StateFactory<'_>) {
+    let store = TestStateStore::new(factory).await;
+    store.put_token("t", &grant("r"), NOW, NOW.plus_ms(1_000)).await;
     let video = Grant { format: "video".to_owned(), ..grant("r") };
-    store.put("t", &video, NOW, NOW.plus_ms(HOLDS_MS)).await;
-    assert_eq!(store.take("t", NOW.plus_ms(1_001)).await, Some(video));
-    assert_eq!(store.take("t", NOW).await, None);
+    store.put_token("t", &video, NOW, NOW.plus_ms(VALIDITY_MS)).await;
+    assert_eq!(store.take_token("t", NOW.plus_ms(1_001)).await, Some(video));
+    assert_eq!(store.take_token("t", NOW).await, None);
 }
 
-async fn hostile_tokens_and_grants_stay_as_they_are(factory: HotFactory<'_>) {
-    let store = HotStore::new(factory).await;
-    let texts = hostile();
-    let until = NOW.plus_ms(HOLDS_MS);
+async fn hostile_tokens_and_grants_stay_as_they_are(factory: StateFactory<'_>) {
+    let store = TestStateStore::new(factory).await;
+    let texts = hostile_texts();
+    let until = NOW.plus_ms(VALIDITY_MS);
     let of = |text: &String| Grant { record_id: text.clone(), format: text.clone() };
     for text in &texts {
-        store.put(text, &of(text), NOW, until).await;
+        store.put_token(text, &of(text), NOW, until).await;
     }
     for text in &texts {
-        assert_eq!(store.take(text, NOW).await, Some(of(text)), "{text:?}");
-        assert_eq!(store.take(text, NOW).await, None, "{text:?}");
+        assert_eq!(store.take_token(text, NOW).await, Some(of(text)), "{text:?}");
+        assert_eq!(store.take_token(text, NOW).await, None, "{text:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! A PostgreSQL of one test's own.
 
-use super::keeper::Keeper;
-use super::template::Programs;
-use super::{DEADLINE, LOOK_EVERY, PORTS_TRIED, folder, free_port, story};
+use super::cluster_template::PostgresPrograms;
+use super::supervisor::Supervisor;
+use super::{CHECK_INTERVAL, DEADLINE, MAX_PORT_TRIES, create_folder, free_port, log_tail};
 use anyhow::{Context, bail};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,16 +22,17 @@ log_timezone = 'UTC'
 recovery_init_sync_method = syncfs
 ";
 /// Fast, since nobody pulls a plug here.
-const IN_MEMORY: &str = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n";
+const NON_DURABLE_SETTINGS: &str =
+    "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n";
 
 /// How to run it.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct PostgresServerOptions {
     durable: bool,
     settings: Vec<(String, String)>,
 }
 
-impl Options {
+impl PostgresServerOptions {
     /// With everything on disk before it is confirmed.
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
@@ -48,7 +49,7 @@ impl Options {
 
     fn configuration(&self, folder: &str, port: u16) -> String {
         let mut text = format!("port = {port}\nunix_socket_directories = '{folder}'\n{SETTINGS}");
-        text.push_str(if self.durable { "" } else { IN_MEMORY });
+        text.push_str(if self.durable { "" } else { NON_DURABLE_SETTINGS });
         for (name, value) in &self.settings {
             let _ = writeln!(text, "{name} = '{}'", value.replace('\'', "''"));
         }
@@ -60,11 +61,11 @@ impl Options {
 /// password. Dropping it kills it and removes its folder.
 #[derive(Debug)]
 pub struct Postgres {
-    pub(super) programs: Programs,
-    keeper: Keeper,
-    options: Options,
+    pub(super) programs: PostgresPrograms,
+    supervisor: Supervisor,
+    options: PostgresServerOptions,
     port: u16,
-    databases: AtomicU32,
+    database_count: AtomicU32,
 }
 
 impl Postgres {
@@ -73,57 +74,58 @@ impl Postgres {
     /// # Errors
     /// When it does not start.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::start_with(Options::default()).await
+        Self::start_with(PostgresServerOptions::default()).await
     }
 
     /// One of these options.
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn start_with(options: Options) -> anyhow::Result<Self> {
-        let (programs, keeper) = tokio::task::spawn_blocking(prepare).await??;
+    pub async fn start_with(options: PostgresServerOptions) -> anyhow::Result<Self> {
+        let (programs, keeper) = tokio::task::spawn_blocking(prepare_cluster).await??;
         let databases = AtomicU32::default();
-        let mut postgres = Self { programs, keeper, options, port: 0, databases };
-        for _ in 0..PORTS_TRIED {
+        let mut postgres =
+            Self { programs, supervisor: keeper, options, port: 0, database_count: databases };
+        for _ in 0..MAX_PORT_TRIES {
             postgres.port = free_port()?;
-            postgres.configure()?;
-            if postgres.run().await? {
+            postgres.write_configuration()?;
+            if postgres.try_start().await? {
                 return Ok(postgres);
             }
         }
         bail!("no port is free for long enough")
     }
 
-    fn data(&self) -> PathBuf {
-        data_in(self.keeper.folder())
+    fn data_dir(&self) -> PathBuf {
+        data_dir_in(self.supervisor.folder())
     }
 
-    fn configure(&self) -> anyhow::Result<()> {
-        let folder = self.keeper.folder().display().to_string();
+    fn write_configuration(&self) -> anyhow::Result<()> {
+        let folder = self.supervisor.folder().display().to_string();
         let text = self.options.configuration(&folder, self.port);
         // The file is there, and stays its owner's.
-        Ok(std::fs::write(self.data().join("postgresql.conf"), text)?)
+        Ok(std::fs::write(self.data_dir().join("postgresql.conf"), text)?)
     }
 
     /// Starts the process and waits until it takes connections; false if somebody took its port.
-    async fn run(&self) -> anyhow::Result<bool> {
-        let id = self.keeper.start()?;
+    async fn try_start(&self) -> anyhow::Result<bool> {
+        let id = self.supervisor.start()?;
         let started = timeout(DEADLINE, async {
-            while !self.keeper.is_over() {
-                if is_ready(&self.data(), id) {
+            while !self.supervisor.is_stopped() {
+                if is_ready(&self.data_dir(), id) {
                     return true;
                 }
-                sleep(LOOK_EVERY).await;
+                sleep(CHECK_INTERVAL).await;
             }
             false
         });
-        let log = self.keeper.log();
+        let log = self.supervisor.log_path();
         let started = started.await;
-        if started.with_context(|| format!("PostgreSQL does not start; {}", story(&log)))? {
+        if started.with_context(|| format!("PostgreSQL does not start; {}", log_tail(&log)))? {
             return Ok(true);
         }
-        self.keeper.bury()?;
-        let said = story(&log);
+        self.supervisor.reap()?;
+        let said = log_tail(&log);
         if said.contains("already in use") {
             std::fs::write(&log, "")?;
             return Ok(false);
@@ -140,7 +142,7 @@ impl Postgres {
     /// The folder of its socket.
     #[must_use]
     pub fn socket_folder(&self) -> &Path {
-        self.keeper.folder()
+        self.supervisor.folder()
     }
 
     /// A database by TCP.
@@ -161,7 +163,7 @@ impl Postgres {
     /// # Errors
     /// When it cannot be created.
     pub async fn next_database(&self) -> anyhow::Result<String> {
-        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let name = format!("test_{}", self.database_count.fetch_add(1, Ordering::Relaxed));
         self.create_database(&name).await?;
         Ok(name)
     }
@@ -171,7 +173,7 @@ impl Postgres {
     /// # Errors
     /// When it does not end.
     pub async fn stop(&self) -> anyhow::Result<()> {
-        self.keeper.end("INT", false).await
+        self.supervisor.stop("INT", false).await
     }
 
     /// Kills it with all its processes.
@@ -179,7 +181,7 @@ impl Postgres {
     /// # Errors
     /// When it does not end.
     pub async fn kill(&self) -> anyhow::Result<()> {
-        self.keeper.end("KILL", true).await
+        self.supervisor.stop("KILL", true).await
     }
 
     /// Lets it hang: it keeps its connections and answers nothing, until it goes on.
@@ -187,15 +189,15 @@ impl Postgres {
     /// # Errors
     /// When that cannot be told to it.
     pub async fn pause(&self) -> anyhow::Result<()> {
-        self.keeper.pause().await
+        self.supervisor.pause().await
     }
 
     /// Lets it go on.
     ///
     /// # Errors
     /// When that cannot be told to it.
-    pub fn go_on(&self) -> anyhow::Result<()> {
-        self.keeper.go_on()
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.supervisor.resume()
     }
 
     /// Starts it again on the same port and data; kills it before if it runs.
@@ -205,8 +207,8 @@ impl Postgres {
     pub async fn restart(&self) -> anyhow::Result<()> {
         self.kill().await?;
         let restarting = async {
-            while !self.run().await? {
-                sleep(LOOK_EVERY).await;
+            while !self.try_start().await? {
+                sleep(CHECK_INTERVAL).await;
             }
             Ok(())
         };
@@ -215,19 +217,19 @@ impl Postgres {
 }
 
 /// Everything that comes before the first start.
-fn prepare() -> anyhow::Result<(Programs, Keeper)> {
-    let programs = Programs::find()?;
-    let folder = folder("postgres-")?;
+fn prepare_cluster() -> anyhow::Result<(PostgresPrograms, Supervisor)> {
+    let programs = PostgresPrograms::find()?;
+    let folder = create_folder("postgres-")?;
     let mut command = programs.command("postgres");
-    command.extend(["-D".into(), data_in(&folder).into()]);
+    command.extend(["-D".into(), data_dir_in(&folder).into()]);
     // From here on the folder goes whatever happens.
-    let keeper = Keeper::new(folder, &command)?;
-    programs.give(keeper.folder())?;
-    programs.lay_out(&data_in(keeper.folder()))?;
+    let keeper = Supervisor::new(folder, &command)?;
+    programs.set_owner(keeper.folder())?;
+    programs.create_cluster(&data_dir_in(keeper.folder()))?;
     Ok((programs, keeper))
 }
 
-fn data_in(folder: &Path) -> PathBuf {
+fn data_dir_in(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 

@@ -8,9 +8,9 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// The database that is always there.
-const ALWAYS: &str = "postgres";
+const MAINTENANCE_DATABASE: &str = "postgres";
 /// The database that is always empty.
-const EMPTY: &str = "template0";
+const EMPTY_TEMPLATE: &str = "template0";
 
 impl Postgres {
     /// Creates an empty database.
@@ -18,7 +18,7 @@ impl Postgres {
     /// # Errors
     /// When it exists already.
     pub async fn create_database(&self, name: &str) -> anyhow::Result<()> {
-        self.create_database_from(name, EMPTY).await
+        self.create_database_from(name, EMPTY_TEMPLATE).await
     }
 
     /// Creates a copy of a database to which nobody is connected.
@@ -26,7 +26,7 @@ impl Postgres {
     /// # Errors
     /// When it exists already, or the other is in use.
     pub async fn create_database_from(&self, name: &str, template: &str) -> anyhow::Result<()> {
-        self.psql(ALWAYS, &creation(name, template)).await.map(drop)
+        self.psql(MAINTENANCE_DATABASE, &create_statement(name, template)).await.map(drop)
     }
 
     /// Drops a database and throws out who is connected to it; nothing happens if there is none.
@@ -34,7 +34,7 @@ impl Postgres {
     /// # Errors
     /// When the server does not answer.
     pub async fn drop_database(&self, name: &str) -> anyhow::Result<()> {
-        self.psql(ALWAYS, &removal(name)).await.map(drop)
+        self.psql(MAINTENANCE_DATABASE, &drop_statement(name)).await.map(drop)
     }
 
     /// Drops a database, if there is one, and creates it anew and empty.
@@ -42,8 +42,8 @@ impl Postgres {
     /// # Errors
     /// When the server does not answer.
     pub async fn recreate_database(&self, name: &str) -> anyhow::Result<()> {
-        let both = removal(name) + &creation(name, EMPTY);
-        self.psql(ALWAYS, &both).await.map(drop)
+        let both = drop_statement(name) + &create_statement(name, EMPTY_TEMPLATE);
+        self.psql(MAINTENANCE_DATABASE, &both).await.map(drop)
     }
 
     /// Runs SQL; returns the rows, one a line, with `|` between their columns.
@@ -52,7 +52,7 @@ impl Postgres {
     /// When a statement fails; those before it stay done.
     pub async fn psql(&self, database: &str, sql: &str) -> anyhow::Result<String> {
         let tuples = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"];
-        let said = self.tool("psql", database, &tuples, sql).await?;
+        let said = self.run_tool("psql", database, &tuples, sql).await?;
         Ok(said.trim_end_matches('\n').to_owned())
     }
 
@@ -61,17 +61,17 @@ impl Postgres {
     /// # Errors
     /// When it fails.
     pub async fn dump(&self, database: &str, arguments: &[&str]) -> anyhow::Result<String> {
-        self.tool("pg_dump", database, arguments, "").await
+        self.run_tool("pg_dump", database, arguments, "").await
     }
 
-    async fn tool(
+    async fn run_tool(
         &self,
         name: &str,
         database: &str,
         arguments: &[&str],
         input: &str,
     ) -> anyhow::Result<String> {
-        let mut command = Command::new(self.programs.client(name));
+        let mut command = Command::new(self.programs.program_path(name));
         command.env_clear().env("LC_ALL", "C.UTF-8").current_dir("/").kill_on_drop(true);
         command.args(arguments).args(["-d", &self.socket_url(database)]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -91,14 +91,14 @@ impl Postgres {
     }
 }
 
-fn creation(name: &str, template: &str) -> String {
-    format!("CREATE DATABASE {} TEMPLATE {};\n", quoted(name), quoted(template))
+fn create_statement(name: &str, template: &str) -> String {
+    format!("CREATE DATABASE {} TEMPLATE {};\n", quote_identifier(name), quote_identifier(template))
 }
 
-fn removal(name: &str) -> String {
-    format!("DROP DATABASE IF EXISTS {} WITH (FORCE);\n", quoted(name))
+fn drop_statement(name: &str) -> String {
+    format!("DROP DATABASE IF EXISTS {} WITH (FORCE);\n", quote_identifier(name))
 }
 
-fn quoted(name: &str) -> String {
+fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 
 /// What Redis answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum RedisReply {
     /// Nothing there.
     Nil,
     /// A number.
@@ -17,10 +17,10 @@ pub enum Reply {
     /// Text or bytes.
     Text(Vec<u8>),
     /// Several.
-    List(Vec<Reply>),
+    List(Vec<RedisReply>),
 }
 
-impl Reply {
+impl RedisReply {
     /// Its text, with numbers spelled out; empty for anything else.
     #[must_use]
     pub fn text(&self) -> String {
@@ -43,46 +43,46 @@ impl Reply {
 
 /// A connection by the socket.
 #[derive(Debug)]
-pub(super) struct Connection(BufReader<UnixStream>);
+pub(super) struct RespConnection(BufReader<UnixStream>);
 
-impl Connection {
+impl RespConnection {
     pub(super) async fn open(socket: &Path) -> anyhow::Result<Self> {
         Ok(Self(BufReader::new(UnixStream::connect(socket).await?)))
     }
 
     /// Sends a command and waits for its answer; an answer of an error is one.
-    pub(super) async fn ask(&mut self, command: &[&str]) -> anyhow::Result<Reply> {
+    pub(super) async fn send_command(&mut self, command: &[&str]) -> anyhow::Result<RedisReply> {
         let mut out = format!("*{}\r\n", command.len());
         for word in command {
             out.push_str(&format!("${}\r\n{word}\r\n", word.len()));
         }
         self.0.write_all(out.as_bytes()).await?;
-        self.reply().await
+        self.read_reply().await
     }
 
-    fn reply(&mut self) -> BoxFuture<'_, anyhow::Result<Reply>> {
+    fn read_reply(&mut self) -> BoxFuture<'_, anyhow::Result<RedisReply>> {
         Box::pin(async {
             let mut line = String::new();
             self.0.read_line(&mut line).await?;
             let line = line.strip_suffix("\r\n").context("Redis hung up")?;
             let (kind, rest) = line.split_at_checked(1).context("an empty line")?;
             match kind {
-                "+" => Ok(Reply::Text(rest.as_bytes().to_vec())),
+                "+" => Ok(RedisReply::Text(rest.as_bytes().to_vec())),
                 "-" => bail!("Redis says: {rest}"),
-                ":" => Ok(Reply::Number(rest.parse()?)),
-                "$" | "*" if rest == "-1" => Ok(Reply::Nil),
+                ":" => Ok(RedisReply::Number(rest.parse()?)),
+                "$" | "*" if rest == "-1" => Ok(RedisReply::Nil),
                 "$" => {
                     let mut bytes = vec![0; rest.parse::<usize>()? + 2];
                     self.0.read_exact(&mut bytes).await?;
                     bytes.truncate(bytes.len() - 2);
-                    Ok(Reply::Text(bytes))
+                    Ok(RedisReply::Text(bytes))
                 }
                 "*" => {
                     let mut all = Vec::new();
                     for _ in 0..rest.parse::<usize>()? {
-                        all.push(self.reply().await?);
+                        all.push(self.read_reply().await?);
                     }
-                    Ok(Reply::List(all))
+                    Ok(RedisReply::List(all))
                 }
                 _ => bail!("Redis sends {line:?}"),
             }

@@ -2,31 +2,31 @@
 
 use domain::Timestamp;
 
-use super::report::{Counts, Violation};
+use super::report::{EventCounts, Violation};
 
 /// More violations than this say nothing new.
-const VIOLATIONS_MAX: usize = 5;
+const MAX_VIOLATIONS: usize = 5;
 
 /// What is written down.
 #[derive(Debug, Default)]
-pub(crate) struct Log {
+pub(crate) struct RunLog {
     /// Whether lines are kept.
-    pub(crate) traces: bool,
+    pub(crate) keeps_trace: bool,
     /// The lines.
     pub(crate) trace: Vec<String>,
     /// Violations.
     pub(crate) violations: Vec<Violation>,
     /// Counts.
-    pub(crate) counts: Counts,
+    pub(crate) counts: EventCounts,
     /// Steps so far.
     pub(crate) step: usize,
     /// Digest of all counted things and their times.
     pub(crate) digest: u64,
 }
 
-impl Log {
+impl RunLog {
     /// Counts one thing.
-    pub(crate) fn count(&mut self, at_ms: i64, what: &'static str) {
+    pub(crate) fn count_event(&mut self, at_ms: i64, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
         let bytes = what.bytes().chain(at_ms.to_le_bytes());
         self.digest = bytes.fold(self.digest, |digest, byte| {
@@ -35,21 +35,21 @@ impl Log {
     }
 
     /// Writes a line.
-    pub(crate) fn line(&mut self, at_ms: i64, text: &str) {
-        if self.traces {
+    pub(crate) fn push_line(&mut self, at_ms: i64, text: &str) {
+        if self.keeps_trace {
             self.trace.push(format!("{at_ms:>8} {text}"));
         }
     }
 
     /// Writes a violation down.
-    pub(crate) fn violation(&mut self, at_ms: i64, checker: &'static str, message: String) {
-        self.line(at_ms, &format!("VIOLATION {checker}: {message}"));
+    pub(crate) fn record_violation(&mut self, at_ms: i64, checker: &'static str, message: String) {
+        self.push_line(at_ms, &format!("VIOLATION {checker}: {message}"));
         let known = self.violations.iter().any(|one| one.message == message);
-        if !known && self.violations.len() < VIOLATIONS_MAX {
+        if !known && self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(Violation { checker, step: self.step, at_ms, message });
         }
     }
 }
 
 /// Where runs begin: any time would do.
-pub(crate) const BEGIN: Timestamp = Timestamp(1_800_000_000_000);
+pub(crate) const RUN_START: Timestamp = Timestamp(1_800_000_000_000);

@@ -9,38 +9,38 @@
 //! `mutant` the bugs that checkers must find.
 
 mod checkers;
-mod clock;
-mod dice;
-mod director;
-mod door;
+mod expectations;
+mod fault_schedule;
+mod faulty_store;
 mod front_end;
-mod ledger;
-mod line;
 mod log;
-mod machine;
 mod mutant;
-mod op;
+mod network;
 mod replica;
+mod replica_process;
 mod report;
-mod room;
+mod rng;
 mod rules;
 mod scenario;
-mod vault;
-mod weather;
+mod scheduler;
+mod sim_meeting;
+mod sim_run;
+mod sim_server;
+mod store_proxy;
+mod use_case;
 mod workload;
-mod world;
 
 use std::io;
 
 use tokio::runtime::Builder;
 
 pub use mutant::Mutant;
-pub use report::{Counts, Report, Violation};
+pub use report::{EventCounts, RunReport, Violation};
 pub use rules::Rules;
 
 /// How a run is made.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct SimulationOptions {
     /// A planted bug.
     pub mutant: Option<Mutant>,
     /// Whether what happens is written down.
@@ -49,10 +49,10 @@ pub struct Options {
     pub rules: Rules,
 }
 
-impl Options {
+impl SimulationOptions {
     /// A run with that bug.
     #[must_use]
-    pub fn planted(mutant: Mutant) -> Self {
+    pub fn with_mutant(mutant: Mutant) -> Self {
         Self { mutant: Some(mutant), ..Self::default() }
     }
 }
@@ -61,20 +61,20 @@ impl Options {
 ///
 /// # Errors
 /// When there can be no runtime.
-pub fn run(seed: u64, options: Options) -> io::Result<Report> {
+pub fn run(seed: u64, options: SimulationOptions) -> io::Result<RunReport> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    Ok(runtime.block_on(director::direct(seed, options)))
+    Ok(runtime.block_on(scheduler::execute_run(seed, options)))
 }
 
 /// Makes the run of a seed; if it breaks a rule, the report has its trace.
 ///
 /// # Errors
 /// When there can be no runtime.
-pub fn examine(seed: u64, options: Options) -> io::Result<Report> {
+pub fn run_traced(seed: u64, options: SimulationOptions) -> io::Result<RunReport> {
     let report = run(seed, options)?;
     if report.violations.is_empty() {
         Ok(report)
     } else {
-        run(seed, Options { trace: true, ..options })
+        run(seed, SimulationOptions { trace: true, ..options })
     }
 }

@@ -21,9 +21,9 @@ pub enum Mutant {
     /// A poll that failed once forgets all meetings of the server.
     ForgetsOnOneFailure,
     /// A poll overlooks the last meeting of a server.
-    OverlooksAMeeting,
+    OverlooksMeeting,
     /// A poll counts a class too many.
-    CountsTooMany,
+    CountsTooManyUsers,
     /// A confirmed create stays claimed.
     ForgetsToConfirm,
     /// A meeting of that id will do, whoever's it is.
@@ -31,7 +31,7 @@ pub enum Mutant {
     /// Joins go to any server.
     JoinsAnywhere,
     /// Meetings that nobody has seen for a moment are swept away.
-    SweepsAtOnce,
+    ForgetsUnseenAtOnce,
     /// A meeting that ended is not forgotten.
     KeepsEndedMeetings,
     /// Calls are sent twice.
@@ -39,13 +39,13 @@ pub enum Mutant {
     /// A call waits for its answer for ever.
     WaitsForEver,
     /// A meeting that was ended while its server was away may come back with it.
-    ForgetsEndings,
+    ForgetsPendingEnds,
     /// Meetings that run and are not recorded stay so.
     AdoptsNothing,
     /// A meeting that runs on two servers goes on on both.
-    LeavesDoubles,
+    LeavesDuplicates,
     /// The loss of all that is stored goes unnoticed.
-    IsNeverLost,
+    OverlooksStoreLoss,
     /// A voice bridge is not reserved: meetings share one.
     SharesVoiceBridges,
 }
@@ -61,19 +61,19 @@ impl Mutant {
         Self::PlacesOnDisabled,
         Self::PlacesWithoutLoad,
         Self::ForgetsOnOneFailure,
-        Self::OverlooksAMeeting,
-        Self::CountsTooMany,
+        Self::OverlooksMeeting,
+        Self::CountsTooManyUsers,
         Self::ForgetsToConfirm,
         Self::MixesTenants,
         Self::JoinsAnywhere,
-        Self::SweepsAtOnce,
+        Self::ForgetsUnseenAtOnce,
         Self::KeepsEndedMeetings,
         Self::SendsTwice,
         Self::WaitsForEver,
-        Self::ForgetsEndings,
+        Self::ForgetsPendingEnds,
         Self::AdoptsNothing,
-        Self::LeavesDoubles,
-        Self::IsNeverLost,
+        Self::LeavesDuplicates,
+        Self::OverlooksStoreLoss,
         Self::SharesVoiceBridges,
     ];
 }

@@ -17,17 +17,17 @@ pub struct Violation {
 }
 
 /// How often each kind of thing happened.
-pub type Counts = BTreeMap<&'static str, u64>;
+pub type EventCounts = BTreeMap<&'static str, u64>;
 
 /// The outcome of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct RunReport {
     /// Which run.
     pub seed: u64,
     /// What was broken, the first one first.
     pub violations: Vec<Violation>,
     /// What happened how often.
-    pub counts: Counts,
+    pub counts: EventCounts,
     /// What happened, line by line, if it was asked for.
     pub trace: Vec<String>,
     /// A digest of all that happened: runs of one seed are alike.
@@ -35,11 +35,11 @@ pub struct Report {
 }
 
 /// So much of a trace is shown with a failure.
-const LINES: usize = 60;
+const MAX_TRACE_LINES: usize = 60;
 
-impl fmt::Display for Report {
+impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let left_out = self.trace.len().saturating_sub(LINES);
+        let left_out = self.trace.len().saturating_sub(MAX_TRACE_LINES);
         if left_out > 0 {
             writeln!(f, "  ({left_out} lines left out)")?;
         }

@@ -1,7 +1,7 @@
 //! What a run is like, drawn from its seed: how many of everything, and which kinds of trouble.
 
 use app::policy::{Policy, RecordingRules};
-use app::ports::Patience;
+use app::ports::CallTimeouts;
 use app::sessions::HistoryMode;
 use bbb::{Algorithm, Algorithms};
 use domain::health::Thresholds;
@@ -11,7 +11,7 @@ use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
-use super::dice::Dice;
+use super::rng::SimRng;
 use super::rules::Rules;
 
 /// Between two cycles of polls, in ms.
@@ -31,7 +31,7 @@ pub(crate) struct Scenario {
     /// Things that front-ends, administrators and fate do.
     pub(crate) steps: usize,
     /// Longest pause between them, in ms.
-    pub(crate) pause_ms_max: u64,
+    pub(crate) max_pause_ms: u64,
     /// Whether servers fail.
     pub(crate) server_faults: bool,
     /// Whether servers crash and lose their meetings.
@@ -45,24 +45,24 @@ pub(crate) struct Scenario {
     /// Whether administrators change servers.
     pub(crate) administration: bool,
     /// Longest way to the store, in ms.
-    pub(crate) store_ms_max: u64,
+    pub(crate) max_store_latency_ms: u64,
     /// How far clocks of replicas are apart, in ms.
     pub(crate) skew_ms: i64,
     /// Whether front-ends choose voice bridges, all from a few.
     pub(crate) external_bridges: bool,
     /// Failed polls until a server is offline.
-    pub(crate) unhealthy: u32,
+    pub(crate) unhealthy_threshold: u32,
 }
 
 impl Scenario {
     /// That of a seed.
     #[must_use]
-    pub(crate) fn draw(dice: &mut Dice, rules: &Rules) -> Self {
-        let mut count = |low, high| usize::try_from(dice.between(low, high)).unwrap_or(1);
+    pub(crate) fn draw(dice: &mut SimRng, rules: &Rules) -> Self {
+        let mut count = |low, high| usize::try_from(dice.draw_in_range(low, high)).unwrap_or(1);
         let (replicas, servers, steps) = (count(1, 3), count(2, 5), count(40, 110));
         let tenants = [0, 2, 3][count(0, 2)];
-        let calm = dice.percent(15);
-        let mut sometimes = |percent| !calm && dice.percent(percent);
+        let calm = dice.draw_bool(15);
+        let mut sometimes = |percent| !calm && dice.draw_bool(percent);
         let (server_faults, server_crashes) = (sometimes(80), sometimes(40));
         let (store_faults, replica_crashes) = (sometimes(50), sometimes(50));
         let skewed = sometimes(50);
@@ -70,28 +70,28 @@ impl Scenario {
         // Who has seen the servers must live to tell.
         let replica_crashes = replica_crashes && !store_loss;
         // Servers that are added by hand right after a loss would hide it.
-        let administration = !store_loss && dice.percent(70);
-        let skew_ms_max = u64::try_from(rules.skew_ms_max).unwrap_or(0);
+        let administration = !store_loss && dice.draw_bool(70);
+        let skew_ms_max = u64::try_from(rules.max_skew_ms).unwrap_or(0);
         Self {
             replicas,
             servers,
             tenants,
             steps,
-            pause_ms_max: dice.between(500, 12_000),
+            max_pause_ms: dice.draw_in_range(500, 12_000),
             server_faults,
             server_crashes,
             store_faults,
             store_loss,
             replica_crashes,
             administration,
-            store_ms_max: dice.between(0, 20),
+            max_store_latency_ms: dice.draw_in_range(0, 20),
             skew_ms: if skewed {
-                i64::try_from(dice.between(0, skew_ms_max)).unwrap_or(0)
+                i64::try_from(dice.draw_in_range(0, skew_ms_max)).unwrap_or(0)
             } else {
                 0
             },
-            external_bridges: dice.percent(30),
-            unhealthy: if dice.percent(80) { 2 } else { 3 },
+            external_bridges: dice.draw_bool(30),
+            unhealthy_threshold: if dice.draw_bool(80) { 2 } else { 3 },
         }
     }
 
@@ -101,8 +101,8 @@ impl Scenario {
         Policy {
             secrets: vec!["front-end".to_owned()],
             algorithms: Algorithms::default(),
-            sign_with: Algorithm::Sha256,
-            build: None,
+            signing_algorithm: Algorithm::Sha256,
+            build_number: None,
             multitenancy: self.tenants > 0,
             get_meetings_disabled: false,
             recording_disabled: false,
@@ -113,23 +113,23 @@ impl Scenario {
             join_rules: ParameterRules::default(),
             voice_bridge: VoiceBridgePolicy {
                 length: 9,
-                min: 5,
-                max: 9,
+                min_length: 5,
+                max_length: 9,
                 use_external: self.external_bridges,
             },
             poll: PollPolicy {
-                thresholds: Thresholds { healthy: 1, unhealthy: self.unhealthy },
+                thresholds: Thresholds { healthy: 1, unhealthy: self.unhealthy_threshold },
                 load: LoadPolicy { min_user_count: 15, join_buffer_ms: 15 * 60_000 },
                 grace_ms: 30_000,
             },
             placement: PlacementRules::default(),
             history: HistoryMode::On,
-            patience: Patience { connect_ms: 5_000, response_ms: 10_000 },
-            poll_wait_ms: POLL_WAIT_MS,
+            timeouts: CallTimeouts { connect_ms: 5_000, response_ms: 10_000 },
+            poll_timeout_ms: POLL_WAIT_MS,
             poll_concurrency: 50,
             meeting_ttl_ms: 86_400_000,
             url_host: None,
-            upload_ms_max: 300_000,
+            max_upload_ms: 300_000,
         }
     }
 }

@@ -3,21 +3,21 @@
 
 use domain::MeetingKey;
 
-use super::dice::Dice;
-use super::op::ServerDeed;
+use super::fault_schedule::CallFault;
+use super::rng::SimRng;
 use super::scenario::Scenario;
-use super::weather::Fault;
+use super::use_case::ServerAction;
 
 /// Names that all tenants use, so that they could be mixed up.
-const SHARED_NAMES: usize = 4;
+const SHARED_IDS: usize = 4;
 /// Voice bridges that front-ends ask for.
-const BRIDGES: [&str; 4] = ["70001", "70002", "70003", "99999"];
+const VOICE_BRIDGES: [&str; 4] = ["70001", "70002", "70003", "99999"];
 /// More servers than these are never in a pool.
-pub(crate) const SERVERS_MAX: usize = 6;
+pub(crate) const MAX_SERVERS: usize = 6;
 
 /// A create that a front-end makes.
 #[derive(Clone, Debug)]
-pub(crate) struct Create {
+pub(crate) struct CreateRequest {
     /// Which meeting.
     pub(crate) key: MeetingKey,
     /// Whether it gives passwords.
@@ -30,7 +30,7 @@ pub(crate) struct Create {
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     /// Creates at the same time.
-    Create(Vec<Create>),
+    Create(Vec<CreateRequest>),
     /// So many users join.
     Join(MeetingKey, u64),
     /// So many users leave.
@@ -38,228 +38,236 @@ pub(crate) enum Action {
     /// A front-end ends a meeting.
     End(MeetingKey),
     /// A front-end asks whether it runs.
-    Running(MeetingKey),
+    IsMeetingRunning(MeetingKey),
     /// A front-end asks for details.
-    Info(MeetingKey),
+    GetMeetingInfo(MeetingKey),
     /// A front-end asks for its meetings.
-    List(Option<String>),
+    GetMeetings(Option<String>),
     /// An administrator ends a meeting.
-    Dismiss(MeetingKey),
+    AdminEnd(MeetingKey),
     /// An administrator changes a server.
-    Server(ServerDeed, String),
+    ChangeServer(ServerAction, String),
     /// Bad weather at a server.
-    Spell(String, Vec<Fault>, u64, u64),
+    ServerFaults(String, Vec<CallFault>, u64, u64),
     /// No way between a replica and a server.
     Partition(usize, String, u64),
     /// A server crashes and is back after so many ms.
     ServerCrash(String, u64),
     /// The store fails so many of a hundred operations of some.
-    Outage(Option<usize>, u64, u64),
+    StoreOutage(Option<usize>, u64, u64),
     /// The store loses everything.
     StoreLoss,
     /// A replica crashes and is back after so many ms.
     ReplicaCrash(usize, u64),
     /// A replica's clock jumps.
-    Clock(usize, i64),
+    ClockJump(usize, i64),
 }
 
 #[derive(Clone, Copy)]
-enum Choice {
+enum ActionKind {
     Create,
-    Repeat,
-    Burst,
+    RepeatCreate,
+    CreateBurst,
     Join,
     Leave,
     End,
-    Running,
-    Info,
-    List,
-    Dismiss,
-    Server,
-    Spell,
+    IsMeetingRunning,
+    GetMeetingInfo,
+    GetMeetings,
+    AdminEnd,
+    ChangeServer,
+    ServerFaults,
     Partition,
     ServerCrash,
-    Outage,
+    StoreOutage,
     StoreLoss,
     ReplicaCrash,
-    Clock,
+    ClockJump,
 }
 
 /// Draws what happens next.
 pub(crate) struct Workload {
     scenario: Scenario,
-    dice: Dice,
-    named: usize,
-    choices: Vec<(u64, Choice)>,
+    rng: SimRng,
+    meeting_count: usize,
+    weighted_kinds: Vec<(u64, ActionKind)>,
 }
 
 /// The name of a server.
 #[must_use]
-pub(crate) fn host(number: usize) -> String {
+pub(crate) fn server_host(number: usize) -> String {
     format!("bbb{number}.test")
 }
 
 /// The id of a tenant.
 #[must_use]
-pub(crate) fn tenant(number: usize) -> String {
+pub(crate) fn tenant_id(number: usize) -> String {
     format!("tenant-{number}")
 }
 
 impl Workload {
     /// That of a scenario.
     #[must_use]
-    pub(crate) fn new(scenario: Scenario, dice: Dice) -> Self {
+    pub(crate) fn new(scenario: Scenario, dice: SimRng) -> Self {
         let when = |wanted: bool, weight| if wanted { weight } else { 0 };
         let choices = vec![
-            (18, Choice::Create),
-            (8, Choice::Repeat),
-            (4, Choice::Burst),
-            (22, Choice::Join),
-            (8, Choice::Leave),
-            (5, Choice::End),
-            (5, Choice::Running),
-            (5, Choice::Info),
-            (3, Choice::List),
-            (1, Choice::Dismiss),
-            (when(scenario.administration, 8), Choice::Server),
-            (when(scenario.server_faults, 8), Choice::Spell),
-            (when(scenario.server_faults, 3), Choice::Partition),
-            (when(scenario.server_crashes, 3), Choice::ServerCrash),
-            (when(scenario.store_faults, 4), Choice::Outage),
-            (when(scenario.store_loss, 3), Choice::StoreLoss),
-            (when(scenario.replica_crashes, 4), Choice::ReplicaCrash),
-            (when(scenario.skew_ms > 0, 3), Choice::Clock),
+            (18, ActionKind::Create),
+            (8, ActionKind::RepeatCreate),
+            (4, ActionKind::CreateBurst),
+            (22, ActionKind::Join),
+            (8, ActionKind::Leave),
+            (5, ActionKind::End),
+            (5, ActionKind::IsMeetingRunning),
+            (5, ActionKind::GetMeetingInfo),
+            (3, ActionKind::GetMeetings),
+            (1, ActionKind::AdminEnd),
+            (when(scenario.administration, 8), ActionKind::ChangeServer),
+            (when(scenario.server_faults, 8), ActionKind::ServerFaults),
+            (when(scenario.server_faults, 3), ActionKind::Partition),
+            (when(scenario.server_crashes, 3), ActionKind::ServerCrash),
+            (when(scenario.store_faults, 4), ActionKind::StoreOutage),
+            (when(scenario.store_loss, 3), ActionKind::StoreLoss),
+            (when(scenario.replica_crashes, 4), ActionKind::ReplicaCrash),
+            (when(scenario.skew_ms > 0, 3), ActionKind::ClockJump),
         ];
-        Self { scenario, dice, named: 0, choices }
+        Self { scenario, rng: dice, meeting_count: 0, weighted_kinds: choices }
     }
 
     /// The pause before the next thing, in ms.
-    pub(crate) fn pause_ms(&mut self) -> u64 {
-        let max = self.scenario.pause_ms_max;
-        if self.dice.percent(25) { self.dice.between(0, 50) } else { self.dice.between(0, max) }
+    pub(crate) fn draw_pause_ms(&mut self) -> u64 {
+        let max = self.scenario.max_pause_ms;
+        if self.rng.draw_bool(25) {
+            self.rng.draw_in_range(0, 50)
+        } else {
+            self.rng.draw_in_range(0, max)
+        }
     }
 
     /// The replica that the next call goes to.
-    pub(crate) fn replica(&mut self) -> usize {
-        self.dice.index(self.scenario.replicas)
+    pub(crate) fn draw_replica(&mut self) -> usize {
+        self.rng.draw_index(self.scenario.replicas)
     }
 
     /// The next thing.
-    pub(crate) fn next(&mut self, running: &[MeetingKey]) -> Action {
-        match self.dice.weighted(&self.choices) {
-            Some(Choice::Repeat) => {
-                let key = self.known(running);
-                Action::Create(vec![self.create(key)])
+    pub(crate) fn draw_action(&mut self, running: &[MeetingKey]) -> Action {
+        match self.rng.draw_weighted(&self.weighted_kinds) {
+            Some(ActionKind::RepeatCreate) => {
+                let key = self.draw_key(running);
+                Action::Create(vec![self.draw_create(key)])
             }
-            Some(Choice::Burst) => self.burst(),
-            Some(Choice::Join) => Action::Join(self.known(running), self.dice.between(1, 4)),
-            Some(Choice::Leave) => Action::Leave(self.known(running), self.dice.between(1, 6)),
-            Some(Choice::End) => Action::End(self.known(running)),
-            Some(Choice::Running) => Action::Running(self.known(running)),
-            Some(Choice::Info) => Action::Info(self.known(running)),
-            Some(Choice::List) => Action::List(self.any_tenant()),
-            Some(Choice::Dismiss) => Action::Dismiss(self.known(running)),
-            Some(Choice::Server) => self.deed(),
-            Some(Choice::StoreLoss) => Action::StoreLoss,
-            Some(Choice::Clock) => {
+            Some(ActionKind::CreateBurst) => self.draw_burst(),
+            Some(ActionKind::Join) => {
+                Action::Join(self.draw_key(running), self.rng.draw_in_range(1, 4))
+            }
+            Some(ActionKind::Leave) => {
+                Action::Leave(self.draw_key(running), self.rng.draw_in_range(1, 6))
+            }
+            Some(ActionKind::End) => Action::End(self.draw_key(running)),
+            Some(ActionKind::IsMeetingRunning) => Action::IsMeetingRunning(self.draw_key(running)),
+            Some(ActionKind::GetMeetingInfo) => Action::GetMeetingInfo(self.draw_key(running)),
+            Some(ActionKind::GetMeetings) => Action::GetMeetings(self.draw_tenant()),
+            Some(ActionKind::AdminEnd) => Action::AdminEnd(self.draw_key(running)),
+            Some(ActionKind::ChangeServer) => self.draw_server_change(),
+            Some(ActionKind::StoreLoss) => Action::StoreLoss,
+            Some(ActionKind::ClockJump) => {
                 let range = self.scenario.skew_ms.unsigned_abs();
-                let offset = i64::try_from(self.dice.between(0, range)).unwrap_or(0);
-                Action::Clock(self.replica(), offset)
+                let offset = i64::try_from(self.rng.draw_in_range(0, range)).unwrap_or(0);
+                Action::ClockJump(self.draw_replica(), offset)
             }
-            Some(Choice::Create) | None => {
-                let key = self.new_key();
-                Action::Create(vec![self.create(key)])
+            Some(ActionKind::Create) | None => {
+                let key = self.draw_new_key();
+                Action::Create(vec![self.draw_create(key)])
             }
-            Some(trouble) => self.trouble(trouble),
+            Some(trouble) => self.draw_fault(trouble),
         }
     }
 
-    fn trouble(&mut self, choice: Choice) -> Action {
-        let host = host(self.dice.index(self.scenario.servers) + 1);
-        let replica = self.replica();
-        let long_ms = self.dice.between(2_000, 150_000);
+    fn draw_fault(&mut self, choice: ActionKind) -> Action {
+        let host = server_host(self.rng.draw_index(self.scenario.servers) + 1);
+        let replica = self.draw_replica();
+        let long_ms = self.rng.draw_in_range(2_000, 150_000);
         match choice {
-            Choice::ServerCrash => Action::ServerCrash(host, long_ms.min(70_000)),
-            Choice::Partition => Action::Partition(replica, host, long_ms),
-            Choice::ReplicaCrash => Action::ReplicaCrash(replica, long_ms.min(20_000)),
-            Choice::Outage => {
-                let whose = self.dice.percent(60).then_some(replica);
-                let percent = [10, 40, 100][self.dice.index(3)];
-                Action::Outage(whose, percent, long_ms.min(40_000))
+            ActionKind::ServerCrash => Action::ServerCrash(host, long_ms.min(70_000)),
+            ActionKind::Partition => Action::Partition(replica, host, long_ms),
+            ActionKind::ReplicaCrash => Action::ReplicaCrash(replica, long_ms.min(20_000)),
+            ActionKind::StoreOutage => {
+                let whose = self.rng.draw_bool(60).then_some(replica);
+                let percent = [10, 40, 100][self.rng.draw_index(3)];
+                Action::StoreOutage(whose, percent, long_ms.min(40_000))
             }
             _ => {
-                let count = self.dice.between(1, 3);
-                let faults = (0..count).filter_map(|_| self.dice.pick(&Fault::ALL).copied());
+                let count = self.rng.draw_in_range(1, 3);
+                let faults = (0..count).filter_map(|_| self.rng.pick(&CallFault::ALL).copied());
                 let faults = faults.collect();
-                Action::Spell(host, faults, [30, 60, 100][self.dice.index(3)], long_ms)
+                Action::ServerFaults(host, faults, [30, 60, 100][self.rng.draw_index(3)], long_ms)
             }
         }
     }
 
-    fn any_tenant(&mut self) -> Option<String> {
+    fn draw_tenant(&mut self) -> Option<String> {
         let count = self.scenario.tenants;
-        (count > 0).then(|| tenant(self.dice.index(count) + 1))
+        (count > 0).then(|| tenant_id(self.rng.draw_index(count) + 1))
     }
 
-    fn new_key(&mut self) -> MeetingKey {
-        let tenant = self.any_tenant();
-        self.named += 1;
-        let id = if self.dice.percent(25) {
-            format!("shared-{}", self.dice.index(SHARED_NAMES))
+    fn draw_new_key(&mut self) -> MeetingKey {
+        let tenant = self.draw_tenant();
+        self.meeting_count += 1;
+        let id = if self.rng.draw_bool(25) {
+            format!("shared-{}", self.rng.draw_index(SHARED_IDS))
         } else {
-            format!("room-{}", self.named)
+            format!("room-{}", self.meeting_count)
         };
         MeetingKey { tenant, id }
     }
 
     /// Mostly a meeting that runs; now and then one that never did, or is another tenant's.
-    fn known(&mut self, running: &[MeetingKey]) -> MeetingKey {
-        if self.dice.percent(12) {
-            return self.new_key();
+    fn draw_key(&mut self, running: &[MeetingKey]) -> MeetingKey {
+        if self.rng.draw_bool(12) {
+            return self.draw_new_key();
         }
-        let picked = self.dice.pick(running).cloned();
+        let picked = self.rng.pick(running).cloned();
         match picked {
-            Some(key) if self.dice.percent(10) => {
-                MeetingKey { tenant: self.any_tenant(), id: key.id }
+            Some(key) if self.rng.draw_bool(10) => {
+                MeetingKey { tenant: self.draw_tenant(), id: key.id }
             }
             Some(key) => key,
-            None => self.new_key(),
+            None => self.draw_new_key(),
         }
     }
 
-    fn create(&mut self, key: MeetingKey) -> Create {
-        let external = self.scenario.external_bridges && self.dice.percent(60);
-        let voice_bridge = external.then(|| self.dice.pick(&BRIDGES).copied()).flatten();
+    fn draw_create(&mut self, key: MeetingKey) -> CreateRequest {
+        let external = self.scenario.external_bridges && self.rng.draw_bool(60);
+        let voice_bridge = external.then(|| self.rng.pick(&VOICE_BRIDGES).copied()).flatten();
         // A front-end always does it the same way for one meeting.
         let with_passwords = key.id.bytes().last().is_some_and(|last| last.is_multiple_of(2));
-        Create { with_passwords, voice_bridge, key }
+        CreateRequest { with_passwords, voice_bridge, key }
     }
 
-    fn burst(&mut self) -> Action {
-        let count = self.dice.between(2, 8);
-        let one = self.dice.percent(50);
-        let mut key = self.new_key();
+    fn draw_burst(&mut self) -> Action {
+        let count = self.rng.draw_in_range(2, 8);
+        let one = self.rng.draw_bool(50);
+        let mut key = self.draw_new_key();
         let mut creates = Vec::new();
         for _ in 0..count {
-            creates.push(self.create(key.clone()));
+            creates.push(self.draw_create(key.clone()));
             if !one {
-                key = self.new_key();
+                key = self.draw_new_key();
             }
         }
         Action::Create(creates)
     }
 
-    fn deed(&mut self) -> Action {
+    fn draw_server_change(&mut self) -> Action {
         let deeds = [
-            (10, ServerDeed::Enable),
-            (4, ServerDeed::Cordon),
-            (2, ServerDeed::Disable),
-            (2, ServerDeed::Add),
-            (1, ServerDeed::Remove),
-            (1, ServerDeed::Panic),
+            (10, ServerAction::Enable),
+            (4, ServerAction::Cordon),
+            (2, ServerAction::Disable),
+            (2, ServerAction::Add),
+            (1, ServerAction::Remove),
+            (1, ServerAction::Panic),
         ];
-        let deed = self.dice.weighted(&deeds).unwrap_or(ServerDeed::Enable);
-        let known = if deed == ServerDeed::Add { SERVERS_MAX } else { self.scenario.servers };
-        Action::Server(deed, host(self.dice.index(known) + 1))
+        let deed = self.rng.draw_weighted(&deeds).unwrap_or(ServerAction::Enable);
+        let known = if deed == ServerAction::Add { MAX_SERVERS } else { self.scenario.servers };
+        Action::ChangeServer(deed, server_host(self.rng.draw_index(known) + 1))
     }
 }

@@ -1,61 +1,66 @@
 //! Compares what was said with what was recorded. The original's lists come in the arbitrary order of
 //! a Redis set, and its table is as wide as the names of its hosts: neither is compared.
 
-use super::script::Task;
-use crate::conformance::diff::unified;
+use super::transcript_file::RakeTask;
+use crate::conformance::diff::unified_diff;
 
 /// What differs, if anything does.
-pub(super) fn complaint(task: &Task, expected: &[String], got: &[String]) -> Option<String> {
+pub(super) fn describe_difference(
+    task: &RakeTask,
+    expected: &[String],
+    got: &[String],
+) -> Option<String> {
     let normal = |lines: &[String]| match task.name.as_str() {
-        "status" => lines.iter().map(|line| collapsed(line)).collect(),
-        _ => sorted(lines),
+        "status" => lines.iter().map(|line| collapse_blanks(line)).collect(),
+        _ => sort_items(lines),
     };
-    let diff = unified(&normal(expected), &normal(got));
+    let diff = unified_diff(&normal(expected), &normal(got));
     (!diff.is_empty()).then_some(diff)
 }
 
-fn collapsed(line: &str) -> String {
+fn collapse_blanks(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The lines with each run of list items in alphabetical order.
-pub(super) fn sorted(lines: &[String]) -> Vec<String> {
-    let mut parts: Vec<Part> = Vec::new();
+pub(super) fn sort_items(lines: &[String]) -> Vec<String> {
+    let mut parts: Vec<OutputPart> = Vec::new();
     for line in lines {
         if begins_item(line) {
-            let before = parts.pop_if(|part| matches!(part, Part::Line(line) if line.is_empty()));
+            let before =
+                parts.pop_if(|part| matches!(part, OutputPart::Line(line) if line.is_empty()));
             let blank = before.map(|_| String::new());
-            parts.push(Part::Item(blank.into_iter().chain([line.clone()]).collect()));
-        } else if let Some(Part::Item(item)) = parts.last_mut()
+            parts.push(OutputPart::Item(blank.into_iter().chain([line.clone()]).collect()));
+        } else if let Some(OutputPart::Item(item)) = parts.last_mut()
             && continues_item(line)
         {
             item.push(line.clone());
         } else {
-            parts.push(Part::Line(line.clone()));
+            parts.push(OutputPart::Line(line.clone()));
         }
     }
     for run in parts.chunk_by_mut(|a, b| a.is_item() && b.is_item()) {
         run.sort();
     }
-    parts.into_iter().flat_map(Part::lines).collect()
+    parts.into_iter().flat_map(OutputPart::lines).collect()
 }
 
 /// A part of an output, in the order in which parts are sorted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
+enum OutputPart {
     Line(String),
     Item(Vec<String>),
 }
 
-impl Part {
+impl OutputPart {
     fn is_item(&self) -> bool {
-        matches!(self, Part::Item(_))
+        matches!(self, OutputPart::Item(_))
     }
 
     fn lines(self) -> Vec<String> {
         match self {
-            Part::Line(line) => vec![line],
-            Part::Item(lines) => lines,
+            OutputPart::Line(line) => vec![line],
+            OutputPart::Item(lines) => lines,
         }
     }
 }

@@ -17,7 +17,7 @@ impl Mask {
     }
 
     /// A text of a transcript, as it is typed here.
-    pub(super) fn fill(&self, text: &str) -> String {
+    pub(super) fn unmask(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (n, (url, _)) in (1..).zip(&self.servers) {
             text = text.replace(&recorded_url(n), url);
@@ -29,7 +29,7 @@ impl Mask {
     }
 
     /// What was said here, as it would stand in a transcript.
-    pub(super) fn hide(&mut self, text: &str) -> anyhow::Result<String> {
+    pub(super) fn mask(&mut self, text: &str) -> anyhow::Result<String> {
         let mut text = text.to_owned();
         for (n, (url, host)) in (1..).zip(&self.servers) {
             text = text.replace(url, &recorded_url(n));
@@ -41,11 +41,12 @@ impl Mask {
         let date = Regex::new(r"(Created Date: )\w{3} \w{3} \d{2} [\d:]{8} UTC \d{4}\b")?;
         let text = date.replace_all(&text, "${1}<date>");
         let uuid = Regex::new(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")?;
-        let text = uuid.replace_all(&text, |found: &regex::Captures<'_>| self.name(&found[0]));
+        let text =
+            uuid.replace_all(&text, |found: &regex::Captures<'_>| self.id_placeholder(&found[0]));
         Ok(text.into_owned())
     }
 
-    fn name(&mut self, id: &str) -> String {
+    fn id_placeholder(&mut self, id: &str) -> String {
         let known = self.ids.iter().position(|one| one == id);
         let at = known.unwrap_or_else(|| {
             self.ids.push(id.to_owned());

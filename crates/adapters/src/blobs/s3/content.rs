@@ -12,24 +12,24 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 /// Bytes of a file that are read at once.
-const PIECE: usize = 256 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
 
-pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+pub(super) type S3Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// What is sent, so that it can be sent again.
 #[derive(Clone, Debug)]
-pub(super) enum Content {
+pub(super) enum S3Content {
     Bytes(Bytes),
     /// A part of a file.
     File {
-        at: PathBuf,
-        from: u64,
+        path: PathBuf,
+        offset: u64,
         size: u64,
     },
 }
 
-impl Content {
-    pub(super) fn none() -> Self {
+impl S3Content {
+    pub(super) fn empty() -> Self {
         Self::Bytes(Bytes::new())
     }
 
@@ -40,7 +40,7 @@ impl Content {
         }
     }
 
-    pub(super) async fn body(&self) -> std::io::Result<Body> {
+    pub(super) async fn open_body(&self) -> std::io::Result<S3Body> {
         match self {
             Self::Bytes(bytes) if bytes.is_empty() => {
                 Ok(Empty::new().map_err(|never| match never {}).boxed_unsync())
@@ -48,11 +48,11 @@ impl Content {
             Self::Bytes(bytes) => {
                 Ok(Full::new(bytes.clone()).map_err(|never| match never {}).boxed_unsync())
             }
-            Self::File { at, from, size } => {
+            Self::File { path: at, offset: from, size } => {
                 let mut file = File::open(at).await?;
                 file.seek(SeekFrom::Start(*from)).await?;
                 let pieces = stream::try_unfold(file.take(*size), |mut file| async {
-                    let mut piece = BytesMut::with_capacity(PIECE);
+                    let mut piece = BytesMut::with_capacity(CHUNK_BYTES);
                     let count = file.read_buf(&mut piece).await?;
                     Ok::<_, std::io::Error>((count > 0).then(|| (piece.freeze(), file)))
                 });

@@ -12,20 +12,20 @@ pub(super) struct LocalFile {
     /// Within the directory.
     pub(super) path: String,
     /// On this machine.
-    pub(super) at: PathBuf,
+    pub(super) source: PathBuf,
     /// Bytes.
     pub(super) size: u64,
 }
 
 /// All regular files below a directory; no link is followed.
-pub(super) async fn files(dir: &Path) -> Result<Vec<LocalFile>, BlobError> {
+pub(super) async fn list_local_files(dir: &Path) -> Result<Vec<LocalFile>, BlobError> {
     let dir = dir.to_owned();
-    let walked = tokio::task::spawn_blocking(move || walk(&dir)).await;
+    let walked = tokio::task::spawn_blocking(move || walk_dir(&dir)).await;
     let broken = |error: &dyn std::fmt::Display| BlobError::Unavailable(error.to_string());
     walked.map_err(|error| broken(&error))?.map_err(|error| broken(&error))
 }
 
-fn walk(dir: &Path) -> io::Result<Vec<LocalFile>> {
+fn walk_dir(dir: &Path) -> io::Result<Vec<LocalFile>> {
     let mut found = Vec::new();
     let mut dirs = vec![(dir.to_owned(), String::new())];
     while let Some((dir, above)) = dirs.pop() {
@@ -40,7 +40,7 @@ fn walk(dir: &Path) -> io::Result<Vec<LocalFile>> {
             } else if kind.is_file() && FilePath::parse(&name).is_some() {
                 found.push(LocalFile {
                     path: name,
-                    at: entry.path(),
+                    source: entry.path(),
                     size: entry.metadata()?.len(),
                 });
             }

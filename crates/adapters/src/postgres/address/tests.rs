@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn parsed(url: &str) -> PgAddress {
+fn parse(url: &str) -> PgAddress {
     PgAddress::parse(url, Some("me")).unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
 /// User and password.
-fn entry(address: &PgAddress) -> (&str, &str) {
+fn user_and_password(address: &PgAddress) -> (&str, &str) {
     let password = address.config.get_password().unwrap_or_default();
     (address.config.get_user().unwrap_or_default(), std::str::from_utf8(password).unwrap())
 }
@@ -29,35 +29,38 @@ fn hosts_and_databases() {
         ("postgresql://", "postgresql:///var/run/postgresql/scalelite"),
         ("postgresql://h?dbname=x&user=u&password=secret", "postgresql://h:5432/x"),
     ] {
-        assert_eq!(parsed(url).describe(), text, "{url}");
+        assert_eq!(parse(url).describe(), text, "{url}");
     }
-    let socket = parsed("postgresql://%2Fvar%2Frun/d?sslmode=require");
+    let socket = parse("postgresql://%2Fvar%2Frun/d?sslmode=require");
     assert_eq!(socket.config.get_hosts(), [Host::Unix("/var/run".into())]);
     assert_eq!(socket.ssl, SslMode::Disable);
 }
 
 #[test]
 fn users_and_passwords() {
-    assert_eq!(entry(&parsed("postgres://u%40x:p%2F%3A%25+@h/d")), ("u@x", "p/:%+"));
-    assert_eq!(entry(&parsed("postgres://u@h/d")), ("u", ""));
-    assert_eq!(entry(&parsed("postgres://h/d")), ("me", ""));
-    assert_eq!(entry(&parsed("postgres://h/d?user=q&password=a%26b")), ("q", "a&b"));
+    assert_eq!(user_and_password(&parse("postgres://u%40x:p%2F%3A%25+@h/d")), ("u@x", "p/:%+"));
+    assert_eq!(user_and_password(&parse("postgres://u@h/d")), ("u", ""));
+    assert_eq!(user_and_password(&parse("postgres://h/d")), ("me", ""));
+    assert_eq!(user_and_password(&parse("postgres://h/d?user=q&password=a%26b")), ("q", "a&b"));
     assert_eq!(PgAddress::parse("postgres://h", None).unwrap().config.get_user(), None);
 }
 
 #[test]
 fn parameters() {
-    let plain = parsed("postgres://h");
+    let plain = parse("postgres://h");
     assert_eq!(plain.config.get_connect_timeout(), Some(&Duration::from_secs(2)));
     assert_eq!(plain.config.get_application_name(), Some("scalelite"));
-    assert_eq!((plain.ssl, plain.pool, plain.root_certificate), (SslMode::Prefer, None, None));
-    let full = parsed(
+    assert_eq!(
+        (plain.ssl, plain.max_connections, plain.root_certificate),
+        (SslMode::Prefer, None, None)
+    );
+    let full = parse(
         "postgres://h/d?pool=7&timeout=5000&prepared_statements=false&encoding=unicode&adapter=x\
          &variables=y&reaping_frequency=z&checkout_timeout=w&unknown&sslrootcert=/etc/ca.pem\
          &sslmode=verify-full&connect_timeout=9&application_name=mine&options=-c%20a%3Db\
          &keepalives=0&keepalives_idle=11&keepalives_interval=12&keepalives_count=13",
     );
-    assert_eq!((full.ssl, full.pool), (SslMode::Verify, Some(7)));
+    assert_eq!((full.ssl, full.max_connections), (SslMode::Verify, Some(7)));
     assert_eq!(full.root_certificate, Some("/etc/ca.pem".into()));
     let config = full.config;
     assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(9)));
@@ -74,25 +77,28 @@ fn parameters() {
         ("require", SslMode::Require),
         ("verify-ca", SslMode::Verify),
     ] {
-        assert_eq!(parsed(&format!("postgres://h?sslmode={mode}")).ssl, ssl);
+        assert_eq!(parse(&format!("postgres://h?sslmode={mode}")).ssl, ssl);
     }
-    let endless = parsed("postgres://h?connect_timeout=0&sslrootcert=system");
+    let endless = parse("postgres://h?connect_timeout=0&sslrootcert=system");
     assert_eq!(endless.config.get_connect_timeout(), Some(&CONNECT_TIMEOUT));
     assert_eq!(endless.root_certificate, None);
 }
 
 #[test]
-fn a_url_counts_more_than_what_lies_beneath() {
+fn a_url_overrides_the_defaults() {
     let beneath = |url: &str| {
         let file = [("host", "f"), ("port", "1"), ("database", "fd"), ("username", "fu")];
         let file = file.map(|(name, value)| (name, value.to_owned()));
-        PgAddress::parse_over(&file, url, Some("me")).unwrap()
+        PgAddress::parse_with_defaults(&file, url, Some("me")).unwrap()
     };
     assert_eq!(beneath("postgres://").describe(), "postgresql://f:1/fd");
     assert_eq!(beneath("postgres://h").describe(), "postgresql://h:1/fd");
     let all = beneath("postgres://u:p@h:2/d");
-    assert_eq!((all.describe().as_str(), entry(&all)), ("postgresql://h:2/d", ("u", "p")));
-    assert_eq!(entry(&beneath("postgres://")), ("fu", ""));
+    assert_eq!(
+        (all.describe().as_str(), user_and_password(&all)),
+        ("postgresql://h:2/d", ("u", "p"))
+    );
+    assert_eq!(user_and_password(&beneath("postgres://")), ("fu", ""));
 }
 
 #[test]
@@ -125,7 +131,7 @@ proptest! {
         use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode as escape};
         let [u, p, d] = [&user, &password, &db].map(|text| escape(text, NON_ALPHANUMERIC));
         let address = PgAddress::parse(&format!("postgresql://{u}:{p}@h:1/{d}"), None).unwrap();
-        prop_assert_eq!(entry(&address), (user.as_str(), password.as_str()));
+        prop_assert_eq!(user_and_password(&address), (user.as_str(), password.as_str()));
         prop_assert_eq!(address.config.get_dbname(), Some(db.as_str()));
     }
 

@@ -4,21 +4,21 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn tcp_at(host: &str, port: u16, tls: bool) -> RedisPlace {
-    RedisPlace::Tcp { host: host.to_owned(), port, tls }
+fn tcp_at(host: &str, port: u16, tls: bool) -> RedisEndpoint {
+    RedisEndpoint::Tcp { host: host.to_owned(), port, tls }
 }
 
-fn parsed(url: &str) -> RedisAddress {
+fn parse(url: &str) -> RedisAddress {
     RedisAddress::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
 /// User, password and database.
-fn entry(url: &str) -> (Option<String>, Option<String>, u32) {
-    let address = parsed(url);
+fn credentials_and_db(url: &str) -> (Option<String>, Option<String>, u32) {
+    let address = parse(url);
     (address.username, address.password, address.db)
 }
 
-fn some(text: &str) -> Option<String> {
+fn some_text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
@@ -32,37 +32,37 @@ fn hosts_and_sockets() {
         ("rediss://u:p@h.example:6380/0", tcp_at("h.example", 6380, true)),
         ("redis://[::1]", tcp_at("::1", 6379, false)),
         ("redis://:p@[fe80::1%25eth0]:7?db=1", tcp_at("fe80::1%eth0", 7, false)),
-        ("unix:///run/r.sock", RedisPlace::Unix("/run/r.sock".into())),
-        ("redis+unix:///a%20b?db=1", RedisPlace::Unix("/a b".into())),
-        ("unix://u:p@/run/r.sock", RedisPlace::Unix("/run/r.sock".into())),
+        ("unix:///run/r.sock", RedisEndpoint::Unix("/run/r.sock".into())),
+        ("redis+unix:///a%20b?db=1", RedisEndpoint::Unix("/a b".into())),
+        ("unix://u:p@/run/r.sock", RedisEndpoint::Unix("/run/r.sock".into())),
     ] {
-        assert!(parsed(url).place == place, "{url}: {:?}", parsed(url));
+        assert!(parse(url).endpoint == place, "{url}: {:?}", parse(url));
     }
 }
 
 #[test]
 fn users_passwords_and_databases() {
-    assert_eq!(entry("redis://h"), (None, None, 0));
-    assert_eq!(entry("redis://:p%40%2f+@h/3"), (None, some("p@/+"), 3));
-    assert_eq!(entry("redis://u:p:q@h/3/"), (some("u"), some("p:q"), 3));
-    assert_eq!(entry("redis://only@h"), (None, some("only"), 0));
-    assert_eq!(entry("redis://:@h?db=4"), (None, None, 4));
+    assert_eq!(credentials_and_db("redis://h"), (None, None, 0));
+    assert_eq!(credentials_and_db("redis://:p%40%2f+@h/3"), (None, some_text("p@/+"), 3));
+    assert_eq!(credentials_and_db("redis://u:p:q@h/3/"), (some_text("u"), some_text("p:q"), 3));
+    assert_eq!(credentials_and_db("redis://only@h"), (None, some_text("only"), 0));
+    assert_eq!(credentials_and_db("redis://:@h?db=4"), (None, None, 4));
     let socket = "unix:///r?database=2&username=%C3%A4&password=p%26q&other=1";
-    assert_eq!(entry(socket), (some("\u{e4}"), some("p&q"), 2));
+    assert_eq!(credentials_and_db(socket), (some_text("\u{e4}"), some_text("p&q"), 2));
 }
 
 #[test]
 fn sentinels() {
     let url = "redis+sentinel://u:p@a,b:7,[::2]:8/my%20master/5?sentinel_password=s";
-    assert_eq!(entry(url), (some("u"), some("p"), 5));
+    assert_eq!(credentials_and_db(url), (some_text("u"), some_text("p"), 5));
     let sentinels = vec![("a".to_owned(), 26379), ("b".to_owned(), 7), ("::2".to_owned(), 8)];
     let master = "my master".to_owned();
-    let sentinel_password = some("s");
-    let place = RedisPlace::Sentinel { sentinels, master, tls: false, sentinel_password };
-    assert!(parsed(url).place == place);
-    assert_eq!(parsed(url).describe(), "redis+sentinel://a:26379,b:7,[::2]:8/my master/5");
-    let tls = parsed("rediss+sentinel://a/m");
-    assert!(matches!(tls.place, RedisPlace::Sentinel { tls: true, .. }));
+    let sentinel_password = some_text("s");
+    let place = RedisEndpoint::Sentinel { sentinels, master, tls: false, sentinel_password };
+    assert!(parse(url).endpoint == place);
+    assert_eq!(parse(url).describe(), "redis+sentinel://a:26379,b:7,[::2]:8/my master/5");
+    let tls = parse("rediss+sentinel://a/m");
+    assert!(matches!(tls.endpoint, RedisEndpoint::Sentinel { tls: true, .. }));
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn descriptions() {
         ("rediss://secret@[::1]:1/2", "rediss://[::1]:1/2"),
         ("unix:///r?password=secret", "unix:///r?db=0"),
     ] {
-        assert_eq!(parsed(url).describe(), text);
+        assert_eq!(parse(url).describe(), text);
     }
 }
 

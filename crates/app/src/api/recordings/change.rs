@@ -1,19 +1,19 @@
 //! `publishRecordings`, `updateRecordings` and `deleteRecordings`.
 
-use bbb::{Query, answer};
+use bbb::{Query, response};
 use bytes::Bytes;
 use domain::recording::Recording;
-use domain::recording::library::{Change, INTERNAL, RESERVED};
+use domain::recording::catalog::{INTERNAL_KEYS, RESERVED_KEYS, RecordingChange};
 
-use super::{metadata, named, records, scope};
+use super::{parse_metadata, parse_record_ids, recording_store, tenant_scope};
 use crate::api::ApiError;
 use crate::context::App;
-use crate::ports::Shelf;
-use crate::recordings::travel;
+use crate::ports::Visibility;
+use crate::recordings::file_moves;
 use crate::tenancy::Caller;
 
 /// Longest key of metadata, in bytes.
-const KEY_MAX: usize = 255;
+const MAX_KEY_BYTES: usize = 255;
 
 /// Publishes recordings or hides them. It is enough if there is any of those that are named.
 ///
@@ -24,21 +24,21 @@ pub async fn publish_recordings(
     caller: &Caller,
     query: &Query,
 ) -> Result<Bytes, ApiError> {
-    let ids = named(query)?;
+    let ids = parse_record_ids(query)?;
     let publish = query.get("publish").filter(|text| !text.trim().is_empty());
     let publish = is_true(&publish.ok_or(ApiError::MissingPublish)?);
-    let (records, scope) = (records(app)?.as_ref(), scope(caller));
-    let shelf = if publish { Shelf::Published } else { Shelf::Unpublished };
+    let (records, scope) = (recording_store(app)?.as_ref(), tenant_scope(caller));
+    let shelf = if publish { Visibility::Published } else { Visibility::Unpublished };
     let mut found = false;
     for id in &ids {
-        let recording = records.recording(id).await?;
+        let recording = records.find_recording(id).await?;
         let is_meant = |one: &Recording| scope.accepts(one) && !one.is_deleted();
         if let Some(recording) = recording.filter(is_meant) {
-            found |= travel::place(app, records, &recording, &scope, shelf).await?;
+            found |= file_moves::set_visibility(app, records, &recording, &scope, shelf).await?;
         }
     }
     let published = [("published", if publish { "true" } else { "false" })];
-    if found { Ok(answer::success(&published).into()) } else { Err(ApiError::NoRecordings) }
+    if found { Ok(response::build_success(&published).into()) } else { Err(ApiError::NoRecordings) }
 }
 
 /// BBB takes these for yes.
@@ -55,14 +55,14 @@ pub async fn delete_recordings(
     caller: &Caller,
     query: &Query,
 ) -> Result<Bytes, ApiError> {
-    let ids = named(query)?;
-    let (records, scope) = (records(app)?.as_ref(), scope(caller));
+    let ids = parse_record_ids(query)?;
+    let (records, scope) = (recording_store(app)?.as_ref(), tenant_scope(caller));
     let mut found = false;
     for id in &ids {
-        found |= travel::delete(app, records, id, &scope).await?;
+        found |= file_moves::delete_recording(app, records, id, &scope).await?;
     }
     let deleted = [("deleted", "true")];
-    if found { Ok(answer::success(&deleted).into()) } else { Err(ApiError::NoRecordings) }
+    if found { Ok(response::build_success(&deleted).into()) } else { Err(ApiError::NoRecordings) }
 }
 
 /// Changes metadata and protection. Tells whether there was something to change and all of them are the caller's.
@@ -74,27 +74,30 @@ pub async fn update_recordings(
     caller: &Caller,
     query: &Query,
 ) -> Result<Bytes, ApiError> {
-    let ids = named(query)?;
-    let (records, change) = (records(app)?, change(query));
+    let ids = parse_record_ids(query)?;
+    let (records, change) = (recording_store(app)?, parse_change(query));
     let mut updated = false;
     // Keys that are not the caller's to change are passed over, not an error.
-    if !change.is_empty() || !metadata(query).is_empty() {
-        let changed = records.change_recordings(&ids, &scope(caller), &change).await?;
+    if !change.is_empty() || !parse_metadata(query).is_empty() {
+        let changed = records.change_recordings(&ids, &tenant_scope(caller), &change).await?;
         updated = changed.len() == ids.len();
     }
-    Ok(answer::success(&[("updated", if updated { "true" } else { "false" })]).into())
+    Ok(response::build_success(&[("updated", if updated { "true" } else { "false" })]).into())
 }
 
-fn change(query: &Query) -> Change {
+fn parse_change(query: &Query) -> RecordingChange {
     let kept = |key: &str| {
-        let of_bbb = INTERNAL.iter().any(|internal| internal.eq_ignore_ascii_case(key));
-        !RESERVED.contains(&key) && !of_bbb && key.len() <= KEY_MAX && !key.contains('\0')
+        let of_bbb = INTERNAL_KEYS.iter().any(|internal| internal.eq_ignore_ascii_case(key));
+        !RESERVED_KEYS.contains(&key)
+            && !of_bbb
+            && key.len() <= MAX_KEY_BYTES
+            && !key.contains('\0')
     };
     let pairs =
-        metadata(query).into_iter().filter(|(key, value)| kept(key) && !value.contains('\0'));
+        parse_metadata(query).into_iter().filter(|(key, value)| kept(key) && !value.contains('\0'));
     let metadata = pairs.map(|(key, value)| (key, (!value.trim().is_empty()).then_some(value)));
     let protect = query.get("protect").filter(|text| !text.trim().is_empty());
-    Change {
+    RecordingChange {
         metadata: metadata.collect(),
         protected: protect.map(|text| is_true(&text)),
         tenant: None,
@@ -107,7 +110,7 @@ mod tests {
 
     #[test]
     fn changes_are_read() {
-        let read = |query: &str| change(&Query::parse(query));
+        let read = |query: &str| parse_change(&Query::parse(query));
         let changed =
             read("meta_Name=Neu&meta_gone=&meta_tenant-id=x&meta_Tenant-ID=y&protect=TRUE");
         let metadata = [("name".to_owned(), Some("Neu".to_owned())), ("gone".to_owned(), None)];

@@ -20,24 +20,24 @@ use std::sync::Arc;
 
 use bbb::metadata::Metadata;
 use domain::recording::RecordId;
-use domain::recording::library::merge;
+use domain::recording::catalog::merge_recording;
 
 use crate::ports::{
-    Archive, BlobError, Blobs, Book, Clock, Entropy, Records, Shelf, Spool, SpoolError, Stage,
-    StoreError, Unpacked,
+    ArchiveRecord, BlobError, Blobs, Clock, Entropy, ImportStage, RecordingFormatId,
+    RecordingStore, Spool, SpoolError, StoreError, UnpackedFormat, Visibility,
 };
 
-pub use run::{LookError, Looked};
+pub use run::{ScanError, ScanResult};
 
 /// How long an importer that is not heard of keeps its claim, in ms.
 const CLAIM_MS: i64 = 30_000;
 /// How often it is heard of, in ms.
-const RENEW_MS: u64 = 10_000;
+const RENEW_INTERVAL_MS: u64 = 10_000;
 /// When an archive that is broken is tried again, in ms: its sender may not have been done. After that it is put
 /// aside.
-const PATIENCE_MS: [i64; 2] = [5_000, 30_000];
+const INVALID_ARCHIVE_DELAYS_MS: [i64; 2] = [5_000, 30_000];
 /// When what may pass is tried again, in ms.
-const TRY_AGAIN_MS: i64 = 10_000;
+const RETRY_DELAY_MS: i64 = 10_000;
 
 /// What administrators want of imports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct ImportRules {
 #[derive(Clone)]
 pub struct Importer {
     /// What is known of recordings and archives.
-    pub records: Arc<dyn Records>,
+    pub records: Arc<dyn RecordingStore>,
     /// Their files.
     pub blobs: Arc<dyn Blobs>,
     /// Where they arrive.
@@ -67,80 +67,86 @@ pub struct Importer {
 
 /// How an import ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ImportResult {
     /// It is done; the recordings, and what is worth telling.
     Done(Vec<String>, Option<String>),
     /// It is tried again, because of this.
-    Later(String),
+    Postponed(String),
     /// There is no space: nothing else needs to be tried either.
     Full(String),
     /// It was put aside, because of this.
     Quarantined(String),
     /// It is somebody else's, or gone.
-    NotOurs,
+    NotClaimed,
 }
 
 /// Why a step failed.
-enum Failure {
+enum ImportFailure {
     Full(String),
-    Bad(String),
-    Gone,
-    MayPass(String),
+    InvalidArchive(String),
+    Missing,
+    Temporary(String),
 }
 
-impl From<SpoolError> for Failure {
+impl From<SpoolError> for ImportFailure {
     fn from(error: SpoolError) -> Self {
         match error {
             SpoolError::Full(_) => Self::Full(error.to_string()),
-            SpoolError::Bad(reason) => Self::Bad(reason),
-            SpoolError::Gone => Self::Gone,
-            SpoolError::Unavailable(_) => Self::MayPass(error.to_string()),
+            SpoolError::InvalidArchive(reason) => Self::InvalidArchive(reason),
+            SpoolError::Missing => Self::Missing,
+            SpoolError::Unavailable(_) => Self::Temporary(error.to_string()),
         }
     }
 }
 
-impl From<BlobError> for Failure {
+impl From<BlobError> for ImportFailure {
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::Full(_) => Self::Full(error.to_string()),
-            BlobError::Unavailable(_) => Self::MayPass(error.to_string()),
+            BlobError::Unavailable(_) => Self::Temporary(error.to_string()),
         }
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for ImportFailure {
     fn from(error: StoreError) -> Self {
-        Self::MayPass(error.to_string())
+        Self::Temporary(error.to_string())
     }
 }
 
 /// What came of an archive's formats.
 #[derive(Default)]
-struct Brought {
+struct ImportedFormats {
     record_ids: Vec<String>,
-    faults: Vec<String>,
+    errors: Vec<String>,
     notes: Vec<String>,
 }
 
 impl Importer {
     /// All formats of an archive, from where they were unpacked to where they belong.
-    async fn bring_in(&self, name: &str, found: Vec<Unpacked>) -> Result<Brought, Failure> {
-        let mut result = Brought::default();
-        let mut good: Vec<(Unpacked, Metadata)> = Vec::new();
+    async fn import_formats(
+        &self,
+        name: &str,
+        found: Vec<UnpackedFormat>,
+    ) -> Result<ImportedFormats, ImportFailure> {
+        let mut result = ImportedFormats::default();
+        let mut good: Vec<(UnpackedFormat, Metadata)> = Vec::new();
         for unpacked in found {
-            match usable(name, &unpacked) {
+            match parse_format_metadata(name, &unpacked) {
                 Ok(metadata) => good.push((unpacked, metadata)),
-                Err(reason) => result.faults.push(format!("{}: {reason}", unpacked.book.format)),
+                Err(reason) => {
+                    result.errors.push(format!("{}: {reason}", unpacked.format_id.format))
+                }
             }
         }
         if good.is_empty() {
             let nothing = || "there is no recording in it".to_owned();
-            let reason = Some(result.faults.join("; ")).filter(|text| !text.is_empty());
-            return Err(Failure::Bad(reason.unwrap_or_else(nothing)));
+            let reason = Some(result.errors.join("; ")).filter(|text| !text.is_empty());
+            return Err(ImportFailure::InvalidArchive(reason.unwrap_or_else(nothing)));
         }
         // An archive's name has room for one id only.
-        let record_id = good[0].0.book.record_id.clone();
-        if self.bring_in_one(&record_id, &good).await? {
+        let record_id = good[0].0.format_id.record_id.clone();
+        if self.import_recording(&record_id, &good).await? {
             result.record_ids.push(record_id.as_str().to_owned());
         } else {
             result.notes.push("the recording was deleted before".to_owned());
@@ -149,90 +155,94 @@ impl Importer {
     }
 
     /// One recording; false if it was deleted.
-    async fn bring_in_one(
+    async fn import_recording(
         &self,
         record_id: &RecordId,
-        found: &[(Unpacked, Metadata)],
-    ) -> Result<bool, Failure> {
-        let books: Vec<(Book, Metadata)> =
-            found.iter().map(|(one, metadata)| (one.book.clone(), metadata.clone())).collect();
-        let incoming = incoming::incoming(&books, self.rules);
-        let before = self.records.recording(record_id.as_str()).await?;
-        let Some(expected) = merge(before.as_ref(), &incoming.recording) else {
-            self.remove(&books).await?;
+        found: &[(UnpackedFormat, Metadata)],
+    ) -> Result<bool, ImportFailure> {
+        let books: Vec<(RecordingFormatId, Metadata)> =
+            found.iter().map(|(one, metadata)| (one.format_id.clone(), metadata.clone())).collect();
+        let incoming = incoming::build_incoming(&books, self.rules);
+        let before = self.records.find_recording(record_id.as_str()).await?;
+        let Some(expected) = merge_recording(before.as_ref(), &incoming.recording) else {
+            self.remove_formats(&books).await?;
             return Ok(false);
         };
-        let shelf = shelf_of(expected.published);
+        let shelf = visibility_of(expected.published);
         for (unpacked, _) in found {
-            self.blobs.put(&unpacked.dir, &unpacked.book, shelf).await?;
+            self.blobs.put_format(&unpacked.dir, &unpacked.format_id, shelf).await?;
         }
         let now = self.clock.now();
         let Some(imported) = self.records.import_recording(&incoming, now).await? else {
-            self.remove(&books).await?;
+            self.remove_formats(&books).await?;
             return Ok(false);
         };
-        self.follow(record_id, &books, shelf, shelf_of(imported.recording.published)).await
+        self.align_visibility(record_id, &books, shelf, visibility_of(imported.recording.published))
+            .await
     }
 
     /// Moves what came until it is where the row says; false if the recording was deleted.
-    async fn follow(
+    async fn align_visibility(
         &self,
         record_id: &RecordId,
-        books: &[(Book, Metadata)],
-        mut at: Shelf,
-        mut to: Shelf,
-    ) -> Result<bool, Failure> {
+        books: &[(RecordingFormatId, Metadata)],
+        mut at: Visibility,
+        mut to: Visibility,
+    ) -> Result<bool, ImportFailure> {
         while at != to {
             for (book, _) in books {
-                self.blobs.move_to(book, to).await?;
+                self.blobs.move_format(book, to).await?;
             }
             at = to;
-            let row = self.records.recording(record_id.as_str()).await?;
+            let row = self.records.find_recording(record_id.as_str()).await?;
             let Some(row) = row.filter(|row| !row.is_deleted()) else {
-                self.remove(books).await?;
+                self.remove_formats(books).await?;
                 return Ok(false);
             };
-            to = shelf_of(row.published);
+            to = visibility_of(row.published);
         }
         Ok(true)
     }
 
-    async fn remove(&self, books: &[(Book, Metadata)]) -> Result<(), Failure> {
+    async fn remove_formats(
+        &self,
+        books: &[(RecordingFormatId, Metadata)],
+    ) -> Result<(), ImportFailure> {
         for (book, _) in books {
-            self.blobs.remove(book, &Shelf::LIVE).await?;
+            self.blobs.remove_format(book, &Visibility::NOT_DELETED).await?;
         }
         Ok(())
     }
 
     /// Writes down how an import ended.
-    async fn settle(
+    async fn record_result(
         &self,
-        archive: &Archive,
+        archive: &ArchiveRecord,
         token: &str,
-        stage: Stage,
+        stage: ImportStage,
         reason: Option<&str>,
         wait_ms: i64,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let until = now.plus_ms(wait_ms);
-        self.records.settle_archive(&archive.name, token, stage, reason, now, until).await
+        self.records.record_import_result(&archive.name, token, stage, reason, now, until).await
     }
 }
 
-fn shelf_of(published: bool) -> Shelf {
-    if published { Shelf::Published } else { Shelf::Unpublished }
+fn visibility_of(published: bool) -> Visibility {
+    if published { Visibility::Published } else { Visibility::Unpublished }
 }
 
 /// The metadata of a format that belongs into this archive.
-fn usable(archive: &str, unpacked: &Unpacked) -> Result<Metadata, String> {
+fn parse_format_metadata(archive: &str, unpacked: &UnpackedFormat) -> Result<Metadata, String> {
     let bytes = unpacked.metadata.as_ref().map_err(Clone::clone)?;
-    let book = &unpacked.book;
+    let book = &unpacked.format_id;
     let stem = [".tar.gz", ".tgz", ".tar"].iter().find_map(|end| archive.strip_suffix(end));
     let names = [book.record_id.to_string(), format!("{}-{}", book.record_id, book.format)];
     if stem.is_none_or(|stem| !names.iter().any(|name| name == stem)) {
         return Err(format!("{} is not what the archive's name says", book.record_id));
     }
     let metadata = Metadata::read(bytes).map_err(|error| error.to_string())?;
-    incoming::check(book, &metadata)?;
+    incoming::check_identity(book, &metadata)?;
     Ok(metadata)
 }

@@ -2,23 +2,26 @@
 
 use std::time::Duration;
 
-use super::{Brought, CLAIM_MS, Ended, Failure, Importer, PATIENCE_MS, RENEW_MS, TRY_AGAIN_MS};
-use crate::ports::{Archive, Arrived, SpoolError, Stage, StoreError};
+use super::{
+    CLAIM_MS, INVALID_ARCHIVE_DELAYS_MS, ImportFailure, ImportResult, ImportedFormats, Importer,
+    RENEW_INTERVAL_MS, RETRY_DELAY_MS,
+};
+use crate::ports::{ArchiveRecord, ImportStage, SpoolError, SpooledArchive, StoreError};
 
 /// How long archives that are done are listed, in ms.
-const REMEMBER_MS: i64 = 30 * 86_400_000;
+const KEEP_DONE_MS: i64 = 30 * 86_400_000;
 
 /// What a look at the spool came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Looked {
+pub struct ScanResult {
     /// Archives that were imported.
     pub imported: usize,
     /// Whether some may still be growing.
-    pub growing: bool,
+    pub has_incomplete: bool,
     /// Whether some wait for another attempt.
-    pub waiting: bool,
+    pub has_waiting: bool,
     /// Why nothing can be imported now: there is no space.
-    pub full: Option<String>,
+    pub full_reason: Option<String>,
 }
 
 impl Importer {
@@ -27,27 +30,30 @@ impl Importer {
     ///
     /// # Errors
     /// When the spool or the store cannot be used.
-    pub async fn look(&self, stop: impl Fn() -> bool) -> Result<Looked, LookError> {
-        for (name, token) in self.spool.sweep().await? {
+    pub async fn scan(&self, stop: impl Fn() -> bool) -> Result<ScanResult, ScanError> {
+        for (name, token) in self.spool.clean_up_after_crash().await? {
             // Whoever died here need not be waited for.
             let (gone, now) = (Some("its importer was killed"), self.clock.now());
-            self.records.settle_archive(&name, &token, Stage::Received, gone, now, now).await?;
+            self.records
+                .record_import_result(&name, &token, ImportStage::Received, gone, now, now)
+                .await?;
         }
-        let arrivals = self.spool.arrivals().await?;
-        let mut looked = Looked { growing: arrivals.growing, ..Looked::default() };
-        for arrived in arrivals.whole {
+        let arrivals = self.spool.scan_spool().await?;
+        let mut looked =
+            ScanResult { has_incomplete: arrivals.has_incomplete, ..ScanResult::default() };
+        for arrived in arrivals.complete {
             if stop() {
                 break;
             }
-            match self.import(&arrived).await? {
-                Ended::Done(..) => looked.imported += 1,
-                Ended::Later(_) => looked.waiting = true,
-                Ended::Full(why) => {
-                    looked.full = Some(why);
+            match self.import_archive(&arrived).await? {
+                ImportResult::Done(..) => looked.imported += 1,
+                ImportResult::Postponed(_) => looked.has_waiting = true,
+                ImportResult::Full(why) => {
+                    looked.full_reason = Some(why);
                     break;
                 }
-                Ended::Quarantined(_) => {}
-                Ended::NotOurs => looked.waiting = true,
+                ImportResult::Quarantined(_) => {}
+                ImportResult::NotClaimed => looked.has_waiting = true,
             }
         }
         Ok(looked)
@@ -57,31 +63,38 @@ impl Importer {
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn import(&self, arrived: &Arrived) -> Result<Ended, LookError> {
+    pub async fn import_archive(
+        &self,
+        arrived: &SpooledArchive,
+    ) -> Result<ImportResult, ScanError> {
         let now = self.clock.now();
         self.records.receive_archive(&arrived.name, arrived.size, now).await?;
-        let token = self.entropy.uuid();
-        let Some(archive) = self.claim(&arrived.name, &token).await? else {
-            return Ok(Ended::NotOurs);
+        let token = self.entropy.generate_uuid();
+        let Some(archive) = self.claim_archive(&arrived.name, &token).await? else {
+            return Ok(ImportResult::NotClaimed);
         };
         tracing::info!(archive = archive.name, attempt = archive.attempts, "import begins");
         let result = tokio::select! {
-            result = self.unpack_and_bring_in(&archive, &token) => result,
-            () = self.keep_claim(&archive.name, &token) => {
-                self.spool.abandon(&token).await?;
-                return Ok(Ended::NotOurs);
+            result = self.unpack_and_import(&archive, &token) => result,
+            () = self.renew_claim(&archive.name, &token) => {
+                self.spool.discard_unpacked(&token).await?;
+                return Ok(ImportResult::NotClaimed);
             }
         };
-        let ended = self.end(&archive, &token, result).await;
+        let ended = self.finish_import(&archive, &token, result).await;
         match &ended {
-            Ok(ended) => tell(&archive.name, ended),
+            Ok(ended) => log_result(&archive.name, ended),
             // What was unpacked would stay as long as this process.
-            Err(_) => self.spool.abandon(&token).await?,
+            Err(_) => self.spool.discard_unpacked(&token).await?,
         }
         ended
     }
 
-    async fn claim(&self, name: &str, token: &str) -> Result<Option<Archive>, StoreError> {
+    async fn claim_archive(
+        &self,
+        name: &str,
+        token: &str,
+    ) -> Result<Option<ArchiveRecord>, StoreError> {
         let now = self.clock.now();
         let until = now.plus_ms(CLAIM_MS);
         let claimed = self.records.claim_archive(name, token, now, until).await?;
@@ -93,11 +106,11 @@ impl Importer {
     }
 
     /// Ends when the claim is lost.
-    async fn keep_claim(&self, name: &str, token: &str) {
+    async fn renew_claim(&self, name: &str, token: &str) {
         loop {
-            tokio::time::sleep(Duration::from_millis(RENEW_MS)).await;
+            tokio::time::sleep(Duration::from_millis(RENEW_INTERVAL_MS)).await;
             let until = self.clock.now().plus_ms(CLAIM_MS);
-            match self.records.renew_archive(name, token, until).await {
+            match self.records.renew_archive_claim(name, token, until).await {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => tracing::warn!(%error, archive = name, "claim not renewed"),
@@ -105,96 +118,97 @@ impl Importer {
         }
     }
 
-    async fn unpack_and_bring_in(
+    async fn unpack_and_import(
         &self,
-        archive: &Archive,
+        archive: &ArchiveRecord,
         token: &str,
-    ) -> Result<Brought, Failure> {
-        let found = self.spool.unpack(&archive.name, token).await?;
-        self.bring_in(&archive.name, found).await
+    ) -> Result<ImportedFormats, ImportFailure> {
+        let found = self.spool.unpack_archive(&archive.name, token).await?;
+        self.import_formats(&archive.name, found).await
     }
 
-    async fn end(
+    async fn finish_import(
         &self,
-        archive: &Archive,
+        archive: &ArchiveRecord,
         token: &str,
-        result: Result<Brought, Failure>,
-    ) -> Result<Ended, LookError> {
+        result: Result<ImportedFormats, ImportFailure>,
+    ) -> Result<ImportResult, ScanError> {
         match result {
-            Ok(result) if result.faults.is_empty() => {
+            Ok(result) if result.errors.is_empty() => {
                 let note = Some(result.notes.join("; ")).filter(|note| !note.is_empty());
                 // Done comes first: what is found in the spool after that is imported again, which
                 // changes nothing.
-                if self.settle(archive, token, Stage::Done, note.as_deref(), 0).await? {
-                    self.spool.finish(&archive.name, token).await?;
-                    let long_ago = self.clock.now().plus_ms(-REMEMBER_MS);
+                if self.record_result(archive, token, ImportStage::Done, note.as_deref(), 0).await?
+                {
+                    self.spool.remove_archive(&archive.name, token).await?;
+                    let long_ago = self.clock.now().plus_ms(-KEEP_DONE_MS);
                     self.records.forget_archives(long_ago).await?;
                 } else {
-                    self.spool.abandon(token).await?;
+                    self.spool.discard_unpacked(token).await?;
                 }
-                Ok(Ended::Done(result.record_ids, note))
+                Ok(ImportResult::Done(result.record_ids, note))
             }
             // The archive may be the only copy of what was not imported.
             Ok(result) => {
-                let reason = format!("the rest was imported; {}", result.faults.join("; "));
-                self.put_aside(archive, token, reason).await
+                let reason = format!("the rest was imported; {}", result.errors.join("; "));
+                self.quarantine_archive(archive, token, reason).await
             }
-            Err(Failure::Bad(reason)) => {
+            Err(ImportFailure::InvalidArchive(reason)) => {
                 let attempts = usize::try_from(archive.attempts).unwrap_or(usize::MAX);
-                match PATIENCE_MS.get(attempts.saturating_sub(1)) {
+                match INVALID_ARCHIVE_DELAYS_MS.get(attempts.saturating_sub(1)) {
                     Some(wait_ms) => {
-                        self.later(archive, token, &reason, *wait_ms).await?;
-                        Ok(Ended::Later(reason))
+                        self.postpone_import(archive, token, &reason, *wait_ms).await?;
+                        Ok(ImportResult::Postponed(reason))
                     }
-                    None => self.put_aside(archive, token, reason).await,
+                    None => self.quarantine_archive(archive, token, reason).await,
                 }
             }
-            Err(Failure::Full(reason)) => {
-                self.later(archive, token, &reason, TRY_AGAIN_MS).await?;
-                Ok(Ended::Full(reason))
+            Err(ImportFailure::Full(reason)) => {
+                self.postpone_import(archive, token, &reason, RETRY_DELAY_MS).await?;
+                Ok(ImportResult::Full(reason))
             }
-            Err(Failure::MayPass(reason)) => {
-                self.later(archive, token, &reason, TRY_AGAIN_MS).await?;
-                Ok(Ended::Later(reason))
+            Err(ImportFailure::Temporary(reason)) => {
+                self.postpone_import(archive, token, &reason, RETRY_DELAY_MS).await?;
+                Ok(ImportResult::Postponed(reason))
             }
-            Err(Failure::Gone) => {
-                self.spool.abandon(token).await?;
+            Err(ImportFailure::Missing) => {
+                self.spool.discard_unpacked(token).await?;
                 let gone = Some("its file is gone");
-                self.settle(archive, token, Stage::Done, gone, 0).await?;
-                Ok(Ended::NotOurs)
+                self.record_result(archive, token, ImportStage::Done, gone, 0).await?;
+                Ok(ImportResult::NotClaimed)
             }
         }
     }
 
-    async fn later(
+    async fn postpone_import(
         &self,
-        archive: &Archive,
+        archive: &ArchiveRecord,
         token: &str,
         reason: &str,
         wait_ms: i64,
-    ) -> Result<(), LookError> {
-        self.spool.abandon(token).await?;
-        self.settle(archive, token, Stage::Received, Some(reason), wait_ms).await?;
+    ) -> Result<(), ScanError> {
+        self.spool.discard_unpacked(token).await?;
+        self.record_result(archive, token, ImportStage::Received, Some(reason), wait_ms).await?;
         Ok(())
     }
 
-    async fn put_aside(
+    async fn quarantine_archive(
         &self,
-        archive: &Archive,
+        archive: &ArchiveRecord,
         token: &str,
         reason: String,
-    ) -> Result<Ended, LookError> {
-        self.spool.quarantine(&archive.name, token, &reason).await?;
-        self.settle(archive, token, Stage::Quarantined, Some(&reason), 0).await?;
-        Ok(Ended::Quarantined(reason))
+    ) -> Result<ImportResult, ScanError> {
+        self.spool.quarantine_archive(&archive.name, token, &reason).await?;
+        self.record_result(archive, token, ImportStage::Quarantined, Some(&reason), 0).await?;
+        Ok(ImportResult::Quarantined(reason))
     }
 
     /// Brings an archive back from quarantine, so that it can be imported; `None` if there is none of that name.
     ///
     /// # Errors
     /// When the spool or the store cannot be used.
-    pub async fn retry(&self, name: &str) -> Result<Option<Arrived>, LookError> {
-        let released = self.spool.release(name).await?;
+    pub async fn retry_archive(&self, name: &str) -> Result<Option<SpooledArchive>, ScanError> {
+        let released = self.spool.release_quarantined(name).await?;
         if released.is_some() {
             self.records.retry_archive(name, self.clock.now()).await?;
         }
@@ -204,7 +218,7 @@ impl Importer {
 
 /// Why nothing was imported.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum LookError {
+pub enum ScanError {
     /// Directories.
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -213,16 +227,16 @@ pub enum LookError {
     Store(#[from] StoreError),
 }
 
-fn tell(archive: &str, ended: &Ended) {
+fn log_result(archive: &str, ended: &ImportResult) {
     match ended {
-        Ended::Done(records, note) => {
+        ImportResult::Done(records, note) => {
             tracing::info!(archive, records = records.join(","), note, "imported");
         }
-        Ended::Later(reason) => tracing::warn!(archive, reason, "import is tried again"),
-        Ended::Full(reason) => {
+        ImportResult::Postponed(reason) => tracing::warn!(archive, reason, "import is tried again"),
+        ImportResult::Full(reason) => {
             tracing::error!(archive, reason, "imports stop until there is space");
         }
-        Ended::Quarantined(reason) => tracing::error!(archive, reason, "archive put aside"),
-        Ended::NotOurs => {}
+        ImportResult::Quarantined(reason) => tracing::error!(archive, reason, "archive put aside"),
+        ImportResult::NotClaimed => {}
     }
 }

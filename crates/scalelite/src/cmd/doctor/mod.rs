@@ -1,38 +1,38 @@
 //! `doctor`: looks at everything the balancer depends on, and says what is wrong and what to do.
 //! It goes on after a failure as far as it can, so that one run tells everything.
 
-mod machine;
+mod directories;
 mod report;
 mod settings;
 
 use std::path::Path;
 
 use app::admin::doctor;
-use app::ports::{Finding, Level};
+use app::ports::{Finding, FindingLevel};
 
-use crate::config::stores::{STORE_FILE, Stores};
-use crate::config::{Config, Sources, stores};
+use crate::config::stores::{STORE_FILE, StoreSettings};
+use crate::config::{Config, Sources, read_store_settings, stores};
 use crate::{telemetry, wiring};
 
-use super::{Failure, runtime};
+use super::{CommandFailure, build_runtime};
 
 /// Looks, and prints what it found; fails if anything does.
-pub fn run(sources: &Sources, as_json: bool) -> Result<(), Failure> {
-    let findings = examine(sources)?;
+pub fn run(sources: &Sources, as_json: bool) -> Result<(), CommandFailure> {
+    let findings = collect_findings(sources)?;
     if as_json {
-        report::json(&findings);
+        report::print_findings_json(&findings);
     } else {
-        report::text(&findings);
+        report::print_findings(&findings);
     }
-    let failed = findings.iter().any(|finding| finding.level == Level::Fail);
-    if failed { Err(Failure(String::new())) } else { Ok(()) }
+    let failed = findings.iter().any(|finding| finding.level == FindingLevel::Fail);
+    if failed { Err(CommandFailure(String::new())) } else { Ok(()) }
 }
 
-fn examine(sources: &Sources) -> Result<Vec<Finding>, Failure> {
+fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
     let mut findings = Vec::new();
     let read = Config::read(sources);
-    findings.push(settings::configuration(read.as_ref().map(|(_, shown)| shown.as_slice())));
-    findings.extend(settings::noteworthy(sources));
+    findings.push(settings::check_configuration(read.as_ref().map(|(_, shown)| shown.as_slice())));
+    findings.extend(settings::check_variables(sources));
     let Ok((config, _)) = read else {
         let later = "after the configuration is right";
         findings.extend(["stores", "servers"].map(|check| Finding::skipped(check, later)));
@@ -40,13 +40,13 @@ fn examine(sources: &Sources) -> Result<Vec<Finding>, Failure> {
     };
     let _log = telemetry::start(config.log_level, config.log_format, Some(rust_log(sources)));
     let dir = wiring::expected_data_dir(&config);
-    findings.extend(machine::data_dir(&dir));
-    findings.extend(machine::recordings(sources));
-    match stores(&config, sources) {
+    findings.extend(directories::check_data_dir(&dir));
+    findings.extend(directories::check_recording_dirs(sources));
+    match read_store_settings(&config, sources) {
         Ok(stores) => {
-            let stores = stores.looked_at();
-            findings.push(settings::secret(&config, &stores));
-            findings.extend(runtime(false)?.block_on(pool(&config, &stores, &dir)));
+            let stores = stores.into_read_only();
+            findings.push(settings::check_secret(&config, &stores));
+            findings.extend(build_runtime(false)?.block_on(check_pool(&config, &stores, &dir)));
         }
         Err(error) => {
             let advice = "correct it; docs/configuration.md says what is understood";
@@ -63,8 +63,8 @@ fn rust_log(sources: &Sources) -> &str {
 }
 
 /// Looks at the stores and, by what they hold, at the servers.
-async fn pool(config: &Config, stores: &Stores, dir: &Path) -> Vec<Finding> {
-    if !stores.shared() && !dir.join(STORE_FILE).exists() {
+async fn check_pool(config: &Config, stores: &StoreSettings, dir: &Path) -> Vec<Finding> {
+    if !stores.is_shared() && !dir.join(STORE_FILE).exists() {
         // To make one would be to do more than to look.
         let later = "there is no store yet, the first start makes it";
         return ["store", "servers"].map(|check| Finding::skipped(check, later)).to_vec();
@@ -81,18 +81,18 @@ async fn pool(config: &Config, stores: &Stores, dir: &Path) -> Vec<Finding> {
     let places = format!("servers and meetings in {hot}, recordings in {rest}");
     let mut findings = vec![Finding::ok("stores", places)];
     // Of a database that we only look at, its own findings say what there is to say.
-    if !matches!(stores.hot, stores::Hot::Postgres(_)) {
-        findings.push(access(&wired).await);
+    if !matches!(stores.state, stores::StateStoreUrl::Postgres(_)) {
+        findings.push(check_access(&wired).await);
     }
-    for store in &wired.inspect {
+    for store in &wired.inspectors {
         findings.extend(store.inspect().await);
     }
-    findings.extend(doctor::servers(&wired.app).await);
+    findings.extend(doctor::check_servers(&wired.app).await);
     findings
 }
 
-async fn access(wired: &wiring::Wired) -> Finding {
-    match wired.app.cluster.check().await {
+async fn check_access(wired: &wiring::WiredApp) -> Finding {
+    match wired.app.pool.check_store().await {
         Ok(()) => Finding::ok("store: access", "can be read and written"),
         Err(error) => {
             let advice = "see that the store runs, is not full, and may be written by this user";

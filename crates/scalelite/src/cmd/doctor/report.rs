@@ -2,19 +2,19 @@
 
 use std::io::IsTerminal as _;
 
-use app::ports::{Finding, Level};
+use app::ports::{Finding, FindingLevel};
 use serde_json::json;
 
-use crate::output::{printable, say};
+use crate::output::{print_line, printable};
 
 /// One line for each finding, with what to do under those that need it.
-pub fn text(findings: &[Finding]) {
+pub fn print_findings(findings: &[Finding]) {
     let terminal = std::io::stdout().is_terminal();
     for finding in findings {
         let (check, detail) = (printable(&finding.check), printable(&finding.detail));
-        say(format!("{}{check}: {detail}", mark(finding.level, terminal)));
+        print_line(format!("{}{check}: {detail}", line_prefix(finding.level, terminal)));
         if let Some(advice) = &finding.advice {
-            say(format!(
+            print_line(format!(
                 "{:width$}{}",
                 "",
                 printable(advice),
@@ -23,7 +23,7 @@ pub fn text(findings: &[Finding]) {
         }
     }
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-    say(match (count(Level::Fail), count(Level::Warn)) {
+    print_line(match (count(FindingLevel::Fail), count(FindingLevel::Warn)) {
         (0, 0) => "Nothing is wrong.".to_owned(),
         (0, warned) => format!("Nothing fails; {warned} to look at."),
         (failed, 0) => format!("{failed} failed."),
@@ -32,18 +32,18 @@ pub fn text(findings: &[Finding]) {
 }
 
 /// What a line begins with; files and pipes get words.
-fn mark(level: Level, terminal: bool) -> String {
+fn line_prefix(level: FindingLevel, terminal: bool) -> String {
     let (sign, word) = match level {
-        Level::Ok => ("✓", "ok"),
-        Level::Warn => ("!", "warn"),
-        Level::Fail => ("✗", "FAIL"),
-        Level::Skipped => ("-", "skipped"),
+        FindingLevel::Ok => ("✓", "ok"),
+        FindingLevel::Warn => ("!", "warn"),
+        FindingLevel::Fail => ("✗", "FAIL"),
+        FindingLevel::Skipped => ("-", "skipped"),
     };
     if terminal { format!("{sign} ") } else { format!("{word:<9}") }
 }
 
 /// An array of objects.
-pub fn json(findings: &[Finding]) {
+pub fn print_findings_json(findings: &[Finding]) {
     let of = |finding: &Finding| {
         json!({
             "name": finding.check,
@@ -52,5 +52,5 @@ pub fn json(findings: &[Finding]) {
             "advice": finding.advice,
         })
     };
-    say(json!(findings.iter().map(of).collect::<Vec<_>>()).to_string());
+    print_line(json!(findings.iter().map(of).collect::<Vec<_>>()).to_string());
 }

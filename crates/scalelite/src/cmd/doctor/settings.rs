@@ -2,28 +2,28 @@
 
 use app::ports::Finding;
 
-use crate::config::passed_over::{NOT_YET, WITHOUT_EFFECT};
-use crate::config::settings::{SETTINGS, Shown};
-use crate::config::sources::Origin;
+use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+use crate::config::settings::{EffectiveSetting, SETTINGS};
+use crate::config::sources::SettingOrigin;
 use crate::config::values::Secret;
-use crate::config::{Config, Sources, Stores};
+use crate::config::{Config, Sources, StoreSettings};
 
 /// Fewer characters of a secret can be guessed.
-const SECRET_CHARS_MIN: usize = 16;
+const MIN_SECRET_CHARS: usize = 16;
 /// So can those of which only so many are different.
-const SECRET_DIFFERENT_MIN: usize = 8;
+const MIN_DISTINCT_CHARS: usize = 8;
 /// Shorter names are like each other by chance.
-const NAME_CHARS_MIN: usize = 8;
+const MIN_NAME_CHARS: usize = 8;
 /// What only our own names begin with.
-const OWN: &str = "SCALELITE_";
+const OWN_PREFIX: &str = "SCALELITE_";
 /// Where longer names begin, in which two letters may be wrong.
-const NAME_CHARS_LONG: usize = 12;
+const LONG_NAME_CHARS: usize = 12;
 
 /// Whether the settings can be read.
-pub fn configuration(read: Result<&[Shown], &String>) -> Finding {
+pub fn check_configuration(read: Result<&[EffectiveSetting], &String>) -> Finding {
     match read {
         Ok(shown) => {
-            let given = shown.iter().filter(|one| one.origin != Origin::Default).count();
+            let given = shown.iter().filter(|one| one.origin != SettingOrigin::Default).count();
             Finding::ok(
                 "configuration",
                 format!("{given} settings given, the others at their defaults"),
@@ -37,21 +37,21 @@ pub fn configuration(read: Result<&[Shown], &String>) -> Finding {
 }
 
 /// Variables that do less than somebody may expect.
-pub fn noteworthy(sources: &Sources) -> Vec<Finding> {
+pub fn check_variables(sources: &Sources) -> Vec<Finding> {
     let mut findings = Vec::new();
     let check = |name: &str| format!("setting {name}");
     for (name, why) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
         let detail = format!("has no effect: {why}");
         findings.push(Finding::warn(check(name), detail, "take it out, if it is only for this"));
     }
-    for name in NOT_YET.iter().filter(|name| sources.is_set(name)) {
+    for name in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
         let advice = "keep the original if you need what it does";
         findings.push(Finding::warn(check(name), "has no effect yet", advice));
     }
     for name in sources.names().filter(|name| !is_known(name)) {
-        let advice = match meant(name) {
+        let advice = match suggest_name(name) {
             Some(meant) => format!("if it is for scalelite, {meant} may be meant"),
-            None if name.starts_with(OWN) => "`scalelite config` shows all names".to_owned(),
+            None if name.starts_with(OWN_PREFIX) => "`scalelite config` shows all names".to_owned(),
             None => continue,
         };
         findings.push(Finding::warn(check(name), "is no setting, and looks like one", advice));
@@ -60,32 +60,32 @@ pub fn noteworthy(sources: &Sources) -> Vec<Finding> {
 }
 
 /// All names that mean or meant something.
-fn known() -> impl Iterator<Item = &'static str> {
+fn known_names() -> impl Iterator<Item = &'static str> {
     let own = SETTINGS.iter().flat_map(|one| std::iter::once(&one.name).chain(one.aliases));
-    let others = WITHOUT_EFFECT.iter().map(|(name, _)| name).chain(NOT_YET);
+    let others = WITHOUT_EFFECT.iter().map(|(name, _)| name).chain(NOT_IMPLEMENTED);
     own.chain(others).copied()
 }
 
 fn is_known(name: &str) -> bool {
     let plain = name.strip_suffix("_FILE").unwrap_or(name);
-    known().any(|known| known == name || known == plain)
+    known_names().any(|known| known == name || known == plain)
 }
 
 /// The setting that somebody may have meant by a name that is none.
-fn meant(name: &str) -> Option<&'static str> {
-    if name.len() < NAME_CHARS_MIN {
+fn suggest_name(name: &str) -> Option<&'static str> {
+    if name.len() < MIN_NAME_CHARS {
         return None;
     }
-    let wrong_max = if name.len() < NAME_CHARS_LONG { 1 } else { 2 };
-    let near = known()
-        .filter(|known| known.len() >= NAME_CHARS_MIN)
-        .map(|known| (distance(name, known), known))
+    let wrong_max = if name.len() < LONG_NAME_CHARS { 1 } else { 2 };
+    let near = known_names()
+        .filter(|known| known.len() >= MIN_NAME_CHARS)
+        .map(|known| (edit_distance(name, known), known))
         .filter(|(wrong, _)| *wrong <= wrong_max);
     near.min().map(|(_, known)| known)
 }
 
 /// Letters to insert, take out or change to make one name of the other.
-fn distance(a: &str, b: &str) -> usize {
+fn edit_distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, letter) in a.bytes().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
@@ -99,13 +99,13 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// Whether the front-ends' secrets are there and can be trusted.
-pub fn secret(config: &Config, stores: &Stores) -> Finding {
+pub fn check_secret(config: &Config, stores: &StoreSettings) -> Finding {
     let check = "LOADBALANCER_SECRET";
     let one = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.as_str());
     let more = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
     let given: Vec<&str> = one.chain(more).filter(|secret| !secret.is_empty()).collect();
     if given.is_empty() {
-        return if stores.shared() {
+        return if stores.is_shared() {
             let detail = "not set: each machine would make a secret of its own";
             Finding::warn(check, detail, "set the same on all: openssl rand -hex 32")
         } else {
@@ -125,7 +125,7 @@ fn is_weak(secret: &str) -> bool {
     let length = different.len();
     different.sort_unstable();
     different.dedup();
-    length < SECRET_CHARS_MIN || different.len() < SECRET_DIFFERENT_MIN
+    length < MIN_SECRET_CHARS || different.len() < MIN_DISTINCT_CHARS
 }
 
 #[cfg(test)]
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are_nearly_right() {
+    fn names_with_typos_are_recognised() {
         for (name, setting) in [
             ("POLL_INTERVALL", "POLL_INTERVAL"),
             ("LOADBALANCER_SECRETT", "LOADBALANCER_SECRET"),
@@ -143,7 +143,7 @@ mod tests {
             ("RECORDINGS_DISABLED", "RECORDING_DISABLED"),
             ("SCALELITE_DATADIR", "SCALELITE_DATA_DIR"),
         ] {
-            assert_eq!(meant(name), Some(setting), "{name}");
+            assert_eq!(suggest_name(name), Some(setting), "{name}");
         }
         for name in [
             "PATH",
@@ -155,7 +155,7 @@ mod tests {
             "DATABASE_USER",
             "BINDIR",
         ] {
-            assert!(!is_known(name) && meant(name).is_none(), "{name}");
+            assert!(!is_known(name) && suggest_name(name).is_none(), "{name}");
         }
         for name in ["LOADBALANCER_SECRET_FILE", "INTERVAL", "SECRET_KEY_BASE", "RAILS_ENV"] {
             assert!(is_known(name), "{name}");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn distances() {
+    fn edit_distances_are_symmetric() {
         for (a, b, wrong) in [
             ("", "", 0),
             ("a", "", 1),
@@ -171,12 +171,12 @@ mod tests {
             ("abc", "axc", 1),
             ("kitten", "sitting", 3),
         ] {
-            assert_eq!((distance(a, b), distance(b, a)), (wrong, wrong));
+            assert_eq!((edit_distance(a, b), edit_distance(b, a)), (wrong, wrong));
         }
     }
 
     #[test]
-    fn secrets() {
+    fn weak_secrets_are_recognised() {
         assert!(is_weak("short") && is_weak(&"a".repeat(40)) && is_weak("0123456789abcde"));
         assert!(!is_weak("0123456789abcdef") && !is_weak("lbsecret-of-the-tests"));
     }

@@ -7,13 +7,13 @@ pub mod sync;
 
 use app::admin::servers::AdminError;
 
-use super::Failure;
+use super::CommandFailure;
 
 /// An administrator's mistake in the original's words.
-fn failure(error: AdminError) -> Failure {
+fn admin_failure(error: AdminError) -> CommandFailure {
     match error {
-        AdminError::Unknown(id) => Failure(format!("ERROR: No server found with id: {id}")),
-        AdminError::BadUrl => Failure(format!("Error: {error}")),
-        other => Failure(format!("ERROR: {other}")),
+        AdminError::Unknown(id) => CommandFailure(format!("ERROR: No server found with id: {id}")),
+        AdminError::BadUrl => CommandFailure(format!("Error: {error}")),
+        other => CommandFailure(format!("ERROR: {other}")),
     }
 }

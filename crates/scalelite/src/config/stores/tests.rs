@@ -4,14 +4,14 @@ use super::*;
 
 /// Files and variables of a deployment.
 #[derive(Default)]
-struct Given<'a> {
+struct Deployment<'a> {
     redis: &'a str,
     database: &'a str,
     variables: &'a [(&'a str, &'a str)],
 }
 
-impl Given<'_> {
-    fn stores(&self) -> Result<Stores, String> {
+impl Deployment<'_> {
+    fn read_stores(&self) -> Result<StoreSettings, String> {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in [(REDIS_FILE, self.redis), (DATABASE_FILE, self.database)] {
             if !text.is_empty() {
@@ -21,33 +21,34 @@ impl Given<'_> {
         }
         let path = dir.path().display().to_string();
         let variables = [self.variables, &[("SCALELITE_CONFIG_DIR", &path)]].concat();
-        let sources = Sources::of(&variables);
+        let sources = Sources::from_variables(&variables);
         let (config, _) = Config::read(&sources)?;
-        stores(&config, &sources).map_err(|error| error.replace(&format!("{path}/"), ""))
+        read_store_settings(&config, &sources)
+            .map_err(|error| error.replace(&format!("{path}/"), ""))
     }
 
     /// Where hot state and rest are.
-    fn places(&self) -> (String, String) {
-        self.stores().unwrap().describe()
+    fn locations(&self) -> (String, String) {
+        self.read_stores().unwrap().describe()
     }
 
-    fn redis(&self) -> RedisOptions {
-        match self.stores().unwrap().hot {
-            Hot::Redis(redis) => redis,
+    fn redis_options(&self) -> RedisOptions {
+        match self.read_stores().unwrap().state {
+            StateStoreUrl::Redis(redis) => redis,
             other => panic!("{other:?}"),
         }
     }
 
-    fn postgres(&self) -> PgOptions {
-        match self.stores().unwrap().rest {
-            Rest::Postgres(postgres) => postgres,
+    fn pg_options(&self) -> PgOptions {
+        match self.read_stores().unwrap().recordings {
+            RecordingStoreUrl::Postgres(postgres) => postgres,
             other => panic!("{other:?}"),
         }
     }
 }
 
-fn by_environment(variables: &[(&str, &str)]) -> (String, String) {
-    Given { variables, ..Given::default() }.places()
+fn locations_by_environment(variables: &[(&str, &str)]) -> (String, String) {
+    Deployment { variables, ..Deployment::default() }.locations()
 }
 
 const REDIS: (&str, &str) = ("REDIS_URL", "redis://:secret@r/1");
@@ -68,42 +69,52 @@ fn the_environment_alone() {
         (&[REDIS, DATABASE, disabled], redis, nowhere),
         (&[DATABASE, disabled], dir, nowhere),
     ] {
-        assert_eq!(by_environment(variables), (hot.to_owned(), rest.to_owned()), "{variables:?}");
+        assert_eq!(
+            locations_by_environment(variables),
+            (hot.to_owned(), rest.to_owned()),
+            "{variables:?}"
+        );
     }
 }
 
 #[test]
 fn the_environment_wins_over_the_files() {
-    let given = Given {
+    let given = Deployment {
         redis: "  host: f\n  db: 7\n  password: fp\n  namespace: fn\n  pool: 9\n",
         database: "  adapter: postgresql\n  host: f\n  database: fd\n  username: fu\n  pool: 3\n",
         variables: &[],
     };
-    assert_eq!(given.places(), ("redis://f:6379/7 (fn)".into(), "postgresql://f:5432/fd".into()));
-    let redis = given.redis();
-    assert_eq!((redis.namespace.as_str(), redis.pool), ("fn", 9));
+    assert_eq!(
+        given.locations(),
+        ("redis://f:6379/7 (fn)".into(), "postgresql://f:5432/fd".into())
+    );
+    let redis = given.redis_options();
+    assert_eq!((redis.namespace.as_str(), redis.max_connections), ("fn", 9));
     assert_eq!(redis.address.password.as_deref(), Some("fp"));
-    assert_eq!(given.postgres().pool, 3);
+    assert_eq!(given.pg_options().max_connections, 3);
 
     let variables =
         &[("REDIS_URL", "redis://r"), ("DATABASE_URL", "postgres://p?pool=4"), ("REDIS_POOL", "2")];
-    let given = Given { variables, ..given };
-    assert_eq!(given.places(), ("redis://r:6379/0 (fn)".into(), "postgresql://p:5432/fd".into()));
-    let redis = given.redis();
-    assert_eq!((redis.namespace.as_str(), redis.pool), ("fn", 2));
+    let given = Deployment { variables, ..given };
+    assert_eq!(
+        given.locations(),
+        ("redis://r:6379/0 (fn)".into(), "postgresql://p:5432/fd".into())
+    );
+    let redis = given.redis_options();
+    assert_eq!((redis.namespace.as_str(), redis.max_connections), ("fn", 2));
     // How to get in, the URL left to the file.
     assert_eq!(redis.address.password.as_deref(), Some("fp"));
-    assert_eq!(given.postgres().pool, 4);
+    assert_eq!(given.pg_options().max_connections, 4);
 
     let variables = &[REDIS, ("REDIS_NAMESPACE", "en"), ("DATABASE_POOL", "1")];
-    let given = Given { variables, ..given };
-    assert_eq!(given.redis().namespace, "en");
-    assert_eq!(given.redis().address.password.as_deref(), Some("secret"));
-    assert_eq!(given.postgres().pool, 2);
+    let given = Deployment { variables, ..given };
+    assert_eq!(given.redis_options().namespace, "en");
+    assert_eq!(given.redis_options().address.password.as_deref(), Some("secret"));
+    assert_eq!(given.pg_options().max_connections, 2);
     // What is disabled is not even read.
     let variables = &[("DB_DISABLED", "1")];
-    let given = Given { database: "  x: <% ruby %>\n", variables, ..given };
-    assert_eq!(given.places().1, "nowhere (DB_DISABLED)");
+    let given = Deployment { database: "  x: <% ruby %>\n", variables, ..given };
+    assert_eq!(given.locations().1, "nowhere (DB_DISABLED)");
 }
 
 #[test]
@@ -111,10 +122,10 @@ fn files_that_refer_to_variables_that_are_not_set_say_nothing() {
     let redis = "  url: <%= ENV['REDIS_URL'] %>\n  pool: 5\n  namespace: scalelite\n";
     let database =
         "  adapter: postgresql\n  encoding: unicode\n  url: <%= ENV['DATABASE_URL'] %>\n";
-    let given = Given { redis, database, variables: &[] };
-    assert_eq!(given.places(), by_environment(&[]));
-    let given = Given { variables: &[REDIS, DATABASE], ..given };
-    assert_eq!(given.places(), by_environment(&[REDIS, DATABASE]));
+    let given = Deployment { redis, database, variables: &[] };
+    assert_eq!(given.locations(), locations_by_environment(&[]));
+    let given = Deployment { variables: &[REDIS, DATABASE], ..given };
+    assert_eq!(given.locations(), locations_by_environment(&[REDIS, DATABASE]));
 }
 
 #[test]
@@ -124,14 +135,14 @@ fn sentinels_of_the_file() {
         format!("  name: m\n  role: master\n  db: 2\n  password: p\n{sentinels}"),
         format!("  url: redis://:p@m/2\n{sentinels}"),
     ] {
-        let found = Given { redis: &redis, ..Given::default() }.redis().address;
+        let found = Deployment { redis: &redis, ..Deployment::default() }.redis_options().address;
         assert_eq!(found.describe(), "redis+sentinel://a:26379,b:7/m/2");
         assert_eq!(found.password.as_deref(), Some("p"));
-        let RedisPlace::Sentinel { sentinel_password, .. } = found.place else { panic!() };
+        let RedisEndpoint::Sentinel { sentinel_password, .. } = found.endpoint else { panic!() };
         assert_eq!(sentinel_password.as_deref(), Some("sp"));
         let variables = &[REDIS];
-        let given = Given { redis: &redis, variables, ..Given::default() };
-        assert_eq!(given.places().0, "redis://r:6379/1");
+        let given = Deployment { redis: &redis, variables, ..Deployment::default() };
+        assert_eq!(given.locations().0, "redis://r:6379/1");
     }
 }
 
@@ -143,14 +154,14 @@ fn hosts_sockets_and_tls_of_the_file() {
         ("  path: /run/r.sock\n  db: 1\n", "unix:///run/r.sock?db=1"),
         ("  url: unix:///run/r.sock\n", "unix:///run/r.sock?db=0"),
     ] {
-        assert_eq!(Given { redis, ..Given::default() }.places().0, place);
+        assert_eq!(Deployment { redis, ..Deployment::default() }.locations().0, place);
     }
 }
 
 #[test]
 fn errors_say_where_and_hold_no_secret() {
     let error = |redis, database, variables| {
-        let error = Given { redis, database, variables }.stores().err().unwrap();
+        let error = Deployment { redis, database, variables }.read_stores().err().unwrap();
         assert!(!error.contains("secret"), "{error}");
         error
     };
@@ -170,9 +181,9 @@ fn errors_say_where_and_hold_no_secret() {
 
 #[test]
 fn one_store_by_its_url() {
-    let sources = Sources::of(&[("REDIS_NAMESPACE", "n")]);
+    let sources = Sources::from_variables(&[("REDIS_NAMESPACE", "n")]);
     let (config, _) = Config::read(&sources).unwrap();
-    let store = |url: &str| of_url(url, &config, &sources);
+    let store = |url: &str| parse_store_url(url, &config, &sources);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -183,11 +194,15 @@ fn one_store_by_its_url() {
         (file.to_str().unwrap(), &file),
         (dir.path().to_str().unwrap(), &dir.path().join("scalelite.db")),
     ] {
-        assert!(matches!(store(url), Ok(Store::Embedded(found)) if found == path), "{url}");
+        assert!(matches!(store(url), Ok(StoreLocation::Embedded(found)) if found == path), "{url}");
     }
-    assert!(matches!(store("redis://h"), Ok(Store::Redis(found)) if found.namespace == "n"));
-    assert!(matches!(store("unix:///r"), Ok(Store::Redis(_))));
-    assert!(matches!(store("postgres://h"), Ok(Store::Postgres(found)) if found.pool == 10));
+    assert!(
+        matches!(store("redis://h"), Ok(StoreLocation::Redis(found)) if found.namespace == "n")
+    );
+    assert!(matches!(store("unix:///r"), Ok(StoreLocation::Redis(_))));
+    assert!(
+        matches!(store("postgres://h"), Ok(StoreLocation::Postgres(found)) if found.max_connections == 10)
+    );
     for wrong in ["", "sqlite:", "http://x", "redis://:secret@h:x", "redisx://h"] {
         let error = store(wrong).unwrap_err();
         assert!(!error.contains("secret") && !error.is_empty(), "{error}");

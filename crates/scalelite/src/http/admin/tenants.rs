@@ -6,9 +6,9 @@ use domain::{Tenant, TenantChange};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Refused, object, text};
+use super::{AdminRefusal, object_field, text_field};
 
-impl From<TenantError> for Refused {
+impl From<TenantError> for AdminRefusal {
     fn from(error: TenantError) -> Self {
         let status = match &error {
             TenantError::Unknown(_) | TenantError::UnknownSetting(_) => StatusCode::NOT_FOUND,
@@ -21,16 +21,16 @@ impl From<TenantError> for Refused {
 }
 
 /// Answers a call about tenants.
-pub(super) async fn answer(
+pub(super) async fn execute_call(
     app: &App,
     call: &str,
     parameters: &Map<String, Value>,
-) -> Result<(StatusCode, Value), Refused> {
+) -> Result<(StatusCode, Value), AdminRefusal> {
     let message = |status, text: &str| Ok((status, json!({ "message": text })));
     if !app.policy.multitenancy {
         return message(StatusCode::PRECONDITION_FAILED, "Multitenancy is disabled");
     }
-    let id = text(parameters, "id").unwrap_or_default();
+    let id = text_field(parameters, "id").unwrap_or_default();
     let ok = StatusCode::OK;
     match call {
         "getTenants" => {
@@ -38,21 +38,22 @@ pub(super) async fn answer(
             if all.is_empty() {
                 return message(ok, "No tenants exist");
             }
-            Ok((ok, all.iter().map(view).collect()))
+            Ok((ok, all.iter().map(tenant_json).collect()))
         }
-        "getTenantInfo" => Ok((ok, view(&tenants::find(app, &id).await?))),
+        "getTenantInfo" => Ok((ok, tenant_json(&tenants::find(app, &id).await?))),
         "addTenant" => {
-            let new = object(parameters, "tenant")?;
-            let [name, secrets] = ["name", "secrets"].map(|key| text(new, key).unwrap_or_default());
+            let new = object_field(parameters, "tenant")?;
+            let [name, secrets] =
+                ["name", "secrets"].map(|key| text_field(new, key).unwrap_or_default());
             let added = tenants::add(app, &name, &secrets).await?;
-            Ok((StatusCode::CREATED, record(&added)))
+            Ok((StatusCode::CREATED, tenant_record_json(&added)))
         }
         "updateTenant" => {
             tenants::find(app, &id).await?;
-            let new = object(parameters, "tenant")?;
-            let (name, secrets) = (text(new, "name"), text(new, "secrets"));
+            let new = object_field(parameters, "tenant")?;
+            let (name, secrets) = (text_field(new, "name"), text_field(new, "secrets"));
             let change = TenantChange { name, secrets, ..TenantChange::default() };
-            Ok((ok, record(&tenants::update(app, &id, change).await?)))
+            Ok((ok, tenant_record_json(&tenants::update(app, &id, change).await?)))
         }
         _ => {
             tenants::remove(app, &id).await?;
@@ -62,13 +63,13 @@ pub(super) async fn answer(
 }
 
 /// A tenant in a list.
-fn view(tenant: &Tenant) -> Value {
+fn tenant_json(tenant: &Tenant) -> Value {
     json!({ "id": tenant.id, "name": tenant.name, "secrets": tenant.secrets })
 }
 
 /// A tenant that was written, with what the original's library adds to its records.
-fn record(tenant: &Tenant) -> Value {
-    let mut record = view(tenant);
+fn tenant_record_json(tenant: &Tenant) -> Value {
+    let mut record = tenant_json(tenant);
     record["new_record"] = json!(false);
     record["destroyed"] = json!(false);
     json!({ "tenant": record })

@@ -8,18 +8,18 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::Timestamp;
-use domain::recording::Kind;
-use domain::recording::watching::Permit;
+use domain::recording::FileType;
+use domain::recording::playback_access::PlaybackPermit;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use super::Trouble;
-use super::paths::Path;
+use super::PlaybackError;
+use super::paths::RelativePath;
 use crate::http::origin::Origin;
-use crate::http::respond::{self, Body};
+use crate::http::respond::{self, ResponseBody};
 
 /// How long the cookies are good for, in ms; each page brings new ones.
-const VALID_MS: i64 = 5 * 60 * 1000;
+const COOKIE_LIFETIME_MS: i64 = 5 * 60 * 1000;
 
 /// Signs with an RSA key, SHA-256, PKCS #1 v1.5.
 pub type Signer = Arc<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
@@ -36,8 +36,9 @@ pub struct Cdn {
 }
 
 /// Whether a path is one of a page: what pages load, they load from where they are.
-pub(super) fn concerns(path: &Path) -> bool {
-    path.slash || path.file.as_ref().is_some_and(|file| Kind::of(file.name()).is_page())
+pub(super) fn is_page_path(path: &RelativePath) -> bool {
+    path.trailing_slash
+        || path.file.as_ref().is_some_and(|file| FileType::from_name(file.name()).is_html())
 }
 
 impl Cdn {
@@ -45,16 +46,17 @@ impl Cdn {
     pub(super) fn redirect(
         &self,
         at: &str,
-        permit: &Permit,
+        permit: &PlaybackPermit,
         origin: &Origin<'_>,
         now: Timestamp,
-    ) -> Result<Response<Body>, Trouble> {
-        let internal = || Trouble::Internal("no signed cookies could be made");
+    ) -> Result<Response<ResponseBody>, PlaybackError> {
+        let internal = || PlaybackError::Internal("no signed cookies could be made");
         let url = self.url.trim_end_matches('/');
-        let response = respond::moved(StatusCode::TEMPORARY_REDIRECT, &format!("{url}{at}"));
+        let response =
+            respond::redirect_with_status(StatusCode::TEMPORARY_REDIRECT, &format!("{url}{at}"));
         let mut response = response.ok_or_else(internal)?;
-        let subject = permit.wish().subject();
-        let cookies = self.cookies(&subject, now).ok_or_else(internal)?;
+        let subject = permit.format_id().subject();
+        let cookies = self.sign_cookies(&subject, now).ok_or_else(internal)?;
         let host = url.split_once("://").map_or(url, |(_, host)| host);
         let domain = shared_domain(origin.host(), host);
         let domain = domain.map(|domain| format!("; domain={domain}")).unwrap_or_default();
@@ -70,16 +72,16 @@ impl Cdn {
         Ok(response)
     }
 
-    fn cookies(&self, subject: &str, now: Timestamp) -> Option<[(&'static str, String); 4]> {
+    fn sign_cookies(&self, subject: &str, now: Timestamp) -> Option<[(&'static str, String); 4]> {
         let resource = format!("{}{subject}/*", self.url.trim_end_matches('/'));
-        let until_s = now.0.saturating_add(VALID_MS).div_euclid(1000);
+        let until_s = now.0.saturating_add(COOKIE_LIFETIME_MS).div_euclid(1000);
         let until = json!({ "DateLessThan": { "AWS:EpochTime": until_s } });
         let policy = json!({ "Statement": [{ "Condition": until, "Resource": resource }] });
         let policy = policy.to_string();
         let signature = (self.signer)(policy.as_bytes())?;
         Some([
-            ("Policy", spelled(policy.as_bytes())),
-            ("Signature", spelled(&signature)),
+            ("Policy", encode_cookie_value(policy.as_bytes())),
+            ("Signature", encode_cookie_value(&signature)),
             ("Key-Pair-Id", self.key_pair_id.clone()),
             ("Hash-Algorithm", "SHA256".to_owned()),
         ])
@@ -87,7 +89,7 @@ impl Cdn {
 }
 
 /// Base64 as the network wants it in cookies.
-fn spelled(bytes: &[u8]) -> String {
+fn encode_cookie_value(bytes: &[u8]) -> String {
     STANDARD.encode(bytes).replace('+', "-").replace('=', "_").replace('/', "~")
 }
 
@@ -120,7 +122,7 @@ mod tests {
         let url = "https://cdn.example.org/".to_owned();
         let cdn = Cdn { url, key_pair_id: "K1".to_owned(), signer };
         let [policy, signature, key, hash] =
-            cdn.cookies("/video/r1", Timestamp(1_000_500)).unwrap();
+            cdn.sign_cookies("/video/r1", Timestamp(1_000_500)).unwrap();
         let text = policy.1.replace('-', "+").replace('_', "=").replace('~', "/");
         let text = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
         assert_eq!(

@@ -3,25 +3,25 @@
 
 use std::time::{Duration, SystemTime};
 
-use app::ports::Span;
+use app::ports::ByteSpan;
 use http::{HeaderMap, Method, header};
 
 /// What a request gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Share {
+pub(super) enum RangeOutcome {
     /// All of it.
     Whole,
     /// A part.
-    Part(Span),
+    Part(ByteSpan),
     /// 304: it has not changed.
-    Unchanged,
+    NotModified,
     /// 416: there is no such part.
-    Beyond,
+    NotSatisfiable,
 }
 
 /// A file as it would be sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Version<'a> {
+pub(super) struct FileVersion<'a> {
     /// Its tag, without quotes.
     pub(super) tag: &'a str,
     /// When it was changed last.
@@ -31,82 +31,82 @@ pub(super) struct Version<'a> {
 }
 
 /// Decides by the headers of a request. `in_parts` is whether there are ranges: not of what is compressed on its way.
-pub(super) fn share(
+pub(super) fn evaluate_conditions(
     method: &Method,
     headers: &HeaderMap,
-    version: Version<'_>,
+    version: FileVersion<'_>,
     in_parts: bool,
-) -> Share {
-    if is_unchanged(headers, version) {
-        return Share::Unchanged;
+) -> RangeOutcome {
+    if is_not_modified(headers, version) {
+        return RangeOutcome::NotModified;
     }
     // Ranges are of GET only.
-    if !in_parts || method != Method::GET || !same_as_before(headers, version) {
-        return Share::Whole;
+    if !in_parts || method != Method::GET || !matches_if_range(headers, version) {
+        return RangeOutcome::Whole;
     }
-    let range = text(headers, header::RANGE).and_then(Range::read);
-    range.map_or(Share::Whole, |range| range.of(version.size))
+    let range = header_text(headers, header::RANGE).and_then(ByteRange::parse);
+    range.map_or(RangeOutcome::Whole, |range| range.resolve(version.size))
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-fn is_unchanged(headers: &HeaderMap, version: Version<'_>) -> bool {
+fn is_not_modified(headers: &HeaderMap, version: FileVersion<'_>) -> bool {
     let mut tags = headers.get_all(header::IF_NONE_MATCH).iter().peekable();
     if tags.peek().is_some() {
         let mut tags = tags.filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(','));
         return tags.any(|tag| {
             let tag = tag.trim();
             let tag = tag.strip_prefix("W/").unwrap_or(tag);
-            tag == "*" || unquoted(tag) == Some(version.tag)
+            tag == "*" || unquote(tag) == Some(version.tag)
         });
     }
-    let since = text(headers, header::IF_MODIFIED_SINCE).and_then(date);
+    let since = header_text(headers, header::IF_MODIFIED_SINCE).and_then(parse_date);
     match (since, version.modified) {
-        (Some(since), Some(modified)) => seconds(modified) <= seconds(since),
+        (Some(since), Some(modified)) => unix_seconds(modified) <= unix_seconds(since),
         _ => false,
     }
 }
 
 /// Whether what a client has of the file is of this version, or it has nothing.
-fn same_as_before(headers: &HeaderMap, version: Version<'_>) -> bool {
-    let Some(before) = text(headers, header::IF_RANGE) else { return true };
+fn matches_if_range(headers: &HeaderMap, version: FileVersion<'_>) -> bool {
+    let Some(before) = header_text(headers, header::IF_RANGE) else { return true };
     // A weak tag starts with `W/` and never suffices.
-    match unquoted(before) {
+    match unquote(before) {
         Some(tag) => tag == version.tag,
-        None => match (date(before), version.modified) {
-            (Some(before), Some(modified)) => seconds(before) == seconds(modified),
+        None => match (parse_date(before), version.modified) {
+            (Some(before), Some(modified)) => unix_seconds(before) == unix_seconds(modified),
             _ => false,
         },
     }
 }
 
-fn unquoted(tag: &str) -> Option<&str> {
+fn unquote(tag: &str) -> Option<&str> {
     tag.strip_prefix('"')?.strip_suffix('"')
 }
 
-fn date(text: &str) -> Option<SystemTime> {
+fn parse_date(text: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(text).ok()
 }
 
 /// HTTP knows no fractions.
-fn seconds(time: SystemTime) -> u64 {
+fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).as_ref().map_or(0, Duration::as_secs)
 }
 
 /// One range of bytes as it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Range {
+enum ByteRange {
     /// From there to the end, or up to and with that byte.
     From(u64, Option<u64>),
     /// So many at the end.
-    Last(u64),
+    Suffix(u64),
 }
 
-impl Range {
+impl ByteRange {
     /// Reads the header; `None` for what it is to be ignored.
-    fn read(header: &str) -> Option<Self> {
+    fn parse(header: &str) -> Option<Self> {
         let (unit, range) = header.split_once('=')?;
         if !unit.trim().eq_ignore_ascii_case("bytes") {
             return None;
@@ -120,7 +120,7 @@ impl Range {
         let number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
         match (first, last) {
             ("", "") => None,
-            ("", last) => Some(Self::Last(number(last))),
+            ("", last) => Some(Self::Suffix(number(last))),
             (first, "") => Some(Self::From(number(first), None)),
             (first, last) if number(first) <= number(last) => {
                 Some(Self::From(number(first), Some(number(last))))
@@ -129,15 +129,15 @@ impl Range {
         }
     }
 
-    fn of(self, size: u64) -> Share {
+    fn resolve(self, size: u64) -> RangeOutcome {
         let span = match self {
             Self::From(first, last) => {
                 let to = last.map_or(size, |last| last.saturating_add(1).min(size));
-                Span { from: first, to }
+                ByteSpan { start: first, end: to }
             }
-            Self::Last(count) => Span { from: size.saturating_sub(count), to: size },
+            Self::Suffix(count) => ByteSpan { start: size.saturating_sub(count), end: size },
         };
-        if span.from < span.to { Share::Part(span) } else { Share::Beyond }
+        if span.start < span.end { RangeOutcome::Part(span) } else { RangeOutcome::NotSatisfiable }
     }
 }
 
@@ -150,39 +150,44 @@ mod tests {
 
     const DATE: &str = "Thu, 01 Jan 1970 00:01:40 GMT";
 
-    fn asked(pairs: &[(header::HeaderName, &str)]) -> Share {
+    fn outcome_for(pairs: &[(header::HeaderName, &str)]) -> RangeOutcome {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(name, HeaderValue::from_str(value).unwrap());
         }
         let modified = Some(SystemTime::UNIX_EPOCH + Duration::from_millis(100_700));
-        share(&Method::GET, &headers, Version { tag: "t", modified, size: 10 }, true)
+        evaluate_conditions(
+            &Method::GET,
+            &headers,
+            FileVersion { tag: "t", modified, size: 10 },
+            true,
+        )
     }
 
-    fn part(from: u64, to: u64) -> Share {
-        Share::Part(Span { from, to })
+    fn partial(from: u64, to: u64) -> RangeOutcome {
+        RangeOutcome::Part(ByteSpan { start: from, end: to })
     }
 
     #[test]
-    fn ranges() {
+    fn ranges_are_resolved() {
         for (range, share) in [
-            ("bytes=0-3", part(0, 4)),
-            ("bytes=4-", part(4, 10)),
-            ("bytes=-3", part(7, 10)),
-            ("bytes=-30", part(0, 10)),
-            ("bytes=9-99", part(9, 10)),
-            ("BYTES = 0-0", part(0, 1)),
-            ("bytes=10-", Share::Beyond),
-            ("bytes=-0", Share::Beyond),
-            ("bytes=99999999999999999999999-", Share::Beyond),
-            ("bytes=5-4", Share::Whole),
-            ("bytes=-", Share::Whole),
-            ("bytes=0-1,3-4", Share::Whole),
-            ("bytes=+1-2", Share::Whole),
-            ("lines=0-1", Share::Whole),
-            ("nonsense", Share::Whole),
+            ("bytes=0-3", partial(0, 4)),
+            ("bytes=4-", partial(4, 10)),
+            ("bytes=-3", partial(7, 10)),
+            ("bytes=-30", partial(0, 10)),
+            ("bytes=9-99", partial(9, 10)),
+            ("BYTES = 0-0", partial(0, 1)),
+            ("bytes=10-", RangeOutcome::NotSatisfiable),
+            ("bytes=-0", RangeOutcome::NotSatisfiable),
+            ("bytes=99999999999999999999999-", RangeOutcome::NotSatisfiable),
+            ("bytes=5-4", RangeOutcome::Whole),
+            ("bytes=-", RangeOutcome::Whole),
+            ("bytes=0-1,3-4", RangeOutcome::Whole),
+            ("bytes=+1-2", RangeOutcome::Whole),
+            ("lines=0-1", RangeOutcome::Whole),
+            ("nonsense", RangeOutcome::Whole),
         ] {
-            assert_eq!(asked(&[(header::RANGE, range)]), share, "{range}");
+            assert_eq!(outcome_for(&[(header::RANGE, range)]), share, "{range}");
         }
     }
 
@@ -196,8 +201,8 @@ mod tests {
             ("Thu, 01 Jan 1970 00:01:41 GMT", false),
             ("soon", false),
         ] {
-            let got = asked(&[(header::RANGE, "bytes=0-3"), (header::IF_RANGE, before)]);
-            assert_eq!(got, if same { part(0, 4) } else { Share::Whole }, "{before}");
+            let got = outcome_for(&[(header::RANGE, "bytes=0-3"), (header::IF_RANGE, before)]);
+            assert_eq!(got, if same { partial(0, 4) } else { RangeOutcome::Whole }, "{before}");
         }
     }
 
@@ -213,30 +218,30 @@ mod tests {
             (header::IF_MODIFIED_SINCE, "Thu, 01 Jan 1970 00:01:39 GMT", false),
             (header::IF_MODIFIED_SINCE, "never", false),
         ] {
-            let got = asked(&[(name.clone(), value)]);
-            assert_eq!(got == Share::Unchanged, unchanged, "{name}: {value}");
+            let got = outcome_for(&[(name.clone(), value)]);
+            assert_eq!(got == RangeOutcome::NotModified, unchanged, "{name}: {value}");
         }
         // A tag that differs says more than a date.
         let both = [(header::IF_NONE_MATCH, "\"u\""), (header::IF_MODIFIED_SINCE, DATE)];
-        assert_eq!(asked(&both), Share::Whole);
+        assert_eq!(outcome_for(&both), RangeOutcome::Whole);
     }
 
     proptest! {
         #[test]
         fn parts_lie_within(range in "bytes=[0-9]{0,3}-[0-9]{0,3}", size in 0u64..200) {
             let headers = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_str(&range).unwrap())]);
-            let version = Version { tag: "t", modified: None, size };
-            if let Share::Part(span) = share(&Method::GET, &headers, version, true) {
-                prop_assert!(span.from < span.to && span.to <= size);
+            let version = FileVersion { tag: "t", modified: None, size };
+            if let RangeOutcome::Part(span) = evaluate_conditions(&Method::GET, &headers, version, true) {
+                prop_assert!(span.start < span.end && span.end <= size);
             }
-            prop_assert_eq!(share(&Method::HEAD, &headers, version, true), Share::Whole);
-            prop_assert_eq!(share(&Method::GET, &headers, version, false), Share::Whole);
+            prop_assert_eq!(evaluate_conditions(&Method::HEAD, &headers, version, true), RangeOutcome::Whole);
+            prop_assert_eq!(evaluate_conditions(&Method::GET, &headers, version, false), RangeOutcome::Whole);
         }
 
         #[test]
         fn nothing_panics(value in "[ -~]{0,40}") {
             for name in [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
-                let _ = asked(&[(header::RANGE, "bytes=1-2"), (name, &value)]);
+                let _ = outcome_for(&[(header::RANGE, "bytes=1-2"), (name, &value)]);
             }
         }
     }

@@ -1,31 +1,31 @@
 //! The cookie that carries a pass, and which browsers take it as it should be.
 
-use domain::recording::watching::Wish;
+use domain::recording::playback_access::Wish;
 use http::{HeaderMap, HeaderValue, header};
 
 /// The cookie with this pass; `None` if it cannot stand in a header, which no pass leads to.
-pub(super) fn cookie(wish: &Wish, pass: &str, user_agent: &str) -> Option<HeaderValue> {
+pub(super) fn build_cookie(wish: &Wish, pass: &str, user_agent: &str) -> Option<HeaderValue> {
     // Front-ends show recordings in frames of other sites.
-    let same_site = if mishandles_none(user_agent) { "" } else { "; samesite=none" };
-    let (name, path) = (name(wish), wish.subject());
+    let same_site = if mishandles_same_site_none(user_agent) { "" } else { "; samesite=none" };
+    let (name, path) = (cookie_name(wish), wish.subject());
     HeaderValue::from_str(&format!("{name}={pass}; path={path}; secure; httponly{same_site}")).ok()
 }
 
 /// All passes that a request shows for a recording.
-pub(super) fn passes<'a>(headers: &'a HeaderMap, wish: &Wish) -> Vec<&'a str> {
-    let name = name(wish);
+pub(super) fn read_passes<'a>(headers: &'a HeaderMap, wish: &Wish) -> Vec<&'a str> {
+    let name = cookie_name(wish);
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
     pairs.filter(|(key, _)| key.trim() == name).map(|(_, pass)| pass.trim()).collect()
 }
 
-fn name(wish: &Wish) -> String {
+fn cookie_name(wish: &Wish) -> String {
     format!("recording_{}_{}", wish.format, wish.record_id)
 }
 
 /// Whether a browser takes `SameSite=None` for `Strict`, or drops the cookie. Source: the list of incompatible clients
 /// at chromium.org/updates/same-site/incompatible-clients.
-fn mishandles_none(agent: &str) -> bool {
+fn mishandles_same_site_none(agent: &str) -> bool {
     let is_ios_12 = agent.contains("(iP") && number_after(agent, "OS ") == Some(12);
     // The version is `10_14` or `10_14_6`.
     let is_mojave = agent.contains("(Macintosh;")
@@ -38,7 +38,7 @@ fn mishandles_none(agent: &str) -> bool {
         return true;
     }
     if let Some((_, version)) = agent.split_once("UCBrowser/") {
-        return version_of(version) < [12, 13, 2];
+        return parse_version(version) < [12, 13, 2];
     }
     let version = number_after(agent, "Chrome/").or_else(|| number_after(agent, "Chromium/"));
     version.is_some_and(|version| (51..=66).contains(&version))
@@ -50,17 +50,17 @@ fn begins_with_digit(text: &str) -> bool {
 
 /// The number behind the first mark that has one.
 fn number_after(text: &str, mark: &str) -> Option<u32> {
-    text.split(mark).skip(1).find_map(number)
+    text.split(mark).skip(1).find_map(leading_number)
 }
 
-fn number(text: &str) -> Option<u32> {
+fn leading_number(text: &str) -> Option<u32> {
     let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     text[..end].parse().ok()
 }
 
 /// Three numbers separated by dots; what is missing counts as 0.
-fn version_of(text: &str) -> [u32; 3] {
-    let mut parts = text.split('.').map(|part| number(part).unwrap_or(0));
+fn parse_version(text: &str) -> [u32; 3] {
+    let mut parts = text.split('.').map(|part| leading_number(part).unwrap_or(0));
     [(); 3].map(|()| parts.next().unwrap_or(0))
 }
 
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn browsers_that_mishandle_none() {
         for (agent, wrong) in BROWSERS {
-            assert_eq!(mishandles_none(agent), *wrong, "{agent}");
+            assert_eq!(mishandles_same_site_none(agent), *wrong, "{agent}");
         }
     }
 
@@ -146,8 +146,8 @@ mod tests {
         for line in lines {
             headers.append(header::COOKIE, HeaderValue::from_static(line));
         }
-        assert_eq!(passes(&headers, &wish), ["one", "two"]);
-        let cookie = cookie(&wish, "jwt", "").unwrap();
+        assert_eq!(read_passes(&headers, &wish), ["one", "two"]);
+        let cookie = build_cookie(&wish, "jwt", "").unwrap();
         assert_eq!(
             cookie.to_str().unwrap(),
             "recording_video_r1=jwt; path=/video/r1; secure; httponly; samesite=none"

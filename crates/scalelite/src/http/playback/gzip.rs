@@ -29,17 +29,17 @@ pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
     anything
 }
 
-type Encoder = GzEncoder<Vec<u8>>;
+type GzipEncoder = GzEncoder<Vec<u8>>;
 
 /// The same, compressed piece by piece: nothing is held longer than a piece.
-pub(super) fn compressed(bytes: BlobBytes) -> BlobBytes {
+pub(super) fn compress(bytes: BlobBytes) -> BlobBytes {
     let encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let pieces = stream::try_unfold(Some((bytes, encoder)), |state| async {
         let Some((mut bytes, mut encoder)) = state else { return Ok(None) };
         loop {
             let piece = bytes.next().await.transpose()?;
             let is_last = piece.is_none();
-            let (packed, rest) = pack(encoder, piece).await?;
+            let (packed, rest) = compress_piece(encoder, piece).await?;
             match rest {
                 Some(rest) if packed.is_empty() => encoder = rest,
                 rest => return Ok(Some((packed, rest.map(|encoder| (bytes, encoder))))),
@@ -53,10 +53,10 @@ pub(super) fn compressed(bytes: BlobBytes) -> BlobBytes {
 }
 
 /// Compresses a piece, or ends; on a thread that may take its time.
-async fn pack(
-    mut encoder: Encoder,
+async fn compress_piece(
+    mut encoder: GzipEncoder,
     piece: Option<Bytes>,
-) -> Result<(Bytes, Option<Encoder>), BlobError> {
+) -> Result<(Bytes, Option<GzipEncoder>), BlobError> {
     let packing = tokio::task::spawn_blocking(move || match piece {
         Some(piece) => {
             encoder.write_all(&piece)?;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_takes_it() {
+    fn gzip_is_negotiated() {
         for (accepted, takes) in [
             ("gzip", true),
             ("deflate, GZIP;q=0.5", true),
@@ -101,7 +101,7 @@ mod tests {
         for pieces in [vec![], vec![""], vec!["a"], vec!["shapes ", "", "and ", "slides"]] {
             let bytes =
                 stream::iter(pieces.clone()).map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
-            let packed: Vec<Bytes> = compressed(bytes.boxed()).try_collect().await.unwrap();
+            let packed: Vec<Bytes> = compress(bytes.boxed()).try_collect().await.unwrap();
             let mut text = String::new();
             let packed = packed.concat();
             flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut text).unwrap();
@@ -113,7 +113,7 @@ mod tests {
     async fn what_breaks_off_is_not_ended() {
         let error = BlobError::Unavailable("gone".to_owned());
         let bytes = stream::iter([Ok(Bytes::from_static(b"a")), Err(error)]);
-        let packed: Result<Vec<Bytes>, _> = compressed(bytes.boxed()).try_collect().await;
+        let packed: Result<Vec<Bytes>, _> = compress(bytes.boxed()).try_collect().await;
         assert!(packed.is_err());
     }
 }

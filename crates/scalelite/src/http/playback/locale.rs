@@ -6,39 +6,39 @@ use std::path::Path;
 use http::{Response, StatusCode, header};
 use serde::Deserialize;
 
-use super::delivery::secure;
-use crate::http::respond::{self, Body};
+use super::delivery::set_security_headers;
+use crate::http::respond::{self, ResponseBody};
 
 /// Languages whose words come with the program; the form is that of the original's files.
-const OURS: [&str; 4] = [
+const BUILT_IN_LOCALES: [&str; 4] = [
     include_str!("locales/de.yml"),
     include_str!("locales/en.yml"),
     include_str!("locales/es.yml"),
     include_str!("locales/fr.yml"),
 ];
 /// Words for a language that nobody has any for.
-const FALLBACK: &str = "en";
+const FALLBACK_LOCALE: &str = "en";
 
 /// The page for what is not there.
 #[derive(Clone, Debug)]
 pub struct NotFoundPage(String);
 
 /// `en: {errors: {recording_not_found: {title: …, info: …}}}`
-type Locales = BTreeMap<String, Words>;
+type Locales = BTreeMap<String, LocaleTexts>;
 
 #[derive(Clone, Debug, Default, Deserialize)]
-struct Words {
+struct LocaleTexts {
     #[serde(default)]
-    errors: Errors,
+    errors: ErrorTexts,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-struct Errors {
-    recording_not_found: Option<NotFound>,
+struct ErrorTexts {
+    recording_not_found: Option<NotFoundTexts>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct NotFound {
+struct NotFoundTexts {
     title: String,
     info: String,
 }
@@ -50,25 +50,28 @@ impl NotFoundPage {
     /// When there is such a file and it cannot be read, with its name.
     pub fn new(locale: &str, dir: Option<&Path>) -> Result<Self, String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let locale = if locale.chars().all(plain) { locale } else { FALLBACK };
+        let locale = if locale.chars().all(plain) { locale } else { FALLBACK_LOCALE };
         let of_operator = dir.map(|dir| dir.join(format!("{locale}.yml"))).filter(|it| it.exists());
         if let Some(path) = of_operator {
             let wrong = |why: String| format!("{}: {why}", path.display());
             let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
-            if let Some(words) = words(&text, locale).map_err(wrong)? {
-                return Ok(Self::of(locale, &words));
+            if let Some(words) = read_texts(&text, locale).map_err(wrong)? {
+                return Ok(Self::render(locale, &words));
             }
         }
-        let ours = |locale: &str| OURS.iter().find_map(|text| words(text, locale).ok().flatten());
+        let ours = |locale: &str| {
+            BUILT_IN_LOCALES.iter().find_map(|text| read_texts(text, locale).ok().flatten())
+        };
         let (locale, words) = match ours(locale) {
             Some(words) => (locale, words),
-            None => (FALLBACK, ours(FALLBACK).ok_or("no words at all")?),
+            None => (FALLBACK_LOCALE, ours(FALLBACK_LOCALE).ok_or("no words at all")?),
         };
-        Ok(Self::of(locale, &words))
+        Ok(Self::render(locale, &words))
     }
 
-    fn of(locale: &str, words: &NotFound) -> Self {
-        let (title, info) = (bbb::answer::escape(&words.title), bbb::answer::escape(&words.info));
+    fn render(locale: &str, words: &NotFoundTexts) -> Self {
+        let (title, info) =
+            (bbb::response::escape_xml(&words.title), bbb::response::escape_xml(&words.info));
         Self(format!(
             "<!DOCTYPE html>\n<html lang=\"{locale}\">\n  <head>\n    <title>{title}</title>\n  </head>\n  <body>\n    \
              <h1 style=\"text-align: center;\">{title}</h1>\n    <h3 style=\"text-align: center;\">{info}</h3>\n    \
@@ -77,17 +80,17 @@ impl NotFoundPage {
     }
 
     /// As an answer.
-    pub(super) fn response(&self) -> Response<Body> {
+    pub(super) fn to_response(&self) -> Response<ResponseBody> {
         let mut response = respond::html(StatusCode::NOT_FOUND, self.0.clone());
         let nothing_else = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *";
-        secure(response.headers_mut(), nothing_else);
+        set_security_headers(response.headers_mut(), nothing_else);
         let no_store = http::HeaderValue::from_static("no-store");
         response.headers_mut().insert(header::CACHE_CONTROL, no_store);
         response
     }
 }
 
-fn words(text: &str, locale: &str) -> Result<Option<NotFound>, String> {
+fn read_texts(text: &str, locale: &str) -> Result<Option<NotFoundTexts>, String> {
     let locales: Locales = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
     Ok(locales.get(locale).and_then(|words| words.errors.recording_not_found.clone()))
 }
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_words() {
+    fn built_in_texts() {
         assert!(page("en", None).contains("<title>Recording Not Found</title>"));
         assert!(page("de", None).contains("<html lang=\"de\">"));
         assert_eq!(page("xx", None), page("en", None));

@@ -8,7 +8,7 @@ use http::StatusCode;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// What does not stand in a segment of a path as it is.
-const SEGMENT: &AsciiSet = &CONTROLS
+const ESCAPED_IN_SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
     .add(b'#')
@@ -22,40 +22,40 @@ const SEGMENT: &AsciiSet = &CONTROLS
 
 /// Where a target leads.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum PlaybackTarget<'a> {
     /// `/recording/<id>/<format>`: the link that getRecordings gives.
     Link { record_id: &'a str, format: &'a str, query: &'a str },
     /// `/<format>/<id>/…`; no path if it is one that cannot be.
-    File { record_id: &'a str, format: &'a str, path: Option<Path>, query: &'a str },
+    File { record_id: &'a str, format: &'a str, path: Option<RelativePath>, query: &'a str },
     /// A file of the player.
-    Player(Option<Path>),
+    Player(Option<RelativePath>),
     /// Elsewhere.
-    Moved { status: StatusCode, to: String },
+    Redirect { status: StatusCode, to: String },
 }
 
 /// The part of a path behind a recording or the player.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Path {
+pub(super) struct RelativePath {
     /// Without it, the directory itself is meant.
     pub(super) file: Option<FilePath>,
     /// Whether it ends with a slash, or is empty.
-    pub(super) slash: bool,
+    pub(super) trailing_slash: bool,
     /// Whether there is nothing at all, not even a slash.
-    pub(super) bare: bool,
+    pub(super) empty: bool,
 }
 
-impl<'a> Place<'a> {
+impl<'a> PlaybackTarget<'a> {
     /// Reads a target; `None` if it is not about recordings. `with_player` is whether the player's paths are ours.
-    pub(super) fn of(target: &'a str, formats: &[String], with_player: bool) -> Option<Self> {
+    pub(super) fn parse(target: &'a str, formats: &[String], with_player: bool) -> Option<Self> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut rest = path.trim_start_matches('/');
-        let first = next(&mut rest)?;
+        let first = next_segment(&mut rest)?;
         match first {
-            "recording" => Self::link(rest, query),
-            "playback" if with_player => Self::playback(rest, query),
+            "recording" => Self::parse_link(rest, query),
+            "playback" if with_player => Self::parse_playback(rest, query),
             format if formats.iter().any(|known| known == format) => {
-                let record_id = next(&mut rest)?;
-                Some(Self::File { record_id, format, path: Path::read(rest), query })
+                let record_id = next_segment(&mut rest)?;
+                Some(Self::File { record_id, format, path: RelativePath::parse(rest), query })
             }
             _ => None,
         }
@@ -67,54 +67,57 @@ impl<'a> Place<'a> {
             Self::Link { .. } => "play",
             Self::File { .. } => "watch",
             Self::Player(_) => "player",
-            Self::Moved { .. } => "moved",
+            Self::Redirect { .. } => "moved",
         }
     }
 
-    fn link(mut rest: &'a str, query: &'a str) -> Option<Self> {
-        let record_id = next(&mut rest)?;
+    fn parse_link(mut rest: &'a str, query: &'a str) -> Option<Self> {
+        let record_id = next_segment(&mut rest)?;
         if record_id == "screenshare" && !rest.is_empty() {
-            return Some(Self::temporarily("/screenshare", rest, query));
+            return Some(Self::temporary_redirect("/screenshare", rest, query));
         }
-        let format = next(&mut rest)?;
+        let format = next_segment(&mut rest)?;
         rest.trim_matches('/').is_empty().then_some(Self::Link { record_id, format, query })
     }
 
     /// What BBB's nginx does below `/playback`.
-    fn playback(mut rest: &'a str, query: &'a str) -> Option<Self> {
-        match next(&mut rest)? {
-            "video" => Some(Self::temporarily("/video", rest, query)),
+    fn parse_playback(mut rest: &'a str, query: &'a str) -> Option<Self> {
+        match next_segment(&mut rest)? {
+            "video" => Some(Self::temporary_redirect("/video", rest, query)),
             "presentation" => {
-                let version = next(&mut rest)?;
+                let version = next_segment(&mut rest)?;
                 if version == "playback.html" && rest.is_empty() {
-                    return Some(Self::moved("/playback/presentation/0.81/playback.html", query));
+                    return Some(Self::permanent_redirect(
+                        "/playback/presentation/0.81/playback.html",
+                        query,
+                    ));
                 }
                 if rest == "/playback.html" {
-                    let meeting = parameter(query, "meetingId")?;
-                    let meeting = utf8_percent_encode(&meeting, SEGMENT).to_string();
+                    let meeting = query_parameter(query, "meetingId")?;
+                    let meeting = utf8_percent_encode(&meeting, ESCAPED_IN_SEGMENT).to_string();
                     let to = format!("/playback/presentation/2.3/{}", meeting.replace('/', "%2F"));
-                    return Some(Self::moved(&to, query));
+                    return Some(Self::permanent_redirect(&to, query));
                 }
-                (version == "2.3").then(|| Self::Player(Path::read(rest)))
+                (version == "2.3").then(|| Self::Player(RelativePath::parse(rest)))
             }
             _ => None,
         }
     }
 
-    fn moved(to: &str, query: &str) -> Self {
-        Self::Moved { status: StatusCode::MOVED_PERMANENTLY, to: with_query(to, query) }
+    fn permanent_redirect(to: &str, query: &str) -> Self {
+        Self::Redirect { status: StatusCode::MOVED_PERMANENTLY, to: with_query(to, query) }
     }
 
     /// The same path elsewhere, for now.
-    fn temporarily(to: &str, rest: &str, query: &str) -> Self {
+    fn temporary_redirect(to: &str, rest: &str, query: &str) -> Self {
         let to = with_query(&format!("{to}{rest}"), query);
-        Self::Moved { status: StatusCode::TEMPORARY_REDIRECT, to }
+        Self::Redirect { status: StatusCode::TEMPORARY_REDIRECT, to }
     }
 }
 
-impl Path {
+impl RelativePath {
     /// Reads what is left of a path; `None` if it leads elsewhere or is none. Empty segments count for nothing.
-    fn read(rest: &str) -> Option<Self> {
+    fn parse(rest: &str) -> Option<Self> {
         let (slash, bare) = (rest.is_empty() || rest.ends_with('/'), rest.is_empty());
         let mut parts: Vec<Cow<'_, str>> = Vec::new();
         for part in rest.split('/').filter(|part| !part.is_empty()) {
@@ -126,13 +129,17 @@ impl Path {
             parts.push(part);
         }
         if parts.is_empty() {
-            return Some(Self { file: None, slash, bare });
+            return Some(Self { file: None, trailing_slash: slash, empty: bare });
         }
-        Some(Self { file: Some(FilePath::parse(&parts.join("/"))?), slash, bare })
+        Some(Self {
+            file: Some(FilePath::parse(&parts.join("/"))?),
+            trailing_slash: slash,
+            empty: bare,
+        })
     }
 
     /// The file that is meant if this is a directory.
-    pub(super) fn index(&self) -> Option<FilePath> {
+    pub(super) fn index_file(&self) -> Option<FilePath> {
         match &self.file {
             None => FilePath::parse("index.html"),
             Some(directory) => FilePath::parse(&format!("{}/index.html", directory.as_str())),
@@ -140,14 +147,14 @@ impl Path {
     }
 
     /// As it stands in a URL, with what separates it from what is before it.
-    pub(super) fn encoded(&self) -> String {
+    pub(super) fn to_encoded(&self) -> String {
         let file = self.file.as_ref().map_or("", FilePath::as_str);
         let mut text = String::new();
         for part in file.split('/').filter(|part| !part.is_empty()) {
             text.push('/');
-            text.extend(utf8_percent_encode(part, SEGMENT));
+            text.extend(utf8_percent_encode(part, ESCAPED_IN_SEGMENT));
         }
-        if self.slash && !self.bare {
+        if self.trailing_slash && !self.empty {
             text.push('/');
         }
         text
@@ -159,13 +166,13 @@ pub(super) fn encode(path: &FilePath) -> String {
     let parts: Vec<String> = path
         .as_str()
         .split('/')
-        .map(|part| utf8_percent_encode(part, SEGMENT).to_string())
+        .map(|part| utf8_percent_encode(part, ESCAPED_IN_SEGMENT).to_string())
         .collect();
     parts.join("/")
 }
 
 /// The next segment; what is left begins with a slash or is empty.
-fn next<'a>(rest: &mut &'a str) -> Option<&'a str> {
+fn next_segment<'a>(rest: &mut &'a str) -> Option<&'a str> {
     let text = rest.trim_start_matches('/');
     let end = text.find('/').unwrap_or(text.len());
     let (segment, left) = text.split_at(end);
@@ -179,7 +186,7 @@ pub(super) fn with_query(path: &str, query: &str) -> String {
 }
 
 /// The first parameter of that name that says anything.
-pub(super) fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+pub(super) fn query_parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     pairs.find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value)
 }
@@ -190,21 +197,21 @@ mod tests {
 
     use super::*;
 
-    fn place(target: &str) -> Option<Place<'_>> {
+    fn parse_target(target: &str) -> Option<PlaybackTarget<'_>> {
         let formats = ["presentation", "video", "screenshare"].map(str::to_owned);
-        Place::of(target, &formats, true)
+        PlaybackTarget::parse(target, &formats, true)
     }
 
-    fn moved(target: &str) -> (u16, String) {
-        match place(target) {
-            Some(Place::Moved { status, to }) => (status.as_u16(), to),
+    fn redirect_of(target: &str) -> (u16, String) {
+        match parse_target(target) {
+            Some(PlaybackTarget::Redirect { status, to }) => (status.as_u16(), to),
             other => panic!("{target}: {other:?}"),
         }
     }
 
-    fn file(target: &str) -> Option<String> {
-        match place(target) {
-            Some(Place::File { path, .. }) => path.map(|path| path.encoded()),
+    fn file_of(target: &str) -> Option<String> {
+        match parse_target(target) {
+            Some(PlaybackTarget::File { path, .. }) => path.map(|path| path.to_encoded()),
             other => panic!("{target}: {other:?}"),
         }
     }
@@ -231,44 +238,44 @@ mod tests {
             ("/playback/video/a/b%20c?x", 307, "/video/a/b%20c?x"),
             ("/recording/screenshare/a/", 307, "/screenshare/a/"),
         ] {
-            assert_eq!(moved(target), (status, to.to_owned()), "{target}");
+            assert_eq!(redirect_of(target), (status, to.to_owned()), "{target}");
         }
-        assert_eq!(place("/playback/presentation/2.0/playback.html"), None);
-        assert_eq!(place("/playback/presentation/1.0/x"), None);
-        assert_eq!(place("/playback/other"), None);
+        assert_eq!(parse_target("/playback/presentation/2.0/playback.html"), None);
+        assert_eq!(parse_target("/playback/presentation/1.0/x"), None);
+        assert_eq!(parse_target("/playback/other"), None);
     }
 
     #[test]
     fn files_and_links() {
-        let link = Place::Link { record_id: "r", format: "video", query: "token=x" };
-        assert_eq!(place("/recording/r/video?token=x"), Some(link));
-        assert_eq!(place("/recording/r/video/more"), None);
-        assert_eq!(place("/recording/r"), None);
-        assert_eq!(place("/notes/r/x"), None);
-        assert_eq!(place("/video"), None);
-        assert_eq!(place("/"), None);
-        assert_eq!(file("/video/r").as_deref(), Some(""));
-        assert_eq!(file("/video/r/").as_deref(), Some("/"));
-        assert_eq!(file("//video//r//a%20b//c%3f.webm?x").as_deref(), Some("/a%20b/c%3F.webm"));
+        let link = PlaybackTarget::Link { record_id: "r", format: "video", query: "token=x" };
+        assert_eq!(parse_target("/recording/r/video?token=x"), Some(link));
+        assert_eq!(parse_target("/recording/r/video/more"), None);
+        assert_eq!(parse_target("/recording/r"), None);
+        assert_eq!(parse_target("/notes/r/x"), None);
+        assert_eq!(parse_target("/video"), None);
+        assert_eq!(parse_target("/"), None);
+        assert_eq!(file_of("/video/r").as_deref(), Some(""));
+        assert_eq!(file_of("/video/r/").as_deref(), Some("/"));
+        assert_eq!(file_of("//video//r//a%20b//c%3f.webm?x").as_deref(), Some("/a%20b/c%3F.webm"));
         for elsewhere in
             ["/video/r/..", "/video/r/%2e%2e/x", "/video/r/a%2fb", "/video/r/%ff", "/video/r/a%00"]
         {
-            assert_eq!(file(elsewhere), None, "{elsewhere}");
+            assert_eq!(file_of(elsewhere), None, "{elsewhere}");
         }
         assert!(matches!(
-            place("/playback/presentation/2.3/static/a.js"),
-            Some(Place::Player(Some(_)))
+            parse_target("/playback/presentation/2.3/static/a.js"),
+            Some(PlaybackTarget::Player(Some(_)))
         ));
-        assert_eq!(Place::of("/playback/presentation/2.3/x", &[], false), None);
+        assert_eq!(PlaybackTarget::parse("/playback/presentation/2.3/x", &[], false), None);
     }
 
     proptest! {
         #[test]
         fn what_is_read_stays_within_and_is_read_again(rest in "(/|\\.|%2e|%2F|%25|a|ü|\\\\){0,12}") {
-            if let Some(path) = Path::read(&format!("/{rest}")) {
-                let encoded = path.encoded();
+            if let Some(path) = RelativePath::parse(&format!("/{rest}")) {
+                let encoded = path.to_encoded();
                 prop_assert!(!encoded.split('/').any(|part| part == ".." || part == "."));
-                let again = Path::read(&encoded).unwrap();
+                let again = RelativePath::parse(&encoded).unwrap();
                 prop_assert_eq!(again.file, path.file);
             }
         }

@@ -6,58 +6,62 @@ use std::path::{Path as OsPath, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use app::ports::{BlobBytes, BlobError, BlobInfo, Span};
+use app::ports::{BlobBytes, BlobError, BlobInfo, ByteSpan};
 use bytes::BytesMut;
 use domain::recording::FilePath;
-use domain::recording::watching::Wish;
+use domain::recording::playback_access::Wish;
 use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use super::delivery::{self, Manner, Source};
-use super::paths::Path;
-use super::{Answered, Theatre};
+use super::delivery::{self, FileHeaders, FileSource};
+use super::paths::RelativePath;
+use super::{PlaybackResult, PlaybackService};
 use crate::http::respond;
-use crate::http::route::Incomer;
+use crate::http::route::ApiRequest;
 
 /// Bytes that are read at once.
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// What the player may do: it shows videos of other sites that were shown in the meeting.
-const POLICY: &str = "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: https:; \
+const SECURITY_POLICY: &str = "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: https:; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data: blob: https:; media-src 'self' data: blob: https:; \
     frame-src 'self' https:; connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'none'; \
     frame-ancestors *";
 
 /// Sends a file of the player, or its first page.
-pub(super) async fn send(
-    theatre: &Arc<Theatre>,
-    path: Option<Path>,
-    incomer: &Incomer,
-) -> Answered {
+pub(super) async fn send_file(
+    theatre: &Arc<PlaybackService>,
+    path: Option<RelativePath>,
+    incomer: &ApiRequest,
+) -> PlaybackResult {
     let Some(path) = path else { return Ok(None) };
     let Some(dir) = &theatre.player_dir else {
-        return Ok(plain_page(&path));
+        return Ok(redirect_to_listing(&path));
     };
-    let source = Source::Player(PlayerFiles { dir });
-    let manner = Manner { attachment: false, cache: "no-cache", policy: POLICY };
+    let source = FileSource::Player(PlayerFiles { dir });
+    let manner = FileHeaders {
+        is_attachment: false,
+        cache_control: "no-cache",
+        security_policy: SECURITY_POLICY,
+    };
     let (method, headers) = (&incomer.method, &incomer.headers);
-    if let Some(file) = path.file.as_ref().filter(|_| !path.slash) {
-        let sent = delivery::send(&source, file, method, headers, manner).await?;
+    if let Some(file) = path.file.as_ref().filter(|_| !path.trailing_slash) {
+        let sent = delivery::send_file(&source, file, method, headers, manner).await?;
         // A script that is not there is not a page.
         if sent.is_some() || file.as_str().starts_with("static/") {
             return Ok(sent);
         }
     }
     let Some(first) = FilePath::parse("index.html") else { return Ok(None) };
-    delivery::send(&source, &first, method, headers, manner).await
+    delivery::send_file(&source, &first, method, headers, manner).await
 }
 
 /// Without a player: the plain page that a recording has anyway.
-fn plain_page(path: &Path) -> Option<http::Response<respond::Body>> {
+fn redirect_to_listing(path: &RelativePath) -> Option<http::Response<respond::ResponseBody>> {
     let wish = Wish::parse(path.file.as_ref()?.as_str(), "presentation")?;
-    respond::moved(StatusCode::TEMPORARY_REDIRECT, &format!("{}/", wish.subject()))
+    respond::redirect_with_status(StatusCode::TEMPORARY_REDIRECT, &format!("{}/", wish.subject()))
 }
 
 /// The files of the player.
@@ -66,16 +70,16 @@ pub(super) struct PlayerFiles<'a> {
 }
 
 impl PlayerFiles<'_> {
-    fn at(&self, path: &FilePath) -> PathBuf {
+    fn full_path(&self, path: &FilePath) -> PathBuf {
         self.dir.join(path.as_str())
     }
 
     /// What is known of a file.
     pub(super) async fn info(&self, path: &FilePath) -> Result<Option<BlobInfo>, BlobError> {
-        match tokio::fs::metadata(self.at(path)).await {
-            Ok(there) if there.is_file() => Ok(Some(info(&there))),
+        match tokio::fs::metadata(self.full_path(path)).await {
+            Ok(there) if there.is_file() => Ok(Some(file_info(&there))),
             Ok(_) => Ok(None),
-            Err(error) => nothing_or(error),
+            Err(error) => missing_or_error(error),
         }
     }
 
@@ -83,43 +87,43 @@ impl PlayerFiles<'_> {
     pub(super) async fn open(
         &self,
         path: &FilePath,
-        span: Option<Span>,
+        span: Option<ByteSpan>,
     ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError> {
-        let mut file = match File::open(self.at(path)).await {
+        let mut file = match File::open(self.full_path(path)).await {
             Ok(file) => file,
-            Err(error) => return nothing_or(error),
+            Err(error) => return missing_or_error(error),
         };
         let there = file.metadata().await.map_err(unavailable)?;
         if !there.is_file() {
             return Ok(None);
         }
-        let info = info(&there);
-        let span = span.unwrap_or(Span { from: 0, to: info.size });
-        file.seek(io::SeekFrom::Start(span.from)).await.map_err(unavailable)?;
-        Ok(Some((info, pieces(file.take(span.to.saturating_sub(span.from))))))
+        let info = file_info(&there);
+        let span = span.unwrap_or(ByteSpan { start: 0, end: info.size });
+        file.seek(io::SeekFrom::Start(span.start)).await.map_err(unavailable)?;
+        Ok(Some((info, stream_file(file.take(span.end.saturating_sub(span.start))))))
     }
 }
 
-fn pieces(file: tokio::io::Take<File>) -> BlobBytes {
+fn stream_file(file: tokio::io::Take<File>) -> BlobBytes {
     let pieces = stream::try_unfold(file, |mut file| async {
-        let mut piece = BytesMut::with_capacity(PIECE);
+        let mut piece = BytesMut::with_capacity(CHUNK_BYTES);
         let count = file.read_buf(&mut piece).await.map_err(unavailable)?;
         Ok((count > 0).then(|| (piece.freeze(), file)))
     });
     pieces.boxed()
 }
 
-fn info(there: &std::fs::Metadata) -> BlobInfo {
+fn file_info(there: &std::fs::Metadata) -> BlobInfo {
     let modified = there.modified().ok();
     let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     BlobInfo {
         size: there.len(),
-        modified: modified.map(|_| UNIX_EPOCH + Duration::from_secs(since.as_secs())),
-        tag: format!("{:x}-{:x}", since.as_nanos(), there.len()),
+        modified_at: modified.map(|_| UNIX_EPOCH + Duration::from_secs(since.as_secs())),
+        etag: format!("{:x}-{:x}", since.as_nanos(), there.len()),
     }
 }
 
-fn nothing_or<T>(error: io::Error) -> Result<Option<T>, BlobError> {
+fn missing_or_error<T>(error: io::Error) -> Result<Option<T>, BlobError> {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
         _ => Err(unavailable(error)),

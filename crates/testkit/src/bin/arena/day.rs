@@ -5,45 +5,45 @@
 pub(crate) type Second = i64;
 
 /// Days run from 6:00 to 22:00.
-pub(crate) const FIRST: Second = 6 * 3600;
-pub(crate) const LAST: Second = 22 * 3600;
+pub(crate) const DAY_START: Second = 6 * 3600;
+pub(crate) const DAY_END: Second = 22 * 3600;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Day {
     pub(crate) name: String,
     /// What a server of multiplier 1 carries with ease.
     pub(crate) comfortable_users: f64,
-    pub(crate) servers: Vec<Machine>,
-    pub(crate) outages: Vec<Outage>,
+    pub(crate) servers: Vec<DayServer>,
+    pub(crate) outages: Vec<ServerOutage>,
     /// In order of their creates.
-    pub(crate) sessions: Vec<Session>,
-    pub(crate) history: Vec<Past>,
+    pub(crate) sessions: Vec<DaySession>,
+    pub(crate) history: Vec<PastSession>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Machine {
+pub(crate) struct DayServer {
     pub(crate) id: String,
     pub(crate) load_multiplier: f64,
 }
 
 /// A server that is gone for some time.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Outage {
+pub(crate) struct ServerOutage {
     /// Its place among the servers.
     pub(crate) server: usize,
-    pub(crate) down: Second,
-    pub(crate) up: Second,
+    pub(crate) down_at: Second,
+    pub(crate) up_at: Second,
 }
 
 /// A meeting of the day.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Session {
+pub(crate) struct DaySession {
     pub(crate) name: String,
     pub(crate) meeting_id: String,
-    pub(crate) create: Second,
-    pub(crate) end: Second,
+    pub(crate) created_at: Second,
+    pub(crate) ended_at: Second,
     /// The most users at a time.
-    pub(crate) size_max: u32,
+    pub(crate) max_users: u32,
     /// Where it is already when the day begins.
     pub(crate) server: Option<usize>,
     /// Seconds after the create, for each user.
@@ -55,23 +55,23 @@ pub(crate) struct Session {
 
 /// A meeting of an earlier day.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Past {
+pub(crate) struct PastSession {
     /// -4 to -1.
     pub(crate) week: i64,
     /// 0 is Monday.
     pub(crate) weekday: i64,
     pub(crate) meeting_id: String,
-    pub(crate) create: Second,
-    pub(crate) size_max: u32,
+    pub(crate) created_at: Second,
+    pub(crate) max_users: u32,
     pub(crate) duration: Second,
     /// Until its users fell below half of the peak.
-    pub(crate) busy: Second,
-    pub(crate) cams_max: u32,
+    pub(crate) busy_time: Second,
+    pub(crate) max_cams: u32,
 }
 
 impl Day {
     /// Whether a server is gone at a moment.
     pub(crate) fn is_down(&self, server: usize, at: Second) -> bool {
-        self.outages.iter().any(|one| one.server == server && one.down <= at && at < one.up)
+        self.outages.iter().any(|one| one.server == server && one.down_at <= at && at < one.up_at)
     }
 }

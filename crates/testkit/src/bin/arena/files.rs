@@ -15,8 +15,8 @@ use flate2::write::GzEncoder;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::day::{Day, LAST, Machine, Outage, Past, Second, Session};
-use crate::play::Placement;
+use crate::day::{DAY_END, Day, DayServer, DaySession, PastSession, Second, ServerOutage};
+use crate::simulation::Placement;
 
 #[derive(Deserialize, Serialize)]
 struct ScenarioFile {
@@ -89,26 +89,26 @@ pub(crate) fn read_day(directory: &Path) -> Result<Day> {
     };
     let mut outages = Vec::new();
     for event in &scenario.events {
-        let (down, up) = (second(event.down_s), event.up_s.map_or(LAST * 2, second));
-        outages.push(Outage { server: place(&event.server)?, down, up });
+        let (down, up) = (to_second(event.down_s), event.up_s.map_or(DAY_END * 2, to_second));
+        outages.push(ServerOutage { server: place(&event.server)?, down_at: down, up_at: up });
     }
     let mut sessions = Vec::new();
     for line in read_table::<TraceLine>(&directory.join("trace.csv.gz"))? {
         let server = line.server.as_deref().filter(|id| !id.is_empty());
         let server = server.map(place).transpose()?;
-        sessions.push(session(line, server)?);
+        sessions.push(parse_session(line, server)?);
     }
     // A program that plays the day must be able to rely on the order.
-    sessions.sort_by_key(|one| one.create);
+    sessions.sort_by_key(|one| one.created_at);
     let history = read_table::<HistoryLine>(&directory.join("history.csv.gz"))?;
-    let machine = |one: ServerEntry| Machine { id: one.id, load_multiplier: one.load_multiplier };
+    let machine = |one: ServerEntry| DayServer { id: one.id, load_multiplier: one.load_multiplier };
     Ok(Day {
         name: scenario.name,
         comfortable_users: scenario.comfortable_users,
         servers: scenario.servers.into_iter().map(machine).collect(),
         outages,
         sessions,
-        history: history.into_iter().map(past).collect(),
+        history: history.into_iter().map(parse_past_session).collect(),
     })
 }
 
@@ -120,13 +120,13 @@ pub(crate) fn write_day(day: &Day, directory: &Path) -> Result<()> {
     let mut initial: HashMap<String, u32> = HashMap::new();
     for session in &day.sessions {
         if let Some(server) = session.server {
-            *initial.entry(id(server)).or_default() += session.size_max;
+            *initial.entry(id(server)).or_default() += session.max_users;
         }
     }
     let events = day.outages.iter().map(|one| EventEntry {
         server: id(one.server),
-        down_s: one.down as f64,
-        up_s: Some(one.up as f64),
+        down_s: one.down_at as f64,
+        up_s: Some(one.up_at as f64),
     });
     let servers = day.servers.iter();
     let servers =
@@ -140,9 +140,9 @@ pub(crate) fn write_day(day: &Day, directory: &Path) -> Result<()> {
     };
     fs::write(directory.join("scenario.json"), serde_json::to_vec_pretty(&scenario)?)
         .with_context(|| format!("{} cannot be written", directory.display()))?;
-    let sessions = day.sessions.iter().map(|one| trace_line(one, one.server.map(id)));
+    let sessions = day.sessions.iter().map(|one| to_trace_line(one, one.server.map(id)));
     write_table(&directory.join("trace.csv.gz"), sessions)?;
-    write_table(&directory.join("history.csv.gz"), day.history.iter().map(history_line))
+    write_table(&directory.join("history.csv.gz"), day.history.iter().map(to_history_line))
 }
 
 /// Reads where the sessions of a day were placed.
@@ -158,7 +158,7 @@ pub(crate) fn read_placements(day: &Day, from: impl Read) -> Result<Vec<Placemen
         let place = sessions.get(session.as_str()).copied();
         let server_place = servers.get(server.as_str()).copied();
         let (session, server) = place.zip(server_place).with_context(unknown)?;
-        placements.push(Placement { session, at: second(at_s), server });
+        placements.push(Placement { session, placed_at: to_second(at_s), server });
     }
     Ok(placements)
 }
@@ -169,7 +169,7 @@ pub(crate) fn write_placements(day: &Day, placements: &[Placement], to: impl Wri
     for one in placements {
         let session = day.sessions[one.session].name.clone();
         let server = day.servers[one.server].id.clone();
-        writer.serialize(PlacementLine { session, at_s: one.at as f64, server })?;
+        writer.serialize(PlacementLine { session, at_s: one.placed_at as f64, server })?;
     }
     writer.flush().context("placements cannot be written")
 }
@@ -192,23 +192,23 @@ fn write_table<T: Serialize>(path: &Path, lines: impl Iterator<Item = T>) -> Res
     encoder.and_then(|encoder| Ok(encoder.finish()?.flush()?)).with_context(what)
 }
 
-fn session(line: TraceLine, server: Option<usize>) -> Result<Session> {
+fn parse_session(line: TraceLine, server: Option<usize>) -> Result<DaySession> {
     let what = || format!("session {}", line.session);
-    Ok(Session {
-        create: second(line.create_s),
-        end: second(line.end_s),
-        size_max: line.size_max as u32,
+    Ok(DaySession {
+        created_at: to_second(line.create_s),
+        ended_at: to_second(line.end_s),
+        max_users: line.size_max as u32,
         server,
-        joins: seconds(&line.joins).with_context(what)?,
-        leaves: seconds(&line.leaves).with_context(what)?,
-        cams: number(&line.cams),
-        mods: number(&line.mods),
+        joins: parse_seconds(&line.joins).with_context(what)?,
+        leaves: parse_seconds(&line.leaves).with_context(what)?,
+        cams: parse_count(&line.cams),
+        mods: parse_count(&line.mods),
         name: line.session,
         meeting_id: line.meeting_id,
     })
 }
 
-fn trace_line(session: &Session, server: Option<String>) -> TraceLine {
+fn to_trace_line(session: &DaySession, server: Option<String>) -> TraceLine {
     let list = |times: &[Second]| {
         let times: Vec<String> = times.iter().map(Second::to_string).collect();
         times.join(";")
@@ -216,9 +216,9 @@ fn trace_line(session: &Session, server: Option<String>) -> TraceLine {
     TraceLine {
         session: session.name.clone(),
         meeting_id: session.meeting_id.clone(),
-        create_s: session.create as f64,
-        end_s: session.end as f64,
-        size_max: f64::from(session.size_max),
+        create_s: session.created_at as f64,
+        end_s: session.ended_at as f64,
+        size_max: f64::from(session.max_users),
         server,
         joins: list(&session.joins),
         leaves: list(&session.leaves),
@@ -227,42 +227,42 @@ fn trace_line(session: &Session, server: Option<String>) -> TraceLine {
     }
 }
 
-fn past(line: HistoryLine) -> Past {
-    Past {
+fn parse_past_session(line: HistoryLine) -> PastSession {
+    PastSession {
         week: line.week,
         weekday: line.weekday,
         meeting_id: line.meeting_id,
-        create: second(line.create_s),
-        size_max: line.size_max as u32,
-        duration: second(line.duration_s),
-        busy: second(line.busy_s),
-        cams_max: line.cams_max as u32,
+        created_at: to_second(line.create_s),
+        max_users: line.size_max as u32,
+        duration: to_second(line.duration_s),
+        busy_time: to_second(line.busy_s),
+        max_cams: line.cams_max as u32,
     }
 }
 
-fn history_line(past: &Past) -> HistoryLine {
+fn to_history_line(past: &PastSession) -> HistoryLine {
     HistoryLine {
         week: past.week,
         weekday: past.weekday,
         meeting_id: past.meeting_id.clone(),
-        create_s: past.create as f64,
-        size_max: f64::from(past.size_max),
+        create_s: past.created_at as f64,
+        size_max: f64::from(past.max_users),
         duration_s: past.duration as f64,
-        busy_s: past.busy as f64,
-        cams_max: f64::from(past.cams_max),
+        busy_s: past.busy_time as f64,
+        cams_max: f64::from(past.max_cams),
     }
 }
 
-fn seconds(list: &str) -> Result<Vec<Second>> {
+fn parse_seconds(list: &str) -> Result<Vec<Second>> {
     let times = list.split(';').map(str::trim).filter(|text| !text.is_empty());
-    times.map(|text| Ok(second(text.parse::<f64>()?))).collect()
+    times.map(|text| Ok(to_second(text.parse::<f64>()?))).collect()
 }
 
 /// A count that only some models of peers look at; one that is missing or spelled otherwise is 0.
-fn number(text: &str) -> u32 {
+fn parse_count(text: &str) -> u32 {
     text.trim().parse::<f64>().map_or(0, |number| number as u32)
 }
 
-fn second(at: f64) -> Second {
+fn to_second(at: f64) -> Second {
     at.round() as Second
 }

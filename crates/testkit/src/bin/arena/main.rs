@@ -3,23 +3,23 @@
 //! What is measured is how full the fullest server gets, against how full one had to be. Our own
 //! policy is the product's code; those of others are models of it.
 
-mod campus;
-mod chance;
-mod course;
+mod attendance;
+mod clairvoyant;
 mod day;
+mod day_generator;
 mod files;
-mod ours;
+mod forecast_policy;
 mod peers;
-mod plain;
-mod play;
 mod plot;
 mod report;
+mod rng;
 mod run;
 mod score;
-mod seer;
+mod simple_policies;
+mod simulation;
 #[cfg(test)]
 mod tests;
-mod tie;
+mod tie_break;
 
 use std::fs::{self, File};
 use std::io;
@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use ours::{Booked, Knowledge};
+use forecast_policy::{ForecastModel, Knowledge};
 
 /// Plays days of a university to policies of placement, and judges them.
 #[derive(Debug, Parser)]
@@ -85,8 +85,8 @@ fn main() -> Result<()> {
         Command::Days { directory, seed, count } => {
             for number in 0..count {
                 // Both sorts of servers in turn.
-                let wish = campus::wish(number / 2, number % 2 == 1);
-                let day = campus::day(wish, seed + number as u64);
+                let wish = day_generator::day_spec(number / 2, number % 2 == 1);
+                let day = day_generator::generate_day(wish, seed + number as u64);
                 files::write_day(&day, &directory.join(&day.name))?;
                 println!("{}", directory.join(&day.name).display());
             }
@@ -94,25 +94,25 @@ fn main() -> Result<()> {
         Command::Place { directory, blank } => {
             let day = files::read_day(&directory)?;
             let knowledge = if blank { Knowledge::Nothing } else { Knowledge::History };
-            let outcome = play::play(&day, &mut Booked::new(&day, knowledge));
+            let outcome = simulation::simulate_day(&day, &mut ForecastModel::new(&day, knowledge));
             files::write_placements(&day, &outcome.placements, io::stdout().lock())?;
-            eprintln!("creates sent to a server known dead: {}", outcome.to_the_dead);
+            eprintln!("creates sent to a server known dead: {}", outcome.creates_to_offline);
         }
         Command::Score { directory, placements } => {
             let day = files::read_day(&directory)?;
             let what = || format!("{} cannot be read", placements.display());
             let file = File::open(&placements).with_context(what)?;
             let choices = files::read_placements(&day, file).with_context(what)?;
-            let seer = play::play(&day, &mut seer::Seer::new(&day));
+            let seer = simulation::simulate_day(&day, &mut clairvoyant::Clairvoyant::new(&day));
             let fullness = score::fullness(&day, &choices);
             let relative = fullness / score::fullness(&day, &seer.placements);
             println!("{}: fullness {fullness:.4}, {relative:.4} of the clairvoyant's", day.name);
         }
         Command::Run { days, seed, svg } => {
-            let rows = run::run(days, seed)?;
-            print!("{}", report::markdown(&rows));
+            let rows = run::compare_days(days, seed)?;
+            print!("{}", report::to_markdown(&rows));
             if let Some(path) = svg {
-                fs::write(&path, plot::svg(&rows))
+                fs::write(&path, plot::draw_svg(&rows))
                     .with_context(|| format!("{} cannot be written", path.display()))?;
             }
         }

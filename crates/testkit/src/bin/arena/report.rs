@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 /// One policy's results: relative fullness, day by day.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Row {
+pub(crate) struct PolicyRow {
     pub(crate) name: &'static str,
     pub(crate) equal: Vec<f64>,
     pub(crate) unequal: Vec<f64>,
 }
 
 /// Mean and spread (standard deviation over days).
-pub(crate) fn mean(values: &[f64]) -> (f64, f64) {
+pub(crate) fn mean_and_spread(values: &[f64]) -> (f64, f64) {
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
     let square = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
@@ -19,12 +19,12 @@ pub(crate) fn mean(values: &[f64]) -> (f64, f64) {
 }
 
 /// As a table of markdown.
-pub(crate) fn markdown(rows: &[Row]) -> String {
+pub(crate) fn to_markdown(rows: &[PolicyRow]) -> String {
     let mut text =
         String::from("| policy | equal servers | unequal servers |\n| --- | --- | --- |\n");
     for row in rows {
         let cell = |values: &[f64]| {
-            let (mean, spread) = mean(values);
+            let (mean, spread) = mean_and_spread(values);
             if values.is_empty() { "–".to_owned() } else { format!("{mean:.3} ± {spread:.3}") }
         };
         let (equal, unequal) = (cell(&row.equal), cell(&row.unequal));

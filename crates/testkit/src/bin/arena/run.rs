@@ -6,45 +6,45 @@ use std::thread;
 
 use anyhow::{Result, bail};
 
-use crate::campus;
-use crate::chance::Chance;
+use crate::clairvoyant::Clairvoyant;
 use crate::day::Day;
-use crate::ours::{Booked, Knowledge};
-use crate::peers::{Peer, Sums};
-use crate::plain::{Random, Reserve};
-use crate::play::{Policy, play};
-use crate::report::Row;
+use crate::day_generator;
+use crate::forecast_policy::{ForecastModel, Knowledge};
+use crate::peers::{Peer, PeerModel};
+use crate::report::PolicyRow;
+use crate::rng::ArenaRng;
 use crate::score::fullness;
-use crate::seer::Seer;
+use crate::simple_policies::{ExpectedUsersModel, RandomModel};
+use crate::simulation::{PlacementModel, simulate_day};
 
-type Make = fn(&Day) -> Box<dyn Policy>;
+type ModelFactory = fn(&Day) -> Box<dyn PlacementModel>;
 
 /// All policies but the clairvoyant.
-pub(crate) const POLICIES: &[(&str, Make)] = &[
-    ("random", |day| Box::new(Random(Chance::new(day.sessions.len() as u64)))),
-    ("PILOS", |day| Box::new(Sums::new(day, Peer::Pilos))),
-    ("b3scale", |day| Box::new(Sums::new(day, Peer::B3scale))),
-    ("Scalelite, polling every 60 s", |day| Box::new(Sums::new(day, Peer::Scalelite))),
-    ("bbblb as it is", |day| Box::new(Sums::new(day, Peer::Bbblb))),
-    ("b3lb", |day| Box::new(Sums::new(day, Peer::B3lb))),
-    ("least users", |day| Box::new(Sums::new(day, Peer::LeastUsers))),
-    ("reserve", |day| Box::new(Reserve::new(day, false))),
-    ("reserve and learned sizes", |day| Box::new(Reserve::new(day, true))),
-    (WITHOUT, |day| Box::new(Booked::new(day, Knowledge::Nothing))),
-    (BOOKED, |day| Box::new(Booked::new(day, Knowledge::History))),
-    ("booked, with an exact hint", |day| Box::new(Booked::new(day, Knowledge::Hints))),
+pub(crate) const POLICIES: &[(&str, ModelFactory)] = &[
+    ("random", |day| Box::new(RandomModel(ArenaRng::new(day.sessions.len() as u64)))),
+    ("PILOS", |day| Box::new(PeerModel::new(day, Peer::Pilos))),
+    ("b3scale", |day| Box::new(PeerModel::new(day, Peer::B3scale))),
+    ("Scalelite, polling every 60 s", |day| Box::new(PeerModel::new(day, Peer::Scalelite))),
+    ("bbblb as it is", |day| Box::new(PeerModel::new(day, Peer::Bbblb))),
+    ("b3lb", |day| Box::new(PeerModel::new(day, Peer::B3lb))),
+    ("least users", |day| Box::new(PeerModel::new(day, Peer::LeastUsers))),
+    ("reserve", |day| Box::new(ExpectedUsersModel::new(day, false))),
+    ("reserve and learned sizes", |day| Box::new(ExpectedUsersModel::new(day, true))),
+    (NO_HISTORY_NAME, |day| Box::new(ForecastModel::new(day, Knowledge::Nothing))),
+    (FORECAST_NAME, |day| Box::new(ForecastModel::new(day, Knowledge::History))),
+    ("booked, with an exact hint", |day| Box::new(ForecastModel::new(day, Knowledge::Hints))),
 ];
-pub(crate) const BOOKED: &str = "**booked**";
-pub(crate) const WITHOUT: &str = "booked, without any history";
+pub(crate) const FORECAST_NAME: &str = "**booked**";
+pub(crate) const NO_HISTORY_NAME: &str = "booked, without any history";
 
 /// Fullness of each policy relative to the clairvoyant, on one day.
-pub(crate) fn compare(day: &Day) -> Result<Vec<f64>> {
-    let seer = fullness(day, &play(day, &mut Seer::new(day)).placements);
+pub(crate) fn compare_policies(day: &Day) -> Result<Vec<f64>> {
+    let seer = fullness(day, &simulate_day(day, &mut Clairvoyant::new(day)).placements);
     POLICIES
         .iter()
         .map(|(name, make)| {
-            let outcome = play(day, make(day).as_mut());
-            if outcome.to_the_dead > 0 {
+            let outcome = simulate_day(day, make(day).as_mut());
+            if outcome.creates_to_offline > 0 {
                 bail!("{name} sent creates to servers known to be dead on {}", day.name);
             }
             Ok(fullness(day, &outcome.placements) / seer)
@@ -53,7 +53,7 @@ pub(crate) fn compare(day: &Day) -> Result<Vec<f64>> {
 }
 
 /// So many days of each sort, on all processors.
-pub(crate) fn run(days: usize, seed: u64) -> Result<Vec<Row>> {
+pub(crate) fn compare_days(days: usize, seed: u64) -> Result<Vec<PolicyRow>> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     let work = || -> Result<()> {
@@ -63,8 +63,9 @@ pub(crate) fn run(days: usize, seed: u64) -> Result<Vec<Row>> {
                 return Ok(());
             }
             let unequal = number % 2 == 1;
-            let wish = campus::wish(number / 2, unequal);
-            let result = compare(&campus::day(wish, seed + number as u64 / 2))?;
+            let wish = day_generator::day_spec(number / 2, unequal);
+            let result =
+                compare_policies(&day_generator::generate_day(wish, seed + number as u64 / 2))?;
             if let Ok(mut done) = done.lock() {
                 done.push((number, unequal, result));
             }
@@ -80,8 +81,8 @@ pub(crate) fn run(days: usize, seed: u64) -> Result<Vec<Row>> {
     })?;
     let Ok(mut done) = done.into_inner() else { bail!("a thread died") };
     done.sort_by_key(|(number, ..)| *number);
-    let mut rows: Vec<Row> =
-        POLICIES.iter().map(|(name, _)| Row { name, ..Row::default() }).collect();
+    let mut rows: Vec<PolicyRow> =
+        POLICIES.iter().map(|(name, _)| PolicyRow { name, ..PolicyRow::default() }).collect();
     for (_, unequal, result) in done {
         for (row, value) in rows.iter_mut().zip(result) {
             if unequal { row.unequal.push(value) } else { row.equal.push(value) }

@@ -1,10 +1,10 @@
 //! Judges placements: how full the fullest server was, against how full one had to be.
 
 use crate::day::{Day, Second};
-use crate::play::Placement;
+use crate::simulation::Placement;
 
 /// Moments are this far apart.
-const STEP: Second = 60;
+const STEP_S: Second = 60;
 
 /// How full the fullest server was on a day, as a multiple of what was unavoidable: the mean over
 /// the times with more than half of the day's peak.
@@ -12,21 +12,21 @@ const STEP: Second = 60;
 /// Unavoidable is the larger of what an even spread gives and of what the largest meeting gives on
 /// the largest server. Who died with a server is on none until placed again.
 pub(crate) fn fullness(day: &Day, placements: &[Placement]) -> f64 {
-    let grid = Grid::new(day);
+    let grid = UserGrid::new(day);
     let mut loads = vec![vec![0.0; grid.len]; day.servers.len()];
-    for (session, stays) in stays(day, placements).into_iter().enumerate() {
+    for (session, stays) in session_stays(day, placements).into_iter().enumerate() {
         for (server, from, to) in stays {
             let multiplier = day.servers[server].load_multiplier;
-            for moment in grid.moments(from, to) {
+            for moment in grid.moments_between(from, to) {
                 loads[server][moment] += f64::from(grid.users(session, moment)) * multiplier;
             }
         }
     }
-    let peak = grid.total.iter().copied().max().unwrap_or(0);
+    let peak = grid.total_users.iter().copied().max().unwrap_or(0);
     let (mut sum, mut count) = (0.0, 0.0);
-    for moment in (0..grid.len).filter(|moment| grid.total[*moment] * 2 > peak) {
+    for moment in (0..grid.len).filter(|moment| grid.total_users[*moment] * 2 > peak) {
         let fullest = loads.iter().map(|load| load[moment]).fold(0.0, f64::max);
-        let bound = grid.bound(day, moment);
+        let bound = grid.lower_bound(day, moment);
         if bound > 0.0 {
             sum += fullest / bound;
             count += 1.0;
@@ -36,64 +36,69 @@ pub(crate) fn fullness(day: &Day, placements: &[Placement]) -> f64 {
 }
 
 /// Where each session was: server, from when, until when.
-fn stays(day: &Day, placements: &[Placement]) -> Vec<Vec<(usize, Second, Second)>> {
+fn session_stays(day: &Day, placements: &[Placement]) -> Vec<Vec<(usize, Second, Second)>> {
     let mut places: Vec<Vec<(Second, usize)>> = day
         .sessions
         .iter()
-        .map(|one| one.server.map(|server| (one.create, server)).into_iter().collect())
+        .map(|one| one.server.map(|server| (one.created_at, server)).into_iter().collect())
         .collect();
     for one in placements {
-        places[one.session].push((one.at, one.server));
+        places[one.session].push((one.placed_at, one.server));
     }
     let sessions = day.sessions.iter().zip(&mut places);
     sessions
         .map(|(session, places)| {
             places.sort_unstable();
-            let ends = places.iter().skip(1).map(|(at, _)| *at).chain([session.end]);
+            let ends = places.iter().skip(1).map(|(at, _)| *at).chain([session.ended_at]);
             let stays = places.iter().zip(ends);
             stays
-                .map(|((at, server), end)| (*server, *at, end.min(death(day, *server, *at))))
+                .map(|((at, server), end)| (*server, *at, end.min(next_outage(day, *server, *at))))
                 .collect()
         })
         .collect()
 }
 
 /// When a server dies next.
-fn death(day: &Day, server: usize, after: Second) -> Second {
-    let outages = day.outages.iter().filter(|one| one.server == server && one.up > after);
-    outages.map(|one| one.down.max(after)).min().unwrap_or(Second::MAX)
+fn next_outage(day: &Day, server: usize, after: Second) -> Second {
+    let outages = day.outages.iter().filter(|one| one.server == server && one.up_at > after);
+    outages.map(|one| one.down_at.max(after)).min().unwrap_or(Second::MAX)
 }
 
 /// The users of all sessions at all moments, wherever they are.
-struct Grid {
+struct UserGrid {
     first: Second,
     len: usize,
     /// For each session its first moment, and its users from then on.
     users: Vec<(usize, Vec<u32>)>,
-    total: Vec<u32>,
-    largest: Vec<u32>,
+    total_users: Vec<u32>,
+    largest_session: Vec<u32>,
 }
 
-impl Grid {
+impl UserGrid {
     fn new(day: &Day) -> Self {
-        let first = day.sessions.iter().map(|one| one.create).min().unwrap_or(0);
-        let last = day.sessions.iter().map(|one| one.end).max().unwrap_or(0);
-        let len = usize::try_from((last - first) / STEP + 2).unwrap_or(0);
-        let mut grid =
-            Self { first, len, users: Vec::new(), total: vec![0; len], largest: vec![0; len] };
+        let first = day.sessions.iter().map(|one| one.created_at).min().unwrap_or(0);
+        let last = day.sessions.iter().map(|one| one.ended_at).max().unwrap_or(0);
+        let len = usize::try_from((last - first) / STEP_S + 2).unwrap_or(0);
+        let mut grid = Self {
+            first,
+            len,
+            users: Vec::new(),
+            total_users: vec![0; len],
+            largest_session: vec![0; len],
+        };
         for session in &day.sessions {
-            let moments = grid.moments(session.create, session.end);
-            let mut changes = crate::course::changes(session).peekable();
+            let moments = grid.moments_between(session.created_at, session.ended_at);
+            let mut changes = crate::attendance::user_changes(session).peekable();
             let mut users = 0;
             let mut course = Vec::with_capacity(moments.len());
             for moment in moments.clone() {
-                let now = first + moment as Second * STEP;
+                let now = first + moment as Second * STEP_S;
                 while let Some((_, next)) = changes.next_if(|(at, _)| *at <= now) {
                     users = next;
                 }
                 course.push(users);
-                grid.total[moment] += users;
-                grid.largest[moment] = grid.largest[moment].max(users);
+                grid.total_users[moment] += users;
+                grid.largest_session[moment] = grid.largest_session[moment].max(users);
             }
             grid.users.push((moments.start, course));
         }
@@ -101,9 +106,9 @@ impl Grid {
     }
 
     /// The moments in an interval, its end excluded.
-    fn moments(&self, from: Second, to: Second) -> std::ops::Range<usize> {
+    fn moments_between(&self, from: Second, to: Second) -> std::ops::Range<usize> {
         let moment = |at: Second| {
-            let steps = (at - self.first + STEP - 1).div_euclid(STEP);
+            let steps = (at - self.first + STEP_S - 1).div_euclid(STEP_S);
             usize::try_from(steps).unwrap_or(0).min(self.len)
         };
         moment(from)..moment(to).max(moment(from))
@@ -114,8 +119,8 @@ impl Grid {
         moment.checked_sub(*first).and_then(|at| users.get(at)).copied().unwrap_or(0)
     }
 
-    fn bound(&self, day: &Day, moment: usize) -> f64 {
-        let now = self.first + moment as Second * STEP;
+    fn lower_bound(&self, day: &Day, moment: usize) -> f64 {
+        let now = self.first + moment as Second * STEP_S;
         let up = (0..day.servers.len()).filter(|server| !day.is_down(*server, now));
         let capacities: Vec<f64> =
             up.map(|server| 1.0 / day.servers[server].load_multiplier).collect();
@@ -124,6 +129,7 @@ impl Grid {
         if all <= 0.0 {
             return 0.0;
         }
-        (f64::from(self.total[moment]) / all).max(f64::from(self.largest[moment]) / strongest)
+        (f64::from(self.total_users[moment]) / all)
+            .max(f64::from(self.largest_session[moment]) / strongest)
     }
 }

@@ -1,7 +1,7 @@
 //! A child process that serves on a port of this machine.
 
 use crate::client::Connection;
-use crate::watch::now;
+use crate::stopwatch::now;
 use anyhow::{Context, bail};
 use http::{StatusCode, Uri};
 use std::time::Duration;
@@ -9,36 +9,36 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
-const KNOCK_EVERY: Duration = Duration::from_millis(2);
-const HEALTH: &str = "/health_check";
+const RETRY_INTERVAL: Duration = Duration::from_millis(2);
+const HEALTH_PATH: &str = "/health_check";
 
 /// A running child that answers. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Served {
+pub(crate) struct ServerProcess {
     child: Child,
     port: u16,
     ready_after: Duration,
 }
 
-impl Served {
+impl ServerProcess {
     /// Starts the command, which is told to serve on `port`, and waits until it answers.
     pub(crate) async fn start(mut command: Command, port: u16) -> anyhow::Result<Self> {
         let name = command.as_std().get_program().to_string_lossy().into_owned();
         let started = now();
         let child = command.kill_on_drop(true).spawn().with_context(|| name.clone())?;
         let mut served = Self { child, port, ready_after: Duration::ZERO };
-        let ready = timeout(START_DEADLINE, served.until_ready()).await;
-        ready.unwrap_or_else(|_| bail!("no answer to {HEALTH}")).context(name)?;
+        let ready = timeout(START_DEADLINE, served.wait_until_ready()).await;
+        ready.unwrap_or_else(|_| bail!("no answer to {HEALTH_PATH}")).context(name)?;
         served.ready_after = now() - started;
         Ok(served)
     }
 
-    async fn until_ready(&mut self) -> anyhow::Result<()> {
+    async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         while !self.is_ready().await {
             if let Some(status) = self.child.try_wait()? {
                 bail!("ended: {status}");
             }
-            sleep(KNOCK_EVERY).await;
+            sleep(RETRY_INTERVAL).await;
         }
         Ok(())
     }
@@ -47,7 +47,7 @@ impl Served {
         let Ok(mut connection) = Connection::open(self.port).await else {
             return false;
         };
-        let answer = connection.get(Uri::from_static(HEALTH)).await;
+        let answer = connection.get(Uri::from_static(HEALTH_PATH)).await;
         answer.is_ok_and(|answer| answer.status == StatusCode::OK)
     }
 
@@ -64,12 +64,12 @@ impl Served {
     pub(crate) fn memory_mib(&self, name: &str) -> anyhow::Result<f64> {
         let id = self.child.id().context("the process has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let kib = status.lines().find_map(|line| kib_of(line, name));
+        let kib = status.lines().find_map(|line| parse_kib(line, name));
         Ok(kib.with_context(|| format!("no {name} in {status}"))? / 1024.0)
     }
 
     /// Waits for the end of a process that was told to end.
-    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn wait_for_end(&mut self) -> anyhow::Result<()> {
         timeout(START_DEADLINE, self.child.wait()).await.context("it does not end")??;
         Ok(())
     }
@@ -80,7 +80,7 @@ impl Served {
     }
 }
 
-fn kib_of(line: &str, name: &str) -> Option<f64> {
+fn parse_kib(line: &str, name: &str) -> Option<f64> {
     let value = line.strip_prefix(name)?.strip_prefix(':')?;
     value.trim().strip_suffix("kB")?.trim().parse().ok()
 }
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn memory_is_read_as_proc_writes_it() {
-        assert_eq!(kib_of("VmRSS:\t   2048 kB", "VmRSS"), Some(2048.0));
-        assert_eq!(kib_of("VmRSSx:\t   2048 kB", "VmRSS"), None);
-        assert_eq!(kib_of("VmHWM:\t   2048 kB", "VmRSS"), None);
+        assert_eq!(parse_kib("VmRSS:\t   2048 kB", "VmRSS"), Some(2048.0));
+        assert_eq!(parse_kib("VmRSSx:\t   2048 kB", "VmRSS"), None);
+        assert_eq!(parse_kib("VmHWM:\t   2048 kB", "VmRSS"), None);
     }
 }

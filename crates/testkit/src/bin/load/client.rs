@@ -13,7 +13,7 @@ const HOST_NAME: HeaderValue = HeaderValue::from_static("lb.example.test");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SUCCESS: &str = "<returncode>SUCCESS</returncode>";
 /// The return code stands at the beginning of every answer.
-const BEGINNING: usize = 200;
+const EXCERPT_BYTES: usize = 200;
 
 /// A connection to a port of this machine, opened again when the other side closes it.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Connection {
 
 /// A whole answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct LoadResponse {
     pub(crate) status: StatusCode,
     pub(crate) location: Option<HeaderValue>,
     pub(crate) body: Bytes,
@@ -32,7 +32,7 @@ pub(crate) struct Answer {
 
 /// What counts as an answer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Expect {
+pub(crate) enum ExpectedResponse {
     /// The redirect to a signed join.
     Join,
     /// A document of success.
@@ -48,30 +48,34 @@ impl Connection {
     }
 
     /// Sends a request and reads its answer to the end.
-    pub(crate) async fn exchange(
+    pub(crate) async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<LoadResponse> {
         if self.sender.is_closed() {
             self.sender = connect(self.port).await?;
         }
         self.sender.ready().await?;
         let (head, body) = self.sender.send_request(request).await?.into_parts();
-        Ok(Answer {
+        Ok(LoadResponse {
             status: head.status,
             location: head.headers.get(LOCATION).cloned(),
             body: body.collect().await?.to_bytes(),
         })
     }
 
-    pub(crate) async fn get(&mut self, target: Uri) -> anyhow::Result<Answer> {
-        self.exchange(request(Method::GET, target, Bytes::new())).await
+    pub(crate) async fn get(&mut self, target: Uri) -> anyhow::Result<LoadResponse> {
+        self.send(build_request(Method::GET, target, Bytes::new())).await
     }
 
-    pub(crate) async fn post_json(&mut self, target: Uri, json: String) -> anyhow::Result<Answer> {
-        let mut request = request(Method::POST, target, json.into());
+    pub(crate) async fn post_json(
+        &mut self,
+        target: Uri,
+        json: String,
+    ) -> anyhow::Result<LoadResponse> {
+        let mut request = build_request(Method::POST, target, json.into());
         request.headers_mut().insert(CONTENT_TYPE, JSON);
-        self.exchange(request).await
+        self.send(request).await
     }
 }
 
@@ -84,7 +88,7 @@ async fn connect(port: u16) -> anyhow::Result<SendRequest<Full<Bytes>>> {
     Ok(sender)
 }
 
-fn request(method: Method, target: Uri, body: Bytes) -> Request<Full<Bytes>> {
+fn build_request(method: Method, target: Uri, body: Bytes) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
     *request.uri_mut() = target;
@@ -92,14 +96,14 @@ fn request(method: Method, target: Uri, body: Bytes) -> Request<Full<Bytes>> {
     request
 }
 
-impl Expect {
+impl ExpectedResponse {
     /// Whether the answer counts; the error says what is wrong with it.
-    pub(crate) fn check(self, answer: &Answer) -> anyhow::Result<()> {
+    pub(crate) fn check(self, answer: &LoadResponse) -> anyhow::Result<()> {
         match self {
-            Self::Join => answer.is_join(),
-            Self::Success => answer.is_success().map(drop),
+            Self::Join => answer.check_join(),
+            Self::Success => answer.check_success().map(drop),
             Self::Meetings(count) => {
-                let found = answer.is_success()?.matches("<meeting>").count();
+                let found = answer.check_success()?.matches("<meeting>").count();
                 ensure!(found == count, "{found} meetings listed instead of {count}");
                 Ok(())
             }
@@ -107,8 +111,8 @@ impl Expect {
     }
 }
 
-impl Answer {
-    fn is_join(&self) -> anyhow::Result<()> {
+impl LoadResponse {
+    fn check_join(&self) -> anyhow::Result<()> {
         let location = self.location.as_ref().map(HeaderValue::to_str).transpose()?;
         let leads_on = location.is_some_and(|location| {
             location.contains("/bigbluebutton/api/join?") && location.contains("checksum=")
@@ -119,10 +123,10 @@ impl Answer {
         bail!("{} leads to {location:?}: {}", self.status, self.excerpt())
     }
 
-    fn is_success(&self) -> anyhow::Result<&str> {
+    fn check_success(&self) -> anyhow::Result<&str> {
         let text = std::str::from_utf8(&self.body)?;
         let at = text.find(SUCCESS);
-        let good = self.status == StatusCode::OK && at.is_some_and(|at| at < BEGINNING);
+        let good = self.status == StatusCode::OK && at.is_some_and(|at| at < EXCERPT_BYTES);
         ensure!(good, "{}: {}", self.status, self.excerpt());
         ensure!(text.trim_end().ends_with("</response>"), "the answer is cut off");
         Ok(text)
@@ -130,7 +134,7 @@ impl Answer {
 
     /// The beginning of the body, for messages.
     pub(crate) fn excerpt(&self) -> String {
-        let beginning = self.body.get(..BEGINNING).unwrap_or(&self.body);
+        let beginning = self.body.get(..EXCERPT_BYTES).unwrap_or(&self.body);
         String::from_utf8_lossy(beginning).trim().to_owned()
     }
 }
@@ -139,8 +143,8 @@ impl Answer {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, location: Option<&'static str>, body: &'static str) -> Answer {
-        Answer {
+    fn response(status: u16, location: Option<&'static str>, body: &'static str) -> LoadResponse {
+        LoadResponse {
             status: StatusCode::from_u16(status).unwrap(),
             location: location.map(HeaderValue::from_static),
             body: Bytes::from_static(body.as_bytes()),
@@ -151,10 +155,10 @@ mod tests {
     fn only_redirects_to_a_signed_join_count_as_joins() {
         let join = "https://b/bigbluebutton/api/join?meetingID=a&checksum=1";
         let errors = "https://campus/?errors=notFound";
-        assert!(Expect::Join.check(&answer(302, Some(join), "")).is_ok());
-        assert!(Expect::Join.check(&answer(302, Some(errors), "")).is_err());
-        assert!(Expect::Join.check(&answer(302, None, "")).is_err());
-        assert!(Expect::Join.check(&answer(200, Some(join), "")).is_err());
+        assert!(ExpectedResponse::Join.check(&response(302, Some(join), "")).is_ok());
+        assert!(ExpectedResponse::Join.check(&response(302, Some(errors), "")).is_err());
+        assert!(ExpectedResponse::Join.check(&response(302, None, "")).is_err());
+        assert!(ExpectedResponse::Join.check(&response(200, Some(join), "")).is_err());
     }
 
     #[test]
@@ -162,11 +166,11 @@ mod tests {
         let two = "<response><returncode>SUCCESS</returncode><meetings><meeting></meeting>\
                    <meeting></meeting></meetings></response>\n";
         let failed = "<response><returncode>FAILED</returncode></response>";
-        assert!(Expect::Success.check(&answer(200, None, two)).is_ok());
-        assert!(Expect::Success.check(&answer(500, None, two)).is_err());
-        assert!(Expect::Success.check(&answer(200, None, failed)).is_err());
-        assert!(Expect::Success.check(&answer(200, None, &two[..60])).is_err());
-        assert!(Expect::Meetings(2).check(&answer(200, None, two)).is_ok());
-        assert!(Expect::Meetings(3).check(&answer(200, None, two)).is_err());
+        assert!(ExpectedResponse::Success.check(&response(200, None, two)).is_ok());
+        assert!(ExpectedResponse::Success.check(&response(500, None, two)).is_err());
+        assert!(ExpectedResponse::Success.check(&response(200, None, failed)).is_err());
+        assert!(ExpectedResponse::Success.check(&response(200, None, &two[..60])).is_err());
+        assert!(ExpectedResponse::Meetings(2).check(&response(200, None, two)).is_ok());
+        assert!(ExpectedResponse::Meetings(3).check(&response(200, None, two)).is_err());
     }
 }

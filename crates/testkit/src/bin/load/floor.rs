@@ -1,7 +1,7 @@
 //! The floor: a bare hyper server with one constant answer, in a process of its own. No balancer
 //! that is built on hyper can be faster.
 
-use crate::child::{Served, free_port};
+use crate::child::{ServerProcess, free_port};
 use anyhow::Context;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
@@ -20,14 +20,15 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 
 /// As long as those of real joins.
-const JOIN: &str = "https://bbb12.example.test/bigbluebutton/api/join?meetingID=meeting-0123\
+const JOIN_URL: &str = "https://bbb12.example.test/bigbluebutton/api/join?meetingID=meeting-0123\
                     &fullName=User+12345&role=VIEWER&userID=user-12345\
                     &checksum=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-const XML: &str = "<response><returncode>SUCCESS</returncode><running>true</running></response>";
+const XML_BODY: &str =
+    "<response><returncode>SUCCESS</returncode><running>true</running></response>";
 
 /// What the constant answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
+pub(crate) enum FloorKind {
     /// A redirect.
     Join,
     /// A small document.
@@ -41,14 +42,14 @@ pub(crate) struct Options {
     #[arg(long)]
     port: u16,
     #[arg(long, value_enum)]
-    kind: Kind,
+    kind: FloorKind,
     /// The document of `--kind list`.
     #[arg(long, required_if_eq("kind", "list"))]
     body: Option<PathBuf>,
 }
 
 /// Starts this very program as a floor.
-pub(crate) async fn start(kind: Kind, body: Option<&Path>) -> anyhow::Result<Served> {
+pub(crate) async fn start(kind: FloorKind, body: Option<&Path>) -> anyhow::Result<ServerProcess> {
     let port = free_port()?;
     let mut command = Command::new(std::env::current_exe()?);
     let name = kind.to_possible_value().context("a kind without a name")?;
@@ -57,16 +58,16 @@ pub(crate) async fn start(kind: Kind, body: Option<&Path>) -> anyhow::Result<Ser
     if let Some(body) = body {
         command.arg("--body").arg(body);
     }
-    Served::start(command, port).await
+    ServerProcess::start(command, port).await
 }
 
 /// Serves until killed.
 pub(crate) async fn serve(options: Options) -> anyhow::Result<()> {
-    let join = matches!(options.kind, Kind::Join);
+    let join = matches!(options.kind, FloorKind::Join);
     let body = match &options.body {
         Some(file) => Bytes::from(std::fs::read(file)?),
         None if join => Bytes::new(),
-        None => Bytes::from_static(XML.as_bytes()),
+        None => Bytes::from_static(XML_BODY.as_bytes()),
     };
     let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
     loop {
@@ -75,19 +76,19 @@ pub(crate) async fn serve(options: Options) -> anyhow::Result<()> {
         let body = body.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let redirect = join && request.uri().path() != "/health_check";
-            ready(Ok::<_, Infallible>(answer(redirect, body.clone())))
+            ready(Ok::<_, Infallible>(build_response(redirect, body.clone())))
         });
         // Connections end when the client wants.
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 
-fn answer(redirect: bool, body: Bytes) -> Response<Full<Bytes>> {
+fn build_response(redirect: bool, body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body));
     if redirect {
         *response.status_mut() = StatusCode::FOUND;
         let headers = response.headers_mut();
-        headers.insert(LOCATION, HeaderValue::from_static(JOIN));
+        headers.insert(LOCATION, HeaderValue::from_static(JOIN_URL));
     } else {
         let kind = HeaderValue::from_static("text/xml;charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, kind);

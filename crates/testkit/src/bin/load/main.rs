@@ -11,21 +11,21 @@ mod floor;
 mod product;
 mod report;
 mod round;
-mod sign;
-mod stage;
+mod setup;
+mod signing;
 mod stats;
-mod watch;
+mod stopwatch;
 
 use anyhow::Context;
-use bench::{Bench, Plan};
+use bench::{Bench, BenchPlan};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use product::Program;
-use report::Row;
+use report::ReportRow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use testkit::private::Persistence;
-use testkit::stores::{Kind, Stores};
+use testkit::stores::{StoreKind, TestStores};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What the table does not say by itself.
@@ -68,10 +68,10 @@ struct Options {
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Bench>,
     /// Connections that ask for joins and the like.
-    #[arg(long, default_value_t = 32, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 32, value_parser = parse_count)]
     connections: usize,
     /// Rounds of balancer and floor each.
-    #[arg(long, default_value_t = 5, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 5, value_parser = parse_count)]
     rounds: usize,
     /// Where the balancer keeps its state; servers are started for it, and write to disk.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "embedded")]
@@ -80,7 +80,7 @@ struct Options {
     #[arg(long)]
     quiet_log: bool,
     /// A setting for the balancer.
-    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting)]
     env: Vec<(String, String)>,
 }
 
@@ -96,44 +96,44 @@ enum Store {
 }
 
 impl Store {
-    fn kind(self) -> Kind {
+    fn kind(self) -> StoreKind {
         match self {
-            Self::Embedded => Kind::Embedded,
-            Self::Redis => Kind::RedisAndPostgres,
-            Self::Postgres => Kind::Postgres,
+            Self::Embedded => StoreKind::Embedded,
+            Self::Redis => StoreKind::RedisAndPostgres,
+            Self::Postgres => StoreKind::Postgres,
         }
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+fn parse_count(text: &str) -> Result<usize, String> {
     let number: usize = text.parse().map_err(|_| "not a number".to_owned())?;
     (1..=1_000).contains(&number).then_some(number).ok_or_else(|| "not from 1 to 1000".to_owned())
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+fn parse_setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("no equals sign")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 impl Options {
-    async fn plan(&self, store: Store) -> anyhow::Result<Plan> {
+    async fn build_plan(&self, store: Store) -> anyhow::Result<BenchPlan> {
         let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name("scalelite"));
         let binary = self.bin.clone().map_or_else(beside, Ok)?;
         let binary = binary.canonicalize().with_context(|| binary.display().to_string())?;
         let quiet = self.quiet_log.then(|| ("RAILS_LOG_LEVEL".to_owned(), "warn".to_owned()));
         let settings = quiet.into_iter().chain(self.env.clone()).collect();
-        let stores = Stores::start_with(store.kind(), Persistence::EverySecond).await?;
+        let stores = TestStores::start_with(store.kind(), Persistence::EverySecond).await?;
         let (round_ms, joins) = if self.quick { (300, 10_000) } else { (2_000, 100_000) };
-        Ok(Plan {
+        Ok(BenchPlan {
             program: Program { binary, settings, stores },
             connections: self.connections,
             rounds: self.rounds,
-            round: Duration::from_millis(round_ms),
-            joins,
+            round_duration: Duration::from_millis(round_ms),
+            memory_joins: joins,
         })
     }
 
-    fn benches(&self) -> &[Bench] {
+    fn selected_benches(&self) -> &[Bench] {
         if self.only.is_empty() { Bench::value_variants() } else { &self.only }
     }
 }
@@ -143,7 +143,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Some(Command::Floor(options)) => floor::serve(options).await.map(|()| true),
-        None => interruptible(&cli.options).await,
+        None => run_until_interrupted(&cli.options).await,
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -156,7 +156,7 @@ async fn main() -> ExitCode {
 }
 
 /// Measures until told to stop; what runs then is dropped, and with it all children and folders.
-async fn interruptible(options: &Options) -> anyhow::Result<bool> {
+async fn run_until_interrupted(options: &Options) -> anyhow::Result<bool> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -172,51 +172,51 @@ async fn measure(options: &Options) -> anyhow::Result<bool> {
     let mut rows = Vec::new();
     let mut said = String::new();
     for store in &options.store {
-        let plan = options.plan(*store).await?;
-        let measured = measure_on(&plan, options.benches()).await;
+        let plan = options.build_plan(*store).await?;
+        let measured = measure_store(&plan, options.selected_benches()).await;
         // The file of its own is what goes without saying, if nothing else is measured.
         let label = (options.store != [Store::Embedded]).then(|| plan.program.stores.kind());
         rows.extend(measured.into_iter().map(|row| match label {
-            Some(kind) => Row { what: format!("{kind}: {}", row.what), ..row },
+            Some(kind) => ReportRow { name: format!("{kind}: {}", row.name), ..row },
             None => row,
         }));
-        said = facts(&plan);
+        said = describe_plan(&plan);
     }
     println!("{said}\n");
-    println!("{}\n\n{NOTES}", report::table(&rows, options.markdown));
+    println!("{}\n\n{NOTES}", report::to_table(&rows, options.markdown));
     for row in &rows {
-        if let Some(complaint) = &row.complaint {
-            println!("\n{}: failed {}, for example: {complaint}", row.what, row.failed);
+        if let Some(complaint) = &row.failure_example {
+            println!("\n{}: failed {}, for example: {complaint}", row.name, row.failed);
         }
     }
     Ok(rows.iter().all(|row| row.failed == 0))
 }
 
 /// All measurements on one kind of store.
-async fn measure_on(plan: &Plan, benches: &[Bench]) -> Vec<Row> {
+async fn measure_store(plan: &BenchPlan, benches: &[Bench]) -> Vec<ReportRow> {
     let mut rows = Vec::new();
     for bench in benches {
-        eprintln!("measuring {}, {} ...", name(*bench), plan.program.stores.kind());
+        eprintln!("measuring {}, {} ...", bench_name(*bench), plan.program.stores.kind());
         match bench.run(plan).await {
             Ok(measured) => rows.extend(measured),
-            Err(error) => rows.push(Row::given_up(name(*bench), &error)),
+            Err(error) => rows.push(ReportRow::from_error(bench_name(*bench), &error)),
         }
     }
     rows
 }
 
-fn name(bench: Bench) -> String {
+fn bench_name(bench: Bench) -> String {
     let value = bench.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-fn facts(plan: &Plan) -> String {
+fn describe_plan(plan: &BenchPlan) -> String {
     format!(
         "{}; {} connections; medians of {} rounds of {:.1} s, balancer and floor in turn; clients \
          and simulated servers run on the same machine.",
-        report::machine(),
+        report::describe_machine(),
         plan.connections,
         plan.rounds,
-        plan.round.as_secs_f64(),
+        plan.round_duration.as_secs_f64(),
     )
 }

@@ -1,18 +1,18 @@
 //! The balancer under test: a child process with stores of its own, and its commands.
 
-use crate::child::{Served, free_port};
+use crate::child::{ServerProcess, free_port};
 use crate::client::Connection;
-use crate::sign::{MANAGEMENT, SECRET, signed};
-use crate::watch::now;
+use crate::signing::{MANAGEMENT_PATH, SECRET, sign_target};
+use crate::stopwatch::now;
 use anyhow::{Context, ensure};
-use bbb_sim::Server;
+use bbb_sim::BbbServer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
-use testkit::clock::inherited;
-use testkit::stores::{Kind, Stores};
+use testkit::clock::environment_variable;
+use testkit::stores::{StoreKind, TestStores};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -24,13 +24,13 @@ pub(crate) struct Program {
     pub(crate) binary: PathBuf,
     pub(crate) settings: Vec<(String, String)>,
     /// Servers of which every start gets a new share.
-    pub(crate) stores: Stores,
+    pub(crate) stores: TestStores,
 }
 
 /// A running balancer. Dropping it kills the process and removes its folder.
 #[derive(Debug)]
 pub(crate) struct Product {
-    served: Served,
+    process: ServerProcess,
     program: Program,
     folder: TempDir,
 }
@@ -38,37 +38,37 @@ pub(crate) struct Product {
 /// Another process on the state of a balancer; to be dropped before it.
 #[derive(Debug)]
 pub(crate) struct Replica {
-    served: Served,
+    process: ServerProcess,
 }
 
 impl Program {
     /// Starts the balancer without any server. A store that is not its own is emptied of them.
     pub(crate) async fn start(&self) -> anyhow::Result<Product> {
-        let program = Self { stores: self.stores.another().await?, ..self.clone() };
+        let program = Self { stores: self.stores.new_share().await?, ..self.clone() };
         let folder = tempfile::Builder::new().prefix("load-").tempdir()?;
-        let served = program.serve(folder.path(), "data").await?;
-        let product = Product { served, program, folder };
+        let served = program.start_process(folder.path(), "data").await?;
+        let product = Product { process: served, program, folder };
         product.forget_servers().await?;
         Ok(product)
     }
 
-    async fn serve(&self, folder: &Path, data: &str) -> anyhow::Result<Served> {
+    async fn start_process(&self, folder: &Path, data: &str) -> anyhow::Result<ServerProcess> {
         let port = free_port()?;
-        let mut command = self.command(port, folder, data)?;
+        let mut command = self.build_command(port, folder, data)?;
         command.arg("serve");
-        let served = Served::start(command, port).await;
-        served.with_context(|| story(folder))
+        let served = ServerProcess::start(command, port).await;
+        served.with_context(|| log_tail(folder))
     }
 
-    fn command(&self, port: u16, folder: &Path, data: &str) -> anyhow::Result<Command> {
+    fn build_command(&self, port: u16, folder: &Path, data: &str) -> anyhow::Result<Command> {
         let data = folder.join(data);
         std::fs::create_dir_all(&data)?;
-        let log = std::fs::File::options().create(true).append(true).open(log_in(folder))?;
+        let log = std::fs::File::options().create(true).append(true).open(log_path(folder))?;
         let mut command = Command::new(&self.binary);
         command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
         command.stdout(log.try_clone()?).stderr(log);
         for name in ["PATH", "HOME"] {
-            command.envs(inherited(name).map(|value| (name, value)));
+            command.envs(environment_variable(name).map(|value| (name, value)));
         }
         command.env("PORT", port.to_string());
         command.env("BIND", format!("tcp://127.0.0.1:{port}"));
@@ -84,11 +84,11 @@ impl Program {
 
 impl Product {
     pub(crate) fn port(&self) -> u16 {
-        self.served.port()
+        self.process.port()
     }
 
-    pub(crate) fn served(&self) -> &Served {
-        &self.served
+    pub(crate) fn process(&self) -> &ServerProcess {
+        &self.process
     }
 
     /// A folder that is gone when the balancer is.
@@ -98,45 +98,45 @@ impl Product {
 
     /// Starts another process on the same state; where that is on servers, with a data folder of
     /// its own.
-    pub(crate) async fn replica(&self) -> anyhow::Result<Replica> {
-        let embedded = self.program.stores.kind() == Kind::Embedded;
+    pub(crate) async fn start_replica(&self) -> anyhow::Result<Replica> {
+        let embedded = self.program.stores.kind() == StoreKind::Embedded;
         let data = if embedded { "data" } else { "data-of-replica" };
-        Ok(Replica { served: self.program.serve(self.folder(), data).await? })
+        Ok(Replica { process: self.program.start_process(self.folder(), data).await? })
     }
 
     /// Polls all servers by the command; returns how long the command took.
-    pub(crate) async fn poll(&self) -> anyhow::Result<Duration> {
-        self.run(&["poll", "all"]).await
+    pub(crate) async fn poll_servers(&self) -> anyhow::Result<Duration> {
+        self.run_command(&["poll", "all"]).await
     }
 
     /// Runs a command that has to succeed; returns how long it took.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> anyhow::Result<Duration> {
+    pub(crate) async fn run_command(&self, arguments: &[&str]) -> anyhow::Result<Duration> {
         let what = arguments.join(" ");
-        let mut command = self.program.command(self.port(), self.folder(), "data")?;
+        let mut command = self.program.build_command(self.port(), self.folder(), "data")?;
         let started = now();
         let ended = timeout(COMMAND_DEADLINE, command.args(arguments).status()).await;
         let took = now() - started;
         let status = ended.with_context(|| format!("{what} takes too long"))??;
-        ensure!(status.success(), "{what}: {status}; {}", story(self.folder()));
+        ensure!(status.success(), "{what}: {status}; {}", log_tail(self.folder()));
         Ok(took)
     }
 
     /// Adds the servers and enables them, which makes the balancer poll each.
-    pub(crate) async fn add_servers(&self, servers: &[Server]) -> anyhow::Result<()> {
+    pub(crate) async fn add_servers(&self, servers: &[BbbServer]) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.port()).await?;
         for server in servers {
             let data = json!({ "server": { "url": server.url(), "secret": server.secret() } });
-            let added = manage(&mut connection, "addServer", &data).await?;
+            let added = call_management(&mut connection, "addServer", &data).await?;
             let id = added.get("id").context("addServer answers without an id")?;
             let data = json!({ "id": id, "server": { "state": "enable" } });
-            manage(&mut connection, "updateServer", &data).await?;
+            call_management(&mut connection, "updateServer", &data).await?;
         }
         Ok(())
     }
 
     async fn forget_servers(&self) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.port()).await?;
-        let target = signed(MANAGEMENT, "getServers", "", SECRET)?;
+        let target = sign_target(MANAGEMENT_PATH, "getServers", "", SECRET)?;
         let answer = connection.get(target).await?;
         // No server at all is an answer of 404.
         let servers: Vec<Value> = match answer.status.as_u16() {
@@ -145,44 +145,48 @@ impl Product {
         };
         for server in servers {
             let data = json!({ "id": server.get("id") });
-            manage(&mut connection, "deleteServer", &data).await?;
+            call_management(&mut connection, "deleteServer", &data).await?;
         }
         Ok(())
     }
 
     /// Kills the process, so that its folder can go too.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        self.served.stop().await?;
+        self.process.stop().await?;
         Ok(self.folder.close()?)
     }
 }
 
 impl Replica {
     pub(crate) fn port(&self) -> u16 {
-        self.served.port()
+        self.process.port()
     }
 
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        self.served.stop().await
+        self.process.stop().await
     }
 }
 
 /// A management call that has to succeed.
-async fn manage(connection: &mut Connection, call: &str, data: &Value) -> anyhow::Result<Value> {
-    let target = signed(MANAGEMENT, call, "", SECRET)?;
+async fn call_management(
+    connection: &mut Connection,
+    call: &str,
+    data: &Value,
+) -> anyhow::Result<Value> {
+    let target = sign_target(MANAGEMENT_PATH, call, "", SECRET)?;
     let answer = connection.post_json(target, data.to_string()).await?;
     let (status, text) = (answer.status, answer.excerpt());
     ensure!(status.is_success(), "{call}: {status} {text}");
     serde_json::from_slice(&answer.body).with_context(|| format!("{call}: {text}"))
 }
 
-fn log_in(folder: &Path) -> PathBuf {
+fn log_path(folder: &Path) -> PathBuf {
     folder.join("log")
 }
 
 /// The last of what the balancer said, for messages.
-fn story(folder: &Path) -> String {
-    let log = std::fs::read(log_in(folder)).unwrap_or_default();
+fn log_tail(folder: &Path) -> String {
+    let log = std::fs::read(log_path(folder)).unwrap_or_default();
     let tail = log.get(log.len().saturating_sub(2000)..).unwrap_or(&log);
     format!("it said: {}", String::from_utf8_lossy(tail).trim())
 }

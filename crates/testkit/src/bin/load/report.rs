@@ -6,15 +6,15 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 const COLUMNS: [&str; 9] =
     ["what", "balancer", "floor", "ratio", "target", "reached", "p50 ms", "p99 ms", "failed"];
 /// Columns of numbers.
-const TO_THE_RIGHT: [usize; 6] = [1, 2, 3, 6, 7, 8];
+const NUMBER_COLUMNS: [usize; 6] = [1, 2, 3, 6, 7, 8];
 
 /// Stands where nothing was measured or wanted.
-const NOTHING: &str = "–";
+const EMPTY_CELL: &str = "–";
 
 /// One line of the table.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Row {
-    pub(crate) what: String,
+pub(crate) struct ReportRow {
+    pub(crate) name: String,
     /// What the balancer reached, with its unit.
     pub(crate) product: String,
     /// What the floor reached in the same run.
@@ -24,22 +24,22 @@ pub(crate) struct Row {
     /// What was to be reached, and whether it was.
     pub(crate) target: Option<(String, bool)>,
     /// Within what time half of the balancer's answers, and nearly all of them, came.
-    pub(crate) within_ms: Option<(f64, f64)>,
+    pub(crate) p50_p99_ms: Option<(f64, f64)>,
     /// Requests without a good answer, of balancer and floor.
     pub(crate) failed: usize,
     /// What was wrong with one of those.
-    pub(crate) complaint: Option<String>,
+    pub(crate) failure_example: Option<String>,
 }
 
-impl Row {
+impl ReportRow {
     /// A measurement that could not be finished.
-    pub(crate) fn given_up(what: String, error: &anyhow::Error) -> Self {
+    pub(crate) fn from_error(what: String, error: &anyhow::Error) -> Self {
         Self {
-            what,
-            product: NOTHING.to_owned(),
-            floor: NOTHING.to_owned(),
+            name: what,
+            product: EMPTY_CELL.to_owned(),
+            floor: EMPTY_CELL.to_owned(),
             failed: 1,
-            complaint: Some(format!("{error:#}")),
+            failure_example: Some(format!("{error:#}")),
             ..Self::default()
         }
     }
@@ -47,43 +47,43 @@ impl Row {
     fn cells(&self) -> [String; COLUMNS.len()] {
         let (target, reached) = match &self.target {
             Some((target, reached)) => (target.clone(), if *reached { "ok" } else { "missed" }),
-            None => (NOTHING.to_owned(), NOTHING),
+            None => (EMPTY_CELL.to_owned(), EMPTY_CELL),
         };
-        let (p50, p99) = match self.within_ms {
+        let (p50, p99) = match self.p50_p99_ms {
             Some((p50, p99)) => (Some(p50), Some(p99)),
             None => (None, None),
         };
         [
-            self.what.clone(),
+            self.name.clone(),
             self.product.clone(),
             self.floor.clone(),
-            number(self.ratio),
+            format_number(self.ratio),
             target,
             reached.to_owned(),
-            number(p50),
-            number(p99),
+            format_number(p50),
+            format_number(p99),
             self.failed.to_string(),
         ]
     }
 }
 
-fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| NOTHING.to_owned(), |value| format!("{value:.2}"))
+fn format_number(value: Option<f64>) -> String {
+    value.map_or_else(|| EMPTY_CELL.to_owned(), |value| format!("{value:.2}"))
 }
 
 /// Requests per second.
-pub(crate) fn per_second(rate: f64) -> String {
+pub(crate) fn format_rate(rate: f64) -> String {
     format!("{rate:.0}/s")
 }
 
-pub(crate) fn table(rows: &[Row], markdown: bool) -> String {
+pub(crate) fn to_table(rows: &[ReportRow], markdown: bool) -> String {
     let mut table = Table::new();
     let style = if markdown { ASCII_MARKDOWN } else { UTF8_FULL_CONDENSED };
     table.load_style(style);
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(COLUMNS);
-    table.add_rows(rows.iter().map(Row::cells));
-    for column in TO_THE_RIGHT {
+    table.add_rows(rows.iter().map(ReportRow::cells));
+    for column in NUMBER_COLUMNS {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -92,7 +92,7 @@ pub(crate) fn table(rows: &[Row], markdown: bool) -> String {
 }
 
 /// The machine, in a few words.
-pub(crate) fn machine() -> String {
+pub(crate) fn describe_machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = info.lines().find_map(|line| line.strip_prefix("model name"));
     let model = named.map_or("unknown model", |rest| rest.trim_start_matches([' ', '\t', ':']));
@@ -106,13 +106,13 @@ mod tests {
 
     #[test]
     fn markdown_tables_have_a_line_for_each_row() {
-        let row = Row {
-            what: "join".to_owned(),
+        let row = ReportRow {
+            name: "join".to_owned(),
             ratio: Some(0.456),
             target: Some(("≥ 0.40".to_owned(), true)),
-            ..Row::default()
+            ..ReportRow::default()
         };
-        let table = table(&[row], true);
+        let table = to_table(&[row], true);
         let lines: Vec<_> = table.lines().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[2].contains("0.46") && lines[2].contains("ok"), "{table}");

@@ -1,24 +1,24 @@
 //! Medians and the like.
 
-use crate::round::Round;
+use crate::round::RoundResult;
 
-pub(crate) use testkit::quantile::ms;
 use testkit::quantile::quantile;
+pub(crate) use testkit::quantile::to_ms;
 
 /// Rounds of the balancer and of its floor, taken in turn.
 #[derive(Debug, Default)]
-pub(crate) struct Duel {
-    pub(crate) product: Vec<Round>,
-    pub(crate) floor: Vec<Round>,
+pub(crate) struct Comparison {
+    pub(crate) product: Vec<RoundResult>,
+    pub(crate) floor: Vec<RoundResult>,
     /// Of which only the failures count.
-    pub(crate) warm_up: Vec<Round>,
+    pub(crate) warm_up: Vec<RoundResult>,
 }
 
-impl Duel {
+impl Comparison {
     /// Failures of rounds, and what was wrong with one of them.
-    pub(crate) fn failures(&self) -> (usize, Option<String>) {
+    pub(crate) fn count_failures(&self) -> (usize, Option<String>) {
         let rounds = self.product.iter().chain(&self.floor);
-        failures(rounds.chain(&self.warm_up))
+        count_failures(rounds.chain(&self.warm_up))
     }
 
     /// The balancer's rate over its floor's: the median of the neighbouring rounds.
@@ -29,22 +29,24 @@ impl Duel {
 }
 
 /// The median of the rounds' rates.
-pub(crate) fn rate(rounds: &[Round]) -> f64 {
-    median(rounds.iter().map(Round::rate))
+pub(crate) fn median_rate(rounds: &[RoundResult]) -> f64 {
+    median(rounds.iter().map(RoundResult::rate))
 }
 
 /// The time within which that share of all answers came, in ms.
-pub(crate) fn within_ms(rounds: &[Round], share: f64) -> f64 {
+pub(crate) fn latency_quantile_ms(rounds: &[RoundResult], share: f64) -> f64 {
     let latencies = rounds.iter().flat_map(|round| &round.latencies);
-    quantile(latencies.map(ms).collect(), share)
+    quantile(latencies.map(to_ms).collect(), share)
 }
 
 /// Failures of all rounds, and what was wrong with one of them.
-pub(crate) fn failures<'a>(rounds: impl IntoIterator<Item = &'a Round>) -> (usize, Option<String>) {
+pub(crate) fn count_failures<'a>(
+    rounds: impl IntoIterator<Item = &'a RoundResult>,
+) -> (usize, Option<String>) {
     let (mut failed, mut complaint) = (0, None);
     for round in rounds {
         failed += round.failed;
-        complaint = complaint.or_else(|| round.complaint.clone());
+        complaint = complaint.or_else(|| round.failure_example.clone());
     }
     (failed, complaint)
 }
@@ -66,18 +68,18 @@ mod tests {
 
     #[test]
     fn ratios_are_those_of_neighbours() {
-        let round = |answers: usize| Round {
+        let round = |answers: usize| RoundResult {
             elapsed: Duration::from_secs(1),
             latencies: vec![Duration::from_millis(2); answers],
-            ..Round::default()
+            ..RoundResult::default()
         };
-        let duel = Duel {
+        let duel = Comparison {
             product: vec![round(5), round(1), round(40)],
             floor: vec![round(10), round(10), round(100)],
-            ..Duel::default()
+            ..Comparison::default()
         };
         assert!((duel.ratio() - 0.4).abs() < 1e-9);
-        assert!((rate(&duel.product) - 5.0).abs() < 1e-9);
-        assert!((within_ms(&duel.product, 0.99) - 2.0).abs() < 1e-9);
+        assert!((median_rate(&duel.product) - 5.0).abs() < 1e-9);
+        assert!((latency_quantile_ms(&duel.product, 0.99) - 2.0).abs() < 1e-9);
     }
 }

@@ -1,47 +1,47 @@
 //! The rules that no run may break, each in a function of its own that says what is wrong. Some
 //! look at every change of the store, some at what a use case answered, some at the quiet end.
 
-pub(crate) mod begun;
-pub(crate) mod done;
-pub(crate) mod landing;
-mod quiet;
-mod step;
+mod final_state;
+pub(crate) mod join_redirects;
+pub(crate) mod start_and_end;
+mod store_changes;
+pub(crate) mod use_case_results;
 
 use app::api::ApiError;
 use bytes::Bytes;
 use domain::{ServerId, Timestamp};
 
-use super::ledger::{Ledger, Snapshot};
-use super::op::Op;
+use super::expectations::{Expectations, StoreSnapshot};
 use super::rules::Rules;
 use super::scenario::Scenario;
-use super::world::{Machines, World};
+use super::sim_run::{SimRun, SimServers};
+use super::use_case::UseCase;
 
 /// What a checker says: what is wrong, if anything is.
-pub(crate) type Verdict = Result<(), String>;
+pub(crate) type CheckResult = Result<(), String>;
 
 /// A change of the store.
-pub(crate) struct Step<'a> {
+pub(crate) struct StoreChange<'a> {
     /// The store before.
-    pub(crate) before: &'a Snapshot,
+    pub(crate) before: &'a StoreSnapshot,
     /// The store after.
-    pub(crate) after: &'a Snapshot,
+    pub(crate) after: &'a StoreSnapshot,
     /// What has happened so far.
-    pub(crate) ledger: &'a Ledger,
+    pub(crate) expectations: &'a Expectations,
     /// Whose change it is.
-    pub(crate) op: &'a Op,
+    pub(crate) use_case: &'a UseCase,
     /// Which operation.
-    pub(crate) call: &'static str,
+    pub(crate) operation: &'static str,
     /// When.
     pub(crate) now: Timestamp,
     /// The servers as they really are.
-    pub(crate) machines: &'a Machines,
+    pub(crate) servers: &'a SimServers,
     /// What is expected.
     pub(crate) rules: &'a Rules,
 }
 
 /// What a use case answered.
-pub(crate) enum Outcome {
+pub(crate) enum UseCaseOutcome {
     /// `create`.
     Created(Result<Bytes, ApiError>),
     /// `join`: where the browser is sent.
@@ -49,32 +49,32 @@ pub(crate) enum Outcome {
     /// `end`.
     Ended(Result<Bytes, ApiError>),
     /// `isMeetingRunning`.
-    Running(Result<Bytes, ApiError>),
+    RunningChecked(Result<Bytes, ApiError>),
     /// `getMeetingInfo`.
-    Info(Result<Bytes, ApiError>),
+    InfoReturned(Result<Bytes, ApiError>),
     /// `getMeetings`.
     Listed(Result<Bytes, ApiError>),
     /// An administrator's action.
-    Done(Result<(), String>),
+    Administered(Result<(), String>),
 }
 
-impl Outcome {
+impl UseCaseOutcome {
     fn error(&self) -> Option<String> {
         match self {
             Self::Created(Err(error))
             | Self::Joined(Err(error))
             | Self::Ended(Err(error))
-            | Self::Running(Err(error))
-            | Self::Info(Err(error))
+            | Self::RunningChecked(Err(error))
+            | Self::InfoReturned(Err(error))
             | Self::Listed(Err(error)) => Some(error.to_string()),
-            Self::Done(Err(error)) => Some(error.clone()),
+            Self::Administered(Err(error)) => Some(error.clone()),
             _ => None,
         }
     }
 
     /// For a trace.
     #[must_use]
-    pub(crate) fn brief(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         self.error().map_or_else(|| "ok".to_owned(), |error| format!("failed, {error}"))
     }
 
@@ -88,8 +88,8 @@ impl Outcome {
             (Self::Joined(_), false) => "join failed",
             (Self::Ended(_), true) => "ended",
             (Self::Ended(_), false) => "end failed",
-            (Self::Done(_), true) => "administered",
-            (Self::Done(_), false) => "administration failed",
+            (Self::Administered(_), true) => "administered",
+            (Self::Administered(_), false) => "administration failed",
             (_, true) => "asked",
             (_, false) => "asked in vain",
         }
@@ -97,25 +97,25 @@ impl Outcome {
 }
 
 /// A use case that is over.
-pub(crate) struct Done<'a> {
+pub(crate) struct FinishedUseCase<'a> {
     /// The world.
-    pub(crate) world: &'a World,
+    pub(crate) sim: &'a SimRun,
     /// The use case.
-    pub(crate) op: &'a Op,
+    pub(crate) use_case: &'a UseCase,
     /// The server that it names in the log.
     pub(crate) server: Option<&'a ServerId>,
     /// What it answered.
-    pub(crate) outcome: &'a Outcome,
+    pub(crate) outcome: &'a UseCaseOutcome,
 }
 
 /// The end of a run, when all has been well for a while.
-pub(crate) struct Quiet<'a> {
+pub(crate) struct FinalState<'a> {
     /// The store.
-    pub(crate) store: &'a Snapshot,
+    pub(crate) store: &'a StoreSnapshot,
     /// What has happened.
-    pub(crate) ledger: &'a Ledger,
+    pub(crate) expectations: &'a Expectations,
     /// The servers as they really are.
-    pub(crate) machines: &'a Machines,
+    pub(crate) servers: &'a SimServers,
     /// What is expected.
     pub(crate) rules: &'a Rules,
     /// What the run was like.
@@ -123,44 +123,44 @@ pub(crate) struct Quiet<'a> {
     /// The time.
     pub(crate) now: Timestamp,
     /// Use cases that still run.
-    pub(crate) under_way: usize,
+    pub(crate) running_calls: usize,
 }
 
-type StepRule = fn(&Step<'_>) -> Verdict;
-type DoneRule = fn(&Done<'_>) -> Verdict;
-type QuietRule = fn(&Quiet<'_>) -> Verdict;
+type StoreChangeChecker = fn(&StoreChange<'_>) -> CheckResult;
+type UseCaseChecker = fn(&FinishedUseCase<'_>) -> CheckResult;
+type FinalStateChecker = fn(&FinalState<'_>) -> CheckResult;
 
 /// Checkers of changes.
-pub(crate) const STEP: &[(&str, StepRule)] = &[
-    ("loads_are_never_negative", step::loads_are_never_negative),
-    ("voice_bridges_are_unique", step::voice_bridges_are_unique),
-    ("claims_run_out_soon", step::claims_run_out_soon),
-    ("places_are_on_open_servers", step::places_are_on_open_servers),
-    ("places_are_counted", step::places_are_counted),
-    ("running_meetings_are_not_forgotten", step::running_meetings_are_not_forgotten),
+pub(crate) const STORE_CHANGE_CHECKERS: &[(&str, StoreChangeChecker)] = &[
+    ("loads_are_never_negative", store_changes::loads_are_never_negative),
+    ("voice_bridges_are_unique", store_changes::voice_bridges_are_unique),
+    ("claims_run_out_soon", store_changes::claims_run_out_soon),
+    ("places_are_on_open_servers", store_changes::places_are_on_open_servers),
+    ("places_are_counted", store_changes::places_are_counted),
+    ("running_meetings_are_not_forgotten", store_changes::running_meetings_are_not_forgotten),
 ];
 
 /// Checkers of answers.
-pub(crate) const DONE: &[(&str, DoneRule)] = &[
-    ("created_meetings_exist", done::created_meetings_exist),
-    ("created_meetings_are_recorded", done::created_meetings_are_recorded),
-    ("failed_creates_leave_nothing", done::failed_creates_leave_nothing),
-    ("joins_go_where_the_record_says", done::joins_go_where_the_record_says),
-    ("ended_meetings_are_gone", done::ended_meetings_are_gone),
-    ("running_meetings_are_called_running", done::running_meetings_are_called_running),
-    ("tenants_see_their_own", done::tenants_see_their_own),
+pub(crate) const USE_CASE_CHECKERS: &[(&str, UseCaseChecker)] = &[
+    ("created_meetings_exist", use_case_results::created_meetings_exist),
+    ("created_meetings_are_recorded", use_case_results::created_meetings_are_recorded),
+    ("failed_creates_leave_nothing", use_case_results::failed_creates_leave_nothing),
+    ("joins_go_where_the_record_says", use_case_results::joins_go_where_the_record_says),
+    ("ended_meetings_are_gone", use_case_results::ended_meetings_are_gone),
+    ("running_meetings_are_called_running", use_case_results::running_meetings_are_called_running),
+    ("tenants_see_their_own", use_case_results::tenants_see_their_own),
 ];
 
 /// Checkers of the quiet end.
-pub(crate) const QUIET: &[(&str, QuietRule)] = &[
-    ("all_use_cases_have_ended", quiet::all_use_cases_have_ended),
-    ("servers_are_online_again", quiet::servers_are_online_again),
-    ("meetings_live_once", quiet::meetings_live_once),
-    ("loads_are_facts", quiet::loads_are_facts),
-    ("no_claims_are_left", quiet::no_claims_are_left),
-    ("running_meetings_are_known", quiet::running_meetings_are_known),
-    ("records_are_true", quiet::records_are_true),
-    ("ended_meetings_stay_ended", quiet::ended_meetings_stay_ended),
-    ("servers_are_all_there", quiet::servers_are_all_there),
-    ("running_voice_bridges_are_unique", quiet::running_voice_bridges_are_unique),
+pub(crate) const FINAL_STATE_CHECKERS: &[(&str, FinalStateChecker)] = &[
+    ("all_use_cases_have_ended", final_state::all_use_cases_have_ended),
+    ("servers_are_online_again", final_state::servers_are_online_again),
+    ("meetings_live_once", final_state::meetings_live_once),
+    ("loads_are_facts", final_state::loads_are_facts),
+    ("no_claims_are_left", final_state::no_claims_are_left),
+    ("running_meetings_are_known", final_state::running_meetings_are_known),
+    ("records_are_true", final_state::records_are_true),
+    ("ended_meetings_stay_ended", final_state::ended_meetings_stay_ended),
+    ("servers_are_all_there", final_state::servers_are_all_there),
+    ("running_voice_bridges_are_unique", final_state::running_voice_bridges_are_unique),
 ];

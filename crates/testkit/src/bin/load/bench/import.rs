@@ -1,17 +1,17 @@
 //! How long a recording takes from its archive to where it is watched, compared with `tar -x` and `mv`
 //! of the same archive to a folder beside it.
 
-use super::Plan;
+use super::BenchPlan;
 use crate::product::{Product, Program};
-use crate::report::Row;
+use crate::report::ReportRow;
 use crate::stats::median;
-use crate::watch::now;
+use crate::stopwatch::now;
 use anyhow::{Context, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use std::fs;
 use std::path::{Path, PathBuf};
-use testkit::samples::{Sample, folders};
+use testkit::samples::{SampleRecording, recording_dir_settings};
 use tokio::process::Command;
 
 /// What a lecture of an hour comes to.
@@ -24,89 +24,97 @@ const RATIO: f64 = 0.7;
 
 /// How long both took, and the floor once more with the wait for the disk that an import always has.
 #[derive(Default)]
-struct Times {
+struct ImportTimes {
     product: Vec<f64>,
     floor: Vec<f64>,
     floor_on_disk: Vec<f64>,
 }
 
-pub(super) async fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
+pub(super) async fn run(plan: &BenchPlan) -> anyhow::Result<Vec<ReportRow>> {
     let root = tempfile::Builder::new().prefix("load-import-").tempdir()?;
-    let product = with_folders(&plan.program, root.path()).start().await?;
-    let mut times = Times::default();
+    let product = with_recording_dirs(&plan.program, root.path()).start().await?;
+    let mut times = ImportTimes::default();
     let mut size = 0;
     for round in 0..plan.rounds as u64 {
-        let archive = archive(root.path(), 2 * round + 1).await?;
+        let archive = create_archive(root.path(), 2 * round + 1).await?;
         size = fs::metadata(&archive)?.len();
-        let (plain, on_disk) = unpack(root.path(), &archive).await?;
+        let (plain, on_disk) = unpack_with_tar(root.path(), &archive).await?;
         times.floor.push(plain);
         times.floor_on_disk.push(on_disk);
-        settle().await?;
+        sync_disks().await?;
         let name = archive.to_string_lossy().into_owned();
-        times.product.push(product.run(&["recordings", "import", &name]).await?.as_secs_f64());
+        times
+            .product
+            .push(product.run_command(&["recordings", "import", &name]).await?.as_secs_f64());
         ensure!(!archive.exists(), "{name} was not imported");
     }
     product.stop().await?;
-    Ok(rows(&times, size))
+    Ok(to_rows(&times, size))
 }
 
 /// The balancer with folders for recordings.
-pub(super) fn with_folders(program: &Program, root: &Path) -> Program {
+pub(super) fn with_recording_dirs(program: &Program, root: &Path) -> Program {
     let mut program = program.clone();
-    for (name, folder) in folders(root) {
+    for (name, folder) in recording_dir_settings(root) {
         program.settings.push((name.to_owned(), folder.to_string_lossy().into_owned()));
     }
     program
 }
 
 /// Brings a small recording in, and returns it.
-pub(super) async fn bring_in(product: &Product, root: &Path) -> anyhow::Result<Sample> {
-    let sample = Sample::new(1);
+pub(super) async fn import_sample(
+    product: &Product,
+    root: &Path,
+) -> anyhow::Result<SampleRecording> {
+    let sample = SampleRecording::new(1);
     let archive = root.join(format!("{}.tar", sample.record_id));
     fs::write(&archive, sample.archive(&["video"]))?;
-    product.run(&["recordings", "import", &archive.to_string_lossy()]).await?;
+    product.run_command(&["recordings", "import", &archive.to_string_lossy()]).await?;
     Ok(sample)
 }
 
 /// A recording with a video and many slides, in the spool.
-async fn archive(root: &Path, number: u64) -> anyhow::Result<PathBuf> {
-    let sample = Sample::new(number);
+async fn create_archive(root: &Path, number: u64) -> anyhow::Result<PathBuf> {
+    let sample = SampleRecording::new(number);
     let source = root.join("source");
     for format in FORMATS {
         for (path, content) in sample.files(format) {
-            put(&source.join(format).join(&sample.record_id).join(path), &content)?;
+            write_file(&source.join(format).join(&sample.record_id).join(path), &content)?;
         }
     }
     let of = |format: &str| source.join(format).join(&sample.record_id);
-    put(&of("video").join("video-0.m4v"), &noise(VIDEO_MIB * MIB))?;
+    write_file(&of("video").join("video-0.m4v"), &random_bytes(VIDEO_MIB * MIB))?;
     for slide in 0..SLIDES {
         let path = of("presentation").join(format!("presentation/p2/slide-{slide}.png"));
-        put(&path, &noise(SLIDE_KIB * 1024))?;
+        write_file(&path, &random_bytes(SLIDE_KIB * 1024))?;
     }
     let archive = root.join("spool").join(format!("{}.tar", sample.record_id));
     fs::create_dir_all(root.join("spool"))?;
-    done(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&source).args(FORMATS)).await?;
+    run_to_success(
+        Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&source).args(FORMATS),
+    )
+    .await?;
     fs::remove_dir_all(&source)?;
-    settle().await?;
+    sync_disks().await?;
     Ok(archive)
 }
 
 /// What a script would do; in seconds, without and with the wait for the disk.
-async fn unpack(root: &Path, archive: &Path) -> anyhow::Result<(f64, f64)> {
+async fn unpack_with_tar(root: &Path, archive: &Path) -> anyhow::Result<(f64, f64)> {
     let (work, to) = (root.join("floor-work"), root.join("floor"));
     fs::create_dir_all(&work)?;
     let started = now();
-    done(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(&work)).await?;
+    run_to_success(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(&work)).await?;
     for format in FORMATS {
         fs::create_dir_all(to.join(format))?;
         for entry in fs::read_dir(work.join(format))? {
             let entry = entry?;
             let to = to.join(format).join(entry.file_name());
-            done(Command::new("mv").arg(entry.path()).arg(to)).await?;
+            run_to_success(Command::new("mv").arg(entry.path()).arg(to)).await?;
         }
     }
     let plain = (now() - started).as_secs_f64();
-    done(Command::new("sync").arg("-f").arg(&to)).await?;
+    run_to_success(Command::new("sync").arg("-f").arg(&to)).await?;
     let on_disk = (now() - started).as_secs_f64();
     fs::remove_dir_all(&work)?;
     fs::remove_dir_all(&to)?;
@@ -114,30 +122,30 @@ async fn unpack(root: &Path, archive: &Path) -> anyhow::Result<(f64, f64)> {
 }
 
 /// What was written before is not to be waited for by what is measured.
-async fn settle() -> anyhow::Result<()> {
-    done(&mut Command::new("sync")).await
+async fn sync_disks() -> anyhow::Result<()> {
+    run_to_success(&mut Command::new("sync")).await
 }
 
-async fn done(command: &mut Command) -> anyhow::Result<()> {
+async fn run_to_success(command: &mut Command) -> anyhow::Result<()> {
     let name = command.as_std().get_program().to_string_lossy().into_owned();
     let status = command.kill_on_drop(true).status().await.with_context(|| name.clone())?;
     ensure!(status.success(), "{name}: {status}");
     Ok(())
 }
 
-fn put(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+fn write_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     fs::create_dir_all(path.parent().context("a path without a folder")?)?;
     Ok(fs::write(path, content)?)
 }
 
 /// Bytes that do not shrink.
-fn noise(size: usize) -> Vec<u8> {
+fn random_bytes(size: usize) -> Vec<u8> {
     let mut bytes = vec![0; size];
     StdRng::seed_from_u64(1).fill_bytes(&mut bytes);
     bytes
 }
 
-fn rows(times: &Times, size: u64) -> Vec<Row> {
+fn to_rows(times: &ImportTimes, size: u64) -> Vec<ReportRow> {
     let speed = |times: &[f64]| {
         let mib = size as f64 / MIB as f64;
         format!("{:.0} MiB/s", mib / median(times.iter().copied()))
@@ -149,7 +157,14 @@ fn rows(times: &Times, size: u64) -> Vec<Row> {
         let target = target.then(|| (format!("ratio ≥ {RATIO}"), ratio >= RATIO));
         let product = speed(&times.product);
         let what = format!("{what}, floor: {name}");
-        Row { what, product, floor: speed(floor), ratio: Some(ratio), target, ..Row::default() }
+        ReportRow {
+            name: what,
+            product,
+            floor: speed(floor),
+            ratio: Some(ratio),
+            target,
+            ..ReportRow::default()
+        }
     };
     vec![
         against(&times.floor_on_disk, "tar -x, mv and sync", true),

@@ -8,11 +8,11 @@ mod poll;
 mod process;
 mod replicas;
 
-use crate::client::Expect;
+use crate::client::ExpectedResponse;
 use crate::product::Program;
-use crate::report::{Row, per_second};
-use crate::round::{Aim, Load};
-use crate::stats::{Duel, rate, within_ms};
+use crate::report::{ReportRow, format_rate};
+use crate::round::{RequestLoad, RequestSource};
+use crate::stats::{Comparison, latency_quantile_ms, median_rate};
 use clap::ValueEnum;
 use std::time::Duration;
 
@@ -43,27 +43,27 @@ pub(crate) enum Bench {
 
 /// How it is measured.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct BenchPlan {
     pub(crate) program: Program,
     /// Connections that ask for joins and the like.
     pub(crate) connections: usize,
     /// Rounds of balancer and floor each; the medians of these are reported.
     pub(crate) rounds: usize,
-    pub(crate) round: Duration,
+    pub(crate) round_duration: Duration,
     /// Joins before memory is looked at.
-    pub(crate) joins: usize,
+    pub(crate) memory_joins: usize,
 }
 
 impl Bench {
-    pub(crate) async fn run(self, plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    pub(crate) async fn run(self, plan: &BenchPlan) -> anyhow::Result<Vec<ReportRow>> {
         match self {
-            Self::Join => calls::join(plan).await,
-            Self::Running => calls::running(plan).await,
-            Self::Create => calls::create(plan).await,
+            Self::Join => calls::measure_join(plan).await,
+            Self::Running => calls::measure_running(plan).await,
+            Self::Create => calls::measure_create(plan).await,
             Self::List => list::run(plan).await,
             Self::Poll => poll::run(plan).await,
-            Self::Memory => process::memory(plan).await,
-            Self::Start => process::start(plan).await,
+            Self::Memory => process::measure_memory(plan).await,
+            Self::Start => process::measure_start(plan).await,
             Self::Replicas => replicas::run(plan).await,
             Self::Import => import::run(plan).await,
             Self::Playback => playback::run(plan).await,
@@ -71,36 +71,43 @@ impl Bench {
     }
 }
 
-impl Plan {
-    fn load(&self, aims: Vec<Aim>, expect: Expect) -> Load {
-        Load::new(aims, expect, self.connections)
+impl BenchPlan {
+    fn build_load(&self, aims: Vec<RequestSource>, expect: ExpectedResponse) -> RequestLoad {
+        RequestLoad::new(aims, expect, self.connections)
     }
 
     /// Rounds of both in turn, after a short one of each that does not count.
-    async fn duel(&self, product: &Load, floor: &Load) -> anyhow::Result<Duel> {
-        let mut duel = Duel::default();
+    async fn compare(
+        &self,
+        product: &RequestLoad,
+        floor: &RequestLoad,
+    ) -> anyhow::Result<Comparison> {
+        let mut duel = Comparison::default();
         for load in [floor, product] {
-            duel.warm_up.push(load.round(self.round / 4).await?);
+            duel.warm_up.push(load.run_round(self.round_duration / 4).await?);
         }
         for _ in 0..self.rounds {
-            duel.floor.push(floor.round(self.round).await?);
-            duel.product.push(product.round(self.round).await?);
+            duel.floor.push(floor.run_round(self.round_duration).await?);
+            duel.product.push(product.run_round(self.round_duration).await?);
         }
         Ok(duel)
     }
 }
 
 /// A line about throughput.
-fn row(what: impl Into<String>, duel: &Duel) -> Row {
-    let (failed, complaint) = duel.failures();
-    Row {
-        what: what.into(),
-        product: per_second(rate(&duel.product)),
-        floor: per_second(rate(&duel.floor)),
+fn throughput_row(what: impl Into<String>, duel: &Comparison) -> ReportRow {
+    let (failed, complaint) = duel.count_failures();
+    ReportRow {
+        name: what.into(),
+        product: format_rate(median_rate(&duel.product)),
+        floor: format_rate(median_rate(&duel.floor)),
         ratio: Some(duel.ratio()),
         target: None,
-        within_ms: Some((within_ms(&duel.product, 0.5), within_ms(&duel.product, 0.99))),
+        p50_p99_ms: Some((
+            latency_quantile_ms(&duel.product, 0.5),
+            latency_quantile_ms(&duel.product, 0.99),
+        )),
         failed,
-        complaint,
+        failure_example: complaint,
     }
 }

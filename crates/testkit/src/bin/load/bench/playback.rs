@@ -1,11 +1,11 @@
 //! How fast a large file is played back, compared with nginx on the same file.
 
-use super::{Plan, import};
-use crate::child::{Served, free_port};
-use crate::report::Row;
-use crate::round::Round;
-use crate::stats::{Duel, rate};
-use crate::watch::now;
+use super::{BenchPlan, import};
+use crate::child::{ServerProcess, free_port};
+use crate::report::ReportRow;
+use crate::round::RoundResult;
+use crate::stats::{Comparison, median_rate};
+use crate::stopwatch::now;
 use anyhow::{Context, ensure};
 use std::fs;
 use std::path::Path;
@@ -21,27 +21,27 @@ const MIB: u64 = 1 << 20;
 const VIEWERS: usize = 4;
 const RATIO: f64 = 0.7;
 /// No head of an answer is longer.
-const HEAD_MAX: usize = 16 * 1024;
+const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-pub(super) async fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
+pub(super) async fn run(plan: &BenchPlan) -> anyhow::Result<Vec<ReportRow>> {
     let root = tempfile::Builder::new().prefix("load-playback-").tempdir()?;
-    let product = import::with_folders(&plan.program, root.path()).start().await?;
-    let sample = import::bring_in(&product, root.path()).await?;
+    let product = import::with_recording_dirs(&plan.program, root.path()).start().await?;
+    let sample = import::import_sample(&product, root.path()).await?;
     let path = format!("/video/{}/video-0.m4v", sample.record_id);
     let file = root.path().join("published").join(path.trim_start_matches('/'));
     // As long as a lecture; from memory, so that it is not the disk that is compared.
     fs::write(&file, vec![b'v'; usize::try_from(FILE_MIB * MIB)?])?;
-    let mut nginx = nginx(root.path()).await?;
-    let duel = duel(plan, product.port(), nginx.port(), &path).await;
+    let mut nginx = start_nginx(root.path()).await?;
+    let duel = compare(plan, product.port(), nginx.port(), &path).await;
     // Its workers live on if it is killed.
     nginx_command(root.path()).args(["-s", "stop"]).status().await?;
-    nginx.ended().await?;
+    nginx.wait_for_end().await?;
     product.stop().await?;
-    Ok(vec![row(&duel?)])
+    Ok(vec![to_row(&duel?)])
 }
 
 /// nginx as the original has it: files are sent by the kernel.
-async fn nginx(root: &Path) -> anyhow::Result<Served> {
+async fn start_nginx(root: &Path) -> anyhow::Result<ServerProcess> {
     let port = free_port()?;
     let folder = root.join("nginx");
     fs::create_dir_all(&folder)?;
@@ -57,7 +57,7 @@ async fn nginx(root: &Path) -> anyhow::Result<Served> {
         root.join("published").display()
     );
     fs::write(folder.join("nginx.conf"), conf)?;
-    Served::start(nginx_command(root), port)
+    ServerProcess::start(nginx_command(root), port)
         .await
         .context("nginx is needed for its side of the comparison")
 }
@@ -68,47 +68,52 @@ fn nginx_command(root: &Path) -> Command {
     command
 }
 
-async fn duel(plan: &Plan, product: u16, nginx: u16, path: &str) -> anyhow::Result<Duel> {
-    let mut duel = Duel::default();
+async fn compare(
+    plan: &BenchPlan,
+    product: u16,
+    nginx: u16,
+    path: &str,
+) -> anyhow::Result<Comparison> {
+    let mut duel = Comparison::default();
     for port in [nginx, product] {
-        duel.warm_up.push(round(port, path, plan.round / 4).await?);
+        duel.warm_up.push(run_round(port, path, plan.round_duration / 4).await?);
     }
     for _ in 0..plan.rounds {
-        duel.floor.push(round(nginx, path, plan.round).await?);
-        duel.product.push(round(product, path, plan.round).await?);
+        duel.floor.push(run_round(nginx, path, plan.round_duration).await?);
+        duel.product.push(run_round(product, path, plan.round_duration).await?);
     }
     Ok(duel)
 }
 
-async fn round(port: u16, path: &str, length: Duration) -> anyhow::Result<Round> {
+async fn run_round(port: u16, path: &str, length: Duration) -> anyhow::Result<RoundResult> {
     let started = now();
     let mut viewers = JoinSet::new();
     for _ in 0..VIEWERS {
-        viewers.spawn(view(port, path.to_owned(), started + length));
+        viewers.spawn(load_repeatedly(port, path.to_owned(), started + length));
     }
-    let mut round = Round::default();
+    let mut round = RoundResult::default();
     while let Some(part) = viewers.join_next().await {
-        round.add(part?);
+        round.merge(part?);
     }
     round.elapsed = now() - started;
     Ok(round)
 }
 
 /// Loads the file again and again.
-async fn view(port: u16, path: String, deadline: Instant) -> Round {
-    let mut round = Round::default();
+async fn load_repeatedly(port: u16, path: String, deadline: Instant) -> RoundResult {
+    let mut round = RoundResult::default();
     while now() < deadline && round.failed == 0 {
         let asked = now();
-        match load(port, &path).await {
+        match load_file(port, &path).await {
             Ok(()) => round.latencies.push(now() - asked),
-            Err(error) => round.complain(&error),
+            Err(error) => round.record_failure(&error),
         }
     }
     round
 }
 
 /// Loads the file once, and forgets it.
-async fn load(port: u16, path: &str) -> anyhow::Result<()> {
+async fn load_file(port: u16, path: &str) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
@@ -116,7 +121,7 @@ async fn load(port: u16, path: &str) -> anyhow::Result<()> {
     let mut head = Vec::new();
     let body = loop {
         let count = stream.read(&mut buffer).await?;
-        ensure!(count > 0 && head.len() < HEAD_MAX, "no whole answer");
+        ensure!(count > 0 && head.len() < MAX_HEAD_BYTES, "no whole answer");
         head.extend_from_slice(&buffer[..count]);
         if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
             break head.len() - end - 4;
@@ -132,18 +137,19 @@ async fn load(port: u16, path: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(duel: &Duel) -> Row {
-    let speed = |rounds: &[Round]| format!("{:.0} MiB/s", rate(rounds) * FILE_MIB as f64);
+fn to_row(duel: &Comparison) -> ReportRow {
+    let speed =
+        |rounds: &[RoundResult]| format!("{:.0} MiB/s", median_rate(rounds) * FILE_MIB as f64);
     let ratio = duel.ratio();
-    let (failed, complaint) = duel.failures();
-    Row {
-        what: format!("playback of {FILE_MIB} MiB, {VIEWERS} viewers, floor: nginx"),
+    let (failed, complaint) = duel.count_failures();
+    ReportRow {
+        name: format!("playback of {FILE_MIB} MiB, {VIEWERS} viewers, floor: nginx"),
         product: speed(&duel.product),
         floor: speed(&duel.floor),
         ratio: Some(ratio),
         target: Some((format!("ratio ≥ {RATIO}"), ratio >= RATIO)),
         failed,
-        complaint,
-        ..Row::default()
+        failure_example: complaint,
+        ..ReportRow::default()
     }
 }

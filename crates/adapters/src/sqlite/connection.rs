@@ -1,0 +1,98 @@
+//! A connection to SQLite, as the shared statements need it.
+
+use app::ports::StoreError;
+use domain::Timestamp;
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, params_from_iter};
+
+use super::to_store_error;
+use crate::sql::connection::{SqlConnection, SqlRow, SqlValue};
+
+impl ToSql for SqlValue<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            SqlValue::Null => ValueRef::Null,
+            SqlValue::Boolean(value) => ValueRef::Integer((*value).into()),
+            SqlValue::Integer(value) | SqlValue::Time(Timestamp(value)) => {
+                ValueRef::Integer(*value)
+            }
+            SqlValue::Real(value) => ValueRef::Real(*value),
+            SqlValue::Text(value) => ValueRef::Text(value.as_bytes()),
+        }))
+    }
+}
+
+impl SqlRow for rusqlite::Row<'_> {
+    fn boolean(&self, column: usize) -> Result<Option<bool>, StoreError> {
+        self.get(column).map_err(to_store_error)
+    }
+
+    fn integer(&self, column: usize) -> Result<Option<i64>, StoreError> {
+        self.get(column).map_err(to_store_error)
+    }
+
+    fn real(&self, column: usize) -> Result<Option<f64>, StoreError> {
+        self.get(column).map_err(to_store_error)
+    }
+
+    fn text(&self, column: usize) -> Result<Option<String>, StoreError> {
+        self.get(column).map_err(to_store_error)
+    }
+
+    fn time(&self, column: usize) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.integer(column)?.map(Timestamp))
+    }
+}
+
+/// Runs a statement without parameters or rows.
+pub(super) fn run_command(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    let run = || connection.prepare_cached(sql)?.execute([]);
+    run().map(drop).map_err(to_store_error)
+}
+
+impl SqlConnection for Connection {
+    fn execute(&mut self, sql: &str, values: &[SqlValue<'_>]) -> Result<u64, StoreError> {
+        let mut statement = self.prepare_cached(sql).map_err(to_store_error)?;
+        let written = statement.execute(params_from_iter(values)).map_err(to_store_error)?;
+        Ok(u64::try_from(written).unwrap_or(u64::MAX))
+    }
+
+    fn visit(
+        &mut self,
+        sql: &str,
+        values: &[SqlValue<'_>],
+        visitor: &mut dyn FnMut(&dyn SqlRow) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.prepare_cached(sql).map_err(to_store_error)?;
+        let mut rows = statement.query(params_from_iter(values)).map_err(to_store_error)?;
+        while let Some(row) = rows.next().map_err(to_store_error)? {
+            visitor(row)?;
+        }
+        Ok(())
+    }
+
+    fn begin_reading(&mut self) -> Result<(), StoreError> {
+        run_command(self, "BEGIN DEFERRED")
+    }
+
+    fn end_reading(&mut self) -> Result<(), StoreError> {
+        run_command(self, "COMMIT")
+    }
+
+    fn set_savepoint(&mut self) -> Result<(), StoreError> {
+        // A full disk may have undone the transaction; a savepoint would then begin another one.
+        if self.is_autocommit() {
+            return Err(StoreError::Unavailable("the transaction was undone".to_owned()));
+        }
+        run_command(self, "SAVEPOINT operation")
+    }
+
+    fn release_savepoint(&mut self) -> Result<(), StoreError> {
+        run_command(self, "RELEASE operation")
+    }
+
+    fn roll_back_to_savepoint(&mut self) -> Result<(), StoreError> {
+        run_command(self, "ROLLBACK TO operation")?;
+        self.release_savepoint()
+    }
+}

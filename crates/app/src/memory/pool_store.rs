@@ -1,0 +1,302 @@
+//! Servers and meetings behind one lock.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use domain::health::{ServerFailure, Thresholds};
+use domain::placement::choose_server;
+use domain::poll::{PendingEnd, PollContext, PollObservation, PollPolicy, apply_poll};
+use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
+
+use super::pool_state::PoolState;
+use crate::ports::{
+    MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
+    ServerChange, StoreError,
+};
+
+/// The reference implementation of the hot state.
+#[derive(Default)]
+pub struct MemoryPoolStore(Mutex<PoolState>);
+
+impl MemoryPoolStore {
+    pub(super) fn lock(&self) -> MutexGuard<'_, PoolState> {
+        // Every method leaves the state whole before it can panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl PoolStore for MemoryPoolStore {
+    async fn check_store(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn list_servers(&self) -> Result<Vec<Server>, StoreError> {
+        Ok(self.lock().servers.clone())
+    }
+
+    async fn find_server(&self, id: &ServerId) -> Result<Option<Server>, StoreError> {
+        Ok(self.lock().server_mut(id).cloned())
+    }
+
+    async fn add_server(&self, server: Server) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        if state.server_mut(&server.id).is_some() {
+            return Ok(false);
+        }
+        state.servers.push(server);
+        Ok(true)
+    }
+
+    async fn update_server(
+        &self,
+        id: &ServerId,
+        change: ServerChange,
+    ) -> Result<Option<Server>, StoreError> {
+        let mut state = self.lock();
+        let Some(server) = state.server_mut(id) else {
+            return Ok(None);
+        };
+        change.apply(server);
+        Ok(Some(server.clone()))
+    }
+
+    async fn remove_server(&self, id: &ServerId) -> Result<Option<Vec<Meeting>>, StoreError> {
+        let mut state = self.lock();
+        if state.server_mut(id).is_none() {
+            return Ok(None);
+        }
+        state.servers.retain(|server| server.id != *id);
+        state.last_poll_cycles.remove(id);
+        state.pending_ends.retain(|(server, _), _| server != id);
+        Ok(Some(state.take_meetings(|meeting| meeting.server == *id)))
+    }
+
+    async fn record_version(&self, id: &ServerId, version: &str) -> Result<(), StoreError> {
+        if let Some(server) = self.lock().server_mut(id) {
+            server.bbb_version = Some(version.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn record_failure(
+        &self,
+        id: &ServerId,
+        failure: &ServerFailure,
+        thresholds: Thresholds,
+    ) -> Result<(), StoreError> {
+        if let Some(server) = self.lock().server_mut(id) {
+            server.health.record_live_failure(failure.clone(), thresholds);
+        }
+        Ok(())
+    }
+
+    async fn record_poll(
+        &self,
+        id: &ServerId,
+        observation: &PollObservation,
+        policy: &PollPolicy,
+        cycle: Option<u64>,
+    ) -> Result<Option<PollReport>, StoreError> {
+        let mut state = self.lock();
+        if cycle
+            .is_some_and(|cycle| state.last_poll_cycles.get(id).is_some_and(|last| cycle < *last))
+        {
+            return Ok(None);
+        }
+        let (here, elsewhere, endings) = state.read_poll_context(id, observation);
+        let Some(server) = state.server_mut(id) else {
+            return Ok(None);
+        };
+        let known = PollContext {
+            recorded_here: &here,
+            recorded_elsewhere: &elsewhere,
+            pending_ends: &endings,
+        };
+        let verdict = apply_poll(server, known, observation, policy);
+        let server = server.clone();
+        if let Some(cycle) = cycle {
+            state.last_poll_cycles.insert(id.clone(), cycle);
+        }
+        let forgotten = state.apply_updates(&verdict, observation.finished_at);
+        for meeting in &verdict.adopted {
+            let adopted = state.with_free_voice_bridge(meeting);
+            state.meetings.insert(meeting.key.clone(), adopted);
+        }
+        for key in &verdict.settled_ends {
+            state.pending_ends.remove(&(id.clone(), key.clone()));
+        }
+        Ok(Some(PollReport { server, outcome: verdict, forgotten }))
+    }
+
+    async fn find_meeting(&self, key: &MeetingKey) -> Result<Option<MeetingOnServer>, StoreError> {
+        Ok(self.lock().find_meeting(key))
+    }
+
+    async fn list_meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError> {
+        let state = self.lock();
+        let wanted = |meeting: &&Meeting| server.is_none_or(|id| meeting.server == *id);
+        Ok(state.meetings.values().filter(wanted).cloned().collect())
+    }
+
+    async fn place_meeting(&self, mut request: PlaceRequest) -> Result<PlaceOutcome, StoreError> {
+        let mut state = self.lock();
+        let known = state.find_meeting(&request.key);
+        match known.as_ref().map(|known| request.classify_conflict(known)) {
+            Some(RecordConflict::Blocking) => {
+                let known = known.map(PlaceOutcome::Existing);
+                return known.ok_or_else(|| StoreError::Corrupt("no meeting".to_owned()));
+            }
+            Some(RecordConflict::Expired) => state.undo_placement(&request.key),
+            Some(RecordConflict::Replaceable) | None => {}
+        }
+        request.criteria.same_id_servers = state.list_servers_of_other_tenants(&request.key);
+        let (server, reason) = match choose_server(&state.servers, &request.criteria) {
+            Ok(choice) => (choice.server.id.clone(), choice.reason),
+            Err(refusal) => return Ok(PlaceOutcome::Refused(refusal)),
+        };
+        let is_free = |number: &&String| !state.is_voice_bridge_taken(number, &request.key);
+        let Some(voice_bridge) = request.voice_bridges.iter().find(is_free).cloned() else {
+            return Ok(PlaceOutcome::NoVoiceBridge);
+        };
+        state.undo_placement(&request.key);
+        state.add_pending_ends(&request.pending_ends);
+        let meeting = request.into_meeting(server, voice_bridge, reason);
+        let (key, now) = (meeting.key.clone(), meeting.placed_at);
+        state.record_placement(meeting, now);
+        let located = state.find_meeting(&key);
+        located
+            .map(PlaceOutcome::Claimed)
+            .ok_or_else(|| StoreError::Corrupt("no server".to_owned()))
+    }
+
+    async fn confirm_meeting(
+        &self,
+        meeting: &Meeting,
+        now: Timestamp,
+        endings: &[PendingEnd],
+    ) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let record = state.meetings.get(&meeting.key);
+        let other = record.filter(|record| !record.has_same_claim(meeting));
+        let home = other.map(|record| record.server.clone());
+        let unwanted = endings.iter().filter(|ending| Some(&ending.server) != home.as_ref());
+        state.add_pending_ends(&unwanted.cloned().collect::<Vec<_>>());
+        state.pending_ends.remove(&(meeting.server.clone(), meeting.key.clone()));
+        if let Some(stored) = state.meetings.get_mut(&meeting.key) {
+            let ours = stored.has_same_claim(meeting);
+            if stored.server == meeting.server {
+                stored.claim = None;
+                stored.seen_at = now;
+                return Ok(());
+            }
+            if !ours {
+                return Ok(());
+            }
+            // A slower try was made there.
+            state.undo_placement(&meeting.key);
+        }
+        let server = state.server_mut(&meeting.server);
+        if server.is_none_or(|server| server.state == AdminState::Disabled) {
+            return Ok(());
+        }
+        let back = state.with_free_voice_bridge(meeting);
+        state.record_placement(Meeting { claim: None, seen_at: now, detached: false, ..back }, now);
+        Ok(())
+    }
+
+    async fn release_claim(
+        &self,
+        key: &MeetingKey,
+        token: &str,
+        endings: &[PendingEnd],
+    ) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let claim = state.meetings.get(key).and_then(|meeting| meeting.claim.as_ref());
+        if claim.is_none_or(|claim| claim.token != token) {
+            return Ok(false);
+        }
+        state.add_pending_ends(endings);
+        state.undo_placement(key);
+        Ok(true)
+    }
+
+    async fn forget_meeting(
+        &self,
+        key: &MeetingKey,
+        server: &ServerId,
+        seen_at: Option<Timestamp>,
+        ending: Option<&PendingEnd>,
+    ) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let record = state.meetings.get(key).filter(|meeting| meeting.server == *server);
+        let is_new = |record: &Meeting| seen_at.is_some_and(|seen_at| record.seen_at != seen_at);
+        if record.is_some_and(is_new) {
+            return Ok(false);
+        }
+        let there = record.is_some();
+        state.add_pending_ends(ending.map_or(&[], std::slice::from_ref));
+        if there {
+            state.meetings.remove(key);
+        }
+        Ok(there)
+    }
+
+    async fn list_pending_ends(&self) -> Result<Vec<PendingEnd>, StoreError> {
+        Ok(self.lock().pending_ends.values().cloned().collect())
+    }
+
+    async fn forget_server_meetings(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError> {
+        Ok(self.lock().take_meetings(|meeting| meeting.server == *server))
+    }
+
+    async fn record_join(
+        &self,
+        key: &MeetingKey,
+        now: Timestamp,
+    ) -> Result<Option<MeetingOnServer>, StoreError> {
+        let mut state = self.lock();
+        let Some(located) = state.find_meeting(key) else {
+            return Ok(None);
+        };
+        if located.is_reachable()
+            && let Some(meeting) = state.meetings.get_mut(key)
+        {
+            let added = meeting.load.add_user(now);
+            state.add_load(&located.server.id, f64::from(added));
+        }
+        Ok(Some(located))
+    }
+
+    async fn restore_meeting(&self, meeting: &Meeting) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        if state.meetings.contains_key(&meeting.key) || state.server_mut(&meeting.server).is_none()
+        {
+            return Ok(false);
+        }
+        // A detached one holds no number, and may know one that is another's.
+        let restored =
+            if meeting.detached { meeting.clone() } else { state.with_free_voice_bridge(meeting) };
+        state.meetings.insert(meeting.key.clone(), restored);
+        Ok(true)
+    }
+
+    async fn claim_store_id(&self, mark: &str) -> Result<String, StoreError> {
+        Ok(self.lock().store_id.get_or_insert_with(|| mark.to_owned()).clone())
+    }
+
+    async fn restore_servers(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let is_empty = state.servers.is_empty() && state.store_id.as_deref() != Some(lost);
+        if is_empty {
+            state.servers = servers.to_vec();
+        }
+        Ok(is_empty)
+    }
+
+    async fn forget_unseen(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
+        let mut state = self.lock();
+        state.pending_ends.retain(|_, ending| ending.since >= unseen_since);
+        Ok(state.take_meetings(|meeting| meeting.seen_at < unseen_since))
+    }
+}

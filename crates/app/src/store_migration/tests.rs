@@ -1,0 +1,173 @@
+//! Moves between stores in memory: once, again, over differences, and past what is in the way.
+
+use domain::recording::PlaybackFormat;
+use domain::tenant::Lrs;
+use domain::{MeetingKey, MeetingLoad, MeetingSession, MeetingUsage, ServerId, Timestamp};
+
+use super::*;
+use crate::memory::{MemoryPoolStore, MemoryRecordings};
+
+fn empty_stores() -> Stores {
+    let hot = Arc::new(MemoryPoolStore::default());
+    Stores { state: hot, recordings: Some(Arc::new(MemoryRecordings::default())) }
+}
+
+fn server(id: &str) -> Server {
+    let url = format!("https://{id}.example.test/bigbluebutton/api");
+    let mut server = Server::new(ServerId(id.to_owned()), url, "secret".to_owned());
+    server.health.online = true;
+    server.state = AdminState::Enabled;
+    server.load = Some(30.0);
+    server.limits = ServerLimits { max_meetings: Some(9), max_users: None, tier: 1 };
+    server
+}
+
+fn meeting(id: &str, server: &str) -> Meeting {
+    Meeting {
+        key: MeetingKey { tenant: Some("t".to_owned()), id: id.to_owned() },
+        server: ServerId(server.to_owned()),
+        moderator_pw: Some("pw".to_owned()),
+        voice_bridge: Some(format!("1{id}")),
+        claim: None,
+        placed_at: Timestamp(1),
+        seen_at: Timestamp(2),
+        load: MeetingLoad { expected_users: 15, expected_until: Timestamp(3), users: 4 },
+        usage: MeetingUsage { peak_users: 5, busy_until: Timestamp(4) },
+        ..Meeting::default()
+    }
+}
+
+fn session(n: i64, peak_users: u32) -> MeetingSession {
+    let key = MeetingKey { tenant: None, id: format!("s{n}") };
+    MeetingSession { key, created_at: Timestamp(n), peak_users, busy_ms: 60_000 }
+}
+
+fn recording(n: u32) -> Recording {
+    let format = PlaybackFormat { format: "video".to_owned(), ..PlaybackFormat::default() };
+    Recording {
+        record_id: format!("{n:05}"),
+        name: Some("Ü".to_owned()),
+        metadata: vec![("empty".to_owned(), Some(String::new())), ("none".to_owned(), None)],
+        formats: vec![format],
+        ..Recording::default()
+    }
+}
+
+async fn filled_stores() -> Stores {
+    let house = empty_stores();
+    let (hot, recordings) = (&house.state, house.recordings.as_ref().unwrap());
+    let tenant = Tenant {
+        id: "t".to_owned(),
+        name: "acme".to_owned(),
+        secrets: "s".to_owned(),
+        lrs: Lrs { endpoint: Some("e".to_owned()), ..Lrs::default() },
+    };
+    assert!(hot.add_tenant(tenant).await.unwrap());
+    let setting = TenantSetting {
+        id: "x".to_owned(),
+        tenant: "t".to_owned(),
+        param: "record".to_owned(),
+        value: "false".to_owned(),
+        is_override: true,
+    };
+    assert!(hot.add_tenant_setting(setting).await.unwrap());
+    for id in ["a", "b"] {
+        assert!(hot.add_server(server(id)).await.unwrap());
+    }
+    for (id, server) in [("1", "a"), ("2", "b"), ("3", "a")] {
+        assert!(hot.restore_meeting(&meeting(id, server)).await.unwrap());
+    }
+    for n in 1..=2 {
+        hot.record_session(&session(n, 20)).await.unwrap();
+    }
+    for n in 0..450 {
+        recordings.put_recording(&recording(n)).await.unwrap();
+        let meeting_id = format!("m{n:05}");
+        recordings.put_callback(&Callback { meeting_id, ..Callback::default() }).await.unwrap();
+    }
+    house
+}
+
+async fn migrate(from: &Stores, to: &Stores, dry_run: bool) -> Vec<MigrationCounts> {
+    let plan = MigrationPlan { dry_run, state: true, recordings: true };
+    migrate_stores(from, to, plan, &mut |_, _, _| {}).await.unwrap()
+}
+
+fn counts(tallies: &[MigrationCounts], of: impl Fn(&MigrationCounts) -> u64) -> Vec<u64> {
+    tallies.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn everything_is_moved_once_and_verified() {
+    let (from, to) = (filled_stores().await, empty_stores());
+    let all = vec![1, 1, 2, 3, 2, 450, 450];
+    let dry = migrate(&from, &to, true).await;
+    assert_eq!(counts(&dry, |one| one.copied), all);
+    assert!(to.state.list_servers().await.unwrap().is_empty(), "nothing was written");
+
+    let first = migrate(&from, &to, false).await;
+    assert_eq!(counts(&first, |one| one.copied), all);
+    assert!(first.iter().all(MigrationCounts::is_complete), "{first:?}");
+    assert_eq!(to.state.list_servers().await.unwrap(), from.state.list_servers().await.unwrap());
+    assert_eq!(
+        to.state.list_meetings(None).await.unwrap(),
+        from.state.list_meetings(None).await.unwrap()
+    );
+
+    let again = migrate(&from, &to, false).await;
+    assert_eq!(counts(&again, |one| one.unchanged), all);
+    assert_eq!(counts(&again, |one| one.copied + one.replaced), vec![0; 7]);
+    assert!(again.iter().all(MigrationCounts::is_complete));
+}
+
+#[tokio::test]
+async fn where_they_differ_the_source_wins() {
+    let (from, to) = (filled_stores().await, filled_stores().await);
+    let a = ServerId("a".to_owned());
+    to.state.update_server(&a, ServerChange::with_state(AdminState::Cordoned)).await.unwrap();
+    let moving = meeting("2", "a");
+    assert!(
+        to.state.forget_meeting(&moving.key, &ServerId("b".to_owned()), None, None).await.unwrap()
+    );
+    assert!(to.state.restore_meeting(&moving).await.unwrap());
+    to.state.record_session(&session(2, 99)).await.unwrap();
+    let change = TenantChange { name: Some("other".to_owned()), ..TenantChange::default() };
+    to.state.update_tenant("t", change).await.unwrap();
+    let recordings = to.recordings.as_ref().unwrap();
+    recordings.put_recording(&Recording { name: None, ..recording(7) }).await.unwrap();
+    assert!(to.state.add_server(server("only here")).await.unwrap());
+
+    let tallies = migrate(&from, &to, false).await;
+    assert_eq!(counts(&tallies, |one| one.replaced), [1, 0, 1, 1, 1, 1, 0]);
+    assert!(tallies.iter().all(MigrationCounts::is_complete), "{tallies:?}");
+    assert_eq!(to.state.list_servers().await.unwrap().len(), 3, "what only the new one has stays");
+}
+
+#[tokio::test]
+async fn failed_copies_are_named() {
+    let (from, to) = (filled_stores().await, empty_stores());
+    // Somebody else has the number of one meeting.
+    assert!(to.state.add_server(server("a")).await.unwrap());
+    let mut thief = meeting("thief", "a");
+    thief.voice_bridge = meeting("3", "a").voice_bridge;
+    assert!(to.state.restore_meeting(&thief).await.unwrap());
+    let tallies = migrate(&from, &to, false).await;
+    let meetings = &tallies[3];
+    assert!(!meetings.is_complete());
+    assert_eq!(meetings.failed, ["3"]);
+}
+
+#[tokio::test]
+async fn callbacks_are_found_among_many_others() {
+    let (from, to) = (filled_stores().await, empty_stores());
+    let recordings = to.recordings.as_ref().unwrap();
+    for n in 0..3000 {
+        // Between those that move.
+        let meeting_id = format!("m{:05}-{n}", n / 7);
+        recordings.put_callback(&Callback { meeting_id, ..Callback::default() }).await.unwrap();
+    }
+    let first = migrate(&from, &to, false).await;
+    assert!(first.iter().all(MigrationCounts::is_complete), "{first:?}");
+    let again = migrate(&from, &to, false).await;
+    assert_eq!(counts(&again, |one| one.copied + one.replaced), vec![0; 7]);
+}

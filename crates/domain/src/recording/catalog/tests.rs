@@ -1,0 +1,83 @@
+//! What becomes of a recording when more of it arrives, and which ones are wanted.
+
+use super::*;
+use crate::time::Timestamp;
+
+fn recording(id: &str) -> Recording {
+    let state = Some("published".to_owned());
+    Recording { record_id: id.to_owned(), published: true, state, ..Recording::default() }
+}
+
+fn format(name: &str, length: i32) -> PlaybackFormat {
+    let length = Some(length);
+    PlaybackFormat { format: name.to_owned(), length_minutes: length, ..PlaybackFormat::default() }
+}
+
+fn pair(key: &str, value: &str) -> (String, Option<String>) {
+    (key.to_owned(), Some(value.to_owned()))
+}
+
+#[test]
+fn metadata_matches_are_parsed() {
+    let text = |text: &str| text.to_owned();
+    assert_eq!(MetadataMatch::parse("a%b"), MetadataMatch::Exact(text("a%b")));
+    assert_eq!(MetadataMatch::parse("a%"), MetadataMatch::Prefix(text("a")));
+    assert_eq!(MetadataMatch::parse("%a"), MetadataMatch::Suffix(text("a")));
+    assert_eq!(MetadataMatch::parse("%a%"), MetadataMatch::Substring(text("a")));
+    assert_eq!(MetadataMatch::parse("%"), MetadataMatch::Suffix(text("")));
+    assert!(MetadataMatch::parse("%").accepts("anything"));
+}
+
+#[test]
+fn the_newest_come_first() {
+    let at =
+        |id: &str, ms: Option<i64>| Recording { started_at: ms.map(Timestamp), ..recording(id) };
+    let mut all = [at("a", None), at("b", Some(1)), at("d", Some(2)), at("c", Some(2))];
+    all.sort_by(compare_newest_first);
+    assert_eq!(all.map(|one| one.record_id), ["c", "d", "b", "a"]);
+}
+
+#[test]
+fn an_archive_adds_formats_and_replaces_those_that_come_again() {
+    let mut before = recording("r");
+    before.formats = vec![format("notes", 1), format("video", 1)];
+    before.details.raw_size = Some(9);
+    let mut incoming = recording("r");
+    incoming.formats = vec![format("video", 2), format("podcast", 2)];
+    let merged = merge_recording(Some(&before), &incoming).unwrap();
+    let formats: Vec<_> =
+        merged.formats.iter().map(|one| (one.format.as_str(), one.length_minutes)).collect();
+    assert_eq!(formats, [("notes", Some(1)), ("podcast", Some(2)), ("video", Some(2))]);
+    assert_eq!(merged.details.raw_size, Some(9));
+}
+
+#[test]
+fn an_archive_keeps_changes_made_through_the_api() {
+    let mut before = recording("r");
+    before.metadata = vec![pair("a", "1"), pair("b", "1"), pair(TENANT_KEY, "t")];
+    let metadata = vec![("a".to_owned(), Some("2".to_owned())), ("b".to_owned(), None)];
+    RecordingChange { metadata, protected: Some(true), tenant: None }.apply(&mut before);
+    before.published = false;
+    before.state = Some("unpublished".to_owned());
+    before.publish_updated = true;
+    let mut incoming = recording("r");
+    incoming.metadata = vec![pair("a", "1"), pair("b", "1"), pair("c", "1"), pair(TENANT_KEY, "u")];
+    let merged = merge_recording(Some(&before), &incoming).unwrap();
+    assert_eq!(merged.metadata, [pair("a", "2"), pair("c", "1"), pair(TENANT_KEY, "t")]);
+    assert_eq!((merged.published, merged.protected), (false, true));
+    assert_eq!(merged.state.as_deref(), Some("unpublished"));
+    assert_eq!(
+        merge_recording(Some(&before), &merged),
+        Some(merged.clone()),
+        "once more changes nothing"
+    );
+}
+
+#[test]
+fn deleted_recordings_stay_deleted_and_internal_metadata_is_dropped() {
+    let mut incoming = recording("r");
+    incoming.metadata = INTERNAL_KEYS.iter().map(|key| pair(key, "x")).collect();
+    assert_eq!(merge_recording(None, &incoming).unwrap().metadata, []);
+    let gone = Recording { state: Some("deleted".to_owned()), ..recording("r") };
+    assert_eq!(merge_recording(Some(&gone), &incoming), None);
+}

@@ -1,0 +1,23 @@
+//! Settings of the original that do nothing here: whoever has set one is told.
+
+/// Settings of the original that mean nothing here, and why.
+pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("RAILS_ENV", "there is no Rails"),
+    ("RAILS_MAX_THREADS", "requests need no threads"),
+    ("RAILS_MIN_THREADS", "requests need no threads"),
+    ("WEB_CONCURRENCY", "one process uses all cores"),
+    ("RAILS_LOG_TO_STDOUT", "the log always goes to the standard error output"),
+    ("RAILS_LOG_REMOTE_NAME", "the log always goes to the standard error output"),
+    ("RAILS_LOG_REMOTE_PORT", "the log always goes to the standard error output"),
+    ("RAILS_SERVE_STATIC_FILES", "there are no static files"),
+    ("PREPARED_STATEMENT", "statements are always prepared"),
+    ("DB_CONNECTION_RETRY_COUNT", "lost connections are made again as long as it takes"),
+    ("NGINX_SSL", "it configured the original's nginx image"),
+    ("NGINX_BEHIND_PROXY", "it configured the original's nginx image"),
+    ("BEHIND_PROXY", "it configured the original's nginx image"),
+    ("NGINX_RECORDINGS_ONLY", "it configured the original's nginx image"),
+    ("SCALELITE_API_PORT", "it configured the original's nginx image"),
+];
+
+/// Settings of the original whose feature is not built yet.
+pub const NOT_IMPLEMENTED: &[&str] = &["FSAPI_PASSWORD", "FSAPI_MAX_DURATION"];

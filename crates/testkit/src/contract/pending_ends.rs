@@ -1,0 +1,320 @@
+//! Endings: meetings that are not wanted on a server; and those that are found there and taken over.
+
+use domain::poll::{PendingEnd, ReportedMeeting};
+use domain::{AdminState, Meeting, MeetingKey};
+
+use app::ports::{PlaceOutcome, ServerChange};
+
+use super::pool_store::{
+    NOW, TestPoolStore, failed_poll, key, open_server, own_meeting, pending_end, place_request,
+    reported_meeting, server_id, successful_poll, with_token,
+};
+use super::{ContractCase, PoolFactory};
+
+pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
+    super::cases![factory;
+        pending_ends_come_back_whole_and_in_order,
+        a_pending_end_is_stored_once,
+        pending_ends_of_unknown_servers_are_not_kept,
+        a_place_stores_its_pending_ends_only_if_it_is_given,
+        confirming_releasing_and_forgetting_store_pending_ends,
+        what_is_confirmed_is_wanted_there,
+        what_was_confirmed_since_is_not_forgotten,
+        a_pending_end_is_removed_where_the_meeting_is_placed,
+        polls_settle_pending_ends,
+        pending_ends_go_with_their_server,
+        old_pending_ends_are_removed,
+        a_lost_meeting_is_adopted,
+        a_meeting_of_an_offline_server_is_adopted,
+        the_fuller_one_of_two_duplicates_stays,
+        an_adopted_meeting_does_not_take_anothers_voice_bridge,
+        a_meeting_reported_twice_is_adopted_once,
+        foreign_meetings_are_left_alone,
+    ]
+}
+
+fn tenant_key(tenant: &str, id: &str) -> MeetingKey {
+    MeetingKey { tenant: Some(tenant.to_owned()), id: id.to_owned() }
+}
+
+async fn pending_ends_come_back_whole_and_in_order(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("z", 0.0), open_server("a", 0.0)]).await;
+    let long = "lang \u{1f}\"'\\ ".repeat(500);
+    let names =
+        [key("M"), key("m"), key("ä"), key(&long), tenant_key("t", "m"), tenant_key("tm", "")];
+    let mut all = Vec::new();
+    for server in ["a", "z"] {
+        for (n, name) in names.iter().enumerate() {
+            let moderator_pw = (n % 2 == 0).then(|| format!("p'ä\"ss {n}"));
+            let since = NOW.plus_ms(i64::try_from(n).unwrap());
+            let (server, key, asked_at) = (server_id(server), name.clone(), since.plus_ms(-7));
+            all.push(PendingEnd { server, key, moderator_pw, since, create_sent_at: asked_at });
+        }
+    }
+    for one in all.iter().rev() {
+        assert!(!store.forget_and_end(&key("nobody"), "a", Some(one)).await);
+    }
+    all.sort_by(|one, other| (&one.server, &one.key).cmp(&(&other.server, &other.key)));
+    assert_eq!(store.list_pending_ends().await, all);
+}
+
+async fn a_pending_end_is_stored_once(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let later = PendingEnd { since: NOW.plus_ms(9), moderator_pw: None, ..pending_end("a", "m") };
+    for one in [pending_end("a", "m"), later.clone()] {
+        store.forget_and_end(&key("m"), "a", Some(&one)).await;
+    }
+    assert_eq!(store.list_pending_ends().await, [later]);
+}
+
+async fn pending_ends_of_unknown_servers_are_not_kept(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    for one in [pending_end("x", "m"), pending_end("a", "m"), pending_end("A", "m")] {
+        assert!(!store.forget_and_end(&key("m"), "a", Some(&one)).await);
+    }
+    assert_eq!(store.list_pending_ends().await, [pending_end("a", "m")]);
+    assert!(store.add_server(&open_server("x", 0.0)).await);
+    assert_eq!(store.list_pending_ends().await.len(), 1);
+}
+
+async fn a_place_stores_its_pending_ends_only_if_it_is_given(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+    store.place_and_confirm(place_request("known", &["11111"])).await;
+    let with = |id: &str, numbers: &[&str]| {
+        let mut asked = with_token("new", place_request(id, numbers));
+        asked.pending_ends = vec![pending_end("b", id)];
+        asked
+    };
+    assert!(matches!(store.place_meeting(with("known", &["2"])).await, PlaceOutcome::Existing(_)));
+    assert_eq!(store.place_meeting(with("m", &["11111"])).await, PlaceOutcome::NoVoiceBridge);
+    assert_eq!(store.list_pending_ends().await, []);
+    store.place_new_meeting(with("m", &["22222"])).await;
+    assert_eq!(store.list_pending_ends().await, [pending_end("b", "m")]);
+}
+
+async fn confirming_releasing_and_forgetting_store_pending_ends(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+    let won = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
+    store.confirm_and_end(&won, NOW, &[pending_end("b", "m")]).await;
+    assert!(!store.release_and_end(&key("m"), "m", &[pending_end("b", "n")]).await, "settled");
+    assert!(store.forget_and_end(&key("m"), "a", Some(&pending_end("a", "m"))).await);
+    store.place_new_meeting(place_request("o", &["11111"])).await;
+    assert!(
+        store
+            .release_and_end(&key("o"), "o", &[pending_end("a", "o"), pending_end("b", "o")])
+            .await
+    );
+    let expected =
+        [("a", "m"), ("a", "o"), ("b", "m"), ("b", "o")].map(|(s, id)| pending_end(s, id));
+    assert_eq!(store.list_pending_ends().await, expected);
+}
+
+async fn what_is_confirmed_is_wanted_there(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(
+        factory,
+        &[open_server("a", 0.0), open_server("b", 90.0), open_server("c", 99.0)],
+    )
+    .await;
+    let first = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
+    assert!(store.forget_meeting(&key("m"), "a").await);
+    store.update_server("a", ServerChange::with_state(AdminState::Disabled)).await;
+    store.place_and_confirm(place_request("m", &["11111"])).await;
+    store.forget_and_end(&key("m"), "c", Some(&pending_end("a", "m"))).await;
+    // Another one has settled it on b meanwhile.
+    store.confirm_and_end(&first, NOW, &[pending_end("b", "m"), pending_end("c", "m")]).await;
+    assert_eq!(store.list_pending_ends().await, [pending_end("c", "m")]);
+    assert_eq!(store.find_meeting(&key("m")).await.expect("a meeting").server.id.0, "b");
+}
+
+async fn what_was_confirmed_since_is_not_forgotten(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let old = store.place_and_confirm(place_request("m", &["11111"])).await;
+    store.confirm_meeting(&old, NOW.plus_ms(5)).await;
+    assert!(!store.forget_old(&old, &pending_end("a", "m")).await);
+    assert_eq!(store.list_pending_ends().await, []);
+    let new = store.find_meeting(&key("m")).await.expect("a meeting").meeting;
+    assert!(store.forget_old(&new, &pending_end("a", "m")).await);
+    assert!(!store.forget_old(&new, &pending_end("a", "n")).await, "it is gone");
+    assert_eq!(store.list_pending_ends().await, [pending_end("a", "m"), pending_end("a", "n")]);
+}
+
+async fn a_pending_end_is_removed_where_the_meeting_is_placed(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+    for one in [pending_end("a", "m"), pending_end("a", "n"), pending_end("b", "m")] {
+        store.forget_and_end(&one.key, "a", Some(&one)).await;
+    }
+    let mut asked = place_request("m", &["11111"]);
+    asked.pending_ends = vec![pending_end("a", "m"), pending_end("b", "o")];
+    assert_eq!(store.place_new_meeting(asked).await.server.id.0, "a");
+    assert_eq!(
+        store.list_pending_ends().await,
+        [pending_end("a", "n"), pending_end("b", "m"), pending_end("b", "o")]
+    );
+}
+
+async fn polls_settle_pending_ends(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+    for one in [pending_end("a", "m"), pending_end("a", "n"), pending_end("b", "m")] {
+        store.forget_and_end(&one.key, "x", Some(&one)).await;
+    }
+    let list = || vec![reported_meeting("m", NOW, 3)];
+    let report = store
+        .record_poll("a", &successful_poll(NOW.plus_ms(1000), list()))
+        .await
+        .expect("a server");
+    assert_eq!(report.outcome.unwanted.len(), 1, "it is there and not wanted: {report:?}");
+    assert_eq!(store.list_pending_ends().await.len(), 3, "until it is gone for long");
+    let late = NOW.plus_ms(130_000);
+    let report = store.record_poll("a", &successful_poll(late, list())).await.expect("a server");
+    assert_eq!(report.outcome.settled_ends, [key("n")]);
+    assert_eq!(store.list_pending_ends().await, [pending_end("a", "m"), pending_end("b", "m")]);
+    let report =
+        store.record_poll("a", &successful_poll(late.plus_ms(1), vec![])).await.expect("a server");
+    assert_eq!(report.outcome.settled_ends, [key("m")]);
+    assert_eq!(store.list_pending_ends().await, [pending_end("b", "m")]);
+}
+
+async fn pending_ends_go_with_their_server(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+    for one in [pending_end("a", "m"), pending_end("b", "m")] {
+        store.forget_and_end(&one.key, "x", Some(&one)).await;
+    }
+    assert!(store.remove_server("a").await.is_some());
+    assert_eq!(store.list_pending_ends().await, [pending_end("b", "m")]);
+    assert!(store.add_server(&open_server("a", 0.0)).await);
+    assert_eq!(store.list_pending_ends().await, [pending_end("b", "m")]);
+}
+
+async fn old_pending_ends_are_removed(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    for (id, ms) in [("m", 0), ("n", 10)] {
+        let one = PendingEnd { since: NOW.plus_ms(ms), ..pending_end("a", id) };
+        store.forget_and_end(&one.key, "x", Some(&one)).await;
+    }
+    store.forget_unseen(NOW).await;
+    assert_eq!(store.list_pending_ends().await.len(), 2);
+    store.forget_unseen(NOW.plus_ms(10)).await;
+    let left: Vec<_> = store.list_pending_ends().await.into_iter().map(|one| one.key).collect();
+    assert_eq!(left, [key("n")]);
+}
+
+/// One whose number and password its server tells.
+fn fully_reported(id: &str, users: u32) -> ReportedMeeting {
+    ReportedMeeting {
+        tenant: Some("t".to_owned()),
+        voice_bridge: Some("11111".to_owned()),
+        moderator_pw: Some("told".to_owned()),
+        ..own_meeting(id, NOW.plus_ms(-70_000), users)
+    }
+}
+
+async fn a_lost_meeting_is_adopted(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+    let report = store
+        .record_poll("a", &successful_poll(NOW, vec![fully_reported("m", 7)]))
+        .await
+        .expect("a server");
+    assert_eq!(report.outcome.adopted.len(), 1);
+    assert_eq!(store.list_meetings().await, report.outcome.adopted);
+    assert_eq!(store.list_meetings_on("a").await, report.outcome.adopted);
+    let found = store.find_meeting(&tenant_key("t", "m")).await.expect("a meeting");
+    let Meeting { voice_bridge, moderator_pw, usage: course, placed_at, .. } = found.meeting;
+    assert_eq!((voice_bridge.as_deref(), moderator_pw.as_deref()), (Some("11111"), Some("told")));
+    assert_eq!((course.peak_users, placed_at), (7, NOW.plus_ms(-70_000)));
+    assert_eq!(found.server, report.server, "its load counts it already");
+    assert!(!store.is_bridge_free("11111").await);
+    let next = store
+        .record_poll("a", &successful_poll(NOW.plus_ms(9), vec![fully_reported("m", 8)]))
+        .await;
+    assert_eq!(next.expect("a server").outcome.adopted, [], "it is known now");
+}
+
+async fn a_meeting_of_an_offline_server_is_adopted(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+    let mut asked = place_request("m", &["22222"]);
+    asked.key = tenant_key("t", "m");
+    let old = store.place_and_confirm(asked).await;
+    for ms in [1, 2] {
+        store.record_poll("a", &failed_poll(NOW.plus_ms(ms))).await;
+    }
+    let at = NOW.plus_ms(5000);
+    let report = store
+        .record_poll("b", &successful_poll(at, vec![fully_reported("m", 7)]))
+        .await
+        .expect("a server");
+    assert_eq!(report.outcome.unwanted, []);
+    let found = store.find_meeting(&old.key).await.expect("a meeting").meeting;
+    assert_eq!((&found.server, found.detached), (&server_id("b"), false));
+    assert_eq!(found.moderator_pw, old.moderator_pw, "ours is remembered");
+    assert_eq!(found.voice_bridge.as_deref(), Some("11111"));
+    assert_eq!(store.list_meetings().await, [found]);
+    assert_eq!(store.list_meetings_on("a").await, []);
+    // When the old one comes back with it, too, the emptier one has to go.
+    let report = store
+        .record_poll("a", &successful_poll(at.plus_ms(2000), vec![fully_reported("m", 1)]))
+        .await;
+    assert_eq!(report.expect("a server").outcome.unwanted[0].server, server_id("a"));
+}
+
+async fn the_fuller_one_of_two_duplicates_stays(factory: PoolFactory<'_>) {
+    for (users, stays, ended) in [(3, "a", "b"), (30, "b", "a")] {
+        let store =
+            TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+        let mut asked = place_request("m", &["22222"]);
+        asked.key = tenant_key("t", "m");
+        let old = store.place_and_confirm(asked).await;
+        for _ in 0..9 {
+            store.record_join(&old.key, NOW).await;
+        }
+        let report = store
+            .record_poll("b", &successful_poll(NOW.plus_ms(500), vec![fully_reported("m", users)]))
+            .await;
+        assert_eq!(report.expect("a server").outcome.unwanted, [], "too early to tell");
+        let report = store
+            .record_poll("b", &successful_poll(NOW.plus_ms(5000), vec![fully_reported("m", users)]))
+            .await;
+        assert_eq!(report.expect("a server").outcome.unwanted[0].server, server_id(ended));
+        let found = store.list_meetings().await;
+        assert_eq!((found.len(), &found[0].server), (1, &server_id(stays)));
+        assert_eq!(store.is_bridge_free("22222").await, stays == "b");
+        assert_eq!(store.is_bridge_free("11111").await, stays == "a");
+    }
+}
+
+async fn an_adopted_meeting_does_not_take_anothers_voice_bridge(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+    let other = store.place_and_confirm(place_request("n", &["11111"])).await;
+    store.record_poll("b", &successful_poll(NOW.plus_ms(5000), vec![fully_reported("m", 7)])).await;
+    let found = store.list_meetings().await;
+    assert_eq!(found[0], other);
+    assert_eq!((found[1].key.id.as_str(), &found[1].voice_bridge), ("m", &None));
+}
+
+async fn a_meeting_reported_twice_is_adopted_once(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+    let other =
+        ReportedMeeting { voice_bridge: Some("22222".to_owned()), ..fully_reported("m", 2) };
+    store.record_poll("a", &successful_poll(NOW, vec![fully_reported("m", 7), other])).await;
+    assert_eq!(store.list_meetings().await.len(), 1);
+    assert!(store.is_bridge_free("11111").await && !store.is_bridge_free("22222").await);
+}
+
+async fn foreign_meetings_are_left_alone(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+    let foreign = || vec![reported_meeting("m", NOW, 7)];
+    let report = store.record_poll("a", &successful_poll(NOW, foreign())).await.expect("a server");
+    assert_eq!((report.outcome.foreign, store.list_meetings().await.len()), (1, 0));
+    store.update_server("a", ServerChange::with_state(AdminState::Disabled)).await;
+    store.record_poll("a", &successful_poll(NOW.plus_ms(1), vec![fully_reported("m", 7)])).await;
+    assert_eq!(store.list_meetings().await, [], "nor is what a disabled server has");
+}

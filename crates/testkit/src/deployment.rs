@@ -1,0 +1,112 @@
+//! The product with simulated servers behind it, which is what most black-box tests begin with.
+
+use crate::product::{Product, Setup};
+use crate::stores::TestStores;
+use bbb_sim::{BbbPool, BbbServer, PoolOptions};
+use std::collections::HashMap;
+
+/// A product with the simulated servers that it was told of.
+#[derive(Debug)]
+pub struct TestDeployment {
+    /// The servers, all enabled.
+    pub pool: BbbPool,
+    /// The balancer.
+    pub product: Product,
+}
+
+/// Several balancers in front of the same servers and on the same state.
+#[derive(Debug)]
+pub struct ReplicatedDeployment {
+    /// The servers, all enabled.
+    pub pool: BbbPool,
+    /// The balancers, each of which may be killed and restarted by itself.
+    pub products: Vec<Product>,
+}
+
+impl TestDeployment {
+    /// A product of these settings with that many servers.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn new(
+        binary: &str,
+        servers: usize,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        Self::with_stores(&TestStores::embedded(), binary, servers, settings).await
+    }
+
+    /// The same with its state in these stores.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn with_stores(
+        stores: &TestStores,
+        binary: &str,
+        servers: usize,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let options = PoolOptions { servers, ..PoolOptions::default() };
+        let pool = BbbPool::start(options).await?;
+        let mut setup = Setup::new(binary)?.with_stores(stores);
+        for (name, value) in settings {
+            setup = setup.with_setting(name, value);
+        }
+        let product = setup.start().await?;
+        for server in pool.servers() {
+            product.add_simulated_server(server).await?;
+        }
+        Ok(Self { pool, product })
+    }
+
+    /// So many products of the same settings, of which the first was told of the servers.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn start_replicas(
+        count: usize,
+        stores: &TestStores,
+        binary: &str,
+        servers: usize,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<ReplicatedDeployment> {
+        let Self { pool, product } = Self::with_stores(stores, binary, servers, settings).await?;
+        let setup = product.setup().clone();
+        let mut products = vec![product];
+        for number in 2..=count {
+            products.push(setup.replica(number).start().await?);
+        }
+        Ok(ReplicatedDeployment { pool, products })
+    }
+
+    /// The servers that have a meeting of this id.
+    #[must_use]
+    pub fn servers_with(&self, meeting: &str) -> Vec<&BbbServer> {
+        servers_with(&self.pool, meeting)
+    }
+}
+
+impl ReplicatedDeployment {
+    /// The servers that have a meeting of this id.
+    #[must_use]
+    pub fn servers_with(&self, meeting: &str) -> Vec<&BbbServer> {
+        servers_with(&self.pool, meeting)
+    }
+}
+
+/// The servers of each meeting, as they themselves say.
+#[must_use]
+pub fn servers_by_meeting(pool: &BbbPool) -> HashMap<String, Vec<&BbbServer>> {
+    let mut homes: HashMap<String, Vec<&BbbServer>> = HashMap::new();
+    for server in pool.servers() {
+        for meeting in server.meetings() {
+            homes.entry(meeting.id).or_default().push(server);
+        }
+    }
+    homes
+}
+
+fn servers_with<'a>(pool: &'a BbbPool, meeting: &str) -> Vec<&'a BbbServer> {
+    let has = |server: &&BbbServer| server.meeting(meeting).is_some();
+    pool.servers().iter().filter(has).collect()
+}
