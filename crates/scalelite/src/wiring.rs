@@ -116,7 +116,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     let app = App {
         pool: house.state.clone(),
         history: house.state.clone(),
-        forecaster: Arc::default(),
+        forecast: Arc::default(),
         server_backup: Arc::default(),
         periodic_jobs: house.state.clone(),
         tenant_cache: Arc::new(TenantCache::new(house.state.clone(), create_rules, join_rules)),

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use app::sessions::HistoryMode;
+use domain::history::HistoryMode;
 use bbb::Algorithms;
 use domain::address_guard::AllowedHosts;
 use domain::parameters::ParameterRules;

@@ -5,7 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::forecaster::{self, Forecaster};
+use app::forecaster;
+use app::state::SharedForecast;
 use app::memory::{MemoryBlobs, MemoryPoolStore};
 use app::policy::Policy;
 use app::poll::Rechecks;
@@ -45,7 +46,7 @@ pub(crate) struct ReplicaContext {
     sim: Arc<SimRun>,
     process: Arc<ReplicaProcess>,
     tenant_cache: Arc<TenantCache>,
-    forecaster: Arc<Forecaster>,
+    forecast: Arc<SharedForecast>,
     server_backup: Arc<ServerBackup>,
     policy: Arc<Policy>,
 }
@@ -82,7 +83,7 @@ impl ReplicaContext {
             sim: world,
             process: life,
             tenant_cache: cache,
-            forecaster: planner,
+            forecast: planner,
             server_backup: keeper,
             policy,
         }
@@ -106,7 +107,7 @@ impl ReplicaContext {
         App {
             pool: door.clone(),
             history: door.clone(),
-            forecaster: self.forecaster.clone(),
+            forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),
             periodic_jobs: door.clone(),
             tenants: door,

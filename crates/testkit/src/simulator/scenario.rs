@@ -2,7 +2,7 @@
 
 use app::policy::{Policy, RecordingRules};
 use app::ports::CallTimeouts;
-use app::sessions::HistoryMode;
+use domain::history::HistoryMode;
 use bbb::{Algorithm, Algorithms};
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
