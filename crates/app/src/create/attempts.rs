@@ -97,9 +97,10 @@ impl Attempts {
         (last.state == AttemptState::Pending).then(|| (last.target.server.clone(), last.sent_at))
     }
 
-    /// All attempts whose replies are awaited.
-    pub(super) fn pending(&self) -> impl Iterator<Item = &Attempt> {
-        self.list.iter().filter(|attempt| attempt.state == AttemptState::Pending)
+    /// The servers whose replies are awaited, and when they were asked.
+    pub(super) fn pending_servers(&self) -> Vec<(Server, Timestamp)> {
+        let pending = self.list.iter().filter(|attempt| attempt.state == AttemptState::Pending);
+        pending.map(|attempt| (attempt.target.server.clone(), attempt.sent_at)).collect()
     }
 
     /// The meetings to end should they turn up: wherever one was asked for and may exist, except on the server that keeps it

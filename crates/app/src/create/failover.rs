@@ -228,7 +228,7 @@ impl Failover<'_> {
     }
 
     /// Reports the server that keeps this create waiting, so that other creates do not wait for it as well.
-    async fn report_slow_server(&self) {
+    async fn report_slow_server(&mut self) {
         if let Some((server, sent_at)) = self.attempts.slow_server() {
             live_failures::report_failure(self.request.app, &server, sent_at, SLOW).await;
         }
@@ -279,10 +279,8 @@ impl Failover<'_> {
         let token = &self.place_request.claim.token;
         let released = app.pool.release_claim(&self.request.key, token, &pending_ends).await;
         forecaster::record_end(app, &self.request.key);
-        for attempt in self.attempts.pending() {
-            let server = &attempt.target.server;
-            live_failures::report_failure(app, server, attempt.sent_at, "no answer to a create")
-                .await;
+        for (server, sent_at) in self.attempts.pending_servers() {
+            live_failures::report_failure(app, &server, sent_at, "no answer to a create").await;
         }
         end_late_meetings(app, self.attempts, None);
         let result = match released {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::forecaster;
-use app::state::SharedForecast;
 use app::memory::{MemoryBlobs, MemoryPoolStore};
 use app::policy::Policy;
 use app::poll::Rechecks;
@@ -14,7 +13,8 @@ use app::ports::{
     CallbackClient, CallbackClientError, CallbackRequest, Clock as _, Entropy as _, JobClaim,
     StoreError,
 };
-use app::server_backup::{self, ServerBackup};
+use app::server_backup;
+use app::state::{ServerBackup, SharedForecast};
 use app::tenancy::TenantCache;
 use app::{App, poll};
 use async_trait::async_trait;
@@ -78,15 +78,8 @@ impl ReplicaContext {
         let door = Arc::new(FaultyStore::new(world.clone(), life.clone(), op));
         let (create, join) = (policy.create_rules.clone(), policy.join_rules.clone());
         let cache = Arc::new(TenantCache::new(door, create, join));
-        let (planner, keeper) = Default::default();
-        Self {
-            sim: world,
-            process: life,
-            tenant_cache: cache,
-            forecast: planner,
-            server_backup: keeper,
-            policy,
-        }
+        let (forecast, server_backup) = Default::default();
+        Self { sim: world, process: life, tenant_cache: cache, forecast, server_backup, policy }
     }
 
     /// The world it is in.
