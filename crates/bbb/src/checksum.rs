@@ -1,7 +1,7 @@
 //! Checksums of the BBB API. A checksum is the hex digest of the call's name, the query string
-//! without the checksum, and the shared secret. Source: BBB's API documentation and the behaviour of
-//! bbb-web's ValidationService: `checksum` may be at any position in the query, and the length of
-//! the digest determines its algorithm.
+//! without the checksum, and the shared secret. Source: BBB's API documentation and the behaviour
+//! of bbb-web's ValidationService: `checksum` may be at any position in the query, and the length
+//! of the digest determines its algorithm.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
@@ -157,8 +157,8 @@ pub fn split_checksum(raw: &str) -> Result<SplitChecksum, ChecksumError> {
     Ok(SplitChecksum { signed_text: signed, checksum: decode(value).into_owned() })
 }
 
-/// Returns the secret that the checksum was computed with, for this call and signed text. If several
-/// secrets match, the last of them is returned.
+/// Returns the secret that the checksum was computed with, for this call and signed text. If
+/// several secrets match, the last of them is returned.
 ///
 /// All secrets are tried and each comparison takes constant time, so that the time taken reveals
 /// neither which secret matched nor how much of a checksum was right. Empty secrets never match.

@@ -1,5 +1,5 @@
-//! The `create` parameter that tells BBB where to send the learning analytics of a meeting. Its value
-//! is encrypted with the server's secret, because front-ends can read a meeting's metadata.
+//! The `create` parameter that tells BBB where to send the learning analytics of a meeting. Its
+//! value is encrypted with the server's secret, because the metadata of a meeting is not secret.
 
 use aes::Aes256;
 use base64::Engine as _;

@@ -1,12 +1,13 @@
 //! Parses `metadata.xml`, in which BBB's record-and-playback describes one format of a recording.
-//! Scripts of many releases write the file and bbb-web rewrites it, so the order of elements, padding
-//! and missing elements have no meaning.
+//! Scripts of many releases write the file and bbb-web rewrites it, so the order of elements,
+//! padding and missing elements have no meaning.
 
 use crate::xml::{XmlStep, walk};
 
 /// Maximum size of a file, in bytes. Real files have a few thousand.
 pub const MAX_BYTES: usize = 1 << 20;
-/// Maximum number of previews, breakout rooms and metadata elements each. BBB writes three previews.
+/// Maximum number of previews, breakout rooms and metadata elements each. BBB writes three
+/// previews.
 const MAX_ELEMENTS: usize = 1000;
 
 /// The reason why a file cannot be used.
@@ -99,8 +100,8 @@ impl Metadata {
     /// Parses a complete file.
     ///
     /// # Errors
-    /// When the file is longer than [`MAX_BYTES`], is not well-formed XML, has a document type, has too
-    /// many elements, or does not have the root `recording`.
+    /// When the file is longer than [`MAX_BYTES`], is not well-formed XML, has a document type, has
+    /// too many elements, or does not have the root `recording`.
     pub fn read(bytes: &[u8]) -> Result<Self, MetadataError> {
         if bytes.len() > MAX_BYTES {
             return Err(MetadataError("is too long"));

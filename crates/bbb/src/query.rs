@@ -1,5 +1,6 @@
-//! Query strings that keep their original bytes. Order, duplicates and encoding stay as received, and
-//! an edit changes no other pair, because BBB checksums cover the bytes and not the decoded values.
+//! Query strings that keep their original bytes. Order, duplicates and encoding stay as received,
+//! and an edit changes no other pair, because BBB checksums cover the bytes and not the decoded
+//! values.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -66,16 +67,16 @@ impl Query {
         decode(split_pair(self.pair_text(pair)).1)
     }
 
-    /// Returns the decoded value of the last pair with this name. The original Scalelite uses the last
-    /// value of a repeated name as well, and its front-ends must keep working.
+    /// Returns the decoded value of the last pair with this name. The original Scalelite uses the
+    /// last value of a repeated name as well, and its front-ends must keep working.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
         let pair = self.find_last(name)?;
         Some(self.pair_value(pair))
     }
 
-    /// Returns whether the value returned by [`Self::get`] is valid UTF-8, or absent. Invalid values
-    /// are forwarded unchanged, but different ones may decode to the same text.
+    /// Returns whether the value returned by [`Self::get`] is valid UTF-8, or absent. Invalid
+    /// values are forwarded unchanged, but different ones may decode to the same text.
     #[must_use]
     pub fn is_utf8(&self, name: &str) -> bool {
         self.find_last(name).is_none_or(|pair| {
@@ -93,7 +94,8 @@ impl Query {
         self.pairs.iter().any(|pair| self.pair_name(pair) == name)
     }
 
-    /// Sets the only value of a name. The pair replaces the first pair with this name, or is appended.
+    /// Sets the only value of a name. The pair replaces the first pair with this name, or is
+    /// appended.
     pub fn set(&mut self, name: &str, value: &str) {
         let pair = QueryPair::Encoded(format!("{}={}", encode(name), encode(value)));
         match self.pairs.iter().position(|pair| self.pair_name(pair) == name) {
@@ -193,8 +195,8 @@ pub fn encode(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// Decodes a name or value: `+` becomes a blank, invalid percent escapes stay as they are, and invalid
-/// UTF-8 becomes replacement characters.
+/// Decodes a name or value: `+` becomes a blank, invalid percent escapes stay as they are, and
+/// invalid UTF-8 becomes replacement characters.
 #[must_use]
 pub fn decode(raw: &str) -> Cow<'_, str> {
     match decode_bytes(raw) {

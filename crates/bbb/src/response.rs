@@ -1,6 +1,6 @@
-//! XML responses of the BBB API: parsing those of BBB servers and building our own.
-//! Source of the formats: BBB's FreeMarker templates (success, failure, and the older format with an
-//! `errors` element).
+//! XML responses of the BBB API: parsing those of BBB servers and building our own. Source of the
+//! formats: BBB's FreeMarker templates (success, failure, and the older format with an `errors`
+//! element).
 
 use std::borrow::Cow;
 
@@ -75,8 +75,8 @@ impl Response {
     }
 }
 
-/// Returns the paths (such as `response/running`) and texts of all elements without child elements, in
-/// order. The list is empty if the body cannot be parsed.
+/// Returns the paths (such as `response/running`) and texts of all elements without child elements,
+/// in order. The list is empty if the body cannot be parsed.
 #[must_use]
 pub fn parse_text_elements(body: &[u8]) -> Vec<(String, String)> {
     let (mut path, mut value, mut is_leaf) = (Vec::new(), String::new(), false);
@@ -164,7 +164,8 @@ pub fn build_success(elements: &[(&str, &str)]) -> String {
     text
 }
 
-/// Escapes a text for an XML element or attribute, and drops characters that XML 1.0 does not allow.
+/// Escapes a text for an XML element or attribute, and drops characters that XML 1.0 does not
+/// allow.
 #[must_use]
 pub fn escape_xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

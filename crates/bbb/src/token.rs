@@ -34,8 +34,8 @@ pub fn sign(claims: &Claims, secret: &str, algorithm: TokenAlgorithm) -> Option<
 
 /// Verifies a token and returns its claims.
 ///
-/// Returns `None` if the token was not signed with this algorithm and secret, if it has expired (`exp`,
-/// in seconds since 1970; a token without it does not expire), or if the secret is empty.
+/// Returns `None` if the token was not signed with this algorithm and secret, if it has expired
+/// (`exp`, in seconds since 1970; a token without it does not expire), or if the secret is empty.
 #[must_use]
 pub fn verify(token: &str, secret: &str, algorithm: TokenAlgorithm, now_ms: i64) -> Option<Claims> {
     if secret.is_empty() {

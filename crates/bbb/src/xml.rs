@@ -1,12 +1,12 @@
 //! A bounded walk over an XML document from outside: no DTD, no entities beyond the five predefined
-//! ones, and a limit on depth. A document that the walk accepts is well formed, so it may be passed on
-//! to clients.
+//! ones, and a limit on depth. A document that the walk accepts is well formed, so it may be passed
+//! on to clients.
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-/// Maximum depth of elements. The deepest ones in responses of BBB, the metadata elements of attendees,
-/// are at depth 7.
+/// Maximum depth of elements. The deepest ones in responses of BBB, the metadata elements of
+/// attendees, are at depth 7.
 const MAX_DEPTH: usize = 32;
 
 /// One step of the walk. Offsets are in bytes.

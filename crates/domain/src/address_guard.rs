@@ -1,6 +1,6 @@
-//! Decides which addresses callbacks may be sent to. Callers choose the callback URLs, so without this
-//! check anybody who may create a meeting could make the balancer send requests to machines of its
-//! internal network.
+//! Decides which addresses callbacks may be sent to. Callers choose the callback URLs, so without
+//! this check anybody who may create a meeting could make the balancer send requests to machines of
+//! its internal network.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,8 +16,8 @@ pub struct AllowedHosts {
 }
 
 impl AllowedHosts {
-    /// Parses a list of host names (`lms.campus.example`, `.campus.example`), addresses, and networks
-    /// (`10.0.0.0/8`), separated by commas or blanks.
+    /// Parses a list of host names (`lms.campus.example`, `.campus.example`), addresses, and
+    /// networks (`10.0.0.0/8`), separated by commas or blanks.
     ///
     /// # Errors
     /// When an entry is none of these; the error names the entry.
@@ -33,7 +33,8 @@ impl AllowedHosts {
         Ok(allowed)
     }
 
-    /// Returns whether a callback may be sent to `host` at `address`, to which the host name resolved.
+    /// Returns whether a callback may be sent to `host` at `address`, to which the host name
+    /// resolved.
     #[must_use]
     pub fn is_allowed(&self, host: &str, address: IpAddr) -> bool {
         let address = unmap_address(address);
@@ -53,7 +54,8 @@ fn is_host_name(piece: &str) -> bool {
     piece.bytes().all(is_allowed_byte) && piece.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
-/// Parses a network or a single address. IPv6 addresses may have brackets, as in URLs: `[fd00::]/8`.
+/// Parses a network or a single address. IPv6 addresses may have brackets, as in URLs:
+/// `[fd00::]/8`.
 fn parse_network(piece: &str) -> Option<IpNet> {
     let parse_address = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     match piece.split_once('/') {

@@ -11,8 +11,8 @@ const MAX_AGE_MS: i64 = 24 * 3_600_000;
 
 /// Returns when to send a callback again, or `None` if it is given up.
 ///
-/// `attempts` is the number of attempts that failed. `fraction`, from 0 to 1, lengthens the pause by up
-/// to a tenth, so that callbacks that failed together are not sent again at the same moment.
+/// `attempts` is the number of attempts that failed. `fraction`, from 0 to 1, lengthens the pause
+/// by up to a tenth, so that callbacks that failed together are not sent again at the same moment.
 #[must_use]
 pub fn next_attempt(
     posted_at: Timestamp,

@@ -1,5 +1,6 @@
-//! The health of a server, determined by consecutive polls and by calls that failed in between. Only
-//! counters are stored, in the format of existing deployments; the named states follow from them.
+//! The health of a server, determined by consecutive polls and by calls that failed in between.
+//! Only counters are stored, in the format of existing deployments; the named states follow from
+//! them.
 
 use serde::Serialize;
 
@@ -34,14 +35,14 @@ pub struct Health {
     pub unhealthy_count: u32,
     /// The last failure; kept after recovery.
     pub last_failure: Option<ServerFailure>,
-    /// Number of consecutive failed polls, including those while offline. Any calls that failed before
-    /// the first of these polls count as one.
+    /// Number of consecutive failed polls, including those while offline. Any calls that failed
+    /// before the first of these polls count as one.
     pub failures: u32,
-    /// How often the server failed after a time without failures. Starts again at 1 if the last failure
-    /// is older than [`RELAPSE_MEMORY_MS`].
+    /// How often the server failed after a time without failures. Starts again at 1 if the last
+    /// failure is older than [`RELAPSE_MEMORY_MS`].
     pub relapses: u32,
-    /// Until when the server is on probation: it answers, but gets no new meetings while other servers
-    /// can take them.
+    /// Until when the server is on probation: it answers, but gets no new meetings while other
+    /// servers can take them.
     pub probation_until: Timestamp,
     /// When it last answered a poll. A failure of a request that was sent before says nothing new.
     pub answered_at: Timestamp,
@@ -53,8 +54,8 @@ pub struct Health {
 pub enum HealthState {
     /// The server answers.
     Online,
-    /// The last call failed, but the server is not offline yet. It keeps its meetings and gets no new
-    /// ones while other servers can take them.
+    /// The last call failed, but the server is not offline yet. It keeps its meetings and gets no
+    /// new ones while other servers can take them.
     Suspect,
     /// The server does not answer; its meetings are detached.
     Offline,
@@ -150,8 +151,8 @@ impl Health {
         Some(HealthChange::WentOffline)
     }
 
-    /// Records a failed call that was not a poll. `failure.at` is the time when the call was made. The
-    /// server becomes suspect immediately, but only a poll can take it offline.
+    /// Records a failed call that was not a poll. `failure.at` is the time when the call was made.
+    /// The server becomes suspect immediately, but only a poll can take it offline.
     pub fn record_live_failure(&mut self, failure: ServerFailure, thresholds: Thresholds) {
         let at = failure.at;
         if at < self.answered_at {
@@ -169,8 +170,8 @@ impl Health {
         self.probation_until = self.probation_until.max(at.plus_ms(PROBATION_MS));
     }
 
-    /// Returns whether the server should be polled again before the next regular poll. A server that
-    /// has failed many times waits for the regular polls.
+    /// Returns whether the server should be polled again before the next regular poll. A server
+    /// that has failed many times waits for the regular polls.
     #[must_use]
     pub fn needs_recheck(&self) -> bool {
         let failed_lately = (1..=MAX_RECHECKS).contains(&self.failures);
@@ -189,8 +190,8 @@ impl Health {
     }
 }
 
-/// Returns how long a server that recovers is on probation, in ms: not at all after the first failure,
-/// and longer after each relapse.
+/// Returns how long a server that recovers is on probation, in ms: not at all after the first
+/// failure, and longer after each relapse.
 fn probation_ms(relapses: u32) -> i64 {
     match relapses {
         0 | 1 => 0,

@@ -1,5 +1,5 @@
-//! The history of meetings: the numbers that are tracked while a meeting runs, and the session that is
-//! kept after it ends. Forecasts of later meetings with the same id are based on these sessions.
+//! The history of meetings: the numbers that are tracked while a meeting runs, and the session that
+//! is kept after it ends. Forecasts of later meetings with the same id are based on these sessions.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -32,8 +32,8 @@ pub struct MeetingSession {
     pub busy_ms: i64,
 }
 
-/// Minimum busy time of a session, in ms. Shorter meetings are not kept, because they say nothing about
-/// later ones.
+/// Minimum busy time of a session, in ms. Shorter meetings are not kept, because they say nothing
+/// about later ones.
 const MIN_BUSY_MS: i64 = 5 * 60_000;
 
 /// The usage of a meeting, tracked while it runs.

@@ -1,11 +1,11 @@
-//! How the parameters of a front-end's call change before the call is forwarded: defaults, overrides,
-//! exclusions, and parameters that the balancer adds. The result is a list of edits, so that all other
-//! parameters are forwarded byte for byte.
+//! How the parameters of a front-end's call change before the call is forwarded: defaults,
+//! overrides, exclusions, and parameters that the balancer adds. The result is a list of edits, so
+//! that all other parameters are forwarded byte for byte.
 
 use crate::tenant::{Tenant, TenantSetting};
 
-/// Parameters that are never forwarded: the checksum, and those of Rails' routing, which the original
-/// Scalelite does not forward either.
+/// Parameters that are never forwarded: the checksum, and those of Rails' routing, which the
+/// original Scalelite does not forward either.
 const NEVER_FORWARDED: [&str; 4] = ["checksum", "format", "controller", "action"];
 /// The tenant of a meeting: metadata that only the balancer may set.
 const TENANT_ID: &str = "meta_tenant-id";
@@ -64,8 +64,8 @@ impl ParameterRules {
             .collect()
     }
 
-    /// Returns these rules combined with the settings of a tenant. The tenant's defaults and overrides
-    /// take precedence over those of the administrator.
+    /// Returns these rules combined with the settings of a tenant. The tenant's defaults and
+    /// overrides take precedence over those of the administrator.
     #[must_use]
     pub fn with_tenant(&self, settings: &[TenantSetting]) -> Self {
         let pairs = |is_override: bool| {
@@ -81,8 +81,8 @@ impl ParameterRules {
         }
     }
 
-    /// Returns the edits: exclusions, then defaults (the first of a name is used), then overrides (the
-    /// last of a name is used).
+    /// Returns the edits: exclusions, then defaults (the first of a name is used), then overrides
+    /// (the last of a name is used).
     fn edits(&self) -> impl Iterator<Item = QueryEdit> + '_ {
         let removals = self.exclude.iter().cloned().map(QueryEdit::Remove);
         let defaults =
@@ -136,7 +136,8 @@ pub fn create_edits(
     edits
 }
 
-/// Returns the edits that turn a front-end's join call into the one that the browser is redirected to.
+/// Returns the edits that turn a front-end's join call into the one that the browser is redirected
+/// to.
 #[must_use]
 pub fn join_edits(rules: &ParameterRules) -> Vec<QueryEdit> {
     removals(&NEVER_FORWARDED).chain(rules.edits()).collect()
@@ -152,8 +153,8 @@ fn removals(names: &[&str]) -> impl Iterator<Item = QueryEdit> {
     names.iter().map(|name| QueryEdit::Remove((*name).to_owned()))
 }
 
-/// Returns the maximum if the requested duration, in minutes, exceeds it, is unlimited (0 or absent), or
-/// is not a number; otherwise `None`.
+/// Returns the maximum if the requested duration, in minutes, exceeds it, is unlimited (0 or
+/// absent), or is not a number; otherwise `None`.
 fn clamp_duration(requested: Option<&str>, max: u32) -> Option<u32> {
     let text = requested.map(str::trim).unwrap_or_default();
     let is_plain_number = text.chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -162,7 +163,8 @@ fn clamp_duration(requested: Option<&str>, max: u32) -> Option<u32> {
     (!is_within).then_some(max)
 }
 
-/// Returns the tag to place a meeting by: that of an override, else of the request, else of a default.
+/// Returns the tag to place a meeting by: that of an override, else of the request, else of a
+/// default.
 #[must_use]
 pub fn effective_tag<'a>(requested: Option<&'a str>, rules: &'a ParameterRules) -> Option<&'a str> {
     let tag = |(name, value): &'a (String, String)| (name == SERVER_TAG).then_some(value.as_str());
@@ -170,8 +172,8 @@ pub fn effective_tag<'a>(requested: Option<&'a str>, rules: &'a ParameterRules) 
     rules.overrides.iter().rev().find_map(tag).or(requested).or_else(default)
 }
 
-/// Returns whether a name may occur several times in a forwarded query. Of any other name only the last
-/// pair is forwarded, as in the original Scalelite.
+/// Returns whether a name may occur several times in a forwarded query. Of any other name only the
+/// last pair is forwarded, as in the original Scalelite.
 #[must_use]
 pub fn is_repeatable(name: &str) -> bool {
     name.ends_with("[]") || name.starts_with("userdata-")

@@ -1,5 +1,5 @@
-//! Periodic jobs: work that runs once in every interval, on any one of the replicas. Runs are numbered,
-//! so that late results of a slow run can be told from those of a later run.
+//! Periodic jobs: work that runs once in every interval, on any one of the replicas. Runs are
+//! numbered, so that late results of a slow run can be told from those of a later run.
 
 use crate::time::Timestamp;
 
@@ -14,8 +14,8 @@ pub struct JobRun {
 
 /// Starts the next run if it is due.
 ///
-/// A last run that lies more than an interval in the future was recorded by a replica whose clock was
-/// wrong, and does not delay the next run.
+/// A last run that lies more than an interval in the future was recorded by a replica whose clock
+/// was wrong, and does not delay the next run.
 ///
 /// # Errors
 /// When the next run is not due yet: the time when it is.

@@ -1,4 +1,5 @@
-//! Estimates what a new meeting costs on each server, after larger upcoming meetings have been placed.
+//! Estimates what a new meeting costs on each server, after larger upcoming meetings have been
+//! placed.
 
 use crate::server::ServerId;
 use crate::time::Timestamp;
@@ -34,8 +35,8 @@ pub struct CandidateServer {
     /// Approximately the highest load that the server will have with the meeting on it; lower is
     /// better.
     pub cost: f64,
-    /// The factor by which the users of the meeting were multiplied. It is more than 1 if the size of
-    /// the meeting is not known and the server is weaker than others.
+    /// The factor by which the users of the meeting were multiplied. It is more than 1 if the size
+    /// of the meeting is not known and the server is weaker than others.
     pub caution: f64,
     /// Users over the next two hours: those of running and upcoming meetings, without the new one.
     pub load: LoadCurve,
@@ -84,8 +85,8 @@ impl LoadForecast {
         (0..self.servers.len()).filter(|index| !self.closed[*index])
     }
 
-    /// Places the upcoming meetings that are larger than `users` into a copy of the loads. Returns how
-    /// many were placed.
+    /// Places the upcoming meetings that are larger than `users` into a copy of the loads. Returns
+    /// how many were placed.
     fn place_upcoming_meetings(&mut self, meeting: &NewMeeting<'_>, users: u32) -> usize {
         self.scratch_loads.clone_from(&self.loads);
         let mut pool = ProbePool::new(&mut self.scratch_loads, &self.multipliers, &self.closed);

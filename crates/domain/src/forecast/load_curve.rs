@@ -4,8 +4,8 @@
 pub const STEP_MS: i64 = 5 * 60_000;
 /// Number of points of a curve: now to two hours ahead.
 pub(super) const POINTS: usize = 25;
-/// Length of the array of a curve: a multiple of the number of values that processors add at a time.
-/// The points after the first [`POINTS`] are zero.
+/// Length of the array of a curve: a multiple of the number of values that processors add at a
+/// time. The points after the first [`POINTS`] are zero.
 pub(super) const PADDED_POINTS: usize = 32;
 
 /// Numbers of users now, in five minutes, and so on for two hours.

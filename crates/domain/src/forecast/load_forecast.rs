@@ -14,8 +14,8 @@ use super::policy::ForecastPolicy;
 use super::probe::LoadProbe;
 use super::{ExpectedUsers, ExpectedUsersSource, ForecastServer, NewMeeting, RunningMeeting};
 
-/// The divisor that turns weeks into a probability: a meeting that took place in four of four weeks is
-/// certain, because half a week is added.
+/// The divisor that turns weeks into a probability: a meeting that took place in four of four weeks
+/// is certain, because half a week is added.
 const CERTAIN_WEEKS: f32 = 4.5;
 
 /// The load forecast of a pool.
@@ -27,8 +27,8 @@ pub struct LoadForecast {
     pub(super) policy: ForecastPolicy,
     /// The time that forecasts and sums are computed for.
     pub(super) now: Timestamp,
-    /// The servers that accept meetings, in the order of their ids. The next three lists have the same
-    /// order.
+    /// The servers that accept meetings, in the order of their ids. The next three lists have the
+    /// same order.
     pub(super) servers: Vec<ForecastServer>,
     /// The load that one user causes on each server.
     pub(super) multipliers: Vec<f32>,

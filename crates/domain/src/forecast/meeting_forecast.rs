@@ -68,8 +68,8 @@ impl MeetingForecast {
     ///
     /// A learned or announced size stays as it is, because the users who have arrived say less. A
     /// guessed size is corrected by the users who have arrived: the result is the mean of a gamma
-    /// distribution after observing this number of users, who are a known share of all. Sizes have a
-    /// long tail, so a meeting that fills up fast is expected to grow further.
+    /// distribution after observing this number of users, who are a known share of all. Sizes have
+    /// a long tail, so a meeting that fills up fast is expected to grow further.
     fn expected_arrivals(&self, users: f32, expected: f32) -> f32 {
         match self.guess_weight {
             Some(weight) => (weight + users) / (weight / expected.max(1.0) + self.arrived),
@@ -78,8 +78,8 @@ impl MeetingForecast {
     }
 }
 
-/// Returns the start time that a meeting created at this time belongs to, if there is one close enough.
-/// `start_offset_ms` is the offset of start times from the full hour.
+/// Returns the start time that a meeting created at this time belongs to, if there is one close
+/// enough. `start_offset_ms` is the offset of start times from the full hour.
 pub(super) fn find_scheduled_start(
     policy: &ForecastPolicy,
     created_at: Timestamp,
@@ -95,8 +95,8 @@ pub(super) fn find_scheduled_start(
     }
 }
 
-/// Computes the shares of users that arrive between now and each point, and the share that should have
-/// arrived by now.
+/// Computes the shares of users that arrive between now and each point, and the share that should
+/// have arrived by now.
 fn arrival_curve(policy: &ForecastPolicy, now: Timestamp, times: MeetingTimes) -> (LoadCurve, f32) {
     let age_s = to_seconds(now.ms_since(times.created_at));
     let since_start_s =
@@ -129,8 +129,9 @@ fn arrived_share(policy: &ForecastPolicy, since_start_s: f32) -> f32 {
 
 /// Computes the share of the current users that stays, for a meeting that ends in `left_s` seconds.
 fn stay_curve_until(policy: &ForecastPolicy, left_s: f32) -> LoadCurve {
-    // logistic((left_s − h) / spread) divided by its value at h = 0, in a form that neither overflows
-    // nor becomes 0 / 0. Long after the end, the remaining users decay with the spread as time constant.
+    // logistic((left_s − h) / spread) divided by its value at h = 0, in a form that neither
+    // overflows nor becomes 0 / 0. Long after the end, the remaining users decay with the spread as
+    // time constant.
     let now_term = (-left_s / policy.end_spread_s).min(40.0).exp();
     let step = (to_seconds(STEP_MS) / policy.end_spread_s).min(3.0).exp();
     let mut point_term = now_term;

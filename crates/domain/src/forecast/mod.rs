@@ -1,11 +1,11 @@
 //! The load forecast: estimates what a new meeting costs on each server, from the users that each
 //! server is expected to have over the next two hours.
 //!
-//! The forecast of a running meeting says how many users will still arrive and when they will leave.
-//! The timetable says which meetings are about to be created. Those that are expected to be larger than
-//! the new meeting are placed first, as if they were running already. The cost of the new meeting on a
-//! server is mainly the highest load that the server reaches while the meeting lasts. These placements
-//! are not kept; the next create computes them again.
+//! The forecast of a running meeting says how many users will still arrive and when they will
+//! leave. The timetable says which meetings are about to be created. Those that are expected to be
+//! larger than the new meeting are placed first, as if they were running already. The cost of the
+//! new meeting on a server is mainly the highest load that the server reaches while the meeting
+//! lasts. These placements are not kept; the next create computes them again.
 
 mod cost;
 mod load_curve;

@@ -11,13 +11,14 @@ pub struct ForecastPolicy {
     pub early_ms: i64,
     /// A meeting created at most this long after a start time, in ms, belongs to that start time.
     pub late_ms: i64,
-    /// The share of the users that have arrived, by seconds after the start time (negative before it).
-    /// Between these points the share is interpolated linearly.
+    /// The share of the users that have arrived, by seconds after the start time (negative before
+    /// it). Between these points the share is interpolated linearly.
     pub arrivals: [(f32, f32); 3],
-    /// Users of a meeting that belongs to no start time are expected to arrive evenly over this time
-    /// after its creation, in seconds, because it may start at a time of its own.
+    /// Users of a meeting that belongs to no start time are expected to arrive evenly over this
+    /// time after its creation, in seconds, because it may start at a time of its own.
     pub unscheduled_arrival_s: f32,
-    /// Time that users whose arrival is due take to enter a meeting that was just created, in seconds.
+    /// Time that users whose arrival is due take to enter a meeting that was just created, in
+    /// seconds.
     pub join_time_s: f32,
     /// Spread of the times at which users leave around the expected end, in seconds.
     pub end_spread_s: f32,
@@ -36,8 +37,9 @@ pub struct ForecastPolicy {
     pub caution: f32,
     /// Like `caution`, if there is no history of any meeting.
     pub no_history_caution: f32,
-    /// Weight of the default size against users who have arrived, in users, if there is no history of
-    /// any meeting. The more users have arrived, the more they say about the size of the meeting.
+    /// Weight of the default size against users who have arrived, in users, if there is no history
+    /// of any meeting. The more users have arrived, the more they say about the size of the
+    /// meeting.
     pub guess_weight: f32,
     /// A point of a curve counts if the new meeting has at least this share of its peak there.
     pub counted_share: f32,

@@ -1,13 +1,13 @@
-//! Finds the server on which a meeting's curve costs least, without computing the exact cost for most
-//! of the servers.
+//! Finds the server on which a meeting's curve costs least, without computing the exact cost for
+//! most of the servers.
 
 use super::load_curve::{LoadCurve, PADDED_POINTS, POINTS};
 use super::policy::ForecastPolicy;
 
 /// Number of partial sums: as many as processors add at a time.
 const LANES: usize = 8;
-/// Mask value of points that do not count. It is not infinity, because infinity times a caution of zero
-/// is not a number.
+/// Mask value of points that do not count. It is not infinity, because infinity times a caution of
+/// zero is not a number.
 const NOT_COUNTED: f32 = -1e30;
 
 /// The curve of a meeting that is to be placed.
@@ -40,8 +40,8 @@ impl LoadProbe {
         probe
     }
 
-    /// Computes the cost of the meeting on a server with this load: the highest number of users plus a
-    /// small share of the mean, times the multiplier.
+    /// Computes the cost of the meeting on a server with this load: the highest number of users
+    /// plus a small share of the mean, times the multiplier.
     ///
     /// The meeting's own users count `caution` times; 1 for a meeting whose size is known.
     pub(super) fn cost(&self, load: &LoadCurve, multiplier: f32, caution: f32) -> f32 {
@@ -95,8 +95,8 @@ impl<'a> ProbePool<'a> {
 
     /// Finds the server on which the meeting costs least; of equal ones, the first.
     fn find_cheapest(&mut self, probe: &LoadProbe) -> Option<usize> {
-        // The cost at one point is a lower bound of the cost. The point at which the pool has the most
-        // users rules out most servers.
+        // The cost at one point is a lower bound of the cost. The point at which the pool has the
+        // most users rules out most servers.
         let busiest = self.busiest_point(probe);
         let own_users = probe.own_load.0[busiest] + probe.own_mean;
         let servers = self.loads.iter().zip(self.multipliers).zip(self.closed);

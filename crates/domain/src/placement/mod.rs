@@ -181,8 +181,9 @@ pub struct PlacementChoice<'a> {
 
 /// Chooses the server with the lowest cost, including the new meeting.
 ///
-/// The cost includes the expected users of the meeting, so that it does not overload a weak server that
-/// is idle. Servers that failed lately are chosen only if no other server can take the meeting.
+/// The cost includes the expected users of the meeting, so that it does not overload a weak server
+/// that is idle. Servers that failed lately are chosen only if no other server can take the
+/// meeting.
 ///
 /// # Errors
 /// When no server can take the meeting.
@@ -305,8 +306,8 @@ fn find_exclusion(server: &Server, criteria: &PlacementCriteria) -> Option<Exclu
     }
 }
 
-/// Returns the highest tier to use. A tier is used if the servers of all tiers below it would exceed the
-/// load limit.
+/// Returns the highest tier to use. A tier is used if the servers of all tiers below it would
+/// exceed the load limit.
 fn find_highest_tier<'a>(
     usable: impl Iterator<Item = &'a Server>,
     criteria: &PlacementCriteria,

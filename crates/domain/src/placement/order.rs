@@ -1,5 +1,5 @@
-//! The order of servers with equal costs. It depends on a seed, distributes evenly over seeds, and is
-//! the same in all processes.
+//! The order of servers with equal costs. It depends on a seed, distributes evenly over seeds, and
+//! is the same in all processes.
 
 use std::hash::Hasher;
 

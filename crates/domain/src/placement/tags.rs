@@ -5,8 +5,8 @@ use crate::server::Server;
 /// The server tags that a request asks for (`meta_server-tag`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TagRequest {
-    /// The acceptable tags; `None` is an untagged server. If the list is empty, only untagged servers
-    /// are requested.
+    /// The acceptable tags; `None` is an untagged server. If the list is empty, only untagged
+    /// servers are requested.
     any_of: Vec<Option<String>>,
     /// The text of the request, without the `!`.
     pub(super) text: String,

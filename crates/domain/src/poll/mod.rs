@@ -81,16 +81,17 @@ pub struct RecordedElsewhere {
 }
 
 impl RecordedElsewhere {
-    /// Returns whether the recorded server has the meeting, as far as the record tells. A record with a
-    /// claim was never confirmed, and a meeting that the last poll did not report is probably over.
+    /// Returns whether the recorded server has the meeting, as far as the record tells. A record
+    /// with a claim was never confirmed, and a meeting that the last poll did not report is
+    /// probably over.
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.reachable && self.meeting.claim.is_none() && self.meeting.missed_polls == 0
     }
 }
 
-/// A meeting that is to be ended on a server. Either its create was not answered there and succeeded on
-/// another server, or somebody ended the meeting.
+/// A meeting that is to be ended on a server. Either its create was not answered there and
+/// succeeded on another server, or somebody ended the meeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingEnd {
     /// The server.
@@ -101,8 +102,8 @@ pub struct PendingEnd {
     pub moderator_pw: Option<String>,
     /// Since when the end is pending.
     pub since: Timestamp,
-    /// When the create that was not answered was sent; a meeting that began before is another one. 0 if
-    /// somebody ended the meeting, whenever it began.
+    /// When the create that was not answered was sent; a meeting that began before is another one.
+    /// 0 if somebody ended the meeting, whenever it began.
     pub create_sent_at: Timestamp,
 }
 
@@ -116,7 +117,8 @@ impl PendingEnd {
         self.create_sent_at == Timestamp::default()
     }
 
-    /// Returns whether a reported meeting with this key is the one to end, judging by when it began.
+    /// Returns whether a reported meeting with this key is the one to end, judging by when it
+    /// began.
     #[must_use]
     pub fn applies_to(&self, reported: &ReportedMeeting) -> bool {
         let earliest = self.create_sent_at.plus_ms(-MAX_CLOCK_SKEW_MS);
@@ -229,8 +231,8 @@ fn apply_failure(
         server.load = None;
         server.stats = ServerStats::default();
         server.placed_since_poll = 0;
-        // This includes meetings that were restored after the server went offline. Meetings that are
-        // being created are left out, because their creates may still succeed.
+        // This includes meetings that were restored after the server went offline. Meetings that
+        // are being created are left out, because their creates may still succeed.
         outcome.meeting_updates = here
             .iter()
             .filter(|meeting| !meeting.is_being_created(observation.started_at))
@@ -309,8 +311,8 @@ fn update_reported(
     MeetingUpdate::Reported(load, usage)
 }
 
-/// Returns the change of a recorded meeting that was not reported, or `None` if it was placed after the
-/// request was sent or is still being created.
+/// Returns the change of a recorded meeting that was not reported, or `None` if it was placed after
+/// the request was sent or is still being created.
 fn update_unreported(
     meeting: &Meeting,
     observation: &PollObservation,

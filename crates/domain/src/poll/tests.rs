@@ -202,8 +202,8 @@ fn unwanted_meetings_are_ended_until_they_are_gone() {
     assert_eq!(counts(vec![our_meeting("m", 9, 3)], &recorded, -5), (0, 1, 0), "placed here again");
 }
 
-/// The numbers of adopted, unwanted and foreign meetings, for one reported meeting that may be recorded
-/// elsewhere and may have a pending end.
+/// The numbers of adopted, unwanted and foreign meetings, for one reported meeting that may be
+/// recorded elsewhere and may have a pending end.
 fn count_decisions(
     reported: ReportedMeeting,
     recorded: Option<RecordedElsewhere>,

@@ -1,6 +1,6 @@
-//! Decides about meetings that a server reports and that are not recorded on it. They are adopted if
-//! their record is lost or their recorded server is unavailable, ended if they are duplicates or are to
-//! be ended, and left alone if this balancer did not create them.
+//! Decides about meetings that a server reports and that are not recorded on it. They are adopted
+//! if their record is lost or their recorded server is unavailable, ended if they are duplicates or
+//! are to be ended, and left alone if this balancer did not create them.
 
 use std::collections::HashMap;
 
@@ -24,8 +24,8 @@ pub(super) struct ReportedMeetings<'a> {
 }
 
 impl ReportedMeeting {
-    /// Returns whether this may be the meeting with that key. A meeting that names no tenant may belong
-    /// to any tenant.
+    /// Returns whether this may be the meeting with that key. A meeting that names no tenant may
+    /// belong to any tenant.
     pub(super) fn has_key(&self, key: &MeetingKey) -> bool {
         self.id == key.id && (self.tenant.is_none() || self.tenant == key.tenant)
     }
@@ -89,8 +89,8 @@ impl<'a> ReportedMeetings<'a> {
     }
 }
 
-/// Decides about all meetings that are reported and not recorded on the server, and about its pending
-/// ends.
+/// Decides about all meetings that are reported and not recorded on the server, and about its
+/// pending ends.
 pub(super) fn settle_unrecorded(
     server: &Server,
     context: PollContext<'_>,
@@ -141,8 +141,8 @@ pub(super) fn settle_unrecorded(
     }
 }
 
-/// Decides about an unrecorded meeting that this balancer created: adopts it if it has no usable record,
-/// or else keeps the duplicate with more users.
+/// Decides about an unrecorded meeting that this balancer created: adopts it if it has no usable
+/// record, or else keeps the duplicate with more users.
 fn settle_ours(
     server: &Server,
     meeting: &ReportedMeeting,
@@ -171,14 +171,14 @@ fn settle_ours(
     }
 }
 
-/// Returns whether another tenant's meeting with the same id is recorded on the server. A BBB server
-/// has only one meeting with an id.
+/// Returns whether another tenant's meeting with the same id is recorded on the server. A BBB
+/// server has only one meeting with an id.
 fn is_id_taken(key: &MeetingKey, here: &[Meeting]) -> bool {
     here.iter().any(|meeting| meeting.key.id == key.id && meeting.key != *key)
 }
 
-/// Returns whether a record is old enough that all replicas know of it. A record that was created or
-/// moved since the request was sent is not.
+/// Returns whether a record is old enough that all replicas know of it. A record that was created
+/// or moved since the request was sent is not.
 fn is_past_grace(record: &Meeting, asked_at: Timestamp, policy: &PollPolicy) -> bool {
     asked_at >= record.placed_at.plus_ms(policy.grace_ms)
 }
@@ -192,8 +192,8 @@ fn end_unwanted(pending_end: &PendingEnd, kept_by: Option<&ServerId>) -> Unwante
     }
 }
 
-/// Returns the duplicate to end: the one on the recorded server if the one on the polled server stays,
-/// and otherwise the one on the polled server.
+/// Returns the duplicate to end: the one on the recorded server if the one on the polled server
+/// stays, and otherwise the one on the polled server.
 fn end_duplicate(record: &Meeting, polled: &Server, polled_stays: bool) -> UnwantedMeeting {
     let (recorded, polled) = (record.server.clone(), polled.id.clone());
     let (server, kept_by) = if polled_stays { (recorded, polled) } else { (polled, recorded) };
@@ -224,8 +224,8 @@ fn adopt_meeting(
         moderator_pw: password.or_else(|| meeting.moderator_pw.clone()),
         voice_bridge: meeting.voice_bridge.clone(),
         claim: None,
-        // For a meeting that moves this is the current time, so that a poll of the other server whose
-        // request was sent earlier does not move it back.
+        // For a meeting that moves this is the current time, so that a poll of the other server
+        // whose request was sent earlier does not move it back.
         placed_at: record.map_or(meeting.created_at, |_| now),
         seen_at: now,
         load: policy.load.meeting_load(meeting.created_at, min_users, meeting.users),
