@@ -112,7 +112,7 @@ impl<'a> MeetingListParser<'a> {
                 self.meetings.push(std::mem::take(&mut self.meeting));
             }
             ["response", "meetings", "meeting", field] => {
-                self.meeting.set_field(field, &self.value)
+                self.meeting.set_field(field, &self.value);
             }
             ["response", "meetings", "meeting", "metadata", name] => {
                 let (name, value) = (name.to_owned(), self.value.clone());

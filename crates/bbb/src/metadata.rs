@@ -225,7 +225,7 @@ impl<'a> MetadataParser<'a> {
             ["playback", "format"] => text.clone_into(&mut metadata.playback.format),
             ["playback", "link"] => text.clone_into(&mut metadata.playback.link),
             ["playback", "processing_time"] => {
-                metadata.playback.processing_time_ms = parse_number(text)
+                metadata.playback.processing_time_ms = parse_number(text);
             }
             ["playback", "duration"] => metadata.playback.duration_ms = parse_number(text),
             ["playback", "size"] => metadata.playback.size = parse_number(text),
