@@ -9,7 +9,7 @@ use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
 use crate::ports::CallTimeouts;
-use crate::recordings::retention::Retention;
+use domain::recording::Retention;
 
 /// A create without a body takes at most so long, in ms, whatever fails: clients wait no longer than 10 s.
 const MAX_CREATE_MS: u64 = 9_500;

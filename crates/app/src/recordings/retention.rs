@@ -1,7 +1,7 @@
 //! Deletes recordings that have been kept for as long as somebody wants.
 
 use domain::recording::Recording;
-use domain::recording::catalog::{RecordingFilter, TenantScope};
+pub use domain::recording::Retention;
 
 use super::file_moves::{self, FileMoveError};
 use crate::context::App;
@@ -11,17 +11,6 @@ use crate::ports::{RecordingCursor, RecordingStore};
 const PAGE_SIZE: u32 = 200;
 /// Recordings that are deleted in one go without anybody who waits for them.
 pub const MAX_DELETIONS_PER_RUN: usize = 100;
-
-/// Which recordings go, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Which ones.
-    pub filter: RecordingFilter,
-    /// Whose.
-    pub scope: TenantScope,
-    /// How long after their meetings ended, in ms.
-    pub keep_ms: i64,
-}
 
 /// Finds recordings that are kept for too long, so many at most, and deletes them, or only tells; returns how many.
 ///

@@ -208,10 +208,10 @@ settings! {
         server_id_is_hostname: bool = "SERVER_ID_IS_HOSTNAME" or "false";
     }
     "Placement" {
-        /// How servers are compared for a new meeting. booked: by the seats that they will have to give in
+        /// How servers are compared for a new meeting. forecast: by the seats that they will have to give in
         /// the next two hours, as far as the history of meetings tells. reserve: by load and expected seats.
         /// scalelite: by load, as the original does.
-        placement_policy: PlacementPolicySetting = "PLACEMENT_POLICY" or "booked";
+        placement_policy: PlacementPolicySetting = "PLACEMENT_POLICY" or "forecast";
         /// What is kept of meetings that have ended, for eight weeks: on keeps meeting IDs, times and sizes;
         /// pseudonymous keeps a hash of the IDs; off keeps nothing.
         placement_history: HistorySetting = "PLACEMENT_HISTORY" or "on";

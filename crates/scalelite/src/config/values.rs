@@ -118,7 +118,7 @@ impl SettingValue for GraceSeconds {
 pub struct PlacementPolicySetting(pub domain::placement::PlacementPolicy);
 
 impl SettingValue for PlacementPolicySetting {
-    const ACCEPTS: &'static str = "booked, reserve or scalelite";
+    const ACCEPTS: &'static str = "forecast, reserve or scalelite";
 
     fn read(text: &str) -> Option<Self> {
         domain::placement::PlacementPolicy::from_name(text).map(Self)

@@ -2,14 +2,11 @@
 
 use bbb::metadata::{Metadata, MetadataImage};
 use domain::Timestamp;
-use domain::recording::catalog::IncomingRecording;
+use domain::recording::catalog::{INTERNAL_KEYS, IncomingRecording};
 use domain::recording::{BreakoutPlace, PlaybackFormat, Recording, Thumbnail};
 
 use super::ImportRules;
 use crate::ports::RecordingFormatId;
-
-/// Metadata that has a place of its own.
-const INTERNAL_META_KEYS: [&str; 3] = ["meetingId", "meetingName", "isBreakout"];
 
 /// Whether a file tells of the format and recording in whose directory it lies.
 ///
@@ -89,8 +86,7 @@ fn read_publication(metadata: &Metadata, rules: ImportRules) -> (bool, Option<St
 }
 
 fn read_meta(metadata: &Metadata) -> Vec<(String, Option<String>)> {
-    let stored =
-        metadata.meta.iter().filter(|(key, _)| !INTERNAL_META_KEYS.contains(&key.as_str()));
+    let stored = metadata.meta.iter().filter(|(key, _)| !INTERNAL_KEYS.contains(&key.as_str()));
     let mut stored: Vec<_> =
         stored.map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
     stored.sort();
