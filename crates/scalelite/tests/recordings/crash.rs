@@ -64,7 +64,7 @@ async fn killed_imports_are_completed_by_the_next_start() {
     }
     println!("{before} killed before the row was written, {after} after");
     for shelf in ["published", "unpublished"] {
-        let left = file_names(&setup.folder().join(shelf).join(".scalelite"));
+        let left = file_names(&setup.folder().join(shelf).join(".scalelite-staging"));
         assert!(u64::try_from(left.len()).unwrap() <= rounds, "{left:?}");
     }
 }

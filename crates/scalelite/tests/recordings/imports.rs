@@ -97,7 +97,7 @@ async fn files_are_imported_by_command_without_a_server() {
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(!output.status.success());
     assert_eq!(said, format!("{good}: imported {}\n", one.record_id));
-    assert!(noted.contains(&format!("{bad}: it is cut off")), "{noted}");
+    assert!(noted.contains(&format!("{bad}: the archive is truncated")), "{noted}");
     assert!(noted.contains("/nonexistent.tar: No such file"), "{noted}");
     assert!(noted.contains("2 archives were not imported"), "{noted}");
     assert!(file(&one).exists());
@@ -106,7 +106,7 @@ async fn files_are_imported_by_command_without_a_server() {
         String::from_utf8(setup.run_command(&["recordings", "imports"]).await.unwrap().stdout)
             .unwrap();
     assert!(
-        list.contains("done") && list.contains("received") && list.contains("cut off"),
+        list.contains("done") && list.contains("received") && list.contains("truncated"),
         "{list}"
     );
     let retried = setup.run_command(&["recordings", "retry", "unknown.tar"]).await.unwrap();
