@@ -5,14 +5,14 @@ pub mod tracks;
 
 use std::sync::Arc;
 
-use domain::recording::FilePath;
 use domain::recording::catalog::TenantScope;
-use domain::recording::playback_access::{PlaybackAccess, PlaybackPermit, Wish};
+use domain::recording::playback_access::{PlaybackAccess, PlaybackPermit};
+use domain::recording::{FilePath, RecordingFormatId};
 
 use crate::context::App;
 use crate::ports::{
-    BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, OneTimeTokens, RecordingFormatId, Recordings,
-    StoreError, Visibility,
+    BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, OneTimeTokens, Recordings, StoreError,
+    Visibility,
 };
 use crate::tenancy::Caller;
 
@@ -65,10 +65,10 @@ impl Playback {
     pub async fn open_link(
         &self,
         app: &App,
-        wish: Wish,
+        format_id: RecordingFormatId,
         visitor: LinkRequest<'_>,
     ) -> Result<LinkOutcome, StoreError> {
-        let lock = match self.find_access(wish, visitor.scope).await? {
+        let lock = match self.find_access(format_id, visitor.scope).await? {
             PlaybackAccess::Granted(permit) => return Ok(LinkOutcome::Permitted(permit, None)),
             PlaybackAccess::Protected(lock) => lock,
             PlaybackAccess::NotFound => return Ok(LinkOutcome::Denied),
@@ -78,11 +78,10 @@ impl Playback {
             return Ok(LinkOutcome::TokenNotTried);
         }
         let now = app.clock.now();
-        let Some(grant) = self.tokens.take_token(token, now).await? else {
+        let Some(granted) = self.tokens.take_token(token, now).await? else {
             return Ok(LinkOutcome::Denied);
         };
-        let subject = Wish::parse(&grant.record_id, &grant.format).map(|wish| wish.subject());
-        let permit = subject.and_then(|subject| lock.authorize(&subject));
+        let permit = lock.authorize(&granted.subject());
         Ok(permit.map_or(LinkOutcome::Denied, |permit| {
             let pass = self.access_cookies.sign_cookie(permit.format_id(), now);
             LinkOutcome::Permitted(permit, pass)
@@ -96,24 +95,24 @@ impl Playback {
     pub async fn find_permit(
         &self,
         app: &App,
-        wish: Wish,
+        format_id: RecordingFormatId,
         scope: &TenantScope,
         passes: &[&str],
     ) -> Result<Option<PlaybackPermit>, StoreError> {
         let now = app.clock.now();
-        let subject = wish.subject();
+        let subject = format_id.subject();
         let shown = passes.iter().any(|pass| self.access_cookies.is_valid(pass, &subject, now));
-        let entry = self.find_access(wish, scope).await?;
+        let entry = self.find_access(format_id, scope).await?;
         Ok(entry.authorize(shown.then_some(subject.as_str())))
     }
 
     async fn find_access(
         &self,
-        wish: Wish,
+        format_id: RecordingFormatId,
         scope: &TenantScope,
     ) -> Result<PlaybackAccess, StoreError> {
-        let recording = self.recordings.find_recording(wish.record_id.as_str()).await?;
-        Ok(PlaybackAccess::evaluate(wish, recording.as_ref(), scope, self.protection_enabled))
+        let recording = self.recordings.find_recording(format_id.record_id.as_str()).await?;
+        Ok(PlaybackAccess::evaluate(format_id, recording.as_ref(), scope, self.protection_enabled))
     }
 
     /// What is known of a file.
@@ -125,7 +124,7 @@ impl Playback {
         permit: &PlaybackPermit,
         path: &FilePath,
     ) -> Result<Option<BlobInfo>, BlobError> {
-        self.blobs.read_file_info(&to_format_id(permit), Visibility::Published, path).await
+        self.blobs.read_file_info(permit.format_id(), Visibility::Published, path).await
     }
 
     /// A file's bytes, or a part of them.
@@ -138,7 +137,7 @@ impl Playback {
         path: &FilePath,
         span: Option<ByteSpan>,
     ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError> {
-        self.blobs.open_file(&to_format_id(permit), Visibility::Published, path, span).await
+        self.blobs.open_file(permit.format_id(), Visibility::Published, path, span).await
     }
 
     /// The files that may be watched, so many at most.
@@ -150,14 +149,8 @@ impl Playback {
         permit: &PlaybackPermit,
         limit: usize,
     ) -> Result<Vec<(FilePath, u64)>, BlobError> {
-        self.blobs.list_files(&to_format_id(permit), Visibility::Published, limit).await
+        self.blobs.list_files(permit.format_id(), Visibility::Published, limit).await
     }
-}
-
-/// Where the files of a permit lie. What may be watched is published.
-fn to_format_id(permit: &PlaybackPermit) -> RecordingFormatId {
-    let Wish { record_id, format } = permit.format_id().clone();
-    RecordingFormatId { format, record_id }
 }
 
 /// Whose recordings a caller's are.

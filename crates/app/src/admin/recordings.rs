@@ -1,13 +1,11 @@
 //! What administrators do with recordings, whosever they are.
 
-use domain::recording::Recording;
 use domain::recording::catalog::{RecordingChange, RecordingFilter, TenantScope};
+use domain::recording::{Recording, RecordingFormatId};
 
 use crate::context::App;
-use crate::ports::{
-    Destination, RecordingCursor, RecordingFormatId, RecordingStore, StoreError, Visibility,
-};
-use crate::recordings::file_moves::{self, FileMoveError, parse_format_id};
+use crate::ports::{Destination, RecordingCursor, RecordingStore, StoreError, Visibility};
+use crate::recordings::file_moves::{self, FileMoveError};
 
 /// Recordings that are read at once.
 const PAGE_SIZE: u32 = 200;
@@ -150,7 +148,7 @@ async fn check_format(
         let (record_id, format) = (recording.record_id.clone(), format.to_owned());
         Some(FaultReport { record_id, format, fault, repaired })
     };
-    let Some(book) = parse_format_id(&recording.record_id, format) else {
+    let Some(book) = RecordingFormatId::parse(&recording.record_id, format) else {
         return Ok(found(RecordingFault::NoFiles, false));
     };
     let belongs = match Destination::from_recording(recording) {

@@ -6,12 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::recording::FilePath;
+use domain::recording::{FilePath, RecordingFormatId};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
-use crate::ports::{
-    BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, RecordingFormatId, Visibility,
-};
+use crate::ports::{BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, Visibility};
 
 type FileMap = BTreeMap<FilePath, Bytes>;
 

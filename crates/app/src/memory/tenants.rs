@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use domain::recording::RecordingFormatId;
 use domain::{Tenant, TenantChange, TenantSetting, Timestamp};
 
 use super::MemoryPoolStore;
-use crate::ports::{Grant, OneTimeTokens, StoreError, TenantUpdateResult, Tenants};
+use crate::ports::{OneTimeTokens, StoreError, TenantUpdateResult, Tenants};
 
 #[derive(Default)]
 pub(super) struct TenantState {
     tenants: Vec<Tenant>,
     settings: Vec<TenantSetting>,
-    tokens: HashMap<String, (Grant, Timestamp)>,
+    tokens: HashMap<String, (RecordingFormatId, Timestamp)>,
 }
 
 impl TenantState {
@@ -102,18 +103,22 @@ impl OneTimeTokens for MemoryPoolStore {
     async fn put_token(
         &self,
         token: &str,
-        grant: &Grant,
+        format_id: &RecordingFormatId,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let tokens = &mut self.lock().tenancy.tokens;
         tokens.retain(|_, (_, until)| now < *until);
-        tokens.insert(token.to_owned(), (grant.clone(), until));
+        tokens.insert(token.to_owned(), (format_id.clone(), until));
         Ok(())
     }
 
-    async fn take_token(&self, token: &str, now: Timestamp) -> Result<Option<Grant>, StoreError> {
+    async fn take_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<RecordingFormatId>, StoreError> {
         let taken = self.lock().tenancy.tokens.remove(token);
-        Ok(taken.filter(|(_, until)| now < *until).map(|(grant, _)| grant))
+        Ok(taken.filter(|(_, until)| now < *until).map(|(format_id, _)| format_id))
     }
 }

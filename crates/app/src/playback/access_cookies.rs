@@ -5,7 +5,7 @@ use std::fmt;
 
 use bbb::token::{TokenAlgorithm, sign, verify};
 use domain::Timestamp;
-use domain::recording::playback_access::Wish;
+use domain::recording::RecordingFormatId;
 use serde_json::json;
 
 /// Makes passes and reads them.
@@ -23,12 +23,16 @@ impl AccessCookies {
     }
 
     /// A pass; none without a secret.
-    pub(super) fn sign_cookie(&self, wish: &Wish, now: Timestamp) -> Option<String> {
+    pub(super) fn sign_cookie(
+        &self,
+        format_id: &RecordingFormatId,
+        now: Timestamp,
+    ) -> Option<String> {
         if self.secret.is_empty() {
             return None;
         }
         let until_s = now.0.saturating_add(self.valid_ms).div_euclid(1000);
-        let claims = json!({ "sub": wish.subject(), "exp": until_s });
+        let claims = json!({ "sub": format_id.subject(), "exp": until_s });
         sign(claims.as_object()?, &self.secret, TokenAlgorithm::Hs256)
     }
 
@@ -55,8 +59,8 @@ mod tests {
     #[test]
     fn a_cookie_opens_one_format_for_a_while() {
         let passes = AccessCookies::new("secret".to_owned(), 1000);
-        let wish = Wish::parse("r1", "video").unwrap();
-        let pass = passes.sign_cookie(&wish, Timestamp(5000)).unwrap();
+        let format_id = RecordingFormatId::parse("r1", "video").unwrap();
+        let pass = passes.sign_cookie(&format_id, Timestamp(5000)).unwrap();
         assert!(passes.is_valid(&pass, "/video/r1", Timestamp(5999)));
         assert!(!passes.is_valid(&pass, "/video/r1", Timestamp(6000)));
         assert!(!passes.is_valid(&pass, "/video/r2", Timestamp(5000)));
@@ -68,8 +72,11 @@ mod tests {
 
     #[test]
     fn no_cookie_without_a_secret_or_an_expiry() {
-        let wish = Wish::parse("r1", "video").unwrap();
-        assert_eq!(AccessCookies::new(String::new(), 1000).sign_cookie(&wish, Timestamp(0)), None);
+        let format_id = RecordingFormatId::parse("r1", "video").unwrap();
+        assert_eq!(
+            AccessCookies::new(String::new(), 1000).sign_cookie(&format_id, Timestamp(0)),
+            None
+        );
         let passes = AccessCookies::new("secret".to_owned(), 1000);
         let endless = json!({ "sub": "/video/r1" });
         let endless = sign(endless.as_object().unwrap(), "secret", TokenAlgorithm::Hs256).unwrap();

@@ -4,12 +4,12 @@
 use bytes::Bytes;
 use domain::recording::captions::{Language, to_vtt};
 use domain::recording::catalog::TenantScope;
-use domain::recording::{FilePath, FormatName, RecordId, Recording};
+use domain::recording::{FilePath, FormatName, RecordId, Recording, RecordingFormatId};
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::Playback;
-use crate::ports::{BlobError, RecordingFormatId, StoreError, Visibility};
+use crate::ports::{BlobError, StoreError, Visibility};
 
 /// Formats whose players show captions, the first one first.
 const CAPTION_FORMATS: [&str; 3] = ["presentation", "video", "screenshare"];

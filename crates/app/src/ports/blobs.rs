@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::recording::{FilePath, FormatName, RecordId};
+use domain::recording::{FilePath, RecordingFormatId};
 use futures_util::stream::BoxStream;
 
 /// Where files are: whether they can be watched by anybody who may watch the recording, or brought back.
@@ -29,15 +29,6 @@ impl Visibility {
     pub fn other_values(self) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(move |shelf| *shelf != self)
     }
-}
-
-/// One playback format of one recording: what is moved and removed as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RecordingFormatId {
-    /// The format.
-    pub format: FormatName,
-    /// The recording.
-    pub record_id: RecordId,
 }
 
 /// Why files cannot be had. No text holds secrets.

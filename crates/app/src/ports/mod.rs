@@ -19,12 +19,12 @@ pub mod tokens;
 mod trash;
 pub mod uploads;
 
+pub use domain::recording::RecordingFormatId;
+
 pub use bbb_client::{
     BackendBody, BackendCall, BackendResponse, BbbClient, CallError, CallPriority, CallTimeouts,
 };
-pub use blobs::{
-    BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, RecordingFormatId, Visibility,
-};
+pub use blobs::{BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, Visibility};
 pub use callback_client::{CallbackClient, CallbackClientError, CallbackRequest};
 pub use entropy::{Clock, Entropy};
 pub use history::SessionHistory;
@@ -42,7 +42,7 @@ pub use recording_catalog::{
 pub use recordings::{RecordingCounts, Recordings};
 pub use spool::{Spool, SpoolError, SpoolListing, SpooledArchive, UnpackedFormat};
 pub use tenants::{TenantUpdateResult, Tenants};
-pub use tokens::{Grant, OneTimeTokens};
+pub use tokens::OneTimeTokens;
 pub use trash::{Trash, TrashedRecording};
 pub use uploads::{UploadBytes, UploadError, Uploads};
 

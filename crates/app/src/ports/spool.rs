@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
-use super::blobs::RecordingFormatId;
+use domain::recording::RecordingFormatId;
 
 /// An archive that is whole, as far as anybody can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]

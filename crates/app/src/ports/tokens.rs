@@ -2,17 +2,9 @@
 
 use async_trait::async_trait;
 use domain::Timestamp;
+use domain::recording::RecordingFormatId;
 
 use super::StoreError;
-
-/// What a token opens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// The recording.
-    pub record_id: String,
-    /// Its playback format.
-    pub format: String,
-}
 
 /// One-time tokens.
 #[async_trait]
@@ -21,11 +13,15 @@ pub trait OneTimeTokens: Send + Sync {
     async fn put_token(
         &self,
         token: &str,
-        grant: &Grant,
+        format_id: &RecordingFormatId,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<(), StoreError>;
 
     /// Takes a token: of many who take the same one, one gets it.
-    async fn take_token(&self, token: &str, now: Timestamp) -> Result<Option<Grant>, StoreError>;
+    async fn take_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<RecordingFormatId>, StoreError>;
 }

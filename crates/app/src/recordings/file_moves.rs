@@ -5,12 +5,11 @@
 
 use domain::Timestamp;
 use domain::recording::catalog::TenantScope;
-use domain::recording::{FormatName, RecordId, Recording};
+use domain::recording::{Recording, RecordingFormatId};
 
 use crate::context::App;
 use crate::ports::{
-    BlobError, Blobs, Destination, FileMove, MoveOutcome, RecordingFormatId, RecordingStore,
-    StoreError, Visibility,
+    BlobError, Blobs, Destination, FileMove, MoveOutcome, RecordingStore, StoreError, Visibility,
 };
 
 /// Who has been under way for so long is not heard of any more, in ms.
@@ -47,13 +46,6 @@ impl From<Visibility> for Destination {
     }
 }
 
-/// The files of a format, if its names can be those of directories.
-#[must_use]
-pub fn parse_format_id(record_id: &str, format: &str) -> Option<RecordingFormatId> {
-    let (record_id, format) = (RecordId::parse(record_id)?, FormatName::parse(format)?);
-    Some(RecordingFormatId { format, record_id })
-}
-
 /// Puts a recording on a shelf: the row at once, then its files. False if there is no such
 /// recording in the scope.
 ///
@@ -72,7 +64,8 @@ pub async fn set_visibility(
             record_id: recording.record_id.clone(),
             format: format.format.clone(),
         };
-        let book = parse_format_id(&recording.record_id, &format.format).ok_or_else(missing)?;
+        let book =
+            RecordingFormatId::parse(&recording.record_id, &format.format).ok_or_else(missing)?;
         if app.blobs.locate_format(&book).await?.is_empty() {
             return Err(missing());
         }
@@ -159,7 +152,7 @@ pub async fn run_file_move(
 
 async fn move_files(blobs: &dyn Blobs, journey: &FileMove) -> Result<(), BlobError> {
     for format in &journey.formats {
-        let Some(book) = parse_format_id(&journey.record_id, format) else { continue };
+        let Some(book) = RecordingFormatId::parse(&journey.record_id, format) else { continue };
         let moved = match journey.destination {
             Destination::Published => blobs.move_format(&book, Visibility::Published).await?,
             Destination::Unpublished => blobs.move_format(&book, Visibility::Unpublished).await?,

@@ -9,7 +9,7 @@ pub mod playback_access;
 use crate::time::Timestamp;
 
 pub use file_types::FileType;
-pub use names::{FilePath, FormatName, RecordId};
+pub use names::{FilePath, FormatName, RecordId, RecordingFormatId};
 
 /// An image of a playback format's preview.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

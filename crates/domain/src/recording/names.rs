@@ -60,6 +60,32 @@ impl fmt::Display for FormatName {
     }
 }
 
+/// One playback format of one recording: the unit in which files are stored, moved and removed, and for
+/// which access is granted. Ids are ordered by format, then by recording.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordingFormatId {
+    // The order of the fields is the order of the ids.
+    /// The playback format.
+    pub format: FormatName,
+    /// The recording.
+    pub record_id: RecordId,
+}
+
+impl RecordingFormatId {
+    /// Parses both names; `None` if one of them is invalid. No files can exist under an invalid name.
+    #[must_use]
+    pub fn parse(record_id: &str, format: &str) -> Option<Self> {
+        Some(Self { format: FormatName::parse(format)?, record_id: RecordId::parse(record_id)? })
+    }
+
+    /// Returns the path below which the files are served, `/<format>/<record id>`. It is also the subject
+    /// (`sub`) of access cookies.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        format!("/{}/{}", self.format, self.record_id)
+    }
+}
+
 fn is_valid_name(text: &str, length_max: usize, usable: impl Fn(u8) -> bool) -> bool {
     let begins_well = text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
     begins_well && text.len() <= length_max && text.bytes().all(usable)
@@ -109,6 +135,8 @@ mod tests {
         }
         assert_eq!(FormatName::parse("Video"), None);
         assert_eq!(RecordId::parse(&"a".repeat(129)), None);
+        assert_eq!(RecordingFormatId::parse("..", "video"), None);
+        assert_eq!(RecordingFormatId::parse("r1", "../x"), None);
     }
 
     #[test]

@@ -2,35 +2,12 @@
 //! makes them.
 
 use super::catalog::TenantScope;
-use super::{FormatName, PlaybackFormat, RecordId, Recording};
-
-/// What somebody wants to watch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
-    /// The recording.
-    pub record_id: RecordId,
-    /// Which way to watch it.
-    pub format: FormatName,
-}
-
-impl Wish {
-    /// Takes the parts of a path; `None` if they name nothing that there could be.
-    #[must_use]
-    pub fn parse(record_id: &str, format: &str) -> Option<Self> {
-        Some(Self { record_id: RecordId::parse(record_id)?, format: FormatName::parse(format)? })
-    }
-
-    /// What a pass for it is about: the path below which its files are.
-    #[must_use]
-    pub fn subject(&self) -> String {
-        format!("/{}/{}", self.format, self.record_id)
-    }
-}
+use super::{PlaybackFormat, Recording, RecordingFormatId};
 
 /// The right to watch one format of one recording, now. It is not kept: recordings are unpublished and deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaybackPermit {
-    format_id: Wish,
+    format_id: RecordingFormatId,
     url: Option<String>,
     protected: bool,
 }
@@ -38,7 +15,7 @@ pub struct PlaybackPermit {
 impl PlaybackPermit {
     /// What may be watched.
     #[must_use]
-    pub fn format_id(&self) -> &Wish {
+    pub fn format_id(&self) -> &RecordingFormatId {
         &self.format_id
     }
 
@@ -83,18 +60,18 @@ impl PlaybackAccess {
     /// all (`PROTECTED_RECORDINGS_ENABLED`).
     #[must_use]
     pub fn evaluate(
-        wish: Wish,
+        format_id: RecordingFormatId,
         recording: Option<&Recording>,
         scope: &TenantScope,
         protection: bool,
     ) -> Self {
         let Some((recording, format)) =
-            recording.and_then(|it| find_visible_format(&wish, it, scope))
+            recording.and_then(|it| find_visible_format(&format_id, it, scope))
         else {
             return Self::NotFound;
         };
         let protected = protection && recording.protected;
-        let permit = PlaybackPermit { format_id: wish, url: format.url.clone(), protected };
+        let permit = PlaybackPermit { format_id, url: format.url.clone(), protected };
         if protected { Self::Protected(ProtectedRecording(permit)) } else { Self::Granted(permit) }
     }
 
@@ -110,13 +87,13 @@ impl PlaybackAccess {
 }
 
 fn find_visible_format<'a>(
-    wish: &Wish,
+    format_id: &RecordingFormatId,
     recording: &'a Recording,
     scope: &TenantScope,
 ) -> Option<(&'a Recording, &'a PlaybackFormat)> {
-    let is_it = recording.record_id == wish.record_id.as_str();
+    let is_it = recording.record_id == format_id.record_id.as_str();
     let is_there = recording.published && !recording.is_deleted() && scope.accepts(recording);
-    let format = recording.formats.iter().find(|one| one.format == wish.format.as_str())?;
+    let format = recording.formats.iter().find(|one| one.format == format_id.format.as_str())?;
     (is_it && is_there).then_some((recording, format))
 }
 
@@ -128,8 +105,8 @@ mod tests {
     use crate::recording::catalog::TENANT_KEY;
     use crate::time::Timestamp;
 
-    fn format_id(record_id: &str, format: &str) -> Wish {
-        Wish::parse(record_id, format).unwrap()
+    fn format_id(record_id: &str, format: &str) -> RecordingFormatId {
+        RecordingFormatId::parse(record_id, format).unwrap()
     }
 
     /// Recordings of all kinds, of few names so that they often are what is wished for.
@@ -169,7 +146,7 @@ mod tests {
         prop::sample::select(vec![TenantScope::All, tenant("a"), tenant("b")])
     }
 
-    fn format_ids() -> impl Strategy<Value = Wish> {
+    fn format_ids() -> impl Strategy<Value = RecordingFormatId> {
         let formats = prop::sample::select(vec!["notes", "presentation", "video"]);
         (prop::sample::select(vec!["r1", "r2"]), formats)
             .prop_map(|(id, format)| format_id(id, format))
@@ -178,7 +155,7 @@ mod tests {
     fn subjects() -> impl Strategy<Value = Option<String>> {
         let near = ["", "/", "r1", "/r1/video", "/video/r1/", "/video", "/VIDEO/r1", "video/r1"];
         let near = prop::sample::select(near.map(str::to_owned).to_vec());
-        prop::option::of(prop_oneof![format_ids().prop_map(|wish| wish.subject()), near])
+        prop::option::of(prop_oneof![format_ids().prop_map(|format_id| format_id.subject()), near])
     }
 
     proptest! {
@@ -186,30 +163,30 @@ mod tests {
 
         #[test]
         fn permits_meet_every_condition(
-            wish in format_ids(), recording in recordings(), scope in scopes(),
+            format_id in format_ids(), recording in recordings(), scope in scopes(),
             protection: bool, pass in subjects(),
         ) {
-            let entry = PlaybackAccess::evaluate(wish.clone(), recording.as_ref(), &scope, protection);
+            let entry = PlaybackAccess::evaluate(format_id.clone(), recording.as_ref(), &scope, protection);
             let permit = entry.authorize(pass.as_deref());
             // Spelled out once more, reason by reason.
             let reasons = recording.as_ref().is_some_and(|recording| {
                 let tenant = recording.metadata.iter().find(|(key, _)| key == TENANT_KEY);
                 let tenant = tenant.and_then(|(_, value)| value.as_deref());
                 [
-                    recording.record_id == wish.record_id.as_str(),
+                    recording.record_id == format_id.record_id.as_str(),
                     recording.published,
                     recording.deleted_at.is_none(),
                     recording.state.as_deref() != Some("deleted"),
-                    recording.formats.iter().any(|one| one.format == wish.format.as_str()),
+                    recording.formats.iter().any(|one| one.format == format_id.format.as_str()),
                     match &scope { TenantScope::All => true, TenantScope::Tenant(id) => tenant == Some(id) },
-                    !protection || !recording.protected || pass == Some(wish.subject()),
+                    !protection || !recording.protected || pass == Some(format_id.subject()),
                 ]
                 .iter()
                 .all(|reason| *reason)
             });
             prop_assert_eq!(permit.is_some(), reasons);
             if let Some(permit) = permit {
-                prop_assert_eq!(permit.format_id(), &wish);
+                prop_assert_eq!(permit.format_id(), &format_id);
                 let protected = recording.is_some_and(|recording| recording.protected);
                 prop_assert_eq!(permit.is_protected(), protection && protected);
             }
@@ -227,7 +204,5 @@ mod tests {
             PlaybackAccess::evaluate(format_id("r1", "video"), None, &TenantScope::All, false),
             PlaybackAccess::NotFound
         );
-        assert_eq!(Wish::parse("..", "video"), None);
-        assert_eq!(Wish::parse("r1", "../x"), None);
     }
 }

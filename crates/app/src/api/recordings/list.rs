@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bbb::Query;
 use bbb::response::build_success;
 use bytes::Bytes;
-use domain::recording::Recording;
 use domain::recording::catalog::{RecordingFilter, TenantScope};
+use domain::recording::{Recording, RecordingFormatId};
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, BoxStream};
@@ -16,7 +16,7 @@ use super::list_filter::{PageRequest, parse_filter};
 use super::{recording_store, tenant_scope};
 use crate::api::ApiError;
 use crate::context::App;
-use crate::ports::{Grant, RecordingCursor, RecordingStore, StoreError};
+use crate::ports::{RecordingCursor, RecordingStore, StoreError};
 use crate::tenancy::Caller;
 
 /// Recordings that are read from the store at once.
@@ -153,11 +153,12 @@ impl RecordingSearch {
         let App { entropy, clock, tokens, policy, .. } = &self.app;
         let noise = [entropy.generate_bytes(), entropy.generate_bytes()].concat();
         let token: String = noise.iter().map(|byte| format!("{byte:02x}")).collect();
-        let grant = Grant { record_id: recording.record_id.clone(), format: format.to_owned() };
-        let now = clock.now();
-        tokens
-            .put_token(&token, &grant, now, now.plus_ms(policy.recordings.token_lifetime_ms))
-            .await?;
+        // A format with an invalid name has no files, so its link needs no valid token.
+        if let Some(format_id) = RecordingFormatId::parse(&recording.record_id, format) {
+            let now = clock.now();
+            let until = now.plus_ms(policy.recordings.token_lifetime_ms);
+            tokens.put_token(&token, &format_id, now, until).await?;
+        }
         Ok(token)
     }
 }

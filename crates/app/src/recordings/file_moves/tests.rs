@@ -24,7 +24,7 @@ async fn recording_with_files(shelf: Visibility) -> (MemoryRecordings, MemoryBlo
     records.put_recording(&recording).await.unwrap();
     for name in ["notes", "video"] {
         let files = [(FilePath::parse("a").unwrap(), Bytes::from_static(b"1"))];
-        blobs.insert_files(&parse_format_id("r", name).unwrap(), shelf, files);
+        blobs.insert_files(&RecordingFormatId::parse("r", name).unwrap(), shelf, files);
     }
     (records, blobs)
 }
@@ -43,7 +43,9 @@ fn to_visibility(to: Destination) -> Option<Visibility> {
 }
 
 async fn list_visibilities(blobs: &MemoryBlobs) -> [Vec<Visibility>; 2] {
-    let on = async |name| blobs.locate_format(&parse_format_id("r", name).unwrap()).await.unwrap();
+    let on = async |name| {
+        blobs.locate_format(&RecordingFormatId::parse("r", name).unwrap()).await.unwrap()
+    };
     [on("notes").await, on("video").await]
 }
 
@@ -67,7 +69,7 @@ async fn file_moves_left_by_a_crash_are_finished() {
             let (records, blobs) = recording_with_files(Visibility::Published).await;
             begin_move(&records, to, NOW).await;
             for name in ["notes", "video"].into_iter().take(moved) {
-                let book = parse_format_id("r", name).unwrap();
+                let book = RecordingFormatId::parse("r", name).unwrap();
                 match to_visibility(to) {
                     None => drop(blobs.remove_format(&book, &Visibility::ALL).await.unwrap()),
                     Some(shelf) => drop(blobs.move_format(&book, shelf).await.unwrap()),

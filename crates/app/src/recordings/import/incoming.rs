@@ -3,10 +3,9 @@
 use bbb::metadata::{Metadata, MetadataImage};
 use domain::Timestamp;
 use domain::recording::catalog::IncomingRecording;
-use domain::recording::{BreakoutPlace, PlaybackFormat, Recording, Thumbnail};
+use domain::recording::{BreakoutPlace, PlaybackFormat, Recording, RecordingFormatId, Thumbnail};
 
 use super::ImportRules;
-use crate::ports::RecordingFormatId;
 
 /// Metadata that has a place of its own.
 const INTERNAL_META_KEYS: [&str; 3] = ["meetingId", "meetingName", "isBreakout"];

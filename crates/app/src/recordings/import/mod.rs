@@ -19,12 +19,12 @@ mod tests;
 use std::sync::Arc;
 
 use bbb::metadata::Metadata;
-use domain::recording::RecordId;
 use domain::recording::catalog::merge_recording;
+use domain::recording::{RecordId, RecordingFormatId};
 
 use crate::ports::{
-    ArchiveRecord, BlobError, Blobs, Clock, Entropy, ImportStage, RecordingFormatId,
-    RecordingStore, Spool, SpoolError, StoreError, UnpackedFormat, Visibility,
+    ArchiveRecord, BlobError, Blobs, Clock, Entropy, ImportStage, RecordingStore, Spool,
+    SpoolError, StoreError, UnpackedFormat, Visibility,
 };
 
 pub use run::{ScanError, ScanResult};
