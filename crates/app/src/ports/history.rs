@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::{MeetingSession, Timestamp};
 
-use super::StoreError;
+use super::store_error::StoreError;
 
 /// Sessions of meetings.
 #[async_trait]

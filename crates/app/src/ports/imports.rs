@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::Timestamp;
 
-use super::StoreError;
+use super::store_error::StoreError;
 
 /// How far an archive has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ pub mod pool_store;
 pub mod recording_catalog;
 pub mod recordings;
 pub mod spool;
+pub mod store_error;
 pub mod tenants;
 pub mod tokens;
 mod trash;
@@ -34,13 +35,14 @@ pub use outbox::{MessageTopic, Outbox, OutboxMessage};
 pub use periodic_jobs::{JobClaim, PeriodicJobs};
 pub use pool_store::{
     MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
-    ServerChange, StoreError,
+    ServerChange,
 };
 pub use recording_catalog::{
     Destination, FileMove, ImportedRecording, RecordingCatalog, RecordingCursor,
 };
 pub use recordings::{RecordingCounts, Recordings};
 pub use spool::{Spool, SpoolError, SpoolListing, SpooledArchive, UnpackedFormat};
+pub use store_error::StoreError;
 pub use tenants::{TenantUpdateResult, Tenants};
 pub use tokens::OneTimeTokens;
 pub use trash::{Trash, TrashedRecording};

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::Timestamp;
 use domain::recording::{Callback, Recording};
 
-use super::StoreError;
+use super::store_error::StoreError;
 
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

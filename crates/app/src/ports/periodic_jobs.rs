@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::Timestamp;
 
-use super::StoreError;
+use super::store_error::StoreError;
 
 /// The outcome of [`PeriodicJobs::claim_run`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

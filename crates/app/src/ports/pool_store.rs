@@ -7,19 +7,7 @@ use domain::placement::{PlacementCriteria, PlacementRefusal};
 use domain::poll::{PendingEnd, PollObservation, PollOutcome, PollPolicy, RecordedElsewhere};
 use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, ServerId, Timestamp};
 
-/// The store failed. The text is for administrators; it holds no secrets.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached, is full, or is too slow: the same call may succeed later.
-    #[error("store unavailable: {0}")]
-    Unavailable(String),
-    /// It is another program's still, and whoever asks may only look.
-    #[error("the database is not adopted yet")]
-    NotAdopted,
-    /// It holds what we cannot read.
-    #[error("store corrupt: {0}")]
-    Corrupt(String),
-}
+use super::store_error::StoreError;
 
 /// A meeting and its server, read together.
 #[derive(Clone, Debug, PartialEq)]

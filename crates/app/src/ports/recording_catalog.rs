@@ -11,8 +11,8 @@ use domain::recording::catalog::{
 };
 use domain::recording::{Recording, RecordingDetails};
 
-use super::StoreError;
 use super::recordings::Recordings;
+use super::store_error::StoreError;
 
 /// Where a page of recordings begins: after the one that ends the page before.
 #[derive(Clone, Debug, PartialEq, Eq)]

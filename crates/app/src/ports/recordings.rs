@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::MeetingKey;
 use domain::recording::{Callback, Recording};
 
-use super::StoreError;
+use super::store_error::StoreError;
 
 /// How many of each there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::{Tenant, TenantChange, TenantSetting};
 
-use super::StoreError;
+use super::store_error::StoreError;
 
 /// The outcome of [`TenantsCommand::update_tenant`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::Timestamp;
 use domain::recording::RecordingFormatId;
 
-use super::StoreError;
+use super::store_error::StoreError;
 
 /// One-time tokens.
 #[async_trait]

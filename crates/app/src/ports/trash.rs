@@ -6,7 +6,8 @@
 use async_trait::async_trait;
 use domain::Timestamp;
 
-use super::{FileMove, StoreError};
+use super::recording_catalog::FileMove;
+use super::store_error::StoreError;
 
 /// A recording in the trash.
 #[derive(Clone, Debug, PartialEq, Eq)]
