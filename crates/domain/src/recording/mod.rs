@@ -5,6 +5,7 @@ pub mod catalog;
 mod file_types;
 mod names;
 pub mod playback_access;
+pub mod retention;
 
 use crate::time::Timestamp;
 
