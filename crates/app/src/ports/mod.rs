@@ -1,5 +1,8 @@
-//! What the use cases need of the world. One method is one atomic business operation: never a get
-//! to be followed by a set, never a transaction handed out, because every race lives between them.
+//! The ports: traits for everything that the use cases need from the outside world.
+//!
+//! A method is one atomic business operation. No method reads a value that a later call writes back, and no transaction is
+//! handed out, because a race is possible between any two calls. [`crate::memory`] defines what the methods mean; every
+//! adapter behaves in the same way.
 
 pub mod bbb_client;
 pub mod blobs;
@@ -17,7 +20,7 @@ pub mod spool;
 pub mod store_error;
 pub mod tenants;
 pub mod tokens;
-mod trash;
+pub mod trash;
 pub mod uploads;
 
 pub use domain::recording::RecordingFormatId;
@@ -48,12 +51,12 @@ pub use tokens::OneTimeTokens;
 pub use trash::{Trash, TrashedRecording};
 pub use uploads::{UploadBytes, UploadError, Uploads};
 
-/// The hot state whole: what one store keeps for all replicas.
+/// The state store: servers, meetings, sessions, tenants, tokens and periodic jobs, which all replicas share.
 pub trait StateStore: PoolStore + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs {}
 
 impl<T: PoolStore + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs> StateStore for T {}
 
-/// What is known of recordings, whole: what one database keeps for all replicas.
+/// The recording store: recordings, their trash, imports and messages, which all replicas share.
 pub trait RecordingStore: RecordingCatalog + Trash + Imports + Outbox {}
 
 impl<T: RecordingCatalog + Trash + Imports + Outbox> RecordingStore for T {}
