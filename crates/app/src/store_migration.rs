@@ -1,7 +1,8 @@
 //! Copies everything from one store to another, and verifies the copy.
 //!
-//! A migration may be interrupted and started again: entries that are in the target already are only compared. Where
-//! the two stores differ, the source wins; entries that only the target has stay.
+//! A migration may be interrupted and started again: entries that are in the target already are
+//! only compared. Where the two stores differ, the source wins; entries that only the target has
+//! stay.
 
 mod copier;
 mod counts;
@@ -26,7 +27,8 @@ pub struct MigrationPlan {
     pub recordings: bool,
 }
 
-/// Copies what the plan says, and returns the counts of each kind, in the order of [`MigratedKind`].
+/// Copies what the plan says, and returns the counts of each kind, in the order of
+/// [`MigratedKind`].
 ///
 /// # Errors
 /// When one of the stores fails. What was copied until then stays.

@@ -1,5 +1,6 @@
-//! Accepts the analytics reports that servers send after a meeting, for the front-end that created it. Source of the
-//! format: BBB's `post_events_analytics_callback.rb`, which sends JSON and a token signed with the server's secret.
+//! Accepts the analytics reports that servers send after a meeting, for the front-end that created
+//! it. Source of the format: BBB's `post_events_analytics_callback.rb`, which sends JSON and a
+//! token signed with the server's secret.
 
 use bbb::Algorithm;
 use bbb::checksum::compute_checksum;
@@ -35,8 +36,8 @@ pub enum AnalyticsError {
 /// Checks a report of a server, and posts it to the outbox for the front-end that asked for it.
 ///
 /// # Errors
-/// When no front-end asked for it, the body is not a report, the server of the meeting did not sign it, or the store
-/// fails.
+/// When no front-end asked for it, the body is not a report, the server of the meeting did not sign
+/// it, or the store fails.
 pub async fn accept_analytics(
     app: &App,
     caller: &Caller,
@@ -63,7 +64,8 @@ pub async fn accept_analytics(
     report.insert("customer".to_owned(), customer.into());
     let text = Value::Object(report).to_string();
     let message = OutboxMessage {
-        // The id depends on the content: a server that repeats a report after a lost response adds no message.
+        // The id depends on the content: a server that repeats a report after a lost response adds
+        // no message.
         id: format!("analytics:{}", compute_checksum(&key.id, &text, "", Algorithm::Sha256)),
         topic: MessageTopic::Analytics,
         tenant: key.tenant,
@@ -80,8 +82,8 @@ pub async fn accept_analytics(
     Ok(records.post_message(&message).await?)
 }
 
-/// Whether the token is signed with the secret of the meeting's server. For meetings that the original created the server
-/// is not known, and any server of the pool may have signed it.
+/// Whether the token is signed with the secret of the meeting's server. For meetings that the
+/// original created the server is not known, and any server of the pool may have signed it.
 fn is_signed(token: &str, servers: &[Server], server_id: Option<&str>, now: Timestamp) -> bool {
     let may_sign = |server: &&Server| server_id.is_none_or(|id| server.id.0 == id);
     let has_signed = |server: &Server| {

@@ -1,4 +1,5 @@
-//! Delivers the messages of the outbox to front-ends, and repeats them until they are accepted or given up.
+//! Delivers the messages of the outbox to front-ends, and repeats them until they are accepted or
+//! given up.
 
 use bbb::token::{self, Claims, TokenAlgorithm};
 use bbb::{Algorithm, Query};
@@ -17,8 +18,8 @@ use super::secret_hint::secret_hint;
 const MAX_CONCURRENT_SENDS: u32 = 16;
 /// Maximum number of secrets that are tried for a message.
 const MAX_SECRETS: usize = 8;
-/// How long a message that is being sent is reserved for this process, in ms: longer than attempts with all secrets
-/// take.
+/// How long a message that is being sent is reserved for this process, in ms: longer than attempts
+/// with all secrets take.
 const SEND_LEASE_MS: i64 = 2 * 60_000;
 /// How long a bearer token is valid, in seconds.
 const TOKEN_LIFETIME_S: i64 = 24 * 3600;

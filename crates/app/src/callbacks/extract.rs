@@ -16,7 +16,8 @@ use super::secret_hint::secret_hint;
 /// The path to which servers report what happened in a meeting.
 pub const ANALYTICS_PATH: &str = "/bigbluebutton/api/analytics_callback";
 
-/// Parameters with the address that is notified of recordings; the first one that is present counts.
+/// Parameters with the address that is notified of recordings; the first one that is present
+/// counts.
 const READY_URL_PARAMETERS: [&str; 3] = [
     "meta_bn-recording-ready-url",
     "meta_bbb-recording-ready-url",
@@ -36,9 +37,9 @@ pub struct CreateOrigin<'a> {
     pub secret: Option<&'a str>,
 }
 
-/// Stores the callback addresses of a create. In the query, the address for analytics is replaced by that of the balancer;
-/// the one for recordings is removed, since recordings arrive at the balancer. A create does not fail if the addresses
-/// cannot be stored: the error is logged.
+/// Stores the callback addresses of a create. In the query, the address for analytics is replaced
+/// by that of the balancer; the one for recordings is removed, since recordings arrive at the
+/// balancer. A create does not fail if the addresses cannot be stored: the error is logged.
 ///
 /// Returns whether the server will report to the balancer what happens in the meeting.
 pub async fn extract_callbacks(
@@ -75,7 +76,8 @@ pub async fn extract_callbacks(
     is_stored && callback.attribute(Callback::ANALYTICS_URL).is_some()
 }
 
-/// Stores in a meeting's callback on which server it was created: only this server may report what happens in it.
+/// Stores in a meeting's callback on which server it was created: only this server may report what
+/// happens in it.
 pub async fn set_meeting_server(app: &App, key: &MeetingKey, server: &ServerId) {
     let Some(records) = &app.recording_store else {
         return;
@@ -111,15 +113,16 @@ async fn store_callback(app: &App, callback: &Callback) -> bool {
     true
 }
 
-/// Returns the value of a metadata parameter that is not blank. BBB ignores the case of these names.
+/// Returns the value of a metadata parameter that is not blank. BBB ignores the case of these
+/// names.
 fn find_metadata(query: &Query, name: &str) -> Option<String> {
     let mut pairs = query.iter();
     let pair = pairs.find(|(pair_name, _)| pair_name.eq_ignore_ascii_case(name));
     pair.map(|(_, value)| value.into_owned()).filter(|value| !value.trim().is_empty())
 }
 
-/// Returns the URL that servers report to. Its host is the tenant's own, or the one that the create was sent to if
-/// `URL_HOST` is not set.
+/// Returns the URL that servers report to. Its host is the tenant's own, or the one that the create
+/// was sent to if `URL_HOST` is not set.
 fn analytics_url(app: &App, caller: &Caller, create_host: &str) -> String {
     let host = match (&app.policy.url_host, caller.tenant()) {
         (Some(url_host), Some(tenant)) => format!("{}.{url_host}", tenant.name),

@@ -1,8 +1,9 @@
 //! Callbacks: messages to front-ends about meetings that they created.
 //!
-//! A create names callback addresses. They are removed from its query and stored ([`extract_callbacks`]). When the
-//! recording arrives, or the server reports what happened in the meeting ([`accept_analytics`]), a message is put into
-//! the outbox, from where it is sent to the front-end ([`deliver_due`]).
+//! A create names callback addresses. They are removed from its query and stored
+//! ([`extract_callbacks`]). When the recording arrives, or the server reports what happened in the
+//! meeting ([`accept_analytics`]), a message is put into the outbox, from where it is sent to the
+//! front-end ([`deliver_due`]).
 
 mod analytics;
 mod deliver;

@@ -1,5 +1,5 @@
-//! Reference implementations of the ports, in memory. They define what the ports mean: every adapter is compared with
-//! them.
+//! Reference implementations of the ports, in memory. They define what the ports mean: every
+//! adapter is compared with them.
 
 mod blobs;
 mod entropy;

@@ -36,7 +36,8 @@ impl PoolState {
         self.servers.iter_mut().find(|server| server.id == *id)
     }
 
-    /// Adds users, weighted by the load multiplier, to the load of a server. The load never falls below zero.
+    /// Adds users, weighted by the load multiplier, to the load of a server. The load never falls
+    /// below zero.
     pub(super) fn add_load(&mut self, id: &ServerId, users: f64) {
         if let Some(server) = self.server_mut(id) {
             let weight = users * server.load_multiplier;
@@ -115,8 +116,8 @@ impl PoolState {
         }
     }
 
-    /// Reads the records that a poll of a server is compared with: the meetings on it, the meetings that it reports and
-    /// that are recorded on other servers, and its pending ends.
+    /// Reads the records that a poll of a server is compared with: the meetings on it, the meetings
+    /// that it reports and that are recorded on other servers, and its pending ends.
     pub(super) fn read_poll_context(
         &self,
         id: &ServerId,
@@ -133,7 +134,8 @@ impl PoolState {
         (here, elsewhere, pending_ends.cloned().collect())
     }
 
-    /// Applies the updates of a poll to the meetings of its server, and returns those that were forgotten.
+    /// Applies the updates of a poll to the meetings of its server, and returns those that were
+    /// forgotten.
     pub(super) fn apply_updates(&mut self, outcome: &PollOutcome, at: Timestamp) -> Vec<Meeting> {
         let mut forgotten = Vec::new();
         for (key, update) in &outcome.meeting_updates {

@@ -1,4 +1,5 @@
-//! The reference pool store: servers, meetings and all other state that replicas share, behind one lock.
+//! The reference pool store: servers, meetings and all other state that replicas share, behind one
+//! lock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -24,8 +24,8 @@ impl RecordingStoreState {
         found
     }
 
-    /// Records the id of a recording in the callback of its meeting, and posts the message that the callback asks
-    /// for.
+    /// Records the id of a recording in the callback of its meeting, and posts the message that the
+    /// callback asks for.
     fn post_ready_message(&mut self, recording: &Recording, now: Timestamp) {
         let meeting_id = recording.meeting_id.as_deref().unwrap_or_default();
         let key = self.callback_key(recording.tenant(), meeting_id);

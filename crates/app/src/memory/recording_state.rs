@@ -22,8 +22,8 @@ pub(super) struct StoredArchive {
     pub(super) not_before: Timestamp,
 }
 
-/// All data of the store. Recordings, file moves and the trash are keyed by record id, callbacks by meeting id,
-/// messages by message id and archives by file name.
+/// All data of the store. Recordings, file moves and the trash are keyed by record id, callbacks by
+/// meeting id, messages by message id and archives by file name.
 #[derive(Default)]
 pub(super) struct RecordingStoreState {
     pub(super) recordings: BTreeMap<String, Recording>,

@@ -9,8 +9,8 @@ use super::recordings::MemoryRecordings;
 use crate::ports::{Destination, FileMove, StoreError, Trash, TrashedRecording};
 
 impl RecordingStoreState {
-    /// Keeps what a recording was before it is moved to the trash, or drops what is kept if it is removed. Returns the
-    /// formats of a recording that was in the trash already.
+    /// Keeps what a recording was before it is moved to the trash, or drops what is kept if it is
+    /// removed. Returns the formats of a recording that was in the trash already.
     pub(super) fn update_trash(
         &mut self,
         record_id: &str,

@@ -1,4 +1,5 @@
-//! Calls to BigBlueButton servers. URLs and bodies are passed as bytes, so that exactly the signed text is sent.
+//! Calls to BigBlueButton servers. URLs and bodies are passed as bytes, so that exactly the signed
+//! text is sent.
 
 use std::fmt;
 use std::io;
@@ -13,8 +14,8 @@ use futures_util::stream::BoxStream;
 pub struct CallTimeouts {
     /// Maximum time to connect, including name lookup and TLS handshake, in ms.
     pub connect_ms: u64,
-    /// Maximum time until the response begins, and again until it is complete, in ms. While a body is uploaded, the time
-    /// starts anew with every chunk.
+    /// Maximum time until the response begins, and again until it is complete, in ms. While a body
+    /// is uploaded, the time starts anew with every chunk.
     pub response_ms: u64,
 }
 
@@ -24,7 +25,8 @@ pub struct BackendBody {
     pub content_type: String,
     /// The length in bytes, if it is known in advance.
     pub length: Option<u64>,
-    /// The chunks of the body. [`io::ErrorKind::FileTooLarge`] means that the body is longer than accepted.
+    /// The chunks of the body. [`io::ErrorKind::FileTooLarge`] means that the body is longer than
+    /// accepted.
     pub stream: BoxStream<'static, io::Result<Bytes>>,
 }
 
@@ -54,10 +56,11 @@ pub struct BackendCall {
 /// On whose behalf a call is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallPriority {
-    /// A front-end's call. The number of these calls that a server gets at the same time is limited; further calls
-    /// wait.
+    /// A front-end's call. The number of these calls that a server gets at the same time is
+    /// limited; further calls wait.
     FrontEnd,
-    /// A call of the balancer itself. It never waits for front-ends' calls: a busy server must not look like a dead one.
+    /// A call of the balancer itself. It never waits for front-ends' calls: a busy server must not
+    /// look like a dead one.
     Internal,
 }
 
@@ -75,7 +78,8 @@ pub struct BackendResponse {
 /// Why there is no complete response. The texts contain neither URLs nor secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The request certainly did not reach the server: no address, connection refused, or TLS failed.
+    /// The request certainly did not reach the server: no address, connection refused, or TLS
+    /// failed.
     #[error("unreachable: {0}")]
     Unreachable(String),
     /// No response in time. The server may have processed the request.
@@ -98,11 +102,12 @@ pub enum CallError {
 /// Sends calls to servers.
 #[async_trait]
 pub trait BbbClient: Send + Sync {
-    /// Sends one call and returns the complete response, whatever its status. A call is never sent twice, and redirects are
-    /// not followed.
+    /// Sends one call and returns the complete response, whatever its status. A call is never sent
+    /// twice, and redirects are not followed.
     ///
     /// # Errors
-    /// When there is no complete response within the timeouts of the call. [`CallError::Unreachable`] guarantees that the
-    /// server did not get the request; after any other error it may have processed it.
+    /// When there is no complete response within the timeouts of the call.
+    /// [`CallError::Unreachable`] guarantees that the server did not get the request; after any
+    /// other error it may have processed it.
     async fn send_call(&self, call: BackendCall) -> Result<BackendResponse, CallError>;
 }

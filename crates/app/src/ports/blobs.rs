@@ -15,7 +15,8 @@ pub enum Visibility {
     Published,
     /// Files of unpublished recordings: `RECORDING_UNPUBLISH_DIR`, or `unpublished/`.
     Unpublished,
-    /// Files of deleted recordings that can still be restored: `RECORDING_TRASH_DIR`, or `deleted/`.
+    /// Files of deleted recordings that can still be restored: `RECORDING_TRASH_DIR`, or
+    /// `deleted/`.
     Trash,
 }
 
@@ -76,15 +77,18 @@ pub struct BlobInfo {
 /// The bytes of a file or of a part of it, in chunks. The stream ends after an error.
 pub type BlobBytes = BoxStream<'static, Result<Bytes, BlobError>>;
 
-/// Stores the files of recordings. The unit is a playback format: a format with a visibility is a directory of files.
+/// Stores the files of recordings. The unit is a playback format: a format with a visibility is a
+/// directory of files.
 ///
-/// Every method may be repeated after a crash, and then leads to the same result. If two callers move a format at the same
-/// time, no files are lost: afterwards the format is complete at one of the two targets.
+/// Every method may be repeated after a crash, and then leads to the same result. If two callers
+/// move a format at the same time, no files are lost: afterwards the format is complete at one of
+/// the two targets.
 #[async_trait]
 pub trait Blobs: Send + Sync {
     /// Stores all files of a local directory as a format that is published or unpublished (one of
-    /// [`Visibility::NOT_DELETED`]), and removes the files that the format had with either of these. Files in the trash
-    /// stay. Readers see all of the new files or none of them. The local directory may be gone afterwards.
+    /// [`Visibility::NOT_DELETED`]), and removes the files that the format had with either of
+    /// these. Files in the trash stay. Readers see all of the new files or none of them. The local
+    /// directory may be gone afterwards.
     ///
     /// # Errors
     /// [`BlobError::Full`] without space; [`BlobError::Unavailable`] otherwise.
@@ -95,12 +99,12 @@ pub trait Blobs: Send + Sync {
         visibility: Visibility,
     ) -> Result<(), BlobError>;
 
-    /// Moves the files of a format to a visibility. If the format has files there already, these stay, and the ones with
-    /// other visibilities are removed.
+    /// Moves the files of a format to a visibility. If the format has files there already, these
+    /// stay, and the ones with other visibilities are removed.
     ///
     /// # Errors
-    /// [`BlobError::Full`] without space; [`BlobError::Unavailable`] otherwise. A format without files is no error but
-    /// [`MoveOutcome::Missing`].
+    /// [`BlobError::Full`] without space; [`BlobError::Unavailable`] otherwise. A format without
+    /// files is no error but [`MoveOutcome::Missing`].
     async fn move_format(
         &self,
         format_id: &RecordingFormatId,
@@ -117,8 +121,8 @@ pub trait Blobs: Send + Sync {
         from: &[Visibility],
     ) -> Result<bool, BlobError>;
 
-    /// Returns the visibilities with which a format has files, in the order of [`Visibility::ALL`]. More than one is possible
-    /// while files are moved, and after a crash.
+    /// Returns the visibilities with which a format has files, in the order of [`Visibility::ALL`].
+    /// More than one is possible while files are moved, and after a crash.
     ///
     /// # Errors
     /// When the files cannot be listed.
@@ -127,8 +131,8 @@ pub trait Blobs: Send + Sync {
         format_id: &RecordingFormatId,
     ) -> Result<Vec<Visibility>, BlobError>;
 
-    /// Lists the formats with this visibility, in the order of their ids, after `after`, `limit` at most. Entries whose
-    /// names are invalid are left out.
+    /// Lists the formats with this visibility, in the order of their ids, after `after`, `limit` at
+    /// most. Entries whose names are invalid are left out.
     ///
     /// # Errors
     /// When the files cannot be listed.
@@ -139,8 +143,8 @@ pub trait Blobs: Send + Sync {
         limit: usize,
     ) -> Result<Vec<RecordingFormatId>, BlobError>;
 
-    /// Lists the files of a format and their sizes in bytes, in the order of their paths, `limit` at most. The list is empty
-    /// if the format does not have this visibility.
+    /// Lists the files of a format and their sizes in bytes, in the order of their paths, `limit`
+    /// at most. The list is empty if the format does not have this visibility.
     ///
     /// # Errors
     /// When the files cannot be listed.
@@ -151,8 +155,8 @@ pub trait Blobs: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(FilePath, u64)>, BlobError>;
 
-    /// Returns the metadata of a file; `None` if there is no such file. Only regular files exist: links and directories
-    /// count as missing.
+    /// Returns the metadata of a file; `None` if there is no such file. Only regular files exist:
+    /// links and directories count as missing.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -163,8 +167,8 @@ pub trait Blobs: Send + Sync {
         path: &FilePath,
     ) -> Result<Option<BlobInfo>, BlobError>;
 
-    /// Opens a file and returns its metadata and its bytes, either all of them or a span, which must lie within the file.
-    /// `None` if there is no such file, as in [`Blobs::read_file_info`].
+    /// Opens a file and returns its metadata and its bytes, either all of them or a span, which
+    /// must lie within the file. `None` if there is no such file, as in [`Blobs::read_file_info`].
     ///
     /// # Errors
     /// When the file cannot be read. An error while the bytes are read ends the stream.
@@ -176,11 +180,12 @@ pub trait Blobs: Send + Sync {
         span: Option<ByteSpan>,
     ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError>;
 
-    /// Writes one file of a format that has this visibility, or replaces it. Readers see the old content or the new one.
+    /// Writes one file of a format that has this visibility, or replaces it. Readers see the old
+    /// content or the new one.
     ///
     /// # Errors
-    /// [`BlobError::Full`] without space; [`BlobError::Unavailable`] otherwise, and if the format does not have this
-    /// visibility.
+    /// [`BlobError::Full`] without space; [`BlobError::Unavailable`] otherwise, and if the format
+    /// does not have this visibility.
     async fn write_file(
         &self,
         format_id: &RecordingFormatId,

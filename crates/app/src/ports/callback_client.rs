@@ -18,7 +18,8 @@ pub struct CallbackRequest {
 /// Why a request got no response. The texts contain neither secrets nor the query of a URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackClientError {
-    /// The address may not be called: it is not an HTTP URL, or is neither public nor listed in `CALLBACK_ALLOW`.
+    /// The address may not be called: it is not an HTTP URL, or is neither public nor listed in
+    /// `CALLBACK_ALLOW`.
     #[error("not allowed: {0}")]
     Refused(String),
     /// The address cannot be reached or does not respond.
@@ -29,9 +30,9 @@ pub enum CallbackClientError {
 /// Posts requests to addresses that front-ends name.
 #[async_trait]
 pub trait CallbackClient: Send + Sync {
-    /// Posts a request once, and returns the HTTP status of the response, whatever it is. The host name is resolved once, and
-    /// the connection goes to the very address that was checked. Redirects are not followed. The request takes ten seconds
-    /// at most.
+    /// Posts a request once, and returns the HTTP status of the response, whatever it is. The host
+    /// name is resolved once, and the connection goes to the very address that was checked.
+    /// Redirects are not followed. The request takes ten seconds at most.
     ///
     /// # Errors
     /// When the address may not be called, or there is no response.

@@ -10,7 +10,8 @@ pub trait Clock: Send + Sync {
 
 /// A source of unpredictable values.
 pub trait Entropy: Send + Sync {
-    /// Returns a password of 8 letters and digits, like those that the original generates for moderators.
+    /// Returns a password of 8 letters and digits, like those that the original generates for
+    /// moderators.
     fn generate_password(&self) -> String;
     /// Returns a unique identifier in the form of a UUID.
     fn generate_uuid(&self) -> String;

@@ -59,13 +59,14 @@ pub struct ArchiveRecord {
 
 /// Stores the state of archives. Every method is atomic, and fails only if the store fails.
 ///
-/// An archive is claimed by a token. A claim holds until its time, and may be renewed; at that time the archive may be
-/// claimed again.
+/// An archive is claimed by a token. A claim holds until its time, and may be renewed; at that time
+/// the archive may be claimed again.
 #[async_trait]
 pub trait Imports: Send + Sync {
-    /// Records that a complete archive of this name and size is in the spool. A new archive is received. An archive that is
-    /// done starts anew as if it were new, and so does a quarantined one if its size has changed. Of an archive that is
-    /// received or being imported, only the size is updated.
+    /// Records that a complete archive of this name and size is in the spool. A new archive is
+    /// received. An archive that is done starts anew as if it were new, and so does a quarantined
+    /// one if its size has changed. Of an archive that is received or being imported, only the size
+    /// is updated.
     async fn receive_archive(
         &self,
         name: &str,
@@ -73,8 +74,9 @@ pub trait Imports: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Claims an archive until that time, and counts an attempt. Of several processes one gets the claim. `None` if there is
-    /// no such archive, if it is done or quarantined, if it waits for a later attempt, or if another claim holds.
+    /// Claims an archive until that time, and counts an attempt. Of several processes one gets the
+    /// claim. `None` if there is no such archive, if it is done or quarantined, if it waits for a
+    /// later attempt, or if another claim holds.
     async fn claim_archive(
         &self,
         name: &str,
@@ -91,8 +93,9 @@ pub trait Imports: Send + Sync {
         until: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Ends a claim with the new stage of the archive: done, quarantined, or received, in which case it may be claimed again
-    /// from `not_before` on. False if the token does not hold the claim any more; then nothing changes.
+    /// Ends a claim with the new stage of the archive: done, quarantined, or received, in which
+    /// case it may be claimed again from `not_before` on. False if the token does not hold the
+    /// claim any more; then nothing changes.
     async fn record_import_result(
         &self,
         name: &str,
@@ -103,8 +106,8 @@ pub trait Imports: Send + Sync {
         not_before: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Makes a quarantined archive received again, without its attempts and its reason; false if no archive of this name is
-    /// quarantined.
+    /// Makes a quarantined archive received again, without its attempts and its reason; false if no
+    /// archive of this name is quarantined.
     async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Lists archives, those that changed last first, `limit` at most.

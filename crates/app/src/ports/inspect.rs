@@ -75,7 +75,7 @@ impl Finding {
 /// Something that can be checked.
 #[async_trait]
 pub trait Inspect: Send + Sync {
-    /// Makes the checks and returns their findings; a failed check is a finding, too. Nothing is changed. The checks take some
-    /// seconds at most.
+    /// Makes the checks and returns their findings; a failed check is a finding, too. Nothing is
+    /// changed. The checks take some seconds at most.
     async fn inspect(&self) -> Vec<Finding>;
 }

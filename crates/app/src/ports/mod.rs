@@ -1,8 +1,8 @@
 //! The ports: traits for everything that the use cases need from the outside world.
 //!
-//! A method is one atomic business operation. No method reads a value that a later call writes back, and no transaction is
-//! handed out, because a race is possible between any two calls. [`crate::memory`] defines what the methods mean; every
-//! adapter behaves in the same way.
+//! A method is one atomic business operation. No method reads a value that a later call writes
+//! back, and no transaction is handed out, because a race is possible between any two calls.
+//! [`crate::memory`] defines what the methods mean; every adapter behaves in the same way.
 
 pub mod bbb_client;
 pub mod blobs;
@@ -51,7 +51,8 @@ pub use tokens::OneTimeTokens;
 pub use trash::{Trash, TrashedRecording};
 pub use uploads::{UploadBytes, UploadError, Uploads};
 
-/// The state store: servers, meetings, sessions, tenants, tokens and periodic jobs, which all replicas share.
+/// The state store: servers, meetings, sessions, tenants, tokens and periodic jobs, which all
+/// replicas share.
 pub trait StateStore: PoolStore + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs {}
 
 impl<T: PoolStore + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs> StateStore for T {}

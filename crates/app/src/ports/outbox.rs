@@ -49,7 +49,8 @@ pub struct OutboxMessage {
     pub url: String,
     /// The JSON body, if it is not built from the other fields.
     pub body: Option<String>,
-    /// Which secret signed the create of the meeting, without revealing it ([`crate::callbacks::secret_hint`]).
+    /// Which secret signed the create of the meeting, without revealing it
+    /// ([`crate::callbacks::secret_hint`]).
     pub secret_hint: Option<String>,
     /// When the message was posted.
     pub posted_at: Timestamp,
@@ -62,9 +63,9 @@ pub struct OutboxMessage {
 }
 
 impl OutboxMessage {
-    /// Creates the message that a recording is ready, if the callback of its meeting asks for it. Its id depends on the
-    /// recording and its formats: an import that is repeated after a crash adds no second message while the first one is in
-    /// the outbox.
+    /// Creates the message that a recording is ready, if the callback of its meeting asks for it.
+    /// Its id depends on the recording and its formats: an import that is repeated after a crash
+    /// adds no second message while the first one is in the outbox.
     #[must_use]
     pub fn recording_ready(
         callback: &Callback,
@@ -97,8 +98,9 @@ pub trait Outbox: Send + Sync {
     /// Adds a message. Nothing changes if there is a message of this id.
     async fn post_message(&self, message: &OutboxMessage) -> Result<(), StoreError>;
 
-    /// Takes the messages that are due at `now`, those that were posted first, `limit` at most, and makes them due again at
-    /// `until`. No other caller gets them before that time. If the process dies, they are sent again then.
+    /// Takes the messages that are due at `now`, those that were posted first, `limit` at most, and
+    /// makes them due again at `until`. No other caller gets them before that time. If the process
+    /// dies, they are sent again then.
     async fn take_due_messages(
         &self,
         now: Timestamp,
@@ -106,11 +108,12 @@ pub trait Outbox: Send + Sync {
         limit: u32,
     ) -> Result<Vec<OutboxMessage>, StoreError>;
 
-    /// Removes a message that was delivered, or that its recipient does not accept. An unknown id changes nothing.
+    /// Removes a message that was delivered, or that its recipient does not accept. An unknown id
+    /// changes nothing.
     async fn remove_message(&self, id: &str) -> Result<(), StoreError>;
 
-    /// Records a failed attempt, and makes the message due at a later time. Without a time it is given up, and kept for
-    /// administrators. An unknown id changes nothing.
+    /// Records a failed attempt, and makes the message due at a later time. Without a time it is
+    /// given up, and kept for administrators. An unknown id changes nothing.
     async fn postpone_message(
         &self,
         id: &str,
@@ -121,8 +124,8 @@ pub trait Outbox: Send + Sync {
     /// Lists messages, the oldest first, `limit` at most.
     async fn list_messages(&self, limit: u32) -> Result<Vec<OutboxMessage>, StoreError>;
 
-    /// Makes one message due now, or without an id all that were given up; returns their number. Their attempts still
-    /// count.
+    /// Makes one message due now, or without an id all that were given up; returns their number.
+    /// Their attempts still count.
     async fn retry_messages(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Deletes messages that were posted before that time; returns their number.

@@ -8,8 +8,8 @@ use super::store_error::StoreError;
 /// The outcome of [`PeriodicJobs::claim_run`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobClaim {
-    /// The caller does this run of the job. The number increases with every run of the job, so that the results of an earlier
-    /// run can be told from those of a later one.
+    /// The caller does this run of the job. The number increases with every run of the job, so that
+    /// the results of an earlier run can be told from those of a later one.
     Claimed(u64),
     /// Another replica has started the current run; the next one is due at this time.
     NotBefore(Timestamp),
@@ -18,9 +18,9 @@ pub enum JobClaim {
 /// Distributes the runs of periodic jobs.
 #[async_trait]
 pub trait PeriodicJobs: Send + Sync {
-    /// Starts the next run of a job if it is due by [`domain::periodic_job::start_next_run`]. The method is atomic: of all
-    /// callers within an interval one gets the run. Nothing is held in between: if that replica dies, any replica gets the
-    /// next run.
+    /// Starts the next run of a job if it is due by [`domain::periodic_job::start_next_run`]. The
+    /// method is atomic: of all callers within an interval one gets the run. Nothing is held in
+    /// between: if that replica dies, any replica gets the next run.
     ///
     /// # Errors
     /// When the store fails.

@@ -30,7 +30,8 @@ impl MeetingOnServer {
         RecordedElsewhere { reachable: self.is_reachable(), meeting: self.meeting }
     }
 
-    /// Whether the server is away. Then the record is only valid if the server comes back with the meeting.
+    /// Whether the server is away. Then the record is only valid if the server comes back with the
+    /// meeting.
     #[must_use]
     pub fn is_detached_or_offline(&self) -> bool {
         self.meeting.detached || !self.server.is_online()
@@ -54,7 +55,8 @@ pub struct PlaceRequest {
     pub load: MeetingLoad,
     /// The current time.
     pub now: Timestamp,
-    /// Pending ends to record if the meeting is placed: on the servers that this request has tried before.
+    /// Pending ends to record if the meeting is placed: on the servers that this request has tried
+    /// before.
     pub pending_ends: Vec<PendingEnd>,
 }
 
@@ -63,9 +65,11 @@ pub struct PlaceRequest {
 pub enum RecordConflict {
     /// The record stays; the meeting is not placed.
     Blocking,
-    /// The claim of the record has expired: the record counts as nothing, and is removed in any case.
+    /// The claim of the record has expired: the record counts as nothing, and is removed in any
+    /// case.
     Expired,
-    /// The record is this request's own claim, or its server is away: it is replaced if a server is found.
+    /// The record is this request's own claim, or its server is away: it is replaced if a server is
+    /// found.
     Replaceable,
 }
 
@@ -102,7 +106,8 @@ impl PlaceRequest {
 /// The outcome of [`PoolStore::place_meeting`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum PlaceOutcome {
-    /// The meeting is placed, and claimed by this request, which has to confirm the meeting or release the claim.
+    /// The meeting is placed, and claimed by this request, which has to confirm the meeting or
+    /// release the claim.
     Claimed(MeetingOnServer),
     /// The meeting is recorded already. If it has a claim, that is another request's.
     Existing(MeetingOnServer),
@@ -177,8 +182,8 @@ pub struct PollReport {
 
 /// Stores the servers, their meetings, and the pending ends of meetings.
 ///
-/// Every method is atomic, and fails only if the store fails; then the change may or may not have been made. What one call
-/// has written, the next call of the same process reads.
+/// Every method is atomic, and fails only if the store fails; then the change may or may not have
+/// been made. What one call has written, the next call of the same process reads.
 #[async_trait]
 pub trait PoolStore: Send + Sync {
     /// Checks that the store can be read and written now.
@@ -200,7 +205,8 @@ pub trait PoolStore: Send + Sync {
         change: ServerChange,
     ) -> Result<Option<Server>, StoreError>;
 
-    /// Removes a server, its meetings and its pending ends, and returns the meetings; `None` if there is none of this id.
+    /// Removes a server, its meetings and its pending ends, and returns the meetings; `None` if
+    /// there is none of this id.
     async fn remove_server(&self, id: &ServerId) -> Result<Option<Vec<Meeting>>, StoreError>;
 
     /// Stores the BBB version that a server reported. An unknown id changes nothing.
@@ -215,13 +221,13 @@ pub trait PoolStore: Send + Sync {
         thresholds: Thresholds,
     ) -> Result<(), StoreError>;
 
-    /// Applies the poll of a server by [`domain::poll::apply_poll`]: the health, load and statistics of the server, updates of
-    /// its meetings, adopted meetings, which replace any other record of them, and pending ends that are settled. The load
-    /// includes the adopted meetings.
+    /// Applies the poll of a server by [`domain::poll::apply_poll`]: the health, load and
+    /// statistics of the server, updates of its meetings, adopted meetings, which replace any other
+    /// record of them, and pending ends that are settled. The load includes the adopted meetings.
     ///
-    /// `cycle` is the number of the poll cycle (see [`super::PeriodicJobs`]); a poll outside of the cycles has none, and is
-    /// always recorded. `None` if there is no such server, or if a later cycle has recorded a poll of it already; then
-    /// nothing changes.
+    /// `cycle` is the number of the poll cycle (see [`super::PeriodicJobs`]); a poll outside of the
+    /// cycles has none, and is always recorded. `None` if there is no such server, or if a later
+    /// cycle has recorded a poll of it already; then nothing changes.
     async fn record_poll(
         &self,
         id: &ServerId,
@@ -230,7 +236,8 @@ pub trait PoolStore: Send + Sync {
         cycle: Option<u64>,
     ) -> Result<Option<PollReport>, StoreError>;
 
-    /// Returns a meeting and its server; `None` if the meeting is not recorded, or its server does not exist.
+    /// Returns a meeting and its server; `None` if the meeting is not recorded, or its server does
+    /// not exist.
     async fn find_meeting(&self, key: &MeetingKey) -> Result<Option<MeetingOnServer>, StoreError>;
 
     /// Lists all meetings, or those of one server.
@@ -239,26 +246,28 @@ pub trait PoolStore: Send + Sync {
     /// Returns the existing record of a meeting, or places the meeting on the server that
     /// [`domain::placement::choose_server`] chooses, within one transaction.
     ///
-    /// Placing claims the meeting, takes the first candidate for the voice bridge that no other meeting holds, adds the expected
-    /// users to the load of the server, records the pending ends of the request, and removes a pending end of the meeting
-    /// on the chosen server. A server on which another tenant's meeting of the same id is recorded is never chosen.
+    /// Placing claims the meeting, takes the first candidate for the voice bridge that no other
+    /// meeting holds, adds the expected users to the load of the server, records the pending ends
+    /// of the request, and removes a pending end of the meeting on the chosen server. A server on
+    /// which another tenant's meeting of the same id is recorded is never chosen.
     ///
-    /// [`PlaceRequest::classify_conflict`] decides about an existing record. A replaceable one is only undone if the
-    /// meeting is placed, an expired one in any case. If the meeting is not placed, nothing else changes.
+    /// [`PlaceRequest::classify_conflict`] decides about an existing record. A replaceable one is
+    /// only undone if the meeting is placed, an expired one in any case. If the meeting is not
+    /// placed, nothing else changes.
     async fn place_meeting(&self, request: PlaceRequest) -> Result<PlaceOutcome, StoreError>;
 
-    /// Records that a server has the meeting, and ends the claim on it, whoever holds it. `meeting` is the record as this
-    /// request placed it.
+    /// Records that a server has the meeting, and ends the claim on it, whoever holds it. `meeting`
+    /// is the record as this request placed it.
     ///
-    /// - If this request has moved its claim to another server meanwhile (known by the token), the record moves back to the
-    ///   server of `meeting`, with its users.
-    /// - If the record was deleted meanwhile, it is written again. Its users are added to the load again; the next poll
-    ///   corrects that.
+    /// - If this request has moved its claim to another server meanwhile (known by the token), the
+    ///   record moves back to the server of `meeting`, with its users.
+    /// - If the record was deleted meanwhile, it is written again. Its users are added to the load
+    ///   again; the next poll corrects that.
     /// - In both of these cases the meeting is not recorded if its server was removed or disabled.
     /// - If another request has recorded the meeting on another server, that record stays.
     ///
-    /// In each case a pending end of the meeting on this server is removed, and `pending_ends` are recorded, except for the
-    /// server where another request has recorded the meeting.
+    /// In each case a pending end of the meeting on this server is removed, and `pending_ends` are
+    /// recorded, except for the server where another request has recorded the meeting.
     async fn confirm_meeting(
         &self,
         meeting: &Meeting,
@@ -266,9 +275,10 @@ pub trait PoolStore: Send + Sync {
         pending_ends: &[PendingEnd],
     ) -> Result<(), StoreError>;
 
-    /// Undoes the placement of a claim: removes the meeting, frees its voice bridge, subtracts its expected users from the
-    /// load, and records the pending ends. False if the token does not hold the claim any more; then nothing changes, since
-    /// other requests have decided where the meeting is, perhaps on one of the servers of `pending_ends`.
+    /// Undoes the placement of a claim: removes the meeting, frees its voice bridge, subtracts its
+    /// expected users from the load, and records the pending ends. False if the token does not hold
+    /// the claim any more; then nothing changes, since other requests have decided where the
+    /// meeting is, perhaps on one of the servers of `pending_ends`.
     async fn release_claim(
         &self,
         key: &MeetingKey,
@@ -276,11 +286,12 @@ pub trait PoolStore: Send + Sync {
         pending_ends: &[PendingEnd],
     ) -> Result<bool, StoreError>;
 
-    /// Deletes a meeting if it is recorded on this server, and records the pending end, if any; returns whether the meeting
-    /// was deleted.
+    /// Deletes a meeting if it is recorded on this server, and records the pending end, if any;
+    /// returns whether the meeting was deleted.
     ///
-    /// With `seen_at`, nothing changes if the server has confirmed the meeting since then, because a new meeting may have the
-    /// same key by now. If the meeting is not recorded on this server, the pending end is recorded all the same.
+    /// With `seen_at`, nothing changes if the server has confirmed the meeting since then, because
+    /// a new meeting may have the same key by now. If the meeting is not recorded on this server,
+    /// the pending end is recorded all the same.
     async fn forget_meeting(
         &self,
         key: &MeetingKey,
@@ -289,42 +300,45 @@ pub trait PoolStore: Send + Sync {
         pending_end: Option<&PendingEnd>,
     ) -> Result<bool, StoreError>;
 
-    /// Lists the pending ends of all servers, in the order of server ids, then of meeting keys. Pending ends are only
-    /// recorded for servers that exist.
+    /// Lists the pending ends of all servers, in the order of server ids, then of meeting keys.
+    /// Pending ends are only recorded for servers that exist.
     async fn list_pending_ends(&self) -> Result<Vec<PendingEnd>, StoreError>;
 
     /// Deletes all meetings of a server, and returns them.
     async fn forget_server_meetings(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError>;
 
-    /// Returns a meeting for a join, and counts the user if the meeting is reachable: if the users of the meeting exceed the
-    /// expected ones, the load of its server increases. `None` as in [`PoolStore::find_meeting`].
+    /// Returns a meeting for a join, and counts the user if the meeting is reachable: if the users
+    /// of the meeting exceed the expected ones, the load of its server increases. `None` as in
+    /// [`PoolStore::find_meeting`].
     ///
-    /// The count may be written a moment later, but all other methods of this process see it at once. The returned record is
-    /// that of before the join, and may lack other joins that are not written yet.
+    /// The count may be written a moment later, but all other methods of this process see it at
+    /// once. The returned record is that of before the join, and may lack other joins that are not
+    /// written yet.
     async fn record_join(
         &self,
         key: &MeetingKey,
         now: Timestamp,
     ) -> Result<Option<MeetingOnServer>, StoreError>;
 
-    /// Writes a meeting that is copied from another store. The load of its server is unchanged, since it was copied with the
-    /// server. If another meeting holds its voice bridge, it is written without it; a detached meeting keeps the number,
-    /// because it does not hold it. False if the key exists already, or the server does not; then nothing changes.
+    /// Writes a meeting that is copied from another store. The load of its server is unchanged,
+    /// since it was copied with the server. If another meeting holds its voice bridge, it is
+    /// written without it; a detached meeting keeps the number, because it does not hold it. False
+    /// if the key exists already, or the server does not; then nothing changes.
     async fn restore_meeting(&self, meeting: &Meeting) -> Result<bool, StoreError>;
 
-    /// Gives the store this id if it has none, and returns the id that it has afterwards. A store that lost all its data has
-    /// lost its id, too.
+    /// Gives the store this id if it has none, and returns the id that it has afterwards. A store
+    /// that lost all its data has lost its id, too.
     async fn claim_store_id(&self, id: &str) -> Result<String, StoreError>;
 
-    /// Writes these servers, all at once, if the store has no servers and does not have the id `lost_store_id`; returns
-    /// whether it did. Their meetings are not restored: polls find them.
+    /// Writes these servers, all at once, if the store has no servers and does not have the id
+    /// `lost_store_id`; returns whether it did. Their meetings are not restored: polls find them.
     async fn restore_servers(
         &self,
         lost_store_id: &str,
         servers: &[Server],
     ) -> Result<bool, StoreError>;
 
-    /// Deletes meetings that no server has confirmed since that time, and returns them. Pending ends that are older are
-    /// deleted as well.
+    /// Deletes meetings that no server has confirmed since that time, and returns them. Pending
+    /// ends that are older are deleted as well.
     async fn forget_unseen(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError>;
 }

@@ -1,8 +1,9 @@
 //! The recording catalog: searches and changes of recordings.
 //!
-//! Files and rows cannot change in one transaction. A change of a recording's visibility is therefore a *file move*: first the
-//! row says where the files belong, and that a move is under way; then the files are moved; then the file move ends. If a
-//! process dies in between, another one finishes the file move: every step may be repeated.
+//! Files and rows cannot change in one transaction. A change of a recording's visibility is
+//! therefore a *file move*: first the row says where the files belong, and that a move is under
+//! way; then the files are moved; then the file move ends. If a process dies in between, another
+//! one finishes the file move: every step may be repeated.
 
 use async_trait::async_trait;
 use domain::Timestamp;
@@ -14,7 +15,8 @@ use domain::recording::{Recording, RecordingDetails};
 use super::recordings::Recordings;
 use super::store_error::StoreError;
 
-/// The position in a list of recordings after which the next page begins: that of the last recording of a page.
+/// The position in a list of recordings after which the next page begins: that of the last
+/// recording of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordingCursor {
     /// When the recording began. Recordings without this time come last.
@@ -104,21 +106,25 @@ impl Destination {
 pub struct FileMove {
     /// The recording.
     pub record_id: String,
-    /// The formats of the recording at the beginning of the file move. The rows of deleted formats are gone.
+    /// The formats of the recording at the beginning of the file move. The rows of deleted formats
+    /// are gone.
     pub formats: Vec<String>,
-    /// The target. A later change of the recording replaces the file move by one with another target.
+    /// The target. A later change of the recording replaces the file move by one with another
+    /// target.
     pub destination: Destination,
     /// When the file move began.
     pub started_at: Timestamp,
-    /// Distinguishes the file move from other ones of the recording. The number is needed to end it.
+    /// Distinguishes the file move from other ones of the recording. The number is needed to end
+    /// it.
     pub number: u64,
-    /// Whether the file move replaced one that was under way, whose process may still be moving files. It does not end
-    /// until the files have been checked again later.
+    /// Whether the file move replaced one that was under way, whose process may still be moving
+    /// files. It does not end until the files have been checked again later.
     pub replaced_running: bool,
 }
 
 impl FileMove {
-    /// Creates a file move that begins now, and replaces the one under way, if any. It includes the formats of both.
+    /// Creates a file move that begins now, and replaces the one under way, if any. It includes the
+    /// formats of both.
     #[must_use]
     pub fn begin(
         record_id: &str,
@@ -138,8 +144,9 @@ impl FileMove {
         Self { record_id, formats, destination, started_at: now, number, replaced_running }
     }
 
-    /// Returns the destination and the formats of the file move that an import requires: that of the formats which did not
-    /// come again, if they belong elsewhere now. `None` if no files have to be moved.
+    /// Returns the destination and the formats of the file move that an import requires: that of
+    /// the formats which did not come again, if they belong elsewhere now. `None` if no files have
+    /// to be moved.
     #[must_use]
     pub fn needed_after_import(
         merged: &Recording,
@@ -168,8 +175,8 @@ pub struct ImportedRecording {
 /// Searches and changes recordings. Every method is atomic, and fails only if the store fails.
 #[async_trait]
 pub trait RecordingCatalog: Recordings {
-    /// Searches recordings within a scope, and returns those after the cursor, `limit` at most: the newest first, then in the
-    /// order of their ids.
+    /// Searches recordings within a scope, and returns those after the cursor, `limit` at most: the
+    /// newest first, then in the order of their ids.
     async fn search_recordings(
         &self,
         filter: &RecordingFilter,
@@ -178,8 +185,8 @@ pub trait RecordingCatalog: Recordings {
         limit: u32,
     ) -> Result<Vec<Recording>, StoreError>;
 
-    /// Searches recordings in the same order; skips `offset` of them and returns the next ones, `limit` at most, and the number
-    /// of all recordings that match.
+    /// Searches recordings in the same order; skips `offset` of them and returns the next ones,
+    /// `limit` at most, and the number of all recordings that match.
     async fn search_recordings_page(
         &self,
         filter: &RecordingFilter,
@@ -188,7 +195,8 @@ pub trait RecordingCatalog: Recordings {
         limit: u32,
     ) -> Result<(Vec<Recording>, u64), StoreError>;
 
-    /// Changes those of the named recordings that are in the scope and not deleted, in one transaction; returns their ids.
+    /// Changes those of the named recordings that are in the scope and not deleted, in one
+    /// transaction; returns their ids.
     async fn change_recordings(
         &self,
         record_ids: &[String],
@@ -196,12 +204,13 @@ pub trait RecordingCatalog: Recordings {
         change: &RecordingChange,
     ) -> Result<Vec<String>, StoreError>;
 
-    /// Begins the file move of a recording in the scope: from now on its row has the new state. The metadata and formats of a
-    /// deleted recording are removed; if it goes to the trash, that keeps what is needed to restore it. A file move that is
-    /// under way is replaced.
+    /// Begins the file move of a recording in the scope: from now on its row has the new state. The
+    /// metadata and formats of a deleted recording are removed; if it goes to the trash, that keeps
+    /// what is needed to restore it. A file move that is under way is replaced.
     ///
-    /// Moving a deleted recording to the trash again does not change it, and removing it takes it out of the trash. `None` if
-    /// there is no such recording in the scope, or if it is deleted and the destination is not.
+    /// Moving a deleted recording to the trash again does not change it, and removing it takes it
+    /// out of the trash. `None` if there is no such recording in the scope, or if it is deleted and
+    /// the destination is not.
     async fn begin_file_move(
         &self,
         record_id: &str,
@@ -210,8 +219,8 @@ pub trait RecordingCatalog: Recordings {
         now: Timestamp,
     ) -> Result<Option<FileMove>, StoreError>;
 
-    /// Ends a file move whose files are at their destination. False if it was replaced meanwhile: then the files have to be
-    /// moved again.
+    /// Ends a file move whose files are at their destination. False if it was replaced meanwhile:
+    /// then the files have to be moved again.
     async fn end_file_move(&self, file_move: &FileMove) -> Result<bool, StoreError>;
 
     /// Lists file moves that began before that time, the oldest first, `limit` at most.
@@ -221,18 +230,19 @@ pub trait RecordingCatalog: Recordings {
         limit: u32,
     ) -> Result<Vec<FileMove>, StoreError>;
 
-    /// Records a recording that was imported, by [`domain::recording::catalog::merge_recording`]. In the same transaction, a
-    /// file move begins if formats that were not imported belong elsewhere now, and the message is posted that the callback of
-    /// the meeting asks for. `None` if the recording was deleted; then nothing changes.
+    /// Records a recording that was imported, by [`domain::recording::catalog::merge_recording`].
+    /// In the same transaction, a file move begins if formats that were not imported belong
+    /// elsewhere now, and the message is posted that the callback of the meeting asks for. `None`
+    /// if the recording was deleted; then nothing changes.
     async fn import_recording(
         &self,
         incoming: &IncomingRecording,
         now: Timestamp,
     ) -> Result<Option<ImportedRecording>, StoreError>;
 
-    /// Deletes the tombstones of recordings that were deleted before that time, and have neither files in the trash nor a file
-    /// move under way, those that were deleted first, `limit` at most; returns their ids. Such a recording may be imported
-    /// again.
+    /// Deletes the tombstones of recordings that were deleted before that time, and have neither
+    /// files in the trash nor a file move under way, those that were deleted first, `limit` at
+    /// most; returns their ids. Such a recording may be imported again.
     async fn forget_deleted_recordings(
         &self,
         before: Timestamp,

@@ -24,20 +24,23 @@ pub trait Recordings: Send + Sync {
     /// Counts recordings and callbacks.
     async fn count_recordings(&self) -> Result<RecordingCounts, StoreError>;
 
-    /// Lists recordings, with metadata, formats and thumbnails, in byte order of their ids, after `after`, `limit` at most.
+    /// Lists recordings, with metadata, formats and thumbnails, in byte order of their ids, after
+    /// `after`, `limit` at most.
     async fn list_recordings_after(
         &self,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Recording>, StoreError>;
 
-    /// Returns a recording, with metadata, formats and thumbnails; `None` if there is none of this id.
+    /// Returns a recording, with metadata, formats and thumbnails; `None` if there is none of this
+    /// id.
     async fn find_recording(&self, record_id: &str) -> Result<Option<Recording>, StoreError>;
 
     /// Adds a recording, or replaces it with all its metadata, formats and thumbnails.
     async fn put_recording(&self, recording: &Recording) -> Result<(), StoreError>;
 
-    /// Lists callbacks, the newest of each meeting, in byte order of the meeting ids, after `after`, `limit` at most.
+    /// Lists callbacks, the newest of each meeting, in byte order of the meeting ids, after
+    /// `after`, `limit` at most.
     async fn list_callbacks_after(
         &self,
         after: Option<&str>,
@@ -48,7 +51,8 @@ pub trait Recordings: Send + Sync {
     /// ([`Callback::belongs_to`]).
     async fn find_callback(&self, meeting: &MeetingKey) -> Result<Option<Callback>, StoreError>;
 
-    /// Adds the callback of a meeting, or replaces its newest one. If another tenant has the callback of a meeting with the same
-    /// id, the new one is stored under an id of its own ([`Callback::tenant_scoped_id`]).
+    /// Adds the callback of a meeting, or replaces its newest one. If another tenant has the
+    /// callback of a meeting with the same id, the new one is stored under an id of its own
+    /// ([`Callback::tenant_scoped_id`]).
     async fn put_callback(&self, callback: &Callback) -> Result<(), StoreError>;
 }

@@ -53,36 +53,43 @@ pub enum SpoolError {
 
 /// The spool, the work directory and the quarantine. Every method may be repeated after a crash.
 ///
-/// Where the errors of a method are not described, [`SpoolError::Full`] and [`SpoolError::Unavailable`] are possible.
+/// Where the errors of a method are not described, [`SpoolError::Full`] and
+/// [`SpoolError::Unavailable`] are possible.
 #[async_trait]
 pub trait Spool: Send + Sync {
-    /// Lists the archives in the spool. Files that are incomplete, or do not have the name of an archive, are left out.
+    /// Lists the archives in the spool. Files that are incomplete, or do not have the name of an
+    /// archive, are left out.
     async fn scan_spool(&self) -> Result<SpoolListing, SpoolError>;
 
-    /// Copies a local file into the spool, under the same name. A file that is in the spool already stays as it is.
+    /// Copies a local file into the spool, under the same name. A file that is in the spool already
+    /// stays as it is.
     ///
     /// # Errors
-    /// [`SpoolError::InvalidArchive`] if it cannot be read, is not a regular file, or does not have the name of an archive.
+    /// [`SpoolError::InvalidArchive`] if it cannot be read, is not a regular file, or does not have
+    /// the name of an archive.
     async fn copy_into_spool(&self, file: &Path) -> Result<SpooledArchive, SpoolError>;
 
-    /// Unpacks an archive into a new directory, which belongs to the token, and returns the formats in it.
+    /// Unpacks an archive into a new directory, which belongs to the token, and returns the formats
+    /// in it.
     ///
     /// # Errors
-    /// [`SpoolError::InvalidArchive`] if it cannot be unpacked; [`SpoolError::Missing`] if it is not in the spool.
+    /// [`SpoolError::InvalidArchive`] if it cannot be unpacked; [`SpoolError::Missing`] if it is
+    /// not in the spool.
     async fn unpack_archive(
         &self,
         name: &str,
         token: &str,
     ) -> Result<Vec<UnpackedFormat>, SpoolError>;
 
-    /// Removes the unpacked files of the token, and the archive. If a newer archive has taken its name since it was unpacked,
-    /// that one stays.
+    /// Removes the unpacked files of the token, and the archive. If a newer archive has taken its
+    /// name since it was unpacked, that one stays.
     async fn remove_archive(&self, name: &str, token: &str) -> Result<(), SpoolError>;
 
     /// Removes the unpacked files of the token. The archive stays.
     async fn discard_unpacked(&self, token: &str) -> Result<(), SpoolError>;
 
-    /// Removes the unpacked files of the token, and moves the archive to the quarantine, together with the reason.
+    /// Removes the unpacked files of the token, and moves the archive to the quarantine, together
+    /// with the reason.
     async fn quarantine_archive(
         &self,
         name: &str,
@@ -93,7 +100,7 @@ pub trait Spool: Send + Sync {
     /// Moves an archive from the quarantine back to the spool; `None` if it is not there.
     async fn release_quarantined(&self, name: &str) -> Result<Option<SpooledArchive>, SpoolError>;
 
-    /// Removes the unpacked files of processes that were killed, and returns the names of their archives and the tokens of their
-    /// claims.
+    /// Removes the unpacked files of processes that were killed, and returns the names of their
+    /// archives and the tokens of their claims.
     async fn clean_up_after_crash(&self) -> Result<Vec<(String, String)>, SpoolError>;
 }

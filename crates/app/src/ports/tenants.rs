@@ -1,4 +1,5 @@
-//! Tenants and their settings. They are part of the state store because every call of a tenant needs them.
+//! Tenants and their settings. They are part of the state store because every call of a tenant
+//! needs them.
 
 use async_trait::async_trait;
 use domain::{Tenant, TenantChange, TenantSetting};
@@ -18,7 +19,8 @@ pub enum TenantUpdateResult {
 
 /// Stores tenants and their settings. Every method is atomic, and fails only if the store fails.
 ///
-/// Names of tenants are unique without regard to the case of ASCII letters, since they are labels of host names.
+/// Names of tenants are unique without regard to the case of ASCII letters, since they are labels
+/// of host names.
 #[async_trait]
 pub trait Tenants: Send + Sync {
     /// Lists all tenants, in the order in which they were added as far as the store knows it.
@@ -37,18 +39,19 @@ pub trait Tenants: Send + Sync {
         change: TenantChange,
     ) -> Result<TenantUpdateResult, StoreError>;
 
-    /// Removes a tenant and its settings; false if there is none of this id. The meetings of the tenant stay until polls find
-    /// that they are over.
+    /// Removes a tenant and its settings; false if there is none of this id. The meetings of the
+    /// tenant stay until polls find that they are over.
     async fn remove_tenant(&self, id: &str) -> Result<bool, StoreError>;
 
-    /// Lists the settings of one tenant, or of all tenants, in the order in which they were added as far as the store knows
-    /// it.
+    /// Lists the settings of one tenant, or of all tenants, in the order in which they were added
+    /// as far as the store knows it.
     async fn list_tenant_settings(
         &self,
         tenant: Option<&str>,
     ) -> Result<Vec<TenantSetting>, StoreError>;
 
-    /// Adds a setting; false if its tenant does not exist, or its id exists already, and then nothing changes.
+    /// Adds a setting; false if its tenant does not exist, or its id exists already, and then
+    /// nothing changes.
     async fn add_tenant_setting(&self, setting: TenantSetting) -> Result<bool, StoreError>;
 
     /// Removes a setting; false if there is none of this id.

@@ -9,8 +9,8 @@ use super::store_error::StoreError;
 /// Stores one-time tokens. Every method is atomic, and fails only if the store fails.
 #[async_trait]
 pub trait OneTimeTokens: Send + Sync {
-    /// Stores a token, and what it grants access to, until it is taken or expires at `until`. A token that exists already is
-    /// replaced.
+    /// Stores a token, and what it grants access to, until it is taken or expires at `until`. A
+    /// token that exists already is replaced.
     async fn put_token(
         &self,
         token: &str,
@@ -19,8 +19,8 @@ pub trait OneTimeTokens: Send + Sync {
         until: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Removes a token, and returns what it grants access to. Of several callers one gets it. `None` if the token does not exist
-    /// or has expired, or if the stored names are invalid.
+    /// Removes a token, and returns what it grants access to. Of several callers one gets it.
+    /// `None` if the token does not exist or has expired, or if the stored names are invalid.
     async fn take_token(
         &self,
         token: &str,

@@ -45,12 +45,14 @@ pub trait Uploads: Send + Sync {
     /// When files cannot be read.
     async fn count_received_bytes(&self, record_id: &RecordId) -> Result<u64, UploadError>;
 
-    /// Appends bytes to the archive of a recording, `total` bytes in all at most, and returns how many bytes are received then.
-    /// `offset` must be the number of bytes that were received before, or 0 to start anew.
+    /// Appends bytes to the archive of a recording, `total` bytes in all at most, and returns how
+    /// many bytes are received then. `offset` must be the number of bytes that were received
+    /// before, or 0 to start anew.
     ///
     /// # Errors
-    /// [`UploadError::Busy`] while another request appends bytes; [`UploadError::WrongOffset`]; [`UploadError::TooLarge`];
-    /// [`UploadError::Interrupted`]; [`UploadError::Full`]; [`UploadError::Unavailable`].
+    /// [`UploadError::Busy`] while another request appends bytes; [`UploadError::WrongOffset`];
+    /// [`UploadError::TooLarge`]; [`UploadError::Interrupted`]; [`UploadError::Full`];
+    /// [`UploadError::Unavailable`].
     async fn append_upload(
         &self,
         record_id: &RecordId,
@@ -62,8 +64,9 @@ pub trait Uploads: Send + Sync {
     /// Puts a complete archive into the spool, if this is its SHA-256 digest.
     ///
     /// # Errors
-    /// [`UploadError::DigestMismatch`] if the digest differs; [`UploadError::Busy`] while another request appends bytes;
-    /// otherwise when files cannot be read or moved.
+    /// [`UploadError::DigestMismatch`] if the digest differs; [`UploadError::WrongOffset`] if there
+    /// is no upload; [`UploadError::Busy`] while another request appends bytes; otherwise when
+    /// files cannot be read or moved.
     async fn complete_upload(
         &self,
         record_id: &RecordId,

@@ -12,8 +12,9 @@ const PAGE_SIZE: u32 = 200;
 /// Maximum number of recordings that [`delete_expired_by_settings`] deletes in one call.
 pub const MAX_DELETIONS_PER_RUN: usize = 100;
 
-/// Deletes the recordings that are expired by a rule, `limit` at most, and returns their number. `report` is called for each
-/// of them before it is deleted; in a dry run, recordings are only reported.
+/// Deletes the recordings that are expired by a rule, `limit` at most, and returns their number.
+/// `report` is called for each of them before it is deleted; in a dry run, recordings are only
+/// reported.
 ///
 /// # Errors
 /// When the store fails or files cannot be removed.
@@ -45,8 +46,8 @@ pub async fn delete_expired(
     }
 }
 
-/// Deletes the recordings that are expired by `RECORDING_RETENTION_DAYS`, and returns their number. More may be left if the
-/// number is [`MAX_DELETIONS_PER_RUN`].
+/// Deletes the recordings that are expired by `RECORDING_RETENTION_DAYS`, and returns their number.
+/// More may be left if the number is [`MAX_DELETIONS_PER_RUN`].
 ///
 /// # Errors
 /// When the store fails or files cannot be removed.

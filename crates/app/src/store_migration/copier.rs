@@ -14,7 +14,8 @@ pub struct Stores {
     pub recordings: Option<Arc<dyn Recordings>>,
 }
 
-/// Called for each entry: its kind, how many entries of the kind were processed, and how many there are.
+/// Called for each entry: its kind, how many entries of the kind were processed, and how many there
+/// are.
 pub type ProgressCallback<'a> = &'a mut (dyn FnMut(MigratedKind, u64, u64) + Send);
 
 /// What the target needs for one entry.

@@ -76,8 +76,8 @@ impl StoreCopier<'_> {
     }
 }
 
-/// Returns those of the wanted callbacks that a store has. All callbacks are in the order of their meeting ids, and the wanted
-/// ones come after `after`.
+/// Returns those of the wanted callbacks that a store has. All callbacks are in the order of their
+/// meeting ids, and the wanted ones come after `after`.
 async fn find_callbacks(
     store: &dyn Recordings,
     after: Option<&str>,

@@ -16,8 +16,9 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Whether a recording that the filter and the scope accept is kept for too long. Its age counts from the end of the
-    /// meeting, or from its beginning if the end is unknown. Recordings without timestamps never expire.
+    /// Whether a recording that the filter and the scope accept is kept for too long. Its age
+    /// counts from the end of the meeting, or from its beginning if the end is unknown. Recordings
+    /// without timestamps never expire.
     #[must_use]
     pub fn is_expired(&self, recording: &Recording, now: Timestamp) -> bool {
         let age_from = recording.ended_at.or(recording.started_at);

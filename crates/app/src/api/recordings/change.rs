@@ -5,9 +5,10 @@ use bytes::Bytes;
 use domain::recording::Recording;
 use domain::recording::catalog::{INTERNAL_KEYS, RESERVED_KEYS, RecordingChange};
 
-use super::parameters::{parse_metadata, parse_record_ids, recording_store, tenant_scope};
+use super::parameters::{parse_metadata, parse_record_ids, recording_store};
 use crate::api::errors::ApiError;
 use crate::context::App;
+use crate::playback::caller_scope;
 use crate::ports::Visibility;
 use crate::recordings::file_moves;
 use crate::tenancy::Caller;
@@ -15,10 +16,12 @@ use crate::tenancy::Caller;
 /// Maximum length of a metadata key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
 
-/// Publishes or unpublishes recordings. The call succeeds if at least one of the named recordings exists.
+/// Publishes or unpublishes recordings. The call succeeds if at least one of the named recordings
+/// exists.
 ///
 /// # Errors
-/// When no recording is named or found, `publish` is missing, or files are missing or cannot be moved.
+/// When no recording is named or found, `publish` is missing, or files are missing or cannot be
+/// moved.
 pub async fn publish_recordings(
     app: &App,
     caller: &Caller,
@@ -27,7 +30,7 @@ pub async fn publish_recordings(
     let ids = parse_record_ids(query)?;
     let publish = query.get("publish").filter(|text| !text.trim().is_empty());
     let publish = is_true(&publish.ok_or(ApiError::MissingPublish)?);
-    let (records, scope) = (recording_store(app)?.as_ref(), tenant_scope(caller));
+    let (records, scope) = (recording_store(app)?.as_ref(), caller_scope(caller));
     let visibility = if publish { Visibility::Published } else { Visibility::Unpublished };
     let mut found = false;
     for id in &ids {
@@ -58,7 +61,7 @@ pub async fn delete_recordings(
     query: &Query,
 ) -> Result<Bytes, ApiError> {
     let ids = parse_record_ids(query)?;
-    let (records, scope) = (recording_store(app)?.as_ref(), tenant_scope(caller));
+    let (records, scope) = (recording_store(app)?.as_ref(), caller_scope(caller));
     let mut found = false;
     for id in &ids {
         found |= file_moves::delete_recording(app, records, id, &scope).await?;
@@ -67,8 +70,8 @@ pub async fn delete_recordings(
     if found { Ok(response::build_success(&deleted).into()) } else { Err(ApiError::NoRecordings) }
 }
 
-/// Changes metadata and protection. The response says `updated` if the call names a change and all of the named recordings
-/// are the caller's.
+/// Changes metadata and protection. The response says `updated` if the call names a change and all
+/// of the named recordings are the caller's.
 ///
 /// # Errors
 /// When no recording is named, or the store fails.
@@ -82,7 +85,7 @@ pub async fn update_recordings(
     let mut updated = false;
     // Reserved metadata keys are ignored without an error.
     if !change.is_empty() || !parse_metadata(query).is_empty() {
-        let changed = records.change_recordings(&ids, &tenant_scope(caller), &change).await?;
+        let changed = records.change_recordings(&ids, &caller_scope(caller), &change).await?;
         updated = changed.len() == ids.len();
     }
     Ok(response::build_success(&[("updated", if updated { "true" } else { "false" })]).into())

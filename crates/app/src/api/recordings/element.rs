@@ -1,5 +1,5 @@
-//! Renders the `<recording>` element of `getRecordings`. The elements and their order are those of the original, or
-//! those of BBB where only BBB has them.
+//! Renders the `<recording>` element of `getRecordings`. The elements and their order are those of
+//! the original, or those of BBB where only BBB has them.
 
 use bbb::response::escape_xml;
 use domain::Timestamp;
@@ -30,7 +30,8 @@ fn write_optional(xml: &mut String, name: &str, value: Option<impl ToString>) {
 }
 
 impl RecordingRenderer<'_> {
-    /// Renders a recording. For a protected recording, `tokens` are the one-time tokens of its formats, in their order.
+    /// Renders a recording. For a protected recording, `tokens` are the one-time tokens of its
+    /// formats, in their order.
     pub(super) fn render_recording(
         &self,
         recording: &Recording,

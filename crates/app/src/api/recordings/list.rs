@@ -1,4 +1,5 @@
-//! `getRecordings`: one page, or the whole list, which is read from the store as the client reads the response.
+//! `getRecordings`: one page, or the whole list, which is read from the store as the client reads
+//! the response.
 
 use std::sync::Arc;
 
@@ -13,9 +14,10 @@ use futures_util::stream::{self, BoxStream};
 
 use super::element::RecordingRenderer;
 use super::list_filter::{PageRequest, parse_filter};
-use super::parameters::{recording_store, tenant_scope};
+use super::parameters::recording_store;
 use crate::api::errors::ApiError;
 use crate::context::App;
+use crate::playback::caller_scope;
 use crate::ports::{RecordingCursor, RecordingStore, StoreError};
 use crate::tenancy::Caller;
 
@@ -25,7 +27,8 @@ const READ_PAGE_SIZE: u32 = 100;
 const NO_RECORDINGS_MESSAGE: &str = "There are not recordings for the meetings";
 const RESPONSE_HEAD: &str = "<response><returncode>SUCCESS</returncode><recordings>";
 
-/// Builds the response without any recording: clients need both the empty container and the message key.
+/// Builds the response without any recording: clients need both the empty container and the message
+/// key.
 #[must_use]
 pub fn no_recordings_response() -> String {
     build_success(&[
@@ -38,8 +41,8 @@ pub fn no_recordings_response() -> String {
 /// Returns the response in chunks. Links begin with `origin`, a scheme and host.
 ///
 /// # Errors
-/// When the call names neither recordings nor meetings although `GET_RECORDINGS_API_FILTERED` requires it, when its
-/// filter is too large, or when the store fails before the first chunk.
+/// When the call names neither recordings nor meetings although `GET_RECORDINGS_API_FILTERED`
+/// requires it, when its filter is too large, or when the store fails before the first chunk.
 pub async fn get_recordings(
     app: &App,
     caller: &Caller,
@@ -55,7 +58,7 @@ pub async fn get_recordings(
         app: app.clone(),
         records: recording_store(app)?.clone(),
         filter,
-        scope: tenant_scope(caller),
+        scope: caller_scope(caller),
         origin: origin.to_owned(),
     };
     match PageRequest::from_query(query) {
@@ -111,7 +114,8 @@ impl RecordingSearch {
             match search.render_next(Some(&after)).await {
                 Ok((text, cursor)) => Some((Bytes::from(text), Some((search, cursor)))),
                 Err(error) => {
-                    // Part of the response is sent already. Without its end clients do not take it for a complete list.
+                    // Part of the response is sent already. Without its end clients do not take it
+                    // for a complete list.
                     tracing::error!(%error, "getRecordings response cut off");
                     None
                 }
@@ -120,7 +124,8 @@ impl RecordingSearch {
         Ok(single_chunk(format!("{RESPONSE_HEAD}{first}")).chain(rest).boxed())
     }
 
-    /// Renders the next recordings; also returns the cursor of the following ones, if there may be any.
+    /// Renders the next recordings; also returns the cursor of the following ones, if there may be
+    /// any.
     async fn render_next(
         &self,
         after: Option<&RecordingCursor>,

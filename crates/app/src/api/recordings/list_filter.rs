@@ -19,7 +19,8 @@ pub(super) struct PageRequest {
 }
 
 impl PageRequest {
-    /// Parses the page as BBB does. Without a numeric `limit` the list is not paged, and `offset` is ignored.
+    /// Parses the page as BBB does. Without a numeric `limit` the list is not paged, and `offset`
+    /// is ignored.
     pub(super) fn from_query(query: &Query) -> Option<Self> {
         let number = |name| query.get(name).and_then(|text| text.trim().parse::<i64>().ok());
         let limit = number("limit")?.clamp(1, MAX_PAGE_LIMIT);

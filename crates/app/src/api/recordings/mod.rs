@@ -1,4 +1,5 @@
-//! The calls about recordings: `getRecordings`, `publishRecordings`, `updateRecordings` and `deleteRecordings`.
+//! The calls about recordings: `getRecordings`, `publishRecordings`, `updateRecordings` and
+//! `deleteRecordings`.
 
 mod change;
 mod element;

@@ -1,15 +1,13 @@
-//! What all calls about recordings share: the recording store, the caller's scope, and parameters.
+//! What all calls about recordings share: the recording store, and parameters.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use bbb::Query;
-use domain::recording::catalog::TenantScope;
 
 use crate::api::errors::ApiError;
 use crate::context::App;
 use crate::ports::RecordingStore;
-use crate::tenancy::Caller;
 
 /// Maximum number of items in a list parameter.
 const MAX_LIST_ITEMS: usize = 10_000;
@@ -22,12 +20,8 @@ pub(super) fn recording_store(app: &App) -> Result<&Arc<dyn RecordingStore>, Api
     app.recording_store.as_ref().ok_or(ApiError::NoRecordings)
 }
 
-/// Returns the scope of a caller: the recordings of its tenant, or all recordings without multitenancy.
-pub(super) fn tenant_scope(caller: &Caller) -> TenantScope {
-    caller.tenant_id().map_or(TenantScope::All, |tenant| TenantScope::Tenant(tenant.to_owned()))
-}
-
-/// Returns the distinct items of a comma-separated parameter. An absent or empty parameter has none.
+/// Returns the distinct items of a comma-separated parameter. An absent or empty parameter has
+/// none.
 ///
 /// # Errors
 /// [`ApiError::TooLarge`] above [`MAX_LIST_ITEMS`].

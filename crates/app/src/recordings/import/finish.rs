@@ -4,8 +4,8 @@ use super::importer::Importer;
 use super::result::{ImportFailure, ImportResult, ImportedArchive, ScanError};
 use crate::ports::{ArchiveRecord, ImportStage, SpooledArchive, StoreError};
 
-/// When a broken archive is tried again, in ms: its sender may not have finished. After the last attempt it is
-/// quarantined.
+/// When a broken archive is tried again, in ms: its sender may not have finished. After the last
+/// attempt it is quarantined.
 pub(super) const INVALID_ARCHIVE_DELAYS_MS: [i64; 2] = [5_000, 30_000];
 /// When an import is tried again after a temporary error, in ms.
 pub(super) const RETRY_DELAY_MS: i64 = 10_000;
@@ -59,8 +59,8 @@ impl Importer {
         }
     }
 
-    /// Records the archive as done, then deletes it. An archive that is still in the spool after a crash in between
-    /// is imported again, which changes nothing.
+    /// Records the archive as done, then deletes it. An archive that is still in the spool after a
+    /// crash in between is imported again, which changes nothing.
     async fn complete_import(
         &self,
         archive: &ArchiveRecord,
@@ -115,8 +115,8 @@ impl Importer {
         self.records.record_import_result(&archive.name, token, stage, reason, now, retry_at).await
     }
 
-    /// Moves an archive from quarantine back to the spool, so that it is imported again; `None` if there is none of
-    /// that name.
+    /// Moves an archive from quarantine back to the spool, so that it is imported again; `None` if
+    /// there is none of that name.
     ///
     /// # Errors
     /// When the spool or the store cannot be used.

@@ -10,7 +10,8 @@ use super::importer::ImportRules;
 /// Metadata keys whose values have fields of their own in a recording.
 const INTERNAL_META_KEYS: [&str; 3] = ["meetingId", "meetingName", "isBreakout"];
 
-/// Builds one recording of the metadata of its formats. Where they differ, the first format that has a value decides.
+/// Builds one recording of the metadata of its formats. Where they differ, the first format that
+/// has a value decides.
 pub(super) fn build_incoming<'a>(
     formats: impl IntoIterator<Item = &'a Metadata>,
     rules: ImportRules,
@@ -76,7 +77,8 @@ fn read_meta(metadata: &Metadata) -> Vec<(String, Option<String>)> {
     kept
 }
 
-/// Returns when the meeting began. Metadata stubs have no start time, but BBB's record ids end with it.
+/// Returns when the meeting began. Metadata stubs have no start time, but BBB's record ids end with
+/// it.
 fn find_start_time(metadata: &Metadata) -> Option<Timestamp> {
     let from_id = || {
         let (_, ms) = metadata.id.rsplit_once('-').filter(|(_, ms)| ms.len() == 13)?;
@@ -122,8 +124,8 @@ fn to_minutes(ms: i64) -> Option<i32> {
     i32::try_from(ms.saturating_add(30_000) / 60_000).ok()
 }
 
-/// Returns path and query of a URL, which begin with exactly one slash: two would name a host. `None` for anything
-/// but an absolute URL or path.
+/// Returns path and query of a URL, which begin with exactly one slash: two would name a host.
+/// `None` for anything but an absolute URL or path.
 fn path_and_query(url: &str) -> Option<String> {
     let url = url.split('#').next().unwrap_or_default();
     let path = match url.split_once("://") {

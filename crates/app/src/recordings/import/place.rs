@@ -9,8 +9,8 @@ use super::unpack::UnpackedRecording;
 use crate::ports::Visibility;
 
 impl Importer {
-    /// Stores the files of all formats with the visibility that the row is expected to have, and returns that
-    /// visibility. `None` if the recording was deleted; its files are removed then.
+    /// Stores the files of all formats with the visibility that the row is expected to have, and
+    /// returns that visibility. `None` if the recording was deleted; its files are removed then.
     pub(super) async fn place_files(
         &self,
         unpacked: &UnpackedRecording,
@@ -28,8 +28,8 @@ impl Importer {
         Ok(Some(visibility))
     }
 
-    /// Moves the files from `current` to `wanted`, and again until the row agrees. False if the recording was
-    /// deleted; its files are removed then.
+    /// Moves the files from `current` to `wanted`, and again until the row agrees. False if the
+    /// recording was deleted; its files are removed then.
     pub(super) async fn align_files(
         &self,
         unpacked: &UnpackedRecording,

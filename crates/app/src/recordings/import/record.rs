@@ -9,8 +9,8 @@ use super::unpack::UnpackedRecording;
 use crate::ports::Visibility;
 
 impl Importer {
-    /// Writes the row; then moves the files if the row has another visibility than the one they were stored with.
-    /// False if the recording was deleted; its files are removed then.
+    /// Writes the row; then moves the files if the row has another visibility than the one they
+    /// were stored with. False if the recording was deleted; its files are removed then.
     pub(super) async fn record_recording(
         &self,
         unpacked: &UnpackedRecording,

@@ -19,8 +19,8 @@ pub struct ScanResult {
 }
 
 impl Importer {
-    /// Imports the archives in the spool, one after the other. `stop` is called before each archive; if it returns
-    /// true, no further import starts.
+    /// Imports the archives in the spool, one after the other. `stop` is called before each
+    /// archive; if it returns true, no further import starts.
     ///
     /// # Errors
     /// When the spool or the store cannot be used.
@@ -46,7 +46,8 @@ impl Importer {
         Ok(result)
     }
 
-    /// Makes archives available again whose importer was killed, without waiting for the claim to expire.
+    /// Makes archives available again whose importer was killed, without waiting for the claim to
+    /// expire.
     async fn release_abandoned_claims(&self) -> Result<(), ScanError> {
         for (name, token) in self.spool.clean_up_after_crash().await? {
             let (reason, now) = (Some("its importer was killed"), self.clock.now());

@@ -34,7 +34,8 @@ impl Importer {
                 Err(reason) => errors.push(format!("{}: {reason}", unpacked.format_id.format)),
             }
         }
-        // The name of an archive holds one record id, and formats of any other recording are errors.
+        // The name of an archive holds one record id, and formats of any other recording are
+        // errors.
         let first = formats.first().map(|(format, _)| format.format_id.record_id.clone());
         match first {
             Some(record_id) => Ok(UnpackedRecording { record_id, formats, errors }),

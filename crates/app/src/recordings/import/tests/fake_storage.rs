@@ -16,7 +16,8 @@ use crate::ports::{
 
 pub(super) const ID: &str = "0aa9d7c1f26d0e4a8b1c3d5e7f9a1b2c3d4e5f60-1718000000123";
 
-/// A spool and a blob store in maps. After `steps_left` steps everything fails, as if the process had been killed.
+/// A spool and a blob store in maps. After `steps_left` steps everything fails, as if the process
+/// had been killed.
 #[derive(Default)]
 pub(super) struct FakeStorage {
     pub(super) archives: Mutex<BTreeMap<String, Vec<(&'static str, String)>>>,
