@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use adapters::entropy::SystemClock;
 use adapters::redis::RedisStore;
-use app::ports::{Clock as _, MeetingOnServer, PlaceOutcome, PollReport, PoolStore};
+use app::ports::{
+    Clock as _, MeetingOnServer, OneTimeTokens as _, PlaceOutcome, PollReport, PoolStore,
+};
 use domain::poll::{PollObservation, ReportedMeeting};
 use domain::{AdminState, Meeting, MeetingKey, MeetingLoad, ServerId, Timestamp};
 use testkit::private::Redis;
@@ -357,4 +359,13 @@ async fn a_detached_meeting_goes_with_a_server_that_the_original_removed() {
     assert_eq!(run_command(&redis, &["KEYS", "scalelite:*meeting*"]).await, [""; 0]);
     assert_eq!(run_command(&redis, &["KEYS", "scalelite:own:*:a"]).await, [""; 0]);
     assert_eq!(run_command(&redis, &["KEYS", "scalelite:own:detached"]).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn tokens_that_cannot_be_read_grant_nothing() {
+    let (redis, store) = with_servers(&[]).await;
+    for value in ["no JSON", "[]", "{}", r#"{"record_id":"r","format":"../x"}"#] {
+        run_command(&redis, &["SET", "scalelite:protector_token_t", value]).await;
+        assert_eq!(store.take_token("t", NOW).await.unwrap(), None, "{value}");
+    }
 }

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use adapters::sqlite::SqliteStore;
-use app::ports::{PlaceOutcome, PlaceRequest, PoolStore, ServerChange, StoreError};
-use domain::AdminState;
+use app::ports::{
+    OneTimeTokens as _, PlaceOutcome, PlaceRequest, PoolStore, RecordingFormatId, ServerChange,
+    StoreError,
+};
 use domain::placement::PlacementCriteria;
+use domain::{AdminState, Timestamp};
 use futures_util::future::FutureExt as _;
 use tempfile::TempDir;
 use testkit::contract;
@@ -97,7 +100,7 @@ async fn joins_see_what_another_process_changes() {
     server.health.online = true;
     server.load = Some(0.0);
     assert!(one.add_server(server).await.unwrap());
-    let now = domain::Timestamp(1_700_000_000_000);
+    let now = Timestamp(1_700_000_000_000);
     let key = domain::MeetingKey { tenant: None, id: "m".into() };
     let request = PlaceRequest {
         key: key.clone(),
@@ -146,4 +149,17 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
     connection.pragma_update(None, "user_version", 999).unwrap();
     let refused = SqliteStore::open(&newer).err().map(|error| error.to_string());
     assert!(refused.is_some_and(|text| text.contains("use a newer scalelite")));
+}
+
+#[tokio::test]
+async fn a_stored_token_with_an_invalid_name_grants_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let format_id = RecordingFormatId::parse("r", "video").unwrap();
+    let (now, until) = (Timestamp(0), Timestamp(1000));
+    store.put_token("t", &format_id, now, until).await.unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute("UPDATE one_time_tokens SET format = '../x'", []).unwrap();
+    assert_eq!(store.take_token("t", now).await.unwrap(), None);
 }

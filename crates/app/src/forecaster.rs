@@ -16,7 +16,7 @@ use domain::{MeetingKey, MeetingSession, ServerId, Timestamp};
 
 use crate::context::App;
 use crate::ports::{MeetingOnServer, StoreError};
-use crate::sessions;
+use crate::sessions::stored::{MAX_SESSION_AGE_MS, list_sessions};
 
 /// The history is read again after this, for what other replicas have recorded, in ms.
 const HISTORY_REFRESH_MS: i64 = 10 * 60_000;
@@ -112,7 +112,7 @@ pub async fn refresh(app: &App) -> Result<(), StoreError> {
         now.ms_since(forecast.history_read_at()) >= HISTORY_REFRESH_MS
     });
     if history_is_due && app.policy.history != HistoryMode::Off {
-        let history = sessions::list_sessions(app).await?;
+        let history = list_sessions(app).await?;
         with_forecast(app, |forecast| forecast.replace_history(history, now));
     }
     let servers = app.pool.list_servers().await?;
@@ -122,7 +122,7 @@ pub async fn refresh(app: &App) -> Result<(), StoreError> {
         .filter(|meeting| !meeting.detached)
         .map(|meeting| (app.policy.history_key(&meeting.key), meeting))
         .collect();
-    let oldest_session = now.plus_ms(-sessions::MAX_SESSION_AGE_MS);
+    let oldest_session = now.plus_ms(-MAX_SESSION_AGE_MS);
     with_forecast(app, |forecast| forecast.rebuild(now, &servers, &attached, oldest_session));
     Ok(())
 }

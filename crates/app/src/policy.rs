@@ -6,10 +6,10 @@ use domain::history::{HistoryMode, pseudonymize_key};
 use domain::parameters::ParameterRules;
 use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
+use domain::recording::retention::Retention;
 use domain::voice_bridge::VoiceBridgePolicy;
 
 use crate::ports::CallTimeouts;
-use domain::recording::Retention;
 
 /// A create without a body takes at most so long, in ms, whatever fails: clients wait no longer than 10 s.
 const MAX_CREATE_MS: u64 = 9_500;

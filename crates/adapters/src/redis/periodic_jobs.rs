@@ -1,6 +1,6 @@
 //! Turns and one-time tokens in Redis.
 
-use app::ports::{Grant, JobClaim, OneTimeTokens, PeriodicJobs, StoreError};
+use app::ports::{JobClaim, OneTimeTokens, PeriodicJobs, RecordingFormatId, StoreError};
 use async_trait::async_trait;
 use domain::Timestamp;
 use domain::periodic_job::{JobRun, start_next_run};
@@ -72,32 +72,34 @@ impl OneTimeTokens for RedisStore {
     async fn put_token(
         &self,
         token: &str,
-        grant: &Grant,
+        format_id: &RecordingFormatId,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<(), StoreError> {
         // The original's words, in its order.
         let text = format!(
             "{{\"record_id\":{},\"format\":{}}}",
-            json!(grant.record_id),
-            json!(grant.format)
+            json!(format_id.record_id.as_str()),
+            json!(format_id.format.as_str())
         );
         let (left, until) = (until.ms_since(now).max(1).to_string(), until.0.to_string());
         self.call_script(&PUT_TOKEN, &[token, &text, &left, &until]).await.map(drop)
     }
 
-    async fn take_token(&self, token: &str, now: Timestamp) -> Result<Option<Grant>, StoreError> {
+    async fn take_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<RecordingFormatId>, StoreError> {
         let now = now.0.to_string();
         let Some(text) = rows::to_text(&self.call_script(&TAKE_TOKEN, &[token, &now]).await?)?
         else {
             return Ok(None);
         };
-        let grant: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|_| StoreError::Corrupt("Redis holds a token that is no JSON".to_owned()))?;
-        let field =
-            |name: &str| grant.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-        Ok(field("record_id")
-            .zip(field("format"))
-            .map(|(record_id, format)| Grant { record_id, format }))
+        // A value that cannot be read grants nothing.
+        let granted: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let field = |name: &str| granted.get(name).and_then(|value| value.as_str());
+        let names = field("record_id").zip(field("format"));
+        Ok(names.and_then(|(record_id, format)| RecordingFormatId::parse(record_id, format)))
     }
 }

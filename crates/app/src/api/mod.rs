@@ -1,4 +1,5 @@
-//! The calls of the BBB API, one file each, and what they share. `create` has a module of its own ([`crate::create`]).
+//! The calls of the BBB API, one file each, and what they share. `create` has a module of its own
+//! ([`crate::create`]).
 
 mod end;
 mod errors;
@@ -22,5 +23,5 @@ pub use recordings::{
     delete_recordings, get_recordings, no_recordings_response, publish_recordings,
     update_recordings,
 };
+pub(crate) use request::{MEETING_UNREACHABLE, apply_edits, forward_reply, meeting_key};
 pub use request::{RequestLog, authenticate, identify_caller, merge_form};
-pub(crate) use request::{apply_edits, forward_reply, meeting_key};

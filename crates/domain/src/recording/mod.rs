@@ -5,7 +5,7 @@ pub mod catalog;
 mod file_types;
 mod names;
 pub mod playback_access;
-mod retention;
+pub mod retention;
 
 use crate::time::Timestamp;
 

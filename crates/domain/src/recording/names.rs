@@ -136,6 +136,8 @@ mod tests {
         }
         assert_eq!(FormatName::parse("Video"), None);
         assert_eq!(RecordId::parse(&"a".repeat(129)), None);
+        assert_eq!(RecordingFormatId::parse("..", "video"), None);
+        assert_eq!(RecordingFormatId::parse("r1", "../x"), None);
     }
 
     #[test]

@@ -4,9 +4,6 @@
 use super::catalog::TenantScope;
 use super::{PlaybackFormat, Recording, RecordingFormatId};
 
-/// Former name of [`RecordingFormatId`], for callers that still use it.
-pub type Wish = RecordingFormatId;
-
 /// The permission to watch one format of one recording. It must not be stored, because recordings
 /// can be unpublished or deleted at any time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use adapters::sqlite::SqliteStore;
-use app::ports::{Grant, OneTimeTokens as _, Recordings as _};
+use app::ports::{OneTimeTokens as _, RecordingFormatId, Recordings as _};
 use domain::Timestamp;
 use domain::recording::{PlaybackFormat, Recording};
 use testkit::product::{ClientResponse, Product, Setup};
@@ -69,9 +69,9 @@ impl TestPlayback {
 
     /// Makes a one-time token good for a format.
     pub(crate) async fn grant_token(&self, token: &str, format: &str) {
-        let grant = Grant { record_id: RECORD_ID.to_owned(), format: format.to_owned() };
+        let format_id = RecordingFormatId::parse(RECORD_ID, format).unwrap();
         let (now, until) = (Timestamp(0), Timestamp(i64::MAX / 2));
-        self.store().put_token(token, &grant, now, until).await.unwrap();
+        self.store().put_token(token, &format_id, now, until).await.unwrap();
     }
 
     pub(crate) async fn get(&self, target: &str) -> ClientResponse {

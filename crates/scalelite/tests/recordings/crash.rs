@@ -36,7 +36,7 @@ async fn killed_imports_are_completed_by_the_next_start() {
         let mut product = importer.spawn().unwrap();
         // Two archives of one name: the second replaces the first, or follows it.
         put_in_spool(&setup, &name, &sample.archive(&FORMATS[..3]));
-        wait_until("begun", async || product.log().contains("import begins")).await.unwrap();
+        wait_until("begun", async || product.log().contains("import started")).await.unwrap();
         sleep(Duration::from_micros(random.random_range(0..60_000))).await;
         product.kill().await.unwrap();
         if assert_nothing_half(&setup, &sample).await {

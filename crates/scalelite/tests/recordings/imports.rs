@@ -74,7 +74,7 @@ async fn only_importers_import_and_a_stop_finishes_the_import_at_hand() {
     idle.terminate().await.unwrap();
     assert!(idle.wait_for_exit().await.unwrap().success());
     let mut importer = setup.clone().with_serve_argument("--roles=importer").spawn().unwrap();
-    wait_until("begun", async || importer.log().contains("import begins")).await.unwrap();
+    wait_until("begun", async || importer.log().contains("import started")).await.unwrap();
     importer.terminate().await.unwrap();
     assert!(importer.wait_for_exit().await.unwrap().success());
     assert_eq!(format_names(&recording_row(&setup, &sample).await.unwrap()).len(), FORMATS.len());

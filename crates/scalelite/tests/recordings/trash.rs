@@ -78,6 +78,6 @@ async fn expired_recordings_are_deleted() {
     let gone = async || get_recording(&product, &draft).await.contains("noRecordings");
     wait_until("gone", gone).await.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
     wait_until("removed", async || house.list_files(&draft).await.is_empty()).await.unwrap();
-    assert!(product.log().contains("too old: deleted"), "{}", product.log());
+    assert!(product.log().contains("deleting expired recording"), "{}", product.log());
     assert_playable(&product, &lesson).await;
 }

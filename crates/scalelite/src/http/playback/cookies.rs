@@ -1,10 +1,14 @@
 //! The cookie that carries a pass, and which browsers take it as it should be.
 
-use domain::recording::playback_access::Wish;
+use domain::recording::RecordingFormatId;
 use http::{HeaderMap, HeaderValue, header};
 
 /// The cookie with this pass; `None` if it cannot stand in a header, which no pass leads to.
-pub(super) fn build_cookie(wish: &Wish, pass: &str, user_agent: &str) -> Option<HeaderValue> {
+pub(super) fn build_cookie(
+    wish: &RecordingFormatId,
+    pass: &str,
+    user_agent: &str,
+) -> Option<HeaderValue> {
     // Front-ends show recordings in frames of other sites.
     let same_site = if mishandles_same_site_none(user_agent) { "" } else { "; samesite=none" };
     let (name, path) = (cookie_name(wish), wish.subject());
@@ -12,14 +16,14 @@ pub(super) fn build_cookie(wish: &Wish, pass: &str, user_agent: &str) -> Option<
 }
 
 /// All passes that a request shows for a recording.
-pub(super) fn read_passes<'a>(headers: &'a HeaderMap, wish: &Wish) -> Vec<&'a str> {
+pub(super) fn read_passes<'a>(headers: &'a HeaderMap, wish: &RecordingFormatId) -> Vec<&'a str> {
     let name = cookie_name(wish);
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
     pairs.filter(|(key, _)| key.trim() == name).map(|(_, pass)| pass.trim()).collect()
 }
 
-fn cookie_name(wish: &Wish) -> String {
+fn cookie_name(wish: &RecordingFormatId) -> String {
     format!("recording_{}_{}", wish.format, wish.record_id)
 }
 
@@ -139,7 +143,7 @@ mod tests {
 
     #[test]
     fn passes_are_found_by_their_exact_name() {
-        let wish = Wish::parse("r1", "video").unwrap();
+        let wish = RecordingFormatId::parse("r1", "video").unwrap();
         let mut headers = HeaderMap::new();
         let lines =
             ["a=b; recording_video_r1=one;recording_video_r1 = two", "recording_video_r11=x"];

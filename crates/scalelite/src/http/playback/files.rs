@@ -1,7 +1,8 @@
 //! The files of a recording, `/<format>/<id>/…`.
 
 use domain::recording::FileType;
-use domain::recording::playback_access::{PlaybackPermit, Wish};
+use domain::recording::RecordingFormatId;
+use domain::recording::playback_access::PlaybackPermit;
 use http::{HeaderName, HeaderValue, Response, header};
 
 use super::delivery::{self, FileHeaders, FileSource};
@@ -32,7 +33,7 @@ pub(super) async fn send_file(
     path: Option<&RelativePath>,
     query: &str,
 ) -> PlaybackResult {
-    let (Some(wish), Some(path)) = (Wish::parse(record_id, format), path) else {
+    let (Some(wish), Some(path)) = (RecordingFormatId::parse(record_id, format), path) else {
         return Ok(None);
     };
     let passes = cookies::read_passes(&incomer.headers, &wish);

@@ -2,7 +2,8 @@
 //! cookie that opens the files, and leads to where watching begins.
 
 use app::playback::{LinkOutcome, LinkRequest};
-use domain::recording::playback_access::{PlaybackPermit, Wish};
+use domain::recording::RecordingFormatId;
+use domain::recording::playback_access::PlaybackPermit;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::paths::query_parameter;
@@ -19,7 +20,7 @@ pub(super) async fn follow_link(
     (record_id, format): (&str, &str),
     query: &str,
 ) -> PlaybackResult {
-    let Some(wish) = Wish::parse(record_id, format) else { return Ok(None) };
+    let Some(wish) = RecordingFormatId::parse(record_id, format) else { return Ok(None) };
     let token = query_parameter(query, "token").filter(|token| is_token(token));
     let may_use_token = incomer.method == Method::GET && !is_prefetch(&incomer.headers);
     let visitor = LinkRequest { scope, token: token.as_deref(), may_use_token };

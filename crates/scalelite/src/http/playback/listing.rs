@@ -144,8 +144,9 @@ fn format_size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use domain::recording::RecordingFormatId;
     use domain::recording::catalog::TenantScope;
-    use domain::recording::playback_access::{PlaybackAccess, Wish};
+    use domain::recording::playback_access::PlaybackAccess;
     use domain::recording::{PlaybackFormat, Recording};
 
     use super::*;
@@ -158,7 +159,7 @@ mod tests {
             formats: vec![format],
             ..Recording::default()
         };
-        let wish = Wish::parse("r1", "video").unwrap();
+        let wish = RecordingFormatId::parse("r1", "video").unwrap();
         let permit = PlaybackAccess::evaluate(wish, Some(&recording), &TenantScope::All, true)
             .authorize(None)
             .unwrap();

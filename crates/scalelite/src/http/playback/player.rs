@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use app::ports::{BlobBytes, BlobError, BlobInfo, ByteSpan};
 use bytes::BytesMut;
 use domain::recording::FilePath;
-use domain::recording::playback_access::Wish;
+use domain::recording::RecordingFormatId;
 use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
 use tokio::fs::File;
@@ -60,7 +60,7 @@ pub(super) async fn send_file(
 
 /// Without a player: the plain page that a recording has anyway.
 fn redirect_to_listing(path: &RelativePath) -> Option<http::Response<respond::ResponseBody>> {
-    let wish = Wish::parse(path.file.as_ref()?.as_str(), "presentation")?;
+    let wish = RecordingFormatId::parse(path.file.as_ref()?.as_str(), "presentation")?;
     respond::redirect_with_status(StatusCode::TEMPORARY_REDIRECT, &format!("{}/", wish.subject()))
 }
 

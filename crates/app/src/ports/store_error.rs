@@ -1,0 +1,15 @@
+//! The error of all stores.
+
+/// Why a store failed. The text is for administrators; it contains no secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be reached, is full, or is too slow. The same call may succeed later.
+    #[error("store unavailable: {0}")]
+    Unavailable(String),
+    /// The database still belongs to another program, and this process may only read it.
+    #[error("the database is not adopted yet")]
+    NotAdopted,
+    /// The store holds data that cannot be read.
+    #[error("store corrupt: {0}")]
+    Corrupt(String),
+}
