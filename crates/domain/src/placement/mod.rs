@@ -144,8 +144,10 @@ pub enum ExclusionReason {
     OtherTag,
     /// It has reached its limit of meetings.
     MeetingsFull,
-    /// The meeting would exceed its limit of users.
+    /// It has reached its limit of users, counting only users who are there.
     UsersFull,
+    /// The users that are expected on it would exceed its limit, and other servers have room.
+    ExpectedUsersFull,
     /// It failed lately, and other servers can take the meeting.
     Distrusted,
     /// It is a backup, and the servers of lower tiers are not full.
@@ -164,6 +166,7 @@ impl fmt::Display for ExclusionReason {
             Self::OtherTag => "other tag",
             Self::MeetingsFull => "meetings full",
             Self::UsersFull => "users full",
+            Self::ExpectedUsersFull => "users full as expected",
             Self::Distrusted => "failed lately",
             Self::HigherTier => "backup",
         })
@@ -183,7 +186,8 @@ pub struct PlacementChoice<'a> {
 ///
 /// The cost includes the expected users of the meeting, so that it does not overload a weak server
 /// that is idle. Servers that failed lately are chosen only if no other server can take the
-/// meeting.
+/// meeting. If all servers would exceed their limits of users by expectation alone, the one that
+/// exceeds its limit least is chosen: expectations rank servers, and never refuse a meeting.
 ///
 /// # Errors
 /// When no server can take the meeting.
@@ -192,13 +196,16 @@ pub fn choose_server<'a>(
     criteria: &PlacementCriteria,
 ) -> Result<PlacementChoice<'a>, PlacementRefusal> {
     let candidates = evaluate_candidates(servers, criteria);
-    let open =
-        candidates.iter().filter_map(|candidate| Some((candidate.outcome.ok()?, candidate.server)));
+    let open = candidates.iter().filter_map(|candidate| Some((candidate, candidate.outcome.ok()?)));
     let mut ranked: Vec<_> = open
-        .map(|(cost, server)| (cost, order::server_rank(server, criteria.seed), server))
+        .map(|(candidate, cost)| {
+            let rank = order::server_rank(candidate.server, criteria.seed);
+            (candidate.excess_users, cost, rank, candidate.server)
+        })
         .collect();
-    ranked.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let Some((cost, _, server)) = ranked.first().copied() else {
+    ranked
+        .sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+    let Some((excess_users, cost, _, server)) = ranked.first().copied() else {
         return Err(explain_refusal(&candidates, criteria));
     };
     let mut reason = format!(
@@ -208,7 +215,11 @@ pub fn choose_server<'a>(
         criteria.source.name(),
         ranked.len()
     );
-    if let Some((cost, _, next)) = ranked.get(1) {
+    if excess_users > 0.0 {
+        reason +=
+            &format!("; all exceed their limits by expected users, this one by {excess_users:.0}");
+    }
+    if let Some((_, cost, _, next)) = ranked.get(1) {
         reason += &format!("; next: {} with cost {cost:.1}", next.id);
     }
     Ok(PlacementChoice { server, reason })
@@ -239,6 +250,8 @@ pub struct PlacementCandidate<'a> {
     pub server: &'a Server,
     /// The cost with the meeting on the server, or why the server is excluded.
     pub outcome: Result<f64, ExclusionReason>,
+    /// The number of users by which the server would exceed its limit if all expected users came.
+    pub excess_users: f64,
 }
 
 /// Evaluates all servers: returns the cost of each, or why it is excluded.
@@ -257,34 +270,56 @@ pub fn evaluate_candidates<'a>(
     let is_acceptable = |server: &Server| !criteria.tags.required && is_untagged(server);
     let is_trusted = |server: &Server| server.health.state(criteria.now) == HealthState::Online;
     let is_able = |server: &Server| find_exclusion(server, criteria).is_none();
-    // The first group with a server that is able to take the meeting is used.
+    let has_room = |server: &Server| is_able(server) && excess_users(server, criteria) == 0.0;
+    // The first group with a server that has room for the meeting is used; if there is none, the
+    // first one with a server that has room as long as fewer users come than are expected.
     let groups: [&dyn Fn(&Server) -> bool; 4] = [
         &|server| is_requested(server) && is_trusted(server),
         &|server| is_acceptable(server) && is_trusted(server),
         &is_requested,
         &is_acceptable,
     ];
-    let group =
-        groups.iter().find(|group| servers.iter().any(|server| group(server) && is_able(server)));
+    let find_group = |is_usable: &dyn Fn(&Server) -> bool| {
+        let mut groups = groups.iter();
+        groups.find(|group| servers.iter().any(|server| group(server) && is_usable(server)))
+    };
+    let with_room = find_group(&has_room);
+    let any_has_room = with_room.is_some();
+    let group = with_room.or_else(|| find_group(&is_able));
     let is_in_group = |server: &Server| group.is_some_and(|group| group(server));
-    let usable = servers.iter().filter(|server| is_in_group(server) && is_able(server));
+    let is_usable = |server: &Server| if any_has_room { has_room(server) } else { is_able(server) };
+    let usable = servers.iter().filter(|server| is_in_group(server) && is_usable(server));
     let tier = find_highest_tier(usable, criteria);
     let outcome = |server: &Server| match find_exclusion(server, criteria) {
         Some(reason) => Err(reason),
         None if !is_requested(server) && !is_acceptable(server) => Err(ExclusionReason::OtherTag),
+        None if !is_usable(server) => Err(ExclusionReason::ExpectedUsersFull),
         None if !is_in_group(server) && !is_trusted(server) => Err(ExclusionReason::Distrusted),
         None if !is_in_group(server) => Err(ExclusionReason::OtherTag),
         None if server.limits.tier > tier => Err(ExclusionReason::HigherTier),
         None => Ok(cost_with_meeting(server, criteria)),
     };
-    servers.iter().map(|server| PlacementCandidate { server, outcome: outcome(server) }).collect()
+    servers
+        .iter()
+        .map(|server| PlacementCandidate {
+            server,
+            outcome: outcome(server),
+            excess_users: excess_users(server, criteria),
+        })
+        .collect()
+}
+
+/// Returns the number of users by which the server would exceed its limit if all users came that are
+/// expected of its meetings and of the new one.
+fn excess_users(server: &Server, criteria: &PlacementCriteria) -> f64 {
+    let users = server.counted_users() + f64::from(criteria.expected_users);
+    server.limits.max_users.map_or(0.0, |max| (users - f64::from(max)).max(0.0))
 }
 
 /// Returns why a server cannot take the meeting, regardless of tags and of other servers.
 fn find_exclusion(server: &Server, criteria: &PlacementCriteria) -> Option<ExclusionReason> {
     let limits = server.limits;
     let meetings = server.stats.meetings.saturating_add(server.placed_since_poll);
-    let users = server.counted_users() + f64::from(criteria.expected_users);
     match server.state {
         AdminState::Disabled => Some(ExclusionReason::Disabled),
         AdminState::Cordoned => Some(ExclusionReason::Cordoned),
@@ -299,7 +334,7 @@ fn find_exclusion(server: &Server, criteria: &PlacementCriteria) -> Option<Exclu
         AdminState::Enabled if limits.max_meetings.is_some_and(|max| meetings >= max) => {
             Some(ExclusionReason::MeetingsFull)
         }
-        AdminState::Enabled if limits.max_users.is_some_and(|max| users > f64::from(max)) => {
+        AdminState::Enabled if limits.max_users.is_some_and(|max| server.stats.users >= max) => {
             Some(ExclusionReason::UsersFull)
         }
         AdminState::Enabled => None,

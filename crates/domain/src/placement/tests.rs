@@ -151,10 +151,12 @@ fn servers_that_failed_lately_are_used_last() {
 #[test]
 fn full_servers_get_no_meetings() {
     let mut small = server("small", 20.0, 2.0, None);
-    small.limits.max_users = Some(24);
-    assert_eq!(chosen_id(&[small.clone()], ""), Err(PlacementRefusal::Full));
     small.limits.max_users = Some(25);
+    small.stats.users = 24;
     assert_eq!(chosen_id(&[small.clone()], ""), Ok("small".to_owned()));
+    small.stats.users = 25;
+    assert_eq!(chosen_id(&[small.clone()], ""), Err(PlacementRefusal::Full));
+    small.stats.users = 0;
     small.limits.max_meetings = Some(3);
     (small.stats.meetings, small.placed_since_poll) = (1, 1);
     assert_eq!(chosen_id(&[small.clone()], ""), Ok("small".to_owned()));
@@ -162,6 +164,33 @@ fn full_servers_get_no_meetings() {
     assert_eq!(chosen_id(&[small.clone()], ""), Err(PlacementRefusal::Full));
     let pool = [small, server("large", 900.0, 1.0, None)];
     assert_eq!(chosen_id(&pool, ""), Ok("large".to_owned()));
+}
+
+#[test]
+fn expected_users_rank_servers_and_refuse_no_meeting() {
+    let limited = |id: &str, load: f64, max_users: u32| {
+        let mut server = server(id, load, 1.0, None);
+        server.limits.max_users = Some(max_users);
+        server
+    };
+    let criteria = PlacementCriteria { expected_users: 300, ..criteria("") };
+    let chosen = |pool: &[Server]| choose_server(pool, &criteria).map(|c| c.server.id.0.clone());
+    // A course that once had 300 users, on empty servers for 250.
+    let pool = [limited("a", 30.0, 250), limited("b", 0.0, 250), limited("c", 0.0, 200)];
+    let choice = choose_server(&pool, &criteria).unwrap();
+    assert_eq!(choice.server.id.0, "b");
+    assert!(choice.reason.contains("this one by 50"), "{}", choice.reason);
+    // A server that has room for all of them is better, however loaded it is.
+    let roomy = [limited("a", 0.0, 250), limited("large", 500.0, 1000)];
+    assert_eq!(chosen(&roomy), Ok("large".to_owned()));
+    let outcome = evaluate_candidates(&roomy, &criteria)[0].outcome;
+    assert_eq!(outcome, Err(ExclusionReason::ExpectedUsersFull));
+    // A limit below the users that every new meeting is expected to have.
+    assert_eq!(chosen(&[limited("tiny", 0.0, 10)]), Ok("tiny".to_owned()));
+    // Users who are there count fully.
+    let mut full = limited("full", 0.0, 250);
+    full.stats.users = 250;
+    assert_eq!(chosen(&[full]), Err(PlacementRefusal::Full));
 }
 
 #[test]
