@@ -153,7 +153,7 @@ pub(crate) fn apply_edits(query: &mut Query, edits: Vec<QueryEdit>) {
         match edit {
             QueryEdit::Set(name, value) => query.set(&name, &value),
             QueryEdit::SetIfAbsent(name, value) if !query.contains(&name) => {
-                query.set(&name, &value)
+                query.set(&name, &value);
             }
             QueryEdit::SetIfAbsent(..) => {}
             QueryEdit::Remove(name) => {

@@ -50,7 +50,7 @@ pub struct MigrationCounts {
     pub replaced: u64,
     /// Entries that were read back from the target with equal values.
     pub verified: u64,
-    /// The names of entries that could not be copied, [`MAX_FAILED_NAMES`] at most.
+    /// The names of entries that could not be copied, 20 at most.
     pub failed: Vec<String>,
 }
 
