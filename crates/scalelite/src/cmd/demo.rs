@@ -14,11 +14,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::watch;
 
+use crate::background::{start_forecasting, start_polling};
 use crate::cli::DemoArgs;
 use crate::config::values::{LogLevel, Seconds};
 use crate::config::{Config, Sources, StoreSettings};
 use crate::http::listen::Listener;
-use crate::lifecycle::{listen_for_signals, run_forecasting, run_polling, serve_until};
+use crate::lifecycle::{listen_for_signals, serve_until};
 use crate::output::print_line;
 use crate::wiring;
 
@@ -73,8 +74,8 @@ async fn run_demo(
     let (stopper, stop) = watch::channel(false);
     listen_for_signals(stopper).map_err(failed)?;
     let (app, interval) = (wired.app.clone(), Duration::from_millis(config.poll_interval.ms()));
-    tokio::spawn(run_polling(app.clone(), interval, stop.clone()));
-    tokio::spawn(run_forecasting(app.clone(), stop.clone()));
+    start_polling(&app, interval, &stop);
+    start_forecasting(&app, &stop);
     tokio::spawn(simulate_classes(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
     print_introduction(&app, &url, dir, &pool);
     serve_until(config, &wired, listener, stop).await;
