@@ -34,11 +34,11 @@ pub enum PlacementPolicy {
 }
 
 impl PlacementPolicy {
-    /// `booked`, `reserve`, `scalelite`.
+    /// `forecast`, `reserve`, `scalelite`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Forecast => "booked",
+            Self::Forecast => "forecast",
             Self::Reserve => "reserve",
             Self::Scalelite => "scalelite",
         }

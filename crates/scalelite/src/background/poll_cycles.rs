@@ -20,7 +20,7 @@ pub(super) struct PollCycles {
 impl PeriodicJob for PollCycles {
     fn schedule(&self) -> Schedule {
         Schedule {
-            name: "polls",
+            name: "poll",
             failure: "poll cycle failed",
             interval: self.interval,
             initial_delay: Duration::ZERO,

@@ -29,7 +29,7 @@ impl FailedServerRechecks {
 impl PeriodicJob for FailedServerRechecks {
     fn schedule(&self) -> Schedule {
         Schedule {
-            name: "rechecks",
+            name: "recheck",
             failure: "recheck of failed servers failed",
             interval: self.interval,
             // The first poll cycle begins at the start of the process.

@@ -1,40 +1,21 @@
-//! The original's table: columns two blanks apart, headings centred, numbers to the right.
+//! Tables in the layout of the original's rake tasks, which scripts may parse: cells have a blank on
+//! either side, headings are centred, numbers are right-aligned.
 
-/// A cell; numbers stand at the right, text at the left.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
-    /// Text.
-    Text(String),
-    /// A number, already formatted.
-    Number(String),
-}
+use super::table::Cell;
 
-impl Cell {
-    /// A cell of text.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into())
-    }
-
-    fn content(&self) -> &str {
-        match self {
-            Self::Text(text) | Self::Number(text) => text,
-        }
-    }
-}
-
-/// Renders a table, one line a row, each ended by a line feed.
+/// Renders a table. Each line ends with a line feed.
 pub fn render(headings: &[&str], rows: &[Vec<Cell>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        let widest = cells.map(|cell| cell.content().chars().count()).max().unwrap_or(0);
-        widest.max(headings.get(column).map_or(0, |heading| heading.chars().count()))
+        let longest = cells.map(|cell| cell.content().chars().count()).max().unwrap_or(0);
+        longest.max(headings.get(column).map_or(0, |heading| heading.chars().count()))
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
     let mut text = String::new();
     for (heading, width) in headings.iter().zip(&widths) {
-        let free = width - heading.chars().count();
-        let left = free.div_ceil(2);
-        text.push_str(&format!(" {:left$}{heading}{:right$} ", "", "", right = free - left));
+        let padding = width - heading.chars().count();
+        let left = padding.div_ceil(2);
+        text.push_str(&format!(" {:left$}{heading}{:right$} ", "", "", right = padding - left));
     }
     text.push('\n');
     for row in rows {
@@ -53,7 +34,7 @@ pub fn render(headings: &[&str], rows: &[Vec<Cell>]) -> String {
 mod tests {
     use super::*;
 
-    /// As printed by the original's `rake status`.
+    /// The output of the original's `rake status`.
     const STATUS: [&str; 4] = [
         "      HOSTNAME        STATE   STATUS  MEETINGS  LARGEST MEETING  LOAD  BBB VERSION   TAG ",
         " bbb1.example.test  enabled   online  0         0                 0.0  2.7.12            ",
@@ -62,7 +43,7 @@ mod tests {
     ];
 
     #[test]
-    fn as_the_original_prints_it() {
+    fn the_layout_is_that_of_the_original() {
         let row = |host: &str, state: &str, load: &str, tag: &str| {
             let text = Cell::text;
             vec![
