@@ -1,4 +1,4 @@
-//! Calls to one BigBlueButton server: signs, sends, and reads the verdict.
+//! Calls to one BigBlueButton server: signs them, sends them, and reads the response.
 
 use bbb::{InvalidResponse, Query, Response, checksum};
 use bytes::Bytes;
@@ -9,39 +9,39 @@ use crate::ports::{
     BackendBody, BackendCall, BackendResponse, CallError, CallPriority, CallTimeouts,
 };
 
-/// Longest answer about one meeting.
+/// Longest response about one meeting.
 const MAX_RESPONSE_BYTES: usize = 8 << 20;
-/// Longest answer to `getMeetings`.
+/// Longest response to `getMeetings`.
 const MAX_LIST_BYTES: usize = 64 << 20;
-/// Longest URL that is sent as it is; HTTP libraries end at 64 KiB.
+/// Longer URLs are sent as a form, since HTTP libraries refuse them above 64 KiB.
 const MAX_URL_BYTES: usize = 65_000;
-/// HTTP status of a web server to which a URL is too long.
+/// HTTP status of a web server that finds the URL too long.
 const URI_TOO_LONG: u16 = 414;
 
 /// How a call is made.
 #[derive(Clone, Copy, Debug)]
 pub struct CallOptions {
-    /// On whose behalf.
+    /// Whether it is a front-end's call or our own.
     pub priority: CallPriority,
-    /// With how much patience.
+    /// How long it may take.
     pub timeouts: CallTimeouts,
 }
 
-/// Why a server gave no answer of the BBB API.
+/// Why a server gave no response of the BBB API.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
-    /// No complete answer.
+    /// There is no complete response.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// An answer that is none.
+    /// The response is not one of the BBB API.
     #[error(transparent)]
     InvalidResponse(#[from] InvalidResponse),
-    /// It has another tenant's meeting of that id, as far as can be told.
+    /// The server has a meeting of that id that is another tenant's, or may be.
     #[error("another tenant's meeting may have that id there")]
     Occupied,
 }
 
-/// An answer and what it says.
+/// A response and its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BbbReply {
     /// What it says.
@@ -50,7 +50,7 @@ pub struct BbbReply {
     pub body: Bytes,
 }
 
-/// A query for one meeting and nothing else.
+/// A query with the id of a meeting and nothing else.
 #[must_use]
 pub fn meeting_query(id: &str) -> Query {
     let mut query = Query::default();
@@ -58,7 +58,7 @@ pub fn meeting_query(id: &str) -> Query {
     query
 }
 
-/// A query that ends a meeting, with the password that was remembered for it.
+/// The query that ends a meeting, with its recorded moderators' password.
 #[must_use]
 pub fn end_query(meeting: &Meeting) -> Query {
     let mut query = meeting_query(&meeting.key.id);
@@ -69,7 +69,7 @@ pub fn end_query(meeting: &Meeting) -> Query {
 }
 
 impl App {
-    /// The URL of a signed call on a server.
+    /// Returns the URL of a signed call to a server.
     #[must_use]
     pub fn signed_url(&self, server: &Server, call: &str, query: &Query) -> String {
         let endpoint = server.endpoint(call);
@@ -82,10 +82,10 @@ impl App {
         format!("{endpoint}?{query}")
     }
 
-    /// Sends a call about one meeting and reads the verdict.
+    /// Sends a front-end's call about one meeting.
     ///
     /// # Errors
-    /// When there is no answer of the BBB API.
+    /// When there is no response of the BBB API.
     pub async fn call_server(
         &self,
         server: &Server,
@@ -93,57 +93,56 @@ impl App {
         query: &Query,
         body: Option<BackendBody>,
     ) -> Result<BbbReply, BackendError> {
-        let way = CallOptions {
+        let options = CallOptions {
             priority: CallPriority::FrontEnd,
             timeouts: self.policy.timeouts_for(server.is_online()),
         };
-        self.call_server_with(way, server, call, query, body).await
+        self.call_server_with(options, server, call, query, body).await
     }
 
-    /// The same, on our own behalf and with little patience.
+    /// Sends a call of our own about one meeting, with the short timeouts of offline servers.
     ///
     /// # Errors
-    /// When there is no answer of the BBB API.
+    /// When there is no response of the BBB API.
     pub async fn call_server_briefly(
         &self,
         server: &Server,
         call: &str,
         query: &Query,
     ) -> Result<BbbReply, BackendError> {
-        let way = CallOptions {
+        let options = CallOptions {
             priority: CallPriority::Internal,
             timeouts: self.policy.timeouts_for(false),
         };
-        self.call_server_with(way, server, call, query, None).await
+        self.call_server_with(options, server, call, query, None).await
     }
 
-    /// The same, in a way of one's own.
+    /// Sends a call about one meeting with explicit options. What does not fit into a URL is sent as a form.
     ///
     /// # Errors
-    /// When there is no answer of the BBB API.
+    /// When there is no response of the BBB API.
     pub async fn call_server_with(
         &self,
-        way: CallOptions,
+        options: CallOptions,
         server: &Server,
         call: &str,
         query: &Query,
         body: Option<BackendBody>,
     ) -> Result<BbbReply, BackendError> {
         let url = self.signed_url(server, call, query);
-        let sent = if body.is_some() || url.len() <= MAX_URL_BYTES {
-            let alone = body.is_none();
-            let answer = self.send_call(way, url, body, MAX_RESPONSE_BYTES).await?;
-            (!alone || answer.status != URI_TOO_LONG).then_some(answer)
+        let response = if body.is_some() || url.len() <= MAX_URL_BYTES {
+            let may_be_a_form = body.is_none();
+            let response = self.send_call(options, url, body, MAX_RESPONSE_BYTES).await?;
+            (!may_be_a_form || response.status != URI_TOO_LONG).then_some(response)
         } else {
             None
         };
-        let body = match sent {
-            Some(answer) => answer.body,
-            // A web server that finds the URL too long has not passed it on, so this is no second
-            // try: what does not fit into a URL goes as a form.
+        let body = match response {
+            Some(response) => response.body,
+            // A web server that finds the URL too long has not passed the call on, so this does not send it twice.
             None => {
                 let form = signed_form(server, call, query, self.policy.signing_algorithm);
-                self.send_call(way, server.endpoint(call), Some(form), MAX_RESPONSE_BYTES)
+                self.send_call(options, server.endpoint(call), Some(form), MAX_RESPONSE_BYTES)
                     .await?
                     .body
             }
@@ -151,52 +150,44 @@ impl App {
         Ok(BbbReply { response: Response::read(&body)?, body })
     }
 
-    /// Asks for a server's meetings.
+    /// Sends getMeetings.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// When there is no complete response.
     pub async fn fetch_meetings(
         &self,
         server: &Server,
-        way: CallOptions,
+        options: CallOptions,
     ) -> Result<BackendResponse, CallError> {
         let url = self.signed_url(server, "getMeetings", &Query::default());
-        self.send_call(way, url, None, MAX_LIST_BYTES).await
+        self.send_call(options, url, None, MAX_LIST_BYTES).await
     }
 
-    /// Asks for a server's version document, which needs no signature.
+    /// Reads a server's version document, which needs no signature.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// When there is no complete response.
     pub async fn fetch_version(
         &self,
         server: &Server,
-        way: CallOptions,
+        options: CallOptions,
     ) -> Result<Bytes, CallError> {
-        Ok(self.send_call(way, server.endpoint(""), None, MAX_RESPONSE_BYTES).await?.body)
+        Ok(self.send_call(options, server.endpoint(""), None, MAX_RESPONSE_BYTES).await?.body)
     }
 
     async fn send_call(
         &self,
-        way: CallOptions,
+        options: CallOptions,
         url: String,
         body: Option<BackendBody>,
-        answer_bytes_max: usize,
+        max_response_bytes: usize,
     ) -> Result<BackendResponse, CallError> {
-        let CallOptions { priority: lane, timeouts: patience } = way;
-        self.bbb
-            .send_call(BackendCall {
-                url,
-                body,
-                timeouts: patience,
-                max_response_bytes: answer_bytes_max,
-                priority: lane,
-            })
-            .await
+        let CallOptions { priority, timeouts } = options;
+        self.bbb.send_call(BackendCall { url, body, timeouts, max_response_bytes, priority }).await
     }
 }
 
-/// The call as a form.
+/// The call as a signed form.
 fn signed_form(
     server: &Server,
     call: &str,
@@ -221,8 +212,8 @@ fn signed_form(
     }
 }
 
-/// How a server checks a form. Up to 2.7.7 BBB signs its parameters sorted by name, later releases
-/// sign the (empty) query string. A server that hides its version is taken for a new one.
+/// Whether a server verifies the checksum of a form over the (empty) query string. Up to 2.7.7 BBB verifies it over the
+/// form's parameters sorted by name. A server that hides its version counts as a newer one.
 fn signs_query_only(bbb_version: Option<&str>) -> bool {
     let number = |part: &str| {
         let digits = part.split(|c: char| !c.is_ascii_digit()).next();

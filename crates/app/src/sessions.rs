@@ -1,5 +1,6 @@
 //! What is kept of meetings that have ended.
 
+use domain::history::HistoryMode;
 use domain::{Meeting, MeetingSession, Timestamp};
 
 use crate::context::App;
@@ -10,18 +11,6 @@ use crate::ports::StoreError;
 pub const MAX_SESSION_AGE_MS: i64 = 56 * 24 * 3_600_000;
 /// Sessions kept at most.
 pub const MAX_SESSIONS: usize = 200_000;
-
-/// What is kept of meetings (`PLACEMENT_HISTORY`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HistoryMode {
-    /// Their sizes and times, under their ids.
-    #[default]
-    On,
-    /// The same, under a hash of their ids that needs the balancer's secret.
-    Pseudonymous,
-    /// Nothing.
-    Off,
-}
 
 /// A meeting has ended: keeps what its next time can be foreseen from.
 pub(crate) async fn record_ended_meeting(app: &App, meeting: &Meeting, now: Option<Timestamp>) {

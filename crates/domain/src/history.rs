@@ -7,6 +7,18 @@ use sha2::{Digest, Sha256};
 use crate::meeting::MeetingKey;
 use crate::time::Timestamp;
 
+/// What is kept of meetings that have ended (`PLACEMENT_HISTORY`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistoryMode {
+    /// Their sizes and times, under their ids.
+    #[default]
+    On,
+    /// Their sizes and times, under a hash of their ids that needs the balancer's secret.
+    Pseudonymous,
+    /// Nothing.
+    Off,
+}
+
 /// A meeting that has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MeetingSession {

@@ -119,7 +119,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     let app = App {
         pool: state.clone(),
         history: state.clone(),
-        forecaster: Arc::default(),
+        forecast: Arc::default(),
         server_backup: Arc::default(),
         periodic_jobs: state.clone(),
         tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),

@@ -21,7 +21,7 @@ const TOKEN_DEADLINE: Duration = Duration::from_secs(4);
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// What the server is to be told, if the tenant has a learning record store.
-pub(super) async fn find_lrs_access(app: &App, tenant: Option<&Tenant>) -> Option<String> {
+pub(crate) async fn find_lrs_access(app: &App, tenant: Option<&Tenant>) -> Option<String> {
     let tenant = tenant?;
     let endpoint = non_empty(&tenant.lrs.endpoint)?;
     let Lrs { kc_token_url, username, password, .. } = &tenant.lrs;
@@ -49,7 +49,7 @@ pub(super) async fn find_lrs_access(app: &App, tenant: Option<&Tenant>) -> Optio
 }
 
 /// That, for one server only.
-pub(super) async fn encrypt_lrs_access(
+pub(crate) async fn encrypt_lrs_access(
     app: &App,
     server: &Server,
     access: Option<String>,

@@ -83,7 +83,7 @@ pub fn merge_form(query: &mut Query, mut form: Query) {
 }
 
 /// The meeting that a call is about.
-pub(super) fn meeting_key(
+pub(crate) fn meeting_key(
     caller: &Caller,
     query: &Query,
     trail: &mut RequestLog,
@@ -135,7 +135,7 @@ pub(crate) fn forward_reply(
 }
 
 /// Applies edits; of repeated names only the last value stays.
-pub(super) fn apply_edits(query: &mut Query, edits: Vec<QueryEdit>) {
+pub(crate) fn apply_edits(query: &mut Query, edits: Vec<QueryEdit>) {
     query.keep_last(is_repeatable);
     let mut edits = edits.into_iter().peekable();
     while let Some(edit) = edits.next() {

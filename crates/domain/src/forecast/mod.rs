@@ -11,6 +11,7 @@ mod load_curve;
 mod load_forecast;
 mod meeting_forecast;
 mod policy;
+mod pool_forecast;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use cost::{CandidateServer, CostEstimate};
 pub use load_curve::{LoadCurve, STEP_MS};
 pub use load_forecast::LoadForecast;
 pub use policy::ForecastPolicy;
+pub use pool_forecast::{PoolChange, PoolForecast, ServerSnapshot, ServerUsers};
 
 use serde::Serialize;
 

@@ -4,9 +4,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use app::sessions::HistoryMode;
 use bbb::Algorithms;
 use domain::address_guard::AllowedHosts;
+use domain::history::HistoryMode;
 use domain::parameters::ParameterRules;
 use domain::recording::FormatName;
 

@@ -162,9 +162,8 @@ async fn execute_call(
         ApiCall::Create => {
             let app = app.clone();
             let create = async move {
-                let mut trail = RequestLog::for_caller(&caller);
-                let asked = CreateOrigin { host: &host, secret: Some(&secret) };
-                (api::create(&app, &caller, asked, query, body, &mut trail).await, trail)
+                let origin = CreateOrigin { host: &host, secret: Some(&secret) };
+                app::create::create(&app, &caller, origin, query, body).await
             };
             run_to_completion(gate, call, create, trail).await
         }

@@ -83,17 +83,16 @@ impl CreateRequest {
 /// A front-end creates a meeting.
 pub(crate) async fn create_meeting(body: ReplicaContext, create: CreateRequest) {
     let (app, op) = body.begin_use_case(UseCaseKind::Create(create.key.clone()));
-    let mut trail = RequestLog::default();
     let label = tenant_name(create.key.tenant.as_ref());
-    let created = match api::identify_caller(&app, label.as_deref()).await {
+    let (created, log) = match api::identify_caller(&app, label.as_deref()).await {
         Ok(caller) => {
-            let asked = CreateOrigin::default();
-            api::create(&app, &caller, asked, create.to_query(), None, &mut trail).await
+            let origin = CreateOrigin::default();
+            app::create::create(&app, &caller, origin, create.to_query(), None).await
         }
-        Err(error) => Err(error),
+        Err(error) => (Err(error), RequestLog::default()),
     };
     let outcome = UseCaseOutcome::Created(created);
-    check_outcome(body.sim(), &op, trail.server.as_ref(), &outcome);
+    check_outcome(body.sim(), &op, log.server.as_ref(), &outcome);
 }
 
 /// A front-end sends a user to a meeting, and the browser follows.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::forecaster::{self, Forecaster};
+use app::forecaster;
 use app::memory::{MemoryBlobs, MemoryPoolStore};
 use app::policy::Policy;
 use app::poll::Rechecks;
@@ -13,7 +13,8 @@ use app::ports::{
     CallbackClient, CallbackClientError, CallbackRequest, Clock as _, Entropy as _, JobClaim,
     StoreError,
 };
-use app::server_backup::{self, ServerBackup};
+use app::server_backup;
+use app::state::{ServerBackup, SharedForecast};
 use app::tenancy::TenantCache;
 use app::{App, poll};
 use async_trait::async_trait;
@@ -45,7 +46,7 @@ pub(crate) struct ReplicaContext {
     sim: Arc<SimRun>,
     process: Arc<ReplicaProcess>,
     tenant_cache: Arc<TenantCache>,
-    forecaster: Arc<Forecaster>,
+    forecast: Arc<SharedForecast>,
     server_backup: Arc<ServerBackup>,
     policy: Arc<Policy>,
 }
@@ -77,15 +78,8 @@ impl ReplicaContext {
         let door = Arc::new(FaultyStore::new(world.clone(), life.clone(), op));
         let (create, join) = (policy.create_rules.clone(), policy.join_rules.clone());
         let cache = Arc::new(TenantCache::new(door, create, join));
-        let (planner, keeper) = Default::default();
-        Self {
-            sim: world,
-            process: life,
-            tenant_cache: cache,
-            forecaster: planner,
-            server_backup: keeper,
-            policy,
-        }
+        let (forecast, server_backup) = Default::default();
+        Self { sim: world, process: life, tenant_cache: cache, forecast, server_backup, policy }
     }
 
     /// The world it is in.
@@ -106,7 +100,7 @@ impl ReplicaContext {
         App {
             pool: door.clone(),
             history: door.clone(),
-            forecaster: self.forecaster.clone(),
+            forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),
             periodic_jobs: door.clone(),
             tenants: door,

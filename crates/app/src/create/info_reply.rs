@@ -1,19 +1,18 @@
-//! A server that has the meeting and answers everything but creates: what it tells of the meeting is what it would
-//! have said to a repeated create.
+//! Makes the reply to a create from getMeetingInfo, for a server that has the meeting and answers everything but creates.
+//! getMeetingInfo tells all that BBB's reply to a repeated create says.
 
 use bbb::Response;
 use bbb::response::{build_success, parse_text_elements};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 
 use crate::backend::{BbbReply, meeting_query};
 use crate::ports::{CallError, MeetingOnServer};
 
-use super::asking::Call;
-use super::repeat::{Answered, EXISTS};
+use super::request::CreateRequest;
+use super::send::{ALREADY_EXISTS, PendingReply};
 
-/// What an answer to a create tells, in BBB's order (`bbb-common-web`, `ApiController.create`).
-const TOLD: [&str; 12] = [
+/// The elements of a reply to create, in BBB's order (`bbb-common-web`, `ApiController.create`).
+const CREATE_ELEMENTS: [&str; 12] = [
     "meetingID",
     "internalMeetingID",
     "parentMeetingID",
@@ -27,54 +26,57 @@ const TOLD: [&str; 12] = [
     "duration",
     "hasBeenForciblyEnded",
 ];
-/// What BBB says with [`EXISTS`].
+/// BBB's message with [`ALREADY_EXISTS`].
 const MESSAGE: &str = "This conference was already in existence and may currently be in progress.";
-/// The parent of a meeting that is no breakout room.
+/// `parentMeetingID` of a meeting that is no breakout room.
 const NO_PARENT: &str = "bbb-none";
 
-/// Asks the server about the meeting, and makes of it what a repeated create is answered with. It is as if there
-/// was no answer if the server does not say that it has the meeting, or has it under other passwords.
-pub(super) fn asking(call: &Call<'_>, located: &MeetingOnServer) -> BoxFuture<'static, Answered> {
-    let (app, server) = (call.app.clone(), located.server.clone());
-    let query = meeting_query(&located.meeting.key.id);
+/// Asks the server about the meeting, and makes a reply to create of that. Fails like an unanswered call if the server does
+/// not have the meeting, or has it under other passwords than the request gives.
+pub(super) fn create_reply_from_info(
+    request: &CreateRequest<'_>,
+    target: &MeetingOnServer,
+) -> PendingReply {
+    let (app, server) = (request.app.clone(), target.server.clone());
+    let query = meeting_query(&target.meeting.key.id);
     let given = |name: &'static str| {
-        let password = call.query.get(name).filter(|password| !password.is_empty());
+        let password = request.query.get(name).filter(|password| !password.is_empty());
         password.map(|password| (name, password.into_owned()))
     };
     let passwords: Vec<_> = ["attendeePW", "moderatorPW"].into_iter().filter_map(given).collect();
     async move {
         let info = app.call_server_briefly(&server, "getMeetingInfo", &query).await?;
-        let silence = || CallError::Timeout(app.policy.max_create_ms()).into();
+        let no_answer = || CallError::Timeout(app.policy.max_create_ms()).into();
         if !info.response.success {
-            return Err(silence());
+            return Err(no_answer());
         }
-        created(&info.body, &passwords).ok_or_else(silence)
+        build_create_reply(&info.body, &passwords).ok_or_else(no_answer)
     }
     .boxed()
 }
 
-/// The answer to a create, out of one to getMeetingInfo.
-fn created(info: &[u8], passwords: &[(&str, String)]) -> Option<BbbReply> {
-    let told = parse_text_elements(info);
+/// The reply to a create, built from one to getMeetingInfo. Returns `None` if the passwords differ, or if elements are missing
+/// that front-ends cannot do without.
+fn build_create_reply(info: &[u8], passwords: &[(&str, String)]) -> Option<BbbReply> {
+    let elements = parse_text_elements(info);
     let find = |name: &str| {
         let mut found =
-            told.iter().filter(|(path, _)| path.strip_prefix("response/") == Some(name));
+            elements.iter().filter(|(path, _)| path.strip_prefix("response/") == Some(name));
         found.next().map(|(_, text)| text.as_str())
     };
     if passwords.iter().any(|(name, password)| find(name) != Some(password)) {
         return None;
     }
-    // Without these it is no answer that front-ends could use.
     find("internalMeetingID").and(find("createTime"))?;
-    let known = TOLD.into_iter().filter_map(|name| match name {
+    let known = CREATE_ELEMENTS.into_iter().filter_map(|name| match name {
         "parentMeetingID" => Some((name, find(name).unwrap_or(NO_PARENT))),
         name => find(name).map(|text| (name, text)),
     });
-    let mut elements: Vec<_> = known.collect();
-    elements.extend([("messageKey", EXISTS), ("message", MESSAGE)]);
-    let body = build_success(&elements);
-    let answer = Response::read(body.as_bytes()).ok()?;
-    Some(BbbReply { response: answer, body: body.into() })
+    let mut reply: Vec<_> = known.collect();
+    reply.extend([("messageKey", ALREADY_EXISTS), ("message", MESSAGE)]);
+    let body = build_success(&reply);
+    let response = Response::read(body.as_bytes()).ok()?;
+    Some(BbbReply { response, body: body.into() })
 }
 
 #[cfg(test)]
@@ -89,10 +91,10 @@ mod tests {
         <hasBeenForciblyEnded>false</hasBeenForciblyEnded></response>";
 
     #[test]
-    fn what_is_known_of_a_meeting_makes_an_answer_to_its_create() {
-        let reply = created(INFO, &[("attendeePW", "ap".to_owned())]).unwrap();
+    fn a_reply_to_create_is_built_from_meeting_info() {
+        let reply = build_create_reply(INFO, &[("attendeePW", "ap".to_owned())]).unwrap();
         assert!(reply.response.success);
-        assert_eq!(reply.response.message_key, EXISTS);
+        assert_eq!(reply.response.message_key, ALREADY_EXISTS);
         let text = String::from_utf8(reply.body.to_vec()).unwrap();
         assert!(text.contains("<meetingID>a&amp;b</meetingID>"), "{text}");
         let told: Vec<_> =
@@ -118,9 +120,9 @@ mod tests {
     }
 
     #[test]
-    fn nobody_vouches_for_another_meeting() {
-        assert!(created(INFO, &[("moderatorPW", "other".to_owned())]).is_none());
+    fn meetings_with_other_passwords_are_refused() {
+        assert!(build_create_reply(INFO, &[("moderatorPW", "other".to_owned())]).is_none());
         let failed = b"<response><returncode>SUCCESS</returncode></response>";
-        assert!(created(failed, &[]).is_none());
+        assert!(build_create_reply(failed, &[]).is_none());
     }
 }
