@@ -9,7 +9,7 @@ use super::runner::{JobResult, NextRun, PeriodicJob, Schedule};
 
 /// Wait after the store failed.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The versions of all servers are read once in so many cycles.
+/// Number of poll cycles in which the versions of all servers are read once.
 const CYCLES_PER_VERSION: u64 = 10;
 
 pub(super) struct PollCycles {

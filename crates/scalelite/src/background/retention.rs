@@ -31,8 +31,8 @@ impl PeriodicJob for RecordingRetention {
         }
     }
 
-    /// Deletes a limited number of recordings, and asks to be run again on the same claim until none
-    /// is left: another replica would have to wait for the next day.
+    /// Deletes a limited number of recordings, and keeps the claim until none is left: with a new
+    /// claim, the rest would have to wait for the next day.
     async fn run(&mut self, _run_number: u64) -> JobResult {
         Ok(match retention::delete_expired_by_settings(&self.app).await {
             Ok(retention::MAX_DELETIONS_PER_RUN) => NextRun::After(Duration::ZERO),

@@ -102,7 +102,7 @@ impl JobRunner {
 
     /// Waits until the process stops.
     async fn stopped(&self) {
-        // An error means that nobody is left who could stop the process otherwise.
+        // An error means that the sender is gone, which also ends the process.
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
     }
 

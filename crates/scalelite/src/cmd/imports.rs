@@ -87,7 +87,7 @@ async fn await_import(
             ImportStage::Quarantined => return Ok(Err(format!("quarantined: {reason}"))),
             ImportStage::Received if !reason.is_empty() => return Ok(Err(reason)),
             ImportStage::Received | ImportStage::Importing => {
-                tokio::time::sleep(CHECK_INTERVAL).await
+                tokio::time::sleep(CHECK_INTERVAL).await;
             }
         }
     }

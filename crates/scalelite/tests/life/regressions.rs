@@ -79,7 +79,7 @@ async fn the_end_waits_for_a_create_whose_client_left() {
     drop(connection);
     let noticed = async || world.product.log().contains("client gone");
     wait_until("noticed", noticed).await.unwrap();
-    assert!(server.meetings().is_empty(), "it should be under way");
+    assert!(server.meetings().is_empty(), "the create ended too early");
     world.product.terminate().await.unwrap();
     assert_eq!(world.product.wait_for_exit().await.unwrap().code(), Some(0));
     assert!(world.product.log().contains("its client was gone"));
