@@ -1,26 +1,28 @@
-//! Scalars of YAML, written so that every reader gets the same text back.
+//! Writes text as YAML scalars that every YAML reader reads back as the same text.
 
-/// A text, quoted where it must be.
+/// Returns the text as a YAML scalar, quoted if necessary.
 pub fn quote_scalar(text: &str) -> String {
     if text.chars().any(char::is_control) {
-        // JSON strings are YAML's double-quoted scalars.
+        // JSON strings are valid double-quoted YAML scalars.
         return serde_json::Value::from(text).to_string();
     }
     if is_plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
 }
 
+/// Whether the text needs no quotes. YAML would read words such as `no` as booleans, and digits with
+/// colons or dashes as numbers, times or dates.
 fn is_plain(text: &str) -> bool {
-    const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
-    let safe = |c: char| c.is_ascii_alphanumeric() || "_./:@-".contains(c);
-    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '/');
-    // Of numbers in other bases than ten.
-    let based = |c: char| c.is_ascii_hexdigit() || "xo_.".contains(c.to_ascii_lowercase());
-    let number = text.parse::<f64>().is_ok()
-        || text.starts_with('0') && text.len() > 1 && text.chars().all(based)
+    const RESERVED_WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "_./:@-".contains(c);
+    let starts_safely = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '/');
+    // Digits and prefixes of hexadecimal and octal numbers.
+    let is_hex_digit = |c: char| c.is_ascii_hexdigit() || "xo_.".contains(c.to_ascii_lowercase());
+    let is_number = text.parse::<f64>().is_ok()
+        || text.starts_with('0') && text.len() > 1 && text.chars().all(is_hex_digit)
         || text.chars().all(|c| c.is_ascii_digit() || c == '_' || c == ':')
         || text.chars().all(|c| c.is_ascii_digit() || c == '-');
-    let word = WORDS.iter().any(|word| word.eq_ignore_ascii_case(text));
-    first && text.chars().all(safe) && !text.ends_with(':') && !number && !word
+    let is_reserved = RESERVED_WORDS.iter().any(|word| word.eq_ignore_ascii_case(text));
+    starts_safely && text.chars().all(is_safe) && !text.ends_with(':') && !is_number && !is_reserved
 }
 
 #[cfg(test)]

@@ -138,7 +138,10 @@ async fn an_undelivered_callback_is_sent_again() {
     assert_eq!(again["meeting_id"], json!("m1"));
     wait_until("nothing waits", async || list_outbox(&world).await.is_empty()).await.unwrap();
     let said = process::run(world.product.setup(), &["callbacks", "retry", "x"]).await.unwrap();
-    assert_eq!((said.stderr.as_str(), said.exit_code), ("ERROR: there is no callback x\n", 1));
+    assert_eq!(
+        (said.stderr.as_str(), said.exit_code),
+        ("ERROR: No callback found with id: x\n", 1)
+    );
 }
 
 #[tokio::test]
