@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::caretaker::look_after;
 use crate::config::Config;
 use crate::http::listen::{ConnectionLimits, Listener, serve};
-use crate::http::{HttpState, TargetPlaceholder, UploadService};
+use crate::http::{HttpState, UploadService};
 use crate::importing::{Looks, import_forever};
 use crate::wiring::WiredApp;
 
@@ -146,7 +146,6 @@ pub async fn serve_until(
     let app = wired.app.clone();
     let uploads = wired.uploads.clone();
     let gate = Arc::new(HttpState {
-        target_placeholder: TargetPlaceholder::new(app.entropy.as_ref()),
         upload_service: UploadService::new(uploads, config.recording_upload_max_bytes.0),
         app,
         playback: wired.playback.clone(),

@@ -17,7 +17,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::long_target::LongTargetStream;
 use super::route::{HttpState, handle};
 use super::write_timeout::WriteTimeout;
 use crate::config::values::BindAddress;
@@ -181,7 +180,6 @@ fn serve_connection(
     gate: Arc<HttpState>,
     idle: Duration,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
-    let placeholder = gate.target_placeholder.clone();
     let service = service_fn(move |request| {
         let gate = gate.clone();
         async move { Ok::<_, Infallible>(handle(gate, request).await) }
@@ -190,8 +188,5 @@ fn serve_connection(
         .timer(TokioTimer::new())
         .header_read_timeout(idle)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(
-            TokioIo::new(LongTargetStream::new(WriteTimeout::new(stream), placeholder)),
-            service,
-        )
+        .serve_connection(TokioIo::new(WriteTimeout::new(stream)), service)
 }

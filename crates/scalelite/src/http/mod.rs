@@ -7,7 +7,6 @@ mod bbb_api;
 mod body;
 mod host;
 pub mod listen;
-mod long_target;
 mod origin;
 pub mod playback;
 mod recordings;
@@ -17,6 +16,5 @@ mod text_tracks;
 mod upload;
 mod write_timeout;
 
-pub use long_target::TargetPlaceholder;
 pub use route::HttpState;
 pub use upload::UploadService;

@@ -16,7 +16,6 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::body::IncomingBody;
-use super::long_target::{self, TargetPlaceholder};
 use super::playback::PlaybackService;
 use super::respond::{self, ResponseBody};
 use super::upload::{self, UploadService};
@@ -33,8 +32,6 @@ pub struct HttpState {
     pub playback: Option<Arc<PlaybackService>>,
     /// The only host served, if there is one; with tenants also its subdomains.
     pub url_host: Option<String>,
-    /// Stands for targets that the HTTP library cannot hold.
-    pub target_placeholder: TargetPlaceholder,
     /// Longest body, in bytes.
     pub max_body_bytes: u64,
     /// The most that a request may take.
@@ -141,8 +138,8 @@ pub(super) async fn handle(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let mut line = AccessLogLine { call: "-", started: Instant::now(), written: false };
-    let (mut parts, body) = request.into_parts();
-    let target = long_target::restore_target(&mut parts, &gate.target_placeholder);
+    let (parts, body) = request.into_parts();
+    let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
     let route = Route::parse(&target);
     line.call = route.call_name();
     let is_upload = matches!(route, Route::Upload(_));

@@ -27,7 +27,7 @@ mod links;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
-mod long;
+mod long_requests;
 #[cfg(test)]
 mod mutants;
 #[cfg(test)]
