@@ -113,10 +113,12 @@ async fn a_create_whose_client_left_is_in_the_log_twice() {
     };
     wait_until("noticed", async || line("client gone").is_some()).await.unwrap();
     // At once, which is long before the server has answered.
-    assert_eq!(line("its client was gone"), None);
+    assert_eq!(line("completed after the client disconnected"), None);
     assert!(line("client gone").unwrap().contains("create"));
-    wait_until("ended", async || line("its client was gone").is_some()).await.unwrap();
-    let last = line("its client was gone").unwrap();
+    wait_until("ended", async || line("completed after the client disconnected").is_some())
+        .await
+        .unwrap();
+    let last = line("completed after the client disconnected").unwrap();
     for named in ["create", "left-alone", id.as_str().unwrap(), "ok"] {
         assert!(last.contains(named), "{last}");
     }

@@ -1,5 +1,5 @@
-//! What a request wants of a file: all of it, a part, or to hear that nothing has changed. RFC 9110, sections 13
-//! and 14; of several ranges at once, which players do not ask for, the answer is the whole.
+//! Conditional and range requests for a file, by RFC 9110, sections 13 and 14. A request for several
+//! ranges, which players do not send, gets the whole file.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,5 @@
-//! The page of a recording that brings none of its own: plays what can be played and lists the rest. Without a script
-//! and without anything from elsewhere.
+//! The listing page of a recording without a page of its own: plays its videos and audio, shows its
+//! slides and lists its files. It needs no script and nothing from other hosts.
 
 use app::ports::BlobError;
 use bbb::response::escape_xml;
@@ -7,11 +7,12 @@ use domain::recording::playback_access::PlaybackPermit;
 use domain::recording::{FilePath, FileType};
 use http::{HeaderValue, StatusCode, header};
 
-use super::delivery::set_security_headers;
-use super::{PlaybackResult, PlaybackService, paths};
+use super::error::PlaybackResult;
+use super::paths;
+use super::service::PlaybackService;
 use crate::http::respond;
 
-/// Files that are listed at most.
+/// Largest number of files that are listed.
 const MAX_LISTED_FILES: usize = 2_000;
 
 const SECURITY_POLICY: &str = "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'; \
@@ -22,20 +23,20 @@ const STYLE: &str = "body{font-family:system-ui,sans-serif;max-width:60rem;margi
     img{max-width:15rem;height:auto;margin:.25rem;border:1px solid #ccc}li span{color:#666}\
     @media(prefers-color-scheme:dark){body{color:#ddd;background:#111}a{color:#8cf}}";
 
-/// The page.
+/// Sends the page; returns `None` if the recording has no files.
 pub(super) async fn send_page(
-    theatre: &PlaybackService,
+    service: &PlaybackService,
     permit: &PlaybackPermit,
 ) -> PlaybackResult {
     let files: Result<Vec<(FilePath, u64)>, BlobError> =
-        theatre.playback.list_files(permit, MAX_LISTED_FILES).await;
+        service.playback.list_files(permit, MAX_LISTED_FILES).await;
     let files = files?;
     if files.is_empty() {
         return Ok(None);
     }
     let mut response = respond::html(StatusCode::OK, render_page(permit, &files));
     let headers = response.headers_mut();
-    set_security_headers(headers, SECURITY_POLICY);
+    respond::set_security_headers(headers, SECURITY_POLICY);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     Ok(Some(response))
 }

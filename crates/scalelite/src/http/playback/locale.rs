@@ -1,29 +1,29 @@
-//! What those see who may not watch: a page in the language of the deployment, whose words operators can replace.
+//! The not-found page of playback, in the language of the deployment. Operators can replace its
+//! texts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use http::{Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use serde::Deserialize;
 
-use super::delivery::set_security_headers;
 use crate::http::respond::{self, ResponseBody};
 
-/// Languages whose words come with the program; the form is that of the original's files.
+/// Texts that the program contains, in the format of the original's files.
 const BUILT_IN_LOCALES: [&str; 4] = [
     include_str!("locales/de.yml"),
     include_str!("locales/en.yml"),
     include_str!("locales/es.yml"),
     include_str!("locales/fr.yml"),
 ];
-/// Words for a language that nobody has any for.
+/// Language used if there are no texts in the configured one.
 const FALLBACK_LOCALE: &str = "en";
 
-/// The page for what is not there.
+/// The page for recordings that do not exist or may not be watched, rendered once at startup.
 #[derive(Clone, Debug)]
 pub struct NotFoundPage(String);
 
-/// `en: {errors: {recording_not_found: {title: …, info: …}}}`
+/// The format of the files: `en: {errors: {recording_not_found: {title: …, info: …}}}`
 type Locales = BTreeMap<String, LocaleTexts>;
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -44,34 +44,39 @@ struct NotFoundTexts {
 }
 
 impl NotFoundPage {
-    /// The page in a language (`DEFAULT_LOCALE`), by the file `<language>.yml` of a directory, or by our own words.
+    /// Renders the page in a language (`DEFAULT_LOCALE`), with the texts of the file
+    /// `<language>.yml` in `dir` or, without such texts, with built-in ones.
     ///
     /// # Errors
-    /// When there is such a file and it cannot be read, with its name.
+    /// If the file exists and cannot be read or parsed; the text names the file.
     pub fn new(locale: &str, dir: Option<&Path>) -> Result<Self, String> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let locale = if locale.chars().all(plain) { locale } else { FALLBACK_LOCALE };
-        let of_operator = dir.map(|dir| dir.join(format!("{locale}.yml"))).filter(|it| it.exists());
-        if let Some(path) = of_operator {
-            let wrong = |why: String| format!("{}: {why}", path.display());
-            let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
-            if let Some(words) = read_texts(&text, locale).map_err(wrong)? {
-                return Ok(Self::render(locale, &words));
+        let is_name_char = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let locale = if locale.chars().all(is_name_char) { locale } else { FALLBACK_LOCALE };
+        let file = dir.map(|dir| dir.join(format!("{locale}.yml"))).filter(|file| file.exists());
+        if let Some(file) = file {
+            let with_name = |error: String| format!("{}: {error}", file.display());
+            let text =
+                std::fs::read_to_string(&file).map_err(|error| with_name(error.to_string()))?;
+            if let Some(texts) = read_texts(&text, locale).map_err(with_name)? {
+                return Ok(Self::render(locale, &texts));
             }
         }
-        let ours = |locale: &str| {
+        let built_in_texts = |locale: &str| {
             BUILT_IN_LOCALES.iter().find_map(|text| read_texts(text, locale).ok().flatten())
         };
-        let (locale, words) = match ours(locale) {
-            Some(words) => (locale, words),
-            None => (FALLBACK_LOCALE, ours(FALLBACK_LOCALE).ok_or("no words at all")?),
+        let (locale, texts) = match built_in_texts(locale) {
+            Some(texts) => (locale, texts),
+            None => {
+                let texts = built_in_texts(FALLBACK_LOCALE);
+                (FALLBACK_LOCALE, texts.ok_or("no texts for the not-found page")?)
+            }
         };
-        Ok(Self::render(locale, &words))
+        Ok(Self::render(locale, &texts))
     }
 
-    fn render(locale: &str, words: &NotFoundTexts) -> Self {
+    fn render(locale: &str, texts: &NotFoundTexts) -> Self {
         let (title, info) =
-            (bbb::response::escape_xml(&words.title), bbb::response::escape_xml(&words.info));
+            (bbb::response::escape_xml(&texts.title), bbb::response::escape_xml(&texts.info));
         Self(format!(
             "<!DOCTYPE html>\n<html lang=\"{locale}\">\n  <head>\n    <title>{title}</title>\n  </head>\n  <body>\n    \
              <h1 style=\"text-align: center;\">{title}</h1>\n    <h3 style=\"text-align: center;\">{info}</h3>\n    \
@@ -79,12 +84,12 @@ impl NotFoundPage {
         ))
     }
 
-    /// As an answer.
+    /// Returns the page as a response with status 404.
     pub(super) fn to_response(&self) -> Response<ResponseBody> {
         let mut response = respond::html(StatusCode::NOT_FOUND, self.0.clone());
-        let nothing_else = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *";
-        set_security_headers(response.headers_mut(), nothing_else);
-        let no_store = http::HeaderValue::from_static("no-store");
+        let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *";
+        respond::set_security_headers(response.headers_mut(), policy);
+        let no_store = HeaderValue::from_static("no-store");
         response.headers_mut().insert(header::CACHE_CONTROL, no_store);
         response
     }
@@ -92,7 +97,7 @@ impl NotFoundPage {
 
 fn read_texts(text: &str, locale: &str) -> Result<Option<NotFoundTexts>, String> {
     let locales: Locales = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-    Ok(locales.get(locale).and_then(|words| words.errors.recording_not_found.clone()))
+    Ok(locales.get(locale).and_then(|texts| texts.errors.recording_not_found.clone()))
 }
 
 #[cfg(test)]
@@ -104,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn built_in_texts() {
+    fn built_in_texts_are_used_in_four_languages() {
         assert!(page("en", None).contains("<title>Recording Not Found</title>"));
         assert!(page("de", None).contains("<html lang=\"de\">"));
         assert_eq!(page("xx", None), page("en", None));
@@ -115,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_operators_win_and_are_escaped() {
+    fn texts_of_operators_take_precedence_and_are_escaped() {
         let dir = tempfile::tempdir().unwrap();
         let text = "xx:\n  errors:\n    recording_not_found:\n      title: A <b>\n      info: I\n  more: 1\n";
         std::fs::write(dir.path().join("xx.yml"), text).unwrap();
