@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use app::api::{self, ApiError};
 use app::callbacks::{AnalyticsError, accept_analytics};
-use http::{Method, StatusCode, header};
+use headers::authorization::Bearer;
+use headers::{Authorization, HeaderMapExt as _};
+use http::{Method, StatusCode};
 
 use super::body;
 use super::message::{ApiRequest, HttpResponse};
@@ -36,12 +38,10 @@ async fn receive_report(state: &HttpState, request: ApiRequest) -> Result<(), St
     let to_text = |error: ApiError| error.message();
     let caller = api::identify_caller(&state.app, request.tenant.as_deref()).await;
     let caller = caller.map_err(to_text)?;
-    let given = request.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = given.and_then(|given| given.strip_prefix("Bearer ")).map(str::trim);
-    let token = token.ok_or("no token")?;
+    let token = request.headers.typed_get::<Authorization<Bearer>>().ok_or("no token")?;
     let report = body::read_whole(&request.headers, request.body, MAX_REPORT_BYTES).await;
     let report = report.map_err(to_text)?;
-    accept_analytics(&state.app, &caller, token, &report)
+    accept_analytics(&state.app, &caller, token.token(), &report)
         .await
         .map_err(|error: AnalyticsError| error.to_string())
 }

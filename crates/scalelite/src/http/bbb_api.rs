@@ -19,7 +19,7 @@ use super::body::{self, RequestContent};
 use super::message::{ApiRequest, HttpResponse};
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
-use super::{host, recordings, text_tracks};
+use super::{host, join_retry, recordings, text_tracks};
 
 /// Returns the version document, which needs no checksum.
 pub(super) fn handle_index(state: &HttpState, method: &Method) -> HttpResponse {
@@ -68,7 +68,7 @@ pub(super) async fn handle_call(
         // Only failures that may pass get a page that retries; front-ends explain all others.
         Err(error) if is_browser_join && error.is_transient() => {
             let mut response = HttpResponse::failed(call.name(), &error);
-            response.response = respond::join_retry_page(&error.message());
+            response.response = join_retry::build_response(&error.message());
             response
         }
         Err(error) => HttpResponse::failed(call.name(), &error),

@@ -12,6 +12,7 @@ use bbb::Query;
 use bbb::call::{BodyKind, ContentType};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use headers::{ContentLength, HeaderMapExt as _};
 use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
@@ -176,8 +177,7 @@ pub(super) fn content_type(headers: &HeaderMap) -> &str {
 
 /// Returns `Content-Length`, if it is given and within the limit.
 fn read_length(headers: &HeaderMap, max_bytes: u64) -> Result<Option<u64>, ApiError> {
-    let value = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let length = value.and_then(|text| text.parse::<u64>().ok());
+    let length = headers.typed_get::<ContentLength>().map(|length| length.0);
     if length.is_some_and(|length| length > max_bytes) {
         return Err(ApiError::TooLarge);
     }

@@ -16,14 +16,18 @@ use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutWriter;
 
 use super::route::handle;
 use super::state::HttpState;
-use super::write_timeout::WriteTimeout;
 use crate::config::values::BindAddress;
 
 /// Longest request line and headers of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 512 * 1024;
+
+/// Longest time for which a client may take no bytes of a response. Without this limit a few
+/// thousand clients that do not read could hold all connections.
+const MAX_WRITE_STALL: Duration = Duration::from_secs(60);
 
 /// Pause after a failed accept, so that running out of file descriptors does not busy-loop.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -189,9 +193,11 @@ fn serve_connection(
         let state = state.clone();
         async move { Ok::<_, Infallible>(handle(state, request).await) }
     });
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(MAX_WRITE_STALL));
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(WriteTimeout::new(stream)), service)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
 }

@@ -10,6 +10,7 @@ mod analytics;
 mod bbb_api;
 mod body;
 mod host;
+mod join_retry;
 pub mod listen;
 mod message;
 mod origin;
@@ -21,7 +22,6 @@ mod state;
 mod text_tracks;
 mod upload;
 mod upload_service;
-mod write_timeout;
 
 pub use state::HttpState;
 pub use upload_service::UploadService;

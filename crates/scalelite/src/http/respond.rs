@@ -18,8 +18,6 @@ const XML: HeaderValue = HeaderValue::from_static("application/xml; charset=utf-
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-/// Interval at which the join retry page reloads itself, in seconds.
-const RETRY_AFTER_S: u16 = 10;
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 fn full_body(body: Bytes) -> ResponseBody {
@@ -94,28 +92,6 @@ pub(super) fn redirect_with_status(
     headers.insert(header::CONTENT_TYPE, HTML);
     headers.insert(header::CACHE_CONTROL, NO_CACHE);
     Some(response)
-}
-
-/// Builds the page for a browser whose join failed for now: it shows the message and reloads itself.
-pub(super) fn join_retry_page(message: &str) -> Response<ResponseBody> {
-    let page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"refresh\" content=\"{RETRY_AFTER_S}\">\n<title>One moment, please</title>\n\
-         <style>body{{font-family:system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;\
-         line-height:1.5;color:#222;background:#fff}}@media(prefers-color-scheme:dark){{body{{color:#ddd;\
-         background:#111}}a{{color:#8cf}}}}</style>\n</head>\n<body>\n<h1>One moment, please</h1>\n\
-         <p>{message}</p>\n<p>This page tries again every {RETRY_AFTER_S} seconds. If it takes longer, go back to \
-         where you came from and enter the meeting from there: it may have been moved.</p>\n\
-         <p><a href=\"\">Try again now</a></p>\n</body>\n</html>\n"
-    );
-    let mut response = build_response(StatusCode::SERVICE_UNAVAILABLE, HTML, page.into());
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *";
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-    response
 }
 
 /// Sets headers that keep browsers from guessing content types, from sending the address of a page

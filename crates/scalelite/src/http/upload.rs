@@ -11,6 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::ServerId;
 use domain::recording::RecordId;
+use headers::authorization::Bearer;
+use headers::{Authorization, ContentRange, HeaderMapExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::json;
 
@@ -134,12 +136,10 @@ async fn authenticate_sender(
     headers: &HeaderMap,
     record_id: &RecordId,
 ) -> Result<ServerId, UploadRefusal> {
-    let given =
-        header_text(headers, &header::AUTHORIZATION).and_then(|text| text.strip_prefix("Bearer "));
     let invalid =
         || UploadRefusal::new(StatusCode::UNAUTHORIZED, "no valid token of a server of the pool");
-    let token = given.ok_or_else(invalid)?;
-    match upload::find_sender(&state.app, token.trim(), record_id).await {
+    let token = headers.typed_get::<Authorization<Bearer>>().ok_or_else(invalid)?;
+    match upload::find_sender(&state.app, token.token(), record_id).await {
         Ok(sender) => sender.ok_or_else(invalid),
         Err(error) => {
             tracing::error!(%error, "reading servers failed");
@@ -184,8 +184,8 @@ impl ArchiveRange {
     fn from_headers(headers: &HeaderMap) -> Result<Self, UploadRefusal> {
         let number =
             |name: &HeaderName| header_text(headers, name).and_then(|text| text.parse().ok());
-        let range = if let Some(range) = header_text(headers, &header::CONTENT_RANGE) {
-            parse_content_range(range)
+        let range = if headers.contains_key(header::CONTENT_RANGE) {
+            headers.typed_get::<ContentRange>().and_then(Self::from_content_range)
         } else if headers.contains_key(UPLOAD_OFFSET) {
             let (offset, total) = (number(&UPLOAD_OFFSET), number(&UPLOAD_LENGTH));
             offset.zip(total).map(|(offset, total)| Self { offset, total })
@@ -199,15 +199,11 @@ impl ArchiveRange {
             || UploadRefusal::new(StatusCode::BAD_REQUEST, "the range or offset is invalid");
         range.filter(|range| range.offset <= range.total).ok_or_else(invalid)
     }
-}
 
-/// Parses `bytes 5-9/10`.
-fn parse_content_range(text: &str) -> Option<ArchiveRange> {
-    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
-    let (from, to) = range.split_once('-')?;
-    let (offset, last, total) =
-        (from.parse::<u64>().ok()?, to.parse::<u64>().ok()?, total.parse::<u64>().ok()?);
-    (offset <= last && last < total).then_some(ArchiveRange { offset, total })
+    fn from_content_range(range: ContentRange) -> Option<Self> {
+        let ((offset, last), total) = range.bytes_range().zip(range.bytes_len())?;
+        (last < total).then_some(Self { offset, total })
+    }
 }
 
 /// Reads the SHA-256 of the whole archive. Own code, because a parser of structured fields refuses

@@ -143,7 +143,7 @@ async fn cookies_are_as_browsers_take_them() {
     let answer = theatre.send("GET", &link, &[TLS_HEADER]).await;
     let cookie = answer.header("set-cookie").unwrap();
     assert!(cookie.starts_with(&format!("recording_video_{RECORD_ID}=eyJ")), "{cookie}");
-    let attributes = format!("; path=/video/{RECORD_ID}; secure; httponly; samesite=none");
+    let attributes = format!("; HttpOnly; SameSite=None; Secure; Path=/video/{RECORD_ID}");
     assert!(cookie.ends_with(&attributes), "{cookie}");
     // None over plain HTTP, where it would not be kept.
     theatre.grant_token(TOKEN, "video").await;

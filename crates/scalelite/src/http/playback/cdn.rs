@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cookie::Cookie;
 use domain::Timestamp;
 use domain::recording::FileType;
 use domain::recording::playback_access::PlaybackPermit;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
+use super::cookies;
 use super::error::PlaybackError;
 use super::paths::RelativePath;
 use crate::http::origin::Origin;
@@ -61,16 +63,17 @@ impl Cdn {
         );
         let mut response = response.ok_or_else(internal)?;
         let subject = permit.format_id().subject();
-        let cookies = self.sign_cookies(&subject, now).ok_or_else(internal)?;
+        let signed_cookies = self.sign_cookies(&subject, now).ok_or_else(internal)?;
         let host = url.split_once("://").map_or(url, |(_, host)| host);
         let domain = shared_domain(origin.host(), host);
-        let domain = domain.map(|domain| format!("; domain={domain}")).unwrap_or_default();
         let headers = response.headers_mut();
-        for (name, value) in cookies {
-            let cookie = format!(
-                "CloudFront-{name}={value}; path={subject}{domain}; secure; httponly; samesite=none"
-            );
-            let cookie = HeaderValue::from_str(&cookie).map_err(|_| internal())?;
+        for (name, value) in signed_cookies {
+            let mut cookie = Cookie::new(format!("CloudFront-{name}"), value);
+            cookie.set_path(subject.as_str());
+            if let Some(domain) = domain {
+                cookie.set_domain(domain);
+            }
+            let cookie = cookies::to_header(cookie).ok_or_else(internal)?;
             headers.append(header::SET_COOKIE, cookie);
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,23 +1,32 @@
 //! The cookie that carries a pass for a protected recording.
 
+use cookie::{Cookie, SameSite};
 use domain::recording::playback_access::Wish;
 use http::{HeaderMap, HeaderValue, header};
 
 /// Returns the `Set-Cookie` value with a pass; `None` if it is not a valid header value, which no
 /// signed pass leads to.
 pub(super) fn build_cookie(format_id: &Wish, pass: &str) -> Option<HeaderValue> {
-    let (name, path) = (cookie_name(format_id), format_id.subject());
-    // `SameSite=None`, because front-ends show recordings in frames.
-    let cookie = format!("{name}={pass}; path={path}; secure; httponly; samesite=none");
-    HeaderValue::from_str(&cookie).ok()
+    let cookie = Cookie::build((cookie_name(format_id), pass)).path(format_id.subject());
+    to_header(cookie)
+}
+
+/// Returns a cookie as `Set-Cookie` value with the attributes of all cookies: TLS only, hidden from
+/// scripts, and sent in frames of other sites, because front-ends show recordings in frames.
+pub(super) fn to_header<'a>(cookie: impl Into<Cookie<'a>>) -> Option<HeaderValue> {
+    let mut cookie = cookie.into();
+    cookie.set_secure(true);
+    cookie.set_http_only(true);
+    cookie.set_same_site(SameSite::None);
+    HeaderValue::from_str(&cookie.to_string()).ok()
 }
 
 /// Returns all passes that a request carries for a recording format.
-pub(super) fn read_passes<'a>(headers: &'a HeaderMap, format_id: &Wish) -> Vec<&'a str> {
+pub(super) fn read_passes(headers: &HeaderMap, format_id: &Wish) -> Vec<String> {
     let name = cookie_name(format_id);
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(key, _)| key.trim() == name).map(|(_, pass)| pass.trim()).collect()
+    let cookies = values.flat_map(Cookie::split_parse).filter_map(Result::ok);
+    cookies.filter(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned()).collect()
 }
 
 fn cookie_name(format_id: &Wish) -> String {
@@ -41,7 +50,7 @@ mod tests {
         let cookie = build_cookie(&format_id, "jwt").unwrap();
         assert_eq!(
             cookie.to_str().unwrap(),
-            "recording_video_r1=jwt; path=/video/r1; secure; httponly; samesite=none"
+            "recording_video_r1=jwt; HttpOnly; SameSite=None; Secure; Path=/video/r1"
         );
     }
 }

@@ -7,6 +7,7 @@ use app::ports::{BlobBytes, BlobError, BlobInfo, ByteSpan};
 use domain::recording::playback_access::PlaybackPermit;
 use domain::recording::{FilePath, FileType};
 use futures_util::stream::{self, StreamExt as _};
+use headers::{AcceptRanges, ContentLength, ContentRange, HeaderMapExt as _, LastModified};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::conditions::{self, FileVersion, RangeOutcome};
@@ -166,19 +167,19 @@ impl FileRequest<'_> {
         let length = match range {
             RangeOutcome::Whole => Some(info.size),
             RangeOutcome::Part(ByteSpan { start, end }) => {
-                let content_range = format!("bytes {start}-{}/{}", end - 1, info.size);
-                set_header(headers, header::CONTENT_RANGE, &content_range)?;
+                let content_range = ContentRange::bytes(start..end, info.size);
+                let invalid = |_| PlaybackError::Internal("a range without an end");
+                headers.typed_insert(content_range.map_err(invalid)?);
                 Some(end - start)
             }
             RangeOutcome::NotModified => None,
             RangeOutcome::NotSatisfiable => {
-                let content_range = format!("bytes */{}", info.size);
-                set_header(headers, header::CONTENT_RANGE, &content_range)?;
+                headers.typed_insert(ContentRange::unsatisfied_bytes(info.size));
                 Some(0)
             }
         };
         if let Some(length) = length.filter(|_| coding != ContentCoding::StreamedGzip) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            headers.typed_insert(ContentLength(length));
         }
         if let Some(bytes) = bytes {
             let bytes = with_timeout(bytes);
@@ -198,10 +199,10 @@ impl FileRequest<'_> {
         set_header(headers, header::CONTENT_TYPE, &self.file_type.content_type_header())?;
         set_header(headers, header::ETAG, &format!("\"{}\"", entity_tag(info, coding)))?;
         if let Some(modified) = info.modified_at {
-            set_header(headers, header::LAST_MODIFIED, &httpdate::fmt_http_date(modified))?;
+            headers.typed_insert(LastModified::from(modified));
         }
         if coding == ContentCoding::Identity {
-            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            headers.typed_insert(AcceptRanges::bytes());
         } else {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }

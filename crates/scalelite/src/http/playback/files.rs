@@ -38,7 +38,7 @@ pub(super) async fn send_file(
         return Ok(None);
     };
     let passes = cookies::read_passes(&request.headers, &format_id);
-    let passes: Vec<&str> = passes.iter().map(AsRef::as_ref).collect();
+    let passes: Vec<&str> = passes.iter().map(String::as_str).collect();
     let playback = &service.playback;
     let permit = playback.find_permit(app, format_id, scope, &passes).await?;
     let Some(permit) = permit else { return Ok(None) };

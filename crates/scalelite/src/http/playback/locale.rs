@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use askama::Template;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Deserialize;
 
@@ -22,6 +23,14 @@ const FALLBACK_LOCALE: &str = "en";
 /// The page for recordings that do not exist or may not be watched, rendered once at startup.
 #[derive(Clone, Debug)]
 pub struct NotFoundPage(String);
+
+#[derive(Template)]
+#[template(path = "not_found.html")]
+struct NotFoundTemplate<'a> {
+    locale: &'a str,
+    title: &'a str,
+    info: &'a str,
+}
 
 /// The format of the files: `en: {errors: {recording_not_found: {title: …, info: …}}}`
 type Locales = BTreeMap<String, LocaleTexts>;
@@ -58,7 +67,7 @@ impl NotFoundPage {
             let text =
                 std::fs::read_to_string(&file).map_err(|error| with_name(error.to_string()))?;
             if let Some(texts) = read_texts(&text, locale).map_err(with_name)? {
-                return Ok(Self::render(locale, &texts));
+                return Self::render(locale, &texts);
             }
         }
         let built_in_texts = |locale: &str| {
@@ -71,17 +80,12 @@ impl NotFoundPage {
                 (FALLBACK_LOCALE, texts.ok_or("no texts for the not-found page")?)
             }
         };
-        Ok(Self::render(locale, &texts))
+        Self::render(locale, &texts)
     }
 
-    fn render(locale: &str, texts: &NotFoundTexts) -> Self {
-        let (title, info) =
-            (bbb::response::escape_xml(&texts.title), bbb::response::escape_xml(&texts.info));
-        Self(format!(
-            "<!DOCTYPE html>\n<html lang=\"{locale}\">\n  <head>\n    <title>{title}</title>\n  </head>\n  <body>\n    \
-             <h1 style=\"text-align: center;\">{title}</h1>\n    <h3 style=\"text-align: center;\">{info}</h3>\n    \
-             <hr>\n  </body>\n</html>\n"
-        ))
+    fn render(locale: &str, texts: &NotFoundTexts) -> Result<Self, String> {
+        let template = NotFoundTemplate { locale, title: &texts.title, info: &texts.info };
+        template.render().map(Self).map_err(|error| error.to_string())
     }
 
     /// Returns the page as a response with status 404.
@@ -124,7 +128,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let text = "xx:\n  errors:\n    recording_not_found:\n      title: A <b>\n      info: I\n  more: 1\n";
         std::fs::write(dir.path().join("xx.yml"), text).unwrap();
-        assert!(page("xx", Some(dir.path())).contains("<title>A &lt;b&gt;</title>"));
+        assert!(page("xx", Some(dir.path())).contains("<title>A &#60;b&#62;</title>"));
         assert_eq!(page("en", Some(dir.path())), page("en", None));
         std::fs::write(dir.path().join("en.yml"), "en:\n  hello: x\n").unwrap();
         assert_eq!(page("en", Some(dir.path())), page("en", None));
