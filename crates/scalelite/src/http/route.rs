@@ -41,16 +41,16 @@ pub(super) async fn handle(
     let body = IncomingBody::new(body);
     let handling = AssertUnwindSafe(dispatch(&state, route, parts, body.clone())).catch_unwind();
     let max_time = if is_upload { MAX_UPLOAD_TIME } else { state.request_timeout };
-    let answer = match timeout(max_time, handling).await {
-        Ok(Ok(answer)) => answer,
+    let handled = match timeout(max_time, handling).await {
+        Ok(Ok(handled)) => handled,
         Ok(Err(_panic)) => HttpResponse::failed(call, &ApiError::Internal),
         Err(_) => HttpResponse::failed(call, &ApiError::Timeout),
     };
-    log_line.write(answer.call, &answer.request_log, &answer.summary());
+    log_line.write(handled.call, &handled.request_log, &handled.summary());
     if must_discard {
         body.discard().await;
     }
-    let mut response = answer.response;
+    let mut response = handled.response;
     if !body.is_at_end() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

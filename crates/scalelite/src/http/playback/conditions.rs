@@ -1,5 +1,5 @@
-//! Conditional and range requests for a file, by RFC 9110, sections 13 and 14. A request for several
-//! ranges, which players do not send, gets the whole file.
+//! Conditional and range requests for a file, by RFC 9110, sections 13 and 14. A request for
+//! several ranges, which players do not send, gets the whole file.
 
 use std::time::SystemTime;
 
@@ -188,20 +188,17 @@ mod tests {
     proptest! {
         #[test]
         fn a_part_lies_within_the_file(range in "bytes=[0-9]{0,3}-[0-9]{0,3}", size in 0u64..200) {
-            let headers = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_str(&range).unwrap())]);
+            let value = HeaderValue::from_str(&range).unwrap();
+            let headers = HeaderMap::from_iter([(header::RANGE, value)]);
             let version = FileVersion { tag: "t", modified: None, size };
-            if let RangeOutcome::Part(span) = evaluate_conditions(&Method::GET, &headers, version, true) {
+            let evaluate = |method: &Method, has_ranges: bool| {
+                evaluate_conditions(method, &headers, version, has_ranges)
+            };
+            if let RangeOutcome::Part(span) = evaluate(&Method::GET, true) {
                 prop_assert!(span.start < span.end && span.end <= size);
             }
-            prop_assert_eq!(evaluate_conditions(&Method::HEAD, &headers, version, true), RangeOutcome::Whole);
-            prop_assert_eq!(evaluate_conditions(&Method::GET, &headers, version, false), RangeOutcome::Whole);
-        }
-
-        #[test]
-        fn nothing_panics(value in "[ -~]{0,40}") {
-            for name in [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
-                let _ = outcome_for(&[(header::RANGE, "bytes=1-2"), (name, &value)]);
-            }
+            prop_assert_eq!(evaluate(&Method::HEAD, true), RangeOutcome::Whole);
+            prop_assert_eq!(evaluate(&Method::GET, false), RangeOutcome::Whole);
         }
     }
 }

@@ -32,7 +32,8 @@ pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
 
 type GzipEncoder = GzEncoder<Vec<u8>>;
 
-/// Compresses a stream piece by piece; no more than one piece is held in memory.
+/// Compresses a stream piece by piece; no more than one piece is held in memory. Own code: the
+/// crate `async-compression` compresses on the threads of the runtime.
 pub(super) fn compress(bytes: BlobBytes) -> BlobBytes {
     let encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let pieces = stream::try_unfold(Some((bytes, encoder)), |state| async {

@@ -158,8 +158,8 @@ mod tests {
             formats: vec![format],
             ..Recording::default()
         };
-        let wish = Wish::parse("r1", "video").unwrap();
-        let permit = PlaybackAccess::evaluate(wish, Some(&recording), &TenantScope::All, true)
+        let format_id = Wish::parse("r1", "video").unwrap();
+        let permit = PlaybackAccess::evaluate(format_id, Some(&recording), &TenantScope::All, true)
             .authorize(None)
             .unwrap();
         let files: Vec<_> = names.iter().map(|name| (FilePath::parse(name).unwrap(), 5)).collect();

@@ -13,7 +13,7 @@ mod files;
 mod gzip;
 mod link;
 mod listing;
-pub mod locale;
+mod not_found;
 mod paths;
 mod player;
 mod player_files;
@@ -33,7 +33,7 @@ use super::message::{ApiRequest, HttpResponse};
 use super::respond;
 
 pub use cdn::Cdn;
-pub use locale::NotFoundPage;
+pub use not_found::NotFoundPage;
 pub use service::PlaybackService;
 
 /// Answers a request whose target is a playback path; returns `None` for any other target.

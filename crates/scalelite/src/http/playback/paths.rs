@@ -117,8 +117,8 @@ impl<'a> PlaybackTarget<'a> {
 }
 
 impl RelativePath {
-    /// Parses the rest of a path; `None` if it is invalid or leaves the directory. Empty segments are
-    /// skipped.
+    /// Parses the rest of a path; `None` if it is invalid or leaves the directory. Empty segments
+    /// are skipped.
     fn parse(rest: &str) -> Option<Self> {
         let (trailing_slash, empty) = (rest.is_empty() || rest.ends_with('/'), rest.is_empty());
         let mut parts: Vec<Cow<'_, str>> = Vec::new();

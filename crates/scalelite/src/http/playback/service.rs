@@ -7,7 +7,7 @@ use app::playback::Playback;
 use domain::recording::catalog::TenantScope;
 
 use super::cdn::Cdn;
-use super::locale::NotFoundPage;
+use super::not_found::NotFoundPage;
 use crate::http::message::ApiRequest;
 
 /// Playback of recordings, and its settings.
