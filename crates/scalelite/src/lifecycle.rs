@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::background;
 use crate::config::Config;
 use crate::http::listen::{ConnectionLimits, Listener, serve};
-use crate::http::{HttpState, TargetPlaceholder, UploadService};
+use crate::http::{HttpState, UploadService};
 use crate::wiring::WiredApp;
 
 /// The exit code of a process that a second signal ends.
@@ -87,7 +87,6 @@ pub async fn serve_until(
     let app = wired.app.clone();
     let uploads = wired.uploads.clone();
     let state = Arc::new(HttpState {
-        target_placeholder: TargetPlaceholder::new(app.entropy.as_ref()),
         upload_service: UploadService::new(uploads, config.recording_upload_max_bytes.0),
         app,
         playback: wired.playback.clone(),

@@ -82,7 +82,7 @@ async fn the_end_waits_for_a_create_whose_client_left() {
     assert!(server.meetings().is_empty(), "the create ended too early");
     world.product.terminate().await.unwrap();
     assert_eq!(world.product.wait_for_exit().await.unwrap().code(), Some(0));
-    assert!(world.product.log().contains("its client was gone"));
+    assert!(world.product.log().contains("completed after the client disconnected"));
     assert_eq!(server.meetings().len(), 1);
     server.set_latency(Latency::None);
     world.product.restart().await.unwrap();

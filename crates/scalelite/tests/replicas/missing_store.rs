@@ -32,7 +32,7 @@ async fn a_store_may_come_later(kind: StoreKind) -> anyhow::Result<()> {
     let name = if kind == StoreKind::Postgres { "PostgreSQL" } else { "Redis" };
     let logged = async || {
         let log = product.log();
-        log.contains("health check fails") && log.contains(name)
+        log.contains("health check failed") && log.contains(name)
     };
     wait_until("logged", logged).await?;
     if let Some(postgres) = postgres {

@@ -1,4 +1,4 @@
-//! What the tests of playback share: a balancer with recordings that lie there as an import leaves them.
+//! Helpers of the playback tests: a balancer with a recording as an import leaves it.
 
 use std::path::PathBuf;
 
@@ -10,20 +10,20 @@ use testkit::product::{ClientResponse, Product, Setup};
 
 use crate::tools::send;
 
-/// The id of the recording that tests watch.
+/// Id of the recording.
 pub(crate) const RECORD_ID: &str = "5d2f0c9a4be17c33a1f0b6de0d92cf5a7b1e8c44-1760000000111";
-/// A one-time token as they look.
+/// A one-time token.
 pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-/// What stands on the page for what is not there.
+/// Part of the not-found page.
 pub(crate) const NOT_FOUND: &str = "<title>Recording Not Found</title>";
 
-/// A balancer without servers, and its files.
+/// A balancer without servers.
 pub(crate) struct TestPlayback {
     pub(crate) product: Product,
 }
 
 impl TestPlayback {
-    /// One of these settings.
+    /// Starts a balancer with settings.
     pub(crate) async fn new(settings: &[(&str, &str)]) -> Self {
         let mut setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap();
         for (name, value) in settings {
@@ -32,18 +32,19 @@ impl TestPlayback {
         Self { product: setup.start().await.unwrap() }
     }
 
-    /// The same with the recording published in these formats, each with its files.
+    /// Starts a balancer with a recording and its files, each given as `<format>/<path>` and
+    /// content.
     pub(crate) async fn with_formats(
         settings: &[(&str, &str)],
         recording: Recording,
         files: &[(&str, &str)],
     ) -> Self {
-        let theatre = Self::new(settings).await;
+        let playback = Self::new(settings).await;
         for (path, content) in files {
-            theatre.write_file(path, content.as_bytes());
+            playback.write_file(path, content.as_bytes());
         }
-        theatre.record_recording(&recording).await;
-        theatre
+        playback.record_recording(&recording).await;
+        playback
     }
 
     pub(crate) fn folder(&self) -> PathBuf {
@@ -53,21 +54,21 @@ impl TestPlayback {
     /// Writes a file of a published recording: `<format>/<path>`.
     pub(crate) fn write_file(&self, path: &str, content: &[u8]) {
         let (format, path) = path.split_once('/').unwrap();
-        let at = self.folder().join("published").join(format).join(RECORD_ID).join(path);
-        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
-        std::fs::write(at, content).unwrap();
+        let file = self.folder().join("published").join(format).join(RECORD_ID).join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
     }
 
     fn store(&self) -> SqliteStore {
         SqliteStore::open(&self.folder().join("data/scalelite.db")).unwrap()
     }
 
-    /// Makes the store say so of a recording.
+    /// Writes the recording into the store.
     pub(crate) async fn record_recording(&self, recording: &Recording) {
         self.store().put_recording(recording).await.unwrap();
     }
 
-    /// Makes a one-time token good for a format.
+    /// Stores a one-time token for a format.
     pub(crate) async fn grant_token(&self, token: &str, format: &str) {
         let format_id = RecordingFormatId::parse(RECORD_ID, format).unwrap();
         let (now, until) = (Timestamp(0), Timestamp(i64::MAX / 2));
@@ -88,7 +89,7 @@ impl TestPlayback {
     }
 }
 
-/// The recording in these formats.
+/// Returns the recording with formats.
 pub(crate) fn recording(formats: &[&str]) -> Recording {
     let format = |name: &&str| PlaybackFormat {
         format: (*name).to_owned(),
@@ -108,16 +109,16 @@ pub(crate) fn recording(formats: &[&str]) -> Recording {
     }
 }
 
-/// The path of a file of the recording: `<format>/<path>`.
+/// Returns the target of a file of the recording, given as `<format>/<path>`.
 pub(crate) fn file_target(path: &str) -> String {
     let (format, path) = path.split_once('/').unwrap();
     format!("/{format}/{RECORD_ID}/{path}")
 }
 
-/// Asserts that there is nothing to be watched.
+/// Asserts that a response is the not-found page.
 #[track_caller]
-pub(crate) fn assert_not_found(answer: &ClientResponse) {
-    assert_eq!(answer.status, 404, "{}", answer.text());
-    assert!(answer.text().contains(NOT_FOUND), "{}", answer.text());
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+pub(crate) fn assert_not_found(response: &ClientResponse) {
+    assert_eq!(response.status, 404, "{}", response.text());
+    assert!(response.text().contains(NOT_FOUND), "{}", response.text());
+    assert_eq!(response.header("cache-control"), Some("no-store"));
 }

@@ -1,14 +1,14 @@
-//! A seeded generator of requests that nobody should send.
+//! A seeded generator of invalid and hostile requests.
 
 use bbb_sim::Algorithm;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use testkit::product::{API_PATH, SECRET, signed_target};
 
-/// Stands in every query, as a user's name or a text, and must never show up in the log.
+/// Part of every query, as a user's name or a text; must never appear in the log.
 pub(crate) const PRIVATE_TEXT: &str = "Zebulon";
 
-/// Draws requests; the same seed draws the same ones.
+/// Generates requests; the same seed generates the same requests.
 pub(crate) struct RequestFuzzer {
     rng: StdRng,
     request_count: u32,
@@ -16,11 +16,10 @@ pub(crate) struct RequestFuzzer {
 
 impl RequestFuzzer {
     pub(crate) fn new(seed: u64) -> Self {
-        let random = StdRng::seed_from_u64(seed);
-        Self { rng: random, request_count: 0 }
+        Self { rng: StdRng::seed_from_u64(seed), request_count: 0 }
     }
 
-    /// The bytes of one connection.
+    /// Returns the bytes to send on one connection.
     pub(crate) fn next_request(&mut self) -> Vec<u8> {
         self.request_count += 1;
         match self.request_count % 11 {
@@ -50,7 +49,7 @@ impl RequestFuzzer {
         (0..length).map(|_| self.rng.random()).collect()
     }
 
-    /// A call that would be good.
+    /// Returns a valid call.
     fn valid_call(&mut self) -> Vec<u8> {
         let id = self.number_below(40);
         let (call, query) = self.pick(&[
@@ -161,14 +160,15 @@ impl RequestFuzzer {
             3 => "X-Nul: a\0b\r\nX-Bell: \x07\r\n".to_owned(),
             4 => "X-Fold: a\r\n folded\r\n\tmore\r\n".to_owned(),
             5 => ": empty\r\n\u{fc}\u{1F600}: x\r\n".to_owned(),
-            _ => "X-Scalelite-Long-Target: /bigbluebutton/api/end\r\n".to_owned(),
+            _ => "X-Forwarded-Proto: ,\r\nContent-Range: bytes -1/*\r\nRange: bytes=--\r\n"
+                .to_owned(),
         };
         bytes.extend_from_slice(flood.as_bytes());
         bytes.extend_from_slice(b"Connection: close\r\n\r\n");
         bytes
     }
 
-    /// Nonsense with a good signature, so that it gets past the door.
+    /// Returns nonsense with a valid checksum, which passes authentication.
     fn signed_nonsense(&mut self) -> Vec<u8> {
         let id = self.number_below(40);
         let call = self.pick(&["create", "join", "end", "getMeetingInfo", "sendChatMessage"]);
@@ -204,7 +204,7 @@ impl RequestFuzzer {
         bytes
     }
 
-    /// Calls of administrators that change nothing.
+    /// Returns a management call that changes nothing.
     fn management_call(&mut self) -> Vec<u8> {
         let call = self.pick(&["updateServer", "deleteServer", "panicServer", "addServer"]);
         let body = self.pick(&[
@@ -228,11 +228,11 @@ impl RequestFuzzer {
         .into_bytes()
     }
 
-    /// Several requests at once, of which the last is none.
+    /// Returns several requests in one, followed by random bytes.
     fn pipeline(&mut self) -> Vec<u8> {
         let target = signed_target("getMeetings", "x=Zebulon");
-        let one = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
-        let mut bytes = one.repeat(1 + self.number_below(4)).into_bytes();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut bytes = request.repeat(1 + self.number_below(4)).into_bytes();
         bytes.extend(self.random_bytes(50));
         bytes
     }

@@ -4,7 +4,7 @@ use domain::recording::Recording;
 use serde_json::{Value, json};
 use testkit::product::{ClientResponse, signed_target};
 
-use crate::playback_service::{RECORD_ID, TestPlayback, assert_not_found, file_target, recording};
+use crate::test_playback::{RECORD_ID, TestPlayback, assert_not_found, file_target, recording};
 use crate::tools::send;
 
 const VTT_CAPTIONS: &str = "WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n";
@@ -26,84 +26,87 @@ async fn start_plain_playback() -> TestPlayback {
     start_playback(&[], recording(&["podcast", "presentation", "video"])).await
 }
 
-fn json_response(answer: &ClientResponse) -> Value {
-    assert_eq!(answer.header("content-type"), Some("application/json; charset=utf-8"));
-    serde_json::from_slice::<Value>(&answer.body).unwrap()["response"].take()
+fn json_response(response: &ClientResponse) -> Value {
+    assert_eq!(response.header("content-type"), Some("application/json; charset=utf-8"));
+    serde_json::from_slice::<Value>(&response.body).unwrap()["response"].take()
 }
 
-async fn list_tracks(theatre: &TestPlayback) -> Value {
-    let answer =
-        theatre.product.call("getRecordingTextTracks", &format!("recordID={RECORD_ID}")).await;
-    json_response(&answer.unwrap())["tracks"].take()
+async fn list_tracks(playback: &TestPlayback) -> Value {
+    let response =
+        playback.product.call("getRecordingTextTracks", &format!("recordID={RECORD_ID}")).await;
+    json_response(&response.unwrap())["tracks"].take()
 }
 
-async fn put_track(theatre: &TestPlayback, query: &str, content: &str) -> ClientResponse {
+async fn put_track(playback: &TestPlayback, query: &str, content: &str) -> ClientResponse {
     let body = format!(
         "--b\r\nContent-Disposition: form-data; name=\"other\"\r\n\r\nx\r\n\
          --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.vtt\"\r\n\r\n{content}\r\n--b--\r\n"
     );
     let content_type = ("Content-Type", "multipart/form-data; boundary=b");
     let target = signed_target("putRecordingTextTrack", query);
-    send(&theatre.product, "POST", &target, &[content_type], Some(body.as_bytes())).await
+    send(&playback.product, "POST", &target, &[content_type], Some(body.as_bytes())).await
 }
 
 #[tokio::test]
-async fn captions_are_listed_with_addresses_that_work() {
-    let theatre = start_plain_playback().await;
+async fn captions_are_listed_with_working_urls() {
+    let playback = start_plain_playback().await;
     let href = format!("http://balancer.test{}", file_target("presentation/caption_en.vtt"));
     let english = json!({
         "href": href, "kind": "captions", "label": "English", "lang": "en", "source": "live",
     });
-    assert_eq!(list_tracks(&theatre).await, json!([english]));
-    assert_eq!(theatre.get(&file_target("presentation/caption_en.vtt")).await.text(), VTT_CAPTIONS);
+    assert_eq!(list_tracks(&playback).await, json!([english]));
+    assert_eq!(
+        playback.get(&file_target("presentation/caption_en.vtt")).await.text(),
+        VTT_CAPTIONS
+    );
 }
 
 #[tokio::test]
-async fn what_is_uploaded_is_listed_and_served_for_every_player() {
-    let theatre = start_plain_playback().await;
+async fn uploaded_captions_are_listed_and_served_for_every_player() {
+    let playback = start_plain_playback().await;
     let query = format!("recordID={RECORD_ID}&kind=subtitles&lang=de_AT&label=Deutsch");
-    let answer = put_track(&theatre, &query, SRT_CAPTIONS).await;
+    let response = put_track(&playback, &query, SRT_CAPTIONS).await;
     let expected = json!({
         "returncode": "SUCCESS", "messageKey": "upload_text_track_success",
         "message": "Text track uploaded successfully", "recordId": RECORD_ID,
     });
-    assert_eq!(json_response(&answer), expected);
-    let listed = list_tracks(&theatre).await;
+    assert_eq!(json_response(&response), expected);
+    let listed = list_tracks(&playback).await;
     let german = &listed.as_array().unwrap()[1];
     assert_eq!(german["lang"], "de-AT");
     assert_eq!((&german["kind"], &german["source"]), (&json!("subtitles"), &json!("upload")));
     for format in ["presentation", "video"] {
-        let vtt = theatre.get(&file_target(&format!("{format}/caption_de-AT.vtt"))).await;
+        let vtt = playback.get(&file_target(&format!("{format}/caption_de-AT.vtt"))).await;
         assert_eq!(vtt.header("content-type"), Some("text/vtt; charset=utf-8"));
         assert_eq!(vtt.text(), "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nHallo\n");
         let list: Value = serde_json::from_slice(
-            &theatre.get(&file_target(&format!("{format}/captions.json"))).await.body,
+            &playback.get(&file_target(&format!("{format}/captions.json"))).await.body,
         )
         .unwrap();
-        assert!(list.as_array().unwrap().iter().any(|one| one["localeName"] == "Deutsch"));
+        assert!(list.as_array().unwrap().iter().any(|entry| entry["localeName"] == "Deutsch"));
     }
-    assert_eq!(theatre.get(&file_target("podcast/captions.json")).await.status, 404);
-    // Again, and there is still one of that language.
-    put_track(&theatre, &query, VTT_CAPTIONS).await;
-    assert_eq!(list_tracks(&theatre).await.as_array().unwrap().len(), 2);
-    assert_eq!(theatre.get(&file_target("video/caption_de-AT.vtt")).await.text(), VTT_CAPTIONS);
+    assert_eq!(playback.get(&file_target("podcast/captions.json")).await.status, 404);
+    // A second upload replaces the track of that language.
+    put_track(&playback, &query, VTT_CAPTIONS).await;
+    assert_eq!(list_tracks(&playback).await.as_array().unwrap().len(), 2);
+    assert_eq!(playback.get(&file_target("video/caption_de-AT.vtt")).await.text(), VTT_CAPTIONS);
 }
 
 #[tokio::test]
-async fn many_at_once_are_all_listed() {
-    let theatre = start_plain_playback().await;
+async fn concurrent_uploads_are_all_listed() {
+    let playback = start_plain_playback().await;
     let languages = ["de", "es", "fr", "it", "nl", "pt", "pl", "sv"];
     let queries = languages.map(|lang| format!("recordID={RECORD_ID}&kind=captions&lang={lang}"));
-    let puts = queries.iter().map(|query| put_track(&theatre, query, VTT_CAPTIONS));
-    for answer in futures_util::future::join_all(puts).await {
-        assert_eq!(json_response(&answer)["returncode"], "SUCCESS");
+    let puts = queries.iter().map(|query| put_track(&playback, query, VTT_CAPTIONS));
+    for response in futures_util::future::join_all(puts).await {
+        assert_eq!(json_response(&response)["returncode"], "SUCCESS");
     }
-    assert_eq!(list_tracks(&theatre).await.as_array().unwrap().len(), languages.len() + 1);
+    assert_eq!(list_tracks(&playback).await.as_array().unwrap().len(), languages.len() + 1);
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_as_bbb_tells_it() {
-    let theatre = start_plain_playback().await;
+async fn errors_are_reported_as_bbb_reports_them() {
+    let playback = start_plain_playback().await;
     for (query, content, key) in [
         (format!("recordID={RECORD_ID}&kind=x&lang=de"), VTT_CAPTIONS, "invalidKind"),
         (format!("recordID={RECORD_ID}&kind=captions&lang=../de"), VTT_CAPTIONS, "invalidLang"),
@@ -115,18 +118,21 @@ async fn what_is_wrong_is_told_as_bbb_tells_it() {
         ),
         ("recordID=nobody&kind=captions&lang=de".to_owned(), VTT_CAPTIONS, "noRecordings"),
     ] {
-        let answer = json_response(&put_track(&theatre, &query, content).await);
-        assert_eq!((&answer["returncode"], &answer["messageKey"]), (&json!("FAILED"), &json!(key)));
+        let response = json_response(&put_track(&playback, &query, content).await);
+        assert_eq!(
+            (&response["returncode"], &response["messageKey"]),
+            (&json!("FAILED"), &json!(key))
+        );
     }
     for query in ["kind=captions&lang=de", "recordID=x&lang=de", "recordID=x&kind=captions"] {
         assert_eq!(
-            put_track(&theatre, query, VTT_CAPTIONS).await.xml_field("messageKey"),
+            put_track(&playback, query, VTT_CAPTIONS).await.xml_field("messageKey"),
             "paramError"
         );
     }
     let get = async |query: &str, accept: &str| {
         let target = signed_target("getRecordingTextTracks", query);
-        theatre.send("GET", &target, &[("Accept", accept)]).await
+        playback.send("GET", &target, &[("Accept", accept)]).await
     };
     assert_eq!(get("", "*/*").await.xml_field("messageKey"), "missingParamRecordID");
     assert_eq!(
@@ -136,40 +142,41 @@ async fn what_is_wrong_is_told_as_bbb_tells_it() {
     assert_eq!(json_response(&get("recordID=nobody", "*/*").await)["messageKey"], "noRecordings");
     let unsigned =
         format!("/bigbluebutton/api/getRecordingTextTracks?recordID={RECORD_ID}&checksum=x");
-    assert_eq!(theatre.get(&unsigned).await.xml_field("messageKey"), "checksumError");
-    // Nobody's file is read whose query is not signed.
+    assert_eq!(playback.get(&unsigned).await.xml_field("messageKey"), "checksumError");
+    // The file is not read if the query is not signed.
     let unsigned = format!(
         "/bigbluebutton/api/putRecordingTextTrack?recordID={RECORD_ID}&kind=captions&lang=de"
     );
     let headers = [("Content-Type", "multipart/form-data; boundary=b")];
-    let answer = send(&theatre.product, "POST", &unsigned, &headers, Some(b"--b--")).await;
-    assert_eq!(answer.xml_field("messageKey"), "checksumError");
-    assert_eq!(list_tracks(&theatre).await.as_array().unwrap().len(), 1);
+    let response = send(&playback.product, "POST", &unsigned, &headers, Some(b"--b--")).await;
+    assert_eq!(response.xml_field("messageKey"), "checksumError");
+    assert_eq!(list_tracks(&playback).await.as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn captions_are_as_protected_as_their_recording() {
     let recording = Recording { protected: true, ..recording(&["presentation", "video"]) };
-    let theatre =
+    let playback =
         start_playback(&[("PROTECTED_RECORDINGS_ENABLED", "true")], recording.clone()).await;
-    put_track(&theatre, &format!("recordID={RECORD_ID}&kind=captions&lang=de"), VTT_CAPTIONS).await;
-    assert_eq!(list_tracks(&theatre).await.as_array().unwrap().len(), 2);
+    put_track(&playback, &format!("recordID={RECORD_ID}&kind=captions&lang=de"), VTT_CAPTIONS)
+        .await;
+    assert_eq!(list_tracks(&playback).await.as_array().unwrap().len(), 2);
     for path in ["presentation/caption_de.vtt", "video/captions.json"] {
-        assert_not_found(&theatre.get(&file_target(path)).await);
+        assert_not_found(&playback.get(&file_target(path)).await);
     }
-    theatre
+    playback
         .record_recording(&Recording { deleted_at: Some(domain::Timestamp(1)), ..recording })
         .await;
-    let answer =
-        theatre.product.call("getRecordingTextTracks", &format!("recordID={RECORD_ID}")).await;
-    assert_eq!(json_response(&answer.unwrap())["messageKey"], "noRecordings");
+    let response =
+        playback.product.call("getRecordingTextTracks", &format!("recordID={RECORD_ID}")).await;
+    assert_eq!(json_response(&response.unwrap())["messageKey"], "noRecordings");
 }
 
 #[tokio::test]
-async fn a_recording_without_captions_has_none() {
+async fn a_recording_without_captions_is_reported() {
     let files = [("video/metadata.xml", "<recording/>"), ("video/captions.json", "not json")];
-    let theatre = TestPlayback::with_formats(&[], recording(&["video"]), &files).await;
-    let answer =
-        theatre.product.call("getRecordingTextTracks", &format!("recordID={RECORD_ID}")).await;
-    assert_eq!(json_response(&answer.unwrap())["messageKey"], "noCaptionsFound");
+    let playback = TestPlayback::with_formats(&[], recording(&["video"]), &files).await;
+    let response =
+        playback.product.call("getRecordingTextTracks", &format!("recordID={RECORD_ID}")).await;
+    assert_eq!(json_response(&response.unwrap())["messageKey"], "noCaptionsFound");
 }
