@@ -50,7 +50,7 @@ impl RedisStore {
             let same = counted == counters(&row.server);
             doubt["counters"] = if same { json!({}) } else { counted };
             let mut own = own_fields(&server);
-            own.remove("placed");
+            own.remove("placed_since_poll");
             doubt["own"] = own.into();
             doubt["changed"] = has_placement_change(&row.server, &server).into();
             if rows::is_one(&self.call_script(&COMMIT_FAILURE, &[doubt.to_string()]).await?) {

@@ -55,6 +55,11 @@ impl RedisStore {
         let check = "redis: scripts";
         match app::ports::PoolStore::check_store(self).await {
             Ok(()) => Finding::ok(check, "they read and write"),
+            Err(StoreError::Incompatible(reason)) => Finding::fail(
+                check,
+                reason,
+                "run the newest scalelite, or choose another REDIS_NAMESPACE",
+            ),
             Err(error) => Finding::fail(
                 check,
                 error.to_string(),

@@ -22,11 +22,12 @@ mod poll;
 mod pool_store;
 mod records;
 mod rows;
+mod schema;
 mod script;
 mod servers;
 mod tenants;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ struct RedisClient {
     counting_lock: tokio::sync::Mutex<()>,
     /// Counts our own writes, but not those that only count joins.
     revision: AtomicU64,
+    /// Whether Redis was found to have a layout that we know.
+    has_known_schema: AtomicBool,
 }
 
 /// The hot state in one Redis.
@@ -92,6 +95,7 @@ impl RedisStore {
             pending_joins: PendingJoins::default(),
             counting_lock: tokio::sync::Mutex::default(),
             revision: AtomicU64::new(0),
+            has_known_schema: AtomicBool::new(false),
         };
         Self {
             client: Arc::new(core),

@@ -39,7 +39,7 @@ impl RedisStore {
                     .map(|located| PlacementSnapshot::Known(Box::new(located)))
                     .ok_or_else(busy_error)
             }
-            (Some("free"), Err(rest)) => match <[_; 4]>::try_from(rest) {
+            (Some("placeable"), Err(rest)) => match <[_; 4]>::try_from(rest) {
                 Ok([loads, placed, revision, others]) => {
                     let revision = rows::to_text(&revision)?.unwrap_or_default();
                     let (servers, loads) =
@@ -153,11 +153,11 @@ fn claim_json(
     json!({
         "meeting": records::meeting_json(&placed, &own),
         "load": load,
-        "placed": server.placed_since_poll.to_string(),
+        "placed_since_poll": server.placed_since_poll.to_string(),
         "token": request.claim.token,
         "attempt": attempt,
         "now": request.now.0.to_string(),
         "bridges": request.voice_bridges,
-        "endings": records::pending_ends_json(&request.pending_ends),
+        "pending_ends": records::pending_ends_json(&request.pending_ends),
     })
 }

@@ -117,7 +117,7 @@ fn commit_json(
     let before = &look.row.server;
     let mut own = own_fields(after);
     if !cycle.is_empty() {
-        own.insert("cycle".to_owned(), cycle.into());
+        own.insert("last_poll_cycle".to_owned(), cycle.into());
     }
     let (fields, counters) = changed_hashes(before, after, observation.result.is_ok());
     let settled: Vec<String> =
@@ -129,10 +129,10 @@ fn commit_json(
     commit["state"] = after.state.name().into();
     commit["drained"] = verdict.drained.into();
     commit["changed"] = has_placement_change(before, after).into();
-    commit["ground"] = judged_meetings_json(look, verdict);
-    commit["fates"] = updates_json(look, verdict, observation);
+    commit["judged_meetings"] = judged_meetings_json(look, verdict);
+    commit["updates"] = updates_json(look, verdict, observation);
     commit["adopted"] = verdict.adopted.iter().map(adopted_json).collect();
-    commit["settled"] = settled.into();
+    commit["settled_ends"] = settled.into();
     if let Some(load) = after.load {
         commit["load"] = format_decimal(load).into();
     }
@@ -170,13 +170,13 @@ fn updates_json(
     for (key, fate) in &verdict.meeting_updates {
         let (what, fields) = match fate {
             MeetingUpdate::Reported(seats, course) => {
-                ("seen", seen_fields(seats, course, observation))
+                ("reported", seen_fields(seats, course, observation))
             }
             MeetingUpdate::Missed(times) => {
-                ("missed", vec!["missed".to_owned(), times.to_string()])
+                ("missed", vec!["missed_polls".to_owned(), times.to_string()])
             }
-            MeetingUpdate::Detached => ("detach", Vec::new()),
-            MeetingUpdate::Forgotten => ("forget", Vec::new()),
+            MeetingUpdate::Detached => ("detached", Vec::new()),
+            MeetingUpdate::Forgotten => ("forgotten", Vec::new()),
         };
         let named = names.get(key).into_iter().flatten();
         fates.extend(named.map(|name| json!([what, name, fields])));
@@ -192,12 +192,12 @@ fn seen_fields(
 ) -> Vec<String> {
     let fields = [
         ("seen_at", observation.finished_at.0),
-        ("reserved", seats.expected_users.into()),
-        ("reserved_until", seats.expected_until.0),
+        ("expected_users", seats.expected_users.into()),
+        ("expected_until", seats.expected_until.0),
         ("users", seats.users.into()),
         ("peak_users", course.peak_users.into()),
         ("busy_until", course.busy_until.0),
-        ("missed", 0),
+        ("missed_polls", 0),
     ];
     fields.into_iter().flat_map(|(name, number)| [name.to_owned(), number.to_string()]).collect()
 }

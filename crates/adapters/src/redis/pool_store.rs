@@ -164,7 +164,7 @@ impl PoolStore for RedisStore {
         let mut asked = json!({
             "meeting": records::meeting_json(&back, &records::own_pairs(&back)),
             "now": now.0.to_string(),
-            "endings": records::pending_ends_json(endings),
+            "pending_ends": records::pending_ends_json(endings),
         });
         set_text(&mut asked, "bridge", meeting.voice_bridge.as_deref());
         set_text(&mut asked, "token", meeting.claim.as_ref().map(|claim| claim.token.as_str()));

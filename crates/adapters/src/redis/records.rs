@@ -14,20 +14,20 @@ pub(super) fn own_pairs(meeting: &Meeting) -> Vec<String> {
     let always = [
         ("placed_at", meeting.placed_at.0),
         ("seen_at", meeting.seen_at.0),
-        ("reserved", seats.expected_users.into()),
-        ("reserved_until", seats.expected_until.0),
+        ("expected_users", seats.expected_users.into()),
+        ("expected_until", seats.expected_until.0),
         ("users", seats.users.into()),
     ];
     let seldom = [
         ("peak_users", course.peak_users.into()),
         ("busy_until", course.busy_until.0),
-        ("missed", meeting.missed_polls.into()),
+        ("missed_polls", meeting.missed_polls.into()),
     ];
     let numbers = always.into_iter().chain(seldom.into_iter().filter(|(_, number)| *number != 0));
     let mut pairs: Vec<String> =
         numbers.flat_map(|(name, number)| [name.to_owned(), number.to_string()]).collect();
     if !meeting.placement_reason.is_empty() {
-        pairs.extend(["reason".to_owned(), meeting.placement_reason.clone()]);
+        pairs.extend(["placement_reason".to_owned(), meeting.placement_reason.clone()]);
     }
     pairs
 }
@@ -66,7 +66,7 @@ pub(super) fn pending_ends_json(endings: &[PendingEnd]) -> Value {
     let one = |ending: &PendingEnd| {
         let mut kept = json!({
             "tenant": tenant_or_empty(&ending.key), "id": ending.key.id, "since": ending.since.0,
-            "asked_at": ending.create_sent_at.0,
+            "create_sent_at": ending.create_sent_at.0,
         });
         if let Some(password) = &ending.moderator_pw {
             kept["moderator_pw"] = password.as_str().into();
@@ -98,7 +98,9 @@ pub(super) fn read_pending_end(server: &ServerId, kept: &str) -> Result<PendingE
             key: read_key(kept)?,
             moderator_pw: kept.get("moderator_pw").and_then(|one| one.as_str()).map(str::to_owned),
             since: Timestamp(kept.get("since")?.as_i64()?),
-            create_sent_at: Timestamp(kept.get("asked_at").and_then(Value::as_i64).unwrap_or(0)),
+            create_sent_at: Timestamp(
+                kept.get("create_sent_at").and_then(Value::as_i64).unwrap_or(0),
+            ),
         })
     })
 }

@@ -161,7 +161,7 @@ pub(super) fn read_server(value: Value) -> Result<Option<ServerRow>, StoreError>
             largest_meeting: count("largest_meeting"),
             videos: count("videos"),
         },
-        placed_since_poll: parse_number(&own, "placed")?,
+        placed_since_poll: parse_number(&own, "placed_since_poll")?,
         limits: ServerLimits {
             max_meetings: parse_optional(&own, "max_meetings")?,
             max_users: parse_optional(&own, "max_users")?,
@@ -195,17 +195,17 @@ pub(super) fn read_meeting(value: Value) -> Result<Option<(String, Meeting)>, St
         placed_at: Timestamp(parse_number(&own, "placed_at")?),
         seen_at: Timestamp(parse_number(&own, "seen_at")?),
         load: MeetingLoad {
-            expected_users: parse_number(&own, "reserved")?,
-            expected_until: Timestamp(parse_number(&own, "reserved_until")?),
+            expected_users: parse_number(&own, "expected_users")?,
+            expected_until: Timestamp(parse_number(&own, "expected_until")?),
             users: parse_number(&own, "users")?,
         },
         usage: MeetingUsage {
             peak_users: parse_number(&own, "peak_users")?,
             busy_until: Timestamp(parse_number(&own, "busy_until")?),
         },
-        missed_polls: parse_number(&own, "missed")?,
+        missed_polls: parse_number(&own, "missed_polls")?,
         detached: own.contains_key("detached"),
-        placement_reason: own.get("reason").cloned().unwrap_or_default(),
+        placement_reason: own.get("placement_reason").cloned().unwrap_or_default(),
     };
     Ok(Some((name, meeting)))
 }

@@ -40,52 +40,52 @@ macro_rules! scripts {
 }
 
 scripts! {
-    LIST_SERVERS = "servers", repeatable: true;
-    FIND_SERVER = "server", repeatable: true;
+    LIST_SERVERS = "list_servers", repeatable: true;
+    FIND_SERVER = "find_server", repeatable: true;
     ADD_SERVER = "add_server", repeatable: false, changes;
-    RESTORE_SERVERS = "put_back", repeatable: false, changes;
+    RESTORE_SERVERS = "restore_servers", repeatable: false, changes;
     UPDATE_SERVER = "update_server", repeatable: true, changes;
     REMOVE_SERVER = "remove_server", repeatable: false, changes;
     RECORD_VERSION = "record_version", repeatable: true, changes;
-    READ_POLL_SNAPSHOT = "poll_look", repeatable: true;
-    COMMIT_POLL = "poll_commit", repeatable: false, changes;
-    FIND_MEETINGS = "elsewhere", repeatable: true;
-    COMMIT_FAILURE = "doubt", repeatable: false, changes;
-    LIST_PENDING_ENDS = "endings", repeatable: true;
-    FORGET_OLD_PENDING_ENDS = "sweep_endings", repeatable: true;
+    READ_POLL_SNAPSHOT = "read_poll_snapshot", repeatable: true;
+    COMMIT_POLL = "commit_poll", repeatable: false, changes;
+    FIND_MEETINGS = "find_meetings", repeatable: true;
+    COMMIT_FAILURE = "commit_failure", repeatable: false, changes;
+    LIST_PENDING_ENDS = "list_pending_ends", repeatable: true;
+    FORGET_OLD_PENDING_ENDS = "forget_old_pending_ends", repeatable: true;
     RECORD_SESSION = "record_session", repeatable: true;
     FORGET_SESSIONS = "forget_sessions", repeatable: true;
-    CLAIM_STORE_ID = "mark", repeatable: true;
-    FIND_MEETING = "locate", repeatable: true;
+    CLAIM_STORE_ID = "claim_store_id", repeatable: true;
+    FIND_MEETING = "find_meeting", repeatable: true;
     // Counted twice at worst, which the next poll puts right.
     COUNT_JOINS = "count_joins", repeatable: true;
-    ADOPT_MEETINGS = "adopt", repeatable: true;
-    LIST_MEETINGS = "meetings", repeatable: true;
-    LIST_SERVER_MEETINGS = "meetings_on", repeatable: true;
-    READ_PLACEMENT_SNAPSHOT = "look", repeatable: true, changes;
+    ADOPT_MEETINGS = "adopt_meetings", repeatable: true;
+    LIST_MEETINGS = "list_meetings", repeatable: true;
+    LIST_SERVER_MEETINGS = "list_server_meetings", repeatable: true;
+    READ_PLACEMENT_SNAPSHOT = "read_placement_snapshot", repeatable: true, changes;
     // Knows its own attempt.
-    PLACE_MEETING = "claim", repeatable: true, changes;
-    CONFIRM_MEETING = "confirm", repeatable: true, changes;
-    RELEASE_CLAIM = "release", repeatable: true, changes;
-    RESTORE_MEETING = "restore", repeatable: false, changes;
-    FORGET_MEETING = "forget", repeatable: true, changes;
-    FORGET_SERVER_MEETINGS = "forget_all", repeatable: false, changes;
-    FORGET_UNSEEN = "sweep", repeatable: true, changes;
-    FREE_UNUSED_BRIDGES = "sweep_bridges", repeatable: true;
-    FORGET_REMOVED_SERVERS = "sweep_servers", repeatable: true;
-    LIST_TENANTS = "tenants", repeatable: true;
-    FIND_TENANT = "tenant", repeatable: true;
+    PLACE_MEETING = "place_meeting", repeatable: true, changes;
+    CONFIRM_MEETING = "confirm_meeting", repeatable: true, changes;
+    RELEASE_CLAIM = "release_claim", repeatable: true, changes;
+    RESTORE_MEETING = "restore_meeting", repeatable: false, changes;
+    FORGET_MEETING = "forget_meeting", repeatable: true, changes;
+    FORGET_SERVER_MEETINGS = "forget_server_meetings", repeatable: false, changes;
+    FORGET_UNSEEN = "forget_unseen", repeatable: true, changes;
+    FREE_UNUSED_BRIDGES = "free_unused_bridges", repeatable: true;
+    FORGET_REMOVED_SERVERS = "forget_removed_servers", repeatable: true;
+    LIST_TENANTS = "list_tenants", repeatable: true;
+    FIND_TENANT = "find_tenant", repeatable: true;
     ADD_TENANT = "add_tenant", repeatable: false;
     UPDATE_TENANT = "update_tenant", repeatable: true;
     REMOVE_TENANT = "remove_tenant", repeatable: false;
-    LIST_SETTINGS = "settings", repeatable: true;
+    LIST_SETTINGS = "list_settings", repeatable: true;
     ADD_SETTING = "add_setting", repeatable: false;
     REMOVE_SETTING = "remove_setting", repeatable: false;
     PUT_TOKEN = "put_token", repeatable: true;
     TAKE_TOKEN = "take_token", repeatable: false;
-    READ_LAST_RUN = "turn_look", repeatable: true;
-    BEGIN_RUN = "turn_take", repeatable: false;
-    CHECK_STORE = "check", repeatable: true;
+    READ_LAST_RUN = "read_last_run", repeatable: true;
+    BEGIN_RUN = "begin_run", repeatable: false;
+    CHECK_STORE = "check_store", repeatable: true;
 }
 
 impl RedisClient {
@@ -118,6 +118,19 @@ impl RedisClient {
 
     /// Sends something, and once more if that does no harm and the connection had broken.
     async fn send_with_retry<F>(
+        &self,
+        again: bool,
+        send: impl Fn(MultiplexedConnection) -> F + Send,
+    ) -> Result<Value, StoreError>
+    where
+        F: Future<Output = RedisResult<Value>> + Send,
+    {
+        self.require_known_schema().await?;
+        self.send_unchecked(again, send).await
+    }
+
+    /// Sends something, whatever the layout of the keys is.
+    pub(super) async fn send_unchecked<F>(
         &self,
         again: bool,
         send: impl Fn(MultiplexedConnection) -> F + Send,

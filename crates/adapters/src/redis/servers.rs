@@ -35,7 +35,7 @@ pub(super) fn own_fields(server: &Server) -> Map<String, Value> {
         ("relapses", health.relapses.to_string()),
         ("probation_until", health.probation_until.0.to_string()),
         ("answered_at", health.answered_at.0.to_string()),
-        ("placed", server.placed_since_poll.to_string()),
+        ("placed_since_poll", server.placed_since_poll.to_string()),
     ];
     let numbers = numbers.into_iter().map(|(name, text)| (name.to_owned(), text.into()));
     let mut own: Map<String, Value> = numbers.collect();
@@ -123,7 +123,8 @@ pub(super) fn server_change_json(change: &ServerChange) -> Value {
     }
     let (own, gone) = limit_fields(change);
     let untag = change.tag == Some(None);
-    let mut change_json = json!({ "fields": fields, "untag": untag, "own": own, "gone": gone });
+    let mut change_json =
+        json!({ "fields": fields, "remove_tag": untag, "own": own, "removed": gone });
     if let Some(state) = change.state {
         change_json["state"] = state.name().into();
     }

@@ -6,10 +6,10 @@ use domain::Timestamp;
 use super::connection::{SqlConnection, SqlRow, values};
 
 /// Journeys of which something holds.
-macro_rules! journeys {
+macro_rules! file_moves {
     ($condition:literal) => {
         concat!(
-            "SELECT record_id, formats, destination, since, number, contested FROM journeys WHERE ",
+            "SELECT record_id, formats, destination, started_at, number, replaced_running FROM file_moves WHERE ",
             $condition
         )
     };
@@ -41,13 +41,14 @@ pub(super) fn begin(
     to: Destination,
     now: Timestamp,
 ) -> Result<FileMove, StoreError> {
-    const BEGIN: &str = "INSERT INTO journeys \
-        (record_id, formats, destination, since, number, contested) \
+    const BEGIN: &str = "INSERT INTO file_moves \
+        (record_id, formats, destination, started_at, number, replaced_running) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (record_id) DO UPDATE SET \
-        formats = excluded.formats, destination = excluded.destination, since = excluded.since, \
-        number = excluded.number, contested = excluded.contested";
+        formats = excluded.formats, destination = excluded.destination, \
+        started_at = excluded.started_at, number = excluded.number, \
+        replaced_running = excluded.replaced_running";
     let before =
-        session.query_first(journeys!("record_id = ?1"), values![record_id], read_file_move)?;
+        session.query_first(file_moves!("record_id = ?1"), values![record_id], read_file_move)?;
     let journey = FileMove::begin(record_id, formats, to, now, before);
     let formats = serde_json::to_string(&journey.formats)
         .map_err(|error| StoreError::Corrupt(format!("formats of a journey: {error}")))?;
@@ -65,7 +66,7 @@ pub(super) fn begin(
 
 /// Ends a journey, if it still is the one.
 pub(super) fn end(session: &mut dyn SqlConnection, journey: &FileMove) -> Result<bool, StoreError> {
-    const END: &str = "DELETE FROM journeys WHERE record_id = ?1 AND number = ?2";
+    const END: &str = "DELETE FROM file_moves WHERE record_id = ?1 AND number = ?2";
     Ok(session.execute(END, values![&journey.record_id, to_sql_number(journey)])? > 0)
 }
 
@@ -76,6 +77,6 @@ pub(super) fn list_begun_before(
     limit: u32,
 ) -> Result<Vec<FileMove>, StoreError> {
     const BEGUN_BEFORE: &str =
-        journeys!("since < ?1 ORDER BY since, record_id COLLATE BINARY LIMIT ?2");
+        file_moves!("started_at < ?1 ORDER BY started_at, record_id COLLATE BINARY LIMIT ?2");
     session.query(BEGUN_BEFORE, values![before.0, limit], read_file_move)
 }

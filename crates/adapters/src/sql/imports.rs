@@ -23,15 +23,15 @@ impl<D: Database> Imports for SqlStore<D> {
         size: u64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        const GROW: &str = "UPDATE archives SET size = ?2 WHERE name = ?1 \
+        const GROW: &str = "UPDATE archive_imports SET size = ?2 WHERE name = ?1 \
             AND stage IN ('received', 'importing')";
-        const RECEIVE: &str = "INSERT INTO archives (name, size, received_at, stage, attempts, \
+        const RECEIVE: &str = "INSERT INTO archive_imports (name, size, received_at, stage, attempts, \
             changed_at, claimed_until, not_before) VALUES (?1, ?2, ?3, 'received', 0, ?3, 0, 0) \
             ON CONFLICT (name) DO UPDATE SET size = excluded.size, \
             received_at = excluded.received_at, stage = excluded.stage, attempts = 0, \
             reason = NULL, changed_at = excluded.changed_at, token = NULL, claimed_until = 0, \
-            not_before = 0 WHERE archives.stage = 'done' \
-            OR (archives.stage = 'quarantined' AND archives.size <> excluded.size)";
+            not_before = 0 WHERE archive_imports.stage = 'done' \
+            OR (archive_imports.stage = 'quarantined' AND archive_imports.size <> excluded.size)";
         let (name, size) = (name.to_owned(), i64::try_from(size).unwrap_or(i64::MAX));
         self.write_keeping_cache(move |session| {
             if session.execute(GROW, values![&name, size])? == 0 {
@@ -50,7 +50,7 @@ impl<D: Database> Imports for SqlStore<D> {
         until: Timestamp,
     ) -> Result<Option<ArchiveRecord>, StoreError> {
         const CLAIM: &str = concat!(
-            "UPDATE archives SET stage = 'importing', attempts = attempts + 1, token = ?2, \
+            "UPDATE archive_imports SET stage = 'importing', attempts = attempts + 1, token = ?2, \
              changed_at = ?3, claimed_until = ?4 WHERE name = ?1 \
              AND ((stage = 'received' AND not_before <= ?3) \
              OR (stage = 'importing' AND claimed_until <= ?3)) RETURNING ",
@@ -69,7 +69,7 @@ impl<D: Database> Imports for SqlStore<D> {
         token: &str,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
-        const RENEW: &str = "UPDATE archives SET claimed_until = ?3 \
+        const RENEW: &str = "UPDATE archive_imports SET claimed_until = ?3 \
             WHERE name = ?1 AND token = ?2 AND stage = 'importing'";
         let (name, token) = (name.to_owned(), token.to_owned());
         self.write_keeping_cache(move |session| {
@@ -87,7 +87,7 @@ impl<D: Database> Imports for SqlStore<D> {
         now: Timestamp,
         not_before: Timestamp,
     ) -> Result<bool, StoreError> {
-        const SETTLE: &str = "UPDATE archives SET stage = ?3, reason = ?4, changed_at = ?5, \
+        const SETTLE: &str = "UPDATE archive_imports SET stage = ?3, reason = ?4, changed_at = ?5, \
             not_before = ?6, token = NULL \
             WHERE name = ?1 AND token = ?2 AND stage = 'importing'";
         let (name, token) = (name.to_owned(), token.to_owned());
@@ -100,7 +100,7 @@ impl<D: Database> Imports for SqlStore<D> {
     }
 
     async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
-        const RETRY: &str = "UPDATE archives SET stage = 'received', attempts = 0, reason = NULL, \
+        const RETRY: &str = "UPDATE archive_imports SET stage = 'received', attempts = 0, reason = NULL, \
             changed_at = ?2, not_before = 0 WHERE name = ?1 AND stage = 'quarantined'";
         let name = name.to_owned();
         self.write_keeping_cache(move |session| {
@@ -113,13 +113,13 @@ impl<D: Database> Imports for SqlStore<D> {
         const ALL: &str = concat!(
             "SELECT ",
             columns!(),
-            " FROM archives ORDER BY changed_at DESC, name COLLATE BINARY LIMIT ?1"
+            " FROM archive_imports ORDER BY changed_at DESC, name COLLATE BINARY LIMIT ?1"
         );
         self.database.read(move |session| session.query(ALL, values![limit], read_archive)).await
     }
 
     async fn forget_archives(&self, before: Timestamp) -> Result<u64, StoreError> {
-        const FORGET: &str = "DELETE FROM archives WHERE stage = 'done' AND changed_at < ?1";
+        const FORGET: &str = "DELETE FROM archive_imports WHERE stage = 'done' AND changed_at < ?1";
         self.write_keeping_cache(move |session| session.execute(FORGET, values![before.0])).await
     }
 }

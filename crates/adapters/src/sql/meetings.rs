@@ -106,8 +106,8 @@ pub(super) fn record_seen(
     seats: &MeetingLoad,
     course: &MeetingUsage,
 ) -> Result<(), StoreError> {
-    const SEEN: &str = "UPDATE meetings SET seen_at = ?3, reserved = ?4, reserved_until = ?5, \
-        users = ?6, peak_users = ?7, busy_until = ?8, missed = 0, claim_token = NULL, \
+    const SEEN: &str = "UPDATE meetings SET seen_at = ?3, expected_users = ?4, expected_until = ?5, \
+        users = ?6, peak_users = ?7, busy_until = ?8, missed_polls = 0, claim_token = NULL, \
         claim_until = NULL WHERE tenant = ?1 AND id = ?2";
     let values = values![
         tenant_or_empty(key),
@@ -128,20 +128,20 @@ pub(super) fn record_missed(
     key: &MeetingKey,
     times: u32,
 ) -> Result<(), StoreError> {
-    const MISSED: &str = "UPDATE meetings SET missed = ?3 WHERE tenant = ?1 AND id = ?2";
+    const MISSED: &str = "UPDATE meetings SET missed_polls = ?3 WHERE tenant = ?1 AND id = ?2";
     session.execute(MISSED, values![tenant_or_empty(key), &key.id, times]).map(drop)
 }
 
 /// Its server is offline: others may take its number.
 pub(super) fn detach(session: &mut dyn SqlConnection, key: &MeetingKey) -> Result<(), StoreError> {
-    const DETACH: &str = "UPDATE meetings SET detached = ?3, lost_bridge = voice_bridge, \
+    const DETACH: &str = "UPDATE meetings SET detached = ?3, released_voice_bridge = voice_bridge, \
         voice_bridge = NULL WHERE tenant = ?1 AND id = ?2";
     session.execute(DETACH, values![tenant_or_empty(key), &key.id, true]).map(drop)
 }
 
 /// Its server is back with it; so is its number, unless it is another one's by now.
 pub(super) fn attach(session: &mut dyn SqlConnection, meeting: &Meeting) -> Result<(), StoreError> {
-    const ATTACH: &str = "UPDATE meetings SET detached = ?3, lost_bridge = NULL, \
+    const ATTACH: &str = "UPDATE meetings SET detached = ?3, released_voice_bridge = NULL, \
         voice_bridge = ?4 WHERE tenant = ?1 AND id = ?2";
     let back = with_free_bridge(session, Meeting { detached: false, ..meeting.clone() })?;
     let key = &meeting.key;
@@ -191,8 +191,8 @@ pub(super) fn insert(
     meeting: &Meeting,
 ) -> Result<bool, StoreError> {
     const INSERT: &str = "INSERT INTO meetings (tenant, id, server_id, moderator_pw, voice_bridge, \
-        claim_token, claim_until, placed_at, seen_at, reserved, reserved_until, users, peak_users, \
-        busy_until, missed, detached, lost_bridge, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
+        claim_token, claim_until, placed_at, seen_at, expected_users, expected_until, users, peak_users, \
+        busy_until, missed_polls, detached, released_voice_bridge, placement_reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
         ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT (voice_bridge) DO NOTHING";
     let claim = meeting.claim.as_ref();
     let number = meeting.voice_bridge.as_ref();

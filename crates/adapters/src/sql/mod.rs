@@ -140,12 +140,12 @@ impl<D: Database> SqlStore<D> {
 
     /// Whether the store can be read and written now.
     async fn run_write_check(&self) -> Result<(), StoreError> {
-        const WRITE: &str = "INSERT INTO probe (one, at) VALUES (1, 1) \
-            ON CONFLICT (one) DO UPDATE SET at = probe.at + 1";
+        const WRITE: &str = "INSERT INTO write_check (one, checks) VALUES (1, 1) \
+            ON CONFLICT (one) DO UPDATE SET checks = write_check.checks + 1";
         self.queue(|session| session.execute(WRITE, &[]), false).await?;
         self.database
             .read(|session| {
-                session.query_first("SELECT at FROM probe", &[], |row| row.get::<i64>(0))
+                session.query_first("SELECT checks FROM write_check", &[], |row| row.get::<i64>(0))
             })
             .await
             .map(drop)

@@ -18,7 +18,7 @@ fn read_pending_end(row: &dyn SqlRow) -> Result<PendingEnd, StoreError> {
 }
 
 pub(super) fn list_all(session: &mut dyn SqlConnection) -> Result<Vec<PendingEnd>, StoreError> {
-    const ALL: &str = "SELECT server_id, tenant, id, moderator_pw, since, asked_at FROM endings \
+    const ALL: &str = "SELECT server_id, tenant, id, moderator_pw, since, create_sent_at FROM pending_ends \
         ORDER BY 1, 2, 3";
     session.query(ALL, &[], read_pending_end)
 }
@@ -27,7 +27,7 @@ pub(super) fn list_by_server(
     session: &mut dyn SqlConnection,
     server: &ServerId,
 ) -> Result<Vec<PendingEnd>, StoreError> {
-    const BY_SERVER: &str = "SELECT server_id, tenant, id, moderator_pw, since, asked_at FROM endings \
+    const BY_SERVER: &str = "SELECT server_id, tenant, id, moderator_pw, since, create_sent_at FROM pending_ends \
         WHERE server_id = ?1 ORDER BY 2, 3";
     session.query(BY_SERVER, values![&server.0], read_pending_end)
 }
@@ -37,8 +37,8 @@ pub(super) fn put_all(
     session: &mut dyn SqlConnection,
     endings: &[PendingEnd],
 ) -> Result<(), StoreError> {
-    const INSERT: &str = "INSERT INTO endings (server_id, tenant, id, moderator_pw, since, \
-        asked_at) SELECT s.id, ?2, ?3, ?4, ?5, ?6 FROM servers s WHERE s.id = ?1";
+    const INSERT: &str = "INSERT INTO pending_ends (server_id, tenant, id, moderator_pw, since, \
+        create_sent_at) SELECT s.id, ?2, ?3, ?4, ?5, ?6 FROM servers s WHERE s.id = ?1";
     for one in endings {
         forget(session, &one.server, &one.key)?;
         let values = values![
@@ -59,7 +59,8 @@ pub(super) fn forget(
     server: &ServerId,
     key: &MeetingKey,
 ) -> Result<(), StoreError> {
-    const FORGET: &str = "DELETE FROM endings WHERE server_id = ?1 AND tenant = ?2 AND id = ?3";
+    const FORGET: &str =
+        "DELETE FROM pending_ends WHERE server_id = ?1 AND tenant = ?2 AND id = ?3";
     session.execute(FORGET, values![&server.0, tenant_or_empty(key), &key.id]).map(drop)
 }
 
@@ -68,5 +69,5 @@ pub(super) fn forget_older(
     session: &mut dyn SqlConnection,
     since: Timestamp,
 ) -> Result<(), StoreError> {
-    session.execute("DELETE FROM endings WHERE since < ?1", values![since.0]).map(drop)
+    session.execute("DELETE FROM pending_ends WHERE since < ?1", values![since.0]).map(drop)
 }

@@ -27,9 +27,10 @@ fn claim_run(
     now: Timestamp,
     interval_ms: i64,
 ) -> Result<JobClaim, StoreError> {
-    const LAST: &str = "SELECT number, begun_at FROM turns WHERE work = ?1";
-    const BEGIN: &str = "INSERT INTO turns (work, number, begun_at) VALUES (?1, ?2, ?3) \
-        ON CONFLICT (work) DO UPDATE SET number = excluded.number, begun_at = excluded.begun_at";
+    const LAST: &str = "SELECT run_number, started_at FROM periodic_jobs WHERE job = ?1";
+    const BEGIN: &str = "INSERT INTO periodic_jobs (job, run_number, started_at) VALUES (?1, ?2, ?3) \
+        ON CONFLICT (job) DO UPDATE SET run_number = excluded.run_number, \
+        started_at = excluded.started_at";
     let last = session.query_first(LAST, values![work], |row| {
         Ok(JobRun { number: row.get(0)?, started_at: Timestamp(row.get(1)?) })
     })?;

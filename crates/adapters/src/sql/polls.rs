@@ -19,8 +19,8 @@ fn begin_cycle(
     id: &ServerId,
     cycle: u64,
 ) -> Result<bool, StoreError> {
-    const BEGIN: &str = "UPDATE servers SET polled_in = ?2 \
-        WHERE id = ?1 AND (polled_in IS NULL OR polled_in <= ?2)";
+    const BEGIN: &str = "UPDATE servers SET last_poll_cycle = ?2 \
+        WHERE id = ?1 AND (last_poll_cycle IS NULL OR last_poll_cycle <= ?2)";
     let cycle = i64::try_from(cycle).unwrap_or(i64::MAX);
     Ok(session.execute(BEGIN, values![&id.0, cycle])? == 1)
 }

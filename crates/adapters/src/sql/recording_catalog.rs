@@ -135,7 +135,7 @@ impl<D: Database> RecordingCatalog for SqlStore<D> {
     ) -> Result<Vec<String>, StoreError> {
         const FIND: &str = "SELECT r.record_id FROM recordings r WHERE r.deleted_at < ?1 \
             AND r.state = 'deleted' AND r.record_id IS NOT NULL \
-            AND NOT EXISTS (SELECT 1 FROM journeys j WHERE j.record_id = r.record_id) \
+            AND NOT EXISTS (SELECT 1 FROM file_moves f WHERE f.record_id = r.record_id) \
             AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.record_id = r.record_id) \
             ORDER BY r.deleted_at, r.record_id COLLATE BINARY LIMIT ?2";
         self.write_recordings(move |session| {

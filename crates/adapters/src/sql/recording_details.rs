@@ -101,8 +101,8 @@ pub(super) fn write(
     session: &mut dyn SqlConnection,
     recording: &Recording,
 ) -> Result<(), StoreError> {
-    const WRITE: &str = "INSERT INTO recording_facts (record_id, facts) VALUES (?1, ?2) \
-        ON CONFLICT (record_id) DO UPDATE SET facts = excluded.facts";
+    const WRITE: &str = "INSERT INTO recording_details (record_id, details) VALUES (?1, ?2) \
+        ON CONFLICT (record_id) DO UPDATE SET details = excluded.details";
     let known = StoredDetails::from_recording(recording);
     if known == StoredDetails::default() {
         return forget(session, &recording.record_id);
@@ -114,6 +114,6 @@ pub(super) fn write(
 
 /// Forgets what is known of a recording.
 pub(super) fn forget(session: &mut dyn SqlConnection, record_id: &str) -> Result<(), StoreError> {
-    const FORGET: &str = "DELETE FROM recording_facts WHERE record_id = ?1";
+    const FORGET: &str = "DELETE FROM recording_details WHERE record_id = ?1";
     session.execute(FORGET, values![record_id]).map(drop)
 }

@@ -203,7 +203,8 @@ fn load_chunk_parts(
     let mut metadata = read_metadata(session, &keys)?;
     let mut formats = read_formats(session, &keys)?;
     let ids: Vec<&str> = recordings.iter().map(|(_, one)| one.record_id.as_str()).collect();
-    let sql = build_in_query("SELECT record_id, facts FROM recording_facts WHERE record_id", &ids);
+    let sql =
+        build_in_query("SELECT record_id, details FROM recording_details WHERE record_id", &ids);
     let mut facts = recording_details::read(session, &sql, &to_values(&ids))?;
     for (key, recording) in recordings {
         recording.metadata = metadata.remove(key).unwrap_or_default();

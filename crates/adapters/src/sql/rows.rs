@@ -16,7 +16,7 @@ macro_rules! server_columns {
         "s.id, s.url, s.secret, s.tag, s.state, s.online, s.healthy_count, s.unhealthy_count, \
          s.failure_at, s.failure_reason, s.load, s.load_multiplier, s.meetings, s.users, \
          s.largest_meeting, s.videos, s.bbb_version, s.failures, s.relapses, s.probation_until, \
-         s.placed, s.max_meetings, s.max_users, s.tier, s.answered_at"
+         s.placed_since_poll, s.max_meetings, s.max_users, s.tier, s.answered_at"
     };
 }
 /// How many they are.
@@ -25,9 +25,9 @@ const SERVER_COLUMN_COUNT: usize = 25;
 /// Columns of `meetings`, in the order that [`read_meeting`] expects.
 macro_rules! meeting_columns {
     () => {
-        "m.tenant, m.id, m.server_id, m.moderator_pw, coalesce(m.voice_bridge, m.lost_bridge), \
-         m.claim_token, m.claim_until, m.placed_at, m.seen_at, m.reserved, m.reserved_until, \
-         m.users, m.peak_users, m.busy_until, m.missed, m.detached, m.reason"
+        "m.tenant, m.id, m.server_id, m.moderator_pw, coalesce(m.voice_bridge, m.released_voice_bridge), \
+         m.claim_token, m.claim_until, m.placed_at, m.seen_at, m.expected_users, m.expected_until, \
+         m.users, m.peak_users, m.busy_until, m.missed_polls, m.detached, m.placement_reason"
     };
 }
 

@@ -27,7 +27,7 @@ pub(super) fn add(session: &mut dyn SqlConnection, server: &Server) -> Result<bo
         server,
         "INSERT INTO servers (id, url, secret, tag, state, online, healthy_count, \
          unhealthy_count, failure_at, failure_reason, load, load_multiplier, meetings, users, \
-         largest_meeting, videos, bbb_version, failures, relapses, probation_until, placed, \
+         largest_meeting, videos, bbb_version, failures, relapses, probation_until, placed_since_poll, \
          max_meetings, max_users, tier, answered_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
          ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25) ON CONFLICT (id) DO NOTHING",
     )
@@ -61,7 +61,7 @@ pub(super) fn replace(
          healthy_count = ?7, unhealthy_count = ?8, failure_at = ?9, failure_reason = ?10, \
          load = ?11, load_multiplier = ?12, meetings = ?13, users = ?14, largest_meeting = ?15, \
          videos = ?16, bbb_version = ?17, failures = ?18, relapses = ?19, probation_until = ?20, \
-         placed = ?21, max_meetings = ?22, max_users = ?23, tier = ?24, \
+         placed_since_poll = ?21, max_meetings = ?22, max_users = ?23, tier = ?24, \
          answered_at = ?25 WHERE id = ?1",
     )
 }
@@ -143,6 +143,7 @@ pub(super) fn add_load(
     // No max() or greatest(): they are called differently everywhere.
     const ADD_LOAD: &str = "UPDATE servers SET load = CASE WHEN load IS NULL THEN NULL \
         WHEN load + ?2 * load_multiplier > 0.0 THEN load + ?2 * load_multiplier ELSE 0.0 END, \
-        placed = CASE WHEN placed + ?3 > 0 THEN placed + ?3 ELSE 0 END WHERE id = ?1";
+        placed_since_poll = CASE WHEN placed_since_poll + ?3 > 0 \
+        THEN placed_since_poll + ?3 ELSE 0 END WHERE id = ?1";
     session.execute(ADD_LOAD, values![&id.0, seats, placed]).map(drop)
 }

@@ -52,9 +52,9 @@ impl<D: Database> Tenants for SqlStore<D> {
         &self,
         tenant: Option<&str>,
     ) -> Result<Vec<TenantSetting>, StoreError> {
-        const ALL: &str = "SELECT id, tenant_id, param, value, wins FROM tenant_settings \
+        const ALL: &str = "SELECT id, tenant_id, param, value, override FROM tenant_settings \
             ORDER BY position";
-        const OF_TENANT: &str = "SELECT id, tenant_id, param, value, wins FROM tenant_settings \
+        const OF_TENANT: &str = "SELECT id, tenant_id, param, value, override FROM tenant_settings \
             WHERE tenant_id = ?1 ORDER BY position";
         let tenant = tenant.map(str::to_owned);
         self.database
@@ -66,7 +66,7 @@ impl<D: Database> Tenants for SqlStore<D> {
     }
 
     async fn add_tenant_setting(&self, setting: TenantSetting) -> Result<bool, StoreError> {
-        const ADD: &str = "INSERT INTO tenant_settings (id, tenant_id, param, value, wins) \
+        const ADD: &str = "INSERT INTO tenant_settings (id, tenant_id, param, value, override) \
             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING";
         self.write(move |session| {
             if find_tenant(session, &setting.tenant)?.is_none() {

@@ -97,7 +97,7 @@ impl PreviousRecording {
 /// What is in the trash under some condition.
 macro_rules! trash {
     ($condition:literal) => {
-        concat!("SELECT record_id, since, kept FROM trash ", $condition)
+        concat!("SELECT record_id, deleted_at, previous FROM trash ", $condition)
     };
 }
 
@@ -134,8 +134,9 @@ pub(super) fn update_for_move(
     to: Destination,
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
-    const PUT: &str = "INSERT INTO trash (record_id, since, kept) VALUES (?1, ?2, ?3) \
-        ON CONFLICT (record_id) DO UPDATE SET since = excluded.since, kept = excluded.kept";
+    const PUT: &str = "INSERT INTO trash (record_id, deleted_at, previous) VALUES (?1, ?2, ?3) \
+        ON CONFLICT (record_id) DO UPDATE SET deleted_at = excluded.deleted_at, \
+        previous = excluded.previous";
     if !to.is_deletion() {
         return Ok(Vec::new());
     }
@@ -232,7 +233,7 @@ impl<D: Database> Trash for SqlStore<D> {
         limit: u32,
     ) -> Result<Vec<FileMove>, StoreError> {
         const DELETED_BEFORE: &str =
-            trash!("WHERE since < ?1 ORDER BY since, record_id COLLATE BINARY LIMIT ?2");
+            trash!("WHERE deleted_at < ?1 ORDER BY deleted_at, record_id COLLATE BINARY LIMIT ?2");
         self.write_keeping_cache(move |session| {
             let old = session.query(DELETED_BEFORE, values![before.0, limit], read_trashed)?;
             let ended = old.into_iter().map(|one| begin_purge(session, one, now));

@@ -24,7 +24,7 @@ impl ChangeCounter {
     pub(super) fn open(store: &Path) -> io::Result<Self> {
         // Beside `-wal` and `-shm`.
         let mut path = store.as_os_str().to_owned();
-        path.push("-beacon");
+        path.push("-changes");
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true).mode(0o600);
         // Values of different processes must differ; a random start makes that so.

@@ -48,7 +48,8 @@ impl SqliteStore {
     /// Opens the file, creating it (readable by its owner only) and bringing its schema up to date.
     ///
     /// # Errors
-    /// When it cannot be opened or written, is no database, or is from a newer version.
+    /// When it cannot be opened or written, is not a database, or has a schema that this program does
+    /// not know.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         // The files beside it (-wal, -shm) take over its permissions.
         OpenOptions::new()
@@ -58,6 +59,7 @@ impl SqliteStore {
             .mode(0o600)
             .open(path)
             .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+        check_compatible(path)?;
         let mut connection = connect(path)?;
         migrations::migrate(&mut connection)?;
         let beacon = ChangeCounter::open(path)
@@ -133,11 +135,26 @@ impl WriteConnection for SqliteWriteConnection {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+/// Refuses a file with an unknown schema before anything in it is changed.
+fn check_compatible(path: &Path) -> Result<(), StoreError> {
+    let connection = open_connection(path).map_err(to_store_error)?;
+    // Closing the last connection would write the log of another program into its file.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(to_store_error)?;
+    migrations::check_compatible(&connection)
+}
+
+fn open_connection(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
     let open = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let connection = open_connection(path)?;
         connection.set_prepared_statement_cache_capacity(MAX_STATEMENTS);
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // FULL: what was answered is on disk, also after a power failure.

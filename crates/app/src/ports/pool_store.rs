@@ -16,6 +16,9 @@ pub enum StoreError {
     /// It is another program's still, and whoever asks may only look.
     #[error("the database is not adopted yet")]
     NotAdopted,
+    /// Its schema is of a version that this program does not know. It is left unchanged.
+    #[error("store incompatible: {0}")]
+    Incompatible(String),
     /// It holds what we cannot read.
     #[error("store corrupt: {0}")]
     Corrupt(String),
