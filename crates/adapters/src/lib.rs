@@ -9,6 +9,7 @@ mod clock_skew;
 mod confined_dir;
 pub mod entropy;
 mod join_cache;
+mod outage;
 mod pending_joins;
 pub mod postgres;
 pub mod redis;

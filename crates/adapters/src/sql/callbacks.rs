@@ -65,7 +65,7 @@ pub(super) fn put_callback(
         updated_at, recording_id) VALUES (?1, ?2, ?3, ?4, \
         CAST((SELECT id FROM recordings WHERE record_id = ?5) AS integer))";
     let meeting_id = choose_storage_key(session, callback)?;
-    let attributes = yaml::write(&callback.attributes);
+    let attributes = yaml::write(&callback.attributes)?;
     let values = values![
         &meeting_id,
         &attributes,
@@ -90,7 +90,7 @@ fn choose_storage_key(
     let Some(tenant) = callback.attribute(Callback::TENANT) else {
         return Ok(plain);
     };
-    let there = session.query_first(BY_MEETING, values![&plain], self::read_callback)?;
+    let there = session.query_first(BY_MEETING, values![&plain], read_callback)?;
     let is_others = there.is_some_and(|there| !there.belongs_to(Some(tenant)));
     Ok(if is_others { Callback::tenant_scoped_id(tenant, &plain) } else { plain })
 }
@@ -126,5 +126,5 @@ pub(super) fn link_recording(
         return Ok(None);
     };
     session.execute(LINK, values![&callback.meeting_id, recording, now])?;
-    session.query_first(BY_MEETING, values![&callback.meeting_id], self::read_callback)
+    session.query_first(BY_MEETING, values![&callback.meeting_id], read_callback)
 }

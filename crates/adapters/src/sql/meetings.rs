@@ -150,16 +150,16 @@ pub(super) fn attach(session: &mut dyn SqlConnection, meeting: &Meeting) -> Resu
         .map(drop)
 }
 
-/// Ends the claim of a meeting that is on that server; false if there is none.
+/// Ends the claim of a meeting that is on this server.
 pub(super) fn end_claim(
     session: &mut dyn SqlConnection,
     meeting: &Meeting,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<(), StoreError> {
     const CONFIRM: &str = "UPDATE meetings SET claim_token = NULL, claim_until = NULL, \
         seen_at = ?4 WHERE tenant = ?1 AND id = ?2 AND server_id = ?3";
     let values = values![tenant_or_empty(&meeting.key), &meeting.key.id, &meeting.server.0, now.0];
-    Ok(session.execute(CONFIRM, values)? == 1)
+    session.execute(CONFIRM, values).map(drop)
 }
 
 /// The meeting that holds a number.

@@ -1,9 +1,10 @@
 //! Places: given, confirmed, given back.
 
 use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, RecordConflict, StoreError};
+use domain::confirmation::{self, ConfirmationEffect};
 use domain::placement::choose_server;
 use domain::poll::PendingEnd;
-use domain::{AdminState, Meeting, MeetingKey, Server, Timestamp};
+use domain::{Meeting, MeetingKey, Server, Timestamp};
 
 use super::connection::SqlConnection;
 use super::{meetings, pending_ends, servers};
@@ -99,37 +100,31 @@ fn put_on_server(
 }
 
 pub(super) fn confirm_meeting(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     meeting: Meeting,
     now: Timestamp,
-    unwanted: &[PendingEnd],
+    pending_ends: &[PendingEnd],
 ) -> Result<(), StoreError> {
-    let known = meetings::find(session, &meeting.key)?.map(|located| located.meeting);
-    let (ours, others) = match known {
-        Some(known) if known.has_same_claim(&meeting) => (Some(known), None),
-        known => (None, known),
-    };
-    for ending in unwanted {
-        if others.as_ref().is_none_or(|other| other.server != ending.server) {
-            pending_ends::put_all(session, std::slice::from_ref(ending))?;
-        }
+    let record = meetings::find(connection, &meeting.key)?.map(|found| found.meeting);
+    let protected = confirmation::protected_server(record.as_ref(), &meeting);
+    for pending_end in pending_ends.iter().filter(|end| Some(&end.server) != protected) {
+        pending_ends::put_all(connection, std::slice::from_ref(pending_end))?;
     }
-    pending_ends::forget(session, &meeting.server, &meeting.key)?;
-    if meetings::end_claim(session, &meeting, now)? || others.is_some() {
+    pending_ends::forget(connection, &meeting.server, &meeting.key)?;
+    match (ConfirmationEffect::decide(record.as_ref(), &meeting), &record) {
+        (ConfirmationEffect::EndClaim, _) => return meetings::end_claim(connection, &meeting, now),
+        (ConfirmationEffect::KeepRecord, _) => return Ok(()),
+        (ConfirmationEffect::MoveRecord, Some(record)) => undo_placement(connection, record)?,
+        (ConfirmationEffect::MoveRecord | ConfirmationEffect::CreateRecord, _) => {}
+    }
+    let server = servers::find(connection, &meeting.server)?;
+    if !confirmation::may_be_recorded_on(server.as_ref()) {
         return Ok(());
     }
-    if let Some(slower) = ours {
-        // A slower try was made there.
-        undo_placement(session, &slower)?;
-    }
-    let server = servers::find(session, &meeting.server)?;
-    if server.is_none_or(|server| server.state == AdminState::Disabled) {
-        return Ok(());
-    }
-    let back = meetings::with_free_bridge(session, meeting)?;
-    let back = Meeting { claim: None, seen_at: now, detached: false, ..back };
-    meetings::insert(session, &back)?;
-    count_placement(session, &back, now)
+    let meeting = meetings::with_free_bridge(connection, meeting)?;
+    let meeting = Meeting { claim: None, seen_at: now, detached: false, ..meeting };
+    meetings::insert(connection, &meeting)?;
+    count_placement(connection, &meeting, now)
 }
 
 /// Undoes a place if this claim won it and still stands.

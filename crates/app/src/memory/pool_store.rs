@@ -3,10 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use domain::confirmation::{self, ConfirmationEffect};
 use domain::health::{ServerFailure, Thresholds};
 use domain::placement::choose_server;
 use domain::poll::{PendingEnd, PollContext, PollObservation, PollPolicy, apply_poll};
-use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
+use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
 
 use super::pool_state::PoolState;
 use crate::ports::{
@@ -177,27 +178,25 @@ impl PoolStore for MemoryPoolStore {
         endings: &[PendingEnd],
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
-        let record = state.meetings.get(&meeting.key);
-        let other = record.filter(|record| !record.has_same_claim(meeting));
-        let home = other.map(|record| record.server.clone());
-        let unwanted = endings.iter().filter(|ending| Some(&ending.server) != home.as_ref());
-        state.add_pending_ends(&unwanted.cloned().collect::<Vec<_>>());
+        let record = state.meetings.get(&meeting.key).cloned();
+        let protected = confirmation::protected_server(record.as_ref(), meeting);
+        let wanted = endings.iter().filter(|ending| Some(&ending.server) != protected);
+        state.add_pending_ends(&wanted.cloned().collect::<Vec<_>>());
         state.pending_ends.remove(&(meeting.server.clone(), meeting.key.clone()));
-        if let Some(stored) = state.meetings.get_mut(&meeting.key) {
-            let ours = stored.has_same_claim(meeting);
-            if stored.server == meeting.server {
-                stored.claim = None;
-                stored.seen_at = now;
+        match ConfirmationEffect::decide(record.as_ref(), meeting) {
+            ConfirmationEffect::EndClaim => {
+                if let Some(stored) = state.meetings.get_mut(&meeting.key) {
+                    stored.claim = None;
+                    stored.seen_at = now;
+                }
                 return Ok(());
             }
-            if !ours {
-                return Ok(());
-            }
-            // A slower try was made there.
-            state.undo_placement(&meeting.key);
+            ConfirmationEffect::KeepRecord => return Ok(()),
+            ConfirmationEffect::MoveRecord => state.undo_placement(&meeting.key),
+            ConfirmationEffect::CreateRecord => {}
         }
-        let server = state.server_mut(&meeting.server);
-        if server.is_none_or(|server| server.state == AdminState::Disabled) {
+        let server = state.servers.iter().find(|server| server.id == meeting.server);
+        if !confirmation::may_be_recorded_on(server) {
             return Ok(());
         }
         let back = state.with_free_voice_bridge(meeting);
