@@ -1,5 +1,6 @@
-//! A circuit breaker for the connections to a shared store. While the store is away, every call fails at
-//! once with the last error, and one attempt in [`RETRY_INTERVAL`] finds out whether it is back.
+//! A circuit breaker for the connections to a shared store. While the store is unavailable, every
+//! call fails at once with the last error, and one attempt in [`RETRY_INTERVAL`] finds out whether
+//! it is back.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use app::ports::StoreError;
 use tokio::time::Instant;
 
-/// The time between two attempts to connect to a store that is away.
+/// The time between two attempts to connect to a store that is unavailable.
 pub(crate) const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What is known about the outage of one store. Shared by all its connections.
@@ -16,8 +17,8 @@ pub(crate) struct Outage(Mutex<OutageState>);
 
 #[derive(Default)]
 struct OutageState {
-    /// The last error, and the time of that error or of the attempt after it; `None` while the store is
-    /// believed to be there.
+    /// The last error, and the time of that error or of the attempt after it; `None` while the
+    /// store is believed to be there.
     failure: Option<(StoreError, Instant)>,
     /// Whether a connection got no response in time and none was opened since.
     is_silent: bool,
@@ -42,13 +43,13 @@ impl Outage {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns why a call must fail at once. `None` if the store is there, as far as is known, or if it is
-    /// time for an attempt.
+    /// Returns why a call must fail at once. `None` if the store is there, as far as is known, or
+    /// if it is time for an attempt.
     pub(crate) fn error(&self) -> Option<StoreError> {
         self.lock().error()
     }
 
-    /// Returns the last error if the store is away, also when it is time for an attempt.
+    /// Returns the last error if the store is unavailable, also when it is time for an attempt.
     pub(crate) fn last_error(&self) -> Option<StoreError> {
         self.lock().failure.as_ref().map(|(error, _)| error.clone())
     }
@@ -59,16 +60,16 @@ impl Outage {
         self.lock().is_silent
     }
 
-    /// Records that the store left a connection without a response. Returns whether this is the beginning
-    /// of an outage.
+    /// Records that the store left a connection without a response. Returns whether this is the
+    /// beginning of an outage.
     pub(crate) fn report_silence(&self, error: StoreError) -> bool {
         let mut state = self.lock();
         state.is_silent = true;
         state.record_failure(error)
     }
 
-    /// Begins an attempt to connect, or returns why none is allowed now. While the store is away there is
-    /// one attempt at a time; otherwise any number.
+    /// Begins an attempt to connect, or returns why none is allowed now. While the store is
+    /// unavailable there is one attempt at a time; otherwise any number.
     pub(crate) fn begin_attempt(&self) -> Result<ConnectAttempt<'_>, StoreError> {
         let mut state = self.lock();
         if let Some(error) = state.error() {
@@ -97,7 +98,8 @@ impl ConnectAttempt<'_> {
         state.failure.take().is_some()
     }
 
-    /// Records that no connection could be opened. Returns whether this is the beginning of an outage.
+    /// Records that no connection could be opened. Returns whether this is the beginning of an
+    /// outage.
     pub(crate) fn fail(self, error: StoreError) -> bool {
         self.outage.lock().record_failure(error)
     }
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_attempt_at_a_time_is_allowed_while_the_store_is_away() {
+    async fn one_attempt_at_a_time_is_allowed_while_the_store_is_unavailable() {
         let outage = Outage::default();
         let (first, second) = (outage.begin_attempt(), outage.begin_attempt());
         assert!(first.is_ok_and(|attempt| attempt.fail(error("a"))), "the beginning of an outage");

@@ -1,5 +1,5 @@
-//! What happens to the record of a meeting when a server confirms that it has the meeting. The Redis script
-//! `confirm_meeting.lua` follows the same rule.
+//! What happens to the record of a meeting when a server confirms that it has the meeting. The
+//! Redis script `confirm_meeting.lua` follows the same rule.
 
 use crate::meeting::Meeting;
 use crate::server::{AdminState, Server, ServerId};
@@ -7,20 +7,21 @@ use crate::server::{AdminState, Server, ServerId};
 /// What a confirmation does to the record of the meeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfirmationEffect {
-    /// The meeting is recorded on the confirming server: its claim ends, whichever request holds it.
+    /// The meeting is recorded on the confirming server: its claim ends, whichever request holds
+    /// it.
     EndClaim,
     /// Another request has recorded the meeting on another server: that record stays.
     KeepRecord,
-    /// The confirmed request has moved its claim to another server, which was slower: that placement is
-    /// undone, and the meeting is recorded on the confirming server.
+    /// The confirmed request has moved its claim to another server, which was slower: that
+    /// placement is undone, and the meeting is recorded on the confirming server.
     MoveRecord,
     /// The meeting is not recorded: it is recorded on the confirming server.
     CreateRecord,
 }
 
 impl ConfirmationEffect {
-    /// Decides what happens to `record`, which is stored under the key of `confirmed`. `confirmed` is the
-    /// meeting as its request placed it on the server that confirms it.
+    /// Decides what happens to `record`, which is stored under the key of `confirmed`. `confirmed`
+    /// is the meeting as its request placed it on the server that confirms it.
     #[must_use]
     pub fn decide(record: Option<&Meeting>, confirmed: &Meeting) -> Self {
         match record {
@@ -32,8 +33,8 @@ impl ConfirmationEffect {
     }
 }
 
-/// Returns the server on which another request has recorded the meeting. No pending end of the confirmed
-/// request is stored for it: the meeting there must not be ended.
+/// Returns the server on which another request has recorded the meeting. No pending end of the
+/// confirmed request is stored for it: the meeting there must not be ended.
 #[must_use]
 pub fn protected_server<'a>(
     record: Option<&'a Meeting>,

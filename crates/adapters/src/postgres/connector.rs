@@ -1,5 +1,5 @@
 //! Opens connections to PostgreSQL, and brings the schema up to date with the first one. While the
-//! database is away, calls fail at once instead of trying to connect.
+//! database is unavailable, calls fail at once instead of trying to connect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,8 +24,8 @@ const MAX_UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 const KEEPALIVE_RETRIES: u32 = 3;
-/// How long the server waits for the next statement of a transaction before it ends the connection: an
-/// open transaction holds the lock that other writers wait for.
+/// How long the server waits for the next statement of a transaction before it ends the connection:
+/// an open transaction holds the lock that other writers wait for.
 const IDLE_IN_TRANSACTION_MS: u64 = 5_000;
 
 /// Opens the connections of all threads of a store.
@@ -76,8 +76,8 @@ impl Connector {
         self.outage.is_silent()
     }
 
-    /// Returns why a call must fail before it waits for a thread: the database does not respond, and a
-    /// thread is finding out whether it is back, or it is too early for that.
+    /// Returns why a call must fail before it waits for a thread: the database does not respond,
+    /// and a thread is finding out whether it is back, or it is too early for that.
     pub(super) fn outage(&self) -> Option<StoreError> {
         self.outage.error().filter(|_| self.outage.is_silent())
     }

@@ -10,11 +10,12 @@ use app::ports::StoreError;
 use super::connection::PgConnection;
 use crate::sql::connection::{SqlConnection, SqlRow, values};
 
-/// The steps of our own schema, oldest first. A step that was released is never changed: a later version
-/// adds a step.
+/// The steps of our own schema, oldest first. A step that was released is never changed: a later
+/// version adds a step.
 const STEPS: &[&str] = &[include_str!("schema/version_1.sql")];
 
-/// Begins a transaction that excludes other processes that migrate. The number is the key of our lock.
+/// Begins a transaction that excludes other processes that migrate. The number is the key of our
+/// lock.
 const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(7235433002)";
 
 /// A table of the original.
@@ -37,8 +38,8 @@ const TABLES: [OriginalTable; 5] = [
     original_table(include_str!("schema/original/callback_data.sql"), Some("20210425184558")),
 ];
 
-/// Columns that `recordings` of 2020 lacks, with the migrations of the original that add them, in the
-/// order of [`SCHEMA_STATE`]. With a constant default PostgreSQL does not rewrite the table.
+/// Columns that `recordings` of 2020 lacks, with the migrations of the original that add them, in
+/// the order of [`SCHEMA_STATE`]. With a constant default PostgreSQL does not rewrite the table.
 const ADDED_COLUMNS: [(&str, &str); 2] = [
     (
         "ALTER TABLE public.recordings ADD COLUMN protected boolean NOT NULL DEFAULT false",
@@ -50,7 +51,8 @@ const ADDED_COLUMNS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Which parts of the schema exist. The table `migrations` is that of an unreleased version of ours.
+/// Which parts of the schema exist. The table `migrations` is that of an unreleased version of
+/// ours.
 const SCHEMA_STATE: &str = "SELECT to_regclass('scalelite_own.schema_versions') IS NOT NULL, \
     to_regclass('scalelite_own.migrations') IS NOT NULL, \
     EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = to_regnamespace('scalelite_own')), \

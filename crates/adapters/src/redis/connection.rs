@@ -1,8 +1,10 @@
-//! The connections to Redis: a few that are opened when they are needed, and opened again when they break.
-//! While Redis is away every call fails at once, except for the attempt that finds out whether it is back.
+//! The connections to Redis: a few that are opened when they are needed, and opened again when they
+//! break. While Redis is unavailable every call fails at once, except for the attempt that finds
+//! out whether it is back.
 //!
-//! Not the `redis` crate's `ConnectionManager` and `SentinelClient`: while Redis is away each of their calls
-//! waits for an attempt to connect, and a connection is kept after it left a call without a response.
+//! Not the `redis` crate's `ConnectionManager` and `SentinelClient`: while Redis is unavailable
+//! each of their calls waits for an attempt to connect, and a connection is kept after it left a
+//! call without a response.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -91,8 +93,8 @@ impl RedisConnection {
             }
             Err(error) => {
                 let mut open = self.lock_open();
-                // A quick refusal may mean that Redis has reached its limit of connections: those that
-                // are open may work.
+                // A quick refusal may mean that Redis has reached its limit of connections: those
+                // that are open may work.
                 if let Some((_, connection)) = open.connections.first().cloned()
                     && started_at.elapsed() < RETRY_INTERVAL
                 {
@@ -107,7 +109,8 @@ impl RedisConnection {
         }
     }
 
-    /// Waits for the right to connect. Fails at once if Redis is away and another call is connecting.
+    /// Waits for the right to connect. Fails at once if Redis is unavailable and another call is
+    /// connecting.
     async fn acquire_connect_lock(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, StoreError> {
         if let Ok(guard) = self.connect_lock.try_lock() {
             return Ok(guard);
@@ -120,18 +123,19 @@ impl RedisConnection {
 
     /// Returns the next open connection; `None` if another one is to be opened.
     fn pick_connection(&self) -> Option<(u64, MultiplexedConnection)> {
-        let is_away = self.outage.last_error().is_some();
+        let is_unavailable = self.outage.last_error().is_some();
         let open = self.lock_open();
         let is_full = open.full_since.is_some_and(|since| since.elapsed() < RETRY_INTERVAL);
         let may_open_more = open.connections.len() < self.max_connections && !is_full;
-        if is_away || open.connections.is_empty() || may_open_more {
+        if is_unavailable || open.connections.is_empty() || may_open_more {
             return None;
         }
         let index = self.next_index.fetch_add(1, Ordering::Relaxed) % open.connections.len();
         Some((open.opened_count, open.connections[index].1.clone()))
     }
 
-    /// Drops a broken connection, and all that were open together with it: mostly Redis was restarted.
+    /// Drops a broken connection, and all that were open together with it: mostly Redis was
+    /// restarted.
     pub(super) fn drop_broken(&self, newest: u64) {
         self.lock_open().connections.retain(|(number, _)| *number > newest);
     }
@@ -245,8 +249,8 @@ pub(super) fn is_broken(error: &RedisError) -> bool {
     error.is_unrecoverable_error() || error.is_io_error()
 }
 
-/// Whether this Redis cannot be written because it is not the master, or is still loading. Before Redis 7
-/// the error of a script says so in its text only.
+/// Whether this Redis cannot be written because it is not the master, or is still loading. Before
+/// Redis 7 the error of a script says so in its text only.
 pub(super) fn is_not_master(error: &RedisError) -> bool {
     matches!(
         error.kind(),

@@ -1,5 +1,5 @@
-//! The version of our layout of keys below `own:`, and the refusal of layouts that this program does not
-//! know.
+//! The version of our layout of keys below `own:`, and the refusal of layouts that this program
+//! does not know.
 
 use std::sync::atomic::Ordering;
 
@@ -11,8 +11,8 @@ use super::{RedisClient, rows};
 const SCHEMA_VERSION: i64 = 1;
 
 impl RedisClient {
-    /// Fails if the keys below `own:` have a layout that this program does not know. Redis is asked once in
-    /// the life of a process; later calls cost nothing.
+    /// Fails if the keys below `own:` have a layout that this program does not know. Redis is asked
+    /// once in the life of a process; later calls cost nothing.
     ///
     /// Keys without a version are new, or are those of an unreleased layout, which had `own:mark`.
     pub(super) async fn require_known_schema(&self) -> Result<(), StoreError> {
@@ -36,7 +36,8 @@ impl RedisClient {
                 return Ok(());
             }
             Some(Ok(version)) if version > SCHEMA_VERSION => format!(
-                "the keys have schema {version}, this program knows {SCHEMA_VERSION}: use a newer scalelite"
+                "the keys have schema {version}, this program knows {SCHEMA_VERSION}: use a newer \
+                 scalelite"
             ),
             Some(_) => {
                 "the keys have an unknown schema: use another REDIS_NAMESPACE, or delete them"

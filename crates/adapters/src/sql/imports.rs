@@ -1,5 +1,5 @@
-//! Archives on their way in. Whoever writes does so alone: a claim that looks and then takes cannot be
-//! overtaken.
+//! The port [`Imports`]: archives of recordings that are being imported. Only one transaction
+//! writes at a time, so a claim cannot be overtaken between its read and its write.
 
 use app::ports::{ArchiveRecord, ImportStage, Imports, StoreError};
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use domain::Timestamp;
 use super::connection::{SqlRow, values};
 use super::{Database, SqlStore};
 
-/// Columns of an archive, in the order that [`archive`] expects.
+/// The columns of an archive, in the order that [`read_archive`] expects.
 macro_rules! columns {
     () => {
         "name, size, received_at, stage, attempts, reason, changed_at"
@@ -33,9 +33,9 @@ impl<D: Database> Imports for SqlStore<D> {
             not_before = 0 WHERE archive_imports.stage = 'done' \
             OR (archive_imports.stage = 'quarantined' AND archive_imports.size <> excluded.size)";
         let (name, size) = (name.to_owned(), i64::try_from(size).unwrap_or(i64::MAX));
-        self.write_keeping_cache(move |session| {
-            if session.execute(GROW, values![&name, size])? == 0 {
-                session.execute(RECEIVE, values![&name, size, now.0])?;
+        self.write_keeping_cache(move |connection| {
+            if connection.execute(GROW, values![&name, size])? == 0 {
+                connection.execute(RECEIVE, values![&name, size, now.0])?;
             }
             Ok(())
         })
@@ -57,8 +57,8 @@ impl<D: Database> Imports for SqlStore<D> {
             columns!()
         );
         let (name, token) = (name.to_owned(), token.to_owned());
-        self.write_keeping_cache(move |session| {
-            session.query_first(CLAIM, values![&name, &token, now.0, until.0], read_archive)
+        self.write_keeping_cache(move |connection| {
+            connection.query_first(CLAIM, values![&name, &token, now.0, until.0], read_archive)
         })
         .await
     }
@@ -72,8 +72,8 @@ impl<D: Database> Imports for SqlStore<D> {
         const RENEW: &str = "UPDATE archive_imports SET claimed_until = ?3 \
             WHERE name = ?1 AND token = ?2 AND stage = 'importing'";
         let (name, token) = (name.to_owned(), token.to_owned());
-        self.write_keeping_cache(move |session| {
-            Ok(session.execute(RENEW, values![&name, &token, until.0])? > 0)
+        self.write_keeping_cache(move |connection| {
+            Ok(connection.execute(RENEW, values![&name, &token, until.0])? > 0)
         })
         .await
     }
@@ -92,19 +92,19 @@ impl<D: Database> Imports for SqlStore<D> {
             WHERE name = ?1 AND token = ?2 AND stage = 'importing'";
         let (name, token) = (name.to_owned(), token.to_owned());
         let reason = reason.map(str::to_owned);
-        self.write_keeping_cache(move |session| {
+        self.write_keeping_cache(move |connection| {
             let values = values![&name, &token, stage.name(), &reason, now.0, not_before.0];
-            Ok(session.execute(SETTLE, values)? > 0)
+            Ok(connection.execute(SETTLE, values)? > 0)
         })
         .await
     }
 
     async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
-        const RETRY: &str = "UPDATE archive_imports SET stage = 'received', attempts = 0, reason = NULL, \
-            changed_at = ?2, not_before = 0 WHERE name = ?1 AND stage = 'quarantined'";
+        const RETRY: &str = "UPDATE archive_imports SET stage = 'received', attempts = 0, \
+            reason = NULL, changed_at = ?2, not_before = 0 WHERE name = ?1 AND stage = 'quarantined'";
         let name = name.to_owned();
-        self.write_keeping_cache(move |session| {
-            Ok(session.execute(RETRY, values![&name, now.0])? > 0)
+        self.write_keeping_cache(move |connection| {
+            Ok(connection.execute(RETRY, values![&name, now.0])? > 0)
         })
         .await
     }
@@ -115,12 +115,15 @@ impl<D: Database> Imports for SqlStore<D> {
             columns!(),
             " FROM archive_imports ORDER BY changed_at DESC, name COLLATE BINARY LIMIT ?1"
         );
-        self.database.read(move |session| session.query(ALL, values![limit], read_archive)).await
+        self.database
+            .read(move |connection| connection.query(ALL, values![limit], read_archive))
+            .await
     }
 
     async fn forget_archives(&self, before: Timestamp) -> Result<u64, StoreError> {
         const FORGET: &str = "DELETE FROM archive_imports WHERE stage = 'done' AND changed_at < ?1";
-        self.write_keeping_cache(move |session| session.execute(FORGET, values![before.0])).await
+        self.write_keeping_cache(move |connection| connection.execute(FORGET, values![before.0]))
+            .await
     }
 }
 
@@ -131,7 +134,7 @@ fn read_archive(row: &dyn SqlRow) -> Result<ArchiveRecord, StoreError> {
         size: row.get(1)?,
         received_at: Timestamp(row.get(2)?),
         stage: ImportStage::from_name(&stage)
-            .ok_or_else(|| StoreError::Corrupt("an archive is at an unknown stage".to_owned()))?,
+            .ok_or_else(|| StoreError::Corrupt("an archive has an unknown stage".to_owned()))?,
         attempts: row.get(4)?,
         reason: row.get(5)?,
         changed_at: Timestamp(row.get(6)?),

@@ -1,12 +1,13 @@
-//! The attributes of a callback in the form in which the original stores them: a YAML mapping whose keys are
-//! Ruby symbols. What is written here, Ruby reads back as the same text.
+//! The attributes of a callback in the form in which the original stores them: a YAML mapping whose
+//! keys are Ruby symbols. What is written here, Ruby reads back as the same text.
 
 use std::fmt;
 
 use app::ports::StoreError;
 use serde::de::{MapAccess, Visitor};
 
-/// Longer keys are introduced by `? `: readers expect the colon of a simple key close to its beginning.
+/// Longer keys are introduced by `? `: readers expect the colon of a simple key close to its
+/// beginning.
 const MAX_SIMPLE_KEY: usize = 120;
 
 /// Writes attributes in their order.
@@ -32,8 +33,8 @@ pub(super) fn write(attributes: &[(String, String)]) -> Result<String, StoreErro
     Ok(text)
 }
 
-/// Writes a text as a scalar on one line. Ruby takes more plain scalars for numbers, times and symbols than
-/// the library expects, but none that begins with a letter: all others are quoted.
+/// Writes a text as a scalar on one line. Ruby takes more plain scalars for numbers, times and
+/// symbols than the library expects, but none that begins with a letter: all others are quoted.
 fn write_scalar(text: &str) -> Result<String, StoreError> {
     let quote_all = !text.starts_with(|first: char| first.is_ascii_alphabetic());
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false, quote_all: quote_all };
@@ -43,8 +44,8 @@ fn write_scalar(text: &str) -> Result<String, StoreError> {
     Ok(written)
 }
 
-/// Reads attributes, however they are quoted. An empty text has none; attributes without a value are left
-/// out.
+/// Reads attributes, however they are quoted. An empty text has none; attributes without a value
+/// are left out.
 pub(super) fn read(text: &str) -> Result<Vec<(String, String)>, ()> {
     if text.trim().is_empty() {
         return Ok(Vec::new());

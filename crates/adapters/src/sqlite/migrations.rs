@@ -1,8 +1,8 @@
-//! The schema of the embedded store and the steps that lead to it. A file whose schema is not one of
-//! these steps is refused and left unchanged.
+//! The schema of the embedded store and the steps that lead to it. A file whose schema is not one
+//! of these steps is refused and left unchanged.
 //!
-//! `PRAGMA application_id` tells our files from those of other programs, `PRAGMA user_version` is the
-//! number of steps that were applied to the file.
+//! `PRAGMA application_id` tells our files from those of other programs, `PRAGMA user_version` is
+//! the number of steps that were applied to the file.
 
 use app::ports::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
@@ -27,7 +27,8 @@ pub(super) fn check_compatible(connection: &Connection) -> Result<(), StoreError
 
 /// Brings a file to the newest schema. Processes that start at the same time wait for each other.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    // An up-to-date file is not written: it can be read on a full disk, or while another process writes.
+    // An up-to-date file is not written: it can be read on a full disk, or while another process
+    // writes.
     if count_steps_done(connection)? == STEPS.len() {
         return Ok(());
     }

@@ -1,5 +1,5 @@
--- Our own tables, version 1. The tables of recordings are the original's: schema/original.
--- Times are milliseconds since 1970 (UTC). Text is compared byte by byte. Rows that change often leave
+-- Our own tables, version 1. The tables of recordings are the original's: schema/original. Times
+-- are milliseconds since 1970 (UTC). Text is compared byte by byte. Rows that change often leave
 -- space in their pages, and columns that change often have no index, so that an update stays within
 -- one page.
 

@@ -1,5 +1,5 @@
--- Records a failed call to a server, given as JSON. Returns 0 if the server has changed since the caller
--- read it.
+-- Records a failed call to a server, given as JSON. Returns 0 if the server has changed since the
+-- caller read it.
 local failure = cjson.decode(ARGV[3])
 if not is_unchanged(failure) then return 0 end
 for name, value in pairs(failure.counters) do call('HSET', prefix .. failure.id, name, value) end

@@ -1,5 +1,5 @@
--- Writes the outcome of a poll, given as JSON. Returns 0 if anything that the outcome is based on has
--- changed since the caller read it.
+-- Writes the outcome of a poll, given as JSON. Returns 0 if anything that the outcome is based on
+-- has changed since the caller read it.
 local poll = cjson.decode(ARGV[3])
 local id = poll.id
 if not is_unchanged(poll) then return 0 end

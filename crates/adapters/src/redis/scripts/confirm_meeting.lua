@@ -1,6 +1,6 @@
--- A server has a meeting: JSON with the meeting as it is stored if there is no record of it, its voice
--- bridge and the token of its claim (both may be missing), the time, and pending ends. The same rule as
--- domain::confirmation.
+-- A server has a meeting: JSON with the meeting as it is stored if there is no record of it, its
+-- voice bridge and the token of its claim (both may be missing), the time, and pending ends. The
+-- same rule as domain::confirmation.
 local request = cjson.decode(ARGV[3])
 local meeting = request.meeting
 local server_id = meeting.server
@@ -32,5 +32,6 @@ if known then
 end
 local fields = to_table(call('HGETALL', server_key(server_id)))
 if not fields.url or server_state(server_id, fields.state) == 'disabled' then return 0 end
-place_meeting(meeting, request.bridge and is_bridge_free(request.bridge) and request.bridge, request.now)
+local bridge = request.bridge and is_bridge_free(request.bridge) and request.bridge
+place_meeting(meeting, bridge, request.now)
 return 1

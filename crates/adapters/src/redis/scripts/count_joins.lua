@@ -1,5 +1,5 @@
--- Counts users who joined meetings. Four arguments for each meeting: tenant, id, time of the last join,
--- number of joins.
+-- Counts users who joined meetings. Four arguments for each meeting: tenant, id, time of the last
+-- join, number of joins.
 for at = 3, #ARGV, 4 do
   local ref = find_ref(ARGV[at], ARGV[at + 1])
   local row = ref and read_meeting(ref)

@@ -1,5 +1,5 @@
--- Returns those of several meetings that are recorded, each with its server. Two arguments for each:
--- tenant, id.
+-- Returns those of several meetings that are recorded, each with its server. Two arguments for
+-- each: tenant, id.
 local rows = {}
 for at = 3, #ARGV, 2 do
   local ref = find_ref(ARGV[at], ARGV[at + 1])

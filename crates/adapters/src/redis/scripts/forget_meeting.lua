@@ -1,6 +1,6 @@
--- Forgets a meeting if it is on that server: tenant, id, server, pending ends as JSON, time when the
--- caller knows it to have been seen last ('' for any). Returns 0 without a change if it was seen at
--- another time. Meetings that only the original wrote have no such time.
+-- Forgets a meeting if it is on that server: tenant, id, server, pending ends as JSON, time when
+-- the caller knows it to have been seen last ('' for any). Returns 0 without a change if it was
+-- seen at another time. Meetings that only the original wrote have no such time.
 local ref = find_ref(ARGV[3], ARGV[4])
 local row = ref and read_meeting(ref)
 local is_there = row and to_table(row[2]).server_id == ARGV[5]

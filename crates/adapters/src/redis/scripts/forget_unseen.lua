@@ -1,5 +1,5 @@
--- Forgets those of the given meetings (a time, then refs) that no server has confirmed since that time,
--- and returns them; removes what is left of those that have expired.
+-- Forgets those of the given meetings (a time, then refs) that no server has confirmed since that
+-- time, and returns them; removes what is left of those that have expired.
 local rows = {}
 for at = 4, #ARGV do
   local ref = ARGV[at]

@@ -1,7 +1,7 @@
--- Places a meeting on the server that the caller has chosen; replies 'retry' if anything that the choice
--- is based on has changed since. JSON with the meeting, the load and the count of placed meetings that
--- the caller read of the server, the token of the claim, the number of the attempt, the time, voice
--- bridges to try in order, and pending ends.
+-- Places a meeting on the server that the caller has chosen; replies 'retry' if anything that the
+-- choice is based on has changed since. JSON with the meeting, the load and the count of placed
+-- meetings that the caller read of the server, the token of the claim, the number of the attempt,
+-- the time, voice bridges to try in order, and pending ends.
 local request = cjson.decode(ARGV[3])
 local meeting = request.meeting
 local server_id = meeting.server

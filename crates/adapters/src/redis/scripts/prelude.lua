@@ -1,6 +1,6 @@
--- Functions that all scripts share; every script begins with this file. ARGV[1] is the prefix of all
--- keys, ARGV[2] the time that a meeting is kept, in ms. Keys below "own:" are ours; all others belong
--- to the original and are written in its layout only.
+-- Functions that all scripts share; every script begins with this file. ARGV[1] is the prefix of
+-- all keys, ARGV[2] the time that a meeting is kept, in ms. Keys below "own:" are ours; all others
+-- belong to the original and are written in its layout only.
 local prefix, ttl = ARGV[1], ARGV[2]
 local call = redis.call
 
@@ -153,8 +153,8 @@ local function servers_of_other_tenants(tenant, id)
   return list, set
 end
 
--- Returns our own fields of a meeting that the original knows. Fields of an earlier meeting with the
--- same id are ignored.
+-- Returns our own fields of a meeting that the original knows. Fields of an earlier meeting with
+-- the same id are ignored.
 local function own_fields(ref, server_id)
   local fields = call('HGETALL', own_key('meeting', ref))
   local known = to_table(fields)
@@ -166,8 +166,8 @@ local function own_fields(ref, server_id)
   return { 'server', server_id, 'seen_at', format_number(seen_at) }
 end
 
--- Replaces our own fields if they are about an earlier meeting with the same id. To be called before
--- our fields are written.
+-- Replaces our own fields if they are about an earlier meeting with the same id. To be called
+-- before our fields are written.
 local function refresh_own_fields(ref, server_id)
   local key = own_key('meeting', ref)
   local known = call('HMGET', key, 'server', 'detached')
@@ -188,7 +188,8 @@ local function original_fields(server_id, password, bridge, tenant)
   return fields
 end
 
--- Returns the name, the original's fields and our own fields of a meeting, detached or not; or false.
+-- Returns the name, the original's fields and our own fields of a meeting, detached or not; or
+-- false.
 local function read_meeting(ref)
   local fields = call('HGETALL', meeting_key(ref))
   local server_id = to_table(fields).server_id
@@ -275,7 +276,8 @@ local function put_meeting(meeting, bridge)
   return ref
 end
 
--- Stores a meeting as put_meeting() does, counts it on its server, and removes its pending end there.
+-- Stores a meeting as put_meeting() does, counts it on its server, and removes its pending end
+-- there.
 local function place_meeting(meeting, bridge, now)
   put_meeting(meeting, bridge)
   add_load(meeting.server, counted_users(to_table(meeting.own), now))
@@ -349,8 +351,8 @@ local function set_state(id, state)
   set_load(id, state, call('ZSCORE', LOAD, id) or call('ZSCORE', CORDONED, id))
 end
 
--- Adds a server: id, state (nil for a new one, as the original omits it), load, fields, counters, own.
--- Returns false if its id exists.
+-- Adds a server: id, state (nil for a new one, as the original omits it), load, fields, counters,
+-- own. Returns false if its id exists.
 local function add_server(new)
   local id = new.id
   if call('EXISTS', server_key(id)) == 1 then return false end

@@ -1,8 +1,8 @@
--- Returns where a meeting is, or what is needed to place it: tenant, id, time, token. Undoes the record
--- of a meeting if its claim has expired or its server was removed; a replaceable record stays until the
--- meeting is placed. The reply is { 'known', meeting, server } or { 'placeable', loads, counts of placed
--- meetings in the order of the loads, revision of the servers, servers of other tenants' meetings of
--- this id }.
+-- Returns where a meeting is, or what is needed to place it: tenant, id, time, token. Undoes the
+-- record of a meeting if its claim has expired or its server was removed; a replaceable record
+-- stays until the meeting is placed. The reply is { 'known', meeting, server } or { 'placeable',
+-- loads, counts of placed meetings in the order of the loads, revision of the servers, servers of
+-- other tenants' meetings of this id }.
 local ref = find_ref(ARGV[3], ARGV[4])
 if ref then
   local row = read_meeting(ref)

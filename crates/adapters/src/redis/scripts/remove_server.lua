@@ -1,5 +1,5 @@
--- Removes a server, forgets its meetings and returns them, or returns false: server. Its counters stay,
--- as the original leaves them.
+-- Removes a server, forgets its meetings and returns them, or returns false: server. Its counters
+-- stay, as the original leaves them.
 local id = ARGV[3]
 if call('EXISTS', server_key(id)) == 0 then return false end
 local rows = forget_server_meetings(id)

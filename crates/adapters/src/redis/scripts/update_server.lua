@@ -1,5 +1,5 @@
--- Changes a server and returns it, or false: id, JSON with fields of the original, our own fields, the
--- names of own fields to remove, whether to remove the tag, and the state (may be missing).
+-- Changes a server and returns it, or false: id, JSON with fields of the original, our own fields,
+-- the names of own fields to remove, whether to remove the tag, and the state (may be missing).
 local id, change = ARGV[3], cjson.decode(ARGV[4])
 if call('EXISTS', server_key(id)) == 0 then return false end
 for name, value in pairs(change.fields) do call('HSET', server_key(id), name, value) end

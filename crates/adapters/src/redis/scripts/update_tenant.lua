@@ -1,5 +1,5 @@
--- Changes a tenant and returns it, or false: id, JSON with fields. Returns 0 if another tenant has the
--- name.
+-- Changes a tenant and returns it, or false: id, JSON with fields. Returns 0 if another tenant has
+-- the name.
 local id, fields = ARGV[3], cjson.decode(ARGV[4]).fields
 local key = prefix .. 'tenant:' .. id
 if call('EXISTS', key) == 0 then return false end

@@ -1,4 +1,5 @@
--- Tables that the original reads when it starts on a database, so that an installation can go back to it.
+-- Tables that the original reads when it starts on a database, so that an installation can go back
+-- to it.
 CREATE TABLE public.schema_migrations (version character varying PRIMARY KEY);
 INSERT INTO public.schema_migrations (version) VALUES
     ('20181123180008'),
