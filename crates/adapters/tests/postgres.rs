@@ -25,10 +25,10 @@ const DATABASES: usize = 8;
 /// Everything that a cluster leaves behind.
 const WIPE: &str = "DELETE FROM scalelite_own.servers; DELETE FROM scalelite_own.meetings; \
     DELETE FROM scalelite_own.tenants; DELETE FROM scalelite_own.one_time_tokens; \
-    DELETE FROM scalelite_own.turns; DELETE FROM scalelite_own.sessions; \
-    DELETE FROM scalelite_own.mark; DELETE FROM scalelite_own.recording_facts; \
-    DELETE FROM scalelite_own.journeys; DELETE FROM scalelite_own.trash; DELETE FROM scalelite_own.outbox; \
-    DELETE FROM scalelite_own.archives; DELETE FROM recordings; DELETE FROM metadata; \
+    DELETE FROM scalelite_own.periodic_jobs; DELETE FROM scalelite_own.sessions; \
+    DELETE FROM scalelite_own.store_id; DELETE FROM scalelite_own.recording_details; \
+    DELETE FROM scalelite_own.file_moves; DELETE FROM scalelite_own.trash; DELETE FROM scalelite_own.outbox; \
+    DELETE FROM scalelite_own.archive_imports; DELETE FROM recordings; DELETE FROM metadata; \
     DELETE FROM playback_formats; DELETE FROM thumbnails; DELETE FROM callback_data";
 
 /// Fresh stores in one private server. To empty a database takes a tenth of what creating does.

@@ -6,7 +6,9 @@ mod common;
 
 use std::time::Duration;
 
-use app::ports::{PoolStore as _, RecordingCounts, Recordings as _};
+use adapters::postgres::PgStore;
+use adapters::postgres::address::PgOptions;
+use app::ports::{PoolStore as _, RecordingCounts, Recordings as _, StoreError};
 use domain::Timestamp;
 use domain::recording::{Callback, PlaybackFormat, Recording, Thumbnail};
 use testkit::private::Postgres;
@@ -201,8 +203,8 @@ async fn an_empty_database_gets_the_schema_of_the_original() {
     );
     let environment = "SELECT value FROM ar_internal_metadata WHERE key = 'environment'";
     assert_eq!(server.psql("empty", environment).await.unwrap(), "production");
-    let recorded = "SELECT string_agg(version::text, ' ') FROM scalelite_own.migrations";
-    assert_eq!(server.psql("empty", recorded).await.unwrap(), "1 2 3 4 5", "each step once");
+    let recorded = "SELECT string_agg(version::text, ' ') FROM scalelite_own.schema_versions";
+    assert_eq!(server.psql("empty", recorded).await.unwrap(), "1", "each step once");
 }
 
 /// The original of 2020: no table of callbacks, two columns less, and NULL where it had no default.
@@ -274,4 +276,47 @@ async fn the_original_goes_on_as_before() {
     let long = "INSERT INTO callback_data (meeting_id, created_at, updated_at) \
                 SELECT string_agg(md5(n::text), ''), now(), now() FROM generate_series(1, 200) n";
     server.psql("d", long).await.expect("an index must not refuse it");
+}
+
+/// Schemas of ours that this program does not know.
+#[tokio::test]
+async fn a_database_with_an_unknown_schema_is_refused_and_not_changed() {
+    const OLD: &str = "CREATE SCHEMA scalelite_own; \
+        CREATE TABLE scalelite_own.migrations (version bigint PRIMARY KEY); \
+        CREATE TABLE scalelite_own.servers (id text); \
+        INSERT INTO scalelite_own.migrations VALUES (1), (2), (3), (4), (5)";
+    const OTHER: &str = "CREATE SCHEMA scalelite_own; CREATE TABLE scalelite_own.things (id text)";
+    const NEWER: &str = "CREATE SCHEMA scalelite_own; \
+        CREATE TABLE scalelite_own.schema_versions (version bigint PRIMARY KEY); \
+        INSERT INTO scalelite_own.schema_versions VALUES (1), (999)";
+    let server = Postgres::start().await.expect("a server");
+    for (n, (statements, reason)) in
+        [(OLD, "older, unreleased"), (OTHER, "another program"), (NEWER, "use a newer scalelite")]
+            .into_iter()
+            .enumerate()
+    {
+        let database = format!("d{n}");
+        create_from_dump(&server, &database).await;
+        server.psql(&database, statements).await.unwrap();
+        let dump = async || {
+            let text = server.dump(&database, &["--no-comments"]).await.expect("a dump");
+            let is_stable = |line: &&str| !line.contains("restrict");
+            text.lines().filter(is_stable).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let before = dump().await;
+        let writing = PgStore::new(common::options(common::config(&server, &database))).unwrap();
+        let options = common::options(common::config(&server, &database));
+        let reading = PgStore::new(PgOptions { read_only: true, ..options }).unwrap();
+        for store in [writing, reading] {
+            let error = store.check_store().await.unwrap_err();
+            let StoreError::Incompatible(text) = &error else { panic!("{error:?}") };
+            assert!(text.contains(reason), "{text}");
+            assert_eq!(store.list_servers().await.unwrap_err(), error);
+        }
+        assert_eq!(dump().await, before);
+    }
+    // An administrator may have created the schema for us.
+    server.create_database("prepared").await.unwrap();
+    server.psql("prepared", "CREATE SCHEMA scalelite_own").await.unwrap();
+    common::store(&server, "prepared").check_store().await.unwrap();
 }

@@ -142,13 +142,64 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
     assert!(matches!(refused, Some(StoreError::Corrupt(_))), "{refused:?}");
     assert_eq!(std::fs::read(&path).unwrap(), b"this is no database, but somebody's file");
 
-    let newer = dir.path().join("newer.db");
-    drop(SqliteStore::open(&newer).unwrap());
-    assert_eq!(std::fs::metadata(&newer).unwrap().permissions().mode() & 0o777, 0o600);
-    let connection = rusqlite::Connection::open(&newer).unwrap();
-    connection.pragma_update(None, "user_version", 999).unwrap();
-    let refused = SqliteStore::open(&newer).err().map(|error| error.to_string());
-    assert!(refused.is_some_and(|text| text.contains("use a newer scalelite")));
+    assert!(!dir.path().join("store.db-changes").exists());
+
+    let new = dir.path().join("new.db");
+    drop(SqliteStore::open(&new).unwrap());
+    assert_eq!(std::fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// Files that are SQLite's and have a schema that this program does not know.
+#[test]
+fn a_file_with_an_unknown_schema_is_refused_and_not_changed() {
+    const OLD_TABLES: &str = "PRAGMA journal_mode = WAL; CREATE TABLE servers (id TEXT); \
+        CREATE TABLE mark (one INTEGER, mark TEXT); INSERT INTO servers VALUES ('a');";
+    for (statements, ours, reason) in [
+        (OLD_TABLES, false, "older, unreleased scalelite"),
+        ("PRAGMA user_version = 6; CREATE TABLE servers (id TEXT)", false, "older, unreleased"),
+        ("PRAGMA application_id = 7", false, "another program"),
+        ("PRAGMA user_version = 1", false, "another program"),
+        ("PRAGMA user_version = 999", true, "use a newer scalelite"),
+        ("PRAGMA user_version = 0", true, "unknown schema 0"),
+        ("PRAGMA user_version = -1", true, "unknown schema -1"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        if ours {
+            drop(SqliteStore::open(&path).unwrap());
+            std::fs::remove_file(dir.path().join("store.db-changes")).unwrap();
+        }
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute_batch(statements).unwrap();
+        connection.close().unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let refused = SqliteStore::open(&path).err();
+        let Some(StoreError::Incompatible(text)) = refused else {
+            panic!("{statements}: {refused:?}");
+        };
+        assert!(text.contains(reason), "{statements}: {text}");
+        assert!(std::fs::read(&path).unwrap() == before, "{statements}: the file was changed");
+        assert!(!dir.path().join("store.db-changes").exists());
+    }
+}
+
+/// A process that was killed leaves its last transactions in the log beside the file.
+#[test]
+fn the_log_of_a_refused_file_is_not_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("store.db"), dir.path().join("copy.db"));
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let statements = "PRAGMA journal_mode = WAL; CREATE TABLE mark (one INTEGER, mark TEXT);";
+    connection.execute_batch(statements).unwrap();
+    for suffix in ["", "-wal"] {
+        let file = |path: &Path| format!("{}{suffix}", path.display());
+        std::fs::copy(file(&path), file(&copy)).unwrap();
+    }
+    let log = dir.path().join("copy.db-wal");
+    let before = (std::fs::read(&copy).unwrap(), std::fs::read(&log).unwrap());
+    assert!(!before.1.is_empty());
+    assert!(matches!(SqliteStore::open(&copy).err(), Some(StoreError::Incompatible(_))));
+    assert!((std::fs::read(&copy).unwrap(), std::fs::read(&log).unwrap()) == before);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 pub mod address_guard;
 pub mod callback_retry;
+pub mod confirmation;
 pub mod forecast;
 pub mod health;
 pub mod history;

@@ -1,4 +1,4 @@
-//! One-time tokens.
+//! The port [`OneTimeTokens`].
 
 use app::ports::{OneTimeTokens, RecordingFormatId, StoreError};
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ impl<D: Database> OneTimeTokens for SqlStore<D> {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let (token, format_id) = (token.to_owned(), format_id.clone());
-        self.write(move |session| put_token(session, &token, &format_id, now, until)).await
+        self.write(move |connection| put_token(connection, &token, &format_id, now, until)).await
     }
 
     async fn take_token(
@@ -26,12 +26,12 @@ impl<D: Database> OneTimeTokens for SqlStore<D> {
         now: Timestamp,
     ) -> Result<Option<RecordingFormatId>, StoreError> {
         let token = token.to_owned();
-        self.write(move |session| take_token(session, &token, now)).await
+        self.write(move |connection| take_token(connection, &token, now)).await
     }
 }
 
 fn put_token(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     token: &str,
     format_id: &RecordingFormatId,
     now: Timestamp,
@@ -41,20 +41,20 @@ fn put_token(
         VALUES (?1, ?2, ?3, ?4) ON CONFLICT (token) DO UPDATE SET \
         record_id = excluded.record_id, format = excluded.format, \
         valid_until = excluded.valid_until";
-    // Those that nobody took go here: the table never holds more than what is in force.
-    session.execute("DELETE FROM one_time_tokens WHERE valid_until <= ?1", values![now.0])?;
+    // Deletes expired tokens, so that the table holds valid ones only.
+    connection.execute("DELETE FROM one_time_tokens WHERE valid_until <= ?1", values![now.0])?;
     let values = values![token, format_id.record_id.as_str(), format_id.format.as_str(), until.0];
-    session.execute(PUT, values).map(drop)
+    connection.execute(PUT, values).map(drop)
 }
 
 fn take_token(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     token: &str,
     now: Timestamp,
 ) -> Result<Option<RecordingFormatId>, StoreError> {
     const TAKE: &str = "DELETE FROM one_time_tokens WHERE token = ?1 \
         RETURNING record_id, format, valid_until";
-    let taken = session.query_first(TAKE, values![token], |row| {
+    let taken = connection.query_first(TAKE, values![token], |row| {
         let (record_id, format) = (row.get::<String>(0)?, row.get::<String>(1)?);
         Ok((RecordingFormatId::parse(&record_id, &format), Timestamp(row.get(2)?)))
     })?;

@@ -4,10 +4,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use domain::confirmation::{self, ConfirmationEffect};
 use domain::health::{ServerFailure, Thresholds};
 use domain::placement::choose_server;
 use domain::poll::{PendingEnd, PollContext, PollObservation, PollPolicy, apply_poll};
-use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
+use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
 
 use super::pool_state::PoolState;
 use crate::ports::{
@@ -174,29 +175,25 @@ impl PoolStore for MemoryPoolStore {
         pending_ends: &[PendingEnd],
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
-        let recorded = state.meetings.get(&meeting.key);
-        let has_same_claim = recorded.is_some_and(|recorded| recorded.has_same_claim(meeting));
-        // A meeting that another request recorded is not ended on the server where it is recorded.
-        let kept_server =
-            recorded.filter(|_| !has_same_claim).map(|recorded| recorded.server.clone());
-        let pending_ends =
-            pending_ends.iter().filter(|pending| Some(&pending.server) != kept_server.as_ref());
-        state.add_pending_ends(&pending_ends.cloned().collect::<Vec<_>>());
+        let record = state.meetings.get(&meeting.key).cloned();
+        let protected = confirmation::protected_server(record.as_ref(), meeting);
+        let applicable = pending_ends.iter().filter(|pending| Some(&pending.server) != protected);
+        state.add_pending_ends(&applicable.cloned().collect::<Vec<_>>());
         state.pending_ends.remove(&(meeting.server.clone(), meeting.key.clone()));
-        if let Some(recorded) = state.meetings.get_mut(&meeting.key) {
-            if recorded.server == meeting.server {
-                recorded.claim = None;
-                recorded.seen_at = now;
+        match ConfirmationEffect::decide(record.as_ref(), meeting) {
+            ConfirmationEffect::EndClaim => {
+                if let Some(stored) = state.meetings.get_mut(&meeting.key) {
+                    stored.claim = None;
+                    stored.seen_at = now;
+                }
                 return Ok(());
             }
-            if !has_same_claim {
-                return Ok(());
-            }
-            // The same request moved its claim to a slower server meanwhile: the claim moves back.
-            state.undo_placement(&meeting.key);
+            ConfirmationEffect::KeepRecord => return Ok(()),
+            ConfirmationEffect::MoveRecord => state.undo_placement(&meeting.key),
+            ConfirmationEffect::CreateRecord => {}
         }
-        let server = state.server_mut(&meeting.server);
-        if server.is_none_or(|server| server.state == AdminState::Disabled) {
+        let server = state.servers.iter().find(|server| server.id == meeting.server);
+        if !confirmation::may_be_recorded_on(server) {
             return Ok(());
         }
         let meeting = state.with_free_voice_bridge(meeting);

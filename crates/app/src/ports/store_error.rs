@@ -9,6 +9,9 @@ pub enum StoreError {
     /// The database still belongs to another program, and this process may only read it.
     #[error("the database is not adopted yet")]
     NotAdopted,
+    /// The schema has a version that this program does not know. The store is left unchanged.
+    #[error("store incompatible: {0}")]
+    Incompatible(String),
     /// The store holds data that cannot be read.
     #[error("store corrupt: {0}")]
     Corrupt(String),

@@ -1,28 +1,24 @@
-//! Writes text as YAML scalars that every YAML reader reads back as the same text.
+//! Scalars of YAML that every reader reads back as the same text.
 
-/// Returns the text as a YAML scalar, quoted if necessary.
+/// Returns a text as a scalar on one line, in quotes where it needs them.
 pub fn quote_scalar(text: &str) -> String {
-    if text.chars().any(char::is_control) {
-        // JSON strings are valid double-quoted YAML scalars.
-        return serde_json::Value::from(text).to_string();
-    }
-    if is_plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
+    let write = |quote_all| {
+        let options =
+            serde_saphyr::ser_options! { prefer_block_scalars: false, quote_all: quote_all };
+        let written = serde_saphyr::to_string_with_options(&text, options);
+        // Strings of JSON are scalars of YAML.
+        let written = written.unwrap_or_else(|_| serde_json::Value::from(text).to_string());
+        written.trim_end_matches('\n').to_owned()
+    };
+    let is_plain = is_version(text) || write(false) == text;
+    if is_plain { text.to_owned() } else { write(true) }
 }
 
-/// Whether the text needs no quotes. YAML would read words such as `no` as booleans, and digits with
-/// colons or dashes as numbers, times or dates.
-fn is_plain(text: &str) -> bool {
-    const RESERVED_WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
-    let is_safe = |c: char| c.is_ascii_alphanumeric() || "_./:@-".contains(c);
-    let starts_safely = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '/');
-    // Digits and prefixes of hexadecimal and octal numbers.
-    let is_hex_digit = |c: char| c.is_ascii_hexdigit() || "xo_.".contains(c.to_ascii_lowercase());
-    let is_number = text.parse::<f64>().is_ok()
-        || text.starts_with('0') && text.len() > 1 && text.chars().all(is_hex_digit)
-        || text.chars().all(|c| c.is_ascii_digit() || c == '_' || c == ':')
-        || text.chars().all(|c| c.is_ascii_digit() || c == '-');
-    let is_reserved = RESERVED_WORDS.iter().any(|word| word.eq_ignore_ascii_case(text));
-    starts_safely && text.chars().all(is_safe) && !text.ends_with(':') && !is_number && !is_reserved
+/// Whether a text is three or more numbers, as the version of BBB: the library quotes it, but no reader takes
+/// it for a number.
+fn is_version(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split('.').count() > 2 && text.split('.').all(is_number)
 }
 
 #[cfg(test)]
@@ -44,10 +40,12 @@ mod tests {
             ("0x1F", "'0x1F'"),
             ("0o17", "'0o17'"),
             ("2020-01-01", "'2020-01-01'"),
-            ("it's", "'it''s'"),
+            ("it's", "it's"),
+            ("'", "\"'\""),
             ("yes", "'yes'"),
             ("a: b", "'a: b'"),
-            ("-x", "'-x'"),
+            ("-x", "-x"),
+            ("- x", "'- x'"),
             ("a\nb", "\"a\\nb\""),
         ] {
             assert_eq!(quote_scalar(text), quoted);
