@@ -18,13 +18,13 @@ gen:
 
 # Measure against a floor, side by side (see docs/performance.md).
 bench *ARGS:
-    cargo bench -q -p testkit
-    cargo build --release -p scalelite -p testkit --bins
+    cargo bench -q -p bench
+    cargo build --release -p scalelite -p bench --bins
     target/release/load {{ARGS}}
 
 # Clients create and join while servers die, hang, crawl and come back; prints a report.
 chaos *ARGS:
-    cargo build --release -p scalelite -p testkit --bins
+    cargo build --release -p scalelite -p bench --bins
     target/release/chaos {{ARGS}}
 
 # Advisories, licences, duplicate versions (needs cargo-deny).

@@ -6,7 +6,7 @@ use std::thread;
 
 use testkit::simulator::{EventCounts, Mutant, RunReport, SimulationOptions, run, run_traced};
 
-/// Seeds of every test run; long runs are `cargo run --release -p testkit --bin simulate`.
+/// Seeds of every test run; long runs are `cargo run --release -p bench --bin simulate`.
 const SEEDS: u64 = 300;
 /// A planted bug must be found within so many seeds.
 const MUTANT_SEEDS: u64 = 200;

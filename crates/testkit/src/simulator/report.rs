@@ -52,7 +52,7 @@ impl fmt::Display for RunReport {
         }
         write!(
             f,
-            "replay: cargo run --release -p testkit --bin simulate -- --seed {} --trace",
+            "replay: cargo run --release -p bench --bin simulate -- --seed {} --trace",
             self.seed
         )
     }

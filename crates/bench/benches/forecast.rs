@@ -1,4 +1,4 @@
-//! What a create pays for booked seats: `cargo bench -p testkit --bench booking`.
+//! What a create pays for booked seats: `cargo bench -p bench --bench forecast`.
 //!
 //! The large pool is larger than any we heard of: 500 servers, 5,000 running meetings, 20,000 that
 //! are known, of which several hundred are about to come.

@@ -1,4 +1,4 @@
-//! What the pure parts cost: `cargo bench -p testkit`. The floor of each is in the same table.
+//! What the pure parts cost: `cargo bench -p bench`. The floor of each is in the same table.
 
 use bbb::meetings::MeetingList;
 use bbb::{Algorithm, Algorithms, Query, checksum};
