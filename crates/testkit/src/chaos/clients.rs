@@ -3,10 +3,11 @@
 use super::call_records::{
     CallRecords, CreateReason, CreateRecord, JoinOutcome, JoinRecord, MeetingLocation,
 };
-use super::rng::ChaosRng;
+use super::faults::draw_interval;
 use super::{ChaosPlan, Stopwatch};
 use crate::product::{ClientResponse, exchange, new_request, signed_target};
 use crate::responses::{create_query, describe_response, is_success};
+use crate::seeded_rng::SeededRng;
 use bbb_sim::{BbbPool, BbbServer};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,7 +55,7 @@ impl Clients {
 
     /// Sends all calls of the plan when they are due, and waits for the last answer.
     pub(super) async fn send_calls(self: Arc<Self>, plan: &ChaosPlan) -> anyhow::Result<()> {
-        let (mut clicks, mut chance) = (JoinSet::new(), ChaosRng::new(plan.seed ^ 0xC1));
+        let (mut clicks, mut chance) = (JoinSet::new(), SeededRng::new(plan.seed ^ 0xC1));
         for (number, (at, click)) in draw_arrivals(plan).into_iter().enumerate() {
             sleep_until(self.stopwatch.instant_at(at)).await;
             while clicks.try_join_next().transpose()?.is_some() {}
@@ -76,7 +77,7 @@ impl Clients {
     }
 
     /// Any meeting that was created.
-    fn pick_meeting(&self, chance: &mut ChaosRng) -> Option<String> {
+    fn pick_meeting(&self, chance: &mut SeededRng) -> Option<String> {
         let ledger = self.records();
         let known = ledger.created_ids();
         known.get(chance.draw_index(known.len())).cloned()
@@ -223,10 +224,10 @@ fn describe_failure(answer: &ClientResponse) -> String {
 
 /// All clicks in order of time.
 fn draw_arrivals(plan: &ChaosPlan) -> Vec<(Duration, ClientAction)> {
-    let mut chance = ChaosRng::new(plan.seed);
+    let mut chance = SeededRng::new(plan.seed);
     let mut clicks = Vec::new();
     for (per_s, joins) in [(plan.creates_per_s, false), (plan.joins_per_s, true)] {
-        let mut at = chance.draw_pause(per_s);
+        let mut at = draw_interval(per_s, &mut chance);
         while at < plan.duration {
             let click = match joins {
                 true => ClientAction::Join,
@@ -234,7 +235,7 @@ fn draw_arrivals(plan: &ChaosPlan) -> Vec<(Duration, ClientAction)> {
                 false => ClientAction::Create,
             };
             clicks.push((at, click));
-            at = at.saturating_add(chance.draw_pause(per_s));
+            at = at.saturating_add(draw_interval(per_s, &mut chance));
         }
     }
     clicks.sort_by_key(|(at, _)| *at);

@@ -1,6 +1,6 @@
 //! What goes wrong, where and when: drawn before the run, so that a seed tells a story again.
 
-use super::rng::ChaosRng;
+use crate::seeded_rng::SeededRng;
 use bbb_sim::{BbbServer, Fault, FaultMode, Latency};
 use std::fmt;
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl fmt::Display for ServerFault {
 }
 
 impl ServerFault {
-    fn draw_kind(chance: &mut ChaosRng) -> Self {
+    fn draw_kind(chance: &mut SeededRng) -> Self {
         match chance.draw_index(16) {
             0..=2 => Self::Kill,
             3..=5 => Self::Hang,
@@ -158,25 +158,25 @@ pub(super) struct FaultLimits {
 /// All strikes of a run, in order of time: single ones throughout, and one that takes half of the
 /// servers at once in the middle.
 pub(super) fn draw_faults(measure: FaultLimits, seed: u64) -> Vec<ScheduledFault> {
-    let mut chance = ChaosRng::new(seed ^ 0xFA);
+    let mut chance = SeededRng::new(seed ^ 0xFA);
     let mut strikes = draw_mass_failure(measure, &mut chance);
     // Some four seconds each.
     let per_s = measure.mean_faulty / 4.0;
-    let mut at = chance.draw_pause(per_s);
+    let mut at = draw_interval(per_s, &mut chance);
     while at < measure.duration {
         let tried = (0..MAX_TRIES).find_map(|_| {
             let strike = draw_fault(measure, at, &mut chance)?;
             is_allowed(&strike, &strikes, measure.max_concurrent).then_some(strike)
         });
         strikes.extend(tried);
-        at += chance.draw_pause(per_s);
+        at += draw_interval(per_s, &mut chance);
     }
     strikes.sort_by_key(|strike| strike.started_at);
     strikes
 }
 
 /// A power failure, a broken switch: as many as may be, in the same way.
-fn draw_mass_failure(measure: FaultLimits, chance: &mut ChaosRng) -> Vec<ScheduledFault> {
+fn draw_mass_failure(measure: FaultLimits, chance: &mut SeededRng) -> Vec<ScheduledFault> {
     let trouble = match chance.draw_index(4) {
         0 => ServerFault::Kill,
         1 => ServerFault::Hang,
@@ -200,20 +200,31 @@ fn draw_mass_failure(measure: FaultLimits, chance: &mut ChaosRng) -> Vec<Schedul
 fn draw_fault(
     measure: FaultLimits,
     from: Duration,
-    chance: &mut ChaosRng,
+    chance: &mut SeededRng,
 ) -> Option<ScheduledFault> {
     let trouble = ServerFault::draw_kind(chance);
     let server = chance.draw_index(measure.servers) + 1;
     let (min, max) = trouble.duration_range();
     let longest = max.min(measure.duration.mul_f64(0.3));
     let over = measure.duration.saturating_sub(trouble.after_effect());
-    let to = (from + chance.draw_duration(min.min(longest), longest)).min(over);
+    let to = (from + draw_duration(min.min(longest), longest, chance)).min(over);
     (to >= from + MIN_DURATION).then_some(ScheduledFault {
         server,
         fault: trouble,
         started_at: from,
         ended_at: to,
     })
+}
+
+/// Draws a duration between these two.
+fn draw_duration(min: Duration, max: Duration, rng: &mut SeededRng) -> Duration {
+    min + max.saturating_sub(min).mul_f64(rng.draw_fraction())
+}
+
+/// Draws the time until the next of events that happen `per_s` times a second on average,
+/// independently of each other.
+pub(super) fn draw_interval(per_s: f64, rng: &mut SeededRng) -> Duration {
+    Duration::try_from_secs_f64(rng.draw_exponential(1.0 / per_s)).unwrap_or(Duration::MAX)
 }
 
 /// Whether there is room for one strike more at every moment of it.

@@ -12,7 +12,6 @@ mod excuses;
 mod faults;
 mod monitor;
 mod report;
-mod rng;
 
 pub use report::ChaosReport;
 

@@ -3,7 +3,7 @@
 
 use domain::Timestamp;
 
-use super::rng::SimRng;
+use crate::seeded_rng::SeededRng;
 
 /// What becomes of one call to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,7 +101,7 @@ pub(crate) enum StoreFault {
 pub(crate) struct FaultSchedule {
     fault_periods: Vec<FaultPeriod>,
     store_outages: Vec<StoreOutage>,
-    rng: SimRng,
+    rng: SeededRng,
     /// Longest way to the store, in ms.
     pub(crate) max_store_latency_ms: u64,
 }
@@ -109,7 +109,7 @@ pub(crate) struct FaultSchedule {
 impl FaultSchedule {
     /// A clear sky.
     #[must_use]
-    pub(crate) fn new(dice: SimRng, store_ms_max: u64) -> Self {
+    pub(crate) fn new(dice: SeededRng, store_ms_max: u64) -> Self {
         Self {
             fault_periods: Vec::new(),
             store_outages: Vec::new(),
@@ -146,7 +146,7 @@ impl FaultSchedule {
             spell.host == host && spell.replica.is_none_or(|only| only == replica)
         };
         let spell = self.fault_periods.iter().find(here)?;
-        if !self.rng.draw_bool(spell.percent) {
+        if !self.rng.draw_percent(spell.percent) {
             return None;
         }
         self.rng.pick(&spell.faults).copied()
@@ -161,10 +161,10 @@ impl FaultSchedule {
         self.store_outages.retain(|outage| now < outage.until);
         let here = |outage: &&StoreOutage| outage.replica.is_none_or(|only| only == replica);
         let outage = self.store_outages.iter().find(here)?;
-        if !self.rng.draw_bool(outage.percent) {
+        if !self.rng.draw_percent(outage.percent) {
             return None;
         }
-        Some(if self.rng.draw_bool(50) {
+        Some(if self.rng.draw_percent(50) {
             StoreFault::BeforeEffect
         } else {
             StoreFault::AfterEffect
@@ -173,15 +173,11 @@ impl FaultSchedule {
 
     /// The way to a server and back, in ms.
     pub(crate) fn draw_latency_ms(&mut self) -> u64 {
-        self.rng.draw_in_range(1, 40)
+        self.rng.draw_u64(1, 40)
     }
 
     /// The way to the store or back, in ms: mostly none that a clock would show.
     pub(crate) fn draw_store_latency_ms(&mut self) -> u64 {
-        if self.rng.draw_bool(70) {
-            0
-        } else {
-            self.rng.draw_in_range(0, self.max_store_latency_ms)
-        }
+        if self.rng.draw_percent(70) { 0 } else { self.rng.draw_u64(0, self.max_store_latency_ms) }
     }
 }

@@ -19,7 +19,6 @@ mod network;
 mod replica;
 mod replica_process;
 mod report;
-mod rng;
 mod rules;
 mod scenario;
 mod scheduler;

@@ -24,10 +24,10 @@ use super::faulty_store::FaultyStore;
 use super::front_end::finish_use_case;
 use super::network::NetworkClient;
 use super::replica_process::ReplicaProcess;
-use super::rng::SimRng;
 use super::scenario::POLL_INTERVAL_MS;
 use super::sim_run::SimRun;
 use super::use_case::{UseCase, UseCaseKind};
+use crate::seeded_rng::SeededRng;
 
 /// The names of the works of which replicas take turns, and their rhythm, as in the life of the
 /// process.
@@ -69,7 +69,7 @@ impl CallbackClient for NoCallbackClient {
 }
 
 impl ReplicaContext {
-    fn new(world: Arc<SimRun>, number: usize, offset_ms: i64, dice: SimRng) -> Self {
+    fn new(world: Arc<SimRun>, number: usize, offset_ms: i64, dice: SeededRng) -> Self {
         let policy = Arc::new(world.scenario.policy());
         let life = Arc::new(ReplicaProcess::new(world.clone(), number, offset_ms, dice));
         // Its tenants belong to no use case.
@@ -201,7 +201,12 @@ impl ReplicaContext {
 impl Replica {
     /// A replica that starts.
     #[must_use]
-    pub(crate) fn start(world: &Arc<SimRun>, number: usize, offset_ms: i64, dice: SimRng) -> Self {
+    pub(crate) fn start(
+        world: &Arc<SimRun>,
+        number: usize,
+        offset_ms: i64,
+        dice: SeededRng,
+    ) -> Self {
         let body = ReplicaContext::new(world.clone(), number, offset_ms, dice);
         let mut loops = JoinSet::new();
         loops.spawn(body.clone().poll_forever());

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use app::ports::{Clock, Entropy};
 use domain::Timestamp;
 
-use super::rng::SimRng;
 use super::sim_run::SimRun;
+use crate::seeded_rng::SeededRng;
 
 /// One life of a replica, from its start to its crash.
 pub(crate) struct ReplicaProcess {
@@ -18,13 +18,13 @@ pub(crate) struct ReplicaProcess {
     alive: AtomicBool,
     /// How far its clock is ahead, in ms.
     clock_offset_ms: AtomicI64,
-    rng: Mutex<SimRng>,
+    rng: Mutex<SeededRng>,
 }
 
 impl ReplicaProcess {
     /// A life that begins.
     #[must_use]
-    pub(crate) fn new(world: Arc<SimRun>, replica: usize, offset_ms: i64, dice: SimRng) -> Self {
+    pub(crate) fn new(world: Arc<SimRun>, replica: usize, offset_ms: i64, dice: SeededRng) -> Self {
         let (alive, offset_ms) = (AtomicBool::new(true), AtomicI64::new(offset_ms));
         Self { sim: world, replica, alive, clock_offset_ms: offset_ms, rng: Mutex::new(dice) }
     }
@@ -69,6 +69,6 @@ impl Entropy for ReplicaProcess {
     }
 
     fn generate_fraction(&self) -> f64 {
-        f64::from(u32::try_from(self.next_random() >> 33).unwrap_or(0)) / f64::from(u32::MAX >> 1)
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).draw_fraction()
     }
 }

@@ -11,8 +11,8 @@ use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
 use domain::voice_bridge::VoiceBridgePolicy;
 
-use super::rng::SimRng;
 use super::rules::Rules;
+use crate::seeded_rng::SeededRng;
 
 /// Between two cycles of polls, in ms.
 pub(crate) const POLL_INTERVAL_MS: i64 = 60_000;
@@ -57,12 +57,12 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// That of a seed.
     #[must_use]
-    pub(crate) fn draw(dice: &mut SimRng, rules: &Rules) -> Self {
-        let mut count = |low, high| usize::try_from(dice.draw_in_range(low, high)).unwrap_or(1);
+    pub(crate) fn draw(dice: &mut SeededRng, rules: &Rules) -> Self {
+        let mut count = |low, high| usize::try_from(dice.draw_u64(low, high)).unwrap_or(1);
         let (replicas, servers, steps) = (count(1, 3), count(2, 5), count(40, 110));
         let tenants = [0, 2, 3][count(0, 2)];
-        let calm = dice.draw_bool(15);
-        let mut sometimes = |percent| !calm && dice.draw_bool(percent);
+        let calm = dice.draw_percent(15);
+        let mut sometimes = |percent| !calm && dice.draw_percent(percent);
         let (server_faults, server_crashes) = (sometimes(80), sometimes(40));
         let (store_faults, replica_crashes) = (sometimes(50), sometimes(50));
         let skewed = sometimes(50);
@@ -70,28 +70,28 @@ impl Scenario {
         // Who has seen the servers must live to tell.
         let replica_crashes = replica_crashes && !store_loss;
         // Servers that are added by hand right after a loss would hide it.
-        let administration = !store_loss && dice.draw_bool(70);
+        let administration = !store_loss && dice.draw_percent(70);
         let skew_ms_max = u64::try_from(rules.max_skew_ms).unwrap_or(0);
         Self {
             replicas,
             servers,
             tenants,
             steps,
-            max_pause_ms: dice.draw_in_range(500, 12_000),
+            max_pause_ms: dice.draw_u64(500, 12_000),
             server_faults,
             server_crashes,
             store_faults,
             store_loss,
             replica_crashes,
             administration,
-            max_store_latency_ms: dice.draw_in_range(0, 20),
+            max_store_latency_ms: dice.draw_u64(0, 20),
             skew_ms: if skewed {
-                i64::try_from(dice.draw_in_range(0, skew_ms_max)).unwrap_or(0)
+                i64::try_from(dice.draw_u64(0, skew_ms_max)).unwrap_or(0)
             } else {
                 0
             },
-            external_bridges: dice.draw_bool(30),
-            unhealthy_threshold: if dice.draw_bool(80) { 2 } else { 3 },
+            external_bridges: dice.draw_percent(30),
+            unhealthy_threshold: if dice.draw_percent(80) { 2 } else { 3 },
         }
     }
 

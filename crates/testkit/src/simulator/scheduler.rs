@@ -16,13 +16,13 @@ use super::front_end;
 use super::log::RunLog;
 use super::replica::Replica;
 use super::report::RunReport;
-use super::rng::SimRng;
 use super::scenario::{POLL_INTERVAL_MS, Scenario};
 use super::sim_run::SimRun;
 use super::sim_server::SimServer;
 use super::store_proxy::StoreProxy;
 use super::use_case::{UseCase, UseCaseKind};
 use super::workload::{Action, MAX_SERVERS, Workload, server_host, tenant_id};
+use crate::seeded_rng::SeededRng;
 
 /// So many intervals of polls it is quiet before the last look.
 const SETTLE_INTERVALS: i64 = 5;
@@ -35,12 +35,12 @@ struct RunScheduler {
     replicas: Vec<Option<Replica>>,
     /// When crashed replicas are back, in ms since the run began.
     restart_at_ms: Vec<i64>,
-    rng: SimRng,
+    rng: SeededRng,
 }
 
 /// Makes the run of a seed.
 pub(crate) async fn execute_run(seed: u64, options: SimulationOptions) -> RunReport {
-    let mut dice = SimRng::new(seed);
+    let mut dice = SeededRng::new(seed);
     let scenario = Scenario::draw(&mut dice, &options.rules);
     let weather = FaultSchedule::new(dice.fork(), scenario.max_store_latency_ms);
     let log = RunLog { keeps_trace: options.trace, ..RunLog::default() };
@@ -66,7 +66,7 @@ pub(crate) async fn execute_run(seed: u64, options: SimulationOptions) -> RunRep
 }
 
 impl RunScheduler {
-    async fn set_up(world: Arc<SimRun>, mut dice: SimRng) -> Self {
+    async fn set_up(world: Arc<SimRun>, mut dice: SeededRng) -> Self {
         let scenario = &world.scenario;
         for number in 1..=MAX_SERVERS {
             let machine = SimServer::new(&server_host(number));
@@ -273,9 +273,9 @@ impl RunScheduler {
     }
 }
 
-fn draw_offset_ms(dice: &mut SimRng, range_ms: i64) -> i64 {
+fn draw_offset_ms(dice: &mut SeededRng, range_ms: i64) -> i64 {
     let range = range_ms.unsigned_abs();
-    let drawn = i64::try_from(dice.draw_in_range(0, 2 * range)).unwrap_or(0);
+    let drawn = i64::try_from(dice.draw_u64(0, 2 * range)).unwrap_or(0);
     drawn - range_ms
 }
 

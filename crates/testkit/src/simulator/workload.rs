@@ -4,9 +4,9 @@
 use domain::MeetingKey;
 
 use super::fault_schedule::CallFault;
-use super::rng::SimRng;
 use super::scenario::Scenario;
 use super::use_case::ServerAction;
+use crate::seeded_rng::SeededRng;
 
 /// Names that all tenants use, so that they could be mixed up.
 const SHARED_IDS: usize = 4;
@@ -88,7 +88,7 @@ enum ActionKind {
 /// Draws what happens next.
 pub(crate) struct Workload {
     scenario: Scenario,
-    rng: SimRng,
+    rng: SeededRng,
     meeting_count: usize,
     weighted_kinds: Vec<(u64, ActionKind)>,
 }
@@ -108,7 +108,7 @@ pub(crate) fn tenant_id(number: usize) -> String {
 impl Workload {
     /// That of a scenario.
     #[must_use]
-    pub(crate) fn new(scenario: Scenario, dice: SimRng) -> Self {
+    pub(crate) fn new(scenario: Scenario, dice: SeededRng) -> Self {
         let when = |wanted: bool, weight| if wanted { weight } else { 0 };
         let choices = vec![
             (18, ActionKind::Create),
@@ -136,11 +136,7 @@ impl Workload {
     /// The pause before the next thing, in ms.
     pub(crate) fn draw_pause_ms(&mut self) -> u64 {
         let max = self.scenario.max_pause_ms;
-        if self.rng.draw_bool(25) {
-            self.rng.draw_in_range(0, 50)
-        } else {
-            self.rng.draw_in_range(0, max)
-        }
+        if self.rng.draw_percent(25) { self.rng.draw_u64(0, 50) } else { self.rng.draw_u64(0, max) }
     }
 
     /// The replica that the next call goes to.
@@ -150,17 +146,15 @@ impl Workload {
 
     /// The next thing.
     pub(crate) fn draw_action(&mut self, running: &[MeetingKey]) -> Action {
-        match self.rng.draw_weighted(&self.weighted_kinds) {
+        match self.rng.pick_weighted(&self.weighted_kinds) {
             Some(ActionKind::RepeatCreate) => {
                 let key = self.draw_key(running);
                 Action::Create(vec![self.draw_create(key)])
             }
             Some(ActionKind::CreateBurst) => self.draw_burst(),
-            Some(ActionKind::Join) => {
-                Action::Join(self.draw_key(running), self.rng.draw_in_range(1, 4))
-            }
+            Some(ActionKind::Join) => Action::Join(self.draw_key(running), self.rng.draw_u64(1, 4)),
             Some(ActionKind::Leave) => {
-                Action::Leave(self.draw_key(running), self.rng.draw_in_range(1, 6))
+                Action::Leave(self.draw_key(running), self.rng.draw_u64(1, 6))
             }
             Some(ActionKind::End) => Action::End(self.draw_key(running)),
             Some(ActionKind::IsMeetingRunning) => Action::IsMeetingRunning(self.draw_key(running)),
@@ -171,7 +165,7 @@ impl Workload {
             Some(ActionKind::StoreLoss) => Action::StoreLoss,
             Some(ActionKind::ClockJump) => {
                 let range = self.scenario.skew_ms.unsigned_abs();
-                let offset = i64::try_from(self.rng.draw_in_range(0, range)).unwrap_or(0);
+                let offset = i64::try_from(self.rng.draw_u64(0, range)).unwrap_or(0);
                 Action::ClockJump(self.draw_replica(), offset)
             }
             Some(ActionKind::Create) | None => {
@@ -185,18 +179,18 @@ impl Workload {
     fn draw_fault(&mut self, choice: ActionKind) -> Action {
         let host = server_host(self.rng.draw_index(self.scenario.servers) + 1);
         let replica = self.draw_replica();
-        let long_ms = self.rng.draw_in_range(2_000, 150_000);
+        let long_ms = self.rng.draw_u64(2_000, 150_000);
         match choice {
             ActionKind::ServerCrash => Action::ServerCrash(host, long_ms.min(70_000)),
             ActionKind::Partition => Action::Partition(replica, host, long_ms),
             ActionKind::ReplicaCrash => Action::ReplicaCrash(replica, long_ms.min(20_000)),
             ActionKind::StoreOutage => {
-                let whose = self.rng.draw_bool(60).then_some(replica);
+                let whose = self.rng.draw_percent(60).then_some(replica);
                 let percent = [10, 40, 100][self.rng.draw_index(3)];
                 Action::StoreOutage(whose, percent, long_ms.min(40_000))
             }
             _ => {
-                let count = self.rng.draw_in_range(1, 3);
+                let count = self.rng.draw_u64(1, 3);
                 let faults = (0..count).filter_map(|_| self.rng.pick(&CallFault::ALL).copied());
                 let faults = faults.collect();
                 Action::ServerFaults(host, faults, [30, 60, 100][self.rng.draw_index(3)], long_ms)
@@ -212,7 +206,7 @@ impl Workload {
     fn draw_new_key(&mut self) -> MeetingKey {
         let tenant = self.draw_tenant();
         self.meeting_count += 1;
-        let id = if self.rng.draw_bool(25) {
+        let id = if self.rng.draw_percent(25) {
             format!("shared-{}", self.rng.draw_index(SHARED_IDS))
         } else {
             format!("room-{}", self.meeting_count)
@@ -222,12 +216,12 @@ impl Workload {
 
     /// Mostly a meeting that runs; now and then one that never did, or is another tenant's.
     fn draw_key(&mut self, running: &[MeetingKey]) -> MeetingKey {
-        if self.rng.draw_bool(12) {
+        if self.rng.draw_percent(12) {
             return self.draw_new_key();
         }
         let picked = self.rng.pick(running).cloned();
         match picked {
-            Some(key) if self.rng.draw_bool(10) => {
+            Some(key) if self.rng.draw_percent(10) => {
                 MeetingKey { tenant: self.draw_tenant(), id: key.id }
             }
             Some(key) => key,
@@ -236,7 +230,7 @@ impl Workload {
     }
 
     fn draw_create(&mut self, key: MeetingKey) -> CreateRequest {
-        let external = self.scenario.external_bridges && self.rng.draw_bool(60);
+        let external = self.scenario.external_bridges && self.rng.draw_percent(60);
         let voice_bridge = external.then(|| self.rng.pick(&VOICE_BRIDGES).copied()).flatten();
         // A front-end always does it the same way for one meeting.
         let with_passwords = key.id.bytes().last().is_some_and(|last| last.is_multiple_of(2));
@@ -244,8 +238,8 @@ impl Workload {
     }
 
     fn draw_burst(&mut self) -> Action {
-        let count = self.rng.draw_in_range(2, 8);
-        let one = self.rng.draw_bool(50);
+        let count = self.rng.draw_u64(2, 8);
+        let one = self.rng.draw_percent(50);
         let mut key = self.draw_new_key();
         let mut creates = Vec::new();
         for _ in 0..count {
@@ -266,7 +260,7 @@ impl Workload {
             (1, ServerAction::Remove),
             (1, ServerAction::Panic),
         ];
-        let deed = self.rng.draw_weighted(&deeds).unwrap_or(ServerAction::Enable);
+        let deed = self.rng.pick_weighted(&deeds).unwrap_or(ServerAction::Enable);
         let known = if deed == ServerAction::Add { MAX_SERVERS } else { self.scenario.servers };
         Action::ChangeServer(deed, server_host(self.rng.draw_index(known) + 1))
     }

@@ -1,7 +1,7 @@
 //! The coming and going of the users of one meeting.
 
 use crate::day::{DaySession, Second};
-use crate::rng::ArenaRng;
+use testkit::seeded_rng::SeededRng;
 
 /// What a meeting is going to be, in seconds of the day.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct SessionShape {
 }
 
 /// Lets users come and go.
-pub(crate) fn draw_attendance(id: &str, shape: SessionShape, chance: &mut ArenaRng) -> DaySession {
+pub(crate) fn draw_attendance(id: &str, shape: SessionShape, chance: &mut SeededRng) -> DaySession {
     let create = shape.created_at.max(0.0).round();
     let end = shape.end.max(create + 240.0);
     let mut joins = Vec::new();
@@ -28,7 +28,7 @@ pub(crate) fn draw_attendance(id: &str, shape: SessionShape, chance: &mut ArenaR
         let soonest = create + 2.0 + chance.draw_exponential(35.0);
         let join = (shape.start + late).max(soonest);
         let leave = match chance.draw_fraction() {
-            share if share < 0.12 => chance.draw_in_range(join, end),
+            share if share < 0.12 => chance.draw_f64(join, end),
             share if share < 0.96 => end + chance.draw_normal(0.0, 110.0),
             _ => end + chance.draw_exponential(900.0),
         };
@@ -48,8 +48,8 @@ pub(crate) fn draw_attendance(id: &str, shape: SessionShape, chance: &mut ArenaR
         server: None,
         joins,
         leaves,
-        cams: (users * chance.draw_in_range(0.0, 0.5)).min(25.0) as u32,
-        mods: 1 + (users * chance.draw_in_range(0.0, 0.1)) as u32,
+        cams: (users * chance.draw_f64(0.0, 0.5)).min(25.0) as u32,
+        mods: 1 + (users * chance.draw_f64(0.0, 0.1)) as u32,
     };
     session.max_users = user_changes(&session).map(|(_, users)| users).max().unwrap_or(0);
     session

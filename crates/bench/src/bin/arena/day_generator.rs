@@ -9,7 +9,7 @@ use crate::attendance::{SessionShape, draw_attendance};
 use crate::day::{
     DAY_END, DAY_START, Day, DayServer, DaySession, PastSession, Second, ServerOutage,
 };
-use crate::rng::ArenaRng;
+use testkit::seeded_rng::SeededRng;
 
 /// What sort of day is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ struct WeeklyCourse {
 }
 
 struct DayGenerator {
-    rng: ArenaRng,
+    rng: SeededRng,
     /// Sets how many courses there are; about half as many again as users at the peak of a day.
     users: f64,
     courses: Vec<WeeklyCourse>,
@@ -83,10 +83,10 @@ pub(crate) fn day_spec(number: usize, unequal: bool) -> DaySpec {
 
 /// Makes up a day.
 pub(crate) fn generate_day(wish: DaySpec, seed: u64) -> Day {
-    let mut chance = ArenaRng::new(seed);
+    let mut chance = SeededRng::new(seed);
     let servers = generate_servers(wish, &mut chance);
     let capacity: f64 = servers.iter().map(|one| COMFORTABLE_USERS / one.load_multiplier).sum();
-    let users = capacity * chance.draw_in_range(0.75, 1.15);
+    let users = capacity * chance.draw_f64(0.75, 1.15);
     let mut campus = DayGenerator {
         rng: chance,
         users,
@@ -112,8 +112,8 @@ pub(crate) fn generate_day(wish: DaySpec, seed: u64) -> Day {
     let mut outages = Vec::new();
     if matches!(wish.kind, DayKind::Lost | DayKind::ExamAndLost) {
         let chance = &mut campus.rng;
-        let down = chance.draw_in_range(9.5 * HOUR_S, 15.0 * HOUR_S) as Second;
-        let up = down + chance.draw_in_range(0.4 * HOUR_S, 2.5 * HOUR_S) as Second;
+        let down = chance.draw_f64(9.5 * HOUR_S, 15.0 * HOUR_S) as Second;
+        let up = down + chance.draw_f64(0.4 * HOUR_S, 2.5 * HOUR_S) as Second;
         outages.push(ServerOutage {
             server: chance.draw_index(servers.len()),
             down_at: down,
@@ -125,10 +125,10 @@ pub(crate) fn generate_day(wish: DaySpec, seed: u64) -> Day {
     Day { name, comfortable_users: COMFORTABLE_USERS, servers, outages, sessions, history }
 }
 
-fn generate_servers(wish: DaySpec, chance: &mut ArenaRng) -> Vec<DayServer> {
+fn generate_servers(wish: DaySpec, chance: &mut SeededRng) -> Vec<DayServer> {
     let mut machines: Vec<DayServer> = (0..wish.servers)
         .map(|number| {
-            let unequal = *chance.pick(&LOAD_MULTIPLIERS);
+            let unequal = pick(chance, &LOAD_MULTIPLIERS);
             let load_multiplier = if wish.unequal { unequal } else { 1.0 };
             DayServer { id: format!("bbb{number:03}"), load_multiplier }
         })
@@ -159,8 +159,8 @@ impl DayGenerator {
 
     fn draw_course(&mut self, weekday: i64, hour: f64) -> WeeklyCourse {
         let chance = &mut self.rng;
-        let shift = *chance.pick(&[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.25]);
-        let length = *chance.pick(&[0.75, 1.0, 1.5, 1.5, 1.5, 1.5, 1.75, 3.0]);
+        let shift = pick(chance, &[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.25]);
+        let length = pick(chance, &[0.75, 1.0, 1.5, 1.5, 1.5, 1.5, 1.75, 3.0]);
         WeeklyCourse {
             id: format!("course-{}", self.courses.len()),
             weekday,
@@ -206,7 +206,7 @@ impl DayGenerator {
     fn draw_course_session(&mut self, number: usize) -> DaySession {
         let (course, chance) = (&self.courses[number], &mut self.rng);
         let create = course.start_s - course.lead_s + chance.draw_normal(0.0, 100.0);
-        let end = course.start_s + course.duration_s - chance.draw_in_range(0.0, 600.0);
+        let end = course.start_s + course.duration_s - chance.draw_f64(0.0, 600.0);
         let shape = SessionShape {
             created_at: create,
             start: course.start_s.max(create),
@@ -220,14 +220,14 @@ impl DayGenerator {
     fn draw_unscheduled_session(&mut self) -> DaySession {
         let chance = &mut self.rng;
         let hour = if chance.draw_bool(0.75) {
-            chance.draw_in_range(8.0, 17.5)
+            chance.draw_f64(8.0, 17.5)
         } else {
-            chance.draw_in_range(6.5, 21.0)
+            chance.draw_f64(6.5, 21.0)
         };
         let rounded = match chance.draw_fraction() {
-            share if share < 0.35 => hour.round() * HOUR_S - chance.draw_in_range(-60.0, 400.0),
+            share if share < 0.35 => hour.round() * HOUR_S - chance.draw_f64(-60.0, 400.0),
             share if share < 0.5 => {
-                (hour * 2.0).round() / 2.0 * HOUR_S - chance.draw_in_range(0.0, 300.0)
+                (hour * 2.0).round() / 2.0 * HOUR_S - chance.draw_f64(0.0, 300.0)
             }
             _ => hour * HOUR_S,
         };
@@ -254,10 +254,10 @@ impl DayGenerator {
         let count = 2 + (self.users / 2000.0) as usize;
         for number in 0..count {
             let chance = &mut self.rng;
-            let bell = *chance.pick(&[9.0, 10.0, 13.0, 14.0]) * HOUR_S;
-            let create = bell - chance.draw_in_range(600.0, 1800.0);
-            let size = chance.draw_in_range(60.0, 180.0).min(self.users / 4.0);
-            let end = bell + chance.draw_in_range(1.0, 2.0) * HOUR_S;
+            let bell = pick(chance, &[9.0, 10.0, 13.0, 14.0]) * HOUR_S;
+            let create = bell - chance.draw_f64(600.0, 1800.0);
+            let size = chance.draw_f64(60.0, 180.0).min(self.users / 4.0);
+            let end = bell + chance.draw_f64(1.0, 2.0) * HOUR_S;
             let shape = SessionShape { created_at: create, start: bell - 120.0, end, size };
             sessions.push(draw_attendance(&format!("exam-{number}"), shape, chance));
         }
@@ -267,12 +267,11 @@ impl DayGenerator {
     fn add_initial_load(&mut self, servers: &[DayServer], sessions: &mut Vec<DaySession>) {
         let crowded = servers.len().div_ceil(4);
         for (place, server) in servers.iter().enumerate().take(crowded) {
-            let mut room =
-                COMFORTABLE_USERS / server.load_multiplier * self.rng.draw_in_range(0.3, 0.8);
+            let mut room = COMFORTABLE_USERS / server.load_multiplier * self.rng.draw_f64(0.3, 0.8);
             while room > 5.0 {
                 let chance = &mut self.rng;
                 let size = chance.draw_log_normal(14.0, 0.8).clamp(3.0, 80.0).min(room);
-                let end = chance.draw_in_range(8.0, 11.5) * HOUR_S;
+                let end = chance.draw_f64(8.0, 11.5) * HOUR_S;
                 let create = DAY_START as f64;
                 let shape = SessionShape { created_at: create, start: create, end, size };
                 let mut session =
@@ -285,7 +284,12 @@ impl DayGenerator {
     }
 }
 
-fn draw_unscheduled_size(chance: &mut ArenaRng) -> f64 {
+/// Draws one of the values, of which there is at least one.
+fn pick(rng: &mut SeededRng, values: &[f64]) -> f64 {
+    values[rng.draw_index(values.len())]
+}
+
+fn draw_unscheduled_size(chance: &mut SeededRng) -> f64 {
     chance.draw_log_normal(6.0, 1.1).clamp(1.0, 200.0)
 }
 

@@ -12,7 +12,6 @@ mod forecast_policy;
 mod peers;
 mod plot;
 mod report;
-mod rng;
 mod run;
 mod score;
 mod simple_policies;

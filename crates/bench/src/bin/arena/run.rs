@@ -12,16 +12,16 @@ use crate::day_generator;
 use crate::forecast_policy::{ForecastModel, Knowledge};
 use crate::peers::{Peer, PeerModel};
 use crate::report::PolicyRow;
-use crate::rng::ArenaRng;
 use crate::score::fullness;
 use crate::simple_policies::{ExpectedUsersModel, RandomModel};
 use crate::simulation::{PlacementModel, simulate_day};
+use testkit::seeded_rng::SeededRng;
 
 type ModelFactory = fn(&Day) -> Box<dyn PlacementModel>;
 
 /// All policies but the clairvoyant.
 pub(crate) const POLICIES: &[(&str, ModelFactory)] = &[
-    ("random", |day| Box::new(RandomModel(ArenaRng::new(day.sessions.len() as u64)))),
+    ("random", |day| Box::new(RandomModel(SeededRng::new(day.sessions.len() as u64)))),
     ("PILOS", |day| Box::new(PeerModel::new(day, Peer::Pilos))),
     ("b3scale", |day| Box::new(PeerModel::new(day, Peer::B3scale))),
     ("Scalelite, polling every 60 s", |day| Box::new(PeerModel::new(day, Peer::Scalelite))),

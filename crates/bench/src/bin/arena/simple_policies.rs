@@ -6,12 +6,12 @@ use domain::{MeetingKey, Timetable};
 
 use crate::day::Day;
 use crate::forecast_policy;
-use crate::rng::ArenaRng;
 use crate::simulation::{PlacementModel, PoolView};
 use crate::tie_break;
+use testkit::seeded_rng::SeededRng;
 
 /// Any server.
-pub(crate) struct RandomModel(pub(crate) ArenaRng);
+pub(crate) struct RandomModel(pub(crate) SeededRng);
 
 impl PlacementModel for RandomModel {
     fn choose_server(
@@ -22,7 +22,7 @@ impl PlacementModel for RandomModel {
     ) -> usize {
         let open: Vec<usize> =
             (0..world.is_available.len()).filter(|server| world.is_available[*server]).collect();
-        *self.0.pick(&open)
+        open[self.0.draw_index(open.len())]
     }
 }
 

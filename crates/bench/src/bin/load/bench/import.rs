@@ -7,11 +7,10 @@ use crate::report::ReportRow;
 use crate::stats::median;
 use crate::stopwatch::now;
 use anyhow::{Context, ensure};
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 use testkit::samples::{SampleRecording, recording_dir_settings};
+use testkit::seeded_rng::SeededRng;
 use tokio::process::Command;
 
 /// What a lecture of an hour comes to.
@@ -141,7 +140,7 @@ fn write_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 /// Bytes that do not shrink.
 fn random_bytes(size: usize) -> Vec<u8> {
     let mut bytes = vec![0; size];
-    StdRng::seed_from_u64(1).fill_bytes(&mut bytes);
+    SeededRng::new(1).fill_bytes(&mut bytes);
     bytes
 }
 
