@@ -1,7 +1,7 @@
-//! A child process that serves on a port of this machine.
+//! A child process that serves HTTP on a port of this machine.
 
 use crate::client::Connection;
-use crate::stopwatch::now;
+use crate::clock::now;
 use anyhow::{Context, bail};
 use http::{StatusCode, Uri};
 use std::time::Duration;
@@ -12,7 +12,7 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 const HEALTH_PATH: &str = "/health_check";
 
-/// A running child that answers. Dropping it kills it.
+/// A running child process that answers requests. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct ServerProcess {
     child: Child,
@@ -21,22 +21,22 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts the command, which is told to serve on `port`, and waits until it answers.
+    /// Starts a command that serves on `port`, and waits until it answers the health check.
     pub(crate) async fn start(mut command: Command, port: u16) -> anyhow::Result<Self> {
         let name = command.as_std().get_program().to_string_lossy().into_owned();
         let started = now();
         let child = command.kill_on_drop(true).spawn().with_context(|| name.clone())?;
-        let mut served = Self { child, port, ready_after: Duration::ZERO };
-        let ready = timeout(START_DEADLINE, served.wait_until_ready()).await;
-        ready.unwrap_or_else(|_| bail!("no answer to {HEALTH_PATH}")).context(name)?;
-        served.ready_after = now() - started;
-        Ok(served)
+        let mut process = Self { child, port, ready_after: Duration::ZERO };
+        let ready = timeout(START_DEADLINE, process.wait_until_ready()).await;
+        ready.unwrap_or_else(|_| bail!("no response to {HEALTH_PATH}")).context(name)?;
+        process.ready_after = now() - started;
+        Ok(process)
     }
 
     async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         while !self.is_ready().await {
             if let Some(status) = self.child.try_wait()? {
-                bail!("ended: {status}");
+                bail!("the process ended: {status}");
             }
             sleep(RETRY_INTERVAL).await;
         }
@@ -47,20 +47,21 @@ impl ServerProcess {
         let Ok(mut connection) = Connection::open(self.port).await else {
             return false;
         };
-        let answer = connection.get(Uri::from_static(HEALTH_PATH)).await;
-        answer.is_ok_and(|answer| answer.status == StatusCode::OK)
+        let response = connection.get(Uri::from_static(HEALTH_PATH)).await;
+        response.is_ok_and(|response| response.status == StatusCode::OK)
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// From the start of the process to its first good answer.
+    /// Returns the time from the start of the process to its first valid response.
     pub(crate) fn ready_after(&self) -> Duration {
         self.ready_after
     }
 
-    /// Memory in MiB by the name that /proc gives it: `VmRSS` or `VmHWM`.
+    /// Returns a figure of `/proc/PID/status` in MiB: `VmRSS`, the resident memory, or `VmHWM`, its
+    /// peak.
     pub(crate) fn memory_mib(&self, name: &str) -> anyhow::Result<f64> {
         let id = self.child.id().context("the process has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
@@ -68,9 +69,9 @@ impl ServerProcess {
         Ok(kib.with_context(|| format!("no {name} in {status}"))? / 1024.0)
     }
 
-    /// Waits for the end of a process that was told to end.
+    /// Waits for the end of a process that was asked to stop.
     pub(crate) async fn wait_for_end(&mut self) -> anyhow::Result<()> {
-        timeout(START_DEADLINE, self.child.wait()).await.context("it does not end")??;
+        timeout(START_DEADLINE, self.child.wait()).await.context("the process does not end")??;
         Ok(())
     }
 
@@ -85,7 +86,7 @@ fn parse_kib(line: &str, name: &str) -> Option<f64> {
     value.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// A port that nobody listens on now.
+/// Returns a port that no process listens on.
 pub(crate) fn free_port() -> std::io::Result<u16> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
     Ok(listener.local_addr()?.port())
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_read_as_proc_writes_it() {
+    fn memory_figures_of_proc_are_parsed() {
         assert_eq!(parse_kib("VmRSS:\t   2048 kB", "VmRSS"), Some(2048.0));
         assert_eq!(parse_kib("VmRSSx:\t   2048 kB", "VmRSS"), None);
         assert_eq!(parse_kib("VmHWM:\t   2048 kB", "VmRSS"), None);

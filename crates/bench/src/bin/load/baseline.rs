@@ -1,7 +1,7 @@
-//! The floor: a bare hyper server with one constant answer, in a process of its own. No balancer
+//! The baseline: a bare hyper server with a constant response, in a process of its own. No balancer
 //! that is built on hyper can be faster.
 
-use crate::child::{ServerProcess, free_port};
+use crate::server_process::{ServerProcess, free_port};
 use anyhow::Context;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
@@ -19,21 +19,21 @@ use std::process::Stdio;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-/// As long as those of real joins.
+/// As long as the redirect of a real join.
 const JOIN_URL: &str = "https://bbb12.example.test/bigbluebutton/api/join?meetingID=meeting-0123\
                     &fullName=User+12345&role=VIEWER&userID=user-12345\
                     &checksum=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const XML_BODY: &str =
     "<response><returncode>SUCCESS</returncode><running>true</running></response>";
 
-/// What the constant answer is.
+/// The kind of the constant response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FloorKind {
+pub(crate) enum BaselineKind {
     /// A redirect.
     Join,
-    /// A small document.
+    /// A small XML document.
     Xml,
-    /// The document in a file.
+    /// The content of a file.
     List,
 }
 
@@ -42,18 +42,21 @@ pub(crate) struct Options {
     #[arg(long)]
     port: u16,
     #[arg(long, value_enum)]
-    kind: FloorKind,
-    /// The document of `--kind list`.
+    kind: BaselineKind,
+    /// The file with the response of `--kind list`.
     #[arg(long, required_if_eq("kind", "list"))]
     body: Option<PathBuf>,
 }
 
-/// Starts this very program as a floor.
-pub(crate) async fn start(kind: FloorKind, body: Option<&Path>) -> anyhow::Result<ServerProcess> {
+/// Starts this program as a baseline server.
+pub(crate) async fn start(
+    kind: BaselineKind,
+    body: Option<&Path>,
+) -> anyhow::Result<ServerProcess> {
     let port = free_port()?;
     let mut command = Command::new(std::env::current_exe()?);
     let name = kind.to_possible_value().context("a kind without a name")?;
-    command.env_clear().stdin(Stdio::null()).arg("floor");
+    command.env_clear().stdin(Stdio::null()).arg("baseline");
     command.args(["--port", &port.to_string(), "--kind", name.get_name()]);
     if let Some(body) = body {
         command.arg("--body").arg(body);
@@ -61,12 +64,12 @@ pub(crate) async fn start(kind: FloorKind, body: Option<&Path>) -> anyhow::Resul
     ServerProcess::start(command, port).await
 }
 
-/// Serves until killed.
+/// Serves until the process is killed.
 pub(crate) async fn serve(options: Options) -> anyhow::Result<()> {
-    let join = matches!(options.kind, FloorKind::Join);
+    let is_join = matches!(options.kind, BaselineKind::Join);
     let body = match &options.body {
         Some(file) => Bytes::from(std::fs::read(file)?),
-        None if join => Bytes::new(),
+        None if is_join => Bytes::new(),
         None => Bytes::from_static(XML_BODY.as_bytes()),
     };
     let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
@@ -75,10 +78,10 @@ pub(crate) async fn serve(options: Options) -> anyhow::Result<()> {
         stream.set_nodelay(true)?;
         let body = body.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let redirect = join && request.uri().path() != "/health_check";
+            let redirect = is_join && request.uri().path() != "/health_check";
             ready(Ok::<_, Infallible>(build_response(redirect, body.clone())))
         });
-        // Connections end when the client wants.
+        // The client closes the connection.
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }

@@ -1,8 +1,8 @@
-//! The stopwatch.
+//! The monotonic clock by which durations are measured.
 
 use std::time::Instant;
 
-/// The moment of the call, on a clock that never goes back.
+/// Returns the current time.
 #[expect(clippy::disallowed_methods, reason = "what this program measures is real time")]
 pub(crate) fn now() -> Instant {
     Instant::now()

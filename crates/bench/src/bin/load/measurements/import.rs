@@ -1,11 +1,10 @@
-//! How long a recording takes from its archive to where it is watched, compared with `tar -x` and `mv`
-//! of the same archive to a folder beside it.
+//! The import of a recording's archive, compared with `tar -x` and `mv` of the same archive.
 
-use super::BenchPlan;
+use super::MeasurementPlan;
+use crate::clock::now;
 use crate::product::{Product, Program};
 use crate::report::ReportRow;
 use crate::stats::median;
-use crate::stopwatch::now;
 use anyhow::{Context, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,23 +12,25 @@ use testkit::samples::{SampleRecording, recording_dir_settings};
 use testkit::seeded_rng::SeededRng;
 use tokio::process::Command;
 
-/// What a lecture of an hour comes to.
+// About the size of the recording of a lecture of one hour.
 const VIDEO_MIB: usize = 128;
 const SLIDES: usize = 800;
 const SLIDE_KIB: usize = 40;
 const MIB: usize = 1 << 20;
 const FORMATS: [&str; 2] = ["presentation", "video"];
-const RATIO: f64 = 0.7;
+/// Target, as a share of the baseline's speed.
+const MIN_RATIO: f64 = 0.7;
 
-/// How long both took, and the floor once more with the wait for the disk that an import always has.
+/// Durations in seconds of the import and of the baseline, the latter without and with the wait until
+/// the files are on disk. The import always waits for that.
 #[derive(Default)]
 struct ImportTimes {
     product: Vec<f64>,
-    floor: Vec<f64>,
-    floor_on_disk: Vec<f64>,
+    baseline: Vec<f64>,
+    baseline_on_disk: Vec<f64>,
 }
 
-pub(super) async fn run(plan: &BenchPlan) -> anyhow::Result<Vec<ReportRow>> {
+pub(super) async fn run(plan: &MeasurementPlan) -> anyhow::Result<Vec<ReportRow>> {
     let root = tempfile::Builder::new().prefix("load-import-").tempdir()?;
     let product = with_recording_dirs(&plan.program, root.path()).start().await?;
     let mut times = ImportTimes::default();
@@ -38,8 +39,8 @@ pub(super) async fn run(plan: &BenchPlan) -> anyhow::Result<Vec<ReportRow>> {
         let archive = create_archive(root.path(), 2 * round + 1).await?;
         size = fs::metadata(&archive)?.len();
         let (plain, on_disk) = unpack_with_tar(root.path(), &archive).await?;
-        times.floor.push(plain);
-        times.floor_on_disk.push(on_disk);
+        times.baseline.push(plain);
+        times.baseline_on_disk.push(on_disk);
         sync_disks().await?;
         let name = archive.to_string_lossy().into_owned();
         times
@@ -51,16 +52,16 @@ pub(super) async fn run(plan: &BenchPlan) -> anyhow::Result<Vec<ReportRow>> {
     Ok(to_rows(&times, size))
 }
 
-/// The balancer with folders for recordings.
+/// Returns the balancer with directories for recordings.
 pub(super) fn with_recording_dirs(program: &Program, root: &Path) -> Program {
     let mut program = program.clone();
-    for (name, folder) in recording_dir_settings(root) {
-        program.settings.push((name.to_owned(), folder.to_string_lossy().into_owned()));
+    for (name, directory) in recording_dir_settings(root) {
+        program.settings.push((name.to_owned(), directory.to_string_lossy().into_owned()));
     }
     program
 }
 
-/// Brings a small recording in, and returns it.
+/// Imports a small recording, and returns it.
 pub(super) async fn import_sample(
     product: &Product,
     root: &Path,
@@ -72,7 +73,7 @@ pub(super) async fn import_sample(
     Ok(sample)
 }
 
-/// A recording with a video and many slides, in the spool.
+/// Writes the archive of a recording with a video and many slides into the spool directory.
 async fn create_archive(root: &Path, number: u64) -> anyhow::Result<PathBuf> {
     let sample = SampleRecording::new(number);
     let source = root.join("source");
@@ -81,10 +82,10 @@ async fn create_archive(root: &Path, number: u64) -> anyhow::Result<PathBuf> {
             write_file(&source.join(format).join(&sample.record_id).join(path), &content)?;
         }
     }
-    let of = |format: &str| source.join(format).join(&sample.record_id);
-    write_file(&of("video").join("video-0.m4v"), &random_bytes(VIDEO_MIB * MIB))?;
+    let format_dir = |format: &str| source.join(format).join(&sample.record_id);
+    write_file(&format_dir("video").join("video-0.m4v"), &random_bytes(VIDEO_MIB * MIB))?;
     for slide in 0..SLIDES {
-        let path = of("presentation").join(format!("presentation/p2/slide-{slide}.png"));
+        let path = format_dir("presentation").join(format!("presentation/p2/slide-{slide}.png"));
         write_file(&path, &random_bytes(SLIDE_KIB * 1024))?;
     }
     let archive = root.join("spool").join(format!("{}.tar", sample.record_id));
@@ -98,9 +99,10 @@ async fn create_archive(root: &Path, number: u64) -> anyhow::Result<PathBuf> {
     Ok(archive)
 }
 
-/// What a script would do; in seconds, without and with the wait for the disk.
+/// Unpacks an archive as a script would; returns the seconds without and with the wait until the
+/// files are on disk.
 async fn unpack_with_tar(root: &Path, archive: &Path) -> anyhow::Result<(f64, f64)> {
-    let (work, to) = (root.join("floor-work"), root.join("floor"));
+    let (work, to) = (root.join("baseline-work"), root.join("baseline"));
     fs::create_dir_all(&work)?;
     let started = now();
     run_to_success(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(&work)).await?;
@@ -120,7 +122,7 @@ async fn unpack_with_tar(root: &Path, archive: &Path) -> anyhow::Result<(f64, f6
     Ok((plain, on_disk))
 }
 
-/// What was written before is not to be waited for by what is measured.
+/// Waits until everything that was written is on disk, so that the next measurement does not have to.
 async fn sync_disks() -> anyhow::Result<()> {
     run_to_success(&mut Command::new("sync")).await
 }
@@ -133,11 +135,11 @@ async fn run_to_success(command: &mut Command) -> anyhow::Result<()> {
 }
 
 fn write_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    fs::create_dir_all(path.parent().context("a path without a folder")?)?;
+    fs::create_dir_all(path.parent().context("a path without a directory")?)?;
     Ok(fs::write(path, content)?)
 }
 
-/// Bytes that do not shrink.
+/// Returns bytes that cannot be compressed.
 fn random_bytes(size: usize) -> Vec<u8> {
     let mut bytes = vec![0; size];
     SeededRng::new(1).fill_bytes(&mut bytes);
@@ -149,24 +151,22 @@ fn to_rows(times: &ImportTimes, size: u64) -> Vec<ReportRow> {
         let mib = size as f64 / MIB as f64;
         format!("{:.0} MiB/s", mib / median(times.iter().copied()))
     };
-    let what = format!("import of {} MiB", size / MIB as u64);
-    let against = |floor: &[f64], name: &str, target: bool| {
-        let pairs = floor.iter().zip(&times.product);
-        let ratio = median(pairs.map(|(floor, product)| floor / product));
-        let target = target.then(|| (format!("ratio ≥ {RATIO}"), ratio >= RATIO));
-        let product = speed(&times.product);
-        let what = format!("{what}, floor: {name}");
+    let label = format!("import of {} MiB", size / MIB as u64);
+    let to_row = |baseline: &[f64], name: &str, has_target: bool| {
+        let pairs = baseline.iter().zip(&times.product);
+        let ratio = median(pairs.map(|(baseline, product)| baseline / product));
+        let target = has_target.then(|| (format!("ratio ≥ {MIN_RATIO}"), ratio >= MIN_RATIO));
         ReportRow {
-            name: what,
-            product,
-            floor: speed(floor),
+            name: format!("{label}, baseline: {name}"),
+            product: speed(&times.product),
+            baseline: speed(baseline),
             ratio: Some(ratio),
             target,
             ..ReportRow::default()
         }
     };
     vec![
-        against(&times.floor_on_disk, "tar -x, mv and sync", true),
-        against(&times.floor, "tar -x and mv, not on disk yet", false),
+        to_row(&times.baseline_on_disk, "tar -x, mv and sync", true),
+        to_row(&times.baseline, "tar -x and mv, not on disk yet", false),
     ]
 }
