@@ -12,6 +12,7 @@ pub mod product;
 pub mod quantile;
 pub mod responses;
 pub mod samples;
+pub mod seeded_rng;
 pub mod simulator;
 pub mod small_disk;
 pub mod stores;

@@ -6,34 +6,34 @@ use std::thread;
 
 use testkit::simulator::{EventCounts, Mutant, RunReport, SimulationOptions, run, run_traced};
 
-/// Seeds of every test run; long runs are `cargo run --release -p testkit --bin simulate`.
+/// Seeds of every test run; long runs are `cargo run --release -p bench --bin simulate`.
 const SEEDS: u64 = 300;
 /// A planted bug must be found within so many seeds.
 const MUTANT_SEEDS: u64 = 200;
 
 /// What must have happened at least once in all these runs, or they prove little.
 const REQUIRED_EVENTS: &[&str] = &[
-    "administered",
-    "asked",
-    "broken",
-    "create failed",
-    "created",
-    "empty",
-    "ended",
-    "garbage",
-    "joined",
-    "losses of the store",
-    "outages of the store",
-    "page",
-    "page-after",
+    "administrative actions",
+    "connections broken",
+    "connections refused",
+    "creates",
+    "empty bodies",
+    "ends",
+    "error pages",
+    "error pages after effect",
+    "failed creates",
+    "joins",
     "partitions",
-    "refused",
+    "queries",
     "replica crashes",
+    "requests lost",
+    "responses lost",
     "server crashes",
-    "silent",
-    "slow",
+    "slow responses",
     "store faults",
-    "swallowed",
+    "store losses",
+    "store outages",
+    "truncated bodies",
 ];
 
 /// Runs every so many-th seed from that one on.
