@@ -2,7 +2,7 @@
 
 use bbb::{InvalidResponse, Query, Response, checksum};
 use bytes::Bytes;
-use domain::{Meeting, Server};
+use domain::{Meeting, MeetingIdentity, Server, Timestamp};
 
 use crate::context::App;
 use crate::ports::{
@@ -48,6 +48,15 @@ pub struct BbbReply {
     pub response: Response,
     /// Its bytes.
     pub body: Bytes,
+}
+
+impl BbbReply {
+    /// Returns how the server identifies the meeting that the reply is about.
+    #[must_use]
+    pub fn identity(&self) -> Option<MeetingIdentity> {
+        let created_at = Timestamp(self.response.create_time_ms?);
+        MeetingIdentity::from_parts(self.response.internal_id.clone(), created_at)
+    }
 }
 
 /// A query with the id of a meeting and nothing else.

@@ -9,6 +9,7 @@ pub mod backend;
 pub mod callbacks;
 pub mod context;
 pub mod create;
+mod duplicate_end;
 pub mod forecaster;
 mod live_failures;
 pub mod memory;

@@ -13,6 +13,8 @@ pub struct ListedMeeting {
     pub element: Range<usize>,
     /// `meetingID`: the external id that front-ends use.
     pub id: String,
+    /// `internalMeetingID`; empty if absent.
+    pub internal_id: String,
     /// `meetingName`.
     pub name: String,
     /// `createTime` in ms since 1970; 0 if absent.
@@ -129,6 +131,7 @@ impl ListedMeeting {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         match field {
             "meetingID" => raw.clone_into(&mut self.id),
+            "internalMeetingID" => raw.trim().clone_into(&mut self.internal_id),
             "meetingName" => raw.clone_into(&mut self.name),
             "createTime" => self.create_time_ms = raw.trim().parse().unwrap_or(0),
             "participantCount" => self.participants = number(),

@@ -17,6 +17,12 @@ pub struct Response {
     pub message: String,
     /// `running`, if the response has it.
     pub running: Option<bool>,
+    /// `internalMeetingID`, if the response is about one meeting.
+    pub internal_id: Option<String>,
+    /// `createTime` in ms since 1970, likewise.
+    pub create_time_ms: Option<i64>,
+    /// `participantCount`, likewise.
+    pub participants: Option<u32>,
 }
 
 /// The reason why a body is not a usable response of the BBB API.
@@ -54,13 +60,13 @@ impl Response {
                 XmlStep::Close(_) => {
                     match path[..] {
                         ["response", "returncode"] => returncode = Some(value.trim() == "SUCCESS"),
-                        ["response", "running"] => response.running = Some(value.trim() == "true"),
                         ["response", "messageKey"] | ["response", "errors", "error", "key"] => {
                             set_if_empty(&mut response.message_key, &value);
                         }
                         ["response", "message"] | ["response", "errors", "error", "message"] => {
                             set_if_empty(&mut response.message, &value);
                         }
+                        ["response", field] => response.set_field(field, value.trim()),
                         _ => {}
                     }
                     path.pop();
@@ -72,6 +78,18 @@ impl Response {
         .map_err(InvalidResponse::NotXml)?;
         response.success = returncode.ok_or(InvalidResponse::NoReturncode)?;
         Ok(response)
+    }
+
+    fn set_field(&mut self, field: &str, value: &str) {
+        match field {
+            "running" => self.running = Some(value == "true"),
+            "internalMeetingID" => {
+                self.internal_id = (!value.is_empty()).then(|| value.to_owned());
+            }
+            "createTime" => self.create_time_ms = value.parse().ok(),
+            "participantCount" => self.participants = value.parse().ok(),
+            _ => {}
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod health;
 pub mod history;
 pub mod load;
 pub mod meeting;
+pub mod origin;
 pub mod parameters;
 pub mod periodic_job;
 pub mod placement;
@@ -23,6 +24,7 @@ pub mod voice_bridge;
 
 pub use history::{HistoryMode, MeetingSession, MeetingUsage};
 pub use meeting::{Claim, Meeting, MeetingKey, MeetingLoad};
+pub use origin::{CreateWindow, MeetingIdentity, MeetingOrigin};
 pub use server::{AdminState, Server, ServerId, ServerLimits};
 pub use tenant::{Tenant, TenantChange, TenantSetting};
 pub use time::Timestamp;

@@ -34,7 +34,11 @@ pub(super) fn place_meeting(
     if let Some(known) = meetings::find(connection, &request.key)? {
         match request.classify_conflict(&known) {
             RecordConflict::Blocking => return Ok(PlaceOutcome::Existing(known)),
-            RecordConflict::Expired => undo_placement(connection, &known.meeting)?,
+            RecordConflict::Expired => {
+                undo_placement(connection, &known.meeting)?;
+                let pending_end = request.pending_end_of(&known.meeting);
+                pending_ends::put_all(connection, pending_end.as_slice())?;
+            }
             RecordConflict::Replaceable => replaced = Some(known.meeting),
         }
     }
@@ -53,6 +57,8 @@ pub(super) fn place_meeting(
     };
     request.voice_bridges = vec![voice_bridge];
     undo_placement(connection, &replaced)?;
+    let pending_end = request.pending_end_of(&replaced);
+    pending_ends::put_all(connection, pending_end.as_slice())?;
     // If the replaced meeting was on the same server, its load has changed.
     let server = servers::find(connection, &server.id)?.unwrap_or(server);
     put_on_server(connection, request, server, reason)
@@ -111,8 +117,15 @@ pub(super) fn confirm_meeting(
         pending_ends::put_all(connection, std::slice::from_ref(pending_end))?;
     }
     pending_ends::forget(connection, &meeting.server, &meeting.key)?;
-    match (ConfirmationEffect::decide(record.as_ref(), &meeting), &record) {
-        (ConfirmationEffect::EndClaim, _) => return meetings::end_claim(connection, &meeting, now),
+    let effect = ConfirmationEffect::decide(record.as_ref(), &meeting);
+    let copy = confirmation::pending_end_of_copy(effect, &meeting, now);
+    pending_ends::put_all(connection, copy.as_slice())?;
+    match (effect, &record) {
+        (ConfirmationEffect::EndClaim, Some(record)) => {
+            let origin = record.origin.with_reply(&meeting.origin, record.claim.is_some());
+            return meetings::end_claim(connection, &meeting, &origin, now);
+        }
+        (ConfirmationEffect::EndClaim, None) => return Ok(()),
         (ConfirmationEffect::KeepRecord, _) => return Ok(()),
         (ConfirmationEffect::MoveRecord, Some(record)) => undo_placement(connection, record)?,
         (ConfirmationEffect::MoveRecord | ConfirmationEffect::CreateRecord, _) => {}

@@ -50,7 +50,7 @@ pub async fn list_foreign_meetings(app: &App) -> Result<Vec<(ServerId, String)>,
     for server in app.pool.list_servers().await? {
         let Ok(reported) = poll::list_reported_meetings(app, &server).await else { continue };
         for meeting in
-            reported.into_iter().filter(|meeting| !meeting.is_ours && !meeting.is_breakout)
+            reported.into_iter().filter(|meeting| !meeting.is_likely_ours && !meeting.is_breakout)
         {
             let entry = (server.id.clone(), meeting.id);
             if !recorded.contains(&entry) {

@@ -20,6 +20,7 @@ use super::attempts::{Attempt, AttemptState, Attempts};
 use super::info_reply::create_reply_from_info;
 use super::late_replies::end_late_meetings;
 use super::place::restart_clock;
+use super::reply_origin::origin_of_reply;
 use super::request::CreateRequest;
 use super::send::{
     NO_RESPONSE_MESSAGE, SLOW, SendMode, is_server_failure, may_have_created, send_create,
@@ -254,7 +255,8 @@ impl Failover<'_> {
         let app = self.request.app;
         let success = reply.response.success;
         let Attempt { target, .. } = self.attempts.set_state(number, AttemptState::Settled);
-        let MeetingOnServer { meeting, server } = target.clone();
+        let MeetingOnServer { mut meeting, server } = target.clone();
+        meeting.origin = origin_of_reply(app, &reply, self.attempts.first_sent_at(number));
         let kept_by = success.then(|| server.id.clone());
         let pending_ends =
             self.attempts.pending_ends(self.request, &self.previous_servers, kept_by.as_ref());

@@ -19,6 +19,7 @@ mod info_reply;
 mod late_replies;
 mod leaving_server;
 mod place;
+mod reply_origin;
 mod request;
 mod retry;
 mod send;

@@ -148,7 +148,8 @@ impl PoolState {
                 recorded.and_then(|meeting| self.with_free_voice_bridge(meeting).voice_bridge);
             let Some(meeting) = self.meetings.get_mut(key) else { continue };
             match update {
-                MeetingUpdate::Reported(load, usage) => {
+                MeetingUpdate::Reported(load, usage, origin) => {
+                    meeting.origin = origin.clone();
                     meeting.load = *load;
                     meeting.usage = *usage;
                     meeting.claim = None;

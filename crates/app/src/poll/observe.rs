@@ -66,17 +66,19 @@ pub(crate) fn refusal_reason(body: &[u8]) -> String {
 fn to_reported_meeting(app: &App, meeting: ListedMeeting) -> ReportedMeeting {
     let tenant = meeting.meta("tenant-id").filter(|id| app.policy.multitenancy && !id.is_empty());
     let tenant = tenant.map(str::to_owned);
-    let is_ours = tenant.is_some() || has_own_voice_bridge(&meeting, app.policy.voice_bridge);
+    let is_likely_ours =
+        tenant.is_some() || has_own_voice_bridge(&meeting, app.policy.voice_bridge);
     ReportedMeeting {
         id: meeting.id,
         tenant,
+        internal_id: Some(meeting.internal_id).filter(|id| !id.is_empty()),
         created_at: Timestamp(meeting.create_time_ms),
         users: meeting.participants,
         videos: meeting.videos,
         is_breakout: meeting.is_breakout,
         voice_bridge: meeting.voice_bridge,
         moderator_pw: meeting.moderator_pw,
-        is_ours,
+        is_likely_ours,
     }
 }
 

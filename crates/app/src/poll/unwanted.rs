@@ -5,8 +5,9 @@ use domain::{Meeting, Server};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::backend::{end_query, meeting_query};
+use crate::backend::end_query;
 use crate::context::App;
+use crate::duplicate_end::{may_end_copy, send_end};
 use crate::ports::PollReport;
 
 /// Ends that are under way at the same time.
@@ -39,36 +40,34 @@ pub(super) async fn end_unwanted_meetings(app: &App, report: &PollReport) {
             id => app.pool.find_server(id).await.ok().flatten(),
         };
         let Some(server) = server else { continue };
-        if !is_still_unwanted(app, unwanted).await || is_other_tenants(app, unwanted).await {
+        if !is_still_unwanted(app, &server, unwanted).await || is_other_tenants(app, unwanted).await
+        {
             continue;
         }
-        let mut query = meeting_query(&unwanted.key.id);
-        if let Some(password) = &unwanted.moderator_pw {
-            query.set("password", password);
-        }
-        let reply = app.call_server_briefly(&server, "end", &query).await;
-        let ended = reply.map(|reply| reply.response.success);
+        let ended = send_end(app, &server, unwanted).await;
         let (host, meeting) = (server.hostname(), &unwanted.key.id);
-        let kept_by = unwanted.kept_by.as_ref().map(ToString::to_string);
-        tracing::warn!(server = %server.id, host, meeting, kept_by, ?ended, "duplicate meeting ended");
+        match &unwanted.kept_by {
+            Some(kept_by) => {
+                tracing::warn!(server = %server.id, host, meeting, %kept_by, ?ended, "duplicate meeting ended");
+            }
+            None => {
+                tracing::info!(server = %server.id, host, meeting, ?ended, "meeting ended late");
+            }
+        }
     }
 }
 
 /// Whether the meeting is still unwanted there. A create may have settled on that server meanwhile, or await its reply. A
-/// duplicate is only ended if the server that keeps the meeting answers for it.
-async fn is_still_unwanted(app: &App, unwanted: &UnwantedMeeting) -> bool {
+/// duplicate is only ended after a last look at both copies.
+async fn is_still_unwanted(app: &App, server: &Server, unwanted: &UnwantedMeeting) -> bool {
     let record = find_record_location(app, unwanted).await;
     let Some(kept_by) = &unwanted.kept_by else {
         return !matches!(record, RecordLocation::Unsure);
     };
-    let RecordLocation::OtherServer(server) = record else { return false };
-    if server.id != *kept_by {
-        return false;
-    }
-    let query = meeting_query(&unwanted.key.id);
-    let info = app.call_server_briefly(&server, "getMeetingInfo", &query).await;
-    // The record is read again, since it may have changed during that call.
-    info.is_ok_and(|reply| reply.response.success)
+    let RecordLocation::OtherServer(keeper) = record else { return false };
+    // The record is read again, since it may have changed during the calls.
+    keeper.id == *kept_by
+        && may_end_copy(app, server, unwanted, &keeper).await
         && matches!(
             find_record_location(app, unwanted).await,
             RecordLocation::OtherServer(server) if server.id == *kept_by

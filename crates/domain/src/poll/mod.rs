@@ -1,6 +1,7 @@
 //! Evaluates one poll of one server: updates its health, load and statistics, and decides about the
 //! meetings that it reports and those that are recorded on it.
 
+mod pending_end;
 #[cfg(test)]
 mod tests;
 mod unrecorded;
@@ -9,9 +10,11 @@ use crate::health::{HealthChange, ServerFailure, Thresholds};
 use crate::history::MeetingUsage;
 use crate::load::{LoadPolicy, compute_load};
 use crate::meeting::{Meeting, MeetingKey, MeetingLoad};
+use crate::origin::{MeetingIdentity, MeetingOrigin};
 use crate::server::{AdminState, Server, ServerId, ServerStats};
 use crate::time::Timestamp;
 
+pub use self::pending_end::PendingEnd;
 use self::unrecorded::ReportedMeetings;
 
 /// Number of consecutive successful polls that do not report a meeting after which it is forgotten.
@@ -24,6 +27,8 @@ pub struct ReportedMeeting {
     pub id: String,
     /// Its tenant, if its metadata names one.
     pub tenant: Option<String>,
+    /// Its `internalMeetingID`.
+    pub internal_id: Option<String>,
     /// Its `createTime`.
     pub created_at: Timestamp,
     /// Number of users, moderators included.
@@ -36,8 +41,9 @@ pub struct ReportedMeeting {
     pub voice_bridge: Option<String>,
     /// The moderators' password, if the server still sends it.
     pub moderator_pw: Option<String>,
-    /// Whether its data show that a balancer of this pool created it.
-    pub is_ours: bool,
+    /// Whether its data look as if a balancer of this pool had created it. That is no proof: other
+    /// balancers make the same data.
+    pub is_likely_ours: bool,
 }
 
 impl ReportedMeeting {
@@ -45,6 +51,12 @@ impl ReportedMeeting {
     #[must_use]
     pub fn key(&self) -> MeetingKey {
         MeetingKey { tenant: self.tenant.clone(), id: self.id.clone() }
+    }
+
+    /// Returns its identity, if the server tells it.
+    #[must_use]
+    pub fn identity(&self) -> Option<MeetingIdentity> {
+        MeetingIdentity::from_parts(self.internal_id.clone(), self.created_at)
     }
 }
 
@@ -78,6 +90,8 @@ pub struct RecordedElsewhere {
     pub meeting: Meeting,
     /// Whether users can join it on the recorded server.
     pub reachable: bool,
+    /// Whether the recorded server is enabled and online.
+    pub is_in_full_use: bool,
 }
 
 impl RecordedElsewhere {
@@ -87,43 +101,6 @@ impl RecordedElsewhere {
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.reachable && self.meeting.claim.is_none() && self.meeting.missed_polls == 0
-    }
-}
-
-/// A meeting that is to be ended on a server. Either its create was not answered there and
-/// succeeded on another server, or somebody ended the meeting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingEnd {
-    /// The server.
-    pub server: ServerId,
-    /// The meeting.
-    pub key: MeetingKey,
-    /// The password that ends the meeting.
-    pub moderator_pw: Option<String>,
-    /// Since when the end is pending.
-    pub since: Timestamp,
-    /// When the create that was not answered was sent; a meeting that began before is another one.
-    /// 0 if somebody ended the meeting, whenever it began.
-    pub create_sent_at: Timestamp,
-}
-
-/// Maximum difference between the clocks of replicas and servers, in ms.
-const MAX_CLOCK_SKEW_MS: i64 = 5_000;
-
-impl PendingEnd {
-    /// Returns whether somebody ended the meeting, as opposed to an end of one of two duplicates.
-    #[must_use]
-    pub fn is_requested(&self) -> bool {
-        self.create_sent_at == Timestamp::default()
-    }
-
-    /// Returns whether a reported meeting with this key is the one to end, judging by when it
-    /// began.
-    #[must_use]
-    pub fn applies_to(&self, reported: &ReportedMeeting) -> bool {
-        let earliest = self.create_sent_at.plus_ms(-MAX_CLOCK_SKEW_MS);
-        let latest = self.since.plus_ms(MAX_CLOCK_SKEW_MS);
-        (earliest..=latest).contains(&reported.created_at)
     }
 }
 
@@ -142,8 +119,8 @@ pub struct PollContext<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MeetingUpdate {
     /// The server reported the meeting: a claim on it ends, and it is attached again if it was
-    /// detached. Holds its new load and usage.
-    Reported(MeetingLoad, MeetingUsage),
+    /// detached. Holds its new load, usage and origin.
+    Reported(MeetingLoad, MeetingUsage, MeetingOrigin),
     /// The server did not report the meeting. Holds the number of consecutive polls that missed it.
     Missed(u32),
     /// The server is offline.
@@ -159,9 +136,11 @@ pub struct UnwantedMeeting {
     pub server: ServerId,
     /// The meeting.
     pub key: MeetingKey,
+    /// Its `internalMeetingID`, if it is one of two duplicates.
+    pub internal_id: Option<String>,
     /// The password that ends the meeting.
     pub moderator_pw: Option<String>,
-    /// The server that keeps the duplicate, as far as is known.
+    /// The server that keeps the duplicate; `None` if somebody ended the meeting.
     pub kept_by: Option<ServerId>,
 }
 
@@ -180,9 +159,14 @@ pub struct PollOutcome {
     pub unwanted: Vec<UnwantedMeeting>,
     /// Pending ends that are done.
     pub settled_ends: Vec<MeetingKey>,
+    /// Pending ends to record: of copies on other servers that lose their records to this one.
+    pub new_ends: Vec<PendingEnd>,
+    /// Servers on which meetings are recorded that this server reports as well, with the same
+    /// identity: they are this very server under another name.
+    pub twins: Vec<ServerId>,
     /// Number of meetings that were attached again.
     pub attached: usize,
-    /// Number of meetings that were not created by this balancer.
+    /// Number of meetings that are not recorded, because this deployment did not create them.
     pub foreign: usize,
 }
 
@@ -285,6 +269,9 @@ fn apply_response(
     let has_load = server.is_online() && server.state != AdminState::Disabled;
     server.load = has_load.then(|| compute_load(users, server.load_multiplier));
     unrecorded::settle_unrecorded(server, context, &reported, observation, policy, &mut outcome);
+    if !list.is_empty() {
+        server.twin_of = outcome.twins.first().cloned();
+    }
     outcome
 }
 
@@ -308,7 +295,8 @@ fn update_reported(
     usage.record_users(reported.users, now);
     let expected = expected_users(meeting, policy);
     let load = policy.load.meeting_load(reported.created_at, expected, reported.users);
-    MeetingUpdate::Reported(load, usage)
+    let origin = meeting.origin_after_report(reported.identity().as_ref(), now);
+    MeetingUpdate::Reported(load, usage, origin)
 }
 
 /// Returns the change of a recorded meeting that was not reported, or `None` if it was placed after

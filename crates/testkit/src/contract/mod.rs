@@ -22,6 +22,7 @@ mod many_blobs;
 mod meeting_names;
 mod model;
 mod model_catalog;
+mod origins;
 mod outbox;
 mod pending_ends;
 mod periodic_jobs;
@@ -103,6 +104,7 @@ pub async fn check_pool_store(factory: PoolFactory<'_>) {
         restoring::cases(factory),
         failover::cases(factory),
         pending_ends::cases(factory),
+        origins::cases(factory),
     ];
     run_cases(groups.into_iter().flatten().collect()).await;
 }

@@ -143,7 +143,8 @@ async fn expected_poll(
     for mut meeting in meetings {
         match fate(&meeting.key).filter(|_| meeting.server == server.id) {
             Some((_, MeetingUpdate::Forgotten)) => forgotten.push(meeting),
-            Some((_, MeetingUpdate::Reported(seats, course))) => {
+            Some((_, MeetingUpdate::Reported(seats, course, origin))) => {
+                meeting.origin = origin.clone();
                 (meeting.load, meeting.usage) = (*seats, *course);
                 meeting.claim = None;
                 meeting.seen_at = observation.finished_at;

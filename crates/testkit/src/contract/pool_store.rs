@@ -394,12 +394,13 @@ pub(super) fn reported_meeting(id: &str, created_at: Timestamp, users: u32) -> R
 
 /// One that shows that it was made by a balancer of the pool.
 pub(super) fn own_meeting(id: &str, created_at: Timestamp, users: u32) -> ReportedMeeting {
-    ReportedMeeting { is_ours: true, ..reported_meeting(id, created_at, users) }
+    ReportedMeeting { is_likely_ours: true, ..reported_meeting(id, created_at, users) }
 }
 
 /// What is not wanted on a server.
 pub(super) fn pending_end(server: &str, id: &str) -> PendingEnd {
     let moderator_pw = Some(format!("password of {id}"));
     let (server, key, asked_at) = (server_id(server), key(id), Timestamp::default());
-    PendingEnd { server, key, moderator_pw, since: NOW, create_sent_at: asked_at }
+    let internal_id = None;
+    PendingEnd { server, key, internal_id, moderator_pw, since: NOW, create_sent_at: asked_at }
 }

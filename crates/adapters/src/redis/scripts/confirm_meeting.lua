@@ -1,8 +1,23 @@
 -- A server has a meeting: JSON with the meeting as it is stored if there is no record of it, its
--- voice bridge and the token of its claim (both may be missing), the time, and pending ends. The
--- same rule as domain::confirmation.
+-- voice bridge and the token of its claim (both may be missing), the time, pending ends, the origin
+-- as a flat list, and the pending end to store if another request's record stays. The same rule as
+-- domain::confirmation.
 local request = cjson.decode(ARGV[3])
 local meeting = request.meeting
+
+-- The same rule as domain::MeetingOrigin::with_reply.
+local function merge_origin(key, known)
+  local told = to_table(request.origin)
+  if not told.internal_id then return end
+  local is_same = known.internal_id == told.internal_id
+  local keeps_doubt = is_same or (not known.internal_id and not known.claim_token)
+  local is_proven = told.is_proven == '1' or (is_same and known.is_proven == '1')
+  local is_adopted = not is_proven and told.is_adopted == '1'
+    and (known.is_adopted == '1' or not keeps_doubt)
+  call('HSET', key, 'internal_id', told.internal_id, 'created_at', told.created_at,
+    'is_proven', is_proven and '1' or '0', 'is_adopted', is_adopted and '1' or '0')
+end
+
 local server_id = meeting.server
 local ref = find_ref(meeting.tenant, meeting.id)
 local row = ref and read_meeting(ref)
@@ -20,13 +35,17 @@ if call('HDEL', own_key('pending_ends', server_id), field) == 1 then increment_v
 if known then
   if known.server == server_id then
     if not known.detached then refresh_own_fields(ref, server_id) end
+    merge_origin(own_key('meeting', ref), known)
     call('HSET', own_key('meeting', ref), 'seen_at', request.now)
     call('HDEL', own_key('meeting', ref), 'claim_token', 'claim_until', 'attempt')
     extend_ttl(ref)
     increment_version(server_id)
     return 1
   end
-  if not has_same_claim then return 1 end
+  if not has_same_claim then
+    put_pending_ends(request.copy)
+    return 1
+  end
   -- The request has moved its claim to another server, whose answer came later.
   undo_placement(row)
 end

@@ -4,7 +4,10 @@ use app::ports::{PlaceOutcome, PlaceRequest, ServerChange};
 use domain::health::ServerFailure;
 use domain::placement::{PlacementCriteria, PlacementPolicy, PlacementRules, TagRequest};
 use domain::poll::{PendingEnd, PollObservation, ReportedMeeting};
-use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, Timestamp};
+use domain::{
+    AdminState, Claim, Meeting, MeetingIdentity, MeetingKey, MeetingLoad, MeetingOrigin, Server,
+    Timestamp,
+};
 
 use super::super::pool_store::{NOW, key, open_server, server_id};
 use super::rng::TestRng;
@@ -105,7 +108,9 @@ impl CallSequence {
             38..64 => PoolCall::Place(any_request(dice, now)),
             64..74 if !self.known_meetings.is_empty() => {
                 let endings = any_pending_ends(dice, now);
-                PoolCall::Confirm(Box::new(dice.pick(&self.known_meetings)), now, endings)
+                let origin = any_origin(dice, now);
+                let meeting = Meeting { origin, ..dice.pick(&self.known_meetings) };
+                PoolCall::Confirm(Box::new(meeting), now, endings)
             }
             74..80 => {
                 let claim = self.known_meetings.last().and_then(|last| last.claim.as_ref());
@@ -146,6 +151,7 @@ impl CallSequence {
                 tenant,
                 created_at,
                 users: 3,
+                internal_id: any_internal_id(dice),
                 ..ReportedMeeting::default()
             });
         }
@@ -231,6 +237,7 @@ fn any_pending_ends(dice: &mut TestRng, now: Timestamp) -> Vec<PendingEnd> {
     let one = |_| PendingEnd {
         server: server_id(dice.pick(&SERVERS)),
         key: dice.pick(&keys()),
+        internal_id: any_internal_id(dice),
         moderator_pw: dice.is_one_in(2).then(|| "'pw'".to_owned()),
         since: now.plus_ms(-dice.ms_below(150_000)),
         create_sent_at: if dice.is_one_in(2) {
@@ -240,6 +247,20 @@ fn any_pending_ends(dice: &mut TestRng, now: Timestamp) -> Vec<PendingEnd> {
         },
     };
     (0..count).map(one).collect()
+}
+
+fn any_internal_id(dice: &mut TestRng) -> Option<String> {
+    dice.pick(&[None, Some("i-1"), Some("i-2"), Some("'ï'-3")]).map(str::to_owned)
+}
+
+fn any_origin(dice: &mut TestRng, now: Timestamp) -> MeetingOrigin {
+    let created_at = now.plus_ms(-dice.ms_below(9_000));
+    let identity = MeetingIdentity::from_parts(any_internal_id(dice), created_at);
+    if dice.is_one_in(3) {
+        MeetingOrigin::adopted(identity)
+    } else {
+        MeetingOrigin::proven(identity)
+    }
 }
 
 fn any_observation(dice: &mut TestRng, now: Timestamp) -> PollObservation {
@@ -255,7 +276,8 @@ fn any_observation(dice: &mut TestRng, now: Timestamp) -> PollObservation {
         is_breakout: dice.is_one_in(8),
         voice_bridge: dice.is_one_in(2).then(|| dice.pick(&BRIDGES).to_owned()),
         moderator_pw: dice.is_one_in(2).then(|| "'theirs'".to_owned()),
-        is_ours: dice.is_one_in(2),
+        is_likely_ours: dice.is_one_in(2),
+        internal_id: any_internal_id(dice),
     });
     let seen = seen.collect();
     PollObservation {
