@@ -20,6 +20,7 @@ pub mod server;
 pub mod tenant;
 pub mod time;
 pub mod timetable;
+pub mod twins;
 pub mod voice_bridge;
 
 pub use history::{HistoryMode, MeetingSession, MeetingUsage};

@@ -105,6 +105,7 @@ pub struct Server {
     pub bbb_version: Option<String>,
     /// Another entry of the pool that is the same server under another name, as the meetings that
     /// both report show.
+    #[serde(skip)]
     pub twin_of: Option<ServerId>,
 }
 

@@ -5,7 +5,7 @@ use domain::{Meeting, Server};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::backend::end_query;
+use crate::backend::{end_query, meeting_query};
 use crate::context::App;
 use crate::duplicate_end::{may_end_copy, send_end};
 use crate::ports::PollReport;
@@ -15,7 +15,8 @@ const MAX_CONCURRENT_ENDS: usize = 16;
 /// Meetings that are ended after one poll; the next poll ends more.
 const MAX_UNWANTED_ENDS: usize = 64;
 
-/// Tries to end meetings that the balancer no longer counts on. Failures are ignored: mostly the server is broken.
+/// Tries to end meetings that the balancer no longer counts on. Failures are ignored: mostly the server is broken. A meeting
+/// that was replaced by another one since the last poll is left alone.
 pub async fn end_meetings(app: &App, server: &Server, meetings: &[Meeting]) {
     let ends: Vec<_> =
         meetings.iter().map(|meeting| end_meeting(app, server, meeting).boxed()).collect();
@@ -26,10 +27,27 @@ pub async fn end_meetings(app: &App, server: &Server, meetings: &[Meeting]) {
 }
 
 async fn end_meeting(app: &App, server: &Server, meeting: &Meeting) {
+    if was_replaced(app, server, meeting).await {
+        let host = server.hostname();
+        tracing::warn!(server = %server.id, host, meeting = meeting.key.id, "another meeting left running");
+        return;
+    }
     if let Err(error) = app.call_server_briefly(server, "end", &end_query(meeting)).await {
         let host = server.hostname();
         tracing::debug!(server = %server.id, host, meeting = meeting.key.id, %error, "meeting not ended");
     }
+}
+
+/// Whether the server tells that another meeting runs under that id than the one that is recorded.
+async fn was_replaced(app: &App, server: &Server, meeting: &Meeting) -> bool {
+    if meeting.origin.identity.is_none() {
+        return false;
+    }
+    let query = meeting_query(&meeting.key.id);
+    let info = app.call_server_briefly(server, "getMeetingInfo", &query).await;
+    info.is_ok_and(|info| {
+        info.response.success && meeting.origin.is_other_meeting(info.identity().as_ref())
+    })
 }
 
 /// Ends the meetings that a poll found unwanted, unless that has changed meanwhile.

@@ -140,7 +140,8 @@ pub struct UnwantedMeeting {
     pub internal_id: Option<String>,
     /// The password that ends the meeting.
     pub moderator_pw: Option<String>,
-    /// The server that keeps the duplicate; `None` if somebody ended the meeting.
+    /// The server that keeps the duplicate; `None` if somebody ended the meeting, or if it is an
+    /// empty one that no record leads to.
     pub kept_by: Option<ServerId>,
 }
 

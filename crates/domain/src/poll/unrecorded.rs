@@ -157,8 +157,12 @@ impl Situation<'_> {
             (Some(recorded), _) if recorded.meeting.origin.is_same_meeting(identity.as_ref()) => {
                 self.settle_twin(meeting, recorded, outcome);
             }
+            // Nobody is in what an unanswered create has left, and no record leads to it.
+            (None, Some(pending_end)) if meeting.users == 0 => {
+                outcome.unwanted.push(self.end_pending(pending_end));
+            }
             (_, Some(pending_end)) if pending_end.is_requested() => {
-                outcome.unwanted.push(self.end_requested(pending_end));
+                outcome.unwanted.push(self.end_pending(pending_end));
             }
             (Some(recorded), Some(pending_end)) => {
                 self.settle_copy(meeting, recorded, pending_end, outcome);
@@ -281,7 +285,7 @@ impl Situation<'_> {
         }
     }
 
-    fn end_requested(&self, pending_end: &PendingEnd) -> UnwantedMeeting {
+    fn end_pending(&self, pending_end: &PendingEnd) -> UnwantedMeeting {
         UnwantedMeeting {
             server: self.server.id.clone(),
             key: pending_end.key.clone(),
@@ -300,7 +304,7 @@ impl Situation<'_> {
         UnwantedMeeting {
             internal_id: meeting.internal_id.clone(),
             kept_by: Some(kept_by.clone()),
-            ..self.end_requested(pending_end)
+            ..self.end_pending(pending_end)
         }
     }
 

@@ -253,7 +253,7 @@ async fn a_proven_meeting_that_is_not_recorded_is_recorded(factory: PoolFactory<
     let store = two_servers(factory).await;
     let unanswered = PendingEnd { create_sent_at: NOW, ..pending_end("a", "m") };
     store.forget_and_end(&key("m"), "x", Some(&unanswered)).await;
-    let list = vec![identified("m-1", reported_meeting("m", NOW, 0))];
+    let list = vec![identified("m-1", reported_meeting("m", NOW, 2))];
     let report =
         store.record_poll("a", &successful_poll(NOW.plus_ms(900), list)).await.expect("a server");
     assert_eq!(report.outcome.unwanted, [], "there is no other copy");

@@ -102,6 +102,7 @@ impl ReplicaContext {
             history: store.clone(),
             forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),
+            known_twins: Arc::default(),
             periodic_jobs: store.clone(),
             tenants: store,
             tenant_cache: self.tenant_cache.clone(),

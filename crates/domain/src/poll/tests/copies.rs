@@ -84,11 +84,13 @@ fn a_meeting_that_is_recorded_nowhere_is_adopted_without_proof() {
 
 #[test]
 fn a_meeting_that_is_ours_by_proof_is_recorded_if_it_has_no_record() {
-    let told = ReportedMeeting { is_likely_ours: false, ..reported("i", 0) };
+    let told = ReportedMeeting { is_likely_ours: false, ..reported("i", 1) };
     let outcome = decide(told.clone(), None, proof());
     assert_eq!(decisions(&outcome), (1, vec![], 0), "there is no other copy");
     assert_eq!(outcome.adopted[0].origin, MeetingOrigin::proven(told.identity()));
     assert_eq!(outcome.adopted[0].moderator_pw.as_deref(), Some("ours"));
+    let empty = ReportedMeeting { users: 0, ..told };
+    assert_eq!(decisions(&decide(empty, None, proof())), (0, vec!["a"], 0), "nobody is in it");
 }
 
 #[test]
@@ -243,7 +245,11 @@ proptest! {
         let applies = has_end && end.applies_to(&told);
         let outcome = decide(told.clone(), has_record.then(|| record.clone()), has_end.then_some(end));
         for unwanted in &outcome.unwanted {
-            prop_assert!(has_record && applies, "the reported one is ours by proof");
+            prop_assert!(applies, "the reported one is ours by proof");
+            if !has_record {
+                prop_assert_eq!(users.0, 0, "nobody is in it");
+                continue;
+            }
             prop_assert!(record.is_confirmed(), "the other one is alive");
             prop_assert!(record.meeting.origin.is_other_meeting(told.identity().as_ref()));
             if unwanted.server == record.meeting.server {
