@@ -56,13 +56,17 @@ pub fn check_url(url: &str) -> Result<(), AdminError> {
 }
 
 /// Checks that no other server than the one of this id has a URL, in any spelling: the meetings of a
-/// server that is listed twice are reported twice.
+/// server that is listed twice are reported twice. A server may keep the URL that it has.
 ///
 /// # Errors
-/// [`AdminError::UrlTaken`] if one has, or when the store fails.
-async fn check_url_is_free(app: &App, url: &str, id: &ServerId) -> Result<(), AdminError> {
-    let servers = app.pool.list_servers().await?;
-    match twins::find_same_url(&servers, url, Some(id)) {
+/// [`AdminError::UrlTaken`] if one has.
+pub fn check_url_is_free(
+    servers: &[Server],
+    url: &str,
+    id: Option<&ServerId>,
+) -> Result<(), AdminError> {
+    let keeps_url = servers.iter().any(|server| Some(&server.id) == id && server.url == url);
+    match twins::find_same_url(servers, url, id).filter(|_| !keeps_url) {
         Some(other) => Err(AdminError::UrlTaken(other.id.clone(), other.url.clone())),
         None => Ok(()),
     }
@@ -101,7 +105,7 @@ pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
     if let Some(multiplier) = new.load_multiplier {
         server.load_multiplier = check_multiplier(multiplier)?;
     }
-    check_url_is_free(app, &server.url, &server.id).await?;
+    check_url_is_free(&app.pool.list_servers().await?, &server.url, Some(&server.id))?;
     if !app.pool.add_server(server.clone()).await? {
         return Err(AdminError::Exists(server.id));
     }
@@ -127,7 +131,7 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
     let id = ServerId(id.to_owned());
     if let Some(url) = &change.url {
         check_url(url)?;
-        check_url_is_free(app, url, &id).await?;
+        check_url_is_free(&app.pool.list_servers().await?, url, Some(&id))?;
     }
     if let Some(multiplier) = change.load_multiplier {
         check_multiplier(multiplier)?;

@@ -157,9 +157,9 @@ impl Situation<'_> {
             (Some(recorded), _) if recorded.meeting.origin.is_same_meeting(identity.as_ref()) => {
                 self.settle_twin(meeting, recorded, outcome);
             }
-            // Nobody is in what an unanswered create has left, and no record leads to it.
-            (None, Some(pending_end)) if meeting.users == 0 => {
-                outcome.unwanted.push(self.end_pending(pending_end));
+            // Nobody is in what an unanswered create has left, and no record has ever led to it.
+            (None, Some(end)) if meeting.users == 0 && end.internal_id.is_none() => {
+                outcome.unwanted.push(self.end_pending(end));
             }
             (_, Some(pending_end)) if pending_end.is_requested() => {
                 outcome.unwanted.push(self.end_pending(pending_end));

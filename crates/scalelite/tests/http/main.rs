@@ -48,3 +48,5 @@ mod test_playback;
 mod text_tracks;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod twins;

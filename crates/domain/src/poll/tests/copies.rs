@@ -90,7 +90,10 @@ fn a_meeting_that_is_ours_by_proof_is_recorded_if_it_has_no_record() {
     assert_eq!(outcome.adopted[0].origin, MeetingOrigin::proven(told.identity()));
     assert_eq!(outcome.adopted[0].moderator_pw.as_deref(), Some("ours"));
     let empty = ReportedMeeting { users: 0, ..told };
-    assert_eq!(decisions(&decide(empty, None, proof())), (0, vec!["a"], 0), "nobody is in it");
+    assert_eq!(decisions(&decide(empty.clone(), None, proof())), (0, vec!["a"], 0));
+    let exact = PendingEnd { internal_id: empty.internal_id.clone(), ..unanswered_create(-1) };
+    let outcome = decide(empty, None, Some(exact));
+    assert_eq!(decisions(&outcome), (1, vec![], 0), "it was recorded once");
 }
 
 #[test]
@@ -247,7 +250,7 @@ proptest! {
         for unwanted in &outcome.unwanted {
             prop_assert!(applies, "the reported one is ours by proof");
             if !has_record {
-                prop_assert_eq!(users.0, 0, "nobody is in it");
+                prop_assert_eq!((users.0, ids.2), (0, 0), "nobody is or was in it");
                 continue;
             }
             prop_assert!(record.is_confirmed(), "the other one is alive");
