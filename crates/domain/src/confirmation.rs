@@ -43,7 +43,8 @@ pub fn pending_end_of_copy(
     confirmed: &Meeting,
     now: Timestamp,
 ) -> Option<PendingEnd> {
-    let is_copy = effect == ConfirmationEffect::KeepRecord && confirmed.origin.is_proven;
+    let is_proven = confirmed.origin.is_proven && confirmed.origin.identity.is_some();
+    let is_copy = effect == ConfirmationEffect::KeepRecord && is_proven;
     is_copy.then(|| PendingEnd::of_replaced_record(confirmed, now)).flatten()
 }
 

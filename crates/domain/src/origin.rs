@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::meeting::Meeting;
+use crate::poll::PendingEnd;
 use crate::time::Timestamp;
 
 /// Maximum difference between the clocks of replicas and servers, in ms.
@@ -114,6 +115,20 @@ impl MeetingOrigin {
         let is_proven = reply.is_proven || (is_same && self.is_proven);
         let is_adopted = reply.is_adopted && (self.is_adopted || !keeps_doubt);
         Self { identity: reply.identity.clone(), is_proven, is_adopted: is_adopted && !is_proven }
+    }
+}
+
+impl MeetingOrigin {
+    /// Returns this origin, proven if one of these pending ends proves it. They belong to the key
+    /// and the server of the meeting.
+    #[must_use]
+    pub fn with_proof<'a>(self, mut pending_ends: impl Iterator<Item = &'a PendingEnd>) -> Self {
+        match &self.identity {
+            Some(identity) if pending_ends.any(|end| end.proves(identity)) => {
+                Self::proven(self.identity)
+            }
+            _ => self,
+        }
     }
 }
 

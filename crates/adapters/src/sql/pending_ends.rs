@@ -34,6 +34,17 @@ pub(super) fn list_by_server(
     connection.query(BY_SERVER, values![&server.0], read_pending_end)
 }
 
+pub(super) fn find(
+    connection: &mut dyn SqlConnection,
+    server: &ServerId,
+    key: &MeetingKey,
+) -> Result<Option<PendingEnd>, StoreError> {
+    const FIND: &str = "SELECT server_id, tenant, id, moderator_pw, since, create_sent_at, \
+        internal_id FROM pending_ends WHERE server_id = ?1 AND tenant = ?2 AND id = ?3";
+    let values = values![&server.0, tenant_or_empty(key), &key.id];
+    connection.query_first(FIND, values, read_pending_end)
+}
+
 /// Stores pending ends on servers that exist. Each replaces one of the same server and meeting.
 pub(super) fn put_all(
     connection: &mut dyn SqlConnection,

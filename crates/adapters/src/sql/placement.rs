@@ -16,14 +16,13 @@ fn undo_placement(connection: &mut dyn SqlConnection, meeting: &Meeting) -> Resu
     servers::add_load(connection, &meeting.server, -f64::from(users), -1)
 }
 
-/// Counts an inserted meeting on its server, and deletes its pending end there.
+/// Counts an inserted meeting on its server.
 fn count_placement(
     connection: &mut dyn SqlConnection,
     meeting: &Meeting,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    servers::add_load(connection, &meeting.server, f64::from(meeting.load.counted_users(now)), 1)?;
-    pending_ends::forget(connection, &meeting.server, &meeting.key)
+    servers::add_load(connection, &meeting.server, f64::from(meeting.load.counted_users(now)), 1)
 }
 
 pub(super) fn place_meeting(
@@ -112,6 +111,9 @@ pub(super) fn confirm_meeting(
     pending_ends: &[PendingEnd],
 ) -> Result<(), StoreError> {
     let record = meetings::find(connection, &meeting.key)?.map(|found| found.meeting);
+    let proof = pending_ends::find(connection, &meeting.server, &meeting.key)?;
+    let origin = meeting.origin.clone().with_proof(proof.iter());
+    let meeting = Meeting { origin, ..meeting };
     let protected = confirmation::protected_server(record.as_ref(), &meeting);
     for pending_end in pending_ends.iter().filter(|end| Some(&end.server) != protected) {
         pending_ends::put_all(connection, std::slice::from_ref(pending_end))?;

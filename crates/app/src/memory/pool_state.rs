@@ -93,7 +93,6 @@ impl PoolState {
         if let Some(server) = self.server_mut(&meeting.server) {
             server.placed_since_poll += 1;
         }
-        self.pending_ends.remove(&(meeting.server.clone(), meeting.key.clone()));
         self.meetings.insert(meeting.key.clone(), meeting);
     }
 

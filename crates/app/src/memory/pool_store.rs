@@ -183,6 +183,9 @@ impl PoolStore for MemoryPoolStore {
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
         let record = state.meetings.get(&meeting.key).cloned();
+        let proof = state.pending_ends.get(&(meeting.server.clone(), meeting.key.clone()));
+        let origin = meeting.origin.clone().with_proof(proof.into_iter());
+        let meeting = &Meeting { origin, ..meeting.clone() };
         let protected = confirmation::protected_server(record.as_ref(), meeting);
         let applicable = pending_ends.iter().filter(|pending| Some(&pending.server) != protected);
         state.add_pending_ends(&applicable.cloned().collect::<Vec<_>>());

@@ -263,8 +263,9 @@ pub trait PoolStore: Send + Sync {
     ///
     /// Placing claims the meeting, takes the first candidate for the voice bridge that no other
     /// meeting holds, adds the expected users to the load of the server, records the pending ends
-    /// of the request, and removes a pending end of the meeting on the chosen server. A server on
-    /// which another tenant's meeting of the same id is recorded is never chosen.
+    /// of the request. A pending end of the meeting on the chosen server stays until the meeting is
+    /// confirmed there. A server on which another tenant's meeting of the same id is recorded is
+    /// never chosen.
     ///
     /// [`PlaceRequest::classify_conflict`] decides about an existing record. A replaceable one is
     /// only undone if the meeting is placed, an expired one in any case. Then
@@ -282,7 +283,8 @@ pub trait PoolStore: Send + Sync {
     /// - In both of these cases the meeting is not recorded if its server was removed or disabled.
     /// - If another request has recorded the meeting on another server, that record stays.
     ///
-    /// The origin of the record becomes [`domain::MeetingOrigin::with_reply`] that of `meeting`.
+    /// The origin of the record becomes [`domain::MeetingOrigin::with_reply`] that of `meeting`,
+    /// which a pending end of the meeting on this server may prove.
     ///
     /// In each case a pending end of the meeting on this server is removed, and `pending_ends` are
     /// recorded, except for the server where another request has recorded the meeting. If that

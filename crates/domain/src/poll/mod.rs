@@ -248,7 +248,7 @@ fn apply_response(
     for meeting in here {
         match reported.find(&meeting.key) {
             Some(reported) => {
-                let update = update_reported(meeting, reported, now, policy);
+                let update = update_reported(meeting, reported, context.pending_ends, now, policy);
                 outcome.attached += usize::from(meeting.detached);
                 outcome.meeting_updates.push((meeting.key.clone(), update));
             }
@@ -289,6 +289,7 @@ fn expected_users(meeting: &Meeting, policy: &PollPolicy) -> u32 {
 fn update_reported(
     meeting: &Meeting,
     reported: &ReportedMeeting,
+    pending_ends: &[PendingEnd],
     now: Timestamp,
     policy: &PollPolicy,
 ) -> MeetingUpdate {
@@ -296,7 +297,9 @@ fn update_reported(
     usage.record_users(reported.users, now);
     let expected = expected_users(meeting, policy);
     let load = policy.load.meeting_load(reported.created_at, expected, reported.users);
+    let pending_ends = pending_ends.iter().filter(|end| end.key == meeting.key);
     let origin = meeting.origin_after_report(reported.identity().as_ref(), now);
+    let origin = origin.with_proof(pending_ends);
     MeetingUpdate::Reported(load, usage, origin)
 }
 

@@ -1,7 +1,7 @@
 //! Pending ends: meetings that are to be ended on a server as soon as a poll reports them there.
 
 use crate::meeting::{Meeting, MeetingKey};
-use crate::origin::CreateWindow;
+use crate::origin::{CreateWindow, MeetingIdentity};
 use crate::server::ServerId;
 use crate::time::Timestamp;
 
@@ -58,7 +58,21 @@ impl PendingEnd {
         if self.internal_id.is_some() {
             return self.internal_id == reported.internal_id;
         }
-        let window = CreateWindow { sent_at: self.create_sent_at, until: self.since };
-        window.contains(reported.created_at)
+        self.window().contains(reported.created_at)
+    }
+
+    /// Returns whether a meeting with this key and identity on the server was made by a create of
+    /// this deployment. The Redis script `confirm_meeting.lua` follows the same rule.
+    #[must_use]
+    pub fn proves(&self, identity: &MeetingIdentity) -> bool {
+        let is_it = match &self.internal_id {
+            Some(internal_id) => *internal_id == identity.internal_id,
+            None => self.window().contains(identity.created_at),
+        };
+        is_it && !self.is_requested()
+    }
+
+    fn window(&self) -> CreateWindow {
+        CreateWindow { sent_at: self.create_sent_at, until: self.since }
     }
 }

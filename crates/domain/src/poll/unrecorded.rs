@@ -128,11 +128,12 @@ pub(super) fn settle_unrecorded(
 }
 
 impl Situation<'_> {
-    /// Whether a pending end is done: the meeting is recorded on the server, or is not there and
-    /// will not come any more.
+    /// Whether a pending end is done: the meeting is recorded on the server and no longer claimed, or
+    /// is not there and will not come any more.
     fn is_settled(&self, pending_end: &PendingEnd, reported: &ReportedMeetings<'_>) -> bool {
+        let mut here = self.context.recorded_here.iter();
         let is_recorded =
-            self.context.recorded_here.iter().any(|meeting| meeting.key == pending_end.key);
+            here.any(|meeting| meeting.key == pending_end.key && meeting.claim.is_none());
         let is_another = |found: &ReportedMeeting| {
             pending_end.internal_id.is_some() && !pending_end.applies_to(found)
         };

@@ -16,6 +16,7 @@ pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
         origins_come_back_whole,
         a_reply_and_polls_tell_the_identity,
         a_meeting_that_was_there_before_is_adopted,
+        a_pending_end_proves_what_is_confirmed,
         a_restarted_meeting_has_another_identity,
         a_copy_that_loses_its_record_is_to_be_ended,
         copies_that_are_not_proven_are_left_alone,
@@ -135,6 +136,37 @@ async fn a_meeting_that_was_there_before_is_adopted(factory: PoolFactory<'_>) {
     let again = MeetingOrigin::adopted(identity("m-1", NOW.plus_ms(7)));
     store.confirm_meeting(&Meeting { origin: again, ..meeting }, NOW.plus_ms(11)).await;
     assert_eq!(find_origin(&store, "m").await, anew);
+}
+
+async fn a_pending_end_proves_what_is_confirmed(factory: PoolFactory<'_>) {
+    let created_at = NOW.plus_ms(-60_000);
+    let requested = Timestamp::default();
+    for (sent_at, internal_id, is_proven) in [
+        (created_at, None, true),
+        (created_at.plus_ms(5_001), None, false),
+        (requested, None, false),
+        (created_at.plus_ms(-900_000), Some("m-1"), true),
+        (created_at, Some("m-2"), false),
+    ] {
+        for is_found_by_poll in [false, true] {
+            let store = two_servers(factory).await;
+            let internal_id = internal_id.map(str::to_owned);
+            let end = PendingEnd { internal_id, create_sent_at: sent_at, ..pending_end("a", "m") };
+            store.forget_and_end(&key("m"), "x", Some(&end)).await;
+            let placed = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
+            let origin = MeetingOrigin::adopted(identity("m-1", created_at));
+            if is_found_by_poll {
+                let list = vec![identified("m-1", reported_meeting("m", created_at, 2))];
+                store.record_poll("a", &successful_poll(NOW.plus_ms(500), list)).await;
+            } else {
+                let confirmed = Meeting { origin: origin.clone(), ..placed };
+                store.confirm_meeting(&confirmed, NOW.plus_ms(9)).await;
+            }
+            let found = find_origin(&store, "m").await;
+            let proven = MeetingOrigin::proven(origin.identity.clone());
+            assert_eq!(found, if is_proven { proven } else { origin }, "{end:?}");
+        }
+    }
 }
 
 async fn a_restarted_meeting_has_another_identity(factory: PoolFactory<'_>) {

@@ -20,7 +20,7 @@ pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
         confirming_releasing_and_forgetting_store_pending_ends,
         what_is_confirmed_is_wanted_there,
         what_was_confirmed_since_is_not_forgotten,
-        a_pending_end_is_removed_where_the_meeting_is_placed,
+        a_pending_end_stays_until_the_meeting_is_confirmed,
         polls_settle_pending_ends,
         pending_ends_go_with_their_server,
         old_pending_ends_are_removed,
@@ -142,7 +142,7 @@ async fn what_was_confirmed_since_is_not_forgotten(factory: PoolFactory<'_>) {
     assert_eq!(store.list_pending_ends().await, [pending_end("a", "m"), pending_end("a", "n")]);
 }
 
-async fn a_pending_end_is_removed_where_the_meeting_is_placed(factory: PoolFactory<'_>) {
+async fn a_pending_end_stays_until_the_meeting_is_confirmed(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
     for one in [pending_end("a", "m"), pending_end("a", "n"), pending_end("b", "m")] {
@@ -150,11 +150,18 @@ async fn a_pending_end_is_removed_where_the_meeting_is_placed(factory: PoolFacto
     }
     let mut asked = place_request("m", &["11111"]);
     asked.pending_ends = vec![pending_end("a", "m"), pending_end("b", "o")];
-    assert_eq!(store.place_new_meeting(asked).await.server.id.0, "a");
-    assert_eq!(
-        store.list_pending_ends().await,
-        [pending_end("a", "n"), pending_end("b", "m"), pending_end("b", "o")]
-    );
+    let placed = store.place_new_meeting(asked.clone()).await;
+    assert_eq!(placed.server.id.0, "a");
+    let all = [("a", "m"), ("a", "n"), ("b", "m"), ("b", "o")].map(|(s, id)| pending_end(s, id));
+    assert_eq!(store.list_pending_ends().await, all);
+    // A poll neither ends the claimed meeting nor settles its end.
+    let list = vec![reported_meeting("m", NOW, 0)];
+    store.record_poll("a", &successful_poll(NOW.plus_ms(900), list)).await;
+    assert_eq!(store.list_pending_ends().await, all);
+    assert!(store.forget_meeting(&key("m"), "a").await);
+    let placed = store.place_new_meeting(asked).await;
+    store.confirm_meeting(&placed.meeting, NOW).await;
+    assert_eq!(store.list_pending_ends().await, all[1..]);
 }
 
 async fn polls_settle_pending_ends(factory: PoolFactory<'_>) {

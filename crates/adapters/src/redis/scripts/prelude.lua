@@ -294,14 +294,11 @@ local function put_meeting(meeting, bridge)
   return ref
 end
 
--- Stores a meeting as put_meeting() does, counts it on its server, and removes its pending end
--- there.
+-- Stores a meeting as put_meeting() does, and counts it on its server.
 local function place_meeting(meeting, bridge, now)
   put_meeting(meeting, bridge)
   add_load(meeting.server, counted_users(to_table(meeting.own), now))
   add_placed(meeting.server, 1)
-  local field = pending_end_field(meeting.tenant, meeting.id)
-  call('HDEL', own_key('pending_ends', meeting.server), field)
   increment_version(meeting.server)
 end
 
