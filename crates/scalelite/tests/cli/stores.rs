@@ -59,7 +59,7 @@ async fn what_cannot_be_read_stops_every_command_and_hides_secrets() -> anyhow::
     let ruby = "config/redis_store.yml: line 3: `<%= Rails.root %>`: of Ruby, only ENV['NAME'] and \
                 ENV.fetch('NAME') are understood, with plain defaults\n";
     let elsewhere = setup.clone().with_setting("SCALELITE_CONFIG_DIR", "elsewhere");
-    let port = "REDIS_URL: a port is no number from 1 to 65535, or: the characters / ? # @ : % and \
+    let port = "REDIS_URL: a port must be a number from 1 to 65535, or: the characters / ? # @ : % and \
                 blanks in user and password must be percent-encoded\n";
     for (setup, line) in
         [(setup.clone(), ruby), (elsewhere.with_setting("REDIS_URL", "redis://:hidden@h:x"), port)]
