@@ -11,5 +11,6 @@ mod postgres_outage;
 mod redis;
 mod redis_connection;
 mod redis_original_data;
+mod redis_schema;
 mod s3;
 mod sqlite;
