@@ -108,6 +108,6 @@ fn rebuild_from_history(bencher: Bencher<'_, '_>, servers: i64) {
     let pool = build_pool(servers);
     let mut forecast = pool.load_forecast.clone();
     bencher.with_inputs(|| pool.running.clone()).bench_local_values(|running| {
-        forecast.rebuild(NOW, &pool.servers, running, &pool.timetable)
+        forecast.rebuild(NOW, &pool.servers, running, &pool.timetable);
     });
 }

@@ -79,7 +79,7 @@ fn build_missing(connector: &Connector) -> Result<(), StoreError> {
             Some(true) => continue,
             // An interrupted build leaves an invalid index, which is updated and never used.
             Some(false) => {
-                connection.execute_batch(&format!("DROP INDEX CONCURRENTLY public.{name}"))?
+                connection.execute_batch(&format!("DROP INDEX CONCURRENTLY public.{name}"))?;
             }
             None => {}
         }

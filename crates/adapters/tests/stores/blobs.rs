@@ -1,4 +1,4 @@
-//! Files of recordings against the contract of their port.
+//! Files of recordings in directories, against the contract of their port.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,8 +1,5 @@
-//! Databases of existing deployments are adopted as they are; new ones get the same schema.
-
-#![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
-
-mod common;
+//! The schema in PostgreSQL: databases of the original are used as they are, new ones get the same
+//! schema, and those with an unknown schema of ours are refused.
 
 use std::time::Duration;
 
@@ -13,10 +10,13 @@ use domain::Timestamp;
 use domain::recording::{Callback, PlaybackFormat, Recording, Thumbnail};
 use testkit::private::Postgres;
 
-const DUMP: &str = include_str!("../../testkit/data/fixtures/postgres.sql");
+use crate::common::postgres::{connection_config, open_store, store_options};
+
+const DUMP: &str = include_str!("../../../testkit/data/fixtures/postgres.sql");
 const OWN_PREFIX: &str = "scalelite_";
 
-/// What `pg_dump` says of the original's schema, without our indexes and what differs every time.
+/// Returns the output of `pg_dump` for the original's tables, without our indexes and without lines
+/// that differ between runs.
 async fn dump_original_schema(
     server: &Postgres,
     database: &str,
@@ -24,13 +24,13 @@ async fn dump_original_schema(
 ) -> Vec<String> {
     let arguments = [arguments, &["-n", "public", "--no-owner", "--no-comments"]].concat();
     let text = server.dump(database, &arguments).await.expect("a dump");
-    let told = |line: &&str| {
+    let is_relevant = |line: &&str| {
         let noise = ["--", "\\restrict", "\\unrestrict", "SET ", "SELECT pg_catalog.set_config"];
         !line.is_empty()
             && !line.contains(OWN_PREFIX)
-            && !noise.iter().any(|one| line.starts_with(one))
+            && !noise.iter().any(|prefix| line.starts_with(prefix))
     };
-    text.lines().filter(told).map(str::to_owned).collect()
+    text.lines().filter(is_relevant).map(str::to_owned).collect()
 }
 
 async fn create_from_dump(server: &Postgres, database: &str) {
@@ -38,7 +38,7 @@ async fn create_from_dump(server: &Postgres, database: &str) {
     server.psql(database, DUMP).await.expect("the dump");
 }
 
-/// Waits for the indexes that are built beside everything else.
+/// Waits for the indexes that are built in the background.
 async fn wait_for_indexes(server: &Postgres, database: &str) {
     let count = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
         WHERE c.relname LIKE 'scalelite\\_%' AND i.indisvalid";
@@ -143,14 +143,14 @@ fn original_callbacks() -> Vec<Callback> {
 }
 
 #[tokio::test]
-async fn a_database_of_the_original_is_read_and_left_as_it_is() {
+async fn a_database_of_the_original_is_read_and_not_changed() {
     let server = Postgres::start().await.expect("a server");
     create_from_dump(&server, "original").await;
     let before = dump_original_schema(&server, "original", &[]).await;
-    let store = common::store(&server, "original");
+    let store = open_store(&server, "original");
     store.check_recording_store().await.unwrap();
-    let all = store.list_recordings_after(None, 10).await.unwrap();
-    let ids: Vec<&str> = all.iter().map(|one| one.record_id.as_str()).collect();
+    let recordings = store.list_recordings_after(None, 10).await.unwrap();
+    let ids: Vec<&str> = recordings.iter().map(|recording| recording.record_id.as_str()).collect();
     assert_eq!(
         ids,
         [
@@ -160,15 +160,17 @@ async fn a_database_of_the_original_is_read_and_left_as_it_is() {
             "d301d51c73d7f117bbbab5bd5c0faf217eed3c09-1700600000456",
         ]
     );
-    assert_eq!((&all[1], &all[2]), (&third_recording(), &first_recording()));
-    assert_eq!((all[0].state.as_deref(), all[0].published), (Some("deleted"), true));
-    assert_eq!((all[3].published, all[3].publish_updated), (false, true));
-    assert_eq!(all[3].metadata, [("gl-listed".to_owned(), some_text("false"))]);
-    for one in &all {
-        assert_eq!(store.find_recording(&one.record_id).await.unwrap().as_ref(), Some(one));
+    assert_eq!((&recordings[1], &recordings[2]), (&third_recording(), &first_recording()));
+    let deleted = &recordings[0];
+    assert_eq!((deleted.state.as_deref(), deleted.published), (Some("deleted"), true));
+    assert_eq!((recordings[3].published, recordings[3].publish_updated), (false, true));
+    assert_eq!(recordings[3].metadata, [("gl-listed".to_owned(), some_text("false"))]);
+    for recording in &recordings {
+        let found = store.find_recording(&recording.record_id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(recording));
     }
     let second_page = store.list_recordings_after(Some(ids[1]), 2).await.unwrap();
-    assert_eq!(second_page, all[2..]);
+    assert_eq!(second_page, recordings[2..]);
     assert_eq!(store.list_callbacks_after(None, 10).await.unwrap(), original_callbacks());
     assert_eq!(
         store.list_callbacks_after(Some("course-1"), 10).await.unwrap(),
@@ -185,9 +187,10 @@ async fn an_empty_database_gets_the_schema_of_the_original() {
     let server = Postgres::start().await.expect("a server");
     create_from_dump(&server, "original").await;
     server.create_database("empty").await.unwrap();
-    // Two at once: one of them finds it done.
-    let (one, two) = (common::store(&server, "empty"), common::store(&server, "empty"));
-    let (first_check, second_check) = tokio::join!(one.check_store(), two.check_recording_store());
+    // Two stores at the same time: one of them finds the schema complete.
+    let (first, second) = (open_store(&server, "empty"), open_store(&server, "empty"));
+    let (first_check, second_check) =
+        tokio::join!(first.check_store(), second.check_recording_store());
     first_check.unwrap();
     second_check.unwrap();
     wait_for_indexes(&server, "empty").await;
@@ -204,28 +207,29 @@ async fn an_empty_database_gets_the_schema_of_the_original() {
     let environment = "SELECT value FROM ar_internal_metadata WHERE key = 'environment'";
     assert_eq!(server.psql("empty", environment).await.unwrap(), "production");
     let recorded = "SELECT string_agg(version::text, ' ') FROM scalelite_own.schema_versions";
-    assert_eq!(server.psql("empty", recorded).await.unwrap(), "1", "each step once");
+    assert_eq!(server.psql("empty", recorded).await.unwrap(), "1", "each step is applied once");
 }
 
-/// The original of 2020: no table of callbacks, two columns less, and NULL where it had no default.
+/// The original of 2020 had no table of callbacks, lacked two columns, and left NULL in a column
+/// without a default.
 #[tokio::test]
-async fn a_database_of_2020_gets_what_it_lacks() {
+async fn missing_tables_and_columns_are_added_to_a_database_of_2020() {
     const BACK_TO_2020: &str = "DROP TABLE callback_data; \
         ALTER TABLE recordings DROP COLUMN protected, DROP COLUMN publish_updated; \
         ALTER TABLE recordings ALTER COLUMN published DROP NOT NULL; \
         UPDATE recordings SET published = NULL WHERE id = 4; \
         INSERT INTO recordings (meeting_id) VALUES ('without a record id'); \
         DELETE FROM schema_migrations WHERE version > '20181123180008'; \
-        CREATE TABLE spared AS SELECT * FROM recordings;";
+        CREATE TABLE before AS SELECT * FROM recordings;";
     let server = Postgres::start().await.expect("a server");
     create_from_dump(&server, "old").await;
     server.psql("old", BACK_TO_2020).await.unwrap();
-    let store = common::store(&server, "old");
-    let all = store.list_recordings_after(None, 10).await.unwrap();
-    assert_eq!(all.len(), 4, "rows without an id are passed over");
-    assert_eq!(all[1], third_recording());
-    assert_eq!(all[2], Recording { protected: false, ..first_recording() });
-    assert!(!all[0].published);
+    let store = open_store(&server, "old");
+    let recordings = store.list_recordings_after(None, 10).await.unwrap();
+    assert_eq!(recordings.len(), 4, "rows without a record id are skipped");
+    assert_eq!(recordings[1], third_recording());
+    assert_eq!(recordings[2], Recording { protected: false, ..first_recording() });
+    assert!(!recordings[0].published);
     store.put_callback(&original_callbacks()[0]).await.unwrap();
     assert_eq!(store.list_callbacks_after(None, 10).await.unwrap(), original_callbacks()[..1]);
     let versions = "SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrations";
@@ -233,52 +237,51 @@ async fn a_database_of_2020_gets_what_it_lacks() {
         server.psql("old", versions).await.unwrap(),
         "20181123180008 20210425184558 20210630205630 20210725200414"
     );
-    let changed = "SELECT count(*) FROM (TABLE spared EXCEPT SELECT id, record_id, meeting_id, \
+    let changed = "SELECT count(*) FROM (TABLE before EXCEPT SELECT id, record_id, meeting_id, \
         name, published, participants, state, starttime, endtime, deleted_at FROM recordings) x";
     assert_eq!(server.psql("old", changed).await.unwrap(), "0");
     wait_for_indexes(&server, "old").await;
 }
 
 #[tokio::test]
-async fn an_index_that_was_left_unfinished_is_built_anew() {
+async fn an_invalid_index_is_rebuilt() {
     let server = Postgres::start().await.expect("a server");
     create_from_dump(&server, "d").await;
     let broken = "CREATE INDEX scalelite_recordings_by_starttime ON recordings (endtime); \
         UPDATE pg_index SET indisvalid = false \
         WHERE indexrelid = 'scalelite_recordings_by_starttime'::regclass";
     server.psql("d", broken).await.unwrap();
-    let store = common::store(&server, "d");
+    let store = open_store(&server, "d");
     store.check_store().await.unwrap();
     wait_for_indexes(&server, "d").await;
     let column = "SELECT indexdef FROM pg_indexes \
         WHERE indexname = 'scalelite_recordings_by_starttime'";
     assert!(server.psql("d", column).await.unwrap().contains("(starttime)"));
-    // The pages of a migration find their way by an index, too.
+    // Pages of a migration use an index, too.
     let plan = "SET enable_seqscan = off; EXPLAIN SELECT id FROM recordings \
         WHERE record_id ~>~ 'a' ORDER BY record_id USING ~<~ LIMIT 5";
     let plan = server.psql("d", plan).await.unwrap();
     assert!(plan.contains("scalelite_recordings_by_record_id"), "{plan}");
 }
 
-/// A role that is called like the product finds the original's tables first, as before; and what
-/// the original could insert before, it still can.
+/// A role that is named like the product finds the original's tables first, as before; and our
+/// indexes do not refuse values that the original inserts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_original_goes_on_as_before() {
+async fn the_original_still_works() {
     let server = Postgres::start().await.expect("a server");
     create_from_dump(&server, "d").await;
-    let store = common::store(&server, "d");
+    let store = open_store(&server, "d");
     assert_eq!(store.count_recordings().await.unwrap().recordings, 4);
     wait_for_indexes(&server, "d").await;
     let as_scalelite = "CREATE ROLE scalelite SUPERUSER; SET ROLE scalelite; \
                         SELECT array_to_string(current_schemas(false), ',')";
-    let seen = server.psql("d", as_scalelite).await.unwrap();
-    assert_eq!(seen.lines().last(), Some("public"), "{seen}");
-    let long = "INSERT INTO callback_data (meeting_id, created_at, updated_at) \
+    let output = server.psql("d", as_scalelite).await.unwrap();
+    assert_eq!(output.lines().last(), Some("public"), "{output}");
+    let insert_long_id = "INSERT INTO callback_data (meeting_id, created_at, updated_at) \
                 SELECT string_agg(md5(n::text), ''), now(), now() FROM generate_series(1, 200) n";
-    server.psql("d", long).await.expect("an index must not refuse it");
+    server.psql("d", insert_long_id).await.expect("no index refuses long ids");
 }
 
-/// Schemas of ours that this program does not know.
 #[tokio::test]
 async fn a_database_with_an_unknown_schema_is_refused_and_not_changed() {
     const OLD: &str = "CREATE SCHEMA scalelite_own; \
@@ -304,8 +307,8 @@ async fn a_database_with_an_unknown_schema_is_refused_and_not_changed() {
             text.lines().filter(is_stable).map(str::to_owned).collect::<Vec<_>>()
         };
         let before = dump().await;
-        let writing = PgStore::new(common::options(common::config(&server, &database))).unwrap();
-        let options = common::options(common::config(&server, &database));
+        let writing = PgStore::new(store_options(connection_config(&server, &database))).unwrap();
+        let options = store_options(connection_config(&server, &database));
         let reading = PgStore::new(PgOptions { read_only: true, ..options }).unwrap();
         for store in [writing, reading] {
             let error = store.check_store().await.unwrap_err();
@@ -318,5 +321,5 @@ async fn a_database_with_an_unknown_schema_is_refused_and_not_changed() {
     // An administrator may have created the schema for us.
     server.create_database("prepared").await.unwrap();
     server.psql("prepared", "CREATE SCHEMA scalelite_own").await.unwrap();
-    common::store(&server, "prepared").check_store().await.unwrap();
+    open_store(&server, "prepared").check_store().await.unwrap();
 }

@@ -1,6 +1,4 @@
-//! The embedded store against the contract of its port, and what only a file can show.
-
-#![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
+//! The embedded store against the contracts of its ports, and the behaviour of a store in a file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +15,7 @@ use futures_util::future::FutureExt as _;
 use tempfile::TempDir;
 use testkit::contract;
 
-/// Fresh stores, each in a file of its own, all in one directory that goes with this.
+/// Makes empty stores, each in its own file. All are in one directory, which is removed at the end.
 struct SqliteStores {
     dir: TempDir,
     count: AtomicU32,
@@ -25,7 +23,7 @@ struct SqliteStores {
 
 impl SqliteStores {
     fn new() -> Self {
-        // In memory where there is such a file system: the contract is not about disks.
+        // In memory if possible: the contracts do not depend on the disk.
         let shm = Path::new("/dev/shm");
         let dir = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() };
         Self { dir: dir.expect("a directory"), count: AtomicU32::new(0) }
@@ -38,7 +36,7 @@ impl SqliteStores {
     }
 }
 
-/// Makes stores, as whatever they are to be.
+/// Returns a function that makes stores, as objects of the port that is needed.
 macro_rules! factory {
     ($stores:ident) => {
         &|| {
@@ -49,7 +47,7 @@ macro_rules! factory {
 }
 
 #[tokio::test]
-async fn keeps_the_contract() {
+async fn fulfils_the_contracts() {
     let stores = SqliteStores::new();
     contract::check_state_store(factory!(stores)).await;
     contract::check_recordings(factory!(stores)).await;
@@ -57,7 +55,7 @@ async fn keeps_the_contract() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn keeps_the_contract_in_races() {
+async fn fulfils_the_contracts_under_concurrency() {
     let stores = SqliteStores::new();
     contract::race_state_store(factory!(stores)).await;
     contract::race_recordings(factory!(stores)).await;
@@ -65,7 +63,7 @@ async fn keeps_the_contract_in_races() {
 }
 
 #[tokio::test]
-async fn does_as_the_reference_does() {
+async fn behaves_as_the_reference_implementation() {
     let stores = SqliteStores::new();
     for seed in 1..=4 {
         contract::compare_pool_store(factory!(stores), 60, seed).await;
@@ -74,32 +72,32 @@ async fn does_as_the_reference_does() {
 }
 
 #[tokio::test]
-async fn two_stores_on_one_file_see_each_other_at_once() {
+async fn stores_on_one_file_see_each_others_changes_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
-    let (one, two) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    let (first, second) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
     for n in 0..20 {
         let id = domain::ServerId(format!("s{n}"));
         let server = domain::Server::new(id.clone(), "http://a/api".into(), "s".into());
-        assert!(one.add_server(server).await.unwrap());
-        assert!(two.find_server(&id).await.unwrap().is_some());
-        assert!(two.remove_server(&id).await.unwrap().is_some());
-        assert!(one.list_servers().await.unwrap().is_empty());
+        assert!(first.add_server(server).await.unwrap());
+        assert!(second.find_server(&id).await.unwrap().is_some());
+        assert!(second.remove_server(&id).await.unwrap().is_some());
+        assert!(first.list_servers().await.unwrap().is_empty());
     }
 }
 
-/// Joins remember what they found; a change of another process ends that at once.
+/// A change of another process invalidates cached joins at once.
 #[tokio::test]
-async fn joins_see_what_another_process_changes() {
+async fn joins_see_changes_of_another_process() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
-    let (one, two) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    let (first, second) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
     let id = domain::ServerId("a".into());
     let mut server = domain::Server::new(id.clone(), "http://a/api".into(), "s".into());
     server.state = AdminState::Enabled;
     server.health.online = true;
     server.load = Some(0.0);
-    assert!(one.add_server(server).await.unwrap());
+    assert!(first.add_server(server).await.unwrap());
     let now = Timestamp(1_700_000_000_000);
     let key = domain::MeetingKey { tenant: None, id: "m".into() };
     let request = PlaceRequest {
@@ -117,30 +115,27 @@ async fn joins_see_what_another_process_changes() {
         now,
         pending_ends: Vec::new(),
     };
-    assert!(matches!(one.place_meeting(request).await.unwrap(), PlaceOutcome::Claimed(_)));
+    assert!(matches!(first.place_meeting(request).await.unwrap(), PlaceOutcome::Claimed(_)));
     for state in [AdminState::Disabled, AdminState::Cordoned, AdminState::Enabled].repeat(20) {
-        let seen = one.record_join(&key, now).await.unwrap().map(|located| located.server.state);
-        assert_eq!(
-            seen,
-            one.record_join(&key, now).await.unwrap().map(|located| located.server.state)
-        );
-        two.update_server(&id, ServerChange::with_state(state)).await.unwrap();
-        let seen = one.record_join(&key, now).await.unwrap().map(|located| located.server.state);
-        assert_eq!(seen, Some(state));
+        let join = async || first.record_join(&key, now).await.unwrap();
+        let before = join().await.map(|found| found.server.state);
+        assert_eq!(before, join().await.map(|found| found.server.state));
+        second.update_server(&id, ServerChange::with_state(state)).await.unwrap();
+        assert_eq!(join().await.map(|found| found.server.state), Some(state));
     }
-    assert!(two.forget_meeting(&key, &id, None, None).await.unwrap());
-    assert_eq!(one.record_join(&key, now).await.unwrap(), None);
+    assert!(second.forget_meeting(&key, &id, None, None).await.unwrap());
+    assert_eq!(first.record_join(&key, now).await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
+async fn a_file_that_is_no_database_is_refused_and_not_changed() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
-    std::fs::write(&path, "this is no database, but somebody's file").unwrap();
+    std::fs::write(&path, "this is no database").unwrap();
     let refused = SqliteStore::open(&path).err();
     assert!(matches!(refused, Some(StoreError::Corrupt(_))), "{refused:?}");
-    assert_eq!(std::fs::read(&path).unwrap(), b"this is no database, but somebody's file");
+    assert_eq!(std::fs::read(&path).unwrap(), b"this is no database");
 
     assert!(!dir.path().join("store.db-changes").exists());
 
@@ -149,7 +144,6 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
     assert_eq!(std::fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// Files that are SQLite's and have a schema that this program does not know.
 #[test]
 fn a_file_with_an_unknown_schema_is_refused_and_not_changed() {
     const OLD_TABLES: &str = "PRAGMA journal_mode = WAL; CREATE TABLE servers (id TEXT); \

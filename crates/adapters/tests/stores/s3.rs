@@ -1,6 +1,5 @@
-//! Files of recordings in a bucket against the contract of their port, and what only a bucket can show.
-
-#![expect(clippy::expect_used, reason = "a test that cannot set up its files must fail")]
+//! Files of recordings in a bucket, against the contract of their port, and the behaviour of
+//! buckets.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use futures_util::future::FutureExt as _;
 use testkit::contract;
 use testkit::private::S3;
 
-fn access(server: &S3, bucket: &str) -> S3Settings {
+fn s3_settings(server: &S3, bucket: &str) -> S3Settings {
     S3Settings {
         bucket: bucket.to_owned(),
         region: "us-east-1".to_owned(),
@@ -37,7 +36,7 @@ async fn a_bucket_keeps_the_contract() {
         let server = server.clone();
         async move {
             let bucket = server.create_bucket().await.expect("a bucket");
-            Arc::new(S3Blobs::new(access(&server, &bucket)).expect("an address")) as _
+            Arc::new(S3Blobs::new(s3_settings(&server, &bucket)).expect("an address")) as _
         }
         .boxed()
     })
@@ -48,31 +47,32 @@ async fn a_bucket_keeps_the_contract() {
 async fn large_objects_go_in_parts_and_types_stay_with_them() {
     let server = S3::start().await.expect("a server");
     let bucket = server.create_bucket().await.expect("a bucket");
-    // S3 takes no shorter parts.
+    // The minimum size of a part.
     let limits = TransferLimits { upload_bytes: 5 << 20, copy_bytes: 5 << 20 };
     let blobs =
-        S3Blobs::new(S3Settings { limits, ..access(&server, &bucket) }).expect("an address");
+        S3Blobs::new(S3Settings { limits, ..s3_settings(&server, &bucket) }).expect("an address");
     let dir = tempfile::tempdir().expect("a directory");
-    let from = dir.path().join("made");
-    std::fs::create_dir(&from).expect("a directory");
-    let film: Vec<u8> = (0..12_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+    let source = dir.path().join("source");
+    std::fs::create_dir(&source).expect("a directory");
+    let video: Vec<u8> = (0..12_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
     for (name, content) in
-        [("video-0.webm", &film[..]), ("a.pdf", b"%PDF"), ("metadata.xml", b"<recording/>")]
+        [("video-0.webm", &video[..]), ("a.pdf", b"%PDF"), ("metadata.xml", b"<recording/>")]
     {
-        std::fs::write(from.join(name), content).expect("a file");
+        std::fs::write(source.join(name), content).expect("a file");
     }
-    let book = recording_format_id();
-    blobs.put_format(&from, &book, Visibility::Unpublished).await.expect("put");
+    let format_id = recording_format_id();
+    blobs.put_format(&source, &format_id, Visibility::Unpublished).await.expect("put");
     assert_eq!(
-        blobs.move_format(&book, Visibility::Published).await.expect("move_to"),
+        blobs.move_format(&format_id, Visibility::Published).await.expect("move_to"),
         MoveOutcome::Moved
     );
     let path = FilePath::parse("video-0.webm").expect("a path");
-    let opened = blobs.open_file(&book, Visibility::Published, &path, None).await.expect("open");
+    let opened =
+        blobs.open_file(&format_id, Visibility::Published, &path, None).await.expect("open");
     let (info, bytes) = opened.expect("a file");
-    let pieces: Vec<Bytes> = bytes.try_collect().await.expect("bytes");
-    assert!(pieces.concat() == film, "{} bytes of {}", pieces.concat().len(), film.len());
-    // A tag of several parts says so.
+    let chunks: Vec<Bytes> = bytes.try_collect().await.expect("bytes");
+    assert!(chunks.concat() == video, "{} bytes of {}", chunks.concat().len(), video.len());
+    // The ETag of an object that was uploaded in parts contains a hyphen.
     assert!(info.etag.contains('-'), "{}", info.etag);
     for (name, content_type, disposition) in [
         ("video-0.webm", "video/webm", None),
@@ -87,44 +87,51 @@ async fn large_objects_go_in_parts_and_types_stay_with_them() {
 }
 
 #[tokio::test]
-async fn what_was_moved_in_part_is_moved_to_the_end() {
+async fn an_interrupted_move_is_continued() {
     let server = S3::start().await.expect("a server");
     let bucket = server.create_bucket().await.expect("a bucket");
-    let blobs = S3Blobs::new(access(&server, &bucket)).expect("an address");
+    let blobs = S3Blobs::new(s3_settings(&server, &bucket)).expect("an address");
     let dir = tempfile::tempdir().expect("a directory");
-    let from = dir.path().join("made");
-    std::fs::create_dir(&from).expect("a directory");
+    let source = dir.path().join("source");
+    std::fs::create_dir(&source).expect("a directory");
     for name in ["a", "b", "metadata.xml"] {
-        std::fs::write(from.join(name), name).expect("a file");
+        std::fs::write(source.join(name), name).expect("a file");
     }
-    let book = recording_format_id();
-    blobs.put_format(&from, &book, Visibility::Unpublished).await.expect("put");
-    // As a crash leaves it: one of three has been copied.
+    let format_id = recording_format_id();
+    blobs.put_format(&source, &format_id, Visibility::Unpublished).await.expect("put");
+    // As after a crash: one of three objects has been copied.
     server.put_object(&bucket, "published/video/r1/a", b"copied").await.expect("an object");
-    assert_eq!(blobs.locate_format(&book).await.expect("shelves").len(), 2);
+    assert_eq!(blobs.locate_format(&format_id).await.expect("places").len(), 2);
     assert_eq!(
-        blobs.move_format(&book, Visibility::Published).await.expect("move_to"),
+        blobs.move_format(&format_id, Visibility::Published).await.expect("move_to"),
         MoveOutcome::Moved
     );
-    assert_eq!(blobs.list_files(&book, Visibility::Published, 9).await.expect("files").len(), 3);
-    assert_eq!(blobs.locate_format(&book).await.expect("shelves"), [Visibility::Published]);
-    // Or all, and the others were not removed yet: what is there stays.
+    assert_eq!(
+        blobs.list_files(&format_id, Visibility::Published, 9).await.expect("files").len(),
+        3
+    );
+    assert_eq!(blobs.locate_format(&format_id).await.expect("places"), [Visibility::Published]);
+    // As after a crash after the last copy: the copies stay, the remaining source object is
+    // removed.
     server.put_object(&bucket, "unpublished/video/r1/late", b"x").await.expect("an object");
     assert_eq!(
-        blobs.move_format(&book, Visibility::Published).await.expect("move_to"),
+        blobs.move_format(&format_id, Visibility::Published).await.expect("move_to"),
         MoveOutcome::Moved
     );
-    assert_eq!(blobs.list_files(&book, Visibility::Published, 9).await.expect("files").len(), 3);
+    assert_eq!(
+        blobs.list_files(&format_id, Visibility::Published, 9).await.expect("files").len(),
+        3
+    );
     let object = server.get_object(&bucket, "published/video/r1/a").await.expect("an object");
     assert_eq!(object.text(), "copied");
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_says_so_without_secrets() {
+async fn errors_of_an_unavailable_store_contain_no_secrets() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     drop(listener);
-    let access = S3Settings {
+    let settings = S3Settings {
         bucket: "bucket".to_owned(),
         region: "us-east-1".to_owned(),
         endpoint: Some(format!("http://127.0.0.1:{port}")),
@@ -133,12 +140,12 @@ async fn a_store_that_is_away_says_so_without_secrets() {
         session_token: None,
         limits: TransferLimits::default(),
     };
-    let blobs = S3Blobs::new(access).expect("an address");
-    let error = blobs.check_blobs().await.expect_err("nobody is there");
+    let blobs = S3Blobs::new(settings).expect("an address");
+    let error = blobs.check_blobs().await.expect_err("no server");
     assert!(matches!(error, BlobError::Unavailable(_)));
-    let said = format!("{error} {error:?} {blobs:?}");
+    let texts = format!("{error} {error:?} {blobs:?}");
     assert!(
-        !said.contains("key") && !said.contains("hidden") && !said.contains("Signature"),
-        "{said}"
+        !texts.contains("key") && !texts.contains("hidden") && !texts.contains("Signature"),
+        "{texts}"
     );
 }

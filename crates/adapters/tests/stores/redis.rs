@@ -1,10 +1,5 @@
-//! The hot state in Redis against the contracts of its ports, and what only a Redis can show: how
-//! many round trips a call costs, replicas, what is wrong with its configuration.
-
-#![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
-
-#[path = "common/redis.rs"]
-mod common;
+//! The store in Redis against the contracts of its ports; round trips, replicas, and checks of the
+//! configuration.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,18 +7,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use adapters::redis::RedisStore;
 use adapters::redis::address::RedisOptions;
 use app::ports::{FindingLevel, Inspect, PlaceOutcome, PoolStore, StateStore};
-use futures_util::future::{BoxFuture, FutureExt as _, join_all};
+use futures_util::future::{BoxFuture, FutureExt as _};
 use testkit::contract;
 use testkit::private::{Persistence, Redis, RedisOptions as PrivateOptions};
 
-use common::pool::meeting_key;
-use common::{NOW, count_calls, enabled_server, options, place_request};
+use crate::common::pool::{NOW, check_even_placement, enabled_server, meeting_key, place_request};
+use crate::common::redis::{count_calls, store_options};
 
 fn store_at(url: &str, namespace: &str) -> RedisStore {
-    RedisStore::new(RedisOptions { namespace: namespace.to_owned(), ..options(url) })
+    RedisStore::new(RedisOptions { namespace: namespace.to_owned(), ..store_options(url) })
 }
 
-/// Fresh stores, each in a namespace of its own, in one private Redis.
+/// Makes empty stores, each in its own namespace of one private Redis.
 struct RedisStores {
     redis: Redis,
     count: AtomicU32,
@@ -51,36 +46,35 @@ impl RedisStores {
 }
 
 #[tokio::test]
-async fn keeps_the_contract() {
+async fn fulfils_the_contract_of_the_pool_store() {
     let stores = RedisStores::new().await;
     contract::check_pool_store(&|| stores.next_pool_store()).await;
 }
 
 #[tokio::test]
-async fn keeps_the_contracts_of_the_state_store() {
+async fn fulfils_the_contracts_of_the_state_store() {
     let stores = RedisStores::new().await;
     contract::check_state_store(&|| stores.next_state_store()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn keeps_the_contract_in_races() {
+async fn fulfils_the_contracts_under_concurrency() {
     let stores = RedisStores::new().await;
     contract::race_pool_store(&|| stores.next_pool_store()).await;
     contract::race_state_store(&|| stores.next_state_store()).await;
 }
 
 #[tokio::test]
-async fn does_as_the_reference_does() {
+async fn behaves_as_the_reference_implementation() {
     let stores = RedisStores::new().await;
     for seed in 1..=4 {
         contract::compare_pool_store(&|| stores.next_pool_store(), 60, seed).await;
     }
 }
 
-/// A command is a round trip. What a script does inside Redis is counted as commands, too, so it is
-/// the calls of scripts that count.
+/// Returns the number of round trips: the calls of scripts and of commands that no script calls.
+/// Redis counts the commands of scripts as calls, too.
 async fn count_round_trips(redis: &Redis) -> u64 {
-    // But for the first three, whatever is never called from a script.
     let mut sum = 0;
     for name in ["evalsha", "eval", "script|load", "multi", "exec", "watch"] {
         sum += count_calls(redis, name).await;
@@ -89,21 +83,21 @@ async fn count_round_trips(redis: &Redis) -> u64 {
 }
 
 #[tokio::test]
-async fn a_join_costs_one_round_trip_and_a_create_three() {
+async fn a_join_needs_one_round_trip_and_a_create_three() {
     let redis = Redis::start().await.expect("a Redis");
     let store = store_at(&redis.url(), "scalelite");
     for id in ["a", "b", "c"] {
         assert!(store.add_server(enabled_server(id)).await.unwrap());
     }
-    let create = async |id: &str, number: &str| {
-        let PlaceOutcome::Claimed(won) =
-            store.place_meeting(place_request(id, 1, number)).await.unwrap()
+    let create = async |id: &str, voice_bridge: &str| {
+        let PlaceOutcome::Claimed(claimed) =
+            store.place_meeting(place_request(id, 1, voice_bridge)).await.unwrap()
         else {
             unreachable!("{id} is new");
         };
-        store.confirm_meeting(&won.meeting, NOW, &[]).await.unwrap();
+        store.confirm_meeting(&claimed.meeting, NOW, &[]).await.unwrap();
     };
-    // The first of each loads its script; servers are read once a second.
+    // The first call of each script loads it; servers are read once a second.
     create("first", "11111").await;
     store.record_join(&meeting_key("first"), NOW).await.unwrap();
     store.find_meeting(&meeting_key("first")).await.unwrap();
@@ -119,15 +113,15 @@ async fn a_join_costs_one_round_trip_and_a_create_three() {
         store.record_join(&meeting_key(id), NOW).await.unwrap().expect("a meeting");
     }
     store.check_store().await.unwrap();
-    let spent = count_round_trips(&redis).await - before - 1;
-    assert!((5..=10).contains(&spent), "one to find each, and some to count them: {spent}");
+    let count = count_round_trips(&redis).await - before - 1;
+    assert!((5..=10).contains(&count), "one to find each, and some to count them: {count}");
     let before = count_round_trips(&redis).await;
     for _ in 0..1000 {
         store.record_join(&meeting_key("second"), NOW).await.unwrap().expect("a meeting");
     }
     store.check_store().await.unwrap();
-    let spent = count_round_trips(&redis).await - before;
-    assert!(spent <= 1000, "at most one each: {spent}");
+    let count = count_round_trips(&redis).await - before;
+    assert!(count <= 1000, "at most one each: {count}");
     let users = store
         .find_meeting(&meeting_key("second"))
         .await
@@ -136,56 +130,44 @@ async fn a_join_costs_one_round_trip_and_a_create_three() {
         .meeting
         .load
         .users;
-    assert_eq!(users, 1001, "and none is lost");
+    assert_eq!(users, 1001, "no join is lost");
     let before = count_round_trips(&redis).await;
     store.find_meeting(&meeting_key("second")).await.unwrap().expect("a meeting");
     store.place_meeting(place_request("second", 2, "3")).await.unwrap();
-    assert_eq!(count_round_trips(&redis).await - before, 2, "isMeetingRunning, and a create again");
+    assert_eq!(
+        count_round_trips(&redis).await - before,
+        2,
+        "isMeetingRunning, and a repeated create"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn replicas_place_each_meeting_once_and_spread_them_evenly() {
     let redis = Redis::start().await.expect("a Redis");
-    let replicas: Vec<_> = (0..3).map(|_| store_at(&redis.url(), "scalelite")).collect();
-    for id in ["a", "b", "c", "d", "e"] {
-        assert!(replicas[0].add_server(enabled_server(id)).await.unwrap());
-    }
-    let calls = (0..300).map(|n| {
-        let asked = place_request(&format!("m{}", n / 3), n, &(20_000 + n).to_string());
-        replicas[n % 3].place_meeting(asked)
-    });
-    let placed: Vec<PlaceOutcome> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
-    let won = placed.iter().filter(|placed| matches!(placed, PlaceOutcome::Claimed(_))).count();
-    let known = placed.iter().filter(|placed| matches!(placed, PlaceOutcome::Existing(_))).count();
-    assert_eq!((won, known), (100, 200));
-    let meetings = replicas[1].list_meetings(None).await.unwrap();
-    assert_eq!(meetings.len(), 100);
-    for server in replicas[2].list_servers().await.unwrap() {
-        let here = meetings.iter().filter(|one| one.server == server.id).count();
-        assert_eq!((here, server.load), (20, Some(300.0)), "{}", server.id);
-    }
+    let replicas = [(); 3].map(|()| store_at(&redis.url(), "scalelite"));
+    check_even_placement(replicas.each_ref().map(|replica| replica as &dyn PoolStore)).await;
 }
 
 #[tokio::test]
-async fn an_inspection_finds_what_is_wrong() {
+async fn an_inspection_finds_misconfiguration() {
     let level = |findings: &[app::ports::Finding], check: &str| {
-        findings.iter().find(|one| one.check == check).map(|one| one.level)
+        findings.iter().find(|finding| finding.check == check).map(|finding| finding.level)
     };
     let options = PrivateOptions::default().persistence(Persistence::Always);
     let redis = Redis::start_with(options).await.expect("a Redis");
     let store = store_at(&redis.url(), "scalelite");
     assert!(store.add_server(enabled_server("a")).await.unwrap());
-    let found = store.inspect().await;
-    assert!(found.iter().all(|one| one.level == FindingLevel::Ok), "{found:?}");
+    let findings = store.inspect().await;
+    assert!(findings.iter().all(|finding| finding.level == FindingLevel::Ok), "{findings:?}");
 
     redis.run_command(&["CONFIG", "SET", "appendonly", "no"]).await.unwrap();
     redis.run_command(&["CONFIG", "SET", "save", ""]).await.unwrap();
     redis.run_command(&["CONFIG", "SET", "maxmemory", "100mb"]).await.unwrap();
     redis.run_command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await.unwrap();
-    let found = store.inspect().await;
-    assert_eq!(level(&found, "redis: persistence"), Some(FindingLevel::Fail), "{found:?}");
-    assert_eq!(level(&found, "redis: eviction"), Some(FindingLevel::Warn));
+    let findings = store.inspect().await;
+    assert_eq!(level(&findings, "redis: persistence"), Some(FindingLevel::Fail), "{findings:?}");
+    assert_eq!(level(&findings, "redis: eviction"), Some(FindingLevel::Warn));
     redis.stop().await.unwrap();
-    let found = store.inspect().await;
-    assert_eq!(level(&found, "redis: reachable"), Some(FindingLevel::Fail));
+    let findings = store.inspect().await;
+    assert_eq!(level(&findings, "redis: reachable"), Some(FindingLevel::Fail));
 }

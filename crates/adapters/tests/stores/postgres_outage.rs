@@ -1,7 +1,5 @@
-//! The database goes away, hangs, comes back: callers learn of it in time, and nothing is repeated
-//! or lost of what they were told.
-
-mod common;
+//! Outages of PostgreSQL: calls fail in time, and an operation is executed if and only if its call
+//! succeeded.
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,22 +10,24 @@ use domain::{Server, ServerId};
 use testkit::private::Postgres;
 use tokio::time::{Instant, sleep};
 
-/// No call takes longer, whatever happens.
+use crate::common::postgres::{connection_config, open_store, store_options};
+
+/// The time limit of a call.
 const MAX_CALL: Duration = Duration::from_millis(4_500);
 
 async fn run_timed<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let begun = Instant::now();
-    let outcome = call.await;
-    let took = begun.elapsed();
-    assert!(took < MAX_CALL, "it took {took:?}");
-    outcome
+    let started_at = Instant::now();
+    let result = call.await;
+    let elapsed = started_at.elapsed();
+    assert!(elapsed < MAX_CALL, "the call took {elapsed:?}");
+    result
 }
 
-/// Calls until one succeeds; at most so long.
-async fn wait_until_back(store: &PgStore, most: Duration) {
-    let begun = Instant::now();
+/// Calls until a call succeeds, for this time at most.
+async fn wait_until_back(store: &PgStore, limit: Duration) {
+    let started_at = Instant::now();
     while let Err(error) = run_timed(store.check_store()).await {
-        assert!(begun.elapsed() < most, "it does not come back: {error}");
+        assert!(started_at.elapsed() < limit, "PostgreSQL is not available again: {error}");
         sleep(Duration::from_millis(50)).await;
     }
 }
@@ -37,10 +37,10 @@ fn new_server(id: &str) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_is_survived() {
+async fn calls_succeed_again_after_a_restart() {
     let postgres = Postgres::start().await.expect("a server");
     postgres.create_database("d").await.unwrap();
-    let store = common::store(&postgres, "d");
+    let store = open_store(&postgres, "d");
     assert!(store.add_server(new_server("a")).await.unwrap());
     postgres.stop().await.unwrap();
     for _ in 0..3 {
@@ -50,79 +50,79 @@ async fn a_restart_is_survived() {
             Err(StoreError::Unavailable(_))
         ));
     }
-    let begun = Instant::now();
+    let started_at = Instant::now();
     for _ in 0..100 {
         run_timed(store.list_servers()).await.unwrap_err();
         run_timed(store.check_store()).await.unwrap_err();
     }
-    assert!(begun.elapsed() < Duration::from_secs(1), "what is known is told at once");
+    assert!(started_at.elapsed() < Duration::from_secs(1), "calls fail at once");
     postgres.restart().await.unwrap();
     wait_until_back(&store, Duration::from_secs(3)).await;
     let ids: Vec<String> =
-        store.list_servers().await.unwrap().into_iter().map(|one| one.id.0).collect();
-    assert_eq!(ids, ["a"], "who was told of a failure finds nothing done");
+        store.list_servers().await.unwrap().into_iter().map(|server| server.id.0).collect();
+    assert_eq!(ids, ["a"], "failed calls were not executed");
 
-    // While nobody calls, a restart goes unnoticed.
+    // A restart between two calls makes none fail.
     postgres.restart().await.unwrap();
     assert!(run_timed(store.add_server(new_server("c"))).await.unwrap());
     assert_eq!(run_timed(store.list_servers()).await.unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_hangs_holds_nobody_up() {
+async fn no_call_waits_long_for_a_server_that_hangs() {
     let postgres = Postgres::start().await.expect("a server");
     postgres.create_database("d").await.unwrap();
-    let store = common::store(&postgres, "d");
+    let store = open_store(&postgres, "d");
     assert!(store.add_server(new_server("a")).await.unwrap());
     postgres.pause().await.unwrap();
     let (read, written) =
         tokio::join!(run_timed(store.list_servers()), run_timed(store.check_store()));
     assert!(read.is_err() && written.is_err());
-    let begun = Instant::now();
+    let started_at = Instant::now();
     for _ in 0..10 {
         run_timed(store.list_servers()).await.unwrap_err();
     }
-    assert!(begun.elapsed() < MAX_CALL, "once it is known it is told at once, mostly");
+    assert!(started_at.elapsed() < MAX_CALL, "calls fail at once, except for attempts to connect");
     postgres.resume().unwrap();
     wait_until_back(&store, Duration::from_secs(8)).await;
     assert_eq!(store.list_servers().await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_wrong_is_said_without_secrets() {
+async fn errors_contain_no_secrets() {
     let postgres = Postgres::start().await.expect("a server");
-    let missing = common::store(&postgres, "nowhere");
-    let said = missing.check_store().await.unwrap_err().to_string();
-    assert!(said.contains("\"nowhere\" does not exist") && said.contains("createdb"), "{said}");
+    let missing = open_store(&postgres, "nowhere");
+    let error = missing.check_store().await.unwrap_err().to_string();
+    assert!(error.contains("\"nowhere\" does not exist"), "{error}");
+    assert!(error.contains("createdb"), "{error}");
 
-    let mut config = common::config(&postgres, "d");
+    let mut config = connection_config(&postgres, "d");
     config.password("hunter2");
-    let options = common::options(config);
+    let options = store_options(config);
     assert!(!format!("{options:?}").contains("hunter2"));
-    let said = PgStore::new(options).unwrap().check_store().await.unwrap_err().to_string();
-    assert!(!said.contains("hunter2"), "{said}");
+    let error = PgStore::new(options).unwrap().check_store().await.unwrap_err().to_string();
+    assert!(!error.contains("hunter2"), "{error}");
 
-    let mut nobody = tokio_postgres::Config::new();
-    nobody.host("127.0.0.1").port(1).user("u").password("hunter2").dbname("d");
-    let store = PgStore::new(common::options(nobody)).unwrap();
-    let said = run_timed(store.list_servers()).await.unwrap_err().to_string();
-    assert!(said.contains("refused") && !said.contains("hunter2"), "{said}");
-    assert_eq!(run_timed(store.list_servers()).await.unwrap_err().to_string(), said);
+    let mut config = tokio_postgres::Config::new();
+    config.host("127.0.0.1").port(1).user("u").password("hunter2").dbname("d");
+    let store = PgStore::new(store_options(config)).unwrap();
+    let error = run_timed(store.list_servers()).await.unwrap_err().to_string();
+    assert!(error.contains("refused") && !error.contains("hunter2"), "{error}");
+    assert_eq!(run_timed(store.list_servers()).await.unwrap_err().to_string(), error);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_for_another_writer_is_told_what_for() {
+async fn the_error_names_the_lock_that_a_writer_waited_for() {
     let postgres = Postgres::start().await.expect("a server");
     postgres.create_database("d").await.unwrap();
-    let store = common::store(&postgres, "d");
+    let store = open_store(&postgres, "d");
     store.check_store().await.unwrap();
-    let mut config = tokio_postgres::Config::new();
-    config.user("postgres").dbname("d").port(postgres.port()).host_path(postgres.socket_folder());
+    let config = connection_config(&postgres, "d");
     let (other, connection) = config.connect(tokio_postgres::NoTls).await.expect("a connection");
     tokio::spawn(connection);
     other.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(7235433001)").await.unwrap();
-    let said = run_timed(store.add_server(new_server("a"))).await.unwrap_err().to_string();
-    assert!(said.contains("lock timeout"), "{said}");
+    let error = run_timed(store.add_server(new_server("a"))).await.unwrap_err().to_string();
+    assert!(error.contains("lock timeout"), "{error}");
     assert_eq!(run_timed(store.list_servers()).await.unwrap(), [], "readers need no lock");
     other.batch_execute("ROLLBACK").await.unwrap();
     assert!(run_timed(store.add_server(new_server("a"))).await.unwrap());
