@@ -98,7 +98,8 @@ impl Policy {
     #[must_use]
     pub fn probe_timeouts(&self, usual_ms: Option<u64>) -> CallTimeouts {
         let CallTimeouts { connect_ms, response_ms } = self.timeouts;
-        let probe_ms = usual_ms.map_or(response_ms, |usual_ms| usual_ms.saturating_mul(PROBE_FACTOR));
+        let probe_ms =
+            usual_ms.map_or(response_ms, |usual_ms| usual_ms.saturating_mul(PROBE_FACTOR));
         let probe_ms = probe_ms.max(MIN_PROBE_MS);
         CallTimeouts {
             connect_ms: connect_ms.min(probe_ms),

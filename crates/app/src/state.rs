@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use domain::{Server, ServerId};
 use domain::forecast::PoolForecast;
+use domain::{Server, ServerId};
 
 /// The forecast of the pool; empty until it is first needed.
 #[derive(Debug, Default)]
