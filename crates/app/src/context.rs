@@ -7,7 +7,7 @@ use crate::ports::{
     BbbClient, Blobs, CallbackClient, Clock, Entropy, OneTimeTokens, PeriodicJobs, PoolStore,
     RecordingStore, SessionHistory, Tenants,
 };
-use crate::state::{ServerBackup, SharedForecast};
+use crate::state::{ResponseTimes, ServerBackup, SharedForecast};
 use crate::tenancy::TenantCache;
 
 /// The application. Built once, cheap to clone.
@@ -21,6 +21,8 @@ pub struct App {
     pub forecast: Arc<SharedForecast>,
     /// A copy of the servers, in case the store loses them.
     pub server_backup: Arc<ServerBackup>,
+    /// How long servers take to answer.
+    pub response_times: Arc<ResponseTimes>,
     /// Work that one replica does in every interval.
     pub periodic_jobs: Arc<dyn PeriodicJobs>,
     /// Tenants, for administrative actions.

@@ -10,6 +10,7 @@ pub mod callbacks;
 pub mod context;
 pub mod create;
 pub mod forecaster;
+pub mod heartbeat;
 mod live_failures;
 pub mod memory;
 mod placement;
