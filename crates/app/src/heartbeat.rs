@@ -28,15 +28,17 @@ pub async fn send_heartbeats(app: &App, spread: Duration) -> Result<(), StoreErr
     let servers = app.pool.list_servers().await?;
     let count = u32::try_from(servers.len()).unwrap_or(u32::MAX).max(1);
     let gap = spread / count;
-    let beats = (0..count).zip(&servers).map(|(number, server)| {
-        async move {
+    let mut beats = Vec::with_capacity(servers.len());
+    for (number, server) in (0..count).zip(servers) {
+        let beat = async move {
             sleep(gap * number).await;
-            send_heartbeat(app, server).await
-        }
-        .boxed()
-    });
+            send_heartbeat(app, &server).await
+        };
+        beats.push(beat.boxed());
+    }
     // Each takes its own time: a silent server delays no other one.
-    let mut beats = stream::iter(beats).buffer_unordered(servers.len().max(1));
+    let at_once = beats.len().max(1);
+    let mut beats = stream::iter(beats).buffer_unordered(at_once);
     while let Some(result) = beats.next().await {
         result?;
     }
