@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use crate::checksum::{Algorithm, ChecksumVerifier};
+use crate::ending::{EndCause, Endings};
 use crate::log::RecordedRequest;
 use crate::meeting::{LiveMeeting, LiveMeetings};
 use crate::options::Strictness;
@@ -57,6 +58,9 @@ pub(crate) struct CallContext<'a> {
     pub(crate) version: &'a str,
     pub(crate) algorithms: &'a [Algorithm],
     pub(crate) meetings: &'a mut LiveMeetings,
+    pub(crate) endings: &'a mut Endings,
+    /// Set if the call created a meeting.
+    pub(crate) created: bool,
     /// The next number of the pool; see [`CallContext::next_number`].
     pub(crate) sequence: &'a AtomicU64,
     pub(crate) now_ms: i64,
@@ -177,7 +181,9 @@ impl CallContext<'_> {
             let message = "The supplied moderator password is incorrect";
             return Err(CallFailure::new("invalidPassword", message));
         }
-        self.meetings.remove(id);
+        if let Some(ended) = self.meetings.remove(id) {
+            self.endings.record(&ended, EndCause::EndCall, self.now_ms);
+        }
         Ok(render::success_response(
             "<messageKey>sentEndMeetingRequest</messageKey><message>A request to end the meeting \
              was sent.  Please wait a few seconds, and then use the getMeetingInfo or \
@@ -278,7 +284,7 @@ fn has_allowed_type(request: &RecordedRequest) -> bool {
 }
 
 /// Returns the raw text of a form body, or an empty string if the body is not a form.
-fn form_text(request: &RecordedRequest) -> String {
+pub(crate) fn form_text(request: &RecordedRequest) -> String {
     if content_type(request).contains("form-urlencoded") {
         String::from_utf8_lossy(&request.body).into_owned()
     } else {

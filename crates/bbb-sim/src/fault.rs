@@ -61,6 +61,13 @@ impl Fault {
     }
 }
 
+impl FaultMode {
+    /// Whether a call takes effect although it fails.
+    pub(crate) fn comes_after_effect(&self) -> bool {
+        *self == Self::HangAfterEffect
+    }
+}
+
 impl From<FaultMode> for Fault {
     /// Creates a fault that affects every call.
     fn from(mode: FaultMode) -> Self {

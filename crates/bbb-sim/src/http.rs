@@ -1,6 +1,7 @@
 //! Serves HTTP connections: finds the server and the call that a request is for, and sends the response or applies the
 //! fault.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::pending;
@@ -21,7 +22,8 @@ use crate::calls::SimResponse;
 use crate::fault::FaultMode;
 use crate::log::RecordedRequest;
 use crate::render;
-use crate::server::{BbbServer, RequestResult, RequestTiming};
+use crate::requests::RequestResult;
+use crate::server::BbbServer;
 use crate::sync::lock;
 
 const API_PATH: &str = "/bigbluebutton/api";
@@ -87,23 +89,13 @@ async fn process_request(
     server: BbbServer,
     request: RecordedRequest,
 ) -> Result<RequestResult, ConnectionDropped> {
-    let RequestTiming { delay, generation } = server.record_request(&request);
-    if delay.is_zero()
-        && let Some(result) = server.finish_request(&request, generation)
+    let arrival = server.record_request(&request);
+    if arrival.is_immediate()
+        && let Some(effect) = server.take_effect(&request, &arrival)
     {
-        return Ok(result);
+        return Ok(effect.result);
     }
-    let delayed = async move {
-        tokio::time::sleep(delay).await;
-        loop {
-            let fault_change = server.next_fault_change();
-            if let Some(result) = server.finish_request(&request, generation) {
-                return result;
-            }
-            fault_change.await;
-        }
-    };
-    tokio::spawn(delayed).await.map_err(|_| ConnectionDropped)
+    tokio::spawn(server.complete_request(request, arrival)).await.map_err(|_| ConnectionDropped)
 }
 
 /// Produces the response of a fault, or drops the connection, or waits for ever.
@@ -161,7 +153,8 @@ fn build_request(server: &BbbServer, call: String, head: &Parts, body: Vec<u8>) 
 impl ServerRoute {
     /// Returns the server and the name of the call that a request is for.
     fn find_server(&self, head: &Parts) -> Option<(BbbServer, String)> {
-        let (prefix, call) = split_path(head.uri.path())?;
+        let path = merge_slashes(head.uri.path());
+        let (prefix, call) = split_path(&path)?;
         let server = match self {
             Self::Single(server) => server.clone(),
             Self::Pool(servers) => {
@@ -174,7 +167,21 @@ impl ServerRoute {
     }
 }
 
-/// Splits a path into the part before the path of the API, and the name of the call after it.
+/// Replaces several slashes in a row by one, as web servers do.
+fn merge_slashes(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return Cow::Borrowed(path);
+    }
+    let mut merged = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c != '/' || !merged.ends_with('/') {
+            merged.push(c);
+        }
+    }
+    Cow::Owned(merged)
+}
+
+/// Splits a path without double slashes into the part before the path of the API, and the name of the call after it.
 fn split_path(path: &str) -> Option<(&str, &str)> {
     let start = path.rfind(API_PATH)?;
     let (prefix, rest) = (path.get(..start)?, path.get(start + API_PATH.len()..)?);
@@ -225,7 +232,8 @@ mod tests {
     fn server_number_and_call_are_read_from_path_and_host() {
         assert_eq!(split_path("/bigbluebutton/api"), Some(("", "")));
         assert_eq!(split_path("/bigbluebutton/api/"), Some(("", "")));
-        assert_eq!(split_path("/a/s3/bigbluebutton/api//create/"), Some(("/a/s3", "create")));
+        assert_eq!(split_path("/a/s3/bigbluebutton/api/create/"), Some(("/a/s3", "create")));
+        assert_eq!(merge_slashes("///a//api//create//"), "/a/api/create/");
         assert_eq!(split_path("/bigbluebutton/apis"), None);
         assert_eq!(split_path("/bigbluebutton/api/hooks/list"), None);
         assert_eq!(split_path("/favicon.ico"), None);

@@ -31,6 +31,7 @@ pub(crate) fn join(context: &mut CallContext<'_>, id: &str, params: &Params) -> 
     meeting.users = meeting.users.saturating_add(1);
     meeting.moderators += u32::from(joins_as_moderator);
     meeting.joined = true;
+    meeting.left_ms = None;
     if !params.has_value("redirect", "false") {
         return Ok(SimResponse::Redirect(url));
     }

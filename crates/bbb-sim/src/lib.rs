@@ -4,10 +4,13 @@
 //! This crate deliberately shares no code with the balancer's own BigBlueButton client: a simulator with the same
 //! checksum code could not reveal errors in it.
 
+mod aliases;
+mod callback;
 mod calls;
 mod checksum;
 mod clock;
 mod create;
+mod ending;
 mod fault;
 mod http;
 mod join;
@@ -16,19 +19,25 @@ mod listener;
 mod log;
 mod meeting;
 mod options;
+mod outage;
 mod params;
 mod pool;
 mod random;
 mod render;
+mod requests;
 mod schedule;
 mod server;
+mod settings;
 mod state;
 mod sync;
 
+pub use aliases::UrlSpelling;
+pub use callback::{CallbackKind, CallbackOutcome, SentCallback};
 pub use checksum::Algorithm;
 pub use clock::SimClock;
+pub use ending::{EndCause, EndedMeeting, ExpiryRules};
 pub use fault::{Fault, FaultMode};
-pub use latency::Latency;
+pub use latency::{Latency, MeetingMoment};
 pub use log::RecordedRequest;
 pub use options::{MeetingView, PoolOptions, Preload, Strictness};
 pub use pool::BbbPool;
