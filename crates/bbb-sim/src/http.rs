@@ -17,14 +17,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::calls::SimResponse;
 use crate::fault::FaultMode;
 use crate::log::RecordedRequest;
 use crate::render;
-use crate::requests::RequestResult;
+use crate::requests::{Arrival, RequestResult};
 use crate::server::BbbServer;
 use crate::sync::lock;
+use crate::web_server::error_page;
 
 const API_PATH: &str = "/bigbluebutton/api";
 const XML_TYPE: &str = "text/xml;charset=utf-8";
@@ -65,12 +67,31 @@ async fn handle_request(
     request: http::Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, ConnectionDropped> {
     let (head, body) = request.into_parts();
+    let target = route.find_server(&head);
+    if target.as_ref().is_some_and(|(server, call)| server.is_silent(call)) {
+        return wait_for_ever().await;
+    }
     let body = read_body(body).await.map_err(|_| ConnectionDropped)?;
-    let Some((server, call)) = route.find_server(&head) else {
+    let Some((server, call)) = target else {
         return Ok(build_page(StatusCode::NOT_FOUND, "<html>no such server</html>"));
     };
     let request = build_request(&server, call, &head, body);
-    match process_request(server, request).await? {
+    let arrival = server.record_request(&request);
+    match arrival.gateway_timeout {
+        None => answer_request(server, request, arrival).await,
+        Some(limit) => timeout(limit, answer_request(server, request, arrival))
+            .await
+            .unwrap_or_else(|_| build_error_page(504)),
+    }
+}
+
+/// Lets a request take effect and builds the answer, if there is one.
+async fn answer_request(
+    server: BbbServer,
+    request: RecordedRequest,
+    arrival: Arrival,
+) -> Result<Response<Full<Bytes>>, ConnectionDropped> {
+    match process_request(server, request, arrival).await? {
         RequestResult::Response(SimResponse::Xml(xml)) => {
             Ok(build_response(StatusCode::OK, XML_TYPE, xml))
         }
@@ -88,8 +109,11 @@ async fn handle_request(
 async fn process_request(
     server: BbbServer,
     request: RecordedRequest,
+    arrival: Arrival,
 ) -> Result<RequestResult, ConnectionDropped> {
-    let arrival = server.record_request(&request);
+    if let Some(status) = arrival.refusal {
+        return Ok(RequestResult::Fault(FaultMode::ErrorPage(status)));
+    }
     if arrival.is_immediate()
         && let Some(effect) = server.take_effect(&request, &arrival)
     {
@@ -102,8 +126,11 @@ async fn process_request(
 async fn apply_fault(mode: FaultMode) -> Result<Response<Full<Bytes>>, ConnectionDropped> {
     Ok(match mode {
         FaultMode::Refuse | FaultMode::Reset => return Err(ConnectionDropped),
-        FaultMode::Hang | FaultMode::HangAfterEffect | FaultMode::Freeze => {
-            match pending::<Infallible>().await {}
+        FaultMode::Hang | FaultMode::HangAfterEffect | FaultMode::Freeze | FaultMode::Silent => {
+            return wait_for_ever().await;
+        }
+        FaultMode::ErrorPage(status) | FaultMode::ErrorPageAfterEffect(status) => {
+            return build_error_page(status);
         }
         FaultMode::Error500 => build_page(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -123,6 +150,11 @@ async fn apply_fault(mode: FaultMode) -> Result<Response<Full<Bytes>>, Connectio
             build_response(StatusCode::OK, XML_TYPE, render::failed_response(&key, &message))
         }
     })
+}
+
+/// Never answers.
+async fn wait_for_ever() -> Result<Response<Full<Bytes>>, ConnectionDropped> {
+    match pending::<Infallible>().await {}
 }
 
 /// Reads the whole body and returns its first [`MAX_BODY_BYTES`] bytes.
@@ -213,8 +245,14 @@ fn build_response(
     response
 }
 
-fn build_page(status: StatusCode, html: &'static str) -> Response<Full<Bytes>> {
+fn build_page(status: StatusCode, html: impl Into<Bytes>) -> Response<Full<Bytes>> {
     build_response(status, "text/html", html)
+}
+
+/// Builds the page that a web server shows for a status.
+fn build_error_page(status: u16) -> Result<Response<Full<Bytes>>, ConnectionDropped> {
+    let code = StatusCode::from_u16(status).map_err(|_| ConnectionDropped)?;
+    Ok(build_page(code, error_page(status)))
 }
 
 fn build_redirect(location: &str) -> Result<Response<Full<Bytes>>, ConnectionDropped> {

@@ -5,9 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use crate::checksum::Algorithm;
+use crate::odd_content::{NumberFormat, OddContent};
 use crate::options::{MeetingView, Strictness};
 use crate::params::Params;
 use crate::schedule::UserSchedule;
+
+/// Number of users of a meeting whose custom data is kept.
+const MAX_CUSTOM_DATA: usize = 100;
 
 /// A meeting.
 #[derive(Debug)]
@@ -42,6 +46,9 @@ pub(crate) struct LiveMeeting {
     /// The `meetingEndedURL`.
     pub(crate) ended_url: Option<String>,
     pub(crate) recording_marks: bool,
+    /// Custom data of users who joined by call, by their numbers.
+    pub(crate) custom_data: BTreeMap<u32, Vec<(String, String)>>,
+    pub(crate) odd_content: OddContent,
 }
 
 /// The number of users in a meeting at one point in time.
@@ -94,6 +101,8 @@ impl LiveMeeting {
                 .and_then(|minutes| minutes.parse().ok()),
             ended_url: params.get_non_empty("meetingEndedURL").map(str::to_owned),
             recording_marks: false,
+            custom_data: BTreeMap::new(),
+            odd_content: OddContent::default(),
         }
     }
 
@@ -114,6 +123,13 @@ impl LiveMeeting {
             moderators: self.moderators.min(users),
             videos: self.videos.min(users),
             joined: self.joined || schedule.has_begun(elapsed),
+        }
+    }
+
+    /// Adds the custom data of the user who joins next.
+    pub(crate) fn add_custom_data(&mut self, data: Vec<(String, String)>) {
+        if !data.is_empty() && self.custom_data.len() < MAX_CUSTOM_DATA {
+            self.custom_data.insert(self.users, data);
         }
     }
 
@@ -162,6 +178,7 @@ pub(crate) struct LiveMeetings {
     by_position: BTreeMap<u64, LiveMeeting>,
     positions: HashMap<String, u64>,
     last_position: u64,
+    number_format: NumberFormat,
     /// The rendered list, and the time in ms since 1970 from which on it is outdated.
     cached_list: Option<(Bytes, i64)>,
 }
@@ -199,7 +216,16 @@ impl LiveMeetings {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { number_format: self.number_format, ..Self::default() };
+    }
+
+    pub(crate) fn number_format(&self) -> NumberFormat {
+        self.number_format
+    }
+
+    pub(crate) fn set_number_format(&mut self, format: NumberFormat) {
+        self.cached_list = None;
+        self.number_format = format;
     }
 
     pub(crate) fn has_voice_bridge(&self, number: &str) -> bool {

@@ -19,6 +19,10 @@ pub(crate) struct Arrival {
     work: Duration,
     /// The generation of the server in which the request arrived.
     generation: u64,
+    /// The status with which a web server refuses the request.
+    pub(crate) refusal: Option<u16>,
+    /// How long a web server waits for the answer.
+    pub(crate) gateway_timeout: Option<Duration>,
 }
 
 /// The result of a request.
@@ -57,11 +61,24 @@ impl BbbServer {
         let mut state = self.lock_state();
         state.log.record_request(request);
         let is_create = request.call == "create";
+        let has_fault =
+            state.fault.as_ref().is_some_and(|fault| fault.affects(request.call_label()));
+        let refusal = if has_fault { None } else { state.web_server.find_refusal(request) };
         Arrival {
+            refusal,
+            gateway_timeout: state.web_server.gateway_timeout,
             delay: state.draw_delay(request.call_label()),
             work: if is_create { state.create_latency.draw() } else { Duration::ZERO },
             generation: state.generation,
         }
+    }
+
+    /// Whether the server does not even read this call.
+    pub(crate) fn is_silent(&self, call: &str) -> bool {
+        let label = if call.is_empty() { "index" } else { call };
+        let state = self.lock_state();
+        let fault = state.fault.as_ref().filter(|fault| fault.mode == FaultMode::Silent);
+        fault.is_some_and(|fault| fault.affects(label))
     }
 
     /// Lets a request take effect after its time, and returns the result when that is ready.

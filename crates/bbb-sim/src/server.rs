@@ -259,6 +259,7 @@ impl BbbServer {
             algorithms: &state.algorithms,
             meetings: &mut state.meetings,
             endings: &mut state.endings,
+            unknown_meeting: &state.unknown_meeting,
             created: false,
             sequence: &self.0.context.sequence,
             now_ms: self.now_ms(),

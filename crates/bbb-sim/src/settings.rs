@@ -1,5 +1,6 @@
 //! What a test can set on a server at any time: secret, version, algorithms, latencies, the log.
 
+use crate::calls::CallFailure;
 use crate::checksum::Algorithm;
 use crate::latency::{DelaySource, Latency, MeetingMoment};
 use crate::server::BbbServer;
@@ -58,6 +59,12 @@ impl BbbServer {
     /// Sets from which moment of its create on a meeting exists.
     pub fn set_meeting_moment(&self, moment: MeetingMoment) {
         self.lock_state().meeting_moment = moment;
+    }
+
+    /// Sets key and message with which all calls but `join` and `isMeetingRunning` answer that a meeting does not exist,
+    /// initially "notFound". Some releases of BigBlueButton say "validationError".
+    pub fn set_unknown_meeting_answer(&self, key: &str, message: &str) {
+        self.lock_state().unknown_meeting = CallFailure::new(key.to_owned(), message);
     }
 
     /// Sets whether requests are logged, which they are initially.

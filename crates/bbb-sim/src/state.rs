@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::callback::OutgoingCallback;
+use crate::calls::CallFailure;
 use crate::checksum::Algorithm;
 use crate::ending::Endings;
 use crate::fault::Fault;
 use crate::latency::{DelaySource, Latency, MeetingMoment};
 use crate::log::CallLog;
 use crate::meeting::LiveMeetings;
+use crate::web_server::WebServerRules;
 
 /// The changeable state of a server.
 #[derive(Debug)]
@@ -30,6 +32,9 @@ pub(crate) struct SimState {
     /// How long the server works on a create.
     pub(crate) create_latency: DelaySource,
     pub(crate) meeting_moment: MeetingMoment,
+    pub(crate) web_server: WebServerRules,
+    /// How the server says that a meeting does not exist.
+    pub(crate) unknown_meeting: CallFailure,
 }
 
 impl SimState {
@@ -48,6 +53,8 @@ impl SimState {
             call_latencies: BTreeMap::new(),
             create_latency: DelaySource::new(Latency::None, number),
             meeting_moment: MeetingMoment::default(),
+            web_server: WebServerRules::NONE,
+            unknown_meeting: CallFailure::not_found(),
         }
     }
 

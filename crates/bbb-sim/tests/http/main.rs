@@ -15,6 +15,14 @@ mod faults;
 #[cfg(test)]
 mod joins;
 #[cfg(test)]
+mod odd_content;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod pool;
 #[cfg(test)]
 mod receiver;
+#[cfg(test)]
+mod validation;
+#[cfg(test)]
+mod web_servers;
