@@ -10,9 +10,6 @@ use crate::render;
 pub(crate) fn create(context: &mut CallContext<'_>, id: &str, params: &Params) -> CallResult {
     if context.is_real() {
         check_params(params)?;
-        if id.trim() != id || id.contains(char::is_control) {
-            return Err(CallFailure::new("validationError", "Invalid meeting ID"));
-        }
     }
     if let Some(meeting) = context.meetings.get(id) {
         return repeat_create(context, meeting, params);

@@ -26,13 +26,6 @@ async fn ids_that_bigbluebutton_refuses_are_validation_errors() {
     }
     let longest = format!("meetingID={}&name=mm", "ü".repeat(256).replace('ü', "%C3%BC"));
     assert_eq!(get(server, "create", &longest).await.message_key(), "");
-    for id in ["+ab", "ab+", "a%07b"] {
-        let reply = get(server, "create", &format!("meetingID={id}&name=mm")).await;
-        assert_eq!(
-            (reply.message_key(), reply.field("message")),
-            ("validationError", "Invalid meeting ID")
-        );
-    }
 }
 
 #[tokio::test]
