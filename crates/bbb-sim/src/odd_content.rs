@@ -53,7 +53,7 @@ impl fmt::Display for FormattedNumber {
         };
         let digits = self.number.to_string();
         for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index) % 3 == 0 {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
                 write!(f, "{separator}")?;
             }
             write!(f, "{digit}")?;
