@@ -47,16 +47,47 @@ impl TestDeployment {
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
         let options = PoolOptions { servers, ..PoolOptions::default() };
-        let pool = BbbPool::start(options).await?;
-        let mut setup = Setup::new(binary)?.with_stores(stores);
-        for (name, value) in settings {
-            setup = setup.with_setting(name, value);
-        }
-        let product = setup.start().await?;
-        for server in pool.servers() {
-            product.add_simulated_server(server).await?;
-        }
+        Self::in_front_of(BbbPool::start(options).await?, stores, binary, settings).await
+    }
+
+    /// The same in front of servers that are there already.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn in_front_of(
+        pool: BbbPool,
+        stores: &TestStores,
+        binary: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let product = start_product(&pool, stores, binary, settings).await?;
         Ok(Self { pool, product })
+    }
+
+    /// Starts one more balancer in front of the same servers, which knows nothing of the first: it has
+    /// a store of its own, of the same kind, and was told of all servers.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn start_second_balancer(
+        &self,
+        binary: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Product> {
+        let stores = self.product.setup().stores().new_share().await?;
+        start_product(&self.pool, &stores, binary, settings).await
+    }
+
+    /// Tells the balancer of a server once more, under the URL of another port of that server;
+    /// returns the URL and the id of the new entry.
+    ///
+    /// # Errors
+    /// When the port cannot be opened or the balancer refuses the URL.
+    pub async fn add_twin(&self, number: usize) -> anyhow::Result<(String, String)> {
+        let server = self.pool.server(number);
+        let url = server.open_alias()?;
+        let id = self.product.add_server(&url, &server.secret()).await?;
+        Ok((url, id))
     }
 
     /// So many products of the same settings, of which the first was told of the servers.
@@ -92,6 +123,24 @@ impl ReplicatedDeployment {
     pub fn servers_with(&self, meeting: &str) -> Vec<&BbbServer> {
         servers_with(&self.pool, meeting)
     }
+}
+
+/// Starts a product and tells it of all servers of the pool.
+async fn start_product(
+    pool: &BbbPool,
+    stores: &TestStores,
+    binary: &str,
+    settings: &[(&str, &str)],
+) -> anyhow::Result<Product> {
+    let mut setup = Setup::new(binary)?.with_stores(stores);
+    for (name, value) in settings {
+        setup = setup.with_setting(name, value);
+    }
+    let product = setup.start().await?;
+    for server in pool.servers() {
+        product.add_simulated_server(server).await?;
+    }
+    Ok(product)
 }
 
 /// The servers of each meeting, as they themselves say.
