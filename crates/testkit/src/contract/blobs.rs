@@ -10,8 +10,8 @@ use futures_util::TryStreamExt as _;
 
 use super::{BlobsFactory, ContractCase};
 
-pub(super) fn cases(factory: BlobsFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn Blobs>> {
+    super::cases![
         nothing_is_there_at_first,
         a_format_is_put_and_read,
         a_format_that_comes_again_replaces_the_old_one,

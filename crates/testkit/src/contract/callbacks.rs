@@ -1,6 +1,7 @@
 //! Callbacks: the newest of each meeting, with names and URLs exactly as they were given, however
 //! the store spells them.
 
+use app::ports::Recordings;
 use domain::Timestamp;
 use domain::recording::Callback;
 
@@ -9,8 +10,8 @@ use super::recordings::{TestRecordings, bare_recording};
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingsFactory};
 
-pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn Recordings>> {
+    super::cases![
         a_callback_stays_as_it_is,
         a_callback_is_replaced_whole,
         a_callback_gets_its_recording_id,

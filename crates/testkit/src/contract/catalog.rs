@@ -15,8 +15,8 @@ use super::recordings::{bare_recording, full_recording};
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingStoreFactory};
 
-pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![
         details_and_sizes_stay_as_they_are,
         an_empty_catalog_finds_nothing,
         the_newest_come_first_and_those_without_a_time_last,

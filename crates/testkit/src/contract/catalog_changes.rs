@@ -1,6 +1,6 @@
 //! What changes recordings in the library: people, journeys and imports, one behaviour at a time.
 
-use app::ports::{Destination, MessageTopic};
+use app::ports::{Destination, MessageTopic, RecordingStore};
 use domain::recording::catalog::{MetadataMatch, RecordingChange, RecordingFilter, TenantScope};
 use domain::recording::{Callback, Recording, RecordingDetails};
 
@@ -12,8 +12,8 @@ use super::recordings::{bare_recording, full_recording};
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingStoreFactory};
 
-pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![
         a_change_changes_those_of_the_scope,
         hostile_metadata_is_set_and_removed,
         a_file_move_begins_and_ends,

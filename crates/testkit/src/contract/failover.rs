@@ -1,6 +1,6 @@
 //! Failover: doubts about servers, meetings of those that are offline, and claims that move on.
 
-use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest};
+use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, PoolStore};
 use domain::health::{HealthChange, HealthState, ServerFailure};
 use domain::placement::PlacementRefusal;
 use domain::poll::{MeetingUpdate, PendingEnd};
@@ -13,8 +13,8 @@ use super::pool_store::{
 };
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         a_failed_call_makes_a_server_suspect,
         servers_that_failed_lately_are_chosen_last,
         going_offline_detaches_the_meetings,

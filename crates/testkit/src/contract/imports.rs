@@ -10,8 +10,8 @@ use super::racing::run_together;
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingStoreFactory};
 
-pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![
         an_archive_is_received_once,
         an_archive_is_claimed_and_done,
         a_claim_runs_out,
@@ -25,8 +25,8 @@ pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>>
     ]
 }
 
-pub(super) fn racing_cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory; one_of_many_claims_an_archive, many_archives_are_shared_out]
+pub(super) fn racing_cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![one_of_many_claims_an_archive, many_archives_are_shared_out]
 }
 
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! Joins: users on the way into a meeting weigh on its server before any poll sees them.
 
-use app::ports::{MeetingOnServer, ServerChange};
+use app::ports::{MeetingOnServer, PoolStore, ServerChange};
 use domain::{AdminState, MeetingKey};
 
 use super::pool_store::{
@@ -9,8 +9,8 @@ use super::pool_store::{
 };
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         joins_within_the_expected_users_add_nothing,
         joins_beyond_the_expected_users_add_load,
         joins_into_an_old_meeting_add_load_at_once,

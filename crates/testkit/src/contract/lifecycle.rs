@@ -1,6 +1,6 @@
 //! Confirm, release, forget and sweep: how a claim ends, and how a meeting does.
 
-use app::ports::{PlaceOutcome, ServerChange};
+use app::ports::{PlaceOutcome, PoolStore, ServerChange};
 use domain::poll::MeetingUpdate;
 use domain::{AdminState, Meeting, MeetingLoad};
 
@@ -10,8 +10,8 @@ use super::pool_store::{
 };
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         confirming_ends_the_claim,
         confirming_again_only_moves_the_time,
         confirming_ends_anybodys_claim,

@@ -13,8 +13,8 @@ use super::{BlobsFactory, ContractCase};
 
 const RECORD_ID: &str = "5d2f0c9a4be17c33a1f0b6de0d92cf5a7b1e8c44-1760000000111";
 
-pub(super) fn cases(factory: BlobsFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn Blobs>> {
+    super::cases![
         parts_of_files_are_read,
         names_of_all_kinds_are_kept,
         formats_are_listed_in_order_and_by_pages,

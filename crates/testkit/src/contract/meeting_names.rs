@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use app::ports::PlaceOutcome;
+use app::ports::{PlaceOutcome, PoolStore};
 use domain::placement::PlacementRefusal;
 use domain::{Meeting, MeetingKey};
 
@@ -11,8 +11,8 @@ use super::pool_store::{
 };
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         names_that_look_alike_are_different_meetings,
         each_of_them_is_forgotten_alone,
         each_of_them_is_released_and_joined_alone,

@@ -10,8 +10,8 @@ use super::racing::run_together;
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingStoreFactory};
 
-pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![
         a_message_stays_as_it_is,
         a_message_of_an_id_is_kept_once,
         due_messages_are_taken_in_order,
@@ -22,8 +22,8 @@ pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>>
     ]
 }
 
-pub(super) fn racing_cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory; each_message_is_taken_once]
+pub(super) fn racing_cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![each_message_is_taken_once]
 }
 
 struct TestOutbox(Arc<dyn RecordingStore>);

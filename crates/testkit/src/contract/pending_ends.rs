@@ -3,7 +3,7 @@
 use domain::poll::{PendingEnd, ReportedMeeting};
 use domain::{AdminState, Meeting, MeetingKey};
 
-use app::ports::{PlaceOutcome, ServerChange};
+use app::ports::{PlaceOutcome, PoolStore, ServerChange};
 
 use super::pool_store::{
     NOW, TestPoolStore, failed_poll, key, open_server, own_meeting, pending_end, place_request,
@@ -11,8 +11,8 @@ use super::pool_store::{
 };
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         pending_ends_come_back_whole_and_in_order,
         a_pending_end_is_stored_once,
         pending_ends_of_unknown_servers_are_not_kept,

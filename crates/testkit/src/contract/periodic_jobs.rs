@@ -1,6 +1,6 @@
 //! Turns: what [`domain::claim_run::next`] decides is what is stored.
 
-use app::ports::JobClaim;
+use app::ports::{JobClaim, StateStore};
 use domain::periodic_job::{JobRun, start_next_run};
 
 use super::pool_store::NOW;
@@ -9,8 +9,8 @@ use super::{ContractCase, StateFactory};
 
 const INTERVAL_MS: i64 = 60_000;
 
-pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         one_run_in_an_interval,
         the_interval_is_that_of_the_caller,
         jobs_have_their_own_runs,

@@ -1,6 +1,6 @@
 //! Places: how a meeting comes to its server, its voice bridge and its claim.
 
-use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, ServerChange};
+use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, PoolStore, ServerChange};
 use domain::placement::{PlacementRefusal, TagRequest};
 use domain::{AdminState, Meeting};
 
@@ -10,8 +10,8 @@ use super::pool_store::{
 };
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         a_place_is_kept_as_it_was_asked_for,
         a_place_adds_its_load,
         a_place_may_come_without_a_password_and_with_users,

@@ -1,5 +1,6 @@
 //! Cycles of polls: what a slow poller brings after a later cycle has recorded its own is dropped.
 
+use app::ports::StateStore;
 use domain::Server;
 use domain::poll::PollObservation;
 
@@ -10,8 +11,8 @@ use super::pool_store::{
 use super::state_store::TestStateStore;
 use super::{ContractCase, StateFactory};
 
-pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         an_older_cycle_changes_nothing,
         the_same_cycle_may_come_again,
         polls_without_a_cycle_are_recorded_and_do_not_count,

@@ -1,6 +1,6 @@
 //! Polls: what [`domain::poll::expected_output`] decides is what is stored.
 
-use app::ports::{MeetingOnServer, PollReport, ServerChange};
+use app::ports::{MeetingOnServer, PollReport, PoolStore, ServerChange};
 use domain::health::{Health, HealthChange, Thresholds};
 use domain::poll::{
     MeetingUpdate, PollContext, PollObservation, PollPolicy, ReportedMeeting, apply_poll,
@@ -16,8 +16,8 @@ use super::pool_store::{
 };
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         every_situation_is_stored_as_it_was_decided,
         health_is_counted_over_many_polls,
         a_first_response_brings_a_server_online,

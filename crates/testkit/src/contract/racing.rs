@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest};
+use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, PoolStore};
 use domain::Meeting;
 use tokio::sync::Barrier;
 
@@ -15,8 +15,8 @@ use super::pool_store::{
 };
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         one_of_many_places_a_meeting,
         one_of_many_replaces_an_expired_claim,
         many_meetings_spread_evenly,

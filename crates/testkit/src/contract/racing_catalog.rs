@@ -1,6 +1,6 @@
 //! Many tasks at one library: each call happens whole, before or after every other.
 
-use app::ports::Destination;
+use app::ports::{Destination, RecordingStore};
 use domain::recording::catalog::{RecordingChange, TenantScope};
 
 use super::catalog::{TestCatalog, format, published_recording};
@@ -10,8 +10,8 @@ use super::{ContractCase, RecordingStoreFactory};
 
 const TASK_COUNT: usize = 12;
 
-pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![
         changes_of_one_recording_all_count,
         imports_of_one_recording_all_count,
         one_file_move_of_many_is_the_last,

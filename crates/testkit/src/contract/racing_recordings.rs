@@ -1,5 +1,6 @@
 //! Many tasks at recordings and callbacks: nobody ever sees a mixture of two versions.
 
+use app::ports::Recordings;
 use domain::recording::{Callback, PlaybackFormat, Recording, Thumbnail};
 
 use super::pool_store::NOW;
@@ -10,8 +11,8 @@ use super::{ContractCase, RecordingsFactory};
 const TASK_COUNT: usize = 16;
 const ROUNDS: usize = 8;
 
-pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn Recordings>> {
+    super::cases![
         recordings_are_never_mixed,
         different_recordings_do_not_mix,
         callbacks_are_never_doubled,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use app::ports::PlaceOutcome;
+use app::ports::{PlaceOutcome, PoolStore};
 
 use super::pool_store::{
     NOW, TestPoolStore, avoiding_servers, failed_poll, key, open_server, pending_end,
@@ -11,8 +11,8 @@ use super::pool_store::{
 use super::racing::{expected_load, run_together};
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         polls_lose_no_placed_meeting,
         a_server_added_and_removed_stays_consistent,
         removal_leaves_no_meeting_behind,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use app::ports::{JobClaim, TenantUpdateResult};
+use app::ports::{JobClaim, StateStore, TenantUpdateResult};
 
 use super::pool_store::{NOW, open_server, place_request, reported_meeting, successful_poll};
 use super::racing::run_together;
@@ -11,22 +11,17 @@ use super::{ContractCase, StateFactory};
 
 const TASK_COUNT: usize = 32;
 
-pub(super) fn tenant_cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         one_of_many_adds_a_name,
         one_of_many_takes_a_name,
         names_are_reused_safely,
         a_tenant_goes_with_all_its_settings,
         one_of_many_adds_a_setting,
+        one_of_many_takes_a_token,
+        one_of_many_claims_the_run,
+        the_latest_cycle_wins,
     ]
-}
-
-pub(super) fn token_cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory; one_of_many_takes_a_token]
-}
-
-pub(super) fn job_cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory; one_of_many_claims_the_run, the_latest_cycle_wins]
 }
 
 /// Runs a task for each number at the same time.

@@ -10,8 +10,8 @@ use super::pool_store::NOW;
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingsFactory};
 
-pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn Recordings>> {
+    super::cases![
         an_empty_store_has_nothing,
         a_recording_stays_as_it_is,
         every_part_may_be_missing,

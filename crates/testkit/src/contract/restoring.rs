@@ -1,5 +1,6 @@
 //! Restore: how a meeting moves in from another store.
 
+use app::ports::PoolStore;
 use domain::{Claim, Meeting, MeetingKey, MeetingUsage};
 
 use super::pool_store::{
@@ -7,8 +8,8 @@ use super::pool_store::{
 };
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         a_meeting_is_restored_as_it_is,
         nothing_is_restored_over_a_meeting,
         a_meeting_is_restored_only_with_its_server,

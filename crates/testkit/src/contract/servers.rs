@@ -1,6 +1,6 @@
 //! Servers: what is stored comes back, changes touch only what they name.
 
-use app::ports::ServerChange;
+use app::ports::{PoolStore, ServerChange};
 use domain::health::{Health, ServerFailure};
 use domain::server::ServerStats;
 use domain::{AdminState, Server, ServerLimits};
@@ -8,8 +8,8 @@ use domain::{AdminState, Server, ServerLimits};
 use super::pool_store::{NOW, TestPoolStore, key, open_server, place_request, server_id};
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         an_empty_store_is_ready,
         servers_come_back_whole_and_in_order,
         ids_of_servers_are_exact,

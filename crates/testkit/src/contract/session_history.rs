@@ -1,13 +1,14 @@
 //! Sessions, and the mark of a store.
 
+use app::ports::StateStore;
 use domain::{MeetingKey, MeetingSession, Timestamp};
 
 use super::pool_store::{NOW, open_server};
 use super::state_store::{TestStateStore, hostile_texts};
 use super::{ContractCase, StateFactory};
 
-pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         sessions_come_back_whole_and_the_newest_first,
         a_session_is_there_once,
         the_newest_sessions_are_listed_within_bounds,

@@ -1,6 +1,6 @@
 //! Tenants and their settings.
 
-use app::ports::TenantUpdateResult;
+use app::ports::{StateStore, TenantUpdateResult};
 use domain::tenant::Lrs;
 use domain::{MeetingKey, Tenant, TenantChange, TenantSetting};
 
@@ -8,8 +8,8 @@ use super::pool_store::{NOW, open_server, place_request};
 use super::state_store::{TestStateStore, hostile_texts, rename_to, setting, tenant};
 use super::{ContractCase, StateFactory};
 
-pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         an_empty_store_has_no_tenants,
         added_tenants_are_there,
         ids_are_unique_and_exact,

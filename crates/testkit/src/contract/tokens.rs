@@ -1,6 +1,6 @@
 //! One-time tokens: taken once, in time, and exactly.
 
-use app::ports::Grant;
+use app::ports::{Grant, StateStore};
 
 use super::pool_store::NOW;
 use super::state_store::{TestStateStore, grant, hostile_texts};
@@ -9,8 +9,8 @@ use super::{ContractCase, StateFactory};
 /// How long the tokens here hold.
 const VALIDITY_MS: i64 = 300_000;
 
-pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         a_token_is_taken_once,
         a_token_ends_in_time,
         a_token_may_expire_at_once,

@@ -1,6 +1,6 @@
 //! The trash: what is deleted comes back as it was, or goes for good, and nothing in between.
 
-use app::ports::{Destination, FileMove, TrashedRecording};
+use app::ports::{Destination, FileMove, RecordingStore, TrashedRecording};
 use domain::Timestamp;
 use domain::recording::Recording;
 
@@ -9,8 +9,8 @@ use super::pool_store::NOW;
 use super::recordings::full_recording;
 use super::{ContractCase, RecordingStoreFactory};
 
-pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![
         what_is_deleted_comes_back_as_it_was,
         trashed_recordings_are_not_listed,
         the_trash_is_emptied_of_what_is_old,
