@@ -1,5 +1,5 @@
 //! The started program while its servers die, hang, crawl and come back: a short run over each kind
-//! of store. `cargo run --release -p testkit --bin chaos` runs longer ones.
+//! of store. `cargo run --release -p bench --bin chaos` runs longer ones.
 
 #[cfg(test)]
 mod tests {

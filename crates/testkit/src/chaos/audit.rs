@@ -1,5 +1,5 @@
-//! After the storm: whether everything is in order again, and whether every meeting that somebody
-//! was told of can be joined.
+//! The final checks of a chaos run: whether all servers are online and no meeting runs twice, and
+//! whether every meeting whose create was acknowledged can be joined.
 
 use super::Stopwatch;
 use super::call_records::JoinOutcome;
@@ -13,63 +13,64 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How long things may take to settle: doubles are left alone for half a minute (MEETING_GRACE), and of a meeting
-/// that lives three times, what is left of it is one then.
+/// How long the state may take to settle. A duplicate meeting is ended after half a minute
+/// (MEETING_GRACE) at the earliest, and a meeting that runs on three servers takes two such rounds.
 const MAX_SETTLE_TIME: Duration = Duration::from_secs(90);
-/// How long they must be in order to count as settled: longer than the time between two polls.
+/// How long the state must be correct to count as settled: longer than the time between two polls.
 const STABLE_TIME: Duration = Duration::from_millis(2_500);
+/// Number of calls that the checks send at the same time.
 const MAX_CONCURRENT: usize = 16;
 
-/// How things were when they had settled, or had had the time to.
+/// The results of the final checks.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
-    /// How long they took, from the last answer.
+    /// How long the state took to settle, from the last response; `None` if it did not.
     pub(super) settled_after: Option<Duration>,
-    /// Meetings that live on two servers or more.
+    /// Meetings that run on two or more servers, with these.
     pub(super) duplicates: BTreeMap<String, Vec<usize>>,
-    /// Servers that are well and offline all the same.
+    /// Healthy servers that the balancer lists as offline.
     pub(super) offline: Vec<usize>,
-    /// Meetings that live and cannot be joined, and why not.
+    /// Running meetings that cannot be joined, with the reason.
     pub(super) unreachable: Vec<(String, String)>,
-    /// Meetings that are gone though no server that had them was killed.
+    /// Meetings that do not run any more although no server that had them was killed.
     pub(super) vanished: Vec<String>,
-    /// Meetings that a killed server took along.
+    /// Number of meetings that were lost with a killed server.
     pub(super) lost: usize,
-    /// Of those lost or vanished, those that cannot be created again and joined, and why not.
+    /// Lost and vanished meetings that cannot be created again and joined, with the reason.
     pub(super) not_recreatable: Vec<(String, String)>,
-    /// Meetings that live although nobody was told so.
+    /// Number of running meetings whose create was never acknowledged.
     pub(super) unacknowledged: usize,
-    /// Users who had been in and whose server was killed.
+    /// Number of users in a meeting whose server was killed.
     pub(super) users_lost: usize,
-    /// Users who had been in and whose meeting was ended though its server lives.
+    /// Number of users in a meeting that was ended although its server was not killed.
     pub(super) users_cut_off: usize,
 }
 
 impl Audit {
-    /// Waits until all is in order, and looks closely.
+    /// Waits until the state has settled, and checks it.
     pub(super) async fn run(
-        world: &TestDeployment,
+        deployment: &TestDeployment,
         clients: &Clients,
-        strikes: &[ScheduledFault],
-        watch: Stopwatch,
+        faults: &[ScheduledFault],
+        stopwatch: Stopwatch,
     ) -> Self {
         let mut audit = Self::default();
-        audit.wait_until_settled(world, watch).await;
-        audit.inspect(world, clients, strikes).await;
+        audit.wait_until_settled(deployment, stopwatch).await;
+        audit.inspect(deployment, clients, faults).await;
         audit
     }
 
-    async fn wait_until_settled(&mut self, world: &TestDeployment, watch: Stopwatch) {
-        let (begun, mut calm_since) = (watch.elapsed(), None);
-        while watch.elapsed() < begun + MAX_SETTLE_TIME {
-            self.duplicates = find_duplicates(world);
-            self.offline = find_offline_servers(world).await;
+    async fn wait_until_settled(&mut self, deployment: &TestDeployment, stopwatch: Stopwatch) {
+        let (started_at, mut correct_since) = (stopwatch.elapsed(), None);
+        while stopwatch.elapsed() < started_at + MAX_SETTLE_TIME {
+            self.duplicates = find_duplicates(deployment);
+            self.offline = find_offline_servers(deployment).await;
             if !self.duplicates.is_empty() || !self.offline.is_empty() {
-                calm_since = None;
+                correct_since = None;
             } else {
-                let since = *calm_since.get_or_insert(watch.elapsed());
-                if watch.elapsed() > since + STABLE_TIME {
-                    self.settled_after = Some(since.saturating_sub(begun));
+                let since = *correct_since.get_or_insert(stopwatch.elapsed());
+                if stopwatch.elapsed() > since + STABLE_TIME {
+                    self.settled_after = Some(since.saturating_sub(started_at));
                     return;
                 }
             }
@@ -79,55 +80,52 @@ impl Audit {
 
     async fn inspect(
         &mut self,
-        world: &TestDeployment,
+        deployment: &TestDeployment,
         clients: &Clients,
-        strikes: &[ScheduledFault],
+        faults: &[ScheduledFault],
     ) {
-        let there = servers_by_meeting(&world.pool);
-        let known = clients.records().created_ids().to_vec();
-        let (mut living, mut gone) = (Vec::new(), Vec::new());
-        for id in known {
-            match there.get(&id) {
-                Some(servers) => living.push((id, server_numbers(servers))),
+        let servers_by_meeting = servers_by_meeting(&deployment.pool);
+        let created_ids = clients.records().created_ids().to_vec();
+        let (mut running, mut gone) = (Vec::new(), Vec::new());
+        for id in created_ids {
+            match servers_by_meeting.get(&id) {
+                Some(servers) => running.push((id, server_numbers(servers))),
                 None => gone.push(id),
             }
         }
-        self.unacknowledged = there.len() - living.len();
-        self.count_users(world, clients, strikes);
+        self.unacknowledged = servers_by_meeting.len() - running.len();
+        self.count_users(deployment, clients, faults);
         for id in &gone {
-            if was_server_killed(clients, strikes, id) {
+            if was_server_killed(clients, faults, id) {
                 self.lost += 1;
             } else {
                 self.vanished.push(id.clone());
             }
         }
-        let joins = living.iter().map(|(id, servers)| check_join(clients, id, servers));
+        let joins = running.iter().map(|(id, servers)| check_join(clients, id, servers));
         let joins = stream::iter(joins).buffer_unordered(MAX_CONCURRENT);
         self.unreachable = joins.filter_map(std::future::ready).collect().await;
         let creates = gone.iter().map(|id| check_recreate(clients, id));
         let creates = stream::iter(creates).buffer_unordered(MAX_CONCURRENT);
         self.not_recreatable = creates.filter_map(std::future::ready).collect().await;
     }
-}
 
-// Users.
-impl Audit {
     fn count_users(
         &mut self,
-        world: &TestDeployment,
+        deployment: &TestDeployment,
         clients: &Clients,
-        strikes: &[ScheduledFault],
+        faults: &[ScheduledFault],
     ) {
         for join in &clients.records().joins {
             let JoinOutcome::InMeeting(server) = join.outcome else { continue };
-            let killed = |strike: &ScheduledFault| {
-                strike.fault.loses_meetings()
-                    && strike.server == server
-                    && strike.started_at >= join.due_at
+            let lost_user = |fault: &ScheduledFault| {
+                fault.kind.loses_meetings()
+                    && fault.server == server
+                    && fault.started_at >= join.due_at
             };
-            if strikes.iter().any(killed) {
+            if faults.iter().any(lost_user) {
                 self.users_lost += 1;
-            } else if world.pool.server(server).meeting(&join.id).is_none() {
+            } else if deployment.pool.server(server).meeting(&join.id).is_none() {
                 self.users_cut_off += 1;
             }
         }
@@ -138,46 +136,45 @@ fn server_numbers(servers: &[&BbbServer]) -> Vec<usize> {
     servers.iter().map(|server| server.number()).collect()
 }
 
-fn find_duplicates(world: &TestDeployment) -> BTreeMap<String, Vec<usize>> {
-    let there =
-        servers_by_meeting(&world.pool).into_iter().filter(|(_, servers)| servers.len() > 1);
-    there.map(|(id, servers)| (id, server_numbers(&servers))).collect()
+fn find_duplicates(deployment: &TestDeployment) -> BTreeMap<String, Vec<usize>> {
+    let servers_by_meeting = servers_by_meeting(&deployment.pool).into_iter();
+    let duplicates = servers_by_meeting.filter(|(_, servers)| servers.len() > 1);
+    duplicates.map(|(id, servers)| (id, server_numbers(&servers))).collect()
 }
 
-async fn find_offline_servers(world: &TestDeployment) -> Vec<usize> {
-    let online = read_online_states(&world.product).await.unwrap_or_default();
-    let is_off = |server: &&BbbServer| online.get(&server.url()) != Some(&true);
-    world.pool.servers().iter().filter(is_off).map(BbbServer::number).collect()
+async fn find_offline_servers(deployment: &TestDeployment) -> Vec<usize> {
+    let online = read_online_states(&deployment.product).await.unwrap_or_default();
+    let is_offline = |server: &&BbbServer| online.get(&server.url()) != Some(&true);
+    deployment.pool.servers().iter().filter(is_offline).map(BbbServer::number).collect()
 }
 
-/// Whether a server that has ever had it was killed after that.
-fn was_server_killed(clients: &Clients, strikes: &[ScheduledFault], id: &str) -> bool {
-    let ledger = clients.records();
-    let homes = ledger.creates.iter().filter(|create| create.id == id);
-    homes.filter_map(|create| Some((create.result.as_ref().ok()?, create.due_at))).any(
-        |(home, at)| {
-            let killed =
-                |strike: &&ScheduledFault| strike.fault.loses_meetings() && strike.started_at >= at;
-            // A server that was killed at once is not known to have had it.
-            let had =
-                |strike: &ScheduledFault| home.server.is_none_or(|server| server == strike.server);
-            strikes.iter().filter(killed).any(had)
-        },
-    )
+/// Returns whether a server was killed after it got the meeting.
+fn was_server_killed(clients: &Clients, faults: &[ScheduledFault], id: &str) -> bool {
+    let records = clients.records();
+    let mut creates = records.creates.iter().filter(|create| create.id == id);
+    creates.any(|create| {
+        let Ok(location) = &create.result else { return false };
+        faults.iter().any(|fault| {
+            // The server is unknown if it was killed right after the create.
+            let had_meeting = location.server.is_none_or(|server| server == fault.server);
+            had_meeting && fault.kind.loses_meetings() && fault.started_at >= create.due_at
+        })
+    })
 }
 
-/// What is wrong with a meeting that lives, if anything.
+/// Joins a running meeting; returns the meeting and the failure if that does not succeed.
 async fn check_join(clients: &Clients, id: &str, servers: &[usize]) -> Option<(String, String)> {
-    let way = clients.try_join(id).await;
-    let there = matches!(way, JoinOutcome::InMeeting(server) if servers.contains(&server));
-    (!there).then(|| (id.to_owned(), format!("on {servers:?}: {way:?}")))
+    let outcome = clients.try_join(id).await;
+    let is_joined = matches!(outcome, JoinOutcome::InMeeting(server) if servers.contains(&server));
+    (!is_joined).then(|| (id.to_owned(), format!("on {servers:?}: {outcome:?}")))
 }
 
-/// What is wrong with a meeting that is gone, if anything.
+/// Creates and joins a meeting that does not run any more; returns the meeting and the failure if
+/// that does not succeed.
 async fn check_recreate(clients: &Clients, id: &str) -> Option<(String, String)> {
     if let Err(error) = clients.send_create(id).await {
         return Some((id.to_owned(), error));
     }
-    let way = clients.try_join(id).await;
-    (!matches!(way, JoinOutcome::InMeeting(_))).then(|| (id.to_owned(), format!("{way:?}")))
+    let outcome = clients.try_join(id).await;
+    (!matches!(outcome, JoinOutcome::InMeeting(_))).then(|| (id.to_owned(), format!("{outcome:?}")))
 }

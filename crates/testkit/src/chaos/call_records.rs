@@ -1,17 +1,17 @@
-//! What clients asked for and what they were told.
+//! The calls of the clients and their results.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-/// Why a meeting is created.
+/// Why a client creates a meeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CreateReason {
-    /// It is a new one.
+    /// The meeting is new.
     New,
-    /// It has been created before, and somebody clicks again.
+    /// The meeting has been created before, and a user opens it again.
     Repeated,
-    /// Somebody could not join it.
+    /// A user could not join it.
     AfterFailedJoin,
 }
 
@@ -20,7 +20,7 @@ impl fmt::Display for CreateReason {
         f.write_str(match self {
             Self::New => "new",
             Self::Repeated => "repeated",
-            Self::AfterFailedJoin => "again",
+            Self::AfterFailedJoin => "after a failed join",
         })
     }
 }
@@ -28,59 +28,73 @@ impl fmt::Display for CreateReason {
 /// Where a meeting is, as far as its clients can know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MeetingLocation {
-    /// The server that had it when its create was answered, if any had.
+    /// The server that had the meeting when its create was answered, if any had.
     pub(super) server: Option<usize>,
     /// When that create was sent.
     pub(super) sent_at: Duration,
 }
 
-/// A create with its end.
+/// A create and its result.
 #[derive(Clone, Debug)]
 pub(super) struct CreateRecord {
-    /// The meeting.
+    /// The id of the meeting.
     pub(super) id: String,
-    /// Why.
+    /// Why it was created.
     pub(super) reason: CreateReason,
-    /// When it was due, from the beginning of the run.
+    /// When the create was due, since the beginning of the run.
     pub(super) due_at: Duration,
-    /// From then to its end.
+    /// How long it took from then to its result.
     pub(super) duration: Duration,
-    /// Where it is, or what went wrong.
+    /// Where the meeting is, or what went wrong.
     pub(super) result: Result<MeetingLocation, String>,
 }
 
-/// How a join ended.
+impl CreateRecord {
+    /// When the result was there.
+    pub(super) fn finished_at(&self) -> Duration {
+        self.due_at + self.duration
+    }
+}
+
+/// The result of a join.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum JoinOutcome {
-    /// In the meeting on this server.
+    /// The user is in the meeting on this server.
     InMeeting(usize),
-    /// The balancer said no, in these words.
+    /// The balancer refused the join with this message.
     Refused(String),
-    /// The balancer gave no answer.
+    /// The balancer did not answer.
     Unanswered(String),
-    /// It led to this server, which gave no answer, or none that makes sense.
+    /// The balancer redirected to this server, which gave no valid response.
     ServerFailed(usize, String),
-    /// It led to this server, which said no.
+    /// The balancer redirected to this server, which refused the join.
     ServerRefused(usize, String),
 }
 
-/// A join with its end.
+/// A join and its result.
 #[derive(Clone, Debug)]
 pub(super) struct JoinRecord {
-    /// The meeting.
+    /// The id of the meeting.
     pub(super) id: String,
-    /// When it was due, from the beginning of the run.
+    /// When the join was due, since the beginning of the run.
     pub(super) due_at: Duration,
-    /// From then to the balancer's answer.
+    /// How long it took from then to the balancer's response.
     pub(super) duration: Duration,
-    /// When the server's answer came, if it led to one.
+    /// When the server's response was there, or the balancer's if it did not redirect.
     pub(super) finished_at: Duration,
-    /// Whether it follows a create of its own.
+    /// Whether the user had the meeting created again just before.
     pub(super) after_create: bool,
-    /// Where the meeting was when it was sent.
+    /// Where the meeting was when the join was sent.
     pub(super) location: Option<MeetingLocation>,
-    /// How it ended.
+    /// The result.
     pub(super) outcome: JoinOutcome,
+}
+
+impl JoinRecord {
+    /// Returns whether the user is in the meeting.
+    pub(super) fn is_successful(&self) -> bool {
+        matches!(self.outcome, JoinOutcome::InMeeting(_))
+    }
 }
 
 /// All calls of a run.
@@ -93,21 +107,23 @@ pub(super) struct CallRecords {
 }
 
 impl CallRecords {
-    pub(super) fn record_create(&mut self, created: CreateRecord) {
-        if let Ok(home) = &created.result {
-            let before = self.locations.insert(created.id.clone(), home.clone());
-            if before.is_none() {
-                self.created_ids.push(created.id.clone());
+    /// Adds a create, and the location of the meeting if the create succeeded.
+    pub(super) fn record_create(&mut self, create: CreateRecord) {
+        if let Ok(location) = &create.result {
+            let previous = self.locations.insert(create.id.clone(), location.clone());
+            if previous.is_none() {
+                self.created_ids.push(create.id.clone());
             }
         }
-        self.creates.push(created);
+        self.creates.push(create);
     }
 
-    /// The meetings whose create has succeeded at least once.
+    /// Returns the meetings that were created successfully at least once.
     pub(super) fn created_ids(&self) -> &[String] {
         &self.created_ids
     }
 
+    /// Returns the location of a meeting after its last successful create.
     pub(super) fn location(&self, id: &str) -> Option<&MeetingLocation> {
         self.locations.get(id)
     }

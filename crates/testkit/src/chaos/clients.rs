@@ -1,4 +1,4 @@
-//! The clients: calls that come when they come, whatever became of those before.
+//! The clients: calls that are sent at their times, whether or not earlier ones have been answered.
 
 use super::call_records::{
     CallRecords, CreateReason, CreateRecord, JoinOutcome, JoinRecord, MeetingLocation,
@@ -15,14 +15,15 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
-/// How long a client waits for an answer.
+/// How long a client waits for a response.
 pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a browser is followed to a server.
+/// How long a browser waits for the server to which it was redirected.
 const REDIRECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// As front-ends do, so that a repeated create is taken for the same.
+/// Passwords in every create, as front-ends send them; BBB accepts a repeated create only with the
+/// same passwords.
 const PASSWORDS: &str = "attendeePW=attendee&moderatorPW=moderator";
 
-/// Everything that clients share.
+/// The state that all clients share.
 #[derive(Debug)]
 pub(super) struct Clients {
     port: u16,
@@ -31,7 +32,7 @@ pub(super) struct Clients {
     records: Mutex<CallRecords>,
 }
 
-/// What happens next.
+/// The kind of a call.
 enum ClientAction {
     Create,
     Repeat,
@@ -39,148 +40,141 @@ enum ClientAction {
 }
 
 impl Clients {
-    pub(super) fn new(port: u16, pool: &BbbPool, watch: Stopwatch) -> Arc<Self> {
+    /// Clients of the balancer on this port.
+    pub(super) fn new(port: u16, pool: &BbbPool, stopwatch: Stopwatch) -> Arc<Self> {
         let servers = pool.servers().iter().map(|server| (server.port(), server.clone()));
-        Arc::new(Self {
-            port,
-            servers: servers.collect(),
-            stopwatch: watch,
-            records: Mutex::default(),
-        })
+        let servers = servers.collect();
+        Arc::new(Self { port, servers, stopwatch, records: Mutex::default() })
     }
 
+    /// Locks the calls and results so far.
     pub(super) fn records(&self) -> MutexGuard<'_, CallRecords> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends all calls of the plan when they are due, and waits for the last answer.
+    /// Sends all calls of the plan when they are due, and waits for the last response.
     pub(super) async fn send_calls(self: Arc<Self>, plan: &ChaosPlan) -> anyhow::Result<()> {
-        let (mut clicks, mut chance) = (JoinSet::new(), SeededRng::new(plan.seed ^ 0xC1));
-        for (number, (at, click)) in draw_arrivals(plan).into_iter().enumerate() {
-            sleep_until(self.stopwatch.instant_at(at)).await;
-            while clicks.try_join_next().transpose()?.is_some() {}
-            let known = self.pick_meeting(&mut chance);
-            let me = Arc::clone(&self);
-            match (click, known) {
-                (ClientAction::Join, Some(id)) => clicks.spawn(me.run_join(id, at)),
+        let (mut calls, mut rng) = (JoinSet::new(), SeededRng::new(plan.seed ^ 0xC1));
+        for (number, (due_at, action)) in draw_calls(plan).into_iter().enumerate() {
+            sleep_until(self.stopwatch.instant_at(due_at)).await;
+            while calls.try_join_next().transpose()?.is_some() {}
+            let existing = self.pick_meeting(&mut rng);
+            let clients = Arc::clone(&self);
+            match (action, existing) {
+                (ClientAction::Join, Some(id)) => calls.spawn(clients.run_join(id, due_at)),
                 (ClientAction::Repeat, Some(id)) => {
-                    clicks.spawn(me.run_create(CreateReason::Repeated, id, at))
+                    calls.spawn(clients.run_create(CreateReason::Repeated, id, due_at))
                 }
                 (ClientAction::Join, None) => continue,
                 (ClientAction::Create | ClientAction::Repeat, _) => {
-                    clicks.spawn(me.run_create(CreateReason::New, format!("room-{number}"), at))
+                    let id = format!("room-{number}");
+                    calls.spawn(clients.run_create(CreateReason::New, id, due_at))
                 }
             };
         }
-        while clicks.join_next().await.transpose()?.is_some() {}
+        while calls.join_next().await.transpose()?.is_some() {}
         Ok(())
     }
 
-    /// Any meeting that was created.
-    fn pick_meeting(&self, chance: &mut SeededRng) -> Option<String> {
-        let ledger = self.records();
-        let known = ledger.created_ids();
-        known.get(chance.draw_index(known.len())).cloned()
+    /// Draws one of the created meetings.
+    fn pick_meeting(&self, rng: &mut SeededRng) -> Option<String> {
+        let records = self.records();
+        let ids = records.created_ids();
+        ids.get(rng.draw_index(ids.len())).cloned()
     }
 
-    async fn run_create(self: Arc<Self>, why: CreateReason, id: String, at: Duration) {
-        self.create_meeting(why, &id, at).await;
+    async fn run_create(self: Arc<Self>, reason: CreateReason, id: String, due_at: Duration) {
+        self.create_meeting(reason, &id, due_at).await;
     }
 
-    /// A user's join; whoever does not get in has the meeting created and tries again, once.
-    async fn run_join(self: Arc<Self>, id: String, at: Duration) {
-        let refused = matches!(
-            self.join_meeting(&id, at, false).await,
-            JoinOutcome::Refused(_) | JoinOutcome::ServerRefused(..)
-        );
-        if refused
-            && self
-                .create_meeting(CreateReason::AfterFailedJoin, &id, self.stopwatch.elapsed())
-                .await
-        {
+    /// Joins a meeting. A user who is refused has the meeting created and tries again, once.
+    async fn run_join(self: Arc<Self>, id: String, due_at: Duration) {
+        let outcome = self.join_meeting(&id, due_at, false).await;
+        if !matches!(outcome, JoinOutcome::Refused(_) | JoinOutcome::ServerRefused(..)) {
+            return;
+        }
+        let now = self.stopwatch.elapsed();
+        if self.create_meeting(CreateReason::AfterFailedJoin, &id, now).await {
             self.join_meeting(&id, self.stopwatch.elapsed(), true).await;
         }
     }
 
-    /// A create that was due then; whether it succeeded.
-    async fn create_meeting(&self, why: CreateReason, id: &str, at: Duration) -> bool {
-        let end = self.send_create(id).await;
-        let (took, is_there) = (self.stopwatch.elapsed().saturating_sub(at), end.is_ok());
-        self.records().record_create(CreateRecord {
-            id: id.to_owned(),
-            reason: why,
-            due_at: at,
-            duration: took,
-            result: end,
-        });
-        is_there
+    /// Sends a create and records it; returns whether it succeeded.
+    async fn create_meeting(&self, reason: CreateReason, id: &str, due_at: Duration) -> bool {
+        let result = self.send_create(id).await;
+        let duration = self.stopwatch.elapsed().saturating_sub(due_at);
+        let is_successful = result.is_ok();
+        let create = CreateRecord { id: id.to_owned(), reason, due_at, duration, result };
+        self.records().record_create(create);
+        is_successful
     }
 
-    /// A create that no ledger knows of.
+    /// Sends a create without recording it.
     pub(super) async fn send_create(&self, id: &str) -> Result<MeetingLocation, String> {
-        let since = self.stopwatch.elapsed();
-        let answer = self.send_call("create", &format!("{}&{PASSWORDS}", create_query(id))).await?;
-        if !is_success(&answer) {
-            return Err(describe_failure(&answer));
+        let sent_at = self.stopwatch.elapsed();
+        let query = format!("{}&{PASSWORDS}", create_query(id));
+        let response = self.send_call("create", &query).await?;
+        if !is_success(&response) {
+            return Err(describe_failure(&response));
         }
-        let internal_id = answer.xml_field("internalMeetingID");
-        Ok(MeetingLocation { server: self.find_server(id, &internal_id), sent_at: since })
+        let internal_id = response.xml_field("internalMeetingID");
+        Ok(MeetingLocation { server: self.find_server(id, &internal_id), sent_at })
     }
 
-    /// A join that was due then, followed to its server.
-    async fn join_meeting(&self, id: &str, at: Duration, after_create: bool) -> JoinOutcome {
-        let home = self.records().location(id).cloned();
-        let answer = self.send_join(id).await;
-        let took = self.stopwatch.elapsed().saturating_sub(at);
-        let way = match answer {
-            Ok(answer) => self.follow_redirect(&answer).await,
-            Err(way) => way,
+    /// Sends a join, follows its redirect, and records it.
+    async fn join_meeting(&self, id: &str, due_at: Duration, after_create: bool) -> JoinOutcome {
+        let location = self.records().location(id).cloned();
+        let response = self.send_join(id).await;
+        let duration = self.stopwatch.elapsed().saturating_sub(due_at);
+        let outcome = match response {
+            Ok(response) => self.follow_redirect(&response).await,
+            Err(outcome) => outcome,
         };
-        let (id, over) = (id.to_owned(), self.stopwatch.elapsed());
-        let joined = JoinRecord {
-            id,
-            due_at: at,
-            duration: took,
-            finished_at: over,
+        let finished_at = self.stopwatch.elapsed();
+        let join = JoinRecord {
+            id: id.to_owned(),
+            due_at,
+            duration,
+            finished_at,
             after_create,
-            location: home,
-            outcome: way.clone(),
+            location,
+            outcome: outcome.clone(),
         };
-        self.records().joins.push(joined);
-        way
+        self.records().joins.push(join);
+        outcome
     }
 
-    /// A join that no ledger knows of.
+    /// Sends a join and follows its redirect, without recording it.
     pub(super) async fn try_join(&self, id: &str) -> JoinOutcome {
         match self.send_join(id).await {
-            Ok(answer) => self.follow_redirect(&answer).await,
-            Err(way) => way,
+            Ok(response) => self.follow_redirect(&response).await,
+            Err(outcome) => outcome,
         }
     }
 
-    /// The redirect of a join, or its end.
+    /// Sends a join; returns the redirect, or how the join ended without one.
     async fn send_join(&self, id: &str) -> Result<ClientResponse, JoinOutcome> {
         let query = format!("meetingID={id}&fullName=A&role=VIEWER");
         match self.send_call("join", &query).await {
-            Ok(answer) if answer.status == 302 => Ok(answer),
-            Ok(answer) => Err(JoinOutcome::Refused(describe_failure(&answer))),
+            Ok(response) if response.status == 302 => Ok(response),
+            Ok(response) => Err(JoinOutcome::Refused(describe_failure(&response))),
             Err(error) => Err(JoinOutcome::Unanswered(error)),
         }
     }
 
-    /// A signed call on a connection of its own; the error says what became of it.
+    /// Sends a signed call on a connection of its own.
     async fn send_call(&self, call: &str, query: &str) -> Result<ClientResponse, String> {
         let request = new_request("GET", &signed_target(call, query));
         match timeout(CLIENT_TIMEOUT, exchange(self.port, &request)).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(error.root_cause().to_string()),
-            Err(_) => Err(format!("no answer in {} s", CLIENT_TIMEOUT.as_secs())),
+            Err(_) => Err(format!("no response in {} s", CLIENT_TIMEOUT.as_secs())),
         }
     }
 
-    /// Where the browser of a user ends that was redirected.
-    async fn follow_redirect(&self, answer: &ClientResponse) -> JoinOutcome {
-        let location = answer.header("location").unwrap_or_default();
+    /// Follows the redirect of a join to the simulated server.
+    async fn follow_redirect(&self, response: &ClientResponse) -> JoinOutcome {
+        let location = response.header("location").unwrap_or_default();
         let Some((server, target)) = self.parse_redirect(location) else {
             return JoinOutcome::Refused(format!("redirected to {location}"));
         };
@@ -188,56 +182,56 @@ impl Clients {
         let number = server.number();
         match timeout(REDIRECT_TIMEOUT, exchange(server.port(), &request)).await {
             Ok(Ok(page)) => match page.header("location") {
-                Some(inside) if inside.contains("sessionToken=") => JoinOutcome::InMeeting(number),
-                Some(outside) => JoinOutcome::ServerRefused(number, outside.to_owned()),
+                Some(url) if url.contains("sessionToken=") => JoinOutcome::InMeeting(number),
+                Some(url) => JoinOutcome::ServerRefused(number, url.to_owned()),
                 None => JoinOutcome::ServerFailed(number, describe_failure(&page)),
             },
             Ok(Err(error)) => JoinOutcome::ServerFailed(number, error.root_cause().to_string()),
-            Err(_) => JoinOutcome::ServerFailed(number, "no answer".to_owned()),
+            Err(_) => JoinOutcome::ServerFailed(number, "no response".to_owned()),
         }
     }
 
-    /// The simulated server and what it is asked.
+    /// Splits a URL into its simulated server and the request target.
     fn parse_redirect<'a>(&self, location: &'a str) -> Option<(&BbbServer, &'a str)> {
         let rest = location.strip_prefix("http://127.0.0.1:")?;
-        let at = rest.find('/')?;
-        let (port, target) = rest.split_at_checked(at)?;
+        let slash = rest.find('/')?;
+        let (port, target) = rest.split_at_checked(slash)?;
         Some((self.servers.get(&port.parse().ok()?)?, target))
     }
 
     fn find_server(&self, id: &str, internal_id: &str) -> Option<usize> {
-        let is_it = |server: &&BbbServer| {
+        let has_meeting = |server: &&BbbServer| {
             server.meeting(id).is_some_and(|meeting| meeting.internal_id == internal_id)
         };
-        self.servers.values().find(is_it).map(BbbServer::number)
+        self.servers.values().find(has_meeting).map(BbbServer::number)
     }
 }
 
-/// What a client makes of an answer that is none it wants.
-fn describe_failure(answer: &ClientResponse) -> String {
-    let (key, message) = (answer.xml_field("messageKey"), answer.xml_field("message"));
+/// Describes a response other than the expected one.
+fn describe_failure(response: &ClientResponse) -> String {
+    let (key, message) = (response.xml_field("messageKey"), response.xml_field("message"));
     if key.is_empty() {
-        return describe_response(answer);
+        return describe_response(response);
     }
     format!("{key}: {message}")
 }
 
-/// All clicks in order of time.
-fn draw_arrivals(plan: &ChaosPlan) -> Vec<(Duration, ClientAction)> {
-    let mut chance = SeededRng::new(plan.seed);
-    let mut clicks = Vec::new();
-    for (per_s, joins) in [(plan.creates_per_s, false), (plan.joins_per_s, true)] {
-        let mut at = draw_interval(per_s, &mut chance);
-        while at < plan.duration {
-            let click = match joins {
+/// Draws all calls of a run, in order of time.
+fn draw_calls(plan: &ChaosPlan) -> Vec<(Duration, ClientAction)> {
+    let mut rng = SeededRng::new(plan.seed);
+    let mut calls = Vec::new();
+    for (per_s, are_joins) in [(plan.creates_per_s, false), (plan.joins_per_s, true)] {
+        let mut due_at = draw_interval(per_s, &mut rng);
+        while due_at < plan.duration {
+            let action = match are_joins {
                 true => ClientAction::Join,
-                false if chance.draw_fraction() < plan.repeat_share => ClientAction::Repeat,
+                false if rng.draw_bool(plan.repeat_share) => ClientAction::Repeat,
                 false => ClientAction::Create,
             };
-            clicks.push((at, click));
-            at = at.saturating_add(draw_interval(per_s, &mut chance));
+            calls.push((due_at, action));
+            due_at = due_at.saturating_add(draw_interval(per_s, &mut rng));
         }
     }
-    clicks.sort_by_key(|(at, _)| *at);
-    clicks
+    calls.sort_by_key(|(due_at, _)| *due_at);
+    calls
 }

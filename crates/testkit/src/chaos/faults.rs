@@ -1,60 +1,62 @@
-//! What goes wrong, where and when: drawn before the run, so that a seed tells a story again.
+//! The faults of a run: which server has which fault at which time. All of them are drawn from the
+//! seed before the run, so a run can be repeated.
 
 use crate::seeded_rng::SeededRng;
 use bbb_sim::{BbbServer, Fault, FaultMode, Latency};
 use std::fmt;
 use std::time::Duration;
 
-/// How long a well server takes, about as long as real ones do.
+/// Latency of a healthy server, about that of real ones.
 pub(super) const NORMAL_LATENCY: Latency =
     Latency::LogNormal { median: Duration::from_millis(15), sigma: 0.5, seed: 1 };
-/// How long the answers of a slow one take.
+/// Shortest and longest latency of a slow server.
 const SLOW_LATENCY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(4));
-/// What a mended server is left in peace, and counts as out of service: a poll finds out that it is back.
+/// Time after a fault during which the server still counts as faulty and gets no new fault, since
+/// the balancer needs a poll to find out that the server is back.
 const RECOVERY_TIME: Duration = Duration::from_secs(3);
-/// No fault is shorter.
+/// Shorter faults are not injected.
 const MIN_DURATION: Duration = Duration::from_millis(300);
-/// How often another place for a strike is tried.
+/// How often a fault is drawn anew if it would exceed the limits.
 const MAX_TRIES: usize = 20;
 
 /// What goes wrong with a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ServerFault {
-    /// It dies, and is started again without its meetings.
+    /// The server is killed, and started again without its meetings.
     Kill,
     /// Requests are read and never answered.
     Hang,
-    /// Requests are read, and done and answered when it is over.
+    /// Requests are read, but executed and answered only when the fault is over.
     Freeze,
-    /// Answers take half a second to four.
+    /// Responses take half a second to four seconds.
     Slow,
-    /// The network is away: connecting fails, connections are cut.
+    /// New connections fail and existing ones are closed.
     NetworkDown,
-    /// A web server answers in its place.
+    /// The reverse proxy answers in place of the server.
     ErrorPage(FaultMode),
-    /// Meetings are created, yet nobody is told so.
+    /// Meetings are created, but creates are never answered.
     HangAfterCreate,
 }
 
 impl fmt::Display for ServerFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ErrorPage(mode) => write!(f, "page {mode:?}"),
+            Self::ErrorPage(mode) => write!(f, "ErrorPage {mode:?}"),
             other => write!(f, "{other:?}"),
         }
     }
 }
 
 impl ServerFault {
-    fn draw_kind(chance: &mut SeededRng) -> Self {
-        match chance.draw_index(16) {
+    fn draw_kind(rng: &mut SeededRng) -> Self {
+        match rng.draw_index(16) {
             0..=2 => Self::Kill,
             3..=5 => Self::Hang,
             6..=7 => Self::Freeze,
             8..=9 => Self::Slow,
             10..=11 => Self::NetworkDown,
             12..=13 => Self::HangAfterCreate,
-            _ => Self::ErrorPage(match chance.draw_index(4) {
+            _ => Self::ErrorPage(match rng.draw_index(4) {
                 0 => FaultMode::InvalidXml,
                 1 => FaultMode::Html,
                 2 => FaultMode::Empty,
@@ -63,7 +65,7 @@ impl ServerFault {
         }
     }
 
-    /// The shortest and the longest.
+    /// Returns the shortest and the longest duration.
     fn duration_range(&self) -> (Duration, Duration) {
         let (min, max) = match self {
             Self::NetworkDown => (500, 5_000),
@@ -74,18 +76,18 @@ impl ServerFault {
         (Duration::from_millis(min), Duration::from_millis(max))
     }
 
-    /// How long it has effects after it is over.
+    /// Returns for how long the fault has effects after it is over.
     fn after_effect(&self) -> Duration {
         if *self == Self::Slow { SLOW_LATENCY.1 } else { Duration::ZERO }
     }
 
-    /// Whether meetings are lost by it.
+    /// Returns whether the server loses its meetings.
     #[must_use]
     pub(super) fn loses_meetings(&self) -> bool {
         *self == Self::Kill
     }
 
-    /// Whether the server takes creates and does not answer them well for as long as it lasts.
+    /// Returns whether creates get no valid response as long as the fault lasts.
     #[must_use]
     pub(super) fn blocks_creates(&self) -> bool {
         !matches!(self, Self::Slow)
@@ -115,21 +117,21 @@ impl ServerFault {
     }
 }
 
-/// A server in trouble for some time.
+/// A fault of a server, with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ScheduledFault {
-    /// Its number, from 1.
+    /// The number of the server, from 1.
     pub(super) server: usize,
     /// What goes wrong.
-    pub(super) fault: ServerFault,
-    /// When, from the beginning of the run.
+    pub(super) kind: ServerFault,
+    /// When it begins, since the beginning of the run.
     pub(super) started_at: Duration,
-    /// When it is over.
+    /// When it is over, since the beginning of the run.
     pub(super) ended_at: Duration,
 }
 
 impl ScheduledFault {
-    /// Whether it lasts at any moment between these two.
+    /// Returns whether the server has the fault at any time between these two.
     #[must_use]
     pub(super) fn overlaps(&self, from: Duration, to: Duration) -> bool {
         self.started_at <= to && from <= self.ended_at
@@ -139,78 +141,70 @@ impl ScheduledFault {
 impl fmt::Display for ScheduledFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (from, to) = (self.started_at.as_secs_f64(), self.ended_at.as_secs_f64());
-        write!(f, "{} {} {from:.1}-{to:.1} s", self.server, self.fault)
+        write!(f, "{} {} {from:.1}-{to:.1} s", self.server, self.kind)
     }
 }
 
-/// How bad it may get.
+/// How many faults there are at most.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FaultLimits {
+    /// The number of servers.
     pub(super) servers: usize,
-    /// Servers out of service at the same time, at most.
+    /// The greatest number of servers that are faulty at the same time.
     pub(super) max_concurrent: usize,
-    /// Servers in trouble on average.
+    /// The mean number of servers that are faulty at the same time.
     pub(super) mean_faulty: f64,
-    /// All is over by then.
+    /// All faults are over by then.
     pub(super) duration: Duration,
 }
 
-/// All strikes of a run, in order of time: single ones throughout, and one that takes half of the
-/// servers at once in the middle.
-pub(super) fn draw_faults(measure: FaultLimits, seed: u64) -> Vec<ScheduledFault> {
-    let mut chance = SeededRng::new(seed ^ 0xFA);
-    let mut strikes = draw_mass_failure(measure, &mut chance);
-    // Some four seconds each.
-    let per_s = measure.mean_faulty / 4.0;
-    let mut at = draw_interval(per_s, &mut chance);
-    while at < measure.duration {
-        let tried = (0..MAX_TRIES).find_map(|_| {
-            let strike = draw_fault(measure, at, &mut chance)?;
-            is_allowed(&strike, &strikes, measure.max_concurrent).then_some(strike)
+/// Draws all faults of a run, in order of time: single faults throughout, and one in the middle that
+/// hits as many servers at once as the limits allow.
+pub(super) fn draw_faults(limits: FaultLimits, seed: u64) -> Vec<ScheduledFault> {
+    let mut rng = SeededRng::new(seed ^ 0xFA);
+    let mut faults = draw_mass_failure(limits, &mut rng);
+    // The mean duration of a fault is about four seconds.
+    let per_s = limits.mean_faulty / 4.0;
+    let mut at = draw_interval(per_s, &mut rng);
+    while at < limits.duration {
+        let allowed = (0..MAX_TRIES).find_map(|_| {
+            let fault = draw_fault(limits, at, &mut rng)?;
+            is_allowed(&fault, &faults, limits.max_concurrent).then_some(fault)
         });
-        strikes.extend(tried);
-        at += draw_interval(per_s, &mut chance);
+        faults.extend(allowed);
+        at += draw_interval(per_s, &mut rng);
     }
-    strikes.sort_by_key(|strike| strike.started_at);
-    strikes
+    faults.sort_by_key(|fault| fault.started_at);
+    faults
 }
 
-/// A power failure, a broken switch: as many as may be, in the same way.
-fn draw_mass_failure(measure: FaultLimits, chance: &mut SeededRng) -> Vec<ScheduledFault> {
-    let trouble = match chance.draw_index(4) {
+/// Draws a fault of many servers at once, as after a power failure or with a broken switch.
+fn draw_mass_failure(limits: FaultLimits, rng: &mut SeededRng) -> Vec<ScheduledFault> {
+    let kind = match rng.draw_index(4) {
         0 => ServerFault::Kill,
         1 => ServerFault::Hang,
         2 => ServerFault::Freeze,
         _ => ServerFault::NetworkDown,
     };
-    let first = chance.draw_index(measure.servers);
-    let from = measure.duration.mul_f64(0.45);
-    let to = from + measure.duration.mul_f64(0.15).min(Duration::from_secs(5));
-    let struck = (0..measure.max_concurrent).map(|n| (first + n) % measure.servers + 1);
-    struck
-        .map(|server| ScheduledFault {
-            server,
-            fault: trouble.clone(),
-            started_at: from,
-            ended_at: to,
-        })
-        .collect()
+    let first = rng.draw_index(limits.servers);
+    let from = limits.duration.mul_f64(0.45);
+    let to = from + limits.duration.mul_f64(0.15).min(Duration::from_secs(5));
+    let servers = (0..limits.max_concurrent).map(|n| (first + n) % limits.servers + 1);
+    let to_fault =
+        |server| ScheduledFault { server, kind: kind.clone(), started_at: from, ended_at: to };
+    servers.map(to_fault).collect()
 }
 
-fn draw_fault(
-    measure: FaultLimits,
-    from: Duration,
-    chance: &mut SeededRng,
-) -> Option<ScheduledFault> {
-    let trouble = ServerFault::draw_kind(chance);
-    let server = chance.draw_index(measure.servers) + 1;
-    let (min, max) = trouble.duration_range();
-    let longest = max.min(measure.duration.mul_f64(0.3));
-    let over = measure.duration.saturating_sub(trouble.after_effect());
-    let to = (from + draw_duration(min.min(longest), longest, chance)).min(over);
+fn draw_fault(limits: FaultLimits, from: Duration, rng: &mut SeededRng) -> Option<ScheduledFault> {
+    let kind = ServerFault::draw_kind(rng);
+    let server = rng.draw_index(limits.servers) + 1;
+    let (min, max) = kind.duration_range();
+    let longest = max.min(limits.duration.mul_f64(0.3));
+    let latest = limits.duration.saturating_sub(kind.after_effect());
+    let to = (from + draw_duration(min.min(longest), longest, rng)).min(latest);
     (to >= from + MIN_DURATION).then_some(ScheduledFault {
         server,
-        fault: trouble,
+        kind,
         started_at: from,
         ended_at: to,
     })
@@ -227,23 +221,24 @@ pub(super) fn draw_interval(per_s: f64, rng: &mut SeededRng) -> Duration {
     Duration::try_from_secs_f64(rng.draw_exponential(1.0 / per_s)).unwrap_or(Duration::MAX)
 }
 
-/// Whether there is room for one strike more at every moment of it.
-fn is_allowed(strike: &ScheduledFault, others: &[ScheduledFault], at_once: usize) -> bool {
-    let end = strike.ended_at + RECOVERY_TIME;
-    let near = |other: &&ScheduledFault| {
-        other.started_at < end && strike.started_at < other.ended_at + RECOVERY_TIME
+/// Returns whether the server has no other fault at the same time, and fewer than `max_concurrent`
+/// other servers are faulty at any time of the fault.
+fn is_allowed(fault: &ScheduledFault, others: &[ScheduledFault], max_concurrent: usize) -> bool {
+    let end = fault.ended_at + RECOVERY_TIME;
+    let overlaps = |other: &&ScheduledFault| {
+        other.started_at < end && fault.started_at < other.ended_at + RECOVERY_TIME
     };
-    let near: Vec<_> = others.iter().filter(near).collect();
-    if near.iter().any(|other| other.server == strike.server) {
+    let overlapping: Vec<_> = others.iter().filter(overlaps).collect();
+    if overlapping.iter().any(|other| other.server == fault.server) {
         return false;
     }
-    // The most are out at the beginning of one of them.
-    let begins = near.iter().map(|other| other.started_at.max(strike.started_at));
-    begins.chain([strike.started_at]).all(|at| {
-        let out = |other: &&&ScheduledFault| {
-            other.started_at <= at && at < other.ended_at + RECOVERY_TIME
-        };
-        near.iter().filter(out).count() < at_once
+    // The number of faulty servers is greatest at the beginning of one of the faults.
+    let begins = overlapping.iter().map(|other| other.started_at.max(fault.started_at));
+    begins.chain([fault.started_at]).all(|at| {
+        let faulty = overlapping
+            .iter()
+            .filter(|other| other.started_at <= at && at < other.ended_at + RECOVERY_TIME);
+        faulty.count() < max_concurrent
     })
 }
 
@@ -260,34 +255,34 @@ mod tests {
     };
 
     #[test]
-    fn a_seed_tells_its_story_again() {
+    fn a_seed_draws_the_same_faults_again() {
         assert_eq!(draw_faults(LIMITS, 1), draw_faults(LIMITS, 1));
         assert_ne!(draw_faults(LIMITS, 1), draw_faults(LIMITS, 2));
     }
 
     #[test]
-    fn never_are_too_many_out_and_each_only_once_at_a_time() {
+    fn limits_are_kept_and_a_server_has_one_fault_at_a_time() {
         for seed in 0..50 {
-            let strikes = draw_faults(LIMITS, seed);
-            for strike in &strikes {
-                let at = strike.started_at;
-                let out = strikes
+            let faults = draw_faults(LIMITS, seed);
+            for fault in &faults {
+                let at = fault.started_at;
+                let faulty = faults
                     .iter()
                     .filter(|other| other.started_at <= at && at < other.ended_at + RECOVERY_TIME);
-                let out: Vec<_> = out.map(|other| other.server).collect();
-                assert!(out.len() <= 10, "{seed}: {out:?}");
-                assert_eq!(out.iter().collect::<HashSet<_>>().len(), out.len(), "{seed}");
+                let faulty: Vec<_> = faulty.map(|other| other.server).collect();
+                assert!(faulty.len() <= 10, "{seed}: {faulty:?}");
+                assert_eq!(faulty.iter().collect::<HashSet<_>>().len(), faulty.len(), "{seed}");
             }
-            assert!(strikes.iter().all(|strike| strike.ended_at <= LIMITS.duration), "{seed}");
+            assert!(faults.iter().all(|fault| fault.ended_at <= LIMITS.duration), "{seed}");
         }
     }
 
     #[test]
-    fn there_is_some_of_everything() {
-        let strikes: Vec<_> = (0..10).flat_map(|seed| draw_faults(LIMITS, seed)).collect();
-        let kinds: HashSet<_> = strikes.iter().map(|one| one.fault.to_string()).collect();
+    fn all_kinds_of_faults_and_all_servers_are_drawn() {
+        let faults: Vec<_> = (0..10).flat_map(|seed| draw_faults(LIMITS, seed)).collect();
+        let kinds: HashSet<_> = faults.iter().map(|fault| fault.kind.to_string()).collect();
         assert_eq!(kinds.len(), 10, "{kinds:?}");
-        let servers: HashSet<_> = strikes.iter().map(|one| one.server).collect();
+        let servers: HashSet<_> = faults.iter().map(|fault| fault.server).collect();
         assert_eq!(servers.len(), 20);
     }
 }

@@ -1,17 +1,19 @@
-//! Chaos: a started balancer under load while its servers die, hang, crawl and come back, half of
-//! them at once at the worst.
+//! Chaos runs: a balancer process under load while simulated servers crash, hang, become slow and
+//! come back, half of them at once in the middle of the run.
 //!
-//! Clients create meetings and join them at given rates, whatever becomes of earlier calls, and go
-//! where they are sent. A seed decides when they come and what goes wrong when. In the end all is
-//! mended, and what clients were told is compared with what the simulated servers know.
+//! Clients create and join meetings at given rates, whether or not earlier calls have been answered,
+//! and follow the redirects of joins. A seed determines the times of the calls and the faults. In the
+//! end all faults are cleared, and the responses that clients got are compared with the meetings on
+//! the simulated servers.
 
 mod audit;
 mod call_records;
 mod clients;
-mod excuses;
+mod failure_causes;
 mod faults;
 mod monitor;
 mod report;
+mod report_text;
 
 pub use report::ChaosReport;
 
@@ -26,29 +28,30 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Seconds between two polls.
+/// The balancer's setting for the time between two polls, in seconds.
 const POLL_INTERVAL: (&str, &str) = ("POLL_INTERVAL", "2");
 
-/// A run.
+/// What happens in a chaos run.
 #[derive(Clone, Debug)]
 pub struct ChaosPlan {
-    /// Simulated servers.
+    /// The number of simulated servers.
     pub servers: usize,
-    /// How many of them are well at any time, at least; half of them are in any case.
+    /// The smallest number of servers without a fault at any time; at least half of them in any
+    /// case.
     pub min_healthy: usize,
-    /// How many of them are in trouble on average.
+    /// The mean number of servers with a fault.
     pub mean_faulty: f64,
-    /// Creates in a second.
+    /// Creates per second.
     pub creates_per_s: f64,
-    /// The share of creates that are for meetings which have been created before.
+    /// The share of creates that repeat the create of an existing meeting.
     pub repeat_share: f64,
-    /// Joins in a second.
+    /// Joins per second.
     pub joins_per_s: f64,
-    /// How long clients come.
+    /// How long clients send calls.
     pub duration: Duration,
-    /// What decides about arrivals and trouble.
+    /// The seed of calls and faults.
     pub seed: u64,
-    /// Settings of the balancer.
+    /// Additional settings of the balancer.
     pub settings: Vec<(String, String)>,
 }
 
@@ -66,10 +69,10 @@ impl Stopwatch {
     }
 }
 
-/// Runs the plan with the balancer of this binary and its state in these stores.
+/// Executes a plan with the balancer of this binary and its state in these stores.
 ///
 /// # Errors
-/// When anything does not start, or the balancer ends.
+/// If a process does not start, or the balancer ends during the run.
 pub async fn run(
     binary: &str,
     stores: &TestStores,
@@ -77,55 +80,47 @@ pub async fn run(
 ) -> anyhow::Result<ChaosReport> {
     let settings = plan.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let settings: Vec<_> = [POLL_INTERVAL].into_iter().chain(settings).collect();
-    let world = TestDeployment::with_stores(stores, binary, plan.servers, &settings).await?;
-    world.pool.servers().iter().for_each(|server| server.set_latency(NORMAL_LATENCY));
-    let watch = Stopwatch(Instant::now());
-    let clients = Clients::new(world.product.port(), &world.pool, watch);
-    let measure = FaultLimits {
+    let deployment = TestDeployment::with_stores(stores, binary, plan.servers, &settings).await?;
+    deployment.pool.servers().iter().for_each(|server| server.set_latency(NORMAL_LATENCY));
+    let stopwatch = Stopwatch(Instant::now());
+    let clients = Clients::new(deployment.product.port(), &deployment.pool, stopwatch);
+    let limits = FaultLimits {
         servers: plan.servers,
         max_concurrent: (plan.servers / 2).min(plan.servers.saturating_sub(plan.min_healthy)),
         mean_faulty: plan.mean_faulty,
         duration: plan.duration,
     };
-    let mut seen = MonitorLog::default();
-    let played = async {
-        let strikes = faults::draw_faults(measure, plan.seed);
-        let strikes = monitor::inject_faults(strikes, &world.pool, watch);
-        let (strikes, worked) = tokio::join!(strikes, Arc::clone(&clients).send_calls(plan));
-        worked?;
-        let audit = Audit::run(&world, &clients, &strikes, watch).await;
-        anyhow::Ok((strikes, audit))
+    let mut monitor_log = MonitorLog::default();
+    let clients_and_audit = async {
+        let faults = faults::draw_faults(limits, plan.seed);
+        let faults = monitor::inject_faults(faults, &deployment.pool, stopwatch);
+        let (faults, sent) = tokio::join!(faults, Arc::clone(&clients).send_calls(plan));
+        sent?;
+        let audit = Audit::run(&deployment, &clients, &faults, stopwatch).await;
+        anyhow::Ok((faults, audit))
     };
-    let (strikes, audit) = tokio::select! {
-        played = played => played?,
-        error = seen.run(&world, watch) => {
-            return Err(error).with_context(|| world.product.log());
+    let (faults, audit) = tokio::select! {
+        result = clients_and_audit => result?,
+        error = monitor_log.run(&deployment, stopwatch) => {
+            return Err(error).with_context(|| deployment.product.log());
         }
     };
-    seen.check_once(&world, watch).await?;
-    let ledger = std::mem::take(&mut *clients.records());
-    let mut report = ChaosReport::new(plan.heading(stores), strikes, ledger, seen, audit);
-    report.memory_mib = world.product.memory_kib("VmHWM")? / 1_024;
-    report.log = world.product.log();
+    monitor_log.check_once(&deployment, stopwatch).await?;
+    let records = std::mem::take(&mut *clients.records());
+    let mut report = ChaosReport::new(plan.heading(stores), faults, records, monitor_log, audit);
+    report.memory_mib = deployment.product.memory_kib("VmHWM")? / 1_024;
+    report.log = deployment.product.log();
     Ok(report)
 }
 
 impl ChaosPlan {
     fn heading(&self, stores: &TestStores) -> String {
-        let Self {
-            servers,
-            creates_per_s,
-            joins_per_s,
-            duration: length,
-            seed,
-            mean_faulty: troubled,
-            ..
-        } = self;
+        let Self { servers, creates_per_s, joins_per_s, duration, seed, mean_faulty, .. } = self;
         format!(
             "{servers} servers, {} store, {creates_per_s} creates/s, {joins_per_s} joins/s, \
-             {} s, {troubled} servers in trouble on average, seed {seed}",
+             {} s, {mean_faulty} faulty servers on average, seed {seed}",
             stores.kind(),
-            length.as_secs(),
+            duration.as_secs(),
         )
     }
 }

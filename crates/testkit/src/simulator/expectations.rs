@@ -1,5 +1,5 @@
-//! What has happened so far, as far as checkers must know: the store as it was after its last
-//! change, where each meeting was recorded when, and what each server was meant to do when.
+//! What checkers know about the run so far: the store after its last change, where each meeting was
+//! recorded at which time, and which administrative state each server had at which time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,59 +8,59 @@ use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
 
 use super::use_case::UseCase;
 
-/// All that the store holds of servers and meetings.
+/// All servers and meetings in the store at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreSnapshot {
-    /// Servers.
+    /// The servers of the pool.
     pub(crate) servers: Vec<Server>,
-    /// Meetings.
+    /// The recorded meetings.
     pub(crate) meetings: Vec<Meeting>,
 }
 
 impl StoreSnapshot {
-    /// A server.
+    /// Returns a server.
     #[must_use]
     pub(crate) fn server(&self, id: &ServerId) -> Option<&Server> {
         self.servers.iter().find(|server| server.id == *id)
     }
 
-    /// A meeting.
+    /// Returns a meeting.
     #[must_use]
     pub(crate) fn meeting(&self, key: &MeetingKey) -> Option<&Meeting> {
         self.meetings.iter().find(|meeting| meeting.key == *key)
     }
 }
 
-/// Values with the times since when they hold.
+/// Values, each with the time at which it began to hold.
 type ValueHistory<T> = Vec<(Timestamp, T)>;
 
-/// The values that held at any time from `since` on.
-fn values_since<T>(course: &ValueHistory<T>, since: Timestamp) -> impl Iterator<Item = &T> {
-    let first = course.iter().rposition(|(at, _)| *at < since).unwrap_or(0);
-    course.iter().skip(first).map(|(_, value)| value)
+/// Returns the values that held at any time from `since` on.
+fn values_since<T>(history: &ValueHistory<T>, since: Timestamp) -> impl Iterator<Item = &T> {
+    let first = history.iter().rposition(|(at, _)| *at < since).unwrap_or(0);
+    history.iter().skip(first).map(|(_, value)| value)
 }
 
-/// What has happened.
+/// What has happened in a run so far.
 #[derive(Debug, Default)]
 pub(crate) struct Expectations {
     /// The store after its last change.
     pub(crate) last_snapshot: StoreSnapshot,
-    /// Use cases that are under way.
+    /// Use cases that have not ended, by their numbers.
     pub(crate) running: BTreeMap<u64, Arc<UseCase>>,
-    /// When the last good poll of each server ended.
+    /// When the last successful poll of each server ended.
     pub(crate) polled_at: BTreeMap<ServerId, Timestamp>,
-    /// When the store lost everything.
+    /// When the store lost its data.
     pub(crate) store_lost_at: Option<Timestamp>,
     /// When the last create of each meeting began.
     pub(crate) created_at: BTreeMap<MeetingKey, Timestamp>,
-    /// When the last end of each meeting was under way.
+    /// When the last `end` of each meeting began and when it was over.
     pub(crate) end_times: BTreeMap<MeetingKey, (Timestamp, Timestamp)>,
     server_history: BTreeMap<MeetingKey, ValueHistory<Option<ServerId>>>,
     state_history: BTreeMap<ServerId, ValueHistory<Option<AdminState>>>,
 }
 
 impl Expectations {
-    /// Notes how the store is now; returns how it was.
+    /// Records the current content of the store, and returns the previous content.
     pub(crate) fn record_snapshot(
         &mut self,
         now: Timestamp,
@@ -68,33 +68,33 @@ impl Expectations {
     ) -> StoreSnapshot {
         let before = std::mem::replace(&mut self.last_snapshot, after);
         for meeting in &self.last_snapshot.meetings {
-            let was = before.meeting(&meeting.key).map(|was| &was.server);
-            if was != Some(&meeting.server) {
-                let home = Some(meeting.server.clone());
-                self.server_history.entry(meeting.key.clone()).or_default().push((now, home));
+            let previous_server = before.meeting(&meeting.key).map(|previous| &previous.server);
+            if previous_server != Some(&meeting.server) {
+                let server = Some(meeting.server.clone());
+                self.server_history.entry(meeting.key.clone()).or_default().push((now, server));
             }
         }
-        for gone in
-            before.meetings.iter().filter(|one| self.last_snapshot.meeting(&one.key).is_none())
-        {
-            self.server_history.entry(gone.key.clone()).or_default().push((now, None));
+        for removed in &before.meetings {
+            if self.last_snapshot.meeting(&removed.key).is_none() {
+                self.server_history.entry(removed.key.clone()).or_default().push((now, None));
+            }
         }
         for server in &self.last_snapshot.servers {
-            if before.server(&server.id).map(|was| was.state) != Some(server.state) {
-                self.state_history
-                    .entry(server.id.clone())
-                    .or_default()
-                    .push((now, Some(server.state)));
+            let previous_state = before.server(&server.id).map(|previous| previous.state);
+            if previous_state != Some(server.state) {
+                let state = Some(server.state);
+                self.state_history.entry(server.id.clone()).or_default().push((now, state));
             }
         }
-        for gone in before.servers.iter().filter(|one| self.last_snapshot.server(&one.id).is_none())
-        {
-            self.state_history.entry(gone.id.clone()).or_default().push((now, None));
+        for removed in &before.servers {
+            if self.last_snapshot.server(&removed.id).is_none() {
+                self.state_history.entry(removed.id.clone()).or_default().push((now, None));
+            }
         }
         before
     }
 
-    /// Whether a meeting was recorded on a server at any time since then.
+    /// Returns whether a meeting was recorded on this server at any time from `since` on.
     #[must_use]
     pub(crate) fn was_on_server(
         &self,
@@ -102,13 +102,14 @@ impl Expectations {
         server: &ServerId,
         since: Timestamp,
     ) -> bool {
-        let homes = self.server_history.get(key);
-        homes.is_some_and(|homes| {
-            values_since(homes, since).any(|home| home.as_ref() == Some(server))
+        let history = self.server_history.get(key);
+        history.is_some_and(|history| {
+            values_since(history, since).any(|recorded| recorded.as_ref() == Some(server))
         })
     }
 
-    /// Whether a meeting was recorded on another server at any time since then.
+    /// Returns whether a meeting was recorded on a server other than this one at any time from
+    /// `since` on.
     #[must_use]
     pub(crate) fn was_on_other_server(
         &self,
@@ -116,12 +117,13 @@ impl Expectations {
         server: &ServerId,
         since: Timestamp,
     ) -> bool {
-        let homes =
-            self.server_history.get(key).into_iter().flat_map(|homes| values_since(homes, since));
-        homes.flatten().any(|home| home != server)
+        let history = self.server_history.get(key).into_iter();
+        let mut recorded = history.flat_map(|history| values_since(history, since)).flatten();
+        recorded.any(|recorded| recorded != server)
     }
 
-    /// Whether a server was in this state at any time since then; `None`: not in the pool.
+    /// Returns whether a server was in this state at any time from `since` on; `None` means that it
+    /// was not in the pool.
     #[must_use]
     pub(crate) fn was_in_state(
         &self,
@@ -129,8 +131,9 @@ impl Expectations {
         state: Option<AdminState>,
         since: Timestamp,
     ) -> bool {
-        let states = self.state_history.get(server);
-        states
-            .map_or(state.is_none(), |states| values_since(states, since).any(|one| *one == state))
+        let history = self.state_history.get(server);
+        history.map_or(state.is_none(), |history| {
+            values_since(history, since).any(|recorded| *recorded == state)
+        })
     }
 }

@@ -1,35 +1,35 @@
-//! What goes wrong between replicas and servers, and between replicas and their store: spells of
-//! bad weather, each of which hits some of the calls for a while.
+//! Faults between replicas and servers, and between replicas and the store. A fault lasts for a
+//! period of time and hits a share of the calls in it.
 
 use domain::Timestamp;
 
 use crate::seeded_rng::SeededRng;
 
-/// What becomes of one call to a server.
+/// What goes wrong with one call to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CallFault {
     /// The connection is refused.
     Refused,
-    /// No answer, and the server did nothing.
+    /// No response, and the server did not execute the call.
     RequestLost,
-    /// No answer, but the server acted.
+    /// No response, but the server executed the call.
     ResponseLost,
-    /// The connection breaks after the server acted.
+    /// The connection breaks after the server executed the call.
     ConnectionBroken,
-    /// The answer comes so many ms late.
+    /// The response comes this many ms late.
     Slow(u64),
-    /// A page of the web server in front of it, which passed nothing on.
+    /// The reverse proxy in front of the server answers with an error page and passes nothing on.
     ErrorPage,
-    /// The same after the server acted.
+    /// The reverse proxy answers with an error page after the server executed the call.
     ErrorPageAfterEffect,
-    /// Half an answer.
+    /// The second half of the response body is missing.
     TruncatedBody,
     /// Status 200 without a body.
     EmptyBody,
 }
 
 impl CallFault {
-    /// Every kind that a spell may be made of.
+    /// Every kind of fault that a fault period may consist of.
     pub(crate) const ALL: [Self; 11] = [
         Self::Refused,
         Self::RequestLost,
@@ -44,123 +44,119 @@ impl CallFault {
         Self::EmptyBody,
     ];
 
-    /// Its name, whatever its measure.
+    /// Returns the name under which the fault is counted.
     #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Refused => "refused",
-            Self::RequestLost => "silent",
-            Self::ResponseLost => "swallowed",
-            Self::ConnectionBroken => "broken",
-            Self::Slow(_) => "slow",
-            Self::ErrorPage => "page",
-            Self::ErrorPageAfterEffect => "page-after",
-            Self::TruncatedBody => "garbage",
-            Self::EmptyBody => "empty",
+            Self::Refused => "connections refused",
+            Self::RequestLost => "requests lost",
+            Self::ResponseLost => "responses lost",
+            Self::ConnectionBroken => "connections broken",
+            Self::Slow(_) => "slow responses",
+            Self::ErrorPage => "error pages",
+            Self::ErrorPageAfterEffect => "error pages after effect",
+            Self::TruncatedBody => "truncated bodies",
+            Self::EmptyBody => "empty bodies",
         }
     }
 }
 
-/// Bad weather at one server.
+/// A time during which calls to one server fail.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultPeriod {
-    /// Which server.
+    /// The server.
     pub(crate) host: String,
-    /// Only on the way from this replica: a partition.
+    /// The only replica that is affected, if the fault is a network partition.
     pub(crate) replica: Option<usize>,
-    /// What happens; one of these each time.
+    /// What goes wrong; one of these is drawn for each call.
     pub(crate) faults: Vec<CallFault>,
-    /// To so many of a hundred calls.
+    /// The share of calls that are affected.
     pub(crate) percent: u64,
-    /// Until when.
+    /// The end of the period.
     pub(crate) until: Timestamp,
 }
 
-/// Bad weather at the store.
+/// A time during which operations of the store fail.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreOutage {
-    /// Only for this replica.
+    /// The only replica that is affected; `None` for all.
     pub(crate) replica: Option<usize>,
-    /// So many of a hundred operations fail.
+    /// The share of operations that fail.
     pub(crate) percent: u64,
-    /// Until when.
+    /// The end of the outage.
     pub(crate) until: Timestamp,
 }
 
-/// What becomes of one operation of the store.
+/// What goes wrong with one operation of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreFault {
-    /// Nothing is done.
+    /// The operation fails without an effect.
     BeforeEffect,
-    /// It is done, and the answer is lost.
+    /// The operation takes effect, and its result is lost.
     AfterEffect,
 }
 
-/// All of it.
+/// All faults of a run.
 #[derive(Debug)]
 pub(crate) struct FaultSchedule {
     fault_periods: Vec<FaultPeriod>,
     store_outages: Vec<StoreOutage>,
     rng: SeededRng,
-    /// Longest way to the store, in ms.
+    /// Longest latency to the store, one way, in ms.
     pub(crate) max_store_latency_ms: u64,
 }
 
 impl FaultSchedule {
-    /// A clear sky.
+    /// A schedule without any fault.
     #[must_use]
-    pub(crate) fn new(dice: SeededRng, store_ms_max: u64) -> Self {
-        Self {
-            fault_periods: Vec::new(),
-            store_outages: Vec::new(),
-            rng: dice,
-            max_store_latency_ms: store_ms_max,
-        }
+    pub(crate) fn new(rng: SeededRng, max_store_latency_ms: u64) -> Self {
+        Self { fault_periods: Vec::new(), store_outages: Vec::new(), rng, max_store_latency_ms }
     }
 
-    /// A spell begins.
-    pub(crate) fn add_fault_period(&mut self, spell: FaultPeriod) {
-        self.fault_periods.push(spell);
+    /// Starts a fault period.
+    pub(crate) fn add_fault_period(&mut self, period: FaultPeriod) {
+        self.fault_periods.push(period);
     }
 
-    /// An outage of the store begins.
+    /// Starts an outage of the store.
     pub(crate) fn add_store_outage(&mut self, outage: StoreOutage) {
         self.store_outages.push(outage);
     }
 
-    /// All is well from now on.
+    /// Ends all faults.
     pub(crate) fn clear(&mut self) {
         self.fault_periods.clear();
         self.store_outages.clear();
     }
 
-    /// What becomes of a call that this replica sends to that server now.
+    /// Draws what goes wrong with a call that this replica sends to that server now.
     pub(crate) fn draw_call_fault(
         &mut self,
         replica: usize,
         host: &str,
         now: Timestamp,
     ) -> Option<CallFault> {
-        self.fault_periods.retain(|spell| now < spell.until);
-        let here = |spell: &&FaultPeriod| {
-            spell.host == host && spell.replica.is_none_or(|only| only == replica)
+        self.fault_periods.retain(|period| now < period.until);
+        let applies = |period: &&FaultPeriod| {
+            period.host == host && period.replica.is_none_or(|affected| affected == replica)
         };
-        let spell = self.fault_periods.iter().find(here)?;
-        if !self.rng.draw_percent(spell.percent) {
+        let period = self.fault_periods.iter().find(applies)?;
+        if !self.rng.draw_percent(period.percent) {
             return None;
         }
-        self.rng.pick(&spell.faults).copied()
+        self.rng.pick(&period.faults).copied()
     }
 
-    /// What becomes of an operation of the store that this replica begins now.
+    /// Draws what goes wrong with an operation of the store that this replica begins now.
     pub(crate) fn draw_store_fault(
         &mut self,
         replica: usize,
         now: Timestamp,
     ) -> Option<StoreFault> {
         self.store_outages.retain(|outage| now < outage.until);
-        let here = |outage: &&StoreOutage| outage.replica.is_none_or(|only| only == replica);
-        let outage = self.store_outages.iter().find(here)?;
+        let applies =
+            |outage: &&StoreOutage| outage.replica.is_none_or(|affected| affected == replica);
+        let outage = self.store_outages.iter().find(applies)?;
         if !self.rng.draw_percent(outage.percent) {
             return None;
         }
@@ -171,12 +167,12 @@ impl FaultSchedule {
         })
     }
 
-    /// The way to a server and back, in ms.
+    /// Draws the latency of a server, both ways, in ms.
     pub(crate) fn draw_latency_ms(&mut self) -> u64 {
         self.rng.draw_u64(1, 40)
     }
 
-    /// The way to the store or back, in ms: mostly none that a clock would show.
+    /// Draws the latency of the store, one way, in ms; mostly less than a millisecond.
     pub(crate) fn draw_store_latency_ms(&mut self) -> u64 {
         if self.rng.draw_percent(70) { 0 } else { self.rng.draw_u64(0, self.max_store_latency_ms) }
     }

@@ -1,5 +1,6 @@
-//! The way of one use case to the store: late, sometimes without success, sometimes with a success
-//! that nobody hears of. What gets through is looked at by the checkers.
+//! The store as one use case reaches it: with latency, with operations that fail, and with
+//! operations that take effect although their caller is told that they failed. The checkers look at
+//! every change.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,10 +25,10 @@ use super::sim_run::SimRun;
 use super::store_proxy::StoreProxy;
 use super::use_case::{UseCase, meeting_name};
 
-/// How long a store that is away lets its callers wait.
+/// How long an operation waits for an unavailable store before it fails.
 const UNAVAILABLE_DELAY: Duration = Duration::from_millis(300);
 
-/// A use case's way to the store.
+/// The ports of the store, for one use case.
 pub(crate) struct FaultyStore {
     sim: Arc<SimRun>,
     store: Arc<StoreProxy>,
@@ -36,11 +37,15 @@ pub(crate) struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// The way of this use case.
+    /// Returns the store for this use case.
     #[must_use]
-    pub(crate) fn new(world: Arc<SimRun>, life: Arc<ReplicaProcess>, op: Arc<UseCase>) -> Self {
-        let vault = world.store.clone();
-        Self { sim: world, store: vault, process: life, use_case: op }
+    pub(crate) fn new(
+        sim: Arc<SimRun>,
+        process: Arc<ReplicaProcess>,
+        use_case: Arc<UseCase>,
+    ) -> Self {
+        let store = sim.store.clone();
+        Self { sim, store, process, use_case }
     }
 
     async fn delay(&self) {
@@ -50,19 +55,20 @@ impl FaultyStore {
         }
     }
 
-    fn fail(&self, call: &str, when: &'static str) -> StoreError {
+    fn fail(&self, name: &str, when: &'static str) -> StoreError {
         self.use_case.progress().store_failed = true;
         self.sim.count_event("store faults");
-        self.sim.write_trace(|| format!("{} {call}: store fails {when}", self.use_case));
+        self.sim.write_trace(|| format!("{} {name}: fails {when}", self.use_case));
         StoreError::Unavailable(when.to_owned())
     }
 
-    /// One operation.
+    /// Runs one operation with latency and faults; `changes` says whether the checkers have to look
+    /// at the store afterwards.
     async fn run_operation<T>(
         &self,
-        call: &'static str,
+        name: &'static str,
         changes: bool,
-        act: impl Future<Output = Result<T, StoreError>>,
+        operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         self.delay().await;
         if !self.process.is_alive() {
@@ -71,15 +77,15 @@ impl FaultyStore {
         let fault = self.sim.faults().draw_store_fault(self.process.replica, self.sim.now());
         if fault == Some(StoreFault::BeforeEffect) {
             sleep(UNAVAILABLE_DELAY).await;
-            return Err(self.fail(call, "before"));
+            return Err(self.fail(name, "before it takes effect"));
         }
-        let result = act.await;
+        let result = operation.await;
         if changes {
-            self.sim.check_store_change(&self.use_case, call).await;
+            self.sim.check_store_change(&self.use_case, name).await;
         }
         if fault == Some(StoreFault::AfterEffect) {
             sleep(UNAVAILABLE_DELAY).await;
-            return Err(self.fail(call, "after"));
+            return Err(self.fail(name, "after it took effect"));
         }
         self.delay().await;
         result
@@ -87,44 +93,44 @@ impl FaultyStore {
 
     async fn read<T>(
         &self,
-        call: &'static str,
-        act: impl Future<Output = Result<T, StoreError>>,
+        name: &'static str,
+        operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        self.run_operation(call, false, act).await
+        self.run_operation(name, false, operation).await
     }
 
     async fn write<T>(
         &self,
-        call: &'static str,
-        act: impl Future<Output = Result<T, StoreError>>,
+        name: &'static str,
+        operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        self.run_operation(call, true, act).await
+        self.run_operation(name, true, operation).await
     }
 }
 
-/// What a poll found and did, for a trace.
+/// Describes what a poll observed and changed, for the trace.
 fn describe_poll(
-    op: &UseCase,
+    use_case: &UseCase,
     id: &ServerId,
-    found: &PollObservation,
+    observation: &PollObservation,
     report: Option<&PollReport>,
 ) -> String {
-    let outcome = found.result.as_ref().map(Vec::len);
-    let mut line = format!("{op} poll of {id}: {outcome:?}");
-    let Some(PollReport { outcome: verdict, forgotten, .. }) = report else {
-        return line + ", too late";
+    let meeting_count = observation.result.as_ref().map(Vec::len);
+    let mut line = format!("{use_case} poll of {id}: {meeting_count:?}");
+    let Some(PollReport { outcome, forgotten, .. }) = report else {
+        return line + ", outdated";
     };
-    if let Some(change) = verdict.change {
+    if let Some(change) = outcome.change {
         line += &format!(", {change:?}");
     }
     let names = |keys: Vec<&MeetingKey>| keys.into_iter().map(meeting_name).collect::<Vec<_>>();
     let parts = [
-        ("adopted", names(verdict.adopted.iter().map(|one| &one.key).collect())),
-        ("forgotten", names(forgotten.iter().map(|one| &one.key).collect())),
-        ("to end", names(verdict.unwanted.iter().map(|one| &one.key).collect())),
+        ("adopted", names(outcome.adopted.iter().map(|meeting| &meeting.key).collect())),
+        ("forgotten", names(forgotten.iter().map(|meeting| &meeting.key).collect())),
+        ("to end", names(outcome.unwanted.iter().map(|meeting| &meeting.key).collect())),
     ];
-    for (what, names) in parts.iter().filter(|(_, names)| !names.is_empty()) {
-        line += &format!(", {what} {names:?}");
+    for (label, names) in parts.iter().filter(|(_, names)| !names.is_empty()) {
+        line += &format!(", {label} {names:?}");
     }
     line
 }
@@ -132,15 +138,15 @@ fn describe_poll(
 #[async_trait]
 impl PoolStore for FaultyStore {
     async fn check_store(&self) -> Result<(), StoreError> {
-        self.read("check", self.store.check_store()).await
+        self.read("check_store", self.store.check_store()).await
     }
 
     async fn list_servers(&self) -> Result<Vec<Server>, StoreError> {
-        self.read("servers", self.store.list_servers()).await
+        self.read("list_servers", self.store.list_servers()).await
     }
 
     async fn find_server(&self, id: &ServerId) -> Result<Option<Server>, StoreError> {
-        self.read("server", self.store.find_server(id)).await
+        self.read("find_server", self.store.find_server(id)).await
     }
 
     async fn add_server(&self, server: Server) -> Result<bool, StoreError> {
@@ -169,8 +175,8 @@ impl PoolStore for FaultyStore {
         failure: &ServerFailure,
         thresholds: Thresholds,
     ) -> Result<(), StoreError> {
-        let recorded = self.store.record_failure(id, failure, thresholds);
-        self.write("record_failure", recorded).await
+        let operation = self.store.record_failure(id, failure, thresholds);
+        self.write("record_failure", operation).await
     }
 
     async fn record_poll(
@@ -180,7 +186,7 @@ impl PoolStore for FaultyStore {
         policy: &PollPolicy,
         cycle: Option<u64>,
     ) -> Result<Option<PollReport>, StoreError> {
-        let recorded = async {
+        let operation = async {
             let report = self.store.record_poll(id, observation, policy, cycle).await?;
             if report.is_some() && observation.result.is_ok() {
                 let at = observation.finished_at;
@@ -190,47 +196,48 @@ impl PoolStore for FaultyStore {
                 .write_trace(|| describe_poll(&self.use_case, id, observation, report.as_ref()));
             Ok(report)
         };
-        self.write("record_poll", recorded).await
+        self.write("record_poll", operation).await
     }
 
     async fn find_meeting(&self, key: &MeetingKey) -> Result<Option<MeetingOnServer>, StoreError> {
-        self.read("meeting", self.store.find_meeting(key)).await
+        self.read("find_meeting", self.store.find_meeting(key)).await
     }
 
     async fn list_meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError> {
-        self.read("meetings", self.store.list_meetings(server)).await
+        self.read("list_meetings", self.store.list_meetings(server)).await
     }
 
     async fn place_meeting(&self, request: PlaceRequest) -> Result<PlaceOutcome, StoreError> {
         self.use_case.progress().claim_tokens.insert(request.claim.token.clone());
-        let placed = async {
-            let placed = self.store.place_meeting(request).await?;
-            if let PlaceOutcome::Claimed(located) = &placed {
-                self.sim.count_event("places");
+        let operation = async {
+            let outcome = self.store.place_meeting(request).await?;
+            if let PlaceOutcome::Claimed(placed) = &outcome {
+                self.sim.count_event("meetings placed");
                 self.sim
-                    .write_trace(|| format!("{} placed on {}", self.use_case, located.server.id));
+                    .write_trace(|| format!("{} placed on {}", self.use_case, placed.server.id));
             }
-            Ok(placed)
+            Ok(outcome)
         };
-        self.write("place", placed).await
+        self.write("place_meeting", operation).await
     }
 
     async fn confirm_meeting(
         &self,
         meeting: &Meeting,
         now: Timestamp,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<(), StoreError> {
-        self.write("confirm", self.store.confirm_meeting(meeting, now, endings)).await
+        self.write("confirm_meeting", self.store.confirm_meeting(meeting, now, pending_ends)).await
     }
 
     async fn release_claim(
         &self,
         key: &MeetingKey,
         token: &str,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<bool, StoreError> {
-        let released = self.write("release", self.store.release_claim(key, token, endings)).await;
+        let released =
+            self.write("release_claim", self.store.release_claim(key, token, pending_ends)).await;
         self.sim.write_trace(|| format!("{} released: {released:?}", self.use_case));
         released
     }
@@ -240,17 +247,18 @@ impl PoolStore for FaultyStore {
         key: &MeetingKey,
         server: &ServerId,
         seen_at: Option<Timestamp>,
-        ending: Option<&PendingEnd>,
+        pending_end: Option<&PendingEnd>,
     ) -> Result<bool, StoreError> {
-        self.write("forget", self.store.forget_meeting(key, server, seen_at, ending)).await
+        self.write("forget_meeting", self.store.forget_meeting(key, server, seen_at, pending_end))
+            .await
     }
 
     async fn list_pending_ends(&self) -> Result<Vec<PendingEnd>, StoreError> {
-        self.read("endings", self.store.list_pending_ends()).await
+        self.read("list_pending_ends", self.store.list_pending_ends()).await
     }
 
     async fn forget_server_meetings(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError> {
-        self.write("forget_all", self.store.forget_server_meetings(server)).await
+        self.write("forget_server_meetings", self.store.forget_server_meetings(server)).await
     }
 
     async fn record_join(
@@ -258,23 +266,23 @@ impl PoolStore for FaultyStore {
         key: &MeetingKey,
         now: Timestamp,
     ) -> Result<Option<MeetingOnServer>, StoreError> {
-        self.write("join", self.store.record_join(key, now)).await
+        self.write("record_join", self.store.record_join(key, now)).await
     }
 
     async fn restore_meeting(&self, meeting: &Meeting) -> Result<bool, StoreError> {
-        self.write("restore", self.store.restore_meeting(meeting)).await
+        self.write("restore_meeting", self.store.restore_meeting(meeting)).await
     }
 
-    async fn claim_store_id(&self, mark: &str) -> Result<String, StoreError> {
-        self.read("mark", self.store.claim_store_id(mark)).await
+    async fn claim_store_id(&self, store_id: &str) -> Result<String, StoreError> {
+        self.read("claim_store_id", self.store.claim_store_id(store_id)).await
     }
 
     async fn restore_servers(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
-        self.write("put_back", self.store.restore_servers(lost, servers)).await
+        self.write("restore_servers", self.store.restore_servers(lost, servers)).await
     }
 
     async fn forget_unseen(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
-        self.write("sweep", self.store.forget_unseen(unseen_since)).await
+        self.write("forget_unseen", self.store.forget_unseen(unseen_since)).await
     }
 }
 
@@ -289,7 +297,7 @@ impl SessionHistory for FaultyStore {
         since: Timestamp,
         max: usize,
     ) -> Result<Vec<MeetingSession>, StoreError> {
-        self.read("sessions", self.store.list_sessions(since, max)).await
+        self.read("list_sessions", self.store.list_sessions(since, max)).await
     }
 
     async fn forget_sessions(&self, before: Timestamp, max: usize) -> Result<(), StoreError> {
@@ -301,22 +309,22 @@ impl SessionHistory for FaultyStore {
 impl PeriodicJobs for FaultyStore {
     async fn claim_run(
         &self,
-        work: &str,
+        job: &str,
         now: Timestamp,
         interval_ms: i64,
     ) -> Result<JobClaim, StoreError> {
-        self.read("turn", self.store.claim_run(work, now, interval_ms)).await
+        self.read("claim_run", self.store.claim_run(job, now, interval_ms)).await
     }
 }
 
 #[async_trait]
 impl Tenants for FaultyStore {
     async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
-        self.read("tenants", self.store.list_tenants()).await
+        self.read("list_tenants", self.store.list_tenants()).await
     }
 
     async fn find_tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError> {
-        self.read("tenant", self.store.find_tenant(id)).await
+        self.read("find_tenant", self.store.find_tenant(id)).await
     }
 
     async fn add_tenant(&self, tenant: Tenant) -> Result<bool, StoreError> {
@@ -339,7 +347,7 @@ impl Tenants for FaultyStore {
         &self,
         tenant: Option<&str>,
     ) -> Result<Vec<TenantSetting>, StoreError> {
-        self.read("tenant_settings", self.store.list_tenant_settings(tenant)).await
+        self.read("list_tenant_settings", self.store.list_tenant_settings(tenant)).await
     }
 
     async fn add_tenant_setting(&self, setting: TenantSetting) -> Result<bool, StoreError> {

@@ -1,12 +1,14 @@
-//! Front-ends, browsers and administrators: they call use cases, and what they are told is looked
-//! at by the checkers.
+//! Front-ends, browsers and administrators: they call use cases, and the checkers look at the
+//! results.
 
 use std::time::Duration;
 
+use app::App;
 use app::admin::{meetings, servers};
 use app::api::{self, ApiError, RequestLog};
 use app::callbacks::CreateOrigin;
 use app::ports::ServerChange;
+use app::tenancy::Caller;
 use bbb::Query;
 use bytes::Bytes;
 use domain::{AdminState, MeetingKey, ServerId};
@@ -17,44 +19,47 @@ use super::checkers::{self, FinishedUseCase, UseCaseOutcome};
 use super::replica::ReplicaContext;
 use super::sim_run::SimRun;
 use super::use_case::{ServerAction, UseCase, UseCaseKind, meeting_name};
-use super::workload::CreateRequest;
+use super::workload::{CreateRequest, tenant_name};
 
 /// How long a browser takes to follow a redirect.
 const REDIRECT_DELAY: Duration = Duration::from_millis(150);
 
-/// A use case is over: whatever it did, it took a while.
-pub(crate) fn finish_use_case(world: &SimRun, op: &UseCase) {
-    let mut ledger = world.expectations();
-    ledger.running.remove(&op.number);
-    if let UseCaseKind::End(key) | UseCaseKind::AdminEnd(key) = &op.kind {
-        ledger.end_times.insert(key.clone(), (op.started_at, world.now()));
+/// Removes a use case from the running ones, and checks how long it took.
+pub(crate) fn finish_use_case(sim: &SimRun, use_case: &UseCase) {
+    let mut expectations = sim.expectations();
+    expectations.running.remove(&use_case.number);
+    if let UseCaseKind::End(key) | UseCaseKind::AdminEnd(key) = &use_case.kind {
+        expectations.end_times.insert(key.clone(), (use_case.started_at, sim.now()));
     }
-    drop(ledger);
-    let verdict = checkers::use_case_results::check_duration(op, world.now(), &world.rules);
-    world.record_check("use_cases_end_in_time", verdict);
+    drop(expectations);
+    let result = checkers::use_case_results::check_duration(use_case, sim.now(), &sim.rules);
+    sim.record_check("use_cases_end_in_time", result);
 }
 
-/// A use case is over with that outcome.
+/// Ends a use case, and has its outcome checked.
 fn check_outcome(
-    world: &SimRun,
-    op: &UseCase,
+    context: &ReplicaContext,
+    use_case: &UseCase,
     server: Option<&ServerId>,
     outcome: &UseCaseOutcome,
 ) {
-    finish_use_case(world, op);
-    world.write_trace(|| {
-        let at = server.map_or_else(String::new, |server| format!(" at {server}"));
-        format!("{op}{at}: {}", outcome.summary())
+    let sim = context.sim();
+    finish_use_case(sim, use_case);
+    sim.write_trace(|| {
+        let server = server.map_or_else(String::new, |server| format!(" at {server}"));
+        format!("{use_case}{server}: {}", outcome.summary())
     });
-    world.count_event(outcome.name());
-    let done = FinishedUseCase { sim: world, use_case: op, server, outcome };
+    sim.count_event(outcome.name());
+    let finished = FinishedUseCase { sim, use_case, server, outcome };
     for (checker, check) in checkers::USE_CASE_CHECKERS {
-        world.record_check(checker, check(&done));
+        sim.record_check(checker, check(&finished));
     }
 }
 
-fn tenant_name(key: Option<&String>) -> Option<String> {
-    key.map(|tenant| format!("name-of-{tenant}"))
+/// Identifies a front-end by the name of its tenant.
+async fn identify_caller(app: &App, tenant: Option<&String>) -> Result<Caller, ApiError> {
+    let name = tenant.map(|tenant| tenant_name(tenant));
+    api::identify_caller(app, name.as_deref()).await
 }
 
 fn meeting_query(key: &MeetingKey) -> Query {
@@ -68,9 +73,9 @@ impl CreateRequest {
         let mut query = meeting_query(&self.key);
         query.set("name", "Room");
         if self.with_passwords {
-            let whose = self.key.tenant.as_deref().unwrap_or("nobody");
-            query.set("attendeePW", &format!("ap-{whose}"));
-            query.set("moderatorPW", &format!("mp-{whose}"));
+            let tenant = self.key.tenant.as_deref().unwrap_or("no-tenant");
+            query.set("attendeePW", &format!("ap-{tenant}"));
+            query.set("moderatorPW", &format!("mp-{tenant}"));
         }
         if let Some(number) = self.voice_bridge {
             query.set("voiceBridge", number);
@@ -81,218 +86,215 @@ impl CreateRequest {
 }
 
 /// A front-end creates a meeting.
-pub(crate) async fn create_meeting(body: ReplicaContext, create: CreateRequest) {
-    let (app, op) = body.begin_use_case(UseCaseKind::Create(create.key.clone()));
-    let mut trail = RequestLog::default();
-    let label = tenant_name(create.key.tenant.as_ref());
-    let created = match api::identify_caller(&app, label.as_deref()).await {
-        Ok(caller) => {
-            let asked = CreateOrigin::default();
-            api::create(&app, &caller, asked, create.to_query(), None, &mut trail).await
-        }
-        Err(error) => Err(error),
+pub(crate) async fn create_meeting(context: ReplicaContext, create: CreateRequest) {
+    let (app, use_case) = context.begin_use_case(UseCaseKind::Create(create.key.clone()));
+    let mut request_log = RequestLog::default();
+    let created = async {
+        let caller = identify_caller(&app, create.key.tenant.as_ref()).await?;
+        let origin = CreateOrigin::default();
+        api::create(&app, &caller, origin, create.to_query(), None, &mut request_log).await
     };
-    let outcome = UseCaseOutcome::Created(created);
-    check_outcome(body.sim(), &op, trail.server.as_ref(), &outcome);
+    let outcome = UseCaseOutcome::Created(created.await);
+    check_outcome(&context, &use_case, request_log.server.as_ref(), &outcome);
 }
 
-/// A front-end sends a user to a meeting, and the browser follows.
-pub(crate) async fn join_meeting(body: ReplicaContext, key: MeetingKey) {
-    let (app, op) = body.begin_use_case(UseCaseKind::Join(key.clone()));
-    let mut trail = RequestLog::default();
+/// A front-end sends a user to a meeting, and the browser follows the redirect.
+pub(crate) async fn join_meeting(context: ReplicaContext, key: MeetingKey) {
+    let (app, use_case) = context.begin_use_case(UseCaseKind::Join(key.clone()));
+    let mut request_log = RequestLog::default();
     let mut query = meeting_query(&key);
     query.set("fullName", "User");
     query.set("role", "VIEWER");
-    let joined = match api::identify_caller(&app, tenant_name(key.tenant.as_ref()).as_deref()).await
-    {
-        Ok(caller) => {
-            api::join(&app, &caller, query, &mut trail).await.map_err(|refused| refused.error)
-        }
-        Err(error) => Err(error),
+    let joined = async {
+        let caller = identify_caller(&app, key.tenant.as_ref()).await?;
+        api::join(&app, &caller, query, &mut request_log).await.map_err(|failure| failure.error)
     };
-    let outcome = UseCaseOutcome::Joined(joined);
-    check_outcome(body.sim(), &op, trail.server.as_ref(), &outcome);
+    let outcome = UseCaseOutcome::Joined(joined.await);
+    check_outcome(&context, &use_case, request_log.server.as_ref(), &outcome);
     if let UseCaseOutcome::Joined(Ok(url)) = outcome {
         sleep(REDIRECT_DELAY).await;
-        follow_redirect(body.sim(), &op, &url);
+        follow_redirect(context.sim(), &use_case, &url);
     }
 }
 
-/// A browser arrives where it was sent.
-fn follow_redirect(world: &SimRun, op: &UseCase, url: &str) {
-    let now = world.now();
-    let Some(key) = op.kind.key() else { return };
+/// A browser requests the URL to which a join redirected it.
+fn follow_redirect(sim: &SimRun, use_case: &UseCase, url: &str) {
+    let now = sim.now();
+    let Some(key) = use_case.kind.key() else { return };
     let host = domain::server::hostname(url).unwrap_or_default();
-    let verdict = {
-        let ledger = world.expectations();
-        let mut machines = world.servers();
-        let Some(machine) = machines.get_mut(host) else { return };
-        machine.advance(now);
-        let verdict = checkers::join_redirects::check_redirect(world, &ledger, machine, op);
-        if machine.down_until.is_none()
-            && let Some(room) = machine.meetings.get_mut(&key.id)
+    let result = {
+        let expectations = sim.expectations();
+        let mut sim_servers = sim.servers();
+        let Some(sim_server) = sim_servers.get_mut(host) else { return };
+        sim_server.advance(now);
+        let result =
+            checkers::join_redirects::check_redirect(sim, &expectations, sim_server, use_case);
+        if sim_server.down_until.is_none()
+            && let Some(sim_meeting) = sim_server.meetings.get_mut(&key.id)
         {
-            room.add_user(now);
+            sim_meeting.add_user(now);
         }
-        verdict
+        result
     };
-    world.write_trace(|| format!("{op}: browser at {host}: {verdict:?}"));
-    world.record_check("browsers_find_their_own_meeting", verdict);
+    sim.write_trace(|| format!("{use_case}: browser at {host}: {result:?}"));
+    sim.record_check("browsers_find_their_own_meeting", result);
 }
 
 /// A front-end ends a meeting.
-pub(crate) async fn end_meeting(body: ReplicaContext, key: MeetingKey) {
-    let (app, op) = body.begin_use_case(UseCaseKind::End(key.clone()));
-    let home = confirmed_server(body.sim(), &key);
-    abandon_meetings(body.sim(), "a front-end ended it", |room| room == &key);
-    let mut trail = RequestLog::default();
-    let ended = match api::identify_caller(&app, tenant_name(key.tenant.as_ref()).as_deref()).await
-    {
-        Ok(caller) => api::end(&app, &caller, &meeting_query(&key), &mut trail).await,
-        Err(error) => Err(error),
+pub(crate) async fn end_meeting(context: ReplicaContext, key: MeetingKey) {
+    let (app, use_case) = context.begin_use_case(UseCaseKind::End(key.clone()));
+    let recorded_server = confirmed_server(context.sim(), &key);
+    abandon_meetings(context.sim(), "a front-end ended it", |running| running == &key);
+    let mut request_log = RequestLog::default();
+    let ended = async {
+        let caller = identify_caller(&app, key.tenant.as_ref()).await?;
+        api::end(&app, &caller, &meeting_query(&key), &mut request_log).await
     };
-    let asked = home.filter(|home| trail.server.as_ref() == Some(home));
-    if let (Some(home), Ok(_) | Err(ApiError::NotFound)) = (asked, &ended) {
-        mark_ended(body.sim(), &op, &home);
+    let ended = ended.await;
+    let called_server = recorded_server.filter(|id| request_log.server.as_ref() == Some(id));
+    if let (Some(server), Ok(_) | Err(ApiError::NotFound)) = (called_server, &ended) {
+        mark_ended(context.sim(), &use_case, &server);
     }
-    check_outcome(body.sim(), &op, trail.server.as_ref(), &UseCaseOutcome::Ended(ended));
+    let outcome = UseCaseOutcome::Ended(ended);
+    check_outcome(&context, &use_case, request_log.server.as_ref(), &outcome);
 }
 
-/// The server of a meeting that nobody is creating.
-fn confirmed_server(world: &SimRun, key: &MeetingKey) -> Option<ServerId> {
-    let ledger = world.expectations();
-    let record = ledger.last_snapshot.meeting(key).filter(|meeting| meeting.claim.is_none());
+/// Returns the server of a recorded meeting that no create has claimed.
+fn confirmed_server(sim: &SimRun, key: &MeetingKey) -> Option<ServerId> {
+    let expectations = sim.expectations();
+    let record = expectations.last_snapshot.meeting(key).filter(|meeting| meeting.claim.is_none());
     record.map(|meeting| meeting.server.clone())
 }
 
-/// A front-end was told that its meeting is over, whatever still runs.
-fn mark_ended(world: &SimRun, op: &UseCase, home: &ServerId) {
-    let now = world.now();
-    let mut machines = world.servers();
-    let room = op.kind.key().and_then(|key| machines.get_mut(&home.0)?.meetings.get_mut(&key.id));
-    if let Some(room) = room.filter(|room| room.created_at < op.started_at) {
-        room.ended_at = Some(now);
+/// Notes at a meeting which still runs that its front-end was told that it is over.
+fn mark_ended(sim: &SimRun, use_case: &UseCase, server: &ServerId) {
+    let now = sim.now();
+    let Some(key) = use_case.kind.key() else { return };
+    let mut sim_servers = sim.servers();
+    let Some(sim_server) = sim_servers.get_mut(&server.0) else { return };
+    if let Some(sim_meeting) = sim_server.meetings.get_mut(&key.id)
+        && sim_meeting.created_at < use_case.started_at
+    {
+        sim_meeting.ended_at = Some(now);
     }
 }
 
-/// A front-end asks whether somebody is in a meeting.
-pub(crate) async fn is_meeting_running(body: ReplicaContext, key: MeetingKey) {
-    let (app, op) = body.begin_use_case(UseCaseKind::IsMeetingRunning(key.clone()));
-    let mut trail = RequestLog::default();
-    let asked = match api::identify_caller(&app, tenant_name(key.tenant.as_ref()).as_deref()).await
-    {
-        Ok(caller) => {
-            api::is_meeting_running(&app, &caller, &meeting_query(&key), &mut trail).await
-        }
-        Err(error) => Err(error),
+/// A front-end asks whether a meeting has users.
+pub(crate) async fn is_meeting_running(context: ReplicaContext, key: MeetingKey) {
+    let (app, use_case) = context.begin_use_case(UseCaseKind::IsMeetingRunning(key.clone()));
+    let mut request_log = RequestLog::default();
+    let checked = async {
+        let caller = identify_caller(&app, key.tenant.as_ref()).await?;
+        api::is_meeting_running(&app, &caller, &meeting_query(&key), &mut request_log).await
     };
-    check_outcome(body.sim(), &op, trail.server.as_ref(), &UseCaseOutcome::RunningChecked(asked));
+    let outcome = UseCaseOutcome::RunningChecked(checked.await);
+    check_outcome(&context, &use_case, request_log.server.as_ref(), &outcome);
 }
 
 /// A front-end asks for the details of a meeting.
-pub(crate) async fn get_meeting_info(body: ReplicaContext, key: MeetingKey) {
-    let (app, op) = body.begin_use_case(UseCaseKind::GetMeetingInfo(key.clone()));
-    let mut trail = RequestLog::default();
-    let asked = match api::identify_caller(&app, tenant_name(key.tenant.as_ref()).as_deref()).await
-    {
-        Ok(caller) => api::get_meeting_info(&app, &caller, &meeting_query(&key), &mut trail).await,
-        Err(error) => Err(error),
+pub(crate) async fn get_meeting_info(context: ReplicaContext, key: MeetingKey) {
+    let (app, use_case) = context.begin_use_case(UseCaseKind::GetMeetingInfo(key.clone()));
+    let mut request_log = RequestLog::default();
+    let info = async {
+        let caller = identify_caller(&app, key.tenant.as_ref()).await?;
+        api::get_meeting_info(&app, &caller, &meeting_query(&key), &mut request_log).await
     };
-    check_outcome(body.sim(), &op, trail.server.as_ref(), &UseCaseOutcome::InfoReturned(asked));
+    let outcome = UseCaseOutcome::InfoReturned(info.await);
+    check_outcome(&context, &use_case, request_log.server.as_ref(), &outcome);
 }
 
 /// A front-end asks for all of its meetings.
-pub(crate) async fn get_meetings(body: ReplicaContext, tenant: Option<String>) {
-    let (app, op) = body.begin_use_case(UseCaseKind::GetMeetings(tenant.clone()));
-    let listed = match api::identify_caller(&app, tenant_name(tenant.as_ref()).as_deref()).await {
-        Ok(caller) => match api::get_meetings(&app, &caller).await {
-            Ok(pieces) => Ok(Bytes::from(pieces.collect::<Vec<Bytes>>().await.concat())),
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(error),
+pub(crate) async fn get_meetings(context: ReplicaContext, tenant: Option<String>) {
+    let (app, use_case) = context.begin_use_case(UseCaseKind::GetMeetings(tenant.clone()));
+    let listed = async {
+        let caller = identify_caller(&app, tenant.as_ref()).await?;
+        let chunks = api::get_meetings(&app, &caller).await?;
+        Ok(Bytes::from(chunks.collect::<Vec<Bytes>>().await.concat()))
     };
-    check_outcome(body.sim(), &op, None, &UseCaseOutcome::Listed(listed));
+    let outcome = UseCaseOutcome::Listed(listed.await);
+    check_outcome(&context, &use_case, None, &outcome);
 }
 
 /// An administrator ends a meeting.
-pub(crate) async fn end_as_admin(body: ReplicaContext, key: MeetingKey) {
-    let (app, op) = body.begin_use_case(UseCaseKind::AdminEnd(key.clone()));
-    abandon_meetings(body.sim(), "an administrator ended it", |room| room == &key);
+pub(crate) async fn end_as_admin(context: ReplicaContext, key: MeetingKey) {
+    let (app, use_case) = context.begin_use_case(UseCaseKind::AdminEnd(key.clone()));
+    abandon_meetings(context.sim(), "an administrator ended it", |running| running == &key);
     let listed = meetings::list(&app, std::slice::from_ref(&key.id)).await.unwrap_or_default();
-    let mut outcome = Ok(());
+    let mut result = Ok(());
     for meeting in listed.iter().filter(|meeting| meeting.key == key) {
-        outcome = meetings::end(&app, meeting).await.map_err(|error| error.to_string());
+        result = meetings::end(&app, meeting).await.map_err(|error| error.to_string());
     }
-    check_outcome(body.sim(), &op, None, &UseCaseOutcome::Administered(outcome));
+    check_outcome(&context, &use_case, None, &UseCaseOutcome::Administered(result));
 }
 
 /// An administrator changes a server.
-pub(crate) async fn change_server(body: ReplicaContext, deed: ServerAction, host: String) {
-    let (app, op) = body.begin_use_case(UseCaseKind::ChangeServer(deed, host.clone()));
-    if deed.may_forget_meetings() {
-        let ids: Vec<MeetingKey> = {
-            let machines = body.sim().servers();
-            machines
-                .get(&host)
-                .into_iter()
-                .flat_map(|one| one.meetings.values())
-                .map(|room| room.key.clone())
-                .collect()
+pub(crate) async fn change_server(context: ReplicaContext, action: ServerAction, host: String) {
+    let (app, use_case) = context.begin_use_case(UseCaseKind::ChangeServer(action, host.clone()));
+    if action.may_forget_meetings() {
+        let keys: Vec<MeetingKey> = {
+            let sim_servers = context.sim().servers();
+            let meetings = sim_servers.get(&host).into_iter().flat_map(|it| it.meetings.values());
+            meetings.map(|sim_meeting| sim_meeting.key.clone()).collect()
         };
-        abandon_meetings(body.sim(), "its server was cleared", |room| ids.contains(room));
+        let reason = "its server was removed or put into panic mode";
+        abandon_meetings(context.sim(), reason, |running| keys.contains(running));
     }
-    let state = |state| servers::update(&app, &host, ServerChange::with_state(state));
-    let outcome = match deed {
-        ServerAction::Enable => state(AdminState::Enabled).await.map(drop),
-        ServerAction::Cordon => state(AdminState::Cordoned).await.map(drop),
-        ServerAction::Disable => state(AdminState::Disabled).await.map(drop),
+    let set_state = |state| servers::update(&app, &host, ServerChange::with_state(state));
+    let result = match action {
+        ServerAction::Enable => set_state(AdminState::Enabled).await.map(drop),
+        ServerAction::Cordon => set_state(AdminState::Cordoned).await.map(drop),
+        ServerAction::Disable => set_state(AdminState::Disabled).await.map(drop),
         ServerAction::Remove => servers::remove(&app, &host).await.map(drop),
         ServerAction::Panic => {
-            let how =
-                servers::PanicOptions { keep_state: op.number % 2 == 0, skip_end_calls: false };
-            servers::panic(&app, &host, how).await.map(drop)
+            let keep_state = use_case.number % 2 == 0;
+            let options = servers::PanicOptions { keep_state, skip_end_calls: false };
+            servers::panic(&app, &host, options).await.map(drop)
         }
         ServerAction::Add => {
-            let new = body.sim().servers().get(&host).map(|machine| servers::NewServer {
-                url: machine.url(),
-                secret: machine.secret.clone(),
+            let new = context.sim().servers().get(&host).map(|sim_server| servers::NewServer {
+                url: sim_server.url(),
+                secret: sim_server.secret.clone(),
                 ..servers::NewServer::default()
             });
             match servers::add(&app, new.unwrap_or_default()).await {
-                Ok(_) => state(AdminState::Enabled).await.map(drop),
+                Ok(_) => set_state(AdminState::Enabled).await.map(drop),
                 Err(error) => Err(error),
             }
         }
     };
-    let outcome = outcome.map_err(|error| error.to_string());
-    check_outcome(body.sim(), &op, None, &UseCaseOutcome::Administered(outcome));
+    let result = result.map_err(|error| error.to_string());
+    check_outcome(&context, &use_case, None, &UseCaseOutcome::Administered(result));
 }
 
-/// Meetings that the balancer need not know any longer.
-fn abandon_meetings(world: &SimRun, why: &'static str, which: impl Fn(&MeetingKey) -> bool) {
-    for machine in world.servers().values_mut() {
-        for room in machine.meetings.values_mut().filter(|room| which(&room.key)) {
-            (room.abandon_reason, room.ended_at) = (Some(why), None);
+/// Marks running meetings that the balancer need not know any longer.
+fn abandon_meetings(sim: &SimRun, reason: &'static str, applies: impl Fn(&MeetingKey) -> bool) {
+    for sim_server in sim.servers().values_mut() {
+        for sim_meeting in sim_server.meetings.values_mut() {
+            if applies(&sim_meeting.key) {
+                (sim_meeting.abandon_reason, sim_meeting.ended_at) = (Some(reason), None);
+            }
         }
     }
-    world.write_trace(|| format!("written off: {why}"));
+    sim.write_trace(|| format!("abandoned: {reason}"));
 }
 
-/// The keys of running meetings, for whoever chooses one.
+/// Returns the keys of all running meetings.
 #[must_use]
-pub(crate) fn running_keys(world: &SimRun) -> Vec<MeetingKey> {
-    let machines = world.servers();
-    let rooms = machines.values().flat_map(|machine| machine.meetings.values());
-    rooms.map(|room| room.key.clone()).collect()
+pub(crate) fn running_keys(sim: &SimRun) -> Vec<MeetingKey> {
+    let sim_servers = sim.servers();
+    let sim_meetings = sim_servers.values().flat_map(|sim_server| sim_server.meetings.values());
+    sim_meetings.map(|sim_meeting| sim_meeting.key.clone()).collect()
 }
 
-/// Somebody leaves a meeting.
-pub(crate) fn leave_meeting(world: &SimRun, key: &MeetingKey) {
-    let now = world.now();
-    for machine in world.servers().values_mut() {
-        if let Some(room) = machine.meetings.get_mut(&key.id).filter(|room| room.key == *key) {
-            room.remove_user(now);
+/// Removes a user from a meeting.
+pub(crate) fn leave_meeting(sim: &SimRun, key: &MeetingKey) {
+    let now = sim.now();
+    for sim_server in sim.servers().values_mut() {
+        if let Some(sim_meeting) = sim_server.meetings.get_mut(&key.id)
+            && sim_meeting.key == *key
+        {
+            sim_meeting.remove_user(now);
         }
     }
-    world.write_trace(|| format!("somebody leaves {}", meeting_name(key)));
+    sim.write_trace(|| format!("a user leaves {}", meeting_name(key)));
 }

@@ -1,12 +1,14 @@
-//! A simulator of the whole balancer above its ports: the real use cases of several replicas on
-//! one store in memory, simulated BBB servers, tenants, administrators, and everything that goes
-//! wrong between them. Time is tokio's paused clock and all chance comes from one seed, so that
-//! every run can be repeated exactly. Checkers look on; a run that breaks a rule prints its seed.
+//! A deterministic simulator of the whole balancer above its ports: the real use cases of several
+//! replicas on one store in memory, with simulated BBB servers, tenants, administrators and faults.
 //!
-//! Where things are: `scenario` and `workload` say what happens, `weather` what goes wrong,
-//! `machine` and `room` are the servers, `vault`, `door` and `line` stand between the use cases
-//! and the world, `checkers` holds the rules one by one, `rules` what may change of them, and
-//! `mutant` the bugs that checkers must find.
+//! Time is tokio's paused clock and all random numbers come from one seed, so every run can be
+//! repeated exactly. Checkers look at every change of the store, at every result of a use case and
+//! at the state in the end; the report of a run that breaks a rule names its seed.
+//!
+//! `scenario` and `workload` draw what happens, `fault_schedule` what goes wrong, and `scheduler`
+//! executes both. `sim_server` and `sim_meeting` are the servers; `store_proxy`, `faulty_store` and
+//! `network` stand between the use cases and the store or the servers. `checkers` contains the
+//! rules, `rules` their limits, and `mutant` the planted bugs that checkers must find.
 
 mod checkers;
 mod expectations;
@@ -37,38 +39,38 @@ pub use mutant::Mutant;
 pub use report::{EventCounts, RunReport, Violation};
 pub use rules::Rules;
 
-/// How a run is made.
+/// How a run is executed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SimulationOptions {
-    /// A planted bug.
+    /// A bug to plant.
     pub mutant: Option<Mutant>,
-    /// Whether what happens is written down.
+    /// Whether the report contains a trace.
     pub trace: bool,
-    /// What is expected.
+    /// What the checkers expect.
     pub rules: Rules,
 }
 
 impl SimulationOptions {
-    /// A run with that bug.
+    /// Options of a run with this bug.
     #[must_use]
     pub fn with_mutant(mutant: Mutant) -> Self {
         Self { mutant: Some(mutant), ..Self::default() }
     }
 }
 
-/// Makes the run of a seed.
+/// Executes the run of a seed.
 ///
 /// # Errors
-/// When there can be no runtime.
+/// If the asynchronous runtime cannot be created.
 pub fn run(seed: u64, options: SimulationOptions) -> io::Result<RunReport> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
     Ok(runtime.block_on(scheduler::execute_run(seed, options)))
 }
 
-/// Makes the run of a seed; if it breaks a rule, the report has its trace.
+/// Executes the run of a seed; if it breaks a rule, the report contains its trace.
 ///
 /// # Errors
-/// When there can be no runtime.
+/// If the asynchronous runtime cannot be created.
 pub fn run_traced(seed: u64, options: SimulationOptions) -> io::Result<RunReport> {
     let report = run(seed, options)?;
     if report.violations.is_empty() {

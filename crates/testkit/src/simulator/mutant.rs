@@ -1,57 +1,57 @@
-//! Bugs planted on purpose, at the edge between the product and its store or its servers: a
-//! checker that finds none of them is no checker.
+//! Bugs planted on purpose between the product and its store or its servers, to prove that the
+//! checkers find bugs of these kinds.
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
-    /// A claim is released without a look at whose it is.
+    /// A claim is released without a check of its token.
     ReleasesAnyClaim,
-    /// A claim is not released.
+    /// The claim of a failed create is not released.
     KeepsFailedClaims,
-    /// A claim stands for a day.
+    /// A claim is valid for a day.
     ClaimsForADay,
-    /// A claim is no claim: every create places.
+    /// Claims are ignored: every create places the meeting anew.
     PlacesTwice,
-    /// Cordoned servers get meetings.
+    /// Cordoned servers get new meetings.
     PlacesOnCordoned,
-    /// Disabled servers get meetings.
+    /// Disabled servers get new meetings.
     PlacesOnDisabled,
-    /// What is placed adds no load.
+    /// A placed meeting adds no load to its server.
     PlacesWithoutLoad,
-    /// A poll that failed once forgets all meetings of the server.
+    /// One failed poll makes the store forget all meetings of the server.
     ForgetsOnOneFailure,
     /// A poll overlooks the last meeting of a server.
     OverlooksMeeting,
-    /// A poll counts a class too many.
+    /// A poll counts 30 users too many in each meeting.
     CountsTooManyUsers,
-    /// A confirmed create stays claimed.
+    /// A meeting stays claimed after its create succeeded.
     ForgetsToConfirm,
-    /// A meeting of that id will do, whoever's it is.
+    /// A meeting of another tenant with the same id is found.
     MixesTenants,
     /// Joins go to any server.
     JoinsAnywhere,
-    /// Meetings that nobody has seen for a moment are swept away.
+    /// Meetings that no poll has seen for 90 s are forgotten, instead of a day.
     ForgetsUnseenAtOnce,
-    /// A meeting that ended is not forgotten.
+    /// Meetings that polls found ended stay recorded.
     KeepsEndedMeetings,
-    /// Calls are sent twice.
+    /// `end` is sent twice.
     SendsTwice,
-    /// A call waits for its answer for ever.
+    /// A call waits 300 s for its response.
     WaitsForEver,
-    /// A meeting that was ended while its server was away may come back with it.
+    /// A meeting that was ended while its server was offline is not ended when the server returns.
     ForgetsPendingEnds,
-    /// Meetings that run and are not recorded stay so.
+    /// Running meetings that are not recorded are never adopted.
     AdoptsNothing,
-    /// A meeting that runs on two servers goes on on both.
+    /// A meeting that runs on two servers is never ended on one of them.
     LeavesDuplicates,
-    /// The loss of all that is stored goes unnoticed.
+    /// The loss of all data of the store goes unnoticed.
     OverlooksStoreLoss,
-    /// A voice bridge is not reserved: meetings share one.
+    /// All meetings get the same voice bridge.
     SharesVoiceBridges,
 }
 
 impl Mutant {
-    /// All of them.
+    /// All planted bugs.
     pub const ALL: &[Self] = &[
         Self::ReleasesAnyClaim,
         Self::KeepsFailedClaims,

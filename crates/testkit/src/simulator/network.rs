@@ -1,5 +1,5 @@
-//! The line of one use case to the servers: it carries calls to them through the weather, and sees
-//! to it that no call is sent twice.
+//! The network between one use case and the servers: it delivers calls with latency and faults, and
+//! checks that no call is sent twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,27 +17,28 @@ use super::replica_process::ReplicaProcess;
 use super::sim_run::SimRun;
 use super::use_case::{UseCase, UseCaseKind, meeting_name};
 
-/// How long it takes until a connection is refused.
+/// Time until a connection is refused.
 const REFUSED_MS: u64 = 2;
 const BAD_GATEWAY_PAGE: &str =
     "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>";
 
-/// A use case's line to the servers.
+/// The client of BBB servers, for one use case.
 pub(crate) struct NetworkClient {
     sim: Arc<SimRun>,
     process: Arc<ReplicaProcess>,
     use_case: Arc<UseCase>,
 }
 
-/// A call on its way.
+/// A call that was sent and has not been answered yet.
 struct SentCall {
     host: String,
-    call: String,
+    name: String,
     query: String,
+    /// How long the caller waits for the response.
     response_ms: u64,
 }
 
-/// What the way does to a call.
+/// What the network does to a call.
 #[derive(Clone, Copy)]
 struct CallConditions {
     fault: Option<CallFault>,
@@ -45,131 +46,135 @@ struct CallConditions {
 }
 
 impl NetworkClient {
-    /// The line of this use case.
+    /// Returns the client for this use case.
     #[must_use]
-    pub(crate) fn new(world: Arc<SimRun>, life: Arc<ReplicaProcess>, op: Arc<UseCase>) -> Self {
-        Self { sim: world, process: life, use_case: op }
+    pub(crate) fn new(
+        sim: Arc<SimRun>,
+        process: Arc<ReplicaProcess>,
+        use_case: Arc<UseCase>,
+    ) -> Self {
+        Self { sim, process, use_case }
     }
 
-    fn check_not_repeated(&self, wire: &SentCall) {
-        let about = match (wire.call.as_str(), &self.use_case.kind) {
-            // To look once more how a server is doing is another question at another time, and what is
-            // not wanted on a server may be ended there by whoever notices.
+    fn check_not_repeated(&self, sent: &SentCall) {
+        let subject = match (sent.name.as_str(), &self.use_case.kind) {
+            // Polls may be repeated, since the answer depends on the time. An unwanted meeting may be
+            // ended by every part of a use case that finds it.
             ("getMeetings" | "isMeetingRunning" | "", _) => return,
-            // So does whoever asks before something is given up or ended.
+            // The balancer asks for a meeting again before it ends it or records it as over.
             ("getMeetingInfo", kind) if !matches!(kind, UseCaseKind::GetMeetingInfo(_)) => return,
             ("end", kind) if !matches!(kind, UseCaseKind::End(_)) => return,
-            ("create", _) => Query::parse(&wire.query).get("meetingID").unwrap_or_default().into(),
-            _ => wire.query.clone(),
+            ("create", _) => Query::parse(&sent.query).get("meetingID").unwrap_or_default().into(),
+            _ => sent.query.clone(),
         };
-        let sent = (wire.host.clone(), wire.call.clone(), about);
-        let first = self.use_case.progress().sent_calls.insert(sent);
-        // BBB takes the same create for one, so that it may be made again.
-        let verdict = if first || wire.call == "create" {
+        let call = (sent.host.clone(), sent.name.clone(), subject);
+        let is_first = self.use_case.progress().sent_calls.insert(call);
+        // `create` is idempotent in BBB, so it may be repeated.
+        let result = if is_first || sent.name == "create" {
             Ok(())
         } else {
-            Err(format!("{} sent {} to {} twice", self.use_case, wire.call, wire.host))
+            Err(format!("{} sent {} to {} twice", self.use_case, sent.name, sent.host))
         };
-        self.sim.record_check("nothing_is_sent_twice", verdict);
+        self.sim.record_check("nothing_is_sent_twice", result);
     }
 
-    /// What the weather does to a call that sets out now.
-    fn draw_conditions(&self, wire: &SentCall) -> CallConditions {
+    /// Draws latency and fault of a call that is sent now.
+    fn draw_conditions(&self, sent: &SentCall) -> CallConditions {
         let now = self.sim.now();
-        let mut machines = self.sim.servers();
-        let mut weather = self.sim.faults();
-        let latency_ms = weather.draw_latency_ms();
-        let Some(machine) = machines.get_mut(&wire.host) else {
+        let mut sim_servers = self.sim.servers();
+        let mut faults = self.sim.faults();
+        let latency_ms = faults.draw_latency_ms();
+        let Some(sim_server) = sim_servers.get_mut(&sent.host) else {
             return CallConditions { fault: Some(CallFault::Refused), latency_ms };
         };
-        machine.advance(now);
-        let down = machine.down_until.map(|_| CallFault::Refused);
-        let fault = down.or_else(|| weather.draw_call_fault(self.process.replica, &wire.host, now));
+        sim_server.advance(now);
+        let down = sim_server.down_until.map(|_| CallFault::Refused);
+        let fault = down.or_else(|| faults.draw_call_fault(self.process.replica, &sent.host, now));
         if let Some(fault) = fault {
-            // What waits for an answer now is in trouble until it gives up.
-            let given_up = now.plus_ms(i64::try_from(wire.response_ms).unwrap_or(0));
-            machine.last_fault_at = machine.last_fault_at.max(Some(given_up));
-            self.use_case.progress().server_failed = true;
-            drop((machines, weather));
+            // The fault has an effect until the caller's timeout.
+            let timed_out_at = now.plus_ms(i64::try_from(sent.response_ms).unwrap_or(0));
+            sim_server.last_fault_at = sim_server.last_fault_at.max(Some(timed_out_at));
+            drop((sim_servers, faults));
             self.sim.count_event(fault.name());
             self.sim.write_trace(|| {
-                format!("{} {} {}: {fault:?}", self.use_case, wire.host, wire.call)
+                format!("{} {} {}: {fault:?}", self.use_case, sent.host, sent.name)
             });
         }
         CallConditions { fault, latency_ms }
     }
 
-    /// The server does what it is asked.
-    fn deliver_call(&self, wire: &SentCall) -> Bytes {
+    /// Has the server execute the call, and returns the body of its response.
+    fn deliver_call(&self, sent: &SentCall) -> Bytes {
         let now = self.sim.now();
-        if wire.call == "end" {
-            let id = Query::parse(&wire.query).get("meetingID").unwrap_or_default().into_owned();
-            let verdict =
-                checkers::start_and_end::check_may_end(&self.sim, &self.use_case, &wire.host, &id);
-            self.sim.record_check("promised_meetings_are_not_ended", verdict);
+        if sent.name == "end" {
+            let id = Query::parse(&sent.query).get("meetingID").unwrap_or_default().into_owned();
+            let result =
+                checkers::start_and_end::check_may_end(&self.sim, &self.use_case, &sent.host, &id);
+            self.sim.record_check("acknowledged_meetings_are_not_ended", result);
         }
-        let done = {
-            let mut machines = self.sim.servers();
-            let Some(machine) = machines.get_mut(&wire.host) else {
+        let effect = {
+            let mut sim_servers = self.sim.servers();
+            let Some(sim_server) = sim_servers.get_mut(&sent.host) else {
                 return Bytes::new();
             };
-            let done = machine.answer_call(&wire.call, &wire.query, now);
-            if let Some(room) =
-                done.started_meeting.as_ref().and_then(|key| machine.meetings.get_mut(&key.id))
+            let effect = sim_server.answer_call(&sent.name, &sent.query, now);
+            if let Some(sim_meeting) =
+                effect.started_meeting.as_ref().and_then(|key| sim_server.meetings.get_mut(&key.id))
             {
-                room.created_by = self.use_case.number;
+                sim_meeting.created_by = self.use_case.number;
             }
-            done
+            effect
         };
-        if let Some(key) = &done.started_meeting {
-            self.sim.count_event("meetings");
+        if let Some(key) = &effect.started_meeting {
+            self.sim.count_event("meetings started");
             self.sim.write_trace(|| {
-                format!("{} began {} on {}", self.use_case, meeting_name(key), wire.host)
+                format!("{} started {} on {}", self.use_case, meeting_name(key), sent.host)
             });
-            let verdict = checkers::start_and_end::check_server_enabled(
+            let result = checkers::start_and_end::check_server_enabled(
                 &self.sim,
                 &self.use_case,
-                &wire.host,
+                &sent.host,
             );
-            self.sim.record_check("new_meetings_are_on_open_servers", verdict);
-            let verdict = checkers::start_and_end::check_voice_bridge(
+            self.sim.record_check("new_meetings_are_on_open_servers", result);
+            let result = checkers::start_and_end::check_voice_bridge(
                 &self.sim,
                 &self.use_case,
-                &wire.host,
+                &sent.host,
                 key,
             );
-            self.sim.record_check("new_meetings_have_their_number", verdict);
+            self.sim.record_check("new_meetings_have_their_number", result);
         }
-        done.body.into()
+        effect.body.into()
     }
 
     async fn transmit(
         &self,
-        wire: &SentCall,
-        passage: CallConditions,
+        sent: &SentCall,
+        conditions: CallConditions,
     ) -> Result<BackendResponse, CallError> {
-        let CallConditions { fault, latency_ms } = passage;
-        let there = Duration::from_millis(latency_ms.div_ceil(2));
-        let timeout = || CallError::Timeout(wire.response_ms);
+        let CallConditions { fault, latency_ms } = conditions;
+        let request_latency = Duration::from_millis(latency_ms.div_ceil(2));
+        let timeout = || CallError::Timeout(sent.response_ms);
         let broken = || CallError::ConnectionLost("reset by peer".to_owned());
         if fault == Some(CallFault::Refused) {
             sleep(Duration::from_millis(REFUSED_MS)).await;
             return Err(CallError::Unreachable("connection refused".to_owned()));
         }
-        sleep(there).await;
-        let acts = !matches!(
+        sleep(request_latency).await;
+        let is_executed = !matches!(
             fault,
             Some(CallFault::RequestLost | CallFault::ErrorPage | CallFault::Refused)
         );
-        let body = if acts { self.deliver_call(wire) } else { Bytes::new() };
+        let body = if is_executed { self.deliver_call(sent) } else { Bytes::new() };
         let extra_ms = match fault {
             Some(CallFault::RequestLost | CallFault::ResponseLost) => u64::MAX,
             Some(CallFault::Slow(ms)) => ms,
             _ => 0,
         };
         let wait_ms = latency_ms.saturating_add(extra_ms);
-        sleep(Duration::from_millis(wait_ms.min(wire.response_ms)).saturating_sub(there)).await;
-        if wait_ms >= wire.response_ms {
+        sleep(Duration::from_millis(wait_ms.min(sent.response_ms)).saturating_sub(request_latency))
+            .await;
+        if wait_ms >= sent.response_ms {
             return Err(timeout());
         }
         match fault {
@@ -188,14 +193,14 @@ fn to_response(status: u16, body: Bytes) -> BackendResponse {
     BackendResponse { status, body, date: None }
 }
 
-/// Takes a URL apart.
+/// Splits the URL of a call into host, name and query.
 fn parse_call(call: &BackendCall) -> Option<SentCall> {
     let rest = call.url.strip_prefix("http://")?;
     let (host, path) = rest.split_once("/bigbluebutton/api")?;
     let (name, query) = path.split_once('?').unwrap_or((path, ""));
     Some(SentCall {
         host: host.to_owned(),
-        call: name.trim_start_matches('/').to_owned(),
+        name: name.trim_start_matches('/').to_owned(),
         query: query.to_owned(),
         response_ms: call.timeouts.response_ms,
     })
@@ -204,22 +209,22 @@ fn parse_call(call: &BackendCall) -> Option<SentCall> {
 #[async_trait]
 impl BbbClient for NetworkClient {
     async fn send_call(&self, call: BackendCall) -> Result<BackendResponse, CallError> {
-        let Some(mut wire) = parse_call(&call) else {
-            return Err(CallError::Unreachable("no such address".to_owned()));
+        let Some(mut sent) = parse_call(&call) else {
+            return Err(CallError::Unreachable("unknown address".to_owned()));
         };
         if !self.process.is_alive() {
             return Err(CallError::ConnectionLost("crashed".to_owned()));
         }
-        self.check_not_repeated(&wire);
+        self.check_not_repeated(&sent);
         match self.sim.store.mutant() {
-            Some(Mutant::SendsTwice) if wire.call == "end" => {
-                self.check_not_repeated(&wire);
-                self.deliver_call(&wire);
+            Some(Mutant::SendsTwice) if sent.name == "end" => {
+                self.check_not_repeated(&sent);
+                self.deliver_call(&sent);
             }
-            Some(Mutant::WaitsForEver) => wire.response_ms = 300_000,
+            Some(Mutant::WaitsForEver) => sent.response_ms = 300_000,
             _ => {}
         }
-        let passage = self.draw_conditions(&wire);
-        self.transmit(&wire, passage).await
+        let conditions = self.draw_conditions(&sent);
+        self.transmit(&sent, conditions).await
     }
 }

@@ -1,5 +1,5 @@
-//! A process of the balancer: the real use cases on the shared store, its own poll loop, and
-//! crashes that leave everything as it is at that moment.
+//! A process of the balancer: the real use cases on the shared store, and its periodic jobs. A crash
+//! stops all of them wherever they are.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,8 +29,7 @@ use super::sim_run::SimRun;
 use super::use_case::{UseCase, UseCaseKind};
 use crate::seeded_rng::SeededRng;
 
-/// The names of the works of which replicas take turns, and their rhythm, as in the life of the
-/// process.
+// Names and intervals of the periodic jobs, as in the product's process.
 const POLL_JOB: &str = "polls";
 const RECHECK_JOB: &str = "rechecks";
 const RECHECKS_PER_INTERVAL: i64 = 12;
@@ -39,7 +38,7 @@ const MAX_JITTER: Duration = Duration::from_millis(100);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const FORECAST_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What a replica is made of; cheap to clone for its tasks.
+/// The parts of a replica that its tasks share.
 #[derive(Clone)]
 pub(crate) struct ReplicaContext {
     sim: Arc<SimRun>,
@@ -54,76 +53,74 @@ pub(crate) struct ReplicaContext {
 pub(crate) struct Replica {
     context: ReplicaContext,
     calls: JoinSet<()>,
-    /// Aborted when they are dropped.
-    _loops: JoinSet<()>,
+    /// The periodic jobs; aborted when the set is dropped.
+    _jobs: JoinSet<()>,
 }
 
-/// There are no callbacks in what is simulated, and so nobody to call.
+/// A client that refuses every callback: the simulator has none.
 struct NoCallbackClient;
 
 #[async_trait]
 impl CallbackClient for NoCallbackClient {
     async fn post_callback(&self, _: CallbackRequest) -> Result<u16, CallbackClientError> {
-        Err(CallbackClientError::Refused("nobody".to_owned()))
+        Err(CallbackClientError::Refused("the simulator sends no callbacks".to_owned()))
     }
 }
 
 impl ReplicaContext {
-    fn new(world: Arc<SimRun>, number: usize, offset_ms: i64, dice: SeededRng) -> Self {
-        let policy = Arc::new(world.scenario.policy());
-        let life = Arc::new(ReplicaProcess::new(world.clone(), number, offset_ms, dice));
-        // Its tenants belong to no use case.
-        let op = Arc::new(UseCase::new(0, number, UseCaseKind::Internal, world.now()));
-        let door = Arc::new(FaultyStore::new(world.clone(), life.clone(), op));
+    fn new(sim: Arc<SimRun>, number: usize, offset_ms: i64, rng: SeededRng) -> Self {
+        let policy = Arc::new(sim.scenario.policy());
+        let process = Arc::new(ReplicaProcess::new(sim.clone(), number, offset_ms, rng));
+        // Replicas read tenants outside of any use case.
+        let use_case = Arc::new(UseCase::new(0, number, UseCaseKind::Internal, sim.now()));
+        let store = Arc::new(FaultyStore::new(sim.clone(), process.clone(), use_case));
         let (create, join) = (policy.create_rules.clone(), policy.join_rules.clone());
-        let cache = Arc::new(TenantCache::new(door, create, join));
-        let (planner, keeper) = Default::default();
-        Self {
-            sim: world,
-            process: life,
-            tenant_cache: cache,
-            forecaster: planner,
-            server_backup: keeper,
-            policy,
-        }
+        let tenant_cache = Arc::new(TenantCache::new(store, create, join));
+        let (forecaster, server_backup) = Default::default();
+        Self { sim, process, tenant_cache, forecaster, server_backup, policy }
     }
 
-    /// The world it is in.
+    /// Returns the run that the replica is part of.
     #[must_use]
     pub(crate) fn sim(&self) -> &Arc<SimRun> {
         &self.sim
     }
 
-    /// Begins a use case, with an application that knows whose it is.
+    /// Begins a use case, and returns an application whose store and network belong to it.
     #[must_use]
     pub(crate) fn begin_use_case(&self, kind: UseCaseKind) -> (App, Arc<UseCase>) {
-        let op = self.sim.begin_use_case(self.process.replica, kind);
-        (self.build_app(&op), op)
+        let use_case = self.sim.begin_use_case(self.process.replica, kind);
+        (self.build_app(&use_case), use_case)
     }
 
-    fn build_app(&self, op: &Arc<UseCase>) -> App {
-        let door = Arc::new(FaultyStore::new(self.sim.clone(), self.process.clone(), op.clone()));
+    fn build_app(&self, use_case: &Arc<UseCase>) -> App {
+        let store =
+            Arc::new(FaultyStore::new(self.sim.clone(), self.process.clone(), use_case.clone()));
         App {
-            pool: door.clone(),
-            history: door.clone(),
+            pool: store.clone(),
+            history: store.clone(),
             forecaster: self.forecaster.clone(),
             server_backup: self.server_backup.clone(),
-            periodic_jobs: door.clone(),
-            tenants: door,
+            periodic_jobs: store.clone(),
+            tenants: store,
             tenant_cache: self.tenant_cache.clone(),
-            // Recordings are no part of what is simulated.
+            // The simulator has no recordings.
             recording_store: None,
             blobs: Arc::new(MemoryBlobs::default()),
             tokens: Arc::new(MemoryPoolStore::default()),
             callback_client: Arc::new(NoCallbackClient),
-            bbb: Arc::new(NetworkClient::new(self.sim.clone(), self.process.clone(), op.clone())),
+            bbb: Arc::new(NetworkClient::new(
+                self.sim.clone(),
+                self.process.clone(),
+                use_case.clone(),
+            )),
             clock: self.process.clone(),
             entropy: self.process.clone(),
             policy: self.policy.clone(),
         }
     }
 
-    /// An application for what the replica does for itself.
+    /// Returns an application for what the replica does for itself.
     fn build_internal_app(&self) -> App {
         self.build_app(&Arc::new(UseCase::new(
             0,
@@ -133,7 +130,7 @@ impl ReplicaContext {
         )))
     }
 
-    /// Polls whenever it is its turn, as the life of the process does.
+    /// Polls all servers whenever this replica claims the job, as the product's process does.
     async fn poll_forever(self) {
         let interval = Duration::from_millis(POLL_INTERVAL_MS.unsigned_abs());
         loop {
@@ -143,17 +140,17 @@ impl ReplicaContext {
         }
     }
 
-    /// Polls servers that failed more often, whenever it is its turn.
+    /// Polls failed servers more often, whenever this replica claims the job.
     async fn recheck_forever(self) {
         let (step_ms, rechecks) = (POLL_INTERVAL_MS / RECHECKS_PER_INTERVAL, Rechecks::default());
         loop {
             let jitter = MAX_JITTER.mul_f64(self.process.generate_fraction());
             sleep(Duration::from_millis(step_ms.unsigned_abs()) + jitter).await;
             if let Ok(JobClaim::Claimed(_)) = self.claim_run(RECHECK_JOB, step_ms, false).await {
-                let (app, op) = self.begin_use_case(UseCaseKind::Poll);
-                // Who could not look now looks again soon.
+                let (app, use_case) = self.begin_use_case(UseCaseKind::Poll);
+                // After a failure the next recheck follows soon.
                 let _ = rechecks.start_due(&app).await;
-                finish_use_case(&self.sim, &op);
+                finish_use_case(&self.sim, &use_case);
             }
         }
     }
@@ -167,31 +164,31 @@ impl ReplicaContext {
             Ok(JobClaim::Claimed(cycle)) => cycle,
             Err(_) => return RETRY_DELAY,
         };
-        let (app, op) = self.begin_use_case(UseCaseKind::Poll);
-        self.sim.count_event("cycles");
+        let (app, use_case) = self.begin_use_case(UseCaseKind::Poll);
+        self.sim.count_event("poll cycles");
         let polled =
             poll::poll_all_servers(&app, cycle % CYCLES_PER_VERSION == 1, Some(cycle)).await;
-        finish_use_case(&self.sim, &op);
+        finish_use_case(&self.sim, &use_case);
         if polled.is_ok() { Duration::ZERO } else { RETRY_DELAY }
     }
 
     async fn claim_run(
         &self,
-        work: &str,
+        job: &str,
         interval_ms: i64,
-        keeps: bool,
+        saves_servers: bool,
     ) -> Result<JobClaim, StoreError> {
         let app = self.build_internal_app();
-        if keeps {
+        if saves_servers {
             server_backup::save_or_restore(&app).await?;
         }
-        app.periodic_jobs.claim_run(work, app.clock.now(), interval_ms).await
+        app.periodic_jobs.claim_run(job, app.clock.now(), interval_ms).await
     }
 
-    /// Keeps what placement foresees up to date, as the life of the process does.
+    /// Refreshes the load forecast, as the product's process does.
     async fn forecast_forever(self) {
         loop {
-            // What was foreseen stays.
+            // After a failure the previous forecast stays in use.
             let _ = forecaster::refresh(&self.build_internal_app()).await;
             sleep(FORECAST_INTERVAL).await;
         }
@@ -199,54 +196,50 @@ impl ReplicaContext {
 }
 
 impl Replica {
-    /// A replica that starts.
+    /// Starts a replica.
     #[must_use]
-    pub(crate) fn start(
-        world: &Arc<SimRun>,
-        number: usize,
-        offset_ms: i64,
-        dice: SeededRng,
-    ) -> Self {
-        let body = ReplicaContext::new(world.clone(), number, offset_ms, dice);
-        let mut loops = JoinSet::new();
-        loops.spawn(body.clone().poll_forever());
-        loops.spawn(body.clone().recheck_forever());
-        loops.spawn(body.clone().forecast_forever());
-        Self { context: body, calls: JoinSet::new(), _loops: loops }
+    pub(crate) fn start(sim: &Arc<SimRun>, number: usize, offset_ms: i64, rng: SeededRng) -> Self {
+        let context = ReplicaContext::new(sim.clone(), number, offset_ms, rng);
+        let mut jobs = JoinSet::new();
+        jobs.spawn(context.clone().poll_forever());
+        jobs.spawn(context.clone().recheck_forever());
+        jobs.spawn(context.clone().forecast_forever());
+        Self { context, calls: JoinSet::new(), _jobs: jobs }
     }
 
-    /// What its use cases begin with.
+    /// Returns the context for a new use case.
     #[must_use]
     pub(crate) fn context(&self) -> &ReplicaContext {
         &self.context
     }
 
-    /// Lets a use case run.
-    pub(crate) fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a use case in a task of its own.
+    pub(crate) fn spawn(&mut self, call: impl Future<Output = ()> + Send + 'static) {
         self.collect_finished();
-        self.calls.spawn(work);
+        self.calls.spawn(call);
     }
 
-    /// How many of its use cases are under way. One that panicked is a violation.
+    /// Removes the finished use cases, and returns how many are still running. A panic is a
+    /// violation.
     pub(crate) fn collect_finished(&mut self) -> usize {
         while let Some(ended) = self.calls.try_join_next() {
             let panicked = ended.is_err_and(|error| error.is_panic());
-            let verdict = if panicked { Err("it panicked".to_owned()) } else { Ok(()) };
-            self.context.sim.record_check("use_cases_do_not_panic", verdict);
+            let result = if panicked { Err("a use case panicked".to_owned()) } else { Ok(()) };
+            self.context.sim.record_check("use_cases_do_not_panic", result);
         }
         self.calls.len()
     }
 
-    /// Its clock jumps.
+    /// Sets how far its clock is ahead of the true time.
     pub(crate) fn set_clock(&self, offset_ms: i64) {
         self.context.process.set_clock_offset_ms(offset_ms);
     }
 
-    /// It dies in the middle of whatever it does.
+    /// Crashes the replica, whatever it is doing.
     pub(crate) fn crash(self) {
         self.context.process.kill();
         let replica = self.context.process.replica;
-        self.context.sim.expectations().running.retain(|_, op| op.replica != replica);
+        self.context.sim.expectations().running.retain(|_, use_case| use_case.replica != replica);
         self.context.sim.count_event("replica crashes");
     }
 }

@@ -1,8 +1,8 @@
-//! Time and chance as the product sees them: tokio's paused clock with an offset of the replica's
-//! own, and dice.
+//! The process of a replica: whether it is alive, its clock, which is tokio's paused clock with an
+//! offset of its own, and its random numbers.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use app::ports::{Clock, Entropy};
 use domain::Timestamp;
@@ -10,42 +10,42 @@ use domain::Timestamp;
 use super::sim_run::SimRun;
 use crate::seeded_rng::SeededRng;
 
-/// One life of a replica, from its start to its crash.
+/// The process of a replica from its start to its crash.
 pub(crate) struct ReplicaProcess {
     sim: Arc<SimRun>,
-    /// Which replica.
+    /// The number of the replica.
     pub(crate) replica: usize,
     alive: AtomicBool,
-    /// How far its clock is ahead, in ms.
+    /// How far its clock is ahead of the true time, in ms.
     clock_offset_ms: AtomicI64,
     rng: Mutex<SeededRng>,
 }
 
 impl ReplicaProcess {
-    /// A life that begins.
+    /// A process that starts.
     #[must_use]
-    pub(crate) fn new(world: Arc<SimRun>, replica: usize, offset_ms: i64, dice: SeededRng) -> Self {
+    pub(crate) fn new(sim: Arc<SimRun>, replica: usize, offset_ms: i64, rng: SeededRng) -> Self {
         let (alive, offset_ms) = (AtomicBool::new(true), AtomicI64::new(offset_ms));
-        Self { sim: world, replica, alive, clock_offset_ms: offset_ms, rng: Mutex::new(dice) }
+        Self { sim, replica, alive, clock_offset_ms: offset_ms, rng: Mutex::new(rng) }
     }
 
-    /// Whether it has not crashed.
+    /// Returns whether the process has not crashed.
     pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::SeqCst)
     }
 
-    /// It crashes: what still runs of it can do nothing any more.
+    /// Crashes the process: its tasks that still run cannot reach the store or a server any more.
     pub(crate) fn kill(&self) {
         self.alive.store(false, Ordering::SeqCst);
     }
 
-    /// Its clock jumps.
+    /// Sets how far its clock is ahead of the true time.
     pub(crate) fn set_clock_offset_ms(&self, ms: i64) {
         self.clock_offset_ms.store(ms, Ordering::SeqCst);
     }
 
-    fn next_random(&self) -> u64 {
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner).next_u64()
+    fn rng(&self) -> MutexGuard<'_, SeededRng> {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,18 +57,20 @@ impl Clock for ReplicaProcess {
 
 impl Entropy for ReplicaProcess {
     fn generate_password(&self) -> String {
-        format!("pw{:014x}", self.next_random() >> 8)
+        format!("pw{:014x}", self.rng().next_u64() >> 8)
     }
 
     fn generate_uuid(&self) -> String {
-        format!("00000000-0000-4000-8000-{:012x}", self.next_random() >> 16)
+        format!("00000000-0000-4000-8000-{:012x}", self.rng().next_u64() >> 16)
     }
 
     fn generate_bytes(&self) -> [u8; 16] {
-        (u128::from(self.next_random()) << 64 | u128::from(self.next_random())).to_be_bytes()
+        let mut bytes = [0; 16];
+        self.rng().fill_bytes(&mut bytes);
+        bytes
     }
 
     fn generate_fraction(&self) -> f64 {
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner).draw_fraction()
+        self.rng().draw_fraction()
     }
 }

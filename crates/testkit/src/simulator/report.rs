@@ -1,49 +1,49 @@
-//! What came out of a run.
+//! The result of a run.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A rule of the product that was broken.
+/// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which checker says so.
+    /// The checker that found it.
     pub checker: &'static str,
-    /// After which step of the run.
+    /// The step of the run during which it was found.
     pub step: usize,
-    /// When, in ms since the run began.
+    /// When it was found, in ms since the run began.
     pub at_ms: i64,
     /// What is wrong.
     pub message: String,
 }
 
-/// How often each kind of thing happened.
+/// How often each kind of event occurred.
 pub type EventCounts = BTreeMap<&'static str, u64>;
 
-/// The outcome of a run.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunReport {
-    /// Which run.
+    /// The seed of the run.
     pub seed: u64,
-    /// What was broken, the first one first.
+    /// Broken rules, in the order in which they were found.
     pub violations: Vec<Violation>,
-    /// What happened how often.
+    /// How often each kind of event occurred.
     pub counts: EventCounts,
-    /// What happened, line by line, if it was asked for.
+    /// A line for each event, if a trace was requested.
     pub trace: Vec<String>,
-    /// A digest of all that happened: runs of one seed are alike.
+    /// A digest of all events and their times; it is the same for all runs of a seed.
     pub digest: u64,
 }
 
-/// So much of a trace is shown with a failure.
+/// A report shows at most the last lines of a trace.
 const MAX_TRACE_LINES: usize = 60;
 
 impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let left_out = self.trace.len().saturating_sub(MAX_TRACE_LINES);
-        if left_out > 0 {
-            writeln!(f, "  ({left_out} lines left out)")?;
+        let omitted = self.trace.len().saturating_sub(MAX_TRACE_LINES);
+        if omitted > 0 {
+            writeln!(f, "  ({omitted} lines omitted)")?;
         }
-        for line in self.trace.iter().skip(left_out) {
+        for line in self.trace.iter().skip(omitted) {
             writeln!(f, "  {line}")?;
         }
         for violation in &self.violations {

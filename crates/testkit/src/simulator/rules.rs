@@ -1,27 +1,26 @@
-//! What is expected of the product, where that is a decision: the one place to change when the
-//! product learns something new.
+//! Limits and decisions that the checkers depend on. A change of the product's behaviour is
+//! reflected here.
 
-/// Decisions that checkers depend on.
+/// What the checkers expect of the product.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// The most that a create may take, in ms.
+    /// Longest duration of a create, in ms.
     pub max_create_ms: i64,
-    /// The most that a claim stands, in ms.
+    /// Longest validity of a claim, in ms.
     pub max_claim_ms: i64,
-    /// The most that another call about one meeting may take, in ms.
+    /// Longest duration of every other API call, in ms.
     pub max_call_ms: i64,
-    /// The most that a poll of all servers, or an administrator's action, may take, in ms.
+    /// Longest duration of a poll of all servers and of an administrator's action, in ms.
     pub max_poll_ms: i64,
-    /// How far clocks of replicas may be apart, in ms.
+    /// Greatest difference between a replica's clock and the true time, in ms.
     pub max_skew_ms: i64,
-    /// Whether meetings that run on a server that answers are known in the end, whatever went
-    /// wrong before.
+    /// Whether every meeting that runs on an online server is recorded at the end of a run.
     pub adopts_meetings: bool,
-    /// Whether a meeting that runs on two servers is reduced to one.
+    /// Whether a meeting that runs on two servers is ended on one of them.
     pub ends_duplicates: bool,
-    /// Whether suspect servers get nothing new while another server can take it.
+    /// Whether a suspect server gets no new meetings while another server can take them.
     pub avoids_suspects: bool,
-    /// Whether the loss of all that the store holds is repaired from what servers report.
+    /// Whether the loss of all data of the store is repaired from what servers report.
     pub survives_store_loss: bool,
 }
 

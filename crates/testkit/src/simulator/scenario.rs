@@ -1,4 +1,5 @@
-//! What a run is like, drawn from its seed: how many of everything, and which kinds of trouble.
+//! The scenario of a run, drawn from its seed: how many replicas, servers and tenants there are,
+//! and which kinds of faults occur.
 
 use app::policy::{Policy, RecordingRules};
 use app::ports::CallTimeouts;
@@ -14,88 +15,88 @@ use domain::voice_bridge::VoiceBridgePolicy;
 use super::rules::Rules;
 use crate::seeded_rng::SeededRng;
 
-/// Between two cycles of polls, in ms.
+/// The time between two poll cycles, in ms.
 pub(crate) const POLL_INTERVAL_MS: i64 = 60_000;
-/// The most that a poll of one server may take, in ms.
+/// The timeout of the poll of one server, in ms.
 const POLL_WAIT_MS: u64 = 10_000;
 
-/// What a run is like.
+/// The scenario of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
-    /// Processes of the balancer.
+    /// Number of processes of the balancer.
     pub(crate) replicas: usize,
-    /// Servers at the beginning.
+    /// Number of servers in the pool at the beginning.
     pub(crate) servers: usize,
-    /// Tenants; 0 without multitenancy.
+    /// Number of tenants; 0 without multitenancy.
     pub(crate) tenants: usize,
-    /// Things that front-ends, administrators and fate do.
+    /// Number of actions of front-ends and administrators, and of faults.
     pub(crate) steps: usize,
-    /// Longest pause between them, in ms.
+    /// Longest pause between two steps, in ms.
     pub(crate) max_pause_ms: u64,
-    /// Whether servers fail.
+    /// Whether calls to servers fail.
     pub(crate) server_faults: bool,
     /// Whether servers crash and lose their meetings.
     pub(crate) server_crashes: bool,
-    /// Whether the store fails.
+    /// Whether operations of the store fail.
     pub(crate) store_faults: bool,
-    /// Whether the store loses everything once.
+    /// Whether the store loses its data.
     pub(crate) store_loss: bool,
     /// Whether replicas crash.
     pub(crate) replica_crashes: bool,
     /// Whether administrators change servers.
     pub(crate) administration: bool,
-    /// Longest way to the store, in ms.
+    /// Longest latency to the store, one way, in ms.
     pub(crate) max_store_latency_ms: u64,
-    /// How far clocks of replicas are apart, in ms.
+    /// Greatest offset of a replica's clock, in ms.
     pub(crate) skew_ms: i64,
-    /// Whether front-ends choose voice bridges, all from a few.
+    /// Whether front-ends choose voice bridges, out of a few.
     pub(crate) external_bridges: bool,
-    /// Failed polls until a server is offline.
+    /// Number of failed polls after which a server is offline.
     pub(crate) unhealthy_threshold: u32,
 }
 
 impl Scenario {
-    /// That of a seed.
+    /// Draws a scenario.
     #[must_use]
-    pub(crate) fn draw(dice: &mut SeededRng, rules: &Rules) -> Self {
-        let mut count = |low, high| usize::try_from(dice.draw_u64(low, high)).unwrap_or(1);
+    pub(crate) fn draw(rng: &mut SeededRng, rules: &Rules) -> Self {
+        let mut count = |low, high| usize::try_from(rng.draw_u64(low, high)).unwrap_or(1);
         let (replicas, servers, steps) = (count(1, 3), count(2, 5), count(40, 110));
         let tenants = [0, 2, 3][count(0, 2)];
-        let calm = dice.draw_percent(15);
-        let mut sometimes = |percent| !calm && dice.draw_percent(percent);
+        let without_faults = rng.draw_percent(15);
+        let mut sometimes = |percent| !without_faults && rng.draw_percent(percent);
         let (server_faults, server_crashes) = (sometimes(80), sometimes(40));
         let (store_faults, replica_crashes) = (sometimes(50), sometimes(50));
         let skewed = sometimes(50);
         let store_loss = rules.survives_store_loss && sometimes(20);
-        // Who has seen the servers must live to tell.
+        // After a loss the servers are restored from the memory of the replicas.
         let replica_crashes = replica_crashes && !store_loss;
-        // Servers that are added by hand right after a loss would hide it.
-        let administration = !store_loss && dice.draw_percent(70);
-        let skew_ms_max = u64::try_from(rules.max_skew_ms).unwrap_or(0);
+        // An administrator who adds servers right after a loss would hide it.
+        let administration = !store_loss && rng.draw_percent(70);
+        let max_skew_ms = u64::try_from(rules.max_skew_ms).unwrap_or(0);
         Self {
             replicas,
             servers,
             tenants,
             steps,
-            max_pause_ms: dice.draw_u64(500, 12_000),
+            max_pause_ms: rng.draw_u64(500, 12_000),
             server_faults,
             server_crashes,
             store_faults,
             store_loss,
             replica_crashes,
             administration,
-            max_store_latency_ms: dice.draw_u64(0, 20),
+            max_store_latency_ms: rng.draw_u64(0, 20),
             skew_ms: if skewed {
-                i64::try_from(dice.draw_u64(0, skew_ms_max)).unwrap_or(0)
+                i64::try_from(rng.draw_u64(0, max_skew_ms)).unwrap_or(0)
             } else {
                 0
             },
-            external_bridges: dice.draw_percent(30),
-            unhealthy_threshold: if dice.draw_percent(80) { 2 } else { 3 },
+            external_bridges: rng.draw_percent(30),
+            unhealthy_threshold: if rng.draw_percent(80) { 2 } else { 3 },
         }
     }
 
-    /// The administrator's choices, mostly the defaults.
+    /// Returns the settings of the balancer, mostly defaults.
     #[must_use]
     pub(crate) fn policy(&self) -> Policy {
         Policy {

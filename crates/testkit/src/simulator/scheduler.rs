@@ -1,5 +1,5 @@
-//! The course of one run: the world is set up, things happen, all trouble ends, and when it is
-//! quiet everything must be as it should.
+//! The sequence of one run: set up servers, tenants and replicas, execute the steps, end all faults,
+//! wait, and check the final state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,86 +17,84 @@ use super::log::RunLog;
 use super::replica::Replica;
 use super::report::RunReport;
 use super::scenario::{POLL_INTERVAL_MS, Scenario};
-use super::sim_run::SimRun;
+use super::sim_run::{STORE_LOSS, SimRun};
 use super::sim_server::SimServer;
 use super::store_proxy::StoreProxy;
 use super::use_case::{UseCase, UseCaseKind};
-use super::workload::{Action, MAX_SERVERS, Workload, server_host, tenant_id};
+use super::workload::{Action, MAX_SERVERS, Workload, server_host, tenant_id, tenant_name};
 use crate::seeded_rng::SeededRng;
 
-/// So many intervals of polls it is quiet before the last look.
+/// Poll intervals that pass without faults and calls before the final state is checked.
 const SETTLE_INTERVALS: i64 = 5;
-/// The most that use cases may need to end once all trouble has.
+/// How long running use cases may take to end after the last fault, in ms.
 const MAX_DRAIN_MS: i64 = 180_000;
 
-/// A run under way.
+/// Executes the steps of a run.
 struct RunScheduler {
     sim: Arc<SimRun>,
     replicas: Vec<Option<Replica>>,
-    /// When crashed replicas are back, in ms since the run began.
+    /// When each crashed replica starts again, in ms since the run began.
     restart_at_ms: Vec<i64>,
     rng: SeededRng,
 }
 
-/// Makes the run of a seed.
+/// Executes the run of a seed.
 pub(crate) async fn execute_run(seed: u64, options: SimulationOptions) -> RunReport {
-    let mut dice = SeededRng::new(seed);
-    let scenario = Scenario::draw(&mut dice, &options.rules);
-    let weather = FaultSchedule::new(dice.fork(), scenario.max_store_latency_ms);
+    let mut rng = SeededRng::new(seed);
+    let scenario = Scenario::draw(&mut rng, &options.rules);
+    let faults = FaultSchedule::new(rng.fork(), scenario.max_store_latency_ms);
     let log = RunLog { keeps_trace: options.trace, ..RunLog::default() };
-    let vault = StoreProxy::new(options.mutant);
-    let world = SimRun::new(scenario.clone(), options.rules, vault, weather, log);
-    let mut workload = Workload::new(scenario.clone(), dice.fork());
-    let mut stage = RunScheduler::set_up(Arc::new(world), dice).await;
-    stage.sim.write_trace(|| format!("{scenario:?}"));
+    let store = StoreProxy::new(options.mutant);
+    let sim = SimRun::new(scenario.clone(), options.rules, store, faults, log);
+    let mut workload = Workload::new(scenario.clone(), rng.fork());
+    let mut scheduler = RunScheduler::set_up(Arc::new(sim), rng).await;
+    scheduler.sim.write_trace(|| format!("{scenario:?}"));
     for step in 1..=scenario.steps {
         sleep(Duration::from_millis(workload.draw_pause_ms())).await;
-        stage.sim.log().step = step;
-        stage.restart_replicas();
-        let running = front_end::running_keys(&stage.sim);
+        scheduler.sim.log().step = step;
+        scheduler.restart_replicas();
+        let running = front_end::running_keys(&scheduler.sim);
         let action = workload.draw_action(&running);
-        stage.sim.write_trace(|| format!("--- {step}: {action:?}"));
-        stage.perform_action(action, &mut workload).await;
-        if !stage.sim.log().violations.is_empty() {
-            return stage.into_report(seed);
+        scheduler.sim.write_trace(|| format!("--- {step}: {action:?}"));
+        scheduler.perform_action(action, &mut workload).await;
+        if !scheduler.sim.log().violations.is_empty() {
+            return scheduler.into_report(seed);
         }
     }
-    stage.wait_until_settled().await;
-    stage.into_report(seed)
+    scheduler.wait_until_settled().await;
+    scheduler.into_report(seed)
 }
 
 impl RunScheduler {
-    async fn set_up(world: Arc<SimRun>, mut dice: SeededRng) -> Self {
-        let scenario = &world.scenario;
+    async fn set_up(sim: Arc<SimRun>, mut rng: SeededRng) -> Self {
+        let scenario = &sim.scenario;
         for number in 1..=MAX_SERVERS {
-            let machine = SimServer::new(&server_host(number));
-            world.servers().insert(machine.host.clone(), machine);
+            let sim_server = SimServer::new(&server_host(number));
+            sim.servers().insert(sim_server.host.clone(), sim_server);
         }
         for number in 1..=scenario.servers {
-            let server = world.servers().get(&server_host(number)).map(to_pool_server);
+            let server = sim.servers().get(&server_host(number)).map(to_pool_server);
             if let Some(server) = server {
-                let _ = app::ports::PoolStore::add_server(world.store.as_ref(), server).await;
+                let _ = app::ports::PoolStore::add_server(sim.store.as_ref(), server).await;
             }
         }
         for number in 1..=scenario.tenants {
             let id = tenant_id(number);
-            let (name, secrets) = (format!("name-of-{id}"), format!("secret-of-{id}"));
+            let (name, secrets) = (tenant_name(&id), format!("secret-of-{id}"));
             let tenant = Tenant { id, name, secrets, lrs: Lrs::default() };
-            let _ = world.store.add_tenant(tenant).await;
+            let _ = sim.store.add_tenant(tenant).await;
         }
-        world
-            .check_store_change(&UseCase::new(0, 0, UseCaseKind::Internal, world.now()), "begin")
-            .await;
+        check_own_change(&sim, "setup").await;
         let count = scenario.replicas;
         let replicas = (0..count).map(|number| {
-            let offset_ms = draw_offset_ms(&mut dice, world.scenario.skew_ms);
-            Some(Replica::start(&world, number, offset_ms, dice.fork()))
+            let offset_ms = draw_offset_ms(&mut rng, sim.scenario.skew_ms);
+            Some(Replica::start(&sim, number, offset_ms, rng.fork()))
         });
         let replicas = replicas.collect();
-        Self { sim: world, replicas, restart_at_ms: vec![0; count], rng: dice }
+        Self { sim, replicas, restart_at_ms: vec![0; count], rng }
     }
 
-    /// Crashed replicas whose time has come start again.
+    /// Starts crashed replicas again whose down time is over.
     fn restart_replicas(&mut self) {
         let now = self.sim.elapsed_ms();
         for number in 0..self.replicas.len() {
@@ -109,20 +107,20 @@ impl RunScheduler {
         }
     }
 
-    /// A replica that can take a call, if any can.
-    fn find_running_replica(&mut self, wanted: usize) -> Option<&mut Replica> {
+    /// Returns the preferred replica, or another one if it has crashed.
+    fn find_running_replica(&mut self, preferred: usize) -> Option<&mut Replica> {
         let count = self.replicas.len();
-        let at =
-            (0..count).map(|n| (wanted + n) % count).find(|at| self.replicas[*at].is_some())?;
-        self.replicas[at].as_mut()
+        let mut numbers = (0..count).map(|n| (preferred + n) % count);
+        let running = numbers.find(|number| self.replicas[*number].is_some())?;
+        self.replicas[running].as_mut()
     }
 
     async fn perform_action(&mut self, action: Action, workload: &mut Workload) {
         let until = |ms: u64| self.sim.now().plus_ms(i64::try_from(ms).unwrap_or(0));
         match action {
             Action::ServerFaults(host, faults, percent, ms) => {
-                let spell = FaultPeriod { host, replica: None, faults, percent, until: until(ms) };
-                self.sim.faults().add_fault_period(spell);
+                let period = FaultPeriod { host, replica: None, faults, percent, until: until(ms) };
+                self.sim.faults().add_fault_period(period);
             }
             Action::Partition(replica, host, ms) => {
                 let faults = vec![CallFault::Refused, CallFault::RequestLost];
@@ -139,13 +137,13 @@ impl RunScheduler {
             Action::ServerCrash(host, ms) => {
                 let (now, until) = (self.sim.now(), until(ms));
                 self.sim.count_event("server crashes");
-                if let Some(machine) = self.sim.servers().get_mut(&host) {
-                    machine.crash(now, until);
+                if let Some(sim_server) = self.sim.servers().get_mut(&host) {
+                    sim_server.crash(now, until);
                 }
             }
             Action::StoreOutage(replica, percent, ms) => {
                 let outage = StoreOutage { replica, percent, until: until(ms) };
-                self.sim.count_event("outages of the store");
+                self.sim.count_event("store outages");
                 self.sim.faults().add_store_outage(outage);
             }
             Action::StoreLoss => self.lose_store().await,
@@ -177,51 +175,54 @@ impl RunScheduler {
             return;
         }
         for number in 0..count {
-            let wanted = workload.draw_replica();
-            let Some(replica) = self.find_running_replica(wanted) else { return };
-            let body = replica.context().clone();
+            let preferred = workload.draw_replica();
+            let Some(replica) = self.find_running_replica(preferred) else { return };
+            let context = replica.context().clone();
             match &action {
                 Action::Create(creates) => {
                     let number = usize::try_from(number).unwrap_or(0);
                     if let Some(create) = creates.get(number) {
-                        replica.spawn(front_end::create_meeting(body, create.clone()));
+                        replica.spawn(front_end::create_meeting(context, create.clone()));
                     }
                 }
-                Action::Join(key, _) => replica.spawn(front_end::join_meeting(body, key.clone())),
-                Action::End(key) => replica.spawn(front_end::end_meeting(body, key.clone())),
+                Action::Join(key, _) => {
+                    replica.spawn(front_end::join_meeting(context, key.clone()))
+                }
+                Action::End(key) => replica.spawn(front_end::end_meeting(context, key.clone())),
                 Action::IsMeetingRunning(key) => {
-                    replica.spawn(front_end::is_meeting_running(body, key.clone()))
+                    replica.spawn(front_end::is_meeting_running(context, key.clone()))
                 }
                 Action::GetMeetingInfo(key) => {
-                    replica.spawn(front_end::get_meeting_info(body, key.clone()))
+                    replica.spawn(front_end::get_meeting_info(context, key.clone()))
                 }
                 Action::GetMeetings(tenant) => {
-                    replica.spawn(front_end::get_meetings(body, tenant.clone()))
+                    replica.spawn(front_end::get_meetings(context, tenant.clone()))
                 }
-                Action::AdminEnd(key) => replica.spawn(front_end::end_as_admin(body, key.clone())),
-                Action::ChangeServer(deed, host) => {
-                    replica.spawn(front_end::change_server(body, *deed, host.clone()));
+                Action::AdminEnd(key) => {
+                    replica.spawn(front_end::end_as_admin(context, key.clone()))
+                }
+                Action::ChangeServer(action, host) => {
+                    replica.spawn(front_end::change_server(context, *action, host.clone()));
                 }
                 _ => {}
             }
         }
     }
 
-    /// Everything is lost, once somebody has seen what there was.
+    /// Makes the store lose its data, unless no replica has had the time to read it.
     async fn lose_store(&mut self) {
         if self.sim.elapsed_ms() < POLL_INTERVAL_MS * 2 {
             return;
         }
-        self.sim.count_event("losses of the store");
+        self.sim.count_event("store losses");
         self.sim.store.lose_data().await;
-        self.sim
-            .check_store_change(&UseCase::new(0, 0, UseCaseKind::Internal, self.sim.now()), "lost")
-            .await;
+        check_own_change(&self.sim, STORE_LOSS).await;
     }
 
-    /// All trouble ends, what is under way ends, and a while passes.
+    /// Ends all faults, waits until running use cases have ended and polls have seen every server,
+    /// and checks the final state.
     async fn wait_until_settled(&mut self) {
-        self.sim.write_trace(|| "--- all trouble ends".to_owned());
+        self.sim.write_trace(|| "--- all faults end".to_owned());
         self.restart_at_ms.fill(0);
         self.restart_replicas();
         for replica in self.replicas.iter().flatten() {
@@ -229,31 +230,31 @@ impl RunScheduler {
         }
         self.sim.faults().clear();
         let now = self.sim.now();
-        for machine in self.sim.servers().values_mut() {
-            machine.down_until = machine.down_until.map(|_| now);
-            machine.advance(now);
-            machine.keeps_empty_meetings = true;
+        for sim_server in self.sim.servers().values_mut() {
+            sim_server.down_until = sim_server.down_until.map(|_| now);
+            sim_server.advance(now);
+            sim_server.keeps_empty_meetings = true;
         }
         let deadline = self.sim.elapsed_ms() + MAX_DRAIN_MS;
         while self.count_running_calls() > 0 && self.sim.elapsed_ms() < deadline {
             sleep(Duration::from_secs(1)).await;
         }
-        let quiet_ms = u64::try_from(SETTLE_INTERVALS * POLL_INTERVAL_MS).unwrap_or(0);
-        sleep(Duration::from_millis(quiet_ms)).await;
-        let under_way = self.count_running_calls();
-        let ledger = self.sim.expectations();
-        let machines = self.sim.servers();
-        let quiet = FinalState {
-            store: &ledger.last_snapshot,
-            expectations: &ledger,
-            servers: &machines,
+        let settle_ms = u64::try_from(SETTLE_INTERVALS * POLL_INTERVAL_MS).unwrap_or(0);
+        sleep(Duration::from_millis(settle_ms)).await;
+        let running_calls = self.count_running_calls();
+        let expectations = self.sim.expectations();
+        let sim_servers = self.sim.servers();
+        let state = FinalState {
+            store: &expectations.last_snapshot,
+            expectations: &expectations,
+            servers: &sim_servers,
             rules: &self.sim.rules,
             scenario: &self.sim.scenario,
             now: self.sim.now(),
-            running_calls: under_way,
+            running_calls,
         };
         for (checker, check) in checkers::FINAL_STATE_CHECKERS {
-            self.sim.record_check(checker, check(&quiet));
+            self.sim.record_check(checker, check(&state));
         }
     }
 
@@ -273,16 +274,23 @@ impl RunScheduler {
     }
 }
 
-fn draw_offset_ms(dice: &mut SeededRng, range_ms: i64) -> i64 {
+/// Checks a change of the store that the simulator itself has made.
+async fn check_own_change(sim: &SimRun, operation: &'static str) {
+    let use_case = UseCase::new(0, 0, UseCaseKind::Internal, sim.now());
+    sim.check_store_change(&use_case, operation).await;
+}
+
+/// Draws the offset of a replica's clock, in ms.
+fn draw_offset_ms(rng: &mut SeededRng, range_ms: i64) -> i64 {
     let range = range_ms.unsigned_abs();
-    let drawn = i64::try_from(dice.draw_u64(0, 2 * range)).unwrap_or(0);
+    let drawn = i64::try_from(rng.draw_u64(0, 2 * range)).unwrap_or(0);
     drawn - range_ms
 }
 
-/// A server of the pool as an administrator has enabled it; polls find out the rest.
-fn to_pool_server(machine: &SimServer) -> Server {
-    let id = ServerId(machine.host.clone());
-    let mut server = Server::new(id, machine.url(), machine.secret.clone());
+/// Returns a simulated server as an administrator adds it to the pool, enabled.
+fn to_pool_server(sim_server: &SimServer) -> Server {
+    let id = ServerId(sim_server.host.clone());
+    let mut server = Server::new(id, sim_server.url(), sim_server.secret.clone());
     server.state = AdminState::Enabled;
     server
 }

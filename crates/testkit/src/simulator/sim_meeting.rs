@@ -1,67 +1,68 @@
-//! A meeting as it really is on a simulated server, whatever the balancer believes.
+//! A meeting on a simulated server, regardless of what the balancer has recorded of it.
 
 use bbb::response::escape_xml;
 use domain::{MeetingKey, Timestamp};
 
-/// Metadata in which the balancer tells servers whose meeting it is.
+/// Metadata by which the balancer tells servers to which tenant a meeting belongs.
 const TENANT_METADATA: &str = "tenant-id";
 
-/// A meeting on a server.
+/// A running meeting.
 #[derive(Clone, Debug)]
 pub(crate) struct SimMeeting {
-    /// Whose it is and its id.
+    /// Its tenant and its id.
     pub(crate) key: MeetingKey,
     /// Its number in the telephone network.
     pub(crate) voice_bridge: String,
-    /// Password of moderators.
+    /// The password of moderators.
     pub(crate) moderator_pw: String,
-    /// Password of attendees.
+    /// The password of attendees.
     pub(crate) attendee_pw: String,
-    /// `meta_*` of its create, without the prefix.
+    /// The `meta_*` parameters of its create, without the prefix.
     pub(crate) metadata: Vec<(String, String)>,
     /// When it was created.
     pub(crate) created_at: Timestamp,
-    /// By which use case.
+    /// The number of the use case that created it.
     pub(crate) created_by: u64,
-    /// Users in it.
+    /// The number of users in it.
     pub(crate) users: u32,
-    /// Since when nobody is in it.
+    /// Since when it has no users; `None` while it has users.
     pub(crate) empty_since: Option<Timestamp>,
-    /// Whether anybody has been in it.
+    /// Whether it has ever had a user.
     pub(crate) had_users: bool,
-    /// When the first of those who are in it came.
+    /// When it last changed from no users to one.
     pub(crate) entered_at: Option<Timestamp>,
-    /// When a front-end was told first that its create succeeded.
+    /// When a front-end was first told that its create succeeded.
     pub(crate) acknowledged_at: Option<Timestamp>,
-    /// When its front-end was told that it is over.
+    /// When its front-end was told that it is over, although it still runs.
     pub(crate) ended_at: Option<Timestamp>,
-    /// Why the balancer need not know it any longer, if an administrator or a front-end said so.
+    /// Why the balancer need not know it any longer, if that is so.
     pub(crate) abandon_reason: Option<&'static str>,
 }
 
 /// A meeting that is over.
 #[derive(Clone, Debug)]
 pub(crate) struct EndedMeeting {
-    /// As it was.
+    /// The meeting as it was at its end.
     pub(crate) meeting: SimMeeting,
     /// When it ended.
     pub(crate) ended_at: Timestamp,
 }
 
 impl SimMeeting {
-    /// How long a meeting may be empty, in ms: people take longer to come than to come back.
+    /// Returns how long the meeting may be empty before it ends, in ms; longer before the first
+    /// user has joined.
     #[must_use]
     pub(crate) fn max_empty_ms(&self) -> i64 {
         if self.had_users { 60_000 } else { 300_000 }
     }
 
-    /// Whose it is by its metadata.
+    /// Returns the tenant that the metadata names.
     #[must_use]
     pub(crate) fn tenant_from_metadata(metadata: &[(String, String)]) -> Option<String> {
         metadata.iter().find(|(name, _)| name == TENANT_METADATA).map(|(_, value)| value.clone())
     }
 
-    /// Somebody comes.
+    /// Adds a user.
     pub(crate) fn add_user(&mut self, now: Timestamp) {
         if self.users == 0 {
             self.entered_at = Some(now);
@@ -71,7 +72,7 @@ impl SimMeeting {
         self.empty_since = None;
     }
 
-    /// Somebody goes.
+    /// Removes a user.
     pub(crate) fn remove_user(&mut self, now: Timestamp) {
         self.users = self.users.saturating_sub(1);
         if self.users == 0 && self.had_users {
@@ -79,7 +80,7 @@ impl SimMeeting {
         }
     }
 
-    /// The elements that `getMeetings` and `getMeetingInfo` show.
+    /// Returns the elements by which `getMeetings` and `getMeetingInfo` describe the meeting.
     #[must_use]
     pub(crate) fn to_xml(&self) -> String {
         let metadata: String = self

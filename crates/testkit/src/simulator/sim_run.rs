@@ -1,5 +1,5 @@
-//! The world of one run: the servers as they really are, the weather, the store that all replicas
-//! share, and what is known about it all. Locks are held for moments only, never across a wait.
+//! The state of one run: the simulated servers, the faults, the store that all replicas share, what
+//! the checkers know, and the log. No lock is held across an await.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,17 +17,20 @@ use super::sim_server::SimServer;
 use super::store_proxy::StoreProxy;
 use super::use_case::{UseCase, UseCaseKind};
 
-/// Servers by their names.
+/// The name under which the loss of all data of the store is checked, like an operation.
+pub(crate) const STORE_LOSS: &str = "loss of the store";
+
+/// Servers by host name.
 pub(crate) type SimServers = BTreeMap<String, SimServer>;
 
-/// The world.
+/// The state of one run.
 pub(crate) struct SimRun {
     started_at: Instant,
-    /// What this run is like.
+    /// The scenario of the run.
     pub(crate) scenario: Scenario,
-    /// What is expected.
+    /// What the checkers expect.
     pub(crate) rules: Rules,
-    /// The store without any faults.
+    /// The store, without latency and faults.
     pub(crate) store: Arc<StoreProxy>,
     servers: Mutex<SimServers>,
     faults: Mutex<FaultSchedule>,
@@ -40,58 +43,58 @@ fn lock_mutex<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl SimRun {
-    /// A world that begins.
+    /// A run that begins now.
     #[must_use]
     pub(crate) fn new(
         scenario: Scenario,
         rules: Rules,
-        vault: StoreProxy,
-        weather: FaultSchedule,
+        store: StoreProxy,
+        faults: FaultSchedule,
         log: RunLog,
     ) -> Self {
         Self {
             started_at: Instant::now(),
             scenario,
             rules,
-            store: Arc::new(vault),
+            store: Arc::new(store),
             servers: Mutex::default(),
-            faults: Mutex::new(weather),
+            faults: Mutex::new(faults),
             expectations: Mutex::default(),
             log: Mutex::new(log),
         }
     }
 
-    /// The true time.
+    /// Returns the true time, which the clocks of replicas may deviate from.
     pub(crate) fn now(&self) -> Timestamp {
         RUN_START.plus_ms(self.elapsed_ms())
     }
 
-    /// Since the run began.
+    /// Returns the time since the beginning of the run, in ms.
     pub(crate) fn elapsed_ms(&self) -> i64 {
         i64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// The servers.
+    /// Locks the simulated servers.
     pub(crate) fn servers(&self) -> MutexGuard<'_, SimServers> {
         lock_mutex(&self.servers)
     }
 
-    /// The weather.
+    /// Locks the faults.
     pub(crate) fn faults(&self) -> MutexGuard<'_, FaultSchedule> {
         lock_mutex(&self.faults)
     }
 
-    /// What has happened.
+    /// Locks what the checkers know.
     pub(crate) fn expectations(&self) -> MutexGuard<'_, Expectations> {
         lock_mutex(&self.expectations)
     }
 
-    /// What is written down.
+    /// Locks the log.
     pub(crate) fn log(&self) -> MutexGuard<'_, RunLog> {
         lock_mutex(&self.log)
     }
 
-    /// Writes a line, if lines are kept.
+    /// Adds a line to the trace, if the run keeps one.
     pub(crate) fn write_trace(&self, line: impl FnOnce() -> String) {
         let at_ms = self.elapsed_ms();
         let mut log = self.log();
@@ -100,67 +103,63 @@ impl SimRun {
         }
     }
 
-    /// Counts one thing.
-    pub(crate) fn count_event(&self, what: &'static str) {
+    /// Counts an event.
+    pub(crate) fn count_event(&self, event: &'static str) {
         let at_ms = self.elapsed_ms();
-        self.log().count_event(at_ms, what);
+        self.log().count_event(at_ms, event);
     }
 
-    /// A checker has spoken.
-    pub(crate) fn record_check(&self, checker: &'static str, verdict: Result<(), String>) {
-        if let Err(message) = verdict {
+    /// Records the result of a checker.
+    pub(crate) fn record_check(&self, checker: &'static str, result: Result<(), String>) {
+        if let Err(message) = result {
             let at_ms = self.elapsed_ms();
             self.log().record_violation(at_ms, checker, message);
         }
     }
 
-    /// A use case begins.
+    /// Begins a use case.
     pub(crate) fn begin_use_case(&self, replica: usize, kind: UseCaseKind) -> Arc<UseCase> {
-        let number = u64::try_from(self.count_use_case()).unwrap_or(0);
-        let op = Arc::new(UseCase::new(number, replica, kind, self.now()));
-        let mut ledger = self.expectations();
-        ledger.running.insert(number, op.clone());
-        if let UseCaseKind::Create(key) = &op.kind {
-            ledger.created_at.insert(key.clone(), op.started_at);
-        }
-        op
-    }
-
-    fn count_use_case(&self) -> usize {
         self.count_event("use cases");
-        self.log().counts.get("use cases").map_or(0, |count| usize::try_from(*count).unwrap_or(0))
+        let number = self.log().counts.get("use cases").copied().unwrap_or(0);
+        let use_case = Arc::new(UseCase::new(number, replica, kind, self.now()));
+        let mut expectations = self.expectations();
+        expectations.running.insert(number, use_case.clone());
+        if let UseCaseKind::Create(key) = &use_case.kind {
+            expectations.created_at.insert(key.clone(), use_case.started_at);
+        }
+        use_case
     }
 
-    /// The store has changed: notes it, and has it looked at.
-    pub(crate) async fn check_store_change(&self, op: &UseCase, call: &'static str) {
+    /// Records that an operation has changed the store, and runs the checkers of store changes.
+    pub(crate) async fn check_store_change(&self, use_case: &UseCase, operation: &'static str) {
         let after = self.store.snapshot().await;
         let now = self.now();
-        let mut ledger = self.expectations();
-        let before = ledger.record_snapshot(now, after);
-        if call == "lost" {
-            ledger.store_lost_at = Some(now);
+        let mut expectations = self.expectations();
+        let before = expectations.record_snapshot(now, after);
+        if operation == STORE_LOSS {
+            expectations.store_lost_at = Some(now);
         }
-        let mut machines = self.servers();
-        if let (UseCaseKind::Create(key), "forget") = (&op.kind, call) {
-            // Its server was cordoned and said that nobody was in it.
-            let homes = before.meeting(key).map(|meeting| &meeting.server.0);
-            let machine = homes.and_then(|host| machines.get_mut(host));
-            if let Some(room) = machine.and_then(|machine| machine.meetings.get_mut(&key.id)) {
-                room.abandon_reason = Some("it was empty on a cordoned server");
+        let mut sim_servers = self.servers();
+        if let (UseCaseKind::Create(key), "forget_meeting") = (&use_case.kind, operation) {
+            // Its server was cordoned and answered that the meeting had no users.
+            let host = before.meeting(key).map(|meeting| &meeting.server.0);
+            let sim_server = host.and_then(|host| sim_servers.get_mut(host));
+            if let Some(sim_meeting) = sim_server.and_then(|it| it.meetings.get_mut(&key.id)) {
+                sim_meeting.abandon_reason = Some("it was empty on a cordoned server");
             }
         }
-        let step = StoreChange {
+        let change = StoreChange {
             before: &before,
-            after: &ledger.last_snapshot,
-            expectations: &ledger,
-            use_case: op,
-            operation: call,
+            after: &expectations.last_snapshot,
+            expectations: &expectations,
+            use_case,
+            operation,
             now,
-            servers: &machines,
+            servers: &sim_servers,
             rules: &self.rules,
         };
         for (checker, check) in checkers::STORE_CHANGE_CHECKERS {
-            self.record_check(checker, check(&step));
+            self.record_check(checker, check(&change));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A simulated BigBlueButton server under paused time: it answers calls as BBB does, and its
-//! meetings end by themselves when nobody is in them.
+//! A simulated BigBlueButton server under paused time: it answers calls as BBB does, and ends
+//! meetings that have had no users for a while.
 
 use std::collections::BTreeMap;
 
@@ -13,31 +13,32 @@ use super::sim_meeting::{EndedMeeting, SimMeeting};
 const VERSION_RESPONSE: &str = "<response><returncode>SUCCESS</returncode><version>2.0</version>\
                        <apiVersion>2.0</apiVersion><bbbVersion>3.0.14</bbbVersion></response>";
 
-/// A server.
+/// A simulated server.
 #[derive(Debug)]
 pub(crate) struct SimServer {
-    /// Its host name, which is its id, too.
+    /// Its host name, which is also its id in the pool.
     pub(crate) host: String,
-    /// Its secret.
+    /// The secret that signs its calls.
     pub(crate) secret: String,
-    /// Meetings that run, by their ids.
+    /// Running meetings by id.
     pub(crate) meetings: BTreeMap<String, SimMeeting>,
-    /// Meetings that are over.
+    /// Meetings that have ended.
     pub(crate) ended_meetings: Vec<EndedMeeting>,
-    /// It is down until then.
+    /// Until when it is down, if it has crashed.
     pub(crate) down_until: Option<Timestamp>,
-    /// When something was last wrong with it or on the way to it.
+    /// When it or the network to it last had a fault; may lie in the future.
     pub(crate) last_fault_at: Option<Timestamp>,
-    /// Whether empty meetings go on, so that a quiet run can be looked at.
+    /// Whether meetings without users keep running, so that the final state does not change while
+    /// it is checked.
     pub(crate) keeps_empty_meetings: bool,
 }
 
-/// What a call did to a server.
+/// The effect of a call on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CallEffect {
-    /// The answer.
+    /// The body of the response.
     pub(crate) body: String,
-    /// The meeting that it began.
+    /// The meeting that the call started.
     pub(crate) started_meeting: Option<MeetingKey>,
 }
 
@@ -62,19 +63,20 @@ impl SimServer {
         }
     }
 
-    /// The address of its API.
+    /// Returns the URL of its API.
     #[must_use]
     pub(crate) fn url(&self) -> String {
         format!("http://{}/bigbluebutton/api", self.host)
     }
 
-    /// Whether nothing was wrong with it since then.
+    /// Returns whether neither it nor the network to it has had a fault from `since` on.
     #[must_use]
     pub(crate) fn was_healthy_since(&self, since: Timestamp) -> bool {
         self.down_until.is_none() && self.last_fault_at.is_none_or(|at| at < since)
     }
 
-    /// Meetings in which nobody has been for long end, as of when they were due.
+    /// Applies what has happened until now: ends its down time, and ends meetings that have been
+    /// without users for too long, as of the time at which each was due.
     pub(crate) fn advance(&mut self, now: Timestamp) {
         if self.down_until.is_some_and(|until| until <= now) {
             self.down_until = None;
@@ -82,17 +84,20 @@ impl SimServer {
         if self.keeps_empty_meetings {
             return;
         }
-        let due =
-            |room: &SimMeeting| room.empty_since.map(|since| since.plus_ms(room.max_empty_ms()));
-        let over =
-            self.meetings.values().filter_map(|room| Some((due(room)?, room.key.id.clone())));
-        let over: Vec<_> = over.filter(|(due, _)| *due <= now).collect();
-        for (due, id) in over {
+        let due = |meeting: &SimMeeting| {
+            meeting.empty_since.map(|since| since.plus_ms(meeting.max_empty_ms()))
+        };
+        let ends = self
+            .meetings
+            .values()
+            .filter_map(|meeting| Some((due(meeting)?, meeting.key.id.clone())));
+        let ends: Vec<_> = ends.filter(|(due, _)| *due <= now).collect();
+        for (due, id) in ends {
             self.remove_meeting(&id, due);
         }
     }
 
-    /// It goes down and loses its meetings.
+    /// Crashes the server: it loses its meetings, and is down for a while.
     pub(crate) fn crash(&mut self, now: Timestamp, until: Timestamp) {
         let ids: Vec<String> = self.meetings.keys().cloned().collect();
         for id in ids {
@@ -104,16 +109,16 @@ impl SimServer {
 
     fn remove_meeting(&mut self, id: &str, ended_at: Timestamp) {
         self.ended_meetings
-            .extend(self.meetings.remove(id).map(|room| EndedMeeting { meeting: room, ended_at }));
+            .extend(self.meetings.remove(id).map(|meeting| EndedMeeting { meeting, ended_at }));
     }
 
-    /// The meeting that runs under this name.
+    /// Returns a running meeting of this id and tenant.
     #[must_use]
     pub(crate) fn meeting(&self, key: &MeetingKey) -> Option<&SimMeeting> {
-        self.meetings.get(&key.id).filter(|room| room.key == *key)
+        self.meetings.get(&key.id).filter(|meeting| meeting.key == *key)
     }
 
-    /// Answers a call: its name, and the query with its checksum.
+    /// Answers a call of this name; `raw_query` includes the checksum.
     pub(crate) fn answer_call(
         &mut self,
         call: &str,
@@ -133,11 +138,11 @@ impl SimServer {
             "create" => self.answer_create(&id, &query, now),
             "end" => self.answer_end(&id, now).into(),
             "isMeetingRunning" => {
-                let running = self.meetings.get(&id).is_some_and(|room| room.users > 0);
+                let running = self.meetings.get(&id).is_some_and(|meeting| meeting.users > 0);
                 build_success(&[("running", if running { "true" } else { "false" })]).into()
             }
             "getMeetingInfo" => match self.meetings.get(&id) {
-                Some(room) => success_response(&room.to_xml()).into(),
+                Some(meeting) => success_response(&meeting.to_xml()).into(),
                 None => not_found_response().into(),
             },
             "getMeetings" => self.answer_get_meetings().into(),
@@ -146,24 +151,29 @@ impl SimServer {
     }
 
     fn verify_query(&self, call: &str, raw_query: &str) -> Option<Query> {
-        let cut = split_checksum(raw_query).ok()?;
+        let split = split_checksum(raw_query).ok()?;
         let secrets = std::slice::from_ref(&self.secret);
-        let genuine = verify(call, &cut.signed_text, &cut.checksum, secrets, Algorithms::default());
-        genuine.then(|| Query::parse(&cut.signed_text))
+        let genuine =
+            verify(call, &split.signed_text, &split.checksum, secrets, Algorithms::default());
+        genuine.then(|| Query::parse(&split.signed_text))
     }
 
     fn answer_create(&mut self, id: &str, query: &Query, now: Timestamp) -> CallEffect {
-        let given = |name: &str| {
+        let parameter = |name: &str| {
             let value = query.get(name).filter(|value| !value.is_empty());
             value.map(std::borrow::Cow::into_owned)
         };
-        let (attendee_pw, moderator_pw) = (given("attendeePW"), given("moderatorPW"));
-        if let Some(room) = self.meetings.get(id) {
-            return answer_repeated_create(room, attendee_pw.as_deref(), moderator_pw.as_deref())
-                .into();
+        let (attendee_pw, moderator_pw) = (parameter("attendeePW"), parameter("moderatorPW"));
+        if let Some(meeting) = self.meetings.get(id) {
+            return answer_repeated_create(
+                meeting,
+                attendee_pw.as_deref(),
+                moderator_pw.as_deref(),
+            )
+            .into();
         }
-        let voice_bridge = given("voiceBridge").unwrap_or_else(|| format!("made-up-{}", now.0));
-        if self.meetings.values().any(|room| room.voice_bridge == voice_bridge) {
+        let voice_bridge = parameter("voiceBridge").unwrap_or_else(|| format!("made-up-{}", now.0));
+        if self.meetings.values().any(|meeting| meeting.voice_bridge == voice_bridge) {
             return build_failure("nonUniqueVoiceBridge", "The voice bridge is in use.").into();
         }
         let metadata: Vec<_> = query
@@ -174,7 +184,7 @@ impl SimServer {
             .collect();
         let key =
             MeetingKey { tenant: SimMeeting::tenant_from_metadata(&metadata), id: id.to_owned() };
-        let room = SimMeeting {
+        let meeting = SimMeeting {
             key: key.clone(),
             voice_bridge,
             moderator_pw: moderator_pw.unwrap_or_else(|| "made-up-mp".to_owned()),
@@ -190,8 +200,8 @@ impl SimServer {
             ended_at: None,
             abandon_reason: None,
         };
-        let body = created_response(&room, "");
-        self.meetings.insert(id.to_owned(), room);
+        let body = created_response(&meeting, "");
+        self.meetings.insert(id.to_owned(), meeting);
         CallEffect { body, started_meeting: Some(key) }
     }
 
@@ -207,39 +217,40 @@ impl SimServer {
         let meetings: String = self
             .meetings
             .values()
-            .map(|room| format!("<meeting>{}</meeting>", room.to_xml()))
+            .map(|meeting| format!("<meeting>{}</meeting>", meeting.to_xml()))
             .collect();
         success_response(&format!("<meetings>{meetings}</meetings>"))
     }
 }
 
-/// A create of a meeting that runs is harmless if it brings both passwords or none.
+/// Answers a create of a running meeting. It succeeds if it contains both passwords of the meeting,
+/// or none.
 fn answer_repeated_create(
-    room: &SimMeeting,
+    meeting: &SimMeeting,
     attendee_pw: Option<&str>,
     moderator_pw: Option<&str>,
 ) -> String {
-    let harmless = match (attendee_pw, moderator_pw) {
+    let is_same = match (attendee_pw, moderator_pw) {
         (None, None) => true,
         (Some(attendee), Some(moderator)) => {
-            attendee == room.attendee_pw && moderator == room.moderator_pw
+            attendee == meeting.attendee_pw && moderator == meeting.moderator_pw
         }
         _ => false,
     };
-    if harmless {
-        return created_response(room, "duplicateWarning");
+    if is_same {
+        return created_response(meeting, "duplicateWarning");
     }
     build_failure("idNotUnique", "A meeting already exists with that meeting ID.")
 }
 
-fn created_response(room: &SimMeeting, message_key: &str) -> String {
-    let created = room.created_at.0.to_string();
+fn created_response(meeting: &SimMeeting, message_key: &str) -> String {
+    let created = meeting.created_at.0.to_string();
     build_success(&[
-        ("meetingID", room.key.id.as_str()),
-        ("attendeePW", room.attendee_pw.as_str()),
-        ("moderatorPW", room.moderator_pw.as_str()),
+        ("meetingID", meeting.key.id.as_str()),
+        ("attendeePW", meeting.attendee_pw.as_str()),
+        ("moderatorPW", meeting.moderator_pw.as_str()),
         ("createTime", created.as_str()),
-        ("voiceBridge", room.voice_bridge.as_str()),
+        ("voiceBridge", meeting.voice_bridge.as_str()),
         ("messageKey", message_key),
         ("message", ""),
     ])

@@ -1,5 +1,5 @@
-//! The store that all replicas share: the reference implementation, which may be lost as a whole,
-//! and into which bugs may be planted.
+//! The store that all replicas share: the reference implementation in memory, whose data can be
+//! lost and into which bugs can be planted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +19,7 @@ use domain::{
 use super::expectations::StoreSnapshot;
 use super::mutant::Mutant;
 
-/// One voice bridge for all.
+/// The voice bridge of all meetings under `Mutant::SharesVoiceBridges`.
 const SHARED_BRIDGE: &str = "70707";
 
 /// The shared store.
@@ -29,13 +29,13 @@ pub(crate) struct StoreProxy {
 }
 
 impl StoreProxy {
-    /// An empty one, with this bug.
+    /// An empty store with this bug.
     #[must_use]
     pub(crate) fn new(mutant: Option<Mutant>) -> Self {
         Self { memory: Mutex::default(), mutant }
     }
 
-    /// The bug planted in this run.
+    /// Returns the bug planted in this run.
     #[must_use]
     pub(crate) fn mutant(&self) -> Option<Mutant> {
         self.mutant
@@ -49,7 +49,7 @@ impl StoreProxy {
         self.mutant == Some(mutant)
     }
 
-    /// Loses everything but the tenants.
+    /// Loses all data but the tenants.
     pub(crate) async fn lose_data(&self) {
         let tenants = self.memory().list_tenants().await.unwrap_or_default();
         let empty = Arc::new(MemoryPoolStore::default());
@@ -59,7 +59,7 @@ impl StoreProxy {
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = empty;
     }
 
-    /// All servers and meetings.
+    /// Returns all servers and meetings.
     pub(crate) async fn snapshot(&self) -> StoreSnapshot {
         let memory = self.memory();
         StoreSnapshot {
@@ -68,51 +68,56 @@ impl StoreProxy {
         }
     }
 
-    /// The meeting of that id, of whatever tenant.
+    /// Returns the key of another tenant's meeting with the same id.
     async fn find_same_id(&self, key: &MeetingKey) -> Option<MeetingKey> {
-        let all = self.memory().list_meetings(None).await.unwrap_or_default();
-        all.into_iter().map(|one| one.key).find(|one| one.id == key.id && one != key)
+        let meetings = self.memory().list_meetings(None).await.unwrap_or_default();
+        let mut keys = meetings.into_iter().map(|meeting| meeting.key);
+        keys.find(|other| other.id == key.id && other != key)
     }
 
-    /// What a poll that looks badly finds.
+    /// Returns what a poll with the planted bug observes.
     async fn distort_observation(
         &self,
         id: &ServerId,
         observation: &PollObservation,
     ) -> Result<PollObservation, StoreError> {
         let mut observation = observation.clone();
-        let Ok(seen) = &mut observation.result else { return Ok(observation) };
+        let Ok(reported) = &mut observation.result else { return Ok(observation) };
         match self.mutant {
-            Some(Mutant::OverlooksMeeting) => drop(seen.pop()),
-            Some(Mutant::AdoptsNothing) => seen.iter_mut().for_each(|one| one.is_ours = false),
-            Some(Mutant::CountsTooManyUsers) => seen.iter_mut().for_each(|one| one.users += 30),
+            Some(Mutant::OverlooksMeeting) => drop(reported.pop()),
+            Some(Mutant::AdoptsNothing) => {
+                reported.iter_mut().for_each(|meeting| meeting.is_ours = false)
+            }
+            Some(Mutant::CountsTooManyUsers) => {
+                reported.iter_mut().for_each(|meeting| meeting.users += 30)
+            }
             Some(Mutant::LeavesDuplicates) => {
-                let meetings = self.memory().list_meetings(None).await?;
-                let elsewhere = |key: &MeetingKey| {
-                    meetings.iter().any(|one| one.key == *key && one.server != *id)
+                let recorded = self.memory().list_meetings(None).await?;
+                let is_elsewhere = |key: &MeetingKey| {
+                    recorded.iter().any(|record| record.key == *key && record.server != *id)
                 };
-                seen.retain(|one| !elsewhere(&one.key()));
+                reported.retain(|meeting| !is_elsewhere(&meeting.key()));
             }
             _ => {}
         }
         Ok(observation)
     }
 
-    /// Places a meeting where it must not be: on a server of that state.
-    async fn place_wrongly(
+    /// Moves a placed meeting to a server where it must not be: one in this state.
+    async fn move_to_server_in(
         &self,
-        placed: PlaceOutcome,
-        wrong: impl Fn(&Server) -> bool,
+        state: AdminState,
+        outcome: PlaceOutcome,
     ) -> Result<PlaceOutcome, StoreError> {
         let memory = self.memory();
         let servers = memory.list_servers().await?;
-        let (PlaceOutcome::Claimed(located), Some(server)) =
-            (&placed, servers.iter().find(|one| wrong(one)))
+        let (PlaceOutcome::Claimed(placed), Some(server)) =
+            (&outcome, servers.iter().find(|server| server.state == state))
         else {
-            return Ok(placed);
+            return Ok(outcome);
         };
-        memory.forget_meeting(&located.meeting.key, &located.server.id, None, None).await?;
-        let meeting = Meeting { server: server.id.clone(), ..located.meeting.clone() };
+        memory.forget_meeting(&placed.meeting.key, &placed.server.id, None, None).await?;
+        let meeting = Meeting { server: server.id.clone(), ..placed.meeting.clone() };
         memory.restore_meeting(&meeting).await?;
         Ok(PlaceOutcome::Claimed(MeetingOnServer { meeting, server: server.clone() }))
     }
@@ -187,8 +192,8 @@ impl PoolStore for StoreProxy {
     async fn find_meeting(&self, key: &MeetingKey) -> Result<Option<MeetingOnServer>, StoreError> {
         let found = self.memory().find_meeting(key).await?;
         match self.find_same_id(key).await {
-            Some(other) if found.is_none() && self.has_mutant(Mutant::MixesTenants) => {
-                self.memory().find_meeting(&other).await
+            Some(other_key) if found.is_none() && self.has_mutant(Mutant::MixesTenants) => {
+                self.memory().find_meeting(&other_key).await
             }
             _ => Ok(found),
         }
@@ -211,19 +216,19 @@ impl PoolStore for StoreProxy {
         if self.has_mutant(Mutant::ClaimsForADay) {
             request.claim.until = request.claim.until.plus_ms(86_400_000);
         }
-        let placed = memory.place_meeting(request).await?;
-        match (self.mutant, placed) {
-            (Some(Mutant::PlacesOnCordoned), placed) => {
-                self.place_wrongly(placed, |one| one.state == AdminState::Cordoned).await
+        let outcome = memory.place_meeting(request).await?;
+        match (self.mutant, outcome) {
+            (Some(Mutant::PlacesOnCordoned), outcome) => {
+                self.move_to_server_in(AdminState::Cordoned, outcome).await
             }
-            (Some(Mutant::PlacesOnDisabled), placed) => {
-                self.place_wrongly(placed, |one| one.state == AdminState::Disabled).await
+            (Some(Mutant::PlacesOnDisabled), outcome) => {
+                self.move_to_server_in(AdminState::Disabled, outcome).await
             }
-            (Some(Mutant::SharesVoiceBridges), PlaceOutcome::Claimed(mut located)) => {
-                located.meeting.voice_bridge = Some(SHARED_BRIDGE.to_owned());
-                Ok(PlaceOutcome::Claimed(located))
+            (Some(Mutant::SharesVoiceBridges), PlaceOutcome::Claimed(mut placed)) => {
+                placed.meeting.voice_bridge = Some(SHARED_BRIDGE.to_owned());
+                Ok(PlaceOutcome::Claimed(placed))
             }
-            (_, placed) => Ok(placed),
+            (_, outcome) => Ok(outcome),
         }
     }
 
@@ -231,19 +236,19 @@ impl PoolStore for StoreProxy {
         &self,
         meeting: &Meeting,
         now: Timestamp,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<(), StoreError> {
         if self.has_mutant(Mutant::ForgetsToConfirm) {
             return Ok(());
         }
-        self.memory().confirm_meeting(meeting, now, endings).await
+        self.memory().confirm_meeting(meeting, now, pending_ends).await
     }
 
     async fn release_claim(
         &self,
         key: &MeetingKey,
         token: &str,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<bool, StoreError> {
         if self.has_mutant(Mutant::KeepsFailedClaims) {
             return Ok(true);
@@ -254,7 +259,7 @@ impl PoolStore for StoreProxy {
         {
             return memory.forget_meeting(key, &known.server.id, None, None).await;
         }
-        memory.release_claim(key, token, endings).await
+        memory.release_claim(key, token, pending_ends).await
     }
 
     async fn forget_meeting(
@@ -262,10 +267,10 @@ impl PoolStore for StoreProxy {
         key: &MeetingKey,
         server: &ServerId,
         seen_at: Option<Timestamp>,
-        ending: Option<&PendingEnd>,
+        pending_end: Option<&PendingEnd>,
     ) -> Result<bool, StoreError> {
-        let ending = ending.filter(|_| !self.has_mutant(Mutant::ForgetsPendingEnds));
-        self.memory().forget_meeting(key, server, seen_at, ending).await
+        let pending_end = pending_end.filter(|_| !self.has_mutant(Mutant::ForgetsPendingEnds));
+        self.memory().forget_meeting(key, server, seen_at, pending_end).await
     }
 
     async fn list_pending_ends(&self) -> Result<Vec<PendingEnd>, StoreError> {
@@ -282,27 +287,27 @@ impl PoolStore for StoreProxy {
         now: Timestamp,
     ) -> Result<Option<MeetingOnServer>, StoreError> {
         let memory = self.memory();
-        let mut located = memory.record_join(key, now).await?;
-        if located.is_none() && self.has_mutant(Mutant::MixesTenants) {
+        let mut placed = memory.record_join(key, now).await?;
+        if placed.is_none() && self.has_mutant(Mutant::MixesTenants) {
             return self.find_meeting(key).await;
         }
-        if let Some(located) = located.as_mut().filter(|_| self.has_mutant(Mutant::JoinsAnywhere)) {
+        if let Some(placed) = placed.as_mut().filter(|_| self.has_mutant(Mutant::JoinsAnywhere)) {
             let servers = memory.list_servers().await?;
-            let open = servers.into_iter().rfind(Server::accepts_joins);
-            located.server = open.unwrap_or_else(|| located.server.clone());
+            let usable = servers.into_iter().rfind(Server::accepts_joins);
+            placed.server = usable.unwrap_or_else(|| placed.server.clone());
         }
-        Ok(located)
+        Ok(placed)
     }
 
     async fn restore_meeting(&self, meeting: &Meeting) -> Result<bool, StoreError> {
         self.memory().restore_meeting(meeting).await
     }
 
-    async fn claim_store_id(&self, mark: &str) -> Result<String, StoreError> {
+    async fn claim_store_id(&self, store_id: &str) -> Result<String, StoreError> {
         if self.has_mutant(Mutant::OverlooksStoreLoss) {
-            return Ok("the same for ever".to_owned());
+            return Ok("id-that-never-changes".to_owned());
         }
-        self.memory().claim_store_id(mark).await
+        self.memory().claim_store_id(store_id).await
     }
 
     async fn restore_servers(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
@@ -339,11 +344,11 @@ impl SessionHistory for StoreProxy {
 impl PeriodicJobs for StoreProxy {
     async fn claim_run(
         &self,
-        work: &str,
+        job: &str,
         now: Timestamp,
         interval_ms: i64,
     ) -> Result<JobClaim, StoreError> {
-        self.memory().claim_run(work, now, interval_ms).await
+        self.memory().claim_run(job, now, interval_ms).await
     }
 }
 

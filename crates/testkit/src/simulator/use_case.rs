@@ -1,40 +1,40 @@
-//! A use case that is under way, as the checkers see it: who does what since when, and what it has
-//! done so far.
+//! A running use case as the checkers see it: what it is, when it began, and what it has done so
+//! far.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::{MeetingKey, Timestamp};
 
-/// What a use case does.
+/// The kind of a use case, with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum UseCaseKind {
-    /// A front-end creates.
+    /// A front-end creates a meeting.
     Create(MeetingKey),
-    /// A front-end joins.
+    /// A front-end sends a user to a meeting.
     Join(MeetingKey),
-    /// A front-end ends.
+    /// A front-end ends a meeting.
     End(MeetingKey),
-    /// A front-end asks whether a meeting runs.
+    /// A front-end asks whether a meeting is running.
     IsMeetingRunning(MeetingKey),
-    /// A front-end asks for details.
+    /// A front-end asks for the details of a meeting.
     GetMeetingInfo(MeetingKey),
-    /// A front-end asks for its meetings.
+    /// The front-ends of a tenant ask for all their meetings.
     GetMeetings(Option<String>),
-    /// A cycle of polls.
+    /// A poll of several servers.
     Poll,
     /// An administrator changes a server.
     ChangeServer(ServerAction, String),
     /// An administrator ends a meeting.
     AdminEnd(MeetingKey),
-    /// The replica for itself.
+    /// Work that a replica does for itself, or a change by the simulator.
     Internal,
 }
 
-/// What an administrator does to a server.
+/// An administrator's change of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServerAction {
-    /// Adds and enables it.
+    /// Adds it to the pool and enables it.
     Add,
     /// Enables it.
     Enable,
@@ -42,14 +42,14 @@ pub(crate) enum ServerAction {
     Cordon,
     /// Disables it.
     Disable,
-    /// Removes it.
+    /// Removes it from the pool.
     Remove,
-    /// Forgets its meetings and ends them.
+    /// Ends and forgets its meetings.
     Panic,
 }
 
 impl ServerAction {
-    /// Whether meetings may be forgotten by it.
+    /// Returns whether the action may forget meetings that are still running.
     #[must_use]
     pub(crate) fn may_forget_meetings(self) -> bool {
         matches!(self, Self::Remove | Self::Panic)
@@ -57,7 +57,7 @@ impl ServerAction {
 }
 
 impl UseCaseKind {
-    /// The meeting it is about.
+    /// Returns the meeting that the use case is about, if it is about one.
     #[must_use]
     pub(crate) fn key(&self) -> Option<&MeetingKey> {
         match self {
@@ -71,7 +71,7 @@ impl UseCaseKind {
         }
     }
 
-    /// One word.
+    /// Returns the name that traces show.
     #[must_use]
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -82,48 +82,46 @@ impl UseCaseKind {
             Self::GetMeetingInfo(_) => "getMeetingInfo",
             Self::GetMeetings(_) => "getMeetings",
             Self::Poll => "poll",
-            Self::ChangeServer(..) => "server",
-            Self::AdminEnd(_) => "dismiss",
-            Self::Internal => "house",
+            Self::ChangeServer(..) => "change server",
+            Self::AdminEnd(_) => "end as administrator",
+            Self::Internal => "internal",
         }
     }
 }
 
-/// A use case.
+/// A use case that has begun.
 #[derive(Debug)]
 pub(crate) struct UseCase {
-    /// Counts all use cases of a run.
+    /// Consecutive number within the run.
     pub(crate) number: u64,
-    /// Which replica.
+    /// The replica that executes it.
     pub(crate) replica: usize,
     /// What it does.
     pub(crate) kind: UseCaseKind,
-    /// Since when.
+    /// When it began.
     pub(crate) started_at: Timestamp,
     progress: Mutex<UseCaseProgress>,
 }
 
-/// What a use case has done.
+/// What a use case has done so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UseCaseProgress {
-    /// Calls sent: server, call, what about.
+    /// Calls sent to servers: host, name of the call, and its subject.
     pub(crate) sent_calls: BTreeSet<(String, String, String)>,
-    /// Claims that it asked for.
+    /// Tokens of the claims that it requested.
     pub(crate) claim_tokens: BTreeSet<String>,
-    /// Whether the store failed it.
+    /// Whether an operation of the store has failed.
     pub(crate) store_failed: bool,
-    /// Whether a server failed it.
-    pub(crate) server_failed: bool,
 }
 
 impl UseCase {
-    /// A use case that begins.
+    /// A use case that begins now.
     #[must_use]
-    pub(crate) fn new(number: u64, replica: usize, kind: UseCaseKind, began: Timestamp) -> Self {
-        Self { number, replica, kind, started_at: began, progress: Mutex::default() }
+    pub(crate) fn new(number: u64, replica: usize, kind: UseCaseKind, now: Timestamp) -> Self {
+        Self { number, replica, kind, started_at: now, progress: Mutex::default() }
     }
 
-    /// What it has done.
+    /// Returns what it has done so far.
     pub(crate) fn progress(&self) -> MutexGuard<'_, UseCaseProgress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,13 +134,13 @@ impl std::fmt::Display for UseCase {
             UseCaseKind::GetMeetings(tenant) => {
                 write!(f, " of {}", tenant.as_deref().unwrap_or("all"))
             }
-            UseCaseKind::ChangeServer(deed, host) => write!(f, " {deed:?} {host}"),
+            UseCaseKind::ChangeServer(action, host) => write!(f, " {action:?} {host}"),
             kind => kind.key().map_or(Ok(()), |key| write!(f, " {}", meeting_name(key))),
         }
     }
 }
 
-/// A meeting's name in traces.
+/// Returns the name of a meeting in traces: its tenant and its id.
 #[must_use]
 pub(crate) fn meeting_name(key: &MeetingKey) -> String {
     format!("{}/{}", key.tenant.as_deref().unwrap_or("-"), key.id)

@@ -1,5 +1,5 @@
-//! What happens in a run, one thing after the other, drawn by chance: front-ends and
-//! administrators act, servers and the store fail, replicas crash.
+//! The random sequence of actions in a run: calls of front-ends, changes by administrators, faults
+//! of servers and of the store, crashes of replicas.
 
 use domain::MeetingKey;
 
@@ -8,58 +8,59 @@ use super::scenario::Scenario;
 use super::use_case::ServerAction;
 use crate::seeded_rng::SeededRng;
 
-/// Names that all tenants use, so that they could be mixed up.
+/// Number of meeting ids that all tenants use, so that their meetings could be mixed up.
 const SHARED_IDS: usize = 4;
-/// Voice bridges that front-ends ask for.
+/// Voice bridges that front-ends request.
 const VOICE_BRIDGES: [&str; 4] = ["70001", "70002", "70003", "99999"];
-/// More servers than these are never in a pool.
+/// The greatest number of servers in a pool.
 pub(crate) const MAX_SERVERS: usize = 6;
 
-/// A create that a front-end makes.
+/// A create that a front-end sends.
 #[derive(Clone, Debug)]
 pub(crate) struct CreateRequest {
-    /// Which meeting.
+    /// The meeting.
     pub(crate) key: MeetingKey,
-    /// Whether it gives passwords.
+    /// Whether the create contains passwords.
     pub(crate) with_passwords: bool,
-    /// The voice bridge that it asks for.
+    /// The requested voice bridge.
     pub(crate) voice_bridge: Option<&'static str>,
 }
 
-/// One thing that happens.
+/// One step of a run.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    /// Creates at the same time.
+    /// Front-ends send these creates at the same time.
     Create(Vec<CreateRequest>),
-    /// So many users join.
+    /// This number of users join.
     Join(MeetingKey, u64),
-    /// So many users leave.
+    /// This number of users leave.
     Leave(MeetingKey, u64),
     /// A front-end ends a meeting.
     End(MeetingKey),
-    /// A front-end asks whether it runs.
+    /// A front-end asks whether a meeting is running.
     IsMeetingRunning(MeetingKey),
-    /// A front-end asks for details.
+    /// A front-end asks for the details of a meeting.
     GetMeetingInfo(MeetingKey),
-    /// A front-end asks for its meetings.
+    /// A front-end of a tenant asks for all its meetings.
     GetMeetings(Option<String>),
     /// An administrator ends a meeting.
     AdminEnd(MeetingKey),
     /// An administrator changes a server.
     ChangeServer(ServerAction, String),
-    /// Bad weather at a server.
+    /// Calls to a server have these faults: host, faults, percentage of calls, duration in ms.
     ServerFaults(String, Vec<CallFault>, u64, u64),
-    /// No way between a replica and a server.
+    /// A replica cannot reach a server for this many ms.
     Partition(usize, String, u64),
-    /// A server crashes and is back after so many ms.
+    /// A server crashes and is back after this many ms.
     ServerCrash(String, u64),
-    /// The store fails so many of a hundred operations of some.
+    /// Operations of the store fail: for one replica or for all, percentage of operations, duration
+    /// in ms.
     StoreOutage(Option<usize>, u64, u64),
-    /// The store loses everything.
+    /// The store loses its data.
     StoreLoss,
-    /// A replica crashes and is back after so many ms.
+    /// A replica crashes and is back after this many ms.
     ReplicaCrash(usize, u64),
-    /// A replica's clock jumps.
+    /// A replica's clock jumps to this offset in ms.
     ClockJump(usize, i64),
 }
 
@@ -85,7 +86,7 @@ enum ActionKind {
     ClockJump,
 }
 
-/// Draws what happens next.
+/// Draws the actions of a run.
 pub(crate) struct Workload {
     scenario: Scenario,
     rng: SeededRng,
@@ -93,24 +94,30 @@ pub(crate) struct Workload {
     weighted_kinds: Vec<(u64, ActionKind)>,
 }
 
-/// The name of a server.
+/// Returns the host name of a server.
 #[must_use]
 pub(crate) fn server_host(number: usize) -> String {
     format!("bbb{number}.test")
 }
 
-/// The id of a tenant.
+/// Returns the id of a tenant.
 #[must_use]
 pub(crate) fn tenant_id(number: usize) -> String {
     format!("tenant-{number}")
 }
 
+/// Returns the name of the tenant with this id.
+#[must_use]
+pub(crate) fn tenant_name(id: &str) -> String {
+    format!("name-of-{id}")
+}
+
 impl Workload {
-    /// That of a scenario.
+    /// Returns the workload of a scenario.
     #[must_use]
-    pub(crate) fn new(scenario: Scenario, dice: SeededRng) -> Self {
-        let when = |wanted: bool, weight| if wanted { weight } else { 0 };
-        let choices = vec![
+    pub(crate) fn new(scenario: Scenario, rng: SeededRng) -> Self {
+        let when = |occurs: bool, weight| if occurs { weight } else { 0 };
+        let weighted_kinds = vec![
             (18, ActionKind::Create),
             (8, ActionKind::RepeatCreate),
             (4, ActionKind::CreateBurst),
@@ -130,21 +137,21 @@ impl Workload {
             (when(scenario.replica_crashes, 4), ActionKind::ReplicaCrash),
             (when(scenario.skew_ms > 0, 3), ActionKind::ClockJump),
         ];
-        Self { scenario, rng: dice, meeting_count: 0, weighted_kinds: choices }
+        Self { scenario, rng, meeting_count: 0, weighted_kinds }
     }
 
-    /// The pause before the next thing, in ms.
+    /// Draws the pause before the next action, in ms.
     pub(crate) fn draw_pause_ms(&mut self) -> u64 {
         let max = self.scenario.max_pause_ms;
         if self.rng.draw_percent(25) { self.rng.draw_u64(0, 50) } else { self.rng.draw_u64(0, max) }
     }
 
-    /// The replica that the next call goes to.
+    /// Draws the replica that receives the next call.
     pub(crate) fn draw_replica(&mut self) -> usize {
         self.rng.draw_index(self.scenario.replicas)
     }
 
-    /// The next thing.
+    /// Draws the next action; `running` are the meetings that it may be about.
     pub(crate) fn draw_action(&mut self, running: &[MeetingKey]) -> Action {
         match self.rng.pick_weighted(&self.weighted_kinds) {
             Some(ActionKind::RepeatCreate) => {
@@ -172,28 +179,29 @@ impl Workload {
                 let key = self.draw_new_key();
                 Action::Create(vec![self.draw_create(key)])
             }
-            Some(trouble) => self.draw_fault(trouble),
+            Some(fault) => self.draw_fault(fault),
         }
     }
 
-    fn draw_fault(&mut self, choice: ActionKind) -> Action {
+    fn draw_fault(&mut self, kind: ActionKind) -> Action {
         let host = server_host(self.rng.draw_index(self.scenario.servers) + 1);
         let replica = self.draw_replica();
-        let long_ms = self.rng.draw_u64(2_000, 150_000);
-        match choice {
-            ActionKind::ServerCrash => Action::ServerCrash(host, long_ms.min(70_000)),
-            ActionKind::Partition => Action::Partition(replica, host, long_ms),
-            ActionKind::ReplicaCrash => Action::ReplicaCrash(replica, long_ms.min(20_000)),
+        let duration_ms = self.rng.draw_u64(2_000, 150_000);
+        match kind {
+            ActionKind::ServerCrash => Action::ServerCrash(host, duration_ms.min(70_000)),
+            ActionKind::Partition => Action::Partition(replica, host, duration_ms),
+            ActionKind::ReplicaCrash => Action::ReplicaCrash(replica, duration_ms.min(20_000)),
             ActionKind::StoreOutage => {
-                let whose = self.rng.draw_percent(60).then_some(replica);
+                let affected = self.rng.draw_percent(60).then_some(replica);
                 let percent = [10, 40, 100][self.rng.draw_index(3)];
-                Action::StoreOutage(whose, percent, long_ms.min(40_000))
+                Action::StoreOutage(affected, percent, duration_ms.min(40_000))
             }
             _ => {
                 let count = self.rng.draw_u64(1, 3);
                 let faults = (0..count).filter_map(|_| self.rng.pick(&CallFault::ALL).copied());
                 let faults = faults.collect();
-                Action::ServerFaults(host, faults, [30, 60, 100][self.rng.draw_index(3)], long_ms)
+                let percent = [30, 60, 100][self.rng.draw_index(3)];
+                Action::ServerFaults(host, faults, percent, duration_ms)
             }
         }
     }
@@ -214,7 +222,8 @@ impl Workload {
         MeetingKey { tenant, id }
     }
 
-    /// Mostly a meeting that runs; now and then one that never did, or is another tenant's.
+    /// Draws a meeting: mostly a running one, sometimes one that has never existed or has the id of
+    /// another tenant's meeting.
     fn draw_key(&mut self, running: &[MeetingKey]) -> MeetingKey {
         if self.rng.draw_percent(12) {
             return self.draw_new_key();
@@ -230,21 +239,21 @@ impl Workload {
     }
 
     fn draw_create(&mut self, key: MeetingKey) -> CreateRequest {
-        let external = self.scenario.external_bridges && self.rng.draw_percent(60);
-        let voice_bridge = external.then(|| self.rng.pick(&VOICE_BRIDGES).copied()).flatten();
-        // A front-end always does it the same way for one meeting.
+        let has_bridge = self.scenario.external_bridges && self.rng.draw_percent(60);
+        let voice_bridge = has_bridge.then(|| self.rng.pick(&VOICE_BRIDGES).copied()).flatten();
+        // All creates of a meeting contain passwords, or none does.
         let with_passwords = key.id.bytes().last().is_some_and(|last| last.is_multiple_of(2));
         CreateRequest { with_passwords, voice_bridge, key }
     }
 
     fn draw_burst(&mut self) -> Action {
         let count = self.rng.draw_u64(2, 8);
-        let one = self.rng.draw_percent(50);
+        let is_same_meeting = self.rng.draw_percent(50);
         let mut key = self.draw_new_key();
         let mut creates = Vec::new();
         for _ in 0..count {
             creates.push(self.draw_create(key.clone()));
-            if !one {
+            if !is_same_meeting {
                 key = self.draw_new_key();
             }
         }
@@ -252,7 +261,7 @@ impl Workload {
     }
 
     fn draw_server_change(&mut self) -> Action {
-        let deeds = [
+        let actions = [
             (10, ServerAction::Enable),
             (4, ServerAction::Cordon),
             (2, ServerAction::Disable),
@@ -260,8 +269,8 @@ impl Workload {
             (1, ServerAction::Remove),
             (1, ServerAction::Panic),
         ];
-        let deed = self.rng.pick_weighted(&deeds).unwrap_or(ServerAction::Enable);
-        let known = if deed == ServerAction::Add { MAX_SERVERS } else { self.scenario.servers };
-        Action::ChangeServer(deed, server_host(self.rng.draw_index(known) + 1))
+        let action = self.rng.pick_weighted(&actions).unwrap_or(ServerAction::Enable);
+        let count = if action == ServerAction::Add { MAX_SERVERS } else { self.scenario.servers };
+        Action::ChangeServer(action, server_host(self.rng.draw_index(count) + 1))
     }
 }

@@ -1,5 +1,5 @@
-//! Rules of the end of a run: all trouble is over, nothing happens any more, and polls had time to
-//! find out how everything is.
+//! Rules of the final state of a run: all faults are over, no use case is running, and polls have
+//! had the time to see every server.
 
 use std::collections::BTreeMap;
 
@@ -10,91 +10,88 @@ use crate::simulator::sim_meeting::SimMeeting;
 use crate::simulator::sim_server::SimServer;
 use crate::simulator::use_case::meeting_name;
 
-/// Loads that differ by less are equal.
-const ROUNDING: f64 = 1e-6;
+/// Loads that differ by less count as equal.
+const LOAD_TOLERANCE: f64 = 1e-6;
+/// Use cases that began less than this before the end may still be running: polls.
+const MAX_RUNNING_MS: i64 = 60_000;
 
-/// Nothing is under way any more.
-pub(crate) fn all_use_cases_have_ended(quiet: &FinalState<'_>) -> CheckResult {
-    let calls =
-        quiet.expectations.running.values().find(|op| op.started_at.plus_ms(60_000) < quiet.now);
-    match calls {
-        Some(op) => Err(format!("{op} is still under way")),
-        None if quiet.running_calls > 0 => {
-            Err(format!("{} calls are under way", quiet.running_calls))
+/// No use case is running, apart from polls.
+pub(crate) fn all_use_cases_have_ended(state: &FinalState<'_>) -> CheckResult {
+    let mut running = state.expectations.running.values();
+    match running.find(|use_case| use_case.started_at.plus_ms(MAX_RUNNING_MS) < state.now) {
+        Some(use_case) => Err(format!("{use_case} is still running")),
+        None if state.running_calls > 0 => {
+            Err(format!("{} calls are still running", state.running_calls))
         }
         None => Ok(()),
     }
 }
 
-/// Servers that answer are online.
-pub(crate) fn servers_are_online_again(quiet: &FinalState<'_>) -> CheckResult {
-    match quiet.store.servers.iter().find(|server| !server.is_online()) {
+/// All servers are online, since all of them answer.
+pub(crate) fn servers_are_online_again(state: &FinalState<'_>) -> CheckResult {
+    match state.store.servers.iter().find(|server| !server.is_online()) {
         Some(server) => Err(format!("{} is not online: {:?}", server.id, server.health)),
         None => Ok(()),
     }
 }
 
-/// Servers that are in use, as recorded and as they are.
-fn servers_in_use<'a>(quiet: &FinalState<'a>) -> impl Iterator<Item = (&'a Server, &'a SimServer)> {
-    let machines = quiet.servers;
-    let servers = quiet.store.servers.iter();
+/// Returns the servers that are online and not disabled, with their simulated counterparts.
+fn servers_in_use<'a>(state: &FinalState<'a>) -> impl Iterator<Item = (&'a Server, &'a SimServer)> {
+    let sim_servers = state.servers;
+    let servers = state.store.servers.iter();
     servers
         .filter(|server| server.state != AdminState::Disabled && server.is_online())
-        .filter_map(|server| Some((server, machines.get(&server.id.0)?)))
+        .filter_map(|server| Some((server, sim_servers.get(&server.id.0)?)))
 }
 
-/// Meetings that run on servers in use, with their servers.
+/// Returns the meetings that run on servers in use, with their servers.
 fn running_meetings<'a>(
-    quiet: &FinalState<'a>,
+    state: &FinalState<'a>,
 ) -> impl Iterator<Item = (&'a SimMeeting, &'a SimServer)> {
-    servers_in_use(quiet)
-        .flat_map(|(_, machine)| machine.meetings.values().map(move |room| (room, machine)))
+    servers_in_use(state).flat_map(|(_, sim_server)| {
+        sim_server.meetings.values().map(move |sim_meeting| (sim_meeting, sim_server))
+    })
 }
 
-/// A meeting runs on one server.
-pub(crate) fn meetings_live_once(quiet: &FinalState<'_>) -> CheckResult {
-    let mut homes: BTreeMap<&MeetingKey, &SimServer> = BTreeMap::new();
-    for (room, machine) in running_meetings(quiet) {
-        let Some(other) = homes.insert(&room.key, machine) else { continue };
-        if quiet.rules.ends_duplicates {
-            let (one, two) = (&other.host, &machine.host);
-            return Err(format!("{} runs on {one} and on {two}", meeting_name(&room.key)));
+/// No meeting runs on two servers.
+pub(crate) fn meetings_live_once(state: &FinalState<'_>) -> CheckResult {
+    let mut seen: BTreeMap<&MeetingKey, &SimServer> = BTreeMap::new();
+    for (sim_meeting, sim_server) in running_meetings(state) {
+        let Some(other) = seen.insert(&sim_meeting.key, sim_server) else { continue };
+        if state.rules.ends_duplicates {
+            let name = meeting_name(&sim_meeting.key);
+            return Err(format!("{name} runs on {} and on {}", other.host, sim_server.host));
         }
     }
     Ok(())
 }
 
-/// The load of a server is what its meetings weigh.
-pub(crate) fn loads_are_facts(quiet: &FinalState<'_>) -> CheckResult {
-    let policy = quiet.scenario.policy().poll.load;
-    for (server, machine) in servers_in_use(quiet) {
-        let Some(polled_at) = quiet.expectations.polled_at.get(&server.id) else {
+/// The load of a server is the load of the meetings that run on it.
+pub(crate) fn loads_are_facts(state: &FinalState<'_>) -> CheckResult {
+    let policy = state.scenario.policy().poll.load;
+    for (server, sim_server) in servers_in_use(state) {
+        let Some(polled_at) = state.expectations.polled_at.get(&server.id) else {
             return Err(format!("{} was never polled", server.id));
         };
-        let seats = machine.meetings.values().map(|room| {
-            let record = quiet.store.meeting(&room.key).filter(|one| one.server == server.id);
-            let expected = record.map_or(policy.min_user_count, |one| one.load.expected_users);
-            u64::from(
-                policy
-                    .meeting_load(room.created_at, expected, room.users)
-                    .counted_users(*polled_at),
-            )
+        let counted_users = sim_server.meetings.values().map(|sim_meeting| {
+            let record = state.store.meeting(&sim_meeting.key);
+            let record = record.filter(|record| record.server == server.id);
+            let expected = record.map_or(policy.min_user_count, |it| it.load.expected_users);
+            let load = policy.meeting_load(sim_meeting.created_at, expected, sim_meeting.users);
+            u64::from(load.counted_users(*polled_at))
         });
-        let wanted = load::compute_load(seats.sum(), server.load_multiplier);
-        let found = server.load;
-        if found.is_none_or(|found| (found - wanted).abs() > ROUNDING) {
-            return Err(format!(
-                "{} has the load {found:?}, its meetings weigh {wanted}",
-                server.id
-            ));
+        let expected = load::compute_load(counted_users.sum(), server.load_multiplier);
+        if server.load.is_none_or(|load| (load - expected).abs() > LOAD_TOLERANCE) {
+            let (id, load) = (&server.id, server.load);
+            return Err(format!("{id} has the load {load:?}, its meetings the load {expected}"));
         }
     }
     Ok(())
 }
 
-/// Nothing is claimed any more.
-pub(crate) fn no_claims_are_left(quiet: &FinalState<'_>) -> CheckResult {
-    match quiet.store.meetings.iter().find(|meeting| meeting.claim.is_some()) {
+/// No meeting is claimed.
+pub(crate) fn no_claims_are_left(state: &FinalState<'_>) -> CheckResult {
+    match state.store.meetings.iter().find(|meeting| meeting.claim.is_some()) {
         Some(meeting) => {
             Err(format!("{} is still claimed: {:?}", meeting_name(&meeting.key), meeting.claim))
         }
@@ -102,94 +99,81 @@ pub(crate) fn no_claims_are_left(quiet: &FinalState<'_>) -> CheckResult {
     }
 }
 
-/// A meeting that runs is known, and known to be where it runs.
-pub(crate) fn running_meetings_are_known(quiet: &FinalState<'_>) -> CheckResult {
-    for (room, machine) in running_meetings(quiet) {
-        let promised = room.acknowledged_at.is_some() && machine.was_healthy_since(room.created_at);
-        if !(promised && room.abandon_reason.is_none() || quiet.rules.adopts_meetings) {
+/// Every running meeting is recorded on the server on which it runs.
+pub(crate) fn running_meetings_are_known(state: &FinalState<'_>) -> CheckResult {
+    for (sim_meeting, sim_server) in running_meetings(state) {
+        let was_acknowledged = sim_meeting.acknowledged_at.is_some()
+            && sim_server.was_healthy_since(sim_meeting.created_at);
+        let must_be_known = was_acknowledged && sim_meeting.abandon_reason.is_none();
+        if !must_be_known && !state.rules.adopts_meetings {
             continue;
         }
-        let home = quiet.store.meeting(&room.key).map(|meeting| &meeting.server);
-        if home != Some(&ServerId(machine.host.clone())) {
-            return Err(format!(
-                "{} runs on {}, recorded: {home:?}",
-                meeting_name(&room.key),
-                machine.host
-            ));
+        let recorded = state.store.meeting(&sim_meeting.key).map(|meeting| &meeting.server);
+        if recorded != Some(&ServerId(sim_server.host.clone())) {
+            let (name, host) = (meeting_name(&sim_meeting.key), &sim_server.host);
+            return Err(format!("{name} runs on {host}, recorded: {recorded:?}"));
         }
     }
     Ok(())
 }
 
-/// A meeting that is recorded on a server in use runs there.
-pub(crate) fn records_are_true(quiet: &FinalState<'_>) -> CheckResult {
-    for (server, machine) in servers_in_use(quiet) {
-        let recorded = quiet.store.meetings.iter().filter(|meeting| meeting.server == server.id);
+/// Every meeting that is recorded on a server in use runs there.
+pub(crate) fn records_are_true(state: &FinalState<'_>) -> CheckResult {
+    for (server, sim_server) in servers_in_use(state) {
+        let recorded = state.store.meetings.iter().filter(|meeting| meeting.server == server.id);
         for meeting in recorded {
-            if machine.meeting(&meeting.key).is_none() {
-                return Err(format!("{} is recorded on {}", meeting_name(&meeting.key), server.id));
+            if sim_server.meeting(&meeting.key).is_none() {
+                let name = meeting_name(&meeting.key);
+                return Err(format!("{name} is recorded on {} and does not run", server.id));
             }
         }
     }
     Ok(())
 }
 
-/// Different meetings have different numbers.
-pub(crate) fn running_voice_bridges_are_unique(quiet: &FinalState<'_>) -> CheckResult {
-    let mut numbers: BTreeMap<&str, &MeetingKey> = BTreeMap::new();
-    for (room, machine) in running_meetings(quiet) {
-        // One whose server was away may have lost its number to another meeting: its record says so.
-        let number = Some(room.voice_bridge.as_str());
-        let known = quiet.store.meeting(&room.key).is_some_and(|meeting| {
-            meeting.server.0 == machine.host && meeting.voice_bridge.as_deref() == number
+/// Different running meetings have different voice bridges.
+pub(crate) fn running_voice_bridges_are_unique(state: &FinalState<'_>) -> CheckResult {
+    let mut seen: BTreeMap<&str, &MeetingKey> = BTreeMap::new();
+    for (sim_meeting, sim_server) in running_meetings(state) {
+        // A meeting whose server was offline may have lost its voice bridge to another meeting; its
+        // record shows that.
+        let number = &sim_meeting.voice_bridge;
+        let has_it_by_record = state.store.meeting(&sim_meeting.key).is_some_and(|meeting| {
+            meeting.server.0 == sim_server.host
+                && meeting.voice_bridge.as_deref() == Some(number.as_str())
         });
-        if !known {
+        if !has_it_by_record {
             continue;
         }
-        let other = numbers.insert(&room.voice_bridge, &room.key);
-        if let Some(other) = other.filter(|other| **other != room.key) {
-            let number = &room.voice_bridge;
-            return Err(format!(
-                "{} and {} have {number}",
-                meeting_name(&room.key),
-                meeting_name(other)
-            ));
+        let other = seen.insert(number, &sim_meeting.key);
+        if let Some(other) = other.filter(|other| **other != sim_meeting.key) {
+            let (name, other) = (meeting_name(&sim_meeting.key), meeting_name(other));
+            return Err(format!("{name} and {other} have {number}"));
         }
     }
     Ok(())
 }
 
-/// A meeting that a front-end or an administrator has ended does not come back, unless somebody
-/// creates it again.
-pub(crate) fn ended_meetings_stay_ended(quiet: &FinalState<'_>) -> CheckResult {
-    for (room, machine) in running_meetings(quiet) {
-        let lost_at = quiet.expectations.store_lost_at;
-        let Some(ended_at) = room.ended_at.filter(|at| lost_at.is_none_or(|lost| lost < *at))
-        else {
-            continue;
-        };
-        if quiet
-            .expectations
-            .created_at
-            .get(&room.key)
-            .is_none_or(|created_at| *created_at < ended_at)
-        {
-            return Err(format!(
-                "{} was ended and runs on {}",
-                meeting_name(&room.key),
-                machine.host
-            ));
+/// A meeting that a front-end or an administrator has ended does not run, unless it was created
+/// again.
+pub(crate) fn ended_meetings_stay_ended(state: &FinalState<'_>) -> CheckResult {
+    let (lost_at, created_at) = (state.expectations.store_lost_at, &state.expectations.created_at);
+    for (sim_meeting, sim_server) in running_meetings(state) {
+        let ended_at = sim_meeting.ended_at.filter(|at| lost_at.is_none_or(|lost| lost < *at));
+        let Some(ended_at) = ended_at else { continue };
+        if created_at.get(&sim_meeting.key).is_none_or(|created_at| *created_at < ended_at) {
+            let (name, host) = (meeting_name(&sim_meeting.key), &sim_server.host);
+            return Err(format!("{name} was ended and runs on {host}"));
         }
     }
     Ok(())
 }
 
-/// Servers are lost only if an administrator removes them.
-pub(crate) fn servers_are_all_there(quiet: &FinalState<'_>) -> CheckResult {
-    if quiet.scenario.administration {
+/// No server is lost, unless an administrator has removed it.
+pub(crate) fn servers_are_all_there(state: &FinalState<'_>) -> CheckResult {
+    if state.scenario.administration {
         return Ok(());
     }
-    let count = quiet.store.servers.len();
-    let wanted = quiet.scenario.servers;
-    if count == wanted { Ok(()) } else { Err(format!("{count} servers are left of {wanted}")) }
+    let (count, expected) = (state.store.servers.len(), state.scenario.servers);
+    if count == expected { Ok(()) } else { Err(format!("{count} servers are left of {expected}")) }
 }

@@ -1,4 +1,4 @@
-//! A rule of browsers that arrive where a join sent them.
+//! The rule for browsers that follow the redirect of a join.
 
 use domain::{MeetingKey, ServerId, Timestamp};
 
@@ -8,44 +8,46 @@ use crate::simulator::sim_run::SimRun;
 use crate::simulator::sim_server::SimServer;
 use crate::simulator::use_case::{UseCase, meeting_name};
 
-/// So long a meeting that is over may stay recorded on a server that is well: a cycle of polls and
-/// a little more.
+/// How long an ended meeting may stay recorded on a healthy server: a poll interval and a margin.
 const MAX_STALE_MS: i64 = 100_000;
 
-/// A browser finds the meeting of its own tenant; or none, if it is over, or not there yet, or its
-/// server was not well.
+/// A browser finds the meeting of its own tenant. It may find no meeting if that has ended, has not
+/// started yet, or if its server has had a fault.
 pub(crate) fn check_redirect(
-    world: &SimRun,
-    ledger: &Expectations,
-    machine: &SimServer,
-    op: &UseCase,
+    sim: &SimRun,
+    expectations: &Expectations,
+    sim_server: &SimServer,
+    use_case: &UseCase,
 ) -> CheckResult {
-    let now = world.now();
-    let Some(key) = op.kind.key() else { return Ok(()) };
-    if machine.down_until.is_some() {
+    let now = sim.now();
+    let Some(key) = use_case.kind.key() else { return Ok(()) };
+    if sim_server.down_until.is_some() {
         return Ok(());
     }
-    match machine.meetings.get(&key.id) {
-        Some(room) if room.key == *key => Ok(()),
-        // On a BBB server ids belong to nobody: one that was over may be another tenant's by now.
-        Some(room) if room.created_at >= op.started_at => Ok(()),
-        Some(room) => Err(format!("{op}: landed in the meeting of {}", meeting_name(&room.key))),
-        None if is_absence_explained(ledger, machine, key, now) => Ok(()),
-        None => Err(format!("{op}: {} has no such meeting, and never had", machine.host)),
+    match sim_server.meetings.get(&key.id) {
+        Some(found) if found.key == *key => Ok(()),
+        // BBB servers know no tenants: after the meeting has ended, another tenant may have started
+        // one with the same id.
+        Some(found) if found.created_at >= use_case.started_at => Ok(()),
+        Some(found) => {
+            Err(format!("{use_case}: arrived in the meeting of {}", meeting_name(&found.key)))
+        }
+        None if is_absence_explained(expectations, sim_server, key, now) => Ok(()),
+        None => Err(format!("{use_case}: {} has never had this meeting", sim_server.host)),
     }
 }
 
 fn is_absence_explained(
-    ledger: &Expectations,
-    machine: &SimServer,
+    expectations: &Expectations,
+    sim_server: &SimServer,
     key: &MeetingKey,
     now: Timestamp,
 ) -> bool {
-    let record = ledger.last_snapshot.meeting(key);
-    let here = ServerId(machine.host.clone());
-    let Some(record) = record.filter(|record| record.server == here) else { return true };
-    let is_over = machine.ended_meetings.iter().any(|past| {
-        past.meeting.key == *key && past.ended_at >= record.placed_at.plus_ms(-MAX_STALE_MS)
+    let server = ServerId(sim_server.host.clone());
+    let record = expectations.last_snapshot.meeting(key);
+    let Some(record) = record.filter(|record| record.server == server) else { return true };
+    let has_ended = sim_server.ended_meetings.iter().any(|ended| {
+        ended.meeting.key == *key && ended.ended_at >= record.placed_at.plus_ms(-MAX_STALE_MS)
     });
-    record.claim.is_some() || is_over || !machine.was_healthy_since(now.plus_ms(-MAX_STALE_MS))
+    record.claim.is_some() || has_ended || !sim_server.was_healthy_since(now.plus_ms(-MAX_STALE_MS))
 }

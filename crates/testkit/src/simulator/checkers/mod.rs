@@ -1,5 +1,5 @@
-//! The rules that no run may break, each in a function of its own that says what is wrong. Some
-//! look at every change of the store, some at what a use case answered, some at the quiet end.
+//! The rules that no run may break. Each rule is a function that returns what is wrong. Some rules
+//! apply to every change of the store, some to the results of use cases, some to the final state.
 
 mod final_state;
 pub(crate) mod join_redirects;
@@ -17,34 +17,34 @@ use super::scenario::Scenario;
 use super::sim_run::{SimRun, SimServers};
 use super::use_case::UseCase;
 
-/// What a checker says: what is wrong, if anything is.
+/// The result of a checker; the error says what is wrong.
 pub(crate) type CheckResult = Result<(), String>;
 
 /// A change of the store.
 pub(crate) struct StoreChange<'a> {
-    /// The store before.
+    /// The store before the change.
     pub(crate) before: &'a StoreSnapshot,
-    /// The store after.
+    /// The store after the change.
     pub(crate) after: &'a StoreSnapshot,
     /// What has happened so far.
     pub(crate) expectations: &'a Expectations,
-    /// Whose change it is.
+    /// The use case that made the change.
     pub(crate) use_case: &'a UseCase,
-    /// Which operation.
+    /// The operation of the store.
     pub(crate) operation: &'static str,
-    /// When.
+    /// The true time.
     pub(crate) now: Timestamp,
-    /// The servers as they really are.
+    /// The simulated servers.
     pub(crate) servers: &'a SimServers,
-    /// What is expected.
+    /// The limits of the rules.
     pub(crate) rules: &'a Rules,
 }
 
-/// What a use case answered.
+/// The result of a use case.
 pub(crate) enum UseCaseOutcome {
     /// `create`.
     Created(Result<Bytes, ApiError>),
-    /// `join`: where the browser is sent.
+    /// `join`: the URL to which the browser is redirected.
     Joined(Result<String, ApiError>),
     /// `end`.
     Ended(Result<Bytes, ApiError>),
@@ -72,57 +72,57 @@ impl UseCaseOutcome {
         }
     }
 
-    /// For a trace.
+    /// Returns the text that the trace shows.
     #[must_use]
     pub(crate) fn summary(&self) -> String {
         self.error().map_or_else(|| "ok".to_owned(), |error| format!("failed, {error}"))
     }
 
-    /// For counting.
+    /// Returns the name under which the result is counted.
     #[must_use]
     pub(crate) fn name(&self) -> &'static str {
         match (self, self.error().is_none()) {
-            (Self::Created(_), true) => "created",
-            (Self::Created(_), false) => "create failed",
-            (Self::Joined(_), true) => "joined",
-            (Self::Joined(_), false) => "join failed",
-            (Self::Ended(_), true) => "ended",
-            (Self::Ended(_), false) => "end failed",
-            (Self::Administered(_), true) => "administered",
-            (Self::Administered(_), false) => "administration failed",
-            (_, true) => "asked",
-            (_, false) => "asked in vain",
+            (Self::Created(_), true) => "creates",
+            (Self::Created(_), false) => "failed creates",
+            (Self::Joined(_), true) => "joins",
+            (Self::Joined(_), false) => "failed joins",
+            (Self::Ended(_), true) => "ends",
+            (Self::Ended(_), false) => "failed ends",
+            (Self::Administered(_), true) => "administrative actions",
+            (Self::Administered(_), false) => "failed administrative actions",
+            (_, true) => "queries",
+            (_, false) => "failed queries",
         }
     }
 }
 
-/// A use case that is over.
+/// A use case that has ended.
 pub(crate) struct FinishedUseCase<'a> {
-    /// The world.
+    /// The run.
     pub(crate) sim: &'a SimRun,
     /// The use case.
     pub(crate) use_case: &'a UseCase,
-    /// The server that it names in the log.
+    /// The server that its request log names.
     pub(crate) server: Option<&'a ServerId>,
-    /// What it answered.
+    /// Its result.
     pub(crate) outcome: &'a UseCaseOutcome,
 }
 
-/// The end of a run, when all has been well for a while.
+/// The state at the end of a run, after some time without faults.
 pub(crate) struct FinalState<'a> {
-    /// The store.
+    /// The content of the store.
     pub(crate) store: &'a StoreSnapshot,
     /// What has happened.
     pub(crate) expectations: &'a Expectations,
-    /// The servers as they really are.
+    /// The simulated servers.
     pub(crate) servers: &'a SimServers,
-    /// What is expected.
+    /// The limits of the rules.
     pub(crate) rules: &'a Rules,
-    /// What the run was like.
+    /// The scenario of the run.
     pub(crate) scenario: &'a Scenario,
-    /// The time.
+    /// The true time.
     pub(crate) now: Timestamp,
-    /// Use cases that still run.
+    /// Number of calls of front-ends and administrators that are still running.
     pub(crate) running_calls: usize,
 }
 
@@ -130,7 +130,7 @@ type StoreChangeChecker = fn(&StoreChange<'_>) -> CheckResult;
 type UseCaseChecker = fn(&FinishedUseCase<'_>) -> CheckResult;
 type FinalStateChecker = fn(&FinalState<'_>) -> CheckResult;
 
-/// Checkers of changes.
+/// Checkers that run after every change of the store.
 pub(crate) const STORE_CHANGE_CHECKERS: &[(&str, StoreChangeChecker)] = &[
     ("loads_are_never_negative", store_changes::loads_are_never_negative),
     ("voice_bridges_are_unique", store_changes::voice_bridges_are_unique),
@@ -140,7 +140,7 @@ pub(crate) const STORE_CHANGE_CHECKERS: &[(&str, StoreChangeChecker)] = &[
     ("running_meetings_are_not_forgotten", store_changes::running_meetings_are_not_forgotten),
 ];
 
-/// Checkers of answers.
+/// Checkers that run when a use case has ended.
 pub(crate) const USE_CASE_CHECKERS: &[(&str, UseCaseChecker)] = &[
     ("created_meetings_exist", use_case_results::created_meetings_exist),
     ("created_meetings_are_recorded", use_case_results::created_meetings_are_recorded),
@@ -151,7 +151,7 @@ pub(crate) const USE_CASE_CHECKERS: &[(&str, UseCaseChecker)] = &[
     ("tenants_see_their_own", use_case_results::tenants_see_their_own),
 ];
 
-/// Checkers of the quiet end.
+/// Checkers that run at the end of a run.
 pub(crate) const FINAL_STATE_CHECKERS: &[(&str, FinalStateChecker)] = &[
     ("all_use_cases_have_ended", final_state::all_use_cases_have_ended),
     ("servers_are_online_again", final_state::servers_are_online_again),

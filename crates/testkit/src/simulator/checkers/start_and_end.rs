@@ -1,4 +1,4 @@
-//! Rules of meetings at the moment when they really begin or end.
+//! Rules for the moment at which a server starts or ends a meeting.
 
 use domain::{AdminState, MeetingKey, ServerId};
 
@@ -6,88 +6,97 @@ use super::CheckResult;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
 
-/// A call reaches its server within this, and before it somebody asked the store and perhaps another
-/// server.
+/// Longest time between the last read of the store, or of another server, and the arrival of the
+/// call that follows from it.
 const MAX_TRANSIT_MS: i64 = 150;
 
-/// A meeting begins on a server that was enabled at some time since its create began.
-pub(crate) fn check_server_enabled(world: &SimRun, op: &UseCase, host: &str) -> CheckResult {
+/// A meeting starts on a server that was enabled at some time since the create began.
+pub(crate) fn check_server_enabled(sim: &SimRun, use_case: &UseCase, host: &str) -> CheckResult {
     let server = ServerId(host.to_owned());
-    let ledger = world.expectations();
-    if ledger.was_in_state(&server, Some(AdminState::Enabled), op.started_at) {
+    let expectations = sim.expectations();
+    if expectations.was_in_state(&server, Some(AdminState::Enabled), use_case.started_at) {
         return Ok(());
     }
-    let known = op.kind.key().is_some_and(|key| ledger.was_on_server(key, &server, op.started_at));
-    // It may end between the question whether it is there and the create: BBB offers no way to ask
-    // for both at once.
-    let machines = world.servers();
-    let just_ended = op.kind.key().is_some_and(|key| {
-        let past =
-            machines.get(host).map(|machine| machine.ended_meetings.as_slice()).unwrap_or_default();
-        past.iter().any(|past| past.meeting.key == *key && past.ended_at >= op.started_at)
+    // A repeated create of a meeting that is recorded on a server which is no longer enabled: the
+    // meeting may end between the question whether it runs and the create, and BBB offers no call
+    // that does both at once.
+    let Some(key) = use_case.kind.key() else { return not_enabled(use_case, host) };
+    let was_recorded = expectations.was_on_server(key, &server, use_case.started_at);
+    let sim_servers = sim.servers();
+    let ended_meetings = sim_servers.get(host).map(|sim_server| sim_server.ended_meetings.iter());
+    let has_just_ended = ended_meetings.is_some_and(|mut ended| {
+        ended.any(|ended| ended.meeting.key == *key && ended.ended_at >= use_case.started_at)
     });
-    if known && just_ended {
-        return Ok(());
-    }
-    Err(format!("{op} began a meeting on {host}, which was not enabled"))
+    if was_recorded && has_just_ended { Ok(()) } else { not_enabled(use_case, host) }
 }
 
-/// A meeting begins with the number that is reserved for it.
+fn not_enabled(use_case: &UseCase, host: &str) -> CheckResult {
+    Err(format!("{use_case} started a meeting on {host}, which was not enabled"))
+}
+
+/// A meeting starts with the voice bridge that is reserved for it.
 pub(crate) fn check_voice_bridge(
-    world: &SimRun,
-    op: &UseCase,
+    sim: &SimRun,
+    use_case: &UseCase,
     host: &str,
     key: &MeetingKey,
 ) -> CheckResult {
-    let ledger = world.expectations();
-    // Of creates at the same time, the one whose claim it is.
-    let seen = op.progress();
-    let record = ledger.last_snapshot.meeting(key).filter(|record| {
+    let expectations = sim.expectations();
+    let progress = use_case.progress();
+    // Of simultaneous creates, only the one with the claim is checked.
+    let record = expectations.last_snapshot.meeting(key).filter(|record| {
         let claim = record.claim.as_ref();
         record.server.0 == host
-            && claim.is_some_and(|claim| seen.claim_tokens.contains(&claim.token))
+            && claim.is_some_and(|claim| progress.claim_tokens.contains(&claim.token))
     });
     let reserved = record.and_then(|record| record.voice_bridge.as_deref());
-    let machines = world.servers();
-    let room = machines.get(host).and_then(|machine| machine.meeting(key));
-    match (reserved, room) {
-        (Some(reserved), Some(room)) if room.voice_bridge != reserved => {
-            Err(format!("{op} began with {}, reserved is {reserved}", room.voice_bridge))
+    let sim_servers = sim.servers();
+    let sim_meeting = sim_servers.get(host).and_then(|sim_server| sim_server.meeting(key));
+    match (reserved, sim_meeting) {
+        (Some(reserved), Some(sim_meeting)) if sim_meeting.voice_bridge != reserved => {
+            let actual = &sim_meeting.voice_bridge;
+            Err(format!("{use_case} started with {actual}, reserved is {reserved}"))
         }
         _ => Ok(()),
     }
 }
 
-/// Of its own accord the balancer ends only what nobody was promised, or what runs elsewhere.
-pub(crate) fn check_may_end(world: &SimRun, op: &UseCase, host: &str, id: &str) -> CheckResult {
-    let asked_for = match &op.kind {
+/// Without a request the balancer ends only meetings whose create was not acknowledged, or that
+/// run on another server.
+pub(crate) fn check_may_end(sim: &SimRun, use_case: &UseCase, host: &str, id: &str) -> CheckResult {
+    let was_requested = match &use_case.kind {
         UseCaseKind::End(_) | UseCaseKind::AdminEnd(_) => true,
-        UseCaseKind::ChangeServer(deed, _) => deed.may_forget_meetings(),
+        UseCaseKind::ChangeServer(action, _) => action.may_forget_meetings(),
         _ => false,
     };
-    let ledger = world.expectations();
-    let machines = world.servers();
-    let room = machines.get(host).and_then(|machine| machine.meetings.get(id));
-    let promised = room.filter(|room| {
-        room.acknowledged_at.is_some() && room.ended_at.is_none() && room.abandon_reason.is_none()
-    });
-    let Some(room) = promised.filter(|_| !asked_for) else { return Ok(()) };
-    let record = ledger.last_snapshot.meeting(&room.key);
-    let elsewhere = record.filter(|record| record.server.0 != host);
-    if elsewhere.is_some_and(|record| record.claim.is_none()) {
+    if was_requested {
         return Ok(());
     }
-    // It may have been so when the store was asked.
-    let lately = world.now().plus_ms(-MAX_TRANSIT_MS);
-    if record.is_none() && ledger.was_on_other_server(&room.key, &ServerId(host.to_owned()), lately)
-    {
+    let expectations = sim.expectations();
+    let sim_servers = sim.servers();
+    let Some(sim_meeting) = sim_servers.get(host).and_then(|it| it.meetings.get(id)) else {
+        return Ok(());
+    };
+    let Some(acknowledged_at) = sim_meeting.acknowledged_at else { return Ok(()) };
+    if sim_meeting.ended_at.is_some() || sim_meeting.abandon_reason.is_some() {
         return Ok(());
     }
-    // An `end` cannot be called back: one that was on its way when a create was answered.
-    let promised_at = room.acknowledged_at.unwrap_or(room.created_at);
-    if world.now().ms_since(promised_at) < MAX_TRANSIT_MS {
+    let record = expectations.last_snapshot.meeting(&sim_meeting.key);
+    let recorded_elsewhere = record.filter(|record| record.server.0 != host);
+    if recorded_elsewhere.is_some_and(|record| record.claim.is_none()) {
         return Ok(());
     }
-    let home = record.map(|record| &record.server.0);
-    Err(format!("{op} ends {} on {host}, recorded: {home:?}", meeting_name(&room.key)))
+    // The record may have been another one when the store was read.
+    let server = ServerId(host.to_owned());
+    let read_at = sim.now().plus_ms(-MAX_TRANSIT_MS);
+    if record.is_none() && expectations.was_on_other_server(&sim_meeting.key, &server, read_at) {
+        return Ok(());
+    }
+    // An `end` that was already sent when the create was acknowledged cannot be called back.
+    if sim.now().ms_since(acknowledged_at) < MAX_TRANSIT_MS {
+        return Ok(());
+    }
+    let recorded = record.map(|record| &record.server.0);
+    let name = meeting_name(&sim_meeting.key);
+    Err(format!("{use_case} ends {name} on {host}, recorded: {recorded:?}"))
 }

@@ -1,4 +1,4 @@
-//! Rules of every change of the store.
+//! Rules for every change of the store.
 
 use std::collections::BTreeSet;
 
@@ -6,160 +6,193 @@ use domain::health::HealthState;
 use domain::{AdminState, Meeting, Server, ServerId};
 
 use super::{CheckResult, StoreChange};
+use crate::simulator::expectations::StoreSnapshot;
 use crate::simulator::sim_meeting::SimMeeting;
+use crate::simulator::sim_run::STORE_LOSS;
 use crate::simulator::use_case::{UseCaseKind, meeting_name};
 
-/// Loads that differ by less are equal.
-const ROUNDING: f64 = 1e-6;
+/// Loads that differ by less count as equal.
+const LOAD_TOLERANCE: f64 = 1e-6;
 
-/// A load is a number, and none below zero.
-pub(crate) fn loads_are_never_negative(step: &StoreChange<'_>) -> CheckResult {
-    let wrong = |load: f64| !load.is_finite() || load < 0.0;
-    match step.after.servers.iter().find(|server| server.load.is_some_and(wrong)) {
+/// A load is a finite number and not negative.
+pub(crate) fn loads_are_never_negative(change: &StoreChange<'_>) -> CheckResult {
+    let is_invalid = |load: f64| !load.is_finite() || load < 0.0;
+    match change.after.servers.iter().find(|server| server.load.is_some_and(is_invalid)) {
         None => Ok(()),
         Some(server) => {
-            Err(format!("{} has the load {:?} after {}", server.id, server.load, step.operation))
+            Err(format!("{} has the load {:?} after {}", server.id, server.load, change.operation))
         }
     }
 }
 
-/// No two meetings have one number. Those whose server is away have lost theirs.
-pub(crate) fn voice_bridges_are_unique(step: &StoreChange<'_>) -> CheckResult {
+/// No two meetings have the same voice bridge. Detached meetings have none.
+pub(crate) fn voice_bridges_are_unique(change: &StoreChange<'_>) -> CheckResult {
     let mut seen = BTreeSet::new();
-    let attached = step.after.meetings.iter().filter(|meeting| !meeting.detached);
+    let attached = change.after.meetings.iter().filter(|meeting| !meeting.detached);
     let mut numbers = attached.filter_map(|meeting| meeting.voice_bridge.as_ref());
     match numbers.find(|number| !seen.insert(*number)) {
         None => Ok(()),
-        Some(number) => Err(format!("two meetings have {number} after {}", step.operation)),
+        Some(number) => Err(format!("two meetings have {number} after {}", change.operation)),
     }
 }
 
-/// Nobody claims a meeting for longer than a create may take.
-pub(crate) fn claims_run_out_soon(step: &StoreChange<'_>) -> CheckResult {
-    let limit_ms = step.rules.max_claim_ms + step.rules.max_skew_ms;
-    let too_long = |meeting: &&Meeting| {
-        meeting.claim.as_ref().is_some_and(|claim| claim.until.ms_since(step.now) > limit_ms)
+/// No claim is valid for longer than a create may take.
+pub(crate) fn claims_run_out_soon(change: &StoreChange<'_>) -> CheckResult {
+    let limit_ms = change.rules.max_claim_ms + change.rules.max_skew_ms;
+    let is_too_long = |meeting: &&Meeting| {
+        meeting.claim.as_ref().is_some_and(|claim| claim.until.ms_since(change.now) > limit_ms)
     };
-    match step.after.meetings.iter().find(too_long) {
+    match change.after.meetings.iter().find(is_too_long) {
         None => Ok(()),
         Some(meeting) => Err(format!("{} is claimed for too long", meeting_name(&meeting.key))),
     }
 }
 
-/// The meeting that this change has placed.
-fn placed_meeting<'a>(step: &StoreChange<'a>) -> Option<&'a Meeting> {
-    if step.operation != "place" {
+/// Returns the meeting that this change has placed.
+fn placed_meeting<'a>(change: &StoreChange<'a>) -> Option<&'a Meeting> {
+    if change.operation != "place_meeting" {
         return None;
     }
-    let meeting = step.after.meeting(step.use_case.kind.key()?)?;
+    let meeting = change.after.meeting(change.use_case.kind.key()?)?;
     let token = &meeting.claim.as_ref()?.token;
-    let ours = step.use_case.progress().claim_tokens.contains(token);
-    let before = step.before.meeting(&meeting.key).and_then(|was| was.claim.as_ref());
-    (ours && before.is_none_or(|claim| claim.token != *token)).then_some(meeting)
+    let is_own_claim = change.use_case.progress().claim_tokens.contains(token);
+    let previous = change.before.meeting(&meeting.key).and_then(|record| record.claim.as_ref());
+    let is_new = previous.is_none_or(|claim| claim.token != *token);
+    (is_own_claim && is_new).then_some(meeting)
 }
 
-/// A place is on a server that is enabled and online, and not on a suspect one without need.
-pub(crate) fn places_are_on_open_servers(step: &StoreChange<'_>) -> CheckResult {
-    let Some(meeting) = placed_meeting(step) else { return Ok(()) };
-    let on = || format!("{} was placed on {}", meeting_name(&meeting.key), meeting.server);
-    let server = step.before.server(&meeting.server).ok_or_else(|| format!("{}: unknown", on()))?;
+/// Meetings are placed on servers that are enabled and online, and on suspect ones only if no other
+/// server can take the meeting.
+pub(crate) fn places_are_on_open_servers(change: &StoreChange<'_>) -> CheckResult {
+    let Some(meeting) = placed_meeting(change) else { return Ok(()) };
+    let placement = || format!("{} was placed on {}", meeting_name(&meeting.key), meeting.server);
+    let Some(server) = change.before.server(&meeting.server) else {
+        return Err(format!("{}, which is not in the pool", placement()));
+    };
     if server.state != AdminState::Enabled || !server.is_online() {
-        return Err(format!("{}: {}, online: {}", on(), server.state.name(), server.is_online()));
+        let (state, is_online) = (server.state.name(), server.is_online());
+        return Err(format!("{}: {state}, online: {is_online}", placement()));
     }
-    let sound = |server: &Server| server.health.state(meeting.placed_at) == HealthState::Online;
-    let seen = step.use_case.progress();
-    let tried = |id: &ServerId| {
-        seen.sent_calls.iter().any(|(host, call, _)| *host == id.0 && call == "create")
+    let is_sound = |server: &Server| server.health.state(meeting.placed_at) == HealthState::Online;
+    let progress = change.use_case.progress();
+    let was_tried = |id: &ServerId| {
+        progress.sent_calls.iter().any(|(host, call, _)| *host == id.0 && call == "create")
     };
-    // A server that has another tenant's meeting of that id cannot have this one, too.
-    let records = &step.before.meetings;
-    let has_id = |id: &ServerId| {
-        let mut there = records.iter().filter(|one| one.server == *id);
-        there.any(|one| one.key.id == meeting.key.id && one.key != meeting.key)
+    // A server with another tenant's meeting of this id cannot have this meeting, too.
+    let has_same_id = |id: &ServerId| {
+        let mut on_server = change.before.meetings.iter().filter(|record| record.server == *id);
+        on_server.any(|record| record.key.id == meeting.key.id && record.key != meeting.key)
     };
-    let better = |other: &&Server| {
-        other.accepts_meetings() && sound(other) && !tried(&other.id) && !has_id(&other.id)
+    let is_better = |other: &&Server| {
+        other.accepts_meetings()
+            && is_sound(other)
+            && !was_tried(&other.id)
+            && !has_same_id(&other.id)
     };
-    match step.before.servers.iter().find(better) {
-        Some(better) if step.rules.avoids_suspects && !sound(server) => {
-            Err(format!("{}: it failed lately, and {} did not", on(), better.id))
+    match change.before.servers.iter().find(is_better) {
+        Some(better) if change.rules.avoids_suspects && !is_sound(server) => {
+            Err(format!("{}, which is suspect, while {} is not", placement(), better.id))
         }
         _ => Ok(()),
     }
 }
 
-/// What is placed counts at once.
-pub(crate) fn places_are_counted(step: &StoreChange<'_>) -> CheckResult {
-    let Some(meeting) = placed_meeting(step) else { return Ok(()) };
-    // What an earlier claim of the same meeting took is given back in the same moment.
-    if step.before.meeting(&meeting.key).is_some() {
+/// A placed meeting adds its expected users to the load of its server at once.
+pub(crate) fn places_are_counted(change: &StoreChange<'_>) -> CheckResult {
+    let Some(meeting) = placed_meeting(change) else { return Ok(()) };
+    // The load of a previous claim of the same meeting is subtracted in the same operation.
+    if change.before.meeting(&meeting.key).is_some() {
         return Ok(());
     }
-    let load = |snapshot: &crate::simulator::expectations::StoreSnapshot| {
-        snapshot.server(&meeting.server).and_then(|server| server.load)
-    };
-    let (Some(before), Some(after)) = (load(step.before), load(step.after)) else {
+    let load =
+        |snapshot: &StoreSnapshot| snapshot.server(&meeting.server).and_then(|server| server.load);
+    let (Some(before), Some(after)) = (load(change.before), load(change.after)) else {
         return Ok(());
     };
-    let wanted = f64::from(meeting.load.expected_users);
-    if wanted > 0.0 && (after - before - wanted).abs() < ROUNDING {
+    let expected = f64::from(meeting.load.expected_users);
+    if expected > 0.0 && (after - before - expected).abs() < LOAD_TOLERANCE {
         return Ok(());
     }
-    let placed = meeting_name(&meeting.key);
-    Err(format!("{placed} took the load of {} from {before} to {after}", meeting.server))
+    let name = meeting_name(&meeting.key);
+    Err(format!("{name} changed the load of {} from {before} to {after}", meeting.server))
 }
 
-/// A meeting that runs is not forgotten, unless its server was away, or somebody said so. It may
-/// move to another server that has it, too. It counts once it is confirmed, or a front-end was told
-/// that it is there.
-pub(crate) fn running_meetings_are_not_forgotten(step: &StoreChange<'_>) -> CheckResult {
-    for was in &step.before.meetings {
-        let stays = step.after.meeting(&was.key).is_some_and(|now| now.server == was.server);
-        if !stays && !may_be_forgotten(step, was) {
-            let (what, whose, call) = (meeting_name(&was.key), step.use_case, step.operation);
-            return Err(format!("{what} runs on {}: forgotten by {whose}, {call}", was.server));
+/// A running meeting is not forgotten, unless its server is offline or its end was requested. It may
+/// be recorded on another server that has it, too. The rule applies to meetings that are confirmed,
+/// or whose create was acknowledged to a front-end.
+pub(crate) fn running_meetings_are_not_forgotten(change: &StoreChange<'_>) -> CheckResult {
+    for record in &change.before.meetings {
+        let now = change.after.meeting(&record.key);
+        let is_kept = now.is_some_and(|now| now.server == record.server);
+        if !is_kept && !may_be_forgotten(change, record) {
+            let (name, server) = (meeting_name(&record.key), &record.server);
+            let StoreChange { use_case, operation, .. } = change;
+            return Err(format!("{name} runs on {server}: forgotten by {use_case}, {operation}"));
         }
     }
     Ok(())
 }
 
-fn may_be_forgotten(step: &StoreChange<'_>, was: &Meeting) -> bool {
-    let Some(machine) = step.servers.get(&was.server.0) else { return true };
-    let promised = |room: &&SimMeeting| {
-        let lost =
-            step.expectations.store_lost_at.is_some_and(|lost_at| room.created_at <= lost_at);
-        let told = room.acknowledged_at.is_some() && room.abandon_reason.is_none();
-        was.claim.is_none() || told && !lost
-    };
-    let Some(room) = machine.meeting(&was.key).filter(promised) else { return true };
-    let server = step.before.server(&was.server);
-    let away = was.detached || !server.is_some_and(Server::is_online);
-    let cordoned = step.expectations.was_in_state(
-        &was.server,
-        Some(AdminState::Cordoned),
-        step.use_case.started_at,
-    );
-    let said_so = match (&step.use_case.kind, step.operation) {
-        (_, "lost") => true,
-        (UseCaseKind::ChangeServer(deed, _), _) => deed.may_forget_meetings(),
-        (UseCaseKind::End(key) | UseCaseKind::AdminEnd(key), "forget") => *key == was.key,
-        // Nobody was in it when its cordoned server was asked; somebody may have come since.
-        (UseCaseKind::Create(key), "forget") => *key == was.key && cordoned,
-        (UseCaseKind::Create(key), "place") if away => *key == was.key,
-        // It came back while the meeting was being placed anew, and was asked for it once more.
-        (UseCaseKind::Create(key), _) if was.claim.is_some() => *key == was.key,
+fn may_be_forgotten(change: &StoreChange<'_>, record: &Meeting) -> bool {
+    let Some(sim_server) = change.servers.get(&record.server.0) else { return true };
+    let Some(sim_meeting) = sim_server.meeting(&record.key) else { return true };
+    if !must_be_remembered(change, record, sim_meeting) {
+        return true;
+    }
+    let server = change.before.server(&record.server);
+    let is_offline = record.detached || !server.is_some_and(Server::is_online);
+    if is_requested(change, record, is_offline) {
+        return true;
+    }
+    if change.operation != "record_poll" {
+        return false;
+    }
+    let new_host = change.after.meeting(&record.key).map(|now| &now.server.0);
+    let new_server = new_host.and_then(|host| change.servers.get(host));
+    // Of two running meetings the poll chooses the one with more users.
+    let runs_there = new_server.is_some_and(|server| server.meeting(&record.key).is_some());
+    // The meeting on the other server may have ended after the poll has seen it: if its own server
+    // is offline, or if the other server has crashed since.
+    let has_crashed = new_server.is_some_and(|server| server.down_until.is_some());
+    let is_moved = runs_there || (new_host.is_some() && (is_offline || has_crashed));
+    // A poll cannot know a meeting that a create has just started anew and that was not acknowledged
+    // yet: the create restores the record before it answers.
+    let is_restarted =
+        sim_meeting.created_at > record.seen_at && sim_meeting.acknowledged_at.is_none();
+    is_moved || is_restarted
+}
+
+/// Returns whether the meeting was confirmed, or acknowledged to a front-end and not lost with the
+/// store.
+fn must_be_remembered(
+    change: &StoreChange<'_>,
+    record: &Meeting,
+    sim_meeting: &SimMeeting,
+) -> bool {
+    let lost_at = change.expectations.store_lost_at;
+    let was_lost = lost_at.is_some_and(|lost_at| sim_meeting.created_at <= lost_at);
+    let was_acknowledged =
+        sim_meeting.acknowledged_at.is_some() && sim_meeting.abandon_reason.is_none();
+    record.claim.is_none() || was_acknowledged && !was_lost
+}
+
+/// Returns whether the use case may forget the meeting because of what was requested.
+fn is_requested(change: &StoreChange<'_>, record: &Meeting, is_offline: bool) -> bool {
+    match (&change.use_case.kind, change.operation) {
+        (_, STORE_LOSS) => true,
+        (UseCaseKind::ChangeServer(action, _), _) => action.may_forget_meetings(),
+        (UseCaseKind::End(key) | UseCaseKind::AdminEnd(key), "forget_meeting") => {
+            *key == record.key
+        }
+        // The meeting had no users when its cordoned server was asked; users may have joined since.
+        (UseCaseKind::Create(key), "forget_meeting") => {
+            let since = change.use_case.started_at;
+            let cordoned = Some(AdminState::Cordoned);
+            *key == record.key && change.expectations.was_in_state(&record.server, cordoned, since)
+        }
+        (UseCaseKind::Create(key), "place_meeting") if is_offline => *key == record.key,
+        // The server came back while the meeting was being placed anew, and got the create again.
+        (UseCaseKind::Create(key), _) if record.claim.is_some() => *key == record.key,
         _ => false,
-    };
-    let now_at = step.after.meeting(&was.key).map(|now| &now.server.0);
-    // Of two that run the fuller one is chosen.
-    let runs_there = now_at.and_then(|host| step.servers.get(host)?.meeting(&was.key)).is_some();
-    // What another server had may be over when its answer is there: of one whose server is away, and
-    // if that other server has crashed meanwhile.
-    let crashed = now_at.and_then(|host| step.servers.get(host));
-    let crashed = crashed.is_some_and(|machine| machine.down_until.is_some());
-    let moved = runs_there || (now_at.is_some() && (away || crashed));
-    // No poll can know one that a create has just begun anew, and that nobody was told of yet: the
-    // create puts its record back before it answers.
-    let anew = room.created_at > was.seen_at && room.acknowledged_at.is_none();
-    said_so || (step.operation == "record_poll" && (moved || anew))
+    }
 }

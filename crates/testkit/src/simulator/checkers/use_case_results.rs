@@ -1,4 +1,4 @@
-//! Rules of what use cases answer.
+//! Rules for the results of use cases.
 
 use std::collections::BTreeMap;
 
@@ -14,190 +14,209 @@ use crate::simulator::sim_meeting::SimMeeting;
 use crate::simulator::sim_server::SimServer;
 use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
 
-/// The store may take a while, too.
-const SLACK_MS: i64 = 4_000;
+/// Time that the store may add to the duration of a use case, in ms.
+const STORE_MARGIN_MS: i64 = 4_000;
 
-/// A use case is over in time.
-pub(crate) fn check_duration(op: &UseCase, now: Timestamp, rules: &Rules) -> CheckResult {
-    let limit_ms = match op.kind {
+/// A use case ends in time.
+pub(crate) fn check_duration(use_case: &UseCase, now: Timestamp, rules: &Rules) -> CheckResult {
+    let limit_ms = match use_case.kind {
         UseCaseKind::Create(_) => rules.max_create_ms,
         UseCaseKind::Poll | UseCaseKind::ChangeServer(..) | UseCaseKind::AdminEnd(_) => {
             rules.max_poll_ms
         }
         _ => rules.max_call_ms,
     };
-    let took_ms = now.ms_since(op.started_at);
-    if took_ms <= limit_ms + SLACK_MS { Ok(()) } else { Err(format!("{op} took {took_ms} ms")) }
+    let took_ms = now.ms_since(use_case.started_at);
+    if took_ms <= limit_ms + STORE_MARGIN_MS {
+        Ok(())
+    } else {
+        Err(format!("{use_case} took {took_ms} ms"))
+    }
 }
 
-/// The meeting that a successful create was about.
-fn created_key<'a>(done: &'a FinishedUseCase<'_>) -> Option<&'a MeetingKey> {
-    match (done.outcome, &done.use_case.kind) {
+/// Returns the meeting of a successful create.
+fn created_key<'a>(finished: &'a FinishedUseCase<'_>) -> Option<&'a MeetingKey> {
+    match (finished.outcome, &finished.use_case.kind) {
         (UseCaseOutcome::Created(Ok(_)), UseCaseKind::Create(key)) => Some(key),
         _ => None,
     }
 }
 
-/// A create that succeeded left a meeting on the server that it names, which runs or is over since.
-pub(crate) fn created_meetings_exist(done: &FinishedUseCase<'_>) -> CheckResult {
-    let Some(key) = created_key(done) else { return Ok(()) };
-    let now = done.sim.now();
-    let server = done.server.ok_or_else(|| format!("{} succeeded nowhere", done.use_case))?;
-    let elsewhere = done
+/// After a successful create the meeting runs on the server that the request log names, or has
+/// ended there since. Records that the create was acknowledged.
+pub(crate) fn created_meetings_exist(finished: &FinishedUseCase<'_>) -> CheckResult {
+    let Some(key) = created_key(finished) else { return Ok(()) };
+    let now = finished.sim.now();
+    let Some(server) = finished.server else {
+        return Err(format!("{} succeeded without a server", finished.use_case));
+    };
+    let is_recorded_elsewhere = finished
         .sim
         .expectations()
         .last_snapshot
         .meeting(key)
         .is_some_and(|record| record.claim.is_none() && record.server != *server);
-    let mut machines = done.sim.servers();
-    let machine = machines.get_mut(&server.0).ok_or_else(|| format!("{server} is none"))?;
-    let over = |ended_at: Timestamp| ended_at >= done.use_case.started_at;
-    let is_past =
-        machine.ended_meetings.iter().any(|past| past.meeting.key == *key && over(past.ended_at));
-    match machine.meetings.get_mut(&key.id) {
-        Some(room) if room.key == *key => {
-            // The answer may be about one that is over since, and this one begun by another create. And
-            // if another server has it as well, for all that is recorded, joins go there.
-            if is_response_about(done, room) && !elsewhere {
-                room.acknowledged_at = room.acknowledged_at.or(Some(now));
-                clear_other_acknowledgements(&mut machines, key, server);
+    let mut sim_servers = finished.sim.servers();
+    let Some(sim_server) = sim_servers.get_mut(&server.0) else {
+        return Err(format!("{} succeeded on {server}, which does not exist", finished.use_case));
+    };
+    let has_ended_since = sim_server
+        .ended_meetings
+        .iter()
+        .any(|ended| ended.meeting.key == *key && ended.ended_at >= finished.use_case.started_at);
+    match sim_server.meetings.get_mut(&key.id) {
+        Some(sim_meeting) if sim_meeting.key == *key => {
+            // The response may be about a meeting that has ended since, and the running one may be
+            // that of another create. If the record names another server, joins go there.
+            if is_response_about(finished, sim_meeting) && !is_recorded_elsewhere {
+                sim_meeting.acknowledged_at = sim_meeting.acknowledged_at.or(Some(now));
+                clear_other_acknowledgements(&mut sim_servers, key, server);
             }
             Ok(())
         }
-        _ if is_past => Ok(()),
-        Some(room) => Err(format!("{} was given {}", done.use_case, meeting_name(&room.key))),
-        None => Err(format!("{} succeeded, but {server} has no such meeting", done.use_case)),
+        _ if has_ended_since => Ok(()),
+        Some(sim_meeting) => {
+            let name = meeting_name(&sim_meeting.key);
+            Err(format!("{} got the meeting {name}", finished.use_case))
+        }
+        None => Err(format!("{} succeeded, but {server} has no such meeting", finished.use_case)),
     }
 }
 
-/// What was promised of a meeting is true of one server: of the last one.
+/// Clears the acknowledgements of a meeting on all other servers: only the last one counts.
 fn clear_other_acknowledgements(
-    machines: &mut BTreeMap<String, SimServer>,
+    sim_servers: &mut BTreeMap<String, SimServer>,
     key: &MeetingKey,
     server: &ServerId,
 ) {
-    let others = machines.iter_mut().filter(|(host, _)| **host != server.0);
-    for room in others.filter_map(|(_, machine)| machine.meetings.get_mut(&key.id)) {
-        if room.key == *key {
-            room.acknowledged_at = None;
+    let others = sim_servers.iter_mut().filter(|(host, _)| **host != server.0);
+    for sim_meeting in others.filter_map(|(_, sim_server)| sim_server.meetings.get_mut(&key.id)) {
+        if sim_meeting.key == *key {
+            sim_meeting.acknowledged_at = None;
         }
     }
 }
 
-/// Whether a create was answered with that very meeting.
-fn is_response_about(done: &FinishedUseCase<'_>, room: &SimMeeting) -> bool {
-    let UseCaseOutcome::Created(Ok(body)) = done.outcome else { return false };
-    let born_at = room.created_at.0.to_string();
-    let told =
-        parse_text_elements(body).into_iter().find(|(path, _)| path == "response/createTime");
-    told.is_some_and(|(_, told)| told == born_at)
+/// Returns whether the response of a create describes this meeting, by its creation time.
+fn is_response_about(finished: &FinishedUseCase<'_>, sim_meeting: &SimMeeting) -> bool {
+    let UseCaseOutcome::Created(Ok(body)) = finished.outcome else { return false };
+    let created_at = sim_meeting.created_at.0.to_string();
+    let mut elements = parse_text_elements(body).into_iter();
+    elements.any(|(path, text)| path == "response/createTime" && text == created_at)
 }
 
-/// A create that succeeded left a record of its server without a claim of its own, unless the
-/// server was closed or somebody said otherwise meanwhile.
-pub(crate) fn created_meetings_are_recorded(done: &FinishedUseCase<'_>) -> CheckResult {
-    let (Some(key), Some(server)) = (created_key(done), done.server) else { return Ok(()) };
-    let ledger = done.sim.expectations();
-    let since = done.use_case.started_at;
-    let closed = ledger.was_in_state(server, Some(AdminState::Disabled), since)
-        || ledger.was_in_state(server, None, since);
-    if !ledger.was_on_server(key, server, since) && !closed {
-        return Err(format!("{} succeeded on {server}, and no record says so", done.use_case));
+/// After a successful create the meeting is recorded on the server and not claimed by the create
+/// any more, unless the server was disabled or removed in the meantime.
+pub(crate) fn created_meetings_are_recorded(finished: &FinishedUseCase<'_>) -> CheckResult {
+    let (Some(key), Some(server)) = (created_key(finished), finished.server) else { return Ok(()) };
+    let expectations = finished.sim.expectations();
+    let since = finished.use_case.started_at;
+    let was_closed = expectations.was_in_state(server, Some(AdminState::Disabled), since)
+        || expectations.was_in_state(server, None, since);
+    if !expectations.was_on_server(key, server, since) && !was_closed {
+        return Err(format!("{} succeeded on {server} and was not recorded", finished.use_case));
     }
-    let claim = ledger.last_snapshot.meeting(key).and_then(|meeting| meeting.claim.as_ref());
+    let claim = expectations.last_snapshot.meeting(key).and_then(|meeting| meeting.claim.as_ref());
     match claim {
-        Some(claim) if done.use_case.progress().claim_tokens.contains(&claim.token) => {
-            Err(format!("{} succeeded, and its claim still stands", done.use_case))
+        Some(claim) if finished.use_case.progress().claim_tokens.contains(&claim.token) => {
+            Err(format!("{} succeeded, and its claim is still recorded", finished.use_case))
         }
         _ => Ok(()),
     }
 }
 
-/// A create that failed left no claim, unless the store failed it.
-pub(crate) fn failed_creates_leave_nothing(done: &FinishedUseCase<'_>) -> CheckResult {
+/// A failed create leaves no claim, unless the store has failed.
+pub(crate) fn failed_creates_leave_nothing(finished: &FinishedUseCase<'_>) -> CheckResult {
     let (UseCaseOutcome::Created(Err(_)), UseCaseKind::Create(key)) =
-        (done.outcome, &done.use_case.kind)
+        (finished.outcome, &finished.use_case.kind)
     else {
         return Ok(());
     };
-    let seen = done.use_case.progress();
-    let ledger = done.sim.expectations();
-    let claim = ledger.last_snapshot.meeting(key).and_then(|meeting| meeting.claim.as_ref());
+    let progress = finished.use_case.progress();
+    let expectations = finished.sim.expectations();
+    let claim = expectations.last_snapshot.meeting(key).and_then(|meeting| meeting.claim.as_ref());
     match claim {
-        Some(claim) if seen.claim_tokens.contains(&claim.token) && !seen.store_failed => {
-            Err(format!("{} failed, and its claim still stands", done.use_case))
+        Some(claim) if progress.claim_tokens.contains(&claim.token) && !progress.store_failed => {
+            Err(format!("{} failed, and its claim is still recorded", finished.use_case))
         }
         _ => Ok(()),
     }
 }
 
-/// A join goes to a server on which the meeting was recorded while it was looked up.
-pub(crate) fn joins_go_where_the_record_says(done: &FinishedUseCase<'_>) -> CheckResult {
-    let (UseCaseOutcome::Joined(Ok(url)), Some(key)) = (done.outcome, done.use_case.kind.key())
+/// A join redirects to a server on which the meeting was recorded during the join.
+pub(crate) fn joins_go_where_the_record_says(finished: &FinishedUseCase<'_>) -> CheckResult {
+    let (UseCaseOutcome::Joined(Ok(url)), Some(key)) =
+        (finished.outcome, finished.use_case.kind.key())
     else {
         return Ok(());
     };
     let host = domain::server::hostname(url).unwrap_or_default();
     let server = ServerId(host.to_owned());
-    if done.sim.expectations().was_on_server(key, &server, done.use_case.started_at) {
+    if finished.sim.expectations().was_on_server(key, &server, finished.use_case.started_at) {
         return Ok(());
     }
-    Err(format!("{} was sent to {host}, where no record has it", done.use_case))
+    Err(format!("{} was redirected to {host}, where it was not recorded", finished.use_case))
 }
 
-/// A meeting that was ended is over on the server that was asked.
-pub(crate) fn ended_meetings_are_gone(done: &FinishedUseCase<'_>) -> CheckResult {
+/// After a successful `end` the meeting does not run on the server that was called.
+pub(crate) fn ended_meetings_are_gone(finished: &FinishedUseCase<'_>) -> CheckResult {
     let (UseCaseOutcome::Ended(Ok(_)), Some(key), Some(server)) =
-        (done.outcome, done.use_case.kind.key(), done.server)
+        (finished.outcome, finished.use_case.kind.key(), finished.server)
     else {
         return Ok(());
     };
-    let machines = done.sim.servers();
-    let room = machines.get(&server.0).and_then(|machine| machine.meeting(key));
-    match room {
-        Some(room) if room.created_at < done.use_case.started_at => {
-            Err(format!("{} succeeded, but it still runs on {server}", done.use_case))
+    let sim_servers = finished.sim.servers();
+    let sim_meeting = sim_servers.get(&server.0).and_then(|sim_server| sim_server.meeting(key));
+    match sim_meeting {
+        Some(sim_meeting) if sim_meeting.created_at < finished.use_case.started_at => {
+            Err(format!("{} succeeded, but the meeting still runs on {server}", finished.use_case))
         }
         _ => Ok(()),
     }
 }
 
-/// A meeting with people in it on a server that is well is not said to be not running.
-pub(crate) fn running_meetings_are_called_running(done: &FinishedUseCase<'_>) -> CheckResult {
+/// `isMeetingRunning` is true for a meeting with users on a healthy server.
+pub(crate) fn running_meetings_are_called_running(finished: &FinishedUseCase<'_>) -> CheckResult {
     let (UseCaseOutcome::RunningChecked(Ok(body)), Some(key)) =
-        (done.outcome, done.use_case.kind.key())
+        (finished.outcome, finished.use_case.kind.key())
     else {
         return Ok(());
     };
-    let said = Response::read(body).map_err(|error| format!("{}: {error}", done.use_case))?.running;
-    let ledger = done.sim.expectations();
-    let lost_at = ledger.store_lost_at;
-    let usable = |host: &str| {
-        let server = ledger.last_snapshot.servers.iter().find(|server| server.id.0 == host);
+    let use_case = finished.use_case;
+    let response = Response::read(body).map_err(|error| format!("{use_case}: {error}"))?;
+    let expectations = finished.sim.expectations();
+    if response.running == Some(true) || expectations.store_lost_at.is_some() {
+        return Ok(());
+    }
+    let accepts_joins = |host: &str| {
+        let server = expectations.last_snapshot.servers.iter().find(|server| server.id.0 == host);
         server.is_some_and(domain::Server::accepts_joins)
     };
-    let machines = done.sim.servers();
-    let overlooked = machines.values().find(|machine| {
-        machine.meeting(key).is_some_and(|room| {
-            let known = room.acknowledged_at.is_some_and(|at| at < done.use_case.started_at);
-            let free = room.abandon_reason.is_none() && lost_at.is_none();
-            let busy = room.users > 0 && room.entered_at < Some(done.use_case.started_at);
-            let well = machine.was_healthy_since(room.created_at) && usable(&machine.host);
-            known && free && busy && well
+    let sim_servers = finished.sim.servers();
+    let overlooked = sim_servers.values().find(|sim_server| {
+        sim_server.meeting(key).is_some_and(|sim_meeting| {
+            let is_acknowledged =
+                sim_meeting.acknowledged_at.is_some_and(|at| at < use_case.started_at);
+            let has_users =
+                sim_meeting.users > 0 && sim_meeting.entered_at < Some(use_case.started_at);
+            is_acknowledged
+                && sim_meeting.abandon_reason.is_none()
+                && has_users
+                && sim_server.was_healthy_since(sim_meeting.created_at)
+                && accepts_joins(&sim_server.host)
         })
     });
     match overlooked {
-        Some(machine) if said != Some(true) => Err(format!(
-            "{} was told that it does not run, but it does on {}",
-            done.use_case, machine.host
-        )),
-        _ => Ok(()),
+        Some(sim_server) => {
+            Err(format!("{use_case} returned false, but the meeting runs on {}", sim_server.host))
+        }
+        None => Ok(()),
     }
 }
 
-/// What a tenant is told is about its own meetings.
-pub(crate) fn tenants_see_their_own(done: &FinishedUseCase<'_>) -> CheckResult {
-    let (tenant, shown) = match (done.outcome, &done.use_case.kind) {
+/// Responses to a tenant are about its own meetings only.
+pub(crate) fn tenants_see_their_own(finished: &FinishedUseCase<'_>) -> CheckResult {
+    let (tenant, shown) = match (finished.outcome, &finished.use_case.kind) {
         (UseCaseOutcome::Listed(Ok(body)), UseCaseKind::GetMeetings(tenant)) => {
             (tenant, listed_tenants(body)?)
         }
@@ -207,14 +226,15 @@ pub(crate) fn tenants_see_their_own(done: &FinishedUseCase<'_>) -> CheckResult {
         _ => return Ok(()),
     };
     match shown.iter().find(|shown| *shown != tenant) {
-        Some(other) => Err(format!("{} was shown a meeting of {other:?}", done.use_case)),
+        Some(other) => Err(format!("{} contained a meeting of {other:?}", finished.use_case)),
         None => Ok(()),
     }
 }
 
 fn listed_tenants(body: &Bytes) -> Result<Vec<Option<String>>, String> {
-    let read = MeetingList::read(body).map_err(|error| format!("getMeetings answers {error}"))?;
-    Ok(read.meetings.iter().map(|one| one.meta("tenant-id").map(str::to_owned)).collect())
+    let list = MeetingList::read(body).map_err(|error| format!("getMeetings: {error}"))?;
+    let tenants = list.meetings.iter().map(|meeting| meeting.meta("tenant-id"));
+    Ok(tenants.map(|tenant| tenant.map(str::to_owned)).collect())
 }
 
 fn described_tenant(body: &Bytes) -> Option<String> {
