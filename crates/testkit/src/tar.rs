@@ -1,15 +1,15 @@
-//! Makes tar archives byte by byte: good ones as GNU tar writes them, and such as nobody would.
+//! Builds tar archives byte by byte: valid ones as GNU tar writes them, and invalid ones.
 
 const BLOCK: usize = 512;
 
-/// An archive that is being made.
+/// An archive that is being built.
 #[derive(Clone, Debug, Default)]
 pub struct TarBuilder {
     bytes: Vec<u8>,
 }
 
 impl TarBuilder {
-    /// An empty one.
+    /// An empty archive.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -28,16 +28,16 @@ impl TarBuilder {
         self.entry(path, b'5', "", 0, b"")
     }
 
-    /// Adds a link: `1` is a hard one, `2` a symbolic one.
+    /// Adds a link. The kind `1` is a hard link, `2` a symbolic link.
     #[must_use]
     pub fn link(self, kind: u8, path: &str, target: &str) -> Self {
         self.entry(path, kind, target, 0, b"")
     }
 
-    /// Adds an entry of any kind, which may lie about its size.
+    /// Adds an entry of any kind. The size in its header may differ from that of the content.
     #[must_use]
     pub fn entry(mut self, path: &str, kind: u8, target: &str, size: u64, content: &[u8]) -> Self {
-        let own = if path.len() > 100 {
+        let header_path = if path.len() > 100 {
             self.push(
                 "././@LongLink",
                 b'L',
@@ -49,11 +49,11 @@ impl TarBuilder {
         } else {
             path
         };
-        self.push(own, kind, target, size, content);
+        self.push(header_path, kind, target, size, content);
         self
     }
 
-    /// Adds an extended header for the next entry.
+    /// Adds an extended header (pax) for the next entry.
     #[must_use]
     pub fn pax(mut self, records: &[(&str, &str)]) -> Self {
         let record = |(key, value): &(&str, &str)| {
@@ -93,13 +93,13 @@ impl TarBuilder {
         self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK), 0);
     }
 
-    /// The archive as far as it is, without its end.
+    /// The archive without the blocks that end it.
     #[must_use]
     pub fn into_unfinished_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// The whole archive, filled up to a record of 20 blocks.
+    /// The complete archive, padded to a multiple of 20 blocks.
     #[must_use]
     pub fn into_bytes(mut self) -> Vec<u8> {
         let length = (self.bytes.len() + 2 * BLOCK).next_multiple_of(20 * BLOCK);

@@ -15,8 +15,10 @@ use tokio::time::{sleep, timeout};
 
 /// User and password of this module on servers where a test has defined a user.
 const TESTKIT_USER: [&str; 2] = ["testkit", "password-of-testkit"];
-/// The number of databases of a server that tests start for themselves.
-const MAX_DATABASES: u32 = 256;
+/// The number of databases of a server.
+const MAX_DATABASES: u32 = 1_024;
+/// The key in database 0 of the shared server that counts the databases in use.
+const DATABASE_COUNTER: &str = "testkit:databases";
 
 /// Which data survives a restart of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -257,12 +259,17 @@ impl Redis {
         format!("unix://{}{}", self.options.url_credentials(), self.socket().display())
     }
 
-    /// Returns the number of a database that no earlier call has returned.
+    /// Returns the number of a database that no earlier call has returned. On the shared server that
+    /// holds for all tests of the run, and database 0 is left to stores with namespaces.
     ///
     /// # Errors
     /// When all databases are in use.
-    pub fn next_database(&self) -> anyhow::Result<u32> {
-        let number = u32::try_from(self.database_count.fetch_add(1, Ordering::Relaxed))?;
+    pub async fn next_database(&self) -> anyhow::Result<u32> {
+        let number = if self.supervisor.is_of_another_process() {
+            self.run_command(&["INCR", DATABASE_COUNTER]).await?.text().parse()?
+        } else {
+            u32::try_from(self.database_count.fetch_add(1, Ordering::Relaxed))?
+        };
         (number < MAX_DATABASES).then_some(number).context("Redis has no more databases")
     }
 

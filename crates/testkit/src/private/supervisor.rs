@@ -84,6 +84,11 @@ impl Supervisor {
         Self { folder, shell: None }
     }
 
+    /// Whether another process has started the server.
+    pub(super) fn is_of_another_process(&self) -> bool {
+        self.shell.is_none()
+    }
+
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }

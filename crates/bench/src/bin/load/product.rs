@@ -44,7 +44,7 @@ pub(crate) struct Replica {
 impl Program {
     /// Starts the balancer without any server. A store that is not its own is emptied of them.
     pub(crate) async fn start(&self) -> anyhow::Result<Product> {
-        let program = Self { stores: self.stores.new_share().await?, ..self.clone() };
+        let program = Self { stores: self.stores.with_new_databases().await?, ..self.clone() };
         let folder = tempfile::Builder::new().prefix("load-").tempdir()?;
         let served = program.start_process(folder.path(), "data").await?;
         let product = Product { process: served, program, folder };
