@@ -1,5 +1,5 @@
-//! The clock and the environment of the machine. Everything in this crate that needs them reads them
-//! here.
+//! The clock and the environment of the machine. Everything in this crate that needs them reads
+//! them here.
 
 use std::ffi::OsString;
 use std::time::{SystemTime, UNIX_EPOCH};

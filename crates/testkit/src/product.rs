@@ -1,5 +1,5 @@
-//! The product as a black box: the built binary as a process with its own store, used through HTTP and
-//! commands, stopped, killed and started again.
+//! The product as a black box: the built binary as a process with its own store, used through HTTP
+//! and commands, stopped, killed and started again.
 
 pub use crate::calls::{new_request, signed_target, signed_target_with};
 use crate::clock::environment_variable;
@@ -21,7 +21,8 @@ use tokio::time::{sleep, timeout};
 pub const SECRET: &str = "lbsecret-of-the-tests";
 /// The path of the BigBlueButton API.
 pub const API_PATH: &str = "/bigbluebutton/api";
-/// Settings for the folders of recordings, and the names of these folders within the setup's folder.
+/// Settings for the folders of recordings, and the names of these folders within the setup's
+/// folder.
 pub const RECORDING_DIRS: [(&str, &str); 4] = [
     ("RECORDING_SPOOL_DIR", "spool"),
     ("RECORDING_WORK_DIR", "work"),
@@ -42,8 +43,8 @@ pub struct Setup {
     stores: TestStores,
 }
 
-/// A running `serve`. Dropping this kills the process. The folder is removed with the last value that
-/// refers to the setup.
+/// A running `serve`. Dropping this kills the process. The folder is removed with the last value
+/// that refers to the setup.
 #[derive(Debug)]
 pub struct Product {
     // Declared before the setup: the process ends before its folder is removed.
@@ -87,8 +88,8 @@ impl Setup {
         self
     }
 
-    /// The setup of another replica: the same stores, and, unless the store is a file, a data folder of
-    /// its own, as on another machine.
+    /// The setup of another replica: the same stores, and, unless the store is a file, a data
+    /// folder of its own, as on another machine.
     #[must_use]
     pub fn replica(&self, number: usize) -> Self {
         if self.stores.kind() == StoreKind::Embedded {
@@ -111,8 +112,8 @@ impl Setup {
         self
     }
 
-    /// The folder of the setup, which is the working directory of its processes. It exists as long as
-    /// the setup.
+    /// The folder of the setup, which is the working directory of its processes. It exists as long
+    /// as the setup.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -145,7 +146,8 @@ impl Setup {
         Ok(product)
     }
 
-    /// The program with its environment and without arguments. The process is killed when it is dropped.
+    /// The program with its environment and without arguments. The process is killed when it is
+    /// dropped.
     #[must_use]
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
@@ -187,7 +189,8 @@ impl Product {
         Ok(())
     }
 
-    /// Waits until the log names the port on which the process listens, whether it is healthy or not.
+    /// Waits until the log names the port on which the process listens, whether it is healthy or
+    /// not.
     ///
     /// # Errors
     /// When the process ends instead.

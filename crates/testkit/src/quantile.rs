@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The `share` quantile: the smallest value that is not below this share of the values; NaN if there are
-/// no values.
+/// The `share` quantile: the smallest value that is not below this share of the values; NaN if
+/// there are no values.
 #[must_use]
 pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);

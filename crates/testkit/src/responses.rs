@@ -14,7 +14,8 @@ pub fn is_success(response: &ClientResponse) -> bool {
     response.status == 200 && response.xml_field("returncode") == "SUCCESS"
 }
 
-/// Whether a response says that the balancer's store is unavailable, in the form of a failed API call.
+/// Whether a response says that the balancer's store is unavailable, in the form of a failed API
+/// call.
 #[must_use]
 pub fn is_unavailable(response: &ClientResponse) -> bool {
     response.status == 200

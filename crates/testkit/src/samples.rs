@@ -1,5 +1,5 @@
-//! Sample recordings of every format, as BigBlueButton's record-and-playback publishes them, with small
-//! real media.
+//! Sample recordings of every format, as BigBlueButton's record-and-playback publishes them, with
+//! small real media.
 
 use std::path::{Path, PathBuf};
 
@@ -105,8 +105,8 @@ impl SampleRecording {
         tar
     }
 
-    /// The `metadata.xml` of a format, with the order of elements and the peculiarities of that format's
-    /// scripts.
+    /// The `metadata.xml` of a format, with the order of elements and the peculiarities of that
+    /// format's scripts.
     #[must_use]
     pub fn metadata_xml(&self, format: &str) -> String {
         let Self { record_id: id, meeting_id, name, .. } = self;

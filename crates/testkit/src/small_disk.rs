@@ -10,8 +10,8 @@ use std::process::Command;
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts a file system of this size. Returns `None`, and prints a note, if the process may not mount
-    /// file systems.
+    /// Mounts a file system of this size. Returns `None`, and prints a note, if the process may not
+    /// mount file systems.
     ///
     /// # Errors
     /// When the directory cannot be created.

@@ -1,5 +1,5 @@
-//! The stores of a product under test: its own file, or private servers. Each setup gets a database that no
-//! other one uses.
+//! The stores of a product under test: its own file, or private servers. Each setup gets a database
+//! that no other one uses.
 
 use crate::private::{Persistence, Postgres, PostgresOptions, Redis, RedisOptions};
 use std::fmt;
@@ -35,8 +35,8 @@ impl fmt::Display for StoreKind {
     }
 }
 
-/// The databases of one setup on running servers: one of Redis, one of PostgreSQL, both or none. Servers
-/// that are not shared by the whole run end with the last value that refers to them.
+/// The databases of one setup on running servers: one of Redis, one of PostgreSQL, both or none.
+/// Servers that are not shared by the whole run end with the last value that refers to them.
 #[derive(Clone, Debug)]
 pub struct TestStores {
     kind: StoreKind,

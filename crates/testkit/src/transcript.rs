@@ -1,7 +1,7 @@
 //! Plays the recorded transcripts of the original's command line against a built binary.
 //!
-//! `data/transcripts` of this crate has the transcripts and a list of deliberate differences; its README
-//! explains the format. Only the tasks whose output is recorded are played, each as
+//! `data/transcripts` of this crate has the transcripts and a list of deliberate differences; its
+//! README explains the format. Only the tasks whose output is recorded are played, each as
 //! `scalelite rake TASK`, on a store of its own and with simulated servers.
 
 mod compare;

@@ -1,5 +1,5 @@
-//! Short chaos runs on each kind of store: clients create and join meetings while servers crash, hang,
-//! become slow and come back. `cargo run --release -p bench --bin chaos` makes longer runs.
+//! Short chaos runs on each kind of store: clients create and join meetings while servers crash,
+//! hang, become slow and come back. `cargo run --release -p bench --bin chaos` makes longer runs.
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,5 @@
-//! A balancer that is killed during imports, again and again: no recording is partly visible, and every
-//! archive is imported completely.
+//! A balancer that is killed during imports, again and again: no recording is partly visible, and
+//! every archive is imported completely.
 
 use std::time::Duration;
 
@@ -40,7 +40,8 @@ async fn killed_imports_are_completed_by_the_next_start() {
         let name = format!("{}.tar", sample.record_id);
         let importer = setup.clone().with_serve_argument("--roles=importer");
         let mut product = importer.spawn().unwrap();
-        // Two archives of the same name: the second one replaces the first one, or is imported after it.
+        // Two archives of the same name: the second one replaces the first one, or is imported
+        // after it.
         put_in_spool(&setup, &name, &sample.archive(&FORMATS[..3]));
         let has_begun = async || product.log().contains("import begins");
         wait_until("an import begins", has_begun).await.unwrap();

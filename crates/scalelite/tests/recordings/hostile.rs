@@ -1,5 +1,5 @@
-//! Hostile and broken archives: each is refused with a reason, valid formats in the same archive are
-//! imported, and nothing outside the directories of recordings is touched.
+//! Hostile and broken archives: each is refused with a reason, valid formats in the same archive
+//! are imported, and nothing outside the directories of recordings is touched.
 
 use std::io::Write as _;
 

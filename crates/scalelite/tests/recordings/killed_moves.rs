@@ -1,6 +1,6 @@
-//! A balancer that is killed while recordings are published, unpublished and deleted, again and again:
-//! records and files agree when the call is repeated, or when a poller has completed the file move, and
-//! nothing is lost.
+//! A balancer that is killed while recordings are published, unpublished and deleted, again and
+//! again: records and files agree when the call is repeated, or when a poller has completed the
+//! file move, and nothing is lost.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::test_storage::{
 const ROUNDS: u64 = 3;
 /// Kills in a nightly run.
 const NIGHTLY_ROUNDS: u64 = 100;
-/// How long a poller may take to complete file moves: one that is older than a minute is abandoned, and
-/// pollers look for abandoned ones every 30 s.
+/// How long a poller may take to complete file moves: one that is older than a minute is abandoned,
+/// and pollers look for abandoned ones every 30 s.
 const COMPLETION_DEADLINE: Duration = Duration::from_secs(150);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,8 +88,8 @@ async fn kill_during_moves(files: FileStorage) {
     }
 }
 
-/// Makes the calls at the same time and kills the balancer after this delay. Returns whether all calls
-/// had succeeded before.
+/// Makes the calls at the same time and kills the balancer after this delay. Returns whether all
+/// calls had succeeded before.
 async fn kill_during(product: &mut Product, calls: &[(&str, &String)], delay: Duration) -> bool {
     let port = product.port();
     let responses: Vec<_> = calls

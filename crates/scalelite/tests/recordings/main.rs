@@ -1,5 +1,5 @@
-//! Recordings: import, storage, deletion and the script of BigBlueButton servers, tested on the built
-//! binary.
+//! Recordings: import, storage, deletion and the script of BigBlueButton servers, tested on the
+//! built binary.
 
 #[cfg(test)]
 mod crash;

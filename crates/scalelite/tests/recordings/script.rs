@@ -1,5 +1,5 @@
-//! `bigbluebutton/scalelite_post_publish.rb`, run by Ruby as BigBlueButton runs it, against a running
-//! balancer.
+//! `bigbluebutton/scalelite_post_publish.rb`, run by Ruby as BigBlueButton runs it, against a
+//! running balancer.
 
 use std::path::PathBuf;
 

@@ -60,8 +60,8 @@ impl TestStorage {
         found
     }
 
-    /// Imports a sample from the spool, and waits until it is listed with all formats and its archive is
-    /// removed.
+    /// Imports a sample from the spool, and waits until it is listed with all formats and its
+    /// archive is removed.
     pub(crate) async fn import_sample(&self, product: &Product, sample: &SampleRecording) {
         put_in_spool(&self.setup, &format!("{}.tar", sample.record_id), &sample.archive(&FORMATS));
         let is_listed = async || {

@@ -1,5 +1,5 @@
-//! Import, playback, change and deletion of recordings, in directories and in a bucket, on each kind of
-//! store.
+//! Import, playback, change and deletion of recordings, in directories and in a bucket, on each
+//! kind of store.
 
 use testkit::product::{Product, new_request, wait_until};
 use testkit::samples::{FORMATS, SampleRecording, WEBCAMS_MP4};

@@ -124,8 +124,8 @@ impl Keyspace {
         }
     }
 
-    /// The differences to the expected keyspace, one per line. Remaining times may be longer, since every
-    /// poll renews them.
+    /// The differences to the expected keyspace, one per line. Remaining times may be longer, since
+    /// every poll renews them.
     pub(crate) fn list_differences(&self, expected: &Self) -> Vec<String> {
         let mut keys: Vec<_> = self.0.keys().chain(expected.0.keys()).collect();
         keys.sort();

@@ -1,5 +1,6 @@
-//! Compares the product with the original in Redis: each recorded step of the original is repeated by the
-//! product on the keyspace before the step, and the keyspace after it is compared with the recorded one.
+//! Compares the product with the original in Redis: each recorded step of the original is repeated
+//! by the product on the keyspace before the step, and the keyspace after it is compared with the
+//! recorded one.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod keyspace;
@@ -33,8 +34,8 @@ fn read_fixture(file: &str) -> Vec<Value> {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Starts a Redis server and the servers of the recordings. Returns them with the setup of a balancer that
-/// polls on command only.
+/// Starts a Redis server and the servers of the recordings. Returns them with the setup of a
+/// balancer that polls on command only.
 async fn start_environment(settings: &[(&str, &str)]) -> (Redis, BbbPool, Setup) {
     let redis = Redis::start().await.unwrap();
     let options = PoolOptions {

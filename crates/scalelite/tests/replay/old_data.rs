@@ -1,4 +1,5 @@
-//! Data of the original that the product uses without migration: of its newest version, and of 2020.
+//! Data of the original that the product uses without migration: of its newest version, and of
+//! 2020.
 
 use crate::keyspace::Keyspace;
 use crate::{read_fixture, start_environment};

@@ -1,4 +1,5 @@
-//! Repeats the recorded steps with the product. The name of a step in the recording says what to do.
+//! Repeats the recorded steps with the product. The name of a step in the recording says what to
+//! do.
 
 use crate::keyspace::Keyspace;
 use crate::{read_fixture, start_environment};
@@ -7,8 +8,8 @@ use serde_json::{Value, json};
 use testkit::private::Redis;
 use testkit::product::{Product, SECRET, Setup, new_request, signed_target_with, wait_until};
 
-/// The expected users of a new meeting, which a create adds to the load of its server (rule 7 of the
-/// differences to the original).
+/// The expected users of a new meeting, which a create adds to the load of its server (rule 7 of
+/// the differences to the original).
 const EXPECTED_USERS: f64 = 15.0;
 
 /// A step with the keyspaces before and after it.
@@ -100,8 +101,8 @@ impl ReplayStep {
         self.name_words()[1]
     }
 
-    /// Makes the recorded server of a new meeting the least loaded one, since the product chooses otherwise
-    /// among equally loaded servers than the original.
+    /// Makes the recorded server of a new meeting the least loaded one, since the product chooses
+    /// otherwise among equally loaded servers than the original.
     fn make_comparable(&mut self) {
         if !self.is_create() {
             return;
@@ -268,8 +269,8 @@ impl ReplayStep {
         );
     }
 
-    /// The keyspace of the original, with the ids and passwords that the product has generated, and with the
-    /// one deliberate difference: the expected users of a new meeting.
+    /// The keyspace of the original, with the ids and passwords that the product has generated, and
+    /// with the one deliberate difference: the expected users of a new meeting.
     fn expected_keyspace(&self, found: &Keyspace) -> Keyspace {
         let new = |keyspace: &Keyspace, set: &str| -> Vec<String> {
             let old = self.before.members(set);

@@ -1,5 +1,5 @@
-//! One of two replicas is killed under load: the other one has every meeting whose create succeeded,
-//! is not blocked by calls that the killed one did not finish, and polls.
+//! One of two replicas is killed under load: the other one has every meeting whose create
+//! succeeded, is not blocked by calls that the killed one did not finish, and polls.
 
 use anyhow::{Context as _, ensure};
 use testkit::product::wait_until;

@@ -50,7 +50,8 @@ pub(crate) struct LoadClients {
 }
 
 impl LoadClients {
-    /// Starts clients of these balancers. A client whose balancer does not respond uses the next one.
+    /// Starts clients of these balancers. A client whose balancer does not respond uses the next
+    /// one.
     pub(crate) fn on(products: &[Product]) -> Self {
         let ports = products.iter().map(Product::port).collect();
         let (is_over, record) = (AtomicBool::default(), Mutex::default());
@@ -111,8 +112,8 @@ impl LoadClient {
         }
     }
 
-    /// Sends a call to the client's current balancer. Returns the response, unless there is none or the
-    /// store is unavailable, which is recorded here.
+    /// Sends a call to the client's current balancer. Returns the response, unless there is none or
+    /// the store is unavailable, which is recorded here.
     async fn send_call(
         &self,
         product: &mut usize,

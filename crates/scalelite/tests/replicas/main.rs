@@ -1,5 +1,5 @@
-//! Several replicas on one shared store: a replica is killed, or the store is restarted, hangs, is not
-//! running yet or has lost all data. Each test runs on each kind of shared store.
+//! Several replicas on one shared store: a replica is killed, or the store is restarted, hangs, is
+//! not running yet or has lost all data. Each test runs on each kind of shared store.
 
 #[cfg(test)]
 mod hangs;

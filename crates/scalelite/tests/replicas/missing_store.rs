@@ -1,5 +1,5 @@
-//! A balancer that is started before its store: it listens, logs what is missing, and works as soon as
-//! the store runs.
+//! A balancer that is started before its store: it listens, logs what is missing, and works as soon
+//! as the store runs.
 
 use anyhow::ensure;
 use bbb_sim::{BbbPool, PoolOptions};

@@ -13,8 +13,8 @@ use crate::tools::{assert_no_panic, on_each_store, start_replicas};
 const REPLICAS: usize = 3;
 const SERVERS: usize = 3;
 const INTERVALS: u64 = 4;
-/// The shortest time for the polls of [`INTERVALS`] seconds. If two replicas polled, the polls would
-/// take two seconds.
+/// The shortest time for the polls of [`INTERVALS`] seconds. If two replicas polled, the polls
+/// would take two seconds.
 const MIN_TIME: Duration = Duration::from_millis(3_000);
 
 /// The number of polls of each server so far.

@@ -1,5 +1,5 @@
-//! The shared store is killed under load and started again: calls fail fast meanwhile, no meeting is
-//! lost or created twice, and the balancers recover by themselves.
+//! The shared store is killed under load and started again: calls fail fast meanwhile, no meeting
+//! is lost or created twice, and the balancers recover by themselves.
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
@@ -66,7 +66,8 @@ async fn a_store_that_restarts_loses_nothing(kind: StoreKind) -> anyhow::Result<
     Ok(())
 }
 
-/// Makes so many creates at the same time that each balancer opens all its connections to the store.
+/// Makes so many creates at the same time that each balancer opens all its connections to the
+/// store.
 async fn open_all_connections(deployment: &ReplicatedDeployment, name: &str) -> anyhow::Result<()> {
     let creates = (0..CONNECTIONS).map(async |n| {
         let product = &deployment.products[n % deployment.products.len()];

@@ -9,8 +9,8 @@ use testkit::product::{ClientResponse, Product, wait_until};
 pub(crate) use testkit::responses::{create_query, describe_response, is_success, is_unavailable};
 use testkit::stores::TestStores;
 
-/// Makes a test of each function, which runs it on each kind of shared store at the same time, since
-/// these tests mostly wait.
+/// Makes a test of each function, which runs it on each kind of shared store at the same time,
+/// since these tests mostly wait.
 macro_rules! on_each_store {
     ($($test:ident),+ $(,)?) => {
         $(mod $test {

@@ -5,8 +5,8 @@
 
 const CONTEXT_LINES: usize = 2;
 
-/// Lines marked `-` (only expected), `+` (only found) or with a space (both), and `@@` between distant
-/// places. Empty if the lists are equal.
+/// Lines marked `-` (only expected), `+` (only found) or with a space (both), and `@@` between
+/// distant places. Empty if the lists are equal.
 pub(crate) fn unified_diff(expected: &[String], found: &[String]) -> String {
     let marked = edit_script(expected, found);
     let is_near_change = |n: usize| {

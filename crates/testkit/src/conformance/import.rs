@@ -15,8 +15,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Puts an archive into the spool, and returns whether it was imported or left there.
 ///
-/// An imported archive disappears from the spool after the recording is stored. An archive is left if
-/// an import has failed, or if the program does not import at all.
+/// An imported archive disappears from the spool after the recording is stored. An archive is left
+/// if an import has failed, or if the program does not import at all.
 pub(super) async fn import_archive(
     archive: &YamlNode,
     normalizer: &Normalizer,

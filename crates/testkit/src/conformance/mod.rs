@@ -1,8 +1,8 @@
 //! Plays the recorded conformance cases against a built binary.
 //!
 //! `data/conformance` of this crate has the cases, the responses of the original, and a list of
-//! deliberate differences; its README explains the format. [`run`] starts the binary for each profile of
-//! settings with simulated servers, plays the cases and compares the responses.
+//! deliberate differences; its README explains the format. [`run`] starts the binary for each
+//! profile of settings with simulated servers, plays the cases and compares the responses.
 
 mod data;
 pub(crate) mod diff;
@@ -33,7 +33,8 @@ const MAX_CASES_PER_SERVER: usize = 64;
 pub struct ConformanceOptions {
     /// The program, which must have the commands `serve` and `poll all`.
     pub binary: PathBuf,
-    /// Plays only cases whose area/name contains this text, or begins with it if it is written after `^`.
+    /// Plays only cases whose area/name contains this text, or begins with it if it is written
+    /// after `^`.
     pub filter: Option<String>,
     /// The folder with the cases.
     pub data: PathBuf,

@@ -42,8 +42,8 @@ impl YamlNode {
         if let YamlNode::List(items) = self { items } else { &[] }
     }
 
-    /// A scalar as text, in the format of Python, in which the recorder is written. `None` for null, lists
-    /// and mappings.
+    /// A scalar as text, in the format of Python, in which the recorder is written. `None` for
+    /// null, lists and mappings.
     pub(super) fn text(&self) -> Option<String> {
         match self {
             YamlNode::Bool(value) => Some(if *value { "True" } else { "False" }.to_owned()),

@@ -1,5 +1,5 @@
-//! The normal form in which responses and received requests are compared: sorted where the order has no
-//! meaning, and masked where a value is generated anew each time.
+//! The normal form in which responses and received requests are compared: sorted where the order
+//! has no meaning, and masked where a value is generated anew each time.
 
 use super::http::ClientResponse;
 use super::node::YamlNode;
@@ -14,7 +14,8 @@ use std::sync::LazyLock;
 /// The address of the simulated servers when the expectations were recorded.
 const RECORDED_POOL: &str = "127.0.0.1:9700";
 
-/// Times that differ less than this from the current time are taken for times of the case, in seconds.
+/// Times that differ less than this from the current time are taken for times of the case, in
+/// seconds.
 const MAX_AGE_S: f64 = 90_000.0;
 
 /// The headers that are compared.
@@ -97,7 +98,8 @@ impl Normalizer {
         INTERNAL_ID.replace_all(&text, "{internal}").into_owned()
     }
 
-    /// Masks a named value. Values that the balancer or a server has generated are masked by their form.
+    /// Masks a named value. Values that the balancer or a server has generated are masked by their
+    /// form.
     fn mask_field(&self, name: &str, value: &str) -> String {
         if !value.is_empty() && !self.case_words.contains(value) {
             if name.eq_ignore_ascii_case("voicebridge") && VOICE_BRIDGE.is_match(value) {
@@ -188,7 +190,8 @@ impl Normalizer {
         ("params".to_owned(), YamlNode::List(params))
     }
 
-    /// The target of a redirect. One to a simulated server is split into server, action and parameters.
+    /// The target of a redirect. One to a simulated server is split into server, action and
+    /// parameters.
     fn normalize_location(&self, url: &str) -> YamlNode {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let path_and_query = rest.find(['/', '?', '#']).map_or("", |at| &rest[at..]);
@@ -282,7 +285,8 @@ impl Normalizer {
     }
 }
 
-/// `{ms}` or `{s}` for milliseconds or seconds since 1970 near the current time; other digits unchanged.
+/// `{ms}` or `{s}` for milliseconds or seconds since 1970 near the current time; other digits
+/// unchanged.
 fn mask_time(digits: &str) -> String {
     let is_near = |unit: f64| {
         let time_s = digits.parse::<f64>().map(|time| time / unit);

@@ -1,4 +1,5 @@
-//! Plays the cases of one profile, one after the other, against a running binary with simulated servers.
+//! Plays the cases of one profile, one after the other, against a running binary with simulated
+//! servers.
 
 use super::data::{ConformanceCase, SettingProfiles};
 use super::import;

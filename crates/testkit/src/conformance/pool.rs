@@ -7,8 +7,8 @@ use bbb_sim::{BbbServer, Preload, RecordedRequest, Strictness};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Simulated servers on one port, with the behavior that each was given by earlier steps: a step changes
-/// only what it names.
+/// Simulated servers on one port, with the behavior that each was given by earlier steps: a step
+/// changes only what it names.
 pub(super) struct CasePool {
     pool: BbbPool,
     behaviors: Vec<ServerBehavior>,

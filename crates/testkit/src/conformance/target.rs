@@ -1,4 +1,5 @@
-//! The binary under test: started with the settings of a profile, polled, emptied, and killed in the end.
+//! The binary under test: started with the settings of a profile, polled, emptied, and killed in
+//! the end.
 
 use super::http::{ClientRequest, ClientResponse, exchange};
 use super::normalizer::digest;
@@ -24,8 +25,8 @@ const FOLDERS: [(&str, &str); 5] = [
     ("RECORDING_UNPUBLISH_DIR", "unpublished"),
 ];
 
-/// A running `serve` with an empty store of its own. Dropping this kills the process and removes the
-/// store.
+/// A running `serve` with an empty store of its own. Dropping this kills the process and removes
+/// the store.
 #[derive(Debug)]
 pub(super) struct Target {
     binary: PathBuf,
@@ -125,7 +126,8 @@ impl Target {
         command.env("CALLBACK_ALLOW", "127.0.0.0/8");
         // Like the original, which lets a web server send its files.
         command.env("PLAYBACK_X_ACCEL", "true");
-        // The recorded responses depend on the loads of servers. A forecast depends on the time as well.
+        // The recorded responses depend on the loads of servers. A forecast depends on the time as
+        // well.
         command.env("PLACEMENT_POLICY", "reserve");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.env("SECRET_KEY_BASE", "0".repeat(128));

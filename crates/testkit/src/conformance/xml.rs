@@ -47,8 +47,8 @@ impl XmlElement {
         }
     }
 
-    /// The normal form: one element per line, indented, with sorted attributes. Text that only breaks
-    /// lines is dropped.
+    /// The normal form: one element per line, indented, with sorted attributes. Text that only
+    /// breaks lines is dropped.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut attributes = self.attributes.clone();
         attributes.sort();

@@ -46,7 +46,8 @@ impl<S: ?Sized + 'static> ContractCase<S> {
         &self.name
     }
 
-    /// Whether the case needs a runtime with several threads, since it makes calls at the same time.
+    /// Whether the case needs a runtime with several threads, since it makes calls at the same
+    /// time.
     #[must_use]
     pub fn is_racing(&self) -> bool {
         self.is_racing

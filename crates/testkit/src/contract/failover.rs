@@ -1,4 +1,5 @@
-//! Failover: doubts about servers, meetings of those that are offline, and claims that move on.
+//! Failover: failed calls to servers, meetings on offline servers, and claims that move to another
+//! server.
 
 use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, PoolStore};
 use domain::health::{HealthChange, HealthState, ServerFailure};
@@ -38,7 +39,7 @@ fn failure(at: Timestamp) -> ServerFailure {
     ServerFailure { at, reason: "create: «no answer»".to_owned() }
 }
 
-/// Servers of these ids, the first one least loaded.
+/// A store with servers of these ids, of which the first one is the least loaded.
 async fn store_with(factory: PoolFactory<'_>, ids: &[&str]) -> TestPoolStore {
     let all: Vec<Server> =
         (0..).zip(ids).map(|(n, id)| open_server(id, 50.0 * f64::from(n))).collect();
@@ -85,16 +86,16 @@ async fn servers_that_failed_lately_are_chosen_last(factory: PoolFactory<'_>) {
     store.report_failure("a", &failure(NOW)).await;
     assert_eq!(store.place_new_meeting(place_request("m", &["11111"])).await.server.id.0, "b");
     store.report_failure("b", &failure(NOW)).await;
-    let won = store.place_new_meeting(place_request("n", &["22222"])).await;
-    assert_eq!(store.find_server("a").await, Some(won.server), "better than none");
-    // It answers again, and is trusted when it has done so for a while.
+    let claimed = store.place_new_meeting(place_request("n", &["22222"])).await;
+    assert_eq!(store.find_server("a").await, Some(claimed.server), "better than none");
+    // Servers that answer again are preferred again after a while.
     store.record_poll("a", &successful_poll(NOW.plus_ms(5), vec![])).await;
     store.record_poll("b", &successful_poll(NOW.plus_ms(5), vec![])).await;
     let later = NOW.plus_ms(16_000);
     for (id, expected) in [("o", "a"), ("p", "b")] {
-        let mut asked = place_request_at(later, id, &[id]);
-        asked.load.expected_users = 60;
-        assert_eq!(store.place_new_meeting(asked).await.server.id.0, expected);
+        let mut request = place_request_at(later, id, &[id]);
+        request.load.expected_users = 60;
+        assert_eq!(store.place_new_meeting(request).await.server.id.0, expected);
     }
 }
 
@@ -205,17 +206,17 @@ async fn voice_bridges_pass_from_one_meeting_to_the_next(factory: PoolFactory<'_
     let store = store_with(factory, &["a", "b"]).await;
     let mut all = Vec::new();
     for id in ["m1", "m2"] {
-        let mut one = store.place_and_confirm(place_request(id, &["11111"])).await;
+        let mut meeting = store.place_and_confirm(place_request(id, &["11111"])).await;
         assert!(store.forget_meeting(&key(id), "a").await);
-        one.detached = true;
-        all.push(one);
+        meeting.detached = true;
+        all.push(meeting);
     }
-    for one in &all {
-        assert!(store.restore_meeting(one).await);
+    for meeting in &all {
+        assert!(store.restore_meeting(meeting).await);
     }
     let both = vec![reported_meeting("m1", NOW, 1), reported_meeting("m2", NOW, 1)];
     store.record_poll("a", &successful_poll(NOW.plus_ms(5000), both)).await;
-    let numbers = store.list_meetings().await.into_iter().map(|one| one.voice_bridge);
+    let numbers = store.list_meetings().await.into_iter().map(|meeting| meeting.voice_bridge);
     assert_eq!(numbers.collect::<Vec<_>>(), [Some("11111".to_owned()), None]);
 }
 
@@ -223,20 +224,20 @@ async fn a_detached_meeting_is_placed_anew(factory: PoolFactory<'_>) {
     let store = store_with(factory, &["a", "b"]).await;
     store.place_and_confirm(place_request("m", &["11111"])).await;
     go_offline(&store, "a", NOW.plus_ms(1)).await;
-    let won = store.place_new_meeting(with_token("new", place_request("m", &["11111"]))).await;
-    assert_eq!(won.meeting.voice_bridge.as_deref(), Some("11111"), "its number is free");
-    assert_eq!(won.server, with_placed(open_server("b", 65.0), 1));
-    assert_eq!(store.list_meetings().await, std::slice::from_ref(&won.meeting));
+    let claimed = store.place_new_meeting(with_token("new", place_request("m", &["11111"]))).await;
+    assert_eq!(claimed.meeting.voice_bridge.as_deref(), Some("11111"), "its number is free");
+    assert_eq!(claimed.server, with_placed(open_server("b", 65.0), 1));
+    assert_eq!(store.list_meetings().await, std::slice::from_ref(&claimed.meeting));
     assert_eq!(store.list_meetings_on("a").await, []);
-    assert_eq!(store.find_server("b").await, Some(won.server));
+    assert_eq!(store.find_server("b").await, Some(claimed.server));
     let placed = store.place_meeting(with_token("third", place_request("m", &["2"]))).await;
     assert!(matches!(placed, PlaceOutcome::Existing(_)), "its claim stands: {placed:?}");
-    // Nothing of the old one is left.
+    // The record on the old server is removed.
     let report = store
         .record_poll("a", &successful_poll(NOW.plus_ms(3000), vec![reported_meeting("m", NOW, 9)]))
         .await;
     assert_eq!(report.expect("a server").outcome.attached, 0);
-    assert_eq!(store.list_meetings().await, [won.meeting]);
+    assert_eq!(store.list_meetings().await, [claimed.meeting]);
 }
 
 async fn a_detached_meeting_waits_if_there_is_no_place(factory: PoolFactory<'_>) {
@@ -245,9 +246,9 @@ async fn a_detached_meeting_waits_if_there_is_no_place(factory: PoolFactory<'_>)
     go_offline(&store, "a", NOW.plus_ms(1)).await;
     store.place_and_confirm(place_request("n", &["11111"])).await;
     let before = (store.list_servers().await, store.list_meetings().await);
-    let asked = with_token("new", place_request("m", &["11111"]));
-    assert_eq!(store.place_meeting(asked.clone()).await, PlaceOutcome::NoVoiceBridge);
-    let refused = store.place_meeting(avoiding_servers(&["b"], asked)).await;
+    let request = with_token("new", place_request("m", &["11111"]));
+    assert_eq!(store.place_meeting(request.clone()).await, PlaceOutcome::NoVoiceBridge);
+    let refused = store.place_meeting(avoiding_servers(&["b"], request)).await;
     assert_eq!(refused, PlaceOutcome::Refused(PlacementRefusal::NoServer));
     assert_eq!((store.list_servers().await, store.list_meetings().await), before);
 }
@@ -255,18 +256,18 @@ async fn a_detached_meeting_waits_if_there_is_no_place(factory: PoolFactory<'_>)
 async fn of_two_tenants_one_may_be_detached(factory: PoolFactory<'_>) {
     let store = store_with(factory, &["a", "b"]).await;
     let of = |tenant: &str, number: &str| {
-        let mut asked = place_request("m", &[number]);
-        asked.key.tenant = Some(tenant.to_owned());
-        asked
+        let mut request = place_request("m", &[number]);
+        request.key.tenant = Some(tenant.to_owned());
+        request
     };
     let first = store.place_and_confirm(of("one", "11111")).await;
     go_offline(&store, "a", NOW.plus_ms(1)).await;
     let second = store.place_and_confirm(of("two", "22222")).await;
     let detached = Meeting { detached: true, ..first.clone() };
     assert_eq!(store.list_meetings().await, [detached.clone(), second.clone()]);
-    for wanted in [&detached, &second] {
-        let found = store.find_meeting(&wanted.key).await.map(|located| located.meeting);
-        assert_eq!(found.as_ref(), Some(wanted));
+    for expected in [&detached, &second] {
+        let found = store.find_meeting(&expected.key).await.map(|found| found.meeting);
+        assert_eq!(found.as_ref(), Some(expected));
     }
     let seen = domain::poll::ReportedMeeting {
         tenant: Some("one".to_owned()),
@@ -280,16 +281,17 @@ async fn of_two_tenants_one_may_be_detached(factory: PoolFactory<'_>) {
     assert_eq!(store.list_meetings().await, [second]);
 }
 
-/// A request that tried its first place in vain and got another one.
+/// Places a meeting twice: the create on the first server failed. Returns the first request and
+/// both placements.
 async fn place_twice(store: &TestPoolStore) -> (PlaceRequest, MeetingOnServer, MeetingOnServer) {
-    let asked = place_request("m", &["11111", "22222"]);
-    let first = store.place_new_meeting(asked.clone()).await;
+    let request = place_request("m", &["11111", "22222"]);
+    let first = store.place_new_meeting(request.clone()).await;
     let mut again =
         avoiding_servers(&["a"], place_request_at(NOW.plus_ms(700), "m", &["11111", "22222"]));
     again.pending_ends = vec![pending_end("a", "m")];
     let second = store.place_new_meeting(again).await;
     assert_eq!((first.server.id.0.as_str(), second.server.id.0.as_str()), ("a", "b"));
-    (asked, first, second)
+    (request, first, second)
 }
 
 async fn a_claim_moves_on(factory: PoolFactory<'_>) {
@@ -305,7 +307,7 @@ async fn a_claim_moves_on(factory: PoolFactory<'_>) {
     assert_eq!(store.list_pending_ends().await, [pending_end("a", "m")]);
     let other = store.place_meeting(with_token("another", place_request("m", &["3"]))).await;
     assert_eq!(other, PlaceOutcome::Existing(second.clone()));
-    // Without anything to avoid it may come back to where it was.
+    // A request that has tried no server may use the first one again.
     let third = store.place_new_meeting(place_request_at(NOW.plus_ms(900), "m", &["22222"])).await;
     assert_eq!(third.server, with_placed(open_server("a", 15.0), 1));
     assert_eq!(store.list_pending_ends().await, [], "it is wanted there again");
@@ -326,7 +328,7 @@ async fn a_claim_stays_where_it_is_if_there_is_no_other_place(factory: PoolFacto
     assert_eq!(store.place_meeting(taken).await, PlaceOutcome::NoVoiceBridge);
     assert_eq!(find_meeting(&store, "m").await, second.meeting);
     assert_eq!(store.list_servers().await, before);
-    // Also when it ran out meanwhile: nobody has taken it away.
+    // The claim remains even if it has expired, since no other request has replaced it.
     let late = place_request_at(NOW.plus_ms(3 * CLAIM_MS), "m", &["33333"]);
     assert_eq!(store.place_meeting(late).await, PlaceOutcome::NoVoiceBridge);
     assert_eq!(find_meeting(&store, "m").await, second.meeting);
@@ -351,7 +353,7 @@ async fn the_earlier_try_wins_after_all(factory: PoolFactory<'_>) {
         "that of the place where it is is settled"
     );
     assert!(!store.is_bridge_free("11111").await && store.is_bridge_free("22222").await);
-    // What the slower one says no longer matters.
+    // The later try has no effect any more.
     assert!(!store.release_claim(&key("m"), "m").await);
     store.confirm_meeting(&second.meeting, at).await;
     assert_eq!(store.list_meetings().await, [expected]);
@@ -375,7 +377,7 @@ async fn missed_polls_are_counted_until_the_next_good_one(factory: PoolFactory<'
     let store = store_with(factory, &["a"]).await;
     store.place_and_confirm(place_request("m", &["11111"])).await;
     let seen = || vec![reported_meeting("m", NOW, 1)];
-    // The grace of young ones is not over before one second.
+    // The grace time of new meetings ends after one second.
     let polls = [(200, vec![], 1), (400, vec![], 2), (600, vec![], 3), (800, seen(), 0)];
     for (ms, list, missed) in polls.into_iter().chain([(2000, vec![], 1), (3000, seen(), 0)]) {
         store.record_poll("a", &successful_poll(NOW.plus_ms(ms), list)).await;
@@ -401,18 +403,18 @@ async fn limits_are_kept(factory: PoolFactory<'_>) {
     let full = store.place_meeting(avoiding_servers(&["backup"], place_request("p", &["p"]))).await;
     assert_eq!(full, PlaceOutcome::Refused(PlacementRefusal::Full));
     assert!(store.release_claim(&key("m"), "m").await, "it gives its place back");
-    let won =
+    let claimed =
         store.place_new_meeting(avoiding_servers(&["backup"], place_request("p", &["p"]))).await;
-    assert_eq!(won.server.id, server_id("few"));
-    // A poll counts what was placed.
+    assert_eq!(claimed.server.id, server_id("few"));
+    // A poll counts placed meetings.
     let list = vec![reported_meeting("x", NOW, 0), reported_meeting("y", NOW, 0)];
     store.record_poll("few", &successful_poll(NOW, list)).await;
     let few = store.find_server("few").await.expect("a server");
     assert_eq!((few.stats.meetings, few.placed_since_poll), (2, 1), "one is not there yet");
     let more = app::ports::ServerChange { max_meetings: Some(None), ..Default::default() };
     store.update_server("few", more).await;
-    let won = store
+    let claimed = store
         .place_new_meeting(avoiding_servers(&["backup", "small"], place_request("q", &["q"])))
         .await;
-    assert_eq!((won.server.id.0.as_str(), won.server.placed_since_poll), ("few", 2));
+    assert_eq!((claimed.server.id.0.as_str(), claimed.server.placed_since_poll), ("few", 2));
 }

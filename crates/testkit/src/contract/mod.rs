@@ -1,9 +1,10 @@
 //! The contract of the stores: what every implementation of a port of state must do.
 //!
-//! [`state_store_cases`], [`recordings_cases`], [`recording_store_cases`] and [`blobs_cases`] list the
-//! cases, each a behaviour with a name; some make many calls at the same time. [`pool_model_cases`] and
-//! [`catalog_model_cases`] compare random sequences of calls with the implementation in memory.
-//! [`ContractTests`] makes a test of each case. A case panics when a store does something else.
+//! [`state_store_cases`], [`recordings_cases`], [`recording_store_cases`] and [`blobs_cases`] list
+//! the cases, each a behaviour with a name; some make many calls at the same time.
+//! [`pool_model_cases`] and [`catalog_model_cases`] compare random sequences of calls with the
+//! implementation in memory. [`ContractTests`] makes a test of each case. A case panics when a
+//! store does something else.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -70,8 +71,8 @@ pub type RecordingStoreFactory<'a> = StoreFactory<'a, dyn RecordingStore>;
 /// Creates stores of the files of recordings.
 pub type BlobsFactory<'a> = StoreFactory<'a, dyn Blobs>;
 
-/// The cases for a store of all state: servers and meetings, poll cycles, sessions, tenants, tokens and
-/// periodic jobs.
+/// The cases for a store of all state: servers and meetings, poll cycles, sessions, tenants, tokens
+/// and periodic jobs.
 #[must_use]
 pub fn state_store_cases() -> Vec<ContractCase<dyn StateStore>> {
     let pool_cases = pool_store_cases().into_iter().map(ContractCase::on_state_stores);

@@ -1,4 +1,5 @@
-//! Many tasks at recordings and callbacks: nobody ever sees a mixture of two versions.
+//! Changes of recordings and callbacks by many tasks at the same time: no mixture of two versions
+//! is ever read.
 
 use app::ports::Recordings;
 use domain::recording::{Callback, PlaybackFormat, Recording, Thumbnail};
@@ -19,7 +20,7 @@ pub(super) fn cases() -> Vec<ContractCase<dyn Recordings>> {
     ]
 }
 
-/// A recording all of whose parts say which version it is.
+/// A recording with the number of its version in all parts.
 fn recording_version(id: &str, n: usize) -> Recording {
     let word = || Some(format!("version {n}"));
     let preview = || Thumbnail { alt: word(), ..Thumbnail::default() };

@@ -25,8 +25,8 @@ pub struct ContractTests {
 }
 
 impl ContractTests {
-    /// Adds a test for each case, named `contract::STORE::MODULE::CASE`. Each test calls `start` for
-    /// a factory of its own.
+    /// Adds a test for each case, named `contract::STORE::MODULE::CASE`. Each test calls `start`
+    /// for a factory of its own.
     pub fn add<S, Start>(&mut self, store: &str, cases: Vec<ContractCase<S>>, start: Start)
     where
         S: ?Sized + 'static,

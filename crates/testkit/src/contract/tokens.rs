@@ -1,4 +1,4 @@
-//! One-time tokens: taken once, in time, and exactly.
+//! One-time tokens: a token is taken once, before it expires.
 
 use app::ports::{Grant, StateStore};
 
@@ -6,7 +6,7 @@ use super::pool_store::NOW;
 use super::state_store::{TestStateStore, grant, hostile_texts};
 use super::{ContractCase, StateFactory};
 
-/// How long the tokens here hold.
+/// How long the tokens are valid, in ms.
 const VALIDITY_MS: i64 = 300_000;
 
 pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
@@ -60,7 +60,7 @@ async fn tokens_are_independent(factory: StateFactory<'_>) {
         let until = NOW.plus_ms(VALIDITY_MS + 1_000 * n);
         store.put_token(&format!("t{n}"), &grant(&format!("r{n}")), NOW, until).await;
     }
-    // Half of them are over when another comes.
+    // Half of the tokens have expired when another one is stored.
     let later = NOW.plus_ms(VALIDITY_MS + 25_000);
     store.put_token("new", &grant("new"), later, later.plus_ms(VALIDITY_MS)).await;
     for n in (0..50_i64).rev() {

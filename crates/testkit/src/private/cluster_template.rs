@@ -1,5 +1,5 @@
-//! Initialised PostgreSQL clusters for private servers. `initdb` runs once for each target directory
-//! and version; each server gets a copy, which takes a tenth of the time.
+//! Initialised PostgreSQL clusters for private servers. `initdb` runs once for each target
+//! directory and version; each server gets a copy, which takes a tenth of the time.
 
 use super::{create_folder, find_program};
 use anyhow::{Context, bail, ensure};
@@ -108,8 +108,8 @@ impl PostgresPrograms {
         result
     }
 
-    /// Runs `initdb`. Text sorts by language, not by bytes, as in most deployments: queries that rely
-    /// on the order of bytes must say so.
+    /// Runs `initdb`. Text sorts by language, not by bytes, as in most deployments: queries that
+    /// rely on the order of bytes must say so.
     fn run_initdb(&self, data: &Path) -> anyhow::Result<()> {
         let mut words = self.command("initdb");
         words.extend(

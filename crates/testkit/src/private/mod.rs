@@ -1,8 +1,10 @@
-//! Private servers for tests: a Redis, a PostgreSQL and an S3 server, each with a folder of its own.
+//! Private servers for tests: a Redis, a PostgreSQL and an S3 server, each with a folder of its
+//! own.
 //!
-//! No server has a fixed port, so any number of tests run at the same time. Nothing is left behind, not even by a test that
-//! is killed (see `supervisor`). A test that stops, breaks or counts starts a server of its own (`start`); the others use
-//! the server that the whole run shares (`shared`), each with a database, namespace or bucket of its own.
+//! No server has a fixed port, so any number of tests run at the same time. Nothing is left behind,
+//! not even by a test that is killed (see `supervisor`). A test that stops, breaks or counts starts
+//! a server of its own (`start`); the others use the server that the whole run shares (`shared`),
+//! each with a database, namespace or bucket of its own.
 
 mod cluster_template;
 mod postgres;
@@ -32,8 +34,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(2);
 /// The number of ports to try before giving up.
 const MAX_PORT_TRIES: usize = 50;
 
-/// Ports below those that systems assign to outgoing connections, so that no connection takes the port of a server that is
-/// stopped for a moment.
+/// Ports below those that systems assign to outgoing connections, so that no connection takes the
+/// port of a server that is stopped for a moment.
 const PORT_RANGE: std::ops::Range<u16> = 12_000..32_000;
 
 /// Returns a port on which nothing listens at the moment.

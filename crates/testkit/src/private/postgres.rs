@@ -1,7 +1,7 @@
 //! Private PostgreSQL servers.
 
 use super::cluster_template::PostgresPrograms;
-use super::shared::{ServerAddress, find_or_start};
+use super::shared::{ServerAddress, find_or_start, unique_name};
 use super::supervisor::{Lifetime, Supervisor};
 use super::{CHECK_INTERVAL, DEADLINE, MAX_PORT_TRIES, create_folder, free_port, log_tail};
 use anyhow::{Context, bail};
@@ -109,7 +109,7 @@ impl Postgres {
             supervisor: Supervisor::of_another_process(folder),
             options: PostgresServerOptions::default(),
             port,
-            database_prefix: format!("test_{}", std::process::id()),
+            database_prefix: format!("test_{}", unique_name()),
             database_count: AtomicU32::default(),
         })
     }
@@ -209,7 +209,8 @@ impl Postgres {
         Ok(name)
     }
 
-    /// Shuts the server down in order but without waiting for clients: their connections are closed.
+    /// Shuts the server down in order but without waiting for clients: their connections are
+    /// closed.
     ///
     /// # Errors
     /// When it does not end.
@@ -225,7 +226,8 @@ impl Postgres {
         self.supervisor.stop("KILL", true).await
     }
 
-    /// Suspends the server: it keeps its connections and answers nothing until [`Postgres::resume`].
+    /// Suspends the server: it keeps its connections and answers nothing until
+    /// [`Postgres::resume`].
     ///
     /// # Errors
     /// When its processes cannot be signalled.

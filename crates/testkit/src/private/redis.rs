@@ -73,7 +73,8 @@ impl RedisServerOptions {
         self
     }
 
-    /// Runs a sentinel that watches a master on this port, under this name. A sentinel stores no data.
+    /// Runs a sentinel that watches a master on this port, under this name. A sentinel stores no
+    /// data.
     #[must_use]
     pub fn sentinel(mut self, master: &str, port: u16) -> Self {
         self.watched_master = Some((master.to_owned(), port));
@@ -134,8 +135,8 @@ pub struct Redis {
     supervisor: Supervisor,
     options: RedisServerOptions,
     port: u16,
-    /// Commands that this module has sent since the server started. Locked while one is sent, so that
-    /// the count is exact.
+    /// Commands that this module has sent since the server started. Locked while one is sent, so
+    /// that the count is exact.
     own_commands: Mutex<u64>,
     database_count: AtomicU64,
 }
@@ -203,7 +204,8 @@ impl Redis {
         Ok(std::fs::write(self.supervisor.folder().join("redis.conf"), text)?)
     }
 
-    /// Starts the process and waits until it answers. Returns false if another program took its port.
+    /// Starts the process and waits until it answers. Returns false if another program took its
+    /// port.
     async fn try_start(&self) -> anyhow::Result<bool> {
         *self.own_commands.lock().await = 0;
         self.supervisor.start()?;
@@ -259,8 +261,8 @@ impl Redis {
         format!("unix://{}{}", self.options.url_credentials(), self.socket().display())
     }
 
-    /// Returns the number of a database that no earlier call has returned. On the shared server that
-    /// holds for all tests of the run, and database 0 is left to stores with namespaces.
+    /// Returns the number of a database that no earlier call has returned. On the shared server
+    /// that holds for all tests of the run, and database 0 is left to stores with namespaces.
     ///
     /// # Errors
     /// When all databases are in use.

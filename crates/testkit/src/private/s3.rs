@@ -1,6 +1,6 @@
 //! Private S3 servers: `moto_server`, which implements S3 and keeps everything in memory.
 
-use super::shared::{ServerAddress, find_or_start};
+use super::shared::{ServerAddress, find_or_start, unique_name};
 use super::supervisor::{Lifetime, Supervisor};
 use super::{
     CHECK_INTERVAL, DEADLINE, MAX_PORT_TRIES, create_folder, find_program, free_port, log_tail,
@@ -44,7 +44,7 @@ impl S3 {
         Ok(Self {
             supervisor: Supervisor::of_another_process(folder),
             port,
-            bucket_prefix: format!("bucket-{}", std::process::id()),
+            bucket_prefix: format!("bucket-{}", unique_name()),
             bucket_count: AtomicU32::new(0),
         })
     }
@@ -71,7 +71,8 @@ impl S3 {
         bail!("each port was taken before the server had started")
     }
 
-    /// Starts the process and waits until it answers. Returns false if another program took its port.
+    /// Starts the process and waits until it answers. Returns false if another program took its
+    /// port.
     async fn try_start(&self) -> anyhow::Result<bool> {
         self.supervisor.start()?;
         let started = timeout(DEADLINE, async {

@@ -1,14 +1,16 @@
 //! Servers that all tests of one run share.
 //!
-//! nextest runs every test in a process of its own. The first process of a run that needs a server starts it and writes
-//! its address into a directory named after the run; the others read the address there. The server ends with the run, even
-//! if the run is interrupted. Under `cargo test`, where a test binary runs its tests in one process, a run is that process.
+//! nextest runs every test in a process of its own. The first process of a run that needs a server
+//! starts it and writes its address into a directory named after the run; the others read the
+//! address there. The server ends with the run, even if the run is interrupted. Under `cargo test`,
+//! where a test binary runs its tests in one process, a run is that process.
 
 use super::supervisor::Lifetime;
 use crate::clock::environment_variable;
 use anyhow::Context;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// nextest's name for the run, a different one each time.
 const RUN_ID_VARIABLE: &str = "NEXTEST_RUN_ID";
@@ -22,8 +24,8 @@ pub(super) struct ServerAddress {
     pub(super) port: u16,
 }
 
-/// Returns the address of the run's server of this kind. Calls `start` if it is not running yet; other processes wait
-/// meanwhile.
+/// Returns the address of the run's server of this kind. Calls `start` if it is not running yet;
+/// other processes wait meanwhile.
 ///
 /// # Errors
 /// When the server does not start.
@@ -43,6 +45,12 @@ pub(super) async fn find_or_start(
     std::fs::write(&path, format!("{}\n{}", address.port, address.folder.display()))?;
     drop(lock);
     Ok(address)
+}
+
+/// Returns a name that no other call in any process returns as long as the process runs.
+pub(super) fn unique_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The name of the run, and the process that it ends with.

@@ -1,8 +1,9 @@
-//! A server process and its folder, supervised by a shell script of a few lines that runs between the test process and the
-//! server.
+//! A server process and its folder, supervised by a shell script of a few lines that runs between
+//! the test process and the server.
 //!
-//! The test process holds the writing end of the script's input. When that end closes, because the server is dropped or
-//! because the test process was killed, the script kills the server and removes the folder.
+//! The test process holds the writing end of the script's input. When that end closes, because the
+//! server is dropped or because the test process was killed, the script kills the server and
+//! removes the folder.
 
 use super::{CHECK_INTERVAL, DEADLINE, log_tail};
 use crate::clock::environment_variable;
@@ -27,8 +28,8 @@ pub(super) enum Lifetime {
     Process { id: u32, record: PathBuf },
 }
 
-/// A server and its folder. Unless another process supervises the server, dropping this ends the server and removes the
-/// folder before it returns.
+/// A server and its folder. Unless another process supervises the server, dropping this ends the
+/// server and removes the folder before it returns.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     folder: PathBuf,
@@ -130,7 +131,8 @@ impl Supervisor {
         self.send_signal("CONT", true).map(drop)
     }
 
-    /// Sends a signal to the server, and to its children if `children` is true; returns the ids of these processes.
+    /// Sends a signal to the server, and to its children if `children` is true; returns the ids of
+    /// these processes.
     fn send_signal(&self, name: &str, children: bool) -> anyhow::Result<Vec<u32>> {
         let mut shell = self.lock_shell()?;
         let Some(server) = shell.server_pid else {

@@ -1,5 +1,6 @@
-//! Compares the output of a task with the recorded one. The original's lists have the arbitrary order of a
-//! Redis set, and the width of its table depends on the names of its hosts: neither is compared.
+//! Compares the output of a task with the recorded one. The original's lists have the arbitrary
+//! order of a Redis set, and the width of its table depends on the names of its hosts: neither is
+//! compared.
 
 use super::transcript_file::RakeTask;
 use crate::conformance::diff::unified_diff;

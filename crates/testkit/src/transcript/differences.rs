@@ -67,8 +67,8 @@ impl TranscriptDifferences {
         self.not_yet.iter().find(matches).map(|skipped| skipped.reason.as_str())
     }
 
-    /// Checks that every entry names a transcript and a task that exist. Other entries excuse nothing and
-    /// must be removed.
+    /// Checks that every entry names a transcript and a task that exist. Other entries excuse
+    /// nothing and must be removed.
     pub(super) fn check_names(&self, transcripts: &[Transcript]) -> anyhow::Result<()> {
         for skipped in &self.not_yet {
             let mut named =

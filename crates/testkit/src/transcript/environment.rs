@@ -1,5 +1,5 @@
-//! The environment of a transcript: simulated servers under the addresses that it uses, a program with an
-//! empty store, and the directives that change them between tasks.
+//! The environment of a transcript: simulated servers under the addresses that it uses, a program
+//! with an empty store, and the directives that change them between tasks.
 
 use super::mask::Mask;
 use super::transcript_file::RakeTask;
@@ -106,8 +106,8 @@ impl TranscriptEnvironment {
     }
 }
 
-/// Gives a simulated server an address of its own, since all of them listen on 127.0.0.1. Returns the
-/// port on that address.
+/// Gives a simulated server an address of its own, since all of them listen on 127.0.0.1. Returns
+/// the port on that address.
 async fn start_proxy(
     proxies: &mut JoinSet<()>,
     host: Ipv4Addr,

@@ -1,4 +1,5 @@
-//! Replaces values that are generated anew each time by the placeholders of the transcripts, and back.
+//! Replaces values that are generated anew each time by the placeholders of the transcripts, and
+//! back.
 
 use regex::Regex;
 

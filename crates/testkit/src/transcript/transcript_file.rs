@@ -1,4 +1,5 @@
-//! Reads transcripts: comments, directives to the environment, and tasks with their input and output.
+//! Reads transcripts: comments, directives to the environment, and tasks with their input and
+//! output.
 
 use anyhow::{Context, bail};
 use std::path::Path;
