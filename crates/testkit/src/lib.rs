@@ -19,3 +19,4 @@ pub mod small_disk;
 pub mod stores;
 pub mod tar;
 pub mod transcript;
+mod wait;

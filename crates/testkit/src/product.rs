@@ -5,6 +5,7 @@ pub use crate::calls::{new_request, signed_target, signed_target_with};
 use crate::clock::environment_variable;
 pub use crate::conformance::http::{ClientConnection, ClientRequest, ClientResponse, exchange};
 use crate::stores::{StoreKind, TestStores};
+pub use crate::wait::{wait_until, wait_until_within};
 use anyhow::{Context, bail, ensure};
 use bbb_sim::{Algorithm, BbbServer};
 use serde_json::{Value, json};
@@ -398,30 +399,4 @@ impl Product {
         ensure!(output.status.success(), "poll all: {stderr}");
         Ok(())
     }
-}
-
-/// Waits until a condition holds, for [`DEADLINE`] at most.
-///
-/// # Errors
-/// When it never holds. The message is `never` and `what`.
-pub async fn wait_until(what: &str, condition: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
-    wait_until_within(DEADLINE, what, condition).await
-}
-
-/// Waits until a condition holds, for `deadline` at most.
-///
-/// # Errors
-/// When it never holds. The message is `never` and `what`.
-pub async fn wait_until_within(
-    deadline: Duration,
-    what: &str,
-    mut condition: impl AsyncFnMut() -> bool,
-) -> anyhow::Result<()> {
-    let waiting = async {
-        while !condition().await {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let waited = timeout(deadline, waiting).await;
-    waited.with_context(|| format!("never {what}"))
 }

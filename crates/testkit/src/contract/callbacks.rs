@@ -5,7 +5,7 @@ use app::ports::Recordings;
 use domain::Timestamp;
 use domain::recording::Callback;
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::recordings::{TestRecordings, bare_recording};
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingsFactory};

@@ -4,12 +4,12 @@ use app::ports::{Destination, MessageTopic, RecordingStore};
 use domain::recording::catalog::{MetadataMatch, RecordingChange, RecordingFilter, TenantScope};
 use domain::recording::{Callback, Recording, RecordingDetails};
 
-use super::catalog::{
-    TestCatalog, published_recording, tenant_scope, texts, with_formats, with_metadata,
-};
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::recordings::{bare_recording, full_recording};
 use super::state_store::hostile_texts;
+use super::test_catalog::{
+    TestCatalog, published_recording, tenant_scope, texts, with_formats, with_metadata,
+};
 use super::{ContractCase, RecordingStoreFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {

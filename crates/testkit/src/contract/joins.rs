@@ -3,10 +3,11 @@
 use app::ports::{MeetingOnServer, PoolStore, ServerChange};
 use domain::{AdminState, MeetingKey};
 
-use super::pool_store::{
-    EXPECTED_USERS, NOW, TestPoolStore, failed_poll, key, open_server, place_request,
-    reported_meeting, successful_poll, weighted_server, with_placed,
+use super::fixtures::{
+    EXPECTED_USERS, NOW, failed_poll, key, open_server, place_request, reported_meeting,
+    successful_poll, weighted_server, with_placed,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {

@@ -4,10 +4,11 @@ use app::ports::{PlaceOutcome, PoolStore, ServerChange};
 use domain::poll::MeetingUpdate;
 use domain::{AdminState, Meeting, MeetingLoad};
 
-use super::pool_store::{
-    CLAIM_MS, EXPECTED_USERS, NOW, TestPoolStore, failed_poll, key, open_server, place_request,
-    place_request_at, server_id, successful_poll, weighted_server, with_placed, with_token,
+use super::fixtures::{
+    CLAIM_MS, EXPECTED_USERS, NOW, failed_poll, key, open_server, place_request, place_request_at,
+    server_id, successful_poll, weighted_server, with_placed, with_token,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {

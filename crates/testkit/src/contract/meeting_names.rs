@@ -6,9 +6,8 @@ use app::ports::{PlaceOutcome, PoolStore};
 use domain::placement::PlacementRefusal;
 use domain::{Meeting, MeetingKey};
 
-use super::pool_store::{
-    NOW, TestPoolStore, key, open_server, place_request, reported_meeting, successful_poll,
-};
+use super::fixtures::{NOW, key, open_server, place_request, reported_meeting, successful_poll};
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {

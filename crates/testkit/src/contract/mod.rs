@@ -18,6 +18,7 @@ mod case;
 mod catalog;
 mod catalog_changes;
 mod failover;
+mod fixtures;
 mod imports;
 mod joins;
 mod lifecycle;
@@ -25,6 +26,7 @@ mod many_blobs;
 mod meeting_names;
 mod model;
 mod model_catalog;
+mod moved_claims;
 mod outbox;
 mod pending_ends;
 mod periodic_jobs;
@@ -44,6 +46,7 @@ mod session_history;
 mod state_store;
 mod suite;
 mod tenants;
+mod test_catalog;
 mod tokens;
 mod trash;
 
@@ -97,6 +100,7 @@ fn pool_store_cases() -> Vec<ContractCase<dyn PoolStore>> {
         polls::cases(),
         restoring::cases(),
         failover::cases(),
+        moved_claims::cases(),
         pending_ends::cases(),
         racing(racing::cases()),
         racing(racing_servers::cases()),

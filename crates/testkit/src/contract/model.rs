@@ -20,7 +20,8 @@ use domain::{Meeting, MeetingKey, Server, Timestamp};
 
 use self::call_sequence::{CallSequence, SERVERS, keys};
 pub(super) use self::rng::TestRng;
-use super::pool_store::{NOW, TestPoolStore};
+use super::fixtures::NOW;
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
 /// The number of calls in a sequence.

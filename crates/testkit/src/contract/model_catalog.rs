@@ -12,9 +12,9 @@ use domain::recording::catalog::{
 };
 use domain::recording::{Callback, Recording};
 
-use super::catalog::{TestCatalog, format, published_recording, with_metadata};
+use super::fixtures::NOW;
 use super::model::TestRng;
-use super::pool_store::NOW;
+use super::test_catalog::{TestCatalog, format, published_recording, with_metadata};
 use super::{ContractCase, RecordingStoreFactory};
 
 /// The number of calls in a sequence.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use app::ports::{MessageTopic, OutboxMessage, RecordingStore};
 use domain::Timestamp;
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::racing::run_together;
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingStoreFactory};

@@ -6,10 +6,11 @@ use domain::{AdminState, Meeting, MeetingKey};
 
 use app::ports::{PlaceOutcome, PoolStore, ServerChange};
 
-use super::pool_store::{
-    NOW, TestPoolStore, failed_poll, key, open_server, own_meeting, pending_end, place_request,
-    reported_meeting, server_id, successful_poll, with_token,
+use super::fixtures::{
+    NOW, failed_poll, key, open_server, own_meeting, pending_end, place_request, reported_meeting,
+    server_id, successful_poll, with_token,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
@@ -226,7 +227,7 @@ async fn a_lost_meeting_is_adopted(factory: PoolFactory<'_>) {
     assert_eq!(store.list_meetings().await, report.outcome.adopted);
     assert_eq!(store.list_meetings_on("a").await, report.outcome.adopted);
     let found = store.find_meeting(&tenant_key("t", "m")).await.expect("a meeting");
-    let Meeting { voice_bridge, moderator_pw, usage: usage, placed_at, .. } = found.meeting;
+    let Meeting { voice_bridge, moderator_pw, usage, placed_at, .. } = found.meeting;
     assert_eq!((voice_bridge.as_deref(), moderator_pw.as_deref()), (Some("11111"), Some("told")));
     assert_eq!((usage.peak_users, placed_at), (7, NOW.plus_ms(-70_000)));
     assert_eq!(found.server, report.server, "its load counts it already");

@@ -3,7 +3,7 @@
 use app::ports::{JobClaim, StateStore};
 use domain::periodic_job::{JobRun, start_next_run};
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::state_store::{TestStateStore, hostile_texts};
 use super::{ContractCase, StateFactory};
 

@@ -4,10 +4,11 @@ use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, PoolStore, ServerC
 use domain::placement::{PlacementRefusal, TagRequest};
 use domain::{AdminState, Meeting};
 
-use super::pool_store::{
-    CLAIM_MS, NOW, TestPoolStore, expected_meeting, key, open_server, place_request,
-    place_request_at, weighted_server, with_placed, with_token,
+use super::fixtures::{
+    CLAIM_MS, NOW, expected_meeting, key, open_server, place_request, place_request_at,
+    weighted_server, with_placed, with_token,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {

@@ -4,10 +4,10 @@ use app::ports::StateStore;
 use domain::Server;
 use domain::poll::PollObservation;
 
-use super::pool_store::{
-    NOW, TestPoolStore, failed_poll, key, open_server, place_request, reported_meeting,
-    successful_poll,
+use super::fixtures::{
+    NOW, failed_poll, key, open_server, place_request, reported_meeting, successful_poll,
 };
+use super::pool_store::TestPoolStore;
 use super::state_store::TestStateStore;
 use super::{ContractCase, StateFactory};
 

@@ -9,11 +9,11 @@ use domain::poll::{
 use domain::server::ServerStats;
 use domain::{AdminState, Meeting, MeetingKey, MeetingUsage, Server};
 
-use super::pool_store::{
-    CLAIM_MS, EXPECTED_USERS, NOW, POLICY, TestPoolStore, failed_poll, key, open_server,
-    place_request, place_request_at, reported_meeting, server_id, successful_poll, weighted_server,
-    with_placed,
+use super::fixtures::{
+    CLAIM_MS, EXPECTED_USERS, NOW, POLICY, failed_poll, key, open_server, place_request,
+    place_request_at, reported_meeting, server_id, successful_poll, weighted_server, with_placed,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {

@@ -10,10 +10,11 @@ use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, PoolStore};
 use domain::Meeting;
 use tokio::sync::Barrier;
 
-use super::pool_store::{
-    CLAIM_MS, EXPECTED_USERS, NOW, TestPoolStore, key, open_server, place_request,
-    place_request_at, reported_meeting, successful_poll, weighted_server,
+use super::fixtures::{
+    CLAIM_MS, EXPECTED_USERS, NOW, key, open_server, place_request, place_request_at,
+    reported_meeting, successful_poll, weighted_server,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {

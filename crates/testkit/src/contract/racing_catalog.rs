@@ -3,9 +3,9 @@
 use app::ports::{Destination, RecordingStore};
 use domain::recording::catalog::{RecordingChange, TenantScope};
 
-use super::catalog::{TestCatalog, format, published_recording};
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::racing::run_together;
+use super::test_catalog::{TestCatalog, format, published_recording};
 use super::{ContractCase, RecordingStoreFactory};
 
 const TASK_COUNT: usize = 12;

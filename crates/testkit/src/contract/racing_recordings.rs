@@ -4,7 +4,7 @@
 use app::ports::Recordings;
 use domain::recording::{Callback, PlaybackFormat, Recording, Thumbnail};
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::racing::run_together;
 use super::recordings::{TestRecordings, bare_recording};
 use super::{ContractCase, RecordingsFactory};

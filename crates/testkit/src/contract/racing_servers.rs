@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use app::ports::{PlaceOutcome, PoolStore};
 
-use super::pool_store::{
-    NOW, TestPoolStore, avoiding_servers, failed_poll, key, open_server, pending_end,
-    place_request, successful_poll, with_token,
+use super::fixtures::{
+    NOW, avoiding_servers, failed_poll, key, open_server, pending_end, place_request,
+    successful_poll, with_token,
 };
+use super::pool_store::TestPoolStore;
 use super::racing::{expected_load, run_together};
 use super::{ContractCase, PoolFactory};
 

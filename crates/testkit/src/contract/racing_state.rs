@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use app::ports::{JobClaim, StateStore, TenantUpdateResult};
 
-use super::pool_store::{NOW, open_server, place_request, reported_meeting, successful_poll};
+use super::fixtures::{NOW, open_server, place_request, reported_meeting, successful_poll};
 use super::racing::run_together;
 use super::state_store::{TestStateStore, grant, rename_to, setting, tenant};
 use super::{ContractCase, StateFactory};

@@ -6,7 +6,7 @@ use app::ports::{RecordingCounts, Recordings};
 use domain::Timestamp;
 use domain::recording::{Callback, PlaybackFormat, Recording, RecordingDetails, Thumbnail};
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingsFactory};
 

@@ -3,9 +3,8 @@
 use app::ports::PoolStore;
 use domain::{Claim, Meeting, MeetingKey, MeetingUsage};
 
-use super::pool_store::{
-    NOW, TestPoolStore, expected_meeting, key, open_server, place_request, server_id,
-};
+use super::fixtures::{NOW, expected_meeting, key, open_server, place_request, server_id};
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {

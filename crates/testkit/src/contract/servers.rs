@@ -6,7 +6,8 @@ use domain::health::{Health, ServerFailure};
 use domain::server::ServerStats;
 use domain::{AdminState, Server, ServerLimits};
 
-use super::pool_store::{NOW, TestPoolStore, key, open_server, place_request, server_id};
+use super::fixtures::{NOW, key, open_server, place_request, server_id};
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {

@@ -3,7 +3,7 @@
 use app::ports::StateStore;
 use domain::{MeetingKey, MeetingSession, Timestamp};
 
-use super::pool_store::{NOW, open_server};
+use super::fixtures::{NOW, open_server};
 use super::state_store::{TestStateStore, hostile_texts};
 use super::{ContractCase, StateFactory};
 

@@ -4,7 +4,7 @@ use app::ports::{StateStore, TenantUpdateResult};
 use domain::tenant::Lrs;
 use domain::{MeetingKey, Tenant, TenantChange, TenantSetting};
 
-use super::pool_store::{NOW, open_server, place_request};
+use super::fixtures::{NOW, open_server, place_request};
 use super::state_store::{TestStateStore, hostile_texts, rename_to, setting, tenant};
 use super::{ContractCase, StateFactory};
 

@@ -2,7 +2,7 @@
 
 use app::ports::{Grant, StateStore};
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::state_store::{TestStateStore, grant, hostile_texts};
 use super::{ContractCase, StateFactory};
 

@@ -4,9 +4,9 @@ use app::ports::{Destination, FileMove, RecordingStore, TrashedRecording};
 use domain::Timestamp;
 use domain::recording::Recording;
 
-use super::catalog::{TestCatalog, format, published_recording};
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::recordings::full_recording;
+use super::test_catalog::{TestCatalog, format, published_recording};
 use super::{ContractCase, RecordingStoreFactory};
 
 pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {

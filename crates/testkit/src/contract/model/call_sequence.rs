@@ -6,7 +6,7 @@ use domain::placement::{PlacementCriteria, PlacementPolicy, PlacementRules, TagR
 use domain::poll::{PendingEnd, PollObservation, ReportedMeeting};
 use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, Timestamp};
 
-use super::super::pool_store::{NOW, key, open_server, server_id};
+use super::super::fixtures::{NOW, key, open_server, server_id};
 use super::rng::TestRng;
 use super::{PoolCall, PoolResponse};
 
