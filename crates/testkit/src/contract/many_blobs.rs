@@ -10,7 +10,12 @@ use futures_util::TryStreamExt as _;
 use tempfile::TempDir;
 
 use super::{BlobsFactory, ContractCase};
+use crate::nightly::rounds;
 
+/// Rounds of moves at the same time, in a usual run and in a nightly run. A format is stored again in the
+/// first six.
+const ROUNDS: u64 = 8;
+const NIGHTLY_ROUNDS: u64 = 100;
 const RECORD_ID: &str = "5d2f0c9a4be17c33a1f0b6de0d92cf5a7b1e8c44-1760000000111";
 
 pub(super) fn cases() -> Vec<ContractCase<dyn Blobs>> {
@@ -239,10 +244,10 @@ async fn files_can_be_written(factory: BlobsFactory<'_>) {
 async fn moves_in_both_directions_lose_nothing(factory: BlobsFactory<'_>) {
     let (store, video) = (TestBlobs::new(factory).await, format_id("video", RECORD_ID));
     store.put(&video, Visibility::Published, &TWO_FILES).await;
-    for round in 0..30 {
+    for round in 0..rounds(ROUNDS, NIGHTLY_ROUNDS) {
         let moves = (0..6).map(|n| {
             let (blobs, video) = (store.blobs.clone(), video.clone());
-            let made = (n == round).then(|| store.make_dir(&TWO_FILES));
+            let made = (n as u64 == round).then(|| store.make_dir(&TWO_FILES));
             tokio::spawn(async move {
                 let visibility = Visibility::ALL[n % 3];
                 match made {

@@ -10,9 +10,12 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::{Builder, Runtime};
 
 use super::case::{ContractCase, OwnedStoreFactory};
+use crate::nightly::is_nightly;
 
 /// The longest that a case may take, even on a slow disk. A case that takes longer hangs.
 const MAX_CASE_TIME: Duration = Duration::from_secs(120);
+/// The longest that a case may take in a nightly run.
+const MAX_NIGHTLY_CASE_TIME: Duration = Duration::from_secs(3_600);
 /// Threads of the runtime of a case that makes calls at the same time.
 const RACING_THREADS: usize = 4;
 /// Threads of the runtime of the other cases. Some stores need a second one for their connections.
@@ -56,10 +59,11 @@ impl ContractTests {
         threads: usize,
         test: impl AsyncFnOnce() + Send + 'static,
     ) {
+        let max_time = if is_nightly() { MAX_NIGHTLY_CASE_TIME } else { MAX_CASE_TIME };
         let run = move || {
             let finished = new_runtime(threads)?
-                .block_on(async { tokio::time::timeout(MAX_CASE_TIME, test()).await });
-            finished.map_err(|_| Failed::from(format!("hangs: over {MAX_CASE_TIME:?}")))
+                .block_on(async { tokio::time::timeout(max_time, test()).await });
+            finished.map_err(|_| Failed::from(format!("takes longer than {max_time:?}")))
         };
         self.trials.push(Trial::test(name, run));
     }
