@@ -1,6 +1,5 @@
-//! House rules as a test: what may use what, how long a file may be, what every file and setting
-//! must have. Cargo enforces the arrows between crates; this enforces those between modules, and
-//! what a compiler does not care about.
+//! Rules for the sources that compilers and linters do not check: which module may use which, how long
+//! a file may be, what every file and manifest must have, and which words are not used.
 
 #![expect(clippy::expect_used, reason = "a test that cannot read the sources must fail")]
 
@@ -8,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lines of a file without its tests; more is a sign of two rooms in one.
+/// The largest number of lines of a file without its unit tests. A longer file has two subjects.
 const MAX_LINES: usize = 400;
 /// Files that may be longer, with their limit. The list only shrinks.
 const LONGER_FILES: &[(&str, usize)] = &[];
@@ -17,7 +16,7 @@ fn workspace_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
 }
 
-/// Every source file: its path from the root, and its text.
+/// The path from the root and the text of every source file.
 fn read_sources() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![workspace_root().join("crates")];
@@ -42,7 +41,7 @@ fn without_tests(text: &str) -> &str {
     text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or(text)
 }
 
-/// Lines of these files that hold any of these words, outside of comments and tests.
+/// The lines of files in a directory that contain any of these words outside of comments and unit tests.
 fn find_lines(inside: &str, words: &[&str], except: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for (name, text) in read_sources() {
@@ -60,7 +59,7 @@ fn find_lines(inside: &str, words: &[&str], except: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn pure_crates_read_no_clock_no_chance_no_environment_and_no_files() {
+fn pure_crates_use_no_clock_no_randomness_no_environment_and_no_files() {
     let words = ["std::time", "std::env", "std::fs", "std::net", "tokio", "rand::", "async fn"];
     for inside in ["crates/bbb/src", "crates/domain/src"] {
         assert_eq!(find_lines(inside, &words, &[]), [] as [&str; 0]);
@@ -70,14 +69,14 @@ fn pure_crates_read_no_clock_no_chance_no_environment_and_no_files() {
 #[test]
 fn use_cases_name_no_adapter_and_no_framework() {
     let words = ["adapters::", "rusqlite", "hyper", "scalelite::", "std::fs", "std::env"];
-    // What is put on a shelf comes from a directory, whatever the shelf is made of.
+    // The files of a format come from a directory, in every implementation of the port.
     let except = ["crates/app/src/memory/blobs.rs"];
     assert_eq!(find_lines("crates/app/src", &words, &except), [] as [&str; 0]);
 }
 
 #[test]
 fn only_wiring_and_addresses_use_adapters() {
-    // Addresses of stores are the adapters' to read, and settings say where stores are.
+    // Settings contain addresses of stores, which adapters parse.
     let except = ["crates/scalelite/src/wiring", "crates/scalelite/src/config/stores"];
     assert_eq!(find_lines("crates/scalelite/src", &["adapters::"], &except), [] as [&str; 0]);
 }
@@ -86,7 +85,7 @@ fn only_wiring_and_addresses_use_adapters() {
 fn http_and_commands_do_not_use_each_other() {
     let http = "crates/scalelite/src/http";
     assert_eq!(find_lines(http, &["crate::cmd", "crate::cli"], &[]), [] as [&str; 0]);
-    // `demo` runs a server of its own, like the life of the process does.
+    // `demo` runs a server, like `serve`.
     let except = ["crates/scalelite/src/cmd/demo.rs"];
     let commands = "crates/scalelite/src/cmd";
     assert_eq!(find_lines(commands, &["crate::http"], &except), [] as [&str; 0]);
@@ -102,7 +101,7 @@ fn simulated_servers_do_not_share_code_with_the_product() {
 fn files_are_short_and_begin_with_a_comment() {
     for (name, text) in read_sources() {
         let first = text.lines().next().unwrap_or_default();
-        assert!(first.starts_with("//! "), "{name} does not say why it exists");
+        assert!(first.starts_with("//! "), "{name} does not begin with a description");
         let limit =
             LONGER_FILES.iter().find(|(long, _)| *long == name).map_or(MAX_LINES, |(_, n)| *n);
         let lines = without_tests(&text).lines().count();
@@ -112,12 +111,12 @@ fn files_are_short_and_begin_with_a_comment() {
 
 #[test]
 fn no_todo_is_left() {
-    // Spelled apart, so that this file does not find itself.
+    // Split, so that this file does not contain them.
     let marks =
         [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("to", "do!(")];
     for (name, text) in read_sources() {
         for mark in marks {
-            assert!(!text.contains(mark), "{name} holds {mark}");
+            assert!(!text.contains(mark), "{name} contains {mark}");
         }
     }
 }
@@ -131,12 +130,12 @@ fn every_crate_has_a_description_and_the_lints() {
             assert!(text.contains(needed), "{}: {needed}", manifest.display());
         }
         let own = text.lines().find(|line| line.contains("version = ") && line.contains('{'));
-        assert_eq!(own, None, "{}: versions stand in the workspace", manifest.display());
+        assert_eq!(own, None, "{}: versions belong into the workspace manifest", manifest.display());
     }
 }
 
 #[test]
-fn documents_that_readers_are_sent_to_exist() {
+fn linked_documents_exist() {
     for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
         let text = fs::read_to_string(workspace_root().join(document)).expect(document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
