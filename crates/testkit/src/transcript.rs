@@ -69,7 +69,7 @@ async fn play_transcript(
     for step in &transcript.steps {
         match step {
             TranscriptStep::Directive(directive) => {
-                environment.run_directive(directive).await.with_context(|| directive.clone())?
+                environment.run_directive(directive).await.with_context(|| directive.clone())?;
             }
             TranscriptStep::Task(task)
                 if differences.skip_reason(&transcript.name, Some(&task.name)).is_some() => {}

@@ -152,7 +152,7 @@ async fn expected_poll(
                 kept.push(meeting);
             }
             Some((_, MeetingUpdate::Missed(times))) => {
-                kept.push(Meeting { missed_polls: *times, ..meeting })
+                kept.push(Meeting { missed_polls: *times, ..meeting });
             }
             Some((_, MeetingUpdate::Detached)) => kept.push(Meeting { detached: true, ..meeting }),
             None => kept.push(meeting),
