@@ -1,5 +1,4 @@
-//! The store in PostgreSQL against the contract of its ports, and what only several processes on
-//! one database can show.
+//! The store in PostgreSQL: several stores on one database, and names that PostgreSQL does not take.
 
 #![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
 
@@ -7,104 +6,14 @@ mod common;
 #[path = "common/pool.rs"]
 mod pool;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use adapters::postgres::PgStore;
 use app::ports::{OneTimeTokens, PlaceOutcome, PoolStore, Recordings, ServerChange, Tenants};
 use domain::{AdminState, Meeting, ServerId};
-use futures_util::future::{FutureExt as _, join_all};
+use futures_util::future::join_all;
 use pool::{NOW, enabled_server, meeting_key, place_request};
-use testkit::contract;
 use testkit::private::Postgres;
-use tokio::sync::Mutex;
-
-/// How many databases take turns: a store of so many stores ago has long let go of its own.
-const DATABASES: usize = 8;
-/// Everything that a cluster leaves behind.
-const WIPE: &str = "DELETE FROM scalelite_own.servers; DELETE FROM scalelite_own.meetings; \
-    DELETE FROM scalelite_own.tenants; DELETE FROM scalelite_own.one_time_tokens; \
-    DELETE FROM scalelite_own.turns; DELETE FROM scalelite_own.sessions; \
-    DELETE FROM scalelite_own.mark; DELETE FROM scalelite_own.recording_facts; \
-    DELETE FROM scalelite_own.journeys; DELETE FROM scalelite_own.trash; DELETE FROM scalelite_own.outbox; \
-    DELETE FROM scalelite_own.archives; DELETE FROM recordings; DELETE FROM metadata; \
-    DELETE FROM playback_formats; DELETE FROM thumbnails; DELETE FROM callback_data";
-
-/// Fresh stores in one private server. To empty a database takes a tenth of what creating does.
-struct PgStores {
-    server: Postgres,
-    clients: Mutex<Vec<tokio_postgres::Client>>,
-    count: AtomicUsize,
-}
-
-impl PgStores {
-    async fn new() -> Arc<Self> {
-        let server = Postgres::start().await.expect("a server");
-        Arc::new(Self { server, clients: Mutex::default(), count: AtomicUsize::new(0) })
-    }
-
-    async fn next_store(&self) -> PgStore {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let name = format!("cluster_{}", number % DATABASES);
-        let mut wipers = self.clients.lock().await;
-        if let Some(wiper) = wipers.get(number % DATABASES) {
-            wiper.batch_execute(WIPE).await.expect("an empty database");
-        } else {
-            // Where text has an order of its own, which must not show.
-            let create = format!(
-                "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8' \
-                 LOCALE_PROVIDER icu ICU_LOCALE 'de'"
-            );
-            self.server.psql("postgres", &create).await.expect("a database");
-            let mut config = tokio_postgres::Config::new();
-            config.user("postgres").dbname(&name).port(self.server.port());
-            config.host_path(self.server.socket_folder());
-            let (wiper, connection) = config.connect(tokio_postgres::NoTls).await.expect("a wiper");
-            tokio::spawn(connection);
-            wipers.push(wiper);
-        }
-        common::store(&self.server, &name)
-    }
-}
-
-/// Makes stores, as whatever they are to be.
-macro_rules! factory {
-    ($stores:ident) => {
-        &|| {
-            let stores = $stores.clone();
-            async move { Arc::new(stores.next_store().await) as _ }.boxed()
-        }
-    };
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keeps_the_contract() {
-    let stores = PgStores::new().await;
-    contract::check_state_store(factory!(stores)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn keeps_the_contract_of_recordings() {
-    let stores = PgStores::new().await;
-    contract::check_recordings(factory!(stores)).await;
-    contract::race_recordings(factory!(stores)).await;
-    contract::check_recording_store(factory!(stores)).await;
-    contract::race_recording_store(factory!(stores)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn keeps_the_contract_in_races() {
-    let stores = PgStores::new().await;
-    contract::race_state_store(factory!(stores)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn does_as_the_reference_does() {
-    let stores = PgStores::new().await;
-    contract::compare_pool_store(factory!(stores), 40, 1).await;
-    contract::compare_catalog(factory!(stores), 40, 1).await;
-}
 
 /// The state of the server that somebody who joins is sent to.
 async fn joined_server_state(store: &PgStore) -> Option<AdminState> {

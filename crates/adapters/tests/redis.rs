@@ -1,19 +1,12 @@
-//! The hot state in Redis against the contracts of its ports, and what only a Redis can show: how
-//! many round trips a call costs, replicas, what is wrong with its configuration.
-
-#![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
+//! The store in Redis: round trips of calls, replicas, and findings about the configuration of the server.
 
 #[path = "common/redis.rs"]
 mod common;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use adapters::redis::RedisStore;
 use adapters::redis::address::RedisOptions;
-use app::ports::{FindingLevel, Inspect, PlaceOutcome, PoolStore, StateStore};
-use futures_util::future::{BoxFuture, FutureExt as _, join_all};
-use testkit::contract;
+use app::ports::{FindingLevel, Inspect, PlaceOutcome, PoolStore};
+use futures_util::future::join_all;
 use testkit::private::{Persistence, Redis, RedisOptions as PrivateOptions};
 
 use common::pool::meeting_key;
@@ -21,60 +14,6 @@ use common::{NOW, count_calls, enabled_server, options, place_request};
 
 fn store_at(url: &str, namespace: &str) -> RedisStore {
     RedisStore::new(RedisOptions { namespace: namespace.to_owned(), ..options(url) })
-}
-
-/// Fresh stores, each in a namespace of its own, in one private Redis.
-struct RedisStores {
-    redis: Redis,
-    count: AtomicU32,
-}
-
-impl RedisStores {
-    async fn new() -> Self {
-        Self { redis: Redis::start().await.expect("a Redis"), count: AtomicU32::new(0) }
-    }
-
-    fn store(&self) -> RedisStore {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        store_at(&self.redis.unix_url(), &format!("n{number}"))
-    }
-
-    fn next_pool_store(&self) -> BoxFuture<'static, Arc<dyn PoolStore>> {
-        let store = self.store();
-        async move { Arc::new(store) as _ }.boxed()
-    }
-
-    fn next_state_store(&self) -> BoxFuture<'static, Arc<dyn StateStore>> {
-        let store = self.store();
-        async move { Arc::new(store) as _ }.boxed()
-    }
-}
-
-#[tokio::test]
-async fn keeps_the_contract() {
-    let stores = RedisStores::new().await;
-    contract::check_pool_store(&|| stores.next_pool_store()).await;
-}
-
-#[tokio::test]
-async fn keeps_the_contracts_of_the_state_store() {
-    let stores = RedisStores::new().await;
-    contract::check_state_store(&|| stores.next_state_store()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn keeps_the_contract_in_races() {
-    let stores = RedisStores::new().await;
-    contract::race_pool_store(&|| stores.next_pool_store()).await;
-    contract::race_state_store(&|| stores.next_state_store()).await;
-}
-
-#[tokio::test]
-async fn does_as_the_reference_does() {
-    let stores = RedisStores::new().await;
-    for seed in 1..=4 {
-        contract::compare_pool_store(&|| stores.next_pool_store(), 60, seed).await;
-    }
 }
 
 /// A command is a round trip. What a script does inside Redis is counted as commands, too, so it is

@@ -1,16 +1,12 @@
-//! Files of recordings in a bucket against the contract of their port, and what only a bucket can show.
+//! Files of recordings in S3: behaviour beyond the contract of the port.
 
 #![expect(clippy::expect_used, reason = "a test that cannot set up its files must fail")]
-
-use std::sync::Arc;
 
 use adapters::blobs::s3::{S3Blobs, S3Settings, TransferLimits};
 use app::ports::{BlobError, Blobs, MoveOutcome, RecordingFormatId, Visibility};
 use bytes::Bytes;
 use domain::recording::{FilePath, FormatName, RecordId};
 use futures_util::TryStreamExt as _;
-use futures_util::future::FutureExt as _;
-use testkit::contract;
 use testkit::private::S3;
 
 fn access(server: &S3, bucket: &str) -> S3Settings {
@@ -28,20 +24,6 @@ fn access(server: &S3, bucket: &str) -> S3Settings {
 fn recording_format_id() -> RecordingFormatId {
     let format = FormatName::parse("video").expect("a format");
     RecordingFormatId { format, record_id: RecordId::parse("r1").expect("an id") }
-}
-
-#[tokio::test]
-async fn a_bucket_keeps_the_contract() {
-    let server = Arc::new(S3::start().await.expect("a server"));
-    contract::check_blobs(&|| {
-        let server = server.clone();
-        async move {
-            let bucket = server.create_bucket().await.expect("a bucket");
-            Arc::new(S3Blobs::new(access(&server, &bucket)).expect("an address")) as _
-        }
-        .boxed()
-    })
-    .await;
 }
 
 #[tokio::test]

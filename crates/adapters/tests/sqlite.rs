@@ -1,74 +1,9 @@
-//! The embedded store against the contract of its port, and what only a file can show.
-
-#![expect(clippy::expect_used, reason = "a test that cannot set up its store must fail")]
-
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+//! The embedded store: behaviour beyond the contract of its ports.
 
 use adapters::sqlite::SqliteStore;
 use app::ports::{PlaceOutcome, PlaceRequest, PoolStore, ServerChange, StoreError};
 use domain::AdminState;
 use domain::placement::PlacementCriteria;
-use futures_util::future::FutureExt as _;
-use tempfile::TempDir;
-use testkit::contract;
-
-/// Fresh stores, each in a file of its own, all in one directory that goes with this.
-struct SqliteStores {
-    dir: TempDir,
-    count: AtomicU32,
-}
-
-impl SqliteStores {
-    fn new() -> Self {
-        // In memory where there is such a file system: the contract is not about disks.
-        let shm = Path::new("/dev/shm");
-        let dir = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() };
-        Self { dir: dir.expect("a directory"), count: AtomicU32::new(0) }
-    }
-
-    fn next_store(&self) -> SqliteStore {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let path = self.dir.path().join(format!("{number}.db"));
-        SqliteStore::open(&path).expect("a store")
-    }
-}
-
-/// Makes stores, as whatever they are to be.
-macro_rules! factory {
-    ($stores:ident) => {
-        &|| {
-            let store = $stores.next_store();
-            async move { Arc::new(store) as _ }.boxed()
-        }
-    };
-}
-
-#[tokio::test]
-async fn keeps_the_contract() {
-    let stores = SqliteStores::new();
-    contract::check_state_store(factory!(stores)).await;
-    contract::check_recordings(factory!(stores)).await;
-    contract::check_recording_store(factory!(stores)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn keeps_the_contract_in_races() {
-    let stores = SqliteStores::new();
-    contract::race_state_store(factory!(stores)).await;
-    contract::race_recordings(factory!(stores)).await;
-    contract::race_recording_store(factory!(stores)).await;
-}
-
-#[tokio::test]
-async fn does_as_the_reference_does() {
-    let stores = SqliteStores::new();
-    for seed in 1..=4 {
-        contract::compare_pool_store(factory!(stores), 60, seed).await;
-        contract::compare_catalog(factory!(stores), 40, seed).await;
-    }
-}
 
 #[tokio::test]
 async fn two_stores_on_one_file_see_each_other_at_once() {
