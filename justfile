@@ -1,4 +1,4 @@
-# A thin front door: every recipe is one command that works without `just`, too.
+# Every recipe consists of commands that also work without `just`.
 
 # What CI runs.
 check:
@@ -8,25 +8,25 @@ check:
 test:
     bin/test
 
-# The balancer with a pool of simulated servers.
+# Run the balancer with a pool of simulated servers.
 demo:
     cargo run --release -- demo
 
-# Rewrite what is generated from the code.
+# Write the documentation that is generated from the code.
 gen:
     cargo run -q -- config --reference > docs/configuration.md
 
-# Measure against a floor, side by side (see docs/performance.md).
+# Measure the balancer and a baseline in the same run (see docs/performance.md).
 bench *ARGS:
     cargo bench -q -p bench
     cargo build --release -p scalelite -p bench --bins
     target/release/load {{ARGS}}
 
-# Clients create and join while servers die, hang, crawl and come back; prints a report.
+# Run clients that create and join meetings while servers fail; prints a report.
 chaos *ARGS:
     cargo build --release -p scalelite -p bench --bins
     target/release/chaos {{ARGS}}
 
-# Advisories, licences, duplicate versions (needs cargo-deny).
+# Check dependencies: advisories, licences, duplicate versions (needs cargo-deny).
 deny:
     cargo deny check

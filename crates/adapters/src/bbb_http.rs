@@ -1,6 +1,8 @@
-//! Calls to BigBlueButton servers over HTTP/1.1. Built on hyper and not on a friendlier client
-//! because those rewrite URLs, and what is signed must be what is sent. No redirects, no cookies,
-//! no second tries; bounded in time, size and connections.
+//! Sends calls to BigBlueButton servers over HTTP/1.1.
+//!
+//! It uses hyper and not a higher-level client, because those rewrite URLs and the URL that is sent must be exactly the
+//! one that was signed. It follows no redirects, keeps no cookies and repeats no calls. Calls are limited in time, size
+//! and number of connections.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -28,9 +30,9 @@ use rustls::ClientConfig;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// Idle connections kept for each server.
+/// Number of idle connections that are kept for each server.
 const MAX_IDLE_PER_SERVER: usize = 32;
-/// Below the keep-alive time of BBB's web server, so that it is we who close.
+/// How long an idle connection is kept. Shorter than the keep-alive time of BBB's web server, so that this side closes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const USER_AGENT: &str = concat!("scalelite/", env!("CARGO_PKG_VERSION"));
 
@@ -39,39 +41,42 @@ type HyperClient = Client<HttpsConnector<HttpConnector>, RequestBody>;
 /// A client for all servers of the pool.
 pub struct HttpBbbClient {
     client: HyperClient,
-    /// What each server may have under way, by its authority. As many entries as servers.
+    /// For each server, by the authority of its URL, the permits for calls of front-ends. There are as many entries as
+    /// servers.
     call_slots: Mutex<HashMap<String, Arc<Semaphore>>>,
     calls_per_server: usize,
 }
 
 impl HttpBbbClient {
-    /// A client with the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded),
-    /// or Mozilla's where the system has none. No connection takes longer to stand than the
-    /// longest patience with one; no server has more than so many calls of front-ends at a
-    /// time; polls do not wait for them.
+    /// Creates a client that trusts the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honored), or
+    /// Mozilla's if the system has none.
+    ///
+    /// `max_connect_ms` is the longest time for connecting, whatever the timeouts of a call say. `calls_per_server` is the
+    /// largest number of calls of front-ends that are in flight to one server at the same time; polls are not counted and
+    /// do not wait.
     #[must_use]
-    pub fn new(connect_ms_max: u64, calls_per_server: usize) -> Self {
+    pub fn new(max_connect_ms: u64, calls_per_server: usize) -> Self {
         let tls = ClientConfig::builder()
             .with_native_roots()
             .unwrap_or_else(|error| {
-                tracing::warn!(%error, "no system certificates, using Mozilla's");
+                tracing::warn!(%error, "system certificates not available, using Mozilla's");
                 ClientConfig::builder().with_webpki_roots()
             })
             .with_no_client_auth();
-        let client = build_client(tls, connect_ms_max);
+        let client = build_client(tls, max_connect_ms);
         Self { client, call_slots: Mutex::default(), calls_per_server }
     }
 
-    /// What this server may have under way.
+    /// Returns the permits for calls of front-ends to this server.
     fn find_slots(&self, uri: &Uri) -> Arc<Semaphore> {
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let mut slots = self.call_slots.lock().unwrap_or_else(PoisonError::into_inner);
         match slots.get(authority) {
             Some(slots) => slots.clone(),
             None => {
-                let fresh = Arc::new(Semaphore::new(self.calls_per_server));
-                slots.insert(authority.to_owned(), fresh.clone());
-                fresh
+                let new_slots = Arc::new(Semaphore::new(self.calls_per_server));
+                slots.insert(authority.to_owned(), new_slots.clone());
+                new_slots
             }
         }
     }
@@ -91,7 +96,7 @@ fn build_client(tls: ClientConfig, connect_ms: u64) -> HyperClient {
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE_PER_SERVER)
         .pool_timer(TokioTimer::new())
-        // Only requests of which no byte was sent, when an idle connection had just closed.
+        // This repeats only requests of which no byte was sent because an idle connection had just been closed.
         .retry_canceled_requests(true)
         .build(https)
 }
@@ -102,46 +107,46 @@ impl BbbClient for HttpBbbClient {
         let uri: Uri = call
             .url
             .parse()
-            .map_err(|_| CallError::Unreachable("the URL is not valid, or too long".to_owned()))?;
+            .map_err(|_| CallError::Unreachable("the URL is invalid or too long".to_owned()))?;
         let mut request = Request::builder().uri(uri).header(header::USER_AGENT, USER_AGENT);
-        let upload = match call.body {
+        let request_body = match call.body {
             Some(body) => {
                 request = request.method("POST").header(header::CONTENT_TYPE, &body.content_type);
                 RequestBody::from_backend_body(body)
             }
             None => RequestBody::empty(),
         };
-        let progress = upload.progress.clone();
+        let progress = request_body.progress.clone();
         let request = request
-            .body(upload)
-            .map_err(|_| CallError::Unreachable("the request cannot be sent".to_owned()))?;
+            .body(request_body)
+            .map_err(|_| CallError::Unreachable("the request cannot be built".to_owned()))?;
         let slots = self.find_slots(request.uri());
-        let waited = Duration::from_millis(call.timeouts.response_ms);
-        // The semaphore is never closed: what can fail is only the wait.
+        let response_timeout = Duration::from_millis(call.timeouts.response_ms);
+        // The semaphore is never closed, so only the timeout can be an error here.
         let _slot = match call.priority {
             CallPriority::Internal => None,
             CallPriority::FrontEnd => {
-                timeout(waited, slots.acquire()).await.map(Some).map_err(|_| {
-                    CallError::Unreachable("too many calls to this server are under way".to_owned())
+                timeout(response_timeout, slots.acquire()).await.map(Some).map_err(|_| {
+                    CallError::Unreachable("too many calls to this server are in flight".to_owned())
                 })?
             }
         };
         let response = self.send_request(request, &progress, call.timeouts).await?;
         let (status, date) = (response.status().as_u16(), parse_date(response.headers()));
-        let body = timeout(waited, read_body(response, call.max_response_bytes)).await;
+        let body = timeout(response_timeout, read_body(response, call.max_response_bytes)).await;
         let body = body.map_err(|_| CallError::Timeout(call.timeouts.response_ms))??;
         Ok(BackendResponse { status, body, date })
     }
 }
 
 impl HttpBbbClient {
-    /// Sends the request and waits for the head of the answer: first for a connection (with name
-    /// look-up and TLS), then for the answer, each with its own patience.
+    /// Sends the request and returns when the response headers have arrived. Connecting (with name lookup and TLS) and
+    /// waiting for the response have separate timeouts.
     async fn send_request(
         &self,
         mut request: Request<RequestBody>,
         progress: &Notify,
-        patience: CallTimeouts,
+        timeouts: CallTimeouts,
     ) -> Result<Response<Incoming>, CallError> {
         let mut connection = capture_connection(&mut request);
         let mut sending = std::pin::pin!(self.client.request(request));
@@ -149,25 +154,25 @@ impl HttpBbbClient {
             biased;
             response = &mut sending => return response.map_err(|error| classify_error(&error)),
             _ = connection.wait_for_connection_metadata() => {}
-            () = sleep(Duration::from_millis(patience.connect_ms)) => {
-                let text = format!("no connection within {} ms", patience.connect_ms);
+            () = sleep(Duration::from_millis(timeouts.connect_ms)) => {
+                let text = format!("no connection within {} ms", timeouts.connect_ms);
                 return Err(CallError::Unreachable(text));
             }
         }
         tokio::select! {
             biased;
             response = &mut sending => response.map_err(|error| classify_error(&error)),
-            () = wait_until_idle(progress, Duration::from_millis(patience.response_ms)) => {
-                Err(CallError::Timeout(patience.response_ms))
+            () = wait_until_idle(progress, Duration::from_millis(timeouts.response_ms)) => {
+                Err(CallError::Timeout(timeouts.response_ms))
             }
         }
     }
 }
 
-/// Returns when nothing has moved for that long.
-async fn wait_until_idle(progress: &Notify, patience: Duration) {
+/// Returns once the request body has made no progress for this long.
+async fn wait_until_idle(progress: &Notify, idle_timeout: Duration) {
     loop {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + idle_timeout;
         tokio::select! {
             biased;
             () = progress.notified() => {}
@@ -176,21 +181,21 @@ async fn wait_until_idle(progress: &Notify, patience: Duration) {
     }
 }
 
-/// The clock of whoever answers.
+/// Reads the server's clock from the header `Date`.
 fn parse_date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = headers.get(header::DATE)?.to_str().ok()?;
-    let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_millis()).ok().map(Timestamp)
+    let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_millis()).ok().map(Timestamp)
 }
 
-async fn read_body(response: Response<Incoming>, bytes_max: usize) -> Result<Bytes, CallError> {
+async fn read_body(response: Response<Incoming>, max_bytes: usize) -> Result<Bytes, CallError> {
     let mut body = response.into_body();
     let mut collected = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| CallError::ConnectionLost(root_cause(&error)))?;
         if let Ok(data) = frame.into_data() {
-            if collected.len() + data.len() > bytes_max {
-                return Err(CallError::ResponseTooLarge(bytes_max));
+            if collected.len() + data.len() > max_bytes {
+                return Err(CallError::ResponseTooLarge(max_bytes));
             }
             collected.extend_from_slice(&data);
         }
@@ -201,10 +206,10 @@ async fn read_body(response: Response<Incoming>, bytes_max: usize) -> Result<Byt
 fn classify_error(error: &hyper_util::client::legacy::Error) -> CallError {
     let mut source = error.source();
     while let Some(cause) = source {
-        if let Some(upload) = cause.downcast_ref::<RequestBodyError>() {
-            return match upload.0.kind() {
+        if let Some(body_error) = cause.downcast_ref::<RequestBodyError>() {
+            return match body_error.0.kind() {
                 io::ErrorKind::FileTooLarge => CallError::UploadTooLarge,
-                _ => CallError::UploadInterrupted(upload.0.to_string()),
+                _ => CallError::UploadInterrupted(body_error.0.to_string()),
             };
         }
         source = cause.source();
@@ -217,7 +222,7 @@ fn classify_error(error: &hyper_util::client::legacy::Error) -> CallError {
     }
 }
 
-/// The root of the matter: outer errors only say that sending a request failed.
+/// Returns the text of the innermost error. The outer errors only say that sending a request failed.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
@@ -226,14 +231,16 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     error.to_string()
 }
 
-/// A request's body: nothing, or a stream on its way through us.
+/// The body of a request: empty, or a stream that is forwarded from the caller.
 struct RequestBody {
     body: Option<BackendBody>,
+    /// Bytes not yet sent, if the length is known.
     remaining_bytes: Option<u64>,
+    /// Notified for each chunk that is sent.
     progress: Arc<Notify>,
 }
 
-/// The sender of a body failed.
+/// An error of the stream from which a body is forwarded.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct RequestBodyError(io::Error);
@@ -259,13 +266,14 @@ impl Body for RequestBody {
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
-        let piece = std::task::ready!(body.stream.as_mut().poll_next(context));
+        let chunk = std::task::ready!(body.stream.as_mut().poll_next(context));
         self.progress.notify_one();
-        Poll::Ready(piece.map(|piece| {
-            let piece = piece.map_err(RequestBodyError)?;
-            let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-            self.remaining_bytes = self.remaining_bytes.map(|left| left.saturating_sub(length));
-            Ok(Frame::data(piece))
+        Poll::Ready(chunk.map(|chunk| {
+            let chunk = chunk.map_err(RequestBodyError)?;
+            let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+            self.remaining_bytes =
+                self.remaining_bytes.map(|remaining| remaining.saturating_sub(length));
+            Ok(Frame::data(chunk))
         }))
     }
 

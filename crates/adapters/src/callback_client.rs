@@ -1,5 +1,7 @@
-//! Letters to addresses that callers gave us. A connection of its own for each of them: what was
-//! looked up and checked is what is called, and nothing of it is kept.
+//! Posts callbacks to URLs that front-ends have given.
+//!
+//! Each request has a connection of its own. The name is looked up once, and the connection goes to the address that was
+//! checked. No connection is kept.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,45 +23,45 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// For everything together.
+/// Time limit of a whole request, from the name lookup to the response status.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 const USER_AGENT: &str = concat!("scalelite/", env!("CARGO_PKG_VERSION"));
 
-/// Posts over HTTP/1.1.
+/// A client that posts callbacks over HTTP/1.1.
 pub struct HttpCallbackClient {
     allowed_hosts: AllowedHosts,
     tls: TlsConnector,
 }
 
 impl HttpCallbackClient {
-    /// One that calls public addresses and those that are allowed, with the system's certificates.
+    /// Creates a client that sends to public addresses and to `allowed_hosts`, and trusts the system's certificates.
     #[must_use]
-    pub fn new(allowed: AllowedHosts) -> Self {
+    pub fn new(allowed_hosts: AllowedHosts) -> Self {
         let tls = ClientConfig::builder()
             .with_native_roots()
             .unwrap_or_else(|error| {
-                tracing::warn!(%error, "no system certificates, using Mozilla's");
+                tracing::warn!(%error, "system certificates not available, using Mozilla's");
                 ClientConfig::builder().with_webpki_roots()
             })
             .with_no_client_auth();
-        Self { allowed_hosts: allowed, tls: TlsConnector::from(Arc::new(tls)) }
+        Self { allowed_hosts, tls: TlsConnector::from(Arc::new(tls)) }
     }
 
-    async fn deliver(&self, letter: CallbackRequest) -> Result<u16, CallbackClientError> {
-        let uri: Uri = letter.url.parse().map_err(|_| refused_error("no valid address"))?;
-        let host = uri.host().ok_or_else(|| refused_error("no host"))?.to_owned();
-        let bare = host.trim_matches(['[', ']']).to_owned();
-        let secure = match uri.scheme_str() {
+    async fn deliver(&self, callback: CallbackRequest) -> Result<u16, CallbackClientError> {
+        let uri: Uri = callback.url.parse().map_err(|_| refused_error("the URL is invalid"))?;
+        let host = uri.host().ok_or_else(|| refused_error("the URL has no host"))?.to_owned();
+        let bare_host = host.trim_matches(['[', ']']).to_owned();
+        let is_https = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err(refused_error("neither http nor https")),
+            _ => return Err(refused_error("the URL is neither http nor https")),
         };
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let stream = connect(self.resolve_permitted(&bare, port).await?).await?;
-        let request = build_request(&uri, letter)?;
-        if secure {
-            let name =
-                ServerName::try_from(bare).map_err(|_| refused_error("no valid host name"))?;
+        let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        let stream = connect(self.resolve_permitted(&bare_host, port).await?).await?;
+        let request = build_request(&uri, callback)?;
+        if is_https {
+            let name = ServerName::try_from(bare_host)
+                .map_err(|_| refused_error("the host name is invalid"))?;
             let stream = self.tls.connect(name, stream).await;
             exchange_messages(stream.map_err(|error| failed_error(&error))?, request).await
         } else {
@@ -67,25 +69,25 @@ impl HttpCallbackClient {
         }
     }
 
-    /// The addresses of a host that may be called.
+    /// Looks up the addresses of a host and returns those that requests may be sent to.
     async fn resolve_permitted(
         &self,
         host: &str,
         port: u16,
     ) -> Result<Vec<SocketAddr>, CallbackClientError> {
-        let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+        let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => {
                 lookup_host((host, port)).await.map_err(|error| failed_error(&error))?.collect()
             }
         };
-        if found.is_empty() {
-            return Err(CallbackClientError::Failed("its name leads to no address".to_owned()));
+        if addresses.is_empty() {
+            return Err(CallbackClientError::Failed("the host name has no address".to_owned()));
         }
-        let permits = |one: &SocketAddr| self.allowed_hosts.is_allowed(host, one.ip());
-        let permitted: Vec<SocketAddr> = found.into_iter().filter(permits).collect();
+        let is_permitted = |address: &SocketAddr| self.allowed_hosts.is_allowed(host, address.ip());
+        let permitted: Vec<SocketAddr> = addresses.into_iter().filter(is_permitted).collect();
         if permitted.is_empty() {
-            return Err(refused_error("its address is not public, and not in CALLBACK_ALLOW"));
+            return Err(refused_error("the address is not public, and not in CALLBACK_ALLOW"));
         }
         Ok(permitted)
     }
@@ -93,11 +95,11 @@ impl HttpCallbackClient {
 
 #[async_trait]
 impl CallbackClient for HttpCallbackClient {
-    async fn post_callback(&self, letter: CallbackRequest) -> Result<u16, CallbackClientError> {
-        match timeout(TOTAL_TIMEOUT, self.deliver(letter)).await {
+    async fn post_callback(&self, callback: CallbackRequest) -> Result<u16, CallbackClientError> {
+        match timeout(TOTAL_TIMEOUT, self.deliver(callback)).await {
             Ok(result) => result,
             Err(_) => Err(CallbackClientError::Failed(format!(
-                "no answer within {} s",
+                "no response within {} s",
                 TOTAL_TIMEOUT.as_secs()
             ))),
         }
@@ -118,34 +120,34 @@ async fn connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, CallbackClient
 
 fn build_request(
     uri: &Uri,
-    letter: CallbackRequest,
+    callback: CallbackRequest,
 ) -> Result<Request<Full<Bytes>>, CallbackClientError> {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
-    // Who puts a password into a URL does not mean it for the header.
+    // User name and password of a URL do not belong into the header `Host`.
     let host = authority.rsplit('@').next().unwrap_or(authority);
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let mut request = Request::post(target)
         .header(header::HOST, host)
         .header(header::USER_AGENT, USER_AGENT)
-        .header(header::CONTENT_TYPE, letter.content_type);
-    if let Some(token) = letter.bearer_token {
+        .header(header::CONTENT_TYPE, callback.content_type);
+    if let Some(token) = callback.bearer_token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
-    request.body(Full::new(letter.body)).map_err(|_| refused_error("the request cannot be sent"))
+    request.body(Full::new(callback.body)).map_err(|_| refused_error("the request cannot be built"))
 }
 
-/// Sends the request and returns the status of the answer. Its body is not read: there is nothing
-/// in it for us, however long it is.
+/// Sends the request and returns the status of the response. The body of the response is not read, since it is not
+/// needed and may have any length.
 async fn exchange_messages(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
 ) -> Result<u16, CallbackClientError> {
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed_error(&error))?;
-    let driving = tokio::spawn(connection);
-    let answer = sender.send_request(request).await;
-    driving.abort();
-    answer.map(|answer| answer.status().as_u16()).map_err(|error| failed_error(&error))
+    let connection_task = tokio::spawn(connection);
+    let response = sender.send_request(request).await;
+    connection_task.abort();
+    response.map(|response| response.status().as_u16()).map_err(|error| failed_error(&error))
 }
 
 #[cfg(test)]
@@ -156,11 +158,11 @@ mod tests {
     use super::*;
 
     fn test_request(url: String) -> CallbackRequest {
-        let bearer = Some("token".to_owned());
+        let bearer_token = Some("token".to_owned());
         CallbackRequest {
             url,
             content_type: "text/plain",
-            bearer_token: bearer,
+            bearer_token,
             body: Bytes::from_static(b"hello"),
         }
     }
@@ -169,40 +171,40 @@ mod tests {
         HttpCallbackClient::new(AllowedHosts::parse(allowed).unwrap())
     }
 
-    /// Answers one request so, and returns what it was.
+    /// Starts a server that answers one request with `text`. Returns its port and a task that yields the request.
     async fn respond_once(text: &'static str) -> (u16, tokio::task::JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let heard = tokio::spawn(async move {
+        let request = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut heard = Vec::new();
-            while !heard.ends_with(b"hello") {
-                let mut piece = [0; 1024];
-                let length = stream.read(&mut piece).await.unwrap();
-                heard.extend_from_slice(&piece[..length]);
+            let mut request = Vec::new();
+            while !request.ends_with(b"hello") {
+                let mut buffer = [0; 1024];
+                let length = stream.read(&mut buffer).await.unwrap();
+                request.extend_from_slice(&buffer[..length]);
             }
             stream.write_all(text.as_bytes()).await.unwrap();
-            String::from_utf8(heard).unwrap()
+            String::from_utf8(request).unwrap()
         });
-        (port, heard)
+        (port, request)
     }
 
     #[tokio::test]
-    async fn a_callback_arrives() {
-        let (port, heard) = respond_once("HTTP/1.1 204 No Content\r\n\r\n").await;
+    async fn a_callback_is_posted_with_its_headers() {
+        let (port, request) = respond_once("HTTP/1.1 204 No Content\r\n\r\n").await;
         let url = format!("http://localhost:{port}/path?a=b");
         assert_eq!(test_client("localhost").post_callback(test_request(url)).await, Ok(204));
-        let heard = heard.await.unwrap();
-        assert!(heard.starts_with("POST /path?a=b HTTP/1.1\r\n"), "{heard}");
-        assert!(heard.contains("authorization: Bearer token\r\n"), "{heard}");
-        assert!(heard.contains(&format!("host: localhost:{port}\r\n")), "{heard}");
+        let request = request.await.unwrap();
+        assert!(request.starts_with("POST /path?a=b HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("authorization: Bearer token\r\n"), "{request}");
+        assert!(request.contains(&format!("host: localhost:{port}\r\n")), "{request}");
     }
 
     #[tokio::test]
     async fn redirects_are_not_followed() {
-        let moved =
+        let redirect =
             "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
-        let (port, _heard) = respond_once(moved).await;
+        let (port, _request) = respond_once(redirect).await;
         let url = format!("http://127.0.0.1:{port}/");
         assert_eq!(test_client("127.0.0.0/8").post_callback(test_request(url)).await, Ok(302));
     }
@@ -221,14 +223,17 @@ mod tests {
             "http:///x",
             "",
         ] {
-            let refused =
+            let result =
                 test_client("10.0.0.0/8").post_callback(test_request(url.to_owned())).await;
-            let error = refused.unwrap_err();
-            // Spellings that the resolver does not take lead nowhere either.
-            let nowhere = matches!(&error, CallbackClientError::Failed(_))
+            let error = result.unwrap_err();
+            // Some resolvers do not accept the numeric forms; then the lookup fails.
+            let lookup_failed = matches!(&error, CallbackClientError::Failed(_))
                 && url.contains("//")
                 && !url.contains('.');
-            assert!(matches!(error, CallbackClientError::Refused(_)) || nowhere, "{url}: {error}");
+            assert!(
+                matches!(error, CallbackClientError::Refused(_)) || lookup_failed,
+                "{url}: {error}"
+            );
         }
     }
 }

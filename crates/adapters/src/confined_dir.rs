@@ -1,5 +1,5 @@
-//! Files below a directory, reached by handles: whatever lies there, no step follows a link, so nothing outside is
-//! read or written. Only regular files are opened.
+//! Access to files below a directory by handles of the operating system. No operation follows a link, so nothing outside
+//! the directory is read or written, whatever it contains. Only regular files are opened.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use crate::entropy::SystemClock;
 
-/// Deeper than any recording; a handle is held for each step.
+/// Nesting depth at which recursive operations fail. Recordings are less deep; each level holds one handle open.
 const MAX_DEPTH: usize = 64;
 const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
@@ -23,91 +23,91 @@ const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
 #[derive(Debug)]
 pub(crate) struct ConfinedDir(OwnedFd);
 
-/// What a directory has in it.
+/// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DirEntry {
-    /// Its name.
+    /// The name.
     pub(crate) name: OsString,
-    /// What it is.
+    /// The kind.
     pub(crate) kind: EntryKind,
-    /// Bytes, of a regular file.
+    /// The size of a regular file, in bytes.
     pub(crate) size: u64,
 }
 
-/// What may be in a directory.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryKind {
     /// A directory.
     Dir,
     /// A regular file.
     File,
-    /// A link, a device, a pipe: nothing that we touch.
+    /// Anything else, such as a link, a device or a pipe; never opened or copied.
     Other,
 }
 
 impl ConfinedDir {
-    /// Opens a directory that the administrator named; a link to it is his business.
+    /// Opens a directory that the administrator has configured. Links in this path are followed.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
     }
 
-    /// A directory in it; `None` if there is none, or something else of that name.
+    /// Opens a subdirectory. Returns `None` if there is none, or if the name belongs to something else.
     pub(crate) fn open_dir(&self, name: impl AsRef<OsStr>) -> io::Result<Option<Self>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.0, check_name(&name)?, flags, Mode::empty());
         none_if_absent(opened.map(Self))
     }
 
-    /// A directory in it, made if it is not there.
+    /// Opens a subdirectory, and creates it if it does not exist.
     pub(crate) fn make_dir(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         match rustix::fs::mkdirat(&self.0, check_name(&name)?, DIR_MODE) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        let strange = || io::Error::new(io::ErrorKind::NotADirectory, "is no directory");
-        self.open_dir(name)?.ok_or_else(strange)
+        let not_a_dir = || io::Error::new(io::ErrorKind::NotADirectory, "not a directory");
+        self.open_dir(name)?.ok_or_else(not_a_dir)
     }
 
-    /// A regular file in it, to read; `None` if there is none, or something else of that name.
+    /// Opens a regular file for reading. Returns `None` if there is none, or if the name belongs to something else.
     pub(crate) fn open_file(&self, name: impl AsRef<OsStr>) -> io::Result<Option<(File, Stat)>> {
-        // Opening a pipe would wait for its writer.
+        // Without NONBLOCK, opening a pipe would wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.0, check_name(&name)?, flags, Mode::empty());
         let Some(file) = none_if_absent(opened)? else {
             return Ok(None);
         };
         let stat = rustix::fs::fstat(&file)?;
-        let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        Ok(regular.then(|| (File::from(file), stat)))
+        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        Ok(is_regular.then(|| (File::from(file), stat)))
     }
 
-    /// A file in it, new: an error of the kind `AlreadyExists` if anything has that name.
+    /// Creates a file. Fails with [`io::ErrorKind::AlreadyExists`] if anything has this name.
     pub(crate) fn create_file(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         Ok(File::from(rustix::fs::openat(&self.0, check_name(&name)?, flags, FILE_MODE)?))
     }
 
-    /// A file in it, to read and write, made if it is not there.
+    /// Opens a file for reading and writing, and creates it if it does not exist.
     pub(crate) fn open_or_create(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(File::from(rustix::fs::openat(&self.0, check_name(&name)?, flags, FILE_MODE)?))
     }
 
-    /// Whether it was changed last longer ago than that.
+    /// Whether the directory was last modified longer ago than `age`.
     pub(crate) fn is_older_than(&self, age: std::time::Duration) -> io::Result<bool> {
-        let changed = rustix::fs::fstat(&self.0)?.st_mtime;
-        let seconds = SystemClock.now().0 / 1000 - changed;
+        let modified = rustix::fs::fstat(&self.0)?.st_mtime;
+        let seconds = SystemClock.now().0 / 1000 - modified;
         Ok(u64::try_from(seconds).is_ok_and(|seconds| seconds > age.as_secs()))
     }
 
-    /// What is in it, in the order of names.
+    /// Returns the entries of the directory, sorted by name.
     pub(crate) fn entries(&self) -> io::Result<Vec<DirEntry>> {
         let mut entries = Vec::new();
         for name in self.names()? {
             match rustix::fs::statat(&self.0, &name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => entries.push(build_entry(name, &stat)),
-                // Gone since.
+                // Removed since the names were read.
                 Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -115,7 +115,7 @@ impl ConfinedDir {
         Ok(entries)
     }
 
-    /// The names in it, in order.
+    /// Returns the names in the directory, sorted.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.0)? {
@@ -129,17 +129,18 @@ impl ConfinedDir {
         Ok(names)
     }
 
-    /// Moves what has that name; the target must not exist.
+    /// Renames an entry. Fails with [`io::ErrorKind::AlreadyExists`] if the target exists.
     pub(crate) fn rename(&self, name: &str, to: &Self, to_name: &str) -> io::Result<()> {
         let flags = RenameFlags::NOREPLACE;
         match rustix::fs::renameat_with(&self.0, name, &to.0, to_name, flags) {
-            // A file system that does not know the flag, such as NFS.
+            // The file system does not support the flag, as for example NFS.
             Err(Errno::INVAL | Errno::NOSYS) => self.rename_without_flags(name, to, to_name),
-            done => Ok(done?),
+            result => Ok(result?),
         }
     }
 
-    /// A second name of a file is refused where something has it; a directory with anything in it is not replaced.
+    /// Renames an entry without replacing another one, on file systems without `RENAME_NOREPLACE`. A file gets a second
+    /// name first, which fails if the name is taken. A directory is renamed, which fails if the target is not empty.
     fn rename_without_flags(&self, name: &str, to: &Self, to_name: &str) -> io::Result<()> {
         match rustix::fs::linkat(&self.0, name, &to.0, to_name, AtFlags::empty()) {
             Ok(()) => self.unlink(name),
@@ -148,17 +149,22 @@ impl ConfinedDir {
         }
     }
 
-    /// Moves a file, in place of what has that name.
+    /// Renames a file. A file with the new name is replaced.
     pub(crate) fn replace(&self, name: &str, to: &Self, to_name: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, name, &to.0, to_name)?)
     }
 
-    /// Lets two names change places in one step; false if the file system cannot.
-    pub(crate) fn exchange(&self, name: &str, other: &Self, other_name: &str) -> io::Result<bool> {
+    /// Exchanges two entries in one step. Returns false if the file system cannot do that.
+    pub(crate) fn exchange(
+        &self,
+        name: &str,
+        other_dir: &Self,
+        other_name: &str,
+    ) -> io::Result<bool> {
         let flags = RenameFlags::EXCHANGE;
-        match rustix::fs::renameat_with(&self.0, name, &other.0, other_name, flags) {
+        match rustix::fs::renameat_with(&self.0, name, &other_dir.0, other_name, flags) {
             Err(Errno::INVAL | Errno::NOSYS) => Ok(false),
-            done => Ok(done.map(|()| true)?),
+            result => Ok(result.map(|()| true)?),
         }
     }
 
@@ -167,7 +173,7 @@ impl ConfinedDir {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
-    /// Removes a directory with all that is in it; nothing happens if there is none. Links in it are removed, not
+    /// Removes a directory with everything in it, or a file. A missing entry is not an error. Links are removed, not
     /// followed.
     pub(crate) fn remove_tree(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         self.remove_tree_at(name.as_ref(), 0)
@@ -190,7 +196,7 @@ impl ConfinedDir {
         none_if_absent(rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)).map(drop)
     }
 
-    /// Copies all directories and regular files into another directory, and nothing else.
+    /// Copies all subdirectories and regular files into another directory. Other entries are left out.
     pub(crate) fn copy_into(&self, to: &Self) -> io::Result<()> {
         self.copy_into_at(to, 0)
     }
@@ -215,26 +221,26 @@ impl ConfinedDir {
         Ok(())
     }
 
-    /// Calls for every regular file below, with its path.
+    /// Calls `visit` with the path and the size in bytes of every regular file below this directory.
     pub(crate) fn walk(&self, visit: &mut dyn FnMut(&str, u64)) -> io::Result<()> {
         self.walk_at("", visit, 0)
     }
 
     fn walk_at(
         &self,
-        above: &str,
+        parent: &str,
         visit: &mut dyn FnMut(&str, u64),
         depth: usize,
     ) -> io::Result<()> {
         check_depth(depth)?;
         for entry in self.entries()? {
-            // What is not UTF-8 has no name that anybody could ask for.
+            // A name that is not UTF-8 cannot occur in a request.
             let Some(name) = entry.name.to_str() else { continue };
             match entry.kind {
-                EntryKind::File => visit(&format!("{above}{name}"), entry.size),
+                EntryKind::File => visit(&format!("{parent}{name}"), entry.size),
                 EntryKind::Dir => {
                     if let Some(dir) = self.open_dir(name)? {
-                        dir.walk_at(&format!("{above}{name}/"), visit, depth + 1)?;
+                        dir.walk_at(&format!("{parent}{name}/"), visit, depth + 1)?;
                     }
                 }
                 EntryKind::Other => {}
@@ -243,12 +249,12 @@ impl ConfinedDir {
         Ok(())
     }
 
-    /// Waits until its names are on disk.
+    /// Waits until the names in the directory are on disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.0)?)
     }
 
-    /// Waits until all that was written to its file system is on disk: one wait, however many files there are.
+    /// Waits until everything written to the file system is on disk. This is one wait for any number of files.
     pub(crate) fn sync_filesystem(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(&self.0)?)
     }
@@ -260,11 +266,14 @@ impl AsFd for ConfinedDir {
     }
 }
 
-/// A name that stays in its directory.
+/// Checks that a name is a single path component and not `.` or `..`.
 fn check_name<S: AsRef<OsStr>>(name: &S) -> io::Result<&OsStr> {
     let name = name.as_ref();
-    let strange = matches!(name.as_bytes(), b"" | b"." | b"..") || name.as_bytes().contains(&b'/');
-    if strange { Err(io::Error::new(io::ErrorKind::InvalidInput, "no name")) } else { Ok(name) }
+    let bytes = name.as_bytes();
+    if matches!(bytes, b"" | b"." | b"..") || bytes.contains(&b'/') {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file name"));
+    }
+    Ok(name)
 }
 
 fn build_entry(name: OsString, stat: &Stat) -> DirEntry {
@@ -276,16 +285,18 @@ fn build_entry(name: OsString, stat: &Stat) -> DirEntry {
     DirEntry { name, kind, size: u64::try_from(stat.st_size).unwrap_or_default() }
 }
 
-/// What is not there, or is no directory, or is a link, is none.
+/// Returns `None` for errors that mean that the entry is missing or is of another kind.
 fn none_if_absent<T>(result: Result<T, Errno>) -> io::Result<Option<T>> {
     match result {
-        Ok(found) => Ok(Some(found)),
+        Ok(value) => Ok(Some(value)),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
 fn check_depth(depth: usize) -> io::Result<()> {
-    let deep = || io::Error::new(io::ErrorKind::InvalidInput, "directories are nested too deeply");
-    if depth < MAX_DEPTH { Ok(()) } else { Err(deep()) }
+    if depth < MAX_DEPTH {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "directories are nested too deeply"))
 }

@@ -1,4 +1,4 @@
-//! The only place that reads the clock and draws random numbers.
+//! The system clock and random numbers. No other file of the product reads them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,35 +12,35 @@ use rand::distr::{Alphanumeric, SampleString as _};
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only reader of the clock")]
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
     }
 }
 
-/// The operating system's randomness.
+/// Random numbers, seeded by the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsEntropy;
 
 impl OsEntropy {
-    /// A secret of 64 hex digits.
+    /// Generates a secret of 64 hex digits.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the place that draws randomness")]
+    #[expect(clippy::disallowed_methods, reason = "the only source of randomness")]
     pub fn secret(self) -> String {
         let bytes: [u8; 32] = rand::rng().random();
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Any number.
+    /// Generates a number.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the place that draws randomness")]
+    #[expect(clippy::disallowed_methods, reason = "the only source of randomness")]
     pub fn number(self) -> u64 {
         rand::rng().random()
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the place that draws randomness")]
+#[expect(clippy::disallowed_methods, reason = "the only source of randomness")]
 impl Entropy for OsEntropy {
     fn generate_password(&self) -> String {
         Alphanumeric.sample_string(&mut rand::rng(), 8)

@@ -1,5 +1,6 @@
-//! Meetings remembered between joins: as long as the sign under which something was read stands,
-//! and for a second at most, since other processes' writes may not change our sign.
+//! A cache of the meetings that joins have found. An entry is valid while the revision of the data
+//! is the same, and for a second at most, since writes of other processes may not change our
+//! revision.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,59 +10,56 @@ use app::ports::{MeetingOnServer, StoreError};
 use domain::MeetingKey;
 use tokio::time::Instant;
 
-/// What changes with every write: as long as it stands, what was read stands.
+/// A number that changes with every write: while it is the same, cached data is valid.
 pub(crate) type Revision = u64;
 
-/// How long anything is remembered at most.
+/// The maximum age of an entry.
 const MAX_AGE: Duration = Duration::from_secs(1);
-/// Meetings remembered at most; then all are forgotten.
+/// The maximum number of entries. When it is reached, all are dropped.
 const MAX_MEETINGS: usize = 10_000;
 
+/// A cached meeting, with the revision and the time from before it was read.
 struct CachedJoins {
     meeting: MeetingOnServer,
     revision: Revision,
     read_at: Instant,
 }
 
-/// What joins have found since the last change.
+/// Meetings that joins have found since the last change.
 #[derive(Default)]
 pub(crate) struct JoinCache(Mutex<HashMap<MeetingKey, CachedJoins>>);
 
 impl JoinCache {
-    /// What is remembered under that sign of now, else what is found, which is remembered then.
+    /// Returns the cached meeting, or else finds and caches it. `revision` is the current one.
     pub(crate) async fn get_or_find(
         &self,
         key: &MeetingKey,
-        sign: Revision,
+        revision: Revision,
         find: impl Future<Output = Result<Option<MeetingOnServer>, StoreError>> + Send,
     ) -> Result<Option<MeetingOnServer>, StoreError> {
-        let since = Instant::now();
-        if let Some(located) = self.get(key, sign) {
-            return Ok(Some(located));
+        let read_at = Instant::now();
+        if let Some(meeting) = self.get(key, revision) {
+            return Ok(Some(meeting));
         }
         let found = find.await?;
-        if let Some(found) = &found {
-            self.put(key, found, sign, since);
+        if let Some(meeting) = found.clone() {
+            self.put(key, CachedJoins { meeting, revision, read_at });
         }
         Ok(found)
     }
 
-    /// What was found under that sign, if that is not too long ago.
-    fn get(&self, key: &MeetingKey, sign: Revision) -> Option<MeetingOnServer> {
+    fn get(&self, key: &MeetingKey, revision: Revision) -> Option<MeetingOnServer> {
         let meetings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let remembered = meetings.get(key)?;
-        let stands = remembered.revision == sign && remembered.read_at.elapsed() < MAX_AGE;
-        stands.then(|| remembered.meeting.clone())
+        let cached = meetings.get(key)?;
+        let is_valid = cached.revision == revision && cached.read_at.elapsed() < MAX_AGE;
+        is_valid.then(|| cached.meeting.clone())
     }
 
-    /// Remembers what was found after that sign was seen, at that time.
-    fn put(&self, key: &MeetingKey, located: &MeetingOnServer, sign: Revision, since: Instant) {
+    fn put(&self, key: &MeetingKey, cached: CachedJoins) {
         let mut meetings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if meetings.len() >= MAX_MEETINGS {
             meetings.clear();
         }
-        let located = located.clone();
-        meetings
-            .insert(key.clone(), CachedJoins { meeting: located, revision: sign, read_at: since });
+        meetings.insert(key.clone(), cached);
     }
 }

@@ -1,5 +1,6 @@
-//! The ports of `app`, implemented on the real world: SQLite, PostgreSQL, Redis, BigBlueButton
-//! over HTTP, the system clock. Nothing here decides anything.
+//! Implements the ports of `app`: stores in SQLite, PostgreSQL and Redis, files of recordings, HTTP
+//! clients for BigBlueButton and callbacks, and the system clock. Decisions are made in `domain`
+//! and `app`.
 
 mod archive;
 pub mod bbb_http;
@@ -9,6 +10,7 @@ mod clock_skew;
 mod confined_dir;
 pub mod entropy;
 mod join_cache;
+mod outage;
 mod pending_joins;
 pub mod postgres;
 pub mod redis;

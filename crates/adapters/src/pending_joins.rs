@@ -1,5 +1,6 @@
-//! Joins on their way to the store: a join is answered from what is known, and its count is written
-//! a moment later together with others. What a crash loses here, the next poll counts anyway.
+//! Counted joins that are not written to the store yet. A join is answered without a write; its
+//! count is written a moment later, together with others. Counts that a crash loses are corrected
+//! by the next poll.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,20 +8,20 @@ use std::time::Duration;
 
 use domain::{MeetingKey, Timestamp};
 
-/// How long joins gather before they are written.
+/// The time for which joins are collected before they are written.
 pub(crate) const WRITE_DELAY: Duration = Duration::from_millis(100);
 
-/// Joins of one meeting since they were last written, and the time of the last of them.
+/// For each meeting, the number of joins since the last write and the time of the last join.
 pub(crate) type JoinCounts = HashMap<MeetingKey, (u32, Timestamp)>;
 
-/// All joins that no read can see yet; at most one entry a meeting.
+/// All joins that reads of the store cannot see yet, with one entry for each meeting.
 #[derive(Default)]
 pub(crate) struct PendingJoins(Mutex<PendingJoinState>);
 
 #[derive(Default)]
 struct PendingJoinState {
     counts: JoinCounts,
-    /// Whether some were taken and are not written yet.
+    /// Whether counts were taken and are not written yet.
     is_being_written: bool,
 }
 
@@ -29,34 +30,34 @@ impl PendingJoins {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one; true if it is the first since they were last written.
+    /// Counts a join; returns whether it is the first one since counts were last taken.
     pub(crate) fn add(&self, key: &MeetingKey, now: Timestamp) -> bool {
         let mut state = self.lock();
-        let counted = &mut state.counts;
-        let first = counted.is_empty();
-        match counted.get_mut(key) {
+        let counts = &mut state.counts;
+        let is_first = counts.is_empty();
+        match counts.get_mut(key) {
             Some(entry) => *entry = (entry.0.saturating_add(1), now),
             None => {
-                counted.insert(key.clone(), (1, now));
+                counts.insert(key.clone(), (1, now));
             }
         }
-        first
+        is_first
     }
 
-    /// Whether reads see every join.
+    /// Whether reads of the store see every join.
     pub(crate) fn is_flushed(&self) -> bool {
         let state = self.lock();
         state.counts.is_empty() && !state.is_being_written
     }
 
-    /// Takes what was counted, to write it.
+    /// Takes the counts, to write them.
     pub(crate) fn take(&self) -> JoinCounts {
         let mut state = self.lock();
         state.is_being_written = !state.counts.is_empty();
         std::mem::take(&mut state.counts)
     }
 
-    /// It was written, or is lost.
+    /// Records that the taken counts were written, or are lost.
     pub(crate) fn finish_write(&self) {
         self.lock().is_being_written = false;
     }

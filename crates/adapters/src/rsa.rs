@@ -1,4 +1,4 @@
-//! Signatures with an RSA key of the operator's, by the library that TLS uses anyway.
+//! Signatures with an RSA key of the operator, made by the library that TLS uses.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rustls::sign::SigningKey;
 pub struct RsaKey(Arc<dyn SigningKey>);
 
 impl RsaKey {
-    /// Reads a key in PEM, `RSA PRIVATE KEY` or `PRIVATE KEY`; `None` if it is none.
+    /// Reads a key in PEM, `RSA PRIVATE KEY` or `PRIVATE KEY`. Returns `None` for anything else.
     #[must_use]
     pub fn from_pem(pem: &[u8]) -> Option<Self> {
         let key = PrivateKeyDer::from_pem_slice(pem).ok()?;
@@ -21,7 +21,7 @@ impl RsaKey {
         key.sign(b"").map(|_| key)
     }
 
-    /// The signature of a message: SHA-256, PKCS #1 v1.5.
+    /// Signs a message: SHA-256, PKCS #1 v1.5.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         self.0.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])?.sign(message).ok()

@@ -1,4 +1,4 @@
-//! Calls to one BigBlueButton server: signs, sends, and reads the verdict.
+//! Calls to one BigBlueButton server: signs them, sends them, and reads the response.
 
 use bbb::{InvalidResponse, Query, Response, checksum};
 use bytes::Bytes;
@@ -9,39 +9,42 @@ use crate::ports::{
     BackendBody, BackendCall, BackendResponse, CallError, CallPriority, CallTimeouts,
 };
 
-/// Longest answer about one meeting.
+/// Longest response about one meeting.
 const MAX_RESPONSE_BYTES: usize = 8 << 20;
-/// Longest answer to `getMeetings`.
+/// Longest response to `getMeetings`.
 const MAX_LIST_BYTES: usize = 64 << 20;
-/// Longest URL that is sent as it is; HTTP libraries end at 64 KiB.
+/// Longer URLs are sent as a form, since HTTP libraries refuse them above 64 KiB.
 const MAX_URL_BYTES: usize = 65_000;
-/// HTTP status of a web server to which a URL is too long.
+/// HTTP status of a web server that finds the URL too long.
 const URI_TOO_LONG: u16 = 414;
 
 /// How a call is made.
 #[derive(Clone, Copy, Debug)]
 pub struct CallOptions {
-    /// On whose behalf.
+    /// Whether it is a front-end's call or our own.
     pub priority: CallPriority,
-    /// With how much patience.
+    /// How long it may take.
     pub timeouts: CallTimeouts,
 }
 
-/// Why a server gave no answer of the BBB API.
+/// Why a server gave no response of the BBB API.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
-    /// No complete answer.
+    /// There is no complete response.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// An answer that is none.
+    /// The web server refused this request with a status of the class 4xx: another server would do the same.
+    #[error("the server refused the request: HTTP {0}")]
+    Refused(u16),
+    /// The response is not one of the BBB API.
     #[error(transparent)]
     InvalidResponse(#[from] InvalidResponse),
-    /// It has another tenant's meeting of that id, as far as can be told.
+    /// The server has a meeting of that id that is another tenant's, or may be.
     #[error("another tenant's meeting may have that id there")]
     Occupied,
 }
 
-/// An answer and what it says.
+/// A response and its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BbbReply {
     /// What it says.
@@ -50,7 +53,7 @@ pub struct BbbReply {
     pub body: Bytes,
 }
 
-/// A query for one meeting and nothing else.
+/// A query with the id of a meeting and nothing else.
 #[must_use]
 pub fn meeting_query(id: &str) -> Query {
     let mut query = Query::default();
@@ -58,7 +61,7 @@ pub fn meeting_query(id: &str) -> Query {
     query
 }
 
-/// A query that ends a meeting, with the password that was remembered for it.
+/// The query that ends a meeting, with its recorded moderators' password.
 #[must_use]
 pub fn end_query(meeting: &Meeting) -> Query {
     let mut query = meeting_query(&meeting.key.id);
@@ -69,7 +72,7 @@ pub fn end_query(meeting: &Meeting) -> Query {
 }
 
 impl App {
-    /// The URL of a signed call on a server.
+    /// Returns the URL of a signed call to a server.
     #[must_use]
     pub fn signed_url(&self, server: &Server, call: &str, query: &Query) -> String {
         let endpoint = server.endpoint(call);
@@ -82,10 +85,10 @@ impl App {
         format!("{endpoint}?{query}")
     }
 
-    /// Sends a call about one meeting and reads the verdict.
+    /// Sends a front-end's call about one meeting.
     ///
     /// # Errors
-    /// When there is no answer of the BBB API.
+    /// When there is no response of the BBB API.
     pub async fn call_server(
         &self,
         server: &Server,
@@ -93,110 +96,127 @@ impl App {
         query: &Query,
         body: Option<BackendBody>,
     ) -> Result<BbbReply, BackendError> {
-        let way = CallOptions {
+        let options = CallOptions {
             priority: CallPriority::FrontEnd,
             timeouts: self.policy.timeouts_for(server.is_online()),
         };
-        self.call_server_with(way, server, call, query, body).await
+        self.call_server_with(options, server, call, query, body).await
     }
 
-    /// The same, on our own behalf and with little patience.
+    /// Sends a call of our own about one meeting. The server gets as long as suits its ordinary answers.
     ///
     /// # Errors
-    /// When there is no answer of the BBB API.
+    /// When there is no response of the BBB API.
     pub async fn call_server_briefly(
         &self,
         server: &Server,
         call: &str,
         query: &Query,
     ) -> Result<BbbReply, BackendError> {
-        let way = CallOptions {
+        let usual_ms = self.response_times.find(&server.id);
+        let options = CallOptions {
             priority: CallPriority::Internal,
-            timeouts: self.policy.timeouts_for(false),
+            timeouts: self.policy.probe_timeouts(usual_ms),
         };
-        self.call_server_with(way, server, call, query, None).await
+        self.call_server_with(options, server, call, query, None).await
     }
 
-    /// The same, in a way of one's own.
+    /// Asks a server about a meeting to find out whether it is alive. Any response is evidence of life but an error of the web
+    /// server in front of BBB (5xx).
     ///
     /// # Errors
-    /// When there is no answer of the BBB API.
+    /// When there is no response in time.
+    pub async fn probe(&self, server: &Server, query: &Query) -> Result<(), BackendError> {
+        match self.call_server_briefly(server, "getMeetingInfo", query).await {
+            Ok(_) | Err(BackendError::Refused(_) | BackendError::Occupied) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a call about one meeting with explicit options. What does not fit into a URL is sent as a form.
+    ///
+    /// # Errors
+    /// When there is no response of the BBB API.
     pub async fn call_server_with(
         &self,
-        way: CallOptions,
+        options: CallOptions,
         server: &Server,
         call: &str,
         query: &Query,
         body: Option<BackendBody>,
     ) -> Result<BbbReply, BackendError> {
         let url = self.signed_url(server, call, query);
-        let sent = if body.is_some() || url.len() <= MAX_URL_BYTES {
-            let alone = body.is_none();
-            let answer = self.send_call(way, url, body, MAX_RESPONSE_BYTES).await?;
-            (!alone || answer.status != URI_TOO_LONG).then_some(answer)
+        if body.is_some() && url.len() > MAX_URL_BYTES {
+            // No HTTP library sends it, and a body of XML leaves no room for a form.
+            return Err(BackendError::Refused(URI_TOO_LONG));
+        }
+        let response = if url.len() <= MAX_URL_BYTES {
+            let may_be_a_form = body.is_none();
+            let response = self.send_call(options, url, body, MAX_RESPONSE_BYTES).await?;
+            (!may_be_a_form || response.status != URI_TOO_LONG).then_some(response)
         } else {
             None
         };
-        let body = match sent {
-            Some(answer) => answer.body,
-            // A web server that finds the URL too long has not passed it on, so this is no second
-            // try: what does not fit into a URL goes as a form.
+        let response = match response {
+            Some(response) => response,
+            // A web server that finds the URL too long has not passed the call on, so this does not send it twice.
             None => {
                 let form = signed_form(server, call, query, self.policy.signing_algorithm);
-                self.send_call(way, server.endpoint(call), Some(form), MAX_RESPONSE_BYTES)
+                self.send_call(options, server.endpoint(call), Some(form), MAX_RESPONSE_BYTES)
                     .await?
-                    .body
             }
         };
-        Ok(BbbReply { response: Response::read(&body)?, body })
+        match Response::read(&response.body) {
+            Ok(read) => Ok(BbbReply { response: read, body: response.body }),
+            Err(_) if is_refusal(response.status) => Err(BackendError::Refused(response.status)),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Asks for a server's meetings.
+    /// Sends getMeetings.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// When there is no complete response.
     pub async fn fetch_meetings(
         &self,
         server: &Server,
-        way: CallOptions,
+        options: CallOptions,
     ) -> Result<BackendResponse, CallError> {
         let url = self.signed_url(server, "getMeetings", &Query::default());
-        self.send_call(way, url, None, MAX_LIST_BYTES).await
+        self.send_call(options, url, None, MAX_LIST_BYTES).await
     }
 
-    /// Asks for a server's version document, which needs no signature.
+    /// Reads a server's version document, which needs no signature.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// When there is no complete response.
     pub async fn fetch_version(
         &self,
         server: &Server,
-        way: CallOptions,
+        options: CallOptions,
     ) -> Result<Bytes, CallError> {
-        Ok(self.send_call(way, server.endpoint(""), None, MAX_RESPONSE_BYTES).await?.body)
+        Ok(self.send_call(options, server.endpoint(""), None, MAX_RESPONSE_BYTES).await?.body)
     }
 
     async fn send_call(
         &self,
-        way: CallOptions,
+        options: CallOptions,
         url: String,
         body: Option<BackendBody>,
-        answer_bytes_max: usize,
+        max_response_bytes: usize,
     ) -> Result<BackendResponse, CallError> {
-        let CallOptions { priority: lane, timeouts: patience } = way;
-        self.bbb
-            .send_call(BackendCall {
-                url,
-                body,
-                timeouts: patience,
-                max_response_bytes: answer_bytes_max,
-                priority: lane,
-            })
-            .await
+        let CallOptions { priority, timeouts } = options;
+        self.bbb.send_call(BackendCall { url, body, timeouts, max_response_bytes, priority }).await
     }
 }
 
-/// The call as a form.
+/// Whether a status says that the request is at fault, and not the server. The other statuses of the class 4xx tell of a wrong
+/// address, of rights, or of load.
+fn is_refusal(status: u16) -> bool {
+    (400..500).contains(&status) && ![401, 403, 404, 407, 408, 421, 425, 429].contains(&status)
+}
+
+/// The call as a signed form.
 fn signed_form(
     server: &Server,
     call: &str,
@@ -221,8 +241,8 @@ fn signed_form(
     }
 }
 
-/// How a server checks a form. Up to 2.7.7 BBB signs its parameters sorted by name, later releases
-/// sign the (empty) query string. A server that hides its version is taken for a new one.
+/// Whether a server verifies the checksum of a form over the (empty) query string. Up to 2.7.7 BBB verifies it over the
+/// form's parameters sorted by name. A server that hides its version counts as a newer one.
 fn signs_query_only(bbb_version: Option<&str>) -> bool {
     let number = |part: &str| {
         let digits = part.split(|c: char| !c.is_ascii_digit()).next();

@@ -1,48 +1,48 @@
-//! The application: the ports it was given and the administrator's choices. Built once, cheap to
-//! clone.
+//! What every use case is given: the ports, the state of the process, and the administrator's choices.
 
 use std::sync::Arc;
 
-use crate::forecaster::Forecaster;
 use crate::policy::Policy;
 use crate::ports::{
     BbbClient, Blobs, CallbackClient, Clock, Entropy, OneTimeTokens, PeriodicJobs, PoolStore,
     RecordingStore, SessionHistory, Tenants,
 };
-use crate::server_backup::ServerBackup;
+use crate::state::{ResponseTimes, ServerBackup, SharedForecast};
 use crate::tenancy::TenantCache;
 
-/// Everything that a use case needs.
+/// The application. Built once, cheap to clone.
 #[derive(Clone)]
 pub struct App {
     /// Servers and meetings.
     pub pool: Arc<dyn PoolStore>,
     /// Meetings that have ended.
     pub history: Arc<dyn SessionHistory>,
-    /// What placement foresees.
-    pub forecaster: Arc<Forecaster>,
-    /// The servers, should the store lose them.
+    /// The forecast by which meetings are placed.
+    pub forecast: Arc<SharedForecast>,
+    /// A copy of the servers, in case the store loses them.
     pub server_backup: Arc<ServerBackup>,
-    /// Who polls when.
+    /// How long servers take to answer.
+    pub response_times: Arc<ResponseTimes>,
+    /// Work that one replica does in every interval.
     pub periodic_jobs: Arc<dyn PeriodicJobs>,
-    /// Tenants, as administrators see and change them.
+    /// Tenants, for administrative actions.
     pub tenants: Arc<dyn Tenants>,
-    /// Tenants, as calls need them.
+    /// Tenants with their settings, for calls.
     pub tenant_cache: Arc<TenantCache>,
-    /// Recordings; none where there is no database (`DB_DISABLED`).
+    /// Recordings; `None` without a database (`DB_DISABLED`).
     pub recording_store: Option<Arc<dyn RecordingStore>>,
-    /// Their files.
+    /// The files of recordings.
     pub blobs: Arc<dyn Blobs>,
-    /// What opens protected ones, once.
+    /// One-time tokens for protected recordings.
     pub tokens: Arc<dyn OneTimeTokens>,
-    /// Calls to servers.
+    /// Calls to BBB servers.
     pub bbb: Arc<dyn BbbClient>,
-    /// Calls to addresses that front-ends gave us.
+    /// Calls to addresses that front-ends name.
     pub callback_client: Arc<dyn CallbackClient>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
+    /// Randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// Choices.
+    /// The administrator's choices.
     pub policy: Arc<Policy>,
 }

@@ -1,15 +1,19 @@
-//! What the balancer does, as use cases: one file for each BBB call, each administrative action
-//! and each step of a poll. They decide by `domain`, speak by `bbb`, and reach the world only
-//! through the ports declared here; `memory` holds the ports' executable meaning.
+//! The use cases of the balancer: one file for each BBB call, each administrative action and each step of a poll.
+//!
+//! Use cases decide by the rules in `domain`, read and write BBB's wire formats by `bbb`, and reach everything else through the
+//! traits in [`ports`]. [`memory`] implements these in memory: it defines what each port means.
 
 pub mod admin;
 pub mod api;
 pub mod backend;
 pub mod callbacks;
 pub mod context;
+pub mod create;
 pub mod forecaster;
+pub mod heartbeat;
 mod live_failures;
 pub mod memory;
+mod placement;
 pub mod playback;
 pub mod policy;
 pub mod poll;
@@ -18,6 +22,7 @@ pub mod recordings;
 mod replayable_body;
 pub mod server_backup;
 pub mod sessions;
+pub mod state;
 pub mod store_migration;
 pub mod tenancy;
 

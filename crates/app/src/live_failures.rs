@@ -1,5 +1,5 @@
-//! What calls of front-ends tell about servers: one that does not answer is suspect at once, and the
-//! rechecks between two polls see to it soon.
+//! Failures of servers that are noticed by calls of front-ends, between two polls. A server that does not answer becomes suspect
+//! at once, and rechecks find out soon whether it is offline.
 
 use domain::health::ServerFailure;
 use domain::{Server, Timestamp};
@@ -7,17 +7,18 @@ use domain::{Server, Timestamp};
 use crate::context::App;
 use crate::poll;
 
-/// Notes that a server failed to answer a call that was made then.
-pub(crate) async fn report_failure(app: &App, server: &Server, at: Timestamp, reason: &str) {
-    tracing::warn!(server = %server.id, reason, "no usable answer");
-    let failure = ServerFailure { at, reason: reason.to_owned() };
+/// Records that a server failed to answer a call that was sent at that time.
+pub(crate) async fn report_failure(app: &App, server: &Server, sent_at: Timestamp, reason: &str) {
+    tracing::warn!(server = %server.id, host = server.hostname(), reason, "call to server failed");
+    let failure = ServerFailure { at: sent_at, reason: reason.to_owned() };
     let thresholds = app.policy.poll.thresholds;
     if let Err(error) = app.pool.record_failure(&server.id, &failure, thresholds).await {
-        tracing::warn!(%error, "failure not recorded");
+        tracing::warn!(server = %server.id, %error, "failure not recorded");
     }
 }
 
-/// Polls a server out of turn, because somebody waits for the verdict; returns it as it is then.
+/// Polls a server out of turn because a call waits for the result. Returns the server as it is afterwards, or `None` if the poll
+/// could not be recorded.
 pub(crate) async fn confirm_offline(app: &App, server: Server) -> Option<Server> {
     match poll::probe_server(app, server).await {
         Ok(report) => report.map(|report| report.server),

@@ -1,27 +1,27 @@
-//! Watching recordings: who gets in, by which pass, and to which files.
+//! Playback of recordings: who may watch which files, by one-time tokens and access cookies.
 
 mod access_cookies;
 pub mod tracks;
 
 use std::sync::Arc;
 
-use domain::recording::FilePath;
 use domain::recording::catalog::TenantScope;
-use domain::recording::playback_access::{PlaybackAccess, PlaybackPermit, Wish};
+use domain::recording::playback_access::{PlaybackAccess, PlaybackPermit};
+use domain::recording::{FilePath, RecordingFormatId};
 
 use crate::context::App;
 use crate::ports::{
-    BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, OneTimeTokens, RecordingFormatId, Recordings,
-    StoreError, Visibility,
+    BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, OneTimeTokens, Recordings, StoreError,
+    Visibility,
 };
 use crate::tenancy::Caller;
 
 pub use access_cookies::AccessCookies;
 
-/// What watching needs besides the rest of the application.
+/// What playback needs.
 #[derive(Clone)]
 pub struct Playback {
-    /// What is known of recordings.
+    /// Recordings.
     pub recordings: Arc<dyn Recordings>,
     /// One-time tokens.
     pub tokens: Arc<dyn OneTimeTokens>,
@@ -29,138 +29,137 @@ pub struct Playback {
     pub blobs: Arc<dyn Blobs>,
     /// `PROTECTED_RECORDINGS_ENABLED`.
     pub protection_enabled: bool,
-    /// What those who came with a token show from then on.
+    /// Signs and verifies access cookies.
     pub access_cookies: AccessCookies,
-    /// Held by the one that changes text tracks.
+    /// Held while text tracks are changed.
     pub track_write_lock: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// Somebody who comes by the link to a recording.
+/// A request for the link to a recording.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkRequest<'a> {
-    /// Whose recordings they may watch.
+    /// Whose recordings may be watched.
     pub scope: &'a TenantScope,
-    /// The one-time token of the link.
+    /// The one-time token in the link.
     pub token: Option<&'a str>,
-    /// Whether the token may be used up: not by those who only look where a link leads.
+    /// Whether the token may be used up. It may not by a request that only asks where the link
+    /// leads.
     pub may_use_token: bool,
 }
 
-/// What becomes of somebody who comes by the link to a recording.
+/// The outcome of [`Playback::open_link`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkOutcome {
-    /// In, with a new pass if the files take one.
+    /// The visitor may watch; with a new access cookie if the recording is protected.
     Permitted(PlaybackPermit, Option<String>),
-    /// It takes a token, which was not tried.
+    /// The recording needs a token, and the one in the link was not tried.
     TokenNotTried,
-    /// Not in.
+    /// The visitor may not watch.
     Denied,
 }
 
 impl Playback {
-    /// Lets somebody in who comes by a link, and takes the token if there must be one.
+    /// Decides whether a visitor who follows a link may watch, and takes the token if the recording
+    /// is protected.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn open_link(
         &self,
         app: &App,
-        wish: Wish,
-        visitor: LinkRequest<'_>,
+        format_id: RecordingFormatId,
+        request: LinkRequest<'_>,
     ) -> Result<LinkOutcome, StoreError> {
-        let lock = match self.find_access(wish, visitor.scope).await? {
+        let protected = match self.find_access(format_id, request.scope).await? {
             PlaybackAccess::Granted(permit) => return Ok(LinkOutcome::Permitted(permit, None)),
-            PlaybackAccess::Protected(lock) => lock,
+            PlaybackAccess::Protected(protected) => protected,
             PlaybackAccess::NotFound => return Ok(LinkOutcome::Denied),
         };
-        let Some(token) = visitor.token else { return Ok(LinkOutcome::Denied) };
-        if !visitor.may_use_token {
+        let Some(token) = request.token else { return Ok(LinkOutcome::Denied) };
+        if !request.may_use_token {
             return Ok(LinkOutcome::TokenNotTried);
         }
         let now = app.clock.now();
-        let Some(grant) = self.tokens.take_token(token, now).await? else {
+        let Some(granted) = self.tokens.take_token(token, now).await? else {
             return Ok(LinkOutcome::Denied);
         };
-        let subject = Wish::parse(&grant.record_id, &grant.format).map(|wish| wish.subject());
-        let permit = subject.and_then(|subject| lock.authorize(&subject));
+        let permit = protected.authorize(&granted.subject());
         Ok(permit.map_or(LinkOutcome::Denied, |permit| {
-            let pass = self.access_cookies.sign_cookie(permit.format_id(), now);
-            LinkOutcome::Permitted(permit, pass)
+            let cookie = self.access_cookies.sign_cookie(permit.format_id(), now);
+            LinkOutcome::Permitted(permit, cookie)
         }))
     }
 
-    /// The permit of somebody who wants files and shows these passes.
+    /// Returns the permit of a visitor who requests files and has these access cookies; `None` if
+    /// the visitor may not watch.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn find_permit(
         &self,
         app: &App,
-        wish: Wish,
+        format_id: RecordingFormatId,
         scope: &TenantScope,
-        passes: &[&str],
+        cookies: &[&str],
     ) -> Result<Option<PlaybackPermit>, StoreError> {
         let now = app.clock.now();
-        let subject = wish.subject();
-        let shown = passes.iter().any(|pass| self.access_cookies.is_valid(pass, &subject, now));
-        let entry = self.find_access(wish, scope).await?;
-        Ok(entry.authorize(shown.then_some(subject.as_str())))
+        let subject = format_id.subject();
+        let has_valid_cookie =
+            cookies.iter().any(|cookie| self.access_cookies.is_valid(cookie, &subject, now));
+        let access = self.find_access(format_id, scope).await?;
+        Ok(access.authorize(has_valid_cookie.then_some(subject.as_str())))
     }
 
     async fn find_access(
         &self,
-        wish: Wish,
+        format_id: RecordingFormatId,
         scope: &TenantScope,
     ) -> Result<PlaybackAccess, StoreError> {
-        let recording = self.recordings.find_recording(wish.record_id.as_str()).await?;
-        Ok(PlaybackAccess::evaluate(wish, recording.as_ref(), scope, self.protection_enabled))
+        let recording = self.recordings.find_recording(format_id.record_id.as_str()).await?;
+        Ok(PlaybackAccess::evaluate(format_id, recording.as_ref(), scope, self.protection_enabled))
     }
 
-    /// What is known of a file.
+    /// Returns the metadata of a file; `None` if there is no such file. Files that may be watched
+    /// are published.
     ///
     /// # Errors
-    /// When files cannot be had.
+    /// When files cannot be read.
     pub async fn read_file_info(
         &self,
         permit: &PlaybackPermit,
         path: &FilePath,
     ) -> Result<Option<BlobInfo>, BlobError> {
-        self.blobs.read_file_info(&to_format_id(permit), Visibility::Published, path).await
+        self.blobs.read_file_info(permit.format_id(), Visibility::Published, path).await
     }
 
-    /// A file's bytes, or a part of them.
+    /// Opens a file, or a part of it; `None` if there is no such file.
     ///
     /// # Errors
-    /// When files cannot be had.
+    /// When files cannot be read.
     pub async fn open_file(
         &self,
         permit: &PlaybackPermit,
         path: &FilePath,
         span: Option<ByteSpan>,
     ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError> {
-        self.blobs.open_file(&to_format_id(permit), Visibility::Published, path, span).await
+        self.blobs.open_file(permit.format_id(), Visibility::Published, path, span).await
     }
 
-    /// The files that may be watched, so many at most.
+    /// Lists the files of a format and their sizes in bytes, `limit` at most.
     ///
     /// # Errors
-    /// When files cannot be had.
+    /// When files cannot be read.
     pub async fn list_files(
         &self,
         permit: &PlaybackPermit,
         limit: usize,
     ) -> Result<Vec<(FilePath, u64)>, BlobError> {
-        self.blobs.list_files(&to_format_id(permit), Visibility::Published, limit).await
+        self.blobs.list_files(permit.format_id(), Visibility::Published, limit).await
     }
 }
 
-/// Where the files of a permit lie. What may be watched is published.
-fn to_format_id(permit: &PlaybackPermit) -> RecordingFormatId {
-    let Wish { record_id, format } = permit.format_id().clone();
-    RecordingFormatId { format, record_id }
-}
-
-/// Whose recordings a caller's are.
+/// Returns the scope of a caller: the recordings of its tenant, or all recordings without
+/// multitenancy.
 #[must_use]
 pub fn caller_scope(caller: &Caller) -> TenantScope {
     caller.tenant_id().map_or(TenantScope::All, |id| TenantScope::Tenant(id.to_owned()))

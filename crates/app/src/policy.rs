@@ -1,22 +1,20 @@
-//! What administrators may choose, as the use cases see it: typed, checked, and the same for the
-//! whole life of a process.
+//! The administrator's choices as the use cases need them: typed, checked, and constant for the life of a process.
 
 use bbb::{Algorithm, Algorithms};
 use domain::MeetingKey;
-use domain::history::pseudonymize_key;
+use domain::history::{HistoryMode, pseudonymize_key};
 use domain::parameters::ParameterRules;
 use domain::placement::PlacementRules;
 use domain::poll::PollPolicy;
+use domain::recording::retention::Retention;
 use domain::voice_bridge::VoiceBridgePolicy;
 
 use crate::ports::CallTimeouts;
-use crate::recordings::retention::Retention;
-use crate::sessions::HistoryMode;
 
-/// The most that a create without a body takes, whatever fails: clients wait no longer than 10 s.
-const MAX_CREATE_MS: u64 = 9_500;
-/// A server that has not answered a create by then gets competition, in ms.
-const HEDGE_MS: u64 = 1_000;
+/// A server that is asked something cheap gets at least so long to answer, in ms.
+const MIN_PROBE_MS: u64 = 1_000;
+/// A server gets this multiple of the time that its answers took lately.
+const PROBE_FACTOR: u64 = 3;
 
 /// All choices.
 #[derive(Clone, PartialEq)]
@@ -25,9 +23,9 @@ pub struct Policy {
     pub secrets: Vec<String>,
     /// Checksum algorithms that front-ends may use.
     pub algorithms: Algorithms,
-    /// Algorithm of calls to servers.
+    /// Algorithm that signs calls to servers.
     pub signing_algorithm: Algorithm,
-    /// `URL_HOST`: our own name, under which servers report.
+    /// `URL_HOST`: the public host name of the balancer, to which servers send reports.
     pub url_host: Option<String>,
     /// `BUILD_NUMBER`, shown by the version document.
     pub build_number: Option<String>,
@@ -43,73 +41,86 @@ pub struct Policy {
     pub server_id_is_hostname: bool,
     /// `MAX_MEETING_DURATION`, in minutes.
     pub max_meeting_duration_min: Option<u32>,
-    /// Rules for parameters of create.
+    /// Rules for the parameters of create.
     pub create_rules: ParameterRules,
-    /// Rules for parameters of join.
+    /// Rules for the parameters of join.
     pub join_rules: ParameterRules,
-    /// Voice bridges.
+    /// How voice bridges are made.
     pub voice_bridge: VoiceBridgePolicy,
-    /// Health and load.
+    /// How polls are judged: health and load.
     pub poll: PollPolicy,
     /// How meetings are placed.
     pub placement: PlacementRules,
-    /// What is kept of meetings that have ended.
+    /// `PLACEMENT_HISTORY`: what is kept of meetings that have ended.
     pub history: HistoryMode,
     /// `CONNECT_TIMEOUT` and `RESPONSE_TIMEOUT`.
     pub timeouts: CallTimeouts,
-    /// `POLLER_WAIT_TIMEOUT`, in ms: the most that a poll of one server may take.
+    /// `POLLER_WAIT_TIMEOUT`, in ms: a poll of one server takes at most so long.
     pub poll_timeout_ms: u64,
-    /// `POLLER_THREADS`: servers polled at the same time.
+    /// `POLLER_THREADS`: servers that are polled at the same time.
     pub poll_concurrency: usize,
-    /// `DEFAULT_MEETING_TTL`, in ms: how long a meeting is kept that no server confirms.
+    /// `DEFAULT_MEETING_TTL`, in ms: how long a meeting is kept that no server reports.
     pub meeting_ttl_ms: i64,
-    /// The most that a create with a body may take, in ms.
+    /// A create with a body takes at most so long, in ms.
     pub max_upload_ms: i64,
 }
 
 /// Choices about recordings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordingRules {
-    /// `GET_RECORDINGS_API_FILTERED`: who lists recordings names some, or their meetings.
+    /// `GET_RECORDINGS_API_FILTERED`: getRecordings must name recordings or meetings.
     pub filter_required: bool,
-    /// `PROTECTED_RECORDINGS_ENABLED`: what is protected takes a token to watch.
+    /// `PROTECTED_RECORDINGS_ENABLED`: protected recordings need a token to be watched.
     pub protection_enabled: bool,
     /// `PROTECTED_RECORDINGS_TOKEN_TIMEOUT`, in ms.
     pub token_lifetime_ms: i64,
-    /// `RECORDING_TRASH_DAYS`, in ms: how long deleted ones can be brought back; 0: not at all.
+    /// `RECORDING_TRASH_DAYS`, in ms: how long a deleted recording can be restored; 0: not at all.
     pub trash_ms: i64,
-    /// What goes by itself; nothing: `RECORDING_RETENTION_DAYS` is 0.
+    /// Which recordings are deleted when they are old; `None` if `RECORDING_RETENTION_DAYS` is 0.
     pub retention: Option<Retention>,
-    /// `RECORDING_FORGET_DAYS`, in ms: when the last trace of deleted ones goes; none: never.
+    /// `RECORDING_FORGET_DAYS`, in ms: how long the row of a deleted recording is kept; `None`: for ever.
     pub forget_ms: Option<i64>,
 }
 
 impl Policy {
-    /// Patience with a server: little with one that is offline.
+    /// Timeouts of calls to a server. An offline server gets a tenth of the time to connect, 200 ms at least, and all of the time
+    /// to answer: a server that is slow can be enabled, and comes back.
     #[must_use]
     pub fn timeouts_for(&self, online: bool) -> CallTimeouts {
         if online {
             return self.timeouts;
         }
+        let connect_ms = (self.timeouts.connect_ms / 10).max(200).min(self.timeouts.connect_ms);
+        CallTimeouts { connect_ms, ..self.timeouts }
+    }
+
+    /// Timeouts of a cheap question to a server, whose answers took that long lately, in ms; `None` if that is unknown.
+    #[must_use]
+    pub fn probe_timeouts(&self, usual_ms: Option<u64>) -> CallTimeouts {
+        let CallTimeouts { connect_ms, response_ms } = self.timeouts;
+        let probe_ms =
+            usual_ms.map_or(response_ms, |usual_ms| usual_ms.saturating_mul(PROBE_FACTOR));
+        let probe_ms = probe_ms.max(MIN_PROBE_MS);
         CallTimeouts {
-            connect_ms: (self.timeouts.connect_ms / 10).max(200).min(self.timeouts.connect_ms),
-            response_ms: (self.timeouts.response_ms / 10).max(500).min(self.timeouts.response_ms),
+            connect_ms: connect_ms.min(probe_ms),
+            response_ms: response_ms.min(probe_ms),
         }
     }
 
-    /// How long a create without a body may be under way, in ms, all tries together.
+    /// How long a create without a body may take on one server, in ms.
+    #[must_use]
+    pub fn max_attempt_ms(&self) -> u64 {
+        self.timeouts.connect_ms.saturating_add(self.timeouts.response_ms)
+    }
+
+    /// How long a create without a body may take, in ms, all attempts together: one server may be silent until its time is over,
+    /// and another one take as long.
     #[must_use]
     pub fn max_create_ms(&self) -> u64 {
-        self.timeouts.connect_ms.saturating_add(self.timeouts.response_ms).min(MAX_CREATE_MS)
+        self.max_attempt_ms().saturating_mul(2)
     }
 
-    /// How long a create waits for a server before another one is tried beside it, in ms.
-    #[must_use]
-    pub fn hedge_ms(&self) -> u64 {
-        HEDGE_MS.min(self.max_create_ms() / 3)
-    }
-
-    /// The name under which a meeting's history is kept.
+    /// The key under which a meeting's history is kept.
     #[must_use]
     pub fn history_key(&self, key: &MeetingKey) -> MeetingKey {
         match self.history {

@@ -1,5 +1,5 @@
-//! A body that can be sent a second time: what the first try has taken of it is kept, up to a
-//! limit, and what it has not taken is still to come.
+//! A request body that can be sent several times: the part that the first attempt has read is kept,
+//! up to a limit, and the rest is read from the client by the next attempt.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +10,10 @@ use futures_util::stream::{self, BoxStream};
 
 use crate::ports::BackendBody;
 
-/// The most that is kept of a body.
+/// Maximum number of bytes of a body that are kept.
 const MAX_KEPT_BYTES: usize = 1 << 20;
 
-/// A body and what was taken of it.
+/// A body, and the part of it that was read.
 pub(crate) struct ReplayableBody {
     content_type: String,
     length: Option<u64>,
@@ -21,11 +21,11 @@ pub(crate) struct ReplayableBody {
 }
 
 struct BodySource {
-    /// Absent while a try holds it.
+    /// The part that was not read yet; `None` while an attempt reads it.
     rest: Option<BoxStream<'static, io::Result<Bytes>>>,
     kept_chunks: Vec<Bytes>,
     kept_bytes: usize,
-    /// Whether more was taken than is kept, or a try broke off with the rest.
+    /// Whether more was read than is kept, or reading failed. Then the body cannot be sent again.
     incomplete: bool,
 }
 
@@ -41,18 +41,19 @@ impl ReplayableBody {
         Self { content_type: body.content_type, length: body.length, source }
     }
 
-    /// The body from its beginning; nothing if too much of it is gone.
+    /// Returns the body from its beginning. `None` if it cannot be sent again, or while another
+    /// attempt reads it.
     pub(crate) fn body(&self) -> Option<BackendBody> {
-        let (taken, rest) = {
+        let (kept_chunks, rest) = {
             let mut source = lock(&self.source);
             if source.incomplete {
                 return None;
             }
             (source.kept_chunks.clone(), source.rest.take()?)
         };
-        let lent = BorrowedBody { source: Arc::clone(&self.source), rest: Some(rest) };
-        let again = stream::iter(taken.into_iter().map(Ok));
-        let stream = again.chain(stream::unfold(lent, BorrowedBody::next_chunk)).boxed();
+        let borrowed = BorrowedBody { source: Arc::clone(&self.source), rest: Some(rest) };
+        let kept = stream::iter(kept_chunks.into_iter().map(Ok));
+        let stream = kept.chain(stream::unfold(borrowed, BorrowedBody::next_chunk)).boxed();
         Some(BackendBody { content_type: self.content_type.clone(), length: self.length, stream })
     }
 }
@@ -61,7 +62,8 @@ fn lock(source: &Mutex<BodySource>) -> std::sync::MutexGuard<'_, BodySource> {
     source.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The rest of a body in the hands of one try; it goes back when that is over.
+/// The rest of a body while one attempt reads it. It is returned to the source when the attempt
+/// ends.
 struct BorrowedBody {
     source: Arc<Mutex<BodySource>>,
     rest: Option<BoxStream<'static, io::Result<Bytes>>>,
@@ -69,9 +71,9 @@ struct BorrowedBody {
 
 impl BorrowedBody {
     async fn next_chunk(mut self) -> Option<(io::Result<Bytes>, Self)> {
-        let piece = self.rest.as_mut()?.next().await?;
+        let chunk = self.rest.as_mut()?.next().await?;
         let mut source = lock(&self.source);
-        match &piece {
+        match &chunk {
             Ok(bytes) if source.kept_bytes + bytes.len() <= MAX_KEPT_BYTES => {
                 source.kept_bytes += bytes.len();
                 source.kept_chunks.push(bytes.clone());
@@ -82,7 +84,7 @@ impl BorrowedBody {
             }
         }
         drop(source);
-        Some((piece, self))
+        Some((chunk, self))
     }
 }
 
@@ -96,10 +98,10 @@ impl Drop for BorrowedBody {
 mod tests {
     use super::*;
 
-    fn replayable_body(pieces: &[usize]) -> ReplayableBody {
-        let pieces: Vec<io::Result<Bytes>> =
-            pieces.iter().map(|size| Ok(Bytes::from(vec![b'x'; *size]))).collect();
-        let stream = stream::iter(pieces).boxed();
+    fn replayable_body(chunks: &[usize]) -> ReplayableBody {
+        let chunks: Vec<io::Result<Bytes>> =
+            chunks.iter().map(|size| Ok(Bytes::from(vec![b'x'; *size]))).collect();
+        let stream = stream::iter(chunks).boxed();
         ReplayableBody::new(BackendBody {
             content_type: "text/xml".to_owned(),
             length: None,
@@ -107,27 +109,27 @@ mod tests {
         })
     }
 
-    async fn read(body: BackendBody, pieces: usize) -> usize {
-        body.stream.take(pieces).map(|piece| piece.unwrap().len()).collect::<Vec<_>>().await.len()
+    async fn read(body: BackendBody, chunks: usize) -> usize {
+        body.stream.take(chunks).map(|chunk| chunk.unwrap().len()).collect::<Vec<_>>().await.len()
     }
 
     #[tokio::test]
-    async fn every_try_gets_all_of_it() {
-        let replay = replayable_body(&[10, 20, 30]);
-        drop(replay.body().unwrap());
-        assert_eq!(read(replay.body().unwrap(), 2).await, 2);
-        assert_eq!(read(replay.body().unwrap(), 9).await, 3);
-        assert_eq!(read(replay.body().unwrap(), 9).await, 3);
-        let body = replay.body().unwrap();
-        assert!(replay.body().is_none(), "one try at a time");
+    async fn every_attempt_gets_the_whole_body() {
+        let replayable = replayable_body(&[10, 20, 30]);
+        drop(replayable.body().unwrap());
+        assert_eq!(read(replayable.body().unwrap(), 2).await, 2);
+        assert_eq!(read(replayable.body().unwrap(), 9).await, 3);
+        assert_eq!(read(replayable.body().unwrap(), 9).await, 3);
+        let body = replayable.body().unwrap();
+        assert!(replayable.body().is_none(), "one attempt at a time");
         drop(body);
-        assert!(replay.body().is_some());
+        assert!(replayable.body().is_some());
     }
 
     #[tokio::test]
     async fn a_body_that_is_too_large_is_sent_once() {
-        let replay = replayable_body(&[MAX_KEPT_BYTES, 1]);
-        assert_eq!(read(replay.body().unwrap(), 9).await, 2);
-        assert!(replay.body().is_none());
+        let replayable = replayable_body(&[MAX_KEPT_BYTES, 1]);
+        assert_eq!(read(replayable.body().unwrap(), 9).await, 2);
+        assert!(replayable.body().is_none());
     }
 }

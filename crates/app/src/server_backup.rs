@@ -1,46 +1,32 @@
-//! Looks after the hot store: if it has lost everything, the servers are put back as this process
-//! knew them, and polls find the meetings that run on them.
-
-use std::sync::{Mutex, PoisonError};
-
-use domain::Server;
+//! Puts the servers back if the pool store has lost everything; polls then find the meetings that run on them.
 
 use crate::context::App;
 use crate::ports::StoreError;
+use crate::state::SavedServers;
 
-/// The servers as they were last seen, and the mark of the store that held them.
-#[derive(Debug, Default)]
-pub struct ServerBackup(Mutex<Option<(String, Vec<Server>)>>);
-
-impl ServerBackup {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(String, Vec<Server>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Remembers the servers, or puts them back if the store was emptied: it has lost the mark that it
-/// was given, and there is none. Who removes servers one by one leaves the mark.
+/// Saves a copy of the servers, or restores them if the store was emptied: it has lost the id that it was given, and has no
+/// servers. A store whose servers were removed one by one keeps its id, and stays empty.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn save_or_restore(app: &App) -> Result<(), StoreError> {
-    let mark = app.pool.claim_store_id(&app.entropy.generate_uuid()).await?;
+    let store_id = app.pool.claim_store_id(&app.entropy.generate_uuid()).await?;
     let servers = app.pool.list_servers().await?;
-    let known = app.server_backup.lock().clone();
-    if let Some((last, known)) = known.filter(|(_, known)| servers.is_empty() && !known.is_empty())
-    {
-        if last != mark {
-            tracing::error!(servers = known.len(), "the store has lost everything");
-            let put_back = app.pool.restore_servers(&last, &known).await?;
-            tracing::error!(put_back, "servers put back, unless another process was faster");
-            // Remembered as they are then, once they are seen.
+    let saved = app.server_backup.lock().clone();
+    if let Some(saved) = saved.filter(|saved| servers.is_empty() && !saved.servers.is_empty()) {
+        if saved.store_id != store_id {
+            let count = saved.servers.len();
+            tracing::error!(servers = count, "pool store lost everything");
+            let restored = app.pool.restore_servers(&saved.store_id, &saved.servers).await?;
+            tracing::error!(restored, "servers restored, unless another process was faster");
+            // They are saved again when they are next read.
             return Ok(());
         }
-        if app.pool.claim_store_id(&app.entropy.generate_uuid()).await? != mark {
-            // It was lost between the two questions.
+        if app.pool.claim_store_id(&app.entropy.generate_uuid()).await? != store_id {
+            // The store lost its id between the two calls: the next run restores the servers.
             return Ok(());
         }
     }
-    *app.server_backup.lock() = Some((mark, servers));
+    *app.server_backup.lock() = Some(SavedServers { store_id, servers });
     Ok(())
 }

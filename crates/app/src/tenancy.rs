@@ -1,5 +1,6 @@
-//! Whose call it is. Every call of a tenant needs the tenant's secrets and settings, so they are
-//! kept in memory, read anew at most once a second, and forgotten when this process changes them.
+//! Callers, and the cache of tenants. Every call of a tenant needs the tenant's secrets and
+//! settings, so they are cached in memory for one second, and read again after this process has
+//! changed them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,14 +13,14 @@ use tokio::time::Instant;
 use crate::policy::Policy;
 use crate::ports::{StoreError, Tenants};
 
-/// How long another process's changes may go unseen.
+/// Maximum age of cached tenants: changes by other processes are seen after this time.
 const MAX_CACHE_AGE: Duration = Duration::from_secs(1);
 
-/// On whose behalf a call is made: a tenant's, or, without multitenancy, the only one's.
+/// On whose behalf a call is made: a tenant, or the only caller without multitenancy (the default).
 #[derive(Clone, Default)]
 pub struct Caller(Option<Arc<TenantEntry>>);
 
-/// A tenant as its calls need it.
+/// A tenant, with what its calls need.
 struct TenantEntry {
     tenant: Tenant,
     secrets: Vec<String>,
@@ -28,87 +29,90 @@ struct TenantEntry {
 }
 
 impl Caller {
-    /// The tenant, if it is one.
+    /// Returns the tenant; `None` without multitenancy.
     #[must_use]
     pub fn tenant(&self) -> Option<&Tenant> {
-        self.0.as_ref().map(|served| &served.tenant)
+        self.0.as_ref().map(|entry| &entry.tenant)
     }
 
-    /// The tenant's id, if it is one.
+    /// Returns the id of the tenant; `None` without multitenancy.
     #[must_use]
     pub fn tenant_id(&self) -> Option<&str> {
         self.tenant().map(|tenant| tenant.id.as_str())
     }
 
-    /// The caller's meeting of that id.
+    /// Returns the key of the caller's meeting with this id.
     #[must_use]
     pub fn meeting_key(&self, id: String) -> MeetingKey {
         MeetingKey { tenant: self.tenant_id().map(str::to_owned), id }
     }
 
-    /// What may sign its calls.
+    /// Returns the secrets that may sign calls of the caller.
     #[must_use]
     pub fn secrets<'a>(&'a self, policy: &'a Policy) -> &'a [String] {
-        self.0.as_ref().map_or(&policy.secrets, |served| &served.secrets)
+        self.0.as_ref().map_or(&policy.secrets, |entry| &entry.secrets)
     }
 
-    /// Rules for its creates.
+    /// Returns the rules for parameters of its creates.
     #[must_use]
     pub fn create_rules<'a>(&'a self, policy: &'a Policy) -> &'a ParameterRules {
-        self.0.as_ref().map_or(&policy.create_rules, |served| &served.create_rules)
+        self.0.as_ref().map_or(&policy.create_rules, |entry| &entry.create_rules)
     }
 
-    /// Rules for its joins.
+    /// Returns the rules for parameters of its joins.
     #[must_use]
     pub fn join_rules<'a>(&'a self, policy: &'a Policy) -> &'a ParameterRules {
-        self.0.as_ref().map_or(&policy.join_rules, |served| &served.join_rules)
+        self.0.as_ref().map_or(&policy.join_rules, |entry| &entry.join_rules)
     }
 }
 
-/// All tenants by their names in lower case.
+/// All tenants, by their names in lower case.
 type TenantIndex = HashMap<String, Arc<TenantEntry>>;
 
-/// Tenants with their settings, at most a second old.
+/// A cache of all tenants with their settings.
 pub struct TenantCache {
     store: Arc<dyn Tenants>,
     create_rules: ParameterRules,
     join_rules: ParameterRules,
     state: Mutex<TenantCacheState>,
-    /// Held by the one that reads, so that the others wait for what it finds.
+    /// Held while the tenants are read, so that other calls wait for the result.
     read_lock: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct TenantCacheState {
     cached: Option<(Instant, Arc<TenantIndex>)>,
-    /// The last reading that failed, and when.
+    /// The last failure to read the tenants, and when it happened.
     last_failure: Option<(Instant, StoreError)>,
-    /// Counts our own changes: what was read before one is not kept after it.
+    /// Counts changes by this process: tenants that were read before a change are not cached after
+    /// it.
     change_count: u64,
 }
 
 impl TenantCache {
-    /// An empty one; what tenants set is merged with these rules of all.
+    /// Creates an empty cache. The settings of tenants are merged with these rules, which apply to
+    /// all tenants.
     #[must_use]
     pub fn new(
         store: Arc<dyn Tenants>,
         create_rules: ParameterRules,
         join_rules: ParameterRules,
     ) -> Self {
-        let (state, reading) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { store, create_rules, join_rules, state, read_lock: reading }
+        let (state, read_lock) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { store, create_rules, join_rules, state, read_lock }
     }
 
-    /// The caller of that name, whatever its case; `None` if there is no such tenant.
+    /// Returns the tenant of this name as a caller, regardless of ASCII case; `None` if there is no
+    /// such tenant.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn find_caller(&self, name: &str) -> Result<Option<Caller>, StoreError> {
-        let roll = self.load_index().await?;
-        Ok(roll.get(&name.to_ascii_lowercase()).cloned().map(|served| Caller(Some(served))))
+        let index = self.load_index().await?;
+        Ok(index.get(&name.to_ascii_lowercase()).cloned().map(|entry| Caller(Some(entry))))
     }
 
-    /// Forgets what is kept: this process has changed something.
+    /// Clears the cache, because this process has changed a tenant or a setting.
     pub fn invalidate(&self) {
         let mut state = self.lock_state();
         state.cached = None;
@@ -121,40 +125,41 @@ impl TenantCache {
 
     fn fresh_index(&self) -> Option<Arc<TenantIndex>> {
         let state = self.lock_state();
-        let (read_at, roll) = state.cached.as_ref()?;
-        (read_at.elapsed() < MAX_CACHE_AGE).then(|| roll.clone())
+        let (read_at, index) = state.cached.as_ref()?;
+        (read_at.elapsed() < MAX_CACHE_AGE).then(|| index.clone())
     }
 
     async fn load_index(&self) -> Result<Arc<TenantIndex>, StoreError> {
-        if let Some(roll) = self.fresh_index() {
-            return Ok(roll);
+        if let Some(index) = self.fresh_index() {
+            return Ok(index);
         }
-        let asked_at = Instant::now();
-        let _turn = self.read_lock.lock().await;
-        if let Some(roll) = self.fresh_index() {
-            return Ok(roll);
+        let waiting_since = Instant::now();
+        let _lock = self.read_lock.lock().await;
+        if let Some(index) = self.fresh_index() {
+            return Ok(index);
         }
-        // Who waited for a reading that failed does not try after it: calls would wait in a row.
-        if let Some(error) = self.failure_since(asked_at) {
+        // A call that waited for a read which failed does not try again: calls would fail one after
+        // the other.
+        if let Some(error) = self.failure_since(waiting_since) {
             return Err(error);
         }
-        let (read_at, changes) = (Instant::now(), self.lock_state().change_count);
-        let read = self.read_index().await.map(Arc::new);
+        let (read_at, change_count) = (Instant::now(), self.lock_state().change_count);
+        let result = self.read_index().await.map(Arc::new);
         let mut state = self.lock_state();
-        match &read {
-            Ok(roll) if state.change_count == changes => {
-                state.cached = Some((read_at, roll.clone()))
+        match &result {
+            Ok(index) if state.change_count == change_count => {
+                state.cached = Some((read_at, index.clone()));
             }
             Ok(_) => {}
             Err(error) => state.last_failure = Some((Instant::now(), error.clone())),
         }
-        read
+        result
     }
 
-    fn failure_since(&self, asked_at: Instant) -> Option<StoreError> {
+    fn failure_since(&self, since: Instant) -> Option<StoreError> {
         let state = self.lock_state();
         let (failed_at, error) = state.last_failure.as_ref()?;
-        (*failed_at > asked_at).then(|| error.clone())
+        (*failed_at > since).then(|| error.clone())
     }
 
     async fn read_index(&self) -> Result<TenantIndex, StoreError> {
@@ -163,18 +168,18 @@ impl TenantCache {
         for setting in self.store.list_tenant_settings(None).await? {
             settings.entry(setting.tenant.clone()).or_default().push(setting);
         }
-        let served = tenants.into_iter().map(|tenant| {
-            let own = settings.remove(&tenant.id).unwrap_or_default();
+        let entries = tenants.into_iter().map(|tenant| {
+            let settings = settings.remove(&tenant.id).unwrap_or_default();
             let name = tenant.name.to_ascii_lowercase();
-            let served = TenantEntry {
+            let entry = TenantEntry {
                 secrets: tenant.each_secret().map(str::to_owned).collect(),
-                create_rules: self.create_rules.with_tenant(&own),
-                join_rules: self.join_rules.with_tenant(&own),
+                create_rules: self.create_rules.with_tenant(&settings),
+                join_rules: self.join_rules.with_tenant(&settings),
                 tenant,
             };
-            (name, Arc::new(served))
+            (name, Arc::new(entry))
         });
-        Ok(served.collect())
+        Ok(entries.collect())
     }
 }
 
@@ -188,10 +193,10 @@ mod tests {
         Tenant { id, name, secrets, lrs: domain::tenant::Lrs::default() }
     }
 
-    fn setting(tenant: &str, wins: bool) -> TenantSetting {
+    fn setting(tenant: &str, is_override: bool) -> TenantSetting {
         let [id, tenant, param, value] =
-            [&format!("{tenant}-{wins}"), tenant, "p", "v"].map(str::to_owned);
-        TenantSetting { id, tenant, param, value, is_override: wins }
+            [&format!("{tenant}-{is_override}"), tenant, "p", "v"].map(str::to_owned);
+        TenantSetting { id, tenant, param, value, is_override }
     }
 
     fn cache() -> (Arc<MemoryPoolStore>, TenantCache) {
@@ -201,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_has_its_own_secrets_and_rules() {
+    async fn a_tenant_has_its_own_secrets_and_rules() {
         let (store, cache) = cache();
         for (id, name) in [("1", "Acme"), ("2", "beta")] {
             assert!(store.add_tenant(tenant(id, name)).await.unwrap());
@@ -210,17 +215,14 @@ mod tests {
         assert!(store.add_tenant_setting(setting("2", false)).await.unwrap());
         let acme = cache.find_caller("aCME").await.unwrap().unwrap();
         assert_eq!(acme.meeting_key("m".to_owned()).tenant.as_deref(), Some("1"));
-        let served = acme.0.unwrap();
-        assert_eq!(served.secrets, ["a", "b"]);
-        assert_eq!(
-            (served.create_rules.overrides.len(), served.join_rules.overrides.len()),
-            (1, 1)
-        );
-        assert!(served.create_rules.defaults.is_empty());
+        let entry = acme.0.unwrap();
+        assert_eq!(entry.secrets, ["a", "b"]);
+        assert_eq!((entry.create_rules.overrides.len(), entry.join_rules.overrides.len()), (1, 1));
+        assert!(entry.create_rules.defaults.is_empty());
         assert!(cache.find_caller("gamma").await.unwrap().is_none());
     }
 
-    /// A store that takes a second to fail.
+    /// A store that fails after one second.
     #[derive(Default)]
     struct FailingTenants(std::sync::atomic::AtomicUsize);
 
@@ -273,25 +275,26 @@ mod tests {
         let store = Arc::new(FailingTenants::default());
         let rules = ParameterRules::default;
         let cache = TenantCache::new(store.clone(), rules(), rules());
-        let asked = futures_util::future::join_all((0..5).map(|_| cache.find_caller("acme"))).await;
-        assert!(asked.iter().all(Result::is_err));
+        let results =
+            futures_util::future::join_all((0..5).map(|_| cache.find_caller("acme"))).await;
+        assert!(results.iter().all(Result::is_err));
         assert!(cache.find_caller("acme").await.is_err());
         assert_eq!(store.0.load(std::sync::atomic::Ordering::SeqCst), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn changes_of_others_are_seen_within_a_second_and_our_own_at_once() {
+    async fn changes_by_others_are_seen_after_a_second_and_own_changes_at_once() {
         let (store, cache) = cache();
-        let knows = async |name: &str| cache.find_caller(name).await.unwrap().is_some();
-        assert!(!knows("acme").await);
+        let is_known = async |name: &str| cache.find_caller(name).await.unwrap().is_some();
+        assert!(!is_known("acme").await);
         store.add_tenant(tenant("1", "acme")).await.unwrap();
         tokio::time::advance(Duration::from_millis(990)).await;
-        assert!(!knows("acme").await);
+        assert!(!is_known("acme").await);
         tokio::time::advance(Duration::from_millis(20)).await;
-        assert!(knows("acme").await);
+        assert!(is_known("acme").await);
         store.remove_tenant("1").await.unwrap();
-        assert!(knows("acme").await);
+        assert!(is_known("acme").await);
         cache.invalidate();
-        assert!(!knows("acme").await);
+        assert!(!is_known("acme").await);
     }
 }

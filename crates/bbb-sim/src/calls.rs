@@ -1,4 +1,5 @@
-//! What a server answers to each call, given its meetings and the time.
+//! Handles API calls: computes the response to a request from the state of the server and the time, and changes the
+//! meetings.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,14 +12,14 @@ use crate::options::Strictness;
 use crate::params::{Params, has_common_name};
 use crate::{create, join, render};
 
-/// An answer on its way out.
+/// A response to be sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SimResponse {
     /// Status 200 and XML.
     Xml(Bytes),
-    /// Status 302 to this address.
+    /// Status 302 with this location.
     Redirect(String),
-    /// A page of the web server's own with this status.
+    /// An error page of the web server with this status.
     Status(u16),
 }
 
@@ -28,9 +29,10 @@ impl From<String> for SimResponse {
     }
 }
 
-/// A refusal, in the shape that suits the call.
+/// Why a call fails. It is sent as XML, or by `join` as a redirect.
 #[derive(Debug)]
 pub(crate) struct CallFailure {
+    /// The `messageKey`.
     pub(crate) key: &'static str,
     pub(crate) message: String,
 }
@@ -45,23 +47,24 @@ impl CallFailure {
     }
 }
 
-/// What most calls come to.
+/// The result of a call with a valid checksum.
 pub(crate) type CallResult = Result<SimResponse, CallFailure>;
 
-/// All that a call may look at or change.
+/// Everything that a call may read or change.
 pub(crate) struct CallContext<'a> {
     pub(crate) server_number: usize,
     pub(crate) secret: &'a str,
     pub(crate) version: &'a str,
     pub(crate) algorithms: &'a [Algorithm],
     pub(crate) meetings: &'a mut LiveMeetings,
+    /// The next number of the pool; see [`CallContext::next_number`].
     pub(crate) sequence: &'a AtomicU64,
     pub(crate) now_ms: i64,
     pub(crate) strictness: Strictness,
 }
 
 impl CallContext<'_> {
-    /// The answer to a request.
+    /// Handles a request and returns the response.
     pub(crate) fn handle_request(&mut self, request: &RecordedRequest) -> SimResponse {
         let call = request.call.as_str();
         if call.is_empty() {
@@ -97,8 +100,8 @@ impl CallContext<'_> {
             algorithms: self.algorithms,
             strictness: self.strictness,
         };
-        let mixed = self.is_real() && has_common_name(&request.query, form);
-        if mixed || !verifier.accepts(call, &request.query, form) {
+        let has_duplicate = self.is_real() && has_common_name(&request.query, form);
+        if has_duplicate || !verifier.accepts(call, &request.query, form) {
             return Err(CallFailure::new("checksumError", "Checksums do not match"));
         }
         if self.is_real() && !has_allowed_type(request) {
@@ -132,7 +135,7 @@ impl CallContext<'_> {
         self.strictness == Strictness::Real
     }
 
-    /// The next number of the pool, from which passwords, voice bridges and tokens are made up.
+    /// Returns the next number of the pool, from which passwords, voice bridges and tokens are generated.
     pub(crate) fn next_number(&self) -> u64 {
         self.sequence.fetch_add(1, Ordering::Relaxed)
     }
@@ -153,19 +156,23 @@ impl CallContext<'_> {
     fn get_meetings(&mut self) -> SimResponse {
         let now_ms = self.now_ms;
         SimResponse::Xml(
-            self.meetings.render_list(now_ms, |all| render::meetings_response(all.iter(), now_ms)),
+            self.meetings
+                .render_list(now_ms, |meetings| render::meetings_response(meetings.iter(), now_ms)),
         )
     }
 
     fn is_meeting_running(&self, id: &str) -> SimResponse {
-        let running = self.meetings.get(id).is_some_and(|m| m.attendance(self.now_ms).users > 0);
+        let running =
+            self.meetings.get(id).is_some_and(|meeting| meeting.attendance(self.now_ms).users > 0);
         render::success_response(&format!("<running>{running}</running>")).into()
     }
 
     fn end(&mut self, id: &str, params: &Params) -> CallResult {
         let meeting = self.find_meeting(id)?;
         if self.is_real()
-            && params.get_non_empty("password").is_some_and(|p| p != meeting.moderator_pw)
+            && params
+                .get_non_empty("password")
+                .is_some_and(|password| password != meeting.moderator_pw)
         {
             let message = "The supplied moderator password is incorrect";
             return Err(CallFailure::new("invalidPassword", message));
@@ -212,7 +219,7 @@ impl CallContext<'_> {
     }
 }
 
-/// The calls that need a checksum and are answered.
+/// The supported calls that need a checksum.
 const SIGNED_CALLS: [&str; 8] = [
     "create",
     "join",
@@ -224,9 +231,9 @@ const SIGNED_CALLS: [&str; 8] = [
     "sendChatMessage",
 ];
 
-/// A refusal unless `text` has between `min` and `max` characters.
+/// Fails unless `text` has between `min` and `max` characters. `field` names it in the message.
 pub(crate) fn check_length(
-    what: &str,
+    field: &str,
     text: &str,
     min: usize,
     max: usize,
@@ -234,11 +241,12 @@ pub(crate) fn check_length(
     if (min..=max).contains(&text.chars().count()) {
         return Ok(());
     }
-    let message = format!("{what} must be between {min} and {max} characters");
+    let message = format!("{field} must be between {min} and {max} characters");
     Err(CallFailure::new("validationError", message))
 }
 
-/// Ids have 2 to 256 characters and no comma. Health checks ask whether meeting `0` is running.
+/// Checks a meeting id: it has 2 to 256 characters and no comma. `isMeetingRunning` accepts shorter ids, since health
+/// checks ask whether meeting `0` is running.
 fn check_id(call: &str, id: &str) -> Result<(), CallFailure> {
     if call != "isMeetingRunning" {
         check_length("Meeting ID", id, 2, 256)?;
@@ -249,26 +257,27 @@ fn check_id(call: &str, id: &str) -> Result<(), CallFailure> {
     Ok(())
 }
 
+/// Returns the media type of the body in lower case, without parameters.
 fn content_type(request: &RecordedRequest) -> String {
-    let given = request.header("content-type").unwrap_or("");
-    given.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+    let value = request.header("content-type").unwrap_or("");
+    value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
 }
 
-/// Whether the body, if there is one, is of a type that the call takes.
+/// Whether the request has no body, or a body of a type that the call accepts.
 fn has_allowed_type(request: &RecordedRequest) -> bool {
-    const FORMS: [&str; 2] = ["application/x-www-form-urlencoded", "multipart/form-data"];
-    const XML: [&str; 2] = ["application/xml", "text/xml"];
-    let given = content_type(request);
-    let given = given.as_str();
+    const FORM_TYPES: [&str; 2] = ["application/x-www-form-urlencoded", "multipart/form-data"];
+    const XML_TYPES: [&str; 2] = ["application/xml", "text/xml"];
+    let content_type = content_type(request);
+    let content_type = content_type.as_str();
     request.body.is_empty()
         || match request.call.as_str() {
-            "create" => FORMS.contains(&given) || XML.contains(&given),
-            "insertDocument" => given == "application/xml",
-            _ => FORMS.contains(&given),
+            "create" => FORM_TYPES.contains(&content_type) || XML_TYPES.contains(&content_type),
+            "insertDocument" => content_type == "application/xml",
+            _ => FORM_TYPES.contains(&content_type),
         }
 }
 
-/// The raw text of a form body.
+/// Returns the raw text of a form body, or an empty string if the body is not a form.
 fn form_text(request: &RecordedRequest) -> String {
     if content_type(request).contains("form-urlencoded") {
         String::from_utf8_lossy(&request.body).into_owned()

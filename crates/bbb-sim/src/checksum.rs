@@ -1,11 +1,11 @@
-//! BigBlueButton's checksums, checked over the raw text of a request.
+//! Verifies BigBlueButton's checksums over the raw text of a request.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use crate::options::Strictness;
 
-/// A hash that requests may be signed with. The length of the checksum tells which one it is.
+/// A hash algorithm with which requests may be signed. The length of a checksum identifies its algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// 40 hex digits.
@@ -19,10 +19,10 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All that BigBlueButton knows.
+    /// All algorithms that BigBlueButton supports.
     pub const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
 
-    /// The algorithm that makes checksums of this many hex digits.
+    /// Returns the algorithm whose checksums have this many hex digits.
     fn from_length(digits: usize) -> Option<Self> {
         match digits {
             40 => Some(Self::Sha1),
@@ -33,7 +33,7 @@ impl Algorithm {
         }
     }
 
-    /// The lower-case hex digest of `text`.
+    /// Returns the lower-case hex digest of `text`.
     #[must_use]
     pub fn hex_digest(self, text: &str) -> String {
         match self {
@@ -45,7 +45,7 @@ impl Algorithm {
     }
 }
 
-/// The secret and the rules that a request is checked against.
+/// Verifies checksums with a secret and by one set of rules.
 pub(crate) struct ChecksumVerifier<'a> {
     pub(crate) secret: &'a str,
     pub(crate) algorithms: &'a [Algorithm],
@@ -53,37 +53,38 @@ pub(crate) struct ChecksumVerifier<'a> {
 }
 
 impl ChecksumVerifier<'_> {
-    /// Whether `call` with this raw query and raw form body carries one good checksum.
+    /// Whether `call` with this raw query and raw form body has exactly one checksum, and a valid one.
     pub(crate) fn accepts(&self, call: &str, query: &str, form: &str) -> bool {
         let (in_query, in_form) = (checksum_values(query), checksum_values(form));
         match (in_query.as_slice(), in_form.as_slice()) {
-            ([given], []) => self.is_signature(call, &remove_checksum(query, given), given),
-            // BigBlueButton 3 signs the query, which is empty here; the body is not signed.
-            ([], [given]) => {
-                self.is_signature(call, query, given)
+            ([checksum], []) => self.is_valid(call, &remove_checksum(query, checksum), checksum),
+            // BigBlueButton 3 takes the checksum over the query, which is empty here, and not over the body.
+            ([], [checksum]) => {
+                self.is_valid(call, query, checksum)
                     || self.strictness == Strictness::Recorded
-                        && self.is_signature(call, &remove_checksum(form, given), given)
+                        && self.is_valid(call, &remove_checksum(form, checksum), checksum)
             }
             _ => false,
         }
     }
 
-    fn is_signature(&self, call: &str, text: &str, given: &str) -> bool {
-        Algorithm::from_length(given.len()).is_some_and(|algorithm| {
+    /// Whether `checksum` matches `text` for this call, by one of the allowed algorithms.
+    fn is_valid(&self, call: &str, text: &str, checksum: &str) -> bool {
+        Algorithm::from_length(checksum.len()).is_some_and(|algorithm| {
             self.algorithms.contains(&algorithm)
                 && algorithm
                     .hex_digest(&format!("{call}{text}{}", self.secret))
-                    .eq_ignore_ascii_case(given)
+                    .eq_ignore_ascii_case(checksum)
         })
     }
 }
 
-/// The raw values of every parameter `checksum` in `text`.
+/// Returns the raw value of every parameter `checksum` in `text`.
 fn checksum_values(text: &str) -> Vec<&str> {
     text.split('&').filter_map(|pair| pair.strip_prefix("checksum=")).collect()
 }
 
-/// `text` as it was before the checksum was put in, by BigBlueButton's three replacements.
+/// Removes the checksum from `text` by the same three replacements as BigBlueButton.
 fn remove_checksum(text: &str, checksum: &str) -> String {
     text.replace(&format!("&checksum={checksum}"), "")
         .replace(&format!("checksum={checksum}&"), "")
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     const SECRET: &str = "k3y-Of-The-Test-Balancer";
-    const PLUS: &str = "meetingID=room-7&name=Weekly+sync&meta_bbb-origin=demo";
+    const QUERY_WITH_PLUS: &str = "meetingID=room-7&name=Weekly+sync&meta_bbb-origin=demo";
 
     fn real_verifier() -> ChecksumVerifier<'static> {
         ChecksumVerifier {
@@ -114,15 +115,23 @@ mod tests {
     }
 
     #[test]
-    fn the_published_vectors() {
+    fn published_test_vectors_are_accepted() {
         let sha1 = "ce7322bc95f84b00a914c2834bded34a909dfba8";
         let sha256 = "467869aa9021daadc80750f6a604bde09405503f5fe0d56341ce190eccdc922d";
         let sha384 = "e63fd3b1bd203de05cb1d5293f45cb676402f0df4fa9bc69e2380b52a190532b\
                       a360aa884130b2a52c22f74c482f8fd2";
-        for given in [sha1, sha256, sha384] {
-            assert!(real_verifier().accepts("create", &format!("{PLUS}&checksum={given}"), ""));
-            let spaced = PLUS.replace('+', "%20");
-            assert!(!real_verifier().accepts("create", &format!("{spaced}&checksum={given}"), ""));
+        for checksum in [sha1, sha256, sha384] {
+            assert!(real_verifier().accepts(
+                "create",
+                &format!("{QUERY_WITH_PLUS}&checksum={checksum}"),
+                ""
+            ));
+            let spaced = QUERY_WITH_PLUS.replace('+', "%20");
+            assert!(!real_verifier().accepts(
+                "create",
+                &format!("{spaced}&checksum={checksum}"),
+                ""
+            ));
         }
         let empty = "85e6b5745bc5c82376a7d95164908cbfe8316c94";
         assert!(real_verifier().accepts("getMeetings", &format!("&checksum={empty}"), ""));
@@ -130,33 +139,33 @@ mod tests {
     }
 
     #[test]
-    fn anywhere_in_the_query_in_any_case_by_any_algorithm() {
+    fn position_case_and_algorithm_of_the_checksum_do_not_matter() {
         for algorithm in Algorithm::ALL {
-            let given = sign(algorithm, "end", "a=1&b=2").to_uppercase();
+            let checksum = sign(algorithm, "end", "a=1&b=2").to_uppercase();
             for query in [
-                format!("checksum={given}&a=1&b=2"),
-                format!("a=1&checksum={given}&b=2"),
-                format!("a=1&b=2&checksum={given}"),
+                format!("checksum={checksum}&a=1&b=2"),
+                format!("a=1&checksum={checksum}&b=2"),
+                format!("a=1&b=2&checksum={checksum}"),
             ] {
                 assert!(real_verifier().accepts("end", &query, ""), "{query}");
             }
-            let only = ChecksumVerifier { algorithms: &[Algorithm::Sha256], ..real_verifier() };
-            let query = format!("a=1&b=2&checksum={given}");
-            assert_eq!(only.accepts("end", &query, ""), algorithm == Algorithm::Sha256);
+            let verifier = ChecksumVerifier { algorithms: &[Algorithm::Sha256], ..real_verifier() };
+            let query = format!("a=1&b=2&checksum={checksum}");
+            assert_eq!(verifier.accepts("end", &query, ""), algorithm == Algorithm::Sha256);
         }
         let trailing = sign(Algorithm::Sha1, "end", "a=1&");
         assert!(real_verifier().accepts("end", &format!("a=1&&checksum={trailing}"), ""));
     }
 
     #[test]
-    fn missing_short_or_repeated_is_refused() {
-        let given = sign(Algorithm::Sha256, "end", "a=1");
+    fn missing_short_or_repeated_checksums_are_refused() {
+        let checksum = sign(Algorithm::Sha256, "end", "a=1");
         for (query, form) in [
             ("a=1".to_owned(), String::new()),
             ("a=1&checksum=".to_owned(), String::new()),
-            (format!("a=1&checksum={}", &given[1..]), String::new()),
-            (format!("a=1&checksum={given}&checksum={given}"), String::new()),
-            (format!("a=1&checksum={given}"), format!("checksum={given}")),
+            (format!("a=1&checksum={}", &checksum[1..]), String::new()),
+            (format!("a=1&checksum={checksum}&checksum={checksum}"), String::new()),
+            (format!("a=1&checksum={checksum}"), format!("checksum={checksum}")),
         ] {
             assert!(!real_verifier().accepts("end", &query, &form), "{query} {form}");
             assert!(!recorded_verifier().accepts("end", &query, &form), "{query} {form}");
@@ -164,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_signs_nothing_and_when_recorded_also_itself() {
+    fn a_checksum_in_a_form_covers_the_query_or_by_the_recorded_rules_the_form() {
         let empty = format!("a=1&checksum={}", sign(Algorithm::Sha256, "end", ""));
         assert!(real_verifier().accepts("end", "", &empty));
         assert!(recorded_verifier().accepts("end", "", &empty));

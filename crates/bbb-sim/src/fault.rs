@@ -1,58 +1,58 @@
-//! The ways in which a server can fail on command.
+//! The faults that a test can set on a server.
 
-/// A failure and the calls it strikes.
+/// A fault and the calls that it affects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What goes wrong.
+    /// How the calls fail.
     pub mode: FaultMode,
-    /// The calls it goes wrong for ("index" is the version call); `None`: all of them.
+    /// The names of the affected calls, with "index" for the version call. `None` means all calls.
     pub calls: Option<Vec<String>>,
 }
 
-/// What goes wrong.
+/// How a call fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultMode {
-    /// The listener is closed and open connections are cut, so that connecting fails. The same as
-    /// `Reset` for servers on a shared port or if the fault is for some calls only.
+    /// The listener and all open connections are closed, so connecting fails. On a shared port, or if the fault affects
+    /// only some calls, this is the same as `Reset`.
     Refuse,
-    /// The request is read and the connection then closed without an answer.
+    /// The request is read, then the connection is closed without a response.
     Reset,
-    /// The request is read and never answered.
+    /// The request is read, but no response is ever sent.
     Hang,
     /// Status 500 with a page of HTML.
     Error500,
-    /// Status 200 with bytes that are no XML.
+    /// Status 200 with bytes that are not XML.
     InvalidXml,
     /// Status 200 with a page of HTML.
     Html,
     /// Status 200 with no body.
     Empty,
-    /// XML without a returncode.
+    /// Status 200 with XML that has no `returncode`.
     NoReturncode,
-    /// The FAILED answer with this key and message.
+    /// A response with the return code FAILED and this key and message.
     Failed {
-        /// The messageKey.
+        /// The `messageKey`.
         key: String,
         /// The message.
         message: String,
     },
-    /// The call has its effect, but the answer never comes.
+    /// The call takes effect, but no response is ever sent.
     HangAfterEffect,
-    /// The request is read and waits until the server is mended; then it has its effect and is
-    /// answered, whether anybody still wants the answer or not. A machine that stood still.
+    /// The request is read and waits until the fault is cleared. Then it takes effect and the response is sent, even if
+    /// the client has disconnected. This simulates a machine that stood still for a while.
     Freeze,
 }
 
 impl Fault {
-    /// This failure for the named calls only.
+    /// Creates a fault that affects only the named calls.
     #[must_use]
     pub fn for_calls(mode: FaultMode, calls: &[&str]) -> Self {
         Self { mode, calls: Some(calls.iter().map(|&call| call.to_owned()).collect()) }
     }
 
-    /// Whether this fault strikes `call` ("index" for the version call).
+    /// Whether this fault affects `call`, with "index" for the version call.
     pub(crate) fn affects(&self, call: &str) -> bool {
-        self.calls.as_ref().is_none_or(|only| only.iter().any(|name| name == call))
+        self.calls.as_ref().is_none_or(|names| names.iter().any(|name| name == call))
     }
 
     /// Whether this fault closes the listener.
@@ -62,7 +62,7 @@ impl Fault {
 }
 
 impl From<FaultMode> for Fault {
-    /// This failure for every call.
+    /// Creates a fault that affects every call.
     fn from(mode: FaultMode) -> Self {
         Self { mode, calls: None }
     }

@@ -1,4 +1,5 @@
-//! HTTP over one connection: which server is meant, what it is asked, how its answer looks.
+//! Serves HTTP connections: finds the server and the call that a request is for, and sends the response or applies the
+//! fault.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -25,19 +26,19 @@ use crate::sync::lock;
 
 const API_PATH: &str = "/bigbluebutton/api";
 const XML_TYPE: &str = "text/xml;charset=utf-8";
-/// Bytes of a body that are looked at. The rest is read and forgotten.
+/// Bytes of a request body that are kept. The rest is read and discarded.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
-/// The servers that a connection may lead to.
+/// The servers behind a listener.
 #[derive(Clone, Debug)]
 pub(crate) enum ServerRoute {
-    /// One, whatever stands before the API's path.
+    /// One server, with any prefix before the path of the API.
     Single(BbbServer),
-    /// All of a pool, by prefix or host name.
+    /// All servers of a pool, selected by the path prefix or the host name.
     Pool(Arc<Mutex<Vec<BbbServer>>>),
 }
 
-/// The reason for closing a connection without an answer.
+/// The error that makes hyper close a connection without a response.
 #[derive(Debug)]
 struct ConnectionDropped;
 
@@ -49,9 +50,9 @@ impl fmt::Display for ConnectionDropped {
 
 impl std::error::Error for ConnectionDropped {}
 
-/// Answers the requests of one connection until it ends.
+/// Serves the requests of one connection until it ends.
 pub(crate) async fn serve_connection(stream: TcpStream, route: ServerRoute) {
-    // Neither of the two can be mended here; the client sees them.
+    // Neither error can be handled here; the client notices both.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| handle_request(&route, request));
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -80,31 +81,32 @@ async fn handle_request(
     }
 }
 
-/// The effect of a request, and how it ends. What takes time goes on when the client hangs up, as
-/// it does behind a web server.
+/// Lets a request take effect and returns its result. A delayed request also takes effect if the client has
+/// disconnected, as behind a web server.
 async fn process_request(
     server: BbbServer,
     request: RecordedRequest,
 ) -> Result<RequestResult, ConnectionDropped> {
-    let RequestTiming { delay, generation: life } = server.record_request(&request);
+    let RequestTiming { delay, generation } = server.record_request(&request);
     if delay.is_zero()
-        && let Some(ending) = server.finish_request(&request, life)
+        && let Some(result) = server.finish_request(&request, generation)
     {
-        return Ok(ending);
+        return Ok(result);
     }
-    let late = async move {
+    let delayed = async move {
         tokio::time::sleep(delay).await;
         loop {
-            let thawed = server.next_fault_change();
-            if let Some(ending) = server.finish_request(&request, life) {
-                return ending;
+            let fault_change = server.next_fault_change();
+            if let Some(result) = server.finish_request(&request, generation) {
+                return result;
             }
-            thawed.await;
+            fault_change.await;
         }
     };
-    tokio::spawn(late).await.map_err(|_| ConnectionDropped)
+    tokio::spawn(delayed).await.map_err(|_| ConnectionDropped)
 }
 
+/// Produces the response of a fault, or drops the connection, or waits for ever.
 async fn apply_fault(mode: FaultMode) -> Result<Response<Full<Bytes>>, ConnectionDropped> {
     Ok(match mode {
         FaultMode::Refuse | FaultMode::Reset => return Err(ConnectionDropped),
@@ -131,13 +133,13 @@ async fn apply_fault(mode: FaultMode) -> Result<Response<Full<Bytes>>, Connectio
     })
 }
 
-/// The whole body, of which the beginning is kept.
+/// Reads the whole body and returns its first [`MAX_BODY_BYTES`] bytes.
 async fn read_body(mut body: Incoming) -> Result<Vec<u8>, hyper::Error> {
     let mut kept = Vec::new();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
-            let room = MAX_BODY_BYTES - kept.len();
-            kept.extend_from_slice(data.get(..room).unwrap_or(&data));
+            let free = MAX_BODY_BYTES - kept.len();
+            kept.extend_from_slice(data.get(..free).unwrap_or(&data));
         }
     }
     Ok(kept)
@@ -151,13 +153,13 @@ fn build_request(server: &BbbServer, call: String, head: &Parts, body: Vec<u8>) 
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or("").to_owned(),
-        headers: head.headers.iter().map(|(name, v)| (name.to_string(), text(v))).collect(),
+        headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
         body,
     }
 }
 
 impl ServerRoute {
-    /// The server and the call that a request is for.
+    /// Returns the server and the name of the call that a request is for.
     fn find_server(&self, head: &Parts) -> Option<(BbbServer, String)> {
         let (prefix, call) = split_path(head.uri.path())?;
         let server = match self {
@@ -172,21 +174,21 @@ impl ServerRoute {
     }
 }
 
-/// What stands before the API's path, and the call after it.
+/// Splits a path into the part before the path of the API, and the name of the call after it.
 fn split_path(path: &str) -> Option<(&str, &str)> {
-    let at = path.rfind(API_PATH)?;
-    let (prefix, rest) = (path.get(..at)?, path.get(at + API_PATH.len()..)?);
+    let start = path.rfind(API_PATH)?;
+    let (prefix, rest) = (path.get(..start)?, path.get(start + API_PATH.len()..)?);
     let call = rest.trim_matches('/');
     let is_word = call.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     (is_word && (rest.is_empty() || rest.starts_with('/'))).then_some((prefix, call))
 }
 
-/// 3 of `/s3`.
+/// Returns 3 for the prefix `/s3`.
 fn number_in_prefix(prefix: &str) -> Option<usize> {
     prefix.rsplit('/').next()?.strip_prefix('s')?.parse().ok()
 }
 
-/// 3 of `bbb3.example.test`.
+/// Returns 3 for the host `bbb3.example.test`.
 fn number_in_host(host: &str) -> Option<usize> {
     let label = host.split('.').next()?;
     let digits = label.trim_start_matches(|c: char| !c.is_ascii_digit());
@@ -195,12 +197,12 @@ fn number_in_host(host: &str) -> Option<usize> {
 
 fn build_response(
     status: StatusCode,
-    kind: &'static str,
+    content_type: &'static str,
     body: impl Into<Bytes>,
 ) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -220,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_and_hosts() {
+    fn server_number_and_call_are_read_from_path_and_host() {
         assert_eq!(split_path("/bigbluebutton/api"), Some(("", "")));
         assert_eq!(split_path("/bigbluebutton/api/"), Some(("", "")));
         assert_eq!(split_path("/a/s3/bigbluebutton/api//create/"), Some(("/a/s3", "create")));

@@ -1,37 +1,37 @@
-//! How long a server takes to answer.
+//! Response times of servers.
 
 use std::time::Duration;
 
 use crate::random::RandomSource;
 
-/// The delay between a request being read and its effect and answer.
+/// The delay between reading a request and its effect and response.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Latency {
-    /// Answer at once.
+    /// No delay.
     #[default]
     None,
-    /// Always the same delay.
+    /// Always this delay.
     Fixed(Duration),
-    /// Even between the two.
+    /// A uniform distribution between two delays.
     Uniform {
         /// The shortest delay.
         min: Duration,
         /// The longest delay.
         max: Duration,
     },
-    /// The long-tailed shape of real servers.
+    /// A log-normal distribution, whose long tail is like that of real servers.
     LogNormal {
-        /// Half of the answers are faster than this.
+        /// Half of the responses are faster than this.
         median: Duration,
-        /// Standard deviation of the logarithm; 0.5 puts one answer in a hundred over 3.2 medians.
+        /// Standard deviation of the logarithm. With 0.5, one response in a hundred takes longer than 3.2 medians.
         sigma: f64,
-        /// Makes the delays repeatable; every server mixes its number in.
+        /// Seed of the random numbers, which is combined with the number of the server.
         seed: u64,
     },
 }
 
 impl Latency {
-    /// The random numbers of server `number` under this latency.
+    /// Creates the random numbers for the delays of server `number`.
     pub(crate) fn random_source(&self, number: usize) -> RandomSource {
         let seed = match self {
             Self::LogNormal { seed, .. } => *seed,
@@ -40,14 +40,14 @@ impl Latency {
         RandomSource::new(seed ^ ((number as u64) << 32))
     }
 
-    /// One delay.
-    pub(crate) fn draw_delay(&self, noise: &mut RandomSource) -> Duration {
+    /// Draws one delay.
+    pub(crate) fn draw_delay(&self, random: &mut RandomSource) -> Duration {
         match self {
             Self::None => Duration::ZERO,
             Self::Fixed(delay) => *delay,
-            Self::Uniform { min, max } => *min + max.saturating_sub(*min).mul_f64(noise.uniform()),
+            Self::Uniform { min, max } => *min + max.saturating_sub(*min).mul_f64(random.uniform()),
             Self::LogNormal { median, sigma, .. } => {
-                let seconds = median.as_secs_f64() * (sigma * noise.normal()).exp();
+                let seconds = median.as_secs_f64() * (sigma * random.normal()).exp();
                 Duration::try_from_secs_f64(seconds).unwrap_or(*median)
             }
         }
@@ -61,24 +61,26 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn uniform_stays_between_its_ends() {
+    fn uniform_delays_stay_between_min_and_max() {
         let latency = Latency::Uniform { min: 5 * MS, max: 9 * MS };
-        let mut noise = latency.random_source(1);
+        let mut random = latency.random_source(1);
         assert!(
-            (0..1_000).map(|_| latency.draw_delay(&mut noise)).all(|d| d >= 5 * MS && d <= 9 * MS)
+            (0..1_000)
+                .map(|_| latency.draw_delay(&mut random))
+                .all(|delay| delay >= 5 * MS && delay <= 9 * MS)
         );
     }
 
     #[test]
-    fn log_normal_has_its_median_and_repeats() {
+    fn log_normal_delays_have_the_median_and_are_repeatable() {
         let latency = Latency::LogNormal { median: 20 * MS, sigma: 0.5, seed: 7 };
-        let draws = |number| {
-            let mut noise = latency.random_source(number);
-            (0..2_001).map(|_| latency.draw_delay(&mut noise)).collect::<Vec<_>>()
+        let draw_delays = |number| {
+            let mut random = latency.random_source(number);
+            (0..2_001).map(|_| latency.draw_delay(&mut random)).collect::<Vec<_>>()
         };
-        assert_eq!(draws(1), draws(1));
-        assert_ne!(draws(1), draws(2));
-        let mut sorted = draws(1);
+        assert_eq!(draw_delays(1), draw_delays(1));
+        assert_ne!(draw_delays(1), draw_delays(2));
+        let mut sorted = draw_delays(1);
         sorted.sort();
         assert!(sorted[1_000] > 18 * MS && sorted[1_000] < 22 * MS, "{:?}", sorted[1_000]);
     }

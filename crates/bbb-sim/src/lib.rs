@@ -1,8 +1,8 @@
-//! Simulated BigBlueButton servers, stateful and with faults on command.
+//! Simulated BigBlueButton servers, with state and with faults that a test can set.
 //!
-//! Tests, benchmarks and the demo need many servers that behave like real ones, fail when told to
-//! and can be looked into. This crate shares no code with the balancer's own BigBlueButton client
-//! on purpose: an oracle built from the same checksum code could not find its bugs.
+//! Tests, benchmarks and the demo need many servers that behave like real ones, fail on command and show their state.
+//! This crate deliberately shares no code with the balancer's own BigBlueButton client: a simulator with the same
+//! checksum code could not reveal errors in it.
 
 mod calls;
 mod checksum;

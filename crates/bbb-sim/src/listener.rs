@@ -1,4 +1,4 @@
-//! A listening socket that can be shut and opened again on the same port.
+//! A listening socket that can be closed and opened again on the same port.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,10 +14,10 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::http::{ServerRoute, serve_connection};
 use crate::sync::lock;
 
-/// Connections that may wait to be accepted.
+/// Number of connections that may wait to be accepted.
 const BACKLOG: u32 = 4_096;
 
-/// The entrance of one server, or of a whole pool on a shared port.
+/// The listener of one server, or of a whole pool on a shared port.
 #[derive(Debug)]
 pub(crate) struct ServerListener {
     runtime: Handle,
@@ -28,17 +28,18 @@ pub(crate) struct ServerListener {
 
 #[derive(Debug)]
 enum ListenerState {
+    /// Accepting connections, with the handle of the task that does so.
     Open(SharedListener, AbortHandle),
-    /// Shut; the socket, bound but not listening, keeps the port from being taken.
+    /// Closed. A socket that is bound but does not listen keeps the port reserved.
     Closed(Option<TcpSocket>),
-    /// Shut for good; the port stays taken as long as someone may still connect to it.
+    /// Closed for good. The port stays reserved as long as a client may still connect to it.
     Removed(#[expect(dead_code, reason = "held, not used")] Option<TcpSocket>),
 }
 
-/// The listener, where it can be dropped at once from outside the task that accepts from it.
+/// The listening socket, shared so that code outside the accepting task can drop it at once.
 type SharedListener = Arc<Mutex<Option<TcpListener>>>;
 
-/// The connections that came in.
+/// The open connections, and whether new ones are accepted.
 #[derive(Debug)]
 struct OpenConnections {
     accepting: bool,
@@ -46,61 +47,64 @@ struct OpenConnections {
 }
 
 impl ServerListener {
-    /// Opens a door on a free port.
+    /// Starts listening on a free port.
     pub(crate) fn new(runtime: Handle, route: ServerRoute) -> io::Result<Self> {
         let listener = bind(0)?.listen(BACKLOG)?;
         let port = listener.local_addr()?.port();
-        let guests = OpenConnections { accepting: true, connections: JoinSet::new() };
-        let position = Mutex::new(ListenerState::Closed(None));
-        let door =
-            Self { runtime, port, state: position, open_connections: Arc::new(Mutex::new(guests)) };
-        *lock(&door.state) = door.start_accepting(listener, route);
-        Ok(door)
+        let open_connections = OpenConnections { accepting: true, connections: JoinSet::new() };
+        let server_listener = Self {
+            runtime,
+            port,
+            state: Mutex::new(ListenerState::Closed(None)),
+            open_connections: Arc::new(Mutex::new(open_connections)),
+        };
+        *lock(&server_listener.state) = server_listener.start_accepting(listener, route);
+        Ok(server_listener)
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Listens again, if the door is shut.
+    /// Listens again, if the listener is closed.
     pub(crate) fn open(&self, route: ServerRoute) {
-        let _inside = self.runtime.enter();
-        let mut position = lock(&self.state);
-        let ListenerState::Closed(kept) = &mut *position else {
+        let _runtime_guard = self.runtime.enter();
+        let mut state = lock(&self.state);
+        let ListenerState::Closed(reserved) = &mut *state else {
             return;
         };
-        let socket = kept.take().map_or_else(|| bind(self.port), Ok);
+        let socket = reserved.take().map_or_else(|| bind(self.port), Ok);
         if let Ok(listener) = socket.and_then(|socket| socket.listen(BACKLOG)) {
-            *position = self.start_accepting(listener, route);
+            *state = self.start_accepting(listener, route);
         }
     }
 
-    /// Cuts all connections and refuses new ones.
+    /// Closes all connections and refuses new ones.
     pub(crate) fn close(&self) {
-        let _inside = self.runtime.enter();
-        let mut position = lock(&self.state);
-        if matches!(*position, ListenerState::Open(..)) {
-            self.stop(&mut position);
-            *position = ListenerState::Closed(bind(self.port).ok());
+        let _runtime_guard = self.runtime.enter();
+        let mut state = lock(&self.state);
+        if matches!(*state, ListenerState::Open(..)) {
+            self.stop(&mut state);
+            *state = ListenerState::Closed(bind(self.port).ok());
         }
     }
 
-    /// Closes for good. The port is free when the last handle on the door's server is gone.
+    /// Closes for good. The port becomes free when the last handle on the server is dropped.
     pub(crate) fn remove(&self) {
-        let mut position = lock(&self.state);
-        self.stop(&mut position);
-        *position = ListenerState::Removed(bind(self.port).ok());
+        let mut state = lock(&self.state);
+        self.stop(&mut state);
+        *state = ListenerState::Removed(bind(self.port).ok());
     }
 
-    fn stop(&self, position: &mut ListenerState) {
-        let before = std::mem::replace(position, ListenerState::Closed(None));
-        if let ListenerState::Open(listener, task) = before {
+    fn stop(&self, state: &mut ListenerState) {
+        let previous = std::mem::replace(state, ListenerState::Closed(None));
+        if let ListenerState::Open(listener, task) = previous {
             task.abort();
             drop(lock(&listener).take());
         }
-        let mut guests = lock(&self.open_connections);
-        guests.accepting = false;
-        guests.connections.abort_all();
+        let mut open_connections = lock(&self.open_connections);
+        open_connections.accepting = false;
+        open_connections.connections.abort_all();
     }
 
     fn start_accepting(&self, listener: TcpListener, route: ServerRoute) -> ListenerState {
@@ -127,27 +131,31 @@ fn bind(port: u16) -> io::Result<TcpSocket> {
 
 async fn accept_connections(
     listener: SharedListener,
-    guests: Arc<Mutex<OpenConnections>>,
+    open_connections: Arc<Mutex<OpenConnections>>,
     route: ServerRoute,
 ) {
     loop {
-        let next = poll_fn(|cx| match &*lock(&listener) {
-            Some(listener) => listener.poll_accept(cx).map(Some),
+        let next = poll_fn(|context| match &*lock(&listener) {
+            Some(listener) => listener.poll_accept(context).map(Some),
             None => Poll::Ready(None),
         });
         match next.await {
             None => return,
-            Some(Ok((stream, _))) => start_connection(&guests, stream, &route),
-            // Out of file descriptors, most likely: others may close some.
+            Some(Ok((stream, _))) => start_connection(&open_connections, stream, &route),
+            // Most likely there are no free file descriptors: wait until some are closed.
             Some(Err(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
     }
 }
 
-fn start_connection(guests: &Mutex<OpenConnections>, stream: TcpStream, route: &ServerRoute) {
-    let mut guests = lock(guests);
-    while guests.connections.try_join_next().is_some() {}
-    if guests.accepting {
-        guests.connections.spawn(serve_connection(stream, route.clone()));
+fn start_connection(
+    open_connections: &Mutex<OpenConnections>,
+    stream: TcpStream,
+    route: &ServerRoute,
+) {
+    let mut open_connections = lock(open_connections);
+    while open_connections.connections.try_join_next().is_some() {}
+    if open_connections.accepting {
+        open_connections.connections.spawn(serve_connection(stream, route.clone()));
     }
 }

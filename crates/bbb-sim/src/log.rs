@@ -1,39 +1,39 @@
-//! The record of what a server was asked, for tests that must know what reached it.
+//! The log of the requests that reached a server, for tests.
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// Requests kept for each server; the oldest go first.
+/// Number of requests that are kept for each server. The oldest are dropped first.
 const MAX_REQUESTS: usize = 50_000;
-/// Bytes of a request's body that are kept.
+/// Bytes of a request body that are kept.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// A request as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedRequest {
-    /// The number of the server that was asked.
+    /// The number of the server that received it.
     pub server: usize,
-    /// The call's name; empty for the version call.
+    /// The name of the call; empty for the version call.
     pub call: String,
     /// The HTTP method.
     pub method: String,
-    /// The path as sent, with any prefix.
+    /// The path as sent, including any prefix.
     pub path: String,
     /// The query as sent, without the question mark.
     pub query: String,
-    /// Names in lower case, in order of arrival.
+    /// The headers in order of arrival, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The first mebibyte of the body.
     pub body: Vec<u8>,
 }
 
 impl RecordedRequest {
-    /// The first header of that name (in lower case), or nothing.
+    /// Returns the first header with this name, which is in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
-    /// The name under which this call is counted and faults strike it.
+    /// Returns the name of the call for counts and faults: "index" for the version call.
     pub(crate) fn call_label(&self) -> &str {
         if self.call.is_empty() { "index" } else { &self.call }
     }
@@ -44,6 +44,7 @@ impl RecordedRequest {
 pub(crate) struct CallLog {
     requests: VecDeque<RecordedRequest>,
     call_counts: BTreeMap<String, u64>,
+    /// Whether requests are kept. They are always counted.
     pub(crate) enabled: bool,
 }
 
@@ -52,7 +53,7 @@ impl CallLog {
         Self { requests: VecDeque::new(), call_counts: BTreeMap::new(), enabled: true }
     }
 
-    /// Counts a request and keeps it, if told to.
+    /// Counts a request, and keeps it if the log is enabled.
     pub(crate) fn record_request(&mut self, request: &RecordedRequest) {
         if let Some(count) = self.call_counts.get_mut(request.call_label()) {
             *count += 1;
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_bounded_and_the_count_is_not() {
+    fn the_log_is_bounded_and_the_counts_are_complete() {
         let mut log = CallLog::new();
         for n in 0..MAX_REQUESTS + 3 {
             log.record_request(&test_request(n, Vec::new()));

@@ -1,4 +1,4 @@
-//! The meetings of one server. Users are counts, so that large pools stay cheap.
+//! The meetings of one server. Users are only counted, so that large pools need little memory.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use crate::options::{MeetingView, Strictness};
 use crate::params::Params;
 use crate::schedule::UserSchedule;
 
-/// One live meeting.
+/// A meeting.
 #[derive(Debug)]
 pub(crate) struct LiveMeeting {
     pub(crate) id: String,
@@ -19,19 +19,23 @@ pub(crate) struct LiveMeeting {
     pub(crate) attendee_pw: String,
     pub(crate) moderator_pw: String,
     pub(crate) voice_bridge: String,
+    /// In minutes, as `create` gave it; 0 for no limit.
     pub(crate) duration: u64,
     pub(crate) record: bool,
+    /// 0 for no limit.
     pub(crate) max_users: u64,
     pub(crate) breakout: bool,
     pub(crate) meta: Vec<(String, String)>,
+    /// Users who joined by call or were set by a test, without those of the schedule.
     pub(crate) users: u32,
     pub(crate) moderators: u32,
     pub(crate) videos: u32,
+    /// Whether any user has joined, not counting the schedule.
     pub(crate) joined: bool,
     pub(crate) schedule: Option<UserSchedule>,
 }
 
-/// Who is in a meeting at one moment.
+/// The number of users in a meeting at one point in time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attendance {
     pub(crate) users: u32,
@@ -41,26 +45,32 @@ pub(crate) struct Attendance {
 }
 
 impl LiveMeeting {
-    /// A meeting as `create` makes it; `n` is the number from which passwords are made up.
-    pub(crate) fn new(id: &str, params: &Params, rules: Strictness, n: u64, now_ms: i64) -> Self {
-        let or = |name, prefix| {
-            params.get_non_empty(name).map_or_else(|| format!("{prefix}{n:06}"), str::to_owned)
+    /// Builds a meeting from the parameters of `create`. Missing passwords and the voice bridge are generated from `number`.
+    pub(crate) fn new(
+        id: &str,
+        params: &Params,
+        strictness: Strictness,
+        number: u64,
+        now_ms: i64,
+    ) -> Self {
+        let get_or_generate = |name, prefix| {
+            params.get_non_empty(name).map_or_else(|| format!("{prefix}{number:06}"), str::to_owned)
         };
         Self {
             id: id.to_owned(),
             name: params.get("name").unwrap_or(id).to_owned(),
             created_ms: now_ms,
             internal_id: format!("{}-{now_ms}", Algorithm::Sha1.hex_digest(id)),
-            attendee_pw: or("attendeePW", "ap"),
-            moderator_pw: or("moderatorPW", "mp"),
+            attendee_pw: get_or_generate("attendeePW", "ap"),
+            moderator_pw: get_or_generate("moderatorPW", "mp"),
             voice_bridge: params
                 .get_non_empty("voiceBridge")
-                .map_or_else(|| generate_voice_bridge(n), str::to_owned),
+                .map_or_else(|| generate_voice_bridge(number), str::to_owned),
             duration: params.get_number("duration"),
             record: params.has_value("record", "true"),
             max_users: params.get_number("maxParticipants"),
             breakout: params.has_value("isBreakout", "true"),
-            meta: params.metadata(rules),
+            meta: params.metadata(strictness),
             users: 0,
             moderators: 0,
             videos: 0,
@@ -69,7 +79,7 @@ impl LiveMeeting {
         }
     }
 
-    /// Who is in it at `now_ms`: those who joined by call, and those of the schedule.
+    /// Returns the number of users at `now_ms`: those who joined by call and those of the schedule.
     pub(crate) fn attendance(&self, now_ms: i64) -> Attendance {
         let Some(schedule) = &self.schedule else {
             return Attendance {
@@ -89,43 +99,44 @@ impl LiveMeeting {
         }
     }
 
-    /// When the crowd changes by itself next.
+    /// Returns when the schedule next changes the number of users, in ms since 1970.
     fn next_change(&self, now_ms: i64) -> Option<i64> {
         let next = self.schedule.as_ref()?.next_change(now_ms - self.created_ms)?;
         Some(self.created_ms + next)
     }
 
     pub(crate) fn to_view(&self, now_ms: i64) -> MeetingView {
-        let crowd = self.attendance(now_ms);
+        let attendance = self.attendance(now_ms);
         MeetingView {
             id: self.id.clone(),
             internal_id: self.internal_id.clone(),
             name: self.name.clone(),
-            users: crowd.users,
-            moderators: crowd.moderators,
-            videos: crowd.videos,
+            users: attendance.users,
+            moderators: attendance.moderators,
+            videos: attendance.videos,
             create_time_ms: self.created_ms,
             voice_bridge: self.voice_bridge.clone(),
             attendee_pw: self.attendee_pw.clone(),
             moderator_pw: self.moderator_pw.clone(),
-            has_user_joined: crowd.joined,
+            has_user_joined: attendance.joined,
             breakout: self.breakout,
             meta: self.meta.clone(),
         }
     }
 }
 
-/// The voice bridge of the `n`th meeting of a pool, if its creator named none.
-pub(crate) fn generate_voice_bridge(n: u64) -> String {
-    (70_000 + n % 20_000).to_string()
+/// Generates a voice bridge from a number of the pool, between 70,000 and 89,999.
+pub(crate) fn generate_voice_bridge(number: u64) -> String {
+    (70_000 + number % 20_000).to_string()
 }
 
-/// All meetings of a server in order of creation, and their rendered list.
+/// All meetings of a server in order of creation, with a cache of the response to `getMeetings`.
 #[derive(Debug, Default)]
 pub(crate) struct LiveMeetings {
     by_position: BTreeMap<u64, LiveMeeting>,
     positions: HashMap<String, u64>,
     last_position: u64,
+    /// The rendered list, and the time in ms since 1970 from which on it is outdated.
     cached_list: Option<(Bytes, i64)>,
 }
 
@@ -134,7 +145,7 @@ impl LiveMeetings {
         self.by_position.get(self.positions.get(id)?)
     }
 
-    /// The meeting, to be changed.
+    /// Returns a meeting for changes.
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut LiveMeeting> {
         self.cached_list = None;
         self.by_position.get_mut(self.positions.get(id)?)
@@ -144,20 +155,23 @@ impl LiveMeetings {
         self.by_position.values()
     }
 
-    /// Adds a meeting, or puts it in the place of the one with its id.
+    /// Adds a meeting, or replaces the meeting with the same id.
     pub(crate) fn insert(&mut self, meeting: LiveMeeting) {
         self.cached_list = None;
-        let place = self.positions.get(&meeting.id).copied().unwrap_or_else(|| {
+        let position = self.positions.get(&meeting.id).copied().unwrap_or_else(|| {
             self.last_position += 1;
             self.positions.insert(meeting.id.clone(), self.last_position);
             self.last_position
         });
-        self.by_position.insert(place, meeting);
+        self.by_position.insert(position, meeting);
     }
 
+    /// Removes a meeting. Returns whether it existed.
     pub(crate) fn remove(&mut self, id: &str) -> bool {
         self.cached_list = None;
-        self.positions.remove(id).is_some_and(|place| self.by_position.remove(&place).is_some())
+        self.positions
+            .remove(id)
+            .is_some_and(|position| self.by_position.remove(&position).is_some())
     }
 
     pub(crate) fn clear(&mut self) {
@@ -168,7 +182,7 @@ impl LiveMeetings {
         self.iter().any(|meeting| meeting.voice_bridge == number)
     }
 
-    /// The list made by `render`, from memory while nothing can have changed.
+    /// Returns the list of meetings that `render` builds, from the cache while no meeting has changed.
     pub(crate) fn render_list(
         &mut self,
         now_ms: i64,
@@ -179,7 +193,8 @@ impl LiveMeetings {
         {
             return bytes.clone();
         }
-        let until = self.iter().filter_map(|m| m.next_change(now_ms)).min().unwrap_or(i64::MAX);
+        let until =
+            self.iter().filter_map(|meeting| meeting.next_change(now_ms)).min().unwrap_or(i64::MAX);
         let bytes = Bytes::from(render(self));
         self.cached_list = Some((bytes.clone(), until));
         bytes

@@ -1,20 +1,20 @@
-//! What a pool is started with, what meetings are preloaded with, and how they look from outside.
+//! Options of a pool and of preloaded meetings, and the view of a meeting that tests get.
 
 use crate::clock::SimClock;
 use crate::latency::Latency;
 
-/// How to start a pool.
+/// Options for starting a pool.
 #[derive(Clone, Debug)]
 pub struct PoolOptions {
-    /// How many servers to begin with.
+    /// Number of servers at the start.
     pub servers: usize,
-    /// The time that meetings are stamped with. Latencies always take real time.
+    /// The clock of the meetings. Latencies always take real time.
     pub clock: SimClock,
-    /// Which rules the servers keep.
+    /// The rules that the servers apply.
     pub strictness: Strictness,
-    /// How long every server takes to answer, until told otherwise.
+    /// The latency of every server, until a test changes it.
     pub latency: Latency,
-    /// All servers on one port, told apart by a path prefix `/sN` or a host name `bbbN.anything`.
+    /// Whether all servers share one port. They are distinguished by a path prefix `/sN` or a host name `bbbN.anything`.
     pub shared_port: bool,
 }
 
@@ -30,37 +30,37 @@ impl Default for PoolOptions {
     }
 }
 
-/// Which rules a server keeps where the recorded answers are laxer than BigBlueButton itself.
+/// The rules that a server applies where the recorded responses are less strict than BigBlueButton itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Strictness {
     /// The rules of BigBlueButton.
     #[default]
     Real,
-    /// The rules of the simple server with which the conformance answers were recorded.
+    /// The rules of the simple server with which the conformance responses were recorded.
     Recorded,
 }
 
-/// Meetings that are there without anyone having created them.
+/// Meetings that a test adds to a server without the call `create`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preload {
-    /// Their ids. A meeting that exists already is replaced.
+    /// The meeting ids. A meeting that exists already is replaced.
     pub ids: Vec<String>,
-    /// Users in each.
+    /// Number of users in each meeting.
     pub users: u32,
-    /// How many of these are moderators (at most all of them).
+    /// Number of moderators among the users.
     pub moderators: u32,
-    /// How many of these have a camera on.
+    /// Number of users whose camera is on.
     pub videos: u32,
-    /// How long ago the meetings were created.
+    /// How long ago the meetings were created, in seconds.
     pub age_s: u64,
-    /// Metadata, without `meta_`.
+    /// Metadata; names without `meta_`.
     pub meta: Vec<(String, String)>,
-    /// Whether these are breakout rooms.
+    /// Whether the meetings are breakout rooms.
     pub breakout: bool,
 }
 
 impl Default for Preload {
-    /// No ids; empty meetings of an hour's age.
+    /// Returns a preload without ids, for empty meetings that were created an hour ago.
     fn default() -> Self {
         Self {
             ids: Vec::new(),
@@ -74,33 +74,33 @@ impl Default for Preload {
     }
 }
 
-/// A meeting as its server sees it now.
+/// The state of a meeting at one point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeetingView {
-    /// The id the client chose.
+    /// The id that the client chose.
     pub id: String,
-    /// The id the server made of it.
+    /// The internal id that the server generated.
     pub internal_id: String,
-    /// Its title.
+    /// The name.
     pub name: String,
-    /// Users in it.
+    /// Number of users.
     pub users: u32,
-    /// How many of these are moderators.
+    /// Number of moderators among the users.
     pub moderators: u32,
-    /// How many of these have a camera on.
+    /// Number of users whose camera is on.
     pub videos: u32,
     /// When it was created, in milliseconds since 1970.
     pub create_time_ms: i64,
-    /// The number to dial.
+    /// The voice bridge.
     pub voice_bridge: String,
     /// The password of viewers.
     pub attendee_pw: String,
     /// The password of moderators.
     pub moderator_pw: String,
-    /// Whether anyone has ever been in it.
+    /// Whether any user has ever joined.
     pub has_user_joined: bool,
     /// Whether it is a breakout room.
     pub breakout: bool,
-    /// Its metadata, without `meta_`, in order of arrival.
+    /// Metadata in order of arrival; names without `meta_`.
     pub meta: Vec<(String, String)>,
 }

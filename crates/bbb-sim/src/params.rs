@@ -1,43 +1,43 @@
-//! The parameters of a call, from its query and its form body.
+//! Parses the parameters of a call from its query and its form body.
 
 use std::borrow::Cow;
 
 use crate::options::Strictness;
 
-/// Decoded parameters, each name once, in order of arrival.
+/// Decoded parameters in order of arrival. Each name occurs once.
 #[derive(Debug)]
 pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// BigBlueButton takes the first of several values and the query before the body; the recorded
-    /// server took the last one and the body before the query.
+    /// Parses query and form body. If a name occurs several times, BigBlueButton uses the first value, with the query
+    /// before the body; the recorded server used the last value.
     pub(crate) fn parse(query: &str, form: &str, strictness: Strictness) -> Self {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for (name, value) in decode_pairs(query).chain(decode_pairs(form)) {
-            match pairs.iter_mut().find(|(known, _)| *known == name) {
+            match pairs.iter_mut().find(|(existing, _)| *existing == name) {
                 None => pairs.push((name.into_owned(), value.into_owned())),
-                Some(known) if strictness == Strictness::Recorded => known.1 = value.into_owned(),
+                Some(pair) if strictness == Strictness::Recorded => pair.1 = value.into_owned(),
                 Some(_) => {}
             }
         }
         Self(pairs)
     }
 
-    /// The parameters of a meeting that nobody asked for.
+    /// Creates parameters from decoded pairs, for a preloaded meeting.
     pub(crate) fn from_pairs(pairs: Vec<(String, String)>) -> Self {
         Self(pairs)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(existing, _)| existing == name).map(|(_, value)| value.as_str())
     }
 
-    /// Like `get`, but an empty value counts as none.
+    /// Like `get`, but returns `None` for an empty value.
     pub(crate) fn get_non_empty(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.is_empty())
     }
 
-    /// A whole number, or 0 for anything else.
+    /// Returns a value of decimal digits as a number, and 0 for anything else.
     pub(crate) fn get_number(&self, name: &str) -> u64 {
         self.get(name)
             .filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))
@@ -49,8 +49,8 @@ impl Params {
         self.get(name) == Some(value)
     }
 
-    /// The metadata: names without `meta_` and in lower case, the last of two alike winning.
-    /// BigBlueButton drops names that are more than letters, digits and hyphens.
+    /// Returns the metadata, with names in lower case and without `meta_`. Of two equal names the last value counts.
+    /// BigBlueButton ignores a name unless it begins with a letter and consists of letters, digits and hyphens.
     pub(crate) fn metadata(&self, strictness: Strictness) -> Vec<(String, String)> {
         let mut meta: Vec<(String, String)> = Vec::new();
         for (name, value) in &self.0 {
@@ -61,19 +61,20 @@ impl Params {
                 continue;
             }
             let name = name.to_lowercase();
-            match meta.iter_mut().find(|(known, _)| *known == name) {
+            match meta.iter_mut().find(|(existing, _)| *existing == name) {
                 None => meta.push((name, value.clone())),
-                Some(known) => known.1.clone_from(value),
+                Some(pair) => pair.1.clone_from(value),
             }
         }
         meta
     }
 }
 
-/// Whether a name occurs both in the query and in the form body.
+/// Whether any name occurs both in the query and in the form body.
 pub(crate) fn has_common_name(query: &str, form: &str) -> bool {
     !form.is_empty()
-        && decode_pairs(query).any(|(name, _)| decode_pairs(form).any(|(n, _)| n == name))
+        && decode_pairs(query)
+            .any(|(name, _)| decode_pairs(form).any(|(form_name, _)| form_name == name))
 }
 
 fn decode_pairs(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_wins_depends_on_the_rules() {
+    fn the_rules_decide_which_of_several_values_counts() {
         let (query, form) = ("a=1&a=2&b=x+y%C3%BC", "a=3");
         let real = Params::parse(query, form, Strictness::Real);
         assert_eq!((real.get("a"), real.get("b")), (Some("1"), Some("x yü")));
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_names() {
+    fn invalid_metadata_names_are_ignored_by_the_real_rules() {
         let params = Params::parse("meta_A=1&meta_a_b=2&meta_9=3&x=4", "", Strictness::Real);
         assert_eq!(params.metadata(Strictness::Real), [("a".to_owned(), "1".to_owned())]);
         let names: Vec<_> =
@@ -108,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_digits() {
+    fn only_decimal_digits_are_a_number() {
         let params = Params::parse("a=060&b=-1&c=x&d=", "", Strictness::Real);
-        let all: Vec<_> =
+        let numbers: Vec<_> =
             ["a", "b", "c", "d", "e"].iter().map(|name| params.get_number(name)).collect();
-        assert_eq!(all, [60, 0, 0, 0, 0]);
+        assert_eq!(numbers, [60, 0, 0, 0, 0]);
     }
 }

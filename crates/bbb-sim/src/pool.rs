@@ -1,4 +1,4 @@
-//! A pool of simulated servers that lives as long as its value.
+//! A pool of simulated servers.
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -13,7 +13,7 @@ use crate::options::PoolOptions;
 use crate::server::{BbbServer, PoolContext};
 use crate::sync::lock;
 
-/// Simulated servers on ports of this machine. Dropping it stops them all.
+/// Simulated servers on ports of this machine. Dropping the pool stops all of them.
 #[derive(Debug)]
 pub struct BbbPool {
     servers: Vec<BbbServer>,
@@ -22,7 +22,7 @@ pub struct BbbPool {
     shared_port: Option<SharedPort>,
 }
 
-/// The one door of a pool on a shared port, and the servers behind it.
+/// The listener of a pool on a shared port, and the servers behind it.
 #[derive(Debug)]
 struct SharedPort {
     listener: ServerListener,
@@ -30,54 +30,50 @@ struct SharedPort {
 }
 
 impl BbbPool {
-    /// Starts servers on free ports; they answer when this returns.
+    /// Starts servers on free ports. They accept requests when this returns.
     ///
     /// # Errors
     /// If no port can be listened on.
     pub async fn start(options: PoolOptions) -> io::Result<Self> {
         let sequence = Arc::new(AtomicU64::new(1));
-        let shared = PoolContext { clock: options.clock, strictness: options.strictness, sequence };
-        let hall = options.shared_port.then(SharedPort::new).transpose()?;
-        let mut pool = Self {
-            servers: Vec::new(),
-            context: shared,
-            latency: options.latency,
-            shared_port: hall,
-        };
+        let context =
+            PoolContext { clock: options.clock, strictness: options.strictness, sequence };
+        let shared_port = options.shared_port.then(SharedPort::new).transpose()?;
+        let mut pool = Self { servers: Vec::new(), context, latency: options.latency, shared_port };
         for _ in 0..options.servers {
             pool.add_server().await?;
         }
         Ok(pool)
     }
 
-    /// All servers, number 1 first.
+    /// Returns all servers in the order of their numbers, beginning with 1.
     #[must_use]
     pub fn servers(&self) -> &[BbbServer] {
         &self.servers
     }
 
-    /// The server of that number, counted from 1.
+    /// Returns the server with this number, counted from 1.
     ///
     /// # Panics
     /// If there is none.
     #[must_use]
-    pub fn server(&self, n: usize) -> &BbbServer {
-        &self.servers[n - 1]
+    pub fn server(&self, number: usize) -> &BbbServer {
+        &self.servers[number - 1]
     }
 
     /// Starts one more server and returns a handle on it.
     ///
     /// # Errors
     /// If no port can be listened on.
-    #[expect(clippy::unused_async, reason = "needs a runtime, which only `async` says")]
+    #[expect(clippy::unused_async, reason = "needs a runtime, and only `async` ensures one")]
     pub async fn add_server(&mut self) -> io::Result<BbbServer> {
-        let (number, shared) = (self.servers.len() + 1, self.context.clone());
+        let (number, context) = (self.servers.len() + 1, self.context.clone());
         let server = match &self.shared_port {
-            None => BbbServer::on_own_port(number, shared, self.latency.clone())?,
-            Some(hall) => {
-                let port = hall.listener.port();
-                let server = BbbServer::on_shared_port(port, number, shared, self.latency.clone());
-                lock(&hall.servers).push(server.clone());
+            None => BbbServer::on_own_port(number, context, self.latency.clone())?,
+            Some(shared_port) => {
+                let port = shared_port.listener.port();
+                let server = BbbServer::on_shared_port(port, number, context, self.latency.clone());
+                lock(&shared_port.servers).push(server.clone());
                 server
             }
         };
@@ -85,8 +81,8 @@ impl BbbPool {
         Ok(server)
     }
 
-    /// Makes every server as it was at first: no meetings, no faults, an empty log, the original
-    /// secret and version. Ports stay.
+    /// Resets every server to its initial state: no meetings, no faults, an empty log, the initial secret and version.
+    /// Ports do not change.
     pub fn reset(&self, latency: Latency) {
         for server in &self.servers {
             server.reset(latency.clone());
@@ -97,8 +93,9 @@ impl BbbPool {
 impl SharedPort {
     fn new() -> io::Result<Self> {
         let servers = Arc::new(Mutex::new(Vec::new()));
-        let door = ServerListener::new(Handle::current(), ServerRoute::Pool(Arc::clone(&servers)))?;
-        Ok(Self { listener: door, servers })
+        let listener =
+            ServerListener::new(Handle::current(), ServerRoute::Pool(Arc::clone(&servers)))?;
+        Ok(Self { listener, servers })
     }
 }
 
@@ -107,8 +104,8 @@ impl Drop for BbbPool {
         for server in &self.servers {
             server.shut_down();
         }
-        if let Some(hall) = &self.shared_port {
-            hall.listener.remove();
+        if let Some(shared_port) = &self.shared_port {
+            shared_port.listener.remove();
         }
     }
 }

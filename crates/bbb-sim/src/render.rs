@@ -1,4 +1,4 @@
-//! The XML of the answers, field by field as BigBlueButton orders it.
+//! Renders responses as XML, with the fields in BigBlueButton's order.
 
 use std::fmt::Write;
 
@@ -6,12 +6,12 @@ use crate::meeting::LiveMeeting;
 
 const DIAL_NUMBER: &str = "613-555-1234";
 
-/// `<response>` with SUCCESS and these elements.
+/// Renders a response with the return code SUCCESS and these elements.
 pub(crate) fn success_response(inner: &str) -> String {
     format!("<response><returncode>SUCCESS</returncode>{inner}</response>")
 }
 
-/// The FAILED answer.
+/// Renders a response with the return code FAILED.
 pub(crate) fn failed_response(key: &str, message: &str) -> String {
     format!(
         "<response><returncode>FAILED</returncode><messageKey>{}</messageKey>\
@@ -21,7 +21,7 @@ pub(crate) fn failed_response(key: &str, message: &str) -> String {
     )
 }
 
-/// The other FAILED answer, of BigBlueButton's older code.
+/// Renders a response with the return code FAILED in the form of BigBlueButton's older code.
 pub(crate) fn errors_response(key: &str, message: &str) -> String {
     format!(
         "<response><returncode>FAILED</returncode><errors><error><key>{}</key>\
@@ -31,14 +31,13 @@ pub(crate) fn errors_response(key: &str, message: &str) -> String {
     )
 }
 
-/// The answer to `create`.
+/// Renders the response to `create`.
 pub(crate) fn create_response(
     meeting: &LiveMeeting,
     now_ms: i64,
     key: &str,
     message: &str,
 ) -> String {
-    let m = meeting;
     success_response(&format!(
         "<meetingID>{}</meetingID><internalMeetingID>{}</internalMeetingID>\
          <parentMeetingID>bbb-none</parentMeetingID><attendeePW>{}</attendeePW>\
@@ -47,32 +46,32 @@ pub(crate) fn create_response(
          <hasUserJoined>{}</hasUserJoined><duration>{}</duration>\
          <hasBeenForciblyEnded>false</hasBeenForciblyEnded><messageKey>{key}</messageKey>\
          <message>{message}</message>",
-        escape_xml(&m.id),
-        m.internal_id,
-        escape_xml(&m.attendee_pw),
-        escape_xml(&m.moderator_pw),
-        m.created_ms,
-        escape_xml(&m.voice_bridge),
-        format_date(m.created_ms),
-        m.attendance(now_ms).joined,
-        m.duration,
+        escape_xml(&meeting.id),
+        meeting.internal_id,
+        escape_xml(&meeting.attendee_pw),
+        escape_xml(&meeting.moderator_pw),
+        meeting.created_ms,
+        escape_xml(&meeting.voice_bridge),
+        format_date(meeting.created_ms),
+        meeting.attendance(now_ms).joined,
+        meeting.duration,
     ))
 }
 
-/// The answer to `getMeetings`.
+/// Renders the response to `getMeetings`.
 pub(crate) fn meetings_response<'a>(
     meetings: impl Iterator<Item = &'a LiveMeeting>,
     now_ms: i64,
 ) -> String {
     let mut inner = String::from("<meetings>");
-    for m in meetings {
+    for meeting in meetings {
         inner.push_str("<meeting>");
-        write_meeting(&mut inner, m, now_ms);
+        write_meeting(&mut inner, meeting, now_ms);
         inner.push_str("</meeting>");
     }
-    let none = inner == "<meetings>";
+    let is_empty = inner == "<meetings>";
     inner.push_str("</meetings>");
-    if none {
+    if is_empty {
         inner.push_str(
             "<messageKey>noMeetings</messageKey>\
              <message>no meetings were found on this server</message>",
@@ -81,61 +80,62 @@ pub(crate) fn meetings_response<'a>(
     success_response(&inner)
 }
 
-/// The answer to `getMeetingInfo`.
-pub(crate) fn meeting_info_response(m: &LiveMeeting, now_ms: i64) -> String {
+/// Renders the response to `getMeetingInfo`.
+pub(crate) fn meeting_info_response(meeting: &LiveMeeting, now_ms: i64) -> String {
     let mut inner = String::new();
-    write_meeting(&mut inner, m, now_ms);
+    write_meeting(&mut inner, meeting, now_ms);
     success_response(&inner)
 }
 
-/// The elements of one meeting.
-fn write_meeting(out: &mut String, m: &LiveMeeting, now_ms: i64) {
-    let crowd = m.attendance(now_ms);
-    write_element(out, "meetingName", escape_xml(&m.name));
-    write_element(out, "meetingID", escape_xml(&m.id));
-    write_element(out, "internalMeetingID", &m.internal_id);
-    write_element(out, "createTime", m.created_ms);
-    write_element(out, "createDate", format_date(m.created_ms));
-    write_element(out, "voiceBridge", escape_xml(&m.voice_bridge));
+/// Writes the elements of one meeting.
+fn write_meeting(out: &mut String, meeting: &LiveMeeting, now_ms: i64) {
+    let attendance = meeting.attendance(now_ms);
+    write_element(out, "meetingName", escape_xml(&meeting.name));
+    write_element(out, "meetingID", escape_xml(&meeting.id));
+    write_element(out, "internalMeetingID", &meeting.internal_id);
+    write_element(out, "createTime", meeting.created_ms);
+    write_element(out, "createDate", format_date(meeting.created_ms));
+    write_element(out, "voiceBridge", escape_xml(&meeting.voice_bridge));
     write_element(out, "dialNumber", DIAL_NUMBER);
-    write_element(out, "attendeePW", escape_xml(&m.attendee_pw));
-    write_element(out, "moderatorPW", escape_xml(&m.moderator_pw));
-    write_element(out, "running", crowd.users > 0);
-    write_element(out, "duration", m.duration);
-    write_element(out, "hasUserJoined", crowd.joined);
-    write_element(out, "recording", m.record);
+    write_element(out, "attendeePW", escape_xml(&meeting.attendee_pw));
+    write_element(out, "moderatorPW", escape_xml(&meeting.moderator_pw));
+    write_element(out, "running", attendance.users > 0);
+    write_element(out, "duration", meeting.duration);
+    write_element(out, "hasUserJoined", attendance.joined);
+    write_element(out, "recording", meeting.record);
     write_element(out, "hasBeenForciblyEnded", false);
-    write_element(out, "startTime", if crowd.joined { m.created_ms + 1_000 } else { 0 });
+    write_element(out, "startTime", if attendance.joined { meeting.created_ms + 1_000 } else { 0 });
     write_element(out, "endTime", 0);
-    write_element(out, "participantCount", crowd.users);
-    write_element(out, "listenerCount", crowd.users.saturating_sub(crowd.videos));
-    write_element(out, "voiceParticipantCount", crowd.videos.min(crowd.users));
-    write_element(out, "videoCount", crowd.videos);
-    write_element(out, "maxUsers", m.max_users);
-    write_element(out, "moderatorCount", crowd.moderators);
+    write_element(out, "participantCount", attendance.users);
+    write_element(out, "listenerCount", attendance.users.saturating_sub(attendance.videos));
+    write_element(out, "voiceParticipantCount", attendance.videos.min(attendance.users));
+    write_element(out, "videoCount", attendance.videos);
+    write_element(out, "maxUsers", meeting.max_users);
+    write_element(out, "moderatorCount", attendance.moderators);
     out.push_str("<attendees>");
-    for i in 0..crowd.users {
-        write_attendee(out, i, i < crowd.moderators, i < crowd.videos);
+    for index in 0..attendance.users {
+        let (moderator, video) = (index < attendance.moderators, index < attendance.videos);
+        write_attendee(out, index, moderator, video);
     }
     out.push_str("</attendees><metadata>");
-    for (name, value) in &m.meta {
+    for (name, value) in &meeting.meta {
         write_element(out, name, escape_xml(value));
     }
     out.push_str("</metadata>");
-    write_element(out, "isBreakout", m.breakout);
+    write_element(out, "isBreakout", meeting.breakout);
 }
 
-/// The `i`th user: made up, as users are no more than a count.
-fn write_attendee(out: &mut String, i: u32, moderator: bool, video: bool) {
+/// Writes one attendee with generated attributes, since users are only counted.
+fn write_attendee(out: &mut String, index: u32, moderator: bool, video: bool) {
     let role = if moderator { "MODERATOR" } else { "VIEWER" };
     // Writing to a string cannot fail.
     let _ = write!(
         out,
-        "<attendee><userID>w_{i}</userID><fullName>User {i}</fullName><role>{role}</role>\
+        "<attendee><userID>w_{index}</userID><fullName>User {index}</fullName><role>{role}</role>\
          <isPresenter>{}</isPresenter><isListeningOnly>{}</isListeningOnly>\
          <hasJoinedVoice>{video}</hasJoinedVoice><hasVideo>{video}</hasVideo>\
          <clientType>HTML5</clientType></attendee>",
-        i == 0,
+        index == 0,
         !video,
     );
 }
@@ -145,23 +145,24 @@ fn write_element(out: &mut String, name: &str, value: impl std::fmt::Display) {
     let _ = write!(out, "<{name}>{value}</{name}>");
 }
 
-/// Text for XML. Control characters stay: a balancer must survive them.
+/// Escapes text for XML. Control characters are kept, since a balancer must tolerate them.
 pub(crate) fn escape_xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A time as BigBlueButton spells it: `Thu Nov 13 02:13:20 UTC 2025`.
+/// Formats a time as BigBlueButton does: `Thu Nov 13 02:13:20 UTC 2025`.
 fn format_date(ms: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     let seconds = ms.max(0) / 1_000;
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (days, second_of_day) = (seconds / 86_400, seconds % 86_400);
     let weekday = DAYS.get(usize::try_from(days % 7).unwrap_or(0)).unwrap_or(&"Thu");
     let (year, month, day) = calendar_date(days);
-    let (h, m, s) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{weekday} {month} {day:02} {h:02}:{m:02}:{s:02} UTC {year}")
+    let (hour, minute) = (second_of_day / 3_600, second_of_day / 60 % 60);
+    let second = second_of_day % 60;
+    format!("{weekday} {month} {day:02} {hour:02}:{minute:02}:{second:02} UTC {year}")
 }
 
-/// Year, month and day of a day counted from 1 January 1970.
+/// Returns year, month and day of a day that is counted from 1 January 1970.
 fn calendar_date(mut days: i64) -> (i64, &'static str, i64) {
     let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let mut year = 1970;
@@ -197,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates() {
+    fn dates_are_formatted_like_those_of_bigbluebutton() {
         assert_eq!(format_date(1_763_000_000_123), "Thu Nov 13 02:13:20 UTC 2025");
         assert_eq!(format_date(0), "Thu Jan 01 00:00:00 UTC 1970");
         assert_eq!(format_date(1_709_210_096_000), "Thu Feb 29 12:34:56 UTC 2024");

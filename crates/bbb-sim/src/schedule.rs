@@ -1,58 +1,58 @@
-//! Users that come and go by themselves, as numbers on the clock.
+//! Schedules by which the number of users in a meeting changes over time.
 
 use crate::random::RandomSource;
 
 /// When users join and leave a meeting, in milliseconds from its creation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserSchedule {
-    /// One entry for each user that joins.
+    /// The time of each join.
     pub joins_ms: Vec<u32>,
-    /// One entry for each user that leaves.
+    /// The time of each leave.
     pub leaves_ms: Vec<u32>,
 }
 
 impl UserSchedule {
-    /// A lecture of `size` people: most arrive within `ramp_s` of the beginning, some late, one in
-    /// twenty leaves early, the others within a few moments after `length_s`.
+    /// Creates the schedule of a lecture with `size` users. Most join within `ramp_s` seconds of the beginning, some
+    /// later. One in twenty leaves early, the others shortly after `length_s` seconds.
     #[must_use]
     pub fn lecture(size: u32, ramp_s: u32, length_s: u32, seed: u64) -> Self {
-        let mut noise = RandomSource::new(seed);
-        let (ramp, length) = (f64::from(ramp_s) * 1e3, f64::from(length_s) * 1e3);
+        let mut random = RandomSource::new(seed);
+        let (ramp_ms, length_ms) = (f64::from(ramp_s) * 1e3, f64::from(length_s) * 1e3);
         let (mut joins_ms, mut leaves_ms) = (Vec::new(), Vec::new());
         for _ in 0..size {
-            let join = (ramp * 0.4 * (0.6 * noise.normal()).exp()).min(length);
-            let leave = if noise.uniform() < 0.05 {
-                join + (length - join) * noise.uniform()
+            let join_ms = (ramp_ms * 0.4 * (0.6 * random.normal()).exp()).min(length_ms);
+            let leave_ms = if random.uniform() < 0.05 {
+                join_ms + (length_ms - join_ms) * random.uniform()
             } else {
-                length + ramp * 0.1 * (0.8 * noise.normal()).exp()
+                length_ms + ramp_ms * 0.1 * (0.8 * random.normal()).exp()
             };
-            // A float becomes the nearest integer that fits.
-            joins_ms.push(join as u32);
-            leaves_ms.push(leave as u32);
+            // The cast truncates, and saturates at the largest u32.
+            joins_ms.push(join_ms as u32);
+            leaves_ms.push(leave_ms as u32);
         }
         Self { joins_ms, leaves_ms }.sorted()
     }
 
-    /// The same schedule in the order that the other methods need.
+    /// Sorts the times, as the other methods require.
     pub(crate) fn sorted(mut self) -> Self {
         self.joins_ms.sort_unstable();
         self.leaves_ms.sort_unstable();
         self
     }
 
-    /// Users in the meeting after that time.
+    /// Returns the number of users after that time.
     pub(crate) fn count_users(&self, elapsed_ms: i64) -> u32 {
         let joined = count_passed(&self.joins_ms, elapsed_ms);
         let left = count_passed(&self.leaves_ms, elapsed_ms);
         u32::try_from(joined.saturating_sub(left)).unwrap_or(u32::MAX)
     }
 
-    /// Whether anyone has joined by that time.
+    /// Whether any user has joined by that time.
     pub(crate) fn has_begun(&self, elapsed_ms: i64) -> bool {
         count_passed(&self.joins_ms, elapsed_ms) > 0
     }
 
-    /// The next time after that at which the number of users may differ.
+    /// Returns the next time at which the number of users may change, in ms from the creation of the meeting.
     pub(crate) fn next_change(&self, elapsed_ms: i64) -> Option<i64> {
         [&self.joins_ms, &self.leaves_ms]
             .into_iter()
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_follow_the_clock() {
+    fn the_number_of_users_follows_the_schedule() {
         let schedule =
             UserSchedule { joins_ms: vec![300, 100, 200], leaves_ms: vec![250, 900] }.sorted();
         let users: Vec<_> =
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lecture_fills_up_lasts_and_empties() {
+    fn a_lecture_fills_lasts_and_empties() {
         let lecture = UserSchedule::lecture(200, 300, 3_600, 5);
         assert_eq!(lecture, UserSchedule::lecture(200, 300, 3_600, 5));
         assert_ne!(lecture, UserSchedule::lecture(200, 300, 3_600, 6));

@@ -1,4 +1,4 @@
-//! The handle on one simulated server: what tests set, see and break.
+//! One simulated server: the handle by which tests read its state, change it and set faults.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,98 +34,97 @@ pub struct BbbServer(Arc<ServerInner>);
 struct ServerInner {
     number: usize,
     context: PoolContext,
-    /// The port of all servers, if they share one; otherwise this server has a door of its own.
+    /// The port of the whole pool, if the servers share one. Otherwise this server has a listener of its own.
     shared_port: Option<u16>,
     listener: OnceLock<ServerListener>,
     state: Mutex<SimState>,
-    /// Wakes requests that a frozen server holds.
+    /// Notified when the fault changes; wakes requests that wait on a frozen server.
     fault_changed: Notify,
 }
 
-/// What the servers of a pool have in common.
+/// What all servers of a pool share.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolContext {
     pub(crate) clock: SimClock,
     pub(crate) strictness: Strictness,
+    /// The next number for generated values.
     pub(crate) sequence: Arc<AtomicU64>,
 }
 
-/// What becomes of a request that was read.
+/// How a request that was read is to be handled.
 pub(crate) struct RequestTiming {
-    /// How long its answer takes.
+    /// How long the effect and the response are delayed.
     pub(crate) delay: Duration,
-    /// The server's life in which it came.
+    /// The generation of the server in which the request arrived.
     pub(crate) generation: u64,
 }
 
-/// How a request ends.
+/// The result of a request.
 pub(crate) enum RequestResult {
-    /// With this answer.
+    /// This response.
     Response(SimResponse),
-    /// With a fault that strikes instead of an answer.
+    /// A fault in place of a response.
     Fault(FaultMode),
 }
 
 impl BbbServer {
-    /// A server behind the pool's one port.
+    /// Creates a server on the shared port of its pool.
     pub(crate) fn on_shared_port(
         port: u16,
         number: usize,
-        shared: PoolContext,
+        context: PoolContext,
         latency: Latency,
     ) -> Self {
-        Self::new(Some(port), number, shared, latency)
+        Self::new(Some(port), number, context, latency)
     }
 
-    /// A server that listens on a port of its own.
+    /// Creates a server that listens on a port of its own.
     pub(crate) fn on_own_port(
         number: usize,
-        shared: PoolContext,
+        context: PoolContext,
         latency: Latency,
     ) -> io::Result<Self> {
-        let server = Self::new(None, number, shared, latency);
-        let door = ServerListener::new(Handle::current(), ServerRoute::Single(server.clone()))?;
-        let _ = server.0.listener.set(door);
+        let server = Self::new(None, number, context, latency);
+        let listener = ServerListener::new(Handle::current(), ServerRoute::Single(server.clone()))?;
+        let _ = server.0.listener.set(listener);
         Ok(server)
     }
 
-    fn new(shared_port: Option<u16>, number: usize, shared: PoolContext, latency: Latency) -> Self {
+    fn new(
+        shared_port: Option<u16>,
+        number: usize,
+        context: PoolContext,
+        latency: Latency,
+    ) -> Self {
         let state = Mutex::new(SimState::new(number, latency));
-        let (door, thaw) = (OnceLock::new(), Notify::new());
-        Self(Arc::new(ServerInner {
-            number,
-            context: shared,
-            shared_port,
-            listener: door,
-            state,
-            fault_changed: thaw,
-        }))
+        let (listener, fault_changed) = (OnceLock::new(), Notify::new());
+        Self(Arc::new(ServerInner { number, context, shared_port, listener, state, fault_changed }))
     }
 
     fn lock_state(&self) -> MutexGuard<'_, SimState> {
         lock(&self.0.state)
     }
 
-    /// Its number in the pool, from 1.
+    /// Returns the number of the server in its pool, counted from 1.
     #[must_use]
     pub fn number(&self) -> usize {
         self.0.number
     }
 
-    /// The port it listens on.
+    /// Returns the port on which the server listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.0.shared_port.or_else(|| self.0.listener.get().map(ServerListener::port)).unwrap_or(0)
     }
 
-    /// The address of its API, without a slash at the end.
+    /// Returns the URL of the API, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
         let prefix = self.0.shared_port.map(|_| format!("/s{}", self.0.number));
         format!("http://127.0.0.1:{}{}/bigbluebutton/api", self.port(), prefix.unwrap_or_default())
     }
 
-    /// The secret that requests are signed with: `secretN` for server N, unless changed.
+    /// Returns the secret: `secretN` for server N, unless it was changed.
     #[must_use]
     pub fn secret(&self) -> String {
         self.lock_state().secret.clone()
@@ -136,31 +135,31 @@ impl BbbServer {
         secret.clone_into(&mut self.lock_state().secret);
     }
 
-    /// Changes the `bbbVersion` of the version call, "2.7.12" at first.
+    /// Changes the `bbbVersion` of the version call, which is initially "2.7.12".
     pub fn set_version(&self, version: &str) {
         version.clone_into(&mut self.lock_state().version);
     }
 
-    /// Restricts the algorithms of checksums, at first all four.
+    /// Sets the allowed checksum algorithms, which are initially all four.
     pub fn set_algorithms(&self, algorithms: &[Algorithm]) {
         self.lock_state().algorithms = algorithms.to_vec();
     }
 
-    /// Breaks the server, from now on and for requests that have not been answered yet.
+    /// Sets a fault, which also affects requests that are not yet answered.
     pub fn set_fault(&self, fault: impl Into<Fault>) {
         let fault = fault.into();
-        let closes = fault.closes_listener();
+        let closes_listener = fault.closes_listener();
         self.lock_state().fault = Some(fault);
         self.0.fault_changed.notify_waiters();
         match self.0.listener.get() {
-            Some(door) if closes => door.close(),
-            Some(door) => door.open(ServerRoute::Single(self.clone())),
+            Some(listener) if closes_listener => listener.close(),
+            Some(listener) => listener.open(ServerRoute::Single(self.clone())),
             None => {}
         }
     }
 
-    /// Kills the server's software: all meetings and all requests under way are lost, and connecting
-    /// fails until the fault is cleared, which starts it again, empty.
+    /// Crashes the server. All meetings and all requests in flight are lost, and connecting fails until the fault is
+    /// cleared, which starts the server again without meetings.
     pub fn crash(&self) {
         let mut state = self.lock_state();
         state.generation += 1;
@@ -170,21 +169,21 @@ impl BbbServer {
         self.set_fault(FaultMode::Refuse);
     }
 
-    /// Mends the server. Requests that hang already hang on.
+    /// Clears the fault. Requests that already hang continue to hang.
     pub fn clear_fault(&self) {
         self.lock_state().fault = None;
         self.0.fault_changed.notify_waiters();
-        if let Some(door) = self.0.listener.get() {
-            door.open(ServerRoute::Single(self.clone()));
+        if let Some(listener) = self.0.listener.get() {
+            listener.open(ServerRoute::Single(self.clone()));
         }
     }
 
-    /// Changes how long answers take.
+    /// Changes the latency.
     pub fn set_latency(&self, latency: Latency) {
         self.lock_state().set_latency(self.0.number, latency);
     }
 
-    /// Puts meetings there that nobody created by call.
+    /// Adds meetings without the call `create`.
     pub fn preload(&self, preload: Preload) {
         let created_ms = self.now_ms() - i64::try_from(preload.age_s).unwrap_or(0) * 1_000;
         let mut state = self.lock_state();
@@ -202,7 +201,7 @@ impl BbbServer {
         }
     }
 
-    /// Sets who is in a meeting and ends its schedule. Returns whether the meeting exists.
+    /// Sets the number of users in a meeting and removes its schedule. Returns whether the meeting exists.
     pub fn set_users(&self, meeting: &str, users: u32, moderators: u32) -> bool {
         self.change_meeting(meeting, |meeting| {
             meeting.users = users;
@@ -212,13 +211,13 @@ impl BbbServer {
         })
     }
 
-    /// Sets how many cameras are on in a meeting. Returns whether the meeting exists.
+    /// Sets the number of cameras in a meeting. Returns whether the meeting exists.
     pub fn set_videos(&self, meeting: &str, videos: u32) -> bool {
         self.change_meeting(meeting, |meeting| meeting.videos = videos)
     }
 
-    /// Lets users come and go by the clock, on top of those who join by call; one of them is a
-    /// moderator. Returns whether the meeting exists.
+    /// Sets the schedule of a meeting, whose users are added to those who join by call. At least one user is a moderator.
+    /// Returns whether the meeting exists.
     pub fn set_schedule(&self, meeting: &str, schedule: UserSchedule) -> bool {
         let schedule = schedule.sorted();
         self.change_meeting(meeting, |meeting| {
@@ -231,7 +230,7 @@ impl BbbServer {
         self.lock_state().meetings.get_mut(meeting).map(change).is_some()
     }
 
-    /// Takes these meetings away (`None`: all of them) without anyone having ended them.
+    /// Removes these meetings (`None` for all) without the call `end`.
     pub fn drop_meetings(&self, ids: Option<&[&str]>) {
         let mut state = self.lock_state();
         match ids {
@@ -244,86 +243,87 @@ impl BbbServer {
         }
     }
 
-    /// Restarts the server's software: all meetings are lost, all settings stay.
+    /// Restarts the server: all meetings are lost, all settings are kept.
     pub fn restart(&self) {
         self.drop_meetings(None);
     }
 
-    /// The meetings as they are now, in order of creation.
+    /// Returns the current state of all meetings, in order of creation.
     #[must_use]
     pub fn meetings(&self) -> Vec<MeetingView> {
         let now_ms = self.now_ms();
         self.lock_state().meetings.iter().map(|meeting| meeting.to_view(now_ms)).collect()
     }
 
-    /// One of its meetings as it is now.
+    /// Returns the current state of a meeting.
     #[must_use]
     pub fn meeting(&self, id: &str) -> Option<MeetingView> {
         let now_ms = self.now_ms();
         self.lock_state().meetings.get(id).map(|meeting| meeting.to_view(now_ms))
     }
 
-    /// The requests since the last time, oldest first. No more than 50,000 are kept.
+    /// Removes and returns the logged requests, oldest first. At most 50,000 are kept.
     #[must_use]
     pub fn take_log(&self) -> Vec<RecordedRequest> {
         self.lock_state().log.take_requests()
     }
 
-    /// How many requests `take_log` would return.
+    /// Returns the number of requests that `take_log` would return.
     #[must_use]
     pub fn log_len(&self) -> usize {
         self.lock_state().log.len()
     }
 
-    /// Whether requests are kept; at first they are.
+    /// Sets whether requests are logged, which they are initially.
     pub fn set_logging(&self, enabled: bool) {
         self.lock_state().log.enabled = enabled;
     }
 
-    /// Requests by the name of the call, "index" for the version call; counted even if not kept.
+    /// Returns the number of requests by the name of the call, with "index" for the version call. Requests are counted even
+    /// if they are not logged.
     #[must_use]
     pub fn call_counts(&self) -> BTreeMap<String, u64> {
         self.lock_state().log.call_counts()
     }
 
-    /// Makes the server as it was at first, but for its port and its latency.
+    /// Resets the server to its initial state, except for its port and with this latency.
     pub(crate) fn reset(&self, latency: Latency) {
         let mut state = self.lock_state();
-        let life = state.generation + 1;
+        let generation = state.generation + 1;
         *state = SimState::new(self.0.number, latency);
-        state.generation = life;
+        state.generation = generation;
         drop(state);
         self.clear_fault();
     }
 
     /// Stops listening for good.
     pub(crate) fn shut_down(&self) {
-        if let Some(door) = self.0.listener.get() {
-            door.remove();
+        if let Some(listener) = self.0.listener.get() {
+            listener.remove();
         }
     }
 
-    /// Takes note of a request and says what becomes of it.
+    /// Logs a request and returns how it is to be handled.
     pub(crate) fn record_request(&self, request: &RecordedRequest) -> RequestTiming {
         let mut state = self.lock_state();
         state.log.record_request(request);
         RequestTiming { delay: state.draw_delay(), generation: state.generation }
     }
 
-    /// The next time that it is broken otherwise or mended, from now on.
+    /// Returns a future that completes when the fault next changes.
     pub(crate) fn next_fault_change(&self) -> Notified<'_> {
         self.0.fault_changed.notified()
     }
 
-    /// The effect of a request that came in that life, and how it ends; a frozen server
-    /// does not know yet.
+    /// Lets a request take effect that arrived in this generation, and returns the result. Returns `None` while the server
+    /// is frozen.
     pub(crate) fn finish_request(
         &self,
         request: &RecordedRequest,
-        life: u64,
+        generation: u64,
     ) -> Option<RequestResult> {
         let mut state = self.lock_state();
-        if state.generation != life {
+        if state.generation != generation {
             return Some(RequestResult::Fault(FaultMode::Reset));
         }
         let fault = state.fault.as_ref().filter(|fault| fault.affects(request.call_label()));
@@ -356,14 +356,14 @@ impl BbbServer {
     }
 }
 
-/// The parameters with which a preloaded meeting would have been created.
+/// Returns the parameters of `create` that correspond to a preloaded meeting.
 fn preload_params(id: &str, preload: &Preload) -> Params {
-    let fixed = [
+    let standard = [
         ("name", format!("Meeting {id}")),
         ("record", "true".to_owned()),
         ("isBreakout", preload.breakout.to_string()),
     ];
-    let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let standard = standard.into_iter().map(|(name, value)| (name.to_owned(), value));
     let meta = preload.meta.iter().map(|(name, value)| (format!("meta_{name}"), value.clone()));
-    Params::from_pairs(fixed.chain(meta).collect())
+    Params::from_pairs(standard.chain(meta).collect())
 }

@@ -1,4 +1,4 @@
-//! All that one server knows, behind one lock.
+//! The changeable state of one server, which one lock protects.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::log::CallLog;
 use crate::meeting::LiveMeetings;
 use crate::random::RandomSource;
 
-/// The changeable part of a server.
+/// The changeable state of a server.
 #[derive(Debug)]
 pub(crate) struct SimState {
     pub(crate) secret: String,
@@ -18,14 +18,14 @@ pub(crate) struct SimState {
     pub(crate) fault: Option<Fault>,
     pub(crate) meetings: LiveMeetings,
     pub(crate) log: CallLog,
-    /// How often it crashed; what was under way before has no effect after.
+    /// Increases with each crash and reset. A request that arrived in an earlier generation has no effect.
     pub(crate) generation: u64,
     latency: Latency,
     random: RandomSource,
 }
 
 impl SimState {
-    /// A fresh server.
+    /// Creates the initial state.
     pub(crate) fn new(number: usize, latency: Latency) -> Self {
         Self {
             secret: format!("secret{number}"),
@@ -45,7 +45,7 @@ impl SimState {
         self.latency = latency;
     }
 
-    /// How long the next answer takes.
+    /// Draws the delay of the next response.
     pub(crate) fn draw_delay(&mut self) -> Duration {
         self.latency.draw_delay(&mut self.random)
     }

@@ -1,8 +1,8 @@
-//! One way to take a lock: a test that panicked while holding it must not poison all the others.
+//! Locking that ignores poisoning: a test that panicked while it held a lock must not make other tests fail.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks `mutex`, whatever happened to earlier holders.
+/// Locks `mutex`, even if an earlier holder panicked.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

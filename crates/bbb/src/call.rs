@@ -1,26 +1,26 @@
-//! The table of calls: which names there are, how each may be sent, and what body it may carry.
-//! Source: BBB 3.x UrlMappings, narrowed to what a balancer answers.
+//! The table of API calls: their names, the HTTP methods that each allows, and the bodies that each
+//! may carry. Source: BBB 3.x UrlMappings, reduced to the calls that a balancer answers.
 
-/// A call of the BBB API that a balancer knows.
+/// A call of the BBB API that the balancer handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ApiCall {
-    /// The version document at the API's root.
+    /// Returns the version document at the root of the API.
     Index,
     /// Creates a meeting.
     Create,
-    /// Sends a user into a meeting.
+    /// Lets a user enter a meeting.
     Join,
-    /// Whether anybody is in a meeting.
+    /// Tells whether a meeting is running.
     IsMeetingRunning,
-    /// All about one meeting.
+    /// Returns all details of one meeting.
     GetMeetingInfo,
     /// Ends a meeting.
     End,
-    /// All meetings.
+    /// Lists all meetings.
     GetMeetings,
     /// Adds slides to a running meeting.
     InsertDocument,
-    /// Writes into the public chat of a meeting.
+    /// Sends a message to the public chat of a meeting.
     SendChatMessage,
     /// Lists recordings.
     GetRecordings,
@@ -36,19 +36,19 @@ pub enum ApiCall {
     PutRecordingTextTrack,
 }
 
-/// What a POST body of a call may be.
+/// The content that a call allows in a POST body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
-    /// `application/x-www-form-urlencoded` or `multipart/form-data`.
+    /// A form: `application/x-www-form-urlencoded` or `multipart/form-data`.
     Form,
-    /// A form, or XML modules.
+    /// A form, or an XML document with modules.
     FormOrXml,
-    /// XML modules only.
+    /// An XML document with modules only.
     Xml,
 }
 
 impl ApiCall {
-    /// Every call.
+    /// All calls.
     pub const ALL: [Self; 15] = [
         Self::Index,
         Self::Create,
@@ -67,7 +67,8 @@ impl ApiCall {
         Self::PutRecordingTextTrack,
     ];
 
-    /// The name as it stands in the path and in the signed text; empty for the version document.
+    /// Returns the name as it appears in the path and in the signed text; empty for the version
+    /// document.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -89,28 +90,28 @@ impl ApiCall {
         }
     }
 
-    /// The call of that name; names are case-sensitive.
+    /// Finds a call by its name. Names are case-sensitive.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|call| call.name() == name)
     }
 
-    /// Whether the call may be sent with this method. HEAD counts as GET.
+    /// Returns whether the call may be sent with this HTTP method. HEAD counts as GET.
     #[must_use]
     pub fn allows_method(self, method: &str) -> bool {
-        let (get, post) = match self {
+        let (allows_get, allows_post) = match self {
             Self::Join | Self::PublishRecordings | Self::DeleteRecordings => (true, false),
             Self::InsertDocument | Self::PutRecordingTextTrack => (false, true),
             _ => (true, true),
         };
         match method {
-            "GET" | "HEAD" => get,
-            "POST" => post,
+            "GET" | "HEAD" => allows_get,
+            "POST" => allows_post,
             _ => false,
         }
     }
 
-    /// What its POST body may be.
+    /// Returns the content that the call allows in a POST body.
     #[must_use]
     pub fn body_kind(self) -> BodyKind {
         match self {
@@ -121,7 +122,7 @@ impl ApiCall {
     }
 }
 
-/// What a body is, by its `Content-Type` (parameters ignored, any case).
+/// The type of a body according to its `Content-Type` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentType {
     /// `application/x-www-form-urlencoded`
@@ -132,12 +133,12 @@ pub enum ContentType {
     Xml,
     /// `application/json`
     Json,
-    /// Anything else, or none.
+    /// Any other type, or no header.
     Other,
 }
 
 impl ContentType {
-    /// Reads the header's value.
+    /// Parses the value of the header. Parameters and case are ignored.
     #[must_use]
     pub fn parse(header: &str) -> Self {
         let essence = header.split(';').next().unwrap_or_default().trim();
@@ -150,7 +151,7 @@ impl ContentType {
         }
     }
 
-    /// Whether a call may carry a body of this type.
+    /// Returns whether a call that allows `kind` may carry a body of this type.
     #[must_use]
     pub fn is_allowed_as(self, kind: BodyKind) -> bool {
         match self {
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_again_and_case_matters() {
+    fn every_call_is_found_by_its_name_and_case_matters() {
         for call in ApiCall::ALL {
             assert_eq!(ApiCall::from_name(call.name()), Some(call));
         }
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn methods() {
+    fn calls_allow_their_http_methods() {
         assert!(ApiCall::Join.allows_method("HEAD") && !ApiCall::Join.allows_method("POST"));
         assert!(
             ApiCall::InsertDocument.allows_method("POST")
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn content_types() {
+    fn content_types_are_allowed_by_body_kind() {
         let form = ContentType::parse("Application/X-WWW-Form-Urlencoded; charset=utf-8");
         assert!(form.is_allowed_as(BodyKind::Form) && form.is_allowed_as(BodyKind::FormOrXml));
         assert!(!form.is_allowed_as(BodyKind::Xml));

@@ -1,6 +1,7 @@
-//! Checksums of the BBB API: the hex digest of call name, query string without its checksum, and
-//! the shared secret. Source: BBB's API documentation and the behaviour of bbb-web's
-//! ValidationService (`checksum` may stand anywhere; the length of the digest names its algorithm).
+//! Checksums of the BBB API. A checksum is the hex digest of the call's name, the query string
+//! without the checksum, and the shared secret. Source: BBB's API documentation and the behaviour
+//! of bbb-web's ValidationService: `checksum` may be at any position in the query, and the length
+//! of the digest determines its algorithm.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
@@ -8,12 +9,12 @@ use subtle::ConstantTimeEq;
 
 use crate::query::decode;
 
-/// A digest that BBB knows.
+/// A digest algorithm that BBB supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Algorithm {
     /// 40 hex digits; the default of most front-ends.
     Sha1,
-    /// 64 hex digits; what every supported BBB accepts.
+    /// 64 hex digits; accepted by every supported BBB release.
     Sha256,
     /// 96 hex digits.
     Sha384,
@@ -24,7 +25,7 @@ pub enum Algorithm {
 impl Algorithm {
     const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
 
-    /// The name used in settings: `SHA1`, `SHA256`, `SHA384`, `SHA512`.
+    /// Returns the name used in settings: `SHA1`, `SHA256`, `SHA384` or `SHA512`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -60,29 +61,30 @@ impl Algorithm {
     }
 }
 
-/// The set of algorithms that a deployment accepts.
+/// A set of algorithms: those that a deployment accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Algorithms([bool; 4]);
 
 impl Default for Algorithms {
-    /// All four.
+    /// Returns the set of all four algorithms.
     fn default() -> Self {
         Self([true; 4])
     }
 }
 
 impl Algorithms {
-    /// Reads `SHA1:SHA256:…` (any case).
+    /// Parses a list such as `SHA1:SHA256`, in any case.
     ///
     /// # Errors
-    /// Names the part that is no algorithm; an empty list is an error as well.
+    /// When the list is empty or a part of it is not an algorithm; the error names that part.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut set = [false; 4];
         for part in text.split(':').map(str::trim).filter(|part| !part.is_empty()) {
-            let known = Algorithm::ALL.iter().find(|one| one.name().eq_ignore_ascii_case(part));
-            let one =
-                known.ok_or_else(|| format!("{part} is not SHA1, SHA256, SHA384 or SHA512"))?;
-            set[*one as usize] = true;
+            let algorithm = Algorithm::ALL
+                .iter()
+                .find(|algorithm| algorithm.name().eq_ignore_ascii_case(part))
+                .ok_or_else(|| format!("{part} is not SHA1, SHA256, SHA384 or SHA512"))?;
+            set[*algorithm as usize] = true;
         }
         if set == [false; 4] {
             return Err("at least one of SHA1, SHA256, SHA384, SHA512 is needed".to_owned());
@@ -90,27 +92,27 @@ impl Algorithms {
         Ok(Self(set))
     }
 
-    /// Whether a checksum of that algorithm is accepted.
+    /// Returns whether the set contains the algorithm.
     #[must_use]
     pub fn contains(self, algorithm: Algorithm) -> bool {
         self.0[algorithm as usize]
     }
 
-    /// Whether checksums of no other algorithm are accepted.
+    /// Returns whether the set contains this algorithm and no other.
     #[must_use]
     pub fn is_only(self, algorithm: Algorithm) -> bool {
-        Algorithm::ALL.iter().all(|one| self.contains(*one) == (*one == algorithm))
+        Algorithm::ALL.iter().all(|member| self.contains(*member) == (*member == algorithm))
     }
 
-    /// The strongest one of the set.
+    /// Returns the strongest algorithm of the set.
     #[must_use]
     pub fn strongest_algorithm(self) -> Algorithm {
-        let mut all = Algorithm::ALL.iter().rev();
-        all.find(|one| self.contains(**one)).copied().unwrap_or(Algorithm::Sha256)
+        let mut strongest_first = Algorithm::ALL.into_iter().rev();
+        strongest_first.find(|member| self.contains(*member)).unwrap_or(Algorithm::Sha256)
     }
 }
 
-/// A query string or form body with its checksum cut out.
+/// A query string or form body, separated into the signed text and its checksum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitChecksum {
     /// The text that the sender signed.
@@ -119,21 +121,21 @@ pub struct SplitChecksum {
     pub checksum: String,
 }
 
-/// Why a text has no usable checksum.
+/// The reason why a text has no usable checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChecksumError {
-    /// There is none.
+    /// There is no checksum.
     #[error("no checksum")]
     Missing,
-    /// There is more than one: recent bbb-web refuses that, and so do we.
+    /// There is more than one checksum. Recent releases of bbb-web refuse that as well.
     #[error("more than one checksum")]
     Repeated,
 }
 
-/// Cuts the `checksum` parameter out of a raw query, with its one neighbouring `&`.
+/// Removes the `checksum` parameter from a raw query, together with one neighbouring `&`.
 ///
 /// # Errors
-/// When there is no such parameter, or more than one.
+/// When there is no `checksum` parameter, or more than one.
 pub fn split_checksum(raw: &str) -> Result<SplitChecksum, ChecksumError> {
     let mut found = None;
     let mut start = 0;
@@ -155,11 +157,11 @@ pub fn split_checksum(raw: &str) -> Result<SplitChecksum, ChecksumError> {
     Ok(SplitChecksum { signed_text: signed, checksum: decode(value).into_owned() })
 }
 
-/// The secret, of these, under which the checksum fits the call and the signed text; if several
-/// do, the last.
+/// Returns the secret that the checksum was computed with, for this call and signed text. If
+/// several secrets match, the last of them is returned.
 ///
-/// Every secret is tried and each comparison takes constant time, so timing tells neither which
-/// secret matched nor how far. Empty secrets never match.
+/// All secrets are tried and each comparison takes constant time, so that the time taken reveals
+/// neither which secret matched nor how much of a checksum was right. Empty secrets never match.
 #[must_use]
 pub fn find_signing_secret<'a>(
     call: &str,
@@ -175,12 +177,12 @@ pub fn find_signing_secret<'a>(
     }
     let usable = secrets.iter().map(AsRef::as_ref).filter(|secret| !secret.is_empty());
     usable.fold(None, |found, secret| {
-        let right: bool = algorithm.digest([call, signed, secret]).ct_eq(&received).into();
-        if right { Some(secret) } else { found }
+        let matches: bool = algorithm.digest([call, signed, secret]).ct_eq(&received).into();
+        if matches { Some(secret) } else { found }
     })
 }
 
-/// Whether the checksum fits the call and the signed text under any of the secrets: [`find_signing_secret`].
+/// Returns whether the checksum is valid under any of the secrets; see [`find_signing_secret`].
 #[must_use]
 pub fn verify(
     call: &str,
@@ -192,18 +194,18 @@ pub fn verify(
     find_signing_secret(call, signed, checksum, secrets, allowed).is_some()
 }
 
-/// The checksum, in lower-case hex, of a call with that query string.
+/// Computes the checksum of a call and its query string, in lower-case hex.
 #[must_use]
 pub fn compute_checksum(call: &str, query: &str, secret: &str, algorithm: Algorithm) -> String {
     hex::encode(algorithm.digest([call, query, secret]))
 }
 
-/// The query string with its checksum appended.
+/// Returns the query string with its checksum appended.
 #[must_use]
 pub fn sign_query(call: &str, query: &str, secret: &str, algorithm: Algorithm) -> String {
     let checksum = compute_checksum(call, query, secret, algorithm);
-    let and = if query.is_empty() { "" } else { "&" };
-    format!("{query}{and}checksum={checksum}")
+    let separator = if query.is_empty() { "" } else { "&" };
+    format!("{query}{separator}checksum={checksum}")
 }
 
 #[cfg(test)]
@@ -245,7 +247,7 @@ mod tests {
     ];
 
     #[test]
-    fn vectors_of_the_specification() {
+    fn checksums_match_the_recorded_vectors() {
         for (call, query, expected) in VECTORS {
             let algorithm = Algorithm::from_hex_length(expected.len()).unwrap();
             assert_eq!(compute_checksum(call, query, SECRET, algorithm), expected);
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_may_stand_anywhere() {
+    fn the_checksum_may_be_at_any_position() {
         for (raw, signed) in [
             ("checksum=X", ""),
             ("&checksum=X", ""),
@@ -282,13 +284,13 @@ mod tests {
     }
 
     #[test]
-    fn only_allowed_algorithms_count() {
+    fn only_allowed_algorithms_are_accepted() {
         let allowed = Algorithms::parse("sha256:SHA512").unwrap();
         assert_eq!(allowed.strongest_algorithm(), Algorithm::Sha512);
-        let of = |algorithm| compute_checksum("end", "a=1", SECRET, algorithm);
-        assert!(!verify("end", "a=1", &of(Algorithm::Sha1), &[SECRET], allowed));
-        assert!(!verify("end", "a=1", &of(Algorithm::Sha384), &[SECRET], allowed));
-        assert!(verify("end", "a=1", &of(Algorithm::Sha512), &[SECRET], allowed));
+        let checksum_of = |algorithm| compute_checksum("end", "a=1", SECRET, algorithm);
+        assert!(!verify("end", "a=1", &checksum_of(Algorithm::Sha1), &[SECRET], allowed));
+        assert!(!verify("end", "a=1", &checksum_of(Algorithm::Sha384), &[SECRET], allowed));
+        assert!(verify("end", "a=1", &checksum_of(Algorithm::Sha512), &[SECRET], allowed));
         assert!(Algorithms::parse("MD5").is_err());
         assert!(Algorithms::parse(" : ").is_err());
     }
@@ -304,16 +306,16 @@ mod tests {
         #[test]
         fn signed_queries_verify_wherever_the_checksum_is_moved(
             pairs in proptest::collection::vec("[a-z]{1,5}=[a-zA-Z0-9%+]{0,8}", 0..6),
-            at in 0usize..7, secret in "[a-z]{1,20}",
+            position in 0usize..7, secret in "[a-z]{1,20}",
         ) {
             let query = pairs.join("&");
             let sum = compute_checksum("create", &query, &secret, Algorithm::Sha256);
             let mut moved = pairs.clone();
-            moved.insert(at.min(pairs.len()), format!("checksum={sum}"));
-            let cut = split_checksum(&moved.join("&")).unwrap();
-            prop_assert_eq!(&cut.signed_text, &query);
-            prop_assert!(verify("create", &cut.signed_text, &cut.checksum, &[&secret], Algorithms::default()));
-            prop_assert!(!verify("creatf", &cut.signed_text, &cut.checksum, &[&secret], Algorithms::default()));
+            moved.insert(position.min(pairs.len()), format!("checksum={sum}"));
+            let split = split_checksum(&moved.join("&")).unwrap();
+            prop_assert_eq!(&split.signed_text, &query);
+            prop_assert!(verify("create", &split.signed_text, &split.checksum, &[&secret], Algorithms::default()));
+            prop_assert!(!verify("creatf", &split.signed_text, &split.checksum, &[&secret], Algorithms::default()));
         }
 
         #[test]

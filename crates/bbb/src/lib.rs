@@ -1,6 +1,6 @@
-//! BigBlueButton's wire language, and nothing else: raw query strings, checksums, the table of
-//! calls, and answers in XML. Pure: no clock, no randomness, no input or output, so that every
-//! rule can be tested (and attacked) byte by byte.
+//! The wire format of the BigBlueButton API: raw query strings, checksums, the table of calls, and
+//! XML responses. The crate is pure (no clock, no randomness, no I/O), so that every rule can be
+//! tested byte by byte.
 
 pub mod call;
 pub mod checksum;

@@ -1,15 +1,15 @@
-//! The answer to `getMeetings`: what the balancer needs of each meeting, and where its element
-//! stands, so that it can be handed on byte for byte.
+//! Parses responses to `getMeetings`: the fields of each meeting that the balancer needs, and the
+//! position of its element, so that the element can be passed on byte for byte.
 
 use std::ops::Range;
 
 use crate::response::{InvalidResponse, decode_body};
 use crate::xml::{XmlStep, walk};
 
-/// One `<meeting>` of an answer to `getMeetings`.
+/// One `<meeting>` of a response to `getMeetings`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListedMeeting {
-    /// Where the element stands in the answer's text.
+    /// Byte range of the element in the text of the response.
     pub element: Range<usize>,
     /// `meetingID`: the external id that front-ends use.
     pub id: String,
@@ -17,29 +17,29 @@ pub struct ListedMeeting {
     pub name: String,
     /// `createTime` in ms since 1970; 0 if absent.
     pub create_time_ms: i64,
-    /// `participantCount`: all users, moderators among them.
+    /// `participantCount`: number of users, moderators included.
     pub participants: u32,
-    /// `videoCount`: cameras.
+    /// `videoCount`: number of cameras.
     pub videos: u32,
     /// `isBreakout`.
     pub is_breakout: bool,
     /// `voiceBridge`.
     pub voice_bridge: Option<String>,
-    /// `moderatorPW`, which newer releases no longer tell.
+    /// `moderatorPW`, which newer BBB releases no longer send.
     pub moderator_pw: Option<String>,
-    /// `metadata/*`, names as sent (BBB lower-cases them).
+    /// `metadata/*`: names, as sent (BBB lower-cases them), and values.
     pub metadata: Vec<(String, String)>,
 }
 
 impl ListedMeeting {
-    /// The value of a metadata element.
+    /// Returns the value of a metadata element.
     #[must_use]
     pub fn meta(&self, name: &str) -> Option<&str> {
         self.metadata.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// A read answer: its text and the meetings found in it.
+/// A parsed response: its text and the meetings in it.
 #[derive(Clone, Debug, Default)]
 pub struct MeetingList {
     text: String,
@@ -48,29 +48,30 @@ pub struct MeetingList {
 }
 
 impl MeetingList {
-    /// Reads a whole answer.
+    /// Parses a complete response.
     ///
     /// # Errors
     /// When it is not well-formed XML with `returncode` `SUCCESS`.
     pub fn read(body: &[u8]) -> Result<Self, InvalidResponse> {
         let text = decode_body(body)?.into_owned();
-        let mut state = MeetingListParser::default();
-        walk(&text, |step| state.handle_step(step)).map_err(InvalidResponse::NotXml)?;
-        let MeetingListParser { success, meetings: list, .. } = state;
+        let mut parser = MeetingListParser::default();
+        walk(&text, |step| parser.handle_step(step)).map_err(InvalidResponse::NotXml)?;
+        let MeetingListParser { success, meetings, .. } = parser;
         match success {
-            Some(true) => Ok(Self { text, meetings: list }),
+            Some(true) => Ok(Self { text, meetings }),
             Some(false) => Err(InvalidResponse::Failed),
             None => Err(InvalidResponse::NoReturncode),
         }
     }
 
-    /// The element of a meeting, as the server sent it.
+    /// Returns the element of a meeting as the server sent it.
     #[must_use]
     pub fn element(&self, meeting: &ListedMeeting) -> &str {
         self.text.get(meeting.element.clone()).unwrap_or_default()
     }
 }
 
+/// Collects the meetings while a response is walked.
 #[derive(Default)]
 struct MeetingListParser<'a> {
     path: Vec<&'a str>,
@@ -111,7 +112,7 @@ impl<'a> MeetingListParser<'a> {
                 self.meetings.push(std::mem::take(&mut self.meeting));
             }
             ["response", "meetings", "meeting", field] => {
-                self.meeting.set_field(field, &self.value)
+                self.meeting.set_field(field, &self.value);
             }
             ["response", "meetings", "meeting", "metadata", name] => {
                 let (name, value) = (name.to_owned(), self.value.clone());
@@ -158,8 +159,8 @@ mod tests {
 
     #[test]
     fn meetings_are_read_and_kept_byte_for_byte() {
-        let read = MeetingList::read(TWO_MEETINGS.as_bytes()).unwrap();
-        let [a, b] = &read.meetings[..] else { panic!("two meetings") };
+        let list = MeetingList::read(TWO_MEETINGS.as_bytes()).unwrap();
+        let [a, b] = &list.meetings[..] else { panic!("two meetings") };
         assert_eq!((a.id.as_str(), a.create_time_ms), ("a<1 ", 1_700_000_000_123));
         assert_eq!((a.participants, a.videos), (12, 3));
         assert_eq!((a.meta("tenant-id"), a.meta("empty")), (Some("t&1"), Some("")));
@@ -168,22 +169,22 @@ mod tests {
             (Some("12345"), Some("m p"))
         );
         assert!(b.is_breakout && b.participants == 0 && b.voice_bridge.is_none());
-        assert!(read.element(a).starts_with("<meeting><meetingName>A &amp; b"));
-        assert!(read.element(a).ends_with("</isBreakout></meeting>"));
-        assert!(TWO_MEETINGS.contains(&format!("{}{}", read.element(a), read.element(b))));
+        assert!(list.element(a).starts_with("<meeting><meetingName>A &amp; b"));
+        assert!(list.element(a).ends_with("</isBreakout></meeting>"));
+        assert!(TWO_MEETINGS.contains(&format!("{}{}", list.element(a), list.element(b))));
     }
 
     #[test]
-    fn a_byte_order_mark_does_not_shift_elements() {
+    fn a_byte_order_mark_does_not_shift_the_elements() {
         let marked = format!("\u{feff}<?xml version=\"1.0\"?>\n<!-- x -->{TWO_MEETINGS}");
-        let read = MeetingList::read(marked.as_bytes()).unwrap();
-        assert_eq!(read.meetings.len(), 2);
-        assert!(read.element(&read.meetings[0]).starts_with("<meeting><meetingName>"));
-        assert!(read.element(&read.meetings[1]).ends_with("</meeting>"));
+        let list = MeetingList::read(marked.as_bytes()).unwrap();
+        assert_eq!(list.meetings.len(), 2);
+        assert!(list.element(&list.meetings[0]).starts_with("<meeting><meetingName>"));
+        assert!(list.element(&list.meetings[1]).ends_with("</meeting>"));
     }
 
     #[test]
-    fn an_empty_list_is_fine_and_a_failure_is_not() {
+    fn an_empty_list_is_valid_and_a_failed_response_is_an_error() {
         let empty = "<response><returncode>SUCCESS</returncode><meetings/></response>";
         assert!(MeetingList::read(empty.as_bytes()).unwrap().meetings.is_empty());
         let failed = "<response><returncode>FAILED</returncode></response>";
@@ -193,13 +194,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn mutated_answers_do_not_panic(at in 0usize..800, byte in any::<u8>()) {
+        fn mutated_responses_do_not_panic(position in 0usize..800, byte in any::<u8>()) {
             let mut bytes = TWO_MEETINGS.as_bytes().to_vec();
-            let at = at % bytes.len();
-            bytes[at] = byte;
-            if let Ok(read) = MeetingList::read(&bytes) {
-                for meeting in &read.meetings {
-                    let _ = read.element(meeting);
+            let position = position % bytes.len();
+            bytes[position] = byte;
+            if let Ok(list) = MeetingList::read(&bytes) {
+                for meeting in &list.meetings {
+                    let _ = list.element(meeting);
                 }
             }
         }

@@ -1,40 +1,42 @@
-//! `metadata.xml`: what BBB's record-and-playback says of one format of a recording. It is written by scripts of many
-//! releases and rewritten by bbb-web, so that order, padding and absent elements mean nothing.
+//! Parses `metadata.xml`, in which BBB's record-and-playback describes one format of a recording.
+//! Scripts of many releases write the file and bbb-web rewrites it, so the order of elements,
+//! padding and missing elements have no meaning.
 
 use crate::xml::{XmlStep, walk};
 
-/// Longest file that is read, in bytes. Real ones have a few thousand.
+/// Maximum size of a file, in bytes. Real files have a few thousand.
 pub const MAX_BYTES: usize = 1 << 20;
-/// More than BBB's three previews, and than any meeting's metadata.
+/// Maximum number of previews, breakout rooms and metadata elements each. BBB writes three
+/// previews.
 const MAX_ELEMENTS: usize = 1000;
 
-/// Why a file tells nothing.
+/// The reason why a file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("metadata.xml: {0}")]
 pub struct MetadataError(&'static str);
 
-/// One format of a recording.
+/// The description of one format of a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// `id`: the internal meeting id.
     pub id: String,
-    /// `state`, as written: `published`, `available` (which means the same), `processing`…
+    /// `state`, as written: `published`, `available` (equivalent to `published`), `processing`…
     pub state: String,
     /// `published`.
     pub published: Option<bool>,
-    /// `start_time`, in ms since 1970. Empty in stubs.
+    /// `start_time`, in ms since 1970; empty in stubs.
     pub start_time_ms: Option<i64>,
     /// `end_time`, in ms since 1970.
     pub end_time_ms: Option<i64>,
     /// `participants`.
     pub participants: Option<i32>,
-    /// `meeting`: absent in `video`.
+    /// `meeting`; missing in files of the format `video`.
     pub meeting: MetadataMeeting,
     /// `breakout`, in recordings of breakout rooms.
     pub breakout: Option<MetadataBreakout>,
-    /// `breakoutRooms/breakoutRoom`: internal ids.
+    /// `breakoutRooms/breakoutRoom`: internal meeting ids.
     pub breakout_rooms: Vec<String>,
-    /// `meta/*`: any names and texts; of one name the last.
+    /// `meta/*`: names and texts. Of a repeated name only the last element is kept.
     pub meta: Vec<(String, String)>,
     /// `playback`.
     pub playback: MetadataPlayback,
@@ -45,9 +47,9 @@ pub struct Metadata {
 /// The attributes of `meeting`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetadataMeeting {
-    /// `externalId`: the id that the front-end gave.
+    /// `externalId`: the meeting id that the front-end chose.
     pub external_id: Option<String>,
-    /// `name`; BBB escapes it once more than XML needs.
+    /// `name`. BBB escapes it once more than XML requires.
     pub name: Option<String>,
     /// `breakout`.
     pub breakout: Option<bool>,
@@ -56,7 +58,7 @@ pub struct MetadataMeeting {
 /// The attributes of `breakout`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetadataBreakout {
-    /// `parentMeetingId` (or `meetingId`): the parent's internal id.
+    /// `parentMeetingId` (or `meetingId`): the internal id of the parent meeting.
     pub parent_id: String,
     /// `sequence`.
     pub sequence: Option<i32>,
@@ -64,12 +66,12 @@ pub struct MetadataBreakout {
     pub free_join: Option<bool>,
 }
 
-/// How to watch it.
+/// The element `playback`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetadataPlayback {
-    /// `format`, which is also the directory's name.
+    /// `format`, which is also the name of the format's directory.
     pub format: String,
-    /// `link`, without the blanks around it.
+    /// `link`, without surrounding blanks.
     pub link: String,
     /// `processing_time`, in ms.
     pub processing_time_ms: Option<i64>,
@@ -81,7 +83,7 @@ pub struct MetadataPlayback {
     pub images: Vec<MetadataImage>,
 }
 
-/// A preview.
+/// A preview image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetadataImage {
     /// `width`, in pixels.
@@ -90,37 +92,40 @@ pub struct MetadataImage {
     pub height: Option<i32>,
     /// `alt`.
     pub alt: Option<String>,
-    /// Its URL.
+    /// The URL, which is the text of the element.
     pub url: String,
 }
 
 impl Metadata {
-    /// Reads a whole file.
+    /// Parses a complete file.
     ///
     /// # Errors
-    /// When it is longer than [`MAX_BYTES`], no well-formed XML, has a document type, or is no recording.
+    /// When the file is longer than [`MAX_BYTES`], is not well-formed XML, has a document type, has
+    /// too many elements, or does not have the root `recording`.
     pub fn read(bytes: &[u8]) -> Result<Self, MetadataError> {
         if bytes.len() > MAX_BYTES {
             return Err(MetadataError("is too long"));
         }
         let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
-        let mut reading = MetadataParser::default();
-        walk(&text, |step| reading.handle_step(step)).map_err(MetadataError)?;
-        if !reading.is_recording || reading.has_too_many {
-            let why =
-                if reading.has_too_many { "has too much of everything" } else { "is no recording" };
-            return Err(MetadataError(why));
+        let mut parser = MetadataParser::default();
+        walk(&text, |step| parser.handle_step(step)).map_err(MetadataError)?;
+        if parser.has_too_many {
+            return Err(MetadataError("has too many elements"));
         }
-        Ok(reading.metadata)
+        if !parser.is_recording {
+            return Err(MetadataError("is not a recording"));
+        }
+        Ok(parser.metadata)
     }
 
-    /// The text of a metadata element.
+    /// Returns the text of a metadata element.
     #[must_use]
     pub fn meta(&self, name: &str) -> Option<&str> {
         self.meta.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
+/// Collects the description while the file is walked.
 #[derive(Default)]
 struct MetadataParser<'a> {
     path: Vec<&'a str>,
@@ -134,7 +139,7 @@ impl<'a> MetadataParser<'a> {
     fn handle_step(&mut self, step: XmlStep<'a, '_>) -> bool {
         match step {
             XmlStep::Open(name, _) => {
-                // What stands within a metadata element is part of its text.
+                // Text of elements nested in a metadata element belongs to that element.
                 if self.path.len() < 3 || self.path[1] != "meta" {
                     self.value.clear();
                 }
@@ -198,45 +203,45 @@ impl<'a> MetadataParser<'a> {
     }
 
     fn close_element(&mut self) {
-        let [root, above @ ..] = &self.path[..] else { return };
+        let [root, path @ ..] = &self.path[..] else { return };
         if *root != "recording" {
             return;
         }
-        let (found, value) = (&mut self.metadata, self.value.as_str());
+        let (metadata, value) = (&mut self.metadata, self.value.as_str());
         let text = value.trim();
-        match above {
-            ["id"] => text.clone_into(&mut found.id),
-            ["state"] => text.clone_into(&mut found.state),
-            ["published"] => found.published = parse_bool(text),
-            ["start_time"] => found.start_time_ms = parse_number(text),
-            ["end_time"] => found.end_time_ms = parse_number(text),
-            ["participants"] => found.participants = parse_number(text),
-            ["raw_size"] => found.raw_size = parse_number(text),
-            ["breakoutRooms", "breakoutRoom"] => found.breakout_rooms.extend(non_empty(text)),
+        match path {
+            ["id"] => text.clone_into(&mut metadata.id),
+            ["state"] => text.clone_into(&mut metadata.state),
+            ["published"] => metadata.published = parse_bool(text),
+            ["start_time"] => metadata.start_time_ms = parse_number(text),
+            ["end_time"] => metadata.end_time_ms = parse_number(text),
+            ["participants"] => metadata.participants = parse_number(text),
+            ["raw_size"] => metadata.raw_size = parse_number(text),
+            ["breakoutRooms", "breakoutRoom"] => metadata.breakout_rooms.extend(non_empty(text)),
             ["meta", name] => {
-                found.meta.retain(|(known, _)| known != name);
-                found.meta.push(((*name).to_owned(), value.to_owned()));
+                metadata.meta.retain(|(other_name, _)| other_name != name);
+                metadata.meta.push(((*name).to_owned(), value.to_owned()));
             }
-            ["playback", "format"] => text.clone_into(&mut found.playback.format),
-            ["playback", "link"] => text.clone_into(&mut found.playback.link),
+            ["playback", "format"] => text.clone_into(&mut metadata.playback.format),
+            ["playback", "link"] => text.clone_into(&mut metadata.playback.link),
             ["playback", "processing_time"] => {
-                found.playback.processing_time_ms = parse_number(text)
+                metadata.playback.processing_time_ms = parse_number(text);
             }
-            ["playback", "duration"] => found.playback.duration_ms = parse_number(text),
-            ["playback", "size"] => found.playback.size = parse_number(text),
+            ["playback", "duration"] => metadata.playback.duration_ms = parse_number(text),
+            ["playback", "size"] => metadata.playback.size = parse_number(text),
             ["playback", "extensions", "preview", "images", "image"] => {
-                if let Some(image) = found.playback.images.last_mut() {
+                if let Some(image) = metadata.playback.images.last_mut() {
                     text.clone_into(&mut image.url);
                 }
             }
             _ => {}
         }
         self.has_too_many |=
-            found.meta.len() > MAX_ELEMENTS || found.breakout_rooms.len() > MAX_ELEMENTS;
+            metadata.meta.len() > MAX_ELEMENTS || metadata.breakout_rooms.len() > MAX_ELEMENTS;
     }
 }
 
-/// A number that is not negative.
+/// Parses a non-negative number.
 fn parse_number<T: TryFrom<u64>>(text: &str) -> Option<T> {
     text.trim().parse::<u64>().ok().and_then(|number| T::try_from(number).ok())
 }

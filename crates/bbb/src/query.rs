@@ -1,29 +1,29 @@
-//! Query strings as they came: order, duplicates and spelling are kept, and an edit leaves every
-//! other byte alone, because BigBlueButton signs the bytes and not their meaning.
+//! Query strings that keep their original bytes. Order, duplicates and encoding stay as received,
+//! and an edit changes no other pair, because BBB checksums cover the bytes and not the decoded
+//! values.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// One `name=value` of a query string, in the bytes that came (or that we encoded), without the
-/// separating `&`. Received pairs are ranges of one text: a query is read on every call, and most
-/// of its pairs are never looked at.
+/// One `name=value` of a query string, encoded, without the separating `&`. Received pairs are byte
+/// ranges of the received text, because every call parses a query and reads few of its pairs.
 #[derive(Clone, Debug)]
 enum QueryPair {
     Received(std::ops::Range<usize>),
     Encoded(String),
 }
 
-/// An ordered, duplicate-preserving query string.
+/// A query string that preserves order and duplicates.
 ///
-/// Names are compared decoded and case-sensitively; invalid UTF-8 decodes to replacement
-/// characters but is forwarded as it was received.
+/// Names are compared decoded and case-sensitively. Invalid UTF-8 decodes to replacement characters
+/// but is forwarded as received.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     received: String,
     pairs: Vec<QueryPair>,
 }
 
-/// Up to so many pairs, comparing each with each is faster than a set.
+/// Up to this number of pairs, comparing all pairs with each other is faster than a hash set.
 const MAX_PAIRWISE: usize = 32;
 
 fn split_pair(raw: &str) -> (&str, &str) {
@@ -31,7 +31,8 @@ fn split_pair(raw: &str) -> (&str, &str) {
 }
 
 impl Query {
-    /// Splits at `&` only (`;` is no separator for BBB) and drops empty pieces.
+    /// Parses a raw query string. Only `&` separates pairs (BBB does not treat `;` as a separator);
+    /// empty pieces are dropped.
     #[must_use]
     pub fn parse(raw: &str) -> Self {
         let mut query = Self { received: raw.to_owned(), pairs: Vec::new() };
@@ -39,7 +40,7 @@ impl Query {
         query
     }
 
-    /// Adds a pair for each piece of the received text from there on.
+    /// Adds a pair for each piece of the received text after the byte offset `from`.
     fn add_pairs(&mut self, from: usize) {
         let mut start = from;
         for piece in self.received[from..].split('&') {
@@ -66,31 +67,35 @@ impl Query {
         decode(split_pair(self.pair_text(pair)).1)
     }
 
-    /// The decoded value of the last pair of that name: where a name is repeated, the last one
-    /// counts (as in the original, whose front-ends this must serve).
+    /// Returns the decoded value of the last pair with this name. The original Scalelite uses the
+    /// last value of a repeated name as well, and its front-ends must keep working.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
-        let found = self.pairs.iter().rev().find(|pair| self.pair_name(pair) == name)?;
-        Some(self.pair_value(found))
+        let pair = self.find_last(name)?;
+        Some(self.pair_value(pair))
     }
 
-    /// Whether the value that counts of that name is text at all: other bytes are passed on as they
-    /// are, but two different ones would look alike to us.
+    /// Returns whether the value returned by [`Self::get`] is valid UTF-8, or absent. Invalid
+    /// values are forwarded unchanged, but different ones may decode to the same text.
     #[must_use]
     pub fn is_utf8(&self, name: &str) -> bool {
-        let found = self.pairs.iter().rev().find(|pair| self.pair_name(pair) == name);
-        found.is_none_or(|pair| {
+        self.find_last(name).is_none_or(|pair| {
             std::str::from_utf8(&decode_bytes(split_pair(self.pair_text(pair)).1)).is_ok()
         })
     }
 
-    /// Whether any pair has that name.
+    fn find_last(&self, name: &str) -> Option<&QueryPair> {
+        self.pairs.iter().rev().find(|pair| self.pair_name(pair) == name)
+    }
+
+    /// Returns whether any pair has this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.pairs.iter().any(|pair| self.pair_name(pair) == name)
     }
 
-    /// Gives the name exactly one value, at the place of its first pair or at the end.
+    /// Sets the only value of a name. The pair replaces the first pair with this name, or is
+    /// appended.
     pub fn set(&mut self, name: &str, value: &str) {
         let pair = QueryPair::Encoded(format!("{}={}", encode(name), encode(value)));
         match self.pairs.iter().position(|pair| self.pair_name(pair) == name) {
@@ -98,50 +103,50 @@ impl Query {
             Some(first) => {
                 let rest = self.pairs.split_off(first + 1);
                 self.pairs[first] = pair;
-                let others = rest.into_iter().filter(|pair| self.pair_name(pair) != name);
-                let others: Vec<QueryPair> = others.collect();
-                self.pairs.extend(others);
+                let other_pairs = rest.into_iter().filter(|pair| self.pair_name(pair) != name);
+                let other_pairs: Vec<QueryPair> = other_pairs.collect();
+                self.pairs.extend(other_pairs);
             }
         }
     }
 
-    /// Appends a pair, whether there is one of that name or not.
+    /// Appends a pair, even if the name already exists.
     pub fn push(&mut self, name: &str, value: &str) {
         self.pairs.push(QueryPair::Encoded(format!("{}={}", encode(name), encode(value))));
     }
 
-    /// Removes every pair of that name.
+    /// Removes all pairs with this name.
     pub fn remove(&mut self, name: &str) {
-        self.retain(|other| other != name);
+        self.retain(|pair_name| pair_name != name);
     }
 
-    /// Removes every pair whose name the filter refuses.
+    /// Removes all pairs for whose name `keep` returns false.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let pairs = std::mem::take(&mut self.pairs);
         self.pairs = pairs.into_iter().filter(|pair| keep(&self.pair_name(pair))).collect();
     }
 
-    /// Keeps only the last pair of each name, except of names that are meant to be repeated.
+    /// Keeps only the last pair of each name. Repeatable names keep all their pairs.
     pub fn keep_last(&mut self, repeatable: impl Fn(&str) -> bool) {
         let names: Vec<Cow<'_, str>> = self.pairs.iter().map(|pair| self.pair_name(pair)).collect();
         let mut seen = HashSet::new();
         let mut keep = vec![true; names.len()];
-        for (at, name) in names.iter().enumerate().rev() {
+        for (index, name) in names.iter().enumerate().rev() {
             let repeated = if names.len() <= MAX_PAIRWISE {
-                names[at + 1..].contains(name)
+                names[index + 1..].contains(name)
             } else {
                 !seen.insert(name)
             };
-            keep[at] = !repeated || repeatable(name);
+            keep[index] = !repeated || repeatable(name);
         }
         drop(names);
         if keep.contains(&false) {
-            let mut kept = keep.into_iter();
-            self.pairs.retain(|_| kept.next().unwrap_or(true));
+            let mut keep = keep.into_iter();
+            self.pairs.retain(|_| keep.next().unwrap_or(true));
         }
     }
 
-    /// Appends the pairs of another query, in their order and spelling.
+    /// Appends the pairs of another query, in their order and encoding.
     pub fn append(&mut self, other: &Self) {
         let from = self.received.len();
         for pair in &other.pairs {
@@ -151,25 +156,25 @@ impl Query {
         self.add_pairs(from);
     }
 
-    /// The pairs, decoded, in order.
+    /// Iterates over the decoded names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         self.pairs.iter().map(|pair| (self.pair_name(pair), self.pair_value(pair)))
     }
 
-    /// How many pairs there are.
+    /// Returns the number of pairs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pairs.len()
     }
 
-    /// Whether there is no pair at all.
+    /// Returns whether there are no pairs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }
 
-    /// The query string. Bytes that may not stand in a request target (controls, blanks, quotes,
-    /// `#`, non-ASCII…) are percent-encoded; all others are as received.
+    /// Returns the encoded query string. Bytes that are not allowed in a request target (controls,
+    /// blanks, quotes, `#`, `|`, brackets, non-ASCII…) are percent-encoded; all others are as received.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = String::with_capacity(self.received.len() + 64);
@@ -183,14 +188,15 @@ impl Query {
     }
 }
 
-/// `application/x-www-form-urlencoded`, with `+` for a blank: the one spelling that every BBB
-/// release hashes as it was sent.
+/// Encodes a text as `application/x-www-form-urlencoded`, with `+` for a blank. This is the only
+/// encoding that every BBB release hashes as sent.
 #[must_use]
 pub fn encode(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// `+` is a blank; broken percent escapes stand for themselves; invalid UTF-8 is replaced.
+/// Decodes a name or value: `+` becomes a blank, invalid percent escapes stay as they are, and
+/// invalid UTF-8 becomes replacement characters.
 #[must_use]
 pub fn decode(raw: &str) -> Cow<'_, str> {
     match decode_bytes(raw) {
@@ -226,9 +232,10 @@ fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// Whether a byte may stand in the query of a request target.
+/// Returns whether a byte is allowed in the query of a request target (RFC 3986). Tomcat answers 400 to
+/// the others; BBB hashes the query as it receives it, so an escape that is signed is as good.
 fn is_query_byte(byte: u8) -> bool {
-    matches!(byte, 0x21 | 0x24..=0x3b | 0x3d | 0x3f..=0x7e)
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte)
 }
 
 fn push_escaped(text: &mut String, raw: &str) {
@@ -253,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn edits_leave_the_other_bytes_alone() {
+    fn edits_leave_other_bytes_unchanged() {
         let mut query = Query::parse("b=%c3%bc&a=1+2&&userdata-x=1&userdata-x=2&a=3&e");
         query.set("a", "ä b");
         assert_eq!(query.to_text(), "b=%c3%bc&a=%C3%A4+b&userdata-x=1&userdata-x=2&e");
@@ -263,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_a_repeated_name_counts() {
+    fn the_last_value_of_a_repeated_name_is_used() {
         let mut query = Query::parse("a=1&u=1&a=2&u=2");
         assert_eq!(query.get("a").as_deref(), Some("2"));
         query.keep_last(|name| name == "u");
@@ -282,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_never_carries_illegal_bytes() {
+    fn illegal_bytes_are_percent_encoded() {
         assert_eq!(Query::parse("a=\"<ü>\u{1}#").to_text(), "a=%22%3C%C3%BC%3E%01%23");
     }
 
@@ -291,12 +298,12 @@ mod tests {
         fn encoding_round_trips(name in ".*", value in ".*") {
             let mut query = Query::default();
             query.set(&name, &value);
-            let read = Query::parse(&query.to_text());
-            prop_assert_eq!(read.get(&name).unwrap_or_default(), value);
+            let parsed = Query::parse(&query.to_text());
+            prop_assert_eq!(parsed.get(&name).unwrap_or_default(), value);
         }
 
         #[test]
-        fn printable_queries_survive_unchanged(raw in "[a-zA-Z0-9%+=;.~_-]{1,20}(&[a-zA-Z0-9%+=;.~_-]{1,20}){0,8}") {
+        fn printable_queries_stay_unchanged(raw in "[a-zA-Z0-9%+=;.~_-]{1,20}(&[a-zA-Z0-9%+=;.~_-]{1,20}){0,8}") {
             prop_assert_eq!(Query::parse(&raw).to_text(), raw);
         }
 
@@ -311,13 +318,16 @@ mod tests {
         }
 
         #[test]
-        fn many_pairs_are_treated_as_few(names in proptest::collection::vec(0..9u8, 0..80)) {
+        fn many_pairs_are_treated_like_few(names in proptest::collection::vec(0..9u8, 0..80)) {
             let pairs: Vec<String> =
-                names.iter().enumerate().map(|(at, name)| format!("n{name}={at}")).collect();
+                names.iter().enumerate().map(|(index, name)| format!("n{name}={index}")).collect();
             let mut query = Query::parse(&pairs.join("&"));
             query.keep_last(|name| name == "n0");
-            let last = |at: usize| !names[at + 1..].contains(&names[at]);
-            let kept = pairs.iter().enumerate().filter(|(at, _)| names[*at] == 0 || last(*at));
+            let is_last = |index: usize| !names[index + 1..].contains(&names[index]);
+            let kept = pairs
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| names[*index] == 0 || is_last(*index));
             let kept: Vec<&str> = kept.map(|(_, pair)| pair.as_str()).collect();
             prop_assert_eq!(query.to_text(), kept.join("&"));
         }

@@ -1,45 +1,46 @@
-//! Answers in XML: reading what a BBB server said, and writing what we say ourselves.
-//! Shapes and texts: BBB's FreeMarker templates (success, failure, and the older `errors` shape).
+//! XML responses of the BBB API: parsing those of BBB servers and building our own. Source of the
+//! formats: BBB's FreeMarker templates (success, failure, and the older format with an `errors`
+//! element).
 
 use std::borrow::Cow;
 
 use crate::xml::{XmlStep, walk};
 
-/// The verdict of a BBB server's answer.
+/// The general part of a BBB server's response: whether the call succeeded, and the message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// Whether `returncode` is `SUCCESS`.
     pub success: bool,
-    /// `messageKey`, or the first `errors/error/key` of the older shape; may be empty.
+    /// `messageKey`, or the first `errors/error/key` of the older format; may be empty.
     pub message_key: String,
-    /// `message`, from the same place.
+    /// `message`, or the first `errors/error/message` of the older format; may be empty.
     pub message: String,
-    /// `running`, where the answer has it.
+    /// `running`, if the response has it.
     pub running: Option<bool>,
 }
 
-/// What a server sent is no answer of the BBB API.
+/// The reason why a body is not a usable response of the BBB API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidResponse {
-    /// No well-formed XML: a web server's page, or a body that was cut off.
-    #[error("not an answer in XML: {0}")]
+    /// The body is not well-formed XML: a web server's error page, or an incomplete body.
+    #[error("response is not XML: {0}")]
     NotXml(&'static str),
-    /// Well-formed or empty, but without a `returncode`.
-    #[error("an answer without returncode")]
+    /// The body is empty, or well-formed without a `returncode`.
+    #[error("response has no returncode")]
     NoReturncode,
-    /// `getMeetings` was refused.
-    #[error("an answer with returncode FAILED")]
+    /// The server refused `getMeetings`.
+    #[error("response has returncode FAILED")]
     Failed,
 }
 
 impl Response {
-    /// Reads a whole answer.
+    /// Parses a complete response.
     ///
     /// # Errors
-    /// When it is not well-formed XML with a `response` root and a `returncode`.
+    /// When the body is not well-formed XML with the root `response` and a `returncode`.
     pub fn read(body: &[u8]) -> Result<Self, InvalidResponse> {
         let text = decode_body(body)?;
-        let mut answer = Self::default();
+        let mut response = Self::default();
         let mut path: Vec<&str> = Vec::new();
         let (mut value, mut returncode) = (String::new(), None);
         walk(&text, |step| {
@@ -53,12 +54,12 @@ impl Response {
                 XmlStep::Close(_) => {
                     match path[..] {
                         ["response", "returncode"] => returncode = Some(value.trim() == "SUCCESS"),
-                        ["response", "running"] => answer.running = Some(value.trim() == "true"),
+                        ["response", "running"] => response.running = Some(value.trim() == "true"),
                         ["response", "messageKey"] | ["response", "errors", "error", "key"] => {
-                            set_if_empty(&mut answer.message_key, &value);
+                            set_if_empty(&mut response.message_key, &value);
                         }
                         ["response", "message"] | ["response", "errors", "error", "message"] => {
-                            set_if_empty(&mut answer.message, &value);
+                            set_if_empty(&mut response.message, &value);
                         }
                         _ => {}
                     }
@@ -69,53 +70,53 @@ impl Response {
             true
         })
         .map_err(InvalidResponse::NotXml)?;
-        answer.success = returncode.ok_or(InvalidResponse::NoReturncode)?;
-        Ok(answer)
+        response.success = returncode.ok_or(InvalidResponse::NoReturncode)?;
+        Ok(response)
     }
 }
 
-/// The texts of all elements that hold nothing else, with their paths (`response/running`), in
-/// order; nothing if the answer cannot be read.
+/// Returns the paths (such as `response/running`) and texts of all elements without child elements,
+/// in order. The list is empty if the body cannot be parsed.
 #[must_use]
 pub fn parse_text_elements(body: &[u8]) -> Vec<(String, String)> {
-    let (mut path, mut value, mut leaf) = (Vec::new(), String::new(), false);
-    let mut found = Vec::new();
+    let (mut path, mut value, mut is_leaf) = (Vec::new(), String::new(), false);
+    let mut elements = Vec::new();
     let Ok(text) = decode_body(body) else {
-        return found;
+        return elements;
     };
-    let read = walk(&text, |step| {
+    let result = walk(&text, |step| {
         match step {
             XmlStep::Open(name, _) => {
                 path.push(name);
                 value.clear();
-                leaf = true;
+                is_leaf = true;
             }
             XmlStep::Attribute(..) => {}
             XmlStep::Text(text) => value.push_str(text),
             XmlStep::Close(_) => {
-                if leaf {
-                    found.push((path.join("/"), std::mem::take(&mut value)));
+                if is_leaf {
+                    elements.push((path.join("/"), std::mem::take(&mut value)));
                 }
                 path.pop();
-                leaf = false;
+                is_leaf = false;
             }
         }
         true
     });
-    if read.is_err() {
-        found.clear();
+    if result.is_err() {
+        elements.clear();
     }
-    found
+    elements
 }
 
-/// `bbbVersion` of a version document, if the server reveals it.
+/// Returns `bbbVersion` of a version document, if the server reveals it.
 #[must_use]
 pub fn parse_bbb_version(body: &[u8]) -> Option<String> {
     let elements = parse_text_elements(body);
     let (_, version) = elements.into_iter().find(|(path, _)| path == "response/bbbVersion")?;
     let version = version.trim();
-    let plain = version.chars().all(|character| character.is_ascii_graphic());
-    (!version.is_empty() && plain).then(|| version.to_owned())
+    let is_printable = version.chars().all(|character| character.is_ascii_graphic());
+    (!version.is_empty() && is_printable).then(|| version.to_owned())
 }
 
 fn set_if_empty(slot: &mut String, value: &str) {
@@ -124,13 +125,16 @@ fn set_if_empty(slot: &mut String, value: &str) {
     }
 }
 
-/// The body as text, without a byte order mark, if there is anything in it.
+/// Decodes a body as UTF-8, without a byte order mark.
+///
+/// # Errors
+/// When the body is empty or blank.
 pub(crate) fn decode_body(body: &[u8]) -> Result<Cow<'_, str>, InvalidResponse> {
     let text = String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
     if text.trim().is_empty() { Err(InvalidResponse::NoReturncode) } else { Ok(text) }
 }
 
-/// The `FAILED` answer with this key and message.
+/// Builds a `FAILED` response with this key and message.
 #[must_use]
 pub fn build_failure(message_key: &str, message: &str) -> String {
     format!(
@@ -141,7 +145,7 @@ pub fn build_failure(message_key: &str, message: &str) -> String {
     )
 }
 
-/// The same for calls that answer in JSON.
+/// Builds a `FAILED` response for calls that respond in JSON.
 #[must_use]
 pub fn build_failure_json(message_key: &str, message: &str) -> serde_json::Value {
     serde_json::json!({ "response": {
@@ -149,7 +153,7 @@ pub fn build_failure_json(message_key: &str, message: &str) -> serde_json::Value
     }})
 }
 
-/// A `SUCCESS` answer with these elements, in order.
+/// Builds a `SUCCESS` response with these elements, in order.
 #[must_use]
 pub fn build_success(elements: &[(&str, &str)]) -> String {
     let mut text = String::from("<response><returncode>SUCCESS</returncode>");
@@ -160,7 +164,8 @@ pub fn build_success(elements: &[(&str, &str)]) -> String {
     text
 }
 
-/// Text for an XML element: escaped, and without the characters that XML cannot hold at all.
+/// Escapes a text for an XML element or attribute, and drops characters that XML 1.0 does not
+/// allow.
 #[must_use]
 pub fn escape_xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -170,14 +175,14 @@ pub fn escape_xml(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
-            other => escaped.push(other),
+            _ => escaped.push(character),
         }
     }
     escaped
 }
 
-/// Markup without characters, plain or as references, that would make it unreadable for every
-/// client. Legal markup comes back as it is.
+/// Removes illegal characters, and references to them, that would keep clients from parsing the
+/// markup. Legal markup is returned unchanged.
 #[must_use]
 pub fn strip_illegal_characters(markup: &str) -> Cow<'_, str> {
     if markup.chars().all(is_xml_char) && !markup.contains("&#") {
@@ -185,8 +190,8 @@ pub fn strip_illegal_characters(markup: &str) -> Cow<'_, str> {
     }
     let mut clean = String::with_capacity(markup.len());
     let mut rest = markup;
-    while let Some(at) = rest.find("&#") {
-        let (before, reference) = rest.split_at(at);
+    while let Some(position) = rest.find("&#") {
+        let (before, reference) = rest.split_at(position);
         clean.extend(before.chars().filter(|character| is_xml_char(*character)));
         let end = reference.bytes().take(12).position(|byte| byte == b';').map_or(2, |end| end + 1);
         if decode_reference(&reference[2..end]).is_none_or(is_xml_char) {
@@ -198,7 +203,8 @@ pub fn strip_illegal_characters(markup: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// The character that `38;` or `x26;` names, NUL where the number names none.
+/// Decodes a character reference without its `&#`, such as `38;` or `x26;`. Returns `None` if the
+/// semicolon is missing, and NUL if the number is not a character.
 fn decode_reference(reference: &str) -> Option<char> {
     let number = reference.strip_suffix(';')?;
     let code = match number.strip_prefix('x') {
@@ -208,12 +214,12 @@ fn decode_reference(reference: &str) -> Option<char> {
     Some(code.ok().and_then(char::from_u32).unwrap_or('\0'))
 }
 
-/// Char of XML 1.0.
+/// Returns whether XML 1.0 allows the character (production `Char`).
 fn is_xml_char(character: char) -> bool {
     match character {
         '\t' | '\n' | '\r' => true,
         '\u{fffe}' | '\u{ffff}' => false,
-        other => other >= ' ',
+        _ => character >= ' ',
     }
 }
 
@@ -224,19 +230,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_failure_shapes_are_read() {
-        let one = Response::read(build_failure("idNotUnique", "A <b> & c").as_bytes()).unwrap();
-        assert!(!one.success);
-        assert_eq!((one.message_key.as_str(), one.message.as_str()), ("idNotUnique", "A <b> & c"));
-        let two = "<response><returncode>FAILED</returncode><errors><error><key>nonUniqueVoiceBridge\
+    fn both_failure_formats_are_parsed() {
+        let response =
+            Response::read(build_failure("idNotUnique", "A <b> & c").as_bytes()).unwrap();
+        assert!(!response.success);
+        assert_eq!(
+            (response.message_key.as_str(), response.message.as_str()),
+            ("idNotUnique", "A <b> & c")
+        );
+        let older = "<response><returncode>FAILED</returncode><errors><error><key>nonUniqueVoiceBridge\
                    </key><message>taken</message></error></errors></response>";
-        let two = Response::read(two.as_bytes()).unwrap();
-        assert_eq!(two.message_key, "nonUniqueVoiceBridge");
-        assert_eq!(two.message, "taken");
+        let response = Response::read(older.as_bytes()).unwrap();
+        assert_eq!(response.message_key, "nonUniqueVoiceBridge");
+        assert_eq!(response.message, "taken");
     }
 
     #[test]
-    fn nested_elements_of_the_same_name_do_not_count() {
+    fn nested_elements_of_the_same_name_are_ignored() {
         let text = "<?xml version=\"1.0\"?>\n<response> <returncode>SUCCESS</returncode>\
                     <attendees><attendee><message>no</message></attendee></attendees>\
                     <messageKey/><message></message><running>true</running></response>";
@@ -249,7 +259,7 @@ mod tests {
         let deep = format!("<response>{}", "<a>".repeat(100));
         let bomb =
             "<!DOCTYPE r [<!ENTITY a \"b\">]><response><returncode>&a;</returncode></response>";
-        for bad in [
+        for body in [
             "",
             "  \n",
             "<html><body>Welcome to nginx</body></html>",
@@ -262,18 +272,18 @@ mod tests {
             &deep,
             bomb,
         ] {
-            assert!(Response::read(bad.as_bytes()).is_err(), "{bad}");
+            assert!(Response::read(body.as_bytes()).is_err(), "{body}");
         }
     }
 
     #[test]
-    fn versions() {
-        let of = |text: &str| parse_bbb_version(text.as_bytes());
-        let found =
-            of("<response><version>2.0</version><bbbVersion> 3.0.14</bbbVersion></response>");
-        assert_eq!(found.as_deref(), Some("3.0.14"));
-        assert_eq!(of("<response><bbbVersion/></response>"), None);
-        assert_eq!(of("<html>"), None);
+    fn the_bbb_version_is_parsed() {
+        let version = |text: &str| parse_bbb_version(text.as_bytes());
+        let document =
+            "<response><version>2.0</version><bbbVersion> 3.0.14</bbbVersion></response>";
+        assert_eq!(version(document).as_deref(), Some("3.0.14"));
+        assert_eq!(version("<response><bbbVersion/></response>"), None);
+        assert_eq!(version("<html>"), None);
     }
 
     #[test]
@@ -288,13 +298,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn written_failures_are_read_back(key in "\\PC*", message in ".*") {
-            let answer = Response::read(build_failure(&key, &message).as_bytes()).unwrap();
+        fn built_failures_are_parsed_back(key in "\\PC*", message in ".*") {
+            let response = Response::read(build_failure(&key, &message).as_bytes()).unwrap();
             let legal_only: String = message.chars().filter(|c| is_xml_char(*c)).collect();
-            prop_assert!(!answer.success);
-            prop_assert_eq!(answer.message_key, key.chars().filter(|c| is_xml_char(*c)).collect::<String>());
+            prop_assert!(!response.success);
+            prop_assert_eq!(response.message_key, key.chars().filter(|c| is_xml_char(*c)).collect::<String>());
             // XML folds carriage returns into line feeds.
-            prop_assert_eq!(answer.message, legal_only.replace("\r\n", "\n").replace('\r', "\n"));
+            prop_assert_eq!(response.message, legal_only.replace("\r\n", "\n").replace('\r', "\n"));
         }
 
         #[test]
@@ -304,10 +314,10 @@ mod tests {
         }
 
         #[test]
-        fn mutated_answers_do_not_panic(at in 0usize..120, byte in any::<u8>()) {
+        fn mutated_responses_do_not_panic(position in 0usize..120, byte in any::<u8>()) {
             let mut bytes = build_failure("key", "message &#65; <").into_bytes();
-            let at = at % bytes.len();
-            bytes[at] = byte;
+            let position = position % bytes.len();
+            bytes[position] = byte;
             let _ = Response::read(&bytes);
         }
     }

@@ -1,28 +1,30 @@
-//! A bounded walk over XML that a server sent us: no DTD, no entities beyond the five of XML, a
-//! limit on depth. What a walk accepts is well formed, so it may be handed on to clients.
+//! A bounded walk over an XML document from outside: no DTD, no entities beyond the five predefined
+//! ones, and a limit on depth. A document that the walk accepts is well formed, so it may be passed
+//! on to clients.
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-/// Deeper than any answer of BBB (a metadata element of an attendee stands at 7).
+/// Maximum depth of elements. The deepest ones in responses of BBB, the metadata elements of
+/// attendees, are at depth 7.
 const MAX_DEPTH: usize = 32;
 
 /// One step of the walk. Offsets are in bytes.
 pub(crate) enum XmlStep<'a, 't> {
-    /// `<name …>`, starting at this offset.
+    /// An opening tag: its name and the offset of its `<`.
     Open(&'a str, usize),
-    /// An attribute of the tag that was just opened, and its decoded value.
+    /// An attribute of the last opening tag: its name and decoded value.
     Attribute(&'t str, &'t str),
     /// Decoded text.
     Text(&'t str),
-    /// `</name>`, ending at this offset.
+    /// The end of an element: the offset after its `>`.
     Close(usize),
 }
 
-/// Walks a whole document; the visitor may stop it by returning false.
+/// Walks a complete document. The visitor may stop the walk by returning false.
 ///
 /// # Errors
-/// A short reason, without any of the document's text.
+/// When the document is not acceptable: a short reason that contains no text of the document.
 pub(crate) fn walk<'a>(
     text: &'a str,
     mut visit: impl FnMut(XmlStep<'a, '_>) -> bool,
@@ -32,7 +34,7 @@ pub(crate) fn walk<'a>(
     loop {
         let start = offset(&reader);
         let event = reader.read_event().map_err(|_| "not well formed")?;
-        let go_on = match event {
+        let should_continue = match event {
             Event::Start(ref tag) | Event::Empty(ref tag) if !has_valid_attributes(tag) => {
                 return Err("bad attributes");
             }
@@ -75,22 +77,23 @@ pub(crate) fn walk<'a>(
             Event::Eof if depth == 0 && roots == 1 => return Ok(()),
             Event::Eof => return Err("cut off"),
         };
-        if !go_on {
+        if !should_continue {
             return Ok(());
         }
     }
 }
 
-/// Whether attributes are quoted, named once, and hold no markup.
+/// Returns whether all attributes are quoted, unique, and free of markup.
 fn has_valid_attributes(tag: &BytesStart<'_>) -> bool {
     tag.attributes().all(|attribute| {
-        attribute.is_ok_and(|one| {
-            !one.value.contains('<') && one.normalized_value(XmlVersion::Explicit1_0).is_ok()
+        attribute.is_ok_and(|attribute| {
+            !attribute.value.contains('<')
+                && attribute.normalized_value(XmlVersion::Explicit1_0).is_ok()
         })
     })
 }
 
-/// Tells the attributes of a tag, which are sound.
+/// Visits the attributes of a tag; [`has_valid_attributes`] has accepted them.
 fn visit_attributes<'a>(
     tag: &BytesStart<'_>,
     visit: &mut impl FnMut(XmlStep<'a, '_>) -> bool,
@@ -101,7 +104,8 @@ fn visit_attributes<'a>(
     })
 }
 
-/// The name of the tag that starts there, as a piece of the text and not of the reader.
+/// Returns the name of the tag that starts at this offset, borrowed from the text instead of the
+/// reader.
 fn slice_tag_name<'a>(text: &'a str, start: usize, name: &str) -> &'a str {
     text.get(start + 1..start + 1 + name.len()).unwrap_or_default()
 }

@@ -1,7 +1,8 @@
-//! What a create pays for booked seats: `cargo bench -p bench --bench forecast`.
+//! Run times of the load forecast of the placement policy `forecast`, which each create waits for:
+//! `cargo bench -p bench --bench forecast`.
 //!
-//! The large pool is larger than any we heard of: 500 servers, 5,000 running meetings, 20,000 that
-//! are known, of which several hundred are about to come.
+//! The largest pool has 500 servers, 5,000 running meetings, and 20,000 known meetings, of which
+//! several hundred are expected soon. No existing pool is known to be larger.
 
 use divan::Bencher;
 use domain::forecast::{ForecastPolicy, ForecastServer, LoadForecast, NewMeeting, RunningMeeting};
@@ -27,12 +28,12 @@ fn key(id: &str) -> MeetingKey {
     MeetingKey { tenant: None, id: id.to_owned() }
 }
 
-/// A pool with so many servers, ten times as many meetings, and four times as many known ones.
+/// Builds a pool with this number of servers, 10 running meetings and 40 known meetings for each.
 fn build_pool(servers: i64) -> PoolFixture {
     let mut timetable = Timetable::default();
     for number in 0..servers * 40 {
         for week in 1..=4 {
-            // One of forty is in this hour; the week has about as many hours with meetings.
+            // One of forty meetings is in this hour; a week has about forty hours with meetings.
             let ahead = (number % 40) * 60 + number * 7 % 35 - 10;
             let created_at = NOW.plus_ms(ahead * MINUTE_MS - week * WEEK_MS);
             let peak_users = u32::try_from(2 + number * 31 % 61).unwrap_or(0);
@@ -56,41 +57,42 @@ fn build_pool(servers: i64) -> PoolFixture {
         expected_users: 15,
     });
     let (servers, running): (Vec<_>, Vec<_>) = (list.collect(), running.collect());
-    let mut book = LoadForecast::new(ForecastPolicy::default());
-    book.rebuild(NOW, &servers, running.clone(), &timetable);
-    PoolFixture { load_forecast: book, timetable, servers, running }
+    let mut load_forecast = LoadForecast::new(ForecastPolicy::default());
+    load_forecast.rebuild(NOW, &servers, running.clone(), &timetable);
+    PoolFixture { load_forecast, timetable, servers, running }
 }
 
-/// The usual create: forecasts are fresh. Small meetings come after all promised ones.
+/// The usual case: the forecasts of the expected meetings are up to date. A small meeting is placed
+/// after all larger expected meetings.
 #[divan::bench(args = [10, 100, 500])]
 fn estimate_costs_of_a_small_meeting(bencher: Bencher<'_, '_>, servers: i64) {
     let mut pool = build_pool(servers);
-    let new = key("new");
-    let newcomer = NewMeeting { key: &new, size_hint: Some(3), max_users: None };
-    let (book, timetable) = (&mut pool.load_forecast, &pool.timetable);
-    bencher.bench_local(|| book.estimate_cost(NOW, &newcomer, &|_| true, timetable));
+    let key = key("new");
+    let new_meeting = NewMeeting { key: &key, size_hint: Some(3), max_users: None };
+    let (forecast, timetable) = (&mut pool.load_forecast, &pool.timetable);
+    bencher.bench_local(|| forecast.estimate_cost(NOW, &new_meeting, &|_| true, timetable));
 }
 
 #[divan::bench(args = [10, 100, 500])]
 fn estimate_costs_of_a_large_meeting(bencher: Bencher<'_, '_>, servers: i64) {
     let mut pool = build_pool(servers);
-    let new = key("new");
-    let newcomer = NewMeeting { key: &new, size_hint: Some(50), max_users: None };
-    let (book, timetable) = (&mut pool.load_forecast, &pool.timetable);
-    bencher.bench_local(|| book.estimate_cost(NOW, &newcomer, &|_| true, timetable));
+    let key = key("new");
+    let new_meeting = NewMeeting { key: &key, size_hint: Some(50), max_users: None };
+    let (forecast, timetable) = (&mut pool.load_forecast, &pool.timetable);
+    bencher.bench_local(|| forecast.estimate_cost(NOW, &new_meeting, &|_| true, timetable));
 }
 
-/// The create that comes when forecasts are more than five seconds old.
+/// The worst case: the forecasts are more than five seconds old and are made anew.
 #[divan::bench(args = [10, 100, 500])]
 fn estimate_costs_with_new_forecasts(bencher: Bencher<'_, '_>, servers: i64) {
     let mut pool = build_pool(servers);
-    let new = key("new");
-    let newcomer = NewMeeting { key: &new, size_hint: Some(15), max_users: None };
-    let (book, timetable) = (&mut pool.load_forecast, &pool.timetable);
-    let mut turn = 0;
+    let key = key("new");
+    let new_meeting = NewMeeting { key: &key, size_hint: Some(15), max_users: None };
+    let (forecast, timetable) = (&mut pool.load_forecast, &pool.timetable);
+    let mut offset_ms = 0;
     bencher.bench_local(|| {
-        turn = 6_000 - turn;
-        book.estimate_cost(NOW.plus_ms(turn), &newcomer, &|_| true, timetable)
+        offset_ms = 6_000 - offset_ms;
+        forecast.estimate_cost(NOW.plus_ms(offset_ms), &new_meeting, &|_| true, timetable)
     });
 }
 
@@ -104,9 +106,8 @@ fn record_join(bencher: Bencher<'_, '_>, servers: i64) {
 #[divan::bench(args = [10, 100, 500])]
 fn rebuild_from_history(bencher: Bencher<'_, '_>, servers: i64) {
     let pool = build_pool(servers);
-    let mut book = pool.load_forecast.clone();
-    let with = || pool.running.clone();
-    bencher
-        .with_inputs(with)
-        .bench_local_values(|running| book.rebuild(NOW, &pool.servers, running, &pool.timetable));
+    let mut forecast = pool.load_forecast.clone();
+    bencher.with_inputs(|| pool.running.clone()).bench_local_values(|running| {
+        forecast.rebuild(NOW, &pool.servers, running, &pool.timetable);
+    });
 }

@@ -1,4 +1,4 @@
-//! What the pure parts cost: `cargo bench -p bench`. The floor of each is in the same table.
+//! Run times of checksums, queries, placement and XML parsing: `cargo bench -p bench`.
 
 use bbb::meetings::MeetingList;
 use bbb::{Algorithm, Algorithms, Query, checksum};
@@ -24,16 +24,10 @@ fn sha256_of_a_join(bencher: Bencher<'_, '_>) {
 fn split_and_verify_a_join(bencher: Bencher<'_, '_>) {
     let signed = checksum::sign_query("join", JOIN_QUERY, "secret", Algorithm::Sha256);
     bencher.bench(|| {
-        let cut = checksum::split_checksum(black_box(&signed)).ok();
-        cut.is_some_and(|cut| {
-            let secrets = ["secret"];
-            checksum::verify(
-                "join",
-                &cut.signed_text,
-                &cut.checksum,
-                &secrets,
-                Algorithms::default(),
-            )
+        let split = checksum::split_checksum(black_box(&signed)).ok();
+        split.is_some_and(|split| {
+            let (secrets, algorithms) = (["secret"], Algorithms::default());
+            checksum::verify("join", &split.signed_text, &split.checksum, &secrets, algorithms)
         })
     });
 }
@@ -61,12 +55,12 @@ fn choose_among_servers(bencher: Bencher<'_, '_>, count: u32) {
             server
         })
         .collect();
-    let ask = PlacementCriteria {
+    let criteria = PlacementCriteria {
         expected_users: 15,
         seed: meeting_seed("room-4711"),
         ..PlacementCriteria::default()
     };
-    bencher.bench(|| choose_server(black_box(&servers), &ask).is_ok());
+    bencher.bench(|| choose_server(black_box(&servers), &criteria).is_ok());
 }
 
 #[divan::bench(args = [1, 20, 200])]

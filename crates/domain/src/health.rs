@@ -1,68 +1,70 @@
-//! Whether a server answers, judged by consecutive polls and by calls that failed in between. The
-//! states have names; what is stored are the counters from which they follow, in the shape that
-//! existing deployments have.
+//! The health of a server, determined by consecutive polls and by calls that failed in between.
+//! Only counters are stored, in the format of existing deployments; the named states follow from
+//! them.
 
 use serde::Serialize;
 
 use crate::time::Timestamp;
 
-/// How many polls in a row it takes to change one's mind.
+/// How many consecutive polls change a server between online and offline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
-    /// Good polls until an offline server is online; at least 1.
+    /// Successful polls until an offline server is online; at least 1.
     pub healthy: u32,
     /// Failed polls until an online server is offline; at least 1.
     pub unhealthy: u32,
 }
 
-/// The last failure of a server, for people to read.
+/// A failed poll or call of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ServerFailure {
     /// When it happened.
     pub at: Timestamp,
-    /// What went wrong, without secrets.
+    /// What went wrong, in words for administrators. Contains no secrets.
     pub reason: String,
 }
 
-/// What was found so far. A new server is offline.
+/// The recorded health of a server. A new server is offline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Health {
-    /// The verdict in force.
+    /// Whether the server counts as online.
     pub online: bool,
-    /// Good polls in a row that speak against it.
+    /// Consecutive successful polls while the server is offline.
     pub healthy_count: u32,
-    /// Failures in a row that speak against it.
+    /// Consecutive failures while the server is online.
     pub unhealthy_count: u32,
-    /// The last failure, kept after recovery.
+    /// The last failure; kept after recovery.
     pub last_failure: Option<ServerFailure>,
-    /// How many polls in a row failed, those while it was offline among them; calls that failed before the first of
-    /// them count as one.
+    /// Number of consecutive failed polls, including those while offline. Any calls that failed
+    /// before the first of these polls count as one.
     pub failures: u32,
-    /// How often trust was lost lately; forgotten after [`RELAPSE_MEMORY_MS`] without.
+    /// How often the server failed after a time without failures. Starts again at 1 if the last
+    /// failure is older than [`RELAPSE_MEMORY_MS`].
     pub relapses: u32,
-    /// Not trusted with new meetings before this, although it answers.
+    /// Until when the server is on probation: it answers, but gets no new meetings while other
+    /// servers can take them.
     pub probation_until: Timestamp,
-    /// When it last answered a poll. What was asked before and failed tells nothing new.
+    /// When it last answered a poll. A failure of a request that was sent before says nothing new.
     pub answered_at: Timestamp,
 }
 
-/// A server's health by its name.
+/// The named state that follows from [`Health`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthState {
-    /// It answers.
+    /// The server answers.
     Online,
-    /// It answered until now; the last call failed. Gets nothing new while another server can
-    /// take it, and keeps its meetings.
+    /// The last call failed, but the server is not offline yet. It keeps its meetings and gets no
+    /// new ones while other servers can take them.
     Suspect,
-    /// It does not answer; its meetings are detached.
+    /// The server does not answer; its meetings are detached.
     Offline,
-    /// It answers again, but is not trusted yet.
+    /// The server answers again, but gets no new meetings yet while other servers can take them.
     Probation,
 }
 
 impl HealthState {
-    /// `online`, `suspect`, `offline`, `probation`.
+    /// Returns `online`, `suspect`, `offline` or `probation`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -74,26 +76,26 @@ impl HealthState {
     }
 }
 
-/// A change of the verdict.
+/// A change between online and offline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthChange {
-    /// It was offline and is online.
+    /// The server was offline and is online.
     WentOnline,
-    /// It was online and is offline.
+    /// The server was online and is offline.
     WentOffline,
 }
 
-/// A relapse after this time counts as the first one, in ms.
+/// Time without failures after which the next failure counts as the first relapse, in ms.
 pub const RELAPSE_MEMORY_MS: i64 = 15 * 60_000;
-/// Probation after the second relapse; each further one doubles it, in ms.
+/// Probation after the second relapse, in ms. Each further relapse doubles it.
 const PROBATION_MS: i64 = 15_000;
-/// After so many failures in a row a server is no longer asked more often than others.
+/// Number of consecutive failures after which a server is no longer polled more often than others.
 const MAX_RECHECKS: u32 = 60;
-/// The most that probation takes, in ms.
+/// Maximum probation, in ms.
 const MAX_PROBATION_MS: i64 = 5 * 60_000;
 
 impl Health {
-    /// The state by its name.
+    /// Returns the named state at this time.
     #[must_use]
     pub fn state(&self, now: Timestamp) -> HealthState {
         match (self.online, self.healthy_count, self.unhealthy_count) {
@@ -105,7 +107,7 @@ impl Health {
         }
     }
 
-    /// A poll that was answered.
+    /// Records a poll that the server answered.
     pub fn record_success(
         &mut self,
         at: Timestamp,
@@ -129,7 +131,7 @@ impl Health {
         change
     }
 
-    /// A poll that failed.
+    /// Records a poll that failed.
     pub fn record_failure(
         &mut self,
         failure: ServerFailure,
@@ -149,15 +151,15 @@ impl Health {
         Some(HealthChange::WentOffline)
     }
 
-    /// A call of somebody else than the poller that was made then and failed. It makes the server
-    /// suspect at once; the verdict is the next poll's.
+    /// Records a failed call that was not a poll. `failure.at` is the time when the call was made.
+    /// The server becomes suspect immediately, but only a poll can take it offline.
     pub fn record_live_failure(&mut self, failure: ServerFailure, thresholds: Thresholds) {
         let at = failure.at;
         if at < self.answered_at {
             return;
         }
         self.store_failure(failure);
-        // However many clients there are: polls count.
+        // The number of failures must not depend on the number of clients, so only polls add to it.
         self.failures = self.failures.max(1);
         if !self.online {
             return;
@@ -168,7 +170,8 @@ impl Health {
         self.probation_until = self.probation_until.max(at.plus_ms(PROBATION_MS));
     }
 
-    /// Whether it should be polled again soon. One that stays away waits for the regular polls.
+    /// Returns whether the server should be polled again before the next regular poll. A server
+    /// that has failed many times waits for the regular polls.
     #[must_use]
     pub fn needs_recheck(&self) -> bool {
         let failed_lately = (1..=MAX_RECHECKS).contains(&self.failures);
@@ -176,23 +179,23 @@ impl Health {
     }
 
     fn store_failure(&mut self, failure: ServerFailure) {
-        let trusted = self.online && self.unhealthy_count == 0;
+        let was_healthy = self.online && self.unhealthy_count == 0;
         let last = self.last_failure.as_ref();
-        let calm = last.is_none_or(|last| failure.at.ms_since(last.at) > RELAPSE_MEMORY_MS);
-        if trusted {
-            self.relapses = if calm { 1 } else { self.relapses.saturating_add(1) };
+        let is_first = last.is_none_or(|last| failure.at.ms_since(last.at) > RELAPSE_MEMORY_MS);
+        if was_healthy {
+            self.relapses = if is_first { 1 } else { self.relapses.saturating_add(1) };
             self.failures = 0;
         }
         self.last_failure = Some(failure);
     }
 }
 
-/// How long a server that recovers is on probation: a first hiccup is forgiven at once, one that
-/// comes and goes waits longer each time.
+/// Returns how long a server that recovers is on probation, in ms: not at all after the first
+/// failure, and longer after each relapse.
 fn probation_ms(relapses: u32) -> i64 {
     match relapses {
         0 | 1 => 0,
-        more => (PROBATION_MS << (more - 2).min(10)).min(MAX_PROBATION_MS),
+        _ => (PROBATION_MS << (relapses - 2).min(10)).min(MAX_PROBATION_MS),
     }
 }
 
@@ -230,7 +233,7 @@ mod tests {
         let thresholds = Thresholds { healthy: 1, unhealthy: 2 };
         let mut health = Health { online: true, ..Health::default() };
         let mut now = NOW;
-        let mut waits = Vec::new();
+        let mut probations_s = Vec::new();
         for _ in 0..8 {
             now = now.plus_ms(60_000);
             health.record_failure(
@@ -238,9 +241,9 @@ mod tests {
                 thresholds,
             );
             health.record_success(now, thresholds);
-            waits.push(health.probation_until.ms_since(now).max(0) / 1000);
+            probations_s.push(health.probation_until.ms_since(now).max(0) / 1000);
         }
-        assert_eq!(waits, [0, 15, 30, 60, 120, 240, 300, 300]);
+        assert_eq!(probations_s, [0, 15, 30, 60, 120, 240, 300, 300]);
         assert_eq!(health.state(now), HealthState::Probation);
         now = now.plus_ms(RELAPSE_MEMORY_MS + 1);
         assert_eq!(health.state(now), HealthState::Online);
@@ -250,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_live_calls_make_suspect_and_never_offline() {
+    fn failed_calls_make_a_server_suspect_but_never_offline() {
         for unhealthy in [1, 2, 3] {
             let thresholds = Thresholds { healthy: 1, unhealthy };
             let mut health = Health { online: true, ..Health::default() };
@@ -258,16 +261,16 @@ mod tests {
                 health.record_live_failure(failure(), thresholds);
             }
             assert!(health.online && health.state(NOW) != HealthState::Online);
-            assert_eq!(health.failures, 1, "as many as there are clients");
+            assert_eq!(health.failures, 1, "however many calls failed");
             assert!(health.needs_recheck() || unhealthy == 1);
             let change = health.record_failure(failure(), thresholds);
-            assert_eq!(change.is_some(), unhealthy <= 2, "a poll confirms it");
+            assert_eq!(change.is_some(), unhealthy <= 2, "the next poll confirms it");
         }
     }
 
     proptest! {
         #[test]
-        fn online_changes_only_after_as_many_polls_as_the_threshold(
+        fn a_server_changes_only_after_as_many_polls_as_the_threshold(
             polls in proptest::collection::vec(any::<bool>(), 0..60),
             healthy in 1u32..5, unhealthy in 1u32..5,
         ) {
@@ -284,11 +287,11 @@ mod tests {
                 let expected = if before != good && run >= needed { good } else { before };
                 prop_assert_eq!(health.online, expected);
                 prop_assert_eq!(change.is_some(), before != expected);
-                let standing = health.state(NOW);
-                prop_assert!(health.online || matches!(standing, HealthState::Offline | HealthState::Probation));
+                let state = health.state(NOW);
+                prop_assert!(health.online || matches!(state, HealthState::Offline | HealthState::Probation));
                 prop_assert!(health.probation_until <= NOW.plus_ms(MAX_PROBATION_MS));
                 if !good {
-                    prop_assert!(standing != HealthState::Online);
+                    prop_assert!(state != HealthState::Online);
                 }
             }
         }

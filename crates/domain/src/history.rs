@@ -1,5 +1,5 @@
-//! The course of a meeting, and what is kept of it when it has ended, so that its next time can be
-//! foreseen.
+//! The history of meetings: the numbers that are tracked while a meeting runs, and the session that
+//! is kept after it ends. Forecasts of later meetings with the same id are based on these sessions.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -7,33 +7,46 @@ use sha2::{Digest, Sha256};
 use crate::meeting::MeetingKey;
 use crate::time::Timestamp;
 
-/// A meeting that has ended.
+/// What is kept of meetings that have ended (`PLACEMENT_HISTORY`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistoryMode {
+    /// Their sizes and times, under their ids.
+    #[default]
+    On,
+    /// Their sizes and times, under a hash of their ids; see [`pseudonymize_key`].
+    Pseudonymous,
+    /// Nothing.
+    Off,
+}
+
+/// A session: a meeting that has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MeetingSession {
-    /// Which one.
+    /// The meeting.
     pub key: MeetingKey,
     /// When it was created.
     pub created_at: Timestamp,
-    /// The most users it had at a time.
+    /// The largest number of users at one time.
     pub peak_users: u32,
-    /// From its creation until its users fell below half of the peak, in ms.
+    /// Time from its creation until fewer than half of the peak were left, in ms.
     pub busy_ms: i64,
 }
 
-/// A meeting that was not busy for longer than this tells nothing about its next time, in ms.
+/// Minimum busy time of a session, in ms. Shorter meetings are not kept, because they say nothing
+/// about later ones.
 const MIN_BUSY_MS: i64 = 5 * 60_000;
 
-/// What is noted of a meeting while it runs.
+/// The usage of a meeting, tracked while it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MeetingUsage {
-    /// The most users that a poll saw.
+    /// The largest number of users that a poll reported.
     pub peak_users: u32,
-    /// When a poll last saw at least half of the peak.
+    /// When a poll last reported at least half of the peak.
     pub busy_until: Timestamp,
 }
 
 impl MeetingUsage {
-    /// So many users were seen.
+    /// Records a number of users that was observed at a time.
     pub fn record_users(&mut self, users: u32, at: Timestamp) {
         self.peak_users = self.peak_users.max(users);
         if users > 0 && users.saturating_mul(2) >= self.peak_users {
@@ -41,7 +54,7 @@ impl MeetingUsage {
         }
     }
 
-    /// What is kept of the meeting; nothing if it was over at once: that was a try.
+    /// Returns the session to keep after the meeting has ended, or `None` if it was too short.
     #[must_use]
     pub fn to_session(&self, key: &MeetingKey, created_at: Timestamp) -> Option<MeetingSession> {
         let busy_ms = self.busy_until.ms_since(created_at).max(0);
@@ -55,8 +68,8 @@ impl MeetingUsage {
     }
 }
 
-/// The name under which a meeting is kept without telling its id: who does not know the secret cannot
-/// tell which one it is.
+/// Returns a key that identifies a meeting without revealing its id. It is a hash of tenant, id and
+/// secret, so nobody without the secret can find out which meeting it belongs to.
 #[must_use]
 pub fn pseudonymize_key(key: &MeetingKey, secret: &str) -> MeetingKey {
     let mut hash = Sha256::new();
@@ -75,14 +88,14 @@ mod tests {
     #[test]
     fn a_meeting_is_busy_until_half_of_its_users_are_gone() {
         let key = MeetingKey { tenant: None, id: "m".to_owned() };
-        let mut course = MeetingUsage::default();
-        assert_eq!(course.to_session(&key, Timestamp(0)), None);
+        let mut usage = MeetingUsage::default();
+        assert_eq!(usage.to_session(&key, Timestamp(0)), None);
         let minute = |minute: i64| Timestamp(minute * 60_000);
         for (at, users) in [(10, 3), (20, 40), (30, 21), (40, 20), (50, 19), (60, 2), (70, 0)] {
-            course.record_users(users, minute(at));
+            usage.record_users(users, minute(at));
         }
-        let session = course.to_session(&key, minute(5)).unwrap();
+        let session = usage.to_session(&key, minute(5)).unwrap();
         assert_eq!((session.peak_users, session.busy_ms), (40, 35 * 60_000));
-        assert_eq!(course.to_session(&key, minute(36)), None, "that was a try");
+        assert_eq!(usage.to_session(&key, minute(36)), None, "too short");
     }
 }

@@ -1,9 +1,10 @@
-//! The balancer's decisions, as plain functions over plain types: states of servers, load,
-//! health, placement, parameters, voice bridges, and what a poll means. No input or output, no
-//! clock, no randomness: `now` and seeds are parameters.
+//! The decisions of the balancer, as plain functions over plain types: server states, load, health,
+//! placement, parameters, voice bridges, polls and recordings. The crate is pure (no clock, no
+//! randomness, no I/O): the current time and seeds are parameters.
 
 pub mod address_guard;
 pub mod callback_retry;
+pub mod confirmation;
 pub mod forecast;
 pub mod health;
 pub mod history;
@@ -20,7 +21,7 @@ pub mod time;
 pub mod timetable;
 pub mod voice_bridge;
 
-pub use history::{MeetingSession, MeetingUsage};
+pub use history::{HistoryMode, MeetingSession, MeetingUsage};
 pub use meeting::{Claim, Meeting, MeetingKey, MeetingLoad};
 pub use server::{AdminState, Server, ServerId, ServerLimits};
 pub use tenant::{Tenant, TenantChange, TenantSetting};

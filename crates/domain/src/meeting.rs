@@ -1,5 +1,4 @@
-//! A meeting as the balancer knows it: where it lives, what was kept for it, and the seats it
-//! takes up on its server.
+//! A meeting as the balancer records it: its server, its claim, and the users it counts as.
 
 use serde::Serialize;
 
@@ -7,7 +6,7 @@ use crate::history::MeetingUsage;
 use crate::server::ServerId;
 use crate::time::Timestamp;
 
-/// Names a meeting: ids are exact text and belong to a tenant.
+/// Identifies a meeting: its id, compared exactly, and the tenant that it belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct MeetingKey {
     /// The tenant's id; `None` without multitenancy.
@@ -16,37 +15,37 @@ pub struct MeetingKey {
     pub id: String,
 }
 
-/// Marks a meeting whose first create is still under way.
+/// Marks a meeting whose first create is still in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claim {
-    /// Says whose create it is.
+    /// Identifies the create request that holds the claim.
     pub token: String,
-    /// Nobody waits for that create any longer than this.
+    /// When the claim runs out. No other request waits for the create longer than that.
     pub until: Timestamp,
 }
 
-/// How many seats a meeting takes up.
+/// The number of users that a meeting counts as.
 ///
-/// While it is young it counts at least what is expected of it, so that the meetings of one burst
-/// see each other before anybody has joined.
+/// A new meeting counts at least its expected users, so that meetings that are created in quick
+/// succession take each other into account before anybody has joined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MeetingLoad {
-    /// Seats expected when it was placed.
+    /// Users expected when the meeting was placed.
     pub expected_users: u32,
-    /// Until when they count.
+    /// Until when the expected users count.
     pub expected_until: Timestamp,
-    /// Users of the last poll, and joins since.
+    /// Users reported by the last poll, plus joins since then.
     pub users: u32,
 }
 
 impl MeetingLoad {
-    /// What it counts at a moment.
+    /// Returns the number of users that the meeting counts as at this time.
     #[must_use]
     pub fn counted_users(&self, now: Timestamp) -> u32 {
         if now < self.expected_until { self.users.max(self.expected_users) } else { self.users }
     }
 
-    /// Counts one more user; returns how many seats that adds.
+    /// Adds one user. Returns by how much [`Self::counted_users`] grows.
     pub fn add_user(&mut self, now: Timestamp) -> u32 {
         let before = self.counted_users(now);
         self.users = self.users.saturating_add(1);
@@ -57,46 +56,49 @@ impl MeetingLoad {
 /// A meeting on a server of the pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Meeting {
-    /// Its name.
+    /// Its identity.
     pub key: MeetingKey,
-    /// The server it lives on.
+    /// The server that it runs on.
     pub server: ServerId,
-    /// The moderators' password, remembered because old BBB servers want it to end a meeting.
+    /// The moderators' password. Old BBB releases require it to end a meeting.
     #[serde(skip)]
     pub moderator_pw: Option<String>,
     /// Its number in the telephone network, unique in the pool.
     pub voice_bridge: Option<String>,
-    /// Set while its first create is under way.
+    /// The claim, while its first create is in progress.
     pub claim: Option<Claim>,
     /// When it was placed.
     pub placed_at: Timestamp,
     /// When its server last confirmed it.
     pub seen_at: Timestamp,
-    /// What it takes up.
+    /// The users that it counts as.
     pub load: MeetingLoad,
-    /// How it has gone so far.
+    /// Its usage so far.
     pub usage: MeetingUsage,
-    /// Good polls in a row that did not report it.
+    /// Number of consecutive successful polls that did not report it.
     pub missed_polls: u32,
-    /// Whether its server went offline: the next create places it anew, unless the server comes
-    /// back with it first.
+    /// Whether its server went offline. The next create places the meeting again, unless the server
+    /// comes back with it before.
     pub detached: bool,
-    /// Why it was placed there, for people to read.
+    /// Why it was placed on this server, in words for administrators.
     pub placement_reason: String,
 }
 
 impl Meeting {
-    /// Whether its first create is still under way.
+    /// Returns whether its first create is still in progress.
     #[must_use]
     pub fn is_being_created(&self, now: Timestamp) -> bool {
         self.claim.as_ref().is_some_and(|claim| now <= claim.until)
     }
 
-    /// Whether both are claimed by the same request; its claim may have been renewed in between.
+    /// Returns whether the same request holds the claims of both meetings. The claims may end at
+    /// different times, because a request may renew its claim.
     #[must_use]
     pub fn has_same_claim(&self, other: &Self) -> bool {
-        let token = |one: &Self| one.claim.as_ref().map(|claim| claim.token.clone());
-        self.claim.is_some() && token(self) == token(other)
+        match (&self.claim, &other.claim) {
+            (Some(claim), Some(other_claim)) => claim.token == other_claim.token,
+            _ => false,
+        }
     }
 }
 
@@ -108,14 +110,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn joins_add_only_what_exceeds_the_expected_users(reserved in 0u32..40, joins in 0u32..80, young: bool) {
-            let until = Timestamp(if young { 10 } else { 0 });
-            let mut seats = MeetingLoad { expected_users: reserved, expected_until: until, users: 0 };
+        fn joins_add_only_users_beyond_the_expected_ones(expected in 0u32..40, joins in 0u32..80, is_new: bool) {
+            let until = Timestamp(if is_new { 10 } else { 0 });
+            let mut load = MeetingLoad { expected_users: expected, expected_until: until, users: 0 };
             let now = Timestamp(5);
-            let start = seats.counted_users(now);
-            let added: u32 = (0..joins).map(|_| seats.add_user(now)).sum();
-            prop_assert_eq!(start + added, seats.counted_users(now));
-            prop_assert_eq!(added, if young { joins.saturating_sub(reserved) } else { joins });
+            let start = load.counted_users(now);
+            let added: u32 = (0..joins).map(|_| load.add_user(now)).sum();
+            prop_assert_eq!(start + added, load.counted_users(now));
+            prop_assert_eq!(added, if is_new { joins.saturating_sub(expected) } else { joins });
         }
     }
 }

@@ -1,57 +1,59 @@
-//! What becomes of a front-end's parameters on their way to a server: defaults, overrides,
-//! exclusions and what the balancer itself adds. The result is a list of edits, so that everything
-//! that is not named here passes byte for byte.
+//! How the parameters of a front-end's call change before the call is forwarded: defaults,
+//! overrides, exclusions, and parameters that the balancer adds. The result is a list of edits, so
+//! that all other parameters are forwarded byte for byte.
 
 use crate::tenant::{Tenant, TenantSetting};
 
-/// Parameters of Rails' routing, which the original never passes on, and the checksum.
+/// Parameters that are never forwarded: the checksum, and those of Rails' routing, which the
+/// original Scalelite does not forward either.
 const NEVER_FORWARDED: [&str; 4] = ["checksum", "format", "controller", "action"];
-/// Whose meeting it is: metadata that only the balancer may set.
+/// The tenant of a meeting: metadata that only the balancer may set.
 const TENANT_ID: &str = "meta_tenant-id";
 const TENANT_NAME: &str = "meta_tenant-name";
-/// Where a front-end asks for tagged servers.
+/// The parameter with which a front-end requests servers with a tag.
 pub const SERVER_TAG: &str = "meta_server-tag";
 
 /// One edit of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueryEdit {
-    /// The name has exactly this value.
+    /// Gives the name exactly this value.
     Set(String, String),
-    /// The name has this value unless the request gives one.
+    /// Gives the name this value unless the query has it.
     SetIfAbsent(String, String),
-    /// The name is taken out.
+    /// Removes the name.
     Remove(String),
 }
 
-/// Whether taking out one name takes out the other. BBB does not tell metadata apart by case.
+/// Returns whether removing the name `removed` also removes `name`. Names of metadata are compared
+/// without case, because BBB ignores it.
 #[must_use]
 pub fn removal_matches(removed: &str, name: &str) -> bool {
     removed == name || removed.starts_with("meta_") && removed.eq_ignore_ascii_case(name)
 }
 
-/// The administrator's rules for one call: `*_EXCLUDE_PARAMS`, `DEFAULT_*_PARAMS` and
-/// `OVERRIDE_*_PARAMS`.
+/// The administrator's rules for the parameters of one call: `*_EXCLUDE_PARAMS`, `DEFAULT_*_PARAMS`
+/// and `OVERRIDE_*_PARAMS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParameterRules {
-    /// Names that are dropped.
+    /// Names that are removed.
     pub exclude: Vec<String>,
-    /// Values for names that the request leaves out.
+    /// Values for names that the request does not have.
     pub defaults: Vec<(String, String)>,
-    /// Values that win over the request.
+    /// Values that replace those of the request.
     pub overrides: Vec<(String, String)>,
 }
 
 impl ParameterRules {
-    /// Reads `name,name`.
+    /// Parses `name,name`.
     #[must_use]
     pub fn parse_names(text: &str) -> Vec<String> {
         text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Reads `name=value,name=value`; a value may hold further `=`.
+    /// Parses `name=value,name=value`. A value may contain further `=`.
     ///
     /// # Errors
-    /// Names the piece that has no `=` or no name.
+    /// When an entry has no `=` or no name; the error names the entry.
     pub fn parse_pairs(text: &str) -> Result<Vec<(String, String)>, String> {
         let pieces = text.split(',').map(str::trim).filter(|piece| !piece.is_empty());
         pieces
@@ -62,65 +64,70 @@ impl ParameterRules {
             .collect()
     }
 
-    /// These rules for a tenant: its defaults fill in before ours, its overrides win over ours.
+    /// Returns these rules combined with the settings of a tenant. The tenant's defaults and
+    /// overrides take precedence over those of the administrator.
     #[must_use]
     pub fn with_tenant(&self, settings: &[TenantSetting]) -> Self {
-        let of = |wins: bool| {
-            let settings = settings.iter().filter(move |setting| setting.is_override == wins);
-            settings.map(|setting| (setting.param.clone(), setting.value.clone()))
+        let pairs = |is_override: bool| {
+            settings
+                .iter()
+                .filter(move |setting| setting.is_override == is_override)
+                .map(|setting| (setting.param.clone(), setting.value.clone()))
         };
         Self {
             exclude: self.exclude.clone(),
-            defaults: of(false).chain(self.defaults.iter().cloned()).collect(),
-            overrides: self.overrides.iter().cloned().chain(of(true)).collect(),
+            defaults: pairs(false).chain(self.defaults.iter().cloned()).collect(),
+            overrides: self.overrides.iter().cloned().chain(pairs(true)).collect(),
         }
     }
 
-    /// Exclusions, then defaults (the first of a name counts), then overrides (the last one does).
+    /// Returns the edits: exclusions, then defaults (the first of a name is used), then overrides
+    /// (the last of a name is used).
     fn edits(&self) -> impl Iterator<Item = QueryEdit> + '_ {
-        let dropped = self.exclude.iter().cloned().map(QueryEdit::Remove);
+        let removals = self.exclude.iter().cloned().map(QueryEdit::Remove);
         let defaults =
             self.defaults.iter().cloned().map(|(name, value)| QueryEdit::SetIfAbsent(name, value));
         let overrides =
             self.overrides.iter().cloned().map(|(name, value)| QueryEdit::Set(name, value));
-        dropped.chain(defaults).chain(overrides)
+        removals.chain(defaults).chain(overrides)
     }
 }
 
-/// What placing a meeting decided about its create call.
+/// Decisions of the placement that change the parameters of a create call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CreateDecisions<'a> {
-    /// The number reserved for it.
+    /// The voice bridge reserved for the meeting.
     pub voice_bridge: Option<&'a str>,
-    /// A password made by us, if the request has none and the meeting is new.
+    /// A generated moderator password, if the request has none and the meeting is new.
     pub moderator_pw: Option<&'a str>,
     /// The tag of the chosen server.
     pub server_tag: Option<&'a str>,
 }
 
-/// The edits that turn a front-end's create into the one sent to the chosen server.
+/// Returns the edits that turn a front-end's create call into the one that is sent to the chosen
+/// server.
 #[must_use]
 pub fn create_edits(
-    placed: CreateDecisions<'_>,
+    decisions: CreateDecisions<'_>,
     tenant: Option<&Tenant>,
     duration: Option<&str>,
     max_duration_min: Option<u32>,
     rules: &ParameterRules,
 ) -> Vec<QueryEdit> {
     let set = |name: &str, value: &str| QueryEdit::Set(name.to_owned(), value.to_owned());
-    let reserved = removals(&[TENANT_ID, TENANT_NAME]);
-    let mut edits: Vec<QueryEdit> = removals(&NEVER_FORWARDED).chain(reserved).collect();
-    edits.extend(placed.voice_bridge.map(|number| set("voiceBridge", number)));
-    edits.extend(placed.moderator_pw.map(|password| set("moderatorPW", password)));
+    let tenant_removals = removals(&[TENANT_ID, TENANT_NAME]);
+    let mut edits: Vec<QueryEdit> = removals(&NEVER_FORWARDED).chain(tenant_removals).collect();
+    edits.extend(decisions.voice_bridge.map(|number| set("voiceBridge", number)));
+    edits.extend(decisions.moderator_pw.map(|password| set("moderatorPW", password)));
     let clamped = max_duration_min.and_then(|max| clamp_duration(duration, max));
     edits.extend(clamped.map(|minutes| set("duration", &minutes.to_string())));
     edits.extend(rules.edits());
-    // Last, because rules about tags chose the server; what is told to it is its own tag.
-    edits.push(match placed.server_tag {
+    // After the rules, because their tags served to choose the server; the server gets its own tag.
+    edits.push(match decisions.server_tag {
         Some(tag) => set(SERVER_TAG, tag),
         None => QueryEdit::Remove(SERVER_TAG.to_owned()),
     });
-    // No rule makes a meeting another tenant's.
+    // Last, so that no rule can assign the meeting to another tenant.
     edits.extend(
         tenant
             .into_iter()
@@ -129,13 +136,14 @@ pub fn create_edits(
     edits
 }
 
-/// The edits that turn a front-end's join into the one that the browser is sent to.
+/// Returns the edits that turn a front-end's join call into the one that the browser is redirected
+/// to.
 #[must_use]
 pub fn join_edits(rules: &ParameterRules) -> Vec<QueryEdit> {
     removals(&NEVER_FORWARDED).chain(rules.edits()).collect()
 }
 
-/// The edits of a call that is passed on as it is.
+/// Returns the edits of a call that is forwarded without the administrator's rules.
 #[must_use]
 pub fn forward_edits() -> Vec<QueryEdit> {
     removals(&NEVER_FORWARDED).collect()
@@ -145,16 +153,18 @@ fn removals(names: &[&str]) -> impl Iterator<Item = QueryEdit> {
     names.iter().map(|name| QueryEdit::Remove((*name).to_owned()))
 }
 
-/// The maximum, where the request asks for more, for no limit (0, absent), or for nonsense.
+/// Returns the maximum if the requested duration, in minutes, exceeds it, is unlimited (0 or
+/// absent), or is not a number; otherwise `None`.
 fn clamp_duration(requested: Option<&str>, max: u32) -> Option<u32> {
     let text = requested.map(str::trim).unwrap_or_default();
-    let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let minutes = text.parse::<f64>().ok().filter(|_| plain);
-    let within = minutes.is_some_and(|minutes| minutes >= 1.0 && minutes < f64::from(max) + 1.0);
-    (!within).then_some(max)
+    let is_plain_number = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let minutes = text.parse::<f64>().ok().filter(|_| is_plain_number);
+    let is_within = minutes.is_some_and(|minutes| minutes >= 1.0 && minutes < f64::from(max) + 1.0);
+    (!is_within).then_some(max)
 }
 
-/// The tag that counts: an override's, else the request's, else a default's.
+/// Returns the tag to place a meeting by: that of an override, else of the request, else of a
+/// default.
 #[must_use]
 pub fn effective_tag<'a>(requested: Option<&'a str>, rules: &'a ParameterRules) -> Option<&'a str> {
     let tag = |(name, value): &'a (String, String)| (name == SERVER_TAG).then_some(value.as_str());
@@ -162,8 +172,8 @@ pub fn effective_tag<'a>(requested: Option<&'a str>, rules: &'a ParameterRules) 
     rules.overrides.iter().rev().find_map(tag).or(requested).or_else(default)
 }
 
-/// Whether a name may stand several times in a query that is passed on. Of all others the last
-/// one counts, as in the original.
+/// Returns whether a name may occur several times in a forwarded query. Of any other name only the
+/// last pair is forwarded, as in the original Scalelite.
 #[must_use]
 pub fn is_repeatable(name: &str) -> bool {
     name.ends_with("[]") || name.starts_with("userdata-")
@@ -182,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_read() {
+    fn rules_are_parsed() {
         assert_eq!(rules().exclude, ["logo", "secret"]);
         assert_eq!(rules().defaults[1], ("welcome".to_owned(), "Hello=World".to_owned()));
         assert_eq!(ParameterRules::parse_pairs("a=1,b").unwrap_err(), "`b` is not name=value");
@@ -210,21 +220,21 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_edits() {
-        let placed =
+    fn edits_are_in_order() {
+        let decisions =
             CreateDecisions { voice_bridge: Some("12345"), moderator_pw: None, server_tag: None };
-        let edits = create_edits(placed, None, Some("5"), Some(60), &rules());
-        let at = |wanted: &QueryEdit| edits.iter().position(|edit| edit == wanted).unwrap();
-        let bridge = at(&QueryEdit::Set("voiceBridge".to_owned(), "12345".to_owned()));
-        let dropped = at(&QueryEdit::Remove("logo".to_owned()));
-        let default = at(&QueryEdit::SetIfAbsent("record".to_owned(), "false".to_owned()));
-        let tag = at(&QueryEdit::Remove(SERVER_TAG.to_owned()));
-        assert!(bridge < dropped && dropped < default && default < tag && tag == edits.len() - 1);
+        let edits = create_edits(decisions, None, Some("5"), Some(60), &rules());
+        let position = |wanted: &QueryEdit| edits.iter().position(|edit| edit == wanted).unwrap();
+        let bridge = position(&QueryEdit::Set("voiceBridge".to_owned(), "12345".to_owned()));
+        let removed = position(&QueryEdit::Remove("logo".to_owned()));
+        let default = position(&QueryEdit::SetIfAbsent("record".to_owned(), "false".to_owned()));
+        let tag = position(&QueryEdit::Remove(SERVER_TAG.to_owned()));
+        assert!(bridge < removed && removed < default && default < tag && tag == edits.len() - 1);
         assert!(edits.contains(&QueryEdit::Remove("meta_tenant-id".to_owned())));
     }
 
     #[test]
-    fn the_strongest_tag_wins() {
+    fn override_request_and_default_tags_are_used_in_this_order() {
         assert_eq!(effective_tag(Some("red"), &rules()), Some("blue!"));
         let mut rules = ParameterRules::default();
         assert_eq!(effective_tag(Some("red"), &rules), Some("red"));
@@ -232,13 +242,13 @@ mod tests {
         assert_eq!(effective_tag(None, &rules), Some("green"));
     }
 
-    fn setting(param: &str, value: &str, wins: bool) -> TenantSetting {
+    fn setting(param: &str, value: &str, is_override: bool) -> TenantSetting {
         let [id, tenant, param, value] = ["1", "t", param, value].map(str::to_owned);
-        TenantSetting { id, tenant, param, value, is_override: wins }
+        TenantSetting { id, tenant, param, value, is_override }
     }
 
     #[test]
-    fn tenant_rules_enclose_the_global_rules() {
+    fn tenant_rules_take_precedence_over_global_rules() {
         let settings = [setting("record", "true", false), setting("logo", "l", true)];
         let merged = rules().with_tenant(&settings);
         let names = |pairs: &[(String, String)]| {
@@ -246,14 +256,15 @@ mod tests {
         };
         assert_eq!(names(&merged.defaults), ["record=true", "record=false", "welcome=Hello=World"]);
         assert_eq!(names(&merged.overrides), ["meta_server-tag=blue!", "logo=l"]);
-        let tag = |value, wins| rules().with_tenant(&[setting(SERVER_TAG, value, wins)]);
+        let tag =
+            |value, is_override| rules().with_tenant(&[setting(SERVER_TAG, value, is_override)]);
         assert_eq!(effective_tag(Some("red"), &tag("own", true)), Some("own"));
         assert_eq!(effective_tag(Some("red"), &tag("own", false)), Some("blue!"));
-        let mut weak = ParameterRules::default();
-        weak.defaults.push((SERVER_TAG.to_owned(), "green".to_owned()));
-        let weak = weak.with_tenant(&[setting(SERVER_TAG, "own", false)]);
-        assert_eq!(effective_tag(None, &weak), Some("own"));
-        assert_eq!(effective_tag(Some("red"), &weak), Some("red"));
+        let mut defaults = ParameterRules::default();
+        defaults.defaults.push((SERVER_TAG.to_owned(), "green".to_owned()));
+        let defaults = defaults.with_tenant(&[setting(SERVER_TAG, "own", false)]);
+        assert_eq!(effective_tag(None, &defaults), Some("own"));
+        assert_eq!(effective_tag(Some("red"), &defaults), Some("red"));
     }
 
     #[test]
@@ -261,9 +272,10 @@ mod tests {
         let [id, name] = ["7", "acme"].map(str::to_owned);
         let tenant =
             Tenant { id, name, secrets: String::new(), lrs: crate::tenant::Lrs::default() };
-        let placed = CreateDecisions { voice_bridge: None, moderator_pw: None, server_tag: None };
+        let decisions =
+            CreateDecisions { voice_bridge: None, moderator_pw: None, server_tag: None };
         let rules = rules().with_tenant(&[setting(TENANT_ID, "8", true)]);
-        let edits = create_edits(placed, Some(&tenant), None, None, &rules);
+        let edits = create_edits(decisions, Some(&tenant), None, None, &rules);
         let removed =
             edits.iter().position(|edit| *edit == QueryEdit::Remove(TENANT_ID.to_owned()));
         let set = QueryEdit::Set(TENANT_ID.to_owned(), "7".to_owned());

@@ -1,24 +1,24 @@
-//! Turns: work that is due once in every interval, whoever does it. The cycles are numbered, so
-//! that what a slow worker brings can be told from what a later one brought.
+//! Periodic jobs: work that runs once in every interval, on any one of the replicas. Runs are
+//! numbered, so that late results of a slow run can be told from those of a later run.
 
 use crate::time::Timestamp;
 
-/// A cycle of such work.
+/// One run of a periodic job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobRun {
-    /// Counts up; serves as the fencing token.
+    /// The number of the run, which increases with each run; serves as the fencing token.
     pub number: u64,
-    /// When it began.
+    /// When the run started.
     pub started_at: Timestamp,
 }
 
-/// Begins the next cycle if it is due.
+/// Starts the next run if it is due.
 ///
-/// A cycle that seems to have begun in the future by more than an interval comes from a clock that
-/// was wrong, and holds nobody back.
+/// A last run that lies more than an interval in the future was recorded by a replica whose clock
+/// was wrong, and does not delay the next run.
 ///
 /// # Errors
-/// When it is not due yet; the time when it will be.
+/// When the next run is not due yet: the time when it is.
 pub fn start_next_run(
     last: Option<JobRun>,
     now: Timestamp,
@@ -28,8 +28,8 @@ pub fn start_next_run(
         return Ok(JobRun { number: 1, started_at: now });
     };
     let due = last.started_at.plus_ms(interval_ms);
-    let from_a_wrong_clock = last.started_at.ms_since(now) > interval_ms;
-    if now < due && !from_a_wrong_clock {
+    let has_wrong_clock = last.started_at.ms_since(now) > interval_ms;
+    if now < due && !has_wrong_clock {
         return Err(due);
     }
     Ok(JobRun { number: last.number.saturating_add(1), started_at: now })
@@ -43,22 +43,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_run_an_interval_however_many_ask(
-            asks in proptest::collection::vec(0i64..5_000, 1..60),
+        fn a_job_runs_once_an_interval_however_many_replicas_start_it(
+            attempts in proptest::collection::vec(0i64..5_000, 1..60),
             interval_ms in 1i64..2_000,
         ) {
-            let mut asks = asks;
-            asks.sort_unstable();
+            let mut attempts = attempts;
+            attempts.sort_unstable();
             let mut last: Option<JobRun> = None;
-            for at in asks {
-                let before = last;
-                match start_next_run(last, Timestamp(at), interval_ms) {
-                    Ok(cycle) => {
-                        prop_assert_eq!(cycle.number, before.map_or(1, |cycle| cycle.number + 1));
-                        prop_assert!(before.is_none_or(|b| at - b.started_at.0 >= interval_ms));
-                        last = Some(cycle);
+            for now in attempts {
+                match start_next_run(last, Timestamp(now), interval_ms) {
+                    Ok(run) => {
+                        prop_assert_eq!(run.number, last.map_or(1, |last| last.number + 1));
+                        prop_assert!(last.is_none_or(|last| now - last.started_at.0 >= interval_ms));
+                        last = Some(run);
                     }
-                    Err(due) => prop_assert!(due > Timestamp(at) && due.0 - at <= interval_ms),
+                    Err(due) => prop_assert!(due > Timestamp(now) && due.0 - now <= interval_ms),
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! A BigBlueButton server of the pool: what the administrator wants of it, and what was seen.
+//! A BigBlueButton server of the pool: its configuration and what polls reported about it.
 
 use std::fmt;
 
@@ -16,21 +16,22 @@ impl fmt::Display for ServerId {
     }
 }
 
-/// What the administrator wants of a server.
+/// The state of a server that the administrator has set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdminState {
-    /// It gets new meetings while it is online.
+    /// The server gets new meetings while it is online.
     Enabled,
-    /// It gets no new meetings; those it has go on. Becomes disabled when it has none left.
+    /// The server keeps its meetings and gets no new ones. It becomes disabled when it has no
+    /// meetings left.
     Cordoned,
-    /// It is not used; joins are refused.
+    /// The server is not used; joins are refused.
     #[default]
     Disabled,
 }
 
 impl AdminState {
-    /// As in the original's output: `enabled`, `cordoned`, `disabled`.
+    /// Returns `enabled`, `cordoned` or `disabled`, as in the output of the original Scalelite.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -40,34 +41,36 @@ impl AdminState {
         }
     }
 
-    /// Reads [`Self::name`].
+    /// Finds a state by its [`Self::name`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Enabled, Self::Cordoned, Self::Disabled].into_iter().find(|one| one.name() == name)
+        [Self::Enabled, Self::Cordoned, Self::Disabled]
+            .into_iter()
+            .find(|state| state.name() == name)
     }
 }
 
-/// What the last good poll counted on a server, over all of its meetings.
+/// The numbers that the last successful poll of a server counted, over all of its meetings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ServerStats {
-    /// Number of meetings, breakout rooms among them.
+    /// Number of meetings, including breakout rooms.
     pub meetings: u32,
-    /// Users in all of them.
+    /// Number of users in all meetings.
     pub users: u32,
-    /// Users in the largest.
+    /// Number of users in the largest meeting.
     pub largest_meeting: u32,
-    /// Cameras.
+    /// Number of cameras in all meetings.
     pub videos: u32,
 }
 
-/// How much an administrator lets a server take.
+/// The limits of a server that the administrator has set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ServerLimits {
-    /// Meetings at most.
+    /// Maximum number of meetings.
     pub max_meetings: Option<u32>,
-    /// Users at most, those that are expected included.
+    /// Maximum number of users, including expected users.
     pub max_users: Option<u32>,
-    /// 0 for servers that are used first; higher ones are backups.
+    /// The tier: 0 for servers that are used first, higher numbers for backups.
     pub tier: u32,
 }
 
@@ -76,33 +79,34 @@ pub struct ServerLimits {
 pub struct Server {
     /// Its identity.
     pub id: ServerId,
-    /// Its API endpoint: ends in `/api` or `/api/`.
+    /// The URL of its API; ends in `/api` or `/api/`.
     pub url: String,
     /// The secret shared with it.
     #[serde(skip)]
     pub secret: String,
-    /// Its tag, if it is reserved for requests that ask for it.
+    /// Its tag, if it is reserved for requests that ask for this tag.
     pub tag: Option<String>,
-    /// What the administrator wants of it.
+    /// The state that the administrator has set.
     pub state: AdminState,
-    /// What polls found.
+    /// Its health, as found by polls.
     pub health: Health,
-    /// Seats × multiplier, with what was promised since the last poll; `None` while unavailable.
+    /// Counted users × multiplier, including meetings placed since the last poll; `None` while the
+    /// server is unavailable.
     pub load: Option<f64>,
-    /// How much heavier a user weighs here than on a normal server; > 0.
+    /// The load that one user causes, relative to a normal server; greater than 0.
     pub load_multiplier: f64,
-    /// What the last good poll counted.
+    /// The numbers that the last successful poll counted.
     pub stats: ServerStats,
-    /// Meetings placed on it that this poll does not count yet.
+    /// Number of meetings placed on it that the last successful poll does not include.
     pub placed_since_poll: u32,
-    /// How much it may take.
+    /// The limits that the administrator has set.
     pub limits: ServerLimits,
-    /// `bbbVersion` of its version document, if it reveals it.
+    /// `bbbVersion` of its version document, if the server reveals it.
     pub bbb_version: Option<String>,
 }
 
 impl Server {
-    /// A new server: disabled and offline.
+    /// Returns a new server, disabled and offline.
     #[must_use]
     pub fn new(id: ServerId, url: String, secret: String) -> Self {
         Self {
@@ -121,38 +125,38 @@ impl Server {
         }
     }
 
-    /// Whether it answers polls.
+    /// Returns whether the server is online, according to polls.
     #[must_use]
     pub fn is_online(&self) -> bool {
         self.health.online
     }
 
-    /// Seats taken or promised, whatever they weigh here.
+    /// Returns the number of users that its load stands for, including expected users.
     #[must_use]
     pub fn counted_users(&self) -> f64 {
         self.load.unwrap_or(0.0) / self.load_multiplier
     }
 
-    /// Whether people may be sent to meetings on it.
+    /// Returns whether users may join meetings on the server.
     #[must_use]
     pub fn accepts_joins(&self) -> bool {
         self.is_online() && self.state != AdminState::Disabled
     }
 
-    /// Whether new meetings may be placed on it.
+    /// Returns whether new meetings may be placed on the server.
     #[must_use]
     pub fn accepts_meetings(&self) -> bool {
         self.is_online() && self.state == AdminState::Enabled && self.load.is_some()
     }
 
-    /// The endpoint of a call on this server, without a query.
+    /// Returns the URL of an API call on the server, without a query.
     #[must_use]
     pub fn endpoint(&self, call: &str) -> String {
         let base = self.url.trim_end_matches('/');
         if call.is_empty() { base.to_owned() } else { format!("{base}/{call}") }
     }
 
-    /// Changes what the administrator wants; a disabled server has no load.
+    /// Sets the administrator's state. A disabled server has no load.
     pub fn set_state(&mut self, state: AdminState) {
         self.state = state;
         if state == AdminState::Disabled {
@@ -160,7 +164,7 @@ impl Server {
         }
     }
 
-    /// The host of its URL, for people to read.
+    /// Returns the host of its URL, for display.
     #[must_use]
     pub fn hostname(&self) -> &str {
         hostname(&self.url).unwrap_or(&self.url)
@@ -168,7 +172,7 @@ impl Server {
 }
 
 impl fmt::Debug for Server {
-    /// Without the secret.
+    /// Leaves out the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("id", &self.id)
@@ -180,7 +184,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// The host of an `http://` or `https://` URL, without user, port and path.
+/// Returns the host of an `http://` or `https://` URL, without user, port and path.
 #[must_use]
 pub fn hostname(url: &str) -> Option<&str> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
@@ -193,12 +197,14 @@ pub fn hostname(url: &str) -> Option<&str> {
     (!host.is_empty()).then_some(host)
 }
 
-/// Whether a text can be the address of a server's API: HTTP with a host, perhaps a port, and a
-/// path. Not with a password, which every joining browser would see.
+/// Returns whether a text is usable as the URL of a server's API: HTTP or HTTPS with a host, an
+/// optional port and a path. Credentials are not allowed, because every joining browser would see
+/// them.
 #[must_use]
 pub fn is_endpoint(url: &str) -> bool {
-    let printable = url.bytes().all(|byte| (0x21..0x7f).contains(&byte));
-    let Some(host) = hostname(url).filter(|_| printable && !url.contains(['?', '#', '@'])) else {
+    let is_printable = url.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    let has_other_parts = url.contains(['?', '#', '@']);
+    let Some(host) = hostname(url).filter(|_| is_printable && !has_other_parts) else {
         return false;
     };
     let authority = url.split('/').nth(2).unwrap_or_default();
@@ -217,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts() {
+    fn the_hostname_is_extracted() {
         assert_eq!(
             hostname("https://bbb1.example.test/bigbluebutton/api"),
             Some("bbb1.example.test")
@@ -229,12 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_servers() {
-        for good in ["https://b.example/bigbluebutton/api", "http://[::1]:8080/api", "http://b:80"]
-        {
-            assert!(is_endpoint(good), "{good}");
+    fn endpoints_are_checked() {
+        for url in ["https://b.example/bigbluebutton/api", "http://[::1]:8080/api", "http://b:80"] {
+            assert!(is_endpoint(url), "{url}");
         }
-        for bad in [
+        for url in [
             "not a url",
             "https://user:password@b/api",
             "https://b:99999/api",
@@ -243,12 +248,12 @@ mod tests {
             "https://b/api?x",
             "https:///api",
         ] {
-            assert!(!is_endpoint(bad), "{bad}");
+            assert!(!is_endpoint(url), "{url}");
         }
     }
 
     #[test]
-    fn endpoints_and_secrets() {
+    fn endpoints_are_joined_and_secrets_are_hidden() {
         let id = ServerId("a".to_owned());
         let server =
             Server::new(id, "https://b/bigbluebutton/api/".to_owned(), "hidden".to_owned());

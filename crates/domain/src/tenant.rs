@@ -1,32 +1,33 @@
-//! Tenants: institutions that share a pool without seeing each other.
+//! Tenants: institutions that share a pool and cannot see each other's meetings and recordings.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Where learning analytics of a tenant go, and how to be let in there.
+/// The learning record store (LRS) that receives the learning analytics of a tenant, and the
+/// credentials for it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Lrs {
     /// URL of the learning record store.
     pub endpoint: Option<String>,
-    /// User for HTTP Basic.
+    /// User name for HTTP Basic authentication.
     pub username: Option<String>,
-    /// Password for HTTP Basic.
+    /// Password for HTTP Basic authentication.
     pub password: Option<String>,
-    /// Keycloak: URL that gives tokens.
+    /// Keycloak: URL of the token endpoint.
     pub kc_token_url: Option<String>,
-    /// Keycloak: client.
+    /// Keycloak: client id.
     pub kc_client_id: Option<String>,
-    /// Keycloak: secret of the client.
+    /// Keycloak: client secret.
     pub kc_client_secret: Option<String>,
-    /// Keycloak: user.
+    /// Keycloak: user name.
     pub kc_username: Option<String>,
-    /// Keycloak: password of the user.
+    /// Keycloak: password.
     pub kc_password: Option<String>,
 }
 
 impl Lrs {
-    /// Names of the fields, as existing deployments store them, in the order of [`Self::checksum_values`].
+    /// Names of the fields, as existing deployments store them, in the order of [`Self::values`].
     pub const FIELDS: [&'static str; 8] = [
         "lrs_endpoint",
         "lrs_username",
@@ -38,7 +39,7 @@ impl Lrs {
         "kc_password",
     ];
 
-    /// All fields.
+    /// Returns the values of all fields.
     #[must_use]
     pub fn values(&self) -> [&Option<String>; 8] {
         [
@@ -53,7 +54,7 @@ impl Lrs {
         ]
     }
 
-    /// From all fields, in the order of [`Self::MEETING_FIELDS`].
+    /// Creates an `Lrs` from the values of all fields, in the order of [`Self::FIELDS`].
     #[must_use]
     pub fn from_values(values: [Option<String>; 8]) -> Self {
         let [
@@ -84,28 +85,28 @@ impl Lrs {
 pub struct Tenant {
     /// Its identity, a UUID.
     pub id: String,
-    /// The first label of the host names under which it is served; unique, whatever its case.
+    /// The first label of its host names; unique without regard to case.
     pub name: String,
-    /// Its secrets, separated by colons, as they are stored.
+    /// Its secrets, separated by colons, as stored.
     pub secrets: String,
     /// Its learning record store.
     pub lrs: Lrs,
 }
 
 impl Tenant {
-    /// The secrets, one by one; any of them may sign a call.
+    /// Iterates over the secrets. Any of them may sign a call.
     pub fn each_secret(&self) -> impl Iterator<Item = &str> {
         split_secrets(&self.secrets)
     }
 }
 
-/// Secrets as they are stored, one by one.
+/// Splits stored secrets, which are separated by colons.
 pub fn split_secrets(secrets: &str) -> impl Iterator<Item = &str> {
     secrets.split(':').filter(|secret| !secret.is_empty())
 }
 
 impl fmt::Debug for Tenant {
-    /// Without secrets.
+    /// Leaves out secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tenant")
             .field("id", &self.id)
@@ -114,19 +115,19 @@ impl fmt::Debug for Tenant {
     }
 }
 
-/// What an administrator changes of a tenant; `None` leaves a field as it is.
+/// An administrator's change of a tenant. Fields that are `None` stay as they are.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct TenantChange {
-    /// Name.
+    /// The new name.
     pub name: Option<String>,
-    /// Secrets.
+    /// The new secrets, separated by colons.
     pub secrets: Option<String>,
-    /// Fields of the learning record store; those that are `None` stay.
+    /// New values for fields of the learning record store.
     pub lrs: Lrs,
 }
 
 impl TenantChange {
-    /// Makes the change.
+    /// Applies the change to a tenant.
     pub fn apply(self, tenant: &mut Tenant) {
         if let Some(name) = self.name {
             tenant.name = name;
@@ -134,26 +135,25 @@ impl TenantChange {
         if let Some(secrets) = self.secrets {
             tenant.secrets = secrets;
         }
-        let old = tenant.lrs.values().map(Clone::clone);
-        let new = self.lrs.values().map(Clone::clone);
-        let mut merged = old;
-        for (kept, given) in merged.iter_mut().zip(new) {
-            if given.is_some() {
-                *kept = given;
+        let mut values = tenant.lrs.values().map(Clone::clone);
+        let new_values = self.lrs.values().map(Clone::clone);
+        for (value, new_value) in values.iter_mut().zip(new_values) {
+            if new_value.is_some() {
+                *value = new_value;
             }
         }
-        tenant.lrs = Lrs::from_values(merged);
+        tenant.lrs = Lrs::from_values(values);
     }
 }
 
 impl fmt::Debug for TenantChange {
-    /// Without secrets.
+    /// Leaves out secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TenantChange").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-/// A parameter of create and join that a tenant sets.
+/// A tenant's setting for a parameter of create and join calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TenantSetting {
     /// Its identity, a UUID.
@@ -164,7 +164,7 @@ pub struct TenantSetting {
     pub param: String,
     /// Its value.
     pub value: String,
-    /// Whether it wins over the request, instead of filling in for it.
+    /// Whether the value replaces that of the request; otherwise it is a default.
     pub is_override: bool,
 }
 
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_touches_only_what_it_names() {
+    fn a_change_keeps_fields_that_it_does_not_name() {
         let text = |text: &str| Some(text.to_owned());
         let mut tenant = Tenant {
             id: "1".to_owned(),

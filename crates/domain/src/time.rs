@@ -1,4 +1,4 @@
-//! Time as the domain sees it: a number that somebody else read off a clock.
+//! The type of points in time. The domain reads no clock; callers pass the current time.
 
 use serde::Serialize;
 
@@ -7,13 +7,13 @@ use serde::Serialize;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// This many milliseconds later.
+    /// Returns the time this many milliseconds later.
     #[must_use]
     pub fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds from `earlier` to here; negative if it is later.
+    /// Returns the milliseconds since `earlier`; negative if `earlier` is later than this time.
     #[must_use]
     pub fn ms_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)

@@ -1,54 +1,58 @@
-//! Voice bridges: the number under which a meeting is reached by telephone. The generator is
-//! seeded by the meeting's ID, so that the same meeting tends to get the same number, and draws
-//! exactly as the original does, so that both can share a pool's data.
+//! Generates voice bridges: the numbers under which meetings are reached by telephone. The
+//! generator is seeded with the meeting id, so that a meeting tends to get the same number each
+//! time. It generates the same numbers as the original Scalelite, so that both can work with the
+//! data of one pool.
 
 use rand_mt::Mt;
 use sha2::{Digest, Sha256};
 
 /// The number that BBB reserves for its echo test.
 const ECHO_TEST: &str = "99999";
-/// How many numbers are tried before giving up.
+/// Maximum number of generated numbers to try for a meeting.
 pub const MAX_TRIES: usize = 10;
 
-/// How numbers are made and which ones of a front-end are taken.
+/// The settings for generated numbers and for numbers that front-ends request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VoiceBridgePolicy {
-    /// Digits of a generated number (`VOICE_BRIDGE_LEN`).
+    /// Number of digits of a generated number (`VOICE_BRIDGE_LEN`).
     pub length: usize,
-    /// Fewest digits of a number that a front-end gives (`VOICE_BRIDGE_MIN`).
+    /// Minimum number of digits of a requested number (`VOICE_BRIDGE_MIN`).
     pub min_length: usize,
-    /// Most digits of it (`VOICE_BRIDGE_MAX`).
+    /// Maximum number of digits of a requested number (`VOICE_BRIDGE_MAX`).
     pub max_length: usize,
-    /// Whether a front-end's number is tried first (`USE_EXTERNAL_VOICE_BRIDGE`).
+    /// Whether a requested number is tried first (`USE_EXTERNAL_VOICE_BRIDGE`).
     pub use_external: bool,
 }
 
-/// The numbers to try for a meeting, in order.
+/// Returns the numbers to try for a meeting, in order.
 #[must_use]
 pub fn generate_candidates(
     policy: VoiceBridgePolicy,
     meeting_id: &str,
     requested: Option<&str>,
 ) -> Vec<String> {
-    let usable = |number: &&str| {
+    let is_acceptable = |number: &&str| {
         (policy.min_length..=policy.max_length).contains(&number.len())
             && number.bytes().all(|byte| byte.is_ascii_digit())
             && *number != ECHO_TEST
     };
-    let external = requested.filter(|_| policy.use_external).filter(usable);
+    let external = requested.filter(|_| policy.use_external).filter(is_acceptable);
     let mut generator = seeded_generator(meeting_id);
-    let drawn = (0..MAX_TRIES).map(|_| draw_number(&mut generator, policy.length));
+    let generated = (0..MAX_TRIES).map(|_| draw_number(&mut generator, policy.length));
     external
         .map(str::to_owned)
         .into_iter()
-        .chain(drawn.filter(|number| number != ECHO_TEST))
+        .chain(generated.filter(|number| number != ECHO_TEST))
         .collect()
 }
 
 fn seeded_generator(meeting_id: &str) -> Mt {
     let hash = Sha256::digest(meeting_id.as_bytes());
-    let word = |at: usize| u32::from_le_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
-    // Two little-endian u64, the first one high; the key has the least significant word first.
+    let word = |offset: usize| {
+        u32::from_le_bytes([hash[offset], hash[offset + 1], hash[offset + 2], hash[offset + 3]])
+    };
+    // The seed is the first two little-endian u64 of the hash, the first of them high. The key of
+    // the generator has the least significant word first.
     Mt::new_with_key([word(8), word(12), word(0), word(4)])
 }
 
@@ -76,11 +80,12 @@ mod tests {
     const POLICY: VoiceBridgePolicy =
         VoiceBridgePolicy { length: 9, min_length: 5, max_length: 9, use_external: false };
 
-    /// One line a case: meeting id, tab, three numbers of 9 digits, three of 5.
+    /// One case on each line: meeting id, tab, three numbers of 9 digits, three numbers of 5
+    /// digits.
     const VECTORS: &str = include_str!("../testdata/voice-bridges.tsv");
 
     #[test]
-    fn vectors_recorded_from_the_original() {
+    fn numbers_equal_those_recorded_from_the_original_scalelite() {
         assert!(VECTORS.lines().count() > 3);
         for line in VECTORS.lines() {
             let (id, numbers) = line.split_once('\t').unwrap();
@@ -95,11 +100,11 @@ mod tests {
     fn a_valid_external_number_is_tried_first() {
         let external = VoiceBridgePolicy { use_external: true, ..POLICY };
         assert_eq!(generate_candidates(external, "a", Some("71234"))[0], "71234");
-        for bad in ["99999", "1234", "1234567890", "12a45", "", "１２３４５"] {
+        for number in ["99999", "1234", "1234567890", "12a45", "", "１２３４５"] {
             assert_eq!(
-                generate_candidates(external, "a", Some(bad)),
+                generate_candidates(external, "a", Some(number)),
                 generate_candidates(POLICY, "a", None),
-                "{bad}"
+                "{number}"
             );
         }
         assert_eq!(
@@ -110,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn generated_numbers_have_the_right_shape(id in "\\PC*", length in 4usize..12) {
+        fn generated_numbers_have_the_configured_length_and_no_leading_zero(id in "\\PC*", length in 4usize..12) {
             let policy = VoiceBridgePolicy { length, ..POLICY };
             for number in generate_candidates(policy, &id, None) {
                 prop_assert_eq!(number.len(), length);

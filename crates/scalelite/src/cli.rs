@@ -1,7 +1,6 @@
-//! The command line: what there is to type, and which function does it.
+//! The command line: commands and their arguments, and the function that runs each of them.
 
-pub mod library;
-mod recordings;
+pub mod recordings;
 mod servers;
 mod tenants;
 
@@ -19,12 +18,12 @@ use crate::output;
 use self::servers::ServersArgs;
 use self::tenants::{TenantSettingsCommand, TenantsCommand};
 
-/// A load balancer for BigBlueButton: makes a pool of servers look like one.
+/// A load balancer for BigBlueButton: a pool of servers that front-ends use like one server.
 #[derive(Debug, Parser)]
 #[command(name = "scalelite", version, arg_required_else_help = true)]
 #[command(
     after_help = "Every setting (see `scalelite config`) is an environment variable and a flag: \
-    POLL_INTERVAL=30 is --poll-interval 30.\nExit codes: 0 done, 1 failed, 2 wrong usage."
+    POLL_INTERVAL=30 is --poll-interval 30.\nExit codes: 0 success, 1 failure, 2 wrong usage."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -35,17 +34,17 @@ struct Cli {
 enum Command {
     /// Run the balancer.
     Serve {
-        /// What this process does: api, poller, importer.
+        /// Work that this process does: api, poller, importer.
         #[arg(long, default_value = "api,poller,importer", value_parser = Roles::parse)]
         roles: Roles,
     },
     /// Run the balancer with a pool of simulated servers, on a temporary store.
     Demo(DemoArgs),
-    /// Print the URL and secret to paste into a front-end.
+    /// Print the URL and secret for the configuration of a front-end.
     Secret,
     /// List and change the servers of the pool.
     Servers(ServersArgs),
-    /// List, look into and end meetings.
+    /// List, show and end meetings.
     Meetings {
         #[command(subcommand)]
         command: Option<MeetingsCommand>,
@@ -55,17 +54,17 @@ enum Command {
         #[command(subcommand)]
         command: Option<TenantsCommand>,
     },
-    /// List and change what tenants set for their creates and joins.
+    /// List and change parameters that tenants set for create and join.
     TenantSettings {
         #[command(subcommand)]
         command: Option<TenantSettingsCommand>,
     },
-    /// Tell why meetings are where they are, and where a new one would go.
+    /// Explain why meetings were placed on their servers, and where a new one would be placed.
     Placement {
         #[command(subcommand)]
         command: PlacementCommand,
     },
-    /// List and send again what front-ends have not heard yet.
+    /// List and retry callbacks that have not been delivered.
     Callbacks {
         #[command(subcommand)]
         command: Option<CallbacksCommand>,
@@ -77,32 +76,32 @@ enum Command {
     },
     /// Poll the servers now.
     Poll {
-        /// What to ask for.
+        /// What to poll.
         #[arg(value_enum, default_value = "all")]
-        what: cmd::poll::PollTarget,
+        target: cmd::poll::PollTarget,
     },
     /// Show the state of the pool.
     Status {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
-        /// Again and again, every two seconds, until Ctrl-C.
+        /// Repeat every two seconds until Ctrl-C.
         #[arg(long)]
         watch: bool,
     },
     /// Check that the store can be used; for health checks of containers.
     Liveness,
-    /// Look at configuration, directories, stores and servers, and say what is wrong.
+    /// Check configuration, directories, stores and servers, and report problems.
     Doctor {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Copy everything from one store into another. May be cut off and run again.
+    /// Copy everything from one store into another. Can be interrupted and run again.
     MigrateStore(MigrateStoreArgs),
-    /// Show every setting, its value, and where it came from. Secrets are hidden.
+    /// Show every setting with its value and origin. Secrets are hidden.
     Config {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long, conflicts_with = "reference")]
         json: bool,
         /// Print the reference of all settings in Markdown instead.
@@ -116,14 +115,14 @@ enum Command {
         /// Parameters, e.g. meetingID=room-1.
         #[arg(value_name = "NAME=VALUE")]
         parameters: Vec<String>,
-        /// Address of the balancer; by default the one that this configuration listens on.
+        /// Address of the balancer; by default the address that this configuration listens on.
         #[arg(long)]
         url: Option<String>,
-        /// Sign for this server of the pool instead, with its secret.
+        /// Sign a call to this server of the pool instead, with its secret.
         #[arg(long, conflicts_with = "url")]
         server: Option<String>,
     },
-    /// Run tasks in the original's spelling, e.g. 'servers:add[url,secret]'.
+    /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'.
     Rake {
         /// The tasks.
         #[arg(required = true, allow_hyphen_values = true)]
@@ -131,46 +130,46 @@ enum Command {
     },
 }
 
-/// What is copied whereto. A store is redis://…, postgresql://…, or the directory of an embedded
-/// one.
+/// Source and destination of the copy. A store is redis://…, postgresql://…, or the directory of an
+/// embedded store.
 #[derive(Debug, Args)]
 pub struct MigrateStoreArgs {
     /// The store to copy from; it is only read.
     #[arg(long, value_name = "URL")]
     pub from: String,
-    /// The store to copy into; what only this one has stays.
+    /// The store to copy into; records that only this store has are kept.
     #[arg(long, value_name = "URL")]
     pub to: String,
     /// Copy only this part.
     #[arg(long, value_enum)]
     pub only: Option<cmd::migrate_store::StorePart>,
-    /// Only say what would be copied.
+    /// Only report what would be copied.
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// How a demo looks.
+/// Options of the demo.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct DemoArgs {
-    /// Simulated servers.
+    /// Number of simulated servers.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub servers: u16,
-    /// How much faster than real life classes come and go.
+    /// How many times faster than in reality meetings start and end.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub speed: u32,
 }
 
 #[derive(Debug, Subcommand)]
 enum CallbacksCommand {
-    /// List messages that wait, and those that were given up.
+    /// List callbacks that are queued, and those that were given up.
     List {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Send messages again.
+    /// Retry callbacks.
     Retry {
-        /// Only this one; none means all that were given up.
+        /// Only this callback; without it, all that were given up.
         id: Option<String>,
     },
 }
@@ -179,20 +178,20 @@ enum CallbacksCommand {
 enum MeetingsCommand {
     /// List meetings and their servers.
     List {
-        /// Only these.
+        /// Only these meetings.
         ids: Vec<String>,
-        /// Instead those that run on the servers and that no balancer of this pool has made.
+        /// Instead list meetings that run on the servers but were not created through this pool.
         #[arg(long, conflicts_with = "ids")]
         foreign: bool,
     },
-    /// Show what the meeting's server says.
+    /// Show what the meeting's server reports.
     Info {
-        /// The meeting's ID.
+        /// ID of the meeting.
         id: String,
     },
-    /// End meetings and forget them. Asks first.
+    /// End meetings and remove them from the pool. Asks first.
     End {
-        /// Only these; none means all.
+        /// Only these meetings; without them, all.
         ids: Vec<String>,
         /// Do not ask.
         #[arg(long)]
@@ -202,29 +201,29 @@ enum MeetingsCommand {
 
 #[derive(Debug, Subcommand)]
 enum PlacementCommand {
-    /// Where a meeting is and why, and where it would be placed now.
+    /// Show where a meeting was placed and why, and where it would be placed now.
     Explain {
-        /// The meeting's ID.
+        /// ID of the meeting.
         meeting: String,
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Where a meeting that nobody knows would be placed now. Exit code 1 if nowhere.
+    /// Show where a new meeting would be placed now. Exit code 1 if no server accepts it.
     DryRun {
-        /// Users that its front-end announces.
+        /// Number of users that the front-end expects.
         #[arg(long)]
         size: Option<u32>,
-        /// Tag that it asks for, as in meta_server-tag.
+        /// Tag that the meeting requests, as in meta_server-tag.
         #[arg(long)]
         tag: Option<String>,
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
 }
 
-/// Parses, runs, and says how it ended.
+/// Parses the command line and runs the command. Returns its exit code.
 pub fn main() -> ExitCode {
     let matches = build_command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
@@ -243,7 +242,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The commands, with a flag for every setting on each of them.
+/// The commands, each with a flag for every setting.
 fn build_command() -> clap::Command {
     let mut command = Cli::command();
     for setting in SETTINGS {
@@ -266,21 +265,23 @@ fn build_command() -> clap::Command {
         .collect();
     let settings = format!("Settings (each also as environment variable):\n{list}");
     for name in ["serve", "demo", "config"] {
-        command = command.mut_subcommand(name, |sub| sub.after_long_help(settings.clone()));
+        command =
+            command.mut_subcommand(name, |subcommand| subcommand.after_long_help(settings.clone()));
     }
     command
 }
 
+/// The settings that are given as flags, by name.
 fn read_flags(matches: &ArgMatches) -> BTreeMap<String, String> {
-    // Global arguments show up at every level; the deepest one is where they were typed.
+    // clap repeats global arguments at every level; the deepest level has all that were given.
     let mut deepest = matches;
-    while let Some((_, deeper)) = deepest.subcommand() {
-        deepest = deeper;
+    while let Some((_, subcommand)) = deepest.subcommand() {
+        deepest = subcommand;
     }
-    let given = |name: &str| deepest.try_get_one::<String>(name).ok().flatten().cloned();
+    let value = |name: &str| deepest.try_get_one::<String>(name).ok().flatten().cloned();
     SETTINGS
         .iter()
-        .filter_map(|setting| Some((setting.name.to_owned(), given(setting.name)?)))
+        .filter_map(|setting| Some((setting.name.to_owned(), value(setting.name)?)))
         .collect()
 }
 
@@ -295,69 +296,69 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
     match command {
         Command::Serve { roles } => cmd::serve::run(config, sources, roles),
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
-        Command::MigrateStore(asked) => cmd::migrate_store::run(&config, sources, &asked),
-        other => {
-            cmd::run_once(&config, sources, async move |session| run_command(session, other).await)
-        }
+        Command::MigrateStore(arguments) => cmd::migrate_store::run(&config, sources, &arguments),
+        command => cmd::run_once(&config, sources, async move |context| {
+            run_command(context, command).await
+        }),
     }
 }
 
 async fn run_command(
-    session: &cmd::CommandContext,
+    context: &cmd::CommandContext,
     command: Command,
 ) -> Result<(), CommandFailure> {
     match command {
-        Command::Secret => cmd::secret::run(session),
-        Command::Servers(ServersArgs { command: Some(what), .. }) => {
-            servers::run(session, what).await
+        Command::Secret => cmd::secret::run(context),
+        Command::Servers(ServersArgs { command: Some(command), .. }) => {
+            servers::run(context, command).await
         }
         Command::Servers(ServersArgs { table: true, .. }) => {
-            cmd::servers::list::print_table(session).await
+            cmd::servers::list::print_table(context).await
         }
         Command::Servers(ServersArgs { json: true, .. }) => {
-            cmd::servers::list::print_json(session).await
+            cmd::servers::list::print_json(context).await
         }
-        Command::Servers(_) => cmd::servers::list::print_plain(session).await,
-        Command::Meetings { command: what } => {
-            match what.unwrap_or(MeetingsCommand::List { ids: Vec::new(), foreign: false }) {
+        Command::Servers(_) => cmd::servers::list::print_plain(context).await,
+        Command::Meetings { command } => {
+            match command.unwrap_or(MeetingsCommand::List { ids: Vec::new(), foreign: false }) {
                 MeetingsCommand::List { foreign: true, .. } => {
-                    cmd::meetings::list_foreign(session).await
+                    cmd::meetings::list_foreign(context).await
                 }
-                MeetingsCommand::List { ids, .. } => cmd::meetings::list(session, &ids).await,
-                MeetingsCommand::Info { id } => cmd::meetings::show_info(session, &id).await,
-                MeetingsCommand::End { ids, yes } => cmd::meetings::end(session, &ids, yes).await,
+                MeetingsCommand::List { ids, .. } => cmd::meetings::list(context, &ids).await,
+                MeetingsCommand::Info { id } => cmd::meetings::show_info(context, &id).await,
+                MeetingsCommand::End { ids, yes } => cmd::meetings::end(context, &ids, yes).await,
             }
         }
-        Command::Tenants { command: what } => {
-            tenants::run_tenants(session, what.unwrap_or(TenantsCommand::List)).await
+        Command::Tenants { command } => {
+            tenants::run_tenants(context, command.unwrap_or(TenantsCommand::List)).await
         }
-        Command::TenantSettings { command: what } => {
-            tenants::run_settings(session, what.unwrap_or(TenantSettingsCommand::List)).await
+        Command::TenantSettings { command } => {
+            tenants::run_settings(context, command.unwrap_or(TenantSettingsCommand::List)).await
         }
-        Command::Placement { command: what } => match what {
+        Command::Placement { command } => match command {
             PlacementCommand::Explain { meeting, json } => {
-                cmd::placement::explain_meeting(session, &meeting, json).await
+                cmd::placement::explain_meeting(context, &meeting, json).await
             }
             PlacementCommand::DryRun { size, tag, json } => {
-                cmd::placement::explain_new_meeting(session, size, tag, json).await
+                cmd::placement::explain_new_meeting(context, size, tag, json).await
             }
         },
-        Command::Callbacks { command: what } => match what
+        Command::Callbacks { command } => match command
             .unwrap_or(CallbacksCommand::List { json: false })
         {
-            CallbacksCommand::List { json } => cmd::callbacks::list(session, json).await,
-            CallbacksCommand::Retry { id } => cmd::callbacks::retry(session, id.as_deref()).await,
+            CallbacksCommand::List { json } => cmd::callbacks::list(context, json).await,
+            CallbacksCommand::Retry { id } => cmd::callbacks::retry(context, id.as_deref()).await,
         },
-        Command::Recordings { command: what } => recordings::run(session, what).await,
-        Command::Poll { what } => cmd::poll::run(session, what, false).await,
-        Command::Status { json: true, .. } => cmd::status::print_json(session).await,
-        Command::Status { watch: true, .. } => cmd::status::watch(session).await,
-        Command::Status { .. } => cmd::status::print_long_table(session).await,
-        Command::Liveness => cmd::poll::check_liveness(session).await,
+        Command::Recordings { command } => recordings::run(context, command).await,
+        Command::Poll { target } => cmd::poll::run(context, target, false).await,
+        Command::Status { json: true, .. } => cmd::status::print_json(context).await,
+        Command::Status { watch: true, .. } => cmd::status::watch(context).await,
+        Command::Status { .. } => cmd::status::print_table(context).await,
+        Command::Liveness => cmd::poll::check_liveness(context).await,
         Command::Sign { call, parameters, url, server } => {
-            cmd::sign::run(session, &call, &parameters, url, server).await
+            cmd::sign::run(context, &call, &parameters, url, server).await
         }
-        Command::Rake { tasks } => cmd::rake::run(session, &tasks).await,
+        Command::Rake { tasks } => cmd::rake::run(context, &tasks).await,
         Command::Serve { .. }
         | Command::Demo(_)
         | Command::MigrateStore(_)

@@ -1,16 +1,15 @@
-//! `scalelite`: a load balancer for BigBlueButton, the whole of it in one binary.
+//! The `scalelite` binary: a load balancer for BigBlueButton. Its parts are in the modules below.
 
 #![expect(
     unreachable_pub,
-    reason = "a binary has no outside: pub is what a module offers to its siblings"
+    reason = "a binary has no other crates as users: pub marks what a module offers to the others"
 )]
 
-mod caretaker;
+mod background;
 mod cli;
 mod cmd;
 mod config;
 mod http;
-mod importing;
 mod lifecycle;
 mod output;
 mod telemetry;

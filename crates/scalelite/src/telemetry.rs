@@ -1,6 +1,6 @@
-//! The log: lines gather in memory, and a thread writes them to the standard error output several
-//! times a second, so that no request waits for a terminal or a pipe, or wakes anybody up. (Waking
-//! a thread for each line cost a join a tenth of its speed.)
+//! The log. Lines are collected in memory, and a thread writes them to the standard error output
+//! several times a second. No request waits for a terminal or pipe, or wakes the thread for its line:
+//! to do so for each line slowed joins down by a tenth.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,18 +11,21 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::values::{LogFormat, LogLevel};
 
-/// Bytes that may wait; what does not fit is dropped, and that is said.
+/// Most bytes that wait to be written. Lines beyond that are dropped, and the log says how many.
 const MAX_PENDING_BYTES: usize = 8 << 20;
-/// How long the last lines may take at the end.
+/// How long the end of the process waits until the last lines are written.
 const MAX_FLUSH_TIME: Duration = Duration::from_secs(1);
-/// How long lines gather.
+/// How long lines are collected before they are written.
 const GATHER_TIME: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct PendingLog {
     bytes: Vec<u8>,
+    /// Lines dropped since the last write.
     dropped: u64,
+    /// No more lines come.
     ended: bool,
+    /// The thread has written everything and ended.
     flushed: bool,
 }
 
@@ -37,33 +40,33 @@ impl SharedLog {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while that holds, or for that long.
+    /// Waits while the condition holds, but not longer than `time`.
     fn wait_while<'a>(
         &self,
-        waiting: MutexGuard<'a, PendingLog>,
+        pending: MutexGuard<'a, PendingLog>,
         time: Duration,
-        mut holds: impl FnMut(&PendingLog) -> bool,
+        mut condition: impl FnMut(&PendingLog) -> bool,
     ) -> MutexGuard<'a, PendingLog> {
-        let waited = self.changed.wait_timeout_while(waiting, time, |waiting| holds(waiting));
-        waited.unwrap_or_else(PoisonError::into_inner).0
+        let result = self.changed.wait_timeout_while(pending, time, |pending| condition(pending));
+        result.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
-/// Where lines are written to.
+/// The writer that log lines are formatted into.
 #[derive(Clone)]
 struct LogBuffer(Arc<SharedLog>);
 
 impl Write for LogBuffer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut waiting = self.0.lock();
-        if waiting.bytes.len() + line.len() > MAX_PENDING_BYTES {
-            waiting.dropped += 1;
+        let mut pending = self.0.lock();
+        if pending.bytes.len() + line.len() > MAX_PENDING_BYTES {
+            pending.dropped += 1;
         } else {
-            if waiting.bytes.is_empty() {
-                // The first line of a batch; the others find the thread awake.
+            if pending.bytes.is_empty() {
+                // Only the first line of a batch has to wake the thread.
                 self.0.changed.notify_all();
             }
-            waiting.bytes.extend_from_slice(line);
+            pending.bytes.extend_from_slice(line);
         }
         Ok(line.len())
     }
@@ -81,17 +84,17 @@ impl<'a> MakeWriter<'a> for LogBuffer {
     }
 }
 
-/// Writes what waits; the last of it when it is dropped.
+/// Owns the thread that writes the log. Dropping it waits until the last lines are written.
 pub struct LogFlusher(Arc<SharedLog>);
 
 impl LogFlusher {
     fn start(shared: Arc<SharedLog>, target: impl Write + Send + 'static) -> Self {
-        let work = shared.clone();
-        // Without a thread there is no log, but a service.
+        let log = shared.clone();
+        // If the thread cannot be started, the service runs without a log.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
-            write_out(&work, target);
-            work.lock().flushed = true;
-            work.changed.notify_all();
+            write_until_end(&log, target);
+            log.lock().flushed = true;
+            log.changed.notify_all();
         });
         Self(shared)
     }
@@ -101,25 +104,25 @@ impl Drop for LogFlusher {
     fn drop(&mut self) {
         self.0.lock().ended = true;
         self.0.changed.notify_all();
-        // Who does not read its log does not keep us from ending.
-        drop(self.0.wait_while(self.0.lock(), MAX_FLUSH_TIME, |waiting| !waiting.flushed));
+        // A pipe that nobody reads must not prevent the end of the process.
+        drop(self.0.wait_while(self.0.lock(), MAX_FLUSH_TIME, |pending| !pending.flushed));
     }
 }
 
-fn write_out(shared: &SharedLog, mut target: impl Write) {
+fn write_until_end(shared: &SharedLog, mut target: impl Write) {
     const HOUR: Duration = Duration::from_secs(3600);
     loop {
-        let idle = |waiting: &PendingLog| waiting.bytes.is_empty() && !waiting.ended;
-        let waiting = shared.wait_while(shared.lock(), HOUR, idle);
-        let mut waiting = shared.wait_while(waiting, GATHER_TIME, |waiting| !waiting.ended);
-        let (bytes, dropped) = (std::mem::take(&mut waiting.bytes), waiting.dropped);
-        let ended = waiting.ended;
-        waiting.dropped = 0;
-        drop(waiting);
-        // A log that nobody reads any more must not stop the service.
+        let is_idle = |pending: &PendingLog| pending.bytes.is_empty() && !pending.ended;
+        let pending = shared.wait_while(shared.lock(), HOUR, is_idle);
+        let mut pending = shared.wait_while(pending, GATHER_TIME, |pending| !pending.ended);
+        let (bytes, dropped) = (std::mem::take(&mut pending.bytes), pending.dropped);
+        let ended = pending.ended;
+        pending.dropped = 0;
+        drop(pending);
+        // A closed output must not stop the service.
         let _ = target.write_all(&bytes);
         if dropped > 0 {
-            let _ = writeln!(target, "{dropped} lines dropped");
+            let _ = writeln!(target, "{dropped} log lines dropped");
         }
         let _ = target.flush();
         if ended {
@@ -128,7 +131,7 @@ fn write_out(shared: &SharedLog, mut target: impl Write) {
     }
 }
 
-/// Starts the log. What waits is written when the flusher is dropped.
+/// Starts the log. `rust_log` overrides `level`.
 pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> LogFlusher {
     let shared = Arc::new(SharedLog::default());
     let default = match level {
@@ -142,7 +145,7 @@ pub fn start(level: LogLevel, format: LogFormat, rust_log: Option<&str>) -> LogF
         .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(default)))
         .with_writer(LogBuffer(shared.clone()));
     let terminal = io::IsTerminal::is_terminal(&io::stderr());
-    // A second start, as tests may do, keeps the first log.
+    // If a log was started before, as in tests, it remains.
     let _ = match format {
         LogFormat::Text => builder.with_ansi(terminal).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_in_order_and_the_last_ones_at_the_end() {
+    fn lines_are_written_in_order_and_completely() {
         let (sender, receiver) = mpsc::channel();
         let shared = Arc::new(SharedLog::default());
         let flusher = LogFlusher::start(shared.clone(), Target(sender));
@@ -181,6 +184,6 @@ mod tests {
         buffer.write_all(&vec![b'x'; MAX_PENDING_BYTES]).unwrap();
         drop(flusher);
         let rest: Vec<u8> = receiver.iter().flatten().collect();
-        assert_eq!(rest, b"two\n1 lines dropped\n");
+        assert_eq!(rest, b"two\n1 log lines dropped\n");
     }
 }

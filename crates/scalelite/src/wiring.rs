@@ -1,5 +1,5 @@
-//! The composition root: from settings to a running application. The only place that names
-//! adapters.
+//! Builds the application from the settings: opens the stores and connects all adapters. Only this
+//! module and the parsing of store addresses use the crate `adapters`.
 
 mod playback;
 mod recordings;
@@ -17,6 +17,7 @@ use app::App;
 use app::policy::{Policy, RecordingRules};
 use app::ports::{self, CallTimeouts, Inspect};
 use app::recordings::import::Importer;
+use app::store_migration::Stores;
 use app::tenancy::TenantCache;
 use bbb::Algorithm;
 use domain::health::Thresholds;
@@ -33,78 +34,80 @@ use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
 use crate::output::print_note;
 
-/// Where the state is kept if nobody says otherwise and we may write there.
+/// The default data directory, if it is writable.
 const SYSTEM_DIR: &str = "/var/lib/scalelite";
-/// Where it is kept else.
+/// The default data directory otherwise, relative to the working directory.
 const LOCAL_DIR: &str = "scalelite-data";
+/// File of the generated secret, in the data directory.
 const SECRET_FILE: &str = "secret";
 
-/// Something of the surroundings is not as it must be; the text is for administrators.
+/// Why the application cannot be built. The text is for administrators.
 #[derive(Debug, thiserror::Error)]
 pub enum WiringError {
-    /// A directory or file.
+    /// A directory or file cannot be used.
     #[error("{0}: {1}")]
     File(PathBuf, io::Error),
-    /// The store.
+    /// An embedded store cannot be opened.
     #[error("{0}: {1}")]
     Store(PathBuf, ports::StoreError),
-    /// A store elsewhere.
+    /// Redis or PostgreSQL cannot be used.
     #[error(transparent)]
     Shared(ports::StoreError),
-    /// Several replicas need one secret.
+    /// A shared store requires a configured secret: each replica would generate another one.
     #[error("LOADBALANCER_SECRET must be set: all replicas on {0} need the same one")]
     SecretNeeded(String),
-    /// The file of an embedded store that should be there.
-    #[error("{0}: there is no store")]
+    /// The embedded store to read from does not exist.
+    #[error("{0}: store not found")]
     NoStore(PathBuf),
-    /// Several replicas need one secret for cookies.
+    /// A shared store with protected recordings requires a configured key for access cookies.
     #[error(
         "SECRET_KEY_BASE must be set: all replicas on {0} sign cookies for protected recordings with it"
     )]
     KeyBaseNeeded(String),
-    /// A setting about recordings that is not as it must be.
+    /// A setting about recordings is wrong.
     #[error("{0}")]
     Setting(String),
-    /// The settings name no store at all, which they cannot.
-    #[error("there is no store")]
+    /// The settings have no state store. This does not happen: without Redis and PostgreSQL, the store
+    /// is embedded.
+    #[error("no store is configured")]
     NoStores,
 }
 
-/// A wired application and where its state is.
+/// The application with the parts that only some commands use.
 pub struct WiredApp {
     /// The application.
     pub app: App,
-    /// Its data directory.
+    /// The data directory.
     pub data_dir: PathBuf,
-    /// Whether the secret is one that we made.
+    /// Whether the secret was generated, since none is configured.
     pub secret_is_generated: bool,
-    /// The stores, for a closer look.
+    /// The stores, for `doctor`.
     pub inspectors: Vec<Arc<dyn Inspect>>,
-    /// Recordings, unless there are none.
+    /// The recording store; `None` with DB_DISABLED.
     pub recordings: Option<Arc<dyn ports::Recordings>>,
-    /// Imports of recordings, unless there is no database for them or they are switched off.
+    /// The importer of recordings; `None` without a database or with RECORDING_DISABLED.
     pub importer: Option<Importer>,
     /// Uploads of recordings into the spool.
     pub uploads: Arc<dyn ports::Uploads>,
-    /// Where recordings are watched, unless there are none.
+    /// Playback of recordings; `None` without a database or with RECORDING_DISABLED.
     pub playback: Option<Arc<PlaybackService>>,
 }
 
-/// Opens the stores and connects everything. Redis and PostgreSQL are connected to when they are
-/// first needed.
+/// Opens the stores and builds the application. Connections to Redis and PostgreSQL are made when they
+/// are first used.
 ///
 /// # Errors
 /// When the data directory, the secret or a store cannot be used.
 pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringError> {
-    let given = configured_secrets(config);
-    let needs_dir = stores.needs_data_dir() || given.is_empty();
+    let configured = configured_secrets(config);
+    let secret_is_generated = configured.is_empty();
+    let needs_dir = stores.needs_data_dir() || secret_is_generated;
     let data_dir = if needs_dir { prepare_data_dir(config)? } else { expected_data_dir(config) };
-    let OpenedStores { stores: house, recording_store: records, inspectors: inspect } =
+    let OpenedStores { stores: Stores { state, recordings }, recording_store, inspectors } =
         stores::open_stores(stores, &data_dir)?;
-    let own_secret = given.is_empty();
-    let secrets = match own_secret {
-        false => given,
-        // One that this machine makes would not be the other replicas'.
+    let secrets = match secret_is_generated {
+        false => configured,
+        // Each replica would generate another secret.
         true if stores.is_shared() => return Err(WiringError::SecretNeeded(stores.describe().0)),
         true => vec![load_pool_secret(&data_dir)?],
     };
@@ -114,57 +117,58 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     let bbb =
         HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let app = App {
-        pool: house.state.clone(),
-        history: house.state.clone(),
-        forecaster: Arc::default(),
+        pool: state.clone(),
+        history: state.clone(),
+        forecast: Arc::default(),
         server_backup: Arc::default(),
-        periodic_jobs: house.state.clone(),
-        tenant_cache: Arc::new(TenantCache::new(house.state.clone(), create_rules, join_rules)),
-        tenants: house.state.clone(),
-        recording_store: records,
+        response_times: Arc::default(),
+        periodic_jobs: state.clone(),
+        tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
+        tenants: state.clone(),
+        recording_store,
         blobs: recordings::build_blobs(config)?,
-        tokens: house.state.clone(),
+        tokens: state.clone(),
         bbb: Arc::new(bbb),
         callback_client: Arc::new(HttpCallbackClient::new(config.callback_allow.0.clone())),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
-    let theatre = playback::build_playback_service(config, stores, &app, &data_dir)?.map(Arc::new);
+    let playback = playback::build_playback_service(config, stores, &app, &data_dir)?;
     let importer = recordings::build_importer(config, &app);
-    let (recordings, uploads) = (house.recordings, recordings::build_uploads(config));
+    let uploads = recordings::build_uploads(config);
     Ok(WiredApp {
         app,
         data_dir,
-        secret_is_generated: own_secret,
-        inspectors: inspect,
+        secret_is_generated,
+        inspectors,
         recordings,
         importer,
         uploads,
-        playback: theatre,
+        playback: playback.map(Arc::new),
     })
 }
 
-/// Where the state would be kept, without making anything.
+/// The data directory that [`wire`] would use. Creates nothing.
 pub fn expected_data_dir(config: &Config) -> PathBuf {
     if let Some(dir) = &config.data_dir {
         return dir.clone();
     }
     let system = PathBuf::from(SYSTEM_DIR);
-    let above = system.parent().unwrap_or(&system);
-    let usable = if system.exists() { prepare_dir(&system) } else { may_write(above) };
-    if usable.is_ok() { system } else { PathBuf::from(LOCAL_DIR) }
+    let parent = system.parent().unwrap_or(&system);
+    let result = if system.exists() { prepare_dir(&system) } else { may_write(parent) };
+    if result.is_ok() { system } else { PathBuf::from(LOCAL_DIR) }
 }
 
-/// Whether files can be made in a directory, by making one that nobody sees.
+/// Checks that files can be created in a directory, by creating one without a name.
 ///
 /// # Errors
-/// Why they cannot.
+/// When no file can be created.
 pub fn may_write(dir: &Path) -> io::Result<()> {
     tempfile::tempfile_in(dir).map(drop)
 }
 
-/// The directory of the state, made if need be, readable by its owner only.
+/// Returns the data directory. Creates it if necessary, accessible by its owner only.
 fn prepare_data_dir(config: &Config) -> Result<PathBuf, WiringError> {
     if let Some(dir) = &config.data_dir {
         return match prepare_dir(dir) {
@@ -173,19 +177,20 @@ fn prepare_data_dir(config: &Config) -> Result<PathBuf, WiringError> {
         };
     }
     let system = PathBuf::from(SYSTEM_DIR);
-    let Err(refused) = prepare_dir(&system) else {
+    let Err(reason) = prepare_dir(&system) else {
         return Ok(system);
     };
-    // Of a directory that we may not look into, that is all we can know.
+    // If it exists, it may hold the state of an earlier start.
     if system.exists() {
-        print_note(format!("{SYSTEM_DIR} cannot be used ({refused}): using ./{LOCAL_DIR}"));
+        print_note(format!("{SYSTEM_DIR} cannot be used ({reason}): using ./{LOCAL_DIR}"));
     }
     let local = PathBuf::from(LOCAL_DIR);
     prepare_dir(&local).map_err(|error| WiringError::File(local.clone(), error))?;
     Ok(local)
 }
 
-/// A store that exists is not tried by writing: a full disk must not keep anybody from looking.
+/// Creates a data directory if necessary, and checks that it can be used. If it has a store, nothing is
+/// written: commands that only read must work on a full disk.
 fn prepare_dir(dir: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let store = dir.join(STORE_FILE);
@@ -195,44 +200,49 @@ fn prepare_dir(dir: &Path) -> io::Result<()> {
     may_write(dir)
 }
 
-/// The front-ends' secrets, if any are given.
+/// The secrets of the front-ends, as far as they are configured.
 fn configured_secrets(config: &Config) -> Vec<String> {
-    let one = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
-    let more = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
-    one.chain(more.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect()
+    let first = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.clone());
+    let others = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
+    first.chain(others.map(str::to_owned)).filter(|secret| !secret.is_empty()).collect()
 }
 
-/// The secret of a pool for which none is given.
+/// The secret of a pool for which none is configured.
 fn load_pool_secret(data_dir: &Path) -> Result<String, WiringError> {
     let path = data_dir.join(SECRET_FILE);
     load_or_create_secret(&path).map_err(|error| WiringError::File(path, error))
 }
 
-/// Reads the secret that was made on the first start, or makes it. Of two processes that start at
-/// the same time one makes it and the other reads it.
+/// Reads the secret that was generated on first start, or generates it. Of two processes that start at
+/// the same time, one generates the secret and the other reads it.
 fn load_or_create_secret(path: &Path) -> io::Result<String> {
     match std::fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        kept => return check_secret(&kept?),
+        text => return parse_secret(&text?),
     }
-    let made = OsEntropy.secret();
+    let secret = OsEntropy.secret();
     let directory = path.parent().unwrap_or(Path::new("."));
-    // Temporary files are readable by their owner only.
+    // Temporary files are accessible by their owner only.
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    writeln!(file, "{made}")?;
+    writeln!(file, "{secret}")?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
-        Ok(_) => Ok(made),
+        Ok(_) => Ok(secret),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-            check_secret(&std::fs::read_to_string(path)?)
+            parse_secret(&std::fs::read_to_string(path)?)
         }
         Err(error) => Err(error.error),
     }
 }
 
-fn check_secret(kept: &str) -> io::Result<String> {
-    let empty = io::Error::new(io::ErrorKind::InvalidData, "is empty: delete it to get a new one");
-    if kept.trim().is_empty() { Err(empty) } else { Ok(kept.trim().to_owned()) }
+/// The secret in a file with that text.
+fn parse_secret(text: &str) -> io::Result<String> {
+    let secret = text.trim();
+    if secret.is_empty() {
+        let reason = "is empty: delete it to get a new one";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    Ok(secret.to_owned())
 }
 
 fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {

@@ -1,15 +1,28 @@
-//! Builds tar archives byte by byte: valid ones as GNU tar writes them, and invalid ones.
+//! Makes tar archives for tests with the crate `tar`: valid archives, and hostile ones with paths, kinds and sizes that
+//! the crate's own checks would refuse.
 
-const BLOCK: usize = 512;
+use ::tar::{Builder, EntryType, Header};
 
-/// An archive that is being built.
-#[derive(Clone, Debug, Default)]
+/// GNU tar fills an archive up to a multiple of 20 blocks of 512 bytes.
+const RECORD_BYTES: usize = 20 * 512;
+/// Longest name that fits into a header, in bytes.
+const MAX_NAME_BYTES: usize = 100;
+/// Set-uid and executable, so that tests notice if the permissions in an archive are applied.
+const MODE: u32 = 0o4755;
+
+/// An archive that is built in memory. Paths and link targets are written as given.
 pub struct TarBuilder {
-    bytes: Vec<u8>,
+    builder: Builder<Vec<u8>>,
+}
+
+impl Default for TarBuilder {
+    fn default() -> Self {
+        Self { builder: Builder::new(Vec::new()) }
+    }
 }
 
 impl TarBuilder {
-    /// An empty archive.
+    /// Creates an empty archive.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -28,83 +41,62 @@ impl TarBuilder {
         self.entry(path, b'5', "", 0, b"")
     }
 
-    /// Adds a link. The kind `1` is a hard link, `2` a symbolic link.
+    /// Adds a link: kind `1` is a hard link, kind `2` a symbolic link.
     #[must_use]
     pub fn link(self, kind: u8, path: &str, target: &str) -> Self {
         self.entry(path, kind, target, 0, b"")
     }
 
-    /// Adds an entry of any kind. The size in its header may differ from that of the content.
+    /// Adds an entry of any kind. `size` is what its header says, which may differ from the length of the content.
     #[must_use]
     pub fn entry(mut self, path: &str, kind: u8, target: &str, size: u64, content: &[u8]) -> Self {
-        let header_path = if path.len() > 100 {
-            self.push(
-                "././@LongLink",
-                b'L',
-                "",
-                path.len() as u64 + 1,
-                &[path.as_bytes(), &[0]].concat(),
-            );
-            &path[..path.floor_char_boundary(100)]
+        let name = if path.len() > MAX_NAME_BYTES {
+            let long_name = [path.as_bytes(), &[0]].concat();
+            self.append("././@LongLink", b'L', "", long_name.len() as u64, &long_name);
+            &path[..path.floor_char_boundary(MAX_NAME_BYTES)]
         } else {
             path
         };
-        self.push(header_path, kind, target, size, content);
+        self.append(name, kind, target, size, content);
         self
     }
 
-    /// Adds an extended header (pax) for the next entry.
+    /// Adds an extended header for the next entry.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "writing into memory does not fail")]
     pub fn pax(mut self, records: &[(&str, &str)]) -> Self {
-        let record = |(key, value): &(&str, &str)| {
-            let rest = format!(" {key}={value}\n");
-            let mut length = rest.len() + 1;
-            while length != rest.len() + length.to_string().len() {
-                length = rest.len() + length.to_string().len();
-            }
-            format!("{length}{rest}")
-        };
-        let text: String = records.iter().map(record).collect();
-        self.push("PaxHeaders/x", b'x', "", text.len() as u64, text.as_bytes());
+        let records = records.iter().map(|(key, value)| (*key, value.as_bytes()));
+        self.builder.append_pax_extensions(records).expect("written into memory");
         self
     }
 
-    fn push(&mut self, path: &str, kind: u8, target: &str, size: u64, content: &[u8]) {
-        let mut header = [0; BLOCK];
-        let mut put = |at: usize, text: &[u8]| header[at..at + text.len()].copy_from_slice(text);
-        put(0, path.as_bytes());
-        put(100, b"0004755\0");
-        put(108, b"0000000\0");
-        put(116, b"0000000\0");
-        if size < 0o100_000_000_000 {
-            put(124, format!("{size:011o}\0").as_bytes());
-        } else {
-            put(124, &[&[0x80, 0, 0, 0][..], &size.to_be_bytes()].concat());
-        }
-        put(136, b"14622360300\0");
-        put(148, b"        ");
-        put(156, &[kind]);
-        put(157, target.as_bytes());
-        put(257, b"ustar  \0");
-        let sum: u32 = header.iter().copied().map(u32::from).sum();
-        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        self.bytes.extend(header);
-        self.bytes.extend(content);
-        self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK), 0);
+    #[expect(clippy::expect_used, reason = "writing into memory does not fail")]
+    fn append(&mut self, name: &str, kind: u8, target: &str, size: u64, content: &[u8]) {
+        let mut header = Header::new_gnu();
+        // `set_path` and `set_link_name` refuse absolute paths and `..`.
+        let fields = header.as_old_mut();
+        fields.name[..name.len()].copy_from_slice(name.as_bytes());
+        fields.linkname[..target.len()].copy_from_slice(target.as_bytes());
+        header.set_entry_type(EntryType::new(kind));
+        header.set_mode(MODE);
+        header.set_size(size);
+        header.set_cksum();
+        self.builder.append(&header, content).expect("written into memory");
     }
 
-    /// The archive without the blocks that end it.
+    /// Returns the archive without the two empty blocks that end it.
     #[must_use]
     pub fn into_unfinished_bytes(self) -> Vec<u8> {
-        self.bytes
+        self.builder.get_ref().clone()
     }
 
-    /// The complete archive, padded to a multiple of 20 blocks.
+    /// Returns the complete archive.
     #[must_use]
-    pub fn into_bytes(mut self) -> Vec<u8> {
-        let length = (self.bytes.len() + 2 * BLOCK).next_multiple_of(20 * BLOCK);
-        self.bytes.resize(length, 0);
-        self.bytes
+    #[expect(clippy::expect_used, reason = "writing into memory does not fail")]
+    pub fn into_bytes(self) -> Vec<u8> {
+        let mut bytes = self.builder.into_inner().expect("written into memory");
+        bytes.resize(bytes.len().next_multiple_of(RECORD_BYTES), 0);
+        bytes
     }
 }
 
@@ -116,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gnu_tar_reads_it() {
+    fn gnu_tar_lists_the_archive() {
         let long = format!("{}/b", "a".repeat(120));
         let tar = TarBuilder::new().dir("d/").file("d/f", "x").file(&long, "y").into_bytes();
         let mut child = Command::new("tar")

@@ -1,8 +1,9 @@
-//! Archives of recordings, unpacked in this process: strangers made them, so that nothing in them is believed.
+//! Unpacks archives of recordings inside this process.
 //!
-//! Only regular files and directories come out, below a directory that is held open, each part of a path a plain name.
-//! What is wrong with one format (a link, a device, a path that occurs twice) spoils that format; what
-//! belongs to no format, or is wrong with the archive, spoils all of it. Memory does not grow with the archive.
+//! An archive comes from outside and may be hostile. Only regular files and directories are unpacked, below a
+//! directory that is held open, and each component of a path must be a plain name. An error in one format (a link, a
+//! device, a path that occurs twice) makes that format unusable; an entry that belongs to no format, or an error in the
+//! archive itself, makes the whole archive unusable. Memory use does not grow with the archive.
 
 mod tar;
 mod unpack;
@@ -11,20 +12,20 @@ use std::io;
 
 pub(crate) use self::unpack::{ExtractedFormat, unpack};
 
-/// What an archive may be.
+/// Upper limits for one archive.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ArchiveLimits {
-    /// Entries, directories among them.
+    /// Number of entries, including directories.
     pub(crate) max_entries: u64,
-    /// Bytes of all that is in it.
+    /// Sum of the sizes of all entries, in bytes.
     pub(crate) max_bytes: u64,
-    /// How many times larger what comes out of a compressed one may be.
+    /// Uncompressed size divided by compressed size, for compressed archives.
     pub(crate) max_ratio: u64,
 }
 
 impl Default for ArchiveLimits {
     fn default() -> Self {
-        // A recording of a day has some thousands of files; text compresses to a tenth.
+        // A recording of a whole day has some thousands of files; text compresses to a tenth.
         Self { max_entries: 200_000, max_bytes: 1 << 40, max_ratio: 200 }
     }
 }
@@ -32,9 +33,9 @@ impl Default for ArchiveLimits {
 /// Why an archive was not unpacked.
 #[derive(Debug)]
 pub(crate) enum ArchiveError {
-    /// It is broken, or a trap.
+    /// The archive is damaged or hostile.
     Invalid(String),
-    /// Reading or writing failed, which is not its fault.
+    /// Reading or writing failed for a reason that has nothing to do with the archive.
     Io(io::Error),
 }
 
@@ -44,6 +45,6 @@ impl From<io::Error> for ArchiveError {
     }
 }
 
-fn invalid_archive(why: impl Into<String>) -> ArchiveError {
-    ArchiveError::Invalid(why.into())
+fn invalid_archive(reason: impl Into<String>) -> ArchiveError {
+    ArchiveError::Invalid(reason.into())
 }

@@ -1,5 +1,7 @@
-//! Reads tar archives entry by entry: ustar, GNU's long names and POSIX's extended headers, nothing beyond. Our own,
-//! because the crate `tar` reads long names and extended headers of any length into memory.
+//! Reads tar archives entry by entry: ustar headers, GNU long names and POSIX extended headers.
+//!
+//! The crate `tar` (0.4.46) is not used because it reads long names and extended headers of any length into memory; its
+//! raw mode leaves these headers to the caller, but ignores sizes in extended headers and accepts a truncated archive.
 
 use std::io::{self, Read};
 
@@ -9,16 +11,16 @@ const BLOCK_BYTES: usize = 512;
 /// Longest name, and longest extended header, in bytes.
 const MAX_EXTENSION_BYTES: u64 = 64 * 1024;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TarEntryKind {
     File,
     Dir,
-    /// Something that is never unpacked, and what it is.
+    /// An entry that is never unpacked, with a description such as "a hard link".
     Unsupported(&'static str),
 }
 
-/// The head of an entry.
+/// The path, kind and size of an entry. The size is in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TarEntry {
     pub(super) path: String,
@@ -26,15 +28,16 @@ pub(super) struct TarEntry {
     pub(super) size: u64,
 }
 
-/// An archive that is being read.
+/// A reader of tar archives.
 pub(super) struct TarReader<R> {
     source: R,
-    /// Bytes of the current entry that were not read yet, and the padding after them.
+    /// Bytes of the current entry that were not read yet.
     remaining_bytes: u64,
+    /// Padding after the current entry.
     padding_bytes: u64,
 }
 
-/// What headers before an entry say of it.
+/// What extension headers say about the entry that follows them.
 #[derive(Default)]
 struct TarExtension {
     path: Option<Vec<u8>>,
@@ -47,16 +50,16 @@ impl<R: Read> TarReader<R> {
         Self { source, remaining_bytes: 0, padding_bytes: 0 }
     }
 
-    /// The next entry; what was not read of the one before is skipped.
+    /// Returns the next entry, or `None` at the end of the archive. Skips the unread part of the previous entry.
     pub(super) fn next_entry(&mut self) -> Result<Option<TarEntry>, ArchiveError> {
         let mut extension = TarExtension::default();
         loop {
             self.skip_entry()?;
             let Some(header) = self.read_header()? else { return Ok(None) };
             let size = parse_number(&header[124..136])
-                .ok_or_else(|| invalid_archive("a size is no number"))?;
+                .ok_or_else(|| invalid_archive("the size of an entry is not a number"))?;
             match header[156] {
-                // Names of links matter as little as links do.
+                // Long names of links and global headers: neither matters, since links are never unpacked.
                 b'K' | b'g' => self.begin_entry(size)?,
                 b'L' => extension.path = Some(trim_at_nul(&self.read_extension(size)?).to_vec()),
                 b'x' => parse_pax(&self.read_extension(size)?, &mut extension)?,
@@ -68,15 +71,15 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    /// Reads from the current entry; nothing at its end.
+    /// Reads from the current entry. Returns 0 at its end.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
-        let most = usize::try_from(self.remaining_bytes).unwrap_or(usize::MAX).min(buffer.len());
-        if most == 0 {
+        let limit = usize::try_from(self.remaining_bytes).unwrap_or(usize::MAX).min(buffer.len());
+        if limit == 0 {
             return Ok(0);
         }
-        let count = self.source.read(&mut buffer[..most]).map_err(classify_read_error)?;
+        let count = self.source.read(&mut buffer[..limit]).map_err(classify_read_error)?;
         if count == 0 {
-            return Err(invalid_archive("it is cut off"));
+            return Err(invalid_archive("the archive is truncated"));
         }
         self.remaining_bytes -= u64::try_from(count).unwrap_or(self.remaining_bytes);
         Ok(count)
@@ -94,7 +97,7 @@ impl<R: Read> TarReader<R> {
         let path = String::from_utf8(path).map_err(|_| invalid_archive("a path is not UTF-8"))?;
         let kind = match kind {
             _ if extension.sparse => TarEntryKind::Unsupported("a sparse file"),
-            // Old archives spell directories as files with a slash.
+            // Old archives mark a directory by a slash at the end of a file's name.
             0 | b'0' | b'7' if path.ends_with('/') => TarEntryKind::Dir,
             0 | b'0' | b'7' => TarEntryKind::File,
             b'5' => TarEntryKind::Dir,
@@ -103,28 +106,29 @@ impl<R: Read> TarReader<R> {
             b'3' | b'4' => TarEntryKind::Unsupported("a device"),
             b'6' => TarEntryKind::Unsupported("a pipe"),
             b'S' => TarEntryKind::Unsupported("a sparse file"),
-            _ => TarEntryKind::Unsupported("of an unknown kind"),
+            _ => TarEntryKind::Unsupported("an entry of unknown type"),
         };
         Ok(TarEntry { path, kind, size })
     }
 
-    /// The next header; `None` at the end.
+    /// Reads the next header. Returns `None` at the end of the archive.
     fn read_header(&mut self) -> Result<Option<[u8; BLOCK_BYTES]>, ArchiveError> {
         let mut header = [0; BLOCK_BYTES];
         match self.source.read_exact(&mut header) {
-            // Archives end with two empty blocks. Without them this one was cut off.
+            // A complete archive ends with two blocks of zeros.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(invalid_archive("it is cut off, or no tar archive"));
+                return Err(invalid_archive("the archive is truncated, or not a tar archive"));
             }
-            done => done.map_err(classify_read_error)?,
+            result => result.map_err(classify_read_error)?,
         }
         if header.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
         let sum: u64 = header.iter().map(|byte| u64::from(*byte)).sum();
-        let own: u64 = header[148..156].iter().map(|byte| u64::from(*byte)).sum();
-        if parse_number(&header[148..156]) != Some(sum - own + 8 * u64::from(b' ')) {
-            return Err(invalid_archive("it is no tar archive, or damaged"));
+        // The checksum covers the header with its own field filled with blanks.
+        let field_sum: u64 = header[148..156].iter().map(|byte| u64::from(*byte)).sum();
+        if parse_number(&header[148..156]) != Some(sum - field_sum + 8 * u64::from(b' ')) {
+            return Err(invalid_archive("not a tar archive, or damaged"));
         }
         Ok(Some(header))
     }
@@ -132,14 +136,14 @@ impl<R: Read> TarReader<R> {
     fn begin_entry(&mut self, size: u64) -> Result<(), ArchiveError> {
         self.remaining_bytes = size;
         let block = BLOCK_BYTES as u64;
-        let whole = size
+        let padded = size
             .checked_next_multiple_of(block)
-            .ok_or_else(|| invalid_archive("a size is too large"))?;
-        self.padding_bytes = whole - size;
+            .ok_or_else(|| invalid_archive("the size of an entry is too large"))?;
+        self.padding_bytes = padded - size;
         Ok(())
     }
 
-    /// A header's own bytes, few of them.
+    /// Reads the content of an extension header, which is at most [`MAX_EXTENSION_BYTES`] long.
     fn read_extension(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
         if size > MAX_EXTENSION_BYTES {
             return Err(invalid_archive("a name is too long"));
@@ -154,22 +158,22 @@ impl<R: Read> TarReader<R> {
     }
 
     fn skip_entry(&mut self) -> Result<(), ArchiveError> {
-        let rest = self.remaining_bytes + self.padding_bytes;
-        let skipped = io::copy(&mut self.source.by_ref().take(rest), &mut io::sink());
+        let unread = self.remaining_bytes + self.padding_bytes;
+        let skipped = io::copy(&mut self.source.by_ref().take(unread), &mut io::sink());
         (self.remaining_bytes, self.padding_bytes) = (0, 0);
-        if skipped.map_err(classify_read_error)? < rest {
-            Err(invalid_archive("it is cut off"))
+        if skipped.map_err(classify_read_error)? < unread {
+            Err(invalid_archive("the archive is truncated"))
         } else {
             Ok(())
         }
     }
 }
 
-/// What a decompressor finds wrong is the archive's fault.
+/// Errors of the decompressor mean that the archive is invalid; all other errors are I/O errors.
 fn classify_read_error(error: io::Error) -> ArchiveError {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
-            invalid_archive(format!("it is damaged: {error}"))
+            invalid_archive(format!("the archive is damaged: {error}"))
         }
         _ => ArchiveError::Io(error),
     }
@@ -179,17 +183,17 @@ fn trim_at_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// Name and prefix of a header.
+/// Returns the path in a header: its prefix and its name.
 fn header_path(header: &[u8; BLOCK_BYTES]) -> Vec<u8> {
     let (name, prefix) = (trim_at_nul(&header[..100]), trim_at_nul(&header[345..500]));
-    // In GNU's format something else stands where the prefix would.
+    // GNU's format has other fields in the place of the prefix.
     if prefix.is_empty() || &header[257..263] != b"ustar\0" {
         return name.to_vec();
     }
     [prefix, b"/", name].concat()
 }
 
-/// Octal digits, or GNU's binary numbers.
+/// Parses a number that is written in octal digits, or in GNU's binary form.
 fn parse_number(field: &[u8]) -> Option<u64> {
     if let [0x80, rest @ ..] = field {
         let (high, low) = rest.split_at(rest.len().checked_sub(8)?);
@@ -200,24 +204,24 @@ fn parse_number(field: &[u8]) -> Option<u64> {
     if text.is_empty() { Some(0) } else { u64::from_str_radix(text, 8).ok() }
 }
 
-/// Records `length key=value\n` of an extended header.
+/// Parses the records of an extended header, each of which is `length key=value\n`.
 fn parse_pax(mut bytes: &[u8], extension: &mut TarExtension) -> Result<(), ArchiveError> {
-    let broken = || invalid_archive("an extended header is damaged");
+    let damaged = || invalid_archive("an extended header is damaged");
     while !bytes.is_empty() {
-        let blank = bytes.iter().position(|byte| *byte == b' ').ok_or_else(broken)?;
+        let blank = bytes.iter().position(|byte| *byte == b' ').ok_or_else(damaged)?;
         let digits = std::str::from_utf8(&bytes[..blank]).ok();
-        let length: usize = digits.and_then(|it| it.parse().ok()).ok_or_else(broken)?;
+        let length: usize = digits.and_then(|digits| digits.parse().ok()).ok_or_else(damaged)?;
         if length > bytes.len() || length < blank + 2 || bytes[length - 1] != b'\n' {
-            return Err(broken());
+            return Err(damaged());
         }
         let record = &bytes[blank + 1..length - 1];
-        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(broken)?;
+        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(damaged)?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         match key {
             b"path" => extension.path = Some(value.to_vec()),
             b"size" => {
                 let text = std::str::from_utf8(value).ok();
-                extension.size = Some(text.and_then(|it| it.parse().ok()).ok_or_else(broken)?);
+                extension.size = Some(text.and_then(|text| text.parse().ok()).ok_or_else(damaged)?);
             }
             _ if key.starts_with(b"GNU.sparse.") => extension.sparse = true,
             _ => {}

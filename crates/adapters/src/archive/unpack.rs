@@ -1,4 +1,4 @@
-//! From an archive to directories, format by format.
+//! Unpacks an archive into one directory for each format of each recording.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,23 +12,25 @@ use super::tar::{TarEntry, TarEntryKind, TarReader};
 use super::{ArchiveError, ArchiveLimits, invalid_archive};
 use crate::confined_dir::ConfinedDir;
 
-/// Bytes that are copied at once.
+/// Size of the read buffer.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// Directories within a format, one in the other. Real ones have four.
+/// Nesting depth of directories within a format. Real recordings have four levels.
 const MAX_DEPTH: usize = 24;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// What became of a format: nothing, or why it cannot be used.
+/// A format that was found in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExtractedFormat {
     pub(crate) format_id: RecordingFormatId,
+    /// Why the format cannot be used, if it cannot.
     pub(crate) fault: Option<String>,
 }
 
-/// Unpacks a whole archive into an empty directory.
+/// Unpacks a whole archive into the empty directory `target`. Archives compressed with gzip are recognized by their
+/// content.
 pub(crate) fn unpack(
     mut file: File,
-    into: &ConfinedDir,
+    target: &ConfinedDir,
     limits: &ArchiveLimits,
 ) -> Result<Vec<ExtractedFormat>, ArchiveError> {
     let size = file.metadata()?.len();
@@ -39,16 +41,17 @@ pub(crate) fn unpack(
     };
     file.rewind()?;
     if is_gzip {
-        let most = size.saturating_mul(limits.max_ratio).saturating_add(1 << 20);
+        let max_bytes = size.saturating_mul(limits.max_ratio).saturating_add(1 << 20);
         let source = BufReader::with_capacity(BUFFER_BYTES, file);
-        let decoded = BoundedReader { source: MultiGzDecoder::new(source), remaining_bytes: most };
-        return ArchiveUnpacker::new(into, limits).unpack_all(TarReader::new(decoded));
+        let decoded =
+            BoundedReader { source: MultiGzDecoder::new(source), remaining_bytes: max_bytes };
+        return ArchiveUnpacker::new(target, limits).unpack_all(TarReader::new(decoded));
     }
-    ArchiveUnpacker::new(into, limits)
+    ArchiveUnpacker::new(target, limits)
         .unpack_all(TarReader::new(BufReader::with_capacity(BUFFER_BYTES, file)))
 }
 
-/// A stream that is an error beyond its bound.
+/// A reader that fails once more than the given number of bytes was read.
 struct BoundedReader<R> {
     source: R,
     remaining_bytes: u64,
@@ -57,27 +60,29 @@ struct BoundedReader<R> {
 impl<R: Read> Read for BoundedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
-        let swollen =
-            || io::Error::new(io::ErrorKind::InvalidData, "it is much too well compressed");
+        let ratio_error =
+            || io::Error::new(io::ErrorKind::InvalidData, "the compression ratio is too high");
         let used = u64::try_from(count).unwrap_or(u64::MAX);
-        self.remaining_bytes = self.remaining_bytes.checked_sub(used).ok_or_else(swollen)?;
+        self.remaining_bytes = self.remaining_bytes.checked_sub(used).ok_or_else(ratio_error)?;
         Ok(count)
     }
 }
 
+/// The state of unpacking one archive.
 struct ArchiveUnpacker<'a> {
     target: &'a ConfinedDir,
     limits: &'a ArchiveLimits,
+    /// Formats found so far, with the reason why each cannot be used, if there is one.
     formats: BTreeMap<RecordingFormatId, Option<String>>,
-    /// The directory of the last file, which is most often that of the next one too.
+    /// The directory of the last file, with its path. The next file is usually in the same directory.
     last_dir: Option<(String, ConfinedDir)>,
     buffer: Vec<u8>,
 }
 
 impl<'a> ArchiveUnpacker<'a> {
-    fn new(into: &'a ConfinedDir, limits: &'a ArchiveLimits) -> Self {
+    fn new(target: &'a ConfinedDir, limits: &'a ArchiveLimits) -> Self {
         Self {
-            target: into,
+            target,
             limits,
             formats: BTreeMap::new(),
             last_dir: None,
@@ -95,20 +100,20 @@ impl<'a> ArchiveUnpacker<'a> {
             bytes = bytes.saturating_add(entry.size);
             if entries > self.limits.max_entries {
                 return Err(invalid_archive(format!(
-                    "it has more than {} entries",
+                    "the archive has more than {} entries",
                     self.limits.max_entries
                 )));
             }
             if bytes > self.limits.max_bytes {
                 return Err(invalid_archive(format!(
-                    "it holds more than {} bytes",
+                    "the archive holds more than {} bytes",
                     self.limits.max_bytes
                 )));
             }
             self.unpack_entry(&entry, &mut archive)?;
         }
         let formats = self.formats.into_iter();
-        Ok(formats.map(|(book, fault)| ExtractedFormat { format_id: book, fault }).collect())
+        Ok(formats.map(|(format_id, fault)| ExtractedFormat { format_id, fault }).collect())
     }
 
     fn unpack_entry<R: Read>(
@@ -116,50 +121,53 @@ impl<'a> ArchiveUnpacker<'a> {
         entry: &TarEntry,
         archive: &mut TarReader<R>,
     ) -> Result<(), ArchiveError> {
-        let shown = escape_path(&entry.path);
-        let parts =
-            split_path(&entry.path).ok_or_else(|| invalid_archive(format!("{shown}: no path")))?;
-        let [format, record_id, within @ ..] = &parts[..] else {
-            // `./` and `presentation/`.
+        let path = escape_path(&entry.path);
+        let parts = split_path(&entry.path)
+            .ok_or_else(|| invalid_archive(format!("{path}: not a valid path")))?;
+        let [format, record_id, path_in_format @ ..] = &parts[..] else {
+            // Entries for `./` and `presentation/` are allowed.
             return match entry.kind {
                 TarEntryKind::Dir => Ok(()),
-                _ => Err(invalid_archive(format!("{shown}: belongs to no recording"))),
+                _ => Err(invalid_archive(format!("{path}: belongs to no recording"))),
             };
         };
-        if within.is_empty() && entry.kind != TarEntryKind::Dir {
-            return Err(invalid_archive(format!("{shown}: belongs to no recording")));
+        if path_in_format.is_empty() && entry.kind != TarEntryKind::Dir {
+            return Err(invalid_archive(format!("{path}: belongs to no recording")));
         }
-        let book = FormatName::parse(format).zip(RecordId::parse(record_id));
-        let (format, record_id) =
-            book.ok_or_else(|| invalid_archive(format!("{shown}: no format and recording")))?;
-        let book = RecordingFormatId { format, record_id };
-        if self.formats.entry(book.clone()).or_default().is_some() {
+        let names = FormatName::parse(format).zip(RecordId::parse(record_id));
+        let (format, record_id) = names.ok_or_else(|| {
+            invalid_archive(format!("{path}: does not begin with a format and a record id"))
+        })?;
+        let format_id = RecordingFormatId { format, record_id };
+        if self.formats.entry(format_id.clone()).or_default().is_some() {
             return Ok(());
         }
         let fault = match entry.kind {
-            TarEntryKind::Unsupported(what) => Some(format!("is {what}")),
-            TarEntryKind::Dir if within.is_empty() => None,
-            _ if within.len() > MAX_DEPTH => Some("lies too deep".to_owned()),
-            _ if FilePath::parse(&within.join("/")).is_none() => Some("is no path".to_owned()),
+            TarEntryKind::Unsupported(description) => Some(format!("is {description}")),
+            TarEntryKind::Dir if path_in_format.is_empty() => None,
+            _ if path_in_format.len() > MAX_DEPTH => Some("is nested too deeply".to_owned()),
+            _ if FilePath::parse(&path_in_format.join("/")).is_none() => {
+                Some("is not a valid path".to_owned())
+            }
             TarEntryKind::Dir => {
                 self.make_dir(&parts).map(drop).err().map(describe_path_error).transpose()?
             }
             TarEntryKind::File => self.write_file(&parts, archive)?,
         };
         if let Some(fault) = fault {
-            self.formats.insert(book, Some(format!("{shown} {fault}")));
+            self.formats.insert(format_id, Some(format!("{path} {fault}")));
         }
         Ok(())
     }
 
-    /// Writes a file; says what is wrong with its place.
+    /// Writes a file. Returns what is wrong with its path, if anything is.
     fn write_file<R: Read>(
         &mut self,
         parts: &[&str],
         archive: &mut TarReader<R>,
     ) -> Result<Option<String>, ArchiveError> {
-        let Some((name, above)) = parts.split_last() else { return Ok(None) };
-        let created = self.make_dir(above).and_then(|dir| dir.create_file(name));
+        let Some((name, parents)) = parts.split_last() else { return Ok(None) };
+        let created = self.make_dir(parents).and_then(|dir| dir.create_file(name));
         let mut file = match created {
             Ok(file) => file,
             Err(error) => return describe_path_error(error).map(Some),
@@ -173,7 +181,7 @@ impl<'a> ArchiveUnpacker<'a> {
         }
     }
 
-    /// The directory of that path, made if need be.
+    /// Opens the directory with this path below the target, and creates it if it is missing.
     fn make_dir(&mut self, parts: &[&str]) -> io::Result<&ConfinedDir> {
         let path = parts.join("/");
         if self.last_dir.as_ref().is_none_or(|(last, _)| *last != path) {
@@ -187,16 +195,16 @@ impl<'a> ArchiveUnpacker<'a> {
     }
 }
 
-/// What a path that cannot be made says of the archive; other errors say nothing of it.
+/// Describes an error that the path in the archive caused. Other errors are returned as errors.
 fn describe_path_error(error: io::Error) -> Result<String, ArchiveError> {
     match error.kind() {
         io::ErrorKind::AlreadyExists => Ok("occurs twice".to_owned()),
-        io::ErrorKind::NotADirectory => Ok("is both file and directory".to_owned()),
+        io::ErrorKind::NotADirectory => Ok("is both a file and a directory".to_owned()),
         _ => Err(error.into()),
     }
 }
 
-/// The parts of a path that leads nowhere else.
+/// Splits a path into its components. Returns `None` if it may lead out of the target directory.
 fn split_path(path: &str) -> Option<Vec<&str>> {
     if path.is_empty() || path.starts_with('/') || path.contains('\0') {
         return None;
@@ -206,7 +214,7 @@ fn split_path(path: &str) -> Option<Vec<&str>> {
     (!parts.iter().any(|part| matches!(*part, "" | "." | ".."))).then_some(parts)
 }
 
-/// A path as it may stand in reports.
+/// Returns a path for use in messages: at most 120 characters, with special characters escaped.
 fn escape_path(path: &str) -> String {
     let short: String = path.chars().take(120).collect();
     short.escape_debug().to_string()

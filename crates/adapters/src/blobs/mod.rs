@@ -1,13 +1,13 @@
-//! The files of recordings, in directories or in a bucket of S3.
+//! Storage for the files of recordings: in directories, or in an S3 bucket.
 
 pub mod directories;
 pub mod s3;
 
 use app::ports::RecordingFormatId;
 
-/// Which of so many locks is the recording's: the same in all processes and versions.
-fn lock_number(book: &RecordingFormatId, locks: usize) -> usize {
-    let bytes = book.record_id.as_str().bytes();
-    let sum = bytes.fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    sum % locks.max(1)
+/// Returns which of `lock_count` locks belongs to the recording. All processes and versions compute the same number.
+fn lock_number(format_id: &RecordingFormatId, lock_count: usize) -> usize {
+    let bytes = format_id.record_id.as_str().bytes();
+    let hash = bytes.fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    hash % lock_count.max(1)
 }

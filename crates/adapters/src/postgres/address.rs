@@ -1,4 +1,4 @@
-//! Where a PostgreSQL is and how to get in: every form of DATABASE_URL.
+//! The address of a PostgreSQL database: parsing every form of DATABASE_URL.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,18 +8,18 @@ use tokio_postgres::config::{Host, TargetSessionAttrs};
 
 use crate::url::{self, UrlParts};
 
-/// The database of deployments whose URL names none.
+/// The name of the database if the URL contains none.
 const DEFAULT_DATABASE: &str = "scalelite";
-/// Where PostgreSQL's socket is if there is no host.
+/// The directory of PostgreSQL's socket if the URL contains no host.
 const DEFAULT_SOCKET_DIR: &str = "/var/run/postgresql";
 const DEFAULT_PORT: u16 = 5432;
-/// How we are called in `pg_stat_activity`.
+/// The name of our connections in `pg_stat_activity`.
 const APPLICATION_NAME: &str = "scalelite";
-/// A server that takes longer than this is taken for absent.
+/// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const SCHEME_ADVICE: &str = "it must begin with postgresql:// or postgres://";
 
-/// What TLS has to prove.
+/// Whether TLS is used, and what is verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SslMode {
     /// No TLS.
@@ -29,47 +29,47 @@ pub enum SslMode {
     Prefer,
     /// TLS, unverified, as libpq's `require`.
     Require,
-    /// TLS, with a certificate of a known authority (`verify-ca`, `verify-full`).
+    /// TLS with a certificate of a known authority (`verify-ca`, `verify-full`).
     Verify,
 }
 
-/// Where a PostgreSQL is and how to get in.
+/// The address of a PostgreSQL database, with credentials.
 #[derive(Clone)]
 pub struct PgAddress {
-    /// Everything but TLS, as the client library wants it.
+    /// Everything but TLS, for the client library.
     pub config: tokio_postgres::Config,
-    /// TLS.
+    /// The mode of TLS.
     pub ssl: SslMode,
-    /// File with certificates of authorities, instead of the machine's (`sslrootcert`).
+    /// A file with certificates of authorities, in place of those of the machine (`sslrootcert`).
     pub root_certificate: Option<std::path::PathBuf>,
-    /// `pool=` of the URL.
+    /// The maximum number of connections, from `pool=` of the URL.
     pub max_connections: Option<usize>,
 }
 
 impl fmt::Debug for PgAddress {
-    /// Without passwords.
+    /// Leaves out passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PgAddress({}, {:?})", self.describe(), self.ssl)
     }
 }
 
 impl PgAddress {
-    /// Reads a URL: `postgresql://[user[:password]@][host[:port],…][/database][?parameters]`, with
-    /// the parameters of libpq that we know. Others, as those of Rails, are for other programs.
+    /// Parses a URL: `postgresql://[user[:password]@][host[:port],…][/database][?parameters]`.
+    /// Parameters that are not known, as those of Rails, are ignored.
     ///
     /// # Errors
-    /// What is wrong, in words that hold nothing of the URL.
+    /// When the URL is invalid. The text contains nothing of the URL.
     pub fn parse(url: &str, env_user: Option<&str>) -> Result<Self, String> {
         Self::parse_with_defaults(&[], url, env_user)
     }
 
-    /// Reads a URL over parameters that count where the URL says nothing, as those of a
-    /// `database.yml` do.
+    /// Parses a URL, with default parameters for what it does not contain, as those of a
+    /// `database.yml`.
     ///
     /// # Errors
-    /// As [`Self::parse`].
+    /// As for [`Self::parse`].
     pub fn parse_with_defaults(
-        beneath: &[(&str, String)],
+        defaults: &[(&str, String)],
         url: &str,
         env_user: Option<&str>,
     ) -> Result<Self, String> {
@@ -77,27 +77,27 @@ impl PgAddress {
         if scheme != "postgresql" && scheme != "postgres" {
             return Err(SCHEME_ADVICE.to_owned());
         }
-        let mut given = PgParameters::default();
-        for (name, value) in beneath {
-            given.put(name, Some(value.clone()));
+        let mut parameters = PgParameters::default();
+        for (name, value) in defaults {
+            parameters.put(name, Some(value.clone()));
         }
         let parts = UrlParts::parse(rest)?;
-        given.put("user", parts.user);
-        given.put("password", parts.password);
-        given.put_hosts(&url::parse_hosts(parts.hosts)?);
-        given.put("dbname", Some(url::decode(parts.path)?));
+        parameters.put("user", parts.user);
+        parameters.put("password", parts.password);
+        parameters.put_hosts(&url::parse_hosts(parts.hosts)?);
+        parameters.put("dbname", Some(url::decode(parts.path)?));
         for (name, value) in parts.query {
-            given.put(&name, Some(value));
+            parameters.put(&name, Some(value));
         }
-        given.build(env_user)
+        parameters.build(env_user)
     }
 
-    /// Where it is, for messages: without user and password.
+    /// Describes the address for messages, without user and password.
     #[must_use]
     pub fn describe(&self) -> String {
         let ports = self.config.get_ports();
-        let hosts = self.config.get_hosts().iter().enumerate().map(|(n, host)| {
-            let port = ports.get(n).or(ports.first()).copied().unwrap_or(DEFAULT_PORT);
+        let hosts = self.config.get_hosts().iter().enumerate().map(|(index, host)| {
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(DEFAULT_PORT);
             match host {
                 Host::Tcp(host) => url::format_host(host, port),
                 Host::Unix(path) if port == DEFAULT_PORT => path.display().to_string(),
@@ -109,17 +109,17 @@ impl PgAddress {
     }
 }
 
-/// What was said about a database, by libpq's names; hosts and ports as lists with commas.
+/// Parameters of a connection by libpq's names. Hosts and ports are lists separated by commas.
 #[derive(Default)]
 struct PgParameters(BTreeMap<String, String>);
 
 impl PgParameters {
-    /// Notes a value; nothing and empty texts say nothing.
+    /// Sets a parameter, unless the value is missing or empty.
     fn put(&mut self, name: &str, value: Option<String>) {
         let name = match name {
             "username" => "user",
             "database" => "dbname",
-            other => other,
+            name => name,
         };
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             self.0.insert(name.to_owned(), value);
@@ -128,11 +128,12 @@ impl PgParameters {
 
     fn put_hosts(&mut self, hosts: &[(String, Option<u16>)]) {
         let names: Vec<_> = hosts.iter().map(|(host, _)| host.as_str()).collect();
-        let port = |port: &Option<u16>| port.map_or(String::new(), |port| port.to_string());
-        let ports: Vec<_> = hosts.iter().map(|(_, given)| port(given)).collect();
-        let said = |list: &[&str]| list.iter().any(|text| !text.is_empty());
-        self.put("host", said(&names).then(|| names.join(",")));
-        self.put("port", ports.iter().any(|port| !port.is_empty()).then(|| ports.join(",")));
+        let format = |port: &Option<u16>| port.map_or(String::new(), |port| port.to_string());
+        let ports: Vec<_> = hosts.iter().map(|(_, port)| format(port)).collect();
+        let has_names = names.iter().any(|name| !name.is_empty());
+        let has_ports = ports.iter().any(|port| !port.is_empty());
+        self.put("host", has_names.then(|| names.join(",")));
+        self.put("port", has_ports.then(|| ports.join(",")));
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -141,7 +142,7 @@ impl PgParameters {
 
     fn build(&self, env_user: Option<&str>) -> Result<PgAddress, String> {
         let mut config = tokio_postgres::Config::new();
-        let sockets_only = self.add_hosts(&mut config)?;
+        let is_socket = self.add_hosts(&mut config)?;
         if let Some(user) = self.get("user").or(env_user) {
             config.user(user);
         }
@@ -157,30 +158,31 @@ impl PgParameters {
         if let Some("read-write" | "primary") = self.get("target_session_attrs") {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        // As in libpq: on a socket of this machine there is nobody to hide from.
-        let ssl = if sockets_only { SslMode::Disable } else { self.ssl_mode()? };
-        let root = self.get("sslrootcert").filter(|file| *file != "system");
+        // libpq does not use TLS on sockets of this machine either.
+        let ssl = if is_socket { SslMode::Disable } else { self.ssl_mode()? };
+        let root_certificate = self.get("sslrootcert").filter(|file| *file != "system");
         Ok(PgAddress {
             config,
             ssl,
-            root_certificate: root.map(Into::into),
+            root_certificate: root_certificate.map(Into::into),
             max_connections: self.parse_number("pool")?.filter(|pool| *pool > 0),
         })
     }
 
-    /// Adds hosts with a port each; says whether all of them are sockets.
+    /// Adds hosts with a port each; returns whether all of them are sockets.
     fn add_hosts(&self, config: &mut tokio_postgres::Config) -> Result<bool, String> {
         let hosts: Vec<_> = self.get("host").unwrap_or(DEFAULT_SOCKET_DIR).split(',').collect();
         let ports: Vec<_> = self.get("port").unwrap_or_default().split(',').collect();
         if ports.len() > 1 && ports.len() != hosts.len() {
-            return Err("there are not as many ports as hosts".to_owned());
+            return Err("the number of ports differs from the number of hosts".to_owned());
         }
-        for (n, host) in hosts.iter().enumerate() {
+        for (index, host) in hosts.iter().enumerate() {
             if host.is_empty() {
                 return Err("one of several hosts is empty".to_owned());
             }
-            let port = ports.get(n).or(ports.first()).copied().unwrap_or_default();
-            // What begins with a slash is taken for the directory of a socket.
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or_default();
+            // The client library takes a host that begins with a slash for the directory of a
+            // socket.
             config.host(*host).port(url::parse_port(port.trim())?.unwrap_or(DEFAULT_PORT));
         }
         Ok(hosts.iter().all(|host| host.starts_with('/')))
@@ -191,8 +193,8 @@ impl PgParameters {
             Ok(self.parse_number::<i64>(name)?.and_then(to_positive).map(Duration::from_secs))
         };
         config.connect_timeout(seconds("connect_timeout")?.unwrap_or(CONNECT_TIMEOUT));
-        if let Some(on) = self.parse_number::<u8>("keepalives")? {
-            config.keepalives(on != 0);
+        if let Some(enabled) = self.parse_number::<u8>("keepalives")? {
+            config.keepalives(enabled != 0);
         }
         if let Some(idle) = seconds("keepalives_idle")? {
             config.keepalives_idle(idle);
@@ -210,8 +212,8 @@ impl PgParameters {
     }
 
     fn parse_number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {
-        let number = |text: &str| text.parse().map_err(|_| format!("{name} is not a whole number"));
-        self.get(name).map(number).transpose()
+        let parse = |text: &str| text.parse().map_err(|_| format!("{name} is not a whole number"));
+        self.get(name).map(parse).transpose()
     }
 
     fn ssl_mode(&self) -> Result<SslMode, String> {
@@ -227,21 +229,21 @@ impl PgParameters {
     }
 }
 
-/// 0 and less mean that the default counts.
+/// Returns a number above 0. Other numbers mean the default.
 fn to_positive(number: i64) -> Option<u64> {
     u64::try_from(number).ok().filter(|number| *number > 0)
 }
 
-/// What the adapter needs to know.
+/// The settings of a store in PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PgOptions {
-    /// Where it is.
+    /// The address of the database.
     pub address: PgAddress,
-    /// Connections at most (`pool=` of the URL, else `DATABASE_POOL`); at least 2.
+    /// The maximum number of connections (`pool=` of the URL, else `DATABASE_POOL`); at least 2.
     pub max_connections: usize,
-    /// Longest that a statement may take, in ms.
+    /// The time limit of a statement in ms.
     pub statement_timeout_ms: u64,
-    /// Nothing may be written, not even a schema: for those who only look.
+    /// Whether nothing may be written, not even the schema.
     pub read_only: bool,
 }
 

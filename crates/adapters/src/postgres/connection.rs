@@ -1,6 +1,6 @@
-//! A connection to PostgreSQL for code that waits. Every answer has a deadline of its own, which is
-//! why this is not the blocking client of the library: a server that is there and silent (a paused
-//! container, a lost route) must not keep a thread for ever.
+//! A connection to PostgreSQL with blocking calls. Every response has a time limit; the blocking
+//! client of the library has none, so that a server that is reachable and silent (a paused
+//! container, a lost route) would block a thread for ever.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -18,46 +18,47 @@ use super::errors::to_store_error;
 use super::types::{PgRow, TypedValue};
 use crate::sql::connection::{SqlConnection, SqlRow, SqlValue};
 
-/// What became of a connection.
+/// Whether a connection can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionState {
-    /// It can be used.
+    /// The connection can be used.
     Open,
-    /// It is closed; a new one may be to be had at once.
+    /// The connection is closed; a new one may be opened at once.
     Closed,
-    /// There was no answer in time.
+    /// The server did not respond in time.
     Silent,
 }
 
-/// A connection. It belongs to one thread at a time, which must not be one of a runtime's workers.
+/// A connection. It belongs to one thread at a time, which must not be a worker of an async
+/// runtime.
 pub(super) struct PgConnection {
-    /// Dropped before the runtime in which its other end lives.
+    /// Dropped before the runtime, which runs the task that drives the connection.
     client: Client,
     runtime: Runtime,
-    /// Prepared statements by their text.
+    /// Prepared statements by their texts.
     statements: HashMap<String, Statement>,
     response_timeout: Duration,
     state: ConnectionState,
     /// Whether the transaction can no longer be committed.
     is_failed: bool,
-    /// Whether the next statement is to be marked. Mark and statement travel together, and an
-    /// operation without statements costs nothing.
+    /// Whether a savepoint is sent before the next statement. Both are sent together, and an
+    /// operation without statements sends nothing.
     needs_savepoint: bool,
 }
 
-/// Statements that a connection keeps: more than the program has, apart from the forms that searches take.
+/// The number of prepared statements that a connection caches: more than the program has, without
+/// the variants of searches.
 const MAX_STATEMENTS: usize = 400;
 const SAVEPOINT: &str = "SAVEPOINT operation";
 
 impl PgConnection {
-    pub(super) fn new(client: Client, runtime: Runtime, patience: Duration) -> Self {
-        let (prepared, state) = (HashMap::new(), ConnectionState::Open);
+    pub(super) fn new(client: Client, runtime: Runtime, response_timeout: Duration) -> Self {
         Self {
             client,
             runtime,
-            statements: prepared,
-            response_timeout: patience,
-            state,
+            statements: HashMap::new(),
+            response_timeout,
+            state: ConnectionState::Open,
             is_failed: false,
             needs_savepoint: false,
         }
@@ -67,12 +68,12 @@ impl PgConnection {
         self.state
     }
 
-    /// Waits so long for an answer from now on.
-    pub(super) fn set_response_timeout(&mut self, patience: Duration) {
-        self.response_timeout = patience;
+    /// Sets the time limit of responses.
+    pub(super) fn set_response_timeout(&mut self, timeout: Duration) {
+        self.response_timeout = timeout;
     }
 
-    /// Runs statements without parameters or rows.
+    /// Runs statements that have no parameters and return no rows.
     pub(super) fn execute_batch(&mut self, sql: &str) -> Result<(), StoreError> {
         self.require_open()?;
         let call = self.client.batch_execute(sql);
@@ -80,16 +81,16 @@ impl PgConnection {
         self.check_outcome(outcome)
     }
 
-    /// Begins a transaction and runs a statement in it, in one go.
+    /// Runs statements that begin a transaction.
     pub(super) fn begin(&mut self, sql: &str) -> Result<(), StoreError> {
         let begun = self.execute_batch(sql);
         self.is_failed = begun.is_err();
         begun
     }
 
-    /// Commits, or undoes what cannot be committed.
+    /// Commits the transaction. One that has failed is rolled back instead.
     pub(super) fn commit(&mut self) -> Result<(), StoreError> {
-        // PostgreSQL answers a COMMIT of a failed transaction without an error.
+        // PostgreSQL reports no error for COMMIT in a failed transaction.
         if self.is_failed {
             self.execute_batch("ROLLBACK")?;
             return Err(StoreError::Unavailable("PostgreSQL: the transaction failed".to_owned()));
@@ -97,7 +98,8 @@ impl PgConnection {
         self.execute_batch("COMMIT")
     }
 
-    /// The value of a call, or why there is none.
+    /// Returns the value of a call. After an error, records whether the transaction and the
+    /// connection can still be used.
     fn check_outcome<T>(&mut self, outcome: TimedResult<T>) -> Result<T, StoreError> {
         let error = match outcome {
             Ok(Ok(value)) => return Ok(value),
@@ -105,29 +107,29 @@ impl PgConnection {
             Err(DeadlinePassed) => {
                 self.state = ConnectionState::Silent;
                 let ms = self.response_timeout.as_millis();
-                let text = format!("PostgreSQL: no answer within {ms} ms");
+                let text = format!("PostgreSQL: no response within {ms} ms");
                 return Err(StoreError::Unavailable(text));
             }
         };
         self.is_failed = true;
-        // Prepared for tables that are others now, or ended by an administrator.
+        // A prepared statement no longer fits its tables, or the server has ended the connection.
         const CONNECTION_LOST: [SqlState; 4] = [
             SqlState::FEATURE_NOT_SUPPORTED,
             SqlState::ADMIN_SHUTDOWN,
             SqlState::CRASH_SHUTDOWN,
             SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
         ];
-        let over = error.code().is_some_and(|code| CONNECTION_LOST.contains(code));
-        if over || error.is_closed() || self.client.is_closed() {
+        let is_lost = error.code().is_some_and(|code| CONNECTION_LOST.contains(code));
+        if is_lost || error.is_closed() || self.client.is_closed() {
             self.state = ConnectionState::Closed;
         }
         Err(to_store_error(&error))
     }
 
-    /// Once is enough to wait for somebody who does not answer.
+    /// Fails if the connection is closed or silent, without waiting for the server again.
     fn require_open(&self) -> Result<(), StoreError> {
-        let lost = || StoreError::Unavailable("PostgreSQL: connection lost".to_owned());
-        if self.state == ConnectionState::Open { Ok(()) } else { Err(lost()) }
+        let lost_error = || StoreError::Unavailable("PostgreSQL: connection lost".to_owned());
+        if self.state == ConnectionState::Open { Ok(()) } else { Err(lost_error()) }
     }
 
     fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
@@ -136,7 +138,7 @@ impl PgConnection {
             return Ok(statement.clone());
         }
         if std::mem::take(&mut self.needs_savepoint) {
-            // What cannot be prepared spoils the transaction as well.
+            // A statement that cannot be prepared fails the transaction, too.
             self.execute_batch(SAVEPOINT)?;
         }
         let text = translate(sql);
@@ -151,44 +153,45 @@ impl PgConnection {
     }
 }
 
-/// There was no answer in time.
+/// The server did not respond in time.
 struct DeadlinePassed;
 type TimedResult<T> = Result<Result<T, Error>, DeadlinePassed>;
 
 fn run_with_timeout<T>(
     runtime: &Runtime,
-    patience: Duration,
+    timeout: Duration,
     call: impl Future<Output = Result<T, Error>>,
 ) -> TimedResult<T> {
     runtime
-        .block_on(async { tokio::time::timeout(patience, call).await })
+        .block_on(async { tokio::time::timeout(timeout, call).await })
         .map_err(|_| DeadlinePassed)
 }
 
-/// Sends a mark before a call without waiting for it.
+/// Sends a savepoint before a call without waiting for its response.
 async fn send_after_savepoint<T>(
     client: &Client,
-    mark: bool,
+    needs_savepoint: bool,
     call: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    if !mark {
+    if !needs_savepoint {
         return call.await;
     }
-    // The one that is asked first is sent first.
-    let (marked, answer) = join(client.batch_execute(SAVEPOINT), call).await;
-    marked.and(answer)
+    // join() polls its first future first, so the savepoint is sent first.
+    let (savepoint, result) = join(client.batch_execute(SAVEPOINT), call).await;
+    savepoint.and(result)
 }
 
-/// The values of a call, as the library wants them.
+/// Wraps parameters for the client library.
 fn to_typed_values<'a>(values: &[SqlValue<'a>]) -> Vec<TypedValue<'a>> {
     values.iter().copied().map(TypedValue).collect()
 }
 
 fn to_references<'a>(typed: &'a [TypedValue<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
-    typed.iter().map(|one| one as _).collect()
+    typed.iter().map(|value| value as _).collect()
 }
 
-/// PostgreSQL stores no NUL within text: such a text is equal to none that is there.
+/// Whether a parameter contains NUL. PostgreSQL does not store NUL in text, so such a text equals
+/// no stored one.
 fn holds_nul(values: &[SqlValue<'_>]) -> bool {
     values.iter().any(|value| matches!(value, SqlValue::Text(text) if text.contains('\0')))
 }
@@ -253,7 +256,8 @@ impl SqlConnection for PgConnection {
     }
 
     fn release_savepoint(&mut self) -> Result<(), StoreError> {
-        // The next mark hides this one, and the commit forgets them all: a round trip saved.
+        // Not sent, which saves a round trip: the next savepoint of this name hides this one, and
+        // the commit releases all.
         self.needs_savepoint = false;
         Ok(())
     }

@@ -1,24 +1,24 @@
-//! Everything in which PostgreSQL's statements differ from SQLite's: the marks of parameters, and
-//! the way to say that text is compared byte by byte.
+//! Translates statements from SQLite's dialect to PostgreSQL's: placeholders of parameters,
+//! comparisons byte by byte, and names of functions.
 
-/// A statement as PostgreSQL wants it.
+/// Translates a statement.
 ///
-/// Comparisons of bytes use the operators of `text_pattern_ops`, since these find the index that
-/// serves searches by prefix too.
+/// Comparisons byte by byte use the operators of `text_pattern_ops`, so that they can use the index
+/// that also serves searches by prefix.
 pub(super) fn translate(sql: &str) -> String {
     const REPLACEMENTS: [(&str, &str); 8] = [
         (" COLLATE BINARY >=", " ~>=~"),
         (" COLLATE BINARY <=", " ~<=~"),
         (" COLLATE BINARY >", " ~>~"),
         (" COLLATE BINARY <", " ~<~"),
-        // What is left stands in ORDER BY.
+        // The remaining ones are in ORDER BY.
         (" COLLATE BINARY", " USING ~<~"),
         ("instr(", "strpos("),
-        // As our index of metadata has it.
+        // The expression of our index of metadata.
         ("substr(m.value, 1, 255)", "left(m.value, 255)"),
         ("?", "$"),
     ];
-    REPLACEMENTS.iter().fold(sql.to_owned(), |sql, (theirs, ours)| sql.replace(theirs, ours))
+    REPLACEMENTS.iter().fold(sql.to_owned(), |sql, (from, to)| sql.replace(from, to))
 }
 
 #[cfg(test)]
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_and_orders_are_translated() {
+    fn parameters_and_byte_order_are_translated() {
         assert_eq!(
             translate(
                 "SELECT a FROM b WHERE a COLLATE BINARY > ?1 ORDER BY a COLLATE BINARY LIMIT ?12"

@@ -1,4 +1,4 @@
-//! What failures of PostgreSQL are called. The texts hold neither passwords nor values.
+//! Converts errors of PostgreSQL. The texts contain neither passwords nor values.
 
 use std::error::Error as _;
 
@@ -7,14 +7,14 @@ use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
 pub(super) fn to_store_error(error: &Error) -> StoreError {
-    let Some(told) = error.as_db_error() else {
-        // The library says what it did, its cause why that failed.
+    let Some(db_error) = error.as_db_error() else {
+        // The error names the operation, its source the reason.
         let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
         return StoreError::Unavailable(format!("PostgreSQL: {error}{cause}"));
     };
-    let code = told.code();
-    // Messages name tables and users; values stand in details, which we leave out.
-    let text = format!("PostgreSQL: {} ({})", told.message(), code.code());
+    let code = db_error.code();
+    // The message names tables and users. Values are in the detail, which is left out.
+    let text = format!("PostgreSQL: {} ({})", db_error.message(), code.code());
     match code {
         &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => StoreError::Corrupt(text),
         &SqlState::INVALID_CATALOG_NAME => StoreError::Unavailable(format!(
@@ -24,7 +24,7 @@ pub(super) fn to_store_error(error: &Error) -> StoreError {
     }
 }
 
-/// What a column holds is not what we expect there.
+/// Converts an error about the type of a column.
 pub(super) fn to_corrupt_error(error: &Error) -> StoreError {
     let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
     StoreError::Corrupt(format!("PostgreSQL: {error}{cause}"))

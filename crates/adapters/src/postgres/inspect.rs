@@ -1,4 +1,4 @@
-//! A closer look at PostgreSQL, for `scalelite doctor`.
+//! Checks of PostgreSQL for `scalelite doctor`.
 
 use app::ports::{Clock as _, Finding, Inspect, StoreError};
 use async_trait::async_trait;
@@ -10,10 +10,10 @@ use crate::entropy::SystemClock;
 use crate::sql::Database as _;
 use crate::sql::connection::SqlConnection;
 
-/// The oldest version whose statements we use.
+/// The oldest supported version of PostgreSQL.
 const MIN_VERSION: i64 = 110_000;
 
-/// What one look at the database tells.
+/// Facts about the database, read by one statement.
 struct DatabaseInfo {
     version: String,
     version_number: i64,
@@ -24,14 +24,14 @@ struct DatabaseInfo {
     lacks_indexes: bool,
 }
 
-fn read_info(session: &mut dyn SqlConnection) -> Result<Option<DatabaseInfo>, StoreError> {
+fn read_info(connection: &mut dyn SqlConnection) -> Result<Option<DatabaseInfo>, StoreError> {
     const INFO: &str = "SELECT current_setting('server_version'), \
         current_setting('server_version_num')::bigint, \
         (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_is_in_recovery(), \
         (SELECT count(*) FROM public.schema_migrations), \
         (SELECT count(*) FROM public.recordings)";
-    let lacks_indexes = are_missing(session)?;
-    session.query_first(INFO, &[], |row| {
+    let lacks_indexes = are_missing(connection)?;
+    connection.query_first(INFO, &[], |row| {
         Ok(DatabaseInfo {
             version: row.get(0)?,
             version_number: row.get(1)?,
@@ -48,29 +48,30 @@ fn read_info(session: &mut dyn SqlConnection) -> Result<Option<DatabaseInfo>, St
 impl Inspect for PgStore {
     async fn inspect(&self) -> Vec<Finding> {
         let before = SystemClock.now();
-        let look = match self.database.read(read_info).await {
-            Ok(Some(look)) => look,
-            Ok(None) => return vec![unreachable_finding("no answer".to_owned())],
+        let info = match self.database.read(read_info).await {
+            Ok(Some(info)) => info,
+            Ok(None) => return vec![unreachable_finding("no response".to_owned())],
             Err(StoreError::NotAdopted) => return vec![not_adopted_finding()],
             Err(error) => return vec![unreachable_finding(error.to_string())],
         };
         let after = SystemClock.now();
-        let mut findings = vec![Finding::ok("postgresql: reachable", "it answers")];
-        findings.push(check_version(&look));
-        findings.push(if look.in_recovery {
+        let mut findings = vec![Finding::ok("postgresql: reachable", "it responds")];
+        findings.push(check_version(&info));
+        findings.push(if info.in_recovery {
             let advice = "point DATABASE_URL at the primary";
-            Finding::fail("postgresql: role", "a standby, which cannot be written", advice)
+            Finding::fail("postgresql: role", "a standby, which is read-only", advice)
         } else {
             Finding::ok("postgresql: role", "primary")
         });
-        findings.push(check_schema(&look));
-        findings.push(check_clock_skew("postgresql: clock", look.clock_ms, before.0, after.0));
+        findings.push(check_schema(&info));
+        findings.push(check_clock_skew("postgresql: clock", info.clock_ms, before.0, after.0));
         findings
     }
 }
 
 fn not_adopted_finding() -> Finding {
-    let advice = "nothing: the first start of `scalelite serve` does it; make a backup before";
+    let advice =
+        "nothing: the first start of `scalelite serve` adopts it; make a backup before that";
     Finding::warn("postgresql: schema", "the database is not adopted yet", advice)
 }
 
@@ -79,23 +80,23 @@ fn unreachable_finding(error: String) -> Finding {
     Finding::fail("postgresql: reachable", error, advice)
 }
 
-fn check_version(look: &DatabaseInfo) -> Finding {
+fn check_version(info: &DatabaseInfo) -> Finding {
     let check = "postgresql: version";
-    if look.version_number >= MIN_VERSION {
-        return Finding::ok(check, look.version.clone());
+    if info.version_number >= MIN_VERSION {
+        return Finding::ok(check, info.version.clone());
     }
-    Finding::fail(check, look.version.clone(), "PostgreSQL 11 or newer is needed")
+    Finding::fail(check, info.version.clone(), "PostgreSQL 11 or newer is needed")
 }
 
-fn check_schema(look: &DatabaseInfo) -> Finding {
+fn check_schema(info: &DatabaseInfo) -> Finding {
     let check = "postgresql: schema";
     let detail = format!(
         "{} of 6 migrations of the original, {} recordings",
-        look.migrations, look.recordings
+        info.migrations, info.recordings
     );
-    if look.lacks_indexes {
-        let advice = "nothing, if the balancer was started a moment ago: it builds them; else see \
-                      its log";
+    if info.lacks_indexes {
+        let advice = "nothing if the balancer was started just now: it builds them; otherwise see its \
+                      log";
         return Finding::warn(check, format!("{detail}; indexes are missing"), advice);
     }
     Finding::ok(check, detail)

@@ -1,11 +1,11 @@
-//! Recordings, and the hot state of deployments without Redis, in PostgreSQL.
+//! The store in PostgreSQL: recordings, and the shared state of deployments without Redis.
 //!
-//! One thread writes, some read; each has a connection of its own. Nothing is connected before it
-//! is needed, and whatever the database does, callers are told in time: statements have a limit at
-//! the server, answers have one here, and so has every call.
+//! One thread writes and several threads read, each on its own connection, which is opened when it
+//! is needed. Statements have a time limit at the server, responses have one in this process, and
+//! so has every call.
 //!
-//! The writers of all processes exclude each other by a lock of the database for the length of a
-//! transaction, so that places which different replicas give see each other.
+//! The writers of all processes exclude each other with an advisory lock for the length of a
+//! transaction, so that each replica sees the placements of the others.
 
 pub mod address;
 mod connection;
@@ -35,53 +35,48 @@ use crate::sql::connection::SqlConnection;
 use crate::sql::writer::WriteConnection;
 use crate::sql::{Database, Revision, SqlStore};
 
-/// Begins a transaction that excludes other writers. The number is the key of our lock, and means
-/// nothing.
+/// Begins a transaction that excludes other writers. The number is the key of our lock.
 const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(7235433001)";
-/// What a call may take longer than an answer.
+/// The time that a call may take longer than a response.
 const CALL_MARGIN: Duration = Duration::from_millis(500);
 
 /// The store in PostgreSQL.
 pub type PgStore = SqlStore<PgDatabase>;
 
-/// The database, read from.
+/// The database and the threads that read it.
 pub struct PgDatabase {
     connector: Arc<Connector>,
     readers: ReadThreads,
-    /// Counts our own writes, but not those that only count joins. Those of others are seen when
-    /// what is remembered grows old.
+    /// The number of our own writes, without those that only count joins. Cached joins expire, so
+    /// that writes of other processes are seen.
     writes: Arc<AtomicU64>,
 }
 
 impl PgStore {
-    /// A store that will connect, and bring the schema up to date, when it is used first.
+    /// Creates a store that connects, and brings the schema up to date, when it is first used.
     ///
     /// # Errors
     /// When TLS cannot be set up (no certificates), or threads cannot be started.
     pub fn new(options: PgOptions) -> Result<Self, StoreError> {
-        let door = Connector::new(&options)?;
-        let patience = door.response_timeout() + CALL_MARGIN;
-        let threads = options.max_connections.saturating_sub(1).max(1);
+        let connector = Connector::new(&options)?;
+        let timeout = connector.response_timeout() + CALL_MARGIN;
+        let reader_count = options.max_connections.saturating_sub(1).max(1);
         let writes = Arc::new(AtomicU64::new(0));
-        let readers = ReadThreads::start(&door, threads, patience)?;
-        let link = PgWriteConnection {
-            connection: ThreadConnection::new(door.clone()),
+        let readers = ReadThreads::start(&connector, reader_count, timeout)?;
+        let write_connection = PgWriteConnection {
+            connection: ThreadConnection::new(connector.clone()),
             writes: writes.clone(),
         };
-        Self::start(
-            PgDatabase { connector: door, readers, writes },
-            link,
-            "postgres-writer",
-            Some(patience),
-        )
+        let database = PgDatabase { connector, readers, writes };
+        Self::start(database, write_connection, "postgres-writer", Some(timeout))
     }
 }
 
 impl PgStore {
-    /// Whether the database has our schema and the original's; for stores that only look.
+    /// Whether the database has our schema and the original's; for read-only stores.
     ///
     /// # Errors
-    /// When it cannot be asked.
+    /// When the database cannot be read.
     pub async fn is_adopted(&self) -> Result<bool, StoreError> {
         match self.database.read(|_| Ok(())).await {
             Ok(()) => Ok(true),
@@ -111,26 +106,28 @@ impl Database for PgDatabase {
     }
 
     fn to_comparable<'a>(&self, text: &'a str) -> &'a str {
-        // No text that is stored holds NUL: whatever lies after the one lies after the other.
+        // Stored text contains no NUL: what sorts after the text up to NUL also sorts after the
+        // whole text.
         text.split('\0').next().unwrap_or_default()
     }
 }
 
-/// What the writing thread owns.
+/// The connection of the writing thread.
 struct PgWriteConnection {
     connection: ThreadConnection,
     writes: Arc<AtomicU64>,
 }
 
 impl WriteConnection for PgWriteConnection {
-    /// Other processes wait meanwhile; and as many savepoints are what PostgreSQL keeps at hand.
+    /// Other processes wait for the transaction; and PostgreSQL caches 64 subtransactions of a
+    /// transaction.
     const MAX_BATCH: usize = 64;
 
     fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError> {
-        self.connection.run(|session| {
-            let begun = session.begin(BEGIN);
-            if begun.is_err() && session.state() == ConnectionState::Open {
-                session.execute_batch("ROLLBACK")?;
+        self.connection.run(|connection| {
+            let begun = connection.begin(BEGIN);
+            if begun.is_err() && connection.state() == ConnectionState::Open {
+                connection.execute_batch("ROLLBACK")?;
             }
             begun
         })?;
@@ -143,8 +140,8 @@ impl WriteConnection for PgWriteConnection {
         committed
     }
 
-    fn report_change(&self, seen: bool) {
-        if seen {
+    fn report_change(&self, invalidates_join_cache: bool) {
+        if invalidates_join_cache {
             self.writes.fetch_add(1, Ordering::Release);
         }
     }

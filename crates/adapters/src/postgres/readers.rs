@@ -1,5 +1,5 @@
-//! The threads that read: as many as the pool has connections besides the writer's, so that neither
-//! the number of connections nor that of waiting threads depends on the number of callers.
+//! The threads that read. There is one for each connection besides the writer's, so that the
+//! numbers of connections and threads do not depend on the number of callers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -12,12 +12,12 @@ use super::connector::Connector;
 use super::thread_connection::ThreadConnection;
 use crate::sql::connection::SqlConnection;
 
-/// Queries that may wait; more of them wait outside.
+/// The number of queries in the queue; callers of more queries wait until one is taken.
 const MAX_QUEUED: usize = 1024;
 
 type ReadJob = Box<dyn FnOnce(&mut ThreadConnection) + Send>;
 
-/// A handle on the reading threads, which end when it is dropped.
+/// A handle of the reading threads, which end when the handle is dropped.
 pub(super) struct ReadThreads {
     queue: mpsc::Sender<ReadJob>,
     timeout: Duration,
@@ -25,20 +25,21 @@ pub(super) struct ReadThreads {
 
 impl ReadThreads {
     pub(super) fn start(
-        door: &Arc<Connector>,
-        threads: usize,
-        patience: Duration,
+        connector: &Arc<Connector>,
+        count: usize,
+        timeout: Duration,
     ) -> Result<Self, StoreError> {
         let (queue, receiver) = mpsc::channel(MAX_QUEUED);
         let receiver = Arc::new(Mutex::new(receiver));
-        for _ in 0..threads {
-            let (seat, receiver) = (ThreadConnection::new(door.clone()), receiver.clone());
+        for _ in 0..count {
+            let connection = ThreadConnection::new(connector.clone());
+            let receiver = receiver.clone();
             thread::Builder::new()
                 .name("postgres-reader".to_owned())
-                .spawn(move || run_jobs(seat, &receiver))
+                .spawn(move || run_jobs(connection, &receiver))
                 .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         }
-        Ok(Self { queue, timeout: patience })
+        Ok(Self { queue, timeout })
     }
 
     /// Runs a query on one of the threads.
@@ -46,30 +47,30 @@ impl ReadThreads {
         &self,
         query: impl Fn(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let gone = || StoreError::Unavailable("the reading threads have ended".to_owned());
+        let ended_error = || StoreError::Unavailable("the reading threads have ended".to_owned());
         let (sender, receiver) = oneshot::channel();
-        let job: ReadJob = Box::new(move |seat| {
-            // Nobody waits for the answers to those who gave up.
+        let job: ReadJob = Box::new(move |connection| {
+            // A query whose caller has given up is not run.
             if !sender.is_closed() {
-                let _ = sender.send(seat.run(|session| query(session)));
+                let _ = sender.send(connection.run(|connection| query(connection)));
             }
         });
-        let answer = async {
-            self.queue.send(job).await.map_err(|_| gone())?;
-            receiver.await.map_err(|_| gone())?
+        let result = async {
+            self.queue.send(job).await.map_err(|_| ended_error())?;
+            receiver.await.map_err(|_| ended_error())?
         };
         let ms = self.timeout.as_millis();
-        let late = |_| StoreError::Unavailable(format!("PostgreSQL: not read within {ms} ms"));
-        tokio::time::timeout(self.timeout, answer).await.map_err(late)?
+        let timed_out = |_| StoreError::Unavailable(format!("PostgreSQL: not read within {ms} ms"));
+        tokio::time::timeout(self.timeout, result).await.map_err(timed_out)?
     }
 }
 
-fn run_jobs(mut seat: ThreadConnection, queue: &Mutex<mpsc::Receiver<ReadJob>>) {
+fn run_jobs(mut connection: ThreadConnection, queue: &Mutex<mpsc::Receiver<ReadJob>>) {
     loop {
-        // Whoever holds the lock is the one that waits for a query.
+        // The thread that holds the lock waits for the next query.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         match job {
-            Some(job) => job(&mut seat),
+            Some(job) => job(&mut connection),
             None => return,
         }
     }

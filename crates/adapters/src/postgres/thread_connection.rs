@@ -1,4 +1,5 @@
-//! A thread's place at the database: the connection it keeps, and how it gets another one.
+//! The database connection of one thread: opened when it is needed, and opened again when it is
+//! broken.
 
 use std::sync::Arc;
 
@@ -7,19 +8,19 @@ use app::ports::StoreError;
 use super::connection::{ConnectionState, PgConnection};
 use super::connector::Connector;
 
-/// A thread's connection, if it has one.
+/// The connection of one thread, if one is open.
 pub(super) struct ThreadConnection {
     connector: Arc<Connector>,
     connection: Option<PgConnection>,
 }
 
 impl ThreadConnection {
-    pub(super) fn new(door: Arc<Connector>) -> Self {
-        Self { connector: door, connection: None }
+    pub(super) fn new(connector: Arc<Connector>) -> Self {
+        Self { connector, connection: None }
     }
 
-    /// Runs what may be run twice: if a connection that was kept turns out to be closed, a new one
-    /// gets a chance.
+    /// Runs a query. If a connection that was open before turns out to be closed, the query is run
+    /// a second time on a new one.
     pub(super) fn run<T>(
         &mut self,
         query: impl Fn(&mut PgConnection) -> Result<T, StoreError>,
@@ -27,10 +28,10 @@ impl ThreadConnection {
         if self.connector.is_silent() {
             self.connection = None;
         }
-        let kept = self.connection.is_some();
+        let was_open = self.connection.is_some();
         let result = query(self.connection()?);
         match self.discard_if_unusable() {
-            ConnectionState::Closed if kept && result.is_err() => {
+            ConnectionState::Closed if was_open && result.is_err() => {
                 let result = query(self.connection()?);
                 self.discard_if_unusable();
                 result
@@ -39,16 +40,16 @@ impl ThreadConnection {
         }
     }
 
-    /// The connection.
+    /// Returns the connection; opens one if there is none.
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
-        let session = match self.connection.take() {
-            Some(session) => session,
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
             None => self.connector.open_connection()?,
         };
-        Ok(self.connection.insert(session))
+        Ok(self.connection.insert(connection))
     }
 
-    /// Gives up a connection that is of no more use.
+    /// Drops the connection if it cannot be used any more; returns its state.
     pub(super) fn discard_if_unusable(&mut self) -> ConnectionState {
         let state = self.connection.as_ref().map_or(ConnectionState::Closed, PgConnection::state);
         if state != ConnectionState::Open {

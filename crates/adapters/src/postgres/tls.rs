@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL, by the library that is used everywhere else, with libpq's meaning of
+//! TLS to PostgreSQL with rustls, which the other clients use too, and with libpq's meaning of
 //! `sslmode`.
 
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{PgAddress, SslMode};
 
-/// What connections to that address use, if they use TLS.
+/// Builds the TLS connector for connections to an address.
 pub(super) fn build_tls_connector(address: &PgAddress) -> Result<MakeRustlsConnect, StoreError> {
-    let failed = |error: &dyn std::fmt::Display| {
+    let setup_error = |error: &dyn std::fmt::Display| {
         StoreError::Unavailable(format!("PostgreSQL: TLS cannot be set up: {error}"))
     };
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| setup_error(&error))?;
     let config = if address.ssl == SslMode::Verify {
-        builder.with_root_certificates(load_roots(address).map_err(|text| failed(&text))?)
+        builder.with_root_certificates(load_roots(address).map_err(|text| setup_error(&text))?)
     } else {
         builder
             .dangerous()
@@ -32,24 +32,30 @@ pub(super) fn build_tls_connector(address: &PgAddress) -> Result<MakeRustlsConne
     Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
 }
 
-/// The authorities that are believed.
+/// Loads the certificates of trusted authorities.
 fn load_roots(address: &PgAddress) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &address.root_certificate {
-        let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| named(&error))?;
+        let file_error = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let certificates =
+            CertificateDer::pem_file_iter(path).map_err(|error| file_error(&error))?;
         for certificate in certificates {
-            let certificate = certificate.map_err(|error| named(&error))?;
-            roots.add(certificate).map_err(|error| named(&error))?;
+            let certificate = certificate.map_err(|error| file_error(&error))?;
+            roots.add(certificate).map_err(|error| file_error(&error))?;
         }
     } else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    if roots.is_empty() { Err("no certificates of authorities".to_owned()) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err("no certificates of authorities were found".to_owned())
+    } else {
+        Ok(roots)
+    }
 }
 
-/// Takes whoever answers for the right one, as libpq does below `verify-ca`: this keeps listeners
-/// out, and nobody else. Signatures are still checked, or it would not even do that.
+/// Accepts any certificate, as libpq does below `verify-ca`: this protects against passive
+/// eavesdropping only. The signatures of the handshake are still verified, without which there
+/// would be no protection at all.
 #[derive(Debug)]
 struct AnyCertificateVerifier(Arc<CryptoProvider>);
 

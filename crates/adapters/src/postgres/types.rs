@@ -1,4 +1,4 @@
-//! Values and rows as they travel to PostgreSQL and back.
+//! Converts parameters and rows to and from the types of PostgreSQL.
 
 use std::error::Error;
 use std::fmt;
@@ -11,14 +11,14 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use super::errors::to_corrupt_error;
 use crate::sql::connection::{SqlRow, SqlValue};
 
-/// Milliseconds from 1970, where we count from, to 2000, where PostgreSQL does.
+/// The milliseconds from 1970, our epoch, to 2000, the epoch of PostgreSQL.
 const EPOCH_MS: i64 = 946_684_800_000;
 
-/// A value in the type that the statement has at its place.
+/// A parameter, sent in the type that the statement requires.
 pub(super) struct TypedValue<'a>(pub(super) SqlValue<'a>);
 
 impl fmt::Debug for TypedValue<'_> {
-    /// Without the value: the client library logs it, and it may be a secret.
+    /// Hides the value: the client library logs it, and it may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("_")
     }
@@ -26,49 +26,53 @@ impl fmt::Debug for TypedValue<'_> {
 
 type ConversionError = Box<dyn Error + Sync + Send>;
 
-fn write_integer(value: i64, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, ConversionError> {
-    match *wanted {
-        Type::INT2 => i16::try_from(value)?.to_sql(wanted, out),
-        Type::INT4 => i32::try_from(value)?.to_sql(wanted, out),
-        Type::INT8 => value.to_sql(wanted, out),
-        _ => Err(format!("a whole number where {wanted} is wanted").into()),
+fn write_integer(
+    value: i64,
+    required: &Type,
+    out: &mut BytesMut,
+) -> Result<IsNull, ConversionError> {
+    match *required {
+        Type::INT2 => i16::try_from(value)?.to_sql(required, out),
+        Type::INT4 => i32::try_from(value)?.to_sql(required, out),
+        Type::INT8 => value.to_sql(required, out),
+        _ => Err(format!("an integer where {required} is required").into()),
     }
 }
 
 fn write_time(
     Timestamp(ms): Timestamp,
-    wanted: &Type,
+    required: &Type,
     out: &mut BytesMut,
 ) -> Result<IsNull, ConversionError> {
-    if *wanted != Type::TIMESTAMP {
-        return Err(format!("a time where {wanted} is wanted").into());
+    if *required != Type::TIMESTAMP {
+        return Err(format!("a time where {required} is required").into());
     }
     let since_2000 = ms.checked_sub(EPOCH_MS).and_then(|ms| ms.checked_mul(1000));
-    let since_2000 = since_2000.ok_or("a time beyond all calendars")?;
+    let since_2000 = since_2000.ok_or("a time out of range")?;
     since_2000.to_sql(&Type::INT8, out)
 }
 
 impl ToSql for TypedValue<'_> {
-    fn to_sql(&self, wanted: &Type, out: &mut BytesMut) -> Result<IsNull, ConversionError> {
+    fn to_sql(&self, required: &Type, out: &mut BytesMut) -> Result<IsNull, ConversionError> {
         match self.0 {
             SqlValue::Null => Ok(IsNull::Yes),
-            SqlValue::Boolean(value) => value.to_sql(wanted, out),
-            SqlValue::Integer(value) => write_integer(value, wanted, out),
-            SqlValue::Real(value) => value.to_sql(wanted, out),
-            SqlValue::Text(value) => value.to_sql(wanted, out),
-            SqlValue::Time(value) => write_time(value, wanted, out),
+            SqlValue::Boolean(value) => value.to_sql(required, out),
+            SqlValue::Integer(value) => write_integer(value, required, out),
+            SqlValue::Real(value) => value.to_sql(required, out),
+            SqlValue::Text(value) => value.to_sql(required, out),
+            SqlValue::Time(value) => write_time(value, required, out),
         }
     }
 
     fn accepts(_: &Type) -> bool {
-        // What does not fit is refused above, with the value's kind in sight.
+        // to_sql() refuses values that do not fit, since it knows the value.
         true
     }
 
     to_sql_checked!();
 }
 
-/// A column of type `timestamp without time zone`, taken for UTC.
+/// A column of type `timestamp without time zone`, read as UTC.
 struct PgTimestamp(Timestamp);
 
 impl<'a> FromSql<'a> for PgTimestamp {
@@ -82,7 +86,7 @@ impl<'a> FromSql<'a> for PgTimestamp {
     }
 }
 
-/// A row of an answer.
+/// A row of a result.
 pub(super) struct PgRow(pub(super) tokio_postgres::Row);
 
 impl PgRow {
@@ -122,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_library_logs_no_values() {
+    fn values_are_not_logged() {
         let shown = format!("{:?}", [TypedValue(SqlValue::Text("hidden"))]);
         assert_eq!(shown, "[_]");
     }

@@ -1,78 +1,78 @@
-//! Where a Redis is and how to get in: every form of REDIS_URL.
+//! The address of a Redis: parsing every form of REDIS_URL.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::url::{self, UrlParts};
 
-/// Where Redis listens if nobody says otherwise.
+/// The default port of Redis.
 pub const REDIS_PORT: u16 = 6379;
-/// Where sentinels listen.
+/// The default port of sentinels.
 pub const SENTINEL_PORT: u16 = 26379;
 const SCHEME_ADVICE: &str = "it must begin with redis://, rediss://, unix:///, redis+sentinel:// or \
                      rediss+sentinel://";
-const DATABASE_ADVICE: &str = "the database is no number, 0 or more";
+const DATABASE_ADVICE: &str = "the database must be a number, 0 or more";
 
-/// Where it is.
+/// How a Redis is reached.
 #[derive(Clone, PartialEq, Eq)]
 pub enum RedisEndpoint {
     /// A host, with or without TLS.
     Tcp {
-        /// Host name or address, without brackets.
+        /// The host name or address, without brackets.
         host: String,
-        /// Port.
+        /// The port.
         port: u16,
-        /// Whether to speak TLS.
+        /// Whether to use TLS.
         tls: bool,
     },
-    /// A socket of this machine.
+    /// A Unix socket.
     Unix(PathBuf),
-    /// Whatever the sentinels say is the master of that name.
+    /// The master that sentinels name.
     Sentinel {
-        /// Hosts and ports of the sentinels, of which one at least.
+        /// Hosts and ports of the sentinels; at least one.
         sentinels: Vec<(String, u16)>,
-        /// Name of the master.
+        /// The name of the master.
         master: String,
-        /// Whether sentinels and master speak TLS.
+        /// Whether to use TLS with sentinels and master.
         tls: bool,
-        /// Password of the sentinels, if they want one.
+        /// The password of the sentinels.
         sentinel_password: Option<String>,
     },
 }
 
-/// Where a Redis is and how to get in.
+/// The address of a Redis, with credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisAddress {
-    /// Where it is.
+    /// How it is reached.
     pub endpoint: RedisEndpoint,
-    /// User of the access control list.
+    /// The user of the access control list.
     pub username: Option<String>,
-    /// Password.
+    /// The password.
     pub password: Option<String>,
-    /// Number of the database.
+    /// The number of the database.
     pub db: u32,
 }
 
 impl fmt::Debug for RedisAddress {
-    /// Without passwords.
+    /// Leaves out passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RedisAddress({})", self.describe())
     }
 }
 
 impl RedisAddress {
-    /// Reads a URL: `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS,
-    /// `unix:///path`, `redis+sentinel://[user:password@]host:port,…/master[/db]`. What does not
-    /// fit into its place may stand in the query: `db`, `username`, `password`, `sentinel_password`.
-    /// A user without a colon is a password, as the Ruby client has it.
+    /// Parses a URL: `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS,
+    /// `unix:///path`, `redis+sentinel://[user:password@]host:port,…/master[/db]`. The query may
+    /// contain `db`, `username`, `password` and `sentinel_password`. A user without a colon is a
+    /// password, as with the Ruby client.
     ///
     /// # Errors
-    /// What is wrong, in words that hold nothing of the URL.
+    /// When the URL is invalid. The text contains nothing of the URL.
     pub fn parse(url: &str) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or(SCHEME_ADVICE)?;
         let parts = UrlParts::parse(rest)?;
         let mut path = parts.path;
-        let place = match scheme {
+        let endpoint = match scheme {
             "redis" => parse_tcp(parts.hosts, false)?,
             "rediss" => parse_tcp(parts.hosts, true)?,
             "redis+sentinel" | "rediss+sentinel" => {
@@ -92,16 +92,16 @@ impl RedisAddress {
         };
         let (username, password) = match (parts.user, parts.password) {
             (Some(password), None) => (None, Some(password)),
-            other => other,
+            credentials => credentials,
         };
-        let mut address = Self { endpoint: place, username, password, db: parse_db(path)? };
+        let mut address = Self { endpoint, username, password, db: parse_db(path)? };
         for (name, value) in parts.query {
             address.apply_parameter(&name, value)?;
         }
         Ok(address)
     }
 
-    /// Takes over a pair of the query; others than these are for other programs.
+    /// Applies a parameter of the query. Unknown parameters are ignored.
     fn apply_parameter(&mut self, name: &str, value: String) -> Result<(), String> {
         match name {
             "db" | "database" => self.db = parse_db(&value)?,
@@ -117,7 +117,7 @@ impl RedisAddress {
         Ok(())
     }
 
-    /// Where it is, for messages: without user and passwords.
+    /// Describes the address for messages, without user and passwords.
     #[must_use]
     pub fn describe(&self) -> String {
         let db = self.db;
@@ -141,7 +141,10 @@ fn parse_tcp(hosts: &str, tls: bool) -> Result<RedisEndpoint, String> {
     let mut hosts = url::parse_hosts(hosts)?;
     let (host, port) = hosts.pop().unwrap_or_default();
     if !hosts.is_empty() {
-        return Err("several hosts are sentinels: redis+sentinel://host,host/master".to_owned());
+        return Err(
+            "several hosts are possible for sentinels only: redis+sentinel://host,host/master"
+                .to_owned(),
+        );
     }
     let host = if host.is_empty() { "localhost".to_owned() } else { host };
     Ok(RedisEndpoint::Tcp { host, port: port.unwrap_or(REDIS_PORT), tls })
@@ -156,27 +159,28 @@ fn parse_sentinel(hosts: &str, master: &str, tls: bool) -> Result<RedisEndpoint,
     if master.is_empty() {
         return Err("the name of the master is missing after the sentinels".to_owned());
     }
-    let of = |(host, port): (String, Option<u16>)| (host, port.unwrap_or(SENTINEL_PORT));
-    let sentinels = sentinels.into_iter().map(of).collect();
+    let with_port = |(host, port): (String, Option<u16>)| (host, port.unwrap_or(SENTINEL_PORT));
+    let sentinels = sentinels.into_iter().map(with_port).collect();
     Ok(RedisEndpoint::Sentinel { sentinels, master, tls, sentinel_password: None })
 }
 
-/// A number of a database; nothing is 0.
+/// Parses the number of a database. An empty text is 0.
 fn parse_db(text: &str) -> Result<u32, String> {
     let text = text.trim_end_matches('/');
     if text.is_empty() { Ok(0) } else { text.parse().map_err(|_| DATABASE_ADVICE.to_owned()) }
 }
 
-/// What the adapter needs to know.
+/// The settings of a store in Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisOptions {
-    /// Where it is.
+    /// The address of Redis.
     pub address: RedisAddress,
-    /// Prefix of all keys, without its colon (`REDIS_NAMESPACE`).
+    /// The prefix of all keys, without its colon (`REDIS_NAMESPACE`).
     pub namespace: String,
-    /// Connections at most (`REDIS_POOL`); at least 1.
+    /// The maximum number of connections (`REDIS_POOL`); at least 1.
     pub max_connections: usize,
-    /// How long a meeting is kept that no poll confirms, in ms (`DEFAULT_MEETING_TTL`).
+    /// The time in ms for which a meeting is kept without a poll that confirms it
+    /// (`DEFAULT_MEETING_TTL`).
     pub meeting_ttl_ms: i64,
 }
 

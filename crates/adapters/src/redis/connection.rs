@@ -1,5 +1,10 @@
-//! The way to Redis: a few connections that are opened when needed and again when they broke. While
-//! Redis is away every call fails at once but one in half a second, which tries.
+//! The connections to Redis: a few that are opened when they are needed, and opened again when they
+//! break. While Redis is unavailable every call fails at once, except for the attempt that finds
+//! out whether it is back.
+//!
+//! Not the `redis` crate's `ConnectionManager` and `SentinelClient`: while Redis is unavailable
+//! each of their calls waits for an attempt to connect, and a connection is kept after it left a
+//! call without a response.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,24 +19,21 @@ use redis::{
 use tokio::time::{Instant, timeout};
 
 use super::address::{RedisAddress, RedisEndpoint};
+use crate::outage::{Outage, RETRY_INTERVAL};
 
-/// How long connecting may take, Sentinel included.
+/// The time limit of an attempt to connect, Sentinel included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long one sentinel may take to answer.
+/// The time limit of one sentinel.
 const SENTINEL_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long an answer may take.
+/// The time limit of a response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often it is tried to connect while Redis is away.
-const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
-struct RedisConnectionState {
-    /// Connections, each with the number under which it was opened.
-    open: Vec<(u64, MultiplexedConnection)>,
+struct OpenConnections {
+    /// The connections, each with the number under which it was opened.
+    connections: Vec<(u64, MultiplexedConnection)>,
     opened_count: u64,
-    /// Since when nothing works, or since the last try.
-    outage: Option<(Instant, StoreError)>,
-    /// When another connection was refused while others were open.
+    /// When Redis refused another connection while others were open.
     full_since: Option<Instant>,
 }
 
@@ -40,111 +42,110 @@ pub(super) struct RedisConnection {
     address: RedisAddress,
     max_connections: usize,
     next_index: AtomicUsize,
-    state: Mutex<RedisConnectionState>,
-    /// Held by whoever connects.
+    open: Mutex<OpenConnections>,
+    outage: Outage,
+    /// Held while a connection is opened.
     connect_lock: tokio::sync::Mutex<()>,
 }
 
 impl RedisConnection {
-    pub(super) fn new(address: RedisAddress, size: usize) -> Self {
-        let (turn, state) = (AtomicUsize::new(0), Mutex::default());
+    pub(super) fn new(address: RedisAddress, max_connections: usize) -> Self {
         Self {
             address,
-            max_connections: size.max(1),
-            next_index: turn,
-            state,
+            max_connections: max_connections.max(1),
+            next_index: AtomicUsize::new(0),
+            open: Mutex::default(),
+            outage: Outage::default(),
             connect_lock: tokio::sync::Mutex::default(),
         }
     }
 
-    fn lock_state(&self) -> MutexGuard<'_, RedisConnectionState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_open(&self) -> MutexGuard<'_, OpenConnections> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that worked so far, and the number of the newest one for [`Self::drop_broken`].
+    /// Returns a connection that worked so far, and the number of the newest one for
+    /// [`Self::drop_broken`].
     pub(super) async fn get(&self) -> Result<(u64, MultiplexedConnection), StoreError> {
-        if let Some(open) = self.pick_connection()? {
-            return Ok(open);
+        if let Some(error) = self.outage.error() {
+            return Err(error);
+        }
+        if let Some(connection) = self.pick_connection() {
+            return Ok(connection);
         }
         let _connecting = self.acquire_connect_lock().await?;
-        // Whoever was here before may have connected, or failed to.
-        if let Some(open) = self.pick_connection()? {
-            return Ok(open);
+        // The previous holder of the lock may have connected, or failed to.
+        let attempt = self.outage.begin_attempt()?;
+        if let Some(connection) = self.pick_connection() {
+            return Ok(connection);
         }
-        if let Some((tried, _)) = &mut self.lock_state().outage {
-            *tried = Instant::now();
-        }
-        let begun = Instant::now();
+        let started_at = Instant::now();
         match self.connect().await {
             Ok(connection) => {
-                let mut state = self.lock_state();
-                if state.outage.take().is_some() {
-                    tracing::info!("Redis is back");
+                if attempt.succeed() {
+                    tracing::info!("Redis available again");
                 }
-                state.opened_count += 1;
-                let open = (state.opened_count, connection);
-                state.open.push(open.clone());
-                Ok(open)
+                let mut open = self.lock_open();
+                open.opened_count += 1;
+                let connection = (open.opened_count, connection);
+                open.connections.push(connection.clone());
+                Ok(connection)
             }
             Err(error) => {
-                let mut state = self.lock_state();
-                // Refused at once: perhaps it wants no more of them. Those that are open may do.
-                if let Some((_, open)) = state.open.first().cloned()
-                    && begun.elapsed() < RETRY_INTERVAL
+                let mut open = self.lock_open();
+                // A quick refusal may mean that Redis has reached its limit of connections: those
+                // that are open may work.
+                if let Some((_, connection)) = open.connections.first().cloned()
+                    && started_at.elapsed() < RETRY_INTERVAL
                 {
-                    state.full_since = Some(Instant::now());
-                    return Ok((state.opened_count, open));
+                    open.full_since = Some(Instant::now());
+                    return Ok((open.opened_count, connection));
                 }
-                if state.outage.is_none() {
-                    tracing::error!(%error, "Redis is away");
+                if attempt.fail(error.clone()) {
+                    tracing::error!(%error, "Redis unavailable");
                 }
-                state.outage = Some((Instant::now(), error.clone()));
                 Err(error)
             }
         }
     }
 
-    /// The right to connect; while Redis is away, whoever is not the one that tries is told why.
+    /// Waits for the right to connect. Fails at once if Redis is unavailable and another call is
+    /// connecting.
     async fn acquire_connect_lock(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, StoreError> {
-        if let Ok(alone) = self.connect_lock.try_lock() {
-            return Ok(alone);
+        if let Ok(guard) = self.connect_lock.try_lock() {
+            return Ok(guard);
         }
-        if let Some((_, error)) = &self.lock_state().outage {
-            return Err(error.clone());
+        if let Some(error) = self.outage.last_error() {
+            return Err(error);
         }
         Ok(self.connect_lock.lock().await)
     }
 
-    /// The next open connection, nothing if one more may be opened, or the reason not to try.
-    fn pick_connection(&self) -> Result<Option<(u64, MultiplexedConnection)>, StoreError> {
-        let state = self.lock_state();
-        if let Some((tried, error)) = &state.outage
-            && tried.elapsed() < RETRY_INTERVAL
-        {
-            return Err(error.clone());
+    /// Returns the next open connection; `None` if another one is to be opened.
+    fn pick_connection(&self) -> Option<(u64, MultiplexedConnection)> {
+        let is_unavailable = self.outage.last_error().is_some();
+        let open = self.lock_open();
+        let is_full = open.full_since.is_some_and(|since| since.elapsed() < RETRY_INTERVAL);
+        let may_open_more = open.connections.len() < self.max_connections && !is_full;
+        if is_unavailable || open.connections.is_empty() || may_open_more {
+            return None;
         }
-        let full = state.full_since.is_some_and(|since| since.elapsed() < RETRY_INTERVAL);
-        let more = state.open.len() < self.max_connections && !full;
-        if state.outage.is_some() || state.open.is_empty() || more {
-            return Ok(None);
-        }
-        let turn = self.next_index.fetch_add(1, Ordering::Relaxed) % state.open.len();
-        Ok(Some((state.opened_count, state.open[turn].1.clone())))
+        let index = self.next_index.fetch_add(1, Ordering::Relaxed) % open.connections.len();
+        Some((open.opened_count, open.connections[index].1.clone()))
     }
 
-    /// Gives up a connection that failed, and all that were open with it: mostly Redis was restarted.
+    /// Drops a broken connection, and all that were open together with it: mostly Redis was
+    /// restarted.
     pub(super) fn drop_broken(&self, newest: u64) {
-        self.lock_state().open.retain(|(other, _)| *other > newest);
+        self.lock_open().connections.retain(|(number, _)| *number > newest);
     }
 
-    /// Gives up all of them: Redis is there but does not answer.
+    /// Drops all connections: Redis is reachable but does not respond.
     pub(super) fn drop_all(&self, error: &StoreError) {
-        let mut state = self.lock_state();
-        state.open.clear();
-        if state.outage.is_none() {
-            tracing::error!(%error, "Redis does not answer");
+        self.lock_open().connections.clear();
+        if self.outage.report_silence(error.clone()) {
+            tracing::error!(%error, "Redis does not respond");
         }
-        state.outage = Some((Instant::now(), error.clone()));
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
@@ -174,13 +175,13 @@ impl RedisConnection {
 async fn open_connection(
     addr: ConnectionAddr,
     login: RedisConnectionInfo,
-    connect_max: Duration,
+    connect_timeout: Duration,
 ) -> Result<MultiplexedConnection, StoreError> {
     let info = addr.into_connection_info().map_err(|error| to_store_error(&error))?;
     let client =
         Client::open(info.set_redis_settings(login)).map_err(|error| to_store_error(&error))?;
     let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(connect_max))
+        .set_connection_timeout(Some(connect_timeout))
         .set_response_timeout(Some(RESPONSE_TIMEOUT));
     let connection = client.get_multiplexed_async_connection_with_config(&config).await;
     connection.map_err(|error| to_store_error(&error))
@@ -195,45 +196,43 @@ fn tcp_address(host: &str, port: u16, tls: bool) -> ConnectionAddr {
     }
 }
 
-/// The address of the master, by the first sentinel that knows it.
+/// Returns the address of the master, from the first sentinel that knows it.
 async fn find_master(
     sentinels: &[(String, u16)],
     master: &str,
     tls: bool,
     password: Option<&str>,
 ) -> Result<ConnectionAddr, StoreError> {
-    let mut last = unavailable_error("no sentinel is named");
+    let mut last_error = unavailable_error("no sentinel is configured");
     for (host, port) in sentinels {
-        let asking = async {
+        let find = async {
             let mut login = RedisConnectionInfo::default();
             if let Some(password) = password {
                 login = login.set_password(password);
             }
             let mut sentinel =
                 open_connection(tcp_address(host, *port, tls), login, SENTINEL_TIMEOUT).await?;
-            let mut question = redis::cmd("SENTINEL");
-            question.arg("get-master-addr-by-name").arg(master);
-            let answer: Result<Option<(String, u16)>, _> =
-                question.query_async(&mut sentinel).await;
-            answer.map_err(|error| to_store_error(&error))
+            let mut command = redis::cmd("SENTINEL");
+            command.arg("get-master-addr-by-name").arg(master);
+            let found: Result<Option<(String, u16)>, _> = command.query_async(&mut sentinel).await;
+            found.map_err(|error| to_store_error(&error))
         };
-        match timeout(SENTINEL_TIMEOUT, asking).await {
+        let problem = match timeout(SENTINEL_TIMEOUT, find).await {
             Ok(Ok(Some((host, port)))) => return Ok(tcp_address(&host, port, tls)),
-            Ok(Ok(None)) => {
-                last = unavailable_error(&format!("sentinel {host}:{port} knows no {master}"))
-            }
-            Ok(Err(error)) => last = unavailable_error(&format!("sentinel {host}:{port}: {error}")),
-            Err(_) => last = unavailable_error(&format!("sentinel {host}:{port} does not answer")),
-        }
+            Ok(Ok(None)) => format!("sentinel {host}:{port} knows no {master}"),
+            Ok(Err(error)) => format!("sentinel {host}:{port}: {error}"),
+            Err(_) => format!("sentinel {host}:{port} does not respond"),
+        };
+        last_error = unavailable_error(&problem);
     }
-    Err(last)
+    Err(last_error)
 }
 
 fn unavailable_error(text: &str) -> StoreError {
     StoreError::Unavailable(format!("Redis: {text}"))
 }
 
-/// What an error of Redis means to callers. Its texts hold no secrets.
+/// Converts an error of the client library, whose texts contain no secrets.
 pub(super) fn to_store_error(error: &RedisError) -> StoreError {
     let text = format!("Redis: {error}");
     match error.kind() {
@@ -245,13 +244,13 @@ pub(super) fn to_store_error(error: &RedisError) -> StoreError {
     }
 }
 
-/// Whether a connection that gave this error is of no use any more.
+/// Whether a connection that returned this error cannot be used any more.
 pub(super) fn is_broken(error: &RedisError) -> bool {
     error.is_unrecoverable_error() || error.is_io_error()
 }
 
-/// Whether this Redis is not, or not yet, the one that writes. Before Redis 7 a script's error is
-/// told in words only.
+/// Whether this Redis cannot be written because it is not the master, or is still loading. Before
+/// Redis 7 the error of a script says so in its text only.
 pub(super) fn is_not_master(error: &RedisError) -> bool {
     matches!(
         error.kind(),

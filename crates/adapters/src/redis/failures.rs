@@ -1,4 +1,5 @@
-//! A call to a server failed that was no poll: look, judge by the domain, commit.
+//! Recording failed calls to a server: read the server, apply the failure, and commit unless the
+//! server has changed since.
 
 use app::ports::StoreError;
 use domain::health::{ServerFailure, Thresholds};
@@ -10,7 +11,7 @@ use super::script::{COMMIT_FAILURE, FIND_SERVER};
 use super::servers::{counters, own_fields};
 use super::{MAX_TRIES, RedisStore, busy_error};
 
-/// What a commit knows of the server that it was judged by.
+/// Returns the state of a server that a commit is based on, for scripts that check it.
 pub(super) fn judged_server(row: &ServerRow) -> Value {
     json!({
         "id": row.server.id.0,
@@ -19,16 +20,17 @@ pub(super) fn judged_server(row: &ServerRow) -> Value {
     })
 }
 
-/// Whether other processes must not choose by what they remember of the server.
+/// Whether a change of a server affects placement, so that other processes must not use their
+/// cached servers.
 pub(super) fn has_placement_change(before: &Server, after: &Server) -> bool {
-    let told = |one: &Server| {
-        let health = &one.health;
+    let relevant_fields = |server: &Server| {
+        let health = &server.health;
         let counts = (health.healthy_count, health.unhealthy_count, health.relapses);
-        // A limit counts what is there and what was placed since.
-        let meetings = one.limits.max_meetings.map(|_| one.stats.meetings);
-        (one.state, health.online, counts, meetings)
+        // The number of meetings matters only if it is limited.
+        let meetings = server.limits.max_meetings.map(|_| server.stats.meetings);
+        (server.state, health.online, counts, meetings)
     };
-    told(before) != told(after)
+    relevant_fields(before) != relevant_fields(after)
 }
 
 impl RedisStore {
@@ -45,15 +47,15 @@ impl RedisStore {
             };
             let mut server = row.server.clone();
             server.health.record_live_failure(failure.clone(), thresholds);
-            let mut doubt = judged_server(&row);
-            let counted = counters(&server);
-            let same = counted == counters(&row.server);
-            doubt["counters"] = if same { json!({}) } else { counted };
+            let mut commit = judged_server(&row);
+            let counters_after = counters(&server);
+            let is_same = counters_after == counters(&row.server);
+            commit["counters"] = if is_same { json!({}) } else { counters_after };
             let mut own = own_fields(&server);
-            own.remove("placed");
-            doubt["own"] = own.into();
-            doubt["changed"] = has_placement_change(&row.server, &server).into();
-            if rows::is_one(&self.call_script(&COMMIT_FAILURE, &[doubt.to_string()]).await?) {
+            own.remove("placed_since_poll");
+            commit["own"] = own.into();
+            commit["changed"] = has_placement_change(&row.server, &server).into();
+            if rows::is_one(&self.call_script(&COMMIT_FAILURE, &[commit.to_string()]).await?) {
                 self.update_cached_server(&server);
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! Sessions in Redis: in the order of their beginnings.
+//! The port [`SessionHistory`]: sessions in a sorted set, by the time of their creation.
 
 use std::collections::BTreeMap;
 
@@ -10,26 +10,26 @@ use super::join::tenant_or_empty;
 use super::script::{FORGET_SESSIONS, RECORD_SESSION};
 use super::{RedisStore, records, rows};
 
-/// Sessions that are read at once.
+/// The number of sessions that are read at once.
 const SESSION_PAGE_SIZE: usize = 1000;
 
 impl RedisStore {
-    /// The sessions from that place on, the newest first.
+    /// Reads a page of sessions, newest first, from this index on.
     async fn read_session_page(&self, from: usize) -> Result<Vec<MeetingSession>, StoreError> {
-        let mut asked = redis::cmd("ZREVRANGE");
+        let mut command = redis::cmd("ZREVRANGE");
         let key = format!("{}own:sessions", self.client.prefix);
-        asked.arg(key).arg(from).arg(from + SESSION_PAGE_SIZE - 1);
-        let found = rows::to_texts(self.client.send_command(&asked, true).await?)?;
-        found.iter().map(|kept| records::read_session(kept)).collect()
+        command.arg(key).arg(from).arg(from + SESSION_PAGE_SIZE - 1);
+        let members = rows::to_texts(self.client.send_command(&command, true).await?)?;
+        members.iter().map(|member| records::read_session(member)).collect()
     }
 }
 
 #[async_trait]
 impl SessionHistory for RedisStore {
     async fn record_session(&self, session: &MeetingSession) -> Result<(), StoreError> {
-        let (began, kept) = (session.created_at.0.to_string(), records::session_json(session));
-        let key = &session.key;
-        let arguments = [&began, tenant_or_empty(key), &key.id, &kept.to_string()];
+        let created_at = session.created_at.0.to_string();
+        let (key, json) = (&session.key, records::session_json(session).to_string());
+        let arguments = [&created_at, tenant_or_empty(key), &key.id, &json];
         self.client.call_script(&RECORD_SESSION, &arguments).await.map(drop)
     }
 
@@ -38,17 +38,19 @@ impl SessionHistory for RedisStore {
         since: Timestamp,
         max: usize,
     ) -> Result<Vec<MeetingSession>, StoreError> {
-        // In a map: what is added meanwhile moves the others on.
+        // A map, since a session that is added between two pages shifts the others, which are then
+        // read twice.
         let mut found: BTreeMap<(Timestamp, MeetingKey), MeetingSession> = BTreeMap::new();
         let mut from = 0;
         while from < max {
             let page = self.read_session_page(from).await?;
             from += SESSION_PAGE_SIZE;
-            let ends =
-                page.len() < SESSION_PAGE_SIZE || page.iter().any(|one| one.created_at < since);
-            let wanted = page.into_iter().filter(|one| one.created_at >= since);
-            found.extend(wanted.map(|one| ((one.created_at, one.key.clone()), one)));
-            if ends {
+            let is_last = page.len() < SESSION_PAGE_SIZE
+                || page.iter().any(|session| session.created_at < since);
+            let recent = page.into_iter().filter(|session| session.created_at >= since);
+            found
+                .extend(recent.map(|session| ((session.created_at, session.key.clone()), session)));
+            if is_last {
                 break;
             }
         }

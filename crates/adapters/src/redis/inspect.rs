@@ -1,4 +1,4 @@
-//! A closer look at Redis, for `scalelite doctor`.
+//! Checks of Redis for `scalelite doctor`.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::connection::to_store_error;
 use crate::clock_skew::check_clock_skew;
 use crate::entropy::SystemClock;
 
-/// What `INFO` tells.
+/// The fields of `INFO`.
 type RedisInfo = HashMap<String, String>;
 
 #[async_trait]
@@ -26,7 +26,7 @@ impl Inspect for RedisStore {
         };
         let info = read_info(&mut connection).await;
         let mut findings = vec![
-            Finding::ok("redis: reachable", "it answers"),
+            Finding::ok("redis: reachable", "it responds"),
             check_version(&info),
             check_role(&info),
             check_persistence(&mut connection, &info).await,
@@ -40,11 +40,11 @@ impl Inspect for RedisStore {
 }
 
 impl RedisStore {
-    /// A connection that works now.
+    /// Returns a connection after a successful PING.
     async fn connect_and_ping(&self) -> Result<MultiplexedConnection, StoreError> {
         let (number, mut connection) = self.client.connection.get().await?;
-        let answer: Result<(), _> = redis::cmd("PING").query_async(&mut connection).await;
-        answer.map_err(|error| {
+        let pong: Result<(), _> = redis::cmd("PING").query_async(&mut connection).await;
+        pong.map_err(|error| {
             self.client.connection.drop_broken(number);
             to_store_error(&error)
         })?;
@@ -54,7 +54,12 @@ impl RedisStore {
     async fn check_scripts(&self) -> Finding {
         let check = "redis: scripts";
         match app::ports::PoolStore::check_store(self).await {
-            Ok(()) => Finding::ok(check, "they read and write"),
+            Ok(()) => Finding::ok(check, "they can read and write"),
+            Err(StoreError::Incompatible(reason)) => Finding::fail(
+                check,
+                reason,
+                "run the newest scalelite, or choose another REDIS_NAMESPACE",
+            ),
             Err(error) => Finding::fail(
                 check,
                 error.to_string(),
@@ -66,9 +71,9 @@ impl RedisStore {
 
     async fn check_data(&self, connection: &mut MultiplexedConnection) -> Finding {
         let check = "redis: data";
-        let mut count = redis::cmd("SCARD");
-        count.arg(format!("{}servers", self.client.prefix));
-        match count.query_async::<u64>(connection).await {
+        let mut command = redis::cmd("SCARD");
+        command.arg(format!("{}servers", self.client.prefix));
+        match command.query_async::<u64>(connection).await {
             Ok(0) => Finding::warn(
                 check,
                 format!(
@@ -81,7 +86,7 @@ impl RedisStore {
             Err(error) => Finding::fail(
                 check,
                 to_store_error(&error).to_string(),
-                "something else uses this namespace: choose another REDIS_NAMESPACE",
+                "another program uses this namespace: choose another REDIS_NAMESPACE",
             ),
         }
     }
@@ -117,32 +122,32 @@ fn check_role(info: &RedisInfo) -> Finding {
     }
 }
 
-/// A setting, if we may ask for it.
+/// Reads a setting, if CONFIG GET is allowed.
 async fn read_setting(connection: &mut MultiplexedConnection, name: &str) -> Option<String> {
-    let mut asked = redis::cmd("CONFIG");
-    let pair: Vec<String> = asked.arg("GET").arg(name).query_async(connection).await.ok()?;
+    let mut command = redis::cmd("CONFIG");
+    let pair: Vec<String> = command.arg("GET").arg(name).query_async(connection).await.ok()?;
     pair.into_iter().nth(1)
 }
 
 async fn check_persistence(connection: &mut MultiplexedConnection, info: &RedisInfo) -> Finding {
     let check = "redis: persistence";
-    let log = info.get("aof_enabled").is_some_and(|enabled| enabled == "1");
+    let has_log = info.get("aof_enabled").is_some_and(|enabled| enabled == "1");
     if info.get("rdb_last_bgsave_status").is_some_and(|status| status != "ok") {
-        let advice = "look at the log of Redis: is the disk full?";
+        let advice = "see the log of Redis: the disk may be full";
         return Finding::fail(check, "the last snapshot failed", advice);
     }
-    if log {
+    if has_log {
         return Finding::ok(check, "appendonly");
     }
     match read_setting(connection, "save").await {
         Some(save) if save.trim().is_empty() => Finding::fail(
             check,
-            "off: a restart of Redis forgets all servers and meetings",
+            "off: a restart of Redis loses all servers and meetings",
             "set `appendonly yes` in redis.conf",
         ),
         Some(save) => Finding::warn(
             check,
-            format!("snapshots only ({save}): a crash forgets the last minutes"),
+            format!("snapshots only ({save}): a crash loses the last minutes"),
             "set `appendonly yes` in redis.conf",
         ),
         None => Finding::skipped(check, "no appendonly, and CONFIG GET is not allowed"),
@@ -155,13 +160,13 @@ async fn check_eviction(connection: &mut MultiplexedConnection, info: &RedisInfo
         Some(policy) => Some(policy.clone()),
         None => read_setting(connection, "maxmemory-policy").await,
     };
-    let unlimited = info.get("maxmemory").is_some_and(|limit| limit == "0");
+    let is_unlimited = info.get("maxmemory").is_some_and(|limit| limit == "0");
     match policy.as_deref() {
         Some("noeviction") => Finding::ok(check, "noeviction"),
-        Some(policy) if unlimited => Finding::ok(check, format!("{policy}, without a limit")),
+        Some(policy) if is_unlimited => Finding::ok(check, format!("{policy}, without a limit")),
         Some(policy) => Finding::warn(
             check,
-            format!("{policy}: when its memory is full, Redis deletes meetings"),
+            format!("{policy}: when the memory limit is reached, Redis deletes meetings"),
             "set `maxmemory-policy noeviction` in redis.conf",
         ),
         None => Finding::skipped(check, "INFO and CONFIG GET are not allowed"),
@@ -175,6 +180,6 @@ async fn check_clock(connection: &mut MultiplexedConnection) -> Finding {
     let Ok((seconds, micros)) = time else {
         return Finding::skipped(check, "TIME is not allowed");
     };
-    let there = seconds.saturating_mul(1000).saturating_add(micros / 1000);
-    check_clock_skew(check, there, before.0, SystemClock.now().0)
+    let store_time = seconds.saturating_mul(1000).saturating_add(micros / 1000);
+    check_clock_skew(check, store_time, before.0, SystemClock.now().0)
 }

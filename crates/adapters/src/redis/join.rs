@@ -1,4 +1,4 @@
-//! Joins: answered by what is remembered for a moment, counted together.
+//! Joins: answered from the join cache, and counted together.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,61 +12,61 @@ use super::rows;
 use super::script::{COUNT_JOINS, FIND_MEETING, RedisScript};
 use super::{PAGE_SIZE, RedisClient, RedisStore};
 
-/// How long joins gather before they are written: shorter than on disks, since other programs read
-/// the loads as well.
+/// The time for which joins are collected before they are written. Shorter than in SQL stores,
+/// since other programs read the loads, too.
 const WRITE_DELAY: Duration = Duration::from_millis(2);
 
-/// A tenant as it stands in scripts' arguments.
+/// Returns the tenant of a meeting as an argument of scripts: empty for none.
 pub(super) fn tenant_or_empty(key: &MeetingKey) -> &str {
     key.tenant.as_deref().unwrap_or_default()
 }
 
 impl RedisClient {
-    /// Writes the joins that were counted.
+    /// Writes the counted joins.
     async fn count_joins(&self) -> Result<(), StoreError> {
-        let _alone = self.counting_lock.lock().await;
-        let counted: Vec<_> = self.pending_joins.take().into_iter().collect();
-        let mut outcome = Ok(());
-        for some in counted.chunks(PAGE_SIZE) {
-            let arguments: Vec<String> = some
+        let _guard = self.counting_lock.lock().await;
+        let counts: Vec<_> = self.pending_joins.take().into_iter().collect();
+        let mut result = Ok(());
+        for page in counts.chunks(PAGE_SIZE) {
+            let arguments: Vec<String> = page
                 .iter()
-                .flat_map(|(key, (joins, at))| {
+                .flat_map(|(key, (joins, joined_at))| {
                     let names = [tenant_or_empty(key).to_owned(), key.id.clone()];
-                    names.into_iter().chain([at.0.to_string(), joins.to_string()])
+                    names.into_iter().chain([joined_at.0.to_string(), joins.to_string()])
                 })
                 .collect();
-            outcome = outcome.and(self.call_script(&COUNT_JOINS, &arguments).await.map(drop));
+            result = result.and(self.call_script(&COUNT_JOINS, &arguments).await.map(drop));
         }
         self.pending_joins.finish_write();
-        outcome
+        result
     }
 
     async fn count_joins_or_warn(&self) {
         if let Err(error) = self.count_joins().await {
-            tracing::warn!(%error, "joins not counted; the next poll corrects the load");
+            tracing::warn!(%error, "joins not counted until the next poll");
         }
     }
 }
 
 impl RedisStore {
-    /// Calls a script that sees every join which was counted before.
+    /// Calls a script after writing all counted joins, so that it sees them.
     pub(super) async fn call_script<A: ToRedisArgs>(
         &self,
-        named: &RedisScript,
+        script: &RedisScript,
         arguments: &[A],
     ) -> Result<Value, StoreError> {
         self.flush_joins().await;
-        self.client.call_script(named, arguments).await
+        self.client.call_script(script, arguments).await
     }
 
-    /// Makes scripts see every join.
+    /// Writes all counted joins, so that scripts see them.
     pub(super) async fn flush_joins(&self) {
         if !self.client.pending_joins.is_flushed() {
             self.client.count_joins_or_warn().await;
         }
     }
 
-    /// A meeting and its server.
+    /// Reads a meeting and its server.
     pub(super) async fn load_meeting(
         &self,
         key: &MeetingKey,
@@ -79,22 +79,23 @@ impl RedisStore {
         }
     }
 
-    /// The same, perhaps as it was up to a second ago for other replicas, and one user more.
+    /// Returns a meeting and its server, and counts a join. Changes of other replicas may be
+    /// missing for up to a second.
     pub(super) async fn join_meeting(
         &self,
         key: &MeetingKey,
         now: Timestamp,
     ) -> Result<Option<MeetingOnServer>, StoreError> {
-        let sign = self.client.revision.load(Ordering::Acquire);
-        let located = self.join_cache.get_or_find(key, sign, self.load_meeting(key)).await?;
-        let counts = located.as_ref().is_some_and(|located| located.is_reachable());
-        if counts && self.client.pending_joins.add(key, now) {
-            let core = Arc::clone(&self.client);
+        let revision = self.client.revision.load(Ordering::Acquire);
+        let meeting = self.join_cache.get_or_find(key, revision, self.load_meeting(key)).await?;
+        let is_counted = meeting.as_ref().is_some_and(MeetingOnServer::is_reachable);
+        if is_counted && self.client.pending_joins.add(key, now) {
+            let client = Arc::clone(&self.client);
             tokio::spawn(async move {
                 tokio::time::sleep(WRITE_DELAY).await;
-                core.count_joins_or_warn().await;
+                client.count_joins_or_warn().await;
             });
         }
-        Ok(located)
+        Ok(meeting)
     }
 }

@@ -1,4 +1,5 @@
-//! Placing a meeting: look, choose by the domain, claim unless something has changed meanwhile.
+//! Placing a meeting: read a snapshot, choose a server, and claim the meeting there unless the
+//! snapshot is outdated.
 
 use std::sync::atomic::Ordering;
 
@@ -12,12 +13,12 @@ use super::rows::{self, HashFields};
 use super::script::{PLACE_MEETING, READ_PLACEMENT_SNAPSHOT};
 use super::{MAX_TRIES, RedisStore, busy_error, records};
 
-/// What a look at a meeting found.
+/// What is needed to place a meeting.
 enum PlacementSnapshot {
-    /// It is there.
+    /// The meeting is recorded and cannot be replaced.
     Known(Box<MeetingOnServer>),
-    /// It is not, or yields: servers that may take it, their loads as Redis writes them, and those
-    /// that have another tenant's meeting of its id.
+    /// The meeting can be placed: all servers, the loads of those that take meetings as Redis
+    /// writes them, and the servers that have another tenant's meeting of this id.
     Placeable(Vec<Server>, HashFields, Vec<ServerId>),
 }
 
@@ -31,15 +32,13 @@ impl RedisStore {
             )
             .await?;
         let mut found = rows::to_list(found);
-        let what = if found.is_empty() { None } else { rows::to_text(&found.remove(0))? };
-        match (what.as_deref(), <[_; 2]>::try_from(found)) {
+        let kind = if found.is_empty() { None } else { rows::to_text(&found.remove(0))? };
+        match (kind.as_deref(), <[_; 2]>::try_from(found)) {
             (Some("known"), Ok([meeting, server])) => {
-                let located = rows::read_meeting_on_server(meeting, server)?;
-                located
-                    .map(|located| PlacementSnapshot::Known(Box::new(located)))
-                    .ok_or_else(busy_error)
+                let known = rows::read_meeting_on_server(meeting, server)?;
+                known.map(|known| PlacementSnapshot::Known(Box::new(known))).ok_or_else(busy_error)
             }
-            (Some("free"), Err(rest)) => match <[_; 4]>::try_from(rest) {
+            (Some("placeable"), Err(rest)) => match <[_; 4]>::try_from(rest) {
                 Ok([loads, placed, revision, others]) => {
                     let revision = rows::to_text(&revision)?.unwrap_or_default();
                     let (servers, loads) =
@@ -47,13 +46,14 @@ impl RedisStore {
                     let others = rows::to_texts(others)?.into_iter().map(ServerId).collect();
                     Ok(PlacementSnapshot::Placeable(servers, loads, others))
                 }
-                Err(_) => Err(rows::corrupt_error("a look of another length")),
+                Err(_) => Err(rows::corrupt_error("a snapshot of the wrong length")),
             },
-            _ => Err(rows::corrupt_error("a look that shows nothing")),
+            _ => Err(rows::corrupt_error("an unknown kind of snapshot")),
         }
     }
 
-    /// The servers of that revision with these loads and as many meetings placed on each.
+    /// Returns the servers of this revision with these loads and counts of placed meetings, and the
+    /// loads by server.
     async fn load_open_servers(
         &self,
         loads: redis::Value,
@@ -61,18 +61,20 @@ impl RedisStore {
         revision: &str,
     ) -> Result<(Vec<Server>, HashFields), StoreError> {
         let flat = rows::to_texts(loads)?;
-        let names = flat.iter().step_by(2).cloned();
-        let placed: HashFields = names.zip(placed).collect();
+        let ids = flat.iter().step_by(2).cloned();
+        let placed: HashFields = ids.zip(placed).collect();
         let loads: HashFields =
             flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
         let mut servers = match self.find_cached_servers(revision) {
             Some(servers) => servers,
             None => self.load_servers().await?,
         };
-        let is_open = |one: &Server| one.is_online() && one.state == AdminState::Enabled;
-        let listed = |one: &&Server| is_open(one) && loads.contains_key(&one.id.0);
-        // The original may have added or enabled one since.
-        if servers.iter().filter(listed).count() < loads.len() {
+        let is_listed = |server: &&Server| {
+            let takes_meetings = server.is_online() && server.state == AdminState::Enabled;
+            takes_meetings && loads.contains_key(&server.id.0)
+        };
+        // The original may have added or enabled a server since they were cached.
+        if servers.iter().filter(is_listed).count() < loads.len() {
             servers = self.load_servers().await?;
         }
         for server in &mut servers {
@@ -83,29 +85,29 @@ impl RedisStore {
         Ok((servers, loads))
     }
 
-    /// One try; nothing if others were faster.
+    /// Tries once to place a meeting; returns `None` if another process was faster.
     async fn try_to_place(
         &self,
         request: &PlaceRequest,
     ) -> Result<Option<PlaceOutcome>, StoreError> {
         let (servers, loads, others) = match self.read_snapshot(request).await? {
-            PlacementSnapshot::Known(located) => return Ok(Some(PlaceOutcome::Existing(*located))),
+            PlacementSnapshot::Known(known) => return Ok(Some(PlaceOutcome::Existing(*known))),
             PlacementSnapshot::Placeable(servers, loads, others) => (servers, loads, others),
         };
-        let ask = PlacementCriteria { same_id_servers: others, ..request.criteria.clone() };
-        let (server, reason) = match choose_server(&servers, &ask) {
+        let criteria = PlacementCriteria { same_id_servers: others, ..request.criteria.clone() };
+        let (server, reason) = match choose_server(&servers, &criteria) {
             Ok(choice) => (choice.server.clone(), choice.reason),
             Err(refusal) => return Ok(Some(PlaceOutcome::Refused(refusal))),
         };
         let load = loads.get(&server.id.0).map_or("", String::as_str);
         let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
         let claim = claim_json(request, &server, &reason, load, attempt);
-        let [what, rest @ ..] =
+        let [kind, rest @ ..] =
             &rows::to_list(self.call_script(&PLACE_MEETING, &[claim.to_string()]).await?)[..]
         else {
             return Ok(None);
         };
-        match (rows::to_text(what)?.as_deref(), rest) {
+        match (rows::to_text(kind)?.as_deref(), rest) {
             (Some("won"), [bridge, load, placed]) => {
                 let bridge = rows::to_text(bridge)?.unwrap_or_default();
                 let load = rows::to_text(load)?.and_then(|load| load.parse().ok());
@@ -120,7 +122,7 @@ impl RedisStore {
         }
     }
 
-    /// As many tries as it takes.
+    /// Tries to place a meeting until no other process is faster.
     pub(super) async fn place_with_retries(
         &self,
         request: &PlaceRequest,
@@ -128,7 +130,7 @@ impl RedisStore {
         if let Some(placed) = self.try_to_place(request).await? {
             return Ok(placed);
         }
-        let _alone = self.placement_lock.lock().await;
+        let _guard = self.placement_lock.lock().await;
         for _ in 0..MAX_TRIES {
             if let Some(placed) = self.try_to_place(request).await? {
                 return Ok(placed);
@@ -145,19 +147,19 @@ fn claim_json(
     load: &str,
     attempt: u64,
 ) -> Value {
-    let placed = request.clone().into_meeting(server.id.clone(), String::new(), reason.to_owned());
+    let meeting = request.clone().into_meeting(server.id.clone(), String::new(), reason.to_owned());
     let attempt = attempt.to_string();
-    let mut own = records::own_pairs(&placed);
-    own.extend(records::claim_pairs(&placed));
+    let mut own = records::own_pairs(&meeting);
+    own.extend(records::claim_pairs(&meeting));
     own.extend(["attempt".to_owned(), attempt.clone()]);
     json!({
-        "meeting": records::meeting_json(&placed, &own),
+        "meeting": records::meeting_json(&meeting, &own),
         "load": load,
-        "placed": server.placed_since_poll.to_string(),
+        "placed_since_poll": server.placed_since_poll.to_string(),
         "token": request.claim.token,
         "attempt": attempt,
         "now": request.now.0.to_string(),
         "bridges": request.voice_bridges,
-        "endings": records::pending_ends_json(&request.pending_ends),
+        "pending_ends": records::pending_ends_json(&request.pending_ends),
     })
 }

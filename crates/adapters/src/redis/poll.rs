@@ -1,4 +1,5 @@
-//! Recording a poll: look, judge by the domain, commit unless something has changed meanwhile.
+//! Recording a poll: read what it is judged by, judge it, and commit the outcome unless the data
+//! has changed since.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,12 +18,13 @@ use super::script::{COMMIT_POLL, FIND_MEETINGS, READ_POLL_SNAPSHOT};
 use super::servers::{counters, format_decimal, own_fields, polled_fields};
 use super::{MAX_TRIES, PAGE_SIZE, RedisStore, busy_error, records};
 
-/// What a look at a server found.
+/// The stored data that a poll is judged by.
 struct PollSnapshot {
     row: ServerRow,
-    /// Its meetings by the names under which they are stored.
+    /// The meetings of the server, with the names under which they are stored.
     meetings: Vec<(String, Meeting)>,
-    /// Meetings that it reported and that are known elsewhere, with the versions of their servers.
+    /// Reported meetings that are recorded on another server, with the versions of their servers'
+    /// data.
     recorded_elsewhere: Vec<(MeetingOnServer, String)>,
     pending_ends: Vec<PendingEnd>,
 }
@@ -38,32 +40,34 @@ impl RedisStore {
         self.adopt_if_due().await?;
         let cycle = cycle.map(|cycle| cycle.to_string()).unwrap_or_default();
         for _ in 0..MAX_TRIES {
-            let Some(look) = self.read_poll_snapshot(id, observation, &cycle).await? else {
+            let Some(snapshot) = self.read_poll_snapshot(id, observation, &cycle).await? else {
                 return Ok(None);
             };
-            let mut server = look.row.server.clone();
-            let here: Vec<Meeting> = look.meetings.iter().map(|(_, one)| one.clone()).collect();
-            let elsewhere = look
-                .recorded_elsewhere
-                .iter()
-                .map(|(one, _)| one.clone().into_recorded_elsewhere());
-            let elsewhere: Vec<_> = elsewhere.collect();
-            let known = PollContext {
-                recorded_here: &here,
-                recorded_elsewhere: &elsewhere,
-                pending_ends: &look.pending_ends,
+            let mut server = snapshot.row.server.clone();
+            let recorded_here: Vec<Meeting> =
+                snapshot.meetings.iter().map(|(_, meeting)| meeting.clone()).collect();
+            let recorded_elsewhere = snapshot.recorded_elsewhere.iter();
+            let recorded_elsewhere: Vec<_> = recorded_elsewhere
+                .map(|(meeting, _)| meeting.clone().into_recorded_elsewhere())
+                .collect();
+            let context = PollContext {
+                recorded_here: &recorded_here,
+                recorded_elsewhere: &recorded_elsewhere,
+                pending_ends: &snapshot.pending_ends,
             };
-            let verdict = apply_poll(&mut server, known, observation, policy);
-            let commit = commit_json(&look, &server, &verdict, observation, &cycle);
+            let outcome = apply_poll(&mut server, context, observation, policy);
+            let commit = commit_json(&snapshot, &server, &outcome, observation, &cycle);
             if !rows::is_one(&self.call_script(&COMMIT_POLL, &[commit.to_string()]).await?) {
                 continue;
             }
             self.update_cached_server(&server);
-            let gone = |(_, fate): &&(MeetingKey, MeetingUpdate)| *fate == MeetingUpdate::Forgotten;
-            let gone: HashSet<&MeetingKey> =
-                verdict.meeting_updates.iter().filter(gone).map(|(key, _)| key).collect();
-            let forgotten = here.iter().filter(|one| gone.contains(&one.key)).cloned().collect();
-            return Ok(Some(PollReport { server, outcome: verdict, forgotten }));
+            let is_forgotten =
+                |(_, update): &&(MeetingKey, MeetingUpdate)| *update == MeetingUpdate::Forgotten;
+            let keys = outcome.meeting_updates.iter().filter(is_forgotten).map(|(key, _)| key);
+            let keys: HashSet<&MeetingKey> = keys.collect();
+            let is_forgotten = |meeting: &Meeting| keys.contains(&meeting.key);
+            let forgotten = recorded_here.into_iter().filter(is_forgotten).collect();
+            return Ok(Some(PollReport { server, outcome, forgotten }));
         }
         Err(busy_error())
     }
@@ -75,152 +79,152 @@ impl RedisStore {
         cycle: &str,
     ) -> Result<Option<PollSnapshot>, StoreError> {
         let found = self.call_script(&READ_POLL_SNAPSHOT, &[id.0.as_str(), cycle]).await?;
-        let Some([server, meetings, endings]) = rows::to_array::<3>(found)? else {
+        let Some([server, meetings, pending_ends]) = rows::to_array::<3>(found)? else {
             return Ok(None);
         };
         let Some(row) = rows::read_server(server)? else {
             return Ok(None);
         };
         let meetings = rows::to_list(meetings).into_iter().map(rows::read_meeting);
-        let mut here: Vec<(String, Meeting)> =
+        let mut meetings: Vec<(String, Meeting)> =
             meetings.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        here.sort_by(|one, other| one.1.key.cmp(&other.1.key));
-        let endings = rows::to_texts(endings)?;
-        let endings = endings.iter().map(|kept| records::read_pending_end(id, kept));
-        let mut endings: Vec<PendingEnd> = endings.collect::<Result<_, _>>()?;
-        endings.sort_by(|one, other| one.key.cmp(&other.key));
-        let recorded: Vec<Meeting> = here.iter().map(|(_, one)| one.clone()).collect();
-        let mut elsewhere = Vec::new();
-        for keys in list_unrecorded_keys(observation, &recorded).chunks(PAGE_SIZE) {
+        meetings.sort_by(|a, b| a.1.key.cmp(&b.1.key));
+        let pending_ends = rows::to_texts(pending_ends)?;
+        let pending_ends = pending_ends.iter().map(|text| records::read_pending_end(id, text));
+        let mut pending_ends: Vec<PendingEnd> = pending_ends.collect::<Result<_, _>>()?;
+        pending_ends.sort_by(|a, b| a.key.cmp(&b.key));
+        let recorded_here: Vec<Meeting> =
+            meetings.iter().map(|(_, meeting)| meeting.clone()).collect();
+        let mut recorded_elsewhere = Vec::new();
+        for keys in list_unrecorded_keys(observation, &recorded_here).chunks(PAGE_SIZE) {
             let names: Vec<&str> =
                 keys.iter().flat_map(|key| [tenant_or_empty(key), key.id.as_str()]).collect();
-            elsewhere.extend(rows::read_meetings_on_servers(
-                self.call_script(&FIND_MEETINGS, &names).await?,
-            )?);
+            let found = self.call_script(&FIND_MEETINGS, &names).await?;
+            recorded_elsewhere.extend(rows::read_meetings_on_servers(found)?);
         }
-        Ok(Some(PollSnapshot {
-            row,
-            meetings: here,
-            recorded_elsewhere: elsewhere,
-            pending_ends: endings,
-        }))
+        Ok(Some(PollSnapshot { row, meetings, recorded_elsewhere, pending_ends }))
     }
 }
 
 fn commit_json(
-    look: &PollSnapshot,
-    after: &Server,
-    verdict: &PollOutcome,
+    snapshot: &PollSnapshot,
+    server: &Server,
+    outcome: &PollOutcome,
     observation: &PollObservation,
     cycle: &str,
 ) -> Value {
-    let before = &look.row.server;
-    let mut own = own_fields(after);
+    let before = &snapshot.row.server;
+    let mut own = own_fields(server);
     if !cycle.is_empty() {
-        own.insert("cycle".to_owned(), cycle.into());
+        own.insert("last_poll_cycle".to_owned(), cycle.into());
     }
-    let (fields, counters) = changed_hashes(before, after, observation.result.is_ok());
-    let settled: Vec<String> =
-        verdict.settled_ends.iter().map(records::pending_end_field).collect();
-    let mut commit = judged_server(&look.row);
+    let (fields, counters) = changed_hashes(before, server, observation.result.is_ok());
+    let settled_ends: Vec<String> =
+        outcome.settled_ends.iter().map(records::pending_end_field).collect();
+    let mut commit = judged_server(&snapshot.row);
     commit["fields"] = fields.into();
     commit["counters"] = counters;
     commit["own"] = own.into();
-    commit["state"] = after.state.name().into();
-    commit["drained"] = verdict.drained.into();
-    commit["changed"] = has_placement_change(before, after).into();
-    commit["ground"] = judged_meetings_json(look, verdict);
-    commit["fates"] = updates_json(look, verdict, observation);
-    commit["adopted"] = verdict.adopted.iter().map(adopted_json).collect();
-    commit["settled"] = settled.into();
-    if let Some(load) = after.load {
+    commit["state"] = server.state.name().into();
+    commit["drained"] = outcome.drained.into();
+    commit["changed"] = has_placement_change(before, server).into();
+    commit["judged_meetings"] = judged_meetings_json(snapshot, outcome);
+    commit["updates"] = updates_json(snapshot, outcome, observation);
+    commit["adopted"] = outcome.adopted.iter().map(adopted_json).collect();
+    commit["settled_ends"] = settled_ends.into();
+    if let Some(load) = server.load {
         commit["load"] = format_decimal(load).into();
     }
     commit
 }
 
-/// Where the meetings were known that are taken over or ended.
-fn judged_meetings_json(look: &PollSnapshot, verdict: &PollOutcome) -> Value {
-    let adopted = verdict.adopted.iter().map(|meeting| &meeting.key);
-    let keys = adopted.chain(verdict.unwanted.iter().map(|stray| &stray.key));
-    let known =
-        |key: &MeetingKey| look.recorded_elsewhere.iter().find(|(one, _)| one.meeting.key == *key);
+/// Returns where adopted and unwanted meetings were recorded, for the script to check.
+fn judged_meetings_json(snapshot: &PollSnapshot, outcome: &PollOutcome) -> Value {
+    let adopted = outcome.adopted.iter().map(|meeting| &meeting.key);
+    let keys = adopted.chain(outcome.unwanted.iter().map(|unwanted| &unwanted.key));
+    let find_record = |key: &MeetingKey| {
+        snapshot.recorded_elsewhere.iter().find(|(record, _)| record.meeting.key == *key)
+    };
     keys.map(|key| {
-        let mut place = json!({ "tenant": tenant_or_empty(key), "id": key.id });
-        if let Some((located, version)) = known(key) {
-            place["server"] = located.server.id.0.as_str().into();
-            place["version"] = version.as_str().into();
+        let mut judged = json!({ "tenant": tenant_or_empty(key), "id": key.id });
+        if let Some((record, version)) = find_record(key) {
+            judged["server"] = record.server.id.0.as_str().into();
+            judged["version"] = version.as_str().into();
         }
-        place
+        judged
     })
     .collect()
 }
 
 fn updates_json(
-    look: &PollSnapshot,
-    verdict: &PollOutcome,
+    snapshot: &PollSnapshot,
+    outcome: &PollOutcome,
     observation: &PollObservation,
 ) -> Value {
-    // In turns with the original, one meeting may have come to be stored under two names.
+    // Where both products have been used in turn, a meeting may be stored under two names.
     let mut names: HashMap<&MeetingKey, Vec<&str>> = HashMap::new();
-    for (name, one) in &look.meetings {
-        names.entry(&one.key).or_default().push(name);
+    for (name, meeting) in &snapshot.meetings {
+        names.entry(&meeting.key).or_default().push(name);
     }
-    let mut fates = Vec::new();
-    for (key, fate) in &verdict.meeting_updates {
-        let (what, fields) = match fate {
-            MeetingUpdate::Reported(seats, course) => {
-                ("seen", seen_fields(seats, course, observation))
+    let mut updates = Vec::new();
+    for (key, update) in &outcome.meeting_updates {
+        let (kind, fields) = match update {
+            MeetingUpdate::Reported(load, usage) => {
+                ("reported", reported_fields(load, usage, observation))
             }
             MeetingUpdate::Missed(times) => {
-                ("missed", vec!["missed".to_owned(), times.to_string()])
+                ("missed", vec!["missed_polls".to_owned(), times.to_string()])
             }
-            MeetingUpdate::Detached => ("detach", Vec::new()),
-            MeetingUpdate::Forgotten => ("forget", Vec::new()),
+            MeetingUpdate::Detached => ("detached", Vec::new()),
+            MeetingUpdate::Forgotten => ("forgotten", Vec::new()),
         };
-        let named = names.get(key).into_iter().flatten();
-        fates.extend(named.map(|name| json!([what, name, fields])));
+        let names = names.get(key).into_iter().flatten();
+        updates.extend(names.map(|name| json!([kind, name, fields])));
     }
-    fates.into()
+    updates.into()
 }
 
-/// Our fields of a meeting that was seen.
-fn seen_fields(
-    seats: &MeetingLoad,
-    course: &MeetingUsage,
+/// Returns our own fields of a meeting that the server reported.
+fn reported_fields(
+    load: &MeetingLoad,
+    usage: &MeetingUsage,
     observation: &PollObservation,
 ) -> Vec<String> {
     let fields = [
         ("seen_at", observation.finished_at.0),
-        ("reserved", seats.expected_users.into()),
-        ("reserved_until", seats.expected_until.0),
-        ("users", seats.users.into()),
-        ("peak_users", course.peak_users.into()),
-        ("busy_until", course.busy_until.0),
-        ("missed", 0),
+        ("expected_users", load.expected_users.into()),
+        ("expected_until", load.expected_until.0),
+        ("users", load.users.into()),
+        ("peak_users", usage.peak_users.into()),
+        ("busy_until", usage.busy_until.0),
+        ("missed_polls", 0),
     ];
     fields.into_iter().flat_map(|(name, number)| [name.to_owned(), number.to_string()]).collect()
 }
 
 fn adopted_json(meeting: &Meeting) -> Value {
-    let mut one =
+    let mut adopted =
         json!({ "meeting": records::meeting_json(meeting, &records::own_pairs(meeting)) });
     if let Some(bridge) = &meeting.voice_bridge {
-        one["bridge"] = bridge.as_str().into();
+        adopted["bridge"] = bridge.as_str().into();
     }
-    one
+    adopted
 }
 
-/// What goes into the original's hashes. A poll that failed says nothing new of what it leaves as
-/// it was.
-fn changed_hashes(before: &Server, after: &Server, answered: bool) -> (Map<String, Value>, Value) {
-    let (mut fields, mut counted) = (polled_fields(after), counters(after));
-    if !answered {
+/// Returns what a poll writes to the original's hashes: all of it after a successful poll, only the
+/// changes after a failed one.
+fn changed_hashes(
+    before: &Server,
+    after: &Server,
+    is_successful: bool,
+) -> (Map<String, Value>, Value) {
+    let (mut fields, mut counters_after) = (polled_fields(after), counters(after));
+    if !is_successful {
         let old = polled_fields(before);
         fields.retain(|name, value| old.get(name) != Some(value));
-        if counted == counters(before) {
-            counted = json!({});
+        if counters_after == counters(before) {
+            counters_after = json!({});
         }
     }
-    (fields, counted)
+    (fields, counters_after)
 }

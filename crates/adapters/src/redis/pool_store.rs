@@ -1,5 +1,4 @@
-//! Servers and meetings in Redis. What each method means is said by the port and shown by its
-//! reference implementation in memory.
+//! The port [`PoolStore`]: servers and meetings. The reference implementation is `app::memory`.
 
 use app::ports::{
     MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, ServerChange, StoreError,
@@ -35,7 +34,8 @@ impl RedisStore {
         Ok(servers)
     }
 
-    /// Lists meetings that the original made with their servers: it keeps no such lists.
+    /// Adds meetings that the original has created to our lists of meetings by server, which it
+    /// does not write.
     async fn adopt_meetings(&self) -> Result<(), StoreError> {
         for names in self.list_members("SMEMBERS", "meetings").await?.chunks(PAGE_SIZE) {
             self.call_script(&ADOPT_MEETINGS, names).await?;
@@ -43,9 +43,9 @@ impl RedisStore {
         Ok(())
     }
 
-    /// The same, if it was not done lately.
+    /// Adopts meetings of the original, unless that was done within [`ADOPT_INTERVAL`].
     pub(super) async fn adopt_if_due(&self) -> Result<(), StoreError> {
-        // One does it, the others wait for it.
+        // One call does it while the others wait for it.
         let mut last = self.last_adoption.lock().await;
         if last.is_none_or(|last| last.elapsed() >= ADOPT_INTERVAL) {
             self.adopt_meetings().await?;
@@ -54,12 +54,12 @@ impl RedisStore {
         Ok(())
     }
 
-    /// The names of all meetings, detached or not.
+    /// Lists the names under which meetings are stored, detached or not.
     async fn list_meeting_names(&self) -> Result<Vec<String>, StoreError> {
-        let mut asked = redis::cmd("SUNION");
+        let mut command = redis::cmd("SUNION");
         let prefix = &self.client.prefix;
-        asked.arg(format!("{prefix}meetings")).arg(format!("{prefix}own:detached"));
-        self.query_texts(&asked).await
+        command.arg(format!("{prefix}meetings")).arg(format!("{prefix}own:detached"));
+        self.query_texts(&command).await
     }
 
     async fn remove_leftovers(&self, unseen_since: Timestamp) -> Result<(), StoreError> {
@@ -142,12 +142,12 @@ impl PoolStore for RedisStore {
             self.adopt_meetings().await?;
             return rows::read_meetings(self.call_script(&LIST_SERVER_MEETINGS, &[&id.0]).await?);
         }
-        let mut all = Vec::new();
+        let mut meetings = Vec::new();
         for names in self.list_meeting_names().await?.chunks(PAGE_SIZE) {
-            all.extend(rows::read_meetings(self.call_script(&LIST_MEETINGS, names).await?)?);
+            meetings.extend(rows::read_meetings(self.call_script(&LIST_MEETINGS, names).await?)?);
         }
-        all.sort_by(|one, other| one.key.cmp(&other.key));
-        Ok(all)
+        meetings.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(meetings)
     }
 
     async fn place_meeting(&self, request: PlaceRequest) -> Result<PlaceOutcome, StoreError> {
@@ -158,31 +158,28 @@ impl PoolStore for RedisStore {
         &self,
         meeting: &Meeting,
         now: Timestamp,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<(), StoreError> {
-        let back = Meeting { seen_at: now, ..meeting.clone() };
-        let mut asked = json!({
-            "meeting": records::meeting_json(&back, &records::own_pairs(&back)),
+        let confirmed = Meeting { seen_at: now, ..meeting.clone() };
+        let mut request = json!({
+            "meeting": records::meeting_json(&confirmed, &records::own_pairs(&confirmed)),
             "now": now.0.to_string(),
-            "endings": records::pending_ends_json(endings),
+            "pending_ends": records::pending_ends_json(pending_ends),
         });
-        set_text(&mut asked, "bridge", meeting.voice_bridge.as_deref());
-        set_text(&mut asked, "token", meeting.claim.as_ref().map(|claim| claim.token.as_str()));
-        self.call_script(&CONFIRM_MEETING, &[asked.to_string()]).await.map(drop)
+        set_text(&mut request, "bridge", meeting.voice_bridge.as_deref());
+        set_text(&mut request, "token", meeting.claim.as_ref().map(|claim| claim.token.as_str()));
+        self.call_script(&CONFIRM_MEETING, &[request.to_string()]).await.map(drop)
     }
 
     async fn release_claim(
         &self,
         key: &MeetingKey,
         token: &str,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<bool, StoreError> {
-        let endings = records::pending_ends_json(endings).to_string();
-        Ok(is_one(
-            &self
-                .call_script(&RELEASE_CLAIM, &[tenant_or_empty(key), &key.id, token, &endings])
-                .await?,
-        ))
+        let pending_ends = records::pending_ends_json(pending_ends).to_string();
+        let arguments = [tenant_or_empty(key), &key.id, token, &pending_ends];
+        Ok(is_one(&self.call_script(&RELEASE_CLAIM, &arguments).await?))
     }
 
     async fn forget_meeting(
@@ -190,26 +187,26 @@ impl PoolStore for RedisStore {
         key: &MeetingKey,
         server: &ServerId,
         seen_at: Option<Timestamp>,
-        ending: Option<&PendingEnd>,
+        pending_end: Option<&PendingEnd>,
     ) -> Result<bool, StoreError> {
-        let endings =
-            records::pending_ends_json(ending.map_or(&[], std::slice::from_ref)).to_string();
+        let pending_ends = pending_end.map_or(&[][..], std::slice::from_ref);
+        let pending_ends = records::pending_ends_json(pending_ends).to_string();
         let seen_at = seen_at.map(|at| at.0.to_string()).unwrap_or_default();
-        let asked = [tenant_or_empty(key), &key.id, &server.0, &endings, &seen_at];
-        Ok(is_one(&self.call_script(&FORGET_MEETING, &asked).await?))
+        let arguments = [tenant_or_empty(key), &key.id, &server.0, &pending_ends, &seen_at];
+        Ok(is_one(&self.call_script(&FORGET_MEETING, &arguments).await?))
     }
 
     async fn list_pending_ends(&self) -> Result<Vec<PendingEnd>, StoreError> {
-        let mut all = Vec::new();
+        let mut pending_ends = Vec::new();
         for row in rows::to_list(self.call_script(&LIST_PENDING_ENDS, &NO_ARGUMENTS).await?) {
-            let Some([id, kept]) = rows::to_array::<2>(row)? else { continue };
+            let Some([id, texts]) = rows::to_array::<2>(row)? else { continue };
             let id = ServerId(rows::to_text(&id)?.unwrap_or_default());
-            for one in rows::to_texts(kept)? {
-                all.push(records::read_pending_end(&id, &one)?);
+            for text in rows::to_texts(texts)? {
+                pending_ends.push(records::read_pending_end(&id, &text)?);
             }
         }
-        all.sort_by(|one, other| (&one.server, &one.key).cmp(&(&other.server, &other.key)));
-        Ok(all)
+        pending_ends.sort_by(|a, b| (&a.server, &a.key).cmp(&(&b.server, &b.key)));
+        Ok(pending_ends)
     }
 
     async fn forget_server_meetings(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError> {
@@ -228,38 +225,40 @@ impl PoolStore for RedisStore {
     async fn restore_meeting(&self, meeting: &Meeting) -> Result<bool, StoreError> {
         let mut own = records::own_pairs(meeting);
         own.extend(records::claim_pairs(meeting));
-        let mut asked = json!({ "meeting": records::meeting_json(meeting, &own) });
-        asked["detached"] = meeting.detached.into();
-        set_text(&mut asked, "bridge", meeting.voice_bridge.as_deref());
-        Ok(is_one(&self.call_script(&RESTORE_MEETING, &[asked.to_string()]).await?))
+        let mut request = json!({ "meeting": records::meeting_json(meeting, &own) });
+        request["detached"] = meeting.detached.into();
+        set_text(&mut request, "bridge", meeting.voice_bridge.as_deref());
+        Ok(is_one(&self.call_script(&RESTORE_MEETING, &[request.to_string()]).await?))
     }
 
-    async fn claim_store_id(&self, mark: &str) -> Result<String, StoreError> {
-        let found = rows::to_text(&self.client.call_script(&CLAIM_STORE_ID, &[mark]).await?)?;
-        found.ok_or_else(|| rows::corrupt_error("no mark"))
+    async fn claim_store_id(&self, new_id: &str) -> Result<String, StoreError> {
+        let id = rows::to_text(&self.client.call_script(&CLAIM_STORE_ID, &[new_id]).await?)?;
+        id.ok_or_else(|| rows::corrupt_error("no store id"))
     }
 
-    async fn restore_servers(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+    async fn restore_servers(&self, lost_id: &str, servers: &[Server]) -> Result<bool, StoreError> {
         let new: Vec<_> = servers.iter().map(servers::new_server_json).collect();
         let new = serde_json::Value::from(new).to_string();
-        Ok(is_one(&self.call_script(&RESTORE_SERVERS, &[lost, &new]).await?))
+        Ok(is_one(&self.call_script(&RESTORE_SERVERS, &[lost_id, &new]).await?))
     }
 
     async fn forget_unseen(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
-        let mut swept = Vec::new();
+        let mut forgotten = Vec::new();
         for names in self.list_meeting_names().await?.chunks(PAGE_SIZE) {
             let mut arguments = vec![unseen_since.0.to_string()];
             arguments.extend_from_slice(names);
-            swept.extend(rows::read_meetings(self.call_script(&FORGET_UNSEEN, &arguments).await?)?);
+            forgotten
+                .extend(rows::read_meetings(self.call_script(&FORGET_UNSEEN, &arguments).await?)?);
         }
         self.remove_leftovers(unseen_since).await?;
-        swept.sort_by(|one, other| one.key.cmp(&other.key));
-        Ok(swept)
+        forgotten.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(forgotten)
     }
 }
 
-fn set_text(asked: &mut serde_json::Value, name: &str, text: Option<&str>) {
+/// Sets a member of a JSON object, unless there is no value.
+fn set_text(object: &mut serde_json::Value, name: &str, text: Option<&str>) {
     if let Some(text) = text {
-        asked[name] = text.into();
+        object[name] = text.into();
     }
 }

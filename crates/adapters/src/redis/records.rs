@@ -1,4 +1,5 @@
-//! Meetings, endings and sessions as scripts want them and as they are kept.
+//! Converts meetings, pending ends and sessions to the arguments of scripts and to JSON that is
+//! stored, and back.
 
 use app::ports::StoreError;
 use domain::poll::PendingEnd;
@@ -8,31 +9,33 @@ use serde_json::{Value, json};
 use super::join::tenant_or_empty;
 use super::rows::corrupt_error;
 
-/// Fields of a meeting that only we know, but for its claim and its server: names and values in a row.
+/// Returns our own fields of a meeting without its claim and its server, as a flat list of names
+/// and values.
 pub(super) fn own_pairs(meeting: &Meeting) -> Vec<String> {
-    let (seats, course) = (&meeting.load, &meeting.usage);
+    let (load, usage) = (&meeting.load, &meeting.usage);
     let always = [
         ("placed_at", meeting.placed_at.0),
         ("seen_at", meeting.seen_at.0),
-        ("reserved", seats.expected_users.into()),
-        ("reserved_until", seats.expected_until.0),
-        ("users", seats.users.into()),
+        ("expected_users", load.expected_users.into()),
+        ("expected_until", load.expected_until.0),
+        ("users", load.users.into()),
     ];
-    let seldom = [
-        ("peak_users", course.peak_users.into()),
-        ("busy_until", course.busy_until.0),
-        ("missed", meeting.missed_polls.into()),
+    let if_not_zero = [
+        ("peak_users", usage.peak_users.into()),
+        ("busy_until", usage.busy_until.0),
+        ("missed_polls", meeting.missed_polls.into()),
     ];
-    let numbers = always.into_iter().chain(seldom.into_iter().filter(|(_, number)| *number != 0));
+    let numbers =
+        always.into_iter().chain(if_not_zero.into_iter().filter(|(_, number)| *number != 0));
     let mut pairs: Vec<String> =
         numbers.flat_map(|(name, number)| [name.to_owned(), number.to_string()]).collect();
     if !meeting.placement_reason.is_empty() {
-        pairs.extend(["reason".to_owned(), meeting.placement_reason.clone()]);
+        pairs.extend(["placement_reason".to_owned(), meeting.placement_reason.clone()]);
     }
     pairs
 }
 
-/// The claim of a meeting, likewise.
+/// Returns the fields of a meeting's claim, as a flat list of names and values.
 pub(super) fn claim_pairs(meeting: &Meeting) -> Vec<String> {
     let Some(claim) = &meeting.claim else {
         return Vec::new();
@@ -41,7 +44,7 @@ pub(super) fn claim_pairs(meeting: &Meeting) -> Vec<String> {
     ["claim_token", &claim.token, "claim_until", &until].map(str::to_owned).to_vec()
 }
 
-/// A meeting for scripts that put it.
+/// Converts a meeting for scripts that store it.
 pub(super) fn meeting_json(meeting: &Meeting, own: &[String]) -> Value {
     let mut record = json!({
         "tenant": tenant_or_empty(&meeting.key),
@@ -55,55 +58,60 @@ pub(super) fn meeting_json(meeting: &Meeting, own: &[String]) -> Value {
     record
 }
 
-/// The field of a meeting among the endings of its server, as scripts make it, too.
+/// Returns the field of a meeting in the hash of its server's pending ends, as `pending_end_field`
+/// of the scripts.
 pub(super) fn pending_end_field(key: &MeetingKey) -> String {
     let tenant = tenant_or_empty(key);
     format!("{}:{tenant}{}", tenant.len(), key.id)
 }
 
-/// Endings for scripts that remember them.
-pub(super) fn pending_ends_json(endings: &[PendingEnd]) -> Value {
-    let one = |ending: &PendingEnd| {
-        let mut kept = json!({
-            "tenant": tenant_or_empty(&ending.key), "id": ending.key.id, "since": ending.since.0,
-            "asked_at": ending.create_sent_at.0,
+/// Converts pending ends for scripts that store them.
+pub(super) fn pending_ends_json(pending_ends: &[PendingEnd]) -> Value {
+    let to_json = |pending_end: &PendingEnd| {
+        let PendingEnd { server, key, moderator_pw, since, create_sent_at } = pending_end;
+        let mut record = json!({
+            "tenant": tenant_or_empty(key), "id": key.id, "since": since.0,
+            "create_sent_at": create_sent_at.0,
         });
-        if let Some(password) = &ending.moderator_pw {
-            kept["moderator_pw"] = password.as_str().into();
+        if let Some(password) = moderator_pw {
+            record["moderator_pw"] = password.as_str().into();
         }
-        json!([ending.server.0, pending_end_field(&ending.key), kept.to_string()])
+        json!([server.0, pending_end_field(key), record.to_string()])
     };
-    endings.iter().map(one).collect()
+    pending_ends.iter().map(to_json).collect()
 }
 
-fn read_key(kept: &Value) -> Option<MeetingKey> {
-    let text = |name: &str| kept.get(name)?.as_str().map(str::to_owned);
-    Some(MeetingKey { tenant: text("tenant").filter(|one| !one.is_empty()), id: text("id")? })
+fn read_key(record: &Value) -> Option<MeetingKey> {
+    let text = |name: &str| record.get(name)?.as_str().map(str::to_owned);
+    let tenant = text("tenant").filter(|tenant| !tenant.is_empty());
+    Some(MeetingKey { tenant, id: text("id")? })
 }
 
 fn parse_json<T>(
-    kept: &str,
-    what: &str,
+    text: &str,
+    problem: &str,
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<T, StoreError> {
-    let value: Option<Value> = serde_json::from_str(kept).ok();
-    value.as_ref().and_then(read).ok_or_else(|| corrupt_error(what))
+    let record: Option<Value> = serde_json::from_str(text).ok();
+    record.as_ref().and_then(read).ok_or_else(|| corrupt_error(problem))
 }
 
-/// An ending as it is kept.
-pub(super) fn read_pending_end(server: &ServerId, kept: &str) -> Result<PendingEnd, StoreError> {
-    parse_json(kept, "an ending that cannot be read", |kept| {
+/// Reads a pending end from its JSON.
+pub(super) fn read_pending_end(server: &ServerId, text: &str) -> Result<PendingEnd, StoreError> {
+    parse_json(text, "an unreadable pending end", |record| {
+        let number = |name: &str| record.get(name).and_then(Value::as_i64);
+        let password = record.get("moderator_pw").and_then(|password| password.as_str());
         Some(PendingEnd {
             server: server.clone(),
-            key: read_key(kept)?,
-            moderator_pw: kept.get("moderator_pw").and_then(|one| one.as_str()).map(str::to_owned),
-            since: Timestamp(kept.get("since")?.as_i64()?),
-            create_sent_at: Timestamp(kept.get("asked_at").and_then(Value::as_i64).unwrap_or(0)),
+            key: read_key(record)?,
+            moderator_pw: password.map(str::to_owned),
+            since: Timestamp(number("since")?),
+            create_sent_at: Timestamp(number("create_sent_at")?),
         })
     })
 }
 
-/// A session as it is kept.
+/// Converts a session to the JSON that is stored.
 pub(super) fn session_json(session: &MeetingSession) -> Value {
     json!({
         "tenant": tenant_or_empty(&session.key),
@@ -114,12 +122,12 @@ pub(super) fn session_json(session: &MeetingSession) -> Value {
     })
 }
 
-/// Reads it.
-pub(super) fn read_session(kept: &str) -> Result<MeetingSession, StoreError> {
-    parse_json(kept, "a session that cannot be read", |kept| {
-        let number = |name: &str| kept.get(name)?.as_i64();
+/// Reads a session from its JSON.
+pub(super) fn read_session(text: &str) -> Result<MeetingSession, StoreError> {
+    parse_json(text, "an unreadable session", |record| {
+        let number = |name: &str| record.get(name)?.as_i64();
         Some(MeetingSession {
-            key: read_key(kept)?,
+            key: read_key(record)?,
             created_at: Timestamp(number("created_at")?),
             peak_users: u32::try_from(number("peak_users")?).ok()?,
             busy_ms: number("busy_ms")?,

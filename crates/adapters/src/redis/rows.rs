@@ -1,4 +1,4 @@
-//! What scripts return, and what it stands for.
+//! Converts replies of scripts to servers and meetings.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ pub(super) fn corrupt_error(what: &str) -> StoreError {
     StoreError::Corrupt(format!("Redis holds {what}"))
 }
 
-/// A list; anything else is empty.
+/// Returns the elements of a list; none for any other value.
 pub(super) fn to_list(value: Value) -> Vec<Value> {
     match value {
         Value::Array(list) => list,
@@ -26,18 +26,18 @@ pub(super) fn to_list(value: Value) -> Vec<Value> {
     }
 }
 
-/// A list of so many, or nothing where the script found nothing.
+/// Returns the elements of a list of this length; `None` for nil.
 pub(super) fn to_array<const N: usize>(value: Value) -> Result<Option<[Value; N]>, StoreError> {
     match value {
         Value::Nil => Ok(None),
         Value::Array(list) => {
-            list.try_into().map(Some).map_err(|_| corrupt_error("a list of another length"))
+            list.try_into().map(Some).map_err(|_| corrupt_error("a list of the wrong length"))
         }
-        _ => Err(corrupt_error("something else than a list")),
+        _ => Err(corrupt_error("a value that is not a list")),
     }
 }
 
-/// A text; `None` for what is not there.
+/// Returns a text; `None` for nil.
 pub(super) fn to_text(value: &Value) -> Result<Option<String>, StoreError> {
     match value {
         Value::Nil => Ok(None),
@@ -47,17 +47,17 @@ pub(super) fn to_text(value: &Value) -> Result<Option<String>, StoreError> {
         },
         Value::SimpleString(text) => Ok(Some(text.clone())),
         Value::Int(number) => Ok(Some(number.to_string())),
-        _ => Err(corrupt_error("something else than a text")),
+        _ => Err(corrupt_error("a value that is not text")),
     }
 }
 
-/// A list of texts.
+/// Returns the elements of a list of texts, without nil.
 pub(super) fn to_texts(value: Value) -> Result<Vec<String>, StoreError> {
-    let texts = to_list(value).into_iter().map(|one| to_text(&one));
+    let texts = to_list(value).into_iter().map(|value| to_text(&value));
     texts.filter_map(Result::transpose).collect()
 }
 
-/// A hash as pairs in a row.
+/// Returns the fields of a hash, given as a flat list of names and values.
 pub(super) fn to_fields(value: Value) -> Result<HashFields, StoreError> {
     let flat = to_texts(value)?;
     let pairs = flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
@@ -74,7 +74,9 @@ fn parse_number<T: std::str::FromStr + Default>(
 ) -> Result<T, StoreError> {
     match fields.get(name) {
         None => Ok(T::default()),
-        Some(text) => text.parse().map_err(|_| corrupt_error(&format!("{name} that is no number"))),
+        Some(text) => {
+            text.parse().map_err(|_| corrupt_error(&format!("{name} that is not a number")))
+        }
     }
 }
 
@@ -86,31 +88,31 @@ fn to_float(value: &Value) -> Result<Option<f64>, StoreError> {
     let Some(text) = to_text(value)? else {
         return Ok(None);
     };
-    text.parse().map(Some).map_err(|_| corrupt_error("a load that is no number"))
+    text.parse().map(Some).map_err(|_| corrupt_error("a load that is not a number"))
 }
 
-/// A server, its place in the order of servers, and what only we keep of it.
+/// A server, its position in the order of servers, and our own fields of it.
 pub(super) struct ServerRow {
     pub(super) server: Server,
-    /// As Redis writes it; empty if the original added it.
+    /// As Redis writes it; empty if the original added the server.
     pub(super) position: String,
     pub(super) own_fields: HashFields,
 }
 
 fn read_health(hash: &HashFields, counters: Value, own: &HashFields) -> Result<Health, StoreError> {
     let counters = to_list(counters);
-    let counter = |at: usize| -> Result<u32, StoreError> {
-        let found = counters.get(at).map(to_text).transpose()?.flatten();
-        Ok(found.and_then(|found| found.parse().ok()).unwrap_or(0))
+    let counter = |index: usize| -> Result<u32, StoreError> {
+        let text = counters.get(index).map(to_text).transpose()?.flatten();
+        Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
     };
     let failed_at: i64 = parse_number(own, "failure_at")?;
-    let failure =
+    let to_failure =
         |reason: &String| ServerFailure { at: Timestamp(failed_at), reason: reason.clone() };
     Ok(Health {
         online: hash.get("online").is_some_and(|online| online == "true"),
         healthy_count: counter(0)?,
         unhealthy_count: counter(1)?,
-        last_failure: own.get("failure_reason").map(failure),
+        last_failure: own.get("failure_reason").map(to_failure),
         failures: parse_number(own, "failures")?,
         relapses: parse_number(own, "relapses")?,
         probation_until: Timestamp(parse_number(own, "probation_until")?),
@@ -126,7 +128,7 @@ pub(super) fn read_server(value: Value) -> Result<Option<ServerRow>, StoreError>
     let (hash, own) = (to_fields(hash)?, to_fields(own)?);
     let id = to_text(&id)?.ok_or_else(|| corrupt_error("a server without an id"))?;
     let state = match hash.get("state").filter(|name| !name.is_empty()) {
-        // As the original of 2020 left it.
+        // The original of 2020 has no field for the state.
         None if is_one(&enabled) => AdminState::Enabled,
         None => AdminState::Disabled,
         Some(name) => {
@@ -139,7 +141,7 @@ pub(super) fn read_server(value: Value) -> Result<Option<ServerRow>, StoreError>
         AdminState::Disabled => None,
     };
     let multiplier = hash.get("load_multiplier").and_then(|text| text.parse().ok());
-    // As Ruby reads them; the next poll writes them anew.
+    // Invalid numbers are read as Ruby reads them; the next poll writes valid ones.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
     let count = |name: &str| -> u32 {
         hash.get(name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0) as u32
@@ -153,15 +155,15 @@ pub(super) fn read_server(value: Value) -> Result<Option<ServerRow>, StoreError>
         state,
         health: read_health(&hash, counters, &own)?,
         load,
-        // Ruby reads what is no number as 0, which would divide the pool.
-        load_multiplier: multiplier.filter(|one| *one > 0.0).unwrap_or(1.0),
+        // Ruby reads an invalid number as 0, with which a server would have no load at all.
+        load_multiplier: multiplier.filter(|multiplier| *multiplier > 0.0).unwrap_or(1.0),
         stats: ServerStats {
             meetings: count("meetings"),
             users: count("users"),
             largest_meeting: count("largest_meeting"),
             videos: count("videos"),
         },
-        placed_since_poll: parse_number(&own, "placed")?,
+        placed_since_poll: parse_number(&own, "placed_since_poll")?,
         limits: ServerLimits {
             max_meetings: parse_optional(&own, "max_meetings")?,
             max_users: parse_optional(&own, "max_users")?,
@@ -173,7 +175,7 @@ pub(super) fn read_server(value: Value) -> Result<Option<ServerRow>, StoreError>
     Ok(Some(ServerRow { server, position, own_fields: own }))
 }
 
-/// A meeting and the name under which it is stored.
+/// Reads a meeting and the name under which it is stored.
 pub(super) fn read_meeting(value: Value) -> Result<Option<(String, Meeting)>, StoreError> {
     let Some([name, hash, own]) = to_array::<3>(value)? else {
         return Ok(None);
@@ -181,8 +183,8 @@ pub(super) fn read_meeting(value: Value) -> Result<Option<(String, Meeting)>, St
     let (hash, own) = (to_fields(hash)?, to_fields(own)?);
     let name = to_text(&name)?.ok_or_else(|| corrupt_error("a meeting without an id"))?;
     let tenant = hash.get("tenant_id").filter(|tenant| !tenant.is_empty()).cloned();
-    let apart = format!("\x1f{}\x1f", tenant.as_deref().unwrap_or_default());
-    let id = name.strip_prefix(&apart).unwrap_or(&name).to_owned();
+    let tenant_prefix = format!("\x1f{}\x1f", tenant.as_deref().unwrap_or_default());
+    let id = name.strip_prefix(&tenant_prefix).unwrap_or(&name).to_owned();
     let until: i64 = parse_number(&own, "claim_until")?;
     let claim =
         own.get("claim_token").map(|token| Claim { token: token.clone(), until: Timestamp(until) });
@@ -195,33 +197,33 @@ pub(super) fn read_meeting(value: Value) -> Result<Option<(String, Meeting)>, St
         placed_at: Timestamp(parse_number(&own, "placed_at")?),
         seen_at: Timestamp(parse_number(&own, "seen_at")?),
         load: MeetingLoad {
-            expected_users: parse_number(&own, "reserved")?,
-            expected_until: Timestamp(parse_number(&own, "reserved_until")?),
+            expected_users: parse_number(&own, "expected_users")?,
+            expected_until: Timestamp(parse_number(&own, "expected_until")?),
             users: parse_number(&own, "users")?,
         },
         usage: MeetingUsage {
             peak_users: parse_number(&own, "peak_users")?,
             busy_until: Timestamp(parse_number(&own, "busy_until")?),
         },
-        missed_polls: parse_number(&own, "missed")?,
+        missed_polls: parse_number(&own, "missed_polls")?,
         detached: own.contains_key("detached"),
-        placement_reason: own.get("reason").cloned().unwrap_or_default(),
+        placement_reason: own.get("placement_reason").cloned().unwrap_or_default(),
     };
     Ok(Some((name, meeting)))
 }
 
-/// Meetings, in order.
+/// Reads meetings, sorted by their keys.
 pub(super) fn read_meetings(value: Value) -> Result<Vec<Meeting>, StoreError> {
     let rows = to_list(value).into_iter().map(read_meeting);
     let mut meetings: Vec<Meeting> = rows
         .filter_map(Result::transpose)
         .map(|row| row.map(|(_, meeting)| meeting))
         .collect::<Result<_, _>>()?;
-    meetings.sort_by(|one, other| one.key.cmp(&other.key));
+    meetings.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(meetings)
 }
 
-/// A meeting and its server.
+/// Reads a meeting and its server.
 pub(super) fn read_meeting_on_server(
     row: Value,
     server_row: Value,
@@ -232,7 +234,7 @@ pub(super) fn read_meeting_on_server(
         .map(|((_, meeting), row)| MeetingOnServer { meeting, server: row.server }))
 }
 
-/// Meetings and their servers, each with the version of what is known of its server.
+/// Reads meetings and their servers, each with the version of its server's data.
 pub(super) fn read_meetings_on_servers(
     value: Value,
 ) -> Result<Vec<(MeetingOnServer, String)>, StoreError> {

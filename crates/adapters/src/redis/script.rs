@@ -1,4 +1,5 @@
-//! The scripts, each of which is one atomic operation and one round trip, and how they are called.
+//! The list of scripts, and how scripts and commands are sent. Each script is one atomic operation
+//! and one round trip.
 
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
@@ -10,15 +11,16 @@ use redis::{RedisError, RedisResult, Script, ToRedisArgs, Value};
 use super::RedisClient;
 use super::connection::{is_broken, is_not_master, to_store_error};
 
-/// For scripts that need nothing.
+/// The arguments of scripts that need none.
 pub(super) const NO_ARGUMENTS: [&str; 0] = [];
 
 /// A script.
 pub(super) struct RedisScript {
     script: LazyLock<Script>,
-    /// Whether it may be called a second time if it is not known whether the first call got there.
+    /// Whether the script may be sent again when it is not known whether the first call was
+    /// executed.
     is_repeatable: bool,
-    /// Whether what joins remember may not stand after it.
+    /// Whether the script makes cached joins invalid.
     invalidates_join_cache: bool,
 }
 
@@ -40,117 +42,132 @@ macro_rules! scripts {
 }
 
 scripts! {
-    LIST_SERVERS = "servers", repeatable: true;
-    FIND_SERVER = "server", repeatable: true;
+    LIST_SERVERS = "list_servers", repeatable: true;
+    FIND_SERVER = "find_server", repeatable: true;
     ADD_SERVER = "add_server", repeatable: false, changes;
-    RESTORE_SERVERS = "put_back", repeatable: false, changes;
+    RESTORE_SERVERS = "restore_servers", repeatable: false, changes;
     UPDATE_SERVER = "update_server", repeatable: true, changes;
     REMOVE_SERVER = "remove_server", repeatable: false, changes;
     RECORD_VERSION = "record_version", repeatable: true, changes;
-    READ_POLL_SNAPSHOT = "poll_look", repeatable: true;
-    COMMIT_POLL = "poll_commit", repeatable: false, changes;
-    FIND_MEETINGS = "elsewhere", repeatable: true;
-    COMMIT_FAILURE = "doubt", repeatable: false, changes;
-    LIST_PENDING_ENDS = "endings", repeatable: true;
-    FORGET_OLD_PENDING_ENDS = "sweep_endings", repeatable: true;
+    READ_POLL_SNAPSHOT = "read_poll_snapshot", repeatable: true;
+    COMMIT_POLL = "commit_poll", repeatable: false, changes;
+    FIND_MEETINGS = "find_meetings", repeatable: true;
+    COMMIT_FAILURE = "commit_failure", repeatable: false, changes;
+    LIST_PENDING_ENDS = "list_pending_ends", repeatable: true;
+    FORGET_OLD_PENDING_ENDS = "forget_old_pending_ends", repeatable: true;
     RECORD_SESSION = "record_session", repeatable: true;
     FORGET_SESSIONS = "forget_sessions", repeatable: true;
-    CLAIM_STORE_ID = "mark", repeatable: true;
-    FIND_MEETING = "locate", repeatable: true;
-    // Counted twice at worst, which the next poll puts right.
+    CLAIM_STORE_ID = "claim_store_id", repeatable: true;
+    FIND_MEETING = "find_meeting", repeatable: true;
+    // A repeated call may count joins twice, which the next poll corrects.
     COUNT_JOINS = "count_joins", repeatable: true;
-    ADOPT_MEETINGS = "adopt", repeatable: true;
-    LIST_MEETINGS = "meetings", repeatable: true;
-    LIST_SERVER_MEETINGS = "meetings_on", repeatable: true;
-    READ_PLACEMENT_SNAPSHOT = "look", repeatable: true, changes;
-    // Knows its own attempt.
-    PLACE_MEETING = "claim", repeatable: true, changes;
-    CONFIRM_MEETING = "confirm", repeatable: true, changes;
-    RELEASE_CLAIM = "release", repeatable: true, changes;
-    RESTORE_MEETING = "restore", repeatable: false, changes;
-    FORGET_MEETING = "forget", repeatable: true, changes;
-    FORGET_SERVER_MEETINGS = "forget_all", repeatable: false, changes;
-    FORGET_UNSEEN = "sweep", repeatable: true, changes;
-    FREE_UNUSED_BRIDGES = "sweep_bridges", repeatable: true;
-    FORGET_REMOVED_SERVERS = "sweep_servers", repeatable: true;
-    LIST_TENANTS = "tenants", repeatable: true;
-    FIND_TENANT = "tenant", repeatable: true;
+    ADOPT_MEETINGS = "adopt_meetings", repeatable: true;
+    LIST_MEETINGS = "list_meetings", repeatable: true;
+    LIST_SERVER_MEETINGS = "list_server_meetings", repeatable: true;
+    READ_PLACEMENT_SNAPSHOT = "read_placement_snapshot", repeatable: true, changes;
+    // The script recognises a repeated call by the number of the attempt.
+    PLACE_MEETING = "place_meeting", repeatable: true, changes;
+    CONFIRM_MEETING = "confirm_meeting", repeatable: true, changes;
+    RELEASE_CLAIM = "release_claim", repeatable: true, changes;
+    RESTORE_MEETING = "restore_meeting", repeatable: false, changes;
+    FORGET_MEETING = "forget_meeting", repeatable: true, changes;
+    FORGET_SERVER_MEETINGS = "forget_server_meetings", repeatable: false, changes;
+    FORGET_UNSEEN = "forget_unseen", repeatable: true, changes;
+    FREE_UNUSED_BRIDGES = "free_unused_bridges", repeatable: true;
+    FORGET_REMOVED_SERVERS = "forget_removed_servers", repeatable: true;
+    LIST_TENANTS = "list_tenants", repeatable: true;
+    FIND_TENANT = "find_tenant", repeatable: true;
     ADD_TENANT = "add_tenant", repeatable: false;
     UPDATE_TENANT = "update_tenant", repeatable: true;
     REMOVE_TENANT = "remove_tenant", repeatable: false;
-    LIST_SETTINGS = "settings", repeatable: true;
+    LIST_SETTINGS = "list_settings", repeatable: true;
     ADD_SETTING = "add_setting", repeatable: false;
     REMOVE_SETTING = "remove_setting", repeatable: false;
     PUT_TOKEN = "put_token", repeatable: true;
     TAKE_TOKEN = "take_token", repeatable: false;
-    READ_LAST_RUN = "turn_look", repeatable: true;
-    BEGIN_RUN = "turn_take", repeatable: false;
-    CHECK_STORE = "check", repeatable: true;
+    READ_LAST_RUN = "read_last_run", repeatable: true;
+    BEGIN_RUN = "begin_run", repeatable: false;
+    CHECK_STORE = "check_store", repeatable: true;
 }
 
 impl RedisClient {
-    /// Calls a script: one round trip, but for the first call after Redis lost its scripts.
+    /// Calls a script: one round trip, except for the first call after Redis has lost its scripts.
     pub(super) async fn call_script<A: ToRedisArgs>(
         &self,
-        named: &RedisScript,
+        script: &RedisScript,
         arguments: &[A],
     ) -> Result<Value, StoreError> {
-        let mut invocation = named.script.prepare_invoke();
+        let mut invocation = script.script.prepare_invoke();
         invocation.arg(&self.prefix).arg(self.meeting_ttl_ms).arg(arguments);
         let invocation = &invocation;
         let send = |mut connection| async move { invocation.invoke_async(&mut connection).await };
-        let outcome = self.send_with_retry(named.is_repeatable, send).await;
-        if named.invalidates_join_cache {
+        let result = self.send_with_retry(script.is_repeatable, send).await;
+        if script.invalidates_join_cache {
             self.revision.fetch_add(1, Ordering::Release);
         }
-        outcome
+        result
     }
 
-    /// Sends a command, which is not a script.
+    /// Sends a plain command.
     pub(super) async fn send_command(
         &self,
-        asked: &redis::Cmd,
-        again: bool,
+        command: &redis::Cmd,
+        is_repeatable: bool,
     ) -> Result<Value, StoreError> {
-        let send = |mut connection| async move { asked.query_async(&mut connection).await };
-        self.send_with_retry(again, send).await
+        let send = |mut connection| async move { command.query_async(&mut connection).await };
+        self.send_with_retry(is_repeatable, send).await
     }
 
-    /// Sends something, and once more if that does no harm and the connection had broken.
+    /// Sends a script or a command. If the connection turns out to be broken, a repeatable one is
+    /// sent again.
     async fn send_with_retry<F>(
         &self,
-        again: bool,
+        is_repeatable: bool,
         send: impl Fn(MultiplexedConnection) -> F + Send,
     ) -> Result<Value, StoreError>
     where
         F: Future<Output = RedisResult<Value>> + Send,
     {
-        let mut tries = if again { 2 } else { 1 };
+        self.require_known_schema().await?;
+        self.send_unchecked(is_repeatable, send).await
+    }
+
+    /// Like [`Self::send_with_retry`], without a check of the layout of our keys.
+    pub(super) async fn send_unchecked<F>(
+        &self,
+        is_repeatable: bool,
+        send: impl Fn(MultiplexedConnection) -> F + Send,
+    ) -> Result<Value, StoreError>
+    where
+        F: Future<Output = RedisResult<Value>> + Send,
+    {
+        let mut tries_left = if is_repeatable { 2 } else { 1 };
         loop {
-            tries -= 1;
+            tries_left -= 1;
             let (number, connection) = self.connection.get().await?;
             let error = match send(connection).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if let Some(failed) = self.assess_error(&error, number, tries == 0) {
-                return Err(failed);
+            if let Some(error) = self.assess_error(&error, number, tries_left == 0) {
+                return Err(error);
             }
         }
     }
 
-    /// What a failed call means to the link; what to tell the caller, unless it may be tried again.
-    fn assess_error(&self, error: &RedisError, number: u64, last: bool) -> Option<StoreError> {
-        let failed = to_store_error(error);
-        let moved = is_not_master(error);
-        if error.is_timeout() || (moved && last) {
-            self.connection.drop_all(&failed);
-            return Some(failed);
+    /// Drops connections that an error shows to be unusable. Returns the error for the caller, or
+    /// `None` if the call may be sent again.
+    fn assess_error(&self, error: &RedisError, number: u64, is_last: bool) -> Option<StoreError> {
+        let store_error = to_store_error(error);
+        let is_not_master = is_not_master(error);
+        if error.is_timeout() || (is_not_master && is_last) {
+            self.connection.drop_all(&store_error);
+            return Some(store_error);
         }
-        if !moved && !is_broken(error) {
-            return Some(failed);
+        if !is_not_master && !is_broken(error) {
+            return Some(store_error);
         }
         self.connection.drop_broken(number);
-        last.then_some(failed)
+        is_last.then_some(store_error)
     }
 }

@@ -1,11 +1,11 @@
-//! Servers as scripts want them.
+//! Converts servers and their changes to the arguments of scripts.
 
 use domain::{AdminState, Server, ServerLimits};
 use serde_json::{Map, Value, json};
 
 use app::ports::ServerChange;
 
-/// Fields of `server:<id>` that polls change, as the original spells them.
+/// Returns the fields of `server:<id>` that polls change, as the original writes them.
 pub(super) fn polled_fields(server: &Server) -> Map<String, Value> {
     let stats = server.stats;
     let numbers = [
@@ -19,7 +19,7 @@ pub(super) fn polled_fields(server: &Server) -> Map<String, Value> {
     numbers.chain([online]).map(|(name, text)| (name.to_owned(), Value::String(text))).collect()
 }
 
-/// What is in the hash of the counters.
+/// Returns the fields of the hash of counters.
 pub(super) fn counters(server: &Server) -> Value {
     json!({
         "healthy_counter": server.health.healthy_count.to_string(),
@@ -27,7 +27,7 @@ pub(super) fn counters(server: &Server) -> Value {
     })
 }
 
-/// What only we keep of a server, but for its limits.
+/// Returns our own fields of a server, without its limits.
 pub(super) fn own_fields(server: &Server) -> Map<String, Value> {
     let health = &server.health;
     let numbers = [
@@ -35,7 +35,7 @@ pub(super) fn own_fields(server: &Server) -> Map<String, Value> {
         ("relapses", health.relapses.to_string()),
         ("probation_until", health.probation_until.0.to_string()),
         ("answered_at", health.answered_at.0.to_string()),
-        ("placed", server.placed_since_poll.to_string()),
+        ("placed_since_poll", server.placed_since_poll.to_string()),
     ];
     let numbers = numbers.into_iter().map(|(name, text)| (name.to_owned(), text.into()));
     let mut own: Map<String, Value> = numbers.collect();
@@ -46,28 +46,28 @@ pub(super) fn own_fields(server: &Server) -> Map<String, Value> {
     own
 }
 
-/// The limits of a server that it has, and the names of those that it does not have.
+/// Returns the limits that a change sets, and the names of those that it removes.
 fn limit_fields(change: &ServerChange) -> (Map<String, Value>, Vec<&'static str>) {
-    let (mut own, mut gone) = (Map::new(), Vec::new());
+    let (mut own, mut removed) = (Map::new(), Vec::new());
     let tier = change.tier.map(|tier| Some(tier).filter(|tier| *tier > 0));
     let limits =
         [("max_meetings", change.max_meetings), ("max_users", change.max_users), ("tier", tier)];
     for (name, limit) in limits {
         match limit {
             Some(Some(limit)) => drop(own.insert(name.to_owned(), limit.to_string().into())),
-            Some(None) => gone.push(name),
+            Some(None) => removed.push(name),
             None => {}
         }
     }
-    (own, gone)
+    (own, removed)
 }
 
-/// A load or a multiplier, as the original writes them.
+/// Formats a load or a multiplier as the original does.
 pub(super) fn format_decimal(number: f64) -> String {
     format!("{number:?}")
 }
 
-/// A new server for `add_server`. What the original leaves out of one, we leave out too.
+/// Converts a new server for `add_server.lua`. Fields that the original omits are omitted.
 pub(super) fn new_server_json(server: &Server) -> Value {
     let mut fields = Map::new();
     let mut put = |name: &str, value: String| {
@@ -88,9 +88,9 @@ pub(super) fn new_server_json(server: &Server) -> Value {
     }
     let ServerLimits { max_meetings, max_users, tier } = server.limits;
     let (max_meetings, max_users, tier) = (Some(max_meetings), Some(max_users), Some(tier));
-    let all = ServerChange { max_meetings, max_users, tier, ..ServerChange::default() };
+    let limits = ServerChange { max_meetings, max_users, tier, ..ServerChange::default() };
     let mut own = own_fields(server);
-    own.extend(limit_fields(&all).0);
+    own.extend(limit_fields(&limits).0);
     let mut new = json!({
         "id": server.id.0,
         "fields": fields,
@@ -106,7 +106,7 @@ pub(super) fn new_server_json(server: &Server) -> Value {
     new
 }
 
-/// A change for `update_server`.
+/// Converts a change for `update_server.lua`.
 pub(super) fn server_change_json(change: &ServerChange) -> Value {
     let mut fields = Map::new();
     let texts = [("url", &change.url), ("secret", &change.secret)];
@@ -121,9 +121,10 @@ pub(super) fn server_change_json(change: &ServerChange) -> Value {
     if let Some(Some(tag)) = &change.tag {
         fields.insert("tag".to_owned(), tag.clone().into());
     }
-    let (own, gone) = limit_fields(change);
-    let untag = change.tag == Some(None);
-    let mut change_json = json!({ "fields": fields, "untag": untag, "own": own, "gone": gone });
+    let (own, removed) = limit_fields(change);
+    let remove_tag = change.tag == Some(None);
+    let mut change_json =
+        json!({ "fields": fields, "remove_tag": remove_tag, "own": own, "removed": removed });
     if let Some(state) = change.state {
         change_json["state"] = state.name().into();
     }

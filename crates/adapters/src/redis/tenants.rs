@@ -1,4 +1,4 @@
-//! Tenants and their settings in Redis.
+//! The port [`Tenants`]: tenants and their settings.
 
 use app::ports::{StoreError, TenantUpdateResult, Tenants};
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use super::script::{
     REMOVE_SETTING, REMOVE_TENANT, UPDATE_TENANT,
 };
 
-/// An id, a hash, and the place in the order of such things.
+/// The id, the fields and the position of a tenant or a setting.
 type HashRow = (String, HashFields, f64);
 
 fn read_row(value: Value) -> Result<Option<HashRow>, StoreError> {
@@ -26,11 +26,11 @@ fn read_row(value: Value) -> Result<Option<HashRow>, StoreError> {
     Ok(Some((id, rows::to_fields(hash)?, position.unwrap_or(0.0))))
 }
 
-/// In the order in which they were added; those that the original added come first.
+/// Reads rows in the order in which they were added. Those that the original added come first.
 fn read_sorted_rows(value: Value) -> Result<Vec<HashRow>, StoreError> {
     let found = rows::to_list(value).into_iter().map(read_row);
     let mut rows: Vec<HashRow> = found.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-    rows.sort_by(|one, other| one.2.total_cmp(&other.2).then(one.0.cmp(&other.0)));
+    rows.sort_by(|a, b| a.2.total_cmp(&b.2).then(a.0.cmp(&b.0)));
     Ok(rows)
 }
 
@@ -55,7 +55,7 @@ fn to_setting((id, mut fields, _): HashRow) -> TenantSetting {
     }
 }
 
-/// Fields of a tenant that are given, by the names that the original uses.
+/// Returns the given fields of a tenant, by the names that the original uses.
 fn tenant_fields(
     name: Option<&String>,
     secrets: Option<&String>,
@@ -63,9 +63,9 @@ fn tenant_fields(
 ) -> Map<String, serde_json::Value> {
     let mut fields = Map::new();
     let basic = [("name", name), ("secrets", secrets)];
-    let of_lrs =
+    let lrs_fields =
         Lrs::FIELDS.into_iter().zip(lrs.values()).map(|(name, value)| (name, value.as_ref()));
-    for (name, value) in basic.into_iter().chain(of_lrs) {
+    for (name, value) in basic.into_iter().chain(lrs_fields) {
         if let Some(value) = value {
             fields.insert(name.to_owned(), value.clone().into());
         }
@@ -114,16 +114,16 @@ impl Tenants for RedisStore {
         &self,
         tenant: Option<&str>,
     ) -> Result<Vec<TenantSetting>, StoreError> {
-        let of: Vec<&str> = tenant.into_iter().collect();
-        let rows = read_sorted_rows(self.call_script(&LIST_SETTINGS, &of).await?)?;
+        let arguments: Vec<&str> = tenant.into_iter().collect();
+        let rows = read_sorted_rows(self.call_script(&LIST_SETTINGS, &arguments).await?)?;
         Ok(rows.into_iter().map(to_setting).collect())
     }
 
     async fn add_tenant_setting(&self, setting: TenantSetting) -> Result<bool, StoreError> {
-        let wins = if setting.is_override { "true" } else { "false" };
+        let is_override = if setting.is_override { "true" } else { "false" };
         let arguments =
             [&setting.id, &setting.tenant, &setting.param, &setting.value].map(String::as_str);
-        let arguments: Vec<&str> = arguments.into_iter().chain([wins]).collect();
+        let arguments: Vec<&str> = arguments.into_iter().chain([is_override]).collect();
         Ok(is_one(&self.call_script(&ADD_SETTING, &arguments).await?))
     }
 

@@ -1,4 +1,5 @@
-//! The spool directory, the directory for work and the one for quarantine.
+//! The directories through which recordings are imported: the spool, where archives arrive; the work directory, where they
+//! are unpacked; and the quarantine, for archives that cannot be imported.
 
 mod growth;
 mod locked_archive;
@@ -12,7 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use app::ports::{Entropy as _, Spool, SpoolError, SpoolListing, SpooledArchive, UnpackedFormat};
+use app::ports::{
+    Entropy as _, RecordingFormatId, Spool, SpoolError, SpoolListing, SpooledArchive,
+    UnpackedFormat,
+};
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, Stat, flock};
 
@@ -23,19 +27,19 @@ use crate::archive::{self, ArchiveError, ArchiveLimits, ExtractedFormat};
 use crate::confined_dir::ConfinedDir;
 use crate::entropy::OsEntropy;
 
-/// What directories of work are named by; the token follows.
+/// Prefix of the names of work directories. The token of the import follows.
 const WORK_DIR_PREFIX: &str = "import-";
-/// The file in them that is locked by whoever is at it, and tells which archive it is.
+/// The file in a work directory that the importing process keeps locked. Its content is the name of the archive.
 const LOCK_FILE: &str = ".lock";
 /// Longest name of a file, in bytes.
 const MAX_NAME_BYTES: u64 = 255;
-/// For so long a directory of work may be without a lock.
+/// How long a new work directory may exist before it has a lock file.
 const LOCK_GRACE: Duration = Duration::from_secs(10);
 const METADATA_FILE: &str = "metadata.xml";
-/// One more byte than a metadata.xml may have.
+/// Bytes of a metadata.xml that are read: one more than are allowed, so that a longer file is noticed.
 const MAX_METADATA_BYTES: u64 = 1024 * 1024 + 1;
 
-/// Directories of the original: archives arrive in one and are unpacked in another.
+/// The spool, work and quarantine directories. They are the original's.
 #[derive(Clone, Debug)]
 pub struct SpoolDir {
     state: Arc<SpoolState>,
@@ -47,27 +51,28 @@ struct SpoolState {
     work: PathBuf,
     quarantine: PathBuf,
     growth: Mutex<GrowthTracker>,
+    /// The archives that this process has unpacked and not yet released.
     locked_archives: Mutex<Vec<LockedArchive>>,
 }
 
 impl SpoolDir {
-    /// `RECORDING_SPOOL_DIR`, `RECORDING_WORK_DIR` and `RECORDING_QUARANTINE_DIR`, made when they are needed.
+    /// Creates a spool on the directories of `RECORDING_SPOOL_DIR`, `RECORDING_WORK_DIR` and
+    /// `RECORDING_QUARANTINE_DIR`, which are created when they are first needed.
     #[must_use]
     pub fn new(spool: PathBuf, work: PathBuf, quarantine: PathBuf) -> Self {
-        let (growth, held) = (Mutex::default(), Mutex::default());
-        Self {
-            state: Arc::new(SpoolState { spool, work, quarantine, growth, locked_archives: held }),
-        }
+        let (growth, locked_archives) = (Mutex::default(), Mutex::default());
+        Self { state: Arc::new(SpoolState { spool, work, quarantine, growth, locked_archives }) }
     }
 
+    /// Runs `work` on a thread for blocking operations.
     async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&SpoolState) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
-        let shared = Arc::clone(&self.state);
-        match tokio::task::spawn_blocking(move || work(&shared)).await {
-            Ok(done) => done,
-            Err(broken) => Err(SpoolError::Unavailable(broken.to_string())),
+        let state = Arc::clone(&self.state);
+        match tokio::task::spawn_blocking(move || work(&state)).await {
+            Ok(result) => result,
+            Err(error) => Err(SpoolError::Unavailable(error.to_string())),
         }
     }
 }
@@ -75,13 +80,13 @@ impl SpoolDir {
 #[async_trait]
 impl Spool for SpoolDir {
     async fn scan_spool(&self) -> Result<SpoolListing, SpoolError> {
-        self.run_blocking(|shared| {
-            // Where nothing is ever sent there is no spool.
-            let Some(dir) = open_dir(&shared.spool).map_err(spool_error)? else {
+        self.run_blocking(|state| {
+            // A deployment that never receives archives has no spool directory.
+            let Some(dir) = open_dir(&state.spool).map_err(spool_error)? else {
                 return Ok(SpoolListing::default());
             };
             locked_archive::restore_pending_removals(&dir).map_err(spool_error)?;
-            let mut growth = shared.growth.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut growth = state.growth.lock().unwrap_or_else(PoisonError::into_inner);
             growth.scan(&dir).map_err(spool_error)
         })
         .await
@@ -89,8 +94,8 @@ impl Spool for SpoolDir {
 
     async fn copy_into_spool(&self, file: &Path) -> Result<SpooledArchive, SpoolError> {
         let file = file.to_owned();
-        self.run_blocking(move |shared| {
-            let spool = make_dir(&shared.spool).map_err(spool_error)?;
+        self.run_blocking(move |state| {
+            let spool = make_dir(&state.spool).map_err(spool_error)?;
             copy_into_spool(&file, &spool)
         })
         .await
@@ -102,29 +107,29 @@ impl Spool for SpoolDir {
         token: &str,
     ) -> Result<Vec<UnpackedFormat>, SpoolError> {
         let (name, token) = (name.to_owned(), token.to_owned());
-        self.run_blocking(move |shared| shared.unpack_archive(&name, &token)).await
+        self.run_blocking(move |state| state.unpack_archive(&name, &token)).await
     }
 
     async fn remove_archive(&self, name: &str, token: &str) -> Result<(), SpoolError> {
         let (name, token) = (name.to_owned(), token.to_owned());
-        self.run_blocking(move |shared| {
-            if let Some(held) = shared.release_archive(&token) {
-                held.remove_if_unchanged(
-                    &make_dir(&shared.spool).map_err(spool_error)?,
+        self.run_blocking(move |state| {
+            if let Some(archive) = state.release_archive(&token) {
+                archive.remove_if_unchanged(
+                    &make_dir(&state.spool).map_err(spool_error)?,
                     &name,
                     &token,
                 )?;
             }
-            shared.remove_work_dir(&token)
+            state.remove_work_dir(&token)
         })
         .await
     }
 
     async fn discard_unpacked(&self, token: &str) -> Result<(), SpoolError> {
         let token = token.to_owned();
-        self.run_blocking(move |shared| {
-            shared.release_archive(&token);
-            shared.remove_work_dir(&token)
+        self.run_blocking(move |state| {
+            state.release_archive(&token);
+            state.remove_work_dir(&token)
         })
         .await
     }
@@ -136,35 +141,36 @@ impl Spool for SpoolDir {
         reason: &str,
     ) -> Result<(), SpoolError> {
         let (name, token, reason) = (name.to_owned(), token.to_owned(), reason.to_owned());
-        self.run_blocking(move |shared| {
-            if let Some(held) = shared.release_archive(&token) {
-                let (from, to) = (make_dir(&shared.spool), make_dir(&shared.quarantine));
-                let (from, to) = (from.map_err(spool_error)?, to.map_err(spool_error)?);
-                held.move_if_unchanged(&from, &to, &name)?;
-                write_reason(&to, &name, &reason).map_err(spool_error)?;
+        self.run_blocking(move |state| {
+            if let Some(archive) = state.release_archive(&token) {
+                let spool = make_dir(&state.spool).map_err(spool_error)?;
+                let quarantine = make_dir(&state.quarantine).map_err(spool_error)?;
+                archive.move_if_unchanged(&spool, &quarantine, &name)?;
+                write_reason(&quarantine, &name, &reason).map_err(spool_error)?;
             }
-            shared.remove_work_dir(&token)
+            state.remove_work_dir(&token)
         })
         .await
     }
 
     async fn release_quarantined(&self, name: &str) -> Result<Option<SpooledArchive>, SpoolError> {
         let name = name.to_owned();
-        self.run_blocking(move |shared| {
-            let (from, to) = (make_dir(&shared.quarantine), make_dir(&shared.spool));
-            let (from, to) = (from.map_err(spool_error)?, to.map_err(spool_error)?);
-            let held = from.open_file(&name).map_err(spool_error)?;
-            let Some((file, _)) = held else { return Ok(None) };
+        self.run_blocking(move |state| {
+            let quarantine = make_dir(&state.quarantine).map_err(spool_error)?;
+            let spool = make_dir(&state.spool).map_err(spool_error)?;
+            let opened = quarantine.open_file(&name).map_err(spool_error)?;
+            let Some((file, _)) = opened else { return Ok(None) };
             let size = file.metadata().map_err(spool_error)?.len();
-            let released = locked_archive::move_file(&from, &to, &name).map_err(spool_error)?;
-            let _ = from.unlink(&reason_file_name(&name));
+            let released =
+                locked_archive::move_file(&quarantine, &spool, &name).map_err(spool_error)?;
+            let _ = quarantine.unlink(&reason_file_name(&name));
             Ok(released.then_some(SpooledArchive { name, size }))
         })
         .await
     }
 
     async fn clean_up_after_crash(&self) -> Result<Vec<(String, String)>, SpoolError> {
-        self.run_blocking(|shared| shared.remove_abandoned().map_err(spool_error)).await
+        self.run_blocking(|state| state.remove_abandoned().map_err(spool_error)).await
     }
 }
 
@@ -176,7 +182,7 @@ impl SpoolState {
         let work = make_dir(&self.work).map_err(spool_error)?;
         let dir = work.make_dir(work_dir_name(token)).map_err(spool_error)?;
         let mut lock = dir.create_file(LOCK_FILE).map_err(spool_error)?;
-        // Where there are no locks, claims run out.
+        // On a file system without locks nothing is locked; the claim on the import then expires by itself.
         flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap_or_default();
         lock.write_all(name.as_bytes()).map_err(spool_error)?;
         self.add_locked_archive(LockedArchive::new(token, &stat, lock));
@@ -189,15 +195,15 @@ impl SpoolState {
         formats.into_iter().map(|format| read_format(&root, &dir, format)).collect()
     }
 
-    fn add_locked_archive(&self, held: LockedArchive) {
-        self.locked_archives.lock().unwrap_or_else(PoisonError::into_inner).push(held);
+    fn add_locked_archive(&self, archive: LockedArchive) {
+        self.locked_archives.lock().unwrap_or_else(PoisonError::into_inner).push(archive);
     }
 
-    /// Lets go of the archive that this token unpacked.
+    /// Removes and returns the archive that was unpacked with this token. Its lock ends when it is dropped.
     fn release_archive(&self, token: &str) -> Option<LockedArchive> {
-        let mut held = self.locked_archives.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = held.iter().position(|held| held.token == token)?;
-        Some(held.swap_remove(at))
+        let mut archives = self.locked_archives.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = archives.iter().position(|archive| archive.token == token)?;
+        Some(archives.swap_remove(index))
     }
 
     fn remove_work_dir(&self, token: &str) -> Result<(), SpoolError> {
@@ -205,14 +211,14 @@ impl SpoolState {
         work.remove_tree(work_dir_name(token)).map_err(spool_error)
     }
 
-    /// Directories of work that nobody has locked are left by a crash, and uploads that nobody continues for a week by
-    /// their senders.
+    /// Removes work directories that are not locked, since a crash has left them behind, and uploads that their senders
+    /// have not continued for a week. Returns the archive and the token of each work directory.
     fn remove_abandoned(&self) -> io::Result<Vec<(String, String)>> {
-        let mut left = Vec::new();
+        let mut abandoned = Vec::new();
         if let Some(spool) = open_dir(&self.spool)? {
             uploads::remove_abandoned(&spool)?;
         }
-        let Some(work) = open_dir(&self.work)? else { return Ok(left) };
+        let Some(work) = open_dir(&self.work)? else { return Ok(abandoned) };
         for name in work.names()? {
             let token = name.to_str().and_then(|name| name.strip_prefix(WORK_DIR_PREFIX));
             let (Some(token), Some(dir)) = (token, work.open_dir(&name)?) else { continue };
@@ -223,64 +229,67 @@ impl SpoolState {
                     }
                     let mut archive = String::new();
                     lock.take(MAX_NAME_BYTES).read_to_string(&mut archive)?;
-                    left.push((archive, token.to_owned()));
+                    abandoned.push((archive, token.to_owned()));
                 }
-                // One that is being made has no lock yet.
+                // A work directory that is just being created has no lock file yet.
                 None if !dir.is_older_than(LOCK_GRACE)? => continue,
                 None => {}
             }
             work.remove_tree(&name)?;
         }
-        Ok(left)
+        Ok(abandoned)
     }
 }
 
-/// A format that was unpacked, with its metadata.
+/// Describes an unpacked format and reads its metadata.
 fn read_format(
     root: &Path,
     dir: &ConfinedDir,
     format: ExtractedFormat,
 ) -> Result<UnpackedFormat, SpoolError> {
-    let ExtractedFormat { format_id: book, fault } = format;
-    let path = root.join(book.format.as_str()).join(book.record_id.as_str());
+    let ExtractedFormat { format_id, fault } = format;
+    let path = root.join(format_id.format.as_str()).join(format_id.record_id.as_str());
     let metadata = match fault {
         Some(fault) => Err(fault),
-        None => read_metadata(dir, &book).map_err(spool_error)?,
+        None => read_metadata(dir, &format_id).map_err(spool_error)?,
     };
-    Ok(UnpackedFormat { format_id: book, dir: path, metadata })
+    Ok(UnpackedFormat { format_id, dir: path, metadata })
 }
 
+/// Reads the metadata of an unpacked format. The inner error says why there is none.
 fn read_metadata(
     dir: &ConfinedDir,
-    book: &app::ports::RecordingFormatId,
+    format_id: &RecordingFormatId,
 ) -> io::Result<Result<Vec<u8>, String>> {
-    let none = || Ok(Err("has no metadata.xml".to_owned()));
-    let Some(format) = dir.open_dir(book.format.as_str())? else { return none() };
-    let Some(record) = format.open_dir(book.record_id.as_str())? else { return none() };
-    let Some((file, _)) = record.open_file(METADATA_FILE)? else { return none() };
+    let no_metadata = || Ok(Err("has no metadata.xml".to_owned()));
+    let Some(format_dir) = dir.open_dir(format_id.format.as_str())? else { return no_metadata() };
+    let Some(recording_dir) = format_dir.open_dir(format_id.record_id.as_str())? else {
+        return no_metadata();
+    };
+    let Some((file, _)) = recording_dir.open_file(METADATA_FILE)? else { return no_metadata() };
     let mut bytes = Vec::new();
-    // One byte beyond what is allowed tells that it is too long.
     file.take(MAX_METADATA_BYTES).read_to_end(&mut bytes)?;
     Ok(Ok(bytes))
 }
 
-/// Copies a file into the spool, unless it is there already.
+/// Copies a file into the spool, unless it is already a file of the spool.
 fn copy_into_spool(file: &Path, spool: &ConfinedDir) -> Result<SpooledArchive, SpoolError> {
     let name = file.file_name().and_then(OsStr::to_str).filter(|name| growth::is_archive(name));
-    let no_name = || SpoolError::InvalidArchive("its name is not that of an archive".to_owned());
-    let name = name.ok_or_else(no_name)?;
+    let name_error =
+        || SpoolError::InvalidArchive("the name does not end in .tar, .tar.gz or .tgz".to_owned());
+    let name = name.ok_or_else(name_error)?;
     let unreadable = |error: io::Error| SpoolError::InvalidArchive(error.to_string());
     let mut source = File::open(file).map_err(unreadable)?;
     let metadata = source.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(SpoolError::InvalidArchive("it is no file".to_owned()));
+        return Err(SpoolError::InvalidArchive("not a regular file".to_owned()));
     }
-    let there = spool.open_file(name).map_err(spool_error)?;
-    let is_it = |stat: &Stat| (stat.st_dev, stat.st_ino) == (metadata.dev(), metadata.ino());
-    if there.is_some_and(|(_, stat)| is_it(&stat)) {
+    let spooled = spool.open_file(name).map_err(spool_error)?;
+    let is_source = |stat: &Stat| (stat.st_dev, stat.st_ino) == (metadata.dev(), metadata.ino());
+    if spooled.is_some_and(|(_, stat)| is_source(&stat)) {
         return Ok(SpooledArchive { name: name.to_owned(), size: metadata.len() });
     }
-    let unfinished = format!(".brought-{}~{name}", OsEntropy.generate_uuid());
+    let unfinished = format!(".copying-{}~{name}", OsEntropy.generate_uuid());
     let mut target = spool.create_file(&unfinished).map_err(spool_error)?;
     let copied = io::copy(&mut source, &mut target).and_then(|size| {
         target.sync_all().and_then(|()| spool.replace(&unfinished, spool, name)).map(|()| size)
@@ -311,7 +320,7 @@ fn work_dir_name(token: &str) -> String {
     format!("{WORK_DIR_PREFIX}{token}")
 }
 
-/// A directory, if it is there.
+/// Opens a directory. Returns `None` if it does not exist.
 fn open_dir(path: &Path) -> io::Result<Option<ConfinedDir>> {
     match ConfinedDir::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -319,7 +328,7 @@ fn open_dir(path: &Path) -> io::Result<Option<ConfinedDir>> {
     }
 }
 
-/// A directory, made if it is not there.
+/// Opens a directory, and creates it if it does not exist.
 fn make_dir(path: &Path) -> io::Result<ConfinedDir> {
     std::fs::create_dir_all(path)?;
     ConfinedDir::open(path)

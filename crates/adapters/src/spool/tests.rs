@@ -1,4 +1,4 @@
-//! Archives that arrive, grow, are replaced, and are put aside.
+//! Archives that arrive in the spool, grow, are replaced, are quarantined, and are uploaded.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -23,11 +23,12 @@ struct SpoolFixture {
 impl SpoolFixture {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
-        let [spool, work, aside] = ["spool", "work", "aside"].map(|name| dir.path().join(name));
+        let [spool, work, quarantine] =
+            ["spool", "work", "quarantine"].map(|name| dir.path().join(name));
         fs::create_dir(&spool).unwrap();
         let sample = SampleRecording::new(7);
         let name = format!("{}.tar", sample.record_id);
-        Self { dir, spool: SpoolDir::new(spool, work, aside), sample, name }
+        Self { dir, spool: SpoolDir::new(spool, work, quarantine), sample, name }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -38,7 +39,7 @@ impl SpoolFixture {
         self.path("spool").join(&self.name)
     }
 
-    /// Sends an archive that was written some minutes ago.
+    /// Puts an archive into the spool whose modification time is long ago.
     fn write_archive(&self, formats: &[&str]) {
         fs::write(self.archive_path(), self.sample.archive(formats)).unwrap();
         set_old_mtime(&self.archive_path());
@@ -46,7 +47,9 @@ impl SpoolFixture {
 
     fn list_names(&self, dir: &str) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.path(dir))
-            .map(|all| all.map(|one| one.unwrap().file_name().into_string().unwrap()).collect())
+            .map(|entries| {
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+            })
             .unwrap_or_default();
         names.sort();
         names
@@ -63,152 +66,161 @@ fn set_old_mtime(path: &Path) {
 }
 
 #[tokio::test]
-async fn only_archives_that_have_stopped_growing_are_whole() {
-    let stage = SpoolFixture::new();
+async fn only_archives_that_have_stopped_growing_are_complete() {
+    let fixture = SpoolFixture::new();
     for name in [".hidden.tar", "notes.txt", "a.tar.part"] {
-        fs::write(stage.path("spool").join(name), "x").unwrap();
+        fs::write(fixture.path("spool").join(name), "x").unwrap();
     }
-    fs::create_dir(stage.path("spool/dir.tar")).unwrap();
-    std::os::unix::fs::symlink("/etc/passwd", stage.path("spool/link.tar")).unwrap();
-    assert_eq!(stage.spool.scan_spool().await.unwrap(), SpoolListing::default());
-    fs::write(stage.archive_path(), "part").unwrap();
-    let arrivals = stage.spool.scan_spool().await.unwrap();
-    assert!(arrivals.has_incomplete && arrivals.complete.is_empty());
+    fs::create_dir(fixture.path("spool/dir.tar")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", fixture.path("spool/link.tar")).unwrap();
+    assert_eq!(fixture.spool.scan_spool().await.unwrap(), SpoolListing::default());
+    fs::write(fixture.archive_path(), "part").unwrap();
+    let listing = fixture.spool.scan_spool().await.unwrap();
+    assert!(listing.has_incomplete && listing.complete.is_empty());
     tokio::time::sleep(growth::SETTLE_TIME).await;
-    fs::write(stage.archive_path(), "part two").unwrap();
-    assert!(stage.list_complete().await.is_empty());
+    fs::write(fixture.archive_path(), "part two").unwrap();
+    assert!(fixture.list_complete().await.is_empty());
     tokio::time::sleep(growth::SETTLE_TIME).await;
-    assert_eq!(stage.list_complete().await, [SpooledArchive { name: stage.name.clone(), size: 8 }]);
-    // One that was moved there with its old time is taken at once.
-    stage.write_archive(&["video"]);
-    assert_eq!(stage.list_complete().await.len(), 1);
+    assert_eq!(
+        fixture.list_complete().await,
+        [SpooledArchive { name: fixture.name.clone(), size: 8 }]
+    );
+    // An archive that was moved there with an old modification time counts as complete at once.
+    fixture.write_archive(&["video"]);
+    assert_eq!(fixture.list_complete().await.len(), 1);
 }
 
 #[tokio::test]
 async fn an_archive_is_unpacked_and_removed() {
-    let stage = SpoolFixture::new();
-    stage.write_archive(&["video", "notes"]);
-    let found = stage.spool.unpack_archive(&stage.name, "t1").await.unwrap();
-    assert_eq!(found.len(), 2);
-    for one in &found {
-        let metadata = stage.sample.metadata_xml(one.format_id.format.as_str());
-        assert_eq!(one.metadata.as_deref(), Ok(metadata.as_bytes()));
-        assert!(one.dir.join("metadata.xml").is_file());
+    let fixture = SpoolFixture::new();
+    fixture.write_archive(&["video", "notes"]);
+    let formats = fixture.spool.unpack_archive(&fixture.name, "t1").await.unwrap();
+    assert_eq!(formats.len(), 2);
+    for format in &formats {
+        let metadata = fixture.sample.metadata_xml(format.format_id.format.as_str());
+        assert_eq!(format.metadata.as_deref(), Ok(metadata.as_bytes()));
+        assert!(format.dir.join("metadata.xml").is_file());
     }
-    stage.spool.remove_archive(&stage.name, "t1").await.unwrap();
-    assert!(stage.list_names("spool").is_empty() && stage.list_names("work").is_empty());
-    assert_eq!(stage.spool.unpack_archive(&stage.name, "t2").await, Err(SpoolError::Missing));
+    fixture.spool.remove_archive(&fixture.name, "t1").await.unwrap();
+    assert!(fixture.list_names("spool").is_empty() && fixture.list_names("work").is_empty());
+    assert_eq!(fixture.spool.unpack_archive(&fixture.name, "t2").await, Err(SpoolError::Missing));
 }
 
 #[tokio::test]
-async fn a_file_is_copied_to_the_spool_unless_it_is_there() {
-    let stage = SpoolFixture::new();
-    let inode = || fs::metadata(stage.archive_path()).unwrap().ino();
-    let elsewhere = stage.path(&stage.name);
-    fs::write(&elsewhere, stage.sample.archive(&["video"])).unwrap();
-    let size = fs::metadata(&elsewhere).unwrap().len();
-    let arrived = SpooledArchive { name: stage.name.clone(), size };
-    assert_eq!(stage.spool.copy_into_spool(&elsewhere).await.unwrap(), arrived);
-    assert!(elsewhere.is_file());
-    let there = inode();
-    assert_eq!(stage.spool.copy_into_spool(&stage.archive_path()).await.unwrap(), arrived);
-    assert_eq!(inode(), there);
-    assert_eq!(stage.list_names("spool"), [stage.name.as_str()]);
+async fn a_file_is_copied_to_the_spool_unless_it_is_already_there() {
+    let fixture = SpoolFixture::new();
+    let inode = || fs::metadata(fixture.archive_path()).unwrap().ino();
+    let source = fixture.path(&fixture.name);
+    fs::write(&source, fixture.sample.archive(&["video"])).unwrap();
+    let size = fs::metadata(&source).unwrap().len();
+    let spooled = SpooledArchive { name: fixture.name.clone(), size };
+    assert_eq!(fixture.spool.copy_into_spool(&source).await.unwrap(), spooled);
+    assert!(source.is_file());
+    let inode_before = inode();
+    assert_eq!(fixture.spool.copy_into_spool(&fixture.archive_path()).await.unwrap(), spooled);
+    assert_eq!(inode(), inode_before);
+    assert_eq!(fixture.list_names("spool"), [fixture.name.as_str()]);
 }
 
 #[tokio::test]
 async fn a_newer_archive_of_the_same_name_stays() {
-    let stage = SpoolFixture::new();
-    stage.write_archive(&["video"]);
-    stage.spool.unpack_archive(&stage.name, "t1").await.unwrap();
-    let newer = stage.path("newer");
-    fs::write(&newer, stage.sample.archive(&["video", "notes"])).unwrap();
-    fs::rename(&newer, stage.archive_path()).unwrap();
-    stage.spool.remove_archive(&stage.name, "t1").await.unwrap();
-    assert_eq!(stage.list_names("spool"), [stage.name.as_str()]);
-    assert_eq!(stage.spool.unpack_archive(&stage.name, "t2").await.unwrap().len(), 2);
-    // Nor is it put aside for what was wrong with the older one.
+    let fixture = SpoolFixture::new();
+    fixture.write_archive(&["video"]);
+    fixture.spool.unpack_archive(&fixture.name, "t1").await.unwrap();
+    let newer = fixture.path("newer");
+    fs::write(&newer, fixture.sample.archive(&["video", "notes"])).unwrap();
+    fs::rename(&newer, fixture.archive_path()).unwrap();
+    fixture.spool.remove_archive(&fixture.name, "t1").await.unwrap();
+    assert_eq!(fixture.list_names("spool"), [fixture.name.as_str()]);
+    assert_eq!(fixture.spool.unpack_archive(&fixture.name, "t2").await.unwrap().len(), 2);
+    // It is not quarantined either for a fault of the older one.
     fs::write(&newer, "x").unwrap();
-    fs::rename(&newer, stage.archive_path()).unwrap();
-    stage.spool.quarantine_archive(&stage.name, "t2", "old").await.unwrap();
-    assert_eq!(stage.list_names("spool"), [stage.name.as_str()]);
-    assert_eq!(stage.list_names("aside").iter().filter(|name| name.ends_with(".tar")).count(), 0);
+    fs::rename(&newer, fixture.archive_path()).unwrap();
+    fixture.spool.quarantine_archive(&fixture.name, "t2", "old").await.unwrap();
+    assert_eq!(fixture.list_names("spool"), [fixture.name.as_str()]);
+    assert_eq!(
+        fixture.list_names("quarantine").iter().filter(|name| name.ends_with(".tar")).count(),
+        0
+    );
 }
 
 #[tokio::test]
 async fn invalid_archives_are_quarantined_with_the_reason_and_released() {
-    let stage = SpoolFixture::new();
-    fs::write(stage.archive_path(), "x").unwrap();
-    let broken = stage.spool.unpack_archive(&stage.name, "t1").await;
-    assert!(matches!(broken, Err(SpoolError::InvalidArchive(_))), "{broken:?}");
-    stage.spool.quarantine_archive(&stage.name, "t1", "no tar").await.unwrap();
-    assert!(stage.list_names("spool").is_empty() && stage.list_names("work").is_empty());
-    let reason = stage.path("aside").join(reason_file_name(&stage.name));
+    let fixture = SpoolFixture::new();
+    fs::write(fixture.archive_path(), "x").unwrap();
+    let result = fixture.spool.unpack_archive(&fixture.name, "t1").await;
+    assert!(matches!(result, Err(SpoolError::InvalidArchive(_))), "{result:?}");
+    fixture.spool.quarantine_archive(&fixture.name, "t1", "no tar").await.unwrap();
+    assert!(fixture.list_names("spool").is_empty() && fixture.list_names("work").is_empty());
+    let reason = fixture.path("quarantine").join(reason_file_name(&fixture.name));
     assert_eq!(fs::read_to_string(reason).unwrap(), "no tar\n");
-    let released = stage.spool.release_quarantined(&stage.name).await.unwrap();
-    assert_eq!(released, Some(SpooledArchive { name: stage.name.clone(), size: 1 }));
-    assert!(stage.list_names("aside").is_empty());
-    assert_eq!(stage.list_names("spool"), [stage.name.as_str()]);
-    assert_eq!(stage.spool.release_quarantined(&stage.name).await, Ok(None));
+    let released = fixture.spool.release_quarantined(&fixture.name).await.unwrap();
+    assert_eq!(released, Some(SpooledArchive { name: fixture.name.clone(), size: 1 }));
+    assert!(fixture.list_names("quarantine").is_empty());
+    assert_eq!(fixture.list_names("spool"), [fixture.name.as_str()]);
+    assert_eq!(fixture.spool.release_quarantined(&fixture.name).await, Ok(None));
 }
 
 #[tokio::test]
 async fn abandoned_work_directories_are_removed_and_those_in_use_stay() {
-    let stage = SpoolFixture::new();
-    stage.write_archive(&["video"]);
-    stage.spool.unpack_archive(&stage.name, "used").await.unwrap();
-    let left = stage.path("work/import-left");
-    fs::create_dir_all(left.join("video")).unwrap();
-    fs::write(left.join(LOCK_FILE), "a.tar").unwrap();
-    fs::create_dir_all(stage.path("work/quarantine")).unwrap();
-    let left = stage.spool.clean_up_after_crash().await.unwrap();
-    assert_eq!(left, [("a.tar".to_owned(), "left".to_owned())]);
-    assert_eq!(stage.list_names("work"), ["import-used", "quarantine"]);
-    stage.spool.discard_unpacked("used").await.unwrap();
-    assert_eq!(stage.list_names("work"), ["quarantine"]);
-    assert_eq!(stage.list_names("spool"), [stage.name.as_str()]);
+    let fixture = SpoolFixture::new();
+    fixture.write_archive(&["video"]);
+    fixture.spool.unpack_archive(&fixture.name, "used").await.unwrap();
+    let abandoned = fixture.path("work/import-left");
+    fs::create_dir_all(abandoned.join("video")).unwrap();
+    fs::write(abandoned.join(LOCK_FILE), "a.tar").unwrap();
+    fs::create_dir_all(fixture.path("work/quarantine")).unwrap();
+    let removed = fixture.spool.clean_up_after_crash().await.unwrap();
+    assert_eq!(removed, [("a.tar".to_owned(), "left".to_owned())]);
+    assert_eq!(fixture.list_names("work"), ["import-used", "quarantine"]);
+    fixture.spool.discard_unpacked("used").await.unwrap();
+    assert_eq!(fixture.list_names("work"), ["quarantine"]);
+    assert_eq!(fixture.list_names("spool"), [fixture.name.as_str()]);
 }
 
 #[tokio::test]
-async fn uploads_go_on_where_they_broke_off() {
-    let stage = SpoolFixture::new();
-    let uploads = UploadDir::new(stage.path("spool"));
-    let id = RecordId::parse(&stage.sample.record_id).unwrap();
-    let archive = stage.sample.archive(&["video"]);
+async fn interrupted_uploads_are_continued() {
+    let fixture = SpoolFixture::new();
+    let uploads = UploadDir::new(fixture.path("spool"));
+    let id = RecordId::parse(&fixture.sample.record_id).unwrap();
+    let archive = fixture.sample.archive(&["video"]);
     let total = archive.len() as u64;
-    let pieces = |bytes: &[u8], broken: bool| {
-        let mut pieces: Vec<io::Result<bytes::Bytes>> =
-            bytes.chunks(1000).map(|one| Ok(bytes::Bytes::copy_from_slice(one))).collect();
-        if broken {
-            pieces.push(Err(io::ErrorKind::ConnectionReset.into()));
+    let stream_chunks = |bytes: &[u8], interrupted: bool| {
+        let mut chunks: Vec<io::Result<bytes::Bytes>> =
+            bytes.chunks(1000).map(|chunk| Ok(bytes::Bytes::copy_from_slice(chunk))).collect();
+        if interrupted {
+            chunks.push(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        stream::iter(pieces).boxed()
+        stream::iter(chunks).boxed()
     };
     let sha256: [u8; 32] = Sha256::digest(&archive).into();
     let (first, rest) = archive.split_at(5000);
-    let broken = uploads.append_upload(&id, 0, total, pieces(first, true)).await;
-    assert_eq!(broken, Err(UploadError::Interrupted));
+    let interrupted = uploads.append_upload(&id, 0, total, stream_chunks(first, true)).await;
+    assert_eq!(interrupted, Err(UploadError::Interrupted));
     assert_eq!(uploads.count_received_bytes(&id).await, Ok(5000));
-    assert!(stage.list_complete().await.is_empty() && !stage.archive_path().exists());
-    let wrong = uploads.append_upload(&id, 4999, total, pieces(rest, false)).await;
+    assert!(fixture.list_complete().await.is_empty() && !fixture.archive_path().exists());
+    let wrong = uploads.append_upload(&id, 4999, total, stream_chunks(rest, false)).await;
     assert_eq!(wrong, Err(UploadError::WrongOffset(5000)));
-    let larger = uploads.append_upload(&id, 0, 100, pieces(first, false)).await;
+    let larger = uploads.append_upload(&id, 0, 100, stream_chunks(first, false)).await;
     assert_eq!(larger, Err(UploadError::TooLarge));
-    uploads.append_upload(&id, 0, total, pieces(first, false)).await.unwrap();
-    assert_eq!(uploads.append_upload(&id, 5000, total, pieces(rest, false)).await, Ok(total));
-    // Somebody else is at it.
-    let name = format!(".upload-{}", stage.name);
-    let other = File::open(stage.path("spool").join(&name)).unwrap();
-    flock(&other, FlockOperation::LockExclusive).unwrap();
+    uploads.append_upload(&id, 0, total, stream_chunks(first, false)).await.unwrap();
     assert_eq!(
-        uploads.append_upload(&id, 0, total, pieces(first, false)).await,
+        uploads.append_upload(&id, 5000, total, stream_chunks(rest, false)).await,
+        Ok(total)
+    );
+    // Another process writes to the same upload.
+    let name = format!(".upload-{}", fixture.name);
+    let other_writer = File::open(fixture.path("spool").join(&name)).unwrap();
+    flock(&other_writer, FlockOperation::LockExclusive).unwrap();
+    assert_eq!(
+        uploads.append_upload(&id, 0, total, stream_chunks(first, false)).await,
         Err(UploadError::Busy)
     );
-    drop(other);
+    drop(other_writer);
     uploads.complete_upload(&id, sha256).await.unwrap();
-    assert_eq!(fs::read(stage.archive_path()).unwrap(), archive);
+    assert_eq!(fs::read(fixture.archive_path()).unwrap(), archive);
     assert_eq!(uploads.count_received_bytes(&id).await, Ok(0));
-    uploads.append_upload(&id, 0, total, pieces(first, false)).await.unwrap();
+    uploads.append_upload(&id, 0, total, stream_chunks(first, false)).await.unwrap();
     assert_eq!(uploads.complete_upload(&id, sha256).await, Err(UploadError::DigestMismatch));
     assert_eq!(uploads.count_received_bytes(&id).await, Ok(0));
 }

@@ -1,4 +1,4 @@
-//! Uploads are dot-files of the spool until they are whole: nobody imports those.
+//! Uploads of archives into the spool. An incomplete upload is a file whose name begins with a dot, so it is not imported.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -16,26 +16,27 @@ use super::make_dir;
 use crate::confined_dir::ConfinedDir;
 use crate::entropy::SystemClock;
 
-/// What their names begin with; the archive's follows.
+/// Prefix of the names of incomplete uploads. The name of the archive follows.
 const UPLOAD_PREFIX: &str = ".upload-";
-/// After so long nobody continues an upload, in seconds.
+/// An upload is abandoned if it was not continued for this long.
 const ABANDONED_AFTER_S: i64 = 7 * 86_400;
-/// Bytes that are written at once.
+/// Size of the buffer for writing, and for reading when the digest is checked.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Uploads into the spool.
+/// Receives uploads into the spool directory.
 #[derive(Clone, Debug)]
 pub struct UploadDir {
     spool: PathBuf,
 }
 
 impl UploadDir {
-    /// Into `RECORDING_SPOOL_DIR`.
+    /// Creates a receiver for the directory of `RECORDING_SPOOL_DIR`.
     #[must_use]
     pub fn new(spool: PathBuf) -> Self {
         Self { spool }
     }
 
+    /// Runs `work` with the spool directory and the name of the archive, on a thread for blocking operations.
     async fn run_blocking<T: Send + 'static>(
         &self,
         record_id: &RecordId,
@@ -43,8 +44,8 @@ impl UploadDir {
     ) -> Result<T, UploadError> {
         let (spool, name) = (self.spool.clone(), format!("{record_id}.tar"));
         match tokio::task::spawn_blocking(move || work(&spool, &name)).await {
-            Ok(done) => done,
-            Err(broken) => Err(UploadError::Unavailable(broken.to_string())),
+            Ok(result) => result,
+            Err(error) => Err(UploadError::Unavailable(error.to_string())),
         }
     }
 }
@@ -72,23 +73,24 @@ impl Uploads for UploadDir {
             .await?;
         let mut writer = BufWriter::with_capacity(BUFFER_BYTES, tokio::fs::File::from_std(file));
         let mut received = offset;
-        let mut ended = Ok(());
-        while let Some(piece) = bytes.next().await {
-            let Ok(piece) = piece else {
-                ended = Err(UploadError::Interrupted);
+        let mut result = Ok(());
+        while let Some(chunk) = bytes.next().await {
+            let Ok(chunk) = chunk else {
+                result = Err(UploadError::Interrupted);
                 break;
             };
-            let after = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-            if after > total {
-                ended = Err(UploadError::TooLarge);
+            let new_length =
+                received.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+            if new_length > total {
+                result = Err(UploadError::TooLarge);
                 break;
             }
-            writer.write_all(&piece).await.map_err(upload_error)?;
-            received = after;
+            writer.write_all(&chunk).await.map_err(upload_error)?;
+            received = new_length;
         }
-        // What came counts, also of one that broke off.
+        // The bytes received so far are kept even if the upload was interrupted.
         writer.flush().await.map_err(upload_error)?;
-        ended.map(|()| received)
+        result.map(|()| received)
     }
 
     async fn complete_upload(
@@ -100,7 +102,7 @@ impl Uploads for UploadDir {
     }
 }
 
-/// Opens the file of an upload at its end, for us alone.
+/// Opens and locks the file of an upload at `offset`, which must be its end; an offset of 0 starts the upload anew.
 fn open_upload(spool: &Path, name: &str, offset: u64) -> Result<File, UploadError> {
     let dir = make_dir(spool).map_err(upload_error)?;
     let name = format!("{UPLOAD_PREFIX}{name}");
@@ -136,7 +138,7 @@ fn rename_to_archive(dir: &ConfinedDir, unfinished: &str, name: &str) -> io::Res
     dir.sync()
 }
 
-/// Removes uploads that were given up.
+/// Removes abandoned uploads.
 pub(super) fn remove_abandoned(spool: &ConfinedDir) -> io::Result<()> {
     let now = SystemClock.now().0 / 1000;
     for name in spool.names()? {
@@ -161,11 +163,11 @@ fn hash_file(mut file: &File) -> io::Result<[u8; 32]> {
     }
 }
 
-/// One writer at a time; a crash lets go.
+/// Locks the file of an upload, since only one request may write to it. A crash releases the lock.
 fn lock_file(file: &File) -> Result<(), UploadError> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(UploadError::Busy),
-        // A file system without locks: front to back is all that a sender does.
+        // On a file system without locks nothing is locked; a single sender writes from the beginning to the end.
         _ => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
-//! Who wants to hear of a meeting's end and recording. Existing tables may hold several rows for a
-//! meeting: the newest one counts.
+//! Statements about callbacks: the addresses that a front-end wants to be called when a meeting
+//! ends or its recording is ready. Tables of the original may hold several rows for a meeting: the
+//! newest one counts.
 
 use app::ports::StoreError;
 use domain::Timestamp;
@@ -8,7 +9,7 @@ use domain::recording::Callback;
 use super::connection::{SqlConnection, SqlRow, values};
 use super::yaml;
 
-/// Callbacks of which one thing holds, in order.
+/// Selects callbacks that meet a condition, ordered by meeting.
 macro_rules! callbacks {
     ($condition:literal, $limit:literal) => {
         concat!(
@@ -27,8 +28,8 @@ fn read_callback(row: &dyn SqlRow) -> Result<Callback, StoreError> {
     let meeting_id: String = row.get(0)?;
     let attributes: Option<String> = row.get(2)?;
     let attributes = yaml::read(attributes.as_deref().unwrap_or_default()).unwrap_or_else(|()| {
-        // One row that nobody can read must not hide all others.
-        tracing::warn!("the callback of a meeting is not readable and taken as empty");
+        // An unreadable row must not hide all others.
+        tracing::warn!("callback of a meeting unreadable: treated as empty");
         Vec::new()
     });
     Ok(Callback {
@@ -41,31 +42,31 @@ fn read_callback(row: &dyn SqlRow) -> Result<Callback, StoreError> {
 }
 
 pub(super) fn list_callbacks(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     after: Option<&str>,
     limit: u32,
 ) -> Result<Vec<Callback>, StoreError> {
     const FIRST: &str = callbacks!("c.meeting_id IS NOT NULL", "?1");
     const NEXT: &str = callbacks!("c.meeting_id COLLATE BINARY > ?1", "?2");
     match after {
-        Some(after) => session.query(NEXT, values![after, limit], read_callback),
-        None => session.query(FIRST, values![limit], read_callback),
+        Some(after) => connection.query(NEXT, values![after, limit], read_callback),
+        None => connection.query(FIRST, values![limit], read_callback),
     }
 }
 
 pub(super) fn put_callback(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     callback: &Callback,
 ) -> Result<(), StoreError> {
-    // The column is narrower than the key that it refers to; that is how it came to us.
+    // In the original's table this column is narrower than the key that it refers to.
     const UPDATE: &str = "UPDATE callback_data SET callback_attributes = ?2, created_at = ?3, \
         updated_at = ?4, recording_id = CAST((SELECT id FROM recordings WHERE record_id = ?5) \
         AS integer) WHERE id = (SELECT max(id) FROM callback_data WHERE meeting_id = ?1)";
     const INSERT: &str = "INSERT INTO callback_data (meeting_id, callback_attributes, created_at, \
         updated_at, recording_id) VALUES (?1, ?2, ?3, ?4, \
         CAST((SELECT id FROM recordings WHERE record_id = ?5) AS integer))";
-    let meeting_id = choose_storage_key(session, callback)?;
-    let attributes = yaml::write(&callback.attributes);
+    let meeting_id = choose_storage_key(connection, callback)?;
+    let attributes = yaml::write(&callback.attributes)?;
     let values = values![
         &meeting_id,
         &attributes,
@@ -73,48 +74,49 @@ pub(super) fn put_callback(
         callback.updated_at,
         &callback.record_id,
     ];
-    if session.execute(UPDATE, values)? == 0 {
-        session.execute(INSERT, values)?;
+    if connection.execute(UPDATE, values)? == 0 {
+        connection.execute(INSERT, values)?;
     }
     Ok(())
 }
 
 const BY_MEETING: &str = callbacks!("c.meeting_id = ?1", "1");
 
-/// The id under which a callback is kept.
+/// Returns the meeting id under which a callback is stored: with the tenant in it if another
+/// tenant's callback has the plain id.
 fn choose_storage_key(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     callback: &Callback,
 ) -> Result<String, StoreError> {
     let plain = callback.meeting_id.clone();
     let Some(tenant) = callback.attribute(Callback::TENANT) else {
         return Ok(plain);
     };
-    let there = session.query_first(BY_MEETING, values![&plain], self::read_callback)?;
-    let is_others = there.is_some_and(|there| !there.belongs_to(Some(tenant)));
-    Ok(if is_others { Callback::tenant_scoped_id(tenant, &plain) } else { plain })
+    let existing = connection.query_first(BY_MEETING, values![&plain], read_callback)?;
+    let is_taken = existing.is_some_and(|existing| !existing.belongs_to(Some(tenant)));
+    Ok(if is_taken { Callback::tenant_scoped_id(tenant, &plain) } else { plain })
 }
 
-/// The newest callback of a meeting.
+/// Returns the newest callback of a meeting.
 pub(super) fn find_by_meeting(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     tenant: Option<&str>,
     meeting_id: &str,
 ) -> Result<Option<Callback>, StoreError> {
     if let Some(tenant) = tenant {
-        let apart = Callback::tenant_scoped_id(tenant, meeting_id);
-        let found = session.query_first(BY_MEETING, values![&apart], read_callback)?;
+        let scoped_id = Callback::tenant_scoped_id(tenant, meeting_id);
+        let found = connection.query_first(BY_MEETING, values![&scoped_id], read_callback)?;
         if found.is_some() {
             return Ok(found);
         }
     }
-    let found = session.query_first(BY_MEETING, values![meeting_id], read_callback)?;
+    let found = connection.query_first(BY_MEETING, values![meeting_id], read_callback)?;
     Ok(found.filter(|found| found.belongs_to(tenant)))
 }
 
-/// The newest callback of a recording's meeting, which is told its recording.
+/// Stores the key of a recording in the newest callback of its meeting; returns that callback.
 pub(super) fn link_recording(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     tenant: Option<&str>,
     meeting_id: &str,
     recording: i64,
@@ -122,9 +124,9 @@ pub(super) fn link_recording(
 ) -> Result<Option<Callback>, StoreError> {
     const LINK: &str = "UPDATE callback_data SET recording_id = CAST(CAST(?2 AS bigint) AS integer), \
         updated_at = ?3 WHERE id = (SELECT max(id) FROM callback_data WHERE meeting_id = ?1)";
-    let Some(callback) = find_by_meeting(session, tenant, meeting_id)? else {
+    let Some(callback) = find_by_meeting(connection, tenant, meeting_id)? else {
         return Ok(None);
     };
-    session.execute(LINK, values![&callback.meeting_id, recording, now])?;
-    session.query_first(BY_MEETING, values![&callback.meeting_id], self::read_callback)
+    connection.execute(LINK, values![&callback.meeting_id, recording, now])?;
+    connection.query_first(BY_MEETING, values![&callback.meeting_id], read_callback)
 }

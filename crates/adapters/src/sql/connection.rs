@@ -1,28 +1,29 @@
-//! What statements need of a database: positional parameters, rows, and savepoints. Small, so that
-//! everything else is written once for all databases. Objects and not type parameters: a virtual
-//! call costs a nanosecond, a statement thousands of them.
+//! The interface to a database connection that all statements use: positional parameters, rows, and
+//! savepoints. It is small, so that everything else is written once for all databases. It consists
+//! of trait objects and not of type parameters: a virtual call takes a nanosecond, a statement
+//! thousands of them.
 
 use app::ports::StoreError;
 use domain::Timestamp;
 
-/// A value on its way into a statement.
+/// A parameter of a statement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SqlValue<'a> {
-    /// Nothing.
+    /// NULL.
     Null,
-    /// Yes or no.
+    /// A truth value.
     Boolean(bool),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// A number.
+    /// A floating-point number.
     Real(f64),
     /// Text.
     Text(&'a str),
-    /// A time, where the column is one and not a number.
+    /// A time, for a column of that type. Most columns hold times as integers.
     Time(Timestamp),
 }
 
-/// Conversions into [`SqlValue`].
+/// Implements conversions into [`SqlValue`].
 macro_rules! into_sql_value {
     ($($from:ty => |$value:ident| $into:expr),* $(,)?) => {$(
         impl<'a> From<$from> for SqlValue<'a> {
@@ -51,55 +52,55 @@ impl<'a, T: Into<SqlValue<'a>>> From<Option<T>> for SqlValue<'a> {
     }
 }
 
-/// The values of a statement, in order: `values![id, name]`.
+/// Lists the parameters of a statement in order: `values![id, name]`.
 macro_rules! values {
     ($($value:expr),* $(,)?) => { &[$($crate::sql::connection::SqlValue::from($value)),*] };
 }
 pub(crate) use values;
 
-/// A row that was found. Columns are counted from 0; `None` is NULL.
+/// A row of a result. Columns are counted from 0; `None` is NULL.
 pub trait SqlRow {
-    /// Yes or no.
+    /// Reads a truth value.
     fn boolean(&self, column: usize) -> Result<Option<bool>, StoreError>;
-    /// A whole number.
+    /// Reads an integer.
     fn integer(&self, column: usize) -> Result<Option<i64>, StoreError>;
-    /// A number.
+    /// Reads a floating-point number.
     fn real(&self, column: usize) -> Result<Option<f64>, StoreError>;
-    /// Text.
+    /// Reads a text.
     fn text(&self, column: usize) -> Result<Option<String>, StoreError>;
-    /// A time.
+    /// Reads a time.
     fn time(&self, column: usize) -> Result<Option<Timestamp>, StoreError>;
 }
 
 impl dyn SqlRow + '_ {
-    /// What a column holds.
+    /// Reads the value of a column.
     pub(crate) fn get<T: SqlColumn>(&self, column: usize) -> Result<T, StoreError> {
         T::read(self, column)
     }
 }
 
-/// What a column may hold.
+/// A type that a column can be read as.
 pub(crate) trait SqlColumn: Sized {
-    /// Reads it.
+    /// Reads the value of a column.
     fn read(row: &dyn SqlRow, column: usize) -> Result<Self, StoreError>;
 }
 
-fn column_error(column: usize, what: &str) -> StoreError {
-    StoreError::Corrupt(format!("column {column} of a row holds {what}"))
+fn column_error(column: usize, problem: &str) -> StoreError {
+    StoreError::Corrupt(format!("column {column} of a row {problem}"))
 }
 
 macro_rules! columns {
     ($($type:ty: $method:ident),* $(,)?) => {$(
         impl SqlColumn for Option<$type> {
             fn read(row: &dyn SqlRow, column: usize) -> Result<Self, StoreError> {
-                let found = row.$method(column)?;
-                let fits = |found| <$type>::try_from(found);
-                found.map(fits).transpose().map_err(|_| column_error(column, "too large a number"))
+                let value = row.$method(column)?;
+                let convert = |value| <$type>::try_from(value);
+                value.map(convert).transpose().map_err(|_| column_error(column, "is out of range"))
             }
         }
         impl SqlColumn for $type {
             fn read(row: &dyn SqlRow, column: usize) -> Result<Self, StoreError> {
-                Option::<$type>::read(row, column)?.ok_or_else(|| column_error(column, "nothing"))
+                Option::<$type>::read(row, column)?.ok_or_else(|| column_error(column, "is NULL"))
             }
         }
     )*};
@@ -116,15 +117,16 @@ columns! {
     Timestamp: time,
 }
 
-/// A connection, mostly within a transaction.
+/// A database connection, mostly within a transaction.
 ///
-/// Statements are prepared once and kept by their texts, of which there must not be many. The texts are SQLite's: parameters are `?1`, `?2`…, and `COLLATE BINARY` says that
-/// text is compared byte by byte.
+/// Statements are prepared once and cached by their texts, so the number of different texts must be
+/// small. The texts are in SQLite's dialect: parameters are `?1`, `?2`…, and `COLLATE BINARY`
+/// compares text byte by byte.
 pub trait SqlConnection {
-    /// Runs a statement; returns how many rows it wrote.
+    /// Runs a statement; returns the number of rows that it wrote.
     fn execute(&mut self, sql: &str, values: &[SqlValue<'_>]) -> Result<u64, StoreError>;
 
-    /// Runs a statement and visits each row it returns.
+    /// Runs a statement and calls `visitor` with each row of its result.
     fn visit(
         &mut self,
         sql: &str,
@@ -132,56 +134,58 @@ pub trait SqlConnection {
         visitor: &mut dyn FnMut(&dyn SqlRow) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
 
-    /// Begins to read: all reads until [`SqlConnection::end_reading`] see the same moment.
+    /// Begins a read transaction: all reads until [`SqlConnection::end_reading`] see the same
+    /// state.
     fn begin_reading(&mut self) -> Result<(), StoreError>;
 
-    /// Ends what [`SqlConnection::begin_reading`] began.
+    /// Ends the transaction of [`SqlConnection::begin_reading`].
     fn end_reading(&mut self) -> Result<(), StoreError>;
 
-    /// Marks a point in a transaction.
+    /// Sets a savepoint in a transaction.
     fn set_savepoint(&mut self) -> Result<(), StoreError>;
 
-    /// Forgets the last mark.
+    /// Releases the last savepoint.
     fn release_savepoint(&mut self) -> Result<(), StoreError>;
 
-    /// Undoes everything since the last mark.
+    /// Undoes everything since the last savepoint.
     fn roll_back_to_savepoint(&mut self) -> Result<(), StoreError>;
 }
 
 impl dyn SqlConnection + '_ {
-    /// All rows, as what they stand for.
+    /// Runs a statement and returns its rows, each converted by `read_row`.
     pub(crate) fn query<T>(
         &mut self,
         sql: &str,
         values: &[SqlValue<'_>],
-        of_row: impl Fn(&dyn SqlRow) -> Result<T, StoreError>,
+        read_row: impl Fn(&dyn SqlRow) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let mut found = Vec::new();
         self.visit(sql, values, &mut |row| {
-            found.push(of_row(row)?);
+            found.push(read_row(row)?);
             Ok(())
         })?;
         Ok(found)
     }
 
-    /// The only row, or the first.
+    /// Runs a statement and returns its first row, if there is one.
     pub(crate) fn query_first<T>(
         &mut self,
         sql: &str,
         values: &[SqlValue<'_>],
-        of_row: impl Fn(&dyn SqlRow) -> Result<T, StoreError>,
+        read_row: impl Fn(&dyn SqlRow) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         let mut found = None;
         self.visit(sql, values, &mut |row| {
             if found.is_none() {
-                found = Some(of_row(row)?);
+                found = Some(read_row(row)?);
             }
             Ok(())
         })?;
         Ok(found)
     }
 
-    /// Runs an operation of a transaction apart: if it fails, it alone is undone.
+    /// Runs one of several operations of a transaction: if it fails, only its own changes are
+    /// undone.
     pub(crate) fn run_in_savepoint<T>(
         &mut self,
         operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError>,

@@ -1,5 +1,5 @@
-//! Archives on their way in. Whoever writes does so alone: a claim that looks and then takes cannot be
-//! overtaken.
+//! The port [`Imports`]: archives of recordings that are being imported. Only one transaction
+//! writes at a time, so a claim cannot be overtaken between its read and its write.
 
 use app::ports::{ArchiveRecord, ImportStage, Imports, StoreError};
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use domain::Timestamp;
 use super::connection::{SqlRow, values};
 use super::{Database, SqlStore};
 
-/// Columns of an archive, in the order that [`archive`] expects.
+/// The columns of an archive, in the order that [`read_archive`] expects.
 macro_rules! columns {
     () => {
         "name, size, received_at, stage, attempts, reason, changed_at"
@@ -23,19 +23,19 @@ impl<D: Database> Imports for SqlStore<D> {
         size: u64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        const GROW: &str = "UPDATE archives SET size = ?2 WHERE name = ?1 \
+        const GROW: &str = "UPDATE archive_imports SET size = ?2 WHERE name = ?1 \
             AND stage IN ('received', 'importing')";
-        const RECEIVE: &str = "INSERT INTO archives (name, size, received_at, stage, attempts, \
+        const RECEIVE: &str = "INSERT INTO archive_imports (name, size, received_at, stage, attempts, \
             changed_at, claimed_until, not_before) VALUES (?1, ?2, ?3, 'received', 0, ?3, 0, 0) \
             ON CONFLICT (name) DO UPDATE SET size = excluded.size, \
             received_at = excluded.received_at, stage = excluded.stage, attempts = 0, \
             reason = NULL, changed_at = excluded.changed_at, token = NULL, claimed_until = 0, \
-            not_before = 0 WHERE archives.stage = 'done' \
-            OR (archives.stage = 'quarantined' AND archives.size <> excluded.size)";
+            not_before = 0 WHERE archive_imports.stage = 'done' \
+            OR (archive_imports.stage = 'quarantined' AND archive_imports.size <> excluded.size)";
         let (name, size) = (name.to_owned(), i64::try_from(size).unwrap_or(i64::MAX));
-        self.write_keeping_cache(move |session| {
-            if session.execute(GROW, values![&name, size])? == 0 {
-                session.execute(RECEIVE, values![&name, size, now.0])?;
+        self.write_keeping_cache(move |connection| {
+            if connection.execute(GROW, values![&name, size])? == 0 {
+                connection.execute(RECEIVE, values![&name, size, now.0])?;
             }
             Ok(())
         })
@@ -50,15 +50,15 @@ impl<D: Database> Imports for SqlStore<D> {
         until: Timestamp,
     ) -> Result<Option<ArchiveRecord>, StoreError> {
         const CLAIM: &str = concat!(
-            "UPDATE archives SET stage = 'importing', attempts = attempts + 1, token = ?2, \
+            "UPDATE archive_imports SET stage = 'importing', attempts = attempts + 1, token = ?2, \
              changed_at = ?3, claimed_until = ?4 WHERE name = ?1 \
              AND ((stage = 'received' AND not_before <= ?3) \
              OR (stage = 'importing' AND claimed_until <= ?3)) RETURNING ",
             columns!()
         );
         let (name, token) = (name.to_owned(), token.to_owned());
-        self.write_keeping_cache(move |session| {
-            session.query_first(CLAIM, values![&name, &token, now.0, until.0], read_archive)
+        self.write_keeping_cache(move |connection| {
+            connection.query_first(CLAIM, values![&name, &token, now.0, until.0], read_archive)
         })
         .await
     }
@@ -69,11 +69,11 @@ impl<D: Database> Imports for SqlStore<D> {
         token: &str,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
-        const RENEW: &str = "UPDATE archives SET claimed_until = ?3 \
+        const RENEW: &str = "UPDATE archive_imports SET claimed_until = ?3 \
             WHERE name = ?1 AND token = ?2 AND stage = 'importing'";
         let (name, token) = (name.to_owned(), token.to_owned());
-        self.write_keeping_cache(move |session| {
-            Ok(session.execute(RENEW, values![&name, &token, until.0])? > 0)
+        self.write_keeping_cache(move |connection| {
+            Ok(connection.execute(RENEW, values![&name, &token, until.0])? > 0)
         })
         .await
     }
@@ -87,24 +87,24 @@ impl<D: Database> Imports for SqlStore<D> {
         now: Timestamp,
         not_before: Timestamp,
     ) -> Result<bool, StoreError> {
-        const SETTLE: &str = "UPDATE archives SET stage = ?3, reason = ?4, changed_at = ?5, \
+        const SETTLE: &str = "UPDATE archive_imports SET stage = ?3, reason = ?4, changed_at = ?5, \
             not_before = ?6, token = NULL \
             WHERE name = ?1 AND token = ?2 AND stage = 'importing'";
         let (name, token) = (name.to_owned(), token.to_owned());
         let reason = reason.map(str::to_owned);
-        self.write_keeping_cache(move |session| {
+        self.write_keeping_cache(move |connection| {
             let values = values![&name, &token, stage.name(), &reason, now.0, not_before.0];
-            Ok(session.execute(SETTLE, values)? > 0)
+            Ok(connection.execute(SETTLE, values)? > 0)
         })
         .await
     }
 
     async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
-        const RETRY: &str = "UPDATE archives SET stage = 'received', attempts = 0, reason = NULL, \
-            changed_at = ?2, not_before = 0 WHERE name = ?1 AND stage = 'quarantined'";
+        const RETRY: &str = "UPDATE archive_imports SET stage = 'received', attempts = 0, \
+            reason = NULL, changed_at = ?2, not_before = 0 WHERE name = ?1 AND stage = 'quarantined'";
         let name = name.to_owned();
-        self.write_keeping_cache(move |session| {
-            Ok(session.execute(RETRY, values![&name, now.0])? > 0)
+        self.write_keeping_cache(move |connection| {
+            Ok(connection.execute(RETRY, values![&name, now.0])? > 0)
         })
         .await
     }
@@ -113,14 +113,17 @@ impl<D: Database> Imports for SqlStore<D> {
         const ALL: &str = concat!(
             "SELECT ",
             columns!(),
-            " FROM archives ORDER BY changed_at DESC, name COLLATE BINARY LIMIT ?1"
+            " FROM archive_imports ORDER BY changed_at DESC, name COLLATE BINARY LIMIT ?1"
         );
-        self.database.read(move |session| session.query(ALL, values![limit], read_archive)).await
+        self.database
+            .read(move |connection| connection.query(ALL, values![limit], read_archive))
+            .await
     }
 
     async fn forget_archives(&self, before: Timestamp) -> Result<u64, StoreError> {
-        const FORGET: &str = "DELETE FROM archives WHERE stage = 'done' AND changed_at < ?1";
-        self.write_keeping_cache(move |session| session.execute(FORGET, values![before.0])).await
+        const FORGET: &str = "DELETE FROM archive_imports WHERE stage = 'done' AND changed_at < ?1";
+        self.write_keeping_cache(move |connection| connection.execute(FORGET, values![before.0]))
+            .await
     }
 }
 
@@ -131,7 +134,7 @@ fn read_archive(row: &dyn SqlRow) -> Result<ArchiveRecord, StoreError> {
         size: row.get(1)?,
         received_at: Timestamp(row.get(2)?),
         stage: ImportStage::from_name(&stage)
-            .ok_or_else(|| StoreError::Corrupt("an archive is at an unknown stage".to_owned()))?,
+            .ok_or_else(|| StoreError::Corrupt("an archive has an unknown stage".to_owned()))?,
         attempts: row.get(4)?,
         reason: row.get(5)?,
         changed_at: Timestamp(row.get(6)?),

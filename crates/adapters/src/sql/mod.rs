@@ -1,6 +1,6 @@
-//! The ports on SQL, once for all databases: what each method does within one transaction, the
-//! thread that writes, and what joins remember. A database brings its connections
-//! ([`session::SqlConnection`]), its way to read ([`Database`]) and its transactions ([`writer::Link`]).
+//! The ports on SQL, written once for all databases: the statements of each method, the thread that
+//! writes, and the cache of joins. A database adds its connections ([`connection::SqlConnection`]),
+//! its reads ([`Database`]) and its write transactions ([`writer::WriteConnection`]).
 
 mod callbacks;
 pub(crate) mod connection;
@@ -9,6 +9,7 @@ mod file_moves;
 mod history;
 mod imports;
 mod meetings;
+mod metadata_conditions;
 mod outbox;
 mod pending_ends;
 mod periodic_jobs;
@@ -43,25 +44,26 @@ use self::writer::{WriteConnection, WriteThread};
 
 pub(crate) use crate::join_cache::Revision;
 
-/// A database as the ports need it.
+/// The operations of a database that the ports need, besides write transactions.
 pub trait Database: Send + Sync + 'static {
-    /// Reads; what it reads may be read twice if a connection turns out to be broken.
+    /// Runs a query. It is run a second time if the connection turns out to be broken.
     fn read<T: Send + 'static>(
         &self,
         query: impl Fn(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 
-    /// Why nobody should wait for it now; nothing if it is there, for all that is known.
+    /// Returns why calls must fail at once. `None` if the database is there, as far as is known.
     fn outage(&self) -> Option<StoreError>;
 
-    /// The sign of now.
+    /// Returns the current revision of the data.
     fn revision(&self) -> Revision;
 
-    /// How `after` is compared with what is stored, where the database stores less than Rust does.
+    /// Returns the part of a text that can be compared with stored text, for databases that cannot
+    /// store every text.
     fn to_comparable<'a>(&self, text: &'a str) -> &'a str;
 }
 
-/// A store in a database.
+/// A store in an SQL database.
 pub struct SqlStore<D> {
     pub(crate) database: D,
     writer: WriteThread,
@@ -71,33 +73,38 @@ pub struct SqlStore<D> {
 }
 
 impl<D: Database> SqlStore<D> {
-    /// Starts the thread that writes, under that name. Callers wait no longer than `patience`.
+    /// Starts the thread that writes, under this name. Writes fail after `timeout`.
     pub(crate) fn start(
         database: D,
-        link: impl WriteConnection,
+        write_connection: impl WriteConnection,
         name: &str,
-        patience: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> Result<Self, StoreError> {
-        let joins = Arc::new(PendingJoins::default());
-        let writer = WriteThread::start(link, joins.clone(), name, patience)?;
-        let (memory, totals) = (JoinCache::default(), count_cache::CountCache::default());
-        Ok(Self { database, writer, pending_joins: joins, join_cache: memory, count_cache: totals })
+        let pending_joins = Arc::new(PendingJoins::default());
+        let writer = WriteThread::start(write_connection, pending_joins.clone(), name, timeout)?;
+        Ok(Self {
+            database,
+            writer,
+            pending_joins,
+            join_cache: JoinCache::default(),
+            count_cache: count_cache::CountCache::default(),
+        })
     }
 
-    /// Has something done in the next transaction. What the writer is busy with while the database is
-    /// silent is finding out when it is back: nobody waits behind it for that.
+    /// Runs an operation in the next transaction. Fails at once while the database does not
+    /// respond: the writer is then busy finding out whether it is back.
     async fn queue<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
-        changes: bool,
+        invalidates_join_cache: bool,
     ) -> Result<T, StoreError> {
         match self.database.outage() {
             Some(error) => Err(error),
-            None => self.writer.run(operation, changes).await,
+            None => self.writer.run(operation, invalidates_join_cache).await,
         }
     }
 
-    /// Writes in the next transaction; returns when it is on disk.
+    /// Runs an operation in the next transaction; returns when that is committed.
     async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
@@ -105,7 +112,7 @@ impl<D: Database> SqlStore<D> {
         self.queue(operation, true).await
     }
 
-    /// The same, where joins have nothing to do with what changes.
+    /// Like [`Self::write`], for changes that do not affect joins: cached joins stay valid.
     async fn write_keeping_cache<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
@@ -113,23 +120,23 @@ impl<D: Database> SqlStore<D> {
         self.queue(operation, false).await
     }
 
-    /// The same, where recordings change.
+    /// Like [`Self::write_keeping_cache`], for changes of recordings.
     async fn write_recordings<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let written = self.write_keeping_cache(operation).await;
-        // Also if it failed: then nobody knows whether it was written.
+        let result = self.write_keeping_cache(operation).await;
+        // A write that failed may have been committed.
         self.count_cache.record_change();
-        written
+        result
     }
 
-    /// Makes reads see every join that was counted.
+    /// Writes all counted joins, so that reads see them.
     async fn flush_joins(&self) -> Result<(), StoreError> {
         if self.pending_joins.is_flushed() { Ok(()) } else { self.queue(|_| Ok(()), false).await }
     }
 
-    /// Reads what joins are part of.
+    /// Runs a query whose result depends on joins.
     async fn read_with_joins<T: Send + 'static>(
         &self,
         query: impl Fn(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
@@ -138,14 +145,15 @@ impl<D: Database> SqlStore<D> {
         self.database.read(query).await
     }
 
-    /// Whether the store can be read and written now.
+    /// Checks that the store can be read and written.
     async fn run_write_check(&self) -> Result<(), StoreError> {
-        const WRITE: &str = "INSERT INTO probe (one, at) VALUES (1, 1) \
-            ON CONFLICT (one) DO UPDATE SET at = probe.at + 1";
-        self.queue(|session| session.execute(WRITE, &[]), false).await?;
+        const WRITE: &str = "INSERT INTO write_check (one, checks) VALUES (1, 1) \
+            ON CONFLICT (one) DO UPDATE SET checks = write_check.checks + 1";
+        self.queue(|connection| connection.execute(WRITE, &[]), false).await?;
         self.database
-            .read(|session| {
-                session.query_first("SELECT at FROM probe", &[], |row| row.get::<i64>(0))
+            .read(|connection| {
+                connection
+                    .query_first("SELECT checks FROM write_check", &[], |row| row.get::<i64>(0))
             })
             .await
             .map(drop)

@@ -1,4 +1,4 @@
-//! Messages to front-ends that have not been heard yet.
+//! The port [`Outbox`]: messages to front-ends that have not been delivered yet.
 
 use app::ports::{MessageTopic, Outbox, OutboxMessage, StoreError};
 use async_trait::async_trait;
@@ -7,7 +7,7 @@ use domain::Timestamp;
 use super::connection::{SqlConnection, SqlRow, values};
 use super::{Database, SqlStore};
 
-/// Columns of a message, in the order that [`read_message`] expects.
+/// The columns of a message, in the order that [`read_message`] expects.
 macro_rules! columns {
     () => {
         "id, topic, tenant, meeting_id, record_id, url, body, secret_hint, posted_at, attempts, \
@@ -19,7 +19,7 @@ macro_rules! columns {
 impl<D: Database> Outbox for SqlStore<D> {
     async fn post_message(&self, message: &OutboxMessage) -> Result<(), StoreError> {
         let message = message.clone();
-        self.write_keeping_cache(move |session| post(session, &message)).await
+        self.write_keeping_cache(move |connection| post(connection, &message)).await
     }
 
     async fn take_due_messages(
@@ -28,23 +28,26 @@ impl<D: Database> Outbox for SqlStore<D> {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<OutboxMessage>, StoreError> {
-        // Mostly there is none, and nobody has to wait for that.
+        // Mostly no message is due: a read finds that out without waiting for the writer.
         const COUNT_DUE: &str = "SELECT count(*) FROM \
             (SELECT 1 FROM outbox WHERE due_at <= ?1 LIMIT 1) AS due";
-        let count = move |session: &mut dyn SqlConnection| {
-            session.query_first(COUNT_DUE, values![now.0], |row| row.get::<u64>(0))
+        let count = move |connection: &mut dyn SqlConnection| {
+            connection.query_first(COUNT_DUE, values![now.0], |row| row.get::<u64>(0))
         };
         if self.database.read(count).await?.is_none_or(|count| count == 0) {
             return Ok(Vec::new());
         }
-        self.write_keeping_cache(move |session| take_due_messages(session, now, until, limit)).await
+        self.write_keeping_cache(move |connection| take_due_messages(connection, now, until, limit))
+            .await
     }
 
     async fn remove_message(&self, id: &str) -> Result<(), StoreError> {
         let id = id.to_owned();
-        let settle = "DELETE FROM outbox WHERE id = ?1";
-        self.write_keeping_cache(move |session| session.execute(settle, values![&id]).map(drop))
-            .await
+        let delete = "DELETE FROM outbox WHERE id = ?1";
+        self.write_keeping_cache(move |connection| {
+            connection.execute(delete, values![&id]).map(drop)
+        })
+        .await
     }
 
     async fn postpone_message(
@@ -56,9 +59,9 @@ impl<D: Database> Outbox for SqlStore<D> {
         const POSTPONE: &str = "UPDATE outbox SET attempts = attempts + 1, failure = ?2, \
             due_at = ?3 WHERE id = ?1";
         let (id, failure) = (id.to_owned(), failure.to_owned());
-        let due = due_at.map(|at| at.0);
-        self.write_keeping_cache(move |session| {
-            session.execute(POSTPONE, values![&id, &failure, due]).map(drop)
+        let due_at = due_at.map(|at| at.0);
+        self.write_keeping_cache(move |connection| {
+            connection.execute(POSTPONE, values![&id, &failure, due_at]).map(drop)
         })
         .await
     }
@@ -69,23 +72,26 @@ impl<D: Database> Outbox for SqlStore<D> {
             columns!(),
             " FROM outbox ORDER BY posted_at, id COLLATE BINARY LIMIT ?1"
         );
-        self.database.read(move |session| session.query(ALL, values![limit], read_message)).await
+        self.database
+            .read(move |connection| connection.query(ALL, values![limit], read_message))
+            .await
     }
 
     async fn retry_messages(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError> {
         const RETRY_ONE: &str = "UPDATE outbox SET due_at = ?2 WHERE id = ?1";
         const RETRY_GIVEN_UP: &str = "UPDATE outbox SET due_at = ?1 WHERE due_at IS NULL";
         let id = id.map(str::to_owned);
-        self.write_keeping_cache(move |session| match &id {
-            Some(id) => session.execute(RETRY_ONE, values![id, now.0]),
-            None => session.execute(RETRY_GIVEN_UP, values![now.0]),
+        self.write_keeping_cache(move |connection| match &id {
+            Some(id) => connection.execute(RETRY_ONE, values![id, now.0]),
+            None => connection.execute(RETRY_GIVEN_UP, values![now.0]),
         })
         .await
     }
 
     async fn forget_messages(&self, before: Timestamp) -> Result<u64, StoreError> {
         const FORGET: &str = "DELETE FROM outbox WHERE posted_at < ?1";
-        self.write_keeping_cache(move |session| session.execute(FORGET, values![before.0])).await
+        self.write_keeping_cache(move |connection| connection.execute(FORGET, values![before.0]))
+            .await
     }
 }
 
@@ -109,9 +115,9 @@ fn read_message(row: &dyn SqlRow) -> Result<OutboxMessage, StoreError> {
     })
 }
 
-/// Keeps a message, unless there is one of its id.
+/// Stores a message, unless its id exists.
 pub(super) fn post(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     message: &OutboxMessage,
 ) -> Result<(), StoreError> {
     const POST: &str = concat!(
@@ -133,11 +139,11 @@ pub(super) fn post(
         &message.failure,
         message.due_at.map(|at| at.0),
     ];
-    session.execute(POST, values).map(drop)
+    connection.execute(POST, values).map(drop)
 }
 
 fn take_due_messages(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     now: Timestamp,
     until: Timestamp,
     limit: u32,
@@ -148,9 +154,9 @@ fn take_due_messages(
         " FROM outbox WHERE due_at <= ?1 ORDER BY posted_at, id COLLATE BINARY LIMIT ?2"
     );
     const TAKE: &str = "UPDATE outbox SET due_at = ?2 WHERE id = ?1";
-    let mut due = session.query(DUE, values![now.0, limit], read_message)?;
+    let mut due = connection.query(DUE, values![now.0, limit], read_message)?;
     for message in &mut due {
-        session.execute(TAKE, values![&message.id, until.0])?;
+        connection.execute(TAKE, values![&message.id, until.0])?;
         message.due_at = Some(until);
     }
     Ok(due)

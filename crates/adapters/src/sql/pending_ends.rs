@@ -1,4 +1,5 @@
-//! Statements about meetings that are not wanted on a server.
+//! Statements about pending ends: meetings that must be ended on a server as soon as a poll reports
+//! them there.
 
 use app::ports::StoreError;
 use domain::poll::PendingEnd;
@@ -17,56 +18,57 @@ fn read_pending_end(row: &dyn SqlRow) -> Result<PendingEnd, StoreError> {
     })
 }
 
-pub(super) fn list_all(session: &mut dyn SqlConnection) -> Result<Vec<PendingEnd>, StoreError> {
-    const ALL: &str = "SELECT server_id, tenant, id, moderator_pw, since, asked_at FROM endings \
-        ORDER BY 1, 2, 3";
-    session.query(ALL, &[], read_pending_end)
+pub(super) fn list_all(connection: &mut dyn SqlConnection) -> Result<Vec<PendingEnd>, StoreError> {
+    const ALL: &str = "SELECT server_id, tenant, id, moderator_pw, since, create_sent_at \
+        FROM pending_ends ORDER BY 1, 2, 3";
+    connection.query(ALL, &[], read_pending_end)
 }
 
 pub(super) fn list_by_server(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     server: &ServerId,
 ) -> Result<Vec<PendingEnd>, StoreError> {
-    const BY_SERVER: &str = "SELECT server_id, tenant, id, moderator_pw, since, asked_at FROM endings \
-        WHERE server_id = ?1 ORDER BY 2, 3";
-    session.query(BY_SERVER, values![&server.0], read_pending_end)
+    const BY_SERVER: &str = "SELECT server_id, tenant, id, moderator_pw, since, create_sent_at \
+        FROM pending_ends WHERE server_id = ?1 ORDER BY 2, 3";
+    connection.query(BY_SERVER, values![&server.0], read_pending_end)
 }
 
-/// Remembers what is not wanted on servers that are still there.
+/// Stores pending ends on servers that exist. Each replaces one of the same server and meeting.
 pub(super) fn put_all(
-    session: &mut dyn SqlConnection,
-    endings: &[PendingEnd],
+    connection: &mut dyn SqlConnection,
+    pending_ends: &[PendingEnd],
 ) -> Result<(), StoreError> {
-    const INSERT: &str = "INSERT INTO endings (server_id, tenant, id, moderator_pw, since, \
-        asked_at) SELECT s.id, ?2, ?3, ?4, ?5, ?6 FROM servers s WHERE s.id = ?1";
-    for one in endings {
-        forget(session, &one.server, &one.key)?;
+    const INSERT: &str = "INSERT INTO pending_ends (server_id, tenant, id, moderator_pw, since, \
+        create_sent_at) SELECT s.id, ?2, ?3, ?4, ?5, ?6 FROM servers s WHERE s.id = ?1";
+    for PendingEnd { server, key, moderator_pw, since, create_sent_at } in pending_ends {
+        forget(connection, server, key)?;
         let values = values![
-            &one.server.0,
-            tenant_or_empty(&one.key),
-            &one.key.id,
-            &one.moderator_pw,
-            one.since.0,
-            one.create_sent_at.0,
+            &server.0,
+            tenant_or_empty(key),
+            &key.id,
+            moderator_pw,
+            since.0,
+            create_sent_at.0,
         ];
-        session.execute(INSERT, values)?;
+        connection.execute(INSERT, values)?;
     }
     Ok(())
 }
 
 pub(super) fn forget(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     server: &ServerId,
     key: &MeetingKey,
 ) -> Result<(), StoreError> {
-    const FORGET: &str = "DELETE FROM endings WHERE server_id = ?1 AND tenant = ?2 AND id = ?3";
-    session.execute(FORGET, values![&server.0, tenant_or_empty(key), &key.id]).map(drop)
+    const FORGET: &str =
+        "DELETE FROM pending_ends WHERE server_id = ?1 AND tenant = ?2 AND id = ?3";
+    connection.execute(FORGET, values![&server.0, tenant_or_empty(key), &key.id]).map(drop)
 }
 
-/// Forgets those that are older than that.
+/// Deletes pending ends that began before a time.
 pub(super) fn forget_older(
-    session: &mut dyn SqlConnection,
-    since: Timestamp,
+    connection: &mut dyn SqlConnection,
+    before: Timestamp,
 ) -> Result<(), StoreError> {
-    session.execute("DELETE FROM endings WHERE since < ?1", values![since.0]).map(drop)
+    connection.execute("DELETE FROM pending_ends WHERE since < ?1", values![before.0]).map(drop)
 }

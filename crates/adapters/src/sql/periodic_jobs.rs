@@ -1,4 +1,4 @@
-//! Who does what is due once in every interval.
+//! The port [`PeriodicJobs`]: which process runs a job that is due once in an interval.
 
 use app::ports::{JobClaim, PeriodicJobs, StoreError};
 use async_trait::async_trait;
@@ -12,33 +12,34 @@ use super::{Database, SqlStore};
 impl<D: Database> PeriodicJobs for SqlStore<D> {
     async fn claim_run(
         &self,
-        work: &str,
+        job: &str,
         now: Timestamp,
         interval_ms: i64,
     ) -> Result<JobClaim, StoreError> {
-        let work = work.to_owned();
-        self.write(move |session| claim_run(session, &work, now, interval_ms)).await
+        let job = job.to_owned();
+        self.write(move |connection| claim_run(connection, &job, now, interval_ms)).await
     }
 }
 
 fn claim_run(
-    session: &mut dyn SqlConnection,
-    work: &str,
+    connection: &mut dyn SqlConnection,
+    job: &str,
     now: Timestamp,
     interval_ms: i64,
 ) -> Result<JobClaim, StoreError> {
-    const LAST: &str = "SELECT number, begun_at FROM turns WHERE work = ?1";
-    const BEGIN: &str = "INSERT INTO turns (work, number, begun_at) VALUES (?1, ?2, ?3) \
-        ON CONFLICT (work) DO UPDATE SET number = excluded.number, begun_at = excluded.begun_at";
-    let last = session.query_first(LAST, values![work], |row| {
+    const LAST: &str = "SELECT run_number, started_at FROM periodic_jobs WHERE job = ?1";
+    const BEGIN: &str = "INSERT INTO periodic_jobs (job, run_number, started_at) VALUES (?1, ?2, ?3) \
+        ON CONFLICT (job) DO UPDATE SET run_number = excluded.run_number, \
+        started_at = excluded.started_at";
+    let last_run = connection.query_first(LAST, values![job], |row| {
         Ok(JobRun { number: row.get(0)?, started_at: Timestamp(row.get(1)?) })
     })?;
-    match start_next_run(last, now, interval_ms) {
-        Ok(JobRun { number, started_at: begun_at }) => {
-            let counted = i64::try_from(number).unwrap_or(i64::MAX);
-            session.execute(BEGIN, values![work, counted, begun_at.0])?;
+    match start_next_run(last_run, now, interval_ms) {
+        Ok(JobRun { number, started_at }) => {
+            let run_number = i64::try_from(number).unwrap_or(i64::MAX);
+            connection.execute(BEGIN, values![job, run_number, started_at.0])?;
             Ok(JobClaim::Claimed(number))
         }
-        Err(due) => Ok(JobClaim::NotBefore(due)),
+        Err(due_at) => Ok(JobClaim::NotBefore(due_at)),
     }
 }

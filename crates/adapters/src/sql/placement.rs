@@ -1,69 +1,70 @@
-//! Places: given, confirmed, given back.
+//! Placing meetings, confirming and undoing placements: the transactions of a create.
 
 use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, RecordConflict, StoreError};
+use domain::confirmation::{self, ConfirmationEffect};
 use domain::placement::choose_server;
 use domain::poll::PendingEnd;
-use domain::{AdminState, Meeting, MeetingKey, Server, Timestamp};
+use domain::{Meeting, MeetingKey, Server, Timestamp};
 
 use super::connection::SqlConnection;
 use super::{meetings, pending_ends, servers};
 
-/// Removes a meeting as if it had never been placed.
-fn undo_placement(session: &mut dyn SqlConnection, meeting: &Meeting) -> Result<(), StoreError> {
-    meetings::delete(session, &meeting.key)?;
-    let taken = if meeting.detached { 0 } else { meeting.load.counted_users(meeting.placed_at) };
-    servers::add_load(session, &meeting.server, -f64::from(taken), -1)
+/// Deletes a meeting as if it had never been placed.
+fn undo_placement(connection: &mut dyn SqlConnection, meeting: &Meeting) -> Result<(), StoreError> {
+    meetings::delete(connection, &meeting.key)?;
+    let users = if meeting.detached { 0 } else { meeting.load.counted_users(meeting.placed_at) };
+    servers::add_load(connection, &meeting.server, -f64::from(users), -1)
 }
 
-/// Counts a meeting that was inserted, which is wanted there.
+/// Counts an inserted meeting on its server, and deletes its pending end there.
 fn count_placement(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     meeting: &Meeting,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    servers::add_load(session, &meeting.server, f64::from(meeting.load.counted_users(now)), 1)?;
-    pending_ends::forget(session, &meeting.server, &meeting.key)
+    servers::add_load(connection, &meeting.server, f64::from(meeting.load.counted_users(now)), 1)?;
+    pending_ends::forget(connection, &meeting.server, &meeting.key)
 }
 
 pub(super) fn place_meeting(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     mut request: PlaceRequest,
 ) -> Result<PlaceOutcome, StoreError> {
-    let mut in_the_way = None;
-    if let Some(known) = meetings::find(session, &request.key)? {
+    let mut replaced = None;
+    if let Some(known) = meetings::find(connection, &request.key)? {
         match request.classify_conflict(&known) {
             RecordConflict::Blocking => return Ok(PlaceOutcome::Existing(known)),
-            RecordConflict::Expired => undo_placement(session, &known.meeting)?,
-            RecordConflict::Replaceable => in_the_way = Some(known.meeting),
+            RecordConflict::Expired => undo_placement(connection, &known.meeting)?,
+            RecordConflict::Replaceable => replaced = Some(known.meeting),
         }
     }
-    let servers = servers::list_all(session)?;
+    let servers = servers::list_all(connection)?;
     request.criteria.same_id_servers =
-        meetings::list_servers_of_other_tenants(session, &request.key)?;
+        meetings::list_servers_of_other_tenants(connection, &request.key)?;
     let (server, reason) = match choose_server(&servers, &request.criteria) {
         Ok(choice) => (choice.server.clone(), choice.reason),
         Err(refusal) => return Ok(PlaceOutcome::Refused(refusal)),
     };
-    let Some(old) = in_the_way else {
-        return put_on_server(session, request, server, reason);
+    let Some(replaced) = replaced else {
+        return put_on_server(connection, request, server, reason);
     };
-    let Some(number) = find_free_bridge(session, &request)? else {
+    let Some(voice_bridge) = find_free_bridge(connection, &request)? else {
         return Ok(PlaceOutcome::NoVoiceBridge);
     };
-    request.voice_bridges = vec![number];
-    undo_placement(session, &old)?;
-    // It may have been there.
-    let server = servers::find(session, &server.id)?.unwrap_or(server);
-    put_on_server(session, request, server, reason)
+    request.voice_bridges = vec![voice_bridge];
+    undo_placement(connection, &replaced)?;
+    // If the replaced meeting was on the same server, its load has changed.
+    let server = servers::find(connection, &server.id)?.unwrap_or(server);
+    put_on_server(connection, request, server, reason)
 }
 
-/// The first number that is no other meeting's.
+/// Returns the first voice bridge of the request that no other meeting has.
 fn find_free_bridge(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     request: &PlaceRequest,
 ) -> Result<Option<String>, StoreError> {
     for number in &request.voice_bridges {
-        if meetings::find_by_voice_bridge(session, number)?
+        if meetings::find_by_voice_bridge(connection, number)?
             .is_none_or(|holder| holder == request.key)
         {
             return Ok(Some(number.clone()));
@@ -72,24 +73,24 @@ fn find_free_bridge(
     Ok(None)
 }
 
-/// Puts a meeting that is not there on the server.
+/// Records a meeting that is not recorded on the chosen server.
 fn put_on_server(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     mut request: PlaceRequest,
     mut server: Server,
     reason: String,
 ) -> Result<PlaceOutcome, StoreError> {
-    let numbers = std::mem::take(&mut request.voice_bridges);
-    let unwanted = std::mem::take(&mut request.pending_ends);
+    let voice_bridges = std::mem::take(&mut request.voice_bridges);
+    let pending_ends = std::mem::take(&mut request.pending_ends);
     let mut meeting = request.into_meeting(server.id.clone(), String::new(), reason);
-    for number in numbers {
-        meeting.voice_bridge = Some(number);
-        if meetings::insert(session, &meeting)? {
-            pending_ends::put_all(session, &unwanted)?;
-            count_placement(session, &meeting, meeting.placed_at)?;
-            // As the statement does, without asking for the row again.
-            let seats = f64::from(meeting.load.counted_users(meeting.placed_at));
-            let weight = seats * server.load_multiplier;
+    for voice_bridge in voice_bridges {
+        meeting.voice_bridge = Some(voice_bridge);
+        if meetings::insert(connection, &meeting)? {
+            pending_ends::put_all(connection, &pending_ends)?;
+            count_placement(connection, &meeting, meeting.placed_at)?;
+            // The same calculation as the statement's, which saves reading the row again.
+            let users = f64::from(meeting.load.counted_users(meeting.placed_at));
+            let weight = users * server.load_multiplier;
             server.load = server.load.map(|load| (load + weight).max(0.0));
             server.placed_since_poll += 1;
             return Ok(PlaceOutcome::Claimed(MeetingOnServer { meeting, server }));
@@ -99,65 +100,59 @@ fn put_on_server(
 }
 
 pub(super) fn confirm_meeting(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     meeting: Meeting,
     now: Timestamp,
-    unwanted: &[PendingEnd],
+    pending_ends: &[PendingEnd],
 ) -> Result<(), StoreError> {
-    let known = meetings::find(session, &meeting.key)?.map(|located| located.meeting);
-    let (ours, others) = match known {
-        Some(known) if known.has_same_claim(&meeting) => (Some(known), None),
-        known => (None, known),
-    };
-    for ending in unwanted {
-        if others.as_ref().is_none_or(|other| other.server != ending.server) {
-            pending_ends::put_all(session, std::slice::from_ref(ending))?;
-        }
+    let record = meetings::find(connection, &meeting.key)?.map(|found| found.meeting);
+    let protected = confirmation::protected_server(record.as_ref(), &meeting);
+    for pending_end in pending_ends.iter().filter(|end| Some(&end.server) != protected) {
+        pending_ends::put_all(connection, std::slice::from_ref(pending_end))?;
     }
-    pending_ends::forget(session, &meeting.server, &meeting.key)?;
-    if meetings::end_claim(session, &meeting, now)? || others.is_some() {
+    pending_ends::forget(connection, &meeting.server, &meeting.key)?;
+    match (ConfirmationEffect::decide(record.as_ref(), &meeting), &record) {
+        (ConfirmationEffect::EndClaim, _) => return meetings::end_claim(connection, &meeting, now),
+        (ConfirmationEffect::KeepRecord, _) => return Ok(()),
+        (ConfirmationEffect::MoveRecord, Some(record)) => undo_placement(connection, record)?,
+        (ConfirmationEffect::MoveRecord | ConfirmationEffect::CreateRecord, _) => {}
+    }
+    let server = servers::find(connection, &meeting.server)?;
+    if !confirmation::may_be_recorded_on(server.as_ref()) {
         return Ok(());
     }
-    if let Some(slower) = ours {
-        // A slower try was made there.
-        undo_placement(session, &slower)?;
-    }
-    let server = servers::find(session, &meeting.server)?;
-    if server.is_none_or(|server| server.state == AdminState::Disabled) {
-        return Ok(());
-    }
-    let back = meetings::with_free_bridge(session, meeting)?;
-    let back = Meeting { claim: None, seen_at: now, detached: false, ..back };
-    meetings::insert(session, &back)?;
-    count_placement(session, &back, now)
+    let meeting = meetings::with_free_bridge(connection, meeting)?;
+    let meeting = Meeting { claim: None, seen_at: now, detached: false, ..meeting };
+    meetings::insert(connection, &meeting)?;
+    count_placement(connection, &meeting, now)
 }
 
-/// Undoes a place if this claim won it and still stands.
+/// Undoes a placement if this claim is still on the meeting; returns whether it did.
 pub(super) fn release_claim(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     key: &MeetingKey,
     token: &str,
-    unwanted: &[PendingEnd],
+    pending_ends: &[PendingEnd],
 ) -> Result<bool, StoreError> {
-    let Some(MeetingOnServer { meeting, .. }) = meetings::find(session, key)? else {
+    let Some(MeetingOnServer { meeting, .. }) = meetings::find(connection, key)? else {
         return Ok(false);
     };
-    let ours = meeting.claim.as_ref().is_some_and(|claim| claim.token == token);
-    if ours {
-        pending_ends::put_all(session, unwanted)?;
-        undo_placement(session, &meeting)?;
+    let has_claim = meeting.claim.as_ref().is_some_and(|claim| claim.token == token);
+    if has_claim {
+        pending_ends::put_all(connection, pending_ends)?;
+        undo_placement(connection, &meeting)?;
     }
-    Ok(ours)
+    Ok(has_claim)
 }
 
 pub(super) fn restore_meeting(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     meeting: Meeting,
 ) -> Result<bool, StoreError> {
-    let has_server = servers::find(session, &meeting.server)?.is_some();
-    if !has_server || meetings::find(session, &meeting.key)?.is_some() {
+    let has_server = servers::find(connection, &meeting.server)?.is_some();
+    if !has_server || meetings::find(connection, &meeting.key)?.is_some() {
         return Ok(false);
     }
-    let restored = meetings::with_free_bridge(session, meeting)?;
-    meetings::insert(session, &restored)
+    let restored = meetings::with_free_bridge(connection, meeting)?;
+    meetings::insert(connection, &restored)
 }

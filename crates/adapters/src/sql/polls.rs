@@ -1,4 +1,4 @@
-//! A poll of a server, recorded.
+//! Recording polls and failed calls of a server.
 
 use std::collections::HashSet;
 
@@ -13,97 +13,103 @@ use domain::{Meeting, MeetingKey, ServerId};
 use super::connection::{SqlConnection, values};
 use super::{meetings, pending_ends, servers};
 
-/// The cycle is the server's last one from now on; false if a later one was there already.
+/// Makes this cycle the last poll cycle of a server; returns false if a later cycle has recorded a
+/// poll.
 fn begin_cycle(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     id: &ServerId,
     cycle: u64,
 ) -> Result<bool, StoreError> {
-    const BEGIN: &str = "UPDATE servers SET polled_in = ?2 \
-        WHERE id = ?1 AND (polled_in IS NULL OR polled_in <= ?2)";
+    const BEGIN: &str = "UPDATE servers SET last_poll_cycle = ?2 \
+        WHERE id = ?1 AND (last_poll_cycle IS NULL OR last_poll_cycle <= ?2)";
     let cycle = i64::try_from(cycle).unwrap_or(i64::MAX);
-    Ok(session.execute(BEGIN, values![&id.0, cycle])? == 1)
+    Ok(connection.execute(BEGIN, values![&id.0, cycle])? == 1)
 }
 
 pub(super) fn record_failure(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     id: &ServerId,
     failure: ServerFailure,
     thresholds: Thresholds,
 ) -> Result<(), StoreError> {
-    let Some(mut server) = servers::find(session, id)? else {
+    let Some(mut server) = servers::find(connection, id)? else {
         return Ok(());
     };
     server.health.record_live_failure(failure, thresholds);
-    servers::replace(session, &server).map(drop)
+    servers::replace(connection, &server).map(drop)
 }
 
 pub(super) fn record_poll(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     id: &ServerId,
     observation: &PollObservation,
     policy: &PollPolicy,
     cycle: Option<u64>,
 ) -> Result<Option<PollReport>, StoreError> {
     if let Some(cycle) = cycle
-        && !begin_cycle(session, id, cycle)?
+        && !begin_cycle(connection, id, cycle)?
     {
         return Ok(None);
     }
-    let Some(mut server) = servers::find(session, id)? else {
+    let Some(mut server) = servers::find(connection, id)? else {
         return Ok(None);
     };
-    let here = meetings::list_by_server(session, id)?;
-    let mut elsewhere = Vec::new();
-    for key in list_unrecorded_keys(observation, &here) {
-        elsewhere
-            .extend(meetings::find(session, &key)?.map(MeetingOnServer::into_recorded_elsewhere));
+    let recorded_here = meetings::list_by_server(connection, id)?;
+    let mut recorded_elsewhere = Vec::new();
+    for key in list_unrecorded_keys(observation, &recorded_here) {
+        recorded_elsewhere.extend(
+            meetings::find(connection, &key)?.map(MeetingOnServer::into_recorded_elsewhere),
+        );
     }
-    let endings = pending_ends::list_by_server(session, id)?;
-    let known = PollContext {
-        recorded_here: &here,
-        recorded_elsewhere: &elsewhere,
-        pending_ends: &endings,
+    let pending_ends = pending_ends::list_by_server(connection, id)?;
+    let context = PollContext {
+        recorded_here: &recorded_here,
+        recorded_elsewhere: &recorded_elsewhere,
+        pending_ends: &pending_ends,
     };
-    let verdict = apply_poll(&mut server, known, observation, policy);
-    servers::replace(session, &server)?;
-    write_outcome(session, id, &here, &verdict, observation)?;
-    let forget = |(key, fate): &(MeetingKey, MeetingUpdate)| {
-        (*fate == MeetingUpdate::Forgotten).then(|| key.clone())
+    let outcome = apply_poll(&mut server, context, observation, policy);
+    servers::replace(connection, &server)?;
+    write_outcome(connection, id, &recorded_here, &outcome, observation)?;
+    let forgotten_key = |(key, update): &(MeetingKey, MeetingUpdate)| {
+        (*update == MeetingUpdate::Forgotten).then(|| key.clone())
     };
-    let gone: HashSet<MeetingKey> = verdict.meeting_updates.iter().filter_map(forget).collect();
-    let forgotten = here.into_iter().filter(|meeting| gone.contains(&meeting.key)).collect();
-    Ok(Some(PollReport { server, outcome: verdict, forgotten }))
+    let keys: HashSet<MeetingKey> =
+        outcome.meeting_updates.iter().filter_map(forgotten_key).collect();
+    let forgotten =
+        recorded_here.into_iter().filter(|meeting| keys.contains(&meeting.key)).collect();
+    Ok(Some(PollReport { server, outcome, forgotten }))
 }
 
-/// What a verdict says of meetings, in its order: numbers pass from one to the next.
+/// Writes what a poll changes of meetings, in the order of the outcome: a voice bridge may pass
+/// from one meeting to the next.
 fn write_outcome(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     id: &ServerId,
-    here: &[Meeting],
-    verdict: &PollOutcome,
+    recorded_here: &[Meeting],
+    outcome: &PollOutcome,
     observation: &PollObservation,
 ) -> Result<(), StoreError> {
-    for (key, fate) in &verdict.meeting_updates {
-        match fate {
-            MeetingUpdate::Reported(seats, course) => {
-                if let Some(meeting) = here.iter().find(|one| one.detached && one.key == *key) {
-                    meetings::attach(session, meeting)?;
+    for (key, update) in &outcome.meeting_updates {
+        match update {
+            MeetingUpdate::Reported(load, usage) => {
+                let mut detached = recorded_here.iter().filter(|meeting| meeting.detached);
+                if let Some(meeting) = detached.find(|meeting| meeting.key == *key) {
+                    meetings::attach(connection, meeting)?;
                 }
-                meetings::record_seen(session, key, observation.finished_at, seats, course)?;
+                meetings::record_seen(connection, key, observation.finished_at, load, usage)?;
             }
-            MeetingUpdate::Missed(times) => meetings::record_missed(session, key, *times)?,
-            MeetingUpdate::Detached => meetings::detach(session, key)?,
-            MeetingUpdate::Forgotten => meetings::delete(session, key)?,
+            MeetingUpdate::Missed(times) => meetings::record_missed(connection, key, *times)?,
+            MeetingUpdate::Detached => meetings::detach(connection, key)?,
+            MeetingUpdate::Forgotten => meetings::delete(connection, key)?,
         }
     }
-    for meeting in &verdict.adopted {
-        meetings::delete(session, &meeting.key)?;
-        let adopted: Meeting = meetings::with_free_bridge(session, meeting.clone())?;
-        meetings::insert(session, &adopted)?;
+    for meeting in &outcome.adopted {
+        meetings::delete(connection, &meeting.key)?;
+        let adopted = meetings::with_free_bridge(connection, meeting.clone())?;
+        meetings::insert(connection, &adopted)?;
     }
-    for key in &verdict.settled_ends {
-        pending_ends::forget(session, id, key)?;
+    for key in &outcome.settled_ends {
+        pending_ends::forget(connection, id, key)?;
     }
     Ok(())
 }

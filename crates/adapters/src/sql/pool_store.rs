@@ -1,5 +1,4 @@
-//! Servers and meetings. What each method means is said by the port and shown by its reference
-//! implementation in memory.
+//! The port [`PoolStore`]: servers and meetings. The reference implementation is `app::memory`.
 
 use app::ports::{
     MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
@@ -26,11 +25,11 @@ impl<D: Database> PoolStore for SqlStore<D> {
 
     async fn find_server(&self, id: &ServerId) -> Result<Option<Server>, StoreError> {
         let id = id.clone();
-        self.read_with_joins(move |session| servers::find(session, &id)).await
+        self.read_with_joins(move |connection| servers::find(connection, &id)).await
     }
 
     async fn add_server(&self, server: Server) -> Result<bool, StoreError> {
-        self.write(move |session| servers::add(session, &server)).await
+        self.write(move |connection| servers::add(connection, &server)).await
     }
 
     async fn update_server(
@@ -39,17 +38,17 @@ impl<D: Database> PoolStore for SqlStore<D> {
         change: ServerChange,
     ) -> Result<Option<Server>, StoreError> {
         let id = id.clone();
-        self.write(move |session| servers::update(session, &id, change)).await
+        self.write(move |connection| servers::update(connection, &id, change)).await
     }
 
     async fn remove_server(&self, id: &ServerId) -> Result<Option<Vec<Meeting>>, StoreError> {
         let id = id.clone();
-        self.write(move |session| servers::remove(session, &id)).await
+        self.write(move |connection| servers::remove(connection, &id)).await
     }
 
     async fn record_version(&self, id: &ServerId, version: &str) -> Result<(), StoreError> {
         let (id, version) = (id.clone(), version.to_owned());
-        self.write(move |session| servers::record_version(session, &id, &version)).await
+        self.write(move |connection| servers::record_version(connection, &id, &version)).await
     }
 
     async fn record_failure(
@@ -59,7 +58,8 @@ impl<D: Database> PoolStore for SqlStore<D> {
         thresholds: Thresholds,
     ) -> Result<(), StoreError> {
         let (id, failure) = (id.clone(), failure.clone());
-        self.write(move |session| polls::record_failure(session, &id, failure, thresholds)).await
+        self.write(move |connection| polls::record_failure(connection, &id, failure, thresholds))
+            .await
     }
 
     async fn record_poll(
@@ -70,31 +70,37 @@ impl<D: Database> PoolStore for SqlStore<D> {
         cycle: Option<u64>,
     ) -> Result<Option<PollReport>, StoreError> {
         let (id, observation, policy) = (id.clone(), observation.clone(), *policy);
-        self.write(move |session| polls::record_poll(session, &id, &observation, &policy, cycle))
-            .await
+        self.write(move |connection| {
+            polls::record_poll(connection, &id, &observation, &policy, cycle)
+        })
+        .await
     }
 
     async fn find_meeting(&self, key: &MeetingKey) -> Result<Option<MeetingOnServer>, StoreError> {
         let key = key.clone();
-        self.read_with_joins(move |session| meetings::find(session, &key)).await
+        self.read_with_joins(move |connection| meetings::find(connection, &key)).await
     }
 
     async fn list_meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError> {
         match server.cloned() {
             Some(id) => {
-                self.read_with_joins(move |session| meetings::list_by_server(session, &id)).await
+                self.read_with_joins(move |connection| meetings::list_by_server(connection, &id))
+                    .await
             }
             None => self.read_with_joins(meetings::list_all).await,
         }
     }
 
     async fn place_meeting(&self, request: PlaceRequest) -> Result<PlaceOutcome, StoreError> {
-        // Known meetings are the rule at 8 in the morning: they need no turn in the writer.
+        // When lessons begin, most creates are of meetings that exist: a read answers them without
+        // waiting for the writer.
         let key = request.key.clone();
-        let known = self.database.read(move |session| meetings::find(session, &key)).await?;
+        let known = self.database.read(move |connection| meetings::find(connection, &key)).await?;
         match known.filter(|known| request.classify_conflict(known) == RecordConflict::Blocking) {
             Some(known) => Ok(PlaceOutcome::Existing(known)),
-            None => self.write(move |session| placement::place_meeting(session, request)).await,
+            None => {
+                self.write(move |connection| placement::place_meeting(connection, request)).await
+            }
         }
     }
 
@@ -102,20 +108,26 @@ impl<D: Database> PoolStore for SqlStore<D> {
         &self,
         meeting: &Meeting,
         now: Timestamp,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<(), StoreError> {
-        let (meeting, endings) = (meeting.clone(), endings.to_vec());
-        self.write(move |session| placement::confirm_meeting(session, meeting, now, &endings)).await
+        let (meeting, pending_ends) = (meeting.clone(), pending_ends.to_vec());
+        self.write(move |connection| {
+            placement::confirm_meeting(connection, meeting, now, &pending_ends)
+        })
+        .await
     }
 
     async fn release_claim(
         &self,
         key: &MeetingKey,
         token: &str,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<bool, StoreError> {
-        let (key, token, endings) = (key.clone(), token.to_owned(), endings.to_vec());
-        self.write(move |session| placement::release_claim(session, &key, &token, &endings)).await
+        let (key, token, pending_ends) = (key.clone(), token.to_owned(), pending_ends.to_vec());
+        self.write(move |connection| {
+            placement::release_claim(connection, &key, &token, &pending_ends)
+        })
+        .await
     }
 
     async fn forget_meeting(
@@ -123,18 +135,18 @@ impl<D: Database> PoolStore for SqlStore<D> {
         key: &MeetingKey,
         server: &ServerId,
         seen_at: Option<Timestamp>,
-        ending: Option<&PendingEnd>,
+        pending_end: Option<&PendingEnd>,
     ) -> Result<bool, StoreError> {
         let (key, server) = (key.clone(), server.clone());
-        let ending: Vec<PendingEnd> = ending.into_iter().cloned().collect();
-        self.write(move |session| {
+        let pending_ends: Vec<PendingEnd> = pending_end.into_iter().cloned().collect();
+        self.write(move |connection| {
             if let Some(seen_at) = seen_at
-                && meetings::was_confirmed(session, &key, &server, seen_at)?
+                && meetings::was_confirmed(connection, &key, &server, seen_at)?
             {
                 return Ok(false);
             }
-            pending_ends::put_all(session, &ending)?;
-            meetings::forget(session, &key, &server)
+            pending_ends::put_all(connection, &pending_ends)?;
+            meetings::forget(connection, &key, &server)
         })
         .await
     }
@@ -145,7 +157,7 @@ impl<D: Database> PoolStore for SqlStore<D> {
 
     async fn forget_server_meetings(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError> {
         let server = server.clone();
-        self.write(move |session| meetings::forget_by_server(session, &server)).await
+        self.write(move |connection| meetings::forget_by_server(connection, &server)).await
     }
 
     async fn record_join(
@@ -154,43 +166,43 @@ impl<D: Database> PoolStore for SqlStore<D> {
         now: Timestamp,
     ) -> Result<Option<MeetingOnServer>, StoreError> {
         let find = async {
-            let wanted = key.clone();
-            self.database.read(move |session| meetings::find(session, &wanted)).await
+            let key = key.clone();
+            self.database.read(move |connection| meetings::find(connection, &key)).await
         };
-        let located = self.join_cache.get_or_find(key, self.database.revision(), find).await?;
-        let counts = located.as_ref().is_some_and(|located| located.is_reachable());
-        if counts && self.pending_joins.add(key, now) {
-            let nudge = self.writer.wake_up_handle();
+        let meeting = self.join_cache.get_or_find(key, self.database.revision(), find).await?;
+        let is_counted = meeting.as_ref().is_some_and(MeetingOnServer::is_reachable);
+        if is_counted && self.pending_joins.add(key, now) {
+            let wake_up = self.writer.wake_up_handle();
             tokio::spawn(async move {
                 tokio::time::sleep(WRITE_DELAY).await;
-                nudge.send();
+                wake_up.send();
             });
         }
-        Ok(located)
+        Ok(meeting)
     }
 
     async fn restore_meeting(&self, meeting: &Meeting) -> Result<bool, StoreError> {
         let meeting = meeting.clone();
-        self.write(move |session| placement::restore_meeting(session, meeting)).await
+        self.write(move |connection| placement::restore_meeting(connection, meeting)).await
     }
 
-    async fn claim_store_id(&self, mark: &str) -> Result<String, StoreError> {
-        if let Some(mark) = self.database.read(store_id::find).await? {
-            return Ok(mark);
+    async fn claim_store_id(&self, new_id: &str) -> Result<String, StoreError> {
+        if let Some(existing_id) = self.database.read(store_id::find).await? {
+            return Ok(existing_id);
         }
-        let mark = mark.to_owned();
-        self.write_keeping_cache(move |session| store_id::claim(session, &mark)).await
+        let new_id = new_id.to_owned();
+        self.write_keeping_cache(move |connection| store_id::claim(connection, &new_id)).await
     }
 
-    async fn restore_servers(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
-        let (lost, servers) = (lost.to_owned(), servers.to_vec());
-        self.write(move |session| servers::restore_all(session, &lost, &servers)).await
+    async fn restore_servers(&self, lost_id: &str, servers: &[Server]) -> Result<bool, StoreError> {
+        let (lost_id, servers) = (lost_id.to_owned(), servers.to_vec());
+        self.write(move |connection| servers::restore_all(connection, &lost_id, &servers)).await
     }
 
     async fn forget_unseen(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
-        self.write(move |session| {
-            pending_ends::forget_older(session, unseen_since)?;
-            meetings::forget_unseen(session, unseen_since)
+        self.write(move |connection| {
+            pending_ends::forget_older(connection, unseen_since)?;
+            meetings::forget_unseen(connection, unseen_since)
         })
         .await
     }

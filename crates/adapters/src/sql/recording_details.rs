@@ -1,5 +1,5 @@
-//! What the original's tables have no room for, as one text for each recording: nothing in it is
-//! searched, and whoever reads a recording reads all of it.
+//! The details of recordings that have no column in the original's tables, as one JSON text for
+//! each recording: they are never searched, and are always read as a whole.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::connection::{SqlConnection, SqlValue, values};
 
-/// The text, in JSON. What is not known is left out.
+/// The details as stored in JSON. Unknown details are left out.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct StoredDetails {
@@ -21,7 +21,7 @@ pub(super) struct StoredDetails {
     breakout_rooms: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     raw_size: Option<i64>,
-    /// Bytes by format.
+    /// The size of each format in bytes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     sizes: BTreeMap<String, i64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -44,31 +44,31 @@ impl StoredDetails {
             raw_size,
             metadata_edits: edits,
         } = recording.details.clone();
-        let place = |BreakoutPlace { parent_id, sequence, free_join }| StoredBreakout {
+        let convert = |BreakoutPlace { parent_id, sequence, free_join }| StoredBreakout {
             parent_id,
             sequence,
             free_join,
         };
         let size = |(format, size): (&String, Option<i64>)| Some((format.clone(), size?));
-        let formats = recording.formats.iter().map(|one| (&one.format, one.size));
+        let formats = recording.formats.iter().map(|format| (&format.format, format.size));
         let sizes = formats.filter_map(size).collect();
-        let breakout = breakout.map(place);
+        let breakout = breakout.map(convert);
         Self { is_breakout, breakout, breakout_rooms, raw_size, sizes, edits }
     }
 
-    /// Adds it to its recording.
+    /// Writes the details to their recording.
     pub(super) fn apply_to(mut self, recording: &mut Recording) {
         for format in &mut recording.formats {
             format.size = self.sizes.remove(&format.format);
         }
-        let place = |StoredBreakout { parent_id, sequence, free_join }| BreakoutPlace {
+        let convert = |StoredBreakout { parent_id, sequence, free_join }| BreakoutPlace {
             parent_id,
             sequence,
             free_join,
         };
         recording.details = RecordingDetails {
             is_breakout: self.is_breakout,
-            breakout: self.breakout.map(place),
+            breakout: self.breakout.map(convert),
             breakout_rooms: self.breakout_rooms,
             raw_size: self.raw_size,
             metadata_edits: self.edits,
@@ -76,44 +76,47 @@ impl StoredDetails {
     }
 }
 
-/// Facts by record id, from a statement that finds both.
+/// Runs a statement that returns record ids and details; returns the details by record id.
 pub(super) fn read(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     sql: &str,
     values: &[SqlValue<'_>],
 ) -> Result<HashMap<String, StoredDetails>, StoreError> {
     let mut found = HashMap::new();
-    session.visit(sql, values, &mut |row| {
+    connection.visit(sql, values, &mut |row| {
         let text: String = row.get(1)?;
-        // One row that nobody can read must not hide all others.
-        let known = serde_json::from_str(&text).unwrap_or_else(|_| {
-            tracing::warn!("what is known of a recording is not readable and taken as nothing");
+        // An unreadable row must not hide all others.
+        let details = serde_json::from_str(&text).unwrap_or_else(|_| {
+            tracing::warn!("details of a recording unreadable: treated as empty");
             StoredDetails::default()
         });
-        found.insert(row.get(0)?, known);
+        found.insert(row.get(0)?, details);
         Ok(())
     })?;
     Ok(found)
 }
 
-/// Writes what is known of a recording.
+/// Stores the details of a recording.
 pub(super) fn write(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     recording: &Recording,
 ) -> Result<(), StoreError> {
-    const WRITE: &str = "INSERT INTO recording_facts (record_id, facts) VALUES (?1, ?2) \
-        ON CONFLICT (record_id) DO UPDATE SET facts = excluded.facts";
-    let known = StoredDetails::from_recording(recording);
-    if known == StoredDetails::default() {
-        return forget(session, &recording.record_id);
+    const WRITE: &str = "INSERT INTO recording_details (record_id, details) VALUES (?1, ?2) \
+        ON CONFLICT (record_id) DO UPDATE SET details = excluded.details";
+    let details = StoredDetails::from_recording(recording);
+    if details == StoredDetails::default() {
+        return forget(connection, &recording.record_id);
     }
-    let text = serde_json::to_string(&known)
-        .map_err(|error| StoreError::Corrupt(format!("facts of a recording: {error}")))?;
-    session.execute(WRITE, values![&recording.record_id, &text]).map(drop)
+    let text = serde_json::to_string(&details)
+        .map_err(|error| StoreError::Corrupt(format!("details of a recording: {error}")))?;
+    connection.execute(WRITE, values![&recording.record_id, &text]).map(drop)
 }
 
-/// Forgets what is known of a recording.
-pub(super) fn forget(session: &mut dyn SqlConnection, record_id: &str) -> Result<(), StoreError> {
-    const FORGET: &str = "DELETE FROM recording_facts WHERE record_id = ?1";
-    session.execute(FORGET, values![record_id]).map(drop)
+/// Deletes the details of a recording.
+pub(super) fn forget(
+    connection: &mut dyn SqlConnection,
+    record_id: &str,
+) -> Result<(), StoreError> {
+    const FORGET: &str = "DELETE FROM recording_details WHERE record_id = ?1";
+    connection.execute(FORGET, values![record_id]).map(drop)
 }

@@ -1,4 +1,5 @@
-//! Recordings, in the tables that existing deployments have. What those have no room for is in a table of ours.
+//! The port [`Recordings`]: recordings in the original's tables. Details that have no column there
+//! are in [`recording_details`].
 
 use std::collections::HashMap;
 
@@ -20,12 +21,14 @@ impl<D: Database> Recordings for SqlStore<D> {
         const COUNT: &str = "SELECT \
             (SELECT count(*) FROM recordings WHERE record_id IS NOT NULL), \
             (SELECT count(DISTINCT meeting_id) FROM callback_data)";
-        let counts = |row: &dyn SqlRow| {
+        let read_counts = |row: &dyn SqlRow| {
             Ok(RecordingCounts { recordings: row.get(0)?, callbacks: row.get(1)? })
         };
-        let counted =
-            self.database.read(move |session| session.query_first(COUNT, &[], counts)).await?;
-        Ok(counted.unwrap_or_default())
+        let counts = self
+            .database
+            .read(move |connection| connection.query_first(COUNT, &[], read_counts))
+            .await?;
+        Ok(counts.unwrap_or_default())
     }
 
     async fn list_recordings_after(
@@ -35,8 +38,10 @@ impl<D: Database> Recordings for SqlStore<D> {
     ) -> Result<Vec<Recording>, StoreError> {
         let after = after.map(|after| self.database.to_comparable(after).to_owned());
         self.database
-            .read(move |session| {
-                read_snapshot(session, |session| list_recordings(session, after.as_deref(), limit))
+            .read(move |connection| {
+                read_snapshot(connection, |connection| {
+                    list_recordings(connection, after.as_deref(), limit)
+                })
             })
             .await
     }
@@ -44,8 +49,8 @@ impl<D: Database> Recordings for SqlStore<D> {
     async fn find_recording(&self, record_id: &str) -> Result<Option<Recording>, StoreError> {
         let record_id = record_id.to_owned();
         self.database
-            .read(move |session| {
-                read_snapshot(session, |session| find_recording(session, &record_id))
+            .read(move |connection| {
+                read_snapshot(connection, |connection| find_recording(connection, &record_id))
             })
             .await
             .map(|found| found.map(|(_, recording)| recording))
@@ -53,7 +58,8 @@ impl<D: Database> Recordings for SqlStore<D> {
 
     async fn put_recording(&self, recording: &Recording) -> Result<(), StoreError> {
         let recording = recording.clone();
-        self.write_recordings(move |session| put_recording(session, &recording).map(drop)).await
+        self.write_recordings(move |connection| put_recording(connection, &recording).map(drop))
+            .await
     }
 
     async fn list_callbacks_after(
@@ -63,36 +69,38 @@ impl<D: Database> Recordings for SqlStore<D> {
     ) -> Result<Vec<Callback>, StoreError> {
         let after = after.map(|after| self.database.to_comparable(after).to_owned());
         self.database
-            .read(move |session| callbacks::list_callbacks(session, after.as_deref(), limit))
+            .read(move |connection| callbacks::list_callbacks(connection, after.as_deref(), limit))
             .await
     }
 
     async fn find_callback(&self, meeting: &MeetingKey) -> Result<Option<Callback>, StoreError> {
         let meeting = meeting.clone();
-        let find = move |session: &mut dyn SqlConnection| {
-            callbacks::find_by_meeting(session, meeting.tenant.as_deref(), &meeting.id)
+        let find = move |connection: &mut dyn SqlConnection| {
+            callbacks::find_by_meeting(connection, meeting.tenant.as_deref(), &meeting.id)
         };
         self.database.read(find).await
     }
 
     async fn put_callback(&self, callback: &Callback) -> Result<(), StoreError> {
         let callback = callback.clone();
-        self.write_keeping_cache(move |session| callbacks::put_callback(session, &callback)).await
+        self.write_keeping_cache(move |connection| callbacks::put_callback(connection, &callback))
+            .await
     }
 }
 
-/// Runs several statements that must see the same moment.
+/// Runs several statements that see the same state of the database.
 pub(super) fn read_snapshot<T>(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     query: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    session.begin_reading()?;
-    let result = query(session);
-    let ended = session.end_reading();
+    connection.begin_reading()?;
+    let result = query(connection);
+    let ended = connection.end_reading();
     result.and_then(|found| ended.map(|()| found))
 }
 
-/// What is read of recordings; of rows that older versions wrote too.
+/// Selects recordings that meet a condition. Rows of the original of 2020 may have NULL in boolean
+/// columns.
 macro_rules! recordings {
     ($condition:literal) => {
         concat!(
@@ -125,7 +133,7 @@ fn read_recording(row: &dyn SqlRow) -> Result<(i64, Recording), StoreError> {
 }
 
 fn list_recordings(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     after: Option<&str>,
     limit: u32,
 ) -> Result<Vec<Recording>, StoreError> {
@@ -134,32 +142,36 @@ fn list_recordings(
     const NEXT: &str =
         recordings!("record_id COLLATE BINARY > ?1 ORDER BY record_id COLLATE BINARY LIMIT ?2");
     let found = match after {
-        Some(after) => session.query(NEXT, values![after, limit], read_recording)?,
-        None => session.query(FIRST, values![limit], read_recording)?,
+        Some(after) => connection.query(NEXT, values![after, limit], read_recording)?,
+        None => connection.query(FIRST, values![limit], read_recording)?,
     };
-    load_parts(session, found)
+    load_parts(connection, found)
 }
 
-/// A recording and the key of its row.
+/// Returns a recording and the key of its row.
 pub(super) fn find_recording(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     record_id: &str,
 ) -> Result<Option<(i64, Recording)>, StoreError> {
-    let found =
-        session.query_first(recordings!("record_id = ?1"), values![record_id], read_recording)?;
+    let found = connection.query_first(
+        recordings!("record_id = ?1"),
+        values![record_id],
+        read_recording,
+    )?;
     let key = found.as_ref().map(|(key, _)| *key);
-    let whole = load_parts(session, found.into_iter().collect())?.pop();
-    Ok(key.zip(whole))
+    let recording = load_parts(connection, found.into_iter().collect())?.pop();
+    Ok(key.zip(recording))
 }
 
-/// Recordings by the keys of their rows, in that order. What is gone is left out.
+/// Returns recordings by the keys of their rows, in the order of the keys. Missing rows are left
+/// out.
 pub(super) fn list_by_keys(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     keys: &[i64],
 ) -> Result<Vec<Recording>, StoreError> {
     let mut rows: HashMap<i64, (i64, Recording)> = HashMap::new();
     for chunk in keys.chunks(CHUNK_SIZE) {
-        for found in session.query(
+        for found in connection.query(
             &build_in_query(recordings!("id"), chunk),
             &to_values(chunk),
             read_recording,
@@ -168,66 +180,69 @@ pub(super) fn list_by_keys(
         }
     }
     let rows = keys.iter().filter_map(|key| rows.remove(key)).collect();
-    load_parts(session, rows)
+    load_parts(connection, rows)
 }
 
-/// Rows that are asked for in one statement.
+/// The number of rows that one statement reads.
 const CHUNK_SIZE: usize = 50;
 
-/// A statement for as many values as there are. Most lists are of two lengths: one, and the longest.
+/// Builds a statement with a parameter for each key. Nearly all lists have one key or
+/// [`CHUNK_SIZE`] keys, so there are few different texts.
 fn build_in_query(select: &str, keys: &[impl Sized]) -> String {
-    let marks: Vec<String> = (1..=keys.len()).map(|n| format!("?{n}")).collect();
-    format!("{select} IN ({})", marks.join(", "))
+    let parameters: Vec<String> = (1..=keys.len()).map(|n| format!("?{n}")).collect();
+    format!("{select} IN ({})", parameters.join(", "))
 }
 
 fn to_values<'a, T: Copy + Into<SqlValue<'a>>>(keys: &[T]) -> Vec<SqlValue<'a>> {
     keys.iter().map(|key| (*key).into()).collect()
 }
 
-/// Adds to recordings what belongs to them.
+/// Adds metadata, formats and details to recordings.
 pub(super) fn load_parts(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     mut recordings: Vec<(i64, Recording)>,
 ) -> Result<Vec<Recording>, StoreError> {
     for chunk in recordings.chunks_mut(CHUNK_SIZE) {
-        load_chunk_parts(session, chunk)?;
+        load_chunk_parts(connection, chunk)?;
     }
     Ok(recordings.into_iter().map(|(_, recording)| recording).collect())
 }
 
 fn load_chunk_parts(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     recordings: &mut [(i64, Recording)],
 ) -> Result<(), StoreError> {
     let keys: Vec<i64> = recordings.iter().map(|(key, _)| *key).collect();
-    let mut metadata = read_metadata(session, &keys)?;
-    let mut formats = read_formats(session, &keys)?;
-    let ids: Vec<&str> = recordings.iter().map(|(_, one)| one.record_id.as_str()).collect();
-    let sql = build_in_query("SELECT record_id, facts FROM recording_facts WHERE record_id", &ids);
-    let mut facts = recording_details::read(session, &sql, &to_values(&ids))?;
+    let mut metadata = read_metadata(connection, &keys)?;
+    let mut formats = read_formats(connection, &keys)?;
+    let ids: Vec<&str> =
+        recordings.iter().map(|(_, recording)| recording.record_id.as_str()).collect();
+    let sql =
+        build_in_query("SELECT record_id, details FROM recording_details WHERE record_id", &ids);
+    let mut details = recording_details::read(connection, &sql, &to_values(&ids))?;
     for (key, recording) in recordings {
         recording.metadata = metadata.remove(key).unwrap_or_default();
         recording.metadata.sort();
         recording.formats = formats.remove(key).unwrap_or_default();
-        recording.formats.sort_by(|one, other| one.format.cmp(&other.format));
-        if let Some(known) = facts.remove(&recording.record_id) {
-            known.apply_to(recording);
+        recording.formats.sort_by(|a, b| a.format.cmp(&b.format));
+        if let Some(details) = details.remove(&recording.record_id) {
+            details.apply_to(recording);
         }
     }
     Ok(())
 }
 
-/// What belongs to each recording, by its key.
+/// Parts of recordings, by the keys of the rows that they belong to.
 type PartsByKey<T> = HashMap<i64, Vec<T>>;
 
 fn read_metadata(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     keys: &[i64],
 ) -> Result<PartsByKey<(String, Option<String>)>, StoreError> {
     const SELECT: &str = "SELECT recording_id, key, value FROM metadata \
         WHERE key IS NOT NULL AND recording_id";
     let mut metadata: PartsByKey<(String, Option<String>)> = HashMap::new();
-    session.visit(&build_in_query(SELECT, keys), &to_values(keys), &mut |row| {
+    connection.visit(&build_in_query(SELECT, keys), &to_values(keys), &mut |row| {
         metadata.entry(row.get(0)?).or_default().push((row.get(1)?, row.get(2)?));
         Ok(())
     })?;
@@ -235,24 +250,25 @@ fn read_metadata(
 }
 
 fn read_formats(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     keys: &[i64],
 ) -> Result<PartsByKey<PlaybackFormat>, StoreError> {
     const SELECT: &str = "SELECT recording_id, id, format, url, length, processing_time \
         FROM playback_formats WHERE format IS NOT NULL AND recording_id";
-    let mut thumbnails = read_thumbnails(session, keys)?;
+    let mut thumbnails = read_thumbnails(connection, keys)?;
     let mut formats: PartsByKey<PlaybackFormat> = HashMap::new();
-    session.visit(&build_in_query(SELECT, keys), &to_values(keys), &mut |row| {
-        let mut previews = thumbnails.remove(&row.get(1)?).unwrap_or_default();
-        // In the order in which they were given, which somebody may have written down.
-        let numbered = previews.iter().all(|(_, one)| one.sequence.is_some());
-        previews.sort_by_key(|(id, one)| (one.sequence.filter(|_| numbered), *id));
+    connection.visit(&build_in_query(SELECT, keys), &to_values(keys), &mut |row| {
+        let mut thumbnails = thumbnails.remove(&row.get(1)?).unwrap_or_default();
+        // By their numbers, or in the order in which they were added if one has no number.
+        let are_numbered = thumbnails.iter().all(|(_, thumbnail)| thumbnail.sequence.is_some());
+        thumbnails
+            .sort_by_key(|(id, thumbnail)| (thumbnail.sequence.filter(|_| are_numbered), *id));
         formats.entry(row.get(0)?).or_default().push(PlaybackFormat {
             format: row.get(2)?,
             url: row.get(3)?,
             length_minutes: row.get(4)?,
             processing_time_ms: row.get(5)?,
-            thumbnails: previews.into_iter().map(|(_, thumbnail)| thumbnail).collect(),
+            thumbnails: thumbnails.into_iter().map(|(_, thumbnail)| thumbnail).collect(),
             size: None,
         });
         Ok(())
@@ -260,16 +276,16 @@ fn read_formats(
     Ok(formats)
 }
 
-/// Previews with the keys of their rows, by the keys of their formats.
+/// Reads thumbnails with the keys of their rows, by the keys of their formats.
 fn read_thumbnails(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     keys: &[i64],
 ) -> Result<PartsByKey<(i64, Thumbnail)>, StoreError> {
     const SELECT: &str = "SELECT t.playback_format_id, t.id, t.width, t.height, t.alt, t.url, \
         t.sequence FROM thumbnails t JOIN playback_formats p ON p.id = t.playback_format_id \
         WHERE p.recording_id";
     let mut thumbnails: PartsByKey<(i64, Thumbnail)> = HashMap::new();
-    session.visit(&build_in_query(SELECT, keys), &to_values(keys), &mut |row| {
+    connection.visit(&build_in_query(SELECT, keys), &to_values(keys), &mut |row| {
         let thumbnail = Thumbnail {
             width: row.get(2)?,
             height: row.get(3)?,
@@ -283,20 +299,20 @@ fn read_thumbnails(
     Ok(thumbnails)
 }
 
-/// Removes what belongs to a recording.
-pub(super) fn delete_parts(session: &mut dyn SqlConnection, key: i64) -> Result<(), StoreError> {
+/// Deletes metadata, formats and thumbnails of a recording.
+pub(super) fn delete_parts(connection: &mut dyn SqlConnection, key: i64) -> Result<(), StoreError> {
     const DELETE_PARTS: [&str; 3] = [
         "DELETE FROM thumbnails WHERE playback_format_id IN \
          (SELECT id FROM playback_formats WHERE recording_id = ?1)",
         "DELETE FROM playback_formats WHERE recording_id = ?1",
         "DELETE FROM metadata WHERE recording_id = ?1",
     ];
-    DELETE_PARTS.iter().try_for_each(|sql| session.execute(sql, values![key]).map(drop))
+    DELETE_PARTS.iter().try_for_each(|sql| connection.execute(sql, values![key]).map(drop))
 }
 
-/// Writes a recording whole; returns the key of its row.
+/// Stores a recording in place of what is stored under its id; returns the key of its row.
 pub(super) fn put_recording(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     recording: &Recording,
 ) -> Result<i64, StoreError> {
     const PUT: &str = "INSERT INTO recordings (record_id, meeting_id, name, published, \
@@ -321,26 +337,26 @@ pub(super) fn put_recording(
         recording.protected,
         recording.publish_updated,
     ];
-    let id = insert_returning_key(session, PUT, values)?;
-    delete_parts(session, id)?;
+    let id = insert_returning_key(connection, PUT, values)?;
+    delete_parts(connection, id)?;
     for (key, value) in &recording.metadata {
         let sql = "INSERT INTO metadata (recording_id, key, value) VALUES (?1, ?2, ?3)";
-        session.execute(sql, values![id, key, value])?;
+        connection.execute(sql, values![id, key, value])?;
     }
-    recording.formats.iter().try_for_each(|format| put_format(session, id, format))?;
-    recording_details::write(session, recording)?;
+    recording.formats.iter().try_for_each(|format| put_format(connection, id, format))?;
+    recording_details::write(connection, recording)?;
     Ok(id)
 }
 
 fn put_format(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     recording: i64,
     format: &PlaybackFormat,
 ) -> Result<(), StoreError> {
     const INSERT_FORMAT: &str = "INSERT INTO playback_formats (recording_id, format, url, length, \
         processing_time) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id";
-    const INSERT_THUMBNAIL: &str = "INSERT INTO thumbnails (playback_format_id, width, height, alt, url, \
-        sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    const INSERT_THUMBNAIL: &str = "INSERT INTO thumbnails (playback_format_id, width, height, \
+        alt, url, sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let PlaybackFormat {
         format: name,
         url,
@@ -350,23 +366,23 @@ fn put_format(
         ..
     } = format;
     let id = insert_returning_key(
-        session,
+        connection,
         INSERT_FORMAT,
         values![recording, name, url, *length, *processing_time],
     )?;
     for Thumbnail { width, height, alt, url, sequence } in thumbnails {
-        session.execute(INSERT_THUMBNAIL, values![id, *width, *height, alt, url, *sequence])?;
+        connection.execute(INSERT_THUMBNAIL, values![id, *width, *height, alt, url, *sequence])?;
     }
     Ok(())
 }
 
-/// The key of a row that a statement writes and returns.
+/// Runs a statement that writes a row and returns its key.
 fn insert_returning_key(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     sql: &str,
     values: &[SqlValue<'_>],
 ) -> Result<i64, StoreError> {
-    session
-        .query_first(sql, values, |row| row.get(0))?
-        .ok_or_else(|| StoreError::Corrupt("a row that was written is not there".to_owned()))
+    connection.query_first(sql, values, |row| row.get(0))?.ok_or_else(|| {
+        StoreError::Corrupt("a statement returned no key of the row that it wrote".to_owned())
+    })
 }

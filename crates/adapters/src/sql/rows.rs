@@ -1,4 +1,4 @@
-//! Rows and what they stand for.
+//! Reading servers and meetings from rows.
 
 use app::ports::{MeetingOnServer, StoreError};
 use domain::health::{Health, ServerFailure};
@@ -10,30 +10,31 @@ use domain::{
 
 use super::connection::SqlRow;
 
-/// Columns of `servers`, in the order that [`server`] expects.
+/// The columns of `servers`, in the order that [`read_server`] expects.
 macro_rules! server_columns {
     () => {
         "s.id, s.url, s.secret, s.tag, s.state, s.online, s.healthy_count, s.unhealthy_count, \
          s.failure_at, s.failure_reason, s.load, s.load_multiplier, s.meetings, s.users, \
          s.largest_meeting, s.videos, s.bbb_version, s.failures, s.relapses, s.probation_until, \
-         s.placed, s.max_meetings, s.max_users, s.tier, s.answered_at"
+         s.placed_since_poll, s.max_meetings, s.max_users, s.tier, s.answered_at"
     };
 }
-/// How many they are.
+/// The number of [`server_columns`].
 const SERVER_COLUMN_COUNT: usize = 25;
 
-/// Columns of `meetings`, in the order that [`read_meeting`] expects.
+/// The columns of `meetings`, in the order that [`read_meeting`] expects.
 macro_rules! meeting_columns {
     () => {
-        "m.tenant, m.id, m.server_id, m.moderator_pw, coalesce(m.voice_bridge, m.lost_bridge), \
-         m.claim_token, m.claim_until, m.placed_at, m.seen_at, m.reserved, m.reserved_until, \
-         m.users, m.peak_users, m.busy_until, m.missed, m.detached, m.reason"
+        "m.tenant, m.id, m.server_id, m.moderator_pw, \
+         coalesce(m.voice_bridge, m.released_voice_bridge), \
+         m.claim_token, m.claim_until, m.placed_at, m.seen_at, m.expected_users, m.expected_until, \
+         m.users, m.peak_users, m.busy_until, m.missed_polls, m.detached, m.placement_reason"
     };
 }
 
 pub(super) use {meeting_columns, server_columns};
 
-/// A server from its columns.
+/// Reads a server from its columns.
 pub(super) fn read_server(row: &dyn SqlRow) -> Result<Server, StoreError> {
     let state: String = row.get(4)?;
     let state = AdminState::from_name(&state)
@@ -76,12 +77,12 @@ pub(super) fn read_server(row: &dyn SqlRow) -> Result<Server, StoreError> {
     })
 }
 
-/// A meeting from its columns.
+/// Reads a meeting from its columns.
 pub(super) fn read_meeting(row: &dyn SqlRow) -> Result<Meeting, StoreError> {
     read_meeting_at(row, 0)
 }
 
-/// A meeting and its server from the columns of the server and then the meeting.
+/// Reads a server and then a meeting from their columns.
 pub(super) fn read_meeting_on_server(row: &dyn SqlRow) -> Result<MeetingOnServer, StoreError> {
     Ok(MeetingOnServer {
         server: read_server(row)?,
@@ -115,13 +116,13 @@ fn read_meeting_at(row: &dyn SqlRow, first: usize) -> Result<Meeting, StoreError
     })
 }
 
-/// The key of a meeting: its tenant, and its id in the next column.
+/// Reads the key of a meeting: its tenant from column `first`, its id from the next one.
 pub(super) fn read_key(row: &dyn SqlRow, first: usize) -> Result<MeetingKey, StoreError> {
     let tenant: String = row.get(first)?;
     Ok(MeetingKey { tenant: (!tenant.is_empty()).then_some(tenant), id: row.get(first + 1)? })
 }
 
-/// A tenant as it stands in the key of a meeting.
+/// Returns the tenant of a meeting as it is stored: empty for none.
 pub(super) fn tenant_or_empty(key: &MeetingKey) -> &str {
     key.tenant.as_deref().unwrap_or_default()
 }

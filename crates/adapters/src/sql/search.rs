@@ -1,102 +1,55 @@
-//! Searches in recordings: which ones, how many, and in which order. Statements are put together from pieces
-//! of this file and hold no text of a caller's, only marks for it.
+//! Searches in recordings. Statements are built from pieces of this file; texts of callers are
+//! parameters.
 //!
-//! A search finds the keys of rows; what belongs to these is read afterwards, so that no condition on metadata
-//! ever limits the metadata that is shown. Conditions on metadata are written in one of two ways. Where one of
-//! them is known to hold for few recordings, these are *gathered* by the index of keys and values, and put in order.
-//! Otherwise recordings are *walked* in the order of their beginnings, each is looked at, and the walk ends with
-//! the page.
+//! A search finds the keys of rows. The parts of these recordings are read afterwards, so that a
+//! condition on metadata does not limit the metadata that is returned. A search has one of two
+//! plans. If one of the conditions on metadata is known to hold for few recordings, these are found
+//! by the index of keys and values, and sorted ([`SearchPlan::IndexLookup`]). Otherwise recordings
+//! are scanned in the order of their start times, each is tested, and the scan ends with the page
+//! ([`SearchPlan::Scan`]).
 
 use app::ports::{RecordingCursor, StoreError};
-use domain::recording::catalog::{
-    MetadataMatch, RecordingFilter, RecordingStates, TENANT_KEY, TenantScope,
-};
+use domain::recording::catalog::{RecordingFilter, RecordingStates, TenantScope};
 
 use super::connection::SqlConnection;
+use super::metadata_conditions::{MetadataCondition, is_storable};
 use super::statement::StatementBuilder;
 
-/// More recordings than this are not gathered and put in order for the sake of one page.
+/// The maximum number of recordings that are found by the index and sorted to get one page.
 const MAX_GATHERED: i64 = 2_000;
 
-/// What is wanted, as the database needs it.
+/// A filter and a scope, prepared for building statements.
 pub(super) struct SqlSearch<'a> {
-    /// Ranges of record ids; any id if there are none.
+    /// Ranges of record ids: from the first, up to and without the second. `None` for any id.
     id_ranges: Option<Vec<(&'a str, String)>>,
     meeting_ids: Option<Vec<&'a str>>,
     states: &'a RecordingStates,
     metadata: Vec<MetadataCondition<'a>>,
 }
 
-/// A key and the values of which it must have one.
-struct MetadataCondition<'a> {
-    key: &'a str,
-    values: Vec<ValueMatch<'a>>,
-}
-
-/// What a value must be, or have.
-#[derive(Clone, Copy)]
-enum ValueMatch<'a> {
-    Exact(&'a str),
-    Prefix(&'a str),
-    Suffix(&'a str),
-    Substring(&'a str),
-}
-
-impl<'a> From<&'a MetadataMatch> for ValueMatch<'a> {
-    fn from(wanted: &'a MetadataMatch) -> Self {
-        match wanted {
-            MetadataMatch::Exact(text) => Self::Exact(text),
-            MetadataMatch::Prefix(text) => Self::Prefix(text),
-            MetadataMatch::Suffix(text) => Self::Suffix(text),
-            MetadataMatch::Substring(text) => Self::Substring(text),
-        }
-    }
-}
-
-impl<'a> ValueMatch<'a> {
-    fn text(self) -> &'a str {
-        let (Self::Exact(text) | Self::Prefix(text) | Self::Suffix(text) | Self::Substring(text)) =
-            self;
-        text
-    }
-}
-
-impl MetadataCondition<'_> {
-    /// Whether the index of keys and values finds what it holds for.
-    fn is_exact(&self) -> bool {
-        let exact =
-            |one: &ValueMatch<'_>| matches!(one, ValueMatch::Exact(text) if !text.is_empty());
-        self.values.iter().all(exact)
-    }
-}
-
-/// How conditions on metadata are put.
+/// How recordings that meet the conditions on metadata are found.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum SearchPlan {
-    /// By this one first.
+    /// By the index, with the condition of this number.
     IndexLookup(usize),
-    /// Recording by recording.
+    /// By testing one recording after the other.
     Scan,
 }
 
-/// Recordings that have a beginning, and then those that have none.
+/// The two groups in the order of results: recordings with a start time, then recordings without
+/// one.
 #[derive(Clone, Copy, PartialEq)]
 enum TimeGroup {
     Timed,
     Untimed,
 }
 
-/// No text that is stored holds NUL, and PostgreSQL does not even compare with it.
-fn is_storable(text: &str) -> bool {
-    !text.contains('\0')
-}
-
-/// A text behind all that begin with a prefix. (A prefix of nothing but the last of all characters gets one that
-/// is behind all ids there are.)
+/// Returns a text that sorts after all texts with this prefix. For a prefix that consists of the
+/// last Unicode character only, the result sorts after all existing ids.
 fn prefix_upper_bound(prefix: &str) -> String {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
-        // The successor of the last one before the surrogates is the first one after them.
+        // Surrogates are no characters: the next one after U+D7FF is U+E000.
         let next = match last {
             '\u{d7ff}' => Some('\u{e000}'),
             last => char::from_u32(u32::from(last) + 1),
@@ -111,86 +64,85 @@ fn prefix_upper_bound(prefix: &str) -> String {
 
 impl<'a> SqlSearch<'a> {
     pub(super) fn new(filter: &'a RecordingFilter, scope: &'a TenantScope) -> Self {
-        let some = |texts: &'a [String]| {
+        let if_given = |texts: &'a [String]| {
             let storable = || texts.iter().map(String::as_str).filter(|text| is_storable(text));
             (!texts.is_empty()).then(|| storable().collect::<Vec<&str>>())
         };
-        let ranges = some(&filter.record_ids);
-        let meeting_ids = if ranges.is_some() { None } else { some(&filter.meeting_ids) };
-        let metadata = filter.metadata.iter().map(|(key, wanted)| MetadataCondition {
-            key,
-            values: wanted
-                .iter()
-                .map(ValueMatch::from)
-                .filter(|one| is_storable(one.text()))
-                .collect(),
-        });
+        let prefixes = if_given(&filter.record_ids);
+        let meeting_ids = if prefixes.is_some() { None } else { if_given(&filter.meeting_ids) };
+        let metadata =
+            filter.metadata.iter().map(|(key, values)| MetadataCondition::new(key, values));
+        let to_range = |prefix: &'a str| (prefix, prefix_upper_bound(prefix));
         Self {
-            id_ranges: ranges
-                .map(|ids| ids.into_iter().map(|id| (id, prefix_upper_bound(id))).collect()),
+            id_ranges: prefixes.map(|prefixes| prefixes.into_iter().map(to_range).collect()),
             meeting_ids,
             states: &filter.states,
-            metadata: tenant_condition(scope).into_iter().chain(metadata).collect(),
+            metadata: MetadataCondition::for_scope(scope).into_iter().chain(metadata).collect(),
         }
     }
 
-    /// How its pages are found.
+    /// Chooses the plan for pages of this search.
     pub(super) fn choose_plan(
         &self,
-        session: &mut dyn SqlConnection,
+        connection: &mut dyn SqlConnection,
     ) -> Result<SearchPlan, StoreError> {
         if self.id_ranges.is_some() || self.meeting_ids.is_some() {
             return Ok(SearchPlan::Scan);
         }
         let mut fewest = (MAX_GATHERED + 1, SearchPlan::Scan);
-        for (at, condition) in self.metadata.iter().enumerate().filter(|(_, one)| one.is_exact()) {
+        let exact = self.metadata.iter().enumerate().filter(|(_, condition)| condition.is_exact());
+        for (index, condition) in exact {
             let mut statement = StatementBuilder::default();
-            statement.push("SELECT count(*) FROM (SELECT 1 AS one FROM metadata m WHERE ");
-            push_indexed_condition(&mut statement, condition);
+            statement.push("SELECT count(*) FROM (SELECT 1 AS found FROM metadata m WHERE ");
+            condition.push_indexed(&mut statement);
             let limit = statement.bind(fewest.0);
-            statement.push(&format!(" LIMIT {limit}) AS found"));
-            let count = query_number(session, &statement)?;
+            statement.push(&format!(" LIMIT {limit}) AS rows_found"));
+            let count = query_number(connection, &statement)?;
             if count < fewest.0 {
-                fewest = (count, SearchPlan::IndexLookup(at));
+                fewest = (count, SearchPlan::IndexLookup(index));
             }
         }
         Ok(fewest.1)
     }
 
-    /// How many recordings there are.
-    pub(super) fn count(&self, session: &mut dyn SqlConnection) -> Result<i64, StoreError> {
-        // To count them all, gathering is quicker in any case.
+    /// Counts the recordings of this search.
+    pub(super) fn count(&self, connection: &mut dyn SqlConnection) -> Result<i64, StoreError> {
+        // A count needs all rows, so the index is faster in any case.
         let exact = self.metadata.iter().position(MetadataCondition::is_exact);
-        let way = exact.map_or(SearchPlan::Scan, SearchPlan::IndexLookup);
-        let counted = |extra: &str| {
+        let plan = exact.map_or(SearchPlan::Scan, SearchPlan::IndexLookup);
+        let build_count = |extra: &str| {
             let mut statement = StatementBuilder::default();
             statement.push("SELECT count(*) FROM recordings r WHERE ");
             let state = self.state_condition(&mut statement, "r.state");
             statement.push(&state);
-            self.push_conditions(&mut statement, way);
+            self.push_conditions(&mut statement, plan);
             statement.push(extra);
             statement
         };
-        let all = query_number(session, &counted(""))?;
-        // Those without an id are no recordings. Counted apart, so that the others are by an index alone.
-        let any = "SELECT count(*) FROM recordings r WHERE r.record_id IS NULL";
-        let nameless: Option<i64> = session.query_first(any, &[], |row| row.get(0))?;
+        let all = query_number(connection, &build_count(""))?;
+        // Rows without a record id are no recordings. They are subtracted, so that the count of all
+        // rows needs only an index.
+        let count_nameless = "SELECT count(*) FROM recordings r WHERE r.record_id IS NULL";
+        let nameless: Option<i64> =
+            connection.query_first(count_nameless, &[], |row| row.get(0))?;
         match nameless {
             None | Some(0) => Ok(all),
-            Some(_) => Ok(all - query_number(session, &counted(" AND r.record_id IS NULL"))?),
+            Some(_) => {
+                Ok(all - query_number(connection, &build_count(" AND r.record_id IS NULL"))?)
+            }
         }
     }
 
-    /// Whether it is quick to count what is found.
+    /// Whether the results of this search can be counted quickly.
     pub(super) fn is_narrow(&self) -> bool {
         self.id_ranges.is_some() || self.meeting_ids.is_some()
     }
 
-    /// The keys of a page: after a place or from a number on.
+    /// Returns the keys of a page, which begins after a cursor or at an offset.
     pub(super) fn find_keys(
         &self,
-        session: &mut dyn SqlConnection,
-        way: SearchPlan,
+        connection: &mut dyn SqlConnection,
+        plan: SearchPlan,
         after: Option<&RecordingCursor>,
         offset: i64,
         limit: i64,
@@ -198,19 +150,20 @@ impl<'a> SqlSearch<'a> {
         let is_untimed = after.is_some_and(|cursor| cursor.started_at.is_none());
         let mut keys = Vec::new();
         if !is_untimed {
-            keys = self.find_group_keys(session, way, TimeGroup::Timed, after, (offset, limit))?;
+            keys =
+                self.find_group_keys(connection, plan, TimeGroup::Timed, after, (offset, limit))?;
         }
         let found = i64::try_from(keys.len()).unwrap_or(i64::MAX);
         if found < limit {
-            let passed =
-                if found == 0 && offset > 0 { self.count_timed(session, way)? } else { offset };
-            let (after, rest) = (after.filter(|_| is_untimed), (offset - passed).max(0));
+            let skipped =
+                if found == 0 && offset > 0 { self.count_timed(connection, plan)? } else { offset };
+            let (after, offset) = (after.filter(|_| is_untimed), (offset - skipped).max(0));
             keys.extend(self.find_group_keys(
-                session,
-                way,
+                connection,
+                plan,
                 TimeGroup::Untimed,
                 after,
-                (rest, limit - found),
+                (offset, limit - found),
             )?);
         }
         Ok(keys)
@@ -218,43 +171,43 @@ impl<'a> SqlSearch<'a> {
 
     fn count_timed(
         &self,
-        session: &mut dyn SqlConnection,
-        way: SearchPlan,
+        connection: &mut dyn SqlConnection,
+        plan: SearchPlan,
     ) -> Result<i64, StoreError> {
         let mut statement = StatementBuilder::default();
         statement.push("SELECT count(*) FROM recordings r WHERE ");
-        self.push_page_conditions(&mut statement, way);
+        self.push_page_conditions(&mut statement, plan);
         statement.push(" AND r.starttime IS NOT NULL AND r.record_id IS NOT NULL");
-        query_number(session, &statement)
+        query_number(connection, &statement)
     }
 
     fn find_group_keys(
         &self,
-        session: &mut dyn SqlConnection,
-        way: SearchPlan,
-        part: TimeGroup,
+        connection: &mut dyn SqlConnection,
+        plan: SearchPlan,
+        group: TimeGroup,
         after: Option<&RecordingCursor>,
         (offset, limit): (i64, i64),
     ) -> Result<Vec<i64>, StoreError> {
         let mut statement = StatementBuilder::default();
         statement.push("SELECT r.id FROM recordings r WHERE ");
-        self.push_page_conditions(&mut statement, way);
+        self.push_page_conditions(&mut statement, plan);
         statement.push(" AND r.record_id IS NOT NULL AND r.starttime IS");
-        statement.push(if part == TimeGroup::Timed { " NOT NULL" } else { " NULL" });
+        statement.push(if group == TimeGroup::Timed { " NOT NULL" } else { " NULL" });
         if let Some(cursor) = after {
             let id = statement.bind(cursor.record_id.as_str());
-            let behind = format!("r.record_id COLLATE BINARY > {id}");
+            let has_greater_id = format!("r.record_id COLLATE BINARY > {id}");
             match cursor.started_at {
-                Some(at) => {
-                    let at = statement.bind(at);
+                Some(started_at) => {
+                    let time = statement.bind(started_at);
                     statement.push(&format!(
-                        " AND r.starttime <= {at} AND (r.starttime < {at} OR {behind})"
+                        " AND r.starttime <= {time} AND (r.starttime < {time} OR {has_greater_id})"
                     ));
                 }
-                None => statement.push(&format!(" AND {behind}")),
+                None => statement.push(&format!(" AND {has_greater_id}")),
             }
         }
-        statement.push(match part {
+        statement.push(match group {
             TimeGroup::Timed => " ORDER BY r.starttime DESC, r.record_id COLLATE BINARY",
             TimeGroup::Untimed => " ORDER BY r.record_id COLLATE BINARY",
         });
@@ -264,38 +217,38 @@ impl<'a> SqlSearch<'a> {
             let offset = statement.bind(offset);
             statement.push(&format!(" OFFSET {offset}"));
         }
-        session.query(&statement.sql, &statement.values, |row| row.get(0))
+        connection.query(&statement.sql, &statement.values, |row| row.get(0))
     }
 
-    /// Conditions of pages. Nearly all recordings are in the states that are wanted: the index of states is
-    /// never the way to a page, and hidden from planners here.
-    fn push_page_conditions<'s>(&'s self, statement: &mut StatementBuilder<'s>, way: SearchPlan) {
+    /// Appends the conditions of a page. Nearly all recordings have one of the usual states, so the
+    /// index of states is useless for pages: `coalesce` hides it from the query planner.
+    fn push_page_conditions<'s>(&'s self, statement: &mut StatementBuilder<'s>, plan: SearchPlan) {
         let state = self.state_condition(statement, "coalesce(r.state, '')");
         statement.push(&state);
-        self.push_conditions(statement, way);
+        self.push_conditions(statement, plan);
     }
 
-    fn push_conditions<'s>(&'s self, statement: &mut StatementBuilder<'s>, way: SearchPlan) {
+    fn push_conditions<'s>(&'s self, statement: &mut StatementBuilder<'s>, plan: SearchPlan) {
         if let Some(ranges) = &self.id_ranges {
             statement.push(" AND ");
             push_id_ranges(statement, ranges);
         }
         if let Some(ids) = &self.meeting_ids {
-            let marks = statement.bind_all(ids);
+            let parameters = statement.bind_all(ids);
             statement.push(&if ids.is_empty() {
                 " AND FALSE".to_owned()
             } else {
-                format!(" AND r.meeting_id IN ({marks})")
+                format!(" AND r.meeting_id IN ({parameters})")
             });
         }
-        for (at, condition) in self.metadata.iter().enumerate() {
-            if way == SearchPlan::IndexLookup(at) {
+        for (index, condition) in self.metadata.iter().enumerate() {
+            if plan == SearchPlan::IndexLookup(index) {
                 statement.push(" AND r.id IN (SELECT m.recording_id FROM metadata m WHERE ");
-                push_indexed_condition(statement, condition);
+                condition.push_indexed(statement);
             } else {
                 statement
                     .push(" AND EXISTS (SELECT 1 FROM metadata m WHERE m.recording_id = r.id AND ");
-                push_row_condition(statement, condition);
+                condition.push_for_recording(statement);
             }
             statement.push(")");
         }
@@ -305,11 +258,11 @@ impl<'a> SqlSearch<'a> {
         let states: Vec<&str> = match self.states {
             RecordingStates::Usual => return format!("{column} IN ('published', 'unpublished')"),
             RecordingStates::Any => return "coalesce(r.state, '') <> 'deleted'".to_owned(),
-            // A recording without a state is in none, not in one without a name.
+            // No list matches a recording without a state, not even one with an empty name.
             RecordingStates::Listed(states) => states.iter().map(String::as_str).collect(),
         };
         let states: Vec<&str> =
-            states.into_iter().filter(|one| is_storable(one) && !one.is_empty()).collect();
+            states.into_iter().filter(|state| is_storable(state) && !state.is_empty()).collect();
         if states.is_empty() {
             return "FALSE".to_owned();
         }
@@ -317,20 +270,15 @@ impl<'a> SqlSearch<'a> {
     }
 }
 
-fn tenant_condition(scope: &TenantScope) -> Option<MetadataCondition<'_>> {
-    let TenantScope::Tenant(tenant) = scope else { return None };
-    Some(MetadataCondition { key: TENANT_KEY, values: vec![ValueMatch::Exact(tenant)] })
-}
-
 fn query_number(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     statement: &StatementBuilder<'_>,
 ) -> Result<i64, StoreError> {
-    let found = session.query_first(&statement.sql, &statement.values, |row| row.get(0))?;
+    let found = connection.query_first(&statement.sql, &statement.values, |row| row.get(0))?;
     Ok(found.unwrap_or_default())
 }
 
-/// Ids within one of some ranges.
+/// Appends the condition that the record id is in one of these ranges.
 fn push_id_ranges<'a>(statement: &mut StatementBuilder<'a>, ranges: &'a [(&'a str, String)]) {
     match ranges {
         [] => statement.push("FALSE"),
@@ -341,10 +289,11 @@ fn push_id_ranges<'a>(statement: &mut StatementBuilder<'a>, ranges: &'a [(&'a st
             ));
         }
         [.., last] => {
-            // Not a row of OR: there may be thousands.
+            // A join, since there may be thousands of ranges. Their number is rounded up to a power
+            // of two, so that there are few statements of different texts.
             let missing = ranges.len().next_power_of_two() - ranges.len();
-            let all = ranges.iter().chain(std::iter::repeat_n(last, missing));
-            let rows: Vec<String> = all
+            let padded = ranges.iter().chain(std::iter::repeat_n(last, missing));
+            let rows: Vec<String> = padded
                 .map(|(from, to)| {
                     let (from, to) = (statement.bind(*from), statement.bind(to));
                     format!("({from}, {to})")
@@ -360,55 +309,6 @@ fn push_id_ranges<'a>(statement: &mut StatementBuilder<'a>, ranges: &'a [(&'a st
     }
 }
 
-/// Rows of metadata with one of some values, as the index of keys and values finds them. It may hold
-/// only the beginnings of long values.
-fn push_indexed_condition<'a>(
-    statement: &mut StatementBuilder<'a>,
-    condition: &MetadataCondition<'a>,
-) {
-    if condition.values.is_empty() {
-        return statement.push("FALSE");
-    }
-    let key = statement.bind(condition.key);
-    let values: Vec<&str> = condition.values.iter().map(|one| one.text()).collect();
-    let marks = statement.bind_all(&values);
-    let beginnings: Vec<String> =
-        marks.split(", ").map(|mark| format!("substr({mark}, 1, 255)")).collect();
-    statement.push(&format!(
-        "m.key = {key} AND m.value IN ({marks}) AND substr(m.value, 1, 255) IN ({})",
-        beginnings.join(", ")
-    ));
-}
-
-/// Rows of metadata with one of some values, where the recording is known.
-fn push_row_condition<'a>(statement: &mut StatementBuilder<'a>, condition: &MetadataCondition<'a>) {
-    if condition.values.is_empty() {
-        return statement.push("FALSE");
-    }
-    let key = statement.bind(condition.key);
-    let values: Vec<String> =
-        condition.values.iter().map(|one| value_condition(statement, *one)).collect();
-    statement.push(&format!("m.key = {key} AND ({})", values.join(" OR ")));
-}
-
-/// No LIKE: letters are compared as they are, and nothing in them stands for others.
-fn value_condition<'a>(statement: &mut StatementBuilder<'a>, wanted: ValueMatch<'a>) -> String {
-    let text = wanted.text();
-    if text.is_empty() {
-        let exactly = matches!(wanted, ValueMatch::Exact(_));
-        return if exactly { "coalesce(m.value, '') = ''" } else { "TRUE" }.to_owned();
-    }
-    let mark = statement.bind(text);
-    match wanted {
-        ValueMatch::Exact(_) => format!("m.value = {mark}"),
-        ValueMatch::Prefix(_) => format!("substr(m.value, 1, length({mark})) = {mark}"),
-        ValueMatch::Suffix(_) => {
-            format!("substr(m.value, length(m.value) - length({mark}) + 1) = {mark}")
-        }
-        ValueMatch::Substring(_) => format!("instr(m.value, {mark}) > 0"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -416,9 +316,9 @@ mod tests {
     #[test]
     fn the_upper_bound_of_a_prefix_follows_all_that_begin_with_it() {
         for prefix in ["a", "a-", "ab~", "ä", "\u{d7ff}", "x\u{10ffff}", "a\u{10ffff}\u{10ffff}"] {
-            let end = prefix_upper_bound(prefix);
-            assert!(format!("{prefix}\u{10ffff}zz").as_bytes() < end.as_bytes(), "{prefix:?}");
-            assert!(prefix.as_bytes() < end.as_bytes());
+            let bound = prefix_upper_bound(prefix);
+            assert!(format!("{prefix}\u{10ffff}zz").as_bytes() < bound.as_bytes(), "{prefix:?}");
+            assert!(prefix.as_bytes() < bound.as_bytes());
         }
         assert_eq!(
             (prefix_upper_bound("a").as_str(), prefix_upper_bound("a\u{10ffff}").as_str()),

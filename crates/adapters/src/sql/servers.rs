@@ -7,67 +7,69 @@ use super::connection::{SqlConnection, values};
 use super::rows::{self, server_columns};
 use super::{meetings, store_id};
 
-pub(super) fn list_all(session: &mut dyn SqlConnection) -> Result<Vec<Server>, StoreError> {
+pub(super) fn list_all(connection: &mut dyn SqlConnection) -> Result<Vec<Server>, StoreError> {
     const ALL: &str = concat!("SELECT ", server_columns!(), " FROM servers s ORDER BY s.position");
-    session.query(ALL, &[], rows::read_server)
+    connection.query(ALL, &[], rows::read_server)
 }
 
 pub(super) fn find(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     id: &ServerId,
 ) -> Result<Option<Server>, StoreError> {
     const FIND: &str = concat!("SELECT ", server_columns!(), " FROM servers s WHERE s.id = ?1");
-    session.query_first(FIND, values![&id.0], rows::read_server)
+    connection.query_first(FIND, values![&id.0], rows::read_server)
 }
 
-/// Adds a server; false if its id exists.
-pub(super) fn add(session: &mut dyn SqlConnection, server: &Server) -> Result<bool, StoreError> {
+/// Adds a server; returns false if its id exists.
+pub(super) fn add(connection: &mut dyn SqlConnection, server: &Server) -> Result<bool, StoreError> {
     write_row(
-        session,
+        connection,
         server,
         "INSERT INTO servers (id, url, secret, tag, state, online, healthy_count, \
          unhealthy_count, failure_at, failure_reason, load, load_multiplier, meetings, users, \
-         largest_meeting, videos, bbb_version, failures, relapses, probation_until, placed, \
-         max_meetings, max_users, tier, answered_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
-         ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25) ON CONFLICT (id) DO NOTHING",
+         largest_meeting, videos, bbb_version, failures, relapses, probation_until, \
+         placed_since_poll, max_meetings, max_users, tier, answered_at) VALUES (?1, ?2, ?3, ?4, ?5, \
+         ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
+         ?24, ?25) ON CONFLICT (id) DO NOTHING",
     )
 }
 
-/// Puts back these servers if there are none and the store has lost that mark.
+/// Adds these servers if there are none and the store no longer has this id; returns whether it
+/// did.
 pub(super) fn restore_all(
-    session: &mut dyn SqlConnection,
-    lost: &str,
+    connection: &mut dyn SqlConnection,
+    lost_id: &str,
     servers: &[Server],
 ) -> Result<bool, StoreError> {
-    let is_empty =
-        list_all(session)?.is_empty() && store_id::find(session)?.as_deref() != Some(lost);
-    if is_empty {
+    let is_lost =
+        list_all(connection)?.is_empty() && store_id::find(connection)?.as_deref() != Some(lost_id);
+    if is_lost {
         for server in servers {
-            add(session, server)?;
+            add(connection, server)?;
         }
     }
-    Ok(is_empty)
+    Ok(is_lost)
 }
 
-/// Replaces all fields of the server with this id.
+/// Replaces all fields of a server; returns false if it does not exist.
 pub(super) fn replace(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     server: &Server,
 ) -> Result<bool, StoreError> {
     write_row(
-        session,
+        connection,
         server,
         "UPDATE servers SET url = ?2, secret = ?3, tag = ?4, state = ?5, online = ?6, \
          healthy_count = ?7, unhealthy_count = ?8, failure_at = ?9, failure_reason = ?10, \
          load = ?11, load_multiplier = ?12, meetings = ?13, users = ?14, largest_meeting = ?15, \
          videos = ?16, bbb_version = ?17, failures = ?18, relapses = ?19, probation_until = ?20, \
-         placed = ?21, max_meetings = ?22, max_users = ?23, tier = ?24, \
+         placed_since_poll = ?21, max_meetings = ?22, max_users = ?23, tier = ?24, \
          answered_at = ?25 WHERE id = ?1",
     )
 }
 
 fn write_row(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     server: &Server,
     sql: &'static str,
 ) -> Result<bool, StoreError> {
@@ -99,50 +101,53 @@ fn write_row(
         server.limits.tier,
         server.health.answered_at.0,
     ];
-    Ok(session.execute(sql, values)? == 1)
+    Ok(connection.execute(sql, values)? == 1)
 }
 
 pub(super) fn update(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     id: &ServerId,
     change: ServerChange,
 ) -> Result<Option<Server>, StoreError> {
-    let Some(mut server) = find(session, id)? else {
+    let Some(mut server) = find(connection, id)? else {
         return Ok(None);
     };
     change.apply(&mut server);
-    replace(session, &server)?;
+    replace(connection, &server)?;
     Ok(Some(server))
 }
 
 pub(super) fn remove(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     id: &ServerId,
 ) -> Result<Option<Vec<Meeting>>, StoreError> {
-    let meetings = meetings::forget_by_server(session, id)?;
-    let removed = session.execute("DELETE FROM servers WHERE id = ?1", values![&id.0])?;
+    let meetings = meetings::forget_by_server(connection, id)?;
+    let removed = connection.execute("DELETE FROM servers WHERE id = ?1", values![&id.0])?;
     Ok((removed == 1).then_some(meetings))
 }
 
 pub(super) fn record_version(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     id: &ServerId,
     version: &str,
 ) -> Result<(), StoreError> {
     let update = "UPDATE servers SET bbb_version = ?2 WHERE id = ?1";
-    session.execute(update, values![&id.0, version]).map(drop)
+    connection.execute(update, values![&id.0, version]).map(drop)
 }
 
-/// Adds seats to the load of a server, and so many meetings to those that were placed.
+/// Adds users to the load of a server, and meetings to those placed since its last poll. Both may
+/// be negative.
 pub(super) fn add_load(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     id: &ServerId,
-    seats: f64,
+    users: f64,
     placed: i64,
 ) -> Result<(), StoreError> {
-    // No max() or greatest(): they are called differently everywhere.
+    // CASE, since the function for the greater of two values is max() in SQLite and greatest() in
+    // PostgreSQL.
     const ADD_LOAD: &str = "UPDATE servers SET load = CASE WHEN load IS NULL THEN NULL \
         WHEN load + ?2 * load_multiplier > 0.0 THEN load + ?2 * load_multiplier ELSE 0.0 END, \
-        placed = CASE WHEN placed + ?3 > 0 THEN placed + ?3 ELSE 0 END WHERE id = ?1";
-    session.execute(ADD_LOAD, values![&id.0, seats, placed]).map(drop)
+        placed_since_poll = CASE WHEN placed_since_poll + ?3 > 0 \
+        THEN placed_since_poll + ?3 ELSE 0 END WHERE id = ?1";
+    connection.execute(ADD_LOAD, values![&id.0, users, placed]).map(drop)
 }

@@ -1,8 +1,9 @@
-//! A statement that is put together from pieces. What callers wrote goes into its values, never into its text.
+//! Builds a statement from pieces. Texts of callers become parameters and never part of the
+//! statement.
 
 use super::connection::SqlValue;
 
-/// A statement that grows.
+/// A statement and its parameters.
 #[derive(Default)]
 pub(super) struct StatementBuilder<'a> {
     pub(super) sql: String,
@@ -14,19 +15,19 @@ impl<'a> StatementBuilder<'a> {
         self.sql.push_str(sql);
     }
 
-    /// The mark of a value.
+    /// Adds a parameter and returns its placeholder.
     pub(super) fn bind(&mut self, value: impl Into<SqlValue<'a>>) -> String {
         self.values.push(value.into());
         format!("?{}", self.values.len())
     }
 
-    /// Marks of several values. Their number is rounded up to a power of two by naming the last one again, so that
-    /// there are few statements of different texts.
+    /// Adds several parameters and returns their placeholders. Their number is rounded up to a
+    /// power of two by repeating the last one, so that there are few statements of different texts.
     pub(super) fn bind_all<T: Copy + Into<SqlValue<'a>>>(&mut self, values: &[T]) -> String {
         let last = values.last().copied();
         let missing = values.len().next_power_of_two() - values.len();
         let padding = last.into_iter().cycle().take(missing);
-        let all: Vec<T> = values.iter().copied().chain(padding).collect();
-        all.into_iter().map(|value| self.bind(value)).collect::<Vec<_>>().join(", ")
+        let padded: Vec<T> = values.iter().copied().chain(padding).collect();
+        padded.into_iter().map(|value| self.bind(value)).collect::<Vec<_>>().join(", ")
     }
 }

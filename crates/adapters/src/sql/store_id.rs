@@ -1,16 +1,20 @@
-//! The mark of a store.
+//! Statements about the id of a store, which shows whether the store has lost its data.
 
 use app::ports::StoreError;
 
 use super::connection::{SqlConnection, values};
 
-pub(super) fn find(session: &mut dyn SqlConnection) -> Result<Option<String>, StoreError> {
-    session.query_first("SELECT mark FROM mark", &[], |row| row.get(0))
+pub(super) fn find(connection: &mut dyn SqlConnection) -> Result<Option<String>, StoreError> {
+    connection.query_first("SELECT id FROM store_id", &[], |row| row.get(0))
 }
 
-/// The mark that is there, or that one from now on.
-pub(super) fn claim(session: &mut dyn SqlConnection, mark: &str) -> Result<String, StoreError> {
-    const INSERT: &str = "INSERT INTO mark (one, mark) VALUES (1, ?1) ON CONFLICT (one) DO NOTHING";
-    session.execute(INSERT, values![mark])?;
-    find(session)?.ok_or_else(|| StoreError::Corrupt("a mark does not stay".to_owned()))
+/// Gives the store this id if it has none; returns the id that it has.
+pub(super) fn claim(
+    connection: &mut dyn SqlConnection,
+    new_id: &str,
+) -> Result<String, StoreError> {
+    const INSERT: &str =
+        "INSERT INTO store_id (one, id) VALUES (1, ?1) ON CONFLICT (one) DO NOTHING";
+    connection.execute(INSERT, values![new_id])?;
+    find(connection)?.ok_or_else(|| StoreError::Corrupt("the store id was not stored".to_owned()))
 }

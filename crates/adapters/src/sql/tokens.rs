@@ -1,6 +1,6 @@
-//! One-time tokens.
+//! The port [`OneTimeTokens`].
 
-use app::ports::{Grant, OneTimeTokens, StoreError};
+use app::ports::{OneTimeTokens, RecordingFormatId, StoreError};
 use async_trait::async_trait;
 use domain::Timestamp;
 
@@ -12,24 +12,28 @@ impl<D: Database> OneTimeTokens for SqlStore<D> {
     async fn put_token(
         &self,
         token: &str,
-        grant: &Grant,
+        format_id: &RecordingFormatId,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<(), StoreError> {
-        let (token, grant) = (token.to_owned(), grant.clone());
-        self.write(move |session| put_token(session, &token, &grant, now, until)).await
+        let (token, format_id) = (token.to_owned(), format_id.clone());
+        self.write(move |connection| put_token(connection, &token, &format_id, now, until)).await
     }
 
-    async fn take_token(&self, token: &str, now: Timestamp) -> Result<Option<Grant>, StoreError> {
+    async fn take_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<RecordingFormatId>, StoreError> {
         let token = token.to_owned();
-        self.write(move |session| take_token(session, &token, now)).await
+        self.write(move |connection| take_token(connection, &token, now)).await
     }
 }
 
 fn put_token(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     token: &str,
-    grant: &Grant,
+    format_id: &RecordingFormatId,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<(), StoreError> {
@@ -37,22 +41,22 @@ fn put_token(
         VALUES (?1, ?2, ?3, ?4) ON CONFLICT (token) DO UPDATE SET \
         record_id = excluded.record_id, format = excluded.format, \
         valid_until = excluded.valid_until";
-    // Those that nobody took go here: the table never holds more than what is in force.
-    session.execute("DELETE FROM one_time_tokens WHERE valid_until <= ?1", values![now.0])?;
-    let values = values![token, &grant.record_id, &grant.format, until.0];
-    session.execute(PUT, values).map(drop)
+    // Deletes expired tokens, so that the table holds valid ones only.
+    connection.execute("DELETE FROM one_time_tokens WHERE valid_until <= ?1", values![now.0])?;
+    let values = values![token, format_id.record_id.as_str(), format_id.format.as_str(), until.0];
+    connection.execute(PUT, values).map(drop)
 }
 
 fn take_token(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     token: &str,
     now: Timestamp,
-) -> Result<Option<Grant>, StoreError> {
+) -> Result<Option<RecordingFormatId>, StoreError> {
     const TAKE: &str = "DELETE FROM one_time_tokens WHERE token = ?1 \
         RETURNING record_id, format, valid_until";
-    let taken = session.query_first(TAKE, values![token], |row| {
-        let grant = Grant { record_id: row.get(0)?, format: row.get(1)? };
-        Ok((grant, Timestamp(row.get(2)?)))
+    let taken = connection.query_first(TAKE, values![token], |row| {
+        let (record_id, format) = (row.get::<String>(0)?, row.get::<String>(1)?);
+        Ok((RecordingFormatId::parse(&record_id, &format), Timestamp(row.get(2)?)))
     })?;
-    Ok(taken.filter(|(_, until)| now < *until).map(|(grant, _)| grant))
+    Ok(taken.filter(|(_, until)| now < *until).and_then(|(format_id, _)| format_id))
 }

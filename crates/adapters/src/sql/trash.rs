@@ -1,4 +1,5 @@
-//! The trash: what the rows of deleted recordings said before, as one text for each. Nothing in it is searched.
+//! The port [`Trash`]: deleted recordings as they were before, as one JSON text for each. The texts
+//! are never searched.
 
 use app::ports::{Destination, FileMove, StoreError, Trash, TrashedRecording};
 use async_trait::async_trait;
@@ -11,14 +12,14 @@ use super::recording_details::StoredDetails;
 use super::recordings::{find_recording, put_recording};
 use super::{Database, SqlStore, file_moves};
 
-/// What deleting takes away from a row, in JSON.
+/// The parts of a recording that are deleted with it, as stored in JSON.
 #[derive(Debug, Serialize, Deserialize)]
 struct PreviousRecording {
     published: bool,
     state: Option<String>,
     metadata: Vec<(String, Option<String>)>,
     formats: Vec<PreviousFormat>,
-    facts: StoredDetails,
+    details: StoredDetails,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,63 +42,63 @@ struct PreviousThumbnail {
 
 impl PreviousRecording {
     fn from_recording(recording: &Recording) -> Self {
-        let preview = |one: &Thumbnail| PreviousThumbnail {
-            width: one.width,
-            height: one.height,
-            alt: one.alt.clone(),
-            url: one.url.clone(),
-            sequence: one.sequence,
+        let to_thumbnail = |thumbnail: &Thumbnail| PreviousThumbnail {
+            width: thumbnail.width,
+            height: thumbnail.height,
+            alt: thumbnail.alt.clone(),
+            url: thumbnail.url.clone(),
+            sequence: thumbnail.sequence,
         };
-        let format = |one: &PlaybackFormat| PreviousFormat {
-            format: one.format.clone(),
-            url: one.url.clone(),
-            length: one.length_minutes,
-            processing_time: one.processing_time_ms,
-            thumbnails: one.thumbnails.iter().map(preview).collect(),
+        let to_format = |format: &PlaybackFormat| PreviousFormat {
+            format: format.format.clone(),
+            url: format.url.clone(),
+            length: format.length_minutes,
+            processing_time: format.processing_time_ms,
+            thumbnails: format.thumbnails.iter().map(to_thumbnail).collect(),
         };
         Self {
             published: recording.published,
             state: recording.state.clone(),
             metadata: recording.metadata.clone(),
-            formats: recording.formats.iter().map(format).collect(),
-            facts: StoredDetails::from_recording(recording),
+            formats: recording.formats.iter().map(to_format).collect(),
+            details: StoredDetails::from_recording(recording),
         }
     }
 
-    /// Makes a deleted recording what it was.
+    /// Restores a deleted recording to what it was.
     fn restore_to(self, recording: &mut Recording) {
-        let preview = |one: PreviousThumbnail| Thumbnail {
-            width: one.width,
-            height: one.height,
-            alt: one.alt,
-            url: one.url,
-            sequence: one.sequence,
+        let to_thumbnail = |thumbnail: PreviousThumbnail| Thumbnail {
+            width: thumbnail.width,
+            height: thumbnail.height,
+            alt: thumbnail.alt,
+            url: thumbnail.url,
+            sequence: thumbnail.sequence,
         };
-        let format = |one: PreviousFormat| PlaybackFormat {
-            format: one.format,
-            url: one.url,
-            length_minutes: one.length,
-            processing_time_ms: one.processing_time,
-            thumbnails: one.thumbnails.into_iter().map(preview).collect(),
+        let to_format = |format: PreviousFormat| PlaybackFormat {
+            format: format.format,
+            url: format.url,
+            length_minutes: format.length,
+            processing_time_ms: format.processing_time,
+            thumbnails: format.thumbnails.into_iter().map(to_thumbnail).collect(),
             size: None,
         };
         recording.published = self.published;
         recording.state = self.state;
         recording.deleted_at = None;
         recording.metadata = self.metadata;
-        recording.formats = self.formats.into_iter().map(format).collect();
-        self.facts.apply_to(recording);
+        recording.formats = self.formats.into_iter().map(to_format).collect();
+        self.details.apply_to(recording);
     }
 
     fn format_names(&self) -> Vec<String> {
-        self.formats.iter().map(|one| one.format.clone()).collect()
+        self.formats.iter().map(|format| format.format.clone()).collect()
     }
 }
 
-/// What is in the trash under some condition.
+/// Selects recordings in the trash that meet a condition.
 macro_rules! trash {
     ($condition:literal) => {
-        concat!("SELECT record_id, since, kept FROM trash ", $condition)
+        concat!("SELECT record_id, deleted_at, previous FROM trash ", $condition)
     };
 }
 
@@ -105,16 +106,14 @@ const BY_ID: &str = trash!("WHERE record_id = ?1");
 
 fn read_previous(row: &dyn SqlRow) -> Result<(TrashedRecording, PreviousRecording), StoreError> {
     let text: String = row.get(2)?;
-    let kept: PreviousRecording = serde_json::from_str(&text).map_err(|_| unreadable_error())?;
-    let since = Timestamp(row.get(1)?);
-    Ok((
-        TrashedRecording {
-            record_id: row.get(0)?,
-            formats: kept.format_names(),
-            deleted_at: since,
-        },
-        kept,
-    ))
+    let previous: PreviousRecording =
+        serde_json::from_str(&text).map_err(|_| unreadable_error())?;
+    let trashed = TrashedRecording {
+        record_id: row.get(0)?,
+        formats: previous.format_names(),
+        deleted_at: Timestamp(row.get(1)?),
+    };
+    Ok((trashed, previous))
 }
 
 fn read_trashed(row: &dyn SqlRow) -> Result<TrashedRecording, StoreError> {
@@ -122,75 +121,78 @@ fn read_trashed(row: &dyn SqlRow) -> Result<TrashedRecording, StoreError> {
 }
 
 fn unreadable_error() -> StoreError {
-    StoreError::Corrupt("a recording in the trash is not readable".to_owned())
+    StoreError::Corrupt("a recording in the trash is unreadable".to_owned())
 }
 
-/// Keeps what a recording was before it set out to the trash, or drops what is kept of one that goes on to its end.
-/// Returns the formats of what was there already.
+/// Updates the trash when the files of a recording begin to move: stores a recording that is moved
+/// to the trash, and deletes the entry of one that is removed. Returns the formats of the entry
+/// that was there before.
 pub(super) fn update_for_move(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     record_id: &str,
-    before: Option<&Recording>,
-    to: Destination,
+    recording: Option<&Recording>,
+    destination: Destination,
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
-    const PUT: &str = "INSERT INTO trash (record_id, since, kept) VALUES (?1, ?2, ?3) \
-        ON CONFLICT (record_id) DO UPDATE SET since = excluded.since, kept = excluded.kept";
-    if !to.is_deletion() {
+    const PUT: &str = "INSERT INTO trash (record_id, deleted_at, previous) VALUES (?1, ?2, ?3) \
+        ON CONFLICT (record_id) DO UPDATE SET deleted_at = excluded.deleted_at, \
+        previous = excluded.previous";
+    if !destination.is_deletion() {
         return Ok(Vec::new());
     }
-    let known = session.query_first(BY_ID, values![record_id], read_trashed)?;
-    match (to, before) {
+    let existing = connection.query_first(BY_ID, values![record_id], read_trashed)?;
+    match (destination, recording) {
         (Destination::Trash, Some(recording)) => {
             let text = serde_json::to_string(&PreviousRecording::from_recording(recording))
                 .map_err(|_| unreadable_error())?;
-            session.execute(PUT, values![record_id, now.0, &text])?;
+            connection.execute(PUT, values![record_id, now.0, &text])?;
         }
-        (Destination::Removed, _) => delete_entry(session, record_id)?,
+        (Destination::Removed, _) => delete_entry(connection, record_id)?,
         _ => {}
     }
-    Ok(known.map(|one| one.formats).unwrap_or_default())
+    Ok(existing.map(|trashed| trashed.formats).unwrap_or_default())
 }
 
-fn delete_entry(session: &mut dyn SqlConnection, record_id: &str) -> Result<(), StoreError> {
+fn delete_entry(connection: &mut dyn SqlConnection, record_id: &str) -> Result<(), StoreError> {
     const DROP: &str = "DELETE FROM trash WHERE record_id = ?1";
-    session.execute(DROP, values![record_id]).map(drop)
+    connection.execute(DROP, values![record_id]).map(drop)
 }
 
 fn restore_recording(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     record_id: &str,
     now: Timestamp,
 ) -> Result<Option<FileMove>, StoreError> {
-    let Some((trashed, kept)) = session.query_first(BY_ID, values![record_id], read_previous)?
+    let Some((trashed, previous)) =
+        connection.query_first(BY_ID, values![record_id], read_previous)?
     else {
         return Ok(None);
     };
-    delete_entry(session, record_id)?;
+    delete_entry(connection, record_id)?;
     let Some((_, mut recording)) =
-        find_recording(session, record_id)?.filter(|(_, one)| one.is_deleted())
+        find_recording(connection, record_id)?.filter(|(_, recording)| recording.is_deleted())
     else {
         return Ok(None);
     };
-    kept.restore_to(&mut recording);
-    put_recording(session, &recording)?;
-    let to = Destination::from_recording(&recording);
-    file_moves::begin(session, record_id, trashed.formats, to, now).map(Some)
+    previous.restore_to(&mut recording);
+    put_recording(connection, &recording)?;
+    let destination = Destination::from_recording(&recording);
+    file_moves::begin(connection, record_id, trashed.formats, destination, now).map(Some)
 }
 
 fn begin_purge(
-    session: &mut dyn SqlConnection,
+    connection: &mut dyn SqlConnection,
     trashed: TrashedRecording,
     now: Timestamp,
 ) -> Result<Option<FileMove>, StoreError> {
-    delete_entry(session, &trashed.record_id)?;
-    // Whoever has put another recording in its place wants its files.
-    let row = find_recording(session, &trashed.record_id)?;
-    if row.is_some_and(|(_, recording)| !recording.is_deleted()) {
+    delete_entry(connection, &trashed.record_id)?;
+    // The files belong to a recording of the same id that was imported since.
+    let existing = find_recording(connection, &trashed.record_id)?;
+    if existing.is_some_and(|(_, recording)| !recording.is_deleted()) {
         return Ok(None);
     }
     let TrashedRecording { record_id, formats, .. } = trashed;
-    file_moves::begin(session, &record_id, formats, Destination::Removed, now).map(Some)
+    file_moves::begin(connection, &record_id, formats, Destination::Removed, now).map(Some)
 }
 
 #[async_trait]
@@ -205,14 +207,14 @@ impl<D: Database> Trash for SqlStore<D> {
         );
         let after = self.database.to_comparable(after.unwrap_or_default()).to_owned();
         self.database
-            .read(move |session| session.query(NEXT, values![&after, limit], read_trashed))
+            .read(move |connection| connection.query(NEXT, values![&after, limit], read_trashed))
             .await
     }
 
     async fn find_trashed(&self, record_id: &str) -> Result<Option<TrashedRecording>, StoreError> {
         let id = record_id.to_owned();
         self.database
-            .read(move |session| session.query_first(BY_ID, values![&id], read_trashed))
+            .read(move |connection| connection.query_first(BY_ID, values![&id], read_trashed))
             .await
     }
 
@@ -222,7 +224,7 @@ impl<D: Database> Trash for SqlStore<D> {
         now: Timestamp,
     ) -> Result<Option<FileMove>, StoreError> {
         let id = record_id.to_owned();
-        self.write_recordings(move |session| restore_recording(session, &id, now)).await
+        self.write_recordings(move |connection| restore_recording(connection, &id, now)).await
     }
 
     async fn empty_trash(
@@ -232,11 +234,11 @@ impl<D: Database> Trash for SqlStore<D> {
         limit: u32,
     ) -> Result<Vec<FileMove>, StoreError> {
         const DELETED_BEFORE: &str =
-            trash!("WHERE since < ?1 ORDER BY since, record_id COLLATE BINARY LIMIT ?2");
-        self.write_keeping_cache(move |session| {
-            let old = session.query(DELETED_BEFORE, values![before.0, limit], read_trashed)?;
-            let ended = old.into_iter().map(|one| begin_purge(session, one, now));
-            ended.filter_map(Result::transpose).collect()
+            trash!("WHERE deleted_at < ?1 ORDER BY deleted_at, record_id COLLATE BINARY LIMIT ?2");
+        self.write_keeping_cache(move |connection| {
+            let old = connection.query(DELETED_BEFORE, values![before.0, limit], read_trashed)?;
+            let file_moves = old.into_iter().map(|trashed| begin_purge(connection, trashed, now));
+            file_moves.filter_map(Result::transpose).collect()
         })
         .await
     }

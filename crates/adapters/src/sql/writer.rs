@@ -1,4 +1,5 @@
-//! The thread that writes: one transaction for everything that waits.
+//! The thread that writes. It runs all waiting operations in one transaction, each in a savepoint
+//! of its own, so that a burst of creates needs few synchronisations of the disk.
 
 use std::sync::Arc;
 use std::thread;
@@ -11,37 +12,38 @@ use super::connection::SqlConnection;
 use super::meetings::count_joins;
 use crate::pending_joins::PendingJoins;
 
-/// Operations that may wait; more of them wait outside.
+/// The number of operations in the queue; callers of more operations wait until one is taken.
 const MAX_QUEUED: usize = 1024;
-/// What the writing thread owns: a connection, or the way to one.
+
+/// The connection of the writing thread.
 pub(crate) trait WriteConnection: Send + 'static {
-    /// Operations of one transaction.
+    /// The maximum number of operations in one transaction.
     const MAX_BATCH: usize;
 
-    /// Begins a transaction that no other writer, in whatever process, can come in between.
+    /// Begins a transaction that excludes all other writers, also those of other processes.
     fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError>;
 
-    /// Commits it. After an error it may have been committed or not.
+    /// Commits the transaction. After an error it may have been committed or not.
     fn commit(&mut self) -> Result<(), StoreError>;
 
-    /// A transaction has ended, and callers are about to learn of it. `seen` says that it changed
-    /// more than counts of joins.
-    fn report_change(&self, seen: bool);
+    /// Records that a transaction has ended, before callers get their results.
+    /// `invalidates_join_cache` tells whether it changed more than counts of joins.
+    fn report_change(&self, invalidates_join_cache: bool);
 }
 
-/// Tells the caller what became of its operation, once the transaction has ended.
+/// Sends the caller the result of its operation, once the transaction has ended.
 type ResultSender = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// Runs within the transaction, or learns that there is none.
+/// Runs within the transaction, or gets the error that there is none.
 type WriteOperation =
     Box<dyn FnOnce(Result<&mut dyn SqlConnection, StoreError>) -> ResultSender + Send>;
 
 struct WriteJob {
     operation: WriteOperation,
-    /// Whether it changes more than counts of joins.
+    /// Whether the operation changes more than counts of joins.
     invalidates_join_cache: bool,
 }
 
-/// A handle on the writing thread, which ends when the handle is dropped.
+/// A handle of the writing thread, which ends when the handle is dropped.
 pub(super) struct WriteThread {
     queue: mpsc::Sender<WriteJob>,
     timeout: Option<Duration>,
@@ -49,84 +51,87 @@ pub(super) struct WriteThread {
 
 impl WriteThread {
     pub(super) fn start(
-        link: impl WriteConnection,
-        joins: Arc<PendingJoins>,
+        connection: impl WriteConnection,
+        pending_joins: Arc<PendingJoins>,
         name: &str,
-        patience: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> Result<Self, StoreError> {
         let (queue, receiver) = mpsc::channel(MAX_QUEUED);
         thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || run_jobs(link, receiver, &joins))
+            .spawn(move || run_jobs(connection, receiver, &pending_joins))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { queue, timeout: patience })
+        Ok(Self { queue, timeout })
     }
 
-    /// Runs an operation in the next transaction; returns when that is on disk.
+    /// Runs an operation in the next transaction; returns when that is committed.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
-        changes: bool,
+        invalidates_join_cache: bool,
     ) -> Result<T, StoreError> {
-        let outcome = self.submit(operation, changes);
-        let Some(patience) = self.timeout else {
-            return outcome.await;
+        let result = self.submit(operation, invalidates_join_cache);
+        let Some(timeout) = self.timeout else {
+            return result.await;
         };
-        let late = |_| {
-            let ms = patience.as_millis();
+        let timed_out = |_| {
+            let ms = timeout.as_millis();
             StoreError::Unavailable(format!("not written within {ms} ms"))
         };
-        tokio::time::timeout(patience, outcome).await.map_err(late)?
+        tokio::time::timeout(timeout, result).await.map_err(timed_out)?
     }
 
     async fn submit<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut dyn SqlConnection) -> Result<T, StoreError> + Send + 'static,
-        changes: bool,
+        invalidates_join_cache: bool,
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
-        let operation: WriteOperation = Box::new(move |session| {
-            // Who gave up before it began must not find it done.
-            let result = match session {
-                Ok(_) if sender.is_closed() => Err(gone_error("the caller")),
-                Ok(session) => session.run_in_savepoint(operation),
+        let operation: WriteOperation = Box::new(move |connection| {
+            // An operation whose caller has given up before it began is not run.
+            let result = match connection {
+                Ok(_) if sender.is_closed() => {
+                    Err(StoreError::Unavailable("the caller has given up".to_owned()))
+                }
+                Ok(connection) => connection.run_in_savepoint(operation),
                 Err(error) => Err(error),
             };
             Box::new(move |committed| {
-                // A caller that has gone away does not want to know.
+                // The caller may have given up.
                 let _ = sender.send(committed.and(result));
             })
         });
-        let job = WriteJob { operation, invalidates_join_cache: changes };
-        self.queue.send(job).await.map_err(|_| gone_error("the writing thread"))?;
-        receiver.await.map_err(|_| gone_error("the writing thread"))?
+        let job = WriteJob { operation, invalidates_join_cache };
+        self.queue.send(job).await.map_err(|_| thread_ended_error())?;
+        receiver.await.map_err(|_| thread_ended_error())?
     }
 
-    /// A handle to nudge it with, which does not keep the thread alive.
+    /// Returns a handle that can ask for a transaction and does not keep the thread alive.
     pub(super) fn wake_up_handle(&self) -> WakeUp {
         WakeUp(self.queue.downgrade())
     }
 }
 
-fn gone_error(who: &str) -> StoreError {
-    StoreError::Unavailable(format!("{who} has gone"))
+fn thread_ended_error() -> StoreError {
+    StoreError::Unavailable("the writing thread has ended".to_owned())
 }
 
-/// See [`WriteThread::wake_up_handle`].
+/// Asks for a transaction; see [`WriteThread::wake_up_handle`].
 pub(super) struct WakeUp(mpsc::WeakSender<WriteJob>);
 
 impl WakeUp {
-    /// Asks for a transaction soon, for the sake of what waits elsewhere.
+    /// Asks for a transaction, which will also write the counted joins.
     pub(super) fn send(self) {
         if let Some(queue) = self.0.upgrade() {
             let operation: WriteOperation = Box::new(|_| Box::new(|_| ()));
-            // If the queue is full there will be a transaction anyway.
+            // If the queue is full, a transaction follows anyway.
             let _ = queue.try_send(WriteJob { operation, invalidates_join_cache: false });
         }
     }
 }
 
-/// A service that reads and can never write again is worse than one that is started anew.
+/// Aborts the process if the writing thread panics: a service that can read but never write again
+/// is worse than one that is restarted.
 struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
@@ -137,26 +142,30 @@ impl Drop for AbortOnPanic {
     }
 }
 
-fn run_jobs<L: WriteConnection>(
-    mut link: L,
+fn run_jobs<C: WriteConnection>(
+    mut connection: C,
     mut queue: mpsc::Receiver<WriteJob>,
-    joins: &PendingJoins,
+    pending_joins: &PendingJoins,
 ) {
-    let _end = AbortOnPanic;
+    let _abort_on_panic = AbortOnPanic;
     while let Some(first) = queue.blocking_recv() {
         let mut batch = vec![first];
-        while batch.len() < L::MAX_BATCH
+        while batch.len() < C::MAX_BATCH
             && let Ok(next) = queue.try_recv()
         {
             batch.push(next);
         }
-        run_batch(&mut link, batch, joins);
+        run_batch(&mut connection, batch, pending_joins);
     }
 }
 
-fn run_batch(link: &mut impl WriteConnection, batch: Vec<WriteJob>, joins: &PendingJoins) {
-    let session = match link.begin() {
-        Ok(session) => session,
+fn run_batch(
+    writer: &mut impl WriteConnection,
+    batch: Vec<WriteJob>,
+    pending_joins: &PendingJoins,
+) {
+    let connection = match writer.begin() {
+        Ok(connection) => connection,
         Err(error) => {
             for job in batch {
                 (job.operation)(Err(error.clone()))(Err(error.clone()));
@@ -164,19 +173,20 @@ fn run_batch(link: &mut impl WriteConnection, batch: Vec<WriteJob>, joins: &Pend
             return;
         }
     };
-    let counted = joins.take();
-    if !counted.is_empty()
-        && let Err(error) = session.run_in_savepoint(|session| count_joins(session, &counted))
+    let counts = pending_joins.take();
+    if !counts.is_empty()
+        && let Err(error) =
+            connection.run_in_savepoint(|connection| count_joins(connection, &counts))
     {
-        tracing::warn!(%error, "joins not counted; the next poll corrects the load");
+        tracing::warn!(%error, "joins not counted until the next poll");
     }
-    let changes = batch.iter().any(|job| job.invalidates_join_cache);
-    let finishes: Vec<ResultSender> =
-        batch.into_iter().map(|job| (job.operation)(Ok(&mut *session))).collect();
-    let committed = link.commit();
-    link.report_change(changes);
-    joins.finish_write();
-    for finish in finishes {
-        finish(committed.clone());
+    let invalidates_join_cache = batch.iter().any(|job| job.invalidates_join_cache);
+    let senders: Vec<ResultSender> =
+        batch.into_iter().map(|job| (job.operation)(Ok(&mut *connection))).collect();
+    let committed = writer.commit();
+    writer.report_change(invalidates_join_cache);
+    pending_joins.finish_write();
+    for send in senders {
+        send(committed.clone());
     }
 }

@@ -1,68 +1,51 @@
-//! The form in which the original keeps the attributes of a callback: a YAML mapping whose keys are
-//! Ruby's symbols, as Ruby writes it. What is written here, Ruby reads back as the same text.
+//! The attributes of a callback in the form in which the original stores them: a YAML mapping whose
+//! keys are Ruby symbols. What is written here, Ruby reads back as the same text.
 
 use std::fmt;
 
+use app::ports::StoreError;
 use serde::de::{MapAccess, Visitor};
 
-/// Words that YAML 1.1, which Ruby speaks, does not take for text.
-const RESERVED_WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
-
-/// Longer names need a mark before them, so that readers look for the colon after them.
+/// Longer keys are introduced by `? `: readers expect the colon of a simple key close to its
+/// beginning.
 const MAX_SIMPLE_KEY: usize = 120;
 
 /// Writes attributes in their order.
-pub(super) fn write(attributes: &[(String, String)]) -> String {
+///
+/// # Errors
+/// When the YAML library cannot write them.
+pub(super) fn write(attributes: &[(String, String)]) -> Result<String, StoreError> {
     if attributes.is_empty() {
-        return "--- {}\n".to_owned();
+        return Ok("--- {}\n".to_owned());
     }
     let mut text = "---\n".to_owned();
-    for (key, value) in attributes {
-        let plain = key.chars().all(|one| one.is_ascii_alphanumeric() || one == '_')
-            && key.starts_with(|first: char| first.is_ascii_alphabetic());
-        let symbol = format!(":{key}");
-        let key = if plain { symbol } else { quote(&symbol) };
-        let value = if is_plain(value) { value.clone() } else { quote(value) };
+    for (name, value) in attributes {
+        let is_identifier = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && name.starts_with(|first: char| first.is_ascii_alphabetic());
+        let symbol = format!(":{name}");
+        let key = if is_identifier { symbol } else { write_scalar(&symbol)? };
+        let value = write_scalar(value)?;
         text.push_str(&match key.len() {
             0..=MAX_SIMPLE_KEY => format!("{key}: {value}\n"),
             _ => format!("? {key}\n: {value}\n"),
         });
     }
-    text
+    Ok(text)
 }
 
-/// Whether a text without quotes is this text in every reader's eyes: narrow rather than clever.
-fn is_plain(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && !text.ends_with([':', ' '])
-        && !text.contains(": ")
-        && !text.contains(" #")
-        && !text.contains(is_special)
-        && !RESERVED_WORDS.contains(&text.to_ascii_lowercase().as_str())
+/// Writes a text as a scalar on one line. Ruby takes more plain scalars for numbers, times and
+/// symbols than the library expects, but none that begins with a letter: all others are quoted.
+fn write_scalar(text: &str) -> Result<String, StoreError> {
+    let quote_all = !text.starts_with(|first: char| first.is_ascii_alphabetic());
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false, quote_all: quote_all };
+    let mut written = serde_saphyr::to_string_with_options(&text, options)
+        .map_err(|error| StoreError::Corrupt(format!("attributes of a callback: {error}")))?;
+    written.truncate(written.trim_end_matches('\n').len());
+    Ok(written)
 }
 
-fn is_special(one: char) -> bool {
-    // Line ends of YAML 1.1, the byte order mark, and what is no character at all.
-    one.is_control()
-        || matches!(one, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
-}
-
-fn quote(text: &str) -> String {
-    let mut quoted = "\"".to_owned();
-    for one in text.chars() {
-        match one {
-            '"' | '\\' => quoted.extend(['\\', one]),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            one if is_special(one) => quoted.push_str(&format!("\\u{:04x}", u32::from(one))),
-            one => quoted.push(one),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// Reads attributes, however they are quoted; none from an empty text.
+/// Reads attributes, however they are quoted. An empty text has none; attributes without a value
+/// are left out.
 pub(super) fn read(text: &str) -> Result<Vec<(String, String)>, ()> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
@@ -89,14 +72,14 @@ impl<'de> Visitor<'de> for AttributesVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = Vec::new();
+        let mut attributes = Vec::new();
         while let Some((key, value)) = map.next_entry::<String, Option<String>>()? {
             if let Some(value) = value {
                 let name = key.strip_prefix(':').unwrap_or(&key);
-                pairs.push((name.to_owned(), value));
+                attributes.push((name.to_owned(), value));
             }
         }
-        Ok(CallbackAttributes(pairs))
+        Ok(CallbackAttributes(attributes))
     }
 }
 
@@ -106,8 +89,8 @@ mod tests {
 
     use super::*;
 
-    fn to_attributes(all: &[(&str, &str)]) -> Vec<(String, String)> {
-        all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    fn to_attributes(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     const TWO_ATTRIBUTES: [(&str, &str); 2] = [
@@ -116,17 +99,17 @@ mod tests {
     ];
 
     #[test]
-    fn what_the_original_wrote_is_read_and_written_alike() {
+    fn attributes_are_read_and_written_as_the_original_writes_them() {
         let text = "---\n:analytics_callback_url: https://app.example.test/stats\n\
             :recording_ready_url: https://app.example.test/ready?x=1&y=ü\n";
         assert_eq!(read(text).unwrap(), to_attributes(&TWO_ATTRIBUTES));
-        assert_eq!(write(&to_attributes(&TWO_ATTRIBUTES)), text);
+        assert_eq!(write(&to_attributes(&TWO_ATTRIBUTES)).unwrap(), text);
         assert_eq!(read("").unwrap(), []);
-        assert_eq!(read(&write(&[])).unwrap(), []);
+        assert_eq!(read(&write(&[]).unwrap()).unwrap(), []);
     }
 
     #[test]
-    fn other_spellings_are_read() {
+    fn other_forms_are_read() {
         let ready = |url: &str| vec![("recording_ready_url".to_owned(), url.to_owned())];
         for text in [
             "---\n:recording_ready_url: 'http://a/b'\n",
@@ -146,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ruby_would_take_for_something_else_is_quoted() {
+    fn text_that_ruby_reads_as_another_type_is_quoted() {
         for value in [
             "",
             " ",
@@ -157,6 +140,9 @@ mod tests {
             "1",
             "1.5",
             "1:30",
+            "0:30",
+            "1,000",
+            "-2024-01-01 10:00:00",
             "2024-01-01",
             ":sym",
             "a: b",
@@ -184,23 +170,25 @@ mod tests {
             "<<",
             "=",
         ] {
-            let text = write(&to_attributes(&[("url", value)]));
-            assert!(text.starts_with("---\n:url: \""), "{value:?} as {text}");
+            let text = write(&to_attributes(&[("url", value)])).unwrap();
+            let written = text.strip_prefix("---\n:url: ").unwrap();
+            assert!(written.starts_with(['"', '\'']), "{value:?} as {text}");
             assert!(!text.contains('\0'));
             assert_eq!(read(&text), Ok(to_attributes(&[("url", value)])), "{text}");
         }
         let long = to_attributes(&[(&"a".repeat(5_000), "b"), (&"a: ".repeat(5_000), "c")]);
-        assert_eq!(read(&write(&long)), Ok(long));
+        assert_eq!(read(&write(&long).unwrap()), Ok(long));
         for value in ["https://a/b?c=d&e=f%20g#h", "a, b", "a:b", "http://a/[b]{c}"] {
-            assert_eq!(write(&to_attributes(&[("url", value)])), format!("---\n:url: {value}\n"));
+            let text = write(&to_attributes(&[("url", value)])).unwrap();
+            assert_eq!(text, format!("---\n:url: {value}\n"));
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(key in any::<String>(), value in any::<String>()) {
+        fn written_attributes_are_read_back(key in any::<String>(), value in any::<String>()) {
             let written = vec![(key, value)];
-            prop_assert_eq!(read(&write(&written)), Ok(written));
+            prop_assert_eq!(read(&write(&written).unwrap()), Ok(written));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A connection to SQLite, as the shared statements need it.
+//! Implements the interface of the shared statements on a connection to SQLite.
 
 use app::ports::StoreError;
 use domain::Timestamp;
@@ -44,7 +44,7 @@ impl SqlRow for rusqlite::Row<'_> {
     }
 }
 
-/// Runs a statement without parameters or rows.
+/// Runs a statement that has no parameters and returns no rows.
 pub(super) fn run_command(connection: &Connection, sql: &str) -> Result<(), StoreError> {
     let run = || connection.prepare_cached(sql)?.execute([]);
     run().map(drop).map_err(to_store_error)
@@ -80,9 +80,10 @@ impl SqlConnection for Connection {
     }
 
     fn set_savepoint(&mut self) -> Result<(), StoreError> {
-        // A full disk may have undone the transaction; a savepoint would then begin another one.
+        // SQLite rolls back the transaction when the disk is full; a savepoint would then begin
+        // another one.
         if self.is_autocommit() {
-            return Err(StoreError::Unavailable("the transaction was undone".to_owned()));
+            return Err(StoreError::Unavailable("the transaction was rolled back".to_owned()));
         }
         run_command(self, "SAVEPOINT operation")
     }

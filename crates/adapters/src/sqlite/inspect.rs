@@ -1,4 +1,4 @@
-//! A closer look at the embedded store, for `scalelite doctor`.
+//! Checks of the embedded store for `scalelite doctor`.
 
 use app::ports::{Finding, Inspect, StoreError};
 use async_trait::async_trait;
@@ -6,42 +6,39 @@ use rusqlite::Connection;
 
 use super::{SqliteStore, connect, migrations, to_store_error};
 
-/// Complaints of the integrity check that are shown.
+/// The number of problems of the integrity check that are shown.
 const MAX_COMPLAINTS: usize = 3;
 const RESTORE_ADVICE: &str = "stop the balancer and put back a backup of the data directory";
 
 #[async_trait]
 impl Inspect for SqliteStore {
     async fn inspect(&self) -> Vec<Finding> {
-        let looks: [(&str, fn(&Connection) -> rusqlite::Result<Finding>); 4] = [
+        type Check = fn(&Connection) -> rusqlite::Result<Finding>;
+        let checks: [(&str, Check); 4] = [
             ("store: integrity", check_integrity),
             ("store: journal", check_journal),
             ("store: schema", check_schema),
             ("store: size", check_size),
         ];
-        let of = |(check, look): (&str, fn(&Connection) -> rusqlite::Result<Finding>)| {
-            let found = connect(&self.database.path).and_then(
-                |connection| -> Result<Finding, StoreError> {
-                    look(&connection).map_err(to_store_error)
-                },
-            );
-            found.unwrap_or_else(|error: StoreError| {
-                Finding::fail(check, error.to_string(), RESTORE_ADVICE)
-            })
+        let run = |(name, check): (&str, Check)| {
+            let connection = connect(&self.database.path);
+            let finding: Result<Finding, StoreError> =
+                connection.and_then(|connection| check(&connection).map_err(to_store_error));
+            finding.unwrap_or_else(|error| Finding::fail(name, error.to_string(), RESTORE_ADVICE))
         };
-        looks.into_iter().map(of).collect()
+        checks.into_iter().map(run).collect()
     }
 }
 
 fn check_integrity(connection: &Connection) -> rusqlite::Result<Finding> {
     let check = "store: integrity";
     let mut statement = connection.prepare("PRAGMA quick_check(10)")?;
-    let found: Vec<String> =
+    let problems: Vec<String> =
         statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    if found == ["ok"] {
-        return Ok(Finding::ok(check, "quick_check finds nothing"));
+    if problems == ["ok"] {
+        return Ok(Finding::ok(check, "quick_check found no problem"));
     }
-    let shown = found.into_iter().take(MAX_COMPLAINTS).collect::<Vec<_>>().join("; ");
+    let shown = problems.into_iter().take(MAX_COMPLAINTS).collect::<Vec<_>>().join("; ");
     Ok(Finding::fail(check, shown, RESTORE_ADVICE))
 }
 
@@ -86,14 +83,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_damaged_page_is_found() {
+    async fn a_damaged_page_is_reported() {
         let dir = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&dir.path().join("one.db")).unwrap();
+        let store = SqliteStore::open(&dir.path().join("store.db")).unwrap();
         assert!(store.inspect().await.iter().all(|finding| finding.level == FindingLevel::Ok));
-        let copy = dir.path().join("two.db");
+        let copy = dir.path().join("copy.db");
         let connection = connect(&store.database.path).unwrap();
         connection.execute("VACUUM INTO ?1", [copy.display().to_string()]).unwrap();
-        // The first page is left alone, so that it still looks like a store.
+        // The first page stays, so that the file is still a database.
         let mut file = std::fs::OpenOptions::new().write(true).open(&copy).unwrap();
         file.seek(SeekFrom::Start(4096)).unwrap();
         file.write_all(&[0xff; 4096]).unwrap();

@@ -1,5 +1,5 @@
-//! A closer look at every server of the pool, for administrators: whether it can be reached and
-//! trusted, takes our secret, and knows what time it is.
+//! Checks of all servers of the pool for administrators: connection and certificate, secret,
+//! version, and clock.
 
 use bbb::meetings::MeetingList;
 use domain::{AdminState, Server};
@@ -11,22 +11,22 @@ use crate::context::App;
 use crate::poll::refusal_reason;
 use crate::ports::{BackendResponse, CallError, CallPriority, Finding, FindingLevel, StoreError};
 
-/// How far a server's clock may be off, in ms.
+/// Maximum difference between a server's clock and that of the balancer, in ms.
 const MAX_CLOCK_SKEW_MS: i64 = 5_000;
-/// `Date` tells seconds only: on the average it is half of one late.
+/// The header `Date` has a resolution of one second: on average it is half a second late, in ms.
 const DATE_ROUNDING_MS: i64 = 500;
-/// Texts of servers are shown only this long.
+/// Maximum length of texts of servers that are shown.
 const MAX_TEXT_CHARS: usize = 120;
 
-/// Looks at all servers, so many at a time; the findings are in the order of the servers.
+/// Checks all servers, several at the same time. The findings are in the order of the servers.
 pub async fn check_servers(app: &App) -> Vec<Finding> {
     let servers = match app.pool.list_servers().await {
         Ok(servers) => servers,
         Err(StoreError::NotAdopted) => {
-            return vec![Finding::skipped("servers", "the database does not hold any yet")];
+            return vec![Finding::skipped("servers", "the database does not contain any yet")];
         }
         Err(error) => {
-            let advice = "see what is found about the store";
+            let advice = "see the findings about the store";
             return vec![Finding::fail("servers", error.to_string(), advice)];
         }
     };
@@ -39,44 +39,44 @@ pub async fn check_servers(app: &App) -> Vec<Finding> {
         let advice = "enable one: scalelite servers enable ID";
         findings.push(Finding::warn(
             "servers",
-            "none is enabled: no meeting finds a place",
+            "none is enabled: no meeting can be placed",
             advice,
         ));
     }
-    let looks: Vec<_> = servers
+    let checks: Vec<_> = servers
         .iter()
         .map(|server| check_server(app, server, server_label(server, &servers)).boxed())
         .collect();
-    let looks = stream::iter(looks).buffered(app.policy.poll_concurrency.max(1));
-    findings.extend(looks.collect::<Vec<_>>().await.into_iter().flatten());
+    let checks = stream::iter(checks).buffered(app.policy.poll_concurrency.max(1));
+    findings.extend(checks.collect::<Vec<_>>().await.into_iter().flatten());
     findings
 }
 
-/// The host of a server, and its id if it shares its host.
-fn server_label(server: &Server, all: &[Server]) -> String {
+/// Returns the host name of a server, and its id if several servers have that host name.
+fn server_label(server: &Server, servers: &[Server]) -> String {
     let host = server.hostname();
-    let alone = all.iter().filter(|other| other.hostname() == host).count() == 1;
-    if alone { format!("server {host}") } else { format!("server {host} ({})", server.id) }
+    let is_unique = servers.iter().filter(|server| server.hostname() == host).count() == 1;
+    if is_unique { format!("server {host}") } else { format!("server {host} ({})", server.id) }
 }
 
-/// Looks at one server. What is wrong with one that is not in use is no failure.
+/// Checks one server. Failures of a disabled server count as warnings only.
 async fn check_server(app: &App, server: &Server, name: String) -> Vec<Finding> {
-    let way = CallOptions { priority: CallPriority::Internal, timeouts: app.policy.timeouts };
-    let before = app.clock.now();
-    let listed = app.fetch_meetings(server, way).await;
-    let middle = before.plus_ms(app.clock.now().ms_since(before) / 2);
+    let options = CallOptions { priority: CallPriority::Internal, timeouts: app.policy.timeouts };
+    let sent_at = app.clock.now();
+    let listed = app.fetch_meetings(server, options).await;
+    let middle = sent_at.plus_ms(app.clock.now().ms_since(sent_at) / 2);
     let mut findings = vec![check_connection(&name, server, &listed)];
     match &listed {
-        Ok(answer) => {
-            findings.push(check_secret(&name, server, answer));
-            findings.push(check_version(app, server, way, &name).await);
-            let off = answer.date.map(|date| date.plus_ms(DATE_ROUNDING_MS).ms_since(middle));
-            findings.push(check_clock(&name, off));
+        Ok(response) => {
+            findings.push(check_secret(&name, server, response));
+            findings.push(check_version(app, server, options, &name).await);
+            let server_time = response.date.map(|date| date.plus_ms(DATE_ROUNDING_MS));
+            let skew_ms = server_time.map(|server_time| server_time.ms_since(middle));
+            findings.push(check_clock(&name, skew_ms));
         }
         Err(_) => {
-            let rest = ["secret", "version", "clock"];
-            let skipped = |what| Finding::skipped(format!("{name}: {what}"), "no answer");
-            findings.extend(rest.map(skipped));
+            let skipped = |check| Finding::skipped(format!("{name}: {check}"), "no response");
+            findings.extend(["secret", "version", "clock"].map(skipped));
         }
     }
     if server.state == AdminState::Disabled {
@@ -94,19 +94,19 @@ fn check_connection(
     listed: &Result<BackendResponse, CallError>,
 ) -> Finding {
     let check = format!("{name}: connection");
-    let encrypted = server.url.starts_with("https:");
+    let is_encrypted = server.url.starts_with("https:");
     match listed {
-        Ok(_) if encrypted => Finding::ok(check, "reachable, certificate valid"),
+        Ok(_) if is_encrypted => Finding::ok(check, "reachable, certificate valid"),
         Ok(_) => Finding::ok(check, "reachable, without TLS"),
         Err(error @ CallError::Unreachable(reason)) if reason.contains("certificate") => {
-            let advice = "renew the server's certificate; if its authority is your own, add it to \
-                          the system's or name it by SSL_CERT_FILE";
+            let advice = "renew the server's certificate; if your own authority has issued it, add \
+                          the authority to those of the system, or name it by SSL_CERT_FILE";
             Finding::fail(check, error.to_string(), advice)
         }
         Err(error) => {
             let advice = format!(
-                "see whether {} is right, its name resolves, the server runs (bbb-conf --status), \
-                 and no firewall is between",
+                "check that {} is right, its host name resolves, the server runs (bbb-conf --status), \
+                 and no firewall blocks the connection",
                 server.url
             );
             Finding::fail(check, error.to_string(), advice)
@@ -114,9 +114,9 @@ fn check_connection(
     }
 }
 
-fn check_secret(name: &str, server: &Server, answer: &BackendResponse) -> Finding {
+fn check_secret(name: &str, server: &Server, response: &BackendResponse) -> Finding {
     let check = format!("{name}: secret");
-    match MeetingList::read(&answer.body) {
+    match MeetingList::read(&response.body) {
         Ok(meetings) => {
             Finding::ok(check, format!("accepted, {} meetings", meetings.meetings.len()))
         }
@@ -126,42 +126,43 @@ fn check_secret(name: &str, server: &Server, answer: &BackendResponse) -> Findin
                  scalelite servers update {} SECRET",
                 server.id
             );
-            Finding::fail(check, refusal_reason(&answer.body), advice)
+            Finding::fail(check, refusal_reason(&response.body), advice)
         }
         Err(error) => {
-            let detail = format!("no answer of BigBlueButton: HTTP {}, {error}", answer.status);
-            let advice = format!("see whether {} is its API endpoint", server.url);
+            let detail =
+                format!("not a response of BigBlueButton: HTTP {}, {error}", response.status);
+            let advice = format!("check that {} is the URL of its API", server.url);
             Finding::fail(check, detail, advice)
         }
     }
 }
 
-async fn check_version(app: &App, server: &Server, way: CallOptions, name: &str) -> Finding {
+async fn check_version(app: &App, server: &Server, options: CallOptions, name: &str) -> Finding {
     let check = format!("{name}: version");
-    match app.fetch_version(server, way).await {
+    match app.fetch_version(server, options).await {
         Ok(body) => {
             let version = bbb::response::parse_bbb_version(&body);
             let version = version.map(|text| text.chars().take(MAX_TEXT_CHARS).collect::<String>());
             Finding::ok(check, version.unwrap_or_else(|| "not revealed by the server".to_owned()))
         }
         Err(error) => {
-            let advice = "see what its web server does with the path of the API alone";
+            let advice = "check what its web server responds to the path of the API";
             Finding::warn(check, error.to_string(), advice)
         }
     }
 }
 
-/// How far a clock is off, in ms; positive if it is ahead of ours.
-fn check_clock(name: &str, off_ms: Option<i64>) -> Finding {
+/// Checks the clock of a server, which is so many ms ahead of that of the balancer.
+fn check_clock(name: &str, skew_ms: Option<i64>) -> Finding {
     let check = format!("{name}: clock");
-    let Some(off_ms) = off_ms else {
-        return Finding::skipped(check, "the answer has no date");
+    let Some(skew_ms) = skew_ms else {
+        return Finding::skipped(check, "the response has no Date header");
     };
-    if off_ms.abs() <= MAX_CLOCK_SKEW_MS {
+    if skew_ms.abs() <= MAX_CLOCK_SKEW_MS {
         return Finding::ok(check, "within some seconds of ours");
     }
-    let direction = if off_ms > 0 { "ahead of" } else { "behind" };
-    let detail = format!("{} s {direction} ours", off_ms.abs() / 1000);
+    let direction = if skew_ms > 0 { "ahead of" } else { "behind" };
+    let detail = format!("{} s {direction} ours", skew_ms.abs() / 1000);
     Finding::warn(check, detail, "let NTP set the clocks of both machines (timedatectl)")
 }
 
@@ -171,18 +172,18 @@ mod tests {
 
     #[test]
     fn clocks_that_are_off_are_reported() {
-        let found = |off_ms| {
-            let finding = check_clock("x", off_ms);
+        let check = |skew_ms| {
+            let finding = check_clock("x", skew_ms);
             (finding.level, finding.detail)
         };
-        assert_eq!(found(None).0, FindingLevel::Skipped);
-        assert_eq!(found(Some(-5_000)).0, FindingLevel::Ok);
-        assert_eq!(found(Some(61_000)), (FindingLevel::Warn, "61 s ahead of ours".to_owned()));
-        assert_eq!(found(Some(-5_001)), (FindingLevel::Warn, "5 s behind ours".to_owned()));
+        assert_eq!(check(None).0, FindingLevel::Skipped);
+        assert_eq!(check(Some(-5_000)).0, FindingLevel::Ok);
+        assert_eq!(check(Some(61_000)), (FindingLevel::Warn, "61 s ahead of ours".to_owned()));
+        assert_eq!(check(Some(-5_001)), (FindingLevel::Warn, "5 s behind ours".to_owned()));
     }
 
     #[test]
-    fn certificates_have_advice_of_their_own() {
+    fn invalid_certificates_have_their_own_advice() {
         let server = Server::new(
             domain::ServerId("1".to_owned()),
             "https://a/api".to_owned(),
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_on_one_host_are_told_apart() {
+    fn labels_of_servers_on_one_host_have_their_ids() {
         let server = |id: &str, url: &str| {
             Server::new(domain::ServerId(id.to_owned()), url.to_owned(), String::new())
         };
@@ -208,7 +209,7 @@ mod tests {
             server("2", "http://b/api"),
             server("3", "http://b:8/api"),
         ];
-        let names: Vec<_> = all.iter().map(|one| server_label(one, &all)).collect();
-        assert_eq!(names, ["server a", "server b (2)", "server b (3)"]);
+        let labels: Vec<_> = all.iter().map(|server| server_label(server, &all)).collect();
+        assert_eq!(labels, ["server a", "server b (2)", "server b (3)"]);
     }
 }

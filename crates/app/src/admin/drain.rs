@@ -1,5 +1,5 @@
-//! Taking a server out of service without hurting anybody: no new meetings, then waiting for those it
-//! has, and at the deadline ending the rest after a warning.
+//! Draining a server: it gets no new meetings, its meetings come to an end, and at a deadline the
+//! remaining ones are ended after a warning.
 
 use domain::{AdminState, Server};
 use futures_util::stream::{self, StreamExt as _};
@@ -11,22 +11,22 @@ use crate::context::App;
 use crate::poll;
 use crate::ports::{CallPriority, MeetingOnServer, ServerChange};
 
-/// Calls to a server at the same time.
+/// Maximum number of calls to a server at the same time.
 const MAX_CONCURRENT_CALLS: usize = 8;
 
-/// What is left on a server.
+/// The meetings and users that are left on a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RemainingLoad {
-    /// Meetings, those without users and those of other balancers as well.
+    /// Meetings, including those without users and those of other balancers.
     pub meetings: u32,
-    /// Users in them.
+    /// Users in these meetings.
     pub users: u32,
 }
 
-/// Lets the server get no new meetings.
+/// Cordons a server if it is enabled, so that it gets no new meetings.
 ///
 /// # Errors
-/// When there is none of that id.
+/// When there is no server of this id, or the store fails.
 pub async fn begin_drain(app: &App, id: &str) -> Result<Server, AdminError> {
     let server = servers::find(app, id).await?;
     if server.state != AdminState::Enabled {
@@ -35,18 +35,18 @@ pub async fn begin_drain(app: &App, id: &str) -> Result<Server, AdminError> {
     servers::update(app, id, ServerChange::with_state(AdminState::Cordoned)).await
 }
 
-/// Polls the server: what is left on it, or why that cannot be told.
+/// Polls a server; returns what is left on it, or why that is unknown.
 ///
 /// # Errors
-/// When there is none of that id.
+/// When there is no server of this id, or the store fails.
 pub async fn poll_remaining_load(
     app: &App,
     id: &str,
 ) -> Result<Result<RemainingLoad, String>, AdminError> {
     let server = servers::find(app, id).await?;
-    let known = server.id.clone();
+    let id = server.id.clone();
     let polled = poll::poll_server(app, server, false, None).await?;
-    let server = polled.ok_or(AdminError::Unknown(known))?.server;
+    let server = polled.ok_or(AdminError::Unknown(id))?.server;
     if server.health.unhealthy_count > 0 || !server.is_online() {
         let reason = server.health.last_failure.map(|failure| failure.reason);
         return Ok(Err(reason.unwrap_or_else(|| "offline".to_owned())));
@@ -54,15 +54,15 @@ pub async fn poll_remaining_load(
     Ok(Ok(RemainingLoad { meetings: server.stats.meetings, users: server.stats.users }))
 }
 
-/// Writes into the chat of every meeting on the server; returns how many were reached. Servers
-/// before BBB 3.0 do not know the call.
+/// Sends a chat message to every meeting on a server; returns the number of meetings that were
+/// reached. Servers before BBB 3.0 do not support this call.
 ///
 /// # Errors
-/// When there is none of that id, or the store fails.
+/// When there is no server of this id, or the store fails.
 pub async fn warn_users(app: &App, id: &str, text: &str) -> Result<usize, AdminError> {
     let server = servers::find(app, id).await?;
     let meetings = app.pool.list_meetings(Some(&server.id)).await?;
-    let asked = stream::iter(meetings).map(|meeting| {
+    let calls = stream::iter(meetings).map(|meeting| {
         let mut query = meeting_query(&meeting.key.id);
         query.set("message", text);
         query.set("userName", "Administrator");
@@ -73,35 +73,36 @@ pub async fn warn_users(app: &App, id: &str, text: &str) -> Result<usize, AdminE
         }
     });
     let reached =
-        asked.buffer_unordered(MAX_CONCURRENT_CALLS).filter(|reached| std::future::ready(*reached));
+        calls.buffer_unordered(MAX_CONCURRENT_CALLS).filter(|reached| std::future::ready(*reached));
     Ok(reached.count().await)
 }
 
-/// Ends every meeting that is recorded on the server; returns how many it confirmed. What it does not
-/// confirm is ended by later polls.
+/// Ends and forgets every meeting that is recorded on a server; returns how many ends the server
+/// confirmed. Later polls end the other meetings.
 ///
 /// # Errors
-/// When there is none of that id, or the store fails.
+/// When there is no server of this id, or the store fails.
 pub async fn end_remaining_meetings(app: &App, id: &str) -> Result<usize, AdminError> {
     let server = servers::find(app, id).await?;
     let meetings = app.pool.list_meetings(Some(&server.id)).await?;
-    let way = CallOptions {
+    let options = CallOptions {
         priority: CallPriority::Internal,
         timeouts: app.policy.timeouts_for(server.is_online()),
     };
-    let ended = stream::iter(meetings).map(|meeting| {
+    let calls = stream::iter(meetings).map(|meeting| {
         let server = &server;
         async move {
             let query = end_query(&meeting);
-            let reply = app.call_server_with(way, server, "end", &query, None).await;
-            let located = MeetingOnServer { meeting, server: server.clone() };
-            if let Err(error) = forget_ended_meeting(app, &located).await {
-                tracing::warn!(meeting = located.meeting.key.id, %error, "not forgotten");
+            let reply = app.call_server_with(options, server, "end", &query, None).await;
+            let ended = MeetingOnServer { meeting, server: server.clone() };
+            if let Err(error) = forget_ended_meeting(app, &ended).await {
+                let meeting = &ended.meeting.key.id;
+                tracing::warn!(meeting, %error, "ended meeting not forgotten");
             }
             reply.is_ok_and(|reply| reply.response.success)
         }
     });
     let confirmed =
-        ended.buffer_unordered(MAX_CONCURRENT_CALLS).filter(|ended| std::future::ready(*ended));
+        calls.buffer_unordered(MAX_CONCURRENT_CALLS).filter(|ended| std::future::ready(*ended));
     Ok(confirmed.count().await)
 }

@@ -1,26 +1,31 @@
-//! Meetings, for administrators: list, look into, end. They see those of all tenants.
+//! Administrative actions on meetings of all tenants: list, inspect, and end.
 
 use std::collections::HashSet;
 
 use bytes::Bytes;
 use domain::{Meeting, ServerId};
 
-use crate::api::{ApiError, end_on_server, forget_ended_meeting, forward_reply};
+use crate::api::{
+    ApiError, MEETING_UNREACHABLE, end_on_server, forget_ended_meeting, forward_reply,
+};
 use crate::backend::meeting_query;
 use crate::context::App;
 use crate::poll;
 use crate::ports::{MeetingOnServer, StoreError};
 
-/// Some meetings by their ids, or all.
+/// Lists the meetings with one of these ids, or all meetings if there are no ids.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn list(app: &App, ids: &[String]) -> Result<Vec<Meeting>, StoreError> {
-    let all = app.pool.list_meetings(None).await?;
-    Ok(all.into_iter().filter(|one| ids.is_empty() || ids.contains(&one.key.id)).collect())
+    let is_listed = |meeting: &Meeting| ids.is_empty() || ids.contains(&meeting.key.id);
+    let mut meetings = app.pool.list_meetings(None).await?;
+    meetings.retain(is_listed);
+    Ok(meetings)
 }
 
-/// The meetings of that id and their servers: one, unless tenants have chosen the same.
+/// Returns the meetings with this id and their servers. There are several if several tenants use
+/// the id.
 ///
 /// # Errors
 /// When the store fails.
@@ -32,57 +37,52 @@ pub async fn find(app: &App, id: &str) -> Result<Vec<MeetingOnServer>, StoreErro
     Ok(found)
 }
 
-/// Meetings that run on servers and are neither recorded nor made by a balancer of this pool, with
-/// their servers. Servers that do not answer are left out.
+/// Lists foreign meetings: those that run on servers and were neither recorded nor created by a
+/// balancer of this pool. Servers that do not respond are left out.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn list_foreign_meetings(app: &App) -> Result<Vec<(ServerId, String)>, StoreError> {
-    let recorded: HashSet<(ServerId, String)> = app
-        .pool
-        .list_meetings(None)
-        .await?
-        .into_iter()
-        .map(|one| (one.server, one.key.id))
-        .collect();
-    let mut found = Vec::new();
+    let recorded = app.pool.list_meetings(None).await?;
+    let recorded: HashSet<(ServerId, String)> =
+        recorded.into_iter().map(|meeting| (meeting.server, meeting.key.id)).collect();
+    let mut foreign = Vec::new();
     for server in app.pool.list_servers().await? {
-        let Ok(list) = poll::list_reported_meetings(app, &server).await else { continue };
-        for one in list.into_iter().filter(|one| !one.is_ours && !one.is_breakout) {
-            let place = (server.id.clone(), one.id);
-            if !recorded.contains(&place) {
-                found.push(place);
+        let Ok(reported) = poll::list_reported_meetings(app, &server).await else { continue };
+        for meeting in
+            reported.into_iter().filter(|meeting| !meeting.is_ours && !meeting.is_breakout)
+        {
+            let entry = (server.id.clone(), meeting.id);
+            if !recorded.contains(&entry) {
+                foreign.push(entry);
             }
         }
     }
-    Ok(found)
+    Ok(foreign)
 }
 
-/// What a meeting's server says about it.
+/// Returns the response of a meeting's server to `getMeetingInfo`.
 ///
 /// # Errors
-/// When it refuses or cannot be asked.
-pub async fn fetch_meeting_info(app: &App, located: &MeetingOnServer) -> Result<Bytes, ApiError> {
-    let query = meeting_query(&located.meeting.key.id);
-    let reply = app.call_server(&located.server, "getMeetingInfo", &query, None).await;
-    forward_reply(reply, "Unable to access meeting on server.")
+/// When the server refuses the call or does not respond.
+pub async fn fetch_meeting_info(app: &App, meeting: &MeetingOnServer) -> Result<Bytes, ApiError> {
+    let query = meeting_query(&meeting.meeting.key.id);
+    let reply = app.call_server(&meeting.server, "getMeetingInfo", &query, None).await;
+    forward_reply(reply, MEETING_UNREACHABLE)
 }
 
-/// Ends a meeting with the password that was remembered for it, and forgets it even if its server
-/// refuses: this is the administrator's word.
+/// Ends a meeting with the stored password, and forgets it even if its server refuses: the
+/// administrator has decided.
 ///
 /// # Errors
-/// When the server cannot be asked (the meeting is forgotten all the same) or the store fails.
+/// When the server does not respond (the meeting is forgotten all the same), or the store fails.
 pub async fn end(app: &App, meeting: &Meeting) -> Result<(), ApiError> {
-    let result = match app.pool.find_meeting(&meeting.key).await? {
-        None => return Ok(()),
-        Some(located) => {
-            let password = located.meeting.moderator_pw.as_deref().unwrap_or_default();
-            let ended = end_on_server(app, &located, password).await;
-            forget_ended_meeting(app, &located).await?;
-            ended
-        }
+    let Some(recorded) = app.pool.find_meeting(&meeting.key).await? else {
+        return Ok(());
     };
+    let password = recorded.meeting.moderator_pw.as_deref().unwrap_or_default();
+    let result = end_on_server(app, &recorded, password).await;
+    forget_ended_meeting(app, &recorded).await?;
     match result {
         Ok(_) | Err(ApiError::Backend(..)) => Ok(()),
         Err(error) => Err(error),

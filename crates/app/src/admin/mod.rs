@@ -1,4 +1,4 @@
-//! What administrators do, by the command line or the management API: the same functions for both.
+//! Administrative actions: the command line and the management API call the same functions.
 
 pub mod doctor;
 pub mod drain;

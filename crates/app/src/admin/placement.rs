@@ -1,22 +1,19 @@
-//! Why meetings are where they are, and where a new one would go.
+//! Explains where meetings are placed, and forecasts the load of servers.
 
-use domain::MeetingKey;
-use domain::forecast::{CostEstimate, ExpectedUsersSource, NewMeeting};
-use domain::parameters::effective_tag;
-use domain::placement::{
-    ExclusionReason, PlacementCriteria, PlacementRefusal, TagRequest, choose_server,
-    evaluate_candidates, meeting_seed,
-};
-use domain::{Server, ServerId};
+use domain::forecast::{CostEstimate, ExpectedUsersSource};
+use domain::placement::{ExclusionReason, PlacementRefusal, choose_server, evaluate_candidates};
+use domain::{MeetingKey, Server, ServerId};
 
 use crate::context::App;
 use crate::forecaster;
+use crate::placement::{PlacementInput, plan_placement};
 use crate::ports::StoreError;
+use crate::tenancy::Caller;
 
-/// A meeting that does not come.
+/// A meeting that is placed on trial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HypotheticalMeeting {
-    /// Its id; without one it is none that is known.
+    /// Its id; `None` for a meeting without history.
     pub id: Option<String>,
     /// Its tenant's id.
     pub tenant: Option<String>,
@@ -26,79 +23,71 @@ pub struct HypotheticalMeeting {
     pub tag: Option<String>,
 }
 
-/// A server as it looks to that meeting.
+/// A server as a candidate for the meeting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerEvaluation {
     /// The server.
     pub server: Server,
-    /// What it would cost to put the meeting there, or why that cannot be.
+    /// The cost of the meeting there, or why it cannot go there.
     pub outcome: Result<f64, ExclusionReason>,
-    /// Its users from now on, every five minutes, if that is foreseen.
+    /// The server's users from now on, every five minutes, as forecast; empty without a forecast.
     pub user_curve: Vec<f32>,
 }
 
 /// Where the meeting would go, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlacementExplanation {
-    /// Seats that are expected of it.
+    /// Users that the meeting is expected to draw.
     pub expected_users: u32,
     /// Where that number comes from.
     pub source: ExpectedUsersSource,
     /// Its users from now on, every five minutes.
     pub user_curve: Vec<f32>,
-    /// Meetings that are expected to be created soon and are larger: they were given places first.
+    /// Number of larger meetings that are expected to be created soon and were placed first.
     pub expected_meetings: usize,
-    /// All servers, the best one first, those that cannot take it last.
+    /// All servers: the best one first, those that cannot take the meeting last.
     pub evaluations: Vec<ServerEvaluation>,
-    /// The one that gets it, and why; or why none does.
+    /// The server that gets the meeting and why, or why none does.
     pub choice: Result<(ServerId, String), PlacementRefusal>,
 }
 
-/// Where a meeting would be placed now. Nothing is changed.
+/// Explains where a meeting would be placed now, by the very criteria of a create. Nothing is changed.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn explain_placement(
     app: &App,
-    supposed: &HypotheticalMeeting,
+    meeting: &HypotheticalMeeting,
 ) -> Result<PlacementExplanation, StoreError> {
     forecaster::refresh(app).await?;
     let servers = app.pool.list_servers().await?;
-    let id = supposed.id.clone().unwrap_or_default();
-    let key = MeetingKey { tenant: supposed.tenant.clone(), id };
-    let known_as = app.policy.history_key(&key);
-    let newcomer =
-        NewMeeting { key: &known_as, size_hint: supposed.announced_users, max_users: None };
-    let now = app.clock.now();
-    let forecast = forecaster::forecast_new_meeting(app, &newcomer, now);
-    let tags = effective_tag(supposed.tag.as_deref(), &app.policy.create_rules).unwrap_or_default();
-    let ask = PlacementCriteria {
-        tags: TagRequest::parse(tags),
-        expected_users: forecast.expected_users,
-        source: forecast.source,
-        seed: meeting_seed(&key.id),
-        now,
-        tried_servers: Vec::new(),
-        same_id_servers: Vec::new(),
-        rules: app.policy.placement,
-        costs: forecast.costs,
+    let caller = find_caller(app, meeting.tenant.as_deref()).await?;
+    let key =
+        MeetingKey { tenant: meeting.tenant.clone(), id: meeting.id.clone().unwrap_or_default() };
+    let input = PlacementInput {
+        key: &key,
+        tag: meeting.tag.as_deref(),
+        size_hint: meeting.announced_users,
+        max_users: None,
+        rules: caller.create_rules(&app.policy),
     };
+    let (criteria, forecast) = plan_placement(app, &input, app.clock.now());
     let choice =
-        choose_server(&servers, &ask).map(|choice| (choice.server.id.clone(), choice.reason));
-    let mut looks: Vec<ServerEvaluation> = evaluate_candidates(&servers, &ask)
+        choose_server(&servers, &criteria).map(|choice| (choice.server.id.clone(), choice.reason));
+    let mut evaluations: Vec<ServerEvaluation> = evaluate_candidates(&servers, &criteria)
         .into_iter()
-        .map(|one| ServerEvaluation {
-            user_curve: find_user_curve(&forecast.estimate, &one.server.id),
-            server: one.server.clone(),
-            outcome: one.outcome,
+        .map(|candidate| ServerEvaluation {
+            user_curve: find_user_curve(&forecast.estimate, &candidate.server.id),
+            server: candidate.server.clone(),
+            outcome: candidate.outcome,
         })
         .collect();
     let chosen = choice.as_ref().ok().map(|(id, _)| id.clone());
-    looks.sort_by(|a, b| {
-        let order = |look: &ServerEvaluation| {
-            (look.outcome.is_err(), Some(&look.server.id) != chosen.as_ref())
+    evaluations.sort_by(|a, b| {
+        let order = |evaluation: &ServerEvaluation| {
+            (evaluation.outcome.is_err(), Some(&evaluation.server.id) != chosen.as_ref())
         };
-        let cost = |look: &ServerEvaluation| look.outcome.unwrap_or(0.0);
+        let cost = |evaluation: &ServerEvaluation| evaluation.outcome.unwrap_or(0.0);
         order(a).cmp(&order(b)).then(cost(a).total_cmp(&cost(b)))
     });
     Ok(PlacementExplanation {
@@ -106,28 +95,35 @@ pub async fn explain_placement(
         source: forecast.source,
         user_curve: forecast.estimate.own_load.points().to_vec(),
         expected_meetings: forecast.estimate.upcoming_placed,
-        evaluations: looks,
+        evaluations,
         choice,
     })
 }
 
-fn find_user_curve(quotes: &CostEstimate, id: &ServerId) -> Vec<f32> {
-    let offer = quotes.candidates.iter().find(|offer| offer.server == *id);
-    offer.map(|offer| offer.load.points().to_vec()).unwrap_or_default()
+/// The caller whose rules apply: the tenant of that id, or the one without multitenancy.
+async fn find_caller(app: &App, tenant_id: Option<&str>) -> Result<Caller, StoreError> {
+    let Some(id) = tenant_id else { return Ok(Caller::default()) };
+    let Some(tenant) = app.tenants.find_tenant(id).await? else { return Ok(Caller::default()) };
+    Ok(app.tenant_cache.find_caller(&tenant.name).await?.unwrap_or_default())
 }
 
-/// What a server carries and will carry.
+fn find_user_curve(estimate: &CostEstimate, id: &ServerId) -> Vec<f32> {
+    let candidate = estimate.candidates.iter().find(|candidate| candidate.server == *id);
+    candidate.map(|candidate| candidate.load.points().to_vec()).unwrap_or_default()
+}
+
+/// What a server carries and is expected to carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ServerOutlook {
-    /// Seats that are kept for young meetings, beyond the users that they have.
+    /// Users that young meetings are still expected to draw, beyond those that are there.
     pub expected_users: f64,
-    /// Seats that meetings take which are expected to be created soon.
+    /// Users of meetings that are expected to be created soon.
     pub upcoming_users: f64,
-    /// The highest load that is foreseen for the next two hours.
+    /// The highest load forecast for the next two hours, or the present one if that is higher.
     pub expected_load: f64,
 }
 
-/// What each of these servers carries and will carry.
+/// Forecasts the load of each of these servers.
 ///
 /// # Errors
 /// When the store fails.
@@ -136,17 +132,13 @@ pub async fn forecast_servers(
     servers: &[Server],
 ) -> Result<Vec<ServerOutlook>, StoreError> {
     forecaster::refresh(app).await?;
-    let foreseen = forecaster::forecast_server_users(app, app.clock.now());
-    let of = |server: &Server| {
-        let reserve = (server.counted_users() - f64::from(server.stats.users)).max(0.0);
+    let forecast = forecaster::forecast_server_users(app, app.clock.now());
+    let outlook = |server: &Server| {
+        let expected_users = (server.counted_users() - f64::from(server.stats.users)).max(0.0);
+        let users = forecast.get(&server.id).copied().unwrap_or_default();
         let load = server.load.unwrap_or(0.0);
-        let (promised, peak) = foreseen.get(&server.id).copied().unwrap_or((0.0, 0.0));
-        let effective = load.max(peak * server.load_multiplier);
-        ServerOutlook {
-            expected_users: reserve,
-            upcoming_users: promised,
-            expected_load: effective,
-        }
+        let expected_load = load.max(users.peak * server.load_multiplier);
+        ServerOutlook { expected_users, upcoming_users: users.upcoming, expected_load }
     };
-    Ok(servers.iter().map(of).collect())
+    Ok(servers.iter().map(outlook).collect())
 }

@@ -1,20 +1,19 @@
-//! What administrators do with recordings, whosever they are.
+//! Administrative actions on recordings of all tenants: list, publish, assign to a tenant, and
+//! check.
 
-use domain::recording::Recording;
 use domain::recording::catalog::{RecordingChange, RecordingFilter, TenantScope};
+use domain::recording::{Recording, RecordingFormatId};
 
 use crate::context::App;
-use crate::ports::{
-    Destination, RecordingCursor, RecordingFormatId, RecordingStore, StoreError, Visibility,
-};
-use crate::recordings::file_moves::{self, FileMoveError, parse_format_id};
+use crate::ports::{Destination, RecordingCursor, RecordingStore, StoreError, Visibility};
+use crate::recordings::file_moves::{self, FileMoveError};
 
-/// Recordings that are read at once.
+/// Number of recordings that are read at once.
 const PAGE_SIZE: u32 = 200;
-/// Files of recordings that are listed at once.
+/// Number of stored formats that are listed at once.
 const FORMATS_PAGE_SIZE: usize = 500;
 
-/// The next recordings of a list, and where it goes on.
+/// Returns the next recordings of a list, and the cursor of the following ones; `None` at the end.
 ///
 /// # Errors
 /// When the store fails.
@@ -29,25 +28,25 @@ pub async fn list_page(
     Ok((found, cursor))
 }
 
-/// Publishes a recording or hides it; false if there is none.
+/// Publishes or unpublishes a recording; false if it does not exist or is deleted.
 ///
 /// # Errors
-/// When files are not there or cannot be moved.
+/// When files are missing or cannot be moved, or the store fails.
 pub async fn set_visibility(
     app: &App,
     records: &dyn RecordingStore,
     record_id: &str,
-    shelf: Visibility,
+    visibility: Visibility,
 ) -> Result<bool, FileMoveError> {
-    match records.find_recording(record_id).await?.filter(|one| !one.is_deleted()) {
-        Some(recording) => {
-            file_moves::set_visibility(app, records, &recording, &TenantScope::All, shelf).await
-        }
-        None => Ok(false),
-    }
+    let recording = records.find_recording(record_id).await?;
+    let Some(recording) = recording.filter(|recording| !recording.is_deleted()) else {
+        return Ok(false);
+    };
+    file_moves::set_visibility(app, records, &recording, &TenantScope::All, visibility).await
 }
 
-/// Gives recordings that belong to no tenant to one; returns how many. Those named, or all.
+/// Assigns recordings to a tenant; returns their number. Without ids, these are all recordings that
+/// belong to no tenant.
 ///
 /// # Errors
 /// When the store fails.
@@ -65,48 +64,54 @@ pub async fn add_to_tenant(
         let page = records.list_recordings_after(after.as_deref(), PAGE_SIZE).await?;
         let Some(last) = page.last() else { return Ok(count) };
         after = Some(last.record_id.clone());
-        let nobodys = page.iter().filter(|one| one.tenant().is_none() && !one.is_deleted());
-        let ids: Vec<String> = nobodys.map(|one| one.record_id.clone()).collect();
+        let has_no_tenant =
+            |recording: &&Recording| recording.tenant().is_none() && !recording.is_deleted();
+        let unassigned = page.iter().filter(has_no_tenant);
+        let ids: Vec<String> = unassigned.map(|recording| recording.record_id.clone()).collect();
         count += records.change_recordings(&ids, &TenantScope::All, &change).await?.len();
     }
 }
 
-/// What does not fit together.
+/// A mismatch between the row of a recording and its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordingFault {
-    /// A format of a recording has no files.
+    /// A format of the recording has no files.
     NoFiles,
-    /// Its files are not where they belong, or not only there.
+    /// Files are not where they belong, or not only there.
     Misplaced,
-    /// Files of a recording that was deleted.
+    /// The recording was deleted, and files are left.
     Deleted,
-    /// Files of a recording or format that nobody knows.
+    /// Files belong to an unknown recording or format.
     Unknown,
 }
 
-/// A recording's format that does not fit, and whether that was repaired.
+/// A fault of a format, and whether it was repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultReport {
     /// The recording.
     pub record_id: String,
     /// The format.
     pub format: String,
-    /// What is wrong.
+    /// The fault.
     pub fault: RecordingFault,
-    /// Whether it no longer is.
+    /// Whether the fault was repaired.
     pub repaired: bool,
 }
 
-/// Compares rows and files, both ways. Repairs what can be without a loss: files go to the shelf where they belong, and
-/// those of deleted recordings that nobody can bring back go away. What nobody knows stays, and so does what has no files.
+/// Compares all rows with the files and all files with the rows, calls `report` for each fault, and
+/// returns the number of faults.
+///
+/// With `repair`, faults are repaired where no data can be lost: misplaced files are moved to where
+/// they belong, and files of deleted recordings that cannot be restored are removed. Unknown files
+/// stay, and missing files stay missing.
 ///
 /// # Errors
-/// When the store fails or files cannot be looked at.
+/// When the store fails, or files cannot be listed, moved or removed.
 pub async fn check_recording_files(
     app: &App,
     records: &dyn RecordingStore,
     repair: bool,
-    mut tell: impl FnMut(&FaultReport),
+    mut report: impl FnMut(&FaultReport),
 ) -> Result<usize, FileMoveError> {
     let mut count = 0;
     let mut after = None::<String>;
@@ -114,25 +119,27 @@ pub async fn check_recording_files(
         let page = records.list_recordings_after(after.as_deref(), PAGE_SIZE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.record_id.clone());
-        for recording in page.iter().filter(|one| !one.is_deleted()) {
+        for recording in page.iter().filter(|recording| !recording.is_deleted()) {
             for format in &recording.formats {
-                if let Some(found) = check_format(app, recording, &format.format, repair).await? {
+                if let Some(fault) = check_format(app, recording, &format.format, repair).await? {
                     count += 1;
-                    tell(&found);
+                    report(&fault);
                 }
             }
         }
     }
-    for shelf in Visibility::ALL {
+    for visibility in Visibility::ALL {
         let mut after = None::<RecordingFormatId>;
         loop {
-            let books = app.blobs.list_formats(shelf, after.as_ref(), FORMATS_PAGE_SIZE).await?;
-            let Some(last) = books.last() else { break };
+            let page =
+                app.blobs.list_formats(visibility, after.as_ref(), FORMATS_PAGE_SIZE).await?;
+            let Some(last) = page.last() else { break };
             after = Some(last.clone());
-            for one in &books {
-                if let Some(found) = check_stored_files(app, records, (one, shelf), repair).await? {
+            for format_id in &page {
+                let stored = (format_id, visibility);
+                if let Some(fault) = check_stored_files(app, records, stored, repair).await? {
                     count += 1;
-                    tell(&found);
+                    report(&fault);
                 }
             }
         }
@@ -140,64 +147,69 @@ pub async fn check_recording_files(
     Ok(count)
 }
 
+/// Checks that a format of a recording that is not deleted has files where they belong.
 async fn check_format(
     app: &App,
     recording: &Recording,
     format: &str,
     repair: bool,
 ) -> Result<Option<FaultReport>, FileMoveError> {
-    let found = |fault, repaired| {
+    let fault_report = |fault, repaired| {
         let (record_id, format) = (recording.record_id.clone(), format.to_owned());
         Some(FaultReport { record_id, format, fault, repaired })
     };
-    let Some(book) = parse_format_id(&recording.record_id, format) else {
-        return Ok(found(RecordingFault::NoFiles, false));
+    let Some(format_id) = RecordingFormatId::parse(&recording.record_id, format) else {
+        return Ok(fault_report(RecordingFault::NoFiles, false));
     };
-    let belongs = match Destination::from_recording(recording) {
+    let expected = match Destination::from_recording(recording) {
         Destination::Published => Visibility::Published,
         _ => Visibility::Unpublished,
     };
-    let shelves = app.blobs.locate_format(&book).await?;
-    if shelves.is_empty() {
-        return Ok(found(RecordingFault::NoFiles, false));
+    let locations = app.blobs.locate_format(&format_id).await?;
+    if locations.is_empty() {
+        return Ok(fault_report(RecordingFault::NoFiles, false));
     }
-    if shelves == [belongs] {
+    if locations == [expected] {
         return Ok(None);
     }
     if repair {
-        app.blobs.move_format(&book, belongs).await?;
+        app.blobs.move_format(&format_id, expected).await?;
     }
-    Ok(found(RecordingFault::Misplaced, repair))
+    Ok(fault_report(RecordingFault::Misplaced, repair))
 }
 
+/// Checks that the stored files of a format belong to a recording that has this format, or that is
+/// in the trash.
 async fn check_stored_files(
     app: &App,
     records: &dyn RecordingStore,
-    (book, shelf): (&RecordingFormatId, Visibility),
+    (format_id, visibility): (&RecordingFormatId, Visibility),
     repair: bool,
 ) -> Result<Option<FaultReport>, FileMoveError> {
-    let recording = records.find_recording(book.record_id.as_str()).await?;
-    let has =
-        |one: &Recording| one.formats.iter().any(|format| format.format == book.format.as_str());
-    let fault = match recording {
-        Some(gone) if gone.is_deleted() => {
-            match records.find_trashed(book.record_id.as_str()).await? {
-                Some(_) if shelf == Visibility::Trash => return Ok(None),
+    let RecordingFormatId { record_id, format } = format_id;
+    let has_format =
+        |recording: &Recording| recording.formats.iter().any(|row| row.format == format.as_str());
+    let fault = match records.find_recording(record_id.as_str()).await? {
+        Some(recording) if recording.is_deleted() => {
+            match records.find_trashed(record_id.as_str()).await? {
+                Some(_) if visibility == Visibility::Trash => return Ok(None),
                 Some(_) => RecordingFault::Misplaced,
                 None => RecordingFault::Deleted,
             }
         }
-        Some(known) if has(&known) => return Ok(None),
+        Some(recording) if has_format(&recording) => return Ok(None),
         _ => RecordingFault::Unknown,
     };
     match fault {
         RecordingFault::Misplaced if repair => {
-            drop(app.blobs.move_format(book, Visibility::Trash).await?)
+            app.blobs.move_format(format_id, Visibility::Trash).await?;
         }
-        RecordingFault::Deleted if repair => drop(app.blobs.remove_format(book, &[shelf]).await?),
+        RecordingFault::Deleted if repair => {
+            app.blobs.remove_format(format_id, &[visibility]).await?;
+        }
         _ => {}
     }
     let repaired = repair && fault != RecordingFault::Unknown;
-    let (record_id, format) = (book.record_id.to_string(), book.format.to_string());
+    let (record_id, format) = (record_id.to_string(), format.to_string());
     Ok(Some(FaultReport { record_id, format, fault, repaired }))
 }

@@ -1,4 +1,4 @@
-//! Servers of the pool: add, change, remove, enable, panic.
+//! Administrative actions on servers: add, change, remove, and panic.
 
 use domain::{AdminState, Meeting, Server, ServerId};
 
@@ -6,26 +6,25 @@ use crate::context::App;
 use crate::poll;
 use crate::ports::{ServerChange, StoreError};
 
-/// Why an administrator's wish was not fulfilled. Unless the store failed in the middle, nothing was
-/// changed.
+/// Why an action on a server failed. Unless the store failed, nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdminError {
-    /// Something needed was not given.
+    /// The URL or the secret is missing.
     #[error("Server needs a URL and a secret")]
     Incomplete,
-    /// The URL is none of HTTP.
+    /// The URL is not an HTTP URL.
     #[error("Server URL must start with http:// or https://")]
     BadUrl,
-    /// The multiplier is no number above 0.
+    /// The load multiplier is not a number above 0, or is too large.
     #[error("Load multiplier must be a number greater than 0 and at most 1000000")]
     BadMultiplier,
-    /// There is a server of that id.
+    /// A server of this id exists already.
     #[error("A server with id={0} exists already")]
     Exists(ServerId),
-    /// There is no server of that id.
+    /// There is no server of this id.
     #[error("Couldn't find server with id={0}")]
     Unknown(ServerId),
-    /// Our store failed.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -33,42 +32,42 @@ pub enum AdminError {
 /// A server to add.
 #[derive(Clone, Default, PartialEq)]
 pub struct NewServer {
-    /// Its identity; `None`: made by us.
+    /// The id; `None` if it is to be generated.
     pub id: Option<String>,
-    /// API endpoint.
+    /// The URL of the API.
     pub url: String,
-    /// Shared secret.
+    /// The shared secret.
     pub secret: String,
-    /// Tag; blank counts as none.
+    /// The tag; an empty tag counts as none.
     pub tag: Option<String>,
-    /// Multiplier; `None` is 1.
+    /// The load multiplier; `None` means 1.
     pub load_multiplier: Option<f64>,
 }
 
-/// Whether an address can be that of a server.
+/// Checks that a URL can be that of a server.
 ///
 /// # Errors
-/// [`AdminError::BadUrl`].
+/// [`AdminError::BadUrl`] if it cannot.
 pub fn check_url(url: &str) -> Result<(), AdminError> {
     if domain::server::is_endpoint(url) { Ok(()) } else { Err(AdminError::BadUrl) }
 }
 
-/// Above this a sum of loads could not be told from infinity.
+/// Maximum load multiplier: sums of larger loads could not be distinguished from infinity.
 const MAX_LOAD_MULTIPLIER: f64 = 1e6;
 
-/// A load multiplier, if it is one.
+/// Checks a load multiplier, and returns it.
 ///
 /// # Errors
-/// When it is no number above zero, or so large that loads could no longer be told apart.
+/// [`AdminError::BadMultiplier`] if it is not a number above 0, or larger than 1000000.
 pub fn check_multiplier(multiplier: f64) -> Result<f64, AdminError> {
-    let usable = multiplier > 0.0 && multiplier <= MAX_LOAD_MULTIPLIER;
-    usable.then_some(multiplier).ok_or(AdminError::BadMultiplier)
+    let is_valid = multiplier > 0.0 && multiplier <= MAX_LOAD_MULTIPLIER;
+    is_valid.then_some(multiplier).ok_or(AdminError::BadMultiplier)
 }
 
-/// Adds a server: disabled and offline.
+/// Adds a server. It is disabled and offline.
 ///
 /// # Errors
-/// When something is missing or wrong, or the id exists already.
+/// When a value is missing or invalid, the id exists already, or the store fails.
 pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
     if new.url.trim().is_empty() || new.secret.trim().is_empty() {
         return Err(AdminError::Incomplete);
@@ -89,24 +88,24 @@ pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
     if !app.pool.add_server(server.clone()).await? {
         return Err(AdminError::Exists(server.id));
     }
-    tracing::info!(server = %server.id, "server added");
+    tracing::info!(server = %server.id, host = server.hostname(), "server added");
     Ok(server)
 }
 
-/// One server.
+/// Returns a server.
 ///
 /// # Errors
-/// When there is none of that id.
+/// When there is no server of this id, or the store fails.
 pub async fn find(app: &App, id: &str) -> Result<Server, AdminError> {
     let id = ServerId(id.to_owned());
     app.pool.find_server(&id).await?.ok_or(AdminError::Unknown(id))
 }
 
-/// Changes a server. One that is enabled and cannot take meetings yet is polled before this
-/// returns, so that it is usable at once.
+/// Changes a server. If it is enabled by the change and does not accept meetings yet, it is polled
+/// before this function returns, so that it can be used at once.
 ///
 /// # Errors
-/// When there is none of that id, or a value is wrong.
+/// When there is no server of this id, a value is invalid, or the store fails.
 pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server, AdminError> {
     let id = ServerId(id.to_owned());
     if let Some(url) = &change.url {
@@ -118,7 +117,8 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
     let state = change.state;
     let changed = app.pool.update_server(&id, change).await?;
     let server = changed.ok_or_else(|| AdminError::Unknown(id.clone()))?;
-    tracing::info!(server = %server.id, state = server.state.name(), "server changed");
+    let (host, state_name) = (server.hostname(), server.state.name());
+    tracing::info!(server = %server.id, host, state = state_name, "server changed");
     if state != Some(AdminState::Enabled) || server.accepts_meetings() {
         return Ok(server);
     }
@@ -126,10 +126,10 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
     Ok(polled.ok_or(AdminError::Unknown(id))?.server)
 }
 
-/// Removes a server; its meetings are forgotten with it.
+/// Removes a server and its meetings from the store; returns the meetings.
 ///
 /// # Errors
-/// When there is none of that id.
+/// When there is no server of this id, or the store fails.
 pub async fn remove(app: &App, id: &str) -> Result<Vec<Meeting>, AdminError> {
     let id = ServerId(id.to_owned());
     let meetings = app.pool.remove_server(&id).await?;
@@ -138,31 +138,34 @@ pub async fn remove(app: &App, id: &str) -> Result<Vec<Meeting>, AdminError> {
     Ok(meetings)
 }
 
-/// How a panic is done.
+/// Options of [`panic()`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PanicOptions {
-    /// The server keeps its state instead of being disabled.
+    /// The server keeps its administrative state instead of being disabled.
     pub keep_state: bool,
-    /// The server is not asked to end the meetings.
+    /// No calls to end the meetings are sent to the server.
     pub skip_end_calls: bool,
 }
 
-/// Disables a server, forgets all its meetings and tries to end them. A meeting that cannot be ended
-/// stops nothing. Disabled first, or creates that come meanwhile would be placed on it.
+/// Disables a server, forgets all its meetings and tries to end them; returns the meetings. A
+/// meeting that cannot be ended does not stop the others. The server is disabled first, because
+/// otherwise meetings that are created meanwhile would be placed on it.
 ///
 /// # Errors
-/// When there is none of that id.
-pub async fn panic(app: &App, id: &str, how: PanicOptions) -> Result<Vec<Meeting>, AdminError> {
+/// When there is no server of this id, or the store fails.
+pub async fn panic(app: &App, id: &str, options: PanicOptions) -> Result<Vec<Meeting>, AdminError> {
     let mut server = find(app, id).await?;
-    if !how.keep_state {
+    if !options.keep_state {
         server = update(app, id, ServerChange::with_state(AdminState::Disabled)).await?;
     }
-    let meetings = clear_meetings(app, &server, how.skip_end_calls).await?;
-    tracing::warn!(server = id, meetings = meetings.len(), keep_state = how.keep_state, "panic");
+    let meetings = clear_meetings(app, &server, options.skip_end_calls).await?;
+    let (host, count, keep_state) = (server.hostname(), meetings.len(), options.keep_state);
+    tracing::warn!(server = id, host, meetings = count, keep_state, "server meetings cleared");
     Ok(meetings)
 }
 
-/// Forgets all meetings of a server and tries to end them there.
+/// Forgets all meetings of a server and, unless `skip_end_calls` is set, tries to end them there;
+/// returns the meetings.
 ///
 /// # Errors
 /// When the store fails.

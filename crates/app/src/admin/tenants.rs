@@ -1,4 +1,4 @@
-//! Tenants and their settings: add, change, remove, list.
+//! Administrative actions on tenants and their settings: list, add, change, and remove.
 
 use domain::tenant::{Lrs, split_secrets};
 use domain::{Tenant, TenantChange, TenantSetting};
@@ -6,30 +6,30 @@ use domain::{Tenant, TenantChange, TenantSetting};
 use crate::context::App;
 use crate::ports::{StoreError, TenantUpdateResult};
 
-/// Why an administrator's wish was not fulfilled; nothing was changed.
+/// Why an action on a tenant failed. Unless the store failed, nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TenantError {
-    /// A name or the secrets are blank.
+    /// The name or the secrets are blank.
     #[error("Tenant needs a name and secrets")]
     Incomplete,
-    /// A setting without a name.
+    /// The setting has no parameter name.
     #[error("Tenant setting needs the name of a parameter")]
     NoParameter,
-    /// The name is another tenant's.
+    /// Another tenant has this name.
     #[error("A tenant with name={0} exists already")]
     NameTaken(String),
-    /// There is no tenant of that id.
+    /// There is no tenant of this id.
     #[error("Couldn't find Tenant with id={0}")]
     Unknown(String),
-    /// There is no setting of that id.
+    /// There is no setting of this id.
     #[error("Couldn't find TenantSetting with id={0}")]
     UnknownSetting(String),
-    /// Our store failed.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// All tenants.
+/// Lists all tenants.
 ///
 /// # Errors
 /// When the store fails.
@@ -37,10 +37,10 @@ pub async fn list(app: &App) -> Result<Vec<Tenant>, TenantError> {
     Ok(app.tenants.list_tenants().await?)
 }
 
-/// One tenant.
+/// Returns a tenant.
 ///
 /// # Errors
-/// When there is none of that id.
+/// When there is no tenant of this id, or the store fails.
 pub async fn find(app: &App, id: &str) -> Result<Tenant, TenantError> {
     app.tenants.find_tenant(id).await?.ok_or_else(|| TenantError::Unknown(id.to_owned()))
 }
@@ -50,14 +50,15 @@ fn check_name(name: &str) -> Result<(), TenantError> {
 }
 
 fn check_secrets(secrets: &str) -> Result<(), TenantError> {
-    let usable = split_secrets(secrets).any(|secret| !secret.trim().is_empty());
-    if usable { Ok(()) } else { Err(TenantError::Incomplete) }
+    let has_secret = split_secrets(secrets).any(|secret| !secret.trim().is_empty());
+    if has_secret { Ok(()) } else { Err(TenantError::Incomplete) }
 }
 
-/// Adds a tenant. Its name is any text; only a label of a host name can be served.
+/// Adds a tenant. Any text is accepted as its name, but only a tenant whose name is a label of a
+/// host name can make calls.
 ///
 /// # Errors
-/// When something is blank, or the name is another tenant's.
+/// When a value is blank, another tenant has the name, or the store fails.
 pub async fn add(app: &App, name: &str, secrets: &str) -> Result<Tenant, TenantError> {
     check_name(name)?;
     check_secrets(secrets)?;
@@ -79,7 +80,8 @@ pub async fn add(app: &App, name: &str, secrets: &str) -> Result<Tenant, TenantE
 /// Changes a tenant.
 ///
 /// # Errors
-/// When there is none of that id, something is blank, or the name is another tenant's.
+/// When there is no tenant of this id, a value is blank, another tenant has the name, or the store
+/// fails.
 pub async fn update(app: &App, id: &str, change: TenantChange) -> Result<Tenant, TenantError> {
     change.name.as_deref().map_or(Ok(()), check_name)?;
     change.secrets.as_deref().map_or(Ok(()), check_secrets)?;
@@ -96,10 +98,11 @@ pub async fn update(app: &App, id: &str, change: TenantChange) -> Result<Tenant,
     }
 }
 
-/// Removes a tenant and its settings. Its meetings go on, but nobody can call for them any more.
+/// Removes a tenant and its settings. Its meetings continue, but no calls about them are possible
+/// any more.
 ///
 /// # Errors
-/// When there is none of that id.
+/// When there is no tenant of this id, or the store fails.
 pub async fn remove(app: &App, id: &str) -> Result<(), TenantError> {
     let removed = app.tenants.remove_tenant(id).await;
     app.tenant_cache.invalidate();
@@ -110,7 +113,7 @@ pub async fn remove(app: &App, id: &str) -> Result<(), TenantError> {
     Ok(())
 }
 
-/// Settings of all tenants.
+/// Lists the settings of all tenants.
 ///
 /// # Errors
 /// When the store fails.
@@ -118,36 +121,38 @@ pub async fn list_settings(app: &App) -> Result<Vec<TenantSetting>, TenantError>
     Ok(app.tenants.list_tenant_settings(None).await?)
 }
 
-/// Adds a setting; `wins`: over the request, instead of filling in for it.
+/// Adds a setting. With `is_override`, it replaces the parameter of a request; otherwise it is used
+/// if the request lacks the parameter.
 ///
 /// # Errors
-/// When there is no such tenant, or the parameter has no name.
+/// When there is no such tenant, the parameter has no name, or the store fails.
 pub async fn add_setting(
     app: &App,
     tenant: &str,
     param: &str,
     value: &str,
-    wins: bool,
+    is_override: bool,
 ) -> Result<TenantSetting, TenantError> {
     if param.trim().is_empty() {
         return Err(TenantError::NoParameter);
     }
     let [tenant, param, value] = [tenant, param, value].map(str::to_owned);
     let setting =
-        TenantSetting { id: app.entropy.generate_uuid(), tenant, param, value, is_override: wins };
+        TenantSetting { id: app.entropy.generate_uuid(), tenant, param, value, is_override };
     let added = app.tenants.add_tenant_setting(setting.clone()).await;
     app.tenant_cache.invalidate();
     if !added? {
         return Err(TenantError::Unknown(setting.tenant));
     }
-    tracing::info!(tenant = setting.tenant, param = setting.param, wins, "tenant setting added");
+    let param = &setting.param;
+    tracing::info!(tenant = setting.tenant, param, is_override, "tenant setting added");
     Ok(setting)
 }
 
 /// Removes a setting.
 ///
 /// # Errors
-/// When there is none of that id.
+/// When there is no setting of this id, or the store fails.
 pub async fn remove_setting(app: &App, id: &str) -> Result<(), TenantError> {
     let removed = app.tenants.remove_tenant_setting(id).await;
     app.tenant_cache.invalidate();

@@ -1,4 +1,4 @@
-//! What can go wrong with a call, in the keys and texts that front-ends compare.
+//! The errors of API calls, with the message keys and texts that front-ends compare.
 
 use bbb::response;
 use domain::placement::PlacementRefusal;
@@ -7,82 +7,86 @@ use crate::backend::BackendError;
 use crate::ports::StoreError;
 use crate::recordings::file_moves::FileMoveError;
 
-impl From<FileMoveError> for ApiError {
-    fn from(error: FileMoveError) -> Self {
-        match error {
-            FileMoveError::Store(error) => Self::Store(error),
-            other => Self::Files(other.to_string()),
-        }
-    }
-}
-
-/// A call that ends in a `FAILED` answer.
+/// Why a call fails. The response has the return code `FAILED`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    /// No or wrong checksum, algorithm not allowed, unknown tenant.
+    /// The checksum is missing or wrong, its algorithm is not allowed, or the tenant is unknown.
     #[error("checksum error")]
     Checksum,
-    /// `meetingID` absent or blank.
+    /// `meetingID` is missing or blank.
     #[error("no meetingID")]
     MissingMeetingId,
-    /// `meetingID` is no UTF-8.
-    #[error("meetingID is no text")]
+    /// `meetingID` is not UTF-8.
+    #[error("meetingID is not UTF-8")]
     InvalidMeetingId,
-    /// Unknown meeting.
+    /// The meeting is unknown.
     #[error("meeting not found")]
     NotFound,
-    /// `recordID` absent or blank.
+    /// `recordID` is missing or blank.
     #[error("no recordID")]
     MissingRecordId,
-    /// `publish` absent or blank.
+    /// `publish` is missing or blank.
     #[error("no publish")]
     MissingPublish,
-    /// Nothing is named although it must be (`GET_RECORDINGS_API_FILTERED`).
+    /// Neither recordings nor meetings are named, although `GET_RECORDINGS_API_FILTERED` requires
+    /// it.
     #[error("neither meetingID nor recordID")]
     MissingParameters,
-    /// None of the recordings is there.
+    /// None of the recordings exists.
     #[error("recordings not found")]
     NoRecordings,
-    /// The files of a recording are not there, or cannot be moved.
+    /// The files of a recording are missing or cannot be moved.
     #[error("{0}")]
     Files(String),
-    /// The meeting's server is disabled or offline.
+    /// The server of the meeting is disabled or offline.
     #[error("server unavailable")]
     ServerUnavailable,
-    /// A body of a type that the call does not take.
+    /// The call does not accept a body of this type.
     #[error("unsupported content type")]
     UnsupportedContentType,
-    /// No such call, or not with this method.
+    /// The call does not exist, or not with this method.
     #[error("unsupported request")]
     Unsupported,
-    /// A body longer than accepted.
+    /// The request is larger than accepted.
     #[error("request too large")]
     TooLarge,
-    /// There is no server for a new meeting.
+    /// No server accepts the new meeting.
     #[error("no server: {0:?}")]
     NoServer(PlacementRefusal),
-    /// Every voice bridge tried is taken.
+    /// Other meetings hold all candidates for the voice bridge.
     #[error("no voice bridge")]
     NoVoiceBridge,
-    /// A server's own refusal: its key and message.
+    /// The server refused the call: its message key and message.
     #[error("refused by the server: {0}")]
     Backend(String, String),
-    /// A server that gave no answer of the BBB API; the text that the client gets.
+    /// The web server of a BBB server refused the request with this HTTP status.
+    #[error("refused by a server with HTTP {0}")]
+    Refused(u16),
+    /// The server gave no valid BBB response: the text for the client, and the reason.
     #[error("{1}")]
     Unanswered(&'static str, BackendError),
-    /// Our store failed.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The whole request took longer than it may.
+    /// The request took longer than allowed.
     #[error("request took too long")]
     Timeout,
-    /// A fault of ours.
+    /// The balancer has a fault.
     #[error("internal error")]
     Internal,
 }
 
+impl From<FileMoveError> for ApiError {
+    fn from(error: FileMoveError) -> Self {
+        match error {
+            FileMoveError::Store(error) => Self::Store(error),
+            error => Self::Files(error.to_string()),
+        }
+    }
+}
+
 impl ApiError {
-    /// The message key that clients compare.
+    /// Returns the message key, which clients compare.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
@@ -98,7 +102,8 @@ impl ApiError {
             Self::Unsupported => "unsupportedRequest",
             Self::NoServer(PlacementRefusal::TagUnavailable(_)) => "serverTagUnavailable",
             Self::NoServer(PlacementRefusal::Full) => "serverLimitReached",
-            Self::TooLarge => "requestTooLarge",
+            Self::TooLarge | Self::Refused(413 | 414 | 431) => "requestTooLarge",
+            Self::Refused(_) => "validationError",
             Self::Backend(key, _) => key,
             Self::NoServer(PlacementRefusal::NoServer)
             | Self::NoVoiceBridge
@@ -110,7 +115,7 @@ impl ApiError {
         }
     }
 
-    /// The text for people; it holds nothing internal.
+    /// Returns the message for people. It reveals nothing internal.
     #[must_use]
     pub fn message(&self) -> String {
         let text = match self {
@@ -130,6 +135,12 @@ impl ApiError {
             Self::UnsupportedContentType => "POST request Content-Type is missing or unsupported",
             Self::Unsupported => "This request is not supported.",
             Self::TooLarge => "The body of this request is too large.",
+            Self::Refused(414) => {
+                "The BigBlueButton server refused the request: its URL is too long (HTTP 414)."
+            }
+            Self::Refused(status) => {
+                return format!("The BigBlueButton server refused the request with HTTP {status}.");
+            }
             Self::NoServer(PlacementRefusal::TagUnavailable(tag)) => {
                 return format!("There is no available server with the required tag={tag}.");
             }
@@ -157,7 +168,7 @@ impl ApiError {
         matches!(self, Self::ServerUnavailable | Self::Store(_) | Self::Timeout)
     }
 
-    /// The answer in XML.
+    /// Returns the response in XML.
     #[must_use]
     pub fn to_xml(&self) -> String {
         response::build_failure(self.key(), &self.message())

@@ -1,4 +1,5 @@
-//! Calls that go to the meeting's server as they are: `insertDocument` and `sendChatMessage`.
+//! `insertDocument` and `sendChatMessage`: calls that are forwarded to the server of the meeting
+//! unchanged.
 
 use bbb::Query;
 use bytes::Bytes;
@@ -10,37 +11,37 @@ use crate::ports::BackendBody;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
-use super::request::{RequestLog, apply_edits, forward_reply, locate_meeting};
+use super::request::{MEETING_UNREACHABLE, RequestLog, apply_edits, forward_reply, locate_meeting};
 
-/// Adds slides to a meeting; the body is streamed through.
+/// Adds slides to a meeting. The body is streamed to the server.
 ///
 /// # Errors
-/// When the meeting is unknown, or its server refuses or cannot be asked.
+/// When the meeting is unknown, or the server refuses the call or does not respond.
 pub async fn insert_document(
     app: &App,
     caller: &Caller,
     query: &Query,
     body: Option<BackendBody>,
-    trail: &mut RequestLog,
+    log: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
-    let located = locate_meeting(app, caller, query, trail).await?.ok_or(ApiError::NotFound)?;
-    let call = meeting_query(&located.meeting.key.id);
-    let reply = app.call_server(&located.server, "insertDocument", &call, body).await;
+    let recorded = locate_meeting(app, caller, query, log).await?.ok_or(ApiError::NotFound)?;
+    let query = meeting_query(&recorded.meeting.key.id);
+    let reply = app.call_server(&recorded.server, "insertDocument", &query, body).await;
     forward_reply(reply, "Unable to insert document on server.")
 }
 
-/// Writes into the public chat of a meeting.
+/// Sends a message to the public chat of a meeting.
 ///
 /// # Errors
-/// When the meeting is unknown, or its server refuses or cannot be asked.
+/// When the meeting is unknown, or the server refuses the call or does not respond.
 pub async fn send_chat_message(
     app: &App,
     caller: &Caller,
     mut query: Query,
-    trail: &mut RequestLog,
+    log: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
-    let located = locate_meeting(app, caller, &query, trail).await?.ok_or(ApiError::NotFound)?;
+    let recorded = locate_meeting(app, caller, &query, log).await?.ok_or(ApiError::NotFound)?;
     apply_edits(&mut query, forward_edits());
-    let reply = app.call_server(&located.server, "sendChatMessage", &query, None).await;
-    forward_reply(reply, "Unable to access meeting on server.")
+    let reply = app.call_server(&recorded.server, "sendChatMessage", &query, None).await;
+    forward_reply(reply, MEETING_UNREACHABLE)
 }

@@ -1,5 +1,6 @@
-//! `getMeetings`: all servers are asked at once, and what each one sends is handed on as it comes.
-//! A server that fails or is slow is left out, and the log says so. Tenants see their own meetings.
+//! `getMeetings`: all servers are called at the same time, and their meetings are sent to the
+//! client as they arrive. A server that fails or is slow is left out, which is logged. Tenants see
+//! only their own meetings.
 
 use std::time::Duration;
 
@@ -17,13 +18,14 @@ use crate::context::App;
 use crate::ports::CallPriority;
 use crate::tenancy::Caller;
 
-/// Clients give up after 10 s; what is there by then must be on its way.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long servers may take. Clients give up after 10 s.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Message of an empty list, as BBB words it.
+/// The message of an empty list, in the words of BBB.
 pub const NO_MEETINGS_MESSAGE: &str = "no meetings were found on this server";
 
-/// The answer without any meeting: clients need container *and* key.
+/// Builds the response without any meeting: clients need both the empty container and the message
+/// key.
 #[must_use]
 pub fn no_meetings_response() -> String {
     build_success(&[
@@ -33,10 +35,10 @@ pub fn no_meetings_response() -> String {
     ])
 }
 
-/// The answer, piece by piece.
+/// Returns the response in chunks.
 ///
 /// # Errors
-/// When the store fails; failing servers are left out.
+/// When the store fails. Servers that fail are left out.
 pub async fn get_meetings(
     app: &App,
     caller: &Caller,
@@ -44,11 +46,12 @@ pub async fn get_meetings(
     let mut servers = app.pool.list_servers().await?;
     servers.retain(|server| server.is_online() && server.state != AdminState::Disabled);
     let elements = |server| fetch_elements(app.clone(), caller.clone(), server).boxed();
-    let asked: FuturesUnordered<_> = servers.into_iter().map(elements).collect();
-    let found = asked.filter(|elements| std::future::ready(!elements.is_empty()));
-    let pieces = found.map(Some).chain(stream::iter([None]));
-    let answer = pieces.scan(false, |begun, piece| {
-        let text = match (piece, std::mem::replace(begun, true)) {
+    let replies: FuturesUnordered<_> = servers.into_iter().map(elements).collect();
+    let replies = replies.filter(|elements| std::future::ready(!elements.is_empty()));
+    // `None` marks the end of the list.
+    let parts = replies.map(Some).chain(stream::iter([None]));
+    let chunks = parts.scan(false, |has_started, part| {
+        let text = match (part, std::mem::replace(has_started, true)) {
             (Some(elements), true) => elements,
             (Some(elements), false) => {
                 format!("<response><returncode>SUCCESS</returncode><meetings>{elements}")
@@ -58,33 +61,36 @@ pub async fn get_meetings(
         };
         std::future::ready(Some(Bytes::from(text)))
     });
-    Ok(answer.boxed())
+    Ok(chunks.boxed())
 }
 
-/// The `<meeting>` elements of one server that may be shown; nothing if it fails.
+/// Returns the `<meeting>` elements of one server that the caller may see; an empty text if the
+/// server fails.
 async fn fetch_elements(app: App, caller: Caller, server: Server) -> String {
-    let way = CallOptions {
+    let options = CallOptions {
         priority: CallPriority::FrontEnd,
         timeouts: app.policy.timeouts_for(server.is_online()),
     };
-    let listed = timeout(CLIENT_TIMEOUT, app.fetch_meetings(&server, way)).await;
-    let listed = match listed {
-        Ok(listed) => listed.map_err(|error| error.to_string()),
-        Err(_) => Err("no answer within a client's patience".to_owned()),
+    let response = timeout(SERVER_TIMEOUT, app.fetch_meetings(&server, options)).await;
+    let response = match response {
+        Ok(response) => response.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no response within {} s", SERVER_TIMEOUT.as_secs())),
     };
-    let read = listed
-        .and_then(|answer| MeetingList::read(&answer.body).map_err(|error| error.to_string()));
-    match read {
+    let meetings = response
+        .and_then(|response| MeetingList::read(&response.body).map_err(|error| error.to_string()));
+    match meetings {
         Ok(meetings) => visible_elements(&meetings, caller.tenant_id()),
         Err(error) => {
-            tracing::warn!(server = %server.id, error, "left out of getMeetings");
+            let host = server.hostname();
+            tracing::warn!(server = %server.id, host, error, "server left out of getMeetings");
             String::new()
         }
     }
 }
 
-/// A tenant's meetings are for that tenant, and those of none for a balancer without tenants.
+/// Returns the elements of a tenant's meetings, or without multitenancy those of meetings that
+/// belong to no tenant.
 fn visible_elements(meetings: &MeetingList, tenant: Option<&str>) -> String {
-    let shown = meetings.meetings.iter().filter(|meeting| meeting.meta("tenant-id") == tenant);
-    shown.map(|meeting| strip_illegal_characters(meetings.element(meeting))).collect()
+    let visible = meetings.meetings.iter().filter(|meeting| meeting.meta("tenant-id") == tenant);
+    visible.map(|meeting| strip_illegal_characters(meetings.element(meeting))).collect()
 }

@@ -1,4 +1,4 @@
-//! `isMeetingRunning` and `getMeetingInfo`: asked of the meeting's server.
+//! `isMeetingRunning` and `getMeetingInfo`: calls that are forwarded to the server of the meeting.
 
 use bbb::{Query, response};
 use bytes::Bytes;
@@ -8,46 +8,38 @@ use crate::context::App;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
-use super::request::{RequestLog, forward_reply, locate_meeting};
+use super::request::{MEETING_UNREACHABLE, RequestLog, forward_reply, locate_meeting};
 
-const NO_RESPONSE_MESSAGE: &str = "Unable to access meeting on server.";
-
-/// Whether anybody is in a meeting. A meeting that the balancer does not know is not running.
+/// Answers whether a meeting is running. An unknown meeting is not running.
 ///
 /// # Errors
-/// Without a meeting ID, or when the server cannot be asked.
+/// When the meeting ID is missing, or the server refuses the call or does not respond.
 pub async fn is_meeting_running(
     app: &App,
     caller: &Caller,
     query: &Query,
-    trail: &mut RequestLog,
+    log: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
-    match locate_meeting(app, caller, query, trail).await? {
-        Some(located) => {
-            let query = meeting_query(&located.meeting.key.id);
-            forward_reply(
-                app.call_server(&located.server, "isMeetingRunning", &query, None).await,
-                NO_RESPONSE_MESSAGE,
-            )
-        }
-        None => Ok(response::build_success(&[("running", "false")]).into()),
-    }
+    let Some(recorded) = locate_meeting(app, caller, query, log).await? else {
+        return Ok(response::build_success(&[("running", "false")]).into());
+    };
+    let query = meeting_query(&recorded.meeting.key.id);
+    let reply = app.call_server(&recorded.server, "isMeetingRunning", &query, None).await;
+    forward_reply(reply, MEETING_UNREACHABLE)
 }
 
-/// All about a meeting.
+/// Returns information about a meeting.
 ///
 /// # Errors
-/// When the meeting is unknown or its server cannot be asked.
+/// When the meeting is unknown, or the server refuses the call or does not respond.
 pub async fn get_meeting_info(
     app: &App,
     caller: &Caller,
     query: &Query,
-    trail: &mut RequestLog,
+    log: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
-    let located = locate_meeting(app, caller, query, trail).await?.ok_or(ApiError::NotFound)?;
-    let query = meeting_query(&located.meeting.key.id);
-    forward_reply(
-        app.call_server(&located.server, "getMeetingInfo", &query, None).await,
-        NO_RESPONSE_MESSAGE,
-    )
+    let recorded = locate_meeting(app, caller, query, log).await?.ok_or(ApiError::NotFound)?;
+    let query = meeting_query(&recorded.meeting.key.id);
+    let reply = app.call_server(&recorded.server, "getMeetingInfo", &query, None).await;
+    forward_reply(reply, MEETING_UNREACHABLE)
 }

@@ -1,4 +1,4 @@
-//! `join`: the browser is sent to the meeting's server.
+//! `join`: the browser is redirected to the server of the meeting.
 
 use bbb::{Query, query::encode};
 use domain::parameters::join_edits;
@@ -10,16 +10,18 @@ use crate::tenancy::Caller;
 use super::errors::ApiError;
 use super::request::{RequestLog, apply_edits, is_own_meeting, meeting_key};
 
-/// A join that leads nowhere.
+/// A join that fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinRefusal {
-    /// Why.
+    /// The error.
     pub error: ApiError,
-    /// Where the front-end wants its users to be told so, with BBB's `errors` added.
+    /// The front-end's page for errors (`errorRedirectUrl`), with BBB's parameter `errors` added.
+    /// `None` if the front-end named no valid page or wants the error as XML.
     pub error_url: Option<String>,
 }
 
-/// Where to send the browser: the signed join on the meeting's server.
+/// Returns the URL to which the browser is redirected: the signed join on the server of the
+/// meeting.
 ///
 /// # Errors
 /// When the meeting is unknown or its server is offline or disabled.
@@ -27,12 +29,12 @@ pub async fn join(
     app: &App,
     caller: &Caller,
     query: Query,
-    trail: &mut RequestLog,
+    log: &mut RequestLog,
 ) -> Result<String, JoinRefusal> {
     let error_url = query.get("errorRedirectUrl").map(std::borrow::Cow::into_owned);
     let wants_xml = query.get("redirect").is_some_and(|redirect| redirect == "false");
-    let location = build_join_url(app, caller, query, trail).await;
-    location.map_err(|error| {
+    let join_url = build_join_url(app, caller, query, log).await;
+    join_url.map_err(|error| {
         let error_url =
             error_url.filter(|_| !wants_xml).and_then(|url| add_error_to_url(&url, &error));
         JoinRefusal { error, error_url }
@@ -43,27 +45,28 @@ async fn build_join_url(
     app: &App,
     caller: &Caller,
     mut query: Query,
-    trail: &mut RequestLog,
+    log: &mut RequestLog,
 ) -> Result<String, ApiError> {
-    let key = meeting_key(caller, &query, trail)?;
-    let located = app.pool.record_join(&key, app.clock.now()).await?.ok_or(ApiError::NotFound)?;
-    trail.server = Some(located.server.id.clone());
-    if !is_own_meeting(&located.meeting) {
+    let key = meeting_key(caller, &query, log)?;
+    let recorded = app.pool.record_join(&key, app.clock.now()).await?.ok_or(ApiError::NotFound)?;
+    log.server = Some(recorded.server.id.clone());
+    if !is_own_meeting(&recorded.meeting) {
         return Err(ApiError::NotFound);
     }
-    if !located.is_reachable() {
+    if !recorded.is_reachable() {
         return Err(ApiError::ServerUnavailable);
     }
-    forecaster::record_join(app, &located.meeting.key);
+    forecaster::record_join(app, &recorded.meeting.key);
     apply_edits(&mut query, join_edits(caller.join_rules(&app.policy)));
-    Ok(app.signed_url(&located.server, "join", &query))
+    Ok(app.signed_url(&recorded.server, "join", &query))
 }
 
-/// The front-end's page with the error in BBB's form: `errors=[{"key":…,"message":…}]`. The
-/// address was signed with the call, so this is no open redirect.
+/// Adds an error in the form of BBB, `errors=[{"key":…,"message":…}]`, to the URL of the
+/// front-end's page. The URL was signed with the call, so this is not an open redirect. `None` if
+/// it is not a valid HTTP URL.
 fn add_error_to_url(url: &str, error: &ApiError) -> Option<String> {
-    let printable = url.bytes().all(|byte| (0x21..0x7f).contains(&byte));
-    if !printable || domain::server::hostname(url).is_none() {
+    let is_printable = url.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    if !is_printable || domain::server::hostname(url).is_none() {
         return None;
     }
     let (page, fragment) = url.split_once('#').map_or((url, ""), |(page, rest)| (page, rest));
@@ -85,16 +88,16 @@ mod tests {
     #[test]
     fn errors_are_added_to_the_front_ends_page() {
         let error = ApiError::NotFound;
-        let at = |url: &str| add_error_to_url(url, &error);
+        let add = |url: &str| add_error_to_url(url, &error);
         assert!(
-            at("https://f/x")
+            add("https://f/x")
                 .unwrap()
                 .starts_with("https://f/x?errors=%5B%7B%22key%22%3A%22notFound")
         );
-        assert!(at("https://f/x?a=b#c").unwrap().starts_with("https://f/x?a=b&errors="));
-        assert!(at("https://f/x?a=b#c").unwrap().ends_with("#c"));
-        assert_eq!(at("javascript:alert(1)"), None);
-        assert_eq!(at("/relative"), None);
-        assert_eq!(at("https://f/x\r\nSet-Cookie: a=b"), None);
+        assert!(add("https://f/x?a=b#c").unwrap().starts_with("https://f/x?a=b&errors="));
+        assert!(add("https://f/x?a=b#c").unwrap().ends_with("#c"));
+        assert_eq!(add("javascript:alert(1)"), None);
+        assert_eq!(add("/relative"), None);
+        assert_eq!(add("https://f/x\r\nSet-Cookie: a=b"), None);
     }
 }

@@ -1,5 +1,6 @@
-//! Learning analytics of a tenant's meetings: the server is told where they go and how to be let in
-//! there. A create does not fail for that: what cannot be found out is logged and left out.
+//! Access to the learning record store (LRS) of a tenant, which is sent to the server with a
+//! create. A create does not fail if the access cannot be determined: that is logged, and the
+//! access is left out.
 
 use std::time::Duration;
 
@@ -13,15 +14,16 @@ use tokio::time::timeout;
 use crate::context::App;
 use crate::ports::{BackendBody, BackendCall, CallPriority, CallTimeouts};
 
-/// Patience with Keycloak: people wait for the meeting.
+/// Timeouts of calls to Keycloak. Users are waiting for the meeting.
 const KEYCLOAK_TIMEOUTS: CallTimeouts = CallTimeouts { connect_ms: 1_000, response_ms: 3_000 };
-/// The whole of it.
+/// Maximum time to get a token.
 const TOKEN_DEADLINE: Duration = Duration::from_secs(4);
-/// Longest answer with a token.
+/// Maximum length of a response with a token, in bytes.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// What the server is to be told, if the tenant has a learning record store.
-pub(super) async fn find_lrs_access(app: &App, tenant: Option<&Tenant>) -> Option<String> {
+/// Returns the endpoint and credentials of the tenant's learning record store in JSON, if the
+/// tenant has one.
+pub(crate) async fn find_lrs_access(app: &App, tenant: Option<&Tenant>) -> Option<String> {
     let tenant = tenant?;
     let endpoint = non_empty(&tenant.lrs.endpoint)?;
     let Lrs { kc_token_url, username, password, .. } = &tenant.lrs;
@@ -30,13 +32,13 @@ pub(super) async fn find_lrs_access(app: &App, tenant: Option<&Tenant>) -> Optio
             .await
         {
             Ok(token) => token.map(|token| json!({ "lrs_endpoint": endpoint, "lrs_token": token })),
-            Err(_) => Err("no answer in time".to_owned()),
+            Err(_) => Err("no response in time".to_owned()),
         },
         None => match (non_empty(username), non_empty(password)) {
             (Some(username), Some(password)) => Ok(json!({
                 "lrs_endpoint": endpoint, "lrs_username": username, "lrs_password": password,
             })),
-            _ => Err("it has neither user and password nor Keycloak".to_owned()),
+            _ => Err("neither user and password nor Keycloak are configured".to_owned()),
         },
     };
     match access {
@@ -48,24 +50,22 @@ pub(super) async fn find_lrs_access(app: &App, tenant: Option<&Tenant>) -> Optio
     }
 }
 
-/// That, for one server only.
-pub(super) async fn encrypt_lrs_access(
+/// Encrypts the access data for one server, with its secret.
+pub(crate) async fn encrypt_lrs_access(
     app: &App,
     server: &Server,
     access: Option<String>,
 ) -> Option<String> {
-    let (access, secret, noise) = (access?, server.secret.clone(), app.entropy.generate_bytes());
-    // It takes milliseconds, and other calls wait.
-    tokio::task::spawn_blocking(move || bbb::lrs::encrypt_payload(&access, &secret, noise))
-        .await
-        .ok()
+    let (access, secret, iv) = (access?, server.secret.clone(), app.entropy.generate_bytes());
+    // The encryption takes milliseconds, in which it must not block other calls.
+    tokio::task::spawn_blocking(move || bbb::lrs::encrypt_payload(&access, &secret, iv)).await.ok()
 }
 
 fn non_empty(field: &Option<String>) -> Option<&str> {
     field.as_deref().filter(|text| !text.is_empty())
 }
 
-/// A token from Keycloak, by its password grant.
+/// Gets a token from Keycloak by the password grant.
 async fn fetch_keycloak_token(app: &App, url: &str, lrs: &Lrs) -> Result<String, String> {
     let mut form = Query::default();
     form.push("grant_type", "password");
@@ -90,11 +90,11 @@ async fn fetch_keycloak_token(app: &App, url: &str, lrs: &Lrs) -> Result<String,
         max_response_bytes: MAX_RESPONSE_BYTES,
         priority: CallPriority::FrontEnd,
     };
-    let answer = app.bbb.send_call(call).await.map_err(|error| error.to_string())?;
-    if answer.status != 200 {
-        return Err(format!("Keycloak answers with status {}", answer.status));
+    let response = app.bbb.send_call(call).await.map_err(|error| error.to_string())?;
+    if response.status != 200 {
+        return Err(format!("Keycloak answered with status {}", response.status));
     }
-    let read: Option<Value> = serde_json::from_slice(&answer.body).ok();
-    let token = read.as_ref().and_then(|answer| answer.get("access_token")?.as_str());
-    token.map(str::to_owned).ok_or_else(|| "Keycloak answers without a token".to_owned())
+    let body: Option<Value> = serde_json::from_slice(&response.body).ok();
+    let token = body.as_ref().and_then(|body| body.get("access_token")?.as_str());
+    token.map(str::to_owned).ok_or_else(|| "Keycloak answered without a token".to_owned())
 }

@@ -1,9 +1,6 @@
-//! The calls of the BBB API, one file each.
+//! The calls of the BBB API, one file each, and what they share. `create` has a module of its own
+//! ([`crate::create`]).
 
-mod asking;
-mod attempts;
-mod closed;
-mod create;
 mod end;
 mod errors;
 mod forward;
@@ -11,13 +8,9 @@ mod get_meetings;
 mod info;
 mod join;
 mod lrs;
-mod owner;
 mod recordings;
-mod repeat;
 mod request;
-mod vouched;
 
-pub use create::create;
 pub use end::end;
 pub(crate) use end::{end_on_server, forget_ended_meeting};
 pub use errors::ApiError;
@@ -25,9 +18,10 @@ pub use forward::{insert_document, send_chat_message};
 pub use get_meetings::{NO_MEETINGS_MESSAGE, get_meetings, no_meetings_response};
 pub use info::{get_meeting_info, is_meeting_running};
 pub use join::{JoinRefusal, join};
+pub(crate) use lrs::{encrypt_lrs_access, find_lrs_access};
 pub use recordings::{
     delete_recordings, get_recordings, no_recordings_response, publish_recordings,
     update_recordings,
 };
-pub(crate) use request::forward_reply;
+pub(crate) use request::{MEETING_UNREACHABLE, apply_edits, forward_reply, meeting_key};
 pub use request::{RequestLog, authenticate, identify_caller, merge_form};

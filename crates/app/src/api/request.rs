@@ -1,9 +1,10 @@
-//! What every call has in common: its checksum, its parameters, its meeting, and what the log
-//! shall say about it.
+//! What all calls share: the caller, the checksum, the parameters, the meeting, the log line, and
+//! the server's reply.
 
 use std::collections::HashSet;
 
-use bbb::{Query, checksum};
+use bbb::Query;
+use bbb::checksum::{ChecksumError, find_signing_secret, split_checksum};
 use bytes::Bytes;
 use domain::parameters::{QueryEdit, is_repeatable, removal_matches};
 use domain::{Meeting, MeetingKey, ServerId};
@@ -15,19 +16,22 @@ use crate::tenancy::Caller;
 
 use super::errors::ApiError;
 
-/// What the log says about a call once it is answered.
+/// The message for a client if the server of a meeting does not respond.
+pub(crate) const MEETING_UNREACHABLE: &str = "Unable to access meeting on server.";
+
+/// What the log line of a call says besides its result.
 #[derive(Clone, Debug, Default)]
 pub struct RequestLog {
-    /// The name of the tenant whose call it was.
+    /// The name of the tenant that made the call.
     pub tenant: Option<String>,
-    /// The meeting it was about.
+    /// The meeting that the call is about.
     pub meeting: Option<String>,
-    /// The server that it went to.
+    /// The server that the call was forwarded to.
     pub server: Option<ServerId>,
 }
 
 impl RequestLog {
-    /// Of a call that begins.
+    /// Creates the log of a call that begins.
     #[must_use]
     pub fn for_caller(caller: &Caller) -> Self {
         let tenant = caller.tenant().map(|tenant| tenant.name.clone());
@@ -35,11 +39,11 @@ impl RequestLog {
     }
 }
 
-/// Whose call it is that came under this label of a host name. With multitenancy every call is a
-/// tenant's.
+/// Returns the caller of a request by the first label of its host name. With multitenancy, every
+/// call is that of a tenant.
 ///
 /// # Errors
-/// [`ApiError::Checksum`] if there is no such tenant; when the store fails.
+/// [`ApiError::Checksum`] if there is no such tenant; [`ApiError::Store`] if the store fails.
 pub async fn identify_caller(app: &App, label: Option<&str>) -> Result<Caller, ApiError> {
     if !app.policy.multitenancy {
         return Ok(Caller::default());
@@ -48,9 +52,9 @@ pub async fn identify_caller(app: &App, label: Option<&str>) -> Result<Caller, A
     app.tenant_cache.find_caller(label).await?.ok_or(ApiError::Checksum)
 }
 
-/// Verifies the checksum of a call, which may stand in the query or in a form body; what is signed
-/// is the query. [`Caller::default`] signs with the balancer's own secrets. Returns the secret that
-/// signed it.
+/// Verifies the checksum of a call, and returns the secret that signed it. The checksum may be in
+/// the query or in a form body; in both cases it signs the query. Without multitenancy the secrets
+/// are those of the balancer.
 ///
 /// # Errors
 /// [`ApiError::Checksum`], whatever is wrong.
@@ -61,71 +65,79 @@ pub fn authenticate<'a>(
     raw_query: &str,
     form: Option<&Query>,
 ) -> Result<&'a str, ApiError> {
-    let in_form = form.and_then(|form| form.get("checksum"));
-    let (signed, given) = match (checksum::split_checksum(raw_query), in_form) {
-        (Ok(cut), None) => (cut.signed_text, cut.checksum),
-        (Err(checksum::ChecksumError::Missing), Some(given)) => {
-            (raw_query.to_owned(), given.into_owned())
+    let form_checksum = form.and_then(|form| form.get("checksum"));
+    let (signed_text, checksum) = match (split_checksum(raw_query), form_checksum) {
+        (Ok(split), None) => (split.signed_text, split.checksum),
+        (Err(ChecksumError::Missing), Some(form_checksum)) => {
+            (raw_query.to_owned(), form_checksum.into_owned())
         }
         _ => return Err(ApiError::Checksum),
     };
-    let secrets = caller.secrets(&app.policy);
-    let signer =
-        checksum::find_signing_secret(call, &signed, &given, secrets, app.policy.algorithms);
-    signer.ok_or(ApiError::Checksum)
+    let (secrets, algorithms) = (caller.secrets(&app.policy), app.policy.algorithms);
+    let secret = find_signing_secret(call, &signed_text, &checksum, secrets, algorithms);
+    secret.ok_or(ApiError::Checksum)
 }
 
-/// Adds the parameters of a form body that the query does not name: a body is not signed.
+/// Adds those parameters of a form body that the query does not have. Parameters of the query win,
+/// because a body is not signed.
 pub fn merge_form(query: &mut Query, mut form: Query) {
-    let named: HashSet<String> = query.iter().map(|(name, _)| name.into_owned()).collect();
-    form.retain(|name| !named.contains(name));
+    let query_names: HashSet<String> = query.iter().map(|(name, _)| name.into_owned()).collect();
+    form.retain(|name| !query_names.contains(name));
     query.append(&form);
 }
 
-/// The meeting that a call is about.
-pub(super) fn meeting_key(
+/// Returns the key of the meeting that a call is about, and logs its id.
+///
+/// # Errors
+/// [`ApiError::MissingMeetingId`] or [`ApiError::InvalidMeetingId`].
+pub(crate) fn meeting_key(
     caller: &Caller,
     query: &Query,
-    trail: &mut RequestLog,
+    log: &mut RequestLog,
 ) -> Result<MeetingKey, ApiError> {
     if !query.is_utf8("meetingID") {
         return Err(ApiError::InvalidMeetingId);
     }
     let id = query.get("meetingID").filter(|id| !id.trim().is_empty());
     let id = id.ok_or(ApiError::MissingMeetingId)?.into_owned();
-    trail.meeting = Some(id.clone());
+    log.meeting = Some(id.clone());
     Ok(caller.meeting_key(id))
 }
 
-/// The meeting and its server, if the balancer knows it and its server is there: what was on a server
-/// that is offline is no meeting until it comes back.
+/// Returns the meeting that a call is about, and its server, which is logged. `None` if the meeting
+/// is unknown, or if its server is offline: then the meeting does not exist for clients until the
+/// server comes back.
 pub(super) async fn locate_meeting(
     app: &App,
     caller: &Caller,
     query: &Query,
-    trail: &mut RequestLog,
+    log: &mut RequestLog,
 ) -> Result<Option<MeetingOnServer>, ApiError> {
-    let key = meeting_key(caller, query, trail)?;
-    let located = app.pool.find_meeting(&key).await?;
-    trail.server = located.as_ref().map(|located| located.server.id.clone());
-    Ok(located
-        .filter(|located| !located.is_detached_or_offline() && is_own_meeting(&located.meeting)))
+    let key = meeting_key(caller, query, log)?;
+    let recorded = app.pool.find_meeting(&key).await?;
+    log.server = recorded.as_ref().map(|recorded| recorded.server.id.clone());
+    let is_available = |recorded: &MeetingOnServer| {
+        !recorded.is_detached_or_offline() && is_own_meeting(&recorded.meeting)
+    };
+    Ok(recorded.filter(is_available))
 }
 
-/// Whether what its server has under its id is surely this tenant's: while its first create is under
-/// way, it may be another tenant's, since servers know no tenants.
+/// Whether the meeting with this id on the server is certainly that of the tenant. While the first
+/// create is under way, it may be another tenant's, since BBB servers do not know tenants.
 pub(super) fn is_own_meeting(meeting: &Meeting) -> bool {
     meeting.key.tenant.is_none() || meeting.claim.is_none()
 }
 
-/// A server's reply as the client gets it: success byte for byte, a refusal in the one shape that
-/// all clients understand.
+/// Converts the reply of a server to the response for the client. A successful reply is forwarded
+/// byte for byte; a refusal is rendered by the balancer, in the form that all clients understand.
+/// `unanswered` is the message if the server gave no valid response.
 pub(crate) fn forward_reply(
     reply: Result<BbbReply, BackendError>,
     unanswered: &'static str,
 ) -> Result<Bytes, ApiError> {
     let reply = reply.map_err(|error| match error {
         BackendError::Call(CallError::UploadTooLarge) => ApiError::TooLarge,
+        BackendError::Refused(status) => ApiError::Refused(status),
         error => ApiError::Unanswered(unanswered, error),
     })?;
     if reply.response.success {
@@ -134,19 +146,19 @@ pub(crate) fn forward_reply(
     Err(ApiError::Backend(reply.response.message_key, reply.response.message))
 }
 
-/// Applies edits; of repeated names only the last value stays.
-pub(super) fn apply_edits(query: &mut Query, edits: Vec<QueryEdit>) {
+/// Applies edits to a query. Of parameters that occur several times only the last value stays.
+pub(crate) fn apply_edits(query: &mut Query, edits: Vec<QueryEdit>) {
     query.keep_last(is_repeatable);
     let mut edits = edits.into_iter().peekable();
     while let Some(edit) = edits.next() {
         match edit {
             QueryEdit::Set(name, value) => query.set(&name, &value),
             QueryEdit::SetIfAbsent(name, value) if !query.contains(&name) => {
-                query.set(&name, &value)
+                query.set(&name, &value);
             }
             QueryEdit::SetIfAbsent(..) => {}
             QueryEdit::Remove(name) => {
-                // Removals come in runs, and one look at the query does for all of them.
+                // Consecutive removals are applied in one pass over the query.
                 let mut names = vec![name];
                 while let Some(QueryEdit::Remove(next)) =
                     edits.next_if(|edit| matches!(edit, QueryEdit::Remove(_)))

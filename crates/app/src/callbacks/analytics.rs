@@ -1,5 +1,6 @@
-//! What servers report of a meeting on its way to the front-end. Source: BBB's
-//! `post_events_analytics_callback.rb`: JSON, and a token signed with the server's secret.
+//! Accepts the analytics reports that servers send after a meeting, for the front-end that created
+//! it. Source of the format: BBB's `post_events_analytics_callback.rb`, which sends JSON and a
+//! token signed with the server's secret.
 
 use bbb::Algorithm;
 use bbb::checksum::compute_checksum;
@@ -12,30 +13,31 @@ use crate::context::App;
 use crate::ports::{MessageTopic, OutboxMessage, StoreError};
 use crate::tenancy::Caller;
 
-/// What a report says of whose it is, without tenants.
+/// The customer that a report names without multitenancy.
 const DEFAULT_CUSTOMER: &str = "scalelite";
 
-/// Why a report goes nowhere. Servers are not told.
+/// Why a report is dropped. Servers are not told the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AnalyticsError {
-    /// It is no report.
-    #[error("no JSON object that names a meeting")]
+    /// The body is not a JSON object with a meeting id.
+    #[error("the body is not a JSON object with a meeting_id")]
     Unreadable,
-    /// Its token is none of the server that has the meeting.
+    /// The token is not signed by the server of the meeting.
     #[error("not signed by the meeting's server")]
     Forged,
-    /// Nobody wants it.
-    #[error("nobody asked for it")]
+    /// No front-end asked for reports of this meeting.
+    #[error("no callback is registered for the meeting")]
     Unwanted,
-    /// It could not be kept.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Keeps a report of a server for the front-end that asked for it.
+/// Checks a report of a server, and posts it to the outbox for the front-end that asked for it.
 ///
 /// # Errors
-/// When it is not wanted, not a report, or not from the server that has the meeting.
+/// When no front-end asked for it, the body is not a report, the server of the meeting did not sign
+/// it, or the store fails.
 pub async fn accept_analytics(
     app: &App,
     caller: &Caller,
@@ -49,11 +51,11 @@ pub async fn accept_analytics(
     let records = app.recording_store.as_ref().ok_or(AnalyticsError::Unwanted)?;
     let key = caller.meeting_key(meeting_id);
     let callback = records.find_callback(&key).await?.ok_or(AnalyticsError::Unwanted)?;
-    let running = app.pool.find_meeting(&key).await?.map(|located| located.server.id.0);
-    let host = running.or_else(|| callback.attribute(Callback::SERVER).map(str::to_owned));
+    let running_on = app.pool.find_meeting(&key).await?.map(|meeting| meeting.server.id.0);
+    let server = running_on.or_else(|| callback.attribute(Callback::SERVER).map(str::to_owned));
     let servers = app.pool.list_servers().await?;
     let now = app.clock.now();
-    if !is_signed(token, &servers, host.as_deref(), now) {
+    if !is_signed(token, &servers, server.as_deref(), now) {
         return Err(AnalyticsError::Forged);
     }
     let url =
@@ -62,7 +64,8 @@ pub async fn accept_analytics(
     report.insert("customer".to_owned(), customer.into());
     let text = Value::Object(report).to_string();
     let message = OutboxMessage {
-        // A server that reports again after a lost answer tells nothing new.
+        // The id depends on the content: a server that repeats a report after a lost response adds
+        // no message.
         id: format!("analytics:{}", compute_checksum(&key.id, &text, "", Algorithm::Sha256)),
         topic: MessageTopic::Analytics,
         tenant: key.tenant,
@@ -79,12 +82,12 @@ pub async fn accept_analytics(
     Ok(records.post_message(&message).await?)
 }
 
-/// Whether the token is one of the server that has the meeting. Of meetings that the original created we do not know
-/// which one that is: any server of the pool may have it.
-fn is_signed(token: &str, servers: &[Server], host: Option<&str>, now: Timestamp) -> bool {
-    let may_have_it = |server: &&Server| host.is_none_or(|host| server.id.0 == host);
-    let signed = |server: &Server| {
+/// Whether the token is signed with the secret of the meeting's server. For meetings that the
+/// original created the server is not known, and any server of the pool may have signed it.
+fn is_signed(token: &str, servers: &[Server], server_id: Option<&str>, now: Timestamp) -> bool {
+    let may_sign = |server: &&Server| server_id.is_none_or(|id| server.id.0 == id);
+    let has_signed = |server: &Server| {
         token::verify(token, &server.secret, TokenAlgorithm::Hs512, now.0).is_some()
     };
-    servers.iter().filter(may_have_it).any(signed)
+    servers.iter().filter(may_sign).any(has_signed)
 }

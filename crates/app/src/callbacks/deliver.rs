@@ -1,4 +1,5 @@
-//! Tells front-ends what they asked to be told, until they have heard it.
+//! Delivers the messages of the outbox to front-ends, and repeats them until they are accepted or
+//! given up.
 
 use bbb::token::{self, Claims, TokenAlgorithm};
 use bbb::{Algorithm, Query};
@@ -11,26 +12,27 @@ use serde_json::Value;
 use crate::context::App;
 use crate::ports::{CallbackRequest, MessageTopic, OutboxMessage, RecordingStore, StoreError};
 
-use super::secret_hint;
+use super::secret_hint::secret_hint;
 
-/// Messages sent at the same time.
+/// Maximum number of messages that are sent at the same time.
 const MAX_CONCURRENT_SENDS: u32 = 16;
-/// Secrets that one is tried with.
+/// Maximum number of secrets that are tried for a message.
 const MAX_SECRETS: usize = 8;
-/// For so long nobody else sends a message that is being sent, in ms: longer than all secrets take.
+/// How long a message that is being sent is reserved for this process, in ms: longer than attempts
+/// with all secrets take.
 const SEND_LEASE_MS: i64 = 2 * 60_000;
-/// How long a token of ours is good, in seconds.
+/// How long a bearer token is valid, in seconds.
 const TOKEN_LIFETIME_S: i64 = 24 * 3600;
 
-/// What became of an attempt.
+/// The outcome of an attempt to deliver a message.
 enum DeliveryOutcome {
     Delivered,
-    /// Whom it was for is gone, and does not come back.
+    /// The recipient responded with a status that says that it does not exist any more.
     RecipientGone(u16),
     Failed(String),
 }
 
-/// Sends what is due; returns how many messages were.
+/// Sends the messages that are due, and returns their number.
 ///
 /// # Errors
 /// When the store fails.
@@ -42,14 +44,12 @@ pub async fn deliver_due(app: &App) -> Result<usize, StoreError> {
     let due =
         records.take_due_messages(now, now.plus_ms(SEND_LEASE_MS), MAX_CONCURRENT_SENDS).await?;
     let count = due.len();
-    let mut sent = stream::iter(
-        due.into_iter().map(|message| deliver_message(app, records.as_ref(), message)),
-    )
-    .buffer_unordered(count.max(1));
+    let deliveries = due.into_iter().map(|message| deliver_message(app, records.as_ref(), message));
+    let mut deliveries = stream::iter(deliveries).buffer_unordered(count.max(1));
     let mut result = Ok(count);
-    while let Some(settled) = sent.next().await {
-        // The others are sent all the same.
-        result = settled.and(result);
+    while let Some(recorded) = deliveries.next().await {
+        // An error does not stop the other deliveries.
+        result = recorded.and(result);
     }
     result
 }
@@ -67,20 +67,20 @@ async fn deliver_message(
             records.remove_message(id).await
         }
         DeliveryOutcome::RecipientGone(status) => {
-            tracing::warn!(topic, meeting, status, "callback is not wanted");
+            tracing::warn!(topic, meeting, status, "callback dropped: recipient gone");
             records.remove_message(id).await
         }
         DeliveryOutcome::Failed(reason) => {
             let (now, fraction) = (app.clock.now(), app.entropy.generate_fraction());
             let attempts = message.attempts.saturating_add(1);
-            let next = next_attempt(message.posted_at, attempts, now, fraction);
-            match next {
+            let due_at = next_attempt(message.posted_at, attempts, now, fraction);
+            match due_at {
                 Some(_) => {
                     tracing::warn!(topic, meeting, reason, attempts, "callback not delivered");
                 }
                 None => tracing::error!(topic, meeting, reason, attempts, "callback given up"),
             }
-            records.postpone_message(id, &reason, next).await
+            records.postpone_message(id, &reason, due_at).await
         }
     }
 }
@@ -91,36 +91,37 @@ async fn attempt_delivery(
     message: &OutboxMessage,
 ) -> Result<DeliveryOutcome, StoreError> {
     let mut secrets = list_secrets(app, message.tenant.as_deref()).await?;
-    // The front-end that created the meeting may know only its own.
+    // The front-end that created the meeting may know only the secret that signed the create.
     secrets
         .sort_by_key(|secret| message.secret_hint.as_deref() != Some(secret_hint(secret).as_str()));
-    let mut last = DeliveryOutcome::Failed("there is no secret to sign with".to_owned());
+    let mut outcome = DeliveryOutcome::Failed("there is no secret to sign with".to_owned());
     for secret in secrets.iter().take(MAX_SECRETS) {
-        let Some(letter) = build_request(app, message, secret) else {
-            return Ok(DeliveryOutcome::Failed("it cannot be signed".to_owned()));
+        let Some(request) = build_request(app, message, secret) else {
+            return Ok(DeliveryOutcome::Failed("the message cannot be signed".to_owned()));
         };
-        last = match app.callback_client.post_callback(letter).await {
+        outcome = match app.callback_client.post_callback(request).await {
             Ok(200..=299) => return Ok(DeliveryOutcome::Delivered),
             Ok(status @ (404 | 410)) => return Ok(DeliveryOutcome::RecipientGone(status)),
             Ok(status) => DeliveryOutcome::Failed(format!("answered with status {status}")),
-            // Another secret leads to the same place.
+            // Another secret would not help.
             Err(error) => return Ok(DeliveryOutcome::Failed(error.to_string())),
         };
     }
-    Ok(last)
+    Ok(outcome)
 }
 
-/// What signs messages to that tenant, or to everybody's front-ends.
+/// Lists the secrets that sign messages to a tenant's front-ends, or to all without multitenancy.
 async fn list_secrets(app: &App, tenant: Option<&str>) -> Result<Vec<String>, StoreError> {
     match tenant {
         None => Ok(app.policy.secrets.clone()),
         Some(id) => {
             let tenant = app.tenants.find_tenant(id).await?;
-            Ok(tenant.iter().flat_map(|one| one.each_secret()).map(str::to_owned).collect())
+            Ok(tenant.iter().flat_map(|tenant| tenant.each_secret()).map(str::to_owned).collect())
         }
     }
 }
 
+/// Builds the signed request for a message; `None` if it cannot be signed.
 fn build_request(app: &App, message: &OutboxMessage, secret: &str) -> Option<CallbackRequest> {
     let url = message.url.clone();
     match message.topic {
@@ -128,11 +129,12 @@ fn build_request(app: &App, message: &OutboxMessage, secret: &str) -> Option<Cal
             let mut claims = Claims::new();
             claims.insert("meeting_id".to_owned(), message.meeting_id.clone().into());
             claims.insert("record_id".to_owned(), message.record_id.clone().into());
-            // Greenlight knows only this one.
-            let only_512 = app.policy.algorithms.is_only(Algorithm::Sha512);
-            let signature = if only_512 { TokenAlgorithm::Hs512 } else { TokenAlgorithm::Hs256 };
+            // Greenlight accepts only HS256.
+            let is_only_sha512 = app.policy.algorithms.is_only(Algorithm::Sha512);
+            let algorithm =
+                if is_only_sha512 { TokenAlgorithm::Hs512 } else { TokenAlgorithm::Hs256 };
             let mut form = Query::default();
-            form.push("signed_parameters", &token::sign(&claims, secret, signature)?);
+            form.push("signed_parameters", &token::sign(&claims, secret, algorithm)?);
             let content_type = "application/x-www-form-urlencoded";
             Some(CallbackRequest {
                 url,
@@ -145,14 +147,9 @@ fn build_request(app: &App, message: &OutboxMessage, secret: &str) -> Option<Cal
             let mut claims = Claims::new();
             let expires_s = app.clock.now().0 / 1000 + TOKEN_LIFETIME_S;
             claims.insert("exp".to_owned(), Value::from(expires_s));
-            let bearer = Some(token::sign(&claims, secret, TokenAlgorithm::Hs512)?);
+            let bearer_token = Some(token::sign(&claims, secret, TokenAlgorithm::Hs512)?);
             let body = Bytes::from(message.body.clone().unwrap_or_default());
-            Some(CallbackRequest {
-                url,
-                content_type: "application/json",
-                bearer_token: bearer,
-                body,
-            })
+            Some(CallbackRequest { url, content_type: "application/json", bearer_token, body })
         }
     }
 }

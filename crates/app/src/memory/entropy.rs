@@ -1,4 +1,4 @@
-//! A clock that stands until it is moved, and chance that counts.
+//! A clock that is set by hand, and values that count up instead of random ones.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -6,18 +6,18 @@ use domain::Timestamp;
 
 use crate::ports::{Clock, Entropy};
 
-/// A clock that stands until it is moved.
+/// A clock that only changes when it is advanced.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock at that time.
+    /// Creates a clock that shows this time.
     #[must_use]
     pub fn starting_at(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.0))
     }
 
-    /// Moves it, forwards or backwards.
+    /// Advances the clock; a negative number sets it back.
     pub fn advance_ms(&self, ms: i64) {
         self.0.fetch_add(ms, Ordering::SeqCst);
     }
@@ -29,7 +29,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// Numbers instead of chance: every value differs, and every run is alike.
+/// A counter instead of randomness: every value differs, and every run produces the same values.
 #[derive(Debug, Default)]
 pub struct CountingEntropy(AtomicU64);
 

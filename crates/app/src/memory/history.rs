@@ -1,9 +1,9 @@
-//! Sessions in a map.
+//! Sessions of ended meetings, behind the same lock as servers and meetings.
 
 use async_trait::async_trait;
 use domain::{MeetingSession, Timestamp};
 
-use super::MemoryPoolStore;
+use super::pool_store::MemoryPoolStore;
 use crate::ports::{SessionHistory, StoreError};
 
 #[async_trait]
@@ -20,8 +20,9 @@ impl SessionHistory for MemoryPoolStore {
         max: usize,
     ) -> Result<Vec<MeetingSession>, StoreError> {
         let state = self.lock();
-        let newest = state.sessions.values().rev();
-        Ok(newest.take_while(|one| one.created_at >= since).take(max).cloned().collect())
+        let newest_first = state.sessions.values().rev();
+        let listed = newest_first.take_while(|session| session.created_at >= since);
+        Ok(listed.take(max).cloned().collect())
     }
 
     async fn forget_sessions(&self, before: Timestamp, max: usize) -> Result<(), StoreError> {

@@ -1,19 +1,11 @@
-//! Archives in a map.
+//! Archives and their claims in a map.
 
 use async_trait::async_trait;
 use domain::Timestamp;
 
-use super::MemoryRecordings;
-use super::recordings::{RecordingStoreState, to_usize};
+use super::recording_state::{RecordingStoreState, StoredArchive, to_usize};
+use super::recordings::MemoryRecordings;
 use crate::ports::{ArchiveRecord, ImportStage, Imports, StoreError};
-
-/// An archive and who has it.
-pub(super) struct StoredArchive {
-    archive: ArchiveRecord,
-    claim_token: Option<String>,
-    claimed_until: Timestamp,
-    not_before: Timestamp,
-}
 
 impl StoredArchive {
     fn new(name: &str, size: u64, now: Timestamp) -> Self {
@@ -26,8 +18,8 @@ impl StoredArchive {
             reason: None,
             changed_at: now,
         };
-        let at_once = Timestamp(0);
-        Self { archive, claim_token: None, claimed_until: at_once, not_before: at_once }
+        let past = Timestamp(0);
+        Self { archive, claim_token: None, claimed_until: past, not_before: past }
     }
 
     fn may_be_claimed(&self, now: Timestamp) -> bool {
@@ -40,11 +32,12 @@ impl StoredArchive {
 }
 
 impl RecordingStoreState {
+    /// Finds an archive that is claimed by this token.
     fn find_claimed_archive(&mut self, name: &str, token: &str) -> Option<&mut StoredArchive> {
-        let kept = self.archives.get_mut(name)?;
-        let is_its = kept.archive.stage == ImportStage::Importing
-            && kept.claim_token.as_deref() == Some(token);
-        is_its.then_some(kept)
+        let stored = self.archives.get_mut(name)?;
+        let holds_claim = stored.archive.stage == ImportStage::Importing
+            && stored.claim_token.as_deref() == Some(token);
+        holds_claim.then_some(stored)
     }
 }
 
@@ -59,10 +52,10 @@ impl Imports for MemoryRecordings {
         let mut state = self.lock();
         let new = StoredArchive::new(name, size, now);
         match state.archives.get_mut(name) {
-            Some(kept) => match kept.archive.stage {
-                ImportStage::Received | ImportStage::Importing => kept.archive.size = size,
-                ImportStage::Quarantined if kept.archive.size == size => {}
-                ImportStage::Done | ImportStage::Quarantined => *kept = new,
+            Some(stored) => match stored.archive.stage {
+                ImportStage::Received | ImportStage::Importing => stored.archive.size = size,
+                ImportStage::Quarantined if stored.archive.size == size => {}
+                ImportStage::Done | ImportStage::Quarantined => *stored = new,
             },
             None => {
                 state.archives.insert(name.to_owned(), new);
@@ -79,14 +72,14 @@ impl Imports for MemoryRecordings {
         until: Timestamp,
     ) -> Result<Option<ArchiveRecord>, StoreError> {
         let mut state = self.lock();
-        let kept = state.archives.get_mut(name).filter(|kept| kept.may_be_claimed(now));
-        let Some(kept) = kept else { return Ok(None) };
-        kept.archive.stage = ImportStage::Importing;
-        kept.archive.attempts += 1;
-        kept.archive.changed_at = now;
-        kept.claim_token = Some(token.to_owned());
-        kept.claimed_until = until;
-        Ok(Some(kept.archive.clone()))
+        let stored = state.archives.get_mut(name).filter(|stored| stored.may_be_claimed(now));
+        let Some(stored) = stored else { return Ok(None) };
+        stored.archive.stage = ImportStage::Importing;
+        stored.archive.attempts += 1;
+        stored.archive.changed_at = now;
+        stored.claim_token = Some(token.to_owned());
+        stored.claimed_until = until;
+        Ok(Some(stored.archive.clone()))
     }
 
     async fn renew_archive_claim(
@@ -96,8 +89,8 @@ impl Imports for MemoryRecordings {
         until: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        let Some(kept) = state.find_claimed_archive(name, token) else { return Ok(false) };
-        kept.claimed_until = until;
+        let Some(stored) = state.find_claimed_archive(name, token) else { return Ok(false) };
+        stored.claimed_until = until;
         Ok(true)
     }
 
@@ -111,36 +104,35 @@ impl Imports for MemoryRecordings {
         not_before: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        let Some(kept) = state.find_claimed_archive(name, token) else { return Ok(false) };
-        kept.archive.stage = stage;
-        kept.archive.reason = reason.map(str::to_owned);
-        kept.archive.changed_at = now;
-        kept.claim_token = None;
-        kept.not_before = not_before;
+        let Some(stored) = state.find_claimed_archive(name, token) else { return Ok(false) };
+        stored.archive.stage = stage;
+        stored.archive.reason = reason.map(str::to_owned);
+        stored.archive.changed_at = now;
+        stored.claim_token = None;
+        stored.not_before = not_before;
         Ok(true)
     }
 
     async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        let kept = state.archives.get_mut(name);
-        let Some(kept) = kept.filter(|kept| kept.archive.stage == ImportStage::Quarantined) else {
+        let stored = state.archives.get_mut(name);
+        let Some(stored) = stored.filter(|stored| stored.archive.stage == ImportStage::Quarantined)
+        else {
             return Ok(false);
         };
-        kept.archive.stage = ImportStage::Received;
-        kept.archive.attempts = 0;
-        kept.archive.reason = None;
-        kept.archive.changed_at = now;
-        kept.not_before = Timestamp(0);
+        stored.archive.stage = ImportStage::Received;
+        stored.archive.attempts = 0;
+        stored.archive.reason = None;
+        stored.archive.changed_at = now;
+        stored.not_before = Timestamp(0);
         Ok(true)
     }
 
     async fn list_archives(&self, limit: u32) -> Result<Vec<ArchiveRecord>, StoreError> {
         let state = self.lock();
         let mut all: Vec<ArchiveRecord> =
-            state.archives.values().map(|kept| &kept.archive).cloned().collect();
-        all.sort_by(|one, other| {
-            other.changed_at.cmp(&one.changed_at).then_with(|| one.name.cmp(&other.name))
-        });
+            state.archives.values().map(|stored| &stored.archive).cloned().collect();
+        all.sort_by(|a, b| b.changed_at.cmp(&a.changed_at).then_with(|| a.name.cmp(&b.name)));
         all.truncate(to_usize(limit));
         Ok(all)
     }
@@ -148,8 +140,8 @@ impl Imports for MemoryRecordings {
     async fn forget_archives(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut state = self.lock();
         let count = state.archives.len();
-        state.archives.retain(|_, kept| {
-            kept.archive.stage != ImportStage::Done || kept.archive.changed_at >= before
+        state.archives.retain(|_, stored| {
+            stored.archive.stage != ImportStage::Done || stored.archive.changed_at >= before
         });
         Ok(u64::try_from(count - state.archives.len()).unwrap_or(u64::MAX))
     }

@@ -1,4 +1,5 @@
-//! The ports in memory: their executable meaning, against which every adapter is compared.
+//! Reference implementations of the ports, in memory. They define what the ports mean: every
+//! adapter is compared with them.
 
 mod blobs;
 mod entropy;
@@ -9,8 +10,10 @@ mod periodic_jobs;
 mod pool_state;
 mod pool_store;
 mod recording_catalog;
+mod recording_state;
 mod recordings;
 mod tenants;
+mod tokens;
 mod trash;
 
 pub use blobs::MemoryBlobs;

@@ -1,21 +1,21 @@
-//! Messages in a map.
+//! Messages to front-ends in a map.
 
 use async_trait::async_trait;
 use domain::Timestamp;
 
-use super::MemoryRecordings;
-use super::recordings::{RecordingStoreState, to_usize};
+use super::recording_state::{RecordingStoreState, to_usize};
+use super::recordings::MemoryRecordings;
 use crate::ports::{Outbox, OutboxMessage, StoreError};
 
 impl RecordingStoreState {
-    /// Those of which something holds, the oldest first.
+    /// Lists the messages that match, the oldest first.
     fn messages_by_age(
         &mut self,
-        which: impl Fn(&OutboxMessage) -> bool,
+        matches: impl Fn(&OutboxMessage) -> bool,
     ) -> Vec<&mut OutboxMessage> {
         let mut found: Vec<&mut OutboxMessage> =
-            self.messages.values_mut().filter(|one| which(one)).collect();
-        found.sort_by_key(|one| one.posted_at);
+            self.messages.values_mut().filter(|message| matches(message)).collect();
+        found.sort_by_key(|message| message.posted_at);
         found
     }
 }
@@ -34,10 +34,11 @@ impl Outbox for MemoryRecordings {
         limit: u32,
     ) -> Result<Vec<OutboxMessage>, StoreError> {
         let mut state = self.lock();
-        let due = state.messages_by_age(|one| one.due_at.is_some_and(|due| due <= now));
-        let taken = due.into_iter().take(to_usize(limit)).map(|one| {
-            one.due_at = Some(until);
-            one.clone()
+        let is_due = |message: &OutboxMessage| message.due_at.is_some_and(|due_at| due_at <= now);
+        let due = state.messages_by_age(is_due);
+        let taken = due.into_iter().take(to_usize(limit)).map(|message| {
+            message.due_at = Some(until);
+            message.clone()
         });
         Ok(taken.collect())
     }
@@ -64,7 +65,7 @@ impl Outbox for MemoryRecordings {
     async fn list_messages(&self, limit: u32) -> Result<Vec<OutboxMessage>, StoreError> {
         let mut state = self.lock();
         let all = state.messages_by_age(|_| true).into_iter();
-        Ok(all.take(to_usize(limit)).map(|one| one.clone()).collect())
+        Ok(all.take(to_usize(limit)).map(|message| message.clone()).collect())
     }
 
     async fn retry_messages(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError> {
@@ -82,7 +83,7 @@ impl Outbox for MemoryRecordings {
     async fn forget_messages(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut state = self.lock();
         let count = state.messages.len();
-        state.messages.retain(|_, one| one.posted_at >= before);
+        state.messages.retain(|_, message| message.posted_at >= before);
         Ok(u64::try_from(count - state.messages.len()).unwrap_or(u64::MAX))
     }
 }

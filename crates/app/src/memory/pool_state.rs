@@ -1,26 +1,31 @@
-//! What the reference implementation holds, and what its operations share.
+//! The data of the reference pool store, and the steps that its operations share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::periodic_job::JobRun;
 use domain::poll::{
     MeetingUpdate, PendingEnd, PollObservation, PollOutcome, RecordedElsewhere,
     list_unrecorded_keys,
 };
-use domain::{Meeting, MeetingKey, MeetingSession, Server, ServerId, Timestamp};
+use domain::recording::RecordingFormatId;
+use domain::{
+    Meeting, MeetingKey, MeetingSession, Server, ServerId, Tenant, TenantSetting, Timestamp,
+};
 
-use super::tenants::TenantState;
 use crate::ports::MeetingOnServer;
 
 #[derive(Default)]
 pub(super) struct PoolState {
     pub(super) servers: Vec<Server>,
     pub(super) meetings: BTreeMap<MeetingKey, Meeting>,
-    /// The cycle in which each server was polled last.
+    /// The number of the last poll cycle that recorded a poll of each server.
     pub(super) last_poll_cycles: BTreeMap<ServerId, u64>,
-    /// The last cycle of each work.
+    /// The last run of each periodic job.
     pub(super) job_runs: BTreeMap<String, JobRun>,
-    pub(super) tenancy: TenantState,
+    pub(super) tenants: Vec<Tenant>,
+    pub(super) tenant_settings: Vec<TenantSetting>,
+    /// One-time tokens: what each one grants, and until when.
+    pub(super) tokens: HashMap<String, (RecordingFormatId, Timestamp)>,
     pub(super) pending_ends: BTreeMap<(ServerId, MeetingKey), PendingEnd>,
     pub(super) sessions: BTreeMap<(Timestamp, MeetingKey), MeetingSession>,
     pub(super) store_id: Option<String>,
@@ -31,9 +36,11 @@ impl PoolState {
         self.servers.iter_mut().find(|server| server.id == *id)
     }
 
-    pub(super) fn add_load(&mut self, id: &ServerId, seats: f64) {
+    /// Adds users, weighted by the load multiplier, to the load of a server. The load never falls
+    /// below zero.
+    pub(super) fn add_load(&mut self, id: &ServerId, users: f64) {
         if let Some(server) = self.server_mut(id) {
-            let weight = seats * server.load_multiplier;
+            let weight = users * server.load_multiplier;
             server.load = server.load.map(|load| (load + weight).max(0.0));
         }
     }
@@ -44,31 +51,35 @@ impl PoolState {
         Some(MeetingOnServer { meeting, server })
     }
 
-    /// The servers of meetings of that id that are another tenant's.
+    /// Lists the servers of other tenants' meetings with the same id.
     pub(super) fn list_servers_of_other_tenants(&self, key: &MeetingKey) -> Vec<ServerId> {
-        let others = self.meetings.values().filter(|one| one.key.id == key.id && one.key != *key);
-        others.map(|one| one.server.clone()).collect()
+        let has_same_id = |meeting: &&Meeting| meeting.key.id == key.id && meeting.key != *key;
+        let meetings = self.meetings.values().filter(has_same_id);
+        meetings.map(|meeting| meeting.server.clone()).collect()
     }
 
-    pub(super) fn take_meetings(&mut self, which: impl Fn(&Meeting) -> bool) -> Vec<Meeting> {
-        let (taken, kept) =
-            std::mem::take(&mut self.meetings).into_iter().partition(|(_, meeting)| which(meeting));
-        self.meetings = kept;
-        let taken: BTreeMap<MeetingKey, Meeting> = taken;
-        taken.into_values().collect()
+    /// Removes the meetings that match, and returns them.
+    pub(super) fn take_meetings(&mut self, matches: impl Fn(&Meeting) -> bool) -> Vec<Meeting> {
+        let taken = self.meetings.extract_if(.., |_, meeting| matches(meeting));
+        taken.map(|(_, meeting)| meeting).collect()
     }
 
-    /// Whether a number is that of another meeting. Those of detached ones are free.
-    pub(super) fn is_voice_bridge_taken(&self, number: &str, key: &MeetingKey) -> bool {
-        let mut others = self.meetings.values().filter(|one| one.key != *key && !one.detached);
-        others.any(|one| one.voice_bridge.as_deref() == Some(number))
+    /// Whether another meeting holds this voice bridge. Detached meetings hold none.
+    pub(super) fn is_voice_bridge_taken(&self, voice_bridge: &str, key: &MeetingKey) -> bool {
+        let holds_it = |meeting: &Meeting| {
+            meeting.key != *key
+                && !meeting.detached
+                && meeting.voice_bridge.as_deref() == Some(voice_bridge)
+        };
+        self.meetings.values().any(holds_it)
     }
 
+    /// Removes a meeting, and subtracts its users from the load of its server.
     pub(super) fn undo_placement(&mut self, key: &MeetingKey) {
         if let Some(meeting) = self.meetings.remove(key) {
             if !meeting.detached {
-                let taken = meeting.load.counted_users(meeting.placed_at);
-                self.add_load(&meeting.server, -f64::from(taken));
+                let users = meeting.load.counted_users(meeting.placed_at);
+                self.add_load(&meeting.server, -f64::from(users));
             }
             if let Some(server) = self.server_mut(&meeting.server) {
                 server.placed_since_poll = server.placed_since_poll.saturating_sub(1);
@@ -76,7 +87,7 @@ impl PoolState {
         }
     }
 
-    /// Records a meeting and counts its seats.
+    /// Records a meeting, and adds its users to the load of its server.
     pub(super) fn record_placement(&mut self, meeting: Meeting, now: Timestamp) {
         self.add_load(&meeting.server, f64::from(meeting.load.counted_users(now)));
         if let Some(server) = self.server_mut(&meeting.server) {
@@ -86,69 +97,82 @@ impl PoolState {
         self.meetings.insert(meeting.key.clone(), meeting);
     }
 
-    /// The meeting, without its voice bridge if that is another one's by now.
+    /// Returns the meeting without its voice bridge if another meeting holds that by now.
     pub(super) fn with_free_voice_bridge(&self, meeting: &Meeting) -> Meeting {
-        let number = meeting.voice_bridge.clone();
+        let voice_bridge = meeting.voice_bridge.clone();
         let voice_bridge =
-            number.filter(|number| !self.is_voice_bridge_taken(number, &meeting.key));
+            voice_bridge.filter(|number| !self.is_voice_bridge_taken(number, &meeting.key));
         Meeting { voice_bridge, ..meeting.clone() }
     }
 
-    /// Remembers what is not wanted on servers that are still there.
-    pub(super) fn add_pending_ends(&mut self, endings: &[PendingEnd]) {
-        for ending in endings {
-            if self.server_mut(&ending.server).is_none() {
+    /// Records pending ends on servers that exist.
+    pub(super) fn add_pending_ends(&mut self, pending_ends: &[PendingEnd]) {
+        for pending_end in pending_ends {
+            if self.server_mut(&pending_end.server).is_none() {
                 continue;
             }
-            let place = (ending.server.clone(), ending.key.clone());
-            self.pending_ends.insert(place, ending.clone());
+            let key = (pending_end.server.clone(), pending_end.key.clone());
+            self.pending_ends.insert(key, pending_end.clone());
         }
     }
 
-    /// What is known that bears on a poll: meetings here, meetings elsewhere, endings.
+    /// Reads the records that a poll of a server is compared with: the meetings on it, the meetings
+    /// that it reports and that are recorded on other servers, and its pending ends.
     pub(super) fn read_poll_context(
         &self,
         id: &ServerId,
         observation: &PollObservation,
     ) -> (Vec<Meeting>, Vec<RecordedElsewhere>, Vec<PendingEnd>) {
-        let on_it = |meeting: &&Meeting| meeting.server == *id;
-        let here: Vec<Meeting> = self.meetings.values().filter(on_it).cloned().collect();
-        let keys = list_unrecorded_keys(observation, &here);
-        let elsewhere = keys
+        let is_here = |meeting: &&Meeting| meeting.server == *id;
+        let here: Vec<Meeting> = self.meetings.values().filter(is_here).cloned().collect();
+        let elsewhere = list_unrecorded_keys(observation, &here)
             .iter()
             .filter_map(|key| self.find_meeting(key))
-            .map(MeetingOnServer::into_recorded_elsewhere);
-        let elsewhere = elsewhere.collect();
-        let endings = self.pending_ends.values().filter(|ending| ending.server == *id);
-        (here, elsewhere, endings.cloned().collect())
+            .map(MeetingOnServer::into_recorded_elsewhere)
+            .collect();
+        let pending_ends = self.pending_ends.values().filter(|pending| pending.server == *id);
+        (here, elsewhere, pending_ends.cloned().collect())
     }
 
-    pub(super) fn apply_updates(&mut self, verdict: &PollOutcome, at: Timestamp) -> Vec<Meeting> {
+    /// Applies the updates of a poll to the meetings of its server, and returns those that were
+    /// forgotten.
+    pub(super) fn apply_updates(&mut self, outcome: &PollOutcome, at: Timestamp) -> Vec<Meeting> {
         let mut forgotten = Vec::new();
-        for (key, fate) in &verdict.meeting_updates {
-            if *fate == MeetingUpdate::Forgotten {
+        for (key, update) in &outcome.meeting_updates {
+            if *update == MeetingUpdate::Forgotten {
                 forgotten.extend(self.meetings.remove(key));
                 continue;
             }
-            let number =
-                self.meetings.get(key).map(|one| self.with_free_voice_bridge(one).voice_bridge);
+            let recorded = self.meetings.get(key);
+            let voice_bridge =
+                recorded.and_then(|meeting| self.with_free_voice_bridge(meeting).voice_bridge);
             let Some(meeting) = self.meetings.get_mut(key) else { continue };
-            match fate {
-                MeetingUpdate::Reported(seats, course) => {
-                    meeting.load = *seats;
-                    meeting.usage = *course;
+            match update {
+                MeetingUpdate::Reported(load, usage) => {
+                    meeting.load = *load;
+                    meeting.usage = *usage;
                     meeting.claim = None;
                     meeting.seen_at = at;
                     meeting.missed_polls = 0;
-                    // One that comes back may have lost it to another meeting.
-                    meeting.voice_bridge = number.flatten();
+                    // While the meeting was detached, another one may have taken its voice bridge.
+                    meeting.voice_bridge = voice_bridge;
                     meeting.detached = false;
                 }
-                MeetingUpdate::Missed(times) => meeting.missed_polls = *times,
+                MeetingUpdate::Missed(polls) => meeting.missed_polls = *polls,
                 MeetingUpdate::Detached => meeting.detached = true,
                 MeetingUpdate::Forgotten => {}
             }
         }
         forgotten
+    }
+
+    pub(super) fn has_tenant(&self, id: &str) -> bool {
+        self.tenants.iter().any(|tenant| tenant.id == id)
+    }
+
+    /// Whether a tenant other than `id` has this name, without regard to the case of ASCII letters.
+    pub(super) fn is_tenant_name_taken(&self, name: &str, id: &str) -> bool {
+        let has_name = |tenant: &Tenant| tenant.id != id && tenant.name.eq_ignore_ascii_case(name);
+        self.tenants.iter().any(has_name)
     }
 }

@@ -1,12 +1,14 @@
-//! Servers and meetings behind one lock.
+//! The reference pool store: servers, meetings and all other state that replicas share, behind one
+//! lock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use domain::confirmation::{self, ConfirmationEffect};
 use domain::health::{ServerFailure, Thresholds};
 use domain::placement::choose_server;
 use domain::poll::{PendingEnd, PollContext, PollObservation, PollPolicy, apply_poll};
-use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
+use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
 
 use super::pool_state::PoolState;
 use crate::ports::{
@@ -14,13 +16,13 @@ use crate::ports::{
     ServerChange, StoreError,
 };
 
-/// The reference implementation of the hot state.
+/// The reference implementation of [`crate::ports::StateStore`].
 #[derive(Default)]
 pub struct MemoryPoolStore(Mutex<PoolState>);
 
 impl MemoryPoolStore {
     pub(super) fn lock(&self) -> MutexGuard<'_, PoolState> {
-        // Every method leaves the state whole before it can panic.
+        // No method can panic while the state is inconsistent, so a poisoned lock is usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -99,34 +101,33 @@ impl PoolStore for MemoryPoolStore {
         cycle: Option<u64>,
     ) -> Result<Option<PollReport>, StoreError> {
         let mut state = self.lock();
-        if cycle
-            .is_some_and(|cycle| state.last_poll_cycles.get(id).is_some_and(|last| cycle < *last))
-        {
+        let last_cycle = state.last_poll_cycles.get(id);
+        if cycle.zip(last_cycle).is_some_and(|(cycle, last)| cycle < *last) {
             return Ok(None);
         }
-        let (here, elsewhere, endings) = state.read_poll_context(id, observation);
+        let (here, elsewhere, pending_ends) = state.read_poll_context(id, observation);
         let Some(server) = state.server_mut(id) else {
             return Ok(None);
         };
-        let known = PollContext {
+        let context = PollContext {
             recorded_here: &here,
             recorded_elsewhere: &elsewhere,
-            pending_ends: &endings,
+            pending_ends: &pending_ends,
         };
-        let verdict = apply_poll(server, known, observation, policy);
+        let outcome = apply_poll(server, context, observation, policy);
         let server = server.clone();
         if let Some(cycle) = cycle {
             state.last_poll_cycles.insert(id.clone(), cycle);
         }
-        let forgotten = state.apply_updates(&verdict, observation.finished_at);
-        for meeting in &verdict.adopted {
+        let forgotten = state.apply_updates(&outcome, observation.finished_at);
+        for meeting in &outcome.adopted {
             let adopted = state.with_free_voice_bridge(meeting);
             state.meetings.insert(meeting.key.clone(), adopted);
         }
-        for key in &verdict.settled_ends {
+        for key in &outcome.settled_ends {
             state.pending_ends.remove(&(id.clone(), key.clone()));
         }
-        Ok(Some(PollReport { server, outcome: verdict, forgotten }))
+        Ok(Some(PollReport { server, outcome, forgotten }))
     }
 
     async fn find_meeting(&self, key: &MeetingKey) -> Result<Option<MeetingOnServer>, StoreError> {
@@ -135,27 +136,26 @@ impl PoolStore for MemoryPoolStore {
 
     async fn list_meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError> {
         let state = self.lock();
-        let wanted = |meeting: &&Meeting| server.is_none_or(|id| meeting.server == *id);
-        Ok(state.meetings.values().filter(wanted).cloned().collect())
+        let is_listed = |meeting: &&Meeting| server.is_none_or(|id| meeting.server == *id);
+        Ok(state.meetings.values().filter(is_listed).cloned().collect())
     }
 
     async fn place_meeting(&self, mut request: PlaceRequest) -> Result<PlaceOutcome, StoreError> {
         let mut state = self.lock();
-        let known = state.find_meeting(&request.key);
-        match known.as_ref().map(|known| request.classify_conflict(known)) {
-            Some(RecordConflict::Blocking) => {
-                let known = known.map(PlaceOutcome::Existing);
-                return known.ok_or_else(|| StoreError::Corrupt("no meeting".to_owned()));
+        if let Some(recorded) = state.find_meeting(&request.key) {
+            match request.classify_conflict(&recorded) {
+                RecordConflict::Blocking => return Ok(PlaceOutcome::Existing(recorded)),
+                RecordConflict::Expired => state.undo_placement(&request.key),
+                RecordConflict::Replaceable => {}
             }
-            Some(RecordConflict::Expired) => state.undo_placement(&request.key),
-            Some(RecordConflict::Replaceable) | None => {}
         }
         request.criteria.same_id_servers = state.list_servers_of_other_tenants(&request.key);
         let (server, reason) = match choose_server(&state.servers, &request.criteria) {
             Ok(choice) => (choice.server.id.clone(), choice.reason),
             Err(refusal) => return Ok(PlaceOutcome::Refused(refusal)),
         };
-        let is_free = |number: &&String| !state.is_voice_bridge_taken(number, &request.key);
+        let is_free =
+            |voice_bridge: &&String| !state.is_voice_bridge_taken(voice_bridge, &request.key);
         let Some(voice_bridge) = request.voice_bridges.iter().find(is_free).cloned() else {
             return Ok(PlaceOutcome::NoVoiceBridge);
         };
@@ -164,44 +164,41 @@ impl PoolStore for MemoryPoolStore {
         let meeting = request.into_meeting(server, voice_bridge, reason);
         let (key, now) = (meeting.key.clone(), meeting.placed_at);
         state.record_placement(meeting, now);
-        let located = state.find_meeting(&key);
-        located
-            .map(PlaceOutcome::Claimed)
-            .ok_or_else(|| StoreError::Corrupt("no server".to_owned()))
+        let placed = state.find_meeting(&key).map(PlaceOutcome::Claimed);
+        placed.ok_or_else(|| StoreError::Corrupt("a placed meeting has no server".to_owned()))
     }
 
     async fn confirm_meeting(
         &self,
         meeting: &Meeting,
         now: Timestamp,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
-        let record = state.meetings.get(&meeting.key);
-        let other = record.filter(|record| !record.has_same_claim(meeting));
-        let home = other.map(|record| record.server.clone());
-        let unwanted = endings.iter().filter(|ending| Some(&ending.server) != home.as_ref());
-        state.add_pending_ends(&unwanted.cloned().collect::<Vec<_>>());
+        let record = state.meetings.get(&meeting.key).cloned();
+        let protected = confirmation::protected_server(record.as_ref(), meeting);
+        let applicable = pending_ends.iter().filter(|pending| Some(&pending.server) != protected);
+        state.add_pending_ends(&applicable.cloned().collect::<Vec<_>>());
         state.pending_ends.remove(&(meeting.server.clone(), meeting.key.clone()));
-        if let Some(stored) = state.meetings.get_mut(&meeting.key) {
-            let ours = stored.has_same_claim(meeting);
-            if stored.server == meeting.server {
-                stored.claim = None;
-                stored.seen_at = now;
+        match ConfirmationEffect::decide(record.as_ref(), meeting) {
+            ConfirmationEffect::EndClaim => {
+                if let Some(stored) = state.meetings.get_mut(&meeting.key) {
+                    stored.claim = None;
+                    stored.seen_at = now;
+                }
                 return Ok(());
             }
-            if !ours {
-                return Ok(());
-            }
-            // A slower try was made there.
-            state.undo_placement(&meeting.key);
+            ConfirmationEffect::KeepRecord => return Ok(()),
+            ConfirmationEffect::MoveRecord => state.undo_placement(&meeting.key),
+            ConfirmationEffect::CreateRecord => {}
         }
-        let server = state.server_mut(&meeting.server);
-        if server.is_none_or(|server| server.state == AdminState::Disabled) {
+        let server = state.servers.iter().find(|server| server.id == meeting.server);
+        if !confirmation::may_be_recorded_on(server) {
             return Ok(());
         }
-        let back = state.with_free_voice_bridge(meeting);
-        state.record_placement(Meeting { claim: None, seen_at: now, detached: false, ..back }, now);
+        let meeting = state.with_free_voice_bridge(meeting);
+        let confirmed = Meeting { claim: None, seen_at: now, detached: false, ..meeting };
+        state.record_placement(confirmed, now);
         Ok(())
     }
 
@@ -209,14 +206,14 @@ impl PoolStore for MemoryPoolStore {
         &self,
         key: &MeetingKey,
         token: &str,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<bool, StoreError> {
         let mut state = self.lock();
         let claim = state.meetings.get(key).and_then(|meeting| meeting.claim.as_ref());
         if claim.is_none_or(|claim| claim.token != token) {
             return Ok(false);
         }
-        state.add_pending_ends(endings);
+        state.add_pending_ends(pending_ends);
         state.undo_placement(key);
         Ok(true)
     }
@@ -226,20 +223,21 @@ impl PoolStore for MemoryPoolStore {
         key: &MeetingKey,
         server: &ServerId,
         seen_at: Option<Timestamp>,
-        ending: Option<&PendingEnd>,
+        pending_end: Option<&PendingEnd>,
     ) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        let record = state.meetings.get(key).filter(|meeting| meeting.server == *server);
-        let is_new = |record: &Meeting| seen_at.is_some_and(|seen_at| record.seen_at != seen_at);
-        if record.is_some_and(is_new) {
+        let recorded = state.meetings.get(key).filter(|meeting| meeting.server == *server);
+        let is_recorded = recorded.is_some();
+        let was_seen_since =
+            |meeting: &Meeting| seen_at.is_some_and(|seen_at| meeting.seen_at != seen_at);
+        if recorded.is_some_and(was_seen_since) {
             return Ok(false);
         }
-        let there = record.is_some();
-        state.add_pending_ends(ending.map_or(&[], std::slice::from_ref));
-        if there {
+        state.add_pending_ends(pending_end.map_or(&[], std::slice::from_ref));
+        if is_recorded {
             state.meetings.remove(key);
         }
-        Ok(there)
+        Ok(is_recorded)
     }
 
     async fn list_pending_ends(&self) -> Result<Vec<PendingEnd>, StoreError> {
@@ -256,16 +254,16 @@ impl PoolStore for MemoryPoolStore {
         now: Timestamp,
     ) -> Result<Option<MeetingOnServer>, StoreError> {
         let mut state = self.lock();
-        let Some(located) = state.find_meeting(key) else {
+        let Some(recorded) = state.find_meeting(key) else {
             return Ok(None);
         };
-        if located.is_reachable()
+        if recorded.is_reachable()
             && let Some(meeting) = state.meetings.get_mut(key)
         {
             let added = meeting.load.add_user(now);
-            state.add_load(&located.server.id, f64::from(added));
+            state.add_load(&recorded.server.id, f64::from(added));
         }
-        Ok(Some(located))
+        Ok(Some(recorded))
     }
 
     async fn restore_meeting(&self, meeting: &Meeting) -> Result<bool, StoreError> {
@@ -274,29 +272,34 @@ impl PoolStore for MemoryPoolStore {
         {
             return Ok(false);
         }
-        // A detached one holds no number, and may know one that is another's.
+        // A detached meeting holds no voice bridge, and its number may be another meeting's.
         let restored =
             if meeting.detached { meeting.clone() } else { state.with_free_voice_bridge(meeting) };
         state.meetings.insert(meeting.key.clone(), restored);
         Ok(true)
     }
 
-    async fn claim_store_id(&self, mark: &str) -> Result<String, StoreError> {
-        Ok(self.lock().store_id.get_or_insert_with(|| mark.to_owned()).clone())
+    async fn claim_store_id(&self, id: &str) -> Result<String, StoreError> {
+        Ok(self.lock().store_id.get_or_insert_with(|| id.to_owned()).clone())
     }
 
-    async fn restore_servers(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError> {
+    async fn restore_servers(
+        &self,
+        lost_store_id: &str,
+        servers: &[Server],
+    ) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        let is_empty = state.servers.is_empty() && state.store_id.as_deref() != Some(lost);
-        if is_empty {
+        let has_lost_everything =
+            state.servers.is_empty() && state.store_id.as_deref() != Some(lost_store_id);
+        if has_lost_everything {
             state.servers = servers.to_vec();
         }
-        Ok(is_empty)
+        Ok(has_lost_everything)
     }
 
     async fn forget_unseen(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         let mut state = self.lock();
-        state.pending_ends.retain(|_, ending| ending.since >= unseen_since);
+        state.pending_ends.retain(|_, pending| pending.since >= unseen_since);
         Ok(state.take_meetings(|meeting| meeting.seen_at < unseen_since))
     }
 }

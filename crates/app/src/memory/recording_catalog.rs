@@ -1,4 +1,4 @@
-//! The library in maps: searches look at every recording.
+//! The recording catalog in maps: a search compares every recording with its filter.
 
 use async_trait::async_trait;
 use domain::Timestamp;
@@ -8,8 +8,8 @@ use domain::recording::catalog::{
     merge_recording,
 };
 
-use super::MemoryRecordings;
-use super::recordings::{RecordingStoreState, to_usize};
+use super::recording_state::{RecordingStoreState, format_names, to_usize};
+use super::recordings::MemoryRecordings;
 use crate::ports::{
     Destination, FileMove, ImportedRecording, OutboxMessage, RecordingCatalog, RecordingCursor,
     StoreError,
@@ -17,26 +17,15 @@ use crate::ports::{
 
 impl RecordingStoreState {
     fn search_recordings(&self, filter: &RecordingFilter, scope: &TenantScope) -> Vec<Recording> {
-        let wanted = |one: &&Recording| scope.accepts(one) && filter.accepts(one);
-        let mut found: Vec<Recording> = self.recordings.values().filter(wanted).cloned().collect();
+        let matches =
+            |recording: &&Recording| scope.accepts(recording) && filter.accepts(recording);
+        let mut found: Vec<Recording> = self.recordings.values().filter(matches).cloned().collect();
         found.sort_by(compare_newest_first);
         found
     }
 
-    pub(super) fn begin_file_move(
-        &mut self,
-        record_id: &str,
-        formats: Vec<String>,
-        to: Destination,
-        now: Timestamp,
-    ) -> FileMove {
-        let before = self.file_moves.remove(record_id);
-        let journey = FileMove::begin(record_id, formats, to, now, before);
-        self.file_moves.insert(record_id.to_owned(), journey.clone());
-        journey
-    }
-
-    /// Tells the callback of a recording's meeting which recording it is, and posts what it asks for.
+    /// Records the id of a recording in the callback of its meeting, and posts the message that the
+    /// callback asks for.
     fn post_ready_message(&mut self, recording: &Recording, now: Timestamp) {
         let meeting_id = recording.meeting_id.as_deref().unwrap_or_default();
         let key = self.callback_key(recording.tenant(), meeting_id);
@@ -49,17 +38,13 @@ impl RecordingStoreState {
     }
 }
 
-pub(super) fn format_names(recording: &Recording) -> Vec<String> {
-    recording.formats.iter().map(|one| one.format.clone()).collect()
-}
-
-fn is_after(one: &Recording, cursor: &RecordingCursor) -> bool {
-    let place = Recording {
+fn is_after(recording: &Recording, cursor: &RecordingCursor) -> bool {
+    let last = Recording {
         record_id: cursor.record_id.clone(),
         started_at: cursor.started_at,
         ..Recording::default()
     };
-    compare_newest_first(one, &place).is_gt()
+    compare_newest_first(recording, &last).is_gt()
 }
 
 #[async_trait]
@@ -72,7 +57,7 @@ impl RecordingCatalog for MemoryRecordings {
         limit: u32,
     ) -> Result<Vec<Recording>, StoreError> {
         let mut found = self.lock().search_recordings(filter, scope);
-        found.retain(|one| after.is_none_or(|cursor| is_after(one, cursor)));
+        found.retain(|recording| after.is_none_or(|cursor| is_after(recording, cursor)));
         found.truncate(to_usize(limit));
         Ok(found)
     }
@@ -100,8 +85,9 @@ impl RecordingCatalog for MemoryRecordings {
         let mut changed: Vec<String> = Vec::new();
         for id in record_ids.iter().filter(|id| !id.is_empty()) {
             let recording = state.recordings.get_mut(id);
-            let usable = |one: &&mut Recording| !one.is_deleted() && scope.accepts(one);
-            let Some(recording) = recording.filter(usable) else { continue };
+            let may_change =
+                |recording: &&mut Recording| !recording.is_deleted() && scope.accepts(recording);
+            let Some(recording) = recording.filter(may_change) else { continue };
             change.apply(recording);
             if !changed.contains(id) {
                 changed.push(id.clone());
@@ -118,24 +104,26 @@ impl RecordingCatalog for MemoryRecordings {
         now: Timestamp,
     ) -> Result<Option<FileMove>, StoreError> {
         let mut state = self.lock();
-        let recording = state.recordings.get_mut(record_id).filter(|one| scope.accepts(one));
-        let may_go = |one: &&mut Recording| !one.is_deleted() || to.is_deletion();
-        let Some(recording) = recording.filter(may_go) else { return Ok(None) };
+        let may_move = |recording: &&mut Recording| {
+            scope.accepts(recording) && (!recording.is_deleted() || to.is_deletion())
+        };
+        let recording = state.recordings.get_mut(record_id).filter(may_move);
+        let Some(recording) = recording else { return Ok(None) };
         let mut formats = format_names(recording);
-        let before = (!recording.is_deleted()).then(|| recording.clone());
+        let previous = (!recording.is_deleted()).then(|| recording.clone());
         to.apply_to(recording, now);
-        formats.extend(state.update_trash(record_id, before, to, now));
+        formats.extend(state.update_trash(record_id, previous, to, now));
         Ok(Some(state.begin_file_move(record_id, formats, to, now)))
     }
 
-    async fn end_file_move(&self, journey: &FileMove) -> Result<bool, StoreError> {
+    async fn end_file_move(&self, file_move: &FileMove) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        let current = state.file_moves.get(&journey.record_id);
-        let is_it = current.is_some_and(|current| current.number == journey.number);
-        if is_it {
-            state.file_moves.remove(&journey.record_id);
+        let current = state.file_moves.get(&file_move.record_id);
+        let is_current = current.is_some_and(|current| current.number == file_move.number);
+        if is_current {
+            state.file_moves.remove(&file_move.record_id);
         }
-        Ok(is_it)
+        Ok(is_current)
     }
 
     async fn list_file_moves(
@@ -144,11 +132,12 @@ impl RecordingCatalog for MemoryRecordings {
         limit: u32,
     ) -> Result<Vec<FileMove>, StoreError> {
         let state = self.lock();
-        let old = state.file_moves.values().filter(|one| one.started_at < before);
-        let mut old: Vec<FileMove> = old.cloned().collect();
-        old.sort_by_key(|one| (one.started_at, one.record_id.clone()));
-        old.truncate(to_usize(limit));
-        Ok(old)
+        let started_before = |file_move: &&FileMove| file_move.started_at < before;
+        let mut listed: Vec<FileMove> =
+            state.file_moves.values().filter(started_before).cloned().collect();
+        listed.sort_by_key(|file_move| (file_move.started_at, file_move.record_id.clone()));
+        listed.truncate(to_usize(limit));
+        Ok(listed)
     }
 
     async fn import_recording(
@@ -158,18 +147,14 @@ impl RecordingCatalog for MemoryRecordings {
     ) -> Result<Option<ImportedRecording>, StoreError> {
         let mut state = self.lock();
         let incoming = &incoming.recording;
-        let before = state.recordings.get(&incoming.record_id).cloned();
-        let Some(recording) = merge_recording(before.as_ref(), incoming) else { return Ok(None) };
+        let previous = state.recordings.get(&incoming.record_id).cloned();
+        let Some(recording) = merge_recording(previous.as_ref(), incoming) else { return Ok(None) };
         state.recordings.insert(recording.record_id.clone(), recording.clone());
-        let moved = FileMove::needed_after_import(&recording, before.as_ref(), incoming);
+        let needed = FileMove::needed_after_import(&recording, previous.as_ref(), incoming);
         let id = &recording.record_id;
-        let journey = moved.map(|(to, formats)| state.begin_file_move(id, formats, to, now));
+        let file_move = needed.map(|(to, formats)| state.begin_file_move(id, formats, to, now));
         state.post_ready_message(&recording, now);
-        Ok(Some(ImportedRecording {
-            recording,
-            existed_before: before.is_some(),
-            file_move: journey,
-        }))
+        Ok(Some(ImportedRecording { recording, existed_before: previous.is_some(), file_move }))
     }
 
     async fn forget_deleted_recordings(
@@ -178,17 +163,15 @@ impl RecordingCatalog for MemoryRecordings {
         limit: u32,
     ) -> Result<Vec<String>, StoreError> {
         let mut state = self.lock();
-        let over = |one: &&Recording| {
-            one.state.as_deref() == Some("deleted")
-                && one.deleted_at.is_some_and(|at| at < before)
-                && !state.file_moves.contains_key(&one.record_id)
-                && !state.trash.contains_key(&one.record_id)
+        let may_forget = |recording: &&Recording| {
+            recording.state.as_deref() == Some("deleted")
+                && recording.deleted_at.is_some_and(|deleted_at| deleted_at < before)
+                && !state.file_moves.contains_key(&recording.record_id)
+                && !state.trash.contains_key(&recording.record_id)
         };
-        let mut ids: Vec<(Option<Timestamp>, String)> = state
-            .recordings
-            .values()
-            .filter(over)
-            .map(|one| (one.deleted_at, one.record_id.clone()))
+        let forgotten = state.recordings.values().filter(may_forget);
+        let mut ids: Vec<(Option<Timestamp>, String)> = forgotten
+            .map(|recording| (recording.deleted_at, recording.record_id.clone()))
             .collect();
         ids.sort();
         ids.truncate(to_usize(limit));

@@ -1,46 +1,17 @@
-//! Recordings and callbacks behind one lock.
+//! Recordings and callbacks, behind one lock.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use domain::MeetingKey;
 use domain::recording::{Callback, Recording};
-use domain::{MeetingKey, Timestamp};
 
-use super::imports::StoredArchive;
-use crate::ports::{FileMove, OutboxMessage, RecordingCounts, Recordings, StoreError};
+use super::recording_state::{RecordingStoreState, to_usize};
+use crate::ports::{RecordingCounts, Recordings, StoreError};
 
-/// A recording in the trash, as it was.
-pub(super) struct DeletedRecording {
-    pub(super) recording: Recording,
-    pub(super) deleted_at: Timestamp,
-}
-
-#[derive(Default)]
-pub(super) struct RecordingStoreState {
-    pub(super) recordings: BTreeMap<String, Recording>,
-    pub(super) callbacks: BTreeMap<String, Callback>,
-    pub(super) file_moves: BTreeMap<String, FileMove>,
-    pub(super) trash: BTreeMap<String, DeletedRecording>,
-    pub(super) messages: BTreeMap<String, OutboxMessage>,
-    pub(super) archives: BTreeMap<String, StoredArchive>,
-}
-
-impl RecordingStoreState {
-    /// The key of a meeting's callback.
-    pub(super) fn callback_key(&self, tenant: Option<&str>, meeting_id: &str) -> Option<String> {
-        let apart = tenant.map(|tenant| Callback::tenant_scoped_id(tenant, meeting_id));
-        let apart = apart.filter(|key| self.callbacks.contains_key(key));
-        let plain = || {
-            let callback = self.callbacks.get(meeting_id)?;
-            callback.belongs_to(tenant).then(|| meeting_id.to_owned())
-        };
-        apart.or_else(plain)
-    }
-}
-
-/// The reference implementation of [`RecordingsCommand`] and of all that is known of recordings besides.
+/// The reference implementation of [`crate::ports::RecordingStore`].
 #[derive(Default)]
 pub struct MemoryRecordings(Mutex<RecordingStoreState>);
 
@@ -50,13 +21,10 @@ impl MemoryRecordings {
     }
 }
 
-pub(super) fn to_usize(limit: u32) -> usize {
-    usize::try_from(limit).unwrap_or(usize::MAX)
-}
-
-fn read_page<T: Clone>(all: &BTreeMap<String, T>, after: Option<&str>, limit: u32) -> Vec<T> {
-    let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_owned()));
-    all.range((from, Bound::Unbounded)).take(to_usize(limit)).map(|(_, one)| one.clone()).collect()
+fn read_page<T: Clone>(rows: &BTreeMap<String, T>, after: Option<&str>, limit: u32) -> Vec<T> {
+    let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_owned()));
+    let page = rows.range((start, Bound::Unbounded)).take(to_usize(limit));
+    page.map(|(_, row)| row.clone()).collect()
 }
 
 #[async_trait]
@@ -67,10 +35,10 @@ impl Recordings for MemoryRecordings {
 
     async fn count_recordings(&self) -> Result<RecordingCounts, StoreError> {
         let state = self.lock();
-        let count = |length| u64::try_from(length).unwrap_or(u64::MAX);
+        let to_u64 = |length| u64::try_from(length).unwrap_or(u64::MAX);
         Ok(RecordingCounts {
-            recordings: count(state.recordings.len()),
-            callbacks: count(state.callbacks.len()),
+            recordings: to_u64(state.recordings.len()),
+            callbacks: to_u64(state.callbacks.len()),
         })
     }
 
@@ -111,9 +79,12 @@ impl Recordings for MemoryRecordings {
     async fn put_callback(&self, callback: &Callback) -> Result<(), StoreError> {
         let mut state = self.lock();
         let tenant = callback.attribute(Callback::TENANT);
-        let taken = state.callbacks.get(&callback.meeting_id).filter(|one| !one.belongs_to(tenant));
-        let id = match (tenant, taken) {
-            (Some(tenant), Some(_)) => Callback::tenant_scoped_id(tenant, &callback.meeting_id),
+        let stored = state.callbacks.get(&callback.meeting_id);
+        let is_other_tenants = stored.is_some_and(|stored| !stored.belongs_to(tenant));
+        let id = match tenant {
+            Some(tenant) if is_other_tenants => {
+                Callback::tenant_scoped_id(tenant, &callback.meeting_id)
+            }
             _ => callback.meeting_id.clone(),
         };
         state.callbacks.insert(id.clone(), Callback { meeting_id: id, ..callback.clone() });

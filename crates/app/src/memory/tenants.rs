@@ -1,40 +1,24 @@
-//! Tenants and one-time tokens behind the same lock as servers and meetings.
-
-use std::collections::HashMap;
+//! Tenants and their settings, behind the same lock as servers and meetings.
 
 use async_trait::async_trait;
-use domain::{Tenant, TenantChange, TenantSetting, Timestamp};
+use domain::{Tenant, TenantChange, TenantSetting};
 
-use super::MemoryPoolStore;
-use crate::ports::{Grant, OneTimeTokens, StoreError, TenantUpdateResult, Tenants};
-
-#[derive(Default)]
-pub(super) struct TenantState {
-    tenants: Vec<Tenant>,
-    settings: Vec<TenantSetting>,
-    tokens: HashMap<String, (Grant, Timestamp)>,
-}
-
-impl TenantState {
-    fn has_name(&self, name: &str, except: &str) -> bool {
-        self.tenants.iter().any(|one| one.id != except && one.name.eq_ignore_ascii_case(name))
-    }
-}
+use super::pool_store::MemoryPoolStore;
+use crate::ports::{StoreError, TenantUpdateResult, Tenants};
 
 #[async_trait]
 impl Tenants for MemoryPoolStore {
     async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
-        Ok(self.lock().tenancy.tenants.clone())
+        Ok(self.lock().tenants.clone())
     }
 
     async fn find_tenant(&self, id: &str) -> Result<Option<Tenant>, StoreError> {
-        Ok(self.lock().tenancy.tenants.iter().find(|one| one.id == id).cloned())
+        Ok(self.lock().tenants.iter().find(|tenant| tenant.id == id).cloned())
     }
 
     async fn add_tenant(&self, tenant: Tenant) -> Result<bool, StoreError> {
-        let state = &mut self.lock().tenancy;
-        let known = state.tenants.iter().any(|one| one.id == tenant.id);
-        if known || state.has_name(&tenant.name, &tenant.id) {
+        let mut state = self.lock();
+        if state.has_tenant(&tenant.id) || state.is_tenant_name_taken(&tenant.name, &tenant.id) {
             return Ok(false);
         }
         state.tenants.push(tenant);
@@ -46,74 +30,51 @@ impl Tenants for MemoryPoolStore {
         id: &str,
         change: TenantChange,
     ) -> Result<TenantUpdateResult, StoreError> {
-        let state = &mut self.lock().tenancy;
-        if change.name.as_deref().is_some_and(|name| state.has_name(name, id)) {
-            let known = state.tenants.iter().any(|one| one.id == id);
-            return Ok(if known {
-                TenantUpdateResult::NameTaken
-            } else {
-                TenantUpdateResult::Unknown
-            });
-        }
-        let Some(tenant) = state.tenants.iter_mut().find(|one| one.id == id) else {
+        let mut state = self.lock();
+        let is_name_taken =
+            change.name.as_deref().is_some_and(|name| state.is_tenant_name_taken(name, id));
+        let Some(tenant) = state.tenants.iter_mut().find(|tenant| tenant.id == id) else {
             return Ok(TenantUpdateResult::Unknown);
         };
+        if is_name_taken {
+            return Ok(TenantUpdateResult::NameTaken);
+        }
         change.apply(tenant);
         Ok(TenantUpdateResult::Changed(Box::new(tenant.clone())))
     }
 
     async fn remove_tenant(&self, id: &str) -> Result<bool, StoreError> {
-        let state = &mut self.lock().tenancy;
-        let before = state.tenants.len();
-        state.tenants.retain(|one| one.id != id);
-        state.settings.retain(|one| one.tenant != id);
-        Ok(state.tenants.len() < before)
+        let mut state = self.lock();
+        let is_known = state.has_tenant(id);
+        state.tenants.retain(|tenant| tenant.id != id);
+        state.tenant_settings.retain(|setting| setting.tenant != id);
+        Ok(is_known)
     }
 
     async fn list_tenant_settings(
         &self,
         tenant: Option<&str>,
     ) -> Result<Vec<TenantSetting>, StoreError> {
-        let state = &self.lock().tenancy;
-        let wanted = |one: &&TenantSetting| tenant.is_none_or(|tenant| one.tenant == tenant);
-        Ok(state.settings.iter().filter(wanted).cloned().collect())
+        let state = self.lock();
+        let is_listed =
+            |setting: &&TenantSetting| tenant.is_none_or(|tenant| setting.tenant == tenant);
+        Ok(state.tenant_settings.iter().filter(is_listed).cloned().collect())
     }
 
     async fn add_tenant_setting(&self, setting: TenantSetting) -> Result<bool, StoreError> {
-        let state = &mut self.lock().tenancy;
-        let has_tenant = state.tenants.iter().any(|one| one.id == setting.tenant);
-        if !has_tenant || state.settings.iter().any(|one| one.id == setting.id) {
+        let mut state = self.lock();
+        let is_id_taken = state.tenant_settings.iter().any(|stored| stored.id == setting.id);
+        if !state.has_tenant(&setting.tenant) || is_id_taken {
             return Ok(false);
         }
-        state.settings.push(setting);
+        state.tenant_settings.push(setting);
         Ok(true)
     }
 
     async fn remove_tenant_setting(&self, id: &str) -> Result<bool, StoreError> {
-        let state = &mut self.lock().tenancy;
-        let before = state.settings.len();
-        state.settings.retain(|one| one.id != id);
-        Ok(state.settings.len() < before)
-    }
-}
-
-#[async_trait]
-impl OneTimeTokens for MemoryPoolStore {
-    async fn put_token(
-        &self,
-        token: &str,
-        grant: &Grant,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        let tokens = &mut self.lock().tenancy.tokens;
-        tokens.retain(|_, (_, until)| now < *until);
-        tokens.insert(token.to_owned(), (grant.clone(), until));
-        Ok(())
-    }
-
-    async fn take_token(&self, token: &str, now: Timestamp) -> Result<Option<Grant>, StoreError> {
-        let taken = self.lock().tenancy.tokens.remove(token);
-        Ok(taken.filter(|(_, until)| now < *until).map(|(grant, _)| grant))
+        let settings = &mut self.lock().tenant_settings;
+        let count = settings.len();
+        settings.retain(|setting| setting.id != id);
+        Ok(settings.len() < count)
     }
 }

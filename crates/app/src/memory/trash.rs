@@ -4,37 +4,37 @@ use async_trait::async_trait;
 use domain::Timestamp;
 use domain::recording::Recording;
 
-use super::MemoryRecordings;
-use super::recording_catalog::format_names;
-use super::recordings::{DeletedRecording, RecordingStoreState, to_usize};
+use super::recording_state::{DeletedRecording, RecordingStoreState, format_names, to_usize};
+use super::recordings::MemoryRecordings;
 use crate::ports::{Destination, FileMove, StoreError, Trash, TrashedRecording};
 
 impl RecordingStoreState {
-    /// Keeps what a recording was before it set out to the trash, or drops what is kept of one that goes on to its
-    /// end. Returns the formats of what was there already.
+    /// Keeps what a recording was before it is moved to the trash, or drops what is kept if it is
+    /// removed. Returns the formats of a recording that was in the trash already.
     pub(super) fn update_trash(
         &mut self,
         record_id: &str,
-        before: Option<Recording>,
-        to: Destination,
+        previous: Option<Recording>,
+        destination: Destination,
         now: Timestamp,
     ) -> Vec<String> {
-        let known = self.trash.get(record_id).map(|kept| format_names(&kept.recording));
-        match (to, before) {
+        let trashed = self.trash.get(record_id);
+        let formats = trashed.map(|trashed| format_names(&trashed.recording)).unwrap_or_default();
+        match (destination, previous) {
             (Destination::Trash, Some(recording)) => {
-                self.trash
-                    .insert(record_id.to_owned(), DeletedRecording { recording, deleted_at: now });
+                let deleted = DeletedRecording { recording, deleted_at: now };
+                self.trash.insert(record_id.to_owned(), deleted);
             }
             (Destination::Removed, _) => drop(self.trash.remove(record_id)),
             _ => {}
         }
-        known.unwrap_or_default()
+        formats
     }
 }
 
-fn to_trashed_recording((record_id, kept): (&String, &DeletedRecording)) -> TrashedRecording {
-    let formats = format_names(&kept.recording);
-    TrashedRecording { record_id: record_id.clone(), formats, deleted_at: kept.deleted_at }
+fn to_trashed_recording((record_id, deleted): (&String, &DeletedRecording)) -> TrashedRecording {
+    let formats = format_names(&deleted.recording);
+    TrashedRecording { record_id: record_id.clone(), formats, deleted_at: deleted.deleted_at }
 }
 
 #[async_trait]
@@ -45,9 +45,9 @@ impl Trash for MemoryRecordings {
         limit: u32,
     ) -> Result<Vec<TrashedRecording>, StoreError> {
         let state = self.lock();
-        let behind =
-            state.trash.iter().filter(|(id, _)| after.is_none_or(|after| id.as_str() > after));
-        Ok(behind.take(to_usize(limit)).map(to_trashed_recording).collect())
+        let is_after = |id: &str| after.is_none_or(|after| id > after);
+        let listed = state.trash.iter().filter(|(id, _)| is_after(id));
+        Ok(listed.take(to_usize(limit)).map(to_trashed_recording).collect())
     }
 
     async fn find_trashed(&self, record_id: &str) -> Result<Option<TrashedRecording>, StoreError> {
@@ -66,9 +66,10 @@ impl Trash for MemoryRecordings {
         if !state.recordings.get(record_id).is_some_and(Recording::is_deleted) {
             return Ok(None);
         }
-        let (formats, to) = (format_names(&recording), Destination::from_recording(&recording));
+        let formats = format_names(&recording);
+        let destination = Destination::from_recording(&recording);
         state.recordings.insert(record_id.to_owned(), recording);
-        Ok(Some(state.begin_file_move(record_id, formats, to, now)))
+        Ok(Some(state.begin_file_move(record_id, formats, destination, now)))
     }
 
     async fn empty_trash(
@@ -78,23 +79,20 @@ impl Trash for MemoryRecordings {
         limit: u32,
     ) -> Result<Vec<FileMove>, StoreError> {
         let mut state = self.lock();
-        let old = state.trash.iter().filter(|(_, kept)| kept.deleted_at < before);
-        let mut old: Vec<(Timestamp, String)> =
-            old.map(|(id, kept)| (kept.deleted_at, id.clone())).collect();
-        old.sort();
-        let mut sent = Vec::new();
-        for (_, id) in old.into_iter().take(to_usize(limit)) {
-            let Some(kept) = state.trash.remove(&id) else { continue };
-            // Whoever has put another recording in its place wants its files.
+        let expired = state.trash.iter().filter(|(_, deleted)| deleted.deleted_at < before);
+        let mut expired: Vec<(Timestamp, String)> =
+            expired.map(|(id, deleted)| (deleted.deleted_at, id.clone())).collect();
+        expired.sort();
+        let mut file_moves = Vec::new();
+        for (_, id) in expired.into_iter().take(to_usize(limit)) {
+            let Some(deleted) = state.trash.remove(&id) else { continue };
+            // If a recording of this id exists again, its files must stay.
             if state.recordings.get(&id).is_none_or(Recording::is_deleted) {
-                sent.push(state.begin_file_move(
-                    &id,
-                    format_names(&kept.recording),
-                    Destination::Removed,
-                    now,
-                ));
+                let formats = format_names(&deleted.recording);
+                let removed = Destination::Removed;
+                file_moves.push(state.begin_file_move(&id, formats, removed, now));
             }
         }
-        Ok(sent)
+        Ok(file_moves)
     }
 }

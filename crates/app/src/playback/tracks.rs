@@ -1,70 +1,73 @@
-//! Text tracks: the captions of a recording, as its playback formats hold them: `captions.json`, a list of
-//! languages, and a file for each of them, `caption_<language>.vtt`.
+//! Text tracks: the captions of a recording. Each playback format stores them as `captions.json`, a
+//! list of languages, and a file `caption_<language>.vtt` for each language.
 
 use bytes::Bytes;
 use domain::recording::captions::{Language, to_vtt};
 use domain::recording::catalog::TenantScope;
-use domain::recording::{FilePath, FormatName, RecordId, Recording};
+use domain::recording::{FilePath, FormatName, RecordId, Recording, RecordingFormatId};
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::Playback;
-use crate::ports::{BlobError, RecordingFormatId, StoreError, Visibility};
+use crate::ports::{BlobError, StoreError, Visibility};
 
-/// Formats whose players show captions, the first one first.
+/// Formats whose players show captions, in the order in which they are searched.
 const CAPTION_FORMATS: [&str; 3] = ["presentation", "video", "screenshare"];
-/// Longest list of languages that is read, in bytes.
+/// Maximum size of a list of languages that is read, in bytes.
 const MAX_LIST_BYTES: u64 = 256 * 1024;
+/// The file with the list of languages.
+const LIST_FILE: &str = "captions.json";
 
 /// Captions in one language.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {
-    /// Path of the file.
+    /// The path of the file.
     pub path: String,
     /// `subtitles` or `captions`.
     pub kind: String,
-    /// Its name for people.
+    /// The name shown to people.
     pub label: String,
-    /// Its language.
+    /// The language.
     pub lang: String,
     /// `live`, `automatic` or `upload`.
     pub source: String,
 }
 
-/// Captions to be added, or to take the place of others in their language.
+/// Captions to be added, which replace others in the same language.
 #[derive(Clone, Debug)]
 pub struct NewTrack {
     /// `subtitles` or `captions`.
     pub kind: String,
-    /// Its name for people; the language if it is empty.
+    /// The name shown to people; if it is empty, the language is shown.
     pub label: String,
-    /// Its language.
+    /// The language.
     pub lang: Language,
     /// WebVTT or SubRip.
     pub content: Bytes,
 }
 
-/// Why there are no text tracks.
+/// Why text tracks cannot be listed or changed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TrackError {
-    /// No such recording, or not the caller's.
+    /// There is no such recording in the scope of the caller.
     #[error("no such recording")]
     NoRecording,
-    /// It cannot have captions: there is no format whose player shows them.
+    /// The recording cannot have captions: it has no format whose player shows them.
     #[error("no format with captions")]
     NoFormat,
-    /// What was uploaded is no captions.
+    /// The uploaded file is neither WebVTT nor SubRip.
     #[error("not WebVTT or SubRip")]
     NotCaptions,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Files cannot be had.
+    /// Files cannot be read or written.
     #[error(transparent)]
     Files(#[from] BlobError),
 }
 
-/// A language in `captions.json`. What players read are the first two; what else a list says stays.
+/// A language in `captions.json`. Players read `locale` and `localeName`; all other fields are
+/// kept.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct ListedTrack {
     #[serde(default)]
@@ -80,7 +83,7 @@ struct ListedTrack {
 }
 
 impl Playback {
-    /// The captions of a recording; a language that several formats have is told once.
+    /// Lists the captions of a recording. A language that several formats have is listed once.
     ///
     /// # Errors
     /// When there is no such recording in the scope, or a store fails.
@@ -90,8 +93,8 @@ impl Playback {
         record_id: &str,
     ) -> Result<Vec<Track>, TrackError> {
         let mut tracks: Vec<Track> = Vec::new();
-        for (book, shelf) in self.list_caption_formats(scope, record_id).await? {
-            for listed in self.read_track_list(&book, shelf).await? {
+        for (format_id, visibility) in self.list_caption_formats(scope, record_id).await? {
+            for listed in self.read_track_list(&format_id, visibility).await? {
                 let Some(lang) = Language::parse(&listed.locale) else { continue };
                 if tracks.iter().any(|track| track.lang == lang.as_str()) {
                     continue;
@@ -99,8 +102,8 @@ impl Playback {
                 tracks.push(Track {
                     path: format!(
                         "/{}/{}/{}",
-                        book.format,
-                        book.record_id,
+                        format_id.format,
+                        format_id.record_id,
                         caption_file_name(&listed.locale)
                     ),
                     kind: listed.kind.unwrap_or_else(|| "captions".to_owned()),
@@ -113,10 +116,10 @@ impl Playback {
         Ok(tracks)
     }
 
-    /// Whether there is such a recording in the scope.
+    /// Checks that there is such a recording in the scope.
     ///
     /// # Errors
-    /// When there is none, or the store fails.
+    /// [`TrackError::NoRecording`] if there is none; [`TrackError::Store`] if the store fails.
     pub async fn check_recording(
         &self,
         scope: &TenantScope,
@@ -125,10 +128,11 @@ impl Playback {
         self.find_recording(scope, record_id).await.map(drop)
     }
 
-    /// Puts captions beside those of every format that can show them.
+    /// Adds captions to every format whose player shows captions.
     ///
     /// # Errors
-    /// When there is no such recording in the scope, they are no captions, or a store fails.
+    /// When there is no such recording in the scope, it has no such format, the content is not
+    /// captions, or a store fails.
     pub async fn put_track(
         &self,
         scope: &TenantScope,
@@ -136,21 +140,23 @@ impl Playback {
         track: &NewTrack,
     ) -> Result<(), TrackError> {
         let vtt = to_vtt(&track.content).map_err(|_| TrackError::NotCaptions)?;
-        // Of two at a time, one would be missing in the list.
-        let _turn = self.track_write_lock.lock().await;
-        let books = self.list_caption_formats(scope, record_id).await?;
-        if books.is_empty() {
+        // Two changes at the same time could lose one of the two languages in the list.
+        let _lock = self.track_write_lock.lock().await;
+        let formats = self.list_caption_formats(scope, record_id).await?;
+        if formats.is_empty() {
             return Err(TrackError::NoFormat);
         }
-        for (book, shelf) in books {
-            let mut list = self.read_track_list(&book, shelf).await?;
+        for (format_id, visibility) in formats {
+            let mut list = self.read_track_list(&format_id, visibility).await?;
             list.retain(|listed| listed.locale != track.lang.as_str());
             list.push(track.to_listed_track());
             let vtt = Bytes::from(vtt.clone());
-            self.write_file(&book, shelf, &caption_file_name(track.lang.as_str()), vtt).await?;
-            let list = serde_json::to_vec(&list)
-                .map_err(|_| BlobError::Unavailable("a list that cannot be written".to_owned()))?;
-            self.write_file(&book, shelf, LIST_FILE, list.into()).await?;
+            self.write_file(&format_id, visibility, &caption_file_name(track.lang.as_str()), vtt)
+                .await?;
+            let list = serde_json::to_vec(&list).map_err(|_| {
+                BlobError::Unavailable("the list of captions cannot be serialized".to_owned())
+            })?;
+            self.write_file(&format_id, visibility, LIST_FILE, list.into()).await?;
         }
         Ok(())
     }
@@ -160,12 +166,13 @@ impl Playback {
         scope: &TenantScope,
         record_id: &str,
     ) -> Result<Recording, TrackError> {
-        let found = self.recordings.find_recording(record_id).await?;
-        let there = found.filter(|it| scope.accepts(it) && !it.is_deleted());
-        there.ok_or(TrackError::NoRecording)
+        let recording = self.recordings.find_recording(record_id).await?;
+        let is_visible =
+            |recording: &Recording| scope.accepts(recording) && !recording.is_deleted();
+        recording.filter(is_visible).ok_or(TrackError::NoRecording)
     }
 
-    /// The formats of a recording that can have captions, and where they are.
+    /// Lists the formats of a recording whose players show captions, and where their files are.
     async fn list_caption_formats(
         &self,
         scope: &TenantScope,
@@ -173,47 +180,47 @@ impl Playback {
     ) -> Result<Vec<(RecordingFormatId, Visibility)>, TrackError> {
         let recording = self.find_recording(scope, record_id).await?;
         let record_id = RecordId::parse(record_id).ok_or(TrackError::NoRecording)?;
-        let mut found = Vec::new();
+        let mut caption_formats = Vec::new();
         for name in CAPTION_FORMATS {
-            let has_it = recording.formats.iter().any(|format| format.format == name);
-            let Some(format) = FormatName::parse(name).filter(|_| has_it) else { continue };
-            let book = RecordingFormatId { format, record_id: record_id.clone() };
-            let shelves = self.blobs.locate_format(&book).await?;
-            found.extend(shelves.first().map(|shelf| (book, *shelf)));
+            let has_format = recording.formats.iter().any(|format| format.format == name);
+            let Some(format) = FormatName::parse(name).filter(|_| has_format) else { continue };
+            let format_id = RecordingFormatId { format, record_id: record_id.clone() };
+            let locations = self.blobs.locate_format(&format_id).await?;
+            caption_formats.extend(locations.first().map(|location| (format_id, *location)));
         }
-        Ok(found)
+        Ok(caption_formats)
     }
 
+    /// Reads the list of languages; a missing or oversized list counts as empty.
     async fn read_track_list(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
     ) -> Result<Vec<ListedTrack>, TrackError> {
         let Some(path) = FilePath::parse(LIST_FILE) else { return Ok(Vec::new()) };
-        let Some((info, bytes)) = self.blobs.open_file(book, shelf, &path, None).await? else {
+        let Some((info, bytes)) = self.blobs.open_file(format_id, visibility, &path, None).await?
+        else {
             return Ok(Vec::new());
         };
         if info.size > MAX_LIST_BYTES {
             return Ok(Vec::new());
         }
-        let pieces: Vec<Bytes> = bytes.try_collect().await?;
-        // Scripts of BBB wrote it; one that cannot be read has no languages.
-        Ok(serde_json::from_slice(&pieces.concat()).unwrap_or_default())
+        let chunks: Vec<Bytes> = bytes.try_collect().await?;
+        // Scripts of BBB write this file. If it cannot be parsed, it counts as empty.
+        Ok(serde_json::from_slice(&chunks.concat()).unwrap_or_default())
     }
 
     async fn write_file(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
         name: &str,
         content: Bytes,
     ) -> Result<(), TrackError> {
         let path = FilePath::parse(name).ok_or(TrackError::NotCaptions)?;
-        Ok(self.blobs.write_file(book, shelf, &path, content).await?)
+        Ok(self.blobs.write_file(format_id, visibility, &path, content).await?)
     }
 }
-
-const LIST_FILE: &str = "captions.json";
 
 fn caption_file_name(locale: &str) -> String {
     format!("caption_{locale}.vtt")

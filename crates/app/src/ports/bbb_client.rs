@@ -1,4 +1,5 @@
-//! Calls to BigBlueButton servers, as bytes: what is signed is what is sent.
+//! Calls to BigBlueButton servers. URLs and bodies are passed as bytes, so that exactly the signed
+//! text is sent.
 
 use std::fmt;
 use std::io;
@@ -11,20 +12,21 @@ use futures_util::stream::BoxStream;
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallTimeouts {
-    /// Until the connection stands, name look-up and TLS included, in ms.
+    /// Maximum time to connect, including name lookup and TLS handshake, in ms.
     pub connect_ms: u64,
-    /// From then until the answer begins, and again until it is complete, in ms. While a body is
-    /// being uploaded the clock starts anew with each piece.
+    /// Maximum time until the response begins, and again until it is complete, in ms. While a body
+    /// is uploaded, the time starts anew with every chunk.
     pub response_ms: u64,
 }
 
-/// A body on its way through us.
+/// A request body that is passed on to a server.
 pub struct BackendBody {
-    /// Its `Content-Type`.
+    /// The `Content-Type`.
     pub content_type: String,
-    /// Its length in bytes, if it is known beforehand.
+    /// The length in bytes, if it is known in advance.
     pub length: Option<u64>,
-    /// Its pieces; [`io::ErrorKind::FileTooLarge`] says that there are more than accepted.
+    /// The chunks of the body. [`io::ErrorKind::FileTooLarge`] means that the body is longer than
+    /// accepted.
     pub stream: BoxStream<'static, io::Result<Bytes>>,
 }
 
@@ -37,69 +39,75 @@ impl fmt::Debug for BackendBody {
     }
 }
 
-/// One call: POST if it has a body, else GET.
+/// A call to a server: a POST request if it has a body, otherwise a GET request.
 pub struct BackendCall {
-    /// The whole URL, signed.
+    /// The full, signed URL.
     pub url: String,
-    /// What is sent along.
+    /// The body.
     pub body: Option<BackendBody>,
-    /// How long it may take.
+    /// How long the call may take.
     pub timeouts: CallTimeouts,
-    /// How many bytes of an answer are accepted.
+    /// Maximum length of the response body, in bytes.
     pub max_response_bytes: usize,
-    /// On whose behalf it is made.
+    /// The priority of the call.
     pub priority: CallPriority,
 }
 
 /// On whose behalf a call is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallPriority {
-    /// A front-end's: of these a server gets only so many at a time, the others wait.
+    /// A front-end's call. The number of these calls that a server gets at the same time is
+    /// limited; further calls wait.
     FrontEnd,
-    /// Our own. Never waits for front-ends: a busy server must not look like a dead one.
+    /// A call of the balancer itself. It never waits for front-ends' calls: a busy server must not
+    /// look like a dead one.
     Internal,
 }
 
-/// A complete answer.
+/// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendResponse {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
-    /// Body.
+    /// The body.
     pub body: Bytes,
-    /// The server's clock, to the second (`Date`), if it tells it.
+    /// The server's time, to the second, if the response has a `Date` header.
     pub date: Option<Timestamp>,
 }
 
-/// Why there is no complete answer. The texts hold neither URLs nor secrets.
+/// Why there is no complete response. The texts contain neither URLs nor secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The request surely never reached the server: no address, refused, no TLS.
+    /// The request certainly did not reach the server: no address, connection refused, or TLS
+    /// failed.
     #[error("unreachable: {0}")]
     Unreachable(String),
-    /// No answer in time; the server may have acted.
+    /// No response in time. The server may have processed the request.
     #[error("no answer within {0} ms")]
     Timeout(u64),
-    /// The connection broke; the server may have acted.
+    /// The connection was lost. The server may have processed the request.
     #[error("connection broken: {0}")]
     ConnectionLost(String),
-    /// The answer is longer than accepted.
+    /// The response is longer than accepted.
     #[error("answer longer than {0} bytes")]
     ResponseTooLarge(usize),
-    /// The body that is passed through is longer than accepted.
+    /// The request body is longer than accepted.
     #[error("the request's body is too large")]
     UploadTooLarge,
-    /// The sender of the body that is passed through failed.
-    #[error("the request's body broke off: {0}")]
+    /// The sender of the request body failed.
+    #[error("the request's body was interrupted: {0}")]
     UploadInterrupted(String),
 }
 
-/// Sends calls to servers. Never sends one twice, never follows a redirect.
+/// Sends calls to servers.
 #[async_trait]
 pub trait BbbClient: Send + Sync {
-    /// Sends one call and reads the answer.
+    /// Sends one call and returns the complete response, whatever its status. A call is never sent
+    /// twice, and redirects are not followed.
     ///
     /// # Errors
-    /// When there is no complete answer within the patience given.
+    /// When there is no complete response within the timeouts of the call.
+    /// [`CallError::Unreachable`] guarantees that the server did not get the request; after any
+    /// other error it may have processed it.
     async fn send_call(&self, call: BackendCall) -> Result<BackendResponse, CallError>;
 }

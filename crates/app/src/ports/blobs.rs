@@ -1,68 +1,60 @@
-//! The files of recordings, wherever they lie: in directories or in a store of objects.
+//! The files of recordings, in directories or in an object store.
 
 use std::path::Path;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::recording::{FilePath, FormatName, RecordId};
+use domain::recording::{FilePath, RecordingFormatId};
 use futures_util::stream::BoxStream;
 
-/// Where files are: whether they can be watched by anybody who may watch the recording, or brought back.
+/// Where the files of a format are stored, which determines who may see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Visibility {
-    /// `RECORDING_PUBLISH_DIR`, or `published/`.
+    /// Files of published recordings: `RECORDING_PUBLISH_DIR`, or `published/`.
     Published,
-    /// `RECORDING_UNPUBLISH_DIR`, or `unpublished/`.
+    /// Files of unpublished recordings: `RECORDING_UNPUBLISH_DIR`, or `unpublished/`.
     Unpublished,
-    /// `RECORDING_TRASH_DIR`, or `deleted/`: of recordings that are deleted and can still be brought back.
+    /// Files of deleted recordings that can still be restored: `RECORDING_TRASH_DIR`, or
+    /// `deleted/`.
     Trash,
 }
 
 impl Visibility {
-    /// Those of recordings that are there.
+    /// The values for recordings that are not deleted.
     pub const NOT_DELETED: [Self; 2] = [Self::Published, Self::Unpublished];
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 3] = [Self::Published, Self::Unpublished, Self::Trash];
 
-    /// All but this one.
+    /// Returns all values but this one.
     pub fn other_values(self) -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(move |shelf| *shelf != self)
+        Self::ALL.into_iter().filter(move |visibility| *visibility != self)
     }
 }
 
-/// One playback format of one recording: what is moved and removed as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RecordingFormatId {
-    /// The format.
-    pub format: FormatName,
-    /// The recording.
-    pub record_id: RecordId,
-}
-
-/// Why files cannot be had. No text holds secrets.
+/// Why files cannot be read or written. The texts contain no secrets.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BlobError {
-    /// There is no room left: it may pass when somebody makes some.
+    /// No space is left. The same call may succeed once space is freed.
     #[error("no space left: {0}")]
     Full(String),
-    /// Anything else; it may pass.
+    /// Any other error. The same call may succeed later.
     #[error("files: {0}")]
     Unavailable(String),
 }
 
-/// What was moved.
+/// The outcome of [`Blobs::move_format`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MoveOutcome {
-    /// It is there now; it was on another shelf, or on several.
+    /// The files have the target visibility now. Before, some or all of them had another one.
     Moved,
-    /// It was there already, and nowhere else.
+    /// The files had the target visibility already, and no other one.
     AlreadyThere,
-    /// It is on no shelf.
+    /// The format has no files.
     Missing,
 }
 
-/// A part of a file.
+/// A range of bytes within a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSpan {
     /// The first byte.
@@ -71,94 +63,140 @@ pub struct ByteSpan {
     pub end: u64,
 }
 
-/// What is known of a file without reading it.
+/// Metadata of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlobInfo {
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// When it was changed last, to the second.
+    /// When the file was last modified, to the second.
     pub modified_at: Option<SystemTime>,
-    /// Changes when the file does; without quotes.
+    /// A value that changes when the file changes, without quotes.
     pub etag: String,
 }
 
-/// The bytes of a file, or of a part of it, in pieces. After an error there is nothing more.
+/// The bytes of a file or of a part of it, in chunks. The stream ends after an error.
 pub type BlobBytes = BoxStream<'static, Result<Bytes, BlobError>>;
 
-/// Files of recordings. Every method may be repeated after a crash, and then leads to the same end. Who moves a format
-/// while somebody else does, too, loses nothing: afterwards it is whole where one of the two wanted it.
+/// Stores the files of recordings. The unit is a playback format: a format with a visibility is a
+/// directory of files.
+///
+/// Every method may be repeated after a crash, and then leads to the same result. If two callers
+/// move a format at the same time, no files are lost: afterwards the format is complete at one of
+/// the two targets.
 #[async_trait]
 pub trait Blobs: Send + Sync {
-    /// Puts all files of a local directory on a shelf of [`Visibility::NOT_DELETED`], in place of what is on any of those under
-    /// that name: nobody ever sees a part of them on the shelf. The directory may be gone afterwards.
+    /// Stores all files of a local directory as a format that is published or unpublished (one of
+    /// [`Visibility::NOT_DELETED`]), and removes the files that the format had with either of
+    /// these. Files in the trash stay. Readers see all of the new files or none of them. The local
+    /// directory may be gone afterwards.
+    ///
+    /// # Errors
+    /// [`BlobError::Full`] without space; [`BlobError::Unavailable`] otherwise.
     async fn put_format(
         &self,
         from: &Path,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
     ) -> Result<(), BlobError>;
 
-    /// Moves a format to a shelf. If it is there and elsewhere, what is on the target stays and the others
-    /// are removed.
+    /// Moves the files of a format to a visibility. If the format has files there already, these
+    /// stay, and the ones with other visibilities are removed.
+    ///
+    /// # Errors
+    /// [`BlobError::Full`] without space; [`BlobError::Unavailable`] otherwise. A format without
+    /// files is no error but [`MoveOutcome::Missing`].
     async fn move_format(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
     ) -> Result<MoveOutcome, BlobError>;
 
-    /// Removes a format from these shelves; false if it was on none of them.
+    /// Removes the files that a format has with these visibilities; false if it has none.
+    ///
+    /// # Errors
+    /// When files cannot be removed.
     async fn remove_format(
         &self,
-        book: &RecordingFormatId,
+        format_id: &RecordingFormatId,
         from: &[Visibility],
     ) -> Result<bool, BlobError>;
 
-    /// Where a format is.
-    async fn locate_format(&self, book: &RecordingFormatId) -> Result<Vec<Visibility>, BlobError>;
+    /// Returns the visibilities with which a format has files, in the order of [`Visibility::ALL`].
+    /// More than one is possible while files are moved, and after a crash.
+    ///
+    /// # Errors
+    /// When the files cannot be listed.
+    async fn locate_format(
+        &self,
+        format_id: &RecordingFormatId,
+    ) -> Result<Vec<Visibility>, BlobError>;
 
-    /// All formats of all recordings, in the order of formats, then of records, beginning after `after`.
-    /// Names that are none are left out.
+    /// Lists the formats with this visibility, in the order of their ids, after `after`, `limit` at
+    /// most. Entries whose names are invalid are left out.
+    ///
+    /// # Errors
+    /// When the files cannot be listed.
     async fn list_formats(
         &self,
-        shelf: Visibility,
+        visibility: Visibility,
         after: Option<&RecordingFormatId>,
         limit: usize,
     ) -> Result<Vec<RecordingFormatId>, BlobError>;
 
-    /// The files of a format, in the order of their paths, so many at most.
+    /// Lists the files of a format and their sizes in bytes, in the order of their paths, `limit`
+    /// at most. The list is empty if the format does not have this visibility.
+    ///
+    /// # Errors
+    /// When the files cannot be listed.
     async fn list_files(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
         limit: usize,
     ) -> Result<Vec<(FilePath, u64)>, BlobError>;
 
-    /// A file; `None` if there is none. Only regular files are: no links, no directories.
+    /// Returns the metadata of a file; `None` if there is no such file. Only regular files exist:
+    /// links and directories count as missing.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
     async fn read_file_info(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
         path: &FilePath,
     ) -> Result<Option<BlobInfo>, BlobError>;
 
-    /// A file's bytes, all or a part that lies within it; `None` if there is none.
+    /// Opens a file and returns its metadata and its bytes, either all of them or a span, which
+    /// must lie within the file. `None` if there is no such file, as in [`Blobs::read_file_info`].
+    ///
+    /// # Errors
+    /// When the file cannot be read. An error while the bytes are read ends the stream.
     async fn open_file(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
         path: &FilePath,
         span: Option<ByteSpan>,
     ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError>;
 
-    /// Writes one file on a shelf where its format is, at once and whole: captions that were uploaded.
+    /// Writes one file of a format that has this visibility, or replaces it. Readers see the old
+    /// content or the new one.
+    ///
+    /// # Errors
+    /// [`BlobError::Full`] without space; [`BlobError::Unavailable`] otherwise, and if the format
+    /// does not have this visibility.
     async fn write_file(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
         path: &FilePath,
         content: Bytes,
     ) -> Result<(), BlobError>;
 
-    /// Whether files can be written now.
+    /// Checks that files can be written now.
+    ///
+    /// # Errors
+    /// When they cannot.
     async fn check_blobs(&self) -> Result<(), BlobError>;
 }

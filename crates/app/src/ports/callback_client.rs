@@ -1,13 +1,13 @@
-//! Calls to addresses that callers gave us.
+//! Requests to addresses that front-ends name.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// What is posted.
+/// A POST request.
 pub struct CallbackRequest {
-    /// Where to.
+    /// The URL.
     pub url: String,
-    /// What the body is.
+    /// The `Content-Type` of the body.
     pub content_type: &'static str,
     /// A token for the header `Authorization: Bearer`.
     pub bearer_token: Option<String>,
@@ -15,24 +15,26 @@ pub struct CallbackRequest {
     pub body: Bytes,
 }
 
-/// Why a letter did not arrive. No text holds the query of a URL, or a secret.
+/// Why a request got no response. The texts contain neither secrets nor the query of a URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackClientError {
-    /// It may not go there: no web address, or one that is not public and not in `CALLBACK_ALLOW`.
+    /// The address may not be called: it is not an HTTP URL, or is neither public nor listed in
+    /// `CALLBACK_ALLOW`.
     #[error("not allowed: {0}")]
     Refused(String),
-    /// Nobody there, or no answer.
+    /// The address cannot be reached or does not respond.
     #[error("{0}")]
     Failed(String),
 }
 
-/// Posts letters. The address is looked up once, and what is called is the address that was
-/// checked; redirects are not followed; the whole takes ten seconds at most.
+/// Posts requests to addresses that front-ends name.
 #[async_trait]
 pub trait CallbackClient: Send + Sync {
-    /// Posts one and returns the HTTP status of the answer.
+    /// Posts a request once, and returns the HTTP status of the response, whatever it is. The host
+    /// name is resolved once, and the connection goes to the very address that was checked.
+    /// Redirects are not followed. The request takes ten seconds at most.
     ///
     /// # Errors
-    /// When there is no answer.
-    async fn post_callback(&self, letter: CallbackRequest) -> Result<u16, CallbackClientError>;
+    /// When the address may not be called, or there is no response.
+    async fn post_callback(&self, request: CallbackRequest) -> Result<u16, CallbackClientError>;
 }

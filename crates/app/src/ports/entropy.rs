@@ -1,21 +1,22 @@
-//! Time and chance, as parameters of the whole application.
+//! The clock and the source of randomness.
 
 use domain::Timestamp;
 
-/// Tells the time.
+/// The clock.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
-/// Makes what nobody may guess or repeat.
+/// A source of unpredictable values.
 pub trait Entropy: Send + Sync {
-    /// A password of 8 letters and digits, as the original makes for moderators.
+    /// Returns a password of 8 letters and digits, like those that the original generates for
+    /// moderators.
     fn generate_password(&self) -> String;
-    /// An identifier that occurs once, in the form of a UUID.
+    /// Returns a unique identifier in the form of a UUID.
     fn generate_uuid(&self) -> String;
-    /// Bytes for what is encrypted.
+    /// Returns random bytes for encryption and tokens.
     fn generate_bytes(&self) -> [u8; 16];
-    /// A number in 0..1, for jitter.
+    /// Returns a number from 0 (inclusive) to 1 (exclusive), for jitter.
     fn generate_fraction(&self) -> f64;
 }

@@ -1,24 +1,26 @@
-//! What is kept of meetings that have ended, so that placement can foresee their next time.
+//! Sessions: meetings that have ended, from which the forecast learns.
 
 use async_trait::async_trait;
 use domain::{MeetingSession, Timestamp};
 
-use super::StoreError;
+use super::store_error::StoreError;
 
-/// Sessions of meetings.
+/// Stores sessions. Every method is atomic, and fails only if the store fails.
 #[async_trait]
 pub trait SessionHistory: Send + Sync {
-    /// Keeps a session. One meeting has one session of a time of creation: the later record of it
-    /// counts.
+    /// Stores a session. A meeting has one session for each time of creation; a later record of
+    /// that session replaces it.
     async fn record_session(&self, session: &MeetingSession) -> Result<(), StoreError>;
 
-    /// The newest sessions that began at that time or later, at most so many; the newest first.
+    /// Lists the sessions of meetings that were created at `since` or later, the newest first,
+    /// `max` at most.
     async fn list_sessions(
         &self,
         since: Timestamp,
         max: usize,
     ) -> Result<Vec<MeetingSession>, StoreError>;
 
-    /// Forgets the sessions that began before that time, and the oldest beyond so many.
+    /// Deletes the sessions of meetings that were created before `before`, and the oldest ones if
+    /// more than `max` are left.
     async fn forget_sessions(&self, before: Timestamp, max: usize) -> Result<(), StoreError>;
 }

@@ -1,25 +1,25 @@
-//! Archives of recordings on their way in, shared out among replicas.
+//! The archives of recordings that are imported, and which replica imports each of them.
 
 use async_trait::async_trait;
 use domain::Timestamp;
 
-use super::StoreError;
+use super::store_error::StoreError;
 
-/// How far an archive has come.
+/// The stage of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportStage {
-    /// It is whole, and waits.
+    /// The archive is complete and waits to be imported.
     Received,
-    /// Somebody is at it.
+    /// A process imports the archive.
     Importing,
-    /// All of it that can be imported is.
+    /// Everything in the archive was imported, or its recording was deleted.
     Done,
-    /// It cannot be imported, and lies aside until somebody looks.
+    /// The archive cannot be imported, and is kept for an administrator.
     Quarantined,
 }
 
 impl ImportStage {
-    /// Its name where archives are kept.
+    /// Returns the name by which stores keep the stage.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl ImportStage {
         }
     }
 
-    /// The stage of that name.
+    /// Returns the stage of that name; `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let all = [Self::Received, Self::Importing, Self::Done, Self::Quarantined];
@@ -38,31 +38,35 @@ impl ImportStage {
     }
 }
 
-/// An archive.
+/// An archive and the state of its import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveRecord {
-    /// The name of its file, without the directory.
+    /// The file name, without the directory.
     pub name: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// When it was found.
+    /// When the archive was received.
     pub received_at: Timestamp,
-    /// How far it has come.
+    /// The stage.
     pub stage: ImportStage,
-    /// How often it was begun.
+    /// How often the import was started.
     pub attempts: u32,
-    /// Why it did not go on, or what of it was left out.
+    /// Why the last import failed, or what it left out.
     pub reason: Option<String>,
-    /// When it changed its stage last.
+    /// When the stage last changed.
     pub changed_at: Timestamp,
 }
 
-/// Archives. Every method is atomic.
+/// Stores the state of archives. Every method is atomic, and fails only if the store fails.
+///
+/// An archive is claimed by a token. A claim holds until its time, and may be renewed; at that time
+/// the archive may be claimed again.
 #[async_trait]
 pub trait Imports: Send + Sync {
-    /// An archive was found: whole, and of that size. One that was done, and comes again, waits again as if it
-    /// were new, and so does one in quarantine if it has another size; of one that waits or is being
-    /// imported nothing changes but its size.
+    /// Records that a complete archive of this name and size is in the spool. A new archive is
+    /// received. An archive that is done starts anew as if it were new, and so does a quarantined
+    /// one if its size has changed. Of an archive that is received or being imported, only the size
+    /// is updated.
     async fn receive_archive(
         &self,
         name: &str,
@@ -70,8 +74,9 @@ pub trait Imports: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Takes an archive of that name that waits, or whose importer has not been heard of until its time ran out.
-    /// Of many who want it one gets it, until that time, and knows it by the token.
+    /// Claims an archive until that time, and counts an attempt. Of several processes one gets the
+    /// claim. `None` if there is no such archive, if it is done or quarantined, if it waits for a
+    /// later attempt, or if another claim holds.
     async fn claim_archive(
         &self,
         name: &str,
@@ -80,7 +85,7 @@ pub trait Imports: Send + Sync {
         until: Timestamp,
     ) -> Result<Option<ArchiveRecord>, StoreError>;
 
-    /// The importer is still at it; false if the claim is no longer its own.
+    /// Extends a claim until that time; false if the token does not hold the claim any more.
     async fn renew_archive_claim(
         &self,
         name: &str,
@@ -88,7 +93,9 @@ pub trait Imports: Send + Sync {
         until: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// The importer has ended: done, quarantined, or received again, which may be tried from that time on.
+    /// Ends a claim with the new stage of the archive: done, quarantined, or received, in which
+    /// case it may be claimed again from `not_before` on. False if the token does not hold the
+    /// claim any more; then nothing changes.
     async fn record_import_result(
         &self,
         name: &str,
@@ -99,12 +106,13 @@ pub trait Imports: Send + Sync {
         not_before: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Makes a quarantined archive wait again, its attempts forgotten; false if there is none.
+    /// Makes a quarantined archive received again, without its attempts and its reason; false if no
+    /// archive of this name is quarantined.
     async fn retry_archive(&self, name: &str, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Archives, what changed last first, so many at most.
+    /// Lists archives, those that changed last first, `limit` at most.
     async fn list_archives(&self, limit: u32) -> Result<Vec<ArchiveRecord>, StoreError>;
 
-    /// Forgets archives that were done before that time.
+    /// Deletes the records of archives that were done before that time; returns their number.
     async fn forget_archives(&self, before: Timestamp) -> Result<u64, StoreError>;
 }

@@ -1,22 +1,22 @@
-//! A closer look at what we depend on, for administrators: `scalelite doctor`.
+//! Checks of what the balancer depends on, for administrators: `scalelite doctor`.
 
 use async_trait::async_trait;
 
-/// How bad a finding is.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FindingLevel {
-    /// It could not be looked at, because of another finding.
+    /// The check was not possible, because of another finding.
     Skipped,
-    /// As it should be.
+    /// Everything is all right.
     Ok,
-    /// It works, and may be a trouble one day.
+    /// It works now, and may fail one day.
     Warn,
     /// It does not work.
     Fail,
 }
 
 impl FindingLevel {
-    /// As it is printed: `ok`, `warn`, `fail`, `skipped`.
+    /// Returns the printed name: `ok`, `warn`, `fail` or `skipped`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -28,26 +28,26 @@ impl FindingLevel {
     }
 }
 
-/// What one check found. No text holds secrets.
+/// The result of one check. The texts contain no secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at, from the large to the small: `redis: persistence`.
+    /// What was checked, from the general to the specific: `redis: persistence`.
     pub check: String,
-    /// How bad it is.
+    /// How serious it is.
     pub level: FindingLevel,
     /// What was found.
     pub detail: String,
-    /// What to do about it.
+    /// What an administrator can do about it.
     pub advice: Option<String>,
 }
 
 impl Finding {
-    /// As it should be.
+    /// Creates a finding of level [`FindingLevel::Ok`].
     pub fn ok(check: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { check: check.into(), level: FindingLevel::Ok, detail: detail.into(), advice: None }
     }
 
-    /// It works, and may be a trouble one day.
+    /// Creates a finding of level [`FindingLevel::Warn`].
     pub fn warn(
         check: impl Into<String>,
         detail: impl Into<String>,
@@ -57,7 +57,7 @@ impl Finding {
         Self { check: check.into(), level: FindingLevel::Warn, detail: detail.into(), advice }
     }
 
-    /// It does not work.
+    /// Creates a finding of level [`FindingLevel::Fail`].
     pub fn fail(
         check: impl Into<String>,
         detail: impl Into<String>,
@@ -66,15 +66,16 @@ impl Finding {
         Self { level: FindingLevel::Fail, ..Self::warn(check, detail, advice) }
     }
 
-    /// It could not be looked at.
+    /// Creates a finding of level [`FindingLevel::Skipped`].
     pub fn skipped(check: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { level: FindingLevel::Skipped, ..Self::ok(check, detail) }
     }
 }
 
-/// What can be looked at closely. Looking changes nothing and takes seconds at most.
+/// Something that can be checked.
 #[async_trait]
 pub trait Inspect: Send + Sync {
-    /// Looks; a failure is a finding, too.
+    /// Makes the checks and returns their findings; a failed check is a finding, too. Nothing is
+    /// changed. The checks take some seconds at most.
     async fn inspect(&self) -> Vec<Finding>;
 }

@@ -1,22 +1,22 @@
-//! What front-ends are to be told, until they have heard it: messages that survive a crash.
+//! The outbox: messages to front-ends that are kept until they are delivered or given up.
 
 use async_trait::async_trait;
 use domain::Timestamp;
 use domain::recording::{Callback, Recording};
 
-use super::StoreError;
+use super::store_error::StoreError;
 
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageTopic {
-    /// A recording can be watched.
+    /// A recording is ready to be watched.
     RecordingReady,
-    /// What happened in a meeting, as its server tells it.
+    /// The report of a meeting's server about what happened in the meeting.
     Analytics,
 }
 
 impl MessageTopic {
-    /// Its name where messages are kept.
+    /// Returns the name by which stores keep the topic.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -25,7 +25,7 @@ impl MessageTopic {
         }
     }
 
-    /// The topic of that name.
+    /// Returns the topic of that name; `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::RecordingReady, Self::Analytics].into_iter().find(|topic| topic.name() == name)
@@ -35,36 +35,37 @@ impl MessageTopic {
 /// A message to a front-end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxMessage {
-    /// Unique.
+    /// The unique id of the message.
     pub id: String,
-    /// What it is about.
+    /// What the message is about.
     pub topic: MessageTopic,
-    /// Whose meeting it is.
+    /// The tenant of the meeting.
     pub tenant: Option<String>,
     /// The meeting.
     pub meeting_id: String,
-    /// The recording, if it is about one.
+    /// The recording, if the message is about one.
     pub record_id: Option<String>,
-    /// Where it goes.
+    /// The address that the message is sent to.
     pub url: String,
-    /// What is sent, where it is not made of the rest: JSON.
+    /// The JSON body, if it is not built from the other fields.
     pub body: Option<String>,
-    /// Tells which secret signed the meeting's create, without telling the secret.
+    /// Which secret signed the create of the meeting, without revealing it
+    /// ([`crate::callbacks::secret_hint`]).
     pub secret_hint: Option<String>,
-    /// When it was posted.
+    /// When the message was posted.
     pub posted_at: Timestamp,
-    /// How often it was sent in vain.
+    /// How many attempts to deliver the message failed.
     pub attempts: u32,
     /// Why the last attempt failed.
     pub failure: Option<String>,
-    /// When it is sent next; none: it was given up.
+    /// When the message is sent next; `None` if it was given up.
     pub due_at: Option<Timestamp>,
 }
 
 impl OutboxMessage {
-    /// Tells a front-end that a recording can be watched, if the meeting's callback asks for that. Whoever
-    /// imports the same formats again, because a crash made it forget that it had, sends no second one while the
-    /// first waits.
+    /// Creates the message that a recording is ready, if the callback of its meeting asks for it.
+    /// Its id depends on the recording and its formats: an import that is repeated after a crash
+    /// adds no second message while the first one is in the outbox.
     #[must_use]
     pub fn recording_ready(
         callback: &Callback,
@@ -72,7 +73,8 @@ impl OutboxMessage {
         now: Timestamp,
     ) -> Option<Self> {
         let url = callback.attribute(Callback::READY_URL).filter(|url| !url.trim().is_empty())?;
-        let formats: Vec<&str> = recording.formats.iter().map(|one| one.format.as_str()).collect();
+        let formats: Vec<&str> =
+            recording.formats.iter().map(|format| format.format.as_str()).collect();
         Some(Self {
             id: format!("ready:{}:{}", recording.record_id, formats.join("+")),
             topic: MessageTopic::RecordingReady,
@@ -90,14 +92,15 @@ impl OutboxMessage {
     }
 }
 
-/// Messages that wait to be heard.
+/// Stores messages. Every method is atomic, and fails only if the store fails.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Keeps a message; nothing happens if there is one of that id.
+    /// Adds a message. Nothing changes if there is a message of this id.
     async fn post_message(&self, message: &OutboxMessage) -> Result<(), StoreError>;
 
-    /// Takes messages that are due, so many at most, those that were posted first: they are due again at that
-    /// time, and until then nobody else gets them.
+    /// Takes the messages that are due at `now`, those that were posted first, `limit` at most, and
+    /// makes them due again at `until`. No other caller gets them before that time. If the process
+    /// dies, they are sent again then.
     async fn take_due_messages(
         &self,
         now: Timestamp,
@@ -105,11 +108,12 @@ pub trait Outbox: Send + Sync {
         limit: u32,
     ) -> Result<Vec<OutboxMessage>, StoreError>;
 
-    /// It was heard, or whom it was for does not want it: it is gone.
+    /// Removes a message that was delivered, or that its recipient does not accept. An unknown id
+    /// changes nothing.
     async fn remove_message(&self, id: &str) -> Result<(), StoreError>;
 
-    /// It was not heard: counts the attempt, and keeps it for later or, without a time, for
-    /// administrators to look at.
+    /// Records a failed attempt, and makes the message due at a later time. Without a time it is
+    /// given up, and kept for administrators. An unknown id changes nothing.
     async fn postpone_message(
         &self,
         id: &str,
@@ -117,12 +121,13 @@ pub trait Outbox: Send + Sync {
         due_at: Option<Timestamp>,
     ) -> Result<(), StoreError>;
 
-    /// Messages, the oldest first, so many at most.
+    /// Lists messages, the oldest first, `limit` at most.
     async fn list_messages(&self, limit: u32) -> Result<Vec<OutboxMessage>, StoreError>;
 
-    /// Makes one message due now, or all that were given up; returns how many. Their attempts still count.
+    /// Makes one message due now, or without an id all that were given up; returns their number.
+    /// Their attempts still count.
     async fn retry_messages(&self, id: Option<&str>, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Forgets messages that were posted before that time.
+    /// Deletes messages that were posted before that time; returns their number.
     async fn forget_messages(&self, before: Timestamp) -> Result<u64, StoreError>;
 }

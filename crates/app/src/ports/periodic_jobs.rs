@@ -1,27 +1,32 @@
-//! Who does what is due once in every interval, among all replicas.
+//! Periodic jobs: work that one of all replicas does in every interval.
 
 use async_trait::async_trait;
 use domain::Timestamp;
 
-use super::StoreError;
+use super::store_error::StoreError;
 
 /// The outcome of [`PeriodicJobs::claim_run`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobClaim {
-    /// Do it. The number counts up with every turn of that work, and fences off earlier ones.
+    /// The caller does this run of the job. The number increases with every run of the job, so that
+    /// the results of an earlier run can be told from those of a later one.
     Claimed(u64),
-    /// Somebody has begun it; it is due again then.
+    /// Another replica has started the current run; the next one is due at this time.
     NotBefore(Timestamp),
 }
 
-/// Turns.
+/// Distributes the runs of periodic jobs.
 #[async_trait]
 pub trait PeriodicJobs: Send + Sync {
-    /// Begins the next cycle of a work if it is due by [`domain::claim_run::next`], atomically: of all
-    /// who ask in an interval one gets it. If that one dies, the next interval is another's.
+    /// Starts the next run of a job if it is due by [`domain::periodic_job::start_next_run`]. The
+    /// method is atomic: of all callers within an interval one gets the run. Nothing is held in
+    /// between: if that replica dies, any replica gets the next run.
+    ///
+    /// # Errors
+    /// When the store fails.
     async fn claim_run(
         &self,
-        work: &str,
+        job: &str,
         now: Timestamp,
         interval_ms: i64,
     ) -> Result<JobClaim, StoreError>;

@@ -1,5 +1,4 @@
-//! The state of the pool: servers, and which meeting lives where. This is the hot state that all
-//! replicas share.
+//! The pool store: the servers of the pool and their meetings, shared by all replicas.
 
 use async_trait::async_trait;
 use domain::health::{ServerFailure, Thresholds};
@@ -7,94 +6,86 @@ use domain::placement::{PlacementCriteria, PlacementRefusal};
 use domain::poll::{PendingEnd, PollObservation, PollOutcome, PollPolicy, RecordedElsewhere};
 use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, ServerId, Timestamp};
 
-/// The store failed. The text is for administrators; it holds no secrets.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached, is full, or is too slow: the same call may succeed later.
-    #[error("store unavailable: {0}")]
-    Unavailable(String),
-    /// It is another program's still, and whoever asks may only look.
-    #[error("the database is not adopted yet")]
-    NotAdopted,
-    /// It holds what we cannot read.
-    #[error("store corrupt: {0}")]
-    Corrupt(String),
-}
+use super::store_error::StoreError;
 
 /// A meeting and its server, read together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeetingOnServer {
     /// The meeting.
     pub meeting: Meeting,
-    /// The server it lives on.
+    /// The server on which the meeting is recorded.
     pub server: Server,
 }
 
 impl MeetingOnServer {
-    /// Whether people can be sent there.
+    /// Whether users can join the meeting.
     #[must_use]
     pub fn is_reachable(&self) -> bool {
         self.server.accepts_joins() && !self.meeting.detached
     }
 
-    /// As a poll of another server sees it.
+    /// Converts the record to what a poll of another server needs to know of it.
     #[must_use]
     pub fn into_recorded_elsewhere(self) -> RecordedElsewhere {
         RecordedElsewhere { reachable: self.is_reachable(), meeting: self.meeting }
     }
 
-    /// Whether its server is away: what is known of the meeting holds only if it comes back.
+    /// Whether the server is away. Then the record is only valid if the server comes back with the
+    /// meeting.
     #[must_use]
     pub fn is_detached_or_offline(&self) -> bool {
         self.meeting.detached || !self.server.is_online()
     }
 }
 
-/// A meeting that needs a place.
+/// A meeting that needs a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlaceRequest {
-    /// Its name.
+    /// The key of the meeting.
     pub key: MeetingKey,
-    /// What it asks of a server.
+    /// The criteria by which the server is chosen.
     pub criteria: PlacementCriteria,
-    /// Numbers to try for its voice bridge, in order.
+    /// Candidates for the voice bridge, in the order in which they are tried.
     pub voice_bridges: Vec<String>,
-    /// The moderators' password to remember.
+    /// The moderators' password.
     pub moderator_pw: Option<String>,
-    /// The claim to put on it.
+    /// The claim of this request.
     pub claim: Claim,
-    /// The seats to reserve.
+    /// The users that are expected.
     pub load: MeetingLoad,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// What to remember as not wanted, if it is placed: where this request has tried before.
+    /// Pending ends to record if the meeting is placed: on the servers that this request has tried
+    /// before.
     pub pending_ends: Vec<PendingEnd>,
 }
 
-/// How a record stands in the way of a meeting that needs a place.
+/// How an existing record of a meeting affects its placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordConflict {
-    /// It keeps the place that it has.
+    /// The record stays; the meeting is not placed.
     Blocking,
-    /// Its claim ran out: it counts as nothing.
+    /// The claim of the record has expired: the record counts as nothing, and is removed in any
+    /// case.
     Expired,
-    /// It is this request's own claim, or its server is away: it goes if there is another place.
+    /// The record is this request's own claim, or its server is away: it is replaced if a server is
+    /// found.
     Replaceable,
 }
 
 impl PlaceRequest {
-    /// How the record that is there stands in the way.
+    /// Returns how an existing record of the meeting affects this request.
     #[must_use]
-    pub fn classify_conflict(&self, known: &MeetingOnServer) -> RecordConflict {
-        match &known.meeting.claim {
+    pub fn classify_conflict(&self, recorded: &MeetingOnServer) -> RecordConflict {
+        match &recorded.meeting.claim {
             Some(claim) if claim.token == self.claim.token => RecordConflict::Replaceable,
-            Some(_) if !known.meeting.is_being_created(self.now) => RecordConflict::Expired,
-            None if known.is_detached_or_offline() => RecordConflict::Replaceable,
+            Some(_) if !recorded.meeting.is_being_created(self.now) => RecordConflict::Expired,
+            None if recorded.is_detached_or_offline() => RecordConflict::Replaceable,
             _ => RecordConflict::Blocking,
         }
     }
 
-    /// The meeting, placed.
+    /// Converts the request to the record of the placed meeting.
     #[must_use]
     pub fn into_meeting(self, server: ServerId, voice_bridge: String, reason: String) -> Meeting {
         Meeting {
@@ -112,48 +103,49 @@ impl PlaceRequest {
     }
 }
 
-/// The outcome of [`PoolStore::place`].
+/// The outcome of [`PoolStore::place_meeting`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum PlaceOutcome {
-    /// It is new and claimed by this request: confirm or release it.
+    /// The meeting is placed, and claimed by this request, which has to confirm the meeting or
+    /// release the claim.
     Claimed(MeetingOnServer),
-    /// It has a place already. Its claim, if any, is another request's.
+    /// The meeting is recorded already. If it has a claim, that is another request's.
     Existing(MeetingOnServer),
-    /// There is no server for it.
+    /// No server accepts the meeting.
     Refused(PlacementRefusal),
-    /// Every number tried is another meeting's.
+    /// Other meetings hold all candidates for the voice bridge.
     NoVoiceBridge,
 }
 
-/// What an administrator changes; `None` leaves a field as it is.
+/// A change of a server by an administrator. `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServerChange {
-    /// API endpoint.
+    /// The URL of the API.
     pub url: Option<String>,
-    /// Shared secret.
+    /// The shared secret.
     pub secret: Option<String>,
-    /// Tag; `Some(None)` takes it away.
+    /// The tag; `Some(None)` removes it.
     pub tag: Option<Option<String>>,
-    /// State.
+    /// The administrative state.
     pub state: Option<AdminState>,
-    /// Multiplier. The load in force stays until the next poll.
+    /// The load multiplier. The current load is unchanged until the next poll.
     pub load_multiplier: Option<f64>,
-    /// Meetings at most; `Some(None)` takes the limit away.
+    /// Maximum number of meetings; `Some(None)` removes the limit.
     pub max_meetings: Option<Option<u32>>,
-    /// Users at most; `Some(None)` takes the limit away.
+    /// Maximum number of users; `Some(None)` removes the limit.
     pub max_users: Option<Option<u32>>,
-    /// Tier.
+    /// The tier.
     pub tier: Option<u32>,
 }
 
 impl ServerChange {
-    /// Only a new state.
+    /// Creates a change of the administrative state only.
     #[must_use]
     pub fn with_state(state: AdminState) -> Self {
         Self { state: Some(state), ..Self::default() }
     }
 
-    /// Makes the change.
+    /// Applies the change to a server.
     pub fn apply(self, server: &mut Server) {
         if let Some(url) = self.url {
             server.url = url;
@@ -177,47 +169,51 @@ impl ServerChange {
     }
 }
 
-/// What a recorded poll did.
+/// The result of [`PoolStore::record_poll`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct PollReport {
-    /// The server afterwards.
+    /// The server after the poll.
     pub server: Server,
-    /// What was decided.
+    /// What the poll changed.
     pub outcome: PollOutcome,
-    /// The meetings that were forgotten.
+    /// The meetings that were deleted from the store.
     pub forgotten: Vec<Meeting>,
 }
 
-/// The hot state. Every method is atomic, and what one call has written, the next one of the same
-/// process reads.
+/// Stores the servers, their meetings, and the pending ends of meetings.
+///
+/// Every method is atomic, and fails only if the store fails; then the change may or may not have
+/// been made. What one call has written, the next call of the same process reads.
 #[async_trait]
 pub trait PoolStore: Send + Sync {
-    /// Whether the store can be read and written now.
+    /// Checks that the store can be read and written now.
     async fn check_store(&self) -> Result<(), StoreError>;
 
-    /// All servers, in the order in which they were added.
+    /// Lists all servers, in the order in which they were added.
     async fn list_servers(&self) -> Result<Vec<Server>, StoreError>;
 
-    /// One server.
+    /// Returns a server; `None` if there is none of this id.
     async fn find_server(&self, id: &ServerId) -> Result<Option<Server>, StoreError>;
 
     /// Adds a server; false if its id exists already, and then nothing changes.
     async fn add_server(&self, server: Server) -> Result<bool, StoreError>;
 
-    /// Changes a server; `None` if there is none.
+    /// Changes a server, and returns it as it is afterwards; `None` if there is none of this id.
     async fn update_server(
         &self,
         id: &ServerId,
         change: ServerChange,
     ) -> Result<Option<Server>, StoreError>;
 
-    /// Removes a server and forgets its meetings, which are returned; `None` if there is none.
+    /// Removes a server, its meetings and its pending ends, and returns the meetings; `None` if
+    /// there is none of this id.
     async fn remove_server(&self, id: &ServerId) -> Result<Option<Vec<Meeting>>, StoreError>;
 
-    /// Writes the version that a server reported.
+    /// Stores the BBB version that a server reported. An unknown id changes nothing.
     async fn record_version(&self, id: &ServerId, version: &str) -> Result<(), StoreError>;
 
-    /// A call to a server failed that was no poll: [`domain::health::Health::doubt`].
+    /// Records that a call to a server failed which was not a poll, by
+    /// [`domain::health::Health::record_live_failure`]. An unknown id changes nothing.
     async fn record_failure(
         &self,
         id: &ServerId,
@@ -225,11 +221,13 @@ pub trait PoolStore: Send + Sync {
         thresholds: Thresholds,
     ) -> Result<(), StoreError>;
 
-    /// Applies one poll of a server by [`domain::poll::apply_edits`]: fates, adopted meetings, which
-    /// replace what is recorded of them, and settled endings. The load counts what is adopted
-    /// already. `None` if there is no such server, or if a later cycle has recorded a poll of it
-    /// already (see [`super::PeriodicJobs`]). Polls out of turn, which belong to no cycle, are always
-    /// recorded.
+    /// Applies the poll of a server by [`domain::poll::apply_poll`]: the health, load and
+    /// statistics of the server, updates of its meetings, adopted meetings, which replace any other
+    /// record of them, and pending ends that are settled. The load includes the adopted meetings.
+    ///
+    /// `cycle` is the number of the poll cycle (see [`super::PeriodicJobs`]); a poll outside of the
+    /// cycles has none, and is always recorded. `None` if there is no such server, or if a later
+    /// cycle has recorded a poll of it already; then nothing changes.
     async fn record_poll(
         &self,
         id: &ServerId,
@@ -238,83 +236,109 @@ pub trait PoolStore: Send + Sync {
         cycle: Option<u64>,
     ) -> Result<Option<PollReport>, StoreError>;
 
-    /// A meeting and its server.
+    /// Returns a meeting and its server; `None` if the meeting is not recorded, or its server does
+    /// not exist.
     async fn find_meeting(&self, key: &MeetingKey) -> Result<Option<MeetingOnServer>, StoreError>;
 
-    /// All meetings, or those of one server.
+    /// Lists all meetings, or those of one server.
     async fn list_meetings(&self, server: Option<&ServerId>) -> Result<Vec<Meeting>, StoreError>;
 
-    /// Finds a meeting or gives it a place by [`domain::placement::choose_server`]: claims it, reserves
-    /// its voice bridge, adds its seats to the load of the chosen server, remembers the endings of
-    /// the request, and forgets one on the chosen server. No server is chosen that another tenant's
-    /// meeting of that id is recorded on. What yields ([`PlaceRequest::classify_conflict`])
-    /// is undone if there is a place, what has expired is undone in any case.
+    /// Returns the existing record of a meeting, or places the meeting on the server that
+    /// [`domain::placement::choose_server`] chooses, within one transaction.
+    ///
+    /// Placing claims the meeting, takes the first candidate for the voice bridge that no other
+    /// meeting holds, adds the expected users to the load of the server, records the pending ends
+    /// of the request, and removes a pending end of the meeting on the chosen server. A server on
+    /// which another tenant's meeting of the same id is recorded is never chosen.
+    ///
+    /// [`PlaceRequest::classify_conflict`] decides about an existing record. A replaceable one is
+    /// only undone if the meeting is placed, an expired one in any case. If the meeting is not
+    /// placed, nothing else changes.
     async fn place_meeting(&self, request: PlaceRequest) -> Result<PlaceOutcome, StoreError>;
 
-    /// The server has the meeting: its claim ends, whoever holds it. If the request that this is
-    /// about has moved its claim on meanwhile (to where a slower try was made; known by its token),
-    /// it moves back here with its seats. The record is put back if it was swept away meanwhile and
-    /// its server is still there and not disabled; its seats are counted again, and the next poll
-    /// puts that right. What is remembered as not wanted there is forgotten, and the endings are
-    /// remembered, but not one of the server that the meeting is recorded on otherwise.
+    /// Records that a server has the meeting, and ends the claim on it, whoever holds it. `meeting`
+    /// is the record as this request placed it.
+    ///
+    /// - If this request has moved its claim to another server meanwhile (known by the token), the
+    ///   record moves back to the server of `meeting`, with its users.
+    /// - If the record was deleted meanwhile, it is written again. Its users are added to the load
+    ///   again; the next poll corrects that.
+    /// - In both of these cases the meeting is not recorded if its server was removed or disabled.
+    /// - If another request has recorded the meeting on another server, that record stays.
+    ///
+    /// In each case a pending end of the meeting on this server is removed, and `pending_ends` are
+    /// recorded, except for the server where another request has recorded the meeting.
     async fn confirm_meeting(
         &self,
         meeting: &Meeting,
         now: Timestamp,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<(), StoreError>;
 
-    /// Undoes a place that this claim won: meeting, voice bridge and reserved load. False if the
-    /// claim no longer stands: then others have settled where it is, perhaps where it was asked for in
-    /// vain. Else the endings are remembered.
+    /// Undoes the placement of a claim: removes the meeting, frees its voice bridge, subtracts its
+    /// expected users from the load, and records the pending ends. False if the token does not hold
+    /// the claim any more; then nothing changes, since other requests have decided where the
+    /// meeting is, perhaps on one of the servers of `pending_ends`.
     async fn release_claim(
         &self,
         key: &MeetingKey,
         token: &str,
-        endings: &[PendingEnd],
+        pending_ends: &[PendingEnd],
     ) -> Result<bool, StoreError>;
 
-    /// Forgets a meeting if it is (still) on that server. With `seen_at`, nothing is done if it was
-    /// confirmed since then: it may be another one by now. Else the ending is remembered, if any.
+    /// Deletes a meeting if it is recorded on this server, and records the pending end, if any;
+    /// returns whether the meeting was deleted.
+    ///
+    /// With `seen_at`, nothing changes if the server has confirmed the meeting since then, because
+    /// a new meeting may have the same key by now. If the meeting is not recorded on this server,
+    /// the pending end is recorded all the same.
     async fn forget_meeting(
         &self,
         key: &MeetingKey,
         server: &ServerId,
         seen_at: Option<Timestamp>,
-        ending: Option<&PendingEnd>,
+        pending_end: Option<&PendingEnd>,
     ) -> Result<bool, StoreError>;
 
-    /// What is not wanted, of all servers: in the order of their ids, then of keys. Only what is
-    /// said of servers that are there is remembered.
+    /// Lists the pending ends of all servers, in the order of server ids, then of meeting keys.
+    /// Pending ends are only recorded for servers that exist.
     async fn list_pending_ends(&self) -> Result<Vec<PendingEnd>, StoreError>;
 
-    /// Forgets all meetings of a server and returns them.
+    /// Deletes all meetings of a server, and returns them.
     async fn forget_server_meetings(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError>;
 
-    /// Finds a meeting for somebody who joins, and counts them if its server accepts joins: what
-    /// exceeds the seats reserved for the meeting is added to its server's load. The count may be
-    /// written a moment later, but every other method of this process sees it at once. The record
-    /// returned is from before the join, and may miss others that are on their way to the store.
+    /// Returns a meeting for a join, and counts the user if the meeting is reachable: if the users
+    /// of the meeting exceed the expected ones, the load of its server increases. `None` as in
+    /// [`PoolStore::find_meeting`].
+    ///
+    /// The count may be written a moment later, but all other methods of this process see it at
+    /// once. The returned record is that of before the join, and may lack other joins that are not
+    /// written yet.
     async fn record_join(
         &self,
         key: &MeetingKey,
         now: Timestamp,
     ) -> Result<Option<MeetingOnServer>, StoreError>;
 
-    /// Puts a meeting as it is, when it moves in from another store: no load is added, since its
-    /// server came with it. False if there is one of that name or its server is not there. Without
-    /// its voice bridge if that is another meeting's, unless it is detached and holds none.
+    /// Writes a meeting that is copied from another store. The load of its server is unchanged,
+    /// since it was copied with the server. If another meeting holds its voice bridge, it is
+    /// written without it; a detached meeting keeps the number, because it does not hold it. False
+    /// if the key exists already, or the server does not; then nothing changes.
     async fn restore_meeting(&self, meeting: &Meeting) -> Result<bool, StoreError>;
 
-    /// Marks the store if it has no mark yet; returns the mark that it has. A store that lost
-    /// everything has lost its mark as well.
-    async fn claim_store_id(&self, mark: &str) -> Result<String, StoreError>;
+    /// Gives the store this id if it has none, and returns the id that it has afterwards. A store
+    /// that lost all its data has lost its id, too.
+    async fn claim_store_id(&self, id: &str) -> Result<String, StoreError>;
 
-    /// Puts back these servers, all at once, if the store has none and has lost that mark; whether it
-    /// did. The meetings on them are for polls to find.
-    async fn restore_servers(&self, lost: &str, servers: &[Server]) -> Result<bool, StoreError>;
+    /// Writes these servers, all at once, if the store has no servers and does not have the id
+    /// `lost_store_id`; returns whether it did. Their meetings are not restored: polls find them.
+    async fn restore_servers(
+        &self,
+        lost_store_id: &str,
+        servers: &[Server],
+    ) -> Result<bool, StoreError>;
 
-    /// Forgets meetings that no server has confirmed since then, and returns them. Endings older
-    /// than that go, too.
+    /// Deletes meetings that no server has confirmed since that time, and returns them. Pending
+    /// ends that are older are deleted as well.
     async fn forget_unseen(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError>;
 }

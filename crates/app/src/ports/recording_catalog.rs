@@ -1,8 +1,9 @@
-//! Recordings as they are found, changed and deleted.
+//! The recording catalog: searches and changes of recordings.
 //!
-//! Files and rows cannot change in one transaction. So a change of a recording's place is a *journey*: the row says at
-//! once where the recording belongs, and that its files are on their way; then the files are moved; then the journey
-//! ends. Whoever finds a journey that nobody is on finishes it: every step may be repeated.
+//! Files and rows cannot change in one transaction. A change of a recording's visibility is
+//! therefore a *file move*: first the row says where the files belong, and that a move is under
+//! way; then the files are moved; then the file move ends. If a process dies in between, another
+//! one finishes the file move: every step may be repeated.
 
 use async_trait::async_trait;
 use domain::Timestamp;
@@ -11,51 +12,52 @@ use domain::recording::catalog::{
 };
 use domain::recording::{Recording, RecordingDetails};
 
-use super::StoreError;
 use super::recordings::Recordings;
+use super::store_error::StoreError;
 
-/// Where a page of recordings begins: after the one that ends the page before.
+/// The position in a list of recordings after which the next page begins: that of the last
+/// recording of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordingCursor {
-    /// Its beginning; recordings without one come last.
+    /// When the recording began. Recordings without this time come last.
     pub started_at: Option<Timestamp>,
-    /// Its id, where several began at the same time.
+    /// The id, by which recordings that began at the same time are ordered.
     pub record_id: String,
 }
 
 impl RecordingCursor {
-    /// The one after a recording.
+    /// Creates the position of a recording.
     #[must_use]
     pub fn from_recording(recording: &Recording) -> Self {
         Self { started_at: recording.started_at, record_id: recording.record_id.clone() }
     }
 }
 
-/// Where the files of a recording are to be.
+/// The target of a file move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// Among the published ones.
+    /// The recording is published.
     Published,
-    /// Among the unpublished ones.
+    /// The recording is unpublished.
     Unpublished,
-    /// Where they can be brought back from for a while: it is deleted.
+    /// The recording is deleted, and its files are kept in the trash for a while.
     Trash,
-    /// Nowhere: it is deleted.
+    /// The recording is deleted, and its files are removed.
     Removed,
 }
 
 impl Destination {
-    /// Where the files of a recording belong.
+    /// Returns where the files of a recording belong.
     #[must_use]
     pub fn from_recording(recording: &Recording) -> Self {
         match recording {
-            gone if gone.is_deleted() => Self::Removed,
+            deleted if deleted.is_deleted() => Self::Removed,
             Recording { published: true, .. } => Self::Published,
             _ => Self::Unpublished,
         }
     }
 
-    /// What a recording says from the moment at which it sets out.
+    /// Changes a recording to what its row says from the beginning of the file move.
     pub fn apply_to(self, recording: &mut Recording, now: Timestamp) {
         if self.is_deletion() {
             recording.deleted_at = recording.deleted_at.or(Some(now));
@@ -69,13 +71,13 @@ impl Destination {
         recording.state = Some(self.state().to_owned());
     }
 
-    /// Whether what goes there is deleted.
+    /// Whether the recording is deleted.
     #[must_use]
     pub fn is_deletion(self) -> bool {
         matches!(self, Self::Trash | Self::Removed)
     }
 
-    /// The state of recordings that are there or on their way.
+    /// Returns the state of the recording during and after the file move.
     #[must_use]
     pub fn state(self) -> &'static str {
         match self {
@@ -85,96 +87,96 @@ impl Destination {
         }
     }
 
-    /// Its name where journeys are kept.
+    /// Returns the name by which stores keep the destination.
     #[must_use]
     pub fn name(self) -> &'static str {
         if self == Self::Trash { "trash" } else { self.state() }
     }
 
-    /// What has that name.
+    /// Returns the destination of that name; `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let all = [Self::Published, Self::Unpublished, Self::Trash, Self::Removed];
-        all.into_iter().find(|to| to.name() == name)
+        all.into_iter().find(|destination| destination.name() == name)
     }
 }
 
-/// A recording whose files are on their way.
+/// A file move that is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileMove {
     /// The recording.
     pub record_id: String,
-    /// Its formats when it set out: the rows of deleted ones are gone.
+    /// The formats of the recording at the beginning of the file move. The rows of deleted formats
+    /// are gone.
     pub formats: Vec<String>,
-    /// Where it is going. A later change of mind replaces the destination of a journey under way.
+    /// The target. A later change of the recording replaces the file move by one with another
+    /// target.
     pub destination: Destination,
-    /// Since when.
+    /// When the file move began.
     pub started_at: Timestamp,
-    /// Tells it from the recording's other journeys: who ends a journey says which one.
+    /// Distinguishes the file move from other ones of the recording. The number is needed to end
+    /// it.
     pub number: u64,
-    /// Whether it replaced one under way: who was on that may still be moving files. So it does not end
-    /// before somebody has looked again, later.
+    /// Whether the file move replaced one that was under way, whose process may still be moving
+    /// files. It does not end until the files have been checked again later.
     pub replaced_running: bool,
 }
 
 impl FileMove {
-    /// The journey of a recording that sets out now, with these formats, in place of one that may be under way.
+    /// Creates a file move that begins now, and replaces the one under way, if any. It includes the
+    /// formats of both.
     #[must_use]
     pub fn begin(
         record_id: &str,
         formats: impl IntoIterator<Item = String>,
-        to: Destination,
+        destination: Destination,
         now: Timestamp,
-        before: Option<Self>,
+        replaced: Option<Self>,
     ) -> Self {
-        let after = before.as_ref().map_or(0, |before| before.number + 1);
-        let number = u64::try_from(now.0).unwrap_or_default().max(after);
-        let contested = before.is_some();
+        let min_number = replaced.as_ref().map_or(0, |replaced| replaced.number + 1);
+        let number = u64::try_from(now.0).unwrap_or_default().max(min_number);
+        let replaced_running = replaced.is_some();
         let mut formats: Vec<String> = formats.into_iter().collect();
-        formats.extend(before.map(|before| before.formats).unwrap_or_default());
+        formats.extend(replaced.map(|replaced| replaced.formats).unwrap_or_default());
         formats.sort();
         formats.dedup();
-        Self {
-            record_id: record_id.to_owned(),
-            formats,
-            destination: to,
-            started_at: now,
-            number,
-            replaced_running: contested,
-        }
+        let record_id = record_id.to_owned();
+        Self { record_id, formats, destination, started_at: now, number, replaced_running }
     }
 
-    /// The journey that an import sends what was there before on, if that belongs elsewhere now.
+    /// Returns the destination and the formats of the file move that an import requires: that of
+    /// the formats which did not come again, if they belong elsewhere now. `None` if no files have
+    /// to be moved.
     #[must_use]
     pub fn needed_after_import(
         merged: &Recording,
-        before: Option<&Recording>,
+        previous: Option<&Recording>,
         incoming: &Recording,
     ) -> Option<(Destination, Vec<String>)> {
-        let came = |format: &str| incoming.formats.iter().any(|one| one.format == format);
-        let before = before.filter(|before| before.published != merged.published)?;
-        let names = before.formats.iter().map(|one| one.format.clone());
-        let stay: Vec<String> = names.filter(|name| !came(name)).collect();
-        (!stay.is_empty()).then(|| (Destination::from_recording(merged), stay))
+        let is_incoming = |name: &str| incoming.formats.iter().any(|format| format.format == name);
+        let previous = previous.filter(|previous| previous.published != merged.published)?;
+        let names = previous.formats.iter().map(|format| format.format.clone());
+        let kept: Vec<String> = names.filter(|name| !is_incoming(name)).collect();
+        (!kept.is_empty()).then(|| (Destination::from_recording(merged), kept))
     }
 }
 
-/// What became of a recording when more of it arrived.
+/// The result of [`RecordingCatalog::import_recording`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedRecording {
     /// The recording as it is now, which says where its files belong.
     pub recording: Recording,
-    /// Whether it was there before.
+    /// Whether the recording existed before.
     pub existed_before: bool,
-    /// What has to be moved besides what came, if anything.
+    /// The file move of formats that were not imported, if they belong elsewhere now.
     pub file_move: Option<FileMove>,
 }
 
-/// Recordings, by what is known of them.
+/// Searches and changes recordings. Every method is atomic, and fails only if the store fails.
 #[async_trait]
 pub trait RecordingCatalog: Recordings {
-    /// The next recordings of a search, so many at most; the newest first, then by id. All belong to the
-    /// scope.
+    /// Searches recordings within a scope, and returns those after the cursor, `limit` at most: the
+    /// newest first, then in the order of their ids.
     async fn search_recordings(
         &self,
         filter: &RecordingFilter,
@@ -183,8 +185,8 @@ pub trait RecordingCatalog: Recordings {
         limit: u32,
     ) -> Result<Vec<Recording>, StoreError>;
 
-    /// The recordings of a search at these places, counted from 0, in the same order; and how many there are in
-    /// all.
+    /// Searches recordings in the same order; skips `offset` of them and returns the next ones,
+    /// `limit` at most, and the number of all recordings that match.
     async fn search_recordings_page(
         &self,
         filter: &RecordingFilter,
@@ -193,7 +195,7 @@ pub trait RecordingCatalog: Recordings {
         limit: u32,
     ) -> Result<(Vec<Recording>, u64), StoreError>;
 
-    /// Changes those of the recordings that there are in the scope and that are not deleted, in one
+    /// Changes those of the named recordings that are in the scope and not deleted, in one
     /// transaction; returns their ids.
     async fn change_recordings(
         &self,
@@ -202,10 +204,13 @@ pub trait RecordingCatalog: Recordings {
         change: &RecordingChange,
     ) -> Result<Vec<String>, StoreError>;
 
-    /// Sends a recording of the scope on a journey: its row says from now on that it is published, unpublished or
-    /// deleted (metadata and formats of deleted ones go; the trash keeps what it takes to bring them back). One
-    /// that is deleted already is sent to the trash once more without effect, and from the trash to its
-    /// end. `None` if there is none, or it is deleted and is to go anywhere else.
+    /// Begins the file move of a recording in the scope: from now on its row has the new state. The
+    /// metadata and formats of a deleted recording are removed; if it goes to the trash, that keeps
+    /// what is needed to restore it. A file move that is under way is replaced.
+    ///
+    /// Moving a deleted recording to the trash again does not change it, and removing it takes it
+    /// out of the trash. `None` if there is no such recording in the scope, or if it is deleted and
+    /// the destination is not.
     async fn begin_file_move(
         &self,
         record_id: &str,
@@ -214,28 +219,30 @@ pub trait RecordingCatalog: Recordings {
         now: Timestamp,
     ) -> Result<Option<FileMove>, StoreError>;
 
-    /// The files are where they are to be. False if the destination has changed meanwhile: they must
-    /// be moved again.
-    async fn end_file_move(&self, journey: &FileMove) -> Result<bool, StoreError>;
+    /// Ends a file move whose files are at their destination. False if it was replaced meanwhile:
+    /// then the files have to be moved again.
+    async fn end_file_move(&self, file_move: &FileMove) -> Result<bool, StoreError>;
 
-    /// Journeys that began before that time, the oldest first, so many at most.
+    /// Lists file moves that began before that time, the oldest first, `limit` at most.
     async fn list_file_moves(
         &self,
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<FileMove>, StoreError>;
 
-    /// Records what an archive brought, by [`domain::recording::recording_catalog::merge_recording`], in one transaction
-    /// with what follows from it: a journey if formats that did not come again belong on another shelf
-    /// now, and the message that its meeting's callback asks for. `None` if the recording was deleted.
+    /// Records a recording that was imported, by [`domain::recording::catalog::merge_recording`].
+    /// In the same transaction, a file move begins if formats that were not imported belong
+    /// elsewhere now, and the message is posted that the callback of the meeting asks for. `None`
+    /// if the recording was deleted; then nothing changes.
     async fn import_recording(
         &self,
         incoming: &IncomingRecording,
         now: Timestamp,
     ) -> Result<Option<ImportedRecording>, StoreError>;
 
-    /// Removes the last trace of recordings that were deleted before that time and whose files are neither in the
-    /// trash nor on their way, so many at most; returns their ids.
+    /// Deletes the tombstones of recordings that were deleted before that time, and have neither
+    /// files in the trash nor a file move under way, those that were deleted first, `limit` at
+    /// most; returns their ids. Such a recording may be imported again.
     async fn forget_deleted_recordings(
         &self,
         before: Timestamp,

@@ -1,54 +1,58 @@
-//! Recordings and callbacks: state that is not hot, kept in an SQL database.
+//! Recordings and callbacks, by their ids.
 
 use async_trait::async_trait;
 use domain::MeetingKey;
 use domain::recording::{Callback, Recording};
 
-use super::StoreError;
+use super::store_error::StoreError;
 
-/// How many of each there are.
+/// How many recordings and callbacks there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordingCounts {
-    /// Recordings, deleted ones among them.
+    /// Recordings, including deleted ones.
     pub recordings: u64,
-    /// Meetings for which a callback is stored.
+    /// Meetings with a callback.
     pub callbacks: u64,
 }
 
-/// Recordings and callbacks.
+/// Stores recordings and callbacks. Every method is atomic, and fails only if the store fails.
 #[async_trait]
 pub trait Recordings: Send + Sync {
-    /// Whether the store can be read and written now.
+    /// Checks that the store can be read and written now.
     async fn check_recording_store(&self) -> Result<(), StoreError>;
 
-    /// How many there are.
+    /// Counts recordings and callbacks.
     async fn count_recordings(&self) -> Result<RecordingCounts, StoreError>;
 
-    /// Up to `limit` recordings, whole, in byte order of their ids, beginning after `after`.
+    /// Lists recordings, with metadata, formats and thumbnails, in byte order of their ids, after
+    /// `after`, `limit` at most.
     async fn list_recordings_after(
         &self,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Recording>, StoreError>;
 
-    /// One recording, whole.
+    /// Returns a recording, with metadata, formats and thumbnails; `None` if there is none of this
+    /// id.
     async fn find_recording(&self, record_id: &str) -> Result<Option<Recording>, StoreError>;
 
-    /// Inserts a recording or replaces all of it, in one transaction.
+    /// Adds a recording, or replaces it with all its metadata, formats and thumbnails.
     async fn put_recording(&self, recording: &Recording) -> Result<(), StoreError>;
 
-    /// Up to `limit` callbacks, the newest of each meeting, in byte order of the meetings' ids,
-    /// beginning after `after`.
+    /// Lists callbacks, the newest of each meeting, in byte order of the meeting ids, after
+    /// `after`, `limit` at most.
     async fn list_callbacks_after(
         &self,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Callback>, StoreError>;
 
-    /// The callback of a meeting, which is its tenant's ([`Callback::belongs_to`]).
+    /// Returns the callback of a meeting; `None` if there is none, or if it is another tenant's
+    /// ([`Callback::belongs_to`]).
     async fn find_callback(&self, meeting: &MeetingKey) -> Result<Option<Callback>, StoreError>;
 
-    /// Inserts a meeting's callback or replaces the newest one it has. Where that is another tenant's, it
-    /// gets an id of its own ([`Callback::apart`]).
+    /// Adds the callback of a meeting, or replaces its newest one. If another tenant has the
+    /// callback of a meeting with the same id, the new one is stored under an id of its own
+    /// ([`Callback::tenant_scoped_id`]).
     async fn put_callback(&self, callback: &Callback) -> Result<(), StoreError>;
 }

@@ -1,81 +1,95 @@
-//! Where archives of recordings arrive, and a place to unpack them.
+//! The spool, where archives of recordings arrive and are unpacked.
 
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use domain::recording::RecordingFormatId;
 
-use super::blobs::RecordingFormatId;
-
-/// An archive that is whole, as far as anybody can tell.
+/// An archive in the spool that seems to be complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpooledArchive {
-    /// The name of its file: `<record_id>.tar`, or `<record_id>-<format>.tar`; also `.tar.gz` and `.tgz`.
+    /// The file name: `<record_id>.tar` or `<record_id>-<format>.tar`; also `.tar.gz` and `.tgz`.
     pub name: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// What lies in the spool.
+/// The archives in the spool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpoolListing {
-    /// Archives that are whole, in the order of their names.
+    /// Archives that seem to be complete, in the order of their names.
     pub complete: Vec<SpooledArchive>,
-    /// Whether some may still be growing: it is worth looking again soon.
+    /// Whether other archives may still be growing, so that the next scan should be soon.
     pub has_incomplete: bool,
 }
 
-/// A playback format that was in an archive.
+/// A playback format that was unpacked from an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnpackedFormat {
-    /// Which one, by the names of its directories.
+    /// The recording and the format, by the names of the directories in the archive.
     pub format_id: RecordingFormatId,
-    /// Where its files lie now.
+    /// The directory with the unpacked files.
     pub dir: PathBuf,
-    /// Its `metadata.xml`, or why the format cannot be imported.
+    /// The content of `metadata.xml`, or why the format cannot be imported.
     pub metadata: Result<Vec<u8>, String>,
 }
 
-/// Why an archive was not unpacked, or moved.
+/// Why an archive could not be unpacked or moved.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SpoolError {
-    /// There is no room left; that is not the archive's fault.
+    /// No space is left. The archive is not to blame.
     #[error("no space left: {0}")]
     Full(String),
-    /// The archive is broken, or a trap.
+    /// The archive is broken or malicious.
     #[error("{0}")]
     InvalidArchive(String),
-    /// It is not there: somebody else was faster.
-    #[error("the archive is gone")]
+    /// The archive does not exist: another process was faster.
+    #[error("the archive is missing")]
     Missing,
-    /// Anything else; it may pass.
+    /// Any other error. The same call may succeed later.
     #[error("files: {0}")]
     Unavailable(String),
 }
 
-/// The spool, and the directory for work. Every method may be repeated after a crash.
+/// The spool, the work directory and the quarantine. Every method may be repeated after a crash.
+///
+/// Where the errors of a method are not described, [`SpoolError::Full`] and
+/// [`SpoolError::Unavailable`] are possible.
 #[async_trait]
 pub trait Spool: Send + Sync {
-    /// Archives that lie there. What is not yet whole, or has a name that is none, is left alone.
+    /// Lists the archives in the spool. Files that are incomplete, or do not have the name of an
+    /// archive, are left out.
     async fn scan_spool(&self) -> Result<SpoolListing, SpoolError>;
 
-    /// Puts a copy of a file into the spool, under its own name.
+    /// Copies a local file into the spool, under the same name. A file that is in the spool already
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// [`SpoolError::InvalidArchive`] if it cannot be read, is not a regular file, or does not have
+    /// the name of an archive.
     async fn copy_into_spool(&self, file: &Path) -> Result<SpooledArchive, SpoolError>;
 
-    /// Unpacks an archive into a directory that has the token's name and is new.
+    /// Unpacks an archive into a new directory, which belongs to the token, and returns the formats
+    /// in it.
+    ///
+    /// # Errors
+    /// [`SpoolError::InvalidArchive`] if it cannot be unpacked; [`SpoolError::Missing`] if it is
+    /// not in the spool.
     async fn unpack_archive(
         &self,
         name: &str,
         token: &str,
     ) -> Result<Vec<UnpackedFormat>, SpoolError>;
 
-    /// Removes what was unpacked, and the archive if it is the one that was unpacked: a
-    /// newer one of the same name stays.
+    /// Removes the unpacked files of the token, and the archive. If a newer archive has taken its
+    /// name since it was unpacked, that one stays.
     async fn remove_archive(&self, name: &str, token: &str) -> Result<(), SpoolError>;
 
-    /// Removes what was unpacked; the archive stays.
+    /// Removes the unpacked files of the token. The archive stays.
     async fn discard_unpacked(&self, token: &str) -> Result<(), SpoolError>;
 
-    /// Removes what was unpacked, and puts the archive aside, with the reason beside it.
+    /// Removes the unpacked files of the token, and moves the archive to the quarantine, together
+    /// with the reason.
     async fn quarantine_archive(
         &self,
         name: &str,
@@ -83,10 +97,10 @@ pub trait Spool: Send + Sync {
         reason: &str,
     ) -> Result<(), SpoolError>;
 
-    /// Brings an archive back from quarantine; `None` if it is not there.
+    /// Moves an archive from the quarantine back to the spool; `None` if it is not there.
     async fn release_quarantined(&self, name: &str) -> Result<Option<SpooledArchive>, SpoolError>;
 
-    /// Removes what crashes have left, and tells whose it was: the archives' names and the tokens of their
-    /// importers, which are no more.
+    /// Removes the unpacked files of processes that were killed, and returns the names of their
+    /// archives and the tokens of their claims.
     async fn clean_up_after_crash(&self) -> Result<Vec<(String, String)>, SpoolError>;
 }

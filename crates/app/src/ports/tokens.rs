@@ -1,31 +1,29 @@
-//! One-time tokens that open a protected recording.
+//! One-time tokens, each of which grants access to a playback format of a protected recording once.
 
 use async_trait::async_trait;
 use domain::Timestamp;
+use domain::recording::RecordingFormatId;
 
-use super::StoreError;
+use super::store_error::StoreError;
 
-/// What a token opens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// The recording.
-    pub record_id: String,
-    /// Its playback format.
-    pub format: String,
-}
-
-/// One-time tokens.
+/// Stores one-time tokens. Every method is atomic, and fails only if the store fails.
 #[async_trait]
 pub trait OneTimeTokens: Send + Sync {
-    /// Keeps a token until it is taken or that time comes.
+    /// Stores a token, and what it grants access to, until it is taken or expires at `until`. A
+    /// token that exists already is replaced.
     async fn put_token(
         &self,
         token: &str,
-        grant: &Grant,
+        format_id: &RecordingFormatId,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Takes a token: of many who take the same one, one gets it.
-    async fn take_token(&self, token: &str, now: Timestamp) -> Result<Option<Grant>, StoreError>;
+    /// Removes a token, and returns what it grants access to. Of several callers one gets it.
+    /// `None` if the token does not exist or has expired, or if the stored names are invalid.
+    async fn take_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<RecordingFormatId>, StoreError>;
 }

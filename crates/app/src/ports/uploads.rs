@@ -1,4 +1,4 @@
-//! Archives of recordings that are sent to us, piece by piece if need be.
+//! Uploads of archives, which may come in several parts.
 
 use std::io;
 
@@ -7,43 +7,52 @@ use bytes::Bytes;
 use domain::recording::RecordId;
 use futures_util::stream::BoxStream;
 
-/// The bytes of an upload as they come; an error ends it.
+/// The bytes of an upload in chunks. An error ends the upload.
 pub type UploadBytes = BoxStream<'static, io::Result<Bytes>>;
 
-/// Why an upload did not go on.
+/// Why an upload failed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UploadError {
-    /// Somebody else is sending this one.
+    /// Another request is uploading this archive.
     #[error("this recording is being uploaded already")]
     Busy,
-    /// It goes on elsewhere: so many bytes are here.
+    /// The offset is not the end of the received bytes; this many bytes are stored.
     #[error("{0} bytes were received")]
     WrongOffset(u64),
-    /// It is longer than it may be, or than it said.
+    /// The archive is longer than allowed, or than announced.
     #[error("the archive is too large")]
     TooLarge,
-    /// The sender stopped; what came is kept.
-    #[error("the upload broke off")]
+    /// The sender stopped. The received bytes are kept.
+    #[error("the upload was interrupted")]
     Interrupted,
-    /// What came is not what was sent; it is forgotten.
-    #[error("the digest does not fit")]
+    /// The received bytes do not have the announced digest. They are deleted.
+    #[error("the SHA-256 digest does not match")]
     DigestMismatch,
-    /// There is no room left; what came is kept.
+    /// No space is left. The received bytes are kept.
     #[error("no space left")]
     Full,
-    /// Anything else; it may pass.
+    /// Any other error. The same call may succeed later.
     #[error("files: {0}")]
     Unavailable(String),
 }
 
-/// Uploads under way. What was received survives crashes.
+/// Stores uploads until they are complete. Received bytes survive a crash.
 #[async_trait]
 pub trait Uploads: Send + Sync {
-    /// Bytes that were received of a recording's archive.
+    /// Returns how many bytes of a recording's archive were received; 0 without an upload.
+    ///
+    /// # Errors
+    /// When files cannot be read.
     async fn count_received_bytes(&self, record_id: &RecordId) -> Result<u64, UploadError>;
 
-    /// Writes what comes from that offset on, which must be where it goes on, or 0 to begin anew; never beyond
-    /// `total` bytes. Returns how many there are now.
+    /// Appends bytes to the archive of a recording, `total` bytes in all at most, and returns how
+    /// many bytes are received then. `offset` must be the number of bytes that were received
+    /// before, or 0 to start anew.
+    ///
+    /// # Errors
+    /// [`UploadError::Busy`] while another request appends bytes; [`UploadError::WrongOffset`];
+    /// [`UploadError::TooLarge`]; [`UploadError::Interrupted`]; [`UploadError::Full`];
+    /// [`UploadError::Unavailable`].
     async fn append_upload(
         &self,
         record_id: &RecordId,
@@ -52,7 +61,12 @@ pub trait Uploads: Send + Sync {
         bytes: UploadBytes,
     ) -> Result<u64, UploadError>;
 
-    /// Hands an archive that is whole over to the import, if this is its SHA-256.
+    /// Puts a complete archive into the spool, if this is its SHA-256 digest.
+    ///
+    /// # Errors
+    /// [`UploadError::DigestMismatch`] if the digest differs; [`UploadError::WrongOffset`] if there
+    /// is no upload; [`UploadError::Busy`] while another request appends bytes; otherwise when
+    /// files cannot be read or moved.
     async fn complete_upload(
         &self,
         record_id: &RecordId,

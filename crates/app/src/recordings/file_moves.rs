@@ -1,33 +1,34 @@
-//! Moves the files of recordings where their rows say that they belong, and out of sight when they are deleted.
+//! Moves the files of recordings to where their rows say that they belong, and removes those of
+//! deleted recordings.
 //!
-//! The row changes first: from then on a recording is shown, hidden or gone, whatever happens to its files. A
-//! crash in between leaves a journey behind, which [`finish_abandoned_moves`] ends.
+//! The row changes first: from then on the recording is published, unpublished or deleted, whatever
+//! happens to its files. A crash in between leaves a file move that is under way, which
+//! [`finish_abandoned_moves`] finishes.
 
 use domain::Timestamp;
 use domain::recording::catalog::TenantScope;
-use domain::recording::{FormatName, RecordId, Recording};
+use domain::recording::{Recording, RecordingFormatId};
 
 use crate::context::App;
 use crate::ports::{
-    BlobError, Blobs, Destination, FileMove, MoveOutcome, RecordingFormatId, RecordingStore,
-    StoreError, Visibility,
+    BlobError, Blobs, Destination, FileMove, MoveOutcome, RecordingStore, StoreError, Visibility,
 };
 
-/// Who has been under way for so long is not heard of any more, in ms.
+/// The age at which a file move is considered abandoned, in ms.
 const ABANDONED_AFTER_MS: i64 = 60_000;
-/// Journeys that are finished in one go.
+/// Maximum number of recordings that are processed in one call.
 const BATCH_SIZE: u32 = 50;
 
-/// Why files are not where they belong.
+/// Why the files of a recording could not be moved.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FileMoveError {
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The files.
+    /// Files cannot be read, moved or removed.
     #[error(transparent)]
     Files(#[from] BlobError),
-    /// A format of the recording is on no shelf, or has a name that cannot be one of a directory.
+    /// A format of the recording has no files, or its name is invalid.
     #[error("{format} of {record_id} has no files")]
     NoFiles {
         /// The recording.
@@ -38,8 +39,8 @@ pub enum FileMoveError {
 }
 
 impl From<Visibility> for Destination {
-    fn from(shelf: Visibility) -> Self {
-        match shelf {
+    fn from(visibility: Visibility) -> Self {
+        match visibility {
             Visibility::Published => Self::Published,
             Visibility::Unpublished => Self::Unpublished,
             Visibility::Trash => Self::Trash,
@@ -47,59 +48,56 @@ impl From<Visibility> for Destination {
     }
 }
 
-/// The files of a format, if its names can be those of directories.
-#[must_use]
-pub fn parse_format_id(record_id: &str, format: &str) -> Option<RecordingFormatId> {
-    let (record_id, format) = (RecordId::parse(record_id)?, FormatName::parse(format)?);
-    Some(RecordingFormatId { format, record_id })
-}
-
-/// Puts a recording on a shelf: the row at once, then its files. False if there is no such
+/// Changes the visibility of a recording: first its row, then its files. False if there is no such
 /// recording in the scope.
 ///
 /// # Errors
-/// When a format has no files: nothing has changed then. When files cannot be moved: then the row says
-/// where they belong, and they follow later.
+/// When a format has no files: then nothing has changed. When files cannot be moved: then the row
+/// has changed, and the files are moved later.
 pub async fn set_visibility(
     app: &App,
     records: &dyn RecordingStore,
     recording: &Recording,
     scope: &TenantScope,
-    shelf: Visibility,
+    visibility: Visibility,
 ) -> Result<bool, FileMoveError> {
     for format in &recording.formats {
-        let missing = || FileMoveError::NoFiles {
+        let no_files = || FileMoveError::NoFiles {
             record_id: recording.record_id.clone(),
             format: format.format.clone(),
         };
-        let book = parse_format_id(&recording.record_id, &format.format).ok_or_else(missing)?;
-        if app.blobs.locate_format(&book).await?.is_empty() {
-            return Err(missing());
+        let format_id = RecordingFormatId::parse(&recording.record_id, &format.format);
+        let format_id = format_id.ok_or_else(no_files)?;
+        if app.blobs.locate_format(&format_id).await?.is_empty() {
+            return Err(no_files());
         }
     }
-    move_recording(app, records, &recording.record_id, scope, shelf.into()).await
+    move_recording(app, records, &recording.record_id, scope, visibility.into()).await
 }
 
-/// Deletes a recording: the row at once, then its files, which lie in the trash for as long as the administrator
-/// wants. False if there is none in the scope.
+/// Deletes a recording: first its row, then its files, which stay in the trash for
+/// `RECORDING_TRASH_DAYS`. False if there is no such recording in the scope.
 ///
 /// # Errors
-/// When files cannot be removed: the row says that it is deleted, and they go later.
+/// When files cannot be removed: then the row says that the recording is deleted, and the files are
+/// removed later.
 pub async fn delete_recording(
     app: &App,
     records: &dyn RecordingStore,
     record_id: &str,
     scope: &TenantScope,
 ) -> Result<bool, FileMoveError> {
-    let to =
-        if app.policy.recordings.trash_ms > 0 { Destination::Trash } else { Destination::Removed };
+    let has_trash = app.policy.recordings.trash_ms > 0;
+    let to = if has_trash { Destination::Trash } else { Destination::Removed };
     move_recording(app, records, record_id, scope, to).await
 }
 
-/// Deletes a recording and its files at once, also from the trash. False if there is none.
+/// Deletes a recording and its files at once, also from the trash. False if there is no such
+/// recording.
 ///
 /// # Errors
-/// When files cannot be removed: the row says that it is deleted, and they go later.
+/// When files cannot be removed: then the row says that the recording is deleted, and the files are
+/// removed later.
 pub async fn erase_recording(
     app: &App,
     records: &dyn RecordingStore,
@@ -108,20 +106,21 @@ pub async fn erase_recording(
     move_recording(app, records, record_id, &TenantScope::All, Destination::Removed).await
 }
 
-/// Brings a recording back from the trash, as it was: the row at once, then its files. False if it is not there.
+/// Restores a recording from the trash as it was: first its row, then its files. False if it is not
+/// in the trash.
 ///
 /// # Errors
-/// When files cannot be moved: the row says where they belong, and they follow later.
+/// When files cannot be moved: then the row is restored, and the files are moved later.
 pub async fn restore_recording(
     app: &App,
     records: &dyn RecordingStore,
     record_id: &str,
 ) -> Result<bool, FileMoveError> {
     let now = app.clock.now();
-    let Some(journey) = records.restore_recording(record_id, now).await? else {
+    let Some(file_move) = records.restore_recording(record_id, now).await? else {
         return Ok(false);
     };
-    run_file_move(records, app.blobs.as_ref(), &journey).await?;
+    run_file_move(records, app.blobs.as_ref(), &file_move).await?;
     Ok(true)
 }
 
@@ -133,53 +132,63 @@ async fn move_recording(
     to: Destination,
 ) -> Result<bool, FileMoveError> {
     let now = app.clock.now();
-    let Some(journey) = records.begin_file_move(record_id, scope, to, now).await? else {
+    let Some(file_move) = records.begin_file_move(record_id, scope, to, now).await? else {
         return Ok(false);
     };
-    run_file_move(records, app.blobs.as_ref(), &journey).await?;
+    run_file_move(records, app.blobs.as_ref(), &file_move).await?;
     Ok(true)
 }
 
-/// Moves the files of a journey, and ends it unless somebody may still be moving them elsewhere.
+/// Moves the files of a file move, and ends it, unless another process may still be moving them
+/// elsewhere.
 ///
 /// # Errors
-/// When the files cannot be moved or the store fails: the journey goes on later.
+/// When the files cannot be moved or the store fails: then the file move is finished later.
 pub async fn run_file_move(
     records: &dyn RecordingStore,
     blobs: &dyn Blobs,
-    journey: &FileMove,
+    file_move: &FileMove,
 ) -> Result<(), FileMoveError> {
-    move_files(blobs, journey).await?;
-    if !journey.replaced_running {
-        // If it is no longer the one, whoever changed the destination looks after the files.
-        records.end_file_move(journey).await?;
+    move_files(blobs, file_move).await?;
+    if !file_move.replaced_running {
+        // If the file move was replaced meanwhile, the process that replaced it moves the files.
+        records.end_file_move(file_move).await?;
     }
     Ok(())
 }
 
-async fn move_files(blobs: &dyn Blobs, journey: &FileMove) -> Result<(), BlobError> {
-    for format in &journey.formats {
-        let Some(book) = parse_format_id(&journey.record_id, format) else { continue };
-        let moved = match journey.destination {
-            Destination::Published => blobs.move_format(&book, Visibility::Published).await?,
-            Destination::Unpublished => blobs.move_format(&book, Visibility::Unpublished).await?,
-            Destination::Trash => blobs.move_format(&book, Visibility::Trash).await?,
+async fn move_files(blobs: &dyn Blobs, file_move: &FileMove) -> Result<(), BlobError> {
+    for format in &file_move.formats {
+        let Some(format_id) = RecordingFormatId::parse(&file_move.record_id, format) else {
+            continue;
+        };
+        let outcome = match file_move.destination {
+            Destination::Published => blobs.move_format(&format_id, Visibility::Published).await?,
+            Destination::Unpublished => {
+                blobs.move_format(&format_id, Visibility::Unpublished).await?
+            }
+            Destination::Trash => blobs.move_format(&format_id, Visibility::Trash).await?,
             Destination::Removed => {
-                blobs.remove_format(&book, &Visibility::ALL).await?;
+                blobs.remove_format(&format_id, &Visibility::ALL).await?;
                 MoveOutcome::Moved
             }
         };
-        if moved == MoveOutcome::Missing {
-            tracing::warn!(record_id = journey.record_id, format, "a format has no files");
+        if outcome == MoveOutcome::Missing {
+            tracing::warn!(
+                record_id = file_move.record_id,
+                format,
+                "recording format has no files"
+            );
         }
     }
     Ok(())
 }
 
-/// Ends journeys whose travellers have not been heard of for a minute; returns how many.
+/// Finishes file moves that are considered abandoned; returns their number.
 ///
 /// # Errors
-/// When the store fails. Files that cannot be moved stay on their way, and the log says so.
+/// When the store fails. If files cannot be moved, that is logged, and the file move stays under
+/// way.
 pub async fn finish_abandoned_moves(app: &App) -> Result<usize, StoreError> {
     let Some(records) = &app.recording_store else { return Ok(0) };
     finish_moves(records.as_ref(), app.blobs.as_ref(), app.clock.now()).await
@@ -190,39 +199,41 @@ async fn finish_moves(
     blobs: &dyn Blobs,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
-    let lost = records.list_file_moves(now.plus_ms(-ABANDONED_AFTER_MS), BATCH_SIZE).await?;
-    let mut ended = 0;
-    for journey in &lost {
-        match move_files(blobs, journey).await {
-            Ok(()) => ended += usize::from(records.end_file_move(journey).await?),
+    let abandoned = records.list_file_moves(now.plus_ms(-ABANDONED_AFTER_MS), BATCH_SIZE).await?;
+    let mut finished = 0;
+    for file_move in &abandoned {
+        match move_files(blobs, file_move).await {
+            Ok(()) => finished += usize::from(records.end_file_move(file_move).await?),
             Err(error) => {
-                let record_id = &journey.record_id;
-                tracing::warn!(record_id, %error, "the files of a recording are not moved yet");
+                let record_id = &file_move.record_id;
+                tracing::warn!(record_id, %error, "recording files not moved yet");
             }
         }
     }
-    Ok(ended)
+    Ok(finished)
 }
 
-/// Removes the files of recordings that have been in the trash for long enough; returns of how many.
+/// Removes the files of recordings that have been in the trash for `RECORDING_TRASH_DAYS`; returns
+/// the number of recordings.
 ///
 /// # Errors
-/// When the store fails. Files that cannot be removed go later, and the log says so.
+/// When the store fails. If files cannot be removed, that is logged, and they are removed later.
 pub async fn empty_trash(app: &App) -> Result<usize, StoreError> {
     let Some(records) = &app.recording_store else { return Ok(0) };
     let now = app.clock.now();
     let before = now.plus_ms(-app.policy.recordings.trash_ms);
-    let ended = records.empty_trash(before, now, BATCH_SIZE).await?;
-    for journey in &ended {
-        if let Err(error) = run_file_move(records.as_ref(), app.blobs.as_ref(), journey).await {
-            let record_id = &journey.record_id;
-            tracing::warn!(record_id, %error, "the files of a deleted recording are not removed yet");
+    let file_moves = records.empty_trash(before, now, BATCH_SIZE).await?;
+    for file_move in &file_moves {
+        if let Err(error) = run_file_move(records.as_ref(), app.blobs.as_ref(), file_move).await {
+            let record_id = &file_move.record_id;
+            tracing::warn!(record_id, %error, "files of deleted recording not removed yet");
         }
     }
-    Ok(ended.len())
+    Ok(file_moves.len())
 }
 
-/// Removes the last trace of recordings that were deleted long ago, if an administrator wants that.
+/// Deletes the tombstones of recordings that were deleted more than `RECORDING_FORGET_DAYS` ago, if
+/// that is set; returns their number.
 ///
 /// # Errors
 /// When the store fails.

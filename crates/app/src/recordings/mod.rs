@@ -1,4 +1,4 @@
-//! Recordings beyond the calls of the API: how they arrive, and their files on the way from shelf to shelf.
+//! Recordings apart from the API calls: import, upload, retention, and the moves of their files.
 
 pub mod file_moves;
 pub mod import;

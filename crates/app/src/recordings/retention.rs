@@ -1,29 +1,20 @@
-//! Deletes recordings that have been kept for as long as somebody wants.
+//! Deletes recordings that are older than they are to be kept.
 
 use domain::recording::Recording;
-use domain::recording::catalog::{RecordingFilter, TenantScope};
+pub use domain::recording::retention::Retention;
 
 use super::file_moves::{self, FileMoveError};
 use crate::context::App;
 use crate::ports::{RecordingCursor, RecordingStore};
 
-/// Recordings that are read at once.
+/// Number of recordings that are read at once.
 const PAGE_SIZE: u32 = 200;
-/// Recordings that are deleted in one go without anybody who waits for them.
+/// Maximum number of recordings that [`delete_expired_by_settings`] deletes in one call.
 pub const MAX_DELETIONS_PER_RUN: usize = 100;
 
-/// Which recordings go, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Which ones.
-    pub filter: RecordingFilter,
-    /// Whose.
-    pub scope: TenantScope,
-    /// How long after their meetings ended, in ms.
-    pub keep_ms: i64,
-}
-
-/// Finds recordings that are kept for too long, so many at most, and deletes them, or only tells; returns how many.
+/// Deletes the recordings that are expired by a rule, `limit` at most, and returns their number.
+/// `report` is called for each of them before it is deleted; in a dry run, recordings are only
+/// reported.
 ///
 /// # Errors
 /// When the store fails or files cannot be removed.
@@ -32,24 +23,21 @@ pub async fn delete_expired(
     records: &dyn RecordingStore,
     rule: &Retention,
     limit: usize,
-    mut tell: impl FnMut(&Recording),
+    mut report: impl FnMut(&Recording),
     dry_run: bool,
 ) -> Result<usize, FileMoveError> {
-    let before = app.clock.now().plus_ms(-rule.keep_ms);
+    let now = app.clock.now();
     let (mut after, mut count) = (None, 0);
     loop {
         let (filter, scope) = (&rule.filter, &rule.scope);
         let page = records.search_recordings(filter, scope, after.as_ref(), PAGE_SIZE).await?;
         let Some(last) = page.last() else { return Ok(count) };
         after = Some(RecordingCursor::from_recording(last));
-        // What has no time at all is nobody's to judge.
-        let is_old =
-            |one: &&Recording| one.ended_at.or(one.started_at).is_some_and(|at| at < before);
-        for recording in page.iter().filter(is_old) {
+        for recording in page.iter().filter(|recording| rule.is_expired(recording, now)) {
             if count == limit {
                 return Ok(count);
             }
-            tell(recording);
+            report(recording);
             count += 1;
             if !dry_run {
                 file_moves::delete_recording(app, records, &recording.record_id, scope).await?;
@@ -58,8 +46,8 @@ pub async fn delete_expired(
     }
 }
 
-/// Does what the settings say, in one go; returns how many recordings were deleted. More may be left if it was
-/// [`AT_ONCE`].
+/// Deletes the recordings that are expired by `RECORDING_RETENTION_DAYS`, and returns their number.
+/// More may be left if the number is [`MAX_DELETIONS_PER_RUN`].
 ///
 /// # Errors
 /// When the store fails or files cannot be removed.
@@ -68,6 +56,8 @@ pub async fn delete_expired_by_settings(app: &App) -> Result<usize, FileMoveErro
     else {
         return Ok(0);
     };
-    let tell = |one: &Recording| tracing::info!(record_id = one.record_id, "too old: deleted");
-    delete_expired(app, records.as_ref(), rule, MAX_DELETIONS_PER_RUN, tell, false).await
+    let report = |recording: &Recording| {
+        tracing::info!(record_id = recording.record_id, "deleting expired recording");
+    };
+    delete_expired(app, records.as_ref(), rule, MAX_DELETIONS_PER_RUN, report, false).await
 }

@@ -1,50 +1,53 @@
-//! Sessions on the move: many small things of which none may be changed, written some at a time.
+//! Copies sessions: many small entries, of which several are written at the same time.
 
 use std::collections::BTreeMap;
 
 use domain::{MeetingKey, MeetingSession, Timestamp};
 use futures_util::stream::{self, StreamExt as _};
 
-use super::{CopyAction, MigratedKind, MigrationCounts, StoreCopier, count_verified};
+use super::copier::{CopyAction, StoreCopier, to_u64};
+use super::counts::{MigratedKind, MigrationCounts};
 use crate::ports::{StateStore, StoreError};
-use crate::sessions::MAX_SESSIONS;
+use crate::sessions::stored::MAX_SESSIONS;
 
-/// How many are being written at the same time.
+/// Maximum number of sessions that are written at the same time.
 const MAX_PARALLEL_WRITES: usize = 64;
 
 type SessionMap = BTreeMap<(Timestamp, MeetingKey), MeetingSession>;
 
-async fn read_sessions(hot: &dyn StateStore) -> Result<SessionMap, StoreError> {
-    let list = hot.list_sessions(Timestamp(0), MAX_SESSIONS).await?;
-    Ok(list.into_iter().map(|one| ((one.created_at, one.key.clone()), one)).collect())
+async fn read_sessions(store: &dyn StateStore) -> Result<SessionMap, StoreError> {
+    let sessions = store.list_sessions(Timestamp(0), MAX_SESSIONS).await?;
+    let by_key = |session: MeetingSession| ((session.created_at, session.key.clone()), session);
+    Ok(sessions.into_iter().map(by_key).collect())
 }
 
 impl StoreCopier<'_> {
     pub(super) async fn copy_sessions(&mut self) -> Result<MigrationCounts, StoreError> {
-        let mut tally = MigrationCounts::new(MigratedKind::Sessions);
-        let (old, there) = (
-            read_sessions(self.source.state.as_ref()).await?,
-            read_sessions(self.target.state.as_ref()).await?,
-        );
-        let total = u64::try_from(old.len()).unwrap_or(u64::MAX);
-        let mut needed = Vec::new();
-        for (name, one) in &old {
-            if self.count_item(&mut tally, CopyAction::compare(one, there.get(name)), total) {
-                needed.push((name, one));
+        let mut counts = MigrationCounts::new(MigratedKind::Sessions);
+        let sessions = read_sessions(self.source.state.as_ref()).await?;
+        let existing = read_sessions(self.target.state.as_ref()).await?;
+        let total = to_u64(sessions.len());
+        let mut to_write = Vec::new();
+        for (key, session) in &sessions {
+            let action = CopyAction::compare(session, existing.get(key));
+            if self.count_entry(&mut counts, action, total) {
+                to_write.push((key, session));
             }
         }
-        if needed.is_empty() {
-            return Ok(tally);
+        if to_write.is_empty() {
+            return Ok(counts);
         }
-        let writes = needed.iter().map(|(_, one)| self.target.state.record_session(one));
+        let target = &self.target.state;
+        let writes = to_write.iter().map(|(_, session)| target.record_session(session));
         let mut writes = stream::iter(writes).buffer_unordered(MAX_PARALLEL_WRITES);
-        while let Some(written) = writes.next().await {
-            written?;
+        while let Some(result) = writes.next().await {
+            result?;
         }
-        let read = read_sessions(self.target.state.as_ref()).await?;
-        for (name, one) in &needed {
-            count_verified(&mut tally, read.get(*name) == Some(*one), || one.key.id.clone());
+        let written = read_sessions(self.target.state.as_ref()).await?;
+        for (key, session) in &to_write {
+            let is_equal = written.get(*key) == Some(*session);
+            counts.count_verified(is_equal, || session.key.id.clone());
         }
-        Ok(tally)
+        Ok(counts)
     }
 }

@@ -1,15 +1,23 @@
-//! Moves between stores in memory: once, again, over differences, and past what is in the way.
+//! Migrations between stores in memory: to an empty store, repeated, and over differing entries.
 
-use domain::recording::PlaybackFormat;
+use std::sync::Arc;
+
+use domain::recording::{Callback, PlaybackFormat, Recording};
 use domain::tenant::Lrs;
-use domain::{MeetingKey, MeetingLoad, MeetingSession, MeetingUsage, ServerId, Timestamp};
+use domain::{
+    AdminState, Meeting, MeetingKey, MeetingLoad, MeetingSession, MeetingUsage, Server, ServerId,
+    ServerLimits, Tenant, TenantChange, TenantSetting, Timestamp,
+};
 
 use super::*;
 use crate::memory::{MemoryPoolStore, MemoryRecordings};
+use crate::ports::ServerChange;
 
 fn empty_stores() -> Stores {
-    let hot = Arc::new(MemoryPoolStore::default());
-    Stores { state: hot, recordings: Some(Arc::new(MemoryRecordings::default())) }
+    Stores {
+        state: Arc::new(MemoryPoolStore::default()),
+        recordings: Some(Arc::new(MemoryRecordings::default())),
+    }
 }
 
 fn server(id: &str) -> Server {
@@ -54,15 +62,15 @@ fn recording(n: u32) -> Recording {
 }
 
 async fn filled_stores() -> Stores {
-    let house = empty_stores();
-    let (hot, recordings) = (&house.state, house.recordings.as_ref().unwrap());
+    let stores = empty_stores();
+    let (state, recordings) = (&stores.state, stores.recordings.as_ref().unwrap());
     let tenant = Tenant {
         id: "t".to_owned(),
         name: "acme".to_owned(),
         secrets: "s".to_owned(),
         lrs: Lrs { endpoint: Some("e".to_owned()), ..Lrs::default() },
     };
-    assert!(hot.add_tenant(tenant).await.unwrap());
+    assert!(state.add_tenant(tenant).await.unwrap());
     let setting = TenantSetting {
         id: "x".to_owned(),
         tenant: "t".to_owned(),
@@ -70,22 +78,22 @@ async fn filled_stores() -> Stores {
         value: "false".to_owned(),
         is_override: true,
     };
-    assert!(hot.add_tenant_setting(setting).await.unwrap());
+    assert!(state.add_tenant_setting(setting).await.unwrap());
     for id in ["a", "b"] {
-        assert!(hot.add_server(server(id)).await.unwrap());
+        assert!(state.add_server(server(id)).await.unwrap());
     }
     for (id, server) in [("1", "a"), ("2", "b"), ("3", "a")] {
-        assert!(hot.restore_meeting(&meeting(id, server)).await.unwrap());
+        assert!(state.restore_meeting(&meeting(id, server)).await.unwrap());
     }
     for n in 1..=2 {
-        hot.record_session(&session(n, 20)).await.unwrap();
+        state.record_session(&session(n, 20)).await.unwrap();
     }
     for n in 0..450 {
         recordings.put_recording(&recording(n)).await.unwrap();
         let meeting_id = format!("m{n:05}");
         recordings.put_callback(&Callback { meeting_id, ..Callback::default() }).await.unwrap();
     }
-    house
+    stores
 }
 
 async fn migrate(from: &Stores, to: &Stores, dry_run: bool) -> Vec<MigrationCounts> {
@@ -93,20 +101,20 @@ async fn migrate(from: &Stores, to: &Stores, dry_run: bool) -> Vec<MigrationCoun
     migrate_stores(from, to, plan, &mut |_, _, _| {}).await.unwrap()
 }
 
-fn counts(tallies: &[MigrationCounts], of: impl Fn(&MigrationCounts) -> u64) -> Vec<u64> {
-    tallies.iter().map(of).collect()
+fn map_counts(counts: &[MigrationCounts], field: impl Fn(&MigrationCounts) -> u64) -> Vec<u64> {
+    counts.iter().map(field).collect()
 }
 
 #[tokio::test]
-async fn everything_is_moved_once_and_verified() {
+async fn everything_is_copied_once_and_verified() {
     let (from, to) = (filled_stores().await, empty_stores());
     let all = vec![1, 1, 2, 3, 2, 450, 450];
     let dry = migrate(&from, &to, true).await;
-    assert_eq!(counts(&dry, |one| one.copied), all);
+    assert_eq!(map_counts(&dry, |counts| counts.copied), all);
     assert!(to.state.list_servers().await.unwrap().is_empty(), "nothing was written");
 
     let first = migrate(&from, &to, false).await;
-    assert_eq!(counts(&first, |one| one.copied), all);
+    assert_eq!(map_counts(&first, |counts| counts.copied), all);
     assert!(first.iter().all(MigrationCounts::is_complete), "{first:?}");
     assert_eq!(to.state.list_servers().await.unwrap(), from.state.list_servers().await.unwrap());
     assert_eq!(
@@ -115,21 +123,21 @@ async fn everything_is_moved_once_and_verified() {
     );
 
     let again = migrate(&from, &to, false).await;
-    assert_eq!(counts(&again, |one| one.unchanged), all);
-    assert_eq!(counts(&again, |one| one.copied + one.replaced), vec![0; 7]);
+    assert_eq!(map_counts(&again, |counts| counts.unchanged), all);
+    assert_eq!(map_counts(&again, |counts| counts.copied + counts.replaced), vec![0; 7]);
     assert!(again.iter().all(MigrationCounts::is_complete));
 }
 
 #[tokio::test]
-async fn where_they_differ_the_source_wins() {
+async fn where_the_stores_differ_the_source_wins() {
     let (from, to) = (filled_stores().await, filled_stores().await);
     let a = ServerId("a".to_owned());
     to.state.update_server(&a, ServerChange::with_state(AdminState::Cordoned)).await.unwrap();
-    let moving = meeting("2", "a");
+    let moved = meeting("2", "a");
     assert!(
-        to.state.forget_meeting(&moving.key, &ServerId("b".to_owned()), None, None).await.unwrap()
+        to.state.forget_meeting(&moved.key, &ServerId("b".to_owned()), None, None).await.unwrap()
     );
-    assert!(to.state.restore_meeting(&moving).await.unwrap());
+    assert!(to.state.restore_meeting(&moved).await.unwrap());
     to.state.record_session(&session(2, 99)).await.unwrap();
     let change = TenantChange { name: Some("other".to_owned()), ..TenantChange::default() };
     to.state.update_tenant("t", change).await.unwrap();
@@ -137,22 +145,26 @@ async fn where_they_differ_the_source_wins() {
     recordings.put_recording(&Recording { name: None, ..recording(7) }).await.unwrap();
     assert!(to.state.add_server(server("only here")).await.unwrap());
 
-    let tallies = migrate(&from, &to, false).await;
-    assert_eq!(counts(&tallies, |one| one.replaced), [1, 0, 1, 1, 1, 1, 0]);
-    assert!(tallies.iter().all(MigrationCounts::is_complete), "{tallies:?}");
-    assert_eq!(to.state.list_servers().await.unwrap().len(), 3, "what only the new one has stays");
+    let counts = migrate(&from, &to, false).await;
+    assert_eq!(map_counts(&counts, |counts| counts.replaced), [1, 0, 1, 1, 1, 1, 0]);
+    assert!(counts.iter().all(MigrationCounts::is_complete), "{counts:?}");
+    assert_eq!(
+        to.state.list_servers().await.unwrap().len(),
+        3,
+        "entries that only the target has stay"
+    );
 }
 
 #[tokio::test]
 async fn failed_copies_are_named() {
     let (from, to) = (filled_stores().await, empty_stores());
-    // Somebody else has the number of one meeting.
+    // Another meeting holds the voice bridge of one of the meetings.
     assert!(to.state.add_server(server("a")).await.unwrap());
-    let mut thief = meeting("thief", "a");
-    thief.voice_bridge = meeting("3", "a").voice_bridge;
-    assert!(to.state.restore_meeting(&thief).await.unwrap());
-    let tallies = migrate(&from, &to, false).await;
-    let meetings = &tallies[3];
+    let mut other = meeting("other", "a");
+    other.voice_bridge = meeting("3", "a").voice_bridge;
+    assert!(to.state.restore_meeting(&other).await.unwrap());
+    let counts = migrate(&from, &to, false).await;
+    let meetings = &counts[3];
     assert!(!meetings.is_complete());
     assert_eq!(meetings.failed, ["3"]);
 }
@@ -162,12 +174,12 @@ async fn callbacks_are_found_among_many_others() {
     let (from, to) = (filled_stores().await, empty_stores());
     let recordings = to.recordings.as_ref().unwrap();
     for n in 0..3000 {
-        // Between those that move.
+        // These ids lie between those of the callbacks that are copied.
         let meeting_id = format!("m{:05}-{n}", n / 7);
         recordings.put_callback(&Callback { meeting_id, ..Callback::default() }).await.unwrap();
     }
     let first = migrate(&from, &to, false).await;
     assert!(first.iter().all(MigrationCounts::is_complete), "{first:?}");
     let again = migrate(&from, &to, false).await;
-    assert_eq!(counts(&again, |one| one.copied + one.replaced), vec![0; 7]);
+    assert_eq!(map_counts(&again, |counts| counts.copied + counts.replaced), vec![0; 7]);
 }

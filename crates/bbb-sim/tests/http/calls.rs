@@ -1,4 +1,4 @@
-//! The main answers of every call but `join`, under both sets of rules.
+//! The main responses of every call except `join`, by both sets of rules.
 
 use bbb_sim::Strictness::{Real, Recorded};
 use bbb_sim::{Algorithm, BbbPool, PoolOptions, SimClock, Strictness};
@@ -6,7 +6,7 @@ use bbb_sim::{Algorithm, BbbPool, PoolOptions, SimClock, Strictness};
 use crate::client::{get, post, send, signed_target, start_pool};
 
 const FORM: &str = "application/x-www-form-urlencoded";
-const BOTH_RULES: [Strictness; 2] = [Real, Recorded];
+const BOTH: [Strictness; 2] = [Real, Recorded];
 
 async fn start_pool_at(now_ms: i64, strictness: Strictness) -> BbbPool {
     let clock = SimClock::virtual_at(now_ms);
@@ -31,7 +31,7 @@ async fn the_version_call_needs_no_checksum() {
 }
 
 #[tokio::test]
-async fn checksums_and_unknown_calls() {
+async fn invalid_checksums_and_unknown_calls_are_rejected() {
     let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     let path = "/bigbluebutton/api/getMeetings?checksum=0";
@@ -51,9 +51,9 @@ async fn checksums_and_unknown_calls() {
 }
 
 #[tokio::test]
-async fn create_makes_what_get_meeting_info_shows() {
-    for rules in BOTH_RULES {
-        let pool = start_pool_at(1_763_000_000_123, rules).await;
+async fn get_meeting_info_shows_the_created_meeting() {
+    for strictness in BOTH {
+        let pool = start_pool_at(1_763_000_000_123, strictness).await;
         let server = pool.server(1);
         let query = "meetingID=room-7&name=A+%26+B&meta_Origin=x%3Cy&duration=060&record=true";
         let reply = get(server, "create", query).await;
@@ -107,7 +107,7 @@ async fn create_makes_what_get_meeting_info_shows() {
 
 #[tokio::test]
 async fn repeated_create_is_accepted_if_the_passwords_match() {
-    // Passwords of the repetition; then whether the rules take it for the same.
+    // Passwords of the repeated call, then whether it is accepted by the real and by the recorded rules.
     let cases = [
         ("", true, true),
         ("&attendeePW=aa&moderatorPW=mm", true, true),
@@ -116,25 +116,25 @@ async fn repeated_create_is_accepted_if_the_passwords_match() {
         ("&attendeePW=aa&moderatorPW=xx", false, false),
         ("&attendeePW=&moderatorPW=", true, false),
     ];
-    for (index, rules) in BOTH_RULES.into_iter().enumerate() {
-        let pool = start_pool(1, rules).await;
+    for (index, strictness) in BOTH.into_iter().enumerate() {
+        let pool = start_pool(1, strictness).await;
         let first = "meetingID=m1&name=mm&attendeePW=aa&moderatorPW=mm";
         assert_eq!(get(pool.server(1), "create", first).await.message_key(), "");
         for (passwords, real, recorded) in cases {
-            let same = [real, recorded][index];
+            let is_accepted = [real, recorded][index];
             let query = format!("meetingID=m1&name=mm{passwords}");
             let reply = get(pool.server(1), "create", &query).await;
-            let key = if same { "duplicateWarning" } else { "idNotUnique" };
-            assert_eq!(reply.message_key(), key, "{rules:?} {passwords}");
-            assert_eq!(reply.field("returncode"), if same { "SUCCESS" } else { "FAILED" });
+            let key = if is_accepted { "duplicateWarning" } else { "idNotUnique" };
+            assert_eq!(reply.message_key(), key, "{strictness:?} {passwords}");
+            assert_eq!(reply.field("returncode"), if is_accepted { "SUCCESS" } else { "FAILED" });
         }
         assert_eq!(pool.server(1).meetings().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn create_is_stricter_when_real() {
-    let (strict, lax) = (start_pool(1, Real).await, start_pool(1, Recorded).await);
+async fn create_is_stricter_by_the_real_rules() {
+    let (strict, lenient) = (start_pool(1, Real).await, start_pool(1, Recorded).await);
     let cases = [
         ("meetingID=m1", "validationError"),
         ("meetingID=m&name=mm", "validationError"),
@@ -145,28 +145,28 @@ async fn create_is_stricter_when_real() {
     ];
     for (query, key) in cases {
         assert_eq!(get(strict.server(1), "create", query).await.message_key(), key, "{query}");
-        assert_eq!(get(lax.server(1), "create", query).await.message_key(), "", "{query}");
+        assert_eq!(get(lenient.server(1), "create", query).await.message_key(), "", "{query}");
     }
     for id in ["v1", "v2"] {
         let query = format!("meetingID={id}&name=mm&voiceBridge=12345");
         get(strict.server(1), "create", &query).await;
-        assert_eq!(get(lax.server(1), "create", &query).await.message_key(), "");
+        assert_eq!(get(lenient.server(1), "create", &query).await.message_key(), "");
     }
-    let clash = get(strict.server(1), "create", "meetingID=v3&name=mm&voiceBridge=12345").await;
-    assert!(clash.body.contains("<errors><error><key>nonUniqueVoiceBridge</key>"));
-    assert!(!clash.body.contains("messageKey"));
-    let ids: Vec<_> = strict.server(1).meetings().into_iter().map(|m| m.id).collect();
+    let conflict = get(strict.server(1), "create", "meetingID=v3&name=mm&voiceBridge=12345").await;
+    assert!(conflict.body.contains("<errors><error><key>nonUniqueVoiceBridge</key>"));
+    assert!(!conflict.body.contains("messageKey"));
+    let ids: Vec<_> = strict.server(1).meetings().into_iter().map(|meeting| meeting.id).collect();
     assert_eq!(ids, ["v1"]);
 }
 
 #[tokio::test]
 async fn request_bodies_are_checked() {
-    for rules in BOTH_RULES {
-        let pool = start_pool(1, rules).await;
+    for strictness in BOTH {
+        let pool = start_pool(1, strictness).await;
         let server = pool.server(1);
-        let slides =
+        let with_slides =
             post(server, "create", "meetingID=m1&name=mm", "application/xml", "<x/>").await;
-        assert_eq!(slides.message_key(), "");
+        assert_eq!(with_slides.message_key(), "");
         let checksum = Algorithm::Sha512.hex_digest(&format!("create{}", server.secret()));
         let form = format!("meetingID=m2&name=mm&checksum={checksum}");
         let head = format!("Content-Type: {FORM}; charset=UTF-8\r\n");
@@ -175,22 +175,22 @@ async fn request_bodies_are_checked() {
         assert_eq!(reply.field("meetingID"), "m2");
         let json = post(server, "end", "meetingID=m1", "application/json", "{}").await;
         let expected =
-            if rules == Real { "unsupportedContentType" } else { "sentEndMeetingRequest" };
+            if strictness == Real { "unsupportedContentType" } else { "sentEndMeetingRequest" };
         assert_eq!(json.message_key(), expected);
-        // A type without a body means nothing.
+        // A content type without a body is ignored.
         let empty = post(server, "isMeetingRunning", "meetingID=0", "application/xml", "").await;
         assert_eq!(empty.field("running"), "false");
-        // A body must not change what the query says.
+        // A body must not override parameters of the query.
         let both = post(server, "end", "meetingID=m2", FORM, "meetingID=m1").await;
-        let expected = if rules == Real { "checksumError" } else { "notFound" };
+        let expected = if strictness == Real { "checksumError" } else { "notFound" };
         assert_eq!(both.message_key(), expected);
     }
 }
 
 #[tokio::test]
-async fn end_and_running() {
-    for rules in BOTH_RULES {
-        let pool = start_pool(1, rules).await;
+async fn end_and_is_meeting_running() {
+    for strictness in BOTH {
+        let pool = start_pool(1, strictness).await;
         let server = pool.server(1);
         get(server, "create", "meetingID=m1&name=mm&moderatorPW=mm&attendeePW=aa").await;
         let running = get(server, "isMeetingRunning", "meetingID=m1").await;
@@ -198,23 +198,23 @@ async fn end_and_running() {
         server.set_users("m1", 1, 0);
         let running = get(server, "isMeetingRunning", "meetingID=m1").await;
         assert_eq!(running.field("running"), "true");
-        if rules == Real {
+        if strictness == Real {
             let wrong = get(server, "end", "meetingID=m1&password=aa").await;
             assert_eq!(wrong.message_key(), "invalidPassword");
         }
         assert_eq!(get(server, "end", "meetingID=m1").await.message_key(), "sentEndMeetingRequest");
-        let again = get(server, "end", "meetingID=m1").await;
-        assert_eq!(again.message_key(), "notFound");
-        assert_eq!(again.field("message"), "A meeting with that ID does not exist");
+        let repeated = get(server, "end", "meetingID=m1").await;
+        assert_eq!(repeated.message_key(), "notFound");
+        assert_eq!(repeated.field("message"), "A meeting with that ID does not exist");
         assert_eq!(get(server, "getMeetingInfo", "meetingID=m1").await.message_key(), "notFound");
         assert_eq!(get(server, "getMeetings", "random=1").await.message_key(), "noMeetings");
     }
 }
 
 #[tokio::test]
-async fn documents_and_chat() {
-    for rules in BOTH_RULES {
-        let pool = start_pool(1, rules).await;
+async fn insert_document_and_send_chat_message() {
+    for strictness in BOTH {
+        let pool = start_pool(1, strictness).await;
         let server = pool.server(1);
         get(server, "create", "meetingID=m1&name=mm").await;
         let insert = async |query, body| {
@@ -226,24 +226,27 @@ async fn documents_and_chat() {
         let by_get = get(server, "insertDocument", "meetingID=m1").await;
         let chat = get(server, "sendChatMessage", "meetingID=m1&message=hi").await;
         assert_eq!(chat.field("returncode"), "SUCCESS");
-        let unsaid = get(server, "sendChatMessage", "meetingID=m1").await;
+        let without_message = get(server, "sendChatMessage", "meetingID=m1").await;
         let unknown = get(server, "sendChatMessage", "meetingID=m2&message=hi").await;
         assert_eq!(unknown.message_key(), "notFound");
-        if rules == Real {
+        if strictness == Real {
             assert_eq!((empty.body.as_str(), by_get.status), ("", 405));
-            assert_eq!((chat.message_key(), unsaid.message_key()), ("", "validationError"));
+            assert_eq!(
+                (chat.message_key(), without_message.message_key()),
+                ("", "validationError")
+            );
         } else {
             assert_eq!(
                 (empty.message_key(), by_get.message_key()),
                 ("insertDocumentError", "insertDocumentError")
             );
-            assert_eq!(unsaid.message_key(), "missingParamMessage");
+            assert_eq!(without_message.message_key(), "missingParamMessage");
         }
     }
 }
 
 #[tokio::test]
-async fn a_large_body_is_read_to_its_end_and_kept_in_part() {
+async fn a_large_body_is_read_completely_and_kept_in_part() {
     let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     let body = vec![b'x'; 20 << 20];

@@ -1,4 +1,4 @@
-//! The smallest HTTP client that can see a connection fail.
+//! A minimal HTTP client that shows how a connection fails.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use bbb_sim::{Algorithm, BbbPool, BbbServer, PoolOptions, Strictness};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// An answer, taken apart.
+/// A parsed response.
 #[derive(Debug)]
 pub(crate) struct HttpReply {
     pub(crate) status: u16,
@@ -15,10 +15,10 @@ pub(crate) struct HttpReply {
 }
 
 impl HttpReply {
-    /// The text of the first element of that name.
+    /// Returns the text of the first element with this name.
     pub(crate) fn field(&self, name: &str) -> &str {
-        let from = self.body.split_once(&format!("<{name}>"));
-        let text = from.and_then(|(_, rest)| rest.split_once(&format!("</{name}>")));
+        let start = self.body.split_once(&format!("<{name}>"));
+        let text = start.and_then(|(_, rest)| rest.split_once(&format!("</{name}>")));
         text.map(|(text, _)| text).unwrap_or_else(|| panic!("no {name} in {}", self.body))
     }
 
@@ -32,37 +32,37 @@ impl HttpReply {
     }
 }
 
-/// A pool of that many servers.
+/// Starts a pool with this number of servers.
 pub(crate) async fn start_pool(servers: usize, strictness: Strictness) -> BbbPool {
     BbbPool::start(PoolOptions { servers, strictness, ..PoolOptions::default() }).await.unwrap()
 }
 
-/// The path and query of a signed call.
+/// Returns path and query of a call with a valid checksum.
 pub(crate) fn signed_target(server: &BbbServer, call: &str, query: &str) -> String {
     let checksum = Algorithm::Sha256.hex_digest(&format!("{call}{query}{}", server.secret()));
-    let joint = if query.is_empty() { "" } else { "&" };
+    let separator = if query.is_empty() { "" } else { "&" };
     let path = server.url().split_once(&server.port().to_string()).unwrap().1.to_owned();
-    format!("{path}/{call}?{query}{joint}checksum={checksum}")
+    format!("{path}/{call}?{query}{separator}checksum={checksum}")
 }
 
-/// A signed GET that is answered.
+/// Sends a GET with a valid checksum, which must be answered.
 pub(crate) async fn get(server: &BbbServer, call: &str, query: &str) -> HttpReply {
     send(server, "GET", &signed_target(server, call, query), "", b"").await.unwrap()
 }
 
-/// A signed POST with a body of that type.
+/// Sends a POST with a valid checksum and a body of this type.
 pub(crate) async fn post(
     server: &BbbServer,
     call: &str,
     query: &str,
-    kind: &str,
+    content_type: &str,
     body: &str,
 ) -> HttpReply {
-    let head = format!("Content-Type: {kind}\r\n");
+    let head = format!("Content-Type: {content_type}\r\n");
     send(server, "POST", &signed_target(server, call, query), &head, body.as_bytes()).await.unwrap()
 }
 
-/// Any request on a connection of its own. No bytes at all are an error.
+/// Sends any request on a connection of its own. A response without any bytes is an error.
 pub(crate) async fn send(
     server: &BbbServer,
     method: &str,

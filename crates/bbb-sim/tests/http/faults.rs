@@ -1,4 +1,4 @@
-//! Every way to fail, and coming back from it.
+//! Every fault, and recovery from it.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::client::{HttpReply, get, send, signed_target, start_pool};
 
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// Waits until the server has noted so many requests.
+/// Waits until the server has logged this number of requests.
 async fn wait_for_requests(server: &BbbServer, requests: usize) {
-    let waiting = async {
+    let condition = async {
         while server.log_len() < requests {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    timeout(MAX_WAIT, waiting).await.unwrap();
+    timeout(MAX_WAIT, condition).await.unwrap();
 }
 
 #[tokio::test]
-async fn invalid_responses_on_command() {
+async fn faults_produce_invalid_responses() {
     let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     let failed = FaultMode::Failed { key: "k<".to_owned(), message: "m".to_owned() };
@@ -53,7 +53,7 @@ async fn invalid_responses_on_command() {
 }
 
 #[tokio::test]
-async fn reset_reads_the_request_and_hangs_up() {
+async fn reset_reads_the_request_and_closes_the_connection() {
     let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     server.set_fault(FaultMode::Reset);
@@ -66,13 +66,13 @@ async fn reset_reads_the_request_and_hangs_up() {
 }
 
 #[tokio::test]
-async fn hanging_before_and_after_the_effect() {
+async fn calls_hang_before_or_after_the_effect() {
     let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     for (mode, meetings) in [(FaultMode::Hang, 0), (FaultMode::HangAfterEffect, 1)] {
         server.set_fault(mode);
         let target = signed_target(server, "create", "meetingID=m1&name=mm");
-        let hanging = tokio::spawn({
+        let request = tokio::spawn({
             let (server, target) = (server.clone(), target.clone());
             async move { send(&server, "GET", &target, "", b"").await }
         });
@@ -83,14 +83,14 @@ async fn hanging_before_and_after_the_effect() {
             }
         };
         timeout(MAX_WAIT, effect).await.unwrap();
-        assert!(!hanging.is_finished());
-        hanging.abort();
+        assert!(!request.is_finished());
+        request.abort();
         assert_eq!((server.take_log().len(), server.meetings().len()), (1, meetings));
     }
 }
 
 #[tokio::test]
-async fn a_fault_for_some_calls_leaves_the_others() {
+async fn a_fault_for_some_calls_does_not_affect_the_others() {
     let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     server.set_fault(Fault::for_calls(FaultMode::Error500, &["create", "index"]));
@@ -98,7 +98,7 @@ async fn a_fault_for_some_calls_leaves_the_others() {
     let version = send(server, "GET", "/bigbluebutton/api", "", b"").await.unwrap();
     assert_eq!(version.status, 500);
     assert_eq!(get(server, "getMeetings", "").await.message_key(), "noMeetings");
-    // Part of a port cannot be closed.
+    // A listener cannot be closed for some calls only: those connections are reset.
     server.set_fault(Fault::for_calls(FaultMode::Refuse, &["create"]));
     let target = signed_target(server, "create", "meetingID=m1&name=mm");
     let error = send(server, "GET", &target, "", b"").await.unwrap_err();
@@ -107,21 +107,21 @@ async fn a_fault_for_some_calls_leaves_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refuse_and_come_back_on_the_same_port() {
+async fn a_refusing_server_returns_on_the_same_port() {
     let pool = start_pool(2, Real).await;
     let (server, port) = (pool.server(1), pool.server(1).port());
     for _ in 0..50 {
-        let mut kept = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        kept.write_all(b"GET /bigbluebutton/api HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        let mut answer = [0; 15];
-        kept.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        let mut connection = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        connection.write_all(b"GET /bigbluebutton/api HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut status_line = [0; 15];
+        connection.read_exact(&mut status_line).await.unwrap();
+        assert_eq!(&status_line, b"HTTP/1.1 200 OK");
         server.set_fault(FaultMode::Refuse);
         let error = TcpStream::connect(("127.0.0.1", port)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        // What was open is cut.
+        // The open connection is closed.
         let mut rest = Vec::new();
-        let _ = timeout(MAX_WAIT, kept.read_to_end(&mut rest)).await.unwrap();
+        let _ = timeout(MAX_WAIT, connection.read_to_end(&mut rest)).await.unwrap();
         assert_eq!(get(pool.server(2), "getMeetings", "").await.message_key(), "noMeetings");
         server.clear_fault();
         assert_eq!(server.port(), port);
@@ -150,11 +150,11 @@ async fn refuse_on_a_shared_port_is_reset() {
 async fn faults_may_be_set_from_outside_the_runtime() {
     let pool = start_pool(1, Real).await;
     let server = pool.server(1).clone();
-    let outside = std::thread::spawn(move || {
+    let other_thread = std::thread::spawn(move || {
         server.set_fault(FaultMode::Refuse);
         server.clear_fault();
     });
-    outside.join().unwrap();
+    other_thread.join().unwrap();
     assert_eq!(get(pool.server(1), "getMeetings", "").await.message_key(), "noMeetings");
 }
 
@@ -165,26 +165,26 @@ fn spawn_create(server: &BbbServer) -> JoinHandle<std::io::Result<HttpReply>> {
     tokio::spawn(async move { send(&server, "GET", &target, "", b"").await })
 }
 
-/// Waits until the server has the meeting of `creating`.
+/// Waits until the server has the meeting of `spawn_create`.
 async fn wait_for_meeting(server: &BbbServer) {
-    let waiting = async {
+    let condition = async {
         while server.meeting("m1").is_none() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    timeout(MAX_WAIT, waiting).await.unwrap();
+    timeout(MAX_WAIT, condition).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_frozen_server_does_and_answers_everything_when_it_thaws() {
+async fn a_frozen_server_handles_and_answers_requests_when_the_fault_is_cleared() {
     let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     server.set_fault(FaultMode::Freeze);
-    let asked = spawn_create(server);
+    let create = spawn_create(server);
     wait_for_requests(server, 1).await;
     assert_eq!(server.meeting("m1"), None);
     server.clear_fault();
-    assert_eq!(timeout(MAX_WAIT, asked).await.unwrap().unwrap().unwrap().message_key(), "");
+    assert_eq!(timeout(MAX_WAIT, create).await.unwrap().unwrap().unwrap().message_key(), "");
     assert_eq!(server.meeting("m1").unwrap().name, "mm");
 }
 
@@ -195,10 +195,10 @@ async fn frozen_and_slow_servers_process_requests_of_disconnected_clients() {
     frozen.set_fault(FaultMode::Freeze);
     slow.set_latency(Latency::Fixed(Duration::from_millis(200)));
     for server in [frozen, slow] {
-        let asked = spawn_create(server);
+        let create = spawn_create(server);
         wait_for_requests(server, 1).await;
-        asked.abort();
-        assert!(asked.await.unwrap_err().is_cancelled());
+        create.abort();
+        assert!(create.await.unwrap_err().is_cancelled());
     }
     wait_for_meeting(slow).await;
     frozen.clear_fault();
@@ -211,10 +211,10 @@ async fn a_crash_loses_meetings_and_pending_requests() {
     let server = pool.server(1);
     assert_eq!(get(server, "create", "meetingID=m0&name=mm").await.message_key(), "");
     server.set_fault(FaultMode::Freeze);
-    let asked = spawn_create(server);
+    let create = spawn_create(server);
     wait_for_requests(server, 2).await;
     server.crash();
-    let _ = timeout(MAX_WAIT, asked).await.unwrap().unwrap().unwrap_err();
+    let _ = timeout(MAX_WAIT, create).await.unwrap().unwrap().unwrap_err();
     assert_eq!(server.meetings(), []);
     let error = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);

@@ -1,4 +1,4 @@
-//! The simulator as its clients see it: over sockets.
+//! Tests of the simulator over HTTP, as a client uses it.
 
 #[cfg(test)]
 mod calls;

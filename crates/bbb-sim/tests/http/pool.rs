@@ -1,4 +1,4 @@
-//! Pools: the log, the clock, latencies, crowds of servers, and their end.
+//! Pools: the log, the clock, latencies, shared ports, many servers, and dropping a pool.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn preload_of(id: &str) -> Preload {
 }
 
 #[tokio::test]
-async fn the_log_keeps_requests_as_they_came() {
+async fn the_log_keeps_requests_as_they_were_sent() {
     let mut pool = start_pool(2, Real).await;
     let server = pool.server(2).clone();
     let target = format!("/x{}", signed_target(&server, "end", "meetingID=a%20b"));
@@ -38,7 +38,7 @@ async fn the_log_keeps_requests_as_they_came() {
 }
 
 #[tokio::test]
-async fn scheduled_users_follow_the_clock_and_the_list_with_them() {
+async fn scheduled_users_and_the_list_follow_the_clock() {
     let clock = SimClock::virtual_at(1_000_000);
     let options = PoolOptions { clock: clock.clone(), ..PoolOptions::default() };
     let pool = BbbPool::start(options).await.unwrap();
@@ -65,7 +65,7 @@ async fn scheduled_users_follow_the_clock_and_the_list_with_them() {
 }
 
 #[tokio::test]
-async fn preloading_dropping_restarting_resetting() {
+async fn meetings_are_preloaded_dropped_and_lost_at_restart_and_reset() {
     let pool = start_pool(1, Real).await;
     let server = pool.server(1);
     for id in ["m1", "m2", "m3"] {
@@ -76,7 +76,7 @@ async fn preloading_dropping_restarting_resetting() {
     let info = get(server, "getMeetingInfo", "meetingID=m2").await;
     assert_eq!((info.field("tag"), info.field("isBreakout")), ("x", "true"));
     assert_eq!((info.field("moderatorCount"), info.field("meetingName")), ("1", "Meeting m2"));
-    let ids = || server.meetings().into_iter().map(|m| m.id).collect::<Vec<_>>();
+    let ids = || server.meetings().into_iter().map(|meeting| meeting.id).collect::<Vec<_>>();
     assert_eq!(ids(), ["m1", "m2", "m3"]);
     server.drop_meetings(Some(&["m1", "m9"]));
     assert_eq!(ids(), ["m2", "m3"]);
@@ -93,31 +93,31 @@ async fn preloading_dropping_restarting_resetting() {
 }
 
 #[tokio::test]
-async fn latency_delays_answer_and_effect() {
+async fn latency_delays_response_and_effect() {
     let latency = Latency::Fixed(Duration::from_millis(60));
     let pool = BbbPool::start(PoolOptions { latency, ..PoolOptions::default() }).await.unwrap();
     let server = pool.server(1);
-    let (begin, target) = (Instant::now(), signed_target(server, "create", "meetingID=m1&name=mm"));
+    let (start, target) = (Instant::now(), signed_target(server, "create", "meetingID=m1&name=mm"));
     let reply = send(server, "GET", &target, "", b"").await.unwrap();
     assert_eq!(reply.message_key(), "");
-    assert!(begin.elapsed() >= Duration::from_millis(60));
-    // An hour would fail the test.
+    assert!(start.elapsed() >= Duration::from_millis(60));
+    // With this latency the test would time out.
     server.set_latency(Latency::Fixed(Duration::from_secs(3_600)));
     server.set_latency(Latency::None);
     assert_eq!(get(server, "end", "meetingID=m1").await.message_key(), "sentEndMeetingRequest");
 }
 
 #[tokio::test]
-async fn servers_on_one_port_are_told_apart() {
+async fn servers_on_a_shared_port_are_distinguished_by_prefix() {
     let options = PoolOptions { servers: 2, shared_port: true, ..PoolOptions::default() };
     let mut pool = BbbPool::start(options).await.unwrap();
     pool.add_server().await.unwrap();
-    for n in 1..=3 {
-        let server = pool.server(n);
-        assert!(server.url().ends_with(&format!(":{}/s{n}/bigbluebutton/api", server.port())));
-        let query = format!("meetingID=m{n}&name=mm");
+    for number in 1..=3 {
+        let server = pool.server(number);
+        assert!(server.url().ends_with(&format!(":{}/s{number}/bigbluebutton/api", server.port())));
+        let query = format!("meetingID=m{number}&name=mm");
         assert_eq!(get(server, "create", &query).await.message_key(), "");
-        assert_eq!(server.meetings()[0].id, format!("m{n}"));
+        assert_eq!(server.meetings()[0].id, format!("m{number}"));
         assert_eq!(server.port(), pool.server(1).port());
     }
     let server = pool.server(1);
@@ -127,27 +127,27 @@ async fn servers_on_one_port_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_hundred_servers_at_once() {
+async fn three_hundred_servers_answer_at_once() {
     let pool = start_pool(300, Real).await;
-    let mut asking = Vec::new();
+    let mut tasks = Vec::new();
     for server in pool.servers() {
         server.preload(preload_of(&format!("m{}", server.number())));
         let server = server.clone();
-        asking.push(tokio::spawn(async move {
+        tasks.push(tokio::spawn(async move {
             for _ in 0..3 {
                 let list = get(&server, "getMeetings", "").await;
                 assert_eq!(list.field("meetingID"), format!("m{}", server.number()));
             }
         }));
     }
-    for task in asking {
+    for task in tasks {
         task.await.unwrap();
     }
     assert!(pool.servers().iter().all(|server| server.call_counts()["getMeetings"] == 3));
 }
 
 #[tokio::test]
-async fn a_dropped_pool_answers_no_more() {
+async fn a_dropped_pool_no_longer_accepts_connections() {
     let pool = start_pool(1, Real).await;
     let server = pool.server(1).clone();
     drop(pool);

@@ -1,4 +1,4 @@
-//! Files as BBB's formats write them, and as nobody should.
+//! Tests of the parser: files as BBB's formats write them, and malformed files.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const ID: &str = "0aa9d7c1f26d0e4a8b1c3d5e7f9a1b2c3d4e5f60-1718000000123";
 
-fn read(text: &str) -> Metadata {
+fn parse(text: &str) -> Metadata {
     Metadata::read(text.as_bytes()).unwrap()
 }
 
@@ -35,47 +35,56 @@ fn a_complete_presentation_is_read() {
   <raw_size>104857600</raw_size>
 </recording>"#
     );
-    let read = read(&text);
+    let metadata = parse(&text);
     assert_eq!(
-        (read.id.as_str(), read.state.as_str(), read.published),
+        (metadata.id.as_str(), metadata.state.as_str(), metadata.published),
         (ID, "published", Some(true))
     );
-    assert_eq!(read.start_time_ms, Some(1_718_000_000_123));
-    assert_eq!((read.end_time_ms, read.participants), (Some(1_718_003_600_123), Some(7)));
-    assert_eq!(read.meeting.name.as_deref(), Some("Light &amp; waves"));
-    assert_eq!(read.meeting.external_id.as_deref(), Some("physics-2"));
-    assert_eq!(read.breakout_rooms.len(), 2);
-    assert_eq!(read.meta("meetingName"), Some("Light & waves"));
-    assert_eq!((read.meta("empty-one"), read.meta("note")), (Some(""), Some("a<b „x\"")));
-    assert_eq!(read.playback.link, format!("https://n1.example/playback/presentation/2.3/{ID}"));
-    assert_eq!(read.playback.processing_time_ms, Some(81_234));
+    assert_eq!(metadata.start_time_ms, Some(1_718_000_000_123));
+    assert_eq!((metadata.end_time_ms, metadata.participants), (Some(1_718_003_600_123), Some(7)));
+    assert_eq!(metadata.meeting.name.as_deref(), Some("Light &amp; waves"));
+    assert_eq!(metadata.meeting.external_id.as_deref(), Some("physics-2"));
+    assert_eq!(metadata.breakout_rooms.len(), 2);
+    assert_eq!(metadata.meta("meetingName"), Some("Light & waves"));
+    assert_eq!((metadata.meta("empty-one"), metadata.meta("note")), (Some(""), Some("a<b „x\"")));
     assert_eq!(
-        (read.playback.duration_ms, read.playback.size),
+        metadata.playback.link,
+        format!("https://n1.example/playback/presentation/2.3/{ID}")
+    );
+    assert_eq!(metadata.playback.processing_time_ms, Some(81_234));
+    assert_eq!(
+        (metadata.playback.duration_ms, metadata.playback.size),
         (Some(3_541_000), Some(73_400_320))
     );
-    let [one, two] = &read.playback.images[..] else { panic!("two images") };
-    assert_eq!((one.width, one.height, one.alt.as_deref()), (Some(176), Some(136), Some("One")));
-    assert!(two.url.ends_with("thumb-2.png") && two.alt.as_deref() == Some(""));
-    assert_eq!(read.raw_size, Some(104_857_600));
+    let [first, second] = &metadata.playback.images[..] else { panic!("two images") };
+    assert_eq!(
+        (first.width, first.height, first.alt.as_deref()),
+        (Some(176), Some(136), Some("One"))
+    );
+    assert!(second.url.ends_with("thumb-2.png") && second.alt.as_deref() == Some(""));
+    assert_eq!(metadata.raw_size, Some(104_857_600));
 }
 
 #[test]
 fn a_video_has_no_meeting_and_is_available() {
-    let read = read(&format!(
+    let metadata = parse(&format!(
         "<?xml version=\"1.0\"?>\n<recording><id>{ID}</id><state>available</state><published>true</published>\
          <start_time>1718000000123</start_time><end_time>1718003600123</end_time><participants>7</participants>\
          <playback><format>video</format><link>https://n1.example/playback/video/{ID}/</link>\
          <duration>3541000</duration><size>210000000</size></playback>\
          <meta><meetingId>physics-2</meetingId><meetingName>Light</meetingName></meta></recording>"
     ));
-    assert_eq!((read.state.as_str(), read.playback.format.as_str()), ("available", "video"));
-    assert_eq!(read.meeting, MetadataMeeting::default());
-    assert_eq!((read.breakout, read.raw_size), (None, None));
+    assert_eq!(
+        (metadata.state.as_str(), metadata.playback.format.as_str()),
+        ("available", "video")
+    );
+    assert_eq!(metadata.meeting, MetadataMeeting::default());
+    assert_eq!((metadata.breakout, metadata.raw_size), (None, None));
 }
 
 #[test]
-fn a_screenshare_of_a_breakout_room() {
-    let read = read(&format!(
+fn a_screenshare_of_a_breakout_room_is_read() {
+    let metadata = parse(&format!(
         "<recording><id>{ID}</id><state>available</state><published>true</published>\
          <start_time>1718000000123</start_time><end_time>1718003600123</end_time>\
          <meeting id=\"{ID}\" externalId=\"physics-2\" name=\"Light\" breakout=\"true\"/>\
@@ -83,37 +92,43 @@ fn a_screenshare_of_a_breakout_room() {
          <playback><format>screenshare</format><link>https://n1.example/recording/screenshare/{ID}/</link>\
          <duration>0</duration></playback><meta><isBreakout>true</isBreakout></meta></recording>"
     ));
-    assert_eq!((read.participants, read.meeting.breakout), (None, Some(true)));
-    let breakout = read.breakout.unwrap();
+    assert_eq!((metadata.participants, metadata.meeting.breakout), (None, Some(true)));
+    let breakout = metadata.breakout.unwrap();
     assert_eq!(breakout.parent_id, "90ab-1717999999000");
     assert_eq!((breakout.sequence, breakout.free_join), (Some(2), Some(false)));
-    assert_eq!((read.playback.duration_ms, read.playback.size), (Some(0), None));
+    assert_eq!((metadata.playback.duration_ms, metadata.playback.size), (Some(0), None));
 }
 
 #[test]
-fn a_podcast_and_notes() {
+fn a_podcast_and_notes_are_read() {
     for (format, file) in [("podcast", "audio.ogg"), ("notes", "notes.pdf")] {
-        let read = read(&format!(
+        let metadata = parse(&format!(
             "<recording><id>{ID}</id><state>published</state><published>true</published><start_time/>\
              <end_time></end_time><participants>-1</participants><meeting externalId=\"\" breakout=\"maybe\"/>\
              <playback><format> {format}\n</format><link>https://n1.example/{format}/{ID}/{file}</link>\
              <duration>99999999999999999999</duration></playback></recording>"
         ));
-        assert_eq!(read.playback.format, format);
-        assert_eq!((read.start_time_ms, read.end_time_ms, read.participants), (None, None, None));
-        assert_eq!((read.playback.duration_ms, read.meeting), (None, MetadataMeeting::default()));
+        assert_eq!(metadata.playback.format, format);
+        assert_eq!(
+            (metadata.start_time_ms, metadata.end_time_ms, metadata.participants),
+            (None, None, None)
+        );
+        assert_eq!(
+            (metadata.playback.duration_ms, metadata.meeting),
+            (None, MetadataMeeting::default())
+        );
     }
 }
 
 #[test]
-fn the_last_of_a_name_counts_and_nested_text_belongs_to_it() {
-    let read = read("<recording><meta><a>1</a><b>x<c>y</c>z</b><a>2</a></meta></recording>");
-    assert_eq!((read.meta("a"), read.meta("b")), (Some("2"), Some("xyz")));
-    assert_eq!(read.meta.len(), 2);
+fn the_last_element_of_a_name_is_kept_with_its_nested_text() {
+    let metadata = parse("<recording><meta><a>1</a><b>x<c>y</c>z</b><a>2</a></meta></recording>");
+    assert_eq!((metadata.meta("a"), metadata.meta("b")), (Some("2"), Some("xyz")));
+    assert_eq!(metadata.meta.len(), 2);
 }
 
 #[test]
-fn what_is_no_recording_is_refused() {
+fn files_that_are_not_recordings_are_refused() {
     let deep = format!("<recording>{}{}</recording>", "<a>".repeat(70), "</a>".repeat(70));
     let bomb =
         "<!DOCTYPE r [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><recording>&b;</recording>";
@@ -133,12 +148,11 @@ fn what_is_no_recording_is_refused() {
 }
 
 proptest! {
-    /// Whatever a meeting's metadata says comes out as it went in.
     #[test]
-    fn values_survive(value in "[^\u{0}-\u{1f}\u{fffe}\u{ffff}]{0,40}") {
+    fn metadata_values_are_read_unchanged(value in "[^\u{0}-\u{1f}\u{fffe}\u{ffff}]{0,40}") {
         let escaped = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        let read = read(&format!("<recording><meta><k>{escaped}</k></meta></recording>"));
-        prop_assert_eq!(read.meta("k"), Some(value.as_str()));
+        let metadata = parse(&format!("<recording><meta><k>{escaped}</k></meta></recording>"));
+        prop_assert_eq!(metadata.meta("k"), Some(value.as_str()));
     }
 
     #[test]

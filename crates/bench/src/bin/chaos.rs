@@ -1,86 +1,60 @@
-//! The chaos run by hand, as long and as hard as one likes.
+//! Chaos runs on demand: clients create and join meetings while servers fail; prints a report.
 
-use anyhow::Context as _;
-use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+
+use bench::{Store, find_binary, parse_setting, run_until_signal};
+use clap::Parser;
 use testkit::chaos::{ChaosPlan, run};
 use testkit::private::Persistence;
-use testkit::stores::{StoreKind, TestStores};
-use tokio::signal::unix::{SignalKind, signal};
+use testkit::stores::TestStores;
 
-/// Has clients create and join meetings while servers die, hang, crawl and come back.
+/// Has clients create and join meetings while servers crash, hang, become slow and come back.
 #[derive(Debug, Parser)]
 #[command(name = "chaos")]
 struct Options {
-    /// The balancer [default: scalelite beside this program].
+    /// The balancer's binary [default: scalelite in the directory of this program].
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// Where the balancer keeps its state; servers are started for it, and write to disk.
+    /// The balancer's store; its servers are started for the run and write to disk.
     #[arg(long, value_enum, default_value = "embedded")]
     store: Store,
-    /// Simulated servers.
+    /// Number of simulated servers.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..=500))]
     servers: u16,
-    /// Servers that are well at any time, at least; half of them are in any case.
+    /// Smallest number of servers without a fault at any time; at least half of them in any case.
     #[arg(long, default_value_t = 1)]
-    well: u16,
-    /// Servers in trouble on average.
+    min_healthy: u16,
+    /// Mean number of servers with a fault.
     #[arg(long, default_value_t = 5.0)]
-    troubled: f64,
-    /// Creates in a second.
+    mean_faulty: f64,
+    /// Creates per second.
     #[arg(long, default_value_t = 50.0)]
     creates: f64,
-    /// The share of creates that are repeated ones.
+    /// Share of creates that repeat the create of an existing meeting.
     #[arg(long, default_value_t = 0.1)]
-    repeated: f64,
-    /// Joins in a second.
+    repeat_share: f64,
+    /// Joins per second.
     #[arg(long, default_value_t = 200.0)]
     joins: f64,
-    /// How long clients come.
+    /// How long clients send calls.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Decides about arrivals and trouble.
+    /// Seed of calls and faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A setting for the balancer.
+    /// An additional setting of the balancer.
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting)]
-    env: Vec<(String, String)>,
-    /// Where to leave the balancer's log.
+    setting: Vec<(String, String)>,
+    /// Write the balancer's log to this file.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
 }
 
-/// Where state is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Store {
-    /// In a file.
-    Embedded,
-    /// In Redis, recordings in PostgreSQL.
-    Redis,
-    /// In PostgreSQL.
-    Postgres,
-}
-
-impl Store {
-    fn kind(self) -> StoreKind {
-        match self {
-            Self::Embedded => StoreKind::Embedded,
-            Self::Redis => StoreKind::RedisAndPostgres,
-            Self::Postgres => StoreKind::Postgres,
-        }
-    }
-}
-
-fn parse_setting(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("no equals sign")?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run_until_interrupted(&Options::parse()).await {
+    match run_until_signal(run_and_report(&Options::parse())).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -90,33 +64,20 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs until told to stop; what runs then is dropped, and with it all children and folders.
-async fn run_until_interrupted(options: &Options) -> anyhow::Result<bool> {
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        outcome = run_and_report(options) => outcome,
-        _ = interrupted.recv() => anyhow::bail!("interrupted"),
-        _ = terminated.recv() => anyhow::bail!("terminated"),
-    }
-}
-
-/// Returns whether all promises were kept.
+/// Returns whether all requirements were met.
 async fn run_and_report(options: &Options) -> anyhow::Result<bool> {
-    let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name("scalelite"));
-    let binary = options.binary.clone().map_or_else(beside, Ok)?;
-    let binary = binary.canonicalize().with_context(|| binary.display().to_string())?;
+    let binary = find_binary(options.binary.clone())?;
     let stores = TestStores::start_with(options.store.kind(), Persistence::EverySecond).await?;
     let plan = ChaosPlan {
         servers: options.servers.into(),
-        min_healthy: options.well.into(),
-        mean_faulty: options.troubled,
+        min_healthy: options.min_healthy.into(),
+        mean_faulty: options.mean_faulty,
         creates_per_s: options.creates,
-        repeat_share: options.repeated,
+        repeat_share: options.repeat_share,
         joins_per_s: options.joins,
         duration: Duration::from_secs(options.seconds),
         seed: options.seed,
-        settings: options.env.clone(),
+        settings: options.setting.clone(),
     };
     let report = run(&binary.to_string_lossy(), &stores, &plan).await?;
     if let Some(file) = &options.log {

@@ -1,4 +1,4 @@
-//! The simulator for long runs: ranges of seeds on all cores, or one seed with its trace.
+//! Simulator runs on demand: ranges of seeds on all cores, one seed with its trace, or planted bugs.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::Range;
@@ -12,32 +12,36 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use testkit::clock::unix_now_s;
 use testkit::simulator::{EventCounts, Mutant, RunReport, SimulationOptions, run, run_traced};
 
-/// So many failing runs are shown.
-const MAX_SHOWN_FAILURES: usize = 5;
+/// Number of failed runs that are shown with their trace.
+const MAX_SHOWN_TRACES: usize = 5;
+/// Seeds that are run by default.
+const DEFAULT_SEEDS: Range<u64> = 0..10_000;
+/// Seeds that are run by default with each planted bug, as in the tests.
+const DEFAULT_MUTANT_SEEDS: Range<u64> = 0..200;
 
 /// Runs the deterministic simulator.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Seeds to run, the last one not included.
-    #[arg(long, default_value = "0..10000", value_parser = parse_range)]
-    seeds: Range<u64>,
-    /// Runs only this seed.
+    /// Seeds to run, the last one excluded [default: 0..10000, with --mutants 0..200].
+    #[arg(long, value_name = "FROM..TO", value_parser = parse_range)]
+    seeds: Option<Range<u64>>,
+    /// Run only this seed.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Prints all that happens; for one seed.
+    /// Print every event of the run.
     #[arg(long, requires = "seed")]
     trace: bool,
-    /// Plants every known bug in turn, and counts the runs in which it is found.
-    #[arg(long)]
+    /// Plant each known bug in turn, and count the runs in which a checker finds it.
+    #[arg(long, conflicts_with = "seed")]
     mutants: bool,
-    /// Threads; all cores if it is not given.
-    #[arg(long)]
+    /// Number of threads [default: one for each core].
+    #[arg(long, conflicts_with_all = ["seed", "mutants"])]
     threads: Option<usize>,
 }
 
 fn parse_range(text: &str) -> Result<Range<u64>, String> {
-    let (from, to) = text.split_once("..").ok_or("a range is FROM..TO")?;
-    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no number"));
+    let (from, to) = text.split_once("..").ok_or("expected FROM..TO")?;
+    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a number"));
     Ok(number(from)?..number(to)?)
 }
 
@@ -46,8 +50,11 @@ fn main() -> anyhow::Result<ExitCode> {
     let options = SimulationOptions::default();
     match arguments.seed {
         Some(seed) => run_seed(seed, SimulationOptions { trace: arguments.trace, ..options }),
-        None if arguments.mutants => run_mutants(arguments.seeds),
-        None => Ok(run_seeds(arguments.seeds, arguments.threads, options)),
+        None if arguments.mutants => run_mutants(arguments.seeds.unwrap_or(DEFAULT_MUTANT_SEEDS)),
+        None => {
+            let seeds = arguments.seeds.unwrap_or(DEFAULT_SEEDS);
+            Ok(run_seeds(seeds, arguments.threads, options))
+        }
     }
 }
 
@@ -69,33 +76,34 @@ fn run_seed(seed: u64, options: SimulationOptions) -> anyhow::Result<ExitCode> {
     Ok(to_exit_code(report.violations.is_empty()))
 }
 
-/// Which checkers find each planted bug, in how many of the runs.
+/// Prints for each planted bug in how many runs it is found, and by which checkers; fails if a bug is
+/// not found.
 fn run_mutants(seeds: Range<u64>) -> anyhow::Result<ExitCode> {
     let count = seeds.end.saturating_sub(seeds.start);
     let mut all_found = true;
     for mutant in Mutant::ALL {
         let options = SimulationOptions::with_mutant(*mutant);
-        let (mut found, mut finders) = (0, EventCounts::new());
+        let (mut found, mut checkers) = (0, EventCounts::new());
         for seed in seeds.clone() {
             let report = run(seed, options)?;
             found += u64::from(!report.violations.is_empty());
             for violation in report.violations.iter().take(1) {
-                *finders.entry(violation.checker).or_default() += 1;
+                *checkers.entry(violation.checker).or_default() += 1;
             }
         }
         all_found &= found > 0;
-        println!("{mutant:?}: {found} of {count} {finders:?}");
+        println!("{mutant:?}: found in {found} of {count} runs {checkers:?}");
     }
     Ok(to_exit_code(all_found))
 }
 
-fn to_exit_code(good: bool) -> ExitCode {
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn to_exit_code(is_success: bool) -> ExitCode {
+    if is_success { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn run_seeds(seeds: Range<u64>, threads: Option<usize>, options: SimulationOptions) -> ExitCode {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let (began_s, count) = (unix_now_s(), seeds.end.saturating_sub(seeds.start));
+    let (started_s, count) = (unix_now_s(), seeds.end.saturating_sub(seeds.start));
     let (next, (sender, reports)) = (AtomicU64::new(seeds.start), channel());
     let (failed, counts) = thread::scope(|scope| {
         for _ in 0..threads.unwrap_or(cores).max(1) {
@@ -105,13 +113,12 @@ fn run_seeds(seeds: Range<u64>, threads: Option<usize>, options: SimulationOptio
         drop(sender);
         collect_reports(&reports, count)
     });
-    let took_s = (unix_now_s() - began_s).max(0.001);
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
-    let rate = count as f64 / took_s;
+    let elapsed_s = (unix_now_s() - started_s).max(0.001);
+    let rate = count as f64 / elapsed_s;
     for (name, count) in &counts {
         println!("{count:>12} {name}");
     }
-    println!("{count} seeds in {took_s:.1} s ({rate:.0} a second), {failed} failed");
+    println!("{count} seeds in {elapsed_s:.1} s ({rate:.0} per second), {failed} failed");
     to_exit_code(failed == 0)
 }
 
@@ -152,7 +159,7 @@ fn collect_reports(reports: &Receiver<RunReport>, count: u64) -> (usize, EventCo
         failed += 1;
         bar.set_message(format!("{failed} failed"));
         bar.suspend(|| match report.violations.first() {
-            Some(first) if failed > MAX_SHOWN_FAILURES => {
+            Some(first) if failed > MAX_SHOWN_TRACES => {
                 println!("seed {}: {}: {}", report.seed, first.checker, first.message);
             }
             _ => println!("{report}\n"),

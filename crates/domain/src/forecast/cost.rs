@@ -1,4 +1,5 @@
-//! What a new meeting would cost on each server, once the promised ones that are larger have theirs.
+//! Estimates what a new meeting costs on each server, after larger upcoming meetings have been
+//! placed.
 
 use crate::server::ServerId;
 use crate::time::Timestamp;
@@ -10,94 +11,92 @@ use super::meeting_forecast::MeetingForecast;
 use super::probe::{LoadProbe, ProbePool};
 use super::{ExpectedUsers, ExpectedUsersSource, NewMeeting};
 
-/// Costs are told apart to this part of a seat, so that rounding makes no differences.
+/// Costs are rounded to this fraction of a user, so that rounding errors do not decide.
 const COST_STEPS_PER_USER: f64 = 64.0;
 
-/// What a meeting would cost, wherever it may go.
+/// The cost of a new meeting on each server that may get it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CostEstimate {
-    /// How many users it is expected to draw.
+    /// The number of users that it is expected to have.
     pub expected_users: ExpectedUsers,
     /// Its users over the next two hours.
     pub own_load: LoadCurve,
-    /// How many promised meetings were placed before it.
+    /// The number of upcoming meetings that were placed before it.
     pub upcoming_placed: usize,
-    /// In the order of the servers' ids.
+    /// The servers that may get it, in the order of their ids.
     pub candidates: Vec<CandidateServer>,
 }
 
 /// A server that may get the meeting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CandidateServer {
-    /// Which one.
+    /// The server.
     pub server: ServerId,
-    /// About the load that it will have at its fullest moment with the meeting on it; lower is
+    /// Approximately the highest load that the server will have with the meeting on it; lower is
     /// better.
     pub cost: f64,
-    /// How many times the meeting was counted: more than once where it is unknown and the server
-    /// weak.
+    /// The factor by which the users of the meeting were multiplied. It is more than 1 if the size
+    /// of the meeting is not known and the server is weaker than others.
     pub caution: f64,
-    /// Users over the next two hours, without the meeting, with promised ones.
+    /// Users over the next two hours: those of running and upcoming meetings, without the new one.
     pub load: LoadCurve,
 }
 
 impl LoadForecast {
-    /// What a new meeting would cost on each server that is open to it.
+    /// Estimates the cost of a new meeting on each server for which `is_open` returns true.
     pub fn estimate_cost(
         &mut self,
         now: Timestamp,
-        newcomer: &NewMeeting<'_>,
-        open: &dyn Fn(&ServerId) -> bool,
+        meeting: &NewMeeting<'_>,
+        is_open: &dyn Fn(&ServerId) -> bool,
         timetable: &Timetable,
     ) -> CostEstimate {
         self.refresh(now, timetable);
-        let expectation = self.expected_users(newcomer, timetable);
-        let times = self.meeting_times(newcomer.key, now, timetable);
+        let expected_users = self.expected_users(meeting, timetable);
+        let times = self.meeting_times(meeting.key, now, timetable);
         let forecast = MeetingForecast::new(&self.policy, now, times, timetable);
-        let own = forecast.curve(0, expectation.users as f32);
-        let promised = self.place_upcoming_meetings(newcomer, expectation.users);
-        let caution = match expectation.source {
+        let own_load = forecast.curve(0, expected_users.users as f32);
+        let upcoming_placed = self.place_upcoming_meetings(meeting, expected_users.users);
+        let max_caution = match expected_users.source {
             ExpectedUsersSource::Hint | ExpectedUsersSource::Learned(_) => 0.0,
             ExpectedUsersSource::Typical => self.policy.caution,
             ExpectedUsersSource::Reserve => self.policy.no_history_caution,
         };
-        let strongest =
-            self.open_servers().map(|server| self.multipliers[server]).fold(f32::MAX, f32::min);
-        let probe = LoadProbe::new(&self.policy, own);
-        let offers =
-            self.open_servers().filter(|server| open(&self.servers[*server].id)).map(|server| {
-                let power = self.multipliers[server];
-                let caution = 1.0 + caution * (1.0 - strongest / power);
-                let load = self.scratch_loads[server];
-                let cost = f64::from(probe.cost(&load, power, caution));
+        // The strongest server has the lowest multiplier.
+        let lowest_multiplier =
+            self.open_servers().map(|index| self.multipliers[index]).fold(f32::MAX, f32::min);
+        let probe = LoadProbe::new(&self.policy, own_load);
+        let candidates =
+            self.open_servers().filter(|index| is_open(&self.servers[*index].id)).map(|index| {
+                let multiplier = self.multipliers[index];
+                let caution = 1.0 + max_caution * (1.0 - lowest_multiplier / multiplier);
+                let load = self.scratch_loads[index];
+                let cost = f64::from(probe.cost(&load, multiplier, caution));
                 let cost = (cost * COST_STEPS_PER_USER).round() / COST_STEPS_PER_USER;
-                let server = self.servers[server].id.clone();
+                let server = self.servers[index].id.clone();
                 CandidateServer { server, cost, caution: f64::from(caution), load }
             });
-        CostEstimate {
-            expected_users: expectation,
-            own_load: own,
-            upcoming_placed: promised,
-            candidates: offers.collect(),
-        }
+        let candidates = candidates.collect();
+        CostEstimate { expected_users, own_load, upcoming_placed, candidates }
     }
 
-    /// Servers that take meetings.
+    /// Iterates over the indexes of the servers that accept meetings.
     fn open_servers(&self) -> impl Iterator<Item = usize> {
-        (0..self.servers.len()).filter(|server| !self.closed[*server])
+        (0..self.servers.len()).filter(|index| !self.closed[*index])
     }
 
-    /// Places the promised meetings that are larger into a copy of the loads; says how many.
-    fn place_upcoming_meetings(&mut self, newcomer: &NewMeeting<'_>, seats: u32) -> usize {
+    /// Places the upcoming meetings that are larger than `users` into a copy of the loads. Returns
+    /// how many were placed.
+    fn place_upcoming_meetings(&mut self, meeting: &NewMeeting<'_>, users: u32) -> usize {
         self.scratch_loads.clone_from(&self.loads);
         let mut pool = ProbePool::new(&mut self.scratch_loads, &self.multipliers, &self.closed);
         let larger = self
             .upcoming_meetings
             .iter()
-            .take_while(|promise| promise.expected_users > seats as f32);
+            .take_while(|upcoming| upcoming.expected_users > users as f32);
         let mut placed = 0;
-        for promise in larger.filter(|promise| *promise.key != *newcomer.key) {
-            if pool.place_probe(&promise.probe) {
+        for upcoming in larger.filter(|upcoming| *upcoming.key != *meeting.key) {
+            if pool.place_probe(&upcoming.probe) {
                 placed += 1;
             }
         }

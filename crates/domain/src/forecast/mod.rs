@@ -1,16 +1,18 @@
-//! Booked seats with ends: which server a new meeting costs least, by the seats that each server
-//! will have to give over the next two hours.
+//! The load forecast: estimates what a new meeting costs on each server, from the users that each
+//! server is expected to have over the next two hours.
 //!
-//! Of each meeting it is foreseen how many users will still come, and when they will leave; of
-//! the timetable, which meetings are about to be created. Those that are larger than the new one
-//! are placed first, as if they were here already, and the new one where the fullest moment that
-//! it lives through is least full. Nothing of that is kept: at the next create it is done again.
+//! The forecast of a running meeting says how many users will still arrive and when they will
+//! leave. The timetable says which meetings are about to be created. Those that are expected to be
+//! larger than the new meeting are placed first, as if they were running already. The cost of the
+//! new meeting on a server is mainly the highest load that the server reaches while the meeting
+//! lasts. These placements are not kept; the next create computes them again.
 
 mod cost;
 mod load_curve;
 mod load_forecast;
 mod meeting_forecast;
 mod policy;
+mod pool_forecast;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ pub use cost::{CandidateServer, CostEstimate};
 pub use load_curve::{LoadCurve, STEP_MS};
 pub use load_forecast::LoadForecast;
 pub use policy::ForecastPolicy;
+pub use pool_forecast::{PoolChange, PoolForecast, ServerSnapshot, ServerUsers};
 
 use serde::Serialize;
 
@@ -26,67 +29,67 @@ use crate::meeting::MeetingKey;
 use crate::server::ServerId;
 use crate::time::Timestamp;
 
-/// A meeting on a server.
+/// A meeting that runs on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningMeeting {
-    /// Its name.
+    /// Its identity.
     pub key: MeetingKey,
-    /// Where it is.
+    /// The server that it runs on.
     pub server: ServerId,
     /// When it was created.
     pub created_at: Timestamp,
-    /// Users that it has, those among them who are on their way.
+    /// Its users, including those who have been redirected but have not arrived yet.
     pub users: u32,
-    /// Users that were expected of it when it was placed.
+    /// Users that were expected when it was placed.
     pub expected_users: u32,
 }
 
-/// A server that takes meetings.
+/// A server that accepts meetings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForecastServer {
-    /// Its name.
+    /// Its identity.
     pub id: ServerId,
-    /// How much of it a user takes up.
+    /// The load that one user causes on it.
     pub load_multiplier: f64,
 }
 
-/// A meeting that looks for a server.
+/// A meeting that is to be placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewMeeting<'a> {
-    /// Its name.
+    /// Its identity.
     pub key: &'a MeetingKey,
     /// The size that its front-end announced.
     pub size_hint: Option<u32>,
-    /// How many users it lets in at most.
+    /// The maximum number of users that it admits.
     pub max_users: Option<u32>,
 }
 
-/// How many users a new meeting is expected to draw.
+/// The number of users that a new meeting is expected to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ExpectedUsers {
-    /// So many.
+    /// The number of users.
     pub users: u32,
-    /// Why.
+    /// The source of the number.
     pub source: ExpectedUsersSource,
 }
 
-/// Where the number of expected seats comes from.
+/// The source of a number of expected users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExpectedUsersSource {
-    /// The front-end said so.
+    /// The front-end announced it.
     Hint,
-    /// From so many earlier sessions of the same meeting.
+    /// It was learned from this number of earlier sessions of the same meeting.
     Learned(usize),
-    /// From what meetings that are new have drawn.
+    /// It is the mean size of meetings that were seen only once.
     Typical,
-    /// Nothing is known.
+    /// Nothing is known, so the configured default is used.
     #[default]
     Reserve,
 }
 
 impl ExpectedUsersSource {
-    /// In a word.
+    /// Returns `hint`, `learned`, `typical` or `reserve`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,45 +1,51 @@
-//! The numbers of the rule. They were measured; none of them is delicate.
+//! The parameters of the load forecast. Their default values were measured, and the results are not
+//! sensitive to small changes of any of them.
 
-/// The numbers of the rule.
+/// The parameters of the load forecast. A "start time" is a time of the hour at which meetings are
+/// scheduled to start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ForecastPolicy {
-    /// Users to expect where nothing is known (`LOAD_MIN_USER_COUNT`).
+    /// Expected users of a meeting about which nothing is known (`LOAD_MIN_USER_COUNT`).
     pub default_users: u32,
-    /// Who creates a meeting this long before the bell, or less, waits for the bell.
+    /// A meeting created at most this long before a start time, in ms, belongs to that start time.
     pub early_ms: i64,
-    /// Who creates a meeting this long after the bell, or less, is late.
+    /// A meeting created at most this long after a start time, in ms, belongs to that start time.
     pub late_ms: i64,
-    /// Shares of the users that have come by so many seconds from the bell; linear between.
+    /// The share of the users that have arrived, by seconds after the start time (negative before
+    /// it). Between these points the share is interpolated linearly.
     pub arrivals: [(f32, f32); 3],
-    /// Who creates a meeting far from any bell may have a time of their own in mind, so users are
-    /// expected evenly over so many seconds from then on.
+    /// Users of a meeting that belongs to no start time are expected to arrive evenly over this
+    /// time after its creation, in seconds, because it may start at a time of its own.
     pub unscheduled_arrival_s: f32,
-    /// How long users who are due take to get into a meeting that was just created, in seconds.
+    /// Time that users whose arrival is due take to enter a meeting that was just created, in
+    /// seconds.
     pub join_time_s: f32,
-    /// How sharply meetings end around their expected end, in seconds.
+    /// Spread of the times at which users leave around the expected end, in seconds.
     pub end_spread_s: f32,
-    /// How fast meetings empty that have gone on for longer than nearly all, in seconds.
+    /// Time constant with which meetings empty that have lasted longer than nearly all others, in
+    /// seconds.
     pub overtime_s: f32,
-    /// What "nearly all" is: the share that goes on for longer.
+    /// The share of meetings that last longer than "nearly all others".
     pub overtime_share: f32,
-    /// How long a promised meeting is waited for after its time.
+    /// How long after its usual time an upcoming meeting is still expected, in ms.
     pub upcoming_late_ms: i64,
-    /// How far ahead promised meetings are placed.
+    /// How far ahead upcoming meetings are considered, in ms.
     pub upcoming_ahead_ms: i64,
-    /// In how many of the last four weeks it must have met.
+    /// In how many of the last four weeks an upcoming meeting must have taken place.
     pub upcoming_min_weeks: u32,
-    /// How much larger an unknown meeting is taken to be on the weakest of servers.
+    /// How much larger a meeting of unknown size is assumed to be on the weakest servers.
     pub caution: f32,
-    /// The same where there is no history at all, not even of others.
+    /// Like `caution`, if there is no history of any meeting.
     pub no_history_caution: f32,
-    /// How many users the reserve weighs as much as, where there is no history at all: those who
-    /// came tell more of such a meeting's size, the more they are.
+    /// Weight of the default size against users who have arrived, in users, if there is no history
+    /// of any meeting. The more users have arrived, the more they say about the size of the
+    /// meeting.
     pub guess_weight: f32,
-    /// Moments count when the new meeting has more than this share of its peak.
+    /// A point of a curve counts if the new meeting has at least this share of its peak there.
     pub counted_share: f32,
-    /// How much the mean counts beside the fullest moment: enough to tell equals apart.
+    /// Weight of the mean load against the highest load: just enough to tell equal servers apart.
     pub mean_share: f32,
-    /// Forecasts are made anew when they are older.
+    /// Age after which forecasts are computed again, in ms.
     pub refresh_ms: i64,
 }
 

@@ -1,4 +1,5 @@
-//! The order among equals: seeded, even over seeds, and the same in every process.
+//! The order of servers with equal costs. It depends on a seed, distributes evenly over seeds, and
+//! is the same in all processes.
 
 use std::hash::Hasher;
 
@@ -6,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::server::Server;
 
-/// Where a server stands among equals.
+/// Returns the rank of a server among equal ones; the lowest rank is chosen.
 pub(super) fn server_rank(server: &Server, seed: u64) -> u64 {
     let mut hasher = FnvHasher(seed ^ 0xcbf2_9ce4_8422_2325);
     hasher.write(server.id.0.as_bytes());
@@ -15,14 +16,14 @@ pub(super) fn server_rank(server: &Server, seed: u64) -> u64 {
     (mixed ^ (mixed >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// A seed from a meeting's ID.
+/// Derives a seed from a meeting id.
 #[must_use]
 pub fn meeting_seed(meeting_id: &str) -> u64 {
     let hash = Sha256::digest(meeting_id.as_bytes());
     hash.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
 }
 
-/// FNV-1a: std's hasher may change between releases, and replicas must agree.
+/// FNV-1a. The hasher of the standard library may change between releases, and replicas must agree.
 struct FnvHasher(u64);
 
 impl Hasher for FnvHasher {

@@ -1,20 +1,21 @@
-//! Which servers a request asks for by their tags.
+//! Parses the tags of servers that a request asks for.
 
 use crate::server::Server;
 
-/// Which servers a request asks for, by their tags (`meta_server-tag`).
+/// The server tags that a request asks for (`meta_server-tag`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TagRequest {
-    /// Any of these will do; `None` is an untagged server. Empty: untagged servers only.
+    /// The acceptable tags; `None` is an untagged server. If the list is empty, only untagged
+    /// servers are requested.
     any_of: Vec<Option<String>>,
-    /// As it was written, without the `!`.
+    /// The text of the request, without the `!`.
     pub(super) text: String,
-    /// Whether no other server will do.
+    /// Whether other servers are not acceptable.
     pub(super) required: bool,
 }
 
 impl TagRequest {
-    /// Reads `t1;t2;…`, ended by `!` if the tags are required; `none` stands for untagged.
+    /// Parses `t1;t2;…`, with a final `!` if the tags are required. `none` means untagged.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let (text, required) = match text.strip_suffix('!') {
@@ -27,12 +28,12 @@ impl TagRequest {
         Self { any_of, text: text.to_owned(), required }
     }
 
-    /// Whether it names any tag, or `none`.
+    /// Returns whether the request names any tag, or `none`.
     pub(super) fn has_tags(&self) -> bool {
         !self.any_of.is_empty()
     }
 
-    /// Whether a server has one of the tags.
+    /// Returns whether a server has one of the tags.
     pub(super) fn matches(&self, server: &Server) -> bool {
         self.any_of.contains(&server.tag)
     }

@@ -1,4 +1,4 @@
-//! Placement, by examples and by laws.
+//! Tests of placement, by examples and by properties.
 
 use std::collections::HashMap;
 
@@ -31,13 +31,13 @@ fn chosen_id(servers: &[Server], tag: &str) -> Result<String, PlacementRefusal> 
 }
 
 #[test]
-fn the_new_meetings_own_weight_counts() {
+fn the_expected_users_of_the_new_meeting_count() {
     let servers = [server("weak", 0.0, 3.0, None), server("strong", 20.0, 1.0, None)];
     assert_eq!(chosen_id(&servers, ""), Ok("strong".to_owned()));
 }
 
 #[test]
-fn tags() {
+fn tags_select_servers() {
     let servers = [
         server("red", 5.0, 1.0, Some("red")),
         server("blue", 3.0, 1.0, Some("blue")),
@@ -66,8 +66,11 @@ fn equal_servers_share_meetings() {
     let servers: Vec<_> = (0..4).map(|n| server(&format!("s{n}"), 0.0, 1.0, None)).collect();
     let mut counts: HashMap<String, u32> = HashMap::new();
     for n in 0..4000 {
-        let ask = PlacementCriteria { seed: meeting_seed(&format!("meeting-{n}")), ..criteria("") };
-        *counts.entry(choose_server(&servers, &ask).unwrap().server.id.0.clone()).or_default() += 1;
+        let criteria =
+            PlacementCriteria { seed: meeting_seed(&format!("meeting-{n}")), ..criteria("") };
+        *counts
+            .entry(choose_server(&servers, &criteria).unwrap().server.id.0.clone())
+            .or_default() += 1;
     }
     assert!(counts.len() == 4 && counts.values().all(|n| (800..1200).contains(n)), "{counts:?}");
 }
@@ -76,40 +79,42 @@ fn any_server() -> impl Strategy<Value = Server> {
     let tag = prop_oneof![Just(None), Just(Some("a")), Just(Some("b"))];
     (any::<u32>(), 0.0..500.0, 0.1..5.0, tag, 0..3usize, any::<bool>(), any::<bool>()).prop_map(
         |(id, load, multiplier, tag, state, online, loaded)| {
-            let mut one = server(&id.to_string(), load, multiplier, tag);
-            one.set_state([AdminState::Enabled, AdminState::Cordoned, AdminState::Disabled][state]);
-            one.health.online = online;
-            one.load = one.load.filter(|_| loaded);
-            one
+            let states = [AdminState::Enabled, AdminState::Cordoned, AdminState::Disabled];
+            let mut server = server(&id.to_string(), load, multiplier, tag);
+            server.set_state(states[state]);
+            server.health.online = online;
+            server.load = server.load.filter(|_| loaded);
+            server
         },
     )
 }
 
 proptest! {
     #[test]
-    fn only_open_servers_are_chosen_and_none_is_better(
+    fn the_best_server_that_accepts_meetings_is_chosen(
         servers in proptest::collection::vec(any_server(), 0..20),
         tag in "(|a|b|c|a;b|none)!?", seed: u64,
     ) {
-        let ask = PlacementCriteria { seed, ..criteria(&tag) };
-        match choose_server(&servers, &ask) {
+        let criteria = PlacementCriteria { seed, ..criteria(&tag) };
+        match choose_server(&servers, &criteria) {
             Ok(choice) => {
-                let one = choice.server;
-                prop_assert!(one.accepts_meetings());
-                prop_assert!(ask.tags.matches(one) || one.tag.is_none());
-                let same_kind = servers.iter().filter(|other| {
-                    other.accepts_meetings() && ask.tags.matches(other) == ask.tags.matches(one) && (ask.tags.matches(one) || other.tag.is_none())
+                let chosen = choice.server;
+                let matches = criteria.tags.matches(chosen);
+                prop_assert!(chosen.accepts_meetings());
+                prop_assert!(matches || chosen.tag.is_none());
+                let alternatives = servers.iter().filter(|server| {
+                    server.accepts_meetings() && criteria.tags.matches(server) == matches && (matches || server.tag.is_none())
                 });
-                for other in same_kind {
-                    prop_assert!(load_with_meeting(one, &ask) <= load_with_meeting(other, &ask));
+                for server in alternatives {
+                    prop_assert!(load_with_meeting(chosen, &criteria) <= load_with_meeting(server, &criteria));
                 }
             }
             Err(PlacementRefusal::Full) => unreachable!("there are no limits"),
             Err(PlacementRefusal::NoServer) => {
-                prop_assert!(!servers.iter().any(|one| one.accepts_meetings() && one.tag.is_none()));
+                prop_assert!(!servers.iter().any(|server| server.accepts_meetings() && server.tag.is_none()));
             }
             Err(PlacementRefusal::TagUnavailable(_)) => {
-                prop_assert!(!servers.iter().any(|one| one.accepts_meetings() && ask.tags.matches(one)));
+                prop_assert!(!servers.iter().any(|server| server.accepts_meetings() && criteria.tags.matches(server)));
             }
         }
     }
@@ -118,25 +123,25 @@ proptest! {
     fn the_order_of_the_servers_does_not_matter(
         mut servers in proptest::collection::vec(any_server(), 1..12), seed: u64,
     ) {
-        let ask = PlacementCriteria { seed, ..criteria("") };
-        let before = choose_server(&servers, &ask).map(|one| (load_with_meeting(one.server, &ask), one.server.id.clone())).ok();
+        let criteria = PlacementCriteria { seed, ..criteria("") };
+        let before = choose_server(&servers, &criteria).map(|choice| (load_with_meeting(choice.server, &criteria), choice.server.id.clone())).ok();
         servers.reverse();
-        let after = choose_server(&servers, &ask).map(|one| (load_with_meeting(one.server, &ask), one.server.id.clone())).ok();
+        let after = choose_server(&servers, &criteria).map(|choice| (load_with_meeting(choice.server, &criteria), choice.server.id.clone())).ok();
         prop_assert_eq!(before, after);
     }
 }
 
 #[test]
-fn servers_that_failed_get_nothing_while_others_can() {
+fn servers_that_failed_lately_are_used_last() {
     let mut suspect = server("suspect", 0.0, 1.0, None);
     suspect.health.unhealthy_count = 1;
     let fine = server("fine", 500.0, 1.0, None);
     assert_eq!(chosen_id(&[suspect.clone(), fine.clone()], ""), Ok("fine".to_owned()));
     assert_eq!(chosen_id(&[suspect.clone()], ""), Ok("suspect".to_owned()));
-    let ask =
+    let criteria =
         PlacementCriteria { tried_servers: vec![ServerId("fine".to_owned())], ..criteria("") };
     let pool = [suspect.clone(), fine];
-    assert_eq!(choose_server(&pool, &ask).unwrap().server.id.0, "suspect");
+    assert_eq!(choose_server(&pool, &criteria).unwrap().server.id.0, "suspect");
     suspect.tag = Some("red".to_owned());
     let pool = [suspect, server("plain", 0.0, 1.0, None)];
     assert_eq!(chosen_id(&pool, "red"), Ok("plain".to_owned()));
@@ -144,12 +149,14 @@ fn servers_that_failed_get_nothing_while_others_can() {
 }
 
 #[test]
-fn full_servers_get_nothing() {
+fn full_servers_get_no_meetings() {
     let mut small = server("small", 20.0, 2.0, None);
-    small.limits.max_users = Some(24);
-    assert_eq!(chosen_id(&[small.clone()], ""), Err(PlacementRefusal::Full));
     small.limits.max_users = Some(25);
+    small.stats.users = 24;
     assert_eq!(chosen_id(&[small.clone()], ""), Ok("small".to_owned()));
+    small.stats.users = 25;
+    assert_eq!(chosen_id(&[small.clone()], ""), Err(PlacementRefusal::Full));
+    small.stats.users = 0;
     small.limits.max_meetings = Some(3);
     (small.stats.meetings, small.placed_since_poll) = (1, 1);
     assert_eq!(chosen_id(&[small.clone()], ""), Ok("small".to_owned()));
@@ -160,44 +167,72 @@ fn full_servers_get_nothing() {
 }
 
 #[test]
-fn backups_help_when_the_others_are_loaded() {
+fn expected_users_rank_servers_and_refuse_no_meeting() {
+    let limited = |id: &str, load: f64, max_users: u32| {
+        let mut server = server(id, load, 1.0, None);
+        server.limits.max_users = Some(max_users);
+        server
+    };
+    let criteria = PlacementCriteria { expected_users: 300, ..criteria("") };
+    let chosen = |pool: &[Server]| choose_server(pool, &criteria).map(|c| c.server.id.0.clone());
+    // A course that once had 300 users, on empty servers for 250.
+    let pool = [limited("a", 30.0, 250), limited("b", 0.0, 250), limited("c", 0.0, 200)];
+    let choice = choose_server(&pool, &criteria).unwrap();
+    assert_eq!(choice.server.id.0, "b");
+    assert!(choice.reason.contains("this one by 50"), "{}", choice.reason);
+    // A server that has room for all of them is better, however loaded it is.
+    let roomy = [limited("a", 0.0, 250), limited("large", 500.0, 1000)];
+    assert_eq!(chosen(&roomy), Ok("large".to_owned()));
+    let outcome = evaluate_candidates(&roomy, &criteria)[0].outcome;
+    assert_eq!(outcome, Err(ExclusionReason::ExpectedUsersFull));
+    // A limit below the users that every new meeting is expected to have.
+    assert_eq!(chosen(&[limited("tiny", 0.0, 10)]), Ok("tiny".to_owned()));
+    // Users who are there count fully.
+    let mut full = limited("full", 0.0, 250);
+    full.stats.users = 250;
+    assert_eq!(chosen(&[full]), Err(PlacementRefusal::Full));
+}
+
+#[test]
+fn backups_are_used_when_other_servers_exceed_the_limit() {
     let mut backup = server("backup", 0.0, 1.0, None);
     backup.limits.tier = 1;
     let pool = |load: f64| [backup.clone(), server("first", load, 1.0, None)];
     assert_eq!(chosen_id(&pool(135.0), ""), Ok("first".to_owned()));
     assert_eq!(chosen_id(&pool(136.0), ""), Ok("backup".to_owned()));
-    let out = evaluate_candidates(&pool(0.0), &criteria("")).remove(0).outcome;
-    assert_eq!(out, Err(ExclusionReason::HigherTier));
+    let outcome = evaluate_candidates(&pool(0.0), &criteria("")).remove(0).outcome;
+    assert_eq!(outcome, Err(ExclusionReason::HigherTier));
     assert_eq!(chosen_id(&[backup.clone()], ""), Ok("backup".to_owned()));
 }
 
 #[test]
-fn a_pool_of_tagged_servers_may_serve_untagged_requests() {
+fn untagged_requests_may_use_a_pool_of_tagged_servers() {
     let pool = [server("red", 5.0, 1.0, Some("red")), server("blue", 3.0, 1.0, Some("blue"))];
     let rules = PlacementRules { untagged_may_use_tagged: true, ..PlacementRules::default() };
     for (tag, expected) in [("", "blue"), ("green", "blue"), ("none", "blue"), ("red", "red")] {
-        let ask = PlacementCriteria { rules, ..criteria(tag) };
-        assert_eq!(choose_server(&pool, &ask).unwrap().server.id.0, expected, "{tag}");
+        let criteria = PlacementCriteria { rules, ..criteria(tag) };
+        assert_eq!(choose_server(&pool, &criteria).unwrap().server.id.0, expected, "{tag}");
     }
     let plain = [pool[0].clone(), server("plain", 90.0, 1.0, None)];
-    let ask = PlacementCriteria { rules, ..criteria("") };
-    assert_eq!(choose_server(&plain, &ask).unwrap().server.id.0, "plain");
+    let criteria = PlacementCriteria { rules, ..criteria("") };
+    assert_eq!(choose_server(&plain, &criteria).unwrap().server.id.0, "plain");
 }
 
 #[test]
-fn costs_and_later_placements_count() {
+fn costs_and_later_placements_are_compared() {
     let mut pool = [server("a", 10.0, 1.0, None), server("b", 50.0, 1.0, None)];
     pool[1].placed_since_poll = 1;
-    let price = |id: &str, cost, basis| {
-        (ServerId(id.to_owned()), PlacementCost { cost, basis_load: basis, placed_since_poll: 0 })
+    let cost = |id: &str, cost, basis_load| {
+        (ServerId(id.to_owned()), PlacementCost { cost, basis_load, placed_since_poll: 0 })
     };
-    let with = |prices: PlacementCosts| {
-        let ask = PlacementCriteria { costs: Some(Arc::new(prices)), ..criteria("") };
-        choose_server(&pool, &ask).unwrap().server.id.0.clone()
+    let chosen_with = |costs: &[(ServerId, PlacementCost)]| {
+        let costs = costs.iter().cloned().collect();
+        let criteria = PlacementCriteria { costs: Some(Arc::new(costs)), ..criteria("") };
+        choose_server(&pool, &criteria).unwrap().server.id.0.clone()
     };
-    assert_eq!(with(PlacementCosts::from([price("a", 90.0, 10.0), price("b", 60.0, 50.0)])), "b");
-    assert_eq!(with(PlacementCosts::from([price("a", 90.0, 10.0), price("b", 60.0, 10.0)])), "a");
-    assert_eq!(with(PlacementCosts::from([price("b", 60.0, 50.0)])), "a", "by its load");
+    assert_eq!(chosen_with(&[cost("a", 90.0, 10.0), cost("b", 60.0, 50.0)]), "b");
+    assert_eq!(chosen_with(&[cost("a", 90.0, 10.0), cost("b", 60.0, 10.0)]), "a");
+    assert_eq!(chosen_with(&[cost("b", 60.0, 50.0)]), "a", "a is compared by its load");
     let rules = PlacementRules { policy: PlacementPolicy::Scalelite, ..PlacementRules::default() };
     let heavy = [server("a", 10.0, 9.0, None), server("b", 50.0, 1.0, None)];
     assert_eq!(

@@ -1,5 +1,5 @@
-//! What one poll of one server means: its health, load and statistics, and what becomes of the
-//! meetings that it has and of those that the balancer believes to be on it.
+//! Evaluates one poll of one server: updates its health, load and statistics, and decides about the
+//! meetings that it reports and those that are recorded on it.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 
 use self::unrecorded::ReportedMeetings;
 
-/// Good polls in a row without a meeting after which it is forgotten.
+/// Number of consecutive successful polls that do not report a meeting after which it is forgotten.
 const MAX_MISSED_POLLS: u32 = 2;
 
 /// A meeting as its server reports it.
@@ -26,189 +26,190 @@ pub struct ReportedMeeting {
     pub tenant: Option<String>,
     /// Its `createTime`.
     pub created_at: Timestamp,
-    /// Users in it; moderators are among them.
+    /// Number of users, moderators included.
     pub users: u32,
-    /// Cameras in it.
+    /// Number of cameras.
     pub videos: u32,
-    /// Whether it is a breakout room: those weigh nothing of their own.
+    /// Whether it is a breakout room. Breakout rooms do not add to the load.
     pub is_breakout: bool,
     /// Its number in the telephone network.
     pub voice_bridge: Option<String>,
-    /// The moderators' password, where the server still tells it.
+    /// The moderators' password, if the server still sends it.
     pub moderator_pw: Option<String>,
-    /// Whether it shows that a balancer of this pool created it.
+    /// Whether its data show that a balancer of this pool created it.
     pub is_ours: bool,
 }
 
 impl ReportedMeeting {
-    /// Its name, if the balancer made it.
+    /// Returns its key, as it would be recorded if the balancer created it.
     #[must_use]
     pub fn key(&self) -> MeetingKey {
         MeetingKey { tenant: self.tenant.clone(), id: self.id.clone() }
     }
 }
 
-/// What a poll of a server found.
+/// The result of polling a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PollObservation {
-    /// When the question was sent: what was placed later cannot be in the answer.
+    /// When the request was sent. The response cannot contain meetings that were placed later.
     pub started_at: Timestamp,
-    /// When the answer was there.
+    /// When the response had arrived.
     pub finished_at: Timestamp,
-    /// The server's meetings, or why there was no usable answer.
+    /// The server's meetings, or why there is no usable response.
     pub result: Result<Vec<ReportedMeeting>, String>,
 }
 
-/// How a poll is judged.
+/// The settings by which a poll is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PollPolicy {
     /// When a server changes between online and offline.
     pub thresholds: Thresholds,
-    /// How meetings weigh.
+    /// How meetings add to the load.
     pub load: LoadPolicy,
-    /// For so long after it was placed a meeting is neither forgotten nor taken for a double, in
-    /// ms (`MEETING_GRACE`).
+    /// Time after the placement of a meeting during which it is neither forgotten nor treated as a
+    /// duplicate, in ms (`MEETING_GRACE`).
     pub grace_ms: i64,
 }
 
-/// A meeting that was reported here and is recorded on another server.
+/// A meeting that the polled server reports and that is recorded on another server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordedElsewhere {
     /// The record.
     pub meeting: Meeting,
-    /// Whether people can get to it there.
+    /// Whether users can join it on the recorded server.
     pub reachable: bool,
 }
 
 impl RecordedElsewhere {
-    /// Whether it is surely there, as far as records tell: a claim that ran out is no meeting, and
-    /// one that was not reported lately is probably over.
+    /// Returns whether the recorded server has the meeting, as far as the record tells. A record
+    /// with a claim was never confirmed, and a meeting that the last poll did not report is
+    /// probably over.
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.reachable && self.meeting.claim.is_none() && self.meeting.missed_polls == 0
     }
 }
 
-/// A meeting that is not wanted on a server: its create went unanswered there and was made
-/// elsewhere, or it was ended.
+/// A meeting that is to be ended on a server. Either its create was not answered there and
+/// succeeded on another server, or somebody ended the meeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingEnd {
     /// The server.
     pub server: ServerId,
     /// The meeting.
     pub key: MeetingKey,
-    /// The password that ends it.
+    /// The password that ends the meeting.
     pub moderator_pw: Option<String>,
-    /// Since when.
+    /// Since when the end is pending.
     pub since: Timestamp,
-    /// When a create asked for it in vain: one that began earlier is another one. 0 if somebody wants
-    /// it to end, whenever it began.
+    /// When the create that was not answered was sent; a meeting that began before is another one.
+    /// 0 if somebody ended the meeting, whenever it began.
     pub create_sent_at: Timestamp,
 }
 
-/// How far clocks of replicas and servers may be apart, in ms.
+/// Maximum difference between the clocks of replicas and servers, in ms.
 const MAX_CLOCK_SKEW_MS: i64 = 5_000;
 
 impl PendingEnd {
-    /// Whether somebody wants the meeting to end, and not only this one of two.
+    /// Returns whether somebody ended the meeting, as opposed to an end of one of two duplicates.
     #[must_use]
     pub fn is_requested(&self) -> bool {
         self.create_sent_at == Timestamp::default()
     }
 
-    /// Whether a meeting of that name is the one that is not wanted, by the time when it began.
+    /// Returns whether a reported meeting with this key is the one to end, judging by when it
+    /// began.
     #[must_use]
-    pub fn applies_to(&self, one: &ReportedMeeting) -> bool {
-        let (from, to) = (
-            self.create_sent_at.plus_ms(-MAX_CLOCK_SKEW_MS),
-            self.since.plus_ms(MAX_CLOCK_SKEW_MS),
-        );
-        from <= one.created_at && one.created_at <= to
+    pub fn applies_to(&self, reported: &ReportedMeeting) -> bool {
+        let earliest = self.create_sent_at.plus_ms(-MAX_CLOCK_SKEW_MS);
+        let latest = self.since.plus_ms(MAX_CLOCK_SKEW_MS);
+        (earliest..=latest).contains(&reported.created_at)
     }
 }
 
-/// What the store knows that bears on a poll of one server.
+/// The records of the store that are needed to evaluate a poll of a server.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PollContext<'a> {
-    /// Meetings recorded on it.
+    /// Meetings recorded on the server.
     pub recorded_here: &'a [Meeting],
-    /// Meetings that it reported ([`list_unrecorded_keys`]) and that are recorded on others.
+    /// Meetings that the server reports ([`list_unrecorded_keys`]) and that are recorded on others.
     pub recorded_elsewhere: &'a [RecordedElsewhere],
-    /// Meetings that are not wanted on it.
+    /// Meetings to end on the server.
     pub pending_ends: &'a [PendingEnd],
 }
 
-/// What happens to a meeting that is recorded on the server.
+/// The change of a meeting that is recorded on the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MeetingUpdate {
-    /// Its server reported it: whatever became of its create, it is there, and a claim on it
-    /// ends. It is attached if it was not. This is what it takes up now.
+    /// The server reported the meeting: a claim on it ends, and it is attached again if it was
+    /// detached. Holds its new load and usage.
     Reported(MeetingLoad, MeetingUsage),
-    /// Its server did not report it, so many times in a row.
+    /// The server did not report the meeting. Holds the number of consecutive polls that missed it.
     Missed(u32),
-    /// Its server is offline.
+    /// The server is offline.
     Detached,
-    /// Its server no longer has it.
+    /// The server no longer has the meeting.
     Forgotten,
 }
 
-/// A meeting to end on a server, where it is not wanted.
+/// A meeting to end on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnwantedMeeting {
     /// The server.
     pub server: ServerId,
     /// The meeting.
     pub key: MeetingKey,
-    /// The password that ends it.
+    /// The password that ends the meeting.
     pub moderator_pw: Option<String>,
-    /// The server that has it as well, as far as is known, and keeps it.
+    /// The server that keeps the duplicate, as far as is known.
     pub kept_by: Option<ServerId>,
 }
 
-/// The outcome of a poll, beyond the new state of the server itself.
+/// The outcome of a poll, apart from the new state of the server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PollOutcome {
     /// Whether the server went online or offline.
     pub change: Option<HealthChange>,
-    /// Whether a cordoned server ran empty and was disabled.
+    /// Whether a cordoned server has no meetings any more and was disabled.
     pub drained: bool,
-    /// Recorded meetings that change. All others stay as they are.
+    /// Changes of recorded meetings. All other meetings stay as they are.
     pub meeting_updates: Vec<(MeetingKey, MeetingUpdate)>,
-    /// Meetings to record on this server, instead of what is recorded of them, if anything.
+    /// Meetings to record on this server. They replace existing records.
     pub adopted: Vec<Meeting>,
     /// Meetings to end.
     pub unwanted: Vec<UnwantedMeeting>,
-    /// Endings that are settled.
+    /// Pending ends that are done.
     pub settled_ends: Vec<MeetingKey>,
-    /// How many meetings came back with their server.
+    /// Number of meetings that were attached again.
     pub attached: usize,
-    /// How many meetings it has that are nobody's.
+    /// Number of meetings that were not created by this balancer.
     pub foreign: usize,
 }
 
-/// The meetings that an answer reports and that are not recorded here: the store looks up whether
-/// they are recorded elsewhere.
+/// Returns the keys of reported meetings that are not recorded on the server. The store looks up
+/// whether they are recorded on other servers.
 #[must_use]
 pub fn list_unrecorded_keys(observation: &PollObservation, here: &[Meeting]) -> Vec<MeetingKey> {
     match &observation.result {
-        Ok(list) => {
-            ReportedMeetings::new(list).list_unrecorded(here).map(ReportedMeeting::key).collect()
-        }
+        Ok(reported) => ReportedMeetings::new(reported)
+            .list_unrecorded(here)
+            .map(ReportedMeeting::key)
+            .collect(),
         Err(_) => Vec::new(),
     }
 }
 
-/// Applies an observation to a server, given what is known of its meetings.
+/// Applies the result of a poll to a server, and decides about its meetings.
 #[must_use]
 pub fn apply_poll(
     server: &mut Server,
-    known: PollContext<'_>,
+    context: PollContext<'_>,
     observation: &PollObservation,
     policy: &PollPolicy,
 ) -> PollOutcome {
     match &observation.result {
-        Ok(seen) => apply_response(server, known, seen, observation, policy),
-        Err(reason) => apply_failure(server, known.recorded_here, observation, policy, reason),
+        Ok(reported) => apply_response(server, context, reported, observation, policy),
+        Err(reason) => apply_failure(server, context.recorded_here, observation, policy, reason),
     }
 }
 
@@ -220,73 +221,76 @@ fn apply_failure(
     reason: &str,
 ) -> PollOutcome {
     if observation.started_at < server.health.answered_at {
-        // It has answered a later question meanwhile.
+        // The server has answered a request that was sent later.
         return PollOutcome::default();
     }
     let failure = ServerFailure { at: observation.finished_at, reason: reason.to_owned() };
     let change = server.health.record_failure(failure, policy.thresholds);
-    let mut verdict = PollOutcome { change, ..PollOutcome::default() };
+    let mut outcome = PollOutcome { change, ..PollOutcome::default() };
     if !server.is_online() {
         server.load = None;
         server.stats = ServerStats::default();
         server.placed_since_poll = 0;
-        // Also what was put back after it went offline; a create under way may still succeed.
-        let lost = here.iter().filter(|one| !one.is_being_created(observation.started_at));
-        let attached = lost.filter(|one| !one.detached);
-        verdict.meeting_updates =
-            attached.map(|meeting| (meeting.key.clone(), MeetingUpdate::Detached)).collect();
+        // This includes meetings that were restored after the server went offline. Meetings that
+        // are being created are left out, because their creates may still succeed.
+        outcome.meeting_updates = here
+            .iter()
+            .filter(|meeting| !meeting.is_being_created(observation.started_at))
+            .filter(|meeting| !meeting.detached)
+            .map(|meeting| (meeting.key.clone(), MeetingUpdate::Detached))
+            .collect();
     }
-    verdict
+    outcome
 }
 
 fn apply_response(
     server: &mut Server,
-    known: PollContext<'_>,
+    context: PollContext<'_>,
     list: &[ReportedMeeting],
     observation: &PollObservation,
     policy: &PollPolicy,
 ) -> PollOutcome {
     let now = observation.finished_at;
     let change = server.health.record_success(now, policy.thresholds);
-    let mut verdict = PollOutcome { change, ..PollOutcome::default() };
+    let mut outcome = PollOutcome { change, ..PollOutcome::default() };
     server.stats = count_stats(list);
 
-    let seen = ReportedMeetings::new(list);
-    let mut taken: u64 = 0;
+    let reported = ReportedMeetings::new(list);
+    let mut users: u64 = 0;
     let mut placed = 0_u32;
-    // While it is on probation its meetings stay as they are.
-    let here = if server.is_online() { known.recorded_here } else { &[] };
+    // The records of a server that is not online yet stay as they are.
+    let here = if server.is_online() { context.recorded_here } else { &[] };
     for meeting in here {
-        match seen.find(&meeting.key) {
-            Some(one) => {
-                let fate = update_reported(meeting, one, now, policy);
-                verdict.attached += usize::from(meeting.detached);
-                verdict.meeting_updates.push((meeting.key.clone(), fate));
+        match reported.find(&meeting.key) {
+            Some(reported) => {
+                let update = update_reported(meeting, reported, now, policy);
+                outcome.attached += usize::from(meeting.detached);
+                outcome.meeting_updates.push((meeting.key.clone(), update));
             }
             None => match update_unreported(meeting, observation, policy) {
-                Some(fate) => verdict.meeting_updates.push((meeting.key.clone(), fate)),
+                Some(update) => outcome.meeting_updates.push((meeting.key.clone(), update)),
                 None => {
                     placed += 1;
-                    taken += u64::from(meeting.load.counted_users(now));
+                    users += u64::from(meeting.load.counted_users(now));
                 }
             },
         }
     }
-    taken += seen.counted_users(here, now, policy);
+    users += reported.counted_users(here, now, policy);
     if server.state == AdminState::Cordoned && list.is_empty() && placed == 0 {
         server.state = AdminState::Disabled;
-        verdict.drained = true;
+        outcome.drained = true;
     }
     server.placed_since_poll = placed;
-    let loaded = server.is_online() && server.state != AdminState::Disabled;
-    server.load = loaded.then(|| compute_load(taken, server.load_multiplier));
-    unrecorded::settle_unrecorded(server, known, &seen, observation, policy, &mut verdict);
-    verdict
+    let has_load = server.is_online() && server.state != AdminState::Disabled;
+    server.load = has_load.then(|| compute_load(users, server.load_multiplier));
+    unrecorded::settle_unrecorded(server, context, &reported, observation, policy, &mut outcome);
+    outcome
 }
 
-/// Seats that were expected of a recorded meeting.
+/// Returns the expected users of a recorded meeting.
 fn expected_users(meeting: &Meeting, policy: &PollPolicy) -> u32 {
-    // The original keeps none.
+    // Records of the original Scalelite have none.
     if meeting.load.expected_users == 0 {
         policy.load.min_user_count
     } else {
@@ -296,19 +300,19 @@ fn expected_users(meeting: &Meeting, policy: &PollPolicy) -> u32 {
 
 fn update_reported(
     meeting: &Meeting,
-    one: &ReportedMeeting,
+    reported: &ReportedMeeting,
     now: Timestamp,
     policy: &PollPolicy,
 ) -> MeetingUpdate {
-    let mut course = meeting.usage;
-    course.record_users(one.users, now);
-    let seats =
-        policy.load.meeting_load(one.created_at, expected_users(meeting, policy), one.users);
-    MeetingUpdate::Reported(seats, course)
+    let mut usage = meeting.usage;
+    usage.record_users(reported.users, now);
+    let expected = expected_users(meeting, policy);
+    let load = policy.load.meeting_load(reported.created_at, expected, reported.users);
+    MeetingUpdate::Reported(load, usage)
 }
 
-/// What becomes of a meeting that was not reported: nothing if it was placed after the question was
-/// asked or its create is still under way.
+/// Returns the change of a recorded meeting that was not reported, or `None` if it was placed after
+/// the request was sent or is still being created.
 fn update_unreported(
     meeting: &Meeting,
     observation: &PollObservation,
@@ -318,18 +322,18 @@ fn update_unreported(
     if meeting.is_being_created(asked_at) || meeting.seen_at >= asked_at {
         return None;
     }
-    // A claim that ran out was never confirmed: there is nothing to wait for.
-    let missed = meeting.missed_polls.saturating_add(1);
-    let is_old = asked_at >= meeting.placed_at.plus_ms(policy.grace_ms);
-    let gone = meeting.claim.is_some() || (missed >= MAX_MISSED_POLLS && is_old);
-    Some(if gone { MeetingUpdate::Forgotten } else { MeetingUpdate::Missed(missed) })
+    let missed_polls = meeting.missed_polls.saturating_add(1);
+    let is_past_grace = asked_at >= meeting.placed_at.plus_ms(policy.grace_ms);
+    // A meeting whose claim ran out was never confirmed, so it is forgotten immediately.
+    let is_gone = meeting.claim.is_some() || (missed_polls >= MAX_MISSED_POLLS && is_past_grace);
+    Some(if is_gone { MeetingUpdate::Forgotten } else { MeetingUpdate::Missed(missed_polls) })
 }
 
-fn count_stats(seen: &[ReportedMeeting]) -> ServerStats {
+fn count_stats(meetings: &[ReportedMeeting]) -> ServerStats {
     ServerStats {
-        meetings: u32::try_from(seen.len()).unwrap_or(u32::MAX),
-        users: seen.iter().fold(0, |sum, one| sum.saturating_add(one.users)),
-        largest_meeting: seen.iter().map(|one| one.users).max().unwrap_or(0),
-        videos: seen.iter().fold(0, |sum, one| sum.saturating_add(one.videos)),
+        meetings: u32::try_from(meetings.len()).unwrap_or(u32::MAX),
+        users: meetings.iter().fold(0, |sum, meeting| sum.saturating_add(meeting.users)),
+        largest_meeting: meetings.iter().map(|meeting| meeting.users).max().unwrap_or(0),
+        videos: meetings.iter().fold(0, |sum, meeting| sum.saturating_add(meeting.videos)),
     }
 }

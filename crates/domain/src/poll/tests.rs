@@ -1,4 +1,4 @@
-//! What polls mean, by examples and by laws.
+//! Tests of the evaluation of polls, by examples and by properties.
 
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn reported_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
     }
 }
 
-/// Nothing but what is recorded there.
+/// A context that has only meetings recorded on the server.
 fn context_of(here: &[Meeting]) -> PollContext<'_> {
     PollContext { recorded_here: here, ..PollContext::default() }
 }
@@ -55,7 +55,7 @@ fn observation(result: Result<Vec<ReportedMeeting>, String>) -> PollObservation 
 }
 
 #[test]
-fn load_and_statistics() {
+fn load_and_statistics_follow_from_the_meetings() {
     let mut server = server();
     let mut breakout = reported_meeting("b", 1000, 4);
     breakout.is_breakout = true;
@@ -64,8 +64,8 @@ fn load_and_statistics() {
         reported_meeting("young", 60_000, 2),
         breakout,
     ];
-    let verdict = apply_poll(&mut server, context_of(&[]), &observation(Ok(list)), &POLICY);
-    assert_eq!(verdict.change, Some(HealthChange::WentOnline));
+    let outcome = apply_poll(&mut server, context_of(&[]), &observation(Ok(list)), &POLICY);
+    assert_eq!(outcome.change, Some(HealthChange::WentOnline));
     assert_eq!(server.load, Some(70.0));
     let stats = ServerStats { meetings: 3, users: 26, largest_meeting: 20, videos: 3 };
     assert_eq!(server.stats, stats);
@@ -74,7 +74,7 @@ fn load_and_statistics() {
 #[test]
 fn meetings_are_reported_kept_missed_or_forgotten() {
     let mut server = server();
-    let known = [
+    let recorded = [
         meeting("there", false, NOW.plus_ms(-5000)),
         meeting("gone", false, NOW.plus_ms(-5000)),
         Meeting { missed_polls: 1, ..meeting("gone-twice", false, NOW.plus_ms(-5000)) },
@@ -84,26 +84,29 @@ fn meetings_are_reported_kept_missed_or_forgotten() {
         meeting("never-answered", true, NOW.plus_ms(-30_000)),
     ];
     let list = vec![reported_meeting("there", 4900, 3)];
-    let verdict = apply_poll(&mut server, context_of(&known), &observation(Ok(list)), &POLICY);
-    let fates: Vec<_> =
-        verdict.meeting_updates.iter().map(|(key, fate)| (key.id.as_str(), fate.clone())).collect();
-    let seats = POLICY.load.meeting_load(NOW.plus_ms(-4900), 15, 3);
-    let course = MeetingUsage { peak_users: 3, busy_until: NOW };
+    let outcome = apply_poll(&mut server, context_of(&recorded), &observation(Ok(list)), &POLICY);
+    let updates: Vec<_> = outcome
+        .meeting_updates
+        .iter()
+        .map(|(key, update)| (key.id.as_str(), update.clone()))
+        .collect();
+    let load = POLICY.load.meeting_load(NOW.plus_ms(-4900), 15, 3);
+    let usage = MeetingUsage { peak_users: 3, busy_until: NOW };
     assert_eq!(
-        fates,
+        updates,
         [
-            ("there", MeetingUpdate::Reported(seats, course)),
+            ("there", MeetingUpdate::Reported(load, usage)),
             ("gone", MeetingUpdate::Missed(1)),
             ("gone-twice", MeetingUpdate::Forgotten),
             ("gone-but-young", MeetingUpdate::Missed(2)),
             ("never-answered", MeetingUpdate::Forgotten)
         ]
     );
-    assert_eq!(server.load, Some(90.0), "three meetings of 15 seats, twice as heavy");
+    assert_eq!(server.load, Some(90.0), "three meetings of 15 users, times 2");
     assert_eq!(server.placed_since_poll, 2);
 }
 
-/// A meeting that was made by the balancer.
+/// A reported meeting that the balancer created.
 fn our_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
     ReportedMeeting { is_ours: true, ..reported_meeting(id, age_ms, users) }
 }
@@ -114,11 +117,11 @@ fn online_server() -> Server {
     server
 }
 
-/// What is decided about one reported meeting that is recorded elsewhere.
-fn decide(one: ReportedMeeting, other: Option<RecordedElsewhere>) -> PollOutcome {
-    let elsewhere: Vec<RecordedElsewhere> = other.into_iter().collect();
-    let known = PollContext { recorded_elsewhere: &elsewhere, ..PollContext::default() };
-    apply_poll(&mut online_server(), known, &observation(Ok(vec![one])), &POLICY)
+/// The outcome for one reported meeting that may be recorded elsewhere.
+fn decide(reported: ReportedMeeting, recorded: Option<RecordedElsewhere>) -> PollOutcome {
+    let elsewhere: Vec<RecordedElsewhere> = recorded.into_iter().collect();
+    let context = PollContext { recorded_elsewhere: &elsewhere, ..PollContext::default() };
+    apply_poll(&mut online_server(), context, &observation(Ok(vec![reported])), &POLICY)
 }
 
 fn recorded_elsewhere(users: u32, reachable: bool) -> RecordedElsewhere {
@@ -130,15 +133,16 @@ fn recorded_elsewhere(users: u32, reachable: bool) -> RecordedElsewhere {
 }
 
 #[test]
-fn lost_meetings_are_adopted_and_foreign_ones_left_alone() {
-    let one = ReportedMeeting { voice_bridge: Some("1".to_owned()), ..our_meeting("m", 9000, 4) };
-    let verdict = decide(one.clone(), None);
-    let [adopted] = &verdict.adopted[..] else { panic!("{verdict:?}") };
+fn unrecorded_meetings_are_adopted_and_foreign_ones_left_alone() {
+    let reported =
+        ReportedMeeting { voice_bridge: Some("1".to_owned()), ..our_meeting("m", 9000, 4) };
+    let outcome = decide(reported.clone(), None);
+    let [adopted] = &outcome.adopted[..] else { panic!("{outcome:?}") };
     assert_eq!((adopted.key.id.as_str(), adopted.server.0.as_str()), ("m", "a"));
     assert_eq!(adopted.voice_bridge.as_deref(), Some("1"));
     assert_eq!((adopted.placed_at, adopted.load.users), (NOW.plus_ms(-9000), 4));
     assert_eq!(decide(reported_meeting("m", 9000, 4), None).foreign, 1);
-    let breakout = decide(ReportedMeeting { is_breakout: true, ..one }, None);
+    let breakout = decide(ReportedMeeting { is_breakout: true, ..reported }, None);
     assert_eq!((breakout.adopted, breakout.foreign), (vec![], 0));
     let mut disabled = online_server();
     disabled.state = AdminState::Disabled;
@@ -147,10 +151,10 @@ fn lost_meetings_are_adopted_and_foreign_ones_left_alone() {
 }
 
 #[test]
-fn the_fuller_duplicate_stays() {
-    let end = |verdict: &PollOutcome| {
-        let servers = verdict.unwanted.iter().map(|stray| stray.server.0.clone());
-        (verdict.adopted.len(), servers.collect::<Vec<_>>())
+fn the_duplicate_with_more_users_stays() {
+    let decisions = |outcome: &PollOutcome| {
+        let servers = outcome.unwanted.iter().map(|unwanted| unwanted.server.0.clone());
+        (outcome.adopted.len(), servers.collect::<Vec<_>>())
     };
     for (here, there, reachable, expected) in [
         (9, 2, true, (1, vec!["b".to_owned()])),
@@ -158,58 +162,63 @@ fn the_fuller_duplicate_stays() {
         (2, 2, true, (0, vec!["a".to_owned()])),
         (1, 9, false, (1, vec![])),
     ] {
-        let verdict =
+        let outcome =
             decide(our_meeting("m", 9000, here), Some(recorded_elsewhere(there, reachable)));
-        assert_eq!(end(&verdict), expected, "{here} {there} {reachable}");
+        assert_eq!(decisions(&outcome), expected, "{here} {there} {reachable}");
     }
     let mut fresh = recorded_elsewhere(0, true);
     fresh.meeting.placed_at = NOW.plus_ms(-900);
-    assert_eq!(end(&decide(our_meeting("m", 9000, 5), Some(fresh))), (0, vec![]));
+    assert_eq!(decisions(&decide(our_meeting("m", 9000, 5), Some(fresh))), (0, vec![]));
     assert_eq!(
-        end(&decide(reported_meeting("m", 9000, 5), Some(recorded_elsewhere(0, true)))),
+        decisions(&decide(reported_meeting("m", 9000, 5), Some(recorded_elsewhere(0, true)))),
         (0, vec![])
     );
 }
 
 #[test]
 fn unwanted_meetings_are_ended_until_they_are_gone() {
-    let ending = |since: i64| PendingEnd {
+    let pending_end = |since: i64| PendingEnd {
         server: ServerId("a".to_owned()),
         key: MeetingKey { tenant: None, id: "m".to_owned() },
         moderator_pw: Some("pw".to_owned()),
         since: NOW.plus_ms(since),
         create_sent_at: Timestamp::default(),
     };
-    let judged = |list: Vec<ReportedMeeting>, here: &[Meeting], since: i64| {
-        let endings = [ending(since)];
-        let known =
-            PollContext { recorded_here: here, pending_ends: &endings, ..PollContext::default() };
-        let verdict = apply_poll(&mut online_server(), known, &observation(Ok(list)), &POLICY);
-        (verdict.unwanted.len(), verdict.settled_ends.len(), verdict.adopted.len())
+    let counts = |list: Vec<ReportedMeeting>, here: &[Meeting], since: i64| {
+        let pending_ends = [pending_end(since)];
+        let context = PollContext {
+            recorded_here: here,
+            pending_ends: &pending_ends,
+            ..PollContext::default()
+        };
+        let outcome = apply_poll(&mut online_server(), context, &observation(Ok(list)), &POLICY);
+        (outcome.unwanted.len(), outcome.settled_ends.len(), outcome.adopted.len())
     };
-    assert_eq!(judged(vec![our_meeting("m", 9000, 3)], &[], -5), (1, 0, 0));
-    assert_eq!(judged(vec![reported_meeting("m", 900_000, 3)], &[], -500_000), (1, 0, 0));
-    assert_eq!(judged(vec![], &[], -5), (0, 0, 0), "its create may still be on its way");
-    assert_eq!(judged(vec![], &[], -500_000), (0, 1, 0));
-    let again = [meeting("m", false, NOW.plus_ms(-5000))];
-    assert_eq!(judged(vec![our_meeting("m", 9, 3)], &again, -5), (0, 1, 0), "placed here again");
+    assert_eq!(counts(vec![our_meeting("m", 9000, 3)], &[], -5), (1, 0, 0));
+    assert_eq!(counts(vec![reported_meeting("m", 900_000, 3)], &[], -500_000), (1, 0, 0));
+    assert_eq!(counts(vec![], &[], -5), (0, 0, 0), "its create may still be in progress");
+    assert_eq!(counts(vec![], &[], -500_000), (0, 1, 0));
+    let recorded = [meeting("m", false, NOW.plus_ms(-5000))];
+    assert_eq!(counts(vec![our_meeting("m", 9, 3)], &recorded, -5), (0, 1, 0), "placed here again");
 }
 
-/// How many are adopted, ended and foreign, of one meeting that is recorded elsewhere and not wanted here.
+/// The numbers of adopted, unwanted and foreign meetings, for one reported meeting that may be
+/// recorded elsewhere and may have a pending end.
 fn count_decisions(
-    one: ReportedMeeting,
-    other: Option<RecordedElsewhere>,
-    ending: Option<PendingEnd>,
+    reported: ReportedMeeting,
+    recorded: Option<RecordedElsewhere>,
+    pending_end: Option<PendingEnd>,
 ) -> [usize; 3] {
-    let elsewhere: Vec<RecordedElsewhere> = other.into_iter().collect();
-    let endings: Vec<PendingEnd> = ending.into_iter().collect();
-    let known = PollContext {
+    let elsewhere: Vec<RecordedElsewhere> = recorded.into_iter().collect();
+    let pending_ends: Vec<PendingEnd> = pending_end.into_iter().collect();
+    let context = PollContext {
         recorded_elsewhere: &elsewhere,
-        pending_ends: &endings,
+        pending_ends: &pending_ends,
         ..PollContext::default()
     };
-    let verdict = apply_poll(&mut online_server(), known, &observation(Ok(vec![one])), &POLICY);
-    [verdict.adopted.len(), verdict.unwanted.len(), verdict.foreign]
+    let outcome =
+        apply_poll(&mut online_server(), context, &observation(Ok(vec![reported])), &POLICY);
+    [outcome.adopted.len(), outcome.unwanted.len(), outcome.foreign]
 }
 
 fn unanswered_create(ms: i64) -> PendingEnd {
@@ -223,122 +232,135 @@ fn unanswered_create(ms: i64) -> PendingEnd {
 }
 
 #[test]
-fn a_pending_end_applies_to_the_meeting_of_its_create() {
-    let asked = || Some(unanswered_create(-60_000));
-    assert_eq!(count_decisions(our_meeting("m", 59_000, 0), None, asked()), [0, 1, 0]);
+fn a_pending_end_applies_only_to_the_meeting_of_its_create() {
+    let pending = || Some(unanswered_create(-60_000));
+    assert_eq!(count_decisions(our_meeting("m", 59_000, 0), None, pending()), [0, 1, 0]);
     assert_eq!(
-        count_decisions(our_meeting("m", 64_000, 0), None, asked()),
+        count_decisions(our_meeting("m", 64_000, 0), None, pending()),
         [0, 1, 0],
         "clocks differ"
     );
     assert_eq!(
-        count_decisions(our_meeting("m", 90_000, 5), None, asked()),
+        count_decisions(our_meeting("m", 90_000, 5), None, pending()),
         [1, 0, 0],
         "an older one"
     );
     assert_eq!(
-        count_decisions(our_meeting("m", 9_000, 5), None, asked()),
+        count_decisions(our_meeting("m", 9_000, 5), None, pending()),
         [1, 0, 0],
         "a newer one"
     );
-    let away = recorded_elsewhere(9, false);
+    let unreachable = recorded_elsewhere(9, false);
     assert_eq!(
-        count_decisions(our_meeting("m", 59_000, 0), Some(away.clone()), asked()),
+        count_decisions(our_meeting("m", 59_000, 0), Some(unreachable.clone()), pending()),
         [1, 0, 0],
         "the only one"
     );
-    let wish = PendingEnd { create_sent_at: Timestamp::default(), ..unanswered_create(-60_000) };
-    assert_eq!(count_decisions(our_meeting("m", 90_000, 5), Some(away), Some(wish)), [0, 1, 0]);
+    let requested =
+        PendingEnd { create_sent_at: Timestamp::default(), ..unanswered_create(-60_000) };
+    assert_eq!(
+        count_decisions(our_meeting("m", 90_000, 5), Some(unreachable), Some(requested)),
+        [0, 1, 0]
+    );
 }
 
 #[test]
 fn meetings_being_created_are_left_alone() {
     let claimed = |ms: i64| {
-        let mut other = recorded_elsewhere(15, true);
-        other.meeting.claim = Some(Claim { token: "t".to_owned(), until: NOW.plus_ms(ms) });
-        Some(other)
+        let mut recorded = recorded_elsewhere(15, true);
+        recorded.meeting.claim = Some(Claim { token: "t".to_owned(), until: NOW.plus_ms(ms) });
+        Some(recorded)
     };
-    let asked = || Some(unanswered_create(-8000));
-    assert_eq!(count_decisions(our_meeting("m", 7000, 0), claimed(5000), asked()), [0, 0, 0]);
+    let pending = || Some(unanswered_create(-8000));
+    assert_eq!(count_decisions(our_meeting("m", 7000, 0), claimed(5000), pending()), [0, 0, 0]);
     assert_eq!(
-        count_decisions(our_meeting("m", 7000, 0), claimed(-500), asked()),
+        count_decisions(our_meeting("m", 7000, 0), claimed(-500), pending()),
         [1, 0, 0],
-        "it ran out"
+        "the claim ran out"
     );
     assert_eq!(
         count_decisions(our_meeting("m", 7000, 0), claimed(-500), None),
         [1, 0, 0],
-        "not a fuller double"
+        "an unconfirmed record is no duplicate"
     );
 }
 
 #[test]
-fn a_missed_record_is_no_duplicate() {
-    let mut other = recorded_elsewhere(9, true);
-    other.meeting.missed_polls = 1;
-    assert_eq!(count_decisions(our_meeting("m", 9000, 2), Some(other), None), [1, 0, 0]);
+fn a_record_that_the_last_poll_missed_is_no_duplicate() {
+    let mut recorded = recorded_elsewhere(9, true);
+    recorded.meeting.missed_polls = 1;
+    assert_eq!(count_decisions(our_meeting("m", 9000, 2), Some(recorded), None), [1, 0, 0]);
 }
 
 #[test]
-fn no_second_tenants_meeting_of_an_id_is_taken_over() {
+fn a_meeting_is_not_adopted_while_its_id_is_recorded_for_another_tenant() {
     let here = [meeting("m", false, NOW.plus_ms(-9000))];
     let theirs = ReportedMeeting { tenant: Some("t".to_owned()), ..our_meeting("m", 9000, 2) };
-    let verdict = apply_poll(
+    let outcome = apply_poll(
         &mut online_server(),
         context_of(&here),
         &observation(Ok(vec![theirs])),
         &POLICY,
     );
-    assert_eq!((verdict.adopted, verdict.unwanted), (vec![], vec![]));
+    assert_eq!((outcome.adopted, outcome.unwanted), (vec![], vec![]));
 }
 
 #[test]
-fn an_offline_server_keeps_its_meetings_detached() {
+fn meetings_of_an_offline_server_are_detached_and_attached_again() {
     let mut server = online_server();
     server.health.unhealthy_count = 1;
-    let known = [
+    let recorded = [
         meeting("m", false, NOW.plus_ms(-5000)),
         Meeting { detached: true, ..meeting("n", false, NOW.plus_ms(-5000)) },
     ];
-    let verdict =
-        apply_poll(&mut server, context_of(&known), &observation(Err("x".to_owned())), &POLICY);
-    assert_eq!(verdict.meeting_updates, [(known[0].key.clone(), MeetingUpdate::Detached)]);
+    let outcome =
+        apply_poll(&mut server, context_of(&recorded), &observation(Err("x".to_owned())), &POLICY);
+    assert_eq!(outcome.meeting_updates, [(recorded[0].key.clone(), MeetingUpdate::Detached)]);
     let list = vec![reported_meeting("m", 5000, 2), reported_meeting("n", 5000, 2)];
-    let verdict = apply_poll(&mut server, context_of(&known), &observation(Ok(list)), &POLICY);
+    let outcome = apply_poll(&mut server, context_of(&recorded), &observation(Ok(list)), &POLICY);
     assert!(
-        verdict.meeting_updates.iter().all(|(_, fate)| matches!(fate, MeetingUpdate::Reported(..)))
+        outcome
+            .meeting_updates
+            .iter()
+            .all(|(_, update)| matches!(update, MeetingUpdate::Reported(..)))
     );
-    assert_eq!(verdict.meeting_updates.len(), 2);
+    assert_eq!(outcome.meeting_updates.len(), 2);
 }
 
 #[test]
-fn one_failure_changes_nothing_and_two_take_it_offline() {
+fn the_first_failure_changes_nothing_and_the_second_takes_the_server_offline() {
     let mut server = server();
-    let known = [meeting("m", false, NOW.plus_ms(-5000))];
+    let recorded = [meeting("m", false, NOW.plus_ms(-5000))];
     let _ = apply_poll(
         &mut server,
-        context_of(&known),
+        context_of(&recorded),
         &observation(Ok(vec![reported_meeting("m", 5000, 3)])),
         &POLICY,
     );
     let late = observation(Err("timeout".to_owned()));
-    assert_eq!(apply_poll(&mut server, context_of(&known), &late, &POLICY), PollOutcome::default());
-    assert_eq!(server.health.last_failure, None, "it has answered a later question");
+    assert_eq!(
+        apply_poll(&mut server, context_of(&recorded), &late, &POLICY),
+        PollOutcome::default()
+    );
+    assert_eq!(server.health.last_failure, None, "it has answered a later request");
     let down = PollObservation { started_at: NOW, ..late };
-    assert_eq!(apply_poll(&mut server, context_of(&known), &down, &POLICY), PollOutcome::default());
+    assert_eq!(
+        apply_poll(&mut server, context_of(&recorded), &down, &POLICY),
+        PollOutcome::default()
+    );
     assert_eq!((server.load, server.stats.users), (Some(30.0), 3));
-    let verdict = apply_poll(&mut server, context_of(&known), &down, &POLICY);
-    assert_eq!(verdict.change, Some(HealthChange::WentOffline));
-    assert_eq!(verdict.meeting_updates, [(known[0].key.clone(), MeetingUpdate::Detached)]);
+    let outcome = apply_poll(&mut server, context_of(&recorded), &down, &POLICY);
+    assert_eq!(outcome.change, Some(HealthChange::WentOffline));
+    assert_eq!(outcome.meeting_updates, [(recorded[0].key.clone(), MeetingUpdate::Detached)]);
     assert_eq!((server.load, server.stats), (None, ServerStats::default()));
 }
 
 #[test]
-fn cordoned_servers_are_disabled_when_they_have_no_meeting_at_all() {
+fn cordoned_servers_are_disabled_when_they_have_no_meetings() {
     let mut server = server();
     server.state = AdminState::Cordoned;
-    let empty_room = observation(Ok(vec![reported_meeting("m", 3_600_000, 0)]));
-    assert!(!apply_poll(&mut server, context_of(&[]), &empty_room, &POLICY).drained);
+    let empty_meeting = observation(Ok(vec![reported_meeting("m", 3_600_000, 0)]));
+    assert!(!apply_poll(&mut server, context_of(&[]), &empty_meeting, &POLICY).drained);
     assert_eq!((server.state, server.load), (AdminState::Cordoned, Some(0.0)));
     assert!(apply_poll(&mut server, context_of(&[]), &observation(Ok(vec![])), &POLICY).drained);
     assert_eq!((server.state, server.load), (AdminState::Disabled, None));
@@ -346,7 +368,7 @@ fn cordoned_servers_are_disabled_when_they_have_no_meeting_at_all() {
 
 proptest! {
     #[test]
-    fn load_is_never_negative_and_absent_exactly_while_unusable(
+    fn load_is_never_negative_and_absent_only_while_the_server_is_unusable(
         polls in proptest::collection::vec(proptest::option::of(proptest::collection::vec(0u32..300, 0..5)), 1..20),
         state in 0..3usize,
     ) {

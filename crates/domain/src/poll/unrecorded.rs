@@ -1,6 +1,6 @@
-//! Meetings that a server reports and that are not recorded on it: taken over if they were lost
-//! or their server is away, ended if they run elsewhere or are not wanted, left alone if they are
-//! not ours.
+//! Decides about meetings that a server reports and that are not recorded on it. They are adopted
+//! if their record is lost or their recorded server is unavailable, ended if they are duplicates or
+//! are to be ended, and left alone if this balancer did not create them.
 
 use std::collections::HashMap;
 
@@ -14,55 +14,59 @@ use super::{
     ReportedMeeting, UnwantedMeeting, expected_users,
 };
 
-/// A server that had no time to create a meeting within this has lost the request, in ms.
+/// Time after which a create request that has not led to a meeting is considered lost, in ms.
 const CREATE_LOST_AFTER_MS: i64 = 2 * 60_000;
 
-/// The meetings of an answer by their ids.
+/// The meetings of a response, indexed by their ids.
 pub(super) struct ReportedMeetings<'a> {
     meetings: &'a [ReportedMeeting],
     by_id: HashMap<&'a str, Vec<&'a ReportedMeeting>>,
 }
 
 impl ReportedMeeting {
-    /// Whether it is that meeting. One that tells no tenant may be anybody's of that id.
+    /// Returns whether this may be the meeting with that key. A meeting that names no tenant may
+    /// belong to any tenant.
     pub(super) fn has_key(&self, key: &MeetingKey) -> bool {
         self.id == key.id && (self.tenant.is_none() || self.tenant == key.tenant)
     }
 }
 
 impl<'a> ReportedMeetings<'a> {
-    pub(super) fn new(list: &'a [ReportedMeeting]) -> Self {
+    pub(super) fn new(meetings: &'a [ReportedMeeting]) -> Self {
         let mut by_id: HashMap<&str, Vec<&ReportedMeeting>> = HashMap::new();
-        for one in list {
-            by_id.entry(one.id.as_str()).or_default().push(one);
+        for meeting in meetings {
+            by_id.entry(meeting.id.as_str()).or_default().push(meeting);
         }
-        Self { meetings: list, by_id }
+        Self { meetings, by_id }
     }
 
     pub(super) fn find(&self, key: &MeetingKey) -> Option<&'a ReportedMeeting> {
-        self.by_id.get(key.id.as_str())?.iter().find(|one| one.has_key(key)).copied()
+        self.by_id.get(key.id.as_str())?.iter().find(|meeting| meeting.has_key(key)).copied()
     }
 
-    /// The seats that all of them take up. Breakout rooms weigh nothing of their own.
+    /// Returns the number of users that all meetings count as. Breakout rooms do not count.
     pub(super) fn counted_users(
         &self,
         here: &[Meeting],
         now: Timestamp,
         policy: &PollPolicy,
     ) -> u64 {
-        let recorded: HashMap<&str, &Meeting> =
+        let records: HashMap<&str, &Meeting> =
             here.iter().map(|meeting| (meeting.key.id.as_str(), meeting)).collect();
-        let taken = |one: &ReportedMeeting| {
-            let record = recorded.get(one.id.as_str()).filter(|record| one.has_key(&record.key));
+        let users = |meeting: &ReportedMeeting| {
+            let record =
+                records.get(meeting.id.as_str()).filter(|record| meeting.has_key(&record.key));
             let expected =
                 record.map_or(policy.load.min_user_count, |record| expected_users(record, policy));
-            policy.load.meeting_load(one.created_at, expected, one.users).counted_users(now)
+            let load = policy.load.meeting_load(meeting.created_at, expected, meeting.users);
+            load.counted_users(now)
         };
-        let weighed = self.meetings.iter().filter(|one| !one.is_breakout);
-        weighed.map(|one| u64::from(taken(one))).sum()
+        let counted = self.meetings.iter().filter(|meeting| !meeting.is_breakout);
+        counted.map(|meeting| u64::from(users(meeting))).sum()
     }
 
-    /// Those that are not recorded here. Breakout rooms are their parents' business.
+    /// Iterates over the meetings that are not recorded on the server. Breakout rooms are never
+    /// recorded, so they are left out.
     pub(super) fn list_unrecorded(
         &self,
         here: &[Meeting],
@@ -71,131 +75,163 @@ impl<'a> ReportedMeetings<'a> {
         for meeting in here {
             recorded.entry(meeting.key.id.as_str()).or_default().push(&meeting.key);
         }
-        let is_recorded = |one: &ReportedMeeting| {
+        let is_recorded = |meeting: &ReportedMeeting| {
             recorded
-                .get(one.id.as_str())
-                .is_some_and(|keys| keys.iter().any(|key| one.has_key(key)))
+                .get(meeting.id.as_str())
+                .is_some_and(|keys| keys.iter().any(|key| meeting.has_key(key)))
         };
-        let found: Vec<&ReportedMeeting> =
-            self.meetings.iter().filter(|one| !one.is_breakout && !is_recorded(one)).collect();
-        found.into_iter()
+        let unrecorded: Vec<&ReportedMeeting> = self
+            .meetings
+            .iter()
+            .filter(|meeting| !meeting.is_breakout && !is_recorded(meeting))
+            .collect();
+        unrecorded.into_iter()
     }
 }
 
-/// Decides about all meetings that are reported and not recorded here.
+/// Decides about all meetings that are reported and not recorded on the server, and about its
+/// pending ends.
 pub(super) fn settle_unrecorded(
     server: &Server,
-    known: PollContext<'_>,
-    seen: &ReportedMeetings<'_>,
+    context: PollContext<'_>,
+    reported: &ReportedMeetings<'_>,
     observation: &PollObservation,
     policy: &PollPolicy,
-    verdict: &mut PollOutcome,
+    outcome: &mut PollOutcome,
 ) {
     let asked_at = observation.started_at;
-    for ending in known.pending_ends {
-        let is_here = known.recorded_here.iter().any(|meeting| meeting.key == ending.key);
-        let lost = seen.find(&ending.key).is_none()
-            && asked_at >= ending.since.plus_ms(CREATE_LOST_AFTER_MS);
-        if is_here || lost {
-            verdict.settled_ends.push(ending.key.clone());
+    for pending_end in context.pending_ends {
+        let is_recorded =
+            context.recorded_here.iter().any(|meeting| meeting.key == pending_end.key);
+        let is_lost = reported.find(&pending_end.key).is_none()
+            && asked_at >= pending_end.since.plus_ms(CREATE_LOST_AFTER_MS);
+        if is_recorded || is_lost {
+            outcome.settled_ends.push(pending_end.key.clone());
         }
     }
-    let usable = server.is_online() && server.state != AdminState::Disabled;
-    let elsewhere: HashMap<&MeetingKey, &RecordedElsewhere> =
-        known.recorded_elsewhere.iter().map(|one| (&one.meeting.key, one)).collect();
-    for one in seen.list_unrecorded(known.recorded_here) {
-        let key = one.key();
-        let ending =
-            known.pending_ends.iter().find(|ending| ending.key == key && ending.applies_to(one));
-        match (elsewhere.get(&key), ending) {
-            // Whoever creates it may get its answer from here.
-            (Some(other), _) if other.meeting.is_being_created(asked_at) => {}
-            (_, Some(ending)) if ending.is_requested() => {
-                verdict.unwanted.push(end_unwanted(ending, None))
+    let elsewhere: HashMap<&MeetingKey, &RecordedElsewhere> = context
+        .recorded_elsewhere
+        .iter()
+        .map(|recorded| (&recorded.meeting.key, recorded))
+        .collect();
+    for meeting in reported.list_unrecorded(context.recorded_here) {
+        let key = meeting.key();
+        let pending_end = context
+            .pending_ends
+            .iter()
+            .find(|pending_end| pending_end.key == key && pending_end.applies_to(meeting));
+        match (elsewhere.get(&key), pending_end) {
+            // The create in progress may still succeed on this server.
+            (Some(recorded), _) if recorded.meeting.is_being_created(asked_at) => {}
+            (_, Some(pending_end)) if pending_end.is_requested() => {
+                outcome.unwanted.push(end_unwanted(pending_end, None));
             }
-            (Some(other), Some(ending)) if other.is_confirmed() => {
-                verdict.unwanted.push(end_unwanted(ending, Some(&other.meeting.server)));
+            (Some(recorded), Some(pending_end)) if recorded.is_confirmed() => {
+                outcome.unwanted.push(end_unwanted(pending_end, Some(&recorded.meeting.server)));
             }
-            (None, Some(ending)) => verdict.unwanted.push(end_unwanted(ending, None)),
-            _ if !one.is_ours => verdict.foreign += 1,
-            // Its record waits until that of the other one is gone.
-            _ if is_id_taken(&key, known.recorded_here) => {}
-            (None, None) if usable => {
-                verdict.adopted.push(adopt_meeting(server, one, None, observation, policy));
+            (None, Some(pending_end)) => outcome.unwanted.push(end_unwanted(pending_end, None)),
+            _ if !meeting.is_ours => outcome.foreign += 1,
+            // The meeting is not recorded until the record of the other tenant's meeting is gone.
+            _ if is_id_taken(&key, context.recorded_here) => {}
+            (recorded, _) => {
+                let recorded = recorded.copied();
+                settle_ours(server, meeting, recorded, observation, policy, outcome);
             }
-            (Some(other), _) if is_settled(&other.meeting, asked_at, policy) => {
-                let stays =
-                    usable && (one.users > other.meeting.load.users || !other.is_confirmed());
-                if stays {
-                    let record = Some(&other.meeting);
-                    verdict.adopted.push(adopt_meeting(server, one, record, observation, policy));
-                }
-                if other.is_confirmed() {
-                    verdict.unwanted.push(end_duplicate(&other.meeting, server, stays));
-                }
-            }
-            _ => {}
         }
     }
 }
 
-/// Whether another tenant's meeting of that id is recorded here. A BBB server has one of an id.
+/// Decides about an unrecorded meeting that this balancer created: adopts it if it has no usable
+/// record, or else keeps the duplicate with more users.
+fn settle_ours(
+    server: &Server,
+    meeting: &ReportedMeeting,
+    recorded: Option<&RecordedElsewhere>,
+    observation: &PollObservation,
+    policy: &PollPolicy,
+    outcome: &mut PollOutcome,
+) {
+    let is_usable = server.is_online() && server.state != AdminState::Disabled;
+    let Some(recorded) = recorded else {
+        if is_usable {
+            outcome.adopted.push(adopt_meeting(server, meeting, None, observation, policy));
+        }
+        return;
+    };
+    let record = &recorded.meeting;
+    if !is_past_grace(record, observation.started_at, policy) {
+        return;
+    }
+    let stays = is_usable && (meeting.users > record.load.users || !recorded.is_confirmed());
+    if stays {
+        outcome.adopted.push(adopt_meeting(server, meeting, Some(record), observation, policy));
+    }
+    if recorded.is_confirmed() {
+        outcome.unwanted.push(end_duplicate(record, server, stays));
+    }
+}
+
+/// Returns whether another tenant's meeting with the same id is recorded on the server. A BBB
+/// server has only one meeting with an id.
 fn is_id_taken(key: &MeetingKey, here: &[Meeting]) -> bool {
-    here.iter().any(|one| one.key.id == key.id && one.key != *key)
+    here.iter().any(|meeting| meeting.key.id == key.id && meeting.key != *key)
 }
 
-/// Not until everybody has had time to notice that it was created, or moved since the question was
-/// asked.
-fn is_settled(other: &Meeting, asked_at: Timestamp, policy: &PollPolicy) -> bool {
-    asked_at >= other.placed_at.plus_ms(policy.grace_ms)
+/// Returns whether a record is old enough that all replicas know of it. A record that was created
+/// or moved since the request was sent is not.
+fn is_past_grace(record: &Meeting, asked_at: Timestamp, policy: &PollPolicy) -> bool {
+    asked_at >= record.placed_at.plus_ms(policy.grace_ms)
 }
 
-fn end_unwanted(ending: &PendingEnd, kept_by: Option<&ServerId>) -> UnwantedMeeting {
+fn end_unwanted(pending_end: &PendingEnd, kept_by: Option<&ServerId>) -> UnwantedMeeting {
     UnwantedMeeting {
-        server: ending.server.clone(),
-        key: ending.key.clone(),
-        moderator_pw: ending.moderator_pw.clone(),
+        server: pending_end.server.clone(),
+        key: pending_end.key.clone(),
+        moderator_pw: pending_end.moderator_pw.clone(),
         kept_by: kept_by.cloned(),
     }
 }
 
-/// One of two: the one that is recorded elsewhere if the other one stays.
-fn end_duplicate(recorded: &Meeting, here: &Server, stays: bool) -> UnwantedMeeting {
-    let (there, here) = (recorded.server.clone(), here.id.clone());
-    let (server, keeper) = if stays { (there, here) } else { (here, there) };
+/// Returns the duplicate to end: the one on the recorded server if the one on the polled server
+/// stays, and otherwise the one on the polled server.
+fn end_duplicate(record: &Meeting, polled: &Server, polled_stays: bool) -> UnwantedMeeting {
+    let (recorded, polled) = (record.server.clone(), polled.id.clone());
+    let (server, kept_by) = if polled_stays { (recorded, polled) } else { (polled, recorded) };
     UnwantedMeeting {
         server,
-        key: recorded.key.clone(),
-        moderator_pw: recorded.moderator_pw.clone(),
-        kept_by: Some(keeper),
+        key: record.key.clone(),
+        moderator_pw: record.moderator_pw.clone(),
+        kept_by: Some(kept_by),
     }
 }
 
-/// The record of a meeting that runs here.
+/// Returns the record of a reported meeting on the polled server.
 fn adopt_meeting(
     server: &Server,
-    one: &ReportedMeeting,
+    meeting: &ReportedMeeting,
     record: Option<&Meeting>,
     observation: &PollObservation,
     policy: &PollPolicy,
 ) -> Meeting {
     let now = observation.finished_at;
-    let mut course = MeetingUsage::default();
-    course.record_users(one.users, now);
+    let mut usage = MeetingUsage::default();
+    usage.record_users(meeting.users, now);
     let password = record.and_then(|record| record.moderator_pw.clone());
+    let min_users = policy.load.min_user_count;
     Meeting {
-        key: one.key(),
+        key: meeting.key(),
         server: server.id.clone(),
-        moderator_pw: password.or_else(|| one.moderator_pw.clone()),
-        voice_bridge: one.voice_bridge.clone(),
+        moderator_pw: password.or_else(|| meeting.moderator_pw.clone()),
+        voice_bridge: meeting.voice_bridge.clone(),
         claim: None,
-        // What moves here is not taken back by a poll that asked before.
-        placed_at: record.map_or(one.created_at, |_| now),
+        // For a meeting that moves this is the current time, so that a poll of the other server
+        // whose request was sent earlier does not move it back.
+        placed_at: record.map_or(meeting.created_at, |_| now),
         seen_at: now,
-        load: policy.load.meeting_load(one.created_at, policy.load.min_user_count, one.users),
-        usage: course,
+        load: policy.load.meeting_load(meeting.created_at, min_users, meeting.users),
+        usage,
         missed_polls: 0,
         detached: false,
-        placement_reason: "adopted: it was running there".to_owned(),
+        placement_reason: "adopted: the server already had it".to_owned(),
     }
 }

@@ -1,27 +1,29 @@
-//! What is asked of recordings, and what becomes of one when more of it arrives.
+//! The rules of the recording catalog: filters of searches, changes through the API, and merging an
+//! imported archive into a recording.
 
 use std::cmp::{Ordering, Reverse};
 
 use super::{PlaybackFormat, Recording, RecordingDetails};
 
-/// The metadata that says which tenant a recording belongs to.
+/// The metadata key that names the tenant of a recording.
 pub const TENANT_KEY: &str = "tenant-id";
-/// Metadata that says whose a recording is and where it came from: callers can neither set nor remove it.
+/// Metadata keys that callers can neither set nor remove.
 pub const RESERVED_KEYS: [&str; 1] = [TENANT_KEY];
-/// Metadata that BBB keeps for itself. It is told elsewhere, and the original keeps none of it.
+/// Metadata keys that BBB uses internally. Recordings have fields for their values, so the values
+/// are not stored as metadata; the original Scalelite does not store them either.
 pub const INTERNAL_KEYS: [&str; 3] = ["meetingId", "meetingName", "isBreakout"];
 
-/// Whose recordings are meant.
+/// The tenants whose recordings are accessible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TenantScope {
-    /// Everybody's: there are no tenants, or an administrator asks.
+    /// All recordings: there are no tenants, or an administrator asks.
     All,
-    /// Those whose metadata names this tenant (`tenant-id`).
+    /// Recordings whose metadata names this tenant (`tenant-id`).
     Tenant(String),
 }
 
 impl TenantScope {
-    /// Whether a recording belongs to it.
+    /// Returns whether a recording is accessible.
     #[must_use]
     pub fn accepts(&self, recording: &Recording) -> bool {
         match self {
@@ -31,53 +33,53 @@ impl TenantScope {
     }
 }
 
-/// The states of the recordings that are wanted.
+/// A filter by the state of recordings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RecordingStates {
-    /// Published and unpublished ones.
+    /// Published and unpublished recordings.
     #[default]
     Usual,
-    /// All but deleted ones.
+    /// All recordings except deleted ones.
     Any,
-    /// These, deleted ones too if they are named.
+    /// Recordings in one of these states, which may include `deleted`.
     Listed(Vec<String>),
 }
 
 impl RecordingStates {
-    /// Whether recordings of a state are wanted.
+    /// Returns whether the filter accepts a state.
     #[must_use]
     pub fn accepts(&self, state: Option<&str>) -> bool {
         match self {
             Self::Usual => matches!(state, Some("published" | "unpublished")),
             Self::Any => state != Some("deleted"),
             Self::Listed(states) => {
-                state.is_some_and(|state| states.iter().any(|one| one == state))
+                state.is_some_and(|state| states.iter().any(|listed| listed == state))
             }
         }
     }
 }
 
-/// A value of metadata that is wanted.
+/// A condition on a metadata value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MetadataMatch {
-    /// This one.
+    /// The value equals this text.
     Exact(String),
-    /// One that begins so.
+    /// The value begins with this text.
     Prefix(String),
-    /// One that ends so.
+    /// The value ends with this text.
     Suffix(String),
-    /// One that has this in it.
+    /// The value contains this text.
     Substring(String),
 }
 
 impl MetadataMatch {
-    /// Reads a value as callers spell it: `%` at either end stands for anything.
+    /// Parses a condition as callers write it: `%` at either end matches any text.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let (start, rest) = text.strip_prefix('%').map_or((false, text), |rest| (true, rest));
-        let (end, rest) = rest.strip_suffix('%').map_or((false, rest), |rest| (true, rest));
+        let (any_start, rest) = text.strip_prefix('%').map_or((false, text), |rest| (true, rest));
+        let (any_end, rest) = rest.strip_suffix('%').map_or((false, rest), |rest| (true, rest));
         let rest = rest.to_owned();
-        match (start, end) {
+        match (any_start, any_end) {
             (false, false) => Self::Exact(rest),
             (false, true) => Self::Prefix(rest),
             (true, false) => Self::Suffix(rest),
@@ -85,86 +87,93 @@ impl MetadataMatch {
         }
     }
 
-    /// Whether a value is wanted.
+    /// Returns whether a value meets the condition.
     #[must_use]
     pub fn accepts(&self, value: &str) -> bool {
         match self {
-            Self::Exact(wanted) => value == wanted,
-            Self::Prefix(wanted) => value.starts_with(wanted.as_str()),
-            Self::Suffix(wanted) => value.ends_with(wanted.as_str()),
-            Self::Substring(wanted) => value.contains(wanted.as_str()),
+            Self::Exact(text) => value == text,
+            Self::Prefix(text) => value.starts_with(text.as_str()),
+            Self::Suffix(text) => value.ends_with(text.as_str()),
+            Self::Substring(text) => value.contains(text.as_str()),
         }
     }
 }
 
-/// Which recordings are wanted: those for which all of this holds.
+/// A search filter. It accepts recordings that meet all of its conditions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordingFilter {
-    /// Ids, or their beginnings; any if there are none.
+    /// Recording ids or their prefixes. An empty list accepts all ids.
     pub record_ids: Vec<String>,
-    /// Ids of meetings, exactly; any if there are none. BBB does not look at them where records are named.
+    /// Exact meeting ids. An empty list accepts all ids. As in BBB, they are ignored if there are
+    /// recording ids.
     pub meeting_ids: Vec<String>,
-    /// States.
+    /// The accepted states.
     pub states: RecordingStates,
-    /// Metadata: each of these keys must have one of its values (BBB: all filters must match).
+    /// Metadata keys, each with conditions of which its value must meet one. As in BBB, all keys
+    /// must match.
     pub metadata: Vec<(String, Vec<MetadataMatch>)>,
 }
 
 impl RecordingFilter {
-    /// Whether a recording is wanted.
+    /// Returns whether the filter accepts a recording.
     #[must_use]
     pub fn accepts(&self, recording: &Recording) -> bool {
-        let named = || self.record_ids.iter().any(|id| recording.record_id.starts_with(id));
+        let has_record_id = || self.record_ids.iter().any(|id| recording.record_id.starts_with(id));
         let meeting_id = recording.meeting_id.as_ref();
-        let of_meeting = || meeting_id.is_some_and(|id| self.meeting_ids.contains(id));
-        let of_ids = match (self.record_ids.is_empty(), self.meeting_ids.is_empty()) {
-            (false, _) => named(),
-            (true, false) => of_meeting(),
+        let has_meeting_id = || meeting_id.is_some_and(|id| self.meeting_ids.contains(id));
+        let has_id = match (self.record_ids.is_empty(), self.meeting_ids.is_empty()) {
+            (false, _) => has_record_id(),
+            (true, false) => has_meeting_id(),
             (true, true) => true,
         };
-        of_ids
+        has_id
             && self.states.accepts(recording.state.as_deref())
-            && self.metadata.iter().all(|(key, wanted)| {
+            && self.metadata.iter().all(|(key, conditions)| {
                 let value = recording.metadata_value(key);
-                value.is_some_and(|value| wanted.iter().any(|one| one.accepts(value)))
+                value.is_some_and(|value| {
+                    conditions.iter().any(|condition| condition.accepts(value))
+                })
             })
     }
 }
 
-/// The order of lists: the newest first, those without a beginning last, then by id.
+/// Compares recordings in the order of lists: the newest first, those without a start time last,
+/// then by id.
 #[must_use]
-pub fn compare_newest_first(one: &Recording, other: &Recording) -> Ordering {
-    let place = |of: &Recording| (of.started_at.is_none(), Reverse(of.started_at));
-    place(one).cmp(&place(other)).then_with(|| one.record_id.cmp(&other.record_id))
+pub fn compare_newest_first(a: &Recording, b: &Recording) -> Ordering {
+    let rank =
+        |recording: &Recording| (recording.started_at.is_none(), Reverse(recording.started_at));
+    rank(a).cmp(&rank(b)).then_with(|| a.record_id.cmp(&b.record_id))
 }
 
 /// A change of recordings through the API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordingChange {
-    /// Metadata to set, or to remove. Without [`RESERVED_KEYS`] keys.
+    /// Metadata to set (`Some`) or to remove (`None`). Never contains [`RESERVED_KEYS`].
     pub metadata: Vec<(String, Option<String>)>,
-    /// Whether only holders of a token may watch.
+    /// Whether viewers need a token.
     pub protected: Option<bool>,
-    /// The tenant to give it to, by administrators only.
+    /// The tenant to assign the recording to. Only administrators can change it.
     pub tenant: Option<String>,
 }
 
-/// What an archive says of a recording: one or several formats of it.
+/// The description of a recording in an archive, with one or several formats.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IncomingRecording {
-    /// The recording as its metadata files tell it. `published` and `protected` are as the files and the settings want
-    /// them; its formats are those that came.
+    /// The recording as its metadata files describe it. `published` and `protected` follow from the
+    /// files and the settings; the formats are those of the archive.
     pub recording: Recording,
 }
 
 impl RecordingChange {
-    /// Whether anything would change.
+    /// Returns whether there is nothing to change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Changes a recording, and notes what of it an import must not undo.
+    /// Applies the change to a recording, and records the metadata edits so that an import does not
+    /// undo them.
     pub fn apply(&self, recording: &mut Recording) {
         for (key, value) in &self.metadata {
             set_value(&mut recording.metadata, key, value.clone().map(Some));
@@ -177,24 +186,25 @@ impl RecordingChange {
     }
 }
 
-/// Sets or removes one of some named values, which stay in order.
+/// Sets or removes a named value in a list that is sorted by name.
 fn set_value(values: &mut Vec<(String, Option<String>)>, key: &str, value: Option<Option<String>>) {
     values.retain(|(name, _)| name != key);
     values.extend(value.map(|value| (key.to_owned(), value)));
     values.sort();
 }
 
-/// A recording after an archive: what the archive tells, but for what people have decided since.
+/// Merges an imported archive into a recording.
 ///
-/// Who published or unpublished it, edited its metadata, protected it or gave it to a tenant through the API keeps what
-/// they did. Formats that did not come again stay. One that was deleted stays deleted: a late copy of an archive does
-/// not bring it back, `None`.
+/// The archive determines everything that nobody has changed through the API: publication, metadata
+/// edits, protection and tenant are kept. Formats that are not part of the archive are kept as
+/// well. Returns `None` if the recording was deleted; a late copy of an archive does not restore
+/// it.
 #[must_use]
 pub fn merge_recording(before: Option<&Recording>, incoming: &Recording) -> Option<Recording> {
     let mut merged = incoming.clone();
     merged.metadata.retain(|(name, _)| !INTERNAL_KEYS.contains(&name.as_str()));
     merged.metadata.sort();
-    merged.formats.sort_by(|one, other| one.format.cmp(&other.format));
+    merged.formats.sort_by(|a, b| a.format.cmp(&b.format));
     let Some(before) = before else {
         return Some(merged);
     };
@@ -214,7 +224,7 @@ pub fn merge_recording(before: Option<&Recording>, incoming: &Recording) -> Opti
     merged.ended_at = merged.ended_at.or(before.ended_at);
     merged.formats = merge_formats(&before.formats, &incoming.formats);
     merged.details = merge_details(&before.details, &incoming.details);
-    // Whose it is was decided when it came first, or by an administrator.
+    // The tenant was determined by the first import or by an administrator.
     for key in RESERVED_KEYS {
         merged.metadata.retain(|(name, _)| name != key);
         merged.metadata.extend(before.metadata.iter().filter(|(name, _)| name == key).cloned());
@@ -230,10 +240,11 @@ pub fn merge_recording(before: Option<&Recording>, incoming: &Recording) -> Opti
 }
 
 fn merge_formats(before: &[PlaybackFormat], incoming: &[PlaybackFormat]) -> Vec<PlaybackFormat> {
-    let came = |format: &&PlaybackFormat| incoming.iter().any(|one| one.format == format.format);
-    let stay = before.iter().filter(|format| !came(format));
-    let mut formats: Vec<PlaybackFormat> = incoming.iter().chain(stay).cloned().collect();
-    formats.sort_by(|one, other| one.format.cmp(&other.format));
+    let is_replaced =
+        |format: &PlaybackFormat| incoming.iter().any(|new| new.format == format.format);
+    let kept = before.iter().filter(|format| !is_replaced(format));
+    let mut formats: Vec<PlaybackFormat> = incoming.iter().chain(kept).cloned().collect();
+    formats.sort_by(|a, b| a.format.cmp(&b.format));
     formats
 }
 

@@ -1,75 +1,80 @@
-//! Recordings as they are kept: what a meeting left behind, and who wants to hear of it.
+//! Recordings as they are stored, and the callbacks of their meetings.
 
 pub mod captions;
 pub mod catalog;
 mod file_types;
 mod names;
 pub mod playback_access;
+pub mod retention;
 
 use crate::time::Timestamp;
 
 pub use file_types::FileType;
-pub use names::{FilePath, FormatName, RecordId};
+pub use names::{FilePath, FormatName, RecordId, RecordingFormatId};
+pub use retention::Retention;
 
-/// An image of a playback format's preview.
+/// A preview image of a playback format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Thumbnail {
     /// Width in pixels.
     pub width: Option<i32>,
     /// Height in pixels.
     pub height: Option<i32>,
-    /// Text instead of the image.
+    /// Alternative text of the image.
     pub alt: Option<String>,
     /// Path and query of its URL.
     pub url: Option<String>,
-    /// Its place among the others, from 0.
+    /// Its position among the previews, from 0.
     pub sequence: Option<i32>,
 }
 
-/// One way to watch a recording.
+/// A playback format of a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlaybackFormat {
-    /// `presentation`, `video`, `notes`…; unique within a recording.
+    /// Its name: `presentation`, `video`, `notes`…; unique within a recording.
     pub format: String,
     /// Path and query of its URL.
     pub url: Option<String>,
     /// Length in minutes.
     pub length_minutes: Option<i32>,
-    /// Time that BBB took to make it, in ms.
+    /// Time that BBB took to generate it, in ms.
     pub processing_time_ms: Option<i32>,
     /// Previews, in order.
     pub thumbnails: Vec<Thumbnail>,
-    /// Bytes of its files, as BBB counted them. Not known of what the original imported.
+    /// Size of its files in bytes, as counted by BBB. Not known for formats that the original
+    /// Scalelite imported.
     pub size: Option<i64>,
 }
 
-/// What a breakout room's recording tells of its place.
+/// The parent meeting of a breakout room, and the room's position in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BreakoutPlace {
-    /// Internal id of the meeting that it belongs to.
+    /// Internal id of the parent meeting.
     pub parent_id: String,
-    /// Its number among its siblings.
+    /// Its number among the breakout rooms of the parent meeting.
     pub sequence: Option<i32>,
-    /// Whether users chose it themselves.
+    /// Whether users could choose the room themselves.
     pub free_join: Option<bool>,
 }
 
-/// What the original's tables have no room for; nothing is known of what it imported.
+/// Details of a recording that the tables of the original Scalelite cannot store. They are not
+/// known for recordings that it imported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordingDetails {
-    /// Whether it is a breakout room's.
+    /// Whether the meeting was a breakout room.
     pub is_breakout: Option<bool>,
-    /// Where a breakout room belongs.
+    /// The parent meeting, if the meeting was a breakout room.
     pub breakout: Option<BreakoutPlace>,
-    /// Internal ids of its breakout rooms.
+    /// Internal ids of the breakout rooms of the meeting.
     pub breakout_rooms: Vec<String>,
-    /// Bytes of the raw recording on its BBB server.
+    /// Size of the raw recording on its BBB server, in bytes.
     pub raw_size: Option<i64>,
-    /// Metadata that was changed through the API, by name; none: removed. A further import must not undo it.
+    /// Metadata changed through the API: names and values, `None` for removed ones. A further
+    /// import must not undo these changes.
     pub metadata_edits: Vec<(String, Option<String>)>,
 }
 
-/// A recording, whole.
+/// A recording with its metadata and formats.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
     /// BBB's internal meeting id; unique.
@@ -80,50 +85,52 @@ pub struct Recording {
     pub name: Option<String>,
     /// Whether it is published.
     pub published: bool,
-    /// How many took part.
+    /// Number of participants.
     pub participants: Option<i32>,
     /// `published`, `unpublished`, `deleted`, `processing`…
     pub state: Option<String>,
     /// When the meeting began.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// When the meeting ended.
     pub ended_at: Option<Timestamp>,
-    /// When it was deleted.
+    /// When the recording was deleted.
     pub deleted_at: Option<Timestamp>,
-    /// Whether only holders of a token may watch it.
+    /// Whether viewers need a token.
     pub protected: bool,
-    /// Whether somebody published or unpublished it by the API, which an import must not undo.
+    /// Whether somebody published or unpublished it through the API, which an import must not undo.
     pub publish_updated: bool,
-    /// Metadata: name and value; names are unique. In order of their names.
+    /// Metadata: unique names and their values, sorted by name.
     pub metadata: Vec<(String, Option<String>)>,
-    /// Playback formats, in order of their names.
+    /// Playback formats, sorted by name.
     pub formats: Vec<PlaybackFormat>,
-    /// What only we keep.
+    /// Details that the tables of the original Scalelite cannot store.
     pub details: RecordingDetails,
 }
 
 impl Recording {
-    /// The tenant that it belongs to.
+    /// Returns the tenant that the recording belongs to.
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
         self.metadata_value(catalog::TENANT_KEY)
     }
 
-    /// The value of a metadata key; empty if it has none.
+    /// Returns the value of a metadata key: an empty text if the key has no value, and `None` if
+    /// the key does not exist.
     #[must_use]
     pub fn metadata_value(&self, key: &str) -> Option<&str> {
-        let found = self.metadata.iter().find(|(name, _)| name == key);
-        found.map(|(_, value)| value.as_deref().unwrap_or_default())
+        let entry = self.metadata.iter().find(|(name, _)| name == key);
+        entry.map(|(_, value)| value.as_deref().unwrap_or_default())
     }
 
-    /// Whether it was deleted: what is left of it is the knowledge that it was there.
+    /// Returns whether the recording was deleted. Its row is kept as a tombstone.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.deleted_at.is_some() || self.state.as_deref() == Some("deleted")
     }
 }
 
-/// What was stored for a meeting so that its front-end can be told of its end and recording.
+/// The data stored for a meeting to send callbacks to its front-end when the meeting ends and when
+/// its recording is ready.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Callback {
     /// The meeting's id.
@@ -134,30 +141,31 @@ pub struct Callback {
     pub attributes: Vec<(String, String)>,
     /// When the meeting was created.
     pub created_at: Timestamp,
-    /// When this was last changed.
+    /// When the callback was last changed.
     pub updated_at: Timestamp,
 }
 
 impl Callback {
-    /// The attribute with the URL that wants to hear of recordings.
+    /// Name of the attribute with the URL that is called when a recording is ready.
     pub const READY_URL: &str = "recording_ready_url";
-    /// The attribute with the URL that wants to hear what happened in the meeting.
+    /// Name of the attribute with the URL that receives the analytics of the meeting.
     pub const ANALYTICS_URL: &str = "analytics_callback_url";
-    /// The attribute that tells which secret signed the meeting's create.
+    /// Name of the attribute that identifies the secret that signed the create call.
     pub const SECRET_HINT: &str = "secret_hint";
-    /// The attribute that tells whose meeting it is.
+    /// Name of the attribute with the tenant of the meeting.
     pub const TENANT: &str = "tenant_id";
-    /// The attribute that tells which server has the meeting.
+    /// Name of the attribute with the server of the meeting.
     pub const SERVER: &str = "server_id";
 
-    /// Whether it is that tenant's. The original does not tell tenants apart: what it kept may be anybody's.
+    /// Returns whether the callback may belong to a tenant. Callbacks without a tenant may belong
+    /// to any tenant, because the original Scalelite does not store tenants.
     #[must_use]
     pub fn belongs_to(&self, tenant: Option<&str>) -> bool {
-        self.attribute(Self::TENANT).is_none_or(|own| tenant == Some(own))
+        self.attribute(Self::TENANT).is_none_or(|owner| tenant == Some(owner))
     }
 
-    /// The id under which the callback of a tenant's meeting is kept where another tenant's meeting of that id has
-    /// the plain one, which is the only one that the original knows.
+    /// Returns the id under which the callback of a tenant's meeting is stored if another tenant's
+    /// meeting of the same id occupies the plain id. The original Scalelite uses plain ids only.
     #[must_use]
     pub fn tenant_scoped_id(tenant: &str, meeting_id: &str) -> String {
         format!("{tenant}\u{1f}{meeting_id}")
@@ -169,7 +177,7 @@ impl Callback {
         self.attributes.push((name.to_owned(), value.to_owned()));
     }
 
-    /// The value of an attribute.
+    /// Returns the value of an attribute.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

@@ -1,77 +1,57 @@
-//! Who may watch a recording. Every byte of one is given out against a [`PlaybackPermit`], and this is the only place that
-//! makes them.
+//! Decides who may watch a recording. Files of recordings are only sent to holders of a
+//! [`PlaybackPermit`], and only this module creates permits.
 
 use super::catalog::TenantScope;
-use super::{FormatName, PlaybackFormat, RecordId, Recording};
+use super::{PlaybackFormat, Recording, RecordingFormatId};
 
-/// What somebody wants to watch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
-    /// The recording.
-    pub record_id: RecordId,
-    /// Which way to watch it.
-    pub format: FormatName,
-}
-
-impl Wish {
-    /// Takes the parts of a path; `None` if they name nothing that there could be.
-    #[must_use]
-    pub fn parse(record_id: &str, format: &str) -> Option<Self> {
-        Some(Self { record_id: RecordId::parse(record_id)?, format: FormatName::parse(format)? })
-    }
-
-    /// What a pass for it is about: the path below which its files are.
-    #[must_use]
-    pub fn subject(&self) -> String {
-        format!("/{}/{}", self.format, self.record_id)
-    }
-}
-
-/// The right to watch one format of one recording, now. It is not kept: recordings are unpublished and deleted.
+/// The permission to watch one format of one recording. It must not be stored, because recordings
+/// can be unpublished or deleted at any time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaybackPermit {
-    format_id: Wish,
+    format_id: RecordingFormatId,
     url: Option<String>,
     protected: bool,
 }
 
 impl PlaybackPermit {
-    /// What may be watched.
+    /// Returns the format that may be watched.
     #[must_use]
-    pub fn format_id(&self) -> &Wish {
+    pub fn format_id(&self) -> &RecordingFormatId {
         &self.format_id
     }
 
-    /// Path and query where watching begins.
+    /// Returns path and query of the URL at which playback starts.
     #[must_use]
     pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
     }
 
-    /// Whether it took a pass: what is given out must not be kept by caches.
+    /// Returns whether the recording is protected. Caches must not store files of protected
+    /// recordings.
     #[must_use]
     pub fn is_protected(&self) -> bool {
         self.protected
     }
 }
 
-/// What stands between somebody and a recording.
+/// A viewer's access to a playback format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlaybackAccess {
-    /// Nothing.
+    /// The viewer may watch.
     Granted(PlaybackPermit),
-    /// Protection.
+    /// The viewer may watch with a valid token.
     Protected(ProtectedRecording),
-    /// It is not there, for them: unknown, unpublished, deleted, another tenant's, or without that format.
+    /// The recording is not visible to the viewer: it is unknown, unpublished, deleted, another
+    /// tenant's, or does not have the format.
     NotFound,
 }
 
-/// A protected recording before a pass was shown.
+/// A protected recording for which no token has been presented yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtectedRecording(PlaybackPermit);
 
 impl ProtectedRecording {
-    /// Opens for a pass about just this format of this recording.
+    /// Returns the permit if a token's subject is [`RecordingFormatId::subject`] of this format.
     #[must_use]
     pub fn authorize(self, subject: &str) -> Option<PlaybackPermit> {
         (self.0.format_id.subject() == subject).then_some(self.0)
@@ -79,45 +59,46 @@ impl ProtectedRecording {
 }
 
 impl PlaybackAccess {
-    /// What somebody finds who comes from that scope. `protection` is whether protected recordings are protected at
-    /// all (`PROTECTED_RECORDINGS_ENABLED`).
+    /// Determines the access of a viewer with this tenant scope. `protection` is whether protected
+    /// recordings require tokens at all (`PROTECTED_RECORDINGS_ENABLED`).
     #[must_use]
     pub fn evaluate(
-        wish: Wish,
+        format_id: RecordingFormatId,
         recording: Option<&Recording>,
         scope: &TenantScope,
         protection: bool,
     ) -> Self {
         let Some((recording, format)) =
-            recording.and_then(|it| find_visible_format(&wish, it, scope))
+            recording.and_then(|recording| find_visible_format(&format_id, recording, scope))
         else {
             return Self::NotFound;
         };
         let protected = protection && recording.protected;
-        let permit = PlaybackPermit { format_id: wish, url: format.url.clone(), protected };
+        let permit = PlaybackPermit { format_id, url: format.url.clone(), protected };
         if protected { Self::Protected(ProtectedRecording(permit)) } else { Self::Granted(permit) }
     }
 
-    /// The permit for somebody who shows a pass about that subject, or none.
+    /// Returns the permit of a viewer, who may present a valid token with this subject.
     #[must_use]
     pub fn authorize(self, subject: Option<&str>) -> Option<PlaybackPermit> {
         match self {
             Self::Granted(permit) => Some(permit),
-            Self::Protected(lock) => subject.and_then(|subject| lock.authorize(subject)),
+            Self::Protected(protected) => subject.and_then(|subject| protected.authorize(subject)),
             Self::NotFound => None,
         }
     }
 }
 
 fn find_visible_format<'a>(
-    wish: &Wish,
+    format_id: &RecordingFormatId,
     recording: &'a Recording,
     scope: &TenantScope,
 ) -> Option<(&'a Recording, &'a PlaybackFormat)> {
-    let is_it = recording.record_id == wish.record_id.as_str();
-    let is_there = recording.published && !recording.is_deleted() && scope.accepts(recording);
-    let format = recording.formats.iter().find(|one| one.format == wish.format.as_str())?;
-    (is_it && is_there).then_some((recording, format))
+    let is_requested = recording.record_id == format_id.record_id.as_str();
+    let is_visible = recording.published && !recording.is_deleted() && scope.accepts(recording);
+    let name = format_id.format.as_str();
+    let format = recording.formats.iter().find(|format| format.format == name)?;
+    (is_requested && is_visible).then_some((recording, format))
 }
 
 #[cfg(test)]
@@ -128,24 +109,24 @@ mod tests {
     use crate::recording::catalog::TENANT_KEY;
     use crate::time::Timestamp;
 
-    fn format_id(record_id: &str, format: &str) -> Wish {
-        Wish::parse(record_id, format).unwrap()
+    fn format_id(record_id: &str, format: &str) -> RecordingFormatId {
+        RecordingFormatId::parse(record_id, format).unwrap()
     }
 
-    /// Recordings of all kinds, of few names so that they often are what is wished for.
+    /// Recordings with few different names, so that they are often the requested one.
     fn recordings() -> impl Strategy<Value = Option<Recording>> {
         let names = prop::sample::subsequence(vec!["notes", "presentation", "video"], 0..=3);
         let tenant = prop::sample::select(vec![None, Some(""), Some("a"), Some("b")]);
         let state = prop::sample::select(vec![None, Some("published"), Some("deleted")]);
         let flags = (any::<bool>(), any::<bool>(), any::<bool>());
         let id = prop::sample::select(vec!["r1", "r2"]);
-        let made = (id, names, tenant, state, flags).prop_map(
-            |(id, names, tenant, state, (published, protected, gone))| Recording {
+        let recording = (id, names, tenant, state, flags).prop_map(
+            |(id, names, tenant, state, (published, protected, deleted))| Recording {
                 record_id: id.to_owned(),
                 published,
                 protected,
                 state: state.map(str::to_owned),
-                deleted_at: gone.then_some(Timestamp(1)),
+                deleted_at: deleted.then_some(Timestamp(1)),
                 metadata: tenant
                     .map(|tenant| (TENANT_KEY.to_owned(), Some(tenant.to_owned())))
                     .into_iter()
@@ -161,7 +142,7 @@ mod tests {
                 ..Recording::default()
             },
         );
-        prop::option::weighted(0.9, made)
+        prop::option::weighted(0.9, recording)
     }
 
     fn scopes() -> impl Strategy<Value = TenantScope> {
@@ -169,54 +150,57 @@ mod tests {
         prop::sample::select(vec![TenantScope::All, tenant("a"), tenant("b")])
     }
 
-    fn format_ids() -> impl Strategy<Value = Wish> {
+    fn format_ids() -> impl Strategy<Value = RecordingFormatId> {
         let formats = prop::sample::select(vec!["notes", "presentation", "video"]);
         (prop::sample::select(vec!["r1", "r2"]), formats)
             .prop_map(|(id, format)| format_id(id, format))
     }
 
     fn subjects() -> impl Strategy<Value = Option<String>> {
-        let near = ["", "/", "r1", "/r1/video", "/video/r1/", "/video", "/VIDEO/r1", "video/r1"];
-        let near = prop::sample::select(near.map(str::to_owned).to_vec());
-        prop::option::of(prop_oneof![format_ids().prop_map(|wish| wish.subject()), near])
+        let similar = ["", "/", "r1", "/r1/video", "/video/r1/", "/video", "/VIDEO/r1", "video/r1"];
+        let similar = prop::sample::select(similar.map(str::to_owned).to_vec());
+        prop::option::of(prop_oneof![
+            format_ids().prop_map(|format_id| format_id.subject()),
+            similar
+        ])
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
         #[test]
-        fn permits_meet_every_condition(
-            wish in format_ids(), recording in recordings(), scope in scopes(),
-            protection: bool, pass in subjects(),
+        fn permits_are_granted_only_if_every_condition_is_met(
+            requested in format_ids(), recording in recordings(), scope in scopes(),
+            protection: bool, subject in subjects(),
         ) {
-            let entry = PlaybackAccess::evaluate(wish.clone(), recording.as_ref(), &scope, protection);
-            let permit = entry.authorize(pass.as_deref());
-            // Spelled out once more, reason by reason.
-            let reasons = recording.as_ref().is_some_and(|recording| {
+            let access = PlaybackAccess::evaluate(requested.clone(), recording.as_ref(), &scope, protection);
+            let permit = access.authorize(subject.as_deref());
+            // The conditions, one by one.
+            let expected = recording.as_ref().is_some_and(|recording| {
                 let tenant = recording.metadata.iter().find(|(key, _)| key == TENANT_KEY);
                 let tenant = tenant.and_then(|(_, value)| value.as_deref());
                 [
-                    recording.record_id == wish.record_id.as_str(),
+                    recording.record_id == requested.record_id.as_str(),
                     recording.published,
                     recording.deleted_at.is_none(),
                     recording.state.as_deref() != Some("deleted"),
-                    recording.formats.iter().any(|one| one.format == wish.format.as_str()),
+                    recording.formats.iter().any(|format| format.format == requested.format.as_str()),
                     match &scope { TenantScope::All => true, TenantScope::Tenant(id) => tenant == Some(id) },
-                    !protection || !recording.protected || pass == Some(wish.subject()),
+                    !protection || !recording.protected || subject == Some(requested.subject()),
                 ]
                 .iter()
-                .all(|reason| *reason)
+                .all(|condition| *condition)
             });
-            prop_assert_eq!(permit.is_some(), reasons);
+            prop_assert_eq!(permit.is_some(), expected);
             if let Some(permit) = permit {
-                prop_assert_eq!(permit.format_id(), &wish);
+                prop_assert_eq!(permit.format_id(), &requested);
                 let protected = recording.is_some_and(|recording| recording.protected);
                 prop_assert_eq!(permit.is_protected(), protection && protected);
             }
         }
 
         #[test]
-        fn one_subject_opens_one_format_of_one_recording(a in format_ids(), b in format_ids()) {
+        fn subjects_are_unique_for_each_format_of_each_recording(a in format_ids(), b in format_ids()) {
             prop_assert_eq!(a.subject() == b.subject(), a == b);
         }
     }
@@ -227,7 +211,7 @@ mod tests {
             PlaybackAccess::evaluate(format_id("r1", "video"), None, &TenantScope::All, false),
             PlaybackAccess::NotFound
         );
-        assert_eq!(Wish::parse("..", "video"), None);
-        assert_eq!(Wish::parse("r1", "../x"), None);
+        assert_eq!(RecordingFormatId::parse("..", "video"), None);
+        assert_eq!(RecordingFormatId::parse("r1", "../x"), None);
     }
 }

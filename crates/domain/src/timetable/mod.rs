@@ -1,9 +1,9 @@
-//! What was learned from meetings that have ended: how large each one gets, how long it goes on,
-//! and when in the week it meets.
+//! The timetable: learns from sessions how large each meeting gets, how long it lasts, and at which
+//! times of the week it takes place.
 //!
-//! Times of the week are counted in UTC, in weeks that begin at an hour when hardly anybody meets:
-//! what recurs weekly recurs there, whatever the time zone. A change to summer time is a shift by
-//! an hour, which takes three weeks to learn.
+//! Times of the week are in UTC, so weekly meetings recur at the same time of the week in any time
+//! zone. Weeks begin at an hour when there are hardly any meetings. A change to or from summer time
+//! shifts meetings by an hour, which takes three weeks to learn.
 
 mod one_time;
 mod record;
@@ -24,22 +24,23 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 const WEEK_MS: i64 = 7 * DAY_MS;
-/// How far back a weekly meeting is looked for: four weeks, and as late as it may be.
+/// Age up to which sessions show when a meeting usually takes place, in ms: four weeks, plus a
+/// tolerance for late starts.
 const RECENT_MS: i64 = 4 * WEEK_MS + 12 * HOUR_MS;
-/// What began longer ago than this was not today.
+/// Age up to which a session counts as one of today, in ms.
 const TODAY_MS: i64 = 12 * HOUR_MS;
-/// How far the median of a record may move before it is entered anew.
+/// How far the median start of a record may move, in minutes, before its slot is computed again.
 const SLACK_MINUTES: i64 = 10;
-/// A timetable that does not start at full hours shows it by this many creates at least.
+/// Minimum number of creates from which a start time other than the full hour is derived.
 const MIN_START_SAMPLE: u32 = 100;
 
-/// How much is remembered.
+/// The limits of what a timetable keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimetableLimits {
-    /// Sessions of one meeting; the oldest go. Enough for one that meets on each working day of
-    /// four weeks.
+    /// Maximum number of sessions of one meeting; the oldest are removed. Should be enough for a
+    /// meeting on each working day of four weeks.
     pub max_sessions: usize,
-    /// Meetings; those that have not met for the longest time go.
+    /// Maximum number of meetings; those whose last session is oldest are removed.
     pub max_meetings: usize,
 }
 
@@ -49,12 +50,12 @@ impl Default for TimetableLimits {
     }
 }
 
-/// A meeting that is about to be created, if this week is like those before.
+/// A meeting that is about to be created if this week is like the weeks before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedMeeting {
-    /// Which one.
+    /// The meeting.
     pub key: Arc<MeetingKey>,
-    /// In how many of the last four weeks it met at this time.
+    /// In how many of the last four weeks it took place at this time.
     pub weeks: u32,
     /// Its usual size.
     pub size: u32,
@@ -69,37 +70,38 @@ pub struct ExpectedMeeting {
 pub struct Timetable {
     limits: TimetableLimits,
     records: HashMap<Arc<MeetingKey>, MeetingRecord>,
-    /// Which meetings usually begin in which minute of the week.
+    /// The meetings that usually begin in each minute of the week.
     slots: BTreeMap<i64, Vec<Arc<MeetingKey>>>,
+    /// Statistics of meetings with a single session.
     one_time: OneTimeMeetings,
-    /// Seen once, and not counted among those yet: when they were created, and which they are.
+    /// Meetings with a single session that `one_time` does not include yet, by their creation time.
     uncounted: BTreeSet<(Timestamp, Arc<MeetingKey>)>,
-    /// The latest end of a session.
+    /// The latest end of all sessions.
     latest_end: Timestamp,
-    /// How many sessions were created in which quarter of an hour.
+    /// Number of sessions that were created in each quarter of an hour.
     quarter_counts: [u32; 4],
 }
 
 impl Timetable {
-    /// An empty one.
+    /// Returns an empty timetable.
     #[must_use]
     pub fn new(limits: TimetableLimits) -> Self {
         Self { limits, ..Self::default() }
     }
 
-    /// How many meetings are known.
+    /// Returns the number of known meetings.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether nothing was learned yet.
+    /// Returns whether no meetings are known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// Learns from a session. Learning the same one again changes nothing.
+    /// Learns from a session. Learning a session again changes nothing.
     pub fn learn(&mut self, session: MeetingSession) {
         let MeetingSession { key, created_at, peak_users, busy_ms } = session;
         let (key, mut record) = match self.take_record(&key) {
@@ -115,7 +117,7 @@ impl Timetable {
         }
     }
 
-    /// Forgets what was created before.
+    /// Forgets all sessions that were created before `oldest`.
     pub fn forget_before(&mut self, oldest: Timestamp) {
         let mut keys: Vec<_> = self.records.keys().cloned().collect();
         keys.sort_unstable();
@@ -129,84 +131,87 @@ impl Timetable {
         self.count_settled();
     }
 
-    /// Sessions of a meeting that are remembered.
+    /// Returns the number of known sessions of a meeting.
     #[must_use]
     pub fn session_count(&self, key: &MeetingKey) -> usize {
         self.records.get(key).map_or(0, MeetingRecord::len)
     }
 
-    /// The usual size of a meeting: the median of its peaks.
+    /// Returns the usual size of a meeting: the median of the peaks of its sessions.
     #[must_use]
     pub fn usual_size(&self, key: &MeetingKey) -> Option<u32> {
         self.records.get(key).map(MeetingRecord::usual_size)
     }
 
-    /// When a known meeting that was created then will probably have lost half of its users: as it
-    /// did in other weeks at this time; else after its usual time.
+    /// Returns when half of the users of a known meeting that was created at this time will
+    /// probably have left. The estimate is based on its sessions at the same time of the week, or
+    /// else on all its sessions.
     #[must_use]
     pub fn expected_end(&self, key: &MeetingKey, created_at: Timestamp) -> Option<Timestamp> {
         self.records.get(key).map(|record| record.expected_end(created_at))
     }
 
-    /// The mean size of meetings that were seen once, before today: what to expect of one that is new.
+    /// Returns the mean size of meetings with a single session before today: the expected size of a
+    /// meeting that is not known.
     #[must_use]
     pub fn typical_size(&self) -> Option<f64> {
         self.one_time.mean_size()
     }
 
-    /// The share of the meetings seen once that stayed busy for longer than this, if there are any.
+    /// Returns the share of the meetings with a single session that were busy for longer than this,
+    /// or `None` if there are none.
     #[must_use]
     pub fn share_busy_beyond(&self, ms: i64) -> Option<f64> {
         self.one_time.share_beyond(ms)
     }
 
-    /// When meetings start, in ms after each full hour: the quarter around which most are created.
+    /// Returns the offset of start times from the full hour, in ms: the quarter of the hour around
+    /// which most meetings are created.
     #[must_use]
     pub fn start_offset_ms(&self) -> i64 {
-        // Most people open a meeting a little early, so the bell rings at the end of its quarter.
-        let ends = |quarter: usize| self.quarter_counts[(quarter + 3) % 4];
-        let all: u32 = self.quarter_counts.iter().sum();
-        let best = (0..4).rev().max_by_key(|quarter| ends(*quarter)).unwrap_or(0);
-        let is_clear = ends(best) > ends(0).saturating_add(all / 8);
-        if all >= MIN_START_SAMPLE && is_clear { best as i64 * 15 * MINUTE_MS } else { 0 }
+        // Most people open a meeting a little early, so the start time is the end of the quarter.
+        let creates_before = |quarter: usize| self.quarter_counts[(quarter + 3) % 4];
+        let total: u32 = self.quarter_counts.iter().sum();
+        let best = (0..4).rev().max_by_key(|quarter| creates_before(*quarter)).unwrap_or(0);
+        let is_clear = creates_before(best) > creates_before(0).saturating_add(total / 8);
+        if total >= MIN_START_SAMPLE && is_clear { best as i64 * 15 * MINUTE_MS } else { 0 }
     }
 
-    /// Meetings that usually are created between these two times, met then in at least so many of
-    /// the last four weeks, and have not been seen today; in the order of their keys.
+    /// Returns the meetings that are usually created between these two times, took place then in at
+    /// least `min_weeks` of the last four weeks, and have no session of today; in the order of
+    /// their keys.
     #[must_use]
     pub fn expected_meetings(
         &self,
         from: Timestamp,
         to: Timestamp,
-        weeks: u32,
+        min_weeks: u32,
     ) -> Vec<ExpectedMeeting> {
         let week = WEEK_MS / MINUTE_MS;
         let minutes = (to.ms_since(from) / MINUTE_MS).clamp(0, week / 2);
-        // What counts as recent moves on after a record was entered, and its median with it.
+        // The slots of a record are computed when it changes. The sessions that count as recent,
+        // and with them the median start, may have changed since then.
         let first = week_time(from).div_euclid(MINUTE_MS) - SLACK_MINUTES;
         let last = first + minutes + 2 * SLACK_MINUTES;
-        let turns = [-week, 0, week].map(|turn| self.slots.range(first + turn..=last + turn));
-        let keys = turns.into_iter().flatten().flat_map(|(_, keys)| keys);
-        let mut found: Vec<ExpectedMeeting> = keys
-            .flat_map(|key| {
-                let record = self.records.get(key);
-                record.into_iter().flat_map(|record| record.expected_meetings(key, from, to, weeks))
-            })
+        // The range may cross the beginning or the end of the week.
+        let ranges = [-week, 0, week].map(|shift| self.slots.range(first + shift..=last + shift));
+        let keys = ranges.into_iter().flatten().flat_map(|(_, keys)| keys);
+        let mut meetings: Vec<ExpectedMeeting> = keys
+            .filter_map(|key| Some((key, self.records.get(key)?)))
+            .flat_map(|(key, record)| record.expected_meetings(key, from, to, min_weeks))
             .collect();
-        found.sort_unstable_by(|one, other| {
-            (&one.key, one.starts_at).cmp(&(&other.key, other.starts_at))
-        });
-        // A meeting with several slots that are near each other is found through each of them.
-        found.dedup_by(|one, other| one.key == other.key);
-        found
+        meetings.sort_unstable_by(|a, b| (&a.key, a.starts_at).cmp(&(&b.key, b.starts_at)));
+        // A meeting with several slots close to each other is found through each of them.
+        meetings.dedup_by(|a, b| a.key == b.key);
+        meetings
     }
 
-    /// Takes a record out of all books.
+    /// Removes a record and all index entries for it.
     fn take_record(&mut self, key: &MeetingKey) -> Option<(Arc<MeetingKey>, MeetingRecord)> {
         let (key, record) = self.records.remove_entry(key)?;
         for minute in record.slots() {
             if let Some(keys) = self.slots.get_mut(minute) {
-                keys.retain(|one| *one != key);
+                keys.retain(|slot_key| *slot_key != key);
                 if keys.is_empty() {
                     self.slots.remove(minute);
                 }
@@ -223,7 +228,7 @@ impl Timetable {
         Some((key, record))
     }
 
-    /// Puts a record into all books.
+    /// Inserts a record and all index entries for it.
     fn put_record(&mut self, key: Arc<MeetingKey>, record: MeetingRecord) {
         for minute in record.slots() {
             self.slots.entry(*minute).or_default().push(Arc::clone(&key));
@@ -237,13 +242,13 @@ impl Timetable {
         self.records.insert(key, record);
     }
 
-    /// Counts what was seen once among the typical meetings, when it is old enough.
+    /// Adds meetings with a single session to the statistics when they are old enough.
     ///
-    /// Of today's meetings those that have ended by now are the short ones, and would tell that
-    /// all are short.
+    /// Of today's meetings only the short ones have ended, and they would make all meetings seem
+    /// short.
     fn count_settled(&mut self) {
-        let settled = |created_at: &Timestamp| self.latest_end.ms_since(*created_at) >= TODAY_MS;
-        while self.uncounted.first().is_some_and(|(created_at, _)| settled(created_at)) {
+        let is_settled = |created_at: &Timestamp| self.latest_end.ms_since(*created_at) >= TODAY_MS;
+        while self.uncounted.first().is_some_and(|(created_at, _)| is_settled(created_at)) {
             let Some((_, key)) = self.uncounted.pop_first() else { break };
             if let Some((peak_users, busy_ms)) =
                 self.records.get(&key).and_then(MeetingRecord::only_session)
@@ -253,29 +258,30 @@ impl Timetable {
         }
     }
 
-    /// Makes room: at once for a sixteenth, so that it need not be made again at once.
+    /// Removes the meetings whose last session is oldest. Removes a sixteenth more than necessary,
+    /// so that this does not happen again with the next session.
     fn forget_oldest(&mut self) {
-        let mut by_age: Vec<_> = self
+        let mut oldest_first: Vec<_> = self
             .records
             .iter()
             .map(|(key, record)| (record.last_created_at(), Arc::clone(key)))
             .collect();
-        by_age.sort_unstable();
-        let surplus =
-            by_age.len().saturating_sub(self.limits.max_meetings - self.limits.max_meetings / 16);
-        for (_, key) in by_age.into_iter().take(surplus) {
-            let _forgotten = self.take_record(&key);
+        oldest_first.sort_unstable();
+        let max_meetings = self.limits.max_meetings;
+        let surplus = oldest_first.len().saturating_sub(max_meetings - max_meetings / 16);
+        for (_, key) in oldest_first.into_iter().take(surplus) {
+            let _record = self.take_record(&key);
         }
     }
 }
 
-/// Time since the week began: on Sunday at 3:00 UTC.
+/// Returns the time since the week began, in ms. Weeks begin on Sunday at 3:00 UTC.
 fn week_time(at: Timestamp) -> i64 {
     // 1970 began on a Thursday.
     (at.0 - 3 * DAY_MS - 3 * HOUR_MS).rem_euclid(WEEK_MS)
 }
 
-/// The middle one; the mean of the two middle ones of an even number.
+/// Returns the median of the values, or `None` if there are none.
 fn median(values: &mut [i64]) -> Option<i64> {
     values.sort_unstable();
     let upper = *values.get(values.len() / 2)?;

@@ -1,16 +1,18 @@
-//! Meetings that were seen once: what a new one will be like.
+//! Statistics of meetings with a single session. They serve as the estimate for meetings that are
+//! not known.
 
 use super::MINUTE_MS;
 
-/// Busy times are told apart up to a day.
+/// Longest busy time that is distinguished, in minutes.
 const MAX_BUSY_MINUTES: usize = 24 * 60;
 
-/// Sums over the meetings that were seen once.
+/// Sums over the meetings with a single session.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OneTimeMeetings {
     count: u32,
     users: u64,
-    /// For each minute, how many were busy for longer; empty until there is one.
+    /// For each minute, the number of meetings that were busy for longer; empty until there is a
+    /// meeting.
     busy_beyond: Vec<u32>,
 }
 
@@ -32,7 +34,7 @@ impl OneTimeMeetings {
         }
     }
 
-    /// The minutes at the end of which such a meeting was still busy, from the first instant on.
+    /// Returns the counters of the minutes, from 0 on, for which a meeting was busy.
     fn busy_minutes(&mut self, busy_ms: i64) -> &mut [u32] {
         let minutes = usize::try_from(busy_ms.max(0) / MINUTE_MS).unwrap_or(MAX_BUSY_MINUTES);
         let end = (minutes + 1).min(self.busy_beyond.len());

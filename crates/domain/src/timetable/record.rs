@@ -1,4 +1,4 @@
-//! One meeting's earlier sessions, and the times of the week at which it usually meets.
+//! The sessions of one meeting, and the times of the week at which it usually takes place.
 
 use std::sync::Arc;
 
@@ -7,10 +7,12 @@ use crate::time::Timestamp;
 
 use super::{ExpectedMeeting, HOUR_MS, MINUTE_MS, RECENT_MS, TODAY_MS, WEEK_MS, median, week_time};
 
-/// Sessions that began further apart in the week than this belong to different appointments.
+/// Maximum difference between the times of the week of successive sessions of one appointment, in
+/// ms.
 const MAX_GAP_MS: i64 = 3 * HOUR_MS;
-/// Sessions that began this close in the week are expected to end alike.
-const ALIKE_MS: i64 = 30 * MINUTE_MS;
+/// Maximum difference between the times of the week of sessions that are expected to end at the
+/// same time of the week, in ms.
+const SIMILAR_START_MS: i64 = 30 * MINUTE_MS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SessionRecord {
@@ -19,12 +21,12 @@ struct SessionRecord {
     busy_ms: i64,
 }
 
-/// What is remembered of a meeting.
+/// The known sessions of one meeting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct MeetingRecord {
-    /// The oldest one first.
+    /// The sessions, the oldest first.
     sessions: Vec<SessionRecord>,
-    /// In which minutes of the week its appointments usually begin.
+    /// The minutes of the week in which its appointments usually begin.
     slots: Vec<i64>,
 }
 
@@ -33,22 +35,22 @@ impl MeetingRecord {
         &mut self,
         created_at: Timestamp,
         peak_users: u32,
-        busy: i64,
-        most: usize,
+        busy_ms: i64,
+        max_sessions: usize,
     ) {
-        let seen = SessionRecord { created_at, peak_users, busy_ms: busy.max(0) };
-        match self.sessions.binary_search_by_key(&created_at, |one| one.created_at) {
-            Ok(place) => self.sessions[place] = seen,
-            Err(place) => self.sessions.insert(place, seen),
+        let new = SessionRecord { created_at, peak_users, busy_ms: busy_ms.max(0) };
+        match self.sessions.binary_search_by_key(&created_at, |session| session.created_at) {
+            Ok(index) => self.sessions[index] = new,
+            Err(index) => self.sessions.insert(index, new),
         }
-        let surplus = self.sessions.len().saturating_sub(most.max(1));
+        let surplus = self.sessions.len().saturating_sub(max_sessions.max(1));
         self.sessions.drain(..surplus);
-        self.find_slots();
+        self.compute_slots();
     }
 
     pub(super) fn forget_before(&mut self, oldest: Timestamp) {
-        self.sessions.retain(|one| one.created_at >= oldest);
-        self.find_slots();
+        self.sessions.retain(|session| session.created_at >= oldest);
+        self.compute_slots();
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -60,13 +62,13 @@ impl MeetingRecord {
     }
 
     pub(super) fn last_created_at(&self) -> Timestamp {
-        self.sessions.last().map_or(Timestamp(i64::MIN), |one| one.created_at)
+        self.sessions.last().map_or(Timestamp(i64::MIN), |session| session.created_at)
     }
 
-    /// Peak and busy time, if it was seen once only.
+    /// Returns peak users and busy time in ms, if there is a single session.
     pub(super) fn only_session(&self) -> Option<(u32, i64)> {
         match self.sessions[..] {
-            [one] => Some((one.peak_users, one.busy_ms)),
+            [session] => Some((session.peak_users, session.busy_ms)),
             _ => None,
         }
     }
@@ -75,105 +77,114 @@ impl MeetingRecord {
         &self.slots
     }
 
-    /// The quarters of an hour in which its sessions were created.
+    /// Iterates over the quarters of the hour in which the sessions were created.
     pub(super) fn quarters(&self) -> impl Iterator<Item = usize> {
-        self.sessions.iter().map(|one| {
-            let minute = one.created_at.0.rem_euclid(HOUR_MS) / MINUTE_MS;
+        self.sessions.iter().map(|session| {
+            let minute = session.created_at.0.rem_euclid(HOUR_MS) / MINUTE_MS;
             usize::try_from(minute / 15).unwrap_or(0)
         })
     }
 
     pub(super) fn usual_size(&self) -> u32 {
         let mut peaks: Vec<i64> =
-            self.sessions.iter().map(|one| i64::from(one.peak_users)).collect();
+            self.sessions.iter().map(|session| i64::from(session.peak_users)).collect();
         median(&mut peaks).and_then(|size| u32::try_from(size).ok()).unwrap_or(0)
     }
 
-    /// When a session that began then will probably have ended.
+    /// Returns when a session that was created at this time will probably end.
     pub(super) fn expected_end(&self, created_at: Timestamp) -> Timestamp {
-        let alike = self.sessions.iter().filter_map(|one| {
-            let later = week_offset(one.created_at, created_at);
-            (later.abs() <= ALIKE_MS).then(|| later + one.busy_ms)
+        // Ends relative to `created_at`, in ms.
+        let similar = self.sessions.iter().filter_map(|session| {
+            let offset = week_offset(session.created_at, created_at);
+            (offset.abs() <= SIMILAR_START_MS).then(|| offset + session.busy_ms)
         });
-        let mut ends: Vec<i64> = alike.collect();
+        let mut ends: Vec<i64> = similar.collect();
         if ends.is_empty() {
-            ends = self.sessions.iter().map(|one| one.busy_ms).collect();
+            ends = self.sessions.iter().map(|session| session.busy_ms).collect();
         }
         created_at.plus_ms(median(&mut ends).unwrap_or(0))
     }
 
-    /// Its appointments between these two times, if it usually keeps them and was not seen today.
+    /// Returns the appointments between these two times that took place in at least `min_weeks`
+    /// weeks and not today.
     pub(super) fn expected_meetings(
         &self,
         key: &Arc<MeetingKey>,
         from: Timestamp,
         to: Timestamp,
-        least: u32,
+        min_weeks: u32,
     ) -> Vec<ExpectedMeeting> {
-        let recent = |one: &&SessionRecord| from.ms_since(one.created_at) <= RECENT_MS;
-        let recent: Vec<SessionRecord> = self.sessions.iter().filter(recent).copied().collect();
-        let mut found = Vec::new();
-        for group in group_appointments(&recent) {
-            let today = |one: &SessionRecord| from.ms_since(one.created_at) < TODAY_MS;
-            let weeks = count_weeks(&group, from);
-            if weeks < least || group.iter().any(today) {
+        let mut expected = Vec::new();
+        for appointment in group_appointments(&self.recent_sessions(from)) {
+            let is_today = |session: &SessionRecord| from.ms_since(session.created_at) < TODAY_MS;
+            let weeks = count_weeks(&appointment, from);
+            if weeks < min_weeks || appointment.iter().any(is_today) {
                 continue;
             }
-            let mut times: Vec<i64> =
-                group.iter().map(|one| week_offset(one.created_at, from)).collect();
-            let at = from.plus_ms(median(&mut times).unwrap_or(0));
-            if from <= at && at <= to {
-                let (key, size, end) = (Arc::clone(key), self.usual_size(), self.expected_end(at));
-                found.push(ExpectedMeeting { key, weeks, size, starts_at: at, ends_at: end });
+            let mut offsets: Vec<i64> =
+                appointment.iter().map(|session| week_offset(session.created_at, from)).collect();
+            let starts_at = from.plus_ms(median(&mut offsets).unwrap_or(0));
+            if from <= starts_at && starts_at <= to {
+                expected.push(ExpectedMeeting {
+                    key: Arc::clone(key),
+                    weeks,
+                    size: self.usual_size(),
+                    starts_at,
+                    ends_at: self.expected_end(starts_at),
+                });
             }
         }
-        found
+        expected
     }
 
-    fn find_slots(&mut self) {
-        let newest = self.last_created_at();
-        let recent = |one: &&SessionRecord| newest.ms_since(one.created_at) <= RECENT_MS;
-        let recent: Vec<SessionRecord> = self.sessions.iter().filter(recent).copied().collect();
-        let usual = group_appointments(&recent).into_iter().filter(|group| group.len() > 1);
-        let starts = usual.filter_map(|group| {
-            let mut times: Vec<i64> = group.iter().map(|one| week_time(one.created_at)).collect();
+    fn recent_sessions(&self, now: Timestamp) -> Vec<SessionRecord> {
+        let is_recent = |session: &&SessionRecord| now.ms_since(session.created_at) <= RECENT_MS;
+        self.sessions.iter().filter(is_recent).copied().collect()
+    }
+
+    /// Computes the slots from appointments with more than one session.
+    fn compute_slots(&mut self) {
+        let appointments = group_appointments(&self.recent_sessions(self.last_created_at()));
+        let regular = appointments.into_iter().filter(|appointment| appointment.len() > 1);
+        let slots = regular.filter_map(|appointment| {
+            let mut times: Vec<i64> =
+                appointment.iter().map(|session| week_time(session.created_at)).collect();
             median(&mut times).map(|time| time / MINUTE_MS)
         });
-        self.slots = starts.collect();
+        self.slots = slots.collect();
     }
 }
 
-/// How much later in the week `one` is than `other`; negative if it is earlier.
-fn week_offset(one: Timestamp, other: Timestamp) -> i64 {
-    (one.ms_since(other) + WEEK_MS / 2).rem_euclid(WEEK_MS) - WEEK_MS / 2
+/// Returns how much later in the week `time` is than `reference`, in ms; negative if it is earlier.
+fn week_offset(time: Timestamp, reference: Timestamp) -> i64 {
+    (time.ms_since(reference) + WEEK_MS / 2).rem_euclid(WEEK_MS) - WEEK_MS / 2
 }
 
-/// Groups sessions that began at the same time of the week, more or less.
-fn group_appointments(seen: &[SessionRecord]) -> Vec<Vec<SessionRecord>> {
-    let mut sorted = seen.to_vec();
-    sorted.sort_unstable_by_key(|one| (week_time(one.created_at), one.created_at));
-    let mut groups: Vec<Vec<SessionRecord>> = Vec::new();
-    for one in sorted {
-        let time = week_time(one.created_at);
-        match groups.last_mut() {
-            Some(group)
-                if group
-                    .last()
-                    .is_some_and(|last| time - week_time(last.created_at) <= MAX_GAP_MS) =>
-            {
-                group.push(one);
+/// Groups sessions into appointments: sessions that began at about the same time of the week.
+fn group_appointments(sessions: &[SessionRecord]) -> Vec<Vec<SessionRecord>> {
+    let mut sorted = sessions.to_vec();
+    sorted.sort_unstable_by_key(|session| (week_time(session.created_at), session.created_at));
+    let mut appointments: Vec<Vec<SessionRecord>> = Vec::new();
+    for session in sorted {
+        let time = week_time(session.created_at);
+        let is_close =
+            |previous: &SessionRecord| time - week_time(previous.created_at) <= MAX_GAP_MS;
+        match appointments.last_mut() {
+            Some(appointment) if appointment.last().is_some_and(is_close) => {
+                appointment.push(session);
             }
-            _ => groups.push(vec![one]),
+            _ => appointments.push(vec![session]),
         }
     }
-    groups
+    appointments
 }
 
-/// In how many weeks there was one of these sessions.
-fn count_weeks(group: &[SessionRecord], now: Timestamp) -> u32 {
-    let week =
-        |one: &SessionRecord| (now.ms_since(one.created_at) + WEEK_MS / 2).div_euclid(WEEK_MS);
-    let mut weeks: Vec<i64> = group.iter().map(week).collect();
+/// Returns the number of weeks in which one of these sessions took place.
+fn count_weeks(sessions: &[SessionRecord], now: Timestamp) -> u32 {
+    let week = |session: &SessionRecord| {
+        (now.ms_since(session.created_at) + WEEK_MS / 2).div_euclid(WEEK_MS)
+    };
+    let mut weeks: Vec<i64> = sessions.iter().map(week).collect();
     weeks.sort_unstable();
     weeks.dedup();
     u32::try_from(weeks.len()).unwrap_or(u32::MAX)

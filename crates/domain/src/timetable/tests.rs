@@ -1,4 +1,4 @@
-//! What the timetable promises.
+//! Tests of the timetable, by examples and by properties.
 
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn expected_meetings(timetable: &Timetable, now: Timestamp) -> Vec<ExpectedMeeti
 }
 
 #[test]
-fn sizes_are_medians_and_new_meetings_are_like_those_seen_once() {
+fn sizes_are_medians_and_unknown_meetings_are_like_those_with_one_session() {
     let mut timetable = learn_all([
         session("course", monday(3, 8.0), 10, 80),
         session("course", monday(2, 8.0), 90, 80),
@@ -45,19 +45,19 @@ fn sizes_are_medians_and_new_meetings_are_like_those_seen_once() {
         (timetable.usual_size(&key("course")), timetable.usual_size(&key("new"))),
         (Some(20), None)
     );
-    // The last two were today when they were learned.
+    // The two meetings with one session were of today when they were learned.
     assert_eq!((timetable.typical_size(), timetable.share_busy_beyond(0)), (None, None));
     timetable.learn(session("late", monday(1, 23.0), 4, 10));
     assert_eq!(timetable.typical_size(), Some(6.0));
     let share = |minutes| timetable.share_busy_beyond(minutes * MINUTE_MS).unwrap();
     assert!(share(0) == 1.0 && (share(30) - 0.5).abs() < 1e-9 && share(61) == 0.0);
-    // One that comes again is not new any more.
+    // A meeting with a second session is not counted any more.
     timetable.learn(session("one", monday(0, 9.0), 4, 10));
-    assert_eq!(timetable.typical_size(), Some(6.0), "two and late");
+    assert_eq!(timetable.typical_size(), Some(6.0), "the mean of `two` and `late`");
 }
 
 #[test]
-fn meetings_of_two_in_four_weeks_are_expected() {
+fn meetings_in_two_of_four_weeks_are_expected() {
     let timetable = learn_all([
         session("course", monday(3, 9.9), 30, 90),
         session("course", monday(1, 9.95), 40, 94),
@@ -65,10 +65,10 @@ fn meetings_of_two_in_four_weeks_are_expected() {
         session("long ago", monday(9, 9.9), 30, 90),
         session("long ago", monday(8, 9.9), 30, 90),
     ]);
-    let found = expected_meetings(&timetable, monday(0, 9.75));
-    let [one] = &found[..] else { panic!("{found:?}") };
-    assert_eq!((one.key.id.as_str(), one.weeks, one.size), ("course", 2, 35));
-    assert_eq!(one.starts_at, monday(0, 9.925));
+    let expected = expected_meetings(&timetable, monday(0, 9.75));
+    let [meeting] = &expected[..] else { panic!("{expected:?}") };
+    assert_eq!((meeting.key.id.as_str(), meeting.weeks, meeting.size), ("course", 2, 35));
+    assert_eq!(meeting.starts_at, monday(0, 9.925));
     for (hour, count) in [(9.4, 0), (9.55, 1), (10.05, 1), (10.15, 0), (33.75, 0)] {
         assert_eq!(expected_meetings(&timetable, monday(0, hour)).len(), count, "{hour}");
     }
@@ -88,7 +88,7 @@ fn todays_meetings_are_not_expected_again_but_other_appointments_are() {
 }
 
 #[test]
-fn weeks_wrap_around() {
+fn expected_meetings_are_found_across_the_end_of_the_week() {
     // The week begins on Sunday at 3:00.
     let sunday = |weeks: i64, minutes: i64| {
         Timestamp(MONDAY - DAY_MS + 3 * HOUR_MS + minutes * MINUTE_MS - weeks * WEEK_MS)
@@ -99,7 +99,7 @@ fn weeks_wrap_around() {
 }
 
 #[test]
-fn ends_are_those_of_the_same_time_of_the_week() {
+fn expected_ends_follow_sessions_at_the_same_time_of_the_week() {
     let timetable = learn_all([
         session("room", monday(2, 8.0), 30, 90),
         session("room", monday(1, 8.1), 30, 84),
@@ -112,16 +112,16 @@ fn ends_are_those_of_the_same_time_of_the_week() {
 
 #[test]
 fn the_start_offset_follows_the_creates() {
-    let at = |hour: f64| {
+    let offset = |hour: f64| {
         let sessions = (0..200).map(move |n| session(&n.to_string(), monday(1, hour), 5, 5));
         learn_all(sessions).start_offset_ms()
     };
-    assert_eq!((at(7.9), at(8.2), at(8.3)), (0, 15 * MINUTE_MS, 30 * MINUTE_MS));
+    assert_eq!((offset(7.9), offset(8.2), offset(8.3)), (0, 15 * MINUTE_MS, 30 * MINUTE_MS));
     assert_eq!(Timetable::default().start_offset_ms(), 0);
 }
 
 #[test]
-fn memory_is_bounded_and_the_oldest_go() {
+fn numbers_are_limited_and_the_oldest_are_removed() {
     let mut timetable = Timetable::new(TimetableLimits { max_sessions: 3, max_meetings: 32 });
     for number in 0..100 {
         timetable.learn(session(&number.to_string(), LONG_AGO.plus_ms(number * HOUR_MS), 5, 5));
@@ -138,16 +138,16 @@ fn memory_is_bounded_and_the_oldest_go() {
 }
 
 fn any_sessions() -> impl Strategy<Value = Vec<MeetingSession>> {
-    let one = (0..6u32, 0..60i64, 0..24i64, 0..60i64, 1..300u32, 0..200i64);
-    let one = one.prop_map(|(id, day, hour, minute, peak, busy)| {
-        let at = MONDAY - day * DAY_MS + hour * HOUR_MS + minute * MINUTE_MS;
-        session(&id.to_string(), Timestamp(at), peak, busy)
+    let any_session = (0..6u32, 0..60i64, 0..24i64, 0..60i64, 1..300u32, 0..200i64);
+    let any_session = any_session.prop_map(|(id, day, hour, minute, peak, busy)| {
+        let created_at = MONDAY - day * DAY_MS + hour * HOUR_MS + minute * MINUTE_MS;
+        session(&id.to_string(), Timestamp(created_at), peak, busy)
     });
-    // Two sessions of one meeting that began at the same time are one.
-    let distinct = |one: &MeetingSession| (one.key.clone(), one.created_at);
-    proptest::collection::vec(one, 0..60).prop_map(move |mut sessions| {
-        sessions.sort_by_key(distinct);
-        sessions.dedup_by_key(|one| distinct(one));
+    // Sessions of one meeting that began at the same time are the same session.
+    let identity = |session: &MeetingSession| (session.key.clone(), session.created_at);
+    proptest::collection::vec(any_session, 0..60).prop_map(move |mut sessions| {
+        sessions.sort_by_key(identity);
+        sessions.dedup_by_key(|session| identity(session));
         sessions
     })
 }
@@ -156,39 +156,41 @@ proptest! {
     #[test]
     fn the_order_of_learning_does_not_matter(sessions in any_sessions(), now in 0..7 * DAY_MS) {
         let now = Timestamp(MONDAY + now);
-        let one = learn_all(sessions.clone());
-        let other = learn_all(sessions.iter().rev().cloned().chain(sessions.clone()));
-        prop_assert_eq!(expected_meetings(&one, now), expected_meetings(&other, now));
-        prop_assert_eq!(one.typical_size(), other.typical_size());
-        prop_assert_eq!(one.start_offset_ms(), other.start_offset_ms());
+        let in_order = learn_all(sessions.clone());
+        let reversed = learn_all(sessions.iter().rev().cloned().chain(sessions.clone()));
+        prop_assert_eq!(expected_meetings(&in_order, now), expected_meetings(&reversed, now));
+        prop_assert_eq!(in_order.typical_size(), reversed.typical_size());
+        prop_assert_eq!(in_order.start_offset_ms(), reversed.start_offset_ms());
         for id in 0..6 {
             let key = key(&id.to_string());
-            prop_assert_eq!(one.usual_size(&key), other.usual_size(&key));
-            prop_assert_eq!(one.expected_end(&key, now), other.expected_end(&key, now));
+            prop_assert_eq!(in_order.usual_size(&key), reversed.usual_size(&key));
+            prop_assert_eq!(in_order.expected_end(&key, now), reversed.expected_end(&key, now));
         }
     }
 
     #[test]
     fn expected_meetings_lie_in_the_window(sessions in any_sessions(), now in 0..7 * DAY_MS) {
         let now = Timestamp(MONDAY + now);
-        for one in expected_meetings(&learn_all(sessions), now) {
-            let ahead = one.starts_at.ms_since(now);
+        for meeting in expected_meetings(&learn_all(sessions), now) {
+            let ahead = meeting.starts_at.ms_since(now);
             prop_assert!((-10 * MINUTE_MS..=25 * MINUTE_MS).contains(&ahead));
-            prop_assert!(one.weeks >= 2 && one.size > 0 && one.ends_at >= one.starts_at.plus_ms(-HOUR_MS));
+            prop_assert!(meeting.weeks >= 2 && meeting.size > 0);
+            prop_assert!(meeting.ends_at >= meeting.starts_at.plus_ms(-HOUR_MS));
         }
     }
 
     #[test]
-    fn forgotten_sessions_leave_no_trace(sessions in any_sessions(), oldest in 0..60i64) {
+    fn forgotten_sessions_have_no_effect(sessions in any_sessions(), oldest in 0..60i64) {
         let oldest = Timestamp(MONDAY - oldest * DAY_MS);
-        let mut one = learn_all(sessions.clone());
-        one.forget_before(oldest);
-        let other = learn_all(sessions.into_iter().filter(|one| one.created_at >= oldest));
-        prop_assert_eq!(one.quarter_counts, other.quarter_counts);
+        let mut reduced = learn_all(sessions.clone());
+        reduced.forget_before(oldest);
+        let remaining = sessions.into_iter().filter(|session| session.created_at >= oldest);
+        let learned = learn_all(remaining);
+        prop_assert_eq!(reduced.quarter_counts, learned.quarter_counts);
         for id in 0..6 {
             let key = key(&id.to_string());
-            // How many are kept is limited, so that the last ones are the same in any case.
-            prop_assert_eq!(one.usual_size(&key), other.usual_size(&key));
+            // The number of kept sessions is limited, so both have the same latest sessions.
+            prop_assert_eq!(reduced.usual_size(&key), learned.usual_size(&key));
         }
     }
 }

@@ -1,45 +1,180 @@
-//! `recordings`: what there is to type.
+//! Arguments of `recordings`.
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use super::library::{self, CatalogCommand};
-use crate::cmd::{self, CommandContext, CommandFailure};
+use crate::cmd::{CommandContext, CommandFailure, imports, recordings};
 
-/// What can be done with recordings.
+/// Selects recordings. Conditions that are given must all hold.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RecordingSelection {
+    /// Only recordings of these meetings.
+    #[arg(long = "meeting", value_name = "ID")]
+    pub meetings: Vec<String>,
+    /// Only recordings of this tenant, given by its id.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Only recordings with this metadata; `%` at the start or end of a value matches any text.
+    #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = recordings::parse_pair)]
+    pub metadata: Vec<(String, String)>,
+}
+
+/// The subcommands of `recordings`.
 #[derive(Debug, Subcommand)]
 pub(super) enum RecordingsCommand {
-    /// Those that are there.
-    #[command(flatten)]
-    Catalog(CatalogCommand),
-    /// Import archives of recordings; the files stay. No server need be running.
+    /// List recordings, the newest first.
+    List {
+        /// Which recordings.
+        #[command(flatten)]
+        selection: RecordingSelection,
+        /// Only recordings in these states: published, unpublished, deleted, any.
+        #[arg(long, value_name = "STATE")]
+        state: Vec<String>,
+        /// Print JSON, one recording on each line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all details of a recording, as JSON.
+    Show {
+        /// Id of the recording.
+        id: String,
+    },
+    /// Publish recordings.
+    Publish {
+        /// Ids of the recordings.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Hide recordings.
+    Unpublish {
+        /// Ids of the recordings.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Protect recordings: they can be watched only with a one-time link.
+    Protect {
+        /// Ids of the recordings.
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// Remove the protection instead.
+        #[arg(long)]
+        off: bool,
+    },
+    /// Delete recordings; with RECORDING_TRASH_DAYS their files are kept for a while. Asks first.
+    Delete {
+        /// Ids of the recordings.
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// Remove their files immediately, also from the trash.
+        #[arg(long)]
+        erase: bool,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Restore deleted recordings from the trash, as they were.
+    Restore {
+        /// Ids of the recordings.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// List deleted recordings that can be restored.
+    Trash {
+        /// Print JSON, one recording on each line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set metadata of a recording; KEY= removes it.
+    Update {
+        /// Id of the recording.
+        id: String,
+        /// Metadata to set.
+        #[arg(required = true, value_name = "KEY=VALUE", value_parser = recordings::parse_pair)]
+        metadata: Vec<(String, String)>,
+    },
+    /// Assign recordings to a tenant: those named, or all without a tenant.
+    AddToTenant {
+        /// Id or name of the tenant.
+        tenant: String,
+        /// Ids of the recordings.
+        ids: Vec<String>,
+    },
+    /// Compare recordings in the database with their files. Exit code 1 if they differ.
+    Check {
+        /// Move files to the right directory, and remove those of deleted recordings.
+        #[arg(long)]
+        repair: bool,
+        /// Print JSON, one difference on each line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete recordings whose meetings ended long ago.
+    Retention {
+        /// How many days after the end of the meeting a recording is kept.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        days: u32,
+        /// Which recordings.
+        #[command(flatten)]
+        selection: RecordingSelection,
+        /// Only list the recordings.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Import archives of recordings; the archives are kept. No server needs to run.
     Import {
-        /// Archives: `<record_id>.tar`, or `<record_id>-<format>.tar`; also .tar.gz and .tgz.
+        /// Archives: `<record_id>.tar` or `<record_id>-<format>.tar`; also .tar.gz and .tgz.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// List archives that came, and how far they are.
+    /// List received archives and the state of their imports.
     Imports {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
     /// Take an archive out of quarantine and import it again.
     Retry {
-        /// The archive's name, as `recordings imports` shows it.
+        /// Name of the archive, as `recordings imports` shows it.
         name: String,
     },
 }
 
 pub(super) async fn run(
-    session: &CommandContext,
-    what: RecordingsCommand,
+    context: &CommandContext,
+    command: RecordingsCommand,
 ) -> Result<(), CommandFailure> {
-    match what {
-        RecordingsCommand::Catalog(what) => library::run(session, what).await,
-        RecordingsCommand::Import { files } => cmd::imports::import(session, &files).await,
-        RecordingsCommand::Imports { json } => cmd::imports::list(session, json).await,
-        RecordingsCommand::Retry { name } => cmd::imports::retry(session, &name).await,
+    match command {
+        RecordingsCommand::List { selection, state, json } => {
+            recordings::list(context, &selection, state, json).await
+        }
+        RecordingsCommand::Show { id } => recordings::show(context, &id).await,
+        RecordingsCommand::Publish { ids } => recordings::set_published(context, &ids, true).await,
+        RecordingsCommand::Unpublish { ids } => {
+            recordings::set_published(context, &ids, false).await
+        }
+        RecordingsCommand::Protect { ids, off } => {
+            recordings::set_protected(context, &ids, !off).await
+        }
+        RecordingsCommand::Delete { ids, erase, yes } => {
+            recordings::delete(context, &ids, yes, erase).await
+        }
+        RecordingsCommand::Restore { ids } => recordings::restore(context, &ids).await,
+        RecordingsCommand::Trash { json } => recordings::list_trash(context, json).await,
+        RecordingsCommand::Update { id, metadata } => {
+            recordings::update_metadata(context, id, metadata).await
+        }
+        RecordingsCommand::AddToTenant { tenant, ids } => {
+            recordings::add_to_tenant(context, &tenant, &ids).await
+        }
+        RecordingsCommand::Check { repair, json } => {
+            recordings::check_files(context, repair, json).await
+        }
+        RecordingsCommand::Retention { days, selection, dry_run } => {
+            recordings::apply_retention(context, days, &selection, dry_run).await
+        }
+        RecordingsCommand::Import { files } => imports::import(context, &files).await,
+        RecordingsCommand::Imports { json } => imports::list(context, json).await,
+        RecordingsCommand::Retry { name } => imports::retry(context, &name).await,
     }
 }

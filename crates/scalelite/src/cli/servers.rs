@@ -1,4 +1,4 @@
-//! The part of the command line that is about servers.
+//! Arguments of `servers`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,115 +14,115 @@ use crate::cmd::{CommandContext, CommandFailure};
 pub struct ServersArgs {
     #[command(subcommand)]
     pub command: Option<ServersCommand>,
-    /// As a table.
+    /// Print a table.
     #[arg(long)]
     pub table: bool,
-    /// As JSON, without secrets.
+    /// Print JSON, without secrets.
     #[arg(long, conflicts_with = "table")]
     pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ServersCommand {
-    /// Add a server; it is disabled until you enable it.
+    /// Add a server. It is disabled until `servers enable`.
     Add {
         /// API endpoint, e.g. https://bbb1.example.com/bigbluebutton/api
         url: String,
-        /// Its secret (`bbb-conf --secret` prints it).
+        /// Secret of the server (`bbb-conf --secret` prints it).
         secret: String,
-        /// How much heavier a user weighs here than on a normal server.
+        /// Factor by which the load of this server is multiplied.
         multiplier: Option<String>,
-        /// Its tag.
+        /// Tag of the server.
         tag: Option<String>,
     },
-    /// Change secret, multiplier and tag of a server.
+    /// Change secret, load multiplier and tag of a server.
     Update {
-        /// Its id.
+        /// Id of the server.
         id: String,
         /// New secret.
         secret: Option<String>,
-        /// New multiplier.
+        /// New load multiplier.
         multiplier: Option<String>,
         /// New tag; empty for none.
         tag: Option<String>,
     },
-    /// Remove a server; its meetings are forgotten.
+    /// Remove a server and its meetings from the pool.
     Remove {
-        /// Its id.
+        /// Id of the server.
         id: String,
     },
-    /// Let a server get new meetings; it is polled at once.
+    /// Allow new meetings on a server; it is polled immediately.
     Enable {
-        /// Its id.
+        /// Id of the server.
         id: String,
     },
-    /// Let a server get no new meetings; those it has go on.
+    /// Place no new meetings on a server; running meetings continue.
     Cordon {
-        /// Its id.
+        /// Id of the server.
         id: String,
     },
-    /// Take a server out of service: no new meetings, and it is disabled when it has none left.
+    /// Take a server out of service: no new meetings, and it is disabled when its last meeting ends.
     Drain {
-        /// Its id.
+        /// Id of the server.
         id: String,
-        /// Wait until it has no meetings, and show what is left.
+        /// Wait until it has no meetings, and show the remaining ones.
         #[arg(long)]
         wait: bool,
-        /// End what is left after this time, e.g. 2h or 90min.
+        /// End the remaining meetings after this time, e.g. 2h or 90min.
         #[arg(long, value_parser = humantime::parse_duration, requires = "wait")]
         deadline: Option<Duration>,
-        /// How long before the deadline people are told in the chat (from BBB 3.0 on).
+        /// How long before the deadline users are warned in the chat (BBB 3.0 or later).
         #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
         warn: Duration,
-        /// What becomes of it then.
+        /// What to do with the server after it is drained.
         #[arg(long, value_enum, requires = "wait")]
         then: Option<AfterDrain>,
     },
-    /// Set how much a server may take; what is not given stays.
+    /// Set the limits of a server; omitted limits are unchanged.
     Limits {
-        /// Its id.
+        /// Id of the server.
         id: String,
-        /// Meetings at most; none for no limit.
+        /// Maximum number of meetings; none for no limit.
         #[arg(long, value_name = "NUMBER|none", value_parser = parse_limit)]
         max_meetings: Option<Limit>,
-        /// Users at most, those that are expected included; none for no limit.
+        /// Maximum number of users who are there at the same time; none for no limit.
         #[arg(long, value_name = "NUMBER|none", value_parser = parse_limit)]
         max_users: Option<Limit>,
-        /// 0 is used first; higher tiers are backups (see TIER_LOAD_MAX).
+        /// Tier; 0 is used first, servers of higher tiers are backups (see TIER_LOAD_MAX).
         #[arg(long)]
         tier: Option<u32>,
     },
-    /// Stop using a server. Asks first if it has load, and then clears its meetings.
+    /// Disable a server. If it has load, asks first, and then clears its meetings.
     Disable {
-        /// Its id.
+        /// Id of the server.
         id: String,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
     },
-    /// End and forget all meetings of a server and disable it.
+    /// End all meetings of a server, remove them from the pool, and disable the server.
     Panic {
-        /// Its id.
+        /// Id of the server.
         id: String,
-        /// Leave its state as it is.
+        /// Do not disable the server.
         #[arg(long)]
         keep_state: bool,
-        /// Only forget the meetings.
+        /// Only remove the meetings from the pool, without ending them.
         #[arg(long)]
         skip_end_calls: bool,
     },
-    /// Set the multiplier of a server.
+    /// Set the load multiplier of a server.
     LoadMultiplier {
-        /// Its id.
+        /// Id of the server.
         id: String,
-        /// The multiplier.
+        /// The load multiplier.
         multiplier: String,
     },
-    /// Set or take away the tag of a server.
+    /// Set or remove the tag of a server.
     Tag {
-        /// Its id.
+        /// Id of the server.
         id: String,
-        /// The tag; none takes it away.
+        /// The tag; without it, the tag is removed.
         tag: Option<String>,
     },
     /// Add all servers of a YAML file.
@@ -134,27 +134,27 @@ pub enum ServersCommand {
     Sync {
         /// The file, as `servers yaml` prints it.
         file: PathBuf,
-        /// What becomes of servers that are not in it: keep, cordon or force.
+        /// What to do with servers that are not in the file: keep, cordon or force.
         #[arg(default_value = "cordon")]
         mode: String,
-        /// Only say what would be done.
+        /// Only print the changes.
         #[arg(long)]
         dry_run: bool,
     },
     /// Print the pool as YAML, secrets included.
     Yaml {
-        /// With what is known of their state.
+        /// Include the state of the servers.
         #[arg(long)]
         verbose: bool,
     },
     /// List the meetings that servers report.
     Meetings {
-        /// Only of this server.
+        /// Only meetings of this server.
         id: Option<String>,
     },
 }
 
-/// A limit as typed.
+/// A limit as given on the command line: a number, or `none`.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit(Option<u32>);
 
@@ -168,50 +168,44 @@ fn parse_limit(text: &str) -> Result<Limit, String> {
     }
 }
 
-/// Runs one of them.
-pub async fn run(session: &CommandContext, what: ServersCommand) -> Result<(), CommandFailure> {
-    let text = |text: &Option<String>| text.as_deref().map(str::to_owned);
-    match what {
+/// Runs a subcommand of `servers`.
+pub async fn run(context: &CommandContext, command: ServersCommand) -> Result<(), CommandFailure> {
+    match command {
         ServersCommand::Add { url, secret, multiplier, tag } => {
-            change::add(session, Some(url), Some(secret), text(&multiplier), text(&tag)).await
+            change::add(context, Some(url), Some(secret), multiplier, tag).await
         }
         ServersCommand::Update { id, secret, multiplier, tag } => {
-            change::update(session, &id, secret, multiplier, tag).await
+            change::update(context, &id, secret, multiplier, tag).await
         }
-        ServersCommand::Remove { id } => change::remove(session, &id).await,
-        ServersCommand::Enable { id } => change::enable(session, &id).await,
-        ServersCommand::Cordon { id } => change::cordon(session, &id).await,
+        ServersCommand::Remove { id } => change::remove(context, &id).await,
+        ServersCommand::Enable { id } => change::enable(context, &id).await,
+        ServersCommand::Cordon { id } => change::cordon(context, &id).await,
         ServersCommand::Drain { id, wait, deadline, warn, then } => {
-            drain::run(
-                session,
-                &id,
-                DrainOptions { wait, deadline, warn_before: warn, after_drain: then },
-            )
-            .await
+            let options = DrainOptions { wait, deadline, warn_before: warn, after_drain: then };
+            drain::run(context, &id, options).await
         }
         ServersCommand::Limits { id, max_meetings, max_users, tier } => {
-            let of = |limit: Option<Limit>| limit.map(|Limit(limit)| limit);
             let limits = ServerChange {
-                max_meetings: of(max_meetings),
-                max_users: of(max_users),
+                max_meetings: max_meetings.map(|Limit(limit)| limit),
+                max_users: max_users.map(|Limit(limit)| limit),
                 tier,
                 ..ServerChange::default()
             };
-            change::set_limits(session, &id, limits).await
+            change::set_limits(context, &id, limits).await
         }
-        ServersCommand::Disable { id, yes } => change::disable(session, &id, yes).await,
+        ServersCommand::Disable { id, yes } => change::disable(context, &id, yes).await,
         ServersCommand::Panic { id, keep_state, skip_end_calls } => {
-            change::panic(session, &id, keep_state, skip_end_calls).await
+            change::panic(context, &id, keep_state, skip_end_calls).await
         }
         ServersCommand::LoadMultiplier { id, multiplier } => {
-            change::set_load_multiplier(session, &id, Some(multiplier)).await
+            change::set_load_multiplier(context, &id, Some(multiplier)).await
         }
-        ServersCommand::Tag { id, tag } => change::set_tag(session, &id, tag).await,
-        ServersCommand::AddAll { file } => sync::add_all(session, &file).await,
+        ServersCommand::Tag { id, tag } => change::set_tag(context, &id, tag).await,
+        ServersCommand::AddAll { file } => sync::add_all(context, &file).await,
         ServersCommand::Sync { file, mode, dry_run } => {
-            sync::sync(session, Some(&file), &mode, dry_run, true).await
+            sync::sync(context, Some(&file), &mode, dry_run, true).await
         }
-        ServersCommand::Yaml { verbose } => list::print_yaml(session, verbose).await,
-        ServersCommand::Meetings { id } => list::print_meetings(session, id.as_deref()).await,
+        ServersCommand::Yaml { verbose } => list::print_yaml(context, verbose).await,
+        ServersCommand::Meetings { id } => list::print_meetings(context, id.as_deref()).await,
     }
 }

@@ -1,4 +1,4 @@
-//! The part of the command line that is about tenants.
+//! Arguments of `tenants` and `tenant-settings`.
 
 use clap::Subcommand;
 
@@ -10,51 +10,51 @@ pub enum TenantsCommand {
     List,
     /// Add a tenant.
     Add {
-        /// The first label of its host name.
+        /// Name of the tenant: the first label of its host name.
         name: String,
-        /// Its secrets, separated by colons.
+        /// Secrets of the tenant, separated by colons.
         secrets: String,
     },
-    /// Change name and secrets of a tenant.
+    /// Change the name and secrets of a tenant.
     Update {
-        /// Its id.
+        /// Id of the tenant.
         id: String,
-        /// New name; empty leaves it.
+        /// New name; empty to keep the name.
         name: Option<String>,
         /// New secrets, separated by colons.
         secrets: Option<String>,
     },
-    /// Set the learning record store of a tenant, with user and password.
+    /// Set the learning record store of a tenant, with basic authentication.
     UpdateLrsBasic {
-        /// Its id.
+        /// Id of the tenant.
         id: String,
         /// URL of the learning record store.
         endpoint: String,
-        /// User.
+        /// User name.
         username: String,
         /// Password.
         password: String,
     },
     /// Set the learning record store of a tenant, with tokens from Keycloak.
     UpdateLrsKc {
-        /// Its id.
+        /// Id of the tenant.
         id: String,
         /// URL of the learning record store.
         endpoint: String,
-        /// URL that gives tokens.
+        /// URL of the token endpoint.
         token_url: String,
-        /// Client.
+        /// Id of the client.
         client_id: String,
         /// Secret of the client.
         client_secret: String,
-        /// User.
+        /// User name.
         username: String,
         /// Password.
         password: String,
     },
-    /// Remove a tenant and its settings. Its meetings go on.
+    /// Remove a tenant and its settings. Its meetings continue.
     Remove {
-        /// Its id.
+        /// Id of the tenant.
         id: String,
     },
 }
@@ -63,40 +63,40 @@ pub enum TenantsCommand {
 pub enum TenantSettingsCommand {
     /// List the settings of all tenants.
     List,
-    /// Set a parameter of a tenant's creates and joins.
+    /// Set a parameter for the create and join calls of a tenant.
     Add {
         /// Id of the tenant.
         tenant: String,
         /// Name of the parameter.
         param: String,
-        /// Its value.
+        /// Value of the parameter.
         value: String,
-        /// Win over the request, instead of filling in for it.
+        /// Override the request's value, instead of being a default.
         #[arg(long)]
         r#override: bool,
     },
     /// Remove a setting.
     Remove {
-        /// Its id.
+        /// Id of the setting.
         id: String,
     },
 }
 
 pub(super) async fn run_tenants(
-    session: &CommandContext,
-    what: TenantsCommand,
+    context: &CommandContext,
+    command: TenantsCommand,
 ) -> Result<(), CommandFailure> {
-    match what {
-        TenantsCommand::List => tenants::list(session).await,
+    match command {
+        TenantsCommand::List => tenants::list(context).await,
         TenantsCommand::Add { name, secrets } => {
-            tenants::add(session, Some(name), Some(secrets)).await
+            tenants::add(context, Some(name), Some(secrets)).await
         }
         TenantsCommand::Update { id, name, secrets } => {
-            tenants::update(session, Some(id), name, secrets).await
+            tenants::update(context, Some(id), name, secrets).await
         }
         TenantsCommand::UpdateLrsBasic { id, endpoint, username, password } => {
             let arguments = [id, endpoint, username, password].map(Some);
-            tenants::update_lrs_basic(session, arguments).await
+            tenants::update_lrs_basic(context, arguments).await
         }
         TenantsCommand::UpdateLrsKc {
             id,
@@ -109,22 +109,22 @@ pub(super) async fn run_tenants(
         } => {
             let arguments =
                 [id, endpoint, token_url, client_id, client_secret, username, password].map(Some);
-            tenants::update_lrs_kc(session, arguments).await
+            tenants::update_lrs_kc(context, arguments).await
         }
-        TenantsCommand::Remove { id } => tenants::remove(session, &id).await,
+        TenantsCommand::Remove { id } => tenants::remove(context, &id).await,
     }
 }
 
 pub(super) async fn run_settings(
-    session: &CommandContext,
-    what: TenantSettingsCommand,
+    context: &CommandContext,
+    command: TenantSettingsCommand,
 ) -> Result<(), CommandFailure> {
-    match what {
-        TenantSettingsCommand::List => tenants::list_settings(session).await,
+    match command {
+        TenantSettingsCommand::List => tenants::list_settings(context).await,
         TenantSettingsCommand::Add { tenant, param, value, r#override } => {
             let arguments = [tenant, param, value, r#override.to_string()].map(Some);
-            tenants::add_setting(session, arguments).await
+            tenants::add_setting(context, arguments).await
         }
-        TenantSettingsCommand::Remove { id } => tenants::remove_setting(session, &id).await,
+        TenantSettingsCommand::Remove { id } => tenants::remove_setting(context, &id).await,
     }
 }

@@ -1,4 +1,4 @@
-//! `callbacks`: what front-ends have not heard yet.
+//! `callbacks`: lists and retries callbacks that front-ends have not received yet.
 
 use app::ports::{OutboxMessage, RecordingStore};
 use serde_json::json;
@@ -7,33 +7,33 @@ use super::{CommandContext, CommandFailure, format_time};
 use crate::output::table::{Cell, render};
 use crate::output::{print_line, print_note, print_text, printable};
 
-/// Messages shown at most.
-const MAX_LISTED_MESSAGES: u32 = 1_000;
+/// Most callbacks that are listed.
+const MAX_LISTED_CALLBACKS: u32 = 1_000;
 
-/// Lists messages that wait, and those that were given up.
-pub async fn list(session: &CommandContext, as_json: bool) -> Result<(), CommandFailure> {
-    let messages = recording_store(session)?.list_messages(MAX_LISTED_MESSAGES).await?;
+/// Lists callbacks that are queued, and those that were given up.
+pub async fn list(context: &CommandContext, as_json: bool) -> Result<(), CommandFailure> {
+    let messages = recording_store(context)?.list_messages(MAX_LISTED_CALLBACKS).await?;
     if as_json {
         let values: Vec<_> = messages.iter().map(to_json).collect();
         print_line(json!(values).to_string());
         return Ok(());
     }
     if messages.is_empty() {
-        print_note("No callbacks wait");
+        print_note("No callbacks are queued");
         return Ok(());
     }
-    let headings = ["id", "about", "meeting", "host", "posted", "attempts", "next", "failure"];
+    let headings = ["ID", "TOPIC", "MEETING", "HOST", "POSTED", "ATTEMPTS", "NEXT", "FAILURE"];
     let rows: Vec<Vec<Cell>> = messages.iter().map(table_row).collect();
     print_text(render(&headings, &rows));
     Ok(())
 }
 
-/// Sends one message soon, or all that were given up.
-pub async fn retry(session: &CommandContext, id: Option<&str>) -> Result<(), CommandFailure> {
-    let retried = recording_store(session)?.retry_messages(id, session.app.clock.now()).await?;
+/// Makes one callback due now, or all that were given up.
+pub async fn retry(context: &CommandContext, id: Option<&str>) -> Result<(), CommandFailure> {
+    let retried = recording_store(context)?.retry_messages(id, context.app.clock.now()).await?;
     match (id, retried) {
         (Some(id), 0) => {
-            Err(CommandFailure(format!("ERROR: there is no callback {}", printable(id))))
+            Err(CommandFailure(format!("ERROR: No callback found with id: {}", printable(id))))
         }
         (_, retried) => {
             print_note(format!("{retried} callbacks are due now; a running server sends them"));
@@ -42,12 +42,12 @@ pub async fn retry(session: &CommandContext, id: Option<&str>) -> Result<(), Com
     }
 }
 
-fn recording_store(session: &CommandContext) -> Result<&dyn RecordingStore, CommandFailure> {
-    let records = session.app.recording_store.as_deref();
-    records.ok_or_else(|| CommandFailure("ERROR: there is no database of recordings".to_owned()))
+fn recording_store(context: &CommandContext) -> Result<&dyn RecordingStore, CommandFailure> {
+    let store = context.app.recording_store.as_deref();
+    store.ok_or_else(|| CommandFailure("ERROR: there is no database of recordings".to_owned()))
 }
 
-/// The host of an address: the rest may hold what is nobody's business.
+/// The host of a URL. The rest of the URL is not shown, since it may contain secrets.
 fn url_host(url: &str) -> String {
     let uri: Option<http::Uri> = url.parse().ok();
     uri.and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_else(|| "?".to_owned())
@@ -73,7 +73,7 @@ fn table_row(message: &OutboxMessage) -> Vec<Cell> {
 fn to_json(message: &OutboxMessage) -> serde_json::Value {
     json!({
         "id": message.id,
-        "about": message.topic.name(),
+        "topic": message.topic.name(),
         "tenant": message.tenant,
         "meeting_id": message.meeting_id,
         "record_id": message.record_id,

@@ -1,45 +1,51 @@
-//! `config`: what is set, to what, by whom.
+//! `config`: shows all settings with their values and origins.
 
 use serde_json::json;
 
 use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+use crate::config::settings::EffectiveSetting;
 use crate::config::{Config, Sources, read_store_settings, reference};
 use crate::output::table::{Cell, render};
 use crate::output::{print_line, print_text, printable};
 
 use super::CommandFailure;
 
-/// Prints the settings in force, or the reference of all of them.
+/// Prints the settings in effect, or the reference of all settings.
 pub fn run(sources: &Sources, as_json: bool, as_reference: bool) -> Result<(), CommandFailure> {
     if as_reference {
         print_text(reference::render_page());
         return Ok(());
     }
-    let (config, shown) = Config::read(sources).map_err(CommandFailure)?;
+    let (config, settings) = Config::read(sources).map_err(CommandFailure)?;
     let stores = read_store_settings(&config, sources).map_err(CommandFailure)?;
     if as_json {
-        let of = |one: &crate::config::settings::EffectiveSetting| json!({ "name": one.setting.name, "value": one.value, "origin": one.origin.to_string() });
-        print_line(json!(shown.iter().map(of).collect::<Vec<_>>()).to_string());
+        print_line(json!(settings.iter().map(to_json).collect::<Vec<_>>()).to_string());
         return Ok(());
     }
-    let rows: Vec<_> = shown
-        .iter()
-        .map(|one| {
-            let origin = one.origin.to_string();
-            let value = printable(&one.value);
-            vec![Cell::text(one.setting.name), Cell::text(value), Cell::text(origin)]
-        })
-        .collect();
-    print_text(render(&["SETTING", "VALUE", "FROM"], &rows));
-    for (name, why) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
-        print_line(format!(" {name} is set and has no effect: {why}"));
+    let rows: Vec<_> = settings.iter().map(table_row).collect();
+    print_text(render(&["SETTING", "VALUE", "ORIGIN"], &rows));
+    for (name, reason) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
+        print_line(format!(" {name} is set and has no effect: {reason}"));
     }
     for name in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
-        print_line(format!(" {name} is set and has no effect yet"));
+        print_line(format!(" {name} is set and not implemented yet"));
     }
-    let (hot, rest) = stores.describe();
+    let (state, recordings) = stores.describe();
     print_line(printable(&format!(
-        " Servers and meetings are kept in {hot}, recordings in {rest}"
+        " Servers and meetings are stored in {state}, recordings in {recordings}"
     )));
     Ok(())
+}
+
+fn table_row(setting: &EffectiveSetting) -> Vec<Cell> {
+    let (value, origin) = (printable(&setting.value), setting.origin.to_string());
+    vec![Cell::text(setting.setting.name), Cell::text(value), Cell::text(origin)]
+}
+
+fn to_json(setting: &EffectiveSetting) -> serde_json::Value {
+    json!({
+        "name": setting.setting.name,
+        "value": setting.value,
+        "origin": setting.origin.to_string(),
+    })
 }

@@ -1,5 +1,5 @@
-//! `demo`: simulated servers with a life of their own, and the balancer in front of them, on a
-//! temporary store. Nothing of it is left when it ends.
+//! `demo`: runs the balancer in front of simulated servers, on a temporary store, with simulated
+//! meetings. Its data is deleted when it ends.
 
 use std::time::Duration;
 
@@ -14,28 +14,29 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::watch;
 
+use crate::background::{start_forecasting, start_polling};
 use crate::cli::DemoArgs;
 use crate::config::values::{LogLevel, Seconds};
 use crate::config::{Config, Sources, StoreSettings};
 use crate::http::listen::Listener;
-use crate::lifecycle::{listen_for_signals, run_forecasting, run_polling, serve_until};
+use crate::lifecycle::{listen_for_signals, serve_until};
 use crate::output::print_line;
 use crate::wiring;
 
 use super::sign::signed_url;
 use super::{CommandFailure, build_runtime, start_serving_log};
 
-/// How often a class begins, in seconds of the demo's life.
-const CLASS_INTERVAL_S: f64 = 60.0;
-/// Classes that begin at once, for each server.
-const INITIAL_CLASSES_PER_SERVER: usize = 3;
-/// Classes that have begun and not yet ended, at most, for each server.
-const MAX_CLASSES_PER_SERVER: usize = 12;
+/// Average time between the starts of two meetings, in simulated seconds.
+const MEETING_INTERVAL_S: f64 = 60.0;
+/// Meetings for each server that start immediately.
+const INITIAL_MEETINGS_PER_SERVER: usize = 3;
+/// Maximum number of running meetings for each server.
+const MAX_MEETINGS_PER_SERVER: usize = 12;
 
 /// Runs until Ctrl-C.
 pub fn run(mut config: Config, sources: &Sources, demo: DemoArgs) -> Result<(), CommandFailure> {
     if !sources.is_set("RAILS_LOG_LEVEL") && !sources.is_set("LOG_LEVEL") {
-        // What is on the terminal is for reading; a line for each request would bury it.
+        // A log line for each request would push the introduction off the terminal.
         config.log_level = LogLevel::Warn;
     }
     let _log = start_serving_log(&config, sources);
@@ -52,13 +53,13 @@ async fn run_demo(
     demo: DemoArgs,
     dir: &std::path::Path,
 ) -> Result<(), CommandFailure> {
-    let failed = |error: String| CommandFailure(format!("ERROR: {error}"));
+    let failure = |error: String| CommandFailure(format!("ERROR: {error}"));
     let options = PoolOptions {
         servers: usize::from(demo.servers),
         latency: Latency::Fixed(Duration::from_millis(15)),
         ..PoolOptions::default()
     };
-    let pool = BbbPool::start(options).await.map_err(|error| failed(error.to_string()))?;
+    let pool = BbbPool::start(options).await.map_err(|error| failure(error.to_string()))?;
     let wired = wiring::wire(config, &StoreSettings::embedded())?;
     for server in pool.servers() {
         add_server(&wired.app, server).await?;
@@ -68,17 +69,17 @@ async fn run_demo(
     } else {
         config.port
     };
-    let listener = Listener::open(config.bind.as_ref(), port).await.map_err(failed)?;
+    let listener = Listener::open(config.bind.as_ref(), port).await.map_err(failure)?;
     let url = listener.url();
     let (stopper, stop) = watch::channel(false);
-    listen_for_signals(stopper).map_err(failed)?;
+    listen_for_signals(stopper).map_err(failure)?;
     let (app, interval) = (wired.app.clone(), Duration::from_millis(config.poll_interval.ms()));
-    tokio::spawn(run_polling(app.clone(), interval, stop.clone()));
-    tokio::spawn(run_forecasting(app.clone(), stop.clone()));
-    tokio::spawn(simulate_classes(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
+    start_polling(&app, interval, &stop);
+    start_forecasting(&app, &stop);
+    tokio::spawn(simulate_meetings(app.clone(), pool.servers().to_vec(), url.clone(), demo.speed));
     print_introduction(&app, &url, dir, &pool);
     serve_until(config, &wired, listener, stop).await;
-    print_line("\nThe demo has ended; nothing of it is left.");
+    print_line("\nThe demo has ended; its data has been deleted.");
     Ok(())
 }
 
@@ -87,20 +88,20 @@ async fn is_port_taken(port: u16) -> bool {
 }
 
 async fn add_server(app: &App, server: &BbbServer) -> Result<(), CommandFailure> {
-    let failed = |error: servers::AdminError| CommandFailure(format!("ERROR: {error}"));
+    let failure = |error: servers::AdminError| CommandFailure(format!("ERROR: {error}"));
     let new = NewServer {
         id: Some(format!("bbb{}", server.number())),
         url: server.url(),
         secret: server.secret(),
         ..NewServer::default()
     };
-    let added = servers::add(app, new).await.map_err(failed)?;
+    let added = servers::add(app, new).await.map_err(failure)?;
     let enable = ServerChange::with_state(AdminState::Enabled);
-    servers::update(app, &added.id.0, enable).await.map_err(failed)?;
+    servers::update(app, &added.id.0, enable).await.map_err(failure)?;
     Ok(())
 }
 
-/// What to look at, and what to paste.
+/// Prints how to use the demo.
 fn print_introduction(app: &App, url: &str, dir: &std::path::Path, pool: &BbbPool) {
     let secret = app.policy.secrets.first().map_or("", String::as_str);
     let create = sign_call(app, url, "create", &[("meetingID", "my-room"), ("name", "My room")]);
@@ -112,20 +113,21 @@ fn print_introduction(app: &App, url: &str, dir: &std::path::Path, pool: &BbbPoo
     print_line(format!(
         "\n\
          The balancer listens at {url}, in front of {servers} simulated servers.\n\
-         Classes start, fill and end by themselves. Ctrl-C ends it all.\n\n\
-         Point a front-end at it:\n\
+         Simulated meetings start, fill and end automatically. Press Ctrl-C to stop.\n\n\
+         Configure a front-end with:\n\
          \x20 URL:    {url}/bigbluebutton/\n\
          \x20 Secret: {secret}\n\n\
-         Create a room, look at all rooms, and join (the simulated server has no client to show):\n\
+         Create a meeting, list all meetings, and join (the simulated server has no client to show):\n\
          \x20 curl '{create}'\n\
          \x20 curl '{meetings}'\n\
          \x20 curl -i '{join}'\n\n\
-         Watch the pool, in another terminal:\n\
+         Watch the pool in another terminal:\n\
          \x20 SCALELITE_DATA_DIR={} {program} status --watch\n",
         dir.display()
     ));
 }
 
+/// The signed URL of a call to the balancer.
 fn sign_call(app: &App, url: &str, call: &str, parameters: &[(&str, &str)]) -> String {
     let mut query = Query::default();
     for (name, value) in parameters {
@@ -134,51 +136,58 @@ fn sign_call(app: &App, url: &str, call: &str, parameters: &[(&str, &str)]) -> S
     signed_url(app, url, call, &query).unwrap_or_default()
 }
 
-/// Classes begin, through the balancer as a front-end would begin them, fill and end.
-async fn simulate_classes(app: App, pool: Vec<BbbServer>, url: String, speed: u32) {
+/// Creates meetings through the balancer, as a front-end does, and ends them, without end.
+async fn simulate_meetings(app: App, pool: Vec<BbbServer>, url: String, speed: u32) {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
     let mut running: Vec<(String, i64)> = Vec::new();
     let mut number = 0_u64;
     loop {
         let now = app.clock.now();
-        let (over, going) = running.into_iter().partition(|(_, until)| *until <= now.0);
-        running = going;
+        let (over, remaining) = running.into_iter().partition(|(_, end)| *end <= now.0);
+        running = remaining;
         let mut calls: Vec<String> = over
             .into_iter()
             .map(|(id, _): (String, i64)| sign_call(&app, &url, "end", &[("meetingID", &id)]))
             .collect();
-        let id = format!("class-{number}");
-        if running.len() < MAX_CLASSES_PER_SERVER * pool.len() {
-            let name = format!("Class {number}");
+        let id = format!("meeting-{number}");
+        if running.len() < MAX_MEETINGS_PER_SERVER * pool.len() {
+            let name = format!("Meeting {number}");
             calls.push(sign_call(&app, &url, "create", &[("meetingID", &id), ("name", &name)]));
         }
         for call in calls {
             let Ok(uri) = call.parse() else { continue };
-            if let Ok(answer) = client.get(uri).await {
-                let _ = answer.into_body().collect().await;
+            if let Ok(response) = client.get(uri).await {
+                let _ = response.into_body().collect().await;
             }
         }
-        let length_s = fill_class(&pool, &id, number, speed, app.entropy.as_ref());
-        running.push((id, now.plus_ms(i64::from(length_s) * 1000).0));
+        let duration_s = schedule_users(&pool, &id, number, speed, app.entropy.as_ref());
+        running.push((id, now.plus_ms(i64::from(duration_s) * 1000).0));
         number += 1;
-        // A demo that starts with an empty pool would show nothing.
-        if running.len() > INITIAL_CLASSES_PER_SERVER * pool.len() {
+        // Until the initial meetings exist there is no pause, so that the pool is not empty for long.
+        if running.len() > INITIAL_MEETINGS_PER_SERVER * pool.len() {
             let pause =
-                CLASS_INTERVAL_S / f64::from(speed) * (0.5 + app.entropy.generate_fraction());
+                MEETING_INTERVAL_S / f64::from(speed) * (0.5 + app.entropy.generate_fraction());
             tokio::time::sleep(Duration::from_secs_f64(pause)).await;
         }
     }
 }
 
-/// Gives a class its users, on whatever server it was placed; returns how long it lasts, in s.
-fn fill_class(pool: &[BbbServer], id: &str, seed: u64, speed: u32, entropy: &dyn Entropy) -> u32 {
+/// Sets the users of a meeting over time, on every server, since it may be on any of them. Returns how
+/// long the meeting lasts, in seconds.
+fn schedule_users(
+    pool: &[BbbServer],
+    id: &str,
+    seed: u64,
+    speed: u32,
+    entropy: &dyn Entropy,
+) -> u32 {
     let size = 3 + (entropy.generate_fraction().powi(3) * 90.0) as u32;
-    let length_s = (2_700 + (entropy.generate_fraction() * 2_700.0) as u32) / speed.max(1);
+    let duration_s = (2_700 + (entropy.generate_fraction() * 2_700.0) as u32) / speed.max(1);
     for server in pool {
         server.set_schedule(
             id,
-            UserSchedule::lecture(size, 600 / speed.max(1), length_s.max(1), seed),
+            UserSchedule::lecture(size, 600 / speed.max(1), duration_s.max(1), seed),
         );
     }
-    length_s.max(1)
+    duration_s.max(1)
 }

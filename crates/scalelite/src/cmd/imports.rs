@@ -1,4 +1,4 @@
-//! `recordings import`, `imports` and `retry`.
+//! `recordings import`, `imports` and `retry`: imports of archives.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use super::{CommandContext, CommandFailure, format_time};
 use crate::output::table::{Cell, render};
 use crate::output::{print_line, print_note, print_text, printable};
 
-/// Archives that are listed.
+/// Most archives that are listed.
 const MAX_LISTED_ARCHIVES: u32 = 1000;
-/// How often is looked whether somebody else has imported an archive.
+/// How often the command checks whether another process has imported an archive.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 impl From<ScanError> for CommandFailure {
@@ -24,70 +24,70 @@ impl From<ScanError> for CommandFailure {
     }
 }
 
-fn importer(session: &CommandContext) -> Result<&Importer, CommandFailure> {
-    let none = || CommandFailure("ERROR: there is no database for recordings".to_owned());
-    session.importer.as_ref().ok_or_else(none)
+fn importer(context: &CommandContext) -> Result<&Importer, CommandFailure> {
+    let missing = || CommandFailure("ERROR: there is no database of recordings".to_owned());
+    context.importer.as_ref().ok_or_else(missing)
 }
 
-/// Imports files, one after the other.
-pub async fn import(session: &CommandContext, files: &[PathBuf]) -> Result<(), CommandFailure> {
-    let importer = importer(session)?;
+/// Imports files one after the other.
+pub async fn import(context: &CommandContext, files: &[PathBuf]) -> Result<(), CommandFailure> {
+    let importer = importer(context)?;
     let bar = progress_bar(files.len());
     let mut failed = 0;
     for file in files {
         bar.set_message(printable(&file.display().to_string()));
-        let told = import_file(importer, file).await?;
-        bar.suspend(|| match &told {
+        let result = import_file(importer, file).await?;
+        bar.suspend(|| match &result {
             Ok(text) => print_line(format!("{}: {}", file.display(), printable(text))),
             Err(text) => print_note(format!("{}: {text}", file.display())),
         });
-        failed += usize::from(told.is_err());
+        failed += usize::from(result.is_err());
         bar.inc(1);
     }
     bar.finish_and_clear();
     match failed {
         0 => Ok(()),
         1 => Err(CommandFailure("ERROR: one archive was not imported".to_owned())),
-        many => Err(CommandFailure(format!("ERROR: {many} archives were not imported"))),
+        count => Err(CommandFailure(format!("ERROR: {count} archives were not imported"))),
     }
 }
 
-/// What became of a file, in a line.
+/// Imports a file. The inner result describes in one line what was imported, or why it was not.
 async fn import_file(
     importer: &Importer,
     file: &Path,
 ) -> Result<Result<String, String>, CommandFailure> {
-    let arrived = match importer.spool.copy_into_spool(file).await {
-        Ok(arrived) => arrived,
+    let archive = match importer.spool.copy_into_spool(file).await {
+        Ok(archive) => archive,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    Ok(match importer.import_archive(&arrived).await? {
+    Ok(match importer.import_archive(&archive).await? {
         ImportResult::Done(records, None) => Ok(format!("imported {}", records.join(", "))),
         ImportResult::Done(_, Some(note)) => Ok(note),
-        ImportResult::Postponed(reason) => Err(format!("{reason} (the server tries it again)")),
+        ImportResult::Postponed(reason) => Err(format!("{reason} (the server retries)")),
         ImportResult::Full(reason) => Err(reason),
-        ImportResult::Quarantined(reason) => Err(format!("put aside: {reason}")),
-        ImportResult::NotClaimed => await_import(importer, &arrived).await?,
+        ImportResult::Quarantined(reason) => Err(format!("quarantined: {reason}")),
+        ImportResult::NotClaimed => await_import(importer, &archive).await?,
     })
 }
 
-/// A server that runs was faster.
+/// Waits for the import of an archive that a running server has claimed.
 async fn await_import(
     importer: &Importer,
-    arrived: &SpooledArchive,
+    archive: &SpooledArchive,
 ) -> Result<Result<String, String>, CommandFailure> {
     loop {
         let archives = importer.records.list_archives(MAX_LISTED_ARCHIVES).await?;
-        let Some(archive) = archives.into_iter().find(|one| one.name == arrived.name) else {
-            return Ok(Err("is not known any more".to_owned()));
+        let Some(record) = archives.into_iter().find(|record| record.name == archive.name) else {
+            return Ok(Err("no longer listed".to_owned()));
         };
-        let reason = archive.reason.unwrap_or_default();
-        match archive.stage {
+        let reason = record.reason.unwrap_or_default();
+        match record.stage {
             ImportStage::Done => return Ok(Ok("imported by the server".to_owned())),
-            ImportStage::Quarantined => return Ok(Err(format!("put aside: {reason}"))),
+            ImportStage::Quarantined => return Ok(Err(format!("quarantined: {reason}"))),
             ImportStage::Received if !reason.is_empty() => return Ok(Err(reason)),
             ImportStage::Received | ImportStage::Importing => {
-                tokio::time::sleep(CHECK_INTERVAL).await
+                tokio::time::sleep(CHECK_INTERVAL).await;
             }
         }
     }
@@ -106,9 +106,9 @@ fn progress_bar(count: usize) -> ProgressBar {
     bar
 }
 
-/// Lists archives, what changed last first.
-pub async fn list(session: &CommandContext, as_json: bool) -> Result<(), CommandFailure> {
-    let archives = importer(session)?.records.list_archives(MAX_LISTED_ARCHIVES).await?;
+/// Lists archives, the most recently changed first.
+pub async fn list(context: &CommandContext, as_json: bool) -> Result<(), CommandFailure> {
+    let archives = importer(context)?.records.list_archives(MAX_LISTED_ARCHIVES).await?;
     if as_json {
         let list: Vec<_> = archives.iter().map(to_json).collect();
         print_line(serde_json::Value::from(list).to_string());
@@ -142,16 +142,18 @@ fn to_json(archive: &ArchiveRecord) -> serde_json::Value {
 }
 
 /// Takes an archive out of quarantine and imports it.
-pub async fn retry(session: &CommandContext, name: &str) -> Result<(), CommandFailure> {
-    let importer = importer(session)?;
-    let Some(arrived) = importer.retry_archive(name).await? else {
+pub async fn retry(context: &CommandContext, name: &str) -> Result<(), CommandFailure> {
+    let importer = importer(context)?;
+    let Some(archive) = importer.retry_archive(name).await? else {
         return Err(CommandFailure(format!("ERROR: no archive {} in quarantine", printable(name))));
     };
-    match importer.import_archive(&arrived).await? {
+    match importer.import_archive(&archive).await? {
         ImportResult::Done(records, _) => print_line(format!("imported {}", records.join(", "))),
-        ImportResult::NotClaimed => print_line("the server imports it"),
-        ImportResult::Postponed(why) | ImportResult::Full(why) | ImportResult::Quarantined(why) => {
-            return Err(CommandFailure(format!("ERROR: {}", printable(&why))));
+        ImportResult::NotClaimed => print_line("the running server imports it"),
+        ImportResult::Postponed(reason)
+        | ImportResult::Full(reason)
+        | ImportResult::Quarantined(reason) => {
+            return Err(CommandFailure(format!("ERROR: {}", printable(&reason))));
         }
     }
     Ok(())

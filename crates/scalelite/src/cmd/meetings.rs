@@ -1,4 +1,4 @@
-//! `meetings`: list, info, end.
+//! `meetings`: lists, shows and ends meetings.
 
 use app::admin::meetings;
 use app::ports::MeetingOnServer;
@@ -8,14 +8,14 @@ use crate::output::{print_line, print_note, printable};
 
 use super::{CommandContext, CommandFailure, print_declined, read_confirmation};
 
-/// Fields of a meeting that the original prints, and what it calls them.
+/// Elements of the getMeetingInfo response that the original prints, and its labels for them.
 const MEETING_FIELDS: [(&str, &str); 4] = [
     ("meetingName", "Meeting Name"),
     ("internalMeetingID", "Internal MeetingID"),
     ("createDate", "Created Date"),
     ("recording", "Recording Enabled"),
 ];
-/// Metadata that the original prints, whether there is any or not.
+/// Metadata that the original prints, even if the meeting does not have it.
 const METADATA_FIELDS: [&str; 12] = [
     "bbb-context-name",
     "analytics-callback-url",
@@ -31,9 +31,9 @@ const METADATA_FIELDS: [&str; 12] = [
     "bbb-origin-tag",
 ];
 
-/// Lists what runs on the servers and is nobody's.
-pub async fn list_foreign(session: &CommandContext) -> Result<(), CommandFailure> {
-    let found = meetings::list_foreign_meetings(&session.app).await?;
+/// Lists meetings that run on the servers but were not created through this pool.
+pub async fn list_foreign(context: &CommandContext) -> Result<(), CommandFailure> {
+    let found = meetings::list_foreign_meetings(&context.app).await?;
     for (server, id) in &found {
         print_line(format!("{server}\t{}", printable(id)));
     }
@@ -44,12 +44,12 @@ pub async fn list_foreign(session: &CommandContext) -> Result<(), CommandFailure
 }
 
 /// Lists meetings with their servers.
-pub async fn list(session: &CommandContext, ids: &[String]) -> Result<(), CommandFailure> {
-    let found = meetings::list(&session.app, ids).await?;
+pub async fn list(context: &CommandContext, ids: &[String]) -> Result<(), CommandFailure> {
+    let found = meetings::list(&context.app, ids).await?;
     if found.is_empty() {
         print_note("No meetings");
     }
-    let servers = session.app.pool.list_servers().await?;
+    let servers = context.app.pool.list_servers().await?;
     for meeting in found {
         let server = servers.iter().find(|server| server.id == meeting.server);
         let url = server.map_or("", |server| server.url.as_str());
@@ -65,40 +65,41 @@ pub async fn list(session: &CommandContext, ids: &[String]) -> Result<(), Comman
     Ok(())
 }
 
-/// Shows what a meeting's server says of it.
-pub async fn show_info(session: &CommandContext, id: &str) -> Result<(), CommandFailure> {
-    let found = meetings::find(&session.app, id).await?;
+/// Shows what the server of a meeting reports about it.
+pub async fn show_info(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+    let found = meetings::find(&context.app, id).await?;
     if found.is_empty() {
         return Err(CommandFailure(format!("ERROR: No meeting found with id: {}", printable(id))));
     }
-    for located in found {
-        let answer = meetings::fetch_meeting_info(&session.app, &located).await?;
-        print_info(&located, &answer);
+    for meeting in found {
+        let response = meetings::fetch_meeting_info(&context.app, &meeting).await?;
+        print_info(&meeting, &response);
     }
     Ok(())
 }
 
-fn print_info(located: &MeetingOnServer, answer: &[u8]) {
-    let id = &located.meeting.key.id;
-    let elements = parse_text_elements(answer);
+fn print_info(meeting: &MeetingOnServer, response: &[u8]) {
+    let MeetingOnServer { meeting, server, .. } = meeting;
+    let id = &meeting.key.id;
+    let elements = parse_text_elements(response);
     let text = |path: &str| {
-        let found = elements.iter().find(|(name, _)| name == path);
-        printable(found.map_or("", |(_, value)| value))
+        let element = elements.iter().find(|(name, _)| name == path);
+        printable(element.map_or("", |(_, value)| value))
     };
     print_line(format!("\nMeeting ID: {}", printable(id)));
     for (element, label) in MEETING_FIELDS {
         print_line(format!("\t{label}: {}", text(&format!("response/{element}"))));
     }
-    print_line(format!("\tServer id: {}\n\tServer url: {}", located.server.id, located.server.url));
+    print_line(format!("\tServer id: {}\n\tServer url: {}", server.id, server.url));
     print_line("\tMetaData:");
     for name in METADATA_FIELDS {
         print_line(format!("\t\t{name}: {}", text(&format!("response/metadata/{name}"))));
     }
 }
 
-/// Ends meetings and forgets them.
+/// Ends meetings and removes them from the pool.
 pub async fn end(
-    session: &CommandContext,
+    context: &CommandContext,
     ids: &[String],
     yes: bool,
 ) -> Result<(), CommandFailure> {
@@ -110,14 +111,14 @@ pub async fn end(
             return Ok(());
         }
     }
-    let found = meetings::list(&session.app, ids).await?;
+    let found = meetings::list(&context.app, ids).await?;
     if found.is_empty() {
         print_note("No meetings to clear");
     }
     let mut failed = false;
     for meeting in found {
         print_line(format!("Clearing Meeting id={}", printable(&meeting.key.id)));
-        if let Err(error) = meetings::end(&session.app, &meeting).await {
+        if let Err(error) = meetings::end(&context.app, &meeting).await {
             print_note(format!(
                 "WARNING: not ended on its server: {}",
                 CommandFailure::from(error).0

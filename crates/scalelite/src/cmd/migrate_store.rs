@@ -1,4 +1,4 @@
-//! `migrate-store`: copies everything from one store into another, and says what got there.
+//! `migrate-store`: copies everything from one store into another, and reports what was copied.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -18,62 +18,64 @@ use crate::wiring::stores::{is_adopted, open_store};
 
 use super::{CommandFailure, build_runtime};
 
-/// Names of what failed that are printed.
-const MAX_FAILED_SHOWN: usize = 5;
+/// Most names of records that were not copied that are printed.
+const MAX_PRINTED_NAMES: usize = 5;
 
-/// Copies, or says what would be copied.
+/// Copies the records, or reports what would be copied.
 pub fn run(
     config: &Config,
     sources: &Sources,
-    asked: &MigrateStoreArgs,
+    arguments: &MigrateStoreArgs,
 ) -> Result<(), CommandFailure> {
     let rust_log = sources.variable("RUST_LOG").unwrap_or("off");
     let _log = telemetry::start(config.log_level, config.log_format, Some(rust_log));
-    let store = |flag: &str, url: &str| {
+    let locate = |flag: &str, url: &str| {
         parse_store_url(url, config, sources)
             .map_err(|error| CommandFailure(format!("ERROR: {flag}: {error}")))
     };
-    let (mut from, mut to) = (store("--from", &asked.from)?, store("--to", &asked.to)?);
-    if asked.dry_run {
+    let (mut from, mut to) = (locate("--from", &arguments.from)?, locate("--to", &arguments.to)?);
+    if arguments.dry_run {
         (from, to) = (from.into_read_only(), to.into_read_only());
     }
     if from.describe() == to.describe() {
         return Err(CommandFailure("ERROR: --from and --to are the same store".to_owned()));
     }
-    let (old, new) = (open_store(&from, false)?, open_target(&to, asked.dry_run)?);
+    let (source, target) = (open_store(&from, false)?, open_target(&to, arguments.dry_run)?);
     let plan = MigrationPlan {
-        dry_run: asked.dry_run,
-        state: asked.only != Some(StorePart::Recordings),
-        recordings: asked.only != Some(StorePart::Hot),
+        dry_run: arguments.dry_run,
+        state: arguments.only != Some(StorePart::Recordings),
+        recordings: arguments.only != Some(StorePart::State),
     };
     print_line(format!("from {}", from.describe()));
     print_line(format!("to   {}", to.describe()));
-    if plan.recordings && (old.recordings.is_none() || new.recordings.is_none()) {
-        print_note("Redis keeps no recordings: copy those between SQL stores");
+    if plan.recordings && (source.recordings.is_none() || target.recordings.is_none()) {
+        print_note("Redis does not store recordings: copy them between SQL stores");
     }
     let mut progress = MigrationProgress::new();
-    let moved = build_runtime(true)?.block_on(store_migration::migrate_stores(
-        &old,
-        &new,
+    let result = build_runtime(true)?.block_on(store_migration::migrate_stores(
+        &source,
+        &target,
         plan,
         &mut |kind, done, total| {
             progress.show(kind, done, total);
         },
     ));
     progress.clear();
-    print_report(&moved?, asked.dry_run)
+    print_report(&result?, arguments.dry_run)
 }
 
-/// What of a store is copied.
+/// The part of a store that is copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum StorePart {
     /// Servers, meetings, tenants.
-    Hot,
+    #[value(alias = "hot")]
+    State,
     /// Recordings and callbacks.
     Recordings,
 }
 
-/// Where to. A dry run makes no store where there is none.
+/// Opens the destination. A dry run does not create a store: if there is none, an empty store in
+/// memory stands in for it.
 fn open_target(to: &StoreLocation, dry_run: bool) -> Result<Stores, CommandFailure> {
     let is_new = match to {
         StoreLocation::Embedded(path) => !path.is_file(),
@@ -83,13 +85,13 @@ fn open_target(to: &StoreLocation, dry_run: bool) -> Result<Stores, CommandFailu
         _ => false,
     };
     if dry_run && is_new {
-        let hot = Arc::new(MemoryPoolStore::default());
-        return Ok(Stores { state: hot, recordings: Some(Arc::new(MemoryRecordings::default())) });
+        let state = Arc::new(MemoryPoolStore::default());
+        return Ok(Stores { state, recordings: Some(Arc::new(MemoryRecordings::default())) });
     }
     Ok(open_store(to, true)?)
 }
 
-/// A bar on terminals; silence elsewhere.
+/// A progress bar on a terminal; no output otherwise.
 struct MigrationProgress {
     bar: ProgressBar,
     kind: Option<MigratedKind>,
@@ -97,8 +99,8 @@ struct MigrationProgress {
 
 impl MigrationProgress {
     fn new() -> Self {
-        let shown = std::io::stderr().is_terminal();
-        let bar = if shown { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = if is_terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template("{msg:15} {wide_bar} {pos}/{len} {eta}");
         if let Ok(style) = style {
             bar.set_style(style);
@@ -122,41 +124,38 @@ impl MigrationProgress {
     }
 }
 
-fn print_report(tallies: &[MigrationCounts], dry_run: bool) -> Result<(), CommandFailure> {
-    let number = |number: u64| Cell::Number(number.to_string());
-    let row = |one: &MigrationCounts| {
-        let mut row = vec![
-            Cell::text(one.kind.name()),
-            number(one.found),
-            number(one.unchanged),
-            number(one.copied),
-            number(one.replaced),
-        ];
-        row.extend((!dry_run).then(|| number(one.verified)));
-        row
-    };
-    let rows: Vec<_> = tallies.iter().map(row).collect();
+fn print_report(counts: &[MigrationCounts], dry_run: bool) -> Result<(), CommandFailure> {
+    let rows: Vec<_> = counts.iter().map(|counts| table_row(counts, dry_run)).collect();
     let headings = match dry_run {
-        true => &["WHAT", "FOUND", "THERE ALREADY", "WOULD BE COPIED", "WOULD BE REPLACED"][..],
-        false => &["WHAT", "FOUND", "THERE ALREADY", "COPIED", "REPLACED", "VERIFIED"][..],
+        true => &["KIND", "FOUND", "UNCHANGED", "WOULD BE COPIED", "WOULD BE REPLACED"][..],
+        false => &["KIND", "FOUND", "UNCHANGED", "COPIED", "REPLACED", "VERIFIED"][..],
     };
     print_text(render(headings, &rows));
     if dry_run {
         return Ok(());
     }
-    for one in tallies.iter().filter(|one| !one.is_complete()) {
-        let missing = one.found - one.verified;
-        let names: Vec<_> = one.failed.iter().take(MAX_FAILED_SHOWN).cloned().collect();
-        print_note(format!(
-            "{missing} {} did not get there: {}…",
-            one.kind.name(),
-            names.join(", ")
-        ));
+    for counts in counts.iter().filter(|counts| !counts.is_complete()) {
+        let missing = counts.found - counts.verified;
+        let names: Vec<_> = counts.failed.iter().take(MAX_PRINTED_NAMES).cloned().collect();
+        print_note(format!("{missing} {} not copied: {}…", counts.kind.name(), names.join(", ")));
     }
-    if tallies.iter().all(MigrationCounts::is_complete) {
+    if counts.iter().all(MigrationCounts::is_complete) {
         return Ok(());
     }
     Err(CommandFailure(
-        "ERROR: not everything was copied; running it again tries what is missing".to_owned(),
+        "ERROR: not everything was copied; run it again to copy the rest".to_owned(),
     ))
+}
+
+fn table_row(counts: &MigrationCounts, dry_run: bool) -> Vec<Cell> {
+    let number = |number: u64| Cell::Number(number.to_string());
+    let mut row = vec![
+        Cell::text(counts.kind.name()),
+        number(counts.found),
+        number(counts.unchanged),
+        number(counts.copied),
+        number(counts.replaced),
+    ];
+    row.extend((!dry_run).then(|| number(counts.verified)));
+    row
 }

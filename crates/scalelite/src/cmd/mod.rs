@@ -1,5 +1,5 @@
-//! Commands: each turns arguments into a use case and its result into text, in the original's words
-//! where the original has them.
+//! The commands, one file for each. A command calls a use case with its arguments and prints the
+//! result; commands that the original has as rake tasks print the same texts.
 
 pub mod callbacks;
 pub mod config;
@@ -31,7 +31,8 @@ use crate::output;
 use crate::telemetry;
 use crate::wiring::{self, WiringError};
 
-/// Why a command failed: a line for the administrator. Empty if everything was said already.
+/// Why a command failed: a line for the standard error output; empty if the command has already
+/// printed the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CommandFailure(pub String);
 
@@ -51,50 +52,51 @@ impl From<ApiError> for CommandFailure {
     fn from(error: ApiError) -> Self {
         match error {
             ApiError::Unanswered(_, cause) => Self(format!("ERROR: {cause}")),
-            other => Self(format!("ERROR: {}", other.message())),
+            error => Self(format!("ERROR: {}", error.message())),
         }
     }
 }
 
-/// What a command that runs once has at hand.
+/// The environment of a command that works on the pool.
 pub struct CommandContext {
     /// The application.
     pub app: App,
-    /// Where the balancer would listen with this configuration.
+    /// URL of the balancer with this configuration.
     pub url: String,
-    /// Whether the secret is one that we made.
+    /// Whether the secret was generated, since none is configured.
     pub secret_is_generated: bool,
-    /// Imports of recordings, unless there are none.
+    /// The importer of recordings; `None` without a database or with RECORDING_DISABLED.
     pub importer: Option<Importer>,
 }
 
-/// Wires the application for one command and runs it. The log is silent unless it is asked for.
+/// Connects the application to its stores and runs a command. Nothing is logged unless a log level is
+/// set.
 pub fn run_once(
     config: &Config,
     sources: &Sources,
-    work: impl AsyncFnOnce(&CommandContext) -> Result<(), CommandFailure>,
+    command: impl AsyncFnOnce(&CommandContext) -> Result<(), CommandFailure>,
 ) -> Result<(), CommandFailure> {
     let level = sources.find(&["RAILS_LOG_LEVEL", "LOG_LEVEL"], false);
-    let asked = level.is_ok_and(|level| level.is_some());
-    let rust_log = sources.variable("RUST_LOG").or(if asked { None } else { Some("off") });
+    let is_set = level.is_ok_and(|level| level.is_some());
+    let rust_log = sources.variable("RUST_LOG").or(if is_set { None } else { Some("off") });
     let _log = telemetry::start(config.log_level, config.log_format, rust_log);
     let stores = read_store_settings(config, sources).map_err(CommandFailure)?;
     let wired = wiring::wire(config, &stores)?;
-    let session = CommandContext {
+    let context = CommandContext {
         app: wired.app,
         url: listening_url(config),
         secret_is_generated: wired.secret_is_generated,
         importer: wired.importer,
     };
-    build_runtime(false)?.block_on(work(&session))
+    build_runtime(false)?.block_on(command(&context))
 }
 
-/// Starts the log of a process that serves.
+/// Starts the log of a process that serves requests.
 pub fn start_serving_log(config: &Config, sources: &Sources) -> telemetry::LogFlusher {
     telemetry::start(config.log_level, config.log_format, sources.variable("RUST_LOG"))
 }
 
-/// A runtime on all cores, or on this thread alone.
+/// Builds a runtime with a thread for each core, or only with the current thread.
 pub fn build_runtime(all_cores: bool) -> Result<tokio::runtime::Runtime, CommandFailure> {
     let mut builder = if all_cores {
         tokio::runtime::Builder::new_multi_thread()
@@ -104,40 +106,40 @@ pub fn build_runtime(all_cores: bool) -> Result<tokio::runtime::Runtime, Command
     builder.enable_all().build().map_err(|error| CommandFailure(format!("ERROR: {error}")))
 }
 
-/// The address that people type for what this configuration listens on.
+/// The URL under which a balancer with this configuration is reached.
 fn listening_url(config: &Config) -> String {
     use crate::config::values::BindAddress;
     if let Some(host) = &config.url_host {
         return format!("https://{host}");
     }
     let (host, port) = match &config.bind {
-        // What is in front of the socket is not for us to know.
+        // The address of the web server in front of the socket is not known here.
         Some(BindAddress::Unix(_)) => return "http://localhost".to_owned(),
         Some(BindAddress::Tcp(host, port)) => (host.as_deref(), port.unwrap_or(config.port)),
         None => (None, config.port),
     };
     match host {
         None | Some("0.0.0.0" | "::") => format!("http://localhost:{port}"),
-        Some(v6) if v6.contains(':') => format!("http://[{v6}]:{port}"),
+        Some(ipv6) if ipv6.contains(':') => format!("http://[{ipv6}]:{port}"),
         Some(host) => format!("http://{host}:{port}"),
     }
 }
 
-/// A time for people, in UTC.
-pub fn format_time(at: domain::Timestamp) -> String {
-    let ms = u64::try_from(at.0).unwrap_or(0);
-    let since = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
-    humantime::format_rfc3339_seconds(since).to_string()
+/// Formats a time as RFC 3339, in UTC and whole seconds.
+pub fn format_time(time: domain::Timestamp) -> String {
+    let ms = u64::try_from(time.0).unwrap_or(0);
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
+    humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// Asks for `yes` on the standard input.
+/// Reads a line from the standard input; true if it is `yes`.
 pub fn read_confirmation() -> bool {
     let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    read.is_ok() && line.trim() == "yes"
+    let result = std::io::stdin().lock().read_line(&mut line);
+    result.is_ok() && line.trim() == "yes"
 }
 
-/// Tells a person who declined that this was heeded.
+/// Prints that nothing was done because the confirmation was not given.
 pub fn print_declined() {
     output::print_line("Nothing was done.");
 }

@@ -1,159 +1,182 @@
-//! `placement`: why meetings are where they are, and where a new one would go.
+//! `placement`: explains why meetings were placed on their servers, and where a new one would be placed.
 
 use app::admin::meetings;
 use app::admin::placement::{
     HypotheticalMeeting, PlacementExplanation, ServerEvaluation, explain_placement,
 };
 use domain::Timestamp;
+use domain::placement::PlacementRefusal;
 use serde_json::json;
 
 use super::{CommandContext, CommandFailure, format_time};
 use crate::output::table::{Cell, render};
 use crate::output::{print_line, print_note, print_text, printable};
 
-/// Minutes from now for which users are shown.
+/// The expected users are shown for these numbers of minutes from now.
 const SHOWN_MINUTES: [usize; 5] = [0, 15, 30, 60, 120];
-/// Curves have a point every so many minutes.
+/// Minutes between two points of a curve of expected users.
 const CURVE_STEP_MINUTES: usize = 5;
 
-/// Where a meeting is and why, and where it would be placed now.
+/// Prints where a meeting was placed and why, and where it would be placed now.
 pub async fn explain_meeting(
-    session: &CommandContext,
+    context: &CommandContext,
     id: &str,
     as_json: bool,
 ) -> Result<(), CommandFailure> {
-    let found = meetings::find(&session.app, id).await?;
-    let tenant = found.first().and_then(|located| located.meeting.key.tenant.clone());
-    let supposed =
+    let found = meetings::find(&context.app, id).await?;
+    let tenant = found.first().and_then(|found| found.meeting.key.tenant.clone());
+    let hypothetical =
         HypotheticalMeeting { id: Some(id.to_owned()), tenant, announced_users: None, tag: None };
-    let explained = explain_placement(&session.app, &supposed).await?;
+    let explanation = explain_placement(&context.app, &hypothetical).await?;
     if as_json {
-        let places: Vec<_> = found.iter().map(|located| json!(located.meeting)).collect();
-        print_line(json!({ "placed": places, "now": to_json(&explained) }).to_string());
+        let meetings: Vec<_> = found.iter().map(|found| json!(found.meeting)).collect();
+        print_line(json!({ "placed": meetings, "now": to_json(&explanation) }).to_string());
         return Ok(());
     }
-    for located in &found {
-        let meeting = &located.meeting;
-        let away = if located.is_detached_or_offline() { ", which is offline" } else { "" };
-        print_line(format!("{} is on {}{away}", printable(id), meeting.server));
+    for meeting_on_server in &found {
+        let (meeting, server) = (&meeting_on_server.meeting, &meeting_on_server.server);
+        let is_offline = meeting_on_server.is_detached_or_offline();
+        let state = if is_offline { ", which is offline" } else { "" };
+        let host = server.hostname();
+        print_line(format!("{} is on {} ({host}){state}", printable(id), meeting.server));
         print_line(format!("\tplaced: {}", format_time(meeting.placed_at)));
         print_line(format!("\treason: {}", printable(&meeting.placement_reason)));
-        let seats = meeting.load;
+        let load = meeting.load;
         print_line(format!(
             "\tusers: {}, at most {} so far, {} expected",
-            seats.users, meeting.usage.peak_users, seats.expected_users
+            load.users, meeting.usage.peak_users, load.expected_users
         ));
     }
     if found.is_empty() {
         print_line(format!("{} is not running.", printable(id)));
     }
-    print_line("\nPlaced now, it would be:");
-    print_explanation(session, &explained);
+    print_line("\nIt would now be placed on:");
+    print_explanation(context, &explanation);
     Ok(())
 }
 
-/// Where a meeting that is not known would be placed.
+/// Prints where a new meeting would be placed.
 pub async fn explain_new_meeting(
-    session: &CommandContext,
+    context: &CommandContext,
     size: Option<u32>,
     tag: Option<String>,
     as_json: bool,
 ) -> Result<(), CommandFailure> {
-    let supposed =
+    let hypothetical =
         HypotheticalMeeting { announced_users: size, tag, ..HypotheticalMeeting::default() };
-    let explained = explain_placement(&session.app, &supposed).await?;
+    let explanation = explain_placement(&context.app, &hypothetical).await?;
     if as_json {
-        print_line(to_json(&explained).to_string());
+        print_line(to_json(&explanation).to_string());
     } else {
-        print_explanation(session, &explained);
+        print_explanation(context, &explanation);
     }
-    if explained.choice.is_ok() { Ok(()) } else { Err(CommandFailure(String::new())) }
+    if explanation.choice.is_ok() { Ok(()) } else { Err(CommandFailure(String::new())) }
 }
 
 fn users_at(curve: &[f32], minutes: usize) -> Option<f32> {
     curve.get(minutes / CURVE_STEP_MINUTES).copied()
 }
 
-fn print_explanation(session: &CommandContext, explained: &PlacementExplanation) {
-    match &explained.choice {
-        Ok((id, reason)) => print_line(format!("{id}\n\treason: {}", printable(reason))),
-        Err(refusal) => print_note(format!("No server: {refusal:?}")),
+/// Why no server accepts a meeting.
+fn describe_refusal(refusal: &PlacementRefusal) -> String {
+    match refusal {
+        PlacementRefusal::TagUnavailable(tag) => {
+            format!("no server with the required tag {} is available", printable(tag))
+        }
+        PlacementRefusal::Full => "all available servers have reached their limits".to_owned(),
+        PlacementRefusal::NoServer => "no server is available".to_owned(),
     }
-    let own: Vec<String> = SHOWN_MINUTES
+}
+
+fn print_explanation(context: &CommandContext, explanation: &PlacementExplanation) {
+    match &explanation.choice {
+        Ok((id, reason)) => {
+            let mut evaluations = explanation.evaluations.iter();
+            let chosen = evaluations.find(|evaluation| evaluation.server.id == *id);
+            let host = chosen.map_or("", |evaluation| evaluation.server.hostname());
+            print_line(format!("{id} ({host})\n\treason: {}", printable(reason)));
+        }
+        Err(refusal) => print_note(format!("No server: {}", describe_refusal(refusal))),
+    }
+    let curve: Vec<String> = SHOWN_MINUTES
         .iter()
         .filter_map(|minutes| {
-            Some(format!("{:.0} in {minutes} min", users_at(&explained.user_curve, *minutes)?))
+            Some(format!("{:.0} in {minutes} min", users_at(&explanation.user_curve, *minutes)?))
         })
         .collect();
     print_line(format!(
-        "\texpected: {} seats ({}); users: {}",
-        explained.expected_users,
-        explained.source.name(),
-        own.join(", ")
+        "\texpected users: {} ({}); forecast: {}",
+        explanation.expected_users,
+        explanation.source.name(),
+        curve.join(", ")
     ));
-    if explained.expected_meetings > 0 {
+    if explanation.expected_meetings > 0 {
         print_line(format!(
-            "\tlarger meetings expected soon, placed first: {}",
-            explained.expected_meetings
+            "\tlarger expected meetings, placed first: {}",
+            explanation.expected_meetings
         ));
     }
     print_line("");
-    let headings =
-        ["SERVER", "STANDING", "TIER", "USERS", "LOAD", "COST", "NOW", "15", "30", "60", "120 MIN"];
-    let now = session.app.clock.now();
+    let headings = [
+        "SERVER", "HOST", "HEALTH", "TIER", "USERS", "LOAD", "COST", "NOW", "15", "30", "60",
+        "120 MIN",
+    ];
+    let now = context.app.clock.now();
     let rows: Vec<Vec<Cell>> =
-        explained.evaluations.iter().map(|look| table_row(look, now)).collect();
+        explanation.evaluations.iter().map(|evaluation| table_row(evaluation, now)).collect();
     print_text(render(&headings, &rows));
 }
 
-fn table_row(look: &ServerEvaluation, now: Timestamp) -> Vec<Cell> {
-    let server = &look.server;
-    let cost = match look.outcome {
+fn table_row(evaluation: &ServerEvaluation, now: Timestamp) -> Vec<Cell> {
+    let server = &evaluation.server;
+    let cost = match evaluation.outcome {
         Ok(cost) => Cell::Number(format!("{cost:.1}")),
-        Err(why) => Cell::Text(why.to_string()),
+        Err(reason) => Cell::Text(reason.to_string()),
     };
     let mut row = vec![
         Cell::text(&server.id.0),
+        Cell::text(server.hostname()),
         Cell::text(server.health.state(now).name()),
         Cell::Number(server.limits.tier.to_string()),
         Cell::Number(server.stats.users.to_string()),
         Cell::Number(server.load.map_or("-".to_owned(), |load| format!("{load:.1}"))),
         cost,
     ];
-    let users = SHOWN_MINUTES.iter().map(|minutes| users_at(&look.user_curve, *minutes));
+    let users = SHOWN_MINUTES.iter().map(|minutes| users_at(&evaluation.user_curve, *minutes));
     row.extend(
         users.map(|users| Cell::Number(users.map_or("-".to_owned(), |n| format!("{n:.0}")))),
     );
     row
 }
 
-fn to_json(explained: &PlacementExplanation) -> serde_json::Value {
-    let looks: Vec<_> = explained
+fn to_json(explanation: &PlacementExplanation) -> serde_json::Value {
+    let candidates: Vec<_> = explanation
         .evaluations
         .iter()
-        .map(|look| {
+        .map(|evaluation| {
             json!({
-                "server": look.server.id,
-                "cost": look.outcome.ok(),
-                "excluded": look.outcome.err(),
-                "load": look.server.load,
-                "users": look.server.stats.users,
-                "foreseen_users": look.user_curve,
+                "server": evaluation.server.id,
+                "host": evaluation.server.hostname(),
+                "cost": evaluation.outcome.ok(),
+                "excluded": evaluation.outcome.err(),
+                "load": evaluation.server.load,
+                "users": evaluation.server.stats.users,
+                "expected_users": evaluation.user_curve,
             })
         })
         .collect();
-    let (server, reason) = match &explained.choice {
+    let (server, reason) = match &explanation.choice {
         Ok((id, reason)) => (json!(id), json!(reason)),
-        Err(refusal) => (json!(null), json!(format!("{refusal:?}"))),
+        Err(refusal) => (json!(null), json!(describe_refusal(refusal))),
     };
     json!({
         "server": server,
         "reason": reason,
-        "seats": explained.expected_users,
-        "source": explained.source.name(),
-        "own_users": explained.user_curve,
-        "promised_before": explained.expected_meetings,
+        "expected_users": explanation.expected_users,
+        "source": explanation.source.name(),
+        "own_users": explanation.user_curve,
+        "expected_meetings_before": explanation.expected_meetings,
         "step_minutes": CURVE_STEP_MINUTES,
-        "candidates": looks,
+        "candidates": candidates,
     })
 }

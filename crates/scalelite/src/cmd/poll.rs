@@ -1,4 +1,4 @@
-//! `poll` and `liveness`.
+//! `poll` polls all servers, `liveness` checks the store.
 
 use app::poll;
 
@@ -6,31 +6,31 @@ use crate::output::print_line;
 
 use super::{CommandContext, CommandFailure};
 
-/// What a poll asks for.
+/// What a poll reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PollTarget {
     /// Everything.
     All,
     /// Health, load and statistics.
     Servers,
-    /// Meetings. They come with the servers' answer, so this is the same.
+    /// Meetings. One response has all of health, load and meetings, so this is the same as `servers`.
     Meetings,
     /// Versions.
     Versions,
 }
 
-/// Polls all servers now; says what came of it unless it shall be quiet, as the original is.
+/// Polls all servers now. Prints a summary unless `quiet` is set; the original prints none.
 pub async fn run(
-    session: &CommandContext,
-    what: PollTarget,
+    context: &CommandContext,
+    target: PollTarget,
     quiet: bool,
 ) -> Result<(), CommandFailure> {
-    if what == PollTarget::Versions {
-        return Ok(poll::refresh_versions(&session.app).await?);
+    if target == PollTarget::Versions {
+        return Ok(poll::refresh_versions(&context.app).await?);
     }
-    let found = poll::poll_all_servers(&session.app, what == PollTarget::All, None).await?;
+    let summary = poll::poll_all_servers(&context.app, target == PollTarget::All, None).await?;
     if !quiet {
-        let (answered, failed, forgotten) = (found.answered, found.failed, found.forgotten);
+        let (answered, failed, forgotten) = (summary.answered, summary.failed, summary.forgotten);
         print_line(format!(
             "Answered: {answered}, failed: {failed}, meetings forgotten: {forgotten}"
         ));
@@ -38,9 +38,9 @@ pub async fn run(
     Ok(())
 }
 
-/// Says `success` if the store can be read and written.
-pub async fn check_liveness(session: &CommandContext) -> Result<(), CommandFailure> {
-    session.app.pool.check_store().await?;
+/// Prints `success` if the store can be read and written.
+pub async fn check_liveness(context: &CommandContext) -> Result<(), CommandFailure> {
+    context.app.pool.check_store().await?;
     print_line("success");
     Ok(())
 }

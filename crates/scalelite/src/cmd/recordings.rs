@@ -1,4 +1,4 @@
-//! `recordings`: what is there, what is done with it, and whether rows and files fit together.
+//! `recordings`: lists, changes and deletes recordings, and compares the database with the files.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use domain::recording::catalog::{
 use domain::recording::{PlaybackFormat, Recording};
 use serde_json::{Value, json};
 
-use crate::cli::library::RecordingSelection;
+use crate::cli::recordings::RecordingSelection;
 use crate::output::{print_line, print_note, printable};
 
 use super::{CommandContext, CommandFailure, format_time, print_declined, read_confirmation};
 
-/// Entries of the trash that are read at once.
+/// Number of entries of the trash that are read at a time.
 const TRASH_PAGE_SIZE: u32 = 200;
-/// Milliseconds of a day.
+/// A day, in ms.
 const DAY_MS: i64 = 86_400_000;
 
 impl From<FileMoveError> for CommandFailure {
@@ -28,10 +28,10 @@ impl From<FileMoveError> for CommandFailure {
     }
 }
 
-/// Reads `KEY=VALUE`.
+/// Parses `KEY=VALUE`. The key is converted to lowercase.
 ///
 /// # Errors
-/// When it is none.
+/// When the text has no `=`, or the key is empty.
 pub fn parse_pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("it must be KEY=VALUE")?;
     if key.is_empty() {
@@ -40,48 +40,47 @@ pub fn parse_pair(text: &str) -> Result<(String, String), String> {
     Ok((key.to_lowercase(), value.to_owned()))
 }
 
-fn recording_store(session: &CommandContext) -> Result<&dyn RecordingStore, CommandFailure> {
-    let none =
+fn recording_store(context: &CommandContext) -> Result<&dyn RecordingStore, CommandFailure> {
+    let missing =
         || CommandFailure("ERROR: there is no database of recordings (DB_DISABLED)".to_owned());
-    session.app.recording_store.as_deref().ok_or_else(none)
+    context.app.recording_store.as_deref().ok_or_else(missing)
 }
 
 fn build_filter(
-    which: &RecordingSelection,
+    selection: &RecordingSelection,
     states: RecordingStates,
 ) -> (RecordingFilter, TenantScope) {
-    let metadata = which.metadata.iter();
+    let metadata = selection.metadata.iter();
     let metadata = metadata.map(|(key, value)| (key.clone(), vec![MetadataMatch::parse(value)]));
     let filter = RecordingFilter {
         record_ids: Vec::new(),
-        meeting_ids: which.meetings.clone(),
+        meeting_ids: selection.meetings.clone(),
         states,
         metadata: metadata.collect(),
     };
-    (filter, which.tenant.clone().map_or(TenantScope::All, TenantScope::Tenant))
+    (filter, selection.tenant.clone().map_or(TenantScope::All, TenantScope::Tenant))
 }
 
 /// Lists recordings.
 pub async fn list(
-    session: &CommandContext,
-    which: &RecordingSelection,
-    state: Vec<String>,
+    context: &CommandContext,
+    selection: &RecordingSelection,
+    states: Vec<String>,
     json: bool,
 ) -> Result<(), CommandFailure> {
-    let states = match state.as_slice() {
+    let states = match states.as_slice() {
         [] => RecordingStates::Usual,
-        some if some.iter().any(|one| one == "any") => RecordingStates::Any,
-        _ => RecordingStates::Listed(state),
+        listed if listed.iter().any(|state| state == "any") => RecordingStates::Any,
+        _ => RecordingStates::Listed(states),
     };
-    let (filter, scope) = build_filter(which, states);
-    let records = recording_store(session)?;
+    let (filter, scope) = build_filter(selection, states);
+    let store = recording_store(context)?;
     let mut after = None;
     loop {
-        let (page, cursor) =
-            recordings::list_page(records, &filter, &scope, after.as_ref()).await?;
-        page.iter().for_each(|one| {
-            print_line(if json { to_json(one).to_string() } else { format_line(one) })
-        });
+        let (page, cursor) = recordings::list_page(store, &filter, &scope, after.as_ref()).await?;
+        for recording in &page {
+            print_line(if json { to_json(recording).to_string() } else { format_line(recording) });
+        }
         match cursor {
             Some(cursor) => after = Some(cursor),
             None if after.is_none() => {
@@ -93,32 +92,33 @@ pub async fn list(
     }
 }
 
-/// One line: id, state, meeting and formats.
+/// A recording as one line: id, state, meeting, formats, and whether it is protected.
 fn format_line(recording: &Recording) -> String {
-    let formats: Vec<&str> = recording.formats.iter().map(|one| one.format.as_str()).collect();
+    let formats: Vec<&str> =
+        recording.formats.iter().map(|format| format.format.as_str()).collect();
     let text = |text: &Option<String>| printable(text.as_deref().unwrap_or("-"));
     let (state, meeting) = (text(&recording.state), text(&recording.meeting_id));
-    let lock = if recording.protected { "\tprotected" } else { "" };
+    let protection = if recording.protected { "\tprotected" } else { "" };
     let id = printable(&recording.record_id);
-    format!("{id}\t{state}\t{meeting}\t{}{lock}", printable(&formats.join(",")))
+    format!("{id}\t{state}\t{meeting}\t{}{protection}", printable(&formats.join(",")))
 }
 
 fn to_json(recording: &Recording) -> Value {
     let metadata: BTreeMap<_, _> = recording.metadata.iter().cloned().collect();
-    let format = |one: &PlaybackFormat| {
+    let format = |format: &PlaybackFormat| {
         json!({
-            "type": one.format, "url": one.url, "length_min": one.length_minutes,
-            "processing_time_ms": one.processing_time_ms, "size": one.size,
-            "previews": one.thumbnails.len(),
+            "type": format.format, "url": format.url, "length_min": format.length_minutes,
+            "processing_time_ms": format.processing_time_ms, "size": format.size,
+            "previews": format.thumbnails.len(),
         })
     };
     json!({
         "record_id": recording.record_id, "meeting_id": recording.meeting_id,
         "name": recording.name, "state": recording.state, "published": recording.published,
         "protected": recording.protected, "participants": recording.participants,
-        "started_at_ms": recording.started_at.map(|at| at.0),
-        "ended_at_ms": recording.ended_at.map(|at| at.0),
-        "deleted_at_ms": recording.deleted_at.map(|at| at.0),
+        "started_at_ms": recording.started_at.map(|time| time.0),
+        "ended_at_ms": recording.ended_at.map(|time| time.0),
+        "deleted_at_ms": recording.deleted_at.map(|time| time.0),
         "tenant": recording.tenant(), "metadata": metadata,
         "raw_size": recording.details.raw_size, "is_breakout": recording.details.is_breakout,
         "formats": recording.formats.iter().map(format).collect::<Vec<_>>(),
@@ -129,23 +129,24 @@ fn unknown_recording(id: &str) -> CommandFailure {
     CommandFailure(format!("ERROR: No recording found with id: {}", printable(id)))
 }
 
-/// Shows a recording.
-pub async fn show(session: &CommandContext, id: &str) -> Result<(), CommandFailure> {
-    let found =
-        recording_store(session)?.find_recording(id).await?.ok_or_else(|| unknown_recording(id))?;
-    print_line(format!("{:#}", to_json(&found)));
+/// Prints all details of a recording.
+pub async fn show(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+    let recording = recording_store(context)?.find_recording(id).await?;
+    let recording = recording.ok_or_else(|| unknown_recording(id))?;
+    print_line(format!("{:#}", to_json(&recording)));
     Ok(())
 }
 
-/// Publishes recordings or hides them.
+/// Publishes or unpublishes recordings.
 pub async fn set_published(
-    session: &CommandContext,
+    context: &CommandContext,
     ids: &[String],
     publish: bool,
 ) -> Result<(), CommandFailure> {
-    let shelf = if publish { Visibility::Published } else { Visibility::Unpublished };
+    let visibility = if publish { Visibility::Published } else { Visibility::Unpublished };
+    let store = recording_store(context)?;
     for id in ids {
-        if !recordings::set_visibility(&session.app, recording_store(session)?, id, shelf).await? {
+        if !recordings::set_visibility(&context.app, store, id, visibility).await? {
             return Err(unknown_recording(id));
         }
     }
@@ -154,12 +155,12 @@ pub async fn set_published(
 }
 
 async fn change_recordings(
-    session: &CommandContext,
+    context: &CommandContext,
     ids: &[String],
     change: &RecordingChange,
 ) -> Result<(), CommandFailure> {
     let changed =
-        recording_store(session)?.change_recordings(ids, &TenantScope::All, change).await?;
+        recording_store(context)?.change_recordings(ids, &TenantScope::All, change).await?;
     if let Some(id) = ids.iter().find(|id| !changed.contains(id)) {
         return Err(unknown_recording(id));
     }
@@ -167,48 +168,41 @@ async fn change_recordings(
     Ok(())
 }
 
-/// Protects recordings, or no longer.
+/// Protects recordings or removes their protection.
 pub async fn set_protected(
-    session: &CommandContext,
+    context: &CommandContext,
     ids: &[String],
-    on: bool,
+    protected: bool,
 ) -> Result<(), CommandFailure> {
-    change_recordings(
-        session,
-        ids,
-        &RecordingChange { protected: Some(on), ..RecordingChange::default() },
-    )
-    .await
+    let change = RecordingChange { protected: Some(protected), ..RecordingChange::default() };
+    change_recordings(context, ids, &change).await
 }
 
-/// Sets and removes metadata.
+/// Sets metadata, or removes it if the value is empty.
 pub async fn update_metadata(
-    session: &CommandContext,
+    context: &CommandContext,
     id: String,
     metadata: Vec<(String, String)>,
 ) -> Result<(), CommandFailure> {
     if metadata.iter().any(|(key, _)| RESERVED_KEYS.contains(&key.as_str())) {
-        let text = "ERROR: tenant-id is changed by `recordings add-to-tenant`";
-        return Err(CommandFailure(text.to_owned()));
+        let reason = "ERROR: use `recordings add-to-tenant` to change tenant-id";
+        return Err(CommandFailure(reason.to_owned()));
     }
     let metadata = metadata.into_iter();
     let metadata = metadata.map(|(key, value)| (key, (!value.is_empty()).then_some(value)));
-    change_recordings(
-        session,
-        &[id],
-        &RecordingChange { metadata: metadata.collect(), ..RecordingChange::default() },
-    )
-    .await
+    let change = RecordingChange { metadata: metadata.collect(), ..RecordingChange::default() };
+    change_recordings(context, &[id], &change).await
 }
 
-/// Deletes recordings: into the trash, if there is one, or for good.
+/// Deletes recordings: moves their files to the trash if there is one and `erase` is not set, or removes
+/// them.
 pub async fn delete(
-    session: &CommandContext,
+    context: &CommandContext,
     ids: &[String],
     yes: bool,
     erase: bool,
 ) -> Result<(), CommandFailure> {
-    let records = recording_store(session)?;
+    let store = recording_store(context)?;
     if !yes {
         print_line(
             "WARNING: You are trying to delete recordings with their files. Are you sure? (yes/no)",
@@ -219,10 +213,10 @@ pub async fn delete(
         }
     }
     for id in ids {
-        let app = &session.app;
+        let app = &context.app;
         let found = match erase {
-            true => file_moves::erase_recording(app, records, id).await?,
-            false => file_moves::delete_recording(app, records, id, &TenantScope::All).await?,
+            true => file_moves::erase_recording(app, store, id).await?,
+            false => file_moves::delete_recording(app, store, id, &TenantScope::All).await?,
         };
         if !found {
             return Err(unknown_recording(id));
@@ -232,12 +226,12 @@ pub async fn delete(
     Ok(())
 }
 
-/// Brings recordings back from the trash.
-pub async fn restore(session: &CommandContext, ids: &[String]) -> Result<(), CommandFailure> {
+/// Restores recordings from the trash.
+pub async fn restore(context: &CommandContext, ids: &[String]) -> Result<(), CommandFailure> {
     for id in ids {
-        if !file_moves::restore_recording(&session.app, recording_store(session)?, id).await? {
+        if !file_moves::restore_recording(&context.app, recording_store(context)?, id).await? {
             return Err(CommandFailure(format!(
-                "ERROR: It is not in the trash: {}",
+                "ERROR: Recording is not in the trash: {}",
                 printable(id)
             )));
         }
@@ -246,20 +240,20 @@ pub async fn restore(session: &CommandContext, ids: &[String]) -> Result<(), Com
     Ok(())
 }
 
-/// Lists what is in the trash: id, formats, and when its files go.
-pub async fn list_trash(session: &CommandContext, json: bool) -> Result<(), CommandFailure> {
-    let records = recording_store(session)?;
-    let keep_ms = session.app.policy.recordings.trash_ms;
+/// Lists the recordings in the trash: id, formats, and when their files will be removed.
+pub async fn list_trash(context: &CommandContext, json: bool) -> Result<(), CommandFailure> {
+    let store = recording_store(context)?;
+    let keep_ms = context.app.policy.recordings.trash_ms;
     let mut after = None::<String>;
     loop {
-        let page = records.list_trash(after.as_deref(), TRASH_PAGE_SIZE).await?;
+        let page = store.list_trash(after.as_deref(), TRASH_PAGE_SIZE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.record_id.clone());
-        for TrashedRecording { record_id, formats, deleted_at: since } in &page {
-            let until = since.plus_ms(keep_ms);
+        for TrashedRecording { record_id, formats, deleted_at } in &page {
+            let until = deleted_at.plus_ms(keep_ms);
             print_line(match json {
                 true => json!({
-                    "record_id": record_id, "formats": formats, "deleted_at_ms": since.0,
+                    "record_id": record_id, "formats": formats, "deleted_at_ms": deleted_at.0,
                     "until_ms": until.0,
                 })
                 .to_string(),
@@ -271,74 +265,80 @@ pub async fn list_trash(session: &CommandContext, json: bool) -> Result<(), Comm
         }
     }
     if after.is_none() {
-        print_note("Nothing is in the trash");
+        print_note("The trash is empty");
     }
     Ok(())
 }
 
-/// Gives recordings to a tenant.
+/// Assigns recordings to a tenant: these, or all without a tenant.
 pub async fn add_to_tenant(
-    session: &CommandContext,
+    context: &CommandContext,
     tenant: &str,
     ids: &[String],
 ) -> Result<(), CommandFailure> {
-    let tenants = session.app.tenants.list_tenants().await?;
-    let named = |one: &&domain::Tenant| one.id == tenant || one.name.eq_ignore_ascii_case(tenant);
-    let none = || CommandFailure(format!("ERROR: No tenant found with id: {}", printable(tenant)));
-    let tenant = tenants.iter().find(named).ok_or_else(none)?;
-    let count = recordings::add_to_tenant(recording_store(session)?, &tenant.id, ids).await?;
+    let tenants = context.app.tenants.list_tenants().await?;
+    let is_named = |candidate: &&domain::Tenant| {
+        candidate.id == tenant || candidate.name.eq_ignore_ascii_case(tenant)
+    };
+    let unknown =
+        || CommandFailure(format!("ERROR: No tenant found with id: {}", printable(tenant)));
+    let tenant = tenants.iter().find(is_named).ok_or_else(unknown)?;
+    let count = recordings::add_to_tenant(recording_store(context)?, &tenant.id, ids).await?;
     print_line(format!("OK: {count}"));
     Ok(())
 }
 
-/// Compares rows and files.
+/// Compares the recordings in the database with their files, and repairs differences on request.
 pub async fn check_files(
-    session: &CommandContext,
+    context: &CommandContext,
     repair: bool,
     json: bool,
 ) -> Result<(), CommandFailure> {
-    let mut left = 0;
-    let tell = |found: &FaultReport| {
-        let FaultReport { record_id, format, fault, repaired } = found;
-        left += usize::from(!repaired);
+    let mut unrepaired = 0;
+    let report = |report: &FaultReport| {
+        let FaultReport { record_id, format, fault, repaired } = report;
+        unrepaired += usize::from(!repaired);
         let fault = match fault {
             RecordingFault::NoFiles => "no files",
             RecordingFault::Misplaced => "files in the wrong place",
             RecordingFault::Deleted => "files of a deleted recording",
-            RecordingFault::Unknown => "files of nothing that is known",
+            RecordingFault::Unknown => "files of an unknown recording",
         };
         if json {
-            let found = json!({
+            let report = json!({
                 "record_id": record_id, "format": format, "fault": fault, "repaired": repaired,
             });
-            return print_line(found.to_string());
+            return print_line(report.to_string());
         }
-        let done = if *repaired { "\trepaired" } else { "" };
-        print_line(format!("{}\t{}\t{fault}{done}", printable(record_id), printable(format)));
+        let result = if *repaired { "\trepaired" } else { "" };
+        print_line(format!("{}\t{}\t{fault}{result}", printable(record_id), printable(format)));
     };
-    let found =
-        recordings::check_recording_files(&session.app, recording_store(session)?, repair, tell)
-            .await?;
-    match (found, left) {
-        (0, _) => print_note("Everything fits"),
+    let store = recording_store(context)?;
+    let found = recordings::check_recording_files(&context.app, store, repair, report).await?;
+    match (found, unrepaired) {
+        (0, _) => print_note("Database and files match"),
         (_, 0) => {}
-        (_, left) => return Err(CommandFailure(format!("{left} do not fit"))),
+        (_, count) => {
+            let text = format!("{count} recordings do not match their files");
+            return Err(CommandFailure(text));
+        }
     }
     Ok(())
 }
 
-/// Deletes what is old.
+/// Deletes recordings whose meetings ended more than `days` days ago.
 pub async fn apply_retention(
-    session: &CommandContext,
+    context: &CommandContext,
     days: u32,
-    which: &RecordingSelection,
+    selection: &RecordingSelection,
     dry_run: bool,
 ) -> Result<(), CommandFailure> {
-    let (filter, scope) = build_filter(which, RecordingStates::Usual);
+    let (filter, scope) = build_filter(selection, RecordingStates::Usual);
     let rule = Retention { filter, scope, keep_ms: i64::from(days) * DAY_MS };
-    let tell = |recording: &Recording| print_line(format_line(recording));
-    let (app, records) = (&session.app, recording_store(session)?);
-    let count = delete_expired(app, records, &rule, usize::MAX, tell, dry_run).await?;
-    print_note(format!("{count} recordings {}", if dry_run { "would go" } else { "deleted" }));
+    let report = |recording: &Recording| print_line(format_line(recording));
+    let (app, store) = (&context.app, recording_store(context)?);
+    let count = delete_expired(app, store, &rule, usize::MAX, report, dry_run).await?;
+    let outcome = if dry_run { "would be deleted" } else { "deleted" };
+    print_note(format!("{count} recordings {outcome}"));
     Ok(())
 }

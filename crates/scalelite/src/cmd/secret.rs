@@ -1,17 +1,19 @@
-//! `secret`: what to paste into a front-end.
+//! `secret`: prints the URL and secret for the configuration of a front-end.
 
 use crate::output::{print_line, print_note};
 
 use super::{CommandContext, CommandFailure};
 
 /// Prints URL and secret as `bbb-conf --secret` does on a BigBlueButton server.
-pub fn run(session: &CommandContext) -> Result<(), CommandFailure> {
-    print_line(format!("URL: {}/bigbluebutton/", session.url));
-    for secret in &session.app.policy.secrets {
+pub fn run(context: &CommandContext) -> Result<(), CommandFailure> {
+    print_line(format!("URL: {}/bigbluebutton/", context.url));
+    for secret in &context.app.policy.secrets {
         print_line(format!("Secret: {secret}"));
     }
-    if session.secret_is_generated {
-        print_note("The secret was made on the first start; LOADBALANCER_SECRET would replace it.");
+    if context.secret_is_generated {
+        print_note(
+            "The secret was generated on first start; set LOADBALANCER_SECRET to replace it.",
+        );
     }
     Ok(())
 }

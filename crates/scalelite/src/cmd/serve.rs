@@ -1,4 +1,4 @@
-//! `serve`: the balancer itself.
+//! `serve`: runs the balancer.
 
 use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
 use crate::config::{Config, Sources, read_store_settings};
@@ -7,7 +7,7 @@ use crate::wiring;
 
 use super::{CommandFailure, build_runtime, start_serving_log};
 
-/// Runs until it is told to stop.
+/// Runs the balancer until a signal stops it.
 pub fn run(config: Config, sources: &Sources, roles: Roles) -> Result<(), CommandFailure> {
     let _log = start_serving_log(&config, sources);
     log_ignored_settings(sources);
@@ -15,24 +15,25 @@ pub fn run(config: Config, sources: &Sources, roles: Roles) -> Result<(), Comman
     let stores = read_store_settings(&config, sources).map_err(CommandFailure)?;
     let wired = wiring::wire(&config, &stores)?;
     if wired.secret_is_generated {
-        tracing::info!("no LOADBALANCER_SECRET: `scalelite secret` prints the one that was made");
+        tracing::info!("LOADBALANCER_SECRET not set: `scalelite secret` prints the generated one");
     }
     build_runtime(true)?
         .block_on(lifecycle::run(&config, &wired, roles))
         .map_err(|error| CommandFailure(format!("ERROR: {error}")))
 }
 
-/// Settings of the original that were given and do nothing.
+/// Logs the settings of the original that are set and have no effect.
 fn log_ignored_settings(sources: &Sources) {
-    for (name, why) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
-        tracing::debug!("{name} has no effect: {why}");
+    for (setting, reason) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
+        tracing::debug!(setting, reason, "setting has no effect");
     }
-    for name in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
-        tracing::debug!("{name} has no effect yet");
+    for setting in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
+        tracing::debug!(setting, "setting not implemented");
     }
 }
 
-/// Each connection is an open file, and the usual limit of 1,024 is for interactive programs.
+/// Raises the limit on open files as far as permitted: each connection is an open file, and the usual
+/// limit is 1,024.
 pub fn raise_open_file_limit() {
     if let Ok((soft, hard)) = rlimit::Resource::NOFILE.get()
         && soft < hard

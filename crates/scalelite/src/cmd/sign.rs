@@ -1,4 +1,4 @@
-//! `sign`: a signed URL, as everybody needs it who debugs BBB.
+//! `sign`: prints the signed URL of a BBB call, for tests and troubleshooting.
 
 use app::App;
 use app::admin::servers;
@@ -8,9 +8,9 @@ use crate::output::print_line;
 
 use super::{CommandContext, CommandFailure};
 
-/// Prints the signed URL of a call on the balancer, or on one of its servers.
+/// Prints the signed URL of a call to the balancer, or to one of its servers.
 pub async fn run(
-    session: &CommandContext,
+    context: &CommandContext,
     call: &str,
     parameters: &[String],
     url: Option<String>,
@@ -24,21 +24,21 @@ pub async fn run(
         query.push(name, value);
     }
     if let Some(id) = server {
-        let found = servers::find(&session.app, &id).await;
+        let server = servers::find(&context.app, &id).await;
         let server =
-            found.map_err(|_| CommandFailure(format!("ERROR: No server found with id: {id}")))?;
-        print_line(session.app.signed_url(&server, call, &query));
+            server.map_err(|_| CommandFailure(format!("ERROR: No server found with id: {id}")))?;
+        print_line(context.app.signed_url(&server, call, &query));
         return Ok(());
     }
-    let base = url.unwrap_or_else(|| session.url.clone());
+    let base = url.unwrap_or_else(|| context.url.clone());
     let base = base.trim_end_matches('/').trim_end_matches("/bigbluebutton/api");
     let base = base.trim_end_matches("/bigbluebutton");
-    let none = || CommandFailure("ERROR: there is no secret".to_owned());
-    print_line(signed_url(&session.app, base, call, &query).ok_or_else(none)?);
+    let no_secret = || CommandFailure("ERROR: no secret is configured".to_owned());
+    print_line(signed_url(&context.app, base, call, &query).ok_or_else(no_secret)?);
     Ok(())
 }
 
-/// A signed call on the balancer that listens there; `None` without a secret.
+/// The signed URL of a call to the balancer at `base`; `None` without a secret.
 pub fn signed_url(app: &App, base: &str, call: &str, query: &Query) -> Option<String> {
     let secret = app.policy.secrets.first()?;
     let query = checksum::sign_query(call, &query.to_text(), secret, app.policy.signing_algorithm);

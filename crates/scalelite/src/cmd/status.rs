@@ -1,4 +1,4 @@
-//! `status`: the pool at a glance.
+//! `status`: shows the state of all servers.
 
 use std::time::Duration;
 
@@ -6,12 +6,13 @@ use app::admin::placement;
 use domain::Server;
 use serde_json::json;
 
-use crate::output::table::{Cell, render};
-use crate::output::{print_line, print_text, printable};
+use crate::output::table::{self, Cell};
+use crate::output::{print_line, print_text, printable, rake_table};
 
 use super::{CommandContext, CommandFailure, format_time};
 
-const HEADINGS: [&str; 10] = [
+/// Columns of the original's `rake status`.
+const RAKE_HEADINGS: [&str; 10] = [
     "HOSTNAME",
     "STATE",
     "STATUS",
@@ -23,66 +24,67 @@ const HEADINGS: [&str; 10] = [
     "BBB VERSION",
     "TAG",
 ];
-/// What the original does not show.
-const EXTRA_HEADINGS: [&str; 4] = ["RESERVE", "PROMISED", "FORESEEN LOAD", "FAILURES"];
+/// Columns that the original does not have.
+const ADDITIONAL_HEADINGS: [&str; 4] =
+    ["EXPECTED USERS", "UPCOMING USERS", "FORECAST LOAD", "FAILURES"];
 
-/// The original's table.
-pub async fn print_table(session: &CommandContext) -> Result<(), CommandFailure> {
-    let servers = list_sorted_servers(session).await?;
+/// Prints the table of the original's `rake status`.
+pub async fn print_rake_table(context: &CommandContext) -> Result<(), CommandFailure> {
+    let servers = list_sorted_servers(context).await?;
     print_line("");
     if !servers.is_empty() {
-        print_text(render_table(&servers));
+        print_text(rake_table::render(&RAKE_HEADINGS, &table_rows(&servers)));
     }
     Ok(())
 }
 
-/// The same with what only we know: why servers failed, and what they will have to carry.
-pub async fn print_long_table(session: &CommandContext) -> Result<(), CommandFailure> {
-    let servers = list_sorted_servers(session).await?;
+/// Prints the table with additional columns: expected users, forecast load and the last failure.
+pub async fn print_table(context: &CommandContext) -> Result<(), CommandFailure> {
+    let servers = list_sorted_servers(context).await?;
     print_line("");
     if !servers.is_empty() {
-        print_text(render_long_table(session, &servers).await?);
+        print_text(render_table(context, &servers).await?);
     }
     Ok(())
 }
 
-async fn render_long_table(
-    session: &CommandContext,
+async fn render_table(
+    context: &CommandContext,
     servers: &[Server],
 ) -> Result<String, CommandFailure> {
-    let outlooks = placement::forecast_servers(&session.app, servers).await?;
-    let headings: Vec<&str> = HEADINGS.iter().chain(&EXTRA_HEADINGS).copied().collect();
+    let outlooks = placement::forecast_servers(&context.app, servers).await?;
+    let headings: Vec<&str> = RAKE_HEADINGS.iter().chain(&ADDITIONAL_HEADINGS).copied().collect();
     let mut rows = table_rows(servers);
     for ((row, server), outlook) in rows.iter_mut().zip(servers).zip(outlooks) {
-        row[2] = Cell::text(server.health.state(session.app.clock.now()).name());
-        let seats = |seats: f64| Cell::Number(format!("{seats:.0}"));
-        row.extend([seats(outlook.expected_users), seats(outlook.upcoming_users)]);
+        row[2] = Cell::text(server.health.state(context.app.clock.now()).name());
+        let users = |users: f64| Cell::Number(format!("{users:.0}"));
+        row.extend([users(outlook.expected_users), users(outlook.upcoming_users)]);
         row.push(Cell::Number(format!("{:.1}", outlook.expected_load)));
         row.push(Cell::text(printable(&describe_last_failure(server))));
     }
-    Ok(render(&headings, &rows))
+    Ok(table::render(&headings, &rows))
 }
 
-/// The last failure in a line: how often in a row, when, and why.
+/// The last failure in one line: number of failures in a row, time, and reason.
 pub fn describe_last_failure(server: &Server) -> String {
     let Some(failure) = &server.health.last_failure else {
         return String::new();
     };
-    let (count, at) = (server.health.failures, format_time(failure.at));
-    format!("{count} x, last {at}: {}", failure.reason)
+    let (count, time) = (server.health.failures, format_time(failure.at));
+    format!("{count} x, last {time}: {}", failure.reason)
 }
 
-/// The table again and again.
-pub async fn watch(session: &CommandContext) -> Result<(), CommandFailure> {
+/// Prints the table every two seconds until the output is closed.
+pub async fn watch(context: &CommandContext) -> Result<(), CommandFailure> {
     loop {
-        let servers = list_sorted_servers(session).await?;
+        let servers = list_sorted_servers(context).await?;
         let users: u32 = servers.iter().map(|server| server.stats.users).sum();
-        let meetings = session.app.pool.list_meetings(None).await?.len();
+        let meetings = context.app.pool.list_meetings(None).await?.len();
         let table = match servers.is_empty() {
             true => String::new(),
-            false => render_long_table(session, &servers).await?,
+            false => render_table(context, &servers).await?,
         };
-        // Home and clear, so that the table stays where it is.
+        // Cursor to the top left, then clear the terminal.
         let clear =
             if std::io::IsTerminal::is_terminal(&std::io::stdout()) { "\x1b[H\x1b[2J" } else { "" };
         let page = format!("{clear}{table}\n {meetings} meetings placed, {users} users\n");
@@ -93,10 +95,10 @@ pub async fn watch(session: &CommandContext) -> Result<(), CommandFailure> {
     }
 }
 
-/// Everything about all servers, without secrets.
-pub async fn print_json(session: &CommandContext) -> Result<(), CommandFailure> {
-    let servers = list_sorted_servers(session).await?;
-    let outlooks = placement::forecast_servers(&session.app, &servers).await?;
+/// Prints all servers as JSON, without secrets.
+pub async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
+    let servers = list_sorted_servers(context).await?;
+    let outlooks = placement::forecast_servers(&context.app, &servers).await?;
     let list: Vec<_> = servers
         .iter()
         .zip(outlooks)
@@ -107,7 +109,7 @@ pub async fn print_json(session: &CommandContext) -> Result<(), CommandFailure> 
                 "url": server.url,
                 "state": server.state.name(),
                 "status": status_name(server),
-                "standing": server.health.state(session.app.clock.now()),
+                "health": server.health.state(context.app.clock.now()),
                 "meetings": server.stats.meetings,
                 "users": server.stats.users,
                 "largest_meeting": server.stats.largest_meeting,
@@ -119,9 +121,9 @@ pub async fn print_json(session: &CommandContext) -> Result<(), CommandFailure> 
                 "last_failure": server.health.last_failure,
                 "failures": server.health.failures,
                 "probation_until": server.health.probation_until,
-                "reserve": outlook.expected_users,
-                "promised": outlook.upcoming_users,
-                "effective_load": outlook.expected_load,
+                "expected_users": outlook.expected_users,
+                "upcoming_users": outlook.upcoming_users,
+                "forecast_load": outlook.expected_load,
                 "max_meetings": server.limits.max_meetings,
                 "max_users": server.limits.max_users,
                 "tier": server.limits.tier,
@@ -132,8 +134,8 @@ pub async fn print_json(session: &CommandContext) -> Result<(), CommandFailure> 
     Ok(())
 }
 
-async fn list_sorted_servers(session: &CommandContext) -> Result<Vec<Server>, CommandFailure> {
-    let mut servers = session.app.pool.list_servers().await?;
+async fn list_sorted_servers(context: &CommandContext) -> Result<Vec<Server>, CommandFailure> {
+    let mut servers = context.app.pool.list_servers().await?;
     servers.sort_by(|a, b| (a.hostname(), &a.id).cmp(&(b.hostname(), &b.id)));
     Ok(servers)
 }
@@ -142,10 +144,7 @@ fn status_name(server: &Server) -> &'static str {
     if server.is_online() { "online" } else { "offline" }
 }
 
-fn render_table(servers: &[Server]) -> String {
-    render(&HEADINGS, &table_rows(servers))
-}
-
+/// The columns of the original.
 fn table_rows(servers: &[Server]) -> Vec<Vec<Cell>> {
     servers
         .iter()

@@ -1,14 +1,13 @@
-//! The little of ERB that configuration files of Rails need: variables of the environment with
-//! plain defaults. Anything else is Ruby, and guessing what it would have said is worse than
-//! refusing it.
+//! The subset of ERB (Ruby templates) that configuration files of Rails need: environment variables
+//! with literal defaults. Any other Ruby code is refused, since a guess at its result would be worse.
 
-/// Longest piece of a tag that an error quotes.
+/// Longest part of a tag that an error message quotes.
 const MAX_QUOTED_CHARS: usize = 80;
 
-/// The text with all tags replaced; what a variable holds goes into it as it is, as ERB does it.
+/// Returns the text with all tags replaced. Values of variables are inserted as they are, as ERB does.
 ///
 /// # Errors
-/// The line, the tag and what is wrong with it.
+/// When a tag is not closed or not supported. The message has the line, the tag and the reason.
 pub fn render<'a>(
     text: &str,
     variable: &dyn Fn(&str) -> Option<&'a str>,
@@ -23,25 +22,25 @@ pub fn render<'a>(
             continue;
         }
         let line = 1 + text[..text.len() - after.len()].matches('\n').count();
-        let closed = after.split_once("%>").ok_or(format!("line {line}: `<%` has no `%>`"))?;
-        let (tag, behind) = closed;
+        let (tag, remaining) =
+            after.split_once("%>").ok_or(format!("line {line}: `<%` has no `%>`"))?;
         let last_line = rendered.rsplit('\n').next().unwrap_or_default();
         match evaluate_tag(tag, variable) {
             Ok(value) => rendered.push_str(&value),
-            // What a comment of the YAML file says is nobody's loss.
+            // In a comment of the YAML file the value does not matter.
             Err(_) if last_line.trim_start().starts_with('#') => {}
             Err(reason) => {
                 let quoted: String = tag.chars().take(MAX_QUOTED_CHARS).collect();
                 return Err(format!("line {line}: `<%{quoted}%>`: {reason}"));
             }
         }
-        rest = behind;
+        rest = remaining;
     }
     rendered.push_str(rest);
     Ok(rendered)
 }
 
-/// What a tag stands for.
+/// The text that replaces a tag.
 fn evaluate_tag<'a>(
     tag: &str,
     variable: &dyn Fn(&str) -> Option<&'a str>,
@@ -57,35 +56,36 @@ fn evaluate_tag<'a>(
         Some(RubyValue::Nil) => Ok(String::new()),
         Some(RubyValue::False) => Ok("false".to_owned()),
         Some(RubyValue::Missing(name)) => Err(format!("{name} is not set")),
-        None => Err("of Ruby, only ENV['NAME'] and ENV.fetch('NAME') are understood, with plain \
-                     defaults"
-            .to_owned()),
+        None => {
+            Err("only ENV['NAME'] and ENV.fetch('NAME') with literal defaults are supported"
+                .to_owned())
+        }
     }
 }
 
-/// What an expression is worth.
+/// The value of an expression.
 enum RubyValue {
     Nil,
     False,
     Text(String),
-    /// `ENV.fetch` of a variable that is not there: an error unless nobody looks at it.
+    /// `ENV.fetch` of a variable that is not set: an error if the value is used.
     Missing(String),
 }
 
-/// Reads expressions: `a || b` of strings, numbers, `true`, `false`, `nil` and variables.
+/// Evaluates expressions: `a || b` of strings, numbers, `true`, `false`, `nil` and variables.
 struct RubyParser<'t, 'v, 'a> {
     rest: &'t str,
     variable: &'v dyn Fn(&str) -> Option<&'a str>,
 }
 
 impl RubyParser<'_, '_, '_> {
-    /// `None`, here and below, means that this is not understood.
+    /// Parses `a || b || …`. Here and below, `None` means that the expression is not supported.
     fn parse_alternatives(&mut self) -> Option<RubyValue> {
         let mut value = self.parse_term()?;
         while self.consume("||") {
-            let other = self.parse_term()?;
+            let alternative = self.parse_term()?;
             if matches!(value, RubyValue::Nil | RubyValue::False) {
-                value = other;
+                value = alternative;
             }
         }
         Some(value)
@@ -115,7 +115,7 @@ impl RubyParser<'_, '_, '_> {
         }
     }
 
-    /// What follows `ENV.fetch`: a name, and a default as second argument or in a block.
+    /// Parses the arguments of `ENV.fetch`: a name, and a default as second argument or in a block.
     fn parse_fetch(&mut self) -> Option<RubyValue> {
         let (name, mut default) = self.parse_between("(", ")", |ruby| {
             let name = ruby.parse_string()?;
@@ -125,8 +125,8 @@ impl RubyParser<'_, '_, '_> {
         if default.is_none() && self.rest.trim_start().starts_with('{') {
             default = Some(self.parse_between("{", "}", Self::parse_alternatives)?);
         }
-        let found = (self.variable)(&name).map(Self::text_value);
-        Some(found.or(default).unwrap_or(RubyValue::Missing(name)))
+        let value = (self.variable)(&name).map(Self::text_value);
+        Some(value.or(default).unwrap_or(RubyValue::Missing(name)))
     }
 
     fn parse_between<T>(
@@ -139,7 +139,7 @@ impl RubyParser<'_, '_, '_> {
         self.consume(close).then_some(inside)
     }
 
-    /// A quoted string without escapes or expressions in it.
+    /// Parses a quoted string without escapes or interpolations.
     fn parse_string(&mut self) -> Option<String> {
         let text = self.rest.trim_start();
         let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
@@ -148,7 +148,7 @@ impl RubyParser<'_, '_, '_> {
         (!string.contains('\\') && !string.contains("#{")).then(|| string.to_owned())
     }
 
-    /// Letters, digits and what numbers are made of.
+    /// Parses a run of letters, digits, `_`, `.` and `-`.
     fn parse_word(&mut self) -> String {
         let text = self.rest.trim_start();
         let ends = |c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c));
@@ -185,8 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_understood() {
-        for (text, filled) in [
+    fn supported_tags_are_replaced() {
+        for (text, rendered) in [
             ("<%= ENV['SET'] %>", "value"),
             ("<%=ENV[\"SET\"]%>", "value"),
             ("<%=- ENV[ 'SET' ] -%>", "value"),
@@ -204,7 +204,7 @@ mod tests {
             ("<%= ENV['NO'] || 'default' %>", "default"),
             ("<%= ENV['NO'] || ENV['NEITHER'] || -1 %>", "-1"),
             ("<%= ENV['SET'] || ENV.fetch('NO') %>", "value"),
-            // To Ruby an empty text is a value.
+            // In Ruby an empty string is true.
             ("<%= ENV['EMPTY'] || 'default' %>", ""),
             ("<%# Rails.root\n %>x", "x"),
             ("<%#- y -%>x", "x"),
@@ -212,7 +212,7 @@ mod tests {
             ("  # <% if x %>", "  # "),
             ("50 <%% of", "50 <% of"),
         ] {
-            assert_eq!(render_with_variables(text).as_deref(), Ok(filled), "{text}");
+            assert_eq!(render_with_variables(text).as_deref(), Ok(rendered), "{text}");
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
             "<%= NaNny %>",
         ] {
             let error = render_with_variables(&format!("a: b\n c: {tag}\n")).unwrap_err();
-            assert!(error.starts_with(&format!("line 2: `{tag}`: of Ruby")), "{error}");
+            assert!(error.starts_with(&format!("line 2: `{tag}`: only ENV")), "{error}");
         }
         let missing = render_with_variables("\n\n<%= ENV.fetch('NO') %>").unwrap_err();
         assert_eq!(missing, "line 3: `<%= ENV.fetch('NO') %>`: NO is not set");
@@ -251,7 +251,7 @@ mod tests {
         }
 
         #[test]
-        fn text_without_tags_stays(text in "[^<]{0,40}") {
+        fn text_without_tags_is_unchanged(text in "[^<]{0,40}") {
             prop_assert_eq!(render_with_variables(&text), Ok(text));
         }
     }

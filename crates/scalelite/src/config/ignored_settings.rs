@@ -1,6 +1,7 @@
-//! Settings of the original that do nothing here: whoever has set one is told.
+//! Settings of the original that have no effect here. `config`, `doctor` and the log name those that
+//! are set.
 
-/// Settings of the original that mean nothing here, and why.
+/// Settings of the original that have no effect, and the reason.
 pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("RAILS_ENV", "there is no Rails"),
     ("RAILS_MAX_THREADS", "requests need no threads"),
@@ -11,7 +12,7 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("RAILS_LOG_REMOTE_PORT", "the log always goes to the standard error output"),
     ("RAILS_SERVE_STATIC_FILES", "there are no static files"),
     ("PREPARED_STATEMENT", "statements are always prepared"),
-    ("DB_CONNECTION_RETRY_COUNT", "lost connections are made again as long as it takes"),
+    ("DB_CONNECTION_RETRY_COUNT", "lost connections are retried without a limit"),
     ("NGINX_SSL", "it configured the original's nginx image"),
     ("NGINX_BEHIND_PROXY", "it configured the original's nginx image"),
     ("BEHIND_PROXY", "it configured the original's nginx image"),
@@ -19,5 +20,5 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("SCALELITE_API_PORT", "it configured the original's nginx image"),
 ];
 
-/// Settings of the original whose feature is not built yet.
+/// Settings of the original whose feature is not implemented yet.
 pub const NOT_IMPLEMENTED: &[&str] = &["FSAPI_PASSWORD", "FSAPI_MAX_DURATION"];

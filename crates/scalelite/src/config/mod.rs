@@ -1,6 +1,6 @@
-//! Settings: one definition each (`settings`), read from flags and environment (`sources`), typed
-//! and checked (`values`), and described for people (`reference`); and what follows from them and
-//! from files of Rails (`rails`, `erb`): where the state is kept (`stores`).
+//! Configuration. `settings` defines all settings, `sources` reads them from flags and environment,
+//! `values` has their types, `reference` renders their documentation. `stores` derives the locations
+//! of the stores from the settings and from the original's configuration files (`rails`, `erb`).
 
 mod erb;
 pub mod ignored_settings;

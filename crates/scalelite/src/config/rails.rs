@@ -1,5 +1,6 @@
-//! `redis_store.yml` and `database.yml`, in which deployments of the original say where their state
-//! is. Only their production section counts, and only keys that say where and how.
+//! Reads `redis_store.yml` and `database.yml`, the files in which deployments of the original
+//! configure their stores. Only the production section is used, and in it only keys about the
+//! connection.
 
 use std::path::Path;
 
@@ -10,13 +11,13 @@ use super::{Sources, erb};
 
 /// Longest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
-/// Names of the files, in `SCALELITE_CONFIG_DIR`.
+/// File name of the Redis configuration, in `SCALELITE_CONFIG_DIR`.
 pub const REDIS_FILE: &str = "redis_store.yml";
-/// See [`REDIS_FILE`].
+/// File name of the PostgreSQL configuration, in `SCALELITE_CONFIG_DIR`.
 pub const DATABASE_FILE: &str = "database.yml";
 
-/// What `redis_store.yml` says. All values are texts here, since YAML's numbers are guesses: a
-/// password of digits is a password.
+/// The production section of `redis_store.yml`. All values are read as text: YAML would read a
+/// password of digits as a number.
 #[derive(Clone, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct RedisFile {
@@ -48,7 +49,7 @@ pub struct RedisFile {
     pub sentinel_password: Option<String>,
 }
 
-/// One of the `sentinels`.
+/// An entry of `sentinels`.
 #[derive(Clone, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct SentinelEntry {
@@ -60,7 +61,7 @@ pub struct SentinelEntry {
     pub password: Option<String>,
 }
 
-/// What `database.yml` says.
+/// The production section of `database.yml`.
 #[derive(Clone, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct DatabaseFile {
@@ -84,16 +85,16 @@ pub struct DatabaseFile {
 }
 
 impl DatabaseFile {
-    /// Whether it says where a database is.
+    /// Whether the file has any key that locates a database.
     pub fn has_location(&self) -> bool {
         [&self.url, &self.host, &self.port, &self.database, &self.username]
             .into_iter()
             .any(|value| non_empty(value.as_ref()).is_some())
     }
 
-    /// What it says, by the names that URLs have for it; without its own URL and pool.
+    /// The connection parameters that are set, by their names in URLs. `url` and `pool` are not included.
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
-        let all = [
+        let parameters = [
             ("host", &self.host),
             ("port", &self.port),
             ("dbname", &self.database),
@@ -109,42 +110,44 @@ impl DatabaseFile {
             ("keepalives_interval", &self.keepalives_interval),
             ("keepalives_count", &self.keepalives_count),
         ];
-        let set = |(name, value): (_, &Option<String>)| Some((name, non_empty(value.as_ref())?));
-        all.into_iter().filter_map(set).collect()
+        let non_empty =
+            |(name, value): (_, &Option<String>)| Some((name, non_empty(value.as_ref())?));
+        parameters.into_iter().filter_map(non_empty).collect()
     }
 }
 
-/// A value that says something: variables that are not set leave empty texts behind.
+/// The trimmed value, or `None` if it is empty, as values from variables that are not set are.
 pub fn non_empty(value: Option<&String>) -> Option<String> {
     value.map(|text| text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// Sections of such a file; the others do not matter.
+/// The sections of a file that are used.
 #[derive(Deserialize)]
 struct RailsSections<T> {
     production: Option<T>,
 }
 
-/// The production section of a file; `None` without file or section.
+/// Reads the production section of a file. Returns `None` if the file or the section is missing.
 ///
 /// # Errors
-/// When the file cannot be read, has Ruby in it that is not understood, or is not as expected. The
-/// text holds nothing of the file but what Ruby was refused.
+/// When the file cannot be read, contains Ruby code that is not supported, or is not the expected
+/// YAML. The message quotes nothing of the file except that Ruby code.
 pub fn read_production<T: DeserializeOwned>(
     dir: &Path,
     name: &str,
     sources: &Sources,
 ) -> Result<Option<T>, String> {
     let path = dir.join(name);
-    let wrong = |reason: String| format!("{}: {reason}", path.display());
-    let Some(text) = read_file(&path).map_err(|error| wrong(error.to_string()))? else {
+    let failure = |reason: String| format!("{}: {reason}", path.display());
+    let Some(text) = read_file(&path).map_err(|error| failure(error.to_string()))? else {
         return Ok(None);
     };
-    let text = erb::render(&text, &|name| sources.raw_variable(name)).map_err(wrong)?;
+    let text = erb::render(&text, &|name| sources.raw_variable(name)).map_err(failure)?;
     let sections: Option<RailsSections<T>> = serde_saphyr::from_str(&text).map_err(|error| {
-        // The error's own text would show the lines around it.
-        let line = error.location().map_or(String::new(), |at| format!("line {}: ", at.line()));
-        wrong(format!("{line}not the YAML that such a file holds"))
+        // The text of the error itself would quote lines of the file.
+        let location = error.location();
+        let line = location.map_or(String::new(), |place| format!("line {}: ", place.line()));
+        failure(format!("{line}not the expected YAML"))
     })?;
     Ok(sections.and_then(|sections| sections.production))
 }
@@ -157,7 +160,7 @@ fn read_file(path: &Path) -> std::io::Result<Option<String>> {
         file => file?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?,
     };
     if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(Error::new(ErrorKind::FileTooLarge, "longer than such a file can be"));
+        return Err(Error::new(ErrorKind::FileTooLarge, "file is too large"));
     }
     Ok(Some(text))
 }
@@ -172,8 +175,8 @@ mod tests {
     ) -> Result<Option<RedisFile>, String> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(REDIS_FILE), text).unwrap();
-        let found = read_production(dir.path(), REDIS_FILE, &Sources::from_variables(variables));
-        found.map_err(|error| error.rsplit_once('/').unwrap().1.to_owned())
+        let file = read_production(dir.path(), REDIS_FILE, &Sources::from_variables(variables));
+        file.map_err(|error| error.rsplit_once('/').unwrap().1.to_owned())
     }
 
     fn some_text(text: &str) -> Option<String> {
@@ -181,29 +184,29 @@ mod tests {
     }
 
     #[test]
-    fn merged_sections_and_variables() {
+    fn merged_sections_and_variables_are_read() {
         let text = "default: &default\n  pool: <%= ENV['REDIS_POOL'] || 5 %>\n  db: 1\n\
                     development:\n  <<: *default\n  url: redis://dev\n\
                     production:\n  <<: *default\n  db: 2\n  url: <%= ENV['REDIS_URL'] %>\n  \
                     namespace: <%= ENV.fetch('NS') { 'scalelite' } %>\n  timeout: 5\n";
-        let found = read_redis_file(text, &[("REDIS_URL", "redis://:p@h/3")]).unwrap().unwrap();
+        let file = read_redis_file(text, &[("REDIS_URL", "redis://:p@h/3")]).unwrap().unwrap();
         assert_eq!(
-            (found.url, found.namespace),
+            (file.url, file.namespace),
             (some_text("redis://:p@h/3"), some_text("scalelite"))
         );
-        assert_eq!((found.pool, found.db), (some_text("5"), some_text("2")));
-        let found = read_redis_file(text, &[("REDIS_POOL", "9")]).unwrap().unwrap();
-        assert_eq!((non_empty(found.url.as_ref()), found.pool), (None, some_text("9")));
+        assert_eq!((file.pool, file.db), (some_text("5"), some_text("2")));
+        let file = read_redis_file(text, &[("REDIS_POOL", "9")]).unwrap().unwrap();
+        assert_eq!((non_empty(file.url.as_ref()), file.pool), (None, some_text("9")));
     }
 
     #[test]
-    fn symbols_sentinels_and_texts_that_look_like_numbers() {
+    fn symbols_sentinels_and_texts_that_look_like_numbers_are_read() {
         let text = "production:\n  :name: mymaster\n  role: master\n  password: 0123\n  ssl: true\n  \
                     sentinels:\n  - {host: a, port: 26380, password: 1e5}\n  - :host: b\n    :port: 7\n";
-        let found = read_redis_file(text, &[]).unwrap().unwrap();
-        assert_eq!((found.name, found.password), (some_text("mymaster"), some_text("0123")));
-        assert_eq!(found.ssl, some_text("true"));
-        let sentinels = found.sentinels.unwrap();
+        let file = read_redis_file(text, &[]).unwrap().unwrap();
+        assert_eq!((file.name, file.password), (some_text("mymaster"), some_text("0123")));
+        assert_eq!(file.ssl, some_text("true"));
+        let sentinels = file.sentinels.unwrap();
         assert_eq!(
             (&sentinels[0].host, &sentinels[0].port),
             (&some_text("a"), &some_text("26380"))
@@ -213,19 +216,19 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing() {
+    fn files_without_a_production_section_count_as_missing() {
         for text in ["", "# nothing\n", "production:\n", "development:\n  host: x\n"] {
             assert!(read_redis_file(text, &[]).unwrap().is_none(), "{text}");
         }
         let dir = tempfile::tempdir().unwrap();
-        let none =
+        let missing =
             read_production::<RedisFile>(dir.path(), REDIS_FILE, &Sources::from_variables(&[]));
-        assert!(none.unwrap().is_none());
-        let nothing: DatabaseFile = serde_saphyr::from_str(
+        assert!(missing.unwrap().is_none());
+        let file: DatabaseFile = serde_saphyr::from_str(
             "adapter: postgresql\nencoding: unicode\npool: 5\nurl: \"\"\nhost:\n",
         )
         .unwrap();
-        assert!(!nothing.has_location());
+        assert!(!file.has_location());
     }
 
     #[test]
@@ -233,18 +236,18 @@ mod tests {
         let text = "production:\n  host: h\n  password: <%= ENV['SECRET'] %>\n  port: <% if x %>\n";
         assert_eq!(
             read_redis_file(text, &[]).err().unwrap(),
-            "redis_store.yml: line 4: `<% if x %>`: of Ruby, only ENV['NAME'] and \
-             ENV.fetch('NAME') are understood, with plain defaults"
+            "redis_store.yml: line 4: `<% if x %>`: only ENV['NAME'] and ENV.fetch('NAME') with \
+             literal defaults are supported"
         );
         let text = "production:\n  password: <%= ENV['SECRET'] %>\n  port: [1]\n";
         let error = read_redis_file(text, &[("SECRET", "a: hidden")]).err().unwrap();
-        assert!(error.starts_with("redis_store.yml: line 2: not the YAML"), "{error}");
+        assert!(error.starts_with("redis_store.yml: line 2: not the expected YAML"), "{error}");
         let error = read_redis_file(text, &[("SECRET", "hidden")]).err().unwrap();
-        assert!(error.starts_with("redis_store.yml: line 3: not the YAML"), "{error}");
+        assert!(error.starts_with("redis_store.yml: line 3: not the expected YAML"), "{error}");
     }
 
     #[test]
-    fn parameters_of_a_database() {
+    fn database_keys_become_url_parameters() {
         let file: DatabaseFile = serde_saphyr::from_str(
             "adapter: postgresql\nhost: h\nport: 5433\ndatabase: d\nusername: u\npassword: 007\n\
              pool: 7\nsslmode: require\nvariables:\n  statement_timeout: 5000\nencoding: unicode\n",
@@ -253,7 +256,7 @@ mod tests {
         assert!(file.has_location());
         let parameters = file.parameters();
         let parameters: Vec<_> = parameters.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        let wanted = [
+        let expected = [
             ("host", "h"),
             ("port", "5433"),
             ("dbname", "d"),
@@ -261,6 +264,6 @@ mod tests {
             ("password", "007"),
             ("sslmode", "require"),
         ];
-        assert_eq!(parameters, wanted);
+        assert_eq!(parameters, expected);
     }
 }

@@ -1,5 +1,5 @@
-//! Where settings come from: flags win over the environment, a `NAME_FILE` stands in for a secret,
-//! and an empty value counts as none. The only place that reads the environment.
+//! The sources of settings. Flags override the environment, `NAME_FILE` names a file that holds the
+//! secret `NAME`, and an empty variable counts as unset. No other code reads the environment.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,16 +7,16 @@ use std::fmt;
 /// Longest secret file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// Where a value came from.
+/// The source of a setting's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingOrigin {
     /// A flag of the command line.
     Flag,
     /// An environment variable, by its name.
     Environment(String),
-    /// A file named by an environment variable.
+    /// A file; the name is that of the environment variable with its path.
     File(String),
-    /// Nobody gave one.
+    /// The default, since the setting is not set.
     Default,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for SettingOrigin {
     }
 }
 
-/// All values that were given, by name.
+/// Flags and environment variables, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     flags: BTreeMap<String, String>,
@@ -39,7 +39,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Flags as given, and the environment of this process.
+    /// These flags, by the names of their settings, and the environment of the process.
     #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
     pub fn from_process(flags: BTreeMap<String, String>) -> Self {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
@@ -48,17 +48,18 @@ impl Sources {
         Self { flags, environment: environment.collect() }
     }
 
-    /// Only these variables.
+    /// These environment variables only.
     #[cfg(test)]
     pub fn from_variables(environment: &[(&str, &str)]) -> Self {
-        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Self { flags: BTreeMap::new(), environment: environment.iter().map(own).collect() }
+        let to_owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self { flags: BTreeMap::new(), environment: environment.iter().map(to_owned).collect() }
     }
 
-    /// A value and its origin, under the first of these names that has one.
+    /// Returns the value of a setting and its origin: the first of these names that is set. Files are
+    /// read for secrets only.
     ///
     /// # Errors
-    /// When a file that was named cannot be read.
+    /// When the file that holds the secret cannot be read.
     pub fn find(
         &self,
         names: &[&str],
@@ -84,17 +85,17 @@ impl Sources {
         Ok(None)
     }
 
-    /// Whether a variable is set, to whatever.
+    /// Whether an environment variable is set and not empty.
     pub fn is_set(&self, name: &str) -> bool {
         self.environment.get(name).is_some_and(|value| !value.is_empty())
     }
 
-    /// A variable as the environment has it, for files that refer to it; it may be empty.
+    /// The value of an environment variable, which may be empty.
     pub fn raw_variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str)
     }
 
-    /// Names of all variables that say something.
+    /// Names of all environment variables that are not empty.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.environment
             .iter()
@@ -102,7 +103,7 @@ impl Sources {
             .map(|(name, _)| name.as_str())
     }
 
-    /// A variable that is no setting of ours.
+    /// The value of an environment variable, unless it is empty. For variables that are not settings.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }

@@ -1,5 +1,5 @@
-//! Where the state is kept, as environment, flags and files of the original say it: one look at
-//! all of them, before anything is opened.
+//! Locations of the stores, from settings and from the original's configuration files. Everything is
+//! read and checked here before any store is opened.
 
 use std::path::{Path, PathBuf};
 
@@ -12,50 +12,50 @@ use super::rails::{self, DATABASE_FILE, DatabaseFile, REDIS_FILE, RedisFile, non
 use super::values::StoreUrl;
 use super::{Config, Sources};
 
-/// The namespace that need not be told.
+/// The Redis namespace that messages do not mention.
 const DEFAULT_NAMESPACE: &str = "scalelite";
-/// The file of the embedded store, in its directory.
+/// File name of the embedded store, in the data directory.
 pub const STORE_FILE: &str = "scalelite.db";
 
-/// Where servers, meetings, tenants, tokens and turns are kept.
+/// Location of the state store: servers, meetings, tenants, tokens and periodic jobs.
 #[derive(Clone, Debug)]
 pub enum StateStoreUrl {
-    /// In the data directory.
+    /// The embedded store in the data directory.
     Embedded,
-    /// In Redis.
+    /// Redis.
     Redis(RedisOptions),
-    /// In PostgreSQL.
+    /// PostgreSQL.
     Postgres(PgOptions),
 }
 
-/// Where recordings and callbacks are kept.
+/// Location of the recording store: recordings and callbacks.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of them in a process")]
+#[expect(clippy::large_enum_variant, reason = "a process has only one value")]
 pub enum RecordingStoreUrl {
-    /// In the data directory.
+    /// The embedded store in the data directory.
     Embedded,
-    /// In PostgreSQL.
+    /// PostgreSQL.
     Postgres(PgOptions),
-    /// Nowhere (`DB_DISABLED`).
+    /// None (`DB_DISABLED`).
     Disabled,
 }
 
-/// Where the state is kept.
+/// Locations of both stores.
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
-    /// What all replicas need all the time.
+    /// The state store.
     pub state: StateStoreUrl,
-    /// What is large and rarely needed.
+    /// The recording store.
     pub recordings: RecordingStoreUrl,
 }
 
 impl StoreSettings {
-    /// All of it in the data directory.
+    /// Both stores in the data directory.
     pub fn embedded() -> Self {
         Self { state: StateStoreUrl::Embedded, recordings: RecordingStoreUrl::Embedded }
     }
 
-    /// The same, for those who only look: a database is not adopted by them.
+    /// The same locations for reading only: a database of the original is not adopted then.
     pub fn into_read_only(mut self) -> Self {
         if let StateStoreUrl::Postgres(postgres) = &mut self.state {
             postgres.read_only = true;
@@ -66,21 +66,22 @@ impl StoreSettings {
         self
     }
 
-    /// Whether several processes on several machines may share it.
+    /// Whether processes on several machines can share the state store.
     pub fn is_shared(&self) -> bool {
         !matches!(self.state, StateStoreUrl::Embedded)
     }
 
-    /// Whether any of it is in the data directory.
+    /// Whether one of the stores is in the data directory.
     pub fn needs_data_dir(&self) -> bool {
         matches!(self.state, StateStoreUrl::Embedded)
             || matches!(self.recordings, RecordingStoreUrl::Embedded)
     }
 
-    /// Where both are, for messages; without users and passwords.
+    /// Both locations for messages, without users and passwords: the state store's and the recording
+    /// store's.
     pub fn describe(&self) -> (String, String) {
         let embedded = || "the data directory".to_owned();
-        let hot = match &self.state {
+        let state = match &self.state {
             StateStoreUrl::Embedded => embedded(),
             StateStoreUrl::Redis(redis) if redis.namespace != DEFAULT_NAMESPACE => {
                 format!("{} ({})", redis.address.describe(), redis.namespace)
@@ -88,16 +89,16 @@ impl StoreSettings {
             StateStoreUrl::Redis(redis) => redis.address.describe(),
             StateStoreUrl::Postgres(postgres) => postgres.address.describe(),
         };
-        let rest = match &self.recordings {
+        let recordings = match &self.recordings {
             RecordingStoreUrl::Embedded => embedded(),
             RecordingStoreUrl::Postgres(postgres) => postgres.address.describe(),
             RecordingStoreUrl::Disabled => "nowhere (DB_DISABLED)".to_owned(),
         };
-        (hot, rest)
+        (state, recordings)
     }
 }
 
-/// One store by its URL.
+/// Location of one store, as `migrate-store` takes it.
 #[derive(Clone, Debug)]
 pub enum StoreLocation {
     /// The embedded store in this file.
@@ -109,7 +110,7 @@ pub enum StoreLocation {
 }
 
 impl StoreLocation {
-    /// The same, for those who only look.
+    /// The same location for reading only.
     pub fn into_read_only(mut self) -> Self {
         if let Self::Postgres(postgres) = &mut self {
             postgres.read_only = true;
@@ -117,7 +118,7 @@ impl StoreLocation {
         self
     }
 
-    /// Where it is, for messages and comparison; without users and passwords.
+    /// The location for messages and comparisons, without users and passwords.
     pub fn describe(&self) -> String {
         match self {
             Self::Embedded(path) => path.display().to_string(),
@@ -127,32 +128,32 @@ impl StoreLocation {
     }
 }
 
-/// Finds out where the state is kept.
+/// Reads the locations of the stores.
 ///
 /// # Errors
-/// The setting or file that is wrong, and why; without secrets.
+/// When a setting or file is wrong. The message names it and has no secrets.
 pub fn read_store_settings(config: &Config, sources: &Sources) -> Result<StoreSettings, String> {
     let redis = read_redis_options(config, sources)?;
     let postgres = if config.db_disabled { None } else { read_pg_options(config, sources)? };
-    let rest = match &postgres {
+    let recordings = match &postgres {
         _ if config.db_disabled => RecordingStoreUrl::Disabled,
         Some(postgres) => RecordingStoreUrl::Postgres(postgres.clone()),
         None => RecordingStoreUrl::Embedded,
     };
-    let hot = match (redis, postgres) {
+    let state = match (redis, postgres) {
         (Some(redis), _) => StateStoreUrl::Redis(redis),
         (None, Some(postgres)) => StateStoreUrl::Postgres(postgres),
         (None, None) => StateStoreUrl::Embedded,
     };
-    Ok(StoreSettings { state: hot, recordings: rest })
+    Ok(StoreSettings { state, recordings })
 }
 
-/// One store by its URL: `redis://…` and its other forms, `postgresql://…`, or the directory or
-/// file of an embedded store, perhaps after `sqlite:`. The settings that are no part of a URL are
-/// those of this configuration.
+/// Parses the location of one store: `redis://…` and its other forms, `postgresql://…`, or the
+/// directory or file of an embedded store, with or without `sqlite:`. Options that a URL cannot
+/// express are read from this configuration.
 ///
 /// # Errors
-/// What is wrong, without secrets.
+/// When the location is not valid. The message has no secrets.
 pub fn parse_store_url(
     url: &str,
     config: &Config,
@@ -164,7 +165,7 @@ pub fn parse_store_url(
             let path = url.strip_prefix("sqlite:").unwrap_or(url);
             let path = Path::new(path.strip_prefix("//").unwrap_or(path));
             if url.contains('@') && url.contains("//") {
-                // A URL with a mistake, and perhaps a password, is not to be printed as a path.
+                // Probably a misspelled URL; printed as a path, it would reveal its password.
                 return Err("this is neither a URL of a store nor a path".to_owned());
             }
             if path.as_os_str().is_empty() {
@@ -180,7 +181,7 @@ pub fn parse_store_url(
         }
         Some(name) if name.starts_with("redis") || name == "unix" => {
             let address = RedisAddress::parse(url)?;
-            // For its namespace.
+            // The file may have the namespace.
             let file = rails::read_production(&config.config_dir, REDIS_FILE, sources)?;
             let file: RedisFile = file.unwrap_or_default();
             Ok(StoreLocation::Redis(build_redis_options(address, &file, config, sources)?))
@@ -191,7 +192,7 @@ pub fn parse_store_url(
     }
 }
 
-/// Redis, if anybody names one.
+/// Reads how to connect to Redis; `None` if neither a setting nor the file has an address.
 fn read_redis_options(config: &Config, sources: &Sources) -> Result<Option<RedisOptions>, String> {
     let file = rails::read_production(&config.config_dir, REDIS_FILE, sources)?;
     let file: RedisFile = file.unwrap_or_default();
@@ -202,7 +203,7 @@ fn read_redis_options(config: &Config, sources: &Sources) -> Result<Option<Redis
         Some(StoreUrl(url)) => {
             let parsed = RedisAddress::parse(url).map_err(|error| format!("REDIS_URL: {error}"));
             let mut address = parsed?;
-            // Where it is says the URL; how to get in it may leave to the file.
+            // The file may supply the credentials for the URL.
             if address.password.is_none() {
                 address.password = non_empty(file.password.as_ref());
                 address.username = address.username.or_else(|| non_empty(file.username.as_ref()));
@@ -216,7 +217,7 @@ fn read_redis_options(config: &Config, sources: &Sources) -> Result<Option<Redis
         .transpose()
 }
 
-/// What is no part of a URL; the environment wins over the file.
+/// Adds the options that are not part of an address. Settings override the file.
 fn build_redis_options(
     address: RedisAddress,
     file: &RedisFile,
@@ -224,22 +225,22 @@ fn build_redis_options(
     sources: &Sources,
 ) -> Result<RedisOptions, String> {
     let mut namespace = config.redis_namespace.clone();
-    if let Some(named) = non_empty(file.namespace.as_ref())
+    if let Some(file_namespace) = non_empty(file.namespace.as_ref())
         && sources.find(&["REDIS_NAMESPACE"], false)?.is_none()
     {
-        namespace = named;
+        namespace = file_namespace;
     }
     let mut pool = to_usize(config.redis_pool.0);
-    if let Some(named) = parse_number(file.pool.as_ref(), "pool")?
+    if let Some(file_pool) = parse_number(file.pool.as_ref(), "pool")?
         && sources.find(&["REDIS_POOL"], false)?.is_none()
     {
-        pool = named;
+        pool = file_pool;
     }
     let meeting_ttl_ms = i64::try_from(config.default_meeting_ttl.ms()).unwrap_or(i64::MAX);
     Ok(RedisOptions { address, namespace, max_connections: pool.max(1), meeting_ttl_ms })
 }
 
-/// Where the file says that Redis is. What it says apart from its URL wins over that.
+/// The address in the file, if it has one. Other keys of the file override parts of its URL.
 fn read_redis_address(file: &RedisFile) -> Result<Option<RedisAddress>, String> {
     let url = non_empty(file.url.as_ref()).map(|url| RedisAddress::parse(&url));
     let url = url.transpose().map_err(|error| format!("url: {error}"))?;
@@ -251,55 +252,59 @@ fn read_redis_address(file: &RedisFile) -> Result<Option<RedisAddress>, String> 
         return Ok(None);
     }
     let (mut username, mut password, mut db) = (None, None, 0);
-    let mut place =
+    let mut endpoint =
         RedisEndpoint::Tcp { host: "localhost".to_owned(), port: REDIS_PORT, tls: false };
     if let Some(url) = url {
-        (place, username, password, db) = (url.endpoint, url.username, url.password, url.db);
+        (endpoint, username, password, db) = (url.endpoint, url.username, url.password, url.db);
     }
-    if let RedisEndpoint::Tcp { host: of_url, port: port_of_url, tls: tls_of_url } = &mut place {
-        *of_url = host.unwrap_or_else(|| std::mem::take(of_url));
-        *port_of_url = port.unwrap_or(*port_of_url);
-        *tls_of_url = tls.unwrap_or(*tls_of_url);
+    if let RedisEndpoint::Tcp { host: url_host, port: url_port, tls: url_tls } = &mut endpoint {
+        *url_host = host.unwrap_or_else(|| std::mem::take(url_host));
+        *url_port = port.unwrap_or(*url_port);
+        *url_tls = tls.unwrap_or(*url_tls);
     }
     if let Some(path) = path {
-        place = RedisEndpoint::Unix(path.into());
+        endpoint = RedisEndpoint::Unix(path.into());
     }
     if sentinels.is_some() {
-        place = read_sentinel_place(file, &place)?;
+        endpoint = read_sentinel_endpoint(file, &endpoint)?;
     }
     let username = non_empty(file.username.as_ref()).or(username);
     let password = non_empty(file.password.as_ref()).or(password);
     let db = parse_number(file.db.as_ref(), "db")?.unwrap_or(db);
-    Ok(Some(RedisAddress { endpoint: place, username, password, db }))
+    Ok(Some(RedisAddress { endpoint, username, password, db }))
 }
 
-/// The master that the sentinels of the file know; some files name it as the host of their URL.
-fn read_sentinel_place(file: &RedisFile, place: &RedisEndpoint) -> Result<RedisEndpoint, String> {
-    let (host, tls) = match place {
+/// The sentinels of the file and the name of their master, which some files give as the host of
+/// their URL.
+fn read_sentinel_endpoint(
+    file: &RedisFile,
+    endpoint: &RedisEndpoint,
+) -> Result<RedisEndpoint, String> {
+    let (host, tls) = match endpoint {
         RedisEndpoint::Tcp { host, tls, .. } => (Some(host), *tls),
         _ => (None, false),
     };
-    let named = file.url.is_some() || file.host.is_some();
-    let master = non_empty(file.name.as_ref()).or(host.filter(|_| named).cloned());
+    let has_host = file.url.is_some() || file.host.is_some();
+    let master = non_empty(file.name.as_ref()).or(host.filter(|_| has_host).cloned());
     let master = master.ok_or("sentinels need the name of their master (name)")?;
     let entries = file.sentinels.as_deref().unwrap_or_default();
     let mut sentinels = Vec::new();
     for entry in entries {
-        let host = non_empty(entry.host.as_ref()).ok_or("sentinels: one has no host")?;
+        let host = non_empty(entry.host.as_ref()).ok_or("sentinels: an entry has no host")?;
         let port = parse_number(entry.port.as_ref(), "sentinels: port")?;
         sentinels.push((host, port.unwrap_or(SENTINEL_PORT)));
     }
-    let of_entries = || entries.iter().find_map(|entry| non_empty(entry.password.as_ref()));
-    let sentinel_password = non_empty(file.sentinel_password.as_ref()).or_else(of_entries);
+    let entry_password = || entries.iter().find_map(|entry| non_empty(entry.password.as_ref()));
+    let sentinel_password = non_empty(file.sentinel_password.as_ref()).or_else(entry_password);
     Ok(RedisEndpoint::Sentinel { sentinels, master, tls, sentinel_password })
 }
 
-/// PostgreSQL, if anybody names one.
+/// Reads how to connect to PostgreSQL; `None` if neither a setting nor the file has an address.
 fn read_pg_options(config: &Config, sources: &Sources) -> Result<Option<PgOptions>, String> {
     let file = rails::read_production(&config.config_dir, DATABASE_FILE, sources)?;
     let file: DatabaseFile = file.unwrap_or_default();
     let in_file = format!("{}: production", config.config_dir.join(DATABASE_FILE).display());
-    let (from, url) = match &config.database_url {
+    let (source, url) = match &config.database_url {
         Some(StoreUrl(url)) => ("DATABASE_URL".to_owned(), url.clone()),
         None if !file.has_location() => return Ok(None),
         None => {
@@ -310,26 +315,27 @@ fn read_pg_options(config: &Config, sources: &Sources) -> Result<Option<PgOption
             (in_file.clone(), non_empty(file.url.as_ref()).unwrap_or("postgresql://".to_owned()))
         }
     };
-    // As in Rails, the file counts where the URL says nothing.
+    // As in Rails, the file supplies what the URL leaves out.
     let user = sources.variable("PGUSER");
     let address = PgAddress::parse_with_defaults(&file.parameters(), &url, user);
-    let address = address.map_err(|error| format!("{from}: {error}"))?;
+    let address = address.map_err(|error| format!("{source}: {error}"))?;
     let pool =
         parse_number(file.pool.as_ref(), "pool").map_err(|error| format!("{in_file}: {error}"))?;
     build_pg_options(address, pool, config, sources).map(Some)
 }
 
-/// The URL's pool wins over the environment's, that over the file's.
+/// Adds the options that are not part of an address. The pool size of the URL overrides the setting,
+/// which overrides the file.
 fn build_pg_options(
     address: PgAddress,
-    pool_of_file: Option<usize>,
+    file_pool: Option<usize>,
     config: &Config,
     sources: &Sources,
 ) -> Result<PgOptions, String> {
-    let set = sources.find(&["DATABASE_POOL"], false)?.is_some();
-    let pool = address.max_connections.or(pool_of_file.filter(|_| !set));
+    let is_set = sources.find(&["DATABASE_POOL"], false)?.is_some();
+    let pool = address.max_connections.or(file_pool.filter(|_| !is_set));
     Ok(PgOptions {
-        // One connection would let a slow statement hold up all others.
+        // With one connection, a slow statement would delay all others.
         max_connections: pool.unwrap_or(to_usize(config.database_pool.0)).max(2),
         address,
         statement_timeout_ms: config.database_statement_timeout.ms(),
@@ -345,8 +351,8 @@ fn parse_number<T: std::str::FromStr>(
     value: Option<&String>,
     name: &str,
 ) -> Result<Option<T>, String> {
-    let wrong = |_| format!("{name} is not a number that is possible");
-    non_empty(value).map(|text| text.parse().map_err(wrong)).transpose()
+    let invalid = |_| format!("{name} is not a valid number");
+    non_empty(value).map(|text| text.parse().map_err(invalid)).transpose()
 }
 
 #[cfg(test)]

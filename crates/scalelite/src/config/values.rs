@@ -1,25 +1,25 @@
-//! The types that a setting can have. Each says what it accepts, for error messages and for the
-//! reference.
+//! Types of settings. Each type parses its text and describes the accepted values, for error messages
+//! and for the reference.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use app::sessions::HistoryMode;
 use bbb::Algorithms;
 use domain::address_guard::AllowedHosts;
+use domain::history::HistoryMode;
 use domain::parameters::ParameterRules;
 use domain::recording::FormatName;
 
-/// A type of settings.
+/// A type that a setting can have.
 pub trait SettingValue: Sized {
-    /// What is accepted, as the end of the sentence "it must be …".
+    /// The accepted values, as the end of the sentence "it must be …".
     const ACCEPTS: &'static str;
-    /// Whether its text must never be shown.
+    /// Whether the value is hidden in all output.
     const SECRET: bool = false;
-    /// Whether the setting is on or off, so that its flag needs no value.
+    /// Whether the type is a boolean, so that its flag needs no value.
     const SWITCH: bool = false;
 
-    /// Reads the text; `None` if it is not accepted.
+    /// Parses the text; `None` if it is not accepted.
     fn read(text: &str) -> Option<Self>;
 }
 
@@ -101,7 +101,7 @@ impl SettingValue for AtLeastOne {
     }
 }
 
-/// A time in whole seconds that may be none.
+/// A time in whole seconds, at least 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GraceSeconds(pub u32);
 
@@ -113,19 +113,19 @@ impl SettingValue for GraceSeconds {
     }
 }
 
-/// How servers are compared.
+/// A placement policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlacementPolicySetting(pub domain::placement::PlacementPolicy);
 
 impl SettingValue for PlacementPolicySetting {
-    const ACCEPTS: &'static str = "booked, reserve or scalelite";
+    const ACCEPTS: &'static str = "forecast, reserve or scalelite";
 
     fn read(text: &str) -> Option<Self> {
         domain::placement::PlacementPolicy::from_name(text).map(Self)
     }
 }
 
-/// What is kept of meetings that have ended.
+/// How the history of ended meetings is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistorySetting(pub HistoryMode);
 
@@ -142,7 +142,7 @@ impl SettingValue for HistorySetting {
     }
 }
 
-/// Hosts that may be called although they are not public.
+/// Hosts that callbacks may reach although they are not public.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosts(pub AllowedHosts);
 
@@ -154,7 +154,7 @@ impl SettingValue for Hosts {
     }
 }
 
-/// Digits of a voice bridge.
+/// A number of digits of a voice bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digits(pub usize);
 
@@ -166,12 +166,12 @@ impl SettingValue for Digits {
     }
 }
 
-/// A time in seconds, fractions allowed.
+/// A time in seconds, with fractions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seconds(pub f64);
 
 impl Seconds {
-    /// In ms.
+    /// The time in ms.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -203,7 +203,7 @@ impl SettingValue for ByteCount {
     }
 }
 
-/// Names, separated by commas.
+/// A list of names, separated by commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names(pub Vec<String>);
 
@@ -215,7 +215,7 @@ impl SettingValue for Names {
     }
 }
 
-/// `name=value` pairs, separated by commas.
+/// A list of `name=value` pairs, separated by commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairsSetting(pub Vec<(String, String)>);
 
@@ -227,26 +227,27 @@ impl SettingValue for PairsSetting {
     }
 }
 
-/// Names of playback formats, separated by colons.
+/// A list of playback formats, separated by colons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Formats(pub Vec<String>);
 
 impl SettingValue for Formats {
-    const ACCEPTS: &'static str = "names in small letters, separated by colons";
+    const ACCEPTS: &'static str = "lowercase names, separated by colons";
 
     fn read(text: &str) -> Option<Self> {
         let names = text.split(':').map(str::trim).filter(|name| !name.is_empty());
-        let read = names.map(|name| FormatName::parse(name).map(|name| name.as_str().to_owned()));
-        read.collect::<Option<Vec<_>>>().map(Self)
+        let formats =
+            names.map(|name| FormatName::parse(name).map(|name| name.as_str().to_owned()));
+        formats.collect::<Option<Vec<_>>>().map(Self)
     }
 }
 
-/// What must never be shown.
+/// A secret; it is not shown in any output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
 impl SettingValue for Secret {
-    const ACCEPTS: &'static str = "a secret without blanks at its ends";
+    const ACCEPTS: &'static str = "a secret without leading or trailing whitespace";
     const SECRET: bool = true;
 
     fn read(text: &str) -> Option<Self> {
@@ -260,12 +261,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The URL of a store, which may hold a password. What is in it is read in `super::stores`.
+/// The URL of a store, which may contain a password. `super::stores` parses it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreUrl(pub String);
 
 impl SettingValue for StoreUrl {
-    const ACCEPTS: &'static str = "a URL without blanks at its ends";
+    const ACCEPTS: &'static str = "a URL without leading or trailing whitespace";
     const SECRET: bool = true;
 
     fn read(text: &str) -> Option<Self> {
@@ -279,12 +280,12 @@ impl fmt::Debug for StoreUrl {
     }
 }
 
-/// Where to listen.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BindAddress {
-    /// A host (or `None` for all addresses) and perhaps a port.
+    /// A host (`None` for all addresses) and a port (`None` for that of `PORT`).
     Tcp(Option<String>, Option<u16>),
-    /// A path of a socket.
+    /// The path of a Unix socket.
     Unix(PathBuf),
 }
 
@@ -309,20 +310,20 @@ impl SettingValue for BindAddress {
             },
         };
         let port = if port.is_empty() { None } else { Some(port.parse().ok()?) };
-        let plausible = |c: char| c.is_ascii_alphanumeric() || ".-_:%".contains(c);
-        if host.is_empty() && port.is_none() || !host.chars().all(plausible) {
+        let is_host_char = |c: char| c.is_ascii_alphanumeric() || ".-_:%".contains(c);
+        if host.is_empty() && port.is_none() || !host.chars().all(is_host_char) {
             return None;
         }
         Some(Self::Tcp((!host.is_empty()).then(|| host.to_owned()), port))
     }
 }
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text lines.
     Text,
-    /// For machines.
+    /// A JSON object on each line.
     Json,
 }
 
@@ -338,16 +339,16 @@ impl SettingValue for LogFormat {
     }
 }
 
-/// How much is logged.
+/// The lowest level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Everything.
+    /// Details for developers.
     Debug,
-    /// One line a request, and what changes.
+    /// One line for each request, and changes of state.
     Info,
-    /// What may need attention.
+    /// Problems that may need attention.
     Warn,
-    /// What needs attention.
+    /// Problems that need attention.
     Error,
 }
 
@@ -381,16 +382,16 @@ mod tests {
             BindAddress::read("unix:///run/s.sock"),
             Some(BindAddress::Unix("/run/s.sock".into()))
         );
-        for bad in ["", "tcp://", "unix://", "unix://relative", "tcp://h:port", "a b", "[::1"] {
-            assert_eq!(BindAddress::read(bad), None, "{bad}");
+        for invalid in ["", "tcp://", "unix://", "unix://relative", "tcp://h:port", "a b", "[::1"] {
+            assert_eq!(BindAddress::read(invalid), None, "{invalid}");
         }
     }
 
     #[test]
     fn numbers_have_limits() {
         assert_eq!(Seconds::read("0.2").map(Seconds::ms), Some(200));
-        for bad in ["0", "-1", "NaN", "inf", "1e99", "x"] {
-            assert!(Seconds::read(bad).is_none(), "{bad}");
+        for invalid in ["0", "-1", "NaN", "inf", "1e99", "x"] {
+            assert!(Seconds::read(invalid).is_none(), "{invalid}");
         }
         assert!(AtLeastOne::read("0").is_none() && Count::read("-1").is_none());
         assert_eq!(format!("{:?}", Secret("x".to_owned())), "***");

@@ -1,44 +1,47 @@
-//! What servers report of meetings. The answer is always an empty success: a server can do nothing about what is wrong
-//! with its report, and whoever forges one learns nothing.
+//! The analytics callback: BBB servers report what happened in a meeting. The response is always
+//! an empty success, because a server cannot repair its report, and a forger must learn nothing.
 
 use std::sync::Arc;
 
 use app::api::{self, ApiError};
 use app::callbacks::{AnalyticsError, accept_analytics};
-use http::{Method, StatusCode, header};
+use headers::authorization::Bearer;
+use headers::{Authorization, HeaderMapExt as _};
+use http::{Method, StatusCode};
 
 use super::body;
+use super::message::{ApiRequest, HttpResponse};
 use super::respond;
-use super::route::{ApiRequest, HttpResponse, HttpState};
+use super::state::HttpState;
 
-/// Its name for the log.
+/// Name of the call in the log.
 pub(super) const CALL_NAME: &str = "analytics_callback";
-/// Longest report, in bytes: it holds every user of a meeting.
+/// Longest report, in bytes: a report lists every user of a meeting.
 const MAX_REPORT_BYTES: u64 = 4 << 20;
 
-/// Takes a report.
-pub(super) async fn handle_call(gate: &Arc<HttpState>, incomer: ApiRequest) -> HttpResponse {
-    if incomer.method != Method::POST {
+/// Accepts a report.
+pub(super) async fn handle_call(state: &Arc<HttpState>, request: ApiRequest) -> HttpResponse {
+    if request.method != Method::POST {
         return HttpResponse::failed(CALL_NAME, &ApiError::Unsupported);
     }
-    let taken = receive_report(gate, incomer).await;
-    let mut outcome = HttpResponse::ok(CALL_NAME, respond::text(StatusCode::OK, ""));
-    if let Err(reason) = taken {
-        outcome.result = "refused".to_owned();
-        outcome.detail = Some(reason);
+    let received = receive_report(state, request).await;
+    let mut response = HttpResponse::ok(CALL_NAME, respond::text(StatusCode::OK, ""));
+    if let Err(reason) = received {
+        response.result = "refused".to_owned();
+        response.detail = Some(reason);
     }
-    outcome
+    response
 }
 
-async fn receive_report(gate: &HttpState, incomer: ApiRequest) -> Result<(), String> {
-    let said = |error: ApiError| error.message();
-    let caller = api::identify_caller(&gate.app, incomer.tenant.as_deref()).await.map_err(said)?;
-    let given = incomer.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = given.and_then(|given| given.strip_prefix("Bearer ")).map(str::trim);
-    let token = token.ok_or("no token")?;
-    let report = body::read_whole(&incomer.headers, incomer.body, MAX_REPORT_BYTES).await;
-    let report = report.map_err(said)?;
-    accept_analytics(&gate.app, &caller, token, &report)
+/// Checks and stores a report. The error is a text for the log.
+async fn receive_report(state: &HttpState, request: ApiRequest) -> Result<(), String> {
+    let to_text = |error: ApiError| error.message();
+    let caller = api::identify_caller(&state.app, request.tenant.as_deref()).await;
+    let caller = caller.map_err(to_text)?;
+    let token = request.headers.typed_get::<Authorization<Bearer>>().ok_or("no token")?;
+    let report = body::read_whole(&request.headers, request.body, MAX_REPORT_BYTES).await;
+    let report = report.map_err(to_text)?;
+    accept_analytics(&state.app, &caller, token.token(), &report)
         .await
         .map_err(|error: AnalyticsError| error.to_string())
 }

@@ -1,4 +1,5 @@
-//! The BBB API: verifies, reads parameters, and calls the use case of the same name.
+//! The BBB API: verifies the checksum of a call, reads its parameters, and calls the use case of
+//! the same name.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,80 +14,80 @@ use http::{Method, Response};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::access_log::{RequestSummary, log_request};
 use super::body::{self, RequestContent};
+use super::message::{ApiRequest, HttpResponse};
 use super::respond::{self, ResponseBody};
-use super::route::{ApiRequest, HttpResponse, HttpState, RequestSummary, log_request};
-use super::text_tracks;
-use super::{host, recordings};
+use super::state::HttpState;
+use super::{host, join_retry, recordings, text_tracks};
 
-/// The version document: for anybody, signed or not.
-pub(super) fn handle_index(gate: &HttpState, method: &Method) -> HttpResponse {
+/// Returns the version document, which needs no checksum.
+pub(super) fn handle_index(state: &HttpState, method: &Method) -> HttpResponse {
     if !ApiCall::Index.allows_method(method.as_str()) {
         return HttpResponse::failed("index", &ApiError::Unsupported);
     }
-    let build = gate.app.policy.build_number.as_deref().map(|build| ("build", build));
+    let build = state.app.policy.build_number.as_deref().map(|build| ("build", build));
     let elements: Vec<_> = std::iter::once(("version", "2.0")).chain(build).collect();
     HttpResponse::ok("index", respond::xml(response::build_success(&elements)))
 }
 
-/// Any other call.
+/// Answers any other call.
 pub(super) async fn handle_call(
-    gate: &Arc<HttpState>,
+    state: &Arc<HttpState>,
     name: &str,
-    incomer: ApiRequest,
+    request: ApiRequest,
 ) -> HttpResponse {
-    let known = ApiCall::from_name(name).filter(|call| call.allows_method(incomer.method.as_str()));
-    let Some(call) = known.filter(|call| *call != ApiCall::Index) else {
+    let call = ApiCall::from_name(name).filter(|call| call.allows_method(request.method.as_str()));
+    let Some(call) = call.filter(|call| *call != ApiCall::Index) else {
         return HttpResponse::failed("-", &ApiError::Unsupported);
     };
-    if let Some(outcome) = respond_if_disabled(gate, call) {
-        return outcome;
+    if let Some(response) = respond_if_disabled(state, call) {
+        return response;
     }
-    let caller = match api::identify_caller(&gate.app, incomer.tenant.as_deref()).await {
+    let caller = match api::identify_caller(&state.app, request.tenant.as_deref()).await {
         Ok(caller) => caller,
         Err(error) => return HttpResponse::failed(call.name(), &error),
     };
     if matches!(call, ApiCall::GetRecordingTextTracks | ApiCall::PutRecordingTextTrack) {
-        return text_tracks::handle_call(gate, &caller, call, incomer).await;
+        return text_tracks::handle_call(state, &caller, call, request).await;
     }
-    let mut trail = RequestLog::for_caller(&caller);
-    let is_person = call == ApiCall::Join && prefers_html(&incomer);
-    let origin =
-        host::request_origin(&incomer.headers, gate.url_host.as_deref().unwrap_or_default());
-    let host = incomer.host.clone();
-    let result = match verify_call(gate, &caller, call, incomer).await {
+    let mut request_log = RequestLog::for_caller(&caller);
+    let is_browser_join = call == ApiCall::Join && prefers_html(&request);
+    let url_host = state.url_host.as_deref().unwrap_or_default();
+    let origin = host::request_origin(&request.headers, url_host);
+    let host = request.host.clone();
+    let result = match verify_call(state, &caller, call, request).await {
         Ok(VerifiedCall { query, .. }) if recordings::is_recording_call(call) => {
-            recordings::handle_call(gate, caller, call, query, &origin).await
+            recordings::handle_call(state, caller, call, query, &origin).await
         }
-        Ok(asked) => execute_call(gate, caller, call, host, asked, &mut trail).await,
+        Ok(verified) => execute_call(state, caller, call, host, verified, &mut request_log).await,
         Err(error) => Err(error),
     };
-    let outcome = match result {
+    let response = match result {
         Ok(response) => HttpResponse::ok(call.name(), response),
-        // What may pass by itself; everything else is for front-ends to explain.
-        Err(error) if is_person && error.is_transient() => {
-            let mut outcome = HttpResponse::failed(call.name(), &error);
-            outcome.response = respond::waiting_page(&error.message());
-            outcome
+        // Only failures that may pass get a page that retries; front-ends explain all others.
+        Err(error) if is_browser_join && error.is_transient() => {
+            let mut response = HttpResponse::failed(call.name(), &error);
+            response.response = join_retry::build_response(&error.message());
+            response
         }
         Err(error) => HttpResponse::failed(call.name(), &error),
     };
-    outcome.with_request_log(trail)
+    response.with_request_log(request_log)
 }
 
-/// Whether it is a browser that asks: those name HTML, clients of the API do not.
-fn prefers_html(incomer: &ApiRequest) -> bool {
-    let accepted = incomer.headers.get_all(http::header::ACCEPT).iter();
-    let mut texts = accepted.filter_map(|value| value.to_str().ok());
-    let asked_for_xml =
-        Query::parse(&incomer.query).get("redirect").is_some_and(|it| it == "false");
-    !asked_for_xml && texts.any(|text| text.contains("text/html"))
+/// Returns whether a browser sent the request: browsers accept HTML, clients of the API do not.
+fn prefers_html(request: &ApiRequest) -> bool {
+    let mut accepted = request.headers.get_all(http::header::ACCEPT).iter();
+    let query = Query::parse(&request.query);
+    let wants_xml = query.get("redirect").is_some_and(|redirect| redirect == "false");
+    !wants_xml && accepted.any(|value| value.to_str().is_ok_and(|text| text.contains("text/html")))
 }
 
-/// Calls that are switched off.
-fn respond_if_disabled(gate: &HttpState, call: ApiCall) -> Option<HttpResponse> {
-    let policy = &gate.app.policy;
-    let no_recordings = policy.recording_disabled || gate.app.recording_store.is_none();
+/// Returns the response to a call that the settings disable.
+fn respond_if_disabled(state: &HttpState, call: ApiCall) -> Option<HttpResponse> {
+    let policy = &state.app.policy;
+    let no_recordings = policy.recording_disabled || state.app.recording_store.is_none();
     match call {
         ApiCall::GetMeetings if policy.get_meetings_disabled => {
             Some(HttpResponse::ok(call.name(), respond::xml(api::no_meetings_response())))
@@ -103,32 +104,32 @@ fn respond_if_disabled(gate: &HttpState, call: ApiCall) -> Option<HttpResponse> 
     }
 }
 
-/// A call whose checksum is right.
+/// A call whose checksum is valid.
 struct VerifiedCall {
-    /// Its parameters.
+    /// Parameters of the query and of a form.
     query: Query,
-    /// Its body, if that is passed on.
+    /// XML body, which is passed on to the BBB server.
     body: Option<BackendBody>,
-    /// The secret that signed it.
+    /// The secret that signed the call.
     secret: String,
 }
 
 async fn verify_call(
-    gate: &HttpState,
+    state: &HttpState,
     caller: &Caller,
     call: ApiCall,
-    incomer: ApiRequest,
+    request: ApiRequest,
 ) -> Result<VerifiedCall, ApiError> {
-    let mut query = Query::parse(&incomer.query);
+    let mut query = Query::parse(&request.query);
     let authenticate =
-        |form| api::authenticate(&gate.app, caller, call.name(), &incomer.query, form);
-    let content = if incomer.method == Method::POST {
-        body::read_content(&incomer.headers, incomer.body, call.body_kind(), gate.max_body_bytes)
+        |form| api::authenticate(&state.app, caller, call.name(), &request.query, form);
+    let content = if request.method == Method::POST {
+        body::read_content(&request.headers, request.body, call.body_kind(), state.max_body_bytes)
             .await?
     } else {
         RequestContent::None
     };
-    // What is signed is the query: only who signed it may have us read much.
+    // The query is verified first: only a client that signed it may send a long form.
     let signed = query.contains("checksum");
     let mut secret = if signed { authenticate(None)? } else { "" };
     let body = match content {
@@ -137,7 +138,7 @@ async fn verify_call(
         RequestContent::None | RequestContent::Xml(_) => return Err(ApiError::Checksum),
         RequestContent::Form(form) => {
             let form = form.read(signed).await?;
-            // A form changes the verdict only if it brings a checksum.
+            // A form without a checksum cannot invalidate the one of the query.
             if !signed || form.contains("checksum") {
                 secret = authenticate(Some(&form))?;
             }
@@ -149,42 +150,45 @@ async fn verify_call(
 }
 
 async fn execute_call(
-    gate: &Arc<HttpState>,
+    state: &Arc<HttpState>,
     caller: Caller,
     call: ApiCall,
     host: String,
     verified: VerifiedCall,
-    trail: &mut RequestLog,
+    request_log: &mut RequestLog,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let app = &gate.app;
+    let app = &state.app;
     let VerifiedCall { query, body, secret } = verified;
     let xml = match call {
         ApiCall::Create => {
             let app = app.clone();
             let create = async move {
-                let mut trail = RequestLog::for_caller(&caller);
-                let asked = CreateOrigin { host: &host, secret: Some(&secret) };
-                (api::create(&app, &caller, asked, query, body, &mut trail).await, trail)
+                let origin = CreateOrigin { host: &host, secret: Some(&secret) };
+                app::create::create(&app, &caller, origin, query, body).await
             };
-            run_to_completion(gate, call, create, trail).await
+            complete_and_log(state, call, create, request_log).await
         }
         ApiCall::End => {
             let app = app.clone();
             let end = async move {
-                let mut trail = RequestLog::for_caller(&caller);
-                (api::end(&app, &caller, &query, &mut trail).await, trail)
+                let mut request_log = RequestLog::for_caller(&caller);
+                (api::end(&app, &caller, &query, &mut request_log).await, request_log)
             };
-            run_to_completion(gate, call, end, trail).await
+            complete_and_log(state, call, end, request_log).await
         }
-        ApiCall::Join => return handle_join(gate, &caller, query, trail).await,
-        ApiCall::IsMeetingRunning => api::is_meeting_running(app, &caller, &query, trail).await,
-        ApiCall::GetMeetingInfo => api::get_meeting_info(app, &caller, &query, trail).await,
-        ApiCall::InsertDocument => api::insert_document(app, &caller, &query, body, trail).await,
-        ApiCall::SendChatMessage => api::send_chat_message(app, &caller, query, trail).await,
+        ApiCall::Join => return handle_join(state, &caller, query, request_log).await,
+        ApiCall::IsMeetingRunning => {
+            api::is_meeting_running(app, &caller, &query, request_log).await
+        }
+        ApiCall::GetMeetingInfo => api::get_meeting_info(app, &caller, &query, request_log).await,
+        ApiCall::InsertDocument => {
+            api::insert_document(app, &caller, &query, body, request_log).await
+        }
+        ApiCall::SendChatMessage => api::send_chat_message(app, &caller, query, request_log).await,
         ApiCall::GetMeetings => {
             return Ok(respond::xml_stream(api::get_meetings(app, &caller).await?));
         }
-        // The first one has a route of its own, the others are not about meetings.
+        // Answered by `handle_index`, `recordings.rs` and `text_tracks.rs`.
         ApiCall::Index
         | ApiCall::GetRecordings
         | ApiCall::PublishRecordings
@@ -196,36 +200,38 @@ async fn execute_call(
     xml.map(respond::xml)
 }
 
-/// Runs what must not stop in the middle because a client hangs up: the server has the request,
-/// and its answer must be recorded. If nobody waits for it any more, the log is told.
-async fn run_to_completion(
-    gate: &HttpState,
+/// Runs a call to its end even if the client disconnects: the BBB server has the request, and its
+/// response must be recorded. If the client is gone by then, a log line of its own tells the
+/// outcome.
+async fn complete_and_log(
+    state: &HttpState,
     call: ApiCall,
     work: impl Future<Output = (Result<Bytes, ApiError>, RequestLog)> + Send + 'static,
-    trail: &mut RequestLog,
+    request_log: &mut RequestLog,
 ) -> Result<Bytes, ApiError> {
     let (sender, receiver) = oneshot::channel();
     let started = Instant::now();
-    gate.background.spawn(async move {
-        if let Err((result, trail)) = sender.send(work.await) {
+    state.background.spawn(async move {
+        if let Err((result, request_log)) = sender.send(work.await) {
             let result = result.as_ref().map_or_else(ApiError::key, |_| "ok");
-            let summary = RequestSummary { result, status: 0, detail: Some("its client was gone") };
-            log_request(call.name(), &trail, &summary, started.elapsed());
+            let detail = Some("completed after the client disconnected");
+            let summary = RequestSummary { result, status: 0, detail };
+            log_request(call.name(), &request_log, &summary, started.elapsed());
         }
     });
-    let (result, done) = receiver.await.map_err(|_| ApiError::Internal)?;
-    *trail = done;
+    let (result, completed_log) = receiver.await.map_err(|_| ApiError::Internal)?;
+    *request_log = completed_log;
     result
 }
 
 async fn handle_join(
-    gate: &HttpState,
+    state: &HttpState,
     caller: &Caller,
     query: Query,
-    trail: &mut RequestLog,
+    request_log: &mut RequestLog,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    match api::join(&gate.app, caller, query, trail).await {
-        // What our encoder wrote always fits into a header, unless a server's URL does not.
+    match api::join(&state.app, caller, query, request_log).await {
+        // An encoded query always fits into a header; the URL of a server may not.
         Ok(location) => respond::redirect(&location).ok_or(ApiError::Internal),
         Err(JoinRefusal { error, error_url }) => {
             error_url.and_then(|url| respond::redirect(&url)).ok_or(error)

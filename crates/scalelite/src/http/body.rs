@@ -1,5 +1,5 @@
-//! Bodies of requests: forms are read whole and are small, slides are passed on as they come, and
-//! nothing is longer or slower than it may be.
+//! Request bodies: forms are read whole and have small limits, slides and archives are streamed.
+//! Every body has a longest length and a longest pause.
 
 use std::io;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use bbb::Query;
 use bbb::call::{BodyKind, ContentType};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use headers::{ContentLength, HeaderMapExt as _};
 use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
@@ -19,24 +20,24 @@ use hyper::body::Incoming;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// Longest form of a caller who signed the query, in bytes.
+/// Longest form whose query is signed, in bytes.
 const MAX_FORM_BYTES: u64 = 4 << 20;
-/// Longest form that is read to find its checksum, in bytes: anybody can send one.
+/// Longest form that is read to find a checksum in it, in bytes. Anybody can send such a form.
 const MAX_UNSIGNED_FORM_BYTES: u64 = 256 << 10;
-/// How long a sender may pause.
+/// Longest pause between two pieces of a body.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// How long a sender may pause in what nobody wants to read.
+/// Longest pause between two pieces of a body that is discarded.
 const MAX_DISCARD_PAUSE: Duration = Duration::from_secs(1);
-/// How long what nobody wants is read at most.
+/// Longest time for which a body is discarded.
 const MAX_DISCARD_TIME: Duration = Duration::from_secs(10);
 
-/// A request's body, as it comes. Clones read from the same one.
+/// The body of a request, read from the connection on demand. Clones share one body.
 #[derive(Clone)]
 pub(super) struct IncomingBody(Arc<SharedBody>);
 
 struct SharedBody {
     body: Mutex<Incoming>,
-    /// Whether nothing of it is left on the connection.
+    /// Whether the body was read to its end.
     ended: AtomicBool,
 }
 
@@ -46,8 +47,8 @@ impl IncomingBody {
         Self(Arc::new(SharedBody { body: Mutex::new(body), ended }))
     }
 
-    /// Whether it was read to its end. If not, the connection must be closed after the answer:
-    /// what is left would be taken for a request.
+    /// Returns whether the body was read to its end. If not, the connection must be closed after
+    /// the response, because the rest of the body would be taken for a request.
     pub(super) fn is_at_end(&self) -> bool {
         self.0.ended.load(Ordering::Acquire)
     }
@@ -61,59 +62,60 @@ impl IncomingBody {
         frame
     }
 
-    /// Reads what is left. Many clients send all of a body before they read: if the connection
-    /// were closed on them, they would fail without having seen the answer.
+    /// Reads and drops the rest of the body, for [`MAX_DISCARD_TIME`] at most. Many clients send
+    /// the whole body before they read the response; if the connection were closed earlier, they
+    /// would fail without having seen it.
     pub(super) async fn discard(&self) {
         let reading = async {
             while let Ok(Some(Ok(_))) = timeout(MAX_DISCARD_PAUSE, self.next_frame()).await {}
         };
-        // Who has not ended by then does not want to.
         let _ = timeout(MAX_DISCARD_TIME, reading).await;
     }
 }
 
-/// What a request carries.
+/// The content of a request body.
 pub(super) enum RequestContent {
-    /// Nothing.
+    /// The body is empty.
     None,
-    /// Parameters, not yet read.
+    /// A form that was not read yet.
     Form(RequestForm),
-    /// XML, on its way.
+    /// XML, streamed.
     Xml(BackendBody),
 }
 
 /// A form that was not read yet.
 pub(super) struct RequestForm {
     pieces: ByteStream,
-    /// The whole header if it is of the multipart kind: it names the boundary.
+    /// The `Content-Type` of a multipart form, which names the boundary; `None` for a URL-encoded
+    /// form.
     multipart_header: Option<String>,
 }
 
 pub(super) type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 
 impl RequestForm {
-    /// Reads it, as far as its sender may be trusted.
+    /// Reads the form. A form whose query is signed may be longer.
     pub(super) async fn read(self, signed: bool) -> Result<Query, ApiError> {
-        let bytes_max = if signed { MAX_FORM_BYTES } else { MAX_UNSIGNED_FORM_BYTES };
+        let max_bytes = if signed { MAX_FORM_BYTES } else { MAX_UNSIGNED_FORM_BYTES };
         match self.multipart_header {
-            Some(header) => read_multipart(&header, self.pieces, bytes_max).await,
+            Some(header) => read_multipart(&header, self.pieces, max_bytes).await,
             None => {
-                let form = collect_bytes(self.pieces, bytes_max).await?;
+                let form = collect_bytes(self.pieces, max_bytes).await?;
                 Ok(Query::parse(&String::from_utf8_lossy(&form)))
             }
         }
     }
 }
 
-/// Finds out what the body of a POST is; of a body that is none, nothing is left to read.
+/// Determines the content of a POST body without reading more than its first piece.
 pub(super) async fn read_content(
     headers: &HeaderMap,
     body: IncomingBody,
     kind: BodyKind,
-    bytes_max: u64,
+    max_bytes: u64,
 ) -> Result<RequestContent, ApiError> {
-    let length = read_length(headers, bytes_max)?;
-    let Some(pieces) = open_stream(body, bytes_max).await else {
+    let length = read_length(headers, max_bytes)?;
+    let Some(pieces) = open_stream(body, max_bytes).await else {
         return Ok(RequestContent::None);
     };
     let header = content_type(headers);
@@ -134,75 +136,71 @@ pub(super) async fn read_content(
     })
 }
 
-/// The first file of a form of the multipart kind, which its sender signed for; empty if there is none.
+/// Returns the field `file` of a multipart form whose query is signed; empty if there is none.
 pub(super) async fn read_file(headers: &HeaderMap, body: IncomingBody) -> Result<Bytes, ApiError> {
     read_length(headers, MAX_FORM_BYTES)?;
-    let refused = |error: multer::Error| match error {
-        multer::Error::StreamSizeExceeded { .. } => ApiError::TooLarge,
-        _ => ApiError::UnsupportedContentType,
-    };
-    let boundary = multer::parse_boundary(content_type(headers)).map_err(refused)?;
+    let header = content_type(headers);
+    // Other types are refused even without a body.
+    multer::parse_boundary(header).map_err(multipart_error)?;
     let Some(pieces) = open_stream(body, MAX_FORM_BYTES).await else { return Ok(Bytes::new()) };
-    let limit = multer::SizeLimit::new().whole_stream(MAX_FORM_BYTES);
-    let constraints = multer::Constraints::new().size_limit(limit);
-    let mut form = multer::Multipart::with_constraints(pieces, boundary, constraints);
-    while let Some(field) = form.next_field().await.map_err(refused)? {
+    let mut form = open_multipart(header, pieces, MAX_FORM_BYTES)?;
+    while let Some(field) = form.next_field().await.map_err(multipart_error)? {
         if field.name() == Some("file") {
-            return field.bytes().await.map_err(refused);
+            return field.bytes().await.map_err(multipart_error);
         }
     }
     Ok(Bytes::new())
 }
 
-/// The body in pieces, as it comes.
-pub(super) async fn stream_body(body: IncomingBody, bytes_max: u64) -> ByteStream {
-    open_stream(body, bytes_max).await.unwrap_or_else(|| stream::empty().boxed())
+/// Returns the body as a stream of pieces.
+pub(super) async fn stream_body(body: IncomingBody, max_bytes: u64) -> ByteStream {
+    open_stream(body, max_bytes).await.unwrap_or_else(|| stream::empty().boxed())
 }
 
 /// Reads a small body whole; empty if there is none.
 pub(super) async fn read_whole(
     headers: &HeaderMap,
     body: IncomingBody,
-    bytes_max: u64,
+    max_bytes: u64,
 ) -> Result<Bytes, ApiError> {
-    read_length(headers, bytes_max)?;
-    match open_stream(body, bytes_max).await {
-        Some(pieces) => collect_bytes(pieces, bytes_max).await,
+    read_length(headers, max_bytes)?;
+    match open_stream(body, max_bytes).await {
+        Some(pieces) => collect_bytes(pieces, max_bytes).await,
         None => Ok(Bytes::new()),
     }
 }
 
-/// The header's value, or nothing.
+/// Returns the value of `Content-Type`, or an empty string.
 pub(super) fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn read_length(headers: &HeaderMap, bytes_max: u64) -> Result<Option<u64>, ApiError> {
-    let value = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let length = value.and_then(|text| text.parse::<u64>().ok());
-    if length.is_some_and(|length| length > bytes_max) {
+/// Returns `Content-Length`, if it is given and within the limit.
+fn read_length(headers: &HeaderMap, max_bytes: u64) -> Result<Option<u64>, ApiError> {
+    let length = headers.typed_get::<ContentLength>().map(|length| length.0);
+    if length.is_some_and(|length| length > max_bytes) {
         return Err(ApiError::TooLarge);
     }
     Ok(length)
 }
 
-/// The body in pieces, or `None` if it is empty, whatever its headers say.
-async fn open_stream(body: IncomingBody, bytes_max: u64) -> Option<ByteStream> {
-    let mut pieces = stream::unfold((body, bytes_max, false), next_piece).boxed();
+/// Returns the body as a stream of pieces, or `None` if it is empty, whatever its headers say.
+async fn open_stream(body: IncomingBody, max_bytes: u64) -> Option<ByteStream> {
+    let mut pieces = stream::unfold((body, max_bytes, false), next_piece).boxed();
     let first = pieces.next().await?;
     Some(stream::iter([first]).chain(pieces).boxed())
 }
 
-/// The next piece; after an error there is none.
+/// Returns the next piece that is not empty. The stream ends after an error.
 async fn next_piece(
-    (body, left, ended): (IncomingBody, u64, bool),
+    (body, remaining, failed): (IncomingBody, u64, bool),
 ) -> Option<(io::Result<Bytes>, (IncomingBody, u64, bool))> {
-    if ended {
+    if failed {
         return None;
     }
     loop {
         let Ok(frame) = timeout(MAX_PAUSE, body.next_frame()).await else {
-            let error = io::Error::new(io::ErrorKind::TimedOut, "its sender pauses for too long");
+            let error = io::Error::new(io::ErrorKind::TimedOut, "the sender paused for too long");
             return Some((Err(error), (body, 0, true)));
         };
         let data = match frame? {
@@ -212,20 +210,21 @@ async fn next_piece(
         if data.is_empty() {
             continue;
         }
-        return Some(match left.checked_sub(u64::try_from(data.len()).unwrap_or(u64::MAX)) {
-            Some(left) => (Ok(data), (body, left, false)),
+        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        return Some(match remaining.checked_sub(length) {
+            Some(remaining) => (Ok(data), (body, remaining, false)),
             None => (Err(io::Error::from(io::ErrorKind::FileTooLarge)), (body, 0, true)),
         });
     }
 }
 
-async fn collect_bytes(mut pieces: ByteStream, bytes_max: u64) -> Result<Bytes, ApiError> {
+async fn collect_bytes(mut pieces: ByteStream, max_bytes: u64) -> Result<Bytes, ApiError> {
     let mut collected = BytesMut::new();
     while let Some(piece) = pieces.next().await {
-        // A body that breaks off has nobody left who waits for the answer.
+        // The error may also be a broken connection; then no client is left to read it.
         let piece = piece.map_err(|_| ApiError::TooLarge)?;
         let length = collected.len().saturating_add(piece.len());
-        if u64::try_from(length).unwrap_or(u64::MAX) > bytes_max {
+        if u64::try_from(length).unwrap_or(u64::MAX) > max_bytes {
             return Err(ApiError::TooLarge);
         }
         collected.extend_from_slice(&piece);
@@ -233,30 +232,40 @@ async fn collect_bytes(mut pieces: ByteStream, bytes_max: u64) -> Result<Bytes, 
     Ok(collected.freeze())
 }
 
-/// The text fields of a multipart form; files are no parameters.
+/// Reads the text fields of a multipart form; files are not parameters.
 async fn read_multipart(
     header: &str,
     pieces: ByteStream,
-    bytes_max: u64,
+    max_bytes: u64,
 ) -> Result<Query, ApiError> {
-    let bad = |_| ApiError::UnsupportedContentType;
-    let boundary = multer::parse_boundary(header).map_err(bad)?;
-    let limit = multer::SizeLimit::new().whole_stream(bytes_max);
-    let constraints = multer::Constraints::new().size_limit(limit);
-    let mut form = multer::Multipart::with_constraints(pieces, boundary, constraints);
+    let mut form = open_multipart(header, pieces, max_bytes)?;
     let mut query = Query::default();
-    let refused = |error: multer::Error| match error {
-        multer::Error::StreamSizeExceeded { .. } => ApiError::TooLarge,
-        _ => ApiError::UnsupportedContentType,
-    };
-    while let Some(field) = form.next_field().await.map_err(refused)? {
+    while let Some(field) = form.next_field().await.map_err(multipart_error)? {
         let Some(name) = field.name().map(str::to_owned) else {
             continue;
         };
         if field.file_name().is_some() {
             continue;
         }
-        query.push(&name, &field.text().await.map_err(refused)?);
+        query.push(&name, &field.text().await.map_err(multipart_error)?);
     }
     Ok(query)
+}
+
+fn open_multipart(
+    header: &str,
+    pieces: ByteStream,
+    max_bytes: u64,
+) -> Result<multer::Multipart<'static>, ApiError> {
+    let boundary = multer::parse_boundary(header).map_err(multipart_error)?;
+    let limit = multer::SizeLimit::new().whole_stream(max_bytes);
+    let constraints = multer::Constraints::new().size_limit(limit);
+    Ok(multer::Multipart::with_constraints(pieces, boundary, constraints))
+}
+
+fn multipart_error(error: multer::Error) -> ApiError {
+    match error {
+        multer::Error::StreamSizeExceeded { .. } => ApiError::TooLarge,
+        _ => ApiError::UnsupportedContentType,
+    }
 }

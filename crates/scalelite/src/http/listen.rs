@@ -1,5 +1,5 @@
-//! Listening: TCP or a socket of the file system, a bounded number of connections, and an end that
-//! lets requests in flight finish.
+//! The listening socket, TCP or Unix: accepts a bounded number of connections and lets requests in
+//! flight finish when the process stops.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,32 +12,40 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutWriter;
 
-use super::long_target::LongTargetStream;
-use super::route::{HttpState, handle};
-use super::write_timeout::WriteTimeout;
+use super::active_requests::{ActiveRequests, TrackedBody};
+use super::route::handle;
+use super::state::HttpState;
 use crate::config::values::BindAddress;
 
-/// Longest head of a request, in bytes.
+/// Longest request line and headers of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 512 * 1024;
+
+/// Longest time for which a client may take no bytes of a response. Without this limit a few
+/// thousand clients that do not read could hold all connections.
+const MAX_WRITE_STALL: Duration = Duration::from_secs(60);
+
+/// Pause after a failed accept, so that running out of file descriptors does not busy-loop.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// An open socket.
 pub enum Listener {
-    /// TCP.
+    /// A TCP socket.
     Tcp(TcpListener),
-    /// A socket of the file system, removed at the end.
+    /// A Unix socket and its path, which is removed on shutdown.
     Unix(UnixListener, PathBuf),
 }
 
 impl Listener {
-    /// Opens it.
+    /// Opens the socket. `port` is used unless the address has a port of its own.
     ///
     /// # Errors
-    /// Says where it could not listen, and why.
+    /// If the address cannot be listened on; the text names the address and the cause.
     pub async fn open(bind: Option<&BindAddress>, port: u16) -> Result<Self, String> {
         let everywhere = BindAddress::Tcp(None, None);
         match bind.unwrap_or(&everywhere) {
@@ -47,23 +55,23 @@ impl Listener {
                 .map_err(|error| format!("cannot listen on {}: {error}", path.display())),
             BindAddress::Tcp(host, own_port) => {
                 let port = own_port.unwrap_or(port);
-                // All addresses: both protocols where there are two, else the old one.
+                // All addresses: IPv6 and IPv4 if the machine has both, otherwise IPv4.
                 let hosts = host.as_deref().map_or(vec!["::", "0.0.0.0"], |host| vec![host]);
-                let mut last = String::new();
+                let mut last_error = String::new();
                 for host in hosts {
                     match TcpListener::bind((host, port)).await {
                         Ok(listener) => return Ok(Self::Tcp(listener)),
                         Err(error) => {
-                            last = format!("cannot listen on {host} port {port}: {error}");
+                            last_error = format!("cannot listen on {host} port {port}: {error}");
                         }
                     }
                 }
-                Err(last)
+                Err(last_error)
             }
         }
     }
 
-    /// Where it listens, as a URL.
+    /// Returns the address of the socket as a URL.
     pub fn url(&self) -> String {
         match self {
             Self::Tcp(listener) => match listener.local_addr() {
@@ -81,42 +89,41 @@ impl Listener {
     }
 }
 
-/// Takes the place of a socket that a dead process left behind, but not that of a living one, and
-/// of nothing else.
+/// Listens on a Unix socket. Replaces a socket on which no process listens, but no other file.
 async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     match std::fs::symlink_metadata(path) {
-        Ok(there) if there.file_type().is_socket() => match UnixStream::connect(path).await {
+        Ok(metadata) if metadata.file_type().is_socket() => match UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 std::fs::remove_file(path)?;
             }
             Err(error) => return Err(error),
             Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
         },
-        Ok(_) => return Err(io::Error::other("there is a file, and it is no socket")),
+        Ok(_) => return Err(io::Error::other("a file exists there that is not a socket")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
     let listener = UnixListener::bind(path)?;
-    // Whoever may reach the socket still needs the secret, as over TCP.
+    // Every local user may connect: as over TCP, the secret decides what a client may do.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
     Ok(listener)
 }
 
-/// What connections may take.
+/// Limits on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Open ones at most.
+    /// Largest number of open connections.
     pub max_connections: usize,
-    /// How long one may be idle, or take to send the head of a request.
+    /// Longest time that a connection may be idle, or take to send the head of a request.
     pub idle_timeout: Duration,
-    /// How long requests may take to finish once the end has come.
+    /// Longest time for which shutdown waits for requests in flight.
     pub shutdown_timeout: Duration,
 }
 
-/// Serves until the watch says stop, then lets requests finish.
+/// Serves connections until `stop` becomes true, then lets requests in flight finish.
 pub async fn serve(
     listener: Listener,
-    gate: Arc<HttpState>,
+    state: Arc<HttpState>,
     limits: ConnectionLimits,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -134,17 +141,26 @@ pub async fn serve(
         };
         match accepted {
             Ok(stream) => {
-                let connection =
-                    graceful.watch(serve_connection(stream, gate.clone(), limits.idle_timeout));
+                let active = ActiveRequests::new();
+                let connection = graceful.watch(serve_connection(
+                    stream,
+                    state.clone(),
+                    active.clone(),
+                    limits.idle_timeout,
+                ));
+                let stop = stop.clone();
                 tokio::spawn(async move {
-                    // A client that breaks off is not our failure.
-                    let _ = connection.await;
+                    // Errors of a connection are its client's: it disconnected or sent no HTTP.
+                    tokio::select! {
+                        _ = connection => {}
+                        () = active.wait_until_abandoned(stop) => {}
+                    }
                     drop(slot);
                 });
             }
             Err(error) => {
-                tracing::error!(%error, "cannot accept connections");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tracing::error!(%error, "accepting a connection failed");
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -152,13 +168,13 @@ pub async fn serve(
         let _ = std::fs::remove_file(path);
     }
     drop(listener);
-    gate.background.close();
+    state.background.close();
     let finished = async {
         graceful.shutdown().await;
-        gate.background.wait().await;
+        state.background.wait().await;
     };
     if tokio::time::timeout(limits.shutdown_timeout, finished).await.is_err() {
-        tracing::warn!("requests in flight were cut off");
+        tracing::warn!("requests in flight aborted at shutdown");
     }
 }
 
@@ -176,22 +192,27 @@ async fn accept(listener: &Listener) -> io::Result<Box<dyn ClientStream>> {
     }
 }
 
+/// Serves one connection. The HTTP library itself answers 414 to a target longer than 65 534
+/// bytes, and 431 to a head longer than [`MAX_HEAD_BYTES`].
 fn serve_connection(
     stream: Box<dyn ClientStream>,
-    gate: Arc<HttpState>,
-    idle: Duration,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
-    let placeholder = gate.target_placeholder.clone();
+    state: Arc<HttpState>,
+    active: ActiveRequests,
+    idle_timeout: Duration,
+) -> impl GracefulConnection<Error = hyper::Error> {
     let service = service_fn(move |request| {
-        let gate = gate.clone();
-        async move { Ok::<_, Infallible>(handle(gate, request).await) }
+        let state = state.clone();
+        let guard = active.start();
+        async move {
+            let response = handle(state, request).await;
+            Ok::<_, Infallible>(response.map(|body| TrackedBody { body, _guard: guard }))
+        }
     });
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(MAX_WRITE_STALL));
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(idle)
+        .header_read_timeout(idle_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(
-            TokioIo::new(LongTargetStream::new(WriteTimeout::new(stream), placeholder)),
-            service,
-        )
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
 }

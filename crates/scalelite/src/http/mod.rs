@@ -1,22 +1,28 @@
-//! HTTP: listening, limits, routing, and the translation between requests and use cases. Nothing
-//! here decides anything about meetings.
+//! The HTTP server: it accepts connections, enforces limits, routes requests, and translates
+//! between HTTP and the use cases of `app`. It decides nothing about meetings or recordings.
+//!
+//! `state.rs`, `message.rs` and `access_log.rs` hold what all handlers share. Handlers do not know
+//! the router (`route.rs`), and imports between these files form no cycle.
 
+mod access_log;
+mod active_requests;
 mod admin;
 mod analytics;
 mod bbb_api;
 mod body;
 mod host;
+mod join_retry;
 pub mod listen;
-mod long_target;
+mod message;
 mod origin;
 pub mod playback;
 mod recordings;
 mod respond;
 mod route;
+mod state;
 mod text_tracks;
 mod upload;
-mod write_timeout;
+mod upload_service;
 
-pub use long_target::TargetPlaceholder;
-pub use route::HttpState;
-pub use upload::UploadService;
+pub use state::HttpState;
+pub use upload_service::UploadService;

@@ -1,4 +1,4 @@
-//! Under which address a client sees us, for URLs in answers.
+//! The scheme and host under which a client reached this server, for URLs in responses.
 
 use http::{HeaderMap, header};
 
@@ -20,17 +20,17 @@ impl<'a> Origin<'a> {
         Self { secure: host::is_https(headers), host, base: host::request_origin(headers, host) }
     }
 
-    /// Whether the client speaks TLS.
+    /// Returns whether the client uses TLS.
     pub(super) fn is_secure(&self) -> bool {
         self.secure
     }
 
-    /// The host, without a port.
+    /// Returns the host, without a port.
     pub(super) fn host(&self) -> &'a str {
         self.host.rsplit_once(':').map_or(self.host, |(host, _)| host)
     }
 
-    /// A path as an absolute URL.
+    /// Returns a path as an absolute URL.
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }

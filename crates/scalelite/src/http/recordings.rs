@@ -1,4 +1,4 @@
-//! The calls of the BBB API that are about recordings.
+//! The calls of the BBB API that list and change recordings.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use bbb::{ApiCall, Query};
 use http::Response;
 
 use super::respond::{self, ResponseBody};
-use super::route::HttpState;
+use super::state::HttpState;
 
-/// Whether a call is about recordings.
+/// Returns whether a call lists or changes recordings.
 pub(super) fn is_recording_call(call: ApiCall) -> bool {
     matches!(
         call,
@@ -21,20 +21,20 @@ pub(super) fn is_recording_call(call: ApiCall) -> bool {
     )
 }
 
-/// Answers a call whose checksum is right. Links begin with `origin`.
+/// Answers a call whose checksum is valid. Links in the response begin with `origin`.
 pub(super) async fn handle_call(
-    gate: &Arc<HttpState>,
+    state: &Arc<HttpState>,
     caller: Caller,
     call: ApiCall,
     query: Query,
     origin: &str,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let app = gate.app.clone();
+    let app = state.app.clone();
     if call == ApiCall::GetRecordings {
         let pieces = api::get_recordings(&app, &caller, &query, origin).await?;
         return Ok(respond::xml_stream(pieces));
     }
-    // Files that are on their way arrive, even if nobody waits any more.
+    // Files must arrive at their new place even if the client disconnects.
     let change = async move {
         match call {
             ApiCall::PublishRecordings => api::publish_recordings(&app, &caller, &query).await,
@@ -43,5 +43,5 @@ pub(super) async fn handle_call(
             _ => Err(ApiError::Unsupported),
         }
     };
-    gate.run_to_completion(change).await?.map(respond::xml)
+    state.run_to_completion(change).await?.map(respond::xml)
 }

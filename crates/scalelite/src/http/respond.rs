@@ -1,4 +1,4 @@
-//! Answers.
+//! Builders of HTTP responses.
 
 use std::convert::Infallible;
 use std::io;
@@ -6,32 +6,30 @@ use std::io;
 use app::ports::BlobBytes;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 
-/// The body of an answer. If it breaks off, so does the connection.
+/// The body of a response. If its source fails halfway, the connection is closed.
 pub(super) type ResponseBody = UnsyncBoxBody<Bytes, io::Error>;
 
 const XML: HeaderValue = HeaderValue::from_static("application/xml; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-/// How often a page that waits is loaded again, in seconds.
-const RETRY_AFTER_S: u16 = 10;
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 fn full_body(body: Bytes) -> ResponseBody {
     Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-/// An empty body.
+/// Returns an empty body.
 pub(super) fn empty_body() -> ResponseBody {
     full_body(Bytes::new())
 }
 
-/// The bytes of a file.
+/// Returns a body that streams the bytes of a file.
 pub(super) fn stream_body(bytes: BlobBytes) -> ResponseBody {
     StreamBody::new(bytes.map_ok(Frame::data).map_err(io::Error::other)).boxed_unsync()
 }
@@ -48,12 +46,12 @@ fn build_response(
     response
 }
 
-/// An answer of the BBB API: always 200, failures too.
+/// Builds a response of the BBB API, which has status 200 even if the call failed.
 pub(super) fn xml(body: impl Into<Bytes>) -> Response<ResponseBody> {
     build_response(StatusCode::OK, XML, body.into())
 }
 
-/// An answer of the BBB API that comes in pieces.
+/// Builds a response of the BBB API whose body is streamed.
 pub(super) fn xml_stream(pieces: BoxStream<'static, Bytes>) -> Response<ResponseBody> {
     let frames = pieces.map(|piece| Ok::<_, io::Error>(Frame::data(piece)));
     let mut response = xml(Bytes::new());
@@ -61,27 +59,27 @@ pub(super) fn xml_stream(pieces: BoxStream<'static, Bytes>) -> Response<Response
     response
 }
 
-/// An answer of the management API.
+/// Builds a JSON response.
 pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response<ResponseBody> {
     build_response(status, JSON, value.to_string().into())
 }
 
-/// Plain text.
+/// Builds a plain text response.
 pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
     build_response(status, TEXT, body.into())
 }
 
-/// A page.
+/// Builds an HTML response.
 pub(super) fn html(status: StatusCode, page: impl Into<Bytes>) -> Response<ResponseBody> {
     build_response(status, HTML, page.into())
 }
 
-/// Sends the browser elsewhere; `None` if the address cannot stand in a header.
+/// Builds a redirect with status 302; `None` if the location is not a valid header value.
 pub(super) fn redirect(location: &str) -> Option<Response<ResponseBody>> {
     redirect_with_status(StatusCode::FOUND, location)
 }
 
-/// The same, with a status that says for how long.
+/// Builds a redirect with any status; `None` if the location is not a valid header value.
 pub(super) fn redirect_with_status(
     status: StatusCode,
     location: &str,
@@ -96,24 +94,10 @@ pub(super) fn redirect_with_status(
     Some(response)
 }
 
-/// A page for a person, which tries again by itself.
-pub(super) fn waiting_page(message: &str) -> Response<ResponseBody> {
-    let page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"refresh\" content=\"{RETRY_AFTER_S}\">\n<title>One moment, please</title>\n\
-         <style>body{{font-family:system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;\
-         line-height:1.5;color:#222;background:#fff}}@media(prefers-color-scheme:dark){{body{{color:#ddd;\
-         background:#111}}a{{color:#8cf}}}}</style>\n</head>\n<body>\n<h1>One moment, please</h1>\n\
-         <p>{message}</p>\n<p>This page tries again every {RETRY_AFTER_S} seconds. If it takes longer, go back to \
-         where you came from and enter the meeting from there: it may have been moved.</p>\n\
-         <p><a href=\"\">Try again now</a></p>\n</body>\n</html>\n"
-    );
-    let mut response = build_response(StatusCode::SERVICE_UNAVAILABLE, HTML, page.into());
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
-    let nothing_else = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *";
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(nothing_else));
-    response
+/// Sets headers that keep browsers from guessing content types, from sending the address of a page
+/// to other sites, and from loading more than `policy` (a `Content-Security-Policy`) allows.
+pub(super) fn set_security_headers(headers: &mut HeaderMap, policy: &'static str) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
 }

@@ -1,244 +1,77 @@
-//! From a path to a handler, and one line of the log for each request.
+//! The router: finds the handler of a request, limits its time, and logs it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::App;
-use app::api::{ApiError, RequestLog};
+use app::api::ApiError;
 use bbb::ApiCall;
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
-use tokio_util::task::TaskTracker;
 
+use super::access_log::AccessLogLine;
 use super::body::IncomingBody;
-use super::long_target::{self, TargetPlaceholder};
-use super::playback::PlaybackService;
+use super::message::{ApiRequest, HttpResponse};
 use super::respond::{self, ResponseBody};
-use super::upload::{self, UploadService};
-use super::{admin, analytics, bbb_api, host, playback};
+use super::state::HttpState;
+use super::{admin, analytics, bbb_api, host, playback, upload};
 
-/// The most that an upload of a recording may take: it is its sender's pauses that end one.
+/// Longest time that the upload of a recording may take. Long before, a sender that pauses for too
+/// long is cut off.
 const MAX_UPLOAD_TIME: Duration = Duration::from_secs(24 * 3600);
-
-/// What stands between the network and the application.
-pub struct HttpState {
-    /// The application.
-    pub app: App,
-    /// Recordings, if they can be watched here.
-    pub playback: Option<Arc<PlaybackService>>,
-    /// The only host served, if there is one; with tenants also its subdomains.
-    pub url_host: Option<String>,
-    /// Stands for targets that the HTTP library cannot hold.
-    pub target_placeholder: TargetPlaceholder,
-    /// Longest body, in bytes.
-    pub max_body_bytes: u64,
-    /// The most that a request may take.
-    pub request_timeout: Duration,
-    /// Uploads of recordings.
-    pub upload_service: UploadService,
-    /// Work that goes on although its client may have hung up.
-    pub background: TaskTracker,
-}
-
-impl HttpState {
-    /// Runs what must not stop in the middle because a client hangs up.
-    ///
-    /// # Errors
-    /// When the work panics.
-    pub(super) async fn run_to_completion<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        self.background.spawn(work).await.map_err(|_| ApiError::Internal)
-    }
-}
-
-/// A request with its target as it was sent.
-pub(super) struct ApiRequest {
-    /// Method.
-    pub(super) method: Method,
-    /// The label of its host that names a tenant, if there is one of that name.
-    pub(super) tenant: Option<String>,
-    /// The host that it asks for, without its port.
-    pub(super) host: String,
-    /// Raw query string.
-    pub(super) query: String,
-    /// Headers.
-    pub(super) headers: http::HeaderMap,
-    /// Body.
-    pub(super) body: IncomingBody,
-}
-
-/// An answer, and what the log says about it.
-pub(super) struct HttpResponse {
-    pub(super) response: Response<ResponseBody>,
-    /// The call's name; static, so that nobody can write into the log.
-    pub(super) call: &'static str,
-    pub(super) request_log: RequestLog,
-    /// `ok`, or the key of the error.
-    pub(super) result: String,
-    /// What went wrong, for administrators.
-    pub(super) detail: Option<String>,
-}
-
-impl HttpResponse {
-    /// A good answer.
-    pub(super) fn ok(call: &'static str, response: Response<ResponseBody>) -> Self {
-        let (trail, result) = (RequestLog::default(), "ok".to_owned());
-        Self { response, call, request_log: trail, result, detail: None }
-    }
-
-    /// A failed call of the BBB API.
-    pub(super) fn failed(call: &'static str, error: &ApiError) -> Self {
-        let internal = matches!(
-            error,
-            ApiError::Unanswered(..)
-                | ApiError::Files(_)
-                | ApiError::Store(_)
-                | ApiError::NoVoiceBridge
-                | ApiError::Timeout
-                | ApiError::Internal
-        );
-        let detail = match error {
-            ApiError::Unanswered(_, cause) => Some(cause.to_string()),
-            _ => internal.then(|| error.to_string()),
-        };
-        // A server's own key is its text, and only what looks like a key goes into the log.
-        let plain = error.key().chars().all(|c| c.is_ascii_alphanumeric());
-        let result = if plain { error.key() } else { "refused by the server" };
-        Self {
-            response: respond::xml(error.to_xml()),
-            call,
-            request_log: RequestLog::default(),
-            result: result.to_owned(),
-            detail,
-        }
-    }
-
-    /// How it ended, for the log.
-    fn summary(&self) -> RequestSummary<'_> {
-        RequestSummary {
-            result: &self.result,
-            status: self.response.status().as_u16(),
-            detail: self.detail.as_deref(),
-        }
-    }
-
-    /// The same, about this meeting and server.
-    pub(super) fn with_request_log(self, trail: RequestLog) -> Self {
-        Self { request_log: trail, ..self }
-    }
-}
 
 /// Answers one request.
 pub(super) async fn handle(
-    gate: Arc<HttpState>,
+    state: Arc<HttpState>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let mut line = AccessLogLine { call: "-", started: Instant::now(), written: false };
-    let (mut parts, body) = request.into_parts();
-    let target = long_target::restore_target(&mut parts, &gate.target_placeholder);
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
     let route = Route::parse(&target);
-    line.call = route.call_name();
+    let call = route.call_name();
+    let log_line = AccessLogLine::start(call, started);
     let is_upload = matches!(route, Route::Upload(_));
-    // Who asks before sending reads before sending.
-    let may_be_unread = !body.is_end_stream() && !parts.headers.contains_key(header::EXPECT);
+    // Clients that send `Expect: 100-continue` read the response before they send the body.
+    let must_discard = !body.is_end_stream() && !parts.headers.contains_key(header::EXPECT);
     let body = IncomingBody::new(body);
-    let answered = AssertUnwindSafe(dispatch(&gate, route, parts, body.clone())).catch_unwind();
-    let time_max = if is_upload { MAX_UPLOAD_TIME } else { gate.request_timeout };
-    let outcome = match timeout(time_max, answered).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_panic)) => HttpResponse::failed(line.call, &ApiError::Internal),
-        Err(_) => HttpResponse::failed(line.call, &ApiError::Timeout),
+    let handling = AssertUnwindSafe(dispatch(&state, route, parts, body.clone())).catch_unwind();
+    let max_time = if is_upload { MAX_UPLOAD_TIME } else { state.request_timeout };
+    let handled = match timeout(max_time, handling).await {
+        Ok(Ok(handled)) => handled,
+        Ok(Err(_panic)) => HttpResponse::failed(call, &ApiError::Internal),
+        Err(_) => HttpResponse::failed(call, &ApiError::Timeout),
     };
-    line.write(&outcome);
-    if may_be_unread {
+    log_line.write(handled.call, &handled.request_log, &handled.summary());
+    if must_discard {
         body.discard().await;
     }
-    let mut response = outcome.response;
+    let mut response = handled.response;
     if !body.is_at_end() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// The line of the log that every request gets, also one whose client hangs up before its answer:
-/// then this is dropped unwritten.
-struct AccessLogLine {
-    call: &'static str,
-    started: Instant,
-    written: bool,
-}
-
-impl AccessLogLine {
-    fn write(&mut self, outcome: &HttpResponse) {
-        self.written = true;
-        log_request(outcome.call, &outcome.request_log, &outcome.summary(), self.started.elapsed());
-    }
-}
-
-impl Drop for AccessLogLine {
-    fn drop(&mut self) {
-        if !self.written {
-            let summary = RequestSummary { result: "client gone", status: 0, detail: None };
-            log_request(self.call, &RequestLog::default(), &summary, self.started.elapsed());
-        }
-    }
-}
-
-/// How a request ended, for the log.
-pub(super) struct RequestSummary<'a> {
-    pub(super) result: &'a str,
-    pub(super) status: u16,
-    pub(super) detail: Option<&'a str>,
-}
-
-/// One line of the log about a request.
-pub(super) fn log_request(
-    call: &'static str,
-    trail: &RequestLog,
-    summary: &RequestSummary<'_>,
-    took: Duration,
-) {
-    if call == "health" {
-        return;
-    }
-    let tenant = trail.tenant.as_deref();
-    let meeting = trail.meeting.as_deref().map(shorten_id).unwrap_or_default();
-    let server = trail.server.as_ref().map_or("", |id| id.0.as_str());
-    let RequestSummary { result, status, detail } = *summary;
-    let took_ms = (took.as_secs_f64() * 1e4).round() / 10.0;
-    match detail {
-        None => tracing::info!(call, tenant, meeting, server, result, status, took_ms, "request"),
-        Some(detail) => {
-            tracing::warn!(
-                call, tenant, meeting, server, result, status, took_ms, detail, "request"
-            );
-        }
-    }
-}
-
-/// Meeting ids are any text of any length.
-fn shorten_id(id: &str) -> &str {
-    id.char_indices().nth(128).map_or(id, |(end, _)| &id[..end])
-}
-
-/// Where a target leads.
+/// The handler that a target leads to.
 enum Route<'a> {
     Health {
+        /// Whether it is answered on hosts other than `URL_HOST`.
         any_host: bool,
     },
     Index,
     Analytics,
+    /// Name of the call, and query.
     Bbb(&'a str, &'a str),
+    /// Name of the call, and query.
     Admin(&'a str, &'a str),
+    /// Record id.
     Upload(&'a str),
-    /// Perhaps about recordings: the whole target.
+    /// A playback path or an unknown one: the whole target.
     Other(&'a str),
 }
 
@@ -258,7 +91,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The call's name for the log: one that we know, never a client's text.
+    /// Returns the name of the call for the log: a known name or `-`, never a client's text.
     fn call_name(&self) -> &'static str {
         match self {
             Self::Health { .. } => "health",
@@ -273,21 +106,22 @@ impl<'a> Route<'a> {
 }
 
 async fn dispatch(
-    gate: &Arc<HttpState>,
+    state: &Arc<HttpState>,
     route: Route<'_>,
     parts: Parts,
     body: IncomingBody,
 ) -> HttpResponse {
-    let (asked, own) = (host::requested_host(&parts), gate.url_host.as_deref());
-    let served = own.is_none_or(|own| host::is_served(asked, own, gate.app.policy.multitenancy));
-    if !matches!(route, Route::Health { any_host: true }) && !served {
-        let mut refused = HttpResponse::ok("-", respond::text(StatusCode::FORBIDDEN, ""));
-        refused.result = "foreign host".to_owned();
-        return refused;
+    let (host, url_host) = (host::requested_host(&parts), state.url_host.as_deref());
+    let multitenancy = state.app.policy.multitenancy;
+    let is_served = url_host.is_none_or(|url_host| host::is_served(host, url_host, multitenancy));
+    if !matches!(route, Route::Health { any_host: true }) && !is_served {
+        let mut refusal = HttpResponse::ok("-", respond::text(StatusCode::FORBIDDEN, ""));
+        refusal.result = "foreign host".to_owned();
+        return refusal;
     }
-    let tenant = host::tenant_label(asked, own).map(str::to_owned);
-    let host = asked.to_owned();
-    let incomer = |query: &str, parts: Parts| ApiRequest {
+    let tenant = host::tenant_label(host, url_host).map(str::to_owned);
+    let host = host.to_owned();
+    let to_request = |query: &str, parts: Parts| ApiRequest {
         tenant,
         host,
         method: parts.method,
@@ -296,32 +130,38 @@ async fn dispatch(
         body,
     };
     match route {
-        Route::Health { .. } => check_health(gate).await,
-        Route::Index => bbb_api::handle_index(gate, &parts.method),
-        Route::Analytics => analytics::handle_call(gate, incomer("", parts)).await,
-        Route::Bbb(call, query) => bbb_api::handle_call(gate, call, incomer(query, parts)).await,
-        Route::Admin(call, query) => admin::handle_call(gate, call, incomer(query, parts)).await,
-        Route::Upload(record_id) => upload::handle_call(gate, record_id, incomer("", parts)).await,
-        Route::Other(target) => handle_other(gate, target, &incomer("", parts)).await,
+        Route::Health { .. } => check_health(state).await,
+        Route::Index => bbb_api::handle_index(state, &parts.method),
+        Route::Analytics => analytics::handle_call(state, to_request("", parts)).await,
+        Route::Bbb(call, query) => {
+            bbb_api::handle_call(state, call, to_request(query, parts)).await
+        }
+        Route::Admin(call, query) => {
+            admin::handle_call(state, call, to_request(query, parts)).await
+        }
+        Route::Upload(record_id) => {
+            upload::handle_call(state, record_id, to_request("", parts)).await
+        }
+        Route::Other(target) => handle_other(state, target, &to_request("", parts)).await,
     }
 }
 
-async fn handle_other(gate: &HttpState, target: &str, incomer: &ApiRequest) -> HttpResponse {
-    if let Some(theatre) = &gate.playback
-        && let Some(outcome) = playback::handle_target(&gate.app, theatre, target, incomer).await
+async fn handle_other(state: &HttpState, target: &str, request: &ApiRequest) -> HttpResponse {
+    if let Some(service) = &state.playback
+        && let Some(response) = playback::handle_target(&state.app, service, target, request).await
     {
-        return outcome;
+        return response;
     }
     HttpResponse::failed("-", &ApiError::Unsupported)
 }
 
-/// 200 while the store can be read and written, else 503 and the reason.
-async fn check_health(gate: &HttpState) -> HttpResponse {
-    match gate.app.pool.check_store().await {
+/// Answers 200 while the store can be read and written, otherwise 503 with the reason.
+async fn check_health(state: &HttpState) -> HttpResponse {
+    match state.app.pool.check_store().await {
         Ok(()) => HttpResponse::ok("health", respond::text(StatusCode::OK, "success")),
         Err(error) => {
             let text = format!("failure: {error}");
-            tracing::error!(%error, "health check fails");
+            tracing::error!(%error, "health check failed");
             HttpResponse::ok("health", respond::text(StatusCode::SERVICE_UNAVAILABLE, text))
         }
     }

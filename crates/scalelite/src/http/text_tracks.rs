@@ -1,5 +1,6 @@
-//! Captions of recordings: getRecordingTextTracks and putRecordingTextTrack. They answer in JSON, except for what is
-//! wrong with a call itself: that is told in XML unless JSON is asked for. Source: BBB's RecordingController.
+//! Captions of recordings: getRecordingTextTracks and putRecordingTextTrack. Responses are JSON,
+//! except for errors in the call itself, which are XML unless JSON is asked for. Source: BBB's
+//! RecordingController.
 
 use app::api::{ApiError, RequestLog, authenticate};
 use app::playback::caller_scope;
@@ -11,19 +12,20 @@ use http::{Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::body;
+use super::message::{ApiRequest, HttpResponse};
 use super::origin::Origin;
 use super::respond::{self, ResponseBody};
-use super::route::{ApiRequest, HttpResponse, HttpState};
+use super::state::HttpState;
 
-/// A call that ends in a failure.
+/// A failed call. Strings are the key of the error and its message.
 enum TrackFailure {
-    /// Of every call: in XML, or in JSON if that is asked for.
+    /// An error that any call may have: XML, or JSON if that is asked for.
     Call(ApiError),
-    /// The same with a key of its own.
+    /// A missing parameter: XML, or JSON if that is asked for.
     Parameter(String, String),
-    /// In JSON.
+    /// A refusal, always JSON.
     Refused(String, String),
-    /// The same, for something of ours that failed.
+    /// An internal failure, with its cause for the log: XML, or JSON if that is asked for.
     Internal(String),
 }
 
@@ -35,87 +37,87 @@ impl From<ApiError> for TrackFailure {
 
 /// Answers either call.
 pub(super) async fn handle_call(
-    gate: &HttpState,
+    state: &HttpState,
     caller: &Caller,
     call: ApiCall,
-    incomer: ApiRequest,
+    request: ApiRequest,
 ) -> HttpResponse {
-    let wants_json = wants_json(&incomer);
-    let answered = match call {
-        ApiCall::PutRecordingTextTrack => upload_track(gate, caller, call, incomer).await,
-        _ => list_tracks(gate, caller, call, &incomer).await,
+    let wants_json = wants_json(&request);
+    let result = match call {
+        ApiCall::PutRecordingTextTrack => upload_track(state, caller, call, request).await,
+        _ => list_tracks(state, caller, call, &request).await,
     };
-    let outcome = match answered {
+    let response = match result {
         Ok(value) => HttpResponse::ok(call.name(), respond::json(StatusCode::OK, &value)),
-        Err(failed) => failure_response(call, failed, wants_json),
+        Err(failure) => failure_response(call, failure, wants_json),
     };
-    outcome.with_request_log(RequestLog::for_caller(caller))
+    response.with_request_log(RequestLog::for_caller(caller))
 }
 
-fn failure_response(call: ApiCall, failed: TrackFailure, wants_json: bool) -> HttpResponse {
+fn failure_response(call: ApiCall, failure: TrackFailure, wants_json: bool) -> HttpResponse {
     let in_json = |key: &str, message: &str| {
         respond::json(StatusCode::OK, &response::build_failure_json(key, message))
     };
-    let as_wanted = |key: &str, message: &str| -> Response<ResponseBody> {
+    let in_wanted_type = |key: &str, message: &str| -> Response<ResponseBody> {
         if wants_json {
             in_json(key, message)
         } else {
             respond::xml(response::build_failure(key, message))
         }
     };
-    match failed {
+    match failure {
         TrackFailure::Call(error) => {
-            let mut outcome = HttpResponse::failed(call.name(), &error);
-            outcome.response = as_wanted(error.key(), &error.message());
-            outcome
+            let mut response = HttpResponse::failed(call.name(), &error);
+            response.response = in_wanted_type(error.key(), &error.message());
+            response
         }
         TrackFailure::Parameter(key, message) => {
-            refused_response(call, as_wanted(&key, &message), key)
+            refused_response(call, in_wanted_type(&key, &message), key)
         }
         TrackFailure::Refused(key, message) => refused_response(call, in_json(&key, &message), key),
         TrackFailure::Internal(detail) => {
             let message = ApiError::Internal.message();
-            let response = as_wanted("internalError", &message);
-            let mut outcome = refused_response(call, response, "internalError".to_owned());
-            outcome.detail = Some(detail);
-            outcome
+            let response = in_wanted_type("internalError", &message);
+            let mut response = refused_response(call, response, "internalError".to_owned());
+            response.detail = Some(detail);
+            response
         }
     }
 }
 
 fn refused_response(call: ApiCall, response: Response<ResponseBody>, key: String) -> HttpResponse {
-    let mut outcome = HttpResponse::ok(call.name(), response);
-    outcome.result = key;
-    outcome
+    let mut response = HttpResponse::ok(call.name(), response);
+    response.result = key;
+    response
 }
 
-fn wants_json(incomer: &ApiRequest) -> bool {
-    let accepted = incomer.headers.get_all(header::ACCEPT).iter();
-    accepted.filter_map(|value| value.to_str().ok()).any(|text| text.contains("application/json"))
+fn wants_json(request: &ApiRequest) -> bool {
+    let mut accepted = request.headers.get_all(header::ACCEPT).iter();
+    accepted.any(|value| value.to_str().is_ok_and(|text| text.contains("application/json")))
 }
 
 async fn list_tracks(
-    gate: &HttpState,
+    state: &HttpState,
     caller: &Caller,
     call: ApiCall,
-    incomer: &ApiRequest,
+    request: &ApiRequest,
 ) -> Result<Value, TrackFailure> {
-    let query = Query::parse(&incomer.query);
+    let query = Query::parse(&request.query);
     let record_id = non_empty_parameter(&query, "recordID").ok_or_else(|| {
         TrackFailure::Parameter(
             "missingParamRecordID".to_owned(),
             "You must specify a recordID.".to_owned(),
         )
     })?;
-    authenticate(&gate.app, caller, call.name(), &incomer.query, None)?;
-    let theatre = gate.playback.as_ref().ok_or_else(|| no_recording(&record_id))?;
-    let found = theatre.playback.list_tracks(&caller_scope(caller), &record_id).await;
-    let tracks = found.map_err(|error| track_failure(error, &record_id))?;
+    authenticate(&state.app, caller, call.name(), &request.query, None)?;
+    let service = state.playback.as_ref().ok_or_else(|| no_recording(&record_id))?;
+    let tracks = service.playback.list_tracks(&caller_scope(caller), &record_id).await;
+    let tracks = tracks.map_err(|error| track_failure(error, &record_id))?;
     if tracks.is_empty() {
         let message = format!("No captions found for {record_id}");
         return Err(TrackFailure::Refused("noCaptionsFound".to_owned(), message));
     }
-    let origin = Origin::from_headers(&incomer.headers);
+    let origin = Origin::from_headers(&request.headers);
     let tracks: Vec<Value> = tracks.iter().map(|track| track_json(track, &origin)).collect();
     Ok(json!({ "response": { "returncode": "SUCCESS", "tracks": tracks } }))
 }
@@ -131,25 +133,25 @@ fn track_json(track: &Track, origin: &Origin<'_>) -> Value {
 }
 
 async fn upload_track(
-    gate: &HttpState,
+    state: &HttpState,
     caller: &Caller,
     call: ApiCall,
-    incomer: ApiRequest,
+    request: ApiRequest,
 ) -> Result<Value, TrackFailure> {
-    let query = Query::parse(&incomer.query);
+    let query = Query::parse(&request.query);
     for name in ["recordID", "kind", "lang"] {
         if non_empty_parameter(&query, name).is_none() {
             let message = format!("Missing param {name}.");
             return Err(TrackFailure::Parameter("paramError".to_owned(), message));
         }
     }
-    authenticate(&gate.app, caller, call.name(), &incomer.query, None)?;
+    authenticate(&state.app, caller, call.name(), &request.query, None)?;
     let text = |name| non_empty_parameter(&query, name).unwrap_or_default();
     let (record_id, kind, lang) = (text("recordID"), text("kind"), text("lang"));
-    let theatre = gate.playback.as_ref().ok_or_else(|| no_recording(&record_id))?;
-    let (playback, scope) = (&theatre.playback, caller_scope(caller));
-    let found = playback.check_recording(&scope, &record_id).await;
-    found.map_err(|error| track_failure(error, &record_id))?;
+    let service = state.playback.as_ref().ok_or_else(|| no_recording(&record_id))?;
+    let (playback, scope) = (&service.playback, caller_scope(caller));
+    let checked = playback.check_recording(&scope, &record_id).await;
+    checked.map_err(|error| track_failure(error, &record_id))?;
     if kind != "subtitles" && kind != "captions" {
         let message =
             format!("Invalid kind parameter, expected='subtitles|captions' actual={kind}");
@@ -161,14 +163,14 @@ async fn upload_track(
             format!("Malformed lang param, received={lang}"),
         )
     })?;
-    let content = body::read_file(&incomer.headers, incomer.body).await?;
+    let content = body::read_file(&request.headers, request.body).await?;
     if content.is_empty() {
         let message = "Empty uploaded text track.".to_owned();
         return Err(TrackFailure::Refused("empty_uploaded_text_track".to_owned(), message));
     }
     let track = NewTrack { kind, label: text("label"), lang, content };
-    let put = playback.put_track(&scope, &record_id, &track).await;
-    put.map_err(|error| track_failure(error, &record_id))?;
+    let stored = playback.put_track(&scope, &record_id, &track).await;
+    stored.map_err(|error| track_failure(error, &record_id))?;
     Ok(json!({ "response": {
         "returncode": "SUCCESS",
         "messageKey": "upload_text_track_success",
@@ -177,7 +179,7 @@ async fn upload_track(
     }}))
 }
 
-/// A parameter that says something.
+/// Returns the trimmed value of a parameter, unless it is empty.
 fn non_empty_parameter(query: &Query, name: &str) -> Option<String> {
     query.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }

@@ -1,11 +1,20 @@
-//! The original's table: columns two blanks apart, headings centred, numbers to the right.
+//! Tables of the command line. On a terminal, text is wrapped so that a table fits its width; in a
+//! pipe or file, each row is one line.
 
-/// A cell; numbers stand at the right, text at the left.
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+/// Longest words that are not broken, in characters, in order of preference: the first one for which
+/// the table fits the terminal is used.
+const MAX_UNBROKEN_CHARS: [usize; 8] = [40, 32, 24, 20, 16, 13, 10, 8];
+/// Characters of padding in each column.
+const PADDING: usize = 2;
+
+/// A cell. Text is left-aligned, numbers are right-aligned.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
     /// Text.
     Text(String),
-    /// A number, already formatted.
+    /// A formatted number.
     Number(String),
 }
 
@@ -15,83 +24,111 @@ impl Cell {
         Self::Text(text.into())
     }
 
-    fn content(&self) -> &str {
+    /// The text or number.
+    pub(super) fn content(&self) -> &str {
         match self {
             Self::Text(text) | Self::Number(text) => text,
         }
     }
+
+    fn alignment(&self) -> CellAlignment {
+        match self {
+            Self::Text(_) => CellAlignment::Left,
+            Self::Number(_) => CellAlignment::Right,
+        }
+    }
 }
 
-/// Renders a table, one line a row, each ended by a line feed.
+/// Renders a table without borders. Each line ends with a line feed. A heading is aligned like the
+/// first cell of its column.
 pub fn render(headings: &[&str], rows: &[Vec<Cell>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let widest = cells.map(|cell| cell.content().chars().count()).max().unwrap_or(0);
-        widest.max(headings.get(column).map_or(0, |heading| heading.chars().count()))
-    };
-    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    let mut text = String::new();
-    for (heading, width) in headings.iter().zip(&widths) {
-        let free = width - heading.chars().count();
-        let left = free.div_ceil(2);
-        text.push_str(&format!(" {:left$}{heading}{:right$} ", "", "", right = free - left));
+    render_with_width(headings, rows, None)
+}
+
+/// Renders a table for a terminal with that many columns; `None` stands for the width of the terminal
+/// that is the standard output.
+fn render_with_width(headings: &[&str], rows: &[Vec<Cell>], width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = width {
+        table.set_width(width);
     }
-    text.push('\n');
+    let first_row = rows.first().map_or(&[][..], Vec::as_slice);
+    table.set_header(headings.iter().enumerate().map(|(column, heading)| {
+        let alignment = first_row.get(column).map_or(CellAlignment::Left, Cell::alignment);
+        comfy_table::Cell::new(heading).set_alignment(alignment)
+    }));
     for row in rows {
-        for (cell, width) in row.iter().zip(&widths) {
-            match cell {
-                Cell::Text(content) => text.push_str(&format!(" {content:<width$} ")),
-                Cell::Number(content) => text.push_str(&format!(" {content:>width$} ")),
-            }
-        }
-        text.push('\n');
+        table
+            .add_row(row.iter().map(|cell| {
+                comfy_table::Cell::new(cell.content()).set_alignment(cell.alignment())
+            }));
     }
-    text
+    keep_words(&mut table, headings, rows);
+    table.trim_fmt() + "\n"
+}
+
+/// Sets the minimum widths of the columns so that as few words as possible are broken when text is
+/// wrapped.
+fn keep_words(table: &mut Table, headings: &[&str], rows: &[Vec<Cell>]) {
+    let Some(width) = table.width() else { return };
+    let longest_word = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(Cell::content);
+        let words = cells.chain([headings[column]]).flat_map(str::split_whitespace);
+        words.map(|word| word.chars().count()).max().unwrap_or(0)
+    };
+    let longest_words: Vec<usize> = (0..headings.len()).map(longest_word).collect();
+    for limit in MAX_UNBROKEN_CHARS {
+        let widths: Vec<usize> = longest_words.iter().map(|word| *word.min(&limit)).collect();
+        if widths.iter().sum::<usize>() + PADDING * widths.len() <= usize::from(width) {
+            table.set_constraints(widths.into_iter().map(|width| {
+                // The constraint is on the width with padding.
+                let width = u16::try_from(width + PADDING).unwrap_or(u16::MAX);
+                ColumnConstraint::LowerBoundary(Width::Fixed(width))
+            }));
+            return;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// As printed by the original's `rake status`.
-    const STATUS: [&str; 4] = [
-        "      HOSTNAME        STATE   STATUS  MEETINGS  LARGEST MEETING  LOAD  BBB VERSION   TAG ",
-        " bbb1.example.test  enabled   online  0         0                 0.0  2.7.12            ",
-        " bbb2.example.test  enabled   online  0         0                 0.0  2.7.12       blue ",
-        " bbb3.example.test  disabled  online  0         0                      2.7.12            ",
-    ];
+    fn rows() -> [Vec<Cell>; 2] {
+        let number = |number: &str| Cell::Number(number.to_owned());
+        [
+            vec![Cell::text("bbb1"), number("7"), Cell::text("no answer within 10000 ms")],
+            vec![Cell::text("b"), number("110"), Cell::text("")],
+        ]
+    }
+
+    const HEADINGS: [&str; 3] = ["ID", "USERS", "FAILURE"];
 
     #[test]
-    fn as_the_original_prints_it() {
-        let row = |host: &str, state: &str, load: &str, tag: &str| {
-            let text = Cell::text;
-            vec![
-                text(host),
-                text(state),
-                text("online"),
-                text("0"),
-                text("0"),
-                Cell::Number(load.to_owned()),
-                text("2.7.12"),
-                text(tag),
-            ]
-        };
-        let rows = [
-            row("bbb1.example.test", "enabled", "0.0", ""),
-            row("bbb2.example.test", "enabled", "0.0", "blue"),
-            row("bbb3.example.test", "disabled", "", ""),
-        ];
-        let headings = [
-            "HOSTNAME",
-            "STATE",
-            "STATUS",
-            "MEETINGS",
-            "LARGEST MEETING",
-            "LOAD",
-            "BBB VERSION",
-            "TAG",
-        ];
-        let table = render(&headings, &rows);
-        assert_eq!(table.lines().collect::<Vec<_>>(), STATUS);
+    fn without_a_terminal_each_row_is_one_line() {
+        let expected = " ID    USERS  FAILURE\n bbb1      7  no answer within 10000 ms\n \
+                        b       110\n";
+        assert_eq!(render(&HEADINGS, &rows()), expected);
+    }
+
+    #[test]
+    fn words_are_not_broken_if_the_table_fits_otherwise() {
+        let id = "d5eda03b-0d27-43c4-8cb5-e548c82e1fd8";
+        let failure = "unreachable: connection refused ".repeat(5);
+        let row = vec![Cell::text(id), Cell::Number("7".to_owned()), Cell::text(failure)];
+        let table = render_with_width(&HEADINGS, &[row], Some(70));
+        assert!(table.contains(id) && table.contains("unreachable:"), "{table}");
+        assert!(table.lines().all(|line| line.len() <= 70), "{table}");
+    }
+
+    #[test]
+    fn on_a_terminal_no_line_is_longer_than_it_is_wide() {
+        let table = render_with_width(&HEADINGS, &rows(), Some(30));
+        assert!(table.lines().count() > 3, "{table}");
+        assert!(table.lines().all(|line| line.len() <= 30), "{table}");
+        let words: Vec<_> = table.split_whitespace().collect();
+        assert!(["answer", "within", "10000"].iter().all(|word| words.contains(word)), "{table}");
     }
 }

@@ -1,26 +1,24 @@
-//! Scalars of YAML, written so that every reader gets the same text back.
+//! Scalars of YAML that every reader reads back as the same text.
 
-/// A text, quoted where it must be.
+/// Returns a text as a scalar on one line, in quotes where it needs them.
 pub fn quote_scalar(text: &str) -> String {
-    if text.chars().any(char::is_control) {
-        // JSON strings are YAML's double-quoted scalars.
-        return serde_json::Value::from(text).to_string();
-    }
-    if is_plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
+    let write = |quote_all| {
+        let options =
+            serde_saphyr::ser_options! { prefer_block_scalars: false, quote_all: quote_all };
+        let written = serde_saphyr::to_string_with_options(&text, options);
+        // Strings of JSON are scalars of YAML.
+        let written = written.unwrap_or_else(|_| serde_json::Value::from(text).to_string());
+        written.trim_end_matches('\n').to_owned()
+    };
+    let is_plain = is_version(text) || write(false) == text;
+    if is_plain { text.to_owned() } else { write(true) }
 }
 
-fn is_plain(text: &str) -> bool {
-    const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
-    let safe = |c: char| c.is_ascii_alphanumeric() || "_./:@-".contains(c);
-    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '/');
-    // Of numbers in other bases than ten.
-    let based = |c: char| c.is_ascii_hexdigit() || "xo_.".contains(c.to_ascii_lowercase());
-    let number = text.parse::<f64>().is_ok()
-        || text.starts_with('0') && text.len() > 1 && text.chars().all(based)
-        || text.chars().all(|c| c.is_ascii_digit() || c == '_' || c == ':')
-        || text.chars().all(|c| c.is_ascii_digit() || c == '-');
-    let word = WORDS.iter().any(|word| word.eq_ignore_ascii_case(text));
-    first && text.chars().all(safe) && !text.ends_with(':') && !number && !word
+/// Whether a text is three or more numbers, as the version of BBB: the library quotes it, but no reader takes
+/// it for a number.
+fn is_version(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split('.').count() > 2 && text.split('.').all(is_number)
 }
 
 #[cfg(test)]
@@ -42,10 +40,12 @@ mod tests {
             ("0x1F", "'0x1F'"),
             ("0o17", "'0o17'"),
             ("2020-01-01", "'2020-01-01'"),
-            ("it's", "'it''s'"),
+            ("it's", "it's"),
+            ("'", "\"'\""),
             ("yes", "'yes'"),
             ("a: b", "'a: b'"),
-            ("-x", "'-x'"),
+            ("-x", "-x"),
+            ("- x", "'- x'"),
             ("a\nb", "\"a\\nb\""),
         ] {
             assert_eq!(quote_scalar(text), quoted);

@@ -1,4 +1,4 @@
-//! Recordings that are watched: where their files are, and what signs for those who may.
+//! Builds the playback of recordings.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,9 +14,10 @@ use crate::config::values::Secret;
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::{Cdn, NotFoundPage, PlaybackService};
 
+/// File of the generated cookie key, in the data directory.
 const KEY_BASE_FILE: &str = "secret-key-base";
 
-/// Where recordings are watched; nowhere if there are none.
+/// Builds the playback service; `None` without a database or with RECORDING_DISABLED.
 pub(super) fn build_playback_service(
     config: &Config,
     stores: &StoreSettings,
@@ -48,14 +49,14 @@ pub(super) fn build_playback_service(
     }))
 }
 
-/// What signs cookies: the setting, or a secret of this machine's own if nobody else needs it.
+/// The key that signs access cookies: the setting, or a generated key if the store is not shared.
 fn load_key_base(
     config: &Config,
     stores: &StoreSettings,
     data_dir: &Path,
 ) -> Result<String, WiringError> {
-    if let Some(Secret(given)) = config.secret_key_base.as_ref().filter(|it| !it.0.is_empty()) {
-        return Ok(given.clone());
+    if let Some(Secret(key)) = config.secret_key_base.as_ref().filter(|key| !key.0.is_empty()) {
+        return Ok(key.clone());
     }
     if !stores.is_shared() {
         let path = data_dir.join(KEY_BASE_FILE);
@@ -76,7 +77,9 @@ fn build_cdn(config: &Config) -> Result<Option<Cdn>, WiringError> {
     let key: String = key.chars().filter(|character| !character.is_whitespace()).collect();
     let pem = STANDARD.decode(key).ok();
     let key = pem.and_then(|pem| RsaKey::from_pem(&pem)).ok_or_else(|| {
-        WiringError::Setting("CF_PRIVATE_KEY_B64: it must be an RSA key, PEM in base64".to_owned())
+        WiringError::Setting(
+            "CF_PRIVATE_KEY_B64: it must be an RSA key: PEM, encoded in base64".to_owned(),
+        )
     })?;
     let signer = Arc::new(move |message: &[u8]| key.sign(message));
     Ok(Some(Cdn { url: url.clone(), key_pair_id: key_pair_id.clone(), signer }))

@@ -1,4 +1,4 @@
-//! Recordings: directories and database put together.
+//! Builds the storage, retention, import and upload of recordings.
 
 use std::sync::Arc;
 
@@ -15,22 +15,22 @@ use super::WiringError;
 use crate::config::Config;
 use crate::config::values::Secret;
 
-/// Where the files of recordings are.
+/// Builds the storage of recording files: directories, or a bucket with S3_RECORDING.
 ///
 /// # Errors
-/// When the settings of S3 make no sense.
+/// When the settings of S3 are not valid.
 pub(super) fn build_blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
     if config.s3_recording {
         let blobs = S3Blobs::new(build_s3_access(config)).map_err(WiringError::Setting)?;
         return Ok(Arc::new(blobs));
     }
     let [published, unpublished] = [&config.recording_publish_dir, &config.recording_unpublish_dir];
-    let deleted = config.recording_trash_dir.clone();
-    let deleted = deleted.unwrap_or_else(|| published.with_file_name("deleted"));
-    Ok(Arc::new(DirectoryBlobs::new(published.clone(), unpublished.clone(), deleted)))
+    let trash = config.recording_trash_dir.clone();
+    let trash = trash.unwrap_or_else(|| published.with_file_name("deleted"));
+    Ok(Arc::new(DirectoryBlobs::new(published.clone(), unpublished.clone(), trash)))
 }
 
-/// Which recordings go by themselves.
+/// The rule by which recordings are deleted automatically; `None` if they are not.
 pub(super) fn build_retention(config: &Config) -> Option<Retention> {
     let days = i64::from(config.recording_retention_days.0);
     let tenant = config.recording_retention_tenant.clone();
@@ -44,7 +44,7 @@ pub(super) fn build_retention(config: &Config) -> Option<Retention> {
     })
 }
 
-/// The bucket; that all of it is set was checked with the settings.
+/// The access to the bucket. `Config::read` has checked that the required settings are set.
 fn build_s3_access(config: &Config) -> S3Settings {
     let secret = |secret: &Option<Secret>| secret.as_ref().map(|Secret(secret)| secret.clone());
     S3Settings {
@@ -58,17 +58,17 @@ fn build_s3_access(config: &Config) -> S3Settings {
     }
 }
 
-/// What imports recordings, if there is a database and nobody has switched them off.
+/// Builds the importer of recordings; `None` without a database or with RECORDING_DISABLED.
 pub(super) fn build_importer(config: &Config, app: &App) -> Option<Importer> {
-    let records = app.recording_store.clone().filter(|_| !config.recording_disabled)?;
-    let aside = config.recording_quarantine_dir.clone();
+    let recording_store = app.recording_store.clone().filter(|_| !config.recording_disabled)?;
+    let quarantine = config.recording_quarantine_dir.clone();
     let spool = SpoolDir::new(
         config.recording_spool_dir.clone(),
         config.recording_work_dir.clone(),
-        aside.unwrap_or_else(|| config.recording_work_dir.join("quarantine")),
+        quarantine.unwrap_or_else(|| config.recording_work_dir.join("quarantine")),
     );
     Some(Importer {
-        records,
+        records: recording_store,
         blobs: app.blobs.clone(),
         spool: Arc::new(spool),
         clock: app.clock.clone(),
@@ -80,7 +80,7 @@ pub(super) fn build_importer(config: &Config, app: &App) -> Option<Importer> {
     })
 }
 
-/// Uploads into the spool.
+/// Builds the uploads into the spool.
 pub(super) fn build_uploads(config: &Config) -> Arc<dyn Uploads> {
     Arc::new(UploadDir::new(config.recording_spool_dir.clone()))
 }

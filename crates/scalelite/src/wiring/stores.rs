@@ -1,4 +1,4 @@
-//! Opens stores: those of the settings, and single ones by their URLs.
+//! Opens the stores of the settings, and single stores by their locations.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,25 +15,25 @@ use crate::config::stores::{
     RecordingStoreUrl, STORE_FILE, StateStoreUrl, StoreLocation, StoreSettings,
 };
 
-/// What the stores serve.
+/// The opened stores.
 pub struct OpenedStores {
-    /// Their ports.
+    /// The state store and the recording store.
     pub stores: Stores,
-    /// Recordings and what belongs to them, unless there is no database.
+    /// The recording store with all its ports; `None` with DB_DISABLED.
     pub recording_store: Option<Arc<dyn ports::RecordingStore>>,
-    /// For a closer look.
+    /// The stores, for `doctor`.
     pub inspectors: Vec<Arc<dyn Inspect>>,
 }
 
 /// Opens the stores of the settings.
 ///
 /// # Errors
-/// When one cannot be used.
+/// When a store cannot be used.
 pub fn open_stores(stores: &StoreSettings, data_dir: &Path) -> Result<OpenedStores, WiringError> {
-    let mut inspect: Vec<Arc<dyn Inspect>> = Vec::new();
+    let mut inspectors: Vec<Arc<dyn Inspect>> = Vec::new();
     let embedded = if stores.needs_data_dir() {
         let store = Arc::new(open_sqlite(&data_dir.join(STORE_FILE))?);
-        inspect.push(store.clone());
+        inspectors.push(store.clone());
         Some(store)
     } else {
         None
@@ -41,46 +41,43 @@ pub fn open_stores(stores: &StoreSettings, data_dir: &Path) -> Result<OpenedStor
     let postgres = match (&stores.state, &stores.recordings) {
         (StateStoreUrl::Postgres(options), _) | (_, RecordingStoreUrl::Postgres(options)) => {
             let store = Arc::new(PgStore::new(options.clone()).map_err(WiringError::Shared)?);
-            inspect.push(store.clone());
+            inspectors.push(store.clone());
             Some(store)
         }
         _ => None,
     };
-    let hot: Arc<dyn ports::StateStore> = match (&stores.state, &embedded, &postgres) {
+    let state: Arc<dyn ports::StateStore> = match (&stores.state, &embedded, &postgres) {
         (StateStoreUrl::Redis(options), _, _) => {
             let store = Arc::new(RedisStore::new(options.clone()));
-            inspect.push(store.clone());
+            inspectors.push(store.clone());
             store
         }
         (StateStoreUrl::Postgres(_), _, Some(store)) => store.clone(),
         (_, Some(store), _) => store.clone(),
         _ => return Err(WiringError::NoStores),
     };
-    let records: Option<Arc<dyn ports::RecordingStore>> = match &stores.recordings {
+    let recording_store: Option<Arc<dyn ports::RecordingStore>> = match &stores.recordings {
         RecordingStoreUrl::Disabled => None,
         RecordingStoreUrl::Postgres(_) => postgres.map(|store| store as _),
         RecordingStoreUrl::Embedded => embedded.map(|store| store as _),
     };
-    let recordings = records.clone().map(|records| records as _);
-    Ok(OpenedStores {
-        stores: Stores { state: hot, recordings },
-        recording_store: records,
-        inspectors: inspect,
-    })
+    let recordings = recording_store.clone().map(|store| store as _);
+    Ok(OpenedStores { stores: Stores { state, recordings }, recording_store, inspectors })
 }
 
 fn open_sqlite(path: &Path) -> Result<SqliteStore, WiringError> {
     SqliteStore::open(path).map_err(|error| WiringError::Store(path.to_owned(), error))
 }
 
-/// Opens one store, whole.
+/// Opens one store with everything in it. An embedded store that does not exist is created if
+/// `may_create` is set.
 ///
 /// # Errors
-/// When it cannot be used. An embedded store is made only if it may be new.
-pub fn open_store(store: &StoreLocation, may_be_new: bool) -> Result<Stores, WiringError> {
+/// When the store cannot be used, or does not exist and must not be created.
+pub fn open_store(store: &StoreLocation, may_create: bool) -> Result<Stores, WiringError> {
     match store {
         StoreLocation::Embedded(path) => {
-            if !may_be_new && !path.is_file() {
+            if !may_create && !path.is_file() {
                 return Err(WiringError::NoStore(path.clone()));
             }
             let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
@@ -90,8 +87,8 @@ pub fn open_store(store: &StoreLocation, may_be_new: bool) -> Result<Stores, Wir
             Ok(Stores { state: store.clone(), recordings: Some(store) })
         }
         StoreLocation::Redis(options) => {
-            let hot = Arc::new(RedisStore::new(options.clone()));
-            Ok(Stores { state: hot, recordings: None })
+            let state = Arc::new(RedisStore::new(options.clone()));
+            Ok(Stores { state, recordings: None })
         }
         StoreLocation::Postgres(options) => {
             let store = Arc::new(PgStore::new(options.clone()).map_err(WiringError::Shared)?);
@@ -100,10 +97,10 @@ pub fn open_store(store: &StoreLocation, may_be_new: bool) -> Result<Stores, Wir
     }
 }
 
-/// Whether a database has been taken over before; nothing is written to find out.
+/// Whether a database has been adopted: brought to this program's schema. Only reads.
 ///
 /// # Errors
-/// When it cannot be asked.
+/// When the database cannot be read.
 pub async fn is_adopted(options: &PgOptions) -> Result<bool, WiringError> {
     let options = PgOptions { read_only: true, ..options.clone() };
     let store = PgStore::new(options).map_err(WiringError::Shared)?;

@@ -1,6 +1,6 @@
-//! `config`, and settings in general: where values come from, what is hidden, what is refused.
+//! Tests of `config` and of settings: origins of values, hidden secrets, refused values.
 
-use crate::environment::{collapse_blanks, setup};
+use crate::environment::{collapse_whitespace, setup};
 use serde_json::Value;
 use testkit::process::{self, CommandOutput};
 use testkit::product::{SECRET, Setup};
@@ -9,11 +9,11 @@ async fn run_config(setup: &Setup, more: &[&str]) -> anyhow::Result<CommandOutpu
     process::run(setup, &[&["config"], more].concat()).await
 }
 
-/// The line of a setting, with its blanks collapsed.
+/// The line that `config` prints for a setting, with whitespace collapsed.
 async fn setting_line(setup: &Setup, more: &[&str], name: &str) -> anyhow::Result<String> {
-    let said = run_config(setup, more).await?;
-    assert_eq!((said.stderr.as_str(), said.exit_code), ("", 0));
-    let lines = collapse_blanks(&said.stdout);
+    let output = run_config(setup, more).await?;
+    assert_eq!((output.stderr.as_str(), output.exit_code), ("", 0));
+    let lines = collapse_whitespace(&output.stdout);
     let line = lines.into_iter().find(|line| line.split(' ').next() == Some(name));
     Ok(line.unwrap_or_default())
 }
@@ -23,7 +23,7 @@ async fn values_are_shown_with_their_origin() -> anyhow::Result<()> {
     let setup = setup()?.with_setting("INTERVAL", "5").with_setting("CONNECT_TIMEOUT", "");
     let setup = setup.with_setting("POLL_INTERVAL", "");
     for (name, line) in [
-        ("SETTING", "SETTING VALUE FROM"),
+        ("SETTING", "SETTING VALUE ORIGIN"),
         ("PORT", "PORT 3000 default"),
         ("BIND", "BIND tcp://127.0.0.1:0 environment BIND"),
         ("POLL_INTERVAL", "POLL_INTERVAL 5 environment INTERVAL"),
@@ -35,15 +35,15 @@ async fn values_are_shown_with_their_origin() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn flags_win_over_the_environment() -> anyhow::Result<()> {
+async fn flags_override_the_environment() -> anyhow::Result<()> {
     let setup =
         setup()?.with_setting("POLL_INTERVAL", "30").with_setting("RECORDING_DISABLED", "false");
     let flag = "POLL_INTERVAL 31 flag";
     let name = "POLL_INTERVAL";
     assert_eq!(setting_line(&setup, &["--poll-interval", "31"], name).await?, flag);
     assert_eq!(setting_line(&setup, &["--poll-interval=31"], name).await?, flag);
-    let before = process::run(&setup, &["--poll-interval", "31", "config"]).await?;
-    assert!(collapse_blanks(&before.stdout).iter().any(|line| line == flag));
+    let flag_first = process::run(&setup, &["--poll-interval", "31", "config"]).await?;
+    assert!(collapse_whitespace(&flag_first.stdout).iter().any(|line| line == flag));
     let on = "RECORDING_DISABLED true flag";
     assert_eq!(setting_line(&setup, &["--recording-disabled"], "RECORDING_DISABLED").await?, on);
     let dir = setup.folder().join("other");
@@ -60,20 +60,20 @@ async fn secrets_are_hidden_wherever_they_come_from() -> anyhow::Result<()> {
     std::fs::write(&file, "from-a-file:and-another\n")?;
     let file = file.display().to_string();
     let setup = setup.with_setting("LOADBALANCER_SECRETS_FILE", &file);
-    let said = run_config(&setup, &[]).await?.stdout;
+    let output = run_config(&setup, &[]).await?.stdout;
     let json = run_config(&setup, &["--json"]).await?.stdout;
-    for text in [&said, &json] {
+    for text in [&output, &json] {
         assert!(!text.contains(SECRET) && !text.contains("from-a-file"), "{text}");
     }
-    let lines = collapse_blanks(&said);
+    let lines = collapse_whitespace(&output);
     assert!(lines.contains(&"LOADBALANCER_SECRET *** environment LOADBALANCER_SECRET".to_owned()));
     let from_file = "LOADBALANCER_SECRETS *** file named by LOADBALANCER_SECRETS_FILE";
-    assert!(lines.contains(&from_file.to_owned()), "{said}");
+    assert!(lines.contains(&from_file.to_owned()), "{output}");
     let list: Vec<Value> = serde_json::from_str(&json)?;
-    let one = list.iter().find(|one| one["name"] == "LOADBALANCER_SECRETS");
-    let one = one.unwrap_or(&Value::Null);
-    assert_eq!(one["value"], "***");
-    assert_eq!(one["origin"], "file named by LOADBALANCER_SECRETS_FILE");
+    let setting = list.iter().find(|setting| setting["name"] == "LOADBALANCER_SECRETS");
+    let setting = setting.unwrap_or(&Value::Null);
+    assert_eq!(setting["value"], "***");
+    assert_eq!(setting["origin"], "file named by LOADBALANCER_SECRETS_FILE");
     let secret = process::run(&setup, &["secret"]).await?.stdout;
     assert!(secret.contains("Secret: from-a-file\nSecret: and-another\n"), "{secret}");
     Ok(())
@@ -97,7 +97,7 @@ async fn a_wrong_value_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
         ),
         (
             wrong("LOADBALANCER_SECRET", " hidden")?,
-            "LOADBALANCER_SECRET: `***` is not allowed, it must be a secret without blanks at its ends\n",
+            "LOADBALANCER_SECRET: `***` is not allowed, it must be a secret without leading or trailing whitespace\n",
         ),
         (
             wrong("VOICE_BRIDGE_MIN", "10")?,
@@ -109,29 +109,29 @@ async fn a_wrong_value_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
         ),
     ] {
         for command in ["config", "serve", "servers", "secret"] {
-            let said = process::run(&setup, &[command]).await?;
-            let all = (said.stdout.as_str(), said.stderr.as_str(), said.exit_code);
-            assert_eq!(all, ("", line, 1), "{command}");
+            let output = process::run(&setup, &[command]).await?;
+            let result = (output.stdout.as_str(), output.stderr.as_str(), output.exit_code);
+            assert_eq!(result, ("", line, 1), "{command}");
         }
         assert!(!setup.folder().join("data").exists(), "{line}");
     }
-    let said = run_config(&setup()?, &["--log-format", "xml"]).await?;
-    assert_eq!(said.stderr, "LOG_FORMAT: `xml` is not allowed, it must be text or json\n");
-    assert_eq!(said.exit_code, 1);
+    let output = run_config(&setup()?, &["--log-format", "xml"]).await?;
+    assert_eq!(output.stderr, "LOG_FORMAT: `xml` is not allowed, it must be text or json\n");
+    assert_eq!(output.exit_code, 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn settings_of_the_original_are_explained() -> anyhow::Result<()> {
+async fn ignored_settings_of_the_original_are_listed() -> anyhow::Result<()> {
     let setup = setup()?.with_setting("WEB_CONCURRENCY", "4").with_setting("FSAPI_PASSWORD", "x");
-    let said = run_config(&setup, &[]).await?.stdout;
+    let output = run_config(&setup, &[]).await?.stdout;
     for line in [
         " WEB_CONCURRENCY is set and has no effect: one process uses all cores\n",
-        " FSAPI_PASSWORD is set and has no effect yet\n",
+        " FSAPI_PASSWORD is set and not implemented yet\n",
     ] {
-        assert!(said.contains(line), "{said}");
+        assert!(output.contains(line), "{output}");
     }
-    let said = run_config(&setup, &["--reference"]).await?;
-    assert!(said.exit_code == 0 && said.stdout.starts_with("# Configuration\n"));
+    let output = run_config(&setup, &["--reference"]).await?;
+    assert!(output.exit_code == 0 && output.stdout.starts_with("# Configuration\n"));
     Ok(())
 }

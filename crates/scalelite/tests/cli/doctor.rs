@@ -1,4 +1,4 @@
-//! `doctor`: finds what is wrong, says what to do, and fails if anything does.
+//! Tests of `doctor`: it finds problems, gives advice, and fails if a check fails.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -10,139 +10,143 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 async fn run_doctor(setup: &Setup) -> anyhow::Result<CommandOutput> {
-    let said = process::run(setup, &["doctor"]).await?;
-    assert_eq!(said.stderr, "");
-    assert!(!said.stdout.contains(SECRET), "{}", said.stdout);
-    Ok(said)
+    let output = process::run(setup, &["doctor"]).await?;
+    assert_eq!(output.stderr, "");
+    assert!(!output.stdout.contains(SECRET), "{}", output.stdout);
+    Ok(output)
 }
 
-/// The lines that begin with this word, and the advice under them.
-fn lines_with(said: &CommandOutput, word: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut inside = false;
-    for line in said.stdout.lines() {
-        let advice = line.starts_with(' ');
-        inside = if advice { inside } else { line.split(' ').next() == Some(word) };
-        if inside {
-            found.push(line.to_owned());
+/// The lines that start with this word, and the lines with their advice.
+fn lines_with(output: &CommandOutput, word: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut is_selected = false;
+    for line in output.stdout.lines() {
+        let is_advice = line.starts_with(' ');
+        is_selected = if is_advice { is_selected } else { line.split(' ').next() == Some(word) };
+        if is_selected {
+            lines.push(line.to_owned());
         }
     }
-    found
+    lines
 }
 
-/// The only failure, with its advice.
-fn only_failure(said: &CommandOutput) -> String {
-    assert_eq!(said.exit_code, 1, "{said:?}");
-    let failures = lines_with(said, "FAIL");
-    assert_eq!(failures.len(), 2, "{}", said.stdout);
+/// The single failure with its advice.
+fn only_failure(output: &CommandOutput) -> String {
+    assert_eq!(output.exit_code, 1, "{output:?}");
+    let failures = lines_with(output, "FAIL");
+    assert_eq!(failures.len(), 2, "{}", output.stdout);
     failures.join("\n")
 }
 
 #[tokio::test]
-async fn a_healthy_deployment() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(2).await?;
-    stage.add_enabled_server().await?;
-    stage.add_enabled_server().await?;
-    let said = run_doctor(&stage.setup).await?;
-    assert_eq!(said.exit_code, 0, "{said:?}");
-    let wrong =
-        (lines_with(&said, "FAIL"), lines_with(&said, "warn"), lines_with(&said, "skipped"));
-    assert_eq!(wrong, (vec![], vec![], vec![]), "{}", said.stdout);
+async fn a_healthy_deployment_has_no_problems() -> anyhow::Result<()> {
+    let mut cli = CliEnvironment::new(2).await?;
+    cli.add_enabled_server().await?;
+    cli.add_enabled_server().await?;
+    let output = run_doctor(&cli.setup).await?;
+    assert_eq!(output.exit_code, 0, "{output:?}");
+    let problems =
+        (lines_with(&output, "FAIL"), lines_with(&output, "warn"), lines_with(&output, "skipped"));
+    assert_eq!(problems, (vec![], vec![], vec![]), "{}", output.stdout);
     for end in [
-        "data directory: permissions: 700, its owner's only",
-        "LOADBALANCER_SECRET: 1 given, long enough",
+        "data directory: permissions: 700, accessible by its owner only",
+        "LOADBALANCER_SECRET: 1 set, long enough",
         "stores: servers and meetings in the data directory, recordings in the data directory",
         "store: access: can be read and written",
-        "store: integrity: quick_check finds nothing",
+        "store: integrity: quick_check found no problem",
         "store: journal: write-ahead log",
         ": connection: reachable, without TLS",
         ": secret: accepted, 0 meetings",
         ": clock: within some seconds of ours",
-        "Nothing is wrong.",
+        "No problems found.",
     ] {
-        assert!(said.stdout.lines().any(|line| line.ends_with(end)), "{end}: {}", said.stdout);
+        assert!(output.stdout.lines().any(|line| line.ends_with(end)), "{end}: {}", output.stdout);
     }
-    assert_eq!(said.stdout.matches(": version: 2.7").count(), 2, "{}", said.stdout);
+    assert_eq!(output.stdout.matches(": version: 2.7").count(), 2, "{}", output.stdout);
     Ok(())
 }
 
 #[tokio::test]
-async fn before_the_first_start_nothing_is_made() -> anyhow::Result<()> {
+async fn nothing_is_created_before_the_first_start() -> anyhow::Result<()> {
     let setup = setup()?;
-    let said = run_doctor(&setup).await?;
-    assert_eq!(said.exit_code, 0, "{said:?}");
-    let skipped = lines_with(&said, "skipped");
-    assert_eq!(skipped.len(), 2, "{}", said.stdout);
-    assert!(said.stdout.contains("the first start makes it"), "{}", said.stdout);
+    let output = run_doctor(&setup).await?;
+    assert_eq!(output.exit_code, 0, "{output:?}");
+    let skipped = lines_with(&output, "skipped");
+    assert_eq!(skipped.len(), 2, "{}", output.stdout);
+    assert!(output.stdout.contains("created on first start"), "{}", output.stdout);
     assert!(!setup.folder().join("data").exists());
     Ok(())
 }
 
 #[tokio::test]
 async fn a_pool_without_servers_is_a_warning() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(1).await?;
-    stage.run_ok("liveness").await?;
-    let said = run_doctor(&stage.setup).await?;
-    assert_eq!((said.exit_code, lines_with(&said, "warn").len()), (0, 2), "{}", said.stdout);
-    assert!(lines_with(&said, "warn")[0].contains("servers: the pool is empty"));
-    stage.add_server(&[]).await?;
-    let said = run_doctor(&stage.setup).await?;
-    assert!(lines_with(&said, "warn")[0].contains("servers: none is enabled"), "{}", said.stdout);
+    let mut cli = CliEnvironment::new(1).await?;
+    cli.run_ok("liveness").await?;
+    let output = run_doctor(&cli.setup).await?;
+    assert_eq!((output.exit_code, lines_with(&output, "warn").len()), (0, 2), "{}", output.stdout);
+    assert!(lines_with(&output, "warn")[0].contains("servers: the pool is empty"));
+    cli.add_server(&[]).await?;
+    let output = run_doctor(&cli.setup).await?;
+    assert!(
+        lines_with(&output, "warn")[0].contains("servers: none is enabled"),
+        "{}",
+        output.stdout
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_wrong_secret() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(2).await?;
-    stage.add_enabled_server().await?;
-    stage.add_enabled_server().await?;
-    stage.server(2).set_secret("changed-meanwhile");
-    let failure = only_failure(&run_doctor(&stage.setup).await?);
+async fn a_wrong_secret_is_a_failure() -> anyhow::Result<()> {
+    let mut cli = CliEnvironment::new(2).await?;
+    cli.add_enabled_server().await?;
+    cli.add_enabled_server().await?;
+    cli.server(2).set_secret("changed-meanwhile");
+    let failure = only_failure(&run_doctor(&cli.setup).await?);
     assert!(failure.contains(": secret: refused: checksumError\n"), "{failure}");
     assert!(failure.contains("scalelite servers update "), "{failure}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_dead_server() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(1).await?;
-    stage.add_enabled_server().await?;
+async fn an_unreachable_server_is_a_failure_once_it_is_enabled() -> anyhow::Result<()> {
+    let mut cli = CliEnvironment::new(1).await?;
+    cli.add_enabled_server().await?;
     let closed = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/bigbluebutton/api", closed.local_addr()?);
     drop(closed);
-    let added = stage.run_ok(&format!("servers add {url} a-secret")).await?;
+    let added = cli.run_ok(&format!("servers add {url} a-secret")).await?;
     let id = added.lines().find_map(|line| line.strip_prefix("id: ")).unwrap_or_default();
-    // While it is disabled, nobody misses it.
-    let said = run_doctor(&stage.setup).await?;
-    assert_eq!(said.exit_code, 0, "{}", said.stdout);
-    let warnings = lines_with(&said, "warn").join("\n");
+    // While the server is disabled, this is only a warning.
+    let output = run_doctor(&cli.setup).await?;
+    assert_eq!(output.exit_code, 0, "{}", output.stdout);
+    let warnings = lines_with(&output, "warn").join("\n");
     assert!(warnings.contains("Connection refused"), "{warnings}");
     assert!(warnings.contains("(the server is disabled)"), "{warnings}");
-    stage.run(&format!("servers enable {id}")).await?;
-    let said = run_doctor(&stage.setup).await?;
-    let failure = only_failure(&said);
+    cli.run(&format!("servers enable {id}")).await?;
+    let output = run_doctor(&cli.setup).await?;
+    let failure = only_failure(&output);
     assert!(failure.contains(": connection: unreachable: "), "{failure}");
     assert!(failure.contains(&url), "{failure}");
-    assert_eq!(lines_with(&said, "skipped").len(), 3, "{}", said.stdout);
+    assert_eq!(lines_with(&output, "skipped").len(), 3, "{}", output.stdout);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_server_without_tls_behind_an_https_url() -> anyhow::Result<()> {
-    let stage = CliEnvironment::new(1).await?;
-    let url = stage.server(1).url().replace("http:", "https:");
-    let added = stage.run_ok(&format!("servers add {url} a-secret")).await?;
+async fn a_server_without_tls_at_an_https_url_is_a_failure() -> anyhow::Result<()> {
+    let cli = CliEnvironment::new(1).await?;
+    let url = cli.server(1).url().replace("http:", "https:");
+    let added = cli.run_ok(&format!("servers add {url} a-secret")).await?;
     let id = added.lines().find_map(|line| line.strip_prefix("id: ")).unwrap_or_default();
-    stage.run(&format!("servers enable {id}")).await?;
-    let failure = only_failure(&run_doctor(&stage.setup).await?);
+    cli.run(&format!("servers enable {id}")).await?;
+    let failure = only_failure(&run_doctor(&cli.setup).await?);
     assert!(failure.contains(": connection: unreachable: "), "{failure}");
     Ok(())
 }
 
-/// Answers everything like a server whose clock is years ahead.
+/// Responds to every request like a server whose clock is years ahead.
 async fn serve_with_future_clock(listener: TcpListener) -> std::io::Result<()> {
     let body = "<response><returncode>SUCCESS</returncode><meetings/></response>";
-    let answer = format!(
+    let text = format!(
         "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2100 00:00:00 GMT\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{body}",
         body.len()
@@ -150,52 +154,52 @@ async fn serve_with_future_clock(listener: TcpListener) -> std::io::Result<()> {
     loop {
         let (mut socket, _) = listener.accept().await?;
         let _ = socket.read(&mut [0; 4096]).await?;
-        socket.write_all(answer.as_bytes()).await?;
+        socket.write_all(text.as_bytes()).await?;
     }
 }
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_and_a_hidden_version() -> anyhow::Result<()> {
-    let stage = CliEnvironment::new(1).await?;
+async fn a_wrong_clock_is_a_warning_and_a_hidden_version_is_not() -> anyhow::Result<()> {
+    let cli = CliEnvironment::new(1).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/bigbluebutton/api", listener.local_addr()?);
     tokio::spawn(serve_with_future_clock(listener));
-    stage.run_ok(&format!("servers add {url} a-secret")).await?;
-    let said = run_doctor(&stage.setup).await?;
-    assert_eq!(said.exit_code, 0, "{}", said.stdout);
-    let warnings = lines_with(&said, "warn").join("\n");
+    cli.run_ok(&format!("servers add {url} a-secret")).await?;
+    let output = run_doctor(&cli.setup).await?;
+    assert_eq!(output.exit_code, 0, "{}", output.stdout);
+    let warnings = lines_with(&output, "warn").join("\n");
     assert!(warnings.contains(": clock: ") && warnings.contains(" s ahead of ours"), "{warnings}");
-    assert!(said.stdout.contains(": version: not revealed by the server"), "{}", said.stdout);
+    assert!(output.stdout.contains(": version: not revealed by the server"), "{}", output.stdout);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_data_directory_that_cannot_be_used() -> anyhow::Result<()> {
+async fn a_data_directory_that_cannot_be_used_is_a_failure() -> anyhow::Result<()> {
     let setup = setup()?;
     let file = setup.folder().join("file");
     std::fs::write(&file, "")?;
     let below =
         setup.clone().with_setting("SCALELITE_DATA_DIR", &file.join("data").display().to_string());
-    let found = only_failure(&run_doctor(&below).await?);
-    assert!(found.contains("data directory: ") && found.contains("cannot be made"), "{found}");
+    let failure = only_failure(&run_doctor(&below).await?);
+    assert!(failure.contains("data directory: ") && failure.contains("cannot be created"));
 
     let data = setup.folder().join("data");
     process::run(&setup, &["liveness"]).await?;
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755))?;
-    let said = run_doctor(&setup).await?;
-    let open = "warn     data directory: permissions: 755, others may look into it";
-    assert_eq!(lines_with(&said, "warn")[0], open, "{}", said.stdout);
+    let output = run_doctor(&setup).await?;
+    let warning = "warn     data directory: permissions: 755, accessible by other users";
+    assert_eq!(lines_with(&output, "warn")[0], warning, "{}", output.stdout);
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o500))?;
-    // An administrator of the machine may write everywhere.
+    // The user root may write everywhere.
     let may_write = std::fs::write(data.join("probe"), "").is_ok();
-    let said = run_doctor(&setup).await?;
-    assert!(may_write || said.stdout.contains("cannot be written"), "{}", said.stdout);
+    let output = run_doctor(&setup).await?;
+    assert!(may_write || output.stdout.contains("cannot be written"), "{}", output.stdout);
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700))?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_a_store() -> anyhow::Result<()> {
+async fn a_file_that_is_not_a_store_is_a_failure() -> anyhow::Result<()> {
     let setup = setup()?;
     let data = setup.folder().join("data");
     std::fs::create_dir(&data)?;
@@ -207,53 +211,56 @@ async fn a_file_that_is_not_a_store() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn settings_that_are_wrong_weak_or_misspelled() -> anyhow::Result<()> {
-    let found = only_failure(&run_doctor(&setup()?.with_setting("PORT", "many")).await?);
-    assert!(found.starts_with("FAIL     configuration: PORT: `many` is not allowed"), "{found}");
+async fn wrong_weak_and_misspelled_settings_are_found() -> anyhow::Result<()> {
+    let failure = only_failure(&run_doctor(&setup()?.with_setting("PORT", "many")).await?);
+    assert!(
+        failure.starts_with("FAIL     configuration: PORT: `many` is not allowed"),
+        "{failure}"
+    );
     let url = setup()?.with_setting("REDIS_URL", "redis://:hidden@h:x");
-    let found = only_failure(&run_doctor(&url).await?);
-    assert!(found.starts_with("FAIL     stores: REDIS_URL: a port"), "{found}");
-    assert!(!found.contains("hidden"));
+    let failure = only_failure(&run_doctor(&url).await?);
+    assert!(failure.starts_with("FAIL     stores: REDIS_URL: a port"), "{failure}");
+    assert!(!failure.contains("hidden"));
     let dir = setup()?.with_setting("RECORDING_SPOOL_DIR", "absent");
-    let found = only_failure(&run_doctor(&dir).await?);
-    assert!(found.starts_with("FAIL     RECORDING_SPOOL_DIR: absent: "), "{found}");
+    let failure = only_failure(&run_doctor(&dir).await?);
+    assert!(failure.starts_with("FAIL     RECORDING_SPOOL_DIR: absent: "), "{failure}");
 
-    let odd =
+    let setup =
         setup()?.with_setting("LOADBALANCER_SECRET", "short").with_setting("POLL_INTERVALL", "5");
-    let odd = odd.with_setting("WEB_CONCURRENCY", "4").with_setting("FSAPI_PASSWORD", "b");
-    let odd = odd.with_setting("SCALELITE_COLOUR", "red");
-    let said = run_doctor(&odd).await?;
-    assert_eq!(said.exit_code, 0, "{}", said.stdout);
-    let warnings = lines_with(&said, "warn").join("\n");
+    let setup = setup.with_setting("WEB_CONCURRENCY", "4").with_setting("FSAPI_PASSWORD", "b");
+    let setup = setup.with_setting("SCALELITE_COLOUR", "red");
+    let output = run_doctor(&setup).await?;
+    assert_eq!(output.exit_code, 0, "{}", output.stdout);
+    let warnings = lines_with(&output, "warn").join("\n");
     for part in [
-        "LOADBALANCER_SECRET: 1 of 1 can be guessed",
-        "setting POLL_INTERVALL: is no setting",
-        "POLL_INTERVAL may be meant",
-        "setting SCALELITE_COLOUR: is no setting",
+        "LOADBALANCER_SECRET: 1 of 1 are too short or too simple",
+        "setting POLL_INTERVALL: unknown setting",
+        "did you mean POLL_INTERVAL?",
+        "setting SCALELITE_COLOUR: unknown setting",
         "setting WEB_CONCURRENCY: has no effect: one process uses all cores",
-        "setting FSAPI_PASSWORD: has no effect yet",
+        "setting FSAPI_PASSWORD: not implemented yet",
     ] {
         assert!(warnings.contains(part), "{part}: {warnings}");
     }
-    assert!(!said.stdout.contains("short\n"));
+    assert!(!output.stdout.contains("short\n"));
     Ok(())
 }
 
 #[tokio::test]
-async fn output_may_be_json() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(1).await?;
-    stage.add_enabled_server().await?;
-    stage.server(1).set_secret("changed-meanwhile");
-    let said = stage.run("doctor --json").await?;
-    assert_eq!((said.stderr.as_str(), said.exit_code), ("", 1));
-    let findings: Vec<Value> = serde_json::from_str(&said.stdout)?;
+async fn findings_are_printed_as_json() -> anyhow::Result<()> {
+    let mut cli = CliEnvironment::new(1).await?;
+    cli.add_enabled_server().await?;
+    cli.server(1).set_secret("changed-meanwhile");
+    let output = cli.run("doctor --json").await?;
+    assert_eq!((output.stderr.as_str(), output.exit_code), ("", 1));
+    let findings: Vec<Value> = serde_json::from_str(&output.stdout)?;
     let outcomes = ["ok", "warn", "fail", "skipped"];
     for finding in &findings {
         assert!(finding["name"].is_string() && finding["detail"].is_string(), "{finding}");
         assert!(outcomes.iter().any(|outcome| finding["outcome"] == *outcome), "{finding}");
     }
-    let failed: Vec<_> = findings.iter().filter(|one| one["outcome"] == "fail").collect();
-    assert_eq!(failed.len(), 1, "{}", said.stdout);
+    let failed: Vec<_> = findings.iter().filter(|finding| finding["outcome"] == "fail").collect();
+    assert_eq!(failed.len(), 1, "{}", output.stdout);
     assert_eq!(failed[0]["name"], "server 127.0.0.1: secret");
     assert!(failed[0]["advice"].is_string());
     assert!(findings[0]["advice"].is_null());

@@ -1,12 +1,12 @@
-//! What the tests of the command line share: the built binary with an empty store, simulated
-//! servers, and names for what is made up anew each time.
+//! Shared by the tests of the command line: the built binary with an empty store, simulated servers,
+//! and placeholders for ids and URLs that differ in every run.
 
 use anyhow::{Context, ensure};
 use bbb_sim::{BbbPool, BbbServer, PoolOptions};
 use testkit::process::{self, CommandOutput};
 use testkit::product::{Product, Setup, signed_target};
 
-/// A setup without a running balancer, and servers that it does not know yet.
+/// A setup without a running balancer, and simulated servers that are not in its pool yet.
 pub(crate) struct CliEnvironment {
     pub(crate) setup: Setup,
     pub(crate) pool: BbbPool,
@@ -20,21 +20,21 @@ impl CliEnvironment {
         Ok(Self { setup: setup()?, pool, ids: Vec::new() })
     }
 
-    pub(crate) fn server(&self, n: usize) -> &BbbServer {
-        self.pool.server(n)
+    /// The simulated server with this number, counted from 1.
+    pub(crate) fn server(&self, number: usize) -> &BbbServer {
+        self.pool.server(number)
     }
 
-    /// Adds the next server, with a multiplier and a tag perhaps.
-    pub(crate) async fn add_server(&mut self, more: &[&str]) -> anyhow::Result<String> {
+    /// Adds the next server with these additional arguments, and returns the output.
+    pub(crate) async fn add_server(&mut self, arguments: &[&str]) -> anyhow::Result<String> {
         let server = self.server(self.ids.len() + 1);
         let (url, secret) = (server.url(), server.secret());
-        let mut arguments = vec!["servers", "add", &url, &secret];
-        arguments.extend(more);
-        let said = process::run(&self.setup, &arguments).await?;
-        ensure!(said.exit_code == 0, "{said:?}");
-        let id = said.stdout.lines().find_map(|line| line.strip_prefix("id: "));
+        let command = [&["servers", "add", &url, &secret], arguments].concat();
+        let output = process::run(&self.setup, &command).await?;
+        ensure!(output.exit_code == 0, "{output:?}");
+        let id = output.stdout.lines().find_map(|line| line.strip_prefix("id: "));
         self.ids.push(id.context("no id")?.to_owned());
-        Ok(self.mask(&said.stdout))
+        Ok(self.mask(&output.stdout))
     }
 
     /// Adds and enables the next server.
@@ -44,12 +44,13 @@ impl CliEnvironment {
         self.run_ok(&enable).await.map(drop)
     }
 
-    /// Fills `<id-N>` and `<url-N>` of a command, runs it, and puts them back into what it says.
+    /// Runs a command whose placeholders `<id-N>` and `<url-N>` are filled in. The output has the
+    /// placeholders again.
     pub(crate) async fn run(&self, command: &str) -> anyhow::Result<CommandOutput> {
         self.run_with_input(command, "").await
     }
 
-    /// The same with something on the standard input.
+    /// Like [`Self::run`], with this text on the standard input.
     pub(crate) async fn run_with_input(
         &self,
         command: &str,
@@ -59,32 +60,32 @@ impl CliEnvironment {
         for (name, value) in self.placeholders() {
             command = command.replace(&name, &value);
         }
-        // Two quotes are an empty argument.
+        // `''` stands for an empty argument.
         let arguments = command.split(' ').map(|word| word.trim_matches('\''));
         let arguments: Vec<&str> = arguments.collect();
-        let said = process::run_with_input(&self.setup, &arguments, input).await?;
+        let output = process::run_with_input(&self.setup, &arguments, input).await?;
         Ok(CommandOutput {
-            stdout: self.mask(&said.stdout),
-            stderr: self.mask(&said.stderr),
-            exit_code: said.exit_code,
+            stdout: self.mask(&output.stdout),
+            stderr: self.mask(&output.stderr),
+            exit_code: output.exit_code,
         })
     }
 
-    /// What a command prints that has nothing to complain about.
+    /// Runs a command that must succeed without messages, and returns its standard output.
     pub(crate) async fn run_ok(&self, command: &str) -> anyhow::Result<String> {
-        let said = self.run(command).await?;
-        ensure!(said.exit_code == 0 && said.stderr.is_empty(), "{said:?}");
-        Ok(said.stdout)
+        let output = self.run(command).await?;
+        ensure!(output.exit_code == 0 && output.stderr.is_empty(), "{output:?}");
+        Ok(output.stdout)
     }
 
-    /// What a command complains about that fails.
+    /// Runs a command that must fail, and returns its standard error output.
     pub(crate) async fn run_failing(&self, command: &str) -> anyhow::Result<String> {
-        let said = self.run(command).await?;
-        ensure!(said.exit_code == 1, "{said:?}");
-        Ok(said.stderr)
+        let output = self.run(command).await?;
+        ensure!(output.exit_code == 1, "{output:?}");
+        Ok(output.stderr)
     }
 
-    /// Writes a file into the working directory, with `<url-N>` filled in.
+    /// Writes a file into the working directory. Placeholders in the text are filled in.
     pub(crate) fn write_file(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let mut text = text.to_owned();
         for (name, value) in self.placeholders() {
@@ -93,6 +94,7 @@ impl CliEnvironment {
         Ok(std::fs::write(self.setup.folder().join(name), text)?)
     }
 
+    /// Replaces ids and URLs by their placeholders.
     fn mask(&self, text: &str) -> String {
         let names = self.placeholders();
         names.iter().fold(text.to_owned(), |text, (name, value)| text.replace(value, name))
@@ -106,21 +108,25 @@ impl CliEnvironment {
     }
 }
 
-/// The binary with an empty store.
+/// The built binary with an empty store.
 pub(crate) fn setup() -> anyhow::Result<Setup> {
     Setup::new(env!("CARGO_BIN_EXE_scalelite"))
 }
 
-/// Makes a meeting as a front-end does.
-pub(crate) async fn create_meeting(product: &Product, id: &str, more: &str) -> anyhow::Result<()> {
-    let query = format!("meetingID={id}&name={id}{more}");
-    let answer = product.get(&signed_target("create", &query)).await?.text();
-    ensure!(answer.contains("<returncode>SUCCESS</returncode>"), "{answer}");
+/// Creates a meeting as a front-end does, with these additional parameters.
+pub(crate) async fn create_meeting(
+    product: &Product,
+    id: &str,
+    parameters: &str,
+) -> anyhow::Result<()> {
+    let query = format!("meetingID={id}&name={id}{parameters}");
+    let response = product.get(&signed_target("create", &query)).await?.text();
+    ensure!(response.contains("<returncode>SUCCESS</returncode>"), "{response}");
     Ok(())
 }
 
-/// The text with each run of blanks as one.
-pub(crate) fn collapse_blanks(text: &str) -> Vec<String> {
+/// The lines of the text, with each run of whitespace replaced by one blank.
+pub(crate) fn collapse_whitespace(text: &str) -> Vec<String> {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     text.lines().map(words).collect()
 }

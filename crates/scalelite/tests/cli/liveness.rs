@@ -1,4 +1,4 @@
-//! `liveness`, for health checks of containers: exit code 0 only if the store can be used.
+//! Tests of `liveness`: exit code 0 only if the store can be used.
 
 use crate::environment::setup;
 use std::os::unix::fs::PermissionsExt;
@@ -9,12 +9,12 @@ async fn run_liveness(setup: &Setup) -> anyhow::Result<CommandOutput> {
     process::run(setup, &["liveness"]).await
 }
 
-/// One line that names what is wrong, and exit code 1.
-async fn assert_dead(setup: &Setup, what: &str) -> anyhow::Result<()> {
-    let said = run_liveness(setup).await?;
-    assert_eq!((said.stdout.as_str(), said.exit_code), ("", 1), "{said:?}");
-    assert!(said.stderr.starts_with("ERROR: ") && said.stderr.contains(what), "{said:?}");
-    assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
+/// Asserts that `liveness` fails with one line that contains this text.
+async fn assert_failure(setup: &Setup, text: &str) -> anyhow::Result<()> {
+    let output = run_liveness(setup).await?;
+    assert_eq!((output.stdout.as_str(), output.exit_code), ("", 1), "{output:?}");
+    assert!(output.stderr.starts_with("ERROR: ") && output.stderr.contains(text), "{output:?}");
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
     Ok(())
 }
 
@@ -22,9 +22,9 @@ async fn assert_dead(setup: &Setup, what: &str) -> anyhow::Result<()> {
 async fn a_usable_store_is_a_success() -> anyhow::Result<()> {
     let setup = setup()?;
     for _ in 0..2 {
-        let said = run_liveness(&setup).await?;
+        let output = run_liveness(&setup).await?;
         assert_eq!(
-            (said.stdout.as_str(), said.stderr.as_str(), said.exit_code),
+            (output.stdout.as_str(), output.stderr.as_str(), output.exit_code),
             ("success\n", "", 0)
         );
     }
@@ -43,20 +43,20 @@ async fn a_broken_store_is_a_failure() -> anyhow::Result<()> {
         let _ = std::fs::remove_file(store.with_file_name(file));
     }
     std::fs::write(&store, "garbage ".repeat(2_000))?;
-    assert_dead(&setup, "scalelite.db").await?;
-    // Nothing is repaired behind the administrator's back.
+    assert_failure(&setup, "scalelite.db").await?;
+    // The store was not changed.
     assert!(std::fs::read(&store)?.starts_with(b"garbage"));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_made_is_a_failure() -> anyhow::Result<()> {
+async fn a_store_that_cannot_be_created_is_a_failure() -> anyhow::Result<()> {
     let setup = setup()?;
     let file = setup.folder().join("file");
     std::fs::write(&file, "")?;
-    let below = file.join("data");
-    let setup = setup.with_setting("SCALELITE_DATA_DIR", &below.display().to_string());
-    assert_dead(&setup, &below.display().to_string()).await
+    let data = file.join("data").display().to_string();
+    let setup = setup.with_setting("SCALELITE_DATA_DIR", &data);
+    assert_failure(&setup, &data).await
 }
 
 #[tokio::test]
@@ -65,12 +65,12 @@ async fn a_folder_that_cannot_be_written_is_a_failure() -> anyhow::Result<()> {
     assert_eq!(run_liveness(&setup).await?.exit_code, 0);
     let data = setup.folder().join("data");
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o500))?;
-    // An administrator of the machine may write everywhere.
+    // The user root may write everywhere.
     let may_write = std::fs::write(data.join("probe"), "").is_ok();
-    let checked = match may_write {
+    let result = match may_write {
         true => Ok(()),
-        false => assert_dead(&setup, "data").await,
+        false => assert_failure(&setup, "data").await,
     };
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700))?;
-    checked
+    result
 }

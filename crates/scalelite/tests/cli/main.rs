@@ -1,4 +1,4 @@
-//! The command line of the built binary: the original's spelling as recorded, and our own.
+//! Tests of the command line of the built binary.
 
 mod config;
 mod doctor;

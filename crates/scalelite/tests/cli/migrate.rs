@@ -1,4 +1,4 @@
-//! `migrate-store`: round trips between all kinds of stores.
+//! Tests of `migrate-store`: copies between all kinds of stores, and back.
 
 use anyhow::{Context as _, ensure};
 use testkit::process::{self, CommandOutput};
@@ -13,31 +13,30 @@ async fn run_migration(
     setup: &Setup,
     from: &str,
     to: &str,
-    more: &[&str],
+    arguments: &[&str],
 ) -> anyhow::Result<CommandOutput> {
-    let mut arguments = vec!["migrate-store", "--from", from, "--to", to];
-    arguments.extend(more);
-    process::run(setup, &arguments).await
+    let command = [&["migrate-store", "--from", from, "--to", to], arguments].concat();
+    process::run(setup, &command).await
 }
 
-/// The numbers of a row of the table.
-fn row_numbers(said: &CommandOutput, kind: &str) -> Vec<u64> {
-    let line = said.stdout.lines().find_map(|line| line.trim().strip_prefix(kind));
+/// The numbers in a row of the table.
+fn row_numbers(output: &CommandOutput, kind: &str) -> Vec<u64> {
+    let line = output.stdout.lines().find_map(|line| line.trim().strip_prefix(kind));
     line.unwrap_or_default().split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
-/// All that administrators see of a store.
+/// The servers, meetings and tenants in a store, as commands print them.
 async fn describe_store(setup: &Setup) -> anyhow::Result<Vec<String>> {
-    let mut all = Vec::new();
+    let mut outputs = Vec::new();
     for command in [&["servers", "yaml", "--verbose"][..], &["meetings", "list"], &["tenants"]] {
-        let said = process::run(setup, command).await?;
-        assert_eq!((said.stderr.as_str(), said.exit_code), ("", 0), "{command:?}");
-        all.push(said.stdout);
+        let output = process::run(setup, command).await?;
+        assert_eq!((output.stderr.as_str(), output.exit_code), ("", 0), "{command:?}");
+        outputs.push(output.stdout);
     }
-    Ok(all)
+    Ok(outputs)
 }
 
-/// Meetings of the tenant, created by a balancer that ends then.
+/// Creates meetings of the tenant with a balancer that is stopped afterwards.
 async fn create_meetings(setup: &Setup, ids: &[&str]) -> anyhow::Result<()> {
     let mut product = setup.start().await?;
     for id in ids {
@@ -47,50 +46,50 @@ async fn create_meetings(setup: &Setup, ids: &[&str]) -> anyhow::Result<()> {
             &signed_target_with("s1", "create", &format!("meetingID={id}&name=Name")),
         );
         request.headers = vec![("Host".to_owned(), "acme.balancer.test".to_owned())];
-        let answer = product.send(&request).await?.text();
-        ensure!(answer.contains("SUCCESS"), "{answer}");
+        let response = product.send(&request).await?.text();
+        ensure!(response.contains("SUCCESS"), "{response}");
     }
     product.kill().await
 }
 
 #[tokio::test]
-async fn a_pool_moves_through_all_stores_and_back() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(3).await?;
-    stage.setup = stage.setup.with_setting("MULTITENANCY_ENABLED", "true");
-    for more in [&["2.5", "blue"][..], &[], &["0.5"]] {
-        stage.add_server(more).await?;
+async fn a_pool_is_copied_through_all_stores_and_back() -> anyhow::Result<()> {
+    let mut cli = CliEnvironment::new(3).await?;
+    cli.setup = cli.setup.with_setting("MULTITENANCY_ENABLED", "true");
+    for arguments in [&["2.5", "blue"][..], &[], &["0.5"]] {
+        cli.add_server(arguments).await?;
     }
     for n in 1..=2 {
-        stage.run_ok(&format!("servers enable <id-{n}>")).await?;
+        cli.run_ok(&format!("servers enable <id-{n}>")).await?;
     }
-    stage.run_ok("tenants add acme s1:s2").await?;
-    create_meetings(&stage.setup, &["one", "zwei 💥"]).await?;
-    let home = stage.setup.folder().join("data").display().to_string();
-    let before = describe_store(&stage.setup).await?;
+    cli.run_ok("tenants add acme s1:s2").await?;
+    create_meetings(&cli.setup, &["one", "zwei 💥"]).await?;
+    let data = cli.setup.folder().join("data").display().to_string();
+    let before = describe_store(&cli.setup).await?;
     let stores = TestStores::start(StoreKind::RedisAndPostgres).await?;
     let environment = stores.environment();
     let (redis, postgres) = (environment[0].1.as_str(), environment[1].1.as_str());
 
-    let dry = run_migration(&stage.setup, &home, redis, &["--dry-run"]).await?;
+    let dry = run_migration(&cli.setup, &data, redis, &["--dry-run"]).await?;
     assert_eq!((dry.exit_code, row_numbers(&dry, "servers")), (0, vec![3, 0, 3, 0]), "{dry:?}");
-    let back = stage.setup.folder().join("back").display().to_string();
-    for (from, to) in [(home.as_str(), redis), (redis, postgres), (postgres, back.as_str())] {
-        let moved = run_migration(&stage.setup, from, to, &[]).await?;
-        assert_eq!(moved.exit_code, 0, "{moved:?}");
-        assert_eq!(row_numbers(&moved, "servers"), [3, 0, 3, 0, 3], "{from} to {to}: {moved:?}");
-        assert_eq!(row_numbers(&moved, "tenants"), [1, 0, 1, 0, 1]);
-        assert_eq!(row_numbers(&moved, "meetings"), [2, 0, 2, 0, 2]);
-        let again = run_migration(&stage.setup, from, to, &[]).await?;
+    let back = cli.setup.folder().join("back").display().to_string();
+    for (from, to) in [(data.as_str(), redis), (redis, postgres), (postgres, back.as_str())] {
+        let copied = run_migration(&cli.setup, from, to, &[]).await?;
+        assert_eq!(copied.exit_code, 0, "{copied:?}");
+        assert_eq!(row_numbers(&copied, "servers"), [3, 0, 3, 0, 3], "{from} to {to}: {copied:?}");
+        assert_eq!(row_numbers(&copied, "tenants"), [1, 0, 1, 0, 1]);
+        assert_eq!(row_numbers(&copied, "meetings"), [2, 0, 2, 0, 2]);
+        let again = run_migration(&cli.setup, from, to, &[]).await?;
         assert_eq!(row_numbers(&again, "servers"), [3, 3, 0, 0, 3], "{again:?}");
     }
-    let on = |name: &str, url: &str| stage.setup.clone().with_setting(name, url);
-    assert_eq!(describe_store(&on("REDIS_URL", redis)).await?, before);
-    assert_eq!(describe_store(&on("DATABASE_URL", postgres)).await?, before);
-    assert_eq!(describe_store(&on("SCALELITE_DATA_DIR", &back)).await?, before);
+    let setup_with = |name: &str, url: &str| cli.setup.clone().with_setting(name, url);
+    assert_eq!(describe_store(&setup_with("REDIS_URL", redis)).await?, before);
+    assert_eq!(describe_store(&setup_with("DATABASE_URL", postgres)).await?, before);
+    assert_eq!(describe_store(&setup_with("SCALELITE_DATA_DIR", &back)).await?, before);
     Ok(())
 }
 
-/// A database of the original, and an empty one beside it.
+/// A database of the original, and an empty one.
 async fn original_database() -> anyhow::Result<(TestStores, TestStores)> {
     let old = TestStores::start(StoreKind::Postgres).await?;
     let new = old.with_new_databases().await?;
@@ -104,20 +103,20 @@ fn store_url(stores: &TestStores) -> String {
 }
 
 #[tokio::test]
-async fn recordings_of_the_original_move_and_come_back() -> anyhow::Result<()> {
+async fn recordings_of_the_original_are_copied_and_copied_back() -> anyhow::Result<()> {
     let setup = setup()?;
     let (old, new) = original_database().await?;
     let server = old.postgres().unwrap();
-    let moved = run_migration(&setup, &store_url(&old), "house", &[]).await?;
-    assert_eq!(row_numbers(&moved, "recordings"), [4, 0, 4, 0, 4], "{moved:?}");
-    assert_eq!(row_numbers(&moved, "callbacks"), [2, 0, 2, 0, 2], "{moved:?}");
-    let moved = run_migration(&setup, "house", &store_url(&new), &["--only", "recordings"]).await?;
+    let copied = run_migration(&setup, &store_url(&old), "copy", &[]).await?;
+    assert_eq!(row_numbers(&copied, "recordings"), [4, 0, 4, 0, 4], "{copied:?}");
+    assert_eq!(row_numbers(&copied, "callbacks"), [2, 0, 2, 0, 2], "{copied:?}");
+    let copied = run_migration(&setup, "copy", &store_url(&new), &["--only", "recordings"]).await?;
     assert_eq!(
-        (moved.exit_code, row_numbers(&moved, "recordings")),
+        (copied.exit_code, row_numbers(&copied, "recordings")),
         (0, vec![4, 0, 4, 0, 4]),
-        "{moved:?}"
+        "{copied:?}"
     );
-    assert!(!moved.stdout.contains("servers"));
+    assert!(!copied.stdout.contains("servers"));
     let rows = "SELECT record_id, meeting_id, name, published, participants, state, starttime, \
                 endtime, deleted_at, protected, publish_updated FROM recordings ORDER BY record_id";
     let metadata = "SELECT r.record_id, m.key, m.value FROM metadata m JOIN recordings r \
@@ -125,16 +124,16 @@ async fn recordings_of_the_original_move_and_come_back() -> anyhow::Result<()> {
     let callbacks = "SELECT c.meeting_id, r.record_id, c.callback_attributes FROM callback_data c \
                      LEFT JOIN recordings r ON r.id = c.recording_id ORDER BY 1";
     for query in [rows, metadata, callbacks] {
-        let there = server.psql(new.postgres_database(), query).await?;
-        assert_eq!(there, server.psql(old.postgres_database(), query).await?);
-        assert!(!there.is_empty());
+        let copied = server.psql(new.postgres_database(), query).await?;
+        assert_eq!(copied, server.psql(old.postgres_database(), query).await?);
+        assert!(!copied.is_empty());
     }
     Ok(())
 }
 
-/// Neither a dry run nor a doctor takes a database over.
+/// Neither a dry run nor `doctor` adopts a database.
 #[tokio::test]
-async fn read_only_commands_leave_databases_alone() -> anyhow::Result<()> {
+async fn read_only_commands_do_not_change_databases() -> anyhow::Result<()> {
     let setup = setup()?;
     let (old, new) = original_database().await?;
     let server = old.postgres().unwrap();
@@ -143,16 +142,17 @@ async fn read_only_commands_leave_databases_alone() -> anyhow::Result<()> {
         process::run(&setup.clone().with_setting("DATABASE_URL", &store_url(&old)), &["doctor"])
             .await?;
     assert!(doctor.stdout.contains("the database is not adopted yet"), "{doctor:?}");
-    let refused = run_migration(&setup, &store_url(&old), "house", &["--dry-run"]).await?;
+    let refused = run_migration(&setup, &store_url(&old), "copy", &["--dry-run"]).await?;
     assert!(refused.stderr.contains("not adopted yet"), "{refused:?}");
-    let unlike = |dump: &str| -> Vec<String> {
+    // These lines differ between any two dumps.
+    let comparable = |dump: &str| -> Vec<String> {
         dump.lines().filter(|line| !line.contains("restrict")).map(str::to_owned).collect()
     };
     let after = server.dump(old.postgres_database(), &[]).await?;
-    assert_eq!(unlike(&after), unlike(&before));
+    assert_eq!(comparable(&after), comparable(&before));
 
-    run_migration(&setup, &store_url(&old), "house", &[]).await?;
-    let dry = run_migration(&setup, "house", &store_url(&new), &["--dry-run"]).await?;
+    run_migration(&setup, &store_url(&old), "copy", &[]).await?;
+    let dry = run_migration(&setup, "copy", &store_url(&new), &["--dry-run"]).await?;
     assert_eq!((dry.exit_code, row_numbers(&dry, "recordings")), (0, vec![4, 0, 4, 0]), "{dry:?}");
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN \
                   ('pg_catalog', 'information_schema')";
@@ -161,10 +161,10 @@ async fn read_only_commands_leave_databases_alone() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_moved_is_told() -> anyhow::Result<()> {
+async fn stores_that_cannot_be_copied_are_reported() -> anyhow::Result<()> {
     let setup = setup()?;
     let table = [
-        ("nowhere", "redis://127.0.0.1:1", "ERROR: nowhere/scalelite.db: there is no store\n"),
+        ("nowhere", "redis://127.0.0.1:1", "ERROR: nowhere/scalelite.db: store not found\n"),
         ("a", "a/scalelite.db", "ERROR: --from and --to are the same store\n"),
         (
             "postgres//u:hidden@h/d",
@@ -178,11 +178,11 @@ async fn what_cannot_be_moved_is_told() -> anyhow::Result<()> {
         ),
     ];
     for (from, to, line) in table {
-        let said = run_migration(&setup, from, to, &[]).await?;
-        assert_eq!((said.stderr.as_str(), said.exit_code), (line, 1), "{from} to {to}");
+        let output = run_migration(&setup, from, to, &[]).await?;
+        assert_eq!((output.stderr.as_str(), output.exit_code), (line, 1), "{from} to {to}");
     }
-    let said = run_migration(&setup, "redis://:hidden@127.0.0.1:1", "house", &[]).await?;
-    assert_eq!(said.exit_code, 1);
-    assert!(said.stderr.contains("store unavailable") && !said.stderr.contains("hidden"));
+    let output = run_migration(&setup, "redis://:hidden@127.0.0.1:1", "copy", &[]).await?;
+    assert_eq!(output.exit_code, 1);
+    assert!(output.stderr.contains("store unavailable") && !output.stderr.contains("hidden"));
     Ok(())
 }

@@ -1,12 +1,12 @@
-//! Readers that go away, as `head` does, are no reason to panic or to go on for ever.
+//! Closed pipes: commands end without a panic when their reader closes the pipe, as `head` does.
 
 use crate::environment::CliEnvironment;
 use testkit::process::{closed_pipe, piped_command, wait_for_output};
 
 #[tokio::test]
-async fn a_closed_output_is_no_failure() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(1).await?;
-    stage.add_enabled_server().await?;
+async fn a_closed_output_is_not_a_failure() -> anyhow::Result<()> {
+    let mut cli = CliEnvironment::new(1).await?;
+    cli.add_enabled_server().await?;
     for line in [
         "servers",
         "servers --table",
@@ -29,17 +29,17 @@ async fn a_closed_output_is_no_failure() -> anyhow::Result<()> {
         "--version",
     ] {
         let arguments: Vec<&str> = line.split(' ').collect();
-        let mut command = piped_command(&stage.setup, &arguments);
+        let mut command = piped_command(&cli.setup, &arguments);
         command.stdout(closed_pipe()?);
-        let said = wait_for_output(command, None).await?;
-        assert_eq!(said.exit_code, 0, "{line}: {}", said.stderr);
+        let output = wait_for_output(command, None).await?;
+        assert_eq!(output.exit_code, 0, "{line}: {}", output.stderr);
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_closed_error_output_changes_no_exit_code() -> anyhow::Result<()> {
-    let stage = CliEnvironment::new(0).await?;
+async fn a_closed_error_output_does_not_change_the_exit_code() -> anyhow::Result<()> {
+    let cli = CliEnvironment::new(0).await?;
     for (line, code) in [
         ("servers", 0),
         ("servers enable none", 1),
@@ -50,7 +50,7 @@ async fn a_closed_error_output_changes_no_exit_code() -> anyhow::Result<()> {
         ("meetings end --yes", 0),
     ] {
         let arguments: Vec<&str> = line.split(' ').collect();
-        let mut command = piped_command(&stage.setup, &arguments);
+        let mut command = piped_command(&cli.setup, &arguments);
         command.stderr(closed_pipe()?);
         assert_eq!(wait_for_output(command, None).await?.exit_code, code, "{line}");
     }

@@ -1,4 +1,4 @@
-//! `recordings`: what is there, changed and checked, without a server running.
+//! Tests of `recordings` without a running server: listing, changing and checking recordings.
 
 use adapters::sqlite::SqliteStore;
 use app::ports::Recordings as _;
@@ -24,72 +24,72 @@ fn recording(id: &str) -> Recording {
     }
 }
 
-/// A stage with recordings `a`, `b` and `c`, and their files.
+/// An environment with recordings `a`, `b` and `c`, and their files.
 async fn environment_with_recordings() -> anyhow::Result<(CliEnvironment, SqliteStore)> {
-    let mut stage = CliEnvironment::new(0).await?;
+    let mut cli = CliEnvironment::new(0).await?;
     for (name, value) in
         [("RECORDING_PUBLISH_DIR", "published"), ("RECORDING_UNPUBLISH_DIR", "hidden")]
     {
-        stage.setup = stage.setup.with_setting(name, value);
+        cli.setup = cli.setup.with_setting(name, value);
     }
-    assert_eq!(stage.run("recordings list").await?.stderr, "No recordings\n");
-    let store = SqliteStore::open(&stage.setup.folder().join("data/scalelite.db"))?;
+    assert_eq!(cli.run("recordings list").await?.stderr, "No recordings\n");
+    let store = SqliteStore::open(&cli.setup.folder().join("data/scalelite.db"))?;
     for id in ["a", "b", "c"] {
         store.put_recording(&recording(id)).await?;
-        let dir = stage.setup.folder().join("published/video").join(id);
+        let dir = cli.setup.folder().join("published/video").join(id);
         std::fs::create_dir_all(&dir)?;
         std::fs::write(dir.join("index.html"), id)?;
     }
-    Ok((stage, store))
+    Ok((cli, store))
 }
 
 #[tokio::test]
 async fn recordings_are_listed_and_changed() -> anyhow::Result<()> {
-    let (stage, store) = environment_with_recordings().await?;
+    let (cli, store) = environment_with_recordings().await?;
     let all = "a\tpublished\troom\tvideo\nb\tpublished\troom\tvideo\nc\tpublished\troom\tvideo\n";
-    assert_eq!(stage.run_ok("recordings list").await?, all);
-    assert_eq!(stage.run_ok("recordings unpublish a b").await?, "OK\n");
-    let hidden = stage.setup.folder().join("hidden/video");
+    assert_eq!(cli.run_ok("recordings list").await?, all);
+    assert_eq!(cli.run_ok("recordings unpublish a b").await?, "OK\n");
+    let hidden = cli.setup.folder().join("hidden/video");
     assert!(hidden.join("a/index.html").exists() && hidden.join("b").exists());
-    let listed = stage.run_ok("recordings list --state unpublished --json").await?;
+    let listed = cli.run_ok("recordings list --state unpublished --json").await?;
     let ids: Vec<serde_json::Value> = listed
         .lines()
         .map(|line| Ok(serde_json::from_str::<serde_json::Value>(line)?["record_id"].take()))
         .collect::<anyhow::Result<_>>()?;
     assert_eq!(ids, ["a", "b"]);
-    assert_eq!(stage.run_ok("recordings publish a").await?, "OK\n");
-    assert_eq!(stage.run_ok("recordings protect a").await?, "OK\n");
-    assert_eq!(stage.run_ok("recordings update a Name=Neu x=y").await?, "OK\n");
-    assert_eq!(stage.run_ok("recordings update a x=").await?, "OK\n");
+    assert_eq!(cli.run_ok("recordings publish a").await?, "OK\n");
+    assert_eq!(cli.run_ok("recordings protect a").await?, "OK\n");
+    assert_eq!(cli.run_ok("recordings update a Name=Neu x=y").await?, "OK\n");
+    assert_eq!(cli.run_ok("recordings update a x=").await?, "OK\n");
     let a = store.find_recording("a").await?.unwrap();
     assert_eq!((a.published, a.protected, a.metadata_value("name")), (true, true, Some("Neu")));
     assert_eq!(a.metadata_value("x"), None);
-    assert!(stage.run_ok("recordings show a").await?.contains("\"name\": \"Neu\""));
-    let filtered = stage.run_ok("recordings list --meta name=N%").await?;
+    assert!(cli.run_ok("recordings show a").await?.contains("\"name\": \"Neu\""));
+    let filtered = cli.run_ok("recordings list --meta name=N%").await?;
     assert_eq!(filtered, "a\tpublished\troom\tvideo\tprotected\n");
-    let refused = stage.run_failing("recordings update a tenant-id=x").await?;
+    let refused = cli.run_failing("recordings update a tenant-id=x").await?;
     assert!(refused.contains("add-to-tenant"), "{refused}");
     assert_eq!(
-        stage.run_failing("recordings show zz").await?,
+        cli.run_failing("recordings show zz").await?,
         "ERROR: No recording found with id: zz\n"
     );
     assert_eq!(
-        stage.run_failing("recordings publish zz").await?,
+        cli.run_failing("recordings publish zz").await?,
         "ERROR: No recording found with id: zz\n"
     );
-    let declined = stage.run_with_input("recordings delete a", "no\n").await?;
+    let declined = cli.run_with_input("recordings delete a", "no\n").await?;
     assert!(declined.stdout.ends_with("Nothing was done.\n"), "{declined:?}");
-    assert_eq!(stage.run_ok("recordings delete a --yes").await?, "OK\n");
+    assert_eq!(cli.run_ok("recordings delete a --yes").await?, "OK\n");
     assert!(store.find_recording("a").await?.unwrap().is_deleted());
-    assert!(!stage.setup.folder().join("published/video/a").exists());
+    assert!(!cli.setup.folder().join("published/video/a").exists());
     Ok(())
 }
 
 #[tokio::test]
-async fn rows_and_files_are_compared_both_ways() -> anyhow::Result<()> {
-    let (stage, store) = environment_with_recordings().await?;
-    assert_eq!(stage.run("recordings check").await?.stderr, "Everything fits\n");
-    let folder = stage.setup.folder();
+async fn database_and_files_are_compared_both_ways() -> anyhow::Result<()> {
+    let (cli, store) = environment_with_recordings().await?;
+    assert_eq!(cli.run("recordings check").await?.stderr, "Database and files match\n");
+    let folder = cli.setup.folder();
     std::fs::create_dir_all(folder.join("hidden/video"))?;
     std::fs::rename(folder.join("published/video/a"), folder.join("hidden/video/a"))?;
     std::fs::remove_dir_all(folder.join("published/video/b"))?;
@@ -97,31 +97,37 @@ async fn rows_and_files_are_compared_both_ways() -> anyhow::Result<()> {
     store.put_recording(&Recording { state, formats: vec![], ..recording("c") }).await?;
     std::fs::create_dir_all(folder.join("published/notes/stranger"))?;
     let faults = "a\tvideo\tfiles in the wrong place\nb\tvideo\tno files\n\
-        stranger\tnotes\tfiles of nothing that is known\nc\tvideo\tfiles of a deleted recording\n";
-    let said = stage.run("recordings check").await?;
-    assert_eq!((said.stdout.as_str(), said.exit_code), (faults, 1));
-    let said = stage.run("recordings check --repair").await?;
-    assert_eq!(said.stdout.matches("\trepaired\n").count(), 2, "{said:?}");
-    assert_eq!((said.stderr.as_str(), said.exit_code), ("2 do not fit\n", 1));
+        stranger\tnotes\tfiles of an unknown recording\nc\tvideo\tfiles of a deleted recording\n";
+    let output = cli.run("recordings check").await?;
+    assert_eq!((output.stdout.as_str(), output.exit_code), (faults, 1));
+    let output = cli.run("recordings check --repair").await?;
+    assert_eq!(output.stdout.matches("\trepaired\n").count(), 2, "{output:?}");
+    assert_eq!(
+        (output.stderr.as_str(), output.exit_code),
+        ("2 recordings do not match their files\n", 1)
+    );
     assert!(folder.join("published/video/a/index.html").exists());
     assert!(!folder.join("published/video/c").exists());
-    assert!(folder.join("published/notes/stranger").exists(), "what nobody knows stays");
+    assert!(
+        folder.join("published/notes/stranger").exists(),
+        "files of unknown recordings are kept"
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn old_recordings_are_removed_on_command() -> anyhow::Result<()> {
-    let (stage, store) = environment_with_recordings().await?;
+async fn old_recordings_are_deleted() -> anyhow::Result<()> {
+    let (cli, store) = environment_with_recordings().await?;
     let now = Timestamp(FIRST_START.0 * 2);
     store.put_recording(&Recording { ended_at: Some(now), ..recording("c") }).await?;
-    let would = stage.run("recordings retention --days 30 --dry-run").await?;
-    assert_eq!(would.stdout.lines().count(), 2, "{would:?}");
-    assert_eq!(would.stderr, "2 recordings would go\n");
+    let dry_run = cli.run("recordings retention --days 30 --dry-run").await?;
+    assert_eq!(dry_run.stdout.lines().count(), 2, "{dry_run:?}");
+    assert_eq!(dry_run.stderr, "2 recordings would be deleted\n");
     assert!(!store.find_recording("a").await?.unwrap().is_deleted());
-    let none = stage.run("recordings retention --days 30 --meta name=x").await?;
+    let none = cli.run("recordings retention --days 30 --meta name=x").await?;
     assert_eq!(none.stderr, "0 recordings deleted\n");
-    assert_eq!(stage.run("recordings retention --days 30").await?.stderr, "2 recordings deleted\n");
-    assert_eq!(stage.run_ok("recordings list").await?.lines().count(), 1);
-    assert!(!stage.setup.folder().join("published/video/a").exists());
+    assert_eq!(cli.run("recordings retention --days 30").await?.stderr, "2 recordings deleted\n");
+    assert_eq!(cli.run_ok("recordings list").await?.lines().count(), 1);
+    assert!(!cli.setup.folder().join("published/video/a").exists());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `secret`: what to paste into a front-end, and the secret that is made if none is given.
+//! Tests of `secret`: the URL and secret for front-ends, and the secret that is generated if none is set.
 
 use crate::environment::setup;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::path::Path;
 use testkit::process;
 use testkit::product::{SECRET, Setup};
 
-/// Without a secret and with nothing said about where to listen.
+/// A setup with neither a secret nor an address to listen on.
 fn setup_without_secret() -> anyhow::Result<Setup> {
     Ok(setup()?.with_setting("LOADBALANCER_SECRET", "").with_setting("BIND", ""))
 }
@@ -16,25 +16,25 @@ fn file_mode(path: &Path) -> anyhow::Result<u32> {
 }
 
 #[tokio::test]
-async fn a_secret_is_made_once_and_kept_private() -> anyhow::Result<()> {
+async fn a_secret_is_generated_once_and_accessible_by_its_owner_only() -> anyhow::Result<()> {
     let setup = setup_without_secret()?;
     let first = process::run(&setup, &["secret"]).await?;
     let secret = first.stdout.strip_prefix("URL: http://localhost:3000/bigbluebutton/\nSecret: ");
     let secret = secret.unwrap_or_default().trim_end();
     assert!(secret.len() >= 32, "{first:?}");
-    let note = "The secret was made on the first start; LOADBALANCER_SECRET would replace it.\n";
+    let note = "The secret was generated on first start; set LOADBALANCER_SECRET to replace it.\n";
     assert_eq!((first.stderr.as_str(), first.exit_code), (note, 0));
     let data = setup.folder().join("data");
     assert_eq!((file_mode(&data)?, file_mode(&data.join("secret"))?), (0o700, 0o600));
     assert_eq!(std::fs::read_to_string(data.join("secret"))?.trim(), secret);
     assert_eq!(process::run(&setup, &["secret"]).await?, first);
-    let other = process::run(&setup_without_secret()?, &["secret"]).await?;
-    assert_ne!(other.stdout, first.stdout);
+    let other_store = process::run(&setup_without_secret()?, &["secret"]).await?;
+    assert_ne!(other_store.stdout, first.stdout);
     Ok(())
 }
 
 #[tokio::test]
-async fn nobody_else_reads_the_store_in_an_open_folder() -> anyhow::Result<()> {
+async fn files_in_an_open_directory_are_accessible_by_their_owner_only() -> anyhow::Result<()> {
     let setup = setup_without_secret()?;
     let data = setup.folder().join("data");
     std::fs::create_dir(&data)?;
@@ -49,14 +49,14 @@ async fn nobody_else_reads_the_store_in_an_open_folder() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn all_that_start_at_the_same_time_agree() -> anyhow::Result<()> {
+async fn processes_that_start_at_the_same_time_use_one_secret() -> anyhow::Result<()> {
     let setup = setup_without_secret()?;
     let runs = (0..8).map(|_| process::run(&setup, &["secret"]));
-    let said = futures_util::future::try_join_all(runs).await?;
-    assert!(said[0].stdout.contains("Secret: "), "{said:?}");
-    assert!(said.iter().all(|one| *one == said[0]), "{said:?}");
-    let left = std::fs::read_dir(setup.folder().join("data"))?;
-    let names = left.map(|entry| entry.map(|entry| entry.file_name()));
+    let outputs = futures_util::future::try_join_all(runs).await?;
+    assert!(outputs[0].stdout.contains("Secret: "), "{outputs:?}");
+    assert!(outputs.iter().all(|output| *output == outputs[0]), "{outputs:?}");
+    let entries = std::fs::read_dir(setup.folder().join("data"))?;
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
     let names = names.collect::<Result<Vec<_>, _>>()?;
     let expected = |name: &str| name.starts_with("secret") || name.starts_with("scalelite.db");
     assert!(names.iter().all(|name| expected(&name.to_string_lossy())), "{names:?}");
@@ -64,9 +64,9 @@ async fn all_that_start_at_the_same_time_agree() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn given_secrets_and_the_address_are_shown() -> anyhow::Result<()> {
+async fn configured_secrets_and_the_address_are_printed() -> anyhow::Result<()> {
     let setup = setup()?.with_setting("LOADBALANCER_SECRETS", "one:two");
-    let shown = format!("Secret: {SECRET}\nSecret: one\nSecret: two\n");
+    let secrets = format!("Secret: {SECRET}\nSecret: one\nSecret: two\n");
     for (settings, url) in [
         (vec![("BIND", "tcp://127.0.0.1:3001")], "http://127.0.0.1:3001"),
         (vec![("BIND", "[::1]")], "http://[::1]:3000"),
@@ -76,9 +76,9 @@ async fn given_secrets_and_the_address_are_shown() -> anyhow::Result<()> {
         let setup = settings
             .iter()
             .fold(setup.clone(), |setup, (name, value)| setup.with_setting(name, value));
-        let said = process::run(&setup, &["secret"]).await?;
-        assert_eq!(said.stdout, format!("URL: {url}/bigbluebutton/\n{shown}"));
-        assert_eq!((said.stderr.as_str(), said.exit_code), ("", 0));
+        let output = process::run(&setup, &["secret"]).await?;
+        assert_eq!(output.stdout, format!("URL: {url}/bigbluebutton/\n{secrets}"));
+        assert_eq!((output.stderr.as_str(), output.exit_code), ("", 0));
     }
     assert!(!setup.folder().join("data").join("secret").exists());
     Ok(())
@@ -90,11 +90,11 @@ async fn an_empty_secret_file_is_not_overwritten() -> anyhow::Result<()> {
     process::run(&setup, &["secret"]).await?;
     let file = setup.folder().join("data").join("secret");
     std::fs::write(&file, "\n")?;
-    let said = process::run(&setup, &["secret"]).await?;
-    assert_eq!(said.exit_code, 1);
+    let output = process::run(&setup, &["secret"]).await?;
+    assert_eq!(output.exit_code, 1);
     assert!(
-        said.stderr.ends_with("/data/secret: is empty: delete it to get a new one\n"),
-        "{said:?}"
+        output.stderr.ends_with("/data/secret: is empty: delete it to get a new one\n"),
+        "{output:?}"
     );
     Ok(())
 }

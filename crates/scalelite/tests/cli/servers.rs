@@ -1,21 +1,21 @@
-//! `servers`: adding, changing, listing and stopping servers in our own spelling.
+//! Tests of `servers`: adding, changing, listing and disabling servers.
 
-use crate::environment::{CliEnvironment, collapse_blanks, create_meeting};
+use crate::environment::{CliEnvironment, collapse_whitespace, create_meeting};
 use bbb_sim::{FaultMode, Preload};
 use serde_json::Value;
 
 #[tokio::test]
 async fn added_servers_are_disabled_and_listed() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(2).await?;
-    let said = stage.run("servers").await?;
-    assert_eq!((said.stdout.as_str(), said.exit_code), ("", 0));
-    assert_eq!(said.stderr, "No servers are configured\n");
-    assert_eq!(stage.add_server(&["2.5", "blue"]).await?, "OK\nid: <id-1>\n");
+    let mut cli = CliEnvironment::new(2).await?;
+    let output = cli.run("servers").await?;
+    assert_eq!((output.stdout.as_str(), output.exit_code), ("", 0));
+    assert_eq!(output.stderr, "No servers are configured\n");
+    assert_eq!(cli.add_server(&["2.5", "blue"]).await?, "OK\nid: <id-1>\n");
     assert_eq!(
-        stage.add_server(&["zero"]).await?,
+        cli.add_server(&["zero"]).await?,
         "WARNING! Load-multiplier was not readable or 0, so it is now 1\nOK\nid: <id-2>\n"
     );
-    let said = stage.run_ok("servers").await?;
+    let output = cli.run_ok("servers").await?;
     let first = "\
 id: <id-1>
 \turl: <url-1>
@@ -27,62 +27,62 @@ id: <id-1>
 \ttag: blue
 \toffline
 ";
-    assert!(said.contains(first), "{said}");
-    assert!(said.contains("load multiplier: 1.0"), "{said}");
+    assert!(output.contains(first), "{output}");
+    assert!(output.contains("load multiplier: 1.0"), "{output}");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_server_is_refused() -> anyhow::Result<()> {
-    let stage = CliEnvironment::new(0).await?;
+async fn invalid_servers_are_refused() -> anyhow::Result<()> {
+    let cli = CliEnvironment::new(0).await?;
     let bad_url = "Error: Server URL must start with http:// or https://\n";
-    assert_eq!(stage.run_failing("servers add ftp://x secret").await?, bad_url);
-    assert_eq!(stage.run_failing("servers add http:///x secret").await?, bad_url);
+    assert_eq!(cli.run_failing("servers add ftp://x secret").await?, bad_url);
+    assert_eq!(cli.run_failing("servers add http:///x secret").await?, bad_url);
     let missing = "Error: Please input at least a URL and a secret!\n";
-    assert_eq!(stage.run_failing("servers add http://x ''").await?, missing);
+    assert_eq!(cli.run_failing("servers add http://x ''").await?, missing);
     let negative = "ERROR: Load multiplier must be a number greater than 0 and at most 1000000\n";
-    assert_eq!(stage.run_failing("servers add http://x s -- -1").await?, negative);
-    assert_eq!(stage.run("servers").await?.stdout, "");
+    assert_eq!(cli.run_failing("servers add http://x s -- -1").await?, negative);
+    assert_eq!(cli.run("servers").await?.stdout, "");
     Ok(())
 }
 
 #[tokio::test]
 async fn servers_are_changed() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(1).await?;
-    stage.add_server(&["2", "blue"]).await?;
+    let mut cli = CliEnvironment::new(1).await?;
+    cli.add_server(&["2", "blue"]).await?;
     let updating = "Updating server <id-1>...\nOK\n";
-    assert_eq!(stage.run_ok("servers update <id-1> other").await?, updating);
-    let said = stage.run_ok("servers").await?;
+    assert_eq!(cli.run_ok("servers update <id-1> other").await?, updating);
+    let output = cli.run_ok("servers").await?;
     assert!(
-        said.contains("secret: other\n")
-            && said.contains("multiplier: 2.0\n\tbbb version: \n\ttag: blue\n")
+        output.contains("secret: other\n")
+            && output.contains("multiplier: 2.0\n\tbbb version: \n\ttag: blue\n")
     );
-    assert_eq!(stage.run_ok("servers update <id-1> secret1 3 red").await?, updating);
-    let said = stage.run_ok("servers").await?;
+    assert_eq!(cli.run_ok("servers update <id-1> secret1 3 red").await?, updating);
+    let output = cli.run_ok("servers").await?;
     assert!(
-        said.contains("secret: secret1\n")
-            && said.contains("multiplier: 3.0\n\tbbb version: \n\ttag: red\n")
+        output.contains("secret: secret1\n")
+            && output.contains("multiplier: 3.0\n\tbbb version: \n\ttag: red\n")
     );
-    assert_eq!(stage.run_ok("servers update <id-1> '' '' ''").await?, updating);
-    let said = stage.run_ok("servers").await?;
+    assert_eq!(cli.run_ok("servers update <id-1> '' '' ''").await?, updating);
+    let output = cli.run_ok("servers").await?;
     assert!(
-        said.contains("secret: secret1\n")
-            && said.contains("multiplier: 3.0\n\tbbb version: \n\ttag: \n")
+        output.contains("secret: secret1\n")
+            && output.contains("multiplier: 3.0\n\tbbb version: \n\ttag: \n")
     );
-    assert_eq!(stage.run_ok("servers load-multiplier <id-1> 1.5").await?, "OK\n");
-    assert_eq!(stage.run_ok("servers tag <id-1> green").await?, "OK\n");
-    let said = stage.run_ok("servers").await?;
-    assert!(said.contains("multiplier: 1.5\n\tbbb version: \n\ttag: green\n"), "{said}");
-    assert_eq!(stage.run_ok("servers tag <id-1>").await?, "OK\n");
-    assert!(stage.run_ok("servers").await?.contains("\ttag: \n"));
-    assert_eq!(stage.run_ok("servers remove <id-1>").await?, "Removing server <id-1>...\nOK\n");
-    assert_eq!(stage.run("servers").await?.stdout, "");
+    assert_eq!(cli.run_ok("servers load-multiplier <id-1> 1.5").await?, "OK\n");
+    assert_eq!(cli.run_ok("servers tag <id-1> green").await?, "OK\n");
+    let output = cli.run_ok("servers").await?;
+    assert!(output.contains("multiplier: 1.5\n\tbbb version: \n\ttag: green\n"), "{output}");
+    assert_eq!(cli.run_ok("servers tag <id-1>").await?, "OK\n");
+    assert!(cli.run_ok("servers").await?.contains("\ttag: \n"));
+    assert_eq!(cli.run_ok("servers remove <id-1>").await?, "Removing server <id-1>...\nOK\n");
+    assert_eq!(cli.run("servers").await?.stdout, "");
     Ok(())
 }
 
 #[tokio::test]
 async fn an_unknown_id_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
-    let stage = CliEnvironment::new(0).await?;
+    let cli = CliEnvironment::new(0).await?;
     for command in [
         "servers update none secret",
         "servers remove none",
@@ -96,29 +96,33 @@ async fn an_unknown_id_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
         "servers meetings none",
         "sign getMeetings --server none",
     ] {
-        let said = stage.run_failing(command).await?;
-        assert_eq!(said, "ERROR: No server found with id: none\n", "{command}");
+        let output = cli.run_failing(command).await?;
+        assert_eq!(output, "ERROR: No server found with id: none\n", "{command}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn enabling_polls_at_once() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(2).await?;
-    stage.add_server(&["2"]).await?;
-    stage.add_server(&[]).await?;
+async fn enabling_a_server_polls_it_immediately() -> anyhow::Result<()> {
+    let mut cli = CliEnvironment::new(2).await?;
+    cli.add_server(&["2"]).await?;
+    cli.add_server(&[]).await?;
     let busy = Preload { ids: vec!["room".to_owned()], users: 12, ..Preload::default() };
-    stage.server(1).preload(busy);
-    assert_eq!(stage.run_ok("servers enable <id-1>").await?, "Enabling server <id-1>...\nOK\n");
-    let said = stage.run_ok("servers").await?;
-    assert!(said.contains("\tenabled\n\tload: 24.0\n\tload multiplier: 2.0\n\tbbb version: 2.7.12\n\ttag: \n\tonline\n"), "{said}");
-    assert_eq!(stage.run_ok("servers cordon <id-1>").await?, "Cordoning server <id-1>...\nOK\n");
-    assert!(stage.run_ok("servers").await?.contains("\tcordoned\n\tload: 24.0\n"));
-    stage.server(2).set_fault(FaultMode::Refuse);
-    let said = stage.run("servers enable <id-2>").await?;
-    assert_eq!((said.stdout.as_str(), said.exit_code), ("Enabling server <id-2>...\nOK\n", 0));
-    assert!(said.stderr.starts_with("WARNING: it is not online yet: "), "{}", said.stderr);
-    assert_eq!(said.stderr.lines().count(), 1);
+    cli.server(1).preload(busy);
+    assert_eq!(cli.run_ok("servers enable <id-1>").await?, "Enabling server <id-1>...\nOK\n");
+    let output = cli.run_ok("servers").await?;
+    assert!(output.contains("\tenabled\n\tload: 24.0\n\tload multiplier: 2.0\n\tbbb version: 2.7.12\n\ttag: \n\tonline\n"), "{output}");
+    assert_eq!(cli.run_ok("servers cordon <id-1>").await?, "Cordoning server <id-1>...\nOK\n");
+    assert!(cli.run_ok("servers").await?.contains("\tcordoned\n\tload: 24.0\n"));
+    cli.server(2).set_fault(FaultMode::Refuse);
+    let output = cli.run("servers enable <id-2>").await?;
+    assert_eq!((output.stdout.as_str(), output.exit_code), ("Enabling server <id-2>...\nOK\n", 0));
+    assert!(
+        output.stderr.starts_with("WARNING: the server is not online yet: "),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(output.stderr.lines().count(), 1);
     Ok(())
 }
 
@@ -130,80 +134,80 @@ WARNING: You are trying to disable a server with active load. You should use the
           you do not want to clear all the meetings
 If you still wish to continue please enter `yes`
 ";
-    let mut stage = CliEnvironment::new(2).await?;
-    stage.add_enabled_server().await?;
-    let product = stage.setup.start().await?;
+    let mut cli = CliEnvironment::new(2).await?;
+    cli.add_enabled_server().await?;
+    let product = cli.setup.start().await?;
     create_meeting(&product, "Alpha", "").await?;
-    for answer in ["no\n", "\n", "", "yes!\n"] {
-        let said = stage.run_with_input("servers disable <id-1>", answer).await?;
-        assert_eq!(said.stdout, format!("{CONFIRMATION}Nothing was done.\n"));
-        assert_eq!((said.stderr.as_str(), said.exit_code), ("", 0));
+    for input in ["no\n", "\n", "", "yes!\n"] {
+        let output = cli.run_with_input("servers disable <id-1>", input).await?;
+        assert_eq!(output.stdout, format!("{CONFIRMATION}Nothing was done.\n"));
+        assert_eq!((output.stderr.as_str(), output.exit_code), ("", 0));
     }
-    assert!(stage.run_ok("servers").await?.contains("\tenabled\n\tload: 15.0\n"));
-    let said = stage.run_with_input("servers disable <id-1>", "yes\n").await?;
-    assert_eq!(said.stdout, format!("{CONFIRMATION}Clearing Meeting id=Alpha\nOK\n"));
-    assert!(stage.server(1).meetings().is_empty());
-    assert!(stage.run_ok("servers").await?.contains("\tdisabled\n\tload: unavailable\n"));
+    assert!(cli.run_ok("servers").await?.contains("\tenabled\n\tload: 15.0\n"));
+    let output = cli.run_with_input("servers disable <id-1>", "yes\n").await?;
+    assert_eq!(output.stdout, format!("{CONFIRMATION}Clearing Meeting id=Alpha\nOK\n"));
+    assert!(cli.server(1).meetings().is_empty());
+    assert!(cli.run_ok("servers").await?.contains("\tdisabled\n\tload: unavailable\n"));
 
-    stage.run_ok("servers enable <id-1>").await?;
+    cli.run_ok("servers enable <id-1>").await?;
     create_meeting(&product, "Beta", "").await?;
-    let said = stage.run_ok("servers disable <id-1> --yes").await?;
-    assert_eq!(said, "Disabling server <id-1>...\nClearing Meeting id=Beta\nOK\n");
-    stage.add_enabled_server().await?;
-    assert_eq!(stage.run_ok("servers disable <id-2>").await?, "Disabling server <id-2>...\nOK\n");
+    let output = cli.run_ok("servers disable <id-1> --yes").await?;
+    assert_eq!(output, "Disabling server <id-1>...\nClearing Meeting id=Beta\nOK\n");
+    cli.add_enabled_server().await?;
+    assert_eq!(cli.run_ok("servers disable <id-2>").await?, "Disabling server <id-2>...\nOK\n");
     Ok(())
 }
 
 #[tokio::test]
 async fn panic_clears_a_server() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(1).await?;
-    stage.add_enabled_server().await?;
-    let product = stage.setup.start().await?;
+    let mut cli = CliEnvironment::new(1).await?;
+    cli.add_enabled_server().await?;
+    let product = cli.setup.start().await?;
     let panicking = "Panicking server <id-1>...\nOK\n";
     create_meeting(&product, "Alpha", "").await?;
-    assert_eq!(stage.run_ok("servers panic <id-1> --keep-state").await?, panicking);
-    assert!(stage.server(1).meetings().is_empty());
-    assert!(stage.run_ok("servers").await?.contains("\tenabled\n"));
-    assert_eq!(stage.run("meetings").await?.stdout, "");
+    assert_eq!(cli.run_ok("servers panic <id-1> --keep-state").await?, panicking);
+    assert!(cli.server(1).meetings().is_empty());
+    assert!(cli.run_ok("servers").await?.contains("\tenabled\n"));
+    assert_eq!(cli.run("meetings").await?.stdout, "");
     create_meeting(&product, "Beta", "").await?;
-    assert_eq!(stage.run_ok("servers panic <id-1> --skip-end-calls").await?, panicking);
-    assert_eq!(stage.server(1).meetings().len(), 1);
-    assert_eq!(stage.run("meetings").await?.stdout, "");
-    assert!(stage.run_ok("servers").await?.contains("\tdisabled\n"));
+    assert_eq!(cli.run_ok("servers panic <id-1> --skip-end-calls").await?, panicking);
+    assert_eq!(cli.server(1).meetings().len(), 1);
+    assert_eq!(cli.run("meetings").await?.stdout, "");
+    assert!(cli.run_ok("servers").await?.contains("\tdisabled\n"));
     Ok(())
 }
 
 #[tokio::test]
-async fn removing_says_what_is_forgotten() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(1).await?;
-    stage.add_enabled_server().await?;
-    let product = stage.setup.start().await?;
+async fn removing_a_server_warns_about_its_meetings() -> anyhow::Result<()> {
+    let mut cli = CliEnvironment::new(1).await?;
+    cli.add_enabled_server().await?;
+    let product = cli.setup.start().await?;
     create_meeting(&product, "Alpha", "").await?;
-    let said = stage.run("servers remove <id-1>").await?;
-    assert_eq!(said.stdout, "Removing server <id-1>...\nOK\n");
+    let output = cli.run("servers remove <id-1>").await?;
+    assert_eq!(output.stdout, "Removing server <id-1>...\nOK\n");
     assert_eq!(
-        (said.stderr.as_str(), said.exit_code),
-        ("WARNING: 1 meetings on it were forgotten\n", 0)
+        (output.stderr.as_str(), output.exit_code),
+        ("WARNING: 1 meetings of the server were removed from the pool\n", 0)
     );
-    assert_eq!(stage.run("meetings").await?.stdout, "");
+    assert_eq!(cli.run("meetings").await?.stdout, "");
     Ok(())
 }
 
 #[tokio::test]
-async fn table_and_json_show_no_secret() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(2).await?;
-    stage.add_server(&["2", "blue"]).await?;
-    stage.run_ok("servers enable <id-1>").await?;
-    stage.add_server(&[]).await?;
-    stage.server(2).set_secret("changed");
-    stage.run_ok("poll").await?;
-    let said = stage.run_ok("servers --table").await?;
-    assert!(!said.contains("secret"), "{said}");
-    let mut lines = collapse_blanks(&said);
+async fn table_and_json_have_no_secret() -> anyhow::Result<()> {
+    let mut cli = CliEnvironment::new(2).await?;
+    cli.add_server(&["2", "blue"]).await?;
+    cli.run_ok("servers enable <id-1>").await?;
+    cli.add_server(&[]).await?;
+    cli.server(2).set_secret("changed");
+    cli.run_ok("poll").await?;
+    let output = cli.run_ok("servers --table").await?;
+    assert!(!output.contains("secret"), "{output}");
+    let mut lines = collapse_whitespace(&output);
     assert_eq!(
         lines.remove(0),
-        "ID URL STATE STATUS USERS RESERVE PROMISED LOAD FORESEEN LOAD MULTIPLIER TAG TIER MAX \
-         MEETINGS MAX USERS FAILURES"
+        "ID URL STATE STATUS USERS EXPECTED USERS UPCOMING USERS LOAD FORECAST LOAD MULTIPLIER TAG \
+         TIER MAX MEETINGS MAX USERS FAILURES"
     );
     lines.sort();
     let failed = lines.iter().find(|line| line.starts_with("<id-2>")).expect("a line");
@@ -216,9 +220,9 @@ async fn table_and_json_show_no_secret() -> anyhow::Result<()> {
     lines.retain(|line| !line.starts_with("<id-2>"));
     assert_eq!(lines, ["<id-1> <url-1> enabled online 0 0 0 0.0 0.0 2.0 blue 0"]);
 
-    let said = stage.run_ok("servers --json").await?;
-    assert!(!said.contains("secret"), "{said}");
-    let list: Vec<Value> = serde_json::from_str(&said)?;
+    let output = cli.run_ok("servers --json").await?;
+    assert!(!output.contains("secret"), "{output}");
+    let list: Vec<Value> = serde_json::from_str(&output)?;
     let first = list.iter().find(|server| server["id"] == "<id-1>");
     let first = first.unwrap_or(&Value::Null);
     assert_eq!((&first["url"], &first["state"]), (&"<url-1>".into(), &"enabled".into()));
@@ -228,21 +232,24 @@ async fn table_and_json_show_no_secret() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn meetings_that_servers_report() -> anyhow::Result<()> {
-    let mut stage = CliEnvironment::new(2).await?;
-    stage.add_enabled_server().await?;
-    stage.add_enabled_server().await?;
+async fn meetings_that_servers_report_are_listed() -> anyhow::Result<()> {
+    let mut cli = CliEnvironment::new(2).await?;
+    cli.add_enabled_server().await?;
+    cli.add_enabled_server().await?;
     let ids = ["a", "b"].map(str::to_owned).to_vec();
-    stage.server(1).preload(Preload { ids, ..Preload::default() });
+    cli.server(1).preload(Preload { ids, ..Preload::default() });
     let first =
         "\nServer ID: <id-1>\nServer Url: <url-1>\nMeetingIDs: \n\tMeeting a\n\tMeeting b\n";
-    assert_eq!(stage.run_ok("servers meetings <id-1>").await?, first);
+    assert_eq!(cli.run_ok("servers meetings <id-1>").await?, first);
     let second = "\nServer ID: <id-2>\nServer Url: <url-2>\n";
-    let said = stage.run_ok("servers meetings").await?;
-    assert!(said.contains(first) && said.contains(&format!("{second}MeetingIDs: \n")), "{said}");
-    stage.server(2).set_fault(FaultMode::Refuse);
-    let said = stage.run("servers meetings").await?;
-    assert!(said.stdout.contains(first) && said.stdout.contains(second), "{said:?}");
-    assert!(said.exit_code == 1 && said.stderr.starts_with("WARNING: "), "{said:?}");
+    let output = cli.run_ok("servers meetings").await?;
+    assert!(
+        output.contains(first) && output.contains(&format!("{second}MeetingIDs: \n")),
+        "{output}"
+    );
+    cli.server(2).set_fault(FaultMode::Refuse);
+    let output = cli.run("servers meetings").await?;
+    assert!(output.stdout.contains(first) && output.stdout.contains(second), "{output:?}");
+    assert!(output.exit_code == 1 && output.stderr.starts_with("WARNING: "), "{output:?}");
     Ok(())
 }

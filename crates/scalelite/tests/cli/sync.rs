@@ -1,4 +1,4 @@
-//! `servers add-all`, `servers sync` and `servers yaml`: pools from files and into files.
+//! Tests of `servers add-all`, `servers sync` and `servers yaml`: servers from files and to files.
 
 use crate::environment::{CliEnvironment, create_meeting};
 use bbb_sim::Preload;
@@ -19,13 +19,13 @@ servers:
 const NO_SERVERS: &str = "servers: {}\n";
 
 #[tokio::test]
-async fn a_pool_is_made_from_a_file_and_printed_as_one() -> anyhow::Result<()> {
-    let stage = CliEnvironment::new(2).await?;
-    stage.write_file("two.yml", TWO_SERVERS)?;
-    assert_eq!(stage.run_ok("servers sync two.yml --dry-run").await?, "would add a\nwould add b\n");
-    assert_eq!(stage.run_ok("servers yaml").await?, "---\nservers: {}\n");
-    assert_eq!(stage.run_ok("servers sync two.yml").await?, "add a\nadd b\n");
-    let yaml = stage.run_ok("servers yaml").await?;
+async fn a_pool_is_read_from_a_file_and_printed_as_a_file() -> anyhow::Result<()> {
+    let cli = CliEnvironment::new(2).await?;
+    cli.write_file("two.yml", TWO_SERVERS)?;
+    assert_eq!(cli.run_ok("servers sync two.yml --dry-run").await?, "would add a\nwould add b\n");
+    assert_eq!(cli.run_ok("servers yaml").await?, "---\nservers: {}\n");
+    assert_eq!(cli.run_ok("servers sync two.yml").await?, "add a\nadd b\n");
+    let yaml = cli.run_ok("servers yaml").await?;
     let expected = "\
 ---
 servers:
@@ -43,19 +43,19 @@ servers:
     enabled: false
 ";
     assert_eq!(yaml, expected);
-    let verbose = stage.run_ok("servers yaml --verbose").await?;
+    let verbose = cli.run_ok("servers yaml --verbose").await?;
     let state = "    enabled: true\n    state: enabled\n    load: 0.0\n    bbb_version: 2.7.12\n    online: true\n";
     assert!(verbose.contains(state), "{verbose}");
     for (name, text) in [("yaml.yml", &yaml), ("verbose.yml", &verbose)] {
-        stage.write_file(name, text)?;
-        assert_eq!(stage.run_ok(&format!("servers sync {name} force")).await?, "");
-        assert_eq!(stage.run_ok("servers yaml --verbose").await?, verbose);
+        cli.write_file(name, text)?;
+        assert_eq!(cli.run_ok(&format!("servers sync {name} force")).await?, "");
+        assert_eq!(cli.run_ok("servers yaml --verbose").await?, verbose);
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn every_secret_and_tag_survives_yaml() -> anyhow::Result<()> {
+async fn every_secret_and_tag_is_the_same_after_yaml() -> anyhow::Result<()> {
     const TEXTS: [&str; 24] = [
         "0123",
         "1e5",
@@ -82,25 +82,25 @@ async fn every_secret_and_tag_survives_yaml() -> anyhow::Result<()> {
         "'",
         "? #",
     ];
-    let stage = CliEnvironment::new(0).await?;
+    let cli = CliEnvironment::new(0).await?;
     for text in TEXTS {
         let add = ["servers", "add", "--", "http://127.0.0.1:1/bigbluebutton/api", text, "1", text];
-        let said = process::run(&stage.setup, &add).await?;
-        assert_eq!(said.exit_code, 0, "{said:?}");
+        let output = process::run(&cli.setup, &add).await?;
+        assert_eq!(output.exit_code, 0, "{output:?}");
     }
-    let yaml = stage.run_ok("servers yaml").await?;
-    stage.write_file("pool.yml", &yaml)?;
-    assert_eq!(stage.run_ok("servers sync pool.yml force").await?, "");
-    assert_eq!(stage.run_ok("servers yaml").await?, yaml);
-    stage.write_file("none.yml", NO_SERVERS)?;
-    stage.run_ok("servers sync none.yml").await?;
-    assert_eq!(stage.run_ok("servers sync pool.yml").await?.lines().count(), TEXTS.len());
-    // The order is that of their making, which is another one now.
-    assert_eq!(sort_servers(&stage.run_ok("servers yaml").await?), sort_servers(&yaml));
+    let yaml = cli.run_ok("servers yaml").await?;
+    cli.write_file("pool.yml", &yaml)?;
+    assert_eq!(cli.run_ok("servers sync pool.yml force").await?, "");
+    assert_eq!(cli.run_ok("servers yaml").await?, yaml);
+    cli.write_file("none.yml", NO_SERVERS)?;
+    cli.run_ok("servers sync none.yml").await?;
+    assert_eq!(cli.run_ok("servers sync pool.yml").await?.lines().count(), TEXTS.len());
+    // The order is that in which the servers were added, which differs now.
+    assert_eq!(sort_servers(&cli.run_ok("servers yaml").await?), sort_servers(&yaml));
     Ok(())
 }
 
-/// The lines of each server, in alphabetical order of the servers.
+/// The lines of each server, sorted by server.
 fn sort_servers(yaml: &str) -> Vec<Vec<&str>> {
     let lines = yaml.lines().filter(|line| line.starts_with("  ")).collect::<Vec<_>>();
     let mut servers: Vec<_> =
@@ -111,65 +111,65 @@ fn sort_servers(yaml: &str) -> Vec<Vec<&str>> {
 
 #[tokio::test]
 async fn differences_are_updated() -> anyhow::Result<()> {
-    let stage = CliEnvironment::new(2).await?;
-    stage.write_file("two.yml", TWO_SERVERS)?;
-    stage.run_ok("servers sync two.yml").await?;
+    let cli = CliEnvironment::new(2).await?;
+    cli.write_file("two.yml", TWO_SERVERS)?;
+    cli.run_ok("servers sync two.yml").await?;
     let changed =
         TWO_SERVERS.replace("secret: secret2\n", "secret: other\n").replace("blue", "red");
-    stage.write_file("changed.yml", &changed)?;
-    assert_eq!(stage.run_ok("servers sync changed.yml --dry-run").await?, "would update b\n");
-    assert!(stage.run_ok("servers yaml").await?.contains("secret: secret2\n"));
-    assert_eq!(stage.run_ok("servers sync changed.yml").await?, "update b\n");
-    let yaml = stage.run_ok("servers yaml").await?;
+    cli.write_file("changed.yml", &changed)?;
+    assert_eq!(cli.run_ok("servers sync changed.yml --dry-run").await?, "would update b\n");
+    assert!(cli.run_ok("servers yaml").await?.contains("secret: secret2\n"));
+    assert_eq!(cli.run_ok("servers sync changed.yml").await?, "update b\n");
+    let yaml = cli.run_ok("servers yaml").await?;
     assert!(yaml.contains("secret: other\n    load_multiplier: 2.0\n    tag: red\n"), "{yaml}");
-    stage.write_file("off.yml", &changed.replace("secret1\n", "secret1\n    enabled: false\n"))?;
-    assert_eq!(stage.run_ok("servers sync off.yml").await?, "update a\n");
-    assert!(stage.run_ok("servers yaml --verbose").await?.contains("state: cordoned"));
-    assert_eq!(stage.run_ok("servers sync off.yml").await?, "");
-    assert_eq!(stage.run_ok("servers sync two.yml").await?, "update a\nupdate b\n");
+    cli.write_file("off.yml", &changed.replace("secret1\n", "secret1\n    enabled: false\n"))?;
+    assert_eq!(cli.run_ok("servers sync off.yml").await?, "update a\n");
+    assert!(cli.run_ok("servers yaml --verbose").await?.contains("state: cordoned"));
+    assert_eq!(cli.run_ok("servers sync off.yml").await?, "");
+    assert_eq!(cli.run_ok("servers sync two.yml").await?, "update a\nupdate b\n");
     Ok(())
 }
 
 #[tokio::test]
-async fn modes_say_what_becomes_of_the_others() -> anyhow::Result<()> {
-    let stage = CliEnvironment::new(2).await?;
-    stage.write_file("two.yml", TWO_SERVERS)?;
-    stage.write_file("none.yml", NO_SERVERS)?;
-    stage.run_ok("servers sync two.yml").await?;
-    let product = stage.setup.start().await?;
+async fn modes_select_what_happens_to_absent_servers() -> anyhow::Result<()> {
+    let cli = CliEnvironment::new(2).await?;
+    cli.write_file("two.yml", TWO_SERVERS)?;
+    cli.write_file("none.yml", NO_SERVERS)?;
+    cli.run_ok("servers sync two.yml").await?;
+    let product = cli.setup.start().await?;
     create_meeting(&product, "Alpha", "").await?;
-    assert_eq!(stage.run_ok("servers sync none.yml keep").await?, "");
-    let would = "would cordon a\nwould remove b\n";
-    assert_eq!(stage.run_ok("servers sync none.yml --dry-run").await?, would);
-    assert_eq!(stage.run_ok("servers sync none.yml").await?, "cordon a\nremove b\n");
-    assert_eq!(stage.run_ok("servers sync none.yml cordon").await?, "");
-    assert!(stage.run_ok("servers").await?.contains("\tcordoned\n"));
-    assert_eq!(stage.run_ok("servers sync none.yml force --dry-run").await?, "would remove a\n");
-    assert_eq!(stage.server(1).meetings().len(), 1);
-    assert_eq!(stage.run_ok("servers sync none.yml force").await?, "remove a\n");
-    assert!(stage.server(1).meetings().is_empty());
-    assert_eq!(stage.run("servers").await?.stdout, "");
+    assert_eq!(cli.run_ok("servers sync none.yml keep").await?, "");
+    let changes = "would cordon a\nwould remove b\n";
+    assert_eq!(cli.run_ok("servers sync none.yml --dry-run").await?, changes);
+    assert_eq!(cli.run_ok("servers sync none.yml").await?, "cordon a\nremove b\n");
+    assert_eq!(cli.run_ok("servers sync none.yml cordon").await?, "");
+    assert!(cli.run_ok("servers").await?.contains("\tcordoned\n"));
+    assert_eq!(cli.run_ok("servers sync none.yml force --dry-run").await?, "would remove a\n");
+    assert_eq!(cli.server(1).meetings().len(), 1);
+    assert_eq!(cli.run_ok("servers sync none.yml force").await?, "remove a\n");
+    assert!(cli.server(1).meetings().is_empty());
+    assert_eq!(cli.run("servers").await?.stdout, "");
     let modes = "ERROR: Unknown sync mode 'bogus' (choose: keep cordon force)\n";
-    assert_eq!(stage.run_failing("servers sync two.yml bogus").await?, modes);
+    assert_eq!(cli.run_failing("servers sync two.yml bogus").await?, modes);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_server_with_load_of_others_is_cordoned_too() -> anyhow::Result<()> {
-    let stage = CliEnvironment::new(2).await?;
+async fn a_server_with_load_but_no_meetings_is_cordoned() -> anyhow::Result<()> {
+    let cli = CliEnvironment::new(2).await?;
     let busy = Preload { ids: vec!["room".to_owned()], users: 1, ..Preload::default() };
-    stage.server(1).preload(busy);
-    stage.write_file("two.yml", TWO_SERVERS)?;
-    stage.write_file("none.yml", NO_SERVERS)?;
-    stage.run_ok("servers sync two.yml").await?;
-    assert_eq!(stage.run_ok("servers sync none.yml").await?, "cordon a\nremove b\n");
+    cli.server(1).preload(busy);
+    cli.write_file("two.yml", TWO_SERVERS)?;
+    cli.write_file("none.yml", NO_SERVERS)?;
+    cli.run_ok("servers sync two.yml").await?;
+    assert_eq!(cli.run_ok("servers sync none.yml").await?, "cordon a\nremove b\n");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_wrong_file_changes_nothing() -> anyhow::Result<()> {
-    let stage = CliEnvironment::new(2).await?;
-    for (change, complaint) in [
+    let cli = CliEnvironment::new(2).await?;
+    for ((text, replacement), error) in [
         (
             ("blue", "blue\n    color: red\n    size: 3"),
             "Server id=b has bad parameters: [\"color\", \"size\"]",
@@ -184,30 +184,30 @@ async fn a_wrong_file_changes_nothing() -> anyhow::Result<()> {
         (("servers:", "pool:"), "Invalid YAML document"),
         (("  b:", " - b:"), "Invalid YAML document"),
     ] {
-        stage.write_file("wrong.yml", &TWO_SERVERS.replace(change.0, change.1))?;
-        let said = stage.run_failing("servers sync wrong.yml").await?;
-        assert_eq!(said, format!("ERROR: {complaint}\n"));
+        cli.write_file("wrong.yml", &TWO_SERVERS.replace(text, replacement))?;
+        let output = cli.run_failing("servers sync wrong.yml").await?;
+        assert_eq!(output, format!("ERROR: {error}\n"));
     }
     let missing = "ERROR: No such file or directory @ rb_sysopen - absent.yml\n";
-    assert_eq!(stage.run_failing("servers sync absent.yml").await?, missing);
-    assert_eq!(stage.run_failing("servers add-all absent.yml").await?, missing);
-    assert_eq!(stage.run("servers").await?.stdout, "");
+    assert_eq!(cli.run_failing("servers sync absent.yml").await?, missing);
+    assert_eq!(cli.run_failing("servers add-all absent.yml").await?, missing);
+    assert_eq!(cli.run("servers").await?.stdout, "");
     Ok(())
 }
 
 #[tokio::test]
-async fn all_servers_of_a_file_are_added_or_none() -> anyhow::Result<()> {
+async fn servers_of_a_file_are_all_added_or_none() -> anyhow::Result<()> {
     const LIST: &str = "servers:\n- url: <url-1>\n  secret: 12\n  load_multiplier: 2\n  tag: blue\n- url: <url-2>\n";
-    let stage = CliEnvironment::new(2).await?;
-    stage.write_file("all.yml", LIST)?;
-    let said = stage.run_failing("servers add-all all.yml").await?;
-    assert_eq!(said, "ERROR: Server number 2 has no secret\n");
-    assert_eq!(stage.run("servers").await?.stdout, "");
-    stage.write_file("all.yml", &format!("{LIST}  secret: x\n"))?;
-    let said = stage.run_ok("servers add-all all.yml").await?;
-    let servers: Vec<&str> = said.lines().step_by(2).collect();
+    let cli = CliEnvironment::new(2).await?;
+    cli.write_file("all.yml", LIST)?;
+    let output = cli.run_failing("servers add-all all.yml").await?;
+    assert_eq!(output, "ERROR: Server number 2 has no secret\n");
+    assert_eq!(cli.run("servers").await?.stdout, "");
+    cli.write_file("all.yml", &format!("{LIST}  secret: x\n"))?;
+    let output = cli.run_ok("servers add-all all.yml").await?;
+    let servers: Vec<&str> = output.lines().step_by(2).collect();
     assert_eq!(servers, ["server: <url-1>", "server: <url-2>"]);
-    let yaml = stage.run_ok("servers yaml").await?;
+    let yaml = cli.run_ok("servers yaml").await?;
     assert!(
         yaml.contains("url: <url-1>\n    secret: '12'\n    load_multiplier: 2.0\n    tag: blue\n"),
         "{yaml}"

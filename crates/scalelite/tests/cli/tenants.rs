@@ -1,4 +1,4 @@
-//! `tenants` and `tenant-settings` in our own spelling; the original's is in the transcripts.
+//! Tests of `tenants` and `tenant-settings`. The transcripts test the original's tasks.
 
 use anyhow::{Context, ensure};
 use testkit::process::{self, CommandOutput};
@@ -11,23 +11,23 @@ async fn run(setup: &Setup, command: &str) -> anyhow::Result<CommandOutput> {
     process::run(setup, &arguments).await
 }
 
-/// What a command prints that has nothing to complain about.
+/// Runs a command that must succeed without messages, and returns its standard output.
 async fn run_ok(setup: &Setup, command: &str) -> anyhow::Result<String> {
-    let said = run(setup, command).await?;
-    ensure!(said.exit_code == 0 && said.stderr.is_empty(), "{command}: {said:?}");
-    Ok(said.stdout)
+    let output = run(setup, command).await?;
+    ensure!(output.exit_code == 0 && output.stderr.is_empty(), "{command}: {output:?}");
+    Ok(output.stdout)
 }
 
-/// What a command complains about that fails.
+/// Runs a command that must fail, and returns its standard error output.
 async fn run_failing(setup: &Setup, command: &str) -> anyhow::Result<String> {
-    let said = run(setup, command).await?;
-    ensure!(said.exit_code == 1, "{command}: {said:?}");
-    Ok(said.stderr)
+    let output = run(setup, command).await?;
+    ensure!(output.exit_code == 1, "{command}: {output:?}");
+    Ok(output.stderr)
 }
 
-/// The id at the end of what `add` says.
-fn added_id(said: &str) -> anyhow::Result<String> {
-    let (_, id) = said.trim_end().rsplit_once(' ').context("no id")?;
+/// The id at the end of the output of `add`.
+fn added_id(output: &str) -> anyhow::Result<String> {
+    let (_, id) = output.trim_end().rsplit_once(' ').context("no id")?;
     Ok(id.to_owned())
 }
 
@@ -35,9 +35,9 @@ fn added_id(said: &str) -> anyhow::Result<String> {
 async fn tenants_are_added_changed_and_removed() -> anyhow::Result<()> {
     let setup = setup()?.with_setting("MULTITENANCY_ENABLED", "true");
     assert_eq!(run_ok(&setup, "tenants").await?, "Total number of tenants: 0\n");
-    let said = run_ok(&setup, "tenants add acme s1:s2").await?;
-    let acme = added_id(&said)?;
-    assert_eq!(said, format!("OK\nNew Tenant id: {acme}\n"));
+    let output = run_ok(&setup, "tenants add acme s1:s2").await?;
+    let acme = added_id(&output)?;
+    assert_eq!(output, format!("OK\nNew Tenant id: {acme}\n"));
     let taken = "ERROR: A tenant with name=ACME exists already\n";
     assert_eq!(run_failing(&setup, "tenants add ACME x").await?, taken);
     let incomplete = "Error: both name and secrets are required to create a Tenant\n";
@@ -67,36 +67,39 @@ async fn tenants_are_added_changed_and_removed() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn settings_are_added_and_removed_and_go_with_their_tenant() -> anyhow::Result<()> {
+async fn settings_are_added_and_removed_and_deleted_with_their_tenant() -> anyhow::Result<()> {
     let setup = setup()?.with_setting("MULTITENANCY_ENABLED", "true");
     let acme = added_id(&run_ok(&setup, "tenants add acme s1").await?)?;
-    let said = run(&setup, "tenant-settings").await?;
-    assert_eq!(said.stdout, "Tenant: acme\n");
-    assert_eq!(said.stderr, "  No custom settings are configured\n");
-    let one = added_id(&run_ok(&setup, &format!("tenant-settings add {acme} record true")).await?)?;
-    let two =
+    let output = run(&setup, "tenant-settings").await?;
+    assert_eq!(output.stdout, "Tenant: acme\n");
+    assert_eq!(output.stderr, "  No custom settings are configured\n");
+    let record_id =
+        added_id(&run_ok(&setup, &format!("tenant-settings add {acme} record true")).await?)?;
+    let logo_id =
         added_id(&run_ok(&setup, &format!("tenant-settings add {acme} logo l --override")).await?)?;
-    let of = |id: &str, param: &str, value: &str, wins: bool| {
-        format!("  id: {id}\n\tparam: {param}\n\tvalue: {value}\n\toverride: {wins}\n")
+    let listed = |id: &str, param: &str, value: &str, is_override: bool| {
+        format!("  id: {id}\n\tparam: {param}\n\tvalue: {value}\n\toverride: {is_override}\n")
     };
-    let (record, logo) = (of(&one, "record", "true", false), of(&two, "logo", "l", true));
+    let record = listed(&record_id, "record", "true", false);
+    let logo = listed(&logo_id, "logo", "l", true);
     let listed = run_ok(&setup, "tenant-settings list").await?;
     assert_eq!(listed, format!("Tenant: acme\n{record}{logo}"));
-    let removed = run_ok(&setup, &format!("tenant-settings remove {one}")).await?;
+    let removed = run_ok(&setup, &format!("tenant-settings remove {record_id}")).await?;
     assert_eq!(removed, "TenantSetting was successfully deleted.\n");
-    let unknown = format!("ERROR: No tenant setting found with id: {one}\n");
-    assert_eq!(run_failing(&setup, &format!("tenant-settings remove {one}")).await?, unknown);
-    let bad = run_failing(&setup, &format!("rake tenantSettings:add[{acme},a,b,perhaps]")).await?;
-    assert_eq!(bad, "Error: override must be true or false\n");
+    let unknown = format!("ERROR: No tenant setting found with id: {record_id}\n");
+    assert_eq!(run_failing(&setup, &format!("tenant-settings remove {record_id}")).await?, unknown);
+    let failure =
+        run_failing(&setup, &format!("rake tenantSettings:add[{acme},a,b,perhaps]")).await?;
+    assert_eq!(failure, "Error: override must be true or false\n");
     run_ok(&setup, &format!("tenants remove {acme}")).await?;
     assert_eq!(run_ok(&setup, "tenant-settings").await?, "");
-    let gone = format!("ERROR: No tenant setting found with id: {two}\n");
-    assert_eq!(run_failing(&setup, &format!("tenant-settings remove {two}")).await?, gone);
+    let gone = format!("ERROR: No tenant setting found with id: {logo_id}\n");
+    assert_eq!(run_failing(&setup, &format!("tenant-settings remove {logo_id}")).await?, gone);
     Ok(())
 }
 
 #[tokio::test]
-async fn without_multitenancy_there_is_nothing_to_do() -> anyhow::Result<()> {
+async fn without_multitenancy_commands_fail() -> anyhow::Result<()> {
     let setup = setup()?;
     for command in ["tenants", "tenants add a b", "tenants remove a", "tenant-settings remove a"] {
         let disabled = "Multitenancy is disabled, task can not be completed\n";

@@ -1,4 +1,4 @@
-//! The recorded transcripts of the original's rake tasks.
+//! Plays recorded transcripts of the original's rake tasks and compares the output.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prints_as_recorded_or_as_listed_in_differences() {

@@ -1,4 +1,4 @@
-//! Wrong usage has an exit code of its own, and help is no failure.
+//! Exit codes of wrong usage, help and unknown tasks.
 
 use crate::environment::setup;
 use testkit::process;
@@ -28,12 +28,12 @@ async fn wrong_usage_is_exit_code_2() -> anyhow::Result<()> {
         &["demo", "--servers", "0"],
     ];
     for arguments in wrong {
-        let said = process::run(&setup, arguments).await?;
-        assert_eq!((said.stdout.as_str(), said.exit_code), ("", 2), "{arguments:?}");
+        let output = process::run(&setup, arguments).await?;
+        assert_eq!((output.stdout.as_str(), output.exit_code), ("", 2), "{arguments:?}");
         assert!(
-            said.stderr.contains("Usage: ") || said.stderr.contains("try '--help'"),
+            output.stderr.contains("Usage: ") || output.stderr.contains("try '--help'"),
             "{arguments:?}: {}",
-            said.stderr
+            output.stderr
         );
     }
     assert!(!setup.folder().join("data").exists());
@@ -41,32 +41,32 @@ async fn wrong_usage_is_exit_code_2() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn help_and_version_are_no_failures() -> anyhow::Result<()> {
+async fn help_and_version_succeed() -> anyhow::Result<()> {
     let setup = setup()?;
     for arguments in
         [&["--help"][..], &["help"], &["serve", "--help"], &["help", "servers", "sync"]]
     {
-        let said = process::run(&setup, arguments).await?;
-        assert_eq!((said.stderr.as_str(), said.exit_code), ("", 0), "{arguments:?}");
-        assert!(said.stdout.contains("Usage: scalelite"), "{}", said.stdout);
+        let output = process::run(&setup, arguments).await?;
+        assert_eq!((output.stderr.as_str(), output.exit_code), ("", 0), "{arguments:?}");
+        assert!(output.stdout.contains("Usage: scalelite"), "{}", output.stdout);
     }
-    let said = process::run(&setup, &["--version"]).await?;
-    assert_eq!(said.stdout, concat!("scalelite ", env!("CARGO_PKG_VERSION"), "\n"));
+    let output = process::run(&setup, &["--version"]).await?;
+    assert_eq!(output.stdout, concat!("scalelite ", env!("CARGO_PKG_VERSION"), "\n"));
     Ok(())
 }
 
 #[tokio::test]
 async fn unknown_tasks_of_rake_fail() -> anyhow::Result<()> {
     let setup = setup()?;
-    for (task, complaint) in [
-        ("nonsense", "ERROR: there is no task nonsense\n"),
+    for (task, error) in [
+        ("nonsense", "ERROR: unknown task nonsense\n"),
         ("servers:add[x", "ERROR: `servers:add[x` is not a task of the form name[a,b]\n"),
     ] {
-        let said = process::run(&setup, &["rake", task, "servers"]).await?;
-        let all = (said.stdout.as_str(), said.stderr.as_str(), said.exit_code);
-        assert_eq!(all, ("", complaint, 1));
+        let output = process::run(&setup, &["rake", task, "servers"]).await?;
+        let result = (output.stdout.as_str(), output.stderr.as_str(), output.exit_code);
+        assert_eq!(result, ("", error, 1));
     }
-    let said = process::run(&setup, &["rake", "liveness", "status", "liveness"]).await?;
-    assert_eq!((said.stdout.as_str(), said.exit_code), ("success\n\nsuccess\n", 0));
+    let output = process::run(&setup, &["rake", "liveness", "status", "liveness"]).await?;
+    assert_eq!((output.stdout.as_str(), output.exit_code), ("success\n\nsuccess\n", 0));
     Ok(())
 }

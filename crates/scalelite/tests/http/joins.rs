@@ -1,57 +1,58 @@
-//! `join`: the browser is sent to the right server with a signature of that server, or told why not.
+//! `join`: the browser is redirected to the server of the meeting with a checksum of that server,
+//! or gets the error.
 
 use bbb_sim::Algorithm;
 use testkit::product::{ClientResponse, signed_target};
 
 use crate::tools::{assert_failed, create, parameter, send, start_deployment};
 
-fn split_location(answer: &ClientResponse) -> (String, String) {
-    assert_eq!(answer.status, 302, "{}", answer.text());
-    let location = answer.header("location").unwrap();
+fn split_location(response: &ClientResponse) -> (String, String) {
+    assert_eq!(response.status, 302, "{}", response.text());
+    let location = response.header("location").unwrap();
     let (page, query) = location.split_once('?').unwrap();
     (page.to_owned(), query.to_owned())
 }
 
 #[tokio::test]
-async fn greenlights_join_arrives_whole_and_signed_for_the_server() {
-    let world = start_deployment(2).await;
-    create(&world.product, "gl").await;
+async fn a_join_of_greenlight_is_redirected_unchanged_and_signed_for_the_server() {
+    let deployment = start_deployment(2).await;
+    create(&deployment.product, "gl").await;
     let query = "meetingID=gl&password=&role=Moderator&fullName=J%C3%BCrgen+%26+Co&userID=u-1\
                  &avatarURL=https%3A%2F%2Ff%2Fa.png&userdata-bbb_x=1&userdata-bbb_x=2\
                  &userdata-na%C3%AFve=%e2%98%83&createTime=5";
-    let answer = world.product.call("join", query).await.unwrap();
-    let (page, sent) = split_location(&answer);
-    let server = world.servers_with("gl")[0];
+    let response = deployment.product.call("join", query).await.unwrap();
+    let (page, sent) = split_location(&response);
+    let server = deployment.servers_with("gl")[0];
     assert_eq!(page, format!("{}/join", server.url()));
     let (passed, checksum) = sent.split_once("&checksum=").unwrap();
     assert_eq!(passed, query);
-    let right = Algorithm::Sha256.hex_digest(&format!("join{passed}{}", server.secret()));
-    assert_eq!(checksum, right);
-    // A HEAD is answered alike and counts for nothing worse.
-    let head = send(&world.product, "HEAD", &signed_target("join", query), &[], None).await;
-    assert_eq!(head.header("location"), answer.header("location"));
+    let expected = Algorithm::Sha256.hex_digest(&format!("join{passed}{}", server.secret()));
+    assert_eq!(checksum, expected);
+    // A HEAD gets the same redirect.
+    let head = send(&deployment.product, "HEAD", &signed_target("join", query), &[], None).await;
+    assert_eq!(head.header("location"), response.header("location"));
 }
 
 #[tokio::test]
 async fn the_servers_own_errors_reach_the_browser() {
-    let world = start_deployment(1).await;
-    create(&world.product, "m1").await;
+    let deployment = start_deployment(1).await;
+    create(&deployment.product, "m1").await;
     let query = "meetingID=m1&fullName=A&role=VIEWER&createTime=1&redirect=false";
-    let (_, sent) = split_location(&world.product.call("join", query).await.unwrap());
-    let server = &world.pool.servers()[0];
+    let (_, sent) = split_location(&deployment.product.call("join", query).await.unwrap());
+    let server = &deployment.pool.servers()[0];
     let target = format!("/bigbluebutton/api/join?{sent}");
     let request = testkit::product::new_request("GET", &target);
-    let answer = testkit::product::exchange(server.port(), &request).await;
-    let answer = answer.unwrap();
-    assert_eq!(answer.xml_field("messageKey"), "mismatchCreateTimeParam");
+    let response = testkit::product::exchange(server.port(), &request).await;
+    let response = response.unwrap();
+    assert_eq!(response.xml_field("messageKey"), "mismatchCreateTimeParam");
 }
 
 #[tokio::test]
-async fn an_unknown_meeting_is_reported_where_the_front_end_wants_it() {
-    let world = start_deployment(1).await;
+async fn an_unknown_meeting_is_reported_to_the_error_url() {
+    let deployment = start_deployment(1).await;
     let join = async |more: &str| {
         let query = format!("meetingID=nobody&fullName=A&role=VIEWER{more}");
-        world.product.call("join", &query).await.unwrap()
+        deployment.product.call("join", &query).await.unwrap()
     };
     assert_failed(&join("").await, "notFound");
     assert_failed(&join("&redirect=false").await, "notFound");
@@ -64,36 +65,36 @@ async fn an_unknown_meeting_is_reported_where_the_front_end_wants_it() {
     let errors: serde_json::Value = serde_json::from_str(&errors).unwrap();
     assert_eq!(errors[0]["key"], "notFound");
     assert!(errors[0]["message"].as_str().is_some_and(|m| m.len() > 10));
-    for bad in ["javascript:alert(1)", "%2Frelative", "https%3A%2F%2Ff%0D%0AX:y"] {
-        let answer = join(&format!("&errorRedirectUrl={bad}")).await;
-        assert_failed(&answer, "notFound");
+    for invalid in ["javascript:alert(1)", "%2Frelative", "https%3A%2F%2Ff%0D%0AX:y"] {
+        let response = join(&format!("&errorRedirectUrl={invalid}")).await;
+        assert_failed(&response, "notFound");
     }
-    // Nobody is sent anywhere by a call that is not signed.
+    // A call that is not signed never redirects.
     let target = format!("/bigbluebutton/api/join?meetingID=x{url}&checksum=0");
-    let answer = world.product.get(&target).await.unwrap();
-    assert_failed(&answer, "checksumError");
+    let response = deployment.product.get(&target).await.unwrap();
+    assert_failed(&response, "checksumError");
 }
 
 #[tokio::test]
 async fn a_join_by_post_is_refused() {
-    let world = start_deployment(1).await;
-    create(&world.product, "m1").await;
+    let deployment = start_deployment(1).await;
+    create(&deployment.product, "m1").await;
     let form = "application/x-www-form-urlencoded";
     let query = "meetingID=m1&fullName=A";
-    let answer = world.product.post("join", query, form, b"role=MODERATOR");
-    assert_failed(&answer.await.unwrap(), "unsupportedRequest");
+    let response = deployment.product.post("join", query, form, b"role=MODERATOR");
+    assert_failed(&response.await.unwrap(), "unsupportedRequest");
 }
 
 #[tokio::test]
 async fn joins_to_a_disabled_server_are_refused() {
-    let world = start_deployment(1).await;
-    create(&world.product, "m1").await;
-    let server = &world.pool.servers()[0];
+    let deployment = start_deployment(1).await;
+    create(&deployment.product, "m1").await;
+    let server = &deployment.pool.servers()[0];
     server.set_fault(bbb_sim::FaultMode::Refuse);
-    let servers = world.product.call_management("getServers", None).await.unwrap();
+    let servers = deployment.product.call_management("getServers", None).await.unwrap();
     let disable = serde_json::json!({ "id": servers[0]["id"], "server": { "state": "disable" } });
-    world.product.call_management("updateServer", Some(disable)).await.unwrap();
+    deployment.product.call_management("updateServer", Some(disable)).await.unwrap();
     let query = "meetingID=m1&fullName=A&role=VIEWER";
-    let answer = world.product.call("join", query).await.unwrap();
-    assert_failed(&answer, "serverUnavailable");
+    let response = deployment.product.call("join", query).await.unwrap();
+    assert_failed(&response, "serverUnavailable");
 }

@@ -1,5 +1,5 @@
-//! `getMeetings`: all meetings of all servers that answer, as they describe them, in time for
-//! clients that give up after ten seconds.
+//! `getMeetings`: the meetings of all servers that answer, byte for byte as the servers describe
+//! them, within the ten seconds after which clients give up.
 
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ fn preload(server: &BbbServer, ids: &[&str], meta: &[(&str, &str)]) {
     });
 }
 
-async fn get_meetings(world: &TestDeployment) -> String {
-    let answer = world.product.call("getMeetings", "").await.unwrap();
-    assert_success(&answer);
-    answer.text()
+async fn get_meetings(deployment: &TestDeployment) -> String {
+    let response = deployment.product.call("getMeetings", "").await.unwrap();
+    assert_success(&response);
+    response.text()
 }
 
-/// The `<meeting>` elements of a server's own list.
+/// Returns the `<meeting>` elements of a server's own list.
 async fn own_elements(server: &BbbServer) -> Vec<String> {
     let sum = bbb_sim::Algorithm::Sha1.hex_digest(&format!("getMeetings{}", server.secret()));
     let target = format!("/bigbluebutton/api/getMeetings?checksum={sum}");
-    let answer = exchange(server.port(), &new_request("GET", &target)).await;
-    meeting_elements(&answer.unwrap().text())
+    let response = exchange(server.port(), &new_request("GET", &target)).await;
+    meeting_elements(&response.unwrap().text())
 }
 
 fn meeting_elements(list: &str) -> Vec<String> {
@@ -42,16 +42,16 @@ fn meeting_elements(list: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn meetings_of_all_servers_are_listed_byte_for_byte() {
-    let world = start_deployment(3).await;
+    let deployment = start_deployment(3).await;
     let text = [("odd", "a ]]> & <b> \u{1F600} \"'"), ("empty", "")];
-    preload(world.pool.server(1), &["a-1", "a-2"], &text);
-    preload(world.pool.server(3), &["c-1"], &[]);
-    let mut theirs = own_elements(world.pool.server(1)).await;
-    theirs.extend(own_elements(world.pool.server(3)).await);
-    let mut ours = meeting_elements(&get_meetings(&world).await);
-    theirs.sort();
-    ours.sort();
-    assert_eq!(ours, theirs);
+    preload(deployment.pool.server(1), &["a-1", "a-2"], &text);
+    preload(deployment.pool.server(3), &["c-1"], &[]);
+    let mut expected = own_elements(deployment.pool.server(1)).await;
+    expected.extend(own_elements(deployment.pool.server(3)).await);
+    let mut listed = meeting_elements(&get_meetings(&deployment).await);
+    expected.sort();
+    listed.sort();
+    assert_eq!(listed, expected);
 }
 
 #[tokio::test]
@@ -65,14 +65,14 @@ async fn an_empty_list_has_container_and_key() {
 }
 
 #[tokio::test]
-async fn one_hanging_server_does_not_hold_up_the_others() {
-    let world = start_deployment(3).await;
-    for (n, server) in world.pool.servers().iter().enumerate() {
+async fn a_hanging_server_does_not_delay_the_list() {
+    let deployment = start_deployment(3).await;
+    for (n, server) in deployment.pool.servers().iter().enumerate() {
         preload(server, &[format!("m-{n}").as_str()], &[]);
     }
-    world.pool.server(2).set_fault(FaultMode::Hang);
+    deployment.pool.server(2).set_fault(FaultMode::Hang);
     let started = Instant::now();
-    let text = get_meetings(&world).await;
+    let text = get_meetings(&deployment).await;
     assert!(started.elapsed() < Duration::from_secs(10));
     assert_eq!(meeting_elements(&text).len(), 2);
     assert!(text.contains("m-0") && text.contains("m-2") && !text.contains("m-1"));
@@ -82,8 +82,8 @@ async fn one_hanging_server_does_not_hold_up_the_others() {
 #[tokio::test]
 async fn servers_that_fail_are_left_out() {
     let settings = [("RESPONSE_TIMEOUT", "0.3"), ("CONNECT_TIMEOUT", "0.3")];
-    let world = start_deployment_with(9, &settings).await;
-    for server in world.pool.servers() {
+    let deployment = start_deployment_with(9, &settings).await;
+    for server in deployment.pool.servers() {
         preload(server, &[format!("m-{}", server.number()).as_str()], &[]);
     }
     let faults = [
@@ -97,20 +97,20 @@ async fn servers_that_fail_are_left_out() {
         FaultMode::NoReturncode,
     ];
     for (n, fault) in faults.into_iter().enumerate() {
-        world.pool.server(n + 1).set_fault(fault);
+        deployment.pool.server(n + 1).set_fault(fault);
     }
-    let text = get_meetings(&world).await;
+    let text = get_meetings(&deployment).await;
     assert_eq!(meeting_elements(&text).len(), 1);
     assert!(text.contains("<meetingID>m-9</meetingID>"));
 }
 
 #[tokio::test]
 async fn a_control_character_in_one_meeting_does_not_break_the_list() {
-    let world = start_deployment(2).await;
+    let deployment = start_deployment(2).await;
     let bad = [("bad", "x\u{1}y ]]> z\u{b}"), ("fine", "tab\there")];
-    preload(world.pool.server(1), &["bad"], &bad);
-    preload(world.pool.server(2), &["good"], &[]);
-    let text = get_meetings(&world).await;
+    preload(deployment.pool.server(1), &["bad"], &bad);
+    preload(deployment.pool.server(2), &["good"], &[]);
+    let text = get_meetings(&deployment).await;
     assert_eq!(meeting_elements(&text).len(), 2);
     assert!(text.contains("<bad>xy ]]&gt; z</bad>"), "{text}");
     assert!(text.contains("<fine>tab\there</fine>"));
@@ -118,22 +118,22 @@ async fn a_control_character_in_one_meeting_does_not_break_the_list() {
 }
 
 #[tokio::test]
-async fn meetings_of_tenants_are_not_for_everybody() {
-    let world = start_deployment(1).await;
-    let server = &world.pool.servers()[0];
+async fn meetings_of_tenants_are_left_out() {
+    let deployment = start_deployment(1).await;
+    let server = &deployment.pool.servers()[0];
     preload(server, &["theirs"], &[("tenant-id", "t1")]);
     preload(server, &["ours"], &[]);
-    let text = get_meetings(&world).await;
+    let text = get_meetings(&deployment).await;
     assert_eq!(meeting_elements(&text).len(), 1);
     assert!(text.contains("<meetingID>ours</meetingID>"));
 }
 
 #[tokio::test]
-async fn a_list_that_is_switched_off_is_empty_for_anybody() {
-    let world = start_deployment_with(1, &[("GET_MEETINGS_API_DISABLED", "true")]).await;
-    preload(&world.pool.servers()[0], &["hidden"], &[]);
+async fn a_disabled_list_is_empty_and_needs_no_checksum() {
+    let deployment = start_deployment_with(1, &[("GET_MEETINGS_API_DISABLED", "true")]).await;
+    preload(&deployment.pool.servers()[0], &["hidden"], &[]);
     let target = "/bigbluebutton/api/getMeetings";
-    let answer = world.product.get(target).await.unwrap();
-    assert_success(&answer);
-    assert_eq!(answer.xml_field("messageKey"), "noMeetings");
+    let response = deployment.product.get(target).await.unwrap();
+    assert_success(&response);
+    assert_eq!(response.xml_field("messageKey"), "noMeetings");
 }

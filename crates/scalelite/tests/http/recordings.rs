@@ -1,4 +1,4 @@
-//! The calls about recordings, on rows and files that are there already.
+//! The calls that list and change recordings, on rows and files that already exist.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::tools::{assert_failed, assert_success, send};
 
 const FIRST_START_MS: i64 = 1_600_000_000_000;
 
-/// A balancer and what it keeps.
+/// A balancer and its store.
 struct RecordingsDeployment {
     product: Product,
     store: SqliteStore,
@@ -31,31 +31,31 @@ impl RecordingsDeployment {
     }
 
     async fn with(settings: &[(&str, &str)], recordings: &[Recording]) -> Self {
-        let shelf = Self::new(settings).await;
+        let deployment = Self::new(settings).await;
         for recording in recordings {
-            shelf.store.put_recording(recording).await.unwrap();
+            deployment.store.put_recording(recording).await.unwrap();
             for format in &recording.formats {
-                let dir = shelf.format_dir("published", &format.format, &recording.record_id);
+                let dir = deployment.format_dir("published", &format.format, &recording.record_id);
                 std::fs::create_dir_all(&dir).unwrap();
                 std::fs::write(dir.join("metadata.xml"), "<recording/>").unwrap();
             }
         }
-        shelf
+        deployment
     }
 
-    fn format_dir(&self, shelf: &str, format: &str, id: &str) -> PathBuf {
-        self.product.setup().folder().join(shelf).join(format).join(id)
+    fn format_dir(&self, root: &str, format: &str, id: &str) -> PathBuf {
+        self.product.setup().folder().join(root).join(format).join(id)
     }
 
     async fn call(&self, name: &str, query: &str) -> ClientResponse {
         self.product.call(name, query).await.unwrap()
     }
 
-    /// The ids of a list, in order.
+    /// Returns the record ids of a list, in order.
     async fn list_ids(&self, query: &str) -> Vec<String> {
-        let answer = self.call("getRecordings", query).await;
-        assert_success(&answer);
-        let text = answer.text();
+        let response = self.call("getRecordings", query).await;
+        assert_success(&response);
+        let text = response.text();
         let pieces = text.split("<recordID>").skip(1);
         pieces.map(|piece| piece.split_once('<').unwrap().0.to_owned()).collect()
     }
@@ -88,45 +88,49 @@ fn recording(id: &str, minutes: i64) -> Recording {
 
 #[tokio::test]
 async fn nothing_is_found_in_an_empty_store() {
-    let shelf = RecordingsDeployment::new(&[]).await;
+    let deployment = RecordingsDeployment::new(&[]).await;
     let none = "<response><returncode>SUCCESS</returncode><recordings></recordings>\
         <messageKey>noRecordings</messageKey>\
         <message>There are not recordings for the meetings</message></response>";
     for query in ["", "meetingID=x", "recordID=x&state=any", "meta_a=b"] {
-        assert_eq!(shelf.call("getRecordings", query).await.text(), none, "{query}");
+        assert_eq!(deployment.call("getRecordings", query).await.text(), none, "{query}");
     }
-    assert_failed(&shelf.call("publishRecordings", "publish=true").await, "missingParamRecordID");
-    assert_failed(&shelf.call("publishRecordings", "recordID=r").await, "missingParamPublish");
+    assert_failed(
+        &deployment.call("publishRecordings", "publish=true").await,
+        "missingParamRecordID",
+    );
+    assert_failed(&deployment.call("publishRecordings", "recordID=r").await, "missingParamPublish");
     for call in ["deleteRecordings", "updateRecordings"] {
-        assert_failed(&shelf.call(call, "recordID=").await, "missingParamRecordID");
+        assert_failed(&deployment.call(call, "recordID=").await, "missingParamRecordID");
     }
-    let published = shelf.call("publishRecordings", "recordID=r&publish=true").await;
+    let published = deployment.call("publishRecordings", "recordID=r&publish=true").await;
     assert_failed(&published, "notFound");
     assert_eq!(published.xml_field("message"), "We could not find recordings");
-    assert_failed(&shelf.call("deleteRecordings", "recordID=r").await, "notFound");
-    let updated = shelf.call("updateRecordings", "recordID=r&meta_a=b").await;
+    assert_failed(&deployment.call("deleteRecordings", "recordID=r").await, "notFound");
+    let updated = deployment.call("updateRecordings", "recordID=r&meta_a=b").await;
     assert_eq!(updated.xml_field("updated"), "false");
-    let unsigned = shelf.product.get("/bigbluebutton/api/getRecordings?checksum=00").await.unwrap();
+    let unsigned =
+        deployment.product.get("/bigbluebutton/api/getRecordings?checksum=00").await.unwrap();
     assert_failed(&unsigned, "checksumError");
 }
 
 #[tokio::test]
-async fn a_recording_is_shown_whole() {
-    let mut one = recording("r", 0);
-    one.formats.truncate(1);
-    one.formats[0].processing_time_ms = Some(7);
-    one.formats[0].size = Some(5);
-    one.details.is_breakout = Some(false);
-    one.details.raw_size = Some(9);
-    one.formats[0].thumbnails = vec![Thumbnail {
+async fn a_recording_is_listed_completely() {
+    let mut recording = recording("r", 0);
+    recording.formats.truncate(1);
+    recording.formats[0].processing_time_ms = Some(7);
+    recording.formats[0].size = Some(5);
+    recording.details.is_breakout = Some(false);
+    recording.details.raw_size = Some(9);
+    recording.formats[0].thumbnails = vec![Thumbnail {
         width: Some(176),
         height: Some(136),
         alt: Some("\"a\" <b>".to_owned()),
         url: Some("/presentation/r/thumb-1.png".to_owned()),
         sequence: Some(0),
     }];
-    let shelf = RecordingsDeployment::with(&[], &[one]).await;
-    let found = shelf.call("getRecordings", "recordID=r").await.text();
+    let deployment = RecordingsDeployment::with(&[], &[recording]).await;
+    let found = deployment.call("getRecordings", "recordID=r").await.text();
     let host = found.split("<url>").nth(1).unwrap().split("/playback").next().unwrap().to_owned();
     assert!(host.starts_with("http://"), "{host}");
     assert_eq!(
@@ -144,25 +148,34 @@ async fn a_recording_is_shown_whole() {
          </recordings></response>"
     );
     let headers = [("X-Forwarded-Proto", "https")];
-    let behind =
-        send(&shelf.product, "GET", &signed_target("getRecordings", ""), &headers, None).await;
+    let behind_proxy =
+        send(&deployment.product, "GET", &signed_target("getRecordings", ""), &headers, None).await;
     let link = format!("<url>{}/playback/notes/r/</url>", host.replace("http:", "https:"));
-    assert!(behind.text().contains(&link), "{}", behind.text());
+    assert!(behind_proxy.text().contains(&link), "{}", behind_proxy.text());
 }
 
 #[tokio::test]
-async fn recordings_are_filtered_and_come_in_pages() {
+async fn recordings_are_filtered_and_paged() {
     let all: Vec<Recording> = (0..250).map(|n| recording(&format!("r{n:03}"), n)).collect();
-    let shelf = RecordingsDeployment::with(&[], &all).await;
-    let newest_first: Vec<String> = all.iter().rev().map(|one| one.record_id.clone()).collect();
-    assert_eq!(shelf.list_ids("").await, newest_first, "more than one page of the store");
-    assert_eq!(shelf.list_ids("meetingID=&recordID=").await.len(), 250, "empty is none given");
-    assert_eq!(shelf.list_ids("meetingID=m-r007,m-r003").await, ["r007", "r003"]);
-    assert_eq!(shelf.list_ids("recordID=r24,r001&meetingID=m-r007").await.len(), 11);
-    assert_eq!(shelf.list_ids("meta_n=r10%25,r001&meta_empty=").await.len(), 11);
-    assert_eq!(shelf.list_ids("meta_n=r001&meta_empty=x").await.len(), 0);
-    assert_eq!(shelf.list_ids("state=unpublished").await.len(), 0);
-    let page = shelf.call("getRecordings", "offset=100&limit=7").await;
+    let deployment = RecordingsDeployment::with(&[], &all).await;
+    let newest_first: Vec<String> =
+        all.iter().rev().map(|recording| recording.record_id.clone()).collect();
+    assert_eq!(
+        deployment.list_ids("").await,
+        newest_first,
+        "the list spans several pages of the store"
+    );
+    assert_eq!(
+        deployment.list_ids("meetingID=&recordID=").await.len(),
+        250,
+        "empty parameters count as absent"
+    );
+    assert_eq!(deployment.list_ids("meetingID=m-r007,m-r003").await, ["r007", "r003"]);
+    assert_eq!(deployment.list_ids("recordID=r24,r001&meetingID=m-r007").await.len(), 11);
+    assert_eq!(deployment.list_ids("meta_n=r10%25,r001&meta_empty=").await.len(), 11);
+    assert_eq!(deployment.list_ids("meta_n=r001&meta_empty=x").await.len(), 0);
+    assert_eq!(deployment.list_ids("state=unpublished").await.len(), 0);
+    let page = deployment.call("getRecordings", "offset=100&limit=7").await;
     let text = page.text();
     assert_eq!(text.matches("<recording>").count(), 7);
     assert!(text.contains("<recordID>r149</recordID>"), "{text}");
@@ -170,92 +183,100 @@ async fn recordings_are_filtered_and_come_in_pages() {
         <unpaged>false</unpaged></pageable><totalElements>250</totalElements><empty>false</empty>\
         </pagination></response>";
     assert!(text.ends_with(pagination), "{text}");
-    assert_eq!(shelf.list_ids("limit=1000").await.len(), 100);
-    let beyond = shelf.call("getRecordings", "offset=999&limit=5").await;
+    assert_eq!(deployment.list_ids("limit=1000").await.len(), 100);
+    let beyond = deployment.call("getRecordings", "offset=999&limit=5").await;
     assert_eq!(beyond.xml_field("messageKey"), "noRecordings");
     assert!(beyond.text().contains("<empty>true</empty>"));
 }
 
 #[tokio::test]
 async fn publishing_moves_files_and_deleting_removes_them() {
-    let shelf = RecordingsDeployment::with(&[], &[recording("a", 0), recording("b", 1)]).await;
-    let hide = "recordID=a,b,zz&publish=false";
+    let deployment = RecordingsDeployment::with(&[], &[recording("a", 0), recording("b", 1)]).await;
+    let unpublish = "recordID=a,b,zz&publish=false";
     for _ in 0..2 {
-        let hidden = shelf.call("publishRecordings", hide).await;
+        let hidden = deployment.call("publishRecordings", unpublish).await;
         assert_eq!(hidden.xml_field("published"), "false");
-        assert_eq!(shelf.list_ids("state=published").await.len(), 0);
-        assert_eq!(shelf.list_ids("state=unpublished").await, ["b", "a"]);
+        assert_eq!(deployment.list_ids("state=published").await.len(), 0);
+        assert_eq!(deployment.list_ids("state=unpublished").await, ["b", "a"]);
         for id in ["a", "b"] {
-            assert!(!shelf.format_dir("published", "notes", id).exists());
-            assert!(shelf.format_dir("hidden", "presentation", id).join("metadata.xml").exists());
+            assert!(!deployment.format_dir("published", "notes", id).exists());
+            assert!(
+                deployment.format_dir("hidden", "presentation", id).join("metadata.xml").exists()
+            );
         }
     }
     assert_failed(
-        &shelf.call("publishRecordings", "recordID=&publish=x").await,
+        &deployment.call("publishRecordings", "recordID=&publish=x").await,
         "missingParamRecordID",
     );
-    let prefix = shelf.call("publishRecordings", "recordID=aa&publish=true").await;
+    let prefix = deployment.call("publishRecordings", "recordID=aa&publish=true").await;
     assert_failed(&prefix, "notFound");
-    let back = shelf.call("publishRecordings", "recordID=a&publish=True").await;
-    assert_eq!(back.xml_field("published"), "true");
-    assert!(shelf.format_dir("published", "notes", "a").exists());
+    let published = deployment.call("publishRecordings", "recordID=a&publish=True").await;
+    assert_eq!(published.xml_field("published"), "true");
+    assert!(deployment.format_dir("published", "notes", "a").exists());
 
-    // A format on neither shelf: nothing changes.
-    std::fs::remove_dir_all(shelf.format_dir("hidden", "notes", "b")).unwrap();
-    let broken = shelf.call("publishRecordings", "recordID=b&publish=true").await;
+    // A format whose files are missing: nothing changes.
+    std::fs::remove_dir_all(deployment.format_dir("hidden", "notes", "b")).unwrap();
+    let broken = deployment.call("publishRecordings", "recordID=b&publish=true").await;
     assert_failed(&broken, "internalError");
-    assert_eq!(shelf.list_ids("state=unpublished").await, ["b"]);
+    assert_eq!(deployment.list_ids("state=unpublished").await, ["b"]);
 
-    // Whatever lies on the other shelf goes, too.
-    std::fs::create_dir_all(shelf.format_dir("hidden", "notes", "a")).unwrap();
+    // Files that remain in the other directory are deleted, too.
+    std::fs::create_dir_all(deployment.format_dir("hidden", "notes", "a")).unwrap();
     for id in ["a", "b"] {
-        let gone = shelf.call("deleteRecordings", &format!("recordID={id}")).await;
-        assert_eq!(gone.xml_field("deleted"), "true");
+        let deleted = deployment.call("deleteRecordings", &format!("recordID={id}")).await;
+        assert_eq!(deleted.xml_field("deleted"), "true");
     }
-    assert_eq!(shelf.list_ids("state=any").await.len(), 0);
-    assert_eq!(shelf.list_ids("state=deleted").await, ["b", "a"]);
-    for (place, format) in [("published", "notes"), ("hidden", "notes"), ("hidden", "presentation")]
+    assert_eq!(deployment.list_ids("state=any").await.len(), 0);
+    assert_eq!(deployment.list_ids("state=deleted").await, ["b", "a"]);
+    for (root, format) in [("published", "notes"), ("hidden", "notes"), ("hidden", "presentation")]
     {
         assert!(
-            !shelf.format_dir(place, format, "a").exists()
-                && !shelf.format_dir(place, format, "b").exists()
+            !deployment.format_dir(root, format, "a").exists()
+                && !deployment.format_dir(root, format, "b").exists()
         );
     }
-    assert_failed(&shelf.call("publishRecordings", "recordID=a&publish=true").await, "notFound");
+    assert_failed(
+        &deployment.call("publishRecordings", "recordID=a&publish=true").await,
+        "notFound",
+    );
 }
 
 #[tokio::test]
-async fn metadata_is_changed_but_not_whose_it_is() {
-    let shelf = RecordingsDeployment::with(&[], &[recording("a", 0), recording("b", 1)]).await;
+async fn metadata_is_changed_except_the_tenant() {
+    let deployment = RecordingsDeployment::with(&[], &[recording("a", 0), recording("b", 1)]).await;
     let update = "recordID=a,b&meta_GL-Listed=true&meta_n=&meta_tenant-id=x&protect=true";
-    assert_eq!(shelf.call("updateRecordings", update).await.xml_field("updated"), "true");
+    assert_eq!(deployment.call("updateRecordings", update).await.xml_field("updated"), "true");
     for id in ["a", "b"] {
-        let now = shelf.store.find_recording(id).await.unwrap().unwrap();
+        let stored = deployment.store.find_recording(id).await.unwrap().unwrap();
         assert_eq!(
-            (now.metadata_value("gl-listed"), now.metadata_value("n")),
+            (stored.metadata_value("gl-listed"), stored.metadata_value("n")),
             (Some("true"), None)
         );
-        assert_eq!((now.tenant(), now.protected), (None, true));
+        assert_eq!((stored.tenant(), stored.protected), (None, true));
     }
-    let some = shelf.call("updateRecordings", "recordID=a,zz&meta_x=y").await;
-    assert_eq!(some.xml_field("updated"), "false");
-    assert_eq!(shelf.call("updateRecordings", "recordID=a").await.xml_field("updated"), "false");
-    // Without the setting nobody hears of protection.
-    assert!(!shelf.call("getRecordings", "").await.text().contains("protected"));
+    let partial = deployment.call("updateRecordings", "recordID=a,zz&meta_x=y").await;
+    assert_eq!(partial.xml_field("updated"), "false");
+    assert_eq!(
+        deployment.call("updateRecordings", "recordID=a").await.xml_field("updated"),
+        "false"
+    );
+    // Protection is not shown without the setting.
+    assert!(!deployment.call("getRecordings", "").await.text().contains("protected"));
 }
 
 #[tokio::test]
-async fn protected_recordings_take_a_token_and_lists_must_name_something() {
-    let mut one = recording("r", 0);
-    one.protected = true;
-    one.formats[0].thumbnails = vec![Thumbnail::default()];
+async fn links_of_protected_recordings_have_tokens_and_lists_need_a_filter() {
+    let mut protected = recording("r", 0);
+    protected.protected = true;
+    protected.formats[0].thumbnails = vec![Thumbnail::default()];
     let settings =
         [("PROTECTED_RECORDINGS_ENABLED", "true"), ("GET_RECORDINGS_API_FILTERED", "true")];
-    let shelf = RecordingsDeployment::with(&settings, &[one, recording("s", 1)]).await;
+    let deployment = RecordingsDeployment::with(&settings, &[protected, recording("s", 1)]).await;
     for query in ["", "meetingID=", "recordID=,&meta_n=r"] {
-        assert_failed(&shelf.call("getRecordings", query).await, "missingParameters");
+        assert_failed(&deployment.call("getRecordings", query).await, "missingParameters");
     }
-    let text = shelf.call("getRecordings", "recordID=r,s").await.text();
+    let text = deployment.call("getRecordings", "recordID=r,s").await.text();
     assert!(
         text.contains("<published>true</published><protected>true</protected><state>"),
         "{text}"
@@ -263,17 +284,17 @@ async fn protected_recordings_take_a_token_and_lists_must_name_something() {
     assert!(text.contains("<protected>false</protected>") && !text.contains("<preview>"), "{text}");
     let token = text.split("/recording/r/notes?token=").nth(1).unwrap().split('<').next().unwrap();
     assert!(token.len() == 64 && token.bytes().all(|byte| byte.is_ascii_hexdigit()), "{token}");
-    let grant = shelf.store.take_token(token, Timestamp(0)).await.unwrap().unwrap();
+    let grant = deployment.store.take_token(token, Timestamp(0)).await.unwrap().unwrap();
     assert_eq!((grant.record_id.as_str(), grant.format.as_str()), ("r", "notes"));
 }
 
 #[tokio::test]
-async fn without_recordings_there_are_none() {
-    for off in [("RECORDING_DISABLED", "true"), ("DB_DISABLED", "true")] {
-        let setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap().with_setting(off.0, off.1);
+async fn lists_are_empty_if_recordings_are_disabled() {
+    for (name, value) in [("RECORDING_DISABLED", "true"), ("DB_DISABLED", "true")] {
+        let setup = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap().with_setting(name, value);
         let product = setup.start().await.unwrap();
         let listed = product.call("getRecordings", "").await.unwrap();
-        assert_eq!(listed.xml_field("messageKey"), "noRecordings", "{off:?}");
+        assert_eq!(listed.xml_field("messageKey"), "noRecordings", "{name}");
         for call in ["publishRecordings", "updateRecordings", "deleteRecordings"] {
             assert_failed(&product.call(call, "recordID=r").await.unwrap(), "notFound");
         }

@@ -1,15 +1,15 @@
-//! What the tests of this folder share.
+//! Helpers of the tests in this directory.
 
 use bbb_sim::{Algorithm, BbbServer, RecordedRequest};
 use testkit::deployment::TestDeployment;
 use testkit::product::{ClientConnection, ClientResponse, Product, SECRET, exchange, new_request};
 
-/// A balancer with that many servers.
+/// Starts a balancer with `servers` simulated BBB servers.
 pub(crate) async fn start_deployment(servers: usize) -> TestDeployment {
     start_deployment_with(servers, &[]).await
 }
 
-/// A balancer of these settings with that many servers.
+/// Starts a balancer with settings and simulated BBB servers.
 pub(crate) async fn start_deployment_with(
     servers: usize,
     settings: &[(&str, &str)],
@@ -18,30 +18,30 @@ pub(crate) async fn start_deployment_with(
     TestDeployment::new(binary, servers, settings).await.unwrap()
 }
 
-/// The digest that signs a call of this raw query.
+/// Returns the checksum of a call with a raw query.
 pub(crate) fn digest(algorithm: Algorithm, call: &str, query: &str) -> String {
     algorithm.hex_digest(&format!("{call}{query}{SECRET}"))
 }
 
-/// Asserts the success of an answer.
+/// Asserts that a response is a success of the BBB API.
 #[track_caller]
-pub(crate) fn assert_success(answer: &ClientResponse) {
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.xml_field("returncode"), "SUCCESS", "{}", answer.text());
+pub(crate) fn assert_success(response: &ClientResponse) {
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(response.xml_field("returncode"), "SUCCESS", "{}", response.text());
 }
 
-/// Asserts that an answer is a failure of the BBB API with this key.
+/// Asserts that a response is a failure of the BBB API with this key.
 #[track_caller]
-pub(crate) fn assert_failed(answer: &ClientResponse, key: &str) {
-    let text = answer.text();
-    assert_eq!(answer.status, 200, "{text}");
-    assert_eq!(answer.xml_field("returncode"), "FAILED", "{text}");
-    assert_eq!(answer.xml_field("messageKey"), key, "{text}");
-    let header = answer.header("content-type");
+pub(crate) fn assert_failed(response: &ClientResponse, key: &str) {
+    let text = response.text();
+    assert_eq!(response.status, 200, "{text}");
+    assert_eq!(response.xml_field("returncode"), "FAILED", "{text}");
+    assert_eq!(response.xml_field("messageKey"), key, "{text}");
+    let header = response.header("content-type");
     assert_eq!(header, Some("application/xml; charset=utf-8"));
 }
 
-/// Sends a request with these headers besides `Host`.
+/// Sends a request with headers besides `Host`.
 pub(crate) async fn send(
     product: &Product,
     method: &str,
@@ -56,7 +56,7 @@ pub(crate) async fn send(
     exchange(product.port(), &request).await.unwrap()
 }
 
-/// Sends a POST whose body comes in chunks of these pieces.
+/// Sends a POST with a chunked body, one chunk for each piece.
 pub(crate) async fn send_chunks(
     product: &Product,
     target: &str,
@@ -79,24 +79,24 @@ pub(crate) async fn send_chunks(
     connection.read_response("POST").await
 }
 
-/// Creates a meeting that must be new or known.
+/// Creates a meeting, or repeats its create; asserts success.
 pub(crate) async fn create(product: &Product, id: &str) -> ClientResponse {
     let query = format!("meetingID={id}&name=Meeting+{id}");
-    let answer = product.call("create", &query).await.unwrap();
-    assert_success(&answer);
-    answer
+    let response = product.call("create", &query).await.unwrap();
+    assert_success(&response);
+    response
 }
 
-/// The requests of one call that a server has got since the last time.
+/// Removes and returns the requests of a call from a server's log; clears the log.
 pub(crate) fn take_requests(server: &BbbServer, call: &str) -> Vec<RecordedRequest> {
     let mut log = server.take_log();
     log.retain(|request| request.call == call);
     log
 }
 
-/// The only value of a parameter that a server was sent, decoded.
+/// Returns the decoded value of a parameter; asserts that it is not repeated.
 pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
-    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(known, _)| known == name);
+    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
     let value = values.next().map(|(_, value)| value.into_owned());
     assert_eq!(values.next(), None, "{name} is repeated in {query}");
     value

@@ -1,4 +1,4 @@
-//! Where it can listen, and what it says when it cannot.
+//! Tests of listening: on sockets, addresses and ports, and errors if that is impossible.
 
 use std::os::unix::fs::FileTypeExt as _;
 
@@ -10,22 +10,22 @@ use crate::tools::{assert_success, setup};
 
 async fn assert_serves(stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut connection = ClientConnection::from_stream(stream);
-    let answer = connection.send_request(&new_request("GET", API_PATH)).await.unwrap();
-    assert_success(&answer);
+    let response = connection.send_request(&new_request("GET", API_PATH)).await.unwrap();
+    assert_success(&response);
 }
 
-/// The port in the first line that names one.
-async fn logged_port(product: &Product, before: &str) -> u16 {
-    let is_there = async || product.log().contains(before) && product.log().contains("data_dir");
-    wait_until("listening", is_there).await.unwrap();
+/// The port that follows this prefix in the log.
+async fn logged_port(product: &Product, prefix: &str) -> u16 {
+    let is_logged = async || product.log().contains(prefix) && product.log().contains("data_dir");
+    wait_until("listening", is_logged).await.unwrap();
     let log = product.log();
-    let after = log.split_once(before).unwrap().1;
-    let digits = after.split(|c: char| !c.is_ascii_digit()).next();
+    let text = log.split_once(prefix).unwrap().1;
+    let digits = text.split(|c: char| !c.is_ascii_digit()).next();
     digits.unwrap().parse().unwrap()
 }
 
 #[tokio::test]
-async fn a_socket_of_the_file_system() {
+async fn only_the_socket_of_a_dead_process_is_replaced() {
     let setup = setup();
     let path = setup.folder().join("web.sock");
     let bind = format!("unix://{}", path.display());
@@ -34,11 +34,11 @@ async fn a_socket_of_the_file_system() {
     let mut first = setup.spawn().unwrap();
     wait_until("listening", connects).await.unwrap();
     assert_serves(UnixStream::connect(&path).await.unwrap()).await;
-    // A second one does not take it away from a living one,
+    // A second process does not replace the socket of a running one.
     let mut second = setup.spawn().unwrap();
     assert_eq!(second.wait_for_exit().await.unwrap().code(), Some(1));
     assert_serves(UnixStream::connect(&path).await.unwrap()).await;
-    // but from a dead one.
+    // A third one replaces the socket of a dead one.
     first.kill().await.unwrap();
     let kind = std::fs::metadata(&path).unwrap().file_type();
     assert!(kind.is_socket());
@@ -51,7 +51,7 @@ async fn a_socket_of_the_file_system() {
 }
 
 #[tokio::test]
-async fn one_address_of_the_new_protocol() {
+async fn it_listens_on_one_ipv6_address() {
     if TcpListener::bind("[::1]:0").await.is_err() {
         println!("skipped: this machine has no ::1");
         return;
@@ -64,14 +64,14 @@ async fn one_address_of_the_new_protocol() {
 }
 
 #[tokio::test]
-async fn one_address_or_all_of_them() {
+async fn it_listens_on_one_address_or_all() {
     for bind in ["tcp://127.0.0.1:0", "127.0.0.1:0"] {
         let product = setup().with_setting("BIND", bind).spawn().unwrap();
         let port = logged_port(&product, "http://127.0.0.1:").await;
         assert_serves(TcpStream::connect(("127.0.0.1", port)).await.unwrap()).await;
     }
-    let everywhere = setup().with_setting("BIND", "").with_setting("PORT", "0").spawn().unwrap();
-    let port = logged_port(&everywhere, "http://localhost:").await;
+    let product = setup().with_setting("BIND", "").with_setting("PORT", "0").spawn().unwrap();
+    let port = logged_port(&product, "http://localhost:").await;
     assert_serves(TcpStream::connect(("127.0.0.1", port)).await.unwrap()).await;
 }
 

@@ -1,5 +1,5 @@
-//! The life of the process: how it listens, ends, survives being killed, shares its store, and what
-//! it does when that store fails.
+//! Tests of the server process: listening, stopping, being killed, sharing a store with another process,
+//! and failures of the store.
 
 #[cfg(test)]
 mod crash;

@@ -1,4 +1,4 @@
-//! SIGTERM: what is under way is finished, nothing new is begun, and then it is over.
+//! Tests of SIGTERM: open requests are finished, no new ones are accepted, and the process exits.
 
 use std::time::Duration;
 
@@ -10,64 +10,64 @@ use tokio::time::Instant;
 use crate::tools::{assert_success, create_query, start_deployment};
 
 #[tokio::test]
-async fn a_request_in_flight_is_finished_and_no_other_begun() {
-    let mut world = start_deployment(1, &[]).await;
-    let server = world.pool.servers()[0].clone();
+async fn an_open_request_is_finished_and_no_new_one_accepted() {
+    let mut deployment = start_deployment(1, &[]).await;
+    let server = deployment.pool.servers()[0].clone();
     server.set_latency(Latency::Fixed(Duration::from_secs(1)));
     let _ = server.take_log();
-    let port = world.product.port();
+    let port = deployment.product.port();
     let target = signed_target("create", &create_query("last"));
     let creating = tokio::spawn(async move {
         let mut connection = ClientConnection::open(port).await?;
-        let answer = connection.send_request(&new_request("GET", &target)).await?;
-        // The connection is not kept for another one.
+        let response = connection.send_request(&new_request("GET", &target)).await?;
+        // The connection is closed after the response.
         let rest = connection.read_to_end().await.unwrap_or_default();
-        anyhow::Ok((answer, rest))
+        anyhow::Ok((response, rest))
     });
     let arrived = async || server.log_len() > 0;
     wait_until("at the server", arrived).await.unwrap();
     let started = Instant::now();
-    world.product.terminate().await.unwrap();
+    deployment.product.terminate().await.unwrap();
     let refused = async || TcpStream::connect(("127.0.0.1", port)).await.is_err();
     wait_until("refused", refused).await.unwrap();
-    assert!(!creating.is_finished(), "it should be under way");
-    let (answer, rest) = creating.await.unwrap().unwrap();
-    assert_success(&answer);
+    assert!(!creating.is_finished(), "the create ended too early");
+    let (response, rest) = creating.await.unwrap().unwrap();
+    assert_success(&response);
     assert!(rest.is_empty());
-    let status = world.product.wait_for_exit().await.unwrap();
+    let status = deployment.product.wait_for_exit().await.unwrap();
     assert_eq!(status.code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(5));
     server.set_latency(Latency::None);
-    world.product.restart().await.unwrap();
-    let info = world.product.call("getMeetingInfo", "meetingID=last");
+    deployment.product.restart().await.unwrap();
+    let info = deployment.product.call("getMeetingInfo", "meetingID=last");
     assert_success(&info.await.unwrap());
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_delay_the_end() {
-    let mut world = start_deployment(0, &[]).await;
-    let port = world.product.port();
+async fn idle_connections_do_not_delay_the_stop() {
+    let mut deployment = start_deployment(0, &[]).await;
+    let port = deployment.product.port();
     let unused = ClientConnection::open(port).await.unwrap();
     let mut used = ClientConnection::open(port).await.unwrap();
     let request = new_request("GET", &signed_target("getMeetings", ""));
     assert_success(&used.send_request(&request).await.unwrap());
-    let mut begun = ClientConnection::open(port).await.unwrap();
-    begun.send(b"GET /big").await.unwrap();
+    let mut incomplete = ClientConnection::open(port).await.unwrap();
+    incomplete.send(b"GET /big").await.unwrap();
     let started = Instant::now();
-    world.product.terminate().await.unwrap();
-    let status = world.product.wait_for_exit().await.unwrap();
+    deployment.product.terminate().await.unwrap();
+    let status = deployment.product.wait_for_exit().await.unwrap();
     assert_eq!(status.code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(3));
-    drop((unused, used, begun));
+    drop((unused, used, incomplete));
 }
 
 #[tokio::test]
-async fn requests_that_do_not_end_are_cut_off() {
-    let mut world = start_deployment(1, &[("SHUTDOWN_TIMEOUT", "0.5")]).await;
-    let server = world.pool.servers()[0].clone();
+async fn requests_that_exceed_the_shutdown_timeout_are_aborted() {
+    let mut deployment = start_deployment(1, &[("SHUTDOWN_TIMEOUT", "0.5")]).await;
+    let server = deployment.pool.servers()[0].clone();
     server.set_latency(Latency::Fixed(Duration::from_secs(8)));
     let _ = server.take_log();
-    let port = world.product.port();
+    let port = deployment.product.port();
     let target = signed_target("create", &create_query("late"));
     let creating = tokio::spawn(async move {
         let mut connection = ClientConnection::open(port).await?;
@@ -76,11 +76,11 @@ async fn requests_that_do_not_end_are_cut_off() {
     let arrived = async || server.log_len() > 0;
     wait_until("at the server", arrived).await.unwrap();
     let started = Instant::now();
-    world.product.terminate().await.unwrap();
-    let status = world.product.wait_for_exit().await.unwrap();
+    deployment.product.terminate().await.unwrap();
+    let status = deployment.product.wait_for_exit().await.unwrap();
     assert_eq!(status.code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(4));
     assert!(creating.await.unwrap().is_err());
-    assert!(world.product.log().contains("cut off"));
-    assert!(!world.product.log().contains("panicked"));
+    assert!(deployment.product.log().contains("requests in flight aborted"));
+    assert!(!deployment.product.log().contains("panicked"));
 }

@@ -1,4 +1,4 @@
-//! A store that is full: the balancer says so, lives on, and recovers when there is space again.
+//! Tests of a full disk: the balancer reports it, keeps running, and recovers when there is space again.
 
 use testkit::product::{Product, wait_until};
 use testkit::small_disk::SmallDisk;
@@ -6,14 +6,14 @@ use testkit::small_disk::SmallDisk;
 use crate::tools::{assert_success, create_query, is_success, setup, start_pool};
 
 pub(crate) async fn try_create(product: &Product, id: &str) -> bool {
-    let answer = product.call("create", &create_query(id)).await.unwrap();
-    assert_eq!(answer.status, 200);
-    if !is_success(&answer) {
-        assert_eq!(answer.xml_field("messageKey"), "internalError");
+    let response = product.call("create", &create_query(id)).await.unwrap();
+    assert_eq!(response.status, 200);
+    if !is_success(&response) {
+        assert_eq!(response.xml_field("messageKey"), "internalError");
         let text = "The balancer's store is unavailable.";
-        assert_eq!(answer.xml_field("message"), text);
+        assert_eq!(response.xml_field("message"), text);
     }
-    is_success(&answer)
+    is_success(&response)
 }
 
 #[tokio::test]
@@ -23,14 +23,14 @@ async fn a_full_disk_is_reported_and_survived() {
     let Some(small) = SmallDisk::mount(&path, 2).unwrap() else { return };
     let pool = start_pool(1).await;
     let data = path.display().to_string();
-    // The folder outlives what is mounted in it.
+    // The directory is removed after the disk that is mounted in it.
     let product = setup.clone().with_setting("SCALELITE_DATA_DIR", &data).start().await;
     let product = product.unwrap();
     product.add_simulated_server(&pool.servers()[0]).await.unwrap();
     assert!(try_create(&product, "before").await);
 
     small.fill().unwrap();
-    // What SQLite has room for in its own files is still used up.
+    // Creates succeed until the free space inside SQLite's files is used up.
     let mut n = 0;
     let fails = async || {
         n += 1;
@@ -44,7 +44,7 @@ async fn a_full_disk_is_reported_and_survived() {
     for _ in 0..20 {
         assert!(!try_create(&product, "refused").await);
     }
-    // What needs no writing goes on.
+    // Calls that write nothing still work.
     let info = product.call("getMeetingInfo", "meetingID=before");
     assert_success(&info.await.unwrap());
     let join = product.call("join", "meetingID=before&fullName=A&role=VIEWER");

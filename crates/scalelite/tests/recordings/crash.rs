@@ -43,8 +43,8 @@ async fn killed_imports_are_completed_by_the_next_start() {
         // Two archives of the same name: the second one replaces the first one, or is imported
         // after it.
         put_in_spool(&setup, &name, &sample.archive(&FORMATS[..3]));
-        let has_begun = async || product.log().contains("import begins");
-        wait_until("an import begins", has_begun).await.unwrap();
+        let has_begun = async || product.log().contains("import started");
+        wait_until("an import starts", has_begun).await.unwrap();
         sleep(Duration::from_micros(rng.draw_u64(0, MAX_KILL_DELAY_US))).await;
         product.kill().await.unwrap();
         if is_stored_completely(&setup, &sample).await {
@@ -69,7 +69,7 @@ async fn killed_imports_are_completed_by_the_next_start() {
     }
     println!("{before} kills before the recording was stored, {after} after");
     for dir in ["published", "unpublished"] {
-        let left = file_names(&setup.folder().join(dir).join(".scalelite"));
+        let left = file_names(&setup.folder().join(dir).join(".scalelite-staging"));
         assert!(u64::try_from(left.len()).unwrap() <= rounds, "{left:?}");
     }
 }

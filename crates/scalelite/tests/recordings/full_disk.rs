@@ -56,8 +56,10 @@ async fn assert_import_resumes(folder: &str) {
     let name = format!("{}.tar", sample.record_id);
     small.fill().unwrap();
     put_in_spool(&setup, &name, &sample.archive(&FORMATS));
-    let told = async || product.log().contains("recordings cannot be imported");
-    wait_until("told", told).await.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
+    let suspended = async || product.log().contains("recording imports suspended");
+    wait_until("suspended", suspended)
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {}", product.log()));
     assert_eq!(file_names(&setup.folder().join("spool")), [name.as_str()], "{folder}");
     assert!(recording_row(&setup, &sample).await.is_none());
     assert_eq!(find_import(&setup, &name).await.unwrap()["state"], "received");
@@ -67,6 +69,8 @@ async fn assert_import_resumes(folder: &str) {
     for format in FORMATS {
         assert_eq!(visibility_of(&setup, &sample, format), Some("published"), "{folder} {format}");
     }
-    let on = async || product.log().contains("imports of recordings go on");
-    wait_until("goes on", on).await.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
+    let resumed = async || product.log().contains("recording imports resumed");
+    wait_until("resumed", resumed)
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {}", product.log()));
 }

@@ -70,23 +70,23 @@ const HOSTILE_FORMATS: &[HostileArchive] = &[
 
 /// Archives that are refused completely.
 const HOSTILE_ARCHIVES: &[HostileArchive] = &[
-    ("no path", |_, tar| tar.file("../../../escaped", "x").into_bytes()),
-    ("no path", |_, tar| tar.file("/tmp/scalelite-escaped", "x").into_bytes()),
-    ("no path", |s, tar| {
+    ("not a valid path", |_, tar| tar.file("../../../escaped", "x").into_bytes()),
+    ("not a valid path", |_, tar| tar.file("/tmp/scalelite-escaped", "x").into_bytes()),
+    ("not a valid path", |s, tar| {
         tar.file(&format!("notes/{}/../../../escaped", s.record_id), "x").into_bytes()
     }),
-    ("no format and recording", |s, tar| {
+    ("does not begin with a format and a record id", |s, tar| {
         tar.file(&format!("No Tes/{}/x", s.record_id), "x").into_bytes()
     }),
     ("belongs to no recording", |_, tar| tar.link(b'2', "notes", "/tmp").into_bytes()),
-    ("cut off", |_, tar| tar.into_unfinished_bytes()),
+    ("truncated", |_, tar| tar.into_unfinished_bytes()),
     ("damaged", |_, tar| {
         let mut bytes = tar.into_bytes();
         bytes[0] ^= 1;
         bytes
     }),
-    ("no tar archive", |_, _| vec![b'x'; 20_480]),
-    ("too well compressed", |s, tar| {
+    ("not a tar archive", |_, _| vec![b'x'; 20_480]),
+    ("compression ratio", |s, tar| {
         let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
         bomb.write_all(&tar.file(&notes_path(s, "zeros"), vec![0; 64 << 20]).into_bytes()).unwrap();
         bomb.finish().unwrap()

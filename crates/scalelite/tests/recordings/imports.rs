@@ -65,7 +65,7 @@ async fn settings_and_metadata_decide_whether_recordings_are_published() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_importers_import_and_a_stop_finishes_the_current_import() {
-    const IMPORT_BEGINS: &str = "import begins";
+    const IMPORT_STARTED: &str = "import started";
     let setup = setup();
     let samples: Vec<SampleRecording> = (40..44).map(SampleRecording::new).collect();
     // Runs before any importer does: it would take an archive if it imported at all.
@@ -77,8 +77,8 @@ async fn only_importers_import_and_a_stop_finishes_the_current_import() {
     let mut rest = samples.len();
     while rest > 0 {
         let mut importer = setup.clone().with_serve_argument("--roles=importer").spawn().unwrap();
-        let has_begun = async || importer.log().contains(IMPORT_BEGINS);
-        wait_until("an import begins", has_begun).await.unwrap();
+        let has_begun = async || importer.log().contains(IMPORT_STARTED);
+        wait_until("an import starts", has_begun).await.unwrap();
         importer.terminate().await.unwrap();
         assert!(importer.wait_for_exit().await.unwrap().success());
         assert!(file_names(&setup.folder().join("work")).is_empty());
@@ -90,7 +90,7 @@ async fn only_importers_import_and_a_stop_finishes_the_current_import() {
         let recording = recording_row(&setup, sample).await.unwrap();
         assert_eq!(format_names(&recording).len(), FORMATS.len());
     }
-    assert!(!other.log().contains(IMPORT_BEGINS), "{}", other.log());
+    assert!(!other.log().contains(IMPORT_STARTED), "{}", other.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +109,7 @@ async fn files_are_imported_by_command_without_a_server() {
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert!(!output.status.success());
     assert_eq!(stdout, format!("{good}: imported {}\n", complete.record_id));
-    assert!(stderr.contains(&format!("{bad}: it is cut off")), "{stderr}");
+    assert!(stderr.contains(&format!("{bad}: the archive is truncated")), "{stderr}");
     assert!(stderr.contains("/nonexistent.tar: No such file"), "{stderr}");
     assert!(stderr.contains("2 archives were not imported"), "{stderr}");
     assert!(file(&complete).exists());
@@ -118,7 +118,7 @@ async fn files_are_imported_by_command_without_a_server() {
         String::from_utf8(setup.run_command(&["recordings", "imports"]).await.unwrap().stdout)
             .unwrap();
     assert!(
-        list.contains("done") && list.contains("received") && list.contains("cut off"),
+        list.contains("done") && list.contains("received") && list.contains("truncated"),
         "{list}"
     );
     let retried = setup.run_command(&["recordings", "retry", "unknown.tar"]).await.unwrap();

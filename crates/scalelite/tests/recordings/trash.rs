@@ -84,6 +84,6 @@ async fn expired_recordings_are_deleted() {
     deleted.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
     let is_removed = async || storage.list_files(&draft).await.is_empty();
     wait_until("removed", is_removed).await.unwrap();
-    assert!(product.log().contains("too old: deleted"), "{}", product.log());
+    assert!(product.log().contains("deleting expired recording"), "{}", product.log());
     assert_playable(&product, &lesson).await;
 }

@@ -99,12 +99,12 @@ impl ServerFault {
             Self::Hang => server.set_fault(FaultMode::Hang),
             Self::Freeze => server.set_fault(FaultMode::Freeze),
             Self::Slow => {
-                server.set_latency(Latency::Uniform { min: SLOW_LATENCY.0, max: SLOW_LATENCY.1 })
+                server.set_latency(Latency::Uniform { min: SLOW_LATENCY.0, max: SLOW_LATENCY.1 });
             }
             Self::NetworkDown => server.set_fault(FaultMode::Refuse),
             Self::ErrorPage(mode) => server.set_fault(mode.clone()),
             Self::HangAfterCreate => {
-                server.set_fault(Fault::for_calls(FaultMode::HangAfterEffect, &["create"]))
+                server.set_fault(Fault::for_calls(FaultMode::HangAfterEffect, &["create"]));
             }
         }
     }

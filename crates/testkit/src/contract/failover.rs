@@ -303,11 +303,14 @@ async fn limits_are_kept(factory: PoolFactory<'_>) {
         chosen.push(store.place_new_meeting(place_request(id, &[id])).await.server.id.0);
     }
     assert_eq!(chosen, ["few", "small", "backup"]);
-    let full = store.place_meeting(avoiding_servers(&["backup"], place_request("p", &["p"]))).await;
+    let only_few = |id: &str| avoiding_servers(&["backup", "small"], place_request(id, &["p"]));
+    let full = store.place_meeting(only_few("p")).await;
     assert_eq!(full, PlaceOutcome::Refused(PlacementRefusal::Full));
+    // The limit is exceeded by expected users only, so the server may be used.
+    let expected = avoiding_servers(&["backup"], place_request("r", &["r"]));
+    assert_eq!(store.place_new_meeting(expected).await.server.id, server_id("small"));
     assert!(store.release_claim(&key("m"), "m").await, "it gives its place back");
-    let claimed =
-        store.place_new_meeting(avoiding_servers(&["backup"], place_request("p", &["p"]))).await;
+    let claimed = store.place_new_meeting(only_few("p")).await;
     assert_eq!(claimed.server.id, server_id("few"));
     // A poll counts placed meetings.
     let list = vec![reported_meeting("x", NOW, 0), reported_meeting("y", NOW, 0)];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use app::ports::{Grant, JobClaim, PoolStore, StateStore, TenantUpdateResult};
+use app::ports::{JobClaim, PoolStore, RecordingFormatId, StateStore, TenantUpdateResult};
 use domain::tenant::Lrs;
 use domain::{MeetingSession, Tenant, TenantChange, TenantSetting, Timestamp};
 
@@ -86,14 +86,18 @@ impl TestStateStore {
     pub(super) async fn put_token(
         &self,
         token: &str,
-        grant: &Grant,
+        grant: &RecordingFormatId,
         now: Timestamp,
         until: Timestamp,
     ) {
         self.0.put_token(token, grant, now, until).await.expect("put_token");
     }
 
-    pub(super) async fn take_token(&self, token: &str, now: Timestamp) -> Option<Grant> {
+    pub(super) async fn take_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Option<RecordingFormatId> {
         self.0.take_token(token, now).await.expect("take_token")
     }
 
@@ -138,6 +142,6 @@ pub(super) fn setting(id: &str, tenant: &str) -> TenantSetting {
     }
 }
 
-pub(super) fn grant(record_id: &str) -> Grant {
-    Grant { record_id: record_id.to_owned(), format: "presentation".to_owned() }
+pub(super) fn grant(record_id: &str) -> RecordingFormatId {
+    RecordingFormatId::parse(record_id, "presentation").expect("an id")
 }

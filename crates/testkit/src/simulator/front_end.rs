@@ -88,13 +88,14 @@ impl CreateRequest {
 /// A front-end creates a meeting.
 pub(crate) async fn create_meeting(context: ReplicaContext, create: CreateRequest) {
     let (app, use_case) = context.begin_use_case(UseCaseKind::Create(create.key.clone()));
-    let mut request_log = RequestLog::default();
-    let created = async {
-        let caller = identify_caller(&app, create.key.tenant.as_ref()).await?;
-        let origin = CreateOrigin::default();
-        api::create(&app, &caller, origin, create.to_query(), None, &mut request_log).await
+    let (created, request_log) = match identify_caller(&app, create.key.tenant.as_ref()).await {
+        Ok(caller) => {
+            let origin = CreateOrigin::default();
+            app::create::create(&app, &caller, origin, create.to_query(), None).await
+        }
+        Err(error) => (Err(error), RequestLog::default()),
     };
-    let outcome = UseCaseOutcome::Created(created.await);
+    let outcome = UseCaseOutcome::Created(created);
     check_outcome(&context, &use_case, request_log.server.as_ref(), &outcome);
 }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::forecaster::{self, Forecaster};
+use app::forecaster;
 use app::memory::{MemoryBlobs, MemoryPoolStore};
 use app::policy::Policy;
 use app::poll::Rechecks;
@@ -13,7 +13,8 @@ use app::ports::{
     CallbackClient, CallbackClientError, CallbackRequest, Clock as _, Entropy as _, JobClaim,
     StoreError,
 };
-use app::server_backup::{self, ServerBackup};
+use app::server_backup;
+use app::state::{ResponseTimes, ServerBackup, SharedForecast};
 use app::tenancy::TenantCache;
 use app::{App, poll};
 use async_trait::async_trait;
@@ -44,8 +45,9 @@ pub(crate) struct ReplicaContext {
     sim: Arc<SimRun>,
     process: Arc<ReplicaProcess>,
     tenant_cache: Arc<TenantCache>,
-    forecaster: Arc<Forecaster>,
+    forecast: Arc<SharedForecast>,
     server_backup: Arc<ServerBackup>,
+    response_times: Arc<ResponseTimes>,
     policy: Arc<Policy>,
 }
 
@@ -76,8 +78,8 @@ impl ReplicaContext {
         let store = Arc::new(FaultyStore::new(sim.clone(), process.clone(), use_case));
         let (create, join) = (policy.create_rules.clone(), policy.join_rules.clone());
         let tenant_cache = Arc::new(TenantCache::new(store, create, join));
-        let (forecaster, server_backup) = Default::default();
-        Self { sim, process, tenant_cache, forecaster, server_backup, policy }
+        let (forecast, server_backup, response_times) = Default::default();
+        Self { sim, process, tenant_cache, forecast, server_backup, response_times, policy }
     }
 
     /// Returns the run that the replica is part of.
@@ -99,8 +101,9 @@ impl ReplicaContext {
         App {
             pool: store.clone(),
             history: store.clone(),
-            forecaster: self.forecaster.clone(),
+            forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),
+            response_times: self.response_times.clone(),
             periodic_jobs: store.clone(),
             tenants: store,
             tenant_cache: self.tenant_cache.clone(),

@@ -27,7 +27,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            max_create_ms: 10_000,
+            max_create_ms: 31_000,
             max_claim_ms: 13_000,
             max_call_ms: 15_000,
             max_poll_ms: 45_000,

@@ -3,9 +3,9 @@
 
 use app::policy::{Policy, RecordingRules};
 use app::ports::CallTimeouts;
-use app::sessions::HistoryMode;
 use bbb::{Algorithm, Algorithms};
 use domain::health::Thresholds;
+use domain::history::HistoryMode;
 use domain::load::LoadPolicy;
 use domain::parameters::ParameterRules;
 use domain::placement::PlacementRules;

@@ -186,20 +186,20 @@ impl RunScheduler {
                     }
                 }
                 Action::Join(key, _) => {
-                    replica.spawn(front_end::join_meeting(context, key.clone()))
+                    replica.spawn(front_end::join_meeting(context, key.clone()));
                 }
                 Action::End(key) => replica.spawn(front_end::end_meeting(context, key.clone())),
                 Action::IsMeetingRunning(key) => {
-                    replica.spawn(front_end::is_meeting_running(context, key.clone()))
+                    replica.spawn(front_end::is_meeting_running(context, key.clone()));
                 }
                 Action::GetMeetingInfo(key) => {
-                    replica.spawn(front_end::get_meeting_info(context, key.clone()))
+                    replica.spawn(front_end::get_meeting_info(context, key.clone()));
                 }
                 Action::GetMeetings(tenant) => {
-                    replica.spawn(front_end::get_meetings(context, tenant.clone()))
+                    replica.spawn(front_end::get_meetings(context, tenant.clone()));
                 }
                 Action::AdminEnd(key) => {
-                    replica.spawn(front_end::end_as_admin(context, key.clone()))
+                    replica.spawn(front_end::end_as_admin(context, key.clone()));
                 }
                 Action::ChangeServer(action, host) => {
                     replica.spawn(front_end::change_server(context, *action, host.clone()));

@@ -86,10 +86,10 @@ impl StoreProxy {
         match self.mutant {
             Some(Mutant::OverlooksMeeting) => drop(reported.pop()),
             Some(Mutant::AdoptsNothing) => {
-                reported.iter_mut().for_each(|meeting| meeting.is_ours = false)
+                reported.iter_mut().for_each(|meeting| meeting.is_ours = false);
             }
             Some(Mutant::CountsTooManyUsers) => {
-                reported.iter_mut().for_each(|meeting| meeting.users += 30)
+                reported.iter_mut().for_each(|meeting| meeting.users += 30);
             }
             Some(Mutant::LeavesDuplicates) => {
                 let recorded = self.memory().list_meetings(None).await?;

@@ -1,4 +1,5 @@
-//! The hidden directory of a shelf, on the same file system: what is not whole yet, or no more, lies here.
+//! The staging area: a hidden directory beside the formats, on the same file system, for formats and files that are not
+//! yet complete or that are being removed.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -10,23 +11,26 @@ use rustix::io::Errno;
 use crate::confined_dir::ConfinedDir;
 use crate::entropy::{OsEntropy, SystemClock};
 
-/// Its name, which is none of a format.
-pub(super) const STAGING_ROOT: &str = ".scalelite";
-/// Files that are locked and never removed; no name of a format either.
+/// Directory of the staging area. The name is not a valid name of a format.
+pub(super) const STAGING_ROOT: &str = ".scalelite-staging";
+/// Directory of the lock files, which are never removed. The name is not a valid name of a format.
 const LOCKS_DIR: &str = ".scalelite-locks";
-/// The one thing on a bench.
-const STAGED_NAME: &str = "piece";
-/// After so long what lies on a bench was left by a crash, in ms.
+/// The file or directory in a staging directory.
+const STAGED_NAME: &str = "staged";
+/// The directory that a staged format replaces, on file systems without atomic exchange.
+const REPLACED_NAME: &str = "replaced";
+/// A staging directory older than this was left by a crash.
 const ABANDONED_AFTER_MS: i64 = 24 * 3_600_000;
 
-/// Waits for the lock of that number, which ends with the process at the latest. A file system without locks gives none.
+/// Waits for the lock with this number. The lock ends when the file is closed, at the latest with the process. On a file
+/// system without locks, nothing is locked.
 pub(super) fn acquire_lock(root: &ConfinedDir, number: usize) -> io::Result<File> {
     let lock = root.make_dir(LOCKS_DIR)?.open_or_create(number.to_string())?;
     while rustix::fs::flock(&lock, FlockOperation::LockExclusive) == Err(Errno::INTR) {}
     Ok(lock)
 }
 
-/// A place in the workshop for one thing.
+/// A directory of its own in the staging area, for one file or one format. It is removed when it is dropped.
 pub(super) struct StagingDir {
     staging_root: ConfinedDir,
     name: String,
@@ -34,85 +38,86 @@ pub(super) struct StagingDir {
 }
 
 impl StagingDir {
-    /// A new one, in the workshop of that shelf.
+    /// Creates a directory in the staging area below `root`, the directory of a visibility. Removes abandoned ones.
     pub(super) fn new(root: &ConfinedDir) -> io::Result<Self> {
-        let workshop = root.make_dir(STAGING_ROOT)?;
+        let staging_root = root.make_dir(STAGING_ROOT)?;
         let now = SystemClock.now().0;
-        remove_abandoned(&workshop, now)?;
-        // Its name tells when it was made.
+        remove_abandoned(&staging_root, now)?;
+        // The time of creation in the name tells later which directories are abandoned.
         let name = format!("{now}-{}", OsEntropy.generate_uuid());
-        let dir = workshop.make_dir(&name)?;
-        Ok(Self { staging_root: workshop, name, dir })
+        let dir = staging_root.make_dir(&name)?;
+        Ok(Self { staging_root, name, dir })
     }
 
-    /// Takes a directory from wherever it is: moved, or copied from another file system. It is
-    /// on disk then.
-    pub(super) fn stage_dir(&self, above: &ConfinedDir, name: &str) -> io::Result<()> {
-        above.sync_filesystem()?;
-        match above.rename(name, &self.dir, STAGED_NAME) {
+    /// Moves the directory `name` from `parent` here, or copies it if it is on another file system. Returns once all
+    /// files are on disk.
+    pub(super) fn stage_dir(&self, parent: &ConfinedDir, name: &str) -> io::Result<()> {
+        parent.sync_filesystem()?;
+        match parent.rename(name, &self.dir, STAGED_NAME) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                let gone = || io::Error::from(io::ErrorKind::NotFound);
-                let source = above.open_dir(name)?.ok_or_else(gone)?;
+                let missing = || io::Error::from(io::ErrorKind::NotFound);
+                let source = parent.open_dir(name)?.ok_or_else(missing)?;
                 source.copy_into(&self.dir.make_dir(STAGED_NAME)?)?;
                 self.dir.sync_filesystem()
             }
-            done => done,
+            result => result,
         }
     }
 
-    /// Puts what it has on the shelf; what was there lies on the bench then.
+    /// Moves the staged format to its place below `root`. A format that was there before is moved here, and removed with
+    /// this directory.
     pub(super) fn install_format(
         &self,
         root: &ConfinedDir,
-        book: &RecordingFormatId,
+        format_id: &RecordingFormatId,
     ) -> io::Result<()> {
-        let format = root.make_dir(book.format.as_str())?;
-        let name = book.record_id.as_str();
+        let format_dir = root.make_dir(format_id.format.as_str())?;
+        let name = format_id.record_id.as_str();
         loop {
-            match self.dir.rename(STAGED_NAME, &format, name) {
+            match self.dir.rename(STAGED_NAME, &format_dir, name) {
                 Ok(()) => break,
                 Err(error) if is_occupied(&error) => {}
                 Err(error) => return Err(error),
             }
-            match self.dir.exchange(STAGED_NAME, &format, name) {
+            match self.dir.exchange(STAGED_NAME, &format_dir, name) {
                 Ok(true) => break,
-                // A file system without exchange: nothing is there for a moment.
-                Ok(false) => format.rename(name, &self.dir, "before")?,
+                // The file system cannot exchange two names: the format is missing for a moment.
+                Ok(false) => format_dir.rename(name, &self.dir, REPLACED_NAME)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        format.sync()?;
+        format_dir.sync()?;
         root.sync()
     }
 
-    /// Takes something off a shelf.
-    pub(super) fn stage_removal(&self, format: &ConfinedDir, name: &str) -> io::Result<()> {
-        match format.rename(name, &self.dir, STAGED_NAME) {
-            // Somebody else was faster.
+    /// Moves a recording out of the directory of a format, to be removed with this directory.
+    pub(super) fn stage_removal(&self, format_dir: &ConfinedDir, name: &str) -> io::Result<()> {
+        match format_dir.rename(name, &self.dir, STAGED_NAME) {
+            // Another process has already removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            done => done,
+            result => result,
         }
     }
 
-    /// Makes a file, on disk.
+    /// Creates a file with this content. Returns once it is on disk.
     pub(super) fn stage_file(&self, content: &[u8]) -> io::Result<()> {
         let mut file = self.dir.create_file(STAGED_NAME)?;
         file.write_all(content)?;
         file.sync_all()
     }
 
-    /// Puts the file into a directory, in place of what has that name.
+    /// Moves the staged file into a directory, where it replaces a file with the same name.
     pub(super) fn install_file(&self, to: &ConfinedDir, name: &str) -> io::Result<()> {
         self.dir.replace(STAGED_NAME, to, name)
     }
 }
 
 impl Drop for StagingDir {
-    /// Removes what is left on it: most of all, what did not fit on a full disk.
+    /// Removes the directory with its content: replaced or removed files, or files that did not fit on a full disk.
     fn drop(&mut self) {
         if let Err(error) = self.staging_root.remove_tree(&self.name) {
-            tracing::warn!(%error, "left-overs of a recording cannot be removed");
+            tracing::warn!(%error, "staging directory of a recording not removed");
         }
     }
 }
@@ -121,12 +126,12 @@ fn is_occupied(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty)
 }
 
-/// Removes what crashes have left.
-fn remove_abandoned(workshop: &ConfinedDir, now: i64) -> io::Result<()> {
-    for name in workshop.names()? {
-        let made = name.to_str().and_then(|name| name.split('-').next()?.parse::<i64>().ok());
-        if made.is_none_or(|made| now.saturating_sub(made) > ABANDONED_AFTER_MS) {
-            workshop.remove_tree(&name)?;
+/// Removes staging directories that crashes have left behind.
+fn remove_abandoned(staging_root: &ConfinedDir, now: i64) -> io::Result<()> {
+    for name in staging_root.names()? {
+        let created_ms = name.to_str().and_then(|name| name.split('-').next()?.parse::<i64>().ok());
+        if created_ms.is_none_or(|created_ms| now.saturating_sub(created_ms) > ABANDONED_AFTER_MS) {
+            staging_root.remove_tree(&name)?;
         }
     }
     Ok(())

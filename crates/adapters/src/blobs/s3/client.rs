@@ -1,5 +1,5 @@
-//! Requests to S3: signed, bounded in time and size, tried again when it is busy. Signatures stand in URLs, so no URL is
-//! ever logged.
+//! Sends requests to S3: signed, limited in time and size, and repeated when S3 is busy. No URL is ever logged, since the
+//! signature is part of the URL.
 
 use std::time::Duration;
 
@@ -22,34 +22,35 @@ use tokio::time::{sleep, timeout};
 use super::content::{S3Body, S3Content};
 use super::transfer::TransferLimits;
 
-/// How long a signed URL is good for.
+/// How long a signed URL is valid.
 pub(super) const URL_LIFETIME: Duration = Duration::from_secs(3600);
-/// Time for a connection.
+/// Timeout of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time for the head of an answer, once all is sent.
+/// Timeout of the response headers, in addition to the time allowed for sending the body; also the timeout of each
+/// further piece of the response body.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of a file that are sent in so many seconds at least.
+/// Slowest acceptable upload. The time allowed for a request grows with its body at this rate.
 const MIN_BYTES_PER_S: u64 = 64 * 1024;
-/// Longest answer that is read whole.
+/// Longest response that is read into memory.
 const MAX_RESPONSE_BYTES: usize = 16 << 20;
-/// Tries of one request.
+/// How often one request is sent at most.
 const MAX_TRIES: u32 = 4;
-/// Time before the second try; it doubles with each further one.
+/// Delay before the second try; doubled before each further one.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
-/// Keys that S3 removes with one request.
+/// Number of keys that S3 deletes with one request.
 const MAX_DELETED_KEYS: usize = 1000;
-/// What stands in a key as it is, in the header that names what is copied.
+/// Characters to be percent-encoded in the header that names the source of a copy.
 pub(super) const KEY_ENCODE_SET: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// Where a bucket is, and who may use it.
+/// The address of a bucket and the credentials for it.
 #[derive(Clone)]
 pub struct S3Settings {
     /// `S3_BUCKET_NAME`.
     pub bucket: String,
     /// `AWS_REGION`.
     pub region: String,
-    /// `AWS_ENDPOINT_URL`; none: Amazon's.
+    /// `AWS_ENDPOINT_URL`; `None` for Amazon's own endpoint of the region.
     pub endpoint: Option<String>,
     /// `AWS_ACCESS_KEY_ID`.
     pub key_id: String,
@@ -57,11 +58,11 @@ pub struct S3Settings {
     pub secret_key: String,
     /// `AWS_SESSION_TOKEN`.
     pub session_token: Option<String>,
-    /// What is done in one request.
+    /// Sizes from which on transfers are split into parts.
     pub limits: TransferLimits,
 }
 
-/// A bucket and how to reach it.
+/// A client for one bucket.
 #[derive(Clone)]
 pub(super) struct S3Client {
     pub(super) bucket: Bucket,
@@ -72,71 +73,74 @@ pub(super) struct S3Client {
 
 impl std::fmt::Debug for S3Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wire").field("bucket", &self.bucket.name()).finish_non_exhaustive()
+        f.debug_struct("S3Client").field("bucket", &self.bucket.name()).finish_non_exhaustive()
     }
 }
 
-/// Why a request was not answered.
+/// Why one try of a request got no response.
 enum S3Failure {
-    /// It was waited for long enough.
+    /// The response did not come in time.
     Timeout,
-    /// It may go better at once.
+    /// Any other error: another try may succeed.
     Retryable(BlobError),
 }
 
-/// A page of a list.
+/// One page of a listing.
 #[derive(Debug)]
 pub(super) struct ListPage {
+    /// Keys and sizes of objects.
     pub(super) keys: Vec<(String, u64)>,
+    /// Common prefixes, each with the slash at its end.
     pub(super) prefixes: Vec<String>,
+    /// The token for the next page, if there is one.
     pub(super) next_token: Option<String>,
 }
 
-/// Something that S3 should not answer.
-pub(super) fn s3_error(what: &str) -> BlobError {
-    BlobError::Unavailable(format!("S3: {what}"))
+/// Builds an error of this storage.
+pub(super) fn s3_error(reason: &str) -> BlobError {
+    BlobError::Unavailable(format!("S3: {reason}"))
 }
 
 impl S3Client {
-    pub(super) fn new(access: S3Settings) -> Result<Self, String> {
-        let amazon = || format!("https://s3.{}.amazonaws.com", access.region);
-        let endpoint = access.endpoint.unwrap_or_else(amazon);
-        let url =
-            url::Url::parse(&endpoint).map_err(|_| "AWS_ENDPOINT_URL is no URL".to_owned())?;
-        // A bucket in the path is understood everywhere, whatever its name.
-        let bucket = Bucket::new(url, UrlStyle::Path, access.bucket, access.region)
-            .map_err(|error| format!("the bucket cannot be addressed: {error}"))?;
-        let credentials = match access.session_token {
-            Some(token) => Credentials::new_with_token(access.key_id, access.secret_key, token),
-            None => Credentials::new(access.key_id, access.secret_key),
+    pub(super) fn new(settings: S3Settings) -> Result<Self, String> {
+        let default_endpoint = || format!("https://s3.{}.amazonaws.com", settings.region);
+        let endpoint = settings.endpoint.unwrap_or_else(default_endpoint);
+        let url = url::Url::parse(&endpoint)
+            .map_err(|_| "AWS_ENDPOINT_URL is not a valid URL".to_owned())?;
+        // Every S3 service accepts the bucket in the path, whatever the name of the bucket.
+        let bucket = Bucket::new(url, UrlStyle::Path, settings.bucket, settings.region)
+            .map_err(|error| format!("invalid name of the bucket or its endpoint: {error}"))?;
+        let credentials = match settings.session_token {
+            Some(token) => Credentials::new_with_token(settings.key_id, settings.secret_key, token),
+            None => Credentials::new(settings.key_id, settings.secret_key),
         };
-        Ok(Self { bucket, credentials, limits: access.limits, client: build_client() })
+        Ok(Self { bucket, credentials, limits: settings.limits, client: build_client() })
     }
 
-    /// Keys below a prefix.
+    /// Lists keys below a prefix, one page at a time.
     pub(super) async fn list_page(
         &self,
         prefix: &str,
         limit: Option<usize>,
-        next: Option<&str>,
+        next_token: Option<&str>,
     ) -> Result<ListPage, BlobError> {
         let mut action = self.bucket.list_objects_v2(Some(&self.credentials));
         action.with_prefix(prefix);
         if let Some(limit) = limit {
             action.with_max_keys(limit);
         }
-        if let Some(next) = next {
-            action.with_continuation_token(next);
+        if let Some(token) = next_token {
+            action.with_continuation_token(token);
         }
         self.send_list(action).await
     }
 
-    /// Names between a prefix and the next slash.
+    /// Lists the names between a prefix and the next slash, one page at a time.
     pub(super) async fn list_prefixes(
         &self,
         prefix: &str,
         after: Option<&str>,
-        next: Option<&str>,
+        next_token: Option<&str>,
     ) -> Result<ListPage, BlobError> {
         let mut action = self.bucket.list_objects_v2(Some(&self.credentials));
         action.with_prefix(prefix);
@@ -144,8 +148,8 @@ impl S3Client {
         if let Some(after) = after {
             action.with_start_after(after);
         }
-        if let Some(next) = next {
-            action.with_continuation_token(next);
+        if let Some(token) = next_token {
+            action.with_continuation_token(token);
         }
         self.send_list(action).await
     }
@@ -154,20 +158,20 @@ impl S3Client {
         let url = action.sign(URL_LIFETIME);
         let response = self.send_checked("GET", url.as_str(), &[], &S3Content::empty()).await?;
         let text = String::from_utf8_lossy(response.body()).into_owned();
-        let list =
-            ListObjectsV2::parse_response(&text).map_err(|_| s3_error("an unreadable list"))?;
+        let list = ListObjectsV2::parse_response(&text)
+            .map_err(|_| s3_error("invalid response to a listing"))?;
         Ok(ListPage {
             keys: list
                 .contents
                 .into_iter()
-                .map(|one| (one.key, one.size.unwrap_or_default()))
+                .map(|object| (object.key, object.size.unwrap_or_default()))
                 .collect(),
-            prefixes: list.common_prefixes.into_iter().map(|one| one.prefix).collect(),
+            prefixes: list.common_prefixes.into_iter().map(|common| common.prefix).collect(),
             next_token: list.next_continuation_token,
         })
     }
 
-    /// Removes objects, however many; those that are not there are no failure.
+    /// Deletes any number of objects. Missing objects are not an error.
     pub(super) async fn delete_objects(&self, keys: &[String]) -> Result<(), BlobError> {
         for keys in keys.chunks(MAX_DELETED_KEYS) {
             let keys: Vec<_> = keys.iter().cloned().map(ObjectIdentifier::new).collect();
@@ -175,20 +179,22 @@ impl S3Client {
             action.set_quiet(true);
             let url = action.sign(URL_LIFETIME);
             let (body, digest) = action.body_with_md5();
-            let digest = HeaderValue::from_str(&digest).map_err(|_| s3_error("a digest"))?;
-            let digest = [(HeaderName::from_static("content-md5"), digest)];
+            let digest = HeaderValue::from_str(&digest)
+                .map_err(|_| s3_error("invalid digest of a request"))?;
+            let headers = [(HeaderName::from_static("content-md5"), digest)];
             let content = S3Content::Bytes(body.into());
-            let response = self.send_checked("POST", url.as_str(), &digest, &content).await?;
+            let response = self.send_checked("POST", url.as_str(), &headers, &content).await?;
             let text = String::from_utf8_lossy(response.body()).into_owned();
-            let removed = DeleteObjectsResponse::parse(&text)
-                .map_err(|_| s3_error("an unreadable answer to a removal"))?;
-            if let Some(error) = removed.errors.first() {
-                return Err(s3_error(&format!("objects were not removed: {}", error.code)));
+            let result = DeleteObjectsResponse::parse(&text)
+                .map_err(|_| s3_error("invalid response to a deletion"))?;
+            if let Some(error) = result.errors.first() {
+                return Err(s3_error(&format!("objects not deleted: {}", error.code)));
             }
         }
         Ok(())
     }
 
+    /// Returns size, time and entity tag of an object, or `None` if it does not exist.
     pub(super) async fn fetch_info(&self, key: &str) -> Result<Option<BlobInfo>, BlobError> {
         let action = self.bucket.head_object(Some(&self.credentials), key);
         let url = action.sign(URL_LIFETIME);
@@ -200,37 +206,38 @@ impl S3Client {
         }
     }
 
+    /// Opens an object or a part of it for reading. Returns `None` if it does not exist.
     pub(super) async fn open_object(
         &self,
         key: &str,
         span: Option<ByteSpan>,
     ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError> {
-        // There is no way to ask for nothing.
+        // An HTTP range cannot be empty.
         if span.is_some_and(|span| span.start >= span.end) {
             return Ok(self.fetch_info(key).await?.map(|info| (info, stream::empty().boxed())));
         }
         let action = self.bucket.get_object(Some(&self.credentials), key);
         let url = action.sign(URL_LIFETIME);
         let mut headers = Vec::new();
-        if let Some(ByteSpan { start: from, end: to }) = span {
-            let range = format!("bytes={from}-{}", to - 1);
-            let range = HeaderValue::from_str(&range).map_err(|_| s3_error("a range"))?;
+        if let Some(ByteSpan { start, end }) = span {
+            let range = format!("bytes={start}-{}", end - 1);
+            let range = HeaderValue::from_str(&range).map_err(|_| s3_error("invalid range"))?;
             headers.push((header::RANGE, range));
         }
         let response = self.send("GET", url.as_str(), &headers, &S3Content::empty()).await?;
         match response.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
                 let info = parse_info(response.headers())?;
-                let pieces = response.into_body().into_data_stream();
-                let broken = |error: hyper::Error| s3_error(&error.to_string());
-                Ok(Some((info, pieces.map_err(broken).boxed())))
+                let chunks = response.into_body().into_data_stream();
+                let chunks = chunks.map_err(|error: hyper::Error| s3_error(&error.to_string()));
+                Ok(Some((info, chunks.boxed())))
             }
             StatusCode::NOT_FOUND => Ok(None),
             _ => Err(read_error(response).await),
         }
     }
 
-    /// A request that has to succeed, and its answer whole.
+    /// Sends a request and reads the whole response. A status other than success is an error.
     pub(super) async fn send_checked(
         &self,
         method: &str,
@@ -246,7 +253,7 @@ impl S3Client {
         Ok(Response::from_parts(parts, read_body(body).await?))
     }
 
-    /// Sends a request until it is answered by other words than that S3 is busy.
+    /// Sends a request, and repeats it while S3 is busy (a 5xx status or 429) or the connection fails.
     async fn send(
         &self,
         method: &str,
@@ -254,23 +261,23 @@ impl S3Client {
         headers: &[(HeaderName, HeaderValue)],
         content: &S3Content,
     ) -> Result<Response<Incoming>, BlobError> {
-        let mut wait = RETRY_DELAY;
-        for left in (0..MAX_TRIES).rev() {
-            let sent = self.send_once(method, url, headers, content).await;
-            let busy = |response: &Response<Incoming>| {
+        let mut delay = RETRY_DELAY;
+        for tries_left in (0..MAX_TRIES).rev() {
+            let result = self.send_once(method, url, headers, content).await;
+            let is_busy = |response: &Response<Incoming>| {
                 response.status().is_server_error()
                     || response.status() == StatusCode::TOO_MANY_REQUESTS
             };
-            match sent {
-                Ok(response) if left == 0 || !busy(&response) => return Ok(response),
-                // Who is silent for so long is not asked again by somebody who waits.
-                Err(S3Failure::Timeout) => return Err(s3_error("no answer in time")),
-                Err(S3Failure::Retryable(error)) if left == 0 => return Err(error),
-                _ => sleep(wait).await,
+            match result {
+                Ok(response) if tries_left == 0 || !is_busy(&response) => return Ok(response),
+                // The caller has already waited long enough: a timeout is not followed by another try.
+                Err(S3Failure::Timeout) => return Err(s3_error("no response in time")),
+                Err(S3Failure::Retryable(error)) if tries_left == 0 => return Err(error),
+                _ => sleep(delay).await,
             }
-            wait *= 2;
+            delay *= 2;
         }
-        Err(s3_error("no answer"))
+        Err(s3_error("no response"))
     }
 
     async fn send_once(
@@ -287,14 +294,14 @@ impl S3Client {
         if method != "GET" && method != "HEAD" {
             request = request.header(header::CONTENT_LENGTH, content.size());
         }
-        let broken =
+        let retryable =
             |error: &dyn std::fmt::Display| S3Failure::Retryable(s3_error(&error.to_string()));
-        let body = content.open_body().await.map_err(|error| broken(&error))?;
-        let request = request.body(body).map_err(|error| broken(&error))?;
-        let time = RESPONSE_TIMEOUT + Duration::from_secs(content.size() / MIN_BYTES_PER_S);
-        match timeout(time, self.client.request(request)).await {
+        let body = content.open_body().await.map_err(|error| retryable(&error))?;
+        let request = request.body(body).map_err(|error| retryable(&error))?;
+        let time_limit = RESPONSE_TIMEOUT + Duration::from_secs(content.size() / MIN_BYTES_PER_S);
+        match timeout(time_limit, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(broken(&error)),
+            Ok(Err(error)) => Err(retryable(&error)),
             Err(_) => Err(S3Failure::Timeout),
         }
     }
@@ -319,32 +326,33 @@ fn build_client() -> Client<HttpsConnector<HttpConnector>, S3Body> {
 
 fn parse_info(headers: &HeaderMap) -> Result<BlobInfo, BlobError> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    // Of a part, the whole stands behind the slash.
-    let whole = text(header::CONTENT_RANGE).and_then(|range| range.rsplit_once('/'));
-    let size = whole.map(|(_, size)| size).or_else(|| text(header::CONTENT_LENGTH));
+    // For a part of an object, the size of the whole object is behind the slash.
+    let range = text(header::CONTENT_RANGE).and_then(|range| range.rsplit_once('/'));
+    let size = range.map(|(_, size)| size).or_else(|| text(header::CONTENT_LENGTH));
     let size = size.and_then(|size| size.parse().ok());
-    let modified = text(header::LAST_MODIFIED).and_then(|it| httpdate::parse_http_date(it).ok());
-    let tag = text(header::ETAG).unwrap_or_default().trim_matches('"').to_owned();
-    let size = size.ok_or_else(|| s3_error("an object without a size"))?;
-    Ok(BlobInfo { size, modified_at: modified, etag: tag })
+    let modified_at =
+        text(header::LAST_MODIFIED).and_then(|date| httpdate::parse_http_date(date).ok());
+    let etag = text(header::ETAG).unwrap_or_default().trim_matches('"').to_owned();
+    let size = size.ok_or_else(|| s3_error("no size in the response"))?;
+    Ok(BlobInfo { size, modified_at, etag })
 }
 
 async fn read_body(mut body: Incoming) -> Result<Bytes, BlobError> {
-    let mut whole = BytesMut::new();
+    let mut collected = BytesMut::new();
     loop {
         let frame = timeout(RESPONSE_TIMEOUT, body.frame()).await;
-        let frame = frame.map_err(|_| s3_error("the answer does not end"))?;
-        let Some(frame) = frame else { return Ok(whole.freeze()) };
+        let frame = frame.map_err(|_| s3_error("the response body did not end in time"))?;
+        let Some(frame) = frame else { return Ok(collected.freeze()) };
         let frame = frame.map_err(|error| s3_error(&error.to_string()))?;
-        let piece = frame.into_data().unwrap_or_default();
-        if whole.len() + piece.len() > MAX_RESPONSE_BYTES {
-            return Err(s3_error("an answer that is too long"));
+        let data = frame.into_data().unwrap_or_default();
+        if collected.len() + data.len() > MAX_RESPONSE_BYTES {
+            return Err(s3_error("the response is too long"));
         }
-        whole.extend_from_slice(&piece);
+        collected.extend_from_slice(&data);
     }
 }
 
-/// What S3 says that is wrong: its key, which holds no secret.
+/// Builds an error from the status and the error code of a response, neither of which contains a secret.
 async fn read_error(response: Response<Incoming>) -> BlobError {
     let status = response.status();
     let text = read_body(response.into_body()).await.unwrap_or_default();

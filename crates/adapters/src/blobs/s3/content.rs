@@ -1,4 +1,4 @@
-//! What is sent to S3: bytes, or a part of a file, read while it is sent.
+//! Bodies of requests to S3: bytes in memory, or a part of a file that is read while it is sent.
 
 use std::io::SeekFrom;
 use std::path::PathBuf;
@@ -11,19 +11,22 @@ use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-/// Bytes of a file that are read at once.
+/// Size of one read from a file.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 pub(super) type S3Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
-/// What is sent, so that it can be sent again.
+/// The content of a request body. A body can be opened from it again for each try.
 #[derive(Clone, Debug)]
 pub(super) enum S3Content {
+    /// Bytes in memory.
     Bytes(Bytes),
     /// A part of a file.
     File {
         path: PathBuf,
+        /// The first byte of the part.
         offset: u64,
+        /// The length of the part, in bytes.
         size: u64,
     },
 }
@@ -48,15 +51,15 @@ impl S3Content {
             Self::Bytes(bytes) => {
                 Ok(Full::new(bytes.clone()).map_err(|never| match never {}).boxed_unsync())
             }
-            Self::File { path: at, offset: from, size } => {
-                let mut file = File::open(at).await?;
-                file.seek(SeekFrom::Start(*from)).await?;
-                let pieces = stream::try_unfold(file.take(*size), |mut file| async {
-                    let mut piece = BytesMut::with_capacity(CHUNK_BYTES);
-                    let count = file.read_buf(&mut piece).await?;
-                    Ok::<_, std::io::Error>((count > 0).then(|| (piece.freeze(), file)))
+            Self::File { path, offset, size } => {
+                let mut file = File::open(path).await?;
+                file.seek(SeekFrom::Start(*offset)).await?;
+                let chunks = stream::try_unfold(file.take(*size), |mut file| async {
+                    let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+                    let count = file.read_buf(&mut chunk).await?;
+                    Ok::<_, std::io::Error>((count > 0).then(|| (chunk.freeze(), file)))
                 });
-                Ok(StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync())
+                Ok(StreamBody::new(chunks.map_ok(Frame::data)).boxed_unsync())
             }
         }
     }

@@ -1,10 +1,10 @@
-//! Files of recordings in a bucket of Amazon S3 or of a store that speaks like it: `published/<format>/<record_id>/…` and
-//! `unpublished/…`, as the original uploads them, and `deleted/…`.
+//! Stores files of recordings in a bucket of Amazon S3 or a compatible service: `published/<format>/<record_id>/…` and
+//! `unpublished/…`, with the original's layout, and `deleted/…`.
 //!
-//! A bucket knows no step that moves many objects at once. What is visible is said by the recording's row, which comes
-//! after its files and goes before them; an object itself is always whole. `metadata.xml` is the last object
-//! to arrive on a shelf and the first to leave it: a book on several shelves whose target has it was moved completely,
-//! and one without it was not.
+//! A bucket cannot move many objects in one step. The recording's row decides what is visible: it is written after the
+//! files and deleted before them. A single object is always complete. `metadata.xml` is the last object to be stored
+//! under a prefix and the first to be deleted from it. So if a format is stored under several prefixes, the copy at the
+//! target is complete if it has `metadata.xml`, and incomplete otherwise.
 
 mod client;
 mod content;
@@ -30,16 +30,17 @@ use self::transfer::ObjectUpload;
 pub use self::client::S3Settings;
 pub use self::transfer::TransferLimits;
 
-/// Objects that are uploaded or copied at a time.
+/// Number of objects that are uploaded or copied at the same time.
 const MAX_PARALLEL: usize = 8;
-/// The object that says that all others are there.
+/// The object whose existence means that all other objects of the format are stored.
 const MARKER_FILE: &str = "metadata.xml";
-/// So many recordings can be moved at a time without waiting for each other, unless by chance.
+/// Number of locks. Each recording belongs to one of them; moves of two recordings wait for each other only if both belong
+/// to the same one.
 const LOCK_COUNT: usize = 1024;
-/// Written to find out whether anything can be.
-const WRITE_CHECK_KEY: &str = "unpublished/.scalelite";
+/// The object that is written to find out whether the bucket can be written to.
+const WRITE_CHECK_KEY: &str = "unpublished/.scalelite-write-check";
 
-/// A bucket.
+/// Stores files of recordings in an S3 bucket.
 #[derive(Clone, Debug)]
 pub struct S3Blobs {
     client: S3Client,
@@ -47,124 +48,128 @@ pub struct S3Blobs {
 }
 
 impl S3Blobs {
-    /// Files in a bucket; it is not asked yet.
+    /// Creates a store on a bucket. Sends no request yet.
     ///
     /// # Errors
-    /// When its address is none, in words that hold no secret.
-    pub fn new(access: S3Settings) -> Result<Self, String> {
+    /// If the address is not valid. The text contains no secret.
+    pub fn new(settings: S3Settings) -> Result<Self, String> {
         Ok(Self {
-            client: S3Client::new(access)?,
+            client: S3Client::new(settings)?,
             locks: (0..LOCK_COUNT).map(|_| Mutex::new(())).collect(),
         })
     }
 
-    /// Nobody else in this process moves or removes files of the recording meanwhile: a bucket knows no locks.
-    async fn lock_recording(&self, book: &RecordingFormatId) -> MutexGuard<'_, ()> {
-        self.locks[super::lock_number(book, LOCK_COUNT)].lock().await
+    /// Locks a recording: no other task of this process moves or removes its files meanwhile. Other processes are not
+    /// kept from it, since a bucket has no locks.
+    async fn lock_recording(&self, format_id: &RecordingFormatId) -> MutexGuard<'_, ()> {
+        self.locks[super::lock_number(format_id, LOCK_COUNT)].lock().await
     }
 
-    /// All objects below a prefix, with their sizes.
+    /// Lists all objects below a prefix, with their sizes in bytes.
     async fn list_keys(&self, prefix: &str) -> Result<Vec<(String, u64)>, BlobError> {
-        let mut found = Vec::new();
-        let mut next = None;
+        let mut keys = Vec::new();
+        let mut next_token = None;
         loop {
-            let page = self.client.list_page(prefix, None, next.as_deref()).await?;
-            found.extend(page.keys);
-            next = page.next_token;
-            if next.is_none() {
-                return Ok(found);
+            let page = self.client.list_page(prefix, None, next_token.as_deref()).await?;
+            keys.extend(page.keys);
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(keys);
             }
         }
     }
 
-    /// All files of a book on a shelf, with their sizes.
+    /// Lists all files of a format at one visibility, with their sizes in bytes.
     async fn list_format_files(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
     ) -> Result<Vec<(String, u64)>, BlobError> {
-        let prefix = format_prefix(book, shelf);
+        let prefix = format_prefix(format_id, visibility);
         let keys = self.list_keys(&prefix).await?.into_iter();
-        let path = |key: &str| key.strip_prefix(&prefix).map(str::to_owned);
-        let paths = keys.filter_map(|(key, size)| Some((path(&key)?, size)));
-        Ok(paths.filter(|(path, _)| FilePath::parse(path).is_some()).collect())
+        let to_path = |key: &str| key.strip_prefix(&prefix).map(str::to_owned);
+        let files = keys.filter_map(|(key, size)| Some((to_path(&key)?, size)));
+        Ok(files.filter(|(path, _)| FilePath::parse(path).is_some()).collect())
     }
 
     async fn has_objects(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
     ) -> Result<bool, BlobError> {
-        let page = self.client.list_page(&format_prefix(book, shelf), Some(1), None).await?;
+        let page =
+            self.client.list_page(&format_prefix(format_id, visibility), Some(1), None).await?;
         Ok(!page.keys.is_empty())
     }
 
+    /// Deletes all objects of a format at one visibility. Returns whether there were any.
     async fn delete_objects(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
     ) -> Result<bool, BlobError> {
-        let prefix = format_prefix(book, shelf);
+        let prefix = format_prefix(format_id, visibility);
         let keys = self.list_keys(&prefix).await?.into_iter().map(|(key, _)| key);
-        let last = format!("{prefix}{MARKER_FILE}");
-        let (first, rest): (Vec<String>, Vec<String>) = keys.partition(|key| *key == last);
-        // Whoever dies after this leaves what nobody takes for whole.
-        self.client.delete_objects(&first).await?;
-        self.client.delete_objects(&rest).await?;
-        Ok(!first.is_empty() || !rest.is_empty())
+        let marker_key = format!("{prefix}{MARKER_FILE}");
+        let (marker, others): (Vec<String>, Vec<String>) = keys.partition(|key| *key == marker_key);
+        // The marker goes first: if the process dies in between, the rest is not mistaken for a complete format.
+        self.client.delete_objects(&marker).await?;
+        self.client.delete_objects(&others).await?;
+        Ok(!marker.is_empty() || !others.is_empty())
     }
 
-    /// Sends files side by side, and the last one last.
+    /// Uploads files in parallel, and the marker file after all others.
     async fn upload_all(&self, uploads: Vec<ObjectUpload>) -> Result<(), BlobError> {
-        let (last, first): (Vec<_>, Vec<_>) = uploads
+        let (marker, others): (Vec<_>, Vec<_>) = uploads
             .into_iter()
             .partition(|upload| upload.key.rsplit('/').next() == Some(MARKER_FILE));
-        for uploads in [first, last] {
-            let sent = stream::iter(uploads).map(|upload| self.client.upload_object(upload));
-            sent.buffer_unordered(MAX_PARALLEL).try_collect::<()>().await?;
+        for uploads in [others, marker] {
+            let uploads = stream::iter(uploads).map(|upload| self.client.upload_object(upload));
+            uploads.buffer_unordered(MAX_PARALLEL).try_collect::<()>().await?;
         }
         Ok(())
     }
 
-    /// Copies files, each from the shelf where it is, and the last one last.
+    /// Copies files in parallel, each from the visibility where it is stored, and the marker file after all others.
     async fn copy_all(
         &self,
-        book: &RecordingFormatId,
+        format_id: &RecordingFormatId,
         files: FilesByPath,
         to: Visibility,
     ) -> Result<(), BlobError> {
-        let to = &format_prefix(book, to);
-        let (last, first): (Vec<_>, Vec<_>) =
+        let target = &format_prefix(format_id, to);
+        let (marker, others): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|(path, _)| path == MARKER_FILE);
-        for files in [first, last] {
-            let copied = stream::iter(files).map(|(path, (from, size))| async move {
-                let from = format!("{}{path}", format_prefix(book, from));
-                self.client.copy_object(&from, &format!("{to}{path}"), size).await
+        for files in [others, marker] {
+            let copies = stream::iter(files).map(|(path, (from, size))| async move {
+                let source = format!("{}{path}", format_prefix(format_id, from));
+                self.client.copy_object(&source, &format!("{target}{path}"), size).await
             });
-            copied.buffer_unordered(MAX_PARALLEL).try_collect::<()>().await?;
+            copies.buffer_unordered(MAX_PARALLEL).try_collect::<()>().await?;
         }
         Ok(())
     }
 
-    /// The names between a prefix and the next slash, from one of them on, in order: not in that of keys, where the
-    /// slash behind a name counts.
+    /// Lists the names between a prefix and the next slash in alphabetical order, beginning with `from`. S3 orders whole
+    /// keys, including the slash after a name, which is a different order.
     async fn list_names(&self, prefix: &str, from: Option<&str>) -> Result<Vec<String>, BlobError> {
         let start = from.map(|from| format!("{prefix}{from}"));
-        let (mut found, mut next) = (Vec::new(), None);
+        let (mut names, mut next_token) = (Vec::new(), None);
         loop {
-            let page = self.client.list_prefixes(prefix, start.as_deref(), next.as_deref()).await?;
-            let names = page.prefixes.iter().filter_map(|name| name.strip_prefix(prefix));
-            found.extend(names.map(|name| name.trim_end_matches('/').to_owned()));
-            next = page.next_token;
-            if next.is_none() {
-                found.sort_unstable();
-                return Ok(found);
+            let page =
+                self.client.list_prefixes(prefix, start.as_deref(), next_token.as_deref()).await?;
+            let page_names = page.prefixes.iter().filter_map(|name| name.strip_prefix(prefix));
+            names.extend(page_names.map(|name| name.trim_end_matches('/').to_owned()));
+            next_token = page.next_token;
+            if next_token.is_none() {
+                names.sort_unstable();
+                return Ok(names);
             }
         }
     }
 }
 
-/// Files by their paths: on which shelf each is, and its bytes.
+/// Files by path, with the visibility where each is stored and its size in bytes.
 type FilesByPath = BTreeMap<String, (Visibility, u64)>;
 
 #[async_trait]
@@ -172,120 +177,130 @@ impl Blobs for S3Blobs {
     async fn put_format(
         &self,
         from: &Path,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
     ) -> Result<(), BlobError> {
-        let _lock = self.lock_recording(book).await;
-        let prefix = format_prefix(book, shelf);
+        let _lock = self.lock_recording(format_id).await;
+        let prefix = format_prefix(format_id, visibility);
         let files = walk::list_local_files(from).await?;
-        let came: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
+        let new_paths: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
         let uploads =
             files.into_iter().map(|file| ObjectUpload::from_file(&prefix, file)).collect();
         self.upload_all(uploads).await?;
-        // What an earlier one had and this one has not.
-        let before = self.list_format_files(book, shelf).await?.into_iter().map(|(path, _)| path);
-        let gone = before.filter(|path| !came.contains(path));
+        // Files of an earlier version that this version does not have.
+        let stored =
+            self.list_format_files(format_id, visibility).await?.into_iter().map(|(path, _)| path);
+        let outdated = stored.filter(|path| !new_paths.contains(path));
         self.client
-            .delete_objects(&gone.map(|path| format!("{prefix}{path}")).collect::<Vec<_>>())
+            .delete_objects(&outdated.map(|path| format!("{prefix}{path}")).collect::<Vec<_>>())
             .await?;
-        for other in Visibility::NOT_DELETED.into_iter().filter(|other| *other != shelf) {
-            self.delete_objects(book, other).await?;
+        for other_visibility in Visibility::NOT_DELETED {
+            if other_visibility != visibility {
+                self.delete_objects(format_id, other_visibility).await?;
+            }
         }
         Ok(())
     }
 
     async fn move_format(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
     ) -> Result<MoveOutcome, BlobError> {
-        let _lock = self.lock_recording(book).await;
-        let there: BTreeSet<String> =
-            self.list_format_files(book, shelf).await?.into_iter().map(|(path, _)| path).collect();
-        // Whoever died on the way may have left parts of it on all of them.
-        let mut elsewhere = FilesByPath::new();
-        for other in shelf.other_values() {
-            let files = self.list_format_files(book, other).await?.into_iter();
-            elsewhere.extend(files.map(|(path, size)| (path, (other, size))));
+        let _lock = self.lock_recording(format_id).await;
+        let at_target: BTreeSet<String> = self
+            .list_format_files(format_id, visibility)
+            .await?
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect();
+        // A process that died during a move may have left files at every visibility.
+        let mut at_sources = FilesByPath::new();
+        for source in visibility.other_values() {
+            let files = self.list_format_files(format_id, source).await?.into_iter();
+            at_sources.extend(files.map(|(path, size)| (path, (source, size))));
         }
-        if elsewhere.is_empty() {
-            return Ok(if there.is_empty() {
+        if at_sources.is_empty() {
+            return Ok(if at_target.is_empty() {
                 MoveOutcome::Missing
             } else {
                 MoveOutcome::AlreadyThere
             });
         }
-        if !there.contains(MARKER_FILE) {
-            elsewhere.retain(|path, _| !there.contains(path));
-            self.copy_all(book, elsewhere, shelf).await?;
+        if !at_target.contains(MARKER_FILE) {
+            at_sources.retain(|path, _| !at_target.contains(path));
+            self.copy_all(format_id, at_sources, visibility).await?;
         }
-        for other in shelf.other_values() {
-            self.delete_objects(book, other).await?;
+        for source in visibility.other_values() {
+            self.delete_objects(format_id, source).await?;
         }
         Ok(MoveOutcome::Moved)
     }
 
     async fn remove_format(
         &self,
-        book: &RecordingFormatId,
+        format_id: &RecordingFormatId,
         from: &[Visibility],
     ) -> Result<bool, BlobError> {
-        let _lock = self.lock_recording(book).await;
-        let mut found = false;
-        for shelf in from {
-            found |= self.delete_objects(book, *shelf).await?;
+        let _lock = self.lock_recording(format_id).await;
+        let mut removed = false;
+        for visibility in from {
+            removed |= self.delete_objects(format_id, *visibility).await?;
         }
-        Ok(found)
+        Ok(removed)
     }
 
-    async fn locate_format(&self, book: &RecordingFormatId) -> Result<Vec<Visibility>, BlobError> {
-        let mut found = Vec::new();
-        for shelf in Visibility::ALL {
-            if self.has_objects(book, shelf).await? {
-                found.push(shelf);
+    async fn locate_format(
+        &self,
+        format_id: &RecordingFormatId,
+    ) -> Result<Vec<Visibility>, BlobError> {
+        let mut visibilities = Vec::new();
+        for visibility in Visibility::ALL {
+            if self.has_objects(format_id, visibility).await? {
+                visibilities.push(visibility);
             }
         }
-        Ok(found)
+        Ok(visibilities)
     }
 
     async fn list_formats(
         &self,
-        shelf: Visibility,
+        visibility: Visibility,
         after: Option<&RecordingFormatId>,
         limit: usize,
     ) -> Result<Vec<RecordingFormatId>, BlobError> {
-        let mut found = Vec::new();
-        for name in self.list_names(visibility_prefix(shelf), None).await? {
+        let mut format_ids = Vec::new();
+        for name in self.list_names(visibility_prefix(visibility), None).await? {
             let Some(format) = FormatName::parse(&name) else { continue };
             if after.is_some_and(|after| format < after.format) {
                 continue;
             }
             let after = after.filter(|after| after.format == format);
-            let prefix = format!("{}{format}/", visibility_prefix(shelf));
+            let prefix = format!("{}{format}/", visibility_prefix(visibility));
             let start = after.map(|after| after.record_id.as_str());
             for name in self.list_names(&prefix, start).await? {
                 let Some(record_id) = RecordId::parse(&name) else { continue };
-                let book = RecordingFormatId { format: format.clone(), record_id };
-                if after.is_some_and(|after| book <= *after) {
+                let format_id = RecordingFormatId { format: format.clone(), record_id };
+                if after.is_some_and(|after| format_id <= *after) {
                     continue;
                 }
-                if found.len() >= limit {
-                    return Ok(found);
+                if format_ids.len() >= limit {
+                    return Ok(format_ids);
                 }
-                found.push(book);
+                format_ids.push(format_id);
             }
         }
-        Ok(found)
+        Ok(format_ids)
     }
 
     async fn list_files(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
         limit: usize,
     ) -> Result<Vec<(FilePath, u64)>, BlobError> {
-        let all = self.list_format_files(book, shelf).await?.into_iter();
-        let paths = all.filter_map(|(path, size)| Some((FilePath::parse(&path)?, size)));
+        let files = self.list_format_files(format_id, visibility).await?.into_iter();
+        let paths = files.filter_map(|(path, size)| Some((FilePath::parse(&path)?, size)));
         let mut files: Vec<_> = paths.collect();
         files.sort_unstable();
         files.truncate(limit);
@@ -294,36 +309,41 @@ impl Blobs for S3Blobs {
 
     async fn read_file_info(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
         path: &FilePath,
     ) -> Result<Option<BlobInfo>, BlobError> {
-        self.client.fetch_info(&format!("{}{}", format_prefix(book, shelf), path.as_str())).await
+        self.client
+            .fetch_info(&format!("{}{}", format_prefix(format_id, visibility), path.as_str()))
+            .await
     }
 
     async fn open_file(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
         path: &FilePath,
         span: Option<ByteSpan>,
     ) -> Result<Option<(BlobInfo, BlobBytes)>, BlobError> {
         self.client
-            .open_object(&format!("{}{}", format_prefix(book, shelf), path.as_str()), span)
+            .open_object(
+                &format!("{}{}", format_prefix(format_id, visibility), path.as_str()),
+                span,
+            )
             .await
     }
 
     async fn write_file(
         &self,
-        book: &RecordingFormatId,
-        shelf: Visibility,
+        format_id: &RecordingFormatId,
+        visibility: Visibility,
         path: &FilePath,
         content: Bytes,
     ) -> Result<(), BlobError> {
-        if !self.has_objects(book, shelf).await? {
-            return Err(BlobError::Unavailable("the recording is not there".to_owned()));
+        if !self.has_objects(format_id, visibility).await? {
+            return Err(BlobError::Unavailable("the recording does not exist".to_owned()));
         }
-        let key = format!("{}{}", format_prefix(book, shelf), path.as_str());
+        let key = format!("{}{}", format_prefix(format_id, visibility), path.as_str());
         self.client.upload_object(ObjectUpload::from_bytes(key, content)).await
     }
 
@@ -335,14 +355,14 @@ impl Blobs for S3Blobs {
     }
 }
 
-fn visibility_prefix(shelf: Visibility) -> &'static str {
-    match shelf {
+fn visibility_prefix(visibility: Visibility) -> &'static str {
+    match visibility {
         Visibility::Published => "published/",
         Visibility::Unpublished => "unpublished/",
         Visibility::Trash => "deleted/",
     }
 }
 
-fn format_prefix(book: &RecordingFormatId, shelf: Visibility) -> String {
-    format!("{}{}/{}/", visibility_prefix(shelf), book.format, book.record_id)
+fn format_prefix(format_id: &RecordingFormatId, visibility: Visibility) -> String {
+    format!("{}{}/{}/", visibility_prefix(visibility), format_id.format, format_id.record_id)
 }

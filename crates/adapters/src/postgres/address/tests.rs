@@ -1,4 +1,4 @@
-//! Every form of DATABASE_URL, and that errors give nothing away.
+//! Tests: every form of DATABASE_URL is parsed, and errors contain no secrets.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ fn parse(url: &str) -> PgAddress {
     PgAddress::parse(url, Some("me")).unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
-/// User and password.
+/// Returns user and password.
 fn user_and_password(address: &PgAddress) -> (&str, &str) {
     let password = address.config.get_password().unwrap_or_default();
     (address.config.get_user().unwrap_or_default(), std::str::from_utf8(password).unwrap())
@@ -86,31 +86,31 @@ fn parameters() {
 
 #[test]
 fn a_url_overrides_the_defaults() {
-    let beneath = |url: &str| {
+    let parse_over_file = |url: &str| {
         let file = [("host", "f"), ("port", "1"), ("database", "fd"), ("username", "fu")];
         let file = file.map(|(name, value)| (name, value.to_owned()));
         PgAddress::parse_with_defaults(&file, url, Some("me")).unwrap()
     };
-    assert_eq!(beneath("postgres://").describe(), "postgresql://f:1/fd");
-    assert_eq!(beneath("postgres://h").describe(), "postgresql://h:1/fd");
-    let all = beneath("postgres://u:p@h:2/d");
+    assert_eq!(parse_over_file("postgres://").describe(), "postgresql://f:1/fd");
+    assert_eq!(parse_over_file("postgres://h").describe(), "postgresql://h:1/fd");
+    let all = parse_over_file("postgres://u:p@h:2/d");
     assert_eq!(
         (all.describe().as_str(), user_and_password(&all)),
         ("postgresql://h:2/d", ("u", "p"))
     );
-    assert_eq!(user_and_password(&beneath("postgres://")), ("fu", ""));
+    assert_eq!(user_and_password(&parse_over_file("postgres://")), ("fu", ""));
 }
 
 #[test]
-fn what_is_wrong_is_said() {
-    for (url, what) in [
+fn errors_name_the_invalid_part() {
+    for (url, part) in [
         ("", "begin with postgresql://"),
         ("h:5432/d", "begin with postgresql://"),
         ("postgis://h/d", "begin with postgresql://"),
         ("postgresql+psycopg2://h/d", "begin with postgresql://"),
         ("mysql2://h/d", "begin with postgresql://"),
         ("postgres://h:x/d", "port"),
-        ("postgres://a,b/d?port=1,2,3", "ports as hosts"),
+        ("postgres://a,b/d?port=1,2,3", "number of hosts"),
         ("postgres://a,,b/d", "empty"),
         ("postgres://h?sslmode=maybe", "sslmode"),
         ("postgres://h?pool=many", "pool"),
@@ -121,13 +121,13 @@ fn what_is_wrong_is_said() {
         ("postgres://u:%zz@h/d", "percent-escape"),
     ] {
         let error = PgAddress::parse(url, None).unwrap_err();
-        assert!(error.contains(what), "{url}: {error}");
+        assert!(error.contains(part), "{url}: {error}");
     }
 }
 
 proptest! {
     #[test]
-    fn escapes_come_back(user in "[^\0]{1,12}", password in "[^\0]{1,12}", db in "[^\0]{1,9}") {
+    fn percent_escapes_are_decoded(user in "[^\0]{1,12}", password in "[^\0]{1,12}", db in "[^\0]{1,9}") {
         use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode as escape};
         let [u, p, d] = [&user, &password, &db].map(|text| escape(text, NON_ALPHANUMERIC));
         let address = PgAddress::parse(&format!("postgresql://{u}:{p}@h:1/{d}"), None).unwrap();
@@ -135,23 +135,23 @@ proptest! {
         prop_assert_eq!(address.config.get_dbname(), Some(db.as_str()));
     }
 
-    /// However a password is spelled, neither errors nor messages hold it.
+    /// Whatever characters surround a password, neither errors nor descriptions contain it.
     #[test]
-    fn passwords_are_not_told(
+    fn passwords_are_not_shown(
         before in "[a-z:@/?#%]{0,4}",
         after in "[a-z:@/?#%]{0,4}",
         end in "[a-z:@/?#0-9,]{0,8}",
     ) {
         let url = format!("postgresql://{before}:{before}SECRET{after}@{end}");
-        let told = match PgAddress::parse(&url, None) {
+        let shown = match PgAddress::parse(&url, None) {
             Ok(address) => format!("{address:?}"),
             Err(error) => error,
         };
-        prop_assert!(!told.contains("SECRET"), "{url}: {told}");
+        prop_assert!(!shown.contains("SECRET"), "{url}: {shown}");
     }
 
     #[test]
-    fn nothing_panics(url in ".{0,40}", rest in "[\\PC]{0,30}") {
+    fn no_url_panics(url in ".{0,40}", rest in "[\\PC]{0,30}") {
         let _ = PgAddress::parse(&url, None);
         let _ = PgAddress::parse(&format!("postgres://{rest}"), None);
     }

@@ -1,4 +1,4 @@
-//! Every form of REDIS_URL, and that errors give nothing away.
+//! Tests: every form of REDIS_URL is parsed, and errors contain no secrets.
 
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ fn parse(url: &str) -> RedisAddress {
     RedisAddress::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
-/// User, password and database.
+/// Returns user, password and database.
 fn credentials_and_db(url: &str) -> (Option<String>, Option<String>, u32) {
     let address = parse(url);
     (address.username, address.password, address.db)
@@ -24,7 +24,7 @@ fn some_text(text: &str) -> Option<String> {
 
 #[test]
 fn hosts_and_sockets() {
-    for (url, place) in [
+    for (url, endpoint) in [
         ("redis://h", tcp_at("h", 6379, false)),
         ("redis://", tcp_at("localhost", 6379, false)),
         ("redis://h:1/", tcp_at("h", 1, false)),
@@ -36,7 +36,7 @@ fn hosts_and_sockets() {
         ("redis+unix:///a%20b?db=1", RedisEndpoint::Unix("/a b".into())),
         ("unix://u:p@/run/r.sock", RedisEndpoint::Unix("/run/r.sock".into())),
     ] {
-        assert!(parse(url).endpoint == place, "{url}: {:?}", parse(url));
+        assert!(parse(url).endpoint == endpoint, "{url}: {:?}", parse(url));
     }
 }
 
@@ -58,16 +58,16 @@ fn sentinels() {
     let sentinels = vec![("a".to_owned(), 26379), ("b".to_owned(), 7), ("::2".to_owned(), 8)];
     let master = "my master".to_owned();
     let sentinel_password = some_text("s");
-    let place = RedisEndpoint::Sentinel { sentinels, master, tls: false, sentinel_password };
-    assert!(parse(url).endpoint == place);
+    let endpoint = RedisEndpoint::Sentinel { sentinels, master, tls: false, sentinel_password };
+    assert!(parse(url).endpoint == endpoint);
     assert_eq!(parse(url).describe(), "redis+sentinel://a:26379,b:7,[::2]:8/my master/5");
     let tls = parse("rediss+sentinel://a/m");
     assert!(matches!(tls.endpoint, RedisEndpoint::Sentinel { tls: true, .. }));
 }
 
 #[test]
-fn what_is_wrong_is_said() {
-    for (url, what) in [
+fn errors_name_the_invalid_part() {
+    for (url, part) in [
         ("", "begin with redis://"),
         ("localhost:6379", "begin with redis://"),
         ("http://h", "begin with redis://"),
@@ -92,7 +92,7 @@ fn what_is_wrong_is_said() {
         ("unix:///", "three slashes"),
     ] {
         let error = RedisAddress::parse(url).unwrap_err();
-        assert!(error.contains(what), "{url}: {error}");
+        assert!(error.contains(part), "{url}: {error}");
     }
 }
 
@@ -108,9 +108,9 @@ fn descriptions() {
 }
 
 proptest! {
-    /// Escaped, every user and password comes back.
+    /// Every user and password can be written with escapes.
     #[test]
-    fn escapes_come_back(user in "[^\0]{1,12}", password in "[^\0]{1,12}", db in 0_u32..99) {
+    fn percent_escapes_are_decoded(user in "[^\0]{1,12}", password in "[^\0]{1,12}", db in 0_u32..99) {
         use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode as escape};
         let (u, p) = (escape(&user, NON_ALPHANUMERIC), escape(&password, NON_ALPHANUMERIC));
         let address = RedisAddress::parse(&format!("redis://{u}:{p}@h:1/{db}")).unwrap();
@@ -118,26 +118,26 @@ proptest! {
         prop_assert_eq!(address.db, db);
     }
 
-    /// However a password is spelled, neither errors nor messages hold it.
+    /// Whatever characters surround a password, neither errors nor descriptions contain it.
     #[test]
-    fn passwords_are_not_told(
+    fn passwords_are_not_shown(
         scheme in "rediss?|redis\\+sentinel|unix|http",
         before in "[a-z:@/?#%]{0,4}",
         after in "[a-z:@/?#%]{0,4}",
         end in "[a-z:@/?#0-9,]{0,8}",
     ) {
         let url = format!("{scheme}://{before}:{before}SECRET{after}@{end}");
-        let told = match RedisAddress::parse(&url) {
+        let shown = match RedisAddress::parse(&url) {
             Ok(address) => format!("{address:?}"),
             Err(error) => error,
         };
-        // A path of a socket, or a name behind a slash, is no password.
-        let in_path = before.contains('/') && told.starts_with("RedisAddress");
-        prop_assert!(in_path || !told.contains("SECRET"), "{url}: {told}");
+        // The path of a socket and a name after a slash are no passwords.
+        let in_path = before.contains('/') && shown.starts_with("RedisAddress");
+        prop_assert!(in_path || !shown.contains("SECRET"), "{url}: {shown}");
     }
 
     #[test]
-    fn nothing_panics(url in ".{0,40}", rest in "[\\PC]{0,30}") {
+    fn no_url_panics(url in ".{0,40}", rest in "[\\PC]{0,30}") {
         let _ = RedisAddress::parse(&url);
         let _ = RedisAddress::parse(&format!("redis://{rest}"));
         let _ = RedisAddress::parse(&format!("redis+sentinel://{rest}"));

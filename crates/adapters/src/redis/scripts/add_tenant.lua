@@ -1,4 +1,5 @@
--- Adds a tenant: JSON with id and fields. Names are compared without regard to case.
+-- Adds a tenant: JSON with its id and fields. Returns 0 if its id or its name exists; case does not
+-- matter in names.
 local new = cjson.decode(ARGV[3])
 local key = prefix .. 'tenant:' .. new.id
 if call('EXISTS', key) == 1 then return 0 end
@@ -9,5 +10,5 @@ end
 for name, value in pairs(new.fields) do call('HSET', key, name, value) end
 call('HSET', prefix .. 'tenant_name:' .. new.fields.name, 'id', new.id)
 call('SADD', prefix .. 'tenants', new.id)
-enroll('tenants', new.id)
+add_to_order('tenants', new.id)
 return 1

@@ -1,14 +1,15 @@
--- Counts users who joined: tenant, id, when, how many, and so on.
+-- Counts users who joined meetings. Four arguments for each meeting: tenant, id, time of the last
+-- join, number of joins.
 for at = 3, #ARGV, 4 do
-  local ref = find(ARGV[at], ARGV[at + 1])
-  local row = ref and meeting(ref)
-  local seats = row and table_of(row[3])
-  if row and not seats.detached and call('EXISTS', server_key(seats.server)) == 1 then
-    local before = taken(seats, ARGV[at + 2])
-    renew(ref, seats.server)
-    seats.users = call('HINCRBY', own('meeting', ref), 'users', ARGV[at + 3])
-    add_load(seats.server, taken(seats, ARGV[at + 2]) - before)
-    bump(seats.server)
+  local ref = find_ref(ARGV[at], ARGV[at + 1])
+  local row = ref and read_meeting(ref)
+  local fields = row and to_table(row[3])
+  if row and not fields.detached and call('EXISTS', server_key(fields.server)) == 1 then
+    local before = counted_users(fields, ARGV[at + 2])
+    refresh_own_fields(ref, fields.server)
+    fields.users = call('HINCRBY', own_key('meeting', ref), 'users', ARGV[at + 3])
+    add_load(fields.server, counted_users(fields, ARGV[at + 2]) - before)
+    increment_version(fields.server)
   end
 end
 return 1

@@ -1,4 +1,4 @@
--- Forgets sessions that began before that, and the oldest beyond so many.
+-- Forgets sessions that began before a time, and the oldest ones beyond a number.
 local key = prefix .. 'own:sessions'
 call('ZREMRANGEBYSCORE', key, '-inf', '(' .. ARGV[3])
 call('ZREMRANGEBYRANK', key, 0, -1 - tonumber(ARGV[4]))

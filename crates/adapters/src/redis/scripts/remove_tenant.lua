@@ -1,4 +1,4 @@
--- Removes a tenant and its settings.
+-- Removes a tenant and its settings: id. Returns 0 if there is none.
 local id = ARGV[3]
 local key = prefix .. 'tenant:' .. id
 if call('EXISTS', key) == 0 then return 0 end
@@ -9,9 +9,9 @@ end
 local settings = prefix .. 'tenant_settings:' .. id
 for _, setting in ipairs(call('SMEMBERS', settings)) do
   call('DEL', prefix .. 'tenant_setting:' .. setting)
-  call('ZREM', own('order', 'settings'), setting)
+  call('ZREM', own_key('order', 'settings'), setting)
 end
 call('DEL', key, settings)
 call('SREM', prefix .. 'tenants', id)
-call('ZREM', own('order', 'tenants'), id)
+call('ZREM', own_key('order', 'tenants'), id)
 return 1

@@ -1,12 +1,13 @@
--- Changes a tenant: id, and JSON with fields. 0 if the name is another's.
+-- Changes a tenant and returns it, or false: id, JSON with fields. Returns 0 if another tenant has
+-- the name.
 local id, fields = ARGV[3], cjson.decode(ARGV[4]).fields
 local key = prefix .. 'tenant:' .. id
 if call('EXISTS', key) == 0 then return false end
 local old = call('HGET', key, 'name')
 if fields.name then
-  for _, other in ipairs(call('SMEMBERS', prefix .. 'tenants')) do
-    local name = call('HGET', prefix .. 'tenant:' .. other, 'name')
-    if other ~= id and name and string.lower(name) == string.lower(fields.name) then return 0 end
+  for _, other_id in ipairs(call('SMEMBERS', prefix .. 'tenants')) do
+    local name = call('HGET', prefix .. 'tenant:' .. other_id, 'name')
+    if other_id ~= id and name and string.lower(name) == string.lower(fields.name) then return 0 end
   end
 end
 for name, value in pairs(fields) do call('HSET', key, name, value) end

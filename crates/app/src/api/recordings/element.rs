@@ -1,19 +1,19 @@
-//! A recording as `getRecordings` shows it. Elements and their order: the original's, and BBB's where only BBB has
-//! them.
+//! Renders the `<recording>` element of `getRecordings`. The elements and their order are those of
+//! the original, or those of BBB where only BBB has them.
 
 use bbb::response::escape_xml;
 use domain::Timestamp;
 use domain::recording::{PlaybackFormat, Recording, Thumbnail};
 
-/// How recordings are shown to a caller.
+/// Renders recordings.
 pub(super) struct RecordingRenderer<'a> {
-    /// Scheme and host that links begin with.
+    /// Scheme and host of links.
     pub(super) origin: &'a str,
-    /// Whether recordings can be protected at all.
+    /// `PROTECTED_RECORDINGS_ENABLED`.
     pub(super) protection_enabled: bool,
 }
 
-/// Opens an element, fills it and closes it.
+/// Writes an element with a text.
 fn write_element(xml: &mut String, name: &str, text: &str) {
     xml.push_str(&format!("<{name}>{}</{name}>", escape_xml(text)));
 }
@@ -22,7 +22,7 @@ fn write_number(xml: &mut String, name: &str, number: Option<impl ToString>) {
     write_element(xml, name, &number.map(|number| number.to_string()).unwrap_or_default());
 }
 
-/// What is known is shown; what is not has no element.
+/// Writes an element if there is a value.
 fn write_optional(xml: &mut String, name: &str, value: Option<impl ToString>) {
     if let Some(value) = value {
         write_element(xml, name, &value.to_string());
@@ -30,7 +30,8 @@ fn write_optional(xml: &mut String, name: &str, value: Option<impl ToString>) {
 }
 
 impl RecordingRenderer<'_> {
-    /// A recording; `tokens` are those of its formats, in order, if it takes one to watch it.
+    /// Renders a recording. For a protected recording, `tokens` are the one-time tokens of its
+    /// formats, in their order.
     pub(super) fn render_recording(
         &self,
         recording: &Recording,
@@ -40,11 +41,11 @@ impl RecordingRenderer<'_> {
         self.write_head(&mut xml, recording);
         write_metadata(&mut xml, recording);
         write_breakout(&mut xml, recording);
-        let sizes: Vec<i64> = recording.formats.iter().filter_map(|one| one.size).collect();
+        let sizes: Vec<i64> = recording.formats.iter().filter_map(|format| format.size).collect();
         write_optional(&mut xml, "size", (!sizes.is_empty()).then(|| sizes.iter().sum::<i64>()));
         xml.push_str("<playback>");
-        for (at, format) in recording.formats.iter().enumerate() {
-            let token = tokens.and_then(|tokens| tokens.get(at));
+        for (index, format) in recording.formats.iter().enumerate() {
+            let token = tokens.and_then(|tokens| tokens.get(index));
             self.write_format(&mut xml, recording, format, token.map(String::as_str));
         }
         xml.push_str("</playback></recording>");
@@ -88,10 +89,10 @@ impl RecordingRenderer<'_> {
         write_optional(xml, "processingTime", format.processing_time_ms);
         write_number(xml, "length", format.length_minutes);
         write_optional(xml, "size", format.size);
-        // Whoever needs a token to watch must not see slides without one.
+        // Previews are served without a token, so protected recordings must not show them.
         if token.is_none() && !format.thumbnails.is_empty() {
             xml.push_str("<preview><images>");
-            format.thumbnails.iter().for_each(|one| self.write_image(xml, one));
+            format.thumbnails.iter().for_each(|thumbnail| self.write_image(xml, thumbnail));
             xml.push_str("</images></preview>");
         }
         xml.push_str("</format>");
@@ -109,12 +110,10 @@ impl RecordingRenderer<'_> {
         ));
     }
 
-    /// A link with scheme and host, which some old rows have already.
+    /// Returns a URL with scheme and host. Some old rows store absolute URLs.
     fn absolute_url(&self, path: &str) -> String {
         match path {
-            whole if whole.starts_with("https://") || whole.starts_with("http://") => {
-                whole.to_owned()
-            }
+            url if url.starts_with("https://") || url.starts_with("http://") => url.to_owned(),
             path if path.starts_with('/') => format!("{}{path}", self.origin),
             path => format!("{}/{path}", self.origin),
         }
@@ -126,7 +125,7 @@ fn write_metadata(xml: &mut String, recording: &Recording) {
     for (key, value) in &recording.metadata {
         let name = element_name(key);
         match value.as_deref().unwrap_or_default() {
-            // Some front-ends need a node in it.
+            // Some front-ends need a child node in the element.
             "" => xml.push_str(&format!("<{name}><![CDATA[]]></{name}>")),
             value => write_element(xml, &name, value),
         }
@@ -150,12 +149,12 @@ fn write_breakout(xml: &mut String, recording: &Recording) {
     }
 }
 
-/// A key as the name of an element: what cannot stand in one becomes `_`.
+/// Converts a metadata key to the name of an element; characters that are not allowed become `_`.
 fn element_name(key: &str) -> String {
-    let usable = |c: char| c.is_alphanumeric() && c.is_ascii() || "-_.".contains(c);
-    let mut name: String = key.chars().map(|c| if usable(c) { c } else { '_' }).collect();
-    let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if !begins_well || name.to_ascii_lowercase().starts_with("xml") {
+    let is_allowed = |c: char| c.is_alphanumeric() && c.is_ascii() || "-_.".contains(c);
+    let mut name: String = key.chars().map(|c| if is_allowed(c) { c } else { '_' }).collect();
+    let has_valid_start = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if !has_valid_start || name.to_ascii_lowercase().starts_with("xml") {
         name.insert(0, '_');
     }
     name
@@ -166,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_become_names_of_elements() {
+    fn keys_become_element_names() {
         for (key, name) in [
             ("gl-listed", "gl-listed"),
             ("a b><c/>", "a_b__c__"),
@@ -182,9 +181,9 @@ mod tests {
 
     #[test]
     fn links_get_scheme_and_host() {
-        let view = RecordingRenderer { origin: "https://lb.test", protection_enabled: false };
-        assert_eq!(view.absolute_url("/video/r/?a=1"), "https://lb.test/video/r/?a=1");
-        assert_eq!(view.absolute_url("video/r/"), "https://lb.test/video/r/");
-        assert_eq!(view.absolute_url("http://other/video/r/"), "http://other/video/r/");
+        let renderer = RecordingRenderer { origin: "https://lb.test", protection_enabled: false };
+        assert_eq!(renderer.absolute_url("/video/r/?a=1"), "https://lb.test/video/r/?a=1");
+        assert_eq!(renderer.absolute_url("video/r/"), "https://lb.test/video/r/");
+        assert_eq!(renderer.absolute_url("http://other/video/r/"), "http://other/video/r/");
     }
 }

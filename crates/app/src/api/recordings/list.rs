@@ -1,31 +1,34 @@
-//! `getRecordings`: a page, or everything, page by page as the client reads it.
+//! `getRecordings`: one page, or the whole list, which is read from the store as the client reads
+//! the response.
 
 use std::sync::Arc;
 
 use bbb::Query;
 use bbb::response::build_success;
 use bytes::Bytes;
-use domain::recording::Recording;
 use domain::recording::catalog::{RecordingFilter, TenantScope};
+use domain::recording::{Recording, RecordingFormatId};
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, BoxStream};
 
 use super::element::RecordingRenderer;
 use super::list_filter::{PageRequest, parse_filter};
-use super::{recording_store, tenant_scope};
-use crate::api::ApiError;
+use super::parameters::recording_store;
+use crate::api::errors::ApiError;
 use crate::context::App;
-use crate::ports::{Grant, RecordingCursor, RecordingStore, StoreError};
+use crate::playback::caller_scope;
+use crate::ports::{RecordingCursor, RecordingStore, StoreError};
 use crate::tenancy::Caller;
 
-/// Recordings that are read from the store at once.
+/// Number of recordings that are read from the store at once.
 const READ_PAGE_SIZE: u32 = 100;
-/// Message of an empty list, as the original words it.
+/// The message of an empty list, in the words of the original.
 const NO_RECORDINGS_MESSAGE: &str = "There are not recordings for the meetings";
 const RESPONSE_HEAD: &str = "<response><returncode>SUCCESS</returncode><recordings>";
 
-/// The answer without any recording: clients need container *and* key.
+/// Builds the response without any recording: clients need both the empty container and the message
+/// key.
 #[must_use]
 pub fn no_recordings_response() -> String {
     build_success(&[
@@ -35,11 +38,11 @@ pub fn no_recordings_response() -> String {
     ])
 }
 
-/// The answer, piece by piece. Links begin with `origin`, scheme and host.
+/// Returns the response in chunks. Links begin with `origin`, a scheme and host.
 ///
 /// # Errors
-/// When nothing is named although it must be (`GET_RECORDINGS_API_FILTERED`), when too much is, or when
-/// the store fails before there is anything to send.
+/// When the call names neither recordings nor meetings although `GET_RECORDINGS_API_FILTERED`
+/// requires it, when its filter is too large, or when the store fails before the first chunk.
 pub async fn get_recordings(
     app: &App,
     caller: &Caller,
@@ -47,15 +50,15 @@ pub async fn get_recordings(
     origin: &str,
 ) -> Result<BoxStream<'static, Bytes>, ApiError> {
     let filter = parse_filter(query)?;
-    let named = !filter.record_ids.is_empty() || !filter.meeting_ids.is_empty();
-    if app.policy.recordings.filter_required && !named {
+    let is_filtered = !filter.record_ids.is_empty() || !filter.meeting_ids.is_empty();
+    if app.policy.recordings.filter_required && !is_filtered {
         return Err(ApiError::MissingParameters);
     }
     let search = RecordingSearch {
         app: app.clone(),
         records: recording_store(app)?.clone(),
         filter,
-        scope: tenant_scope(caller),
+        scope: caller_scope(caller),
         origin: origin.to_owned(),
     };
     match PageRequest::from_query(query) {
@@ -64,7 +67,7 @@ pub async fn get_recordings(
     }
 }
 
-/// A search under way.
+/// The search of one call.
 struct RecordingSearch {
     app: App,
     records: Arc<dyn RecordingStore>,
@@ -83,12 +86,15 @@ impl RecordingSearch {
         let found = self.records.search_recordings_page(&self.filter, &self.scope, offset, limit);
         let (recordings, count) = found.await?;
         let elements = self.render_recordings(&recordings).await?;
-        let none = format!(
-            "<messageKey>noRecordings</messageKey><message>{NO_RECORDINGS_MESSAGE}</message>"
-        );
-        let none = if recordings.is_empty() { none.as_str() } else { "" };
+        let message = if recordings.is_empty() {
+            format!(
+                "<messageKey>noRecordings</messageKey><message>{NO_RECORDINGS_MESSAGE}</message>"
+            )
+        } else {
+            String::new()
+        };
         Ok(single_chunk(format!(
-            "{RESPONSE_HEAD}{elements}</recordings>{none}<pagination><pageable><offset>{offset}</offset>\
+            "{RESPONSE_HEAD}{elements}</recordings>{message}<pagination><pageable><offset>{offset}</offset>\
              <limit>{limit}</limit><paged>true</paged><unpaged>false</unpaged></pageable>\
              <totalElements>{count}</totalElements><empty>{}</empty></pagination></response>",
             recordings.is_empty()
@@ -108,8 +114,9 @@ impl RecordingSearch {
             match search.render_next(Some(&after)).await {
                 Ok((text, cursor)) => Some((Bytes::from(text), Some((search, cursor)))),
                 Err(error) => {
-                    // What was sent cannot be taken back: cut off it is no list that somebody takes for whole.
-                    tracing::error!(%error, "a list of recordings was cut off");
+                    // Part of the response is sent already. Without its end clients do not take it
+                    // for a complete list.
+                    tracing::error!(%error, "getRecordings response cut off");
                     None
                 }
             }
@@ -117,7 +124,8 @@ impl RecordingSearch {
         Ok(single_chunk(format!("{RESPONSE_HEAD}{first}")).chain(rest).boxed())
     }
 
-    /// The next elements, and after which recording it goes on, if it may.
+    /// Renders the next recordings; also returns the cursor of the following ones, if there may be
+    /// any.
     async fn render_next(
         &self,
         after: Option<&RecordingCursor>,
@@ -132,32 +140,33 @@ impl RecordingSearch {
     }
 
     async fn render_recordings(&self, recordings: &[Recording]) -> Result<String, StoreError> {
-        let protectable = self.app.policy.recordings.protection_enabled;
-        let view = RecordingRenderer { origin: &self.origin, protection_enabled: protectable };
+        let protection_enabled = self.app.policy.recordings.protection_enabled;
+        let renderer = RecordingRenderer { origin: &self.origin, protection_enabled };
         let mut xml = String::new();
         for recording in recordings {
-            let tokens = if protectable && recording.protected {
+            let tokens = if protection_enabled && recording.protected {
                 let formats = recording.formats.iter();
                 let tokens = formats.map(|format| self.issue_token(recording, &format.format));
                 Some(try_join_all(tokens).await?)
             } else {
                 None
             };
-            xml.push_str(&view.render_recording(recording, tokens.as_deref()));
+            xml.push_str(&renderer.render_recording(recording, tokens.as_deref()));
         }
         Ok(xml)
     }
 
-    /// A token that opens a format once.
+    /// Issues a token that grants access to a format once.
     async fn issue_token(&self, recording: &Recording, format: &str) -> Result<String, StoreError> {
         let App { entropy, clock, tokens, policy, .. } = &self.app;
-        let noise = [entropy.generate_bytes(), entropy.generate_bytes()].concat();
-        let token: String = noise.iter().map(|byte| format!("{byte:02x}")).collect();
-        let grant = Grant { record_id: recording.record_id.clone(), format: format.to_owned() };
-        let now = clock.now();
-        tokens
-            .put_token(&token, &grant, now, now.plus_ms(policy.recordings.token_lifetime_ms))
-            .await?;
+        let bytes = [entropy.generate_bytes(), entropy.generate_bytes()].concat();
+        let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        // A format with an invalid name has no files, so its link needs no valid token.
+        if let Some(format_id) = RecordingFormatId::parse(&recording.record_id, format) {
+            let now = clock.now();
+            let until = now.plus_ms(policy.recordings.token_lifetime_ms);
+            tokens.put_token(&token, &format_id, now, until).await?;
+        }
         Ok(token)
     }
 }

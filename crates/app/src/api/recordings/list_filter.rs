@@ -1,17 +1,17 @@
-//! What a `getRecordings` asks for.
+//! Parses the filter and the page of a `getRecordings` call.
 
 use bbb::Query;
 use domain::recording::catalog::{MetadataMatch, RecordingFilter, RecordingStates};
 
-use super::{parse_list, parse_metadata};
-use crate::api::ApiError;
+use super::parameters::{parse_list, parse_metadata};
+use crate::api::errors::ApiError;
 
-/// Pages are no longer than this, as in BBB.
+/// Maximum length of a page, as in BBB.
 const MAX_PAGE_LIMIT: i64 = 100;
-/// More values of metadata cannot be asked for in one call.
+/// Maximum number of metadata values in one call.
 const MAX_METADATA_VALUES: usize = 200;
 
-/// A part of the list.
+/// The requested page: how many recordings are skipped, and the maximum number returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PageRequest {
     pub(super) offset: u64,
@@ -19,7 +19,8 @@ pub(super) struct PageRequest {
 }
 
 impl PageRequest {
-    /// As BBB reads it: without a limit that is a number there are no pages, and the offset does not count.
+    /// Parses the page as BBB does. Without a numeric `limit` the list is not paged, and `offset`
+    /// is ignored.
     pub(super) fn from_query(query: &Query) -> Option<Self> {
         let number = |name| query.get(name).and_then(|text| text.trim().parse::<i64>().ok());
         let limit = number("limit")?.clamp(1, MAX_PAGE_LIMIT);
@@ -28,22 +29,22 @@ impl PageRequest {
     }
 }
 
-/// The filter of a call. An id or a state that is there and empty counts as none given.
+/// Parses the filter. An empty `recordID`, `meetingID` or `state` counts as absent.
 pub(super) fn parse_filter(query: &Query) -> Result<RecordingFilter, ApiError> {
     let states = parse_list(query, "state")?;
     let states = match states.as_slice() {
         [] => RecordingStates::Usual,
-        named if named.iter().any(|state| state == "any") => RecordingStates::Any,
+        states if states.iter().any(|state| state == "any") => RecordingStates::Any,
         _ => RecordingStates::Listed(states),
     };
     let mut count = 0;
-    let wanted = parse_metadata(query).into_iter().map(|(key, values)| {
+    let metadata = parse_metadata(query).into_iter().map(|(key, values)| {
         let values: Vec<MetadataMatch> =
-            values.split(',').map(|one| MetadataMatch::parse(one.trim())).collect();
+            values.split(',').map(|value| MetadataMatch::parse(value.trim())).collect();
         count += values.len();
         (key, values)
     });
-    let metadata = wanted.collect();
+    let metadata = metadata.collect();
     if count > MAX_METADATA_VALUES {
         return Err(ApiError::TooLarge);
     }
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_are_read() {
+    fn filters_are_parsed() {
         let filter = |query: &str| parse_filter(&Query::parse(query)).unwrap();
         let empty = filter("meetingID=&recordID=%2C%20&state=");
         assert_eq!(empty, RecordingFilter::default());
@@ -78,7 +79,7 @@ mod tests {
             (full.meeting_ids, full.states),
             (vec!["a".into(), "b".into()], RecordingStates::Any)
         );
-        let wanted = vec![MetadataMatch::Exact("true".into()), MetadataMatch::Suffix("x".into())];
-        assert_eq!(full.metadata, [("gl-listed".to_owned(), wanted)]);
+        let values = vec![MetadataMatch::Exact("true".into()), MetadataMatch::Suffix("x".into())];
+        assert_eq!(full.metadata, [("gl-listed".to_owned(), values)]);
     }
 }

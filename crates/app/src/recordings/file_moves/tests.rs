@@ -1,4 +1,4 @@
-//! Files follow their rows, whatever comes between.
+//! Tests that files end up where their rows say, also after crashes and concurrent changes.
 
 use bytes::Bytes;
 use domain::recording::{FilePath, PlaybackFormat};
@@ -9,14 +9,18 @@ use crate::ports::{RecordingCatalog as _, Recordings as _, Trash as _};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-/// A recording with two formats on that shelf.
-async fn recording_with_files(shelf: Visibility) -> (MemoryRecordings, MemoryBlobs) {
+fn format_id(name: &str) -> RecordingFormatId {
+    RecordingFormatId::parse("r", name).unwrap()
+}
+
+/// Creates a recording with two formats whose files have this visibility.
+async fn recording_with_files(visibility: Visibility) -> (MemoryRecordings, MemoryBlobs) {
     let (records, blobs) = (MemoryRecordings::default(), MemoryBlobs::default());
     let format =
         |name: &str| PlaybackFormat { format: name.to_owned(), ..PlaybackFormat::default() };
     let recording = Recording {
         record_id: "r".to_owned(),
-        published: shelf == Visibility::Published,
+        published: visibility == Visibility::Published,
         state: Some("published".to_owned()),
         formats: vec![format("notes"), format("video")],
         ..Recording::default()
@@ -24,7 +28,7 @@ async fn recording_with_files(shelf: Visibility) -> (MemoryRecordings, MemoryBlo
     records.put_recording(&recording).await.unwrap();
     for name in ["notes", "video"] {
         let files = [(FilePath::parse("a").unwrap(), Bytes::from_static(b"1"))];
-        blobs.insert_files(&parse_format_id("r", name).unwrap(), shelf, files);
+        blobs.insert_files(&format_id(name), visibility, files);
     }
     (records, blobs)
 }
@@ -43,15 +47,15 @@ fn to_visibility(to: Destination) -> Option<Visibility> {
 }
 
 async fn list_visibilities(blobs: &MemoryBlobs) -> [Vec<Visibility>; 2] {
-    let on = async |name| blobs.locate_format(&parse_format_id("r", name).unwrap()).await.unwrap();
-    [on("notes").await, on("video").await]
+    let locate = async |name| blobs.locate_format(&format_id(name)).await.unwrap();
+    [locate("notes").await, locate("video").await]
 }
 
 #[tokio::test]
 async fn files_follow_their_row_and_the_file_move_ends() {
     let (records, blobs) = recording_with_files(Visibility::Published).await;
-    let journey = begin_move(&records, Destination::Unpublished, NOW).await;
-    run_file_move(&records, &blobs, &journey).await.unwrap();
+    let file_move = begin_move(&records, Destination::Unpublished, NOW).await;
+    run_file_move(&records, &blobs, &file_move).await.unwrap();
     assert_eq!(
         list_visibilities(&blobs).await,
         [[Visibility::Unpublished], [Visibility::Unpublished]]
@@ -59,7 +63,7 @@ async fn files_follow_their_row_and_the_file_move_ends() {
     assert_eq!(records.list_file_moves(NOW.plus_ms(1), 9).await.unwrap(), []);
 }
 
-/// Whatever a crash left, it is finished a minute later and not before.
+/// A file move that a crash left is finished a minute later, and not before.
 #[tokio::test]
 async fn file_moves_left_by_a_crash_are_finished() {
     for to in [Destination::Unpublished, Destination::Trash, Destination::Removed] {
@@ -67,10 +71,14 @@ async fn file_moves_left_by_a_crash_are_finished() {
             let (records, blobs) = recording_with_files(Visibility::Published).await;
             begin_move(&records, to, NOW).await;
             for name in ["notes", "video"].into_iter().take(moved) {
-                let book = parse_format_id("r", name).unwrap();
+                let format_id = format_id(name);
                 match to_visibility(to) {
-                    None => drop(blobs.remove_format(&book, &Visibility::ALL).await.unwrap()),
-                    Some(shelf) => drop(blobs.move_format(&book, shelf).await.unwrap()),
+                    None => {
+                        blobs.remove_format(&format_id, &Visibility::ALL).await.unwrap();
+                    }
+                    Some(visibility) => {
+                        blobs.move_format(&format_id, visibility).await.unwrap();
+                    }
                 }
             }
             assert_eq!(
@@ -91,7 +99,7 @@ async fn file_moves_left_by_a_crash_are_finished() {
     }
 }
 
-/// Who was overtaken comes late, puts files where they no longer belong, and is corrected.
+/// A process whose file move was replaced moves the files late; the files are corrected.
 #[tokio::test]
 async fn a_late_file_move_is_corrected() {
     let (records, blobs) = recording_with_files(Visibility::Published).await;
@@ -111,16 +119,16 @@ async fn a_late_file_move_is_corrected() {
     assert!(records.find_recording("r").await.unwrap().unwrap().published);
 }
 
-/// Killed on the way back, or on the way to the end.
+/// The process is killed while it restores the files, or while it removes them.
 #[tokio::test]
 async fn files_leaving_the_trash_are_moved() {
-    for back in [true, false] {
+    for is_restored in [true, false] {
         let (records, blobs) = recording_with_files(Visibility::Published).await;
         let deleted = begin_move(&records, Destination::Trash, NOW).await;
         run_file_move(&records, &blobs, &deleted).await.unwrap();
         assert_eq!(list_visibilities(&blobs).await, [[Visibility::Trash], [Visibility::Trash]]);
         let later = NOW.plus_ms(5);
-        if back {
+        if is_restored {
             records.restore_recording("r", later).await.unwrap().unwrap();
         } else {
             assert_eq!(records.empty_trash(later, later, 9).await.unwrap().len(), 1);
@@ -129,7 +137,7 @@ async fn files_leaving_the_trash_are_moved() {
             finish_moves(&records, &blobs, later.plus_ms(ABANDONED_AFTER_MS + 1)).await.unwrap(),
             1
         );
-        let wanted = if back { vec![Visibility::Published] } else { vec![] };
+        let wanted = if is_restored { vec![Visibility::Published] } else { vec![] };
         assert_eq!(list_visibilities(&blobs).await, [wanted.clone(), wanted]);
     }
 }

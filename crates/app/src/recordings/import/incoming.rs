@@ -1,113 +1,91 @@
-//! What the metadata files of an archive say of its recording, in our terms.
+//! Converts the metadata files of an archive to a recording.
 
 use bbb::metadata::{Metadata, MetadataImage};
 use domain::Timestamp;
-use domain::recording::catalog::IncomingRecording;
+use domain::recording::catalog::{INTERNAL_KEYS, IncomingRecording};
 use domain::recording::{BreakoutPlace, PlaybackFormat, Recording, Thumbnail};
 
-use super::ImportRules;
-use crate::ports::RecordingFormatId;
+use super::importer::ImportRules;
 
-/// Metadata that has a place of its own.
-const INTERNAL_META_KEYS: [&str; 3] = ["meetingId", "meetingName", "isBreakout"];
-
-/// Whether a file tells of the format and recording in whose directory it lies.
-///
-/// # Errors
-/// What does not fit.
-pub(super) fn check_identity(book: &RecordingFormatId, metadata: &Metadata) -> Result<(), String> {
-    if metadata.id != book.record_id.as_str() {
-        return Err("its metadata.xml has another id than its directory".to_owned());
-    }
-    if metadata.playback.format != book.format.as_str() {
-        return Err("its metadata.xml names another format than its directory".to_owned());
-    }
-    if metadata.state == "deleted" {
-        return Err("its metadata.xml says that it was deleted".to_owned());
-    }
-    Ok(())
-}
-
-/// One recording of several formats. Where they differ the first one that says anything counts.
-pub(super) fn build_incoming(
-    found: &[(RecordingFormatId, Metadata)],
+/// Builds one recording of the metadata of its formats. Where they differ, the first format that
+/// has a value decides.
+pub(super) fn build_incoming<'a>(
+    formats: impl IntoIterator<Item = &'a Metadata>,
     rules: ImportRules,
 ) -> IncomingRecording {
     let mut recording = Recording { protected: rules.protected, ..Recording::default() };
-    for (at, (book, metadata)) in found.iter().enumerate() {
-        if at == 0 {
+    for (index, metadata) in formats.into_iter().enumerate() {
+        if index == 0 {
             recording.record_id = metadata.id.clone();
             (recording.published, recording.state) = read_publication(metadata, rules);
             recording.metadata = read_meta(metadata);
         }
         fill_missing(&mut recording, metadata);
-        recording.formats.push(convert_format(book, metadata));
+        recording.formats.push(convert_format(metadata));
     }
-    recording.formats.sort_by(|one, other| one.format.cmp(&other.format));
+    recording.formats.sort_by(|a, b| a.format.cmp(&b.format));
     IncomingRecording { recording }
 }
 
-/// Adds what is not known yet.
+/// Fills the fields that earlier formats had no value for.
 fn fill_missing(recording: &mut Recording, metadata: &Metadata) {
-    let named = |key: &str| metadata.meta(key).filter(|text| !text.is_empty()).map(str::to_owned);
-    let own = |text: &Option<String>| text.clone();
+    let meta_text =
+        |key: &str| metadata.meta(key).filter(|text| !text.is_empty()).map(str::to_owned);
     let meeting = &metadata.meeting;
-    set_if_missing(
-        &mut recording.meeting_id,
-        named("meetingId").or_else(|| own(&meeting.external_id)),
-    );
-    let escaped = meeting.name.as_deref().map(unescape);
-    set_if_missing(&mut recording.name, named("meetingName").or(escaped));
+    let meeting_id = meta_text("meetingId").or_else(|| meeting.external_id.clone());
+    set_if_missing(&mut recording.meeting_id, meeting_id);
+    let name = meta_text("meetingName").or_else(|| meeting.name.as_deref().map(unescape));
+    set_if_missing(&mut recording.name, name);
     set_if_missing(&mut recording.participants, metadata.participants);
     set_if_missing(&mut recording.started_at, find_start_time(metadata));
     set_if_missing(&mut recording.ended_at, metadata.end_time_ms.map(Timestamp));
-    let facts = &mut recording.details;
+    let details = &mut recording.details;
     let is_breakout = metadata.meta("isBreakout").map(|text| text == "true");
-    set_if_missing(&mut facts.is_breakout, is_breakout.or(meeting.breakout));
-    set_if_missing(&mut facts.raw_size, metadata.raw_size);
-    set_if_missing(&mut facts.breakout, convert_breakout(metadata));
-    if facts.breakout_rooms.is_empty() {
-        facts.breakout_rooms.clone_from(&metadata.breakout_rooms);
+    set_if_missing(&mut details.is_breakout, is_breakout.or(meeting.breakout));
+    set_if_missing(&mut details.raw_size, metadata.raw_size);
+    set_if_missing(&mut details.breakout, convert_breakout(metadata));
+    if details.breakout_rooms.is_empty() {
+        details.breakout_rooms.clone_from(&metadata.breakout_rooms);
     }
 }
 
-fn set_if_missing<T>(known: &mut Option<T>, found: Option<T>) {
-    if known.is_none() {
-        *known = found;
+fn set_if_missing<T>(field: &mut Option<T>, value: Option<T>) {
+    if field.is_none() {
+        *field = value;
     }
 }
 
+/// Returns whether the recording is published, and its state.
 fn read_publication(metadata: &Metadata, rules: ImportRules) -> (bool, Option<String>) {
     if rules.unpublished {
         return (false, Some("unpublished".to_owned()));
     }
-    // Formats that write their file once say `available`.
+    // Formats whose metadata file is written only once have the state `available`.
     let state = if metadata.state == "available" { "published" } else { metadata.state.as_str() };
     let published = metadata.published.unwrap_or(state == "published");
-    let usual = if published { "published" } else { "unpublished" };
-    (published, Some(if state.is_empty() { usual } else { state }.to_owned()))
+    let default_state = if published { "published" } else { "unpublished" };
+    (published, Some(if state.is_empty() { default_state } else { state }.to_owned()))
 }
 
 fn read_meta(metadata: &Metadata) -> Vec<(String, Option<String>)> {
-    let stored =
-        metadata.meta.iter().filter(|(key, _)| !INTERNAL_META_KEYS.contains(&key.as_str()));
-    let mut stored: Vec<_> =
-        stored.map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
-    stored.sort();
-    stored
+    let kept = metadata.meta.iter().filter(|(key, _)| !INTERNAL_KEYS.contains(&key.as_str()));
+    let mut kept: Vec<_> = kept.map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+    kept.sort();
+    kept
 }
 
-/// When the meeting began. Stubs do not say so, but the end of BBB's ids does.
+/// Returns when the meeting began. Metadata stubs have no start time, but BBB's record ids end with
+/// it.
 fn find_start_time(metadata: &Metadata) -> Option<Timestamp> {
-    let by_id = || {
+    let from_id = || {
         let (_, ms) = metadata.id.rsplit_once('-').filter(|(_, ms)| ms.len() == 13)?;
         ms.bytes().all(|byte| byte.is_ascii_digit()).then(|| ms.parse().ok())?
     };
-    metadata.start_time_ms.or_else(by_id).map(Timestamp)
+    metadata.start_time_ms.or_else(from_id).map(Timestamp)
 }
 
 fn convert_breakout(metadata: &Metadata) -> Option<BreakoutPlace> {
-    let breakout = metadata.breakout.as_ref().filter(|it| !it.parent_id.is_empty())?;
+    let breakout = metadata.breakout.as_ref().filter(|breakout| !breakout.parent_id.is_empty())?;
     Some(BreakoutPlace {
         parent_id: breakout.parent_id.clone(),
         sequence: breakout.sequence,
@@ -115,11 +93,11 @@ fn convert_breakout(metadata: &Metadata) -> Option<BreakoutPlace> {
     })
 }
 
-fn convert_format(book: &RecordingFormatId, metadata: &Metadata) -> PlaybackFormat {
+fn convert_format(metadata: &Metadata) -> PlaybackFormat {
     let playback = &metadata.playback;
     let images = (0..).zip(&playback.images);
     PlaybackFormat {
-        format: book.format.as_str().to_owned(),
+        format: playback.format.clone(),
         url: path_and_query(&playback.link),
         length_minutes: playback.duration_ms.and_then(to_minutes),
         processing_time_ms: playback.processing_time_ms.and_then(|ms| i32::try_from(ms).ok()),
@@ -138,23 +116,24 @@ fn convert_thumbnail(sequence: i32, image: &MetadataImage) -> Thumbnail {
     }
 }
 
-/// Milliseconds in minutes, rounded half up, as the original does.
+/// Converts milliseconds to minutes, rounded half up as the original does.
 fn to_minutes(ms: i64) -> Option<i32> {
     i32::try_from(ms.saturating_add(30_000) / 60_000).ok()
 }
 
-/// What of a URL is the same on every host, with one slash at its beginning: two would name a host.
+/// Returns path and query of a URL, which begin with exactly one slash: two would name a host.
+/// `None` for anything but an absolute URL or path.
 fn path_and_query(url: &str) -> Option<String> {
     let url = url.split('#').next().unwrap_or_default();
     let path = match url.split_once("://") {
-        Some((_, rest)) => rest.find(['/', '?']).map_or("", |at| &rest[at..]),
+        Some((_, rest)) => rest.find(['/', '?']).map_or("", |start| &rest[start..]),
         None => url.starts_with('/').then_some(url)?,
     };
-    let strange = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
-    (!path.contains(strange)).then(|| format!("/{}", path.trim_start_matches('/')))
+    let is_invalid = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
+    (!path.contains(is_invalid)).then(|| format!("/{}", path.trim_start_matches('/')))
 }
 
-/// BBB escapes names once more than XML needs.
+/// Undoes the escaping of a name: BBB escapes names once more than XML needs.
 fn unescape(name: &str) -> String {
     let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
     pairs.iter().fold(name.to_owned(), |text, (from, to)| text.replace(from, to))
@@ -162,36 +141,28 @@ fn unescape(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::recording::{FormatName, RecordId};
-
     use super::*;
 
     const ID: &str = "0aa9d7c1f26d0e4a8b1c3d5e7f9a1b2c3d4e5f60-1718000000123";
 
-    fn parse_format(format: &str, xml: &str) -> (RecordingFormatId, Metadata) {
+    fn parse_metadata(xml: &str) -> Metadata {
         let text = format!("<recording><id>{ID}</id>{xml}</recording>");
-        let book = RecordingFormatId {
-            format: FormatName::parse(format).unwrap(),
-            record_id: RecordId::parse(ID).unwrap(),
-        };
-        (book, Metadata::read(text.as_bytes()).unwrap())
+        Metadata::read(text.as_bytes()).unwrap()
     }
 
-    fn build_recording(found: &[(RecordingFormatId, Metadata)]) -> Recording {
-        build_incoming(found, ImportRules::default()).recording
+    fn build_recording(formats: &[Metadata]) -> Recording {
+        build_incoming(formats, ImportRules::default()).recording
     }
 
     #[test]
     fn formats_complete_each_other() {
-        let video = parse_format(
-            "video",
+        let video = parse_metadata(
             "<state>available</state><published>true</published><start_time/>\
              <playback><format>video</format><link> https://n/playback/video/x/?a=b#c </link>\
              <duration>90000</duration></playback>\
              <meta><meetingId>m</meetingId><isBreakout>false</isBreakout><z>1</z><a/></meta>",
         );
-        let slides = parse_format(
-            "presentation",
+        let slides = parse_metadata(
             "<state>published</state><participants>3</participants><end_time>5</end_time>\
              <meeting name=\"A &amp;amp; B\" externalId=\"other\"/><raw_size>7</raw_size>\
              <playback><format>presentation</format><link>https://n</link><duration>89999</duration>\
@@ -217,16 +188,15 @@ mod tests {
     }
 
     #[test]
-    fn the_flag_decides_where_the_files_go_and_the_settings_win() {
-        let hidden =
-            [parse_format("notes", "<state>published</state><published>false</published>")];
-        let told = build_recording(&hidden);
-        assert_eq!((told.published, told.state.as_deref()), (false, Some("published")));
-        let shown = [parse_format("notes", "<published>true</published>")];
+    fn the_published_flag_decides_and_the_settings_override_it() {
+        let hidden = [parse_metadata("<state>published</state><published>false</published>")];
+        let recording = build_recording(&hidden);
+        assert_eq!((recording.published, recording.state.as_deref()), (false, Some("published")));
+        let shown = [parse_metadata("<published>true</published>")];
         let rules = ImportRules { unpublished: true, protected: true };
-        let told = build_incoming(&shown, rules).recording;
-        assert_eq!((told.published, told.state.as_deref()), (false, Some("unpublished")));
-        assert!(told.protected && build_recording(&shown).published);
+        let recording = build_incoming(&shown, rules).recording;
+        assert_eq!((recording.published, recording.state.as_deref()), (false, Some("unpublished")));
+        assert!(recording.protected && build_recording(&shown).published);
     }
 
     #[test]
@@ -236,18 +206,5 @@ mod tests {
         }
         assert_eq!(path_and_query("https://n?x").as_deref(), Some("/?x"));
         assert_eq!(path_and_query("//evil/x").as_deref(), Some("/evil/x"));
-    }
-
-    #[test]
-    fn metadata_in_the_wrong_directory_is_refused() {
-        let (book, metadata) = parse_format("video", "<playback><format>video</format></playback>");
-        assert_eq!(check_identity(&book, &metadata), Ok(()));
-        let elsewhere =
-            RecordingFormatId { format: FormatName::parse("notes").unwrap(), ..book.clone() };
-        assert!(check_identity(&elsewhere, &metadata).is_err());
-        let deleted = Metadata { state: "deleted".to_owned(), ..metadata.clone() };
-        assert!(check_identity(&book, &deleted).is_err());
-        let other = Metadata { id: "other".to_owned(), ..metadata };
-        assert!(check_identity(&book, &other).is_err());
     }
 }

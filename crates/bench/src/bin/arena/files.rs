@@ -1,4 +1,4 @@
-//! Days and placements as files, so that any program can write, play and judge them.
+//! Days and placements as files, so that other programs can write, simulate and score them.
 //!
 //! A day is a directory: `scenario.json`, `trace.csv.gz` and `history.csv.gz`; see
 //! docs/placement.md.
@@ -25,7 +25,7 @@ struct ScenarioFile {
     servers: Vec<ServerEntry>,
     #[serde(default)]
     events: Vec<EventEntry>,
-    /// For readers only: these meetings stand in the trace.
+    /// Information for readers; the trace contains these meetings, too.
     #[serde(default)]
     initial_loads: serde_json::Value,
 }
@@ -82,55 +82,61 @@ pub(crate) fn read_day(directory: &Path) -> Result<Day> {
     let text = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
     let scenario: ScenarioFile = serde_json::from_slice(&text)
         .with_context(|| format!("{} is not a scenario", path.display()))?;
-    let places: HashMap<String, usize> =
-        scenario.servers.iter().enumerate().map(|(place, one)| (one.id.clone(), place)).collect();
-    let place = |id: &str| {
-        places.get(id).copied().with_context(|| format!("{}: no server {id}", path.display()))
+    let servers = scenario.servers.iter().enumerate();
+    let indices: HashMap<String, usize> =
+        servers.map(|(index, server)| (server.id.clone(), index)).collect();
+    let index = |id: &str| {
+        indices.get(id).copied().with_context(|| format!("{}: unknown server {id}", path.display()))
     };
     let mut outages = Vec::new();
     for event in &scenario.events {
-        let (down, up) = (to_second(event.down_s), event.up_s.map_or(DAY_END * 2, to_second));
-        outages.push(ServerOutage { server: place(&event.server)?, down_at: down, up_at: up });
+        let (down_at, up_at) = (to_second(event.down_s), event.up_s.map_or(DAY_END * 2, to_second));
+        outages.push(ServerOutage { server: index(&event.server)?, down_at, up_at });
     }
     let mut sessions = Vec::new();
     for line in read_table::<TraceLine>(&directory.join("trace.csv.gz"))? {
         let server = line.server.as_deref().filter(|id| !id.is_empty());
-        let server = server.map(place).transpose()?;
+        let server = server.map(index).transpose()?;
         sessions.push(parse_session(line, server)?);
     }
-    // A program that plays the day must be able to rely on the order.
-    sessions.sort_by_key(|one| one.created_at);
+    // The simulation relies on this order.
+    sessions.sort_by_key(|session| session.created_at);
     let history = read_table::<HistoryLine>(&directory.join("history.csv.gz"))?;
-    let machine = |one: ServerEntry| DayServer { id: one.id, load_multiplier: one.load_multiplier };
+    let to_server = |entry: ServerEntry| {
+        let ServerEntry { id, load_multiplier } = entry;
+        DayServer { id, load_multiplier }
+    };
     Ok(Day {
         name: scenario.name,
         comfortable_users: scenario.comfortable_users,
-        servers: scenario.servers.into_iter().map(machine).collect(),
+        servers: scenario.servers.into_iter().map(to_server).collect(),
         outages,
         sessions,
         history: history.into_iter().map(parse_past_session).collect(),
     })
 }
 
-/// Writes a day into a directory, which is made.
+/// Writes a day into a directory, which is created if it does not exist.
 pub(crate) fn write_day(day: &Day, directory: &Path) -> Result<()> {
     fs::create_dir_all(directory)
-        .with_context(|| format!("{} cannot be made", directory.display()))?;
-    let id = |place: usize| day.servers.get(place).map(|one| one.id.clone()).unwrap_or_default();
+        .with_context(|| format!("{} cannot be created", directory.display()))?;
+    let id =
+        |index: usize| day.servers.get(index).map(|server| server.id.clone()).unwrap_or_default();
     let mut initial: HashMap<String, u32> = HashMap::new();
     for session in &day.sessions {
         if let Some(server) = session.server {
             *initial.entry(id(server)).or_default() += session.max_users;
         }
     }
-    let events = day.outages.iter().map(|one| EventEntry {
-        server: id(one.server),
-        down_s: one.down_at as f64,
-        up_s: Some(one.up_at as f64),
+    let events = day.outages.iter().map(|outage| EventEntry {
+        server: id(outage.server),
+        down_s: outage.down_at as f64,
+        up_s: Some(outage.up_at as f64),
     });
-    let servers = day.servers.iter();
-    let servers =
-        servers.map(|one| ServerEntry { id: one.id.clone(), load_multiplier: one.load_multiplier });
+    let servers = day.servers.iter().map(|server| ServerEntry {
+        id: server.id.clone(),
+        load_multiplier: server.load_multiplier,
+    });
     let scenario = ScenarioFile {
         name: day.name.clone(),
         comfortable_users: day.comfortable_users,
@@ -140,36 +146,39 @@ pub(crate) fn write_day(day: &Day, directory: &Path) -> Result<()> {
     };
     fs::write(directory.join("scenario.json"), serde_json::to_vec_pretty(&scenario)?)
         .with_context(|| format!("{} cannot be written", directory.display()))?;
-    let sessions = day.sessions.iter().map(|one| to_trace_line(one, one.server.map(id)));
+    let sessions = day.sessions.iter();
+    let sessions = sessions.map(|session| to_trace_line(session, session.server.map(id)));
     write_table(&directory.join("trace.csv.gz"), sessions)?;
     write_table(&directory.join("history.csv.gz"), day.history.iter().map(to_history_line))
 }
 
-/// Reads where the sessions of a day were placed.
+/// Reads the table of the placements of a day.
 pub(crate) fn read_placements(day: &Day, from: impl Read) -> Result<Vec<Placement>> {
+    let sessions = day.sessions.iter().enumerate();
     let sessions: HashMap<&str, usize> =
-        day.sessions.iter().enumerate().map(|(place, one)| (one.name.as_str(), place)).collect();
+        sessions.map(|(index, session)| (session.name.as_str(), index)).collect();
+    let servers = day.servers.iter().enumerate();
     let servers: HashMap<&str, usize> =
-        day.servers.iter().enumerate().map(|(place, one)| (one.id.as_str(), place)).collect();
+        servers.map(|(index, server)| (server.id.as_str(), index)).collect();
     let mut placements = Vec::new();
     for line in csv::Reader::from_reader(from).into_deserialize() {
         let PlacementLine { session, at_s, server } = line.context("a placement is malformed")?;
-        let unknown = || format!("there is no session {session} or no server {server}");
-        let place = sessions.get(session.as_str()).copied();
-        let server_place = servers.get(server.as_str()).copied();
-        let (session, server) = place.zip(server_place).with_context(unknown)?;
+        let unknown = || format!("unknown session {session} or server {server}");
+        let session_index = sessions.get(session.as_str()).copied();
+        let server_index = servers.get(server.as_str()).copied();
+        let (session, server) = session_index.zip(server_index).with_context(unknown)?;
         placements.push(Placement { session, placed_at: to_second(at_s), server });
     }
     Ok(placements)
 }
 
-/// Writes where the sessions of a day were placed.
+/// Writes the table of the placements of a day.
 pub(crate) fn write_placements(day: &Day, placements: &[Placement], to: impl Write) -> Result<()> {
     let mut writer = csv::Writer::from_writer(to);
-    for one in placements {
-        let session = day.sessions[one.session].name.clone();
-        let server = day.servers[one.server].id.clone();
-        writer.serialize(PlacementLine { session, at_s: one.placed_at as f64, server })?;
+    for placement in placements {
+        let session = day.sessions[placement.session].name.clone();
+        let server = day.servers[placement.server].id.clone();
+        writer.serialize(PlacementLine { session, at_s: placement.placed_at as f64, server })?;
     }
     writer.flush().context("placements cannot be written")
 }
@@ -258,7 +267,7 @@ fn parse_seconds(list: &str) -> Result<Vec<Second>> {
     times.map(|text| Ok(to_second(text.parse::<f64>()?))).collect()
 }
 
-/// A count that only some models of peers look at; one that is missing or spelled otherwise is 0.
+/// Parses a count that only the models of some balancers use; 0 if it is missing or not a number.
 fn parse_count(text: &str) -> u32 {
     text.trim().parse::<f64>().map_or(0, |number| number as u32)
 }

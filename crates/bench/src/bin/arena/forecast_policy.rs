@@ -1,4 +1,4 @@
-//! What is in the product: booked seats, by the code that the product runs.
+//! The product's policy `forecast`, by the product's own code.
 
 use domain::forecast::{ForecastPolicy, ForecastServer, LoadForecast, NewMeeting, RunningMeeting};
 use domain::timetable::TimetableLimits;
@@ -11,29 +11,29 @@ use crate::tie_break;
 /// A Monday at 0:00.
 const MONDAY_MS: i64 = 1_767_571_200_000;
 const DAY_S: i64 = 86_400;
-/// `POLL_INTERVAL`.
+/// The product's `POLL_INTERVAL`.
 const POLL_INTERVAL_S: Second = 60;
 
-/// What a policy is told of the day beforehand.
+/// What a policy knows of the day beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Knowledge {
     /// The four weeks before.
     History,
     /// Nothing.
     Nothing,
-    /// The four weeks before, and the size of each meeting when it is created.
+    /// The four weeks before, and the exact size of each meeting when it is created.
     Hints,
 }
 
-/// Booked seats with ends.
+/// The product's load forecast, with what it learns during the day.
 pub(crate) struct ForecastModel {
     forecast: LoadForecast,
     timetable: Timetable,
     has_hints: bool,
     keys: Vec<MeetingKey>,
-    /// How many users each session was expected to draw when it was placed.
+    /// By session: the number of users that was expected when it was placed.
     expected_users: Vec<u32>,
-    /// What was observed of each session that runs, and when it was created.
+    /// By session: what was observed while it runs, and when it was created.
     usage: Vec<Option<(MeetingUsage, Timestamp)>>,
 }
 
@@ -47,59 +47,58 @@ impl ForecastModel {
         if knowledge != Knowledge::Nothing {
             history_sessions(day).for_each(|session| timetable.learn(session));
         }
-        let mut book = LoadForecast::new(policy);
-        let first = day.sessions.first().map_or(0, |one| one.created_at);
-        book.rebuild(to_timestamp(first), &forecast_servers(day, |_| true), [], &timetable);
-        let keys = day.sessions.iter().map(|one| meeting_key(&one.meeting_id)).collect();
-        let courses = vec![None; day.sessions.len()];
-        let expected = vec![0; day.sessions.len()];
-        let hints = knowledge == Knowledge::Hints;
+        let mut forecast = LoadForecast::new(policy);
+        let first = day.sessions.first().map_or(0, |session| session.created_at);
+        forecast.rebuild(to_timestamp(first), &forecast_servers(day, |_| true), [], &timetable);
+        let keys = day.sessions.iter().map(|session| meeting_key(&session.meeting_id)).collect();
         Self {
-            forecast: book,
+            forecast,
             timetable,
-            has_hints: hints,
+            has_hints: knowledge == Knowledge::Hints,
             keys,
-            expected_users: expected,
-            usage: courses,
+            expected_users: vec![0; day.sessions.len()],
+            usage: vec![None; day.sessions.len()],
         }
     }
 
     fn new_meeting(
         &self,
-        world: &PoolView<'_>,
+        pool: &PoolView<'_>,
         session: usize,
-        back: Option<u32>,
+        returning_users: Option<u32>,
     ) -> NewMeeting<'_> {
-        let hint = self.has_hints.then(|| world.day.sessions[session].max_users);
-        NewMeeting { key: &self.keys[session], size_hint: hint.or(back), max_users: None }
+        let size_hint = self.has_hints.then(|| pool.day.sessions[session].max_users);
+        NewMeeting {
+            key: &self.keys[session],
+            size_hint: size_hint.or(returning_users),
+            max_users: None,
+        }
     }
 
-    /// Starts anew from what runs, on the servers that are not known to be dead.
-    fn rebuild(&mut self, world: &PoolView<'_>) {
-        let day = world.day;
-        let servers = forecast_servers(day, |place| world.is_available[place]);
-        let running = world.running.iter().map(|session| {
-            let live = world.live[*session];
-            let (key, expected) = (self.keys[*session].clone(), self.expected_users[*session]);
-            let server =
-                live.server.map(|place| server_id(day, place)).unwrap_or_else(|| server_id(day, 0));
+    /// Rebuilds the forecast from the running sessions, on the servers that are not known to be
+    /// down.
+    fn rebuild(&mut self, pool: &PoolView<'_>) {
+        let day = pool.day;
+        let servers = forecast_servers(day, |index| pool.is_available[index]);
+        let running = pool.running.iter().map(|session| {
+            let live = pool.live[*session];
             RunningMeeting {
-                key,
-                server,
+                key: self.keys[*session].clone(),
+                server: server_id(day, live.server.unwrap_or(0)),
                 created_at: to_timestamp(live.created_at),
                 users: live.users,
-                expected_users: expected,
+                expected_users: self.expected_users[*session],
             }
         });
         let running: Vec<RunningMeeting> = running.collect();
-        self.forecast.rebuild(to_timestamp(world.now), &servers, running, &self.timetable);
+        self.forecast.rebuild(to_timestamp(pool.now), &servers, running, &self.timetable);
     }
 
-    /// The session is over, as far as the balancer knows.
+    /// Removes a session of which the balancer knows that it has ended, and learns from it.
     fn end_session(&mut self, session: usize) {
-        if let Some((course, created)) = self.usage[session].take() {
+        if let Some((usage, created_at)) = self.usage[session].take() {
             self.forecast.remove_meeting(&self.keys[session]);
-            if let Some(session) = course.to_session(&self.keys[session], created) {
+            if let Some(session) = usage.to_session(&self.keys[session], created_at) {
                 self.timetable.learn(session);
             }
         }
@@ -107,40 +106,38 @@ impl ForecastModel {
 }
 
 impl PlacementModel for ForecastModel {
-    fn choose_server(&mut self, world: &PoolView<'_>, session: usize, back: Option<u32>) -> usize {
-        let day = world.day;
-        let newcomer = self.new_meeting(world, session, back);
-        let newcomer = NewMeeting { key: &newcomer.key.clone(), ..newcomer };
-        let is_open = |server: &ServerId| {
-            let place = day.servers.iter().position(|one| one.id == server.0);
-            place.is_some_and(|place| world.is_available[place])
-        };
-        let quotes = self.forecast.estimate_cost(
-            to_timestamp(world.now),
-            &newcomer,
-            &is_open,
-            &self.timetable,
-        );
-        self.expected_users[session] = quotes.expected_users.users;
-        let offers = quotes.candidates.iter().filter_map(|offer| {
-            let place = day.servers.iter().position(|one| one.id == offer.server.0)?;
-            Some((place, offer.cost))
-        });
-        tie_break::pick_lowest(&day.sessions[session].meeting_id, offers)
+    fn choose_server(
+        &mut self,
+        pool: &PoolView<'_>,
+        session: usize,
+        returning_users: Option<u32>,
+    ) -> usize {
+        let day = pool.day;
+        let new_meeting = self.new_meeting(pool, session, returning_users);
+        let new_meeting = NewMeeting { key: &new_meeting.key.clone(), ..new_meeting };
+        let index = |id: &ServerId| day.servers.iter().position(|server| server.id == id.0);
+        let is_available = |id: &ServerId| index(id).is_some_and(|index| pool.is_available[index]);
+        let now = to_timestamp(pool.now);
+        let estimate =
+            self.forecast.estimate_cost(now, &new_meeting, &is_available, &self.timetable);
+        self.expected_users[session] = estimate.expected_users.users;
+        let candidates = estimate.candidates.iter();
+        let costs = candidates.filter_map(|it| Some((index(&it.server)?, it.cost)));
+        tie_break::pick_lowest(&day.sessions[session].meeting_id, costs)
     }
 
-    fn record_placement(&mut self, world: &PoolView<'_>, session: usize, server: usize) {
+    fn record_placement(&mut self, pool: &PoolView<'_>, session: usize, server: usize) {
         let key = self.keys[session].clone();
-        if world.day.sessions[session].server.is_some() {
-            let newcomer = self.new_meeting(world, session, None);
+        if pool.day.sessions[session].server.is_some() {
+            let new_meeting = self.new_meeting(pool, session, None);
             self.expected_users[session] =
-                self.forecast.expected_users(&newcomer, &self.timetable).users;
+                self.forecast.expected_users(&new_meeting, &self.timetable).users;
         }
         let expected = self.expected_users[session];
-        let created_at = to_timestamp(world.now);
+        let created_at = to_timestamp(pool.now);
         let running = RunningMeeting {
             key,
-            server: server_id(world.day, server),
+            server: server_id(pool.day, server),
             created_at,
             users: 0,
             expected_users: expected,
@@ -149,40 +146,40 @@ impl PlacementModel for ForecastModel {
         self.usage[session] = Some((MeetingUsage::default(), created_at));
     }
 
-    fn record_join(&mut self, _world: &PoolView<'_>, session: usize) {
+    fn record_join(&mut self, _pool: &PoolView<'_>, session: usize) {
         self.forecast.record_join(&self.keys[session]);
     }
 
-    fn tick(&mut self, world: &PoolView<'_>) {
-        if world.now % POLL_INTERVAL_S != 0 {
+    fn tick(&mut self, pool: &PoolView<'_>) {
+        if pool.now % POLL_INTERVAL_S != 0 {
             return;
         }
         for session in 0..self.usage.len() {
-            let Some((course, _)) = &mut self.usage[session] else { continue };
-            let live = world.live[session];
+            let Some((usage, _)) = &mut self.usage[session] else { continue };
+            let live = pool.live[session];
             if live.server.is_some() {
-                course.record_users(live.users, to_timestamp(world.now));
+                usage.record_users(live.users, to_timestamp(pool.now));
                 self.forecast.set_users(&self.keys[session], live.users);
             } else {
                 self.end_session(session);
             }
         }
-        self.rebuild(world);
+        self.rebuild(pool);
     }
 
-    fn record_server_loss(&mut self, world: &PoolView<'_>, server: usize) {
+    fn record_server_loss(&mut self, pool: &PoolView<'_>, server: usize) {
         for session in 0..self.usage.len() {
-            if world.live[session].server == Some(server) {
-                // It is cut short, and tells nothing of its usual course.
+            if pool.live[session].server == Some(server) {
+                // The session was interrupted, so there is nothing to learn from it.
                 self.usage[session] = None;
                 self.forecast.remove_meeting(&self.keys[session]);
             }
         }
-        self.forecast.close_server(&ServerId(world.day.servers[server].id.clone()));
+        self.forecast.close_server(&ServerId(pool.day.servers[server].id.clone()));
     }
 }
 
-/// The history of a day, as sessions.
+/// Returns the history of a day as the sessions that the product learns from.
 pub(crate) fn history_sessions(day: &Day) -> impl Iterator<Item = MeetingSession> {
     day.history.iter().map(|past| MeetingSession {
         key: meeting_key(&past.meeting_id),
@@ -200,16 +197,15 @@ pub(crate) fn to_timestamp(at: Second) -> Timestamp {
     Timestamp(MONDAY_MS + at * 1000)
 }
 
-fn server_id(day: &Day, place: usize) -> ServerId {
-    ServerId(day.servers[place].id.clone())
+fn server_id(day: &Day, index: usize) -> ServerId {
+    ServerId(day.servers[index].id.clone())
 }
 
-fn forecast_servers(day: &Day, takes: impl Fn(usize) -> bool) -> Vec<ForecastServer> {
-    let servers = day.servers.iter().enumerate().filter(|(place, _)| takes(*place));
-    servers
-        .map(|(_, one)| ForecastServer {
-            id: ServerId(one.id.clone()),
-            load_multiplier: one.load_multiplier,
-        })
-        .collect()
+fn forecast_servers(day: &Day, is_available: impl Fn(usize) -> bool) -> Vec<ForecastServer> {
+    let available = day.servers.iter().enumerate().filter(|(index, _)| is_available(*index));
+    let servers = available.map(|(_, server)| ForecastServer {
+        id: ServerId(server.id.clone()),
+        load_multiplier: server.load_multiplier,
+    });
+    servers.collect()
 }

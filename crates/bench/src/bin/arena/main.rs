@@ -1,7 +1,8 @@
-//! The placement arena: plays days of a university to policies of placement, and judges them.
+//! The placement arena: simulates days of a university with different placement policies, and scores
+//! their choices.
 //!
-//! What is measured is how full the fullest server gets, against how full one had to be. Our own
-//! policy is the product's code; those of others are models of it.
+//! The score is how full the fullest server gets, relative to how full it had to be. The product's
+//! policy is the product's code; those of other balancers are models.
 
 mod attendance;
 mod clairvoyant;
@@ -29,7 +30,7 @@ use clap::{Parser, Subcommand};
 
 use forecast_policy::{ForecastModel, Knowledge};
 
-/// Plays days of a university to policies of placement, and judges them.
+/// Simulates days of a university with different placement policies, and scores their choices.
 #[derive(Debug, Parser)]
 #[command(name = "arena")]
 struct Cli {
@@ -39,41 +40,41 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make days up and write each into a directory of its own.
+    /// Generate days and write each into a directory of its own.
     Days {
-        /// Where to.
+        /// The directory in which the directories of the days are created.
         directory: PathBuf,
-        /// The first day's seed.
+        /// Seed of the first day.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// How many.
+        /// Number of days.
         #[arg(long, default_value_t = 8)]
         count: usize,
     },
-    /// Play a day to the product's policy and write its choices to standard output.
+    /// Simulate a day with the product's policy and write the placements to standard output.
     Place {
-        /// The day's directory.
+        /// The directory of the day.
         directory: PathBuf,
-        /// Without the history.
+        /// Ignore the history of the day.
         #[arg(long)]
-        blank: bool,
+        without_history: bool,
     },
-    /// Judge somebody's choices.
+    /// Score the placements of any program.
     Score {
-        /// The day's directory.
+        /// The directory of the day.
         directory: PathBuf,
-        /// Table of session, at_s, server.
+        /// A CSV table with the columns session, at_s, server.
         placements: PathBuf,
     },
-    /// Play all policies side by side on fresh days.
+    /// Compare all policies on generated days.
     Run {
-        /// How many days, each with equal and with unequal servers.
+        /// Number of days, each with equal and with unequal servers.
         #[arg(long, default_value_t = 40)]
         days: usize,
-        /// The first day's seed.
+        /// Seed of the first day.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Draw the result into this file.
+        /// Draw the results into this file.
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
@@ -83,29 +84,30 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Days { directory, seed, count } => {
             for number in 0..count {
-                // Both sorts of servers in turn.
-                let wish = day_generator::day_spec(number / 2, number % 2 == 1);
-                let day = day_generator::generate_day(wish, seed + number as u64);
+                // Days with equal and with unequal servers in turn.
+                let spec = day_generator::day_spec(number / 2, number % 2 == 1);
+                let day = day_generator::generate_day(spec, seed + number as u64);
                 files::write_day(&day, &directory.join(&day.name))?;
                 println!("{}", directory.join(&day.name).display());
             }
         }
-        Command::Place { directory, blank } => {
+        Command::Place { directory, without_history } => {
             let day = files::read_day(&directory)?;
-            let knowledge = if blank { Knowledge::Nothing } else { Knowledge::History };
+            let knowledge = if without_history { Knowledge::Nothing } else { Knowledge::History };
             let outcome = simulation::simulate_day(&day, &mut ForecastModel::new(&day, knowledge));
             files::write_placements(&day, &outcome.placements, io::stdout().lock())?;
-            eprintln!("creates sent to a server known dead: {}", outcome.creates_to_offline);
+            eprintln!("creates sent to servers known to be down: {}", outcome.creates_to_offline);
         }
         Command::Score { directory, placements } => {
             let day = files::read_day(&directory)?;
             let what = || format!("{} cannot be read", placements.display());
             let file = File::open(&placements).with_context(what)?;
-            let choices = files::read_placements(&day, file).with_context(what)?;
-            let seer = simulation::simulate_day(&day, &mut clairvoyant::Clairvoyant::new(&day));
-            let fullness = score::fullness(&day, &choices);
-            let relative = fullness / score::fullness(&day, &seer.placements);
-            println!("{}: fullness {fullness:.4}, {relative:.4} of the clairvoyant's", day.name);
+            let scored = files::read_placements(&day, file).with_context(what)?;
+            let clairvoyant =
+                simulation::simulate_day(&day, &mut clairvoyant::Clairvoyant::new(&day));
+            let fullness = score::fullness(&day, &scored);
+            let relative = fullness / score::fullness(&day, &clairvoyant.placements);
+            println!("{}: fullness {fullness:.4}, {relative:.4} times the clairvoyant's", day.name);
         }
         Command::Run { days, seed, svg } => {
             let rows = run::compare_days(days, seed)?;

@@ -1,4 +1,4 @@
-//! The plot: a line for each policy, a dot on it for each day, a bar at the mean.
+//! The plot of the results: a line for each policy, with a dot for each day and a bar at the mean.
 
 use std::fmt::Write;
 
@@ -9,14 +9,14 @@ const LEFT_MARGIN: f64 = 210.0;
 const PANEL_WIDTH: f64 = 300.0;
 const PANEL_GAP: f64 = 40.0;
 const TOP_MARGIN: f64 = 46.0;
-/// What does not fit is drawn at the edge.
+/// Values outside of this range are drawn at its edge.
 const MAX_VALUE: f64 = 3.0;
 const MIN_VALUE: f64 = 0.8;
 
-/// A title, and which of a row's days are drawn under it.
+/// A title, and the values of a row that are drawn below it.
 type Panel = (&'static str, fn(&PolicyRow) -> &[f64]);
 
-/// Draws all rows, equal servers on the left, unequal ones on the right.
+/// Draws all rows, with equal servers on the left and unequal ones on the right.
 pub(crate) fn draw_svg(rows: &[PolicyRow]) -> String {
     let height = TOP_MARGIN + LINE_HEIGHT * rows.len() as f64 + 34.0;
     let width = LEFT_MARGIN + 2.0 * PANEL_WIDTH + PANEL_GAP + 20.0;
@@ -25,9 +25,9 @@ pub(crate) fn draw_svg(rows: &[PolicyRow]) -> String {
          font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"white\"/>\n"
     );
-    let sides: [Panel; 2] =
+    let panels: [Panel; 2] =
         [("equal servers", |row| &row.equal), ("unequal servers", |row| &row.unequal)];
-    for (number, (title, values)) in sides.into_iter().enumerate() {
+    for (number, (title, values)) in panels.into_iter().enumerate() {
         let left = LEFT_MARGIN + number as f64 * (PANEL_WIDTH + PANEL_GAP);
         draw_panel(&mut svg, left, title, height);
         for (line, row) in rows.iter().enumerate() {

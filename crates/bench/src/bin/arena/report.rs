@@ -1,8 +1,8 @@
-//! The table.
+//! The table of results.
 
 use std::fmt::Write;
 
-/// One policy's results: relative fullness, day by day.
+/// The results of one policy: the relative fullness of each day.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PolicyRow {
     pub(crate) name: &'static str,
@@ -10,7 +10,7 @@ pub(crate) struct PolicyRow {
     pub(crate) unequal: Vec<f64>,
 }
 
-/// Mean and spread (standard deviation over days).
+/// Returns mean and spread (standard deviation over days).
 pub(crate) fn mean_and_spread(values: &[f64]) -> (f64, f64) {
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
@@ -18,7 +18,7 @@ pub(crate) fn mean_and_spread(values: &[f64]) -> (f64, f64) {
     (mean, (square / (count - 1.0).max(1.0)).sqrt())
 }
 
-/// As a table of markdown.
+/// Formats the results as a Markdown table.
 pub(crate) fn to_markdown(rows: &[PolicyRow]) -> String {
     let mut text =
         String::from("| policy | equal servers | unequal servers |\n| --- | --- | --- |\n");

@@ -1,4 +1,4 @@
-//! All policies on all days, side by side.
+//! The comparison of all policies on generated days.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use testkit::seeded_rng::SeededRng;
 
 type ModelFactory = fn(&Day) -> Box<dyn PlacementModel>;
 
-/// All policies but the clairvoyant.
+/// All policies except the clairvoyant.
 pub(crate) const POLICIES: &[(&str, ModelFactory)] = &[
     ("random", |day| Box::new(RandomModel(SeededRng::new(day.sessions.len() as u64)))),
     ("PILOS", |day| Box::new(PeerModel::new(day, Peer::Pilos))),
@@ -32,27 +32,28 @@ pub(crate) const POLICIES: &[(&str, ModelFactory)] = &[
     ("reserve and learned sizes", |day| Box::new(ExpectedUsersModel::new(day, true))),
     (NO_HISTORY_NAME, |day| Box::new(ForecastModel::new(day, Knowledge::Nothing))),
     (FORECAST_NAME, |day| Box::new(ForecastModel::new(day, Knowledge::History))),
-    ("booked, with an exact hint", |day| Box::new(ForecastModel::new(day, Knowledge::Hints))),
+    ("forecast, with an exact hint", |day| Box::new(ForecastModel::new(day, Knowledge::Hints))),
 ];
-pub(crate) const FORECAST_NAME: &str = "**booked**";
-pub(crate) const NO_HISTORY_NAME: &str = "booked, without any history";
+pub(crate) const FORECAST_NAME: &str = "**forecast**";
+pub(crate) const NO_HISTORY_NAME: &str = "forecast, without any history";
 
-/// Fullness of each policy relative to the clairvoyant, on one day.
+/// Returns the fullness of each policy on one day, relative to the clairvoyant.
 pub(crate) fn compare_policies(day: &Day) -> Result<Vec<f64>> {
-    let seer = fullness(day, &simulate_day(day, &mut Clairvoyant::new(day)).placements);
+    let clairvoyant = fullness(day, &simulate_day(day, &mut Clairvoyant::new(day)).placements);
     POLICIES
         .iter()
         .map(|(name, make)| {
             let outcome = simulate_day(day, make(day).as_mut());
             if outcome.creates_to_offline > 0 {
-                bail!("{name} sent creates to servers known to be dead on {}", day.name);
+                bail!("{name} sent creates to servers known to be down on {}", day.name);
             }
-            Ok(fullness(day, &outcome.placements) / seer)
+            Ok(fullness(day, &outcome.placements) / clairvoyant)
         })
         .collect()
 }
 
-/// So many days of each sort, on all processors.
+/// Compares the policies on `days` days, each with equal and with unequal servers. The days are
+/// distributed over all cores.
 pub(crate) fn compare_days(days: usize, seed: u64) -> Result<Vec<PolicyRow>> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
@@ -63,9 +64,9 @@ pub(crate) fn compare_days(days: usize, seed: u64) -> Result<Vec<PolicyRow>> {
                 return Ok(());
             }
             let unequal = number % 2 == 1;
-            let wish = day_generator::day_spec(number / 2, unequal);
+            let spec = day_generator::day_spec(number / 2, unequal);
             let result =
-                compare_policies(&day_generator::generate_day(wish, seed + number as u64 / 2))?;
+                compare_policies(&day_generator::generate_day(spec, seed + number as u64 / 2))?;
             if let Ok(mut done) = done.lock() {
                 done.push((number, unequal, result));
             }
@@ -76,10 +77,10 @@ pub(crate) fn compare_days(days: usize, seed: u64) -> Result<Vec<PolicyRow>> {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| match worker.join() {
             Ok(result) => result,
-            Err(_) => bail!("a thread died"),
+            Err(_) => bail!("a thread panicked"),
         })
     })?;
-    let Ok(mut done) = done.into_inner() else { bail!("a thread died") };
+    let Ok(mut done) = done.into_inner() else { bail!("a thread panicked") };
     done.sort_by_key(|(number, ..)| *number);
     let mut rows: Vec<PolicyRow> =
         POLICIES.iter().map(|(name, _)| PolicyRow { name, ..PolicyRow::default() }).collect();

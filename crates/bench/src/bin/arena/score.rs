@@ -1,16 +1,17 @@
-//! Judges placements: how full the fullest server was, against how full one had to be.
+//! The score of placements: how full the fullest server was, relative to how full it had to be.
 
 use crate::day::{Day, Second};
 use crate::simulation::Placement;
 
-/// Moments are this far apart.
+/// Time between two moments.
 const STEP_S: Second = 60;
 
-/// How full the fullest server was on a day, as a multiple of what was unavoidable: the mean over
-/// the times with more than half of the day's peak.
+/// Returns how full the fullest server was on a day, as a multiple of what was unavoidable: the mean
+/// over the moments with more than half of the day's peak.
 ///
-/// Unavoidable is the larger of what an even spread gives and of what the largest meeting gives on
-/// the largest server. Who died with a server is on none until placed again.
+/// What is unavoidable is the larger of two values: the fullness if all users were distributed
+/// evenly, and the fullness of the strongest server with the largest meeting. After a server has gone
+/// down, its meetings are on no server until they are placed again.
 pub(crate) fn fullness(day: &Day, placements: &[Placement]) -> f64 {
     let grid = UserGrid::new(day);
     let mut loads = vec![vec![0.0; grid.len]; day.servers.len()];
@@ -35,22 +36,21 @@ pub(crate) fn fullness(day: &Day, placements: &[Placement]) -> f64 {
     if count > 0.0 { sum / count } else { 1.0 }
 }
 
-/// Where each session was: server, from when, until when.
+/// Returns where each session was: the server, since when, and until when.
 fn session_stays(day: &Day, placements: &[Placement]) -> Vec<Vec<(usize, Second, Second)>> {
-    let mut places: Vec<Vec<(Second, usize)>> = day
-        .sessions
-        .iter()
-        .map(|one| one.server.map(|server| (one.created_at, server)).into_iter().collect())
+    let initial = day.sessions.iter().map(|session| (session.created_at, session.server));
+    let mut placed: Vec<Vec<(Second, usize)>> = initial
+        .map(|(created_at, server)| server.map(|server| (created_at, server)).into_iter().collect())
         .collect();
-    for one in placements {
-        places[one.session].push((one.placed_at, one.server));
+    for placement in placements {
+        placed[placement.session].push((placement.placed_at, placement.server));
     }
-    let sessions = day.sessions.iter().zip(&mut places);
+    let sessions = day.sessions.iter().zip(&mut placed);
     sessions
-        .map(|(session, places)| {
-            places.sort_unstable();
-            let ends = places.iter().skip(1).map(|(at, _)| *at).chain([session.ended_at]);
-            let stays = places.iter().zip(ends);
+        .map(|(session, placed)| {
+            placed.sort_unstable();
+            let ends = placed.iter().skip(1).map(|(at, _)| *at).chain([session.ended_at]);
+            let stays = placed.iter().zip(ends);
             stays
                 .map(|((at, server), end)| (*server, *at, end.min(next_outage(day, *server, *at))))
                 .collect()
@@ -58,17 +58,18 @@ fn session_stays(day: &Day, placements: &[Placement]) -> Vec<Vec<(usize, Second,
         .collect()
 }
 
-/// When a server dies next.
+/// Returns the beginning of the next outage of a server.
 fn next_outage(day: &Day, server: usize, after: Second) -> Second {
-    let outages = day.outages.iter().filter(|one| one.server == server && one.up_at > after);
-    outages.map(|one| one.down_at.max(after)).min().unwrap_or(Second::MAX)
+    let outages = day.outages.iter();
+    let outages = outages.filter(|outage| outage.server == server && outage.up_at > after);
+    outages.map(|outage| outage.down_at.max(after)).min().unwrap_or(Second::MAX)
 }
 
-/// The users of all sessions at all moments, wherever they are.
+/// The users of all sessions at all moments, regardless of servers.
 struct UserGrid {
     first: Second,
     len: usize,
-    /// For each session its first moment, and its users from then on.
+    /// By session: its first moment, and its users at that moment and all later ones.
     users: Vec<(usize, Vec<u32>)>,
     total_users: Vec<u32>,
     largest_session: Vec<u32>,
@@ -76,8 +77,8 @@ struct UserGrid {
 
 impl UserGrid {
     fn new(day: &Day) -> Self {
-        let first = day.sessions.iter().map(|one| one.created_at).min().unwrap_or(0);
-        let last = day.sessions.iter().map(|one| one.ended_at).max().unwrap_or(0);
+        let first = day.sessions.iter().map(|session| session.created_at).min().unwrap_or(0);
+        let last = day.sessions.iter().map(|session| session.ended_at).max().unwrap_or(0);
         let len = usize::try_from((last - first) / STEP_S + 2).unwrap_or(0);
         let mut grid = Self {
             first,
@@ -90,22 +91,22 @@ impl UserGrid {
             let moments = grid.moments_between(session.created_at, session.ended_at);
             let mut changes = crate::attendance::user_changes(session).peekable();
             let mut users = 0;
-            let mut course = Vec::with_capacity(moments.len());
+            let mut users_at = Vec::with_capacity(moments.len());
             for moment in moments.clone() {
                 let now = first + moment as Second * STEP_S;
                 while let Some((_, next)) = changes.next_if(|(at, _)| *at <= now) {
                     users = next;
                 }
-                course.push(users);
+                users_at.push(users);
                 grid.total_users[moment] += users;
                 grid.largest_session[moment] = grid.largest_session[moment].max(users);
             }
-            grid.users.push((moments.start, course));
+            grid.users.push((moments.start, users_at));
         }
         grid
     }
 
-    /// The moments in an interval, its end excluded.
+    /// Returns the moments in an interval, its end excluded.
     fn moments_between(&self, from: Second, to: Second) -> std::ops::Range<usize> {
         let moment = |at: Second| {
             let steps = (at - self.first + STEP_S - 1).div_euclid(STEP_S);

@@ -1,18 +1,18 @@
-//! Plays a day to a policy, which hears of it only what a balancer would.
+//! The simulation of a day with a policy, which gets only the information that a balancer gets.
 //!
-//! Creates and joins pass through the balancer. Departures, ends and deaths of servers show in
-//! polls. A create that is sent to a server that died unnoticed fails, which makes the death known,
-//! and is repeated on another one. Once a death is known, the users of the meetings that died with
-//! the server come back within a minute, and their meetings are created anew.
+//! Creates and joins pass through the balancer. Leaves, ends of meetings and failures of servers are
+//! visible in polls. A create that is sent to a server whose failure is not known yet fails, which
+//! makes the failure known, and is repeated on another server. When a failure is known, the users of
+//! the lost meetings come back within a minute, and their meetings are created again.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::day::{Day, Second};
 
-/// Polls are at multiples of this; who polls less often skips some.
+/// Policies may poll at multiples of this.
 pub(crate) const TICK_S: Second = 15;
-/// A server's death is known after the next poll of this interval at the latest.
+/// The failure of a server is known at the next multiple of this at the latest.
 const FAILURE_POLL_S: Second = 60;
 
 /// A create that succeeded.
@@ -23,54 +23,59 @@ pub(crate) struct Placement {
     pub(crate) server: usize,
 }
 
-/// What a poll of all servers sees of a session, and what the balancer remembers of it.
+/// What a poll of all servers reports of a session.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LiveSession {
-    /// Where it runs.
+    /// The server on which it runs.
     pub(crate) server: Option<usize>,
-    /// When it was created there.
+    /// When it was created on that server.
     pub(crate) created_at: Second,
     pub(crate) users: u32,
 }
 
-/// The pool as polls see it.
+/// The state of the pool as polls report it.
 pub(crate) struct PoolView<'a> {
     pub(crate) day: &'a Day,
     pub(crate) now: Second,
     /// By session.
     pub(crate) live: Vec<LiveSession>,
-    /// Sessions that run, in order of their creates.
+    /// The running sessions, in order of their creation.
     pub(crate) running: Vec<usize>,
-    /// Servers that are not known to be dead.
+    /// By server: whether it is not known to be down.
     pub(crate) is_available: Vec<bool>,
 }
 
-/// A policy of placement.
+/// A placement policy.
 pub(crate) trait PlacementModel {
-    /// Chooses among the open servers; there is at least one. `back` is the number of users whom a
-    /// meeting had that died with its server, if it did.
-    fn choose_server(&mut self, world: &PoolView<'_>, session: usize, back: Option<u32>) -> usize;
-    /// A session was created there.
-    fn record_placement(&mut self, _world: &PoolView<'_>, _session: usize, _server: usize) {}
+    /// Chooses one of the available servers; there is at least one. `returning_users` is the number
+    /// of users that a lost meeting had, if the session is placed again.
+    fn choose_server(
+        &mut self,
+        pool: &PoolView<'_>,
+        session: usize,
+        returning_users: Option<u32>,
+    ) -> usize;
+    /// A session was created on a server.
+    fn record_placement(&mut self, _pool: &PoolView<'_>, _session: usize, _server: usize) {}
     /// A user joins.
-    fn record_join(&mut self, _world: &PoolView<'_>, _session: usize) {}
-    /// A user has left; only who has agents on the servers hears of it before the next poll.
-    fn record_leave(&mut self, _world: &PoolView<'_>, _session: usize) {}
-    /// It is time to look whether it is time to poll.
-    fn tick(&mut self, _world: &PoolView<'_>) {}
-    /// A server is known to be dead, with all that was on it.
-    fn record_server_loss(&mut self, _world: &PoolView<'_>, _server: usize) {}
+    fn record_join(&mut self, _pool: &PoolView<'_>, _session: usize) {}
+    /// A user has left; only balancers with agents on the servers know that before the next poll.
+    fn record_leave(&mut self, _pool: &PoolView<'_>, _session: usize) {}
+    /// A multiple of `TICK_S`, at which the policy may poll.
+    fn tick(&mut self, _pool: &PoolView<'_>) {}
+    /// The failure of a server, and the loss of its meetings, is known.
+    fn record_server_loss(&mut self, _pool: &PoolView<'_>, _server: usize) {}
 }
 
-/// What happened on a day.
+/// The result of a day.
 #[derive(Debug, Default)]
 pub(crate) struct DayOutcome {
     pub(crate) placements: Vec<Placement>,
-    /// Creates that were sent to servers known to be dead; there must be none.
+    /// Number of creates that were sent to servers known to be down; must be 0.
     pub(crate) creates_to_offline: u32,
 }
 
-/// In the order in which things of the same second happen.
+/// An event; events of the same second happen in the order of the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     ServerDown(usize),
@@ -90,38 +95,38 @@ struct DaySimulation<'a> {
     outcome: DayOutcome,
 }
 
-/// Plays a day.
+/// Simulates a day.
 pub(crate) fn simulate_day(day: &Day, policy: &mut dyn PlacementModel) -> DayOutcome {
-    let mut stage = DaySimulation::new(day);
-    while let Some(Reverse((at, event))) = stage.events.pop() {
-        stage.pool.now = at;
-        stage.handle_event(event, policy);
+    let mut simulation = DaySimulation::new(day);
+    while let Some(Reverse((at, event))) = simulation.events.pop() {
+        simulation.pool.now = at;
+        simulation.handle_event(event, policy);
     }
-    stage.outcome
+    simulation.outcome
 }
 
 impl<'a> DaySimulation<'a> {
     fn new(day: &'a Day) -> Self {
         let mut events = Vec::new();
-        for (place, session) in day.sessions.iter().enumerate() {
-            events.push((session.created_at, Event::Create(place)));
-            events.push((session.ended_at, Event::End(place)));
-            let at = |after: &Second| session.created_at + *after;
-            events.extend(session.joins.iter().map(|after| (at(after), Event::Join(place))));
-            events.extend(session.leaves.iter().map(|after| (at(after), Event::Leave(place))));
+        for (index, session) in day.sessions.iter().enumerate() {
+            events.push((session.created_at, Event::Create(index)));
+            events.push((session.ended_at, Event::End(index)));
+            let at = |offset: &Second| session.created_at + *offset;
+            events.extend(session.joins.iter().map(|offset| (at(offset), Event::Join(index))));
+            events.extend(session.leaves.iter().map(|offset| (at(offset), Event::Leave(index))));
         }
         for outage in &day.outages {
             events.push((outage.down_at, Event::ServerDown(outage.server)));
             events.push((outage.up_at, Event::ServerUp(outage.server)));
         }
-        let first = day.sessions.iter().map(|one| one.created_at).min().unwrap_or(0);
-        let last = day.sessions.iter().map(|one| one.ended_at).max().unwrap_or(0);
+        let first = day.sessions.iter().map(|session| session.created_at).min().unwrap_or(0);
+        let last = day.sessions.iter().map(|session| session.ended_at).max().unwrap_or(0);
         let ticks = first.div_euclid(TICK_S)..=last.div_euclid(TICK_S);
         events.extend(ticks.map(|tick| (tick * TICK_S, Event::Tick)));
         let live = vec![LiveSession::default(); day.sessions.len()];
-        let open = vec![true; day.servers.len()];
+        let is_available = vec![true; day.servers.len()];
         Self {
-            pool: PoolView { day, now: 0, live, running: Vec::new(), is_available: open },
+            pool: PoolView { day, now: 0, live, running: Vec::new(), is_available },
             events: events.into_iter().map(Reverse).collect(),
             down: vec![false; day.servers.len()],
             outcome: DayOutcome::default(),
@@ -148,7 +153,7 @@ impl<'a> DaySimulation<'a> {
             }
             Event::End(session) => {
                 self.pool.live[session] = LiveSession::default();
-                self.pool.running.retain(|one| *one != session);
+                self.pool.running.retain(|running| *running != session);
             }
         }
     }
@@ -165,15 +170,15 @@ impl<'a> DaySimulation<'a> {
         policy.tick(&self.pool);
     }
 
-    /// A server's death becomes known.
+    /// Makes the failure of a server known; its meetings are created again within a minute.
     fn detect_server_loss(&mut self, server: usize, policy: &mut dyn PlacementModel) {
         self.pool.is_available[server] = false;
         policy.record_server_loss(&self.pool, server);
-        let on_it = |session: &usize| self.pool.live[*session].server == Some(server);
-        let orphans: Vec<usize> = self.pool.running.iter().copied().filter(on_it).collect();
-        for (number, session) in orphans.into_iter().enumerate() {
+        let is_on_server = |session: &usize| self.pool.live[*session].server == Some(server);
+        let lost: Vec<usize> = self.pool.running.iter().copied().filter(is_on_server).collect();
+        for (number, session) in lost.into_iter().enumerate() {
             self.pool.live[session].server = None;
-            self.pool.running.retain(|one| *one != session);
+            self.pool.running.retain(|running| *running != session);
             let at = self.pool.now + 5 + (number as Second * 7) % 55;
             self.events.push(Reverse((at, Event::RepeatCreate(session))));
         }
@@ -190,8 +195,8 @@ impl<'a> DaySimulation<'a> {
     fn recreate_session(&mut self, session: usize, policy: &mut dyn PlacementModel) {
         let users = self.pool.live[session].users;
         let (now, planned) = (self.pool.now, &self.pool.day.sessions[session]);
-        let nobody_comes = planned.joins.iter().all(|after| planned.created_at + after <= now);
-        if now >= planned.ended_at || (users == 0 && nobody_comes) {
+        let all_have_joined = planned.joins.iter().all(|after| planned.created_at + after <= now);
+        if now >= planned.ended_at || (users == 0 && all_have_joined) {
             return;
         }
         self.place_session(session, Some(users), policy);
@@ -205,11 +210,11 @@ impl<'a> DaySimulation<'a> {
     fn place_session(
         &mut self,
         session: usize,
-        back: Option<u32>,
+        returning_users: Option<u32>,
         policy: &mut dyn PlacementModel,
     ) {
         while self.pool.is_available.contains(&true) {
-            let server = policy.choose_server(&self.pool, session, back);
+            let server = policy.choose_server(&self.pool, session, returning_users);
             if !self.pool.is_available[server] {
                 self.outcome.creates_to_offline += 1;
                 break;
@@ -222,7 +227,7 @@ impl<'a> DaySimulation<'a> {
             }
             self.detect_server_loss(server, policy);
         }
-        // Nobody can take it: its users try again.
+        // No server is available: the users try again after a minute.
         self.events.push(Reverse((self.pool.now + 60, Event::RepeatCreate(session))));
     }
 

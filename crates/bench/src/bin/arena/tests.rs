@@ -1,4 +1,4 @@
-//! What it promises, on small days.
+//! Tests of the arena on small days.
 
 use crate::day::{Day, DayServer, DaySession, ServerOutage};
 use crate::day_generator::{self, DayKind, DaySpec};
@@ -20,29 +20,29 @@ fn forecast_placements(day: &Day) -> Vec<Placement> {
 }
 
 #[test]
-fn booked_seats_are_better_than_the_worst_of_peers() {
+fn the_forecast_policy_is_better_than_the_worst_other_balancers() {
     let days: Vec<Day> =
         (0..3).map(|seed| small_day(DayKind::Plain, seed == 1, 20 + seed)).collect();
-    let mean = |play: &dyn Fn(&Day) -> Vec<Placement>| {
-        days.iter().map(|day| fullness(day, &play(day))).sum::<f64>() / days.len() as f64
+    let mean = |place: &dyn Fn(&Day) -> Vec<Placement>| {
+        days.iter().map(|day| fullness(day, &place(day))).sum::<f64>() / days.len() as f64
     };
-    let ours = mean(&forecast_placements);
+    let forecast = mean(&forecast_placements);
     for peer in [Peer::Pilos, Peer::LeastUsers, Peer::Scalelite] {
-        let theirs = mean(&|day| simulate_day(day, &mut PeerModel::new(day, peer)).placements);
-        assert!(ours < theirs, "{ours} is not better than {theirs} of {peer:?}");
+        let other = mean(&|day| simulate_day(day, &mut PeerModel::new(day, peer)).placements);
+        assert!(forecast < other, "{forecast} is not better than {other} of {peer:?}");
     }
 }
 
 #[test]
-fn days_are_the_same_again_and_survive_their_files() {
+fn days_are_reproducible_and_their_files_are_read_back() {
     for (kind, unequal) in
         [(DayKind::Uneven, false), (DayKind::ExamAndLost, true), (DayKind::NewTerm, false)]
     {
         let day = small_day(kind, unequal, 5);
         assert_eq!(day, small_day(kind, unequal, 5));
-        let folder = tempfile::tempdir().unwrap();
-        files::write_day(&day, folder.path()).unwrap();
-        assert_eq!(files::read_day(folder.path()).unwrap(), day);
+        let directory = tempfile::tempdir().unwrap();
+        files::write_day(&day, directory.path()).unwrap();
+        assert_eq!(files::read_day(directory.path()).unwrap(), day);
         let placements = forecast_placements(&day);
         let mut file = Vec::new();
         files::write_placements(&day, &placements, &mut file).unwrap();
@@ -52,24 +52,25 @@ fn days_are_the_same_again_and_survive_their_files() {
 }
 
 #[test]
-fn nothing_is_sent_to_the_dead_and_all_is_placed_again() {
+fn no_create_is_sent_to_a_server_known_to_be_down_and_lost_sessions_are_placed_again() {
     for seed in 0..3 {
         let day = small_day(DayKind::ExamAndLost, seed % 2 == 0, seed);
         let outcome = simulate_day(&day, &mut ForecastModel::new(&day, Knowledge::History));
         assert_eq!(outcome.creates_to_offline, 0);
         let [ServerOutage { server, down_at: down, up_at: up }] = day.outages[..] else {
-            panic!("one is lost")
+            panic!("the day has one outage")
         };
-        let there = |one: &&Placement| one.server == server && one.placed_at >= down;
-        assert!(outcome.placements.iter().filter(there).all(|one| one.placed_at >= up));
-        let again = outcome.placements.len() - day.sessions.len();
-        let before = |one: &&Placement| one.server == server && one.placed_at < down;
-        let lost = outcome.placements.iter().filter(before).filter(|one| {
-            let session = &day.sessions[one.session];
+        let on_server = outcome.placements.iter().filter(|it| it.server == server);
+        let (before, after): (Vec<&Placement>, Vec<&Placement>) =
+            on_server.partition(|it| it.placed_at < down);
+        assert!(after.iter().all(|placement| placement.placed_at >= up));
+        let placed_again = outcome.placements.len() - day.sessions.len();
+        let lost = before.iter().filter(|placement| {
+            let session = &day.sessions[placement.session];
             session.ended_at > down + 200
                 && session.leaves.iter().any(|at| session.created_at + at > down + 200)
         });
-        assert!(again >= lost.count(), "{again}");
+        assert!(placed_again >= lost.count(), "{placed_again}");
     }
 }
 
@@ -97,11 +98,11 @@ fn fullness_is_that_of_the_fullest_server_over_the_bound() {
         cams: 0,
         mods: 1,
     };
-    let machine = |id: &str, load_multiplier| DayServer { id: id.to_owned(), load_multiplier };
+    let server = |id: &str, load_multiplier| DayServer { id: id.to_owned(), load_multiplier };
     let mut day = Day {
         name: String::new(),
         comfortable_users: 200.0,
-        servers: vec![machine("a", 1.0), machine("b", 1.0)],
+        servers: vec![server("a", 1.0), server("b", 1.0)],
         outages: Vec::new(),
         sessions: vec![session("x"), session("y")],
         history: Vec::new(),
@@ -109,19 +110,19 @@ fn fullness_is_that_of_the_fullest_server_over_the_bound() {
     let at = |server, session| Placement { session, placed_at: 30_000, server };
     assert!((fullness(&day, &[at(0, 0), at(1, 1)]) - 1.0).abs() < 1e-9);
     assert!((fullness(&day, &[at(0, 0), at(0, 1)]) - 2.0).abs() < 1e-9);
-    // Three quarters of the capacity are on the first: 20 / (1 + 1/3) is unavoidable.
+    // The first server has three quarters of the capacity: 20 / (1 + 1/3) is unavoidable.
     day.servers[1].load_multiplier = 3.0;
     assert!((fullness(&day, &[at(0, 0), at(0, 1)]) - 20.0 / 15.0).abs() < 1e-9);
     assert!((fullness(&day, &[at(0, 0), at(1, 1)]) - 2.0).abs() < 1e-9);
-    // While its server is gone a session is nowhere.
+    // While its server is down a session is on no server.
     day.outages.push(ServerOutage { server: 0, down_at: 30_000, up_at: 40_000 });
     assert!(fullness(&day, &[at(0, 0), at(0, 1)]) < 1e-9);
 }
 
 #[test]
-fn all_policies_play() {
+fn all_policies_place_a_day() {
     let day = small_day(DayKind::Lost, true, 9);
     let results = run::compare_policies(&day).unwrap();
     assert_eq!(results.len(), run::POLICIES.len());
-    assert!(results.iter().all(|one| (0.5..20.0).contains(one)), "{results:?}");
+    assert!(results.iter().all(|result| (0.5..20.0).contains(result)), "{results:?}");
 }

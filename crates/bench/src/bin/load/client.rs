@@ -1,4 +1,4 @@
-//! One kept-alive connection, and what an answer must look like to count.
+//! A persistent connection, and the checks that a response must pass to count.
 
 use anyhow::{bail, ensure};
 use bytes::Bytes;
@@ -12,17 +12,17 @@ use tokio::net::TcpStream;
 const HOST_NAME: HeaderValue = HeaderValue::from_static("lb.example.test");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SUCCESS: &str = "<returncode>SUCCESS</returncode>";
-/// The return code stands at the beginning of every answer.
+/// Length of the excerpt of a body in messages. The return code lies within it in every response.
 const EXCERPT_BYTES: usize = 200;
 
-/// A connection to a port of this machine, opened again when the other side closes it.
+/// A connection to a port of this machine, opened again after the server has closed it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     port: u16,
     sender: SendRequest<Full<Bytes>>,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct LoadResponse {
     pub(crate) status: StatusCode,
@@ -30,14 +30,14 @@ pub(crate) struct LoadResponse {
     pub(crate) body: Bytes,
 }
 
-/// What counts as an answer.
+/// What a response must look like.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ExpectedResponse {
-    /// The redirect to a signed join.
+    /// A redirect to a signed join.
     Join,
-    /// A document of success.
+    /// An XML document with the return code SUCCESS.
     Success,
-    /// A list of so many meetings.
+    /// A successful list of this many meetings.
     Meetings(usize),
 }
 
@@ -47,7 +47,7 @@ impl Connection {
         Ok(Self { port, sender })
     }
 
-    /// Sends a request and reads its answer to the end.
+    /// Sends a request and reads the complete response.
     pub(crate) async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
@@ -83,7 +83,7 @@ async fn connect(port: u16) -> anyhow::Result<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    // How the connection ends shows at the sender.
+    // Errors of the connection appear at the sender.
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -97,13 +97,13 @@ fn build_request(method: Method, target: Uri, body: Bytes) -> Request<Full<Bytes
 }
 
 impl ExpectedResponse {
-    /// Whether the answer counts; the error says what is wrong with it.
-    pub(crate) fn check(self, answer: &LoadResponse) -> anyhow::Result<()> {
+    /// Checks a response; the error says what is wrong with it.
+    pub(crate) fn check(self, response: &LoadResponse) -> anyhow::Result<()> {
         match self {
-            Self::Join => answer.check_join(),
-            Self::Success => answer.check_success().map(drop),
+            Self::Join => response.check_join(),
+            Self::Success => response.check_success().map(drop),
             Self::Meetings(count) => {
-                let found = answer.check_success()?.matches("<meeting>").count();
+                let found = response.check_success()?.matches("<meeting>").count();
                 ensure!(found == count, "{found} meetings listed instead of {count}");
                 Ok(())
             }
@@ -114,25 +114,25 @@ impl ExpectedResponse {
 impl LoadResponse {
     fn check_join(&self) -> anyhow::Result<()> {
         let location = self.location.as_ref().map(HeaderValue::to_str).transpose()?;
-        let leads_on = location.is_some_and(|location| {
+        let is_join = location.is_some_and(|location| {
             location.contains("/bigbluebutton/api/join?") && location.contains("checksum=")
         });
-        if self.status == StatusCode::FOUND && leads_on {
+        if self.status == StatusCode::FOUND && is_join {
             return Ok(());
         }
-        bail!("{} leads to {location:?}: {}", self.status, self.excerpt())
+        bail!("{} with location {location:?}: {}", self.status, self.excerpt())
     }
 
     fn check_success(&self) -> anyhow::Result<&str> {
         let text = std::str::from_utf8(&self.body)?;
-        let at = text.find(SUCCESS);
-        let good = self.status == StatusCode::OK && at.is_some_and(|at| at < EXCERPT_BYTES);
-        ensure!(good, "{}: {}", self.status, self.excerpt());
-        ensure!(text.trim_end().ends_with("</response>"), "the answer is cut off");
+        let position = text.find(SUCCESS);
+        let is_success = position.is_some_and(|position| position < EXCERPT_BYTES);
+        ensure!(self.status == StatusCode::OK && is_success, "{}: {}", self.status, self.excerpt());
+        ensure!(text.trim_end().ends_with("</response>"), "the response is truncated");
         Ok(text)
     }
 
-    /// The beginning of the body, for messages.
+    /// Returns the beginning of the body, for messages.
     pub(crate) fn excerpt(&self) -> String {
         let beginning = self.body.get(..EXCERPT_BYTES).unwrap_or(&self.body);
         String::from_utf8_lossy(beginning).trim().to_owned()
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_must_be_successful_whole_and_complete() {
+    fn documents_must_be_successful_and_complete() {
         let two = "<response><returncode>SUCCESS</returncode><meetings><meeting></meeting>\
                    <meeting></meeting></meetings></response>\n";
         let failed = "<response><returncode>FAILED</returncode></response>";

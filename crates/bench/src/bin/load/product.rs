@@ -1,9 +1,9 @@
-//! The balancer under test: a child process with stores of its own, and its commands.
+//! The balancer under test: a child process with stores of its own, and its command line.
 
-use crate::child::{ServerProcess, free_port};
 use crate::client::Connection;
+use crate::clock::now;
+use crate::server_process::{ServerProcess, free_port};
 use crate::signing::{MANAGEMENT_PATH, SECRET, sign_target};
-use crate::stopwatch::now;
 use anyhow::{Context, ensure};
 use bbb_sim::BbbServer;
 use serde_json::{Value, json};
@@ -16,54 +16,55 @@ use testkit::stores::{StoreKind, TestStores};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+/// How long a command may take.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
 
-/// The program and what it is told besides the necessary.
+/// The balancer's binary, its additional settings, and its stores.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) binary: PathBuf,
     pub(crate) settings: Vec<(String, String)>,
-    /// Servers of which every start gets a new share.
+    /// The stores; every started balancer gets an empty part of its own.
     pub(crate) stores: TestStores,
 }
 
-/// A running balancer. Dropping it kills the process and removes its folder.
+/// A running balancer. Dropping it kills the process and removes its directory.
 #[derive(Debug)]
 pub(crate) struct Product {
     process: ServerProcess,
     program: Program,
-    folder: TempDir,
+    directory: TempDir,
 }
 
-/// Another process on the state of a balancer; to be dropped before it.
+/// Another process on the stores of a balancer; to be dropped before the balancer.
 #[derive(Debug)]
 pub(crate) struct Replica {
     process: ServerProcess,
 }
 
 impl Program {
-    /// Starts the balancer without any server. A store that is not its own is emptied of them.
+    /// Starts the balancer and removes all servers from its pool.
     pub(crate) async fn start(&self) -> anyhow::Result<Product> {
         let program = Self { stores: self.stores.with_new_databases().await?, ..self.clone() };
-        let folder = tempfile::Builder::new().prefix("load-").tempdir()?;
-        let served = program.start_process(folder.path(), "data").await?;
-        let product = Product { process: served, program, folder };
-        product.forget_servers().await?;
+        let directory = tempfile::Builder::new().prefix("load-").tempdir()?;
+        let process = program.start_process(directory.path(), "data").await?;
+        let product = Product { process, program, directory };
+        product.remove_servers().await?;
         Ok(product)
     }
 
-    async fn start_process(&self, folder: &Path, data: &str) -> anyhow::Result<ServerProcess> {
+    async fn start_process(&self, directory: &Path, data: &str) -> anyhow::Result<ServerProcess> {
         let port = free_port()?;
-        let mut command = self.build_command(port, folder, data)?;
+        let mut command = self.build_command(port, directory, data)?;
         command.arg("serve");
-        let served = ServerProcess::start(command, port).await;
-        served.with_context(|| log_tail(folder))
+        let process = ServerProcess::start(command, port).await;
+        process.with_context(|| log_tail(directory))
     }
 
-    fn build_command(&self, port: u16, folder: &Path, data: &str) -> anyhow::Result<Command> {
-        let data = folder.join(data);
+    fn build_command(&self, port: u16, directory: &Path, data: &str) -> anyhow::Result<Command> {
+        let data = directory.join(data);
         std::fs::create_dir_all(&data)?;
-        let log = std::fs::File::options().create(true).append(true).open(log_path(folder))?;
+        let log = std::fs::File::options().create(true).append(true).open(log_path(directory))?;
         let mut command = Command::new(&self.binary);
         command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
         command.stdout(log.try_clone()?).stderr(log);
@@ -91,57 +92,58 @@ impl Product {
         &self.process
     }
 
-    /// A folder that is gone when the balancer is.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Returns a directory that is removed together with the balancer.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
-    /// Starts another process on the same state; where that is on servers, with a data folder of
-    /// its own.
+    /// Starts another process on the same stores; on an embedded store in the same data directory,
+    /// otherwise in one of its own.
     pub(crate) async fn start_replica(&self) -> anyhow::Result<Replica> {
         let embedded = self.program.stores.kind() == StoreKind::Embedded;
         let data = if embedded { "data" } else { "data-of-replica" };
-        Ok(Replica { process: self.program.start_process(self.folder(), data).await? })
+        Ok(Replica { process: self.program.start_process(self.directory(), data).await? })
     }
 
-    /// Polls all servers by the command; returns how long the command took.
+    /// Polls all servers by the command line; returns how long the command took.
     pub(crate) async fn poll_servers(&self) -> anyhow::Result<Duration> {
         self.run_command(&["poll", "all"]).await
     }
 
-    /// Runs a command that has to succeed; returns how long it took.
+    /// Runs a command that must succeed; returns how long it took.
     pub(crate) async fn run_command(&self, arguments: &[&str]) -> anyhow::Result<Duration> {
-        let what = arguments.join(" ");
-        let mut command = self.program.build_command(self.port(), self.folder(), "data")?;
+        let name = arguments.join(" ");
+        let mut command = self.program.build_command(self.port(), self.directory(), "data")?;
         let started = now();
-        let ended = timeout(COMMAND_DEADLINE, command.args(arguments).status()).await;
-        let took = now() - started;
-        let status = ended.with_context(|| format!("{what} takes too long"))??;
-        ensure!(status.success(), "{what}: {status}; {}", log_tail(self.folder()));
-        Ok(took)
+        let result = timeout(COMMAND_DEADLINE, command.args(arguments).status()).await;
+        let elapsed = now() - started;
+        let status = result.with_context(|| format!("{name}: timeout"))??;
+        ensure!(status.success(), "{name}: {status}; {}", log_tail(self.directory()));
+        Ok(elapsed)
     }
 
-    /// Adds the servers and enables them, which makes the balancer poll each.
+    /// Adds the servers to the pool and enables them; the balancer polls each server when it is
+    /// enabled.
     pub(crate) async fn add_servers(&self, servers: &[BbbServer]) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.port()).await?;
         for server in servers {
             let data = json!({ "server": { "url": server.url(), "secret": server.secret() } });
             let added = call_management(&mut connection, "addServer", &data).await?;
-            let id = added.get("id").context("addServer answers without an id")?;
+            let id = added.get("id").context("the response of addServer has no id")?;
             let data = json!({ "id": id, "server": { "state": "enable" } });
             call_management(&mut connection, "updateServer", &data).await?;
         }
         Ok(())
     }
 
-    async fn forget_servers(&self) -> anyhow::Result<()> {
+    async fn remove_servers(&self) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.port()).await?;
         let target = sign_target(MANAGEMENT_PATH, "getServers", "", SECRET)?;
-        let answer = connection.get(target).await?;
-        // No server at all is an answer of 404.
-        let servers: Vec<Value> = match answer.status.as_u16() {
+        let response = connection.get(target).await?;
+        // Without any server the response has the status 404.
+        let servers: Vec<Value> = match response.status.as_u16() {
             404 => Vec::new(),
-            _ => serde_json::from_slice(&answer.body).with_context(|| answer.excerpt())?,
+            _ => serde_json::from_slice(&response.body).with_context(|| response.excerpt())?,
         };
         for server in servers {
             let data = json!({ "id": server.get("id") });
@@ -150,10 +152,10 @@ impl Product {
         Ok(())
     }
 
-    /// Kills the process, so that its folder can go too.
+    /// Kills the process and removes its directory.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.process.stop().await?;
-        Ok(self.folder.close()?)
+        Ok(self.directory.close()?)
     }
 }
 
@@ -167,26 +169,26 @@ impl Replica {
     }
 }
 
-/// A management call that has to succeed.
+/// Sends a management call that must succeed.
 async fn call_management(
     connection: &mut Connection,
     call: &str,
     data: &Value,
 ) -> anyhow::Result<Value> {
     let target = sign_target(MANAGEMENT_PATH, call, "", SECRET)?;
-    let answer = connection.post_json(target, data.to_string()).await?;
-    let (status, text) = (answer.status, answer.excerpt());
+    let response = connection.post_json(target, data.to_string()).await?;
+    let (status, text) = (response.status, response.excerpt());
     ensure!(status.is_success(), "{call}: {status} {text}");
-    serde_json::from_slice(&answer.body).with_context(|| format!("{call}: {text}"))
+    serde_json::from_slice(&response.body).with_context(|| format!("{call}: {text}"))
 }
 
-fn log_path(folder: &Path) -> PathBuf {
-    folder.join("log")
+fn log_path(directory: &Path) -> PathBuf {
+    directory.join("log")
 }
 
-/// The last of what the balancer said, for messages.
-fn log_tail(folder: &Path) -> String {
-    let log = std::fs::read(log_path(folder)).unwrap_or_default();
+/// Returns the end of the balancer's log, for messages.
+fn log_tail(directory: &Path) -> String {
+    let log = std::fs::read(log_path(directory)).unwrap_or_default();
     let tail = log.get(log.len().saturating_sub(2000)..).unwrap_or(&log);
-    format!("it said: {}", String::from_utf8_lossy(tail).trim())
+    format!("its log ends with: {}", String::from_utf8_lossy(tail).trim())
 }

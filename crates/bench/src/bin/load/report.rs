@@ -1,43 +1,53 @@
-//! What was measured, as a table.
+//! The table of results.
 
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
-const COLUMNS: [&str; 9] =
-    ["what", "balancer", "floor", "ratio", "target", "reached", "p50 ms", "p99 ms", "failed"];
+const COLUMNS: [&str; 9] = [
+    "measurement",
+    "balancer",
+    "baseline",
+    "ratio",
+    "target",
+    "reached",
+    "p50 ms",
+    "p99 ms",
+    "failed",
+];
 /// Columns of numbers.
 const NUMBER_COLUMNS: [usize; 6] = [1, 2, 3, 6, 7, 8];
 
-/// Stands where nothing was measured or wanted.
+/// The content of a cell without a measurement or target.
 const EMPTY_CELL: &str = "–";
 
-/// One line of the table.
+/// One row of the table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReportRow {
+    /// What was measured.
     pub(crate) name: String,
-    /// What the balancer reached, with its unit.
+    /// The balancer's result, with its unit.
     pub(crate) product: String,
-    /// What the floor reached in the same run.
-    pub(crate) floor: String,
-    /// Speed of the balancer over that of the floor.
+    /// The baseline's result in the same run.
+    pub(crate) baseline: String,
+    /// Speed of the balancer divided by that of the baseline.
     pub(crate) ratio: Option<f64>,
-    /// What was to be reached, and whether it was.
+    /// The target, and whether it was reached.
     pub(crate) target: Option<(String, bool)>,
-    /// Within what time half of the balancer's answers, and nearly all of them, came.
+    /// Median and 99th percentile of the balancer's response times.
     pub(crate) p50_p99_ms: Option<(f64, f64)>,
-    /// Requests without a good answer, of balancer and floor.
+    /// Number of requests without a valid response, of balancer and baseline.
     pub(crate) failed: usize,
-    /// What was wrong with one of those.
+    /// The error of one of these requests.
     pub(crate) failure_example: Option<String>,
 }
 
 impl ReportRow {
-    /// A measurement that could not be finished.
-    pub(crate) fn from_error(what: String, error: &anyhow::Error) -> Self {
+    /// The row of a measurement that failed.
+    pub(crate) fn from_error(name: String, error: &anyhow::Error) -> Self {
         Self {
-            name: what,
+            name,
             product: EMPTY_CELL.to_owned(),
-            floor: EMPTY_CELL.to_owned(),
+            baseline: EMPTY_CELL.to_owned(),
             failed: 1,
             failure_example: Some(format!("{error:#}")),
             ..Self::default()
@@ -56,7 +66,7 @@ impl ReportRow {
         [
             self.name.clone(),
             self.product.clone(),
-            self.floor.clone(),
+            self.baseline.clone(),
             format_number(self.ratio),
             target,
             reached.to_owned(),
@@ -71,7 +81,7 @@ fn format_number(value: Option<f64>) -> String {
     value.map_or_else(|| EMPTY_CELL.to_owned(), |value| format!("{value:.2}"))
 }
 
-/// Requests per second.
+/// Formats a number of requests per second.
 pub(crate) fn format_rate(rate: f64) -> String {
     format!("{rate:.0}/s")
 }
@@ -91,7 +101,7 @@ pub(crate) fn to_table(rows: &[ReportRow], markdown: bool) -> String {
     table.to_string()
 }
 
-/// The machine, in a few words.
+/// Returns the number of cores and the model of the processor.
 pub(crate) fn describe_machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = info.lines().find_map(|line| line.strip_prefix("model name"));

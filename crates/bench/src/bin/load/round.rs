@@ -1,7 +1,8 @@
-//! Load on something that answers: so many connections, each asking again as soon as it is answered.
+//! Load on a server: a number of connections, each of which sends its next request as soon as it has
+//! got the response to the previous one.
 
 use crate::client::{Connection, ExpectedResponse};
-use crate::stopwatch::now;
+use crate::clock::now;
 use anyhow::{Context, ensure};
 use http::Uri;
 use std::sync::Arc;
@@ -10,12 +11,13 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// A connection that fails so often gives up.
+/// A connection with this many failures sends no further request.
 const MAX_FAILURES: usize = 20;
-/// A round that lasts so much longer than asked for is stuck.
+/// How much longer than its duration a round may take.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A port of this machine and the requests for it, taken in turn by whoever asks next.
+/// A port of this machine and the requests to send to it. All connections take the next request from
+/// the same list.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestSource {
     port: u16,
@@ -24,7 +26,7 @@ pub(crate) struct RequestSource {
     is_single_pass: bool,
 }
 
-/// What is asked, by how many connections.
+/// Requests, the expected response, and the number of connections.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestLoad {
     sources: Vec<RequestSource>,
@@ -32,32 +34,32 @@ pub(crate) struct RequestLoad {
     connections: usize,
 }
 
-/// What came of a round.
+/// The result of a round.
 #[derive(Debug, Default)]
 pub(crate) struct RoundResult {
-    /// From the first request to the last answer.
+    /// The time from the first request to the last response.
     pub(crate) elapsed: Duration,
-    /// How long each good answer took.
+    /// The response times of all valid responses.
     pub(crate) latencies: Vec<Duration>,
-    /// Requests without a good answer.
+    /// Number of requests without a valid response.
     pub(crate) failed: usize,
-    /// What was wrong with one of those.
+    /// The error of one of these requests.
     pub(crate) failure_example: Option<String>,
 }
 
 impl RequestSource {
-    /// Requests that may be asked again and again.
+    /// Requests that are repeated from the beginning.
     pub(crate) fn repeating(port: u16, targets: Vec<Uri>) -> Self {
         Self::new(port, targets, false)
     }
 
-    /// Requests that are asked once each; the round ends early when there are no more.
+    /// Requests that are sent once each; the round ends early when there are no more.
     pub(crate) fn single_pass(port: u16, targets: Vec<Uri>) -> Self {
         Self::new(port, targets, true)
     }
 
-    fn new(port: u16, targets: Vec<Uri>, once: bool) -> Self {
-        Self { port, targets: targets.into(), next: Arc::default(), is_single_pass: once }
+    fn new(port: u16, targets: Vec<Uri>, is_single_pass: bool) -> Self {
+        Self { port, targets: targets.into(), next: Arc::default(), is_single_pass }
     }
 
     fn next_target(&self) -> Option<Uri> {
@@ -70,26 +72,26 @@ impl RequestSource {
 }
 
 impl RequestLoad {
-    /// The connections are dealt out to the aims in turn.
+    /// A load whose connections are distributed over the sources in turn.
     pub(crate) fn new(
-        aims: Vec<RequestSource>,
-        expect: ExpectedResponse,
+        sources: Vec<RequestSource>,
+        expected: ExpectedResponse,
         connections: usize,
     ) -> Self {
-        Self { sources: aims, expected: expect, connections }
+        Self { sources, expected, connections }
     }
 
-    /// Asks for so long. The connections are open before the clock starts.
-    pub(crate) async fn run_round(&self, length: Duration) -> anyhow::Result<RoundResult> {
+    /// Sends requests for this time. The connections are opened before the measurement starts.
+    pub(crate) async fn run_round(&self, duration: Duration) -> anyhow::Result<RoundResult> {
         let mut open = Vec::with_capacity(self.connections);
-        for aim in self.sources.iter().cycle().take(self.connections) {
-            open.push((Connection::open(aim.port).await?, aim.clone()));
+        for source in self.sources.iter().cycle().take(self.connections) {
+            open.push((Connection::open(source.port).await?, source.clone()));
         }
         let started = now();
-        let deadline = started + length;
+        let deadline = started + duration;
         let mut loops = JoinSet::new();
-        for (connection, aim) in open {
-            loops.spawn(run_connection(connection, aim, self.expected, deadline));
+        for (connection, source) in open {
+            loops.spawn(run_connection(connection, source, self.expected, deadline));
         }
         let mut round = RoundResult::default();
         let all = async {
@@ -98,39 +100,39 @@ impl RequestLoad {
             }
             anyhow::Ok(())
         };
-        let finished = timeout(length + ROUND_TIMEOUT, all).await;
-        finished.context("some answers never came")??;
+        let finished = timeout(duration + ROUND_TIMEOUT, all).await;
+        finished.context("the round does not end")??;
         round.elapsed = now() - started;
         Ok(round)
     }
 
-    /// Asks everything that is asked once, and allows no failure.
+    /// Sends all requests of single-pass sources; fails unless all of them succeed.
     pub(crate) async fn send_all(&self) -> anyhow::Result<RoundResult> {
         let round = self.run_round(ROUND_TIMEOUT).await?;
-        let complaint = round.failure_example.as_deref().unwrap_or_default();
-        ensure!(round.failed == 0, "{} failed: {complaint}", round.failed);
-        let wanted: usize = self.sources.iter().map(|aim| aim.targets.len()).sum();
+        let failure_example = round.failure_example.as_deref().unwrap_or_default();
+        ensure!(round.failed == 0, "{} failed: {failure_example}", round.failed);
+        let expected: usize = self.sources.iter().map(|source| source.targets.len()).sum();
         let answered = round.latencies.len();
-        ensure!(answered == wanted, "only {answered} of {wanted} answered");
+        ensure!(answered == expected, "only {answered} of {expected} requests were answered");
         Ok(round)
     }
 }
 
-/// One connection's part of a round.
+/// Sends the requests of one connection.
 async fn run_connection(
     mut connection: Connection,
-    aim: RequestSource,
-    expect: ExpectedResponse,
+    source: RequestSource,
+    expected: ExpectedResponse,
     deadline: Instant,
 ) -> RoundResult {
     let mut round = RoundResult::default();
     while now() < deadline && round.failed < MAX_FAILURES {
-        let Some(target) = aim.next_target() else { break };
-        let asked = now();
-        let answer = connection.get(target).await;
-        let took = now() - asked;
-        match answer.and_then(|answer| expect.check(&answer)) {
-            Ok(()) => round.latencies.push(took),
+        let Some(target) = source.next_target() else { break };
+        let sent_at = now();
+        let response = connection.get(target).await;
+        let elapsed = now() - sent_at;
+        match response.and_then(|response| expected.check(&response)) {
+            Ok(()) => round.latencies.push(elapsed),
             Err(error) => round.record_failure(&error),
         }
     }
@@ -138,18 +140,18 @@ async fn run_connection(
 }
 
 impl RoundResult {
-    /// Good answers per second.
+    /// Returns the number of valid responses per second.
     pub(crate) fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64().max(f64::EPSILON)
     }
 
-    /// Takes note of a failure.
+    /// Records a request without a valid response.
     pub(crate) fn record_failure(&mut self, error: &anyhow::Error) {
         self.failed += 1;
         self.failure_example.get_or_insert_with(|| format!("{error:#}"));
     }
 
-    /// Adds what another part of the same round brought.
+    /// Adds the result of another connection in the same round.
     pub(crate) fn merge(&mut self, part: Self) {
         self.latencies.extend(part.latencies);
         self.failed += part.failed;
@@ -162,10 +164,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn aims_repeat_or_end() {
+    fn sources_repeat_or_end() {
         let targets = || vec![Uri::from_static("/a"), Uri::from_static("/b")];
-        let paths = |aim: &RequestSource| -> Vec<String> {
-            std::iter::from_fn(|| aim.next_target()).take(3).map(|uri| uri.to_string()).collect()
+        let paths = |source: &RequestSource| -> Vec<String> {
+            std::iter::from_fn(|| source.next_target()).take(3).map(|uri| uri.to_string()).collect()
         };
         assert_eq!(paths(&RequestSource::repeating(1, targets())), ["/a", "/b", "/a"]);
         assert_eq!(paths(&RequestSource::single_pass(1, targets())), ["/a", "/b"]);

@@ -1,4 +1,4 @@
-//! Requests as a front-end signs them.
+//! Signed requests of front-ends and administrators.
 
 use anyhow::Context;
 use http::Uri;
@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 
 /// The secret that front-ends and administrators share with the balancer.
 pub(crate) const SECRET: &str = "lbsecret";
-/// Where the balancer answers BigBlueButton's calls.
+/// The path of the BigBlueButton API.
 pub(crate) const API_PATH: &str = "/bigbluebutton/api";
-/// Where the balancer answers calls of administrators.
+/// The path of the management API.
 pub(crate) const MANAGEMENT_PATH: &str = "/scalelite/api";
 
-/// The target of a call below `path`, signed.
+/// Returns the signed request target of a call below `path`.
 pub(crate) fn sign_target(
     path: &str,
     call: &str,
@@ -19,17 +19,17 @@ pub(crate) fn sign_target(
     secret: &str,
 ) -> anyhow::Result<Uri> {
     let checksum = hex::encode(Sha256::digest(format!("{call}{query}{secret}")));
-    let joint = if query.is_empty() { "" } else { "&" };
-    let target = format!("{path}/{call}?{query}{joint}checksum={checksum}");
+    let separator = if query.is_empty() { "" } else { "&" };
+    let target = format!("{path}/{call}?{query}{separator}checksum={checksum}");
     target.parse().with_context(|| target.clone())
 }
 
-/// A call of BigBlueButton's to the balancer.
+/// Returns the request target of a BigBlueButton API call to the balancer.
 pub(crate) fn api_target(name: &str, query: &str) -> anyhow::Result<Uri> {
     sign_target(API_PATH, name, query, SECRET)
 }
 
-/// `count` joins of as many users, spread evenly over the meetings.
+/// Returns `count` joins of different users, distributed evenly over the meetings.
 pub(crate) fn join_targets(meetings: &[String], count: usize) -> anyhow::Result<Vec<Uri>> {
     let join = |(user, meeting): (usize, &String)| {
         let query =
@@ -39,7 +39,7 @@ pub(crate) fn join_targets(meetings: &[String], count: usize) -> anyhow::Result<
     (0..count).zip(meetings.iter().cycle()).map(join).collect()
 }
 
-/// A create of a meeting with the parameters that front-ends send.
+/// Returns a create of a meeting with the parameters that front-ends send.
 pub(crate) fn create_target(id: &str) -> anyhow::Result<Uri> {
     let query = format!(
         "name=Lecture+{id}&meetingID={id}&attendeePW=viewer&moderatorPW=teacher&record=false\
@@ -63,12 +63,12 @@ mod tests {
     }
 
     #[test]
-    fn joins_go_round_the_meetings() {
+    fn joins_are_distributed_over_the_meetings() {
         let meetings = ["a".to_owned(), "b".to_owned()];
         let joins = join_targets(&meetings, 3).unwrap();
-        let of = |n: usize| joins[n].to_string();
+        let target = |n: usize| joins[n].to_string();
         assert_eq!(joins.len(), 3);
-        assert!(of(0).contains("meetingID=a&") && of(1).contains("meetingID=b&"));
-        assert!(of(2).contains("meetingID=a&") && of(2).contains("userID=user-2"));
+        assert!(target(0).contains("meetingID=a&") && target(1).contains("meetingID=b&"));
+        assert!(target(2).contains("meetingID=a&") && target(2).contains("userID=user-2"));
     }
 }

@@ -1,54 +1,55 @@
-//! Medians and the like.
+//! Medians, quantiles and ratios of measured rounds.
 
 use crate::round::RoundResult;
 
 use testkit::quantile::quantile;
 pub(crate) use testkit::quantile::to_ms;
 
-/// Rounds of the balancer and of its floor, taken in turn.
+/// Alternating rounds of the balancer and of its baseline.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     pub(crate) product: Vec<RoundResult>,
-    pub(crate) floor: Vec<RoundResult>,
-    /// Of which only the failures count.
+    pub(crate) baseline: Vec<RoundResult>,
+    /// Rounds before the measurement, of which only the failures count.
     pub(crate) warm_up: Vec<RoundResult>,
 }
 
 impl Comparison {
-    /// Failures of rounds, and what was wrong with one of them.
+    /// Returns the number of failures in all rounds, and the error of one of them.
     pub(crate) fn count_failures(&self) -> (usize, Option<String>) {
-        let rounds = self.product.iter().chain(&self.floor);
+        let rounds = self.product.iter().chain(&self.baseline);
         count_failures(rounds.chain(&self.warm_up))
     }
 
-    /// The balancer's rate over its floor's: the median of the neighbouring rounds.
+    /// Returns the balancer's rate divided by the baseline's: the median of the ratios of consecutive
+    /// rounds.
     pub(crate) fn ratio(&self) -> f64 {
-        let pairs = self.product.iter().zip(&self.floor);
-        median(pairs.map(|(product, floor)| product.rate() / floor.rate()))
+        let pairs = self.product.iter().zip(&self.baseline);
+        median(pairs.map(|(product, baseline)| product.rate() / baseline.rate()))
     }
 }
 
-/// The median of the rounds' rates.
+/// Returns the median of the rounds' rates.
 pub(crate) fn median_rate(rounds: &[RoundResult]) -> f64 {
     median(rounds.iter().map(RoundResult::rate))
 }
 
-/// The time within which that share of all answers came, in ms.
+/// Returns a quantile of the response times of all rounds, in ms.
 pub(crate) fn latency_quantile_ms(rounds: &[RoundResult], share: f64) -> f64 {
     let latencies = rounds.iter().flat_map(|round| &round.latencies);
     quantile(latencies.map(to_ms).collect(), share)
 }
 
-/// Failures of all rounds, and what was wrong with one of them.
+/// Returns the number of failures in these rounds, and the error of one of them.
 pub(crate) fn count_failures<'a>(
     rounds: impl IntoIterator<Item = &'a RoundResult>,
 ) -> (usize, Option<String>) {
-    let (mut failed, mut complaint) = (0, None);
+    let (mut failed, mut failure_example) = (0, None);
     for round in rounds {
         failed += round.failed;
-        complaint = complaint.or_else(|| round.failure_example.clone());
+        failure_example = failure_example.or_else(|| round.failure_example.clone());
     }
-    (failed, complaint)
+    (failed, failure_example)
 }
 
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
@@ -67,19 +68,19 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_those_of_neighbours() {
-        let round = |answers: usize| RoundResult {
+    fn ratios_are_those_of_consecutive_rounds() {
+        let round = |count: usize| RoundResult {
             elapsed: Duration::from_secs(1),
-            latencies: vec![Duration::from_millis(2); answers],
+            latencies: vec![Duration::from_millis(2); count],
             ..RoundResult::default()
         };
-        let duel = Comparison {
+        let comparison = Comparison {
             product: vec![round(5), round(1), round(40)],
-            floor: vec![round(10), round(10), round(100)],
+            baseline: vec![round(10), round(10), round(100)],
             ..Comparison::default()
         };
-        assert!((duel.ratio() - 0.4).abs() < 1e-9);
-        assert!((median_rate(&duel.product) - 5.0).abs() < 1e-9);
-        assert!((latency_quantile_ms(&duel.product, 0.99) - 2.0).abs() < 1e-9);
+        assert!((comparison.ratio() - 0.4).abs() < 1e-9);
+        assert!((median_rate(&comparison.product) - 5.0).abs() < 1e-9);
+        assert!((latency_quantile_ms(&comparison.product, 0.99) - 2.0).abs() < 1e-9);
     }
 }

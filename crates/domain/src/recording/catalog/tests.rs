@@ -1,4 +1,4 @@
-//! What becomes of a recording when more of it arrives, and which ones are wanted.
+//! Tests of filters, of changes through the API, and of merging archives.
 
 use super::*;
 use crate::time::Timestamp;
@@ -29,24 +29,28 @@ fn metadata_matches_are_parsed() {
 }
 
 #[test]
-fn the_newest_come_first() {
-    let at =
+fn the_newest_recordings_come_first() {
+    let started =
         |id: &str, ms: Option<i64>| Recording { started_at: ms.map(Timestamp), ..recording(id) };
-    let mut all = [at("a", None), at("b", Some(1)), at("d", Some(2)), at("c", Some(2))];
+    let mut all =
+        [started("a", None), started("b", Some(1)), started("d", Some(2)), started("c", Some(2))];
     all.sort_by(compare_newest_first);
-    assert_eq!(all.map(|one| one.record_id), ["c", "d", "b", "a"]);
+    assert_eq!(all.map(|recording| recording.record_id), ["c", "d", "b", "a"]);
 }
 
 #[test]
-fn an_archive_adds_formats_and_replaces_those_that_come_again() {
+fn an_archive_adds_new_formats_and_replaces_existing_ones() {
     let mut before = recording("r");
     before.formats = vec![format("notes", 1), format("video", 1)];
     before.details.raw_size = Some(9);
     let mut incoming = recording("r");
     incoming.formats = vec![format("video", 2), format("podcast", 2)];
     let merged = merge_recording(Some(&before), &incoming).unwrap();
-    let formats: Vec<_> =
-        merged.formats.iter().map(|one| (one.format.as_str(), one.length_minutes)).collect();
+    let formats: Vec<_> = merged
+        .formats
+        .iter()
+        .map(|format| (format.format.as_str(), format.length_minutes))
+        .collect();
     assert_eq!(formats, [("notes", Some(1)), ("podcast", Some(2)), ("video", Some(2))]);
     assert_eq!(merged.details.raw_size, Some(9));
 }
@@ -69,7 +73,7 @@ fn an_archive_keeps_changes_made_through_the_api() {
     assert_eq!(
         merge_recording(Some(&before), &merged),
         Some(merged.clone()),
-        "once more changes nothing"
+        "importing it again changes nothing"
     );
 }
 
@@ -78,6 +82,6 @@ fn deleted_recordings_stay_deleted_and_internal_metadata_is_dropped() {
     let mut incoming = recording("r");
     incoming.metadata = INTERNAL_KEYS.iter().map(|key| pair(key, "x")).collect();
     assert_eq!(merge_recording(None, &incoming).unwrap().metadata, []);
-    let gone = Recording { state: Some("deleted".to_owned()), ..recording("r") };
-    assert_eq!(merge_recording(Some(&gone), &incoming), None);
+    let deleted = Recording { state: Some("deleted".to_owned()), ..recording("r") };
+    assert_eq!(merge_recording(Some(&deleted), &incoming), None);
 }

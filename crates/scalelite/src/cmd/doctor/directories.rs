@@ -1,4 +1,4 @@
-//! Directories of this machine: there, ours, and not full.
+//! Checks of directories: existence, permissions and free space.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -8,11 +8,11 @@ use app::ports::Finding;
 use crate::config::Sources;
 use crate::wiring::may_write;
 
-/// With less free space the store may stop at any time.
+/// Free space below which the check fails, since the store may stop at any time.
 const MIN_FREE_MIB: u64 = 20;
-/// With less somebody should look.
+/// Free space below which the check warns.
 const WARN_FREE_MIB: u64 = 500;
-/// The directories of recordings.
+/// The settings of recording directories.
 const RECORDING_DIR_SETTINGS: [&str; 4] = [
     "RECORDING_SPOOL_DIR",
     "RECORDING_WORK_DIR",
@@ -20,17 +20,20 @@ const RECORDING_DIR_SETTINGS: [&str; 4] = [
     "RECORDING_UNPUBLISH_DIR",
 ];
 
-/// The data directory, which the first start makes if it can.
+/// Checks the data directory. If it does not exist, checks whether it can be created.
 pub fn check_data_dir(dir: &Path) -> Vec<Finding> {
     let check = "data directory";
     let shown = dir.display();
-    let advice = format!("let the user that runs scalelite own it: chown USER {shown}");
+    let advice = format!("make the user that runs scalelite its owner: chown USER {shown}");
     if !dir.exists() {
-        let above = dir.ancestors().skip(1).find(|above| above.exists());
-        let above = above.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        return vec![match may_write(above) {
-            Ok(()) => Finding::ok(check, format!("{shown}: the first start makes it")),
-            Err(error) => Finding::fail(check, format!("{shown}: cannot be made: {error}"), advice),
+        let parent = dir.ancestors().skip(1).find(|parent| parent.exists());
+        let parent =
+            parent.filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        return vec![match may_write(parent) {
+            Ok(()) => Finding::ok(check, format!("{shown}: created on first start")),
+            Err(error) => {
+                Finding::fail(check, format!("{shown}: cannot be created: {error}"), advice)
+            }
         }];
     }
     if let Err(error) = may_write(dir) {
@@ -43,7 +46,7 @@ pub fn check_data_dir(dir: &Path) -> Vec<Finding> {
     ]
 }
 
-/// The directory holds the secrets of servers and front-ends.
+/// Checks that only the owner has access: the directory holds the secrets of servers and front-ends.
 fn check_permissions(dir: &Path) -> Finding {
     let check = "data directory: permissions";
     let advice = format!("chmod 700 {}", dir.display());
@@ -51,9 +54,9 @@ fn check_permissions(dir: &Path) -> Finding {
         Ok(metadata) => {
             let mode = metadata.permissions().mode() & 0o777;
             if mode & 0o077 == 0 {
-                Finding::ok(check, format!("{mode:03o}, its owner's only"))
+                Finding::ok(check, format!("{mode:03o}, accessible by its owner only"))
             } else {
-                Finding::warn(check, format!("{mode:03o}, others may look into it"), advice)
+                Finding::warn(check, format!("{mode:03o}, accessible by other users"), advice)
             }
         }
         Err(error) => Finding::fail(check, error.to_string(), advice),
@@ -62,10 +65,10 @@ fn check_permissions(dir: &Path) -> Finding {
 
 fn check_free_space(dir: &Path) -> Finding {
     let check = "data directory: free space";
-    let advice = "make room, or move the data directory";
+    let advice = "free disk space, or move the data directory";
     match rustix::fs::statvfs(dir) {
-        Ok(found) => {
-            let free_mib = found.f_bavail.saturating_mul(found.f_frsize) >> 20;
+        Ok(statistics) => {
+            let free_mib = statistics.f_bavail.saturating_mul(statistics.f_frsize) >> 20;
             let detail = format!("{free_mib} MiB");
             match free_mib {
                 free if free < MIN_FREE_MIB => Finding::fail(check, detail, advice),
@@ -77,19 +80,19 @@ fn check_free_space(dir: &Path) -> Finding {
     }
 }
 
-/// The directories of recordings that are named.
+/// Checks the recording directories that are set.
 pub fn check_recording_dirs(sources: &Sources) -> Vec<Finding> {
-    let named = |name| Some((name, Path::new(sources.variable(name)?)));
-    let look = |(name, dir): (&str, &Path)| {
+    let setting = |name| Some((name, Path::new(sources.variable(name)?)));
+    let check = |(name, dir): (&str, &Path)| {
         let shown = dir.display();
         match may_write(dir) {
             Ok(()) => Finding::ok(name, format!("{shown}: can be written")),
             Err(error) => {
-                let advice = "make it, with the owner and group that copy recordings into it \
+                let advice = "create it, with the owner and group that copy recordings into it \
                               (mode 0775)";
                 Finding::fail(name, format!("{shown}: {error}"), advice)
             }
         }
     };
-    RECORDING_DIR_SETTINGS.into_iter().filter_map(named).map(look).collect()
+    RECORDING_DIR_SETTINGS.into_iter().filter_map(setting).map(check).collect()
 }

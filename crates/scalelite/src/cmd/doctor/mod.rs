@@ -1,5 +1,5 @@
-//! `doctor`: looks at everything the balancer depends on, and says what is wrong and what to do.
-//! It goes on after a failure as far as it can, so that one run tells everything.
+//! `doctor`: checks everything the balancer depends on, and reports problems with advice. It continues
+//! after a failure as far as possible, so that one run reports all problems.
 
 mod directories;
 mod report;
@@ -16,7 +16,7 @@ use crate::{telemetry, wiring};
 
 use super::{CommandFailure, build_runtime};
 
-/// Looks, and prints what it found; fails if anything does.
+/// Runs all checks and prints the findings. Fails if a check fails.
 pub fn run(sources: &Sources, as_json: bool) -> Result<(), CommandFailure> {
     let findings = collect_findings(sources)?;
     if as_json {
@@ -31,11 +31,12 @@ pub fn run(sources: &Sources, as_json: bool) -> Result<(), CommandFailure> {
 fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
     let mut findings = Vec::new();
     let read = Config::read(sources);
-    findings.push(settings::check_configuration(read.as_ref().map(|(_, shown)| shown.as_slice())));
+    let settings = read.as_ref().map(|(_, settings)| settings.as_slice());
+    findings.push(settings::check_configuration(settings));
     findings.extend(settings::check_variables(sources));
     let Ok((config, _)) = read else {
-        let later = "after the configuration is right";
-        findings.extend(["stores", "servers"].map(|check| Finding::skipped(check, later)));
+        let reason = "the configuration must be corrected first";
+        findings.extend(["stores", "servers"].map(|check| Finding::skipped(check, reason)));
         return Ok(findings);
     };
     let _log = telemetry::start(config.log_level, config.log_format, Some(rust_log(sources)));
@@ -49,38 +50,38 @@ fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
             findings.extend(build_runtime(false)?.block_on(check_pool(&config, &stores, &dir)));
         }
         Err(error) => {
-            let advice = "correct it; docs/configuration.md says what is understood";
+            let advice = "correct it; docs/configuration.md describes the settings";
             findings.push(Finding::fail("stores", error, advice));
-            findings.push(Finding::skipped("servers", "there is no store that knows them"));
+            findings.push(Finding::skipped("servers", "no store to read them from"));
         }
     }
     Ok(findings)
 }
 
-/// What we have to say is in the findings, unless somebody wants to see everything.
+/// The log directives: nothing is logged unless RUST_LOG is set, since the findings report all problems.
 fn rust_log(sources: &Sources) -> &str {
     sources.variable("RUST_LOG").unwrap_or("off")
 }
 
-/// Looks at the stores and, by what they hold, at the servers.
+/// Checks the stores, and the servers that are stored in them.
 async fn check_pool(config: &Config, stores: &StoreSettings, dir: &Path) -> Vec<Finding> {
     if !stores.is_shared() && !dir.join(STORE_FILE).exists() {
-        // To make one would be to do more than to look.
-        let later = "there is no store yet, the first start makes it";
-        return ["store", "servers"].map(|check| Finding::skipped(check, later)).to_vec();
+        // A check must not create the store.
+        let reason = "no store yet; it is created on first start";
+        return ["store", "servers"].map(|check| Finding::skipped(check, reason)).to_vec();
     }
-    let (hot, rest) = stores.describe();
+    let (state, recordings) = stores.describe();
     let wired = match wiring::wire(config, stores) {
         Ok(wired) => wired,
         Err(error) => {
-            let advice = "see that the store is there and may be used by this user";
+            let advice = "check that the store exists and that this user has access";
             let servers = Finding::skipped("servers", "the store cannot be used");
             return vec![Finding::fail("store", error.to_string(), advice), servers];
         }
     };
-    let places = format!("servers and meetings in {hot}, recordings in {rest}");
-    let mut findings = vec![Finding::ok("stores", places)];
-    // Of a database that we only look at, its own findings say what there is to say.
+    let locations = format!("servers and meetings in {state}, recordings in {recordings}");
+    let mut findings = vec![Finding::ok("stores", locations)];
+    // PostgreSQL is opened for reading only; its inspector checks the access.
     if !matches!(stores.state, stores::StateStoreUrl::Postgres(_)) {
         findings.push(check_access(&wired).await);
     }
@@ -95,7 +96,8 @@ async fn check_access(wired: &wiring::WiredApp) -> Finding {
     match wired.app.pool.check_store().await {
         Ok(()) => Finding::ok("store: access", "can be read and written"),
         Err(error) => {
-            let advice = "see that the store runs, is not full, and may be written by this user";
+            let advice =
+                "check that the store runs and is not full, and that this user may write to it";
             Finding::fail("store: access", error.to_string(), advice)
         }
     }

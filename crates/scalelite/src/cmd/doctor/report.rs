@@ -1,4 +1,4 @@
-//! How findings are printed: a list for people, an array for programs.
+//! Prints findings as text or JSON.
 
 use std::io::IsTerminal as _;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::output::{print_line, printable};
 
-/// One line for each finding, with what to do under those that need it.
+/// Prints one line for each finding, followed by its advice if it has any, and a summary.
 pub fn print_findings(findings: &[Finding]) {
     let terminal = std::io::stdout().is_terminal();
     for finding in findings {
@@ -24,27 +24,27 @@ pub fn print_findings(findings: &[Finding]) {
     }
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     print_line(match (count(FindingLevel::Fail), count(FindingLevel::Warn)) {
-        (0, 0) => "Nothing is wrong.".to_owned(),
-        (0, warned) => format!("Nothing fails; {warned} to look at."),
+        (0, 0) => "No problems found.".to_owned(),
+        (0, warned) => format!("{warned} warnings."),
         (failed, 0) => format!("{failed} failed."),
-        (failed, warned) => format!("{failed} failed; {warned} more to look at."),
+        (failed, warned) => format!("{failed} failed, {warned} warnings."),
     });
 }
 
-/// What a line begins with; files and pipes get words.
+/// The prefix of a line: a symbol on a terminal, a word otherwise.
 fn line_prefix(level: FindingLevel, terminal: bool) -> String {
-    let (sign, word) = match level {
+    let (symbol, word) = match level {
         FindingLevel::Ok => ("✓", "ok"),
         FindingLevel::Warn => ("!", "warn"),
         FindingLevel::Fail => ("✗", "FAIL"),
         FindingLevel::Skipped => ("-", "skipped"),
     };
-    if terminal { format!("{sign} ") } else { format!("{word:<9}") }
+    if terminal { format!("{symbol} ") } else { format!("{word:<9}") }
 }
 
-/// An array of objects.
+/// Prints an array with an object for each finding.
 pub fn print_findings_json(findings: &[Finding]) {
-    let of = |finding: &Finding| {
+    let to_json = |finding: &Finding| {
         json!({
             "name": finding.check,
             "outcome": finding.level.name(),
@@ -52,5 +52,5 @@ pub fn print_findings_json(findings: &[Finding]) {
             "advice": finding.advice,
         })
     };
-    print_line(json!(findings.iter().map(of).collect::<Vec<_>>()).to_string());
+    print_line(json!(findings.iter().map(to_json).collect::<Vec<_>>()).to_string());
 }

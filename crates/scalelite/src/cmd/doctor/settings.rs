@@ -1,4 +1,4 @@
-//! What is to be said about settings: wrong, without effect, probably misspelled, or weak.
+//! Checks of settings: wrong values, settings without effect, misspelled names, weak secrets.
 
 use app::ports::Finding;
 
@@ -8,25 +8,27 @@ use crate::config::sources::SettingOrigin;
 use crate::config::values::Secret;
 use crate::config::{Config, Sources, StoreSettings};
 
-/// Fewer characters of a secret can be guessed.
+/// Minimum length of a secret that is hard to guess.
 const MIN_SECRET_CHARS: usize = 16;
-/// So can those of which only so many are different.
+/// Minimum number of distinct characters of such a secret.
 const MIN_DISTINCT_CHARS: usize = 8;
-/// Shorter names are like each other by chance.
+/// Minimum length of a variable's name to be compared with settings: shorter names are similar by
+/// chance.
 const MIN_NAME_CHARS: usize = 8;
-/// What only our own names begin with.
+/// Prefix of variables that only this program uses.
 const OWN_PREFIX: &str = "SCALELITE_";
-/// Where longer names begin, in which two letters may be wrong.
+/// Minimum length of a name that may differ from a setting in two characters instead of one.
 const LONG_NAME_CHARS: usize = 12;
 
-/// Whether the settings can be read.
+/// Checks whether the settings could be read.
 pub fn check_configuration(read: Result<&[EffectiveSetting], &String>) -> Finding {
     match read {
-        Ok(shown) => {
-            let given = shown.iter().filter(|one| one.origin != SettingOrigin::Default).count();
+        Ok(settings) => {
+            let is_set = |setting: &&EffectiveSetting| setting.origin != SettingOrigin::Default;
+            let count = settings.iter().filter(is_set).count();
             Finding::ok(
                 "configuration",
-                format!("{given} settings given, the others at their defaults"),
+                format!("{count} settings set, the others have their defaults"),
             )
         }
         Err(error) => {
@@ -36,96 +38,88 @@ pub fn check_configuration(read: Result<&[EffectiveSetting], &String>) -> Findin
     }
 }
 
-/// Variables that do less than somebody may expect.
+/// Finds environment variables without effect and probably misspelled ones.
 pub fn check_variables(sources: &Sources) -> Vec<Finding> {
     let mut findings = Vec::new();
     let check = |name: &str| format!("setting {name}");
-    for (name, why) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
-        let detail = format!("has no effect: {why}");
-        findings.push(Finding::warn(check(name), detail, "take it out, if it is only for this"));
+    for (name, reason) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
+        let detail = format!("has no effect: {reason}");
+        let advice = "remove it, if it was set only for scalelite";
+        findings.push(Finding::warn(check(name), detail, advice));
     }
     for name in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
-        let advice = "keep the original if you need what it does";
-        findings.push(Finding::warn(check(name), "has no effect yet", advice));
+        let advice = "keep the original if you need this feature";
+        findings.push(Finding::warn(check(name), "not implemented yet", advice));
     }
     for name in sources.names().filter(|name| !is_known(name)) {
         let advice = match suggest_name(name) {
-            Some(meant) => format!("if it is for scalelite, {meant} may be meant"),
+            Some(suggestion) => format!("did you mean {suggestion}?"),
             None if name.starts_with(OWN_PREFIX) => "`scalelite config` shows all names".to_owned(),
             None => continue,
         };
-        findings.push(Finding::warn(check(name), "is no setting, and looks like one", advice));
+        findings.push(Finding::warn(check(name), "unknown setting", advice));
     }
     findings
 }
 
-/// All names that mean or meant something.
+/// Names of all settings, those of the original without effect included.
 fn known_names() -> impl Iterator<Item = &'static str> {
-    let own = SETTINGS.iter().flat_map(|one| std::iter::once(&one.name).chain(one.aliases));
-    let others = WITHOUT_EFFECT.iter().map(|(name, _)| name).chain(NOT_IMPLEMENTED);
-    own.chain(others).copied()
+    let settings =
+        SETTINGS.iter().flat_map(|setting| std::iter::once(&setting.name).chain(setting.aliases));
+    let ignored = WITHOUT_EFFECT.iter().map(|(name, _)| name).chain(NOT_IMPLEMENTED);
+    settings.chain(ignored).copied()
 }
 
 fn is_known(name: &str) -> bool {
-    let plain = name.strip_suffix("_FILE").unwrap_or(name);
-    known_names().any(|known| known == name || known == plain)
+    let secret = name.strip_suffix("_FILE").unwrap_or(name);
+    known_names().any(|known| known == name || known == secret)
 }
 
-/// The setting that somebody may have meant by a name that is none.
+/// The setting with the most similar name, if it is similar enough to be a misspelling.
 fn suggest_name(name: &str) -> Option<&'static str> {
     if name.len() < MIN_NAME_CHARS {
         return None;
     }
-    let wrong_max = if name.len() < LONG_NAME_CHARS { 1 } else { 2 };
-    let near = known_names()
+    let max_distance = if name.len() < LONG_NAME_CHARS { 1 } else { 2 };
+    let similar = known_names()
         .filter(|known| known.len() >= MIN_NAME_CHARS)
-        .map(|known| (edit_distance(name, known), known))
-        .filter(|(wrong, _)| *wrong <= wrong_max);
-    near.min().map(|(_, known)| known)
+        .map(|known| (strsim::levenshtein(name, known), known))
+        .filter(|(distance, _)| *distance <= max_distance);
+    similar.min().map(|(_, known)| known)
 }
 
-/// Letters to insert, take out or change to make one name of the other.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(letter != other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-/// Whether the front-ends' secrets are there and can be trusted.
+/// Checks that the secrets of the front-ends are set and hard to guess.
 pub fn check_secret(config: &Config, stores: &StoreSettings) -> Finding {
     let check = "LOADBALANCER_SECRET";
-    let one = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.as_str());
-    let more = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
-    let given: Vec<&str> = one.chain(more).filter(|secret| !secret.is_empty()).collect();
-    if given.is_empty() {
+    let first = config.loadbalancer_secret.iter().map(|Secret(secret)| secret.as_str());
+    let others = config.loadbalancer_secrets.iter().flat_map(|Secret(list)| list.split(':'));
+    let secrets: Vec<&str> = first.chain(others).filter(|secret| !secret.is_empty()).collect();
+    if secrets.is_empty() {
         return if stores.is_shared() {
-            let detail = "not set: each machine would make a secret of its own";
-            Finding::warn(check, detail, "set the same on all: openssl rand -hex 32")
+            let detail = "not set: each replica would generate its own secret";
+            Finding::warn(
+                check,
+                detail,
+                "set the same secret on all replicas: openssl rand -hex 32",
+            )
         } else {
-            Finding::ok(check, "not set: the first start makes one (`scalelite secret`)")
+            Finding::ok(check, "not set: generated on first start (`scalelite secret` prints it)")
         };
     }
-    let weak = given.iter().filter(|secret| is_weak(secret)).count();
+    let weak = secrets.iter().filter(|secret| is_weak(secret)).count();
     if weak == 0 {
-        return Finding::ok(check, format!("{} given, long enough", given.len()));
+        return Finding::ok(check, format!("{} set, long enough", secrets.len()));
     }
-    let detail = format!("{weak} of {} can be guessed", given.len());
-    Finding::warn(check, detail, "make a longer one: openssl rand -hex 32")
+    let detail = format!("{weak} of {} are too short or too simple", secrets.len());
+    Finding::warn(check, detail, "generate a longer one: openssl rand -hex 32")
 }
 
 fn is_weak(secret: &str) -> bool {
-    let mut different: Vec<char> = secret.chars().collect();
-    let length = different.len();
-    different.sort_unstable();
-    different.dedup();
-    length < MIN_SECRET_CHARS || different.len() < MIN_DISTINCT_CHARS
+    let mut characters: Vec<char> = secret.chars().collect();
+    let length = characters.len();
+    characters.sort_unstable();
+    characters.dedup();
+    length < MIN_SECRET_CHARS || characters.len() < MIN_DISTINCT_CHARS
 }
 
 #[cfg(test)]
@@ -159,19 +153,6 @@ mod tests {
         }
         for name in ["LOADBALANCER_SECRET_FILE", "INTERVAL", "SECRET_KEY_BASE", "RAILS_ENV"] {
             assert!(is_known(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn edit_distances_are_symmetric() {
-        for (a, b, wrong) in [
-            ("", "", 0),
-            ("a", "", 1),
-            ("abc", "abc", 0),
-            ("abc", "axc", 1),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!((edit_distance(a, b), edit_distance(b, a)), (wrong, wrong));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Changing servers, in the original's words.
+//! Adds, changes and removes servers, with the texts of the original.
 
 use app::admin::servers::{self, NewServer, PanicOptions};
 use app::ports::ServerChange;
@@ -8,13 +8,14 @@ use super::admin_failure;
 use crate::cmd::{CommandContext, CommandFailure, print_declined, read_confirmation};
 use crate::output::{print_line, print_note, printable};
 
-/// What the original says before it disables a server with load.
+/// The warning that the original prints before it disables a server with load.
 const BUSY_WARNING: &str = "\
 WARNING: You are trying to disable a server with active load. You should use the cordon option if
           you do not want to clear all the meetings
 If you still wish to continue please enter `yes`";
 
-/// A multiplier as typed. What is no number, and 0, counts as 1, and that is said.
+/// Parses a load multiplier. For 0 and for text that is not a number, prints a warning and returns 1, as
+/// the original does.
 fn parse_multiplier(text: Option<String>) -> Option<f64> {
     let text = text.filter(|text| !text.is_empty())?;
     match text.trim().parse::<f64>() {
@@ -27,12 +28,12 @@ fn parse_multiplier(text: Option<String>) -> Option<f64> {
 }
 
 fn non_empty(text: Option<String>) -> Option<String> {
-    text.filter(|tag| !tag.is_empty())
+    text.filter(|text| !text.is_empty())
 }
 
 /// Adds a server.
 pub async fn add(
-    session: &CommandContext,
+    context: &CommandContext,
     url: Option<String>,
     secret: Option<String>,
     load_multiplier: Option<String>,
@@ -44,86 +45,89 @@ pub async fn add(
     servers::check_url(&url).map_err(admin_failure)?;
     let load_multiplier = parse_multiplier(load_multiplier);
     let new = NewServer { id: None, url, secret, tag: non_empty(tag), load_multiplier };
-    let server = servers::add(&session.app, new).await.map_err(admin_failure)?;
+    let server = servers::add(&context.app, new).await.map_err(admin_failure)?;
     print_line(format!("OK\nid: {}", server.id));
     Ok(())
 }
 
 async fn apply_change(
-    session: &CommandContext,
+    context: &CommandContext,
     id: &str,
     change: ServerChange,
 ) -> Result<(), CommandFailure> {
-    let server = servers::update(&session.app, id, change.clone()).await.map_err(admin_failure)?;
+    let server = servers::update(&context.app, id, change.clone()).await.map_err(admin_failure)?;
     if change.state == Some(AdminState::Enabled) && !server.is_online() {
         let reason = server.health.last_failure.map(|failure| failure.reason);
-        let reason = reason.unwrap_or_else(|| "more good polls are needed".to_owned());
-        print_note(format!("WARNING: it is not online yet: {reason}"));
+        let reason = reason.unwrap_or_else(|| "more successful polls are needed".to_owned());
+        print_note(format!("WARNING: the server is not online yet: {reason}"));
     }
     print_line("OK");
     Ok(())
 }
 
-/// Changes secret, multiplier and tag, as far as given.
+/// Changes secret, load multiplier and tag, if they are given.
 pub async fn update(
-    session: &CommandContext,
+    context: &CommandContext,
     id: &str,
     secret: Option<String>,
     load_multiplier: Option<String>,
     tag: Option<String>,
 ) -> Result<(), CommandFailure> {
     print_line(format!("Updating server {id}..."));
-    servers::find(&session.app, id).await.map_err(admin_failure)?;
+    servers::find(&context.app, id).await.map_err(admin_failure)?;
     let update = ServerChange {
-        secret: secret.filter(|secret| !secret.is_empty()),
+        secret: non_empty(secret),
         load_multiplier: parse_multiplier(load_multiplier),
         tag: tag.map(|tag| non_empty(Some(tag))),
         ..ServerChange::default()
     };
-    apply_change(session, id, update).await
+    apply_change(context, id, update).await
 }
 
 /// Removes a server.
-pub async fn remove(session: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+pub async fn remove(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
     print_line(format!("Removing server {id}..."));
-    let meetings = servers::remove(&session.app, id).await.map_err(admin_failure)?;
+    let meetings = servers::remove(&context.app, id).await.map_err(admin_failure)?;
     if !meetings.is_empty() {
-        print_note(format!("WARNING: {} meetings on it were forgotten", meetings.len()));
+        print_note(format!(
+            "WARNING: {} meetings of the server were removed from the pool",
+            meetings.len()
+        ));
     }
     print_line("OK");
     Ok(())
 }
 
-/// Lets a server get new meetings.
-pub async fn enable(session: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+/// Allows new meetings on a server.
+pub async fn enable(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
     print_line(format!("Enabling server {id}..."));
-    apply_change(session, id, ServerChange::with_state(AdminState::Enabled)).await
+    apply_change(context, id, ServerChange::with_state(AdminState::Enabled)).await
 }
 
-/// Lets a server get no new meetings.
-pub async fn cordon(session: &CommandContext, id: &str) -> Result<(), CommandFailure> {
+/// Places no new meetings on a server.
+pub async fn cordon(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
     print_line(format!("Cordoning server {id}..."));
-    apply_change(session, id, ServerChange::with_state(AdminState::Cordoned)).await
+    apply_change(context, id, ServerChange::with_state(AdminState::Cordoned)).await
 }
 
-/// Stops using a server; asks first if it has load, and then clears its meetings.
-pub async fn disable(session: &CommandContext, id: &str, yes: bool) -> Result<(), CommandFailure> {
+/// Disables a server. If it has load, asks first, and then clears its meetings.
+pub async fn disable(context: &CommandContext, id: &str, yes: bool) -> Result<(), CommandFailure> {
     print_line(format!("Disabling server {id}..."));
-    let server = servers::find(&session.app, id).await.map_err(admin_failure)?;
-    let busy = server.load.is_some_and(|load| load > 0.0);
-    if busy && !yes {
+    let server = servers::find(&context.app, id).await.map_err(admin_failure)?;
+    let has_load = server.load.is_some_and(|load| load > 0.0);
+    if has_load && !yes {
         print_line(BUSY_WARNING);
         if !read_confirmation() {
             print_declined();
             return Ok(());
         }
     }
-    // Disabled before its meetings are cleared, or new ones would be placed on it meanwhile.
+    // Before its meetings are cleared, so that no new ones are placed on it meanwhile.
     let disable = ServerChange::with_state(AdminState::Disabled);
-    let server = servers::update(&session.app, id, disable).await.map_err(admin_failure)?;
-    if busy {
+    let server = servers::update(&context.app, id, disable).await.map_err(admin_failure)?;
+    if has_load {
         for meeting in
-            servers::clear_meetings(&session.app, &server, false).await.map_err(admin_failure)?
+            servers::clear_meetings(&context.app, &server, false).await.map_err(admin_failure)?
         {
             print_line(format!("Clearing Meeting id={}", printable(&meeting.key.id)));
         }
@@ -132,46 +136,46 @@ pub async fn disable(session: &CommandContext, id: &str, yes: bool) -> Result<()
     Ok(())
 }
 
-/// Ends and forgets all meetings of a server and disables it.
+/// Ends all meetings of a server, removes them from the pool, and disables the server.
 pub async fn panic(
-    session: &CommandContext,
+    context: &CommandContext,
     id: &str,
     keep_state: bool,
     skip_end_calls: bool,
 ) -> Result<(), CommandFailure> {
     print_line(format!("Panicking server {id}..."));
-    let how = PanicOptions { keep_state, skip_end_calls };
-    servers::panic(&session.app, id, how).await.map_err(admin_failure)?;
+    let options = PanicOptions { keep_state, skip_end_calls };
+    servers::panic(&context.app, id, options).await.map_err(admin_failure)?;
     print_line("OK");
     Ok(())
 }
 
-/// Sets the multiplier.
+/// Sets the load multiplier.
 pub async fn set_load_multiplier(
-    session: &CommandContext,
+    context: &CommandContext,
     id: &str,
     load_multiplier: Option<String>,
 ) -> Result<(), CommandFailure> {
-    servers::find(&session.app, id).await.map_err(admin_failure)?;
+    servers::find(&context.app, id).await.map_err(admin_failure)?;
     let load_multiplier = parse_multiplier(Some(load_multiplier.unwrap_or_else(|| "0".to_owned())));
-    apply_change(session, id, ServerChange { load_multiplier, ..ServerChange::default() }).await
+    apply_change(context, id, ServerChange { load_multiplier, ..ServerChange::default() }).await
 }
 
-/// Sets or takes away the tag.
+/// Sets or removes the tag.
 pub async fn set_tag(
-    session: &CommandContext,
+    context: &CommandContext,
     id: &str,
     tag: Option<String>,
 ) -> Result<(), CommandFailure> {
-    apply_change(session, id, ServerChange { tag: Some(non_empty(tag)), ..ServerChange::default() })
+    apply_change(context, id, ServerChange { tag: Some(non_empty(tag)), ..ServerChange::default() })
         .await
 }
 
-/// Sets how much a server may take.
+/// Sets the limits of a server.
 pub async fn set_limits(
-    session: &CommandContext,
+    context: &CommandContext,
     id: &str,
     limits: ServerChange,
 ) -> Result<(), CommandFailure> {
-    apply_change(session, id, limits).await
+    apply_change(context, id, limits).await
 }

@@ -1,4 +1,4 @@
-//! `servers drain`: out of service without hurting anybody.
+//! `servers drain`: takes a server out of service while its meetings continue, at most until a deadline.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -14,103 +14,115 @@ use super::admin_failure;
 use crate::cmd::{CommandContext, CommandFailure};
 use crate::output::{print_line, print_note};
 
-/// How often the server is asked what is left.
+/// Time between two polls of the server for its remaining meetings.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// What people read who are still there at the deadline.
+/// The chat message before the deadline; the number of seconds follows.
 const CHAT_WARNING: &str =
     "This server is taken out of service for maintenance. This meeting ends in";
 
-/// How a server is drained.
+/// Options of a drain.
 #[derive(Clone, Copy, Debug)]
 pub struct DrainOptions {
-    /// Wait until it has no meetings.
+    /// Wait until the server has no meetings.
     pub wait: bool,
-    /// End what is left after this.
+    /// End the remaining meetings after this time.
     pub deadline: Option<Duration>,
-    /// How long before that people are told.
+    /// How long before the deadline users are warned in the chat.
     pub warn_before: Duration,
-    /// What becomes of it then.
+    /// What to do with the server after it is drained.
     pub after_drain: Option<AfterDrain>,
 }
 
-/// What becomes of a drained server.
+/// What to do with a drained server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum AfterDrain {
-    /// It is disabled, which also happens by itself.
+    /// Disable it now; the next poll would disable it otherwise.
     Disable,
-    /// It is removed from the pool.
+    /// Remove it from the pool.
     Remove,
 }
 
 /// Drains a server.
 pub async fn run(
-    session: &CommandContext,
+    context: &CommandContext,
     id: &str,
-    how: DrainOptions,
+    options: DrainOptions,
 ) -> Result<(), CommandFailure> {
-    let app = &session.app;
-    let server = drain::begin_drain(app, id).await.map_err(admin_failure)?;
-    if !how.wait {
+    let server = drain::begin_drain(&context.app, id).await.map_err(admin_failure)?;
+    if !options.wait {
         print_line("OK");
         return Ok(());
     }
     if server.state == AdminState::Disabled {
-        print_note("It is disabled already.");
+        print_note("The server is already disabled.");
     }
-    let deadline = how.deadline.map(|deadline| Instant::now() + deadline);
-    let mut bar = DrainProgress::new();
+    let progress = DrainProgress::new();
+    wait_until_empty(context, id, options, progress).await?;
+    finish(context, id, options.after_drain).await
+}
+
+/// Waits until the server has no meetings. Warns users before the deadline, and ends the remaining
+/// meetings at the deadline.
+async fn wait_until_empty(
+    context: &CommandContext,
+    id: &str,
+    options: DrainOptions,
+    mut progress: DrainProgress,
+) -> Result<(), CommandFailure> {
+    let app = &context.app;
+    let deadline = options.deadline.map(|deadline| Instant::now() + deadline);
     let mut warned = false;
     loop {
         match drain::poll_remaining_load(app, id).await.map_err(admin_failure)? {
             Ok(RemainingLoad { meetings: 0, .. }) => break,
-            Ok(left) => bar.show(left),
-            Err(reason) => {
-                bar.print_line(&format!("The server does not tell what is left: {reason}"))
-            }
+            Ok(remaining) => progress.show(remaining),
+            Err(reason) => progress.print_line(&format!("Remaining meetings unknown: {reason}")),
         }
         let now = Instant::now();
         if let Some(deadline) = deadline {
             if now >= deadline {
                 let ended = drain::end_remaining_meetings(app, id).await.map_err(admin_failure)?;
-                bar.print_line(&format!("Meetings ended at the deadline: {ended}"));
+                progress.print_line(&format!("Meetings ended at the deadline: {ended}"));
                 break;
             }
-            if !warned && now + how.warn_before >= deadline {
+            if !warned && now + options.warn_before >= deadline {
                 warned = true;
                 let seconds = deadline.saturating_duration_since(now).as_secs();
                 let text = format!("{CHAT_WARNING} {seconds} seconds.");
-                let reached = drain::warn_users(app, id, &text).await.map_err(admin_failure)?;
-                bar.print_line(&format!("Meetings warned: {reached}"));
+                let count = drain::warn_users(app, id, &text).await.map_err(admin_failure)?;
+                progress.print_line(&format!("Meetings warned: {count}"));
             }
         }
-        let next = deadline
-            .map_or(CHECK_INTERVAL, |deadline| next_check_delay(deadline, how.warn_before, warned));
-        sleep(next).await;
+        let delay = deadline.map_or(CHECK_INTERVAL, |deadline| {
+            next_check_delay(deadline, options.warn_before, warned)
+        });
+        sleep(delay).await;
     }
-    bar.clear();
-    finish(session, id, how.after_drain).await
+    progress.clear();
+    Ok(())
 }
 
-/// Not later than the next thing that is due.
-fn next_check_delay(deadline: Instant, warn: Duration, warned: bool) -> Duration {
-    let due = if warned { deadline } else { deadline.checked_sub(warn).unwrap_or(deadline) };
-    let left = due.saturating_duration_since(Instant::now());
-    left.clamp(Duration::from_millis(100), CHECK_INTERVAL)
+/// The time until the next poll: [`CHECK_INTERVAL`], or less if the warning or the deadline is due
+/// before.
+fn next_check_delay(deadline: Instant, warn_before: Duration, warned: bool) -> Duration {
+    let due = if warned { deadline } else { deadline.checked_sub(warn_before).unwrap_or(deadline) };
+    let delay = due.saturating_duration_since(Instant::now());
+    delay.clamp(Duration::from_millis(100), CHECK_INTERVAL)
 }
 
 async fn finish(
-    session: &CommandContext,
+    context: &CommandContext,
     id: &str,
-    then: Option<AfterDrain>,
+    after_drain: Option<AfterDrain>,
 ) -> Result<(), CommandFailure> {
-    match then {
+    match after_drain {
         Some(AfterDrain::Disable) => {
             let disable = ServerChange::with_state(AdminState::Disabled);
-            servers::update(&session.app, id, disable).await.map_err(admin_failure)?;
+            servers::update(&context.app, id, disable).await.map_err(admin_failure)?;
             print_line("drained and disabled");
         }
         Some(AfterDrain::Remove) => {
-            servers::remove(&session.app, id).await.map_err(admin_failure)?;
+            servers::remove(&context.app, id).await.map_err(admin_failure)?;
             print_line("drained and removed");
         }
         None => print_line("drained"),
@@ -118,34 +130,35 @@ async fn finish(
     Ok(())
 }
 
-/// A bar on terminals, lines elsewhere.
+/// Shows the remaining meetings: a progress bar on a terminal, lines otherwise.
 struct DrainProgress {
     bar: ProgressBar,
-    shown: bool,
-    last: Option<RemainingLoad>,
+    is_terminal: bool,
+    last_shown: Option<RemainingLoad>,
 }
 
 impl DrainProgress {
     fn new() -> Self {
-        let shown = std::io::stderr().is_terminal();
-        let bar = if shown { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = if is_terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
         if let Ok(style) =
-            ProgressStyle::with_template("{wide_bar} {pos}/{len} meetings gone, {msg}")
+            ProgressStyle::with_template("{wide_bar} {pos}/{len} meetings ended, {msg}")
         {
             bar.set_style(style);
         }
-        Self { bar, shown, last: None }
+        Self { bar, is_terminal, last_shown: None }
     }
 
-    fn show(&mut self, left: RemainingLoad) {
-        let total = self.bar.length().unwrap_or(0).max(u64::from(left.meetings));
+    fn show(&mut self, remaining: RemainingLoad) {
+        let RemainingLoad { meetings, users } = remaining;
+        let total = self.bar.length().unwrap_or(0).max(u64::from(meetings));
         self.bar.set_length(total);
-        self.bar.set_position(total - u64::from(left.meetings));
-        self.bar.set_message(format!("{} users left", left.users));
-        if !self.shown && self.last != Some(left) {
-            print_note(format!("left: {} meetings, {} users", left.meetings, left.users));
+        self.bar.set_position(total - u64::from(meetings));
+        self.bar.set_message(format!("{users} users remaining"));
+        if !self.is_terminal && self.last_shown != Some(remaining) {
+            print_note(format!("remaining: {meetings} meetings, {users} users"));
         }
-        self.last = Some(left);
+        self.last_shown = Some(remaining);
     }
 
     fn print_line(&self, line: &str) {

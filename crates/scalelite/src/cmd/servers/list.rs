@@ -1,4 +1,4 @@
-//! Listing servers.
+//! Lists servers and the meetings that they report.
 
 use app::admin::placement;
 use app::backend::CallOptions;
@@ -13,9 +13,9 @@ use crate::output::table::{Cell, render};
 use crate::output::yaml::quote_scalar;
 use crate::output::{print_line, print_note, print_text, printable};
 
-/// As the original prints them.
-pub async fn print_plain(session: &CommandContext) -> Result<(), CommandFailure> {
-    let servers = session.app.pool.list_servers().await?;
+/// Prints the servers as the original does, secrets included.
+pub async fn print_plain(context: &CommandContext) -> Result<(), CommandFailure> {
+    let servers = context.app.pool.list_servers().await?;
     if servers.is_empty() {
         print_note("No servers are configured");
     }
@@ -40,11 +40,11 @@ fn format_load(server: &Server) -> String {
     server.load.map_or_else(|| "unavailable".to_owned(), |load| format!("{load:?}"))
 }
 
-/// As a table, with limits, failures, and what the servers will have to carry.
-pub async fn print_table(session: &CommandContext) -> Result<(), CommandFailure> {
-    let servers = session.app.pool.list_servers().await?;
-    let outlooks = placement::forecast_servers(&session.app, &servers).await?;
-    let limit = |limit: Option<u32>| limit.map_or(String::new(), |most| most.to_string());
+/// Prints the servers as a table, with limits, expected users, forecast load and the last failure.
+pub async fn print_table(context: &CommandContext) -> Result<(), CommandFailure> {
+    let servers = context.app.pool.list_servers().await?;
+    let outlooks = placement::forecast_servers(&context.app, &servers).await?;
+    let limit = |limit: Option<u32>| limit.map_or(String::new(), |number| number.to_string());
     let rows: Vec<_> = servers
         .iter()
         .zip(outlooks)
@@ -53,7 +53,7 @@ pub async fn print_table(session: &CommandContext) -> Result<(), CommandFailure>
                 Cell::text(&server.id.0),
                 Cell::text(&server.url),
                 Cell::text(server.state.name()),
-                Cell::text(server.health.state(session.app.clock.now()).name()),
+                Cell::text(server.health.state(context.app.clock.now()).name()),
                 Cell::Number(server.stats.users.to_string()),
                 Cell::Number(format!("{:.0}", outlook.expected_users)),
                 Cell::Number(format!("{:.0}", outlook.upcoming_users)),
@@ -74,10 +74,10 @@ pub async fn print_table(session: &CommandContext) -> Result<(), CommandFailure>
         "STATE",
         "STATUS",
         "USERS",
-        "RESERVE",
-        "PROMISED",
+        "EXPECTED USERS",
+        "UPCOMING USERS",
         "LOAD",
-        "FORESEEN LOAD",
+        "FORECAST LOAD",
         "MULTIPLIER",
         "TAG",
         "TIER",
@@ -89,15 +89,15 @@ pub async fn print_table(session: &CommandContext) -> Result<(), CommandFailure>
     Ok(())
 }
 
-/// As JSON, without secrets.
-pub async fn print_json(session: &CommandContext) -> Result<(), CommandFailure> {
-    print_line(json!(session.app.pool.list_servers().await?).to_string());
+/// Prints the servers as JSON, without secrets.
+pub async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
+    print_line(json!(context.app.pool.list_servers().await?).to_string());
     Ok(())
 }
 
-/// As YAML that `sync` reads.
-pub async fn print_yaml(session: &CommandContext, verbose: bool) -> Result<(), CommandFailure> {
-    let servers = session.app.pool.list_servers().await?;
+/// Prints the servers as YAML that `servers sync` reads, secrets included.
+pub async fn print_yaml(context: &CommandContext, verbose: bool) -> Result<(), CommandFailure> {
+    let servers = context.app.pool.list_servers().await?;
     print_line("---");
     print_line(if servers.is_empty() { "servers: {}" } else { "servers:" });
     for server in servers {
@@ -128,30 +128,30 @@ pub async fn print_yaml(session: &CommandContext, verbose: bool) -> Result<(), C
     Ok(())
 }
 
-/// The meetings that servers report, whoever made them.
+/// Prints the meetings that servers report, also those that were not created through this pool.
 pub async fn print_meetings(
-    session: &CommandContext,
+    context: &CommandContext,
     id: Option<&str>,
 ) -> Result<(), CommandFailure> {
-    let servers = session.app.pool.list_servers().await?;
-    let wanted: Vec<_> =
+    let servers = context.app.pool.list_servers().await?;
+    let selected: Vec<_> =
         servers.into_iter().filter(|server| id.is_none_or(|id| server.id.0 == id)).collect();
-    if let (Some(id), true) = (id, wanted.is_empty()) {
+    if let (Some(id), true) = (id, selected.is_empty()) {
         return Err(CommandFailure(format!("ERROR: No server found with id: {id}")));
     }
     let mut failed = false;
-    for server in wanted {
+    for server in selected {
         print_line(format!("\nServer ID: {}\nServer Url: {}", server.id, server.url));
-        let patience = session.app.policy.timeouts_for(server.is_online());
-        let way = CallOptions { priority: CallPriority::Internal, timeouts: patience };
-        let listed =
-            session.app.fetch_meetings(&server, way).await.map_err(|error| error.to_string());
-        match listed
-            .and_then(|answer| MeetingList::read(&answer.body).map_err(|error| error.to_string()))
-        {
-            Ok(meetings) => {
+        let timeouts = context.app.policy.timeouts_for(server.is_online());
+        let options = CallOptions { priority: CallPriority::Internal, timeouts };
+        let response = context.app.fetch_meetings(&server, options).await;
+        let list = response.map_err(|error| error.to_string()).and_then(|response| {
+            MeetingList::read(&response.body).map_err(|error| error.to_string())
+        });
+        match list {
+            Ok(list) => {
                 print_line("MeetingIDs: ");
-                for meeting in &meetings.meetings {
+                for meeting in &list.meetings {
                     print_line(format!("\t{}", printable(&meeting.name)));
                 }
             }

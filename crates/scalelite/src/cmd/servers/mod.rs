@@ -1,4 +1,4 @@
-//! `servers`: the pool.
+//! `servers`: lists and changes the servers of the pool.
 
 pub mod change;
 pub mod drain;
@@ -9,11 +9,11 @@ use app::admin::servers::AdminError;
 
 use super::CommandFailure;
 
-/// An administrator's mistake in the original's words.
+/// The failure of an administrative operation, with the text of the original.
 fn admin_failure(error: AdminError) -> CommandFailure {
     match error {
         AdminError::Unknown(id) => CommandFailure(format!("ERROR: No server found with id: {id}")),
         AdminError::BadUrl => CommandFailure(format!("Error: {error}")),
-        other => CommandFailure(format!("ERROR: {other}")),
+        error => CommandFailure(format!("ERROR: {error}")),
     }
 }

@@ -1,9 +1,10 @@
-//! Servers from files: `add-all` and `sync`.
+//! `servers add-all` and `servers sync`: servers from YAML files.
 
 use std::path::Path;
 
 use app::admin::servers::{self, NewServer, PanicOptions};
 use app::ports::ServerChange;
+use domain::server::hostname;
 use domain::{AdminState, Server, ServerLimits};
 use serde_json::{Map, Value};
 
@@ -13,23 +14,25 @@ use crate::output::print_line;
 
 /// Longest file, in bytes.
 const MAX_FILE_BYTES: u64 = 8 << 20;
+/// Fields of a server in the file.
 const KNOWN_FIELDS: [&str; 8] =
     ["url", "secret", "enabled", "load_multiplier", "tag", "max_meetings", "max_users", "tier"];
-/// What `yaml --verbose` prints beyond that; a pool is not told how it fares.
+/// Fields that `servers yaml --verbose` prints in addition. They describe the state of the server, and
+/// are ignored.
 const IGNORED_FIELDS: [&str; 4] = ["load", "state", "bbb_version", "online"];
 
-/// What becomes of servers that are not in the file.
+/// What to do with servers that are not in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SyncMode {
-    /// They stay.
+    /// Keep them.
     Keep,
-    /// Empty ones are removed, the others cordoned.
+    /// Remove those without meetings and load, cordon the others.
     Cordon,
-    /// Their meetings are ended and they are removed.
+    /// End their meetings and remove them.
     Force,
 }
 
-/// A server as the file wants it.
+/// A server as described in the file.
 struct WantedServer {
     id: String,
     new_server: NewServer,
@@ -53,7 +56,7 @@ fn read_yaml(path: &Path) -> Result<Value, CommandFailure> {
         _ => sync_failure(format!("{}: {cause}", path.display())),
     })?;
     if text.len() as u64 > MAX_FILE_BYTES {
-        // The servers at its end must not count as absent.
+        // The file must not be truncated: servers at its end would count as absent.
         return Err(sync_failure(format!(
             "{}: longer than {MAX_FILE_BYTES} bytes",
             path.display()
@@ -63,21 +66,21 @@ fn read_yaml(path: &Path) -> Result<Value, CommandFailure> {
 }
 
 /// Adds every server of a file. The whole file is checked before anything is changed.
-pub async fn add_all(session: &CommandContext, path: &Path) -> Result<(), CommandFailure> {
+pub async fn add_all(context: &CommandContext, path: &Path) -> Result<(), CommandFailure> {
     let document = read_yaml(path)?;
     let list: Vec<&Value> = match document.get("servers") {
         Some(Value::Array(list)) => list.iter().collect(),
         Some(Value::Object(list)) => list.values().collect(),
         _ => return Err(sync_failure("Invalid YAML document")),
     };
-    let read = (1..).zip(list).map(|(n, entry)| {
-        let name = format!("number {n}");
+    let servers = (1..).zip(list).map(|(number, entry)| {
+        let name = format!("number {number}");
         let url = text_field(entry, "url");
         let url = url.ok_or_else(|| sync_failure(format!("Server {name} has no url")))?;
         read_new_server(&name, None, url, entry)
     });
-    for new in read.collect::<Result<Vec<_>, CommandFailure>>()? {
-        let server = servers::add(&session.app, new).await.map_err(admin_failure)?;
+    for new_server in servers.collect::<Result<Vec<_>, CommandFailure>>()? {
+        let server = servers::add(&context.app, new_server).await.map_err(admin_failure)?;
         print_line(format!("server: {}\nid: {}", server.url, server.id));
     }
     Ok(())
@@ -85,114 +88,119 @@ pub async fn add_all(session: &CommandContext, path: &Path) -> Result<(), Comman
 
 /// Makes the pool match a file. The whole file is checked before anything is changed.
 pub async fn sync(
-    session: &CommandContext,
+    context: &CommandContext,
     path: Option<&Path>,
     mode: &str,
     dry_run: bool,
-    talk: bool,
+    verbose: bool,
 ) -> Result<(), CommandFailure> {
     let path = path.ok_or_else(|| sync_failure("Missing 'path' parameter"))?;
     let mode = match mode {
         "keep" => SyncMode::Keep,
         "cordon" => SyncMode::Cordon,
         "force" => SyncMode::Force,
-        other => {
+        unknown => {
             return Err(sync_failure(format!(
-                "Unknown sync mode '{other}' (choose: keep cordon force)"
+                "Unknown sync mode '{unknown}' (choose: keep cordon force)"
             )));
         }
     };
     let wanted = read_wanted_servers(&read_yaml(path)?)?;
-    let sync = PoolSync { session, dry_run, verbose: talk };
-    let present = session.app.pool.list_servers().await?;
-    for one in &wanted {
-        match present.iter().find(|server| server.id.0 == one.id) {
-            Some(server) => sync.update(server, one).await?,
-            None => sync.add(one).await?,
+    let sync = PoolSync { context, dry_run, verbose };
+    let present = context.app.pool.list_servers().await?;
+    for wanted in &wanted {
+        match present.iter().find(|server| server.id.0 == wanted.id) {
+            Some(server) => sync.update(server, wanted).await?,
+            None => sync.add(wanted).await?,
         }
     }
-    for server in present.iter().filter(|server| !wanted.iter().any(|one| one.id == server.id.0)) {
+    let is_wanted = |server: &Server| wanted.iter().any(|wanted| wanted.id == server.id.0);
+    for server in present.iter().filter(|server| !is_wanted(server)) {
         sync.handle_absent(server, mode).await?;
     }
     Ok(())
 }
 
 struct PoolSync<'a> {
-    session: &'a CommandContext,
+    context: &'a CommandContext,
     dry_run: bool,
     verbose: bool,
 }
 
 impl PoolSync<'_> {
-    /// Says what is about to be done; false if it shall not be done.
-    fn announce_change(&self, what: &str, id: &str) -> bool {
-        tracing::info!(server = id, dry_run = self.dry_run, "sync: {what}");
+    /// Logs a change, and prints it if `verbose` is set. Returns whether it shall be made: not in a dry
+    /// run.
+    fn announce_change(&self, action: &str, id: &str, host: &str) -> bool {
+        tracing::info!(action, server = id, host, dry_run = self.dry_run, "pool sync");
         if self.verbose {
-            let would = if self.dry_run { "would " } else { "" };
-            print_line(format!("{would}{what} {id}"));
+            let prefix = if self.dry_run { "would " } else { "" };
+            print_line(format!("{prefix}{action} {id}"));
         }
         !self.dry_run
     }
 
-    async fn add(&self, one: &WantedServer) -> Result<(), CommandFailure> {
-        if !self.announce_change("add", &one.id) {
+    async fn add(&self, wanted: &WantedServer) -> Result<(), CommandFailure> {
+        let new_server = wanted.new_server.clone();
+        let host = hostname(&new_server.url).unwrap_or_default();
+        if !self.announce_change("add", &wanted.id, host) {
             return Ok(());
         }
-        let server =
-            servers::add(&self.session.app, one.new_server.clone()).await.map_err(admin_failure)?;
-        if one.enabled || one.limits != ServerLimits::default() {
-            let state = one.enabled.then_some(AdminState::Enabled);
-            self.apply_change(&server, ServerChange { state, ..limits_change(one.limits) }).await?;
+        let server = servers::add(&self.context.app, new_server).await.map_err(admin_failure)?;
+        if wanted.enabled || wanted.limits != ServerLimits::default() {
+            let state = wanted.enabled.then_some(AdminState::Enabled);
+            let change = ServerChange { state, ..limits_change(wanted.limits) };
+            self.apply_change(&server, change).await?;
         }
         Ok(())
     }
 
-    async fn update(&self, server: &Server, one: &WantedServer) -> Result<(), CommandFailure> {
-        let state = match (one.enabled, server.state) {
+    async fn update(&self, server: &Server, wanted: &WantedServer) -> Result<(), CommandFailure> {
+        let state = match (wanted.enabled, server.state) {
             (true, AdminState::Cordoned | AdminState::Disabled) => Some(AdminState::Enabled),
             (false, AdminState::Enabled) => Some(AdminState::Cordoned),
             _ => None,
         };
-        let new = one.new_server.clone();
-        let multiplier = new.load_multiplier.unwrap_or(1.0);
-        let same = server.url == new.url
-            && server.secret == new.secret
-            && server.tag == new.tag
-            && server.limits == one.limits
-            && (server.load_multiplier - multiplier).abs() < f64::EPSILON;
-        if same && state.is_none() || !self.announce_change("update", &one.id) {
+        let NewServer { url, secret, tag, load_multiplier, .. } = wanted.new_server.clone();
+        let load_multiplier = load_multiplier.unwrap_or(1.0);
+        let is_unchanged = server.url == url
+            && server.secret == secret
+            && server.tag == tag
+            && server.limits == wanted.limits
+            && (server.load_multiplier - load_multiplier).abs() < f64::EPSILON
+            && state.is_none();
+        if is_unchanged || !self.announce_change("update", &wanted.id, server.hostname()) {
             return Ok(());
         }
         let change = ServerChange {
-            url: Some(new.url),
-            secret: Some(new.secret),
-            tag: Some(new.tag),
+            url: Some(url),
+            secret: Some(secret),
+            tag: Some(tag),
             state,
-            load_multiplier: Some(multiplier),
-            ..limits_change(one.limits)
+            load_multiplier: Some(load_multiplier),
+            ..limits_change(wanted.limits)
         };
         self.apply_change(server, change).await
     }
 
-    /// A server that the file does not name.
+    /// Handles a server that is not in the file.
     async fn handle_absent(&self, server: &Server, mode: SyncMode) -> Result<(), CommandFailure> {
-        let app = &self.session.app;
-        let empty = app.pool.list_meetings(Some(&server.id)).await?.is_empty()
+        let app = &self.context.app;
+        let is_empty = app.pool.list_meetings(Some(&server.id)).await?.is_empty()
             && server.load.is_none_or(|load| load <= 0.0);
         let id = server.id.0.as_str();
+        let announce = |action: &str| self.announce_change(action, id, server.hostname());
         match mode {
             SyncMode::Keep => {}
-            SyncMode::Cordon if !empty => {
-                if server.state == AdminState::Enabled && self.announce_change("cordon", id) {
-                    self.apply_change(server, ServerChange::with_state(AdminState::Cordoned))
-                        .await?;
+            SyncMode::Cordon if !is_empty => {
+                if server.state == AdminState::Enabled && announce("cordon") {
+                    let change = ServerChange::with_state(AdminState::Cordoned);
+                    self.apply_change(server, change).await?;
                 }
             }
             SyncMode::Cordon | SyncMode::Force => {
-                if self.announce_change("remove", id) {
-                    servers::panic(app, id, PanicOptions::default())
-                        .await
-                        .map_err(admin_failure)?;
+                if announce("remove") {
+                    let options = PanicOptions::default();
+                    servers::panic(app, id, options).await.map_err(admin_failure)?;
                     servers::remove(app, id).await.map_err(admin_failure)?;
                 }
             }
@@ -205,14 +213,14 @@ impl PoolSync<'_> {
         server: &Server,
         change: ServerChange,
     ) -> Result<(), CommandFailure> {
-        servers::update(&self.session.app, &server.id.0, change)
+        servers::update(&self.context.app, &server.id.0, change)
             .await
             .map(drop)
             .map_err(admin_failure)
     }
 }
 
-/// A change to these limits and nothing else.
+/// A change that sets these limits and nothing else.
 fn limits_change(limits: ServerLimits) -> ServerChange {
     ServerChange {
         max_meetings: Some(limits.max_meetings),
@@ -230,7 +238,7 @@ fn as_text(value: &Value) -> Option<String> {
     }
 }
 
-/// A text of an entry that is not empty.
+/// A field of an entry as text, unless it is missing or empty.
 fn text_field(entry: &Value, name: &str) -> Option<String> {
     entry.get(name).and_then(as_text).filter(|text| !text.is_empty())
 }
@@ -247,17 +255,17 @@ fn read_wanted_servers(document: &Value) -> Result<Vec<WantedServer>, CommandFai
 }
 
 fn read_wanted_server(id: &str, entry: &Value) -> Result<WantedServer, CommandFailure> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if id.is_empty() || !id.chars().all(plain) {
+    let is_id_char = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if id.is_empty() || !id.chars().all(is_id_char) {
         return Err(sync_failure(format!("Server id={id} is invalid")));
     }
     let empty = Map::new();
     let server = entry.as_object().unwrap_or(&empty);
-    let known = |name: &&String| {
+    let is_unknown = |name: &&String| {
         !KNOWN_FIELDS.contains(&name.as_str()) && !IGNORED_FIELDS.contains(&name.as_str())
     };
     let unknown: Vec<String> =
-        server.keys().filter(known).map(|name| format!("{name:?}")).collect();
+        server.keys().filter(is_unknown).map(|name| format!("{name:?}")).collect();
     if !unknown.is_empty() {
         let list = unknown.join(", ");
         return Err(sync_failure(format!("Server id={id} has bad parameters: [{list}]")));
@@ -269,7 +277,7 @@ fn read_wanted_server(id: &str, entry: &Value) -> Result<WantedServer, CommandFa
             .ok_or_else(|| sync_failure(format!("Server id={id} has a bad value of enabled")))?,
     };
     let url = text_field(entry, "url").unwrap_or_else(|| format!("https://{id}/bigbluebutton/api"));
-    let new = read_new_server(&format!("id={id}"), Some(id), url, entry)?;
+    let new_server = read_new_server(&format!("id={id}"), Some(id), url, entry)?;
     let limit = |name: &str| match server.get(name).filter(|value| !value.is_null()) {
         None => Ok(None),
         Some(value) => match as_text(value).and_then(|text| text.parse::<u32>().ok()) {
@@ -282,24 +290,24 @@ fn read_wanted_server(id: &str, entry: &Value) -> Result<WantedServer, CommandFa
         max_users: limit("max_users")?,
         tier: limit("tier")?.unwrap_or(0),
     };
-    Ok(WantedServer { id: id.to_owned(), new_server: new, limits, enabled })
+    Ok(WantedServer { id: id.to_owned(), new_server, limits, enabled })
 }
 
-/// A server as its entry in a file describes it; `name` is what complaints call it.
+/// Reads a server from its entry in a file. Error messages call it `name`.
 fn read_new_server(
     name: &str,
     id: Option<&str>,
     url: String,
     entry: &Value,
 ) -> Result<NewServer, CommandFailure> {
-    let has = |what: &str| sync_failure(format!("Server {name} has {what}"));
-    let secret = text_field(entry, "secret").ok_or_else(|| has("no secret"))?;
-    servers::check_url(&url).map_err(|_| has("a bad url"))?;
+    let failure = |problem: &str| sync_failure(format!("Server {name} has {problem}"));
+    let secret = text_field(entry, "secret").ok_or_else(|| failure("no secret"))?;
+    servers::check_url(&url).map_err(|_| failure("a bad url"))?;
     let load_multiplier = match entry.get("load_multiplier").filter(|value| !value.is_null()) {
         None => 1.0,
         Some(value) => as_number(value)
             .and_then(|number| servers::check_multiplier(number).ok())
-            .ok_or_else(|| has("a bad load_multiplier"))?,
+            .ok_or_else(|| failure("a bad load_multiplier"))?,
     };
     let (id, tag) = (id.map(str::to_owned), text_field(entry, "tag"));
     Ok(NewServer { id, url, secret, tag, load_multiplier: Some(load_multiplier) })

@@ -1,8 +1,8 @@
-//! Which setting and which file wins.
+//! Precedence of settings and files, and error messages without secrets.
 
 use super::*;
 
-/// Files and variables of a deployment.
+/// Configuration files and environment variables of a deployment.
 #[derive(Default)]
 struct Deployment<'a> {
     redis: &'a str,
@@ -27,7 +27,7 @@ impl Deployment<'_> {
             .map_err(|error| error.replace(&format!("{path}/"), ""))
     }
 
-    /// Where hot state and rest are.
+    /// Descriptions of the state store and the recording store.
     fn locations(&self) -> (String, String) {
         self.read_stores().unwrap().describe()
     }
@@ -35,14 +35,14 @@ impl Deployment<'_> {
     fn redis_options(&self) -> RedisOptions {
         match self.read_stores().unwrap().state {
             StateStoreUrl::Redis(redis) => redis,
-            other => panic!("{other:?}"),
+            url => panic!("{url:?}"),
         }
     }
 
     fn pg_options(&self) -> PgOptions {
         match self.read_stores().unwrap().recordings {
             RecordingStoreUrl::Postgres(postgres) => postgres,
-            other => panic!("{other:?}"),
+            url => panic!("{url:?}"),
         }
     }
 }
@@ -55,12 +55,12 @@ const REDIS: (&str, &str) = ("REDIS_URL", "redis://:secret@r/1");
 const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://u:secret@p/d");
 
 #[test]
-fn the_environment_alone() {
+fn the_environment_alone_selects_the_stores() {
     let (dir, redis, database) =
         ("the data directory", "redis://r:6379/1", "postgresql://p:5432/d");
     let disabled = ("DB_DISABLED", "true");
     let nowhere = "nowhere (DB_DISABLED)";
-    for (variables, hot, rest) in [
+    for (variables, state, recordings) in [
         (&[][..], dir, dir),
         (&[REDIS], redis, dir),
         (&[DATABASE], database, database),
@@ -71,102 +71,102 @@ fn the_environment_alone() {
     ] {
         assert_eq!(
             locations_by_environment(variables),
-            (hot.to_owned(), rest.to_owned()),
+            (state.to_owned(), recordings.to_owned()),
             "{variables:?}"
         );
     }
 }
 
 #[test]
-fn the_environment_wins_over_the_files() {
-    let given = Deployment {
+fn the_environment_overrides_the_files() {
+    let deployment = Deployment {
         redis: "  host: f\n  db: 7\n  password: fp\n  namespace: fn\n  pool: 9\n",
         database: "  adapter: postgresql\n  host: f\n  database: fd\n  username: fu\n  pool: 3\n",
         variables: &[],
     };
     assert_eq!(
-        given.locations(),
+        deployment.locations(),
         ("redis://f:6379/7 (fn)".into(), "postgresql://f:5432/fd".into())
     );
-    let redis = given.redis_options();
+    let redis = deployment.redis_options();
     assert_eq!((redis.namespace.as_str(), redis.max_connections), ("fn", 9));
     assert_eq!(redis.address.password.as_deref(), Some("fp"));
-    assert_eq!(given.pg_options().max_connections, 3);
+    assert_eq!(deployment.pg_options().max_connections, 3);
 
     let variables =
         &[("REDIS_URL", "redis://r"), ("DATABASE_URL", "postgres://p?pool=4"), ("REDIS_POOL", "2")];
-    let given = Deployment { variables, ..given };
+    let deployment = Deployment { variables, ..deployment };
     assert_eq!(
-        given.locations(),
+        deployment.locations(),
         ("redis://r:6379/0 (fn)".into(), "postgresql://p:5432/fd".into())
     );
-    let redis = given.redis_options();
+    let redis = deployment.redis_options();
     assert_eq!((redis.namespace.as_str(), redis.max_connections), ("fn", 2));
-    // How to get in, the URL left to the file.
+    // The URL has no credentials, so the file's are used.
     assert_eq!(redis.address.password.as_deref(), Some("fp"));
-    assert_eq!(given.pg_options().max_connections, 4);
+    assert_eq!(deployment.pg_options().max_connections, 4);
 
     let variables = &[REDIS, ("REDIS_NAMESPACE", "en"), ("DATABASE_POOL", "1")];
-    let given = Deployment { variables, ..given };
-    assert_eq!(given.redis_options().namespace, "en");
-    assert_eq!(given.redis_options().address.password.as_deref(), Some("secret"));
-    assert_eq!(given.pg_options().max_connections, 2);
-    // What is disabled is not even read.
+    let deployment = Deployment { variables, ..deployment };
+    assert_eq!(deployment.redis_options().namespace, "en");
+    assert_eq!(deployment.redis_options().address.password.as_deref(), Some("secret"));
+    assert_eq!(deployment.pg_options().max_connections, 2);
+    // The file of a disabled database is not read.
     let variables = &[("DB_DISABLED", "1")];
-    let given = Deployment { database: "  x: <% ruby %>\n", variables, ..given };
-    assert_eq!(given.locations().1, "nowhere (DB_DISABLED)");
+    let deployment = Deployment { database: "  x: <% ruby %>\n", variables, ..deployment };
+    assert_eq!(deployment.locations().1, "nowhere (DB_DISABLED)");
 }
 
 #[test]
-fn files_that_refer_to_variables_that_are_not_set_say_nothing() {
+fn files_with_variables_that_are_not_set_count_as_empty() {
     let redis = "  url: <%= ENV['REDIS_URL'] %>\n  pool: 5\n  namespace: scalelite\n";
     let database =
         "  adapter: postgresql\n  encoding: unicode\n  url: <%= ENV['DATABASE_URL'] %>\n";
-    let given = Deployment { redis, database, variables: &[] };
-    assert_eq!(given.locations(), locations_by_environment(&[]));
-    let given = Deployment { variables: &[REDIS, DATABASE], ..given };
-    assert_eq!(given.locations(), locations_by_environment(&[REDIS, DATABASE]));
+    let deployment = Deployment { redis, database, variables: &[] };
+    assert_eq!(deployment.locations(), locations_by_environment(&[]));
+    let deployment = Deployment { variables: &[REDIS, DATABASE], ..deployment };
+    assert_eq!(deployment.locations(), locations_by_environment(&[REDIS, DATABASE]));
 }
 
 #[test]
-fn sentinels_of_the_file() {
+fn sentinels_are_read_from_the_file() {
     let sentinels = "  sentinels:\n  - {host: a}\n  - host: b\n    port: 7\n    password: sp\n";
     for redis in [
         format!("  name: m\n  role: master\n  db: 2\n  password: p\n{sentinels}"),
         format!("  url: redis://:p@m/2\n{sentinels}"),
     ] {
-        let found = Deployment { redis: &redis, ..Deployment::default() }.redis_options().address;
-        assert_eq!(found.describe(), "redis+sentinel://a:26379,b:7/m/2");
-        assert_eq!(found.password.as_deref(), Some("p"));
-        let RedisEndpoint::Sentinel { sentinel_password, .. } = found.endpoint else { panic!() };
+        let address = Deployment { redis: &redis, ..Deployment::default() }.redis_options().address;
+        assert_eq!(address.describe(), "redis+sentinel://a:26379,b:7/m/2");
+        assert_eq!(address.password.as_deref(), Some("p"));
+        let RedisEndpoint::Sentinel { sentinel_password, .. } = address.endpoint else { panic!() };
         assert_eq!(sentinel_password.as_deref(), Some("sp"));
         let variables = &[REDIS];
-        let given = Deployment { redis: &redis, variables, ..Deployment::default() };
-        assert_eq!(given.locations().0, "redis://r:6379/1");
+        let deployment = Deployment { redis: &redis, variables, ..Deployment::default() };
+        assert_eq!(deployment.locations().0, "redis://r:6379/1");
     }
 }
 
 #[test]
-fn hosts_sockets_and_tls_of_the_file() {
-    for (redis, place) in [
+fn hosts_sockets_and_tls_are_read_from_the_file() {
+    for (redis, location) in [
         ("  host: h\n  port: 1\n  ssl: true\n", "rediss://h:1/0"),
         ("  url: rediss://u/3\n  port: 2\n", "rediss://u:2/3"),
         ("  path: /run/r.sock\n  db: 1\n", "unix:///run/r.sock?db=1"),
         ("  url: unix:///run/r.sock\n", "unix:///run/r.sock?db=0"),
     ] {
-        assert_eq!(Deployment { redis, ..Deployment::default() }.locations().0, place);
+        assert_eq!(Deployment { redis, ..Deployment::default() }.locations().0, location);
     }
 }
 
 #[test]
-fn errors_say_where_and_hold_no_secret() {
+fn errors_name_the_source_and_have_no_secret() {
     let error = |redis, database, variables| {
         let error = Deployment { redis, database, variables }.read_stores().err().unwrap();
         assert!(!error.contains("secret"), "{error}");
         error
     };
     let url = error("", "", &[("REDIS_URL", "redis://:secret@h:x")]);
-    assert!(url.starts_with("REDIS_URL: a port is no number"), "{url}");
+    assert!(url.starts_with("REDIS_URL: a port must be a number"), "{url}");
     let url = error("", "", &[("DATABASE_URL", "mysql2://u:secret@h")]);
     assert!(url.starts_with("DATABASE_URL: it must begin with postgresql://"), "{url}");
     let file = error("  url: redis://:secret@h:x\n", "", &[]);
@@ -176,11 +176,11 @@ fn errors_say_where_and_hold_no_secret() {
     let file = error("", "  adapter: mysql2\n  host: h\n  password: secret\n", &[]);
     assert_eq!(file, "database.yml: production: adapter: only postgresql is supported");
     let file = error("", "  host: h\n  port: secret\n", &[]);
-    assert!(file.starts_with("database.yml: production: a port is no number"), "{file}");
+    assert!(file.starts_with("database.yml: production: a port must be a number"), "{file}");
 }
 
 #[test]
-fn one_store_by_its_url() {
+fn store_locations_are_parsed() {
     let sources = Sources::from_variables(&[("REDIS_NAMESPACE", "n")]);
     let (config, _) = Config::read(&sources).unwrap();
     let store = |url: &str| parse_store_url(url, &config, &sources);
@@ -194,14 +194,14 @@ fn one_store_by_its_url() {
         (file.to_str().unwrap(), &file),
         (dir.path().to_str().unwrap(), &dir.path().join("scalelite.db")),
     ] {
-        assert!(matches!(store(url), Ok(StoreLocation::Embedded(found)) if found == path), "{url}");
+        assert!(matches!(store(url), Ok(StoreLocation::Embedded(file)) if file == path), "{url}");
     }
     assert!(
-        matches!(store("redis://h"), Ok(StoreLocation::Redis(found)) if found.namespace == "n")
+        matches!(store("redis://h"), Ok(StoreLocation::Redis(options)) if options.namespace == "n")
     );
     assert!(matches!(store("unix:///r"), Ok(StoreLocation::Redis(_))));
     assert!(
-        matches!(store("postgres://h"), Ok(StoreLocation::Postgres(found)) if found.max_connections == 10)
+        matches!(store("postgres://h"), Ok(StoreLocation::Postgres(options)) if options.max_connections == 10)
     );
     for wrong in ["", "sqlite:", "http://x", "redis://:secret@h:x", "redisx://h"] {
         let error = store(wrong).unwrap_err();

@@ -1,4 +1,4 @@
-//! The part of the management API that is about tenants.
+//! The calls of the management API that concern tenants.
 
 use app::App;
 use app::admin::tenants::{self, TenantError};
@@ -6,7 +6,7 @@ use domain::{Tenant, TenantChange};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{AdminRefusal, object_field, text_field};
+use super::parameters::{AdminRefusal, object_field, text_field};
 
 impl From<TenantError> for AdminRefusal {
     fn from(error: TenantError) -> Self {
@@ -20,7 +20,7 @@ impl From<TenantError> for AdminRefusal {
     }
 }
 
-/// Answers a call about tenants.
+/// Answers a call that concerns tenants.
 pub(super) async fn execute_call(
     app: &App,
     call: &str,
@@ -34,24 +34,24 @@ pub(super) async fn execute_call(
     let ok = StatusCode::OK;
     match call {
         "getTenants" => {
-            let all = tenants::list(app).await?;
-            if all.is_empty() {
+            let tenants = tenants::list(app).await?;
+            if tenants.is_empty() {
                 return message(ok, "No tenants exist");
             }
-            Ok((ok, all.iter().map(tenant_json).collect()))
+            Ok((ok, tenants.iter().map(tenant_json).collect()))
         }
         "getTenantInfo" => Ok((ok, tenant_json(&tenants::find(app, &id).await?))),
         "addTenant" => {
-            let new = object_field(parameters, "tenant")?;
+            let fields = object_field(parameters, "tenant")?;
             let [name, secrets] =
-                ["name", "secrets"].map(|key| text_field(new, key).unwrap_or_default());
-            let added = tenants::add(app, &name, &secrets).await?;
-            Ok((StatusCode::CREATED, tenant_record_json(&added)))
+                ["name", "secrets"].map(|key| text_field(fields, key).unwrap_or_default());
+            let tenant = tenants::add(app, &name, &secrets).await?;
+            Ok((StatusCode::CREATED, tenant_record_json(&tenant)))
         }
         "updateTenant" => {
             tenants::find(app, &id).await?;
-            let new = object_field(parameters, "tenant")?;
-            let (name, secrets) = (text_field(new, "name"), text_field(new, "secrets"));
+            let fields = object_field(parameters, "tenant")?;
+            let (name, secrets) = (text_field(fields, "name"), text_field(fields, "secrets"));
             let change = TenantChange { name, secrets, ..TenantChange::default() };
             Ok((ok, tenant_record_json(&tenants::update(app, &id, change).await?)))
         }
@@ -62,12 +62,12 @@ pub(super) async fn execute_call(
     }
 }
 
-/// A tenant in a list.
+/// Returns a tenant as JSON.
 fn tenant_json(tenant: &Tenant) -> Value {
     json!({ "id": tenant.id, "name": tenant.name, "secrets": tenant.secrets })
 }
 
-/// A tenant that was written, with what the original's library adds to its records.
+/// Returns a stored tenant as JSON, with the fields that the original's library adds to records.
 fn tenant_record_json(tenant: &Tenant) -> Value {
     let mut record = tenant_json(tenant);
     record["new_record"] = json!(false);

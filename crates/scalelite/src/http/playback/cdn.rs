@@ -1,71 +1,79 @@
-//! Pages from a content delivery network (`CLOUDFRONT_URL`): browsers are sent there with signed cookies, for which it
-//! gives out what the page loads. Source: Amazon CloudFront, "Use signed cookies", custom policy.
+//! Pages from a content delivery network (`CLOUDFRONT_URL`): browsers are redirected there with
+//! signed cookies, for which the network serves the page and everything that it loads. Source:
+//! Amazon CloudFront, "Use signed cookies", custom policy.
 //!
-//! Signed with SHA-256, as one of the cookies announces: well-kept libraries make no signatures with SHA-1 any more.
+//! The signature uses SHA-256, which one of the cookies announces, because maintained libraries no
+//! longer sign with SHA-1.
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cookie::Cookie;
 use domain::Timestamp;
 use domain::recording::FileType;
 use domain::recording::playback_access::PlaybackPermit;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use super::PlaybackError;
+use super::cookies;
+use super::error::PlaybackError;
 use super::paths::RelativePath;
 use crate::http::origin::Origin;
 use crate::http::respond::{self, ResponseBody};
 
-/// How long the cookies are good for, in ms; each page brings new ones.
+/// Lifetime of the cookies, in ms; each page sets new ones.
 const COOKIE_LIFETIME_MS: i64 = 5 * 60 * 1000;
 
-/// Signs with an RSA key, SHA-256, PKCS #1 v1.5.
+/// Signs a message with an RSA key (SHA-256, PKCS #1 v1.5).
 pub type Signer = Arc<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
 
-/// A network and the key that it trusts.
+/// A content delivery network, and a key that it trusts.
 #[derive(Clone)]
 pub struct Cdn {
     /// `CLOUDFRONT_URL`: scheme and host.
     pub url: String,
     /// `CF_KEY_PAIR_ID`.
     pub key_pair_id: String,
-    /// The key.
+    /// Signs with the private key (`CF_PRIVATE_KEY_B64`).
     pub signer: Signer,
 }
 
-/// Whether a path is one of a page: what pages load, they load from where they are.
+/// Returns whether a path names a page. Only pages are redirected; everything that they load, they
+/// load from the host that serves them.
 pub(super) fn is_page_path(path: &RelativePath) -> bool {
     path.trailing_slash
         || path.file.as_ref().is_some_and(|file| FileType::from_name(file.name()).is_html())
 }
 
 impl Cdn {
-    /// Sends a browser there that may watch.
+    /// Redirects a browser with a permit to `target`, a path with its query, on the network.
     pub(super) fn redirect(
         &self,
-        at: &str,
+        target: &str,
         permit: &PlaybackPermit,
         origin: &Origin<'_>,
         now: Timestamp,
     ) -> Result<Response<ResponseBody>, PlaybackError> {
-        let internal = || PlaybackError::Internal("no signed cookies could be made");
+        let internal = || PlaybackError::Internal("building signed cookies failed");
         let url = self.url.trim_end_matches('/');
-        let response =
-            respond::redirect_with_status(StatusCode::TEMPORARY_REDIRECT, &format!("{url}{at}"));
+        let response = respond::redirect_with_status(
+            StatusCode::TEMPORARY_REDIRECT,
+            &format!("{url}{target}"),
+        );
         let mut response = response.ok_or_else(internal)?;
         let subject = permit.format_id().subject();
-        let cookies = self.sign_cookies(&subject, now).ok_or_else(internal)?;
+        let signed_cookies = self.sign_cookies(&subject, now).ok_or_else(internal)?;
         let host = url.split_once("://").map_or(url, |(_, host)| host);
         let domain = shared_domain(origin.host(), host);
-        let domain = domain.map(|domain| format!("; domain={domain}")).unwrap_or_default();
         let headers = response.headers_mut();
-        for (name, value) in cookies {
-            let cookie = format!(
-                "CloudFront-{name}={value}; path={subject}{domain}; secure; httponly; samesite=none"
-            );
-            let cookie = HeaderValue::from_str(&cookie).map_err(|_| internal())?;
+        for (name, value) in signed_cookies {
+            let mut cookie = Cookie::new(format!("CloudFront-{name}"), value);
+            cookie.set_path(subject.as_str());
+            if let Some(domain) = domain {
+                cookie.set_domain(domain);
+            }
+            let cookie = cookies::to_header(cookie).ok_or_else(internal)?;
             headers.append(header::SET_COOKIE, cookie);
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -88,26 +96,26 @@ impl Cdn {
     }
 }
 
-/// Base64 as the network wants it in cookies.
+/// Encodes bytes in CloudFront's variant of base64.
 fn encode_cookie_value(bytes: &[u8]) -> String {
     STANDARD.encode(bytes).replace('+', "-").replace('=', "_").replace('/', "~")
 }
 
-/// The longest name of which both hosts are part, so that a cookie of the one reaches the other; a name of one label is
-/// nobody's.
-fn shared_domain<'a>(ours: &str, theirs: &'a str) -> Option<&'a str> {
-    let is_part = |name: &str, host: &str| {
-        host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+/// Returns the longest domain that both hosts belong to, so that a cookie set by one is sent to the
+/// other. A domain of a single label cannot be shared.
+fn shared_domain<'a>(own_host: &str, cdn_host: &'a str) -> Option<&'a str> {
+    let contains_own_host = |domain: &str| {
+        own_host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    let mut name = theirs.split([':', '/']).next()?;
+    let mut domain = cdn_host.split([':', '/']).next()?;
     loop {
-        if !name.contains('.') {
+        if !domain.contains('.') {
             return None;
         }
-        if is_part(name, ours) {
-            return Some(name);
+        if contains_own_host(domain) {
+            return Some(domain);
         }
-        name = name.split_once('.')?.1;
+        domain = domain.split_once('.')?.1;
     }
 }
 
@@ -116,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cookies_say_what_for_and_until_when() {
+    fn the_policy_names_resource_and_expiry() {
         let signer: Signer =
             Arc::new(|message| Some(vec![255, u8::try_from(message.len()).unwrap()]));
         let url = "https://cdn.example.org/".to_owned();
@@ -135,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn domains_in_common() {
-        for (ours, theirs, shared) in [
+    fn the_longest_shared_domain_is_found() {
+        for (own_host, cdn_host, expected) in [
             ("lb.example.org", "cdn.example.org", Some("example.org")),
             ("example.org", "cdn.example.org", Some("example.org")),
             ("lb.example.org", "d1.cloudfront.net", None),
@@ -144,7 +152,7 @@ mod tests {
             ("xexample.org", "cdn.example.org", None),
             ("cdn.example.org", "cdn.example.org:443", Some("cdn.example.org")),
         ] {
-            assert_eq!(shared_domain(ours, theirs), shared, "{ours} {theirs}");
+            assert_eq!(shared_domain(own_host, cdn_host), expected, "{own_host} {cdn_host}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A file on its way to a browser: whole, in part, compressed or not at all, with the headers that go with it.
+//! Sends a file to a browser: whole, in part or compressed, with the headers that belong to it.
 
 use std::time::Duration;
 
@@ -7,30 +7,32 @@ use app::ports::{BlobBytes, BlobError, BlobInfo, ByteSpan};
 use domain::recording::playback_access::PlaybackPermit;
 use domain::recording::{FilePath, FileType};
 use futures_util::stream::{self, StreamExt as _};
+use headers::{AcceptRanges, ContentLength, ContentRange, HeaderMapExt as _, LastModified};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::conditions::{self, FileVersion, RangeOutcome};
-use super::player::PlayerFiles;
-use super::{PlaybackError, PlaybackResult, gzip};
+use super::error::{PlaybackError, PlaybackResult};
+use super::gzip;
+use super::player_files::PlayerFiles;
 use crate::http::respond::{self, ResponseBody};
 
-/// The shortest text that is worth compressing, in bytes.
+/// Shortest text that is compressed, in bytes.
 const MIN_GZIP_BYTES: u64 = 1024;
-/// How long the next piece of a file may take to come.
+/// Longest wait for the next piece of a file.
 const MAX_PIECE_WAIT: Duration = Duration::from_secs(30);
-/// So often a file is looked at again that changes while we look.
+/// Number of attempts to open a file that changes between reading its information and opening it.
 const MAX_READ_ATTEMPTS: u32 = 3;
 
-/// Where files come from.
+/// Where files are read from.
 pub(super) enum FileSource<'a> {
-    /// A recording that may be watched.
+    /// A recording that the client may watch.
     Recording(&'a Playback, &'a PlaybackPermit),
     /// BBB's player.
     Player(PlayerFiles<'a>),
 }
 
 impl FileSource<'_> {
-    /// What is known of a file.
+    /// Returns size, time and tag of a file; `None` if it does not exist.
     pub(super) async fn info(&self, path: &FilePath) -> Result<Option<BlobInfo>, BlobError> {
         match self {
             Self::Recording(playback, permit) => playback.read_file_info(permit, path).await,
@@ -50,55 +52,56 @@ impl FileSource<'_> {
     }
 }
 
-/// How files of a source are sent.
+/// Headers that all files of a source have in common.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FileHeaders {
-    /// Whether they are to be kept, not shown.
+    /// Whether browsers save the files instead of showing them.
     pub(super) is_attachment: bool,
-    /// What caches may do.
+    /// `Cache-Control`.
     pub(super) cache_control: &'static str,
-    /// What pages may load and do.
+    /// `Content-Security-Policy`.
     pub(super) security_policy: &'static str,
 }
 
-/// How the bytes are spelled.
+/// How a file is encoded in the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ContentCoding {
-    /// As they are.
+    /// Not compressed.
     Identity,
-    /// Compressed already, in a file beside the one that is meant.
+    /// Sent from a compressed file (`.gz`) that is stored beside the requested one.
     StoredGzip,
-    /// Compressed on their way.
+    /// Compressed while it is sent.
     StreamedGzip,
 }
 
-/// Sends a file, or finds that there is none.
+/// Sends a file; returns `None` if it does not exist.
 pub(super) async fn send_file(
     source: &FileSource<'_>,
     path: &FilePath,
     method: &Method,
     headers: &HeaderMap,
-    manner: FileHeaders,
+    file_headers: FileHeaders,
 ) -> PlaybackResult {
-    let kind = FileType::from_name(path.name());
-    let gzip = kind.is_text && gzip::is_accepted(headers) && !headers.contains_key(header::RANGE);
-    let request = FileRequest { source, method, headers, file_type: kind, file_headers: manner };
-    if gzip
-        && let Some(neighbour) = FilePath::parse(&format!("{}.gz", path.as_str()))
-        && let Some(info) = source.info(&neighbour).await?
+    let file_type = FileType::from_name(path.name());
+    let may_compress =
+        file_type.is_text && gzip::is_accepted(headers) && !headers.contains_key(header::RANGE);
+    let request = FileRequest { source, method, headers, file_type, file_headers };
+    if may_compress
+        && let Some(compressed_file) = FilePath::parse(&format!("{}.gz", path.as_str()))
+        && let Some(info) = source.info(&compressed_file).await?
     {
-        return request.send(&neighbour, info, ContentCoding::StoredGzip).await;
+        return request.send(&compressed_file, info, ContentCoding::StoredGzip).await;
     }
     let Some(info) = source.info(path).await? else { return Ok(None) };
-    let spelling = if gzip && info.size > MIN_GZIP_BYTES {
+    let coding = if may_compress && info.size > MIN_GZIP_BYTES {
         ContentCoding::StreamedGzip
     } else {
         ContentCoding::Identity
     };
-    request.send(path, info, spelling).await
+    request.send(path, info, coding).await
 }
 
-/// A request for a file that is there.
+/// A request for a file that exists.
 struct FileRequest<'a> {
     source: &'a FileSource<'a>,
     method: &'a Method,
@@ -112,80 +115,76 @@ impl FileRequest<'_> {
         &self,
         path: &FilePath,
         mut info: BlobInfo,
-        spelling: ContentCoding,
+        coding: ContentCoding,
     ) -> PlaybackResult {
         for _ in 0..MAX_READ_ATTEMPTS {
-            let share = self.range_outcome(&info, spelling);
-            let span = match share {
+            let range = self.range_outcome(&info, coding);
+            let span = match range {
                 RangeOutcome::Whole => None,
                 RangeOutcome::Part(span) => Some(span),
                 RangeOutcome::NotModified | RangeOutcome::NotSatisfiable => {
-                    return self.build_response(&info, share, spelling, None).map(Some);
+                    return self.build_response(&info, range, coding, None).map(Some);
                 }
             };
             if self.method == Method::HEAD {
-                return self.build_response(&info, share, spelling, None).map(Some);
+                return self.build_response(&info, range, coding, None).map(Some);
             }
-            let Some((opened, bytes)) = self.source.open(path, span).await? else {
+            let Some((opened_info, bytes)) = self.source.open(path, span).await? else {
                 return Ok(None);
             };
-            // What was decided is about the file that was looked at.
-            if opened.etag == info.etag {
-                return self.build_response(&info, share, spelling, Some(bytes)).map(Some);
+            // The range and the headers hold only for the version that was evaluated.
+            if opened_info.etag == info.etag {
+                return self.build_response(&info, range, coding, Some(bytes)).map(Some);
             }
-            info = opened;
+            info = opened_info;
         }
-        Err(PlaybackError::Internal("a file changes all the time"))
+        Err(PlaybackError::Internal("a file changed during every attempt to read it"))
     }
 
-    fn range_outcome(&self, info: &BlobInfo, spelling: ContentCoding) -> RangeOutcome {
-        let tag = entity_tag(info, spelling);
+    fn range_outcome(&self, info: &BlobInfo, coding: ContentCoding) -> RangeOutcome {
+        let tag = entity_tag(info, coding);
         let version = FileVersion { tag: &tag, modified: info.modified_at, size: info.size };
-        conditions::evaluate_conditions(
-            self.method,
-            self.headers,
-            version,
-            spelling == ContentCoding::Identity,
-        )
+        let has_ranges = coding == ContentCoding::Identity;
+        conditions::evaluate_conditions(self.method, self.headers, version, has_ranges)
     }
 
     fn build_response(
         &self,
         info: &BlobInfo,
-        share: RangeOutcome,
-        spelling: ContentCoding,
+        range: RangeOutcome,
+        coding: ContentCoding,
         bytes: Option<BlobBytes>,
     ) -> Result<Response<ResponseBody>, PlaybackError> {
         let mut response = Response::new(respond::empty_body());
-        *response.status_mut() = match share {
+        *response.status_mut() = match range {
             RangeOutcome::Whole => StatusCode::OK,
             RangeOutcome::Part(_) => StatusCode::PARTIAL_CONTENT,
             RangeOutcome::NotModified => StatusCode::NOT_MODIFIED,
             RangeOutcome::NotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         };
         let headers = response.headers_mut();
-        self.set_headers(headers, info, spelling)?;
-        let length = match share {
+        self.set_headers(headers, info, coding)?;
+        let length = match range {
             RangeOutcome::Whole => Some(info.size),
-            RangeOutcome::Part(ByteSpan { start: from, end: to }) => {
-                let range = format!("bytes {from}-{}/{}", to - 1, info.size);
-                set_header(headers, header::CONTENT_RANGE, &range)?;
-                Some(to - from)
+            RangeOutcome::Part(ByteSpan { start, end }) => {
+                let content_range = ContentRange::bytes(start..end, info.size);
+                let invalid = |_| PlaybackError::Internal("a range without an end");
+                headers.typed_insert(content_range.map_err(invalid)?);
+                Some(end - start)
             }
             RangeOutcome::NotModified => None,
             RangeOutcome::NotSatisfiable => {
-                let range = format!("bytes */{}", info.size);
-                set_header(headers, header::CONTENT_RANGE, &range)?;
+                headers.typed_insert(ContentRange::unsatisfied_bytes(info.size));
                 Some(0)
             }
         };
-        if let Some(length) = length.filter(|_| spelling != ContentCoding::StreamedGzip) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        if let Some(length) = length.filter(|_| coding != ContentCoding::StreamedGzip) {
+            headers.typed_insert(ContentLength(length));
         }
         if let Some(bytes) = bytes {
             let bytes = with_timeout(bytes);
-            let packed = spelling == ContentCoding::StreamedGzip;
-            let bytes = if packed { gzip::compress(bytes) } else { bytes };
+            let is_compressed = coding == ContentCoding::StreamedGzip;
+            let bytes = if is_compressed { gzip::compress(bytes) } else { bytes };
             *response.body_mut() = respond::stream_body(bytes);
         }
         Ok(response)
@@ -195,15 +194,15 @@ impl FileRequest<'_> {
         &self,
         headers: &mut HeaderMap,
         info: &BlobInfo,
-        spelling: ContentCoding,
+        coding: ContentCoding,
     ) -> Result<(), PlaybackError> {
         set_header(headers, header::CONTENT_TYPE, &self.file_type.content_type_header())?;
-        set_header(headers, header::ETAG, &format!("\"{}\"", entity_tag(info, spelling)))?;
+        set_header(headers, header::ETAG, &format!("\"{}\"", entity_tag(info, coding)))?;
         if let Some(modified) = info.modified_at {
-            set_header(headers, header::LAST_MODIFIED, &httpdate::fmt_http_date(modified))?;
+            headers.typed_insert(LastModified::from(modified));
         }
-        if spelling == ContentCoding::Identity {
-            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        if coding == ContentCoding::Identity {
+            headers.typed_insert(AcceptRanges::bytes());
         } else {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
@@ -218,41 +217,35 @@ impl FileRequest<'_> {
             header::CACHE_CONTROL,
             HeaderValue::from_static(self.file_headers.cache_control),
         );
-        set_security_headers(headers, self.file_headers.security_policy);
+        respond::set_security_headers(headers, self.file_headers.security_policy);
         Ok(())
     }
 }
 
-/// Changes with the spelling: to a cache, these are different things.
-fn entity_tag(info: &BlobInfo, spelling: ContentCoding) -> String {
-    match spelling {
+/// Returns the entity tag of a file, which differs by coding, because caches must not mix up the
+/// compressed and the original file.
+fn entity_tag(info: &BlobInfo, coding: ContentCoding) -> String {
+    match coding {
         ContentCoding::StreamedGzip => format!("{}-gz", info.etag),
         ContentCoding::Identity | ContentCoding::StoredGzip => info.etag.clone(),
     }
 }
 
-/// What keeps browsers from making more of what is sent than it is.
-pub(super) fn set_security_headers(headers: &mut HeaderMap, policy: &'static str) {
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-}
-
 fn set_header(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), PlaybackError> {
     let value = HeaderValue::from_str(value)
-        .map_err(|_| PlaybackError::Internal("a value that cannot stand in a header"))?;
+        .map_err(|_| PlaybackError::Internal("a value is not valid in a header"))?;
     headers.insert(name, value);
     Ok(())
 }
 
-/// The same bytes, as long as they keep coming.
+/// Ends a stream with an error if its next piece takes longer than [`MAX_PIECE_WAIT`].
 fn with_timeout(bytes: BlobBytes) -> BlobBytes {
     let pieces = stream::unfold(Some(bytes), |bytes| async {
         let mut bytes = bytes?;
         match tokio::time::timeout(MAX_PIECE_WAIT, bytes.next()).await {
             Ok(piece) => piece.map(|piece| (piece, Some(bytes))),
             Err(_) => {
-                let error = BlobError::Unavailable("no more bytes come".to_owned());
+                let error = BlobError::Unavailable("reading the file timed out".to_owned());
                 Some((Err(error), None))
             }
         }
@@ -267,7 +260,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn bytes_that_do_not_come_are_not_waited_for() {
+    async fn a_stalled_stream_ends_with_an_error() {
         let first = stream::iter([Ok(Bytes::from_static(b"a"))]);
         let mut bytes = with_timeout(first.chain(stream::pending()).boxed());
         assert_eq!(bytes.next().await.unwrap().unwrap(), "a");

@@ -1,4 +1,4 @@
-//! Text that is compressed on its way.
+//! Compression of text files while they are sent.
 
 use std::io::Write as _;
 
@@ -9,11 +9,12 @@ use flate2::write::GzEncoder;
 use futures_util::stream::{self, StreamExt as _};
 use http::{HeaderMap, header};
 
-/// Whether a client takes it: `gzip` or `*`, unless at quality 0.
+/// Returns whether a client accepts gzip: `gzip` or `*`, unless with quality 0. Own code: the crate
+/// `headers` does not know `Accept-Encoding`.
 pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter();
     let texts = values.filter_map(|value| value.to_str().ok());
-    let mut anything = false;
+    let mut accepts_any = false;
     for coding in texts.flat_map(|text| text.split(',')) {
         let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
         let quality = parameters
@@ -22,16 +23,17 @@ pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
             .map_or(1.0, |quality| quality.trim().parse::<f32>().unwrap_or_default());
         match name.trim().to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => return quality > 0.0,
-            "*" => anything = quality > 0.0,
+            "*" => accepts_any = quality > 0.0,
             _ => {}
         }
     }
-    anything
+    accepts_any
 }
 
 type GzipEncoder = GzEncoder<Vec<u8>>;
 
-/// The same, compressed piece by piece: nothing is held longer than a piece.
+/// Compresses a stream piece by piece; no more than one piece is held in memory. Own code: the
+/// crate `async-compression` compresses on the threads of the runtime.
 pub(super) fn compress(bytes: BlobBytes) -> BlobBytes {
     let encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let pieces = stream::try_unfold(Some((bytes, encoder)), |state| async {
@@ -39,10 +41,13 @@ pub(super) fn compress(bytes: BlobBytes) -> BlobBytes {
         loop {
             let piece = bytes.next().await.transpose()?;
             let is_last = piece.is_none();
-            let (packed, rest) = compress_piece(encoder, piece).await?;
-            match rest {
-                Some(rest) if packed.is_empty() => encoder = rest,
-                rest => return Ok(Some((packed, rest.map(|encoder| (bytes, encoder))))),
+            let (compressed, next_encoder) = compress_piece(encoder, piece).await?;
+            match next_encoder {
+                Some(next_encoder) if compressed.is_empty() => encoder = next_encoder,
+                next_encoder => {
+                    let next_state = next_encoder.map(|encoder| (bytes, encoder));
+                    return Ok(Some((compressed, next_state)));
+                }
             }
             if is_last {
                 return Ok(None);
@@ -52,21 +57,21 @@ pub(super) fn compress(bytes: BlobBytes) -> BlobBytes {
     pieces.boxed()
 }
 
-/// Compresses a piece, or ends; on a thread that may take its time.
+/// Compresses a piece, or finishes the stream if there is none, on a thread that may block.
 async fn compress_piece(
     mut encoder: GzipEncoder,
     piece: Option<Bytes>,
 ) -> Result<(Bytes, Option<GzipEncoder>), BlobError> {
-    let packing = tokio::task::spawn_blocking(move || match piece {
+    let compression = tokio::task::spawn_blocking(move || match piece {
         Some(piece) => {
             encoder.write_all(&piece)?;
             Ok((std::mem::take(encoder.get_mut()).into(), Some(encoder)))
         }
         None => Ok((encoder.finish()?.into(), None)),
     });
-    let broken = |error: &dyn std::fmt::Display| BlobError::Unavailable(error.to_string());
-    let packed: std::io::Result<_> = packing.await.map_err(|error| broken(&error))?;
-    packed.map_err(|error| broken(&error))
+    let unavailable = |error: &dyn std::fmt::Display| BlobError::Unavailable(error.to_string());
+    let compressed: std::io::Result<_> = compression.await.map_err(|error| unavailable(&error))?;
+    compressed.map_err(|error| unavailable(&error))
 }
 
 #[cfg(test)]
@@ -79,8 +84,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_is_negotiated() {
-        for (accepted, takes) in [
+    fn gzip_is_accepted_by_name_or_wildcard() {
+        for (header, expected) in [
             ("gzip", true),
             ("deflate, GZIP;q=0.5", true),
             ("*", true),
@@ -89,31 +94,31 @@ mod tests {
             ("br", false),
             ("gzip; q=x", false),
         ] {
-            let value = HeaderValue::from_static(accepted);
+            let value = HeaderValue::from_static(header);
             let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]);
-            assert_eq!(is_accepted(&headers), takes, "{accepted}");
+            assert_eq!(is_accepted(&headers), expected, "{header}");
         }
         assert!(!is_accepted(&HeaderMap::new()));
     }
 
     #[tokio::test]
-    async fn what_is_compressed_is_the_same() {
+    async fn decompressed_text_equals_the_original() {
         for pieces in [vec![], vec![""], vec!["a"], vec!["shapes ", "", "and ", "slides"]] {
             let bytes =
                 stream::iter(pieces.clone()).map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
-            let packed: Vec<Bytes> = compress(bytes.boxed()).try_collect().await.unwrap();
+            let compressed: Vec<Bytes> = compress(bytes.boxed()).try_collect().await.unwrap();
             let mut text = String::new();
-            let packed = packed.concat();
-            flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut text).unwrap();
+            let compressed = compressed.concat();
+            flate2::read::GzDecoder::new(compressed.as_slice()).read_to_string(&mut text).unwrap();
             assert_eq!(text, pieces.concat());
         }
     }
 
     #[tokio::test]
-    async fn what_breaks_off_is_not_ended() {
+    async fn a_failed_source_fails_the_compressed_stream() {
         let error = BlobError::Unavailable("gone".to_owned());
         let bytes = stream::iter([Ok(Bytes::from_static(b"a")), Err(error)]);
-        let packed: Result<Vec<Bytes>, _> = compress(bytes.boxed()).try_collect().await;
-        assert!(packed.is_err());
+        let compressed: Result<Vec<Bytes>, _> = compress(bytes.boxed()).try_collect().await;
+        assert!(compressed.is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! From a path to what it means: the links, files and player paths of BBB's web servers, and those of their older
+//! Parses playback paths: links, files and player paths of BBB's web servers, and those of older
 //! releases that stored links still name.
 
 use std::borrow::Cow;
@@ -7,7 +7,7 @@ use domain::recording::FilePath;
 use http::StatusCode;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-/// What does not stand in a segment of a path as it is.
+/// Characters that are percent-encoded in a segment of a path.
 const ESCAPED_IN_SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -20,32 +20,33 @@ const ESCAPED_IN_SEGMENT: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'}');
 
-/// Where a target leads.
+/// What a target names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PlaybackTarget<'a> {
     /// `/recording/<id>/<format>`: the link that getRecordings gives.
     Link { record_id: &'a str, format: &'a str, query: &'a str },
-    /// `/<format>/<id>/…`; no path if it is one that cannot be.
+    /// `/<format>/<id>/…`; the path is `None` if it is invalid.
     File { record_id: &'a str, format: &'a str, path: Option<RelativePath>, query: &'a str },
-    /// A file of the player.
+    /// `/playback/presentation/2.3/…`, a file of the player; `None` if the path is invalid.
     Player(Option<RelativePath>),
-    /// Elsewhere.
+    /// A path of an older release.
     Redirect { status: StatusCode, to: String },
 }
 
-/// The part of a path behind a recording or the player.
+/// The part of a path that follows the recording or the player.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RelativePath {
-    /// Without it, the directory itself is meant.
+    /// `None` for the directory itself.
     pub(super) file: Option<FilePath>,
-    /// Whether it ends with a slash, or is empty.
+    /// Whether the path ends with a slash, or is empty.
     pub(super) trailing_slash: bool,
-    /// Whether there is nothing at all, not even a slash.
+    /// Whether the path is empty, without even a slash.
     pub(super) empty: bool,
 }
 
 impl<'a> PlaybackTarget<'a> {
-    /// Reads a target; `None` if it is not about recordings. `with_player` is whether the player's paths are ours.
+    /// Parses a target; `None` if it is not a playback path. Without `with_player`, a web server in
+    /// front answers the paths of the player.
     pub(super) fn parse(target: &'a str, formats: &[String], with_player: bool) -> Option<Self> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut rest = path.trim_start_matches('/');
@@ -61,7 +62,7 @@ impl<'a> PlaybackTarget<'a> {
         }
     }
 
-    /// What the log calls it.
+    /// Returns the name for the log.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Link { .. } => "play",
@@ -80,7 +81,7 @@ impl<'a> PlaybackTarget<'a> {
         rest.trim_matches('/').is_empty().then_some(Self::Link { record_id, format, query })
     }
 
-    /// What BBB's nginx does below `/playback`.
+    /// Parses what follows `/playback/`, by the rules of BBB's nginx.
     fn parse_playback(mut rest: &'a str, query: &'a str) -> Option<Self> {
         match next_segment(&mut rest)? {
             "video" => Some(Self::temporary_redirect("/video", rest, query)),
@@ -108,7 +109,7 @@ impl<'a> PlaybackTarget<'a> {
         Self::Redirect { status: StatusCode::MOVED_PERMANENTLY, to: with_query(to, query) }
     }
 
-    /// The same path elsewhere, for now.
+    /// Redirects `rest` to the same path below `to`.
     fn temporary_redirect(to: &str, rest: &str, query: &str) -> Self {
         let to = with_query(&format!("{to}{rest}"), query);
         Self::Redirect { status: StatusCode::TEMPORARY_REDIRECT, to }
@@ -116,29 +117,24 @@ impl<'a> PlaybackTarget<'a> {
 }
 
 impl RelativePath {
-    /// Reads what is left of a path; `None` if it leads elsewhere or is none. Empty segments count for nothing.
+    /// Parses the rest of a path; `None` if it is invalid or leaves the directory. Empty segments
+    /// are skipped.
     fn parse(rest: &str) -> Option<Self> {
-        let (slash, bare) = (rest.is_empty() || rest.ends_with('/'), rest.is_empty());
+        let (trailing_slash, empty) = (rest.is_empty() || rest.ends_with('/'), rest.is_empty());
         let mut parts: Vec<Cow<'_, str>> = Vec::new();
         for part in rest.split('/').filter(|part| !part.is_empty()) {
             let part = percent_decode_str(part).decode_utf8().ok()?;
-            // A slash that was spelled otherwise is part of no name.
+            // A percent-encoded slash.
             if part.contains('/') {
                 return None;
             }
             parts.push(part);
         }
-        if parts.is_empty() {
-            return Some(Self { file: None, trailing_slash: slash, empty: bare });
-        }
-        Some(Self {
-            file: Some(FilePath::parse(&parts.join("/"))?),
-            trailing_slash: slash,
-            empty: bare,
-        })
+        let file = if parts.is_empty() { None } else { Some(FilePath::parse(&parts.join("/"))?) };
+        Some(Self { file, trailing_slash, empty })
     }
 
-    /// The file that is meant if this is a directory.
+    /// Returns the index page of the directory at this path.
     pub(super) fn index_file(&self) -> Option<FilePath> {
         match &self.file {
             None => FilePath::parse("index.html"),
@@ -146,7 +142,7 @@ impl RelativePath {
         }
     }
 
-    /// As it stands in a URL, with what separates it from what is before it.
+    /// Returns the path percent-encoded, with a leading slash.
     pub(super) fn to_encoded(&self) -> String {
         let file = self.file.as_ref().map_or("", FilePath::as_str);
         let mut text = String::new();
@@ -161,7 +157,7 @@ impl RelativePath {
     }
 }
 
-/// A file's path as it stands in a URL.
+/// Returns the path of a file percent-encoded.
 pub(super) fn encode(path: &FilePath) -> String {
     let parts: Vec<String> = path
         .as_str()
@@ -171,7 +167,7 @@ pub(super) fn encode(path: &FilePath) -> String {
     parts.join("/")
 }
 
-/// The next segment; what is left begins with a slash or is empty.
+/// Removes and returns the first segment; `rest` then begins with a slash or is empty.
 fn next_segment<'a>(rest: &mut &'a str) -> Option<&'a str> {
     let text = rest.trim_start_matches('/');
     let end = text.find('/').unwrap_or(text.len());
@@ -180,12 +176,12 @@ fn next_segment<'a>(rest: &mut &'a str) -> Option<&'a str> {
     (!segment.is_empty()).then_some(segment)
 }
 
-/// A target with its query.
+/// Appends a query to a path.
 pub(super) fn with_query(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// The first parameter of that name that says anything.
+/// Returns the first parameter of that name that is not empty.
 pub(super) fn query_parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     pairs.find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value)
@@ -217,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_older_releases_lead_on() {
+    fn paths_of_older_releases_are_redirected() {
         for (target, status, to) in [
             (
                 "/playback/presentation/playback.html?meetingId=a",
@@ -246,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn files_and_links() {
+    fn files_and_links_are_parsed() {
         let link = PlaybackTarget::Link { record_id: "r", format: "video", query: "token=x" };
         assert_eq!(parse_target("/recording/r/video?token=x"), Some(link));
         assert_eq!(parse_target("/recording/r/video/more"), None);
@@ -257,10 +253,10 @@ mod tests {
         assert_eq!(file_of("/video/r").as_deref(), Some(""));
         assert_eq!(file_of("/video/r/").as_deref(), Some("/"));
         assert_eq!(file_of("//video//r//a%20b//c%3f.webm?x").as_deref(), Some("/a%20b/c%3F.webm"));
-        for elsewhere in
+        for invalid in
             ["/video/r/..", "/video/r/%2e%2e/x", "/video/r/a%2fb", "/video/r/%ff", "/video/r/a%00"]
         {
-            assert_eq!(file_of(elsewhere), None, "{elsewhere}");
+            assert_eq!(file_of(invalid), None, "{invalid}");
         }
         assert!(matches!(
             parse_target("/playback/presentation/2.3/static/a.js"),
@@ -271,7 +267,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_stays_within_and_is_read_again(rest in "(/|\\.|%2e|%2F|%25|a|ü|\\\\){0,12}") {
+        fn a_parsed_path_stays_within_its_directory_and_parses_again(rest in "(/|\\.|%2e|%2F|%25|a|ü|\\\\){0,12}") {
             if let Some(path) = RelativePath::parse(&format!("/{rest}")) {
                 let encoded = path.to_encoded();
                 prop_assert!(!encoded.split('/').any(|part| part == ".." || part == "."));

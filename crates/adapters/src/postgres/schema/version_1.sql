@@ -1,0 +1,204 @@
+-- Our own tables, version 1. The tables of recordings are the original's: schema/original. Times
+-- are milliseconds since 1970 (UTC). Text is compared byte by byte. Rows that change often leave
+-- space in their pages, and columns that change often have no index, so that an update stays within
+-- one page.
+
+-- The schema is not named like the product: a role of that name would find our tables before the
+-- original's. CREATE SCHEMA IF NOT EXISTS requires the privilege to create schemas even where an
+-- administrator has created this one.
+DO $$ BEGIN
+    IF to_regnamespace('scalelite_own') IS NULL THEN CREATE SCHEMA scalelite_own; END IF;
+END $$;
+
+CREATE TABLE scalelite_own.schema_versions (
+    version bigint PRIMARY KEY,
+    applied_at timestamp with time zone NOT NULL DEFAULT now()
+);
+
+CREATE TABLE scalelite_own.servers (
+    position bigint GENERATED ALWAYS AS IDENTITY,
+    id text COLLATE "C" PRIMARY KEY,
+    url text NOT NULL,
+    secret text NOT NULL,
+    tag text,
+    state text NOT NULL CHECK (state IN ('enabled', 'cordoned', 'disabled')),
+    online boolean NOT NULL,
+    healthy_count bigint NOT NULL,
+    unhealthy_count bigint NOT NULL,
+    failure_at bigint,
+    failure_reason text,
+    load double precision,
+    load_multiplier double precision NOT NULL CHECK (load_multiplier > 0),
+    meetings bigint NOT NULL,
+    users bigint NOT NULL,
+    largest_meeting bigint NOT NULL,
+    videos bigint NOT NULL,
+    bbb_version text,
+    -- The cycle of the last poll that was recorded.
+    last_poll_cycle bigint,
+    failures bigint NOT NULL,
+    relapses bigint NOT NULL,
+    probation_until bigint NOT NULL,
+    answered_at bigint NOT NULL,
+    placed_since_poll bigint NOT NULL,
+    max_meetings bigint,
+    max_users bigint,
+    tier bigint NOT NULL
+) WITH (fillfactor = 50);
+
+-- Ids may be longer than a unique index allows. The inserting transaction makes sure that a meeting
+-- exists once, under the lock that excludes all other writers.
+CREATE TABLE scalelite_own.meetings (
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    server_id text COLLATE "C" NOT NULL REFERENCES scalelite_own.servers (id) ON DELETE CASCADE,
+    moderator_pw text,
+    voice_bridge text COLLATE "C" UNIQUE,
+    claim_token text,
+    claim_until bigint,
+    placed_at bigint NOT NULL,
+    seen_at bigint NOT NULL,
+    expected_users bigint NOT NULL,
+    expected_until bigint NOT NULL,
+    users bigint NOT NULL,
+    peak_users bigint NOT NULL,
+    busy_until bigint NOT NULL,
+    missed_polls bigint NOT NULL,
+    detached boolean NOT NULL,
+    -- The voice bridge that a detached meeting had. Other meetings may take it.
+    released_voice_bridge text COLLATE "C",
+    placement_reason text NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX meetings_by_id ON scalelite_own.meetings USING hash (id);
+CREATE INDEX meetings_by_server ON scalelite_own.meetings (server_id);
+
+-- Meetings that must be ended on a server as soon as a poll reports them there. There are few, so
+-- their ids need no index.
+CREATE TABLE scalelite_own.pending_ends (
+    server_id text COLLATE "C" NOT NULL REFERENCES scalelite_own.servers (id) ON DELETE CASCADE,
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    moderator_pw text,
+    since bigint NOT NULL,
+    create_sent_at bigint NOT NULL
+);
+CREATE INDEX pending_ends_by_server ON scalelite_own.pending_ends (server_id);
+
+-- Meetings that have ended. The inserting transaction makes sure that (created_at, tenant, id) is
+-- unique, as with meetings.
+CREATE TABLE scalelite_own.sessions (
+    created_at bigint NOT NULL,
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    peak_users bigint NOT NULL,
+    busy_ms bigint NOT NULL
+);
+CREATE INDEX sessions_by_created_at ON scalelite_own.sessions (created_at);
+
+-- The last run of each job that is due once in an interval.
+CREATE TABLE scalelite_own.periodic_jobs (
+    job text COLLATE "C" PRIMARY KEY,
+    run_number bigint NOT NULL,
+    started_at bigint NOT NULL
+) WITH (fillfactor = 50);
+
+CREATE TABLE scalelite_own.store_id (one bigint PRIMARY KEY CHECK (one = 1), id text NOT NULL);
+
+-- Written to check that the store can be written.
+CREATE TABLE scalelite_own.write_check (
+    one bigint PRIMARY KEY CHECK (one = 1),
+    checks bigint NOT NULL
+);
+
+CREATE TABLE scalelite_own.tenants (
+    position bigint GENERATED ALWAYS AS IDENTITY,
+    id text COLLATE "C" PRIMARY KEY,
+    name text COLLATE "C" NOT NULL,
+    secrets text NOT NULL,
+    lrs_endpoint text,
+    lrs_username text,
+    lrs_password text,
+    kc_token_url text,
+    kc_client_id text,
+    kc_client_secret text,
+    kc_username text,
+    kc_password text
+);
+-- With this collation lower() converts ASCII only, which is enough for host names.
+CREATE UNIQUE INDEX tenants_by_name ON scalelite_own.tenants (lower(name));
+
+CREATE TABLE scalelite_own.tenant_settings (
+    position bigint GENERATED ALWAYS AS IDENTITY,
+    id text COLLATE "C" PRIMARY KEY,
+    tenant_id text COLLATE "C" NOT NULL REFERENCES scalelite_own.tenants (id) ON DELETE CASCADE,
+    param text NOT NULL,
+    value text NOT NULL,
+    override boolean NOT NULL
+);
+CREATE INDEX tenant_settings_by_tenant ON scalelite_own.tenant_settings (tenant_id);
+
+CREATE TABLE scalelite_own.one_time_tokens (
+    token text COLLATE "C" PRIMARY KEY,
+    record_id text NOT NULL,
+    format text NOT NULL,
+    valid_until bigint NOT NULL
+);
+CREATE INDEX one_time_tokens_by_valid_until ON scalelite_own.one_time_tokens (valid_until);
+
+-- Details of recordings that have no column in the original's tables, as JSON.
+CREATE TABLE scalelite_own.recording_details (
+    record_id text COLLATE "C" PRIMARY KEY,
+    details text NOT NULL
+);
+
+-- Recordings whose files are being moved.
+CREATE TABLE scalelite_own.file_moves (
+    record_id text COLLATE "C" PRIMARY KEY,
+    formats text NOT NULL,
+    destination text NOT NULL,
+    started_at bigint NOT NULL,
+    number bigint NOT NULL,
+    replaced_running boolean NOT NULL
+);
+CREATE INDEX file_moves_by_started_at ON scalelite_own.file_moves (started_at);
+
+-- The rows of deleted recordings as they were before, as JSON, for as long as their files are kept.
+CREATE TABLE scalelite_own.trash (
+    record_id text COLLATE "C" PRIMARY KEY,
+    deleted_at bigint NOT NULL,
+    previous text NOT NULL
+);
+CREATE INDEX trash_by_deleted_at ON scalelite_own.trash (deleted_at);
+
+-- Messages to front-ends that have not been delivered yet.
+CREATE TABLE scalelite_own.outbox (
+    id text COLLATE "C" PRIMARY KEY,
+    topic text NOT NULL,
+    tenant text,
+    meeting_id text NOT NULL,
+    record_id text,
+    url text NOT NULL,
+    body text,
+    secret_hint text,
+    posted_at bigint NOT NULL,
+    attempts bigint NOT NULL,
+    failure text,
+    due_at bigint
+);
+CREATE INDEX outbox_by_due_at ON scalelite_own.outbox (due_at);
+CREATE INDEX outbox_by_posted_at ON scalelite_own.outbox (posted_at);
+
+-- Archives of recordings that are being imported, or were.
+CREATE TABLE scalelite_own.archive_imports (
+    name text COLLATE "C" PRIMARY KEY,
+    size bigint NOT NULL,
+    received_at bigint NOT NULL,
+    stage text NOT NULL,
+    attempts bigint NOT NULL,
+    reason text,
+    changed_at bigint NOT NULL,
+    token text,
+    claimed_until bigint NOT NULL,
+    not_before bigint NOT NULL
+);
+CREATE INDEX archive_imports_by_changed_at ON scalelite_own.archive_imports (changed_at);

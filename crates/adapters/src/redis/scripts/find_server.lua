@@ -1,0 +1,2 @@
+-- Returns a server, or false: id.
+return read_server(ARGV[3])

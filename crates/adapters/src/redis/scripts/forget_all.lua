@@ -1,2 +1,0 @@
--- Forgets all meetings of a server.
-return take_all(ARGV[3])

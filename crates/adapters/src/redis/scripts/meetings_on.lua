@@ -1,2 +1,0 @@
--- The meetings of a server.
-return meetings_on(ARGV[3])

@@ -1,2 +1,0 @@
--- One server.
-return server(ARGV[3])

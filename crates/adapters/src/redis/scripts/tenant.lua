@@ -1,4 +1,0 @@
--- One tenant.
-local fields = call('HGETALL', prefix .. 'tenant:' .. ARGV[3])
-if #fields == 0 then return false end
-return { ARGV[3], fields, false }

@@ -1,9 +1,0 @@
--- All tenants.
-local rows = {}
-for _, id in ipairs(call('SMEMBERS', prefix .. 'tenants')) do
-  local fields = call('HGETALL', prefix .. 'tenant:' .. id)
-  if #fields > 0 then
-    rows[#rows + 1] = { id, fields, call('ZSCORE', own('order', 'tenants'), id) }
-  end
-end
-return rows

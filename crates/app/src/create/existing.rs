@@ -1,0 +1,86 @@
+//! A create of a meeting that has a server: that server is asked again. If it is offline, or no longer has the meeting and gets
+//! no new ones, the meeting needs another place.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use crate::api::{ApiError, forward_reply};
+use crate::backend::BbbReply;
+use crate::ports::MeetingOnServer;
+
+use super::info_reply::create_reply_from_info;
+use super::leaving_server::{ServerCheck, check_server};
+use super::request::CreateRequest;
+use super::retry::{MAX_ASKS, RetryOutcome, ask_until_answered};
+use super::send::{ALREADY_EXISTS, NO_RESPONSE_MESSAGE, SendMode, send_create};
+use super::tenant_check::check_tenant;
+
+/// What came of a create of a known meeting.
+pub(super) enum ExistingOutcome {
+    /// The front-end gets this answer.
+    Answered(Result<Bytes, ApiError>),
+    /// The meeting is to be placed anew.
+    NeedsPlace,
+}
+
+/// Sends the create to the meeting's server.
+pub(super) async fn create_existing(
+    request: &CreateRequest<'_>,
+    target: &MeetingOnServer,
+) -> ExistingOutcome {
+    match check_server(request, target).await {
+        ServerCheck::Usable => repeat_create(request, target).await,
+        ServerCheck::MeetingOver => forget(request, target).await,
+        ServerCheck::Offline => ExistingOutcome::NeedsPlace,
+        ServerCheck::Failed(error) => ExistingOutcome::Answered(Err(error)),
+    }
+}
+
+async fn forget(request: &CreateRequest<'_>, target: &MeetingOnServer) -> ExistingOutcome {
+    let (meeting, pool) = (&target.meeting, &request.app.pool);
+    match pool.forget_meeting(&meeting.key, &target.server.id, Some(meeting.seen_at), None).await {
+        Ok(_) => ExistingOutcome::NeedsPlace,
+        Err(error) => ExistingOutcome::Answered(Err(error.into())),
+    }
+}
+
+/// Repeats the create, which BBB treats as one. The last time, the server is asked about the meeting instead.
+async fn repeat_create(request: &CreateRequest<'_>, target: &MeetingOnServer) -> ExistingOutcome {
+    let asks = AtomicUsize::new(0);
+    let ask = || match asks.fetch_add(1, Ordering::Relaxed) {
+        before if before + 1 < MAX_ASKS => send_create(request, target, SendMode::Repeated),
+        _ => Some(create_reply_from_info(request, target)),
+    };
+    ExistingOutcome::Answered(match ask_until_answered(request, target, ask).await {
+        RetryOutcome::Answered(reply) => {
+            record_reply(request, target, reply, asks.into_inner()).await
+        }
+        RetryOutcome::Failed(error) => forward_reply(Err(error), NO_RESPONSE_MESSAGE),
+        RetryOutcome::Offline => return ExistingOutcome::NeedsPlace,
+    })
+}
+
+/// Confirms the meeting if its server started it anew, now or when an earlier call got no answer: a poll that asked before
+/// must not forget it, and no pending end must apply to it.
+async fn record_reply(
+    request: &CreateRequest<'_>,
+    target: &MeetingOnServer,
+    mut reply: BbbReply,
+    asks: usize,
+) -> Result<Bytes, ApiError> {
+    let app = request.app;
+    let is_claimed = target.meeting.claim.is_some();
+    if is_claimed {
+        // The first create has not ended, so it is not known yet whose meeting is there.
+        match check_tenant(request, target, Ok(reply)).await {
+            Ok(checked) => reply = checked,
+            Err(error) => return forward_reply(Err(error), NO_RESPONSE_MESSAGE),
+        }
+    }
+    let is_new = asks > 1 || reply.response.message_key != ALREADY_EXISTS;
+    if reply.response.success && (is_new || is_claimed) {
+        app.pool.confirm_meeting(&target.meeting, app.clock.now(), &[]).await?;
+    }
+    forward_reply(Ok(reply), NO_RESPONSE_MESSAGE)
+}

@@ -1,0 +1,104 @@
+//! Asks a meeting's own server until it answers, is known to be offline, or the create's time is over.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::backend::{BackendError, BbbReply};
+use crate::live_failures;
+use crate::ports::{CallError, MeetingOnServer};
+
+use super::liveness::watch_for_death;
+use super::request::CreateRequest;
+use super::send::{CreateReply, PendingReply, is_server_failure, is_timeout};
+
+/// How often the server is asked at most.
+pub(super) const MAX_ASKS: usize = 3;
+/// After a failure the server is left alone for so long.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What came of it.
+pub(super) enum RetryOutcome {
+    /// The server answered.
+    Answered(BbbReply),
+    /// There was no answer in time, or a failure that asking again cannot mend.
+    Failed(BackendError),
+    /// The server turned out to be offline.
+    Offline,
+}
+
+/// What happens while a reply is awaited.
+enum Event {
+    Replied(CreateReply),
+    /// The server does not answer anything.
+    Dead(BackendError),
+    /// Nothing more can come.
+    Over,
+}
+
+/// Asks the meeting's server, several times if need be. As long as the server answers something else, the reply is awaited; a
+/// failure is reported and the server polled, and if that finds it offline, no more is asked. `ask` makes a call that may
+/// safely be made twice, or returns `None` if it cannot.
+pub(super) async fn ask_until_answered(
+    request: &CreateRequest<'_>,
+    target: &MeetingOnServer,
+    ask: impl Fn() -> Option<PendingReply>,
+) -> RetryOutcome {
+    let app = request.app;
+    let mut error: BackendError = CallError::Timeout(app.policy.max_attempt_ms()).into();
+    let (mut replies, mut asks) = (FuturesUnordered::new(), 0);
+    loop {
+        let asked_at = app.clock.now();
+        let may_ask = asks < MAX_ASKS && Instant::now() < request.deadline;
+        if may_ask && let Some(reply) = ask() {
+            replies.push(reply);
+            asks += 1;
+        }
+        match next_event(request, target, &mut replies).await {
+            Event::Replied(Ok(reply)) => return RetryOutcome::Answered(reply),
+            Event::Replied(Err(failure)) | Event::Dead(failure) => error = failure,
+            Event::Over => return RetryOutcome::Failed(error),
+        }
+        let may_ask_again = is_server_failure(&error) && request.body.is_none();
+        if !may_ask_again {
+            return RetryOutcome::Failed(error);
+        }
+        if is_timeout(&error) && !replies.is_empty() {
+            // Silent in everything.
+        } else if is_timeout(&error) {
+            // The server was alive all the while: the next question is another one, or the same once more.
+            continue;
+        }
+        let reason = error.to_string();
+        live_failures::report_failure(app, &target.server, asked_at, &reason).await;
+        if replies.is_empty() {
+            sleep_until(request.deadline.min(Instant::now() + PAUSE)).await;
+        }
+        let poll = live_failures::confirm_offline(app, target.server.clone());
+        let polled = timeout_at(request.deadline, poll);
+        tokio::select! {
+            biased;
+            Some(Ok(reply)) = replies.next() => return RetryOutcome::Answered(reply),
+            server = polled => if server.ok().flatten().is_some_and(|server| !server.is_online()) {
+                return RetryOutcome::Offline;
+            }
+        }
+    }
+}
+
+async fn next_event(
+    request: &CreateRequest<'_>,
+    target: &MeetingOnServer,
+    replies: &mut FuturesUnordered<PendingReply>,
+) -> Event {
+    let id = target.meeting.key.id.clone();
+    let death = watch_for_death(request.app.clone(), target.server.clone(), id, request.deadline);
+    tokio::select! {
+        biased;
+        reply = replies.next() => reply.map_or(Event::Over, Event::Replied),
+        () = sleep_until(request.deadline) => Event::Over,
+        error = death => Event::Dead(error),
+    }
+}

@@ -1,0 +1,177 @@
+//! Polls the servers: one `getMeetings` per server and cycle gives health, load, statistics and the list of its meetings.
+//!
+//! [`observe`] asks a server; the store applies the rules of [`domain::poll`] and records the result in one transaction;
+//! [`unwanted`] ends the meetings that the result says are unwanted; [`versions`] reads the servers' versions; [`rechecks`] polls servers
+//! that failed lately, between two cycles.
+
+mod observe;
+mod rechecks;
+mod unwanted;
+mod versions;
+
+use std::time::Duration;
+
+use domain::health::HealthChange;
+use domain::poll::PollObservation;
+use domain::{Server, ServerId};
+use futures_util::FutureExt as _;
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::context::App;
+use crate::ports::{PollReport, StoreError};
+use crate::sessions;
+
+pub use observe::list_reported_meetings;
+pub(crate) use observe::refusal_reason;
+pub use rechecks::Rechecks;
+pub use unwanted::end_meetings;
+pub use versions::refresh_versions;
+
+/// A poll that a call waits for takes at most so long, in ms.
+const PROBE_TIMEOUT_MS: u64 = 4_000;
+
+/// Counts of a poll cycle, for the log and the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PollSummary {
+    /// Servers that answered.
+    pub answered: usize,
+    /// Servers that did not.
+    pub failed: usize,
+    /// Meetings that were forgotten.
+    pub forgotten: usize,
+}
+
+/// Polls all servers, a limited number at a time, each with a deadline of its own: the whole takes at most
+/// servers / concurrency × three deadlines (list of meetings, version, ends of unwanted meetings). `cycle` is the number of
+/// the run, if it belongs to one. `refreshes_versions` also reads the version of each server.
+///
+/// # Errors
+/// When the store fails.
+pub async fn poll_all_servers(
+    app: &App,
+    refreshes_versions: bool,
+    cycle: Option<u64>,
+) -> Result<PollSummary, StoreError> {
+    let servers = app.pool.list_servers().await?;
+    app.response_times.retain(&servers);
+    let polls: Vec<_> = servers
+        .into_iter()
+        .map(|server| poll_server(app, server, refreshes_versions, cycle).boxed())
+        .collect();
+    let mut polls = stream::iter(polls).buffer_unordered(app.policy.poll_concurrency.max(1));
+    let mut summary = PollSummary::default();
+    while let Some(report) = polls.next().await {
+        let report = match report {
+            // A server whose record cannot be read must not keep the others from being polled.
+            Err(StoreError::Corrupt(reason)) => {
+                tracing::error!(reason, "poll not recorded");
+                summary.failed += 1;
+                continue;
+            }
+            report => report?,
+        };
+        let Some(report) = report else { continue };
+        let has_answered = report.server.health.unhealthy_count == 0 && report.server.is_online();
+        if has_answered {
+            summary.answered += 1;
+        } else {
+            summary.failed += 1;
+        }
+        summary.forgotten += report.forgotten.len();
+    }
+    drop(polls);
+    let expired = app.clock.now().plus_ms(-app.policy.meeting_ttl_ms);
+    summary.forgotten += app.pool.forget_unseen(expired).await?.len();
+    sessions::forget_old_sessions(app).await?;
+    Ok(summary)
+}
+
+/// Polls one server and records the result. Returns `None` if the server was removed meanwhile, or if a later cycle has recorded
+/// a poll of it already.
+///
+/// # Errors
+/// When the store fails.
+pub async fn poll_server(
+    app: &App,
+    server: Server,
+    refreshes_version: bool,
+    cycle: Option<u64>,
+) -> Result<Option<PollReport>, StoreError> {
+    let observation = observe::observe_server(app, &server, app.policy.poll_timeout_ms).await;
+    record_observation(app, &server.id, &observation, refreshes_version, cycle).await
+}
+
+/// Polls one server out of turn and with a short deadline, because a call waits for the result.
+///
+/// # Errors
+/// When the store fails.
+pub async fn probe_server(app: &App, server: Server) -> Result<Option<PollReport>, StoreError> {
+    let timeout_ms = app.policy.poll_timeout_ms.min(PROBE_TIMEOUT_MS);
+    let observation = observe::observe_server(app, &server, timeout_ms).await;
+    record_observation(app, &server.id, &observation, false, None).await
+}
+
+async fn record_observation(
+    app: &App,
+    id: &ServerId,
+    observation: &PollObservation,
+    refreshes_version: bool,
+    cycle: Option<u64>,
+) -> Result<Option<PollReport>, StoreError> {
+    if observation.result.is_ok() {
+        let took_ms = observation.finished_at.ms_since(observation.started_at);
+        app.response_times.record(id, u64::try_from(took_ms).unwrap_or(0));
+    }
+    let recorded = app.pool.record_poll(id, observation, &app.policy.poll, cycle).await?;
+    let Some(mut report) = recorded else {
+        return Ok(None);
+    };
+    log_poll(&report, observation);
+    for meeting in &report.forgotten {
+        sessions::record_ended_meeting(app, meeting, None).await;
+    }
+    if !report.outcome.unwanted.is_empty() {
+        let deadline = Duration::from_millis(app.policy.poll_timeout_ms);
+        // The next poll ends what is left.
+        let _ = tokio::time::timeout(deadline, unwanted::end_unwanted_meetings(app, &report)).await;
+    }
+    let may_be_new = report.server.bbb_version.is_none() || report.outcome.change.is_some();
+    if observation.result.is_ok() && (refreshes_version || may_be_new) {
+        report.server.bbb_version = versions::refresh_version(app, &report.server).await?;
+    }
+    Ok(Some(report))
+}
+
+fn log_poll(report: &PollReport, observation: &PollObservation) {
+    let server = &report.server;
+    let (id, host) = (&server.id, server.hostname());
+    let took_ms = observation.finished_at.ms_since(observation.started_at);
+    match &observation.result {
+        Ok(_) => tracing::debug!(server = %id, host, took_ms, load = server.load, "server polled"),
+        Err(reason) => tracing::warn!(server = %id, host, took_ms, reason, "poll failed"),
+    }
+    match report.outcome.change {
+        Some(HealthChange::WentOnline) => tracing::info!(server = %id, host, "server online"),
+        Some(HealthChange::WentOffline) => {
+            let detached = report.outcome.meeting_updates.len();
+            let failure = server.health.last_failure.as_ref();
+            let reason = failure.map(|failure| failure.reason.as_str());
+            let failures = server.health.failures;
+            tracing::error!(server = %id, host, reason, failures, detached, "server offline");
+        }
+        None => {}
+    }
+    if report.outcome.drained {
+        tracing::info!(server = %id, host, "cordoned server has no meetings left, disabled");
+    }
+    if report.outcome.attached > 0 {
+        let meetings = report.outcome.attached;
+        tracing::info!(server = %id, host, meetings, "meetings attached again");
+    }
+    for meeting in &report.outcome.adopted {
+        tracing::warn!(server = %id, host, meeting = meeting.key.id, "meeting adopted");
+    }
+    for meeting in &report.forgotten {
+        tracing::info!(server = %id, host, meeting = meeting.key.id, "meeting forgotten");
+    }
+}

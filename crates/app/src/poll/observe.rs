@@ -1,0 +1,89 @@
+//! Asks a server for its meetings, and translates them into the terms of the domain.
+
+use std::time::Duration;
+
+use bbb::meetings::{ListedMeeting, MeetingList};
+use domain::poll::{PollObservation, ReportedMeeting};
+use domain::voice_bridge::{VoiceBridgePolicy, generate_candidates};
+use domain::{Server, Timestamp};
+
+use crate::backend::CallOptions;
+use crate::context::App;
+use crate::ports::{CallPriority, CallTimeouts};
+
+/// Longest message key of a refusal that is shown, in characters.
+const MAX_KEY_CHARS: usize = 60;
+
+/// The timeouts and priority of calls that belong to a poll.
+pub(super) fn poll_options(app: &App, server: &Server) -> CallOptions {
+    let timeouts = app.policy.timeouts_for(server.is_online());
+    let response_ms = timeouts.response_ms.min(app.policy.poll_timeout_ms);
+    CallOptions {
+        priority: CallPriority::Internal,
+        timeouts: CallTimeouts { response_ms, ..timeouts },
+    }
+}
+
+/// Asks a server for its meetings, for at most that time.
+pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) -> PollObservation {
+    let started_at = app.clock.now();
+    let call = app.fetch_meetings(server, poll_options(app, server));
+    let response = tokio::time::timeout(Duration::from_millis(timeout_ms), call).await;
+    let result = match response {
+        Err(_) => Err(format!("no answer within {timeout_ms} ms")),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(response)) => match MeetingList::read(&response.body) {
+            Ok(list) => {
+                let meetings = list.meetings.into_iter();
+                Ok(meetings.map(|meeting| to_reported_meeting(app, meeting)).collect())
+            }
+            Err(bbb::InvalidResponse::Failed) => Err(refusal_reason(&response.body)),
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    PollObservation { started_at, finished_at: app.clock.now(), result }
+}
+
+/// The meetings that a server reports.
+///
+/// # Errors
+/// The reason, if there is no usable response.
+pub async fn list_reported_meetings(
+    app: &App,
+    server: &Server,
+) -> Result<Vec<ReportedMeeting>, String> {
+    observe_server(app, server, app.policy.poll_timeout_ms).await.result
+}
+
+/// Why a server answered FAILED, by its message key: mostly a wrong secret.
+pub(crate) fn refusal_reason(body: &[u8]) -> String {
+    let response = bbb::Response::read(body).unwrap_or_default();
+    let visible = response.message_key.chars().filter(|c| !c.is_control());
+    let key: String = visible.take(MAX_KEY_CHARS).collect();
+    format!("refused: {key}")
+}
+
+fn to_reported_meeting(app: &App, meeting: ListedMeeting) -> ReportedMeeting {
+    let tenant = meeting.meta("tenant-id").filter(|id| app.policy.multitenancy && !id.is_empty());
+    let tenant = tenant.map(str::to_owned);
+    let is_ours = tenant.is_some() || has_own_voice_bridge(&meeting, app.policy.voice_bridge);
+    ReportedMeeting {
+        id: meeting.id,
+        tenant,
+        created_at: Timestamp(meeting.create_time_ms),
+        users: meeting.participants,
+        videos: meeting.videos,
+        is_breakout: meeting.is_breakout,
+        voice_bridge: meeting.voice_bridge,
+        moderator_pw: meeting.moderator_pw,
+        is_ours,
+    }
+}
+
+/// Whether the meeting's voice bridge is one that follows from its id. Where front-ends choose voice bridges, any one will do.
+fn has_own_voice_bridge(meeting: &ListedMeeting, policy: VoiceBridgePolicy) -> bool {
+    let Some(number) = &meeting.voice_bridge else {
+        return false;
+    };
+    policy.use_external || generate_candidates(policy, &meeting.id, None).contains(number)
+}

@@ -1,0 +1,31 @@
+//! The importer: the ports and settings that all steps of an import share.
+
+use std::sync::Arc;
+
+use crate::ports::{Blobs, Clock, Entropy, RecordingStore, Spool};
+
+/// Settings of imports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportRules {
+    /// `RECORDING_IMPORT_UNPUBLISHED`: new recordings are unpublished.
+    pub unpublished: bool,
+    /// `PROTECTED_RECORDINGS_ENABLED`: new recordings are protected.
+    pub protected: bool,
+}
+
+/// Imports archives of recordings.
+#[derive(Clone)]
+pub struct Importer {
+    /// Recordings, and the state of archives.
+    pub records: Arc<dyn RecordingStore>,
+    /// Files of recordings.
+    pub blobs: Arc<dyn Blobs>,
+    /// Where archives arrive and are unpacked.
+    pub spool: Arc<dyn Spool>,
+    /// The current time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes the tokens of claims.
+    pub entropy: Arc<dyn Entropy>,
+    /// Settings.
+    pub rules: ImportRules,
+}

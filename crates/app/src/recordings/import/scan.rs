@@ -1,0 +1,129 @@
+//! Scans the spool and takes each archive through the steps of its import.
+
+use super::importer::Importer;
+use super::incoming::build_incoming;
+use super::result::{ImportFailure, ImportResult, ImportedArchive, ScanError};
+use crate::ports::{ArchiveRecord, ImportStage, SpooledArchive};
+
+/// The result of a scan of the spool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanResult {
+    /// How many archives were imported.
+    pub imported: usize,
+    /// Whether some archives may still be growing.
+    pub has_incomplete: bool,
+    /// Whether some archives wait for another attempt.
+    pub has_waiting: bool,
+    /// Why imports stopped, if no space is left.
+    pub full_reason: Option<String>,
+}
+
+impl Importer {
+    /// Imports the archives in the spool, one after the other. `stop` is called before each
+    /// archive; if it returns true, no further import starts.
+    ///
+    /// # Errors
+    /// When the spool or the store cannot be used.
+    pub async fn scan(&self, stop: impl Fn() -> bool) -> Result<ScanResult, ScanError> {
+        self.release_abandoned_claims().await?;
+        let listing = self.spool.scan_spool().await?;
+        let mut result =
+            ScanResult { has_incomplete: listing.has_incomplete, ..ScanResult::default() };
+        for spooled in listing.complete {
+            if stop() {
+                break;
+            }
+            match self.import_archive(&spooled).await? {
+                ImportResult::Done(..) => result.imported += 1,
+                ImportResult::Postponed(_) | ImportResult::NotClaimed => result.has_waiting = true,
+                ImportResult::Full(reason) => {
+                    result.full_reason = Some(reason);
+                    break;
+                }
+                ImportResult::Quarantined(_) => {}
+            }
+        }
+        Ok(result)
+    }
+
+    /// Makes archives available again whose importer was killed, without waiting for the claim to
+    /// expire.
+    async fn release_abandoned_claims(&self) -> Result<(), ScanError> {
+        for (name, token) in self.spool.clean_up_after_crash().await? {
+            let (reason, now) = (Some("its importer was killed"), self.clock.now());
+            self.records
+                .record_import_result(&name, &token, ImportStage::Received, reason, now, now)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Imports one archive of the spool, if no other process has claimed it.
+    ///
+    /// # Errors
+    /// When the spool or the store cannot be used.
+    pub async fn import_archive(
+        &self,
+        spooled: &SpooledArchive,
+    ) -> Result<ImportResult, ScanError> {
+        let now = self.clock.now();
+        self.records.receive_archive(&spooled.name, spooled.size, now).await?;
+        let token = self.entropy.generate_uuid();
+        let Some(archive) = self.claim_archive(&spooled.name, &token).await? else {
+            return Ok(ImportResult::NotClaimed);
+        };
+        tracing::info!(archive = archive.name, attempt = archive.attempts, "import started");
+        let imported = tokio::select! {
+            imported = self.import_claimed_archive(&archive, &token) => imported,
+            () = self.renew_claim_until_lost(&archive.name, &token) => {
+                self.spool.discard_unpacked(&token).await?;
+                return Ok(ImportResult::NotClaimed);
+            }
+        };
+        let result = self.finish_import(&archive, &token, imported).await;
+        match &result {
+            Ok(result) => log_result(&archive.name, result),
+            // Unpacked files would otherwise stay as long as this process runs.
+            Err(_) => self.spool.discard_unpacked(&token).await?,
+        }
+        result
+    }
+
+    async fn import_claimed_archive(
+        &self,
+        archive: &ArchiveRecord,
+        token: &str,
+    ) -> Result<ImportedArchive, ImportFailure> {
+        let unpacked = self.unpack_archive(&archive.name, token).await?;
+        let metadata = unpacked.formats.iter().map(|(_, metadata)| metadata);
+        let incoming = build_incoming(metadata, self.rules);
+        let is_imported = match self.place_files(&unpacked, &incoming).await? {
+            Some(visibility) => self.record_recording(&unpacked, &incoming, visibility).await?,
+            None => false,
+        };
+        let errors = unpacked.errors;
+        Ok(if is_imported {
+            let record_ids = vec![unpacked.record_id.to_string()];
+            ImportedArchive { record_ids, errors, note: None }
+        } else {
+            let note = Some("the recording was deleted before".to_owned());
+            ImportedArchive { record_ids: Vec::new(), errors, note }
+        })
+    }
+}
+
+fn log_result(archive: &str, result: &ImportResult) {
+    match result {
+        ImportResult::Done(records, note) => {
+            tracing::info!(archive, records = records.join(","), note, "archive imported");
+        }
+        ImportResult::Postponed(reason) => tracing::warn!(archive, reason, "import postponed"),
+        ImportResult::Full(reason) => {
+            tracing::error!(archive, reason, "imports stopped: no space left");
+        }
+        ImportResult::Quarantined(reason) => {
+            tracing::error!(archive, reason, "archive quarantined");
+        }
+        ImportResult::NotClaimed => {}
+    }
+}

@@ -1,0 +1,90 @@
+//! What the process does besides answering requests: one file for each job, and in `runner` the
+//! loop that all of them share.
+
+mod callback_delivery;
+mod file_moves;
+mod forecasting;
+mod heartbeats;
+mod import_scan;
+mod poll_cycles;
+mod rechecks;
+mod retention;
+mod runner;
+mod store_adoption;
+
+use std::time::Duration;
+
+use app::App;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use self::callback_delivery::CallbackDelivery;
+use self::file_moves::FileMoves;
+use self::forecasting::Forecasting;
+use self::heartbeats::Heartbeats;
+use self::import_scan::ImportScan;
+use self::poll_cycles::PollCycles;
+use self::rechecks::FailedServerRechecks;
+use self::retention::RecordingRetention;
+use self::runner::JobRunner;
+use self::store_adoption::StoreAdoption;
+use crate::config::Config;
+use crate::lifecycle::Roles;
+use crate::wiring::WiredApp;
+
+/// Starts the jobs of these roles. Each ends soon after `stop` becomes true.
+pub fn start_jobs(
+    config: &Config,
+    wired: &WiredApp,
+    roles: Roles,
+    stop: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    let app = &wired.app;
+    let runner = JobRunner::new(app, stop.clone());
+    let mut tasks = Vec::new();
+    if let Some(recordings) = wired.recordings.clone() {
+        tasks.push(runner.start(StoreAdoption { recordings }));
+    }
+    if roles.poller {
+        let interval = Duration::from_millis(config.poll_interval.ms());
+        tasks.extend(start_polling(app, interval, stop));
+    }
+    let heartbeat_interval = Duration::from_secs(config.heartbeat_interval.0.into());
+    if !heartbeat_interval.is_zero() {
+        tasks.push(runner.start(Heartbeats { app: app.clone(), interval: heartbeat_interval }));
+    }
+    if roles.api {
+        tasks.push(start_forecasting(app, stop));
+    }
+    if let Some(importer) = wired.importer.clone().filter(|_| roles.importer) {
+        tasks.push(runner.start(ImportScan::new(config, importer, stop.clone())));
+    }
+    if wired.recordings.is_some() && roles.poller {
+        tasks.push(runner.start(FileMoves { app: app.clone() }));
+        tasks.push(runner.start(CallbackDelivery { app: app.clone() }));
+        if app.policy.recordings.retention.is_some() {
+            tasks.push(runner.start(RecordingRetention { app: app.clone() }));
+        }
+    }
+    tasks
+}
+
+/// Starts the polls of all servers and, in between, those of servers that failed. Of all replicas
+/// one polls in every interval.
+pub fn start_polling(
+    app: &App,
+    interval: Duration,
+    stop: &watch::Receiver<bool>,
+) -> [JoinHandle<()>; 2] {
+    let runner = JobRunner::new(app, stop.clone());
+    // Two jobs, since a server that delays a whole cycle must not keep others from coming back.
+    [
+        runner.start(PollCycles { app: app.clone(), interval }),
+        runner.start(FailedServerRechecks::new(app.clone(), interval)),
+    ]
+}
+
+/// Starts the job that keeps the load forecast of this process up to date.
+pub fn start_forecasting(app: &App, stop: &watch::Receiver<bool>) -> JoinHandle<()> {
+    JobRunner::new(app, stop.clone()).start(Forecasting { app: app.clone() })
+}

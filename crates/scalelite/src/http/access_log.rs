@@ -1,0 +1,83 @@
+//! The access log: one line for each request, health checks excepted.
+
+use std::time::Duration;
+
+use app::api::RequestLog;
+use tokio::time::Instant;
+
+/// Longest part of a meeting id that is logged, in characters: clients choose ids of any length.
+const MAX_LOGGED_ID_CHARS: usize = 128;
+
+/// The pending log line of a request. If it is dropped unwritten, because the client disconnected
+/// before the response, it logs `client gone`.
+pub(super) struct AccessLogLine {
+    call: &'static str,
+    started: Instant,
+    written: bool,
+}
+
+impl AccessLogLine {
+    /// Starts the clock of a request. `call` is logged if the client disconnects.
+    pub(super) fn start(call: &'static str, started: Instant) -> Self {
+        Self { call, started, written: false }
+    }
+
+    /// Writes the line.
+    pub(super) fn write(
+        mut self,
+        call: &'static str,
+        request_log: &RequestLog,
+        summary: &RequestSummary<'_>,
+    ) {
+        self.written = true;
+        log_request(call, request_log, summary, self.started.elapsed());
+    }
+}
+
+impl Drop for AccessLogLine {
+    fn drop(&mut self) {
+        if !self.written {
+            let summary = RequestSummary { result: "client gone", status: 0, detail: None };
+            log_request(self.call, &RequestLog::default(), &summary, self.started.elapsed());
+        }
+    }
+}
+
+/// How a request ended.
+pub(super) struct RequestSummary<'a> {
+    /// `ok`, or the key of the error.
+    pub(super) result: &'a str,
+    /// HTTP status; 0 if no response was sent.
+    pub(super) status: u16,
+    /// Cause of an internal failure; makes the line a warning.
+    pub(super) detail: Option<&'a str>,
+}
+
+/// Logs a request.
+pub(super) fn log_request(
+    call: &'static str,
+    request_log: &RequestLog,
+    summary: &RequestSummary<'_>,
+    took: Duration,
+) {
+    if call == "health" {
+        return;
+    }
+    let tenant = request_log.tenant.as_deref();
+    let meeting = request_log.meeting.as_deref().map(shorten_id).unwrap_or_default();
+    let server = request_log.server.as_ref().map_or("", |id| id.0.as_str());
+    let RequestSummary { result, status, detail } = *summary;
+    let took_ms = (took.as_secs_f64() * 1e4).round() / 10.0;
+    match detail {
+        None => tracing::info!(call, tenant, meeting, server, result, status, took_ms, "request"),
+        Some(detail) => {
+            tracing::warn!(
+                call, tenant, meeting, server, result, status, took_ms, detail, "request"
+            );
+        }
+    }
+}
+
+fn shorten_id(id: &str) -> &str {
+    id.char_indices().nth(MAX_LOGGED_ID_CHARS).map_or(id, |(end, _)| &id[..end])
+}

@@ -1,0 +1,43 @@
+//! State shared by all HTTP handlers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::App;
+use app::api::ApiError;
+use tokio_util::task::TaskTracker;
+
+use super::playback::PlaybackService;
+use super::upload_service::UploadService;
+
+/// State shared by all HTTP handlers.
+pub struct HttpState {
+    /// The application.
+    pub app: App,
+    /// Playback of recordings; `None` if this deployment has no recordings.
+    pub playback: Option<Arc<PlaybackService>>,
+    /// The only host that is served (`URL_HOST`), with multitenancy also its subdomains; `None`
+    /// serves every host.
+    pub url_host: Option<String>,
+    /// Longest request body, in bytes.
+    pub max_body_bytes: u64,
+    /// Longest time that a request may take, uploads of recordings excepted.
+    pub request_timeout: Duration,
+    /// Uploads of recordings.
+    pub upload_service: UploadService,
+    /// Tasks that finish even if their client has disconnected; shutdown waits for them.
+    pub background: TaskTracker,
+}
+
+impl HttpState {
+    /// Runs work that must not stop halfway when its client disconnects.
+    ///
+    /// # Errors
+    /// [`ApiError::Internal`] if the work panics.
+    pub(super) async fn run_to_completion<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.background.spawn(work).await.map_err(|_| ApiError::Internal)
+    }
+}
