@@ -22,8 +22,7 @@ use tokio::time::{sleep, timeout};
 pub const SECRET: &str = "lbsecret-of-the-tests";
 /// The path of the BigBlueButton API.
 pub const API_PATH: &str = "/bigbluebutton/api";
-/// Settings for the folders of recordings, and the names of these folders within the setup's
-/// folder.
+/// Settings for the folders of recordings, and the names of these within the setup's folder.
 pub const RECORDING_DIRS: [(&str, &str); 4] = [
     ("RECORDING_SPOOL_DIR", "spool"),
     ("RECORDING_WORK_DIR", "work"),
@@ -147,8 +146,7 @@ impl Setup {
         Ok(product)
     }
 
-    /// The program with its environment and without arguments. The process is killed when it is
-    /// dropped.
+    /// The program with its environment, without arguments. Dropping the process kills it.
     #[must_use]
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
@@ -190,8 +188,7 @@ impl Product {
         Ok(())
     }
 
-    /// Waits until the log names the port on which the process listens, whether it is healthy or
-    /// not.
+    /// Waits until the process listens, healthy or not, and its log names the port.
     ///
     /// # Errors
     /// When the process ends instead.

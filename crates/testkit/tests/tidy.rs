@@ -130,7 +130,12 @@ fn every_crate_has_a_description_and_the_lints() {
             assert!(text.contains(needed), "{}: {needed}", manifest.display());
         }
         let own = text.lines().find(|line| line.contains("version = ") && line.contains('{'));
-        assert_eq!(own, None, "{}: versions belong into the workspace manifest", manifest.display());
+        assert_eq!(
+            own,
+            None,
+            "{}: versions belong into the workspace manifest",
+            manifest.display()
+        );
     }
 }
 
@@ -145,4 +150,190 @@ fn linked_documents_exist() {
             }
         }
     }
+}
+
+/// The crates of the product.
+const PRODUCT: [&str; 5] = ["bbb", "domain", "app", "adapters", "scalelite"];
+
+/// Words that the project does not use in names and comments, with the plain terms instead.
+const RETIRED_WORDS: &[(&[&str], &str)] = &[
+    (&["beacon", "beacons"], "change counter"),
+    (&["booked", "booking", "bookings"], "forecast"),
+    (&["caretaker", "caretakers"], "background job"),
+    (&["courier", "couriers"], "callback client"),
+    (&["dice"], "random generator"),
+    (&["door", "doors"], "connector"),
+    (&["doubt", "doubted", "doubts"], "failure"),
+    (&["fate", "fates"], "update"),
+    (&["foreseen", "promised"], "expected"),
+    (&["gate", "gates"], "HTTP state"),
+    (&["homes"], "previous servers"),
+    (&["house", "houses"], "stores"),
+    (&["incomer", "incomers"], "API request"),
+    (&["journey", "journeys"], "file move"),
+    (&["keeper", "keepers"], "server backup"),
+    (&["ledger", "vault", "weather"], "expectations, store proxy, fault schedule"),
+    (&["newcomer", "newcomers"], "new meeting"),
+    (&["patience", "impatient"], "timeout"),
+    (&["seat", "seats"], "users"),
+    (&["shelf", "shelves"], "visibility, catalog"),
+    (&["standing"], "health state"),
+    (&["stray", "strays"], "unwanted meeting"),
+    (&["theatre", "theatres"], "playback service"),
+    (&["trail", "trails"], "request log"),
+    (&["verdict", "verdicts"], "outcome"),
+    (&["vouch", "vouched", "vouches"], "answered from getMeetingInfo"),
+    (&["workshop", "workshops"], "staging directory"),
+];
+
+/// Words that are retired in the crates of the product only.
+const RETIRED_PRODUCT_WORDS: &[(&[&str], &str)] = &[(&["bench", "benches"], "staging directory")];
+
+/// Names of types that are defined twice, with the reason.
+const REPEATED_TYPES: &[(&str, &str)] = &[];
+
+/// The identifiers and comments of a source file, with the numbers of their lines. Strings are left out.
+fn words_and_comments(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let (mut rest, mut line) = (text, 1);
+    while let Some(first) = rest.chars().next() {
+        let length = token_length(rest, first);
+        let (token, after) = rest.split_at(length);
+        let is_word = (first.is_alphabetic() || first == '_') && !token.ends_with(['"', '#']);
+        if is_word || token.starts_with("//") {
+            found.push((line, token));
+        }
+        line += token.matches('\n').count();
+        rest = after;
+    }
+    found
+}
+
+/// The length of the token at the beginning of a text, in bytes.
+fn token_length(text: &str, first: char) -> usize {
+    let length_until = |end: &str, from: usize| {
+        text[from..].find(end).map_or(text.len(), |found| from + found + end.len())
+    };
+    if text.starts_with("//") {
+        return text.find('\n').unwrap_or(text.len());
+    }
+    if text.starts_with("r#\"") {
+        return length_until("\"#", 3);
+    }
+    if text.starts_with("r\"") {
+        return length_until("\"", 2);
+    }
+    if first == '"' {
+        let mut escaped = false;
+        let end = text.char_indices().skip(1).find(|(_, character)| {
+            let is_end = *character == '"' && !escaped;
+            escaped = *character == '\\' && !escaped;
+            is_end
+        });
+        return end.map_or(text.len(), |(at, _)| at + 1);
+    }
+    // A character, but not a lifetime.
+    if first == '\'' && (text.starts_with("'\\") || text.chars().nth(2) == Some('\'')) {
+        return length_until("'", if text.starts_with("'\\") { 3 } else { 1 + first_length(text) });
+    }
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    match text.find(|character| !is_word(character)) {
+        Some(0) => first.len_utf8(),
+        Some(length) => length,
+        None => text.len(),
+    }
+}
+
+/// The length of the character after a quote.
+fn first_length(text: &str) -> usize {
+    text.chars().nth(1).map_or(0, char::len_utf8)
+}
+
+/// The words of an identifier or a comment, in lower case: `SpeltTogether` has two.
+fn split_words(token: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for character in token.chars() {
+        let begins_word = character.is_uppercase() && was_lower;
+        if begins_word || !character.is_alphabetic() {
+            words.push(String::new());
+        }
+        if character.is_alphabetic()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(character.to_lowercase());
+        }
+        was_lower = character.is_lowercase();
+    }
+    words
+}
+
+#[test]
+fn names_and_comments_use_plain_words() {
+    let mut found = Vec::new();
+    for (name, text) in read_sources() {
+        // This file lists the words.
+        if name == "crates/testkit/tests/tidy.rs" {
+            continue;
+        }
+        let is_product =
+            PRODUCT.iter().any(|krate| name.starts_with(&format!("crates/{krate}/src/")));
+        let product_words = if is_product { RETIRED_PRODUCT_WORDS } else { &[] };
+        for (line, token) in words_and_comments(&text) {
+            for word in split_words(token) {
+                let retired = RETIRED_WORDS.iter().chain(product_words);
+                let plain = retired.clone().find(|(words, _)| words.contains(&word.as_str()));
+                if let Some((_, plain)) = plain {
+                    found.push(format!("{name}:{line}: {word} (plain: {plain})"));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{} retired words:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn a_type_name_is_defined_once_in_the_product() {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, text) in read_sources() {
+        let is_product =
+            PRODUCT.iter().any(|krate| name.starts_with(&format!("crates/{krate}/src/")));
+        let is_test = name.ends_with("/tests.rs") || name.contains("/tests/");
+        if !is_product || is_test {
+            continue;
+        }
+        for line in without_tests(&text).lines() {
+            if let Some(defined) = defined_type(line) {
+                files.entry(defined.to_owned()).or_default().push(name.clone());
+            }
+        }
+    }
+    files.retain(|name, files| {
+        files.len() > 1 && !REPEATED_TYPES.iter().any(|(known, _)| known == name)
+    });
+    assert!(files.is_empty(), "types with the same name: {files:#?}");
+}
+
+/// The name of the type that a line at the top level of a module defines.
+fn defined_type(line: &str) -> Option<&str> {
+    let line = match line.strip_prefix("pub(") {
+        Some(rest) => rest.split_once(") ")?.1,
+        None => line.strip_prefix("pub ").unwrap_or(line),
+    };
+    let kinds = ["struct ", "enum ", "trait ", "type ", "union "];
+    let rest = kinds.iter().find_map(|kind| line.strip_prefix(kind))?;
+    rest.split(|character: char| !character.is_alphanumeric()).next()
+}
+
+#[test]
+fn words_are_found_in_names_and_comments_only() {
+    let text = "let a_b = \"c\"; // d e\nfn TwoWords<'f>() { 'g'; r#\"h\"# }";
+    let words: Vec<(usize, Vec<String>)> = words_and_comments(text)
+        .into_iter()
+        .map(|(line, token)| (line, split_words(token)))
+        .map(|(line, words)| (line, words.into_iter().filter(|word| !word.is_empty()).collect()))
+        .collect();
+    let words: Vec<(usize, String)> = words.into_iter().map(|(n, w)| (n, w.join(" "))).collect();
+    let expected = [(1, "let"), (1, "a b"), (1, "d e"), (2, "fn"), (2, "two words"), (2, "f")];
+    assert_eq!(words, expected.map(|(line, words)| (line, words.to_owned())));
 }
