@@ -1,11 +1,11 @@
-//! The product with simulated servers behind it, which is what most black-box tests begin with.
+//! The product with simulated servers, with which most black-box tests begin.
 
 use crate::product::{Product, Setup};
 use crate::stores::TestStores;
 use bbb_sim::{BbbPool, BbbServer, PoolOptions};
 use std::collections::HashMap;
 
-/// A product with the simulated servers that it was told of.
+/// A balancer with simulated servers.
 #[derive(Debug)]
 pub struct TestDeployment {
     /// The servers, all enabled.
@@ -14,17 +14,17 @@ pub struct TestDeployment {
     pub product: Product,
 }
 
-/// Several balancers in front of the same servers and on the same state.
+/// Several balancers with the same servers and the same stores.
 #[derive(Debug)]
 pub struct ReplicatedDeployment {
     /// The servers, all enabled.
     pub pool: BbbPool,
-    /// The balancers, each of which may be killed and restarted by itself.
+    /// The balancers. Each may be killed and restarted separately.
     pub products: Vec<Product>,
 }
 
 impl TestDeployment {
-    /// A product of these settings with that many servers.
+    /// Starts a balancer with these settings and `servers` servers.
     ///
     /// # Errors
     /// When anything does not start.
@@ -36,7 +36,7 @@ impl TestDeployment {
         Self::with_stores(&TestStores::embedded(), binary, servers, settings).await
     }
 
-    /// The same with its state in these stores.
+    /// Starts a balancer with these stores, settings and `servers` servers.
     ///
     /// # Errors
     /// When anything does not start.
@@ -74,7 +74,7 @@ impl TestDeployment {
         binary: &str,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Product> {
-        let stores = self.product.setup().stores().new_share().await?;
+        let stores = self.product.setup().stores().with_new_databases().await?;
         start_product(&self.pool, &stores, binary, settings).await
     }
 
@@ -90,7 +90,7 @@ impl TestDeployment {
         Ok((url, id))
     }
 
-    /// So many products of the same settings, of which the first was told of the servers.
+    /// Starts `count` balancers with the same stores and settings, and `servers` servers.
     ///
     /// # Errors
     /// When anything does not start.
@@ -143,16 +143,16 @@ async fn start_product(
     Ok(product)
 }
 
-/// The servers of each meeting, as they themselves say.
+/// The servers that have a meeting, by the meeting's id.
 #[must_use]
 pub fn servers_by_meeting(pool: &BbbPool) -> HashMap<String, Vec<&BbbServer>> {
-    let mut homes: HashMap<String, Vec<&BbbServer>> = HashMap::new();
+    let mut servers: HashMap<String, Vec<&BbbServer>> = HashMap::new();
     for server in pool.servers() {
         for meeting in server.meetings() {
-            homes.entry(meeting.id).or_default().push(server);
+            servers.entry(meeting.id).or_default().push(server);
         }
     }
-    homes
+    servers
 }
 
 fn servers_with<'a>(pool: &'a BbbPool, meeting: &str) -> Vec<&'a BbbServer> {

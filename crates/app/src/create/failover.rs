@@ -52,7 +52,7 @@ enum NextServer {
 }
 
 /// What happens while replies are awaited.
-enum Event {
+enum CreateEvent {
     Replied(usize, BbbReply),
     Failed(usize, BackendError),
     /// The server that was asked last answers nothing.
@@ -103,11 +103,13 @@ impl Failover<'_> {
             let event = self.next_event().await;
             let asked_last = self.attempts.last_server();
             let gone_on = match event {
-                Event::Replied(number, reply) if self.repeat_without_password(number, &reply) => {
+                CreateEvent::Replied(number, reply)
+                    if self.repeat_without_password(number, &reply) =>
+                {
                     Ok(())
                 }
-                Event::Replied(number, reply) => return self.settle(number, reply).await,
-                Event::Failed(number, error) => {
+                CreateEvent::Replied(number, reply) => return self.settle(number, reply).await,
+                CreateEvent::Failed(number, error) => {
                     // The failure of an earlier attempt does not disturb the last one.
                     let is_last = number + 1 == self.attempts.len();
                     let may_be_there = is_timeout(&error);
@@ -118,11 +120,11 @@ impl Failover<'_> {
                         self.ask_next().await
                     }
                 }
-                Event::Dead(error) => {
+                CreateEvent::Dead(error) => {
                     self.record_death(error).await;
                     self.ask_next().await
                 }
-                Event::Over => return self.give_up(asked_last).await,
+                CreateEvent::Over => return self.give_up(asked_last).await,
             };
             if let Err(error) = gone_on {
                 return CreateOutcome { server: asked_last, result: Err(error) };
@@ -134,18 +136,18 @@ impl Failover<'_> {
     }
 
     /// Waits for a reply, evidence of death, or the end of the create's time.
-    async fn next_event(&mut self) -> Event {
+    async fn next_event(&mut self) -> CreateEvent {
         let deadline = self.request.deadline;
         let reply = tokio::select! {
             biased;
             reply = self.attempts.next_reply() => reply,
             () = sleep_until(deadline) => None,
-            error = &mut self.death => return Event::Dead(error),
+            error = &mut self.death => return CreateEvent::Dead(error),
         };
-        let Some((number, reply)) = reply else { return Event::Over };
+        let Some((number, reply)) = reply else { return CreateEvent::Over };
         match check_tenant(self.request, self.attempts.target(number), reply).await {
-            Ok(reply) => Event::Replied(number, reply),
-            Err(error) => Event::Failed(number, error),
+            Ok(reply) => CreateEvent::Replied(number, reply),
+            Err(error) => CreateEvent::Failed(number, error),
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) enum RetryOutcome {
 }
 
 /// What happens while a reply is awaited.
-enum Event {
+enum RetryEvent {
     Replied(CreateReply),
     /// The server does not answer anything.
     Dead(BackendError),
@@ -57,9 +57,9 @@ pub(super) async fn ask_until_answered(
             asks += 1;
         }
         match next_event(request, target, &mut replies).await {
-            Event::Replied(Ok(reply)) => return RetryOutcome::Answered(reply),
-            Event::Replied(Err(failure)) | Event::Dead(failure) => error = failure,
-            Event::Over => return RetryOutcome::Failed(error),
+            RetryEvent::Replied(Ok(reply)) => return RetryOutcome::Answered(reply),
+            RetryEvent::Replied(Err(failure)) | RetryEvent::Dead(failure) => error = failure,
+            RetryEvent::Over => return RetryOutcome::Failed(error),
         }
         let may_ask_again = is_server_failure(&error) && request.body.is_none();
         if !may_ask_again {
@@ -92,13 +92,13 @@ async fn next_event(
     request: &CreateRequest<'_>,
     target: &MeetingOnServer,
     replies: &mut FuturesUnordered<PendingReply>,
-) -> Event {
+) -> RetryEvent {
     let id = target.meeting.key.id.clone();
     let death = watch_for_death(request.app.clone(), target.server.clone(), id, request.deadline);
     tokio::select! {
         biased;
-        reply = replies.next() => reply.map_or(Event::Over, Event::Replied),
-        () = sleep_until(request.deadline) => Event::Over,
-        error = death => Event::Dead(error),
+        reply = replies.next() => reply.map_or(RetryEvent::Over, RetryEvent::Replied),
+        () = sleep_until(request.deadline) => RetryEvent::Over,
+        error = death => RetryEvent::Dead(error),
     }
 }
