@@ -1,5 +1,7 @@
 //! Databases of setups on private servers: each setup has its own.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests outside of test functions")]
+
 use testkit::private::RedisReply;
 use testkit::stores::{StoreKind, TestStores};
 

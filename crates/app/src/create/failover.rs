@@ -46,7 +46,7 @@ enum NextServer {
     /// The one that the store chooses.
     ByPlacement,
     /// The one where a poll has found the meeting, and which has not answered the create.
-    WhereFound(MeetingOnServer),
+    WhereFound(Box<MeetingOnServer>),
     /// None.
     Nowhere,
 }
@@ -213,7 +213,7 @@ impl Failover<'_> {
             return Ok(());
         }
         match &self.next {
-            NextServer::WhereFound(target) => self.ask_where_found(target.clone()),
+            NextServer::WhereFound(target) => self.ask_where_found(MeetingOnServer::clone(target)),
             NextServer::ByPlacement => self.place_again().await?,
             NextServer::Nowhere => {}
         }
@@ -248,7 +248,7 @@ impl Failover<'_> {
             }
             // The reply of the server that has it was lost, or is late.
             PlaceOutcome::Existing(target) if target.meeting.claim.is_none() => {
-                self.next = NextServer::WhereFound(target.clone());
+                self.next = NextServer::WhereFound(Box::new(target.clone()));
                 self.ask(target, SendMode::Repeated);
             }
             PlaceOutcome::Existing(_) | PlaceOutcome::Refused(_) | PlaceOutcome::NoVoiceBridge => {
