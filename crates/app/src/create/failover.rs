@@ -25,7 +25,7 @@ use super::CreateOutcome;
 use super::attempts::{Attempt, AttemptState, Attempts};
 use super::info_reply::create_reply_from_info;
 use super::late_replies::end_late_meetings;
-use super::liveness::watch_for_death;
+use super::liveness::{SignOfLife, watch_for_death};
 use super::place::restart_clock;
 use super::request::CreateRequest;
 use super::send::{
@@ -73,6 +73,8 @@ struct Failover<'a> {
     has_repeated: bool,
     /// Evidence that the server that was asked last is dead.
     death: BoxFuture<'static, BackendError>,
+    /// Evidence that it is alive.
+    sign_of_life: SignOfLife,
     last_error: BackendError,
 }
 
@@ -91,6 +93,7 @@ pub(super) async fn create_new(
         next: NextServer::ByPlacement,
         has_repeated: false,
         death: pending().boxed(),
+        sign_of_life: SignOfLife::default(),
         last_error: CallError::Timeout(request.app.policy.max_create_ms()).into(),
     };
     failover.ask(target, SendMode::First);
@@ -112,7 +115,7 @@ impl Failover<'_> {
                 CreateEvent::Failed(number, error) => {
                     // The failure of an earlier attempt does not disturb the last one.
                     let is_last = number + 1 == self.attempts.len();
-                    let may_be_there = is_timeout(&error);
+                    let may_be_there = is_timeout(&error) && self.sign_of_life.is_seen();
                     self.record_failure(number, error).await;
                     if !is_last || may_be_there && self.ask_about_meeting(number) {
                         Ok(())
@@ -162,9 +165,11 @@ impl Failover<'_> {
     fn await_reply(&mut self, target: MeetingOnServer, reply: PendingReply) {
         let request = self.request;
         // While a body is sent, the upload itself shows whether the server lives.
+        self.sign_of_life = SignOfLife::default();
         self.death = if request.body.is_none() {
             let (server, id) = (target.server.clone(), request.key.id.clone());
-            watch_for_death(request.app.clone(), server, id, request.deadline).boxed()
+            let (app, sign_of_life) = (request.app.clone(), self.sign_of_life.clone());
+            watch_for_death(app, server, id, request.deadline, sign_of_life).boxed()
         } else {
             pending().boxed()
         };
@@ -274,7 +279,7 @@ impl Failover<'_> {
         let Attempt { target, sent_at, .. } = self.attempts.set_state(number, state);
         if error == BackendError::Occupied {
             // Another server may have no meeting of that id.
-        } else if is_timeout(&error) {
+        } else if is_timeout(&error) && self.sign_of_life.is_seen() {
             // The server answered other questions meanwhile: it is slow, which harms nobody but this create.
             let (server, host) = (&target.server.id, target.server.hostname());
             tracing::warn!(%server, host, meeting = self.request.key.id, "create timed out");

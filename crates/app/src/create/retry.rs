@@ -10,7 +10,7 @@ use crate::backend::{BackendError, BbbReply};
 use crate::live_failures;
 use crate::ports::{CallError, MeetingOnServer};
 
-use super::liveness::watch_for_death;
+use super::liveness::{SignOfLife, watch_for_death};
 use super::request::CreateRequest;
 use super::send::{CreateReply, PendingReply, is_server_failure, is_timeout};
 
@@ -56,7 +56,8 @@ pub(super) async fn ask_until_answered(
             replies.push(reply);
             asks += 1;
         }
-        match next_event(request, target, &mut replies).await {
+        let sign_of_life = SignOfLife::default();
+        match next_event(request, target, &mut replies, sign_of_life.clone()).await {
             RetryEvent::Replied(Ok(reply)) => return RetryOutcome::Answered(reply),
             RetryEvent::Replied(Err(failure)) | RetryEvent::Dead(failure) => error = failure,
             RetryEvent::Over => return RetryOutcome::Failed(error),
@@ -65,10 +66,8 @@ pub(super) async fn ask_until_answered(
         if !may_ask_again {
             return RetryOutcome::Failed(error);
         }
-        if is_timeout(&error) && !replies.is_empty() {
-            // Silent in everything.
-        } else if is_timeout(&error) {
-            // The server was alive all the while: the next question is another one, or the same once more.
+        if is_timeout(&error) && replies.is_empty() && sign_of_life.is_seen() {
+            // The server is alive: it is asked the same once more, or something else.
             continue;
         }
         let reason = error.to_string();
@@ -92,9 +91,11 @@ async fn next_event(
     request: &CreateRequest<'_>,
     target: &MeetingOnServer,
     replies: &mut FuturesUnordered<PendingReply>,
+    sign_of_life: SignOfLife,
 ) -> RetryEvent {
     let id = target.meeting.key.id.clone();
-    let death = watch_for_death(request.app.clone(), target.server.clone(), id, request.deadline);
+    let (app, server) = (request.app.clone(), target.server.clone());
+    let death = watch_for_death(app, server, id, request.deadline, sign_of_life);
     tokio::select! {
         biased;
         reply = replies.next() => reply.map_or(RetryEvent::Over, RetryEvent::Replied),

@@ -186,7 +186,7 @@ settings! {
         poll_interval: Seconds = "POLL_INTERVAL" ["INTERVAL"] or "60";
         /// Time between two heartbeats of each server, in seconds; 0: none. A heartbeat is a small request between polls: when one
         /// fails, or an offline server answers one, the server is polled at once.
-        heartbeat_interval: GraceSeconds = "HEARTBEAT_INTERVAL" or "5";
+        heartbeat_interval: GraceSeconds = "HEARTBEAT_INTERVAL" or "0";
         /// Number of servers that are polled at the same time.
         poller_threads: AtLeastOne = "POLLER_THREADS" or "50";
         /// Longest duration of the poll of one server, in seconds.
