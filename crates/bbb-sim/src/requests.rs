@@ -41,7 +41,7 @@ pub(crate) struct Effect {
 }
 
 /// Whether a request may go on.
-enum Gate {
+enum Treatment {
     Open,
     /// The server is frozen.
     Frozen,
@@ -133,14 +133,14 @@ impl BbbServer {
         arrival: &Arrival,
     ) -> Option<Effect> {
         let mut state = self.lock_state();
-        let gate = find_gate(&state, request, arrival);
-        if let Gate::Frozen = gate {
+        let treatment = find_treatment(&state, request, arrival);
+        if let Treatment::Frozen = treatment {
             return None;
         }
-        let takes_effect = match &gate {
-            Gate::Open => true,
-            Gate::Fault(mode) => mode.comes_after_effect(),
-            Gate::Frozen => false,
+        let takes_effect = match &treatment {
+            Treatment::Open => true,
+            Treatment::Fault(mode) => mode.comes_after_effect(),
+            Treatment::Frozen => false,
         };
         let mut outgoing = state.end_expired(self.now_ms());
         let handled = takes_effect.then(|| {
@@ -150,8 +150,8 @@ impl BbbServer {
         outgoing.extend(state.endings.callbacks.take_outgoing());
         drop(state);
         self.send_callbacks(outgoing);
-        Some(match (gate, handled) {
-            (Gate::Fault(mode), handled) => {
+        Some(match (treatment, handled) {
+            (Treatment::Fault(mode), handled) => {
                 let created = handled.is_some_and(|(_, created)| created);
                 Effect { result: RequestResult::Fault(mode), created }
             }
@@ -168,22 +168,22 @@ impl BbbServer {
         request: &RecordedRequest,
         arrival: &Arrival,
     ) -> Option<Option<FaultMode>> {
-        match find_gate(&self.lock_state(), request, arrival) {
-            Gate::Open => Some(None),
-            Gate::Frozen => None,
-            Gate::Fault(mode) => Some(Some(mode)),
+        match find_treatment(&self.lock_state(), request, arrival) {
+            Treatment::Open => Some(None),
+            Treatment::Frozen => None,
+            Treatment::Fault(mode) => Some(Some(mode)),
         }
     }
 }
 
 /// Returns whether a request may go on. One from before a crash never may.
-fn find_gate(state: &SimState, request: &RecordedRequest, arrival: &Arrival) -> Gate {
+fn find_treatment(state: &SimState, request: &RecordedRequest, arrival: &Arrival) -> Treatment {
     if state.generation != arrival.generation {
-        return Gate::Fault(FaultMode::Reset);
+        return Treatment::Fault(FaultMode::Reset);
     }
     match state.fault.as_ref().filter(|fault| fault.affects(request.call_label())) {
-        None => Gate::Open,
-        Some(fault) if fault.mode == FaultMode::Freeze => Gate::Frozen,
-        Some(fault) => Gate::Fault(fault.mode.clone()),
+        None => Treatment::Open,
+        Some(fault) if fault.mode == FaultMode::Freeze => Treatment::Frozen,
+        Some(fault) => Treatment::Fault(fault.mode.clone()),
     }
 }
