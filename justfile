@@ -22,7 +22,7 @@ bench *ARGS:
     cargo build --release -p scalelite -p bench --bins
     target/release/load {{ARGS}}
 
-# Have clients create and join meetings while servers fail; prints a report.
+# Run clients that create and join meetings while servers fail; prints a report.
 chaos *ARGS:
     cargo build --release -p scalelite -p bench --bins
     target/release/chaos {{ARGS}}

@@ -4,8 +4,8 @@
 # Sends recordings of this BigBlueButton server to the load balancer. BigBlueButton calls it after each published
 # format: /usr/local/bigbluebutton/core/scripts/post_publish/scalelite_post_publish.rb -m <record id> -f <format>
 #
-# Plain Ruby (2.5 and later), nothing but its standard library. Settings: scalelite.yml, beside or above this file.
-# What cannot be sent now waits in a queue; --flush, from cron or a timer, sends it later.
+# Needs Ruby 2.5 or later and its standard library. Settings: scalelite.yml in the directory of this file or in its parent.
+# Recordings that cannot be sent now are queued; --flush, from cron or a timer, sends them later.
 
 require 'base64'
 require 'digest'
@@ -20,9 +20,9 @@ require 'uri'
 require 'yaml'
 
 module Scalelite
-  # What could not be done now and may be possible later.
+  # A failure that may not occur again: the recording stays queued.
   class Later < StandardError; end
-  # What will not be possible later either.
+  # A failure that will occur again.
   class Never < StandardError; end
 
   RECORD_ID = /\A[0-9A-Za-z][0-9A-Za-z._-]{0,127}\z/.freeze
@@ -30,17 +30,17 @@ module Scalelite
   # The settings of scalelite.yml; those of the original's script keep their names and meanings.
   class Settings
     DEFAULTS = {
-      'url' => nil,                     # https://balancer.example.com: upload there
-      'secret' => nil,                  # of this server; by default what BigBlueButton itself has
+      'url' => nil,                     # address of the balancer, https://balancer.example.com
+      'secret' => nil,                  # of this server; by default read from BigBlueButton's configuration
       'spool_dir' => nil,               # instead of url: a directory, or host:directory for rsync
       'extra_rsync_opts' => [],
       'work_dir' => '/var/bigbluebutton/recording/scalelite',
       'queue_dir' => '/var/bigbluebutton/recording/scalelite/queue',
       'published_dir' => '/var/bigbluebutton/published',
       'done_dir' => '/var/bigbluebutton/recording/status/published',
-      'delete_recording' => false,      # remove the local files of what was sent
-      'attempts' => 5,                  # before it is left to the queue
-      'ca_file' => nil,                 # certificates of an authority of your own
+      'delete_recording' => false,      # remove the local files of sent recordings
+      'attempts' => 5,                  # attempts before a recording stays in the queue
+      'ca_file' => nil,                 # certificates of your own certificate authority
       'open_timeout' => 10,
       'read_timeout' => 120
     }.freeze
@@ -88,7 +88,7 @@ module Scalelite
     end
   end
 
-  # A recording and what of it is published here.
+  # A recording and its formats that are published on this server.
   class Recording
     attr_reader :id
 
@@ -105,7 +105,7 @@ module Scalelite
       []
     end
 
-    # One archive of all formats that are there so far. The same files make the same bytes, so that uploads can go on.
+    # Creates one archive of all formats. The same files give the same bytes, so that an upload can continue.
     def archive(into, formats)
       FileUtils.mkdir_p(into)
       target = File.join(into, "#{@id}.tar")
@@ -128,7 +128,7 @@ module Scalelite
     end
   end
 
-  # Sends archives by HTTPS, in one piece or from where the last attempt broke off.
+  # Sends archives by HTTPS: whole, or from where the last attempt was interrupted.
   class Upload
     def initialize(settings)
       @settings = settings
@@ -160,7 +160,7 @@ module Scalelite
       Net::HTTP.start(uri.host, uri.port, options, &block)
     end
 
-    # How much is there already of this very archive.
+    # Returns how many bytes of this archive the balancer already has.
     def received(http, uri, id, archive, sha256)
       known = File.exist?(note(archive)) && File.read(note(archive)).strip == sha256.hexdigest
       File.write(note(archive), sha256.hexdigest)
@@ -195,7 +195,7 @@ module Scalelite
       request
     end
 
-    # HS256, with this server's secret, for this recording and ten minutes.
+    # Returns a JWT (HS256, this server's secret) for this recording that is valid for ten minutes.
     def token(id)
       encode = ->(text) { Base64.urlsafe_encode64(text, padding: false) }
       claims = { aud: 'scalelite-upload', sub: id, exp: Time.now.to_i + 600 }
@@ -212,7 +212,7 @@ module Scalelite
         nil
       end
       text = "#{@base.host} answers #{answer.code}#{why ? ": #{why}" : ''}"
-      # A token that is refused, or a record that is too large, will be so again.
+      # A refused token or a recording that is too large will be refused again.
       raise Never, text if %w[400 401 403 404 405 413].include?(answer.code) && !text.include?('broke off')
 
       raise Later, text
@@ -223,7 +223,7 @@ module Scalelite
     end
   end
 
-  # Sends archives as the original's script does: rsync into the spool, which may be mounted here.
+  # Sends archives as the original's script does: by rsync into the spool directory, which may be mounted here.
   class Rsync
     def initialize(settings)
       @settings = settings
@@ -237,7 +237,7 @@ module Scalelite
     end
   end
 
-  # Recordings that wait to be sent: an empty file for each, so that crashes forget none.
+  # The queue of recordings that must be sent: a small file for each, so that a crash loses none.
   class Queue
     def initialize(settings)
       @settings = settings
@@ -246,7 +246,7 @@ module Scalelite
     end
 
     def add(id)
-      # Changes while it is being sent mean that there is more to send.
+      # If the text changes while the recording is sent, it must be sent again.
       File.write(mark(id), "#{Time.now.utc.iso8601(6)} #{Process.pid}\n")
     end
 
@@ -264,7 +264,7 @@ module Scalelite
       FileUtils.rm_f(mark(id))
     end
 
-    # One process at a time sends a recording; another one has nothing to do.
+    # Only one process at a time sends a recording. For any other process this returns :busy.
     def exclusively(id)
       File.open(File.join(@dir, ".#{id}.lock"), File::RDWR | File::CREAT, 0o644) do |lock|
         return :busy unless lock.flock(File::LOCK_EX | File::LOCK_NB)
@@ -280,7 +280,7 @@ module Scalelite
     end
   end
 
-  # What the options ask for.
+  # Sends recordings, as the options of the command line say.
   class Sender
     def initialize(settings, log: $stderr)
       @settings = settings
@@ -289,19 +289,19 @@ module Scalelite
       @carrier = settings['url'] ? Upload.new(settings) : Rsync.new(settings)
     end
 
-    # A format was published. What cannot be sent now waits for --flush, or for the next recording.
+    # Sends a recording of which a format was published. If that fails, it is sent by --flush or after the next recording.
     def published(id)
       Recording.new(@settings, id)
       @queue.add(id)
       attempt(id, @settings['attempts']) && flush
     end
 
-    # All that waits.
+    # Sends all queued recordings.
     def flush
       @queue.ids.map { |id| attempt(id, 1) }.all?
     end
 
-    # All that is published here and was never sent.
+    # Sends all recordings that are published here and were never sent, or all with force.
     def batch(force: false)
       ids = Dir.glob(File.join(@settings['published_dir'], '*', '*', 'metadata.xml'))
       ids = ids.map { |file| File.basename(File.dirname(file)) }.uniq.select { |id| RECORD_ID.match?(id) }.sort
@@ -340,7 +340,7 @@ module Scalelite
         end
         :sent
       end
-      # Whoever is at it sees that there is more.
+      # The process that is sending it notices that it must be sent again.
       result == :busy ? :sent : result
     rescue Later => e
       say("#{id} waits: #{e.message}")
@@ -372,17 +372,17 @@ module Scalelite
     end
   end
 
-  # Reads the command line. Exit: 0 sent or nothing to do, 1 waits or cannot be sent, 2 wrong usage.
+  # Runs the command line. Exit codes: 0 sent or nothing to do, 1 queued or cannot be sent, 2 wrong usage.
   def self.main(arguments)
     options = {}
     parser = OptionParser.new do |opts|
       opts.banner = 'usage: scalelite_post_publish.rb -m RECORD_ID [-f FORMAT] | --flush | --batch [--force]'
-      opts.on('-m', '--meeting-id ID', 'the recording of which a format was published') { |id| options[:id] = id }
-      opts.on('-f', '--format FORMAT', 'that format; all that are there are sent') { |format| options[:format] = format }
-      opts.on('--flush', 'send what waits') { options[:flush] = true }
+      opts.on('-m', '--meeting-id ID', 'id of the recording') { |id| options[:id] = id }
+      opts.on('-f', '--format FORMAT', 'the published format (ignored: all formats are sent)') { |format| options[:format] = format }
+      opts.on('--flush', 'send all queued recordings') { options[:flush] = true }
       opts.on('--batch', 'send all recordings that were never sent') { options[:batch] = true }
-      opts.on('--force', 'with --batch: send those that were sent, too') { options[:force] = true }
-      opts.on('--config FILE', 'settings; by default scalelite.yml beside or above this file') { |file| options[:config] = file }
+      opts.on('--force', 'with --batch: also send recordings that were sent before') { options[:force] = true }
+      opts.on('--config FILE', 'settings; default: scalelite.yml in the directory of this file or its parent') { |file| options[:config] = file }
     end
     parser.parse(arguments)
     return usage(parser) unless [options[:id], options[:flush], options[:batch]].one?

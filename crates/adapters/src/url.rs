@@ -33,8 +33,8 @@ impl<'a> UrlParts<'a> {
             None => ("", authority),
         };
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        let is_stray = |pair: &str| pair.contains('@') && !pair.contains('=');
-        if path.contains('@') || user.contains('@') || pairs.clone().any(is_stray) {
+        let is_misplaced = |pair: &str| pair.contains('@') && !pair.contains('=');
+        if path.contains('@') || user.contains('@') || pairs.clone().any(is_misplaced) {
             return Err(format!("there is more than one @: {ESCAPE_ADVICE}"));
         }
         let (user, password) = match user.split_once(':') {

@@ -33,6 +33,9 @@ pub enum BackendError {
     /// There is no complete response.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The web server refused this request with a status of the class 4xx: another server would do the same.
+    #[error("the server refused the request: HTTP {0}")]
+    Refused(u16),
     /// The response is not one of the BBB API.
     #[error(transparent)]
     InvalidResponse(#[from] InvalidResponse),
@@ -109,7 +112,7 @@ impl App {
         self.call_server_with(options, server, call, query, body).await
     }
 
-    /// Sends a call of our own about one meeting, with the short timeouts of offline servers.
+    /// Sends a call of our own about one meeting. The server gets as long as suits its ordinary answers.
     ///
     /// # Errors
     /// When there is no response of the BBB API.
@@ -119,11 +122,24 @@ impl App {
         call: &str,
         query: &Query,
     ) -> Result<BbbReply, BackendError> {
+        let usual_ms = self.response_times.find(&server.id);
         let options = CallOptions {
             priority: CallPriority::Internal,
-            timeouts: self.policy.timeouts_for(false),
+            timeouts: self.policy.probe_timeouts(usual_ms),
         };
         self.call_server_with(options, server, call, query, None).await
+    }
+
+    /// Asks a server about a meeting to find out whether it is alive. Any response is evidence of life but an error of the web
+    /// server in front of BBB (5xx).
+    ///
+    /// # Errors
+    /// When there is no response in time.
+    pub async fn probe(&self, server: &Server, query: &Query) -> Result<(), BackendError> {
+        match self.call_server_briefly(server, "getMeetingInfo", query).await {
+            Ok(_) | Err(BackendError::Refused(_) | BackendError::Occupied) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sends a call about one meeting with explicit options. What does not fit into a URL is sent as a form.
@@ -139,24 +155,31 @@ impl App {
         body: Option<BackendBody>,
     ) -> Result<BbbReply, BackendError> {
         let url = self.signed_url(server, call, query);
-        let response = if body.is_some() || url.len() <= MAX_URL_BYTES {
+        if body.is_some() && url.len() > MAX_URL_BYTES {
+            // No HTTP library sends it, and a body of XML leaves no room for a form.
+            return Err(BackendError::Refused(URI_TOO_LONG));
+        }
+        let response = if url.len() <= MAX_URL_BYTES {
             let may_be_a_form = body.is_none();
             let response = self.send_call(options, url, body, MAX_RESPONSE_BYTES).await?;
             (!may_be_a_form || response.status != URI_TOO_LONG).then_some(response)
         } else {
             None
         };
-        let body = match response {
-            Some(response) => response.body,
+        let response = match response {
+            Some(response) => response,
             // A web server that finds the URL too long has not passed the call on, so this does not send it twice.
             None => {
                 let form = signed_form(server, call, query, self.policy.signing_algorithm);
                 self.send_call(options, server.endpoint(call), Some(form), MAX_RESPONSE_BYTES)
                     .await?
-                    .body
             }
         };
-        Ok(BbbReply { response: Response::read(&body)?, body })
+        match Response::read(&response.body) {
+            Ok(read) => Ok(BbbReply { response: read, body: response.body }),
+            Err(_) if is_refusal(response.status) => Err(BackendError::Refused(response.status)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Sends getMeetings.
@@ -194,6 +217,12 @@ impl App {
         let CallOptions { priority, timeouts } = options;
         self.bbb.send_call(BackendCall { url, body, timeouts, max_response_bytes, priority }).await
     }
+}
+
+/// Whether a status says that the request is at fault, and not the server. The other statuses of the class 4xx tell of a wrong
+/// address, of rights, or of load.
+fn is_refusal(status: u16) -> bool {
+    (400..500).contains(&status) && ![401, 403, 404, 407, 408, 421, 425, 429].contains(&status)
 }
 
 /// The call as a signed form.

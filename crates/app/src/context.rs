@@ -7,7 +7,7 @@ use crate::ports::{
     BbbClient, Blobs, CallbackClient, Clock, Entropy, OneTimeTokens, PeriodicJobs, PoolStore,
     RecordingStore, SessionHistory, Tenants,
 };
-use crate::state::{KnownTwins, ServerBackup, SharedForecast};
+use crate::state::{KnownTwins, ResponseTimes, ServerBackup, SharedForecast};
 use crate::tenancy::TenantCache;
 
 /// The application. Built once, cheap to clone.
@@ -23,6 +23,8 @@ pub struct App {
     pub server_backup: Arc<ServerBackup>,
     /// Servers that are listed twice, as far as the log has told.
     pub known_twins: Arc<KnownTwins>,
+    /// How long servers take to answer.
+    pub response_times: Arc<ResponseTimes>,
     /// Work that one replica does in every interval.
     pub periodic_jobs: Arc<dyn PeriodicJobs>,
     /// Tenants, for administrative actions.

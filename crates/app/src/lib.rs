@@ -11,6 +11,7 @@ pub mod context;
 pub mod create;
 mod duplicate_end;
 pub mod forecaster;
+pub mod heartbeat;
 mod live_failures;
 pub mod memory;
 mod placement;

@@ -11,10 +11,10 @@ use domain::voice_bridge::VoiceBridgePolicy;
 
 use crate::ports::CallTimeouts;
 
-/// A create without a body takes at most so long, in ms, whatever fails: clients wait no longer than 10 s.
-const MAX_CREATE_MS: u64 = 9_500;
-/// When a server has not answered a create within this time, in ms, the next one is asked beside it.
-const HEDGE_MS: u64 = 1_000;
+/// A server that is asked something cheap gets at least so long to answer, in ms.
+const MIN_PROBE_MS: u64 = 1_000;
+/// A server gets this multiple of the time that its answers took lately.
+const PROBE_FACTOR: u64 = 3;
 
 /// All choices.
 #[derive(Clone, PartialEq)]
@@ -83,28 +83,41 @@ pub struct RecordingRules {
 }
 
 impl Policy {
-    /// Timeouts of calls to a server: a tenth if it is offline, 200 ms to connect and 500 ms for the response at least.
+    /// Timeouts of calls to a server. An offline server gets a tenth of the time to connect, 200 ms at least, and all of the time
+    /// to answer: a server that is slow can be enabled, and comes back.
     #[must_use]
     pub fn timeouts_for(&self, online: bool) -> CallTimeouts {
         if online {
             return self.timeouts;
         }
+        let connect_ms = (self.timeouts.connect_ms / 10).max(200).min(self.timeouts.connect_ms);
+        CallTimeouts { connect_ms, ..self.timeouts }
+    }
+
+    /// Timeouts of a cheap question to a server, whose answers took that long lately, in ms; `None` if that is unknown.
+    #[must_use]
+    pub fn probe_timeouts(&self, usual_ms: Option<u64>) -> CallTimeouts {
+        let CallTimeouts { connect_ms, response_ms } = self.timeouts;
+        let probe_ms =
+            usual_ms.map_or(response_ms, |usual_ms| usual_ms.saturating_mul(PROBE_FACTOR));
+        let probe_ms = probe_ms.max(MIN_PROBE_MS);
         CallTimeouts {
-            connect_ms: (self.timeouts.connect_ms / 10).max(200).min(self.timeouts.connect_ms),
-            response_ms: (self.timeouts.response_ms / 10).max(500).min(self.timeouts.response_ms),
+            connect_ms: connect_ms.min(probe_ms),
+            response_ms: response_ms.min(probe_ms),
         }
     }
 
-    /// How long a create without a body may take, in ms, all attempts together.
+    /// How long a create without a body may take on one server, in ms.
     #[must_use]
-    pub fn max_create_ms(&self) -> u64 {
-        self.timeouts.connect_ms.saturating_add(self.timeouts.response_ms).min(MAX_CREATE_MS)
+    pub fn max_attempt_ms(&self) -> u64 {
+        self.timeouts.connect_ms.saturating_add(self.timeouts.response_ms)
     }
 
-    /// How long a create waits for a server before another one is asked beside it, in ms.
+    /// How long a create without a body may take, in ms, all attempts together: one server may be silent until its time is over,
+    /// and another one take as long.
     #[must_use]
-    pub fn hedge_ms(&self) -> u64 {
-        HEDGE_MS.min(self.max_create_ms() / 3)
+    pub fn max_create_ms(&self) -> u64 {
+        self.max_attempt_ms().saturating_mul(2)
     }
 
     /// The key under which a meeting's history is kept.

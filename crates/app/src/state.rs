@@ -1,6 +1,6 @@
 //! State that a process keeps between calls, shared by all use cases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::forecast::PoolForecast;
@@ -49,6 +49,35 @@ pub(crate) struct SavedServers {
 
 impl ServerBackup {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<SavedServers>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long the servers took lately to answer something cheap, as this process saw it.
+#[derive(Debug, Default)]
+pub struct ResponseTimes(Mutex<HashMap<ServerId, u64>>);
+
+impl ResponseTimes {
+    /// Records that an answer took that long, in ms. The slower answers of the last minutes count most: the time recorded falls by
+    /// an eighth with each faster answer.
+    pub(crate) fn record(&self, server: &ServerId, took_ms: u64) {
+        let mut times = self.lock();
+        let before = times.get(server).copied().unwrap_or(0);
+        times.insert(server.clone(), took_ms.max(before - before.div_ceil(8)));
+    }
+
+    /// Returns how long answers of the server take, in ms; `None` if this process has seen none.
+    #[must_use]
+    pub(crate) fn find(&self, server: &ServerId) -> Option<u64> {
+        self.lock().get(server).copied()
+    }
+
+    /// Forgets all servers but these.
+    pub(crate) fn retain(&self, servers: &[Server]) {
+        self.lock().retain(|id, _| servers.iter().any(|server| server.id == *id));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ServerId, u64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

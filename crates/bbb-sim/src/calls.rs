@@ -1,11 +1,13 @@
 //! Handles API calls: computes the response to a request from the state of the server and the time, and changes the
 //! meetings.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use crate::checksum::{Algorithm, ChecksumVerifier};
+use crate::ending::{EndCause, Endings};
 use crate::log::RecordedRequest;
 use crate::meeting::{LiveMeeting, LiveMeetings};
 use crate::options::Strictness;
@@ -30,16 +32,16 @@ impl From<String> for SimResponse {
 }
 
 /// Why a call fails. It is sent as XML, or by `join` as a redirect.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CallFailure {
     /// The `messageKey`.
-    pub(crate) key: &'static str,
+    pub(crate) key: Cow<'static, str>,
     pub(crate) message: String,
 }
 
 impl CallFailure {
-    pub(crate) fn new(key: &'static str, message: impl Into<String>) -> Self {
-        Self { key, message: message.into() }
+    pub(crate) fn new(key: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), message: message.into() }
     }
 
     pub(crate) fn not_found() -> Self {
@@ -57,6 +59,11 @@ pub(crate) struct CallContext<'a> {
     pub(crate) version: &'a str,
     pub(crate) algorithms: &'a [Algorithm],
     pub(crate) meetings: &'a mut LiveMeetings,
+    pub(crate) endings: &'a mut Endings,
+    /// How the server says that a meeting does not exist.
+    pub(crate) unknown_meeting: &'a CallFailure,
+    /// Set if the call created a meeting.
+    pub(crate) created: bool,
     /// The next number of the pool; see [`CallContext::next_number`].
     pub(crate) sequence: &'a AtomicU64,
     pub(crate) now_ms: i64,
@@ -83,7 +90,7 @@ impl CallContext<'_> {
             if self.is_real() && call == "join" && !params.has_value("redirect", "false") {
                 join::redirect_with_error(self.server_number, &params, &failure)
             } else {
-                render::failed_response(failure.key, &failure.message).into()
+                render::failed_response(&failure.key, &failure.message).into()
             }
         })
     }
@@ -116,14 +123,15 @@ impl CallContext<'_> {
             CallFailure::new("missingParamMeetingID", message)
         })?;
         if self.is_real() {
-            check_id(call, id)?;
+            check_id(id)?;
         }
         match call {
             "create" => create::create(self, id, params),
             "join" => join::join(self, id, params),
             "end" => self.end(id, params),
             "getMeetingInfo" => {
-                Ok(render::meeting_info_response(self.find_meeting(id)?, self.now_ms).into())
+                let (meeting, numbers) = (self.find_meeting(id)?, self.meetings.number_format());
+                Ok(render::meeting_info_response(meeting, numbers, self.now_ms).into())
             }
             "insertDocument" => self.insert_document(id, request),
             "sendChatMessage" => self.send_chat_message(id, params),
@@ -141,7 +149,7 @@ impl CallContext<'_> {
     }
 
     fn find_meeting(&self, id: &str) -> Result<&LiveMeeting, CallFailure> {
-        self.meetings.get(id).ok_or_else(CallFailure::not_found)
+        self.meetings.get(id).ok_or_else(|| self.unknown_meeting.clone())
     }
 
     fn get_version(&self) -> SimResponse {
@@ -155,10 +163,9 @@ impl CallContext<'_> {
 
     fn get_meetings(&mut self) -> SimResponse {
         let now_ms = self.now_ms;
-        SimResponse::Xml(
-            self.meetings
-                .render_list(now_ms, |meetings| render::meetings_response(meetings.iter(), now_ms)),
-        )
+        SimResponse::Xml(self.meetings.render_list(now_ms, |meetings| {
+            render::meetings_response(meetings.iter(), meetings.number_format(), now_ms)
+        }))
     }
 
     fn is_meeting_running(&self, id: &str) -> SimResponse {
@@ -177,7 +184,9 @@ impl CallContext<'_> {
             let message = "The supplied moderator password is incorrect";
             return Err(CallFailure::new("invalidPassword", message));
         }
-        self.meetings.remove(id);
+        if let Some(ended) = self.meetings.remove(id) {
+            self.endings.record(&ended, EndCause::EndCall, self.now_ms);
+        }
         Ok(render::success_response(
             "<messageKey>sentEndMeetingRequest</messageKey><message>A request to end the meeting \
              was sent.  Please wait a few seconds, and then use the getMeetingInfo or \
@@ -245,12 +254,9 @@ pub(crate) fn check_length(
     Err(CallFailure::new("validationError", message))
 }
 
-/// Checks a meeting id: it has 2 to 256 characters and no comma. `isMeetingRunning` accepts shorter ids, since health
-/// checks ask whether meeting `0` is running.
-fn check_id(call: &str, id: &str) -> Result<(), CallFailure> {
-    if call != "isMeetingRunning" {
-        check_length("Meeting ID", id, 2, 256)?;
-    }
+/// Checks a meeting id: it has 2 to 256 characters and no comma.
+fn check_id(id: &str) -> Result<(), CallFailure> {
+    check_length("Meeting ID", id, 2, 256)?;
     if id.contains(',') {
         return Err(CallFailure::new("validationError", "Meeting ID cannot contain ','"));
     }
@@ -278,7 +284,7 @@ fn has_allowed_type(request: &RecordedRequest) -> bool {
 }
 
 /// Returns the raw text of a form body, or an empty string if the body is not a form.
-fn form_text(request: &RecordedRequest) -> String {
+pub(crate) fn form_text(request: &RecordedRequest) -> String {
     if content_type(request).contains("form-urlencoded") {
         String::from_utf8_lossy(&request.body).into_owned()
     } else {

@@ -25,6 +25,7 @@ pub(crate) fn create(context: &mut CallContext<'_>, id: &str, params: &Params) -
     let meeting = build_meeting(context, id, params, context.now_ms);
     let response = render::create_response(&meeting, context.now_ms, "", "");
     context.meetings.insert(meeting);
+    context.created = true;
     Ok(response.into())
 }
 

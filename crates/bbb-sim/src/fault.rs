@@ -19,6 +19,8 @@ pub enum FaultMode {
     Reset,
     /// The request is read, but no response is ever sent.
     Hang,
+    /// The machine is dead without saying so: connections are accepted, but nothing is read, logged or answered.
+    Silent,
     /// Status 500 with a page of HTML.
     Error500,
     /// Status 200 with bytes that are not XML.
@@ -38,6 +40,10 @@ pub enum FaultMode {
     },
     /// The call takes effect, but no response is ever sent.
     HangAfterEffect,
+    /// This status, as 502 or 504, with the page of HTML that a web server shows for it.
+    ErrorPage(u16),
+    /// The call takes effect, but the answer is this status with a page of HTML.
+    ErrorPageAfterEffect(u16),
     /// The request is read and waits until the fault is cleared. Then it takes effect and the response is sent, even if
     /// the client has disconnected. This simulates a machine that stood still for a while.
     Freeze,
@@ -58,6 +64,13 @@ impl Fault {
     /// Whether this fault closes the listener.
     pub(crate) fn closes_listener(&self) -> bool {
         self.mode == FaultMode::Refuse && self.calls.is_none()
+    }
+}
+
+impl FaultMode {
+    /// Whether a call takes effect although it fails.
+    pub(crate) fn comes_after_effect(&self) -> bool {
+        matches!(self, Self::HangAfterEffect | Self::ErrorPageAfterEffect(_))
     }
 }
 

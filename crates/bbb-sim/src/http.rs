@@ -1,6 +1,7 @@
 //! Serves HTTP connections: finds the server and the call that a request is for, and sends the response or applies the
 //! fault.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::pending;
@@ -16,13 +17,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::calls::SimResponse;
 use crate::fault::FaultMode;
 use crate::log::RecordedRequest;
 use crate::render;
-use crate::server::{BbbServer, RequestResult, RequestTiming};
+use crate::requests::{Arrival, RequestResult};
+use crate::server::BbbServer;
 use crate::sync::lock;
+use crate::web_server::error_page;
 
 const API_PATH: &str = "/bigbluebutton/api";
 const XML_TYPE: &str = "text/xml;charset=utf-8";
@@ -63,12 +67,31 @@ async fn handle_request(
     request: http::Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, ConnectionDropped> {
     let (head, body) = request.into_parts();
+    let target = route.find_server(&head);
+    if target.as_ref().is_some_and(|(server, call)| server.is_silent(call)) {
+        return wait_for_ever().await;
+    }
     let body = read_body(body).await.map_err(|_| ConnectionDropped)?;
-    let Some((server, call)) = route.find_server(&head) else {
+    let Some((server, call)) = target else {
         return Ok(build_page(StatusCode::NOT_FOUND, "<html>no such server</html>"));
     };
     let request = build_request(&server, call, &head, body);
-    match process_request(server, request).await? {
+    let arrival = server.record_request(&request);
+    match arrival.gateway_timeout {
+        None => answer_request(server, request, arrival).await,
+        Some(limit) => timeout(limit, answer_request(server, request, arrival))
+            .await
+            .unwrap_or_else(|_| build_error_page(504)),
+    }
+}
+
+/// Lets a request take effect and builds the answer, if there is one.
+async fn answer_request(
+    server: BbbServer,
+    request: RecordedRequest,
+    arrival: Arrival,
+) -> Result<Response<Full<Bytes>>, ConnectionDropped> {
+    match process_request(server, request, arrival).await? {
         RequestResult::Response(SimResponse::Xml(xml)) => {
             Ok(build_response(StatusCode::OK, XML_TYPE, xml))
         }
@@ -86,32 +109,28 @@ async fn handle_request(
 async fn process_request(
     server: BbbServer,
     request: RecordedRequest,
+    arrival: Arrival,
 ) -> Result<RequestResult, ConnectionDropped> {
-    let RequestTiming { delay, generation } = server.record_request(&request);
-    if delay.is_zero()
-        && let Some(result) = server.finish_request(&request, generation)
-    {
-        return Ok(result);
+    if let Some(status) = arrival.refusal {
+        return Ok(RequestResult::Fault(FaultMode::ErrorPage(status)));
     }
-    let delayed = async move {
-        tokio::time::sleep(delay).await;
-        loop {
-            let fault_change = server.next_fault_change();
-            if let Some(result) = server.finish_request(&request, generation) {
-                return result;
-            }
-            fault_change.await;
-        }
-    };
-    tokio::spawn(delayed).await.map_err(|_| ConnectionDropped)
+    if arrival.is_immediate()
+        && let Some(effect) = server.take_effect(&request, &arrival)
+    {
+        return Ok(effect.result);
+    }
+    tokio::spawn(server.complete_request(request, arrival)).await.map_err(|_| ConnectionDropped)
 }
 
 /// Produces the response of a fault, or drops the connection, or waits for ever.
 async fn apply_fault(mode: FaultMode) -> Result<Response<Full<Bytes>>, ConnectionDropped> {
     Ok(match mode {
         FaultMode::Refuse | FaultMode::Reset => return Err(ConnectionDropped),
-        FaultMode::Hang | FaultMode::HangAfterEffect | FaultMode::Freeze => {
-            match pending::<Infallible>().await {}
+        FaultMode::Hang | FaultMode::HangAfterEffect | FaultMode::Freeze | FaultMode::Silent => {
+            return wait_for_ever().await;
+        }
+        FaultMode::ErrorPage(status) | FaultMode::ErrorPageAfterEffect(status) => {
+            return build_error_page(status);
         }
         FaultMode::Error500 => build_page(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -131,6 +150,11 @@ async fn apply_fault(mode: FaultMode) -> Result<Response<Full<Bytes>>, Connectio
             build_response(StatusCode::OK, XML_TYPE, render::failed_response(&key, &message))
         }
     })
+}
+
+/// Never answers.
+async fn wait_for_ever() -> Result<Response<Full<Bytes>>, ConnectionDropped> {
+    match pending::<Infallible>().await {}
 }
 
 /// Reads the whole body and returns its first [`MAX_BODY_BYTES`] bytes.
@@ -161,7 +185,8 @@ fn build_request(server: &BbbServer, call: String, head: &Parts, body: Vec<u8>) 
 impl ServerRoute {
     /// Returns the server and the name of the call that a request is for.
     fn find_server(&self, head: &Parts) -> Option<(BbbServer, String)> {
-        let (prefix, call) = split_path(head.uri.path())?;
+        let path = merge_slashes(head.uri.path());
+        let (prefix, call) = split_path(&path)?;
         let server = match self {
             Self::Single(server) => server.clone(),
             Self::Pool(servers) => {
@@ -174,7 +199,21 @@ impl ServerRoute {
     }
 }
 
-/// Splits a path into the part before the path of the API, and the name of the call after it.
+/// Replaces several slashes in a row by one, as web servers do.
+fn merge_slashes(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return Cow::Borrowed(path);
+    }
+    let mut merged = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c != '/' || !merged.ends_with('/') {
+            merged.push(c);
+        }
+    }
+    Cow::Owned(merged)
+}
+
+/// Splits a path without double slashes into the part before the path of the API, and the name of the call after it.
 fn split_path(path: &str) -> Option<(&str, &str)> {
     let start = path.rfind(API_PATH)?;
     let (prefix, rest) = (path.get(..start)?, path.get(start + API_PATH.len()..)?);
@@ -206,8 +245,14 @@ fn build_response(
     response
 }
 
-fn build_page(status: StatusCode, html: &'static str) -> Response<Full<Bytes>> {
+fn build_page(status: StatusCode, html: impl Into<Bytes>) -> Response<Full<Bytes>> {
     build_response(status, "text/html", html)
+}
+
+/// Builds the page that a web server shows for a status.
+fn build_error_page(status: u16) -> Result<Response<Full<Bytes>>, ConnectionDropped> {
+    let code = StatusCode::from_u16(status).map_err(|_| ConnectionDropped)?;
+    Ok(build_page(code, error_page(status)))
 }
 
 fn build_redirect(location: &str) -> Result<Response<Full<Bytes>>, ConnectionDropped> {
@@ -225,7 +270,8 @@ mod tests {
     fn server_number_and_call_are_read_from_path_and_host() {
         assert_eq!(split_path("/bigbluebutton/api"), Some(("", "")));
         assert_eq!(split_path("/bigbluebutton/api/"), Some(("", "")));
-        assert_eq!(split_path("/a/s3/bigbluebutton/api//create/"), Some(("/a/s3", "create")));
+        assert_eq!(split_path("/a/s3/bigbluebutton/api/create/"), Some(("/a/s3", "create")));
+        assert_eq!(merge_slashes("///a//api//create//"), "/a/api/create/");
         assert_eq!(split_path("/bigbluebutton/apis"), None);
         assert_eq!(split_path("/bigbluebutton/api/hooks/list"), None);
         assert_eq!(split_path("/favicon.ico"), None);

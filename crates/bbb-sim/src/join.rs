@@ -23,14 +23,19 @@ pub(crate) fn join(context: &mut CallContext<'_>, id: &str, params: &Params) -> 
     } else {
         check_recorded_role(context, id, params)?
     };
-    let token = context.next_number();
+    let (token, is_real) = (context.next_number(), context.is_real());
     let url =
         format!("{}html5client/join?sessionToken=tok{token}", public_url(context.server_number));
-    let guest_status = if context.is_real() { "<guestStatus>ALLOW</guestStatus>" } else { "" };
-    let meeting = context.meetings.get_mut(id).ok_or_else(CallFailure::not_found)?;
+    let guest_status = if is_real { "<guestStatus>ALLOW</guestStatus>" } else { "" };
+    let meeting = context.meetings.get_mut(id);
+    let meeting = meeting.ok_or_else(|| context.unknown_meeting.clone())?;
+    if is_real {
+        meeting.add_custom_data(params.user_data());
+    }
     meeting.users = meeting.users.saturating_add(1);
     meeting.moderators += u32::from(joins_as_moderator);
     meeting.joined = true;
+    meeting.left_ms = None;
     if !params.has_value("redirect", "false") {
         return Ok(SimResponse::Redirect(url));
     }
@@ -50,7 +55,7 @@ fn check_recorded_role(
     id: &str,
     params: &Params,
 ) -> Result<bool, CallFailure> {
-    let meeting = context.meetings.get(id).ok_or_else(CallFailure::not_found)?;
+    let meeting = context.meetings.get(id).ok_or_else(|| context.unknown_meeting.clone())?;
     if params.get_non_empty("fullName").is_none() {
         return Err(CallFailure::new("missingParamFullName", MISSING_NAME));
     }
@@ -121,7 +126,7 @@ pub(crate) fn redirect_with_error(
         .unwrap_or(&logout_url);
     let errors = format!(
         r#"[{{"key":{},"message":{}}}]"#,
-        quote_json(failure.key),
+        quote_json(&failure.key),
         quote_json(&failure.message)
     );
     let query: String = form_urlencoded::byte_serialize(errors.as_bytes()).collect();

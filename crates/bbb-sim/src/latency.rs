@@ -1,4 +1,4 @@
-//! Response times of servers.
+//! Response times of servers, and how long they work on a create.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub enum Latency {
 
 impl Latency {
     /// Creates the random numbers for the delays of server `number`.
-    pub(crate) fn random_source(&self, number: usize) -> RandomSource {
+    fn random_source(&self, number: usize) -> RandomSource {
         let seed = match self {
             Self::LogNormal { seed, .. } => *seed,
             _ => 0,
@@ -41,7 +41,7 @@ impl Latency {
     }
 
     /// Draws one delay.
-    pub(crate) fn draw_delay(&self, random: &mut RandomSource) -> Duration {
+    fn draw_delay(&self, random: &mut RandomSource) -> Duration {
         match self {
             Self::None => Duration::ZERO,
             Self::Fixed(delay) => *delay,
@@ -51,6 +51,48 @@ impl Latency {
                 Duration::try_from_secs_f64(seconds).unwrap_or(*median)
             }
         }
+    }
+}
+
+/// The moment of its create from which on a meeting exists, where the server works on a create for some time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MeetingMoment {
+    /// At the beginning of the work: BigBlueButton registers the meeting first, then waits for slides and plugins.
+    #[default]
+    Beginning,
+    /// After this part of the work, at its end at the latest.
+    After(Duration),
+    /// At the end of the work, with the answer.
+    End,
+}
+
+impl MeetingMoment {
+    /// Returns how long a create of this work waits before the meeting exists.
+    pub(crate) fn work_before(self, work: Duration) -> Duration {
+        match self {
+            Self::Beginning => Duration::ZERO,
+            Self::After(part) => part.min(work),
+            Self::End => work,
+        }
+    }
+}
+
+/// A latency and the random numbers from which its delays are drawn.
+#[derive(Debug)]
+pub(crate) struct DelaySource {
+    latency: Latency,
+    random: RandomSource,
+}
+
+impl DelaySource {
+    /// Creates the delays of server `number`.
+    pub(crate) fn new(latency: Latency, number: usize) -> Self {
+        Self { random: latency.random_source(number), latency }
+    }
+
+    /// Draws the next delay.
+    pub(crate) fn draw(&mut self) -> Duration {
+        self.latency.draw_delay(&mut self.random)
     }
 }
 

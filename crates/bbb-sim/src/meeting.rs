@@ -5,9 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use crate::checksum::Algorithm;
+use crate::odd_content::{NumberFormat, OddContent};
 use crate::options::{MeetingView, Strictness};
 use crate::params::Params;
 use crate::schedule::UserSchedule;
+
+/// Number of users of a meeting whose custom data is kept.
+const MAX_CUSTOM_DATA: usize = 100;
 
 /// A meeting.
 #[derive(Debug)]
@@ -33,6 +37,18 @@ pub(crate) struct LiveMeeting {
     /// Whether any user has joined, not counting the schedule.
     pub(crate) joined: bool,
     pub(crate) schedule: Option<UserSchedule>,
+    /// When the last of the users left who joined by call or were set by a test.
+    pub(crate) left_ms: Option<i64>,
+    /// In minutes, if `create` gave it: how long the meeting waits for its first user; 0 for no limit.
+    pub(crate) expires_unjoined_min: Option<u64>,
+    /// In minutes, if `create` gave it: how long the meeting lasts after its last user; 0 for no limit.
+    pub(crate) expires_left_min: Option<u64>,
+    /// The `meetingEndedURL`.
+    pub(crate) ended_url: Option<String>,
+    pub(crate) recording_marks: bool,
+    /// Custom data of users who joined by call, by their numbers.
+    pub(crate) custom_data: BTreeMap<u32, Vec<(String, String)>>,
+    pub(crate) odd_content: OddContent,
 }
 
 /// The number of users in a meeting at one point in time.
@@ -76,6 +92,17 @@ impl LiveMeeting {
             videos: 0,
             joined: false,
             schedule: None,
+            left_ms: None,
+            expires_unjoined_min: params
+                .get_non_empty("meetingExpireIfNoUserJoinedInMinutes")
+                .and_then(|minutes| minutes.parse().ok()),
+            expires_left_min: params
+                .get_non_empty("meetingExpireWhenLastUserLeftInMinutes")
+                .and_then(|minutes| minutes.parse().ok()),
+            ended_url: params.get_non_empty("meetingEndedURL").map(str::to_owned),
+            recording_marks: false,
+            custom_data: BTreeMap::new(),
+            odd_content: OddContent::default(),
         }
     }
 
@@ -97,6 +124,21 @@ impl LiveMeeting {
             videos: self.videos.min(users),
             joined: self.joined || schedule.has_begun(elapsed),
         }
+    }
+
+    /// Adds the custom data of the user who joins next.
+    pub(crate) fn add_custom_data(&mut self, data: Vec<(String, String)>) {
+        if !data.is_empty() && self.custom_data.len() < MAX_CUSTOM_DATA {
+            self.custom_data.insert(self.users, data);
+        }
+    }
+
+    /// Returns since when a meeting has been empty that has no users at `now_ms`, in ms since 1970.
+    pub(crate) fn empty_since(&self, now_ms: i64) -> i64 {
+        let elapsed = now_ms - self.created_ms;
+        let by_schedule = self.schedule.as_ref().and_then(|schedule| schedule.last_leave(elapsed));
+        let by_schedule = by_schedule.map(|ms| self.created_ms + ms);
+        self.left_ms.max(by_schedule).unwrap_or(self.created_ms)
     }
 
     /// Returns when the schedule next changes the number of users, in ms since 1970.
@@ -136,6 +178,7 @@ pub(crate) struct LiveMeetings {
     by_position: BTreeMap<u64, LiveMeeting>,
     positions: HashMap<String, u64>,
     last_position: u64,
+    number_format: NumberFormat,
     /// The rendered list, and the time in ms since 1970 from which on it is outdated.
     cached_list: Option<(Bytes, i64)>,
 }
@@ -166,16 +209,23 @@ impl LiveMeetings {
         self.by_position.insert(position, meeting);
     }
 
-    /// Removes a meeting. Returns whether it existed.
-    pub(crate) fn remove(&mut self, id: &str) -> bool {
+    /// Removes a meeting and returns it.
+    pub(crate) fn remove(&mut self, id: &str) -> Option<LiveMeeting> {
         self.cached_list = None;
-        self.positions
-            .remove(id)
-            .is_some_and(|position| self.by_position.remove(&position).is_some())
+        self.by_position.remove(&self.positions.remove(id)?)
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { number_format: self.number_format, ..Self::default() };
+    }
+
+    pub(crate) fn number_format(&self) -> NumberFormat {
+        self.number_format
+    }
+
+    pub(crate) fn set_number_format(&mut self, format: NumberFormat) {
+        self.cached_list = None;
+        self.number_format = format;
     }
 
     pub(crate) fn has_voice_bridge(&self, number: &str) -> bool {

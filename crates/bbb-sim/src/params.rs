@@ -49,6 +49,14 @@ impl Params {
         self.get(name) == Some(value)
     }
 
+    /// Returns the custom data of a user who joins, with names without `userdata-`.
+    pub(crate) fn user_data(&self) -> Vec<(String, String)> {
+        let data = self.0.iter().filter_map(|(name, value)| {
+            Some((name.strip_prefix("userdata-")?.to_owned(), value.clone()))
+        });
+        data.collect()
+    }
+
     /// Returns the metadata, with names in lower case and without `meta_`. Of two equal names the last value counts.
     /// BigBlueButton ignores a name unless it begins with a letter and consists of letters, digits and hyphens.
     pub(crate) fn metadata(&self, strictness: Strictness) -> Vec<(String, String)> {

@@ -36,8 +36,12 @@ impl BbbPool {
     /// If no port can be listened on.
     pub async fn start(options: PoolOptions) -> io::Result<Self> {
         let sequence = Arc::new(AtomicU64::new(1));
-        let context =
-            PoolContext { clock: options.clock, strictness: options.strictness, sequence };
+        let context = PoolContext {
+            clock: options.clock,
+            strictness: options.strictness,
+            sequence,
+            runtime: Handle::current(),
+        };
         let shared_port = options.shared_port.then(SharedPort::new).transpose()?;
         let mut pool = Self { servers: Vec::new(), context, latency: options.latency, shared_port };
         for _ in 0..options.servers {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::meeting::LiveMeeting;
+use crate::odd_content::{NumberFormat, replace_texts};
 
 const DIAL_NUMBER: &str = "613-555-1234";
 
@@ -61,12 +62,13 @@ pub(crate) fn create_response(
 /// Renders the response to `getMeetings`.
 pub(crate) fn meetings_response<'a>(
     meetings: impl Iterator<Item = &'a LiveMeeting>,
+    numbers: NumberFormat,
     now_ms: i64,
 ) -> String {
     let mut inner = String::from("<meetings>");
     for meeting in meetings {
         inner.push_str("<meeting>");
-        write_meeting(&mut inner, meeting, now_ms);
+        write_meeting(&mut inner, meeting, numbers, now_ms);
         inner.push_str("</meeting>");
     }
     let is_empty = inner == "<meetings>";
@@ -81,15 +83,28 @@ pub(crate) fn meetings_response<'a>(
 }
 
 /// Renders the response to `getMeetingInfo`.
-pub(crate) fn meeting_info_response(meeting: &LiveMeeting, now_ms: i64) -> String {
+pub(crate) fn meeting_info_response(
+    meeting: &LiveMeeting,
+    numbers: NumberFormat,
+    now_ms: i64,
+) -> String {
     let mut inner = String::new();
-    write_meeting(&mut inner, meeting, now_ms);
+    write_meeting(&mut inner, meeting, numbers, now_ms);
     success_response(&inner)
 }
 
+/// Writes the elements of one meeting, then what is odd about them.
+fn write_meeting(out: &mut String, meeting: &LiveMeeting, numbers: NumberFormat, now_ms: i64) {
+    let start = out.len();
+    write_elements(out, meeting, numbers, now_ms);
+    out.push_str(&meeting.odd_content.meeting_xml);
+    replace_texts(out, start, &meeting.odd_content.meeting_texts);
+}
+
 /// Writes the elements of one meeting.
-fn write_meeting(out: &mut String, meeting: &LiveMeeting, now_ms: i64) {
+fn write_elements(out: &mut String, meeting: &LiveMeeting, numbers: NumberFormat, now_ms: i64) {
     let attendance = meeting.attendance(now_ms);
+    let listeners = attendance.users.saturating_sub(attendance.videos);
     write_element(out, "meetingName", escape_xml(&meeting.name));
     write_element(out, "meetingID", escape_xml(&meeting.id));
     write_element(out, "internalMeetingID", &meeting.internal_id);
@@ -100,22 +115,30 @@ fn write_meeting(out: &mut String, meeting: &LiveMeeting, now_ms: i64) {
     write_element(out, "attendeePW", escape_xml(&meeting.attendee_pw));
     write_element(out, "moderatorPW", escape_xml(&meeting.moderator_pw));
     write_element(out, "running", attendance.users > 0);
-    write_element(out, "duration", meeting.duration);
+    write_element(out, "duration", numbers.format(meeting.duration));
     write_element(out, "hasUserJoined", attendance.joined);
     write_element(out, "recording", meeting.record);
     write_element(out, "hasBeenForciblyEnded", false);
     write_element(out, "startTime", if attendance.joined { meeting.created_ms + 1_000 } else { 0 });
     write_element(out, "endTime", 0);
-    write_element(out, "participantCount", attendance.users);
-    write_element(out, "listenerCount", attendance.users.saturating_sub(attendance.videos));
-    write_element(out, "voiceParticipantCount", attendance.videos.min(attendance.users));
-    write_element(out, "videoCount", attendance.videos);
-    write_element(out, "maxUsers", meeting.max_users);
-    write_element(out, "moderatorCount", attendance.moderators);
+    write_element(out, "participantCount", numbers.format(attendance.users));
+    write_element(out, "listenerCount", numbers.format(listeners));
+    let voices = attendance.videos.min(attendance.users);
+    write_element(out, "voiceParticipantCount", numbers.format(voices));
+    write_element(out, "videoCount", numbers.format(attendance.videos));
+    write_element(out, "maxUsers", numbers.format(meeting.max_users));
+    write_element(out, "moderatorCount", numbers.format(attendance.moderators));
     out.push_str("<attendees>");
     for index in 0..attendance.users {
         let (moderator, video) = (index < attendance.moderators, index < attendance.videos);
+        let start = out.len();
         write_attendee(out, index, moderator, video);
+        write_custom_data(out, meeting.custom_data.get(&index));
+        if index == 0 {
+            out.push_str(&meeting.odd_content.attendee_xml);
+            replace_texts(out, start, &meeting.odd_content.attendee_texts);
+        }
+        out.push_str("</attendee>");
     }
     out.push_str("</attendees><metadata>");
     for (name, value) in &meeting.meta {
@@ -125,7 +148,7 @@ fn write_meeting(out: &mut String, meeting: &LiveMeeting, now_ms: i64) {
     write_element(out, "isBreakout", meeting.breakout);
 }
 
-/// Writes one attendee with generated attributes, since users are only counted.
+/// Writes the elements of one attendee with generated attributes, since users are only counted.
 fn write_attendee(out: &mut String, index: u32, moderator: bool, video: bool) {
     let role = if moderator { "MODERATOR" } else { "VIEWER" };
     // Writing to a string cannot fail.
@@ -134,10 +157,20 @@ fn write_attendee(out: &mut String, index: u32, moderator: bool, video: bool) {
         "<attendee><userID>w_{index}</userID><fullName>User {index}</fullName><role>{role}</role>\
          <isPresenter>{}</isPresenter><isListeningOnly>{}</isListeningOnly>\
          <hasJoinedVoice>{video}</hasJoinedVoice><hasVideo>{video}</hasVideo>\
-         <clientType>HTML5</clientType></attendee>",
+         <clientType>HTML5</clientType>",
         index == 0,
         !video,
     );
+}
+
+/// Writes what a user gave when joining, as BigBlueButton does: names are element names, whatever they are.
+fn write_custom_data(out: &mut String, data: Option<&Vec<(String, String)>>) {
+    let Some(data) = data else { return };
+    out.push_str("<customdata>");
+    for (name, value) in data {
+        write_element(out, name, format_args!("<![CDATA[{value}]]>"));
+    }
+    out.push_str("</customdata>");
 }
 
 fn write_element(out: &mut String, name: &str, value: impl std::fmt::Display) {

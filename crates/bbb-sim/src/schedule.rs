@@ -52,6 +52,12 @@ impl UserSchedule {
         count_passed(&self.joins_ms, elapsed_ms) > 0
     }
 
+    /// Returns when the last of those left who have left by that time, in ms from the creation of the meeting.
+    pub(crate) fn last_leave(&self, elapsed_ms: i64) -> Option<i64> {
+        let passed = count_passed(&self.leaves_ms, elapsed_ms);
+        self.leaves_ms.get(passed.checked_sub(1)?).map(|&ms| i64::from(ms))
+    }
+
     /// Returns the next time at which the number of users may change, in ms from the creation of the meeting.
     pub(crate) fn next_change(&self, elapsed_ms: i64) -> Option<i64> {
         [&self.joins_ms, &self.leaves_ms]

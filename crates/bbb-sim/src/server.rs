@@ -1,20 +1,16 @@
-//! One simulated server: the handle by which tests read its state, change it and set faults.
+//! One simulated server: the handle by which tests read its state and its log, and change its meetings.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 
-use crate::calls::{CallContext, SimResponse};
-use crate::checksum::Algorithm;
+use crate::calls::CallContext;
 use crate::clock::SimClock;
 use crate::create;
-use crate::fault::{Fault, FaultMode};
 use crate::http::ServerRoute;
 use crate::latency::Latency;
 use crate::listener::ServerListener;
@@ -28,18 +24,20 @@ use crate::sync::lock;
 
 /// A handle on one simulated server. Clones are handles on the same server.
 #[derive(Clone, Debug)]
-pub struct BbbServer(Arc<ServerInner>);
+pub struct BbbServer(pub(crate) Arc<ServerInner>);
 
 #[derive(Debug)]
-struct ServerInner {
-    number: usize,
-    context: PoolContext,
+pub(crate) struct ServerInner {
+    pub(crate) number: usize,
+    pub(crate) context: PoolContext,
     /// The port of the whole pool, if the servers share one. Otherwise this server has a listener of its own.
     shared_port: Option<u16>,
     listener: OnceLock<ServerListener>,
+    /// Listeners on further ports; see [`BbbServer::open_alias`].
+    pub(crate) aliases: Mutex<Vec<ServerListener>>,
     state: Mutex<SimState>,
     /// Notified when the fault changes; wakes requests that wait on a frozen server.
-    fault_changed: Notify,
+    pub(crate) fault_changed: Notify,
 }
 
 /// What all servers of a pool share.
@@ -49,22 +47,8 @@ pub(crate) struct PoolContext {
     pub(crate) strictness: Strictness,
     /// The next number for generated values.
     pub(crate) sequence: Arc<AtomicU64>,
-}
-
-/// How a request that was read is to be handled.
-pub(crate) struct RequestTiming {
-    /// How long the effect and the response are delayed.
-    pub(crate) delay: Duration,
-    /// The generation of the server in which the request arrived.
-    pub(crate) generation: u64,
-}
-
-/// The result of a request.
-pub(crate) enum RequestResult {
-    /// This response.
-    Response(SimResponse),
-    /// A fault in place of a response.
-    Fault(FaultMode),
+    /// Runs what the servers do by themselves, also if a test commands them from outside the runtime.
+    pub(crate) runtime: Handle,
 }
 
 impl BbbServer {
@@ -85,8 +69,7 @@ impl BbbServer {
         latency: Latency,
     ) -> io::Result<Self> {
         let server = Self::new(None, number, context, latency);
-        let listener = ServerListener::new(Handle::current(), ServerRoute::Single(server.clone()))?;
-        let _ = server.0.listener.set(listener);
+        let _ = server.0.listener.set(server.start_listening()?);
         Ok(server)
     }
 
@@ -97,11 +80,29 @@ impl BbbServer {
         latency: Latency,
     ) -> Self {
         let state = Mutex::new(SimState::new(number, latency));
-        let (listener, fault_changed) = (OnceLock::new(), Notify::new());
-        Self(Arc::new(ServerInner { number, context, shared_port, listener, state, fault_changed }))
+        Self(Arc::new(ServerInner {
+            number,
+            context,
+            shared_port,
+            listener: OnceLock::new(),
+            aliases: Mutex::default(),
+            state,
+            fault_changed: Notify::new(),
+        }))
     }
 
-    fn lock_state(&self) -> MutexGuard<'_, SimState> {
+    /// Starts listening for this server on a free port.
+    pub(crate) fn start_listening(&self) -> io::Result<ServerListener> {
+        ServerListener::new(self.0.context.runtime.clone(), ServerRoute::Single(self.clone()))
+    }
+
+    /// Does this with the listener on the server's own port, if it has one, and with those of its aliases.
+    pub(crate) fn for_each_listener(&self, act: impl Fn(&ServerListener)) {
+        self.0.listener.get().into_iter().for_each(&act);
+        lock(&self.0.aliases).iter().for_each(&act);
+    }
+
+    pub(crate) fn lock_state(&self) -> MutexGuard<'_, SimState> {
         lock(&self.0.state)
     }
 
@@ -120,67 +121,13 @@ impl BbbServer {
     /// Returns the URL of the API, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}{}", self.port(), self.path())
+    }
+
+    /// Returns the path of the API, without a slash at the end.
+    pub(crate) fn path(&self) -> String {
         let prefix = self.0.shared_port.map(|_| format!("/s{}", self.0.number));
-        format!("http://127.0.0.1:{}{}/bigbluebutton/api", self.port(), prefix.unwrap_or_default())
-    }
-
-    /// Returns the secret: `secretN` for server N, unless it was changed.
-    #[must_use]
-    pub fn secret(&self) -> String {
-        self.lock_state().secret.clone()
-    }
-
-    /// Changes the secret.
-    pub fn set_secret(&self, secret: &str) {
-        secret.clone_into(&mut self.lock_state().secret);
-    }
-
-    /// Changes the `bbbVersion` of the version call, which is initially "2.7.12".
-    pub fn set_version(&self, version: &str) {
-        version.clone_into(&mut self.lock_state().version);
-    }
-
-    /// Sets the allowed checksum algorithms, which are initially all four.
-    pub fn set_algorithms(&self, algorithms: &[Algorithm]) {
-        self.lock_state().algorithms = algorithms.to_vec();
-    }
-
-    /// Sets a fault, which also affects requests that are not yet answered.
-    pub fn set_fault(&self, fault: impl Into<Fault>) {
-        let fault = fault.into();
-        let closes_listener = fault.closes_listener();
-        self.lock_state().fault = Some(fault);
-        self.0.fault_changed.notify_waiters();
-        match self.0.listener.get() {
-            Some(listener) if closes_listener => listener.close(),
-            Some(listener) => listener.open(ServerRoute::Single(self.clone())),
-            None => {}
-        }
-    }
-
-    /// Crashes the server. All meetings and all requests in flight are lost, and connecting fails until the fault is
-    /// cleared, which starts the server again without meetings.
-    pub fn crash(&self) {
-        let mut state = self.lock_state();
-        state.generation += 1;
-        state.meetings.clear();
-        state.fault = Some(FaultMode::Refuse.into());
-        drop(state);
-        self.set_fault(FaultMode::Refuse);
-    }
-
-    /// Clears the fault. Requests that already hang continue to hang.
-    pub fn clear_fault(&self) {
-        self.lock_state().fault = None;
-        self.0.fault_changed.notify_waiters();
-        if let Some(listener) = self.0.listener.get() {
-            listener.open(ServerRoute::Single(self.clone()));
-        }
-    }
-
-    /// Changes the latency.
-    pub fn set_latency(&self, latency: Latency) {
-        self.lock_state().set_latency(self.0.number, latency);
+        format!("{}/bigbluebutton/api", prefix.unwrap_or_default())
     }
 
     /// Adds meetings without the call `create`.
@@ -203,7 +150,12 @@ impl BbbServer {
 
     /// Sets the number of users in a meeting and removes its schedule. Returns whether the meeting exists.
     pub fn set_users(&self, meeting: &str, users: u32, moderators: u32) -> bool {
+        let now_ms = self.now_ms();
         self.change_meeting(meeting, |meeting| {
+            let had_users = meeting.attendance(now_ms).users > 0;
+            if had_users && users == 0 {
+                meeting.left_ms = Some(now_ms);
+            }
             meeting.users = users;
             meeting.moderators = moderators;
             meeting.joined = true;
@@ -226,11 +178,15 @@ impl BbbServer {
         })
     }
 
-    fn change_meeting(&self, meeting: &str, change: impl FnOnce(&mut LiveMeeting)) -> bool {
+    pub(crate) fn change_meeting(
+        &self,
+        meeting: &str,
+        change: impl FnOnce(&mut LiveMeeting),
+    ) -> bool {
         self.lock_state().meetings.get_mut(meeting).map(change).is_some()
     }
 
-    /// Removes these meetings (`None` for all) without the call `end`.
+    /// Removes these meetings (`None` for all) without the call `end` and without callbacks, as if they had never been.
     pub fn drop_meetings(&self, ids: Option<&[&str]>) {
         let mut state = self.lock_state();
         match ids {
@@ -241,11 +197,6 @@ impl BbbServer {
                 }
             }
         }
-    }
-
-    /// Restarts the server: all meetings are lost, all settings are kept.
-    pub fn restart(&self) {
-        self.drop_meetings(None);
     }
 
     /// Returns the current state of all meetings, in order of creation.
@@ -274,11 +225,6 @@ impl BbbServer {
         self.lock_state().log.len()
     }
 
-    /// Sets whether requests are logged, which they are initially.
-    pub fn set_logging(&self, enabled: bool) {
-        self.lock_state().log.enabled = enabled;
-    }
-
     /// Returns the number of requests by the name of the call, with "index" for the version call. Requests are counted even
     /// if they are not logged.
     #[must_use]
@@ -286,7 +232,7 @@ impl BbbServer {
         self.lock_state().log.call_counts()
     }
 
-    /// Resets the server to its initial state, except for its port and with this latency.
+    /// Resets the server to its initial state, except for its ports and with this latency.
     pub(crate) fn reset(&self, latency: Latency) {
         let mut state = self.lock_state();
         let generation = state.generation + 1;
@@ -298,57 +244,23 @@ impl BbbServer {
 
     /// Stops listening for good.
     pub(crate) fn shut_down(&self) {
-        if let Some(listener) = self.0.listener.get() {
-            listener.remove();
-        }
+        self.for_each_listener(ServerListener::remove);
     }
 
-    /// Logs a request and returns how it is to be handled.
-    pub(crate) fn record_request(&self, request: &RecordedRequest) -> RequestTiming {
-        let mut state = self.lock_state();
-        state.log.record_request(request);
-        RequestTiming { delay: state.draw_delay(), generation: state.generation }
-    }
-
-    /// Returns a future that completes when the fault next changes.
-    pub(crate) fn next_fault_change(&self) -> Notified<'_> {
-        self.0.fault_changed.notified()
-    }
-
-    /// Lets a request take effect that arrived in this generation, and returns the result. Returns `None` while the server
-    /// is frozen.
-    pub(crate) fn finish_request(
-        &self,
-        request: &RecordedRequest,
-        generation: u64,
-    ) -> Option<RequestResult> {
-        let mut state = self.lock_state();
-        if state.generation != generation {
-            return Some(RequestResult::Fault(FaultMode::Reset));
-        }
-        let fault = state.fault.as_ref().filter(|fault| fault.affects(request.call_label()));
-        Some(match fault.map(|fault| fault.mode.clone()) {
-            None => RequestResult::Response(self.call_context(&mut state).handle_request(request)),
-            Some(FaultMode::HangAfterEffect) => {
-                self.call_context(&mut state).handle_request(request);
-                RequestResult::Fault(FaultMode::Hang)
-            }
-            Some(FaultMode::Freeze) => return None,
-            Some(mode) => RequestResult::Fault(mode),
-        })
-    }
-
-    fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         self.0.context.clock.now_ms()
     }
 
-    fn call_context<'a>(&'a self, state: &'a mut SimState) -> CallContext<'a> {
+    pub(crate) fn call_context<'a>(&'a self, state: &'a mut SimState) -> CallContext<'a> {
         CallContext {
             server_number: self.0.number,
             secret: &state.secret,
             version: &state.version,
             algorithms: &state.algorithms,
             meetings: &mut state.meetings,
+            endings: &mut state.endings,
+            unknown_meeting: &state.unknown_meeting,
+            created: false,
             sequence: &self.0.context.sequence,
             now_ms: self.now_ms(),
             strictness: self.0.context.strictness,

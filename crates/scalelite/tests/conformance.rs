@@ -1,9 +1,9 @@
-//! The recorded conformance cases against the built binary.
+//! Plays the recorded conformance cases against the built binary, on each kind of store.
 
 use testkit::conformance::{ConformanceOptions, run};
 use testkit::stores::StoreKind;
 
-/// One test for each kind of store.
+/// Makes a test for each kind of store.
 macro_rules! responses_match_recordings {
     ($($name:ident on $kind:ident;)*) => {
         $(
@@ -26,6 +26,6 @@ async fn play_on(stores: StoreKind) -> anyhow::Result<()> {
     let report = run(&options).await?;
     println!("{report}");
     assert!(report.failed.is_empty(), "{} cases failed, see above", report.failed.len());
-    assert!(report.passed > 0, "nothing was played");
+    assert!(report.passed > 0, "no case was played");
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! The product with simulated servers behind it, which is what most black-box tests begin with.
+//! The product with simulated servers, with which most black-box tests begin.
 
 use crate::product::{Product, Setup};
 use crate::stores::TestStores;
 use bbb_sim::{BbbPool, BbbServer, PoolOptions};
 use std::collections::HashMap;
 
-/// A product with the simulated servers that it was told of.
+/// A balancer with simulated servers.
 #[derive(Debug)]
 pub struct TestDeployment {
     /// The servers, all enabled.
@@ -14,17 +14,17 @@ pub struct TestDeployment {
     pub product: Product,
 }
 
-/// Several balancers in front of the same servers and on the same state.
+/// Several balancers with the same servers and the same stores.
 #[derive(Debug)]
 pub struct ReplicatedDeployment {
     /// The servers, all enabled.
     pub pool: BbbPool,
-    /// The balancers, each of which may be killed and restarted by itself.
+    /// The balancers. Each may be killed and restarted separately.
     pub products: Vec<Product>,
 }
 
 impl TestDeployment {
-    /// A product of these settings with that many servers.
+    /// Starts a balancer with these settings and `servers` servers.
     ///
     /// # Errors
     /// When anything does not start.
@@ -36,7 +36,7 @@ impl TestDeployment {
         Self::with_stores(&TestStores::embedded(), binary, servers, settings).await
     }
 
-    /// The same with its state in these stores.
+    /// Starts a balancer with these stores, settings and `servers` servers.
     ///
     /// # Errors
     /// When anything does not start.
@@ -47,19 +47,50 @@ impl TestDeployment {
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
         let options = PoolOptions { servers, ..PoolOptions::default() };
-        let pool = BbbPool::start(options).await?;
-        let mut setup = Setup::new(binary)?.with_stores(stores);
-        for (name, value) in settings {
-            setup = setup.with_setting(name, value);
-        }
-        let product = setup.start().await?;
-        for server in pool.servers() {
-            product.add_simulated_server(server).await?;
-        }
+        Self::in_front_of(BbbPool::start(options).await?, stores, binary, settings).await
+    }
+
+    /// The same in front of servers that are there already.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn in_front_of(
+        pool: BbbPool,
+        stores: &TestStores,
+        binary: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let product = start_product(&pool, stores, binary, settings).await?;
         Ok(Self { pool, product })
     }
 
-    /// So many products of the same settings, of which the first was told of the servers.
+    /// Starts one more balancer in front of the same servers, which knows nothing of the first: it has
+    /// a store of its own, of the same kind, and was told of all servers.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn start_second_balancer(
+        &self,
+        binary: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Product> {
+        let stores = self.product.setup().stores().with_new_databases().await?;
+        start_product(&self.pool, &stores, binary, settings).await
+    }
+
+    /// Tells the balancer of a server once more, under the URL of another port of that server;
+    /// returns the URL and the id of the new entry.
+    ///
+    /// # Errors
+    /// When the port cannot be opened or the balancer refuses the URL.
+    pub async fn add_twin(&self, number: usize) -> anyhow::Result<(String, String)> {
+        let server = self.pool.server(number);
+        let url = server.open_alias()?;
+        let id = self.product.add_server(&url, &server.secret()).await?;
+        Ok((url, id))
+    }
+
+    /// Starts `count` balancers with the same stores and settings, and `servers` servers.
     ///
     /// # Errors
     /// When anything does not start.
@@ -94,16 +125,34 @@ impl ReplicatedDeployment {
     }
 }
 
-/// The servers of each meeting, as they themselves say.
+/// Starts a product and tells it of all servers of the pool.
+async fn start_product(
+    pool: &BbbPool,
+    stores: &TestStores,
+    binary: &str,
+    settings: &[(&str, &str)],
+) -> anyhow::Result<Product> {
+    let mut setup = Setup::new(binary)?.with_stores(stores);
+    for (name, value) in settings {
+        setup = setup.with_setting(name, value);
+    }
+    let product = setup.start().await?;
+    for server in pool.servers() {
+        product.add_simulated_server(server).await?;
+    }
+    Ok(product)
+}
+
+/// The servers that have a meeting, by the meeting's id.
 #[must_use]
 pub fn servers_by_meeting(pool: &BbbPool) -> HashMap<String, Vec<&BbbServer>> {
-    let mut homes: HashMap<String, Vec<&BbbServer>> = HashMap::new();
+    let mut servers: HashMap<String, Vec<&BbbServer>> = HashMap::new();
     for server in pool.servers() {
         for meeting in server.meetings() {
-            homes.entry(meeting.id).or_default().push(server);
+            servers.entry(meeting.id).or_default().push(server);
         }
     }
-    homes
+    servers
 }
 
 fn servers_with<'a>(pool: &'a BbbPool, meeting: &str) -> Vec<&'a BbbServer> {

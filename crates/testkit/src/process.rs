@@ -1,5 +1,5 @@
-//! Commands of the product that end: what they are told and what they say. None of them may panic
-//! or go on for ever.
+//! Commands of the product that end: their input and their output. No command may panic or run for
+//! ever.
 
 use crate::product::{DEADLINE, Setup};
 use anyhow::{Context, ensure};
@@ -8,10 +8,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Rust's word for a fault of the program, which no input may bring about.
+/// The word in the error output of a Rust program that has panicked, which no input may cause.
 const PANIC_WORD: &str = "panicked";
 
-/// What a command that ended has said.
+/// The output of a command that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandOutput {
     /// Its standard output.
@@ -27,7 +27,7 @@ pub async fn run(setup: &Setup, arguments: &[&str]) -> anyhow::Result<CommandOut
     wait_for_output(piped_command(setup, arguments), None).await
 }
 
-/// Runs a command of the product that is told this on its standard input.
+/// Runs a command of the product with this standard input.
 pub async fn run_with_input(
     setup: &Setup,
     arguments: &[&str],
@@ -36,7 +36,7 @@ pub async fn run_with_input(
     wait_for_output(piped_command(setup, arguments), Some(input)).await
 }
 
-/// A command of the product whose output comes to us.
+/// A command of the product whose output is captured.
 pub fn piped_command(setup: &Setup, arguments: &[&str]) -> Command {
     let mut command = setup.command();
     command.args(arguments);
@@ -44,7 +44,7 @@ pub fn piped_command(setup: &Setup, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a command to its end; what goes elsewhere than to us is missing in the result.
+/// Runs a command to its end. Output that is not captured is missing in the result.
 pub async fn wait_for_output(
     mut command: Command,
     input: Option<&str>,
@@ -52,24 +52,24 @@ pub async fn wait_for_output(
     if input.is_some() {
         command.stdin(Stdio::piped());
     }
-    let what = format!("{:?}", command.as_std());
-    let mut child = command.spawn().with_context(|| what.clone())?;
+    let command_line = format!("{:?}", command.as_std());
+    let mut child = command.spawn().with_context(|| command_line.clone())?;
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
-        // A command that does not ask closes the pipe unread.
+        // A command that does not read its input closes the pipe.
         let _ = pipe.write_all(input.as_bytes()).await;
     }
     let output = timeout(DEADLINE, child.wait_with_output()).await;
-    let output = output.with_context(|| format!("{what} does not end"))??;
-    let said = CommandOutput {
+    let output = output.with_context(|| format!("{command_line} does not end"))??;
+    let output = CommandOutput {
         stdout: String::from_utf8(output.stdout)?,
         stderr: String::from_utf8(output.stderr)?,
         exit_code: output.status.code().context("killed by a signal")?,
     };
-    ensure!(!said.stderr.contains(PANIC_WORD), "{what}: {}", said.stderr);
-    Ok(said)
+    ensure!(!output.stderr.contains(PANIC_WORD), "{command_line}: {}", output.stderr);
+    Ok(output)
 }
 
-/// The end of a pipe that nobody reads from any more.
+/// The writing end of a pipe whose reading end is closed.
 pub fn closed_pipe() -> std::io::Result<Stdio> {
     let (reader, writer) = std::io::pipe()?;
     drop(reader);

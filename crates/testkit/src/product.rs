@@ -1,10 +1,11 @@
-//! The product as a black box: the built binary as a process with a store of its own, spoken to
-//! over HTTP and by its commands, stopped, killed and started again.
+//! The product as a black box: the built binary as a process with its own store, used through HTTP
+//! and commands, stopped, killed and started again.
 
 pub use crate::calls::{new_request, signed_target, signed_target_with};
 use crate::clock::environment_variable;
 pub use crate::conformance::http::{ClientConnection, ClientRequest, ClientResponse, exchange};
 use crate::stores::{StoreKind, TestStores};
+pub use crate::wait::{wait_until, wait_until_within};
 use anyhow::{Context, bail, ensure};
 use bbb_sim::{Algorithm, BbbServer};
 use serde_json::{Value, json};
@@ -17,21 +18,21 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-/// The secret that front-ends and administrators share with the balancer.
+/// The secret that clients and administrators share with the balancer.
 pub const SECRET: &str = "lbsecret-of-the-tests";
-/// Where the balancer answers BigBlueButton's calls.
+/// The path of the BigBlueButton API.
 pub const API_PATH: &str = "/bigbluebutton/api";
-/// Folders of recordings, within the setup's.
+/// Settings for the folders of recordings, and the names of these within the setup's folder.
 pub const RECORDING_DIRS: [(&str, &str); 4] = [
     ("RECORDING_SPOOL_DIR", "spool"),
     ("RECORDING_WORK_DIR", "work"),
     ("RECORDING_PUBLISH_DIR", "published"),
     ("RECORDING_UNPUBLISH_DIR", "unpublished"),
 ];
-/// How long anything that should happen may take.
+/// How long a test waits for an expected event before it fails.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// How to start the product. Processes of one setup share its folder and so its store.
+/// How to start the product. Processes of one setup share its folder, and therefore its store.
 #[derive(Clone, Debug)]
 pub struct Setup {
     binary: PathBuf,
@@ -42,10 +43,11 @@ pub struct Setup {
     stores: TestStores,
 }
 
-/// A running `serve`. Dropping it kills the process; its folder goes with the last of its setup.
+/// A running `serve`. Dropping this kills the process. The folder is removed with the last value
+/// that refers to the setup.
 #[derive(Debug)]
 pub struct Product {
-    // Before the setup, so that its folder goes when nobody writes to it any more.
+    // Declared before the setup: the process ends before its folder is removed.
     child: Child,
     setup: Setup,
     log: PathBuf,
@@ -53,10 +55,10 @@ pub struct Product {
 }
 
 impl Setup {
-    /// A setup with a folder of its own.
+    /// A setup with a new folder.
     ///
     /// # Errors
-    /// When there can be no temporary folder.
+    /// When the folder cannot be created.
     pub fn new(binary: &str) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("product-").tempdir()?;
         for (_, name) in RECORDING_DIRS {
@@ -72,22 +74,22 @@ impl Setup {
         })
     }
 
-    /// The same with a setting more; the last one of a name counts.
+    /// Adds a setting. The last one of a name counts.
     #[must_use]
     pub fn with_setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The same with its state on these servers, which run as long as the setup is there.
+    /// Sets the stores. Their servers run at least as long as the setup exists.
     #[must_use]
     pub fn with_stores(mut self, stores: &TestStores) -> Self {
         self.stores = stores.clone();
         self
     }
 
-    /// A replica of that number: the same state, and a data folder of its own where state is on
-    /// servers, as on another machine.
+    /// The setup of another replica: the same stores, and, unless the store is a file, a data
+    /// folder of its own, as on another machine.
     #[must_use]
     pub fn replica(&self, number: usize) -> Self {
         if self.stores.kind() == StoreKind::Embedded {
@@ -97,27 +99,27 @@ impl Setup {
         self.clone().with_setting("SCALELITE_DATA_DIR", &data.display().to_string())
     }
 
-    /// Where it keeps its state.
+    /// The stores.
     #[must_use]
     pub fn stores(&self) -> &TestStores {
         &self.stores
     }
 
-    /// The same with an argument more for `serve`.
+    /// Adds an argument for `serve`.
     #[must_use]
     pub fn with_serve_argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
     }
 
-    /// A folder that is there as long as the setup; the working directory of its processes.
+    /// The folder of the setup, which is the working directory of its processes. It exists as long
+    /// as the setup.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Starts `serve` without waiting for anything; it listens where its settings say, by default
-    /// on a free port.
+    /// Starts `serve` without waiting for anything. By default it listens on a free port.
     ///
     /// # Errors
     /// When the process cannot be started.
@@ -139,13 +141,12 @@ impl Setup {
     pub async fn start(&self) -> anyhow::Result<Product> {
         let mut product = self.spawn()?;
         let ready = timeout(DEADLINE, product.wait_until_healthy()).await;
-        let ready = ready.unwrap_or_else(|_| bail!("no answer to health_check"));
-        ready.with_context(|| format!("the log says: {}", product.log()))?;
+        let ready = ready.unwrap_or_else(|_| bail!("no response to health_check"));
+        ready.with_context(|| format!("the log: {}", product.log()))?;
         Ok(product)
     }
 
-    /// The program with its environment, yet without arguments; it is killed when its process is
-    /// dropped.
+    /// The program with its environment, without arguments. Dropping the process kills it.
     #[must_use]
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
@@ -161,7 +162,7 @@ impl Setup {
             command.env(name, self.folder().join(folder));
         }
         command.env("LOADBALANCER_SECRET", SECRET);
-        // Polls when it starts and when it is told to.
+        // Servers are polled at the start and on command only.
         command.env("POLL_INTERVAL", "3600");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
@@ -170,7 +171,7 @@ impl Setup {
     /// Runs another command of the product with the same environment.
     ///
     /// # Errors
-    /// When it cannot be started or does not end.
+    /// When it cannot be started or does not end in time.
     pub async fn run_command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         let output = self.command().args(arguments).output();
         Ok(timeout(DEADLINE, output).await.context("does not end")??)
@@ -180,17 +181,17 @@ impl Setup {
 impl Product {
     async fn wait_until_healthy(&mut self) -> anyhow::Result<()> {
         self.wait_until_listening().await?;
-        while !self.get("/health_check").await.is_ok_and(|answer| answer.status == 200) {
+        while !self.get("/health_check").await.is_ok_and(|response| response.status == 200) {
             self.ensure_running()?;
             sleep(Duration::from_millis(5)).await;
         }
         Ok(())
     }
 
-    /// Waits until it says at which port it listens, healthy or not.
+    /// Waits until the process listens, healthy or not, and its log names the port.
     ///
     /// # Errors
-    /// When it ends instead.
+    /// When the process ends instead.
     pub async fn wait_until_listening(&mut self) -> anyhow::Result<()> {
         while self.port == 0 {
             self.ensure_running()?;
@@ -209,32 +210,32 @@ impl Product {
         let log = self.log();
         let (_, after) = log.split_once("http://127.0.0.1:")?;
         let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
-        // The line may still be on its way.
+        // The line may not be complete yet.
         after.contains('\n').then(|| digits.parse().ok()).flatten()
     }
 
-    /// The port it listens on.
+    /// The port on which the process listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// How it was started.
+    /// The setup of the process.
     #[must_use]
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// All it has said so far.
+    /// Everything that the process has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// A number of `/proc/PID/status` in KiB, e.g. `VmHWM`.
+    /// A number in KiB from `/proc/PID/status`, e.g. `VmHWM`.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// When the process has ended.
     pub fn memory_kib(&self, name: &str) -> anyhow::Result<u64> {
         let id = self.child.id().context("the process has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
@@ -247,7 +248,7 @@ impl Product {
     /// Sends SIGTERM.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// When the process has ended.
     pub async fn terminate(&self) -> anyhow::Result<()> {
         let id = self.child.id().context("the process has ended")?;
         let kill = format!("kill -TERM {id}");
@@ -256,16 +257,16 @@ impl Product {
         Ok(())
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     ///
     /// # Errors
-    /// When it does not end.
+    /// When it does not end in time.
     pub async fn wait_for_exit(&mut self) -> anyhow::Result<ExitStatus> {
         let status = timeout(DEADLINE, self.child.wait()).await;
         Ok(status.context("does not end")??)
     }
 
-    /// Kills it at once and waits for its end.
+    /// Kills the process and waits until it has ended.
     ///
     /// # Errors
     /// When it cannot be killed.
@@ -273,7 +274,7 @@ impl Product {
         Ok(self.child.kill().await?)
     }
 
-    /// Starts again what was stopped or killed, on the same data.
+    /// Starts a new process on the same data. Kills the old one if it runs.
     ///
     /// # Errors
     /// When it does not start.
@@ -285,34 +286,34 @@ impl Product {
         Ok(())
     }
 
-    /// GET of a target as it is.
+    /// Sends a GET request for this target.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// When there is no complete response.
     pub async fn get(&self, target: &str) -> anyhow::Result<ClientResponse> {
         exchange(self.port, &new_request("GET", target)).await
     }
 
-    /// Any request.
+    /// Sends a request.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// When there is no complete response.
     pub async fn send(&self, request: &ClientRequest) -> anyhow::Result<ClientResponse> {
         exchange(self.port, request).await
     }
 
-    /// A signed call by GET.
+    /// Makes a signed call by GET.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// When there is no complete response.
     pub async fn call(&self, name: &str, query: &str) -> anyhow::Result<ClientResponse> {
         self.get(&signed_target(name, query)).await
     }
 
-    /// A call by POST, signed over its query.
+    /// Makes a call by POST with a checksum over its query.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// When there is no complete response.
     pub async fn post(
         &self,
         name: &str,
@@ -327,7 +328,7 @@ impl Product {
         exchange(self.port, &request).await
     }
 
-    /// A management call that has to succeed; a POST if there is data.
+    /// Makes a management call that must succeed: a POST if there is data.
     ///
     /// # Errors
     /// When it fails.
@@ -341,13 +342,13 @@ impl Product {
             request.headers.push(header);
             request.body = Some(data.to_string().into_bytes());
         }
-        let answer = exchange(self.port, &request).await?;
-        let (status, text) = (answer.status, answer.text());
+        let response = exchange(self.port, &request).await?;
+        let (status, text) = (response.status, response.text());
         ensure!(status < 400, "{call}: {status} {text}");
         serde_json::from_str(&text).with_context(|| format!("{call}: {text}"))
     }
 
-    /// Adds a server under this URL and enables it, which polls it; returns its id.
+    /// Adds a server with this URL and enables it, which polls it. Returns its id.
     ///
     /// # Errors
     /// When it is refused.
@@ -355,13 +356,13 @@ impl Product {
         let new = json!({ "server": { "url": url, "secret": secret } });
         let added = self.call_management("addServer", Some(new)).await?;
         let id = added.get("id").and_then(Value::as_str);
-        let id = id.context("addServer answers without an id")?.to_owned();
+        let id = id.context("addServer returned no id")?.to_owned();
         let enable = json!({ "id": id, "server": { "state": "enable" } });
         self.call_management("updateServer", Some(enable)).await?;
         Ok(id)
     }
 
-    /// Adds a simulated server; returns its id.
+    /// Adds and enables a simulated server. Returns its id.
     ///
     /// # Errors
     /// When it is refused.
@@ -369,44 +370,30 @@ impl Product {
         self.add_server(&server.url(), &server.secret()).await
     }
 
-    /// The loads of all servers in order of their URLs; offline ones count 0.
+    /// The URLs and loads of all servers, sorted by URL. The load of an offline server is 0.
     ///
     /// # Errors
     /// When the call fails.
     pub async fn list_loads(&self) -> anyhow::Result<Vec<(String, f64)>> {
         let servers = self.call_management("getServers", None).await?;
         let servers = servers.as_array().context("no list")?.iter();
-        let of = |server: &Value| {
+        let url_and_load = |server: &Value| {
             let load = server["load"].as_f64().unwrap_or_default();
             (server["url"].as_str().unwrap_or_default().to_owned(), load)
         };
-        let mut loads: Vec<_> = servers.map(of).collect();
+        let mut loads: Vec<_> = servers.map(url_and_load).collect();
         loads.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(loads)
     }
 
-    /// One poll of all servers.
+    /// Polls all servers once.
     ///
     /// # Errors
     /// When the command fails.
     pub async fn poll_servers(&self) -> anyhow::Result<()> {
         let output = self.setup.run_command(&["poll", "all"]).await?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "poll all: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "poll all: {stderr}");
         Ok(())
     }
-}
-
-/// Waits until something is so.
-///
-/// # Errors
-/// When it does not become so.
-pub async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
-    let waiting = async {
-        while !is_so().await {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let waited = timeout(DEADLINE, waiting).await;
-    waited.with_context(|| format!("never {what}"))
 }

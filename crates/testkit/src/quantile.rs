@@ -1,17 +1,18 @@
-//! Quantiles of what was measured.
+//! Quantiles of measured values.
 
 use std::time::Duration;
 
-/// The smallest value that is not below that share of them; no number if there is none.
+/// The `share` quantile: the smallest value that is not below this share of the values; NaN if
+/// there are no values.
 #[must_use]
 pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    // A float becomes the nearest integer that fits.
+    // The conversion to an integer saturates.
     let rank = (values.len() as f64 * share).ceil() as usize;
     values.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
-/// Milliseconds, with fractions.
+/// A duration in milliseconds, with fractions.
 #[must_use]
 pub fn to_ms(time: &Duration) -> f64 {
     time.as_secs_f64() * 1e3

@@ -1,8 +1,8 @@
-//! Answers of the balancer, as its clients read them.
+//! Responses of the balancer to API calls.
 
 use crate::conformance::http::ClientResponse;
 
-/// The query of a create.
+/// The query of a create call.
 #[must_use]
 pub fn create_query(id: &str) -> String {
     format!("meetingID={id}&name=Meeting+{id}")
@@ -10,21 +10,22 @@ pub fn create_query(id: &str) -> String {
 
 /// Whether a call succeeded.
 #[must_use]
-pub fn is_success(answer: &ClientResponse) -> bool {
-    answer.status == 200 && answer.xml_field("returncode") == "SUCCESS"
+pub fn is_success(response: &ClientResponse) -> bool {
+    response.status == 200 && response.xml_field("returncode") == "SUCCESS"
 }
 
-/// Whether the balancer says that it cannot reach its store, in the way that clients understand.
+/// Whether a response says that the balancer's store is unavailable, in the form of a failed API
+/// call.
 #[must_use]
-pub fn is_unavailable(answer: &ClientResponse) -> bool {
-    answer.status == 200
-        && answer.xml_field("returncode") == "FAILED"
-        && answer.xml_field("messageKey") == "internalError"
-        && answer.xml_field("message") == "The balancer's store is unavailable."
+pub fn is_unavailable(response: &ClientResponse) -> bool {
+    response.status == 200
+        && response.xml_field("returncode") == "FAILED"
+        && response.xml_field("messageKey") == "internalError"
+        && response.xml_field("message") == "The balancer's store is unavailable."
 }
 
-/// An answer, for messages.
+/// A response as text, for messages.
 #[must_use]
-pub fn describe_response(answer: &ClientResponse) -> String {
-    format!("{} {}", answer.status, answer.text())
+pub fn describe_response(response: &ClientResponse) -> String {
+    format!("{} {}", response.status, response.text())
 }

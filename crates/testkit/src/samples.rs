@@ -1,25 +1,26 @@
-//! Sample recordings of every format, as BBB's record-and-playback publishes them, with small real media.
+//! Sample recordings of every format, as BigBlueButton's record-and-playback publishes them, with
+//! small real media.
 
 use std::path::{Path, PathBuf};
 
 use crate::tar::TarBuilder;
 
-/// The formats that there are samples of.
+/// The formats of the samples.
 pub const FORMATS: [&str; 6] =
     ["presentation", "video", "screenshare", "podcast", "notes", "capture"];
 
-/// `webcams.mp4`: twelve seconds of a test pattern, with a key frame every two.
+/// `webcams.mp4`: twelve seconds of a test pattern, with a key frame every two seconds.
 pub const WEBCAMS_MP4: &[u8] = include_bytes!("../data/recordings/webcams.mp4");
-/// The same as WebM.
+/// The same test pattern as WebM.
 pub const WEBCAMS_WEBM: &[u8] = include_bytes!("../data/recordings/webcams.webm");
 /// A shared screen.
 pub const DESKSHARE_WEBM: &[u8] = include_bytes!("../data/recordings/deskshare.webm");
-/// Twelve seconds of a hum.
+/// Twelve seconds of a hum, as Ogg.
 pub const AUDIO_OGG: &[u8] = include_bytes!("../data/recordings/audio.ogg");
 const SLIDE_PNG: &[u8] = include_bytes!("../data/recordings/slide-1.png");
 const THUMB_PNG: &[u8] = include_bytes!("../data/recordings/thumb-1.png");
 
-/// The settings of a balancer that keeps recordings below that folder.
+/// Settings of a balancer with its folders of recordings in `root`.
 #[must_use]
 pub fn recording_dir_settings(root: &Path) -> [(&'static str, PathBuf); 4] {
     [
@@ -30,23 +31,23 @@ pub fn recording_dir_settings(root: &Path) -> [(&'static str, PathBuf); 4] {
     ]
 }
 
-/// What a sample is of.
+/// A sample recording.
 #[derive(Clone, Debug)]
 pub struct SampleRecording {
-    /// Its id.
+    /// The id of the recording.
     pub record_id: String,
-    /// The meeting's id as the front-end gave it.
+    /// The meeting's id, as a client chose it.
     pub meeting_id: String,
     /// The meeting's name.
     pub name: String,
-    /// Whether it is published.
+    /// Whether the recording is published.
     pub published: bool,
-    /// Metadata beyond what every meeting has.
+    /// Metadata in addition to that of every meeting.
     pub meta: Vec<(String, String)>,
 }
 
 impl SampleRecording {
-    /// The n-th sample: each has its own id and meeting.
+    /// The sample of this number. Each has its own id and meeting.
     #[must_use]
     pub fn new(n: u64) -> Self {
         Self {
@@ -58,7 +59,7 @@ impl SampleRecording {
         }
     }
 
-    /// The files of a format, by their paths within it.
+    /// The paths and contents of the files of a format.
     #[must_use]
     pub fn files(&self, format: &str) -> Vec<(String, Vec<u8>)> {
         let mut files = vec![("metadata.xml".to_owned(), self.metadata_xml(format).into_bytes())];
@@ -84,13 +85,13 @@ impl SampleRecording {
         files
     }
 
-    /// An archive of these formats, as BBB's script sends it.
+    /// An archive with these formats, as BigBlueButton servers send it.
     #[must_use]
     pub fn archive(&self, formats: &[&str]) -> Vec<u8> {
         self.tar(formats).into_bytes()
     }
 
-    /// The same, to be added to.
+    /// An archive with these formats, to which entries can be added.
     #[must_use]
     pub fn tar(&self, formats: &[&str]) -> TarBuilder {
         let mut tar = TarBuilder::new();
@@ -104,25 +105,26 @@ impl SampleRecording {
         tar
     }
 
-    /// Its `metadata.xml` for a format, in the order and with the quirks of that format's scripts.
+    /// The `metadata.xml` of a format, with the order of elements and the peculiarities of that
+    /// format's scripts.
     #[must_use]
     pub fn metadata_xml(&self, format: &str) -> String {
         let Self { record_id: id, meeting_id, name, .. } = self;
         let (name, meeting_id) = (escape_xml(name), escape_xml(meeting_id));
-        let once = matches!(format, "video" | "screenshare");
-        let state = match (once, self.published) {
+        let is_published_once = matches!(format, "video" | "screenshare");
+        let state = match (is_published_once, self.published) {
             (true, _) => "available",
             (_, true) => "published",
             (_, false) => "unpublished",
         };
-        let more: String = self
+        let more_metadata: String = self
             .meta
             .iter()
             .map(|(key, value)| format!("<{key}>{}</{key}>", escape_xml(value)))
             .collect();
         let meta = format!(
             "<meta><meetingName>{name}</meetingName><meetingId>{meeting_id}</meetingId>\
-             <isBreakout>false</isBreakout>{more}</meta>"
+             <isBreakout>false</isBreakout>{more_metadata}</meta>"
         );
         let meeting = format!(
             "<meeting id=\"{id}\" externalId=\"{meeting_id}\" name=\"{}\" breakout=\"false\"/>",

@@ -1,19 +1,20 @@
-//! A small file system of a test's own, to be filled to the last byte.
+//! Small file systems that a test may fill to the last byte.
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// It is gone when this is dropped.
+/// A small file system, mounted at a path. It is unmounted when this is dropped.
 #[derive(Debug)]
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// One of so many MiB. None, which it says, where we may not mount.
+    /// Mounts a file system of this size. Returns `None`, and prints a note, if the process may not
+    /// mount file systems.
     ///
     /// # Errors
-    /// When there can be no directory to mount it on.
+    /// When the directory cannot be created.
     pub fn mount(path: &Path, size_mib: u32) -> io::Result<Option<Self>> {
         std::fs::create_dir_all(path)?;
         let mut mount = Command::new("mount");
@@ -25,10 +26,10 @@ impl SmallDisk {
         Ok(Some(Self(path.to_owned())))
     }
 
-    /// Leaves room for nothing.
+    /// Fills the file system.
     ///
     /// # Errors
-    /// When nothing can be written at all.
+    /// When no file can be created.
     pub fn fill(&self) -> io::Result<()> {
         let mut file = File::create(self.filler_path())?;
         for size in [65_536, 4_096, 1] {
@@ -37,10 +38,10 @@ impl SmallDisk {
         Ok(())
     }
 
-    /// Leaves room again.
+    /// Removes what [`SmallDisk::fill`] has written.
     ///
     /// # Errors
-    /// When it was not filled.
+    /// When the file system was not filled.
     pub fn free_space(&self) -> io::Result<()> {
         std::fs::remove_file(self.filler_path())
     }
@@ -52,7 +53,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily, since the product may still be on its way out.
+        // A lazy unmount works while a process still uses the file system.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }

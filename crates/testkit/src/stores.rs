@@ -1,20 +1,20 @@
-//! Where a product under test keeps its state: in its own file, or on private servers. Each setup
-//! gets a share of the servers that nobody else uses.
+//! The stores of a product under test: its own file, or private servers. Each setup gets a database
+//! that no other one uses.
 
 use crate::private::{Persistence, Postgres, PostgresOptions, Redis, RedisOptions};
 use std::fmt;
 use std::sync::Arc;
 
-/// Room for many products at once, each with a pool of connections.
+/// Connections of a private PostgreSQL: several products run at once, each with a pool.
 const MAX_CONNECTIONS: &str = "400";
 
-/// Where state is kept.
+/// Where a product keeps its state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StoreKind {
-    /// In a file of the product's own.
+    /// A file of the product.
     #[default]
     Embedded,
-    /// Hot state in Redis, recordings in PostgreSQL.
+    /// State in Redis, recordings in PostgreSQL.
     RedisAndPostgres,
     /// Everything in PostgreSQL.
     Postgres,
@@ -35,8 +35,8 @@ impl fmt::Display for StoreKind {
     }
 }
 
-/// One setup's share of running servers: a database of Redis, one of PostgreSQL, or nothing. The
-/// servers run as long as anybody holds a share of them.
+/// The databases of one setup on running servers: one of Redis, one of PostgreSQL, both or none.
+/// Servers that are not shared by the whole run end with the last value that refers to them.
 #[derive(Clone, Debug)]
 pub struct TestStores {
     kind: StoreKind,
@@ -52,14 +52,14 @@ struct StoreServers {
 }
 
 impl TestStores {
-    /// No servers.
+    /// A file of the product.
     #[must_use]
     pub fn embedded() -> Self {
         let (kind, servers) = (StoreKind::Embedded, Arc::default());
         Self { kind, servers, redis_database: 0, postgres_database: String::new() }
     }
 
-    /// The first share of new servers, which forget everything with the machine.
+    /// Databases on new servers, which the test may stop.
     ///
     /// # Errors
     /// When a server does not start.
@@ -67,7 +67,7 @@ impl TestStores {
         Self::start_with(kind, Persistence::None).await
     }
 
-    /// The first share of new servers; PostgreSQL writes to disk if Redis persists anything.
+    /// Databases on new servers. PostgreSQL is durable if Redis persists anything.
     ///
     /// # Errors
     /// When a server does not start.
@@ -92,25 +92,42 @@ impl TestStores {
         };
         let (redis, postgres) = tokio::try_join!(redis, postgres)?;
         let servers = Arc::new(StoreServers { redis, postgres });
-        Self { kind, servers, ..Self::embedded() }.new_share().await
+        Self { kind, servers, ..Self::embedded() }.with_new_databases().await
     }
 
-    /// Another, empty share of the same servers.
+    /// Databases on the servers that all tests of a run share, which cannot be stopped.
     ///
     /// # Errors
-    /// When there is none left.
-    pub async fn new_share(&self) -> anyhow::Result<Self> {
-        let mut share = self.clone();
-        if let Some(redis) = self.redis() {
-            share.redis_database = redis.next_database()?;
-        }
-        if let Some(postgres) = self.postgres() {
-            share.postgres_database = postgres.next_database().await?;
-        }
-        Ok(share)
+    /// When a server does not start.
+    pub async fn shared(kind: StoreKind) -> anyhow::Result<Self> {
+        let redis = match kind {
+            StoreKind::RedisAndPostgres => Some(Redis::shared().await?),
+            StoreKind::Embedded | StoreKind::Postgres => None,
+        };
+        let postgres = match kind {
+            StoreKind::Embedded => None,
+            StoreKind::RedisAndPostgres | StoreKind::Postgres => Some(Postgres::shared().await?),
+        };
+        let servers = Arc::new(StoreServers { redis, postgres });
+        Self { kind, servers, ..Self::embedded() }.with_new_databases().await
     }
 
-    /// Empties this share, also of what is running on it: connections to PostgreSQL are cut.
+    /// New, empty databases on the same servers.
+    ///
+    /// # Errors
+    /// When there is none left, or a server does not answer.
+    pub async fn with_new_databases(&self) -> anyhow::Result<Self> {
+        let mut stores = self.clone();
+        if let Some(redis) = self.redis() {
+            stores.redis_database = redis.next_database().await?;
+        }
+        if let Some(postgres) = self.postgres() {
+            stores.postgres_database = postgres.next_database().await?;
+        }
+        Ok(stores)
+    }
+
+    /// Empties the databases. Connections to the PostgreSQL database are closed.
     ///
     /// # Errors
     /// When a server does not answer.
@@ -124,7 +141,7 @@ impl TestStores {
         Ok(())
     }
 
-    /// What a product is told of it.
+    /// The settings of a product that uses these databases.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let redis =
@@ -133,31 +150,31 @@ impl TestStores {
         redis.into_iter().chain(self.postgres().map(url)).collect()
     }
 
-    /// Where state is kept.
+    /// The kind of the stores.
     #[must_use]
     pub fn kind(&self) -> StoreKind {
         self.kind
     }
 
-    /// The Redis of all shares, to be asked or broken.
+    /// The Redis server.
     #[must_use]
     pub fn redis(&self) -> Option<&Redis> {
         self.servers.redis.as_ref()
     }
 
-    /// Number of this share's database in Redis.
+    /// The number of the Redis database.
     #[must_use]
     pub fn redis_database(&self) -> u32 {
         self.redis_database
     }
 
-    /// The PostgreSQL of all shares, to be asked or broken.
+    /// The PostgreSQL server.
     #[must_use]
     pub fn postgres(&self) -> Option<&Postgres> {
         self.servers.postgres.as_ref()
     }
 
-    /// Name of this share's database in PostgreSQL.
+    /// The name of the PostgreSQL database.
     #[must_use]
     pub fn postgres_database(&self) -> &str {
         &self.postgres_database

@@ -1,7 +1,7 @@
-//! The recorded transcripts of the original's command line, played against a built binary.
+//! Plays the recorded transcripts of the original's command line against a built binary.
 //!
-//! `data/transcripts` of this crate holds them, and the list of what deliberately differs; its
-//! README explains the format. Only the tasks whose answers are recorded are played, each as
+//! `data/transcripts` of this crate has the transcripts and a list of deliberate differences; its
+//! README explains the format. Only the tasks whose output is recorded are played, each as
 //! `scalelite rake TASK`, on a store of its own and with simulated servers.
 
 mod compare;
@@ -22,33 +22,33 @@ use transcript_file::{RakeTask, Transcript, TranscriptStep};
 pub async fn run(binary: &str) -> anyhow::Result<CaseReport> {
     let data: PathBuf = [env!("CARGO_MANIFEST_DIR"), "data", "transcripts"].iter().collect();
     let differences = TranscriptDifferences::load(&data)?;
-    let scripts = transcript_file::load_transcripts(&data)?;
-    ensure!(!scripts.is_empty(), "no transcripts");
-    differences.check_names(&scripts)?;
-    let played = scripts
+    let transcripts = transcript_file::load_transcripts(&data)?;
+    ensure!(!transcripts.is_empty(), "no transcripts");
+    differences.check_names(&transcripts)?;
+    let played = transcripts
         .iter()
-        .filter(|script| differences.skip_reason(&script.name, None).is_none())
-        .map(|script| play_transcript(binary, &data, script, &differences));
+        .filter(|transcript| differences.skip_reason(&transcript.name, None).is_none())
+        .map(|transcript| play_transcript(binary, &data, transcript, &differences));
     let mut report = CaseReport::default();
-    for verdicts in futures_util::future::try_join_all(played).await? {
-        for (name, wrong) in verdicts {
-            match wrong {
+    for results in futures_util::future::try_join_all(played).await? {
+        for (name, difference) in results {
+            match difference {
                 None => report.passed += 1,
                 Some(diff) => report.failed.push(CaseFailure { name, diff }),
             }
         }
     }
-    for script in &scripts {
-        if let Some(reason) = differences.skip_reason(&script.name, None) {
-            report.skipped.push((script.name.clone(), reason.to_owned()));
+    for transcript in &transcripts {
+        if let Some(reason) = differences.skip_reason(&transcript.name, None) {
+            report.skipped.push((transcript.name.clone(), reason.to_owned()));
         }
-        let tasks = script.steps.iter().filter_map(|step| match step {
+        let tasks = transcript.steps.iter().filter_map(|step| match step {
             TranscriptStep::Task(task) => Some(&task.name),
             TranscriptStep::Directive(_) => None,
         });
         for task in tasks {
-            if let Some(reason) = differences.skip_reason(&script.name, Some(task)) {
-                let name = format!("{} $ rake {task}", script.name);
+            if let Some(reason) = differences.skip_reason(&transcript.name, Some(task)) {
+                let name = format!("{} $ rake {task}", transcript.name);
                 report.skipped.push((name, reason.to_owned()));
             }
         }
@@ -56,45 +56,46 @@ pub async fn run(binary: &str) -> anyhow::Result<CaseReport> {
     Ok(report)
 }
 
-/// For each task nothing, or what was wrong.
+/// Returns for each task its name and the difference, if there is any.
 async fn play_transcript(
     binary: &str,
     data: &Path,
-    script: &Transcript,
+    transcript: &Transcript,
     differences: &TranscriptDifferences,
 ) -> anyhow::Result<Vec<(String, Option<String>)>> {
-    let mut stage = TranscriptEnvironment::start(binary, data).await?;
-    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut verdicts = Vec::new();
-    for step in &script.steps {
+    let mut environment = TranscriptEnvironment::start(binary, data).await?;
+    let mut run_counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut results = Vec::new();
+    for step in &transcript.steps {
         match step {
-            TranscriptStep::Directive(order) => {
-                stage.run_directive(order).await.with_context(|| order.clone())?
+            TranscriptStep::Directive(directive) => {
+                environment.run_directive(directive).await.with_context(|| directive.clone())?;
             }
             TranscriptStep::Task(task)
-                if differences.skip_reason(&script.name, Some(&task.name)).is_some() => {}
+                if differences.skip_reason(&transcript.name, Some(&task.name)).is_some() => {}
             TranscriptStep::Task(task) => {
-                let time = times.entry(&task.name).or_default();
-                *time += 1;
-                let name = format!("{} $ rake {} ({time})", script.name, task.name);
-                let wrong = check_task(&mut stage, script, task, *time, differences).await;
-                verdicts.push((name, wrong.unwrap_or_else(|error| Some(format!("{error:#}")))));
+                let run = run_counts.entry(&task.name).or_default();
+                *run += 1;
+                let name = format!("{} $ rake {} ({run})", transcript.name, task.name);
+                let result =
+                    check_task(&mut environment, transcript, task, *run, differences).await;
+                results.push((name, result.unwrap_or_else(|error| Some(format!("{error:#}")))));
             }
         }
     }
-    Ok(verdicts)
+    Ok(results)
 }
 
 async fn check_task(
-    stage: &mut TranscriptEnvironment,
-    script: &Transcript,
+    environment: &mut TranscriptEnvironment,
+    transcript: &Transcript,
     task: &RakeTask,
-    time: usize,
+    run: usize,
     differences: &TranscriptDifferences,
 ) -> anyhow::Result<Option<String>> {
-    let got = stage.run_task(task).await?;
-    let expected = differences.expected_output(&script.name, task, time)?;
-    Ok(compare::describe_difference(task, &expected, &got))
+    let output = environment.run_task(task).await?;
+    let expected = differences.expected_output(&transcript.name, task, run)?;
+    Ok(compare::describe_difference(task, &expected, &output))
 }
 
 #[cfg(test)]

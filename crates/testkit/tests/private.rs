@@ -1,4 +1,4 @@
-//! Private servers: that they answer, keep or lose what they should, and never outlive their test.
+//! Private servers: they answer, persist what they should, and never outlive their test.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot ask its server must fail")]
 
@@ -13,7 +13,7 @@ use testkit::product::wait_until;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-/// What has not answered by then is taken for hanging.
+/// A server that has not answered after this time is taken for hanging.
 const HANG_TIMEOUT: Duration = Duration::from_millis(50);
 
 fn is_listening(port: u16) -> bool {
@@ -81,23 +81,24 @@ async fn redis_counts_commands_of_others() {
 
 #[tokio::test]
 async fn redis_checks_credentials() {
-    let plain = RedisOptions::default().password("secret1");
+    let with_password = RedisOptions::default().password("secret1");
     let rules = "~app:* +@all";
-    let of_users = RedisOptions::default().user("app", "secret2", rules);
-    for (options, who) in [(plain, ":secret1@"), (of_users, "app:secret2@")] {
+    let with_user = RedisOptions::default().user("app", "secret2", rules);
+    for (options, credentials) in [(with_password, ":secret1@"), (with_user, "app:secret2@")] {
         let redis = Redis::start_with(options).await.unwrap();
         let port = redis.port();
-        assert_eq!(redis.url(), format!("redis://{who}127.0.0.1:{port}/0"));
+        assert_eq!(redis.url(), format!("redis://{credentials}127.0.0.1:{port}/0"));
         write_value(&redis).await;
         assert_eq!(redis.count_commands().await.unwrap(), 0);
-        // redis-cli of version 7 wants a name in it.
-        let known = redis.url().replace("//:", "//default:");
-        for (url, expected) in [(known, "OK"), (format!("redis://127.0.0.1:{port}"), "NOAUTH")] {
+        // redis-cli 7 needs a user name in the URL.
+        let valid_url = redis.url().replace("//:", "//default:");
+        for (url, expected) in [(valid_url, "OK"), (format!("redis://127.0.0.1:{port}"), "NOAUTH")]
+        {
             let mut cli = Command::new("redis-cli");
             cli.args(["-u", &url, "--no-auth-warning", "SET", "app:key", "1"]);
             let output = cli.output().await.unwrap();
-            let said = String::from_utf8(output.stdout).unwrap();
-            assert!(said.contains(expected), "{url}: {said}");
+            let stdout = String::from_utf8(output.stdout).unwrap();
+            assert!(stdout.contains(expected), "{url}: {stdout}");
         }
     }
 }
@@ -167,27 +168,27 @@ async fn postgres_comes_back() {
 #[tokio::test]
 async fn postgres_hangs_on_command() {
     let postgres = Postgres::start().await.unwrap();
-    let ask = || postgres.psql("postgres", "SELECT 1");
-    assert_eq!(ask().await.unwrap(), "1");
+    let query = || postgres.psql("postgres", "SELECT 1");
+    assert_eq!(query().await.unwrap(), "1");
     postgres.pause().await.unwrap();
-    assert!(tokio::time::timeout(HANG_TIMEOUT, ask()).await.is_err());
+    assert!(tokio::time::timeout(HANG_TIMEOUT, query()).await.is_err());
     postgres.resume().unwrap();
-    assert_eq!(ask().await.unwrap(), "1");
+    assert_eq!(query().await.unwrap(), "1");
     postgres.pause().await.unwrap();
     postgres.restart().await.unwrap();
-    assert_eq!(ask().await.unwrap(), "1");
+    assert_eq!(query().await.unwrap(), "1");
 }
 
 #[tokio::test]
-async fn many_run_side_by_side_and_go_when_they_are_dropped() {
+async fn servers_run_side_by_side_and_end_when_they_are_dropped() {
     let redises = futures_util::future::try_join_all((0..4).map(|_| Redis::start()));
     let postgreses = futures_util::future::try_join_all((0..3).map(|_| Postgres::start()));
     let (redises, postgreses) = tokio::try_join!(redises, postgreses).unwrap();
     let ports = redises.iter().map(Redis::port).chain(postgreses.iter().map(Postgres::port));
     let ports: std::collections::BTreeSet<_> = ports.collect();
     assert_eq!(ports.len(), 7);
-    let sockets = redises.iter().map(|one| one.socket().parent().unwrap().to_owned());
-    let folders = postgreses.iter().map(|one| one.socket_folder().to_owned());
+    let sockets = redises.iter().map(|redis| redis.socket().parent().unwrap().to_owned());
+    let folders = postgreses.iter().map(|postgres| postgres.socket_folder().to_owned());
     let folders: Vec<_> = sockets.chain(folders).collect();
     assert!(folders.iter().all(|folder| folder.is_dir()));
     drop((redises, postgreses));
@@ -195,19 +196,19 @@ async fn many_run_side_by_side_and_go_when_they_are_dropped() {
     assert!(!folders.iter().any(|folder| folder.exists()));
 }
 
-/// Set for [`waits_to_be_killed`] when it is to wait.
+/// Makes [`waits_to_be_killed`] start servers and wait.
 const WAIT_VARIABLE: &str = "TESTKIT_TO_BE_KILLED";
 
-/// Says what it started, and waits; nothing unless the test below runs it.
+/// Prints where its servers are, and waits. Does nothing unless the test below runs it.
 #[tokio::test]
 async fn waits_to_be_killed() {
     if environment_variable(WAIT_VARIABLE).is_none() {
         return;
     }
     let (redis, postgres) = tokio::try_join!(Redis::start(), Postgres::start()).unwrap();
-    let [one, two] = [redis.port(), postgres.port()];
-    let socket = redis.socket();
-    println!("\nkill {one} {two} {} {}", socket.display(), postgres.socket_folder().display());
+    let (redis_port, postgres_port) = (redis.port(), postgres.port());
+    let (socket, folder) = (redis.socket(), postgres.socket_folder());
+    println!("\nkill {redis_port} {postgres_port} {} {}", socket.display(), folder.display());
     std::future::pending::<()>().await;
 }
 
@@ -218,19 +219,19 @@ async fn nothing_outlives_a_test_that_is_killed() {
     let mut test = test.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(test.stdout.take().unwrap()).lines();
     let line = loop {
-        let line = lines.next_line().await.unwrap().expect("it says what it started");
+        let line = lines.next_line().await.unwrap().expect("a line with the servers");
         if let Some(rest) = line.strip_prefix("kill ") {
             break rest.to_owned();
         }
     };
     let words: Vec<_> = line.split(' ').collect();
-    let [one, two, socket, folder] = words[..] else { panic!("{line}") };
-    let ports = [one, two].map(|port| port.parse::<u16>().unwrap());
+    let [redis_port, postgres_port, socket, folder] = words[..] else { panic!("{line}") };
+    let ports = [redis_port, postgres_port].map(|port| port.parse::<u16>().unwrap());
     assert!(ports.into_iter().all(is_listening));
     test.kill().await.unwrap();
     let folders = [Path::new(socket).parent().unwrap(), Path::new(folder)];
-    let gone = async || {
+    let are_removed = async || {
         !ports.into_iter().any(is_listening) && !folders.iter().any(|folder| folder.exists())
     };
-    wait_until("gone", gone).await.unwrap();
+    wait_until("removed", are_removed).await.unwrap();
 }

@@ -1,17 +1,20 @@
-//! Hundreds of runs of the simulator, and the proof that its checkers find planted bugs.
+//! Hundreds of runs of the simulator, and proof that its checkers find planted bugs.
 
 #![expect(clippy::expect_used, reason = "a test that cannot run must fail")]
 
 use std::thread;
 
+use testkit::nightly::rounds;
 use testkit::simulator::{EventCounts, Mutant, RunReport, SimulationOptions, run, run_traced};
 
-/// Seeds of every test run; long runs are `cargo run --release -p bench --bin simulate`.
+/// Seeds of every test run. `cargo run --release -p bench --bin simulate` runs any number.
 const SEEDS: u64 = 300;
-/// A planted bug must be found within so many seeds.
+/// Seeds of a nightly run.
+const NIGHTLY_SEEDS: u64 = 10_000;
+/// The number of seeds in which a planted bug must be found.
 const MUTANT_SEEDS: u64 = 200;
 
-/// What must have happened at least once in all these runs, or they prove little.
+/// Events that must occur at least once in all runs together, or the runs prove little.
 const REQUIRED_EVENTS: &[&str] = &[
     "administrative actions",
     "connections broken",
@@ -36,18 +39,20 @@ const REQUIRED_EVENTS: &[&str] = &[
     "truncated bodies",
 ];
 
-/// Runs every so many-th seed from that one on.
-fn run_every(step: u64, from: u64) -> Vec<RunReport> {
-    let seeds = (from..SEEDS).step_by(usize::try_from(step).expect("a small number"));
+/// Runs the seeds `first`, `first + step`, … below `end`.
+fn run_seeds(first: u64, step: u64, end: u64) -> Vec<RunReport> {
+    let seeds = (first..end).step_by(usize::try_from(step).expect("a small number"));
     seeds.map(|seed| run_traced(seed, SimulationOptions::default()).expect("a runtime")).collect()
 }
 
 #[test]
 fn no_seed_breaks_a_rule() {
+    let seeds = rounds(SEEDS, NIGHTLY_SEEDS);
     let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
     let reports: Vec<RunReport> = thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..threads).map(|from| scope.spawn(move || run_every(threads, from))).collect();
+        let workers: Vec<_> = (0..threads)
+            .map(|first| scope.spawn(move || run_seeds(first, threads, seeds)))
+            .collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     let mut counts = EventCounts::new();
@@ -59,68 +64,76 @@ fn no_seed_breaks_a_rule() {
         .filter(|report| !report.violations.is_empty())
         .map(ToString::to_string)
         .collect();
-    assert!(
-        failed.is_empty(),
-        "{} of {SEEDS} runs failed; the first:\n{}",
-        failed.len(),
-        failed[0]
-    );
+    let count = failed.len();
+    assert!(failed.is_empty(), "{count} of {seeds} runs failed; the first:\n{}", failed[0]);
     for name in REQUIRED_EVENTS {
-        assert!(counts.contains_key(name), "no run came across `{name}`: {counts:#?}");
+        assert!(counts.contains_key(name), "`{name}` did not occur in any run: {counts:#?}");
     }
 }
 
 #[test]
-fn a_seed_is_always_the_same_run() {
+fn runs_of_the_same_seed_are_equal() {
     for seed in [3, 17, 40] {
         let options = SimulationOptions { trace: true, ..SimulationOptions::default() };
-        let (one, two) = (run(seed, options).unwrap(), run(seed, options).unwrap());
-        assert_eq!((one.digest, one.trace), (two.digest, two.trace), "seed {seed}");
+        let (first, second) = (run(seed, options).unwrap(), run(seed, options).unwrap());
+        assert_eq!((first.digest, first.trace), (second.digest, second.trace), "seed {seed}");
     }
 }
 
-/// The checkers that are meant to find a planted bug; any of these.
-fn expected_checkers(mutant: Mutant) -> &'static [&'static str] {
-    match mutant {
-        Mutant::ReleasesAnyClaim
-        | Mutant::PlacesTwice
-        | Mutant::ForgetsOnOneFailure
-        | Mutant::ForgetsUnseenAtOnce => &["running_meetings_are_not_forgotten"],
-        Mutant::KeepsFailedClaims => &["failed_creates_leave_nothing"],
-        Mutant::ClaimsForADay => &["claims_run_out_soon"],
-        Mutant::PlacesOnCordoned | Mutant::PlacesOnDisabled => &["places_are_on_open_servers"],
-        Mutant::PlacesWithoutLoad => &["places_are_counted"],
-        Mutant::OverlooksMeeting => &["loads_are_facts", "running_meetings_are_not_forgotten"],
-        Mutant::CountsTooManyUsers => &["loads_are_facts"],
-        Mutant::ForgetsToConfirm => &["created_meetings_are_recorded"],
-        Mutant::MixesTenants => &["tenants_see_their_own", "joins_go_where_the_record_says"],
-        Mutant::JoinsAnywhere => &["joins_go_where_the_record_says"],
-        Mutant::KeepsEndedMeetings => &["records_are_true"],
-        Mutant::SendsTwice => &["nothing_is_sent_twice"],
-        Mutant::WaitsForEver => &["use_cases_end_in_time"],
-        Mutant::ForgetsPendingEnds => &["ended_meetings_stay_ended"],
-        Mutant::AdoptsNothing => &["running_meetings_are_known"],
-        Mutant::LeavesDuplicates => &["meetings_live_once"],
-        Mutant::OverlooksStoreLoss => &["servers_are_all_there"],
-        Mutant::SharesVoiceBridges => &["new_meetings_have_their_number"],
-    }
-}
-
-/// The first seed in which one of its checkers finds a planted bug.
-fn first_finding_seed(mutant: Mutant) -> Option<u64> {
+/// Asserts that one of these checkers finds a planted bug in some seed.
+fn assert_found(mutant: Mutant, checkers: &[&str]) {
     let options = SimulationOptions::with_mutant(mutant);
-    (0..MUTANT_SEEDS).find(|seed| {
-        let report = run(*seed, options).expect("a runtime");
-        report.violations.iter().any(|one| expected_checkers(mutant).contains(&one.checker))
-    })
+    let is_found = |seed| {
+        let report = run(seed, options).expect("a runtime");
+        report.violations.iter().any(|violation| checkers.contains(&violation.checker))
+    };
+    let found = (0..MUTANT_SEEDS).any(is_found);
+    assert!(found, "none of {checkers:?} found {mutant:?} in {MUTANT_SEEDS} runs");
 }
 
-#[test]
-fn planted_bugs_are_found() {
-    let missed: Vec<Mutant> = Mutant::ALL
-        .iter()
-        .copied()
-        .filter(|mutant| first_finding_seed(*mutant).is_none())
-        .collect();
-    assert!(missed.is_empty(), "nobody found {missed:?} in {MUTANT_SEEDS} runs each");
+/// Makes a test of each planted bug, with the checkers that must find it: any of them is enough.
+macro_rules! planted_bugs {
+    ($($test:ident: $mutant:ident => [$($checker:literal),+];)+) => {
+        mod planted_bug_is_found {
+            use testkit::simulator::Mutant;
+
+            $(
+                #[test]
+                fn $test() {
+                    super::assert_found(Mutant::$mutant, &[$($checker),+]);
+                }
+            )+
+
+            #[test]
+            fn in_a_test_of_its_own() {
+                assert_eq!(Mutant::ALL, [$(Mutant::$mutant),+]);
+            }
+        }
+    };
+}
+
+planted_bugs! {
+    releases_any_claim: ReleasesAnyClaim => ["running_meetings_are_not_forgotten"];
+    keeps_failed_claims: KeepsFailedClaims => ["failed_creates_leave_nothing"];
+    claims_for_a_day: ClaimsForADay => ["claims_run_out_soon"];
+    places_twice: PlacesTwice => ["running_meetings_are_not_forgotten"];
+    places_on_cordoned: PlacesOnCordoned => ["places_are_on_open_servers"];
+    places_on_disabled: PlacesOnDisabled => ["places_are_on_open_servers"];
+    places_without_load: PlacesWithoutLoad => ["places_are_counted"];
+    forgets_on_one_failure: ForgetsOnOneFailure => ["running_meetings_are_not_forgotten"];
+    overlooks_meeting: OverlooksMeeting =>
+        ["loads_are_facts", "running_meetings_are_not_forgotten"];
+    counts_too_many_users: CountsTooManyUsers => ["loads_are_facts"];
+    forgets_to_confirm: ForgetsToConfirm => ["created_meetings_are_recorded"];
+    mixes_tenants: MixesTenants => ["tenants_see_their_own", "joins_go_where_the_record_says"];
+    joins_anywhere: JoinsAnywhere => ["joins_go_where_the_record_says"];
+    forgets_unseen_at_once: ForgetsUnseenAtOnce => ["running_meetings_are_not_forgotten"];
+    keeps_ended_meetings: KeepsEndedMeetings => ["records_are_true"];
+    sends_twice: SendsTwice => ["nothing_is_sent_twice"];
+    waits_for_ever: WaitsForEver => ["use_cases_end_in_time"];
+    forgets_pending_ends: ForgetsPendingEnds => ["ended_meetings_stay_ended"];
+    adopts_nothing: AdoptsNothing => ["running_meetings_are_known"];
+    leaves_duplicates: LeavesDuplicates => ["meetings_live_once"];
+    overlooks_store_loss: OverlooksStoreLoss => ["servers_are_all_there"];
+    shares_voice_bridges: SharesVoiceBridges => ["new_meetings_have_their_number"];
 }

@@ -9,6 +9,7 @@ mod file_moves;
 mod history;
 mod imports;
 mod meetings;
+mod metadata_conditions;
 mod outbox;
 mod pending_ends;
 mod periodic_jobs;

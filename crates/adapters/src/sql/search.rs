@@ -9,11 +9,10 @@
 //! ([`SearchPlan::Scan`]).
 
 use app::ports::{RecordingCursor, StoreError};
-use domain::recording::catalog::{
-    MetadataMatch, RecordingFilter, RecordingStates, TENANT_KEY, TenantScope,
-};
+use domain::recording::catalog::{RecordingFilter, RecordingStates, TenantScope};
 
 use super::connection::SqlConnection;
+use super::metadata_conditions::{MetadataCondition, is_storable};
 use super::statement::StatementBuilder;
 
 /// The maximum number of recordings that are found by the index and sorted to get one page.
@@ -26,49 +25,6 @@ pub(super) struct SqlSearch<'a> {
     meeting_ids: Option<Vec<&'a str>>,
     states: &'a RecordingStates,
     metadata: Vec<MetadataCondition<'a>>,
-}
-
-/// A key of metadata and what its value must match: at least one of these.
-struct MetadataCondition<'a> {
-    key: &'a str,
-    values: Vec<ValueMatch<'a>>,
-}
-
-/// How a value is compared with a text.
-#[derive(Clone, Copy)]
-enum ValueMatch<'a> {
-    Exact(&'a str),
-    Prefix(&'a str),
-    Suffix(&'a str),
-    Substring(&'a str),
-}
-
-impl<'a> From<&'a MetadataMatch> for ValueMatch<'a> {
-    fn from(condition: &'a MetadataMatch) -> Self {
-        match condition {
-            MetadataMatch::Exact(text) => Self::Exact(text),
-            MetadataMatch::Prefix(text) => Self::Prefix(text),
-            MetadataMatch::Suffix(text) => Self::Suffix(text),
-            MetadataMatch::Substring(text) => Self::Substring(text),
-        }
-    }
-}
-
-impl<'a> ValueMatch<'a> {
-    fn text(self) -> &'a str {
-        let (Self::Exact(text) | Self::Prefix(text) | Self::Suffix(text) | Self::Substring(text)) =
-            self;
-        text
-    }
-}
-
-impl MetadataCondition<'_> {
-    /// Whether the index of keys and values finds the rows that meet this condition.
-    fn is_exact(&self) -> bool {
-        let is_exact =
-            |value: &ValueMatch<'_>| matches!(value, ValueMatch::Exact(text) if !text.is_empty());
-        self.values.iter().all(is_exact)
-    }
 }
 
 /// How recordings that meet the conditions on metadata are found.
@@ -86,12 +42,6 @@ pub(super) enum SearchPlan {
 enum TimeGroup {
     Timed,
     Untimed,
-}
-
-/// Whether a text can equal a stored one: stored text contains no NUL, and PostgreSQL refuses it in
-/// parameters.
-fn is_storable(text: &str) -> bool {
-    !text.contains('\0')
 }
 
 /// Returns a text that sorts after all texts with this prefix. For a prefix that consists of the
@@ -120,17 +70,14 @@ impl<'a> SqlSearch<'a> {
         };
         let prefixes = if_given(&filter.record_ids);
         let meeting_ids = if prefixes.is_some() { None } else { if_given(&filter.meeting_ids) };
-        let metadata = filter.metadata.iter().map(|(key, values)| {
-            let values = values.iter().map(ValueMatch::from);
-            let values = values.filter(|value| is_storable(value.text())).collect();
-            MetadataCondition { key, values }
-        });
+        let metadata =
+            filter.metadata.iter().map(|(key, values)| MetadataCondition::new(key, values));
         let to_range = |prefix: &'a str| (prefix, prefix_upper_bound(prefix));
         Self {
             id_ranges: prefixes.map(|prefixes| prefixes.into_iter().map(to_range).collect()),
             meeting_ids,
             states: &filter.states,
-            metadata: tenant_condition(scope).into_iter().chain(metadata).collect(),
+            metadata: MetadataCondition::for_scope(scope).into_iter().chain(metadata).collect(),
         }
     }
 
@@ -147,7 +94,7 @@ impl<'a> SqlSearch<'a> {
         for (index, condition) in exact {
             let mut statement = StatementBuilder::default();
             statement.push("SELECT count(*) FROM (SELECT 1 AS found FROM metadata m WHERE ");
-            push_indexed_condition(&mut statement, condition);
+            condition.push_indexed(&mut statement);
             let limit = statement.bind(fewest.0);
             statement.push(&format!(" LIMIT {limit}) AS rows_found"));
             let count = query_number(connection, &statement)?;
@@ -297,11 +244,11 @@ impl<'a> SqlSearch<'a> {
         for (index, condition) in self.metadata.iter().enumerate() {
             if plan == SearchPlan::IndexLookup(index) {
                 statement.push(" AND r.id IN (SELECT m.recording_id FROM metadata m WHERE ");
-                push_indexed_condition(statement, condition);
+                condition.push_indexed(statement);
             } else {
                 statement
                     .push(" AND EXISTS (SELECT 1 FROM metadata m WHERE m.recording_id = r.id AND ");
-                push_row_condition(statement, condition);
+                condition.push_for_recording(statement);
             }
             statement.push(")");
         }
@@ -321,11 +268,6 @@ impl<'a> SqlSearch<'a> {
         }
         format!("{column} IN ({})", statement.bind_all(&states))
     }
-}
-
-fn tenant_condition(scope: &TenantScope) -> Option<MetadataCondition<'_>> {
-    let TenantScope::Tenant(tenant) = scope else { return None };
-    Some(MetadataCondition { key: TENANT_KEY, values: vec![ValueMatch::Exact(tenant)] })
 }
 
 fn query_number(
@@ -364,55 +306,6 @@ fn push_id_ranges<'a>(statement: &mut StatementBuilder<'a>, ranges: &'a [(&'a st
                 rows.join(", ")
             ));
         }
-    }
-}
-
-/// Appends a condition in the form that the index of keys and values serves. The index contains
-/// only the beginnings of long values.
-fn push_indexed_condition<'a>(
-    statement: &mut StatementBuilder<'a>,
-    condition: &MetadataCondition<'a>,
-) {
-    if condition.values.is_empty() {
-        return statement.push("FALSE");
-    }
-    let key = statement.bind(condition.key);
-    let values: Vec<&str> = condition.values.iter().map(|value| value.text()).collect();
-    let parameters = statement.bind_all(&values);
-    let beginnings: Vec<String> =
-        parameters.split(", ").map(|parameter| format!("substr({parameter}, 1, 255)")).collect();
-    statement.push(&format!(
-        "m.key = {key} AND m.value IN ({parameters}) AND substr(m.value, 1, 255) IN ({})",
-        beginnings.join(", ")
-    ));
-}
-
-/// Appends a condition on the metadata of a given recording.
-fn push_row_condition<'a>(statement: &mut StatementBuilder<'a>, condition: &MetadataCondition<'a>) {
-    if condition.values.is_empty() {
-        return statement.push("FALSE");
-    }
-    let key = statement.bind(condition.key);
-    let values: Vec<String> =
-        condition.values.iter().map(|value| value_condition(statement, *value)).collect();
-    statement.push(&format!("m.key = {key} AND ({})", values.join(" OR ")));
-}
-
-/// Returns the condition on a value. Not with LIKE, which ignores case in SQLite and has wildcards.
-fn value_condition<'a>(statement: &mut StatementBuilder<'a>, value: ValueMatch<'a>) -> String {
-    let text = value.text();
-    if text.is_empty() {
-        let is_exact = matches!(value, ValueMatch::Exact(_));
-        return if is_exact { "coalesce(m.value, '') = ''" } else { "TRUE" }.to_owned();
-    }
-    let parameter = statement.bind(text);
-    match value {
-        ValueMatch::Exact(_) => format!("m.value = {parameter}"),
-        ValueMatch::Prefix(_) => format!("substr(m.value, 1, length({parameter})) = {parameter}"),
-        ValueMatch::Suffix(_) => {
-            format!("substr(m.value, length(m.value) - length({parameter}) + 1) = {parameter}")
-        }
-        ValueMatch::Substring(_) => format!("instr(m.value, {parameter}) > 0"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The embedded store. One thread writes, see [`crate::sql::writer`]. Reads run at the same time on
+//! The embedded store. One thread writes, see `sql::writer`. Reads run at the same time on
 //! connections of their own (WAL), in the caller's thread, since a point read takes a few
 //! microseconds and a thread switch takes more.
 //!

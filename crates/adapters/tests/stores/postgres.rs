@@ -1,108 +1,14 @@
-//! The store in PostgreSQL against the contracts of its ports, and several processes on one
-//! database.
+//! The store in PostgreSQL: several stores on one database, and names that PostgreSQL does not take.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use adapters::postgres::PgStore;
 use app::ports::{OneTimeTokens, PlaceOutcome, PoolStore, Recordings, ServerChange, Tenants};
 use domain::{AdminState, ServerId};
-use futures_util::future::FutureExt as _;
-use testkit::contract;
 use testkit::private::Postgres;
-use tokio::sync::Mutex;
 
 use crate::common::pool::{NOW, check_even_placement, enabled_server, meeting_key, place_request};
-use crate::common::postgres::{connection_config, open_store};
-
-/// The number of databases that are used in turn. The store that used a database before is closed
-/// by then.
-const DATABASES: usize = 8;
-/// Deletes all data of a store.
-const WIPE: &str = "DELETE FROM scalelite_own.servers; DELETE FROM scalelite_own.meetings; \
-    DELETE FROM scalelite_own.tenants; DELETE FROM scalelite_own.one_time_tokens; \
-    DELETE FROM scalelite_own.periodic_jobs; DELETE FROM scalelite_own.sessions; \
-    DELETE FROM scalelite_own.store_id; DELETE FROM scalelite_own.recording_details; \
-    DELETE FROM scalelite_own.file_moves; DELETE FROM scalelite_own.trash; DELETE FROM scalelite_own.outbox; \
-    DELETE FROM scalelite_own.archive_imports; DELETE FROM recordings; DELETE FROM metadata; \
-    DELETE FROM playback_formats; DELETE FROM thumbnails; DELETE FROM callback_data";
-
-/// Makes empty stores in one private server. Emptying a database takes a tenth of the time of
-/// creating one.
-struct PgStores {
-    server: Postgres,
-    clients: Mutex<Vec<tokio_postgres::Client>>,
-    count: AtomicUsize,
-}
-
-impl PgStores {
-    async fn new() -> Arc<Self> {
-        let server = Postgres::start().await.expect("a server");
-        Arc::new(Self { server, clients: Mutex::default(), count: AtomicUsize::new(0) })
-    }
-
-    async fn next_store(&self) -> PgStore {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let name = format!("store_{}", number % DATABASES);
-        let mut clients = self.clients.lock().await;
-        if let Some(client) = clients.get(number % DATABASES) {
-            client.batch_execute(WIPE).await.expect("an empty database");
-        } else {
-            // With a locale whose order of text differs from that of bytes, which stores must
-            // return.
-            let create = format!(
-                "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8' \
-                 LOCALE_PROVIDER icu ICU_LOCALE 'de'"
-            );
-            self.server.psql("postgres", &create).await.expect("a database");
-            let config = connection_config(&self.server, &name);
-            let (client, connection) =
-                config.connect(tokio_postgres::NoTls).await.expect("a connection");
-            tokio::spawn(connection);
-            clients.push(client);
-        }
-        open_store(&self.server, &name)
-    }
-}
-
-/// Returns a function that makes stores, as objects of the port that is needed.
-macro_rules! factory {
-    ($stores:ident) => {
-        &|| {
-            let stores = $stores.clone();
-            async move { Arc::new(stores.next_store().await) as _ }.boxed()
-        }
-    };
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fulfils_the_contracts_of_the_state_store() {
-    let stores = PgStores::new().await;
-    contract::check_state_store(factory!(stores)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn fulfils_the_contracts_of_recordings() {
-    let stores = PgStores::new().await;
-    contract::check_recordings(factory!(stores)).await;
-    contract::race_recordings(factory!(stores)).await;
-    contract::check_recording_store(factory!(stores)).await;
-    contract::race_recording_store(factory!(stores)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn fulfils_the_contracts_of_the_state_store_under_concurrency() {
-    let stores = PgStores::new().await;
-    contract::race_state_store(factory!(stores)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behaves_as_the_reference_implementation() {
-    let stores = PgStores::new().await;
-    contract::compare_pool_store(factory!(stores), 40, 1).await;
-    contract::compare_catalog(factory!(stores), 40, 1).await;
-}
+use crate::common::postgres::open_store;
 
 /// Joins a meeting; returns the state of its server.
 async fn joined_server_state(store: &PgStore) -> Option<AdminState> {

@@ -1,14 +1,8 @@
-//! The store in Redis against the contracts of its ports; round trips, replicas, and checks of the
-//! configuration.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+//! The store in Redis: round trips of calls, replicas, and checks of the configuration.
 
 use adapters::redis::RedisStore;
 use adapters::redis::address::RedisOptions;
-use app::ports::{FindingLevel, Inspect, PlaceOutcome, PoolStore, StateStore};
-use futures_util::future::{BoxFuture, FutureExt as _};
-use testkit::contract;
+use app::ports::{FindingLevel, Inspect, PlaceOutcome, PoolStore};
 use testkit::private::{Persistence, Redis, RedisOptions as PrivateOptions};
 
 use crate::common::pool::{NOW, check_even_placement, enabled_server, meeting_key, place_request};
@@ -16,60 +10,6 @@ use crate::common::redis::{count_calls, store_options};
 
 fn store_at(url: &str, namespace: &str) -> RedisStore {
     RedisStore::new(RedisOptions { namespace: namespace.to_owned(), ..store_options(url) })
-}
-
-/// Makes empty stores, each in its own namespace of one private Redis.
-struct RedisStores {
-    redis: Redis,
-    count: AtomicU32,
-}
-
-impl RedisStores {
-    async fn new() -> Self {
-        Self { redis: Redis::start().await.expect("a Redis"), count: AtomicU32::new(0) }
-    }
-
-    fn store(&self) -> RedisStore {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        store_at(&self.redis.unix_url(), &format!("n{number}"))
-    }
-
-    fn next_pool_store(&self) -> BoxFuture<'static, Arc<dyn PoolStore>> {
-        let store = self.store();
-        async move { Arc::new(store) as _ }.boxed()
-    }
-
-    fn next_state_store(&self) -> BoxFuture<'static, Arc<dyn StateStore>> {
-        let store = self.store();
-        async move { Arc::new(store) as _ }.boxed()
-    }
-}
-
-#[tokio::test]
-async fn fulfils_the_contract_of_the_pool_store() {
-    let stores = RedisStores::new().await;
-    contract::check_pool_store(&|| stores.next_pool_store()).await;
-}
-
-#[tokio::test]
-async fn fulfils_the_contracts_of_the_state_store() {
-    let stores = RedisStores::new().await;
-    contract::check_state_store(&|| stores.next_state_store()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn fulfils_the_contracts_under_concurrency() {
-    let stores = RedisStores::new().await;
-    contract::race_pool_store(&|| stores.next_pool_store()).await;
-    contract::race_state_store(&|| stores.next_state_store()).await;
-}
-
-#[tokio::test]
-async fn behaves_as_the_reference_implementation() {
-    let stores = RedisStores::new().await;
-    for seed in 1..=4 {
-        contract::compare_pool_store(&|| stores.next_pool_store(), 60, seed).await;
-    }
 }
 
 /// Returns the number of round trips: the calls of scripts and of commands that no script calls.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use adapters::entropy::SystemClock;
 use adapters::redis::RedisStore;
 use app::ports::{
-    Clock as _, Inspect as _, MeetingOnServer, OneTimeTokens as _, PlaceOutcome, PollReport,
-    PoolStore, StoreError,
+    Clock as _, MeetingOnServer, OneTimeTokens as _, PlaceOutcome, PollReport, PoolStore,
 };
 use domain::poll::{PollObservation, ReportedMeeting};
 use domain::{AdminState, Meeting, MeetingKey, MeetingLoad, ServerId, Timestamp};
@@ -374,53 +373,4 @@ async fn tokens_that_cannot_be_read_grant_nothing() {
         run_command(&redis, &["SET", "scalelite:protector_token_t", value]).await;
         assert_eq!(store.take_token("t", NOW).await.unwrap(), None, "{value}");
     }
-}
-
-/// Keys of ours that this program does not know.
-#[tokio::test]
-async fn an_unknown_schema_is_refused_and_not_changed() {
-    for (key, value, reason) in [
-        ("mark", "some-id", "older, unreleased scalelite"),
-        ("schema_version", "2", "use a newer scalelite"),
-        ("schema_version", "0", "unknown schema"),
-        ("schema_version", "x", "unknown schema"),
-    ] {
-        let redis = Redis::start().await.expect("a Redis");
-        run_command(&redis, &["SET", &format!("scalelite:own:{key}"), value]).await;
-        run_command(&redis, &["SADD", "scalelite:own:on:a", "M"]).await;
-        put_original_meeting(&redis, "M", &["server_id", "a"], None).await;
-        let store = RedisStore::new(store_options(&redis.unix_url()));
-        let refused = [
-            store.check_store().await.unwrap_err(),
-            store.list_servers().await.unwrap_err(),
-            store.add_server(enabled_server("a")).await.unwrap_err(),
-            store.claim_store_id("new-id").await.unwrap_err(),
-            store.list_meetings(None).await.unwrap_err(),
-        ];
-        for error in refused {
-            let StoreError::Incompatible(text) = &error else { panic!("{error:?}") };
-            assert!(text.contains(reason), "{text}");
-        }
-        let mut keys = run_command(&redis, &["KEYS", "*"]).await;
-        keys.sort();
-        let own = format!("scalelite:own:{key}");
-        let mut expected =
-            [own.as_str(), "scalelite:own:on:a", "scalelite:meeting:M", "scalelite:meetings"];
-        expected.sort_unstable();
-        assert_eq!(keys, expected);
-        assert_eq!(run_command(&redis, &["MGET", &own]).await, [value]);
-        let findings = store.inspect().await;
-        let finding = findings.iter().find(|finding| finding.check == "redis: scripts").unwrap();
-        assert!(finding.detail.contains(reason), "{finding:?}");
-    }
-}
-
-#[tokio::test]
-async fn the_schema_version_is_written_with_the_first_server_and_with_the_store_id() {
-    let version = ["MGET", "scalelite:own:schema_version"];
-    let (redis, store) = with_servers(&["a"]).await;
-    assert_eq!(run_command(&redis, &version).await, ["1"]);
-    run_command(&redis, &["FLUSHALL"]).await;
-    assert_eq!(store.claim_store_id("some-id").await.unwrap(), "some-id");
-    assert_eq!(run_command(&redis, &version).await, ["1"]);
 }

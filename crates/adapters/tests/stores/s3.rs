@@ -1,15 +1,10 @@
-//! Files of recordings in a bucket, against the contract of their port, and the behaviour of
-//! buckets.
-
-use std::sync::Arc;
+//! Files of recordings in a bucket: behaviour beyond the contract of the port.
 
 use adapters::blobs::s3::{S3Blobs, S3Settings, TransferLimits};
 use app::ports::{BlobError, Blobs, MoveOutcome, RecordingFormatId, Visibility};
 use bytes::Bytes;
 use domain::recording::{FilePath, FormatName, RecordId};
 use futures_util::TryStreamExt as _;
-use futures_util::future::FutureExt as _;
-use testkit::contract;
 use testkit::private::S3;
 
 fn s3_settings(server: &S3, bucket: &str) -> S3Settings {
@@ -27,20 +22,6 @@ fn s3_settings(server: &S3, bucket: &str) -> S3Settings {
 fn recording_format_id() -> RecordingFormatId {
     let format = FormatName::parse("video").expect("a format");
     RecordingFormatId { format, record_id: RecordId::parse("r1").expect("an id") }
-}
-
-#[tokio::test]
-async fn a_bucket_keeps_the_contract() {
-    let server = Arc::new(S3::start().await.expect("a server"));
-    contract::check_blobs(&|| {
-        let server = server.clone();
-        async move {
-            let bucket = server.create_bucket().await.expect("a bucket");
-            Arc::new(S3Blobs::new(s3_settings(&server, &bucket)).expect("an address")) as _
-        }
-        .boxed()
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -1,8 +1,6 @@
-//! The embedded store against the contracts of its ports, and the behaviour of a store in a file.
+//! The embedded store: the behaviour of a store in a file.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use adapters::sqlite::SqliteStore;
 use app::ports::{
@@ -11,65 +9,6 @@ use app::ports::{
 };
 use domain::placement::PlacementCriteria;
 use domain::{AdminState, Timestamp};
-use futures_util::future::FutureExt as _;
-use tempfile::TempDir;
-use testkit::contract;
-
-/// Makes empty stores, each in its own file. All are in one directory, which is removed at the end.
-struct SqliteStores {
-    dir: TempDir,
-    count: AtomicU32,
-}
-
-impl SqliteStores {
-    fn new() -> Self {
-        // In memory if possible: the contracts do not depend on the disk.
-        let shm = Path::new("/dev/shm");
-        let dir = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() };
-        Self { dir: dir.expect("a directory"), count: AtomicU32::new(0) }
-    }
-
-    fn next_store(&self) -> SqliteStore {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let path = self.dir.path().join(format!("{number}.db"));
-        SqliteStore::open(&path).expect("a store")
-    }
-}
-
-/// Returns a function that makes stores, as objects of the port that is needed.
-macro_rules! factory {
-    ($stores:ident) => {
-        &|| {
-            let store = $stores.next_store();
-            async move { Arc::new(store) as _ }.boxed()
-        }
-    };
-}
-
-#[tokio::test]
-async fn fulfils_the_contracts() {
-    let stores = SqliteStores::new();
-    contract::check_state_store(factory!(stores)).await;
-    contract::check_recordings(factory!(stores)).await;
-    contract::check_recording_store(factory!(stores)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn fulfils_the_contracts_under_concurrency() {
-    let stores = SqliteStores::new();
-    contract::race_state_store(factory!(stores)).await;
-    contract::race_recordings(factory!(stores)).await;
-    contract::race_recording_store(factory!(stores)).await;
-}
-
-#[tokio::test]
-async fn behaves_as_the_reference_implementation() {
-    let stores = SqliteStores::new();
-    for seed in 1..=4 {
-        contract::compare_pool_store(factory!(stores), 60, seed).await;
-        contract::compare_catalog(factory!(stores), 40, seed).await;
-    }
-}
 
 #[tokio::test]
 async fn stores_on_one_file_see_each_others_changes_at_once() {

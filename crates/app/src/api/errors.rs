@@ -59,6 +59,9 @@ pub enum ApiError {
     /// The server refused the call: its message key and message.
     #[error("refused by the server: {0}")]
     Backend(String, String),
+    /// The web server of a BBB server refused the request with this HTTP status.
+    #[error("refused by a server with HTTP {0}")]
+    Refused(u16),
     /// The server gave no valid BBB response: the text for the client, and the reason.
     #[error("{1}")]
     Unanswered(&'static str, BackendError),
@@ -99,7 +102,8 @@ impl ApiError {
             Self::Unsupported => "unsupportedRequest",
             Self::NoServer(PlacementRefusal::TagUnavailable(_)) => "serverTagUnavailable",
             Self::NoServer(PlacementRefusal::Full) => "serverLimitReached",
-            Self::TooLarge => "requestTooLarge",
+            Self::TooLarge | Self::Refused(413 | 414 | 431) => "requestTooLarge",
+            Self::Refused(_) => "validationError",
             Self::Backend(key, _) => key,
             Self::NoServer(PlacementRefusal::NoServer)
             | Self::NoVoiceBridge
@@ -131,6 +135,12 @@ impl ApiError {
             Self::UnsupportedContentType => "POST request Content-Type is missing or unsupported",
             Self::Unsupported => "This request is not supported.",
             Self::TooLarge => "The body of this request is too large.",
+            Self::Refused(414) => {
+                "The BigBlueButton server refused the request: its URL is too long (HTTP 414)."
+            }
+            Self::Refused(status) => {
+                return format!("The BigBlueButton server refused the request with HTTP {status}.");
+            }
             Self::NoServer(PlacementRefusal::TagUnavailable(tag)) => {
                 return format!("There is no available server with the required tag={tag}.");
             }

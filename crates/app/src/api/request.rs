@@ -137,6 +137,7 @@ pub(crate) fn forward_reply(
 ) -> Result<Bytes, ApiError> {
     let reply = reply.map_err(|error| match error {
         BackendError::Call(CallError::UploadTooLarge) => ApiError::TooLarge,
+        BackendError::Refused(status) => ApiError::Refused(status),
         error => ApiError::Unanswered(unanswered, error),
     })?;
     if reply.response.success {

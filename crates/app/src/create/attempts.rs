@@ -105,12 +105,6 @@ impl Attempts {
         (last.state == AttemptState::Pending).then(|| (last.target.server.clone(), last.sent_at))
     }
 
-    /// The servers whose replies are awaited, and when they were asked.
-    pub(super) fn pending_servers(&self) -> Vec<(Server, Timestamp)> {
-        let pending = self.list.iter().filter(|attempt| attempt.state == AttemptState::Pending);
-        pending.map(|attempt| (attempt.target.server.clone(), attempt.sent_at)).collect()
-    }
-
     /// The meetings to end should they turn up: wherever one was asked for and may exist, except on the server that keeps it
     /// and on those where the meeting was known before, which may be the meeting that is found there.
     pub(super) fn pending_ends(

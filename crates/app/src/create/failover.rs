@@ -1,12 +1,18 @@
-//! A new meeting: asks the server that it was placed on, and the next best ones if that does not answer, until one server has
-//! it or the create's time is over.
+//! A new meeting: asks the server that it was placed on, and the next best ones if that fails, until one server has it or the
+//! create's time is over.
+//!
+//! Slow is not dead: while a create is unanswered the server is asked something cheap ([`super::liveness`]), and as long as it
+//! answers that, no other server is asked. Only a server that refuses the create, or answers nothing at all, loses it.
 //!
 //! The claim moves with the attempts, atomically. A server that may have created the meeting without saying so is remembered in
 //! the store as a pending end, and the next polls end what it made.
 
+use std::future::pending;
 use std::time::Duration;
 
 use domain::ServerId;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::{ApiError, forward_reply};
@@ -19,11 +25,13 @@ use super::CreateOutcome;
 use super::attempts::{Attempt, AttemptState, Attempts};
 use super::info_reply::create_reply_from_info;
 use super::late_replies::end_late_meetings;
+use super::liveness::{SignOfLife, watch_for_death};
 use super::place::restart_clock;
 use super::reply_origin::origin_of_reply;
 use super::request::CreateRequest;
 use super::send::{
-    NO_RESPONSE_MESSAGE, SLOW, SendMode, is_server_failure, may_have_created, send_create,
+    NO_RESPONSE_MESSAGE, PendingReply, SendMode, is_server_failure, is_timeout, may_have_created,
+    send_create,
 };
 use super::tenant_check::check_tenant;
 
@@ -39,17 +47,17 @@ enum NextServer {
     /// The one that the store chooses.
     ByPlacement,
     /// The one where a poll has found the meeting, and which has not answered the create.
-    WhereFound(MeetingOnServer),
+    WhereFound(Box<MeetingOnServer>),
     /// None.
     Nowhere,
 }
 
 /// What happens while replies are awaited.
-enum Event {
+enum CreateEvent {
     Replied(usize, BbbReply),
     Failed(usize, BackendError),
-    /// The server that was asked last has not answered within the hedging time.
-    Slow,
+    /// The server that was asked last answers nothing.
+    Dead(BackendError),
     /// Nothing more can come.
     Over,
 }
@@ -64,7 +72,10 @@ struct Failover<'a> {
     next: NextServer,
     /// Whether a server was asked again, without a password of ours.
     has_repeated: bool,
-    hedge_at: Instant,
+    /// Evidence that the server that was asked last is dead.
+    death: BoxFuture<'static, BackendError>,
+    /// Evidence that it is alive.
+    sign_of_life: SignOfLife,
     last_error: BackendError,
 }
 
@@ -82,11 +93,11 @@ pub(super) async fn create_new(
         attempts: Attempts::default(),
         next: NextServer::ByPlacement,
         has_repeated: false,
-        hedge_at: Instant::now(),
+        death: pending().boxed(),
+        sign_of_life: SignOfLife::default(),
         last_error: CallError::Timeout(request.app.policy.max_create_ms()).into(),
     };
     failover.ask(target, SendMode::First);
-    failover.restart_hedge();
     failover.run().await
 }
 
@@ -96,19 +107,28 @@ impl Failover<'_> {
             let event = self.next_event().await;
             let asked_last = self.attempts.last_server();
             let gone_on = match event {
-                Event::Replied(number, reply) if self.repeat_without_password(number, &reply) => {
+                CreateEvent::Replied(number, reply)
+                    if self.repeat_without_password(number, &reply) =>
+                {
                     Ok(())
                 }
-                Event::Replied(number, reply) => return self.settle(number, reply).await,
-                Event::Failed(number, error) => {
+                CreateEvent::Replied(number, reply) => return self.settle(number, reply).await,
+                CreateEvent::Failed(number, error) => {
+                    // The failure of an earlier attempt does not disturb the last one.
+                    let is_last = number + 1 == self.attempts.len();
+                    let may_be_there = is_timeout(&error) && self.sign_of_life.is_seen();
                     self.record_failure(number, error).await;
+                    if !is_last || may_be_there && self.ask_about_meeting(number) {
+                        Ok(())
+                    } else {
+                        self.ask_next().await
+                    }
+                }
+                CreateEvent::Dead(error) => {
+                    self.record_death(error).await;
                     self.ask_next().await
                 }
-                Event::Slow => {
-                    self.report_slow_server().await;
-                    self.ask_next().await
-                }
-                Event::Over => return self.give_up(asked_last).await,
+                CreateEvent::Over => return self.give_up(asked_last).await,
             };
             if let Err(error) = gone_on {
                 return CreateOutcome { server: asked_last, result: Err(error) };
@@ -119,36 +139,42 @@ impl Failover<'_> {
         }
     }
 
-    /// Waits for a reply, the hedging time, or the end of the create's time.
-    async fn next_event(&mut self) -> Event {
+    /// Waits for a reply, evidence of death, or the end of the create's time.
+    async fn next_event(&mut self) -> CreateEvent {
         let deadline = self.request.deadline;
-        // A body that is being sent cannot be sent to another server beside it.
-        let hedges = !matches!(self.next, NextServer::Nowhere)
-            && self.request.body.is_none()
-            && self.hedge_at < deadline;
         let reply = tokio::select! {
             biased;
             reply = self.attempts.next_reply() => reply,
-            () = sleep_until(self.hedge_at.min(deadline)), if hedges => return Event::Slow,
             () = sleep_until(deadline) => None,
+            error = &mut self.death => return CreateEvent::Dead(error),
         };
-        let Some((number, reply)) = reply else { return Event::Over };
+        let Some((number, reply)) = reply else { return CreateEvent::Over };
         match check_tenant(self.request, self.attempts.target(number), reply).await {
-            Ok(reply) => Event::Replied(number, reply),
-            Err(error) => Event::Failed(number, error),
+            Ok(reply) => CreateEvent::Replied(number, reply),
+            Err(error) => CreateEvent::Failed(number, error),
         }
-    }
-
-    fn restart_hedge(&mut self) {
-        self.hedge_at = Instant::now() + Duration::from_millis(self.request.app.policy.hedge_ms());
     }
 
     fn ask(&mut self, target: MeetingOnServer, mode: SendMode) {
         match send_create(self.request, &target, mode) {
-            Some(reply) => self.attempts.add(target, self.request.app.clock.now(), reply),
+            Some(reply) => self.await_reply(target, reply),
             // The body was used up by an earlier attempt.
             None => self.stop_placing(),
         }
+    }
+
+    fn await_reply(&mut self, target: MeetingOnServer, reply: PendingReply) {
+        let request = self.request;
+        // While a body is sent, the upload itself shows whether the server lives.
+        self.sign_of_life = SignOfLife::default();
+        self.death = if request.body.is_none() {
+            let (server, id) = (target.server.clone(), request.key.id.clone());
+            let (app, sign_of_life) = (request.app.clone(), self.sign_of_life.clone());
+            watch_for_death(app, server, id, request.deadline, sign_of_life).boxed()
+        } else {
+            pending().boxed()
+        };
+        self.attempts.add(target, request.app.clock.now(), reply);
     }
 
     fn stop_placing(&mut self) {
@@ -174,16 +200,26 @@ impl Failover<'_> {
         true
     }
 
+    /// Asks a server that was too slow whether it has the meeting, once. Returns whether it did.
+    fn ask_about_meeting(&mut self, number: usize) -> bool {
+        let target = self.attempts.target(number).clone();
+        if self.attempts.count_on(&target.server.id) > 1 {
+            return false;
+        }
+        let reply = create_reply_from_info(self.request, &target);
+        self.await_reply(target, reply);
+        true
+    }
+
     /// Moves the claim to the next best server and asks that one, if there is one.
     async fn ask_next(&mut self) -> Result<(), ApiError> {
-        self.restart_hedge();
         let time_left = self.request.deadline.saturating_duration_since(Instant::now());
         let is_too_late = time_left < Duration::from_millis(MIN_ATTEMPT_MS);
         if is_too_late || self.attempts.len() >= MAX_ATTEMPTS {
             return Ok(());
         }
         match &self.next {
-            NextServer::WhereFound(target) => self.ask_where_found(target.clone()),
+            NextServer::WhereFound(target) => self.ask_where_found(MeetingOnServer::clone(target)),
             NextServer::ByPlacement => self.place_again().await?,
             NextServer::Nowhere => {}
         }
@@ -195,7 +231,7 @@ impl Failover<'_> {
             self.ask(target, SendMode::Repeated);
         } else {
             let reply = create_reply_from_info(self.request, &target);
-            self.attempts.add(target, self.request.app.clock.now(), reply);
+            self.await_reply(target, reply);
         }
     }
 
@@ -218,7 +254,7 @@ impl Failover<'_> {
             }
             // The reply of the server that has it was lost, or is late.
             PlaceOutcome::Existing(target) if target.meeting.claim.is_none() => {
-                self.next = NextServer::WhereFound(target.clone());
+                self.next = NextServer::WhereFound(Box::new(target.clone()));
                 self.ask(target, SendMode::Repeated);
             }
             PlaceOutcome::Existing(_) | PlaceOutcome::Refused(_) | PlaceOutcome::NoVoiceBridge => {
@@ -228,11 +264,14 @@ impl Failover<'_> {
         Ok(())
     }
 
-    /// Reports the server that keeps this create waiting, so that other creates do not wait for it as well.
-    async fn report_slow_server(&mut self) {
+    /// The server that was asked last answers nothing. Its reply is still awaited, beside that of the next server.
+    async fn record_death(&mut self, error: BackendError) {
+        self.death = pending().boxed();
         if let Some((server, sent_at)) = self.attempts.slow_server() {
-            live_failures::report_failure(self.request.app, &server, sent_at, SLOW).await;
+            let reason = error.to_string();
+            live_failures::report_failure(self.request.app, &server, sent_at, &reason).await;
         }
+        self.last_error = error;
     }
 
     async fn record_failure(&mut self, number: usize, error: BackendError) {
@@ -241,6 +280,10 @@ impl Failover<'_> {
         let Attempt { target, sent_at, .. } = self.attempts.set_state(number, state);
         if error == BackendError::Occupied {
             // Another server may have no meeting of that id.
+        } else if is_timeout(&error) && self.sign_of_life.is_seen() {
+            // The server answered other questions meanwhile: it is slow, which harms nobody but this create.
+            let (server, host) = (&target.server.id, target.server.hostname());
+            tracing::warn!(%server, host, meeting = self.request.key.id, "create timed out");
         } else if is_server_failure(&error) {
             let (app, reason) = (self.request.app, error.to_string());
             live_failures::report_failure(app, &target.server, *sent_at, &reason).await;
@@ -281,9 +324,6 @@ impl Failover<'_> {
         let token = &self.place_request.claim.token;
         let released = app.pool.release_claim(&self.request.key, token, &pending_ends).await;
         forecaster::record_end(app, &self.request.key);
-        for (server, sent_at) in self.attempts.pending_servers() {
-            live_failures::report_failure(app, &server, sent_at, "no answer to a create").await;
-        }
         end_late_meetings(app, self.attempts, None);
         let result = match released {
             Ok(_) => forward_reply(Err(self.last_error), NO_RESPONSE_MESSAGE),

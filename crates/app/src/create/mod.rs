@@ -9,7 +9,7 @@
 //! 4. [`existing`]: a meeting that has a server. That server is asked again ([`retry`]), unless it gets no new meetings and
 //!    no longer has this one ([`leaving_server`]).
 //!
-//! Both ways send the create by [`send`], believe no reply about another tenant's meeting ([`tenant_check`]), and make a
+//! Both ways send the create by [`send`] and seek evidence that a silent server is dead ([`liveness`]), believe no reply about another tenant's meeting ([`tenant_check`]), and make a
 //! reply from getMeetingInfo ([`info_reply`]) where a server has the meeting and does not answer creates.
 
 mod attempts;
@@ -18,6 +18,7 @@ mod failover;
 mod info_reply;
 mod late_replies;
 mod leaving_server;
+mod liveness;
 mod place;
 mod reply_origin;
 mod request;

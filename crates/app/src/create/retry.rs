@@ -10,8 +10,9 @@ use crate::backend::{BackendError, BbbReply};
 use crate::live_failures;
 use crate::ports::{CallError, MeetingOnServer};
 
+use super::liveness::{SignOfLife, watch_for_death};
 use super::request::CreateRequest;
-use super::send::{PendingReply, SLOW, is_server_failure};
+use super::send::{CreateReply, PendingReply, is_server_failure, is_timeout};
 
 /// How often the server is asked at most.
 pub(super) const MAX_ASKS: usize = 3;
@@ -28,51 +29,77 @@ pub(super) enum RetryOutcome {
     Offline,
 }
 
-/// Asks the meeting's server, several times if need be. A failure or silence is reported and the server polled: if that
-/// finds it offline, no more is asked. `ask` makes a call that may safely be made twice, or returns `None` if it cannot.
+/// What happens while a reply is awaited.
+enum RetryEvent {
+    Replied(CreateReply),
+    /// The server does not answer anything.
+    Dead(BackendError),
+    /// Nothing more can come.
+    Over,
+}
+
+/// Asks the meeting's server, several times if need be. As long as the server answers something else, the reply is awaited; a
+/// failure is reported and the server polled, and if that finds it offline, no more is asked. `ask` makes a call that may
+/// safely be made twice, or returns `None` if it cannot.
 pub(super) async fn ask_until_answered(
     request: &CreateRequest<'_>,
     target: &MeetingOnServer,
     ask: impl Fn() -> Option<PendingReply>,
 ) -> RetryOutcome {
     let app = request.app;
-    let hedge = Duration::from_millis(app.policy.hedge_ms());
-    let mut error: BackendError = CallError::Timeout(app.policy.max_create_ms()).into();
-    let (mut pending, mut asks) = (FuturesUnordered::new(), 0);
+    let mut error: BackendError = CallError::Timeout(app.policy.max_attempt_ms()).into();
+    let (mut replies, mut asks) = (FuturesUnordered::new(), 0);
     loop {
         let asked_at = app.clock.now();
         let may_ask = asks < MAX_ASKS && Instant::now() < request.deadline;
         if may_ask && let Some(reply) = ask() {
-            pending.push(reply);
+            replies.push(reply);
             asks += 1;
         }
-        let slow_at = request.deadline.min(Instant::now() + hedge);
-        let reason = match timeout_at(slow_at, pending.next()).await {
-            Ok(Some(Ok(reply))) => return RetryOutcome::Answered(reply),
-            Ok(Some(Err(failure))) => {
-                error = failure;
-                let may_ask_again = is_server_failure(&error) && request.body.is_none();
-                if !may_ask_again {
-                    return RetryOutcome::Failed(error);
-                }
-                error.to_string()
-            }
-            Ok(None) => return RetryOutcome::Failed(error),
-            Err(_) if Instant::now() >= request.deadline => return RetryOutcome::Failed(error),
-            Err(_) => SLOW.to_owned(),
-        };
+        let sign_of_life = SignOfLife::default();
+        match next_event(request, target, &mut replies, sign_of_life.clone()).await {
+            RetryEvent::Replied(Ok(reply)) => return RetryOutcome::Answered(reply),
+            RetryEvent::Replied(Err(failure)) | RetryEvent::Dead(failure) => error = failure,
+            RetryEvent::Over => return RetryOutcome::Failed(error),
+        }
+        let may_ask_again = is_server_failure(&error) && request.body.is_none();
+        if !may_ask_again {
+            return RetryOutcome::Failed(error);
+        }
+        if is_timeout(&error) && replies.is_empty() && sign_of_life.is_seen() {
+            // The server is alive: it is asked the same once more, or something else.
+            continue;
+        }
+        let reason = error.to_string();
         live_failures::report_failure(app, &target.server, asked_at, &reason).await;
-        if pending.is_empty() {
+        if replies.is_empty() {
             sleep_until(request.deadline.min(Instant::now() + PAUSE)).await;
         }
         let poll = live_failures::confirm_offline(app, target.server.clone());
         let polled = timeout_at(request.deadline, poll);
         tokio::select! {
             biased;
-            Some(Ok(reply)) = pending.next() => return RetryOutcome::Answered(reply),
+            Some(Ok(reply)) = replies.next() => return RetryOutcome::Answered(reply),
             server = polled => if server.ok().flatten().is_some_and(|server| !server.is_online()) {
                 return RetryOutcome::Offline;
             }
         }
+    }
+}
+
+async fn next_event(
+    request: &CreateRequest<'_>,
+    target: &MeetingOnServer,
+    replies: &mut FuturesUnordered<PendingReply>,
+    sign_of_life: SignOfLife,
+) -> RetryEvent {
+    let id = target.meeting.key.id.clone();
+    let (app, server) = (request.app.clone(), target.server.clone());
+    let death = watch_for_death(app, server, id, request.deadline, sign_of_life);
+    tokio::select! {
+        biased;
+        reply = replies.next() => reply.map_or(RetryEvent::Over, RetryEvent::Replied),
+        () = sleep_until(request.deadline) => RetryEvent::Over,
+        error = death => RetryEvent::Dead(error),
     }
 }

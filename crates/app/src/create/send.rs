@@ -20,8 +20,6 @@ use super::request::CreateRequest;
 pub(super) const ALREADY_EXISTS: &str = "duplicateWarning";
 /// What a client is told if no server answers.
 pub(super) const NO_RESPONSE_MESSAGE: &str = "Unable to create meeting on server.";
-/// Why a server is suspect that has not answered yet.
-pub(super) const SLOW: &str = "slow to answer a create";
 
 /// A server's reply to a create, or why there is none.
 pub(super) type CreateReply = Result<BbbReply, BackendError>;
@@ -56,7 +54,7 @@ pub(super) fn send_create(
         // Not longer than the claim stands, or the meeting could be placed a second time meanwhile.
         match timeout_at(deadline, call).await {
             Ok(reply) => reply,
-            Err(_) => Err(CallError::Timeout(app.policy.max_create_ms()).into()),
+            Err(_) => Err(CallError::Timeout(app.policy.max_attempt_ms()).into()),
         }
     };
     Some(reply.boxed())
@@ -101,6 +99,7 @@ pub(super) fn may_have_created(error: &BackendError) -> bool {
     !matches!(
         error,
         BackendError::Occupied
+            | BackendError::Refused(_)
             | BackendError::Call(
                 CallError::Unreachable(_)
                     | CallError::UploadTooLarge
@@ -113,6 +112,12 @@ pub(super) fn may_have_created(error: &BackendError) -> bool {
 pub(super) fn is_server_failure(error: &BackendError) -> bool {
     !matches!(
         error,
-        BackendError::Call(CallError::UploadTooLarge | CallError::UploadInterrupted(_))
+        BackendError::Refused(_)
+            | BackendError::Call(CallError::UploadTooLarge | CallError::UploadInterrupted(_))
     )
+}
+
+/// Whether the server did not answer in time. It may be slow.
+pub(super) fn is_timeout(error: &BackendError) -> bool {
+    matches!(error, BackendError::Call(CallError::Timeout(_)))
 }

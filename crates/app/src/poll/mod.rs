@@ -53,6 +53,7 @@ pub async fn poll_all_servers(
     cycle: Option<u64>,
 ) -> Result<PollSummary, StoreError> {
     let servers = app.pool.list_servers().await?;
+    app.response_times.retain(&servers);
     let polls: Vec<_> = servers
         .into_iter()
         .map(|server| poll_server(app, server, refreshes_versions, cycle).boxed())
@@ -117,6 +118,10 @@ async fn record_observation(
     refreshes_version: bool,
     cycle: Option<u64>,
 ) -> Result<Option<PollReport>, StoreError> {
+    if observation.result.is_ok() {
+        let took_ms = observation.finished_at.ms_since(observation.started_at);
+        app.response_times.record(id, u64::try_from(took_ms).unwrap_or(0));
+    }
     let recorded = app.pool.record_poll(id, observation, &app.policy.poll, cycle).await?;
     let Some(mut report) = recorded else {
         return Ok(None);

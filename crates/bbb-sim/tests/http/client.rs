@@ -1,10 +1,16 @@
 //! A minimal HTTP client that shows how a connection fails.
 
 use std::io;
+use std::time::Duration;
 
 use bbb_sim::{Algorithm, BbbPool, BbbServer, PoolOptions, Strictness};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// How long anything that should happen may take.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// A parsed response.
 #[derive(Debug)]
@@ -30,6 +36,26 @@ impl HttpReply {
         let line = self.head.lines().find_map(|line| line.strip_prefix("location: "));
         line.unwrap_or_else(|| panic!("no location in {}", self.head))
     }
+}
+
+/// Waits until this is so.
+pub(crate) async fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let condition = async {
+        while !is_so() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(MAX_WAIT, condition).await.unwrap();
+}
+
+/// Sends a GET with a valid checksum in the background.
+pub(crate) fn spawn_get(
+    server: &BbbServer,
+    call: &str,
+    query: &str,
+) -> JoinHandle<io::Result<HttpReply>> {
+    let (server, target) = (server.clone(), signed_target(server, call, query));
+    tokio::spawn(async move { send(&server, "GET", &target, "", b"").await })
 }
 
 /// Starts a pool with this number of servers.
@@ -70,7 +96,18 @@ pub(crate) async fn send(
     head: &str,
     body: &[u8],
 ) -> io::Result<HttpReply> {
-    let mut stream = TcpStream::connect(("127.0.0.1", server.port())).await?;
+    send_to(("127.0.0.1", server.port()), method, target, head, body).await
+}
+
+/// Sends any request to this host and port.
+pub(crate) async fn send_to(
+    address: (&str, u16),
+    method: &str,
+    target: &str,
+    head: &str,
+    body: &[u8],
+) -> io::Result<HttpReply> {
+    let mut stream = TcpStream::connect(address).await?;
     let length = body.len();
     let request = format!(
         "{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\

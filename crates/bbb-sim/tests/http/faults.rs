@@ -10,18 +10,13 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::client::{HttpReply, get, send, signed_target, start_pool};
-
-const MAX_WAIT: Duration = Duration::from_secs(20);
+use crate::client::{
+    HttpReply, MAX_WAIT, get, send, signed_target, spawn_get, start_pool, wait_until,
+};
 
 /// Waits until the server has logged this number of requests.
 async fn wait_for_requests(server: &BbbServer, requests: usize) {
-    let condition = async {
-        while server.log_len() < requests {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(MAX_WAIT, condition).await.unwrap();
+    wait_until(|| server.log_len() >= requests).await;
 }
 
 #[tokio::test]
@@ -71,18 +66,9 @@ async fn calls_hang_before_or_after_the_effect() {
     let server = pool.server(1);
     for (mode, meetings) in [(FaultMode::Hang, 0), (FaultMode::HangAfterEffect, 1)] {
         server.set_fault(mode);
-        let target = signed_target(server, "create", "meetingID=m1&name=mm");
-        let request = tokio::spawn({
-            let (server, target) = (server.clone(), target.clone());
-            async move { send(&server, "GET", &target, "", b"").await }
-        });
+        let request = spawn_create(server);
         wait_for_requests(server, 1).await;
-        let effect = async {
-            while server.meetings().len() < meetings {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        timeout(MAX_WAIT, effect).await.unwrap();
+        wait_until(|| server.meetings().len() >= meetings).await;
         assert!(!request.is_finished());
         request.abort();
         assert_eq!((server.take_log().len(), server.meetings().len()), (1, meetings));
@@ -160,19 +146,12 @@ async fn faults_may_be_set_from_outside_the_runtime() {
 
 /// Sends a create in the background.
 fn spawn_create(server: &BbbServer) -> JoinHandle<std::io::Result<HttpReply>> {
-    let (server, target) =
-        (server.clone(), signed_target(server, "create", "meetingID=m1&name=mm"));
-    tokio::spawn(async move { send(&server, "GET", &target, "", b"").await })
+    spawn_get(server, "create", "meetingID=m1&name=mm")
 }
 
 /// Waits until the server has the meeting of `spawn_create`.
 async fn wait_for_meeting(server: &BbbServer) {
-    let condition = async {
-        while server.meeting("m1").is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(MAX_WAIT, condition).await.unwrap();
+    wait_until(|| server.meeting("m1").is_some()).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod callback_delivery;
 mod file_moves;
 mod forecasting;
+mod heartbeats;
 mod import_scan;
 mod poll_cycles;
 mod rechecks;
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 use self::callback_delivery::CallbackDelivery;
 use self::file_moves::FileMoves;
 use self::forecasting::Forecasting;
+use self::heartbeats::Heartbeats;
 use self::import_scan::ImportScan;
 use self::poll_cycles::PollCycles;
 use self::rechecks::FailedServerRechecks;
@@ -46,6 +48,10 @@ pub fn start_jobs(
     if roles.poller {
         let interval = Duration::from_millis(config.poll_interval.ms());
         tasks.extend(start_polling(app, interval, stop));
+    }
+    let heartbeat_interval = Duration::from_secs(config.heartbeat_interval.0.into());
+    if !heartbeat_interval.is_zero() {
+        tasks.push(runner.start(Heartbeats { app: app.clone(), interval: heartbeat_interval }));
     }
     if roles.api {
         tasks.push(start_forecasting(app, stop));

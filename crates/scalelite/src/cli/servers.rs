@@ -85,7 +85,7 @@ pub enum ServersCommand {
         /// Maximum number of meetings; none for no limit.
         #[arg(long, value_name = "NUMBER|none", value_parser = parse_limit)]
         max_meetings: Option<Limit>,
-        /// Maximum number of users, expected users included; none for no limit.
+        /// Maximum number of users who are there at the same time; none for no limit.
         #[arg(long, value_name = "NUMBER|none", value_parser = parse_limit)]
         max_users: Option<Limit>,
         /// Tier; 0 is used first, servers of higher tiers are backups (see TIER_LOAD_MAX).

@@ -184,13 +184,17 @@ settings! {
     "Servers and polling" {
         /// Time between two polls of all servers, in seconds.
         poll_interval: Seconds = "POLL_INTERVAL" ["INTERVAL"] or "60";
+        /// Time between two heartbeats of each server, in seconds; 0: none. A heartbeat is a small request between polls: when one
+        /// fails, or an offline server answers one, the server is polled at once.
+        heartbeat_interval: GraceSeconds = "HEARTBEAT_INTERVAL" or "0";
         /// Number of servers that are polled at the same time.
         poller_threads: AtLeastOne = "POLLER_THREADS" or "50";
         /// Longest duration of the poll of one server, in seconds.
         poller_wait_timeout: Seconds = "POLLER_WAIT_TIMEOUT" or "10";
         /// Timeout for connecting to a server, in seconds; a tenth of it (at least 0.2) if the server is offline.
         connect_timeout: Seconds = "CONNECT_TIMEOUT" or "5";
-        /// Timeout for the response of a server, in seconds; a tenth of it (at least 0.5) if the server is offline.
+        /// Timeout for the response of a server, in seconds. A create waits so long as well, as long as its server answers smaller
+        /// requests meanwhile.
         response_timeout: Seconds = "RESPONSE_TIMEOUT" or "10";
         /// Maximum number of connections to one server; further calls wait.
         max_connections_per_server: AtLeastOne = "MAX_CONNECTIONS_PER_SERVER" or "100";

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_io_timeout::TimeoutWriter;
 
+use super::active_requests::{ActiveRequests, TrackedBody};
 use super::route::handle;
 use super::state::HttpState;
 use crate::config::values::BindAddress;
@@ -140,11 +141,20 @@ pub async fn serve(
         };
         match accepted {
             Ok(stream) => {
-                let connection =
-                    graceful.watch(serve_connection(stream, state.clone(), limits.idle_timeout));
+                let active = ActiveRequests::new();
+                let connection = graceful.watch(serve_connection(
+                    stream,
+                    state.clone(),
+                    active.clone(),
+                    limits.idle_timeout,
+                ));
+                let stop = stop.clone();
                 tokio::spawn(async move {
                     // Errors of a connection are its client's: it disconnected or sent no HTTP.
-                    let _ = connection.await;
+                    tokio::select! {
+                        _ = connection => {}
+                        () = active.wait_until_abandoned(stop) => {}
+                    }
                     drop(slot);
                 });
             }
@@ -187,11 +197,16 @@ async fn accept(listener: &Listener) -> io::Result<Box<dyn ClientStream>> {
 fn serve_connection(
     stream: Box<dyn ClientStream>,
     state: Arc<HttpState>,
+    active: ActiveRequests,
     idle_timeout: Duration,
 ) -> impl GracefulConnection<Error = hyper::Error> {
     let service = service_fn(move |request| {
         let state = state.clone();
-        async move { Ok::<_, Infallible>(handle(state, request).await) }
+        let guard = active.start();
+        async move {
+            let response = handle(state, request).await;
+            Ok::<_, Infallible>(response.map(|body| TrackedBody { body, _guard: guard }))
+        }
     });
     let mut stream = TimeoutWriter::new(stream);
     stream.set_timeout(Some(MAX_WRITE_STALL));

@@ -5,6 +5,7 @@
 //! the router (`route.rs`), and imports between these files form no cycle.
 
 mod access_log;
+mod active_requests;
 mod admin;
 mod analytics;
 mod bbb_api;

@@ -53,7 +53,7 @@ async fn a_healthy_deployment_has_no_problems() -> anyhow::Result<()> {
         "LOADBALANCER_SECRET: 1 set, long enough",
         "stores: servers and meetings in the data directory, recordings in the data directory",
         "store: access: can be read and written",
-        "store: integrity: quick_check finds nothing",
+        "store: integrity: quick_check found no problem",
         "store: journal: write-ahead log",
         ": connection: reachable, without TLS",
         ": secret: accepted, 0 meetings",

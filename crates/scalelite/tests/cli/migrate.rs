@@ -92,7 +92,7 @@ async fn a_pool_is_copied_through_all_stores_and_back() -> anyhow::Result<()> {
 /// A database of the original, and an empty one.
 async fn original_database() -> anyhow::Result<(TestStores, TestStores)> {
     let old = TestStores::start(StoreKind::Postgres).await?;
-    let new = old.new_share().await?;
+    let new = old.with_new_databases().await?;
     let server = old.postgres().context("a PostgreSQL")?;
     server.psql(old.postgres_database(), DUMP).await?;
     Ok((old, new))

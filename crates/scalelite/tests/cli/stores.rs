@@ -59,7 +59,7 @@ async fn wrong_locations_stop_every_command_and_errors_have_no_secret() -> anyho
     let ruby = "config/redis_store.yml: line 3: `<%= Rails.root %>`: only ENV['NAME'] and \
                 ENV.fetch('NAME') with literal defaults are supported\n";
     let elsewhere = setup.clone().with_setting("SCALELITE_CONFIG_DIR", "elsewhere");
-    let port = "REDIS_URL: a port is no number from 1 to 65535, or: the characters / ? # @ : % and \
+    let port = "REDIS_URL: a port must be a number from 1 to 65535, or: the characters / ? # @ : % and \
                 blanks in user and password must be percent-encoded\n";
     for (setup, line) in
         [(setup.clone(), ruby), (elsewhere.with_setting("REDIS_URL", "redis://:hidden@h:x"), port)]

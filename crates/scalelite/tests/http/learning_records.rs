@@ -97,7 +97,7 @@ async fn a_create_succeeds_without_a_token() {
     run_command(&deployment, &arguments).await;
     assert_eq!(send_create(&deployment).await, None);
     request.await.unwrap();
-    let reason = "Keycloak answers with status 401";
+    let reason = "Keycloak answered with status 401";
     wait_until("logged", async || deployment.product.log().contains(reason)).await.unwrap();
     let log = deployment.product.log();
     assert!(log.contains("learning record store left out of create"), "{log}");

@@ -9,6 +9,8 @@ mod checksums;
 #[cfg(test)]
 mod creates;
 #[cfg(test)]
+mod deployments;
+#[cfg(test)]
 mod ends;
 #[cfg(test)]
 mod failover;

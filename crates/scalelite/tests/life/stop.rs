@@ -81,6 +81,6 @@ async fn requests_that_exceed_the_shutdown_timeout_are_aborted() {
     assert_eq!(status.code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(4));
     assert!(creating.await.unwrap().is_err());
-    assert!(deployment.product.log().contains("cut off"));
+    assert!(deployment.product.log().contains("requests in flight aborted"));
     assert!(!deployment.product.log().contains("panicked"));
 }

@@ -1,20 +1,27 @@
-//! Killed in the middle of imports, again and again: nothing is half visible, and everything arrives once.
+//! A balancer that is killed during imports, again and again: no recording is partly visible, and
+//! every archive is imported completely.
 
 use std::time::Duration;
 
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
-use testkit::product::{Setup, wait_until};
+use testkit::nightly::rounds;
+use testkit::product::{Setup, wait_until, wait_until_within};
 use testkit::samples::{FORMATS, SampleRecording};
+use testkit::seeded_rng::SeededRng;
 use tokio::time::sleep;
 
-use crate::tools::{file_names, format_names, put_in_spool, recording_row, setup, visibility_of};
+use crate::tools::{
+    CLAIM_DEADLINE, file_names, format_names, put_in_spool, recording_row, setup, visibility_of,
+};
 
-/// Rounds, unless `SCALELITE_KILL_ROUNDS` says otherwise.
-const ROUNDS: u64 = 24;
+/// Kills in a usual run.
+const ROUNDS: u64 = 6;
+/// Kills in a nightly run.
+const NIGHTLY_ROUNDS: u64 = 200;
+/// The longest time between the begin of an import and the kill, in µs. An import takes less.
+const MAX_KILL_DELAY_US: u64 = 60_000;
 
-/// Whatever the row names is there, whole.
-async fn assert_nothing_half(setup: &Setup, sample: &SampleRecording) -> bool {
+/// Whether a recording is stored. If it is, all files of its formats are published.
+async fn is_stored_completely(setup: &Setup, sample: &SampleRecording) -> bool {
     let Some(recording) = recording_row(setup, sample).await else { return false };
     for format in format_names(&recording) {
         assert_eq!(visibility_of(setup, sample, format), Some("published"), "{format}");
@@ -24,47 +31,45 @@ async fn assert_nothing_half(setup: &Setup, sample: &SampleRecording) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_imports_are_completed_by_the_next_start() {
-    let rounds = testkit::clock::environment_variable("SCALELITE_KILL_ROUNDS");
-    let rounds = rounds.and_then(|text| text.to_str()?.parse().ok()).unwrap_or(ROUNDS);
+    let rounds = rounds(ROUNDS, NIGHTLY_ROUNDS);
     let setup = setup();
-    let mut random = StdRng::seed_from_u64(5);
+    let mut rng = SeededRng::new(5);
     let (mut before, mut after) = (0, 0);
     for n in 0..rounds {
         let sample = SampleRecording::new(1000 + n);
         let name = format!("{}.tar", sample.record_id);
         let importer = setup.clone().with_serve_argument("--roles=importer");
         let mut product = importer.spawn().unwrap();
-        // Two archives of one name: the second replaces the first, or follows it.
+        // Two archives of the same name: the second one replaces the first one, or is imported
+        // after it.
         put_in_spool(&setup, &name, &sample.archive(&FORMATS[..3]));
-        wait_until("begun", async || product.log().contains("import started")).await.unwrap();
-        sleep(Duration::from_micros(random.random_range(0..60_000))).await;
+        let has_begun = async || product.log().contains("import started");
+        wait_until("an import starts", has_begun).await.unwrap();
+        sleep(Duration::from_micros(rng.draw_u64(0, MAX_KILL_DELAY_US))).await;
         product.kill().await.unwrap();
-        if assert_nothing_half(&setup, &sample).await {
+        if is_stored_completely(&setup, &sample).await {
             after += 1;
         } else {
             before += 1;
         }
         put_in_spool(&setup, &name, &sample.archive(&FORMATS));
         let mut product = importer.spawn().unwrap();
-        let is_done = || file_names(&setup.folder().join("spool")).is_empty();
-        // Who was killed between its claim and its lock is waited for until the claim runs out.
-        if wait_until("imported", async || is_done()).await.is_err() {
-            let late = wait_until("imported", async || is_done()).await;
-            late.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
-        }
-        wait_until("tidy", async || file_names(&setup.folder().join("work")).is_empty())
-            .await
-            .unwrap();
+        // The claim of a process that was killed before it locked the archive has to expire.
+        let is_imported = async || file_names(&setup.folder().join("spool")).is_empty();
+        let imported = wait_until_within(CLAIM_DEADLINE, "imported", is_imported).await;
+        imported.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
+        let is_clean = async || file_names(&setup.folder().join("work")).is_empty();
+        wait_until("the work directory is empty", is_clean).await.unwrap();
         product.kill().await.unwrap();
-        assert!(assert_nothing_half(&setup, &sample).await);
+        assert!(is_stored_completely(&setup, &sample).await);
         assert_eq!(
             format_names(&recording_row(&setup, &sample).await.unwrap()).len(),
             FORMATS.len()
         );
     }
-    println!("{before} killed before the row was written, {after} after");
-    for shelf in ["published", "unpublished"] {
-        let left = file_names(&setup.folder().join(shelf).join(".scalelite-staging"));
+    println!("{before} kills before the recording was stored, {after} after");
+    for dir in ["published", "unpublished"] {
+        let left = file_names(&setup.folder().join(dir).join(".scalelite-staging"));
         assert!(u64::try_from(left.len()).unwrap() <= rounds, "{left:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! Disks that are full while recordings arrive: nothing is lost, everybody is told, and it goes on by itself.
+//! Disks that are full while recordings arrive: no recording is lost, the sender or administrator
+//! gets an error, and the import continues when there is space.
 
 use testkit::product::wait_until;
 use testkit::samples::{FORMATS, SampleRecording};

@@ -1,5 +1,5 @@
-//! Archives that nobody should send: each is refused with its reason, what is good beside it is imported, and
-//! nothing outside the directories is touched.
+//! Hostile and broken archives: each is refused with a reason, valid formats in the same archive
+//! are imported, and nothing outside the directories of recordings is touched.
 
 use std::io::Write as _;
 
@@ -14,7 +14,7 @@ use crate::tools::{
     file_names, find_import, format_names, put_in_spool, recording_row, setup, visibility_of,
 };
 
-/// A trap: what is added to a recording with a good `video`, and why it is refused.
+/// The reason for a refusal, and what to add to an archive with a valid format `video` to get it.
 type HostileArchive = (&'static str, fn(&SampleRecording, TarBuilder) -> Vec<u8>);
 
 fn notes_path(sample: &SampleRecording, path: &str) -> String {
@@ -29,7 +29,7 @@ fn with_metadata(
     tar.file(&notes_path(sample, "metadata.xml"), change(sample.metadata_xml("notes"))).into_bytes()
 }
 
-/// Traps in one format; the other one is imported.
+/// Archives with one invalid format. The format `video` is imported.
 const HOSTILE_FORMATS: &[HostileArchive] = &[
     ("a symbolic link", |s, tar| tar.link(b'2', &notes_path(s, "l"), "/etc/passwd").into_bytes()),
     ("a hard link", |s, tar| tar.link(b'1', &notes_path(s, "l"), "/etc/passwd").into_bytes()),
@@ -68,7 +68,7 @@ const HOSTILE_FORMATS: &[HostileArchive] = &[
     }),
 ];
 
-/// Traps that spoil the whole archive.
+/// Archives that are refused completely.
 const HOSTILE_ARCHIVES: &[HostileArchive] = &[
     ("not a valid path", |_, tar| tar.file("../../../escaped", "x").into_bytes()),
     ("not a valid path", |_, tar| tar.file("/tmp/scalelite-escaped", "x").into_bytes()),
@@ -95,25 +95,25 @@ const HOSTILE_ARCHIVES: &[HostileArchive] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_parts_are_refused_and_the_rest_is_imported() {
+async fn invalid_formats_are_refused_and_valid_ones_are_imported() {
     let setup = setup();
     let product = setup.start().await.unwrap();
-    let traps = HOSTILE_FORMATS.iter().chain(HOSTILE_ARCHIVES);
+    let archives = HOSTILE_FORMATS.iter().chain(HOSTILE_ARCHIVES);
     let mut sent = Vec::new();
-    for (n, (reason, make)) in (500..).zip(traps) {
+    for (n, (reason, make)) in (500..).zip(archives) {
         let sample = SampleRecording::new(n);
         let name = format!("{}.tar", sample.record_id);
         put_in_spool(&setup, &name, &make(&sample, sample.tar(&["video"])));
         sent.push((sample, name, *reason));
     }
-    for (at, (sample, name, reason)) in sent.iter().enumerate() {
-        let refused = async || {
+    for (index, (sample, name, reason)) in sent.iter().enumerate() {
+        let is_refused = async || {
             let import = find_import(&setup, name).await.unwrap_or(Value::Null);
             import["reason"].as_str().is_some_and(|text| text.contains(reason))
         };
-        let refused = wait_until("refused", refused).await;
+        let refused = wait_until("refused", is_refused).await;
         refused.unwrap_or_else(|error| panic!("{reason}: {error}: {}", product.log()));
-        if at < HOSTILE_FORMATS.len() {
+        if index < HOSTILE_FORMATS.len() {
             assert_eq!(
                 format_names(&recording_row(&setup, sample).await.unwrap()),
                 ["video"],

@@ -1,4 +1,4 @@
-//! Archives in the spool, and by command.
+//! Imports of archives from the spool directory and by command.
 
 use testkit::product::wait_until;
 use testkit::samples::{FORMATS, SampleRecording};
@@ -9,7 +9,7 @@ use crate::tools::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn samples_of_every_format_go_in_and_later_formats_are_merged() {
+async fn every_format_is_imported_and_later_formats_are_merged() {
     let setup = setup();
     let product = setup.start().await.unwrap();
     let sample = SampleRecording::new(1);
@@ -18,8 +18,9 @@ async fn samples_of_every_format_go_in_and_later_formats_are_merged() {
     wait_until_imported(&setup).await;
     put_in_spool(&setup, &name, &sample.archive(&FORMATS));
     wait_until_imported(&setup).await;
-    let done = async || find_import(&setup, &name).await.is_some_and(|one| one["state"] == "done");
-    wait_until("done", done).await.unwrap();
+    let is_done =
+        async || find_import(&setup, &name).await.is_some_and(|import| import["state"] == "done");
+    wait_until("done", is_done).await.unwrap();
     let recording = recording_row(&setup, &sample).await.unwrap();
     assert_eq!(
         format_names(&recording),
@@ -34,12 +35,13 @@ async fn samples_of_every_format_go_in_and_later_formats_are_merged() {
     for format in FORMATS {
         assert_eq!(visibility_of(&setup, &sample, format), Some("published"), "{format}");
     }
-    wait_until("tidy", async || file_names(&setup.folder().join("work")).is_empty()).await.unwrap();
+    let is_clean = async || file_names(&setup.folder().join("work")).is_empty();
+    wait_until("the work directory is empty", is_clean).await.unwrap();
     assert!(file_names(&setup.folder().join("spool")).is_empty(), "{}", product.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_and_metadata_say_where_recordings_go() {
+async fn settings_and_metadata_decide_whether_recordings_are_published() {
     let hidden = SampleRecording { published: false, ..SampleRecording::new(2) };
     for (setting, sample) in
         [("RECORDING_IMPORT_UNPUBLISHED", SampleRecording::new(3)), ("LOG_FORMAT", hidden)]
@@ -62,46 +64,56 @@ async fn settings_and_metadata_say_where_recordings_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_importers_import_and_a_stop_finishes_the_import_at_hand() {
+async fn only_importers_import_and_a_stop_finishes_the_current_import() {
+    const IMPORT_STARTED: &str = "import started";
     let setup = setup();
-    let sample = SampleRecording::new(4);
-    let name = format!("{}.tar", sample.record_id);
-    let mut idle = setup.clone().with_serve_argument("--roles=api,poller").start().await.unwrap();
-    put_in_spool(&setup, &name, &sample.archive(&FORMATS));
-    // Long enough for an importer to take it: it looks ten times a second.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    assert!(recording_row(&setup, &sample).await.is_none());
-    idle.terminate().await.unwrap();
-    assert!(idle.wait_for_exit().await.unwrap().success());
-    let mut importer = setup.clone().with_serve_argument("--roles=importer").spawn().unwrap();
-    wait_until("begun", async || importer.log().contains("import started")).await.unwrap();
-    importer.terminate().await.unwrap();
-    assert!(importer.wait_for_exit().await.unwrap().success());
-    assert_eq!(format_names(&recording_row(&setup, &sample).await.unwrap()).len(), FORMATS.len());
-    assert!(file_names(&setup.folder().join("work")).is_empty());
+    let samples: Vec<SampleRecording> = (40..44).map(SampleRecording::new).collect();
+    // Runs before any importer does: it would take an archive if it imported at all.
+    let other = setup.clone().with_serve_argument("--roles=api,poller").start().await.unwrap();
+    for sample in &samples {
+        let name = format!("{}.tar", sample.record_id);
+        put_in_spool(&setup, &name, &sample.archive(&FORMATS));
+    }
+    let mut rest = samples.len();
+    while rest > 0 {
+        let mut importer = setup.clone().with_serve_argument("--roles=importer").spawn().unwrap();
+        let has_begun = async || importer.log().contains(IMPORT_STARTED);
+        wait_until("an import starts", has_begun).await.unwrap();
+        importer.terminate().await.unwrap();
+        assert!(importer.wait_for_exit().await.unwrap().success());
+        assert!(file_names(&setup.folder().join("work")).is_empty());
+        let spooled = file_names(&setup.folder().join("spool")).len();
+        assert!(spooled < rest, "the stop did not wait for the current import");
+        rest = spooled;
+    }
+    for sample in &samples {
+        let recording = recording_row(&setup, sample).await.unwrap();
+        assert_eq!(format_names(&recording).len(), FORMATS.len());
+    }
+    assert!(!other.log().contains(IMPORT_STARTED), "{}", other.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_imported_by_command_without_a_server() {
     let setup = setup();
-    let (one, two) = (SampleRecording::new(5), SampleRecording::new(6));
+    let (complete, truncated) = (SampleRecording::new(5), SampleRecording::new(6));
     let file = |sample: &SampleRecording| setup.folder().join(format!("{}.tar", sample.record_id));
-    std::fs::write(file(&one), one.archive(&["video"])).unwrap();
-    std::fs::write(file(&two), &two.archive(&["video"])[..5000]).unwrap();
-    let (good, bad) = (file(&one).display().to_string(), file(&two).display().to_string());
+    std::fs::write(file(&complete), complete.archive(&["video"])).unwrap();
+    std::fs::write(file(&truncated), &truncated.archive(&["video"])[..5000]).unwrap();
+    let [good, bad] = [&complete, &truncated].map(|sample| file(sample).display().to_string());
     let output = setup
         .run_command(&["recordings", "import", &good, &bad, "/nonexistent.tar"])
         .await
         .unwrap();
-    let (said, noted) =
-        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert!(!output.status.success());
-    assert_eq!(said, format!("{good}: imported {}\n", one.record_id));
-    assert!(noted.contains(&format!("{bad}: the archive is truncated")), "{noted}");
-    assert!(noted.contains("/nonexistent.tar: No such file"), "{noted}");
-    assert!(noted.contains("2 archives were not imported"), "{noted}");
-    assert!(file(&one).exists());
-    assert_eq!(visibility_of(&setup, &one, "video"), Some("published"));
+    assert_eq!(stdout, format!("{good}: imported {}\n", complete.record_id));
+    assert!(stderr.contains(&format!("{bad}: the archive is truncated")), "{stderr}");
+    assert!(stderr.contains("/nonexistent.tar: No such file"), "{stderr}");
+    assert!(stderr.contains("2 archives were not imported"), "{stderr}");
+    assert!(file(&complete).exists());
+    assert_eq!(visibility_of(&setup, &complete, "video"), Some("published"));
     let list =
         String::from_utf8(setup.run_command(&["recordings", "imports"]).await.unwrap().stdout)
             .unwrap();
@@ -122,19 +134,20 @@ async fn a_quarantined_archive_is_imported_after_repair() {
     let broken = sample.tar(&["video"]).file(&format!("notes/{}/notes.pdf", sample.record_id), "x");
     put_in_spool(&setup, &name, &broken.into_bytes());
     wait_until_imported(&setup).await;
-    let aside = setup.folder().join("work/quarantine");
-    wait_until("aside", async || file_names(&aside).len() == 2).await.unwrap();
-    let reason = std::fs::read_to_string(aside.join(format!("{name}.reason.txt"))).unwrap();
+    let quarantine = setup.folder().join("work/quarantine");
+    wait_until("quarantined", async || file_names(&quarantine).len() == 2).await.unwrap();
+    let reason = std::fs::read_to_string(quarantine.join(format!("{name}.reason.txt"))).unwrap();
     assert_eq!(reason, "the rest was imported; notes: has no metadata.xml\n");
     assert_eq!(visibility_of(&setup, &sample, "video"), Some("published"));
-    let quarantined =
-        async || find_import(&setup, &name).await.is_some_and(|one| one["state"] == "quarantined");
-    wait_until("quarantined", quarantined).await.unwrap();
-    std::fs::write(aside.join(&name), sample.archive(&["video", "notes"])).unwrap();
+    let is_recorded = async || {
+        let import = find_import(&setup, &name).await;
+        import.is_some_and(|import| import["state"] == "quarantined")
+    };
+    wait_until("recorded as quarantined", is_recorded).await.unwrap();
+    std::fs::write(quarantine.join(&name), sample.archive(&["video", "notes"])).unwrap();
     assert!(setup.run_command(&["recordings", "retry", &name]).await.unwrap().status.success());
     wait_until_imported(&setup).await;
-    wait_until("there", async || visibility_of(&setup, &sample, "notes") == Some("published"))
-        .await
-        .unwrap();
-    assert!(file_names(&aside).is_empty());
+    let is_published = async || visibility_of(&setup, &sample, "notes") == Some("published");
+    wait_until("published", is_published).await.unwrap();
+    assert!(file_names(&quarantine).is_empty());
 }

@@ -1,4 +1,5 @@
-//! Recordings on their way in: the built binary, its directories, and BBB's side of the transfer.
+//! Recordings: import, storage, deletion and the script of BigBlueButton servers, tested on the
+//! built binary.
 
 #[cfg(test)]
 mod crash;

@@ -1,4 +1,5 @@
-//! `bigbluebutton/scalelite_post_publish.rb`, run by Ruby as BigBlueButton runs it, against the started balancer.
+//! `bigbluebutton/scalelite_post_publish.rb`, run by Ruby as BigBlueButton runs it, against a
+//! running balancer.
 
 use std::path::PathBuf;
 
@@ -12,19 +13,19 @@ use crate::tools::{
 
 const SECRET: &str = "secret of the server+/=";
 
-/// A BBB server's directories and settings, below the folder of a setup.
+/// The directories and settings of a BigBlueButton server, in the folder of a setup.
 struct BbbServerDirs {
     root: PathBuf,
 }
 
 impl BbbServerDirs {
-    fn new(setup: &Setup, more: &str) -> Self {
+    fn new(setup: &Setup, more_settings: &str) -> Self {
         let root = setup.folder().join("node");
         for dir in ["published", "scripts"] {
             std::fs::create_dir_all(root.join(dir)).unwrap();
         }
         let settings = format!(
-            "work_dir: {0}/work\nqueue_dir: {0}/queue\npublished_dir: {0}/published\ndone_dir: {0}/done\n{more}",
+            "work_dir: {0}/work\nqueue_dir: {0}/queue\npublished_dir: {0}/published\ndone_dir: {0}/done\n{more_settings}",
             root.display()
         );
         std::fs::write(root.join("scripts/scalelite.yml"), settings).unwrap();
@@ -40,7 +41,7 @@ impl BbbServerDirs {
         }
     }
 
-    /// Runs the script; true if it says that all is well.
+    /// Runs the script; returns whether it succeeded, and its error output.
     async fn run(&self, arguments: &[&str]) -> (bool, String) {
         let script =
             concat!(env!("CARGO_MANIFEST_DIR"), "/../../bigbluebutton/scalelite_post_publish.rb");
@@ -53,9 +54,9 @@ impl BbbServerDirs {
             .output()
             .await
             .expect("bin/test installs Ruby");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!said.contains("warning:") && !said.contains(SECRET), "{said}");
-        (output.status.success(), said)
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!stderr.contains("warning:") && !stderr.contains(SECRET), "{stderr}");
+        (output.status.success(), stderr)
     }
 
     fn list_waiting(&self) -> Vec<String> {
@@ -66,93 +67,99 @@ impl BbbServerDirs {
     }
 }
 
-async fn start_product_and_server(more: &str) -> (Product, BbbServerDirs) {
+async fn start_product_and_server(more_settings: &str) -> (Product, BbbServerDirs) {
     let setup = setup();
     let product = setup.start().await.unwrap();
     add_server(&product, SECRET).await;
-    let url = format!("url: http://127.0.0.1:{}\nsecret: \"{SECRET}\"\n{more}", product.port());
-    let node = BbbServerDirs::new(&setup, &url);
-    (product, node)
+    let url =
+        format!("url: http://127.0.0.1:{}\nsecret: \"{SECRET}\"\n{more_settings}", product.port());
+    let bbb_dirs = BbbServerDirs::new(&setup, &url);
+    (product, bbb_dirs)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_published_format_is_uploaded_with_those_before() {
-    let (product, node) = start_product_and_server("").await;
+    let (product, bbb_dirs) = start_product_and_server("").await;
     let sample = SampleRecording::new(1);
     for format in ["presentation", "video"] {
-        node.publish(&sample, format);
-        let (good, said) = node.run(&["-m", &sample.record_id, "-f", format]).await;
-        assert!(good, "{said}");
+        bbb_dirs.publish(&sample, format);
+        let (is_ok, stderr) = bbb_dirs.run(&["-m", &sample.record_id, "-f", format]).await;
+        assert!(is_ok, "{stderr}");
         wait_until_imported(product.setup()).await;
     }
     let recording = async || recording_row(product.setup(), &sample).await;
-    wait_until("merged", async || recording().await.is_some_and(|one| one.formats.len() == 2))
-        .await
-        .unwrap();
+    let is_merged =
+        async || recording().await.is_some_and(|recording| recording.formats.len() == 2);
+    wait_until("merged", is_merged).await.unwrap();
     assert_eq!(format_names(&recording().await.unwrap()), ["presentation", "video"]);
     assert_eq!(visibility_of(product.setup(), &sample, "presentation"), Some("published"));
-    assert!(node.list_waiting().is_empty() && file_names(&node.root.join("work")).is_empty());
-    assert_eq!(file_names(&node.root.join("done")), [format!("{}-sender.done", sample.record_id)]);
-    assert!(node.root.join("published/video").join(&sample.record_id).exists());
+    assert!(
+        bbb_dirs.list_waiting().is_empty() && file_names(&bbb_dirs.root.join("work")).is_empty()
+    );
+    assert_eq!(
+        file_names(&bbb_dirs.root.join("done")),
+        [format!("{}-sender.done", sample.record_id)]
+    );
+    assert!(bbb_dirs.root.join("published/video").join(&sample.record_id).exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_sent_waits_and_is_sent_later() {
-    let (mut product, node) =
+    let (mut product, bbb_dirs) =
         start_product_and_server("attempts: 1\ndelete_recording: true\n").await;
     let sample = SampleRecording::new(2);
-    node.publish(&sample, "podcast");
+    bbb_dirs.publish(&sample, "podcast");
     let setup = product.setup().clone();
     let port = product.port();
     product.kill().await.unwrap();
-    let (good, said) = node.run(&["-m", &sample.record_id, "-f", "podcast"]).await;
-    assert!(!good && said.contains("waits"), "{said}");
-    assert_eq!(node.list_waiting(), [sample.record_id.as_str()]);
-    assert!(node.root.join("published/podcast").join(&sample.record_id).exists());
+    let (is_ok, stderr) = bbb_dirs.run(&["-m", &sample.record_id, "-f", "podcast"]).await;
+    assert!(!is_ok && stderr.contains("waits"), "{stderr}");
+    assert_eq!(bbb_dirs.list_waiting(), [sample.record_id.as_str()]);
+    assert!(bbb_dirs.root.join("published/podcast").join(&sample.record_id).exists());
     let again = setup.clone().with_setting("BIND", &format!("tcp://127.0.0.1:{port}"));
     let _product = again.start().await.unwrap();
-    let (good, said) = node.run(&["--flush"]).await;
-    assert!(good, "{said}");
+    let (is_ok, stderr) = bbb_dirs.run(&["--flush"]).await;
+    assert!(is_ok, "{stderr}");
     wait_until_imported(&setup).await;
-    wait_until("there", async || visibility_of(&setup, &sample, "podcast").is_some())
+    wait_until("imported", async || visibility_of(&setup, &sample, "podcast").is_some())
         .await
         .unwrap();
-    assert!(node.list_waiting().is_empty());
-    assert!(!node.root.join("published/podcast").join(&sample.record_id).exists());
+    assert!(bbb_dirs.list_waiting().is_empty());
+    assert!(!bbb_dirs.root.join("published/podcast").join(&sample.record_id).exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_recordings_are_sent_in_a_batch_once() {
-    let (product, node) = start_product_and_server("").await;
+    let (product, bbb_dirs) = start_product_and_server("").await;
     let samples: Vec<SampleRecording> = (10..13).map(SampleRecording::new).collect();
     for sample in &samples {
-        node.publish(sample, "notes");
+        bbb_dirs.publish(sample, "notes");
     }
-    let (good, said) = node.run(&["--batch"]).await;
-    assert!(good && said.contains("3 of 3"), "{said}");
+    let (is_ok, stderr) = bbb_dirs.run(&["--batch"]).await;
+    assert!(is_ok && stderr.contains("3 of 3"), "{stderr}");
     wait_until_imported(product.setup()).await;
     for sample in &samples {
-        wait_until("there", async || visibility_of(product.setup(), sample, "notes").is_some())
+        wait_until("imported", async || visibility_of(product.setup(), sample, "notes").is_some())
             .await
             .unwrap();
     }
-    let (good, said) = node.run(&["--batch"]).await;
-    assert!(good && !said.contains("sent"), "{said}");
+    let (is_ok, stderr) = bbb_dirs.run(&["--batch"]).await;
+    assert!(is_ok && !stderr.contains("sent"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_told_and_keep_the_recording() {
-    let (_product, node) = start_product_and_server("").await;
-    let wrong = std::fs::read_to_string(node.root.join("scripts/scalelite.yml")).unwrap();
-    std::fs::write(node.root.join("scripts/scalelite.yml"), wrong.replace(SECRET, "wrong"))
+    let (_product, bbb_dirs) = start_product_and_server("").await;
+    let wrong = std::fs::read_to_string(bbb_dirs.root.join("scripts/scalelite.yml")).unwrap();
+    std::fs::write(bbb_dirs.root.join("scripts/scalelite.yml"), wrong.replace(SECRET, "wrong"))
         .unwrap();
     let sample = SampleRecording::new(3);
-    node.publish(&sample, "notes");
-    let (good, said) = node.run(&["-m", &sample.record_id, "-f", "notes"]).await;
-    assert!(!good && said.contains("cannot be sent") && said.contains("401"), "{said}");
-    assert_eq!(node.list_waiting(), [sample.record_id.as_str()]);
+    bbb_dirs.publish(&sample, "notes");
+    let (is_ok, stderr) = bbb_dirs.run(&["-m", &sample.record_id, "-f", "notes"]).await;
+    assert!(!is_ok && stderr.contains("cannot be sent") && stderr.contains("401"), "{stderr}");
+    assert_eq!(bbb_dirs.list_waiting(), [sample.record_id.as_str()]);
     for wrong in [&["-m", "../../etc"][..], &["-m"], &[], &["--flush", "--batch"]] {
-        assert!(!node.run(wrong).await.0, "{wrong:?}");
+        assert!(!bbb_dirs.run(wrong).await.0, "{wrong:?}");
     }
 }
 
@@ -161,16 +168,16 @@ async fn a_spool_directory_is_filled_by_rsync() {
     let setup = setup();
     let _product = setup.start().await.unwrap();
     let spool = setup.folder().join("spool");
-    let node = BbbServerDirs::new(
+    let bbb_dirs = BbbServerDirs::new(
         &setup,
         &format!("spool_dir: {}\nextra_rsync_opts: [--times]\n", spool.display()),
     );
     let sample = SampleRecording::new(4);
-    node.publish(&sample, "screenshare");
-    let (good, said) = node.run(&["-m", &sample.record_id, "-f", "screenshare"]).await;
-    assert!(good, "{said}");
+    bbb_dirs.publish(&sample, "screenshare");
+    let (is_ok, stderr) = bbb_dirs.run(&["-m", &sample.record_id, "-f", "screenshare"]).await;
+    assert!(is_ok, "{stderr}");
     wait_until_imported(&setup).await;
-    wait_until("there", async || visibility_of(&setup, &sample, "screenshare").is_some())
+    wait_until("imported", async || visibility_of(&setup, &sample, "screenshare").is_some())
         .await
         .unwrap();
 }

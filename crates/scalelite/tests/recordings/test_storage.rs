@@ -1,4 +1,4 @@
-//! A balancer whose recordings lie in directories or in a bucket, as somebody sees it from outside.
+//! A balancer with its recordings in directories or in an S3 bucket, as its clients see it.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ use testkit::stores::{StoreKind, TestStores};
 
 use crate::tools::{put_in_spool, setup};
 
-/// Where files are.
+/// Where the files of recordings are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileStorage {
     Directories,
     Bucket,
 }
 
-/// How to start it, and what it keeps files in.
+/// How to start the balancer, and the bucket, if it uses one.
 pub(crate) struct TestStorage {
     pub(crate) setup: Setup,
     bucket: Option<(S3, String)>,
@@ -29,7 +29,7 @@ impl TestStorage {
         let bucket = match files {
             FileStorage::Directories => None,
             FileStorage::Bucket => {
-                let server = S3::start().await.unwrap();
+                let server = S3::shared().await.unwrap();
                 let bucket = server.create_bucket().await.unwrap();
                 let url = server.url();
                 for (name, value) in [
@@ -47,7 +47,7 @@ impl TestStorage {
         Self { setup, bucket }
     }
 
-    /// Every place where something of a recording lies: keys, or paths of directories and files.
+    /// The keys of objects and the paths of files and directories that belong to a recording.
     pub(crate) async fn list_files(&self, sample: &SampleRecording) -> Vec<String> {
         let mut found = Vec::new();
         for folder in ["published", "unpublished", "deleted", "spool", "work"] {
@@ -60,27 +60,23 @@ impl TestStorage {
         found
     }
 
-    /// Sends it by the spool, and waits until it is listed in all formats.
+    /// Imports a sample from the spool, and waits until it is listed with all formats and its
+    /// archive is removed.
     pub(crate) async fn import_sample(&self, product: &Product, sample: &SampleRecording) {
         put_in_spool(&self.setup, &format!("{}.tar", sample.record_id), &sample.archive(&FORMATS));
-        let all = async || {
+        let is_listed = async || {
             get_recording(product, sample).await.matches("<format>").count() == FORMATS.len()
         };
-        wait_until("listed", async || all().await)
-            .await
-            .unwrap_or_else(|error| panic!("{error}: {}", product.log()));
-        wait_until("taken", async || {
-            !self
-                .list_files(sample)
-                .await
-                .iter()
-                .any(|path| path.contains("spool") || path.contains("work"))
-        })
-        .await
-        .unwrap();
+        let listed = wait_until("listed", is_listed).await;
+        listed.unwrap_or_else(|error| panic!("{error}: {}", product.log()));
+        let is_removed = async || {
+            let files = self.list_files(sample).await;
+            !files.iter().any(|path| path.contains("spool") || path.contains("work"))
+        };
+        wait_until("removed from the spool", is_removed).await.unwrap();
     }
 
-    /// Runs a command that has to succeed.
+    /// Runs a command that must succeed; returns its output.
     pub(crate) async fn run_command(&self, setup: &Setup, arguments: &[&str]) -> String {
         let output = setup.run_command(arguments).await.unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
@@ -96,20 +92,20 @@ fn collect_files(dir: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// What getRecordings says of it, in any state but deleted.
+/// The response to getRecordings for a recording in any state but deleted.
 pub(crate) async fn get_recording(product: &Product, sample: &SampleRecording) -> String {
     let query = format!("recordID={}&state=any", sample.record_id);
     product.call("getRecordings", &query).await.unwrap().text()
 }
 
-/// One of the calls that change recordings, and whether it said that it did.
+/// Makes a call that changes recordings and must succeed.
 pub(crate) async fn change_recording(product: &Product, call: &str, query: &str) -> ClientResponse {
-    let answer = product.call(call, query).await.unwrap();
-    assert_eq!(answer.xml_field("returncode"), "SUCCESS", "{call}: {}", answer.text());
-    answer
+    let response = product.call(call, query).await.unwrap();
+    assert_eq!(response.xml_field("returncode"), "SUCCESS", "{call}: {}", response.text());
+    response
 }
 
-/// Where its files are found, with what is in them.
+/// The paths of a recording's files for playback, with their content.
 pub(crate) fn playback_files(sample: &SampleRecording) -> impl Iterator<Item = (String, Vec<u8>)> {
     FORMATS.iter().flat_map(move |format| {
         let files = sample.files(format).into_iter();
@@ -118,19 +114,19 @@ pub(crate) fn playback_files(sample: &SampleRecording) -> impl Iterator<Item = (
     })
 }
 
-/// All of it can be watched.
+/// Asserts that every file of a recording is served.
 pub(crate) async fn assert_playable(product: &Product, sample: &SampleRecording) {
     for (target, content) in playback_files(sample) {
-        let answer = product.get(&target).await.unwrap();
-        assert_eq!(answer.status, 200, "{target} {}", product.log());
-        assert!(answer.body == content, "{target}");
+        let response = product.get(&target).await.unwrap();
+        assert_eq!(response.status, 200, "{target} {}", product.log());
+        assert!(response.body == content, "{target}");
     }
 }
 
-/// Nothing of it can be.
+/// Asserts that no file of a recording is served.
 pub(crate) async fn assert_hidden(product: &Product, sample: &SampleRecording) {
     for (target, _) in playback_files(sample) {
-        let answer = product.get(&target).await.unwrap();
-        assert_eq!(answer.status, 404, "{target}");
+        let response = product.get(&target).await.unwrap();
+        assert_eq!(response.status, 404, "{target}");
     }
 }

@@ -1,4 +1,4 @@
-//! Uploads by HTTPS, as a BBB server sends them.
+//! Uploads of archives by HTTP, as BigBlueButton servers send them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,14 +14,14 @@ use crate::tools::{add_server, file_names, setup, visibility_of, wait_until_impo
 
 pub(crate) const SECRET: &str = "secret-of-the-server";
 
-/// Names and values.
+/// Names and values of headers.
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
 fn sign_token(claims: Value, secret: &str) -> String {
     sign(claims.as_object().unwrap(), secret, TokenAlgorithm::Hs256).unwrap()
 }
 
-/// Seconds since 1970, so far from now.
+/// The time in this number of seconds, as seconds since 1970.
 fn seconds_from_now(seconds: i64) -> i64 {
     use app::ports::Clock as _;
     adapters::entropy::SystemClock.now().0 / 1000 + seconds
@@ -50,9 +50,9 @@ pub(crate) async fn send_upload(
 ) -> ClientResponse {
     let mut request = new_request(method, &upload_target(sample));
     let bearer = format!("Bearer {}", valid_token(sample));
-    let given = headers.iter().any(|(name, _)| *name == "Authorization");
+    let has_authorization = headers.iter().any(|(name, _)| *name == "Authorization");
     let bearer = [("Authorization", bearer.as_str())];
-    let all = headers.iter().chain(bearer.iter().filter(|_| !given));
+    let all = headers.iter().chain(bearer.iter().filter(|_| !has_authorization));
     request.headers.extend(all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     request.body = body.map(<[u8]>::to_vec);
     exchange(product.port(), &request).await.unwrap()
@@ -65,28 +65,28 @@ async fn start_product() -> Product {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_in_one_piece_is_imported_and_may_come_again() {
+async fn an_archive_in_one_request_is_imported_and_may_be_sent_again() {
     let product = start_product().await;
     let sample = SampleRecording::new(1);
     let archive = sample.archive(&["video", "notes"]);
     for header in ["Repr-Digest", "Content-Digest"] {
         let digest = digest(&archive);
-        let answer =
+        let response =
             send_upload(&product, "PUT", &sample, &[(header, &digest)], Some(&archive)).await;
-        assert_eq!(answer.status, 201, "{}", answer.text());
-        assert_eq!(answer.text(), format!("{{\"received\":{}}}", archive.len()));
+        assert_eq!(response.status, 201, "{}", response.text());
+        assert_eq!(response.text(), format!("{{\"received\":{}}}", archive.len()));
         wait_until_imported(product.setup()).await;
         assert_eq!(visibility_of(product.setup(), &sample, "video"), Some("published"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_goes_on_where_it_broke_off() {
+async fn an_upload_continues_where_it_was_interrupted() {
     let product = start_product().await;
     let sample = SampleRecording::new(2);
     let archive = sample.archive(&["podcast"]);
     let (total, digest) = (archive.len().to_string(), digest(&archive));
-    // A sender that dies in the middle.
+    // A sender that closes the connection during the upload.
     let mut connection = ClientConnection::open(product.port()).await.unwrap();
     let head = format!(
         "PUT {} HTTP/1.1\r\nHost: balancer.test\r\nAuthorization: Bearer {}\r\nRepr-Digest: {digest}\r\n\
@@ -98,26 +98,27 @@ async fn an_upload_goes_on_where_it_broke_off() {
     connection.send(&archive[..7000]).await.unwrap();
     drop(connection);
     let has_part = async || {
-        let answer = send_upload(&product, "HEAD", &sample, &[], None).await;
-        assert_eq!((answer.status, answer.body.len()), (200, 0));
-        answer.header("upload-offset") == Some("7000")
+        let response = send_upload(&product, "HEAD", &sample, &[], None).await;
+        assert_eq!((response.status, response.body.len()), (200, 0));
+        response.header("upload-offset") == Some("7000")
     };
-    wait_until("a part is there", has_part).await.unwrap();
-    let there = ("Upload-Length", total.as_str());
-    let elsewhere = [there, ("Upload-Offset", "6000"), ("Repr-Digest", &digest)];
-    let answer = send_upload(&product, "PATCH", &sample, &elsewhere, Some(&archive[6000..])).await;
-    assert_eq!((answer.status, answer.header("upload-offset")), (409, Some("7000")));
-    let next = [there, ("Upload-Offset", "7000"), ("Repr-Digest", &digest)];
-    let answer = send_upload(&product, "PATCH", &sample, &next, Some(&archive[7000..9000])).await;
-    assert_eq!((answer.status, answer.header("upload-offset")), (202, Some("9000")));
+    wait_until("the first part is stored", has_part).await.unwrap();
+    let length = ("Upload-Length", total.as_str());
+    let wrong_offset = [length, ("Upload-Offset", "6000"), ("Repr-Digest", &digest)];
+    let response =
+        send_upload(&product, "PATCH", &sample, &wrong_offset, Some(&archive[6000..])).await;
+    assert_eq!((response.status, response.header("upload-offset")), (409, Some("7000")));
+    let next = [length, ("Upload-Offset", "7000"), ("Repr-Digest", &digest)];
+    let response = send_upload(&product, "PATCH", &sample, &next, Some(&archive[7000..9000])).await;
+    assert_eq!((response.status, response.header("upload-offset")), (202, Some("9000")));
     assert!(file_names(&product.setup().folder().join("spool"))[0].starts_with(".upload-"));
     let range = format!("bytes 9000-{}/{total}", archive.len() - 1);
     let rest = [("Content-Range", range.as_str()), ("Repr-Digest", &digest)];
-    let answer = send_upload(&product, "PUT", &sample, &rest, Some(&archive[9000..])).await;
-    assert_eq!(answer.status, 201, "{}", answer.text());
+    let response = send_upload(&product, "PUT", &sample, &rest, Some(&archive[9000..])).await;
+    assert_eq!(response.status, 201, "{}", response.text());
     wait_until_imported(product.setup()).await;
-    let there = async || visibility_of(product.setup(), &sample, "podcast").is_some();
-    wait_until("there", there).await.unwrap();
+    let is_imported = async || visibility_of(product.setup(), &sample, "podcast").is_some();
+    wait_until("imported", is_imported).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,9 +142,9 @@ async fn only_servers_of_the_pool_may_upload_and_only_what_their_token_names() {
         let bearer = format!("Bearer {token}");
         let headers = [("Authorization", bearer.as_str()), ("Repr-Digest", &digest(b"x"))];
         for (method, body) in [("PUT", Some(&b"x"[..])), ("HEAD", None)] {
-            let answer = send_upload(&product, method, &sample, &headers, body).await;
-            assert_eq!(answer.status, 401, "{method} {token}");
-            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            let response = send_upload(&product, method, &sample, &headers, body).await;
+            assert_eq!(response.status, 401, "{method} {token}");
+            assert_eq!(response.header("www-authenticate"), Some("Bearer"));
         }
     }
     assert!(file_names(&product.setup().folder().join("spool")).is_empty());
@@ -151,7 +152,7 @@ async fn only_servers_of_the_pool_may_upload_and_only_what_their_token_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_told_in_json() {
+async fn errors_are_reported_in_json() {
     let setup = setup().with_setting("RECORDING_UPLOAD_MAX_BYTES", "1024");
     let product = setup.start().await.unwrap();
     add_server(&product, SECRET).await;
@@ -169,9 +170,9 @@ async fn what_is_wrong_is_told_in_json() {
         ("DELETE", &[], 405),
     ];
     for (method, headers, status) in cases {
-        let answer = send_upload(&product, method, &sample, headers, Some(b"abc")).await;
-        assert_eq!(answer.status, status, "{method} {headers:?} {}", answer.text());
-        let error: Value = serde_json::from_str(&answer.text()).unwrap();
+        let response = send_upload(&product, method, &sample, headers, Some(b"abc")).await;
+        assert_eq!(response.status, status, "{method} {headers:?} {}", response.text());
+        let error: Value = serde_json::from_str(&response.text()).unwrap();
         assert!(error["error"].is_string());
     }
     let strange = SampleRecording { record_id: "..%2f..".to_owned(), ..SampleRecording::new(6) };

@@ -1,4 +1,5 @@
-//! The whole life of a recording from outside: in directories and in a bucket, on each kind of store.
+//! Import, playback, change and deletion of recordings, in directories and in a bucket, on each
+//! kind of store.
 
 use testkit::product::{Product, new_request, wait_until};
 use testkit::samples::{FORMATS, SampleRecording, WEBCAMS_MP4};
@@ -31,10 +32,10 @@ async fn in_a_bucket_and_postgres() {
 }
 
 async fn whole_life(kind: StoreKind, files: FileStorage) {
-    let house = TestStorage::new(kind, files).await;
-    let product = house.setup.start().await.unwrap();
+    let storage = TestStorage::new(kind, files).await;
+    let product = storage.setup.start().await.unwrap();
     let (spooled, uploaded) = (SampleRecording::new(1), SampleRecording::new(2));
-    house.import_sample(&product, &spooled).await;
+    storage.import_sample(&product, &spooled).await;
     upload_sample(&product, &uploaded).await;
     for sample in [&spooled, &uploaded] {
         assert_playable(&product, sample).await;
@@ -44,9 +45,9 @@ async fn whole_life(kind: StoreKind, files: FileStorage) {
         for _ in 0..2 {
             change_recording(&product, "publishRecordings", &format!("{id}&publish=false")).await;
             assert_hidden(&product, sample).await;
-            let there = house.list_files(sample).await;
-            assert!(!there.iter().any(|path| path.contains("/published/")), "{there:?}");
-            assert!(!there.iter().any(|path| path.starts_with("published/")), "{there:?}");
+            let files = storage.list_files(sample).await;
+            assert!(!files.iter().any(|path| path.contains("/published/")), "{files:?}");
+            assert!(!files.iter().any(|path| path.starts_with("published/")), "{files:?}");
         }
         assert!(get_recording(&product, sample).await.contains("<state>unpublished</state>"));
         change_recording(&product, "publishRecordings", &format!("{id}&publish=true")).await;
@@ -55,13 +56,14 @@ async fn whole_life(kind: StoreKind, files: FileStorage) {
             let deleted = change_recording(&product, "deleteRecordings", &id).await;
             assert_eq!(deleted.xml_field("deleted"), "true");
             assert_hidden(&product, sample).await;
-            assert_eq!(house.list_files(sample).await, [""; 0]);
+            assert_eq!(storage.list_files(sample).await, [""; 0]);
         }
         assert!(get_recording(&product, sample).await.contains("noRecordings"));
-        let back = product.call("publishRecordings", &format!("{id}&publish=true")).await.unwrap();
-        assert_eq!(back.xml_field("returncode"), "FAILED");
+        let published =
+            product.call("publishRecordings", &format!("{id}&publish=true")).await.unwrap();
+        assert_eq!(published.xml_field("returncode"), "FAILED");
     }
-    house.run_command(&house.setup, &["recordings", "check"]).await;
+    storage.run_command(&storage.setup, &["recordings", "check"]).await;
 }
 
 async fn upload_sample(product: &Product, sample: &SampleRecording) {
@@ -69,17 +71,17 @@ async fn upload_sample(product: &Product, sample: &SampleRecording) {
     let archive = sample.archive(&FORMATS);
     let digest = uploads::digest(&archive);
     let headers = [("Repr-Digest", digest.as_str())];
-    let answer = uploads::send_upload(product, "PUT", sample, &headers, Some(&archive)).await;
-    assert_eq!(answer.status, 201, "{}", answer.text());
-    let there = async || {
+    let response = uploads::send_upload(product, "PUT", sample, &headers, Some(&archive)).await;
+    assert_eq!(response.status, 201, "{}", response.text());
+    let is_listed = async || {
         get_recording(product, sample)
             .await
             .contains("<returncode>SUCCESS</returncode><recordings><recording>")
     };
-    wait_until("listed", there).await.unwrap();
+    wait_until("listed", is_listed).await.unwrap();
 }
 
-/// Whatever getRecordings names, of playbacks and of previews.
+/// Asserts that every URL in the response to getRecordings is served.
 async fn assert_links_work(product: &Product, sample: &SampleRecording) {
     let text = get_recording(product, sample).await;
     let links = text.split("http://").skip(1).filter_map(|rest| rest.split('<').next());
@@ -87,19 +89,18 @@ async fn assert_links_work(product: &Product, sample: &SampleRecording) {
         links.filter_map(|link| Some(format!("/{}", link.split_once('/')?.1))).collect();
     assert!(targets.len() > FORMATS.len(), "{text}");
     for target in targets {
-        let answer = product.get(&target).await.unwrap();
-        assert!(answer.status < 400, "{target}: {}", answer.status);
+        let response = product.get(&target).await.unwrap();
+        assert!(response.status < 400, "{target}: {}", response.status);
     }
 }
 
-/// A player that jumps into the film.
+/// Asserts that a part of a video is served.
 async fn assert_ranges_work(product: &Product, sample: &SampleRecording) {
-    let film = WEBCAMS_MP4;
     let mut request = new_request("GET", &format!("/video/{}/video-0.m4v", sample.record_id));
     request.headers.push(("Range".to_owned(), "bytes=60000-60999".to_owned()));
     let part = product.send(&request).await.unwrap();
     assert_eq!((part.status, part.header("content-type")), (206, Some("video/mp4")));
-    let range = format!("bytes 60000-60999/{}", film.len());
+    let range = format!("bytes 60000-60999/{}", WEBCAMS_MP4.len());
     assert_eq!(part.header("content-range"), Some(range.as_str()));
-    assert!(part.body == film[60_000..61_000]);
+    assert!(part.body == WEBCAMS_MP4[60_000..61_000]);
 }

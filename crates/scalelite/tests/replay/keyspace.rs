@@ -1,4 +1,4 @@
-//! A keyspace as it was recorded: put into a Redis, taken out of one, compared.
+//! Keyspaces of Redis: recorded ones, written to a server, read from it, and compared.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -6,16 +6,16 @@ use testkit::private::{Redis, RedisReply};
 
 /// The prefix of the original's keys.
 const ORIGINAL_PREFIX: &str = "scalelite:";
-/// What is only ours, which the original never looks at.
+/// The prefix of the product's own keys, which the original never reads.
 const OWN_PREFIX: &str = "scalelite:own:";
 
-/// Keys with type, value, and the seconds that they have left.
+/// Keys with their type, value and remaining time in seconds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keyspace(pub(crate) BTreeMap<String, Value>);
 
 fn texts(value: &Value) -> Vec<String> {
-    let of = |one: &Value| one.as_str().map_or_else(|| one.to_string(), str::to_owned);
-    value.as_array().map(|all| all.iter().map(of).collect()).unwrap_or_default()
+    let text = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+    value.as_array().map(|items| items.iter().map(text).collect()).unwrap_or_default()
 }
 
 fn number(text: &str) -> f64 {
@@ -23,13 +23,13 @@ fn number(text: &str) -> f64 {
 }
 
 impl Keyspace {
-    /// One of the recording, for servers on that port.
+    /// A keyspace of a recording, with servers on this port.
     pub(crate) fn from_recording(keys: &Value, port: u16) -> Self {
         let text = keys.to_string().replace("127.0.0.1:9700", &format!("127.0.0.1:{port}"));
         Self(serde_json::from_str(&text).unwrap())
     }
 
-    /// The same with other names.
+    /// The keyspace with names replaced.
     pub(crate) fn with_renames(&self, names: &[(String, String)]) -> Self {
         let mut text = serde_json::to_string(&self.0).unwrap();
         for (old, new) in names {
@@ -66,11 +66,11 @@ impl Keyspace {
                 }
                 other => panic!("{key} is a {other}"),
             };
-            let mut asked = vec![command, key.as_str()];
-            asked.extend(arguments.iter().map(String::as_str));
-            redis.run_command(&asked).await.unwrap();
-            if let Some(left) = entry["ttl_s"].as_i64() {
-                redis.run_command(&["EXPIRE", key, &left.to_string()]).await.unwrap();
+            let mut words = vec![command, key.as_str()];
+            words.extend(arguments.iter().map(String::as_str));
+            redis.run_command(&words).await.unwrap();
+            if let Some(ttl_s) = entry["ttl_s"].as_i64() {
+                redis.run_command(&["EXPIRE", key, &ttl_s.to_string()]).await.unwrap();
             }
         }
     }
@@ -83,14 +83,14 @@ impl Keyspace {
             let kind = redis.run_command(&["TYPE", &key]).await.unwrap().text();
             let value = read_value(redis, &key, &kind).await;
             let mut entry = json!({ "type": kind, "value": value });
-            let left: i64 =
+            let ttl_s: i64 =
                 redis.run_command(&["TTL", &key]).await.unwrap().text().parse().unwrap();
-            if left >= 0 {
-                entry["ttl_s"] = left.into();
+            if ttl_s >= 0 {
+                entry["ttl_s"] = ttl_s.into();
             }
             found.insert(key, entry);
         }
-        // The probe of health checks.
+        // Health checks write this key.
         found.remove(&format!("{ORIGINAL_PREFIX}__health_check_set__"));
         Self(found)
     }
@@ -109,7 +109,7 @@ impl Keyspace {
         self.0.get_mut(&format!("{ORIGINAL_PREFIX}{key}")).unwrap()["value"][name] = value.into();
     }
 
-    /// Members of a set.
+    /// The members of a set.
     pub(crate) fn members(&self, key: &str) -> Vec<String> {
         let entry = self.0.get(&format!("{ORIGINAL_PREFIX}{key}"));
         entry.map(|entry| texts(&entry["value"])).unwrap_or_default()
@@ -124,22 +124,23 @@ impl Keyspace {
         }
     }
 
-    /// What differs from the expected one, a line each. Times left may be longer, since every poll
-    /// renews them.
+    /// The differences to the expected keyspace, one per line. Remaining times may be longer, since
+    /// every poll renews them.
     pub(crate) fn list_differences(&self, expected: &Self) -> Vec<String> {
         let mut keys: Vec<_> = self.0.keys().chain(expected.0.keys()).collect();
         keys.sort();
         keys.dedup();
-        let differ = |key: &&String| {
-            let (found, wanted) = (self.0.get(*key), expected.0.get(*key));
-            let alike = found.zip(wanted).is_some_and(|(found, wanted)| is_alike(found, wanted));
-            (!alike).then(|| format!("{key}\n      found {found:?}\n     wanted {wanted:?}"))
+        let difference = |key: &&String| {
+            let (found, expected) = (self.0.get(*key), expected.0.get(*key));
+            let is_same =
+                found.zip(expected).is_some_and(|(found, expected)| is_alike(found, expected));
+            (!is_same).then(|| format!("{key}\n      found {found:?}\n   expected {expected:?}"))
         };
-        keys.iter().filter_map(differ).collect()
+        keys.iter().filter_map(difference).collect()
     }
 }
 
-fn is_alike(found: &Value, wanted: &Value) -> bool {
+fn is_alike(found: &Value, expected: &Value) -> bool {
     let sorted = |entry: &Value| {
         let mut value = entry["value"].clone();
         if let Some(list) = value.as_array_mut() {
@@ -147,30 +148,30 @@ fn is_alike(found: &Value, wanted: &Value) -> bool {
         }
         value
     };
-    let time = match (found["ttl_s"].as_i64(), wanted["ttl_s"].as_i64()) {
+    let is_time_alike = match (found["ttl_s"].as_i64(), expected["ttl_s"].as_i64()) {
         (None, None) => true,
-        (Some(found), Some(wanted)) => (wanted - 10..=86_400).contains(&found),
+        (Some(found), Some(expected)) => (expected - 10..=86_400).contains(&found),
         _ => false,
     };
-    found["type"] == wanted["type"] && sorted(found) == sorted(wanted) && time
+    found["type"] == expected["type"] && sorted(found) == sorted(expected) && is_time_alike
 }
 
 async fn read_value(redis: &Redis, key: &str, kind: &str) -> Value {
-    let ask = async |command: &[&str]| redis.run_command(command).await.unwrap();
+    let run = async |command: &[&str]| redis.run_command(command).await.unwrap();
     match kind {
         "set" => {
-            let mut members = ask(&["SMEMBERS", key]).await.texts();
+            let mut members = run(&["SMEMBERS", key]).await.texts();
             members.sort();
             json!(members)
         }
-        "hash" => reply_pairs(&ask(&["HGETALL", key]).await)
+        "hash" => reply_pairs(&run(&["HGETALL", key]).await)
             .map(|pair| (pair[0].clone(), json!(pair[1])))
             .collect::<serde_json::Map<_, _>>()
             .into(),
-        "zset" => reply_pairs(&ask(&["ZRANGE", key, "0", "-1", "WITHSCORES"]).await)
+        "zset" => reply_pairs(&run(&["ZRANGE", key, "0", "-1", "WITHSCORES"]).await)
             .map(|pair| json!([pair[0], number(&pair[1])]))
             .collect(),
-        _ => json!(ask(&["GET", key]).await.text()),
+        _ => json!(run(&["GET", key]).await.text()),
     }
 }
 

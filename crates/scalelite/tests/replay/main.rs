@@ -1,7 +1,7 @@
-//! What ours leaves in Redis is what the original would have left: each recorded step of the
-//! original is done anew, by ours, on the keyspace that was there before it, and the keyspace
-//! afterwards is compared key by key with the recorded one.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
+//! Compares the product with the original in Redis: each recorded step of the original is repeated
+//! by the product on the keyspace before the step, and the keyspace after it is compared with the
+//! recorded one.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod keyspace;
 mod old_data;
@@ -18,24 +18,24 @@ use testkit::product::Setup;
 const BINARY: &str = env!("CARGO_BIN_EXE_scalelite");
 
 #[tokio::test]
-async fn transitions_of_servers_and_meetings() {
+async fn steps_of_servers_and_meetings() {
     replay_recording("redis-transitions.json", &[]).await;
 }
 
 #[tokio::test]
-async fn transitions_of_tenants() {
+async fn steps_of_tenants() {
     replay_recording("redis-tenants.json", &[("MULTITENANCY_ENABLED", "true")]).await;
 }
 
-/// The steps of a recording.
+/// Reads the steps of a recording.
 fn read_fixture(file: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/data/fixtures").join(file);
-    let read = std::fs::read_to_string(path).unwrap();
-    serde_json::from_str(&read).unwrap()
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_json::from_str(&text).unwrap()
 }
 
-/// A Redis, the servers of the recordings, and a balancer to be started on them, which polls only
-/// when it is told to.
+/// Starts a Redis server and the servers of the recordings. Returns them with the setup of a
+/// balancer that polls on command only.
 async fn start_environment(settings: &[(&str, &str)]) -> (Redis, BbbPool, Setup) {
     let redis = Redis::start().await.unwrap();
     let options = PoolOptions {

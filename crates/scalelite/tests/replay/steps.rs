@@ -1,17 +1,18 @@
-//! The recorded steps, done by ours. A step is told by its name, as the recording has it.
+//! Repeats the recorded steps with the product. The name of a step in the recording says what to
+//! do.
 
 use crate::keyspace::Keyspace;
 use crate::{read_fixture, start_environment};
 use bbb_sim::{BbbPool, FaultMode, Preload};
 use serde_json::{Value, json};
-use std::time::Duration;
 use testkit::private::Redis;
-use testkit::product::{Product, SECRET, Setup, new_request, signed_target_with};
+use testkit::product::{Product, SECRET, Setup, new_request, signed_target_with, wait_until};
 
-/// A seat's reserve, which a create adds (rule 7 of the differences to the original).
+/// The expected users of a new meeting, which a create adds to the load of its server (rule 7 of
+/// the differences to the original).
 const EXPECTED_USERS: f64 = 15.0;
 
-/// A step with what was there before and after.
+/// A step with the keyspaces before and after it.
 struct ReplayStep {
     name: String,
     before: Keyspace,
@@ -24,12 +25,12 @@ struct ReplayStep {
 
 pub(crate) async fn replay_recording(file: &str, settings: &[(&str, &str)]) {
     let (redis, pool, setup) = start_environment(settings).await;
-    let mut wrong = Vec::new();
+    let mut differences = Vec::new();
     for step in read_steps(file, pool.server(1).port()) {
-        let complaints = replay_step(&redis, &pool, &setup, step).await;
-        wrong.extend(complaints);
+        differences.extend(replay_step(&redis, &pool, &setup, step).await);
     }
-    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+    let count = differences.len();
+    assert!(differences.is_empty(), "{count} differences:\n{}", differences.join("\n"));
 }
 
 fn read_steps(file: &str, port: u16) -> Vec<ReplayStep> {
@@ -69,17 +70,16 @@ async fn replay_step(
     step.prepare_servers(pool);
     let product = setup.start().await.unwrap();
     step.run_on(&product).await;
-    // The count of a join comes a moment later.
+    // A join is counted after its response.
     let mut differences = Vec::new();
-    for _ in 0..200 {
+    let is_same = async || {
         let found = Keyspace::read_from(redis).await;
         differences = found.list_differences(&step.expected_keyspace(&found));
-        if differences.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    differences.into_iter().map(|one| format!("  {}: {one}", step.name)).collect()
+        differences.is_empty()
+    };
+    // The differences say more than the error.
+    let _ = wait_until("as recorded", is_same).await;
+    differences.into_iter().map(|line| format!("  {}: {line}", step.name)).collect()
 }
 
 impl ReplayStep {
@@ -87,7 +87,7 @@ impl ReplayStep {
         self.name.split_whitespace().collect()
     }
 
-    /// The server that the name tells of, by its number.
+    /// The id of the server whose number is in the step's name.
     fn server(&self) -> &str {
         let number: usize = self.name_words()[1].parse().unwrap();
         &self.servers[number - 1]
@@ -101,8 +101,8 @@ impl ReplayStep {
         self.name_words()[1]
     }
 
-    /// Among equals ours chooses another server than the original: both begin with the choice that
-    /// was recorded.
+    /// Makes the recorded server of a new meeting the least loaded one, since the product chooses
+    /// otherwise among equally loaded servers than the original.
     fn make_comparable(&mut self) {
         if !self.is_create() {
             return;
@@ -116,25 +116,26 @@ impl ReplayStep {
         }
     }
 
-    /// The servers have the meetings that they had then.
+    /// Gives the simulated servers the meetings that they had in the recording.
     fn prepare_servers(&self, pool: &BbbPool) {
-        let polls = self.name.starts_with("poll") || self.name.contains("state=enable");
-        let then = if polls { &self.after } else { &self.before };
+        let is_poll = self.name.starts_with("poll") || self.name.contains("state=enable");
+        let keyspace = if is_poll { &self.after } else { &self.before };
         for (id, server) in self.servers.iter().zip(pool.servers()) {
             server.clear_fault();
             server.drop_meetings(None);
             let key = format!("server:{id}");
-            if then.hash(&key).is_none() {
+            if keyspace.hash(&key).is_none() {
                 continue;
             }
-            let number = |name: &str| then.field(&key, name).parse().unwrap_or(0_u32);
-            let on_it = |meeting: &String| {
+            let number = |name: &str| keyspace.field(&key, name).parse().unwrap_or(0_u32);
+            let is_on_server = |meeting: &String| {
                 let key = format!("meeting:{meeting}");
-                then.hash(&key).is_some() && then.field(&key, "server_id") == *id
+                keyspace.hash(&key).is_some() && keyspace.field(&key, "server_id") == *id
             };
-            let mut ids: Vec<String> = then.members("meetings").into_iter().filter(on_it).collect();
-            if polls {
-                // One that only the server knows.
+            let mut ids: Vec<String> =
+                keyspace.members("meetings").into_iter().filter(is_on_server).collect();
+            if is_poll {
+                // Meetings that only the server knows.
                 ids.extend((ids.len()..number("meetings") as usize).map(|_| "M2".to_owned()));
             }
             for (n, meeting) in ids.into_iter().enumerate() {
@@ -143,7 +144,7 @@ impl ReplayStep {
                 server.preload(Preload { ids, users, age_s: 60, ..Preload::default() });
             }
             let fails = self.name.contains("server 2 fails") && server.number() == 2;
-            if fails || then.field(&key, "online") == "false" {
+            if fails || keyspace.field(&key, "online") == "false" {
                 server.set_fault(FaultMode::Reset);
             }
         }
@@ -177,7 +178,7 @@ impl ReplayStep {
             }
             "poll" => {
                 product.poll_servers().await.unwrap();
-                // One poll without a meeting forgets nothing.
+                // A meeting is forgotten when two polls do not report it.
                 if self.name.contains("gone") {
                     product.poll_servers().await.unwrap();
                 }
@@ -194,8 +195,8 @@ impl ReplayStep {
     }
 
     async fn run_tenant_step(&self, product: &Product) {
-        let (what, rest) = self.name.split_once(['[', ' ']).unwrap();
-        match what {
+        let (kind, rest) = self.name.split_once(['[', ' ']).unwrap();
+        match kind {
             "addTenant" => {
                 let name = rest.split(' ').next().unwrap();
                 let id = &self.tenants.iter().find(|(known, _)| known == name).unwrap().1;
@@ -216,8 +217,8 @@ impl ReplayStep {
             task => {
                 let (name, rest) = rest.split_once(',').unwrap();
                 let task = format!("{task}[{},{rest}", self.tenant(name));
-                let said = product.setup().run_command(&["rake", &task]).await.unwrap();
-                assert!(said.status.success(), "{task}: {said:?}");
+                let output = product.setup().run_command(&["rake", &task]).await.unwrap();
+                assert!(output.status.success(), "{task}: {output:?}");
             }
         }
     }
@@ -260,12 +261,16 @@ impl ReplayStep {
         let mut request =
             new_request("GET", &signed_target_with(&secret, self.name_words()[0], &query));
         request.headers = vec![("Host".to_owned(), host)];
-        let answer = product.send(&request).await.unwrap();
-        assert!(answer.status == 302 || answer.text().contains("SUCCESS"), "{}", answer.text());
+        let response = product.send(&request).await.unwrap();
+        assert!(
+            response.status == 302 || response.text().contains("SUCCESS"),
+            "{}",
+            response.text()
+        );
     }
 
-    /// What the original left, with the ids and passwords that ours made, and the one difference
-    /// that is on purpose: the reserve of a new meeting.
+    /// The keyspace of the original, with the ids and passwords that the product has generated, and
+    /// with the one deliberate difference: the expected users of a new meeting.
     fn expected_keyspace(&self, found: &Keyspace) -> Keyspace {
         let new = |keyspace: &Keyspace, set: &str| -> Vec<String> {
             let old = self.before.members(set);
@@ -280,21 +285,20 @@ impl ReplayStep {
         let mut expected = self.after.with_renames(&names);
         if self.is_create() {
             let key = format!("meeting:{}", self.meeting());
-            let (host, made) =
+            let (server, password) =
                 (expected.field(&key, "server_id"), found.field(&key, "moderator_pw"));
             let multiplier: f64 =
-                expected.field(&format!("server:{host}"), "load_multiplier").parse().unwrap();
-            let more = (EXPECTED_USERS - 1.0) * multiplier;
-            expected.change_scores(
-                "server_load",
-                |id, score| if id == host { score + more } else { score },
-            );
+                expected.field(&format!("server:{server}"), "load_multiplier").parse().unwrap();
+            let additional_load = (EXPECTED_USERS - 1.0) * multiplier;
+            expected.change_scores("server_load", |id, score| {
+                if id == server { score + additional_load } else { score }
+            });
             if self.name.contains("no moderatorPW") {
                 assert!(
-                    made.len() == 8 && made.chars().all(|c| c.is_ascii_alphanumeric()),
-                    "{made}"
+                    password.len() == 8 && password.chars().all(|c| c.is_ascii_alphanumeric()),
+                    "{password}"
                 );
-                expected.set_field(&key, "moderator_pw", &made);
+                expected.set_field(&key, "moderator_pw", &password);
             }
         }
         expected

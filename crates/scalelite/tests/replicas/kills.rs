@@ -1,12 +1,9 @@
-//! One of two replicas is killed under load: the other has all that was answered, is not held up by
-//! what was not, and polls.
-
-use std::time::Duration;
+//! One of two replicas is killed under load: the other one has every meeting whose create
+//! succeeded, is not blocked by calls that the killed one did not finish, and polls.
 
 use anyhow::{Context as _, ensure};
 use testkit::product::wait_until;
 use testkit::stores::{StoreKind, TestStores};
-use tokio::time::Instant;
 
 use crate::load::LoadClients;
 use crate::polls::count_polls;
@@ -15,32 +12,29 @@ use crate::tools::{assert_no_panic, on_each_store, slow_down, start_replicas};
 
 const SERVERS: usize = 4;
 const CREATES: usize = 40;
-/// Two polls: one may be that of the dead one. An interval each, and leave for a busy machine.
-const TWO_POLL_TIME: Duration = Duration::from_millis(3_500);
-
 on_each_store!(a_killed_replica_loses_nothing);
 
 async fn a_killed_replica_loses_nothing(kind: StoreKind) -> anyhow::Result<()> {
     let stores = TestStores::start(kind).await?;
-    let mut world = start_replicas(2, &stores, SERVERS, &[("POLL_INTERVAL", "1")]).await?;
-    slow_down(&world.pool);
-    let load = LoadClients::on(&world.products);
+    let mut deployment = start_replicas(2, &stores, SERVERS, &[("POLL_INTERVAL", "1")]).await?;
+    slow_down(&deployment.pool);
+    let load = LoadClients::on(&deployment.products);
     load.wait_until_created(CREATES).await?;
-    let mut dead = world.products.remove(0);
-    dead.kill().await?;
-    let (killed, before) = (Instant::now(), count_polls(&world.pool));
-    let polls_go_on = async || {
-        let now = count_polls(&world.pool);
+    let mut killed = deployment.products.remove(0);
+    killed.kill().await?;
+    let before = count_polls(&deployment.pool);
+    // Two polls, since the first one may have been begun by the killed replica.
+    let is_polled = async || {
+        let now = count_polls(&deployment.pool);
         now.iter().zip(&before).all(|(now, before)| *now >= before + 2)
     };
-    wait_until("polled by the survivor", polls_go_on).await?;
-    ensure!(killed.elapsed() < TWO_POLL_TIME, "polled only after {:?}", killed.elapsed());
+    wait_until("polled by the other replica", is_polled).await?;
     load.wait_until_created(CREATES).await?;
     let record = load.finish().await?;
-    ensure!(record.aborted > 0, "nobody noticed the kill");
+    ensure!(record.aborted > 0, "no call was interrupted");
     ensure!(record.unavailable == 0, "{record:#?}");
-    let survivor = world.products.first().context("nobody is left")?;
-    check_record(&record, survivor, &world.pool).await?;
-    assert_no_panic(&world.products);
+    let other = deployment.products.first().context("the other replica")?;
+    check_record(&record, other, &deployment.pool).await?;
+    assert_no_panic(&deployment.products);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Everything in Redis is lost while replicas run: they put back the servers that they knew, and find
+//! All data in Redis is lost while replicas run: they restore the servers that they knew, and adopt
 //! the meetings that run on them.
 
 use std::time::Duration;
@@ -18,45 +18,49 @@ const SERVERS: usize = 3;
 const CREATES: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_forgot_everything_is_filled_again() {
+async fn a_redis_that_lost_everything_is_restored() {
     let stores = TestStores::start(StoreKind::RedisAndPostgres).await.unwrap();
-    let world = start_replicas(2, &stores, SERVERS, &[("POLL_INTERVAL", "1")]).await.unwrap();
+    let deployment = start_replicas(2, &stores, SERVERS, &[("POLL_INTERVAL", "1")]).await.unwrap();
     let redis = stores.redis().unwrap();
-    let load = LoadClients::on(&world.products);
+    let load = LoadClients::on(&deployment.products);
     load.wait_until_created(CREATES).await.unwrap();
-    create(&world.products[0], "kept").await.unwrap();
-    let home = world.servers_with("kept")[0].number();
-    // In the middle of a poll, which must not bring back half of a server.
-    for server in world.pool.servers() {
+    create(&deployment.products[0], "kept").await.unwrap();
+    let number = deployment.servers_with("kept")[0].number();
+    // The loss happens during a poll, which must not restore a part of a server's data.
+    for server in deployment.pool.servers() {
         server.set_latency(Latency::Fixed(Duration::from_millis(300)));
     }
-    let before = count_polls(&world.pool);
-    let polled = async || count_polls(&world.pool).iter().zip(&before).all(|(now, old)| now > old);
-    wait_until("polled", polled).await.unwrap();
+    let before = count_polls(&deployment.pool);
+    let is_polled = async || {
+        count_polls(&deployment.pool).iter().zip(&before).all(|(now, before)| now > before)
+    };
+    wait_until("polled", is_polled).await.unwrap();
     redis.flush_all().await.unwrap();
     load.finish().await.unwrap();
-    for server in world.pool.servers() {
+    for server in deployment.pool.servers() {
         server.set_latency(Latency::None);
     }
-    for product in &world.products {
+    for product in &deployment.products {
         wait_for_health(product, 200).await.unwrap();
-        let whole = async || product.list_loads().await.is_ok_and(|loads| loads.len() == SERVERS);
-        wait_until("the servers are back", whole).await.unwrap();
-        let known = async || {
+        let are_back =
+            async || product.list_loads().await.is_ok_and(|loads| loads.len() == SERVERS);
+        wait_until("the servers are back", are_back).await.unwrap();
+        let is_known = async || {
             let info = product.call("getMeetingInfo", "meetingID=kept").await.unwrap();
             is_success(&info)
         };
-        wait_until("the meeting is known", known).await.unwrap();
+        wait_until("the meeting is known", is_known).await.unwrap();
     }
-    let again = create(&world.products[1], "kept").await.unwrap();
+    let again = create(&deployment.products[1], "kept").await.unwrap();
     assert_eq!(again.xml_field("messageKey"), "duplicateWarning", "{}", describe_response(&again));
-    let homes: Vec<usize> = world.servers_with("kept").iter().map(|one| one.number()).collect();
-    assert_eq!(homes, [home]);
-    for (product, name) in world.products.iter().zip(["one", "other"]) {
+    let numbers: Vec<usize> =
+        deployment.servers_with("kept").iter().map(|server| server.number()).collect();
+    assert_eq!(numbers, [number]);
+    for (product, name) in deployment.products.iter().zip(["first", "second"]) {
         wait_until_served(product, name).await.unwrap();
         create(product, "both").await.unwrap();
         assert_eq!(health_status(product).await.unwrap(), 200);
     }
-    assert_eq!(world.servers_with("both").len(), 1);
-    assert_no_panic(&world.products);
+    assert_eq!(deployment.servers_with("both").len(), 1);
+    assert_no_panic(&deployment.products);
 }

@@ -1,6 +1,5 @@
-//! Several replicas on one shared store, and what becomes of them when a replica dies, when the
-//! store is restarted, hangs, is not there yet or has lost everything. Each story is told over each
-//! kind of shared store.
+//! Several replicas on one shared store: a replica is killed, or the store is restarted, hangs, is
+//! not running yet or has lost all data. Each test runs on each kind of shared store.
 
 #[cfg(test)]
 mod hangs;

@@ -1,32 +1,32 @@
-//! The recorded cases, their expectations, and the list of deliberate differences.
+//! Reads the recorded cases, their expectations, and the list of deliberate differences.
 
 use super::node::YamlNode;
 use anyhow::{Context, ensure};
 use std::collections::HashSet;
 use std::path::Path;
 
-/// One case with what to compare it with.
+/// A case with its expectations.
 #[derive(Debug)]
 pub(super) struct ConformanceCase {
-    /// area/name
+    /// The case as area/name.
     pub(super) name: String,
     pub(super) profile: String,
     pub(super) spec: YamlNode,
-    /// What the original answered.
+    /// The responses of the original.
     pub(super) recorded: YamlNode,
     pub(super) difference: Option<ExpectedDifference>,
-    /// Why the case is not played yet.
+    /// Why the case is not played; none if it is played.
     pub(super) skip_reason: Option<String>,
 }
 
-/// Where ours answers something else on purpose.
+/// Other responses than those of the original, on purpose.
 #[derive(Debug)]
 pub(super) struct ExpectedDifference {
     pub(super) rule: i64,
     pub(super) expect: YamlNode,
 }
 
-/// Profile names with their settings, and the settings of all.
+/// The settings of each profile, and the settings of all profiles.
 #[derive(Debug)]
 pub(super) struct SettingProfiles {
     common: YamlNode,
@@ -40,7 +40,7 @@ impl SettingProfiles {
         Ok(SettingProfiles { common, by_name: all })
     }
 
-    /// The settings of a profile, the common ones first.
+    /// The settings of a profile, after the common ones.
     pub(super) fn settings(&self, profile: &str) -> anyhow::Result<Vec<(String, String)>> {
         let own = self.by_name.get(profile).with_context(|| format!("no profile {profile}"))?;
         let pairs = self.common.pairs().iter().chain(own.pairs());
@@ -48,7 +48,7 @@ impl SettingProfiles {
     }
 }
 
-/// All cases, in the order of their files.
+/// Reads all cases, in the order of their files.
 pub(super) fn load_cases(data: &Path) -> anyhow::Result<Vec<ConformanceCase>> {
     let mut files = std::fs::read_dir(data.join("cases"))?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -61,7 +61,7 @@ pub(super) fn load_cases(data: &Path) -> anyhow::Result<Vec<ConformanceCase>> {
         cases.extend(parse_cases(file, &read_yaml(&data.join("cases").join(file))?, &recorded)?);
     }
     let names: HashSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
-    ensure!(names.len() == cases.len(), "a name of a case is used twice");
+    ensure!(names.len() == cases.len(), "two cases have the same name");
     apply_differences(&mut cases, &read_yaml(&data.join("differences.yaml"))?)?;
     Ok(cases)
 }
@@ -73,13 +73,13 @@ fn parse_cases(
 ) -> anyhow::Result<Vec<ConformanceCase>> {
     let stem = file.trim_end_matches(".yaml");
     let area = stem.split_once('-').map_or(stem, |(_, area)| area);
-    let usual_profile = document.get_text("profile").unwrap_or_else(|| "default".to_owned());
+    let default_profile = document.get_text("profile").unwrap_or_else(|| "default".to_owned());
     let mut cases = Vec::new();
     for spec in document.get("cases").map(YamlNode::items).unwrap_or_default() {
         let name = spec.get_text("name").with_context(|| format!("{file}: a case has no name"))?;
         let expected = recorded.get(&name).cloned();
         cases.push(ConformanceCase {
-            profile: spec.get_text("profile").unwrap_or_else(|| usual_profile.clone()),
+            profile: spec.get_text("profile").unwrap_or_else(|| default_profile.clone()),
             spec: spec.clone(),
             recorded: expected.with_context(|| format!("{area}/{name} has no expectation"))?,
             difference: None,
@@ -90,35 +90,35 @@ fn parse_cases(
     Ok(cases)
 }
 
-/// Enters differences.yaml into the cases; an entry without a case is an error.
+/// Adds `differences.yaml` to the cases. An entry without a case is an error.
 fn apply_differences(cases: &mut [ConformanceCase], list: &YamlNode) -> anyhow::Result<()> {
     for entry in list.get("differences").map(YamlNode::items).unwrap_or_default() {
         let name = entry.get_text("case").context("differences: an entry names no case")?;
-        let what = || format!("differences: {name}");
-        ensure!(entry.is_truthy("reason"), "{}: no reason", what());
+        let label = || format!("differences: {name}");
+        ensure!(entry.is_truthy("reason"), "{}: no reason", label());
         let difference = ExpectedDifference {
-            rule: entry.get_int("rule").context("no rule").with_context(what)?,
-            expect: entry.get("expect").cloned().context("no expect").with_context(what)?,
+            rule: entry.get_int("rule").context("no rule").with_context(label)?,
+            expect: entry.get("expect").cloned().context("no expect").with_context(label)?,
         };
         let case = cases.iter_mut().find(|case| case.name == name);
-        let case = case.context("no such case").with_context(what)?;
-        ensure!(case.difference.replace(difference).is_none(), "{}: listed twice", what());
+        let case = case.context("no such case").with_context(label)?;
+        ensure!(case.difference.replace(difference).is_none(), "{}: listed twice", label());
     }
     for entry in list.get("not_yet").map(YamlNode::items).unwrap_or_default() {
         let prefix = entry.get_text("prefix").context("not_yet: an entry has no prefix")?;
         let reason = entry.get_text("reason").context("not_yet: an entry has no reason")?;
-        let mut hits = 0;
+        let mut count = 0;
         for case in cases.iter_mut().filter(|case| case.name.starts_with(&prefix)) {
             case.skip_reason = Some(reason.clone());
-            hits += 1;
+            count += 1;
         }
-        ensure!(hits > 0, "not_yet: no case begins with {prefix}");
+        ensure!(count > 0, "not_yet: no case begins with {prefix}");
     }
     Ok(())
 }
 
 fn read_yaml(path: &Path) -> anyhow::Result<YamlNode> {
-    let what = || path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(what)?;
-    YamlNode::parse(&text).with_context(what)
+    let label = || path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(label)?;
+    YamlNode::parse(&text).with_context(label)
 }

@@ -1,25 +1,29 @@
-//! What differs between two lists of lines, in the unified form.
+//! Differences between two lists of lines in unified form.
+//!
+//! The crate `snapbox` would replace these lines only: it has no list of excused differences and no
+//! numbered placeholders, which the conformance cases and the transcripts need.
 
 const CONTEXT_LINES: usize = 2;
 
-/// Lines marked `-` (expected only), `+` (got only) or blank (both), with `@@` between distant places.
-pub(crate) fn unified_diff(expected: &[String], got: &[String]) -> String {
-    let marked = edit_script(expected, got);
-    let near = |n: usize| {
+/// Lines marked `-` (only expected), `+` (only found) or with a space (both), and `@@` between
+/// distant places. Empty if the lists are equal.
+pub(crate) fn unified_diff(expected: &[String], found: &[String]) -> String {
+    let marked = edit_script(expected, found);
+    let is_near_change = |n: usize| {
         let around = n.saturating_sub(CONTEXT_LINES)..(n + CONTEXT_LINES + 1).min(marked.len());
         marked[around].iter().any(|(mark, _)| *mark != ' ')
     };
     let mut out = String::new();
     let mut shown_before = true;
     for (n, (mark, line)) in marked.iter().enumerate() {
-        let shown = near(n);
-        if shown && !shown_before && !out.is_empty() {
+        let is_shown = is_near_change(n);
+        if is_shown && !shown_before && !out.is_empty() {
             out.push_str("  @@\n");
         }
-        if shown {
+        if is_shown {
             out.push_str(&format!("  {mark}{line}\n"));
         }
-        shown_before = shown;
+        shown_before = is_shown;
     }
     out
 }
@@ -43,7 +47,7 @@ fn edit_script<'a>(old: &'a [String], new: &'a [String]) -> Vec<(char, &'a str)>
     out
 }
 
-/// `[i][j]`: how many lines `old[i..]` and `new[j..]` have in common, in order.
+/// At `[i][j]` the length of the longest common subsequence of `old[i..]` and `new[j..]`.
 fn common_lengths(old: &[String], new: &[String]) -> Vec<Vec<usize>> {
     let mut table = vec![vec![0; new.len() + 1]; old.len() + 1];
     for i in (0..old.len()).rev() {
@@ -68,8 +72,8 @@ mod tests {
 
     #[test]
     fn shows_changes_with_two_lines_around_them() {
-        let got = unified_diff(&lines("a b c d e f g h i j"), &lines("a b c D e f g h i j k"));
-        assert_eq!(got, "   b\n   c\n  -d\n  +D\n   e\n   f\n  @@\n   i\n   j\n  +k\n");
+        let diff = unified_diff(&lines("a b c d e f g h i j"), &lines("a b c D e f g h i j k"));
+        assert_eq!(diff, "   b\n   c\n  -d\n  +D\n   e\n   f\n  @@\n   i\n   j\n  +k\n");
     }
 
     #[test]

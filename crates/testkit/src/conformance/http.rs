@@ -1,4 +1,4 @@
-//! A client for HTTP/1.1 that sends target, headers and body byte for byte.
+//! An HTTP/1.1 client that sends target, headers and body exactly as they are given.
 
 use anyhow::{Context, anyhow, bail};
 use std::time::Duration;
@@ -7,32 +7,32 @@ use tokio::net::TcpStream;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A request as it goes onto the wire. A body brings its Content-Length.
+/// A request. The client adds a `Content-Length` if there is a body.
 #[derive(Debug)]
 pub struct ClientRequest {
-    /// Method.
+    /// The method.
     pub method: String,
-    /// Path and query.
+    /// The path and query.
     pub target: String,
-    /// Headers, in order.
+    /// The headers, in order.
     pub headers: Vec<(String, String)>,
-    /// Body.
+    /// The body.
     pub body: Option<Vec<u8>>,
 }
 
-/// An answer; header names in lower case, their values read as Latin-1.
+/// A response. Header names are in lower case, header values are decoded as Latin-1.
 #[derive(Debug, Default)]
 pub struct ClientResponse {
-    /// Status.
+    /// The status code.
     pub status: u16,
-    /// Headers, in order.
+    /// The headers, in order.
     pub headers: Vec<(String, String)>,
-    /// Body, without its chunks.
+    /// The body, decoded if it was chunked.
     pub body: Vec<u8>,
 }
 
 impl ClientResponse {
-    /// The last header of that name.
+    /// The value of the last header with this name, in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -44,7 +44,7 @@ impl ClientResponse {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// What stands in the first element of that name, as it is written; empty if there is none.
+    /// The content of the first element with this name, not decoded; empty if there is none.
     #[must_use]
     pub fn xml_field(&self, name: &str) -> String {
         let text = self.text();
@@ -54,18 +54,18 @@ impl ClientResponse {
     }
 }
 
-/// Sends the request on a connection of its own to a port of this machine.
+/// Sends a request on a new connection to a port of this machine.
 ///
 /// # Errors
-/// When there is no complete answer.
+/// When there is no complete response in 30 s.
 pub async fn exchange(port: u16, request: &ClientRequest) -> anyhow::Result<ClientResponse> {
-    let what = || format!("{} {}", request.method, excerpt(&request.target));
-    let talk = async { ClientConnection::open(port).await?.send_request(request).await };
-    tokio::time::timeout(DEADLINE, talk)
+    let label = || format!("{} {}", request.method, excerpt(&request.target));
+    let exchange = async { ClientConnection::open(port).await?.send_request(request).await };
+    tokio::time::timeout(DEADLINE, exchange)
         .await
-        .map_err(|_| anyhow!("no complete answer in {} s", DEADLINE.as_secs()))
+        .map_err(|_| anyhow!("no complete response in {} s", DEADLINE.as_secs()))
         .flatten()
-        .with_context(what)
+        .with_context(label)
 }
 
 fn excerpt(text: &str) -> &str {
@@ -101,7 +101,7 @@ fn parse_head(head: &[u8]) -> anyhow::Result<ClientResponse> {
     Ok(ClientResponse { status, headers: lines.filter_map(header).collect(), body: Vec::new() })
 }
 
-/// A connection, with what has come in and was not yet asked for.
+/// A connection, with the received bytes that were not read yet.
 #[derive(Debug)]
 pub struct ClientConnection<S> {
     stream: S,
@@ -112,7 +112,7 @@ impl ClientConnection<TcpStream> {
     /// Connects to a port of this machine.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When no program listens there.
     pub async fn open(port: u16) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
@@ -123,14 +123,13 @@ impl ClientConnection<TcpStream> {
 impl<S: AsyncRead + AsyncWrite + Unpin> ClientConnection<S> {
     /// A connection over an open stream.
     pub fn from_stream(stream: S) -> Self {
-        let seen = Vec::new();
-        Self { stream, buffer: seen }
+        Self { stream, buffer: Vec::new() }
     }
 
-    /// Sends a whole request and reads its answer.
+    /// Sends a request and reads its response.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// When there is no complete response.
     pub async fn send_request(
         &mut self,
         request: &ClientRequest,
@@ -147,44 +146,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientConnection<S> {
         Ok(self.stream.write_all(bytes).await?)
     }
 
-    /// Reads the answer to a request with that method.
+    /// Reads the response to a request with this method.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// When there is no complete response.
     pub async fn read_response(&mut self, method: &str) -> anyhow::Result<ClientResponse> {
         loop {
             let head = self.read_until(b"\r\n\r\n").await?;
-            let mut answer = parse_head(&head)?;
-            if answer.status >= 200 {
-                answer.body = self.read_body(method, &answer).await?;
-                return Ok(answer);
+            let mut response = parse_head(&head)?;
+            if response.status >= 200 {
+                response.body = self.read_body(method, &response).await?;
+                return Ok(response);
             }
         }
     }
 
-    /// Reads whatever comes until the other side closes.
+    /// Reads until the other side closes the connection.
     ///
     /// # Errors
-    /// When the connection is broken instead.
+    /// When the connection is reset.
     pub async fn read_to_end(&mut self) -> anyhow::Result<Vec<u8>> {
         while self.fill_buffer().await? {}
         Ok(std::mem::take(&mut self.buffer))
     }
 
-    /// False at the end of the stream.
+    /// Reads more bytes; returns false at the end of the stream.
     async fn fill_buffer(&mut self) -> anyhow::Result<bool> {
         Ok(self.stream.read_buf(&mut self.buffer).await? > 0)
     }
 
-    /// What comes before the mark, which is taken too.
-    async fn read_until(&mut self, mark: &[u8]) -> anyhow::Result<Vec<u8>> {
+    /// Reads up to a delimiter; returns the bytes before it.
+    async fn read_until(&mut self, delimiter: &[u8]) -> anyhow::Result<Vec<u8>> {
         loop {
-            if let Some(at) = self.buffer.windows(mark.len()).position(|window| window == mark) {
-                let taken = self.buffer.drain(..at + mark.len()).collect::<Vec<u8>>();
-                return Ok(taken[..at].to_vec());
+            let found = self.buffer.windows(delimiter.len()).position(|window| window == delimiter);
+            if let Some(length) = found {
+                let taken = self.buffer.drain(..length + delimiter.len()).collect::<Vec<u8>>();
+                return Ok(taken[..length].to_vec());
             }
             if !self.fill_buffer().await? {
-                bail!("the connection was closed before the answer was complete");
+                bail!("the connection was closed before the response was complete");
             }
         }
     }
@@ -201,15 +201,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientConnection<S> {
     async fn read_body(
         &mut self,
         method: &str,
-        answer: &ClientResponse,
+        response: &ClientResponse,
     ) -> anyhow::Result<Vec<u8>> {
-        if method == "HEAD" || answer.status == 204 || answer.status == 304 {
+        if method == "HEAD" || response.status == 204 || response.status == 304 {
             return Ok(Vec::new());
         }
-        if answer.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
+        if response.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
             return self.read_chunks().await;
         }
-        if let Some(length) = answer.header("content-length") {
+        if let Some(length) = response.header("content-length") {
             return self.read_exactly(length.parse()?).await;
         }
         self.read_to_end().await
@@ -258,14 +258,14 @@ mod tests {
 
     #[tokio::test]
     async fn sends_bytes_as_given_and_reads_chunks() {
-        let (answer, sent) = read_from_wire(
+        let (response, sent) = read_from_wire(
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n",
             "POST",
         )
         .await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.body, b"abcde");
-        assert_eq!(answer.header("x-a"), Some("1"));
+        assert_eq!(response.status, 200);
+        assert_eq!(response.body, b"abcde");
+        assert_eq!(response.header("x-a"), Some("1"));
         let text = String::from_utf8(sent).unwrap();
         assert_eq!(text, "POST /%zz?a=\"b HTTP/1.1\r\nHost: é\r\nContent-Length: 1\r\n\r\nx");
     }

@@ -1,49 +1,60 @@
-//! Recording archives put into the spool folder, and the folders that recordings end up in.
+//! Archives that a case puts into the spool directory, and the directories of imported recordings.
 
 use super::node::YamlNode;
 use super::normalizer::Normalizer;
 use super::target::Target;
+use crate::product::DEADLINE;
+use crate::tar::TarBuilder;
+use anyhow::Context;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-const BLOCK: usize = 512;
+/// The interval between two checks of the spool.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Puts an archive into the spool, and says whether it was taken from there.
+/// Puts an archive into the spool, and returns whether it was imported or left there.
+///
+/// An imported archive disappears from the spool after the recording is stored. An archive is left
+/// if an import has failed, or if the program does not import at all.
 pub(super) async fn import_archive(
-    what: &YamlNode,
-    normal: &Normalizer,
+    archive: &YamlNode,
+    normalizer: &Normalizer,
     target: &Target,
 ) -> anyhow::Result<YamlNode> {
-    let id = what.get_text("id").unwrap_or_default();
-    let archive = if what.is_truthy("corrupt") {
-        b"this is not a tar file".to_vec()
-    } else {
-        build_archive(what, &id, normal)
-    };
+    let id = archive.get_text("id").unwrap_or_default();
     let spool = target.folder("spool");
     let unfinished = spool.join(format!(".{id}.tmp"));
     let path = spool.join(format!("{id}.tar"));
-    std::fs::write(&unfinished, archive)?;
+    std::fs::write(&unfinished, build_archive(archive, &id, normalizer))?;
     std::fs::rename(&unfinished, &path)?;
-    let is_to_stay = what.is_truthy("corrupt") || what.is_truthy("stays");
-    let patience = Duration::from_secs(if is_to_stay { 2 } else { 8 });
-    let is_left = timeout(patience, wait_until_gone(&path)).await.is_err();
+    let is_to_stay = archive.is_truthy("stays");
+    let is_left = timeout(DEADLINE, async {
+        while path.exists() {
+            if is_to_stay && has_given_up(target, &path).await? {
+                return Ok(true);
+            }
+            sleep(CHECK_INTERVAL).await;
+        }
+        anyhow::Ok(false)
+    });
+    let is_left = is_left.await.context("the archive is neither imported nor refused")??;
     if is_left {
         std::fs::remove_file(&path)?;
     }
-    sleep(Duration::from_millis(150)).await;
     let outcome = if is_left { "left in spool" } else { "imported" };
     Ok(YamlNode::Map(vec![("import".to_owned(), YamlNode::from_text(outcome))]))
 }
 
-async fn wait_until_gone(path: &Path) {
-    while path.exists() {
-        sleep(Duration::from_millis(50)).await;
-    }
+/// Whether the program has failed to import an archive, or imports nothing at all.
+async fn has_given_up(target: &Target, path: &Path) -> anyhow::Result<bool> {
+    let Some(imports) = target.list_imports().await? else { return Ok(true) };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let import = imports.iter().find(|import| import["name"] == *name);
+    Ok(import.is_some_and(|import| import["reason"].is_string()))
 }
 
-/// The files of all published and unpublished recordings.
+/// Lists the files of all published and unpublished recordings.
 pub(super) fn list_files(target: &Target) -> anyhow::Result<YamlNode> {
     let mut found = Vec::new();
     for folder in ["published", "unpublished"] {
@@ -54,79 +65,58 @@ pub(super) fn list_files(target: &Target) -> anyhow::Result<YamlNode> {
     Ok(YamlNode::Map(vec![("files".to_owned(), YamlNode::List(files))]))
 }
 
-fn collect_files(folder: &Path, shown: &str, found: &mut Vec<String>) -> std::io::Result<()> {
+fn collect_files(folder: &Path, prefix: &str, found: &mut Vec<String>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        // What is hidden belongs to no recording.
+        // Hidden files belong to no recording.
         if name.as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        let shown = format!("{shown}/{}", name.to_string_lossy());
+        let path = format!("{prefix}/{}", name.to_string_lossy());
         if entry.file_type()?.is_dir() {
-            collect_files(&entry.path(), &shown, found)?;
+            collect_files(&entry.path(), &path, found)?;
         } else {
-            found.push(shown);
+            found.push(path);
         }
     }
     Ok(())
 }
 
-fn build_archive(what: &YamlNode, id: &str, normal: &Normalizer) -> Vec<u8> {
-    let formats = match what.get("formats") {
+fn build_archive(archive: &YamlNode, id: &str, normalizer: &Normalizer) -> Vec<u8> {
+    let formats = match archive.get("formats") {
         Some(formats) => formats.items().iter().filter_map(YamlNode::text).collect(),
         None => vec!["presentation".to_owned()],
     };
-    let mut tar = Vec::new();
+    let mut tar = TarBuilder::new();
     for format in formats {
-        let metadata = match what.get_text("xml") {
-            Some(xml) => normal.fill_variables(&xml),
-            None => metadata_xml(what, id, &format, normal),
+        let metadata = match archive.get_text("xml") {
+            Some(xml) => normalizer.fill_variables(&xml),
+            None => metadata_xml(archive, id, &format, normalizer),
         };
-        append_file(&mut tar, &format!("{format}/{id}/metadata.xml"), metadata.as_bytes());
-        append_file(&mut tar, &format!("{format}/{id}/index.html"), b"<html>playback</html>");
+        tar = tar
+            .file(&format!("{format}/{id}/metadata.xml"), metadata)
+            .file(&format!("{format}/{id}/index.html"), "<html>playback</html>");
     }
-    // Two blocks of zeros end an archive, which is then filled up to a record of 20 blocks.
-    tar.resize((tar.len() + 2 * BLOCK).next_multiple_of(20 * BLOCK), 0);
-    tar
+    tar.into_bytes()
 }
 
-/// Appends a file in the ustar format.
-fn append_file(tar: &mut Vec<u8>, path: &str, content: &[u8]) {
-    let mut header = [0; BLOCK];
-    let mut put =
-        |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, path);
-    put(100, "0000644\0");
-    put(108, "0000000\0");
-    put(116, "0000000\0");
-    put(124, &format!("{:011o}\0", content.len()));
-    put(136, "00000000000\0");
-    put(148, "        ");
-    put(156, "0");
-    put(257, "ustar\x0000");
-    let sum: u32 = header.iter().copied().map(u32::from).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    tar.extend(header);
-    tar.extend(content);
-    tar.resize(tar.len().next_multiple_of(BLOCK), 0);
-}
-
-fn metadata_xml(what: &YamlNode, id: &str, format: &str, normal: &Normalizer) -> String {
+fn metadata_xml(archive: &YamlNode, id: &str, format: &str, normalizer: &Normalizer) -> String {
     let escape =
-        |text: &str| normal.fill_variables(text).replace('&', "&amp;").replace('<', "&lt;");
-    let or = |key: &str, usual: &str| what.get_text(key).unwrap_or_else(|| usual.to_owned());
-    let start = what.get_int("start").unwrap_or(1_600_000_000_000);
-    let end = what.get_int("end").unwrap_or(start + 1_800_000);
-    let meeting = or("meeting", &format!("m-{id}"));
-    let name = or("name", "Recorded");
-    let host = or("host", "bbb1.example.test");
+        |text: &str| normalizer.fill_variables(text).replace('&', "&amp;").replace('<', "&lt;");
+    let get_or =
+        |key: &str, default: &str| archive.get_text(key).unwrap_or_else(|| default.to_owned());
+    let start = archive.get_int("start").unwrap_or(1_600_000_000_000);
+    let end = archive.get_int("end").unwrap_or(start + 1_800_000);
+    let meeting = get_or("meeting", &format!("m-{id}"));
+    let name = get_or("name", "Recorded");
+    let host = get_or("host", "bbb1.example.test");
     let link = match format {
         "presentation" => format!("/playback/presentation/2.3/{id}"),
         other => format!("/{}/{id}/", if other == "video" { "playback/video" } else { other }),
     };
-    let meta = meta_xml(what, &name, &meeting, &escape);
-    let thumbs = if format == "presentation" { what.get_int("thumbs").unwrap_or(0) } else { 0 };
+    let meta = meta_xml(archive, &name, &meeting, &escape);
+    let thumbs = if format == "presentation" { archive.get_int("thumbs").unwrap_or(0) } else { 0 };
     let extensions = extensions_xml(thumbs, &host, id);
     format!(
         r#"<?xml version="1.0"?>
@@ -150,20 +140,25 @@ fn metadata_xml(what: &YamlNode, id: &str, format: &str, normal: &Normalizer) ->
   <raw_size>7654321</raw_size>
 </recording>
 "#,
-        state = or("state", "published"),
-        published = or("published", "true"),
-        participants = or("participants", "3"),
+        state = get_or("state", "published"),
+        published = get_or("published", "true"),
+        participants = get_or("participants", "3"),
         meeting = escape(&meeting),
         name = escape(&name),
-        duration = or("duration", "1790000"),
+        duration = get_or("duration", "1790000"),
     )
 }
 
-/// The metadata of the meeting: what every recording has, and what the case says.
-fn meta_xml(what: &YamlNode, name: &str, meeting: &str, escape: &dyn Fn(&str) -> String) -> String {
-    let usual = [("meetingName", name), ("meetingId", meeting), ("isBreakout", "false")];
-    let mut meta = usual.map(|(key, value)| (key, value.to_owned())).to_vec();
-    for (key, value) in what.get("meta").map(YamlNode::pairs).unwrap_or_default() {
+/// The metadata of the meeting: that of every recording, and that of the case.
+fn meta_xml(
+    archive: &YamlNode,
+    name: &str,
+    meeting: &str,
+    escape: &dyn Fn(&str) -> String,
+) -> String {
+    let defaults = [("meetingName", name), ("meetingId", meeting), ("isBreakout", "false")];
+    let mut meta = defaults.map(|(key, value)| (key, value.to_owned())).to_vec();
+    for (key, value) in archive.get("meta").map(YamlNode::pairs).unwrap_or_default() {
         let value = value.text().unwrap_or_default();
         match meta.iter_mut().find(|(known, _)| known == key) {
             Some((_, old)) => *old = value,
@@ -193,16 +188,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_archive_is_one_that_tar_reads() {
-        let what = YamlNode::parse("{thumbs: 2, name: 'A & <B>', meta: {a: b}}").unwrap();
-        let archive = build_archive(&what, "r1", &Normalizer::default());
-        assert_eq!(archive.len() % 10240, 0);
-        assert_eq!(&archive[..28], b"presentation/r1/metadata.xml");
-        let size = usize::from_str_radix(std::str::from_utf8(&archive[124..135]).unwrap(), 8);
-        let metadata = std::str::from_utf8(&archive[BLOCK..BLOCK + size.unwrap()]).unwrap();
+    fn metadata_is_well_formed_and_has_the_values_of_the_case() {
+        let archive = YamlNode::parse("{thumbs: 2, name: 'A & <B>', meta: {a: b}}").unwrap();
+        let metadata = metadata_xml(&archive, "r1", "presentation", &Normalizer::default());
         assert!(metadata.contains("name=\"A &amp; &lt;B>\""), "{metadata}");
         assert!(metadata.contains("<isBreakout>false</isBreakout><a>b</a></meta>"));
-        assert!(metadata.ends_with("</recording>\n"));
-        super::super::xml::XmlElement::parse(metadata).unwrap();
+        super::super::xml::XmlElement::parse(&metadata).unwrap();
     }
 }

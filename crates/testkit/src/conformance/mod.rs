@@ -1,8 +1,8 @@
-//! The recorded conformance cases, played against a built binary.
+//! Plays the recorded conformance cases against a built binary.
 //!
-//! `data/conformance` of this crate holds the cases, what the original answered, and the list of
-//! answers that deliberately differ; its README explains the format. [`run`] starts the binary for
-//! each profile of settings with a simulated pool, plays the cases and compares.
+//! `data/conformance` of this crate has the cases, the responses of the original, and a list of
+//! deliberate differences; its README explains the format. [`run`] starts the binary for each
+//! profile of settings with simulated servers, plays the cases and compares the responses.
 
 mod data;
 pub(crate) mod diff;
@@ -24,24 +24,26 @@ use player::CasePlayer;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Cases of one profile that one server plays; more are shared out among several servers.
+/// The largest number of cases for one process. More cases of a profile are divided among several
+/// processes.
 const MAX_CASES_PER_SERVER: usize = 64;
 
-/// What to play against what.
+/// Which cases to play against which binary.
 #[derive(Debug, Clone)]
 pub struct ConformanceOptions {
-    /// The program, which knows `serve` and `poll all`.
+    /// The program, which must have the commands `serve` and `poll all`.
     pub binary: PathBuf,
-    /// Only cases with this in their area/name; at its beginning, if this begins with `^`.
+    /// Plays only cases whose area/name contains this text, or begins with it if it is written
+    /// after `^`.
     pub filter: Option<String>,
     /// The folder with the cases.
     pub data: PathBuf,
-    /// Where the program is to keep its state.
+    /// The stores of the program.
     pub stores: StoreKind,
 }
 
 impl ConformanceOptions {
-    /// All cases of this crate.
+    /// Plays all cases of this crate with an embedded store.
     pub fn new(binary: impl Into<PathBuf>) -> ConformanceOptions {
         let data = [env!("CARGO_MANIFEST_DIR"), "data", "conformance"].iter().collect();
         ConformanceOptions {
@@ -52,30 +54,30 @@ impl ConformanceOptions {
         }
     }
 
-    /// The same with state kept there.
+    /// Sets the kind of stores.
     #[must_use]
     pub fn with_stores(self, stores: StoreKind) -> ConformanceOptions {
         ConformanceOptions { stores, ..self }
     }
 }
 
-/// What came of it, in the order of the cases.
+/// The results, in the order of the cases.
 #[derive(Debug, Clone, Default)]
 pub struct CaseReport {
-    /// Cases answered as expected.
+    /// The number of cases with the expected responses.
     pub passed: usize,
-    /// Cases answered otherwise.
+    /// Cases with other responses.
     pub failed: Vec<CaseFailure>,
-    /// Cases not played, with the reason.
+    /// Names of cases that were not played, with the reason.
     pub skipped: Vec<(String, String)>,
 }
 
-/// A case that was not answered as expected.
+/// A case whose responses were not as expected.
 #[derive(Debug, Clone)]
 pub struct CaseFailure {
-    /// area/name of the case.
+    /// The case as area/name.
     pub name: String,
-    /// What differs, or what went wrong.
+    /// The difference, or the error that ended the case.
     pub diff: String,
 }
 
@@ -89,7 +91,10 @@ impl fmt::Display for CaseReport {
     }
 }
 
-/// Plays the cases; an error means that they could not be played at all.
+/// Plays the cases.
+///
+/// # Errors
+/// When cases cannot be played at all.
 pub async fn run(options: &ConformanceOptions) -> anyhow::Result<CaseReport> {
     let profiles = SettingProfiles::load(&options.data)?;
     let cases = data::load_cases(&options.data)?;
@@ -101,19 +106,19 @@ pub async fn run(options: &ConformanceOptions) -> anyhow::Result<CaseReport> {
         },
     };
     let chosen: Vec<&ConformanceCase> = cases.iter().filter(is_chosen).collect();
-    ensure!(!chosen.is_empty(), "no case is named like that");
-    let stores = TestStores::start(options.stores).await.context("starting the stores")?;
+    ensure!(!chosen.is_empty(), "no case has a name like that");
+    let stores = TestStores::shared(options.stores).await.context("starting the stores")?;
     let played = futures_util::future::try_join_all(
         split_cases(&chosen).into_iter().map(|job| play_cases(options, &profiles, &stores, job)),
     );
-    let verdicts = played.await?.into_iter().flatten().collect::<Vec<_>>();
+    let results = played.await?.into_iter().flatten().collect::<Vec<_>>();
     let mut report = CaseReport::default();
     for case in chosen {
         if let Some(reason) = &case.skip_reason {
             report.skipped.push((case.name.clone(), reason.clone()));
             continue;
         }
-        match verdicts.iter().find(|(name, _)| *name == case.name) {
+        match results.iter().find(|(name, _)| *name == case.name) {
             Some((_, None)) => report.passed += 1,
             Some((name, Some(diff))) => {
                 report.failed.push(CaseFailure { name: (*name).to_owned(), diff: diff.clone() });
@@ -124,7 +129,7 @@ pub async fn run(options: &ConformanceOptions) -> anyhow::Result<CaseReport> {
     Ok(report)
 }
 
-/// The cases to play, in portions of one profile each.
+/// Divides the cases that are to be played into portions of one profile each.
 fn split_cases<'a>(chosen: &[&'a ConformanceCase]) -> Vec<Vec<&'a ConformanceCase>> {
     let mut by_profile: Vec<Vec<&ConformanceCase>> = Vec::new();
     for case in chosen.iter().filter(|case| case.skip_reason.is_none()) {
@@ -140,7 +145,7 @@ fn split_cases<'a>(chosen: &[&'a ConformanceCase]) -> Vec<Vec<&'a ConformanceCas
     portions.collect()
 }
 
-/// For each case nothing, or what was wrong.
+/// Returns for each case its name and the difference, if there is any.
 async fn play_cases<'a>(
     options: &ConformanceOptions,
     profiles: &SettingProfiles,
@@ -151,37 +156,37 @@ async fn play_cases<'a>(
         return Ok(Vec::new());
     };
     let profile = first.profile.as_str();
-    let stores = stores.new_share().await?;
+    let stores = stores.with_new_databases().await?;
     let player = CasePlayer::start(&options.binary, stores, profiles, profile, &cases).await;
     let mut player = player.with_context(|| format!("starting profile {profile}"))?;
-    let mut verdicts = Vec::new();
+    let mut results = Vec::new();
     for case in cases {
-        let wrong = match player.play_case(case).await {
-            Ok(got) => describe_difference(case, &got),
+        let difference = match player.play_case(case).await {
+            Ok(found) => describe_difference(case, &found),
             Err(error) => Some(format!("  {error:#}")),
         };
-        verdicts.push((case.name.as_str(), wrong));
+        results.push((case.name.as_str(), difference));
     }
-    Ok(verdicts)
+    Ok(results)
 }
 
-/// Compares with what is expected of us: the recorded answers or those of a deliberate difference.
-fn describe_difference(case: &ConformanceCase, got: &YamlNode) -> Option<String> {
+/// Compares with the expected responses: the recorded ones, or those of a deliberate difference.
+fn describe_difference(case: &ConformanceCase, found: &YamlNode) -> Option<String> {
     let (expected, rule) = match &case.difference {
         Some(difference) => (&difference.expect, Some(difference.rule)),
         None => (&case.recorded, None),
     };
-    if got == expected {
+    if found == expected {
         return None;
     }
-    let mut diff = diff::unified_diff(&expected.lines(), &got.lines());
+    let mut diff = diff::unified_diff(&expected.lines(), &found.lines());
     if diff.is_empty() {
-        diff = format!("  expected {expected:?}\n  got {got:?}");
+        diff = format!("  expected {expected:?}\n  found {found:?}");
     }
     match rule {
-        Some(rule) if *got == case.recorded => {
-            Some(format!("  difference no longer needed (rule {rule}): answered as recorded"))
-        }
+        Some(rule) if *found == case.recorded => Some(format!(
+            "  difference no longer needed (rule {rule}): the responses are as recorded"
+        )),
         Some(rule) => Some(format!("  (expected by rule {rule})\n{diff}")),
         None => Some(diff),
     }

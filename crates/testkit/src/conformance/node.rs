@@ -1,4 +1,4 @@
-//! A YAML value whose mappings keep their order: the order of parameters and of headers matters.
+//! YAML values whose mappings keep their order, since the order of parameters and headers matters.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
@@ -17,7 +17,7 @@ pub(super) enum YamlNode {
 
 impl YamlNode {
     pub(super) fn parse(yaml: &str) -> anyhow::Result<YamlNode> {
-        // Only true and false are truth values: `y` is a parameter's value.
+        // Only `true` and `false` are booleans: `y` is the value of a parameter.
         let options = serde_saphyr::options! { strict_booleans: true };
         Ok(serde_saphyr::from_str_with_options(yaml, options)?)
     }
@@ -42,7 +42,8 @@ impl YamlNode {
         if let YamlNode::List(items) = self { items } else { &[] }
     }
 
-    /// A scalar as text, spelled as the recorder did (in Python); nothing for null, lists and mappings.
+    /// A scalar as text, in the format of Python, in which the recorder is written. `None` for
+    /// null, lists and mappings.
     pub(super) fn text(&self) -> Option<String> {
         match self {
             YamlNode::Bool(value) => Some(if *value { "True" } else { "False" }.to_owned()),
@@ -53,7 +54,7 @@ impl YamlNode {
         }
     }
 
-    /// The scalar under a key, as text.
+    /// The scalar under a key as text.
     pub(super) fn get_text(&self, key: &str) -> Option<String> {
         self.get(key).and_then(YamlNode::text)
     }
@@ -66,7 +67,7 @@ impl YamlNode {
         }
     }
 
-    /// What Python calls true: not absent, null, false, zero or empty.
+    /// Whether the value under a key is true in Python: not absent, null, false, zero or empty.
     pub(super) fn is_truthy(&self, key: &str) -> bool {
         match self.get(key) {
             None | Some(YamlNode::Null) => false,
@@ -79,12 +80,12 @@ impl YamlNode {
         }
     }
 
-    /// The same with every text, keys included, put through a function.
+    /// The value with a function applied to every text, including keys.
     pub(super) fn map_text(&self, change: &dyn Fn(&str) -> String) -> YamlNode {
         match self {
             YamlNode::Str(value) => YamlNode::Str(change(value)),
             YamlNode::List(items) => {
-                YamlNode::List(items.iter().map(|n| n.map_text(change)).collect())
+                YamlNode::List(items.iter().map(|item| item.map_text(change)).collect())
             }
             YamlNode::Map(pairs) => {
                 YamlNode::Map(pairs.iter().map(|(k, v)| (change(k), v.map_text(change))).collect())
@@ -108,7 +109,7 @@ impl YamlNode {
         }
     }
 
-    /// All keys and scalars, one a line: what a case itself says.
+    /// All keys and scalars, one per line.
     pub(super) fn all_words(&self) -> String {
         match self {
             YamlNode::List(items) => items.iter().map(YamlNode::all_words).collect(),
@@ -119,7 +120,7 @@ impl YamlNode {
         }
     }
 
-    /// The value as lines of YAML, for people and for comparison line by line.
+    /// The value as lines of YAML, for messages and for comparison line by line.
     pub(super) fn lines(&self) -> Vec<String> {
         match self {
             YamlNode::List(items) if !items.is_empty() => {
@@ -150,7 +151,7 @@ impl YamlNode {
     }
 }
 
-/// Whether a text can stand without quotes and cannot be taken for another kind of scalar.
+/// Whether a text needs no quotes and cannot be mistaken for another kind of scalar.
 fn is_plain(text: &str) -> bool {
     !text.is_empty()
         && text.trim() == text
@@ -159,11 +160,12 @@ fn is_plain(text: &str) -> bool {
         && !matches!(text, "true" | "false" | "null" | "[]" | "{}")
 }
 
-/// The lines with a mark before the first and room before the others.
-fn indent_lines(mark: &str, lines: Vec<String>) -> Vec<String> {
-    let room = " ".repeat(mark.len());
-    let marked = |(n, line): (usize, String)| if n == 0 { mark } else { &room }.to_owned() + &line;
-    lines.into_iter().enumerate().map(marked).collect()
+/// The lines with a prefix before the first one and as many spaces before the others.
+fn indent_lines(prefix: &str, lines: Vec<String>) -> Vec<String> {
+    let spaces = " ".repeat(prefix.len());
+    let indent =
+        |(n, line): (usize, String)| if n == 0 { prefix } else { &spaces }.to_owned() + &line;
+    lines.into_iter().enumerate().map(indent).collect()
 }
 
 fn entry_lines(key: &str, value: &YamlNode) -> Vec<String> {
@@ -177,9 +179,9 @@ fn entry_lines(key: &str, value: &YamlNode) -> Vec<String> {
         lines[0] = format!("{key}: {}", lines[0]);
         return lines;
     }
-    let room = if matches!(value, YamlNode::Map(_)) { "  " } else { "" };
+    let indent = if matches!(value, YamlNode::Map(_)) { "  " } else { "" };
     let mut out = vec![format!("{key}:")];
-    out.extend(lines.into_iter().map(|line| format!("{room}{line}")));
+    out.extend(lines.into_iter().map(|line| format!("{indent}{line}")));
     out
 }
 

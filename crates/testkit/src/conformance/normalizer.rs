@@ -1,5 +1,5 @@
-//! Answers and received requests in the normal form in which they are compared: sorted where no one
-//! promises an order, and masked where the value is made up anew each time.
+//! The normal form in which responses and received requests are compared: sorted where the order
+//! has no meaning, and masked where a value is generated anew each time.
 
 use super::http::ClientResponse;
 use super::node::YamlNode;
@@ -11,10 +11,11 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use std::sync::LazyLock;
 
-/// Where the pool listened when the expectations were recorded.
+/// The address of the simulated servers when the expectations were recorded.
 const RECORDED_POOL: &str = "127.0.0.1:9700";
 
-/// Times this near to now are taken to be made during the case.
+/// Times that differ less than this from the current time are taken for times of the case, in
+/// seconds.
 const MAX_AGE_S: f64 = 90_000.0;
 
 /// The headers that are compared.
@@ -50,14 +51,14 @@ static BACKEND_PATH: LazyLock<Regex> =
     LazyLock::new(|| compile(r"^/s(\d+)/bigbluebutton/api/(\w+)$"));
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| compile(r"<<(\w+)>>"));
 
-/// What normalising needs to know of the case that is played.
+/// Normalizes responses and requests of one case.
 #[derive(Debug, Default)]
 pub(super) struct Normalizer {
-    /// Everything the case itself says: such values are never masked as made up.
+    /// All keys and values in the case. They are never masked as generated values.
     pub(super) case_words: String,
-    /// host:port of the simulated pool.
+    /// Host and port of the simulated servers.
     pub(super) pool: String,
-    /// Values that the case learnt, in order.
+    /// Names and values of variables, in the order in which they were set.
     pub(super) variables: Vec<(String, String)>,
 }
 
@@ -73,9 +74,9 @@ impl Normalizer {
         self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The text with `<<name>>` replaced by what is known under the name.
+    /// The text with `<<name>>` replaced by the variable of this name.
     pub(super) fn fill_variables(&self, text: &str) -> String {
-        let value = |m: &Captures<'_>| self.variable(&m[1]).unwrap_or(&m[0]).to_owned();
+        let value = |found: &Captures<'_>| self.variable(&found[1]).unwrap_or(&found[0]).to_owned();
         VARIABLE.replace_all(text, value).into_owned()
     }
 
@@ -88,7 +89,7 @@ impl Normalizer {
         for (name, value) in self.variables.iter().filter(|(_, value)| value.chars().count() > 7) {
             text = text.replace(value, &format!("<<{name}>>"));
         }
-        let text = DIGITS.replace_all(&text, |m: &Captures<'_>| mask_time(&m[0]));
+        let text = DIGITS.replace_all(&text, |found: &Captures<'_>| mask_time(&found[0]));
         let text = UUID.replace_all(&text, "{uuid}");
         let text = PASSWORD.replace_all(&text, "{pw}");
         let text = DATE.replace_all(&text, "{date}");
@@ -97,7 +98,8 @@ impl Normalizer {
         INTERNAL_ID.replace_all(&text, "{internal}").into_owned()
     }
 
-    /// A named value; what the balancer or a server made up is masked by its form.
+    /// Masks a named value. Values that the balancer or a server has generated are masked by their
+    /// form.
     fn mask_field(&self, name: &str, value: &str) -> String {
         if !value.is_empty() && !self.case_words.contains(value) {
             if name.eq_ignore_ascii_case("voicebridge") && VOICE_BRIDGE.is_match(value) {
@@ -117,7 +119,9 @@ impl Normalizer {
         let mut root = XmlElement::parse(text)?;
         root.visit(&mut |element| match element.tag.as_str() {
             "meetings" => {
-                element.children.sort_by_cached_key(|m| m.child_text("meetingID").to_owned());
+                element
+                    .children
+                    .sort_by_cached_key(|meeting| meeting.child_text("meetingID").to_owned());
             }
             "metadata" => element.children.sort_by_cached_key(|child| child.tag.clone()),
             _ => {}
@@ -146,7 +150,7 @@ impl Normalizer {
         Ok(self.mask(&String::from_utf8(out)?))
     }
 
-    /// The parameters of a query, sorted, each `name=value`.
+    /// The parameters of a query as `name=value`, sorted.
     pub(super) fn sorted_params(&self, query: &str) -> Vec<String> {
         let decoded = form_urlencoded::parse(query.as_bytes());
         let mut params: Vec<String> = decoded
@@ -156,7 +160,7 @@ impl Normalizer {
         params
     }
 
-    /// The parameters without the checksum, and what the checksum is worth.
+    /// The parameters without the checksum, and whether the checksum is right.
     fn check_signature(&self, call: &str, query: &str, secret: &str) -> [(String, YamlNode); 2] {
         let Some(found) = CHECKSUM.captures(query) else {
             return [
@@ -173,11 +177,11 @@ impl Normalizer {
             128 => "sha512",
             _ => "None",
         };
-        let is_right = digest(name, text.as_bytes()).is_ok_and(|right| right == found[1]);
-        let worth = if is_right { "ok" } else { "WRONG" };
+        let is_right = digest(name, text.as_bytes()).is_ok_and(|expected| expected == found[1]);
+        let validity = if is_right { "ok" } else { "WRONG" };
         [
             self.params_entry(&rest),
-            ("checksum".to_owned(), YamlNode::Str(format!("{name} {worth}"))),
+            ("checksum".to_owned(), YamlNode::Str(format!("{name} {validity}"))),
         ]
     }
 
@@ -186,7 +190,8 @@ impl Normalizer {
         ("params".to_owned(), YamlNode::List(params))
     }
 
-    /// A redirect: taken apart when it goes to a server of the pool.
+    /// The target of a redirect. One to a simulated server is split into server, action and
+    /// parameters.
     fn normalize_location(&self, url: &str) -> YamlNode {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let path_and_query = rest.find(['/', '?', '#']).map_or("", |at| &rest[at..]);
@@ -204,33 +209,33 @@ impl Normalizer {
         YamlNode::Map(entries)
     }
 
-    /// Status, the headers that matter, in the order of the answer, and the body.
+    /// The status, the compared headers in the order of the response, and the body.
     pub(super) fn normalize_response(
         &self,
-        answer: &ClientResponse,
+        response: &ClientResponse,
         with_body: bool,
     ) -> Vec<(String, YamlNode)> {
-        let mut out = vec![("status".to_owned(), YamlNode::Int(i64::from(answer.status)))];
-        for (name, value) in &answer.headers {
-            let shown = match name.as_str() {
+        let mut out = vec![("status".to_owned(), YamlNode::Int(i64::from(response.status)))];
+        for (name, value) in &response.headers {
+            let normal = match name.as_str() {
                 "location" => self.normalize_location(value),
                 kept if KEPT_HEADERS.contains(&kept) => YamlNode::Str(self.mask(value)),
                 _ => continue,
             };
             match out.iter_mut().find(|(known, _)| known == name) {
-                Some((_, old)) => *old = shown,
-                None => out.push((name.clone(), shown)),
+                Some((_, old)) => *old = normal,
+                None => out.push((name.clone(), normal)),
             }
         }
         if with_body {
-            out.push(("body".to_owned(), YamlNode::Str(self.normalize_body(answer))));
+            out.push(("body".to_owned(), YamlNode::Str(self.normalize_body(response))));
         }
         out
     }
 
-    fn normalize_body(&self, answer: &ClientResponse) -> String {
-        let text = String::from_utf8_lossy(&answer.body);
-        let kind = answer.header("content-type").unwrap_or_default();
+    fn normalize_body(&self, response: &ClientResponse) -> String {
+        let text = String::from_utf8_lossy(&response.body);
+        let kind = response.header("content-type").unwrap_or_default();
         let normal = match kind {
             _ if text.trim().is_empty() => Ok(String::new()),
             kind if kind.contains("xml") => self.normalize_xml(&text),
@@ -240,12 +245,17 @@ impl Normalizer {
         normal.unwrap_or_else(|_| format!("UNPARSABLE {}", self.mask(&text)))
     }
 
-    /// What the servers of the pool received, sorted.
+    /// The requests that simulated servers have received, sorted.
     pub(super) fn normalize_requests(&self, log: &[RecordedRequest]) -> Vec<YamlNode> {
         type SortKey = (usize, String, Vec<String>);
         let mut entries: Vec<(SortKey, YamlNode)> =
             log.iter().map(|request| self.normalize_request(request)).collect();
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        // While a create is slow, the balancer asks for the meeting again and again. How often depends
+        // on the time.
+        if log.iter().any(|request| request.call == "create") {
+            entries.dedup_by(|(a, _), (b, _)| a == b && a.1 == "GET getMeetingInfo");
+        }
         entries.into_iter().map(|(_, node)| node).collect()
     }
 
@@ -254,13 +264,14 @@ impl Normalizer {
         request: &RecordedRequest,
     ) -> ((usize, String, Vec<String>), YamlNode) {
         let call = if request.call == "index" { "" } else { request.call.as_str() };
-        let shown = format!("{} {}", request.method, if call.is_empty() { "index" } else { call });
+        let call_text =
+            format!("{} {}", request.method, if call.is_empty() { "index" } else { call });
         let [params, checksum] =
             self.check_signature(call, &request.query, &format!("secret{}", request.server));
-        let sorted_by = params.1.items().iter().filter_map(YamlNode::text).collect();
+        let sort_params = params.1.items().iter().filter_map(YamlNode::text).collect();
         let mut entries = vec![
             ("server".to_owned(), YamlNode::Int(request.server as i64)),
-            ("call".to_owned(), YamlNode::from_text(shown.as_str())),
+            ("call".to_owned(), YamlNode::from_text(call_text.as_str())),
             params,
             checksum,
         ];
@@ -275,31 +286,32 @@ impl Normalizer {
             entries.push(("type".to_owned(), YamlNode::from_text(kind)));
             entries.push(("body".to_owned(), YamlNode::Str(body)));
         }
-        ((request.server, shown, sorted_by), YamlNode::Map(entries))
+        ((request.server, call_text, sort_params), YamlNode::Map(entries))
     }
 }
 
-/// `{ms}` or `{s}` for milliseconds or seconds since 1970 that are near now.
+/// `{ms}` or `{s}` for milliseconds or seconds since 1970 near the current time; other digits
+/// unchanged.
 fn mask_time(digits: &str) -> String {
-    let near = |unit: f64| {
+    let is_near = |unit: f64| {
         let time_s = digits.parse::<f64>().map(|time| time / unit);
         time_s.is_ok_and(|time_s| (time_s - clock::unix_now_s()).abs() < MAX_AGE_S)
     };
     match digits.len() {
-        13 if near(1000.0) => "{ms}".to_owned(),
-        10 if near(1.0) => "{s}".to_owned(),
+        13 if is_near(1000.0) => "{ms}".to_owned(),
+        10 if is_near(1.0) => "{s}".to_owned(),
         _ => digits.to_owned(),
     }
 }
 
-/// The digest in lower-case hexadecimal.
+/// A digest in lower-case hexadecimal.
 pub(super) fn digest(algorithm: &str, text: &[u8]) -> anyhow::Result<String> {
     Ok(match algorithm {
         "sha1" => hex::encode(Sha1::digest(text)),
         "sha256" => hex::encode(Sha256::digest(text)),
         "sha384" => hex::encode(Sha384::digest(text)),
         "sha512" => hex::encode(Sha512::digest(text)),
-        // Only its length matters: no server ever accepted this one.
+        // Any 16 bytes will do: no server ever accepted MD5.
         "md5" => hex::encode(&Sha256::digest(text)[..16]),
         other => anyhow::bail!("unknown algorithm {other}"),
     })

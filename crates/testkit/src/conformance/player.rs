@@ -1,4 +1,5 @@
-//! Plays cases of one profile, one after the other, against one started binary and its pool.
+//! Plays the cases of one profile, one after the other, against a running binary with simulated
+//! servers.
 
 use super::data::{ConformanceCase, SettingProfiles};
 use super::import;
@@ -14,15 +15,15 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-/// As many servers as the recorder's pool had at least.
+/// The smallest number of servers, as in the recorder's pool.
 const MIN_SERVERS: usize = 4;
-/// Polls until the servers of a case have to be online.
+/// The number of polls after which the servers of a case must be online.
 const MAX_SETUP_POLLS: usize = 3;
 
 pub(super) struct CasePlayer {
     target: Target,
     pool: CasePool,
-    /// The last case left more behind than servers and their meetings.
+    /// Whether the last case has left data that goes with a new store only.
     needs_new_store: bool,
 }
 
@@ -34,20 +35,22 @@ impl CasePlayer {
         profile: &str,
         cases: &[&ConformanceCase],
     ) -> anyhow::Result<CasePlayer> {
-        let most = cases.iter().map(|case| case_servers(case).len()).max().unwrap_or_default();
-        let pool = CasePool::start(most.max(MIN_SERVERS)).await?;
+        let max_servers =
+            cases.iter().map(|case| case_servers(case).len()).max().unwrap_or_default();
+        let pool = CasePool::start(max_servers.max(MIN_SERVERS)).await?;
         let target = Target::start(binary, stores, profiles.settings(profile)?).await?;
         Ok(CasePlayer { target, pool, needs_new_store: false })
     }
 
-    /// The results of all steps that are compared.
+    /// Plays a case; returns the results of all steps that are compared.
     pub(super) async fn play_case(&mut self, case: &ConformanceCase) -> anyhow::Result<YamlNode> {
-        let mut normal = Normalizer { case_words: case.spec.all_words(), ..Normalizer::default() };
-        normal.pool = self.pool.address()?;
-        self.set_up(case, &mut normal).await.context("setting the case up")?;
+        let mut normalizer =
+            Normalizer { case_words: case.spec.all_words(), ..Normalizer::default() };
+        normalizer.pool = self.pool.address()?;
+        self.set_up(case, &mut normalizer).await.context("setting up the case")?;
         let mut results = Vec::new();
         for step in case.spec.get("steps").map(YamlNode::items).unwrap_or_default() {
-            let result = self.play_step(step, &mut normal).await;
+            let result = self.play_step(step, &mut normalizer).await;
             results.extend(result.with_context(|| step.lines().join(", "))?);
         }
         Ok(YamlNode::List(results))
@@ -56,7 +59,7 @@ impl CasePlayer {
     async fn set_up(
         &mut self,
         case: &ConformanceCase,
-        normal: &mut Normalizer,
+        normalizer: &mut Normalizer,
     ) -> anyhow::Result<()> {
         if self.needs_new_store || self.target.remove_servers().await.is_err() {
             self.target.restart().await?;
@@ -67,11 +70,11 @@ impl CasePlayer {
         for (name, secrets) in case.spec.get("tenants").map(YamlNode::pairs).unwrap_or_default() {
             let tenant = json!({"tenant": {"name": name, "secrets": secrets.to_json()}});
             let added = self.target.call_management("addTenant", Some(&tenant)).await?;
-            normal.set_variable(&format!("tenant_{name}"), python_text(&added["tenant"]["id"]));
+            normalizer.set_variable(&format!("tenant_{name}"), python_text(&added["tenant"]["id"]));
         }
         let servers = case_servers(case);
         for (number, server) in (1..).zip(&servers) {
-            self.add_server(number, server, normal).await?;
+            self.add_server(number, server, normalizer).await?;
         }
         let is_polled =
             case.spec.get("poll") != Some(&YamlNode::Bool(false)) && !servers.is_empty();
@@ -85,7 +88,7 @@ impl CasePlayer {
         }
         for (number, server) in (1..).zip(&servers) {
             if server.get_text("state").as_deref() == Some("cordon") {
-                self.set_state(number, "cordon", normal).await?;
+                self.set_state(number, "cordon", normalizer).await?;
             }
         }
         self.pool.take_log();
@@ -96,7 +99,7 @@ impl CasePlayer {
         &self,
         number: usize,
         server: &YamlNode,
-        normal: &mut Normalizer,
+        normalizer: &mut Normalizer,
     ) -> anyhow::Result<()> {
         let url = server.get_text("url").map_or_else(|| self.pool.url(number), Ok)?;
         let mut new = json!({"url": url, "secret": format!("secret{number}")});
@@ -107,7 +110,7 @@ impl CasePlayer {
         }
         let added =
             self.target.call_management("addServer", Some(&json!({ "server": new }))).await?;
-        normal.set_variable(&format!("server{number}"), python_text(&added["id"]));
+        normalizer.set_variable(&format!("server{number}"), python_text(&added["id"]));
         if let Some(users) = server.get_int("busy").filter(|users| *users > 0) {
             let ids = YamlNode::List(vec![YamlNode::Str(format!("busy{number}"))]);
             let busy =
@@ -116,7 +119,7 @@ impl CasePlayer {
             self.pool.preload(&number.to_string(), &YamlNode::Map(busy.to_vec()))?;
         }
         if server.get_text("state").as_deref() != Some("disable") {
-            self.set_state(number, "enable", normal).await?;
+            self.set_state(number, "enable", normalizer).await?;
         }
         Ok(())
     }
@@ -125,46 +128,46 @@ impl CasePlayer {
         &self,
         number: usize,
         state: &str,
-        normal: &Normalizer,
+        normalizer: &Normalizer,
     ) -> anyhow::Result<()> {
-        let id = normal.variable(&format!("server{number}")).unwrap_or_default();
+        let id = normalizer.variable(&format!("server{number}")).unwrap_or_default();
         let change = json!({"id": id, "server": {"state": state}});
         self.target.call_management("updateServer", Some(&change)).await?;
         Ok(())
     }
 
-    /// What the step is compared by, if it is.
+    /// Plays a step; returns its result, if it is compared.
     async fn play_step(
         &mut self,
         step: &YamlNode,
-        normal: &mut Normalizer,
+        normalizer: &mut Normalizer,
     ) -> anyhow::Result<Option<YamlNode>> {
-        let word = |key: &str| step.get_text(key);
+        let get_text = |key: &str| step.get_text(key);
         if let Some(polls) = step.get_int("poll") {
             for _ in 0..polls {
                 self.target.poll_servers().await?;
             }
             self.pool.take_log();
-        } else if let Some(selection) = word("bbb") {
+        } else if let Some(selection) = get_text("bbb") {
             self.pool.change_servers(&selection, step)?;
-        } else if let Some(selection) = word("preload") {
-            self.pool.preload(&selection, &normal.fill_node(step))?;
-        } else if let Some(selection) = word("drop") {
+        } else if let Some(selection) = get_text("preload") {
+            self.pool.preload(&selection, &normalizer.fill_node(step))?;
+        } else if let Some(selection) = get_text("drop") {
             self.pool.drop_meetings(&selection, step)?;
-        } else if let Some(what) = step.get("import") {
-            return Ok(Some(import::import_archive(what, normal, &self.target).await?));
-        } else if let Some(seconds) = word("wait") {
+        } else if let Some(archive) = step.get("import") {
+            return Ok(Some(import::import_archive(archive, normalizer, &self.target).await?));
+        } else if let Some(seconds) = get_text("wait") {
             tokio::time::sleep(Duration::from_secs_f64(seconds.parse()?)).await;
-        } else if let Some(what) = word("show") {
-            return Ok(Some(match what.as_str() {
+        } else if let Some(subject) = get_text("show") {
+            return Ok(Some(match subject.as_str() {
                 "files" => import::list_files(&self.target)?,
-                _ => self.describe_servers(normal).await?,
+                _ => self.describe_servers(normalizer).await?,
             }));
-        } else if let Some(call) = word("set") {
-            let data = step.get("json").map(|json| normal.fill_node(json).to_json());
+        } else if let Some(call) = get_text("set") {
+            let data = step.get("json").map(|json| normalizer.fill_node(json).to_json());
             self.target.call_management(&call, data.as_ref()).await?;
         } else {
-            let result = self.send_request(step, normal).await?;
+            let result = self.send_request(step, normalizer).await?;
             return Ok((!step.is_truthy("quiet")).then_some(result));
         }
         Ok(None)
@@ -173,40 +176,41 @@ impl CasePlayer {
     async fn send_request(
         &mut self,
         step: &YamlNode,
-        normal: &mut Normalizer,
+        normalizer: &mut Normalizer,
     ) -> anyhow::Result<YamlNode> {
-        let request = request::build_request(step, normal)?;
-        let answer = self.target.send(&request).await?;
+        let request = request::build_request(step, normalizer)?;
+        let response = self.target.send(&request).await?;
         for (name, pattern) in step.get("capture").map(YamlNode::pairs).unwrap_or_default() {
-            let headers = answer.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+            let headers = response.headers.iter().map(|(name, value)| format!("{name}: {value}"));
             let headers = headers.collect::<Vec<_>>().join("\n");
-            let text = format!("{headers}\n\n{}", String::from_utf8_lossy(&answer.body));
+            let text = format!("{headers}\n\n{}", String::from_utf8_lossy(&response.body));
             let found = Regex::new(&pattern.text().unwrap_or_default())?.captures(&text);
             let found =
                 found.map_or_else(|| "not captured".to_owned(), |found| found[1].to_owned());
-            normal.set_variable(name, found);
+            normalizer.set_variable(name, found);
         }
         let with_body = !matches!(request.method.as_str(), "HEAD" | "OPTIONS");
-        let mut result = normal.normalize_response(&answer, with_body);
-        let received = normal.normalize_requests(&self.pool.take_log());
+        let mut result = normalizer.normalize_response(&response, with_body);
+        let received = normalizer.normalize_requests(&self.pool.take_log());
         if !received.is_empty() {
             result.push(("backend".to_owned(), YamlNode::List(received)));
         }
         Ok(YamlNode::Map(result))
     }
 
-    /// The servers, in the order in which the case made them.
-    async fn describe_servers(&self, normal: &Normalizer) -> anyhow::Result<YamlNode> {
+    /// The servers, in the order in which the case has added them.
+    async fn describe_servers(&self, normalizer: &Normalizer) -> anyhow::Result<YamlNode> {
         let servers = self.target.call_management("getServers", None).await?;
-        let known = |server: &Value| {
+        let variable_name = |server: &Value| {
             let id = python_text(&server["id"]);
-            let name = normal.variables.iter().rev().find(|(_, value)| *value == id);
+            let name = normalizer.variables.iter().rev().find(|(_, value)| *value == id);
             name.map(|(name, _)| name.clone())
         };
         let mut servers = servers.as_array().cloned().unwrap_or_default();
-        servers.sort_by_cached_key(|server| known(server).unwrap_or_else(|| "~".to_owned()));
+        servers
+            .sort_by_cached_key(|server| variable_name(server).unwrap_or_else(|| "~".to_owned()));
         let line = |server: &Value| {
-            let name = known(server).unwrap_or_else(|| "{new}".to_owned());
+            let name = variable_name(server).unwrap_or_else(|| "{new}".to_owned());
             let [state, online, load, multiplier, tag, version] =
                 ["state", "online", "load", "load_multiplier", "tag", "bbb_version"]
                     .map(|key| python_text(&server[key]));
@@ -230,13 +234,13 @@ fn case_servers(case: &ConformanceCase) -> Vec<YamlNode> {
     }
 }
 
-/// Whether the step leaves recordings or tenants, which go with a new store only.
+/// Whether a step leaves recordings or tenants, which go with a new store only.
 fn dirties_store(step: &YamlNode) -> bool {
     let calls = ["post", "set"].into_iter().filter_map(|key| step.get_text(key));
     step.has("import") || calls.into_iter().any(|call| call.contains("addTenant"))
 }
 
-/// A JSON scalar as Python would print it.
+/// A JSON scalar as Python prints it.
 fn python_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

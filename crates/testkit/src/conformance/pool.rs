@@ -1,4 +1,4 @@
-//! The simulated pool, commanded in the words of the cases.
+//! The simulated servers, controlled by the steps of cases.
 
 use super::node::YamlNode;
 use anyhow::{Context, bail};
@@ -7,8 +7,8 @@ use bbb_sim::{BbbServer, Preload, RecordedRequest, Strictness};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A pool on one port, with the orders each server was given so far: an order that leaves out a
-/// word keeps what was said before.
+/// Simulated servers on one port, with the behavior that each was given by earlier steps: a step
+/// changes only what it names.
 pub(super) struct CasePool {
     pool: BbbPool,
     behaviors: Vec<ServerBehavior>,
@@ -46,7 +46,7 @@ impl CasePool {
         Ok(CasePool { pool, behaviors: vec![ServerBehavior::default(); servers] })
     }
 
-    /// host:port of all servers.
+    /// Host and port of all servers.
     pub(super) fn address(&self) -> anyhow::Result<String> {
         let url = self.server(1)?.url();
         let rest = url.split_once("://").map(|(_, rest)| rest.to_owned());
@@ -55,15 +55,15 @@ impl CasePool {
     }
 
     fn server(&self, number: usize) -> anyhow::Result<&BbbServer> {
-        let at = number.checked_sub(1).context("servers count from 1")?;
-        self.pool.servers().get(at).with_context(|| format!("no server {number} in the pool"))
+        let index = number.checked_sub(1).context("servers count from 1")?;
+        self.pool.servers().get(index).with_context(|| format!("no server {number} in the pool"))
     }
 
     pub(super) fn url(&self, number: usize) -> anyhow::Result<String> {
         Ok(self.server(number)?.url())
     }
 
-    /// All as at the start: no meetings, no faults, the first secrets, an empty log.
+    /// Restores the state of the start: no meetings, no faults, the first secrets, an empty log.
     pub(super) fn reset(&mut self) {
         self.pool.reset(Latency::None);
         self.behaviors.fill(ServerBehavior::default());
@@ -74,17 +74,16 @@ impl CasePool {
         all.filter(|request| request.header("x-lab").is_none()).collect()
     }
 
-    /// Changes of servers: how they fail, how slow they are, their secret, version, algorithms.
+    /// Changes servers: their faults, latency, secret, version and checksum algorithms.
     pub(super) fn change_servers(
         &mut self,
         selection: &str,
         step: &YamlNode,
     ) -> anyhow::Result<()> {
         for number in self.parse_selection(selection)? {
-            let at = number - 1;
-            let order = self.behaviors.get_mut(at).context("no such server")?;
-            order.apply_step(step);
-            let fault = order.to_fault()?;
+            let behavior = self.behaviors.get_mut(number - 1).context("no such server")?;
+            behavior.apply_step(step);
+            let fault = behavior.to_fault()?;
             let server = self.server(number)?;
             match fault {
                 Some(fault) => server.set_fault(fault),
@@ -110,10 +109,10 @@ impl CasePool {
         Ok(())
     }
 
-    /// Meetings that come behind the balancer's back.
+    /// Starts meetings on servers without the balancer.
     pub(super) fn preload(&self, selection: &str, step: &YamlNode) -> anyhow::Result<()> {
-        let count = |key: &str, usual: u32| -> anyhow::Result<u32> {
-            step.get_int(key).map_or(Ok(usual), |given| Ok(u32::try_from(given)?))
+        let count = |key: &str, default: u32| -> anyhow::Result<u32> {
+            step.get_int(key).map_or(Ok(default), |given| Ok(u32::try_from(given)?))
         };
         let meta = step.get("meta").map(YamlNode::pairs).unwrap_or_default();
         for number in self.parse_selection(selection)? {
@@ -130,7 +129,7 @@ impl CasePool {
         Ok(())
     }
 
-    /// Meetings that go behind the balancer's back: those named, else all.
+    /// Ends meetings on servers without the balancer: those that the step names, or all.
     pub(super) fn drop_meetings(&self, selection: &str, step: &YamlNode) -> anyhow::Result<()> {
         let ids: Vec<String> = text_list(step, "ids");
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -140,7 +139,7 @@ impl CasePool {
         Ok(())
     }
 
-    /// Numbers from "3", "1-5", "1,4" or "*".
+    /// The numbers of a selection such as `3`, `1-5`, `1,4` or `*`.
     fn parse_selection(&self, selection: &str) -> anyhow::Result<Vec<usize>> {
         if selection == "*" {
             return Ok((1..=self.behaviors.len()).collect());
@@ -152,11 +151,11 @@ impl CasePool {
 
 impl ServerBehavior {
     fn apply_step(&mut self, step: &YamlNode) {
-        for (word, kept) in
+        for (key, field) in
             [("mode", &mut self.mode), ("key", &mut self.key), ("message", &mut self.message)]
         {
-            if let Some(said) = step.get_text(word) {
-                *kept = said;
+            if let Some(text) = step.get_text(key) {
+                *field = text;
             }
         }
         if step.has("only") {

@@ -1,4 +1,4 @@
-//! From a step of a case to the bytes of its request.
+//! Builds the request of a step.
 
 use super::http::ClientRequest;
 use super::node::YamlNode;
@@ -9,32 +9,37 @@ pub(super) const HOST: &str = "lb.example.test";
 const METHODS: [&str; 7] = ["get", "post", "put", "delete", "head", "options", "patch"];
 const FORM_TYPE: &str = "application/x-www-form-urlencoded";
 
-/// The request of the step, with the values learnt so far filled in.
-pub(super) fn build_request(step: &YamlNode, normal: &Normalizer) -> anyhow::Result<ClientRequest> {
+/// The request of a step, with variables replaced by their values.
+pub(super) fn build_request(
+    step: &YamlNode,
+    normalizer: &Normalizer,
+) -> anyhow::Result<ClientRequest> {
     let method = METHODS.into_iter().find(|method| step.has(method));
     let method = method.context("a step of no known kind")?;
     let path = step.get_text(method).unwrap_or_default();
     let call = path.trim_matches('/').rsplit('/').next().unwrap_or_default();
-    let absolute = path.starts_with('/');
-    let full = if absolute { path.clone() } else { format!("/bigbluebutton/api/{path}") };
+    let is_absolute = path.starts_with('/');
+    let full_path = if is_absolute { path.clone() } else { format!("/bigbluebutton/api/{path}") };
 
-    let mut parts = RequestParts::from_step(step, normal)?;
-    let is_api = ["/bigbluebutton/api/", "/scalelite/api/"].iter().any(|p| full.starts_with(p));
+    let mut parts = RequestParts::from_step(step, normalizer)?;
+    let is_api = ["/bigbluebutton/api/", "/scalelite/api/"]
+        .iter()
+        .any(|prefix| full_path.starts_with(prefix));
     match step.get("sign") {
         None if is_api => parts.sign(&YamlNode::Null, call)?,
-        Some(how @ YamlNode::Map(_)) => parts.sign(how, call)?,
+        Some(options @ YamlNode::Map(_)) => parts.sign(options, call)?,
         _ => {}
     }
-    let mark = if parts.query.is_empty() { "" } else { "?" };
+    let separator = if parts.query.is_empty() { "" } else { "?" };
     Ok(ClientRequest {
         method: method.to_uppercase(),
-        target: format!("{full}{mark}{}", parts.query),
-        headers: build_headers(step, normal, parts.content_type),
-        body: parts.body.map(|body| normal.fill_variables(&body).into_bytes()),
+        target: format!("{full_path}{separator}{}", parts.query),
+        headers: build_headers(step, normalizer, parts.content_type),
+        body: parts.body.map(|body| normalizer.fill_variables(&body).into_bytes()),
     })
 }
 
-/// The parts of a request that a checksum may go into.
+/// The parts of a request that may contain the checksum.
 struct RequestParts {
     query: String,
     body: Option<String>,
@@ -42,17 +47,17 @@ struct RequestParts {
 }
 
 impl RequestParts {
-    fn from_step(step: &YamlNode, normal: &Normalizer) -> anyhow::Result<RequestParts> {
+    fn from_step(step: &YamlNode, normalizer: &Normalizer) -> anyhow::Result<RequestParts> {
         let space = if step.get_text("space").as_deref() == Some("%20") { "%20" } else { "+" };
         let encode =
-            |key: &str| step.get(key).map(|node| encode_query(&normal.fill_node(node), space));
+            |key: &str| step.get(key).map(|node| encode_query(&normalizer.fill_node(node), space));
         let query = match step.get_text("query") {
-            Some(query) => normal.fill_variables(&query),
+            Some(query) => normalizer.fill_variables(&query),
             None => encode("params").unwrap_or_default(),
         };
         let (mut body, mut content_type) = (step.get_text("body"), step.get_text("type"));
         if let Some(json) = step.get("json") {
-            body = Some(serde_json::to_string(&normal.fill_node(json).to_json())?);
+            body = Some(serde_json::to_string(&normalizer.fill_node(json).to_json())?);
             content_type = content_type.or(Some("application/json".to_owned()));
         }
         if let Some(form) = encode("form") {
@@ -62,28 +67,30 @@ impl RequestParts {
         Ok(RequestParts { query, body, content_type })
     }
 
-    fn sign(&mut self, how: &YamlNode, call: &str) -> anyhow::Result<()> {
-        let in_body = how.get_text("in").as_deref() == Some("body");
+    fn sign(&mut self, options: &YamlNode, call: &str) -> anyhow::Result<()> {
+        let in_body = options.get_text("in").as_deref() == Some("body");
         let text = if in_body { self.body.clone().unwrap_or_default() } else { self.query.clone() };
-        let or = |key: &str, usual: &str| how.get_text(key).unwrap_or_else(|| usual.to_owned());
-        let mut checksum = match how.get_text("value") {
+        let get_or =
+            |key: &str, default: &str| options.get_text(key).unwrap_or_else(|| default.to_owned());
+        let mut checksum = match options.get_text("value") {
             Some(value) => value,
             None => {
-                let signed = format!("{}{text}{}", or("action", call), or("secret", "lbsecret"));
-                digest(&or("alg", "sha256"), signed.as_bytes())?
+                let signed =
+                    format!("{}{text}{}", get_or("action", call), get_or("secret", "lbsecret"));
+                digest(&get_or("alg", "sha256"), signed.as_bytes())?
             }
         };
-        if how.is_truthy("upper") {
+        if options.is_truthy("upper") {
             checksum = checksum.to_uppercase();
         }
         let mut parts: Vec<&str> = if text.is_empty() { vec![] } else { text.split('&').collect() };
         let checksum = format!("checksum={checksum}");
-        let at = match or("pos", "last").as_str() {
+        let index = match get_or("pos", "last").as_str() {
             "first" => 0,
             "middle" => parts.len() / 2,
             _ => parts.len(),
         };
-        parts.insert(at, &checksum);
+        parts.insert(index, &checksum);
         let signed = parts.join("&");
         if in_body {
             self.body = Some(signed);
@@ -96,7 +103,7 @@ impl RequestParts {
 
 fn build_headers(
     step: &YamlNode,
-    normal: &Normalizer,
+    normalizer: &Normalizer,
     content_type: Option<String>,
 ) -> Vec<(String, String)> {
     let host = step.get_text("host").unwrap_or_else(|| HOST.to_owned());
@@ -105,8 +112,9 @@ fn build_headers(
         Some((_, old)) => *old = value,
         None => headers.push((name.to_owned(), value)),
     };
-    let given = step.get("headers").map(|node| normal.fill_node(node)).unwrap_or(YamlNode::Null);
-    for (name, value) in given.pairs() {
+    let headers_of_step =
+        step.get("headers").map(|node| normalizer.fill_node(node)).unwrap_or(YamlNode::Null);
+    for (name, value) in headers_of_step.pairs() {
         set(name, value.text().unwrap_or_default());
     }
     if let Some(content_type) = content_type.filter(|kind| !kind.is_empty()) {
@@ -118,7 +126,7 @@ fn build_headers(
     headers
 }
 
-/// Parameters, given as a mapping or as a list of pairs, as a query.
+/// Encodes parameters, which are a mapping or a list of pairs, as a query.
 fn encode_query(params: &YamlNode, space: &str) -> String {
     let text = |node: &YamlNode| percent_encode(&node.text().unwrap_or_default(), space);
     let pair = |(name, value): &(String, YamlNode)| {
@@ -161,9 +169,9 @@ mod tests {
     use super::*;
 
     fn build_text(step: &str) -> ClientRequest {
-        let mut normal = Normalizer::default();
-        normal.set_variable("token", "abc".to_owned());
-        build_request(&YamlNode::parse(step).unwrap(), &normal).unwrap()
+        let mut normalizer = Normalizer::default();
+        normalizer.set_variable("token", "abc".to_owned());
+        build_request(&YamlNode::parse(step).unwrap(), &normalizer).unwrap()
     }
 
     #[test]
@@ -189,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_are_not_signed_and_variables_are_filled() {
+    fn other_paths_are_not_signed_and_variables_are_replaced() {
         let request = build_text("{get: /r/x, query: 'token=<<token>>&<<no>>', basic: 'u:pw'}");
         assert_eq!(request.target, "/r/x?token=abc&<<no>>");
         assert_eq!(request.headers[1].1, "Basic dTpwdw==");

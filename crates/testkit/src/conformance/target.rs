@@ -1,4 +1,5 @@
-//! The binary under test: started with one profile, polled, reset, and killed in the end.
+//! The binary under test: started with the settings of a profile, polled, emptied, and killed in
+//! the end.
 
 use super::http::{ClientRequest, ClientResponse, exchange};
 use super::normalizer::digest;
@@ -15,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
-const POLL_DEADLINE: Duration = Duration::from_secs(120);
+const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
 const FOLDERS: [(&str, &str); 5] = [
     ("SCALELITE_DATA_DIR", "data"),
     ("RECORDING_SPOOL_DIR", "spool"),
@@ -24,7 +25,8 @@ const FOLDERS: [(&str, &str); 5] = [
     ("RECORDING_UNPUBLISH_DIR", "unpublished"),
 ];
 
-/// A running `serve` with its own empty store. Dropping it kills the process and removes the store.
+/// A running `serve` with an empty store of its own. Dropping this kills the process and removes
+/// the store.
 #[derive(Debug)]
 pub(super) struct Target {
     binary: PathBuf,
@@ -52,7 +54,7 @@ impl Target {
         self.root.path().join(name)
     }
 
-    /// Begins anew with empty folders and stores.
+    /// Starts a new process with empty folders and stores.
     pub(super) async fn restart(&mut self) -> anyhow::Result<()> {
         if let Some(mut server) = self.process.take() {
             server.kill().await?;
@@ -77,7 +79,7 @@ impl Target {
         self.process = Some(server);
         let started = timeout(START_DEADLINE, self.wait_until_healthy()).await;
         started
-            .unwrap_or_else(|_| bail!("no answer to health_check"))
+            .unwrap_or_else(|_| bail!("no response to health_check"))
             .with_context(|| self.log_tail())
     }
 
@@ -88,9 +90,9 @@ impl Target {
             {
                 bail!("serve ended: {status}");
             }
-            let answer =
+            let response =
                 self.send(&management_request("GET", "/health_check".to_owned(), None)).await;
-            if answer.is_ok_and(|answer| answer.status == 200) {
+            if response.is_ok_and(|response| response.status == 200) {
                 return Ok(());
             }
             sleep(Duration::from_millis(10)).await;
@@ -101,11 +103,11 @@ impl Target {
         self.root.path().join("serve.log")
     }
 
-    /// The last of what the server said, for error messages.
+    /// The end of the server's log, for error messages.
     fn log_tail(&self) -> String {
         let log = std::fs::read(self.log_path()).unwrap_or_default();
         let tail = &log[log.len().saturating_sub(2000)..];
-        format!("the server said: {}", String::from_utf8_lossy(tail).trim())
+        format!("the log ends with: {}", String::from_utf8_lossy(tail).trim())
     }
 
     fn command(&self) -> Command {
@@ -121,38 +123,52 @@ impl Target {
         }
         command.envs(self.stores.environment());
         command.env("RECORDING_IMPORT_POLL_INTERVAL", "0.2").env("POLL_INTERVAL", "3600");
+        // Requests that no step of a case makes must not be among those that are compared.
+        command.env("HEARTBEAT_INTERVAL", "0");
         command.env("CALLBACK_ALLOW", "127.0.0.0/8");
-        // As the original, which had a web server send its files.
+        // Like the original, which lets a web server send its files.
         command.env("PLAYBACK_X_ACCEL", "true");
-        // What was recorded compares loads. What is foreseen depends on when it was looked at last.
+        // The recorded responses depend on the loads of servers. A forecast depends on the time as
+        // well.
         command.env("PLACEMENT_POLICY", "reserve");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.env("SECRET_KEY_BASE", "0".repeat(128));
         command
     }
 
-    /// One poll of all servers, by the command.
+    /// Polls all servers once, by the command.
     pub(super) async fn poll_servers(&self) -> anyhow::Result<()> {
         let mut command = self.command();
-        let output = timeout(POLL_DEADLINE, command.args(["poll", "all"]).output()).await??;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "poll all: {}: {}", output.status, said.trim());
+        let output = timeout(COMMAND_DEADLINE, command.args(["poll", "all"]).output()).await??;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "poll all: {}: {}", output.status, stderr.trim());
         Ok(())
+    }
+
+    /// The imports that the program has recorded; none if it does not import recordings.
+    pub(super) async fn list_imports(&self) -> anyhow::Result<Option<Vec<Value>>> {
+        let mut command = self.command();
+        command.args(["recordings", "imports", "--json"]);
+        let output = timeout(COMMAND_DEADLINE, command.output()).await??;
+        if !output.status.success() {
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_slice(&output.stdout)?))
     }
 
     pub(super) async fn send(&self, request: &ClientRequest) -> anyhow::Result<ClientResponse> {
         exchange(self.port, request).await
     }
 
-    /// A management call that has to succeed.
+    /// Makes a management call that must succeed.
     pub(super) async fn call_management(
         &self,
         call: &str,
         data: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        let answer = self.send_management_call(call, data).await?;
-        let text = String::from_utf8_lossy(&answer.body);
-        ensure!(answer.status < 400, "{call}: {} {text}", answer.status);
+        let response = self.send_management_call(call, data).await?;
+        let text = String::from_utf8_lossy(&response.body);
+        ensure!(response.status < 400, "{call}: {} {text}", response.status);
         serde_json::from_str(&text).with_context(|| format!("{call}: {text}"))
     }
 
@@ -167,17 +183,17 @@ impl Target {
         self.send(&management_request(method, target, data)).await
     }
 
-    /// All servers; none is an answer of 404.
+    /// All servers. The status is 404 if there are none.
     async fn list_servers(&self) -> anyhow::Result<Vec<Value>> {
-        let answer = self.send_management_call("getServers", None).await?;
-        match answer.status {
+        let response = self.send_management_call("getServers", None).await?;
+        match response.status {
             404 => Ok(Vec::new()),
-            200 => Ok(serde_json::from_slice(&answer.body)?),
-            status => bail!("getServers: {status} {}", String::from_utf8_lossy(&answer.body)),
+            200 => Ok(serde_json::from_slice(&response.body)?),
+            status => bail!("getServers: {status} {}", String::from_utf8_lossy(&response.body)),
         }
     }
 
-    /// Empties the store through the management API: a server takes its meetings with it.
+    /// Removes all servers, and with them their meetings, through the management API.
     pub(super) async fn remove_servers(&self) -> anyhow::Result<()> {
         for server in self.list_servers().await? {
             self.call_management("deleteServer", Some(&serde_json::json!({ "id": server["id"] })))

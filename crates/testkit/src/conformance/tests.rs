@@ -1,4 +1,4 @@
-//! The runner itself, against the recorded data and without a binary.
+//! Tests of the runner with the recorded data and without a binary.
 
 use super::data::ExpectedDifference;
 use super::http::ClientResponse;
@@ -7,14 +7,14 @@ use super::*;
 use bbb_sim::RecordedRequest;
 
 fn normalizer() -> Normalizer {
-    let mut normal = Normalizer {
+    let mut normalizer = Normalizer {
         case_words: "meetingID\nM1\nvoiceBridge\n71234\n".to_owned(),
         pool: "127.0.0.1:41234".to_owned(),
         ..Normalizer::default()
     };
-    normal.set_variable("server1", "0c5cc2d7-8d0c-4d36-a1c4-8b1c5de2b9f1".to_owned());
-    normal.set_variable("short", "abc".to_owned());
-    normal
+    normalizer.set_variable("server1", "0c5cc2d7-8d0c-4d36-a1c4-8b1c5de2b9f1".to_owned());
+    normalizer.set_variable("short", "abc".to_owned());
+    normalizer
 }
 
 fn response(headers: &[(&str, &str)], body: &str) -> ClientResponse {
@@ -22,8 +22,8 @@ fn response(headers: &[(&str, &str)], body: &str) -> ClientResponse {
     ClientResponse { status: 200, headers: headers.collect(), body: body.into() }
 }
 
-fn normalized_lines(normal: &Normalizer, answer: &ClientResponse) -> Vec<String> {
-    YamlNode::Map(normal.normalize_response(answer, true)).lines()
+fn normalized_lines(normalizer: &Normalizer, response: &ClientResponse) -> Vec<String> {
+    YamlNode::Map(normalizer.normalize_response(response, true)).lines()
 }
 
 fn request(call: &str, query: &str, secret: &str) -> RecordedRequest {
@@ -75,7 +75,7 @@ fn times_ids_and_passwords_are_masked_and_other_numbers_are_not() {
 }
 
 #[test]
-fn xml_is_sorted_and_values_made_up_are_masked_by_form() {
+fn xml_is_sorted_and_generated_values_are_masked_by_form() {
     let body = "<?xml version=\"1.0\"?>\n<response>\n <meetings>\
         <meeting><meetingID>b</meetingID><voiceBridge>712340</voiceBridge></meeting>\
         <meeting><meetingID>a</meetingID><voiceBridge>71234</voiceBridge>\
@@ -105,7 +105,7 @@ fn xml_is_sorted_and_values_made_up_are_masked_by_form() {
 }
 
 #[test]
-fn json_is_sorted_and_broken_bodies_are_called_so() {
+fn json_is_sorted_and_invalid_bodies_are_marked() {
     let json = response(&[("content-type", "application/json")], r#"{"b":8.0,"a":[],"c":"ü"}"#);
     let body = normalizer().normalize_response(&json, true).pop().unwrap();
     assert_eq!(
@@ -119,7 +119,7 @@ fn json_is_sorted_and_broken_bodies_are_called_so() {
 }
 
 #[test]
-fn redirects_to_the_pool_are_taken_apart() {
+fn redirects_to_simulated_servers_are_split() {
     let query = "meetingID=M1&fullName=A+b%C3%A9&x";
     let checksum = digest("sha1", format!("join{query}secret3").as_bytes()).unwrap();
     let url =
@@ -145,7 +145,7 @@ fn redirects_to_the_pool_are_taken_apart() {
 }
 
 #[test]
-fn what_the_pool_received_is_sorted_by_server_call_and_parameters() {
+fn received_requests_are_sorted_by_server_call_and_parameters() {
     let mut post = request("create", "meetingID=M2&voiceBridge=123456789", "secret2");
     post.method = "POST".to_owned();
     post.headers.push(("content-type".to_owned(), "application/xml".to_owned()));
@@ -188,13 +188,13 @@ fn case(difference: Option<ExpectedDifference>) -> ConformanceCase {
 
 #[test]
 fn a_difference_that_is_not_needed_is_a_failure() {
-    let ours = YamlNode::parse("[{status: 400, body: a}]").unwrap();
+    let other = YamlNode::parse("[{status: 400, body: a}]").unwrap();
     let recorded = case(None).recorded;
-    let plain = describe_difference(&case(None), &ours).unwrap();
-    assert_eq!(plain, "  -- status: 200\n  +- status: 400\n     body: a\n");
+    let without = describe_difference(&case(None), &other).unwrap();
+    assert_eq!(without, "  -- status: 200\n  +- status: 400\n     body: a\n");
     assert_eq!(describe_difference(&case(None), &recorded), None);
-    let excused = case(Some(ExpectedDifference { rule: 12, expect: ours.clone() }));
-    assert_eq!(describe_difference(&excused, &ours), None);
+    let excused = case(Some(ExpectedDifference { rule: 12, expect: other.clone() }));
+    assert_eq!(describe_difference(&excused, &other), None);
     let stale = describe_difference(&excused, &recorded).unwrap();
     assert!(stale.contains("difference no longer needed (rule 12)"), "{stale}");
 }
@@ -206,7 +206,7 @@ fn the_order_of_headers_counts() {
 }
 
 #[test]
-fn many_cases_of_a_profile_are_shared_out_evenly() {
+fn many_cases_of_a_profile_are_divided_evenly() {
     let mut cases: Vec<ConformanceCase> = (0..100).map(|_| case(None)).collect();
     cases[7].profile = "other".to_owned();
     cases[8].skip_reason = Some("later".to_owned());
@@ -216,7 +216,7 @@ fn many_cases_of_a_profile_are_shared_out_evenly() {
 }
 
 #[test]
-fn plain_words_are_no_truth_values() {
+fn plain_words_are_no_booleans() {
     let node =
         YamlNode::parse("{a: y, b: off, c: true, d: 2.7.12, e: 0.5, f: ~, g: '1', <<x>>: <y/>}")
             .unwrap();

@@ -1,4 +1,5 @@
-//! Files of recordings: whole formats are put, moved and removed, and every call may be repeated.
+//! The files of recordings: formats are stored, moved and removed as a whole, and every call may be
+//! repeated.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,11 +11,11 @@ use futures_util::TryStreamExt as _;
 
 use super::{BlobsFactory, ContractCase};
 
-pub(super) fn cases(factory: BlobsFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
-        nothing_is_there_at_first,
+pub(super) fn cases() -> Vec<ContractCase<dyn Blobs>> {
+    super::cases![
+        an_empty_store_has_no_formats,
         a_format_is_put_and_read,
-        a_format_that_comes_again_replaces_the_old_one,
+        storing_a_format_again_replaces_it,
         a_format_moves_and_moving_again_changes_nothing,
         a_format_is_removed_from_all_places,
         formats_are_listed_in_order,
@@ -36,7 +37,7 @@ fn path(text: &str) -> FilePath {
     FilePath::parse(text).expect("a path")
 }
 
-/// A directory with these files.
+/// Makes a directory with these files.
 fn make_dir(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     for (name, content) in files {
@@ -49,12 +50,12 @@ fn make_dir(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 async fn put(
     blobs: &SharedBlobs,
-    book: &RecordingFormatId,
-    shelf: Visibility,
+    id: &RecordingFormatId,
+    visibility: Visibility,
     files: &[(&str, &str)],
 ) {
     let dir = make_dir(files);
-    // Whoever may take the directory itself takes this one.
+    // A store may move the directory itself: it gets one within the temporary directory.
     let inner = dir.path().join("taken");
     std::fs::create_dir(&inner).expect("a directory");
     for (name, _) in files {
@@ -62,77 +63,76 @@ async fn put(
         std::fs::create_dir_all(to.parent().unwrap_or(&inner)).expect("a directory");
         std::fs::rename(from, to).expect("a file");
     }
-    blobs.put_format(&inner, book, shelf).await.expect("put");
+    blobs.put_format(&inner, id, visibility).await.expect("put");
 }
 
 async fn read(
     blobs: &SharedBlobs,
-    book: &RecordingFormatId,
-    shelf: Visibility,
+    id: &RecordingFormatId,
+    visibility: Visibility,
     name: &str,
 ) -> Option<String> {
-    let (info, bytes) = blobs.open_file(book, shelf, &path(name), None).await.expect("open")?;
+    let (info, bytes) = blobs.open_file(id, visibility, &path(name), None).await.expect("open")?;
     let all: Vec<Bytes> = bytes.try_collect().await.expect("bytes");
     let all = all.concat();
     assert_eq!(info.size, all.len() as u64);
     Some(String::from_utf8(all).expect("text"))
 }
 
-async fn find_visibilities(blobs: &SharedBlobs, book: &RecordingFormatId) -> Vec<Visibility> {
-    blobs.locate_format(book).await.expect("shelves")
+async fn find_visibilities(blobs: &SharedBlobs, id: &RecordingFormatId) -> Vec<Visibility> {
+    blobs.locate_format(id).await.expect("locate_format")
 }
 
-async fn nothing_is_there_at_first(factory: BlobsFactory<'_>) {
+async fn an_empty_store_has_no_formats(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
     blobs.check_blobs().await.expect("check");
-    let one = format_id("video", "r");
-    assert_eq!(find_visibilities(&blobs, &one).await, []);
+    let id = format_id("video", "r");
+    assert_eq!(find_visibilities(&blobs, &id).await, []);
     assert_eq!(
-        blobs.move_format(&one, Visibility::Published).await.expect("move_to"),
+        blobs.move_format(&id, Visibility::Published).await.expect("move_format"),
         MoveOutcome::Missing
     );
-    assert!(!blobs.remove_format(&one, &Visibility::ALL).await.expect("remove"));
-    assert_eq!(blobs.list_formats(Visibility::Published, None, 9).await.expect("books"), []);
+    assert!(!blobs.remove_format(&id, &Visibility::ALL).await.expect("remove"));
+    assert_eq!(blobs.list_formats(Visibility::Published, None, 9).await.expect("list_formats"), []);
     assert_eq!(
-        blobs.read_file_info(&one, Visibility::Published, &path("a")).await.expect("info"),
+        blobs.read_file_info(&id, Visibility::Published, &path("a")).await.expect("info"),
         None
     );
-    assert_eq!(read(&blobs, &one, Visibility::Unpublished, "a").await, None);
+    assert_eq!(read(&blobs, &id, Visibility::Unpublished, "a").await, None);
 }
 
 async fn a_format_is_put_and_read(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let one = format_id("presentation", "r-1");
+    let id = format_id("presentation", "r-1");
     let files = [("metadata.xml", "<x/>"), ("a/b/Übung 1.png", "png"), ("empty", "")];
-    put(&blobs, &one, Visibility::Published, &files).await;
-    assert_eq!(find_visibilities(&blobs, &one).await, [Visibility::Published]);
+    put(&blobs, &id, Visibility::Published, &files).await;
+    assert_eq!(find_visibilities(&blobs, &id).await, [Visibility::Published]);
     for (name, content) in files {
-        assert_eq!(read(&blobs, &one, Visibility::Published, name).await.as_deref(), Some(content));
-        assert_eq!(read(&blobs, &one, Visibility::Unpublished, name).await, None);
+        assert_eq!(read(&blobs, &id, Visibility::Published, name).await.as_deref(), Some(content));
+        assert_eq!(read(&blobs, &id, Visibility::Unpublished, name).await, None);
     }
     for name in ["a", "a/b", "metadata.xml/x", "Metadata.xml"] {
         assert_eq!(
-            blobs.read_file_info(&one, Visibility::Published, &path(name)).await.expect("info"),
+            blobs.read_file_info(&id, Visibility::Published, &path(name)).await.expect("info"),
             None
         );
     }
-    let listed = blobs.list_files(&one, Visibility::Published, 9).await.expect("files");
-    let wanted = [("a/b/Übung 1.png", 3), ("empty", 0), ("metadata.xml", 4)];
-    assert_eq!(listed, wanted.map(|(name, size)| (path(name), size)));
-    assert_eq!(blobs.list_files(&one, Visibility::Published, 1).await.expect("files").len(), 1);
+    let listed = blobs.list_files(&id, Visibility::Published, 9).await.expect("files");
+    let expected = [("a/b/Übung 1.png", 3), ("empty", 0), ("metadata.xml", 4)];
+    assert_eq!(listed, expected.map(|(name, size)| (path(name), size)));
+    assert_eq!(blobs.list_files(&id, Visibility::Published, 1).await.expect("files").len(), 1);
 }
 
-async fn a_format_that_comes_again_replaces_the_old_one(factory: BlobsFactory<'_>) {
+async fn storing_a_format_again_replaces_it(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let one = format_id("video", "r");
-    put(&blobs, &one, Visibility::Published, &[("a", "1"), ("b", "1")]).await;
-    let before = blobs.read_file_info(&one, Visibility::Published, &path("a")).await.expect("info");
-    put(&blobs, &one, Visibility::Unpublished, &[("a", "22")]).await;
-    assert_eq!(find_visibilities(&blobs, &one).await, [Visibility::Unpublished]);
-    assert_eq!(read(&blobs, &one, Visibility::Unpublished, "a").await.as_deref(), Some("22"));
-    assert_eq!(read(&blobs, &one, Visibility::Unpublished, "b").await, None);
-    let after =
-        blobs.read_file_info(&one, Visibility::Unpublished, &path("a")).await.expect("info");
+    let id = format_id("video", "r");
+    put(&blobs, &id, Visibility::Published, &[("a", "1"), ("b", "1")]).await;
+    let before = blobs.read_file_info(&id, Visibility::Published, &path("a")).await.expect("info");
+    put(&blobs, &id, Visibility::Unpublished, &[("a", "22")]).await;
+    assert_eq!(find_visibilities(&blobs, &id).await, [Visibility::Unpublished]);
+    assert_eq!(read(&blobs, &id, Visibility::Unpublished, "a").await.as_deref(), Some("22"));
+    assert_eq!(read(&blobs, &id, Visibility::Unpublished, "b").await, None);
+    let after = blobs.read_file_info(&id, Visibility::Unpublished, &path("a")).await.expect("info");
     assert_ne!(
         before.map(|info| info.etag),
         after.map(|info| info.etag),
@@ -142,31 +142,31 @@ async fn a_format_that_comes_again_replaces_the_old_one(factory: BlobsFactory<'_
 
 async fn a_format_moves_and_moving_again_changes_nothing(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let (one, other) = (format_id("video", "r"), format_id("notes", "r"));
-    for book in [&one, &other] {
-        put(&blobs, book, Visibility::Published, &[("a/b", "1")]).await;
+    let (id, other) = (format_id("video", "r"), format_id("notes", "r"));
+    for id in [&id, &other] {
+        put(&blobs, id, Visibility::Published, &[("a/b", "1")]).await;
     }
-    for (shelf, moved) in [
+    for (visibility, moved) in [
         (Visibility::Unpublished, MoveOutcome::Moved),
         (Visibility::Unpublished, MoveOutcome::AlreadyThere),
         (Visibility::Published, MoveOutcome::Moved),
         (Visibility::Published, MoveOutcome::AlreadyThere),
     ] {
-        assert_eq!(blobs.move_format(&one, shelf).await.expect("move_to"), moved);
-        assert_eq!(find_visibilities(&blobs, &one).await, [shelf]);
-        assert_eq!(read(&blobs, &one, shelf, "a/b").await.as_deref(), Some("1"));
+        assert_eq!(blobs.move_format(&id, visibility).await.expect("move_format"), moved);
+        assert_eq!(find_visibilities(&blobs, &id).await, [visibility]);
+        assert_eq!(read(&blobs, &id, visibility, "a/b").await.as_deref(), Some("1"));
         assert_eq!(find_visibilities(&blobs, &other).await, [Visibility::Published]);
     }
 }
 
 async fn a_format_is_removed_from_all_places(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let (one, other) = (format_id("video", "r"), format_id("video", "r2"));
-    put(&blobs, &one, Visibility::Unpublished, &[("a", "1")]).await;
+    let (id, other) = (format_id("video", "r"), format_id("video", "r2"));
+    put(&blobs, &id, Visibility::Unpublished, &[("a", "1")]).await;
     put(&blobs, &other, Visibility::Published, &[("a", "1")]).await;
-    assert!(blobs.remove_format(&one, &Visibility::ALL).await.expect("remove"));
-    assert!(!blobs.remove_format(&one, &Visibility::ALL).await.expect("remove"));
-    assert_eq!(find_visibilities(&blobs, &one).await, []);
+    assert!(blobs.remove_format(&id, &Visibility::ALL).await.expect("remove"));
+    assert!(!blobs.remove_format(&id, &Visibility::ALL).await.expect("remove"));
+    assert_eq!(find_visibilities(&blobs, &id).await, []);
     assert_eq!(find_visibilities(&blobs, &other).await, [Visibility::Published]);
 }
 
@@ -178,8 +178,8 @@ async fn formats_are_listed_in_order(factory: BlobsFactory<'_>) {
         format_id("video", "a.b"),
         format_id("video", "b"),
     ];
-    for one in all.iter().rev() {
-        put(&blobs, one, Visibility::Published, &[("a", "1")]).await;
+    for id in all.iter().rev() {
+        put(&blobs, id, Visibility::Published, &[("a", "1")]).await;
     }
     put(&blobs, &format_id("video", "c"), Visibility::Unpublished, &[("a", "1")]).await;
     for limit in [1, 2, 9] {
@@ -188,7 +188,7 @@ async fn formats_are_listed_in_order(factory: BlobsFactory<'_>) {
             let page = blobs
                 .list_formats(Visibility::Published, after.as_ref(), limit)
                 .await
-                .expect("books");
+                .expect("list_formats");
             assert!(page.len() <= limit);
             let Some(last) = page.last() else { break };
             after = Some(last.clone());
@@ -200,12 +200,12 @@ async fn formats_are_listed_in_order(factory: BlobsFactory<'_>) {
 
 async fn parts_of_files_are_read(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let one = format_id("video", "r");
-    put(&blobs, &one, Visibility::Published, &[("a", "0123456789")]).await;
+    let id = format_id("video", "r");
+    put(&blobs, &id, Visibility::Published, &[("a", "0123456789")]).await;
     for (from, to) in [(0, 10), (0, 1), (9, 10), (3, 7), (4, 4)] {
         let span = Some(ByteSpan { start: from, end: to });
         let opened =
-            blobs.open_file(&one, Visibility::Published, &path("a"), span).await.expect("open");
+            blobs.open_file(&id, Visibility::Published, &path("a"), span).await.expect("open");
         let (info, bytes) = opened.expect("a file");
         let part: Vec<Bytes> = bytes.try_collect().await.expect("bytes");
         let (from, to) = (usize::try_from(from).unwrap(), usize::try_from(to).unwrap());
@@ -215,17 +215,17 @@ async fn parts_of_files_are_read(factory: BlobsFactory<'_>) {
 
 async fn a_file_is_written_where_its_format_is(factory: BlobsFactory<'_>) {
     let blobs = factory().await;
-    let one = format_id("video", "r");
-    put(&blobs, &one, Visibility::Published, &[("a", "1")]).await;
+    let id = format_id("video", "r");
+    put(&blobs, &id, Visibility::Published, &[("a", "1")]).await;
     for content in ["one", "another"] {
         let bytes = Bytes::from_static(content.as_bytes());
         blobs
-            .write_file(&one, Visibility::Published, &path("caption_en.vtt"), bytes)
+            .write_file(&id, Visibility::Published, &path("caption_en.vtt"), bytes)
             .await
             .expect("write");
-        let read = read(&blobs, &one, Visibility::Published, "caption_en.vtt").await;
+        let read = read(&blobs, &id, Visibility::Published, "caption_en.vtt").await;
         assert_eq!(read.as_deref(), Some(content));
     }
-    assert_eq!(read(&blobs, &one, Visibility::Published, "a").await.as_deref(), Some("1"));
-    assert_eq!(blobs.list_files(&one, Visibility::Published, 9).await.expect("files").len(), 2);
+    assert_eq!(read(&blobs, &id, Visibility::Published, "a").await.as_deref(), Some("1"));
+    assert_eq!(blobs.list_files(&id, Visibility::Published, 9).await.expect("files").len(), 2);
 }

@@ -1,28 +1,29 @@
-//! Callbacks: the newest of each meeting, with names and URLs exactly as they were given, however
-//! the store spells them.
+//! Callbacks: the newest one of each meeting is stored, with names and URLs exactly as they were
+//! given.
 
+use app::ports::Recordings;
 use domain::Timestamp;
 use domain::recording::Callback;
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::recordings::{TestRecordings, bare_recording};
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingsFactory};
 
-pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn Recordings>> {
+    super::cases![
         a_callback_stays_as_it_is,
         a_callback_is_replaced_whole,
         a_callback_gets_its_recording_id,
         attributes_stay_as_they_are,
         many_attributes_keep_their_order,
-        meetings_are_told_apart,
+        callbacks_of_similar_meetings_are_distinct,
         pages_are_in_byte_order,
         times_keep_their_milliseconds,
     ]
 }
 
-/// What looks like something else in YAML, unless it is quoted well.
+/// Texts that need quotes in YAML, in which a store may write attributes.
 const LIKE_YAML: [&str; 46] = [
     "a: b",
     ": ",
@@ -92,14 +93,14 @@ fn usual_callback(meeting: &str) -> Callback {
 async fn assert_kept(store: &TestRecordings, callback: &Callback) {
     store.put_callback(callback).await;
     let all = store.list_callbacks_after(None, 1_000).await;
-    let found = all.iter().find(|one| one.meeting_id == callback.meeting_id);
+    let found = all.iter().find(|listed| listed.meeting_id == callback.meeting_id);
     assert_eq!(found, Some(callback));
 }
 
 async fn a_callback_stays_as_it_is(factory: RecordingsFactory<'_>) {
     let store = TestRecordings::new(factory).await;
-    for (n, one) in (1..).zip([usual_callback("a"), callback("b", &[]), usual_callback("c")]) {
-        assert_kept(&store, &one).await;
+    for (n, expected) in (1..).zip([usual_callback("a"), callback("b", &[]), usual_callback("c")]) {
+        assert_kept(&store, &expected).await;
         assert_eq!(store.count_rows().await, [0, n]);
     }
     let all = [usual_callback("a"), callback("b", &[]), usual_callback("c")];
@@ -111,8 +112,8 @@ async fn a_callback_is_replaced_whole(factory: RecordingsFactory<'_>) {
     store.put_callback(&usual_callback("other")).await;
     let later = Callback { updated_at: NOW.plus_ms(9_000), ..callback("a", &[("new", "url")]) };
     let anew = Callback { created_at: NOW.plus_ms(8_000), ..later.clone() };
-    for one in [usual_callback("a"), callback("a", &[]), later, anew, usual_callback("a")] {
-        assert_kept(&store, &one).await;
+    for expected in [usual_callback("a"), callback("a", &[]), later, anew, usual_callback("a")] {
+        assert_kept(&store, &expected).await;
         assert_kept(&store, &usual_callback("other")).await;
         assert_eq!(store.count_rows().await, [0, 2]);
     }
@@ -152,9 +153,9 @@ async fn many_attributes_keep_their_order(factory: RecordingsFactory<'_>) {
     assert_kept(&store, &callback("a", &all)).await;
 }
 
-async fn meetings_are_told_apart(factory: RecordingsFactory<'_>) {
+async fn callbacks_of_similar_meetings_are_distinct(factory: RecordingsFactory<'_>) {
     let store = TestRecordings::new(factory).await;
-    // An index over all of a very long text is more than some databases can hold.
+    // Some databases cannot index a very long text.
     let mut ids: Vec<_> = hostile_texts().into_iter().filter(|id| id.len() < 1_000).collect();
     for id in &ids {
         store.put_callback(&callback(id, &[("id", id)])).await;

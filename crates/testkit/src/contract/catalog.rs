@@ -1,22 +1,19 @@
-//! The library: what is kept of a recording, and searches, one behaviour at a time.
+//! The catalog of recordings: stored details, and searches.
 
-use std::sync::Arc;
-
-use app::ports::{Destination, FileMove, ImportedRecording, RecordingCursor, RecordingStore};
-use domain::Timestamp;
+use app::ports::{Destination, RecordingStore};
 use domain::recording::catalog::{
-    IncomingRecording, MetadataMatch, RecordingChange, RecordingFilter, RecordingStates,
-    TenantScope,
+    MetadataMatch, RecordingChange, RecordingFilter, RecordingStates, TenantScope,
 };
-use domain::recording::{BreakoutPlace, PlaybackFormat, Recording, RecordingDetails};
+use domain::recording::{BreakoutPlace, Recording, RecordingDetails};
 
-use super::pool_store::NOW;
-use super::recordings::{bare_recording, full_recording};
+use super::fixtures::NOW;
+use super::recordings::full_recording;
 use super::state_store::hostile_texts;
+use super::test_catalog::{TestCatalog, published_recording, tenant_scope, texts, with_metadata};
 use super::{ContractCase, RecordingStoreFactory};
 
-pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![
         details_and_sizes_stay_as_they_are,
         an_empty_catalog_finds_nothing,
         the_newest_come_first_and_those_without_a_time_last,
@@ -32,148 +29,6 @@ pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>>
     ]
 }
 
-/// A library under test whose calls cannot fail.
-#[derive(Clone)]
-pub(super) struct TestCatalog(pub(super) Arc<dyn RecordingStore>);
-
-impl TestCatalog {
-    pub(super) async fn new(factory: RecordingStoreFactory<'_>) -> Self {
-        Self(factory().await)
-    }
-
-    pub(super) async fn with(factory: RecordingStoreFactory<'_>, recordings: &[Recording]) -> Self {
-        let shelf = Self::new(factory).await;
-        for recording in recordings {
-            shelf.put(recording).await;
-        }
-        shelf
-    }
-
-    pub(super) async fn put(&self, recording: &Recording) {
-        self.0.put_recording(recording).await.expect("put_recording");
-    }
-
-    pub(super) async fn get(&self, id: &str) -> Option<Recording> {
-        self.0.find_recording(id).await.expect("recording")
-    }
-
-    /// What a search finds; pages of any length must find the same.
-    pub(super) async fn find(
-        &self,
-        filter: &RecordingFilter,
-        scope: &TenantScope,
-    ) -> Vec<Recording> {
-        let whole = self.0.search_recordings(filter, scope, None, 1_000).await.expect("a search");
-        let (page, count) = self.page(filter, scope, 0, 1_000).await;
-        assert_eq!((&page, count), (&whole, whole.len() as u64), "{filter:?} {scope:?}");
-        let (mut found, mut after) = (Vec::new(), None);
-        loop {
-            let next = self.0.search_recordings(filter, scope, after.as_ref(), 2).await;
-            let next = next.expect("a search");
-            let Some(last) = next.last() else { break };
-            after = Some(RecordingCursor::from_recording(last));
-            found.extend(next);
-            assert!(found.len() <= whole.len(), "{filter:?}");
-        }
-        assert_eq!(found, whole, "pages of two: {filter:?} {scope:?}");
-        whole
-    }
-
-    pub(super) async fn page(
-        &self,
-        filter: &RecordingFilter,
-        scope: &TenantScope,
-        offset: u64,
-        limit: u32,
-    ) -> (Vec<Recording>, u64) {
-        self.0.search_recordings_page(filter, scope, offset, limit).await.expect("a page")
-    }
-
-    pub(super) async fn find_ids(&self, filter: &RecordingFilter) -> Vec<String> {
-        self.find_ids_in(filter, &TenantScope::All).await
-    }
-
-    pub(super) async fn find_ids_in(
-        &self,
-        filter: &RecordingFilter,
-        scope: &TenantScope,
-    ) -> Vec<String> {
-        self.find(filter, scope).await.into_iter().map(|one| one.record_id).collect()
-    }
-
-    pub(super) async fn change_recordings(
-        &self,
-        ids: &[&str],
-        scope: &TenantScope,
-        change: &RecordingChange,
-    ) -> Vec<String> {
-        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        self.0.change_recordings(&ids, scope, change).await.expect("a change")
-    }
-
-    pub(super) async fn begin_move(
-        &self,
-        id: &str,
-        to: Destination,
-        now: Timestamp,
-    ) -> Option<FileMove> {
-        self.0.begin_file_move(id, &TenantScope::All, to, now).await.expect("begin_journey")
-    }
-
-    pub(super) async fn end_move(&self, journey: &FileMove) -> bool {
-        self.0.end_file_move(journey).await.expect("end_journey")
-    }
-
-    pub(super) async fn list_moves(&self, before: Timestamp) -> Vec<FileMove> {
-        self.0.list_file_moves(before, 100).await.expect("journeys")
-    }
-
-    pub(super) async fn import_recording(
-        &self,
-        recording: &Recording,
-        now: Timestamp,
-    ) -> Option<ImportedRecording> {
-        let incoming = IncomingRecording { recording: recording.clone() };
-        self.0.import_recording(&incoming, now).await.expect("an import")
-    }
-}
-
-/// A recording that is shown, of that many minutes after the first one.
-pub(super) fn published_recording(id: &str, minutes: i64) -> Recording {
-    Recording {
-        meeting_id: Some(format!("meeting of {id}")),
-        published: true,
-        state: Some("published".to_owned()),
-        started_at: Some(NOW.plus_ms(60_000 * minutes)),
-        ..bare_recording(id)
-    }
-}
-
-pub(super) fn with_metadata(mut recording: Recording, metadata: &[(&str, &str)]) -> Recording {
-    let pairs = metadata.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned())));
-    recording.metadata = pairs.collect();
-    recording.metadata.sort();
-    recording
-}
-
-pub(super) fn format(name: &str) -> PlaybackFormat {
-    PlaybackFormat {
-        format: name.to_owned(),
-        url: Some(format!("/{name}/x")),
-        size: Some(7),
-        ..PlaybackFormat::default()
-    }
-}
-
-pub(super) fn with_formats(mut recording: Recording, names: &[&str]) -> Recording {
-    recording.formats = names.iter().map(|name| format(name)).collect();
-    recording
-}
-
-pub(super) fn texts(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
-}
-
 fn with_ids(ids: &[&str]) -> RecordingFilter {
     RecordingFilter { record_ids: texts(ids), ..RecordingFilter::default() }
 }
@@ -182,21 +37,18 @@ fn with_meetings(ids: &[&str]) -> RecordingFilter {
     RecordingFilter { meeting_ids: texts(ids), ..RecordingFilter::default() }
 }
 
-pub(super) fn tenant_scope(tenant: &str) -> TenantScope {
-    TenantScope::Tenant(tenant.to_owned())
-}
-
 fn with_metadata_filter(pairs: &[(&str, &[&str])]) -> RecordingFilter {
-    let wanted = |values: &[&str]| values.iter().map(|one| MetadataMatch::parse(one)).collect();
-    let metadata = pairs.iter().map(|(key, values)| ((*key).to_owned(), wanted(values)));
+    let expected =
+        |values: &[&str]| values.iter().map(|value| MetadataMatch::parse(value)).collect();
+    let metadata = pairs.iter().map(|(key, values)| ((*key).to_owned(), expected(values)));
     RecordingFilter { metadata: metadata.collect(), ..RecordingFilter::default() }
 }
 
 async fn details_and_sizes_stay_as_they_are(factory: RecordingStoreFactory<'_>) {
-    let shelf = TestCatalog::new(factory).await;
-    let mut one = full_recording("a");
-    one.formats[1].size = Some(i64::MAX);
-    one.details = RecordingDetails {
+    let catalog = TestCatalog::new(factory).await;
+    let mut complete = full_recording("a");
+    complete.formats[1].size = Some(i64::MAX);
+    complete.details = RecordingDetails {
         is_breakout: Some(false),
         breakout: Some(BreakoutPlace {
             parent_id: "parent".to_owned(),
@@ -209,34 +61,34 @@ async fn details_and_sizes_stay_as_they_are(factory: RecordingStoreFactory<'_>) 
     };
     let mut part = full_recording("b");
     part.details.is_breakout = Some(true);
-    for recording in [&one, &part, &full_recording("c")] {
-        shelf.put(recording).await;
-        assert_eq!(shelf.get(&recording.record_id).await.as_ref(), Some(recording));
+    for recording in [&complete, &part, &full_recording("c")] {
+        catalog.put(recording).await;
+        assert_eq!(catalog.get(&recording.record_id).await.as_ref(), Some(recording));
     }
-    let listed = shelf.0.list_recordings_after(None, 10).await.expect("recordings");
-    assert_eq!(listed, [one, part, full_recording("c")]);
-    shelf.put(&full_recording("a")).await;
-    assert_eq!(shelf.get("a").await, Some(full_recording("a")), "nothing of it is left");
+    let listed = catalog.0.list_recordings_after(None, 10).await.expect("recordings");
+    assert_eq!(listed, [complete, part, full_recording("c")]);
+    catalog.put(&full_recording("a")).await;
+    assert_eq!(catalog.get("a").await, Some(full_recording("a")), "nothing of it is left");
 }
 
 async fn an_empty_catalog_finds_nothing(factory: RecordingStoreFactory<'_>) {
-    let shelf = TestCatalog::new(factory).await;
+    let catalog = TestCatalog::new(factory).await;
     for filter in [
         RecordingFilter::default(),
         with_ids(&["a"]),
         with_meetings(&["m"]),
         with_metadata_filter(&[("a", &["b"])]),
     ] {
-        assert_eq!(shelf.find_ids(&filter).await, [""; 0]);
-        assert_eq!(shelf.page(&filter, &tenant_scope("t"), 5, 5).await, (vec![], 0));
+        assert_eq!(catalog.find_ids(&filter).await, [""; 0]);
+        assert_eq!(catalog.page(&filter, &tenant_scope("t"), 5, 5).await, (vec![], 0));
     }
     let nothing =
-        shelf.change_recordings(&["a"], &TenantScope::All, &RecordingChange::default()).await;
+        catalog.change_recordings(&["a"], &TenantScope::All, &RecordingChange::default()).await;
     assert_eq!(nothing, [""; 0]);
     for to in [Destination::Published, Destination::Removed] {
-        assert_eq!(shelf.begin_move("a", to, NOW).await, None);
+        assert_eq!(catalog.begin_move("a", to, NOW).await, None);
     }
-    assert_eq!(shelf.list_moves(NOW.plus_ms(1)).await, []);
+    assert_eq!(catalog.list_moves(NOW.plus_ms(1)).await, []);
 }
 
 async fn the_newest_come_first_and_those_without_a_time_last(factory: RecordingStoreFactory<'_>) {
@@ -247,21 +99,21 @@ async fn the_newest_come_first_and_those_without_a_time_last(factory: RecordingS
         published_recording("c", 2),
         without("z"),
         without("Z"),
-        // Of one time: by id, byte by byte.
+        // Recordings of the same time are sorted by id, byte by byte.
         published_recording("e", 5),
         published_recording("E", 5),
         published_recording("_", 5),
         published_recording("ä", 5),
     ];
-    let shelf = TestCatalog::with(factory, &all).await;
+    let catalog = TestCatalog::with(factory, &all).await;
     let order = ["E", "_", "e", "ä", "b", "c", "a", "Z", "z"];
-    assert_eq!(shelf.find_ids(&RecordingFilter::default()).await, order);
+    assert_eq!(catalog.find_ids(&RecordingFilter::default()).await, order);
     for offset in 0..10_u64 {
         let (page, count) =
-            shelf.page(&RecordingFilter::default(), &TenantScope::All, offset, 3).await;
-        let ids: Vec<String> = page.into_iter().map(|one| one.record_id).collect();
-        let wanted = order.iter().skip(usize::try_from(offset).unwrap()).take(3);
-        assert_eq!((ids, count), (wanted.map(|id| (*id).to_owned()).collect(), 9), "{offset}");
+            catalog.page(&RecordingFilter::default(), &TenantScope::All, offset, 3).await;
+        let ids: Vec<String> = page.into_iter().map(|recording| recording.record_id).collect();
+        let expected = order.iter().skip(usize::try_from(offset).unwrap()).take(3);
+        assert_eq!((ids, count), (expected.map(|id| (*id).to_owned()).collect(), 9), "{offset}");
     }
 }
 
@@ -271,37 +123,40 @@ async fn ids_are_prefixes_and_exact(factory: RecordingStoreFactory<'_>) {
         .to_vec();
     all[2].meeting_id = all[0].meeting_id.clone();
     all[3].meeting_id = None;
-    let shelf = TestCatalog::with(factory, &all).await;
-    assert_eq!(shelf.find_ids(&with_ids(&["aa-1"])).await, ["aa-1"]);
-    assert_eq!(shelf.find_ids(&with_ids(&["aa"])).await, ["aa-1", "aa-2"]);
-    assert_eq!(shelf.find_ids(&with_ids(&["a"])).await, ["a%", "a_x", "aa-1", "aa-2", "ab"]);
-    assert_eq!(shelf.find_ids(&with_ids(&["b", "aa-2", "aa-", "zz"])).await, ["aa-1", "aa-2", "b"]);
-    assert_eq!(shelf.find_ids(&with_ids(&["a%", "a_"])).await, ["a%", "a_x"]);
-    assert_eq!(shelf.find_ids(&with_ids(&["ä", "\u{10ffff}"])).await, ["ä1"]);
-    assert_eq!(shelf.find_ids(&with_ids(&["\0", "b"])).await, ["b"]);
-    assert_eq!(shelf.find_ids(&with_ids(&["aa-10"])).await, [""; 0]);
-    assert_eq!(shelf.find_ids(&with_meetings(&["meeting of aa-1"])).await, ["aa-1", "ab"]);
+    let catalog = TestCatalog::with(factory, &all).await;
+    assert_eq!(catalog.find_ids(&with_ids(&["aa-1"])).await, ["aa-1"]);
+    assert_eq!(catalog.find_ids(&with_ids(&["aa"])).await, ["aa-1", "aa-2"]);
+    assert_eq!(catalog.find_ids(&with_ids(&["a"])).await, ["a%", "a_x", "aa-1", "aa-2", "ab"]);
     assert_eq!(
-        shelf.find_ids(&with_meetings(&["meeting of aa", "Meeting of aa-1"])).await,
+        catalog.find_ids(&with_ids(&["b", "aa-2", "aa-", "zz"])).await,
+        ["aa-1", "aa-2", "b"]
+    );
+    assert_eq!(catalog.find_ids(&with_ids(&["a%", "a_"])).await, ["a%", "a_x"]);
+    assert_eq!(catalog.find_ids(&with_ids(&["ä", "\u{10ffff}"])).await, ["ä1"]);
+    assert_eq!(catalog.find_ids(&with_ids(&["\0", "b"])).await, ["b"]);
+    assert_eq!(catalog.find_ids(&with_ids(&["aa-10"])).await, [""; 0]);
+    assert_eq!(catalog.find_ids(&with_meetings(&["meeting of aa-1"])).await, ["aa-1", "ab"]);
+    assert_eq!(
+        catalog.find_ids(&with_meetings(&["meeting of aa", "Meeting of aa-1"])).await,
         [""; 0]
     );
     let two = with_meetings(&["meeting of aa-1", "meeting of A", "x"]);
-    assert_eq!(shelf.find_ids(&two).await, ["A", "aa-1", "ab"]);
-    // Where recordings are named, meetings are not looked at.
+    assert_eq!(catalog.find_ids(&two).await, ["A", "aa-1", "ab"]);
+    // If a filter names recordings, the meetings in it are ignored.
     let both = RecordingFilter { meeting_ids: texts(&["meeting of A"]), ..with_ids(&["b"]) };
-    assert_eq!(shelf.find_ids(&both).await, ["b"]);
+    assert_eq!(catalog.find_ids(&both).await, ["b"]);
 }
 
 async fn many_ids_are_found_at_once(factory: RecordingStoreFactory<'_>) {
     let all: Vec<Recording> =
         (0..120).map(|n| published_recording(&format!("r{n:05}"), -n)).collect();
-    let shelf = TestCatalog::with(factory, &all).await;
+    let catalog = TestCatalog::with(factory, &all).await;
     let ids: Vec<String> = (0..5_000).map(|n| format!("r{n:05}")).collect();
     let named = RecordingFilter { record_ids: ids.clone(), ..RecordingFilter::default() };
-    assert_eq!(shelf.find_ids(&named).await, ids[..120]);
+    assert_eq!(catalog.find_ids(&named).await, ids[..120]);
     let meetings = ids.iter().map(|id| format!("meeting of {id}")).collect();
     let of_meetings = RecordingFilter { meeting_ids: meetings, ..RecordingFilter::default() };
-    assert_eq!(shelf.find_ids(&of_meetings).await, ids[..120]);
+    assert_eq!(catalog.find_ids(&of_meetings).await, ids[..120]);
 }
 
 async fn states_are_found(factory: RecordingStoreFactory<'_>) {
@@ -314,10 +169,10 @@ async fn states_are_found(factory: RecordingStoreFactory<'_>) {
         })
         .collect();
     all.push(Recording { state: None, ..published_recording("none", 0) });
-    let shelf = TestCatalog::with(factory, &all).await;
+    let catalog = TestCatalog::with(factory, &all).await;
     let these = |states: &[&str]| RecordingStates::Listed(texts(states));
     let find = async |states: RecordingStates| {
-        shelf.find_ids(&RecordingFilter { states, ..RecordingFilter::default() }).await
+        catalog.find_ids(&RecordingFilter { states, ..RecordingFilter::default() }).await
     };
     assert_eq!(find(RecordingStates::Usual).await, ["published", "unpublished"]);
     let any = ["Published", "none", "processing", "published", "unpublished"];
@@ -334,35 +189,35 @@ async fn metadata_must_all_match(factory: RecordingStoreFactory<'_>) {
         with_metadata(published_recording("c", 0), &[("two", "2")]),
         published_recording("d", 0),
     ];
-    let shelf = TestCatalog::with(factory, &all).await;
-    assert_eq!(shelf.find_ids(&with_metadata_filter(&[("one", &["1"])])).await, ["a", "b"]);
+    let catalog = TestCatalog::with(factory, &all).await;
+    assert_eq!(catalog.find_ids(&with_metadata_filter(&[("one", &["1"])])).await, ["a", "b"]);
     assert_eq!(
-        shelf.find_ids(&with_metadata_filter(&[("one", &["1"]), ("two", &["2"])])).await,
+        catalog.find_ids(&with_metadata_filter(&[("one", &["1"]), ("two", &["2"])])).await,
         ["a"]
     );
     assert_eq!(
-        shelf.find_ids(&with_metadata_filter(&[("two", &["2", "3"])])).await,
+        catalog.find_ids(&with_metadata_filter(&[("two", &["2", "3"])])).await,
         ["a", "b", "c"]
     );
     assert_eq!(
-        shelf.find_ids(&with_metadata_filter(&[("two", &["2", "3"]), ("one", &["%"])])).await,
+        catalog.find_ids(&with_metadata_filter(&[("two", &["2", "3"]), ("one", &["%"])])).await,
         ["a", "b"]
     );
     assert_eq!(
-        shelf.find_ids(&with_metadata_filter(&[("one", &["1"]), ("one", &["2"])])).await,
+        catalog.find_ids(&with_metadata_filter(&[("one", &["1"]), ("one", &["2"])])).await,
         [""; 0]
     );
-    assert_eq!(shelf.find_ids(&with_metadata_filter(&[("one", &[])])).await, [""; 0]);
+    assert_eq!(catalog.find_ids(&with_metadata_filter(&[("one", &[])])).await, [""; 0]);
     let filter = RecordingFilter {
         record_ids: texts(&["b", "c"]),
         ..with_metadata_filter(&[("two", &["2"])])
     };
-    assert_eq!(shelf.find_ids(&filter).await, ["c"]);
+    assert_eq!(catalog.find_ids(&filter).await, ["c"]);
     let filter = RecordingFilter {
         meeting_ids: texts(&["meeting of b"]),
         ..with_metadata_filter(&[("two", &["2"])])
     };
-    assert_eq!(shelf.find_ids(&filter).await, [""; 0]);
+    assert_eq!(catalog.find_ids(&filter).await, [""; 0]);
 }
 
 async fn metadata_is_matched_character_by_character(factory: RecordingStoreFactory<'_>) {
@@ -378,9 +233,9 @@ async fn metadata_is_matched_character_by_character(factory: RecordingStoreFacto
     let mut none = published_recording("n", 0);
     none.metadata = vec![("k".to_owned(), None)];
     all.push(none);
-    let shelf = TestCatalog::with(factory, &all).await;
+    let catalog = TestCatalog::with(factory, &all).await;
     let find = async |value: &str| {
-        shelf.find_ids(&with_metadata_filter(&[("k", &[value])])).await.join(" ")
+        catalog.find_ids(&with_metadata_filter(&[("k", &[value])])).await.join(" ")
     };
     assert_eq!(find("algebra").await, "1");
     assert_eq!(find("al%bra").await, "2");
@@ -397,21 +252,21 @@ async fn metadata_is_matched_character_by_character(factory: RecordingStoreFacto
     assert_eq!(find(&format!("{long}%")).await, "7 8");
     assert_eq!(find("\0").await, "");
     let several = with_metadata_filter(&[("k", &["algebra", "\0", "", "%z"])]);
-    assert_eq!(shelf.find_ids(&several).await.join(" "), "1 5 8 n");
-    assert_eq!(shelf.find_ids(&with_metadata_filter(&[("K", &["algebra"])])).await, [""; 0]);
+    assert_eq!(catalog.find_ids(&several).await.join(" "), "1 5 8 n");
+    assert_eq!(catalog.find_ids(&with_metadata_filter(&[("K", &["algebra"])])).await, [""; 0]);
 }
 
 async fn a_filter_does_not_limit_what_is_shown(factory: RecordingStoreFactory<'_>) {
     let recording = Recording { deleted_at: None, ..full_recording("a") };
     let mut whole = with_metadata(recording, &[("tenant-id", "t"), ("a", "1"), ("b", "2")]);
     whole.details.raw_size = Some(5);
-    let shelf = TestCatalog::with(factory, std::slice::from_ref(&whole)).await;
+    let catalog = TestCatalog::with(factory, std::slice::from_ref(&whole)).await;
     for filter in [
         with_metadata_filter(&[("a", &["1"])]),
         with_metadata_filter(&[("a", &["%"]), ("b", &["2"])]),
         with_ids(&["a"]),
     ] {
-        assert_eq!(shelf.find(&filter, &tenant_scope("t")).await, std::slice::from_ref(&whole));
+        assert_eq!(catalog.find(&filter, &tenant_scope("t")).await, std::slice::from_ref(&whole));
     }
 }
 
@@ -420,54 +275,55 @@ async fn a_tenant_finds_its_own(factory: RecordingStoreFactory<'_>) {
         with_metadata(published_recording(id, 0), &[("tenant-id", tenant)])
     };
     let all = [of("a", "t"), of("b", "u"), of("c", "t"), published_recording("d", 0), of("e", "T")];
-    let shelf = TestCatalog::with(factory, &all).await;
+    let catalog = TestCatalog::with(factory, &all).await;
     let t = tenant_scope("t");
-    assert_eq!(shelf.find_ids_in(&RecordingFilter::default(), &t).await, ["a", "c"]);
-    assert_eq!(shelf.find_ids_in(&with_ids(&["b", "c", "d"]), &t).await, ["c"]);
+    assert_eq!(catalog.find_ids_in(&RecordingFilter::default(), &t).await, ["a", "c"]);
+    assert_eq!(catalog.find_ids_in(&with_ids(&["b", "c", "d"]), &t).await, ["c"]);
     assert_eq!(
-        shelf.find_ids_in(&with_meetings(&["meeting of b", "meeting of a"]), &t).await,
+        catalog.find_ids_in(&with_meetings(&["meeting of b", "meeting of a"]), &t).await,
         ["a"]
     );
     assert_eq!(
-        shelf.find_ids_in(&with_metadata_filter(&[("tenant-id", &["u"])]), &t).await,
+        catalog.find_ids_in(&with_metadata_filter(&[("tenant-id", &["u"])]), &t).await,
         [""; 0]
     );
-    assert_eq!(shelf.find_ids_in(&RecordingFilter::default(), &tenant_scope("")).await, [""; 0]);
+    assert_eq!(catalog.find_ids_in(&RecordingFilter::default(), &tenant_scope("")).await, [""; 0]);
     let change = RecordingChange { protected: Some(true), ..RecordingChange::default() };
-    assert_eq!(shelf.change_recordings(&["a", "b", "d"], &t, &change).await, ["a"]);
-    assert!(!shelf.get("b").await.unwrap().protected);
-    let begun = shelf.0.begin_file_move("b", &t, Destination::Removed, NOW).await.expect("a call");
-    assert_eq!(begun, None);
-    assert!(!shelf.get("b").await.unwrap().is_deleted());
+    assert_eq!(catalog.change_recordings(&["a", "b", "d"], &t, &change).await, ["a"]);
+    assert!(!catalog.get("b").await.unwrap().protected);
+    let started_at =
+        catalog.0.begin_file_move("b", &t, Destination::Removed, NOW).await.expect("a call");
+    assert_eq!(started_at, None);
+    assert!(!catalog.get("b").await.unwrap().is_deleted());
 }
 
-/// Databases go different ways for conditions that hold for few recordings and for many.
+/// Databases use other plans for conditions that hold for few recordings than for many.
 async fn conditions_may_match_few_or_many(factory: RecordingStoreFactory<'_>) {
-    let shelf = TestCatalog::new(factory).await;
+    let catalog = TestCatalog::new(factory).await;
     for n in 0..30 {
         let tenant = if n % 10 == 0 { "few" } else { "many" };
         let all = [("tenant-id", tenant), ("every", "one")];
-        shelf.put(&with_metadata(published_recording(&format!("{n:02}"), n), &all)).await;
+        catalog.put(&with_metadata(published_recording(&format!("{n:02}"), n), &all)).await;
     }
     let every = with_metadata_filter(&[("every", &["one", "two"])]);
-    assert_eq!(shelf.find_ids_in(&every, &tenant_scope("few")).await, ["20", "10", "00"]);
-    assert_eq!(shelf.find_ids_in(&every, &tenant_scope("many")).await.len(), 27);
-    let (page, count) = shelf.page(&every, &tenant_scope("many"), 25, 10).await;
-    let ids: Vec<_> = page.iter().map(|one| one.record_id.as_str()).collect();
+    assert_eq!(catalog.find_ids_in(&every, &tenant_scope("few")).await, ["20", "10", "00"]);
+    assert_eq!(catalog.find_ids_in(&every, &tenant_scope("many")).await.len(), 27);
+    let (page, count) = catalog.page(&every, &tenant_scope("many"), 25, 10).await;
+    let ids: Vec<_> = page.iter().map(|recording| recording.record_id.as_str()).collect();
     assert_eq!((ids, count), (vec!["02", "01"], 27));
 }
 
 async fn pages_count_all(factory: RecordingStoreFactory<'_>) {
     let all: Vec<Recording> =
         (0..25).map(|n| published_recording(&format!("{n:02}"), -n)).collect();
-    let shelf = TestCatalog::with(factory, &all).await;
+    let catalog = TestCatalog::with(factory, &all).await;
     let usual = RecordingFilter::default();
     for (offset, limit, from, to) in
         [(0, 10, 0, 10), (10, 10, 10, 20), (20, 10, 20, 25), (25, 10, 25, 25), (99, 1, 25, 25)]
     {
-        let (page, count) = shelf.page(&usual, &TenantScope::All, offset, limit).await;
+        let (page, count) = catalog.page(&usual, &TenantScope::All, offset, limit).await;
         assert_eq!((page.as_slice(), count), (&all[from..to], 25), "{offset} {limit}");
     }
-    assert_eq!(shelf.page(&usual, &TenantScope::All, u64::MAX, 3).await, (vec![], 25));
-    assert_eq!(shelf.page(&usual, &TenantScope::All, 3, 0).await, (vec![], 25));
+    assert_eq!(catalog.page(&usual, &TenantScope::All, u64::MAX, 3).await, (vec![], 25));
+    assert_eq!(catalog.page(&usual, &TenantScope::All, 3, 0).await, (vec![], 25));
 }

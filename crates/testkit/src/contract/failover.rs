@@ -1,20 +1,20 @@
-//! Failover: doubts about servers, meetings of those that are offline, and claims that move on.
+//! Failover: failed calls to servers, and meetings on offline servers.
 
-use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest};
+use app::ports::{PlaceOutcome, PoolStore};
 use domain::health::{HealthChange, HealthState, ServerFailure};
 use domain::placement::PlacementRefusal;
-use domain::poll::{MeetingUpdate, PendingEnd};
-use domain::{AdminState, Meeting, Server, Timestamp};
+use domain::poll::MeetingUpdate;
+use domain::{Meeting, Server, Timestamp};
 
-use super::pool_store::{
-    CLAIM_MS, NOW, POLICY, TestPoolStore, avoiding_servers, failed_poll, key, open_server,
-    pending_end, place_request, place_request_at, reported_meeting, server_id, successful_poll,
-    with_placed, with_token,
+use super::fixtures::{
+    NOW, POLICY, avoiding_servers, failed_poll, key, open_server, place_request, place_request_at,
+    reported_meeting, server_id, successful_poll, with_placed, with_token,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         a_failed_call_makes_a_server_suspect,
         servers_that_failed_lately_are_chosen_last,
         going_offline_detaches_the_meetings,
@@ -25,10 +25,6 @@ pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
         a_detached_meeting_is_placed_anew,
         a_detached_meeting_waits_if_there_is_no_place,
         of_two_tenants_one_may_be_detached,
-        a_claim_moves_on,
-        a_claim_stays_where_it_is_if_there_is_no_other_place,
-        the_earlier_try_wins_after_all,
-        an_earlier_try_on_a_disabled_server_is_undone,
         missed_polls_are_counted_until_the_next_good_one,
         limits_are_kept,
     ]
@@ -38,8 +34,8 @@ fn failure(at: Timestamp) -> ServerFailure {
     ServerFailure { at, reason: "create: «no answer»".to_owned() }
 }
 
-/// Servers of these ids, the first one least loaded.
-async fn store_with(factory: PoolFactory<'_>, ids: &[&str]) -> TestPoolStore {
+/// A store with servers of these ids, of which the first one is the least loaded.
+pub(super) async fn store_with(factory: PoolFactory<'_>, ids: &[&str]) -> TestPoolStore {
     let all: Vec<Server> =
         (0..).zip(ids).map(|(n, id)| open_server(id, 50.0 * f64::from(n))).collect();
     TestPoolStore::with(factory, &all).await
@@ -53,7 +49,7 @@ async fn go_offline(store: &TestPoolStore, id: &str, at: Timestamp) {
     assert_eq!((report.server.placed_since_poll, report.server.load), (0, None));
 }
 
-async fn find_meeting(store: &TestPoolStore, id: &str) -> Meeting {
+pub(super) async fn find_meeting(store: &TestPoolStore, id: &str) -> Meeting {
     store.find_meeting(&key(id)).await.expect("a meeting").meeting
 }
 
@@ -85,16 +81,16 @@ async fn servers_that_failed_lately_are_chosen_last(factory: PoolFactory<'_>) {
     store.report_failure("a", &failure(NOW)).await;
     assert_eq!(store.place_new_meeting(place_request("m", &["11111"])).await.server.id.0, "b");
     store.report_failure("b", &failure(NOW)).await;
-    let won = store.place_new_meeting(place_request("n", &["22222"])).await;
-    assert_eq!(store.find_server("a").await, Some(won.server), "better than none");
-    // It answers again, and is trusted when it has done so for a while.
+    let claimed = store.place_new_meeting(place_request("n", &["22222"])).await;
+    assert_eq!(store.find_server("a").await, Some(claimed.server), "better than none");
+    // Servers that answer again are preferred again after a while.
     store.record_poll("a", &successful_poll(NOW.plus_ms(5), vec![])).await;
     store.record_poll("b", &successful_poll(NOW.plus_ms(5), vec![])).await;
     let later = NOW.plus_ms(16_000);
     for (id, expected) in [("o", "a"), ("p", "b")] {
-        let mut asked = place_request_at(later, id, &[id]);
-        asked.load.expected_users = 60;
-        assert_eq!(store.place_new_meeting(asked).await.server.id.0, expected);
+        let mut request = place_request_at(later, id, &[id]);
+        request.load.expected_users = 60;
+        assert_eq!(store.place_new_meeting(request).await.server.id.0, expected);
     }
 }
 
@@ -205,17 +201,17 @@ async fn voice_bridges_pass_from_one_meeting_to_the_next(factory: PoolFactory<'_
     let store = store_with(factory, &["a", "b"]).await;
     let mut all = Vec::new();
     for id in ["m1", "m2"] {
-        let mut one = store.place_and_confirm(place_request(id, &["11111"])).await;
+        let mut meeting = store.place_and_confirm(place_request(id, &["11111"])).await;
         assert!(store.forget_meeting(&key(id), "a").await);
-        one.detached = true;
-        all.push(one);
+        meeting.detached = true;
+        all.push(meeting);
     }
-    for one in &all {
-        assert!(store.restore_meeting(one).await);
+    for meeting in &all {
+        assert!(store.restore_meeting(meeting).await);
     }
     let both = vec![reported_meeting("m1", NOW, 1), reported_meeting("m2", NOW, 1)];
     store.record_poll("a", &successful_poll(NOW.plus_ms(5000), both)).await;
-    let numbers = store.list_meetings().await.into_iter().map(|one| one.voice_bridge);
+    let numbers = store.list_meetings().await.into_iter().map(|meeting| meeting.voice_bridge);
     assert_eq!(numbers.collect::<Vec<_>>(), [Some("11111".to_owned()), None]);
 }
 
@@ -223,20 +219,20 @@ async fn a_detached_meeting_is_placed_anew(factory: PoolFactory<'_>) {
     let store = store_with(factory, &["a", "b"]).await;
     store.place_and_confirm(place_request("m", &["11111"])).await;
     go_offline(&store, "a", NOW.plus_ms(1)).await;
-    let won = store.place_new_meeting(with_token("new", place_request("m", &["11111"]))).await;
-    assert_eq!(won.meeting.voice_bridge.as_deref(), Some("11111"), "its number is free");
-    assert_eq!(won.server, with_placed(open_server("b", 65.0), 1));
-    assert_eq!(store.list_meetings().await, std::slice::from_ref(&won.meeting));
+    let claimed = store.place_new_meeting(with_token("new", place_request("m", &["11111"]))).await;
+    assert_eq!(claimed.meeting.voice_bridge.as_deref(), Some("11111"), "its number is free");
+    assert_eq!(claimed.server, with_placed(open_server("b", 65.0), 1));
+    assert_eq!(store.list_meetings().await, std::slice::from_ref(&claimed.meeting));
     assert_eq!(store.list_meetings_on("a").await, []);
-    assert_eq!(store.find_server("b").await, Some(won.server));
+    assert_eq!(store.find_server("b").await, Some(claimed.server));
     let placed = store.place_meeting(with_token("third", place_request("m", &["2"]))).await;
     assert!(matches!(placed, PlaceOutcome::Existing(_)), "its claim stands: {placed:?}");
-    // Nothing of the old one is left.
+    // The record on the old server is removed.
     let report = store
         .record_poll("a", &successful_poll(NOW.plus_ms(3000), vec![reported_meeting("m", NOW, 9)]))
         .await;
     assert_eq!(report.expect("a server").outcome.attached, 0);
-    assert_eq!(store.list_meetings().await, [won.meeting]);
+    assert_eq!(store.list_meetings().await, [claimed.meeting]);
 }
 
 async fn a_detached_meeting_waits_if_there_is_no_place(factory: PoolFactory<'_>) {
@@ -245,9 +241,9 @@ async fn a_detached_meeting_waits_if_there_is_no_place(factory: PoolFactory<'_>)
     go_offline(&store, "a", NOW.plus_ms(1)).await;
     store.place_and_confirm(place_request("n", &["11111"])).await;
     let before = (store.list_servers().await, store.list_meetings().await);
-    let asked = with_token("new", place_request("m", &["11111"]));
-    assert_eq!(store.place_meeting(asked.clone()).await, PlaceOutcome::NoVoiceBridge);
-    let refused = store.place_meeting(avoiding_servers(&["b"], asked)).await;
+    let request = with_token("new", place_request("m", &["11111"]));
+    assert_eq!(store.place_meeting(request.clone()).await, PlaceOutcome::NoVoiceBridge);
+    let refused = store.place_meeting(avoiding_servers(&["b"], request)).await;
     assert_eq!(refused, PlaceOutcome::Refused(PlacementRefusal::NoServer));
     assert_eq!((store.list_servers().await, store.list_meetings().await), before);
 }
@@ -255,18 +251,18 @@ async fn a_detached_meeting_waits_if_there_is_no_place(factory: PoolFactory<'_>)
 async fn of_two_tenants_one_may_be_detached(factory: PoolFactory<'_>) {
     let store = store_with(factory, &["a", "b"]).await;
     let of = |tenant: &str, number: &str| {
-        let mut asked = place_request("m", &[number]);
-        asked.key.tenant = Some(tenant.to_owned());
-        asked
+        let mut request = place_request("m", &[number]);
+        request.key.tenant = Some(tenant.to_owned());
+        request
     };
     let first = store.place_and_confirm(of("one", "11111")).await;
     go_offline(&store, "a", NOW.plus_ms(1)).await;
     let second = store.place_and_confirm(of("two", "22222")).await;
     let detached = Meeting { detached: true, ..first.clone() };
     assert_eq!(store.list_meetings().await, [detached.clone(), second.clone()]);
-    for wanted in [&detached, &second] {
-        let found = store.find_meeting(&wanted.key).await.map(|located| located.meeting);
-        assert_eq!(found.as_ref(), Some(wanted));
+    for expected in [&detached, &second] {
+        let found = store.find_meeting(&expected.key).await.map(|found| found.meeting);
+        assert_eq!(found.as_ref(), Some(expected));
     }
     let seen = domain::poll::ReportedMeeting {
         tenant: Some("one".to_owned()),
@@ -280,103 +276,11 @@ async fn of_two_tenants_one_may_be_detached(factory: PoolFactory<'_>) {
     assert_eq!(store.list_meetings().await, [second]);
 }
 
-/// A request that tried its first place in vain and got another one.
-async fn place_twice(store: &TestPoolStore) -> (PlaceRequest, MeetingOnServer, MeetingOnServer) {
-    let asked = place_request("m", &["11111", "22222"]);
-    let first = store.place_new_meeting(asked.clone()).await;
-    let mut again =
-        avoiding_servers(&["a"], place_request_at(NOW.plus_ms(700), "m", &["11111", "22222"]));
-    again.pending_ends = vec![pending_end("a", "m")];
-    let second = store.place_new_meeting(again).await;
-    assert_eq!((first.server.id.0.as_str(), second.server.id.0.as_str()), ("a", "b"));
-    (asked, first, second)
-}
-
-async fn a_claim_moves_on(factory: PoolFactory<'_>) {
-    let store = store_with(factory, &["a", "b", "c"]).await;
-    let (_, first, second) = place_twice(&store).await;
-    assert_eq!(second.meeting.voice_bridge, first.meeting.voice_bridge, "its own number");
-    assert_eq!(second.meeting.placed_at, NOW.plus_ms(700));
-    let expected =
-        [open_server("a", 0.0), with_placed(open_server("b", 65.0), 1), open_server("c", 100.0)];
-    assert_eq!(store.list_servers().await, expected);
-    assert_eq!(store.list_meetings().await, std::slice::from_ref(&second.meeting));
-    assert_eq!(store.list_meetings_on("a").await, []);
-    assert_eq!(store.list_pending_ends().await, [pending_end("a", "m")]);
-    let other = store.place_meeting(with_token("another", place_request("m", &["3"]))).await;
-    assert_eq!(other, PlaceOutcome::Existing(second.clone()));
-    // Without anything to avoid it may come back to where it was.
-    let third = store.place_new_meeting(place_request_at(NOW.plus_ms(900), "m", &["22222"])).await;
-    assert_eq!(third.server, with_placed(open_server("a", 15.0), 1));
-    let pending_ends = store.list_pending_ends().await;
-    assert_eq!(pending_ends, [pending_end("a", "m")], "it is not confirmed there yet");
-    assert!(store.is_bridge_free("11111").await);
-    assert!(store.release_claim(&key("m"), "m").await);
-    let empty = [open_server("a", 0.0), open_server("b", 50.0), open_server("c", 100.0)];
-    assert_eq!(store.list_servers().await, empty);
-}
-
-async fn a_claim_stays_where_it_is_if_there_is_no_other_place(factory: PoolFactory<'_>) {
-    let store = store_with(factory, &["a", "b"]).await;
-    let (_, _, second) = place_twice(&store).await;
-    store.place_new_meeting(place_request("n", &["33333"])).await;
-    let before = store.list_servers().await;
-    let all = avoiding_servers(&["a", "b"], place_request("m", &["22222"]));
-    assert_eq!(store.place_meeting(all).await, PlaceOutcome::Refused(PlacementRefusal::NoServer));
-    let taken = avoiding_servers(&["b"], place_request("m", &["33333"]));
-    assert_eq!(store.place_meeting(taken).await, PlaceOutcome::NoVoiceBridge);
-    assert_eq!(find_meeting(&store, "m").await, second.meeting);
-    assert_eq!(store.list_servers().await, before);
-    // Also when it ran out meanwhile: nobody has taken it away.
-    let late = place_request_at(NOW.plus_ms(3 * CLAIM_MS), "m", &["33333"]);
-    assert_eq!(store.place_meeting(late).await, PlaceOutcome::NoVoiceBridge);
-    assert_eq!(find_meeting(&store, "m").await, second.meeting);
-}
-
-async fn the_earlier_try_wins_after_all(factory: PoolFactory<'_>) {
-    let store = store_with(factory, &["a", "b"]).await;
-    let (_, first, second) = place_twice(&store).await;
-    assert_ne!(first.meeting.claim, second.meeting.claim, "it was renewed");
-    let unwanted: [PendingEnd; 1] = [pending_end("b", "m")];
-    let at = NOW.plus_ms(900);
-    store.confirm_and_end(&first.meeting, at, &unwanted).await;
-    let expected = Meeting { claim: None, seen_at: at, ..first.meeting };
-    assert_eq!(store.list_meetings().await, std::slice::from_ref(&expected));
-    assert_eq!(
-        store.list_servers().await,
-        [with_placed(open_server("a", 15.0), 1), open_server("b", 50.0)]
-    );
-    assert_eq!(
-        store.list_pending_ends().await,
-        unwanted,
-        "that of the place where it is is settled"
-    );
-    assert!(!store.is_bridge_free("11111").await && store.is_bridge_free("22222").await);
-    // What the slower one says no longer matters.
-    assert!(!store.release_claim(&key("m"), "m").await);
-    store.confirm_meeting(&second.meeting, at).await;
-    assert_eq!(store.list_meetings().await, [expected]);
-    assert_eq!(
-        store.list_servers().await,
-        [with_placed(open_server("a", 15.0), 1), open_server("b", 50.0)]
-    );
-}
-
-async fn an_earlier_try_on_a_disabled_server_is_undone(factory: PoolFactory<'_>) {
-    let store = store_with(factory, &["a", "b"]).await;
-    let (_, first, _) = place_twice(&store).await;
-    store.update_server("a", app::ports::ServerChange::with_state(AdminState::Disabled)).await;
-    store.confirm_meeting(&first.meeting, NOW.plus_ms(900)).await;
-    assert_eq!(store.list_meetings().await, []);
-    assert_eq!(store.find_server("b").await, Some(open_server("b", 50.0)));
-    assert!(store.is_bridge_free("11111").await);
-}
-
 async fn missed_polls_are_counted_until_the_next_good_one(factory: PoolFactory<'_>) {
     let store = store_with(factory, &["a"]).await;
     store.place_and_confirm(place_request("m", &["11111"])).await;
     let seen = || vec![reported_meeting("m", NOW, 1)];
-    // The grace of young ones is not over before one second.
+    // The grace time of new meetings ends after one second.
     let polls = [(200, vec![], 1), (400, vec![], 2), (600, vec![], 3), (800, seen(), 0)];
     for (ms, list, missed) in polls.into_iter().chain([(2000, vec![], 1), (3000, seen(), 0)]) {
         store.record_poll("a", &successful_poll(NOW.plus_ms(ms), list)).await;
@@ -402,21 +306,21 @@ async fn limits_are_kept(factory: PoolFactory<'_>) {
     let only_few = |id: &str| avoiding_servers(&["backup", "small"], place_request(id, &["p"]));
     let full = store.place_meeting(only_few("p")).await;
     assert_eq!(full, PlaceOutcome::Refused(PlacementRefusal::Full));
-    // Its limit is only exceeded by users who have not come.
+    // The limit is exceeded by expected users only, so the server may be used.
     let expected = avoiding_servers(&["backup"], place_request("r", &["r"]));
     assert_eq!(store.place_new_meeting(expected).await.server.id, server_id("small"));
     assert!(store.release_claim(&key("m"), "m").await, "it gives its place back");
-    let won = store.place_new_meeting(only_few("p")).await;
-    assert_eq!(won.server.id, server_id("few"));
-    // A poll counts what was placed.
+    let claimed = store.place_new_meeting(only_few("p")).await;
+    assert_eq!(claimed.server.id, server_id("few"));
+    // A poll counts placed meetings.
     let list = vec![reported_meeting("x", NOW, 0), reported_meeting("y", NOW, 0)];
     store.record_poll("few", &successful_poll(NOW, list)).await;
     let few = store.find_server("few").await.expect("a server");
     assert_eq!((few.stats.meetings, few.placed_since_poll), (2, 1), "one is not there yet");
     let more = app::ports::ServerChange { max_meetings: Some(None), ..Default::default() };
     store.update_server("few", more).await;
-    let won = store
+    let claimed = store
         .place_new_meeting(avoiding_servers(&["backup", "small"], place_request("q", &["q"])))
         .await;
-    assert_eq!((won.server.id.0.as_str(), won.server.placed_since_poll), ("few", 2));
+    assert_eq!((claimed.server.id.0.as_str(), claimed.server.placed_since_poll), ("few", 2));
 }

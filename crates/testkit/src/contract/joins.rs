@@ -1,16 +1,17 @@
-//! Joins: users on the way into a meeting weigh on its server before any poll sees them.
+//! Joins: users who join add to the load of the server before a poll reports them.
 
-use app::ports::{MeetingOnServer, ServerChange};
+use app::ports::{MeetingOnServer, PoolStore, ServerChange};
 use domain::{AdminState, MeetingKey};
 
-use super::pool_store::{
-    EXPECTED_USERS, NOW, TestPoolStore, failed_poll, key, open_server, place_request,
-    reported_meeting, successful_poll, weighted_server, with_placed,
+use super::fixtures::{
+    EXPECTED_USERS, NOW, failed_poll, key, open_server, place_request, reported_meeting,
+    successful_poll, weighted_server, with_placed,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         joins_within_the_expected_users_add_nothing,
         joins_beyond_the_expected_users_add_load,
         joins_into_an_old_meeting_add_load_at_once,
@@ -64,11 +65,11 @@ async fn joins_are_seen_at_once_everywhere(factory: PoolFactory<'_>) {
     store.place_and_confirm(place_request("m", &["11111"])).await;
     for users in 1..=EXPECTED_USERS + 1 {
         store.record_join(&key("m"), NOW).await;
-        let located = store.find_meeting(&key("m")).await.expect("a meeting");
-        assert_eq!(located.meeting.load.users, users);
+        let found = store.find_meeting(&key("m")).await.expect("a meeting");
+        assert_eq!(found.meeting.load.users, users);
     }
-    let located = store.find_meeting(&key("m")).await.expect("a meeting");
-    assert_eq!(located.server.load, Some(16.0));
+    let found = store.find_meeting(&key("m")).await.expect("a meeting");
+    assert_eq!(found.server.load, Some(16.0));
     assert_eq!(
         store.list_servers().await,
         [with_placed(open_server("a", 16.0), 1), open_server("b", 15.5)]
@@ -76,8 +77,8 @@ async fn joins_are_seen_at_once_everywhere(factory: PoolFactory<'_>) {
     assert_eq!(store.list_meetings().await[0].load.users, 16);
     assert_eq!(store.list_meetings_on("a").await[0].load.users, 16);
     store.record_join(&key("m"), NOW).await;
-    let won = store.place_new_meeting(place_request("n", &["22222"])).await;
-    assert_eq!(won.server.id.0, "b", "places are chosen by it");
+    let claimed = store.place_new_meeting(place_request("n", &["22222"])).await;
+    assert_eq!(claimed.server.id.0, "b", "places are chosen by it");
     store.record_join(&key("m"), NOW).await;
     assert_eq!(store.forget_server_meetings("a").await[0].load.users, 18);
 }
@@ -111,10 +112,10 @@ async fn a_join_finds_the_meeting(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 900.0)]).await;
     assert_eq!(store.record_join(&key("m"), NOW).await, None);
-    let won = store.place_new_meeting(place_request("m", &["11111"])).await;
+    let claimed = store.place_new_meeting(place_request("m", &["11111"])).await;
     let found = store.record_join(&key("m"), NOW).await;
-    assert_eq!(found, Some(won), "as it was before the join, and claimed or not");
-    // Joins that were counted before may or may not be in the record.
+    assert_eq!(found, Some(claimed), "as it was before the join, and claimed or not");
+    // The returned record may or may not include earlier joins.
     let MeetingOnServer { meeting, server } =
         store.record_join(&key("m"), NOW).await.expect("a meeting");
     let stored = store.find_meeting(&key("m")).await.expect("a meeting").meeting;
@@ -156,8 +157,8 @@ async fn joins_of_a_released_meeting_are_gone(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 900.0)]).await;
     for round in 0..3 {
-        let won = store.place_new_meeting(place_request("m", &["11111"])).await;
-        assert_eq!(won.meeting.load.users, 0, "round {round}");
+        let claimed = store.place_new_meeting(place_request("m", &["11111"])).await;
+        assert_eq!(claimed.meeting.load.users, 0, "round {round}");
         for _ in 0..EXPECTED_USERS + 2 {
             store.record_join(&key("m"), NOW).await;
         }

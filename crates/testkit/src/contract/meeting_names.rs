@@ -1,36 +1,35 @@
-//! Names of meetings are exact text: what differs in a byte is another meeting.
+//! Ids of meetings are exact: ids that differ in one byte belong to different meetings.
 
 use std::collections::BTreeSet;
 
-use app::ports::PlaceOutcome;
+use app::ports::{PlaceOutcome, PoolStore};
 use domain::placement::PlacementRefusal;
 use domain::{Meeting, MeetingKey};
 
-use super::pool_store::{
-    NOW, TestPoolStore, key, open_server, place_request, reported_meeting, successful_poll,
-};
+use super::fixtures::{NOW, key, open_server, place_request, reported_meeting, successful_poll};
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         names_that_look_alike_are_different_meetings,
-        each_of_them_is_forgotten_alone,
-        each_of_them_is_released_and_joined_alone,
-        a_server_gets_one_of_an_id,
-        polls_tell_them_apart,
+        similar_meetings_are_forgotten_separately,
+        similar_meetings_are_released_and_joined_separately,
+        a_server_gets_one_meeting_of_an_id,
+        polls_distinguish_similar_meetings,
         voice_bridges_are_exact,
     ]
 }
 
-/// IDs that a careless store would mistake for one another: by case, blanks, normal form, number,
-/// pattern, quoting or separator.
+/// Ids that a store could mistake for one another: by case, blanks, Unicode normal form, number,
+/// pattern, quoting or separator. They are separated by `|`.
 const IDS: &str = "a|A|a | a|a  |a\t|a\n|a\r\n|a\u{a0}|a\u{200b}|\u{feff}a\
     |\u{e4}|a\u{308}|\u{c4}|ß|ss|ﬁ|fi|💥|💥\u{fe0f}|א|\u{202e}a|\u{10ffff}\
     |1|１|01|1.0|1e0|+1|null|NULL|None\
     |'|''|\"|`|a'b|a''b|a\\|a\\\\|a\\'|%|_|a%|*|?|[a]|{a}|--|;|a;b\
     |a:b|a/b|a,b|a\u{1f}b|\u{1}|\u{7f}|random-1234567";
 
-/// Tenant and id, likewise.
+/// Pairs of tenant and id that a store could mistake for one another.
 const TENANT_IDS: [(&str, &str); 14] = [
     ("a", "a"),
     ("A", "a"),
@@ -57,22 +56,22 @@ fn look_alike_keys() -> Vec<MeetingKey> {
     ids.map(key).chain(of_tenants).collect()
 }
 
-/// Servers for meetings of one id: each server gets one of them.
+/// Servers for meetings with the same id: a server gets one of them only.
 const MORE_SERVERS: [&str; 9] = ["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8"];
 
-/// A store with as many of them as may be on one server, and the others on others; the claim's token
-/// is the same for all.
+/// A store with a meeting for each key: as many as possible on the server `a`, the rest on others.
+/// All claims have the same token.
 async fn store_with_look_alikes(factory: PoolFactory<'_>) -> (TestPoolStore, Vec<MeetingKey>) {
     let mut servers = vec![open_server("a", 0.0)];
     servers.extend(MORE_SERVERS.map(|id| open_server(id, 1e6)));
     let store = TestPoolStore::with(factory, &servers).await;
     let keys = look_alike_keys();
     for (n, key) in keys.iter().enumerate() {
-        let mut asked = place_request("m", &[&format!("{n}")]);
-        asked.key = key.clone();
-        asked.moderator_pw = Some(format!("password {n}"));
-        let won = store.place_new_meeting(asked).await;
-        assert_eq!(won.meeting.key, *key);
+        let mut request = place_request("m", &[&format!("{n}")]);
+        request.key = key.clone();
+        request.moderator_pw = Some(format!("password {n}"));
+        let claimed = store.place_new_meeting(request).await;
+        assert_eq!(claimed.meeting.key, *key);
     }
     (store, keys)
 }
@@ -80,44 +79,45 @@ async fn store_with_look_alikes(factory: PoolFactory<'_>) -> (TestPoolStore, Vec
 async fn names_that_look_alike_are_different_meetings(factory: PoolFactory<'_>) {
     let (store, keys) = store_with_look_alikes(factory).await;
     for (n, key) in keys.iter().enumerate() {
-        let located = store.find_meeting(key).await.expect("a meeting");
-        assert_eq!(located.meeting.key, *key);
-        assert_eq!(located.meeting.moderator_pw, Some(format!("password {n}")), "{key:?}");
+        let found = store.find_meeting(key).await.expect("a meeting");
+        assert_eq!(found.meeting.key, *key);
+        assert_eq!(found.meeting.moderator_pw, Some(format!("password {n}")), "{key:?}");
     }
     let expected: BTreeSet<_> = keys.iter().cloned().collect();
     assert_eq!(expected.len(), keys.len(), "the list has no doubles");
-    let found: Vec<_> = store.list_meetings().await.into_iter().map(|one| one.key).collect();
+    let found: Vec<_> =
+        store.list_meetings().await.into_iter().map(|meeting| meeting.key).collect();
     assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
     let (on_a, _) = keys_by_server(&store).await;
     let weight = f64::from(u32::try_from(on_a.len()).unwrap() * 15);
     assert_eq!(store.find_load("a").await, Some(weight));
 }
 
-/// Those on the first server, and those on others.
+/// The keys of meetings on the server `a`, and of those on others.
 async fn keys_by_server(store: &TestPoolStore) -> (Vec<MeetingKey>, Vec<MeetingKey>) {
     let (here, there): (Vec<_>, Vec<_>) =
-        store.list_meetings().await.into_iter().partition(|one| one.server.0 == "a");
-    let keys = |all: Vec<Meeting>| all.into_iter().map(|one| one.key).collect();
+        store.list_meetings().await.into_iter().partition(|meeting| meeting.server.0 == "a");
+    let keys = |all: Vec<Meeting>| all.into_iter().map(|meeting| meeting.key).collect();
     (keys(here), keys(there))
 }
 
-async fn a_server_gets_one_of_an_id(factory: PoolFactory<'_>) {
+async fn a_server_gets_one_meeting_of_an_id(factory: PoolFactory<'_>) {
     let (store, _) = store_with_look_alikes(factory).await;
     let mut seen = BTreeSet::new();
-    for one in store.list_meetings().await {
-        assert!(seen.insert((one.server.clone(), one.key.id.clone())), "{one:?}");
+    for meeting in store.list_meetings().await {
+        assert!(seen.insert((meeting.server.clone(), meeting.key.id.clone())), "{meeting:?}");
     }
-    let mut asked = place_request("m", &["new"]);
-    asked.key = MeetingKey { tenant: Some("one too many".to_owned()), ..key("a") };
+    let mut request = place_request("m", &["new"]);
+    request.key = MeetingKey { tenant: Some("one too many".to_owned()), ..key("a") };
     assert_eq!(
-        store.place_meeting(asked.clone()).await,
+        store.place_meeting(request.clone()).await,
         PlaceOutcome::Refused(PlacementRefusal::NoServer)
     );
     assert!(store.forget_meeting(&key("a"), "a").await);
-    assert_eq!(store.place_new_meeting(asked).await.server.id.0, "a");
+    assert_eq!(store.place_new_meeting(request).await.server.id.0, "a");
 }
 
-async fn each_of_them_is_forgotten_alone(factory: PoolFactory<'_>) {
+async fn similar_meetings_are_forgotten_separately(factory: PoolFactory<'_>) {
     let (store, keys) = store_with_look_alikes(factory).await;
     for (gone, key) in keys.iter().enumerate() {
         let server = store.find_meeting(key).await.expect("a meeting").server.id.0;
@@ -128,13 +128,13 @@ async fn each_of_them_is_forgotten_alone(factory: PoolFactory<'_>) {
     }
 }
 
-async fn each_of_them_is_released_and_joined_alone(factory: PoolFactory<'_>) {
+async fn similar_meetings_are_released_and_joined_separately(factory: PoolFactory<'_>) {
     let (store, keys) = store_with_look_alikes(factory).await;
     let (first, second) = keys.split_at(keys.len() / 2);
     for key in first {
         store.record_join(key, NOW).await;
-        let located = store.find_meeting(key).await.expect("a meeting");
-        assert_eq!(located.meeting.load.users, 1, "{key:?}");
+        let found = store.find_meeting(key).await.expect("a meeting");
+        assert_eq!(found.meeting.load.users, 1, "{key:?}");
     }
     for key in second {
         assert!(store.release_claim(key, "m").await, "{key:?}");
@@ -142,14 +142,14 @@ async fn each_of_them_is_released_and_joined_alone(factory: PoolFactory<'_>) {
     }
     let left = store.list_meetings().await;
     assert_eq!(left.len(), first.len());
-    assert!(left.iter().all(|one| one.load.users == 1), "{left:?}");
+    assert!(left.iter().all(|meeting| meeting.load.users == 1), "{left:?}");
 }
 
-async fn polls_tell_them_apart(factory: PoolFactory<'_>) {
+async fn polls_distinguish_similar_meetings(factory: PoolFactory<'_>) {
     let (store, keys) = store_with_look_alikes(factory).await;
     for key in &keys {
-        let located = store.find_meeting(key).await.expect("a meeting");
-        store.confirm_meeting(&located.meeting, NOW).await;
+        let found = store.find_meeting(key).await.expect("a meeting");
+        store.confirm_meeting(&found.meeting, NOW).await;
     }
     let (here, mut others) = keys_by_server(&store).await;
     let late = NOW.plus_ms(2000);
@@ -158,7 +158,7 @@ async fn polls_tell_them_apart(factory: PoolFactory<'_>) {
     let report =
         store.record_poll("a", &successful_poll(later, vec![reported_meeting("a ", NOW, 2)])).await;
     assert_eq!(report.expect("a server").forgotten.len(), here.len() - 1);
-    let left: Vec<_> = store.list_meetings().await.into_iter().map(|one| one.key).collect();
+    let left: Vec<_> = store.list_meetings().await.into_iter().map(|meeting| meeting.key).collect();
     others.push(key("a "));
     others.sort();
     assert_eq!(left, others);
@@ -168,8 +168,9 @@ async fn voice_bridges_are_exact(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
     let numbers = ["12345", "012345", "0012345", "12345.0", "12345 ", "99999999999999999999"];
     for number in numbers {
-        let won = store.place_new_meeting(place_request(number, &[number, "never needed"])).await;
-        assert_eq!(won.meeting.voice_bridge.as_deref(), Some(number));
+        let claimed =
+            store.place_new_meeting(place_request(number, &[number, "never needed"])).await;
+        assert_eq!(claimed.meeting.voice_bridge.as_deref(), Some(number));
     }
     for number in numbers {
         assert!(!store.is_bridge_free(number).await, "{number}");

@@ -1,20 +1,24 @@
-//! What every implementation of the ports of state must do, as suites that run over any of them:
-//! [`cluster`] one behaviour at a time, [`compare_pool_store`] random sequences side by side with the
-//! implementation in memory, [`race_pool_store`] many tasks at once; likewise for tenants, tokens,
-//! turns and recordings. [`hot`] and [`hot_racing`] are all of what one store of the hot state must
-//! do. A suite panics on what is wrong and names the case.
+//! The contract of the stores: what every implementation of a port of state must do.
+//!
+//! [`state_store_cases`], [`recordings_cases`], [`recording_store_cases`] and [`blobs_cases`] list
+//! the cases, each a behaviour with a name; some make many calls at the same time.
+//! [`pool_model_cases`] and [`catalog_model_cases`] compare random sequences of calls with the
+//! implementation in memory. [`ContractTests`] makes a test of each case. A case panics when a
+//! store does something else.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a broken contract is told by a panic"
+    reason = "a case reports a broken contract by a panic"
 )]
 
 mod blobs;
 mod callbacks;
+mod case;
 mod catalog;
 mod catalog_changes;
 mod failover;
+mod fixtures;
 mod imports;
 mod joins;
 mod lifecycle;
@@ -22,6 +26,7 @@ mod many_blobs;
 mod meeting_names;
 mod model;
 mod model_catalog;
+mod moved_claims;
 mod origins;
 mod outbox;
 mod pending_ends;
@@ -40,262 +45,97 @@ mod restoring;
 mod servers;
 mod session_history;
 mod state_store;
+mod suite;
 mod tenants;
+mod test_catalog;
 mod tokens;
 mod trash;
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::time::Duration;
-
 use app::ports::{Blobs, PoolStore, RecordingStore, Recordings, StateStore};
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, LocalBoxFuture};
-use tokio::runtime::{Handle, RuntimeFlavor};
 
-pub use model::{OutcomeCounts, compare_pool_store};
-pub use model_catalog::compare_catalog;
+use case::{cases, racing};
 
-/// Makes the stores of a suite: each call a fresh, empty one, independent of the others.
-pub type PoolFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn PoolStore>>;
+pub use case::{ContractCase, OwnedStoreFactory, StoreFactory, store_factory};
+pub use model::{OutcomeCounts, compare_pool_store, pool_model_cases};
+pub use model_catalog::catalog_model_cases;
+pub use suite::ContractTests;
 
-/// The same for the hot state whole.
-pub type StateFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn StateStore>>;
+/// Creates stores of servers and meetings.
+pub type PoolFactory<'a> = StoreFactory<'a, dyn PoolStore>;
 
-/// The same for recordings and callbacks.
-pub type RecordingsFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Recordings>>;
+/// Creates stores of all state.
+pub type StateFactory<'a> = StoreFactory<'a, dyn StateStore>;
 
-/// The same for all that is known of recordings.
-pub type RecordingStoreFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn RecordingStore>>;
+/// Creates stores of recordings and callbacks.
+pub type RecordingsFactory<'a> = StoreFactory<'a, dyn Recordings>;
 
-/// The same for files of recordings.
-pub type BlobsFactory<'a> = &'a dyn Fn() -> BoxFuture<'static, Arc<dyn Blobs>>;
+/// Creates stores of everything that is known about recordings.
+pub type RecordingStoreFactory<'a> = StoreFactory<'a, dyn RecordingStore>;
 
-/// One behaviour and its name.
-type ContractCase<'a> = (&'static str, LocalBoxFuture<'a, ()>);
+/// Creates stores of the files of recordings.
+pub type BlobsFactory<'a> = StoreFactory<'a, dyn Blobs>;
 
-/// No case takes longer than this, not even on a slow disk.
-const MAX_CASE_TIME: Duration = Duration::from_secs(120);
-
-/// Names each function of a list and calls it.
-macro_rules! cases {
-    ($factory:expr; $($case:ident),* $(,)?) => {
-        vec![$((
-            concat!(module_path!(), "::", stringify!($case)),
-            Box::pin($case($factory)) as futures_util::future::LocalBoxFuture<'_, ()>,
-        )),*]
-    };
-}
-use cases;
-
-/// Runs every case of the contract.
-///
-/// # Panics
-/// When one fails, after all have run.
-pub async fn check_pool_store(factory: PoolFactory<'_>) {
+/// The cases for a store of all state: servers and meetings, poll cycles, sessions, tenants, tokens
+/// and periodic jobs.
+#[must_use]
+pub fn state_store_cases() -> Vec<ContractCase<dyn StateStore>> {
+    let pool_cases = pool_store_cases().into_iter().map(ContractCase::on_state_stores);
     let groups = [
-        servers::cases(factory),
-        placement::cases(factory),
-        lifecycle::cases(factory),
-        meeting_names::cases(factory),
-        joins::cases(factory),
-        polls::cases(factory),
-        restoring::cases(factory),
-        failover::cases(factory),
-        pending_ends::cases(factory),
-        origins::cases(factory),
+        poll_cycles::cases(),
+        session_history::cases(),
+        tenants::cases(),
+        tokens::cases(),
+        periodic_jobs::cases(),
+        racing(racing_state::cases()),
     ];
-    run_cases(groups.into_iter().flatten().collect()).await;
+    pool_cases.chain(groups.into_iter().flatten()).collect()
 }
 
-/// Runs the cases in which many tasks use one store at the same time.
-///
-/// # Panics
-/// When one fails, after all have run; and on a runtime of one thread, where nothing would race.
-pub async fn race_pool_store(factory: PoolFactory<'_>) {
-    let groups = [racing::cases(factory), racing_servers::cases(factory)];
-    run_racing_cases(groups.into_iter().flatten().collect()).await;
-}
-
-/// Everything that a store of the hot state must do one after the other: servers and meetings,
-/// cycles of polls, sessions, tenants, tokens and turns.
-///
-/// # Panics
-/// When a case fails, after all of its suite have run.
-pub async fn check_state_store(factory: StateFactory<'_>) {
-    check_pool_store(&|| as_pool_store(factory)).await;
-    check_poll_cycles(factory).await;
-    check_session_history(factory).await;
-    check_tenants(factory).await;
-    check_tokens(factory).await;
-    check_periodic_jobs(factory).await;
-}
-
-/// Everything that a store of the hot state must do for many at once.
-///
-/// # Panics
-/// Like [`race_pool_store`].
-pub async fn race_state_store(factory: StateFactory<'_>) {
-    race_pool_store(&|| as_pool_store(factory)).await;
-    race_tenants(factory).await;
-    race_tokens(factory).await;
-    race_periodic_jobs(factory).await;
-}
-
-fn as_pool_store(factory: StateFactory<'_>) -> BoxFuture<'static, Arc<dyn PoolStore>> {
-    let made = factory();
-    Box::pin(async move { made.await as Arc<dyn PoolStore> })
-}
-
-/// Polls of late cycles.
-///
-/// # Panics
-/// When a case fails, after all have run.
-pub async fn check_poll_cycles(factory: StateFactory<'_>) {
-    run_cases(poll_cycles::cases(factory)).await;
-}
-
-/// Sessions, and the mark of a store.
-///
-/// # Panics
-/// When a case fails, after all have run.
-pub async fn check_session_history(factory: StateFactory<'_>) {
-    run_cases(session_history::cases(factory)).await;
-}
-
-/// Tenants and their settings.
-///
-/// # Panics
-/// When a case fails, after all have run.
-pub async fn check_tenants(factory: StateFactory<'_>) {
-    run_cases(tenants::cases(factory)).await;
-}
-
-/// Many tasks at tenants and their settings.
-///
-/// # Panics
-/// Like [`race_pool_store`].
-pub async fn race_tenants(factory: StateFactory<'_>) {
-    run_racing_cases(racing_state::tenant_cases(factory)).await;
-}
-
-/// One-time tokens.
-///
-/// # Panics
-/// When a case fails, after all have run.
-pub async fn check_tokens(factory: StateFactory<'_>) {
-    run_cases(tokens::cases(factory)).await;
-}
-
-/// Many tasks at one token.
-///
-/// # Panics
-/// Like [`race_pool_store`].
-pub async fn race_tokens(factory: StateFactory<'_>) {
-    run_racing_cases(racing_state::token_cases(factory)).await;
-}
-
-/// Turns.
-///
-/// # Panics
-/// When a case fails, after all have run.
-pub async fn check_periodic_jobs(factory: StateFactory<'_>) {
-    run_cases(periodic_jobs::cases(factory)).await;
-}
-
-/// Many tasks that want the same turn, and polls of many cycles at once.
-///
-/// # Panics
-/// Like [`race_pool_store`].
-pub async fn race_periodic_jobs(factory: StateFactory<'_>) {
-    run_racing_cases(racing_state::job_cases(factory)).await;
-}
-
-/// Recordings and callbacks.
-///
-/// # Panics
-/// When a case fails, after all have run.
-pub async fn check_recordings(factory: RecordingsFactory<'_>) {
-    let groups = [recordings::cases(factory), callbacks::cases(factory)];
-    run_cases(groups.into_iter().flatten().collect()).await;
-}
-
-/// Many tasks at recordings and callbacks.
-///
-/// # Panics
-/// Like [`race_pool_store`].
-pub async fn race_recordings(factory: RecordingsFactory<'_>) {
-    run_racing_cases(racing_recordings::cases(factory)).await;
-}
-
-/// The library, messages and archives.
-///
-/// # Panics
-/// When a case fails, after all have run.
-pub async fn check_recording_store(factory: RecordingStoreFactory<'_>) {
+fn pool_store_cases() -> Vec<ContractCase<dyn PoolStore>> {
     let groups = [
-        catalog::cases(factory),
-        catalog_changes::cases(factory),
-        trash::cases(factory),
-        outbox::cases(factory),
-        imports::cases(factory),
+        servers::cases(),
+        placement::cases(),
+        lifecycle::cases(),
+        meeting_names::cases(),
+        joins::cases(),
+        polls::cases(),
+        restoring::cases(),
+        failover::cases(),
+        moved_claims::cases(),
+        pending_ends::cases(),
+        origins::cases(),
+        racing(racing::cases()),
+        racing(racing_servers::cases()),
     ];
-    run_cases(groups.into_iter().flatten().collect()).await;
+    groups.into_iter().flatten().collect()
 }
 
-/// Many tasks at the library, messages and archives.
-///
-/// # Panics
-/// Like [`race_pool_store`].
-pub async fn race_recording_store(factory: RecordingStoreFactory<'_>) {
+/// The cases for a store of recordings and callbacks.
+#[must_use]
+pub fn recordings_cases() -> Vec<ContractCase<dyn Recordings>> {
+    let groups = [recordings::cases(), callbacks::cases(), racing(racing_recordings::cases())];
+    groups.into_iter().flatten().collect()
+}
+
+/// The cases for a store of the catalog of recordings, messages and imports.
+#[must_use]
+pub fn recording_store_cases() -> Vec<ContractCase<dyn RecordingStore>> {
     let groups = [
-        racing_catalog::cases(factory),
-        outbox::racing_cases(factory),
-        imports::racing_cases(factory),
+        catalog::cases(),
+        catalog_changes::cases(),
+        trash::cases(),
+        outbox::cases(),
+        imports::cases(),
+        racing(racing_catalog::cases()),
+        racing(outbox::racing_cases()),
+        racing(imports::racing_cases()),
     ];
-    run_racing_cases(groups.into_iter().flatten().collect()).await;
+    groups.into_iter().flatten().collect()
 }
 
-/// Files of recordings.
-///
-/// # Panics
-/// When a case fails, after all have run.
-pub async fn check_blobs(factory: BlobsFactory<'_>) {
-    let groups = [blobs::cases(factory), many_blobs::cases(factory)];
-    run_cases(groups.into_iter().flatten().collect()).await;
-}
-
-async fn run_racing_cases(cases: Vec<ContractCase<'_>>) {
-    let flavor = Handle::current().runtime_flavor();
-    assert!(
-        flavor != RuntimeFlavor::CurrentThread,
-        "the racing suite needs a runtime of several threads"
-    );
-    run_cases(cases).await;
-}
-
-async fn run_cases(cases: Vec<ContractCase<'_>>) {
-    let count = cases.len();
-    let mut failed = Vec::new();
-    for (name, case) in cases {
-        let case = tokio::time::timeout(MAX_CASE_TIME, AssertUnwindSafe(case).catch_unwind());
-        match case.await {
-            Ok(Ok(())) => {}
-            Ok(Err(payload)) => failed.push(format!("{name}: {}", panic_message(payload.as_ref()))),
-            Err(_) => failed.push(format!("{name}: it hangs")),
-        }
-    }
-    assert!(
-        failed.is_empty(),
-        "{} of {count} cases of the contract failed:\n{}",
-        failed.len(),
-        failed.join("\n")
-    );
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    let owned = payload.downcast_ref::<String>().map(String::as_str);
-    let text = owned.or_else(|| payload.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic without words")
+/// The cases for a store of the files of recordings.
+#[must_use]
+pub fn blobs_cases() -> Vec<ContractCase<dyn Blobs>> {
+    let groups = [blobs::cases(), many_blobs::cases()];
+    groups.into_iter().flatten().collect()
 }

@@ -1,15 +1,18 @@
-//! The model: random sequences of calls, made on the store under test and on the implementation
-//! in memory, which must answer alike and hold the same afterwards.
+//! The model: random sequences of calls, made on the store under test and on the implementation in
+//! memory. Both must return the same and hold the same data after each call.
 
 mod call_sequence;
 mod rng;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use app::memory::MemoryPoolStore;
-use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, ServerChange};
+use app::ports::{
+    MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, ServerChange, StateStore,
+};
 use domain::health::ServerFailure;
 use domain::placement::PlacementRefusal;
 use domain::poll::{MeetingUpdate, PendingEnd, PollObservation};
@@ -17,100 +20,120 @@ use domain::{Meeting, MeetingKey, Server, Timestamp};
 
 use self::call_sequence::{CallSequence, SERVERS, keys};
 pub(super) use self::rng::TestRng;
-use super::PoolFactory;
-use super::pool_store::{NOW, TestPoolStore};
+use super::fixtures::NOW;
+use super::pool_store::TestPoolStore;
+use super::{ContractCase, PoolFactory};
 
-/// Calls in a sequence.
+/// The number of calls in a sequence.
 const STEPS: usize = 40;
 
-/// How often the sequences met each kind of outcome, by its name: shows that they reach them.
+/// How often each kind of outcome occurred, by its name: shows that the sequences reach it.
 pub type OutcomeCounts = BTreeMap<&'static str, u32>;
 
-/// Runs that many random sequences; the same seed gives the same ones.
+/// A case for each seed: `sequences` random sequences of calls.
+#[must_use]
+pub fn pool_model_cases(
+    sequences: u32,
+    seeds: RangeInclusive<u32>,
+) -> Vec<ContractCase<dyn StateStore>> {
+    let case = |seed| {
+        let name = format!("random_calls_of_seed_{seed}");
+        ContractCase::new(module_path!(), &name, move |factory| {
+            Box::pin(async move { drop(compare_pool_store(factory, sequences, seed).await) })
+        })
+    };
+    seeds.map(case).map(ContractCase::on_state_stores).collect()
+}
+
+/// Makes `sequences` random sequences of calls, the same ones for the same seed.
 ///
 /// # Panics
-/// When the store differs from the implementation in memory. Names the seed, and the calls that
-/// led there.
+/// When the store differs from the implementation in memory. The message names the seed and the
+/// calls of the sequence.
 pub async fn compare_pool_store(
     factory: PoolFactory<'_>,
     sequences: u32,
-    seed: u64,
+    seed: u32,
 ) -> OutcomeCounts {
-    let mut covered = OutcomeCounts::new();
+    let mut counts = OutcomeCounts::new();
     for sequence in 0..sequences {
-        let mut dice = TestRng::new(seed, sequence);
+        let mut rng = TestRng::new(seed, sequence);
         let tested = TestPoolStore::new(factory).await;
         let model =
             TestPoolStore::new(&|| Box::pin(async { Arc::new(MemoryPoolStore::default()) as _ }))
                 .await;
-        let mut history = SequenceLog::new(seed, sequence);
-        let mut world = CallSequence::default();
+        let mut log = SequenceLog::new(seed, sequence);
+        let mut calls = CallSequence::default();
         for _ in 0..STEPS {
-            let call = world.next_call(&mut dice);
-            history.0.push(format!("{:>8} {call:?}", world.now.ms_since(NOW)));
+            let call = calls.next_call(&mut rng);
+            log.calls.push(format!("{:>8} {call:?}", calls.now.ms_since(NOW)));
             let expected = call.run_on(&model).await;
             let found = call.run_on(&tested).await;
-            assert!(found == expected, "{history}\nfound {found:?}\nwanted {expected:?}");
+            assert!(found == expected, "{log}\nfound {found:?}\nexpected {expected:?}");
             for name in expected.outcome_names() {
-                *covered.entry(name).or_default() += 1;
+                *counts.entry(name).or_default() += 1;
             }
-            world.record_response(expected);
-            assert_same(&tested, &model, &history).await;
+            calls.record_response(expected);
+            assert_same(&tested, &model, &log).await;
         }
-        assert_same_by_key(&tested, &model, &history).await;
+        assert_same_by_key(&tested, &model, &log).await;
     }
-    covered
+    counts
 }
 
-async fn assert_same(tested: &TestPoolStore, model: &TestPoolStore, history: &SequenceLog) {
-    let (found, wanted) = (tested.list_servers().await, model.list_servers().await);
-    let same = found == wanted;
-    assert!(same, "{history}\nfound {}\nwanted {}", ServerDetails(&found), ServerDetails(&wanted));
-    let (found, wanted) = (tested.list_meetings().await, model.list_meetings().await);
-    assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
-    let (found, wanted) = (tested.list_pending_ends().await, model.list_pending_ends().await);
-    assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
+async fn assert_same(tested: &TestPoolStore, model: &TestPoolStore, log: &SequenceLog) {
+    let (found, expected) = (tested.list_servers().await, model.list_servers().await);
+    let same = found == expected;
+    assert!(same, "{log}\nfound {}\nexpected {}", ServerDetails(&found), ServerDetails(&expected));
+    let (found, expected) = (tested.list_meetings().await, model.list_meetings().await);
+    assert!(found == expected, "{log}\nfound {found:#?}\nexpected {expected:#?}");
+    let (found, expected) = (tested.list_pending_ends().await, model.list_pending_ends().await);
+    assert!(found == expected, "{log}\nfound {found:#?}\nexpected {expected:#?}");
 }
 
-async fn assert_same_by_key(tested: &TestPoolStore, model: &TestPoolStore, history: &SequenceLog) {
+async fn assert_same_by_key(tested: &TestPoolStore, model: &TestPoolStore, log: &SequenceLog) {
     for id in SERVERS {
-        assert!(
-            tested.find_server(id).await == model.find_server(id).await,
-            "{history}\nserver {id}"
-        );
-        let (found, wanted) = (tested.list_meetings_on(id).await, model.list_meetings_on(id).await);
-        assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
+        assert!(tested.find_server(id).await == model.find_server(id).await, "{log}\nserver {id}");
+        let (found, expected) =
+            (tested.list_meetings_on(id).await, model.list_meetings_on(id).await);
+        assert!(found == expected, "{log}\nfound {found:#?}\nexpected {expected:#?}");
     }
     for key in keys() {
-        let (found, wanted) = (tested.find_meeting(&key).await, model.find_meeting(&key).await);
-        assert!(found == wanted, "{history}\nfound {found:#?}\nwanted {wanted:#?}");
+        let (found, expected) = (tested.find_meeting(&key).await, model.find_meeting(&key).await);
+        assert!(found == expected, "{log}\nfound {found:#?}\nexpected {expected:#?}");
     }
 }
 
-/// What was done so far.
-struct SequenceLog(Vec<String>, String);
+/// The calls of a sequence so far, for messages.
+struct SequenceLog {
+    seed: u32,
+    sequence: u32,
+    calls: Vec<String>,
+}
 
 impl SequenceLog {
-    fn new(seed: u64, sequence: u32) -> Self {
-        Self(Vec::new(), format!("seed {seed}, sequence {sequence}"))
+    fn new(seed: u32, sequence: u32) -> Self {
+        Self { seed, sequence, calls: Vec::new() }
     }
 }
 
 impl fmt::Display for SequenceLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the stores differ: {}, after the calls", self.1)?;
-        f.write_str(&self.0.join("\n"))
+        let Self { seed, sequence, calls } = self;
+        writeln!(f, "the stores differ: seed {seed}, sequence {sequence}, after the calls")?;
+        f.write_str(&calls.join("\n"))
     }
 }
 
-/// Servers with what [`ChangeServer`] hides from people.
+/// Servers with the fields that the `Debug` output of [`Server`] leaves out.
 struct ServerDetails<'a>(&'a [Server]);
 
 impl fmt::Display for ServerDetails<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for one in self.0 {
-            let rest = (&one.secret, &one.tag, one.load_multiplier, one.stats, &one.bbb_version);
-            writeln!(f, "{one:?} {rest:?} {} {:?}", one.placed_since_poll, one.limits)?;
+        for server in self.0 {
+            let Server { secret, tag, load_multiplier, stats, bbb_version, .. } = server;
+            let hidden = (secret, tag, load_multiplier, stats, bbb_version);
+            writeln!(f, "{server:?} {hidden:?} {} {:?}", server.placed_since_poll, server.limits)?;
         }
         Ok(())
     }
@@ -135,7 +158,7 @@ enum PoolCall {
     Sweep(Timestamp),
 }
 
-/// What a call answered.
+/// What a call returned.
 #[derive(Debug, PartialEq)]
 enum PoolResponse {
     Nothing,
@@ -147,11 +170,12 @@ enum PoolResponse {
     Joined(Option<Box<MeetingOnServer>>),
 }
 
-/// What [`build_app::ports::PoolStore::join`] returns need not know of other joins.
-fn without_counts(mut located: MeetingOnServer) -> MeetingOnServer {
-    located.meeting.load.users = 0;
-    located.server.load = located.server.load.map(|_| 0.0);
-    located
+/// Removes the counts of users, since [`app::ports::PoolStore::record_join`] need not return the
+/// effects of other joins.
+fn without_counts(mut found: MeetingOnServer) -> MeetingOnServer {
+    found.meeting.load.users = 0;
+    found.server.load = found.server.load.map(|_| 0.0);
+    found
 }
 
 impl PoolCall {
@@ -176,16 +200,17 @@ impl PoolCall {
                 store.report_failure(id, failure).await;
                 PoolResponse::Nothing
             }
-            Self::Confirm(meeting, now, endings) => {
-                store.confirm_and_end(meeting, *now, endings).await;
+            Self::Confirm(meeting, now, pending_ends) => {
+                store.confirm_and_end(meeting, *now, pending_ends).await;
                 PoolResponse::Nothing
             }
-            Self::Release(key, token, endings) => {
-                PoolResponse::Flag("released", store.release_and_end(key, token, endings).await)
-            }
-            Self::Forget(key, id, ending) => PoolResponse::Flag(
+            Self::Release(key, token, pending_ends) => PoolResponse::Flag(
+                "released",
+                store.release_and_end(key, token, pending_ends).await,
+            ),
+            Self::Forget(key, id, pending_end) => PoolResponse::Flag(
                 "forgotten",
-                store.forget_and_end(key, id, ending.as_ref()).await,
+                store.forget_and_end(key, id, pending_end.as_ref()).await,
             ),
             Self::Restore(meeting) => {
                 PoolResponse::Flag("restored", store.restore_meeting(meeting).await)
@@ -194,22 +219,22 @@ impl PoolCall {
                 PoolResponse::Removed("all forgotten", Some(store.forget_server_meetings(id).await))
             }
             Self::Join(key, times, now) => {
-                let mut located = None;
+                let mut found = None;
                 for _ in 0..*times {
-                    located = store.record_join(key, *now).await;
+                    found = store.record_join(key, *now).await;
                 }
-                PoolResponse::Joined(located.map(without_counts).map(Box::new))
+                PoolResponse::Joined(found.map(without_counts).map(Box::new))
             }
             Self::Sweep(since) => {
-                PoolResponse::Removed("swept", Some(store.forget_unseen(*since).await))
+                PoolResponse::Removed("unseen forgotten", Some(store.forget_unseen(*since).await))
             }
         }
     }
 }
 
-fn update_name(fate: &MeetingUpdate) -> &'static str {
-    match fate {
-        MeetingUpdate::Reported(..) => "seen",
+fn update_name(update: &MeetingUpdate) -> &'static str {
+    match update {
+        MeetingUpdate::Reported(..) => "reported",
         MeetingUpdate::Missed(_) => "missed",
         MeetingUpdate::Detached => "detached",
         MeetingUpdate::Forgotten => "forgotten by a poll",
@@ -217,33 +242,33 @@ fn update_name(fate: &MeetingUpdate) -> &'static str {
 }
 
 impl PoolResponse {
-    /// Names of what it shows.
+    /// The names of the outcomes that the response shows.
     fn outcome_names(&self) -> Vec<&'static str> {
         match self {
-            Self::Flag(what, true) => vec![what],
-            Self::Removed(what, Some(gone)) if !gone.is_empty() => vec![what],
+            Self::Flag(name, true) => vec![name],
+            Self::Removed(name, Some(meetings)) if !meetings.is_empty() => vec![name],
             Self::Server(Some(_)) => vec!["updated"],
             Self::Nothing | Self::Flag(..) | Self::Removed(..) | Self::Server(None) => {
                 vec!["nothing"]
             }
             Self::Polled(None) => vec!["not polled"],
             Self::Polled(Some(report)) => {
-                let verdict = &report.outcome;
-                let mut kinds: Vec<_> =
-                    verdict.meeting_updates.iter().map(|(_, fate)| update_name(fate)).collect();
-                kinds.extend(verdict.change.map(|_| "went on- or offline"));
-                kinds.extend(verdict.drained.then_some("drained"));
-                kinds.extend(verdict.adopted.iter().map(|_| "adopted"));
-                kinds.extend(verdict.unwanted.iter().map(|_| "stray"));
-                kinds.extend(verdict.settled_ends.iter().map(|_| "settled"));
-                kinds.extend((verdict.attached > 0).then_some("attached"));
-                kinds
+                let outcome = &report.outcome;
+                let updates = outcome.meeting_updates.iter();
+                let mut names: Vec<_> = updates.map(|(_, update)| update_name(update)).collect();
+                names.extend(outcome.change.map(|_| "went on- or offline"));
+                names.extend(outcome.drained.then_some("drained"));
+                names.extend(outcome.adopted.iter().map(|_| "adopted"));
+                names.extend(outcome.unwanted.iter().map(|_| "unwanted"));
+                names.extend(outcome.settled_ends.iter().map(|_| "settled"));
+                names.extend((outcome.attached > 0).then_some("attached"));
+                names
             }
             Self::Joined(None) => vec!["not joined"],
-            Self::Joined(Some(located)) if located.is_reachable() => vec!["joined"],
-            Self::Joined(Some(_)) => vec!["joined nobody"],
-            Self::Placed(PlaceOutcome::Claimed(_)) => vec!["won"],
-            Self::Placed(PlaceOutcome::Existing(_)) => vec!["known"],
+            Self::Joined(Some(found)) if found.is_reachable() => vec!["joined"],
+            Self::Joined(Some(_)) => vec!["joined unreachable"],
+            Self::Placed(PlaceOutcome::Claimed(_)) => vec!["claimed"],
+            Self::Placed(PlaceOutcome::Existing(_)) => vec!["existing"],
             Self::Placed(PlaceOutcome::Refused(PlacementRefusal::Full)) => vec!["full"],
             Self::Placed(PlaceOutcome::Refused(PlacementRefusal::NoServer)) => vec!["no server"],
             Self::Placed(PlaceOutcome::Refused(PlacementRefusal::TagUnavailable(_))) => {

@@ -1,18 +1,19 @@
 //! Where meetings come from: identities that servers tell, what proves that a meeting is ours, copies
 //! that lose their records, and servers that are listed twice.
 
-use app::ports::{PlaceRequest, ServerChange};
+use app::ports::{PlaceRequest, PoolStore, ServerChange};
 use domain::poll::{PendingEnd, ReportedMeeting};
 use domain::{AdminState, Meeting, MeetingIdentity, MeetingOrigin, Timestamp};
 
-use super::pool_store::{
-    CLAIM_MS, NOW, TestPoolStore, failed_poll, key, open_server, own_meeting, pending_end,
-    place_request, place_request_at, reported_meeting, server_id, successful_poll, with_token,
+use super::fixtures::{
+    CLAIM_MS, NOW, failed_poll, key, open_server, own_meeting, pending_end, place_request,
+    place_request_at, reported_meeting, server_id, successful_poll, with_token,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         origins_come_back_whole,
         a_reply_and_polls_tell_the_identity,
         a_meeting_that_was_there_before_is_adopted,

@@ -1,29 +1,29 @@
-//! Messages to front-ends: kept, taken by one, put off, and gone when they were heard.
+//! The outbox: messages to clients are stored, taken by one sender, postponed and removed.
 
 use std::sync::Arc;
 
 use app::ports::{MessageTopic, OutboxMessage, RecordingStore};
 use domain::Timestamp;
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::racing::run_together;
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingStoreFactory};
 
-pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![
         a_message_stays_as_it_is,
         a_message_of_an_id_is_kept_once,
         due_messages_are_taken_in_order,
-        a_message_is_put_off_and_given_up,
-        given_up_ones_are_tried_again,
+        a_message_is_postponed_and_abandoned,
+        abandoned_messages_are_retried,
         old_messages_are_forgotten,
         hostile_messages_stay_as_they_are,
     ]
 }
 
-pub(super) fn racing_cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory; each_message_is_taken_once]
+pub(super) fn racing_cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![each_message_is_taken_once]
 }
 
 struct TestOutbox(Arc<dyn RecordingStore>);
@@ -47,8 +47,8 @@ impl TestOutbox {
 
     async fn take_messages(&self, now: Timestamp, until: Timestamp, limit: u32) -> Vec<String> {
         let taken = self.0.take_due_messages(now, until, limit).await.expect("take_due");
-        assert!(taken.iter().all(|one| one.due_at == Some(until)), "{taken:?}");
-        taken.into_iter().map(|one| one.id).collect()
+        assert!(taken.iter().all(|message| message.due_at == Some(until)), "{taken:?}");
+        taken.into_iter().map(|message| message.id).collect()
     }
 }
 
@@ -114,21 +114,21 @@ async fn due_messages_are_taken_in_order(factory: RecordingStoreFactory<'_>) {
     assert_eq!(outbox.take_messages(timestamp(100), timestamp(200), 9).await, ["c", "b", "a"]);
 }
 
-async fn a_message_is_put_off_and_given_up(factory: RecordingStoreFactory<'_>) {
+async fn a_message_is_postponed_and_abandoned(factory: RecordingStoreFactory<'_>) {
     let outbox = TestOutbox::with(factory, &[message("a", 0)]).await;
     outbox.0.postpone_message("a", "again", Some(timestamp(9))).await.expect("postpone");
     outbox.0.postpone_message("x", "again", Some(timestamp(9))).await.expect("postpone");
     assert_eq!(outbox.take_messages(timestamp(8), timestamp(20), 9).await, [""; 0]);
-    let one = &outbox.list_messages().await[0];
-    assert_eq!((one.attempts, one.failure.as_deref()), (4, Some("again")));
+    let message = &outbox.list_messages().await[0];
+    assert_eq!((message.attempts, message.failure.as_deref()), (4, Some("again")));
     assert_eq!(outbox.take_messages(timestamp(9), timestamp(20), 9).await, ["a"]);
     outbox.0.postpone_message("a", "for good", None).await.expect("postpone");
     assert_eq!(outbox.take_messages(timestamp(1_000_000), timestamp(2_000_000), 9).await, [""; 0]);
-    let one = &outbox.list_messages().await[0];
-    assert_eq!((one.attempts, one.due_at), (5, None));
+    let message = &outbox.list_messages().await[0];
+    assert_eq!((message.attempts, message.due_at), (5, None));
 }
 
-async fn given_up_ones_are_tried_again(factory: RecordingStoreFactory<'_>) {
+async fn abandoned_messages_are_retried(factory: RecordingStoreFactory<'_>) {
     let outbox = TestOutbox::with(
         factory,
         &[bare_message("a"), bare_message("b"), message("c", 50), bare_message("d")],
@@ -166,7 +166,7 @@ async fn hostile_messages_stay_as_they_are(factory: RecordingStoreFactory<'_>) {
     let all: Vec<OutboxMessage> = texts.iter().map(of).collect();
     let outbox = TestOutbox::with(factory, &all).await;
     let mut sorted = all.clone();
-    sorted.sort_by(|one, other| one.id.cmp(&other.id));
+    sorted.sort_by(|first, second| first.id.cmp(&second.id));
     assert_eq!(outbox.list_messages().await, sorted);
     for text in &texts {
         outbox.0.remove_message(text).await.expect("settle");
@@ -189,11 +189,11 @@ async fn each_message_is_taken_once(factory: RecordingStoreFactory<'_>) {
                 if some.is_empty() {
                     return taken;
                 }
-                taken.extend(some.into_iter().map(|one| one.id));
+                taken.extend(some.into_iter().map(|message| message.id));
             }
         }
     });
     let mut taken: Vec<String> = run_together(tasks).await.into_iter().flatten().collect();
     taken.sort();
-    assert_eq!(taken, all.into_iter().map(|one| one.id).collect::<Vec<_>>());
+    assert_eq!(taken, all.into_iter().map(|message| message.id).collect::<Vec<_>>());
 }

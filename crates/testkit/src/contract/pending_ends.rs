@@ -1,25 +1,27 @@
-//! Endings: meetings that are not wanted on a server; and those that are found there and taken over.
+//! Pending ends, which are meetings that must be ended on a server; and meetings that are adopted
+//! from a server.
 
 use domain::poll::{PendingEnd, ReportedMeeting};
 use domain::{AdminState, Meeting, MeetingKey, MeetingOrigin};
 
-use app::ports::{PlaceOutcome, ServerChange};
+use app::ports::{PlaceOutcome, PoolStore, ServerChange};
 
-use super::pool_store::{
-    NOW, TestPoolStore, failed_poll, key, open_server, own_meeting, pending_end, place_request,
-    reported_meeting, server_id, successful_poll, with_token,
+use super::fixtures::{
+    NOW, failed_poll, key, open_server, own_meeting, pending_end, place_request, reported_meeting,
+    server_id, successful_poll, with_token,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         pending_ends_come_back_whole_and_in_order,
         a_pending_end_is_stored_once,
         pending_ends_of_unknown_servers_are_not_kept,
         a_place_stores_its_pending_ends_only_if_it_is_given,
         confirming_releasing_and_forgetting_store_pending_ends,
-        what_is_confirmed_is_wanted_there,
-        what_was_confirmed_since_is_not_forgotten,
+        confirming_removes_the_pending_end_on_the_server,
+        a_meeting_confirmed_since_is_not_forgotten,
         a_pending_end_stays_until_the_meeting_is_confirmed,
         polls_settle_pending_ends,
         pending_ends_go_with_their_server,
@@ -53,26 +55,26 @@ async fn pending_ends_come_back_whole_and_in_order(factory: PoolFactory<'_>) {
             all.push(PendingEnd { server, key, internal_id, moderator_pw, since, create_sent_at });
         }
     }
-    for one in all.iter().rev() {
-        assert!(!store.forget_and_end(&key("nobody"), "a", Some(one)).await);
+    for pending_end in all.iter().rev() {
+        assert!(!store.forget_and_end(&key("nobody"), "a", Some(pending_end)).await);
     }
-    all.sort_by(|one, other| (&one.server, &one.key).cmp(&(&other.server, &other.key)));
+    all.sort_by(|first, second| (&first.server, &first.key).cmp(&(&second.server, &second.key)));
     assert_eq!(store.list_pending_ends().await, all);
 }
 
 async fn a_pending_end_is_stored_once(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
     let later = PendingEnd { since: NOW.plus_ms(9), moderator_pw: None, ..pending_end("a", "m") };
-    for one in [pending_end("a", "m"), later.clone()] {
-        store.forget_and_end(&key("m"), "a", Some(&one)).await;
+    for pending_end in [pending_end("a", "m"), later.clone()] {
+        store.forget_and_end(&key("m"), "a", Some(&pending_end)).await;
     }
     assert_eq!(store.list_pending_ends().await, [later]);
 }
 
 async fn pending_ends_of_unknown_servers_are_not_kept(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
-    for one in [pending_end("x", "m"), pending_end("a", "m"), pending_end("A", "m")] {
-        assert!(!store.forget_and_end(&key("m"), "a", Some(&one)).await);
+    for pending_end in [pending_end("x", "m"), pending_end("a", "m"), pending_end("A", "m")] {
+        assert!(!store.forget_and_end(&key("m"), "a", Some(&pending_end)).await);
     }
     assert_eq!(store.list_pending_ends().await, [pending_end("a", "m")]);
     assert!(store.add_server(&open_server("x", 0.0)).await);
@@ -84,9 +86,9 @@ async fn a_place_stores_its_pending_ends_only_if_it_is_given(factory: PoolFactor
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
     store.place_and_confirm(place_request("known", &["11111"])).await;
     let with = |id: &str, numbers: &[&str]| {
-        let mut asked = with_token("new", place_request(id, numbers));
-        asked.pending_ends = vec![pending_end("b", id)];
-        asked
+        let mut request = with_token("new", place_request(id, numbers));
+        request.pending_ends = vec![pending_end("b", id)];
+        request
     };
     assert!(matches!(store.place_meeting(with("known", &["2"])).await, PlaceOutcome::Existing(_)));
     assert_eq!(store.place_meeting(with("m", &["11111"])).await, PlaceOutcome::NoVoiceBridge);
@@ -98,8 +100,8 @@ async fn a_place_stores_its_pending_ends_only_if_it_is_given(factory: PoolFactor
 async fn confirming_releasing_and_forgetting_store_pending_ends(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
-    let won = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
-    store.confirm_and_end(&won, NOW, &[pending_end("b", "m")]).await;
+    let claimed = store.place_new_meeting(place_request("m", &["11111"])).await.meeting;
+    store.confirm_and_end(&claimed, NOW, &[pending_end("b", "m")]).await;
     assert!(!store.release_and_end(&key("m"), "m", &[pending_end("b", "n")]).await, "settled");
     assert!(store.forget_and_end(&key("m"), "a", Some(&pending_end("a", "m"))).await);
     store.place_new_meeting(place_request("o", &["11111"])).await;
@@ -113,7 +115,7 @@ async fn confirming_releasing_and_forgetting_store_pending_ends(factory: PoolFac
     assert_eq!(store.list_pending_ends().await, expected);
 }
 
-async fn what_is_confirmed_is_wanted_there(factory: PoolFactory<'_>) {
+async fn confirming_removes_the_pending_end_on_the_server(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(
         factory,
         &[open_server("a", 0.0), open_server("b", 90.0), open_server("c", 99.0)],
@@ -124,13 +126,13 @@ async fn what_is_confirmed_is_wanted_there(factory: PoolFactory<'_>) {
     store.update_server("a", ServerChange::with_state(AdminState::Disabled)).await;
     store.place_and_confirm(place_request("m", &["11111"])).await;
     store.forget_and_end(&key("m"), "c", Some(&pending_end("a", "m"))).await;
-    // Another one has settled it on b meanwhile.
+    // Another request has confirmed the meeting on b.
     store.confirm_and_end(&first, NOW, &[pending_end("b", "m"), pending_end("c", "m")]).await;
     assert_eq!(store.list_pending_ends().await, [pending_end("c", "m")]);
     assert_eq!(store.find_meeting(&key("m")).await.expect("a meeting").server.id.0, "b");
 }
 
-async fn what_was_confirmed_since_is_not_forgotten(factory: PoolFactory<'_>) {
+async fn a_meeting_confirmed_since_is_not_forgotten(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
     let old = store.place_and_confirm(place_request("m", &["11111"])).await;
     store.confirm_meeting(&old, NOW.plus_ms(5)).await;
@@ -145,12 +147,12 @@ async fn what_was_confirmed_since_is_not_forgotten(factory: PoolFactory<'_>) {
 async fn a_pending_end_stays_until_the_meeting_is_confirmed(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
-    for one in [pending_end("a", "m"), pending_end("a", "n"), pending_end("b", "m")] {
-        store.forget_and_end(&one.key, "a", Some(&one)).await;
+    for pending_end in [pending_end("a", "m"), pending_end("a", "n"), pending_end("b", "m")] {
+        store.forget_and_end(&pending_end.key, "a", Some(&pending_end)).await;
     }
-    let mut asked = place_request("m", &["11111"]);
-    asked.pending_ends = vec![pending_end("a", "m"), pending_end("b", "o")];
-    let placed = store.place_new_meeting(asked.clone()).await;
+    let mut request = place_request("m", &["11111"]);
+    request.pending_ends = vec![pending_end("a", "m"), pending_end("b", "o")];
+    let placed = store.place_new_meeting(request.clone()).await;
     assert_eq!(placed.server.id.0, "a");
     let all = [("a", "m"), ("a", "n"), ("b", "m"), ("b", "o")].map(|(s, id)| pending_end(s, id));
     assert_eq!(store.list_pending_ends().await, all);
@@ -159,7 +161,7 @@ async fn a_pending_end_stays_until_the_meeting_is_confirmed(factory: PoolFactory
     store.record_poll("a", &successful_poll(NOW.plus_ms(900), list)).await;
     assert_eq!(store.list_pending_ends().await, all);
     assert!(store.forget_meeting(&key("m"), "a").await);
-    let placed = store.place_new_meeting(asked).await;
+    let placed = store.place_new_meeting(request).await;
     store.confirm_meeting(&placed.meeting, NOW).await;
     assert_eq!(store.list_pending_ends().await, all[1..]);
 }
@@ -167,8 +169,8 @@ async fn a_pending_end_stays_until_the_meeting_is_confirmed(factory: PoolFactory
 async fn polls_settle_pending_ends(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
-    for one in [pending_end("a", "m"), pending_end("a", "n"), pending_end("b", "m")] {
-        store.forget_and_end(&one.key, "x", Some(&one)).await;
+    for pending_end in [pending_end("a", "m"), pending_end("a", "n"), pending_end("b", "m")] {
+        store.forget_and_end(&pending_end.key, "x", Some(&pending_end)).await;
     }
     let list = || vec![reported_meeting("m", NOW, 3)];
     let report = store
@@ -190,8 +192,8 @@ async fn polls_settle_pending_ends(factory: PoolFactory<'_>) {
 async fn pending_ends_go_with_their_server(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
-    for one in [pending_end("a", "m"), pending_end("b", "m")] {
-        store.forget_and_end(&one.key, "x", Some(&one)).await;
+    for pending_end in [pending_end("a", "m"), pending_end("b", "m")] {
+        store.forget_and_end(&pending_end.key, "x", Some(&pending_end)).await;
     }
     assert!(store.remove_server("a").await.is_some());
     assert_eq!(store.list_pending_ends().await, [pending_end("b", "m")]);
@@ -202,17 +204,18 @@ async fn pending_ends_go_with_their_server(factory: PoolFactory<'_>) {
 async fn old_pending_ends_are_removed(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
     for (id, ms) in [("m", 0), ("n", 10)] {
-        let one = PendingEnd { since: NOW.plus_ms(ms), ..pending_end("a", id) };
-        store.forget_and_end(&one.key, "x", Some(&one)).await;
+        let pending_end = PendingEnd { since: NOW.plus_ms(ms), ..pending_end("a", id) };
+        store.forget_and_end(&pending_end.key, "x", Some(&pending_end)).await;
     }
     store.forget_unseen(NOW).await;
     assert_eq!(store.list_pending_ends().await.len(), 2);
     store.forget_unseen(NOW.plus_ms(10)).await;
-    let left: Vec<_> = store.list_pending_ends().await.into_iter().map(|one| one.key).collect();
+    let left: Vec<_> =
+        store.list_pending_ends().await.into_iter().map(|pending_end| pending_end.key).collect();
     assert_eq!(left, [key("n")]);
 }
 
-/// One whose number and password its server tells.
+/// A reported meeting with voice bridge and moderator password.
 fn fully_reported(id: &str, users: u32) -> ReportedMeeting {
     ReportedMeeting {
         tenant: Some("t".to_owned()),
@@ -233,11 +236,10 @@ async fn a_lost_meeting_is_adopted(factory: PoolFactory<'_>) {
     assert_eq!(store.list_meetings().await, report.outcome.adopted);
     assert_eq!(store.list_meetings_on("a").await, report.outcome.adopted);
     let found = store.find_meeting(&tenant_key("t", "m")).await.expect("a meeting");
-    let Meeting { voice_bridge, moderator_pw, usage: course, placed_at, origin, .. } =
-        found.meeting;
+    let Meeting { voice_bridge, moderator_pw, usage, placed_at, origin, .. } = found.meeting;
     assert!(origin.is_adopted && !origin.is_proven);
     assert_eq!((voice_bridge.as_deref(), moderator_pw.as_deref()), (Some("11111"), Some("told")));
-    assert_eq!((course.peak_users, placed_at), (7, NOW.plus_ms(-70_000)));
+    assert_eq!((usage.peak_users, placed_at), (7, NOW.plus_ms(-70_000)));
     assert_eq!(found.server, report.server, "its load counts it already");
     assert!(!store.is_bridge_free("11111").await);
     let next = store
@@ -254,9 +256,9 @@ fn copy_on(server: &str, users: u32) -> ReportedMeeting {
 
 /// A meeting of a tenant that this deployment made on the server a.
 async fn place_own(store: &TestPoolStore) -> Meeting {
-    let mut asked = place_request("m", &["22222"]);
-    asked.key = tenant_key("t", "m");
-    let placed = store.place_new_meeting(asked).await.meeting;
+    let mut request = place_request("m", &["22222"]);
+    request.key = tenant_key("t", "m");
+    let placed = store.place_new_meeting(request).await.meeting;
     let origin = MeetingOrigin::proven(copy_on("a", 0).identity());
     let confirmed = Meeting { origin, ..placed };
     store.confirm_meeting(&confirmed, NOW).await;
@@ -289,7 +291,7 @@ async fn a_meeting_of_an_offline_server_moves_only_by_proof(factory: PoolFactory
     assert_eq!(found.voice_bridge.as_deref(), Some("11111"));
     assert_eq!(store.list_meetings().await, [found]);
     assert_eq!(store.list_meetings_on("a").await, []);
-    // When the old one comes back with it, too, the emptier one has to go.
+    // If the old server returns with the meeting as well, the one with fewer users must be ended.
     let report =
         store.record_poll("a", &successful_poll(at.plus_ms(2000), vec![copy_on("a", 1)])).await;
     assert_eq!(report.expect("a server").outcome.unwanted[0].server, server_id("a"));

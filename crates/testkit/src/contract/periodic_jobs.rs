@@ -1,16 +1,16 @@
-//! Turns: what [`domain::claim_run::next`] decides is what is stored.
+//! Runs of periodic jobs, which are stored as [`domain::periodic_job::start_next_run`] decides.
 
-use app::ports::JobClaim;
+use app::ports::{JobClaim, StateStore};
 use domain::periodic_job::{JobRun, start_next_run};
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::state_store::{TestStateStore, hostile_texts};
 use super::{ContractCase, StateFactory};
 
 const INTERVAL_MS: i64 = 60_000;
 
-pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         one_run_in_an_interval,
         the_interval_is_that_of_the_caller,
         jobs_have_their_own_runs,
@@ -22,12 +22,16 @@ pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
 async fn one_run_in_an_interval(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
     for number in 1..=4_i64 {
-        let begun = NOW.plus_ms(number * INTERVAL_MS);
-        let turn = store.claim_run("poll", begun, INTERVAL_MS).await;
-        assert_eq!(turn, JobClaim::Claimed(number.unsigned_abs()));
+        let started_at = NOW.plus_ms(number * INTERVAL_MS);
+        let claim = store.claim_run("poll", started_at, INTERVAL_MS).await;
+        assert_eq!(claim, JobClaim::Claimed(number.unsigned_abs()));
         for ms in [0, 1, INTERVAL_MS - 1] {
-            let turn = store.claim_run("poll", begun.plus_ms(ms), INTERVAL_MS).await;
-            assert_eq!(turn, JobClaim::NotBefore(begun.plus_ms(INTERVAL_MS)), "{ms} ms later");
+            let claim = store.claim_run("poll", started_at.plus_ms(ms), INTERVAL_MS).await;
+            assert_eq!(
+                claim,
+                JobClaim::NotBefore(started_at.plus_ms(INTERVAL_MS)),
+                "{ms} ms later"
+            );
         }
     }
     let long_after = NOW.plus_ms(90 * 86_400_000);
@@ -54,13 +58,13 @@ async fn the_interval_is_that_of_the_caller(factory: StateFactory<'_>) {
 
 async fn jobs_have_their_own_runs(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
-    let works = hostile_texts();
-    for work in &works {
-        assert_eq!(store.claim_run(work, NOW, INTERVAL_MS).await, JobClaim::Claimed(1), "{work:?}");
+    let jobs = hostile_texts();
+    for job in &jobs {
+        assert_eq!(store.claim_run(job, NOW, INTERVAL_MS).await, JobClaim::Claimed(1), "{job:?}");
     }
-    for work in &works {
-        let turn = store.claim_run(work, NOW, INTERVAL_MS).await;
-        assert_eq!(turn, JobClaim::NotBefore(NOW.plus_ms(INTERVAL_MS)), "{work:?}");
+    for job in &jobs {
+        let claim = store.claim_run(job, NOW, INTERVAL_MS).await;
+        assert_eq!(claim, JobClaim::NotBefore(NOW.plus_ms(INTERVAL_MS)), "{job:?}");
     }
 }
 
@@ -79,7 +83,7 @@ async fn a_wrong_clock_does_not_block_later_runs(factory: StateFactory<'_>) {
     );
 }
 
-/// Steps of many kinds, each compared with the rule.
+/// Claims at many times, each compared with the rule.
 async fn runs_are_decided_by_the_domain(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
     let (mut last, mut now): (Option<JobRun>, _) = (None, NOW);
@@ -101,13 +105,13 @@ async fn runs_are_decided_by_the_domain(factory: StateFactory<'_>) {
     ];
     for step in steps.into_iter().cycle().take(200) {
         now = now.plus_ms(step);
-        let turn = store.claim_run("poll", now, 1_000).await;
+        let claim = store.claim_run("poll", now, 1_000).await;
         match start_next_run(last, now, 1_000) {
             Ok(cycle) => {
-                assert_eq!(turn, JobClaim::Claimed(cycle.number));
+                assert_eq!(claim, JobClaim::Claimed(cycle.number));
                 last = Some(cycle);
             }
-            Err(due) => assert_eq!(turn, JobClaim::NotBefore(due)),
+            Err(due) => assert_eq!(claim, JobClaim::NotBefore(due)),
         }
     }
 }

@@ -1,17 +1,18 @@
-//! Places: how a meeting comes to its server, its voice bridge and its claim.
+//! Placement: how a meeting gets its server, its voice bridge and its claim.
 
-use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, ServerChange};
+use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, PoolStore, ServerChange};
 use domain::placement::{PlacementRefusal, TagRequest};
 use domain::{AdminState, Meeting};
 
-use super::pool_store::{
-    CLAIM_MS, NOW, TestPoolStore, expected_meeting, key, open_server, place_request,
-    place_request_at, weighted_server, with_placed, with_token,
+use super::fixtures::{
+    CLAIM_MS, NOW, expected_meeting, key, open_server, place_request, place_request_at,
+    weighted_server, with_placed, with_token,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         a_place_is_kept_as_it_was_asked_for,
         a_place_adds_its_load,
         a_place_may_come_without_a_password_and_with_users,
@@ -19,19 +20,19 @@ pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
         the_least_loaded_server_is_chosen,
         tags_are_obeyed,
         the_first_free_voice_bridge_is_taken,
-        a_known_meeting_stays_as_it_is,
-        a_meeting_of_an_unavailable_server_is_known,
+        an_existing_meeting_does_not_change,
+        a_meeting_of_an_unavailable_server_exists,
         closed_servers_are_refused,
         refusals_change_nothing,
-        without_a_voice_bridge_nothing_is_left_behind,
-        a_claim_stands_until_its_last_moment,
+        without_a_voice_bridge_nothing_is_stored,
+        a_claim_is_valid_until_its_last_moment,
         an_expired_claim_is_replaced,
         an_expired_claim_is_undone_even_if_there_is_no_place,
         meetings_are_listed_by_server,
     ]
 }
 
-/// Apart from why it was placed there, which is for people.
+/// The meeting without the reason for its placement, whose text is not specified.
 fn without_reason(meeting: &Meeting) -> Meeting {
     assert!(!meeting.placement_reason.is_empty(), "{meeting:?}");
     Meeting { placement_reason: String::new(), ..meeting.clone() }
@@ -45,26 +46,26 @@ fn tagged_request(id: &str, tag: &str) -> PlaceRequest {
 
 async fn a_place_is_kept_as_it_was_asked_for(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
-    let mut asked = place_request("m", &["0123456789"]);
-    asked.moderator_pw = Some("p'ä\"ss \\ 💥 ".to_owned());
-    asked.claim.token = "t'ö\"k ".to_owned();
-    asked.now = NOW.plus_ms(-3);
-    let won = store.place_new_meeting(asked.clone()).await;
-    assert_eq!(without_reason(&won.meeting), expected_meeting(&asked, "a", "0123456789"));
-    assert_eq!(store.find_meeting(&asked.key).await, Some(won.clone()));
-    assert_eq!(store.list_meetings().await, [won.meeting]);
-    assert_eq!(store.list_servers().await, [won.server]);
+    let mut request = place_request("m", &["0123456789"]);
+    request.moderator_pw = Some("p'ä\"ss \\ 💥 ".to_owned());
+    request.claim.token = "t'ö\"k ".to_owned();
+    request.now = NOW.plus_ms(-3);
+    let claimed = store.place_new_meeting(request.clone()).await;
+    assert_eq!(without_reason(&claimed.meeting), expected_meeting(&request, "a", "0123456789"));
+    assert_eq!(store.find_meeting(&request.key).await, Some(claimed.clone()));
+    assert_eq!(store.list_meetings().await, [claimed.meeting]);
+    assert_eq!(store.list_servers().await, [claimed.server]);
 }
 
 async fn a_place_adds_its_load(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[weighted_server("a", 4.0, 2.5), open_server("b", 1000.0)])
             .await;
-    let won = store.place_new_meeting(place_request("m", &["11111"])).await;
-    assert_eq!(won.server, with_placed(weighted_server("a", 41.5, 2.5), 1));
+    let claimed = store.place_new_meeting(place_request("m", &["11111"])).await;
+    assert_eq!(claimed.server, with_placed(weighted_server("a", 41.5, 2.5), 1));
     assert_eq!(store.find_load("a").await, Some(41.5));
-    let won = store.place_new_meeting(place_request("n", &["22222"])).await;
-    assert_eq!(won.server.load, Some(79.0));
+    let claimed = store.place_new_meeting(place_request("n", &["22222"])).await;
+    assert_eq!(claimed.server.load, Some(79.0));
     assert_eq!(
         store.list_servers().await,
         [with_placed(weighted_server("a", 79.0, 2.5), 2), open_server("b", 1000.0)]
@@ -73,20 +74,20 @@ async fn a_place_adds_its_load(factory: PoolFactory<'_>) {
 
 async fn a_place_may_come_without_a_password_and_with_users(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
-    let mut asked = place_request("m", &["11111"]);
-    asked.moderator_pw = None;
-    asked.load.users = 40;
-    let won = store.place_new_meeting(asked.clone()).await;
-    assert_eq!(without_reason(&won.meeting), expected_meeting(&asked, "a", "11111"));
+    let mut request = place_request("m", &["11111"]);
+    request.moderator_pw = None;
+    request.load.users = 40;
+    let claimed = store.place_new_meeting(request.clone()).await;
+    assert_eq!(without_reason(&claimed.meeting), expected_meeting(&request, "a", "11111"));
     assert_eq!(store.find_load("a").await, Some(40.0), "more than what is reserved");
 }
 
 async fn expired_expected_users_add_no_load(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 1.0)]).await;
-    let mut asked = place_request("m", &["11111"]);
-    asked.load.expected_until = asked.now;
-    assert_eq!(store.place_new_meeting(asked.clone()).await.server.load, Some(1.0));
-    assert!(store.release_claim(&asked.key, "m").await);
+    let mut request = place_request("m", &["11111"]);
+    request.load.expected_until = request.now;
+    assert_eq!(store.place_new_meeting(request.clone()).await.server.load, Some(1.0));
+    assert!(store.release_claim(&request.key, "m").await);
     assert_eq!(store.find_load("a").await, Some(1.0));
 }
 
@@ -98,7 +99,7 @@ async fn the_least_loaded_server_is_chosen(factory: PoolFactory<'_>) {
     for id in ["11111", "22222", "33333", "44444"] {
         chosen.push(store.place_new_meeting(place_request(id, &[id])).await.server.id.0);
     }
-    // With the meeting: 45, 56, 35; then 45, 56, 50; then 90, 56, 50; then 90, 56, 65.
+    // Loads with the meeting: 45, 56, 35; then 45, 56, 50; then 90, 56, 50; then 90, 56, 65.
     assert_eq!(chosen, ["strong", "weak", "strong", "busy"]);
 }
 
@@ -115,35 +116,35 @@ async fn tags_are_obeyed(factory: PoolFactory<'_>) {
         ("55555", "red;none", "red"),
     ];
     for (id, tag, expected) in table {
-        let won = store.place_new_meeting(tagged_request(id, tag)).await;
-        assert_eq!(won.server.id.0, expected, "{tag}");
+        let claimed = store.place_new_meeting(tagged_request(id, tag)).await;
+        assert_eq!(claimed.server.id.0, expected, "{tag}");
     }
 }
 
 async fn the_first_free_voice_bridge_is_taken(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 0.0)]).await;
-    let wanted = ["11111", "22222", "11111", "011111", "33333"];
+    let expected = ["11111", "22222", "11111", "011111", "33333"];
     let mut taken = Vec::new();
     for id in ["m", "n", "o", "p"] {
-        let won = store.place_new_meeting(place_request(id, &wanted)).await;
-        taken.push(won.meeting.voice_bridge.expect("a number"));
+        let claimed = store.place_new_meeting(place_request(id, &expected)).await;
+        taken.push(claimed.meeting.voice_bridge.expect("a number"));
     }
     assert_eq!(taken, ["11111", "22222", "011111", "33333"]);
     assert!(store.release_claim(&key("n"), "n").await);
-    let won = store.place_new_meeting(place_request("q", &wanted)).await;
-    assert_eq!(won.meeting.voice_bridge.as_deref(), Some("22222"), "it was freed");
+    let claimed = store.place_new_meeting(place_request("q", &expected)).await;
+    assert_eq!(claimed.meeting.voice_bridge.as_deref(), Some("22222"), "it was freed");
 }
 
-async fn a_known_meeting_stays_as_it_is(factory: PoolFactory<'_>) {
+async fn an_existing_meeting_does_not_change(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 5.0), open_server("b", 6.0)]).await;
-    let won = store.place_new_meeting(place_request("m", &["11111"])).await;
+    let claimed = store.place_new_meeting(place_request("m", &["11111"])).await;
     let mut again = place_request("m", &["22222"]);
     again.moderator_pw = Some("another".to_owned());
     again.claim.token = "another".to_owned();
     again.load.expected_users = 99;
     again.now = NOW.plus_ms(1000);
-    assert_eq!(store.place_meeting(again.clone()).await, PlaceOutcome::Existing(won.clone()));
-    store.confirm_meeting(&won.meeting, NOW).await;
+    assert_eq!(store.place_meeting(again.clone()).await, PlaceOutcome::Existing(claimed.clone()));
+    store.confirm_meeting(&claimed.meeting, NOW).await;
     again.now = NOW.plus_ms(100 * CLAIM_MS);
     let confirmed = store.find_meeting(&again.key).await.expect("a meeting");
     assert_eq!(confirmed.meeting.claim, None);
@@ -156,7 +157,7 @@ async fn a_known_meeting_stays_as_it_is(factory: PoolFactory<'_>) {
     assert!(store.is_bridge_free("22222").await);
 }
 
-async fn a_meeting_of_an_unavailable_server_is_known(factory: PoolFactory<'_>) {
+async fn a_meeting_of_an_unavailable_server_exists(factory: PoolFactory<'_>) {
     for state in [AdminState::Cordoned, AdminState::Disabled] {
         let store =
             TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 50.0)]).await;
@@ -202,11 +203,11 @@ async fn refusals_change_nothing(factory: PoolFactory<'_>) {
     }
     assert_eq!(store.list_meetings().await, []);
     assert_eq!(store.list_servers().await, [only]);
-    let won = store.place_new_meeting(tagged_request("11111", "red!")).await;
-    assert_eq!(won.meeting.voice_bridge.as_deref(), Some("11111"));
+    let claimed = store.place_new_meeting(tagged_request("11111", "red!")).await;
+    assert_eq!(claimed.meeting.voice_bridge.as_deref(), Some("11111"));
 }
 
-async fn without_a_voice_bridge_nothing_is_left_behind(factory: PoolFactory<'_>) {
+async fn without_a_voice_bridge_nothing_is_stored(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 50.0)]).await;
     store.place_new_meeting(place_request("m", &["11111"])).await;
@@ -221,13 +222,13 @@ async fn without_a_voice_bridge_nothing_is_left_behind(factory: PoolFactory<'_>)
     store.place_new_meeting(place_request("o", &["11111", "33333"])).await;
 }
 
-async fn a_claim_stands_until_its_last_moment(factory: PoolFactory<'_>) {
+async fn a_claim_is_valid_until_its_last_moment(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
-    let won = store.place_new_meeting(place_request("m", &["11111"])).await;
+    let claimed = store.place_new_meeting(place_request("m", &["11111"])).await;
     let until = NOW.plus_ms(CLAIM_MS);
     let same =
         store.place_meeting(with_token("another", place_request_at(until, "m", &["22222"]))).await;
-    assert_eq!(same, PlaceOutcome::Existing(won));
+    assert_eq!(same, PlaceOutcome::Existing(claimed));
     store
         .place_new_meeting(with_token(
             "another",
@@ -249,15 +250,16 @@ async fn an_expired_claim_is_replaced(factory: PoolFactory<'_>) {
     store
         .update_server("b", ServerChange { load_multiplier: Some(0.5), ..ServerChange::default() })
         .await;
-    // Undone, the first server has 7 again: 37 with the meeting, against 37.5 on the other one.
-    let mut asked = place_request_at(NOW.plus_ms(CLAIM_MS + 1), "m", &["11111", "22222"]);
-    asked.claim.token = "another".to_owned();
-    let new = store.place_new_meeting(asked.clone()).await;
-    let expected = expected_meeting(&asked, "a", "11111");
+    // Without the expired claim the first server's load is 7: 37 with the meeting, and 37.5 on the
+    // other one.
+    let mut request = place_request_at(NOW.plus_ms(CLAIM_MS + 1), "m", &["11111", "22222"]);
+    request.claim.token = "another".to_owned();
+    let new = store.place_new_meeting(request.clone()).await;
+    let expected = expected_meeting(&request, "a", "11111");
     assert_eq!(without_reason(&new.meeting), expected, "its number is free again, too");
     assert_eq!(new.server.load, Some(37.0));
     assert_eq!(store.find_load("b").await, Some(30.0));
-    assert!(!store.release_claim(&asked.key, "m").await, "the old claim is over");
+    assert!(!store.release_claim(&request.key, "m").await, "the old claim is over");
     assert_eq!(store.list_meetings().await, [new.meeting]);
 }
 
@@ -293,10 +295,10 @@ async fn meetings_are_listed_by_server(factory: PoolFactory<'_>) {
         all.push(meeting);
     }
     assert_eq!(store.list_meetings().await, all);
-    for (server, expected) in [("a", 2), ("b", 2), ("c", 0), ("x", 0)] {
+    for (server, count) in [("a", 2), ("b", 2), ("c", 0), ("x", 0)] {
         let here = store.list_meetings_on(server).await;
-        let wanted = all.iter().filter(|one| one.server.0 == server);
-        assert_eq!(here, wanted.cloned().collect::<Vec<_>>(), "{server}");
-        assert_eq!(here.len(), expected, "{server}");
+        let expected = all.iter().filter(|meeting| meeting.server.0 == server);
+        assert_eq!(here, expected.cloned().collect::<Vec<_>>(), "{server}");
+        assert_eq!(here.len(), count, "{server}");
     }
 }

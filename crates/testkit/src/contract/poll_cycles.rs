@@ -1,23 +1,24 @@
-//! Cycles of polls: what a slow poller brings after a later cycle has recorded its own is dropped.
+//! Poll cycles: results of a cycle are dropped if a later cycle has recorded results.
 
+use app::ports::StateStore;
 use domain::Server;
 use domain::poll::PollObservation;
 
-use super::pool_store::{
-    NOW, TestPoolStore, failed_poll, key, open_server, place_request, reported_meeting,
-    successful_poll,
+use super::fixtures::{
+    NOW, failed_poll, key, open_server, place_request, reported_meeting, successful_poll,
 };
+use super::pool_store::TestPoolStore;
 use super::state_store::TestStateStore;
 use super::{ContractCase, StateFactory};
 
-pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         an_older_cycle_changes_nothing,
         the_same_cycle_may_come_again,
         polls_without_a_cycle_are_recorded_and_do_not_count,
         a_failed_poll_counts_too,
         every_server_has_its_own_cycle,
-        a_server_that_comes_back_begins_anew,
+        a_server_that_is_added_again_has_no_cycle,
         cycles_of_unknown_servers_are_not_remembered,
         cycles_are_compared_as_numbers,
     ]
@@ -31,12 +32,12 @@ async fn store_with(factory: StateFactory<'_>, servers: &[Server]) -> TestPoolSt
     store
 }
 
-/// A poll that saw so many users in the meeting m.
+/// A poll that reports this number of users in the meeting `m`.
 fn poll_with_users(ms: i64, users: u32) -> PollObservation {
     successful_poll(NOW.plus_ms(ms), vec![reported_meeting("m", NOW, users)])
 }
 
-/// Polls and tells whether that was recorded.
+/// Records a poll; returns whether it was recorded. Asserts that nothing changes if it was not.
 async fn is_recorded(
     store: &TestPoolStore,
     id: &str,
@@ -127,7 +128,7 @@ async fn every_server_has_its_own_cycle(factory: StateFactory<'_>) {
     }
 }
 
-async fn a_server_that_comes_back_begins_anew(factory: StateFactory<'_>) {
+async fn a_server_that_is_added_again_has_no_cycle(factory: StateFactory<'_>) {
     let store = store_with(factory, &[open_server("a", 0.0), open_server("b", 0.0)]).await;
     for id in ["a", "b"] {
         assert!(is_recorded(&store, id, &successful_poll(NOW, vec![]), Some(50)).await);

@@ -1,6 +1,6 @@
-//! Polls: what [`domain::poll::expected_output`] decides is what is stored.
+//! Polls, which are stored as [`domain::poll::apply_poll`] decides.
 
-use app::ports::{MeetingOnServer, PollReport, ServerChange};
+use app::ports::{MeetingOnServer, PollReport, PoolStore, ServerChange};
 use domain::health::{Health, HealthChange, Thresholds};
 use domain::poll::{
     MeetingUpdate, PollContext, PollObservation, PollPolicy, ReportedMeeting, apply_poll,
@@ -9,16 +9,16 @@ use domain::poll::{
 use domain::server::ServerStats;
 use domain::{AdminState, Meeting, MeetingKey, MeetingUsage, Server};
 
-use super::pool_store::{
-    CLAIM_MS, EXPECTED_USERS, NOW, POLICY, TestPoolStore, failed_poll, key, open_server,
-    place_request, place_request_at, reported_meeting, server_id, successful_poll, weighted_server,
-    with_placed,
+use super::fixtures::{
+    CLAIM_MS, EXPECTED_USERS, NOW, POLICY, failed_poll, key, open_server, place_request,
+    place_request_at, reported_meeting, server_id, successful_poll, weighted_server, with_placed,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
-        every_situation_is_stored_as_it_was_decided,
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
+        every_poll_is_stored_as_the_domain_decides,
         health_is_counted_over_many_polls,
         a_first_response_brings_a_server_online,
         reported_meetings_get_their_load,
@@ -31,7 +31,7 @@ pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
     ]
 }
 
-/// Servers of all kinds of standing.
+/// Servers in all states of health and administration.
 fn polled_servers() -> Vec<Server> {
     let mut all = Vec::new();
     for state in [AdminState::Enabled, AdminState::Cordoned, AdminState::Disabled] {
@@ -51,7 +51,8 @@ fn polled_servers() -> Vec<Server> {
     all
 }
 
-/// The moment of the polls below: settled meetings are old by then, the claims still stand.
+/// The time of the polls below, in ms: confirmed meetings are past their grace time, claims are
+/// still valid.
 const POLLED_MS: i64 = 10_000;
 
 fn observations() -> Vec<PollObservation> {
@@ -70,13 +71,13 @@ fn observations() -> Vec<PollObservation> {
         successful_poll(at, vec![]),
         successful_poll(at, vec![reported_meeting("one", NOW, 3), reported_meeting("Two", NOW, 3)]),
         successful_poll(at, all),
-        // Asked before anything was placed, and long after every claim is over.
+        // Started before any meeting was placed, and long after every claim has expired.
         PollObservation { started_at: NOW.plus_ms(-1), ..successful_poll(at, vec![]) },
         successful_poll(NOW.plus_ms(10 * CLAIM_MS), vec![reported_meeting("fresh", NOW, 1)]),
     ]
 }
 
-/// Such a server with meetings of every kind on it, and one on another.
+/// A store with this server, meetings of every kind on it, and a meeting on another server.
 async fn store_with_meetings(factory: PoolFactory<'_>, server: &Server) -> TestPoolStore {
     let mut ready = server.clone();
     (ready.state, ready.load) = (AdminState::Enabled, Some(8.0));
@@ -85,10 +86,10 @@ async fn store_with_meetings(factory: PoolFactory<'_>, server: &Server) -> TestP
     let store = TestPoolStore::with(factory, &[ready, open_server("b", 900.0)]).await;
     store.place_and_confirm(place_request("one", &["11111"])).await;
     let two = store.place_and_confirm(place_request("two", &["22222"])).await;
-    // Where they lived side by side before, they still do.
+    // Meetings of different tenants with the same id on one server, from a store that allowed it.
     let tenants = MeetingKey { tenant: Some("tenant".to_owned()), ..key("two") };
-    let beside = Meeting { key: tenants, voice_bridge: Some("33333".to_owned()), ..two };
-    assert!(store.restore_meeting(&beside).await);
+    let other = Meeting { key: tenants, voice_bridge: Some("33333".to_owned()), ..two };
+    assert!(store.restore_meeting(&other).await);
     store.place_new_meeting(place_request("claimed", &["44444"])).await;
     let meanwhile = NOW.plus_ms(POLLED_MS - 20);
     store.place_and_confirm(place_request_at(meanwhile, "fresh", &["55555"])).await;
@@ -99,7 +100,7 @@ async fn store_with_meetings(factory: PoolFactory<'_>, server: &Server) -> TestP
     if server.health == ready_health {
         store.update_server("a", ServerChange::with_state(server.state)).await;
     } else {
-        // Only what moves in comes to a server that is offline or failed lately.
+        // Meetings get to a server that is offline or has failed by a restore only.
         assert!(store.remove_server("a").await.is_some());
         assert!(store.add_server(server).await);
         for meeting in meetings {
@@ -109,7 +110,7 @@ async fn store_with_meetings(factory: PoolFactory<'_>, server: &Server) -> TestP
     store
 }
 
-/// What a poll must make of a store.
+/// What a store must contain and return after a poll.
 struct ExpectedPoll {
     server: Server,
     report: PollReport,
@@ -124,63 +125,63 @@ async fn expected_poll(
     let mut server = store.find_server("a").await.expect("a server");
     let meetings = store.list_meetings().await;
     let here: Vec<Meeting> =
-        meetings.iter().filter(|one| one.server == server.id).cloned().collect();
+        meetings.iter().filter(|meeting| meeting.server == server.id).cloned().collect();
     let mut elsewhere = Vec::new();
     for key in list_unrecorded_keys(observation, &here) {
         elsewhere
             .extend(store.find_meeting(&key).await.map(MeetingOnServer::into_recorded_elsewhere));
     }
-    let endings = store.list_pending_ends().await;
+    let pending_ends = store.list_pending_ends().await;
     let known = PollContext {
         recorded_here: &here,
         recorded_elsewhere: &elsewhere,
-        pending_ends: &endings,
+        pending_ends: &pending_ends,
     };
-    let mut verdict = apply_poll(&mut server, known, observation, policy);
-    verdict.meeting_updates.sort_by(|one, other| one.0.cmp(&other.0));
-    let fate = |key: &MeetingKey| verdict.meeting_updates.iter().find(|fate| fate.0 == *key);
+    let mut outcome = apply_poll(&mut server, known, observation, policy);
+    outcome.meeting_updates.sort_by(|first, second| first.0.cmp(&second.0));
+    let update = |key: &MeetingKey| outcome.meeting_updates.iter().find(|update| update.0 == *key);
     let (mut kept, mut forgotten) = (Vec::new(), Vec::new());
     for mut meeting in meetings {
-        match fate(&meeting.key).filter(|_| meeting.server == server.id) {
+        match update(&meeting.key).filter(|_| meeting.server == server.id) {
             Some((_, MeetingUpdate::Forgotten)) => forgotten.push(meeting),
-            Some((_, MeetingUpdate::Reported(seats, course, origin))) => {
+            Some((_, MeetingUpdate::Reported(load, usage, origin))) => {
                 meeting.origin = origin.clone();
-                (meeting.load, meeting.usage) = (*seats, *course);
+                (meeting.load, meeting.usage) = (*load, *usage);
                 meeting.claim = None;
                 meeting.seen_at = observation.finished_at;
                 (meeting.missed_polls, meeting.detached) = (0, false);
                 kept.push(meeting);
             }
             Some((_, MeetingUpdate::Missed(times))) => {
-                kept.push(Meeting { missed_polls: *times, ..meeting })
+                kept.push(Meeting { missed_polls: *times, ..meeting });
             }
             Some((_, MeetingUpdate::Detached)) => kept.push(Meeting { detached: true, ..meeting }),
             None => kept.push(meeting),
         }
     }
-    let report = PollReport { server: server.clone(), outcome: verdict, forgotten };
+    let report = PollReport { server: server.clone(), outcome, forgotten };
     ExpectedPoll { server, report, meetings: kept }
 }
 
 async fn assert_polled(store: &TestPoolStore, observation: &PollObservation, policy: &PollPolicy) {
     let before = store.find_server("a").await.expect("a server");
     let others = store.find_server("b").await;
-    let wanted = expected_poll(store, observation, policy).await;
+    let expected = expected_poll(store, observation, policy).await;
     let report = store.record_poll_with("a", observation, policy).await;
     let what = format!("{before:?}\n{observation:?}");
-    assert_eq!(report, Some(wanted.report.clone()), "{what}");
-    assert_eq!(store.find_server("a").await, Some(wanted.server), "{what}");
-    assert_eq!(store.list_meetings().await, wanted.meetings, "{what}");
+    assert_eq!(report, Some(expected.report.clone()), "{what}");
+    assert_eq!(store.find_server("a").await, Some(expected.server), "{what}");
+    assert_eq!(store.list_meetings().await, expected.meetings, "{what}");
     assert_eq!(store.find_server("b").await, others, "{what}");
     if others.is_some_and(|other| other.accepts_meetings()) {
-        for gone in &wanted.report.forgotten {
-            let bridge = gone.voice_bridge.as_deref().expect("a number");
+        for forgotten in &expected.report.forgotten {
+            let bridge = forgotten.voice_bridge.as_deref().expect("a number");
             assert!(store.is_bridge_free(bridge).await, "{bridge} is free again");
         }
     }
 }
 
-async fn every_situation_is_stored_as_it_was_decided(factory: PoolFactory<'_>) {
+async fn every_poll_is_stored_as_the_domain_decides(factory: PoolFactory<'_>) {
     for server in polled_servers() {
         for observation in observations() {
             let store = store_with_meetings(factory, &server).await;
@@ -230,8 +231,8 @@ async fn a_first_response_brings_a_server_online(factory: PoolFactory<'_>) {
     let stats = ServerStats { meetings: 2, users: 22, largest_meeting: 20, videos: 2 };
     assert_eq!(store.find_server("a").await.expect("a server").stats, stats);
     assert_eq!(store.list_meetings().await, [], "what others made there is not ours");
-    let won = store.place_new_meeting(place_request("m", &["11111"])).await;
-    assert_eq!(won.server.load, Some(100.0));
+    let claimed = store.place_new_meeting(place_request("m", &["11111"])).await;
+    assert_eq!(claimed.server.load, Some(100.0));
 }
 
 async fn reported_meetings_get_their_load(factory: PoolFactory<'_>) {
@@ -242,9 +243,9 @@ async fn reported_meetings_get_their_load(factory: PoolFactory<'_>) {
     }
     let (created, at) = (NOW.plus_ms(120), NOW.plus_ms(60_000));
     store.record_poll("a", &successful_poll(at, vec![reported_meeting("m", created, 21)])).await;
-    let seats = POLICY.load.meeting_load(created, EXPECTED_USERS, 21);
-    let course = MeetingUsage { peak_users: 21, busy_until: at };
-    let expected = Meeting { load: seats, usage: course, seen_at: at, ..meeting };
+    let load = POLICY.load.meeting_load(created, EXPECTED_USERS, 21);
+    let usage = MeetingUsage { peak_users: 21, busy_until: at };
+    let expected = Meeting { load, usage, seen_at: at, ..meeting };
     assert_eq!(store.list_meetings().await, [expected]);
     assert_eq!(store.find_load("a").await, Some(21.0));
     store.record_join(&key("m"), at).await;
@@ -255,11 +256,16 @@ async fn vanished_meetings_are_forgotten(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
     let gone = store.place_and_confirm(place_request("gone", &["11111"])).await;
     store.place_and_confirm(place_request("there", &["22222"])).await;
-    let dead = store.place_new_meeting(place_request("never confirmed", &["33333"])).await.meeting;
+    let unconfirmed =
+        store.place_new_meeting(place_request("never confirmed", &["33333"])).await.meeting;
     let at = NOW.plus_ms(2 * CLAIM_MS);
     let report =
         store.record_poll("a", &successful_poll(at, vec![reported_meeting("there", NOW, 1)])).await;
-    assert_eq!(report.expect("a server").forgotten, [dead], "nobody ever said that it was there");
+    assert_eq!(
+        report.expect("a server").forgotten,
+        [unconfirmed],
+        "nobody ever said that it was there"
+    );
     let missed = Meeting { missed_polls: 1, ..gone };
     assert_eq!(store.list_meetings().await[0], missed, "one poll may be wrong");
     let next = successful_poll(at.plus_ms(1), vec![reported_meeting("there", NOW, 1)]);
@@ -333,9 +339,9 @@ async fn other_servers_are_left_alone(factory: PoolFactory<'_>) {
     assert_eq!((mine.server, other.server.clone()), (server_id("a"), server_id("b")));
     let at = NOW.plus_ms(1000);
     store.record_poll("a", &successful_poll(at, vec![reported_meeting("m", NOW, 40)])).await;
-    let located = store.find_meeting(&other.key).await.expect("a meeting");
+    let found = store.find_meeting(&other.key).await.expect("a meeting");
     assert_eq!(
-        (located.meeting, located.server),
+        (found.meeting, found.server),
         (other.clone(), with_placed(open_server("b", 16.0), 1))
     );
     for ms in [1000, 2000] {

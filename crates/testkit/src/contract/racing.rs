@@ -1,22 +1,24 @@
-//! Many tasks at one store: whatever the order, one of them comes first.
+//! Placements, joins and claims of many tasks at the same time: their effects are those of some
+//! order.
 
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest};
+use app::ports::{MeetingOnServer, PlaceOutcome, PlaceRequest, PoolStore};
 use domain::Meeting;
 use tokio::sync::Barrier;
 
-use super::pool_store::{
-    CLAIM_MS, EXPECTED_USERS, NOW, TestPoolStore, key, open_server, place_request,
-    place_request_at, reported_meeting, successful_poll, weighted_server,
+use super::fixtures::{
+    CLAIM_MS, EXPECTED_USERS, NOW, key, open_server, place_request, place_request_at,
+    reported_meeting, successful_poll, weighted_server,
 };
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         one_of_many_places_a_meeting,
         one_of_many_replaces_an_expired_claim,
         many_meetings_spread_evenly,
@@ -29,7 +31,7 @@ pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
     ]
 }
 
-/// Runs tasks that start together, and returns what they return, in their order.
+/// Runs tasks that start at the same time; returns their results, in the order of the tasks.
 pub(super) async fn run_together<T, F>(tasks: impl IntoIterator<Item = F>) -> Vec<T>
 where
     T: Send + 'static,
@@ -57,7 +59,7 @@ where
     results
 }
 
-/// A request whose claim and password are its own.
+/// The request with a claim and a password of its own.
 fn with_own_claim(n: usize, mut request: PlaceRequest) -> PlaceRequest {
     request.claim.token = format!("token {n}");
     request.moderator_pw = Some(format!("password {n}"));
@@ -76,11 +78,11 @@ async fn place_all(
 }
 
 fn placed_meetings(placed: &[PlaceOutcome]) -> Vec<&MeetingOnServer> {
-    let won = placed.iter().filter_map(|placed| match placed {
-        PlaceOutcome::Claimed(located) => Some(located),
+    let claimed = placed.iter().filter_map(|placed| match placed {
+        PlaceOutcome::Claimed(found) => Some(found),
         _ => None,
     });
-    won.collect()
+    claimed.collect()
 }
 
 fn voice_bridges<'a>(meetings: impl IntoIterator<Item = &'a Meeting>) -> Vec<&'a str> {
@@ -96,18 +98,18 @@ pub(super) fn expected_load(meetings: usize) -> f64 {
     f64::from(u32::try_from(meetings).unwrap() * EXPECTED_USERS)
 }
 
-/// Exactly one won, and all others know what it won.
+/// Asserts that exactly one request has claimed the meeting, and that all others got that meeting.
 fn assert_one_won(placed: &[PlaceOutcome]) -> &MeetingOnServer {
-    let won = placed_meetings(placed);
-    assert_eq!(won.len(), 1, "exactly one wins: {won:?}");
+    let claimed = placed_meetings(placed);
+    assert_eq!(claimed.len(), 1, "exactly one wins: {claimed:?}");
     for placed in placed {
         match placed {
             PlaceOutcome::Claimed(_) => {}
-            PlaceOutcome::Existing(known) => assert_eq!(known.meeting, won[0].meeting),
-            other => panic!("neither won nor known: {other:?}"),
+            PlaceOutcome::Existing(known) => assert_eq!(known.meeting, claimed[0].meeting),
+            other => panic!("neither claimed nor existing: {other:?}"),
         }
     }
-    won[0]
+    claimed[0]
 }
 
 async fn one_of_many_places_a_meeting(factory: PoolFactory<'_>) {
@@ -122,9 +124,9 @@ async fn one_of_many_places_a_meeting(factory: PoolFactory<'_>) {
             with_own_claim(n, place_request(&format!("meeting {round}"), &[&number]))
         });
         let placed = place_all(&store, requests).await;
-        let won = assert_one_won(&placed);
-        assert_eq!(store.list_meetings().await, std::slice::from_ref(&won.meeting));
-        let load: f64 = store.list_servers().await.iter().filter_map(|one| one.load).sum();
+        let claimed = assert_one_won(&placed);
+        assert_eq!(store.list_meetings().await, std::slice::from_ref(&claimed.meeting));
+        let load: f64 = store.list_servers().await.iter().filter_map(|server| server.load).sum();
         assert_eq!(load, expected_load(1), "only one place weighs");
     }
 }
@@ -136,9 +138,9 @@ async fn one_of_many_replaces_an_expired_claim(factory: PoolFactory<'_>) {
         let requests = (0..24)
             .map(|n| with_own_claim(round * 100 + n, place_request_at(now, "m", &["11111"])));
         let placed = place_all(&store, requests).await;
-        let won = assert_one_won(&placed);
-        assert_eq!(won.meeting.placed_at, now);
-        let load: f64 = store.list_servers().await.iter().filter_map(|one| one.load).sum();
+        let claimed = assert_one_won(&placed);
+        assert_eq!(claimed.meeting.placed_at, now);
+        let load: f64 = store.list_servers().await.iter().filter_map(|server| server.load).sum();
         assert_eq!(load, 1.0 + expected_load(1), "what ran out is undone once");
         now = now.plus_ms(CLAIM_MS + 1);
     }
@@ -149,8 +151,8 @@ async fn many_meetings_spread_evenly(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &servers).await;
     let requests = (0..200).map(|n| place_request(&format!("m{n}"), &[&(20_000 + n).to_string()]));
     let placed = place_all(&store, requests).await;
-    let won = placed_meetings(&placed);
-    assert_eq!(won.len(), 200, "all win");
+    let claimed = placed_meetings(&placed);
+    assert_eq!(claimed.len(), 200, "all win");
     let meetings = store.list_meetings().await;
     let numbers: BTreeSet<_> = voice_bridges(&meetings).into_iter().collect();
     assert_eq!((meetings.len(), numbers.len()), (200, 200));
@@ -174,7 +176,7 @@ async fn overlapping_voice_bridges_are_given_once(factory: PoolFactory<'_>) {
     });
     let placed = place_all(&store, requests).await;
     let all: Vec<Meeting> =
-        placed_meetings(&placed).into_iter().map(|one| one.meeting.clone()).collect();
+        placed_meetings(&placed).into_iter().map(|placed| placed.meeting.clone()).collect();
     assert_eq!(voice_bridges(&all), numbers, "each number once, and none is skipped");
     assert_eq!(voice_bridges(&store.list_meetings().await), numbers);
 }
@@ -191,7 +193,7 @@ async fn scarce_voice_bridges_are_all_given(factory: PoolFactory<'_>) {
     let refused = placed.iter().filter(|placed| **placed == PlaceOutcome::NoVoiceBridge);
     assert_eq!((placed_meetings(&placed).len(), refused.count()), (60, 40));
     assert_eq!(voice_bridges(&store.list_meetings().await), numbers);
-    let load: f64 = store.list_servers().await.iter().filter_map(|one| one.load).sum();
+    let load: f64 = store.list_servers().await.iter().filter_map(|server| server.load).sum();
     assert_eq!(load, expected_load(60), "who got no number weighs nothing");
 }
 
@@ -207,14 +209,14 @@ async fn joins_add_up(factory: PoolFactory<'_>) {
         }
     });
     run_together(tasks).await;
-    let located = store.find_meeting(&key("m")).await.expect("a meeting");
-    assert_eq!(located.meeting.load.users, 300);
-    assert_eq!(located.server.load, Some(754.0));
+    let found = store.find_meeting(&key("m")).await.expect("a meeting");
+    assert_eq!(found.meeting.load.users, 300);
+    assert_eq!(found.server.load, Some(754.0));
     assert_eq!(store.find_load("a").await, Some(754.0));
 }
 
-/// A join counts in the poll's sum, in what was added after it, or is overwritten by it: never
-/// in one of meeting and server only.
+/// A join is included in a poll, added after it, or overwritten by it, for both the meeting and its
+/// server.
 async fn joins_and_polls_agree(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[weighted_server("a", 0.0, 2.0)]).await;
     store.place_and_confirm(place_request("m", &["11111"])).await;
@@ -238,9 +240,9 @@ async fn joins_and_polls_agree(factory: PoolFactory<'_>) {
         }
     });
     run_together(tasks).await;
-    let located = store.find_meeting(&key("m")).await.expect("a meeting");
-    let taken = located.meeting.load.counted_users(NOW.plus_ms(400));
-    assert_eq!(located.server.load, Some(f64::from(taken) * 2.0));
+    let found = store.find_meeting(&key("m")).await.expect("a meeting");
+    let users = found.meeting.load.counted_users(NOW.plus_ms(400));
+    assert_eq!(found.server.load, Some(f64::from(users) * 2.0));
 }
 
 async fn places_and_releases_of_one_meeting_alternate(factory: PoolFactory<'_>) {
@@ -250,25 +252,25 @@ async fn places_and_releases_of_one_meeting_alternate(factory: PoolFactory<'_>) 
         let (store, holders, wins) = (store.clone(), Arc::clone(&holders), Arc::clone(&wins));
         async move {
             for round in 0..20 {
-                let asked = with_own_claim(n * 100 + round, place_request("m", &["11111"]));
-                match store.place_meeting(asked.clone()).await {
-                    PlaceOutcome::Claimed(located) => {
+                let request = with_own_claim(n * 100 + round, place_request("m", &["11111"]));
+                match store.place_meeting(request.clone()).await {
+                    PlaceOutcome::Claimed(found) => {
                         assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
-                        assert_eq!(located.meeting.claim.as_ref(), Some(&asked.claim));
-                        assert!(!store.release_claim(&asked.key, "of nobody").await);
+                        assert_eq!(found.meeting.claim.as_ref(), Some(&request.claim));
+                        assert!(!store.release_claim(&request.key, "of nobody").await);
                         tokio::task::yield_now().await;
                         wins.fetch_add(1, Ordering::SeqCst);
                         holders.fetch_sub(1, Ordering::SeqCst);
                         assert!(
-                            store.release_claim(&asked.key, &asked.claim.token).await,
+                            store.release_claim(&request.key, &request.claim.token).await,
                             "it is ours"
                         );
                     }
                     PlaceOutcome::Existing(known) => {
-                        assert_ne!(known.meeting.claim.as_ref(), Some(&asked.claim));
-                        assert!(!store.release_claim(&asked.key, &asked.claim.token).await);
+                        assert_ne!(known.meeting.claim.as_ref(), Some(&request.claim));
+                        assert!(!store.release_claim(&request.key, &request.claim.token).await);
                     }
-                    other => panic!("neither won nor known: {other:?}"),
+                    other => panic!("neither claimed nor existing: {other:?}"),
                 }
             }
         }
@@ -283,22 +285,22 @@ async fn confirm_and_release_exclude_each_other(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
     for round in 0..30 {
         let id = format!("m{round}");
-        let won = store.place_new_meeting(place_request(&id, &[&id])).await.meeting;
+        let claimed = store.place_new_meeting(place_request(&id, &[&id])).await.meeting;
         let released = run_together((0..8).map(|n| {
-            let (store, won, id) = (store.clone(), won.clone(), id.clone());
+            let (store, claimed, id) = (store.clone(), claimed.clone(), id.clone());
             async move {
                 if n == 0 {
-                    store.confirm_meeting(&won, NOW).await;
+                    store.confirm_meeting(&claimed, NOW).await;
                     return false;
                 }
-                store.release_claim(&won.key, &id).await
+                store.release_claim(&claimed.key, &id).await
             }
         }));
         let released = released.await.into_iter().filter(|released| *released).count();
         assert!(released <= 1, "a claim ends once");
-        // Confirmed first, or released first and then put back: it is there and weighs once.
-        let stored = store.find_meeting(&won.key).await.expect("a meeting").meeting;
-        assert_eq!(stored, Meeting { claim: None, ..won });
+        // Confirmed first, or released first and then restored: it exists and is counted once.
+        let stored = store.find_meeting(&claimed.key).await.expect("a meeting").meeting;
+        assert_eq!(stored, Meeting { claim: None, ..claimed });
         assert_eq!(store.find_load("a").await, Some(expected_load(round + 1)));
     }
 }

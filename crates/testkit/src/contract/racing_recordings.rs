@@ -1,8 +1,10 @@
-//! Many tasks at recordings and callbacks: nobody ever sees a mixture of two versions.
+//! Changes of recordings and callbacks by many tasks at the same time: no mixture of two versions
+//! is ever read.
 
+use app::ports::Recordings;
 use domain::recording::{Callback, PlaybackFormat, Recording, Thumbnail};
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::racing::run_together;
 use super::recordings::{TestRecordings, bare_recording};
 use super::{ContractCase, RecordingsFactory};
@@ -10,15 +12,15 @@ use super::{ContractCase, RecordingsFactory};
 const TASK_COUNT: usize = 16;
 const ROUNDS: usize = 8;
 
-pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn Recordings>> {
+    super::cases![
         recordings_are_never_mixed,
         different_recordings_do_not_mix,
         callbacks_are_never_doubled,
     ]
 }
 
-/// A recording all of whose parts say which version it is.
+/// A recording with the number of its version in all parts.
 fn recording_version(id: &str, n: usize) -> Recording {
     let word = || Some(format!("version {n}"));
     let preview = || Thumbnail { alt: word(), ..Thumbnail::default() };

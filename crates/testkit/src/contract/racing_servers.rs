@@ -1,18 +1,19 @@
-//! Races between places and what polls and administrators do to servers.
+//! Placements at the same time as polls, and as changes by administrators.
 
 use std::collections::BTreeMap;
 
-use app::ports::PlaceOutcome;
+use app::ports::{PlaceOutcome, PoolStore};
 
-use super::pool_store::{
-    NOW, TestPoolStore, avoiding_servers, failed_poll, key, open_server, pending_end,
-    place_request, successful_poll, with_token,
+use super::fixtures::{
+    NOW, avoiding_servers, failed_poll, key, open_server, pending_end, place_request,
+    successful_poll, with_token,
 };
+use super::pool_store::TestPoolStore;
 use super::racing::{expected_load, run_together};
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         polls_lose_no_placed_meeting,
         a_server_added_and_removed_stays_consistent,
         removal_leaves_no_meeting_behind,
@@ -22,8 +23,8 @@ pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
     ]
 }
 
-/// A poll asked before the meetings were placed does not know them: it must count and keep them.
-/// Each round is checked, since a later poll would heal the load.
+/// A poll that started before meetings were placed does not report them: they must be kept and
+/// counted. Each round is checked, since a later poll would correct the load.
 async fn polls_lose_no_placed_meeting(factory: PoolFactory<'_>) {
     let servers = [open_server("a", 0.0), open_server("b", 0.0)];
     let store = TestPoolStore::with(factory, &servers).await;
@@ -39,15 +40,15 @@ async fn polls_lose_no_placed_meeting(factory: PoolFactory<'_>) {
                         assert_eq!(report.expect("a server").forgotten, []);
                     }
                     2 => {
-                        let won = store.place_new_meeting(place_request(&id, &[&id])).await;
-                        assert!(store.release_claim(&won.meeting.key, &id).await, "{id}");
+                        let claimed = store.place_new_meeting(place_request(&id, &[&id])).await;
+                        assert!(store.release_claim(&claimed.meeting.key, &id).await, "{id}");
                     }
                     _ => {
-                        let won = store.place_new_meeting(place_request(&id, &[&id])).await;
-                        store.confirm_meeting(&won.meeting, NOW).await;
+                        let claimed = store.place_new_meeting(place_request(&id, &[&id])).await;
+                        store.confirm_meeting(&claimed.meeting, NOW).await;
                     }
                 }
-                let loads = store.list_servers().await.into_iter().map(|one| one.load);
+                let loads = store.list_servers().await.into_iter().map(|meeting| meeting.load);
                 assert!(loads.flatten().all(|load| load >= 0.0));
             }
         });
@@ -55,7 +56,7 @@ async fn polls_lose_no_placed_meeting(factory: PoolFactory<'_>) {
         let meetings = store.list_meetings().await;
         assert_eq!(meetings.len(), 3 * (round + 1));
         for server in store.list_servers().await {
-            let here = meetings.iter().filter(|one| one.server == server.id);
+            let here = meetings.iter().filter(|meeting| meeting.server == server.id);
             assert_eq!(server.load, Some(expected_load(here.count())), "{}", server.id);
         }
     }
@@ -73,14 +74,14 @@ async fn a_server_added_and_removed_stays_consistent(factory: PoolFactory<'_>) {
                     let poll = if good { successful_poll(NOW, vec![]) } else { failed_poll(NOW) };
                     let report = store.record_poll("a", &poll).await.expect("a server");
                     assert_eq!(report.server.load.is_some(), report.server.is_online());
-                    forgotten.extend(report.forgotten.into_iter().map(|one| one.key));
+                    forgotten.extend(report.forgotten.into_iter().map(|meeting| meeting.key));
                     continue;
                 }
                 let id = format!("m{n}-{round}");
-                if let PlaceOutcome::Claimed(won) =
+                if let PlaceOutcome::Claimed(claimed) =
                     store.place_meeting(place_request(&id, &[&id])).await
                 {
-                    made.push(won.meeting.key);
+                    made.push(claimed.meeting.key);
                 }
             }
             (made, forgotten)
@@ -98,7 +99,7 @@ async fn a_server_added_and_removed_stays_consistent(factory: PoolFactory<'_>) {
     assert!(lives.values().all(|left| [0, 1].contains(left)), "forgotten once: {lives:?}");
     lives.retain(|_, left| *left == 1);
     let meetings = store.list_meetings().await;
-    let found: Vec<_> = meetings.iter().map(|one| &one.key).collect();
+    let found: Vec<_> = meetings.iter().map(|meeting| &meeting.key).collect();
     assert_eq!(found, lives.keys().collect::<Vec<_>>());
     let server = store.find_server("a").await.expect("a server");
     assert_eq!(server.load, server.is_online().then(|| expected_load(meetings.len())));
@@ -116,18 +117,18 @@ async fn removal_leaves_no_meeting_behind(factory: PoolFactory<'_>) {
                 }
                 let id = format!("m{n:02}");
                 match store.place_meeting(place_request(&id, &[&id])).await {
-                    PlaceOutcome::Claimed(won) => {
-                        store.confirm_meeting(&won.meeting, NOW).await;
-                        (Some(won.meeting.key), Vec::new())
+                    PlaceOutcome::Claimed(claimed) => {
+                        store.confirm_meeting(&claimed.meeting, NOW).await;
+                        (Some(claimed.meeting.key), Vec::new())
                     }
                     PlaceOutcome::Refused(_) => (None, Vec::new()),
-                    other => panic!("neither won nor refused: {other:?}"),
+                    other => panic!("neither claimed nor refused: {other:?}"),
                 }
             }
         });
         let (made, removed): (Vec<_>, Vec<_>) = run_together(tasks).await.into_iter().unzip();
         let made: Vec<_> = made.into_iter().flatten().collect();
-        let removed: Vec<_> = removed.into_iter().flatten().map(|one| one.key).collect();
+        let removed: Vec<_> = removed.into_iter().flatten().map(|meeting| meeting.key).collect();
         assert_eq!(removed, made, "what was placed was there to be forgotten");
         assert_eq!(store.list_meetings().await, []);
     }
@@ -165,31 +166,32 @@ async fn one_of_many_places_a_detached_meeting_anew(factory: PoolFactory<'_>) {
             }
         });
         let placed = run_together(tasks).await;
-        let won = placed.iter().filter(|placed| matches!(placed, PlaceOutcome::Claimed(_)));
+        let claimed = placed.iter().filter(|placed| matches!(placed, PlaceOutcome::Claimed(_)));
         let known = placed.iter().filter(|placed| matches!(placed, PlaceOutcome::Existing(_)));
-        assert_eq!((won.count(), known.count()), (1, 23));
+        assert_eq!((claimed.count(), known.count()), (1, 23));
         assert_eq!(store.list_meetings().await.len(), 1);
-        let load: f64 = store.list_servers().await.iter().filter_map(|one| one.load).sum();
+        let load: f64 = store.list_servers().await.iter().filter_map(|server| server.load).sum();
         assert_eq!(load, 100.0 + expected_load(1));
     }
 }
 
-/// The claim moves on while its first place answers: wherever the two meet, the answer counts.
+/// The claim moves to another server while the first server answers: whatever comes first, the
+/// response counts.
 async fn tries_of_one_request_end_in_one_place(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 900.0)]).await;
     for round in 0..20 {
         let id = format!("m{round}");
-        let won = store.place_new_meeting(place_request(&id, &[&id])).await.meeting;
+        let claimed = store.place_new_meeting(place_request(&id, &[&id])).await.meeting;
         let tasks = (0..6).map(|n| {
-            let (store, won, id) = (store.clone(), won.clone(), id.clone());
+            let (store, claimed, id) = (store.clone(), claimed.clone(), id.clone());
             async move {
                 match n {
-                    0 => store.confirm_and_end(&won, NOW, &[pending_end("b", &id)]).await,
+                    0 => store.confirm_and_end(&claimed, NOW, &[pending_end("b", &id)]).await,
                     1 | 2 => {
-                        let mut asked = avoiding_servers(&["a"], place_request(&id, &[&id]));
-                        asked.pending_ends = vec![pending_end("a", &id)];
-                        drop(store.place_meeting(asked).await);
+                        let mut request = avoiding_servers(&["a"], place_request(&id, &[&id]));
+                        request.pending_ends = vec![pending_end("a", &id)];
+                        drop(store.place_meeting(request).await);
                     }
                     _ => {
                         let other = store
@@ -204,7 +206,9 @@ async fn tries_of_one_request_end_in_one_place(factory: PoolFactory<'_>) {
         let found = store.find_meeting(&key(&id)).await.expect("a meeting").meeting;
         assert_eq!((found.server.0.as_str(), &found.claim), ("a", &None));
         assert_eq!(found.voice_bridge, Some(id));
-        assert!(store.list_pending_ends().await.iter().all(|one| one.server.0 == "b"));
+        assert!(
+            store.list_pending_ends().await.iter().all(|pending_end| pending_end.server.0 == "b")
+        );
         let servers = store.list_servers().await;
         assert_eq!(
             (servers[0].load, servers[1].load),

@@ -1,35 +1,31 @@
-//! Many tasks at tenants, tokens, turns and cycles: whatever the order, one of them comes first.
+//! Tenants, tokens, periodic jobs and poll cycles used by many tasks at the same time: one of them
+//! is first.
 
 use std::collections::BTreeSet;
 
-use app::ports::{JobClaim, TenantUpdateResult};
+use app::ports::{JobClaim, StateStore, TenantUpdateResult};
 
-use super::pool_store::{NOW, open_server, place_request, reported_meeting, successful_poll};
+use super::fixtures::{NOW, open_server, place_request, reported_meeting, successful_poll};
 use super::racing::run_together;
 use super::state_store::{TestStateStore, grant, rename_to, setting, tenant};
 use super::{ContractCase, StateFactory};
 
 const TASK_COUNT: usize = 32;
 
-pub(super) fn tenant_cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         one_of_many_adds_a_name,
         one_of_many_takes_a_name,
         names_are_reused_safely,
         a_tenant_goes_with_all_its_settings,
         one_of_many_adds_a_setting,
+        one_of_many_takes_a_token,
+        one_of_many_claims_the_run,
+        the_latest_cycle_wins,
     ]
 }
 
-pub(super) fn token_cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory; one_of_many_takes_a_token]
-}
-
-pub(super) fn job_cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory; one_of_many_claims_the_run, the_latest_cycle_wins]
-}
-
-/// Runs a task for each number at the same time.
+/// Runs a task for each number below [`TASK_COUNT`] at the same time.
 async fn run_all<T, F>(store: &TestStateStore, task: impl Fn(TestStateStore, usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
@@ -38,25 +34,25 @@ where
     run_together((0..TASK_COUNT).map(|n| task(store.clone(), n))).await
 }
 
-/// The numbers of those that succeeded.
+/// The numbers of the tasks that succeeded.
 fn successful_numbers(results: &[bool]) -> Vec<usize> {
-    (0..).zip(results).filter(|(_, won)| **won).map(|(n, _)| n).collect()
+    (0..).zip(results).filter(|(_, claimed)| **claimed).map(|(n, _)| n).collect()
 }
 
 async fn one_of_many_adds_a_name(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
     for round in 0..8 {
-        let one = move |n: usize| {
+        let tenant_of = move |n: usize| {
             let name = format!("Campus-{round}");
             let name = if n.is_multiple_of(2) { name } else { name.to_uppercase() };
             tenant(&format!("{round}-{n}"), &name)
         };
         let added =
-            run_all(&store, |store, n| async move { store.add_tenant(&one(n)).await }).await;
+            run_all(&store, |store, n| async move { store.add_tenant(&tenant_of(n)).await }).await;
         let winners = successful_numbers(&added);
         assert_eq!(winners.len(), 1, "round {round}: {winners:?}");
-        let found = store.find_tenant(&one(winners[0]).id).await;
-        assert!(found == Some(one(winners[0])), "{found:?}");
+        let found = store.find_tenant(&tenant_of(winners[0]).id).await;
+        assert!(found == Some(tenant_of(winners[0])), "{found:?}");
         assert_eq!(store.list_tenants().await.len(), round + 1);
     }
 }
@@ -70,16 +66,20 @@ async fn one_of_many_takes_a_name(factory: StateFactory<'_>) {
             store.update_tenant(&format!("{n}"), rename_to(&format!("new-{round}"))).await
         });
         let updates = updates.await;
-        let won = |update: &TenantUpdateResult| matches!(update, TenantUpdateResult::Changed(_));
-        let taken =
+        let is_changed =
+            |update: &TenantUpdateResult| matches!(update, TenantUpdateResult::Changed(_));
+        let refused =
             updates.iter().filter(|update| **update == TenantUpdateResult::NameTaken).count();
-        assert_eq!((updates.iter().filter(|one| won(one)).count(), taken), (1, TASK_COUNT - 1));
+        assert_eq!(
+            (updates.iter().filter(|update| is_changed(update)).count(), refused),
+            (1, TASK_COUNT - 1)
+        );
         let names = store.list_tenants().await.into_iter().map(|one| one.name);
         assert_eq!(names.collect::<BTreeSet<_>>().len(), TASK_COUNT);
     }
 }
 
-/// Names are added, renamed and removed all at once: none is ever held twice or lost for ever.
+/// Tenants are added, renamed and removed at the same time: no name is used twice or lost.
 async fn names_are_reused_safely(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
     run_all(&store, |store, n| async move {
@@ -87,7 +87,7 @@ async fn names_are_reused_safely(factory: StateFactory<'_>) {
         for round in 0..10 {
             store.add_tenant(&tenant(&id, &format!("name-{}", (n + round) % 5))).await;
             let names: Vec<_> =
-                store.list_tenants().await.into_iter().map(|one| one.name).collect();
+                store.list_tenants().await.into_iter().map(|tenant| tenant.name).collect();
             let distinct: BTreeSet<_> = names.iter().map(|name| name.to_lowercase()).collect();
             assert_eq!(distinct.len(), names.len(), "{names:?}");
             store.update_tenant(&id, rename_to(&format!("NAME-{}", (n + round + 1) % 5))).await;
@@ -154,32 +154,32 @@ async fn one_of_many_takes_a_token(factory: StateFactory<'_>) {
 async fn one_of_many_claims_the_run(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
     for number in 1..=20_i64 {
-        let begun = NOW.plus_ms(number * 60_000);
-        let turns = run_all(&store, |store, n| async move {
-            // Their clocks differ a little.
-            let now = begun.plus_ms(i64::try_from(n).unwrap());
+        let started_at = NOW.plus_ms(number * 60_000);
+        let claims = run_all(&store, |store, n| async move {
+            // The clocks of the tasks differ a little.
+            let now = started_at.plus_ms(i64::try_from(n).unwrap());
             store.claim_run("poll", now, 50_000).await
         });
-        let turns = turns.await;
-        let won: Vec<_> =
-            turns.iter().filter(|turn| matches!(turn, JobClaim::Claimed(_))).collect();
-        assert_eq!(won, [&JobClaim::Claimed(number.unsigned_abs())]);
-        let due: BTreeSet<_> = turns
+        let claims = claims.await;
+        let claimed: Vec<_> =
+            claims.iter().filter(|claim| matches!(claim, JobClaim::Claimed(_))).collect();
+        assert_eq!(claimed, [&JobClaim::Claimed(number.unsigned_abs())]);
+        let due: BTreeSet<_> = claims
             .iter()
-            .filter_map(|turn| match turn {
+            .filter_map(|claim| match claim {
                 JobClaim::NotBefore(due) => Some(*due),
                 JobClaim::Claimed(_) => None,
             })
             .collect();
-        assert_eq!(due.len(), 1, "all are told the same time: {due:?}");
+        assert_eq!(due.len(), 1, "all get the same time: {due:?}");
     }
 }
 
 async fn the_latest_cycle_wins(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
-    let cluster = store.pool();
-    assert!(cluster.add_server(&open_server("a", 0.0)).await);
-    cluster.place_and_confirm(place_request("m", &["11111"])).await;
+    let pool = store.pool();
+    assert!(pool.add_server(&open_server("a", 0.0)).await);
+    pool.place_and_confirm(place_request("m", &["11111"])).await;
     for round in 0..8 {
         run_all(&store, |store, n| async move {
             let users = u32::try_from(100 + n).unwrap();
@@ -189,6 +189,6 @@ async fn the_latest_cycle_wins(factory: StateFactory<'_>) {
         })
         .await;
         let last = f64::from(u32::try_from(100 + TASK_COUNT - 1).unwrap());
-        assert_eq!(cluster.find_load("a").await, Some(last), "round {round}");
+        assert_eq!(pool.find_load("a").await, Some(last), "round {round}");
     }
 }

@@ -1,4 +1,4 @@
-//! Recordings: kept whole, replaced whole, listed in byte order.
+//! Recordings: stored and replaced as a whole, listed in byte order.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use app::ports::{RecordingCounts, Recordings};
 use domain::Timestamp;
 use domain::recording::{Callback, PlaybackFormat, Recording, RecordingDetails, Thumbnail};
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::state_store::hostile_texts;
 use super::{ContractCase, RecordingsFactory};
 
-pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn Recordings>> {
+    super::cases![
         an_empty_store_has_nothing,
         a_recording_stays_as_it_is,
         every_part_may_be_missing,
@@ -29,7 +29,7 @@ pub(super) fn cases(factory: RecordingsFactory<'_>) -> Vec<ContractCase<'_>> {
     ]
 }
 
-/// A store under test whose calls cannot fail.
+/// A store under test. Its methods panic when a call fails.
 #[derive(Clone)]
 pub(super) struct TestRecordings(Arc<dyn Recordings>);
 
@@ -68,13 +68,13 @@ impl TestRecordings {
         self.0.list_callbacks_after(after, limit).await.expect("callbacks_after")
     }
 
-    /// Puts a recording and reads it, by both ways.
+    /// Stores a recording and asserts that both ways to read it return it.
     async fn assert_kept(&self, recording: &Recording) {
         self.put(recording).await;
         let found = self.get(&recording.record_id).await;
         assert_eq!(found.as_ref(), Some(recording));
         let listed = self.list_after(None, 1_000).await;
-        let listed = listed.iter().find(|one| one.record_id == recording.record_id);
+        let listed = listed.iter().find(|listed| listed.record_id == recording.record_id);
         assert_eq!(listed, Some(recording));
     }
 }
@@ -135,8 +135,8 @@ async fn an_empty_store_has_nothing(factory: RecordingsFactory<'_>) {
 async fn a_recording_stays_as_it_is(factory: RecordingsFactory<'_>) {
     let store = TestRecordings::new(factory).await;
     let all = [bare_recording("a"), full_recording("b"), full_recording("c")];
-    for one in &all {
-        store.assert_kept(one).await;
+    for recording in &all {
+        store.assert_kept(recording).await;
     }
     assert_eq!(store.list_after(None, 10).await, all);
     assert_eq!(store.count_rows().await, [3, 0]);
@@ -145,26 +145,26 @@ async fn a_recording_stays_as_it_is(factory: RecordingsFactory<'_>) {
 async fn every_part_may_be_missing(factory: RecordingsFactory<'_>) {
     let store = TestRecordings::new(factory).await;
     let without: [fn(&mut Recording); 12] = [
-        |one| one.meeting_id = None,
-        |one| one.name = None,
-        |one| one.participants = None,
-        |one| one.state = None,
-        |one| one.started_at = None,
-        |one| one.ended_at = None,
-        |one| one.deleted_at = None,
-        |one| one.metadata.clear(),
-        |one| one.metadata[1].1 = None,
-        |one| one.formats.clear(),
-        |one| {
-            one.formats[1] =
+        |recording| recording.meeting_id = None,
+        |recording| recording.name = None,
+        |recording| recording.participants = None,
+        |recording| recording.state = None,
+        |recording| recording.started_at = None,
+        |recording| recording.ended_at = None,
+        |recording| recording.deleted_at = None,
+        |recording| recording.metadata.clear(),
+        |recording| recording.metadata[1].1 = None,
+        |recording| recording.formats.clear(),
+        |recording| {
+            recording.formats[1] =
                 PlaybackFormat { format: "presentation".to_owned(), ..PlaybackFormat::default() }
         },
-        |one| one.formats[1].thumbnails[1] = Thumbnail::default(),
+        |recording| recording.formats[1].thumbnails[1] = Thumbnail::default(),
     ];
     for change in without {
-        let mut one = full_recording("a");
-        change(&mut one);
-        store.assert_kept(&one).await;
+        let mut recording = full_recording("a");
+        change(&mut recording);
+        store.assert_kept(&recording).await;
     }
     let mut empty = full_recording("a");
     (empty.name, empty.state, empty.meeting_id) = (text(""), text(""), text(""));
@@ -181,15 +181,15 @@ async fn a_recording_is_replaced_whole(factory: RecordingsFactory<'_>) {
     changed.metadata.remove(1);
     changed.formats.remove(1);
     changed.formats[1].thumbnails.truncate(2);
-    for one in [
+    for recording in [
         full_recording("a"),
         bare_recording("a"),
         changed,
         full_recording("a"),
         bare_recording("a"),
     ] {
-        store.assert_kept(&one).await;
-        store.assert_kept(&one).await;
+        store.assert_kept(&recording).await;
+        store.assert_kept(&recording).await;
         assert_eq!(store.get("other").await.as_ref(), Some(&other));
         assert_eq!(store.count_rows().await, [2, 0]);
     }
@@ -199,8 +199,8 @@ async fn flags_are_independent(factory: RecordingsFactory<'_>) {
     let store = TestRecordings::new(factory).await;
     for bits in 0..8 {
         let [published, protected, publish_updated] = [1, 2, 4].map(|bit| bits & bit != 0);
-        let one = Recording { published, protected, publish_updated, ..full_recording("a") };
-        store.assert_kept(&one).await;
+        let recording = Recording { published, protected, publish_updated, ..full_recording("a") };
+        store.assert_kept(&recording).await;
     }
 }
 
@@ -220,17 +220,17 @@ async fn times_keep_their_milliseconds(factory: RecordingsFactory<'_>) {
 async fn numbers_keep_their_range(factory: RecordingsFactory<'_>) {
     let store = TestRecordings::new(factory).await;
     for number in [0, 1, -1, i32::MAX, i32::MIN] {
-        let mut one = full_recording("a");
+        let mut recording = full_recording("a");
         let number = Some(number);
-        let format = &mut one.formats[1];
+        let format = &mut recording.formats[1];
         (format.length_minutes, format.processing_time_ms) = (number, number);
         (format.thumbnails[0].width, format.thumbnails[0].height) = (number, number);
-        one.participants = number;
-        store.assert_kept(&one).await;
+        recording.participants = number;
+        store.assert_kept(&recording).await;
     }
 }
 
-/// Names that a language sorts otherwise than bytes do, in byte order.
+/// Names in byte order, which differs from the order of languages.
 const NAMES_IN_ORDER: [&str; 21] = [
     " ", "-a", "10", "9", "A", "B", "Z", "_", "a", "a ", "a-1", "a-b", "a1", "aB", "aa", "ab", "b",
     "z", "\u{c4}", "\u{e4}", "💥",
@@ -246,8 +246,8 @@ async fn metadata_and_formats_come_in_byte_order(factory: RecordingsFactory<'_>)
     let mut shuffled = expected.clone();
     shuffled.metadata.reverse();
     shuffled.formats.rotate_left(7);
-    for one in [&shuffled, &expected] {
-        store.put(one).await;
+    for recording in [&shuffled, &expected] {
+        store.put(recording).await;
         assert_eq!(store.get("r").await.as_ref(), Some(&expected));
         assert_eq!(store.list_after(None, 1).await, std::slice::from_ref(&expected));
     }
@@ -255,46 +255,47 @@ async fn metadata_and_formats_come_in_byte_order(factory: RecordingsFactory<'_>)
 
 async fn previews_keep_their_order(factory: RecordingsFactory<'_>) {
     let store = TestRecordings::new(factory).await;
-    let mut one = full_recording("a");
-    for (n, preview) in (0..).zip(&mut one.formats[2].thumbnails) {
+    let mut recording = full_recording("a");
+    for (n, preview) in (0..).zip(&mut recording.formats[2].thumbnails) {
         preview.alt = Some(format!("{}", (n * 7) % 12));
     }
-    store.assert_kept(&one).await;
-    for preview in &mut one.formats[2].thumbnails {
+    store.assert_kept(&recording).await;
+    for preview in &mut recording.formats[2].thumbnails {
         preview.sequence = None;
     }
-    store.assert_kept(&one).await;
-    one.formats[2].thumbnails = vec![Thumbnail { url: text("/same"), ..Thumbnail::default() }; 3];
-    store.assert_kept(&one).await;
+    store.assert_kept(&recording).await;
+    recording.formats[2].thumbnails =
+        vec![Thumbnail { url: text("/same"), ..Thumbnail::default() }; 3];
+    store.assert_kept(&recording).await;
 }
 
 async fn hostile_texts_stay_as_they_are(factory: RecordingsFactory<'_>) {
     let store = TestRecordings::new(factory).await;
     for text in hostile_texts() {
-        let mut one = full_recording("a");
-        (one.meeting_id, one.name, one.state) =
+        let mut recording = full_recording("a");
+        (recording.meeting_id, recording.name, recording.state) =
             (Some(text.clone()), Some(text.clone()), Some(text.clone()));
-        one.metadata = vec![(text.clone(), Some(text.clone()))];
-        let format = &mut one.formats[1];
+        recording.metadata = vec![(text.clone(), Some(text.clone()))];
+        let format = &mut recording.formats[1];
         (format.format, format.url) = (text.clone(), Some(text.clone()));
         let preview = &mut format.thumbnails[1];
         (preview.alt, preview.url) = (Some(text.clone()), Some(text));
-        one.formats.truncate(2);
-        one.formats.sort_by(|one, other| one.format.cmp(&other.format));
-        store.assert_kept(&one).await;
+        recording.formats.truncate(2);
+        recording.formats.sort_by(|first, second| first.format.cmp(&second.format));
+        store.assert_kept(&recording).await;
     }
 }
 
 async fn hostile_ids_are_exact(factory: RecordingsFactory<'_>) {
     let store = TestRecordings::new(factory).await;
-    // An index over all of a very long text is more than some databases can hold.
+    // Some databases cannot index a very long text.
     let ids: Vec<_> = hostile_texts().into_iter().filter(|id| id.len() < 1_000).collect();
     for id in &ids {
         store.put(&Recording { name: Some(format!("name of {id}")), ..bare_recording(id) }).await;
     }
     assert_eq!(store.count_rows().await, [u64::try_from(ids.len()).unwrap(), 0]);
     for id in &ids {
-        let name = store.get(id).await.and_then(|one| one.name);
+        let name = store.get(id).await.and_then(|recording| recording.name);
         assert_eq!(name, Some(format!("name of {id}")), "{id:?}");
     }
 }
@@ -302,10 +303,12 @@ async fn hostile_ids_are_exact(factory: RecordingsFactory<'_>) {
 async fn pages_are_in_byte_order(factory: RecordingsFactory<'_>) {
     let store = TestRecordings::new(factory).await;
     for (n, id) in NAMES_IN_ORDER.iter().enumerate().rev() {
-        let one = if n % 2 == 0 { full_recording(id) } else { bare_recording(id) };
-        store.put(&one).await;
+        let recording = if n % 2 == 0 { full_recording(id) } else { bare_recording(id) };
+        store.put(&recording).await;
     }
-    let ids = |page: &[Recording]| page.iter().map(|one| one.record_id.clone()).collect::<Vec<_>>();
+    let ids = |page: &[Recording]| {
+        page.iter().map(|recording| recording.record_id.clone()).collect::<Vec<_>>()
+    };
     for limit in [1, 2, 3, 20, 21, 22, 1_000] {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
@@ -346,14 +349,15 @@ async fn deleted_recordings_count(factory: RecordingsFactory<'_>) {
 
 async fn a_large_recording_stays_as_it_is(factory: RecordingsFactory<'_>) {
     let store = TestRecordings::new(factory).await;
-    let mut one = full_recording("a");
+    let mut recording = full_recording("a");
     let long = "Ä".repeat(100_000);
-    one.metadata = (0..300).map(|n| (format!("name-{n:03}"), Some(format!("value {n}")))).collect();
-    one.metadata[150].1 = Some(long.clone());
-    one.name = Some(long);
-    let preview = one.formats[1].thumbnails[0].clone();
-    one.formats[1].thumbnails =
+    recording.metadata =
+        (0..300).map(|n| (format!("name-{n:03}"), Some(format!("value {n}")))).collect();
+    recording.metadata[150].1 = Some(long.clone());
+    recording.name = Some(long);
+    let preview = recording.formats[1].thumbnails[0].clone();
+    recording.formats[1].thumbnails =
         (0..500).map(|n| Thumbnail { sequence: Some(n), ..preview.clone() }).collect();
-    store.assert_kept(&one).await;
+    store.assert_kept(&recording).await;
     store.assert_kept(&bare_recording("a")).await;
 }

@@ -1,14 +1,14 @@
-//! Restore: how a meeting moves in from another store.
+//! Restoring meetings from another store.
 
+use app::ports::PoolStore;
 use domain::{Claim, Meeting, MeetingKey, MeetingUsage};
 
-use super::pool_store::{
-    NOW, TestPoolStore, expected_meeting, key, open_server, place_request, server_id,
-};
+use super::fixtures::{NOW, expected_meeting, key, open_server, place_request, server_id};
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         a_meeting_is_restored_as_it_is,
         nothing_is_restored_over_a_meeting,
         a_meeting_is_restored_only_with_its_server,
@@ -17,7 +17,7 @@ pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
     ]
 }
 
-/// One that has been polled and joined, and is claimed or not.
+/// A meeting that was polled and joined, with or without a claim.
 fn meeting_to_restore(id: &str, claimed: bool) -> Meeting {
     let mut meeting = expected_meeting(&place_request(id, &[]), "a", "12345");
     meeting.claim = claimed.then(|| Claim { token: "t".to_owned(), until: NOW.plus_ms(9) });
@@ -68,16 +68,16 @@ async fn a_taken_voice_bridge_is_not_restored(factory: PoolFactory<'_>) {
     let second = meeting_to_restore("n", false);
     assert!(store.restore_meeting(&second).await);
     let expected = Meeting { voice_bridge: None, ..second };
-    assert_eq!(store.find_meeting(&key("n")).await.map(|located| located.meeting), Some(expected));
+    assert_eq!(store.find_meeting(&key("n")).await.map(|found| found.meeting), Some(expected));
 }
 
 async fn a_detached_meeting_is_restored_beside_the_one_with_its_bridge(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
     let detached = |id| Meeting { detached: true, ..meeting_to_restore(id, false) };
     let all = [detached("l"), meeting_to_restore("m", false), detached("n")];
-    for one in &all {
-        assert!(store.restore_meeting(one).await);
-        assert!(!store.restore_meeting(one).await, "once");
+    for meeting in &all {
+        assert!(store.restore_meeting(meeting).await);
+        assert!(!store.restore_meeting(meeting).await, "once");
     }
     assert_eq!(store.list_meetings().await, all);
     assert_eq!(store.list_meetings_on("a").await, all);

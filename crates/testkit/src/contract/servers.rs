@@ -1,15 +1,17 @@
-//! Servers: what is stored comes back, changes touch only what they name.
+//! Servers: they are returned as they were stored, and a change affects only the fields that it
+//! names.
 
-use app::ports::ServerChange;
+use app::ports::{PoolStore, ServerChange};
 use domain::health::{Health, ServerFailure};
 use domain::server::ServerStats;
 use domain::{AdminState, Server, ServerLimits};
 
-use super::pool_store::{NOW, TestPoolStore, key, open_server, place_request, server_id};
+use super::fixtures::{NOW, key, open_server, place_request, server_id};
+use super::pool_store::TestPoolStore;
 use super::{ContractCase, PoolFactory};
 
-pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
+    super::cases![
         an_empty_store_is_ready,
         servers_come_back_whole_and_in_order,
         ids_of_servers_are_exact,
@@ -28,7 +30,7 @@ pub(super) fn cases(factory: PoolFactory<'_>) -> Vec<ContractCase<'_>> {
     ]
 }
 
-/// Servers that differ in everything that is stored.
+/// Servers that differ in every field.
 fn varied_servers() -> Vec<Server> {
     let mut rich = open_server("zwölf–12", 12.5);
     rich.url = "https://bücher.example.test:8443/bigbluebutton/api/".to_owned();
@@ -66,16 +68,17 @@ fn varied_servers() -> Vec<Server> {
     vec![rich, probation, idle, plain]
 }
 
-/// All of a server, the secret too: [`ChangeServer`] hides much of itself from people.
+/// Asserts that servers are equal, with messages about the fields that [`Server`] leaves out of its
+/// `Debug` output.
 fn assert_same(found: &Server, expected: &Server) {
-    let rest = |one: &Server| {
+    let rest = |server: &Server| {
         (
-            one.secret.clone(),
-            one.tag.clone(),
-            one.load_multiplier,
-            one.stats,
-            one.bbb_version.clone(),
-            (one.limits, one.placed_since_poll),
+            server.secret.clone(),
+            server.tag.clone(),
+            server.load_multiplier,
+            server.stats,
+            server.bbb_version.clone(),
+            (server.limits, server.placed_since_poll),
         )
     };
     assert_eq!(rest(found), rest(expected), "{}", expected.id);
@@ -98,8 +101,8 @@ async fn servers_come_back_whole_and_in_order(factory: PoolFactory<'_>) {
     assert_eq!(found.len(), all.len());
     for (found, expected) in found.iter().zip(&all) {
         assert_same(found, expected);
-        let one = store.find_server(&expected.id.0).await.expect("one server");
-        assert_same(&one, expected);
+        let server = store.find_server(&expected.id.0).await.expect("one server");
+        assert_same(&server, expected);
     }
     store.check_store().await;
 }
@@ -135,7 +138,7 @@ async fn a_server_added_again_is_the_last(factory: PoolFactory<'_>) {
     store.place_new_meeting(place_request("m", &["11111"])).await;
     assert!(store.remove_server("a").await.is_some());
     assert!(store.add_server(&open_server("a", 0.0)).await);
-    let order: Vec<_> = store.list_servers().await.into_iter().map(|one| one.id.0).collect();
+    let order: Vec<_> = store.list_servers().await.into_iter().map(|server| server.id.0).collect();
     assert_eq!(order, ["b", "c", "a"]);
     assert_eq!(store.list_meetings_on("a").await, [], "its meetings stay away");
 }
@@ -238,19 +241,19 @@ async fn meetings_stay_when_their_server_is_disabled(factory: PoolFactory<'_>) {
     let meeting = store.place_and_confirm(place_request("m", &["11111"])).await;
     store.update_server("a", ServerChange::with_state(AdminState::Disabled)).await;
     assert_eq!(store.list_meetings().await, [meeting]);
-    let located = store.find_meeting(&key("m")).await.expect("a meeting");
-    assert_eq!(located.server.state, AdminState::Disabled);
+    let found = store.find_meeting(&key("m")).await.expect("a meeting");
+    assert_eq!(found.server.state, AdminState::Disabled);
 }
 
 async fn removal_forgets_the_meetings(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 100.0)]).await;
-    let one = store.place_and_confirm(place_request("one", &["11111"])).await;
+    let first = store.place_and_confirm(place_request("one", &["11111"])).await;
     let claimed = store.place_new_meeting(place_request("two", &["22222"])).await.meeting;
     store.update_server("a", ServerChange::with_state(AdminState::Cordoned)).await;
     let other = store.place_and_confirm(place_request("other", &["33333"])).await;
-    assert_eq!((one.server.0.as_str(), other.server.0.as_str()), ("a", "b"));
-    assert_eq!(store.remove_server("a").await, Some(vec![one, claimed]));
+    assert_eq!((first.server.0.as_str(), other.server.0.as_str()), ("a", "b"));
+    assert_eq!(store.remove_server("a").await, Some(vec![first, claimed]));
     assert_eq!(store.find_server("a").await, None);
     assert_eq!(store.list_meetings().await, [other]);
     assert_eq!(store.find_meeting(&key("one")).await, None);

@@ -1,13 +1,14 @@
-//! Sessions, and the mark of a store.
+//! The history of meeting sessions, and the id of a store.
 
+use app::ports::StateStore;
 use domain::{MeetingKey, MeetingSession, Timestamp};
 
-use super::pool_store::{NOW, open_server};
+use super::fixtures::{NOW, open_server};
 use super::state_store::{TestStateStore, hostile_texts};
 use super::{ContractCase, StateFactory};
 
-pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         sessions_come_back_whole_and_the_newest_first,
         a_session_is_there_once,
         the_newest_sessions_are_listed_within_bounds,
@@ -25,20 +26,20 @@ fn session(id: &str, ms: i64) -> MeetingSession {
 
 async fn list_ids(store: &TestStateStore, since: i64, max: usize) -> Vec<String> {
     let found = store.list_sessions(NOW.plus_ms(since), max).await;
-    found.into_iter().map(|one| one.key.id).collect()
+    found.into_iter().map(|session| session.key.id).collect()
 }
 
 async fn sessions_come_back_whole_and_the_newest_first(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
     let mut all = Vec::new();
     for (n, name) in (0..).zip(hostile_texts()) {
-        let mut one = session(&name, n);
-        one.key.tenant = (n % 2 == 0).then(|| format!("tenant {name}"));
-        (one.peak_users, one.busy_ms) = (u32::MAX, i64::MAX / 2);
-        all.push(one);
+        let mut session = session(&name, n);
+        session.key.tenant = (n % 2 == 0).then(|| format!("tenant {name}"));
+        (session.peak_users, session.busy_ms) = (u32::MAX, i64::MAX / 2);
+        all.push(session);
     }
-    for one in &all {
-        store.record_session(one).await;
+    for session in &all {
+        store.record_session(session).await;
     }
     all.reverse();
     assert_eq!(store.list_sessions(Timestamp(0), 10_000).await, all);
@@ -49,9 +50,9 @@ async fn a_session_is_there_once(factory: StateFactory<'_>) {
     let mut tenants = session("m", 0);
     tenants.key.tenant = Some("t".to_owned());
     let later = MeetingSession { peak_users: 7, busy_ms: 1, ..session("m", 0) };
-    for one in [session("m", 0), session("M", 0), tenants, session("m", 1), later.clone()] {
-        store.record_session(&one).await;
-        store.record_session(&one).await;
+    for session in [session("m", 0), session("M", 0), tenants, session("m", 1), later.clone()] {
+        store.record_session(&session).await;
+        store.record_session(&session).await;
     }
     let found = store.list_sessions(NOW, 10).await;
     assert_eq!(found.len(), 4, "{found:?}");
@@ -96,22 +97,22 @@ async fn more_sessions_than_one_answer_holds(factory: StateFactory<'_>) {
         (0..SESSION_COUNT).map(|n| session(&format!("{n}"), n)).collect();
     let writer = &store;
     let tasks = all.chunks(100).map(|some| async move {
-        for one in some {
-            writer.record_session(one).await;
+        for session in some {
+            writer.record_session(session).await;
         }
     });
     futures_util::future::join_all(tasks).await;
     let found = store.list_sessions(NOW.plus_ms(50), 2_000).await;
-    let wanted: Vec<MeetingSession> = all.iter().rev().take(2_000).cloned().collect();
-    assert!(found == wanted, "{} sessions", found.len());
+    let expected: Vec<MeetingSession> = all.iter().rev().take(2_000).cloned().collect();
+    assert!(found == expected, "{} sessions", found.len());
     assert_eq!(store.list_sessions(NOW.plus_ms(100), 10_000).await.len(), 2_000);
 }
 
 async fn a_store_gets_its_id_once(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await.pool();
     assert_eq!(store.claim_store_id("ä 'first'").await, "ä 'first'");
-    for mark in ["second", "", "ä 'first'"] {
-        assert_eq!(store.claim_store_id(mark).await, "ä 'first'");
+    for id in ["second", "", "ä 'first'"] {
+        assert_eq!(store.claim_store_id(id).await, "ä 'first'");
     }
 }
 
@@ -125,7 +126,7 @@ async fn lost_servers_are_restored_together(factory: StateFactory<'_>) {
     assert_eq!(store.list_servers().await, servers);
     assert!(
         !store.restore_servers("before", &[open_server("x", 0.0)]).await,
-        "somebody was faster"
+        "another process was faster"
     );
     assert_eq!(store.list_servers().await, servers);
 }

@@ -1,4 +1,4 @@
-//! The hot state beyond servers and meetings, under test: its calls cannot fail.
+//! A store under test of all state but servers and meetings.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use domain::{MeetingSession, Tenant, TenantChange, TenantSetting, Timestamp};
 use super::StateFactory;
 use super::pool_store::TestPoolStore;
 
-/// Texts that a careless store would change, split or take for something else.
+/// Texts that a store could change, split or mistake for something else, separated by `|`.
 pub(super) const HOSTILE_TEXTS: &str = "| |  |a |\ta|\na\r\n|'|''|\"|`|\\|\\\\|\\n|%|_|*|?|[a]|{a}|{{x}}|--|;|:|::|a:b|,|#|-\
     |null|NULL|None|nil|true|yes|no|~|0|00|1.0|1e3|+1|-1|0x10|<a>&amp;</a>|]]>|$1|?1|@a|!a|&a|*a\
     |\u{1}|\u{7f}|\u{1f}|\u{85}|\u{a0}|\u{2028}|\u{feff}|\u{e4}|a\u{308}|\u{c4}|ß|💥|א\u{202e}a|\u{10ffff}";
@@ -19,7 +19,7 @@ pub(super) fn hostile_texts() -> Vec<String> {
     HOSTILE_TEXTS.split('|').map(str::to_owned).chain(["a|b".to_owned(), long]).collect()
 }
 
-/// A hot state under test. Lists come sorted by id.
+/// A store of all state under test. Its methods panic when a call fails, and sort lists by id.
 #[derive(Clone)]
 pub(super) struct TestStateStore(Arc<dyn StateStore>);
 
@@ -28,7 +28,7 @@ impl TestStateStore {
         Self(factory().await)
     }
 
-    /// One with these tenants.
+    /// A new store with these tenants.
     pub(super) async fn with(factory: StateFactory<'_>, tenants: &[Tenant]) -> Self {
         let store = Self::new(factory).await;
         for tenant in tenants {
@@ -37,24 +37,24 @@ impl TestStateStore {
         store
     }
 
-    /// Its servers and meetings.
+    /// The store as one of servers and meetings.
     pub(super) fn pool(&self) -> TestPoolStore {
-        let cluster: Arc<dyn PoolStore> = self.0.clone();
-        TestPoolStore::from_pool(cluster)
+        let pool: Arc<dyn PoolStore> = self.0.clone();
+        TestPoolStore::from_pool(pool)
     }
 
     pub(super) async fn list_tenants(&self) -> Vec<Tenant> {
-        let mut all = self.0.list_tenants().await.expect("tenants");
-        all.sort_by(|one, other| one.id.cmp(&other.id));
+        let mut all = self.0.list_tenants().await.expect("list_tenants");
+        all.sort_by(|first, second| first.id.cmp(&second.id));
         all
     }
 
-    /// A tenant, which both ways to read it must agree on.
+    /// A tenant. Asserts that both ways to read it agree.
     pub(super) async fn find_tenant(&self, id: &str) -> Option<Tenant> {
-        let one = self.0.find_tenant(id).await.expect("tenant");
+        let found = self.0.find_tenant(id).await.expect("find_tenant");
         let listed = self.list_tenants().await.into_iter().find(|tenant| tenant.id == id);
-        assert!(one == listed, "tenant and tenants tell the same: {one:?} {listed:?}");
-        one
+        assert!(found == listed, "find_tenant and list_tenants agree: {found:?} {listed:?}");
+        found
     }
 
     pub(super) async fn add_tenant(&self, tenant: &Tenant) -> bool {
@@ -70,8 +70,8 @@ impl TestStateStore {
     }
 
     pub(super) async fn list_settings(&self, tenant: Option<&str>) -> Vec<TenantSetting> {
-        let mut all = self.0.list_tenant_settings(tenant).await.expect("tenant_settings");
-        all.sort_by(|one, other| one.id.cmp(&other.id));
+        let mut all = self.0.list_tenant_settings(tenant).await.expect("list_tenant_settings");
+        all.sort_by(|first, second| first.id.cmp(&second.id));
         all
     }
 
@@ -106,19 +106,19 @@ impl TestStateStore {
     }
 
     pub(super) async fn list_sessions(&self, since: Timestamp, max: usize) -> Vec<MeetingSession> {
-        self.0.list_sessions(since, max).await.expect("sessions")
+        self.0.list_sessions(since, max).await.expect("list_sessions")
     }
 
     pub(super) async fn forget_sessions(&self, before: Timestamp, max: usize) {
         self.0.forget_sessions(before, max).await.expect("forget_sessions");
     }
 
-    pub(super) async fn claim_run(&self, work: &str, now: Timestamp, interval_ms: i64) -> JobClaim {
-        self.0.claim_run(work, now, interval_ms).await.expect("turn")
+    pub(super) async fn claim_run(&self, job: &str, now: Timestamp, interval_ms: i64) -> JobClaim {
+        self.0.claim_run(job, now, interval_ms).await.expect("claim_run")
     }
 }
 
-/// A tenant of that id and name without a learning record store.
+/// A tenant without a learning record store.
 pub(super) fn tenant(id: &str, name: &str) -> Tenant {
     Tenant {
         id: id.to_owned(),

@@ -1,15 +1,15 @@
 //! Tenants and their settings.
 
-use app::ports::TenantUpdateResult;
+use app::ports::{StateStore, TenantUpdateResult};
 use domain::tenant::Lrs;
 use domain::{MeetingKey, Tenant, TenantChange, TenantSetting};
 
-use super::pool_store::{NOW, open_server, place_request};
+use super::fixtures::{NOW, open_server, place_request};
 use super::state_store::{TestStateStore, hostile_texts, rename_to, setting, tenant};
 use super::{ContractCase, StateFactory};
 
-pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         an_empty_store_has_no_tenants,
         added_tenants_are_there,
         ids_are_unique_and_exact,
@@ -39,7 +39,7 @@ fn full_tenant(id: &str, name: &str) -> Tenant {
     Tenant { id: id.to_owned(), name: name.to_owned(), secrets, lrs: Lrs::from_values(values) }
 }
 
-/// Secrets are not shown by comparisons that fail.
+/// Asserts that tenants are equal without printing secrets.
 #[track_caller]
 fn assert_same(found: &[Tenant], expected: &[Tenant]) {
     assert!(found == expected, "{found:?} instead of {expected:?}, or secrets differ");
@@ -70,8 +70,8 @@ async fn added_tenants_are_there(factory: StateFactory<'_>) {
     let all = [full_tenant("a", "Alpha"), tenant("b", "beta"), some];
     let store = TestStateStore::with(factory, &all).await;
     assert_same(&store.list_tenants().await, &all);
-    for one in &all {
-        assert!(store.find_tenant(&one.id).await.as_ref() == Some(one), "{one:?}");
+    for tenant in &all {
+        assert!(store.find_tenant(&tenant.id).await.as_ref() == Some(tenant), "{tenant:?}");
     }
     assert!(store.find_tenant("Alpha").await.is_none(), "a name is no id");
 }
@@ -151,7 +151,7 @@ async fn a_tenant_may_change_the_case_of_its_name(factory: StateFactory<'_>) {
     }
     assert_same(
         &store.list_tenants().await,
-        &[tenant("a", "alpha")].map(|one| Tenant { name: "Alpha".to_owned(), ..one }),
+        &[tenant("a", "alpha")].map(|tenant| Tenant { name: "Alpha".to_owned(), ..tenant }),
     );
 }
 
@@ -162,7 +162,7 @@ async fn a_rename_frees_the_old_name(factory: StateFactory<'_>) {
     changed_tenant(store.update_tenant("b", rename_to("ALPHA")).await);
     assert!(!store.add_tenant(&tenant("c", "alpha")).await);
     assert!(store.add_tenant(&tenant("c", "beta")).await);
-    let names: Vec<_> = store.list_tenants().await.into_iter().map(|one| one.name).collect();
+    let names: Vec<_> = store.list_tenants().await.into_iter().map(|tenant| tenant.name).collect();
     assert_eq!(names, ["gamma", "ALPHA", "beta"]);
 }
 
@@ -200,29 +200,30 @@ async fn removal_takes_the_settings(factory: StateFactory<'_>) {
 
 async fn removal_leaves_meetings(factory: StateFactory<'_>) {
     let store = TestStateStore::with(factory, &[tenant("a", "alpha")]).await;
-    let cluster = store.pool();
-    assert!(cluster.add_server(&open_server("s", 0.0)).await);
-    let mut asked = place_request("m", &["11111"]);
-    asked.key = MeetingKey { tenant: Some("a".to_owned()), ..asked.key };
-    let meeting = cluster.place_and_confirm(asked).await;
+    let pool = store.pool();
+    assert!(pool.add_server(&open_server("s", 0.0)).await);
+    let mut request = place_request("m", &["11111"]);
+    request.key = MeetingKey { tenant: Some("a".to_owned()), ..request.key };
+    let meeting = pool.place_and_confirm(request).await;
     assert!(store.remove_tenant("a").await);
-    assert_eq!(cluster.list_meetings().await, std::slice::from_ref(&meeting));
-    assert!(cluster.record_join(&meeting.key, NOW).await.is_some());
-    assert_eq!(cluster.list_servers().await.len(), 1);
+    assert_eq!(pool.list_meetings().await, std::slice::from_ref(&meeting));
+    assert!(pool.record_join(&meeting.key, NOW).await.is_some());
+    assert_eq!(pool.list_servers().await.len(), 1);
 }
 
 async fn settings_are_there(factory: StateFactory<'_>) {
     let store = TestStateStore::with(factory, &[tenant("a", "alpha"), tenant("b", "beta")]).await;
-    let wins = TenantSetting { is_override: true, ..setting("3", "a") };
-    let doubled = TenantSetting { param: wins.param.clone(), ..setting("4", "a") };
+    let overriding = TenantSetting { is_override: true, ..setting("3", "a") };
+    let doubled = TenantSetting { param: overriding.param.clone(), ..setting("4", "a") };
     let empty = TenantSetting { value: String::new(), ..setting("5", "b") };
-    let all = [setting("1", "a"), setting("2", "b"), wins, doubled, empty];
-    for one in &all {
-        assert!(store.add_setting(one).await, "{one:?}");
+    let all = [setting("1", "a"), setting("2", "b"), overriding, doubled, empty];
+    for setting in &all {
+        assert!(store.add_setting(setting).await, "{setting:?}");
     }
     assert_eq!(store.list_settings(None).await, all);
     for tenant in ["a", "b", "A", "alpha", ""] {
-        let expected: Vec<_> = all.iter().filter(|one| one.tenant == tenant).cloned().collect();
+        let expected: Vec<_> =
+            all.iter().filter(|setting| setting.tenant == tenant).cloned().collect();
         assert_eq!(store.list_settings(Some(tenant)).await, expected, "{tenant}");
     }
 }
@@ -296,9 +297,9 @@ async fn hostile_names_are_found_again(factory: StateFactory<'_>) {
     let store = TestStateStore::new(factory).await;
     for (n, name) in hostile_texts().iter().enumerate() {
         let id = format!("{n:03}");
-        // Some differ in case only, and the first of them keeps the name.
+        // Some texts differ in case only. The first of them keeps the name.
         let known =
-            store.list_tenants().await.iter().any(|one| one.name.eq_ignore_ascii_case(name));
+            store.list_tenants().await.iter().any(|tenant| tenant.name.eq_ignore_ascii_case(name));
         assert_eq!(store.add_tenant(&tenant(&id, name)).await, !known, "{name:?}");
         if known {
             continue;

@@ -1,16 +1,17 @@
-//! One-time tokens: taken once, in time, and exactly.
+//! One-time tokens: a token is taken once, before it expires.
 
+use app::ports::StateStore;
 use domain::recording::{FormatName, RecordingFormatId};
 
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::state_store::{TestStateStore, grant, hostile_texts};
 use super::{ContractCase, StateFactory};
 
-/// How long the tokens here hold.
+/// How long the tokens are valid, in ms.
 const VALIDITY_MS: i64 = 300_000;
 
-pub(super) fn cases(factory: StateFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
+pub(super) fn cases() -> Vec<ContractCase<dyn StateStore>> {
+    super::cases![
         a_token_is_taken_once,
         a_token_ends_in_time,
         a_token_may_expire_at_once,
@@ -60,7 +61,7 @@ async fn tokens_are_independent(factory: StateFactory<'_>) {
         let until = NOW.plus_ms(VALIDITY_MS + 1_000 * n);
         store.put_token(&format!("t{n}"), &grant(&format!("r{n}")), NOW, until).await;
     }
-    // Half of them are over when another comes.
+    // Half of the tokens have expired when another one is stored.
     let later = NOW.plus_ms(VALIDITY_MS + 25_000);
     store.put_token("new", &grant("new"), later, later.plus_ms(VALIDITY_MS)).await;
     for n in (0..50_i64).rev() {

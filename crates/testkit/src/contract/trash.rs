@@ -1,17 +1,17 @@
-//! The trash: what is deleted comes back as it was, or goes for good, and nothing in between.
+//! The trash: a deleted recording is restored as it was, or removed for good.
 
-use app::ports::{Destination, FileMove, TrashedRecording};
+use app::ports::{Destination, FileMove, RecordingStore, TrashedRecording};
 use domain::Timestamp;
 use domain::recording::Recording;
 
-use super::catalog::{TestCatalog, format, published_recording};
-use super::pool_store::NOW;
+use super::fixtures::NOW;
 use super::recordings::full_recording;
+use super::test_catalog::{TestCatalog, format, published_recording};
 use super::{ContractCase, RecordingStoreFactory};
 
-pub(super) fn cases(factory: RecordingStoreFactory<'_>) -> Vec<ContractCase<'_>> {
-    super::cases![factory;
-        what_is_deleted_comes_back_as_it_was,
+pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
+    super::cases![
+        a_deleted_recording_is_restored_as_it_was,
         trashed_recordings_are_not_listed,
         the_trash_is_emptied_of_what_is_old,
         deleting_for_good_empties_the_trash_too,
@@ -33,11 +33,11 @@ impl TestCatalog {
     }
 
     async fn delete_recording(&self, id: &str, ms: i64) -> FileMove {
-        self.begin_move(id, Destination::Trash, NOW.plus_ms(ms)).await.expect("a journey")
+        self.begin_move(id, Destination::Trash, NOW.plus_ms(ms)).await.expect("a file move")
     }
 }
 
-/// All that there can be in a recording that is not deleted.
+/// A recording with every field that a recording outside of the trash can have.
 fn undeleted_recording(id: &str) -> Recording {
     let mut recording = Recording { deleted_at: None, ..full_recording(id) };
     recording.state = Some("published".to_owned());
@@ -49,121 +49,126 @@ fn undeleted_recording(id: &str) -> Recording {
     recording
 }
 
-async fn what_is_deleted_comes_back_as_it_was(factory: RecordingStoreFactory<'_>) {
-    let shelf = TestCatalog::new(factory).await;
+async fn a_deleted_recording_is_restored_as_it_was(factory: RecordingStoreFactory<'_>) {
+    let catalog = TestCatalog::new(factory).await;
     for published in [true, false] {
         let state = if published { "published" } else { "unpublished" };
-        let one =
+        let original =
             Recording { published, state: Some(state.to_owned()), ..undeleted_recording("a") };
-        shelf.put(&one).await;
-        let gone = shelf.delete_recording("a", 1).await;
+        catalog.put(&original).await;
+        let gone = catalog.delete_recording("a", 1).await;
         assert_eq!(
             (gone.destination, &gone.formats[..]),
-            (Destination::Trash, &format_names(&one)[..])
+            (Destination::Trash, &format_names(&original)[..])
         );
-        let row = shelf.get("a").await.unwrap();
+        let row = catalog.get("a").await.unwrap();
         assert!(row.is_deleted() && !row.published && row.deleted_at == Some(NOW.plus_ms(1)));
         assert_eq!((row.metadata.len(), row.formats.len(), row.details.raw_size), (0, 0, None));
         let trashed = TrashedRecording {
             record_id: "a".to_owned(),
-            formats: format_names(&one),
+            formats: format_names(&original),
             deleted_at: NOW.plus_ms(1),
         };
-        assert_eq!(shelf.0.find_trashed("a").await.unwrap().as_ref(), Some(&trashed));
-        assert_eq!(shelf.list_trash().await, [trashed]);
-        assert_eq!(shelf.list_moves(NOW.plus_ms(9)).await, [gone]);
-        let back = shelf.restore_recording("a", NOW.plus_ms(2)).await.unwrap();
+        assert_eq!(catalog.0.find_trashed("a").await.unwrap().as_ref(), Some(&trashed));
+        assert_eq!(catalog.list_trash().await, [trashed]);
+        assert_eq!(catalog.list_moves(NOW.plus_ms(9)).await, [gone]);
+        let back = catalog.restore_recording("a", NOW.plus_ms(2)).await.unwrap();
         assert_eq!(
             (back.destination, &back.formats),
-            (Destination::from_recording(&one), &format_names(&one))
+            (Destination::from_recording(&original), &format_names(&original))
         );
-        assert_eq!((back.replaced_running, shelf.get("a").await), (true, Some(one)));
+        assert_eq!((back.replaced_running, catalog.get("a").await), (true, Some(original)));
         assert_eq!(
-            (shelf.list_trash().await, shelf.restore_recording("a", NOW).await),
+            (catalog.list_trash().await, catalog.restore_recording("a", NOW).await),
             (vec![], None)
         );
-        assert!(shelf.end_move(&back).await);
+        assert!(catalog.end_move(&back).await);
     }
-    assert_eq!(shelf.restore_recording("nobody", NOW).await, None);
-    assert_eq!(shelf.0.find_trashed("nobody").await.unwrap(), None);
+    assert_eq!(catalog.restore_recording("nobody", NOW).await, None);
+    assert_eq!(catalog.0.find_trashed("nobody").await.unwrap(), None);
 }
 
 async fn trashed_recordings_are_not_listed(factory: RecordingStoreFactory<'_>) {
-    let shelf = TestCatalog::new(factory).await;
+    let catalog = TestCatalog::new(factory).await;
     for id in ["b", "a"] {
-        shelf.put(&undeleted_recording(id)).await;
-        let gone = shelf.delete_recording(id, 1).await;
-        shelf.end_move(&gone).await;
+        catalog.put(&undeleted_recording(id)).await;
+        let gone = catalog.delete_recording(id, 1).await;
+        catalog.end_move(&gone).await;
     }
-    assert_eq!(shelf.begin_move("a", Destination::Published, NOW).await, None);
-    assert_eq!(shelf.import_recording(&undeleted_recording("a"), NOW).await, None);
-    // Again, in case files were left; it does not begin anew.
-    let again = shelf.delete_recording("a", 7).await;
+    assert_eq!(catalog.begin_move("a", Destination::Published, NOW).await, None);
+    assert_eq!(catalog.import_recording(&undeleted_recording("a"), NOW).await, None);
+    // Deleting again starts a file move, in case files were left. The time of deletion does not
+    // change.
+    let again = catalog.delete_recording("a", 7).await;
     assert_eq!(again.formats, format_names(&undeleted_recording("a")));
-    shelf.end_move(&again).await;
-    let since = |one: &TrashedRecording| (one.record_id.clone(), one.deleted_at);
-    let all: Vec<_> = shelf.list_trash().await.iter().map(since).collect();
+    catalog.end_move(&again).await;
+    let since = |trashed: &TrashedRecording| (trashed.record_id.clone(), trashed.deleted_at);
+    let all: Vec<_> = catalog.list_trash().await.iter().map(since).collect();
     assert_eq!(all, [("a".to_owned(), NOW.plus_ms(1)), ("b".to_owned(), NOW.plus_ms(1))]);
-    let page = shelf.0.list_trash(Some("a"), 1).await.expect("trash");
+    let page = catalog.0.list_trash(Some("a"), 1).await.expect("trash");
     assert_eq!((page.len(), page[0].record_id.as_str()), (1, "b"));
     let forgotten =
-        shelf.0.forget_deleted_recordings(NOW.plus_ms(99), 9).await.expect("forget_deleted");
+        catalog.0.forget_deleted_recordings(NOW.plus_ms(99), 9).await.expect("forget_deleted");
     assert_eq!(forgotten, [""; 0]);
 }
 
 async fn the_trash_is_emptied_of_what_is_old(factory: RecordingStoreFactory<'_>) {
-    let shelf = TestCatalog::new(factory).await;
+    let catalog = TestCatalog::new(factory).await;
     for (id, ms) in [("c", 1), ("a", 2), ("b", 2), ("d", 3)] {
-        shelf.put(&undeleted_recording(id)).await;
-        let gone = shelf.delete_recording(id, ms).await;
-        shelf.end_move(&gone).await;
+        catalog.put(&undeleted_recording(id)).await;
+        let gone = catalog.delete_recording(id, ms).await;
+        catalog.end_move(&gone).await;
     }
-    let ids = |journeys: &[FileMove]| -> Vec<String> {
-        assert!(journeys.iter().all(|one| one.destination == Destination::Removed));
-        assert!(journeys.iter().all(|one| one.formats == format_names(&undeleted_recording("x"))));
-        journeys.iter().map(|one| one.record_id.clone()).collect()
+    let ids = |file_moves: &[FileMove]| -> Vec<String> {
+        assert!(file_moves.iter().all(|file_move| file_move.destination == Destination::Removed));
+        assert!(
+            file_moves
+                .iter()
+                .all(|file_move| file_move.formats == format_names(&undeleted_recording("x")))
+        );
+        file_moves.iter().map(|file_move| file_move.record_id.clone()).collect()
     };
-    assert_eq!(shelf.empty_trash(NOW.plus_ms(1), 9).await, []);
-    assert_eq!(ids(&shelf.empty_trash(NOW.plus_ms(3), 2).await), ["c", "a"]);
-    assert_eq!(ids(&shelf.empty_trash(NOW.plus_ms(3), 2).await), ["b"]);
-    assert_eq!(shelf.empty_trash(NOW.plus_ms(3), 2).await, []);
-    assert_eq!(ids(&shelf.list_moves(NOW.plus_ms(999)).await), ["a", "b", "c"]);
-    assert_eq!(shelf.restore_recording("a", NOW).await, None);
-    assert!(shelf.restore_recording("d", NOW).await.is_some());
+    assert_eq!(catalog.empty_trash(NOW.plus_ms(1), 9).await, []);
+    assert_eq!(ids(&catalog.empty_trash(NOW.plus_ms(3), 2).await), ["c", "a"]);
+    assert_eq!(ids(&catalog.empty_trash(NOW.plus_ms(3), 2).await), ["b"]);
+    assert_eq!(catalog.empty_trash(NOW.plus_ms(3), 2).await, []);
+    assert_eq!(ids(&catalog.list_moves(NOW.plus_ms(999)).await), ["a", "b", "c"]);
+    assert_eq!(catalog.restore_recording("a", NOW).await, None);
+    assert!(catalog.restore_recording("d", NOW).await.is_some());
 }
 
 async fn deleting_for_good_empties_the_trash_too(factory: RecordingStoreFactory<'_>) {
-    let shelf = TestCatalog::new(factory).await;
-    shelf.put(&undeleted_recording("a")).await;
-    let gone = shelf.delete_recording("a", 1).await;
-    shelf.end_move(&gone).await;
-    let end = shelf.begin_move("a", Destination::Removed, NOW.plus_ms(2)).await.unwrap();
+    let catalog = TestCatalog::new(factory).await;
+    catalog.put(&undeleted_recording("a")).await;
+    let gone = catalog.delete_recording("a", 1).await;
+    catalog.end_move(&gone).await;
+    let end = catalog.begin_move("a", Destination::Removed, NOW.plus_ms(2)).await.unwrap();
     assert_eq!(
-        (end.formats, shelf.list_trash().await),
+        (end.formats, catalog.list_trash().await),
         (format_names(&undeleted_recording("a")), vec![])
     );
-    assert_eq!(shelf.restore_recording("a", NOW).await, None);
-    // What was deleted before there was a trash is not in it.
-    let late = shelf.delete_recording("a", 3).await;
-    assert_eq!((late.destination, shelf.list_trash().await), (Destination::Trash, vec![]));
+    assert_eq!(catalog.restore_recording("a", NOW).await, None);
+    // A recording that was deleted without the trash is not in it.
+    let late = catalog.delete_recording("a", 3).await;
+    assert_eq!((late.destination, catalog.list_trash().await), (Destination::Trash, vec![]));
 }
 
 async fn a_replaced_recording_is_not_restored(factory: RecordingStoreFactory<'_>) {
-    let shelf = TestCatalog::new(factory).await;
+    let catalog = TestCatalog::new(factory).await;
     for id in ["a", "b"] {
-        shelf.put(&published_recording(id, 0)).await;
-        shelf.delete_recording(id, 1).await;
+        catalog.put(&published_recording(id, 0)).await;
+        catalog.delete_recording(id, 1).await;
         let mut other = published_recording(id, 5);
         other.formats = vec![format("video")];
-        shelf.put(&other).await;
+        catalog.put(&other).await;
     }
-    assert_eq!(shelf.restore_recording("b", NOW).await, None);
-    assert_eq!(shelf.empty_trash(NOW.plus_ms(9), 9).await, []);
-    assert_eq!(shelf.list_trash().await, []);
-    assert!(!shelf.get("a").await.unwrap().is_deleted());
-    assert!(!shelf.get("b").await.unwrap().is_deleted());
+    assert_eq!(catalog.restore_recording("b", NOW).await, None);
+    assert_eq!(catalog.empty_trash(NOW.plus_ms(9), 9).await, []);
+    assert_eq!(catalog.list_trash().await, []);
+    assert!(!catalog.get("a").await.unwrap().is_deleted());
+    assert!(!catalog.get("b").await.unwrap().is_deleted());
 }
 
 fn format_names(recording: &Recording) -> Vec<String> {
-    recording.formats.iter().map(|one| one.format.clone()).collect()
+    recording.formats.iter().map(|format| format.format.clone()).collect()
 }

@@ -1,5 +1,5 @@
-//! What every private PostgreSQL begins with: an initialised cluster, made once for each target
-//! folder and version, and copied for each server, which takes a tenth of the time.
+//! Initialised PostgreSQL clusters for private servers. `initdb` runs once for each target
+//! directory and version; each server gets a copy, which takes a tenth of the time.
 
 use super::{create_folder, find_program};
 use anyhow::{Context, bail, ensure};
@@ -8,21 +8,21 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Counts up with every change of what is initialised here.
+/// The version of the template. It increases with every change of how clusters are initialised.
 const TEMPLATE_VERSION: u32 = 1;
-/// Where Debian keeps the programs of each version.
+/// The directory in which Debian installs the programs of each version.
 const DEBIAN_ROOT: &str = "/usr/lib/postgresql";
 
-/// The programs of one version, and who runs them.
+/// The programs of one PostgreSQL version, and the user that runs them.
 #[derive(Clone, Debug)]
 pub(super) struct PostgresPrograms {
     folder: PathBuf,
-    /// User and group to run as, if we are root: PostgreSQL refuses to be.
+    /// User and group of the server, if the tests run as root. PostgreSQL refuses to run as root.
     run_as: Option<(u32, u32)>,
 }
 
 impl PostgresPrograms {
-    /// The newest that is installed.
+    /// Finds the newest installed version.
     pub(super) fn find() -> anyhow::Result<Self> {
         let debian = std::fs::read_dir(DEBIAN_ROOT).into_iter().flatten().flatten();
         let version = |entry: &std::fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
@@ -33,12 +33,12 @@ impl PostgresPrograms {
         debian.sort();
         let folder = debian.pop().map(|(_, folder)| folder).or_else(find_outside_debian);
         let folder = folder.context("PostgreSQL is missing: bin/test installs it")?;
-        let me = numeric_output(&["id", "-u"])?;
-        let run_as = if me == 0 { Some(unprivileged_user()?) } else { None };
+        let current_user = numeric_output(&["id", "-u"])?;
+        let run_as = if current_user == 0 { Some(unprivileged_user()?) } else { None };
         Ok(Self { folder, run_as })
     }
 
-    /// A program, with what goes before it so that it does not run as root.
+    /// The command line of a program, run by an unprivileged user if the tests run as root.
     pub(super) fn command(&self, name: &str) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         if let Some((user, group)) = self.run_as {
@@ -49,12 +49,12 @@ impl PostgresPrograms {
         words
     }
 
-    /// A program that may run as whoever we are.
+    /// The path of a program that may run as any user.
     pub(super) fn program_path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Gives a folder to whom the server runs as.
+    /// Makes the server's user the owner of a folder.
     pub(super) fn set_owner(&self, folder: &Path) -> anyhow::Result<()> {
         if let Some((user, group)) = self.run_as {
             chown(folder, Some(user), Some(group))?;
@@ -63,25 +63,25 @@ impl PostgresPrograms {
     }
 
     fn version(&self) -> anyhow::Result<String> {
-        let said =
+        let output =
             run_program(&[self.program_path("postgres").as_os_str(), OsStr::new("--version")])?;
-        let version = said.split_whitespace().find(|word| word.starts_with(char::is_numeric));
+        let version = output.split_whitespace().find(|word| word.starts_with(char::is_numeric));
         Ok(version.context("postgres --version without a version")?.to_owned())
     }
 
-    /// Puts a fresh cluster at `data`, a path that does not exist yet in a folder of the server's.
+    /// Creates a new cluster at `data`, a path that does not exist yet in the server's folder.
     pub(super) fn create_cluster(&self, data: &Path) -> anyhow::Result<()> {
-        let Some(shelf) = template_dir() else {
+        let Some(templates) = template_dir() else {
             return self.run_initdb(data);
         };
-        std::fs::create_dir_all(&shelf)?;
-        // Copies of another user cannot be read.
+        std::fs::create_dir_all(&templates)?;
+        // Files of a cluster can be read by the user who owns them only.
         let user =
             self.run_as.map_or_else(|| numeric_output(&["id", "-u"]), |(user, _)| Ok(user))?;
         let name = format!("{}-layout-{TEMPLATE_VERSION}-user-{user}", self.version()?);
-        let template = shelf.join(&name);
+        let template = templates.join(&name);
         if !template.exists() {
-            let lock = std::fs::File::create(shelf.join("lock"))?;
+            let lock = std::fs::File::create(templates.join("lock"))?;
             lock.lock()?;
             if !template.exists() {
                 self.make_template(&template)?;
@@ -90,26 +90,26 @@ impl PostgresPrograms {
         copy_dir(&template, data)
     }
 
-    /// Makes the template, whole or not at all.
+    /// Creates the template, completely or not at all.
     fn make_template(&self, template: &Path) -> anyhow::Result<()> {
-        // Not beside it: whom the server runs as need not be allowed to go there.
-        let workshop = create_folder("initdb-")?;
-        let half = template.with_extension("half");
-        let made = (|| {
-            self.set_owner(&workshop)?;
-            self.run_initdb(&workshop.join("data"))?;
-            if half.exists() {
-                std::fs::remove_dir_all(&half)?;
+        // The server's user may not have access to the directory of the templates.
+        let build_dir = create_folder("initdb-")?;
+        let unfinished = template.with_extension("unfinished");
+        let result = (|| {
+            self.set_owner(&build_dir)?;
+            self.run_initdb(&build_dir.join("data"))?;
+            if unfinished.exists() {
+                std::fs::remove_dir_all(&unfinished)?;
             }
-            copy_dir(&workshop.join("data"), &half)?;
-            Ok(std::fs::rename(&half, template)?)
+            copy_dir(&build_dir.join("data"), &unfinished)?;
+            Ok(std::fs::rename(&unfinished, template)?)
         })();
-        std::fs::remove_dir_all(&workshop)?;
-        made
+        std::fs::remove_dir_all(&build_dir)?;
+        result
     }
 
-    /// Text sorts by language here, not by bytes, as in most deployments: queries that rely on the
-    /// order of bytes have to say so.
+    /// Runs `initdb`. Text sorts by language, not by bytes, as in most deployments: queries that
+    /// rely on the order of bytes must say so.
     fn run_initdb(&self, data: &Path) -> anyhow::Result<()> {
         let mut words = self.command("initdb");
         words.extend(
@@ -126,14 +126,15 @@ impl PostgresPrograms {
     }
 }
 
-/// A folder of programs outside of Debian's.
+/// The folder of the programs on systems other than Debian.
 fn find_outside_debian() -> Option<PathBuf> {
-    let asked = run_program(&["pg_config", "--bindir"]).ok().map(|said| PathBuf::from(said.trim()));
-    let asked = asked.filter(|folder| folder.join("postgres").is_file());
-    asked.or_else(|| find_program("postgres").and_then(|file| file.parent().map(Path::to_owned)))
+    let output = run_program(&["pg_config", "--bindir"]).ok();
+    let folder = output.map(|output| PathBuf::from(output.trim()));
+    let folder = folder.filter(|folder| folder.join("postgres").is_file());
+    folder.or_else(|| find_program("postgres").and_then(|file| file.parent().map(Path::to_owned)))
 }
 
-/// Somebody who is not root.
+/// User and group of an unprivileged user.
 fn unprivileged_user() -> anyhow::Result<(u32, u32)> {
     for name in ["postgres", "nobody"] {
         if let (Ok(user), Ok(group)) =
@@ -145,7 +146,7 @@ fn unprivileged_user() -> anyhow::Result<(u32, u32)> {
     bail!("PostgreSQL does not run as root, and there is no user postgres or nobody")
 }
 
-/// Where templates are kept: in the target folder that our program was built in.
+/// The directory of the templates, in the target directory that this program was built in.
 fn template_dir() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file())?;
@@ -161,14 +162,14 @@ fn numeric_output(words: &[&str]) -> anyhow::Result<u32> {
     Ok(run_program(words)?.trim().parse()?)
 }
 
-/// Runs a program that ends soon and must succeed.
+/// Runs a program that must succeed; returns its output.
 fn run_program(words: &[impl AsRef<OsStr>]) -> anyhow::Result<String> {
     let (program, arguments) = words.split_first().context("no program")?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).current_dir("/").env("LC_ALL", "C");
-    let what = format!("{command:?}");
-    let output = command.output().with_context(|| what.clone())?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{what}: {}: {}", output.status, said.trim());
+    let command_line = format!("{command:?}");
+    let output = command.output().with_context(|| command_line.clone())?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command_line}: {}: {}", output.status, errors.trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -1,6 +1,10 @@
-//! Private servers for tests: a Redis, a PostgreSQL and an S3 of one test's own, each with a folder that
-//! goes with it. Nothing has a fixed port, so any number of tests run side by side; and nothing is
-//! left behind, not even by a test that is killed (see `keeper`).
+//! Private servers for tests: a Redis, a PostgreSQL and an S3 server, each with a folder of its
+//! own.
+//!
+//! No server has a fixed port, so any number of tests run at the same time. Nothing is left behind,
+//! not even by a test that is killed (see `supervisor`). A test that stops, breaks or counts starts
+//! a server of its own (`start`); the others use the server that the whole run shares (`shared`),
+//! each with a database, namespace or bucket of its own.
 
 mod cluster_template;
 mod postgres;
@@ -8,6 +12,7 @@ mod postgres_tools;
 mod redis;
 mod resp;
 mod s3;
+mod shared;
 mod supervisor;
 
 pub use postgres::{Postgres, PostgresServerOptions as PostgresOptions};
@@ -24,40 +29,40 @@ use crate::clock::environment_variable;
 
 /// How long a server may take to start or stop.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How often somebody who waits for one looks.
+/// The interval between two checks whether a server has started or stopped.
 const CHECK_INTERVAL: Duration = Duration::from_millis(2);
-/// Ports to try before giving up.
+/// The number of ports to try before giving up.
 const MAX_PORT_TRIES: usize = 50;
 
-/// Below the ports that systems give to connections by themselves: nobody takes one of these by
-/// chance while its server is down.
+/// Ports below those that systems assign to outgoing connections, so that no connection takes the
+/// port of a server that is stopped for a moment.
 const PORT_RANGE: std::ops::Range<u16> = 12_000..32_000;
 
-/// A port that nobody listens on now.
+/// Returns a port on which nothing listens at the moment.
 fn free_port() -> anyhow::Result<u16> {
-    let chance = RandomState::new();
+    let random = RandomState::new();
     let draws =
-        (0..1_000_u64).map(|n| chance.hash_one(n) % u64::from(PORT_RANGE.end - PORT_RANGE.start));
+        (0..1_000_u64).map(|n| random.hash_one(n) % u64::from(PORT_RANGE.end - PORT_RANGE.start));
     let mut ports =
         draws.filter_map(|draw| u16::try_from(draw).ok()).map(|draw| PORT_RANGE.start + draw);
     let free = ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
     free.context("no free port")
 }
 
-/// A new folder, which is its keeper's to remove.
+/// Creates a folder in the system's directory for temporary files. A `Supervisor` removes it.
 fn create_folder(prefix: &str) -> anyhow::Result<PathBuf> {
     Ok(tempfile::Builder::new().prefix(prefix).tempdir()?.keep())
 }
 
-/// The program of that name in the search path.
+/// Finds a program in the search path.
 fn find_program(name: &str) -> Option<PathBuf> {
     let path = environment_variable("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// The last of what a server said, for messages.
+/// The last 2,000 bytes of a server's log, for error messages.
 fn log_tail(log: &Path) -> String {
     let log = std::fs::read(log).unwrap_or_default();
     let tail = log.get(log.len().saturating_sub(2_000)..).unwrap_or(&log);
-    format!("it said: {}", String::from_utf8_lossy(tail).trim())
+    format!("the log ends with: {}", String::from_utf8_lossy(tail).trim())
 }

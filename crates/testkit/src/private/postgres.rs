@@ -1,7 +1,8 @@
-//! A PostgreSQL of one test's own.
+//! Private PostgreSQL servers.
 
 use super::cluster_template::PostgresPrograms;
-use super::supervisor::Supervisor;
+use super::shared::{ServerAddress, find_or_start, unique_name};
+use super::supervisor::{Lifetime, Supervisor};
 use super::{CHECK_INTERVAL, DEADLINE, MAX_PORT_TRIES, create_folder, free_port, log_tail};
 use anyhow::{Context, bail};
 use std::fmt::Write as _;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::time::{sleep, timeout};
 
-/// What every server is told: small, quiet, and without chores of its own.
+/// Settings of every server: little memory, and no background jobs.
 const SETTINGS: &str = "\
 listen_addresses = '127.0.0.1'
 shared_buffers = 16MB
@@ -21,11 +22,13 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 recovery_init_sync_method = syncfs
 ";
-/// Fast, since nobody pulls a plug here.
+/// Settings for speed. The data need not survive a crash of the machine.
 const NON_DURABLE_SETTINGS: &str =
     "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n";
+/// Connections of the shared server: a store opens several, and tests run at the same time.
+const MAX_SHARED_CONNECTIONS: &str = "500";
 
-/// How to run it.
+/// How to run a PostgreSQL server.
 #[derive(Clone, Debug, Default)]
 pub struct PostgresServerOptions {
     durable: bool,
@@ -33,14 +36,14 @@ pub struct PostgresServerOptions {
 }
 
 impl PostgresServerOptions {
-    /// With everything on disk before it is confirmed.
+    /// Sets whether every transaction is on disk before it is confirmed.
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
     }
 
-    /// With another setting of `postgresql.conf`.
+    /// Adds a setting of `postgresql.conf`.
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
@@ -57,19 +60,21 @@ impl PostgresServerOptions {
     }
 }
 
-/// A running `postgres` with a cluster of its own, whose superuser `postgres` gets in without a
-/// password. Dropping it kills it and removes its folder.
+/// A running `postgres` with a cluster of its own. Its superuser `postgres` connects without a
+/// password. Dropping this kills the server and removes its folder, unless the server is shared.
 #[derive(Debug)]
 pub struct Postgres {
     pub(super) programs: PostgresPrograms,
     supervisor: Supervisor,
     options: PostgresServerOptions,
     port: u16,
+    /// The beginning of the names that [`Postgres::next_database`] gives.
+    database_prefix: String,
     database_count: AtomicU32,
 }
 
 impl Postgres {
-    /// One that forgets everything in a crash of the machine.
+    /// Starts a server that may lose data in a crash of the machine.
     ///
     /// # Errors
     /// When it does not start.
@@ -77,15 +82,49 @@ impl Postgres {
         Self::start_with(PostgresServerOptions::default()).await
     }
 
-    /// One of these options.
+    /// Starts a server with these options.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn start_with(options: PostgresServerOptions) -> anyhow::Result<Self> {
-        let (programs, keeper) = tokio::task::spawn_blocking(prepare_cluster).await??;
-        let databases = AtomicU32::default();
-        let mut postgres =
-            Self { programs, supervisor: keeper, options, port: 0, database_count: databases };
+        Self::start_for(options, Lifetime::Supervisor).await
+    }
+
+    /// Returns the server that all tests of this run share, and starts it if it is not running yet.
+    /// Use databases of your own; the server cannot be stopped.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn shared() -> anyhow::Result<Self> {
+        let address = find_or_start("postgres", async |lifetime| {
+            let options = PostgresServerOptions::default();
+            let options = options.setting("max_connections", MAX_SHARED_CONNECTIONS);
+            let postgres = Self::start_for(options, lifetime).await?;
+            let folder = postgres.supervisor.folder().to_owned();
+            Ok(ServerAddress { folder, port: postgres.port })
+        });
+        let ServerAddress { folder, port } = address.await?;
+        Ok(Self {
+            programs: tokio::task::spawn_blocking(PostgresPrograms::find).await??,
+            supervisor: Supervisor::of_another_process(folder),
+            options: PostgresServerOptions::default(),
+            port,
+            database_prefix: format!("test_{}", unique_name()),
+            database_count: AtomicU32::default(),
+        })
+    }
+
+    async fn start_for(options: PostgresServerOptions, lifetime: Lifetime) -> anyhow::Result<Self> {
+        let prepared = tokio::task::spawn_blocking(move || prepare_cluster(&lifetime));
+        let (programs, supervisor) = prepared.await??;
+        let mut postgres = Self {
+            programs,
+            supervisor,
+            options,
+            port: 0,
+            database_prefix: "test".to_owned(),
+            database_count: AtomicU32::default(),
+        };
         for _ in 0..MAX_PORT_TRIES {
             postgres.port = free_port()?;
             postgres.write_configuration()?;
@@ -93,7 +132,7 @@ impl Postgres {
                 return Ok(postgres);
             }
         }
-        bail!("no port is free for long enough")
+        bail!("each port was taken before the server had started")
     }
 
     fn data_dir(&self) -> PathBuf {
@@ -103,11 +142,12 @@ impl Postgres {
     fn write_configuration(&self) -> anyhow::Result<()> {
         let folder = self.supervisor.folder().display().to_string();
         let text = self.options.configuration(&folder, self.port);
-        // The file is there, and stays its owner's.
+        // Writing into the existing file keeps its owner.
         Ok(std::fs::write(self.data_dir().join("postgresql.conf"), text)?)
     }
 
-    /// Starts the process and waits until it takes connections; false if somebody took its port.
+    /// Starts the process and waits until it accepts connections. Returns false if another program
+    /// took its port.
     async fn try_start(&self) -> anyhow::Result<bool> {
         let id = self.supervisor.start()?;
         let started = timeout(DEADLINE, async {
@@ -125,50 +165,52 @@ impl Postgres {
             return Ok(true);
         }
         self.supervisor.reap()?;
-        let said = log_tail(&log);
-        if said.contains("already in use") {
+        let tail = log_tail(&log);
+        if tail.contains("already in use") {
             std::fs::write(&log, "")?;
             return Ok(false);
         }
-        bail!("PostgreSQL does not start; {said}")
+        bail!("PostgreSQL does not start; {tail}")
     }
 
-    /// Its port on 127.0.0.1.
+    /// The server's port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The folder of its socket.
+    /// The folder of the server's Unix socket.
     #[must_use]
     pub fn socket_folder(&self) -> &Path {
         self.supervisor.folder()
     }
 
-    /// A database by TCP.
+    /// The URL of a database by TCP.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgresql://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// A database by the socket.
+    /// The URL of a database by the Unix socket.
     #[must_use]
     pub fn socket_url(&self, database: &str) -> String {
         let (folder, port) = (self.socket_folder().display(), self.port);
         format!("postgresql://postgres@/{database}?host={folder}&port={port}")
     }
 
-    /// A new empty database whose name nobody was given before.
+    /// Creates an empty database and returns its name, a new one each time.
     ///
     /// # Errors
     /// When it cannot be created.
     pub async fn next_database(&self) -> anyhow::Result<String> {
-        let name = format!("test_{}", self.database_count.fetch_add(1, Ordering::Relaxed));
+        let number = self.database_count.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}_{number}", self.database_prefix);
         self.create_database(&name).await?;
         Ok(name)
     }
 
-    /// Stops it at once and in good order: whoever is connected is thrown out.
+    /// Shuts the server down in order but without waiting for clients: their connections are
+    /// closed.
     ///
     /// # Errors
     /// When it does not end.
@@ -176,7 +218,7 @@ impl Postgres {
         self.supervisor.stop("INT", false).await
     }
 
-    /// Kills it with all its processes.
+    /// Kills the server with all its processes.
     ///
     /// # Errors
     /// When it does not end.
@@ -184,23 +226,24 @@ impl Postgres {
         self.supervisor.stop("KILL", true).await
     }
 
-    /// Lets it hang: it keeps its connections and answers nothing, until it goes on.
+    /// Suspends the server: it keeps its connections and answers nothing until
+    /// [`Postgres::resume`].
     ///
     /// # Errors
-    /// When that cannot be told to it.
+    /// When its processes cannot be signalled.
     pub async fn pause(&self) -> anyhow::Result<()> {
         self.supervisor.pause().await
     }
 
-    /// Lets it go on.
+    /// Lets a suspended server continue.
     ///
     /// # Errors
-    /// When that cannot be told to it.
+    /// When its processes cannot be signalled.
     pub fn resume(&self) -> anyhow::Result<()> {
         self.supervisor.resume()
     }
 
-    /// Starts it again on the same port and data; kills it before if it runs.
+    /// Starts the server again on the same port and data. Kills it first if it runs.
     ///
     /// # Errors
     /// When it does not start.
@@ -212,28 +255,28 @@ impl Postgres {
             }
             Ok(())
         };
-        timeout(DEADLINE, restarting).await.context("its port stays taken")?
+        timeout(DEADLINE, restarting).await.context("another program keeps its port")?
     }
 }
 
-/// Everything that comes before the first start.
-fn prepare_cluster() -> anyhow::Result<(PostgresPrograms, Supervisor)> {
+/// Does everything that comes before the first start.
+fn prepare_cluster(lifetime: &Lifetime) -> anyhow::Result<(PostgresPrograms, Supervisor)> {
     let programs = PostgresPrograms::find()?;
     let folder = create_folder("postgres-")?;
     let mut command = programs.command("postgres");
     command.extend(["-D".into(), data_dir_in(&folder).into()]);
-    // From here on the folder goes whatever happens.
-    let keeper = Supervisor::new(folder, &command)?;
-    programs.set_owner(keeper.folder())?;
-    programs.create_cluster(&data_dir_in(keeper.folder()))?;
-    Ok((programs, keeper))
+    // From now on the folder is removed in any case.
+    let supervisor = Supervisor::new(folder, &command, lifetime)?;
+    programs.set_owner(supervisor.folder())?;
+    programs.create_cluster(&data_dir_in(supervisor.folder()))?;
+    Ok((programs, supervisor))
 }
 
 fn data_dir_in(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-/// Whether the process of that id says in its file that it takes connections.
+/// Whether `postmaster.pid` says that the process with this id accepts connections.
 fn is_ready(data: &Path, id: u32) -> bool {
     let file = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let mut lines = file.lines().map(str::trim);

@@ -1,4 +1,4 @@
-//! What tests do to a private PostgreSQL beside the product: databases, statements, dumps.
+//! Creates databases, runs statements and takes dumps on a private PostgreSQL server.
 
 use super::{DEADLINE, Postgres};
 use anyhow::{Context, ensure};
@@ -7,9 +7,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// The database that is always there.
+/// The database that always exists.
 const MAINTENANCE_DATABASE: &str = "postgres";
-/// The database that is always empty.
+/// The template database that is always empty.
 const EMPTY_TEMPLATE: &str = "template0";
 
 impl Postgres {
@@ -21,15 +21,15 @@ impl Postgres {
         self.create_database_from(name, EMPTY_TEMPLATE).await
     }
 
-    /// Creates a copy of a database to which nobody is connected.
+    /// Creates a copy of a database to which no client is connected.
     ///
     /// # Errors
-    /// When it exists already, or the other is in use.
+    /// When a database of this name exists already, or the template is in use.
     pub async fn create_database_from(&self, name: &str, template: &str) -> anyhow::Result<()> {
         self.psql(MAINTENANCE_DATABASE, &create_statement(name, template)).await.map(drop)
     }
 
-    /// Drops a database and throws out who is connected to it; nothing happens if there is none.
+    /// Drops a database, if it exists, and closes the connections to it.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -37,26 +37,26 @@ impl Postgres {
         self.psql(MAINTENANCE_DATABASE, &drop_statement(name)).await.map(drop)
     }
 
-    /// Drops a database, if there is one, and creates it anew and empty.
+    /// Drops a database, if it exists, and creates it again, empty.
     ///
     /// # Errors
     /// When the server does not answer.
     pub async fn recreate_database(&self, name: &str) -> anyhow::Result<()> {
-        let both = drop_statement(name) + &create_statement(name, EMPTY_TEMPLATE);
-        self.psql(MAINTENANCE_DATABASE, &both).await.map(drop)
+        let statements = drop_statement(name) + &create_statement(name, EMPTY_TEMPLATE);
+        self.psql(MAINTENANCE_DATABASE, &statements).await.map(drop)
     }
 
-    /// Runs SQL; returns the rows, one a line, with `|` between their columns.
+    /// Runs SQL statements; returns the rows, one per line, with `|` between columns.
     ///
     /// # Errors
-    /// When a statement fails; those before it stay done.
+    /// When a statement fails. The effects of the statements before it remain.
     pub async fn psql(&self, database: &str, sql: &str) -> anyhow::Result<String> {
         let tuples = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"];
-        let said = self.run_tool("psql", database, &tuples, sql).await?;
-        Ok(said.trim_end_matches('\n').to_owned())
+        let rows = self.run_tool("psql", database, &tuples, sql).await?;
+        Ok(rows.trim_end_matches('\n').to_owned())
     }
 
-    /// What `pg_dump` writes with these arguments, e.g. `--schema-only`.
+    /// Returns the output of `pg_dump` with these arguments, e.g. `--schema-only`.
     ///
     /// # Errors
     /// When it fails.
@@ -75,18 +75,21 @@ impl Postgres {
         command.env_clear().env("LC_ALL", "C.UTF-8").current_dir("/").kill_on_drop(true);
         command.args(arguments).args(["-d", &self.socket_url(database)]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("PostgreSQL's tools: bin/test installs them")?;
+        let mut child = command
+            .spawn()
+            .context("the client programs of PostgreSQL are missing: bin/test installs them")?;
         let pipe = child.stdin.take();
         let write = async {
             if let Some(mut pipe) = pipe {
-                // A tool that fails does not read to the end, and says why.
+                // A tool that fails may not read its input to the end; its error output tells why.
                 let _ = pipe.write_all(input.as_bytes()).await;
             }
         };
-        let both = async { tokio::join!(write, child.wait_with_output()).1 };
-        let output = timeout(DEADLINE, both).await.with_context(|| format!("{name} hangs"))??;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{name}: {}: {}", output.status, said.trim());
+        let run = async { tokio::join!(write, child.wait_with_output()).1 };
+        let output =
+            timeout(DEADLINE, run).await.with_context(|| format!("{name} does not end"))??;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{name}: {}: {}", output.status, errors.trim());
         Ok(String::from_utf8(output.stdout)?)
     }
 }

@@ -1,7 +1,8 @@
-//! A Redis of one test's own.
+//! Private Redis servers and sentinels.
 
 use super::resp::{RedisReply, RespConnection};
-use super::supervisor::Supervisor;
+use super::shared::{ServerAddress, find_or_start};
+use super::supervisor::{Lifetime, Supervisor};
 use super::{
     CHECK_INTERVAL, DEADLINE, MAX_PORT_TRIES, create_folder, find_program, free_port, log_tail,
 };
@@ -12,12 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-/// What we call ourselves at servers with a user of the test's.
+/// User and password of this module on servers where a test has defined a user.
 const TESTKIT_USER: [&str; 2] = ["testkit", "password-of-testkit"];
-/// Databases of a server, to be shared out among setups.
-const MAX_DATABASES: u32 = 256;
+/// The number of databases of a server.
+const MAX_DATABASES: u32 = 1_024;
+/// The key in database 0 of the shared server that counts the databases in use.
+const DATABASE_COUNTER: &str = "testkit:databases";
 
-/// What outlives the process.
+/// Which data survives a restart of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Persistence {
     /// Nothing.
@@ -25,65 +28,66 @@ pub enum Persistence {
     None,
     /// An append-only file, on disk every second.
     EverySecond,
-    /// An append-only file, on disk before anything is answered.
+    /// An append-only file, on disk before a write is answered.
     Always,
 }
 
-/// How to run it.
+/// How to run a Redis server.
 #[derive(Clone, Debug, Default)]
 pub struct RedisServerOptions {
     persistence: Persistence,
     password: Option<String>,
     user: Option<[String; 3]>,
     configuration_lines: Vec<String>,
-    /// Name and port of the master that it watches, if it is a sentinel.
+    /// Name and port of the master that a sentinel watches; none for a server.
     watched_master: Option<(String, u16)>,
 }
 
 impl RedisServerOptions {
-    /// With this persistence.
+    /// Sets the persistence.
     #[must_use]
     pub fn persistence(mut self, persistence: Persistence) -> Self {
         self.persistence = persistence;
         self
     }
 
-    /// With a password for everybody, of letters and digits.
+    /// Sets a password for the default user, of letters and digits.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self
     }
 
-    /// With a user whom rules of the access control list allow something, e.g. `~app:* +@all`;
-    /// nobody else gets in.
+    /// Defines a user with rules of the access control list, e.g. `~app:* +@all`, and disables the
+    /// default user.
     #[must_use]
     pub fn user(mut self, name: &str, password: &str, rules: &str) -> Self {
         self.user = Some([name, password, rules].map(str::to_owned));
         self
     }
 
-    /// With a line more of its configuration, e.g. `maxmemory 10mb`.
+    /// Adds a line of the configuration, e.g. `maxmemory 10mb`.
     #[must_use]
     pub fn configuration_line(mut self, line: &str) -> Self {
         self.configuration_lines.push(line.to_owned());
         self
     }
 
-    /// As a sentinel, which keeps nothing and says where the master of that name is.
+    /// Runs a sentinel that watches a master on this port, under this name. A sentinel stores no
+    /// data.
     #[must_use]
     pub fn sentinel(mut self, master: &str, port: u16) -> Self {
         self.watched_master = Some((master.to_owned(), port));
         self
     }
 
-    /// How we ourselves get in.
+    /// User and password with which this module connects.
     fn testkit_credentials(&self) -> Option<[&str; 2]> {
         let by_password = self.password.as_deref().map(|password| ["default", password]);
         self.user.as_ref().map_or(by_password, |_| Some(TESTKIT_USER))
     }
 
-    /// The part of a URL that says who comes.
+    /// User and password as a part of a URL.
     fn url_credentials(&self) -> String {
         let [user, password] = match (&self.user, &self.password) {
             (Some([name, password, _]), _) => [name.as_str(), password.as_str()],
@@ -94,10 +98,10 @@ impl RedisServerOptions {
     }
 
     fn configuration(&self, folder: &str, port: u16) -> String {
-        if let Some((master, of_master)) = &self.watched_master {
+        if let Some((master, master_port)) = &self.watched_master {
             return format!(
                 "bind 127.0.0.1\nport {port}\nunixsocket {folder}/socket\ndir {folder}\n\
-                 sentinel monitor {master} 127.0.0.1 {of_master} 1\n"
+                 sentinel monitor {master} 127.0.0.1 {master_port} 1\n"
             );
         }
         let (append, when) = match self.persistence {
@@ -113,27 +117,32 @@ impl RedisServerOptions {
             let _ = writeln!(text, "requirepass {password}");
         }
         if let Some([name, password, rules]) = &self.user {
-            let [us, ours] = TESTKIT_USER;
-            let _ = writeln!(text, "user default off\nuser {us} on >{ours} ~* &* +@all");
+            let [testkit_user, testkit_password] = TESTKIT_USER;
+            let _ = writeln!(
+                text,
+                "user default off\nuser {testkit_user} on >{testkit_password} ~* &* +@all"
+            );
             let _ = writeln!(text, "user {name} on >{password} {rules}");
         }
         text + &self.configuration_lines.join("\n")
     }
 }
 
-/// A running `redis-server`. Dropping it kills it and removes its folder.
+/// A running `redis-server`. Dropping this kills the server and removes its folder, unless the
+/// server is shared.
 #[derive(Debug)]
 pub struct Redis {
     supervisor: Supervisor,
     options: RedisServerOptions,
     port: u16,
-    /// Commands of our own since it started. Held while we ask, so that we can count.
+    /// Commands that this module has sent since the server started. Locked while one is sent, so
+    /// that the count is exact.
     own_commands: Mutex<u64>,
     database_count: AtomicU64,
 }
 
 impl Redis {
-    /// One without persistence or password.
+    /// Starts a server without persistence or password.
     ///
     /// # Errors
     /// When it does not start.
@@ -141,25 +150,44 @@ impl Redis {
         Self::start_with(RedisServerOptions::default()).await
     }
 
-    /// One of these options.
+    /// Starts a server with these options.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn start_with(options: RedisServerOptions) -> anyhow::Result<Self> {
+        Self::start_for(options, &Lifetime::Supervisor).await
+    }
+
+    /// Returns the server that all tests of this run share, and starts it if it is not running yet.
+    /// It has neither persistence nor password. Use a namespace of your own; the server cannot be
+    /// stopped.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn shared() -> anyhow::Result<Self> {
+        let address = find_or_start("redis", async |lifetime| {
+            let redis = Self::start_for(RedisServerOptions::default(), &lifetime).await?;
+            let folder = redis.supervisor.folder().to_owned();
+            Ok(ServerAddress { folder, port: redis.port })
+        });
+        let ServerAddress { folder, port } = address.await?;
+        let supervisor = Supervisor::of_another_process(folder);
+        Ok(Self { port, ..Self::not_started(supervisor, RedisServerOptions::default()) })
+    }
+
+    fn not_started(supervisor: Supervisor, options: RedisServerOptions) -> Self {
+        let (own_commands, database_count) = (Mutex::default(), AtomicU64::default());
+        Self { supervisor, options, port: 0, own_commands, database_count }
+    }
+
+    async fn start_for(options: RedisServerOptions, lifetime: &Lifetime) -> anyhow::Result<Self> {
         let program = find_program("redis-server");
         let program = program.context("redis-server is missing: bin/test installs it")?;
         let folder = create_folder("redis-")?;
         let mut command = vec![program.into(), folder.join("redis.conf").into()];
         command.extend(options.watched_master.is_some().then(|| "--sentinel".into()));
-        let keeper = Supervisor::new(folder, &command)?;
-        let (asked, databases) = (Mutex::default(), AtomicU64::default());
-        let mut redis = Self {
-            supervisor: keeper,
-            options,
-            port: 0,
-            own_commands: asked,
-            database_count: databases,
-        };
+        let supervisor = Supervisor::new(folder, &command, lifetime)?;
+        let mut redis = Self::not_started(supervisor, options);
         for _ in 0..MAX_PORT_TRIES {
             redis.port = free_port()?;
             redis.write_configuration()?;
@@ -167,7 +195,7 @@ impl Redis {
                 return Ok(redis);
             }
         }
-        bail!("no port is free for long enough")
+        bail!("each port was taken before the server had started")
     }
 
     fn write_configuration(&self) -> anyhow::Result<()> {
@@ -176,7 +204,8 @@ impl Redis {
         Ok(std::fs::write(self.supervisor.folder().join("redis.conf"), text)?)
     }
 
-    /// Starts the process and waits until it answers; false if somebody took its port.
+    /// Starts the process and waits until it answers. Returns false if another program took its
+    /// port.
     async fn try_start(&self) -> anyhow::Result<bool> {
         *self.own_commands.lock().await = 0;
         self.supervisor.start()?;
@@ -194,113 +223,118 @@ impl Redis {
             return Ok(true);
         }
         self.supervisor.reap()?;
-        let said = log_tail(&log);
-        if said.contains("in use") {
+        let tail = log_tail(&log);
+        if tail.contains("in use") {
             std::fs::write(&log, "")?;
             return Ok(false);
         }
-        bail!("Redis does not start; {said}")
+        bail!("Redis does not start; {tail}")
     }
 
-    /// Its port on 127.0.0.1.
+    /// The server's port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its socket.
+    /// The path of the server's Unix socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.supervisor.folder().join("socket")
     }
 
-    /// Database 0 by TCP, with password.
+    /// The URL of database 0 by TCP, with the password.
     #[must_use]
     pub fn url(&self) -> String {
         self.database_url(0)
     }
 
-    /// A database by TCP, with password.
+    /// The URL of a database by TCP, with the password.
     #[must_use]
     pub fn database_url(&self, database: u32) -> String {
         format!("redis://{}127.0.0.1:{}/{database}", self.options.url_credentials(), self.port)
     }
 
-    /// Database 0 by the socket, with password.
+    /// The URL of database 0 by the Unix socket, with the password.
     #[must_use]
     pub fn unix_url(&self) -> String {
         format!("unix://{}{}", self.options.url_credentials(), self.socket().display())
     }
 
-    /// A database that nobody was given before.
+    /// Returns the number of a database that no earlier call has returned. On the shared server
+    /// that holds for all tests of the run, and database 0 is left to stores with namespaces.
     ///
     /// # Errors
-    /// When all were given away.
-    pub fn next_database(&self) -> anyhow::Result<u32> {
-        let number = u32::try_from(self.database_count.fetch_add(1, Ordering::Relaxed))?;
+    /// When all databases are in use.
+    pub async fn next_database(&self) -> anyhow::Result<u32> {
+        let number = if self.supervisor.is_of_another_process() {
+            self.run_command(&["INCR", DATABASE_COUNTER]).await?.text().parse()?
+        } else {
+            u32::try_from(self.database_count.fetch_add(1, Ordering::Relaxed))?
+        };
         (number < MAX_DATABASES).then_some(number).context("Redis has no more databases")
     }
 
-    /// Asks something in database 0, e.g. `["HGETALL", "server:1"]`.
+    /// Runs a command in database 0, e.g. `["HGETALL", "server:1"]`.
     ///
     /// # Errors
-    /// When there is no answer, or it is an error.
+    /// When there is no reply, or it is an error.
     pub async fn run_command(&self, command: &[&str]) -> anyhow::Result<RedisReply> {
         self.run_command_in(0, command).await
     }
 
-    /// Asks something in a database.
+    /// Runs a command in a database.
     ///
     /// # Errors
-    /// When there is no answer, or it is an error.
+    /// When there is no reply, or it is an error.
     pub async fn run_command_in(
         &self,
         database: u32,
         command: &[&str],
     ) -> anyhow::Result<RedisReply> {
-        let mut asked = self.own_commands.lock().await;
-        self.run_counted(&mut asked, database, command).await
+        let mut own_commands = self.own_commands.lock().await;
+        self.run_counted(&mut own_commands, database, command).await
     }
 
     async fn run_counted(
         &self,
-        asked: &mut u64,
+        own_commands: &mut u64,
         database: u32,
         command: &[&str],
     ) -> anyhow::Result<RedisReply> {
         let mut connection = RespConnection::open(&self.socket()).await?;
         if let Some([user, password]) = self.options.testkit_credentials() {
             connection.send_command(&["AUTH", user, password]).await?;
-            *asked += 1;
+            *own_commands += 1;
         }
         if database > 0 {
             connection.send_command(&["SELECT", &database.to_string()]).await?;
-            *asked += 1;
+            *own_commands += 1;
         }
         let reply = connection.send_command(command).await?;
-        *asked += 1;
+        *own_commands += 1;
         Ok(reply)
     }
 
-    /// Commands that others sent since it was started. Those that a script runs count too; those
-    /// refused before they ran do not.
+    /// Counts the commands that other clients have sent since the server started. Commands that a
+    /// script runs count as well; commands that were refused before they ran do not.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When the server does not answer.
     pub async fn count_commands(&self) -> anyhow::Result<u64> {
-        let mut asked = self.own_commands.lock().await;
-        let stats = self.run_counted(&mut asked, 0, &["INFO", "stats"]).await?.text();
-        // It counts a command when it is over: this one is not among those it tells of.
-        let ours = asked.saturating_sub(1);
+        let mut own_commands = self.own_commands.lock().await;
+        let stats = self.run_counted(&mut own_commands, 0, &["INFO", "stats"]).await?.text();
+        // Redis counts a command when it ends: INFO does not count itself.
+        let own = own_commands.saturating_sub(1);
         let total = stats.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
         let total: u64 = total.context("INFO without a count")?.trim().parse()?;
-        Ok(total.saturating_sub(ours))
+        Ok(total.saturating_sub(own))
     }
 
     /// Empties all databases.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When the server does not answer.
     pub async fn flush_all(&self) -> anyhow::Result<()> {
         self.run_command(&["FLUSHALL"]).await.map(drop)
     }
@@ -308,12 +342,12 @@ impl Redis {
     /// Empties one database.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When the server does not answer.
     pub async fn flush_database(&self, database: u32) -> anyhow::Result<()> {
         self.run_command_in(database, &["FLUSHDB"]).await.map(drop)
     }
 
-    /// Stops it in good order, as an administrator would.
+    /// Shuts the server down in order, as an administrator does.
     ///
     /// # Errors
     /// When it does not end.
@@ -321,7 +355,7 @@ impl Redis {
         self.supervisor.stop("TERM", false).await
     }
 
-    /// Kills it at once.
+    /// Kills the server.
     ///
     /// # Errors
     /// When it does not end.
@@ -329,23 +363,23 @@ impl Redis {
         self.supervisor.stop("KILL", true).await
     }
 
-    /// Lets it hang: it keeps its connections and answers nothing, until it goes on.
+    /// Suspends the server: it keeps its connections and answers nothing until [`Redis::resume`].
     ///
     /// # Errors
-    /// When that cannot be told to it.
+    /// When its processes cannot be signalled.
     pub async fn pause(&self) -> anyhow::Result<()> {
         self.supervisor.pause().await
     }
 
-    /// Lets it go on.
+    /// Lets a suspended server continue.
     ///
     /// # Errors
-    /// When that cannot be told to it.
+    /// When its processes cannot be signalled.
     pub fn resume(&self) -> anyhow::Result<()> {
         self.supervisor.resume()
     }
 
-    /// Starts it again on the same port and data; kills it before if it runs.
+    /// Starts the server again on the same port and data. Kills it first if it runs.
     ///
     /// # Errors
     /// When it does not start.
@@ -357,6 +391,6 @@ impl Redis {
             }
             Ok(())
         };
-        timeout(DEADLINE, restarting).await.context("its port stays taken")?
+        timeout(DEADLINE, restarting).await.context("another program keeps its port")?
     }
 }

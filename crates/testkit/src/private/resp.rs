@@ -1,5 +1,5 @@
-//! As much of Redis' protocol as it takes to ask a private server about itself, independent of the
-//! client that the product uses.
+//! A client for the parts of Redis' protocol that tests need, independent of the client that the
+//! product uses.
 
 use anyhow::{Context, bail};
 use futures_util::future::BoxFuture;
@@ -7,21 +7,21 @@ use std::path::Path;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
-/// What Redis answers.
+/// A reply of Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisReply {
-    /// Nothing there.
+    /// No value.
     Nil,
-    /// A number.
+    /// An integer.
     Number(i64),
     /// Text or bytes.
     Text(Vec<u8>),
-    /// Several.
+    /// Several replies.
     List(Vec<RedisReply>),
 }
 
 impl RedisReply {
-    /// Its text, with numbers spelled out; empty for anything else.
+    /// The reply as text. A missing value and a list are empty text.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -31,17 +31,17 @@ impl RedisReply {
         }
     }
 
-    /// The texts of a list.
+    /// The elements of a list as texts.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
         match self {
-            Self::List(all) => all.iter().map(Self::text).collect(),
+            Self::List(replies) => replies.iter().map(Self::text).collect(),
             _ => Vec::new(),
         }
     }
 }
 
-/// A connection by the socket.
+/// A connection by the Unix socket.
 #[derive(Debug)]
 pub(super) struct RespConnection(BufReader<UnixStream>);
 
@@ -50,7 +50,7 @@ impl RespConnection {
         Ok(Self(BufReader::new(UnixStream::connect(socket).await?)))
     }
 
-    /// Sends a command and waits for its answer; an answer of an error is one.
+    /// Sends a command and waits for the reply. An error reply is an `Err`.
     pub(super) async fn send_command(&mut self, command: &[&str]) -> anyhow::Result<RedisReply> {
         let mut out = format!("*{}\r\n", command.len());
         for word in command {
@@ -64,7 +64,7 @@ impl RespConnection {
         Box::pin(async {
             let mut line = String::new();
             self.0.read_line(&mut line).await?;
-            let line = line.strip_suffix("\r\n").context("Redis hung up")?;
+            let line = line.strip_suffix("\r\n").context("Redis closed the connection")?;
             let (kind, rest) = line.split_at_checked(1).context("an empty line")?;
             match kind {
                 "+" => Ok(RedisReply::Text(rest.as_bytes().to_vec())),
@@ -78,11 +78,11 @@ impl RespConnection {
                     Ok(RedisReply::Text(bytes))
                 }
                 "*" => {
-                    let mut all = Vec::new();
+                    let mut replies = Vec::new();
                     for _ in 0..rest.parse::<usize>()? {
-                        all.push(self.read_reply().await?);
+                        replies.push(self.read_reply().await?);
                     }
-                    Ok(RedisReply::List(all))
+                    Ok(RedisReply::List(replies))
                 }
                 _ => bail!("Redis sends {line:?}"),
             }

@@ -1,6 +1,9 @@
-//! A server process and its folder, kept by a shell of a few lines that stands between them and us.
-//! We hold the writing end of its pipe; when that closes, because the server is dropped or because
-//! our process was killed, the shell ends the server and removes the folder.
+//! A server process and its folder, supervised by a shell script of a few lines that runs between
+//! the test process and the server.
+//!
+//! The test process holds the writing end of the script's input. When that end closes, because the
+//! server is dropped or because the test process was killed, the script kills the server and
+//! removes the folder.
 
 use super::{CHECK_INTERVAL, DEADLINE, log_tail};
 use crate::clock::environment_variable;
@@ -13,11 +16,25 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::{sleep, timeout};
 
-/// A server and its folder. Dropping it ends both before it returns.
+const SUPERVISOR_SCRIPT: &str = include_str!("supervisor.sh");
+const SHARED_SUPERVISOR_SCRIPT: &str = include_str!("shared_supervisor.sh");
+
+/// How long a supervised server and its folder exist.
+#[derive(Clone, Debug)]
+pub(super) enum Lifetime {
+    /// Until the [`Supervisor`] is dropped.
+    Supervisor,
+    /// Until the process with this id has ended. Then the directory `record` is removed as well.
+    Process { id: u32, record: PathBuf },
+}
+
+/// A server and its folder. Unless another process supervises the server, dropping this ends the
+/// server and removes the folder before it returns.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     folder: PathBuf,
-    shell: Mutex<Shell>,
+    /// The script; none if another process started the server.
+    shell: Option<Mutex<Shell>>,
 }
 
 #[derive(Debug)]
@@ -25,104 +42,131 @@ struct Shell {
     process: Child,
     commands: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    /// The server, if it was started and not waited for.
+    /// The server's process id between its start and [`Supervisor::reap`].
     server_pid: Option<u32>,
+    lifetime: Lifetime,
 }
 
 impl Supervisor {
-    /// Takes the folder over; nothing is started yet.
-    pub(super) fn new(folder: PathBuf, command: &[OsString]) -> anyhow::Result<Self> {
+    /// Takes ownership of the folder. Does not start the server yet.
+    pub(super) fn new(
+        folder: PathBuf,
+        command: &[OsString],
+        lifetime: &Lifetime,
+    ) -> anyhow::Result<Self> {
         let mut shell = Command::new("sh");
-        shell.args(["-c", include_str!("keeper.sh"), "keeper"]).arg(&folder).args(command);
+        match lifetime {
+            Lifetime::Supervisor => {
+                shell.args(["-c", SUPERVISOR_SCRIPT, "supervisor"]);
+            }
+            Lifetime::Process { id, record } => {
+                shell.args(["-c", SHARED_SUPERVISOR_SCRIPT, "shared_supervisor"]);
+                shell.arg(id.to_string()).arg(record).arg(SUPERVISOR_SCRIPT);
+            }
+        }
+        shell.arg(&folder).args(command);
         shell
             .env_clear()
             .env("LC_ALL", "C")
             .envs(environment_variable("PATH").map(|path| ("PATH", path)));
-        // What ends a test and its group, as interrupts do, is not to end this.
+        // A signal to the process group of the test, such as an interrupt, must not end the script.
         shell.process_group(0).current_dir("/");
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = shell.spawn().context("sh")?;
-        let orders = process.stdin.take();
-        let answers = process.stdout.take().context("sh without an output")?;
-        let answers = BufReader::new(answers);
-        let shell = Shell { process, commands: orders, output: answers, server_pid: None };
-        Ok(Self { folder, shell: Mutex::new(shell) })
+        let commands = process.stdin.take();
+        let output = BufReader::new(process.stdout.take().context("sh without an output")?);
+        let lifetime = lifetime.clone();
+        let shell = Shell { process, commands, output, server_pid: None, lifetime };
+        Ok(Self { folder, shell: Some(Mutex::new(shell)) })
+    }
+
+    /// Refers to a server that another process has started in this folder.
+    pub(super) fn of_another_process(folder: PathBuf) -> Self {
+        Self { folder, shell: None }
+    }
+
+    /// Whether another process has started the server.
+    pub(super) fn is_of_another_process(&self) -> bool {
+        self.shell.is_none()
     }
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What the server has said, of all its lives.
+    /// The file with everything that the server has printed since its first start.
     pub(super) fn log_path(&self) -> PathBuf {
         self.folder.join("log")
     }
 
-    fn shell(&self) -> MutexGuard<'_, Shell> {
-        self.shell.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_shell(&self) -> anyhow::Result<MutexGuard<'_, Shell>> {
+        let shell = self.shell.as_ref().context("a shared server is not controlled by one test")?;
+        Ok(shell.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Starts the server; returns its process id.
     pub(super) fn start(&self) -> anyhow::Result<u32> {
-        let mut shell = self.shell();
-        ensure!(shell.server_pid.is_none(), "it runs already");
+        let mut shell = self.lock_shell()?;
+        ensure!(shell.server_pid.is_none(), "the server runs already");
         shell.send_command("start")?;
         let id = shell.read_line()?.parse()?;
         shell.server_pid = Some(id);
         Ok(id)
     }
 
-    /// Whether there is no server that runs.
+    /// Whether no server runs that this process has started.
     pub(super) fn is_stopped(&self) -> bool {
-        self.shell().server_pid.is_none_or(has_exited)
+        self.lock_shell().map_or(true, |shell| shell.server_pid.is_none_or(has_exited))
     }
 
-    /// Stops the server and its children in the middle of whatever they do.
+    /// Suspends the server and its children, whatever they are doing.
     pub(super) async fn pause(&self) -> anyhow::Result<()> {
-        let stopping = self.send_signal("STOP", true)?;
-        let stands = |id: &u32| matches!(process_state(*id), None | Some('T' | 'Z' | 'X'));
-        self.wait_until(|| stopping.iter().all(stands)).await.context("does not pause")
+        let paused = self.send_signal("STOP", true)?;
+        let is_paused = |id: &u32| matches!(process_state(*id), None | Some('T' | 'Z' | 'X'));
+        self.wait_until(|| paused.iter().all(is_paused)).await.context("does not pause")
     }
 
-    /// Lets the server and its children go on.
+    /// Lets the server and its children continue.
     pub(super) fn resume(&self) -> anyhow::Result<()> {
         self.send_signal("CONT", true).map(drop)
     }
 
-    /// Sends the server a signal, and its children too if that is for them; returns whom it reached.
+    /// Sends a signal to the server, and to its children if `children` is true; returns the ids of
+    /// these processes.
     fn send_signal(&self, name: &str, children: bool) -> anyhow::Result<Vec<u32>> {
-        let mut shell = self.shell();
+        let mut shell = self.lock_shell()?;
         let Some(server) = shell.server_pid else {
             return Ok(Vec::new());
         };
-        let mut all = vec![server];
-        all.extend(if children { child_pids(server) } else { Vec::new() });
-        let ids: Vec<_> = all.iter().map(ToString::to_string).collect();
+        let mut processes = vec![server];
+        processes.extend(if children { child_pids(server) } else { Vec::new() });
+        let ids: Vec<_> = processes.iter().map(ToString::to_string).collect();
         shell.send_command(&format!("{name} {}", ids.join(" ")))?;
         shell.read_line()?;
-        Ok(all)
+        Ok(processes)
     }
 
-    /// Ends the server by a signal and waits until it is gone; nothing happens if it is.
+    /// Ends the server by a signal and waits until it has ended. Does nothing if no server runs.
     pub(super) async fn stop(&self, signal: &str, children: bool) -> anyhow::Result<()> {
         let ending = self.send_signal(signal, children)?;
-        let gone = self.wait_until(|| ending.iter().all(|id| has_exited(*id))).await;
-        gone.with_context(|| format!("does not end by {signal}; {}", log_tail(&self.log_path())))?;
+        let ended = self.wait_until(|| ending.iter().all(|id| has_exited(*id))).await;
+        ended
+            .with_context(|| format!("does not end by {signal}; {}", log_tail(&self.log_path())))?;
         self.reap()
     }
 
-    async fn wait_until(&self, mut is_so: impl FnMut() -> bool) -> anyhow::Result<()> {
+    async fn wait_until(&self, mut condition: impl FnMut() -> bool) -> anyhow::Result<()> {
         let waiting = async {
-            while !is_so() {
+            while !condition() {
                 sleep(CHECK_INTERVAL).await;
             }
         };
         Ok(timeout(DEADLINE, waiting).await?)
     }
 
-    /// Lets go of a server that has ended.
+    /// Waits for the exit status of a server that has ended, so that it can be started again.
     pub(super) fn reap(&self) -> anyhow::Result<()> {
-        let mut shell = self.shell();
+        let mut shell = self.lock_shell()?;
         if shell.server_pid.take().is_some() {
             shell.send_command("wait")?;
             shell.read_line()?;
@@ -132,16 +176,16 @@ impl Supervisor {
 }
 
 impl Shell {
-    fn send_command(&mut self, order: &str) -> anyhow::Result<()> {
-        let orders = self.commands.as_mut().context("the keeper has ended")?;
-        writeln!(orders, "{order}").context("the keeper has ended")
+    fn send_command(&mut self, command: &str) -> anyhow::Result<()> {
+        let commands = self.commands.as_mut().context("the supervisor script has ended")?;
+        writeln!(commands, "{command}").context("the supervisor script has ended")
     }
 
-    /// The shell's next line, which comes at once.
+    /// The script's reply to a command, which it prints at once.
     fn read_line(&mut self) -> anyhow::Result<String> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
-        ensure!(line.ends_with('\n'), "the keeper has ended");
+        ensure!(line.ends_with('\n'), "the supervisor script has ended");
         Ok(line.trim_end().to_owned())
     }
 }
@@ -149,18 +193,20 @@ impl Shell {
 impl Drop for Shell {
     fn drop(&mut self) {
         drop(self.commands.take());
-        // If that fails there is nothing more to be done.
-        let _ = self.process.wait();
+        if matches!(self.lifetime, Lifetime::Supervisor) {
+            // Nothing can be done if waiting fails.
+            let _ = self.process.wait();
+        }
     }
 }
 
-/// The letter that stands for the state of a process, if there is one.
+/// The letter for the state of a process in `/proc`, if the process exists.
 fn process_state(id: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
 }
 
-/// Whether a process is gone or at least dead.
+/// Whether a process does not exist or has ended without having been waited for.
 fn has_exited(id: u32) -> bool {
     matches!(process_state(id), None | Some('Z' | 'X'))
 }

@@ -14,7 +14,7 @@ use app::ports::{
     StoreError,
 };
 use app::server_backup;
-use app::state::{ServerBackup, SharedForecast};
+use app::state::{ResponseTimes, ServerBackup, SharedForecast};
 use app::tenancy::TenantCache;
 use app::{App, poll};
 use async_trait::async_trait;
@@ -47,6 +47,7 @@ pub(crate) struct ReplicaContext {
     tenant_cache: Arc<TenantCache>,
     forecast: Arc<SharedForecast>,
     server_backup: Arc<ServerBackup>,
+    response_times: Arc<ResponseTimes>,
     policy: Arc<Policy>,
 }
 
@@ -77,8 +78,8 @@ impl ReplicaContext {
         let store = Arc::new(FaultyStore::new(sim.clone(), process.clone(), use_case));
         let (create, join) = (policy.create_rules.clone(), policy.join_rules.clone());
         let tenant_cache = Arc::new(TenantCache::new(store, create, join));
-        let (forecast, server_backup) = Default::default();
-        Self { sim, process, tenant_cache, forecast, server_backup, policy }
+        let (forecast, server_backup, response_times) = Default::default();
+        Self { sim, process, tenant_cache, forecast, server_backup, response_times, policy }
     }
 
     /// Returns the run that the replica is part of.
@@ -103,6 +104,7 @@ impl ReplicaContext {
             forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),
             known_twins: Arc::default(),
+            response_times: self.response_times.clone(),
             periodic_jobs: store.clone(),
             tenants: store,
             tenant_cache: self.tenant_cache.clone(),

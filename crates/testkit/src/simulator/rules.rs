@@ -27,8 +27,8 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            max_create_ms: 10_000,
-            max_claim_ms: 13_000,
+            max_create_ms: 31_000,
+            max_claim_ms: 34_000,
             max_call_ms: 15_000,
             max_poll_ms: 45_000,
             max_skew_ms: 5_000,

@@ -1,20 +1,21 @@
-//! Compares what was said with what was recorded. The original's lists come in the arbitrary order of
-//! a Redis set, and its table is as wide as the names of its hosts: neither is compared.
+//! Compares the output of a task with the recorded one. The original's lists have the arbitrary
+//! order of a Redis set, and the width of its table depends on the names of its hosts: neither is
+//! compared.
 
 use super::transcript_file::RakeTask;
 use crate::conformance::diff::unified_diff;
 
-/// What differs, if anything does.
+/// The difference, if there is any.
 pub(super) fn describe_difference(
     task: &RakeTask,
     expected: &[String],
-    got: &[String],
+    found: &[String],
 ) -> Option<String> {
     let normal = |lines: &[String]| match task.name.as_str() {
         "status" => lines.iter().map(|line| collapse_blanks(line)).collect(),
         _ => sort_items(lines),
     };
-    let diff = unified_diff(&normal(expected), &normal(got));
+    let diff = unified_diff(&normal(expected), &normal(found));
     (!diff.is_empty()).then_some(diff)
 }
 
@@ -22,14 +23,14 @@ fn collapse_blanks(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The lines with each run of list items in alphabetical order.
+/// The lines, with adjacent list items sorted.
 pub(super) fn sort_items(lines: &[String]) -> Vec<String> {
     let mut parts: Vec<OutputPart> = Vec::new();
     for line in lines {
         if begins_item(line) {
-            let before =
+            let blank_line =
                 parts.pop_if(|part| matches!(part, OutputPart::Line(line) if line.is_empty()));
-            let blank = before.map(|_| String::new());
+            let blank = blank_line.map(|_| String::new());
             parts.push(OutputPart::Item(blank.into_iter().chain([line.clone()]).collect()));
         } else if let Some(OutputPart::Item(item)) = parts.last_mut()
             && continues_item(line)

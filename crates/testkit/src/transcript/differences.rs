@@ -1,11 +1,11 @@
-//! What ours says differently, on purpose: parts of recorded answers, and what stands there instead.
+//! Deliberate differences: parts of recorded outputs, and the text that the product prints instead.
 
 use super::transcript_file::{RakeTask, Transcript};
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 use std::path::Path;
 
-/// All that is excused. Nothing else is.
+/// All excused differences and skipped tasks.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TranscriptDifferences {
@@ -19,11 +19,11 @@ struct TranscriptDifference {
     transcript: String,
     task: String,
     /// Which of several runs of the task, from 1.
-    #[serde(default = "first_run")]
-    time: usize,
-    #[expect(dead_code, reason = "for people: a rule of the README")]
+    #[serde(default = "first_run", rename = "time")]
+    run: usize,
+    #[expect(dead_code, reason = "for readers: a rule of the README")]
     rule: u8,
-    #[expect(dead_code, reason = "for people")]
+    #[expect(dead_code, reason = "for readers")]
     reason: String,
     changes: Vec<TextChange>,
 }
@@ -39,7 +39,7 @@ struct TextChange {
 #[serde(deny_unknown_fields)]
 struct SkippedTask {
     transcript: String,
-    /// Only this task of it.
+    /// The skipped task; none if the whole transcript is skipped.
     task: Option<String>,
     reason: String,
 }
@@ -59,48 +59,57 @@ impl TranscriptDifferences {
         Ok(serde_saphyr::from_str(yaml)?)
     }
 
-    /// Why a transcript, or one task of it, is not played.
+    /// Why a transcript or one of its tasks is not played; none if it is played.
     pub(super) fn skip_reason(&self, transcript: &str, task: Option<&str>) -> Option<&str> {
-        let is_it =
-            |one: &&SkippedTask| one.transcript == transcript && one.task.as_deref() == task;
-        self.not_yet.iter().find(is_it).map(|one| one.reason.as_str())
+        let matches = |skipped: &&SkippedTask| {
+            skipped.transcript == transcript && skipped.task.as_deref() == task
+        };
+        self.not_yet.iter().find(matches).map(|skipped| skipped.reason.as_str())
     }
 
-    /// An entry for something that does not exist excuses nothing and has to go.
-    pub(super) fn check_names(&self, scripts: &[Transcript]) -> anyhow::Result<()> {
-        for one in &self.not_yet {
-            let mut named = scripts.iter().filter(|script| script.name == one.transcript);
-            let task = one.task.as_deref();
-            let known = named.any(|script| task.is_none_or(|task| script.count_runs(task) > 0));
-            ensure!(known, "no transcript is called {} {}", one.transcript, task.unwrap_or(""));
+    /// Checks that every entry names a transcript and a task that exist. Other entries excuse
+    /// nothing and must be removed.
+    pub(super) fn check_names(&self, transcripts: &[Transcript]) -> anyhow::Result<()> {
+        for skipped in &self.not_yet {
+            let mut named =
+                transcripts.iter().filter(|transcript| transcript.name == skipped.transcript);
+            let task = skipped.task.as_deref();
+            let has_task =
+                |transcript: &Transcript| task.is_none_or(|task| transcript.count_runs(task) > 0);
+            let (name, task) = (&skipped.transcript, task.unwrap_or(""));
+            ensure!(named.any(has_task), "there is no transcript {name} {task}");
         }
-        for one in &self.differences {
-            let named = scripts.iter().filter(|script| script.name == one.transcript);
-            let times: usize = named.map(|script| script.count_runs(&one.task)).sum();
-            if one.time == 0 || one.time > times {
-                bail!("{} has no {} ({})", one.transcript, one.task, one.time);
+        for difference in &self.differences {
+            let TranscriptDifference { transcript: name, task, run, .. } = difference;
+            let named = transcripts.iter().filter(|transcript| transcript.name == *name);
+            let runs: usize = named.map(|transcript| transcript.count_runs(task)).sum();
+            if *run == 0 || *run > runs {
+                bail!("{name} has no {task} ({run})");
             }
         }
         Ok(())
     }
 
-    /// What ours has to say, line by line.
+    /// The expected output, line by line.
     pub(super) fn expected_output(
         &self,
         transcript: &str,
         task: &RakeTask,
-        time: usize,
+        run: usize,
     ) -> anyhow::Result<Vec<String>> {
-        let here = |one: &&TranscriptDifference| {
-            one.transcript == transcript && one.task == task.name && one.time == time
+        let applies = |difference: &&TranscriptDifference| {
+            difference.transcript == transcript
+                && difference.task == task.name
+                && difference.run == run
         };
         if task.output.is_empty() {
             return Ok(Vec::new());
         }
         let mut text = task.output.join("\n");
-        for change in self.differences.iter().filter(here).flat_map(|one| &one.changes) {
-            let times = text.matches(&change.recorded).count();
-            ensure!(times == 1, "recorded {times} times: {}", change.recorded);
+        let differences = self.differences.iter().filter(applies);
+        for change in differences.flat_map(|difference| &difference.changes) {
+            let count = text.matches(&change.recorded).count();
+            ensure!(count == 1, "recorded {count} times: {}", change.recorded);
             text = text.replace(&change.recorded, &change.ours);
         }
         Ok(text.split('\n').map(str::to_owned).collect())

@@ -1,5 +1,5 @@
-//! Where a transcript is played: simulated servers under the addresses that it uses, a program with
-//! an empty store, and what happens to both between tasks.
+//! The environment of a transcript: simulated servers under the addresses that it uses, a program
+//! with an empty store, and the directives that change them between tasks.
 
 use super::mask::Mask;
 use super::transcript_file::RakeTask;
@@ -12,7 +12,7 @@ use std::path::Path;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// As many servers as transcripts use.
+/// The number of servers that transcripts use.
 const SERVERS: u8 = 3;
 
 pub(super) struct TranscriptEnvironment {
@@ -23,7 +23,7 @@ pub(super) struct TranscriptEnvironment {
 }
 
 impl TranscriptEnvironment {
-    /// A fresh one; the files that tasks read are in the working directory.
+    /// Starts a new environment. The files that tasks read are in the working directory.
     pub(super) async fn start(binary: &str, data: &Path) -> anyhow::Result<TranscriptEnvironment> {
         let options = PoolOptions {
             servers: usize::from(SERVERS),
@@ -31,10 +31,10 @@ impl TranscriptEnvironment {
             ..PoolOptions::default()
         };
         let pool = BbbPool::start(options).await?;
-        let (mut mask, mut fronts) = (Mask::default(), JoinSet::new());
+        let (mut mask, mut proxies) = (Mask::default(), JoinSet::new());
         for n in 1..=SERVERS {
             let host = Ipv4Addr::new(127, 0, 0, n + 1);
-            let port = start_proxy(&mut fronts, host, pool.server(n.into()).port()).await?;
+            let port = start_proxy(&mut proxies, host, pool.server(n.into()).port()).await?;
             let url = format!("http://{host}:{port}/bigbluebutton/api");
             mask.add_server(url, host.to_string());
         }
@@ -44,30 +44,30 @@ impl TranscriptEnvironment {
             let text = std::fs::read_to_string(entry.path())?;
             std::fs::write(setup.folder().join(entry.file_name()), mask.unmask(&text))?;
         }
-        Ok(TranscriptEnvironment { setup, pool, mask, _proxies: fronts })
+        Ok(TranscriptEnvironment { setup, pool, mask, _proxies: proxies })
     }
 
-    /// Runs a task and returns what it said as a transcript would show it.
+    /// Runs a task; returns its output in the form of a transcript.
     pub(super) async fn run_task(&mut self, task: &RakeTask) -> anyhow::Result<Vec<String>> {
         let name = self.mask.unmask(&task.name);
         let arguments = ["rake", name.as_str()];
-        let said = match &task.input {
+        let output = match &task.input {
             Some(input) => process::run_with_input(&self.setup, &arguments, input).await?,
             None => process::run(&self.setup, &arguments).await?,
         };
         let mut lines: Vec<String> = Vec::new();
-        lines.extend(self.mask.mask(&said.stdout)?.lines().map(str::to_owned));
-        let complaints = self.mask.mask(&said.stderr)?;
-        lines.extend(complaints.lines().map(|line| format!("(stderr) {line}")));
-        if said.exit_code != 0 {
-            lines.push(format!("(exit {})", said.exit_code));
+        lines.extend(self.mask.mask(&output.stdout)?.lines().map(str::to_owned));
+        let stderr = self.mask.mask(&output.stderr)?;
+        lines.extend(stderr.lines().map(|line| format!("(stderr) {line}")));
+        if output.exit_code != 0 {
+            lines.push(format!("(exit {})", output.exit_code));
         }
         Ok(lines)
     }
 
-    /// Does what an order of the README says.
-    pub(super) async fn run_directive(&mut self, order: &str) -> anyhow::Result<()> {
-        let words: Vec<&str> = order.split_whitespace().collect();
+    /// Executes a directive, as the README explains it.
+    pub(super) async fn run_directive(&mut self, directive: &str) -> anyhow::Result<()> {
+        let words: Vec<&str> = directive.split_whitespace().collect();
         match words.as_slice() {
             ["preload", server, prefix, meetings, users, videos] => {
                 let preload = Preload {
@@ -83,7 +83,7 @@ impl TranscriptEnvironment {
             ["set", name, value] => self.setup = self.setup.clone().with_setting(name, value),
             ["create", meetings @ ..] => self.create_meetings(meetings).await?,
             ["stop", server] => self.server(server)?.set_fault(FaultMode::Refuse),
-            _ => bail!("no such order"),
+            _ => bail!("no such directive"),
         }
         Ok(())
     }
@@ -94,28 +94,34 @@ impl TranscriptEnvironment {
         found.context("no such server")
     }
 
-    /// Makes meetings as a front-end does.
+    /// Creates meetings by API calls.
     async fn create_meetings(&self, meetings: &[&str]) -> anyhow::Result<()> {
         let product = self.setup.start().await?;
         for id in meetings {
             let create = signed_target("create", &format!("meetingID={id}&name={id}&record=true"));
-            let answer = product.get(&create).await?.text();
-            ensure!(answer.contains("SUCCESS"), "{answer}");
+            let response = product.get(&create).await?.text();
+            ensure!(response.contains("SUCCESS"), "{response}");
         }
         Ok(())
     }
 }
 
-/// An address of its own for a simulated server, which listens where all of them do.
-async fn start_proxy(fronts: &mut JoinSet<()>, host: Ipv4Addr, to: u16) -> anyhow::Result<u16> {
+/// Gives a simulated server an address of its own, since all of them listen on 127.0.0.1. Returns
+/// the port on that address.
+async fn start_proxy(
+    proxies: &mut JoinSet<()>,
+    host: Ipv4Addr,
+    server_port: u16,
+) -> anyhow::Result<u16> {
     let listener = TcpListener::bind((host, 0)).await?;
     let port = listener.local_addr()?.port();
-    fronts.spawn(async move {
-        let mut guests = JoinSet::new();
-        while let Ok((mut guest, _)) = listener.accept().await {
-            guests.spawn(async move {
-                if let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await {
-                    let _ = tokio::io::copy_bidirectional(&mut guest, &mut server).await;
+    proxies.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            connections.spawn(async move {
+                if let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server_port)).await
+                {
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
                 }
             });
         }

@@ -1,13 +1,14 @@
-//! What is made up anew each time, under the names that the transcripts have for it.
+//! Replaces values that are generated anew each time by the placeholders of the transcripts, and
+//! back.
 
 use regex::Regex;
 
 /// Addresses and ids, in both directions.
 #[derive(Debug, Default)]
 pub(super) struct Mask {
-    /// For each server, from 1: its URL here, and its host.
+    /// The URL and the host of each server in this run.
     servers: Vec<(String, String)>,
-    /// Ids in order of appearance.
+    /// Generated ids, in the order in which they appeared.
     ids: Vec<String>,
 }
 
@@ -16,7 +17,7 @@ impl Mask {
         self.servers.push((url, host));
     }
 
-    /// A text of a transcript, as it is typed here.
+    /// Replaces the placeholders of a transcript's text by the values of this run.
     pub(super) fn unmask(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (n, (url, _)) in (1..).zip(&self.servers) {
@@ -28,12 +29,12 @@ impl Mask {
         text
     }
 
-    /// What was said here, as it would stand in a transcript.
+    /// Replaces the values of this run by placeholders.
     pub(super) fn mask(&mut self, text: &str) -> anyhow::Result<String> {
         let mut text = text.to_owned();
         for (n, (url, host)) in (1..).zip(&self.servers) {
             text = text.replace(url, &recorded_url(n));
-            // What is left of an address is a host alone.
+            // A host without a URL.
             text = text.replace(host, &format!("bbb{n}.example.test"));
         }
         let internal = Regex::new(r"\b[0-9a-f]{40}-[0-9]{13}\b")?;
@@ -47,12 +48,12 @@ impl Mask {
     }
 
     fn id_placeholder(&mut self, id: &str) -> String {
-        let known = self.ids.iter().position(|one| one == id);
-        let at = known.unwrap_or_else(|| {
+        let known = self.ids.iter().position(|known| known == id);
+        let index = known.unwrap_or_else(|| {
             self.ids.push(id.to_owned());
             self.ids.len() - 1
         });
-        format!("<id-{}>", at + 1)
+        format!("<id-{}>", index + 1)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Transcripts as they are written down: comments, orders to the stage, and tasks with what they
-//! were told and what they answered.
+//! Reads transcripts: comments, directives to the environment, and tasks with their input and
+//! output.
 
 use anyhow::{Context, bail};
 use std::path::Path;
@@ -12,34 +12,34 @@ pub(super) struct Transcript {
 }
 
 impl Transcript {
-    /// How often a task is run.
+    /// The number of runs of a task.
     pub(super) fn count_runs(&self, name: &str) -> usize {
-        let is_it = |step: &&TranscriptStep| matches!(step, TranscriptStep::Task(task) if task.name == name);
-        self.steps.iter().filter(is_it).count()
+        let is_run = |step: &&TranscriptStep| matches!(step, TranscriptStep::Task(task) if task.name == name);
+        self.steps.iter().filter(is_run).count()
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TranscriptStep {
-    /// Something that happens around the tasks.
+    /// A change of the environment.
     Directive(String),
-    /// A task and what came of it.
+    /// A task with its input and output.
     Task(RakeTask),
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct RakeTask {
-    /// As given to rake: `servers:add[url,secret]`.
+    /// The argument of rake, e.g. `servers:add[url,secret]`.
     pub(super) name: String,
-    /// What was typed when it asked.
+    /// The standard input.
     pub(super) input: Option<String>,
     /// Standard output, then `(stderr) ` lines, then `(exit N)` unless it is 0.
     pub(super) output: Vec<String>,
 }
 
-/// All transcripts of a folder, by name.
+/// Reads all transcripts of a folder, sorted by name.
 pub(super) fn load_transcripts(folder: &Path) -> anyhow::Result<Vec<Transcript>> {
-    let mut scripts = Vec::new();
+    let mut transcripts = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension != "txt") {
@@ -48,10 +48,10 @@ pub(super) fn load_transcripts(folder: &Path) -> anyhow::Result<Vec<Transcript>>
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let text = std::fs::read_to_string(&path)?;
         let steps = parse_steps(&text).with_context(|| path.display().to_string())?;
-        scripts.push(Transcript { name: name.into_owned(), steps });
+        transcripts.push(Transcript { name: name.into_owned(), steps });
     }
-    scripts.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(scripts)
+    transcripts.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(transcripts)
 }
 
 pub(super) fn parse_steps(text: &str) -> anyhow::Result<Vec<TranscriptStep>> {
@@ -62,12 +62,12 @@ pub(super) fn parse_steps(text: &str) -> anyhow::Result<Vec<TranscriptStep>> {
                 name: task.trim_matches('\'').to_owned(),
                 ..RakeTask::default()
             }));
-        } else if let Some(order) = line.strip_prefix("@ ") {
-            steps.push(TranscriptStep::Directive(order.to_owned()));
+        } else if let Some(directive) = line.strip_prefix("@ ") {
+            steps.push(TranscriptStep::Directive(directive.to_owned()));
         } else if line.starts_with('#') {
         } else if let Some(TranscriptStep::Task(task)) = steps.last_mut() {
             match line.strip_prefix("(stdin) ") {
-                Some(typed) => task.input = Some(format!("{typed}\n")),
+                Some(input) => task.input = Some(format!("{input}\n")),
                 None => task.output.push(line.to_owned()),
             }
         } else if !line.is_empty() {
@@ -76,7 +76,7 @@ pub(super) fn parse_steps(text: &str) -> anyhow::Result<Vec<TranscriptStep>> {
     }
     let last = steps.len().saturating_sub(1);
     for (n, step) in steps.iter_mut().enumerate() {
-        // One blank line parts a task from what follows it.
+        // A blank line separates a task from the next step.
         if let TranscriptStep::Task(task) = step
             && n < last
             && task.output.last().is_some_and(String::is_empty)

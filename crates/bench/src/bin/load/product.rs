@@ -45,7 +45,7 @@ pub(crate) struct Replica {
 impl Program {
     /// Starts the balancer and removes all servers from its pool.
     pub(crate) async fn start(&self) -> anyhow::Result<Product> {
-        let program = Self { stores: self.stores.new_share().await?, ..self.clone() };
+        let program = Self { stores: self.stores.with_new_databases().await?, ..self.clone() };
         let directory = tempfile::Builder::new().prefix("load-").tempdir()?;
         let process = program.start_process(directory.path(), "data").await?;
         let product = Product { process, program, directory };

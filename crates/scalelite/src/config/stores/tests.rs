@@ -166,7 +166,7 @@ fn errors_name_the_source_and_have_no_secret() {
         error
     };
     let url = error("", "", &[("REDIS_URL", "redis://:secret@h:x")]);
-    assert!(url.starts_with("REDIS_URL: a port is no number"), "{url}");
+    assert!(url.starts_with("REDIS_URL: a port must be a number"), "{url}");
     let url = error("", "", &[("DATABASE_URL", "mysql2://u:secret@h")]);
     assert!(url.starts_with("DATABASE_URL: it must begin with postgresql://"), "{url}");
     let file = error("  url: redis://:secret@h:x\n", "", &[]);
@@ -176,7 +176,7 @@ fn errors_name_the_source_and_have_no_secret() {
     let file = error("", "  adapter: mysql2\n  host: h\n  password: secret\n", &[]);
     assert_eq!(file, "database.yml: production: adapter: only postgresql is supported");
     let file = error("", "  host: h\n  port: secret\n", &[]);
-    assert!(file.starts_with("database.yml: production: a port is no number"), "{file}");
+    assert!(file.starts_with("database.yml: production: a port must be a number"), "{file}");
 }
 
 #[test]

@@ -1,36 +1,32 @@
-//! Chance that is the same every time.
+//! The random numbers of the model: the same for the same seed and sequence.
 
-/// A small generator (xorshift64*), the same everywhere.
-pub(in crate::contract) struct TestRng(u64);
+use crate::seeded_rng::SeededRng;
+
+/// A seeded generator with draws that are convenient for making up calls.
+pub(in crate::contract) struct TestRng(SeededRng);
 
 impl TestRng {
-    pub(in crate::contract) fn new(seed: u64, sequence: u32) -> Self {
-        let mixed = seed ^ u64::from(sequence).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut dice = Self(mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9) | 1);
-        for _ in 0..8 {
-            dice.number_below(2);
-        }
-        dice
+    pub(in crate::contract) fn new(seed: u32, sequence: u32) -> Self {
+        Self(SeededRng::new(u64::from(seed) << 32 | u64::from(sequence)))
     }
 
-    pub(in crate::contract) fn number_below(&mut self, sides: u32) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        u32::try_from(high).unwrap_or(0) % sides
+    /// Draws from `0..limit`.
+    pub(in crate::contract) fn number_below(&mut self, limit: u32) -> u32 {
+        u32::try_from(self.0.draw_u64(0, u64::from(limit.max(1) - 1))).unwrap()
     }
 
-    pub(in crate::contract) fn ms_below(&mut self, below: u32) -> i64 {
-        i64::from(self.number_below(below))
+    /// Draws a number of milliseconds from `0..limit`.
+    pub(in crate::contract) fn ms_below(&mut self, limit: u32) -> i64 {
+        i64::from(self.number_below(limit))
     }
 
-    pub(in crate::contract) fn is_one_in(&mut self, sides: u32) -> bool {
-        self.number_below(sides) == 0
+    /// Returns true in one of `count` cases.
+    pub(in crate::contract) fn is_one_in(&mut self, count: u32) -> bool {
+        self.number_below(count) == 0
     }
 
-    pub(in crate::contract) fn pick<T: Clone>(&mut self, all: &[T]) -> T {
-        let at = self.number_below(u32::try_from(all.len()).unwrap_or(u32::MAX));
-        all[at as usize].clone()
+    /// Draws one of the items, of which there must be some.
+    pub(in crate::contract) fn pick<T: Clone>(&mut self, items: &[T]) -> T {
+        self.0.pick(items).expect("an item").clone()
     }
 }

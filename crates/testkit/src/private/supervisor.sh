@@ -1,6 +1,6 @@
-# Keeps one server, and outlives whoever asked for it: when the pipe that orders come through is
-# closed, however its writer ended, server and folder go.
-# Usage: sh keeper.sh FOLDER PROGRAM [ARGUMENT]...
+# Runs one server process and outlives the process that asked for it: when standard input is closed, however its writer
+# ended, the server is killed and its folder is removed.
+# Usage: sh supervisor.sh FOLDER PROGRAM [ARGUMENT]...
 folder=$1
 shift
 server=
@@ -17,7 +17,7 @@ while read -r order pids; do
         echo over
         ;;
     *)
-        # A signal; the list of processes is meant to be split.
+        # The name of a signal. The list of process ids is split on purpose.
         kill -s "$order" $pids 2>/dev/null
         echo sent
         ;;
@@ -28,7 +28,7 @@ if [ -n "$server" ]; then
     wait "$server"
 fi
 # Processes that were just killed may still write.
-for again in 1 2 3 4 5 6 7 8 9; do
+for attempt in 1 2 3 4 5 6 7 8 9; do
     rm -rf -- "$folder" 2>/dev/null && break
     sleep 0.1
 done
