@@ -251,11 +251,6 @@ impl Normalizer {
         let mut entries: Vec<(SortKey, YamlNode)> =
             log.iter().map(|request| self.normalize_request(request)).collect();
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-        // While a create is slow, the balancer asks for the meeting again and again. How often depends
-        // on the time.
-        if log.iter().any(|request| request.call == "create") {
-            entries.dedup_by(|(a, _), (b, _)| a == b && a.1 == "GET getMeetingInfo");
-        }
         entries.into_iter().map(|(_, node)| node).collect()
     }
 
