@@ -1,4 +1,4 @@
-//! Posts callbacks to URLs that front-ends have given.
+//! Sends callbacks to URLs that front-ends have given.
 //!
 //! Each request has a connection of its own. The name is looked up once, and the connection goes to the address that was
 //! checked. No connection is kept.
@@ -27,7 +27,7 @@ use tokio_rustls::TlsConnector;
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 const USER_AGENT: &str = concat!("scalelite/", env!("CARGO_PKG_VERSION"));
 
-/// A client that posts callbacks over HTTP/1.1.
+/// A client that sends callbacks over HTTP/1.1.
 pub struct HttpCallbackClient {
     allowed_hosts: AllowedHosts,
     tls: TlsConnector,
@@ -95,7 +95,7 @@ impl HttpCallbackClient {
 
 #[async_trait]
 impl CallbackClient for HttpCallbackClient {
-    async fn post_callback(&self, callback: CallbackRequest) -> Result<u16, CallbackClientError> {
+    async fn send_callback(&self, callback: CallbackRequest) -> Result<u16, CallbackClientError> {
         match timeout(TOTAL_TIMEOUT, self.deliver(callback)).await {
             Ok(result) => result,
             Err(_) => Err(CallbackClientError::Failed(format!(
@@ -126,14 +126,20 @@ fn build_request(
     // User name and password of a URL do not belong into the header `Host`.
     let host = authority.rsplit('@').next().unwrap_or(authority);
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let mut request = Request::post(target)
-        .header(header::HOST, host)
-        .header(header::USER_AGENT, USER_AGENT)
-        .header(header::CONTENT_TYPE, callback.content_type);
+    let mut request = match callback.content {
+        Some(_) => Request::post(target),
+        None => Request::get(target),
+    };
+    request = request.header(header::HOST, host).header(header::USER_AGENT, USER_AGENT);
     if let Some(token) = callback.bearer_token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
-    request.body(Full::new(callback.body)).map_err(|_| refused_error("the request cannot be built"))
+    let body = callback.content.map(|content| (content.content_type, content.body));
+    if let Some((content_type, _)) = &body {
+        request = request.header(header::CONTENT_TYPE, *content_type);
+    }
+    let body = body.map(|(_, body)| body).unwrap_or_default();
+    request.body(Full::new(body)).map_err(|_| refused_error("the request cannot be built"))
 }
 
 /// Sends the request and returns the status of the response. The body of the response is not read, since it is not
@@ -152,6 +158,7 @@ async fn exchange_messages(
 
 #[cfg(test)]
 mod tests {
+    use app::ports::CallbackContent;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -159,12 +166,11 @@ mod tests {
 
     fn test_request(url: String) -> CallbackRequest {
         let bearer_token = Some("token".to_owned());
-        CallbackRequest {
-            url,
+        let content = Some(CallbackContent {
             content_type: "text/plain",
-            bearer_token,
             body: Bytes::from_static(b"hello"),
-        }
+        });
+        CallbackRequest { url, bearer_token, content }
     }
 
     fn test_client(allowed: &str) -> HttpCallbackClient {
@@ -178,7 +184,7 @@ mod tests {
         let request = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = Vec::new();
-            while !request.ends_with(b"hello") {
+            while !request.ends_with(b"hello") && !request.starts_with(b"GET /all") {
                 let mut buffer = [0; 1024];
                 let length = stream.read(&mut buffer).await.unwrap();
                 request.extend_from_slice(&buffer[..length]);
@@ -193,11 +199,22 @@ mod tests {
     async fn a_callback_is_posted_with_its_headers() {
         let (port, request) = respond_once("HTTP/1.1 204 No Content\r\n\r\n").await;
         let url = format!("http://localhost:{port}/path?a=b");
-        assert_eq!(test_client("localhost").post_callback(test_request(url)).await, Ok(204));
+        assert_eq!(test_client("localhost").send_callback(test_request(url)).await, Ok(204));
         let request = request.await.unwrap();
         assert!(request.starts_with("POST /path?a=b HTTP/1.1\r\n"), "{request}");
         assert!(request.contains("authorization: Bearer token\r\n"), "{request}");
         assert!(request.contains(&format!("host: localhost:{port}\r\n")), "{request}");
+    }
+
+    #[tokio::test]
+    async fn a_callback_without_content_is_a_get() {
+        let (port, request) = respond_once("HTTP/1.1 200 OK\r\n\r\n").await;
+        let url = format!("http://localhost:{port}/all?a=b%20c#d");
+        let callback = CallbackRequest { url, bearer_token: None, content: None };
+        assert_eq!(test_client("localhost").send_callback(callback).await, Ok(200));
+        let request = request.await.unwrap();
+        assert!(request.starts_with("GET /all?a=b%20c HTTP/1.1\r\n"), "{request}");
+        assert!(!request.to_ascii_lowercase().contains("content-"), "{request}");
     }
 
     #[tokio::test]
@@ -206,7 +223,7 @@ mod tests {
             "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
         let (port, _request) = respond_once(redirect).await;
         let url = format!("http://127.0.0.1:{port}/");
-        assert_eq!(test_client("127.0.0.0/8").post_callback(test_request(url)).await, Ok(302));
+        assert_eq!(test_client("127.0.0.0/8").send_callback(test_request(url)).await, Ok(302));
     }
 
     #[tokio::test]
@@ -224,7 +241,7 @@ mod tests {
             "",
         ] {
             let result =
-                test_client("10.0.0.0/8").post_callback(test_request(url.to_owned())).await;
+                test_client("10.0.0.0/8").send_callback(test_request(url.to_owned())).await;
             let error = result.unwrap_err();
             // Some resolvers do not accept the numeric forms; then the lookup fails.
             let lookup_failed = matches!(&error, CallbackClientError::Failed(_))

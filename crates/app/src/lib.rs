@@ -10,6 +10,7 @@ pub mod callbacks;
 pub mod context;
 pub mod create;
 mod duplicate_end;
+pub mod end_callbacks;
 pub mod forecaster;
 pub mod heartbeat;
 mod live_failures;

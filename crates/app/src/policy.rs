@@ -27,6 +27,8 @@ pub struct Policy {
     pub signing_algorithm: Algorithm,
     /// `URL_HOST`: the public host name of the balancer, to which servers send reports.
     pub url_host: Option<String>,
+    /// `END_CALLBACKS`: whether the balancer tells front-ends that a meeting is over, instead of its server.
+    pub tells_ends: bool,
     /// `BUILD_NUMBER`, shown by the version document.
     pub build_number: Option<String>,
     /// `MULTITENANCY_ENABLED`.
@@ -105,6 +107,16 @@ impl Policy {
             connect_ms: connect_ms.min(probe_ms),
             response_ms: response_ms.min(probe_ms),
         }
+    }
+
+    /// The host at which servers reach the balancer, for a tenant of that name or for all; `None` if it is unknown.
+    #[must_use]
+    pub fn public_host(&self, tenant_name: Option<&str>) -> Option<String> {
+        let url_host = self.url_host.as_ref()?;
+        Some(match tenant_name {
+            Some(name) => format!("{name}.{url_host}"),
+            None => url_host.clone(),
+        })
     }
 
     /// How long a create without a body may take on one server, in ms.

@@ -261,6 +261,7 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
             .checksum_algorithm
             .map_or(Algorithm::Sha256, bbb::Algorithms::strongest_algorithm),
         url_host: config.url_host.clone(),
+        tells_ends: config.end_callbacks.0 && config.url_host.is_some(),
         build_number: config.build_number.clone(),
         multitenancy: config.multitenancy_enabled,
         get_meetings_disabled: config.get_meetings_api_disabled,

@@ -8,6 +8,7 @@ use domain::poll::PendingEnd;
 
 use crate::backend::meeting_query;
 use crate::context::App;
+use crate::end_callbacks;
 use crate::ports::MeetingOnServer;
 use crate::sessions;
 use crate::tenancy::Caller;
@@ -69,6 +70,7 @@ pub(crate) async fn forget_ended_meeting(
         let seen_at = Some(meeting.seen_at);
         if app.pool.forget_meeting(&meeting.key, &server.id, seen_at, Some(&pending_end)).await? {
             sessions::record_ended_meeting(app, meeting, Some(since)).await;
+            end_callbacks::suspect_ends(app, std::slice::from_ref(&meeting.key)).await;
             return Ok(true);
         }
         let current = app.pool.find_meeting(&meeting.key).await?;

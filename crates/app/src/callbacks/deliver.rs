@@ -10,7 +10,9 @@ use futures_util::stream;
 use serde_json::Value;
 
 use crate::context::App;
-use crate::ports::{CallbackRequest, MessageTopic, OutboxMessage, RecordingStore, StoreError};
+use crate::ports::{
+    CallbackContent, CallbackRequest, MessageTopic, OutboxMessage, RecordingStore, StoreError,
+};
 
 use super::secret_hint::secret_hint;
 
@@ -30,6 +32,17 @@ enum DeliveryOutcome {
     /// The recipient responded with a status that says that it does not exist any more.
     RecipientGone(u16),
     Failed(String),
+}
+
+impl DeliveryOutcome {
+    /// What the status of a response means.
+    fn of_status(status: u16) -> Self {
+        match status {
+            200..=299 => Self::Delivered,
+            404 | 410 => Self::RecipientGone(status),
+            _ => Self::Failed(format!("answered with status {status}")),
+        }
+    }
 }
 
 /// Sends the messages that are due, and returns their number.
@@ -90,6 +103,15 @@ async fn attempt_delivery(
     app: &App,
     message: &OutboxMessage,
 ) -> Result<DeliveryOutcome, StoreError> {
+    if message.topic == MessageTopic::MeetingEnded {
+        // As BBB sends it: nothing is signed.
+        let url = message.url.clone();
+        let request = CallbackRequest { url, bearer_token: None, content: None };
+        return Ok(match app.callback_client.send_callback(request).await {
+            Ok(status) => DeliveryOutcome::of_status(status),
+            Err(error) => DeliveryOutcome::Failed(error.to_string()),
+        });
+    }
     let mut secrets = list_secrets(app, message.tenant.as_deref()).await?;
     // The front-end that created the meeting may know only the secret that signed the create.
     secrets
@@ -99,13 +121,14 @@ async fn attempt_delivery(
         let Some(request) = build_request(app, message, secret) else {
             return Ok(DeliveryOutcome::Failed("the message cannot be signed".to_owned()));
         };
-        outcome = match app.callback_client.post_callback(request).await {
-            Ok(200..=299) => return Ok(DeliveryOutcome::Delivered),
-            Ok(status @ (404 | 410)) => return Ok(DeliveryOutcome::RecipientGone(status)),
-            Ok(status) => DeliveryOutcome::Failed(format!("answered with status {status}")),
+        outcome = match app.callback_client.send_callback(request).await {
+            Ok(status) => DeliveryOutcome::of_status(status),
             // Another secret would not help.
             Err(error) => return Ok(DeliveryOutcome::Failed(error.to_string())),
         };
+        if !matches!(outcome, DeliveryOutcome::Failed(_)) {
+            break;
+        }
     }
     Ok(outcome)
 }
@@ -136,12 +159,8 @@ fn build_request(app: &App, message: &OutboxMessage, secret: &str) -> Option<Cal
             let mut form = Query::default();
             form.push("signed_parameters", &token::sign(&claims, secret, algorithm)?);
             let content_type = "application/x-www-form-urlencoded";
-            Some(CallbackRequest {
-                url,
-                content_type,
-                bearer_token: None,
-                body: form.to_text().into(),
-            })
+            let content = Some(CallbackContent { content_type, body: form.to_text().into() });
+            Some(CallbackRequest { url, bearer_token: None, content })
         }
         MessageTopic::Analytics => {
             let mut claims = Claims::new();
@@ -149,7 +168,9 @@ fn build_request(app: &App, message: &OutboxMessage, secret: &str) -> Option<Cal
             claims.insert("exp".to_owned(), Value::from(expires_s));
             let bearer_token = Some(token::sign(&claims, secret, TokenAlgorithm::Hs512)?);
             let body = Bytes::from(message.body.clone().unwrap_or_default());
-            Some(CallbackRequest { url, content_type: "application/json", bearer_token, body })
+            let content = Some(CallbackContent { content_type: "application/json", body });
+            Some(CallbackRequest { url, bearer_token, content })
         }
+        MessageTopic::MeetingEnded => None,
     }
 }

@@ -124,10 +124,7 @@ fn find_metadata(query: &Query, name: &str) -> Option<String> {
 /// Returns the URL that servers report to. Its host is the tenant's own, or the one that the create
 /// was sent to if `URL_HOST` is not set.
 fn analytics_url(app: &App, caller: &Caller, create_host: &str) -> String {
-    let host = match (&app.policy.url_host, caller.tenant()) {
-        (Some(url_host), Some(tenant)) => format!("{}.{url_host}", tenant.name),
-        (Some(url_host), None) => url_host.clone(),
-        (None, _) => create_host.to_owned(),
-    };
+    let host = app.policy.public_host(caller.tenant().map(|tenant| tenant.name.as_str()));
+    let host = host.unwrap_or_else(|| create_host.to_owned());
     format!("https://{host}{ANALYTICS_PATH}")
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::Timestamp;
 use domain::recording::{Callback, Recording};
 
-use crate::ports::{ArchiveRecord, Destination, FileMove, OutboxMessage};
+use crate::ports::{ArchiveRecord, Destination, EndCallback, FileMove, OutboxMessage};
 
 /// A recording in the trash, as it was before it was deleted.
 pub(super) struct DeletedRecording {
@@ -23,7 +23,7 @@ pub(super) struct StoredArchive {
 }
 
 /// All data of the store. Recordings, file moves and the trash are keyed by record id, callbacks by
-/// meeting id, messages by message id and archives by file name.
+/// meeting id, messages and end callbacks by their ids and archives by file name.
 #[derive(Default)]
 pub(super) struct RecordingStoreState {
     pub(super) recordings: BTreeMap<String, Recording>,
@@ -31,6 +31,7 @@ pub(super) struct RecordingStoreState {
     pub(super) file_moves: BTreeMap<String, FileMove>,
     pub(super) trash: BTreeMap<String, DeletedRecording>,
     pub(super) messages: BTreeMap<String, OutboxMessage>,
+    pub(super) end_callbacks: BTreeMap<String, EndCallback>,
     pub(super) archives: BTreeMap<String, StoredArchive>,
 }
 

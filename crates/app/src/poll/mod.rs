@@ -18,6 +18,7 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::context::App;
+use crate::end_callbacks;
 use crate::ports::{PollReport, StoreError};
 use crate::sessions;
 
@@ -131,6 +132,8 @@ async fn record_observation(
     for meeting in &report.forgotten {
         sessions::record_ended_meeting(app, meeting, None).await;
     }
+    let forgotten: Vec<_> = report.forgotten.iter().map(|meeting| meeting.key.clone()).collect();
+    end_callbacks::suspect_ends(app, &forgotten).await;
     if !report.outcome.unwanted.is_empty() {
         let deadline = Duration::from_millis(app.policy.poll_timeout_ms);
         // The next poll ends what is left.

@@ -3,15 +3,21 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// A POST request.
+/// A request.
 pub struct CallbackRequest {
     /// The URL.
     pub url: String,
-    /// The `Content-Type` of the body.
-    pub content_type: &'static str,
     /// A token for the header `Authorization: Bearer`.
     pub bearer_token: Option<String>,
-    /// The body.
+    /// What is sent with POST; `None`: a GET.
+    pub content: Option<CallbackContent>,
+}
+
+/// The body of a request.
+pub struct CallbackContent {
+    /// Its `Content-Type`.
+    pub content_type: &'static str,
+    /// Its bytes.
     pub body: Bytes,
 }
 
@@ -27,14 +33,14 @@ pub enum CallbackClientError {
     Failed(String),
 }
 
-/// Posts requests to addresses that front-ends name.
+/// Sends requests to addresses that front-ends name.
 #[async_trait]
 pub trait CallbackClient: Send + Sync {
-    /// Posts a request once, and returns the HTTP status of the response, whatever it is. The host
+    /// Sends a request once, and returns the HTTP status of the response, whatever it is. The host
     /// name is resolved once, and the connection goes to the very address that was checked.
     /// Redirects are not followed. The request takes ten seconds at most.
     ///
     /// # Errors
     /// When the address may not be called, or there is no response.
-    async fn post_callback(&self, request: CallbackRequest) -> Result<u16, CallbackClientError>;
+    async fn send_callback(&self, request: CallbackRequest) -> Result<u16, CallbackClientError>;
 }

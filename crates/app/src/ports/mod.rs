@@ -7,6 +7,7 @@
 pub mod bbb_client;
 pub mod blobs;
 pub mod callback_client;
+pub mod end_callbacks;
 pub mod entropy;
 pub mod history;
 pub mod imports;
@@ -29,7 +30,10 @@ pub use bbb_client::{
     BackendBody, BackendCall, BackendResponse, BbbClient, CallError, CallPriority, CallTimeouts,
 };
 pub use blobs::{BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, Visibility};
-pub use callback_client::{CallbackClient, CallbackClientError, CallbackRequest};
+pub use callback_client::{
+    CallbackClient, CallbackClientError, CallbackContent, CallbackRequest,
+};
+pub use end_callbacks::{EndAddresses, EndCallback, EndCallbacks, MeetingPlace};
 pub use entropy::{Clock, Entropy};
 pub use history::SessionHistory;
 pub use imports::{ArchiveRecord, ImportStage, Imports};
@@ -57,7 +61,8 @@ pub trait StateStore: PoolStore + SessionHistory + Tenants + OneTimeTokens + Per
 
 impl<T: PoolStore + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs> StateStore for T {}
 
-/// The recording store: recordings, their trash, imports and messages, which all replicas share.
-pub trait RecordingStore: RecordingCatalog + Trash + Imports + Outbox {}
+/// The recording store: recordings, their trash, imports, messages and end callbacks, which all
+/// replicas share.
+pub trait RecordingStore: RecordingCatalog + Trash + Imports + Outbox + EndCallbacks {}
 
-impl<T: RecordingCatalog + Trash + Imports + Outbox> RecordingStore for T {}
+impl<T: RecordingCatalog + Trash + Imports + Outbox + EndCallbacks> RecordingStore for T {}

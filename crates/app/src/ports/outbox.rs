@@ -13,6 +13,8 @@ pub enum MessageTopic {
     RecordingReady,
     /// The report of a meeting's server about what happened in the meeting.
     Analytics,
+    /// A meeting is over.
+    MeetingEnded,
 }
 
 impl MessageTopic {
@@ -22,13 +24,15 @@ impl MessageTopic {
         match self {
             Self::RecordingReady => "recording_ready",
             Self::Analytics => "analytics",
+            Self::MeetingEnded => "meeting_ended",
         }
     }
 
     /// Returns the topic of that name; `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::RecordingReady, Self::Analytics].into_iter().find(|topic| topic.name() == name)
+        let all = [Self::RecordingReady, Self::Analytics, Self::MeetingEnded];
+        all.into_iter().find(|topic| topic.name() == name)
     }
 }
 

@@ -2,6 +2,7 @@
 //! loop that all of them share.
 
 mod callback_delivery;
+mod end_checks;
 mod file_moves;
 mod forecasting;
 mod heartbeats;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::callback_delivery::CallbackDelivery;
+use self::end_checks::EndChecks;
 use self::file_moves::FileMoves;
 use self::forecasting::Forecasting;
 use self::heartbeats::Heartbeats;
@@ -61,6 +63,7 @@ pub fn start_jobs(
     }
     if wired.recordings.is_some() && roles.poller {
         tasks.push(runner.start(FileMoves { app: app.clone() }));
+        tasks.push(runner.start(EndChecks { app: app.clone() }));
         tasks.push(runner.start(CallbackDelivery { app: app.clone() }));
         if app.policy.recordings.retention.is_some() {
             tasks.push(runner.start(RecordingRetention { app: app.clone() }));

@@ -7,7 +7,7 @@ use bbb::Algorithms;
 
 use super::sources::{SettingOrigin, Sources};
 use super::values::{
-    AtLeastOne, BindAddress, ByteCount, Count, Digits, Formats, GraceSeconds, HistorySetting,
+    AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting, Formats, GraceSeconds, HistorySetting,
     Hosts, LogFormat, LogLevel, Names, PairsSetting, PlacementPolicySetting, Seconds, Secret,
     SettingValue, StoreUrl,
 };
@@ -343,6 +343,10 @@ settings! {
         /// Non-public destinations that callbacks may have: host names (.campus.example for all names below it),
         /// addresses and networks.
         callback_allow: Hosts = "CALLBACK_ALLOW" or "";
+        /// Who calls meta_endCallbackUrl and meetingEndedURL of a create. passthrough: the BBB server, as with the original;
+        /// it also calls when it ends one of two copies. balancer: the balancer, once, when the meeting is over; servers must
+        /// reach `https://URL_HOST` for that, and without URL_HOST or with DB_DISABLED the server calls.
+        end_callbacks: EndCallbacksSetting = "END_CALLBACKS" or "passthrough";
     }
     "Logging" {
         /// Lowest level that is logged. RUST_LOG, if set, overrides it and can select by module.

@@ -142,6 +142,22 @@ impl SettingValue for HistorySetting {
     }
 }
 
+/// Who tells front-ends that a meeting is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndCallbacksSetting(pub bool);
+
+impl SettingValue for EndCallbacksSetting {
+    const ACCEPTS: &'static str = "passthrough or balancer";
+
+    fn read(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "balancer" => Some(Self(true)),
+            "passthrough" => Some(Self(false)),
+            _ => None,
+        }
+    }
+}
+
 /// Hosts that callbacks may reach although they are not public.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosts(pub AllowedHosts);

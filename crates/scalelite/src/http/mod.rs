@@ -10,6 +10,7 @@ mod admin;
 mod analytics;
 mod bbb_api;
 mod body;
+mod end_reports;
 mod host;
 mod join_retry;
 pub mod listen;

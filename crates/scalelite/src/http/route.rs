@@ -18,7 +18,7 @@ use super::body::IncomingBody;
 use super::message::{ApiRequest, HttpResponse};
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
-use super::{admin, analytics, bbb_api, host, playback, upload};
+use super::{admin, analytics, bbb_api, end_reports, host, playback, upload};
 
 /// Longest time that the upload of a recording may take. Long before, a sender that pauses for too
 /// long is cut off.
@@ -65,6 +65,8 @@ enum Route<'a> {
     },
     Index,
     Analytics,
+    /// Query.
+    EndReport(&'a str),
     /// Name of the call, and query.
     Bbb(&'a str, &'a str),
     /// Name of the call, and query.
@@ -84,6 +86,7 @@ impl<'a> Route<'a> {
             [] => Self::Health { any_host: false },
             ["bigbluebutton", "api"] => Self::Index,
             ["bigbluebutton", "api", "analytics_callback"] => Self::Analytics,
+            ["bigbluebutton", "api", "end_callback"] => Self::EndReport(query),
             ["bigbluebutton", "api", call] => Self::Bbb(call, query),
             ["scalelite", "api", call] => Self::Admin(call, query),
             ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
@@ -97,6 +100,7 @@ impl<'a> Route<'a> {
             Self::Health { .. } => "health",
             Self::Index => "index",
             Self::Analytics => analytics::CALL_NAME,
+            Self::EndReport(_) => end_reports::CALL_NAME,
             Self::Bbb(call, _) => ApiCall::from_name(call).map_or("-", ApiCall::name),
             Self::Admin(call, _) => admin::call_name(call),
             Self::Upload(_) => upload::CALL_NAME,
@@ -133,6 +137,7 @@ async fn dispatch(
         Route::Health { .. } => check_health(state).await,
         Route::Index => bbb_api::handle_index(state, &parts.method),
         Route::Analytics => analytics::handle_call(state, to_request("", parts)).await,
+        Route::EndReport(query) => end_reports::handle_call(state, query).await,
         Route::Bbb(call, query) => {
             bbb_api::handle_call(state, call, to_request(query, parts)).await
         }

@@ -17,6 +17,7 @@ mod callbacks;
 mod case;
 mod catalog;
 mod catalog_changes;
+mod end_callbacks;
 mod failover;
 mod fixtures;
 mod imports;
@@ -125,9 +126,11 @@ pub fn recording_store_cases() -> Vec<ContractCase<dyn RecordingStore>> {
         catalog_changes::cases(),
         trash::cases(),
         outbox::cases(),
+        end_callbacks::cases(),
         imports::cases(),
         racing(racing_catalog::cases()),
         racing(outbox::racing_cases()),
+        racing(end_callbacks::racing_cases()),
         racing(imports::racing_cases()),
     ];
     groups.into_iter().flatten().collect()

@@ -64,7 +64,7 @@ struct NoCallbackClient;
 
 #[async_trait]
 impl CallbackClient for NoCallbackClient {
-    async fn post_callback(&self, _: CallbackRequest) -> Result<u16, CallbackClientError> {
+    async fn send_callback(&self, _: CallbackRequest) -> Result<u16, CallbackClientError> {
         Err(CallbackClientError::Refused("the simulator sends no callbacks".to_owned()))
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Scenario {
     pub(crate) skew_ms: i64,
     /// Whether front-ends choose voice bridges, out of a few.
     pub(crate) external_bridges: bool,
+    /// Whether the balancer tells front-ends that a meeting is over.
+    pub(crate) tells_ends: bool,
     /// Number of failed polls after which a server is offline.
     pub(crate) unhealthy_threshold: u32,
 }
@@ -92,6 +94,7 @@ impl Scenario {
                 0
             },
             external_bridges: rng.draw_percent(30),
+            tells_ends: true,
             unhealthy_threshold: if rng.draw_percent(80) { 2 } else { 3 },
         }
     }
@@ -129,7 +132,8 @@ impl Scenario {
             poll_timeout_ms: POLL_WAIT_MS,
             poll_concurrency: 50,
             meeting_ttl_ms: 86_400_000,
-            url_host: None,
+            url_host: Some("balancer".to_owned()),
+            tells_ends: self.tells_ends,
             max_upload_ms: 300_000,
         }
     }

@@ -196,6 +196,25 @@ CREATE TABLE scalelite_own.outbox (
 CREATE INDEX outbox_by_due_at ON scalelite_own.outbox (due_at);
 CREATE INDEX outbox_by_posted_at ON scalelite_own.outbox (posted_at);
 
+-- Where front-ends want to be told that a meeting is over.
+CREATE TABLE scalelite_own.end_callbacks (
+    id text COLLATE "C" PRIMARY KEY,
+    tenant text NOT NULL,
+    meeting_id text NOT NULL,
+    end_callback_url text,
+    meeting_ended_url text,
+    created_at bigint NOT NULL,
+    create_until bigint NOT NULL,
+    is_confirmed boolean NOT NULL,
+    server_id text,
+    internal_id text,
+    suspected_at bigint,
+    recording_marks boolean,
+    check_at bigint NOT NULL
+);
+CREATE INDEX end_callbacks_by_meeting ON scalelite_own.end_callbacks (tenant, meeting_id);
+CREATE INDEX end_callbacks_by_check_at ON scalelite_own.end_callbacks (check_at);
+
 -- Archives of recordings that are being imported, or were.
 CREATE TABLE scalelite_own.archive_imports (
     name text COLLATE "C" PRIMARY KEY,

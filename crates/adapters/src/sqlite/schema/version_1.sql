@@ -237,6 +237,25 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_by_due_at ON outbox (due_at);
 CREATE INDEX outbox_by_posted_at ON outbox (posted_at);
 
+-- Where front-ends want to be told that a meeting is over.
+CREATE TABLE end_callbacks (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    meeting_id TEXT NOT NULL,
+    end_callback_url TEXT,
+    meeting_ended_url TEXT,
+    created_at INTEGER NOT NULL,
+    create_until INTEGER NOT NULL,
+    is_confirmed INTEGER NOT NULL,
+    server_id TEXT,
+    internal_id TEXT,
+    suspected_at INTEGER,
+    recording_marks INTEGER,
+    check_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX end_callbacks_by_meeting ON end_callbacks (tenant, meeting_id);
+CREATE INDEX end_callbacks_by_check_at ON end_callbacks (check_at);
+
 -- Archives of recordings that are being imported, or were.
 CREATE TABLE archive_imports (
     name TEXT NOT NULL PRIMARY KEY,
