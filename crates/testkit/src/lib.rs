@@ -6,6 +6,7 @@ pub mod clock;
 pub mod conformance;
 pub mod contract;
 pub mod deployment;
+pub mod end_receiver;
 pub mod nightly;
 pub mod private;
 pub mod process;

@@ -22,6 +22,7 @@ const REQUIRED_EVENTS: &[&str] = &[
     "creates",
     "empty bodies",
     "ends",
+    "ends told",
     "error pages",
     "error pages after effect",
     "failed creates",

@@ -1,7 +1,7 @@
 //! The port [`EndCallbacks`]: where front-ends want to be told that a meeting is over.
 
 use app::ports::{
-    EndAddresses, EndCallback, EndCallbacks, MeetingPlace, OutboxMessage, StoreError,
+    EndCallback, EndCallbacks, EndParameter, MeetingPlace, OutboxMessage, StoreError,
 };
 use async_trait::async_trait;
 use domain::{MeetingKey, ServerId, Timestamp};
@@ -13,21 +13,24 @@ use super::{Database, SqlStore, outbox};
 /// The columns of an end callback, in the order that [`read_end_callback`] expects.
 macro_rules! columns {
     () => {
-        "id, tenant, meeting_id, end_callback_url, meeting_ended_url, created_at, create_until, \
+        "id, tenant, meeting_id, parameter, url, created_at, create_until, \
          is_confirmed, server_id, internal_id, suspected_at, recording_marks, check_at"
     };
 }
 
 #[async_trait]
 impl<D: Database> EndCallbacks for SqlStore<D> {
-    async fn register_end_callback(&self, callback: &EndCallback) -> Result<(), StoreError> {
-        let callback = callback.clone();
-        self.write_keeping_cache(move |connection| register(connection, &callback)).await
+    async fn register_end_callbacks(&self, callbacks: &[EndCallback]) -> Result<(), StoreError> {
+        let callbacks = callbacks.to_vec();
+        self.write_keeping_cache(move |connection| {
+            callbacks.iter().try_for_each(|callback| register(connection, callback))
+        })
+        .await
     }
 
-    async fn confirm_end_callback(
+    async fn confirm_end_callbacks(
         &self,
-        id: &str,
+        ids: &[String],
         place: &MeetingPlace,
         now: Timestamp,
         check_at: Timestamp,
@@ -35,11 +38,14 @@ impl<D: Database> EndCallbacks for SqlStore<D> {
         const CONFIRM: &str = "UPDATE end_callbacks SET is_confirmed = TRUE, create_until = 0, \
             server_id = ?2, internal_id = ?3, \
             check_at = CASE WHEN suspected_at IS NULL THEN ?5 ELSE ?4 END WHERE id = ?1";
-        let (id, place) = (id.to_owned(), place.clone());
+        let (ids, place) = (ids.to_vec(), place.clone());
         self.write_keeping_cache(move |connection| {
             let MeetingPlace { server, internal_id } = &place;
-            let values = values![&id, &server.0, internal_id, now.0, check_at.0];
-            connection.execute(CONFIRM, values).map(drop)
+            for id in &ids {
+                let values = values![id, &server.0, internal_id, now.0, check_at.0];
+                connection.execute(CONFIRM, values)?;
+            }
+            Ok(())
         })
         .await
     }
@@ -125,16 +131,16 @@ impl<D: Database> EndCallbacks for SqlStore<D> {
     async fn finish_end_callback(
         &self,
         checked: &EndCallback,
-        messages: &[OutboxMessage],
+        message: Option<&OutboxMessage>,
     ) -> Result<bool, StoreError> {
         const REMOVE: &str = "DELETE FROM end_callbacks WHERE id = ?1 AND created_at = ?2";
         let (id, created_at) = (checked.id.clone(), checked.created_at.0);
-        let messages = messages.to_vec();
+        let message = message.cloned();
         self.write_keeping_cache(move |connection| {
             if connection.execute(REMOVE, values![&id, created_at])? == 0 {
                 return Ok(false);
             }
-            for message in &messages {
+            if let Some(message) = &message {
                 outbox::post(connection, message)?;
             }
             Ok(true)
@@ -146,10 +152,14 @@ impl<D: Database> EndCallbacks for SqlStore<D> {
 fn read_end_callback(row: &dyn SqlRow) -> Result<EndCallback, StoreError> {
     let suspected_at: Option<i64> = row.get(10)?;
     let server: Option<String> = row.get(8)?;
+    let parameter: String = row.get(3)?;
     Ok(EndCallback {
         id: row.get(0)?,
         key: read_key(row, 1)?,
-        addresses: EndAddresses { end_callback_url: row.get(3)?, meeting_ended_url: row.get(4)? },
+        parameter: EndParameter::from_name(&parameter).ok_or_else(|| {
+            StoreError::Corrupt("an end callback has an unknown parameter".to_owned())
+        })?,
+        url: row.get(4)?,
         created_at: Timestamp(row.get(5)?),
         create_until: Timestamp(row.get(6)?),
         is_confirmed: row.get(7)?,
@@ -175,15 +185,13 @@ fn register(
          ELSE end_callbacks.created_at + 1 END, \
          create_until = excluded.create_until, check_at = excluded.check_at"
     );
-    for id in EndCallback::message_ids(&callback.id) {
-        connection.execute(WITHDRAW, values![&id])?;
-    }
+    connection.execute(WITHDRAW, values![&callback.message_id()])?;
     let values = values![
         &callback.id,
         tenant_or_empty(&callback.key),
         &callback.key.id,
-        &callback.addresses.end_callback_url,
-        &callback.addresses.meeting_ended_url,
+        callback.parameter.name(),
+        &callback.url,
         callback.created_at.0,
         callback.create_until.0,
         callback.is_confirmed,

@@ -72,12 +72,12 @@ pub async fn create(
         Err(error) => return (Err(error), log),
     };
     let has_body = body.is_some();
-    let end_callback =
+    let kept =
         end_callbacks::take_over_end_callbacks(app, caller, &key, has_body, &mut query).await;
     let outcome = create_meeting(app, caller, key.clone(), &query, body).await;
     log.server = outcome.server;
-    if let (Some(id), Ok(reply), Some(server)) = (&end_callback, &outcome.result, &log.server) {
-        end_callbacks::confirm_end_callback(app, id, server, reply).await;
+    if let (Ok(reply), Some(server)) = (&outcome.result, &log.server) {
+        end_callbacks::confirm_end_callbacks(app, &kept, server, reply).await;
     }
     if let (true, true, Some(server)) = (reports, outcome.result.is_ok(), &log.server) {
         callbacks::set_meeting_server(app, &key, server).await;

@@ -6,9 +6,11 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::backend::meeting_query;
 use crate::context::App;
-use crate::ports::{EndCallback, MeetingOnServer, MeetingPlace, RecordingStore, StoreError};
+use crate::ports::{
+    EndCallback, EndParameter, MeetingOnServer, MeetingPlace, RecordingStore, StoreError,
+};
 
-use super::message::end_messages;
+use super::message::end_message;
 
 /// Time between two checks of a meeting that nobody says is over, in ms.
 pub(super) const QUIET_MS: i64 = 60_000;
@@ -97,10 +99,10 @@ async fn settle_end(
             let check_at = now.plus_ms(check_in_ms);
             records.postpone_end_check(&callback, None, suspected_at, check_at).await
         }
-        Finding::NeverMade => records.finish_end_callback(&callback, &[]).await.map(drop),
+        Finding::NeverMade => records.finish_end_callback(&callback, None).await.map(drop),
         Finding::Over => {
-            let messages = end_messages(&callback, now);
-            if records.finish_end_callback(&callback, &messages).await? {
+            let message = end_message(&callback, now);
+            if records.finish_end_callback(&callback, Some(&message)).await? {
                 let (meeting, tenant) = (&callback.key.id, &callback.key.tenant);
                 tracing::info!(meeting, tenant, "meeting over: its front-end is told");
             }
@@ -202,7 +204,7 @@ async fn confirm_over(
         return Ok(unclear(SOON_MS));
     }
     let misses_report =
-        callback.addresses.end_callback_url.is_some() && callback.recording_marks.is_none();
+        callback.parameter == EndParameter::EndCallbackUrl && callback.recording_marks.is_none();
     if misses_report && suspected_ms < REPORT_WAIT_MS {
         return Ok(unclear(REPORT_WAIT_MS - suspected_ms));
     }

@@ -1,21 +1,21 @@
-//! The messages that tell front-ends of an end.
+//! The message that tells a front-end of an end.
 
 use bbb::query::encode;
 use domain::Timestamp;
 
-use crate::ports::end_callbacks::{END_CALLBACK_URL, MEETING_ENDED_URL};
-use crate::ports::{EndCallback, MessageTopic, OutboxMessage};
+use crate::ports::{EndCallback, EndParameter, MessageTopic, OutboxMessage};
 
-/// Returns the messages that tell all addresses of an end callback.
-pub(super) fn end_messages(callback: &EndCallback, now: Timestamp) -> Vec<OutboxMessage> {
-    let addresses = &callback.addresses;
-    let end_callback = addresses.end_callback_url.as_ref().map(|url| {
-        let marks = callback.recording_marks.unwrap_or(false);
-        (END_CALLBACK_URL, append_end_parameters(url, marks, &callback.key.id))
-    });
-    let meeting_ended = addresses.meeting_ended_url.clone().map(|url| (MEETING_ENDED_URL, url));
-    let message = |(parameter, url): (&str, String)| OutboxMessage {
-        id: EndCallback::message_id(&callback.id, parameter),
+/// Returns the message that tells of the end.
+pub(super) fn end_message(callback: &EndCallback, now: Timestamp) -> OutboxMessage {
+    let url = match callback.parameter {
+        EndParameter::EndCallbackUrl => {
+            let marks = callback.recording_marks.unwrap_or(false);
+            append_end_parameters(&callback.url, marks, &callback.key.id)
+        }
+        EndParameter::MeetingEndedUrl => callback.url.clone(),
+    };
+    OutboxMessage {
+        id: callback.message_id(),
         topic: MessageTopic::MeetingEnded,
         tenant: callback.key.tenant.clone(),
         meeting_id: callback.key.id.clone(),
@@ -27,8 +27,7 @@ pub(super) fn end_messages(callback: &EndCallback, now: Timestamp) -> Vec<Outbox
         attempts: 0,
         failure: None,
         due_at: Some(now),
-    };
-    end_callback.into_iter().chain(meeting_ended).map(message).collect()
+    }
 }
 
 /// Appends what BBB appends to `meta_endCallbackUrl`, after the parameters that the URL has.

@@ -9,32 +9,34 @@ use crate::ports::{EndCallback, EndCallbacks, MeetingPlace, OutboxMessage, Store
 
 #[async_trait]
 impl EndCallbacks for MemoryRecordings {
-    async fn register_end_callback(&self, callback: &EndCallback) -> Result<(), StoreError> {
+    async fn register_end_callbacks(&self, callbacks: &[EndCallback]) -> Result<(), StoreError> {
         let mut state = self.lock();
-        for id in EndCallback::message_ids(&callback.id) {
-            state.messages.remove(&id);
-        }
-        match state.end_callbacks.get_mut(&callback.id) {
-            Some(known) => {
-                known.created_at = callback.created_at.max(known.created_at.plus_ms(1));
-                known.create_until = callback.create_until;
-                known.check_at = callback.check_at;
-            }
-            None => {
-                state.end_callbacks.insert(callback.id.clone(), callback.clone());
+        for callback in callbacks {
+            state.messages.remove(&callback.message_id());
+            match state.end_callbacks.get_mut(&callback.id) {
+                Some(known) => {
+                    known.created_at = callback.created_at.max(known.created_at.plus_ms(1));
+                    known.create_until = callback.create_until;
+                    known.check_at = callback.check_at;
+                }
+                None => {
+                    state.end_callbacks.insert(callback.id.clone(), callback.clone());
+                }
             }
         }
         Ok(())
     }
 
-    async fn confirm_end_callback(
+    async fn confirm_end_callbacks(
         &self,
-        id: &str,
+        ids: &[String],
         place: &MeetingPlace,
         now: Timestamp,
         check_at: Timestamp,
     ) -> Result<(), StoreError> {
-        if let Some(callback) = self.lock().end_callbacks.get_mut(id) {
+        let mut state = self.lock();
+        let callbacks = state.end_callbacks.values_mut();
+        for callback in callbacks.filter(|callback| ids.contains(&callback.id)) {
             callback.is_confirmed = true;
             callback.create_until = Timestamp::default();
             callback.server = Some(place.server.clone());
@@ -109,7 +111,7 @@ impl EndCallbacks for MemoryRecordings {
     async fn finish_end_callback(
         &self,
         checked: &EndCallback,
-        messages: &[OutboxMessage],
+        message: Option<&OutboxMessage>,
     ) -> Result<bool, StoreError> {
         let mut state = self.lock();
         let known = state.end_callbacks.get(&checked.id);
@@ -117,7 +119,7 @@ impl EndCallbacks for MemoryRecordings {
             return Ok(false);
         }
         state.end_callbacks.remove(&checked.id);
-        for message in messages {
+        if let Some(message) = message {
             state.messages.entry(message.id.clone()).or_insert_with(|| message.clone());
         }
         Ok(true)

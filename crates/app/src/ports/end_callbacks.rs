@@ -6,27 +6,48 @@ use domain::{MeetingKey, ServerId, Timestamp};
 use super::outbox::OutboxMessage;
 use super::store_error::StoreError;
 
-/// The addresses that a create names, to be told of the end of the meeting. Each has the parameters
-/// that BBB appends to the parameter of the create that named it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EndAddresses {
-    /// `meta_endCallbackUrl`.
-    pub end_callback_url: Option<String>,
-    /// `meetingEndedURL`.
-    pub meeting_ended_url: Option<String>,
+/// The parameter of a create that names an address to be told of the end of the meeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndParameter {
+    /// `meta_endCallbackUrl`, to which BBB appends parameters. BBB ignores the case of the name.
+    EndCallbackUrl,
+    /// `meetingEndedURL`, which BBB calls as it is.
+    MeetingEndedUrl,
 }
 
-/// The wish of a front-end to be told once, when a meeting is over.
+impl EndParameter {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::EndCallbackUrl, Self::MeetingEndedUrl];
+
+    /// Returns the name of the parameter.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EndCallbackUrl => "meta_endCallbackUrl",
+            Self::MeetingEndedUrl => "meetingEndedURL",
+        }
+    }
+
+    /// Returns the parameter of that name; `None` if there is none.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|parameter| parameter.name() == name)
+    }
+}
+
+/// The wish of a front-end that an address is told once, when a meeting is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndCallback {
-    /// Follows from the meeting and the addresses: whoever names the same addresses again, before
-    /// the end is told, is told once.
+    /// Follows from the meeting and the address: if it is named again before the end is told, it is
+    /// told once.
     pub id: String,
     /// The meeting.
     pub key: MeetingKey,
-    /// Where the end is told.
-    pub addresses: EndAddresses,
-    /// When a create last named the addresses. Later creates have later times, even if their clocks
+    /// The parameter that named the address.
+    pub parameter: EndParameter,
+    /// The address.
+    pub url: String,
+    /// When a create last named the address. Later creates have later times, even if their clocks
     /// say something else.
     pub created_at: Timestamp,
     /// Until when that create may be under way; in the past if it was answered.
@@ -46,23 +67,12 @@ pub struct EndCallback {
 }
 
 impl EndCallback {
-    /// Returns the id of the message that tells one of the addresses of the end.
+    /// Returns the id of the message that tells of the end.
     #[must_use]
-    pub fn message_id(callback_id: &str, parameter: &str) -> String {
-        format!("{parameter}:{callback_id}")
-    }
-
-    /// Returns the ids of all messages that may tell of the end.
-    #[must_use]
-    pub fn message_ids(callback_id: &str) -> [String; 2] {
-        [END_CALLBACK_URL, MEETING_ENDED_URL].map(|name| Self::message_id(callback_id, name))
+    pub fn message_id(&self) -> String {
+        format!("ended:{}", self.id)
     }
 }
-
-/// The parameter of a create with the address to which BBB appends parameters. BBB ignores its case.
-pub const END_CALLBACK_URL: &str = "meta_endCallbackUrl";
-/// The parameter of a create with the address that BBB calls as it is.
-pub const MEETING_ENDED_URL: &str = "meetingEndedURL";
 
 /// Where a meeting is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,17 +86,18 @@ pub struct MeetingPlace {
 /// Stores end callbacks. Every method is atomic, and fails only if the store fails.
 #[async_trait]
 pub trait EndCallbacks: Send + Sync {
-    /// Adds the end callback of a create that is about to be sent, and withdraws the messages of
-    /// this id that are not delivered yet: the meeting begins again. If there is one of this id, it
-    /// keeps what is known of the meeting; `created_at` becomes that of `callback` or, if that is
-    /// not later, one more than before, and `create_until` and `check_at` are those of `callback`.
-    async fn register_end_callback(&self, callback: &EndCallback) -> Result<(), StoreError>;
+    /// Adds the end callbacks of a create that is about to be sent, and withdraws their messages that
+    /// are not delivered yet: the meeting begins again. If there is one of the same id, it keeps what
+    /// is known of the meeting; its `created_at` becomes that of the new one or, if that is not
+    /// later, one more than before, and `create_until` and `check_at` are those of the new one.
+    async fn register_end_callbacks(&self, callbacks: &[EndCallback]) -> Result<(), StoreError>;
 
-    /// Records that a create has succeeded: it is not under way any longer. The end callback is checked at `check_at`, or now if its end is suspected. An unknown id changes
+    /// Records that a create has succeeded: it is not under way any longer, and the meeting is in
+    /// this place. It is checked at `check_at`, or now if its end is suspected. Unknown ids change
     /// nothing.
-    async fn confirm_end_callback(
+    async fn confirm_end_callbacks(
         &self,
-        id: &str,
+        ids: &[String],
         place: &MeetingPlace,
         now: Timestamp,
         check_at: Timestamp,
@@ -124,11 +135,11 @@ pub trait EndCallbacks: Send + Sync {
         check_at: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Removes an end callback and posts its messages. False if it is gone, or was registered again
-    /// since `checked` was read; then nothing changes.
+    /// Removes an end callback and posts its message, if any. False if it is gone, or was registered
+    /// again since `checked` was read; then nothing changes.
     async fn finish_end_callback(
         &self,
         checked: &EndCallback,
-        messages: &[OutboxMessage],
+        message: Option<&OutboxMessage>,
     ) -> Result<bool, StoreError>;
 }

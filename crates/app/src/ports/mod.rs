@@ -33,7 +33,7 @@ pub use blobs::{BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, Vi
 pub use callback_client::{
     CallbackClient, CallbackClientError, CallbackContent, CallbackRequest,
 };
-pub use end_callbacks::{EndAddresses, EndCallback, EndCallbacks, MeetingPlace};
+pub use end_callbacks::{EndCallback, EndCallbacks, EndParameter, MeetingPlace};
 pub use entropy::{Clock, Entropy};
 pub use history::SessionHistory;
 pub use imports::{ArchiveRecord, ImportStage, Imports};

@@ -13,6 +13,8 @@ mod deployments;
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
+mod end_callbacks;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod failures;

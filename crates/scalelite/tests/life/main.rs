@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod ends;
+#[cfg(test)]
 mod listening;
 #[cfg(test)]
 mod many_connections;

@@ -2,6 +2,8 @@
 //! not running yet or has lost all data. Each test runs on each kind of shared store.
 
 #[cfg(test)]
+mod ends;
+#[cfg(test)]
 mod hangs;
 #[cfg(test)]
 mod kills;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use app::ports::{
-    EndAddresses, EndCallback, MeetingPlace, MessageTopic, OutboxMessage, RecordingStore,
+    EndCallback, EndParameter, MeetingPlace, MessageTopic, OutboxMessage, RecordingStore,
 };
 use domain::{MeetingKey, Timestamp};
 
@@ -44,10 +44,8 @@ fn new_callback(id: &str, meeting: &str) -> EndCallback {
     EndCallback {
         id: id.to_owned(),
         key: key(meeting),
-        addresses: EndAddresses {
-            end_callback_url: Some("https://app/end?x=1&y=ü".to_owned()),
-            meeting_ended_url: None,
-        },
+        parameter: EndParameter::EndCallbackUrl,
+        url: "https://app/end?x=1&y=ü".to_owned(),
         created_at: at(0),
         create_until: at(30),
         is_confirmed: false,
@@ -59,9 +57,9 @@ fn new_callback(id: &str, meeting: &str) -> EndCallback {
     }
 }
 
-fn message(callback: &str, parameter: &str) -> OutboxMessage {
+fn message(callback: &str) -> OutboxMessage {
     OutboxMessage {
-        id: EndCallback::message_id(callback, parameter),
+        id: new_callback(callback, "m").message_id(),
         topic: MessageTopic::MeetingEnded,
         tenant: None,
         meeting_id: "m".to_owned(),
@@ -81,14 +79,13 @@ struct TestCallbacks(Arc<dyn RecordingStore>);
 impl TestCallbacks {
     async fn with(factory: RecordingStoreFactory<'_>, callbacks: &[EndCallback]) -> Self {
         let store = Self(factory().await);
-        for callback in callbacks {
-            store.register(callback).await;
-        }
+        store.0.register_end_callbacks(callbacks).await.expect("register_end_callbacks");
         store
     }
 
     async fn register(&self, callback: &EndCallback) {
-        self.0.register_end_callback(callback).await.expect("register_end_callback");
+        let callbacks = std::slice::from_ref(callback);
+        self.0.register_end_callbacks(callbacks).await.expect("register_end_callbacks");
     }
 
     async fn list(&self, meeting: &str) -> Vec<EndCallback> {
@@ -99,6 +96,12 @@ impl TestCallbacks {
         let mut callbacks = self.list(meeting).await;
         assert_eq!(callbacks.len(), 1, "{callbacks:?}");
         callbacks.remove(0)
+    }
+
+    async fn confirm(&self, ids: &[&str], place: &MeetingPlace, ms: i64, check_ms: i64) {
+        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        let confirmed = self.0.confirm_end_callbacks(&ids, place, at(ms), at(check_ms)).await;
+        confirmed.expect("confirm_end_callbacks");
     }
 
     async fn suspect(&self, meetings: &[&str], marks: Option<bool>, ms: i64) {
@@ -122,10 +125,8 @@ impl TestCallbacks {
 async fn an_end_callback_stays_as_it_is(factory: RecordingStoreFactory<'_>) {
     let full = EndCallback {
         key: MeetingKey { tenant: Some("t".to_owned()), id: "m".to_owned() },
-        addresses: EndAddresses {
-            end_callback_url: None,
-            meeting_ended_url: Some("http://x".to_owned()),
-        },
+        parameter: EndParameter::MeetingEndedUrl,
+        url: "http://x".to_owned(),
         is_confirmed: true,
         server: Some(server_id("s")),
         internal_id: Some("i".to_owned()),
@@ -143,8 +144,7 @@ async fn an_end_callback_stays_as_it_is(factory: RecordingStoreFactory<'_>) {
 
 async fn a_repeated_create_keeps_what_is_known(factory: RecordingStoreFactory<'_>) {
     let store = TestCallbacks::with(factory, &[new_callback("a", "m")]).await;
-    let (s, until) = (place("s"), at(90));
-    store.0.confirm_end_callback("a", &s, at(5), until).await.expect("confirm");
+    store.confirm(&["a"], &place("s"), 5, 90).await;
     store.suspect(&["m"], Some(true), 6).await;
     let known = store.only("m").await;
     let later = EndCallback { created_at: at(7), create_until: at(40), ..new_callback("a", "m") };
@@ -158,26 +158,19 @@ async fn a_repeated_create_keeps_what_is_known(factory: RecordingStoreFactory<'_
 
 async fn a_create_withdraws_what_is_not_delivered(factory: RecordingStoreFactory<'_>) {
     let store = TestCallbacks::with(factory, &[]).await;
-    let ids = EndCallback::message_ids("a");
-    for parameter in ["meta_endCallbackUrl", "meetingEndedURL"] {
-        for callback in ["a", "b"] {
-            store.0.post_message(&message(callback, parameter)).await.expect("post_message");
-        }
+    for callback in ["a", "b"] {
+        store.0.post_message(&message(callback)).await.expect("post_message");
     }
-    assert!(store.message_ids().await.contains(&ids[0]));
+    assert_eq!(store.message_ids().await, ["ended:a", "ended:b"]);
     store.register(&new_callback("a", "m")).await;
-    let mut expected = EndCallback::message_ids("b");
-    expected.sort();
-    assert_eq!(store.message_ids().await, expected);
+    assert_eq!(store.message_ids().await, ["ended:b"]);
 }
 
 async fn a_confirmed_end_callback_has_a_place(factory: RecordingStoreFactory<'_>) {
     let all = [new_callback("a", "m"), new_callback("b", "n")];
     let store = TestCallbacks::with(factory, &all).await;
     store.suspect(&["n"], None, 4).await;
-    for id in ["a", "b", "x"] {
-        store.0.confirm_end_callback(id, &place("s"), at(5), at(90)).await.expect("confirm");
-    }
+    store.confirm(&["a", "b", "x"], &place("s"), 5, 90).await;
     let confirmed = EndCallback {
         is_confirmed: true,
         create_until: Timestamp::default(),
@@ -190,7 +183,7 @@ async fn a_confirmed_end_callback_has_a_place(factory: RecordingStoreFactory<'_>
     let suspected = store.only("n").await;
     assert_eq!((suspected.suspected_at, suspected.check_at), (Some(at(4)), at(5)));
     let unknown = MeetingPlace { internal_id: None, ..place("r") };
-    store.0.confirm_end_callback("a", &unknown, at(6), at(91)).await.expect("confirm");
+    store.confirm(&["a"], &unknown, 6, 91).await;
     assert_eq!(store.only("m").await.internal_id, None);
 }
 
@@ -262,20 +255,20 @@ async fn a_check_is_postponed_unless_something_happened(factory: RecordingStoreF
 async fn an_end_is_told_once(factory: RecordingStoreFactory<'_>) {
     let store = TestCallbacks::with(factory, &[new_callback("a", "m"), new_callback("b", "m")]).await;
     let [a, b] = store.list("m").await.try_into().expect("two");
-    let finish = async |checked: &EndCallback, messages: &[OutboxMessage]| {
-        store.0.finish_end_callback(checked, messages).await.expect("finish_end_callback")
+    let finish = async |checked: &EndCallback, message: Option<&OutboxMessage>| {
+        store.0.finish_end_callback(checked, message).await.expect("finish_end_callback")
     };
-    let both = [message("a", "meta_endCallbackUrl"), message("a", "meetingEndedURL")];
+    let told = message("a");
     store.register(&a).await;
-    assert!(!finish(&a, &both).await, "registered again");
+    assert!(!finish(&a, Some(&told)).await, "registered again");
     assert_eq!(store.message_ids().await, [""; 0]);
     let a = store.list("m").await.remove(0);
-    assert!(finish(&a, &both).await);
-    assert!(!finish(&a, &both).await, "gone");
-    assert_eq!(store.message_ids().await, ["meetingEndedURL:a", "meta_endCallbackUrl:a"]);
+    assert!(finish(&a, Some(&told)).await);
+    assert!(!finish(&a, Some(&told)).await, "gone");
+    assert_eq!(store.message_ids().await, ["ended:a"]);
     assert_eq!(store.only("m").await, b);
-    assert!(finish(&b, &[]).await);
-    assert_eq!((store.list("m").await, store.message_ids().await.len()), (vec![], 2));
+    assert!(finish(&b, None).await);
+    assert_eq!((store.list("m").await, store.message_ids().await.len()), (vec![], 1));
 }
 
 async fn hostile_end_callbacks_stay_as_they_are(factory: RecordingStoreFactory<'_>) {
@@ -283,11 +276,7 @@ async fn hostile_end_callbacks_stay_as_they_are(factory: RecordingStoreFactory<'
         hostile_texts().into_iter().filter(|text| text.len() < 1_000).collect();
     let store = TestCallbacks::with(factory, &[]).await;
     for text in &texts {
-        let addresses = EndAddresses {
-            end_callback_url: Some(text.clone()),
-            meeting_ended_url: Some(text.clone()),
-        };
-        let callback = EndCallback { addresses, ..new_callback(text, text) };
+        let callback = EndCallback { url: text.clone(), ..new_callback(text, text) };
         store.register(&callback).await;
         assert_eq!(store.list(text).await, [callback], "{text:?}");
     }
@@ -302,8 +291,8 @@ async fn each_end_is_told_by_one(factory: RecordingStoreFactory<'_>) {
         async move {
             let mut told = 0;
             for callback in &all {
-                let messages = [message(&callback.id, "meetingEndedURL")];
-                let finished = store.finish_end_callback(callback, &messages).await;
+                let message = message(&callback.id);
+                let finished = store.finish_end_callback(callback, Some(&message)).await;
                 told += usize::from(finished.expect("finish_end_callback"));
             }
             told

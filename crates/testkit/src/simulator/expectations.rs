@@ -40,6 +40,15 @@ fn values_since<T>(history: &ValueHistory<T>, since: Timestamp) -> impl Iterator
     history.iter().skip(first).map(|(_, value)| value)
 }
 
+/// What a front-end believes of the end of a meeting.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct EndBelief {
+    /// Whether a create has succeeded since it was told last.
+    pub(crate) waits: bool,
+    /// Whether a create was under way since it was told last.
+    pub(crate) may_be_told: bool,
+}
+
 /// What has happened in a run so far.
 #[derive(Debug, Default)]
 pub(crate) struct Expectations {
@@ -55,6 +64,8 @@ pub(crate) struct Expectations {
     pub(crate) created_at: BTreeMap<MeetingKey, Timestamp>,
     /// When the last `end` of each meeting began and when it was over.
     pub(crate) end_times: BTreeMap<MeetingKey, (Timestamp, Timestamp)>,
+    /// What front-ends believe of the ends of their meetings.
+    pub(crate) end_beliefs: BTreeMap<MeetingKey, EndBelief>,
     server_history: BTreeMap<MeetingKey, ValueHistory<Option<ServerId>>>,
     state_history: BTreeMap<ServerId, ValueHistory<Option<AdminState>>>,
 }

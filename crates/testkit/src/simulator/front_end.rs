@@ -16,6 +16,7 @@ use futures_util::StreamExt as _;
 use tokio::time::sleep;
 
 use super::checkers::{self, FinishedUseCase, UseCaseOutcome};
+use super::mutant::Mutant;
 use super::replica::ReplicaContext;
 use super::sim_run::SimRun;
 use super::use_case::{ServerAction, UseCase, UseCaseKind, meeting_name};
@@ -81,8 +82,22 @@ impl CreateRequest {
             query.set("voiceBridge", number);
         }
         query.set("meta_origin", "simulator");
+        query.set("meta_endCallbackUrl", &end_address(&self.key));
         query
     }
+}
+
+/// Returns the address at which the front-end of a meeting is told that it is over.
+fn end_address(key: &MeetingKey) -> String {
+    format!("http://front-end/{}", key.tenant.as_deref().unwrap_or_default())
+}
+
+/// Returns the meeting whose end a call to the address of a front-end tells.
+#[must_use]
+pub(crate) fn told_meeting(url: &str) -> Option<MeetingKey> {
+    let (tenant, query) = url.strip_prefix("http://front-end/")?.split_once('?')?;
+    let id = Query::parse(query).get("meetingID")?.into_owned();
+    Some(MeetingKey { tenant: (!tenant.is_empty()).then(|| tenant.to_owned()), id })
 }
 
 /// A front-end creates a meeting.
@@ -96,6 +111,10 @@ pub(crate) async fn create_meeting(context: ReplicaContext, create: CreateReques
         Err(error) => (Err(error), RequestLog::default()),
     };
     let outcome = UseCaseOutcome::Created(created);
+    checkers::told_ends::note_create(context.sim(), &create.key, &outcome);
+    if context.sim().store.mutant() == Some(Mutant::ForgetsEndCallbacks) {
+        context.sim().forget_end_callbacks(&create.key).await;
+    }
     check_outcome(&context, &use_case, request_log.server.as_ref(), &outcome);
 }
 

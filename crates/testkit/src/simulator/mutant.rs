@@ -48,6 +48,14 @@ pub enum Mutant {
     OverlooksStoreLoss,
     /// All meetings get the same voice bridge.
     SharesVoiceBridges,
+    /// Whatever a server reports of an end is believed.
+    BelievesEndReports,
+    /// The addresses for the end of a meeting are lost.
+    ForgetsEndCallbacks,
+    /// Each end is told twice.
+    TellsEndsTwice,
+    /// An end is told two minutes late, whatever has happened since.
+    TellsEndsLate,
 }
 
 impl Mutant {
@@ -75,5 +83,9 @@ impl Mutant {
         Self::LeavesDuplicates,
         Self::OverlooksStoreLoss,
         Self::SharesVoiceBridges,
+        Self::BelievesEndReports,
+        Self::ForgetsEndCallbacks,
+        Self::TellsEndsTwice,
+        Self::TellsEndsLate,
     ];
 }

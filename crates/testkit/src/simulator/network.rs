@@ -7,6 +7,7 @@ use std::time::Duration;
 use app::ports::{BackendCall, BackendResponse, BbbClient, CallError};
 use async_trait::async_trait;
 use bbb::Query;
+use bbb::response::build_failure;
 use bytes::Bytes;
 use tokio::time::sleep;
 
@@ -121,6 +122,11 @@ impl NetworkClient {
             let Some(sim_server) = sim_servers.get_mut(&sent.host) else {
                 return Bytes::new();
             };
+            let is_end_check = matches!(self.use_case.kind, UseCaseKind::Internal);
+            let believes_reports = self.sim.store.mutant() == Some(Mutant::BelievesEndReports);
+            if believes_reports && is_end_check && sent.name == "getMeetingInfo" {
+                return Bytes::from(build_failure("notFound", "It is planted."));
+            }
             let effect = sim_server.answer_call(&sent.name, &sent.query, now);
             if let Some(sim_meeting) =
                 effect.started_meeting.as_ref().and_then(|key| sim_server.meetings.get_mut(&key.id))

@@ -16,13 +16,16 @@ use app::ports::{
 use app::server_backup;
 use app::state::{ResponseTimes, ServerBackup, SharedForecast};
 use app::tenancy::TenantCache;
-use app::{App, poll};
+use app::{App, callbacks, end_callbacks, poll};
 use async_trait::async_trait;
+use bbb::Query;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::checkers;
 use super::faulty_store::FaultyStore;
 use super::front_end::finish_use_case;
+use super::mutant::Mutant;
 use super::network::NetworkClient;
 use super::replica_process::ReplicaProcess;
 use super::scenario::POLL_INTERVAL_MS;
@@ -38,6 +41,9 @@ const CYCLES_PER_VERSION: u64 = 10;
 const MAX_JITTER: Duration = Duration::from_millis(100);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const FORECAST_INTERVAL: Duration = Duration::from_secs(10);
+const END_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// How late [`Mutant::TellsEndsLate`] is.
+const LATE_MESSAGE: Duration = Duration::from_secs(120);
 
 /// The parts of a replica that its tasks share.
 #[derive(Clone)]
@@ -59,13 +65,24 @@ pub(crate) struct Replica {
     _jobs: JoinSet<()>,
 }
 
-/// A client that refuses every callback: the simulator has none.
-struct NoCallbackClient;
+/// Tells front-ends of ends, and checks that they may be told.
+struct FrontEndClient(Arc<SimRun>);
 
 #[async_trait]
-impl CallbackClient for NoCallbackClient {
-    async fn send_callback(&self, _: CallbackRequest) -> Result<u16, CallbackClientError> {
-        Err(CallbackClientError::Refused("the simulator sends no callbacks".to_owned()))
+impl CallbackClient for FrontEndClient {
+    async fn send_callback(&self, request: CallbackRequest) -> Result<u16, CallbackClientError> {
+        let times = match self.0.store.mutant() {
+            Some(Mutant::TellsEndsTwice) => 2,
+            Some(Mutant::TellsEndsLate) => {
+                sleep(LATE_MESSAGE).await;
+                1
+            }
+            _ => 1,
+        };
+        for _ in 0..times {
+            checkers::told_ends::check_told(&self.0, &request.url);
+        }
+        Ok(200)
     }
 }
 
@@ -108,11 +125,10 @@ impl ReplicaContext {
             periodic_jobs: store.clone(),
             tenants: store,
             tenant_cache: self.tenant_cache.clone(),
-            // The simulator has no recordings.
-            recording_store: None,
+            recording_store: Some(self.sim.records.clone()),
             blobs: Arc::new(MemoryBlobs::default()),
             tokens: Arc::new(MemoryPoolStore::default()),
-            callback_client: Arc::new(NoCallbackClient),
+            callback_client: Arc::new(FrontEndClient(self.sim.clone())),
             bbb: Arc::new(NetworkClient::new(
                 self.sim.clone(),
                 self.process.clone(),
@@ -199,6 +215,33 @@ impl ReplicaContext {
     }
 }
 
+impl ReplicaContext {
+    /// Receives what servers report of ends, and checks whether meetings are over.
+    async fn check_ends_forever(self) {
+        loop {
+            sleep(END_CHECK_INTERVAL).await;
+            let app = self.build_internal_app();
+            let reports: Vec<String> = {
+                let mut sim_servers = self.sim.servers();
+                sim_servers.values_mut().flat_map(|it| std::mem::take(&mut it.end_reports)).collect()
+            };
+            for report in reports {
+                let _ = end_callbacks::accept_end_report(&app, &Query::parse(&report)).await;
+            }
+            // After a failure of the store, end callbacks are checked later.
+            let _ = end_callbacks::settle_due_ends(&app).await;
+        }
+    }
+
+    /// Sends the messages to front-ends.
+    async fn deliver_forever(self) {
+        loop {
+            sleep(END_CHECK_INTERVAL).await;
+            let _ = callbacks::deliver_due(&self.build_internal_app()).await;
+        }
+    }
+}
+
 impl Replica {
     /// Starts a replica.
     #[must_use]
@@ -208,6 +251,8 @@ impl Replica {
         jobs.spawn(context.clone().poll_forever());
         jobs.spawn(context.clone().recheck_forever());
         jobs.spawn(context.clone().forecast_forever());
+        jobs.spawn(context.clone().check_ends_forever());
+        jobs.spawn(context.clone().deliver_forever());
         Self { context, calls: JoinSet::new(), _jobs: jobs }
     }
 

@@ -51,8 +51,6 @@ pub(crate) struct Scenario {
     pub(crate) skew_ms: i64,
     /// Whether front-ends choose voice bridges, out of a few.
     pub(crate) external_bridges: bool,
-    /// Whether the balancer tells front-ends that a meeting is over.
-    pub(crate) tells_ends: bool,
     /// Number of failed polls after which a server is offline.
     pub(crate) unhealthy_threshold: u32,
 }
@@ -94,7 +92,6 @@ impl Scenario {
                 0
             },
             external_bridges: rng.draw_percent(30),
-            tells_ends: true,
             unhealthy_threshold: if rng.draw_percent(80) { 2 } else { 3 },
         }
     }
@@ -133,7 +130,7 @@ impl Scenario {
             poll_concurrency: 50,
             meeting_ttl_ms: 86_400_000,
             url_host: Some("balancer".to_owned()),
-            tells_ends: self.tells_ends,
+            tells_ends: true,
             max_upload_ms: 300_000,
         }
     }

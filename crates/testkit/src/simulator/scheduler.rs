@@ -242,6 +242,7 @@ impl RunScheduler {
         let settle_ms = u64::try_from(SETTLE_INTERVALS * POLL_INTERVAL_MS).unwrap_or(0);
         sleep(Duration::from_millis(settle_ms)).await;
         let running_calls = self.count_running_calls();
+        let excused_ends = checkers::told_ends::list_excused(&self.sim).await;
         let expectations = self.sim.expectations();
         let sim_servers = self.sim.servers();
         let state = FinalState {
@@ -251,6 +252,7 @@ impl RunScheduler {
             rules: &self.sim.rules,
             scenario: &self.sim.scenario,
             now: self.sim.now(),
+            excused_ends,
             running_calls,
         };
         for (checker, check) in checkers::FINAL_STATE_CHECKERS {

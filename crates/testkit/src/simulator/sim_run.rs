@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::Timestamp;
+use app::memory::MemoryRecordings;
+use app::ports::EndCallbacks as _;
+use domain::{MeetingKey, Timestamp};
 use tokio::time::Instant;
 
 use super::checkers::{self, StoreChange};
@@ -32,6 +34,8 @@ pub(crate) struct SimRun {
     pub(crate) rules: Rules,
     /// The store, without latency and faults.
     pub(crate) store: Arc<StoreProxy>,
+    /// The store of end callbacks and messages. It never fails.
+    pub(crate) records: Arc<MemoryRecordings>,
     servers: Mutex<SimServers>,
     faults: Mutex<FaultSchedule>,
     expectations: Mutex<Expectations>,
@@ -57,6 +61,7 @@ impl SimRun {
             scenario,
             rules,
             store: Arc::new(store),
+            records: Arc::default(),
             servers: Mutex::default(),
             faults: Mutex::new(faults),
             expectations: Mutex::default(),
@@ -117,6 +122,13 @@ impl SimRun {
         }
     }
 
+    /// Loses the end callbacks of a meeting.
+    pub(crate) async fn forget_end_callbacks(&self, key: &MeetingKey) {
+        for callback in self.records.list_end_callbacks(key).await.unwrap_or_default() {
+            let _ = self.records.finish_end_callback(&callback, None).await;
+        }
+    }
+
     /// Begins a use case.
     pub(crate) fn begin_use_case(&self, replica: usize, kind: UseCaseKind) -> Arc<UseCase> {
         self.count_event("use cases");
@@ -126,6 +138,7 @@ impl SimRun {
         expectations.running.insert(number, use_case.clone());
         if let UseCaseKind::Create(key) = &use_case.kind {
             expectations.created_at.insert(key.clone(), use_case.started_at);
+            expectations.end_beliefs.entry(key.clone()).or_default().may_be_told = true;
         }
         use_case
     }

@@ -13,6 +13,9 @@ use super::sim_meeting::{EndedMeeting, SimMeeting};
 const VERSION_RESPONSE: &str = "<response><returncode>SUCCESS</returncode><version>2.0</version>\
                        <apiVersion>2.0</apiVersion><bbbVersion>3.0.14</bbbVersion></response>";
 
+/// The metadata with the address that is called when a meeting ends.
+const END_CALLBACK: &str = "endcallbackurl";
+
 /// A simulated server.
 #[derive(Debug)]
 pub(crate) struct SimServer {
@@ -24,6 +27,8 @@ pub(crate) struct SimServer {
     pub(crate) meetings: BTreeMap<String, SimMeeting>,
     /// Meetings that have ended.
     pub(crate) ended_meetings: Vec<EndedMeeting>,
+    /// What it reports of ends and nobody has received: the queries of the addresses.
+    pub(crate) end_reports: Vec<String>,
     /// Until when it is down, if it has crashed.
     pub(crate) down_until: Option<Timestamp>,
     /// When it or the network to it last had a fault; may lie in the future.
@@ -57,6 +62,7 @@ impl SimServer {
             secret: format!("secret-of-{host}"),
             meetings: BTreeMap::new(),
             ended_meetings: Vec::new(),
+            end_reports: Vec::new(),
             down_until: None,
             last_fault_at: None,
             keeps_empty_meetings: false,
@@ -93,7 +99,7 @@ impl SimServer {
             .filter_map(|meeting| Some((due(meeting)?, meeting.key.id.clone())));
         let ends: Vec<_> = ends.filter(|(due, _)| *due <= now).collect();
         for (due, id) in ends {
-            self.remove_meeting(&id, due);
+            self.end_meeting(&id, due);
         }
     }
 
@@ -105,6 +111,16 @@ impl SimServer {
         }
         self.down_until = Some(until);
         self.last_fault_at = Some(until);
+    }
+
+    /// Ends a meeting, and reports that to the address that its create names.
+    fn end_meeting(&mut self, id: &str, ended_at: Timestamp) {
+        let metadata = self.meetings.get(id).into_iter().flat_map(|meeting| &meeting.metadata);
+        let address = metadata.filter(|(name, _)| name == END_CALLBACK).map(|(_, url)| url);
+        let query = address.filter_map(|url| url.split_once('?')).map(|(_, query)| query);
+        let reports: Vec<_> = query.map(|query| format!("{query}&recordingmarks=false")).collect();
+        self.end_reports.extend(reports);
+        self.remove_meeting(id, ended_at);
     }
 
     fn remove_meeting(&mut self, id: &str, ended_at: Timestamp) {
@@ -210,7 +226,7 @@ impl SimServer {
         if !self.meetings.contains_key(id) {
             return not_found_response();
         }
-        self.remove_meeting(id, now);
+        self.end_meeting(id, now);
         build_success(&[("messageKey", "sentEndMeetingRequest"), ("message", "It was sent.")])
     }
 

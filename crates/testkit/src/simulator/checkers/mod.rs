@@ -6,11 +6,14 @@ mod final_state;
 pub(crate) mod join_redirects;
 pub(crate) mod start_and_end;
 mod store_changes;
+pub(crate) mod told_ends;
 pub(crate) mod use_case_results;
+
+use std::collections::BTreeSet;
 
 use app::api::ApiError;
 use bytes::Bytes;
-use domain::{ServerId, Timestamp};
+use domain::{MeetingKey, ServerId, Timestamp};
 
 use super::expectations::{Expectations, StoreSnapshot};
 use super::rules::Rules;
@@ -123,6 +126,8 @@ pub(crate) struct FinalState<'a> {
     pub(crate) scenario: &'a Scenario,
     /// The true time.
     pub(crate) now: Timestamp,
+    /// Meetings whose end is not told yet for a reason.
+    pub(crate) excused_ends: BTreeSet<MeetingKey>,
     /// Number of calls of front-ends and administrators that are still running.
     pub(crate) running_calls: usize,
 }
@@ -163,5 +168,6 @@ pub(crate) const FINAL_STATE_CHECKERS: &[(&str, FinalStateChecker)] = &[
     ("records_are_true", final_state::records_are_true),
     ("ended_meetings_stay_ended", final_state::ended_meetings_stay_ended),
     ("servers_are_all_there", final_state::servers_are_all_there),
+    ("ends_are_told", told_ends::ends_are_told),
     ("running_voice_bridges_are_unique", final_state::running_voice_bridges_are_unique),
 ];
