@@ -250,3 +250,6 @@ async fn ask(app: &App, server: &Server, id: &str) -> Answer {
         _ => Answer::Silent,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,358 @@
+//! Tests of what counts as the end of a meeting, on the stores in memory and a clock set by hand.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bbb::{Algorithm, Algorithms};
+use bytes::Bytes;
+use domain::health::Thresholds;
+use domain::history::HistoryMode;
+use domain::load::LoadPolicy;
+use domain::parameters::ParameterRules;
+use domain::placement::PlacementRules;
+use domain::poll::{PendingEnd, PollPolicy};
+use domain::voice_bridge::VoiceBridgePolicy;
+use domain::{Claim, Meeting, MeetingKey, MeetingOrigin};
+
+use super::*;
+use crate::memory::{
+    CountingEntropy, ManualClock, MemoryBlobs, MemoryPoolStore, MemoryRecordings,
+};
+use crate::policy::{Policy, RecordingRules};
+use crate::ports::{
+    BackendCall, BackendResponse, BbbClient, CallError, CallTimeouts, CallbackClient,
+    CallbackClientError, CallbackRequest, EndCallbacks as _, Outbox as _, PoolStore as _,
+};
+use crate::tenancy::TenantCache;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+const TTL_MS: i64 = 86_400_000;
+const NOT_FOUND: &str =
+    "<response><returncode>FAILED</returncode><messageKey>notFound</messageKey></response>";
+
+/// Servers that all answer the same; `None`: nothing.
+struct FixedAnswer(Mutex<Option<String>>);
+
+#[async_trait]
+impl BbbClient for FixedAnswer {
+    async fn send_call(&self, _: BackendCall) -> Result<BackendResponse, CallError> {
+        let answer = self.0.lock().unwrap().clone();
+        let body = Bytes::from(answer.ok_or(CallError::Timeout(1))?);
+        Ok(BackendResponse { status: 200, body, date: None })
+    }
+}
+
+struct NoFrontEnds;
+
+#[async_trait]
+impl CallbackClient for NoFrontEnds {
+    async fn send_callback(&self, _: CallbackRequest) -> Result<u16, CallbackClientError> {
+        Ok(500)
+    }
+}
+
+fn policy() -> Policy {
+    Policy {
+        secrets: vec!["secret".to_owned()],
+        algorithms: Algorithms::default(),
+        signing_algorithm: Algorithm::Sha256,
+        url_host: Some("lb.test".to_owned()),
+        tells_ends: true,
+        build_number: None,
+        multitenancy: false,
+        get_meetings_disabled: false,
+        recording_disabled: false,
+        recordings: RecordingRules::default(),
+        server_id_is_hostname: false,
+        max_meeting_duration_min: None,
+        create_rules: ParameterRules::default(),
+        join_rules: ParameterRules::default(),
+        voice_bridge: VoiceBridgePolicy {
+            length: 9,
+            min_length: 5,
+            max_length: 9,
+            use_external: false,
+        },
+        poll: PollPolicy {
+            thresholds: Thresholds { healthy: 1, unhealthy: 2 },
+            load: LoadPolicy { min_user_count: 15, join_buffer_ms: 0 },
+            grace_ms: 0,
+        },
+        placement: PlacementRules::default(),
+        history: HistoryMode::Off,
+        timeouts: CallTimeouts { connect_ms: 1, response_ms: 1 },
+        poll_timeout_ms: 1,
+        poll_concurrency: 1,
+        meeting_ttl_ms: TTL_MS,
+        max_upload_ms: 1,
+    }
+}
+
+struct Fixture {
+    app: App,
+    clock: Arc<ManualClock>,
+    records: Arc<MemoryRecordings>,
+    answer: Arc<FixedAnswer>,
+}
+
+fn key() -> MeetingKey {
+    MeetingKey { tenant: None, id: "m".to_owned() }
+}
+
+fn place() -> MeetingPlace {
+    MeetingPlace { server: ServerId("s".to_owned()), internal_id: Some("i".to_owned()) }
+}
+
+fn identity() -> Option<MeetingIdentity> {
+    MeetingIdentity::from_parts(Some("i".to_owned()), NOW)
+}
+
+impl Fixture {
+    /// A deployment with one end callback, which a create has registered and confirmed.
+    async fn new(parameter: EndParameter) -> Self {
+        let clock = Arc::new(ManualClock::starting_at(NOW));
+        let (store, records) =
+            (Arc::new(MemoryPoolStore::default()), Arc::new(MemoryRecordings::default()));
+        let answer = Arc::new(FixedAnswer(Mutex::new(None)));
+        let rules = ParameterRules::default();
+        let app = App {
+            pool: store.clone(),
+            history: store.clone(),
+            forecast: Arc::default(),
+            server_backup: Arc::default(),
+            known_twins: Arc::default(),
+            response_times: Arc::default(),
+            periodic_jobs: store.clone(),
+            tenant_cache: Arc::new(TenantCache::new(store.clone(), rules.clone(), rules)),
+            tenants: store.clone(),
+            recording_store: Some(records.clone()),
+            blobs: Arc::new(MemoryBlobs::default()),
+            tokens: store,
+            bbb: answer.clone(),
+            callback_client: Arc::new(NoFrontEnds),
+            clock: clock.clone(),
+            entropy: Arc::new(CountingEntropy::default()),
+            policy: Arc::new(policy()),
+        };
+        let fixture = Self { app, clock, records, answer };
+        fixture.register(parameter).await;
+        fixture.confirm().await;
+        fixture
+    }
+
+    async fn register(&self, parameter: EndParameter) {
+        let now = self.clock.now();
+        let callback = EndCallback {
+            id: "c".to_owned(),
+            key: key(),
+            parameter,
+            url: "https://front-end.test/".to_owned(),
+            created_at: now,
+            create_until: now.plus_ms(30_000),
+            is_confirmed: false,
+            server: None,
+            internal_id: None,
+            suspected_at: None,
+            recording_marks: None,
+            check_at: now,
+        };
+        self.records.register_end_callbacks(&[callback]).await.unwrap();
+    }
+
+    async fn confirm(&self) {
+        let (now, ids) = (self.clock.now(), ["c".to_owned()]);
+        self.records.confirm_end_callbacks(&ids, &place(), now, now).await.unwrap();
+    }
+
+    async fn suspect(&self) {
+        self.records.suspect_ends(&[key()], None, self.clock.now()).await.unwrap();
+    }
+
+    async fn add_server(&self, id: &str, online: bool) {
+        let url = format!("https://{id}.test/bigbluebutton/api");
+        let mut server = Server::new(ServerId(id.to_owned()), url, "secret".to_owned());
+        server.health.online = online;
+        assert!(self.app.pool.add_server(server).await.unwrap());
+    }
+
+    async fn record_meeting(&self, claim: Option<Claim>) {
+        let (server, origin) = (place().server, MeetingOrigin::proven(identity()));
+        let meeting = Meeting { key: key(), server, origin, claim, ..Meeting::default() };
+        assert!(self.app.pool.restore_meeting(&meeting).await.unwrap());
+    }
+
+    fn set_answer(&self, answer: &str) {
+        *self.answer.0.lock().unwrap() = Some(answer.to_owned());
+    }
+
+    fn answer_with_meeting(&self, internal_id: &str) {
+        self.set_answer(&format!(
+            "<response><returncode>SUCCESS</returncode><internalMeetingID>{internal_id}\
+             </internalMeetingID><createTime>{}</createTime></response>",
+            NOW.0
+        ));
+    }
+
+    /// Lets time pass, checks, and returns the addresses that are told.
+    async fn told_after(&self, ms: i64) -> Vec<String> {
+        self.clock.advance_ms(ms);
+        // Whatever is planned for later is checked now.
+        for callback in self.records.list_end_callbacks(&key()).await.unwrap() {
+            let suspected_at = callback.suspected_at;
+            let postponed =
+                self.records.postpone_end_check(&callback, None, suspected_at, self.clock.now());
+            postponed.await.unwrap();
+        }
+        settle_due_ends(&self.app).await.unwrap();
+        let messages = self.records.list_messages(10).await.unwrap();
+        messages.into_iter().map(|message| message.url).collect()
+    }
+
+    async fn count(&self) -> usize {
+        self.records.list_end_callbacks(&key()).await.unwrap().len()
+    }
+
+    async fn suspected_at(&self) -> Option<Timestamp> {
+        self.records.list_end_callbacks(&key()).await.unwrap()[0].suspected_at
+    }
+}
+
+const NOTHING: [&str; 0] = [];
+const ENDED: [&str; 1] = ["https://front-end.test/"];
+
+#[tokio::test]
+async fn the_report_of_the_server_is_awaited_for_recording_marks() {
+    let silent = Fixture::new(EndParameter::EndCallbackUrl).await;
+    silent.add_server("s", true).await;
+    silent.set_answer(NOT_FOUND);
+    assert_eq!(silent.told_after(0).await, NOTHING);
+    assert_eq!(silent.told_after(REPORT_WAIT_MS - 1).await, NOTHING);
+    let without_marks = ["https://front-end.test/?recordingmarks=false&meetingID=m"];
+    assert_eq!(silent.told_after(1).await, without_marks);
+    let reported = Fixture::new(EndParameter::EndCallbackUrl).await;
+    reported.add_server("s", true).await;
+    reported.set_answer(NOT_FOUND);
+    reported.records.suspect_ends(&[key()], Some(true), NOW).await.unwrap();
+    let with_marks = ["https://front-end.test/?recordingmarks=true&meetingID=m"];
+    assert_eq!(reported.told_after(0).await, with_marks);
+    assert_eq!(reported.count().await, 0);
+}
+
+#[tokio::test]
+async fn a_recorded_meeting_is_over_when_its_server_says_so_after_a_report() {
+    let test = Fixture::new(EndParameter::MeetingEndedUrl).await;
+    test.add_server("s", true).await;
+    test.record_meeting(None).await;
+    test.set_answer(NOT_FOUND);
+    assert_eq!(test.told_after(QUIET_MS).await, NOTHING, "nobody has said that it is over");
+    test.suspect().await;
+    test.answer_with_meeting("i");
+    assert_eq!(test.told_after(MAX_SUSPICION_MS).await, NOTHING);
+    assert!(test.suspected_at().await.is_some());
+    assert_eq!(test.told_after(1).await, NOTHING);
+    assert_eq!(test.suspected_at().await, None, "it was about a copy that lost");
+    test.suspect().await;
+    for refusal in ["validationError", "checksumError", ""] {
+        test.set_answer(&NOT_FOUND.replace("notFound", refusal));
+        assert_eq!(test.told_after(TTL_MS).await, NOTHING, "{refusal}");
+    }
+    test.set_answer(NOT_FOUND);
+    assert_eq!(test.told_after(0).await, ENDED);
+}
+
+#[tokio::test]
+async fn nothing_is_told_while_a_server_is_offline_or_a_create_is_under_way() {
+    let offline = Fixture::new(EndParameter::MeetingEndedUrl).await;
+    offline.add_server("s", false).await;
+    offline.record_meeting(None).await;
+    offline.set_answer(NOT_FOUND);
+    offline.suspect().await;
+    assert_eq!(offline.told_after(TTL_MS).await, NOTHING);
+    let claimed = Fixture::new(EndParameter::MeetingEndedUrl).await;
+    claimed.add_server("s", true).await;
+    claimed.record_meeting(Some(Claim { token: "t".to_owned(), until: NOW })).await;
+    claimed.set_answer(NOT_FOUND);
+    claimed.suspect().await;
+    assert_eq!(claimed.told_after(TTL_MS).await, NOTHING);
+    let repeated = Fixture::new(EndParameter::MeetingEndedUrl).await;
+    repeated.add_server("s", true).await;
+    repeated.set_answer(NOT_FOUND);
+    repeated.register(EndParameter::MeetingEndedUrl).await;
+    assert_eq!(repeated.told_after(30_000).await, NOTHING);
+    assert_eq!(repeated.told_after(1).await, ENDED, "that create is lost");
+}
+
+#[tokio::test]
+async fn an_unrecorded_meeting_is_over_when_the_last_server_does_not_have_it() {
+    let test = Fixture::new(EndParameter::MeetingEndedUrl).await;
+    test.add_server("s", true).await;
+    test.answer_with_meeting("i");
+    assert_eq!(test.told_after(TTL_MS).await, NOTHING, "it runs, forgotten");
+    test.answer_with_meeting("another");
+    assert_eq!(test.told_after(0).await, ENDED);
+}
+
+#[tokio::test]
+async fn a_lost_server_delays_the_message() {
+    let silent = Fixture::new(EndParameter::MeetingEndedUrl).await;
+    silent.add_server("s", false).await;
+    assert_eq!(silent.told_after(0).await, NOTHING);
+    assert_eq!(silent.told_after(TTL_MS - 1).await, NOTHING);
+    assert_eq!(silent.told_after(1).await, ENDED);
+    let removed = Fixture::new(EndParameter::MeetingEndedUrl).await;
+    removed.set_answer(NOT_FOUND);
+    assert_eq!(removed.told_after(0).await, NOTHING);
+    assert_eq!(removed.told_after(TTL_MS).await, NOTHING, "the store has lost all servers");
+    removed.add_server("other", true).await;
+    removed.suspect().await;
+    assert_eq!(removed.told_after(REMOVED_SERVER_WAIT_MS - 1).await, NOTHING);
+    assert_eq!(removed.told_after(1).await, ENDED);
+}
+
+#[tokio::test]
+async fn a_failed_create_has_nothing_to_tell() {
+    let test = Fixture::new(EndParameter::MeetingEndedUrl).await;
+    let confirmed = test.records.list_end_callbacks(&key()).await.unwrap().remove(0);
+    assert!(test.records.finish_end_callback(&confirmed, None).await.unwrap());
+    test.register(EndParameter::MeetingEndedUrl).await;
+    assert_eq!(test.told_after(30_000).await, NOTHING);
+    assert_eq!((test.told_after(1).await.len(), test.count().await), (0, 0));
+}
+
+/// The process died before it could confirm the create.
+#[tokio::test]
+async fn a_recorded_meeting_confirms_its_end_callback() {
+    let test = Fixture::new(EndParameter::MeetingEndedUrl).await;
+    let confirmed = test.records.list_end_callbacks(&key()).await.unwrap().remove(0);
+    assert!(test.records.finish_end_callback(&confirmed, None).await.unwrap());
+    test.register(EndParameter::MeetingEndedUrl).await;
+    test.add_server("s", true).await;
+    test.record_meeting(None).await;
+    assert_eq!(test.told_after(30_001).await, NOTHING);
+    let found = test.records.list_end_callbacks(&key()).await.unwrap().remove(0);
+    assert_eq!((found.is_confirmed, found.server), (true, Some(place().server)));
+    assert_eq!(found.internal_id, place().internal_id);
+}
+
+#[tokio::test]
+async fn copies_that_polls_decide_about_are_awaited() {
+    let test = Fixture::new(EndParameter::MeetingEndedUrl).await;
+    test.add_server("other", true).await;
+    let create_sent_at = NOW;
+    let end = PendingEnd {
+        server: ServerId("other".to_owned()),
+        key: key(),
+        internal_id: Some("copy".to_owned()),
+        moderator_pw: None,
+        since: NOW,
+        create_sent_at,
+    };
+    let forgotten =
+        test.app.pool.forget_meeting(&key(), &end.server, None, Some(&end)).await.unwrap();
+    assert!(!forgotten);
+    test.suspect().await;
+    test.answer_with_meeting("copy");
+    assert_eq!(test.told_after(REMOVED_SERVER_WAIT_MS).await, NOTHING, "the copy runs");
+    test.answer_with_meeting("foreign");
+    assert_eq!(test.told_after(0).await, ENDED);
+}
