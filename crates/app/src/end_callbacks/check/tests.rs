@@ -21,7 +21,7 @@ use crate::memory::{
 use crate::policy::{Policy, RecordingRules};
 use crate::ports::{
     BackendCall, BackendResponse, BbbClient, CallError, CallTimeouts, CallbackClient,
-    CallbackClientError, CallbackRequest, EndCallbacks as _, Outbox as _, PoolStore as _,
+    CallbackClientError, CallbackRequest, Clock as _, EndCallbacks as _, Outbox as _,
 };
 use crate::tenancy::TenantCache;
 
