@@ -41,7 +41,7 @@ pub enum BackendError {
     Occupied,
 }
 
-/// A response and its bytes.
+/// A response and its bytes, which are well-formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BbbReply {
     /// What it says.
@@ -147,7 +147,11 @@ impl App {
                     .body
             }
         };
-        Ok(BbbReply { response: Response::read(&body)?, body })
+        let (response, repaired) = Response::read_and_repair(&body)?;
+        if repaired.is_some() {
+            self.note_odd_answer(server, call, "not well-formed");
+        }
+        Ok(BbbReply { response, body: repaired.map_or(body, Bytes::from) })
     }
 
     /// Sends getMeetings.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::odd_answers::OddAnswers;
 use crate::policy::Policy;
 use crate::ports::{
     BbbClient, Blobs, CallbackClient, Clock, Entropy, OneTimeTokens, PeriodicJobs, PoolStore,
@@ -21,6 +22,8 @@ pub struct App {
     pub forecast: Arc<SharedForecast>,
     /// A copy of the servers, in case the store loses them.
     pub server_backup: Arc<ServerBackup>,
+    /// What was logged of answers of servers with odd content.
+    pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.
     pub periodic_jobs: Arc<dyn PeriodicJobs>,
     /// Tenants, for administrative actions.

@@ -12,6 +12,7 @@ pub mod create;
 pub mod forecaster;
 mod live_failures;
 pub mod memory;
+pub mod odd_answers;
 mod placement;
 pub mod playback;
 pub mod policy;

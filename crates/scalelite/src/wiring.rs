@@ -118,6 +118,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         history: house.state.clone(),
         forecast: Arc::default(),
         server_backup: Arc::default(),
+        odd_answers: Arc::default(),
         periodic_jobs: house.state.clone(),
         tenant_cache: Arc::new(TenantCache::new(house.state.clone(), create_rules, join_rules)),
         tenants: house.state.clone(),

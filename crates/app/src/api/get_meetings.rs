@@ -2,10 +2,11 @@
 //! client as they arrive. A server that fails or is slow is left out, which is logged. Tenants see
 //! only their own meetings.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bbb::meetings::MeetingList;
-use bbb::response::{build_success, strip_illegal_characters};
+use bbb::response::build_success;
 use bytes::Bytes;
 use domain::{AdminState, Server};
 use futures_util::stream::{self, BoxStream, FuturesUnordered};
@@ -79,7 +80,10 @@ async fn fetch_elements(app: App, caller: Caller, server: Server) -> String {
     let meetings = response
         .and_then(|response| MeetingList::read(&response.body).map_err(|error| error.to_string()));
     match meetings {
-        Ok(meetings) => visible_elements(&meetings, caller.tenant_id()),
+        Ok(meetings) => {
+            app.note_odd_list(&server, &meetings);
+            visible_elements(&app, &server, &meetings, caller.tenant_id())
+        }
         Err(error) => {
             let host = server.hostname();
             tracing::warn!(server = %server.id, host, error, "server left out of getMeetings");
@@ -89,8 +93,20 @@ async fn fetch_elements(app: App, caller: Caller, server: Server) -> String {
 }
 
 /// Returns the elements of a tenant's meetings, or without multitenancy those of meetings that
-/// belong to no tenant.
-fn visible_elements(meetings: &MeetingList, tenant: Option<&str>) -> String {
+/// belong to no tenant. Meetings that cannot be read, and broken parts of others, are left out.
+fn visible_elements(
+    app: &App,
+    server: &Server,
+    meetings: &MeetingList,
+    tenant: Option<&str>,
+) -> String {
     let visible = meetings.meetings.iter().filter(|meeting| meeting.meta("tenant-id") == tenant);
-    visible.map(|meeting| strip_illegal_characters(meetings.element(meeting))).collect()
+    let element = |meeting| {
+        let element = meetings.well_formed_element(meeting);
+        if !matches!(element, Some(Cow::Borrowed(_))) {
+            app.note_odd_answer(server, "getMeetings", "not well-formed");
+        }
+        element
+    };
+    visible.filter_map(element).collect()
 }

@@ -6,12 +6,12 @@ use super::*;
 use crate::meeting::Claim;
 use crate::server::ServerId;
 
-const POLICY: PollPolicy = PollPolicy {
+pub(super) const POLICY: PollPolicy = PollPolicy {
     thresholds: Thresholds { healthy: 1, unhealthy: 2 },
     load: LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 },
     grace_ms: 1000,
 };
-const NOW: Timestamp = Timestamp(10_000_000);
+pub(super) const NOW: Timestamp = Timestamp(10_000_000);
 
 fn server() -> Server {
     let mut server = Server::new(ServerId("a".to_owned()), String::new(), String::new());
@@ -20,7 +20,7 @@ fn server() -> Server {
     server
 }
 
-fn meeting(id: &str, claim: bool, placed_at: Timestamp) -> Meeting {
+pub(super) fn meeting(id: &str, claim: bool, placed_at: Timestamp) -> Meeting {
     Meeting {
         key: MeetingKey { tenant: None, id: id.to_owned() },
         server: ServerId("a".to_owned()),
@@ -34,7 +34,7 @@ fn meeting(id: &str, claim: bool, placed_at: Timestamp) -> Meeting {
     }
 }
 
-fn reported_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
+pub(super) fn reported_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
     let created_at = NOW.plus_ms(-age_ms);
     ReportedMeeting {
         id: id.to_owned(),
@@ -46,12 +46,13 @@ fn reported_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
 }
 
 /// A context that has only meetings recorded on the server.
-fn context_of(here: &[Meeting]) -> PollContext<'_> {
+pub(super) fn context_of(here: &[Meeting]) -> PollContext<'_> {
     PollContext { recorded_here: here, ..PollContext::default() }
 }
 
-fn observation(result: Result<Vec<ReportedMeeting>, String>) -> PollObservation {
-    PollObservation { started_at: NOW.plus_ms(-50), finished_at: NOW, result }
+pub(super) fn observation(result: Result<Vec<ReportedMeeting>, String>) -> PollObservation {
+    let unreadable = UnreadableMeetings::default();
+    PollObservation { started_at: NOW.plus_ms(-50), finished_at: NOW, result, unreadable }
 }
 
 #[test]
@@ -107,11 +108,11 @@ fn meetings_are_reported_kept_missed_or_forgotten() {
 }
 
 /// A reported meeting that the balancer created.
-fn our_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
+pub(super) fn our_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
     ReportedMeeting { is_ours: true, ..reported_meeting(id, age_ms, users) }
 }
 
-fn online_server() -> Server {
+pub(super) fn online_server() -> Server {
     let mut server = server();
     server.health.online = true;
     server
@@ -124,7 +125,7 @@ fn decide(reported: ReportedMeeting, recorded: Option<RecordedElsewhere>) -> Pol
     apply_poll(&mut online_server(), context, &observation(Ok(vec![reported])), &POLICY)
 }
 
-fn recorded_elsewhere(users: u32, reachable: bool) -> RecordedElsewhere {
+pub(super) fn recorded_elsewhere(users: u32, reachable: bool) -> RecordedElsewhere {
     let mut meeting = meeting("m", false, NOW.plus_ms(-9000));
     meeting.server = ServerId("b".to_owned());
     meeting.moderator_pw = Some("pw".to_owned());
@@ -221,7 +222,7 @@ fn count_decisions(
     [outcome.adopted.len(), outcome.unwanted.len(), outcome.foreign]
 }
 
-fn unanswered_create(ms: i64) -> PendingEnd {
+pub(super) fn unanswered_create(ms: i64) -> PendingEnd {
     PendingEnd {
         server: ServerId("a".to_owned()),
         key: MeetingKey { tenant: None, id: "m".to_owned() },

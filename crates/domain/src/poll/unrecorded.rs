@@ -58,7 +58,9 @@ impl<'a> ReportedMeetings<'a> {
                 records.get(meeting.id.as_str()).filter(|record| meeting.has_key(&record.key));
             let expected =
                 record.map_or(policy.load.min_user_count, |record| expected_users(record, policy));
-            let load = policy.load.meeting_load(meeting.created_at, expected, meeting.users);
+            let placed_at = record.map_or(meeting.created_at, |record| record.placed_at);
+            let created_at = meeting.created_at_or(placed_at);
+            let load = policy.load.meeting_load(created_at, expected, meeting.users);
             load.counted_users(now)
         };
         let counted = self.meetings.iter().filter(|meeting| !meeting.is_breakout);
@@ -104,6 +106,7 @@ pub(super) fn settle_unrecorded(
         let is_recorded =
             context.recorded_here.iter().any(|meeting| meeting.key == pending_end.key);
         let is_lost = reported.find(&pending_end.key).is_none()
+            && !observation.unreadable.may_include(&pending_end.key.id)
             && asked_at >= pending_end.since.plus_ms(CREATE_LOST_AFTER_MS);
         if is_recorded || is_lost {
             outcome.settled_ends.push(pending_end.key.clone());
@@ -162,6 +165,10 @@ fn settle_ours(
     if !is_past_grace(record, observation.started_at, policy) {
         return;
     }
+    if meeting.has_unknown_users && recorded.is_confirmed() {
+        // It is not known which of the two has more users.
+        return;
+    }
     let stays = is_usable && (meeting.users > record.load.users || !recorded.is_confirmed());
     if stays {
         outcome.adopted.push(adopt_meeting(server, meeting, Some(record), observation, policy));
@@ -218,6 +225,7 @@ fn adopt_meeting(
     usage.record_users(meeting.users, now);
     let password = record.and_then(|record| record.moderator_pw.clone());
     let min_users = policy.load.min_user_count;
+    let created_at = meeting.created_at_or(now);
     Meeting {
         key: meeting.key(),
         server: server.id.clone(),
@@ -226,9 +234,9 @@ fn adopt_meeting(
         claim: None,
         // For a meeting that moves this is the current time, so that a poll of the other server
         // whose request was sent earlier does not move it back.
-        placed_at: record.map_or(meeting.created_at, |_| now),
+        placed_at: record.map_or(created_at, |_| now),
         seen_at: now,
-        load: policy.load.meeting_load(meeting.created_at, min_users, meeting.users),
+        load: policy.load.meeting_load(created_at, min_users, meeting.users),
         usage,
         missed_polls: 0,
         detached: false,

@@ -31,6 +31,8 @@ mod long;
 #[cfg(test)]
 mod mutants;
 #[cfg(test)]
+mod odd_answers;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod playback;

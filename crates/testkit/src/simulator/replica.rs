@@ -102,6 +102,7 @@ impl ReplicaContext {
             history: door.clone(),
             forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),
+            odd_answers: Arc::default(),
             periodic_jobs: door.clone(),
             tenants: door,
             tenant_cache: self.tenant_cache.clone(),

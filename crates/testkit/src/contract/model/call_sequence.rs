@@ -3,7 +3,7 @@
 use app::ports::{PlaceOutcome, PlaceRequest, ServerChange};
 use domain::health::ServerFailure;
 use domain::placement::{PlacementCriteria, PlacementPolicy, PlacementRules, TagRequest};
-use domain::poll::{PendingEnd, PollObservation, ReportedMeeting};
+use domain::poll::{PendingEnd, PollObservation, ReportedMeeting, UnreadableMeetings};
 use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, Timestamp};
 
 use super::super::pool_store::{NOW, key, open_server, server_id};
@@ -251,6 +251,7 @@ fn any_observation(dice: &mut TestRng, now: Timestamp) -> PollObservation {
         tenant: dice.pick(&[None, None, Some("t"), Some("T")]).map(str::to_owned),
         created_at: now.plus_ms(-dice.ms_below(1_200_000)),
         users: dice.number_below(40),
+        has_unknown_users: dice.is_one_in(8),
         videos: dice.number_below(3),
         is_breakout: dice.is_one_in(8),
         voice_bridge: dice.is_one_in(2).then(|| dice.pick(&BRIDGES).to_owned()),
@@ -258,9 +259,14 @@ fn any_observation(dice: &mut TestRng, now: Timestamp) -> PollObservation {
         is_ours: dice.is_one_in(2),
     });
     let seen = seen.collect();
+    let unreadable = if dice.is_one_in(4) { Some(dice.pick(&["m", "n", "o "])) } else { None };
     PollObservation {
         started_at: now.plus_ms(-dice.ms_below(500)),
         finished_at: now,
         result: if dice.is_one_in(3) { Err("«timeout»".to_owned()) } else { Ok(seen) },
+        unreadable: UnreadableMeetings {
+            ids: unreadable.map(str::to_owned).into_iter().collect(),
+            has_unknown: dice.is_one_in(8),
+        },
     }
 }

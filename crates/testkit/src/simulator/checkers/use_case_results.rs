@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bbb::Response;
 use bbb::meetings::MeetingList;
-use bbb::response::parse_text_elements;
+use bbb::response::{is_well_formed, parse_text_elements};
 use bytes::Bytes;
 use domain::{AdminState, MeetingKey, ServerId, Timestamp};
 
@@ -213,6 +213,9 @@ pub(crate) fn tenants_see_their_own(done: &FinishedUseCase<'_>) -> CheckResult {
 }
 
 fn listed_tenants(body: &Bytes) -> Result<Vec<Option<String>>, String> {
+    if !is_well_formed(body) {
+        return Err("getMeetings answers what is not well-formed".to_owned());
+    }
     let read = MeetingList::read(body).map_err(|error| format!("getMeetings answers {error}"))?;
     Ok(read.meetings.iter().map(|one| one.meta("tenant-id").map(str::to_owned)).collect())
 }
