@@ -129,7 +129,8 @@ fn a_list_that_is_cut_off_is_read_up_to_there() {
     for end in HEAD.len() + a.len()..text.len() {
         let list = read(&text[..end]);
         let (known, unreadable, has_unknown) = ids(&list);
-        assert_eq!(known, if end < end_of_b { vec!["a"] } else { vec!["a", "b"] });
+        // The last `>` does not matter.
+        assert_eq!(known, if end < end_of_b - 1 { vec!["a"] } else { vec!["a", "b"] });
         assert!(unreadable.is_empty() || unreadable == ["b"]);
         assert_eq!(has_unknown, end < end_of_b + "</meetings>".len(), "{}", &text[..end]);
     }
