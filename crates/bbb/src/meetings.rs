@@ -16,6 +16,10 @@ use crate::xml::{XmlStep, walk};
 const MAX_COUNT: u32 = 100_000;
 /// Latest time of creation that is believed: the end of the year 9999.
 const MAX_TIME_MS: i64 = 253_402_300_799_999;
+/// Most ids of unreadable meetings that are kept.
+const MAX_UNREADABLE_IDS: usize = 10_000;
+/// Longest id of an unreadable meeting. BBB allows 256 characters.
+const MAX_ID_BYTES: usize = 2_048;
 /// `parentMeetingID` of a meeting that is no breakout room.
 const NO_PARENT: &str = "bbb-none";
 
@@ -56,6 +60,19 @@ pub struct UnreadableMeetings {
     pub has_unknown: bool,
 }
 
+impl UnreadableMeetings {
+    /// Adds a meeting by its id, and returns whether the id was recognised.
+    pub(crate) fn add_id(&mut self, id: String) -> bool {
+        let is_full = self.ids.len() >= MAX_UNREADABLE_IDS;
+        if id.is_empty() || id.len() > MAX_ID_BYTES || is_full {
+            self.has_unknown = true;
+            return false;
+        }
+        self.ids.insert(id);
+        true
+    }
+}
+
 impl ListedMeeting {
     /// Returns the value of a metadata element.
     #[must_use]
@@ -91,9 +108,9 @@ impl MeetingList {
             let (meetings, unreadable) = (recovered.meetings, recovered.unreadable);
             return Ok(Self { text, meetings, unreadable, was_recovered: true });
         }
-        let MeetingListParser { success, meetings, .. } = parser;
+        let MeetingListParser { success, meetings, unreadable, .. } = parser;
         match success {
-            Some(true) => Ok(Self { text, meetings, ..Self::default() }),
+            Some(true) => Ok(Self { text, meetings, unreadable, was_recovered: false }),
             Some(false) => Err(InvalidResponse::Failed),
             None => Err(InvalidResponse::NoReturncode),
         }
@@ -121,6 +138,7 @@ pub(crate) struct MeetingListParser<'a> {
     success: Option<bool>,
     meeting: MeetingParser,
     meetings: Vec<ListedMeeting>,
+    unreadable: UnreadableMeetings,
 }
 
 /// A meeting whose end was not read yet.
@@ -129,6 +147,8 @@ struct MeetingParser {
     meeting: ListedMeeting,
     attendees: u32,
     has_parent: bool,
+    /// Ids before the last one. There are none unless the ends and starts of meetings are missing.
+    earlier_ids: Vec<String>,
 }
 
 impl<'a> MeetingListParser<'a> {
@@ -169,7 +189,16 @@ impl<'a> MeetingListParser<'a> {
         match self.path[..] {
             ["response", "returncode"] => self.success = Some(value == "SUCCESS"),
             ["response", "meetings", "meeting"] => {
-                self.meetings.push(std::mem::take(&mut self.meeting).finish(end));
+                let mut meeting = std::mem::take(&mut self.meeting);
+                let earlier_ids = std::mem::take(&mut meeting.earlier_ids);
+                let meeting = meeting.finish(end);
+                if earlier_ids.is_empty() {
+                    self.meetings.push(meeting);
+                } else {
+                    for id in earlier_ids.into_iter().chain([meeting.id]) {
+                        self.unreadable.add_id(id);
+                    }
+                }
             }
             ["response", "meetings", "meeting", field] => {
                 self.meeting.set_field(field, &self.value);
@@ -186,23 +215,41 @@ impl<'a> MeetingListParser<'a> {
     }
 }
 
+/// Returns the time of a `createTime`, in ms since 1970, however its digits are grouped. `None` if it
+/// is no time that can be believed.
+#[must_use]
+pub fn parse_create_time(text: &str) -> Option<i64> {
+    let time = i64::try_from(read_number(text)?.value).ok()?;
+    (time <= MAX_TIME_MS).then_some(time)
+}
+
+fn parse_count(text: &str) -> Option<u32> {
+    let count = u32::try_from(read_number(text)?.value).ok()?;
+    (count <= MAX_COUNT).then_some(count)
+}
+
 impl MeetingParser {
     fn set_field(&mut self, field: &str, raw: &str) {
         let meeting = &mut self.meeting;
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         match field {
-            "meetingID" => raw.clone_into(&mut meeting.id),
+            "meetingID" => {
+                let earlier = std::mem::replace(&mut meeting.id, raw.to_owned());
+                self.earlier_ids.extend(text(&earlier));
+            }
             "meetingName" => raw.clone_into(&mut meeting.name),
             "createTime" => {
-                let time = self.read_number("createTime", raw);
-                let time = time.and_then(|time| i64::try_from(time).ok());
-                let time = time.filter(|time| *time <= MAX_TIME_MS);
-                self.meeting.create_time_ms = self.note_unusable("createTime", time).unwrap_or(0);
+                let time = self.note_number("createTime", raw, parse_create_time(raw));
+                self.meeting.create_time_ms = time.unwrap_or(0);
             }
             "participantCount" => {
-                self.meeting.participants = self.read_count("participantCount", raw)
+                let count = self.note_number("participantCount", raw, parse_count(raw));
+                self.meeting.participants = count;
             }
-            "videoCount" => self.meeting.videos = self.read_count("videoCount", raw).unwrap_or(0),
+            "videoCount" => {
+                let count = self.note_number("videoCount", raw, parse_count(raw));
+                self.meeting.videos = count.unwrap_or(0);
+            }
             "isBreakout" => match raw.trim() {
                 "true" => meeting.is_breakout = true,
                 "false" => meeting.is_breakout = false,
@@ -215,21 +262,10 @@ impl MeetingParser {
         }
     }
 
-    fn read_count(&mut self, field: &'static str, raw: &str) -> Option<u32> {
-        let count = self.read_number(field, raw).and_then(|count| u32::try_from(count).ok());
-        self.note_unusable(field, count.filter(|count| *count <= MAX_COUNT))
-    }
-
-    fn read_number(&mut self, field: &'static str, raw: &str) -> Option<u64> {
-        let number = read_number(raw);
-        if number.is_some_and(|number| !number.is_plain) {
-            self.note_odd(field);
-        }
-        number.map(|number| number.value)
-    }
-
-    fn note_unusable<T>(&mut self, field: &'static str, value: Option<T>) -> Option<T> {
-        if value.is_none() {
+    /// Returns the value of a field, and notes if there is none or if it was written with separators.
+    fn note_number<T>(&mut self, field: &'static str, raw: &str, value: Option<T>) -> Option<T> {
+        let is_plain = read_number(raw).is_some_and(|number| number.is_plain);
+        if value.is_none() || !is_plain {
             self.note_odd(field);
         }
         value
@@ -361,6 +397,15 @@ mod tests {
         assert!(!is_breakout("<isBreakout/><parentMeetingID>bbb-none</parentMeetingID>"));
         assert!(!is_breakout(&format!("<isBreakout>false</isBreakout>{parent}")));
         assert_eq!(read_one("<isBreakout>1</isBreakout>").odd_fields, ["isBreakout"]);
+    }
+
+    #[test]
+    fn a_meeting_with_two_ids_is_unreadable() {
+        let text = "<response><returncode>SUCCESS</returncode><meetings><meeting>\
+                    <meetingID>a</meetingID><meetingID>b</meetingID></meeting></meetings></response>";
+        let list = MeetingList::read(text.as_bytes()).unwrap();
+        assert_eq!((list.meetings, list.was_recovered), (vec![], false));
+        assert!(list.unreadable.ids.iter().eq(["a", "b"]) && !list.unreadable.has_unknown);
     }
 
     proptest! {

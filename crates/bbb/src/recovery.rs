@@ -9,11 +9,6 @@ use crate::repair::{find_opening_tag, repair_element};
 use crate::response::InvalidResponse;
 use crate::xml::{XmlStep, walk};
 
-/// Most ids of unreadable meetings that are kept.
-const MAX_IDS: usize = 10_000;
-/// Longest id of an unreadable meeting. BBB allows 256 characters.
-const MAX_ID_BYTES: usize = 2_048;
-
 /// What could be read of a response.
 #[derive(Default)]
 pub(crate) struct RecoveredMeetings {
@@ -65,8 +60,9 @@ fn find_meetings(text: &str) -> Vec<usize> {
 fn check_returncode(head: &str, reason: &'static str) -> Result<(), InvalidResponse> {
     let code = head.split_once("<returncode>").map(|(_, rest)| rest);
     let code = code.and_then(|rest| rest.split_once('<')).map(|(code, _)| code.trim());
+    let has_type = head.split("<response").next().is_some_and(|start| start.contains("<!DOCTYPE"));
     match code {
-        Some("SUCCESS") if !head.contains("<!DOCTYPE") => Ok(()),
+        Some("SUCCESS") if !has_type => Ok(()),
         Some("FAILED") => Err(InvalidResponse::Failed),
         _ => Err(InvalidResponse::NotXml(reason)),
     }
@@ -88,8 +84,8 @@ impl RecoveredMeetings {
         let Some(element) = repair_element(source) else {
             return self.add_unreadable(source);
         };
-        let read = read_meeting(&element.text);
-        match read.filter(|meeting| !meeting.id.is_empty() && !element.has_lost_fields) {
+        let read = read_meeting(&element.text).filter(|meeting| !meeting.id.is_empty());
+        match read.filter(|_| !element.has_lost_fields) {
             Some(mut meeting) => {
                 let start = match element.text {
                     Cow::Borrowed(_) => range.start,
@@ -118,14 +114,8 @@ impl RecoveredMeetings {
         for (position, tag) in source.match_indices("<meetingID>") {
             let rest = &source[position + tag.len()..];
             let raw = &rest[..rest.find('<').unwrap_or_default()];
-            let id = decode_text(raw).filter(|id| !id.is_empty());
-            match id.filter(|id| id.len() <= MAX_ID_BYTES && unreadable.ids.len() < MAX_IDS) {
-                Some(id) => {
-                    has_id = true;
-                    unreadable.ids.insert(id);
-                }
-                None => unreadable.has_unknown = true,
-            }
+            let id = decode_text(raw).unwrap_or_default();
+            has_id |= unreadable.add_id(id);
         }
         unreadable.has_unknown |= !has_id;
     }
@@ -133,10 +123,10 @@ impl RecoveredMeetings {
 
 /// Returns what stands before the end of the list.
 fn before_end(text: &str) -> &str {
-    text.split("</meetings>").next().unwrap_or(text)
+    text.rsplit_once("</meetings>").map_or(text, |(list, _)| list)
 }
 
-/// Reads one well-formed meeting.
+/// Reads one well-formed meeting. `None` if it is ambiguous.
 fn read_meeting(element: &str) -> Option<ListedMeeting> {
     let mut parser = MeetingListParser::within_meetings();
     walk(element, |step| parser.handle_step(step)).ok()?;

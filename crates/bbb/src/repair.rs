@@ -237,24 +237,37 @@ impl<'a> ElementRepair<'a> {
     }
 
     fn add_text(&mut self, text: &str) {
-        let mut skipped_until = 0;
-        for (position, character) in text.char_indices() {
-            if position < skipped_until {
-                continue;
-            }
-            match character {
-                '&' => {
-                    let (kept, length) = repair_reference(&text[position..]);
-                    self.is_changed |= kept.len() != length;
-                    skipped_until = position + length;
-                    self.repaired.push_str(kept);
-                }
-                '<' => self.replace_character("&lt;"),
-                '>' if self.repaired.ends_with("]]") => self.replace_character("&gt;"),
-                _ if is_xml_char(character) => self.repaired.push(character),
-                _ => self.is_changed = true,
-            }
+        let is_special =
+            |character| matches!(character, '&' | '<' | '>') || !is_xml_char(character);
+        let mut rest = text;
+        while let Some(position) = rest.find(is_special) {
+            let (plain, special) = rest.split_at(position);
+            self.repaired.push_str(plain);
+            rest = &special[self.add_special(special)..];
         }
+        self.repaired.push_str(rest);
+    }
+
+    /// Adds what the text begins with: a character that may have to be escaped or dropped, or a
+    /// reference. Returns its length.
+    fn add_special(&mut self, text: &str) -> usize {
+        match text.chars().next() {
+            Some('&') => {
+                let (kept, length) = repair_reference(text);
+                self.is_changed |= kept.len() != length;
+                self.repaired.push_str(kept);
+                return length;
+            }
+            Some('<') => {
+                // In the root, it is the rest of a tag.
+                self.has_lost_fields |= self.open.len() == 1;
+                self.replace_character("&lt;");
+            }
+            Some('>') if self.repaired.ends_with("]]") => self.replace_character("&gt;"),
+            Some('>') => self.repaired.push('>'),
+            _ => self.is_changed = true,
+        }
+        text.chars().next().map_or(0, char::len_utf8)
     }
 
     fn replace_character(&mut self, replacement: &str) {

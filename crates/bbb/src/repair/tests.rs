@@ -104,7 +104,8 @@ fn lost_fields_are_noticed() {
     for harmless in ["", "<my key>v</my key>", "<a><my key>v</a>", "<a>&</a>", "<a><b>v</a>"] {
         assert!(!has_lost(harmless), "{harmless}");
     }
-    for harmful in ["<a>v", "<my key>v", "<a>v</a x>", "<a>v</b></a>", "v</a>", "<![CDATA[v"] {
+    for harmful in ["<a>v", "<my key>v", "<a>v</a x>", "<a>v</b></a>", "v</a>", "<![CDATA[v", "<v"]
+    {
         assert!(has_lost(harmful), "{harmful}");
     }
 }
@@ -226,7 +227,9 @@ proptest! {
     #[test]
     fn what_is_well_formed_for_others_is_not_changed(markup in any_markup()) {
         let text = format!("<response>{markup}</response>");
-        if roxmltree::Document::parse(&text).is_ok() {
+        // The other reader accepts processing instructions that XML does not allow.
+        let has_instruction = text.replace("<?pi x", "").contains("<?");
+        if !has_instruction && roxmltree::Document::parse(&text).is_ok() {
             let repaired = repair_response(&text);
             prop_assert!(matches!(repaired, Some(Cow::Borrowed(_))), "{text}: {repaired:?}");
         }
