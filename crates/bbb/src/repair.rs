@@ -58,12 +58,12 @@ pub(crate) fn repair_response(text: &str) -> Option<Cow<'_, str>> {
     if find_opening_tag(after, "response").is_some() {
         return None;
     }
-    if root.len() == end && is_prologue(before) && is_surroundings(after) {
-        if let Cow::Borrowed(_) = root {
-            return Some(Cow::Borrowed(text));
+    match root {
+        Cow::Borrowed(_) if is_prologue(before) && is_surroundings(after) => {
+            Some(Cow::Borrowed(text))
         }
+        root => Some(root),
     }
-    Some(root)
 }
 
 /// Returns the offset of the first opening tag of this name.

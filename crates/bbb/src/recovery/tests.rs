@@ -172,7 +172,7 @@ fn garbage_is_no_list() {
         "<response><returncode>FAILED</returncode><meetings/><message>&</message></response>",
         "<response><returncode>SUCC",
         &format!("<response><meetings>{good}&</meetings></response>"),
-        &format!("<!DOCTYPE x>{}", list_of(&[good.clone()])),
+        &format!("<!DOCTYPE x>{}", list_of(&[good])),
     ] {
         assert!(MeetingList::read(text.as_bytes()).is_err(), "{text}");
     }

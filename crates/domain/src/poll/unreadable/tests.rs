@@ -156,7 +156,7 @@ fn a_meeting_without_a_time_of_creation_began_when_it_was_placed() {
     let mut server = online_server();
     let here = [Meeting { placed_at: NOW.plus_ms(-5000), ..known("m") }];
     let timeless = ReportedMeeting { created_at: Timestamp::default(), ..our_meeting("m", 0, 2) };
-    let seen = observation(Ok(vec![timeless.clone()]));
+    let seen = observation(Ok(vec![timeless]));
     let outcome = apply_poll(&mut server, context_of(&here), &seen, &POLICY);
     let load = POLICY.load.meeting_load(NOW.plus_ms(-5000), 15, 2);
     assert!(
