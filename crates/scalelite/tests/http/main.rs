@@ -29,6 +29,8 @@ mod lists;
 #[cfg(test)]
 mod long_requests;
 #[cfg(test)]
+mod odd_answers;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod playback_files;
