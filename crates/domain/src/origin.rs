@@ -111,9 +111,9 @@ impl MeetingOrigin {
             return self.clone();
         }
         let is_same = self.is_same_meeting(reply.identity.as_ref());
-        let keeps_doubt = is_same || (self.identity.is_none() && !has_claim);
+        let tells_nothing_new = is_same || (self.identity.is_none() && !has_claim);
         let is_proven = reply.is_proven || (is_same && self.is_proven);
-        let is_adopted = reply.is_adopted && (self.is_adopted || !keeps_doubt);
+        let is_adopted = reply.is_adopted && (self.is_adopted || !tells_nothing_new);
         Self { identity: reply.identity.clone(), is_proven, is_adopted: is_adopted && !is_proven }
     }
 }
