@@ -15,6 +15,7 @@ pub mod forecaster;
 pub mod heartbeat;
 mod live_failures;
 pub mod memory;
+pub mod odd_answers;
 mod placement;
 pub mod playback;
 pub mod policy;
