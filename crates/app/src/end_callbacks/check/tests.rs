@@ -122,6 +122,7 @@ impl Fixture {
             server_backup: Arc::default(),
             known_twins: Arc::default(),
             response_times: Arc::default(),
+            odd_answers: Arc::default(),
             periodic_jobs: store.clone(),
             tenant_cache: Arc::new(TenantCache::new(store.clone(), rules.clone(), rules)),
             tenants: store.clone(),
