@@ -137,4 +137,8 @@ planted_bugs! {
     leaves_duplicates: LeavesDuplicates => ["meetings_live_once"];
     overlooks_store_loss: OverlooksStoreLoss => ["servers_are_all_there"];
     shares_voice_bridges: SharesVoiceBridges => ["new_meetings_have_their_number"];
+    believes_end_reports: BelievesEndReports => ["ends_are_told_when_meetings_are_over"];
+    forgets_end_callbacks: ForgetsEndCallbacks => ["ends_are_told"];
+    tells_ends_twice: TellsEndsTwice => ["ends_are_told_once"];
+    tells_ends_late: TellsEndsLate => ["ends_are_told_when_meetings_are_over", "ends_are_told_once"];
 }

@@ -37,7 +37,8 @@ impl<D: Database> EndCallbacks for SqlStore<D> {
     ) -> Result<(), StoreError> {
         const CONFIRM: &str = "UPDATE end_callbacks SET is_confirmed = TRUE, create_until = 0, \
             server_id = ?2, internal_id = ?3, \
-            check_at = CASE WHEN suspected_at IS NULL THEN ?5 ELSE ?4 END WHERE id = ?1";
+            check_at = CASE WHEN suspected_at IS NULL THEN CAST(?5 AS BIGINT) \
+            ELSE CAST(?4 AS BIGINT) END WHERE id = ?1";
         let (ids, place) = (ids.to_vec(), place.clone());
         self.write_keeping_cache(move |connection| {
             let MeetingPlace { server, internal_id } = &place;

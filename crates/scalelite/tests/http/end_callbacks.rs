@@ -22,7 +22,7 @@ async fn start(servers: usize, settings: &[(&str, &str)]) -> (TestDeployment, En
 async fn create<'a>(deployment: &'a TestDeployment, id: &str, parameters: &str) -> &'a BbbServer {
     let query = format!("meetingID={id}&name=room&{parameters}");
     assert_success(&deployment.product.call("create", &query).await.unwrap());
-    let servers = deployment.servers_with(id);
+    let servers = deployment.servers_with(&id.replace('+', " "));
     assert_eq!(servers.len(), 1, "{id}");
     servers[0]
 }
