@@ -14,11 +14,8 @@ use crate::product::{Product, exchange, new_request};
 /// The host name that a balancer under test tells servers.
 pub const BALANCER_HOST: &str = "balancer.test";
 /// Settings with which a balancer tells front-ends on this machine of ends.
-pub const TELLS_ENDS: [(&str, &str); 3] = [
-    ("URL_HOST", BALANCER_HOST),
-    ("CALLBACK_ALLOW", "127.0.0.0/8"),
-    ("END_CALLBACKS", "balancer"),
-];
+pub const TELLS_ENDS: [(&str, &str); 3] =
+    [("URL_HOST", BALANCER_HOST), ("CALLBACK_ALLOW", "127.0.0.0/8"), ("END_CALLBACKS", "balancer")];
 
 /// A front-end. Dropping it closes its port.
 pub struct EndReceiver {

@@ -172,10 +172,7 @@ fn read_end_callback(row: &dyn SqlRow) -> Result<EndCallback, StoreError> {
     })
 }
 
-fn register(
-    connection: &mut dyn SqlConnection,
-    callback: &EndCallback,
-) -> Result<(), StoreError> {
+fn register(connection: &mut dyn SqlConnection, callback: &EndCallback) -> Result<(), StoreError> {
     const WITHDRAW: &str = "DELETE FROM outbox WHERE id = ?1";
     const REGISTER: &str = concat!(
         "INSERT INTO end_callbacks (",

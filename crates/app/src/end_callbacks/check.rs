@@ -1,7 +1,7 @@
 //! Finds out whether meetings are over, and tells their front-ends. What is not certain is asked
 //! again: an end is told late rather than falsely.
 
-use domain::{MeetingIdentity, Server, ServerId, Timestamp};
+use domain::{MeetingIdentity, Server, Timestamp};
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::backend::meeting_query;
@@ -24,7 +24,7 @@ const REPORT_WAIT_MS: i64 = 10_000;
 /// How long a meeting may be unrecorded while its server is not in the pool, in ms: an entry may be
 /// replaced by another one of the same server.
 const REMOVED_SERVER_WAIT_MS: i64 = 5 * 60_000;
-/// How long copies on other servers, which are to be ended, delay the message, in ms.
+/// How long copies on other servers, or servers that may have one, delay the message, in ms.
 const COPIES_WAIT_MS: i64 = 10 * 60_000;
 /// How long a check is reserved for this process, in ms: longer than it takes.
 const LEASE_MS: i64 = 2 * 60_000;
@@ -116,7 +116,8 @@ async fn find_out(
     callback: &EndCallback,
     now: Timestamp,
 ) -> Result<Finding, StoreError> {
-    let unclear = |check_in_ms| Finding::Unclear { suspected_at: callback.suspected_at, check_in_ms };
+    let unclear =
+        |check_in_ms| Finding::Unclear { suspected_at: callback.suspected_at, check_in_ms };
     if now <= callback.create_until {
         return Ok(unclear(SOON_MS));
     }
@@ -135,7 +136,8 @@ async fn find_out_recorded(
     recorded: &MeetingOnServer,
     now: Timestamp,
 ) -> Finding {
-    let unclear = |check_in_ms| Finding::Unclear { suspected_at: callback.suspected_at, check_in_ms };
+    let unclear =
+        |check_in_ms| Finding::Unclear { suspected_at: callback.suspected_at, check_in_ms };
     let identity = recorded.meeting.origin.identity.as_ref();
     let place = MeetingPlace {
         server: recorded.server.id.clone(),
@@ -200,7 +202,7 @@ async fn confirm_over(
         return Ok(unclear(SOON_MS));
     }
     let suspected_ms = now.ms_since(suspected_at);
-    if suspected_ms < COPIES_WAIT_MS && has_running_copy(app, callback).await? {
+    if suspected_ms < COPIES_WAIT_MS && may_have_copy(app, callback).await? {
         return Ok(unclear(SOON_MS));
     }
     let misses_report =
@@ -217,24 +219,26 @@ async fn is_gone_there(app: &App, callback: &EndCallback, recorded: &MeetingOnSe
         && matches!(ask(app, &recorded.server, &callback.key.id).await, Answer::Gone)
 }
 
-/// Whether a copy of the meeting runs that polls will end, or record when they see it.
-async fn has_running_copy(app: &App, callback: &EndCallback) -> Result<bool, StoreError> {
+/// Whether a copy of the meeting runs, or may run on a server that does not answer. Polls will end it,
+/// or record it when they see it.
+async fn may_have_copy(app: &App, callback: &EndCallback) -> Result<bool, StoreError> {
     let mut pending_ends = app.pool.list_pending_ends().await?;
     pending_ends.retain(|end| end.key == callback.key && !end.is_requested());
     for end in pending_ends {
-        let Some(server) = find_online_server(app, &end.server).await? else { continue };
-        if let Answer::Runs(found) = ask(app, &server, &callback.key.id).await {
-            let ids = found.as_ref().zip(end.internal_id.as_ref());
-            if ids.is_none_or(|(found, ended)| found.internal_id == *ended) {
-                return Ok(true);
+        let Some(server) = app.pool.find_server(&end.server).await? else { continue };
+        let may_run = match ask(app, &server, &callback.key.id).await {
+            Answer::Runs(found) => {
+                let ids = found.as_ref().zip(end.internal_id.as_ref());
+                ids.is_none_or(|(found, ended)| found.internal_id == *ended)
             }
+            Answer::Silent => true,
+            Answer::Gone | Answer::Refused => false,
+        };
+        if may_run {
+            return Ok(true);
         }
     }
     Ok(false)
-}
-
-async fn find_online_server(app: &App, id: &ServerId) -> Result<Option<Server>, StoreError> {
-    Ok(app.pool.find_server(id).await?.filter(Server::is_online))
 }
 
 /// Asks a server whether it has a meeting of this id.

@@ -160,7 +160,11 @@ mod tests {
         }
     }
 
-    fn found(query: &str, rules: &ParameterRules, parameter: EndParameter) -> Option<(String, String)> {
+    fn found(
+        query: &str,
+        rules: &ParameterRules,
+        parameter: EndParameter,
+    ) -> Option<(String, String)> {
         let address = find_address(&Query::parse(query), rules, parameter)?;
         Some((address.name, address.url))
     }
@@ -182,10 +186,12 @@ mod tests {
     #[test]
     fn the_administrators_rules_count() {
         let default = rules("", "meta_endcallbackurl=d", "");
-        let end = |query: &str, rules: &ParameterRules| found(query, rules, EndParameter::EndCallbackUrl);
+        let end =
+            |query: &str, rules: &ParameterRules| found(query, rules, EndParameter::EndCallbackUrl);
         assert_eq!(end("", &default).unwrap().1, "d");
         assert_eq!(end("meta_endCallbackUrl=x", &default).unwrap().1, "x");
-        for fixed in [rules("meta_ENDcallbackurl", "", ""), rules("", "", "meta_endCallbackUrl=o")] {
+        for fixed in [rules("meta_ENDcallbackurl", "", ""), rules("", "", "meta_endCallbackUrl=o")]
+        {
             assert_eq!(end("meta_endCallbackUrl=x", &fixed), None);
         }
     }

@@ -30,9 +30,7 @@ pub use bbb_client::{
     BackendBody, BackendCall, BackendResponse, BbbClient, CallError, CallPriority, CallTimeouts,
 };
 pub use blobs::{BlobBytes, BlobError, BlobInfo, Blobs, ByteSpan, MoveOutcome, Visibility};
-pub use callback_client::{
-    CallbackClient, CallbackClientError, CallbackContent, CallbackRequest,
-};
+pub use callback_client::{CallbackClient, CallbackClientError, CallbackContent, CallbackRequest};
 pub use end_callbacks::{EndCallback, EndCallbacks, EndParameter, MeetingPlace};
 pub use entropy::{Clock, Entropy};
 pub use history::SessionHistory;

@@ -7,9 +7,9 @@ use bbb::Algorithms;
 
 use super::sources::{SettingOrigin, Sources};
 use super::values::{
-    AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting, Formats, GraceSeconds, HistorySetting,
-    Hosts, LogFormat, LogLevel, Names, PairsSetting, PlacementPolicySetting, Seconds, Secret,
-    SettingValue, StoreUrl,
+    AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting, Formats, GraceSeconds,
+    HistorySetting, Hosts, LogFormat, LogLevel, Names, PairsSetting, PlacementPolicySetting,
+    Seconds, Secret, SettingValue, StoreUrl,
 };
 
 /// The definition of a setting, without its value.

@@ -204,7 +204,8 @@ async fn addresses_are_passed_through_by_default_and_without_a_host_name() {
     let (host, allow) = (("URL_HOST", BALANCER_HOST), ("CALLBACK_ALLOW", "127.0.0.0/8"));
     for settings in [[host, allow], [("END_CALLBACKS", "balancer"), allow]] {
         let deployment = start_deployment_with(1, &settings).await;
-        let query = "meta_endCallbackUrl=https%3A%2F%2Fa.test%2F%3Fx&meetingEndedURL=https%3A%2F%2Fb.test";
+        let query =
+            "meta_endCallbackUrl=https%3A%2F%2Fa.test%2F%3Fx&meetingEndedURL=https%3A%2F%2Fb.test";
         let server = create(&deployment, "mm", query).await;
         let sent = take_requests(server, "create");
         let sent = |name: &str| parameter(&sent[0].query, name);
@@ -235,9 +236,10 @@ async fn forged_reports_and_hostile_addresses_are_harmless() {
     }
     // True reports of a running meeting, and addresses that must not be called.
     carry_report(&deployment.product, BALANCER_HOST, target).await.unwrap();
-    for (number, url) in ["not+a+url", "ftp%3A%2F%2Fa.test", "http%3A%2F%2F169.254.169.254%2F", "%0D%0A"]
-        .iter()
-        .enumerate()
+    for (number, url) in
+        ["not+a+url", "ftp%3A%2F%2Fa.test", "http%3A%2F%2F169.254.169.254%2F", "%0D%0A"]
+            .iter()
+            .enumerate()
     {
         create(&deployment, &format!("m{number}"), &format!("meetingEndedURL={url}")).await;
     }

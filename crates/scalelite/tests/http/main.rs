@@ -11,9 +11,9 @@ mod creates;
 #[cfg(test)]
 mod deployments;
 #[cfg(test)]
-mod ends;
-#[cfg(test)]
 mod end_callbacks;
+#[cfg(test)]
+mod ends;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]

@@ -149,7 +149,8 @@ async fn a_repeated_create_keeps_what_is_known(factory: RecordingStoreFactory<'_
     let known = store.only("m").await;
     let later = EndCallback { created_at: at(7), create_until: at(40), ..new_callback("a", "m") };
     store.register(&later).await;
-    let expected = EndCallback { created_at: at(7), create_until: at(40), check_at: at(31), ..known };
+    let expected =
+        EndCallback { created_at: at(7), create_until: at(40), check_at: at(31), ..known };
     assert_eq!(store.only("m").await, expected);
     // The clock of another replica is late.
     store.register(&new_callback("a", "m")).await;
@@ -234,7 +235,10 @@ async fn a_check_is_postponed_unless_something_happened(factory: RecordingStoreF
     };
     let fresh = store.only("m").await;
     let unclear = postpone(&fresh, None, Some(40), 50).await;
-    assert_eq!(unclear, EndCallback { suspected_at: Some(at(40)), check_at: at(50), ..fresh.clone() });
+    assert_eq!(
+        unclear,
+        EndCallback { suspected_at: Some(at(40)), check_at: at(50), ..fresh.clone() }
+    );
     assert_eq!(postpone(&fresh, Some(&place("s")), None, 60).await, unclear, "suspected since");
     let found = postpone(&unclear, Some(&place("s")), None, 70).await;
     let expected = EndCallback {
@@ -253,7 +257,8 @@ async fn a_check_is_postponed_unless_something_happened(factory: RecordingStoreF
 }
 
 async fn an_end_is_told_once(factory: RecordingStoreFactory<'_>) {
-    let store = TestCallbacks::with(factory, &[new_callback("a", "m"), new_callback("b", "m")]).await;
+    let store =
+        TestCallbacks::with(factory, &[new_callback("a", "m"), new_callback("b", "m")]).await;
     let [a, b] = store.list("m").await.try_into().expect("two");
     let finish = async |checked: &EndCallback, message: Option<&OutboxMessage>| {
         store.0.finish_end_callback(checked, message).await.expect("finish_end_callback")

@@ -119,6 +119,12 @@ impl Expectations {
         })
     }
 
+    /// Returns since when the record of a meeting is as it is now, or is missing.
+    #[must_use]
+    pub(crate) fn recorded_since(&self, key: &MeetingKey) -> Option<Timestamp> {
+        self.server_history.get(key)?.last().map(|(since, _)| *since)
+    }
+
     /// Returns whether a meeting was recorded on a server other than this one at any time from
     /// `since` on.
     #[must_use]

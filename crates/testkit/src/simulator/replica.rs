@@ -224,7 +224,10 @@ impl ReplicaContext {
             let app = self.build_internal_app();
             let reports: Vec<String> = {
                 let mut sim_servers = self.sim.servers();
-                sim_servers.values_mut().flat_map(|it| std::mem::take(&mut it.end_reports)).collect()
+                sim_servers
+                    .values_mut()
+                    .flat_map(|it| std::mem::take(&mut it.end_reports))
+                    .collect()
             };
             for report in reports {
                 let _ = end_callbacks::accept_end_report(&app, &Query::parse(&report)).await;

@@ -12,12 +12,10 @@ use domain::parameters::ParameterRules;
 use domain::placement::PlacementRules;
 use domain::poll::{PendingEnd, PollPolicy};
 use domain::voice_bridge::VoiceBridgePolicy;
-use domain::{Claim, Meeting, MeetingKey, MeetingOrigin};
+use domain::{Claim, Meeting, MeetingKey, MeetingOrigin, ServerId};
 
 use super::*;
-use crate::memory::{
-    CountingEntropy, ManualClock, MemoryBlobs, MemoryPoolStore, MemoryRecordings,
-};
+use crate::memory::{CountingEntropy, ManualClock, MemoryBlobs, MemoryPoolStore, MemoryRecordings};
 use crate::policy::{Policy, RecordingRules};
 use crate::ports::{
     BackendCall, BackendResponse, BbbClient, CallError, CallTimeouts, CallbackClient,
@@ -354,6 +352,8 @@ async fn copies_that_polls_decide_about_are_awaited() {
     test.suspect().await;
     test.answer_with_meeting("copy");
     assert_eq!(test.told_after(REMOVED_SERVER_WAIT_MS).await, NOTHING, "the copy runs");
+    *test.answer.0.lock().unwrap() = None;
+    assert_eq!(test.told_after(0).await, NOTHING, "the copy may run");
     test.answer_with_meeting("foreign");
     assert_eq!(test.told_after(0).await, ENDED);
 }

@@ -10,8 +10,8 @@ use crate::simulator::front_end::told_meeting;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::use_case::meeting_name;
 
-/// A meeting that is younger may have begun while the message was sent, in ms.
-const MAX_MESSAGE_MS: i64 = 1_000;
+/// A meeting that is younger, or was found again later, may have come while the message was sent, in ms.
+const MAX_MESSAGE_MS: i64 = 3_000;
 
 /// Notes how a create ended: if it succeeded, its front-end waits to be told of the end.
 pub(crate) fn note_create(sim: &SimRun, key: &MeetingKey, outcome: &UseCaseOutcome) {
@@ -31,7 +31,8 @@ pub(crate) fn check_told(sim: &SimRun, url: &str) {
     let now = sim.now();
     let (mut once, mut over) = (Ok(()), Ok(()));
     {
-        let mut expectations = sim.expectations();
+        let mut locked = sim.expectations();
+        let expectations = &mut *locked;
         let belief = expectations.end_beliefs.entry(key.clone()).or_default();
         if !belief.may_be_told {
             once = Err(format!("the end of {} is told twice", meeting_name(&key)));
@@ -43,7 +44,10 @@ pub(crate) fn check_told(sim: &SimRun, url: &str) {
         if let Some(sim_server) = server.and_then(|server| sim_servers.get_mut(&server.0)) {
             sim_server.advance(now);
             let runs_since = sim_server.meeting(&key).map(|sim_meeting| sim_meeting.created_at);
-            if runs_since.is_some_and(|since| since < now.plus_ms(-MAX_MESSAGE_MS)) {
+            let known_since = runs_since.max(expectations.recorded_since(&key));
+            let is_known =
+                runs_since.and(known_since).is_some_and(|at| at < now.plus_ms(-MAX_MESSAGE_MS));
+            if is_known {
                 let (name, host) = (meeting_name(&key), &sim_server.host);
                 over = Err(format!("the end of {name} is told, which runs on {host}"));
             }
