@@ -287,12 +287,7 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
             &config.default_join_params.0,
             &config.override_join_params.0,
         ),
-        voice_bridge: VoiceBridgePolicy {
-            length: config.voice_bridge_len.0,
-            min_length: config.voice_bridge_min.0,
-            max_length: config.voice_bridge_max.0,
-            use_external: config.use_external_voice_bridge,
-        },
+        voice_bridge: build_voice_bridge_policy(config),
         poll: build_poll_policy(config),
         placement: PlacementRules {
             policy: config.placement_policy.0,
@@ -308,6 +303,15 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
         poll_concurrency: usize::try_from(config.poller_threads.0).unwrap_or(usize::MAX),
         meeting_ttl_ms: ms(config.default_meeting_ttl.ms()),
         max_upload_ms: ms(config.request_timeout.ms()),
+    }
+}
+
+fn build_voice_bridge_policy(config: &Config) -> VoiceBridgePolicy {
+    VoiceBridgePolicy {
+        length: config.voice_bridge_len.0,
+        min_length: config.voice_bridge_min.0,
+        max_length: config.voice_bridge_max.0,
+        use_external: config.use_external_voice_bridge,
     }
 }
 

@@ -226,7 +226,7 @@ async fn forged_reports_and_hostile_addresses_are_harmless() {
     let report = parameter(&sent[0].query, "meetingEndedURL").unwrap();
     let (_, target) = split_report(&report).unwrap();
     let (path, token) = target.split_once("?token=").unwrap();
-    let forged = format!("{path}?token={}x", token);
+    let forged = format!("{path}?token={token}x");
     let unsigned = format!("{path}?token=eyJhbGciOiJub25lIn0.eyJlbmRlZCI6Im1tIn0.");
     for target in [path, &forged, &unsigned, &format!("{path}?token=%00%ff&token={token}x")] {
         for method in ["GET", "POST", "DELETE"] {
