@@ -8,6 +8,7 @@ mod count_cache;
 mod file_moves;
 mod history;
 mod imports;
+mod kept_creates;
 mod meetings;
 mod metadata_conditions;
 mod outbox;

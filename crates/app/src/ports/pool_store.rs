@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use domain::health::{ServerFailure, Thresholds};
+use domain::meeting::REVIVAL_REASON;
 use domain::placement::{PlacementCriteria, PlacementRefusal};
 use domain::poll::{PendingEnd, PollObservation, PollOutcome, PollPolicy, RecordedElsewhere};
 use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, ServerId, Timestamp};
@@ -62,6 +63,17 @@ pub struct PlaceRequest {
     /// Pending ends to record if the meeting is placed: on the servers that this request has tried
     /// before.
     pub pending_ends: Vec<PendingEnd>,
+    /// The record that the request replaces, if it may replace no other and is not placed without it.
+    pub replaces: Option<ReplacedRecord>,
+}
+
+/// The record of a meeting that is made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplacedRecord {
+    /// `internalMeetingID` of the recorded meeting.
+    pub internal_id: String,
+    /// Its server.
+    pub server: ServerId,
 }
 
 /// How an existing record of a meeting affects its placement.
@@ -89,6 +101,22 @@ impl PlaceRequest {
         }
     }
 
+    /// Returns the outcome of a request that replaces a certain record and does not find it: neither
+    /// that record nor its own claim.
+    #[must_use]
+    pub fn refuse_other_record(&self, recorded: Option<&MeetingOnServer>) -> Option<PlaceOutcome> {
+        let replaced = self.replaces.as_ref()?;
+        let Some(found) = recorded else {
+            return Some(PlaceOutcome::NothingToReplace);
+        };
+        let is_it = match (&found.meeting.claim, &found.meeting.origin.identity) {
+            (Some(claim), _) => claim.token == self.claim.token,
+            (None, Some(identity)) => identity.internal_id == replaced.internal_id,
+            (None, None) => false,
+        };
+        (!is_it).then(|| PlaceOutcome::Existing(found.clone()))
+    }
+
     /// Returns the pending end of a meeting whose record this request replaces. What this request
     /// itself has tried before is told by [`Self::pending_ends`].
     #[must_use]
@@ -101,6 +129,12 @@ impl PlaceRequest {
     /// Converts the request to the record of the placed meeting.
     #[must_use]
     pub fn into_meeting(self, server: ServerId, voice_bridge: String, reason: String) -> Meeting {
+        let reason = match &self.replaces {
+            Some(replaced) => {
+                format!("{REVIVAL_REASON}{} is offline; {reason}", replaced.server)
+            }
+            None => reason,
+        };
         Meeting {
             key: self.key,
             server,
@@ -128,6 +162,8 @@ pub enum PlaceOutcome {
     Refused(PlacementRefusal),
     /// Other meetings hold all candidates for the voice bridge.
     NoVoiceBridge,
+    /// The request replaces a record, and none is there: the meeting was ended or forgotten.
+    NothingToReplace,
 }
 
 /// A change of a server by an administrator. `None` leaves a field unchanged.
@@ -266,6 +302,9 @@ pub trait PoolStore: Send + Sync {
     /// of the request. A pending end of the meeting on the chosen server stays until the meeting is
     /// confirmed there. A server on which another tenant's meeting of the same id is recorded is
     /// never chosen.
+    ///
+    /// A request that [`PlaceRequest::replaces`] a record changes nothing if it does not find it
+    /// ([`PlaceRequest::refuse_other_record`]).
     ///
     /// [`PlaceRequest::classify_conflict`] decides about an existing record. A replaceable one is
     /// only undone if the meeting is placed, an expired one in any case. Then

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::ports::{
-    JobClaim, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport, PoolStore,
+    JobClaim, KeptCreate, KeptCreates, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport, PoolStore,
     ServerChange, SessionHistory, StoreError, TenantUpdateResult, Tenants,
 };
 use async_trait::async_trait;
@@ -283,6 +283,17 @@ impl PoolStore for FaultyStore {
 
     async fn forget_unseen(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         self.write("forget_unseen", self.store.forget_unseen(unseen_since)).await
+    }
+}
+
+#[async_trait]
+impl KeptCreates for FaultyStore {
+    async fn keep_create(&self, key: &MeetingKey, kept: &KeptCreate) -> Result<bool, StoreError> {
+        self.read("keep_create", self.store.keep_create(key, kept)).await
+    }
+
+    async fn find_kept_create(&self, key: &MeetingKey) -> Result<Option<KeptCreate>, StoreError> {
+        self.read("find_kept_create", self.store.find_kept_create(key)).await
     }
 }
 

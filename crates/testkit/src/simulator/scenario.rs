@@ -131,6 +131,7 @@ impl Scenario {
             meeting_ttl_ms: 86_400_000,
             url_host: None,
             max_upload_ms: 300_000,
+            revival_window_ms: 3_600_000,
         }
     }
 }

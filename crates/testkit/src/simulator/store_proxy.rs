@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use app::memory::MemoryPoolStore;
 use app::ports::{
-    JobClaim, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport, PoolStore,
+    JobClaim, KeptCreate, KeptCreates, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport, PoolStore,
     ServerChange, SessionHistory, StoreError, TenantUpdateResult, Tenants,
 };
 use async_trait::async_trait;
@@ -318,6 +318,17 @@ impl PoolStore for StoreProxy {
         let at_once = self.has_mutant(Mutant::ForgetsUnseenAtOnce);
         let since = if at_once { unseen_since.plus_ms(86_400_000 - 90_000) } else { unseen_since };
         self.memory().forget_unseen(since).await
+    }
+}
+
+#[async_trait]
+impl KeptCreates for StoreProxy {
+    async fn keep_create(&self, key: &MeetingKey, kept: &KeptCreate) -> Result<bool, StoreError> {
+        self.memory().keep_create(key, kept).await
+    }
+
+    async fn find_kept_create(&self, key: &MeetingKey) -> Result<Option<KeptCreate>, StoreError> {
+        self.memory().find_kept_create(key).await
     }
 }
 

@@ -223,6 +223,7 @@ fn any_request(rng: &mut TestRng, now: Timestamp) -> PlaceRequest {
         },
         now,
         pending_ends: any_pending_ends(rng, now),
+        replaces: None,
     }
 }
 
