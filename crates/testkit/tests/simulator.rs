@@ -29,6 +29,7 @@ const REQUIRED_EVENTS: &[&str] = &[
     "partitions",
     "queries",
     "replica crashes",
+    "revivals",
     "requests lost",
     "responses lost",
     "server crashes",
@@ -136,4 +137,8 @@ planted_bugs! {
     leaves_duplicates: LeavesDuplicates => ["meetings_live_once"];
     overlooks_store_loss: OverlooksStoreLoss => ["servers_are_all_there"];
     shares_voice_bridges: SharesVoiceBridges => ["new_meetings_have_their_number"];
+    revives_nothing: RevivesNothing => ["joins_survive_dead_servers"];
+    keeps_meetings_ended_offline: KeepsMeetingsEndedOffline => ["revivals_are_wanted"];
+    revives_healthy_meetings: RevivesHealthyMeetings =>
+        ["revivals_are_wanted", "running_meetings_are_not_forgotten"];
 }

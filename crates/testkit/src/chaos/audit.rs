@@ -151,8 +151,16 @@ async fn find_offline_servers(deployment: &TestDeployment) -> Vec<usize> {
 /// Returns whether a server was killed after it got the meeting.
 fn was_server_killed(clients: &Clients, faults: &[ScheduledFault], id: &str) -> bool {
     let records = clients.records();
+    // A join may have made it anew on a server that was killed later.
+    let mut joins = records.joins.iter().filter(|join| join.id == id);
+    let was_killed_there = joins.any(|join| {
+        let JoinOutcome::InMeeting(server) = join.outcome else { return false };
+        faults.iter().any(|fault| {
+            fault.server == server && fault.kind.loses_meetings() && fault.started_at >= join.due_at
+        })
+    });
     let mut creates = records.creates.iter().filter(|create| create.id == id);
-    creates.any(|create| {
+    was_killed_there || creates.any(|create| {
         let Ok(location) = &create.result else { return false };
         faults.iter().any(|fault| {
             // The server is unknown if it was killed right after the create.

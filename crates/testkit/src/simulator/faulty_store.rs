@@ -289,7 +289,15 @@ impl PoolStore for FaultyStore {
 #[async_trait]
 impl KeptCreates for FaultyStore {
     async fn keep_create(&self, key: &MeetingKey, kept: &KeptCreate) -> Result<bool, StoreError> {
-        self.read("keep_create", self.store.keep_create(key, kept)).await
+        let keep = async {
+            let is_kept = self.store.keep_create(key, kept).await?;
+            if is_kept {
+                let mut expectations = self.sim.expectations();
+                expectations.kept_creates.insert(key.clone(), kept.internal_id.clone());
+            }
+            Ok(is_kept)
+        };
+        self.read("keep_create", keep).await
     }
 
     async fn find_kept_create(&self, key: &MeetingKey) -> Result<Option<KeptCreate>, StoreError> {

@@ -48,6 +48,12 @@ pub enum Mutant {
     OverlooksStoreLoss,
     /// All meetings get the same voice bridge.
     SharesVoiceBridges,
+    /// No create is kept, so no meeting of a dead server is made anew.
+    RevivesNothing,
+    /// A meeting that was ended while its server was offline stays recorded.
+    KeepsMeetingsEndedOffline,
+    /// Joins believe that healthy servers are offline, and revivals replace any record.
+    RevivesHealthyMeetings,
 }
 
 impl Mutant {
@@ -75,5 +81,8 @@ impl Mutant {
         Self::LeavesDuplicates,
         Self::OverlooksStoreLoss,
         Self::SharesVoiceBridges,
+        Self::RevivesNothing,
+        Self::KeepsMeetingsEndedOffline,
+        Self::RevivesHealthyMeetings,
     ];
 }

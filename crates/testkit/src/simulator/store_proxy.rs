@@ -210,6 +210,12 @@ impl PoolStore for StoreProxy {
         {
             memory.forget_meeting(&request.key, &known.server.id, None, None).await?;
         }
+        if self.has_mutant(Mutant::RevivesHealthyMeetings) && request.replaces.take().is_some() {
+            let known = memory.find_meeting(&request.key).await?;
+            if let Some(known) = known.filter(|known| known.meeting.claim.is_none()) {
+                memory.forget_meeting(&request.key, &known.server.id, None, None).await?;
+            }
+        }
         if self.has_mutant(Mutant::PlacesWithoutLoad) {
             request.load.expected_users = 0;
         }
@@ -269,6 +275,13 @@ impl PoolStore for StoreProxy {
         seen_at: Option<Timestamp>,
         pending_end: Option<&PendingEnd>,
     ) -> Result<bool, StoreError> {
+        if self.has_mutant(Mutant::KeepsMeetingsEndedOffline)
+            && pending_end.is_some_and(PendingEnd::is_requested)
+            && let Some(record) = self.memory().find_meeting(key).await?
+            && record.is_detached_or_offline()
+        {
+            return Ok(true);
+        }
         let pending_end = pending_end.filter(|_| !self.has_mutant(Mutant::ForgetsPendingEnds));
         self.memory().forget_meeting(key, server, seen_at, pending_end).await
     }
@@ -290,6 +303,11 @@ impl PoolStore for StoreProxy {
         let mut placed = memory.record_join(key, now).await?;
         if placed.is_none() && self.has_mutant(Mutant::MixesTenants) {
             return self.find_meeting(key).await;
+        }
+        if let Some(placed) =
+            placed.as_mut().filter(|_| self.has_mutant(Mutant::RevivesHealthyMeetings))
+        {
+            placed.server.health.online &= placed.meeting.load.users.is_multiple_of(2);
         }
         if let Some(placed) = placed.as_mut().filter(|_| self.has_mutant(Mutant::JoinsAnywhere)) {
             let servers = memory.list_servers().await?;
@@ -328,6 +346,9 @@ impl KeptCreates for StoreProxy {
     }
 
     async fn find_kept_create(&self, key: &MeetingKey) -> Result<Option<KeptCreate>, StoreError> {
+        if self.has_mutant(Mutant::RevivesNothing) {
+            return Ok(None);
+        }
         self.memory().find_kept_create(key).await
     }
 }
