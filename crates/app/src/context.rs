@@ -7,9 +7,9 @@ use crate::ports::{
     BbbClient, Blobs, CallbackClient, Clock, Entropy, KeptCreates, OneTimeTokens, PeriodicJobs,
     PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
 };
-use crate::revival::Revivals;
-use crate::state::{KnownTwins, ResponseTimes, ServerBackup, SharedForecast};
-use crate::suspect_check::SuspectChecks;
+use crate::state::{
+    KnownTwins, ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks,
+};
 use crate::tenancy::TenantCache;
 
 /// The application. Built once, cheap to clone.

@@ -23,12 +23,12 @@ pub mod poll;
 pub mod ports;
 pub mod recordings;
 mod replayable_body;
-pub mod revival;
+mod revival;
 pub mod server_backup;
 pub mod sessions;
 pub mod state;
 pub mod store_migration;
-pub mod suspect_check;
+mod suspect_check;
 pub mod tenancy;
 
 pub use context::App;

@@ -1,10 +1,8 @@
 //! Asks a suspect server something quickly before users are sent to it. A healthy server is never asked.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::{Server, ServerId};
+use domain::Server;
 use tokio::time::{Instant, timeout};
 
 use crate::backend::{BackendError, CallOptions, meeting_query};
@@ -16,26 +14,6 @@ use crate::ports::{CallPriority, CallTimeouts};
 const QUICK_MS: u64 = 300;
 /// Joins that come so soon after one that asked use the same answer.
 const MAX_AGE: Duration = Duration::from_secs(1);
-/// Servers of which an answer is kept.
-const MAX_SERVERS: usize = 10_000;
-
-/// The last answer of a server, and the lock that lets one join ask while the others wait.
-type LastAnswer = Arc<tokio::sync::Mutex<Option<(Instant, bool)>>>;
-
-/// What suspect servers answered lately.
-#[derive(Debug, Default)]
-pub struct SuspectChecks(Mutex<HashMap<ServerId, LastAnswer>>);
-
-impl SuspectChecks {
-    fn last_answer(&self, server: &ServerId) -> LastAnswer {
-        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers.len() >= MAX_SERVERS {
-            answers.clear();
-        }
-        answers.entry(server.clone()).or_default().clone()
-    }
-}
-
 /// Whether a suspect server is alive: it answers a quick question about the meeting, or a poll right after
 /// that, since slow is not dead. The poll may find that it is offline.
 pub(crate) async fn is_alive(app: &App, server: &Server, meeting_id: &str) -> bool {

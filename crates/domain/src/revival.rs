@@ -1,5 +1,5 @@
 //! Which meetings of dead servers may be made anew. A revival that is not wanted makes a second room, so
-//! doubt speaks against it.
+//! none is made where anything speaks against it.
 
 use crate::meeting::Meeting;
 use crate::server::Server;
@@ -62,11 +62,11 @@ mod tests {
     }
 
     #[test]
-    fn doubt_speaks_against_a_revival() {
+    fn meetings_that_may_be_over_are_not_revived() {
         let claim = Some(Claim { token: "t".to_owned(), until: NOW });
         let adopted = MeetingOrigin::adopted(meeting().origin.identity);
         let unproven = MeetingOrigin { is_proven: false, ..meeting().origin };
-        for doubtful in [
+        for other in [
             Meeting { claim, ..meeting() },
             Meeting { missed_polls: 1, ..meeting() },
             Meeting { origin: adopted, ..meeting() },
@@ -74,7 +74,7 @@ mod tests {
             Meeting { origin: MeetingOrigin::proven(None), ..meeting() },
             Meeting { seen_at: NOW.plus_ms(-WINDOW_MS), ..meeting() },
         ] {
-            assert!(!may_be_revived(&doubtful, &server(false), NOW, WINDOW_MS), "{doubtful:?}");
+            assert!(!may_be_revived(&other, &server(false), NOW, WINDOW_MS), "{other:?}");
         }
         let seen_at = NOW.plus_ms(1 - WINDOW_MS);
         assert!(may_be_revived(&Meeting { seen_at, ..meeting() }, &server(false), NOW, WINDOW_MS));

@@ -36,10 +36,13 @@ pub(super) fn build_place_request(request: &CreateRequest<'_>) -> PlaceRequest {
         size.filter(|size| (1..=MAX_SIZE).contains(size))
     };
     let tag = query.get(SERVER_TAG);
+    // As many users as were in the meeting come back to it.
+    let lost_users = request.revived.as_ref().map(|revived| revived.record.load.users);
+    let lost_users = lost_users.map(|users| users.min(MAX_SIZE)).filter(|users| *users > 0);
     let input = PlacementInput {
         key,
         tag: tag.as_deref(),
-        size_hint: size(SIZE_HINT),
+        size_hint: size(SIZE_HINT).max(lost_users),
         max_users: size("maxParticipants"),
         rules: caller.create_rules(policy),
     };

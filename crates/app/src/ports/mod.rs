@@ -17,6 +17,7 @@ pub mod periodic_jobs;
 pub mod pool_store;
 pub mod recording_catalog;
 pub mod recordings;
+pub mod replaced_record;
 pub mod sealer;
 pub mod spool;
 pub mod store_error;
@@ -41,12 +42,13 @@ pub use outbox::{MessageTopic, Outbox, OutboxMessage};
 pub use periodic_jobs::{JobClaim, PeriodicJobs};
 pub use pool_store::{
     MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, RecordConflict,
-    ReplacedRecord, ServerChange,
+    ServerChange,
 };
 pub use recording_catalog::{
     Destination, FileMove, ImportedRecording, RecordingCatalog, RecordingCursor,
 };
 pub use recordings::{RecordingCounts, Recordings};
+pub use replaced_record::ReplacedRecord;
 pub use sealer::Sealer;
 pub use spool::{Spool, SpoolError, SpoolListing, SpooledArchive, UnpackedFormat};
 pub use store_error::StoreError;

@@ -7,6 +7,7 @@ use domain::placement::{PlacementCriteria, PlacementRefusal};
 use domain::poll::{PendingEnd, PollObservation, PollOutcome, PollPolicy, RecordedElsewhere};
 use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, ServerId, Timestamp};
 
+use super::replaced_record::ReplacedRecord;
 use super::store_error::StoreError;
 
 /// A meeting and its server, read together.
@@ -67,15 +68,6 @@ pub struct PlaceRequest {
     pub replaces: Option<ReplacedRecord>,
 }
 
-/// The record of a meeting that is made anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReplacedRecord {
-    /// `internalMeetingID` of the recorded meeting.
-    pub internal_id: String,
-    /// Its server.
-    pub server: ServerId,
-}
-
 /// How an existing record of a meeting affects its placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordConflict {
@@ -99,22 +91,6 @@ impl PlaceRequest {
             None if recorded.is_detached_or_offline() => RecordConflict::Replaceable,
             _ => RecordConflict::Blocking,
         }
-    }
-
-    /// Returns the outcome of a request that replaces a certain record and does not find it: neither
-    /// that record nor its own claim.
-    #[must_use]
-    pub fn refuse_other_record(&self, recorded: Option<&MeetingOnServer>) -> Option<PlaceOutcome> {
-        let replaced = self.replaces.as_ref()?;
-        let Some(found) = recorded else {
-            return Some(PlaceOutcome::NothingToReplace);
-        };
-        let is_it = match (&found.meeting.claim, &found.meeting.origin.identity) {
-            (Some(claim), _) => claim.token == self.claim.token,
-            (None, Some(identity)) => identity.internal_id == replaced.internal_id,
-            (None, None) => false,
-        };
-        (!is_it).then(|| PlaceOutcome::Existing(found.clone()))
     }
 
     /// Returns the pending end of a meeting whose record this request replaces. What this request

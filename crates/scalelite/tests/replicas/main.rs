@@ -20,4 +20,6 @@ mod races;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod revivals;
+#[cfg(test)]
 mod tools;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::ports::{
-    JobClaim, KeptCreate, KeptCreates, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport, PoolStore,
+    JobClaim, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport, PoolStore,
     ServerChange, SessionHistory, StoreError, TenantUpdateResult, Tenants,
 };
 use async_trait::async_trait;
@@ -30,8 +30,8 @@ const UNAVAILABLE_DELAY: Duration = Duration::from_millis(300);
 
 /// The ports of the store, for one use case.
 pub(crate) struct FaultyStore {
-    sim: Arc<SimRun>,
-    store: Arc<StoreProxy>,
+    pub(super) sim: Arc<SimRun>,
+    pub(super) store: Arc<StoreProxy>,
     process: Arc<ReplicaProcess>,
     use_case: Arc<UseCase>,
 }
@@ -91,7 +91,7 @@ impl FaultyStore {
         result
     }
 
-    async fn read<T>(
+    pub(super) async fn read<T>(
         &self,
         name: &'static str,
         operation: impl Future<Output = Result<T, StoreError>>,
@@ -283,25 +283,6 @@ impl PoolStore for FaultyStore {
 
     async fn forget_unseen(&self, unseen_since: Timestamp) -> Result<Vec<Meeting>, StoreError> {
         self.write("forget_unseen", self.store.forget_unseen(unseen_since)).await
-    }
-}
-
-#[async_trait]
-impl KeptCreates for FaultyStore {
-    async fn keep_create(&self, key: &MeetingKey, kept: &KeptCreate) -> Result<bool, StoreError> {
-        let keep = async {
-            let is_kept = self.store.keep_create(key, kept).await?;
-            if is_kept {
-                let mut expectations = self.sim.expectations();
-                expectations.kept_creates.insert(key.clone(), kept.internal_id.clone());
-            }
-            Ok(is_kept)
-        };
-        self.read("keep_create", keep).await
-    }
-
-    async fn find_kept_create(&self, key: &MeetingKey) -> Result<Option<KeptCreate>, StoreError> {
-        self.read("find_kept_create", self.store.find_kept_create(key)).await
     }
 }
 

@@ -13,10 +13,8 @@ use app::ports::{
     CallbackClient, CallbackClientError, CallbackRequest, Clock as _, Entropy as _, JobClaim,
     StoreError,
 };
-use app::revival::Revivals;
 use app::server_backup;
-use app::state::{ResponseTimes, ServerBackup, SharedForecast};
-use app::suspect_check::SuspectChecks;
+use app::state::{ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks};
 use app::tenancy::TenantCache;
 use app::{App, poll};
 use async_trait::async_trait;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use app::memory::MemoryPoolStore;
 use app::ports::{
-    JobClaim, KeptCreate, KeptCreates, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport, PoolStore,
+    JobClaim, MeetingOnServer, PeriodicJobs, PlaceOutcome, PlaceRequest, PollReport, PoolStore,
     ServerChange, SessionHistory, StoreError, TenantUpdateResult, Tenants,
 };
 use async_trait::async_trait;
@@ -41,11 +41,11 @@ impl StoreProxy {
         self.mutant
     }
 
-    fn memory(&self) -> Arc<MemoryPoolStore> {
+    pub(super) fn memory(&self) -> Arc<MemoryPoolStore> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn has_mutant(&self, mutant: Mutant) -> bool {
+    pub(super) fn has_mutant(&self, mutant: Mutant) -> bool {
         self.mutant == Some(mutant)
     }
 
@@ -210,12 +210,7 @@ impl PoolStore for StoreProxy {
         {
             memory.forget_meeting(&request.key, &known.server.id, None, None).await?;
         }
-        if self.has_mutant(Mutant::RevivesHealthyMeetings) && request.replaces.take().is_some() {
-            let known = memory.find_meeting(&request.key).await?;
-            if let Some(known) = known.filter(|known| known.meeting.claim.is_none()) {
-                memory.forget_meeting(&request.key, &known.server.id, None, None).await?;
-            }
-        }
+        self.forget_replaced(&mut request).await?;
         if self.has_mutant(Mutant::PlacesWithoutLoad) {
             request.load.expected_users = 0;
         }
@@ -275,11 +270,7 @@ impl PoolStore for StoreProxy {
         seen_at: Option<Timestamp>,
         pending_end: Option<&PendingEnd>,
     ) -> Result<bool, StoreError> {
-        if self.has_mutant(Mutant::KeepsMeetingsEndedOffline)
-            && pending_end.is_some_and(PendingEnd::is_requested)
-            && let Some(record) = self.memory().find_meeting(key).await?
-            && record.is_detached_or_offline()
-        {
+        if self.keeps_ended(key, pending_end).await? {
             return Ok(true);
         }
         let pending_end = pending_end.filter(|_| !self.has_mutant(Mutant::ForgetsPendingEnds));
@@ -304,11 +295,7 @@ impl PoolStore for StoreProxy {
         if placed.is_none() && self.has_mutant(Mutant::MixesTenants) {
             return self.find_meeting(key).await;
         }
-        if let Some(placed) =
-            placed.as_mut().filter(|_| self.has_mutant(Mutant::RevivesHealthyMeetings))
-        {
-            placed.server.health.online &= placed.meeting.load.users.is_multiple_of(2);
-        }
+        self.show_offline(placed.as_mut());
         if let Some(placed) = placed.as_mut().filter(|_| self.has_mutant(Mutant::JoinsAnywhere)) {
             let servers = memory.list_servers().await?;
             let usable = servers.into_iter().rfind(Server::accepts_joins);
@@ -336,20 +323,6 @@ impl PoolStore for StoreProxy {
         let at_once = self.has_mutant(Mutant::ForgetsUnseenAtOnce);
         let since = if at_once { unseen_since.plus_ms(86_400_000 - 90_000) } else { unseen_since };
         self.memory().forget_unseen(since).await
-    }
-}
-
-#[async_trait]
-impl KeptCreates for StoreProxy {
-    async fn keep_create(&self, key: &MeetingKey, kept: &KeptCreate) -> Result<bool, StoreError> {
-        self.memory().keep_create(key, kept).await
-    }
-
-    async fn find_kept_create(&self, key: &MeetingKey) -> Result<Option<KeptCreate>, StoreError> {
-        if self.has_mutant(Mutant::RevivesNothing) {
-            return Ok(None);
-        }
-        self.memory().find_kept_create(key).await
     }
 }
 

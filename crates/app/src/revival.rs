@@ -3,9 +3,7 @@
 //! [`domain::revival`] says which meetings may be revived; how the meeting was created is kept with its
 //! record ([`crate::kept_create`]); [`crate::create`] makes it anew like any other meeting, and replaces
 //! only the record that was found. So of many joins, in all replicas, one makes the meeting, and the others
-//! wait for it ([`running`]). If the old server comes back with the meeting, polls decide between the two copies.
-
-mod running;
+//! wait for it ([`crate::state::Revivals`]). If the old server comes back with the meeting, polls decide between the two copies.
 
 use std::time::Duration;
 
@@ -18,10 +16,9 @@ use crate::context::App;
 use crate::create::{Recreated, recreate_meeting};
 use crate::kept_create::CreateParameters;
 use crate::ports::{KeptCreate, MeetingOnServer, StoreError};
+use crate::state::RevivalStart;
 use crate::tenancy::Caller;
 
-pub use running::Revivals;
-use running::RevivalStart;
 
 /// A join waits for a revival at most so long, in ms; browsers and proxies wait longer.
 const MAX_WAIT_MS: u64 = 25_000;

@@ -31,7 +31,7 @@ struct RevivalState {
 }
 
 /// What a join that wants a revival finds.
-pub(super) enum RevivalStart {
+pub(crate) enum RevivalStart {
     /// It has to make the revival; the receiver is closed when that is over.
     Started(RunningRevival, watch::Receiver<()>),
     /// Another join does it; the receiver is closed when that is over.
@@ -41,7 +41,7 @@ pub(super) enum RevivalStart {
 }
 
 /// A revival that is under way. It is over when this is dropped.
-pub(super) struct RunningRevival {
+pub(crate) struct RunningRevival {
     key: MeetingKey,
     revivals: Arc<Revivals>,
     has_failed: bool,
@@ -60,7 +60,7 @@ impl Revivals {
     }
 
     /// Begins the revival of a meeting, unless it is under way or has just failed.
-    pub(super) fn start(self: &Arc<Self>, key: &MeetingKey) -> RevivalStart {
+    pub(crate) fn start(self: &Arc<Self>, key: &MeetingKey) -> RevivalStart {
         let mut state = self.lock();
         if let Some(ended) = state.running.get(key) {
             return RevivalStart::Running(ended.clone());
@@ -76,19 +76,19 @@ impl Revivals {
     }
 
     /// Returns the end of the revival of a meeting that is under way.
-    pub(super) fn find(&self, key: &MeetingKey) -> Option<watch::Receiver<()>> {
+    pub(crate) fn find(&self, key: &MeetingKey) -> Option<watch::Receiver<()>> {
         self.lock().running.get(key).cloned()
     }
 
     /// Waits until a further revival may be made.
-    pub(super) async fn acquire_permit(&self) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn acquire_permit(&self) -> Option<SemaphorePermit<'_>> {
         self.permits.acquire().await.ok()
     }
 }
 
 impl RunningRevival {
     /// Ends it.
-    pub(super) fn end(mut self, has_succeeded: bool) {
+    pub(crate) fn end(mut self, has_succeeded: bool) {
         self.has_failed = !has_succeeded;
     }
 }
