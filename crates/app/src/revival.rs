@@ -30,9 +30,8 @@ pub(crate) fn max_wait(app: &App) -> Duration {
 
 /// Waits until a revival of the meeting that this process has under way is over, or until the deadline.
 pub(crate) async fn wait_for_revival(app: &App, meeting: &Meeting, deadline: Instant) {
-    if let Some(mut ended) = app.revivals.find(&meeting.key) {
-        // The sender is dropped when the revival is over.
-        let _ = timeout_at(deadline, ended.changed()).await;
+    if let Some(ended) = app.revivals.find(&meeting.key) {
+        let _ = timeout_at(deadline, ended).await;
     }
 }
 
@@ -49,7 +48,7 @@ pub(crate) async fn revive(
     if !may_be_revived(meeting, server, now, app.policy.revival_window_ms) {
         return false;
     }
-    let mut ended = match app.revivals.start(&meeting.key) {
+    let ended = match app.revivals.start(&meeting.key) {
         RevivalStart::Running(ended) => ended,
         RevivalStart::TooSoon => return false,
         RevivalStart::Started(running, ended) => {
@@ -63,8 +62,7 @@ pub(crate) async fn revive(
             ended
         }
     };
-    // The sender is dropped when the revival is over.
-    timeout_at(deadline, ended.changed()).await.is_ok()
+    timeout_at(deadline, ended).await.is_ok()
 }
 
 /// Makes the meeting anew, and logs what came of it. Returns false if it failed.

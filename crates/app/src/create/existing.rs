@@ -95,7 +95,7 @@ async fn record_reply(
         let origin = origin_of_reply(app, &reply, asked_at);
         let meeting = Meeting { origin, ..target.meeting.clone() };
         app.pool.confirm_meeting(&meeting, app.clock.now(), &[]).await?;
-        keep_create(request, &meeting.origin, &reply);
+        keep_create(request, &meeting.origin, &reply).await;
     }
     forward_reply(Ok(reply), NO_RESPONSE_MESSAGE)
 }

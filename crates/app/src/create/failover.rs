@@ -322,7 +322,7 @@ impl Failover<'_> {
             app.pool.release_claim(&self.request.key, token, &pending_ends).await.map(drop)
         };
         if success && recorded.is_ok() {
-            keep_create(self.request, &meeting.origin, &reply);
+            keep_create(self.request, &meeting.origin, &reply).await;
         }
         end_late_meetings(app, self.attempts, kept_by);
         let result = match recorded {

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::MeetingKey;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 /// Revivals at the same time; the others wait.
@@ -14,6 +16,10 @@ const MAX_CONCURRENT: usize = 32;
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Failures that are remembered.
 const MAX_FAILURES: usize = 10_000;
+
+/// The end of a revival. Those who await it are woken in the order in which they began, so that simulations can be
+/// repeated.
+pub(crate) type RevivalEnd = Shared<BoxFuture<'static, ()>>;
 
 /// The revivals of this process.
 #[derive(Debug)]
@@ -24,18 +30,17 @@ pub struct Revivals {
 
 #[derive(Debug, Default)]
 struct RevivalState {
-    /// Closed when the revival is over.
-    running: HashMap<MeetingKey, watch::Receiver<()>>,
+    running: HashMap<MeetingKey, RevivalEnd>,
     /// When revivals have failed.
     failed_at: HashMap<MeetingKey, Instant>,
 }
 
 /// What a join that wants a revival finds.
 pub(crate) enum RevivalStart {
-    /// It has to make the revival; the receiver is closed when that is over.
-    Started(RunningRevival, watch::Receiver<()>),
-    /// Another join does it; the receiver is closed when that is over.
-    Running(watch::Receiver<()>),
+    /// It has to make the revival.
+    Started(RunningRevival, RevivalEnd),
+    /// Another join does it.
+    Running(RevivalEnd),
     /// It has just failed.
     TooSoon,
 }
@@ -45,7 +50,7 @@ pub(crate) struct RunningRevival {
     key: MeetingKey,
     revivals: Arc<Revivals>,
     has_failed: bool,
-    _ended: watch::Sender<()>,
+    _ended: oneshot::Sender<()>,
 }
 
 impl Default for Revivals {
@@ -68,15 +73,17 @@ impl Revivals {
         if state.failed_at.get(key).is_some_and(|at| at.elapsed() < RETRY_AFTER) {
             return RevivalStart::TooSoon;
         }
-        let (sender, receiver) = watch::channel(());
-        state.running.insert(key.clone(), receiver.clone());
+        let (sender, receiver) = oneshot::channel();
+        // Dropping the sender ends it as well.
+        let ended: RevivalEnd = receiver.map(drop).boxed().shared();
+        state.running.insert(key.clone(), ended.clone());
         let (key, revivals) = (key.clone(), Arc::clone(self));
         let running = RunningRevival { key, revivals, has_failed: true, _ended: sender };
-        RevivalStart::Started(running, receiver)
+        RevivalStart::Started(running, ended)
     }
 
     /// Returns the end of the revival of a meeting that is under way.
-    pub(crate) fn find(&self, key: &MeetingKey) -> Option<watch::Receiver<()>> {
+    pub(crate) fn find(&self, key: &MeetingKey) -> Option<RevivalEnd> {
         self.lock().running.get(key).cloned()
     }
 
@@ -118,11 +125,11 @@ mod tests {
     async fn one_join_makes_the_revival_and_the_others_wait() {
         let revivals = Arc::new(Revivals::default());
         let RevivalStart::Started(running, _) = revivals.start(&key("m")) else { panic!() };
-        let RevivalStart::Running(mut ended) = revivals.start(&key("m")) else { panic!() };
+        let RevivalStart::Running(ended) = revivals.start(&key("m")) else { panic!() };
         assert!(matches!(revivals.start(&key("other")), RevivalStart::Started(..)));
         assert!(revivals.find(&key("m")).is_some());
         running.end(true);
-        assert!(ended.changed().await.is_err());
+        ended.await;
         assert!(matches!(revivals.start(&key("m")), RevivalStart::Started(..)));
     }
 

@@ -149,7 +149,7 @@ async fn slides_are_kept_up_to_a_limit() {
         format!("<modules><module name=\"presentation\"><document name=\"a.txt\">{slides}</document></module></modules>")
     };
     let create = async |id: &str, body: &str| {
-        let query = format!("meetingID={id}&name=M");
+        let query = format!("meetingID={id}&name=Meeting");
         let post = deployment.product.post("create", &query, "application/xml", body.as_bytes());
         assert_success(&post.await.unwrap());
     };
@@ -179,7 +179,7 @@ async fn what_was_ended_or_is_not_ours_is_not_made_anew() {
     let (dead, other) = server_and_other(&deployment, "ended");
     // A meeting that was found there, and a breakout room.
     dead.preload(Preload { ids: vec!["found".to_owned()], users: 3, ..Preload::default() });
-    let breakout = "meetingID=breakout&name=B&isBreakout=true&parentMeetingID=ended&sequence=1";
+    let breakout = "meetingID=breakout&name=Breakout&isBreakout=true&parentMeetingID=ended&sequence=1";
     let created = deployment.product.call("create", breakout).await.unwrap();
     assert_eq!(created.status, 200);
     deployment.product.poll_servers().await.unwrap();
@@ -284,7 +284,8 @@ async fn a_join_waits_for_a_slow_create() {
 #[tokio::test]
 async fn a_meeting_that_is_ended_during_its_revival_does_not_come_back() {
     let deployment = start_deployment(2).await;
-    create(&deployment.product, "m1").await;
+    let query = "meetingID=m1&name=Meeting&moderatorPW=mp";
+    assert_success(&deployment.product.call("create", query).await.unwrap());
     let (dead, other) = server_and_other(&deployment, "m1");
     kill(&deployment, &dead).await;
     other.set_create_latency(Latency::Fixed(Duration::from_millis(1_500)));
@@ -296,7 +297,7 @@ async fn a_meeting_that_is_ended_during_its_revival_does_not_come_back() {
     });
     let is_asked = async || other.call_counts().contains_key("create");
     wait_until("asked", is_asked).await.unwrap();
-    assert_success(&deployment.product.call("end", "meetingID=m1&password=x").await.unwrap());
+    assert_success(&deployment.product.call("end", "meetingID=m1&password=mp").await.unwrap());
     assert_failed(&joining.await.unwrap(), "notFound");
     poll_twice(&deployment).await;
     assert_eq!(other.meeting("m1"), None);
@@ -329,7 +330,7 @@ async fn a_tenants_meeting_is_made_anew_for_that_tenant() {
     let call = async |host: &str, secret: &str, name: &str, query: &str| {
         call_as_tenant(&deployment, &format!("{host}.balancer.test"), secret, name, query).await
     };
-    assert_success(&call("acme", "s1", "create", "meetingID=m1&name=M").await);
+    assert_success(&call("acme", "s1", "create", "meetingID=m1&name=Meeting").await);
     let (dead, other) = server_and_other(&deployment, "m1");
     kill(&deployment, &dead).await;
     let join = format!("meetingID=m1&{JOIN}");

@@ -11,7 +11,9 @@ use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
 use app::api::ApiError;
 
 /// A server that had no fault for so long can take the meeting, and no earlier revival has failed on it, in ms.
-const HEALTHY_FOR_MS: i64 = 120_000;
+const HEALTHY_FOR_MS: i64 = 40_000;
+/// A server that answered nothing for so long before the join was offline when that began, in ms.
+const OFFLINE_AFTER_MS: i64 = 30_000;
 
 /// Returns when a front-end was told that the meeting is over, unless a create of it has begun since.
 fn ended_at(expectations: &Expectations, key: &MeetingKey) -> Option<(Timestamp, Timestamp)> {
@@ -50,17 +52,16 @@ pub(crate) fn check_start(
 }
 
 /// A join to a meeting that was alive when its dead server answered last succeeds if other servers are healthy.
-/// Runs in which stores or replicas fail prove nothing.
+/// Runs in which stores fail prove nothing.
 pub(crate) fn joins_survive_dead_servers(finished: &FinishedUseCase<'_>) -> CheckResult {
     let FinishedUseCase { sim, use_case, outcome, .. } = finished;
     let (UseCaseOutcome::Joined(Err(error)), Some(key)) = (outcome, use_case.kind.key()) else {
         return Ok(());
     };
     let scenario = &sim.scenario;
-    let is_undisturbed = !(scenario.store_faults || scenario.store_loss || scenario.replica_crashes)
-        && scenario.skew_ms == 0
-        && !scenario.external_bridges;
-    if !is_undisturbed || *error == ApiError::NotFound {
+    let is_disturbed =
+        scenario.store_faults || scenario.store_loss || scenario.external_bridges;
+    if is_disturbed || *error == ApiError::NotFound {
         return Ok(());
     }
     let expectations = sim.expectations();
@@ -73,7 +74,7 @@ pub(crate) fn joins_survive_dead_servers(finished: &FinishedUseCase<'_>) -> Chec
         && expectations.kept_creates.get(key) == internal_id
         // It was offline before the join began, and this is the record that the join has found.
         && record.detached
-        && server.health.answered_at < use_case.started_at.plus_ms(-HEALTHY_FOR_MS / 2);
+        && server.health.answered_at < use_case.started_at.plus_ms(-OFFLINE_AFTER_MS);
     let sim_servers = sim.servers();
     let is_healthy = |other: &Server| {
         let since = use_case.started_at.plus_ms(-HEALTHY_FOR_MS);
