@@ -44,7 +44,7 @@ pub enum BackendError {
     Occupied,
 }
 
-/// A response and its bytes.
+/// A response and its bytes, which are well-formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BbbReply {
     /// What it says.
@@ -175,8 +175,12 @@ impl App {
                     .await?
             }
         };
-        match Response::read(&response.body) {
-            Ok(read) => Ok(BbbReply { response: read, body: response.body }),
+        match Response::read_and_repair(&response.body) {
+            Ok((read, None)) => Ok(BbbReply { response: read, body: response.body }),
+            Ok((read, Some(repaired))) => {
+                self.note_odd_answer(server, call, "not well-formed");
+                Ok(BbbReply { response: read, body: Bytes::from(repaired) })
+            }
             Err(_) if is_refusal(response.status) => Err(BackendError::Refused(response.status)),
             Err(error) => Err(error.into()),
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::odd_answers::OddAnswers;
 use crate::policy::Policy;
 use crate::ports::{
     BbbClient, Blobs, CallbackClient, Clock, Entropy, KeptCreates, OneTimeTokens, PeriodicJobs,
@@ -35,6 +36,8 @@ pub struct App {
     pub known_twins: Arc<KnownTwins>,
     /// How long servers take to answer.
     pub response_times: Arc<ResponseTimes>,
+    /// What was logged of answers of servers with odd content.
+    pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.
     pub periodic_jobs: Arc<dyn PeriodicJobs>,
     /// Tenants, for administrative actions.

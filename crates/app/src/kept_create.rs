@@ -117,7 +117,8 @@ fn context(key: &MeetingKey, internal_id: &str) -> String {
 mod tests {
     use super::*;
 
-    const REPLY: &[u8] = b"<response><returncode>SUCCESS</returncode><attendeePW>a&amp;p</attendeePW>\
+    const REPLY: &[u8] =
+        b"<response><returncode>SUCCESS</returncode><attendeePW>a&amp;p</attendeePW>\
         <moderatorPW>mp</moderatorPW><dialNumber>613-555-1234</dialNumber></response>";
 
     fn kept(query: &str) -> Option<CreateParameters> {

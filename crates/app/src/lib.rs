@@ -16,6 +16,7 @@ mod join_target;
 mod kept_create;
 mod live_failures;
 pub mod memory;
+pub mod odd_answers;
 mod placement;
 pub mod playback;
 pub mod policy;

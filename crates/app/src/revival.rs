@@ -19,7 +19,6 @@ use crate::ports::{KeptCreate, MeetingOnServer, StoreError};
 use crate::state::RevivalStart;
 use crate::tenancy::Caller;
 
-
 /// A join waits for a revival at most so long, in ms; browsers and proxies wait longer.
 const MAX_WAIT_MS: u64 = 25_000;
 
@@ -83,7 +82,9 @@ async fn run_revival(app: &App, caller: &Caller, offline: &MeetingOnServer) -> b
             tracing::info!(meeting = id, %from, %server, users, seen_ms, "meeting revived");
         }
         Recreated::Elsewhere => tracing::debug!(meeting = id, %from, "meeting is elsewhere"),
-        Recreated::Ended => tracing::info!(meeting = id, %from, "meeting not revived: it was ended"),
+        Recreated::Ended => {
+            tracing::info!(meeting = id, %from, "meeting not revived: it was ended")
+        }
         Recreated::Failed(reason) => {
             tracing::warn!(meeting = id, %from, %reason, "meeting not revived");
             return false;

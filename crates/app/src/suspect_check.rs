@@ -24,7 +24,8 @@ pub(crate) async fn is_alive(app: &App, server: &Server, meeting_id: &str) -> bo
     {
         return is_alive;
     }
-    let is_alive = answers_quickly(app, server, meeting_id).await || answers_poll(app, server).await;
+    let is_alive =
+        answers_quickly(app, server, meeting_id).await || answers_poll(app, server).await;
     *last = Some((Instant::now(), is_alive));
     is_alive
 }

@@ -49,7 +49,8 @@ mod tests {
     }
 
     fn server(online: bool) -> Server {
-        let mut server = Server::new(ServerId("a".to_owned()), "http://a".to_owned(), String::new());
+        let mut server =
+            Server::new(ServerId("a".to_owned()), "http://a".to_owned(), String::new());
         server.health.online = online;
         server
     }

@@ -128,6 +128,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         server_backup: Arc::default(),
         known_twins: Arc::default(),
         response_times: Arc::default(),
+        odd_answers: Arc::default(),
         periodic_jobs: state.clone(),
         tenant_cache: Arc::new(TenantCache::new(state.clone(), create_rules, join_rules)),
         tenants: state.clone(),

@@ -5,23 +5,17 @@ use app::ports::{KeptCreate, KeptCreates, StoreError};
 use async_trait::async_trait;
 use domain::MeetingKey;
 
+use super::RedisStore;
 use super::join::tenant_or_empty;
 use super::rows::{self, is_one};
 use super::script::{FIND_CREATE, KEEP_CREATE};
-use super::RedisStore;
 
 #[async_trait]
 impl KeptCreates for RedisStore {
     async fn keep_create(&self, key: &MeetingKey, kept: &KeptCreate) -> Result<bool, StoreError> {
         let sizes = [LARGE_CREATE_BYTES, MAX_LARGE_CREATES_BYTES].map(|size| size.to_string());
-        let arguments = [
-            tenant_or_empty(key),
-            &key.id,
-            &kept.internal_id,
-            &kept.sealed,
-            &sizes[0],
-            &sizes[1],
-        ];
+        let arguments =
+            [tenant_or_empty(key), &key.id, &kept.internal_id, &kept.sealed, &sizes[0], &sizes[1]];
         Ok(is_one(&self.client.call_script(&KEEP_CREATE, &arguments).await?))
     }
 

@@ -2,11 +2,12 @@
 //! client as they arrive. A server that fails or is slow is left out, which is logged. Tenants see
 //! only their own meetings.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
 use bbb::meetings::{ListedMeeting, MeetingList};
-use bbb::response::{build_success, strip_illegal_characters};
+use bbb::response::build_success;
 use bytes::Bytes;
 use domain::{AdminState, Server};
 use futures_util::stream::{self, BoxStream, FuturesUnordered};
@@ -94,7 +95,10 @@ async fn fetch_elements(app: App, caller: Caller, server: Server) -> Vec<Meeting
     let meetings = response
         .and_then(|response| MeetingList::read(&response.body).map_err(|error| error.to_string()));
     match meetings {
-        Ok(meetings) => visible_elements(&meetings, caller.tenant_id()),
+        Ok(meetings) => {
+            app.note_odd_list(&server, &meetings);
+            visible_elements(&app, &server, &meetings, caller.tenant_id())
+        }
         Err(error) => {
             let host = server.hostname();
             tracing::warn!(server = %server.id, host, error, "server left out of getMeetings");
@@ -104,12 +108,20 @@ async fn fetch_elements(app: App, caller: Caller, server: Server) -> Vec<Meeting
 }
 
 /// Returns the elements of a tenant's meetings, or without multitenancy those of meetings that
-/// belong to no tenant.
-fn visible_elements(meetings: &MeetingList, tenant: Option<&str>) -> Vec<MeetingElement> {
+/// belong to no tenant. Meetings that cannot be read, and broken parts of others, are left out.
+fn visible_elements(
+    app: &App,
+    server: &Server,
+    meetings: &MeetingList,
+    tenant: Option<&str>,
+) -> Vec<MeetingElement> {
     let visible = meetings.meetings.iter().filter(|meeting| meeting.meta("tenant-id") == tenant);
     let element = |meeting: &ListedMeeting| {
-        let text = strip_illegal_characters(meetings.element(meeting)).into_owned();
-        (text, meeting.internal_id.clone())
+        let element = meetings.well_formed_element(meeting);
+        if !matches!(element, Some(Cow::Borrowed(_))) {
+            app.note_odd_answer(server, "getMeetings", "not well-formed");
+        }
+        Some((element?.into_owned(), meeting.internal_id.clone()))
     };
-    visible.map(element).collect()
+    visible.filter_map(element).collect()
 }

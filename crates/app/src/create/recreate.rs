@@ -40,9 +40,11 @@ pub(crate) async fn recreate_meeting(
     parameters: CreateParameters,
 ) -> Recreated {
     let record = &offline.meeting;
-    let former_create_times = record.origin.identity.as_ref().map_or_else(Vec::new, |identity| {
-        parameters.create_times_with(identity.created_at)
-    });
+    let former_create_times = record
+        .origin
+        .identity
+        .as_ref()
+        .map_or_else(Vec::new, |identity| parameters.create_times_with(identity.created_at));
     let CreateParameters { query, body, .. } = parameters;
     let body = body.map(to_backend_body);
     let mut request = CreateRequest::new(app, caller, record.key.clone(), &query, body).await;

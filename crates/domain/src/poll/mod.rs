@@ -4,6 +4,7 @@
 mod pending_end;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 mod unrecorded;
 
 use crate::health::{HealthChange, ServerFailure, Thresholds};
@@ -15,6 +16,9 @@ use crate::server::{AdminState, Server, ServerId, ServerStats};
 use crate::time::Timestamp;
 
 pub use self::pending_end::PendingEnd;
+pub use self::unreadable::UnreadableMeetings;
+
+use self::unreadable::fill_in_users;
 use self::unrecorded::ReportedMeetings;
 
 /// Number of consecutive successful polls that do not report a meeting after which it is forgotten.
@@ -29,10 +33,12 @@ pub struct ReportedMeeting {
     pub tenant: Option<String>,
     /// Its `internalMeetingID`.
     pub internal_id: Option<String>,
-    /// Its `createTime`.
+    /// Its `createTime`; 0 if the server gives no usable one.
     pub created_at: Timestamp,
     /// Number of users, moderators included.
     pub users: u32,
+    /// Whether the server gives no usable number of users; then the last one that is recorded counts.
+    pub has_unknown_users: bool,
     /// Number of cameras.
     pub videos: u32,
     /// Whether it is a breakout room. Breakout rooms do not add to the load.
@@ -58,6 +64,11 @@ impl ReportedMeeting {
     pub fn identity(&self) -> Option<MeetingIdentity> {
         MeetingIdentity::from_parts(self.internal_id.clone(), self.created_at)
     }
+
+    /// Returns when it was created, or `fallback` if the server gives no usable time.
+    fn created_at_or(&self, fallback: Timestamp) -> Timestamp {
+        if self.created_at == Timestamp::default() { fallback } else { self.created_at }
+    }
 }
 
 /// The result of polling a server.
@@ -69,6 +80,8 @@ pub struct PollObservation {
     pub finished_at: Timestamp,
     /// The server's meetings, or why there is no usable response.
     pub result: Result<Vec<ReportedMeeting>, String>,
+    /// The meetings of a usable response that could not be read.
+    pub unreadable: UnreadableMeetings,
 }
 
 /// The settings by which a poll is evaluated.
@@ -238,6 +251,8 @@ fn apply_response(
     let now = observation.finished_at;
     let change = server.health.record_success(now, policy.thresholds);
     let mut outcome = PollOutcome { change, ..PollOutcome::default() };
+    let (list, unreadable) =
+        (&*fill_in_users(list, context.recorded_here), &observation.unreadable);
     server.stats = count_stats(list);
 
     let reported = ReportedMeetings::new(list);
@@ -252,6 +267,13 @@ fn apply_response(
                 outcome.attached += usize::from(meeting.detached);
                 outcome.meeting_updates.push((meeting.key.clone(), update));
             }
+            None if unreadable.may_include_record(meeting, observation.started_at) => {
+                let update = unreadable.update_record(meeting, now);
+                outcome.attached += usize::from(update.is_some() && meeting.detached);
+                outcome.meeting_updates.extend(update.map(|update| (meeting.key.clone(), update)));
+                server.stats.add_unreadable(meeting);
+                users += u64::from(meeting.load.counted_users(now));
+            }
             None => match update_unreported(meeting, observation, policy) {
                 Some(update) => outcome.meeting_updates.push((meeting.key.clone(), update)),
                 None => {
@@ -262,7 +284,8 @@ fn apply_response(
         }
     }
     users += reported.counted_users(here, now, policy);
-    if server.state == AdminState::Cordoned && list.is_empty() && placed == 0 {
+    let has_no_meetings = list.is_empty() && unreadable.is_empty() && placed == 0;
+    if server.state == AdminState::Cordoned && has_no_meetings {
         server.state = AdminState::Disabled;
         outcome.drained = true;
     }
@@ -296,7 +319,8 @@ fn update_reported(
     let mut usage = meeting.usage;
     usage.record_users(reported.users, now);
     let expected = expected_users(meeting, policy);
-    let load = policy.load.meeting_load(reported.created_at, expected, reported.users);
+    let created_at = reported.created_at_or(meeting.placed_at);
+    let load = policy.load.meeting_load(created_at, expected, reported.users);
     let pending_ends = pending_ends.iter().filter(|end| end.key == meeting.key);
     let origin = meeting.origin_after_report(reported.identity().as_ref(), now);
     let origin = origin.with_proof(pending_ends);

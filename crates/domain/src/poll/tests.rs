@@ -1,6 +1,6 @@
 //! Tests of the evaluation of polls, by examples and by properties.
 
-mod copies;
+pub(super) mod copies;
 
 use proptest::prelude::*;
 
@@ -8,12 +8,12 @@ use super::*;
 use crate::meeting::Claim;
 use crate::server::ServerId;
 
-const POLICY: PollPolicy = PollPolicy {
+pub(super) const POLICY: PollPolicy = PollPolicy {
     thresholds: Thresholds { healthy: 1, unhealthy: 2 },
     load: LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 },
     grace_ms: 1000,
 };
-const NOW: Timestamp = Timestamp(10_000_000);
+pub(super) const NOW: Timestamp = Timestamp(10_000_000);
 
 fn server() -> Server {
     let mut server = Server::new(ServerId("a".to_owned()), String::new(), String::new());
@@ -22,7 +22,7 @@ fn server() -> Server {
     server
 }
 
-fn meeting(id: &str, claim: bool, placed_at: Timestamp) -> Meeting {
+pub(super) fn meeting(id: &str, claim: bool, placed_at: Timestamp) -> Meeting {
     Meeting {
         key: MeetingKey { tenant: None, id: id.to_owned() },
         server: ServerId("a".to_owned()),
@@ -36,7 +36,7 @@ fn meeting(id: &str, claim: bool, placed_at: Timestamp) -> Meeting {
     }
 }
 
-fn reported_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
+pub(super) fn reported_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
     let created_at = NOW.plus_ms(-age_ms);
     ReportedMeeting {
         id: id.to_owned(),
@@ -48,12 +48,13 @@ fn reported_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
 }
 
 /// A context that has only meetings recorded on the server.
-fn context_of(here: &[Meeting]) -> PollContext<'_> {
+pub(super) fn context_of(here: &[Meeting]) -> PollContext<'_> {
     PollContext { recorded_here: here, ..PollContext::default() }
 }
 
-fn observation(result: Result<Vec<ReportedMeeting>, String>) -> PollObservation {
-    PollObservation { started_at: NOW.plus_ms(-50), finished_at: NOW, result }
+pub(super) fn observation(result: Result<Vec<ReportedMeeting>, String>) -> PollObservation {
+    let unreadable = UnreadableMeetings::default();
+    PollObservation { started_at: NOW.plus_ms(-50), finished_at: NOW, result, unreadable }
 }
 
 #[test]
@@ -109,11 +110,11 @@ fn meetings_are_reported_kept_missed_or_forgotten() {
 }
 
 /// A reported meeting that the balancer created.
-fn our_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
+pub(super) fn our_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
     ReportedMeeting { is_likely_ours: true, ..reported_meeting(id, age_ms, users) }
 }
 
-fn online_server() -> Server {
+pub(super) fn online_server() -> Server {
     let mut server = server();
     server.health.online = true;
     server

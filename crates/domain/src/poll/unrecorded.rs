@@ -59,7 +59,9 @@ impl<'a> ReportedMeetings<'a> {
                 records.get(meeting.id.as_str()).filter(|record| meeting.has_key(&record.key));
             let expected =
                 record.map_or(policy.load.min_user_count, |record| expected_users(record, policy));
-            let load = policy.load.meeting_load(meeting.created_at, expected, meeting.users);
+            let placed_at = record.map_or(meeting.created_at, |record| record.placed_at);
+            let created_at = meeting.created_at_or(placed_at);
+            let load = policy.load.meeting_load(created_at, expected, meeting.users);
             load.counted_users(now)
         };
         let counted = self.meetings.iter().filter(|meeting| !meeting.is_breakout);
@@ -137,7 +139,8 @@ impl Situation<'_> {
         let is_another = |found: &ReportedMeeting| {
             pending_end.internal_id.is_some() && !pending_end.applies_to(found)
         };
-        let is_missing = reported.find(&pending_end.key).is_none_or(is_another);
+        let is_missing = reported.find(&pending_end.key).is_none_or(is_another)
+            && !self.observation.unreadable.may_include(&pending_end.key.id);
         let lost_at = pending_end.since.plus_ms(CREATE_LOST_AFTER_MS);
         is_recorded || (is_missing && self.observation.started_at >= lost_at)
     }
@@ -159,7 +162,11 @@ impl Situation<'_> {
                 self.settle_twin(meeting, recorded, outcome);
             }
             // Nobody is in what an unanswered create has left, and no record has ever led to it.
-            (None, Some(end)) if meeting.users == 0 && end.internal_id.is_none() => {
+            (None, Some(end))
+                if meeting.users == 0
+                    && !meeting.has_unknown_users
+                    && end.internal_id.is_none() =>
+            {
                 outcome.unwanted.push(self.end_pending(end));
             }
             (_, Some(pending_end)) if pending_end.is_requested() => {
@@ -218,6 +225,10 @@ impl Situation<'_> {
         if !may_decide && !is_past_grace(record, self.observation.started_at, self.policy) {
             return;
         }
+        if meeting.has_unknown_users && recorded.is_confirmed() {
+            // It is not known which of the two has more users.
+            return;
+        }
         let is_other = record.origin.is_other_meeting(identity.as_ref());
         let is_emptier = meeting.users <= record.load.users;
         if recorded.is_confirmed() && is_other && is_emptier {
@@ -261,6 +272,7 @@ impl Situation<'_> {
         let now = self.observation.finished_at;
         let mut usage = record.map(|record| record.usage).unwrap_or_default();
         usage.record_users(meeting.users, now);
+        let created_at = meeting.created_at_or(now);
         let (policy, default) = (self.policy, self.policy.load.min_user_count);
         let expected = record.map_or(default, |record| expected_users(record, policy));
         let reason = match record {
@@ -275,9 +287,9 @@ impl Situation<'_> {
             claim: None,
             // For a meeting that moves this is the current time, so that a poll of the other server
             // whose request was sent earlier does not move it back.
-            placed_at: record.map_or(meeting.created_at, |_| now),
+            placed_at: record.map_or(created_at, |_| now),
             seen_at: now,
-            load: policy.load.meeting_load(meeting.created_at, expected, meeting.users),
+            load: policy.load.meeting_load(created_at, expected, meeting.users),
             usage,
             missed_polls: 0,
             detached: false,

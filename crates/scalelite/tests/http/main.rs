@@ -29,6 +29,8 @@ mod lists;
 #[cfg(test)]
 mod long_requests;
 #[cfg(test)]
+mod odd_answers;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod playback_files;
@@ -44,6 +46,8 @@ mod regressions_servers;
 mod revivals;
 #[cfg(test)]
 mod s3_playback;
+#[cfg(test)]
+mod slow_servers;
 #[cfg(test)]
 mod tenants;
 #[cfg(test)]

@@ -91,7 +91,8 @@ async fn a_join_makes_the_meeting_of_a_dead_server_anew_as_it_was() {
     let log = deployment.product.log();
     assert!(log.contains("meeting revived"), "{log}");
     assert!(!log.contains(&first.moderator_pw), "no password in the log");
-    let shown = process::run(deployment.product.setup(), &["meetings", "info", "m1"]).await.unwrap();
+    let shown =
+        process::run(deployment.product.setup(), &["meetings", "info", "m1"]).await.unwrap();
     assert!(shown.stdout.contains("\tRevived: "), "{}", shown.stdout);
     // A create that comes meanwhile is a repetition.
     let repeated = deployment.product.call("create", query).await.unwrap();
@@ -146,7 +147,9 @@ async fn slides_are_kept_up_to_a_limit() {
     let deployment = start_deployment(2).await;
     let document = |size: usize| {
         let slides = "x".repeat(size);
-        format!("<modules><module name=\"presentation\"><document name=\"a.txt\">{slides}</document></module></modules>")
+        format!(
+            "<modules><module name=\"presentation\"><document name=\"a.txt\">{slides}</document></module></modules>"
+        )
     };
     let create = async |id: &str, body: &str| {
         let query = format!("meetingID={id}&name=Meeting");
@@ -179,7 +182,8 @@ async fn what_was_ended_or_is_not_ours_is_not_made_anew() {
     let (dead, other) = server_and_other(&deployment, "ended");
     // A meeting that was found there, and a breakout room.
     dead.preload(Preload { ids: vec!["found".to_owned()], users: 3, ..Preload::default() });
-    let breakout = "meetingID=breakout&name=Breakout&isBreakout=true&parentMeetingID=ended&sequence=1";
+    let breakout =
+        "meetingID=breakout&name=Breakout&isBreakout=true&parentMeetingID=ended&sequence=1";
     let created = deployment.product.call("create", breakout).await.unwrap();
     assert_eq!(created.status, 200);
     deployment.product.poll_servers().await.unwrap();
@@ -219,7 +223,10 @@ async fn a_server_that_is_only_suspect_keeps_its_meetings() {
     deployment.product.poll_servers().await.unwrap();
     let _ = suspect.take_log();
     assert_sent_to(&join(&deployment, "m1").await, &suspect);
-    assert!(take_requests(&suspect, "isMeetingRunning").is_empty(), "a healthy server is not asked");
+    assert!(
+        take_requests(&suspect, "isMeetingRunning").is_empty(),
+        "a healthy server is not asked"
+    );
 }
 
 #[tokio::test]

@@ -160,14 +160,15 @@ fn was_server_killed(clients: &Clients, faults: &[ScheduledFault], id: &str) -> 
         })
     });
     let mut creates = records.creates.iter().filter(|create| create.id == id);
-    was_killed_there || creates.any(|create| {
-        let Ok(location) = &create.result else { return false };
-        faults.iter().any(|fault| {
-            // The server is unknown if it was killed right after the create.
-            let had_meeting = location.server.is_none_or(|server| server == fault.server);
-            had_meeting && fault.kind.loses_meetings() && fault.started_at >= create.due_at
+    was_killed_there
+        || creates.any(|create| {
+            let Ok(location) = &create.result else { return false };
+            faults.iter().any(|fault| {
+                // The server is unknown if it was killed right after the create.
+                let had_meeting = location.server.is_none_or(|server| server == fault.server);
+                had_meeting && fault.kind.loses_meetings() && fault.started_at >= create.due_at
+            })
         })
-    })
 }
 
 /// Joins a running meeting; returns the meeting and the failure if that does not succeed.

@@ -4,7 +4,7 @@ use app::ports::PlaceRequest;
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
 use domain::placement::{PlacementCriteria, meeting_seed};
-use domain::poll::{PendingEnd, PollObservation, PollPolicy, ReportedMeeting};
+use domain::poll::{PendingEnd, PollObservation, PollPolicy, ReportedMeeting, UnreadableMeetings};
 use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, ServerId, Timestamp};
 
 /// The time of everything that a case does, unless it says otherwise.
@@ -121,7 +121,12 @@ pub(super) fn successful_poll(
     finished_at: Timestamp,
     meetings: Vec<ReportedMeeting>,
 ) -> PollObservation {
-    PollObservation { started_at: finished_at.plus_ms(-50), finished_at, result: Ok(meetings) }
+    PollObservation {
+        started_at: finished_at.plus_ms(-50),
+        finished_at,
+        result: Ok(meetings),
+        unreadable: UnreadableMeetings::default(),
+    }
 }
 
 /// A poll without a response.

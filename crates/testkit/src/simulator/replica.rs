@@ -120,6 +120,7 @@ impl ReplicaContext {
             server_backup: self.server_backup.clone(),
             known_twins: Arc::default(),
             response_times: self.response_times.clone(),
+            odd_answers: Arc::default(),
             periodic_jobs: store.clone(),
             tenants: store,
             tenant_cache: self.tenant_cache.clone(),

@@ -9,12 +9,16 @@ use super::*;
 const AGE_MS: i64 = 9_000;
 
 /// A meeting `m` that the server a reports with this internal id.
-fn reported(internal_id: &str, users: u32) -> ReportedMeeting {
+pub(in crate::poll) fn reported(internal_id: &str, users: u32) -> ReportedMeeting {
     ReportedMeeting { internal_id: Some(internal_id.to_owned()), ..our_meeting("m", AGE_MS, users) }
 }
 
 /// A meeting `m` that is recorded on the server b, made there by this deployment.
-fn recorded(internal_id: &str, users: u32, reachable: bool) -> RecordedElsewhere {
+pub(in crate::poll) fn recorded(
+    internal_id: &str,
+    users: u32,
+    reachable: bool,
+) -> RecordedElsewhere {
     let mut meeting = meeting("m", false, NOW.plus_ms(-AGE_MS));
     meeting.server = ServerId("b".to_owned());
     meeting.moderator_pw = Some("pw".to_owned());
@@ -26,7 +30,7 @@ fn recorded(internal_id: &str, users: u32, reachable: bool) -> RecordedElsewhere
 }
 
 /// The proof that the reported meeting was made by a create of this deployment.
-fn unanswered_create(ms: i64) -> PendingEnd {
+pub(in crate::poll) fn unanswered_create(ms: i64) -> PendingEnd {
     PendingEnd {
         server: ServerId("a".to_owned()),
         key: MeetingKey { tenant: None, id: "m".to_owned() },
@@ -41,7 +45,7 @@ fn proof() -> Option<PendingEnd> {
     Some(unanswered_create(-AGE_MS))
 }
 
-fn decide(
+pub(in crate::poll) fn decide(
     reported: ReportedMeeting,
     recorded: Option<RecordedElsewhere>,
     pending_end: Option<PendingEnd>,

@@ -3,7 +3,7 @@
 use app::ports::{PlaceOutcome, PlaceRequest, ReplacedRecord, ServerChange};
 use domain::health::ServerFailure;
 use domain::placement::{PlacementCriteria, PlacementPolicy, PlacementRules, TagRequest};
-use domain::poll::{PendingEnd, PollObservation, ReportedMeeting};
+use domain::poll::{PendingEnd, PollObservation, ReportedMeeting, UnreadableMeetings};
 use domain::{
     AdminState, Claim, Meeting, MeetingIdentity, MeetingKey, MeetingLoad, MeetingOrigin, Server,
     Timestamp,
@@ -223,9 +223,9 @@ fn any_request(rng: &mut TestRng, now: Timestamp) -> PlaceRequest {
         },
         now,
         pending_ends: any_pending_ends(rng, now),
-        replaces: any_internal_id(rng).filter(|_| rng.is_one_in(4)).map(|internal_id| {
-            ReplacedRecord { internal_id, server: server_id("a") }
-        }),
+        replaces: any_internal_id(rng)
+            .filter(|_| rng.is_one_in(4))
+            .map(|internal_id| ReplacedRecord { internal_id, server: server_id("a") }),
     }
 }
 
@@ -269,6 +269,7 @@ fn any_observation(rng: &mut TestRng, now: Timestamp) -> PollObservation {
         tenant: rng.pick(&[None, None, Some("t"), Some("T")]).map(str::to_owned),
         created_at: now.plus_ms(-rng.ms_below(1_200_000)),
         users: rng.number_below(40),
+        has_unknown_users: rng.is_one_in(8),
         videos: rng.number_below(3),
         is_breakout: rng.is_one_in(8),
         voice_bridge: rng.is_one_in(2).then(|| rng.pick(&BRIDGES).to_owned()),
@@ -277,9 +278,14 @@ fn any_observation(rng: &mut TestRng, now: Timestamp) -> PollObservation {
         internal_id: any_internal_id(rng),
     });
     let reported = reported.collect();
+    let unreadable = if rng.is_one_in(4) { Some(rng.pick(&["m", "n", "o "])) } else { None };
     PollObservation {
         started_at: now.plus_ms(-rng.ms_below(500)),
         finished_at: now,
         result: if rng.is_one_in(3) { Err("«timeout»".to_owned()) } else { Ok(reported) },
+        unreadable: UnreadableMeetings {
+            ids: unreadable.map(str::to_owned).into_iter().collect(),
+            has_unknown: rng.is_one_in(8),
+        },
     }
 }

@@ -59,8 +59,7 @@ pub(crate) fn joins_survive_dead_servers(finished: &FinishedUseCase<'_>) -> Chec
         return Ok(());
     };
     let scenario = &sim.scenario;
-    let is_disturbed =
-        scenario.store_faults || scenario.store_loss || scenario.external_bridges;
+    let is_disturbed = scenario.store_faults || scenario.store_loss || scenario.external_bridges;
     if is_disturbed || *error == ApiError::NotFound {
         return Ok(());
     }
@@ -86,7 +85,9 @@ pub(crate) fn joins_survive_dead_servers(finished: &FinishedUseCase<'_>) -> Chec
     let have_room = takers.peek().is_some() && takers.all(is_healthy) && !has_same_id;
     if is_revivable && have_room {
         let (name, id) = (meeting_name(key), &record.server);
-        return Err(format!("{use_case}: {name} was not made anew, although {id} is dead: {error}"));
+        return Err(format!(
+            "{use_case}: {name} was not made anew, although {id} is dead: {error}"
+        ));
     }
     Ok(())
 }
