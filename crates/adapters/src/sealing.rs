@@ -1,10 +1,12 @@
 //! Sealing of what is stored encrypted: AES-256-GCM, with keys derived from the secrets of the deployment.
 
-use app::ports::Sealer;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use app::ports::{Entropy as _, Sealer};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+use crate::entropy::OsEntropy;
 
 /// Derives keys for this purpose only: the same secrets sign calls and cookies.
 const PURPOSE: &[u8] = b"scalelite: kept creates, version 1";
@@ -13,7 +15,7 @@ const KEY_BYTES: usize = 32;
 
 /// Seals with the key of the first secret, and opens what was sealed with any of them, so that secrets
 /// can be replaced one after the other.
-pub struct AesSealer(Vec<RandomizedNonceKey>);
+pub struct AesSealer(Vec<LessSafeKey>);
 
 struct KeyLength;
 
@@ -32,19 +34,21 @@ impl AesSealer {
     }
 }
 
-fn derive_key(secret: &[u8]) -> Option<RandomizedNonceKey> {
+fn derive_key(secret: &[u8]) -> Option<LessSafeKey> {
     let mut key = [0; KEY_BYTES];
     let derived = Salt::new(HKDF_SHA256, PURPOSE).extract(secret);
     derived.expand(&[PURPOSE], KeyLength).ok()?.fill(&mut key).ok()?;
-    RandomizedNonceKey::new(&AES_256_GCM, &key).ok()
+    UnboundKey::new(&AES_256_GCM, &key).ok().map(LessSafeKey::new)
 }
 
 impl Sealer for AesSealer {
     fn seal(&self, context: &str, plain: &[u8]) -> Option<String> {
         let mut text = plain.to_vec();
         let key = self.0.first()?;
-        let nonce = key.seal_in_place_append_tag(Aad::from(context), &mut text).ok()?;
-        let mut sealed = nonce.as_ref().to_vec();
+        // Not the library's own random numbers: it collects entropy for a quarter of a second first.
+        let mut sealed = OsEntropy.generate_bytes().get(..NONCE_LEN)?.to_vec();
+        let nonce = Nonce::try_assume_unique_for_key(&sealed).ok()?;
+        key.seal_in_place_append_tag(nonce, Aad::from(context), &mut text).ok()?;
         sealed.extend_from_slice(&text);
         Some(STANDARD_NO_PAD.encode(sealed))
     }
