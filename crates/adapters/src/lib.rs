@@ -15,6 +15,7 @@ mod pending_joins;
 pub mod postgres;
 pub mod redis;
 pub mod rsa;
+pub mod sealing;
 pub mod spool;
 mod sql;
 pub mod sqlite;

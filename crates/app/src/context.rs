@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::odd_answers::OddAnswers;
 use crate::policy::Policy;
 use crate::ports::{
-    BbbClient, Blobs, CallbackClient, Clock, Entropy, OneTimeTokens, PeriodicJobs, PoolStore,
-    RecordingStore, SessionHistory, Tenants,
+    BbbClient, Blobs, CallbackClient, Clock, Entropy, KeptCreates, OneTimeTokens, PeriodicJobs,
+    PoolStore, RecordingStore, Sealer, SessionHistory, Tenants,
 };
-use crate::state::{KnownTwins, ResponseTimes, ServerBackup, SharedForecast};
+use crate::state::{
+    KnownTwins, ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks,
+};
 use crate::tenancy::TenantCache;
 
 /// The application. Built once, cheap to clone.
@@ -16,6 +18,14 @@ use crate::tenancy::TenantCache;
 pub struct App {
     /// Servers and meetings.
     pub pool: Arc<dyn PoolStore>,
+    /// How meetings were created.
+    pub kept_creates: Arc<dyn KeptCreates>,
+    /// Seals kept creates.
+    pub sealer: Arc<dyn Sealer>,
+    /// Revivals that are under way.
+    pub revivals: Arc<Revivals>,
+    /// What suspect servers answered lately.
+    pub suspect_checks: Arc<SuspectChecks>,
     /// Meetings that have ended.
     pub history: Arc<dyn SessionHistory>,
     /// The forecast by which meetings are placed.

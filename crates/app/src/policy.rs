@@ -65,6 +65,9 @@ pub struct Policy {
     pub meeting_ttl_ms: i64,
     /// A create with a body takes at most so long, in ms.
     pub max_upload_ms: i64,
+    /// `MEETING_REVIVAL_WINDOW`, in ms: how long after its last report a meeting of an offline server is
+    /// made anew when users join; 0: never.
+    pub revival_window_ms: i64,
 }
 
 /// Choices about recordings.

@@ -25,6 +25,8 @@ struct BodySource {
     rest: Option<BoxStream<'static, io::Result<Bytes>>>,
     kept_chunks: Vec<Bytes>,
     kept_bytes: usize,
+    /// Whether all of it was read.
+    ended: bool,
     /// Whether more was read than is kept, or reading failed. Then the body cannot be sent again.
     incomplete: bool,
 }
@@ -35,10 +37,24 @@ impl ReplayableBody {
             rest: Some(body.stream),
             kept_chunks: Vec::new(),
             kept_bytes: 0,
+            ended: false,
             incomplete: false,
         };
         let source = Arc::new(Mutex::new(source));
         Self { content_type: body.content_type, length: body.length, source }
+    }
+
+    /// Returns its content type and all of its bytes, if an attempt has read it to its end and it has at
+    /// most so many.
+    pub(crate) fn read_whole(&self, max_bytes: usize) -> Option<(String, Bytes)> {
+        let source = lock(&self.source);
+        // HTTP clients stop reading when they have as many bytes as were announced.
+        let announced = u64::try_from(source.kept_bytes).ok();
+        let is_whole = source.ended || announced.is_some() && announced == self.length;
+        if source.incomplete || !is_whole || source.kept_bytes > max_bytes {
+            return None;
+        }
+        Some((self.content_type.clone(), source.kept_chunks.concat().into()))
     }
 
     /// Returns the body from its beginning. `None` if it cannot be sent again, or while another
@@ -71,7 +87,10 @@ struct BorrowedBody {
 
 impl BorrowedBody {
     async fn next_chunk(mut self) -> Option<(io::Result<Bytes>, Self)> {
-        let chunk = self.rest.as_mut()?.next().await?;
+        let Some(chunk) = self.rest.as_mut()?.next().await else {
+            lock(&self.source).ended = true;
+            return None;
+        };
         let mut source = lock(&self.source);
         match &chunk {
             Ok(bytes) if source.kept_bytes + bytes.len() <= MAX_KEPT_BYTES => {
@@ -124,6 +143,19 @@ mod tests {
         assert!(replayable.body().is_none(), "one attempt at a time");
         drop(body);
         assert!(replayable.body().is_some());
+    }
+
+    #[tokio::test]
+    async fn the_whole_body_is_known_when_it_was_read() {
+        let replayable = replayable_body(&[10, 20]);
+        assert_eq!(read(replayable.body().unwrap(), 2).await, 2);
+        assert_eq!(replayable.read_whole(30), None, "there may be more");
+        assert_eq!(read(replayable.body().unwrap(), 9).await, 2);
+        assert_eq!(replayable.read_whole(30).unwrap().1.len(), 30);
+        assert_eq!(replayable.read_whole(29), None);
+        let announced = ReplayableBody { length: Some(30), ..replayable_body(&[10, 20]) };
+        assert_eq!(read(announced.body().unwrap(), 2).await, 2);
+        assert_eq!(announced.read_whole(30).unwrap().0, "text/xml");
     }
 
     #[tokio::test]

@@ -1,10 +1,17 @@
 //! State that a process keeps between calls, shared by all use cases.
 
+mod revivals;
+mod suspect_checks;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::forecast::PoolForecast;
 use domain::{Server, ServerId};
+
+pub(crate) use revivals::RevivalStart;
+pub use revivals::Revivals;
+pub use suspect_checks::SuspectChecks;
 
 /// The forecast of the pool; empty until it is first needed.
 #[derive(Debug, Default)]

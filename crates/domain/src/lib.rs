@@ -16,6 +16,7 @@ pub mod periodic_job;
 pub mod placement;
 pub mod poll;
 pub mod recording;
+pub mod revival;
 pub mod server;
 pub mod tenant;
 pub mod time;

@@ -87,7 +87,16 @@ pub struct Meeting {
     pub placement_reason: String,
 }
 
+/// How the reason of the placement of a revived meeting begins.
+pub const REVIVAL_REASON: &str = "revived: ";
+
 impl Meeting {
+    /// Returns whether it was made anew because the server that it was on was offline.
+    #[must_use]
+    pub fn is_revived(&self) -> bool {
+        self.placement_reason.starts_with(REVIVAL_REASON)
+    }
+
     /// Returns whether its first create is still in progress.
     #[must_use]
     pub fn is_being_created(&self, now: Timestamp) -> bool {

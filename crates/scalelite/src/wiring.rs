@@ -13,6 +13,7 @@ use std::sync::Arc;
 use adapters::bbb_http::HttpBbbClient;
 use adapters::callback_client::HttpCallbackClient;
 use adapters::entropy::{OsEntropy, SystemClock};
+use adapters::sealing::AesSealer;
 use app::App;
 use app::policy::{Policy, RecordingRules};
 use app::ports::{self, CallTimeouts, Inspect};
@@ -118,6 +119,10 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
     let app = App {
         pool: state.clone(),
+        kept_creates: state.clone(),
+        sealer: Arc::new(build_sealer(config, &policy)),
+        revivals: Arc::default(),
+        suspect_checks: Arc::default(),
         history: state.clone(),
         forecast: Arc::default(),
         server_backup: Arc::default(),
@@ -303,6 +308,7 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
         poll_concurrency: usize::try_from(config.poller_threads.0).unwrap_or(usize::MAX),
         meeting_ttl_ms: ms(config.default_meeting_ttl.ms()),
         max_upload_ms: ms(config.request_timeout.ms()),
+        revival_window_ms: i64::from(config.meeting_revival_window.0) * 1000,
     }
 }
 
@@ -313,6 +319,14 @@ fn build_voice_bridge_policy(config: &Config) -> VoiceBridgePolicy {
         max_length: config.voice_bridge_max.0,
         use_external: config.use_external_voice_bridge,
     }
+}
+
+/// The sealer of what is stored encrypted: with SECRET_KEY_BASE, if it is set, otherwise with the secrets of
+/// the front-ends.
+fn build_sealer(config: &Config, policy: &Policy) -> AesSealer {
+    let key_base = config.secret_key_base.iter().map(|Secret(key)| key.as_str());
+    let secrets = policy.secrets.iter().map(String::as_str);
+    AesSealer::new(&key_base.chain(secrets).collect::<Vec<_>>())
 }
 
 fn build_poll_policy(config: &Config) -> PollPolicy {

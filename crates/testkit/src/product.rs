@@ -163,7 +163,7 @@ impl Setup {
         }
         command.env("LOADBALANCER_SECRET", SECRET);
         // Servers are polled at the start and on command only.
-        command.env("POLL_INTERVAL", "3600");
+        command.env("POLL_INTERVAL", "3600").env("HEARTBEAT_INTERVAL", "0");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -53,6 +53,7 @@ async fn assert_coverage() {
         "not joined",
         "not polled",
         "nothing",
+        "nothing to replace",
         "released",
         "removed",
         "reported",

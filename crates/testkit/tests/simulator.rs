@@ -30,6 +30,7 @@ const REQUIRED_EVENTS: &[&str] = &[
     "partitions",
     "queries",
     "replica crashes",
+    "revivals",
     "requests lost",
     "responses lost",
     "server crashes",
@@ -141,4 +142,8 @@ planted_bugs! {
     forgets_end_callbacks: ForgetsEndCallbacks => ["ends_are_told"];
     tells_ends_twice: TellsEndsTwice => ["ends_are_told_once"];
     tells_ends_late: TellsEndsLate => ["ends_are_told_when_meetings_are_over", "ends_are_told_once"];
+    revives_nothing: RevivesNothing => ["joins_survive_dead_servers"];
+    keeps_meetings_ended_offline: KeepsMeetingsEndedOffline => ["revivals_are_wanted"];
+    revives_healthy_meetings: RevivesHealthyMeetings =>
+        ["revivals_are_wanted", "running_meetings_are_not_forgotten"];
 }

@@ -16,6 +16,7 @@ mod failures;
 mod history;
 mod inspect;
 mod join;
+mod kept_creates;
 mod periodic_jobs;
 mod placement;
 mod poll;

@@ -17,6 +17,8 @@ use super::{MAX_TRIES, RedisStore, busy_error, records};
 enum PlacementSnapshot {
     /// The meeting is recorded and cannot be replaced.
     Known(Box<MeetingOnServer>),
+    /// The request replaces a record, and none is there.
+    NothingToReplace,
     /// The meeting can be placed: all servers, the loads of those that take meetings as Redis
     /// writes them, and the servers that have another tenant's meeting of this id.
     Placeable(Vec<Server>, HashFields, Vec<ServerId>),
@@ -25,10 +27,12 @@ enum PlacementSnapshot {
 impl RedisStore {
     async fn read_snapshot(&self, request: &PlaceRequest) -> Result<PlacementSnapshot, StoreError> {
         let (now, token) = (request.now.0.to_string(), &request.claim.token);
+        let replaces =
+            request.replaces.as_ref().map_or("", |replaced| replaced.internal_id.as_str());
         let found = self
             .call_script(
                 &READ_PLACEMENT_SNAPSHOT,
-                &[tenant_or_empty(&request.key), &request.key.id, &now, token],
+                &[tenant_or_empty(&request.key), &request.key.id, &now, token, replaces],
             )
             .await?;
         let mut found = rows::to_list(found);
@@ -38,6 +42,7 @@ impl RedisStore {
                 let known = rows::read_meeting_on_server(meeting, server)?;
                 known.map(|known| PlacementSnapshot::Known(Box::new(known))).ok_or_else(busy_error)
             }
+            (Some("nothing"), _) => Ok(PlacementSnapshot::NothingToReplace),
             (Some("placeable"), Err(rest)) => match <[_; 4]>::try_from(rest) {
                 Ok([loads, placed, revision, others]) => {
                     let revision = rows::to_text(&revision)?.unwrap_or_default();
@@ -92,6 +97,7 @@ impl RedisStore {
     ) -> Result<Option<PlaceOutcome>, StoreError> {
         let (servers, loads, others) = match self.read_snapshot(request).await? {
             PlacementSnapshot::Known(known) => return Ok(Some(PlaceOutcome::Existing(*known))),
+            PlacementSnapshot::NothingToReplace => return Ok(Some(PlaceOutcome::NothingToReplace)),
             PlacementSnapshot::Placeable(servers, loads, others) => (servers, loads, others),
         };
         let criteria = PlacementCriteria { same_id_servers: others, ..request.criteria.clone() };
@@ -159,6 +165,7 @@ fn claim_json(
         "token": request.claim.token,
         "attempt": attempt,
         "now": request.now.0.to_string(),
+        "replaces": request.replaces.as_ref().map_or("", |replaced| &replaced.internal_id),
         "bridges": request.voice_bridges,
         "pending_ends": records::pending_ends_json(&request.pending_ends),
     })

@@ -75,6 +75,8 @@ scripts! {
     FORGET_UNSEEN = "forget_unseen", repeatable: true, changes;
     FREE_UNUSED_BRIDGES = "free_unused_bridges", repeatable: true;
     FORGET_REMOVED_SERVERS = "forget_removed_servers", repeatable: true;
+    KEEP_CREATE = "keep_create", repeatable: true;
+    FIND_CREATE = "find_create", repeatable: true;
     LIST_TENANTS = "list_tenants", repeatable: true;
     FIND_TENANT = "find_tenant", repeatable: true;
     ADD_TENANT = "add_tenant", repeatable: false;

@@ -5,7 +5,7 @@ use domain::{Meeting, MeetingKey, MeetingLoad, MeetingOrigin, MeetingUsage, Serv
 
 use super::connection::{SqlConnection, values};
 use super::rows::{self, meeting_columns, server_columns, tenant_or_empty};
-use super::servers;
+use super::{kept_creates, servers};
 use crate::pending_joins::JoinCounts;
 
 pub(super) fn find(
@@ -63,6 +63,7 @@ pub(super) fn forget_unseen(
         concat!("SELECT ", meeting_columns!(), " FROM meetings m WHERE m.seen_at < ?1");
     let unseen = connection.query(UNSEEN, values![since.0], rows::read_meeting)?;
     if !unseen.is_empty() {
+        kept_creates::forget_all(connection, &unseen)?;
         connection.execute("DELETE FROM meetings WHERE seen_at < ?1", values![since.0])?;
     }
     Ok(unseen)
@@ -73,6 +74,7 @@ pub(super) fn forget_by_server(
     server: &ServerId,
 ) -> Result<Vec<Meeting>, StoreError> {
     let meetings = list_by_server(connection, server)?;
+    kept_creates::forget_all(connection, &meetings)?;
     connection.execute("DELETE FROM meetings WHERE server_id = ?1", values![&server.0])?;
     Ok(meetings)
 }
@@ -82,6 +84,7 @@ pub(super) fn delete(
     key: &MeetingKey,
 ) -> Result<(), StoreError> {
     const DELETE: &str = "DELETE FROM meetings WHERE tenant = ?1 AND id = ?2";
+    kept_creates::forget(connection, key)?;
     connection.execute(DELETE, values![tenant_or_empty(key), &key.id]).map(drop)
 }
 
@@ -102,7 +105,12 @@ pub(super) fn forget(
     server: &ServerId,
 ) -> Result<bool, StoreError> {
     const FORGET: &str = "DELETE FROM meetings WHERE tenant = ?1 AND id = ?2 AND server_id = ?3";
-    Ok(connection.execute(FORGET, values![tenant_or_empty(key), &key.id, &server.0])? == 1)
+    let values = values![tenant_or_empty(key), &key.id, &server.0];
+    let is_forgotten = connection.execute(FORGET, values)? == 1;
+    if is_forgotten {
+        kept_creates::forget(connection, key)?;
+    }
+    Ok(is_forgotten)
 }
 
 /// Records that a poll reported a meeting.

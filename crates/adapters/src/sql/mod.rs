@@ -9,6 +9,7 @@ mod end_callbacks;
 mod file_moves;
 mod history;
 mod imports;
+mod kept_creates;
 mod meetings;
 mod metadata_conditions;
 mod outbox;

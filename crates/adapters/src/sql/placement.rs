@@ -30,7 +30,11 @@ pub(super) fn place_meeting(
     mut request: PlaceRequest,
 ) -> Result<PlaceOutcome, StoreError> {
     let mut replaced = None;
-    if let Some(known) = meetings::find(connection, &request.key)? {
+    let known = meetings::find(connection, &request.key)?;
+    if let Some(outcome) = request.refuse_other_record(known.as_ref()) {
+        return Ok(outcome);
+    }
+    if let Some(known) = known {
         match request.classify_conflict(&known) {
             RecordConflict::Blocking => return Ok(PlaceOutcome::Existing(known)),
             RecordConflict::Expired => {

@@ -53,6 +53,7 @@ async fn joins_see_changes_of_another_process() {
         load: domain::MeetingLoad::default(),
         now,
         pending_ends: Vec::new(),
+        replaces: None,
     };
     assert!(matches!(first.place_meeting(request).await.unwrap(), PlaceOutcome::Claimed(_)));
     for state in [AdminState::Disabled, AdminState::Cordoned, AdminState::Enabled].repeat(20) {

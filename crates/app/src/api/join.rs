@@ -5,10 +5,12 @@ use domain::parameters::join_edits;
 
 use crate::context::App;
 use crate::forecaster;
+use crate::join_target::find_join_target;
+use crate::revival;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
-use super::request::{RequestLog, apply_edits, is_own_meeting, meeting_key};
+use super::request::{RequestLog, apply_edits, meeting_key};
 
 /// A join that fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,15 +50,9 @@ async fn build_join_url(
     log: &mut RequestLog,
 ) -> Result<String, ApiError> {
     let key = meeting_key(caller, &query, log)?;
-    let recorded = app.pool.record_join(&key, app.clock.now()).await?.ok_or(ApiError::NotFound)?;
-    log.server = Some(recorded.server.id.clone());
-    if !is_own_meeting(&recorded.meeting) {
-        return Err(ApiError::NotFound);
-    }
-    if !recorded.is_reachable() {
-        return Err(ApiError::ServerUnavailable);
-    }
+    let recorded = find_join_target(app, caller, &key, log).await?;
     forecaster::record_join(app, &recorded.meeting.key);
+    revival::translate_create_time(app, &recorded, &mut query).await;
     apply_edits(&mut query, join_edits(caller.join_rules(&app.policy)));
     Ok(app.signed_url(&recorded.server, "join", &query))
 }

@@ -23,5 +23,7 @@ pub use recordings::{
     delete_recordings, get_recordings, no_recordings_response, publish_recordings,
     update_recordings,
 };
-pub(crate) use request::{MEETING_UNREACHABLE, apply_edits, forward_reply, meeting_key};
+pub(crate) use request::{
+    MEETING_UNREACHABLE, apply_edits, forward_reply, is_own_meeting, meeting_key,
+};
 pub use request::{RequestLog, authenticate, identify_caller, merge_form};

@@ -124,7 +124,7 @@ pub(super) async fn locate_meeting(
 
 /// Whether the meeting with this id on the server is certainly that of the tenant. While the first
 /// create is under way, it may be another tenant's, since BBB servers do not know tenants.
-pub(super) fn is_own_meeting(meeting: &Meeting) -> bool {
+pub(crate) fn is_own_meeting(meeting: &Meeting) -> bool {
     meeting.key.tenant.is_none() || meeting.claim.is_none()
 }
 

@@ -24,7 +24,7 @@ const READY_URL_PARAMETERS: [&str; 3] = [
     "meta_canvas-recording-ready-url",
 ];
 /// The parameter with the address that receives analytics reports.
-const ANALYTICS_URL_PARAMETER: &str = "meta_analytics-callback-url";
+pub(crate) const ANALYTICS_URL_PARAMETER: &str = "meta_analytics-callback-url";
 /// How long a create waits until its callbacks are stored. Users are waiting for the meeting.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -12,5 +12,6 @@ mod secret_hint;
 
 pub use analytics::{AnalyticsError, accept_analytics};
 pub use deliver::deliver_due;
+pub(crate) use extract::ANALYTICS_URL_PARAMETER;
 pub use extract::{ANALYTICS_PATH, CreateOrigin, extract_callbacks, set_meeting_server};
 pub use secret_hint::secret_hint;

@@ -24,9 +24,11 @@ use crate::ports::{CallError, MeetingOnServer, PlaceOutcome, PlaceRequest};
 use super::CreateOutcome;
 use super::attempts::{Attempt, AttemptState, Attempts};
 use super::info_reply::create_reply_from_info;
+use super::keep::keep_create;
 use super::late_replies::end_late_meetings;
 use super::liveness::{SignOfLife, watch_for_death};
 use super::place::restart_clock;
+use super::recreate::{end_unwanted, is_recorded};
 use super::reply_origin::origin_of_reply;
 use super::request::CreateRequest;
 use super::send::{
@@ -257,7 +259,10 @@ impl Failover<'_> {
                 self.next = NextServer::WhereFound(Box::new(target.clone()));
                 self.ask(target, SendMode::Repeated);
             }
-            PlaceOutcome::Existing(_) | PlaceOutcome::Refused(_) | PlaceOutcome::NoVoiceBridge => {
+            PlaceOutcome::Existing(_)
+            | PlaceOutcome::Refused(_)
+            | PlaceOutcome::NoVoiceBridge
+            | PlaceOutcome::NothingToReplace => {
                 self.next = NextServer::Nowhere;
             }
         }
@@ -300,6 +305,12 @@ impl Failover<'_> {
         let Attempt { target, .. } = self.attempts.set_state(number, AttemptState::Settled);
         let MeetingOnServer { mut meeting, server } = target.clone();
         meeting.origin = origin_of_reply(app, &reply, self.attempts.unanswered_since(number));
+        if success && self.request.revived.is_some() && !is_recorded(self.request).await {
+            self.attempts.set_state(number, AttemptState::MayExist);
+            let ends = self.attempts.pending_ends(self.request, &self.previous_servers, None);
+            end_unwanted(self.request, &server, &meeting, &ends).await;
+            return CreateOutcome { server: Some(server.id), result: Err(ApiError::NotFound) };
+        }
         let kept_by = success.then(|| server.id.clone());
         let pending_ends =
             self.attempts.pending_ends(self.request, &self.previous_servers, kept_by.as_ref());
@@ -310,6 +321,9 @@ impl Failover<'_> {
             let token = &self.place_request.claim.token;
             app.pool.release_claim(&self.request.key, token, &pending_ends).await.map(drop)
         };
+        if success && recorded.is_ok() {
+            keep_create(self.request, &meeting.origin, &reply).await;
+        }
         end_late_meetings(app, self.attempts, kept_by);
         let result = match recorded {
             Ok(()) => forward_reply(Ok(reply), NO_RESPONSE_MESSAGE),

@@ -9,6 +9,8 @@
 //! 4. [`existing`]: a meeting that has a server. That server is asked again ([`retry`]), unless it gets no new meetings and
 //!    no longer has this one ([`leaving_server`]).
 //!
+//! [`recreate`] makes a meeting of a dead server anew by the same steps, from what [`keep`] has kept of its create.
+//!
 //! Both ways send the create by [`send`] and seek evidence that a silent server is dead ([`liveness`]), believe no reply about another tenant's meeting ([`tenant_check`]), and make a
 //! reply from getMeetingInfo ([`info_reply`]) where a server has the meeting and does not answer creates.
 
@@ -16,10 +18,12 @@ mod attempts;
 mod existing;
 mod failover;
 mod info_reply;
+mod keep;
 mod late_replies;
 mod leaving_server;
 mod liveness;
 mod place;
+mod recreate;
 mod reply_origin;
 mod request;
 mod retry;
@@ -40,6 +44,7 @@ use crate::tenancy::Caller;
 
 use existing::ExistingOutcome;
 use place::ClaimGuard;
+pub(crate) use recreate::{Recreated, recreate_meeting};
 use request::CreateRequest;
 
 /// How often a known meeting may turn out to be gone within one create.
@@ -121,6 +126,7 @@ async fn create_meeting(
             }
             Ok(PlaceOutcome::Refused(refusal)) => ApiError::NoServer(refusal),
             Ok(PlaceOutcome::NoVoiceBridge) => ApiError::NoVoiceBridge,
+            Ok(PlaceOutcome::NothingToReplace) => ApiError::NotFound,
             Err(error) => error,
         };
         return CreateOutcome { server: previous_servers.pop(), result: Err(error) };

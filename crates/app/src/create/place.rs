@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::api::ApiError;
 use crate::context::App;
 use crate::placement::{self, PlacementInput};
-use crate::ports::{PlaceOutcome, PlaceRequest};
+use crate::ports::{PlaceOutcome, PlaceRequest, ReplacedRecord};
 
 use super::request::CreateRequest;
 
@@ -36,10 +36,13 @@ pub(super) fn build_place_request(request: &CreateRequest<'_>) -> PlaceRequest {
         size.filter(|size| (1..=MAX_SIZE).contains(size))
     };
     let tag = query.get(SERVER_TAG);
+    // As many users as were in the meeting come back to it.
+    let lost_users = request.revived.as_ref().map(|revived| revived.record.load.users);
+    let lost_users = lost_users.map(|users| users.min(MAX_SIZE)).filter(|users| *users > 0);
     let input = PlacementInput {
         key,
         tag: tag.as_deref(),
-        size_hint: size(SIZE_HINT),
+        size_hint: size(SIZE_HINT).max(lost_users),
         max_users: size("maxParticipants"),
         rules: caller.create_rules(policy),
     };
@@ -48,18 +51,24 @@ pub(super) fn build_place_request(request: &CreateRequest<'_>) -> PlaceRequest {
     let until = now.plus_ms(i64::try_from(claim_ms).unwrap_or(i64::MAX));
     let password = request.moderator_pw().unwrap_or_else(|| app.entropy.generate_password());
     let external_bridge = query.get("voiceBridge");
+    let mut voice_bridges =
+        generate_candidates(policy.voice_bridge, &key.id, external_bridge.as_deref());
+    if let Some(number) = request.revived.as_ref().and_then(|it| it.record.voice_bridge.clone()) {
+        voice_bridges.insert(0, number);
+    }
+    let replaces = request.revived.as_ref().map(|revived| ReplacedRecord {
+        internal_id: revived.internal_id.to_owned(),
+        server: revived.record.server.clone(),
+    });
     PlaceRequest {
         load: policy.poll.load.meeting_load(now, criteria.expected_users, 0),
         criteria,
-        voice_bridges: generate_candidates(
-            policy.voice_bridge,
-            &key.id,
-            external_bridge.as_deref(),
-        ),
+        voice_bridges,
         moderator_pw: Some(password),
         claim: Claim { token: app.entropy.generate_uuid(), until },
         now,
         pending_ends: Vec::new(),
+        replaces,
         key: key.clone(),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bbb::Query;
-use domain::MeetingKey;
+use domain::{Meeting, MeetingKey};
 use tokio::time::Instant;
 
 use crate::api::find_lrs_access;
@@ -25,6 +25,19 @@ pub(super) struct CreateRequest<'a> {
     pub(super) max_duration_ms: u64,
     /// When that time is over.
     pub(super) deadline: Instant,
+    /// The meeting that is made anew, if this is a revival.
+    pub(super) revived: Option<RevivedMeeting<'a>>,
+}
+
+/// A meeting that is made anew because its server is offline.
+#[derive(Clone)]
+pub(super) struct RevivedMeeting<'a> {
+    /// Its record.
+    pub(super) record: &'a Meeting,
+    /// Its internalMeetingID.
+    pub(super) internal_id: &'a str,
+    /// `createTime` of all copies that there were before.
+    pub(super) former_create_times: Vec<i64>,
 }
 
 impl<'a> CreateRequest<'a> {
@@ -41,7 +54,8 @@ impl<'a> CreateRequest<'a> {
         // Asked for before there is a claim, whose time is limited.
         let lrs_access = find_lrs_access(app, caller.tenant()).await;
         let body = body.map(ReplayableBody::new);
-        Self { app, caller, key, query, body, lrs_access, max_duration_ms, deadline }
+        let revived = None;
+        Self { app, caller, key, query, body, lrs_access, max_duration_ms, deadline, revived }
     }
 
     /// The moderators' password that the front-end gives, if any.

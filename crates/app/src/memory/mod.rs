@@ -6,6 +6,7 @@ mod end_callbacks;
 mod entropy;
 mod history;
 mod imports;
+mod kept_creates;
 mod outbox;
 mod periodic_jobs;
 mod pool_state;
@@ -19,5 +20,6 @@ mod trash;
 
 pub use blobs::MemoryBlobs;
 pub use entropy::{CountingEntropy, ManualClock};
+pub use kept_creates::PlainSealer;
 pub use pool_store::MemoryPoolStore;
 pub use recordings::MemoryRecordings;

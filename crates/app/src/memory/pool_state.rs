@@ -12,12 +12,13 @@ use domain::{
     Meeting, MeetingKey, MeetingSession, Server, ServerId, Tenant, TenantSetting, Timestamp,
 };
 
-use crate::ports::MeetingOnServer;
+use crate::ports::{KeptCreate, MeetingOnServer};
 
 #[derive(Default)]
 pub(super) struct PoolState {
     pub(super) servers: Vec<Server>,
     pub(super) meetings: BTreeMap<MeetingKey, Meeting>,
+    pub(super) kept_creates: BTreeMap<MeetingKey, KeptCreate>,
     /// The number of the last poll cycle that recorded a poll of each server.
     pub(super) last_poll_cycles: BTreeMap<ServerId, u64>,
     /// The last run of each periodic job.
@@ -61,7 +62,17 @@ impl PoolState {
     /// Removes the meetings that match, and returns them.
     pub(super) fn take_meetings(&mut self, matches: impl Fn(&Meeting) -> bool) -> Vec<Meeting> {
         let taken = self.meetings.extract_if(.., |_, meeting| matches(meeting));
-        taken.map(|(_, meeting)| meeting).collect()
+        let taken: Vec<Meeting> = taken.map(|(_, meeting)| meeting).collect();
+        for meeting in &taken {
+            self.kept_creates.remove(&meeting.key);
+        }
+        taken
+    }
+
+    /// Removes the record of a meeting with its kept create.
+    pub(super) fn remove_meeting(&mut self, key: &MeetingKey) -> Option<Meeting> {
+        self.kept_creates.remove(key);
+        self.meetings.remove(key)
     }
 
     /// Whether another meeting holds this voice bridge. Detached meetings hold none.
@@ -76,7 +87,7 @@ impl PoolState {
 
     /// Removes a meeting, and subtracts its users from the load of its server.
     pub(super) fn undo_placement(&mut self, key: &MeetingKey) {
-        if let Some(meeting) = self.meetings.remove(key) {
+        if let Some(meeting) = self.remove_meeting(key) {
             if !meeting.detached {
                 let users = meeting.load.counted_users(meeting.placed_at);
                 self.add_load(&meeting.server, -f64::from(users));
@@ -139,7 +150,7 @@ impl PoolState {
         let mut forgotten = Vec::new();
         for (key, update) in &outcome.meeting_updates {
             if *update == MeetingUpdate::Forgotten {
-                forgotten.extend(self.meetings.remove(key));
+                forgotten.extend(self.remove_meeting(key));
                 continue;
             }
             let recorded = self.meetings.get(key);

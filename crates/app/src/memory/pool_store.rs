@@ -122,6 +122,7 @@ impl PoolStore for MemoryPoolStore {
         let forgotten = state.apply_updates(&outcome, observation.finished_at);
         for meeting in &outcome.adopted {
             let adopted = state.with_free_voice_bridge(meeting);
+            state.remove_meeting(&meeting.key);
             state.meetings.insert(meeting.key.clone(), adopted);
         }
         for key in &outcome.settled_ends {
@@ -143,6 +144,10 @@ impl PoolStore for MemoryPoolStore {
 
     async fn place_meeting(&self, mut request: PlaceRequest) -> Result<PlaceOutcome, StoreError> {
         let mut state = self.lock();
+        let recorded = state.find_meeting(&request.key);
+        if let Some(outcome) = request.refuse_other_record(recorded.as_ref()) {
+            return Ok(outcome);
+        }
         let mut replaced_end = None;
         if let Some(recorded) = state.find_meeting(&request.key) {
             replaced_end = request.pending_end_of(&recorded.meeting);
@@ -250,7 +255,7 @@ impl PoolStore for MemoryPoolStore {
         }
         state.add_pending_ends(pending_end.map_or(&[], std::slice::from_ref));
         if is_recorded {
-            state.meetings.remove(key);
+            state.remove_meeting(key);
         }
         Ok(is_recorded)
     }

@@ -12,11 +12,14 @@ pub mod entropy;
 pub mod history;
 pub mod imports;
 pub mod inspect;
+pub mod kept_creates;
 pub mod outbox;
 pub mod periodic_jobs;
 pub mod pool_store;
 pub mod recording_catalog;
 pub mod recordings;
+pub mod replaced_record;
+pub mod sealer;
 pub mod spool;
 pub mod store_error;
 pub mod tenants;
@@ -36,6 +39,7 @@ pub use entropy::{Clock, Entropy};
 pub use history::SessionHistory;
 pub use imports::{ArchiveRecord, ImportStage, Imports};
 pub use inspect::{Finding, FindingLevel, Inspect};
+pub use kept_creates::{KeptCreate, KeptCreates};
 pub use outbox::{MessageTopic, Outbox, OutboxMessage};
 pub use periodic_jobs::{JobClaim, PeriodicJobs};
 pub use pool_store::{
@@ -46,6 +50,8 @@ pub use recording_catalog::{
     Destination, FileMove, ImportedRecording, RecordingCatalog, RecordingCursor,
 };
 pub use recordings::{RecordingCounts, Recordings};
+pub use replaced_record::ReplacedRecord;
+pub use sealer::Sealer;
 pub use spool::{Spool, SpoolError, SpoolListing, SpooledArchive, UnpackedFormat};
 pub use store_error::StoreError;
 pub use tenants::{TenantUpdateResult, Tenants};
@@ -53,11 +59,17 @@ pub use tokens::OneTimeTokens;
 pub use trash::{Trash, TrashedRecording};
 pub use uploads::{UploadBytes, UploadError, Uploads};
 
-/// The state store: servers, meetings, sessions, tenants, tokens and periodic jobs, which all
-/// replicas share.
-pub trait StateStore: PoolStore + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs {}
+/// The state store: servers, meetings, their creates, sessions, tenants, tokens and periodic jobs,
+/// which all replicas share.
+pub trait StateStore:
+    PoolStore + KeptCreates + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs
+{
+}
 
-impl<T: PoolStore + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs> StateStore for T {}
+impl<T: PoolStore + KeptCreates + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs>
+    StateStore for T
+{
+}
 
 /// The recording store: recordings, their trash, imports, messages and end callbacks, which all
 /// replicas share.

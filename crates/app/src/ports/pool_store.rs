@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use domain::health::{ServerFailure, Thresholds};
+use domain::meeting::REVIVAL_REASON;
 use domain::placement::{PlacementCriteria, PlacementRefusal};
 use domain::poll::{PendingEnd, PollObservation, PollOutcome, PollPolicy, RecordedElsewhere};
 use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, ServerId, Timestamp};
 
+use super::replaced_record::ReplacedRecord;
 use super::store_error::StoreError;
 
 /// A meeting and its server, read together.
@@ -62,6 +64,8 @@ pub struct PlaceRequest {
     /// Pending ends to record if the meeting is placed: on the servers that this request has tried
     /// before.
     pub pending_ends: Vec<PendingEnd>,
+    /// The record that the request replaces, if it may replace no other and is not placed without it.
+    pub replaces: Option<ReplacedRecord>,
 }
 
 /// How an existing record of a meeting affects its placement.
@@ -101,6 +105,12 @@ impl PlaceRequest {
     /// Converts the request to the record of the placed meeting.
     #[must_use]
     pub fn into_meeting(self, server: ServerId, voice_bridge: String, reason: String) -> Meeting {
+        let reason = match &self.replaces {
+            Some(replaced) => {
+                format!("{REVIVAL_REASON}{} is offline; {reason}", replaced.server)
+            }
+            None => reason,
+        };
         Meeting {
             key: self.key,
             server,
@@ -128,6 +138,8 @@ pub enum PlaceOutcome {
     Refused(PlacementRefusal),
     /// Other meetings hold all candidates for the voice bridge.
     NoVoiceBridge,
+    /// The request replaces a record, and none is there: the meeting was ended or forgotten.
+    NothingToReplace,
 }
 
 /// A change of a server by an administrator. `None` leaves a field unchanged.
@@ -266,6 +278,9 @@ pub trait PoolStore: Send + Sync {
     /// of the request. A pending end of the meeting on the chosen server stays until the meeting is
     /// confirmed there. A server on which another tenant's meeting of the same id is recorded is
     /// never chosen.
+    ///
+    /// A request that [`PlaceRequest::replaces`] a record changes nothing if it does not find it
+    /// ([`PlaceRequest::refuse_other_record`]).
     ///
     /// [`PlaceRequest::classify_conflict`] decides about an existing record. A replaceable one is
     /// only undone if the meeting is placed, an expired one in any case. Then

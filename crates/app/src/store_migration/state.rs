@@ -87,6 +87,9 @@ impl StoreCopier<'_> {
                     target.forget_meeting(&existing.key, &existing.server, None, None).await?;
                 }
                 target.restore_meeting(meeting).await?;
+                if let Some(kept) = self.source.state.find_kept_create(&meeting.key).await? {
+                    target.keep_create(&meeting.key, &kept).await?;
+                }
                 let written = find_meeting(target, meeting).await?;
                 let is_equal = written.as_ref().map(placement_fields) == Some(wanted);
                 counts.count_verified(is_equal, || meeting.key.id.clone());

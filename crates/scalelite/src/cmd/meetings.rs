@@ -3,6 +3,7 @@
 use app::admin::meetings;
 use app::ports::MeetingOnServer;
 use bbb::response::parse_text_elements;
+use domain::meeting::REVIVAL_REASON;
 
 use crate::output::{print_line, print_note, printable};
 
@@ -91,6 +92,9 @@ fn print_info(meeting: &MeetingOnServer, response: &[u8]) {
         print_line(format!("\t{label}: {}", text(&format!("response/{element}"))));
     }
     print_line(format!("\tServer id: {}\n\tServer url: {}", server.id, server.url));
+    if let Some(reason) = meeting.placement_reason.strip_prefix(REVIVAL_REASON) {
+        print_line(format!("\tRevived: {}", printable(reason)));
+    }
     print_line("\tMetaData:");
     for name in METADATA_FIELDS {
         print_line(format!("\t\t{name}: {}", text(&format!("response/metadata/{name}"))));

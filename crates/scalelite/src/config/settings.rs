@@ -186,7 +186,7 @@ settings! {
         poll_interval: Seconds = "POLL_INTERVAL" ["INTERVAL"] or "60";
         /// Time between two heartbeats of each server, in seconds; 0: none. A heartbeat is a small request between polls: when one
         /// fails, or an offline server answers one, the server is polled at once.
-        heartbeat_interval: GraceSeconds = "HEARTBEAT_INTERVAL" or "0";
+        heartbeat_interval: GraceSeconds = "HEARTBEAT_INTERVAL" or "5";
         /// Number of servers that are polled at the same time.
         poller_threads: AtLeastOne = "POLLER_THREADS" or "50";
         /// Longest duration of the poll of one server, in seconds.
@@ -209,6 +209,9 @@ settings! {
         /// Grace period after placement, in seconds: a meeting is kept although its server does not report it,
         /// and duplicates are not ended. After that, two successful polls without the meeting remove it.
         meeting_grace: GraceSeconds = "MEETING_GRACE" or "30";
+        /// How long after its server last reported it a meeting is made anew on another server, when a user joins and its server is
+        /// offline, in seconds; 0: never.
+        meeting_revival_window: GraceSeconds = "MEETING_REVIVAL_WINDOW" or "3600";
         /// The host of a new server's URL becomes its id.
         server_id_is_hostname: bool = "SERVER_ID_IS_HOSTNAME" or "false";
     }

@@ -45,6 +45,8 @@ mod regressions_input;
 #[cfg(test)]
 mod regressions_servers;
 #[cfg(test)]
+mod revivals;
+#[cfg(test)]
 mod s3_playback;
 #[cfg(test)]
 mod slow_servers;

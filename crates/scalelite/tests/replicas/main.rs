@@ -22,4 +22,6 @@ mod races;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod revivals;
+#[cfg(test)]
 mod tools;

@@ -151,15 +151,24 @@ async fn find_offline_servers(deployment: &TestDeployment) -> Vec<usize> {
 /// Returns whether a server was killed after it got the meeting.
 fn was_server_killed(clients: &Clients, faults: &[ScheduledFault], id: &str) -> bool {
     let records = clients.records();
-    let mut creates = records.creates.iter().filter(|create| create.id == id);
-    creates.any(|create| {
-        let Ok(location) = &create.result else { return false };
+    // A join may have made it anew on a server that was killed later.
+    let mut joins = records.joins.iter().filter(|join| join.id == id);
+    let was_killed_there = joins.any(|join| {
+        let JoinOutcome::InMeeting(server) = join.outcome else { return false };
         faults.iter().any(|fault| {
-            // The server is unknown if it was killed right after the create.
-            let had_meeting = location.server.is_none_or(|server| server == fault.server);
-            had_meeting && fault.kind.loses_meetings() && fault.started_at >= create.due_at
+            fault.server == server && fault.kind.loses_meetings() && fault.started_at >= join.due_at
         })
-    })
+    });
+    let mut creates = records.creates.iter().filter(|create| create.id == id);
+    was_killed_there
+        || creates.any(|create| {
+            let Ok(location) = &create.result else { return false };
+            faults.iter().any(|fault| {
+                // The server is unknown if it was killed right after the create.
+                let had_meeting = location.server.is_none_or(|server| server == fault.server);
+                had_meeting && fault.kind.loses_meetings() && fault.started_at >= create.due_at
+            })
+        })
 }
 
 /// Joins a running meeting; returns the meeting and the failure if that does not succeed.

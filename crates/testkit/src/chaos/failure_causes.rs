@@ -10,6 +10,9 @@ use std::time::Duration;
 /// (RESPONSE_TIMEOUT) to fail.
 pub(super) const DETECTION_TIME: Duration = Duration::from_secs(10);
 
+/// So long after the death of its server at the latest a meeting can be joined again.
+pub(super) const MAX_OUTAGE: Duration = Duration::from_secs(15);
+
 /// What explains a failed join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum FailureCause {
@@ -23,18 +26,47 @@ pub(super) enum FailureCause {
     Moved,
 }
 
-/// The locations of each meeting: one for every successful create, with the time of its response.
-pub(super) type MeetingLocations<'a> = HashMap<&'a str, Vec<(&'a MeetingLocation, Duration)>>;
+/// The locations of each meeting: one for every successful create or join, with the time of its response.
+pub(super) type MeetingLocations<'a> = HashMap<&'a str, Vec<(MeetingLocation, Duration)>>;
 
-/// Collects the locations of all meetings.
-pub(super) fn collect_locations(creates: &[CreateRecord]) -> MeetingLocations<'_> {
+/// Collects the locations of all meetings. Joins tell where a meeting was made anew.
+pub(super) fn collect_locations<'a>(
+    creates: &'a [CreateRecord],
+    joins: &'a [JoinRecord],
+) -> MeetingLocations<'a> {
     let mut locations = MeetingLocations::new();
     for create in creates {
         if let Ok(location) = &create.result {
-            locations.entry(&create.id).or_default().push((location, create.finished_at()));
+            let location = (location.clone(), create.finished_at());
+            locations.entry(&create.id).or_default().push(location);
+        }
+    }
+    for join in joins {
+        if let JoinOutcome::InMeeting(server) = join.outcome {
+            let location = MeetingLocation { server: Some(server), sent_at: join.due_at };
+            locations.entry(&join.id).or_default().push((location, join.finished_at));
         }
     }
     locations
+}
+
+/// Returns whether a failed join was to a meeting whose server had answered nothing for so long that the
+/// meeting must have been made anew.
+pub(super) fn is_late_failure(
+    join: &JoinRecord,
+    faults: &[ScheduledFault],
+    locations: &MeetingLocations<'_>,
+) -> bool {
+    let all = locations.get(join.id.as_str()).map_or(&[][..], Vec::as_slice);
+    let known = all.iter().filter(|(_, answered_at)| *answered_at < join.due_at);
+    let last = known.max_by_key(|(location, _)| location.sent_at);
+    let Some(server) = last.and_then(|(location, _)| location.server) else { return false };
+    faults.iter().any(|fault| {
+        fault.server == server
+            && fault.kind.is_death()
+            && fault.started_at + MAX_OUTAGE < join.due_at
+            && fault.ended_at > join.finished_at
+    })
 }
 
 /// Returns what explains a failed join, if anything does.
@@ -80,7 +112,7 @@ pub(super) fn find_cause(
     if relevant.any(|fault| fault.overlaps(from.saturating_sub(DETECTION_TIME), to)) {
         return Some(FailureCause::JustRecovered);
     }
-    let is_moved = |(other, answered_at): &(&MeetingLocation, Duration)| {
+    let is_moved = |(other, answered_at): &(MeetingLocation, Duration)| {
         other.server != location.server && other.sent_at <= to && *answered_at >= from
     };
     all.iter().any(is_moved).then_some(FailureCause::Moved)
@@ -156,7 +188,7 @@ mod tests {
             join_record(11 * SECOND, JoinOutcome::ServerFailed(2, String::new()));
         assert_eq!(find_cause(&redirected_there, &other, &none), Some(FailureCause::ServerFaulty));
         let earlier = MeetingLocation { server: Some(2), sent_at: SECOND };
-        let twice = MeetingLocations::from([("a", vec![(&earlier, SECOND)])]);
+        let twice = MeetingLocations::from([("a", vec![(earlier, SECOND)])]);
         assert_eq!(
             find_cause(&refused(11 * SECOND), &other, &twice),
             Some(FailureCause::ServerFaulty)
@@ -182,7 +214,7 @@ mod tests {
             create(CreateReason::New, SECOND, there),
             create(CreateReason::Repeated, 5 * SECOND, Err(String::new())),
         ];
-        let locations = collect_locations(&creates);
+        let locations = collect_locations(&creates, &[]);
         let hang = |server| {
             [scheduled_fault(server, ServerFault::HangAfterCreate, 4 * SECOND, 6 * SECOND)]
         };
@@ -202,6 +234,20 @@ mod tests {
     }
 
     #[test]
+    fn joins_to_long_dead_servers_must_succeed() {
+        let refused = |at| join_record(at, JoinOutcome::Refused(String::new()));
+        let dead = [scheduled_fault(1, ServerFault::Death, 10 * SECOND, 60 * SECOND)];
+        let there = join_record(5 * SECOND, JoinOutcome::InMeeting(1));
+        let locations = collect_locations(&[], std::slice::from_ref(&there));
+        assert!(is_late_failure(&refused(26 * SECOND), &dead, &locations));
+        assert!(!is_late_failure(&refused(24 * SECOND), &dead, &locations), "not for long");
+        assert!(!is_late_failure(&refused(59 * SECOND), &dead, &locations), "it is back");
+        let revived = [there, join_record(20 * SECOND, JoinOutcome::InMeeting(2))];
+        let locations = collect_locations(&[], &revived);
+        assert!(!is_late_failure(&refused(26 * SECOND), &dead, &locations), "on another server");
+    }
+
+    #[test]
     fn a_join_may_fail_while_the_meeting_is_created_on_another_server() {
         let refused = join_record(5 * SECOND, JoinOutcome::Refused(String::new()));
         let created = |server, at| CreateRecord {
@@ -213,10 +259,10 @@ mod tests {
         };
         let elsewhere = [created(1, SECOND), created(2, 5 * SECOND)];
         assert_eq!(
-            find_cause(&refused, &[], &collect_locations(&elsewhere)),
+            find_cause(&refused, &[], &collect_locations(&elsewhere, &[])),
             Some(FailureCause::Moved)
         );
         let before = [created(1, SECOND), created(2, 2 * SECOND)];
-        assert_eq!(find_cause(&refused, &[], &collect_locations(&before)), None);
+        assert_eq!(find_cause(&refused, &[], &collect_locations(&before, &[])), None);
     }
 }

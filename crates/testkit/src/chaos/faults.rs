@@ -11,6 +11,8 @@ pub(super) const NORMAL_LATENCY: Latency =
     Latency::LogNormal { median: Duration::from_millis(15), sigma: 0.5, seed: 1 };
 /// Shortest and longest latency of a slow server.
 const SLOW_LATENCY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(4));
+/// Shortest and longest latency of slow creates: a server fetches slides and plugins first.
+const SLOW_CREATES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
 /// Time after a fault during which the server still counts as faulty and gets no new fault, since
 /// the balancer needs a poll to find out that the server is back.
 const RECOVERY_TIME: Duration = Duration::from_secs(3);
@@ -24,12 +26,16 @@ const MAX_TRIES: usize = 20;
 pub(super) enum ServerFault {
     /// The server is killed, and started again without its meetings.
     Kill,
+    /// The same, for long: nobody gets back into its meetings unless they are made anew.
+    Death,
     /// Requests are read and never answered.
     Hang,
     /// Requests are read, but executed and answered only when the fault is over.
     Freeze,
     /// Responses take half a second to four seconds.
     Slow,
+    /// Creates take one to eight seconds, and everything else is as fast as ever.
+    SlowCreates,
     /// New connections fail and existing ones are closed.
     NetworkDown,
     /// The reverse proxy answers in place of the server.
@@ -49,8 +55,10 @@ impl fmt::Display for ServerFault {
 
 impl ServerFault {
     fn draw_kind(rng: &mut SeededRng) -> Self {
-        match rng.draw_index(16) {
+        match rng.draw_index(20) {
             0..=2 => Self::Kill,
+            16..=17 => Self::Death,
+            18..=19 => Self::SlowCreates,
             3..=5 => Self::Hang,
             6..=7 => Self::Freeze,
             8..=9 => Self::Slow,
@@ -71,35 +79,52 @@ impl ServerFault {
             Self::NetworkDown => (500, 5_000),
             Self::Freeze => (1_000, 6_000),
             Self::Kill | Self::Hang => (2_000, 12_000),
-            Self::Slow | Self::ErrorPage(_) | Self::HangAfterCreate => (2_000, 8_000),
+            Self::Death => (20_000, 30_000),
+            Self::Slow | Self::SlowCreates | Self::ErrorPage(_) | Self::HangAfterCreate => {
+                (2_000, 8_000)
+            }
         };
         (Duration::from_millis(min), Duration::from_millis(max))
     }
 
     /// Returns for how long the fault has effects after it is over.
     fn after_effect(&self) -> Duration {
-        if *self == Self::Slow { SLOW_LATENCY.1 } else { Duration::ZERO }
+        match self {
+            Self::Slow => SLOW_LATENCY.1,
+            Self::SlowCreates => SLOW_CREATES.1,
+            _ => Duration::ZERO,
+        }
     }
 
     /// Returns whether the server loses its meetings.
     #[must_use]
     pub(super) fn loses_meetings(&self) -> bool {
-        *self == Self::Kill
+        matches!(self, Self::Kill | Self::Death)
+    }
+
+    /// Returns whether the server answers nothing as long as the fault lasts.
+    #[must_use]
+    pub(super) fn is_death(&self) -> bool {
+        matches!(self, Self::Kill | Self::Death | Self::Hang | Self::NetworkDown)
     }
 
     /// Returns whether creates get no valid response as long as the fault lasts.
     #[must_use]
     pub(super) fn blocks_creates(&self) -> bool {
-        !matches!(self, Self::Slow)
+        !matches!(self, Self::Slow | Self::SlowCreates)
     }
 
     pub(super) fn apply(&self, server: &BbbServer) {
         match self {
-            Self::Kill => server.crash(),
+            Self::Kill | Self::Death => server.crash(),
             Self::Hang => server.set_fault(FaultMode::Hang),
             Self::Freeze => server.set_fault(FaultMode::Freeze),
             Self::Slow => {
                 server.set_latency(Latency::Uniform { min: SLOW_LATENCY.0, max: SLOW_LATENCY.1 });
+            }
+            Self::SlowCreates => {
+                let (min, max) = SLOW_CREATES;
+                server.set_create_latency(Latency::Uniform { min, max });
             }
             Self::NetworkDown => server.set_fault(FaultMode::Refuse),
             Self::ErrorPage(mode) => server.set_fault(mode.clone()),
@@ -112,6 +137,7 @@ impl ServerFault {
     pub(super) fn clear(&self, server: &BbbServer) {
         match self {
             Self::Slow => server.set_latency(NORMAL_LATENCY),
+            Self::SlowCreates => server.set_create_latency(Latency::None),
             _ => server.clear_fault(),
         }
     }
@@ -199,7 +225,8 @@ fn draw_fault(limits: FaultLimits, from: Duration, rng: &mut SeededRng) -> Optio
     let kind = ServerFault::draw_kind(rng);
     let server = rng.draw_index(limits.servers) + 1;
     let (min, max) = kind.duration_range();
-    let longest = max.min(limits.duration.mul_f64(0.3));
+    let share = if kind == ServerFault::Death { 0.6 } else { 0.3 };
+    let longest = max.min(limits.duration.mul_f64(share));
     let latest = limits.duration.saturating_sub(kind.after_effect());
     let to = (from + draw_duration(min.min(longest), longest, rng)).min(latest);
     (to >= from + MIN_DURATION).then_some(ScheduledFault {
@@ -281,7 +308,7 @@ mod tests {
     fn all_kinds_of_faults_and_all_servers_are_drawn() {
         let faults: Vec<_> = (0..10).flat_map(|seed| draw_faults(LIMITS, seed)).collect();
         let kinds: HashSet<_> = faults.iter().map(|fault| fault.kind.to_string()).collect();
-        assert_eq!(kinds.len(), 10, "{kinds:?}");
+        assert_eq!(kinds.len(), 12, "{kinds:?}");
         let servers: HashSet<_> = faults.iter().map(|fault| fault.server).collect();
         assert_eq!(servers.len(), 20);
     }

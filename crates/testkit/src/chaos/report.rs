@@ -2,9 +2,10 @@
 //! the balancer were not met. The text of the report is in `report_text`.
 
 use super::audit::Audit;
-use super::call_records::{CallRecords, CreateRecord, JoinRecord};
+use super::call_records::{CallRecords, CreateReason, CreateRecord, JoinRecord};
+use super::clients::CLIENT_TIMEOUT;
 use super::failure_causes::{self, FailureCause};
-use super::faults::ScheduledFault;
+use super::faults::{ScheduledFault, ServerFault};
 use super::monitor::{CHECK_INTERVAL, CreateArrival, MonitorLog};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -102,6 +103,7 @@ impl ChaosReport {
             (self.late_creates().count(), "creates took too long"),
             (self.missing_meetings().count(), "creates succeeded but no server had the meeting"),
             (self.classify_failed_joins().1.len(), "joins failed without an explanation"),
+            (self.late_failed_joins().count(), "joins failed long after their server's death"),
             (audit.duplicates.len(), "meetings run on more than one server"),
             (audit.offline.len(), "healthy servers are offline"),
             (audit.unreachable.len(), "running meetings cannot be joined"),
@@ -119,7 +121,7 @@ impl ChaosReport {
 
     /// Returns failed creates that no fault explains.
     pub(super) fn unexplained_failed_creates(&self) -> impl Iterator<Item = &CreateRecord> {
-        let locations = failure_causes::collect_locations(&self.creates);
+        let locations = failure_causes::collect_locations(&self.creates, &self.joins);
         self.failed_creates().filter(move |create| {
             !failure_causes::is_create_failure_explained(create, &self.faults, &locations)
         })
@@ -127,7 +129,41 @@ impl ChaosReport {
 
     /// Returns creates that took longer than front-ends wait.
     pub(super) fn late_creates(&self) -> impl Iterator<Item = &CreateRecord> {
-        self.creates.iter().filter(|create| create.duration > MAX_CREATE_TIME + MARGIN)
+        self.creates.iter().filter(|create| {
+            let limit = if self.may_be_slow(create) { CLIENT_TIMEOUT } else { MAX_CREATE_TIME };
+            create.duration > limit + MARGIN
+        })
+    }
+
+    /// Returns whether some server was slow to create meetings during a create.
+    fn may_be_slow(&self, create: &CreateRecord) -> bool {
+        let (from, to) = (create.due_at, create.finished_at());
+        let is_slow = |fault: &ScheduledFault| {
+            fault.kind == ServerFault::SlowCreates && fault.overlaps(from, to)
+        };
+        self.faults.iter().any(is_slow)
+    }
+
+    /// Returns new meetings' creates that no server with a fault has got.
+    pub(super) fn creates_on_healthy_servers(&self) -> impl Iterator<Item = &CreateRecord> {
+        let is_disturbed = |arrival: &CreateArrival, create: &CreateRecord| {
+            let (from, to) = (create.due_at.saturating_sub(MARGIN), create.finished_at());
+            let on_server = |fault: &&ScheduledFault| fault.server == arrival.server;
+            self.faults.iter().filter(on_server).any(|fault| fault.overlaps(from, to))
+        };
+        self.creates.iter().filter(move |create| {
+            let mut arrivals = self.arrivals.iter().filter(|arrival| arrival.id == create.id);
+            create.reason == CreateReason::New
+                && create.result.is_ok()
+                && !arrivals.any(|arrival| is_disturbed(arrival, create))
+        })
+    }
+
+    /// Returns failed joins to meetings whose servers had been dead for long.
+    pub(super) fn late_failed_joins(&self) -> impl Iterator<Item = &JoinRecord> {
+        let locations = failure_causes::collect_locations(&self.creates, &self.joins);
+        let failed = self.joins.iter().filter(|join| !join.is_successful());
+        failed.filter(move |join| failure_causes::is_late_failure(join, &self.faults, &locations))
     }
 
     /// Returns successful creates whose meeting no server had, although no server that may have had
@@ -146,7 +182,7 @@ impl ChaosReport {
     pub(super) fn classify_failed_joins(
         &self,
     ) -> (BTreeMap<FailureCause, usize>, Vec<&JoinRecord>) {
-        let locations = failure_causes::collect_locations(&self.creates);
+        let locations = failure_causes::collect_locations(&self.creates, &self.joins);
         let (mut explained, mut unexplained) = (BTreeMap::new(), Vec::new());
         for join in self.joins.iter().filter(|join| !join.is_successful()) {
             match failure_causes::find_cause(join, &self.faults, &locations) {

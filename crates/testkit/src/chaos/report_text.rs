@@ -2,7 +2,7 @@
 
 use super::call_records::{CreateReason, CreateRecord, JoinRecord};
 use super::clients::CLIENT_TIMEOUT;
-use super::failure_causes::DETECTION_TIME;
+use super::failure_causes::{DETECTION_TIME, MAX_OUTAGE};
 use super::faults::ScheduledFault;
 use super::monitor::{CHECK_INTERVAL, CreateArrival};
 use super::report::{ChaosReport, MAX_CREATE_TIME};
@@ -17,6 +17,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 const MAX_EXAMPLES: usize = 12;
 /// What the balancer logs when a server did not answer a call.
 const FAILED_CALL_MESSAGE: &str = "call to server failed";
+/// What the balancer logs when it has made a meeting anew.
+const REVIVED_MESSAGE: &str = "meeting revived";
 
 impl ChaosReport {
     fn write_creates(&self, out: &mut String) -> fmt::Result {
@@ -35,6 +37,8 @@ impl ChaosReport {
             MAX_CREATE_TIME.as_secs(),
         )?;
         writeln!(out, "  overall    {}", latency_summary(self.creates.iter()))?;
+        let healthy = latency_summary(self.creates_on_healthy_servers());
+        writeln!(out, "  healthy    {healthy}, new ones on servers without faults")?;
         if let Some((start, creates)) = slowest_window(&self.creates) {
             let (from, to) = (start.as_secs(), (start + WINDOW).as_secs());
             let summary = latency_summary(creates.into_iter());
@@ -167,9 +171,16 @@ impl ChaosReport {
             after_create.filter(|join| join.is_successful()).count(),
         );
         writeln!(out, "  after a create following a failed join: {succeeded} of {all} succeeded")?;
-        let count = unexplained.len();
+        let (count, late) = (unexplained.len(), self.late_failed_joins().collect::<Vec<_>>());
+        let (outage, late_count) = (MAX_OUTAGE.as_secs(), late.len());
+        let revived = self.log.matches(REVIVED_MESSAGE).count();
         writeln!(out, "  failed     {explained:?}, without an explanation {count}")?;
-        for join in unexplained.into_iter().take(MAX_EXAMPLES) {
+        writeln!(
+            out,
+            "  revivals   {revived}; {late_count} joins failed later than {outage} s after their \
+             server's death"
+        )?;
+        for join in unexplained.into_iter().chain(late).take(MAX_EXAMPLES) {
             let JoinRecord { id, due_at, finished_at, location, outcome, .. } = join;
             let server = location.as_ref().and_then(|location| location.server);
             let since = due_at.saturating_sub(DETECTION_TIME * 4);

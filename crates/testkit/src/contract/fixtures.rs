@@ -76,6 +76,7 @@ pub(super) fn place_request(id: &str, voice_bridges: &[&str]) -> PlaceRequest {
         load: POLICY.load.meeting_load(NOW, EXPECTED_USERS, 0),
         now: NOW,
         pending_ends: Vec::new(),
+        replaces: None,
     }
 }
 

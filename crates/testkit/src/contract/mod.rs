@@ -22,6 +22,7 @@ mod failover;
 mod fixtures;
 mod imports;
 mod joins;
+mod kept_creates;
 mod lifecycle;
 mod many_blobs;
 mod meeting_names;
@@ -83,6 +84,7 @@ pub fn state_store_cases() -> Vec<ContractCase<dyn StateStore>> {
     let pool_cases = pool_store_cases().into_iter().map(ContractCase::on_state_stores);
     let groups = [
         poll_cycles::cases(),
+        kept_creates::cases(),
         session_history::cases(),
         tenants::cases(),
         tokens::cases(),

@@ -275,6 +275,7 @@ impl PoolResponse {
                 vec!["no such tag"]
             }
             Self::Placed(PlaceOutcome::NoVoiceBridge) => vec!["no voice bridge"],
+            Self::Placed(PlaceOutcome::NothingToReplace) => vec!["nothing to replace"],
         }
     }
 }

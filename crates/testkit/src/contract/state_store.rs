@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use app::ports::{JobClaim, PoolStore, RecordingFormatId, StateStore, TenantUpdateResult};
+use app::ports::{
+    JobClaim, KeptCreate, PoolStore, RecordingFormatId, StateStore, TenantUpdateResult,
+};
 use domain::tenant::Lrs;
-use domain::{MeetingSession, Tenant, TenantChange, TenantSetting, Timestamp};
+use domain::{MeetingKey, MeetingSession, Tenant, TenantChange, TenantSetting, Timestamp};
 
 use super::StateFactory;
 use super::pool_store::TestPoolStore;
@@ -41,6 +43,14 @@ impl TestStateStore {
     pub(super) fn pool(&self) -> TestPoolStore {
         let pool: Arc<dyn PoolStore> = self.0.clone();
         TestPoolStore::from_pool(pool)
+    }
+
+    pub(super) async fn keep_create(&self, key: &MeetingKey, kept: &KeptCreate) -> bool {
+        self.0.keep_create(key, kept).await.expect("keep_create")
+    }
+
+    pub(super) async fn find_kept_create(&self, key: &MeetingKey) -> Option<KeptCreate> {
+        self.0.find_kept_create(key).await.expect("find_kept_create")
     }
 
     pub(super) async fn list_tenants(&self) -> Vec<Tenant> {

@@ -66,6 +66,11 @@ pub(crate) struct Expectations {
     pub(crate) end_times: BTreeMap<MeetingKey, (Timestamp, Timestamp)>,
     /// What front-ends believe of the ends of their meetings.
     pub(crate) end_beliefs: BTreeMap<MeetingKey, EndBelief>,
+    /// When the last `end` of each meeting began and when it was over, if its front-end was told that the
+    /// meeting is over.
+    pub(crate) confirmed_ends: BTreeMap<MeetingKey, (Timestamp, Timestamp)>,
+    /// `internalMeetingID` of the meetings whose creates are kept.
+    pub(crate) kept_creates: BTreeMap<MeetingKey, String>,
     server_history: BTreeMap<MeetingKey, ValueHistory<Option<ServerId>>>,
     state_history: BTreeMap<ServerId, ValueHistory<Option<AdminState>>>,
 }

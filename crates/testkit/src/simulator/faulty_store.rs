@@ -30,8 +30,8 @@ const UNAVAILABLE_DELAY: Duration = Duration::from_millis(300);
 
 /// The ports of the store, for one use case.
 pub(crate) struct FaultyStore {
-    sim: Arc<SimRun>,
-    store: Arc<StoreProxy>,
+    pub(super) sim: Arc<SimRun>,
+    pub(super) store: Arc<StoreProxy>,
     process: Arc<ReplicaProcess>,
     use_case: Arc<UseCase>,
 }
@@ -91,7 +91,7 @@ impl FaultyStore {
         result
     }
 
-    async fn read<T>(
+    pub(super) async fn read<T>(
         &self,
         name: &'static str,
         operation: impl Future<Output = Result<T, StoreError>>,

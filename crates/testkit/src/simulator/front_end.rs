@@ -175,6 +175,10 @@ pub(crate) async fn end_meeting(context: ReplicaContext, key: MeetingKey) {
     if let (Some(server), Ok(_) | Err(ApiError::NotFound)) = (called_server, &ended) {
         mark_ended(context.sim(), &use_case, &server);
     }
+    if let Ok(_) | Err(ApiError::NotFound) = &ended {
+        let times = (use_case.started_at, context.sim().now());
+        context.sim().expectations().confirmed_ends.insert(key.clone(), times);
+    }
     let outcome = UseCaseOutcome::Ended(ended);
     check_outcome(&context, &use_case, request_log.server.as_ref(), &outcome);
 }
@@ -298,12 +302,17 @@ fn abandon_meetings(sim: &SimRun, reason: &'static str, applies: impl Fn(&Meetin
     sim.write_trace(|| format!("abandoned: {reason}"));
 }
 
-/// Returns the keys of all running meetings.
+/// Returns the keys of all running meetings, and of those that were lost with their servers.
 #[must_use]
 pub(crate) fn running_keys(sim: &SimRun) -> Vec<MeetingKey> {
+    let expectations = sim.expectations();
     let sim_servers = sim.servers();
     let sim_meetings = sim_servers.values().flat_map(|sim_server| sim_server.meetings.values());
-    sim_meetings.map(|sim_meeting| sim_meeting.key.clone()).collect()
+    let mut keys: Vec<_> = sim_meetings.map(|sim_meeting| sim_meeting.key.clone()).collect();
+    let is_down = |id: &ServerId| sim_servers.get(&id.0).is_some_and(|it| it.down_until.is_some());
+    let recorded = expectations.last_snapshot.meetings.iter();
+    keys.extend(recorded.filter(|it| is_down(&it.server)).map(|it| it.key.clone()));
+    keys
 }
 
 /// Removes a user from a meeting.

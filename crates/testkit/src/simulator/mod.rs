@@ -15,6 +15,7 @@ mod expectations;
 mod fault_schedule;
 mod faulty_store;
 mod front_end;
+mod kept_creates;
 mod log;
 mod mutant;
 mod network;

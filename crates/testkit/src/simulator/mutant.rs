@@ -56,6 +56,12 @@ pub enum Mutant {
     TellsEndsTwice,
     /// An end is told two minutes late, whatever has happened since.
     TellsEndsLate,
+    /// No create is kept, so no meeting of a dead server is made anew.
+    RevivesNothing,
+    /// A meeting that was ended while its server was offline stays recorded.
+    KeepsMeetingsEndedOffline,
+    /// Joins believe that healthy servers are offline, and revivals replace any record.
+    RevivesHealthyMeetings,
 }
 
 impl Mutant {
@@ -87,5 +93,8 @@ impl Mutant {
         Self::ForgetsEndCallbacks,
         Self::TellsEndsTwice,
         Self::TellsEndsLate,
+        Self::RevivesNothing,
+        Self::KeepsMeetingsEndedOffline,
+        Self::RevivesHealthyMeetings,
     ];
 }

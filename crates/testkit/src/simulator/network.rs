@@ -132,6 +132,7 @@ impl NetworkClient {
                 effect.started_meeting.as_ref().and_then(|key| sim_server.meetings.get_mut(&key.id))
             {
                 sim_meeting.created_by = self.use_case.number;
+                sim_meeting.is_revived = matches!(self.use_case.kind, UseCaseKind::Join(_));
             }
             effect
         };
@@ -146,6 +147,9 @@ impl NetworkClient {
                 &sent.host,
             );
             self.sim.record_check("new_meetings_are_on_open_servers", result);
+            let result =
+                checkers::revivals::check_start(&self.sim, &self.use_case, &sent.host, key);
+            self.sim.record_check("revivals_are_wanted", result);
             let result = checkers::start_and_end::check_voice_bridge(
                 &self.sim,
                 &self.use_case,

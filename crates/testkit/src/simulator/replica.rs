@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::forecaster;
-use app::memory::{MemoryBlobs, MemoryPoolStore};
+use app::memory::{MemoryBlobs, MemoryPoolStore, PlainSealer};
 use app::policy::Policy;
 use app::poll::Rechecks;
 use app::ports::{
@@ -14,7 +14,7 @@ use app::ports::{
     StoreError,
 };
 use app::server_backup;
-use app::state::{ResponseTimes, ServerBackup, SharedForecast};
+use app::state::{ResponseTimes, Revivals, ServerBackup, SharedForecast, SuspectChecks};
 use app::tenancy::TenantCache;
 use app::{App, callbacks, end_callbacks, poll};
 use async_trait::async_trait;
@@ -54,6 +54,8 @@ pub(crate) struct ReplicaContext {
     forecast: Arc<SharedForecast>,
     server_backup: Arc<ServerBackup>,
     response_times: Arc<ResponseTimes>,
+    revivals: Arc<Revivals>,
+    suspect_checks: Arc<SuspectChecks>,
     policy: Arc<Policy>,
 }
 
@@ -95,8 +97,17 @@ impl ReplicaContext {
         let store = Arc::new(FaultyStore::new(sim.clone(), process.clone(), use_case));
         let (create, join) = (policy.create_rules.clone(), policy.join_rules.clone());
         let tenant_cache = Arc::new(TenantCache::new(store, create, join));
-        let (forecast, server_backup, response_times) = Default::default();
-        Self { sim, process, tenant_cache, forecast, server_backup, response_times, policy }
+        Self {
+            sim,
+            process,
+            tenant_cache,
+            forecast: Arc::default(),
+            server_backup: Arc::default(),
+            response_times: Arc::default(),
+            revivals: Arc::default(),
+            suspect_checks: Arc::default(),
+            policy,
+        }
     }
 
     /// Returns the run that the replica is part of.
@@ -117,6 +128,10 @@ impl ReplicaContext {
             Arc::new(FaultyStore::new(self.sim.clone(), self.process.clone(), use_case.clone()));
         App {
             pool: store.clone(),
+            kept_creates: store.clone(),
+            sealer: Arc::new(PlainSealer),
+            revivals: self.revivals.clone(),
+            suspect_checks: self.suspect_checks.clone(),
             history: store.clone(),
             forecast: self.forecast.clone(),
             server_backup: self.server_backup.clone(),

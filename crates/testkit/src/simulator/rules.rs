@@ -8,6 +8,8 @@ pub struct Rules {
     pub max_create_ms: i64,
     /// Longest validity of a claim, in ms.
     pub max_claim_ms: i64,
+    /// Longest duration of a join, in ms: it may wait for a revival.
+    pub max_join_ms: i64,
     /// Longest duration of every other API call, in ms.
     pub max_call_ms: i64,
     /// Longest duration of a poll of all servers and of an administrator's action, in ms.
@@ -29,6 +31,7 @@ impl Default for Rules {
         Self {
             max_create_ms: 31_000,
             max_claim_ms: 34_000,
+            max_join_ms: 35_000,
             max_call_ms: 15_000,
             max_poll_ms: 45_000,
             max_skew_ms: 5_000,

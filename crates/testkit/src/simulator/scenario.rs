@@ -132,6 +132,7 @@ impl Scenario {
             url_host: Some("balancer".to_owned()),
             tells_ends: true,
             max_upload_ms: 300_000,
+            revival_window_ms: 3_600_000,
         }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct SimMeeting {
     pub(crate) created_at: Timestamp,
     /// The number of the use case that created it.
     pub(crate) created_by: u64,
+    /// Whether a join has made it anew.
+    pub(crate) is_revived: bool,
     /// The number of users in it.
     pub(crate) users: u32,
     /// Since when it has no users; `None` while it has users.

@@ -209,6 +209,7 @@ impl SimServer {
             metadata,
             created_at: now,
             created_by: 0,
+            is_revived: false,
             users: 0,
             empty_since: Some(now),
             had_users: false,

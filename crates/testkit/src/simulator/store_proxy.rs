@@ -41,11 +41,11 @@ impl StoreProxy {
         self.mutant
     }
 
-    fn memory(&self) -> Arc<MemoryPoolStore> {
+    pub(super) fn memory(&self) -> Arc<MemoryPoolStore> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn has_mutant(&self, mutant: Mutant) -> bool {
+    pub(super) fn has_mutant(&self, mutant: Mutant) -> bool {
         self.mutant == Some(mutant)
     }
 
@@ -210,6 +210,7 @@ impl PoolStore for StoreProxy {
         {
             memory.forget_meeting(&request.key, &known.server.id, None, None).await?;
         }
+        self.forget_replaced(&mut request).await?;
         if self.has_mutant(Mutant::PlacesWithoutLoad) {
             request.load.expected_users = 0;
         }
@@ -269,6 +270,9 @@ impl PoolStore for StoreProxy {
         seen_at: Option<Timestamp>,
         pending_end: Option<&PendingEnd>,
     ) -> Result<bool, StoreError> {
+        if self.keeps_ended(key, pending_end).await? {
+            return Ok(true);
+        }
         let pending_end = pending_end.filter(|_| !self.has_mutant(Mutant::ForgetsPendingEnds));
         self.memory().forget_meeting(key, server, seen_at, pending_end).await
     }
@@ -291,6 +295,7 @@ impl PoolStore for StoreProxy {
         if placed.is_none() && self.has_mutant(Mutant::MixesTenants) {
             return self.find_meeting(key).await;
         }
+        self.show_offline(placed.as_mut());
         if let Some(placed) = placed.as_mut().filter(|_| self.has_mutant(Mutant::JoinsAnywhere)) {
             let servers = memory.list_servers().await?;
             let usable = servers.into_iter().rfind(Server::accepts_joins);

@@ -79,6 +79,18 @@ CREATE TABLE scalelite_own.meetings (
 CREATE INDEX meetings_by_id ON scalelite_own.meetings USING hash (id);
 CREATE INDEX meetings_by_server ON scalelite_own.meetings (server_id);
 
+-- The creates of recorded meetings, sealed, from which meetings of dead servers are made anew. The
+-- inserting transaction makes sure that a meeting has one.
+CREATE TABLE scalelite_own.kept_creates (
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    internal_id text COLLATE "C" NOT NULL,
+    sealed text NOT NULL,
+    size bigint NOT NULL
+);
+CREATE INDEX kept_creates_by_id ON scalelite_own.kept_creates USING hash (id);
+CREATE INDEX kept_creates_by_size ON scalelite_own.kept_creates (size);
+
 -- Meetings that must be ended on a server as soon as a poll reports them there. There are few, so
 -- their ids need no index.
 CREATE TABLE scalelite_own.pending_ends (

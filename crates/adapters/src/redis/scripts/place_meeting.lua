@@ -16,6 +16,7 @@ if row then
   end
   if record_conflict(row, request.token, request.now) ~= 'replaceable' then return { 'retry' } end
 end
+if not finds_replaced(row, request.replaces, request.token) then return { 'retry' } end
 if call('ZSCORE', LOAD, server_id) ~= request.load
   or placed_since_poll(server_id) ~= request.placed_since_poll then
   return { 'retry' }

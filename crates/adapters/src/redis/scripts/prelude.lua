@@ -206,6 +206,14 @@ local function original_fields(server_id, password, bridge, tenant)
   return fields
 end
 
+-- Keys of the kept creates of meetings, and the sizes of the large ones.
+local function create_key(ref) return own_key('create', ref) end
+local LARGE_CREATES = prefix .. 'own:large_creates'
+
+local function forget_create(ref)
+  if call('DEL', create_key(ref)) == 1 then call('HDEL', LARGE_CREATES, ref) end
+end
+
 -- Returns the name, the original's fields and our own fields of a meeting, detached or not; or
 -- false.
 local function read_meeting(ref)
@@ -224,12 +232,14 @@ end
 local function extend_ttl(ref)
   call('PEXPIRE', meeting_key(ref), ttl)
   call('PEXPIRE', own_key('meeting', ref), ttl)
+  call('PEXPIRE', create_key(ref), ttl)
 end
 
 local function forget_meeting(ref)
   local found = call('HMGET', meeting_key(ref), 'server_id', 'voice_bridge')
   local server_id = found[1] or call('HGET', own_key('meeting', ref), 'server')
   call('DEL', meeting_key(ref), own_key('meeting', ref))
+  forget_create(ref)
   local id = string.match(ref, '^\31[^\31]*\31(.*)$')
   if id then call('SREM', own_key('same_id', id), ref) end
   call('SREM', MEETINGS, ref)
@@ -249,6 +259,16 @@ local function undo_placement(row)
   end
   add_placed(fields.server, -1)
   forget_meeting(row[1])
+end
+
+-- Whether a request that replaces the meeting of this internalMeetingID only ('' or nil: any) finds it or its own claim: the
+-- same rule as app::ports::PlaceRequest::refuse_other_record.
+local function finds_replaced(row, replaces, token)
+  if not replaces or replaces == '' then return true end
+  if not row then return false end
+  local fields = to_table(row[3])
+  if fields.claim_token then return fields.claim_token == token end
+  return fields.internal_id == replaces
 end
 
 -- How the record of a meeting conflicts with a request to place it: the same rule as
@@ -289,6 +309,7 @@ local function put_meeting(meeting, bridge)
     call('SADD', own_key('same_id', meeting.id), ref)
   end
   call('DEL', own_key('meeting', ref))
+  forget_create(ref)
   call('HSET', own_key('meeting', ref), 'server', meeting.server, unpack(meeting.own))
   write_original_fields(ref, meeting.server, meeting.password, bridge, meeting.tenant)
   return ref

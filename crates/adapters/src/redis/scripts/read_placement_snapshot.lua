@@ -1,4 +1,5 @@
--- Returns where a meeting is, or what is needed to place it: tenant, id, time, token. Undoes the
+-- Returns where a meeting is, or what is needed to place it: tenant, id, time, token, internalMeetingID of the meeting that is
+-- replaced ('' for any; the reply is { 'nothing' } if no meeting is there). Undoes the
 -- record of a meeting if its claim has expired or its server was removed; a replaceable record
 -- stays until the meeting is placed. The reply is { 'known', meeting, server } or { 'placeable',
 -- loads, counts of placed meetings in the order of the loads, revision of the servers, servers of
@@ -9,6 +10,9 @@ if ref then
   local server_row = row and read_server(to_table(row[2]).server_id)
   if not server_row then
     forget_meeting(ref)
+    if ARGV[7] ~= '' then return { 'nothing' } end
+  elseif not finds_replaced(row, ARGV[7], ARGV[6]) then
+    return { 'known', row, server_row }
   else
     local conflict = record_conflict(row, ARGV[6], ARGV[5])
     if conflict == 'blocking' then return { 'known', row, server_row } end
@@ -17,6 +21,8 @@ if ref then
       put_end_of_replaced(ARGV[3], ARGV[4], row, ARGV[6], ARGV[5])
     end
   end
+elseif ARGV[7] ~= '' then
+  return { 'nothing' }
 end
 local loads = call('ZRANGE', LOAD, 0, -1, 'WITHSCORES')
 local placed = {}

@@ -64,6 +64,17 @@ CREATE INDEX meetings_by_id ON meetings (id);
 CREATE INDEX meetings_by_server ON meetings (server_id);
 CREATE INDEX meetings_by_seen_at ON meetings (seen_at);
 
+-- The creates of recorded meetings, sealed, from which meetings of dead servers are made anew.
+CREATE TABLE kept_creates (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    internal_id TEXT NOT NULL,
+    sealed TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+) STRICT;
+CREATE INDEX kept_creates_by_size ON kept_creates (size);
+
 -- Meetings that must be ended on a server as soon as a poll reports them there.
 CREATE TABLE pending_ends (
     server_id TEXT NOT NULL REFERENCES servers (id) ON DELETE CASCADE,

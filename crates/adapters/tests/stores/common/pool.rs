@@ -38,6 +38,7 @@ pub(crate) fn place_request(id: &str, token: usize, voice_bridge: &str) -> Place
         load: MeetingLoad { expected_users: 15, expected_until: NOW.plus_ms(900_000), users: 0 },
         now: NOW,
         pending_ends: Vec::new(),
+        replaces: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Makes up the calls of a random sequence.
 
-use app::ports::{PlaceOutcome, PlaceRequest, ServerChange};
+use app::ports::{PlaceOutcome, PlaceRequest, ReplacedRecord, ServerChange};
 use domain::health::ServerFailure;
 use domain::placement::{PlacementCriteria, PlacementPolicy, PlacementRules, TagRequest};
 use domain::poll::{PendingEnd, PollObservation, ReportedMeeting, UnreadableMeetings};
@@ -223,6 +223,9 @@ fn any_request(rng: &mut TestRng, now: Timestamp) -> PlaceRequest {
         },
         now,
         pending_ends: any_pending_ends(rng, now),
+        replaces: any_internal_id(rng)
+            .filter(|_| rng.is_one_in(4))
+            .map(|internal_id| ReplacedRecord { internal_id, server: server_id("a") }),
     }
 }
 

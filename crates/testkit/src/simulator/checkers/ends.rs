@@ -17,7 +17,10 @@ const MAX_CHANGED_USERS: u32 = 3;
 
 /// Returns whether a use case ends meetings that nobody has asked it to end.
 fn is_automatic(use_case: &UseCase) -> bool {
-    matches!(use_case.kind, UseCaseKind::Poll | UseCaseKind::Create(_) | UseCaseKind::Internal)
+    matches!(
+        use_case.kind,
+        UseCaseKind::Poll | UseCaseKind::Create(_) | UseCaseKind::Join(_) | UseCaseKind::Internal
+    )
 }
 
 /// Returns whether a front-end or an administrator has decided that the meeting is over.

@@ -4,6 +4,7 @@
 pub(crate) mod ends;
 mod final_state;
 pub(crate) mod join_redirects;
+pub(crate) mod revivals;
 pub(crate) mod start_and_end;
 mod store_changes;
 pub(crate) mod told_ends;
@@ -155,6 +156,7 @@ pub(crate) const USE_CASE_CHECKERS: &[(&str, UseCaseChecker)] = &[
     ("ended_meetings_are_gone", use_case_results::ended_meetings_are_gone),
     ("running_meetings_are_called_running", use_case_results::running_meetings_are_called_running),
     ("tenants_see_their_own", use_case_results::tenants_see_their_own),
+    ("joins_survive_dead_servers", revivals::joins_survive_dead_servers),
 ];
 
 /// Checkers that run at the end of a run.
@@ -167,6 +169,7 @@ pub(crate) const FINAL_STATE_CHECKERS: &[(&str, FinalStateChecker)] = &[
     ("running_meetings_are_known", final_state::running_meetings_are_known),
     ("records_are_true", final_state::records_are_true),
     ("ended_meetings_stay_ended", final_state::ended_meetings_stay_ended),
+    ("revived_meetings_stay_ended", revivals::revived_meetings_stay_ended),
     ("servers_are_all_there", final_state::servers_are_all_there),
     ("ends_are_told", told_ends::ends_are_told),
     ("running_voice_bridges_are_unique", final_state::running_voice_bridges_are_unique),

@@ -190,9 +190,13 @@ fn is_requested(change: &StoreChange<'_>, record: &Meeting, is_offline: bool) ->
             let cordoned = Some(AdminState::Cordoned);
             *key == record.key && change.expectations.was_in_state(&record.server, cordoned, since)
         }
-        (UseCaseKind::Create(key), "place_meeting") if is_offline => *key == record.key,
+        (UseCaseKind::Create(key) | UseCaseKind::Join(key), "place_meeting") if is_offline => {
+            *key == record.key
+        }
         // The server came back while the meeting was being placed anew, and got the create again.
-        (UseCaseKind::Create(key), _) if record.claim.is_some() => *key == record.key,
+        (UseCaseKind::Create(key) | UseCaseKind::Join(key), _) if record.claim.is_some() => {
+            *key == record.key
+        }
         _ => false,
     }
 }

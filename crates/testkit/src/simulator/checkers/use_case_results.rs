@@ -21,6 +21,7 @@ const STORE_MARGIN_MS: i64 = 4_000;
 pub(crate) fn check_duration(use_case: &UseCase, now: Timestamp, rules: &Rules) -> CheckResult {
     let limit_ms = match use_case.kind {
         UseCaseKind::Create(_) => rules.max_create_ms,
+        UseCaseKind::Join(_) => rules.max_join_ms,
         UseCaseKind::Poll | UseCaseKind::ChangeServer(..) | UseCaseKind::AdminEnd(_) => {
             rules.max_poll_ms
         }
