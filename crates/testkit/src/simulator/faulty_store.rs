@@ -20,10 +20,11 @@ use domain::{
 use tokio::time::sleep;
 
 use super::fault_schedule::StoreFault;
+use super::mutant::Mutant;
 use super::replica_process::ReplicaProcess;
 use super::sim_run::SimRun;
 use super::store_proxy::StoreProxy;
-use super::use_case::{UseCase, meeting_name};
+use super::use_case::{ServerAction, UseCase, UseCaseKind, meeting_name};
 
 /// How long an operation waits for an unavailable store before it fails.
 const UNAVAILABLE_DELAY: Duration = Duration::from_millis(300);
@@ -142,7 +143,11 @@ impl PoolStore for FaultyStore {
     }
 
     async fn list_servers(&self) -> Result<Vec<Server>, StoreError> {
-        self.read("list_servers", self.store.list_servers()).await
+        let servers = self.read("list_servers", self.store.list_servers()).await?;
+        let adds_spelling =
+            matches!(self.use_case.kind, UseCaseKind::ChangeServer(ServerAction::AddSpelling, _));
+        let is_blind = adds_spelling && self.store.mutant() == Some(Mutant::AcceptsSpellings);
+        Ok(if is_blind { Vec::new() } else { servers })
     }
 
     async fn find_server(&self, id: &ServerId) -> Result<Option<Server>, StoreError> {

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use super::checkers::{self, FinishedUseCase, UseCaseOutcome};
 use super::replica::ReplicaContext;
 use super::sim_run::SimRun;
+use super::twin_entries;
 use super::use_case::{ServerAction, UseCase, UseCaseKind, meeting_name};
 use super::workload::{CreateRequest, tenant_name};
 
@@ -261,6 +262,11 @@ pub(crate) async fn change_server(context: ReplicaContext, action: ServerAction,
                 Ok(_) => set_state(AdminState::Enabled).await.map(drop),
                 Err(error) => Err(error),
             }
+        }
+        ServerAction::AddTwin => twin_entries::add_twin(&app, context.sim(), &host).await,
+        ServerAction::Rename => twin_entries::rename(&app, context.sim(), &host).await,
+        ServerAction::AddSpelling => {
+            twin_entries::add_spelling(&app, context.sim(), &host).await
         }
     };
     let result = result.map_err(|error| error.to_string());

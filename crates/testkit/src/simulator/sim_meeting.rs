@@ -24,7 +24,7 @@ pub(crate) struct SimMeeting {
     pub(crate) metadata: Vec<(String, String)>,
     /// When it was created.
     pub(crate) created_at: Timestamp,
-    /// The number of the use case that created it.
+    /// The number of the use case that created it; 0 if another balancer did.
     pub(crate) created_by: u64,
     /// The number of users in it.
     pub(crate) users: u32,
@@ -57,6 +57,12 @@ impl SimMeeting {
     #[must_use]
     pub(crate) fn max_empty_ms(&self) -> i64 {
         if self.had_users { 60_000 } else { 300_000 }
+    }
+
+    /// Returns whether another balancer has created it.
+    #[must_use]
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.created_by == 0
     }
 
     /// Returns the tenant that the metadata names.

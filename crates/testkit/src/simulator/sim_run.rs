@@ -1,27 +1,23 @@
 //! The state of one run: the simulated servers, the faults, the store that all replicas share, what
 //! the checkers know, and the log. No lock is held across an await.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::Timestamp;
 use tokio::time::Instant;
 
 use super::checkers::{self, StoreChange};
+use super::entries::SimServers;
 use super::expectations::Expectations;
 use super::fault_schedule::FaultSchedule;
 use super::log::{RUN_START, RunLog};
 use super::rules::Rules;
 use super::scenario::Scenario;
-use super::sim_server::SimServer;
 use super::store_proxy::StoreProxy;
 use super::use_case::{UseCase, UseCaseKind};
 
 /// The name under which the loss of all data of the store is checked, like an operation.
 pub(crate) const STORE_LOSS: &str = "loss of the store";
-
-/// Servers by host name.
-pub(crate) type SimServers = BTreeMap<String, SimServer>;
 
 /// The state of one run.
 pub(crate) struct SimRun {

@@ -8,6 +8,7 @@ use bbb::response::{build_failure, build_success};
 use bbb::{Algorithms, Query};
 use domain::{MeetingKey, Timestamp};
 
+use super::server_speed::ServerSpeed;
 use super::sim_meeting::{EndedMeeting, SimMeeting};
 
 const VERSION_RESPONSE: &str = "<response><returncode>SUCCESS</returncode><version>2.0</version>\
@@ -31,6 +32,12 @@ pub(crate) struct SimServer {
     /// Whether meetings without users keep running, so that the final state does not change while
     /// it is checked.
     pub(crate) keeps_empty_meetings: bool,
+    /// How long it works on calls.
+    pub(crate) speed: ServerSpeed,
+    /// How often it has crashed.
+    pub(crate) crashes: u32,
+    /// Meetings that replicas have asked it to create, and when they sent the creates.
+    pub(crate) asked_creates: Vec<(String, Timestamp)>,
 }
 
 /// The effect of a call on a server.
@@ -60,6 +67,9 @@ impl SimServer {
             down_until: None,
             last_fault_at: None,
             keeps_empty_meetings: false,
+            speed: ServerSpeed::default(),
+            crashes: 0,
+            asked_creates: Vec::new(),
         }
     }
 
@@ -103,8 +113,14 @@ impl SimServer {
         for id in ids {
             self.remove_meeting(&id, now);
         }
+        self.crashes += 1;
         self.down_until = Some(until);
         self.last_fault_at = Some(until);
+    }
+
+    /// Ends a meeting because its owner, another balancer, has said so.
+    pub(crate) fn end_by_its_owner(&mut self, id: &str, now: Timestamp) {
+        self.remove_meeting(id, now);
     }
 
     fn remove_meeting(&mut self, id: &str, ended_at: Timestamp) {

@@ -1,8 +1,9 @@
 //! The rule for browsers that follow the redirect of a join.
 
-use domain::{MeetingKey, ServerId, Timestamp};
+use domain::{MeetingKey, Timestamp};
 
 use super::CheckResult;
+use crate::simulator::entries::is_same_server;
 use crate::simulator::expectations::Expectations;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::sim_server::SimServer;
@@ -43,9 +44,9 @@ fn is_absence_explained(
     key: &MeetingKey,
     now: Timestamp,
 ) -> bool {
-    let server = ServerId(sim_server.host.clone());
     let record = expectations.last_snapshot.meeting(key);
-    let Some(record) = record.filter(|record| record.server == server) else { return true };
+    let record = record.filter(|record| is_same_server(&record.server.0, &sim_server.host));
+    let Some(record) = record else { return true };
     let has_ended = sim_server.ended_meetings.iter().any(|ended| {
         ended.meeting.key == *key && ended.ended_at >= record.placed_at.plus_ms(-MAX_STALE_MS)
     });

@@ -3,6 +3,7 @@
 use domain::{AdminState, MeetingKey, ServerId};
 
 use super::CheckResult;
+use crate::simulator::entries::is_same_server;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
 
@@ -82,7 +83,7 @@ pub(crate) fn check_may_end(sim: &SimRun, use_case: &UseCase, host: &str, id: &s
         return Ok(());
     }
     let record = expectations.last_snapshot.meeting(&sim_meeting.key);
-    let recorded_elsewhere = record.filter(|record| record.server.0 != host);
+    let recorded_elsewhere = record.filter(|record| !is_same_server(&record.server.0, host));
     if recorded_elsewhere.is_some_and(|record| record.claim.is_none()) {
         return Ok(());
     }

@@ -6,6 +6,7 @@ use domain::health::HealthState;
 use domain::{AdminState, Meeting, Server, ServerId};
 
 use super::{CheckResult, StoreChange};
+use crate::simulator::entries::is_same_server;
 use crate::simulator::expectations::StoreSnapshot;
 use crate::simulator::sim_meeting::SimMeeting;
 use crate::simulator::sim_run::STORE_LOSS;
@@ -123,7 +124,7 @@ pub(crate) fn places_are_counted(change: &StoreChange<'_>) -> CheckResult {
 pub(crate) fn running_meetings_are_not_forgotten(change: &StoreChange<'_>) -> CheckResult {
     for record in &change.before.meetings {
         let now = change.after.meeting(&record.key);
-        let is_kept = now.is_some_and(|now| now.server == record.server);
+        let is_kept = now.is_some_and(|now| is_same_server(&now.server.0, &record.server.0));
         if !is_kept && !may_be_forgotten(change, record) {
             let (name, server) = (meeting_name(&record.key), &record.server);
             let StoreChange { use_case, operation, .. } = change;
