@@ -126,6 +126,12 @@ impl Expectations {
         recorded.any(|recorded| !is_same_server(&recorded.0, &server.0))
     }
 
+    /// Returns whether a server was ever listed under both of its names.
+    #[must_use]
+    pub(crate) fn was_listed_twice(&self, host: &str) -> bool {
+        self.state_history.keys().filter(|id| is_same_server(&id.0, host)).count() > 1
+    }
+
     /// Returns whether an entry of a server was removed at any time from `since` on.
     #[must_use]
     pub(crate) fn was_removed(&self, host: &str, since: Timestamp) -> bool {

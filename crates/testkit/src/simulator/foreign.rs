@@ -73,7 +73,7 @@ pub(crate) fn perform_step(sim: &SimRun, host: &str, step: &ForeignStep) {
     match step {
         ForeignStep::Create(key, bridge) => {
             let query = create_query(sim_server, key, bridge);
-            let effect = sim_server.answer_call("create", &query, now);
+            let effect = sim_server.answer_call("create", &query, now, now);
             drop(sim_servers);
             if let Some(key) = effect.started_meeting {
                 sim.count_event("foreign meetings");

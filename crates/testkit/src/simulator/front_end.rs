@@ -175,7 +175,7 @@ fn mark_ended(sim: &SimRun, use_case: &UseCase, server: &ServerId) {
     let mut sim_servers = sim.servers();
     let Some(sim_server) = sim_servers.get_mut(&server.0) else { return };
     if let Some(sim_meeting) = sim_server.meetings.get_mut(&key.id)
-        && sim_meeting.created_at < use_case.started_at
+        && sim_meeting.listed_since < use_case.started_at
     {
         sim_meeting.ended_at = Some(now);
     }

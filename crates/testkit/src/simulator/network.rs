@@ -8,8 +8,8 @@ use app::ports::{BackendCall, BackendResponse, BbbClient, CallError, PoolStore a
 use async_trait::async_trait;
 use bbb::Query;
 use bytes::Bytes;
-use domain::ServerId;
 use domain::health::ServerFailure;
+use domain::{ServerId, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::checkers;
@@ -117,7 +117,7 @@ impl NetworkClient {
     }
 
     /// Has the server execute the call, and returns the body of its response.
-    fn deliver_call(&self, sent: &SentCall) -> Bytes {
+    fn deliver_call(&self, sent: &SentCall, arrived_at: Timestamp) -> Bytes {
         let now = self.sim.now();
         if sent.name == "end" {
             let id = Query::parse(&sent.query).get("meetingID").unwrap_or_default().into_owned();
@@ -137,7 +137,7 @@ impl NetworkClient {
             let Some(sim_server) = sim_servers.get_mut(&sent.host) else {
                 return Bytes::new();
             };
-            let effect = sim_server.answer_call(&sent.name, &sent.query, now);
+            let effect = sim_server.answer_call(&sent.name, &sent.query, arrived_at, now);
             if let Some(sim_meeting) =
                 effect.started_meeting.as_ref().and_then(|key| sim_server.meetings.get_mut(&key.id))
             {
@@ -175,12 +175,12 @@ impl NetworkClient {
         work: CallWork,
         until: Instant,
     ) -> Result<Bytes, CallError> {
-        let crashes = self.count_crashes(&sent.host);
+        let (arrived_at, crashes) = (self.sim.now(), self.count_crashes(&sent.host));
         let (client, late) = (self.clone(), sent.clone());
         let delivery = tokio::spawn(async move {
             sleep(Duration::from_millis(work.ms)).await;
             let is_up = client.count_crashes(&late.host) == crashes;
-            is_up.then(|| client.deliver_call(&late))
+            is_up.then(|| client.deliver_call(&late, arrived_at))
         });
         match timeout_at(until, delivery).await {
             Err(_) => Err(CallError::Timeout(sent.response_ms)),
@@ -209,7 +209,7 @@ impl NetworkClient {
         let is_executed = !matches!(fault, Some(CallFault::RequestLost | CallFault::ErrorPage));
         let body = match is_executed {
             true if work.has_late_effect => self.deliver_late(sent, work, timed_out_at).await?,
-            true => self.deliver_call(sent),
+            true => self.deliver_call(sent, self.sim.now()),
             false => Bytes::new(),
         };
         let extra_ms = match fault {
@@ -328,7 +328,7 @@ impl BbbClient for NetworkClient {
         match self.sim.store.mutant() {
             Some(Mutant::SendsTwice) if sent.name == "end" => {
                 self.check_not_repeated(&sent);
-                self.deliver_call(&sent);
+                self.deliver_call(&sent, self.sim.now());
             }
             Some(Mutant::WaitsForEver) => sent.response_ms = 300_000,
             _ => {}

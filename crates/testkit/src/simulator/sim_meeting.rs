@@ -22,8 +22,10 @@ pub(crate) struct SimMeeting {
     pub(crate) attendee_pw: String,
     /// The `meta_*` parameters of its create, without the prefix.
     pub(crate) metadata: Vec<(String, String)>,
-    /// When it was created.
+    /// Its `createTime`: when its server got the create.
     pub(crate) created_at: Timestamp,
+    /// When its server began to list it: when that has worked on the create.
+    pub(crate) listed_since: Timestamp,
     /// The number of the use case that created it; 0 if another balancer did.
     pub(crate) created_by: u64,
     /// The number of users in it.

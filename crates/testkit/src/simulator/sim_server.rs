@@ -134,11 +134,12 @@ impl SimServer {
         self.meetings.get(&key.id).filter(|meeting| meeting.key == *key)
     }
 
-    /// Answers a call of this name; `raw_query` includes the checksum.
+    /// Answers a call of this name that arrived then; `raw_query` includes the checksum.
     pub(crate) fn answer_call(
         &mut self,
         call: &str,
         raw_query: &str,
+        arrived_at: Timestamp,
         now: Timestamp,
     ) -> CallEffect {
         self.advance(now);
@@ -151,7 +152,7 @@ impl SimServer {
         };
         let id = query.get("meetingID").unwrap_or_default().into_owned();
         match call {
-            "create" => self.answer_create(&id, &query, now),
+            "create" => self.answer_create(&id, &query, arrived_at, now),
             "end" => self.answer_end(&id, now).into(),
             "isMeetingRunning" => {
                 let running = self.meetings.get(&id).is_some_and(|meeting| meeting.users > 0);
@@ -174,7 +175,13 @@ impl SimServer {
         genuine.then(|| Query::parse(&split.signed_text))
     }
 
-    fn answer_create(&mut self, id: &str, query: &Query, now: Timestamp) -> CallEffect {
+    fn answer_create(
+        &mut self,
+        id: &str,
+        query: &Query,
+        arrived_at: Timestamp,
+        now: Timestamp,
+    ) -> CallEffect {
         let parameter = |name: &str| {
             let value = query.get(name).filter(|value| !value.is_empty());
             value.map(std::borrow::Cow::into_owned)
@@ -202,12 +209,13 @@ impl SimServer {
             MeetingKey { tenant: SimMeeting::tenant_from_metadata(&metadata), id: id.to_owned() };
         let meeting = SimMeeting {
             key: key.clone(),
-            internal_id: format!("{id}@{}-{}", self.host, now.0),
+            internal_id: format!("{id}@{}-{}", self.host, arrived_at.0),
             voice_bridge,
             moderator_pw: moderator_pw.unwrap_or_else(|| "made-up-mp".to_owned()),
             attendee_pw: attendee_pw.unwrap_or_else(|| "made-up-ap".to_owned()),
             metadata,
-            created_at: now,
+            created_at: arrived_at,
+            listed_since: now,
             created_by: 0,
             users: 0,
             empty_since: Some(now),

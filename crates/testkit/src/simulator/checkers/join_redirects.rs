@@ -29,7 +29,7 @@ pub(crate) fn check_redirect(
         Some(found) if found.key == *key => Ok(()),
         // BBB servers know no tenants: after the meeting has ended, another tenant may have started
         // one with the same id.
-        Some(found) if found.created_at >= use_case.started_at => Ok(()),
+        Some(found) if found.listed_since >= use_case.started_at => Ok(()),
         Some(found) => {
             Err(format!("{use_case}: arrived in the meeting of {}", meeting_name(&found.key)))
         }

@@ -159,7 +159,7 @@ fn may_be_forgotten(change: &StoreChange<'_>, record: &Meeting) -> bool {
     // A poll cannot know a meeting that a create has just started anew and that was not acknowledged
     // yet: the create restores the record before it answers.
     let is_restarted =
-        sim_meeting.created_at > record.seen_at && sim_meeting.acknowledged_at.is_none();
+        sim_meeting.listed_since > record.seen_at && sim_meeting.acknowledged_at.is_none();
     is_moved || is_restarted
 }
 

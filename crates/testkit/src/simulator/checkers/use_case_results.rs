@@ -168,7 +168,7 @@ pub(crate) fn ended_meetings_are_gone(finished: &FinishedUseCase<'_>) -> CheckRe
     let sim_servers = finished.sim.servers();
     let sim_meeting = sim_servers.get(&server.0).and_then(|sim_server| sim_server.meeting(key));
     match sim_meeting {
-        Some(sim_meeting) if sim_meeting.created_at < finished.use_case.started_at => {
+        Some(sim_meeting) if sim_meeting.listed_since < finished.use_case.started_at => {
             Err(format!("{} succeeded, but the meeting still runs on {server}", finished.use_case))
         }
         _ => Ok(()),
