@@ -165,7 +165,8 @@ impl Meeting {
         if self.origin.is_adopted || !is_unknown || self.placed_at == Timestamp::default() {
             return None;
         }
-        let until = if self.claim.is_some() { now } else { self.seen_at };
+        // A claim outlasts its create.
+        let until = self.claim.as_ref().map_or(self.seen_at, |claim| claim.until.min(now));
         Some(CreateWindow { sent_at: self.placed_at, until })
     }
 }
@@ -241,6 +242,10 @@ mod tests {
         assert_eq!(report(false, 1_007_001), (false, false), "after it was confirmed");
         assert_eq!(report(true, 1_059_000), (true, false), "its create is still under way");
         assert_eq!(report(true, 900_000), (false, true), "it was there before");
+        let expired = Claim { token: "t".to_owned(), until: PLACED_AT.plus_ms(33_000) };
+        let expired = Meeting { claim: Some(expired), ..meeting(MeetingOrigin::default(), true) };
+        let origin = expired.origin_after_report(identity("i", 1_038_001).as_ref(), NOW);
+        assert_eq!((origin.is_proven, origin.is_adopted), (false, true), "its create was over");
         let original =
             Meeting { placed_at: Timestamp(0), ..meeting(MeetingOrigin::default(), false) };
         let origin = original.origin_after_report(identity("i", 1_001_000).as_ref(), NOW);

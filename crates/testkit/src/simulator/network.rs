@@ -248,13 +248,10 @@ impl NetworkClient {
     /// Notes a create that is sent, and checks that none is under way elsewhere.
     fn note_create(&self, sent: &SentCall) -> PendingCreate {
         let id = Query::parse(&sent.query).get("meetingID").unwrap_or_default().into_owned();
-        let now = self.sim.now();
         let result = checkers::slow_servers::check_made_once(&self.sim, &self.use_case, &sent.host);
         self.sim.record_check("slow_creates_are_made_once", result);
-        if let Some(sim_server) = self.sim.servers().get_mut(&sent.host) {
-            sim_server.asked_creates.push((id, now));
-        }
-        let create = PendingCreate { host: sent.host.clone(), sent_at: now };
+        self.sim.note_asked_create(&sent.host, &id);
+        let create = PendingCreate { host: sent.host.clone(), sent_at: self.sim.now() };
         self.use_case.progress().pending_creates.add(create.clone());
         create
     }

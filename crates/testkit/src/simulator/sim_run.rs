@@ -113,6 +113,14 @@ impl SimRun {
         }
     }
 
+    /// Notes that a server is, or is about to be, asked to create a meeting.
+    pub(crate) fn note_asked_create(&self, host: &str, id: &str) {
+        let now = self.now();
+        if let Some(sim_server) = self.servers().get_mut(host) {
+            sim_server.asked_creates.push((id.to_owned(), now));
+        }
+    }
+
     /// Begins a use case.
     pub(crate) fn begin_use_case(&self, replica: usize, kind: UseCaseKind) -> Arc<UseCase> {
         self.count_event("use cases");

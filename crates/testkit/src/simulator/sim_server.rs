@@ -36,7 +36,7 @@ pub(crate) struct SimServer {
     pub(crate) speed: ServerSpeed,
     /// How often it has crashed.
     pub(crate) crashes: u32,
-    /// Meetings that replicas have asked it to create, and when they sent the creates.
+    /// Meetings that were placed on it or that it was asked to create, and when.
     pub(crate) asked_creates: Vec<(String, Timestamp)>,
 }
 
