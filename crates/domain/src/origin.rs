@@ -136,16 +136,20 @@ impl Meeting {
     /// Returns the origin of this recorded meeting after its server has reported it with this
     /// identity. A first identity is proven if the meeting began while its create was under way. If
     /// it has another identity than before, it was started anew, and not by a create that has been
-    /// answered.
+    /// answered. A server starts no two meetings with one id at the same time: one that began when
+    /// the known one did is that one, and its `internalMeetingID` was odd once.
     #[must_use]
     pub fn origin_after_report(
         &self,
         reported: Option<&MeetingIdentity>,
         now: Timestamp,
     ) -> MeetingOrigin {
-        let Some(found) = reported.filter(|_| !self.origin.is_same_meeting(reported)) else {
-            return self.origin.clone();
+        let began_with = |found: &MeetingIdentity| {
+            self.origin.identity.as_ref().is_some_and(|known| known.created_at == found.created_at)
         };
+        let is_new =
+            |found: &&MeetingIdentity| !self.origin.is_same_meeting(reported) && !began_with(found);
+        let Some(found) = reported.filter(is_new) else { return self.origin.clone() };
         let is_first = self.origin.identity.is_none();
         let is_proven =
             self.create_window(now).is_some_and(|window| window.contains(found.created_at));
@@ -264,5 +268,7 @@ mod tests {
         let recorded = meeting(proven.clone(), false);
         assert_eq!(recorded.origin_after_report(identity("i", 5).as_ref(), NOW), proven);
         assert_eq!(recorded.origin_after_report(None, NOW), proven);
+        let odd = recorded.origin_after_report(identity("<i", 5).as_ref(), NOW);
+        assert_eq!(odd, proven, "it began at the same time");
     }
 }

@@ -45,7 +45,8 @@ pub(super) fn find(
     connection.query_first(FIND, values, read_pending_end)
 }
 
-/// Stores pending ends on servers that exist. Each replaces one of the same server and meeting.
+/// Stores pending ends on servers that exist. Each replaces one of the same server and meeting, unless
+/// that outlasts it.
 pub(super) fn put_all(
     connection: &mut dyn SqlConnection,
     pending_ends: &[PendingEnd],
@@ -55,6 +56,9 @@ pub(super) fn put_all(
     for pending_end in pending_ends {
         let PendingEnd { server, key, internal_id, moderator_pw, since, create_sent_at } =
             pending_end;
+        if find(connection, server, key)?.is_some_and(|known| known.outlasts(pending_end)) {
+            continue;
+        }
         forget(connection, server, key)?;
         let values = values![
             &server.0,

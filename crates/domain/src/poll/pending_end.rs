@@ -45,6 +45,15 @@ impl PendingEnd {
         Some(Self { server, key, internal_id, moderator_pw, since: now, create_sent_at })
     }
 
+    /// Returns whether a store keeps this pending end when another one of the same server and meeting
+    /// is added. One that names the meeting is worth more than one that tells when a create was sent:
+    /// that create found the meeting there, unless it had ended. The Redis script `prelude.lua`
+    /// follows the same rule.
+    #[must_use]
+    pub fn outlasts(&self, added: &Self) -> bool {
+        self.internal_id.is_some() && added.internal_id.is_none() && !added.is_requested()
+    }
+
     /// Returns whether somebody ended the meeting, as opposed to an end of one of two duplicates.
     #[must_use]
     pub fn is_requested(&self) -> bool {
@@ -74,5 +83,33 @@ impl PendingEnd {
 
     fn window(&self) -> CreateWindow {
         CreateWindow { sent_at: self.create_sent_at, until: self.since }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pending_end(internal_id: Option<&str>, create_sent_at: i64) -> PendingEnd {
+        PendingEnd {
+            server: ServerId("a".to_owned()),
+            key: MeetingKey::default(),
+            internal_id: internal_id.map(str::to_owned),
+            moderator_pw: None,
+            since: Timestamp(9_000),
+            create_sent_at: Timestamp(create_sent_at),
+        }
+    }
+
+    #[test]
+    fn a_named_meeting_outlasts_a_create_that_was_sent() {
+        let (named, sent, requested) =
+            (pending_end(Some("i"), 5), pending_end(None, 5), pending_end(None, 0));
+        assert!(named.outlasts(&sent));
+        for (known, added) in
+            [(&named, &requested), (&named, &named), (&sent, &sent), (&sent, &named)]
+        {
+            assert!(!known.outlasts(added), "{known:?} {added:?}");
+        }
     }
 }

@@ -23,7 +23,7 @@ use super::sim_run::{STORE_LOSS, SimRun};
 use super::server_speed::ServerSpeed;
 use super::sim_server::SimServer;
 use super::store_proxy::StoreProxy;
-use super::use_case::{UseCase, UseCaseKind};
+use super::use_case::{UseCase, UseCaseKind, meeting_name};
 use super::workload::{Action, MAX_SERVERS, Workload, tenant_id, tenant_name};
 use crate::seeded_rng::SeededRng;
 
@@ -254,6 +254,7 @@ impl RunScheduler {
         let settle_ms = u64::try_from(SETTLE_INTERVALS * POLL_INTERVAL_MS).unwrap_or(0);
         sleep(Duration::from_millis(settle_ms)).await;
         let running_calls = self.count_running_calls();
+        self.trace_final_state().await;
         let expectations = self.sim.expectations();
         let sim_servers = self.sim.servers();
         let state = FinalState {
@@ -267,6 +268,28 @@ impl RunScheduler {
         };
         for (checker, check) in checkers::FINAL_STATE_CHECKERS {
             self.sim.record_check(checker, check(&state));
+        }
+    }
+
+    /// Writes what is recorded and what runs.
+    async fn trace_final_state(&self) {
+        for record in &self.sim.store.snapshot().await.meetings {
+            let (name, origin) = (meeting_name(&record.key), &record.origin);
+            self.sim.write_trace(|| {
+                format!("recorded on {}: {name}, {:?}, {origin:?}", record.server, record.load)
+            });
+        }
+        let ends = app::ports::PoolStore::list_pending_ends(self.sim.store.as_ref()).await;
+        for end in ends.iter().flatten() {
+            self.sim.write_trace(|| format!("pending: {end:?}"));
+        }
+        let running: Vec<String> = {
+            let sim_servers = self.sim.servers();
+            let meetings = sim_servers.values().flat_map(|server| server.meetings.values());
+            meetings.map(|meeting| format!("{}: {} users", meeting.internal_id, meeting.users)).collect()
+        };
+        for line in running {
+            self.sim.write_trace(|| line);
         }
     }
 

@@ -101,12 +101,23 @@ end
 -- The field of a meeting in the hash of its server's pending ends.
 local function pending_end_field(tenant, id) return #tenant .. ':' .. tenant .. id end
 
+-- Whether a stored pending end is kept when another one of the same server and meeting is added: the
+-- same rule as domain::poll::PendingEnd::outlasts.
+local function outlasts(known, added)
+  if not known then return false end
+  known, added = cjson.decode(known), cjson.decode(added)
+  local names_meeting = type(known.internal_id) == 'string'
+  return names_meeting and type(added.internal_id) ~= 'string' and added.create_sent_at ~= 0
+end
+
 -- Stores pending ends, each a list of server, field and value, for servers that exist.
 local function put_pending_ends(pending_ends)
   for _, pending_end in ipairs(pending_ends) do
     local server_id = pending_end[1]
-    if call('EXISTS', server_key(server_id)) == 1 then
-      call('HSET', own_key('pending_ends', server_id), pending_end[2], pending_end[3])
+    local key = own_key('pending_ends', server_id)
+    local is_kept = outlasts(call('HGET', key, pending_end[2]), pending_end[3])
+    if call('EXISTS', server_key(server_id)) == 1 and not is_kept then
+      call('HSET', key, pending_end[2], pending_end[3])
       increment_version(server_id)
     end
   end

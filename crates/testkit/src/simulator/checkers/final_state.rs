@@ -66,10 +66,21 @@ fn may_be_unproven(
     sim_server: &SimServer,
 ) -> bool {
     let (expectations, created_at) = (state.expectations, sim_meeting.created_at);
+    let record = state.store.meeting(&sim_meeting.key);
+    let is_recorded_without_proof = record.is_some_and(|record| !record.origin.is_proven);
     sim_meeting.is_foreign()
+        || is_recorded_without_proof
+        || is_late_leftover(sim_meeting)
         || expectations.store_lost_at.is_some_and(|lost_at| created_at <= lost_at)
         || expectations.was_removed(&sim_server.host, created_at)
         || sim_meeting.abandon_reason.is_some()
+}
+
+/// Returns whether the meeting is what a slow create has left when its use case had been decided
+/// without it. Nobody has been in it, and servers end such meetings by themselves.
+fn is_late_leftover(sim_meeting: &SimMeeting) -> bool {
+    let was_late = sim_meeting.listed_since > sim_meeting.created_at;
+    was_late && !sim_meeting.had_users && sim_meeting.acknowledged_at.is_none()
 }
 
 /// No meeting runs on two servers, unless the proof is lost that the copies are ours.

@@ -43,6 +43,7 @@ fn created_key<'a>(finished: &'a FinishedUseCase<'_>) -> Option<&'a MeetingKey> 
 /// After a successful create the meeting runs on the server that the request log names, or has
 /// ended there since. Records that the create was acknowledged.
 pub(crate) fn created_meetings_exist(finished: &FinishedUseCase<'_>) -> CheckResult {
+    forget_withdrawn_acknowledgements(finished);
     let Some(key) = created_key(finished) else { return Ok(()) };
     let now = finished.sim.now();
     let Some(server) = finished.server else {
@@ -80,6 +81,27 @@ pub(crate) fn created_meetings_exist(finished: &FinishedUseCase<'_>) -> CheckRes
             Err(format!("{} got the meeting {name}", finished.use_case))
         }
         None => Err(format!("{} succeeded, but {server} has no such meeting", finished.use_case)),
+    }
+}
+
+/// Clears the acknowledgements of a meeting without users if its front-end is told that its create
+/// has failed, and no record leads to it.
+fn forget_withdrawn_acknowledgements(finished: &FinishedUseCase<'_>) {
+    let (UseCaseOutcome::Created(Err(_)), UseCaseKind::Create(key)) =
+        (finished.outcome, &finished.use_case.kind)
+    else {
+        return;
+    };
+    if finished.sim.expectations().last_snapshot.meeting(key).is_some() {
+        return;
+    }
+    for sim_server in finished.sim.servers().values_mut() {
+        if let Some(sim_meeting) = sim_server.meetings.get_mut(&key.id)
+            && sim_meeting.key == *key
+            && sim_meeting.users == 0
+        {
+            sim_meeting.acknowledged_at = None;
+        }
     }
 }
 
