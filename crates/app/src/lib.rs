@@ -27,5 +27,7 @@ pub mod sessions;
 pub mod state;
 pub mod store_migration;
 pub mod tenancy;
+#[cfg(test)]
+mod test_app;
 
 pub use context::App;

@@ -218,6 +218,8 @@ impl PoolStore for FaultyStore {
             let outcome = self.store.place_meeting(request).await?;
             if let PlaceOutcome::Claimed(placed) = &outcome {
                 self.sim.count_event("meetings placed");
+                let host = placed.server.id.0.clone();
+                self.use_case.progress().claimed_servers.insert(host);
                 self.sim.note_asked_create(&placed.server.id.0, &placed.meeting.key.id);
                 self.sim
                     .write_trace(|| format!("{} placed on {}", self.use_case, placed.server.id));

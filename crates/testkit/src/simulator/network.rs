@@ -142,6 +142,8 @@ impl NetworkClient {
                 effect.started_meeting.as_ref().and_then(|key| sim_server.meetings.get_mut(&key.id))
             {
                 sim_meeting.created_by = self.use_case.number;
+                let claimed = &self.use_case.progress().claimed_servers;
+                sim_meeting.is_of_repetition = !claimed.contains(&sent.host);
             }
             effect
         };

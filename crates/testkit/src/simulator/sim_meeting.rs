@@ -28,6 +28,8 @@ pub(crate) struct SimMeeting {
     pub(crate) listed_since: Timestamp,
     /// The number of the use case that created it; 0 if another balancer did.
     pub(crate) created_by: u64,
+    /// Whether it was made by a create that was meant to find it there.
+    pub(crate) is_of_repetition: bool,
     /// The number of users in it.
     pub(crate) users: u32,
     /// Since when it has no users; `None` while it has users.

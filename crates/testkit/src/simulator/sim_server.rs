@@ -217,6 +217,7 @@ impl SimServer {
             created_at: arrived_at,
             listed_since: now,
             created_by: 0,
+            is_of_repetition: false,
             users: 0,
             empty_since: Some(now),
             had_users: false,

@@ -120,6 +120,8 @@ pub(crate) struct UseCaseProgress {
     pub(crate) claim_tokens: BTreeSet<String>,
     /// Whether an operation of the store has failed.
     pub(crate) store_failed: bool,
+    /// Host names of the servers on which it has placed its meeting.
+    pub(crate) claimed_servers: BTreeSet<String>,
     /// Creates that servers have not answered yet.
     pub(crate) pending_creates: PendingCreates,
 }
