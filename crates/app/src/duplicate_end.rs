@@ -20,20 +20,20 @@ pub(crate) async fn send_end(
     Ok(reply.response.success)
 }
 
-/// Whether the copy on `server` may be ended in favour of the one that `keeper` has: both run, they
+/// Whether the copy on `server` may be ended in favour of the one that `other` has: both run, they
 /// are different meetings, the unwanted one is still the one that was decided about, and it has no
 /// more users than the other. The servers are asked, since all of that may have changed.
 pub(crate) async fn may_end_copy(
     app: &App,
     server: &Server,
     unwanted: &UnwantedMeeting,
-    keeper: &Server,
+    other: &Server,
 ) -> bool {
-    if server.id == keeper.id || unwanted.internal_id.is_none() {
+    if server.id == other.id || unwanted.internal_id.is_none() {
         return false;
     }
     let (Some(kept), Some(ended)) = (
-        fetch_running(app, keeper, &unwanted.key.id).await,
+        fetch_running(app, other, &unwanted.key.id).await,
         fetch_running(app, server, &unwanted.key.id).await,
     ) else {
         return false;

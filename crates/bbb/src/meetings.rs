@@ -55,14 +55,14 @@ pub struct ListedMeeting {
 
 /// The meetings of a response that could not be read. They are on the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UnreadableMeetings {
+pub struct UnreadableElements {
     /// Ids of such meetings, as far as they were recognised.
     pub ids: BTreeSet<String>,
     /// Whether there are, or may be, others whose ids were not recognised.
     pub has_unknown: bool,
 }
 
-impl UnreadableMeetings {
+impl UnreadableElements {
     /// Adds a meeting by its id, and returns whether the id was recognised.
     pub(crate) fn add_id(&mut self, id: String) -> bool {
         let is_full = self.ids.len() >= MAX_UNREADABLE_IDS;
@@ -91,7 +91,7 @@ pub struct MeetingList {
     /// The meetings that could be read, in the server's order.
     pub meetings: Vec<ListedMeeting>,
     /// The others.
-    pub unreadable: UnreadableMeetings,
+    pub unreadable: UnreadableElements,
     /// Whether the response is so far from well-formed that it had to be read meeting by meeting.
     pub was_recovered: bool,
 }
@@ -140,7 +140,7 @@ pub(crate) struct MeetingListParser<'a> {
     success: Option<bool>,
     meeting: MeetingParser,
     meetings: Vec<ListedMeeting>,
-    unreadable: UnreadableMeetings,
+    unreadable: UnreadableElements,
 }
 
 /// A meeting whose end was not read yet.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::meetings::{ListedMeeting, MeetingListParser, UnreadableMeetings};
+use crate::meetings::{ListedMeeting, MeetingListParser, UnreadableElements};
 use crate::repair::{find_opening_tag, repair_element};
 use crate::response::InvalidResponse;
 use crate::xml::{XmlStep, walk};
@@ -18,7 +18,7 @@ pub(crate) struct RecoveredMeetings {
     /// response, which the ranges of these meetings take into account.
     pub(crate) repaired: String,
     /// The others.
-    pub(crate) unreadable: UnreadableMeetings,
+    pub(crate) unreadable: UnreadableElements,
 }
 
 /// Reads a response that is not well-formed, for that reason.

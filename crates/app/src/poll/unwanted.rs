@@ -82,10 +82,10 @@ async fn is_still_unwanted(app: &App, server: &Server, unwanted: &UnwantedMeetin
     let Some(kept_by) = &unwanted.kept_by else {
         return !matches!(record, RecordLocation::Unsure);
     };
-    let RecordLocation::OtherServer(keeper) = record else { return false };
+    let RecordLocation::OtherServer(recorded) = record else { return false };
     // The record is read again, since it may have changed during the calls.
-    keeper.id == *kept_by
-        && may_end_copy(app, server, unwanted, &keeper).await
+    recorded.id == *kept_by
+        && may_end_copy(app, server, unwanted, &recorded).await
         && matches!(
             find_record_location(app, unwanted).await,
             RecordLocation::OtherServer(server) if server.id == *kept_by

@@ -45,6 +45,8 @@ mod regressions_servers;
 #[cfg(test)]
 mod s3_playback;
 #[cfg(test)]
+mod slow_servers;
+#[cfg(test)]
 mod tenants;
 #[cfg(test)]
 mod test_playback;
