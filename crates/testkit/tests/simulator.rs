@@ -146,10 +146,12 @@ planted_bugs! {
     shares_voice_bridges: SharesVoiceBridges => ["new_meetings_have_their_number"];
     doubles_slow_creates: DoublesSlowCreates => ["slow_creates_are_made_once"];
     suspects_slow_servers: SuspectsSlowServers => ["slow_servers_stay_sound"];
-    ends_twins: EndsTwins => ["only_and_fuller_copies_are_not_ended"];
+    ends_twins: EndsTwins =>
+        ["acknowledged_meetings_are_not_ended", "only_and_fuller_copies_are_not_ended"];
     overlooks_twins: OverlooksTwins => ["meetings_are_listed_once", "twins_count_once"];
     accepts_spellings: AcceptsSpellings => ["urls_are_listed_once"];
-    ends_foreign_copies: EndsForeignCopies => ["foreign_meetings_are_left_alone"];
+    ends_foreign_copies: EndsForeignCopies =>
+        ["ends_are_proven", "foreign_meetings_are_left_alone"];
     ends_adopted_meetings: EndsAdoptedMeetings => ["foreign_meetings_are_left_alone"];
     ends_fuller_copies: EndsFullerCopies => ["only_and_fuller_copies_are_not_ended"];
     fails_odd_lists: FailsOddLists => ["slow_servers_stay_sound"];

@@ -35,7 +35,7 @@ pub(crate) enum CallFault {
 
 impl CallFault {
     /// Every kind of fault that a fault period may consist of.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Refused,
         Self::RequestLost,
         Self::ResponseLost,
@@ -47,6 +47,11 @@ impl CallFault {
         Self::ErrorPageAfterEffect,
         Self::TruncatedBody,
         Self::EmptyBody,
+        Self::OddAnswer(OddPart::CustomData),
+        Self::OddAnswer(OddPart::Counts),
+    ];
+    /// Odd parts of answers by a server that is well.
+    pub(crate) const ODD: [Self; 5] = [
         Self::OddAnswer(OddPart::CustomData),
         Self::OddAnswer(OddPart::MeetingId),
         Self::OddAnswer(OddPart::InternalId),

@@ -17,6 +17,9 @@ const VOICE_BRIDGES: [&str; 4] = ["70001", "70002", "70003", "99999"];
 /// The greatest number of servers in a pool.
 pub(crate) const MAX_SERVERS: usize = 6;
 
+/// Odd answers last for at least so long, in ms, so that several polls get them.
+const MIN_ODD_MS: u64 = 120_000;
+
 /// A create that a front-end sends.
 #[derive(Clone, Debug)]
 pub(crate) struct CreateRequest {
@@ -89,6 +92,7 @@ enum ActionKind {
     ReplicaCrash,
     ClockJump,
     Foreign,
+    OddAnswers,
 }
 
 /// Draws the actions of a run.
@@ -136,6 +140,7 @@ impl Workload {
             (when(scenario.replica_crashes, 4), ActionKind::ReplicaCrash),
             (when(scenario.skew_ms > 0, 3), ActionKind::ClockJump),
             (when(scenario.foreign_balancers, 10), ActionKind::Foreign),
+            (when(scenario.server_faults, 2), ActionKind::OddAnswers),
         ];
         Self { scenario, rng, meeting_count: 0, weighted_kinds }
     }
@@ -201,6 +206,10 @@ impl Workload {
             ActionKind::ServerCrash => Action::ServerCrash(host, duration_ms.min(70_000)),
             ActionKind::Partition => Action::Partition(replica, host, duration_ms),
             ActionKind::ReplicaCrash => Action::ReplicaCrash(replica, duration_ms.min(20_000)),
+            ActionKind::OddAnswers => {
+                let odd = self.rng.pick(&CallFault::ODD).copied().into_iter().collect();
+                Action::ServerFaults(host, odd, 100, duration_ms + MIN_ODD_MS)
+            }
             ActionKind::StoreOutage => {
                 let affected = self.rng.draw_percent(60).then_some(replica);
                 let percent = [10, 40, 100][self.rng.draw_index(3)];
@@ -277,7 +286,7 @@ impl Workload {
             (2, ServerAction::Disable),
             (2, ServerAction::Add),
             (1, ServerAction::Remove),
-            (1, ServerAction::Panic),
+            (if self.scenario.foreign_balancers { 3 } else { 1 }, ServerAction::Panic),
             (if self.scenario.twins { 3 } else { 0 }, ServerAction::AddTwin),
             (if self.scenario.twins { 3 } else { 0 }, ServerAction::Rename),
             (1, ServerAction::AddSpelling),
