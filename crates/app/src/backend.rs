@@ -42,6 +42,9 @@ pub enum BackendError {
     /// The server has a meeting of that id that is another tenant's, or may be.
     #[error("another tenant's meeting may have that id there")]
     Occupied,
+    /// The server answers, and does not have the meeting, or has it under other passwords.
+    #[error("the server does not have the meeting that was asked for")]
+    NotThere,
 }
 
 /// A response and its bytes, which are well-formed.

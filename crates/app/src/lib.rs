@@ -32,5 +32,7 @@ pub mod state;
 pub mod store_migration;
 mod suspect_check;
 pub mod tenancy;
+#[cfg(test)]
+mod test_app;
 
 pub use context::App;

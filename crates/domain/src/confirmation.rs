@@ -98,4 +98,41 @@ mod tests {
         assert_eq!(protected_server(Some(&meeting("b", Some("mine"))), &confirmed), None);
         assert_eq!(protected_server(None, &confirmed), None);
     }
+
+    #[test]
+    fn only_a_proven_copy_is_to_be_ended() {
+        use crate::origin::{MeetingIdentity, MeetingOrigin};
+        let identity = MeetingIdentity::from_parts(Some("i".to_owned()), Timestamp(5));
+        let copy = |effect, origin| {
+            let confirmed = Meeting { origin, ..meeting("a", Some("mine")) };
+            pending_end_of_copy(effect, &confirmed, Timestamp(9))
+        };
+        let proven = MeetingOrigin::proven(identity.clone());
+        let end = copy(ConfirmationEffect::KeepRecord, proven.clone()).unwrap();
+        assert_eq!((end.server.0.as_str(), end.internal_id.as_deref()), ("a", Some("i")));
+        assert_eq!(end.since, Timestamp(9));
+        for (effect, origin) in [
+            (ConfirmationEffect::EndClaim, proven.clone()),
+            (ConfirmationEffect::MoveRecord, proven.clone()),
+            (ConfirmationEffect::CreateRecord, proven),
+            (ConfirmationEffect::KeepRecord, MeetingOrigin::proven(None)),
+            (ConfirmationEffect::KeepRecord, MeetingOrigin::adopted(identity)),
+        ] {
+            assert_eq!(copy(effect, origin.clone()), None, "{effect:?} {origin:?}");
+        }
+    }
+
+    #[test]
+    fn disabled_and_removed_servers_get_no_records() {
+        let mut server = Server::new(ServerId("a".to_owned()), String::new(), String::new());
+        for (state, may) in [
+            (AdminState::Enabled, true),
+            (AdminState::Cordoned, true),
+            (AdminState::Disabled, false),
+        ] {
+            server.state = state;
+            assert_eq!(may_be_recorded_on(Some(&server)), may, "{state:?}");
+        }
+        assert!(!may_be_recorded_on(None));
+    }
 }

@@ -268,6 +268,100 @@ mod tests {
         }
     }
 
+    fn failure_at(at: Timestamp) -> ServerFailure {
+        ServerFailure { at, reason: "timeout".to_owned() }
+    }
+
+    #[test]
+    fn probation_begins_with_recovery_and_is_not_prolonged_by_good_polls() {
+        let thresholds = Thresholds { healthy: 1, unhealthy: 1 };
+        let mut health = Health { online: true, ..Health::default() };
+        // It goes offline and comes back, twice: the second relapse brings probation.
+        for n in 0..2 {
+            let at = NOW.plus_ms(n * 1_000);
+            assert_eq!(
+                health.record_failure(failure_at(at), thresholds),
+                Some(HealthChange::WentOffline)
+            );
+            assert_eq!(health.record_success(at, thresholds), Some(HealthChange::WentOnline));
+        }
+        let until = NOW.plus_ms(1_000 + 15_000);
+        assert_eq!(health.probation_until, until);
+        health.record_success(NOW.plus_ms(5_000), thresholds);
+        assert_eq!(health.probation_until, until, "it has not failed meanwhile");
+        assert_eq!(health.state(until.plus_ms(-1)), HealthState::Probation);
+        assert_eq!(health.state(until), HealthState::Online);
+    }
+
+    #[test]
+    fn a_first_failure_brings_no_probation_that_is_already_over() {
+        let thresholds = Thresholds { healthy: 1, unhealthy: 2 };
+        let mut health = Health { online: true, ..Health::default() };
+        health.record_failure(failure(), thresholds);
+        health.record_success(NOW, thresholds);
+        assert_eq!(health.probation_until, Timestamp::default());
+    }
+
+    #[test]
+    fn failures_of_calls_that_were_sent_before_the_last_answer_say_nothing() {
+        let thresholds = Thresholds { healthy: 1, unhealthy: 2 };
+        for (sent_at, is_suspect) in [(NOW.plus_ms(-1), false), (NOW, true)] {
+            let mut health = Health { online: true, ..Health::default() };
+            health.record_success(NOW, thresholds);
+            health.record_live_failure(failure_at(sent_at), thresholds);
+            assert_eq!(health.state(NOW) == HealthState::Suspect, is_suspect);
+        }
+        let mut offline = Health::default();
+        offline.record_live_failure(failure(), thresholds);
+        assert_eq!((offline.unhealthy_count, offline.failures), (0, 1));
+        assert_eq!(offline.probation_until, Timestamp::default());
+    }
+
+    #[test]
+    fn servers_that_failed_lately_are_rechecked() {
+        let online = Health { online: true, ..Health::default() };
+        let rechecked = |health: Health| health.needs_recheck();
+        assert!(!rechecked(online.clone()));
+        assert!(!rechecked(Health { failures: 1, ..online.clone() }), "it has recovered");
+        assert!(rechecked(Health { unhealthy_count: 1, ..online }));
+        let offline = Health::default();
+        assert!(!rechecked(offline.clone()), "it was never polled");
+        assert!(rechecked(Health { healthy_count: 1, ..offline.clone() }));
+        assert!(rechecked(Health { failures: 1, ..offline.clone() }));
+        assert!(rechecked(Health { failures: MAX_RECHECKS, ..offline.clone() }));
+        assert!(!rechecked(Health { failures: MAX_RECHECKS + 1, ..offline }));
+    }
+
+    #[test]
+    fn relapses_count_failures_after_a_time_without() {
+        let thresholds = Thresholds { healthy: 1, unhealthy: 3 };
+        let mut health = Health { online: true, ..Health::default() };
+        health.record_failure(failure(), thresholds);
+        health.record_failure(failure(), thresholds);
+        assert_eq!((health.relapses, health.failures), (1, 2), "one relapse, however long");
+        for (after_ms, relapses) in
+            [(RELAPSE_MEMORY_MS, 2), (2 * RELAPSE_MEMORY_MS + 1, 1)]
+        {
+            health.record_success(NOW, thresholds);
+            health.record_failure(failure_at(NOW.plus_ms(after_ms)), thresholds);
+            assert_eq!((health.relapses, health.failures), (relapses, 1), "{after_ms}");
+        }
+        let mut offline = Health::default();
+        offline.record_failure(failure(), thresholds);
+        assert_eq!(offline.relapses, 0, "it has not relapsed");
+    }
+
+    #[test]
+    fn states_have_their_names() {
+        let states = [
+            HealthState::Online,
+            HealthState::Suspect,
+            HealthState::Offline,
+            HealthState::Probation,
+        ];
+        assert_eq!(states.map(HealthState::name), ["online", "suspect", "offline", "probation"]);
+    }
+
     proptest! {
         #[test]
         fn a_server_changes_only_after_as_many_polls_as_the_threshold(

@@ -137,16 +137,20 @@ impl Meeting {
     /// Returns the origin of this recorded meeting after its server has reported it with this
     /// identity. A first identity is proven if the meeting began while its create was under way. If
     /// it has another identity than before, it was started anew, and not by a create that has been
-    /// answered.
+    /// answered. A server starts no two meetings with one id at the same time: one that began when
+    /// the known one did is that one, and its `internalMeetingID` was odd once.
     #[must_use]
     pub fn origin_after_report(
         &self,
         reported: Option<&MeetingIdentity>,
         now: Timestamp,
     ) -> MeetingOrigin {
-        let Some(found) = reported.filter(|_| !self.origin.is_same_meeting(reported)) else {
-            return self.origin.clone();
+        let began_with = |found: &MeetingIdentity| {
+            self.origin.identity.as_ref().is_some_and(|known| known.created_at == found.created_at)
         };
+        let is_new =
+            |found: &&MeetingIdentity| !self.origin.is_same_meeting(reported) && !began_with(found);
+        let Some(found) = reported.filter(is_new) else { return self.origin.clone() };
         let is_first = self.origin.identity.is_none();
         let is_proven =
             self.create_window(now).is_some_and(|window| window.contains(found.created_at));
@@ -166,7 +170,8 @@ impl Meeting {
         if self.origin.is_adopted || !is_unknown || self.placed_at == Timestamp::default() {
             return None;
         }
-        let until = if self.claim.is_some() { now } else { self.seen_at };
+        // A claim outlasts its create.
+        let until = self.claim.as_ref().map_or(self.seen_at, |claim| claim.until.min(now));
         Some(CreateWindow { sent_at: self.placed_at, until })
     }
 }
@@ -245,6 +250,10 @@ mod tests {
         assert_eq!(report(false, 1_007_001), (false, false), "after it was confirmed");
         assert_eq!(report(true, 1_059_000), (true, false), "its create is still under way");
         assert_eq!(report(true, 900_000), (false, true), "it was there before");
+        let expired = Claim { token: "t".to_owned(), until: PLACED_AT.plus_ms(33_000) };
+        let expired = Meeting { claim: Some(expired), ..meeting(MeetingOrigin::default(), true) };
+        let origin = expired.origin_after_report(identity("i", 1_038_001).as_ref(), NOW);
+        assert_eq!((origin.is_proven, origin.is_adopted), (false, true), "its create was over");
         let original =
             Meeting { placed_at: Timestamp(0), ..meeting(MeetingOrigin::default(), false) };
         let origin = original.origin_after_report(identity("i", 1_001_000).as_ref(), NOW);
@@ -263,5 +272,7 @@ mod tests {
         let recorded = meeting(proven.clone(), false);
         assert_eq!(recorded.origin_after_report(identity("i", 5).as_ref(), NOW), proven);
         assert_eq!(recorded.origin_after_report(None, NOW), proven);
+        let odd = recorded.origin_after_report(identity("<i", 5).as_ref(), NOW);
+        assert_eq!(odd, proven, "it began at the same time");
     }
 }

@@ -26,7 +26,10 @@ const REQUIRED_EVENTS: &[&str] = &[
     "error pages",
     "error pages after effect",
     "failed creates",
+    "foreign ends",
+    "foreign meetings",
     "joins",
+    "odd answers",
     "partitions",
     "queries",
     "replica crashes",
@@ -34,11 +37,16 @@ const REQUIRED_EVENTS: &[&str] = &[
     "requests lost",
     "responses lost",
     "server crashes",
+    "servers renamed",
+    "slow creates",
     "slow responses",
+    "slow servers",
+    "spellings tried",
     "store faults",
     "store losses",
     "store outages",
     "truncated bodies",
+    "twins added",
 ];
 
 /// Runs the seeds `first`, `first + step`, … below `end`.
@@ -146,4 +154,16 @@ planted_bugs! {
     keeps_meetings_ended_offline: KeepsMeetingsEndedOffline => ["revivals_are_wanted"];
     revives_healthy_meetings: RevivesHealthyMeetings =>
         ["revivals_are_wanted", "running_meetings_are_not_forgotten"];
+    doubles_slow_creates: DoublesSlowCreates => ["slow_creates_are_made_once"];
+    suspects_slow_servers: SuspectsSlowServers => ["slow_servers_stay_sound"];
+    ends_twins: EndsTwins =>
+        ["acknowledged_meetings_are_not_ended", "only_and_fuller_copies_are_not_ended"];
+    overlooks_twins: OverlooksTwins => ["meetings_are_listed_once", "twins_count_once"];
+    accepts_spellings: AcceptsSpellings => ["urls_are_listed_once"];
+    ends_foreign_copies: EndsForeignCopies =>
+        ["ends_are_proven", "foreign_meetings_are_left_alone"];
+    ends_adopted_meetings: EndsAdoptedMeetings => ["foreign_meetings_are_left_alone"];
+    ends_fuller_copies: EndsFullerCopies => ["only_and_fuller_copies_are_not_ended"];
+    fails_odd_lists: FailsOddLists => ["slow_servers_stay_sound"];
+    forgets_unreadable: ForgetsUnreadable => ["running_meetings_are_not_forgotten"];
 }

@@ -45,7 +45,7 @@ pub(super) fn find(
     connection.query_first(FIND, values, read_pending_end)
 }
 
-/// Stores pending ends on servers that exist. Each replaces one of the same server and meeting.
+/// Stores pending ends on servers that exist. Each is added to one of the same server and meeting.
 pub(super) fn put_all(
     connection: &mut dyn SqlConnection,
     pending_ends: &[PendingEnd],
@@ -53,8 +53,9 @@ pub(super) fn put_all(
     const INSERT: &str = "INSERT INTO pending_ends (server_id, tenant, id, moderator_pw, since, \
         create_sent_at, internal_id) SELECT s.id, ?2, ?3, ?4, ?5, ?6, ?7 FROM servers s WHERE s.id = ?1";
     for pending_end in pending_ends {
-        let PendingEnd { server, key, internal_id, moderator_pw, since, create_sent_at } =
-            pending_end;
+        let known = find(connection, &pending_end.server, &pending_end.key)?;
+        let kept = pending_end.added_to(known.as_ref());
+        let PendingEnd { server, key, internal_id, moderator_pw, since, create_sent_at } = &kept;
         forget(connection, server, key)?;
         let values = values![
             &server.0,

@@ -190,3 +190,92 @@ fn run_batch(
         send(committed.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::{Receiver, channel};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::sql::connection::{SqlRow, SqlValue};
+
+    /// A connection without a database, whose transactions begin when the test says so.
+    struct GatedConnection(Receiver<()>);
+
+    impl WriteConnection for GatedConnection {
+        const MAX_BATCH: usize = 1;
+
+        fn begin(&mut self) -> Result<&mut dyn SqlConnection, StoreError> {
+            let _ = self.0.recv();
+            Ok(self)
+        }
+
+        fn commit(&mut self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn report_change(&self, _: bool) {}
+    }
+
+    impl SqlConnection for GatedConnection {
+        fn execute(&mut self, _: &str, _: &[SqlValue<'_>]) -> Result<u64, StoreError> {
+            Ok(0)
+        }
+
+        fn visit(
+            &mut self,
+            _: &str,
+            _: &[SqlValue<'_>],
+            _: &mut dyn FnMut(&dyn SqlRow) -> Result<(), StoreError>,
+        ) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn begin_reading(&mut self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn end_reading(&mut self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn set_savepoint(&mut self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn release_savepoint(&mut self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn roll_back_to_savepoint(&mut self) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    /// Its caller may have told a client that the operation failed.
+    #[tokio::test]
+    async fn an_operation_whose_caller_has_given_up_is_not_run() {
+        let (gate, receiver) = channel();
+        let joins = Arc::new(PendingJoins::default());
+        let writer =
+            WriteThread::start(GatedConnection(receiver), joins, "test", None).unwrap();
+        let was_run = Arc::new(AtomicBool::new(false));
+        let note = was_run.clone();
+        let given_up = writer.run(
+            move |_| {
+                note.store(true, Ordering::SeqCst);
+                Ok(())
+            },
+            true,
+        );
+        // It is queued, and dropped before its transaction begins.
+        assert!(given_up.now_or_never().is_none());
+        for _ in 0..2 {
+            gate.send(()).unwrap();
+        }
+        assert_eq!(writer.run(|_| Ok(5), true).await, Ok(5), "the next one runs");
+        assert!(!was_run.load(Ordering::SeqCst));
+    }
+}

@@ -97,3 +97,23 @@ impl SqlConnection for Connection {
         self.release_savepoint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Operations after a full disk must not be committed each in a transaction of its own, while
+    /// their callers are told that the batch failed.
+    #[test]
+    fn no_savepoint_begins_once_the_transaction_was_rolled_back() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        run_command(&connection, "CREATE TABLE t (text)").unwrap();
+        run_command(&connection, "BEGIN IMMEDIATE").unwrap();
+        connection.set_savepoint().unwrap();
+        connection.release_savepoint().unwrap();
+        // As SQLite does by itself when the disk is full.
+        run_command(&connection, "ROLLBACK").unwrap();
+        assert!(matches!(connection.set_savepoint(), Err(StoreError::Unavailable(_))));
+        assert!(connection.is_autocommit(), "no transaction has begun");
+    }
+}

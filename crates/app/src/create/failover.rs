@@ -283,8 +283,8 @@ impl Failover<'_> {
         let may_exist = may_have_created(&error);
         let state = if may_exist { AttemptState::MayExist } else { AttemptState::Settled };
         let Attempt { target, sent_at, .. } = self.attempts.set_state(number, state);
-        if error == BackendError::Occupied {
-            // Another server may have no meeting of that id.
+        if error == BackendError::Occupied || error == BackendError::NotThere {
+            // Another server may have no meeting of that id, or make this one.
         } else if is_timeout(&error) && self.sign_of_life.is_seen() {
             // The server answered other questions meanwhile: it is slow, which harms nobody but this create.
             let (server, host) = (&target.server.id, target.server.hostname());

@@ -5,8 +5,8 @@ use bbb::Response;
 use bbb::response::{build_success, parse_text_elements};
 use futures_util::FutureExt as _;
 
-use crate::backend::{BbbReply, meeting_query};
-use crate::ports::{CallError, MeetingOnServer};
+use crate::backend::{BackendError, BbbReply, meeting_query};
+use crate::ports::MeetingOnServer;
 
 use super::request::CreateRequest;
 use super::send::{ALREADY_EXISTS, PendingReply};
@@ -31,8 +31,8 @@ const MESSAGE: &str = "This conference was already in existence and may currentl
 /// `parentMeetingID` of a meeting that is no breakout room.
 const NO_PARENT: &str = "bbb-none";
 
-/// Asks the server about the meeting, and makes a reply to create of that. Fails like an unanswered call if the server does
-/// not have the meeting, or has it under other passwords than the request gives.
+/// Asks the server about the meeting, and makes a reply to create of that. Fails with [`BackendError::NotThere`] if the server
+/// does not have the meeting, or has it under other passwords than the request gives.
 pub(super) fn create_reply_from_info(
     request: &CreateRequest<'_>,
     target: &MeetingOnServer,
@@ -46,11 +46,10 @@ pub(super) fn create_reply_from_info(
     let passwords: Vec<_> = ["attendeePW", "moderatorPW"].into_iter().filter_map(given).collect();
     async move {
         let info = app.call_server_briefly(&server, "getMeetingInfo", &query).await?;
-        let no_answer = || CallError::Timeout(app.policy.max_create_ms()).into();
         if !info.response.success {
-            return Err(no_answer());
+            return Err(BackendError::NotThere);
         }
-        build_create_reply(&info.body, &passwords).ok_or_else(no_answer)
+        build_create_reply(&info.body, &passwords).ok_or(BackendError::NotThere)
     }
     .boxed()
 }

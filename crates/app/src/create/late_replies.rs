@@ -77,3 +77,35 @@ async fn end_late_meeting(app: &App, target: &MeetingOnServer, reply: &BbbReply)
     // If this fails, a poll ends it.
     let _ = send_end(app, server, &unwanted).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use bbb::Response;
+    use bbb::response::build_success;
+
+    use super::*;
+    use crate::test_app::{meeting_info, test_app, test_meeting, test_server};
+
+    async fn calls_after_late_reply(tenant: Option<&str>) -> Vec<String> {
+        let (app, servers) = test_app(&["a", "b"], |(host, call, _)| match call {
+            "end" => Some((build_success(&[]), 10)),
+            _ => meeting_info(&format!("on-{host}"), 0),
+        })
+        .await;
+        assert!(app.pool.restore_meeting(&test_meeting(tenant, "m", "b")).await.unwrap());
+        let body = build_success(&[("internalMeetingID", "on-a"), ("createTime", "5")]);
+        let response = Response::read(body.as_bytes()).unwrap();
+        let reply = BbbReply { response, body: body.into() };
+        let target =
+            MeetingOnServer { meeting: test_meeting(tenant, "m", "a"), server: test_server("a") };
+        end_late_meeting(&app, &target, &reply).await;
+        servers.calls()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn late_meetings_of_tenants_are_left_to_polls() {
+        let ended = ["b getMeetingInfo", "a getMeetingInfo", "a end"];
+        assert_eq!(calls_after_late_reply(None).await, ended);
+        assert_eq!(calls_after_late_reply(Some("t")).await, [] as [&str; 0]);
+    }
+}

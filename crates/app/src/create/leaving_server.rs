@@ -70,3 +70,35 @@ fn is_over(state: AdminState, reply: &BbbReply) -> bool {
         AdminState::Disabled => !response.success && response.message_key == "notFound",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bbb::Query;
+    use bbb::response::build_success;
+    use domain::Claim;
+
+    use super::*;
+    use crate::tenancy::Caller;
+    use crate::test_app::{START, test_app, test_meeting, test_server};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_meeting_whose_create_is_under_way_stays_on_a_server_that_was_just_closed() {
+        let (app, servers) =
+            test_app(&["a"], |_| Some((build_success(&[("running", "false")]), 10))).await;
+        let (caller, query) = (Caller::default(), Query::default());
+        let key = test_meeting(None, "m", "a").key;
+        let request = CreateRequest::new(&app, &caller, key, &query, None).await;
+        for state in [AdminState::Cordoned, AdminState::Disabled] {
+            let (mut meeting, mut server) = (test_meeting(None, "m", "a"), test_server("a"));
+            server.state = state;
+            meeting.claim = Some(Claim { token: "other".to_owned(), until: START.plus_ms(9_000) });
+            let target = MeetingOnServer { meeting, server };
+            assert!(matches!(check_server(&request, &target).await, ServerCheck::Usable));
+        }
+        assert_eq!(servers.calls(), [] as [&str; 0], "it is not asked");
+        let (meeting, mut server) = (test_meeting(None, "m", "a"), test_server("a"));
+        server.state = AdminState::Cordoned;
+        let target = MeetingOnServer { meeting, server };
+        assert!(matches!(check_server(&request, &target).await, ServerCheck::MeetingOver));
+    }
+}

@@ -141,3 +141,29 @@ impl Drop for ClaimGuard<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bbb::Query;
+
+    use super::*;
+    use crate::tenancy::Caller;
+    use crate::test_app::{START, test_app};
+
+    #[tokio::test(start_paused = true)]
+    async fn time_spent_waiting_shortens_neither_claim_nor_expectation() {
+        let (app, _) = test_app(&["a"], |_| None).await;
+        let (caller, query) = (Caller::default(), Query::default());
+        let key = MeetingKey { tenant: None, id: "m".to_owned() };
+        let request = CreateRequest::new(&app, &caller, key, &query, None).await;
+        let first = build_place_request(&request);
+        let create_ms = i64::try_from(app.policy.max_create_ms()).unwrap();
+        assert!(first.claim.until > START.plus_ms(create_ms), "it outlasts the create");
+        let now = START.plus_ms(2_500);
+        let restarted = restart_clock(&app, &first, now);
+        assert_eq!(restarted.claim.until, first.claim.until.plus_ms(2_500));
+        assert_eq!(restarted.load.expected_until, first.load.expected_until.plus_ms(2_500));
+        assert_eq!((restarted.now, restarted.criteria.now), (now, now));
+        assert_eq!(restarted.claim.token, first.claim.token);
+    }
+}

@@ -62,6 +62,10 @@ pub(super) async fn ask_until_answered(
             RetryEvent::Replied(Err(failure)) | RetryEvent::Dead(failure) => error = failure,
             RetryEvent::Over => return RetryOutcome::Failed(error),
         }
+        if error == BackendError::NotThere && !replies.is_empty() {
+            // The server is alive, and an earlier reply may still come.
+            continue;
+        }
         let may_ask_again = is_server_failure(&error) && request.body.is_none();
         if !may_ask_again {
             return RetryOutcome::Failed(error);

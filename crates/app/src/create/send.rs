@@ -113,6 +113,7 @@ pub(super) fn is_server_failure(error: &BackendError) -> bool {
     !matches!(
         error,
         BackendError::Refused(_)
+            | BackendError::NotThere
             | BackendError::Call(CallError::UploadTooLarge | CallError::UploadInterrupted(_))
     )
 }

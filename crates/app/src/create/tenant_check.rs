@@ -2,6 +2,7 @@
 //! another tenant uses says that the meeting is there.
 
 use bbb::response::parse_text_elements;
+use tokio::time::timeout_at;
 
 use crate::backend::{BackendError, meeting_query};
 use crate::ports::MeetingOnServer;
@@ -24,8 +25,11 @@ pub(super) async fn check_tenant(
         return Ok(reply);
     };
     let query = meeting_query(&target.meeting.key.id);
-    let info = request.app.call_server_briefly(&target.server, "getMeetingInfo", &query).await;
-    let Ok(info) = info else { return Err(BackendError::Occupied) };
+    let info = request.app.call_server_briefly(&target.server, "getMeetingInfo", &query);
+    // Not longer than the create's time, which its claim does not outlast by much.
+    let Ok(Ok(info)) = timeout_at(request.deadline, info).await else {
+        return Err(BackendError::Occupied);
+    };
     let elements = parse_text_elements(&info.body);
     let owner = elements.iter().find(|(path, _)| path == "response/metadata/tenant-id");
     let is_other_tenants = owner.is_none_or(|(_, owner)| *owner != tenant.id);

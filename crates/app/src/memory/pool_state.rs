@@ -122,7 +122,8 @@ impl PoolState {
                 continue;
             }
             let key = (pending_end.server.clone(), pending_end.key.clone());
-            self.pending_ends.insert(key, pending_end.clone());
+            let kept = pending_end.added_to(self.pending_ends.get(&key));
+            self.pending_ends.insert(key, kept);
         }
     }
 

@@ -125,3 +125,83 @@ async fn find_record_location(app: &App, unwanted: &UnwantedMeeting) -> RecordLo
         Ok(Some(_)) | Err(_) => RecordLocation::Unsure,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, OnceLock};
+
+    use bbb::response::{build_failure, build_success};
+    use domain::ServerId;
+    use domain::poll::PollOutcome;
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::test_app::{ScriptedAnswer, meeting_info, test_app, test_meeting, test_server};
+
+    /// A poll of `a` has found a copy of a meeting that is recorded on `b`.
+    fn report_of_copy() -> PollReport {
+        let unwanted = UnwantedMeeting {
+            server: ServerId("a".to_owned()),
+            key: test_meeting(None, "m", "a").key,
+            internal_id: Some("on-a".to_owned()),
+            moderator_pw: None,
+            kept_by: Some(ServerId("b".to_owned())),
+        };
+        let outcome = PollOutcome { unwanted: vec![unwanted], ..PollOutcome::default() };
+        PollReport { server: test_server("a"), outcome, forgotten: Vec::new() }
+    }
+
+    fn success() -> ScriptedAnswer {
+        Some((build_success(&[]), 10))
+    }
+
+    async fn is_copy_ended(on_a: ScriptedAnswer, on_b: ScriptedAnswer) -> bool {
+        let (app, servers) = test_app(&["a", "b"], move |(host, call, _)| match (host, call) {
+            (_, "end") => success(),
+            ("a", _) => on_a.clone(),
+            _ => on_b.clone(),
+        })
+        .await;
+        assert!(app.pool.restore_meeting(&test_meeting(None, "m", "b")).await.unwrap());
+        end_unwanted_meetings(&app, &report_of_copy()).await;
+        servers.calls().iter().any(|call| call == "a end")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_is_ended_only_after_a_look_at_both() {
+        assert!(is_copy_ended(meeting_info("on-a", 3), meeting_info("on-b", 3)).await);
+        for (on_a, on_b, reason) in [
+            (meeting_info("on-a", 4), meeting_info("on-b", 3), "it has more users by now"),
+            (meeting_info("new", 0), meeting_info("on-b", 3), "another meeting has its id"),
+            (meeting_info("on-a", 3), meeting_info("on-a", 3), "both are one server"),
+            (meeting_info("on-a", 0), Some((build_failure("notFound", ""), 10)), "only copy"),
+            (meeting_info("on-a", 0), None, "the other server is silent"),
+            (None, meeting_info("on-b", 3), "its server is silent"),
+        ] {
+            assert!(!is_copy_ended(on_a, on_b).await, "{reason}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_stays_if_the_record_changes_during_the_look() {
+        let application: Arc<OnceLock<App>> = Arc::default();
+        let known = application.clone();
+        let (app, servers) = test_app(&["a", "b"], move |(host, call, _)| {
+            if let (Some(app), "a") = (known.get(), host) {
+                // The meeting ends on `b`, and a create records it here.
+                let key = test_meeting(None, "m", "b").key;
+                let id = ServerId("b".to_owned());
+                let forgotten = app.pool.forget_meeting(&key, &id, None, None).now_or_never();
+                assert!(forgotten.is_some_and(|forgotten| forgotten.is_ok()));
+                let here = test_meeting(None, "m", "a");
+                assert!(app.pool.restore_meeting(&here).now_or_never().is_some());
+            }
+            if call == "end" { success() } else { meeting_info(&format!("on-{host}"), 0) }
+        })
+        .await;
+        assert!(app.pool.restore_meeting(&test_meeting(None, "m", "b")).await.unwrap());
+        assert!(application.set(app.clone()).is_ok());
+        end_unwanted_meetings(&app, &report_of_copy()).await;
+        assert_eq!(servers.calls(), ["b getMeetingInfo", "a getMeetingInfo"]);
+    }
+}

@@ -11,7 +11,7 @@ use crate::health::{HealthChange, ServerFailure, Thresholds};
 use crate::history::MeetingUsage;
 use crate::load::{LoadPolicy, compute_load};
 use crate::meeting::{Meeting, MeetingKey, MeetingLoad};
-use crate::origin::{MeetingIdentity, MeetingOrigin};
+use crate::origin::{CreateWindow, MeetingIdentity, MeetingOrigin};
 use crate::server::{AdminState, Server, ServerId, ServerStats};
 use crate::time::Timestamp;
 
@@ -261,7 +261,7 @@ fn apply_response(
     // The records of a server that is not online yet stay as they are.
     let here = if server.is_online() { context.recorded_here } else { &[] };
     for meeting in here {
-        match reported.find(&meeting.key) {
+        match reported.find(&meeting.key).filter(|found| may_be_claimed(meeting, found, now)) {
             Some(reported) => {
                 let update = update_reported(meeting, reported, context.pending_ends, now, policy);
                 outcome.attached += usize::from(meeting.detached);
@@ -297,6 +297,15 @@ fn apply_response(
         server.twin_of = outcome.twins.first().cloned();
     }
     outcome
+}
+
+/// Returns whether a reported meeting may be the recorded one. The record of a create that is under
+/// way for a tenant is not that of a meeting that names no tenant and was there before: servers know
+/// no tenants, and it may be anybody's.
+fn may_be_claimed(record: &Meeting, reported: &ReportedMeeting, now: Timestamp) -> bool {
+    let is_undecided = record.claim.is_some() && record.key.tenant != reported.tenant;
+    let window = CreateWindow { sent_at: record.placed_at, until: now };
+    !is_undecided || window.contains(reported.created_at)
 }
 
 /// Returns the expected users of a recorded meeting.

@@ -7,6 +7,9 @@ use crate::time::Timestamp;
 
 use super::ReportedMeeting;
 
+/// Longest time between two creates of a meeting on one server that count as one, in ms.
+const MAX_GAP_MS: i64 = 30_000;
+
 /// A meeting that is to be ended on a server. Either this deployment made it there and it is, or
 /// may be, recorded on another server; or somebody ended the meeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,27 @@ impl PendingEnd {
         Some(Self { server, key, internal_id, moderator_pw, since: now, create_sent_at })
     }
 
+    /// Returns what a store keeps if this pending end is added to `known`, which is one of the same
+    /// server and meeting. One that names the meeting is worth more than one that tells when a create
+    /// was sent, for that create has found the meeting there, unless it had ended. Two creates that
+    /// were sent soon one after the other count as one. The Redis script `prelude.lua` follows the
+    /// same rule.
+    #[must_use]
+    pub fn added_to(&self, known: Option<&Self>) -> Self {
+        let Some(known) = known.filter(|known| !known.is_requested() && !self.is_requested()) else {
+            return self.clone();
+        };
+        match (&known.internal_id, &self.internal_id) {
+            (Some(_), None) => known.clone(),
+            (None, None) if self.create_sent_at <= known.since.plus_ms(MAX_GAP_MS) => Self {
+                create_sent_at: self.create_sent_at.min(known.create_sent_at),
+                since: self.since.max(known.since),
+                ..self.clone()
+            },
+            _ => self.clone(),
+        }
+    }
+
     /// Returns whether somebody ended the meeting, as opposed to an end of one of two duplicates.
     #[must_use]
     pub fn is_requested(&self) -> bool {
@@ -74,5 +98,51 @@ impl PendingEnd {
 
     fn window(&self) -> CreateWindow {
         CreateWindow { sent_at: self.create_sent_at, until: self.since }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pending_end(internal_id: Option<&str>, create_sent_at: i64, since: i64) -> PendingEnd {
+        PendingEnd {
+            server: ServerId("a".to_owned()),
+            key: MeetingKey::default(),
+            internal_id: internal_id.map(str::to_owned),
+            moderator_pw: None,
+            since: Timestamp(since),
+            create_sent_at: Timestamp(create_sent_at),
+        }
+    }
+
+    #[test]
+    fn a_named_meeting_outlasts_a_create_that_was_sent() {
+        let named = pending_end(Some("i"), 5, 9);
+        let sent = pending_end(None, 7, 9);
+        let requested = pending_end(None, 0, 9);
+        for (known, added, kept) in [
+            (&named, &sent, &named),
+            (&sent, &named, &named),
+            (&named, &requested, &requested),
+            (&requested, &sent, &sent),
+            (&sent, &requested, &requested),
+        ] {
+            assert_eq!(added.added_to(Some(known)), *kept, "{known:?} {added:?}");
+        }
+        assert_eq!(sent.added_to(None), sent);
+        let other = pending_end(Some("j"), 8, 9);
+        assert_eq!(other.added_to(Some(&named)), other);
+    }
+
+    #[test]
+    fn creates_that_follow_each_other_count_as_one() {
+        let first = pending_end(None, 5, 1_000);
+        let next = pending_end(None, 1_000 + MAX_GAP_MS, 50_000);
+        assert_eq!(next.added_to(Some(&first)), pending_end(None, 5, 50_000));
+        let within = pending_end(None, 100, 200);
+        assert_eq!(within.added_to(Some(&first)), first, "it was under way for as long");
+        let later = pending_end(None, 1_001 + MAX_GAP_MS, 50_000);
+        assert_eq!(later.added_to(Some(&first)), later);
     }
 }

@@ -58,6 +58,26 @@ pub(super) fn observation(result: Result<Vec<ReportedMeeting>, String>) -> PollO
 }
 
 #[test]
+fn a_claim_of_a_tenant_is_not_ended_by_a_meeting_that_was_there_before() {
+    let placed_at = NOW.plus_ms(-10_000);
+    let mut claimed = meeting("m", true, placed_at);
+    claimed.key.tenant = Some("t-1".to_owned());
+    let update = |age_ms: i64, tenant: Option<&str>| {
+        let reported = ReportedMeeting {
+            tenant: tenant.map(str::to_owned),
+            ..reported_meeting("m", age_ms, 3)
+        };
+        let (here, mut server) = ([claimed.clone()], server());
+        let observation = observation(Ok(vec![reported]));
+        let outcome = apply_poll(&mut server, context_of(&here), &observation, &POLICY);
+        outcome.meeting_updates.into_iter().next().map(|(_, update)| update)
+    };
+    assert_eq!(update(60_000, None), None, "the create decides");
+    assert!(matches!(update(5_000, None), Some(MeetingUpdate::Reported(..))));
+    assert!(matches!(update(60_000, Some("t-1")), Some(MeetingUpdate::Reported(..))));
+}
+
+#[test]
 fn load_and_statistics_follow_from_the_meetings() {
     let mut server = server();
     let mut breakout = reported_meeting("b", 1000, 4);

@@ -2,7 +2,7 @@
 //! from a server.
 
 use domain::poll::{PendingEnd, ReportedMeeting};
-use domain::{AdminState, Meeting, MeetingKey, MeetingOrigin};
+use domain::{AdminState, Meeting, MeetingKey, MeetingOrigin, Timestamp};
 
 use app::ports::{PlaceOutcome, PoolStore, ServerChange};
 
@@ -17,6 +17,8 @@ pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
     super::cases![
         pending_ends_come_back_whole_and_in_order,
         a_pending_end_is_stored_once,
+        a_pending_end_that_names_the_meeting_outlasts_a_create,
+        pending_ends_of_creates_soon_after_each_other_are_one,
         pending_ends_of_unknown_servers_are_not_kept,
         a_place_stores_its_pending_ends_only_if_it_is_given,
         confirming_releasing_and_forgetting_store_pending_ends,
@@ -69,6 +71,35 @@ async fn a_pending_end_is_stored_once(factory: PoolFactory<'_>) {
         store.forget_and_end(&key("m"), "a", Some(&pending_end)).await;
     }
     assert_eq!(store.list_pending_ends().await, [later]);
+}
+
+async fn a_pending_end_that_names_the_meeting_outlasts_a_create(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let named = PendingEnd { internal_id: Some("i-1".to_owned()), ..pending_end("a", "m") };
+    let sent = PendingEnd { create_sent_at: NOW, ..pending_end("a", "m") };
+    let requested = PendingEnd { create_sent_at: Timestamp::default(), ..pending_end("a", "m") };
+    for (added, kept) in [(&named, &named), (&sent, &named), (&requested, &requested)] {
+        store.forget_and_end(&key("m"), "a", Some(added)).await;
+        assert_eq!(store.list_pending_ends().await, std::slice::from_ref(kept));
+    }
+}
+
+async fn pending_ends_of_creates_soon_after_each_other_are_one(factory: PoolFactory<'_>) {
+    let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
+    let sent_at = |create_ms: i64, since_ms: i64| PendingEnd {
+        create_sent_at: NOW.plus_ms(create_ms),
+        since: NOW.plus_ms(since_ms),
+        ..pending_end("a", "m")
+    };
+    for (added, kept) in [
+        (sent_at(0, 9_000), sent_at(0, 9_000)),
+        (sent_at(20_000, 29_000), sent_at(0, 29_000)),
+        (sent_at(1_000, 2_000), sent_at(0, 29_000)),
+        (sent_at(59_001, 69_000), sent_at(59_001, 69_000)),
+    ] {
+        store.forget_and_end(&key("m"), "a", Some(&added)).await;
+        assert_eq!(store.list_pending_ends().await, [kept]);
+    }
 }
 
 async fn pending_ends_of_unknown_servers_are_not_kept(factory: PoolFactory<'_>) {

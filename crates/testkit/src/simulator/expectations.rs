@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
 
+use super::entries::is_same_server;
 use super::use_case::UseCase;
 
 /// All servers and meetings in the store at one moment.
@@ -110,7 +111,8 @@ impl Expectations {
         before
     }
 
-    /// Returns whether a meeting was recorded on this server at any time from `since` on.
+    /// Returns whether a meeting was recorded on this server, under any of its names, at any time
+    /// from `since` on.
     #[must_use]
     pub(crate) fn was_on_server(
         &self,
@@ -120,7 +122,9 @@ impl Expectations {
     ) -> bool {
         let history = self.server_history.get(key);
         history.is_some_and(|history| {
-            values_since(history, since).any(|recorded| recorded.as_ref() == Some(server))
+            values_since(history, since)
+                .flatten()
+                .any(|recorded| is_same_server(&recorded.0, &server.0))
         })
     }
 
@@ -141,7 +145,20 @@ impl Expectations {
     ) -> bool {
         let history = self.server_history.get(key).into_iter();
         let mut recorded = history.flat_map(|history| values_since(history, since)).flatten();
-        recorded.any(|recorded| recorded != server)
+        recorded.any(|recorded| !is_same_server(&recorded.0, &server.0))
+    }
+
+    /// Returns whether a server was ever listed under both of its names.
+    #[must_use]
+    pub(crate) fn was_listed_twice(&self, host: &str) -> bool {
+        self.state_history.keys().filter(|id| is_same_server(&id.0, host)).count() > 1
+    }
+
+    /// Returns whether an entry of a server was removed at any time from `since` on.
+    #[must_use]
+    pub(crate) fn was_removed(&self, host: &str, since: Timestamp) -> bool {
+        let mut entries = self.state_history.iter().filter(|(id, _)| is_same_server(&id.0, host));
+        entries.any(|(_, history)| values_since(history, since).any(Option::is_none))
     }
 
     /// Returns whether a server was in this state at any time from `since` on; `None` means that it

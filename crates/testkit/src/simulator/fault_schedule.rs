@@ -3,6 +3,9 @@
 
 use domain::Timestamp;
 
+use super::entries::{is_same_server, is_twin};
+use super::odd_answers::OddPart;
+use super::server_speed::{CallWork, ServerSpeed};
 use crate::seeded_rng::SeededRng;
 
 /// What goes wrong with one call to a server.
@@ -26,11 +29,13 @@ pub(crate) enum CallFault {
     TruncatedBody,
     /// Status 200 without a body.
     EmptyBody,
+    /// The server is well, and its answer has odd parts.
+    OddAnswer(OddPart),
 }
 
 impl CallFault {
     /// Every kind of fault that a fault period may consist of.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Refused,
         Self::RequestLost,
         Self::ResponseLost,
@@ -42,6 +47,16 @@ impl CallFault {
         Self::ErrorPageAfterEffect,
         Self::TruncatedBody,
         Self::EmptyBody,
+        Self::OddAnswer(OddPart::CustomData),
+        Self::OddAnswer(OddPart::Counts),
+    ];
+    /// Odd parts of answers by a server that is well.
+    pub(crate) const ODD: [Self; 5] = [
+        Self::OddAnswer(OddPart::CustomData),
+        Self::OddAnswer(OddPart::MeetingId),
+        Self::OddAnswer(OddPart::InternalId),
+        Self::OddAnswer(OddPart::Counts),
+        Self::OddAnswer(OddPart::Times),
     ];
 
     /// Returns the name under which the fault is counted.
@@ -57,14 +72,21 @@ impl CallFault {
             Self::ErrorPageAfterEffect => "error pages after effect",
             Self::TruncatedBody => "truncated bodies",
             Self::EmptyBody => "empty bodies",
+            Self::OddAnswer(_) => "odd answers",
         }
+    }
+
+    /// Returns whether the server is well all the same.
+    #[must_use]
+    pub(crate) fn is_harmless(self) -> bool {
+        matches!(self, Self::OddAnswer(_))
     }
 }
 
 /// A time during which calls to one server fail.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultPeriod {
-    /// The server.
+    /// The server; only its second name if that is given.
     pub(crate) host: String,
     /// The only replica that is affected, if the fault is a network partition.
     pub(crate) replica: Option<usize>,
@@ -138,7 +160,8 @@ impl FaultSchedule {
     ) -> Option<CallFault> {
         self.fault_periods.retain(|period| now < period.until);
         let applies = |period: &&FaultPeriod| {
-            period.host == host && period.replica.is_none_or(|affected| affected == replica)
+            let is_hit = period.host == host || is_of_both_names(&period.host, host);
+            is_hit && period.replica.is_none_or(|affected| affected == replica)
         };
         let period = self.fault_periods.iter().find(applies)?;
         if !self.rng.draw_percent(period.percent) {
@@ -167,6 +190,11 @@ impl FaultSchedule {
         })
     }
 
+    /// Draws the work of a server on a call.
+    pub(crate) fn draw_work(&mut self, speed: ServerSpeed, call: &str) -> CallWork {
+        speed.draw_work(call, &mut self.rng)
+    }
+
     /// Draws the latency of a server, both ways, in ms.
     pub(crate) fn draw_latency_ms(&mut self) -> u64 {
         self.rng.draw_u64(1, 40)
@@ -176,4 +204,9 @@ impl FaultSchedule {
     pub(crate) fn draw_store_latency_ms(&mut self) -> u64 {
         if self.rng.draw_percent(70) { 0 } else { self.rng.draw_u64(0, self.max_store_latency_ms) }
     }
+}
+
+/// Returns whether a fault of a server that is named by its first name hits a call to this name.
+fn is_of_both_names(faulty: &str, host: &str) -> bool {
+    !is_twin(faulty) && is_same_server(faulty, host)
 }

@@ -20,10 +20,11 @@ use domain::{
 use tokio::time::sleep;
 
 use super::fault_schedule::StoreFault;
+use super::mutant::Mutant;
 use super::replica_process::ReplicaProcess;
 use super::sim_run::SimRun;
 use super::store_proxy::StoreProxy;
-use super::use_case::{UseCase, meeting_name};
+use super::use_case::{ServerAction, UseCase, UseCaseKind, meeting_name};
 
 /// How long an operation waits for an unavailable store before it fails.
 const UNAVAILABLE_DELAY: Duration = Duration::from_millis(300);
@@ -142,7 +143,11 @@ impl PoolStore for FaultyStore {
     }
 
     async fn list_servers(&self) -> Result<Vec<Server>, StoreError> {
-        self.read("list_servers", self.store.list_servers()).await
+        let servers = self.read("list_servers", self.store.list_servers()).await?;
+        let adds_spelling =
+            matches!(self.use_case.kind, UseCaseKind::ChangeServer(ServerAction::AddSpelling, _));
+        let is_blind = adds_spelling && self.store.mutant() == Some(Mutant::AcceptsSpellings);
+        Ok(if is_blind { Vec::new() } else { servers })
     }
 
     async fn find_server(&self, id: &ServerId) -> Result<Option<Server>, StoreError> {
@@ -213,6 +218,9 @@ impl PoolStore for FaultyStore {
             let outcome = self.store.place_meeting(request).await?;
             if let PlaceOutcome::Claimed(placed) = &outcome {
                 self.sim.count_event("meetings placed");
+                let host = placed.server.id.0.clone();
+                self.use_case.progress().claimed_servers.insert(host);
+                self.sim.note_asked_create(&placed.server.id.0, &placed.meeting.key.id);
                 self.sim
                     .write_trace(|| format!("{} placed on {}", self.use_case, placed.server.id));
             }

@@ -19,6 +19,7 @@ use super::checkers::{self, FinishedUseCase, UseCaseOutcome};
 use super::mutant::Mutant;
 use super::replica::ReplicaContext;
 use super::sim_run::SimRun;
+use super::twin_entries;
 use super::use_case::{ServerAction, UseCase, UseCaseKind, meeting_name};
 use super::workload::{CreateRequest, tenant_name};
 
@@ -197,7 +198,7 @@ fn mark_ended(sim: &SimRun, use_case: &UseCase, server: &ServerId) {
     let mut sim_servers = sim.servers();
     let Some(sim_server) = sim_servers.get_mut(&server.0) else { return };
     if let Some(sim_meeting) = sim_server.meetings.get_mut(&key.id)
-        && sim_meeting.created_at < use_case.started_at
+        && sim_meeting.listed_since < use_case.started_at
     {
         sim_meeting.ended_at = Some(now);
     }
@@ -284,6 +285,11 @@ pub(crate) async fn change_server(context: ReplicaContext, action: ServerAction,
                 Ok(_) => set_state(AdminState::Enabled).await.map(drop),
                 Err(error) => Err(error),
             }
+        }
+        ServerAction::AddTwin => twin_entries::add_twin(&app, context.sim(), &host).await,
+        ServerAction::Rename => twin_entries::rename(&app, context.sim(), &host).await,
+        ServerAction::AddSpelling => {
+            twin_entries::add_spelling(&app, context.sim(), &host).await
         }
     };
     let result = result.map_err(|error| error.to_string());

@@ -6,29 +6,38 @@
 //! at the state in the end; the report of a run that breaks a rule names its seed.
 //!
 //! `scenario` and `workload` draw what happens, `fault_schedule` what goes wrong, and `scheduler`
-//! executes both. `sim_server` and `sim_meeting` are the servers; `store_proxy`, `faulty_store` and
+//! executes both. `sim_server` and `sim_meeting` are the servers, `server_speed` says how slow they are,
+//! `entries` under which names they are listed, and `odd_answers` what their answers may contain;
+//! `foreign` are other balancers on them. `store_proxy`, `faulty_store` and
 //! `network` stand between the use cases and the store or the servers. `checkers` contains the
 //! rules, `rules` their limits, and `mutant` the planted bugs that checkers must find.
 
 mod checkers;
+mod entries;
 mod expectations;
 mod fault_schedule;
 mod faulty_store;
+mod foreign;
 mod front_end;
 mod kept_creates;
 mod log;
 mod mutant;
 mod network;
+mod odd_answers;
+mod pending_creates;
 mod replica;
 mod replica_process;
 mod report;
 mod rules;
 mod scenario;
 mod scheduler;
+mod server_speed;
 mod sim_meeting;
 mod sim_run;
 mod sim_server;
+mod store_mutants;
 mod store_proxy;
+mod twin_entries;
 mod use_case;
 mod workload;
 

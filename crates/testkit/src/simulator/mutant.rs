@@ -62,6 +62,26 @@ pub enum Mutant {
     KeepsMeetingsEndedOffline,
     /// Joins believe that healthy servers are offline, and revivals replace any record.
     RevivesHealthyMeetings,
+    /// A server that is working on a create counts as dead.
+    DoublesSlowCreates,
+    /// A server that takes its time for a create becomes suspect.
+    SuspectsSlowServers,
+    /// A meeting that another entry of the same server reports is ended as a duplicate.
+    EndsTwins,
+    /// Entries of the same server are not recognised.
+    OverlooksTwins,
+    /// The URL of a new server is not compared with those that are listed.
+    AcceptsSpellings,
+    /// A copy of a recorded meeting is ended without proof that it is ours.
+    EndsForeignCopies,
+    /// Panic ends adopted meetings, too.
+    EndsAdoptedMeetings,
+    /// Of two copies the one with more users is ended.
+    EndsFullerCopies,
+    /// A list with an odd part counts as no answer.
+    FailsOddLists,
+    /// Meetings that cannot be read count as ended.
+    ForgetsUnreadable,
 }
 
 impl Mutant {
@@ -96,5 +116,15 @@ impl Mutant {
         Self::RevivesNothing,
         Self::KeepsMeetingsEndedOffline,
         Self::RevivesHealthyMeetings,
+        Self::DoublesSlowCreates,
+        Self::SuspectsSlowServers,
+        Self::EndsTwins,
+        Self::OverlooksTwins,
+        Self::AcceptsSpellings,
+        Self::EndsForeignCopies,
+        Self::EndsAdoptedMeetings,
+        Self::EndsFullerCopies,
+        Self::FailsOddLists,
+        Self::ForgetsUnreadable,
     ];
 }

@@ -4,15 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::ports::{BackendCall, BackendResponse, BbbClient, CallError};
+use app::ports::{BackendCall, BackendResponse, BbbClient, CallError, PoolStore as _};
 use async_trait::async_trait;
 use bbb::Query;
 use bbb::response::build_failure;
 use bytes::Bytes;
-use tokio::time::sleep;
+use domain::health::ServerFailure;
+use domain::{ServerId, Timestamp};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::checkers;
+use super::entries::is_twin;
 use super::fault_schedule::CallFault;
+use super::odd_answers::invert_counts;
+use super::pending_creates::PendingCreate;
+use super::server_speed::{CallWork, SLOW_MS};
 use super::mutant::Mutant;
 use super::replica_process::ReplicaProcess;
 use super::sim_run::SimRun;
@@ -24,6 +30,7 @@ const BAD_GATEWAY_PAGE: &str =
     "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>";
 
 /// The client of BBB servers, for one use case.
+#[derive(Clone)]
 pub(crate) struct NetworkClient {
     sim: Arc<SimRun>,
     process: Arc<ReplicaProcess>,
@@ -31,6 +38,7 @@ pub(crate) struct NetworkClient {
 }
 
 /// A call that was sent and has not been answered yet.
+#[derive(Clone)]
 struct SentCall {
     host: String,
     name: String,
@@ -44,6 +52,7 @@ struct SentCall {
 struct CallConditions {
     fault: Option<CallFault>,
     latency_ms: u64,
+    work: CallWork,
 }
 
 impl NetworkClient {
@@ -86,26 +95,30 @@ impl NetworkClient {
         let mut faults = self.sim.faults();
         let latency_ms = faults.draw_latency_ms();
         let Some(sim_server) = sim_servers.get_mut(&sent.host) else {
-            return CallConditions { fault: Some(CallFault::Refused), latency_ms };
+            let (fault, work) = (Some(CallFault::Refused), CallWork::default());
+            return CallConditions { fault, latency_ms, work };
         };
         sim_server.advance(now);
+        let work = faults.draw_work(sim_server.speed, &sent.name);
         let down = sim_server.down_until.map(|_| CallFault::Refused);
         let fault = down.or_else(|| faults.draw_call_fault(self.process.replica, &sent.host, now));
         if let Some(fault) = fault {
             // The fault has an effect until the caller's timeout.
             let timed_out_at = now.plus_ms(i64::try_from(sent.response_ms).unwrap_or(0));
-            sim_server.last_fault_at = sim_server.last_fault_at.max(Some(timed_out_at));
+            if !fault.is_harmless() {
+                sim_server.last_fault_at = sim_server.last_fault_at.max(Some(timed_out_at));
+            }
             drop((sim_servers, faults));
             self.sim.count_event(fault.name());
             self.sim.write_trace(|| {
                 format!("{} {} {}: {fault:?}", self.use_case, sent.host, sent.name)
             });
         }
-        CallConditions { fault, latency_ms }
+        CallConditions { fault, latency_ms, work }
     }
 
     /// Has the server execute the call, and returns the body of its response.
-    fn deliver_call(&self, sent: &SentCall) -> Bytes {
+    fn deliver_call(&self, sent: &SentCall, arrived_at: Timestamp) -> Bytes {
         let now = self.sim.now();
         if sent.name == "end" {
             let id = Query::parse(&sent.query).get("meetingID").unwrap_or_default().into_owned();
@@ -116,6 +129,9 @@ impl NetworkClient {
             self.sim.record_check("ends_are_proven", result);
             let result = checkers::ends::check_copies(&self.sim, &self.use_case, &sent.host, &id);
             self.sim.record_check("only_and_fuller_copies_are_not_ended", result);
+            let result =
+                checkers::foreign::check_left_alone(&self.sim, &self.use_case, &sent.host, &id);
+            self.sim.record_check("foreign_meetings_are_left_alone", result);
         }
         let effect = {
             let mut sim_servers = self.sim.servers();
@@ -127,12 +143,14 @@ impl NetworkClient {
             if believes_reports && is_end_check && sent.name == "getMeetingInfo" {
                 return Bytes::from(build_failure("notFound", "It is planted."));
             }
-            let effect = sim_server.answer_call(&sent.name, &sent.query, now);
+            let effect = sim_server.answer_call(&sent.name, &sent.query, arrived_at, now);
             if let Some(sim_meeting) =
                 effect.started_meeting.as_ref().and_then(|key| sim_server.meetings.get_mut(&key.id))
             {
                 sim_meeting.created_by = self.use_case.number;
                 sim_meeting.is_revived = matches!(self.use_case.kind, UseCaseKind::Join(_));
+                let claimed = &self.use_case.progress().claimed_servers;
+                sim_meeting.is_of_repetition = !claimed.contains(&sent.host);
             }
             effect
         };
@@ -161,46 +179,132 @@ impl NetworkClient {
         effect.body.into()
     }
 
+    /// Has the server execute a create whose meeting exists only when its work is done. The server
+    /// goes on with it when the caller gives up, but not when it crashes.
+    async fn deliver_late(
+        &self,
+        sent: &SentCall,
+        work: CallWork,
+        until: Instant,
+    ) -> Result<Bytes, CallError> {
+        let (arrived_at, crashes) = (self.sim.now(), self.count_crashes(&sent.host));
+        let (client, late) = (self.clone(), sent.clone());
+        let delivery = tokio::spawn(async move {
+            sleep(Duration::from_millis(work.ms)).await;
+            let is_up = client.count_crashes(&late.host) == crashes;
+            is_up.then(|| client.deliver_call(&late, arrived_at))
+        });
+        match timeout_at(until, delivery).await {
+            Err(_) => Err(CallError::Timeout(sent.response_ms)),
+            Ok(Ok(Some(body))) => Ok(body),
+            Ok(_) => Err(CallError::ConnectionLost("reset by peer".to_owned())),
+        }
+    }
+
+    fn count_crashes(&self, host: &str) -> u32 {
+        self.sim.servers().get(host).map_or(0, |sim_server| sim_server.crashes)
+    }
+
     async fn transmit(
         &self,
         sent: &SentCall,
         conditions: CallConditions,
     ) -> Result<BackendResponse, CallError> {
-        let CallConditions { fault, latency_ms } = conditions;
-        let request_latency = Duration::from_millis(latency_ms.div_ceil(2));
-        let timeout = || CallError::Timeout(sent.response_ms);
-        let broken = || CallError::ConnectionLost("reset by peer".to_owned());
+        let CallConditions { fault, latency_ms, work } = conditions;
+        let sent_at = Instant::now();
+        let timed_out_at = sent_at + Duration::from_millis(sent.response_ms);
         if fault == Some(CallFault::Refused) {
             sleep(Duration::from_millis(REFUSED_MS)).await;
             return Err(CallError::Unreachable("connection refused".to_owned()));
         }
-        sleep(request_latency).await;
-        let is_executed = !matches!(
-            fault,
-            Some(CallFault::RequestLost | CallFault::ErrorPage | CallFault::Refused)
-        );
-        let body = if is_executed { self.deliver_call(sent) } else { Bytes::new() };
+        sleep(Duration::from_millis(latency_ms.div_ceil(2))).await;
+        let is_executed = !matches!(fault, Some(CallFault::RequestLost | CallFault::ErrorPage));
+        let body = match is_executed {
+            true if work.has_late_effect => self.deliver_late(sent, work, timed_out_at).await?,
+            true => self.deliver_call(sent, self.sim.now()),
+            false => Bytes::new(),
+        };
         let extra_ms = match fault {
             Some(CallFault::RequestLost | CallFault::ResponseLost) => u64::MAX,
             Some(CallFault::Slow(ms)) => ms,
             _ => 0,
         };
-        let wait_ms = latency_ms.saturating_add(extra_ms);
-        sleep(Duration::from_millis(wait_ms.min(sent.response_ms)).saturating_sub(request_latency))
-            .await;
+        let wait_ms = latency_ms.saturating_add(work.ms).saturating_add(extra_ms);
+        let answered_at = sent_at + Duration::from_millis(wait_ms.min(sent.response_ms));
+        sleep_until(answered_at).await;
         if wait_ms >= sent.response_ms {
-            return Err(timeout());
+            return Err(CallError::Timeout(sent.response_ms));
         }
-        match fault {
-            Some(CallFault::ConnectionBroken) => Err(broken()),
-            Some(CallFault::ErrorPage | CallFault::ErrorPageAfterEffect) => {
-                Ok(to_response(502, BAD_GATEWAY_PAGE.into()))
-            }
-            Some(CallFault::TruncatedBody) => Ok(to_response(200, body.slice(..body.len() / 2))),
-            Some(CallFault::EmptyBody) => Ok(to_response(200, Bytes::new())),
-            _ => Ok(to_response(200, body)),
+        if work.ms >= SLOW_MS {
+            self.count_slow_call(sent).await;
+        }
+        respond(sent, fault, body)
+    }
+
+    async fn count_slow_call(&self, sent: &SentCall) {
+        let is_create = sent.name == "create";
+        self.sim.count_event(if is_create { "slow creates" } else { "slow servers" });
+        if is_create && self.has_mutant(Mutant::SuspectsSlowServers) {
+            let failure = ServerFailure { at: self.sim.now(), reason: "slow".to_owned() };
+            let thresholds = self.sim.scenario.policy().poll.thresholds;
+            let id = ServerId(sent.host.clone());
+            let _ = self.sim.store.record_failure(&id, &failure, thresholds).await;
+            self.sim.check_store_change(&self.use_case, "record_failure").await;
         }
     }
+
+    fn has_mutant(&self, mutant: Mutant) -> bool {
+        self.sim.store.mutant() == Some(mutant)
+    }
+
+    /// Notes a create that is sent, and checks that none is under way elsewhere.
+    fn note_create(&self, sent: &SentCall) -> PendingCreate {
+        let id = Query::parse(&sent.query).get("meetingID").unwrap_or_default().into_owned();
+        let result = checkers::slow_servers::check_made_once(&self.sim, &self.use_case, &sent.host);
+        self.sim.record_check("slow_creates_are_made_once", result);
+        self.sim.note_asked_create(&sent.host, &id);
+        let create = PendingCreate { host: sent.host.clone(), sent_at: self.sim.now() };
+        self.use_case.progress().pending_creates.add(create.clone());
+        create
+    }
+
+    /// Returns what planted bugs make of a response.
+    fn distort_response(&self, sent: &SentCall, response: BackendResponse) -> BackendResponse {
+        let text = || String::from_utf8_lossy(&response.body).into_owned();
+        let is_question = sent.name == "getMeetingInfo";
+        match self.sim.store.mutant() {
+            Some(Mutant::OverlooksTwins) if is_twin(&sent.host) => {
+                let body = text().replace("</internalMeetingID>", "-twin</internalMeetingID>");
+                BackendResponse { body: body.into(), ..response }
+            }
+            Some(Mutant::EndsFullerCopies) if is_question => {
+                BackendResponse { body: invert_counts(&text()).into(), ..response }
+            }
+            _ => response,
+        }
+    }
+}
+
+/// Returns the response with its fault.
+fn respond(
+    sent: &SentCall,
+    fault: Option<CallFault>,
+    body: Bytes,
+) -> Result<BackendResponse, CallError> {
+    Ok(match fault {
+        Some(CallFault::ConnectionBroken) => {
+            return Err(CallError::ConnectionLost("reset by peer".to_owned()));
+        }
+        Some(CallFault::ErrorPage | CallFault::ErrorPageAfterEffect) => {
+            to_response(502, BAD_GATEWAY_PAGE.into())
+        }
+        Some(CallFault::TruncatedBody) => to_response(200, body.slice(..body.len() / 2)),
+        Some(CallFault::EmptyBody) => to_response(200, Bytes::new()),
+        Some(CallFault::OddAnswer(part)) => {
+            to_response(200, part.put_into(&sent.name, &String::from_utf8_lossy(&body)).into())
+        }
+        _ => to_response(200, body),
+    })
 }
 
 fn to_response(status: u16, body: Bytes) -> BackendResponse {
@@ -233,12 +337,22 @@ impl BbbClient for NetworkClient {
         match self.sim.store.mutant() {
             Some(Mutant::SendsTwice) if sent.name == "end" => {
                 self.check_not_repeated(&sent);
-                self.deliver_call(&sent);
+                self.deliver_call(&sent, self.sim.now());
             }
             Some(Mutant::WaitsForEver) => sent.response_ms = 300_000,
             _ => {}
         }
+        let is_of_create = matches!(self.use_case.kind, UseCaseKind::Create(_));
+        let is_question = sent.name == "getMeetingInfo";
+        if self.has_mutant(Mutant::DoublesSlowCreates) && is_of_create && is_question {
+            return Err(CallError::Timeout(0));
+        }
+        let create = (sent.name == "create").then(|| self.note_create(&sent));
         let conditions = self.draw_conditions(&sent);
-        self.transmit(&sent, conditions).await
+        let response = self.transmit(&sent, conditions).await;
+        if let Some(create) = create {
+            self.use_case.progress().pending_creates.remove(&create);
+        }
+        response.map(|response| self.distort_response(&sent, response))
     }
 }

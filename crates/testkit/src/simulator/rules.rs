@@ -26,6 +26,25 @@ pub struct Rules {
     pub survives_store_loss: bool,
 }
 
+/// The time that servers may take to answer, in ms, for which the limits are meant.
+const RESPONSE_MS: i64 = 10_000;
+
+impl Rules {
+    /// Returns the rules for servers that may take this long to answer.
+    #[must_use]
+    pub(crate) fn with_response_ms(self, response_ms: u64) -> Self {
+        // Each of these may await two answers one after the other.
+        let more_ms = 2 * (i64::try_from(response_ms).unwrap_or(RESPONSE_MS) - RESPONSE_MS);
+        Self {
+            max_create_ms: self.max_create_ms + more_ms,
+            max_claim_ms: self.max_claim_ms + more_ms,
+            max_call_ms: self.max_call_ms + more_ms,
+            max_poll_ms: self.max_poll_ms + more_ms,
+            ..self
+        }
+    }
+}
+
 impl Default for Rules {
     fn default() -> Self {
         Self {

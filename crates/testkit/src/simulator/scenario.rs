@@ -19,6 +19,10 @@ use crate::seeded_rng::SeededRng;
 pub(crate) const POLL_INTERVAL_MS: i64 = 60_000;
 /// The timeout of the poll of one server, in ms.
 const POLL_WAIT_MS: u64 = 10_000;
+/// How long servers may take to answer by default, in ms.
+const RESPONSE_MS: u64 = 10_000;
+/// The same where the administrator knows that servers are slow.
+const PATIENT_RESPONSE_MS: u64 = 30_000;
 
 /// The scenario of a run.
 #[derive(Clone, Debug)]
@@ -53,6 +57,14 @@ pub(crate) struct Scenario {
     pub(crate) external_bridges: bool,
     /// Number of failed polls after which a server is offline.
     pub(crate) unhealthy_threshold: u32,
+    /// Whether some servers take seconds for creates, or for everything.
+    pub(crate) slow_servers: bool,
+    /// How long servers may take to answer, in ms.
+    pub(crate) response_ms: u64,
+    /// Whether servers are listed twice.
+    pub(crate) twins: bool,
+    /// Whether other balancers use the servers.
+    pub(crate) foreign_balancers: bool,
 }
 
 impl Scenario {
@@ -73,6 +85,9 @@ impl Scenario {
         // An administrator who adds servers right after a loss would hide it.
         let administration = !store_loss && rng.draw_percent(70);
         let max_skew_ms = u64::try_from(rules.max_skew_ms).unwrap_or(0);
+        let (slow_servers, twins) = (rng.draw_percent(40), administration && rng.draw_percent(50));
+        let is_patient = slow_servers && rng.draw_percent(40);
+        let foreign_balancers = rng.draw_percent(40);
         Self {
             replicas,
             servers,
@@ -93,6 +108,10 @@ impl Scenario {
             },
             external_bridges: rng.draw_percent(30),
             unhealthy_threshold: if rng.draw_percent(80) { 2 } else { 3 },
+            slow_servers,
+            response_ms: if is_patient { PATIENT_RESPONSE_MS } else { RESPONSE_MS },
+            twins,
+            foreign_balancers,
         }
     }
 
@@ -125,7 +144,7 @@ impl Scenario {
             },
             placement: PlacementRules::default(),
             history: HistoryMode::On,
-            timeouts: CallTimeouts { connect_ms: 5_000, response_ms: 10_000 },
+            timeouts: CallTimeouts { connect_ms: 5_000, response_ms: self.response_ms },
             poll_timeout_ms: POLL_WAIT_MS,
             poll_concurrency: 50,
             meeting_ttl_ms: 86_400_000,

@@ -11,17 +11,20 @@ use tokio::time::sleep;
 
 use super::SimulationOptions;
 use super::checkers::{self, FinalState};
+use super::entries::{server_host, twin_host};
 use super::fault_schedule::{CallFault, FaultPeriod, FaultSchedule, StoreOutage};
+use super::foreign;
 use super::front_end;
 use super::log::RunLog;
 use super::replica::Replica;
 use super::report::RunReport;
 use super::scenario::{POLL_INTERVAL_MS, Scenario};
 use super::sim_run::{STORE_LOSS, SimRun};
+use super::server_speed::ServerSpeed;
 use super::sim_server::SimServer;
 use super::store_proxy::StoreProxy;
-use super::use_case::{UseCase, UseCaseKind};
-use super::workload::{Action, MAX_SERVERS, Workload, server_host, tenant_id, tenant_name};
+use super::use_case::{UseCase, UseCaseKind, meeting_name};
+use super::workload::{Action, MAX_SERVERS, Workload, tenant_id, tenant_name};
 use crate::seeded_rng::SeededRng;
 
 /// Poll intervals that pass without faults and calls before the final state is checked.
@@ -45,7 +48,8 @@ pub(crate) async fn execute_run(seed: u64, options: SimulationOptions) -> RunRep
     let faults = FaultSchedule::new(rng.fork(), scenario.max_store_latency_ms);
     let log = RunLog { keeps_trace: options.trace, ..RunLog::default() };
     let store = StoreProxy::new(options.mutant);
-    let sim = SimRun::new(scenario.clone(), options.rules, store, faults, log);
+    let rules = options.rules.with_response_ms(scenario.response_ms);
+    let sim = SimRun::new(scenario.clone(), rules, store, faults, log);
     let mut workload = Workload::new(scenario.clone(), rng.fork());
     let mut scheduler = RunScheduler::set_up(Arc::new(sim), rng).await;
     scheduler.sim.write_trace(|| format!("{scenario:?}"));
@@ -69,14 +73,21 @@ impl RunScheduler {
     async fn set_up(sim: Arc<SimRun>, mut rng: SeededRng) -> Self {
         let scenario = &sim.scenario;
         for number in 1..=MAX_SERVERS {
-            let sim_server = SimServer::new(&server_host(number));
-            sim.servers().insert(sim_server.host.clone(), sim_server);
+            let mut sim_server = SimServer::new(&server_host(number));
+            if scenario.slow_servers {
+                sim_server.speed = ServerSpeed::draw(&mut rng);
+            }
+            sim.servers().insert(sim_server);
         }
         for number in 1..=scenario.servers {
             let server = sim.servers().get(&server_host(number)).map(to_pool_server);
-            if let Some(server) = server {
-                let _ = app::ports::PoolStore::add_server(sim.store.as_ref(), server).await;
+            let Some(server) = server else { continue };
+            if scenario.twins && rng.draw_percent(20) {
+                let twin = to_twin(&server);
+                let _ = app::ports::PoolStore::add_server(sim.store.as_ref(), twin).await;
+                sim.count_event("twins added");
             }
+            let _ = app::ports::PoolStore::add_server(sim.store.as_ref(), server).await;
         }
         for number in 1..=scenario.tenants {
             let id = tenant_id(number);
@@ -160,6 +171,7 @@ impl RunScheduler {
                     replica.set_clock(offset_ms);
                 }
             }
+            Action::Foreign(host, step) => foreign::perform_step(&self.sim, &host, &step),
             call => self.start_calls(call, workload),
         }
     }
@@ -243,6 +255,7 @@ impl RunScheduler {
         sleep(Duration::from_millis(settle_ms)).await;
         let running_calls = self.count_running_calls();
         let excused_ends = checkers::told_ends::list_excused(&self.sim).await;
+        self.trace_final_state().await;
         let expectations = self.sim.expectations();
         let sim_servers = self.sim.servers();
         let state = FinalState {
@@ -257,6 +270,28 @@ impl RunScheduler {
         };
         for (checker, check) in checkers::FINAL_STATE_CHECKERS {
             self.sim.record_check(checker, check(&state));
+        }
+    }
+
+    /// Writes what is recorded and what runs.
+    async fn trace_final_state(&self) {
+        for record in &self.sim.store.snapshot().await.meetings {
+            let (name, origin) = (meeting_name(&record.key), &record.origin);
+            self.sim.write_trace(|| {
+                format!("recorded on {}: {name}, {:?}, {origin:?}", record.server, record.load)
+            });
+        }
+        let ends = app::ports::PoolStore::list_pending_ends(self.sim.store.as_ref()).await;
+        for end in ends.iter().flatten() {
+            self.sim.write_trace(|| format!("pending: {end:?}"));
+        }
+        let running: Vec<String> = {
+            let sim_servers = self.sim.servers();
+            let meetings = sim_servers.values().flat_map(|server| server.meetings.values());
+            meetings.map(|meeting| format!("{}: {} users", meeting.internal_id, meeting.users)).collect()
+        };
+        for line in running {
+            self.sim.write_trace(|| line);
         }
     }
 
@@ -287,6 +322,14 @@ fn draw_offset_ms(rng: &mut SeededRng, range_ms: i64) -> i64 {
     let range = range_ms.unsigned_abs();
     let drawn = i64::try_from(rng.draw_u64(0, 2 * range)).unwrap_or(0);
     drawn - range_ms
+}
+
+/// Returns the same server under its other host name.
+fn to_twin(server: &Server) -> Server {
+    let host = twin_host(&server.id.0);
+    let mut twin = server.clone();
+    (twin.url, twin.id) = (format!("http://{host}/bigbluebutton/api"), ServerId(host));
+    twin
 }
 
 /// Returns a simulated server as an administrator adds it to the pool, enabled.

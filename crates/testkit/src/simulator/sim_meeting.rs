@@ -22,12 +22,16 @@ pub(crate) struct SimMeeting {
     pub(crate) attendee_pw: String,
     /// The `meta_*` parameters of its create, without the prefix.
     pub(crate) metadata: Vec<(String, String)>,
-    /// When it was created.
+    /// Its `createTime`: when its server got the create.
     pub(crate) created_at: Timestamp,
-    /// The number of the use case that created it.
+    /// When its server began to list it: when that has worked on the create.
+    pub(crate) listed_since: Timestamp,
+    /// The number of the use case that created it; 0 if another balancer did.
     pub(crate) created_by: u64,
     /// Whether a join has made it anew.
     pub(crate) is_revived: bool,
+    /// Whether it was made by a create that was meant to find it there.
+    pub(crate) is_of_repetition: bool,
     /// The number of users in it.
     pub(crate) users: u32,
     /// Since when it has no users; `None` while it has users.
@@ -59,6 +63,12 @@ impl SimMeeting {
     #[must_use]
     pub(crate) fn max_empty_ms(&self) -> i64 {
         if self.had_users { 60_000 } else { 300_000 }
+    }
+
+    /// Returns whether another balancer has created it.
+    #[must_use]
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.created_by == 0
     }
 
     /// Returns the tenant that the metadata names.

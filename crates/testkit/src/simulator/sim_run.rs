@@ -1,7 +1,6 @@
 //! The state of one run: the simulated servers, the faults, the store that all replicas share, what
 //! the checkers know, and the log. No lock is held across an await.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use app::memory::MemoryRecordings;
@@ -10,20 +9,17 @@ use domain::{MeetingKey, Timestamp};
 use tokio::time::Instant;
 
 use super::checkers::{self, StoreChange};
+use super::entries::SimServers;
 use super::expectations::Expectations;
 use super::fault_schedule::FaultSchedule;
 use super::log::{RUN_START, RunLog};
 use super::rules::Rules;
 use super::scenario::Scenario;
-use super::sim_server::SimServer;
 use super::store_proxy::StoreProxy;
 use super::use_case::{UseCase, UseCaseKind};
 
 /// The name under which the loss of all data of the store is checked, like an operation.
 pub(crate) const STORE_LOSS: &str = "loss of the store";
-
-/// Servers by host name.
-pub(crate) type SimServers = BTreeMap<String, SimServer>;
 
 /// The state of one run.
 pub(crate) struct SimRun {
@@ -126,6 +122,14 @@ impl SimRun {
     pub(crate) async fn forget_end_callbacks(&self, key: &MeetingKey) {
         for callback in self.records.list_end_callbacks(key).await.unwrap_or_default() {
             let _ = self.records.finish_end_callback(&callback, None).await;
+        }
+    }
+
+    /// Notes that a server is, or is about to be, asked to create a meeting.
+    pub(crate) fn note_asked_create(&self, host: &str, id: &str) {
+        let now = self.now();
+        if let Some(sim_server) = self.servers().get_mut(host) {
+            sim_server.asked_creates.push((id.to_owned(), now));
         }
     }
 

@@ -8,6 +8,7 @@ use bbb::response::{build_failure, build_success};
 use bbb::{Algorithms, Query};
 use domain::{MeetingKey, Timestamp};
 
+use super::server_speed::ServerSpeed;
 use super::sim_meeting::{EndedMeeting, SimMeeting};
 
 const VERSION_RESPONSE: &str = "<response><returncode>SUCCESS</returncode><version>2.0</version>\
@@ -36,6 +37,12 @@ pub(crate) struct SimServer {
     /// Whether meetings without users keep running, so that the final state does not change while
     /// it is checked.
     pub(crate) keeps_empty_meetings: bool,
+    /// How long it works on calls.
+    pub(crate) speed: ServerSpeed,
+    /// How often it has crashed.
+    pub(crate) crashes: u32,
+    /// Meetings that were placed on it or that it was asked to create, and when.
+    pub(crate) asked_creates: Vec<(String, Timestamp)>,
 }
 
 /// The effect of a call on a server.
@@ -66,6 +73,9 @@ impl SimServer {
             down_until: None,
             last_fault_at: None,
             keeps_empty_meetings: false,
+            speed: ServerSpeed::default(),
+            crashes: 0,
+            asked_creates: Vec::new(),
         }
     }
 
@@ -109,8 +119,14 @@ impl SimServer {
         for id in ids {
             self.remove_meeting(&id, now);
         }
+        self.crashes += 1;
         self.down_until = Some(until);
         self.last_fault_at = Some(until);
+    }
+
+    /// Ends a meeting because its owner, another balancer, has said so.
+    pub(crate) fn end_by_its_owner(&mut self, id: &str, now: Timestamp) {
+        self.remove_meeting(id, now);
     }
 
     /// Ends a meeting, and reports that to the address that its create names.
@@ -134,11 +150,12 @@ impl SimServer {
         self.meetings.get(&key.id).filter(|meeting| meeting.key == *key)
     }
 
-    /// Answers a call of this name; `raw_query` includes the checksum.
+    /// Answers a call of this name that arrived then; `raw_query` includes the checksum.
     pub(crate) fn answer_call(
         &mut self,
         call: &str,
         raw_query: &str,
+        arrived_at: Timestamp,
         now: Timestamp,
     ) -> CallEffect {
         self.advance(now);
@@ -151,7 +168,7 @@ impl SimServer {
         };
         let id = query.get("meetingID").unwrap_or_default().into_owned();
         match call {
-            "create" => self.answer_create(&id, &query, now),
+            "create" => self.answer_create(&id, &query, arrived_at, now),
             "end" => self.answer_end(&id, now).into(),
             "isMeetingRunning" => {
                 let running = self.meetings.get(&id).is_some_and(|meeting| meeting.users > 0);
@@ -174,7 +191,13 @@ impl SimServer {
         genuine.then(|| Query::parse(&split.signed_text))
     }
 
-    fn answer_create(&mut self, id: &str, query: &Query, now: Timestamp) -> CallEffect {
+    fn answer_create(
+        &mut self,
+        id: &str,
+        query: &Query,
+        arrived_at: Timestamp,
+        now: Timestamp,
+    ) -> CallEffect {
         let parameter = |name: &str| {
             let value = query.get(name).filter(|value| !value.is_empty());
             value.map(std::borrow::Cow::into_owned)
@@ -202,14 +225,16 @@ impl SimServer {
             MeetingKey { tenant: SimMeeting::tenant_from_metadata(&metadata), id: id.to_owned() };
         let meeting = SimMeeting {
             key: key.clone(),
-            internal_id: format!("{id}@{}-{}", self.host, now.0),
+            internal_id: format!("{id}@{}-{}", self.host, arrived_at.0),
             voice_bridge,
             moderator_pw: moderator_pw.unwrap_or_else(|| "made-up-mp".to_owned()),
             attendee_pw: attendee_pw.unwrap_or_else(|| "made-up-ap".to_owned()),
             metadata,
-            created_at: now,
+            created_at: arrived_at,
+            listed_since: now,
             created_by: 0,
             is_revived: false,
+            is_of_repetition: false,
             users: 0,
             empty_since: Some(now),
             had_users: false,

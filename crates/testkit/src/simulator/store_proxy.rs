@@ -74,53 +74,6 @@ impl StoreProxy {
         let mut keys = meetings.into_iter().map(|meeting| meeting.key);
         keys.find(|other| other.id == key.id && other != key)
     }
-
-    /// Returns what a poll with the planted bug observes.
-    async fn distort_observation(
-        &self,
-        id: &ServerId,
-        observation: &PollObservation,
-    ) -> Result<PollObservation, StoreError> {
-        let mut observation = observation.clone();
-        let Ok(reported) = &mut observation.result else { return Ok(observation) };
-        match self.mutant {
-            Some(Mutant::OverlooksMeeting) => drop(reported.pop()),
-            Some(Mutant::AdoptsNothing) => {
-                reported.iter_mut().for_each(|meeting| meeting.is_likely_ours = false);
-            }
-            Some(Mutant::CountsTooManyUsers) => {
-                reported.iter_mut().for_each(|meeting| meeting.users += 30);
-            }
-            Some(Mutant::LeavesDuplicates) => {
-                let recorded = self.memory().list_meetings(None).await?;
-                let is_elsewhere = |key: &MeetingKey| {
-                    recorded.iter().any(|record| record.key == *key && record.server != *id)
-                };
-                reported.retain(|meeting| !is_elsewhere(&meeting.key()));
-            }
-            _ => {}
-        }
-        Ok(observation)
-    }
-
-    /// Moves a placed meeting to a server where it must not be: one in this state.
-    async fn move_to_server_in(
-        &self,
-        state: AdminState,
-        outcome: PlaceOutcome,
-    ) -> Result<PlaceOutcome, StoreError> {
-        let memory = self.memory();
-        let servers = memory.list_servers().await?;
-        let (PlaceOutcome::Claimed(placed), Some(server)) =
-            (&outcome, servers.iter().find(|server| server.state == state))
-        else {
-            return Ok(outcome);
-        };
-        memory.forget_meeting(&placed.meeting.key, &placed.server.id, None, None).await?;
-        let meeting = Meeting { server: server.id.clone(), ..placed.meeting.clone() };
-        memory.restore_meeting(&meeting).await?;
-        Ok(PlaceOutcome::Claimed(MeetingOnServer { meeting, server: server.clone() }))
-    }
 }
 
 #[async_trait]
@@ -178,7 +131,8 @@ impl PoolStore for StoreProxy {
             memory.forget_server_meetings(id).await?;
         }
         let observation = self.distort_observation(id, observation).await?;
-        let report = memory.record_poll(id, &observation, policy, cycle).await?;
+        let mut report = memory.record_poll(id, &observation, policy, cycle).await?;
+        self.distort_report(&observation, report.as_mut()).await?;
         if let Some(report) =
             report.as_ref().filter(|_| self.has_mutant(Mutant::KeepsEndedMeetings))
         {
@@ -282,7 +236,11 @@ impl PoolStore for StoreProxy {
     }
 
     async fn forget_server_meetings(&self, server: &ServerId) -> Result<Vec<Meeting>, StoreError> {
-        self.memory().forget_server_meetings(server).await
+        let mut meetings = self.memory().forget_server_meetings(server).await?;
+        if self.has_mutant(Mutant::EndsAdoptedMeetings) {
+            meetings.iter_mut().for_each(|meeting| meeting.origin.is_adopted = false);
+        }
+        Ok(meetings)
     }
 
     async fn record_join(

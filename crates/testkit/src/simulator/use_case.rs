@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::{MeetingKey, Timestamp};
 
+use super::pending_creates::PendingCreates;
+
 /// The kind of a use case, with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum UseCaseKind {
@@ -46,6 +48,12 @@ pub(crate) enum ServerAction {
     Remove,
     /// Ends and forgets its meetings.
     Panic,
+    /// Adds it to the pool once more, under its other name.
+    AddTwin,
+    /// Replaces its entry by one with its other name.
+    Rename,
+    /// Tries to add it once more, with its URL in another spelling.
+    AddSpelling,
 }
 
 impl ServerAction {
@@ -112,6 +120,10 @@ pub(crate) struct UseCaseProgress {
     pub(crate) claim_tokens: BTreeSet<String>,
     /// Whether an operation of the store has failed.
     pub(crate) store_failed: bool,
+    /// Host names of the servers on which it has placed its meeting.
+    pub(crate) claimed_servers: BTreeSet<String>,
+    /// Creates that servers have not answered yet.
+    pub(crate) pending_creates: PendingCreates,
 }
 
 impl UseCase {

@@ -3,7 +3,9 @@
 
 use domain::MeetingKey;
 
+use super::entries::{server_host, twin_host};
 use super::fault_schedule::CallFault;
+use super::foreign::{self, ForeignStep};
 use super::scenario::Scenario;
 use super::use_case::ServerAction;
 use crate::seeded_rng::SeededRng;
@@ -14,6 +16,9 @@ const SHARED_IDS: usize = 4;
 const VOICE_BRIDGES: [&str; 4] = ["70001", "70002", "70003", "99999"];
 /// The greatest number of servers in a pool.
 pub(crate) const MAX_SERVERS: usize = 6;
+
+/// Odd answers last for at least so long, in ms, so that several polls get them.
+const MIN_ODD_MS: u64 = 120_000;
 
 /// A create that a front-end sends.
 #[derive(Clone, Debug)]
@@ -62,6 +67,8 @@ pub(crate) enum Action {
     ReplicaCrash(usize, u64),
     /// A replica's clock jumps to this offset in ms.
     ClockJump(usize, i64),
+    /// Another balancer does something on a server.
+    Foreign(String, ForeignStep),
 }
 
 #[derive(Clone, Copy)]
@@ -84,6 +91,8 @@ enum ActionKind {
     StoreLoss,
     ReplicaCrash,
     ClockJump,
+    Foreign,
+    OddAnswers,
 }
 
 /// Draws the actions of a run.
@@ -92,12 +101,6 @@ pub(crate) struct Workload {
     rng: SeededRng,
     meeting_count: usize,
     weighted_kinds: Vec<(u64, ActionKind)>,
-}
-
-/// Returns the host name of a server.
-#[must_use]
-pub(crate) fn server_host(number: usize) -> String {
-    format!("bbb{number}.test")
 }
 
 /// Returns the id of a tenant.
@@ -136,6 +139,8 @@ impl Workload {
             (when(scenario.store_loss, 3), ActionKind::StoreLoss),
             (when(scenario.replica_crashes, 4), ActionKind::ReplicaCrash),
             (when(scenario.skew_ms > 0, 3), ActionKind::ClockJump),
+            (when(scenario.foreign_balancers, 10), ActionKind::Foreign),
+            (when(scenario.server_faults, 2), ActionKind::OddAnswers),
         ];
         Self { scenario, rng, meeting_count: 0, weighted_kinds }
     }
@@ -170,6 +175,11 @@ impl Workload {
             Some(ActionKind::AdminEnd) => Action::AdminEnd(self.draw_key(running)),
             Some(ActionKind::ChangeServer) => self.draw_server_change(),
             Some(ActionKind::StoreLoss) => Action::StoreLoss,
+            Some(ActionKind::Foreign) => {
+                let key = self.draw_key(running);
+                let (host, step) = foreign::draw_step(&mut self.rng, &self.scenario, key);
+                Action::Foreign(host, step)
+            }
             Some(ActionKind::ClockJump) => {
                 let range = self.scenario.skew_ms.unsigned_abs();
                 let offset = i64::try_from(self.rng.draw_u64(0, range)).unwrap_or(0);
@@ -184,13 +194,22 @@ impl Workload {
     }
 
     fn draw_fault(&mut self, kind: ActionKind) -> Action {
-        let host = server_host(self.rng.draw_index(self.scenario.servers) + 1);
+        let mut host = server_host(self.rng.draw_index(self.scenario.servers) + 1);
+        // A name of a server may fail while its other name works.
+        let is_of_one_name = matches!(kind, ActionKind::ServerFaults | ActionKind::Partition);
+        if self.scenario.twins && is_of_one_name && self.rng.draw_percent(25) {
+            host = twin_host(&host);
+        }
         let replica = self.draw_replica();
         let duration_ms = self.rng.draw_u64(2_000, 150_000);
         match kind {
             ActionKind::ServerCrash => Action::ServerCrash(host, duration_ms.min(70_000)),
             ActionKind::Partition => Action::Partition(replica, host, duration_ms),
             ActionKind::ReplicaCrash => Action::ReplicaCrash(replica, duration_ms.min(20_000)),
+            ActionKind::OddAnswers => {
+                let odd = self.rng.pick(&CallFault::ODD).copied().into_iter().collect();
+                Action::ServerFaults(host, odd, 100, duration_ms + MIN_ODD_MS)
+            }
             ActionKind::StoreOutage => {
                 let affected = self.rng.draw_percent(60).then_some(replica);
                 let percent = [10, 40, 100][self.rng.draw_index(3)];
@@ -267,10 +286,18 @@ impl Workload {
             (2, ServerAction::Disable),
             (2, ServerAction::Add),
             (1, ServerAction::Remove),
-            (1, ServerAction::Panic),
+            (if self.scenario.foreign_balancers { 3 } else { 1 }, ServerAction::Panic),
+            (if self.scenario.twins { 3 } else { 0 }, ServerAction::AddTwin),
+            (if self.scenario.twins { 3 } else { 0 }, ServerAction::Rename),
+            (1, ServerAction::AddSpelling),
         ];
         let action = self.rng.pick_weighted(&actions).unwrap_or(ServerAction::Enable);
         let count = if action == ServerAction::Add { MAX_SERVERS } else { self.scenario.servers };
-        Action::ChangeServer(action, server_host(self.rng.draw_index(count) + 1))
+        let mut host = server_host(self.rng.draw_index(count) + 1);
+        let is_of_any_entry = !matches!(action, ServerAction::Add | ServerAction::AddSpelling);
+        if self.scenario.twins && is_of_any_entry && self.rng.draw_percent(30) {
+            host = twin_host(&host);
+        }
+        Action::ChangeServer(action, host)
     }
 }

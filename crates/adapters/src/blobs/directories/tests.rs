@@ -233,3 +233,65 @@ async fn a_format_that_cannot_be_moved_stays_where_it_is() {
     assert!(fixture.blobs.move_format(&fixture.format_id, Visibility::Unpublished).await.is_err());
     assert_eq!(fixture.read_file("a.txt", None).await.as_deref(), Some(&b"a"[..]));
 }
+
+/// Whether somebody waits for the lock that this file holds, as the kernel tells.
+fn is_awaited(lock: &File) -> bool {
+    let inode = format!(":{} ", lock.metadata().unwrap().ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|line| line.contains("-> FLOCK") && line.contains(&inode))
+}
+
+/// Starts an operation while another process holds the lock of the recording, and calls `meanwhile`
+/// when the operation waits for the lock. Returns what came of the operation.
+async fn run_beside_lock<T: Send + 'static>(
+    fixture: &DirectoryBlobsFixture,
+    operation: impl Future<Output = Result<T, BlobError>> + Send + 'static,
+    meanwhile: impl FnOnce(),
+) -> T {
+    let lock = fixture.blobs.dirs.lock_recording(&fixture.format_id).unwrap();
+    let operation = tokio::spawn(operation);
+    while !operation.is_finished() && !is_awaited(&lock) {
+        tokio::task::yield_now().await;
+    }
+    meanwhile();
+    drop(lock);
+    operation.await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn whatever_changes_a_recording_waits_for_its_lock() {
+    let fixture = DirectoryBlobsFixture::new();
+    fixture.put_files(&[("a.txt", "old")], Visibility::Published).await;
+    let (format_dir, format_id) = (fixture.format_dir(), fixture.format_id.clone());
+    let is_unchanged = || assert_eq!(fs::read(format_dir.join("a.txt")).unwrap(), b"old");
+    let (blobs, id, from) =
+        (fixture.blobs.clone(), format_id.clone(), fixture.make_files(&[("a.txt", "new")]));
+    let put = async move { blobs.put_format(&from, &id, Visibility::Published).await };
+    run_beside_lock(&fixture, put, is_unchanged).await;
+    assert_eq!(fixture.read_file("a.txt", None).await.unwrap(), b"new");
+
+    fs::write(format_dir.join("a.txt"), "old").unwrap();
+    let (blobs, id) = (fixture.blobs.clone(), format_id.clone());
+    let moved = async move { blobs.move_format(&id, Visibility::Unpublished).await };
+    let outcome = run_beside_lock(&fixture, moved, is_unchanged).await;
+    assert_eq!(outcome, MoveOutcome::Moved);
+
+    fixture.blobs.move_format(&format_id, Visibility::Published).await.unwrap();
+    let (blobs, id) = (fixture.blobs.clone(), format_id.clone());
+    let removed = async move { blobs.remove_format(&id, &Visibility::ALL).await };
+    assert!(run_beside_lock(&fixture, removed, is_unchanged).await);
+    assert!(!format_dir.exists());
+}
+
+/// While another process moves a format, it may be in none of the places for a moment.
+#[tokio::test]
+async fn a_format_that_is_being_moved_is_found_by_a_second_look() {
+    let fixture = DirectoryBlobsFixture::new();
+    fixture.put_files(&[("a.txt", "a")], Visibility::Published).await;
+    let (format_dir, elsewhere) = (fixture.format_dir(), fixture.dir.path().join("elsewhere"));
+    fs::rename(&format_dir, &elsewhere).unwrap();
+    let (blobs, id) = (fixture.blobs.clone(), fixture.format_id.clone());
+    let located = async move { blobs.locate_format(&id).await };
+    let put_back = || fs::rename(&elsewhere, &format_dir).unwrap();
+    assert_eq!(run_beside_lock(&fixture, located, put_back).await, [Visibility::Published]);
+}

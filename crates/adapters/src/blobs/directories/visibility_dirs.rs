@@ -62,7 +62,7 @@ impl VisibilityDirs {
     }
 
     /// Locks a recording. No other process or task moves or removes any of its formats while the returned file is open.
-    fn lock_recording(&self, format_id: &RecordingFormatId) -> io::Result<File> {
+    pub(super) fn lock_recording(&self, format_id: &RecordingFormatId) -> io::Result<File> {
         staging::acquire_lock(
             &self.make_dir(Visibility::Published)?,
             lock_number(format_id, LOCK_COUNT),

@@ -101,12 +101,28 @@ end
 -- The field of a meeting in the hash of its server's pending ends.
 local function pending_end_field(tenant, id) return #tenant .. ':' .. tenant .. id end
 
+-- What is kept if a pending end is added to a stored one of the same server and meeting: the same rule
+-- as domain::poll::PendingEnd::added_to, with the same time between two creates.
+local function add_pending_end(known_text, added_text)
+  if not known_text then return added_text end
+  local known, added = cjson.decode(known_text), cjson.decode(added_text)
+  if known.create_sent_at == 0 or added.create_sent_at == 0 then return added_text end
+  if type(added.internal_id) == 'string' then return added_text end
+  if type(known.internal_id) == 'string' then return known_text end
+  if added.create_sent_at > known.since + 30000 then return added_text end
+  added.create_sent_at = math.min(known.create_sent_at, added.create_sent_at)
+  added.since = math.max(known.since, added.since)
+  return cjson.encode(added)
+end
+
 -- Stores pending ends, each a list of server, field and value, for servers that exist.
 local function put_pending_ends(pending_ends)
   for _, pending_end in ipairs(pending_ends) do
     local server_id = pending_end[1]
+    local key = own_key('pending_ends', server_id)
     if call('EXISTS', server_key(server_id)) == 1 then
-      call('HSET', own_key('pending_ends', server_id), pending_end[2], pending_end[3])
+      local kept = add_pending_end(call('HGET', key, pending_end[2]), pending_end[3])
+      call('HSET', key, pending_end[2], kept)
       increment_version(server_id)
     end
   end

@@ -229,3 +229,21 @@ async fn a_stopped_importer_starts_no_import() {
     assert_eq!(fixture.importer.scan(|| true).await.unwrap().imported, 0);
     assert_eq!(lock(&fixture.storage.archives).len(), 1);
 }
+
+/// Unpacked files are many, and this process runs for months.
+#[tokio::test]
+async fn an_import_that_fails_at_any_step_leaves_nothing_unpacked() {
+    let good = ("video", metadata_xml("video", "true"));
+    let bad = ("capture", "<recording>".to_owned());
+    for formats in [vec![good.clone()], vec![bad, good]] {
+        let mut failures = 0;
+        for steps in 0..20 {
+            let fixture = ImportFixture::new();
+            fixture.storage.steps_left.store(steps, Ordering::SeqCst);
+            lock(&fixture.storage.archives).insert(format!("{ID}.tar"), formats.clone());
+            failures += usize::from(fixture.importer.scan(|| false).await.is_err());
+            assert!(lock(&fixture.storage.unpacked).is_empty(), "step {steps}");
+        }
+        assert!(failures > 0, "the spool fails at some step");
+    }
+}

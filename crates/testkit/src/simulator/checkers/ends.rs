@@ -3,6 +3,8 @@
 use domain::Timestamp;
 
 use super::CheckResult;
+use super::foreign::is_certainly_foreign;
+use crate::simulator::entries::is_same_server;
 use crate::simulator::sim_meeting::SimMeeting;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
@@ -33,16 +35,16 @@ fn is_over(sim_meeting: &SimMeeting) -> bool {
 pub(crate) fn check_proof(sim: &SimRun, use_case: &UseCase, host: &str, id: &str) -> CheckResult {
     let lost_at = sim.expectations().store_lost_at;
     let sim_servers = sim.servers();
-    let Some(sim_meeting) = sim_servers.get(host).and_then(|it| it.meetings.get(id)) else {
-        return Ok(());
-    };
+    let Some(sim_server) = sim_servers.get(host) else { return Ok(()) };
+    let Some(sim_meeting) = sim_server.meetings.get(id) else { return Ok(()) };
     if !is_automatic(use_case) || is_over(sim_meeting) {
         return Ok(());
     }
     let is_forgotten = |lost_at: Timestamp| {
         use_case.started_at > lost_at && sim_meeting.created_at < lost_at.plus_ms(-MAX_WINDOW_MS)
     };
-    if sim_meeting.created_by == 0 || lost_at.is_some_and(is_forgotten) {
+    let is_foreign = is_certainly_foreign(sim_server, sim_meeting, sim.rules.max_create_ms);
+    if is_foreign || lost_at.is_some_and(is_forgotten) {
         let name = meeting_name(&sim_meeting.key);
         return Err(format!("{use_case} ends {name} on {host}, and cannot know that it is ours"));
     }
@@ -60,7 +62,7 @@ pub(crate) fn check_copies(sim: &SimRun, use_case: &UseCase, host: &str, id: &st
     if !is_automatic(use_case) || is_over(ended) || ended.users == 0 || !has_users {
         return Ok(());
     }
-    let others = sim_servers.values().filter(|other| other.host != host);
+    let others = sim_servers.values().filter(|other| !is_same_server(&other.host, host));
     let kept_users = others.filter_map(|other| {
         let running = other.meeting(&ended.key).map(|kept| kept.users);
         let just_ended = other.ended_meetings.iter().rev().find(|past| {

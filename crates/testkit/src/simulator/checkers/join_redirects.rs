@@ -1,8 +1,9 @@
 //! The rule for browsers that follow the redirect of a join.
 
-use domain::{MeetingKey, ServerId, Timestamp};
+use domain::{MeetingKey, Timestamp};
 
 use super::CheckResult;
+use crate::simulator::entries::is_same_server;
 use crate::simulator::expectations::Expectations;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::sim_server::SimServer;
@@ -28,7 +29,7 @@ pub(crate) fn check_redirect(
         Some(found) if found.key == *key => Ok(()),
         // BBB servers know no tenants: after the meeting has ended, another tenant may have started
         // one with the same id.
-        Some(found) if found.created_at >= use_case.started_at => Ok(()),
+        Some(found) if found.listed_since >= use_case.started_at => Ok(()),
         Some(found) => {
             Err(format!("{use_case}: arrived in the meeting of {}", meeting_name(&found.key)))
         }
@@ -43,9 +44,9 @@ fn is_absence_explained(
     key: &MeetingKey,
     now: Timestamp,
 ) -> bool {
-    let server = ServerId(sim_server.host.clone());
     let record = expectations.last_snapshot.meeting(key);
-    let Some(record) = record.filter(|record| record.server == server) else { return true };
+    let record = record.filter(|record| is_same_server(&record.server.0, &sim_server.host));
+    let Some(record) = record else { return true };
     let has_ended = sim_server.ended_meetings.iter().any(|ended| {
         ended.meeting.key == *key && ended.ended_at >= record.placed_at.plus_ms(-MAX_STALE_MS)
     });

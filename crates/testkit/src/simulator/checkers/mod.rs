@@ -3,11 +3,14 @@
 
 pub(crate) mod ends;
 mod final_state;
+pub(crate) mod foreign;
 pub(crate) mod join_redirects;
 pub(crate) mod revivals;
+pub(crate) mod slow_servers;
 pub(crate) mod start_and_end;
 mod store_changes;
 pub(crate) mod told_ends;
+mod twins;
 pub(crate) mod use_case_results;
 
 use std::collections::BTreeSet;
@@ -16,10 +19,11 @@ use app::api::ApiError;
 use bytes::Bytes;
 use domain::{MeetingKey, ServerId, Timestamp};
 
+use super::entries::SimServers;
 use super::expectations::{Expectations, StoreSnapshot};
 use super::rules::Rules;
 use super::scenario::Scenario;
-use super::sim_run::{SimRun, SimServers};
+use super::sim_run::SimRun;
 use super::use_case::UseCase;
 
 /// The result of a checker; the error says what is wrong.
@@ -145,6 +149,7 @@ pub(crate) const STORE_CHANGE_CHECKERS: &[(&str, StoreChangeChecker)] = &[
     ("places_are_on_open_servers", store_changes::places_are_on_open_servers),
     ("places_are_counted", store_changes::places_are_counted),
     ("running_meetings_are_not_forgotten", store_changes::running_meetings_are_not_forgotten),
+    ("slow_servers_stay_sound", slow_servers::slow_servers_stay_sound),
 ];
 
 /// Checkers that run when a use case has ended.
@@ -157,6 +162,8 @@ pub(crate) const USE_CASE_CHECKERS: &[(&str, UseCaseChecker)] = &[
     ("running_meetings_are_called_running", use_case_results::running_meetings_are_called_running),
     ("tenants_see_their_own", use_case_results::tenants_see_their_own),
     ("joins_survive_dead_servers", revivals::joins_survive_dead_servers),
+    ("meetings_are_listed_once", twins::meetings_are_listed_once),
+    ("urls_are_listed_once", twins::urls_are_listed_once),
 ];
 
 /// Checkers that run at the end of a run.
@@ -165,6 +172,7 @@ pub(crate) const FINAL_STATE_CHECKERS: &[(&str, FinalStateChecker)] = &[
     ("servers_are_online_again", final_state::servers_are_online_again),
     ("meetings_live_once", final_state::meetings_live_once),
     ("loads_are_facts", final_state::loads_are_facts),
+    ("twins_count_once", twins::twins_count_once),
     ("no_claims_are_left", final_state::no_claims_are_left),
     ("running_meetings_are_known", final_state::running_meetings_are_known),
     ("records_are_true", final_state::records_are_true),

@@ -3,6 +3,7 @@
 use domain::{AdminState, MeetingKey, ServerId};
 
 use super::CheckResult;
+use crate::simulator::entries::is_same_server;
 use crate::simulator::sim_run::SimRun;
 use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
 
@@ -22,6 +23,11 @@ pub(crate) fn check_server_enabled(sim: &SimRun, use_case: &UseCase, host: &str)
     // that does both at once.
     let Some(key) = use_case.kind.key() else { return not_enabled(use_case, host) };
     let was_recorded = expectations.was_on_server(key, &server, use_case.started_at);
+    let record = expectations.last_snapshot.meeting(key);
+    if was_recorded && record.is_some_and(|record| record.claim.is_some()) {
+        // Its first create was sent before the server was closed, and is still under way there.
+        return Ok(());
+    }
     let sim_servers = sim.servers();
     let ended_meetings = sim_servers.get(host).map(|sim_server| sim_server.ended_meetings.iter());
     let has_just_ended = ended_meetings.is_some_and(|mut ended| {
@@ -82,7 +88,7 @@ pub(crate) fn check_may_end(sim: &SimRun, use_case: &UseCase, host: &str, id: &s
         return Ok(());
     }
     let record = expectations.last_snapshot.meeting(&sim_meeting.key);
-    let recorded_elsewhere = record.filter(|record| record.server.0 != host);
+    let recorded_elsewhere = record.filter(|record| !is_same_server(&record.server.0, host));
     if recorded_elsewhere.is_some_and(|record| record.claim.is_none()) {
         return Ok(());
     }

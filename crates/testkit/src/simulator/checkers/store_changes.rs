@@ -6,6 +6,7 @@ use domain::health::HealthState;
 use domain::{AdminState, Meeting, Server, ServerId};
 
 use super::{CheckResult, StoreChange};
+use crate::simulator::entries::is_same_server;
 use crate::simulator::expectations::StoreSnapshot;
 use crate::simulator::sim_meeting::SimMeeting;
 use crate::simulator::sim_run::STORE_LOSS;
@@ -123,7 +124,7 @@ pub(crate) fn places_are_counted(change: &StoreChange<'_>) -> CheckResult {
 pub(crate) fn running_meetings_are_not_forgotten(change: &StoreChange<'_>) -> CheckResult {
     for record in &change.before.meetings {
         let now = change.after.meeting(&record.key);
-        let is_kept = now.is_some_and(|now| now.server == record.server);
+        let is_kept = now.is_some_and(|now| is_same_server(&now.server.0, &record.server.0));
         if !is_kept && !may_be_forgotten(change, record) {
             let (name, server) = (meeting_name(&record.key), &record.server);
             let StoreChange { use_case, operation, .. } = change;
@@ -158,7 +159,7 @@ fn may_be_forgotten(change: &StoreChange<'_>, record: &Meeting) -> bool {
     // A poll cannot know a meeting that a create has just started anew and that was not acknowledged
     // yet: the create restores the record before it answers.
     let is_restarted =
-        sim_meeting.created_at > record.seen_at && sim_meeting.acknowledged_at.is_none();
+        sim_meeting.listed_since > record.seen_at && sim_meeting.acknowledged_at.is_none();
     is_moved || is_restarted
 }
 

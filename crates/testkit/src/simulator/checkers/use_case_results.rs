@@ -1,7 +1,5 @@
 //! Rules for the results of use cases.
 
-use std::collections::BTreeMap;
-
 use bbb::Response;
 use bbb::meetings::MeetingList;
 use bbb::response::{is_well_formed, parse_text_elements};
@@ -9,9 +7,9 @@ use bytes::Bytes;
 use domain::{AdminState, MeetingKey, ServerId, Timestamp};
 
 use super::{CheckResult, FinishedUseCase, UseCaseOutcome};
+use crate::simulator::entries::{SimServers, is_same_server};
 use crate::simulator::rules::Rules;
 use crate::simulator::sim_meeting::SimMeeting;
-use crate::simulator::sim_server::SimServer;
 use crate::simulator::use_case::{UseCase, UseCaseKind, meeting_name};
 
 /// Time that the store may add to the duration of a use case, in ms.
@@ -46,6 +44,7 @@ fn created_key<'a>(finished: &'a FinishedUseCase<'_>) -> Option<&'a MeetingKey> 
 /// After a successful create the meeting runs on the server that the request log names, or has
 /// ended there since. Records that the create was acknowledged.
 pub(crate) fn created_meetings_exist(finished: &FinishedUseCase<'_>) -> CheckResult {
+    forget_withdrawn_acknowledgements(finished);
     let Some(key) = created_key(finished) else { return Ok(()) };
     let now = finished.sim.now();
     let Some(server) = finished.server else {
@@ -56,7 +55,9 @@ pub(crate) fn created_meetings_exist(finished: &FinishedUseCase<'_>) -> CheckRes
         .expectations()
         .last_snapshot
         .meeting(key)
-        .is_some_and(|record| record.claim.is_none() && record.server != *server);
+        .is_some_and(|record| {
+            record.claim.is_none() && !is_same_server(&record.server.0, &server.0)
+        });
     let mut sim_servers = finished.sim.servers();
     let Some(sim_server) = sim_servers.get_mut(&server.0) else {
         return Err(format!("{} succeeded on {server}, which does not exist", finished.use_case));
@@ -84,14 +85,35 @@ pub(crate) fn created_meetings_exist(finished: &FinishedUseCase<'_>) -> CheckRes
     }
 }
 
+/// Clears the acknowledgements of a meeting without users if its front-end is told that its create
+/// has failed, and no record leads to it.
+fn forget_withdrawn_acknowledgements(finished: &FinishedUseCase<'_>) {
+    let (UseCaseOutcome::Created(Err(_)), UseCaseKind::Create(key)) =
+        (finished.outcome, &finished.use_case.kind)
+    else {
+        return;
+    };
+    if finished.sim.expectations().last_snapshot.meeting(key).is_some() {
+        return;
+    }
+    for sim_server in finished.sim.servers().values_mut() {
+        if let Some(sim_meeting) = sim_server.meetings.get_mut(&key.id)
+            && sim_meeting.key == *key
+            && sim_meeting.users == 0
+        {
+            sim_meeting.acknowledged_at = None;
+        }
+    }
+}
+
 /// Clears the acknowledgements of a meeting on all other servers: only the last one counts.
 fn clear_other_acknowledgements(
-    sim_servers: &mut BTreeMap<String, SimServer>,
+    sim_servers: &mut SimServers,
     key: &MeetingKey,
     server: &ServerId,
 ) {
-    let others = sim_servers.iter_mut().filter(|(host, _)| **host != server.0);
-    for sim_meeting in others.filter_map(|(_, sim_server)| sim_server.meetings.get_mut(&key.id)) {
+    let others = sim_servers.values_mut().filter(|other| !is_same_server(&other.host, &server.0));
+    for sim_meeting in others.filter_map(|sim_server| sim_server.meetings.get_mut(&key.id)) {
         if sim_meeting.key == *key {
             sim_meeting.acknowledged_at = None;
         }
@@ -169,7 +191,7 @@ pub(crate) fn ended_meetings_are_gone(finished: &FinishedUseCase<'_>) -> CheckRe
     let sim_servers = finished.sim.servers();
     let sim_meeting = sim_servers.get(&server.0).and_then(|sim_server| sim_server.meeting(key));
     match sim_meeting {
-        Some(sim_meeting) if sim_meeting.created_at < finished.use_case.started_at => {
+        Some(sim_meeting) if sim_meeting.listed_since < finished.use_case.started_at => {
             Err(format!("{} succeeded, but the meeting still runs on {server}", finished.use_case))
         }
         _ => Ok(()),
@@ -190,8 +212,10 @@ pub(crate) fn running_meetings_are_called_running(finished: &FinishedUseCase<'_>
         return Ok(());
     }
     let accepts_joins = |host: &str| {
-        let server = expectations.last_snapshot.servers.iter().find(|server| server.id.0 == host);
-        server.is_some_and(domain::Server::accepts_joins)
+        let servers = &expectations.last_snapshot.servers;
+        let mut entries = servers.iter().filter(|server| is_same_server(&server.id.0, host));
+        let is_listed = entries.clone().next().is_some();
+        is_listed && entries.all(domain::Server::accepts_joins)
     };
     let sim_servers = finished.sim.servers();
     let overlooked = sim_servers.values().find(|sim_server| {

@@ -23,6 +23,8 @@ pub(super) struct FakeStorage {
     pub(super) archives: Mutex<BTreeMap<String, Vec<(&'static str, String)>>>,
     pub(super) quarantined: Mutex<BTreeMap<String, String>>,
     pub(super) formats: Mutex<BTreeSet<(RecordingFormatId, Visibility)>>,
+    /// The tokens of imports whose archives are unpacked.
+    pub(super) unpacked: Mutex<BTreeSet<String>>,
     pub(super) steps_left: AtomicUsize,
     pub(super) is_full: Mutex<bool>,
 }
@@ -67,9 +69,10 @@ impl Spool for FakeStorage {
     async fn unpack_archive(
         &self,
         name: &str,
-        _token: &str,
+        token: &str,
     ) -> Result<Vec<UnpackedFormat>, SpoolError> {
         self.take_spool_step()?;
+        lock(&self.unpacked).insert(token.to_owned());
         let archives = lock(&self.archives);
         let formats = archives.get(name).ok_or(SpoolError::Missing)?;
         if formats.is_empty() {
@@ -83,23 +86,26 @@ impl Spool for FakeStorage {
         Ok(formats.iter().map(unpacked).collect())
     }
 
-    async fn remove_archive(&self, name: &str, _token: &str) -> Result<(), SpoolError> {
+    async fn remove_archive(&self, name: &str, token: &str) -> Result<(), SpoolError> {
         self.take_spool_step()?;
+        lock(&self.unpacked).remove(token);
         lock(&self.archives).remove(name);
         Ok(())
     }
 
-    async fn discard_unpacked(&self, _token: &str) -> Result<(), SpoolError> {
+    async fn discard_unpacked(&self, token: &str) -> Result<(), SpoolError> {
+        lock(&self.unpacked).remove(token);
         Ok(())
     }
 
     async fn quarantine_archive(
         &self,
         name: &str,
-        _token: &str,
+        token: &str,
         reason: &str,
     ) -> Result<(), SpoolError> {
         self.take_spool_step()?;
+        lock(&self.unpacked).remove(token);
         lock(&self.archives).remove(name);
         lock(&self.quarantined).insert(name.to_owned(), reason.to_owned());
         Ok(())
