@@ -19,7 +19,7 @@ use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
 use tokio::time::{Instant, sleep};
 
 use crate::context::App;
-use crate::memory::{CountingEntropy, MemoryBlobs, MemoryPoolStore};
+use crate::memory::{CountingEntropy, MemoryBlobs, MemoryPoolStore, PlainSealer};
 use crate::policy::{Policy, RecordingRules};
 use crate::ports::{
     BackendCall, BackendResponse, BbbClient, CallError, CallTimeouts, CallbackClient,
@@ -83,17 +83,19 @@ struct NoCallbacks;
 
 #[async_trait]
 impl CallbackClient for NoCallbacks {
-    async fn post_callback(&self, _: CallbackRequest) -> Result<u16, CallbackClientError> {
+    async fn send_callback(&self, _: CallbackRequest) -> Result<u16, CallbackClientError> {
         Err(CallbackClientError::Refused("no callbacks in this test".to_owned()))
     }
 }
 
-fn policy() -> Policy {
+/// The settings of these applications.
+pub(crate) fn test_policy() -> Policy {
     Policy {
         secrets: vec!["front-end".to_owned()],
         algorithms: Algorithms::default(),
         signing_algorithm: Algorithm::Sha256,
         url_host: None,
+        tells_ends: false,
         build_number: None,
         multitenancy: false,
         get_meetings_disabled: false,
@@ -120,7 +122,42 @@ fn policy() -> Policy {
         poll_timeout_ms: 10_000,
         poll_concurrency: 50,
         meeting_ttl_ms: 86_400_000,
+        revival_window_ms: 0,
         max_upload_ms: 300_000,
+    }
+}
+
+/// Returns an application on a store in memory, without recordings.
+pub(crate) fn app_with(
+    store: Arc<MemoryPoolStore>,
+    bbb: Arc<dyn BbbClient>,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+) -> App {
+    let (create, join) = (policy.create_rules.clone(), policy.join_rules.clone());
+    App {
+        pool: store.clone(),
+        kept_creates: store.clone(),
+        history: store.clone(),
+        forecast: Arc::default(),
+        server_backup: Arc::default(),
+        known_twins: Arc::default(),
+        response_times: Arc::default(),
+        revivals: Arc::default(),
+        suspect_checks: Arc::default(),
+        odd_answers: Arc::default(),
+        periodic_jobs: store.clone(),
+        tenants: store.clone(),
+        tenant_cache: Arc::new(TenantCache::new(store.clone(), create, join)),
+        recording_store: None,
+        blobs: Arc::new(MemoryBlobs::default()),
+        tokens: store,
+        sealer: Arc::new(PlainSealer),
+        bbb,
+        callback_client: Arc::new(NoCallbacks),
+        clock,
+        entropy: Arc::new(CountingEntropy::default()),
+        policy: Arc::new(policy),
     }
 }
 
@@ -130,30 +167,9 @@ pub(crate) async fn test_app(
     script: impl Fn(ScriptedCall<'_>) -> ScriptedAnswer + Send + Sync + 'static,
 ) -> (App, Arc<ScriptedServers>) {
     let store = Arc::new(MemoryPoolStore::default());
-    let bbb =
-        Arc::new(ScriptedServers { script: Box::new(script), calls: Mutex::default() });
-    let policy = policy();
-    let (create, join) = (policy.create_rules.clone(), policy.join_rules.clone());
-    let app = App {
-        pool: store.clone(),
-        history: store.clone(),
-        forecast: Arc::default(),
-        server_backup: Arc::default(),
-        known_twins: Arc::default(),
-        response_times: Arc::default(),
-        odd_answers: Arc::default(),
-        periodic_jobs: store.clone(),
-        tenants: store.clone(),
-        tenant_cache: Arc::new(TenantCache::new(store.clone(), create, join)),
-        recording_store: None,
-        blobs: Arc::new(MemoryBlobs::default()),
-        tokens: store,
-        bbb: bbb.clone(),
-        callback_client: Arc::new(NoCallbacks),
-        clock: Arc::new(TokioClock(Instant::now())),
-        entropy: Arc::new(CountingEntropy::default()),
-        policy: Arc::new(policy),
-    };
+    let bbb = Arc::new(ScriptedServers { script: Box::new(script), calls: Mutex::default() });
+    let clock = Arc::new(TokioClock(Instant::now()));
+    let app = app_with(store, bbb.clone(), clock, test_policy());
     for host in servers {
         app.pool.add_server(test_server(host)).await.unwrap();
     }

@@ -3,25 +3,17 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use bbb::{Algorithm, Algorithms};
 use bytes::Bytes;
-use domain::health::Thresholds;
-use domain::history::HistoryMode;
-use domain::load::LoadPolicy;
-use domain::parameters::ParameterRules;
-use domain::placement::PlacementRules;
-use domain::poll::{PendingEnd, PollPolicy};
-use domain::voice_bridge::VoiceBridgePolicy;
+use domain::poll::PendingEnd;
 use domain::{Claim, Meeting, MeetingKey, MeetingOrigin, ServerId};
 
 use super::*;
-use crate::memory::{CountingEntropy, ManualClock, MemoryBlobs, MemoryPoolStore, MemoryRecordings};
-use crate::policy::{Policy, RecordingRules};
+use crate::memory::{ManualClock, MemoryPoolStore, MemoryRecordings};
+use crate::policy::Policy;
 use crate::ports::{
-    BackendCall, BackendResponse, BbbClient, CallError, CallTimeouts, CallbackClient,
-    CallbackClientError, CallbackRequest, Clock as _, EndCallbacks as _, Outbox as _,
+    BackendCall, BackendResponse, BbbClient, CallError, Clock as _, EndCallbacks as _, Outbox as _,
 };
-use crate::tenancy::TenantCache;
+use crate::test_app::{app_with, test_policy};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 const TTL_MS: i64 = 86_400_000;
@@ -40,50 +32,9 @@ impl BbbClient for FixedAnswer {
     }
 }
 
-struct NoFrontEnds;
-
-#[async_trait]
-impl CallbackClient for NoFrontEnds {
-    async fn send_callback(&self, _: CallbackRequest) -> Result<u16, CallbackClientError> {
-        Ok(500)
-    }
-}
-
 fn policy() -> Policy {
-    Policy {
-        secrets: vec!["secret".to_owned()],
-        algorithms: Algorithms::default(),
-        signing_algorithm: Algorithm::Sha256,
-        url_host: Some("lb.test".to_owned()),
-        tells_ends: true,
-        build_number: None,
-        multitenancy: false,
-        get_meetings_disabled: false,
-        recording_disabled: false,
-        recordings: RecordingRules::default(),
-        server_id_is_hostname: false,
-        max_meeting_duration_min: None,
-        create_rules: ParameterRules::default(),
-        join_rules: ParameterRules::default(),
-        voice_bridge: VoiceBridgePolicy {
-            length: 9,
-            min_length: 5,
-            max_length: 9,
-            use_external: false,
-        },
-        poll: PollPolicy {
-            thresholds: Thresholds { healthy: 1, unhealthy: 2 },
-            load: LoadPolicy { min_user_count: 15, join_buffer_ms: 0 },
-            grace_ms: 0,
-        },
-        placement: PlacementRules::default(),
-        history: HistoryMode::Off,
-        timeouts: CallTimeouts { connect_ms: 1, response_ms: 1 },
-        poll_timeout_ms: 1,
-        poll_concurrency: 1,
-        meeting_ttl_ms: TTL_MS,
-        max_upload_ms: 1,
-    }
+    let url_host = Some("lb.test".to_owned());
+    Policy { url_host, tells_ends: true, meeting_ttl_ms: TTL_MS, ..test_policy() }
 }
 
 struct Fixture {
@@ -112,27 +63,8 @@ impl Fixture {
         let (store, records) =
             (Arc::new(MemoryPoolStore::default()), Arc::new(MemoryRecordings::default()));
         let answer = Arc::new(FixedAnswer(Mutex::new(None)));
-        let rules = ParameterRules::default();
-        let app = App {
-            pool: store.clone(),
-            history: store.clone(),
-            forecast: Arc::default(),
-            server_backup: Arc::default(),
-            known_twins: Arc::default(),
-            response_times: Arc::default(),
-            odd_answers: Arc::default(),
-            periodic_jobs: store.clone(),
-            tenant_cache: Arc::new(TenantCache::new(store.clone(), rules.clone(), rules)),
-            tenants: store.clone(),
-            recording_store: Some(records.clone()),
-            blobs: Arc::new(MemoryBlobs::default()),
-            tokens: store,
-            bbb: answer.clone(),
-            callback_client: Arc::new(NoFrontEnds),
-            clock: clock.clone(),
-            entropy: Arc::new(CountingEntropy::default()),
-            policy: Arc::new(policy()),
-        };
+        let app = app_with(store, answer.clone(), clock.clone(), policy());
+        let app = App { recording_store: Some(records.clone()), ..app };
         let fixture = Self { app, clock, records, answer };
         fixture.register(parameter).await;
         fixture.confirm().await;
