@@ -26,6 +26,9 @@ pub(crate) struct SimMeeting {
     pub(crate) created_at: Timestamp,
     /// The number of the use case that created it.
     pub(crate) created_by: u64,
+    /// Whether a later create of it failed on its server. Then the pending end that named this meeting, and proved
+    /// that it is ours, was replaced by that of the create, which names none.
+    pub(crate) has_lost_create: bool,
     /// Whether a join has made it anew.
     pub(crate) is_revived: bool,
     /// The number of users in it.

@@ -193,6 +193,7 @@ impl SimServer {
             metadata,
             created_at: now,
             created_by: 0,
+            has_lost_create: false,
             is_revived: false,
             users: 0,
             empty_since: Some(now),

@@ -54,7 +54,8 @@ fn running_meetings<'a>(
 }
 
 /// Returns whether the proof may be lost that this deployment made the meeting: with the data of
-/// the store, with the entry of its server, or because its record was dropped on request.
+/// the store, with the entry of its server, because its record was dropped on request, or because a
+/// later create on the same server left a pending end that does not name it.
 fn may_be_unproven(
     state: &FinalState<'_>,
     sim_meeting: &SimMeeting,
@@ -65,6 +66,7 @@ fn may_be_unproven(
     expectations.store_lost_at.is_some_and(|lost_at| created_at <= lost_at)
         || expectations.was_in_state(&server, None, created_at)
         || sim_meeting.abandon_reason.is_some()
+        || sim_meeting.has_lost_create
 }
 
 /// No meeting runs on two servers, unless the proof is lost that the copies are ours.
@@ -128,6 +130,14 @@ pub(crate) fn running_meetings_are_known(state: &FinalState<'_>) -> CheckResult 
         let recorded = state.store.meeting(&sim_meeting.key).map(|meeting| &meeting.server);
         // A copy without proof is left alone beside the recorded one.
         if recorded.is_some() && may_be_unproven(state, sim_meeting, sim_server) {
+            continue;
+        }
+        // So is one beside a recorded copy without proof.
+        let recorded_copy = recorded.and_then(|id| {
+            let other = state.servers.get(&id.0)?;
+            Some((other.meeting(&sim_meeting.key)?, other))
+        });
+        if recorded_copy.is_some_and(|(copy, other)| may_be_unproven(state, copy, other)) {
             continue;
         }
         if recorded != Some(&ServerId(sim_server.host.clone())) {
