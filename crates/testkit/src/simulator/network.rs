@@ -108,6 +108,12 @@ impl NetworkClient {
             if !fault.is_harmless() {
                 sim_server.last_fault_at = sim_server.last_fault_at.max(Some(timed_out_at));
             }
+            if sent.name == "create" {
+                let id =
+                    Query::parse(&sent.query).get("meetingID").unwrap_or_default().into_owned();
+                let running = sim_server.meetings.get_mut(&id);
+                running.into_iter().for_each(|sim_meeting| sim_meeting.has_lost_create = true);
+            }
             drop((sim_servers, faults));
             self.sim.count_event(fault.name());
             self.sim.write_trace(|| {

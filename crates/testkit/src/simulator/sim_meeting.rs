@@ -28,6 +28,9 @@ pub(crate) struct SimMeeting {
     pub(crate) listed_since: Timestamp,
     /// The number of the use case that created it; 0 if another balancer did.
     pub(crate) created_by: u64,
+    /// Whether a later create of it failed on its server. Then the pending end that named this meeting, and proved
+    /// that it is ours, was replaced by that of the create, which names none.
+    pub(crate) has_lost_create: bool,
     /// Whether a join has made it anew.
     pub(crate) is_revived: bool,
     /// Whether it was made by a create that was meant to find it there.

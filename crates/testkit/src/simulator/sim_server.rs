@@ -233,6 +233,7 @@ impl SimServer {
             created_at: arrived_at,
             listed_since: now,
             created_by: 0,
+            has_lost_create: false,
             is_revived: false,
             is_of_repetition: false,
             users: 0,

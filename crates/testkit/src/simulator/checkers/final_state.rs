@@ -59,7 +59,8 @@ fn running_meetings<'a>(
 }
 
 /// Returns whether the proof may be lost that this deployment made the meeting: with the data of
-/// the store, with the entry of its server, or because its record was dropped on request.
+/// the store, with the entry of its server, because its record was dropped on request, or because a
+/// later create on the same server left a pending end that does not name it.
 fn may_be_unproven(
     state: &FinalState<'_>,
     sim_meeting: &SimMeeting,
@@ -75,6 +76,7 @@ fn may_be_unproven(
         || expectations.store_lost_at.is_some_and(|lost_at| created_at <= lost_at)
         || expectations.was_removed(&sim_server.host, created_at)
         || sim_meeting.abandon_reason.is_some()
+        || sim_meeting.has_lost_create
 }
 
 /// Returns whether the meeting is what a create has left of which no front-end was told: a slow one
@@ -151,6 +153,14 @@ pub(crate) fn running_meetings_are_known(state: &FinalState<'_>) -> CheckResult 
         let recorded = state.store.meeting(&sim_meeting.key).map(|meeting| &meeting.server);
         // A copy without proof is left alone beside the recorded one.
         if recorded.is_some() && may_be_unproven(state, sim_meeting, sim_server) {
+            continue;
+        }
+        // So is one beside a recorded copy without proof.
+        let recorded_copy = recorded.and_then(|id| {
+            let other = state.servers.get(&id.0)?;
+            Some((other.meeting(&sim_meeting.key)?, other))
+        });
+        if recorded_copy.is_some_and(|(copy, other)| may_be_unproven(state, copy, other)) {
             continue;
         }
         if recorded.is_none_or(|recorded| !is_same_server(&recorded.0, &sim_server.host)) {
