@@ -130,8 +130,7 @@ pub(crate) async fn test_app(
     script: impl Fn(ScriptedCall<'_>) -> ScriptedAnswer + Send + Sync + 'static,
 ) -> (App, Arc<ScriptedServers>) {
     let store = Arc::new(MemoryPoolStore::default());
-    let bbb =
-        Arc::new(ScriptedServers { script: Box::new(script), calls: Mutex::default() });
+    let bbb = Arc::new(ScriptedServers { script: Box::new(script), calls: Mutex::default() });
     let policy = policy();
     let (create, join) = (policy.create_rules.clone(), policy.join_rules.clone());
     let app = App {

@@ -339,9 +339,7 @@ mod tests {
         health.record_failure(failure(), thresholds);
         health.record_failure(failure(), thresholds);
         assert_eq!((health.relapses, health.failures), (1, 2), "one relapse, however long");
-        for (after_ms, relapses) in
-            [(RELAPSE_MEMORY_MS, 2), (2 * RELAPSE_MEMORY_MS + 1, 1)]
-        {
+        for (after_ms, relapses) in [(RELAPSE_MEMORY_MS, 2), (2 * RELAPSE_MEMORY_MS + 1, 1)] {
             health.record_success(NOW, thresholds);
             health.record_failure(failure_at(NOW.plus_ms(after_ms)), thresholds);
             assert_eq!((health.relapses, health.failures), (relapses, 1), "{after_ms}");

@@ -259,8 +259,7 @@ mod tests {
     async fn an_operation_whose_caller_has_given_up_is_not_run() {
         let (gate, receiver) = channel();
         let joins = Arc::new(PendingJoins::default());
-        let writer =
-            WriteThread::start(GatedConnection(receiver), joins, "test", None).unwrap();
+        let writer = WriteThread::start(GatedConnection(receiver), joins, "test", None).unwrap();
         let was_run = Arc::new(AtomicBool::new(false));
         let note = was_run.clone();
         let given_up = writer.run(

@@ -55,7 +55,8 @@ impl PendingEnd {
     /// same rule.
     #[must_use]
     pub fn added_to(&self, known: Option<&Self>) -> Self {
-        let Some(known) = known.filter(|known| !known.is_requested() && !self.is_requested()) else {
+        let Some(known) = known.filter(|known| !known.is_requested() && !self.is_requested())
+        else {
             return self.clone();
         };
         match (&known.internal_id, &self.internal_id) {

@@ -58,7 +58,9 @@ fn own_key(rng: &mut SeededRng, key: &MeetingKey) -> MeetingKey {
 fn draw_bridge(rng: &mut SeededRng, scenario: &Scenario, id: &str) -> String {
     let policy = scenario.policy().voice_bridge;
     let by_rule = generate_candidates(policy, id, None).into_iter().next();
-    by_rule.filter(|_| rng.draw_percent(60)).unwrap_or_else(|| rng.draw_u64(60_000, 69_999).to_string())
+    by_rule
+        .filter(|_| rng.draw_percent(60))
+        .unwrap_or_else(|| rng.draw_u64(60_000, 69_999).to_string())
 }
 
 /// Performs a step of another balancer.
@@ -77,7 +79,9 @@ pub(crate) fn perform_step(sim: &SimRun, host: &str, step: &ForeignStep) {
             drop(sim_servers);
             if let Some(key) = effect.started_meeting {
                 sim.count_event("foreign meetings");
-                sim.write_trace(|| format!("another balancer started {} on {host}", meeting_name(&key)));
+                sim.write_trace(|| {
+                    format!("another balancer started {} on {host}", meeting_name(&key))
+                });
             }
         }
         ForeignStep::End(number) => {

@@ -265,9 +265,7 @@ pub(crate) async fn change_server(context: ReplicaContext, action: ServerAction,
         }
         ServerAction::AddTwin => twin_entries::add_twin(&app, context.sim(), &host).await,
         ServerAction::Rename => twin_entries::rename(&app, context.sim(), &host).await,
-        ServerAction::AddSpelling => {
-            twin_entries::add_spelling(&app, context.sim(), &host).await
-        }
+        ServerAction::AddSpelling => twin_entries::add_spelling(&app, context.sim(), &host).await,
     };
     let result = result.map_err(|error| error.to_string());
     check_outcome(&context, &use_case, None, &UseCaseOutcome::Administered(result));

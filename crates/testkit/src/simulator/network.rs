@@ -15,11 +15,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::checkers;
 use super::entries::is_twin;
 use super::fault_schedule::CallFault;
+use super::mutant::Mutant;
 use super::odd_answers::invert_counts;
 use super::pending_creates::PendingCreate;
-use super::server_speed::{CallWork, SLOW_MS};
-use super::mutant::Mutant;
 use super::replica_process::ReplicaProcess;
+use super::server_speed::{CallWork, SLOW_MS};
 use super::sim_run::SimRun;
 use super::use_case::{UseCase, UseCaseKind, meeting_name};
 

@@ -19,8 +19,8 @@ use super::log::RunLog;
 use super::replica::Replica;
 use super::report::RunReport;
 use super::scenario::{POLL_INTERVAL_MS, Scenario};
-use super::sim_run::{STORE_LOSS, SimRun};
 use super::server_speed::ServerSpeed;
+use super::sim_run::{STORE_LOSS, SimRun};
 use super::sim_server::SimServer;
 use super::store_proxy::StoreProxy;
 use super::use_case::{UseCase, UseCaseKind, meeting_name};
@@ -286,7 +286,9 @@ impl RunScheduler {
         let running: Vec<String> = {
             let sim_servers = self.sim.servers();
             let meetings = sim_servers.values().flat_map(|server| server.meetings.values());
-            meetings.map(|meeting| format!("{}: {} users", meeting.internal_id, meeting.users)).collect()
+            meetings
+                .map(|meeting| format!("{}: {} users", meeting.internal_id, meeting.users))
+                .collect()
         };
         for line in running {
             self.sim.write_trace(|| line);

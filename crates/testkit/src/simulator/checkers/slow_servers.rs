@@ -52,7 +52,10 @@ pub(crate) fn slow_servers_stay_sound(change: &StoreChange<'_>) -> CheckResult {
         Some(server) => {
             let failure = server.health.last_failure.as_ref();
             let reason = failure.map_or("", |failure| failure.reason.as_str());
-            Err(format!("{} has had no fault and failed by {}: {reason}", server.id, change.operation))
+            Err(format!(
+                "{} has had no fault and failed by {}: {reason}",
+                server.id, change.operation
+            ))
         }
         None => Ok(()),
     }

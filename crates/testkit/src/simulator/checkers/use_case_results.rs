@@ -49,12 +49,8 @@ pub(crate) fn created_meetings_exist(finished: &FinishedUseCase<'_>) -> CheckRes
     let Some(server) = finished.server else {
         return Err(format!("{} succeeded without a server", finished.use_case));
     };
-    let is_recorded_elsewhere = finished
-        .sim
-        .expectations()
-        .last_snapshot
-        .meeting(key)
-        .is_some_and(|record| {
+    let is_recorded_elsewhere =
+        finished.sim.expectations().last_snapshot.meeting(key).is_some_and(|record| {
             record.claim.is_none() && !is_same_server(&record.server.0, &server.0)
         });
     let mut sim_servers = finished.sim.servers();
@@ -106,11 +102,7 @@ fn forget_withdrawn_acknowledgements(finished: &FinishedUseCase<'_>) {
 }
 
 /// Clears the acknowledgements of a meeting on all other servers: only the last one counts.
-fn clear_other_acknowledgements(
-    sim_servers: &mut SimServers,
-    key: &MeetingKey,
-    server: &ServerId,
-) {
+fn clear_other_acknowledgements(sim_servers: &mut SimServers, key: &MeetingKey, server: &ServerId) {
     let others = sim_servers.values_mut().filter(|other| !is_same_server(&other.host, &server.0));
     for sim_meeting in others.filter_map(|sim_server| sim_server.meetings.get_mut(&key.id)) {
         if sim_meeting.key == *key {
