@@ -75,7 +75,8 @@ async fn a_pending_end_is_stored_once(factory: PoolFactory<'_>) {
 
 async fn a_pending_end_that_names_the_meeting_outlasts_a_create(factory: PoolFactory<'_>) {
     let store = TestPoolStore::with(factory, &[open_server("a", 0.0)]).await;
-    let named = PendingEnd { internal_id: Some("i-1".to_owned()), ..pending_end("a", "m") };
+    let internal_id = Some("i-1".to_owned());
+    let named = PendingEnd { internal_id, create_sent_at: NOW, ..pending_end("a", "m") };
     let sent = PendingEnd { create_sent_at: NOW, ..pending_end("a", "m") };
     let requested = PendingEnd { create_sent_at: Timestamp::default(), ..pending_end("a", "m") };
     for (added, kept) in [(&named, &named), (&sent, &named), (&requested, &requested)] {

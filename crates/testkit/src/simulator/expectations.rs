@@ -1,7 +1,7 @@
 //! What checkers know about the run so far: the store after its last change, where each meeting was
 //! recorded at which time, and which administrative state each server had at which time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::{AdminState, Meeting, MeetingKey, Server, ServerId, Timestamp};
@@ -63,6 +63,8 @@ pub(crate) struct Expectations {
     pub(crate) store_lost_at: Option<Timestamp>,
     /// When the last create of each meeting began.
     pub(crate) created_at: BTreeMap<MeetingKey, Timestamp>,
+    /// Creates that found their claims gone when they wanted to release them.
+    pub(crate) lost_claims: BTreeSet<u64>,
     /// When the last `end` of each meeting began and when it was over.
     pub(crate) end_times: BTreeMap<MeetingKey, (Timestamp, Timestamp)>,
     /// What front-ends believe of the ends of their meetings.

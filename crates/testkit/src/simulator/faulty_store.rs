@@ -247,6 +247,9 @@ impl PoolStore for FaultyStore {
         let released =
             self.write("release_claim", self.store.release_claim(key, token, pending_ends)).await;
         self.sim.write_trace(|| format!("{} released: {released:?}", self.use_case));
+        if released == Ok(false) {
+            self.sim.expectations().lost_claims.insert(self.use_case.number);
+        }
         released
     }
 

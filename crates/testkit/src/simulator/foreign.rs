@@ -37,7 +37,7 @@ pub(crate) fn draw_step(
     let number = rng.draw_index(100);
     let step = match rng.draw_u64(0, 99) {
         0..45 => {
-            let key = if rng.draw_percent(30) { own_key(rng, &key) } else { key };
+            let key = if rng.draw_percent(50) { own_key(rng, &key) } else { key };
             let bridge = draw_bridge(rng, scenario, &key.id);
             ForeignStep::Create(key, bridge)
         }

@@ -1,5 +1,7 @@
 //! The creates of one use case that servers have not answered yet.
 
+use std::collections::BTreeSet;
+
 use domain::Timestamp;
 
 /// A create that was sent.
@@ -13,21 +15,31 @@ pub(crate) struct PendingCreate {
 
 /// The creates of one use case that servers have not answered yet.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PendingCreates(Vec<PendingCreate>);
+pub(crate) struct PendingCreates {
+    pending: Vec<PendingCreate>,
+    asked: BTreeSet<String>,
+}
 
 impl PendingCreates {
     /// Adds a create that is sent now.
     pub(crate) fn add(&mut self, create: PendingCreate) {
-        self.0.push(create);
+        self.asked.insert(create.host.clone());
+        self.pending.push(create);
     }
 
     /// Removes a create that was answered or has failed.
     pub(crate) fn remove(&mut self, create: &PendingCreate) {
-        self.0.retain(|pending| pending != create);
+        self.pending.retain(|pending| pending != create);
     }
 
     /// Returns the creates.
     pub(crate) fn list(&self) -> &[PendingCreate] {
-        &self.0
+        &self.pending
+    }
+
+    /// Returns whether the server was sent a create before, answered or not.
+    #[must_use]
+    pub(crate) fn was_asked(&self, host: &str) -> bool {
+        self.asked.contains(host)
     }
 }

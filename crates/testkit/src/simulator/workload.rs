@@ -286,7 +286,7 @@ impl Workload {
             (2, ServerAction::Disable),
             (2, ServerAction::Add),
             (1, ServerAction::Remove),
-            (if self.scenario.foreign_balancers { 3 } else { 1 }, ServerAction::Panic),
+            (if self.scenario.foreign_balancers { 6 } else { 1 }, ServerAction::Panic),
             (if self.scenario.twins { 3 } else { 0 }, ServerAction::AddTwin),
             (if self.scenario.twins { 3 } else { 0 }, ServerAction::Rename),
             (1, ServerAction::AddSpelling),

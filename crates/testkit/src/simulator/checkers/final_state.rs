@@ -13,6 +13,8 @@ use crate::simulator::use_case::meeting_name;
 
 /// Loads that differ by less count as equal.
 const LOAD_TOLERANCE: f64 = 1e-6;
+/// Creates of a meeting on one server that are no further apart count as one, in ms.
+const MAX_CREATE_GAP_MS: i64 = 30_000;
 /// Use cases that began less than this before the end may still be running: polls.
 const MAX_RUNNING_MS: i64 = 60_000;
 
@@ -71,7 +73,7 @@ fn may_be_unproven(
     let is_recorded_without_proof = record.is_some_and(|record| !record.origin.is_proven);
     sim_meeting.is_foreign()
         || is_recorded_without_proof
-        || is_leftover(sim_meeting)
+        || is_leftover(state, sim_meeting, sim_server)
         || expectations.was_listed_twice(&sim_server.host)
         || expectations.store_lost_at.is_some_and(|lost_at| created_at <= lost_at)
         || expectations.was_removed(&sim_server.host, created_at)
@@ -79,12 +81,18 @@ fn may_be_unproven(
         || sim_meeting.has_lost_create
 }
 
-/// Returns whether the meeting is what a create has left of which no front-end was told: a slow one
-/// whose use case had been decided without it, and that nobody has been in, for servers end such
-/// meetings by themselves; or one that was repeated, and whose answer was lost.
-fn is_leftover(sim_meeting: &SimMeeting) -> bool {
+/// Returns whether the meeting is what a create has left of which no front-end was told, and that
+/// nothing can prove to be ours: the answer of a repetition was lost; or nobody has been in it, for
+/// servers end such meetings by themselves, and its create was slow and had been decided without it,
+/// or had lost its claim, or a later one to the same server has taken the place of its pending end.
+fn is_leftover(state: &FinalState<'_>, sim_meeting: &SimMeeting, sim_server: &SimServer) -> bool {
     let was_late = sim_meeting.listed_since > sim_meeting.created_at;
-    let is_unused = was_late && !sim_meeting.had_users;
+    let lost_claim = state.expectations.lost_claims.contains(&sim_meeting.created_by);
+    let began_at = sim_meeting.created_at;
+    let mut asked = sim_server.asked_creates.iter();
+    let was_asked_again = asked
+        .any(|(id, at)| *id == sim_meeting.key.id && at.ms_since(began_at) > MAX_CREATE_GAP_MS);
+    let is_unused = !sim_meeting.had_users && (was_late || lost_claim || was_asked_again);
     (is_unused || sim_meeting.is_of_repetition) && sim_meeting.acknowledged_at.is_none()
 }
 
@@ -176,7 +184,11 @@ pub(crate) fn records_are_true(state: &FinalState<'_>) -> CheckResult {
     for (server, sim_server) in servers_in_use(state) {
         let recorded = state.store.meetings.iter().filter(|meeting| meeting.server == server.id);
         for meeting in recorded {
-            if sim_server.meeting(&meeting.key).is_none() {
+            // A meeting that names no tenant may be any tenant's.
+            let running = sim_server.meetings.get(&meeting.key.id);
+            let is_it = running
+                .is_some_and(|running| running.key == meeting.key || running.key.tenant.is_none());
+            if !is_it {
                 let name = meeting_name(&meeting.key);
                 return Err(format!("{name} is recorded on {} and does not run", server.id));
             }
