@@ -34,7 +34,7 @@ const MAX_CONCURRENT_CHECKS: usize = 16;
 
 /// What a check finds.
 #[derive(Debug, PartialEq, Eq)]
-enum Finding {
+enum EndFinding {
     /// The meeting is recorded here, and nothing says that it is over.
     Runs(MeetingPlace),
     /// Not certain yet. With a time, the end is suspected since then.
@@ -46,7 +46,7 @@ enum Finding {
 }
 
 /// What a server says about a meeting.
-enum Answer {
+enum MeetingAnswer {
     /// It has one of this id.
     Runs(Option<MeetingIdentity>),
     /// It has none.
@@ -86,21 +86,21 @@ async fn settle_end(
 ) -> Result<(), StoreError> {
     let started_at = app.clock.now();
     let finding = match find_out(app, &callback, started_at).await? {
-        Finding::Over => confirm_over(app, &callback, started_at).await?,
+        EndFinding::Over => confirm_over(app, &callback, started_at).await?,
         finding => finding,
     };
     let now = app.clock.now();
     match finding {
-        Finding::Runs(place) => {
+        EndFinding::Runs(place) => {
             let check_at = now.plus_ms(QUIET_MS);
             records.postpone_end_check(&callback, Some(&place), None, check_at).await
         }
-        Finding::Unclear { suspected_at, check_in_ms } => {
+        EndFinding::Unclear { suspected_at, check_in_ms } => {
             let check_at = now.plus_ms(check_in_ms);
             records.postpone_end_check(&callback, None, suspected_at, check_at).await
         }
-        Finding::NeverMade => records.finish_end_callback(&callback, None).await.map(drop),
-        Finding::Over => {
+        EndFinding::NeverMade => records.finish_end_callback(&callback, None).await.map(drop),
+        EndFinding::Over => {
             let message = end_message(&callback, now);
             if records.finish_end_callback(&callback, Some(&message)).await? {
                 let (meeting, tenant) = (&callback.key.id, &callback.key.tenant);
@@ -115,16 +115,16 @@ async fn find_out(
     app: &App,
     callback: &EndCallback,
     now: Timestamp,
-) -> Result<Finding, StoreError> {
+) -> Result<EndFinding, StoreError> {
     let unclear =
-        |check_in_ms| Finding::Unclear { suspected_at: callback.suspected_at, check_in_ms };
+        |check_in_ms| EndFinding::Unclear { suspected_at: callback.suspected_at, check_in_ms };
     if now <= callback.create_until {
         return Ok(unclear(SOON_MS));
     }
     match app.pool.find_meeting(&callback.key).await? {
         Some(recorded) if recorded.meeting.claim.is_some() => Ok(unclear(SOON_MS)),
         Some(recorded) => Ok(find_out_recorded(app, callback, &recorded, now).await),
-        None if !callback.is_confirmed => Ok(Finding::NeverMade),
+        None if !callback.is_confirmed => Ok(EndFinding::NeverMade),
         None => find_out_unrecorded(app, callback, now).await,
     }
 }
@@ -135,26 +135,28 @@ async fn find_out_recorded(
     callback: &EndCallback,
     recorded: &MeetingOnServer,
     now: Timestamp,
-) -> Finding {
+) -> EndFinding {
     let unclear =
-        |check_in_ms| Finding::Unclear { suspected_at: callback.suspected_at, check_in_ms };
+        |check_in_ms| EndFinding::Unclear { suspected_at: callback.suspected_at, check_in_ms };
     let identity = recorded.meeting.origin.identity.as_ref();
     let place = MeetingPlace {
         server: recorded.server.id.clone(),
         internal_id: identity.map(|identity| identity.internal_id.clone()),
     };
     let Some(suspected_at) = callback.suspected_at else {
-        return Finding::Runs(place);
+        return EndFinding::Runs(place);
     };
     if recorded.is_detached_or_offline() {
         return unclear(QUIET_MS);
     }
     match ask(app, &recorded.server, &callback.key.id).await {
-        Answer::Runs(_) if now.ms_since(suspected_at) > MAX_SUSPICION_MS => Finding::Runs(place),
-        Answer::Runs(_) | Answer::Silent => unclear(SOON_MS),
-        Answer::Gone => Finding::Over,
+        MeetingAnswer::Runs(_) if now.ms_since(suspected_at) > MAX_SUSPICION_MS => {
+            EndFinding::Runs(place)
+        }
+        MeetingAnswer::Runs(_) | MeetingAnswer::Silent => unclear(SOON_MS),
+        MeetingAnswer::Gone => EndFinding::Over,
         // Polls decide.
-        Answer::Refused => unclear(QUIET_MS),
+        MeetingAnswer::Refused => unclear(QUIET_MS),
     }
 }
 
@@ -163,26 +165,27 @@ async fn find_out_unrecorded(
     app: &App,
     callback: &EndCallback,
     now: Timestamp,
-) -> Result<Finding, StoreError> {
+) -> Result<EndFinding, StoreError> {
     let suspected_at = callback.suspected_at.unwrap_or(now);
     let suspected_ms = now.ms_since(suspected_at);
-    let unclear = Finding::Unclear { suspected_at: Some(suspected_at), check_in_ms: QUIET_MS / 2 };
+    let unclear =
+        EndFinding::Unclear { suspected_at: Some(suspected_at), check_in_ms: QUIET_MS / 2 };
     let servers = app.pool.list_servers().await?;
     let Some(server) = servers.iter().find(|server| callback.server.as_ref() == Some(&server.id))
     else {
         // A store without servers has lost them.
         let is_removed = !servers.is_empty() && suspected_ms >= REMOVED_SERVER_WAIT_MS;
-        return Ok(if is_removed { Finding::Over } else { unclear });
+        return Ok(if is_removed { EndFinding::Over } else { unclear });
     };
     Ok(match ask(app, server, &callback.key.id).await {
-        Answer::Gone | Answer::Refused => Finding::Over,
-        Answer::Runs(found) => {
+        MeetingAnswer::Gone | MeetingAnswer::Refused => EndFinding::Over,
+        MeetingAnswer::Runs(found) => {
             let ids = found.as_ref().zip(callback.internal_id.as_ref());
             let is_another = ids.is_some_and(|(found, known)| found.internal_id != *known);
-            if is_another { Finding::Over } else { unclear }
+            if is_another { EndFinding::Over } else { unclear }
         }
-        Answer::Silent if suspected_ms >= app.policy.meeting_ttl_ms => Finding::Over,
-        Answer::Silent => unclear,
+        MeetingAnswer::Silent if suspected_ms >= app.policy.meeting_ttl_ms => EndFinding::Over,
+        MeetingAnswer::Silent => unclear,
     })
 }
 
@@ -193,9 +196,10 @@ async fn confirm_over(
     app: &App,
     callback: &EndCallback,
     now: Timestamp,
-) -> Result<Finding, StoreError> {
+) -> Result<EndFinding, StoreError> {
     let suspected_at = callback.suspected_at.unwrap_or(now);
-    let unclear = |check_in_ms| Finding::Unclear { suspected_at: Some(suspected_at), check_in_ms };
+    let unclear =
+        |check_in_ms| EndFinding::Unclear { suspected_at: Some(suspected_at), check_in_ms };
     if let Some(recorded) = app.pool.find_meeting(&callback.key).await?
         && (recorded.meeting.claim.is_some() || !is_gone_there(app, callback, &recorded).await)
     {
@@ -210,13 +214,13 @@ async fn confirm_over(
     if misses_report && suspected_ms < REPORT_WAIT_MS {
         return Ok(unclear(REPORT_WAIT_MS - suspected_ms));
     }
-    Ok(Finding::Over)
+    Ok(EndFinding::Over)
 }
 
 /// Whether the server on which the meeting is recorded now does not have it.
 async fn is_gone_there(app: &App, callback: &EndCallback, recorded: &MeetingOnServer) -> bool {
     !recorded.is_detached_or_offline()
-        && matches!(ask(app, &recorded.server, &callback.key.id).await, Answer::Gone)
+        && matches!(ask(app, &recorded.server, &callback.key.id).await, MeetingAnswer::Gone)
 }
 
 /// Whether a copy of the meeting runs, or may run on a server that does not answer. Polls will end it,
@@ -227,12 +231,12 @@ async fn may_have_copy(app: &App, callback: &EndCallback) -> Result<bool, StoreE
     for end in pending_ends {
         let Some(server) = app.pool.find_server(&end.server).await? else { continue };
         let may_run = match ask(app, &server, &callback.key.id).await {
-            Answer::Runs(found) => {
+            MeetingAnswer::Runs(found) => {
                 let ids = found.as_ref().zip(end.internal_id.as_ref());
                 ids.is_none_or(|(found, ended)| found.internal_id == *ended)
             }
-            Answer::Silent => true,
-            Answer::Gone | Answer::Refused => false,
+            MeetingAnswer::Silent => true,
+            MeetingAnswer::Gone | MeetingAnswer::Refused => false,
         };
         if may_run {
             return Ok(true);
@@ -242,16 +246,16 @@ async fn may_have_copy(app: &App, callback: &EndCallback) -> Result<bool, StoreE
 }
 
 /// Asks a server whether it has a meeting of this id.
-async fn ask(app: &App, server: &Server, id: &str) -> Answer {
+async fn ask(app: &App, server: &Server, id: &str) -> MeetingAnswer {
     let Ok(reply) = app.call_server_briefly(server, "getMeetingInfo", &meeting_query(id)).await
     else {
-        return Answer::Silent;
+        return MeetingAnswer::Silent;
     };
     match reply.response.message_key.as_str() {
-        _ if reply.response.success => Answer::Runs(reply.identity()),
-        "notFound" => Answer::Gone,
-        "validationError" => Answer::Refused,
-        _ => Answer::Silent,
+        _ if reply.response.success => MeetingAnswer::Runs(reply.identity()),
+        "notFound" => MeetingAnswer::Gone,
+        "validationError" => MeetingAnswer::Refused,
+        _ => MeetingAnswer::Silent,
     }
 }
 
