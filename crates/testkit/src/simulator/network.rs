@@ -95,7 +95,8 @@ impl NetworkClient {
             let timed_out_at = now.plus_ms(i64::try_from(sent.response_ms).unwrap_or(0));
             sim_server.last_fault_at = sim_server.last_fault_at.max(Some(timed_out_at));
             if sent.name == "create" {
-                let id = Query::parse(&sent.query).get("meetingID").unwrap_or_default().into_owned();
+                let id =
+                    Query::parse(&sent.query).get("meetingID").unwrap_or_default().into_owned();
                 let running = sim_server.meetings.get_mut(&id);
                 running.into_iter().for_each(|sim_meeting| sim_meeting.has_lost_create = true);
             }
