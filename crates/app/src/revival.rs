@@ -83,7 +83,7 @@ async fn run_revival(app: &App, caller: &Caller, offline: &MeetingOnServer) -> b
         }
         Recreated::Elsewhere => tracing::debug!(meeting = id, %from, "meeting is elsewhere"),
         Recreated::Ended => {
-            tracing::info!(meeting = id, %from, "meeting not revived: it was ended")
+            tracing::info!(meeting = id, %from, "meeting not revived: it was ended");
         }
         Recreated::Failed(reason) => {
             tracing::warn!(meeting = id, %from, %reason, "meeting not revived");
