@@ -160,8 +160,7 @@ planted_bugs! {
         ["acknowledged_meetings_are_not_ended", "only_and_fuller_copies_are_not_ended"];
     overlooks_twins: OverlooksTwins => ["meetings_are_listed_once", "twins_count_once"];
     accepts_spellings: AcceptsSpellings => ["urls_are_listed_once"];
-    ends_foreign_copies: EndsForeignCopies =>
-        ["ends_are_proven", "foreign_meetings_are_left_alone"];
+    ends_foreign_copies: EndsForeignCopies => ["foreign_meetings_are_left_alone"];
     ends_adopted_meetings: EndsAdoptedMeetings => ["foreign_meetings_are_left_alone"];
     ends_fuller_copies: EndsFullerCopies => ["only_and_fuller_copies_are_not_ended"];
     fails_odd_lists: FailsOddLists => ["slow_servers_stay_sound"];

@@ -42,7 +42,7 @@ impl OddPart {
                 let index = body.len() % UNUSABLE_COUNTS.len();
                 map_elements(body, "participantCount", |_| UNUSABLE_COUNTS[index].to_owned())
             }
-            Self::Times => map_elements(body, "createTime", |digits| group_digits(digits)),
+            Self::Times => map_elements(body, "createTime", group_digits),
             Self::MeetingId | Self::InternalId => body.to_owned(),
         }
     }
@@ -58,7 +58,7 @@ pub(crate) fn invert_counts(body: &str) -> String {
 
 /// Replaces the first or the last occurrence.
 fn replace_one(body: &str, from: &str, to: &str) -> String {
-    let is_first = body.len() % 2 == 0;
+    let is_first = body.len().is_multiple_of(2);
     let found = if is_first { body.find(from) } else { body.rfind(from) };
     match found {
         Some(at) => format!("{}{to}{}", &body[..at], &body[at + from.len()..]),

@@ -22,7 +22,7 @@ impl StoreProxy {
                 reported.iter_mut().for_each(|meeting| meeting.is_likely_ours = false);
             }
             Some(Mutant::ForgetsUnreadable) => {
-                observation.unreadable = UnreadableMeetings::default()
+                observation.unreadable = UnreadableMeetings::default();
             }
             Some(Mutant::FailsOddLists) if !observation.unreadable.is_empty() => {
                 observation.result = Err("not well-formed".to_owned());

@@ -3,7 +3,6 @@
 use domain::Timestamp;
 
 use super::CheckResult;
-use super::foreign::is_certainly_foreign;
 use crate::simulator::entries::is_same_server;
 use crate::simulator::sim_meeting::SimMeeting;
 use crate::simulator::sim_run::SimRun;
@@ -30,21 +29,21 @@ fn is_over(sim_meeting: &SimMeeting) -> bool {
     sim_meeting.ended_at.is_some() || sim_meeting.abandon_reason.is_some()
 }
 
-/// Nothing is ended automatically that this deployment did not make, or whose proof was lost with
-/// the data of the store.
+/// Nothing is ended automatically whose proof was lost with the data of the store. `foreign` has the
+/// rule for what this deployment did not make.
 pub(crate) fn check_proof(sim: &SimRun, use_case: &UseCase, host: &str, id: &str) -> CheckResult {
     let lost_at = sim.expectations().store_lost_at;
     let sim_servers = sim.servers();
-    let Some(sim_server) = sim_servers.get(host) else { return Ok(()) };
-    let Some(sim_meeting) = sim_server.meetings.get(id) else { return Ok(()) };
+    let Some(sim_meeting) = sim_servers.get(host).and_then(|it| it.meetings.get(id)) else {
+        return Ok(());
+    };
     if !is_automatic(use_case) || is_over(sim_meeting) {
         return Ok(());
     }
     let is_forgotten = |lost_at: Timestamp| {
         use_case.started_at > lost_at && sim_meeting.created_at < lost_at.plus_ms(-MAX_WINDOW_MS)
     };
-    let is_foreign = is_certainly_foreign(sim_server, sim_meeting, sim.rules.max_create_ms);
-    if is_foreign || lost_at.is_some_and(is_forgotten) {
+    if lost_at.is_some_and(is_forgotten) {
         let name = meeting_name(&sim_meeting.key);
         return Err(format!("{use_case} ends {name} on {host}, and cannot know that it is ours"));
     }

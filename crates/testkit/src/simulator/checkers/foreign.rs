@@ -28,8 +28,8 @@ pub(crate) fn is_certainly_foreign(
     sim_meeting.is_foreign() && !sim_server.asked_creates.iter().any(may_be_ours)
 }
 
-/// Returns whether a front-end or an administrator has asked for the end of this very meeting since
-/// it began.
+/// Returns whether a front-end or an administrator has asked for the end of this meeting since it
+/// began.
 fn is_named(sim: &SimRun, sim_meeting: &SimMeeting) -> bool {
     let names = |key: &MeetingKey| *key == sim_meeting.key;
     let expectations = sim.expectations();
@@ -38,7 +38,9 @@ fn is_named(sim: &SimRun, sim_meeting: &SimMeeting) -> bool {
         _ => false,
     });
     let ended = expectations.end_times.get(&sim_meeting.key);
-    running || ended.is_some_and(|(_, until)| *until >= sim_meeting.created_at)
+    // Clocks differ: an end that was asked for a moment before may mean this meeting, too.
+    let latest = sim_meeting.created_at.plus_ms(-MAX_SKEW_MS);
+    running || ended.is_some_and(|(_, until)| *until >= latest)
 }
 
 /// A meeting of another balancer is ended by nothing but a call that names it.
