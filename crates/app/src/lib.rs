@@ -24,6 +24,7 @@ pub mod server_backup;
 pub mod sessions;
 pub mod state;
 pub mod store_migration;
+pub mod store_recovery;
 pub mod tenancy;
 
 pub use context::App;

@@ -29,7 +29,7 @@ use domain::voice_bridge::VoiceBridgePolicy;
 
 use self::stores::OpenedStores;
 use crate::config::stores::STORE_FILE;
-use crate::config::values::Secret;
+use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
 use crate::output::print_note;
@@ -259,7 +259,7 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
         signing_algorithm: config
             .checksum_algorithm
             .map_or(Algorithm::Sha256, bbb::Algorithms::strongest_algorithm),
-        url_host: config.url_host.clone(),
+        url_host: config.url_host.as_ref().map(PublicHost::authority),
         build_number: config.build_number.clone(),
         multitenancy: config.multitenancy_enabled,
         get_meetings_disabled: config.get_meetings_api_disabled,
@@ -273,7 +273,7 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
             forget_ms: config.recording_forget_days.map(|days| minutes(days.0) * 24 * 60),
         },
         server_id_is_hostname: config.server_id_is_hostname,
-        max_meeting_duration_min: config.max_meeting_duration.map(|minutes| minutes.0),
+        max_meeting_duration_min: config.max_meeting_duration.0,
         create_rules: rules(
             &config.create_exclude_params.0,
             &config.default_create_params.0,

@@ -12,6 +12,7 @@ use domain::{Meeting, MeetingKey, ServerId};
 use crate::backend::{BackendError, BbbReply};
 use crate::context::App;
 use crate::ports::{CallError, MeetingOnServer};
+use crate::store_recovery;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
@@ -49,7 +50,14 @@ pub async fn identify_caller(app: &App, label: Option<&str>) -> Result<Caller, A
         return Ok(Caller::default());
     }
     let label = label.ok_or(ApiError::Checksum)?;
-    app.tenant_cache.find_caller(label).await?.ok_or(ApiError::Checksum)
+    let mut caller = app.tenant_cache.find_caller(label).await?;
+    if caller.is_none() && app.server_backup.has_tenant(label) {
+        // It was removed, or lost with everything else.
+        store_recovery::recover_if_lost(app).await;
+        app.tenant_cache.invalidate();
+        caller = app.tenant_cache.find_caller(label).await?;
+    }
+    caller.ok_or(ApiError::Checksum)
 }
 
 /// Verifies the checksum of a call, and returns the secret that signed it. The checksum may be in

@@ -11,6 +11,7 @@ use crate::api::ApiError;
 use crate::context::App;
 use crate::placement::{self, PlacementInput};
 use crate::ports::{PlaceOutcome, PlaceRequest};
+use crate::store_recovery;
 
 use super::request::CreateRequest;
 
@@ -73,10 +74,18 @@ pub(super) async fn find_place(
     place_request: &PlaceRequest,
 ) -> Result<PlaceOutcome, ApiError> {
     let app = request.app;
+    store_recovery::wait_until_recovered(app).await;
     let until = request.deadline.min(Instant::now() + MAX_WAIT);
+    let mut may_be_lost = true;
     loop {
         let now = app.clock.now();
         let placed = app.pool.place_meeting(restart_clock(app, place_request, now)).await?;
+        if matches!(placed, PlaceOutcome::Refused(_)) && may_be_lost {
+            may_be_lost = false;
+            if store_recovery::recover_if_lost(app).await {
+                continue;
+            }
+        }
         let is_being_created = matches!(&placed,
             PlaceOutcome::Existing(existing) if existing.meeting.is_being_created(now));
         if !is_being_created || Instant::now() >= until {

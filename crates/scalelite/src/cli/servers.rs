@@ -132,7 +132,7 @@ pub enum ServersCommand {
     },
     /// Make the pool match a YAML file.
     Sync {
-        /// The file, as `servers yaml` prints it.
+        /// The file, as `servers yaml` prints it; - is the standard input.
         file: PathBuf,
         /// What to do with servers that are not in the file: keep, cordon or force.
         #[arg(default_value = "cordon")]

@@ -27,7 +27,9 @@ pub(super) fn handle_index(state: &HttpState, method: &Method) -> HttpResponse {
         return HttpResponse::failed("index", &ApiError::Unsupported);
     }
     let build = state.app.policy.build_number.as_deref().map(|build| ("build", build));
-    let elements: Vec<_> = std::iter::once(("version", "2.0")).chain(build).collect();
+    // BBB's elements, in its order. The servers of the pool may have several versions of BBB: none is named.
+    let versions = [("version", "2.0"), ("apiVersion", "2.0"), ("bbbVersion", "")];
+    let elements: Vec<_> = versions.into_iter().chain(build).collect();
     HttpResponse::ok("index", respond::xml(response::build_success(&elements)))
 }
 

@@ -28,6 +28,7 @@ mod learning_records;
 mod lists;
 #[cfg(test)]
 mod long_requests;
+mod management;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]

@@ -21,10 +21,15 @@ async fn the_version_document_needs_no_checksum() {
         format!("{API_PATH}/?&checksum=wrong"),
         format!("{API_PATH}?checksum=1&checksum=2"),
         "//bigbluebutton//api//".to_owned(),
+        "/bigbluebutton".to_owned(),
+        "/bigbluebutton/".to_owned(),
+        format!("{API_PATH}/api"),
+        format!("{API_PATH}/api/"),
     ] {
         let response = deployment.product.get(&target).await.unwrap();
         assert_success(&response);
-        assert_eq!(response.xml_field("version"), "2.0");
+        assert_eq!(response.xml_field("version"), "2.0", "{target}");
+        assert_eq!(response.xml_field("apiVersion"), "2.0", "{target}");
         let header = response.header("content-type");
         assert_eq!(header, Some("application/xml; charset=utf-8"));
     }
@@ -61,6 +66,7 @@ async fn doubled_and_trailing_slashes_do_not_redirect() {
         "/bigbluebutton/api//create",
         "/bigbluebutton/api/create/",
         "//bigbluebutton//api/create//",
+        "/bigbluebutton/api/api/create",
     ] {
         let target = format!("{path}?{query}&checksum={sum}");
         assert_success(&deployment.product.get(&target).await.unwrap());
@@ -72,7 +78,8 @@ async fn unknown_paths_and_methods_are_unsupported_requests() {
     let deployment = start_deployment(1).await;
     for path in [
         "/nothing",
-        "/bigbluebutton",
+        "/bigbluebutton/api/api/api",
+        "/bigbluebutton/Create",
         "/bigbluebutton/api/Create",
         "/bigbluebutton/api/hooks/list",
         "/bigbluebutton/api/getJoinUrl",

@@ -44,11 +44,16 @@ fn sync_failure(text: impl std::fmt::Display) -> CommandFailure {
     CommandFailure(format!("ERROR: {text}"))
 }
 
+/// Reads a file, or the standard input if its name is `-`.
 fn read_yaml(path: &Path) -> Result<Value, CommandFailure> {
     use std::io::Read as _;
     let mut text = String::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(MAX_FILE_BYTES + 1).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+    };
     read.map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => {
             sync_failure(format!("No such file or directory @ rb_sysopen - {}", path.display()))

@@ -7,7 +7,11 @@ use domain::{AdminState, Server, ServerLimits};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::parameters::{AdminRefusal, object_field, text_field};
+use super::parameters::{AdminRefusal, id_field, object_fields, text_field};
+
+/// Fields of a server that callers set.
+const FIELDS: [&str; 8] =
+    ["url", "secret", "tag", "state", "load_multiplier", "max_meetings", "max_users", "tier"];
 
 impl From<AdminError> for AdminRefusal {
     fn from(error: AdminError) -> Self {
@@ -32,7 +36,7 @@ pub(super) async fn execute_call(
     call: &str,
     parameters: &Map<String, Value>,
 ) -> Result<(StatusCode, Value), AdminRefusal> {
-    let id = text_field(parameters, "id").unwrap_or_default();
+    let id = id_field(parameters, "server");
     let ok = StatusCode::OK;
     match call {
         "getServers" => {
@@ -45,12 +49,12 @@ pub(super) async fn execute_call(
         }
         "getServerInfo" => Ok((ok, server_json(&servers::find(app, &id).await?))),
         "addServer" => {
-            let new_server = read_new_server(object_field(parameters, "server")?)?;
+            let new_server = read_new_server(object_fields(parameters, "server", &FIELDS)?)?;
             Ok((StatusCode::CREATED, server_json(&servers::add(app, new_server).await?)))
         }
         "updateServer" => {
             servers::find(app, &id).await?;
-            let change = read_change(object_field(parameters, "server")?)?;
+            let change = read_change(object_fields(parameters, "server", &FIELDS)?)?;
             Ok((ok, server_json(&servers::update(app, &id, change).await?)))
         }
         "deleteServer" => {
