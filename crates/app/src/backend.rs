@@ -5,6 +5,7 @@ use bytes::Bytes;
 use domain::{Meeting, Server};
 
 use crate::context::App;
+use crate::foreign_answer::describe_foreign_answer;
 use crate::ports::{
     BackendBody, BackendCall, BackendResponse, CallError, CallPriority, CallTimeouts,
 };
@@ -39,6 +40,9 @@ pub enum BackendError {
     /// The response is not one of the BBB API.
     #[error(transparent)]
     InvalidResponse(#[from] InvalidResponse),
+    /// The answer does not come from BBB: what came, and why it is not a response.
+    #[error("{0}")]
+    Foreign(String, InvalidResponse),
     /// The server has a meeting of that id that is another tenant's, or may be.
     #[error("another tenant's meeting may have that id there")]
     Occupied,
@@ -169,7 +173,10 @@ impl App {
         match Response::read(&response.body) {
             Ok(read) => Ok(BbbReply { response: read, body: response.body }),
             Err(_) if is_refusal(response.status) => Err(BackendError::Refused(response.status)),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(match describe_foreign_answer(&response) {
+                Some(description) => BackendError::Foreign(description, error),
+                None => error.into(),
+            }),
         }
     }
 

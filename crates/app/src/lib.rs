@@ -9,6 +9,7 @@ pub mod backend;
 pub mod callbacks;
 pub mod context;
 pub mod create;
+mod foreign_answer;
 pub mod forecaster;
 pub mod heartbeat;
 mod live_failures;
