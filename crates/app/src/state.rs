@@ -1,6 +1,6 @@
 //! State that a process keeps between calls, shared by all use cases.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -56,6 +56,24 @@ impl ServerBackup {
     pub(crate) fn has_tenant(&self, name: &str) -> bool {
         let is_named = |tenant: &Tenant| tenant.name.eq_ignore_ascii_case(name);
         self.lock().as_ref().is_some_and(|saved| saved.tenants.iter().any(is_named))
+    }
+}
+
+/// Pairs of entries of one server that this process has warned about.
+#[derive(Debug, Default)]
+pub struct KnownTwins(Mutex<BTreeSet<(ServerId, ServerId)>>);
+
+/// Pairs that are remembered; beyond that, warnings may be repeated.
+const MAX_KNOWN_TWINS: usize = 1_000;
+
+impl KnownTwins {
+    /// Remembers a pair, in any order; returns whether it is new.
+    pub(crate) fn insert(&self, one: &ServerId, other: &ServerId) -> bool {
+        let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pairs.len() >= MAX_KNOWN_TWINS {
+            pairs.clear();
+        }
+        pairs.insert((one.min(other).clone(), one.max(other).clone()))
     }
 }
 

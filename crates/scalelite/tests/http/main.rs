@@ -30,6 +30,8 @@ mod lists;
 mod long_requests;
 mod management;
 #[cfg(test)]
+mod odd_answers;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod playback_files;
@@ -44,6 +46,8 @@ mod regressions_servers;
 #[cfg(test)]
 mod s3_playback;
 #[cfg(test)]
+mod slow_servers;
+#[cfg(test)]
 mod tenants;
 #[cfg(test)]
 mod test_playback;
@@ -51,3 +55,5 @@ mod test_playback;
 mod text_tracks;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod twins;
