@@ -88,7 +88,16 @@ impl App {
     /// Returns the URL of a signed call to a server.
     #[must_use]
     pub fn signed_url(&self, server: &Server, call: &str, query: &Query) -> String {
-        let endpoint = server.endpoint(call);
+        self.sign_target(server, &server.endpoint(call), call, query)
+    }
+
+    /// Returns the URL of a signed join, for the browser.
+    #[must_use]
+    pub fn signed_join_url(&self, server: &Server, query: &Query) -> String {
+        self.sign_target(server, &server.join_endpoint(), "join", query)
+    }
+
+    fn sign_target(&self, server: &Server, endpoint: &str, call: &str, query: &Query) -> String {
         let query = checksum::sign_query(
             call,
             &query.to_text(),

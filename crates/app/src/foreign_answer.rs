@@ -64,8 +64,18 @@ mod tests {
     fn answers_of_web_servers_are_recognised() {
         let page = "\n<!DOCTYPE html><title>Welcome</title>";
         for (status, location, body, text) in [
-            (301, Some("https://b.test/api/create?x=1&checksum=2"), "", "HTTP 301 to https://b.test/api/create: is the URL right?"),
-            (302, Some("https://user:secret@b.test"), "", "HTTP 302 to https://b.test: is the URL right?"),
+            (
+                301,
+                Some("https://b.test/api/create?x=1&checksum=2"),
+                "",
+                "HTTP 301 to https://b.test/api/create: is the URL right?",
+            ),
+            (
+                302,
+                Some("https://user:secret@b.test"),
+                "",
+                "HTTP 302 to https://b.test: is the URL right?",
+            ),
             (302, Some("/login"), "", "HTTP 302 to /login: is the URL right?"),
             (308, None, "", "HTTP 308: is the URL right?"),
             (404, None, page, "HTTP 404: is the URL right?"),

@@ -261,6 +261,7 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
         signing_algorithm: config
             .checksum_algorithm
             .map_or(Algorithm::Sha256, bbb::Algorithms::strongest_algorithm),
+        accepts_form_checksums: config.accept_form_checksums,
         url_host: config.url_host.as_ref().map(PublicHost::authority),
         build_number: config.build_number.clone(),
         multitenancy: config.multitenancy_enabled,

@@ -10,8 +10,8 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::backend::CallOptions;
 use crate::context::App;
-use crate::poll::refusal_reason;
 use crate::foreign_answer::describe_foreign_answer;
+use crate::poll::refusal_reason;
 use crate::ports::{BackendResponse, CallError, CallPriority, Finding, FindingLevel, StoreError};
 
 /// Maximum difference between a server's clock and that of the balancer, in ms.

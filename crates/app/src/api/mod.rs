@@ -24,4 +24,4 @@ pub use recordings::{
     update_recordings,
 };
 pub(crate) use request::{MEETING_UNREACHABLE, apply_edits, forward_reply, meeting_key};
-pub use request::{RequestLog, authenticate, identify_caller, merge_form};
+pub use request::{RequestLog, authenticate, authenticate_form, identify_caller, merge_form};

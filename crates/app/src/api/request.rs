@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use bbb::Query;
-use bbb::checksum::{ChecksumError, find_signing_secret, split_checksum};
+use bbb::checksum::{ChecksumError, find_signing_secret, sorted_form_text, split_checksum};
 use bytes::Bytes;
 use domain::parameters::{QueryEdit, is_repeatable, removal_matches};
 use domain::{Meeting, MeetingKey, ServerId};
@@ -81,6 +81,33 @@ pub fn authenticate<'a>(
         }
         _ => return Err(ApiError::Checksum),
     };
+    let (secrets, algorithms) = (caller.secrets(&app.policy), app.policy.algorithms);
+    let secret = find_signing_secret(call, &signed_text, &checksum, secrets, algorithms);
+    secret.ok_or(ApiError::Checksum)
+}
+
+/// Verifies a checksum over all parameters of query and form, sorted by name, as BBB up to 2.7.7 does for forms. Only if the administrator
+/// allows it.
+///
+/// # Errors
+/// [`ApiError::Checksum`], whatever is wrong.
+pub fn authenticate_form<'a>(
+    app: &'a App,
+    caller: &'a Caller,
+    call: &str,
+    query: &Query,
+    form: &Query,
+) -> Result<&'a str, ApiError> {
+    if !app.policy.accepts_form_checksums {
+        return Err(ApiError::Checksum);
+    }
+    let mut parameters = query.clone();
+    parameters.append(form);
+    let mut checksums = parameters.iter().filter(|(name, _)| name == "checksum");
+    let (Some((_, checksum)), None) = (checksums.next(), checksums.next()) else {
+        return Err(ApiError::Checksum);
+    };
+    let signed_text = sorted_form_text(&parameters);
     let (secrets, algorithms) = (caller.secrets(&app.policy), app.policy.algorithms);
     let secret = find_signing_secret(call, &signed_text, &checksum, secrets, algorithms);
     secret.ok_or(ApiError::Checksum)

@@ -100,6 +100,9 @@ settings! {
         /// Checksum algorithms that front-ends may use.
         /// If set, calls to servers are signed with the strongest of them, otherwise with SHA256.
         checksum_algorithm: Option<Algorithms> = "LOADBALANCER_CHECKSUM_ALGORITHM" or "";
+        /// A POST whose parameters are in a form may also be signed over these, sorted by name, as BBB 2.4 to 2.7.7 required it;
+        /// for front-ends that cannot sign otherwise.
+        accept_form_checksums: bool = "ACCEPT_FORM_CHECKSUMS" or "false";
         /// The host name of the balancer, with a port if front-ends reach it at another port than 443.
         /// Requests for other host names are refused with 403, except /health_check. Unset: all host names are served.
         url_host: Option<PublicHost> = "URL_HOST" or "";

@@ -54,6 +54,10 @@ mod test_playback;
 #[cfg(test)]
 mod text_tracks;
 #[cfg(test)]
+mod third_party_tools;
+#[cfg(test)]
 mod tools;
 #[cfg(test)]
 mod twins;
+#[cfg(test)]
+mod wrong_urls;

@@ -82,7 +82,6 @@ async fn unknown_paths_and_methods_are_unsupported_requests() {
         "/bigbluebutton/Create",
         "/bigbluebutton/api/Create",
         "/bigbluebutton/api/hooks/list",
-        "/bigbluebutton/api/getJoinUrl",
         "/bigbluebutton/api/setConfigXML",
         "/bigbluebutton/api/getDefaultConfigXML",
         "/bigbluebutton/api/create/more",
@@ -103,6 +102,36 @@ async fn unknown_paths_and_methods_are_unsupported_requests() {
     let insert = deployment.product.call("insertDocument", "meetingID=m1");
     assert_failed(&insert.await.unwrap(), "unsupportedRequest");
     assert!(deployment.pool.servers()[0].meetings().is_empty());
+}
+
+#[tokio::test]
+async fn calls_of_a_session_are_refused_as_their_callers_parse_it() {
+    let deployment = start_deployment(0).await;
+    for (call, is_json) in [
+        ("getJoinUrl", true),
+        ("learningDashboard", true),
+        ("guestWait", true),
+        ("feedback", true),
+        ("signOut", false),
+    ] {
+        let target = format!("{API_PATH}/{call}?sessionToken=abc");
+        for method in ["GET", "POST"] {
+            let response = send(&deployment.product, method, &target, &[], None).await;
+            if !is_json {
+                assert_failed(&response, "unsupportedRequest");
+                continue;
+            }
+            let header = response.header("content-type").unwrap();
+            assert!(response.status == 200 && header.starts_with("application/json"), "{header}");
+            let json: serde_json::Value = serde_json::from_str(&response.text()).unwrap();
+            let json = &json["response"];
+            assert_eq!(json["returncode"], "FAILED", "{call}");
+            assert_eq!(json["messageKey"], "unsupportedRequest", "{call}");
+            assert!(json["message"].as_str().unwrap().contains("session"), "{call}");
+        }
+        let put = send(&deployment.product, "PUT", &target, &[], None).await;
+        assert_failed(&put, "unsupportedRequest");
+    }
 }
 
 #[tokio::test]

@@ -86,7 +86,6 @@ async fn an_emptied_redis_loses_no_tenant_and_makes_no_second_rooms() {
     let settings = [
         ("POLL_INTERVAL", "1800"),
         ("MULTITENANCY_ENABLED", "true"),
-        ("URL_HOST", "lb.test"),
         ("RUST_LOG", "info,app=debug"),
     ];
     let mut deployment = start_replicas(2, &stores, SERVERS, &settings).await.unwrap();

@@ -138,7 +138,11 @@ mod tests {
     fn what_cannot_be_stored_is_refused() {
         let long = format!("meta_{}=x", "k".repeat(256));
         for query in [long.as_str(), "meta_a%00=b", "meta_a=%00"] {
-            assert_eq!(parse_change(&Query::parse(query)), Err(ApiError::InvalidMetadata), "{query}");
+            assert_eq!(
+                parse_change(&Query::parse(query)),
+                Err(ApiError::InvalidMetadata),
+                "{query}"
+            );
         }
     }
 

@@ -10,8 +10,17 @@ use serde_json::{Map, Value, json};
 use super::parameters::{AdminRefusal, id_field, object_fields, text_field};
 
 /// Fields of a server that callers set.
-const FIELDS: [&str; 8] =
-    ["url", "secret", "tag", "state", "load_multiplier", "max_meetings", "max_users", "tier"];
+const FIELDS: [&str; 9] = [
+    "url",
+    "join_url",
+    "secret",
+    "tag",
+    "state",
+    "load_multiplier",
+    "max_meetings",
+    "max_users",
+    "tier",
+];
 
 impl From<AdminError> for AdminRefusal {
     fn from(error: AdminError) -> Self {
@@ -95,6 +104,9 @@ fn server_json(server: &Server) -> Value {
             json[name] = limit.into();
         }
     }
+    if let Some(url) = &server.join_url {
+        json["join_url"] = url.as_str().into();
+    }
     json
 }
 
@@ -165,8 +177,10 @@ fn read_change(server: &Map<String, Value>) -> Result<ServerChange, AdminRefusal
             return Err(AdminRefusal(StatusCode::BAD_REQUEST, text));
         }
     };
+    let join_url = server.get("join_url").map(|_| text_field(server, "join_url"));
     Ok(ServerChange {
         url: None,
+        join_url: join_url.map(|url| url.filter(|url| !url.is_empty())),
         secret: text_field(server, "secret").filter(|secret| !secret.is_empty()),
         tag: text_field(server, "tag").map(|tag| Some(tag).filter(|tag| !tag.is_empty())),
         state,
