@@ -10,7 +10,7 @@ const MAX_SEARCHED_BYTES: usize = 512;
 
 /// Describes an answer that has no response of the BBB API and does not come from BBB; `None` if it may come from BBB.
 #[must_use]
-pub fn describe_foreign_answer(response: &BackendResponse) -> Option<String> {
+pub(crate) fn describe_foreign_answer(response: &BackendResponse) -> Option<String> {
     let status = response.status;
     match status {
         300..400 => {

@@ -170,7 +170,7 @@ async fn any_of_several_secrets_may_sign_and_algorithms_may_be_limited() {
         ("LOADBALANCER_SECRETS", "second:third"),
         ("LOADBALANCER_CHECKSUM_ALGORITHM", "SHA256:SHA512"),
     ];
-    let deployment = crate::tools::start_deployment_with(0, &settings).await;
+    let deployment = start_deployment_with(0, &settings).await;
     for secret in [SECRET, "second", "third", "second:third", ""] {
         for algorithm in Algorithm::ALL {
             let sum = algorithm.hex_digest(&format!("getMeetings{secret}"));

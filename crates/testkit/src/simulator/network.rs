@@ -194,7 +194,7 @@ impl NetworkClient {
 }
 
 fn to_response(status: u16, body: Bytes) -> BackendResponse {
-    BackendResponse { status, body, date: None }
+    BackendResponse { status, location: None, body, date: None }
 }
 
 /// Splits the URL of a call into host, name and query.
