@@ -63,11 +63,9 @@ pub(crate) async fn restore(app: &App, saved: &SavedPool) -> Result<bool, StoreE
     let restored = !saved.servers.is_empty()
         && app.pool.restore_servers(&saved.store_id, &saved.servers).await?;
     let (now, mut meetings) = (app.clock.now(), 0);
-    if restored {
-        // A create that was under way has found out by itself that its claim is gone.
-        for meeting in saved.meetings.iter().filter(|meeting| !meeting.is_being_created(now)) {
-            meetings += usize::from(app.pool.restore_meeting(meeting).await?);
-        }
+    // A create that was under way has found out by itself that its claim is gone.
+    for meeting in saved.meetings.iter().filter(|meeting| !meeting.is_being_created(now)) {
+        meetings += usize::from(app.pool.restore_meeting(meeting).await?);
     }
     tracing::error!(restored, meetings, "servers restored, unless another process was faster");
     Ok(restored)

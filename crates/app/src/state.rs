@@ -47,11 +47,6 @@ impl ServerBackup {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether there is anything to restore.
-    pub(crate) fn has_servers(&self) -> bool {
-        self.lock().as_ref().is_some_and(|saved| !saved.servers.is_empty())
-    }
-
     /// Returns whether a tenant of this name was there, regardless of ASCII case.
     pub(crate) fn has_tenant(&self, name: &str) -> bool {
         let is_named = |tenant: &Tenant| tenant.name.eq_ignore_ascii_case(name);

@@ -33,14 +33,26 @@ pub(crate) async fn wait_until_recovered(app: &App) {
     }
 }
 
-/// Recovers the store if it lost everything. Returns whether it did, or another call did at the same time. Takes a limited time.
+/// Recovers the store if it lost everything. Returns whether it did since this process saved what it had, so that it is worth to ask it
+/// again. Takes a limited time.
 pub(crate) async fn recover_if_lost(app: &App) -> bool {
-    if !app.server_backup.has_servers() {
-        return false;
-    }
-    match tokio::time::timeout(MAX_WAIT, recover(app)).await {
+    let saved_id = match app.server_backup.lock().as_ref() {
+        Some(saved) if !saved.servers.is_empty() || !saved.tenants.is_empty() => {
+            saved.store_id.clone()
+        }
+        _ => return false,
+    };
+    let recovery = async {
+        // A store that has its id has lost nothing; finding that out must not delay other calls.
+        if app.pool.claim_store_id(&app.entropy.generate_uuid()).await? == saved_id {
+            return Ok(false);
+        }
+        recover(app).await.map(|()| true)
+    };
+    match tokio::time::timeout(MAX_WAIT, recovery).await {
         Ok(Ok(is_recovered)) => is_recovered,
         Ok(Err(error)) => {
+            let error: StoreError = error;
             tracing::warn!(%error, "pool store not recovered");
             false
         }
@@ -48,16 +60,20 @@ pub(crate) async fn recover_if_lost(app: &App) -> bool {
     }
 }
 
-async fn recover(app: &App) -> Result<bool, StoreError> {
+/// Restores the store if it still lacks everything, and records what runs on the servers, also if another process was faster.
+async fn recover(app: &App) -> Result<(), StoreError> {
     let count = app.server_backup.recoveries.load(Ordering::Acquire);
     let _lock = app.server_backup.recovery.lock().await;
     if app.server_backup.recoveries.load(Ordering::Acquire) != count {
-        return Ok(true);
+        return Ok(());
     }
-    let Some(saved) = save_unless_lost(app, false).await? else {
-        return Ok(false);
+    let lost = save_unless_lost(app, false).await?;
+    let servers = match &lost {
+        Some(saved) => saved.servers.clone(),
+        // Another process has restored it just now, and may not have recorded its polls yet.
+        None => app.pool.list_servers().await?,
     };
-    let observations = stream::iter(saved.servers.clone())
+    let observations = stream::iter(servers)
         .map(|server| async move {
             let observation = poll::observe_briefly(app, &server).await;
             (server.id, observation)
@@ -65,11 +81,12 @@ async fn recover(app: &App) -> Result<bool, StoreError> {
         .buffer_unordered(app.policy.poll_concurrency.max(1))
         .collect::<Vec<_>>()
         .await;
-    restore(app, &saved).await?;
-    // Also if another process was faster: until its polls are recorded, no create of this one may go on.
+    if let Some(saved) = lost {
+        restore(app, &saved).await?;
+    }
     for (server, observation) in &observations {
         poll::record_observation(app, server, observation, false, None).await?;
     }
     app.server_backup.recoveries.fetch_add(1, Ordering::Release);
-    Ok(true)
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::parameters::SERVER_TAG;
+use domain::placement::PlacementRefusal;
 use domain::voice_bridge::generate_candidates;
 use domain::{Claim, MeetingKey, Timestamp};
 use tokio::time::Instant;
@@ -80,7 +81,9 @@ pub(super) async fn find_place(
     loop {
         let now = app.clock.now();
         let placed = app.pool.place_meeting(restart_clock(app, place_request, now)).await?;
-        if matches!(placed, PlaceOutcome::Refused(_)) && may_be_lost {
+        let finds_no_server = matches!(&placed,
+            PlaceOutcome::Refused(refusal) if *refusal != PlacementRefusal::Full);
+        if finds_no_server && may_be_lost {
             may_be_lost = false;
             if store_recovery::recover_if_lost(app).await {
                 continue;

@@ -95,11 +95,7 @@ pub fn read_setting<T: SettingValue>(
 ) -> Result<T, String> {
     let setting = *setting.ok_or("the settings differ from their definitions")?;
     let found = sources.find(&setting.names(), setting.secret)?;
-    // A value of blanks only counts as unset, as an empty one does.
-    let is_given = |origin: &SettingOrigin, text: &str| {
-        *origin == SettingOrigin::Flag || !text.trim().is_empty()
-    };
-    let (text, origin) = match found.filter(|(text, origin)| is_given(origin, text)) {
+    let (text, origin) = match found {
         Some((text, origin)) if setting.secret => (text, origin),
         Some((text, origin)) => (text.trim().to_owned(), origin),
         None => (setting.default.to_owned(), SettingOrigin::Default),

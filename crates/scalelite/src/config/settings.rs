@@ -371,6 +371,8 @@ mod tests {
     #[test]
     fn a_name_takes_precedence_over_its_aliases() {
         assert_eq!(read(&[("INTERVAL", "5")]).unwrap().0.poll_interval, Seconds(5.0));
+        let blank = read(&[("INTERVAL", "5"), ("POLL_INTERVAL", " ")]).unwrap().0;
+        assert_eq!(blank.poll_interval, Seconds(5.0));
         let both = read(&[("INTERVAL", "5"), ("POLL_INTERVAL", "6")]).unwrap().0;
         assert_eq!(both.poll_interval, Seconds(6.0));
     }
