@@ -76,11 +76,12 @@ impl MeetingOrigin {
     }
 
     /// Returns what a server's reply to a create says about the meeting. `is_new` tells that the
-    /// server has made the meeting for this very call. A meeting that was there before is ours if
-    /// it began during `window`, the time of this create and its repetitions.
+    /// server has made the meeting for this very call. A meeting that was there before is ours only
+    /// if it began during `window`, the time of earlier creates that got no answer.
     #[must_use]
-    pub fn of_reply(identity: MeetingIdentity, is_new: bool, window: CreateWindow) -> Self {
-        if is_new || window.contains(identity.created_at) {
+    pub fn of_reply(identity: MeetingIdentity, is_new: bool, window: Option<CreateWindow>) -> Self {
+        let began_within = window.is_some_and(|window| window.contains(identity.created_at));
+        if is_new || began_within {
             Self::proven(Some(identity))
         } else {
             Self::adopted(Some(identity))
@@ -198,16 +199,19 @@ mod tests {
     #[test]
     fn a_reply_proves_what_it_made_or_what_began_during_the_create() {
         let window = CreateWindow { sent_at: PLACED_AT, until: NOW };
-        let of = |created_at, is_new| {
-            let origin =
-                MeetingOrigin::of_reply(identity("i", created_at).unwrap(), is_new, window);
+        let of_reply = |created_at, is_new, window| {
+            let identity = identity("i", created_at).unwrap();
+            let origin = MeetingOrigin::of_reply(identity, is_new, window);
             (origin.is_proven, origin.is_adopted)
         };
+        let of = |created_at, is_new| of_reply(created_at, is_new, Some(window));
         assert_eq!(of(5, true), (true, false), "whatever the server's clock says");
         assert_eq!(of(1_000_000, false), (true, false));
         assert_eq!(of(995_000, false), (true, false), "clocks differ");
         assert_eq!(of(994_999, false), (false, true), "it was there before");
         assert_eq!(of(1_065_001, false), (false, true));
+        assert_eq!(of_reply(1_000_000, false, None), (false, true), "another balancer was faster");
+        assert_eq!(of_reply(1_000_000, true, None), (true, false));
     }
 
     #[test]

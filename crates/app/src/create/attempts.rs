@@ -76,11 +76,17 @@ impl Attempts {
     }
 
     /// When the server of an attempt was first asked.
-    pub(super) fn first_sent_at(&self, number: usize) -> Timestamp {
+    fn first_sent_at(&self, number: usize) -> Timestamp {
         let attempt = &self.list[number];
         let server = &attempt.target.server.id;
         let on_server = self.list.iter().filter(|other| other.target.server.id == *server);
         on_server.map(|other| other.sent_at).min().unwrap_or(attempt.sent_at)
+    }
+
+    /// When the server of an attempt was first asked, if an earlier attempt there got no answer.
+    pub(super) fn unanswered_since(&self, number: usize) -> Option<Timestamp> {
+        let is_repeated = self.count_on(&self.list[number].target.server.id) > 1;
+        is_repeated.then(|| self.first_sent_at(number))
     }
 
     /// Changes what is known of an attempt, and returns it.

@@ -91,7 +91,8 @@ async fn record_reply(
     }
     let is_new = asks > 1 || reply.response.message_key != ALREADY_EXISTS;
     if reply.response.success && (is_new || is_claimed) {
-        let origin = origin_of_reply(app, &reply, asked_at);
+        let asked_before = (asks > 1 || is_claimed).then_some(asked_at);
+        let origin = origin_of_reply(app, &reply, asked_before);
         let meeting = Meeting { origin, ..target.meeting.clone() };
         app.pool.confirm_meeting(&meeting, app.clock.now(), &[]).await?;
     }

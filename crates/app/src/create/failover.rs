@@ -299,7 +299,7 @@ impl Failover<'_> {
         let success = reply.response.success;
         let Attempt { target, .. } = self.attempts.set_state(number, AttemptState::Settled);
         let MeetingOnServer { mut meeting, server } = target.clone();
-        meeting.origin = origin_of_reply(app, &reply, self.attempts.first_sent_at(number));
+        meeting.origin = origin_of_reply(app, &reply, self.attempts.unanswered_since(number));
         let kept_by = success.then(|| server.id.clone());
         let pending_ends =
             self.attempts.pending_ends(self.request, &self.previous_servers, kept_by.as_ref());

@@ -7,13 +7,18 @@ use crate::context::App;
 
 use super::send::ALREADY_EXISTS;
 
-/// Returns the origin of the meeting that a reply tells of; `asked_at` is when its server was first
-/// asked. Unknown if the reply does not identify the meeting.
-pub(super) fn origin_of_reply(app: &App, reply: &BbbReply, asked_at: Timestamp) -> MeetingOrigin {
+/// Returns the origin of the meeting that a reply tells of; `asked_before` is when its server was
+/// first asked, if earlier creates of it got no answer. Unknown if the reply does not identify the
+/// meeting.
+pub(super) fn origin_of_reply(
+    app: &App,
+    reply: &BbbReply,
+    asked_before: Option<Timestamp>,
+) -> MeetingOrigin {
     let Some(identity) = reply.identity() else {
         return MeetingOrigin::default();
     };
     let is_new = reply.response.message_key != ALREADY_EXISTS;
-    let window = CreateWindow { sent_at: asked_at, until: app.clock.now() };
+    let window = asked_before.map(|sent_at| CreateWindow { sent_at, until: app.clock.now() });
     MeetingOrigin::of_reply(identity, is_new, window)
 }

@@ -152,3 +152,19 @@ async fn a_foreign_meeting_that_is_named_is_ended() {
     run(&trial, &["meetings", "end", "m1", "--yes"]).await;
     assert!(deployment.pool.server(1).meetings().is_empty());
 }
+
+#[tokio::test]
+async fn a_meeting_that_another_balancer_created_a_moment_before_is_not_ours() {
+    let deployment = start_deployment(1).await;
+    let trial = Setup::new(env!("CARGO_BIN_EXE_scalelite")).unwrap().start().await.unwrap();
+    trial.add_simulated_server(deployment.pool.server(1)).await.unwrap();
+    trial.poll_servers().await.unwrap();
+    create(&deployment.product, "mm").await;
+    let reply = trial.call("create", "meetingID=mm&name=Meeting").await.unwrap();
+    assert_success(&reply);
+    trial.poll_servers().await.unwrap();
+    let id = list_servers(&trial).await[0]["id"].as_str().unwrap().to_owned();
+    run(&trial, &["servers", "disable", &id, "--yes"]).await;
+    run(&trial, &["servers", "panic", &id]).await;
+    assert_eq!(deployment.servers_with("mm").len(), 1);
+}
