@@ -253,7 +253,6 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
         defaults: defaults.to_vec(),
         overrides: overrides.to_vec(),
     };
-    let minutes = |minutes: u32| i64::from(minutes) * 60_000;
     let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     Policy {
         secrets,
@@ -267,14 +266,7 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
         multitenancy: config.multitenancy_enabled,
         get_meetings_disabled: config.get_meetings_api_disabled,
         recording_disabled: config.recording_disabled,
-        recordings: RecordingRules {
-            filter_required: config.get_recordings_api_filtered,
-            protection_enabled: config.protected_recordings_enabled,
-            token_lifetime_ms: minutes(config.protected_recordings_token_timeout.0),
-            trash_ms: minutes(config.recording_trash_days.0) * 24 * 60,
-            retention: recordings::build_retention(config),
-            forget_ms: config.recording_forget_days.map(|days| minutes(days.0) * 24 * 60),
-        },
+        recordings: build_recording_rules(config),
         server_id_is_hostname: config.server_id_is_hostname,
         max_meeting_duration_min: config.max_meeting_duration.0,
         create_rules: rules(
@@ -308,6 +300,18 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
         poll_concurrency: usize::try_from(config.poller_threads.0).unwrap_or(usize::MAX),
         meeting_ttl_ms: ms(config.default_meeting_ttl.ms()),
         max_upload_ms: ms(config.request_timeout.ms()),
+    }
+}
+
+fn build_recording_rules(config: &Config) -> RecordingRules {
+    let minutes = |minutes: u32| i64::from(minutes) * 60_000;
+    RecordingRules {
+        filter_required: config.get_recordings_api_filtered,
+        protection_enabled: config.protected_recordings_enabled,
+        token_lifetime_ms: minutes(config.protected_recordings_token_timeout.0),
+        trash_ms: minutes(config.recording_trash_days.0) * 24 * 60,
+        retention: recordings::build_retention(config),
+        forget_ms: config.recording_forget_days.map(|days| minutes(days.0) * 24 * 60),
     }
 }
 

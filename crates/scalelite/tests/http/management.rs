@@ -26,7 +26,7 @@ async fn call(
 }
 
 fn parse(response: &ClientResponse) -> Value {
-    serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("{}", response.text()))
+    serde_json::from_slice(&response.body).unwrap()
 }
 
 #[tokio::test]
@@ -86,7 +86,9 @@ async fn a_checksum_may_stand_in_the_body() {
     let checksum = Algorithm::Sha256.hex_digest(&format!("addServer{SECRET}"));
     let url = "https://b.example.test/bigbluebutton/api";
     let object = json!({ "url": url, "secret": "s", "checksum": checksum }).to_string();
-    let form = format!("server[url]={url}&server[secret]=s&checksum={checksum}");
+    let form = format!(
+        "server[url]=https://c.example.test/bigbluebutton/api&server[secret]=s&checksum={checksum}"
+    );
     for (content_type, body) in [(JSON, &object), (FORM, &form)] {
         let header = [("Content-Type", content_type)];
         let wrong = body.replace(&checksum, "0");
