@@ -28,6 +28,7 @@ mod learning_records;
 mod lists;
 #[cfg(test)]
 mod long_requests;
+#[cfg(test)]
 mod management;
 #[cfg(test)]
 mod odd_answers;

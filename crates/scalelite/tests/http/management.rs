@@ -26,7 +26,7 @@ async fn call(
 }
 
 fn parse(response: &ClientResponse) -> Value {
-    serde_json::from_slice(&response.body).unwrap()
+    serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("{}", response.text()))
 }
 
 #[tokio::test]
