@@ -105,6 +105,24 @@ async fn unknown_paths_and_methods_are_unsupported_requests() {
 }
 
 #[tokio::test]
+async fn a_host_name_may_be_configured_as_an_address() {
+    let deployment =
+        start_deployment_with(0, &[("URL_HOST", "https://lb.example.test:8443/")]).await;
+    for (host, status) in [
+        ("lb.example.test", 200),
+        ("LB.example.test:8443", 200),
+        ("lb.example.test:80", 200),
+        ("other.example.test", 403),
+    ] {
+        let mut request = testkit::product::new_request("GET", API_PATH);
+        request.headers = vec![("Host".to_owned(), host.to_owned())];
+        let response = deployment.product.send(&request).await.unwrap();
+        assert_eq!(response.status, status, "{host}");
+    }
+    assert!(deployment.product.log().contains("lb.example.test:8443 is used"));
+}
+
+#[tokio::test]
 async fn calls_of_a_session_are_refused_as_their_callers_parse_it() {
     let deployment = start_deployment(0).await;
     for (call, is_json) in [
