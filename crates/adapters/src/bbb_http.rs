@@ -133,9 +133,11 @@ impl BbbClient for HttpBbbClient {
         };
         let response = self.send_request(request, &progress, call.timeouts).await?;
         let (status, date) = (response.status().as_u16(), parse_date(response.headers()));
+        let location = response.headers().get(header::LOCATION);
+        let location = location.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = timeout(response_timeout, read_body(response, call.max_response_bytes)).await;
         let body = body.map_err(|_| CallError::Timeout(call.timeouts.response_ms))??;
-        Ok(BackendResponse { status, body, date })
+        Ok(BackendResponse { status, location, body, date })
     }
 }
 

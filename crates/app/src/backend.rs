@@ -5,6 +5,7 @@ use bytes::Bytes;
 use domain::{Meeting, MeetingIdentity, Server, Timestamp};
 
 use crate::context::App;
+use crate::foreign_answer::describe_foreign_answer;
 use crate::ports::{
     BackendBody, BackendCall, BackendResponse, CallError, CallPriority, CallTimeouts,
 };
@@ -39,6 +40,9 @@ pub enum BackendError {
     /// The response is not one of the BBB API.
     #[error(transparent)]
     InvalidResponse(#[from] InvalidResponse),
+    /// The answer does not come from BBB: what came, and why it is not a response.
+    #[error("{0}")]
+    Foreign(String, InvalidResponse),
     /// The server has a meeting of that id that is another tenant's, or may be.
     #[error("another tenant's meeting may have that id there")]
     Occupied,
@@ -87,7 +91,16 @@ impl App {
     /// Returns the URL of a signed call to a server.
     #[must_use]
     pub fn signed_url(&self, server: &Server, call: &str, query: &Query) -> String {
-        let endpoint = server.endpoint(call);
+        self.sign_target(server, &server.endpoint(call), call, query)
+    }
+
+    /// Returns the URL of a signed join, for the browser.
+    #[must_use]
+    pub fn signed_join_url(&self, server: &Server, query: &Query) -> String {
+        self.sign_target(server, &server.join_endpoint(), "join", query)
+    }
+
+    fn sign_target(&self, server: &Server, endpoint: &str, call: &str, query: &Query) -> String {
         let query = checksum::sign_query(
             call,
             &query.to_text(),
@@ -185,7 +198,10 @@ impl App {
                 Ok(BbbReply { response: read, body: Bytes::from(repaired) })
             }
             Err(_) if is_refusal(response.status) => Err(BackendError::Refused(response.status)),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(match describe_foreign_answer(&response) {
+                Some(description) => BackendError::Foreign(description, error),
+                None => error.into(),
+            }),
         }
     }
 

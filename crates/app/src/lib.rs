@@ -12,6 +12,7 @@ pub mod create;
 mod duplicate_end;
 pub mod end_callbacks;
 pub mod forecaster;
+mod foreign_answer;
 pub mod heartbeat;
 mod join_target;
 mod kept_create;
@@ -30,6 +31,7 @@ pub mod server_backup;
 pub mod sessions;
 pub mod state;
 pub mod store_migration;
+pub mod store_recovery;
 mod suspect_check;
 pub mod tenancy;
 #[cfg(test)]

@@ -25,7 +25,9 @@ pub struct Policy {
     pub algorithms: Algorithms,
     /// Algorithm that signs calls to servers.
     pub signing_algorithm: Algorithm,
-    /// `URL_HOST`: the public host name of the balancer, to which servers send reports.
+    /// Whether forms may also be signed over their sorted parameters, as up to BBB 2.7.7.
+    pub accepts_form_checksums: bool,
+    /// `URL_HOST`: the public host name of the balancer, with a port other than 443, to which servers send reports.
     pub url_host: Option<String>,
     /// `END_CALLBACKS`: whether the balancer tells front-ends that a meeting is over, instead of its server.
     pub tells_ends: bool,

@@ -4,10 +4,11 @@ mod revivals;
 mod suspect_checks;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::forecast::PoolForecast;
-use domain::{Server, ServerId};
+use domain::{Meeting, Server, ServerId, Tenant, TenantSetting};
 
 pub(crate) use revivals::RevivalStart;
 pub use revivals::Revivals;
@@ -23,9 +24,42 @@ impl SharedForecast {
     }
 }
 
-/// The servers as this process saw them last, in case the store loses them.
+/// What the pool store had when this process read it last, in case the store loses it.
 #[derive(Debug, Default)]
-pub struct ServerBackup(Mutex<Option<SavedServers>>);
+pub struct ServerBackup {
+    saved: Mutex<Option<SavedPool>>,
+    /// Held while the store is recovered.
+    pub(crate) recovery: tokio::sync::Mutex<()>,
+    /// How often this process has recovered the store.
+    pub(crate) recoveries: AtomicU64,
+}
+
+/// A copy of what the pool store had.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SavedPool {
+    /// The id of the store.
+    pub(crate) store_id: String,
+    /// All servers.
+    pub(crate) servers: Vec<Server>,
+    /// All tenants.
+    pub(crate) tenants: Vec<Tenant>,
+    /// The settings of all tenants.
+    pub(crate) settings: Vec<TenantSetting>,
+    /// The meetings, as of the last poll cycle.
+    pub(crate) meetings: Vec<Meeting>,
+}
+
+impl ServerBackup {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<SavedPool>> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether a tenant of this name was there, regardless of ASCII case.
+    pub(crate) fn has_tenant(&self, name: &str) -> bool {
+        let is_named = |tenant: &Tenant| tenant.name.eq_ignore_ascii_case(name);
+        self.lock().as_ref().is_some_and(|saved| saved.tenants.iter().any(is_named))
+    }
+}
 
 /// Pairs of entries of one server that this process has warned about.
 #[derive(Debug, Default)]
@@ -42,21 +76,6 @@ impl KnownTwins {
             pairs.clear();
         }
         pairs.insert((one.min(other).clone(), one.max(other).clone()))
-    }
-}
-
-/// A copy of the servers.
-#[derive(Clone, Debug)]
-pub(crate) struct SavedServers {
-    /// The id of the store that held them.
-    pub(crate) store_id: String,
-    /// All of them.
-    pub(crate) servers: Vec<Server>,
-}
-
-impl ServerBackup {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<SavedServers>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

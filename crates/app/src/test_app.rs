@@ -60,7 +60,7 @@ impl BbbClient for ScriptedServers {
         match (self.script)((host, name, &id)) {
             Some((body, ms)) => {
                 sleep(Duration::from_millis(ms)).await;
-                Ok(BackendResponse { status: 200, body: body.into(), date: None })
+                Ok(BackendResponse { status: 200, body: body.into(), date: None, location: None })
             }
             None => {
                 sleep(Duration::from_millis(call.timeouts.response_ms)).await;
@@ -94,6 +94,7 @@ pub(crate) fn test_policy() -> Policy {
         secrets: vec!["front-end".to_owned()],
         algorithms: Algorithms::default(),
         signing_algorithm: Algorithm::Sha256,
+        accepts_form_checksums: false,
         url_host: None,
         tells_ends: false,
         build_number: None,

@@ -7,7 +7,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
-use crate::query::decode;
+use crate::query::{Query, decode, encode};
 
 /// A digest algorithm that BBB supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,6 +130,21 @@ pub enum ChecksumError {
     /// There is more than one checksum. Recent releases of bbb-web refuse that as well.
     #[error("more than one checksum")]
     Repeated,
+}
+
+/// Returns the text that BBB 2.4 to 2.7.7 verifies for a form: all parameters but the checksum, sorted by name, with the values encoded
+/// as Java does.
+#[must_use]
+pub fn sorted_form_text(parameters: &Query) -> String {
+    let pairs = parameters.iter().filter(|(name, _)| name != "checksum");
+    let mut pairs: Vec<_> = pairs.collect();
+    // Values of one name keep their order.
+    pairs.sort_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
+    let pairs = pairs.iter().map(|(name, value)| {
+        let value = encode(value);
+        format!("{name}={value}")
+    });
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// Removes the `checksum` parameter from a raw query, together with one neighbouring `&`.

@@ -50,9 +50,17 @@ pub fn verify(token: &str, secret: &str, algorithm: TokenAlgorithm, now_ms: i64)
         decode(token, &DecodingKey::from_secret(secret.as_bytes()), &validation).ok()?.claims;
     let is_expired = match claims.get("exp") {
         None => false,
-        Some(exp) => exp.as_f64().is_none_or(|exp| exp * 1000.0 <= now_ms as f64),
+        Some(exp) => read_seconds(exp).is_none_or(|exp| exp * 1000.0 <= now_ms as f64),
     };
     (!is_expired).then_some(claims)
+}
+
+/// A time in seconds: a number, or its digits in a string, as the original writes it into its cookies.
+fn read_seconds(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        value => value.as_f64(),
+    }
 }
 
 #[cfg(test)]
@@ -84,9 +92,21 @@ mod tests {
             assert_eq!(verify(&token, "secret", algorithm, 100_000), None);
             assert_eq!(verify(&token, "", algorithm, 0), None);
         }
-        let token =
-            sign(&claims(json!({ "exp": "soon" })), "secret", TokenAlgorithm::Hs256).unwrap();
-        assert_eq!(verify(&token, "secret", TokenAlgorithm::Hs256, 0), None);
+        for (exp, is_valid) in [
+            (json!("100"), true),
+            (json!("99"), false),
+            (json!("soon"), false),
+            (json!(""), false),
+            (json!("-100"), false),
+            (json!("inf"), false),
+            (json!(null), false),
+            (json!([100]), false),
+        ] {
+            let token =
+                sign(&claims(json!({ "exp": exp })), "secret", TokenAlgorithm::Hs256).unwrap();
+            let verified = verify(&token, "secret", TokenAlgorithm::Hs256, 99_999);
+            assert_eq!(verified.is_some(), is_valid, "{exp}");
+        }
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct Server {
     pub id: ServerId,
     /// The URL of its API; ends in `/api` or `/api/`.
     pub url: String,
+    /// The URL of its API that browsers use for joins, if it is another one; ends like `url`.
+    pub join_url: Option<String>,
     /// The secret shared with it.
     #[serde(skip)]
     pub secret: String,
@@ -116,6 +118,7 @@ impl Server {
         Self {
             id,
             url,
+            join_url: None,
             secret,
             tag: None,
             state: AdminState::Disabled,
@@ -159,6 +162,15 @@ impl Server {
     pub fn endpoint(&self, call: &str) -> String {
         let base = self.url.trim_end_matches('/');
         if call.is_empty() { base.to_owned() } else { format!("{base}/{call}") }
+    }
+
+    /// Returns the URL to which browsers are redirected for joins, without a query.
+    #[must_use]
+    pub fn join_endpoint(&self) -> String {
+        match &self.join_url {
+            Some(url) => format!("{}/join", url.trim_end_matches('/')),
+            None => self.endpoint("join"),
+        }
     }
 
     /// Sets the administrator's state. A disabled server has no load.
@@ -260,8 +272,11 @@ mod tests {
     #[test]
     fn endpoints_are_joined_and_secrets_are_hidden() {
         let id = ServerId("a".to_owned());
-        let server =
+        let mut server =
             Server::new(id, "https://b/bigbluebutton/api/".to_owned(), "hidden".to_owned());
+        assert_eq!(server.join_endpoint(), "https://b/bigbluebutton/api/join");
+        server.join_url = Some("https://proxy/b/bigbluebutton/api/".to_owned());
+        assert_eq!(server.join_endpoint(), "https://proxy/b/bigbluebutton/api/join");
         assert_eq!(server.endpoint("create"), "https://b/bigbluebutton/api/create");
         assert_eq!(server.endpoint(""), "https://b/bigbluebutton/api");
         assert!(!format!("{server:?}").contains("hidden"));

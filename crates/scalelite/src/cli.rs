@@ -122,10 +122,10 @@ enum Command {
         #[arg(long, conflicts_with = "url")]
         server: Option<String>,
     },
-    /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'.
+    /// Run the original's rake tasks, e.g. 'servers:add[url,secret]'; without tasks: list them.
     Rake {
-        /// The tasks.
-        #[arg(required = true, allow_hyphen_values = true)]
+        /// The tasks, and options of rake such as -T and -n.
+        #[arg(allow_hyphen_values = true)]
         tasks: Vec<String>,
     },
 }
@@ -225,7 +225,8 @@ enum PlacementCommand {
 
 /// Parses the command line and runs the command. Returns its exit code.
 pub fn main() -> ExitCode {
-    let matches = build_command().get_matches();
+    let arguments = cmd::rake::replace_called_name(std::env::args_os().collect());
+    let matches = build_command().get_matches_from(arguments);
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -296,11 +297,25 @@ fn run(command: Command, sources: &Sources) -> Result<(), CommandFailure> {
     match command {
         Command::Serve { roles } => cmd::serve::run(config, sources, roles),
         Command::Demo(demo) => cmd::demo::run(config, sources, demo),
+        Command::Rake { tasks } => run_rake(config, sources, &tasks),
         Command::MigrateStore(arguments) => cmd::migrate_store::run(&config, sources, &arguments),
         command => cmd::run_once(&config, sources, async move |context| {
             run_command(context, command).await
         }),
     }
+}
+
+/// Runs rake tasks. The task that imports recordings goes on until a signal stops it.
+fn run_rake(config: Config, sources: &Sources, tasks: &[String]) -> Result<(), CommandFailure> {
+    let (tasks, is_watching) = cmd::rake::split_at_watch(tasks);
+    let run_tasks = async |context: &cmd::CommandContext| cmd::rake::run(context, tasks).await;
+    if !is_watching {
+        return cmd::run_once(&config, sources, run_tasks);
+    }
+    if !tasks.is_empty() {
+        cmd::run_without_log(&config, sources, run_tasks)?;
+    }
+    cmd::serve::run(config, sources, Roles { api: false, poller: false, importer: true })
 }
 
 async fn run_command(
@@ -358,8 +373,8 @@ async fn run_command(
         Command::Sign { call, parameters, url, server } => {
             cmd::sign::run(context, &call, &parameters, url, server).await
         }
-        Command::Rake { tasks } => cmd::rake::run(context, &tasks).await,
         Command::Serve { .. }
+        | Command::Rake { .. }
         | Command::Demo(_)
         | Command::MigrateStore(_)
         | Command::Config { .. }

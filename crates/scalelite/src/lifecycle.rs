@@ -66,6 +66,7 @@ pub async fn run(config: &Config, wired: &WiredApp, roles: Roles) -> Result<(), 
         tracing::info!(url, %data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
         serve_until(config, wired, listener, stop).await;
     } else {
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "started without listening");
         let _ = stop.wait_for(|stop| *stop).await;
     }
     // Each job finishes what it must finish, such as the import of an archive.
@@ -90,7 +91,7 @@ pub async fn serve_until(
         upload_service: UploadService::new(uploads, config.recording_upload_max_bytes.0),
         app,
         playback: wired.playback.clone(),
-        url_host: config.url_host.clone(),
+        url_host: config.url_host.as_ref().map(|host| host.host().to_owned()),
         max_body_bytes: config.max_body_bytes.0,
         request_timeout: Duration::from_millis(config.request_timeout.ms()),
         background: TaskTracker::new(),

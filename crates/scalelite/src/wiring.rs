@@ -30,7 +30,7 @@ use domain::voice_bridge::VoiceBridgePolicy;
 
 use self::stores::OpenedStores;
 use crate::config::stores::STORE_FILE;
-use crate::config::values::Secret;
+use crate::config::values::{PublicHost, Secret};
 use crate::config::{Config, StoreSettings};
 use crate::http::playback::PlaybackService;
 use crate::output::print_note;
@@ -265,7 +265,8 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
         signing_algorithm: config
             .checksum_algorithm
             .map_or(Algorithm::Sha256, bbb::Algorithms::strongest_algorithm),
-        url_host: config.url_host.clone(),
+        accepts_form_checksums: config.accept_form_checksums,
+        url_host: config.url_host.as_ref().map(PublicHost::authority),
         tells_ends: config.end_callbacks.0 && config.url_host.is_some(),
         build_number: config.build_number.clone(),
         multitenancy: config.multitenancy_enabled,
@@ -273,7 +274,7 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
         recording_disabled: config.recording_disabled,
         recordings: build_recording_rules(config),
         server_id_is_hostname: config.server_id_is_hostname,
-        max_meeting_duration_min: config.max_meeting_duration.map(|minutes| minutes.0),
+        max_meeting_duration_min: config.max_meeting_duration.0,
         create_rules: rules(
             &config.create_exclude_params.0,
             &config.default_create_params.0,

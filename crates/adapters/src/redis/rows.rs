@@ -150,6 +150,7 @@ pub(super) fn read_server(value: Value) -> Result<Option<ServerRow>, StoreError>
     let server = Server {
         id: ServerId(id),
         url: get("url").unwrap_or_default(),
+        join_url: own.get("join_url").filter(|url| !url.is_empty()).cloned(),
         secret: get("secret").unwrap_or_default(),
         tag: get("tag").filter(|tag| !tag.is_empty()),
         state,

@@ -49,8 +49,8 @@ pub(super) fn own_fields(server: &Server) -> Map<String, Value> {
     own
 }
 
-/// Returns the limits that a change sets, and the names of those that it removes.
-fn limit_fields(change: &ServerChange) -> (Map<String, Value>, Vec<&'static str>) {
+/// Returns the limits and the URL for joins that a change sets, and the names of those that it removes.
+fn own_changes(change: &ServerChange) -> (Map<String, Value>, Vec<&'static str>) {
     let (mut own, mut removed) = (Map::new(), Vec::new());
     let tier = change.tier.map(|tier| Some(tier).filter(|tier| *tier > 0));
     let limits =
@@ -61,6 +61,11 @@ fn limit_fields(change: &ServerChange) -> (Map<String, Value>, Vec<&'static str>
             Some(None) => removed.push(name),
             None => {}
         }
+    }
+    match &change.join_url {
+        Some(Some(url)) => drop(own.insert("join_url".to_owned(), url.clone().into())),
+        Some(None) => removed.push("join_url"),
+        None => {}
     }
     (own, removed)
 }
@@ -91,9 +96,11 @@ pub(super) fn new_server_json(server: &Server) -> Value {
     }
     let ServerLimits { max_meetings, max_users, tier } = server.limits;
     let (max_meetings, max_users, tier) = (Some(max_meetings), Some(max_users), Some(tier));
-    let limits = ServerChange { max_meetings, max_users, tier, ..ServerChange::default() };
+    let join_url = Some(server.join_url.clone());
+    let change =
+        ServerChange { max_meetings, max_users, tier, join_url, ..ServerChange::default() };
     let mut own = own_fields(server);
-    own.extend(limit_fields(&limits).0);
+    own.extend(own_changes(&change).0);
     let mut new = json!({
         "id": server.id.0,
         "fields": fields,
@@ -124,7 +131,7 @@ pub(super) fn server_change_json(change: &ServerChange) -> Value {
     if let Some(Some(tag)) = &change.tag {
         fields.insert("tag".to_owned(), tag.clone().into());
     }
-    let (own, mut removed) = limit_fields(change);
+    let (own, mut removed) = own_changes(change);
     removed.extend(change.url.is_some().then_some("twin_of"));
     let remove_tag = change.tag == Some(None);
     let mut change_json =

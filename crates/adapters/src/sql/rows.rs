@@ -16,11 +16,12 @@ macro_rules! server_columns {
         "s.id, s.url, s.secret, s.tag, s.state, s.online, s.healthy_count, s.unhealthy_count, \
          s.failure_at, s.failure_reason, s.load, s.load_multiplier, s.meetings, s.users, \
          s.largest_meeting, s.videos, s.bbb_version, s.failures, s.relapses, s.probation_until, \
-         s.placed_since_poll, s.max_meetings, s.max_users, s.tier, s.answered_at, s.twin_of"
+         s.placed_since_poll, s.max_meetings, s.max_users, s.tier, s.answered_at, s.twin_of, \
+         s.join_url"
     };
 }
 /// The number of [`server_columns`].
-const SERVER_COLUMN_COUNT: usize = 26;
+const SERVER_COLUMN_COUNT: usize = 27;
 
 /// The columns of `meetings`, in the order that [`read_meeting`] expects.
 macro_rules! meeting_columns {
@@ -46,6 +47,7 @@ pub(super) fn read_server(row: &dyn SqlRow) -> Result<Server, StoreError> {
     Ok(Server {
         id: ServerId(row.get(0)?),
         url: row.get(1)?,
+        join_url: row.get(26)?,
         secret: row.get(2)?,
         tag: row.get(3)?,
         state,

@@ -10,6 +10,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::backend::CallOptions;
 use crate::context::App;
+use crate::foreign_answer::describe_foreign_answer;
 use crate::poll::refusal_reason;
 use crate::ports::{BackendResponse, CallError, CallPriority, Finding, FindingLevel, StoreError};
 
@@ -165,8 +166,9 @@ fn check_secret(name: &str, server: &Server, response: &BackendResponse) -> Find
             Finding::fail(check, refusal_reason(&response.body), advice)
         }
         Err(error) => {
-            let detail =
-                format!("not a response of BigBlueButton: HTTP {}, {error}", response.status);
+            let detail = describe_foreign_answer(response)
+                .unwrap_or_else(|| format!("HTTP {}, {error}", response.status));
+            let detail = format!("not a response of BigBlueButton: {detail}");
             let advice = format!("check that {} is the URL of its API", server.url);
             Finding::fail(check, detail, advice)
         }

@@ -133,6 +133,9 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
         check_url(url)?;
         check_url_is_free(&app.pool.list_servers().await?, url, Some(&id))?;
     }
+    for url in change.join_url.iter().flatten() {
+        check_url(url)?;
+    }
     if let Some(multiplier) = change.load_multiplier {
         check_multiplier(multiplier)?;
     }

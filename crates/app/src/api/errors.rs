@@ -32,6 +32,9 @@ pub enum ApiError {
     /// it.
     #[error("neither meetingID nor recordID")]
     MissingParameters,
+    /// A key of metadata is too long, or key or value contain a character that cannot be stored.
+    #[error("metadata cannot be stored")]
+    InvalidMetadata,
     /// None of the recordings exists.
     #[error("recordings not found")]
     NoRecordings,
@@ -92,7 +95,7 @@ impl ApiError {
         match self {
             Self::Checksum => "checksumError",
             Self::MissingMeetingId => "missingParamMeetingID",
-            Self::InvalidMeetingId => "validationError",
+            Self::InvalidMeetingId | Self::InvalidMetadata => "validationError",
             Self::NotFound | Self::NoRecordings => "notFound",
             Self::MissingRecordId => "missingParamRecordID",
             Self::MissingPublish => "missingParamPublish",
@@ -129,6 +132,10 @@ impl ApiError {
             Self::MissingRecordId => "You must specify a recordID.",
             Self::MissingPublish => "You must specify a publish value true or false.",
             Self::MissingParameters => "param meetingID or recordID must be included.",
+            Self::InvalidMetadata => {
+                "A metadata parameter cannot be stored: its name has more than 255 bytes, or it \
+                 contains a null character."
+            }
             Self::NoRecordings => "We could not find recordings",
             Self::Files(_) => "The files of a recording could not be moved.",
             Self::ServerUnavailable => "The server for this meeting is disabled/offline.",
@@ -152,7 +159,8 @@ impl ApiError {
             Self::Backend(_, message) => message,
             Self::Unanswered(
                 _,
-                BackendError::InvalidResponse(bbb::InvalidResponse::NoReturncode),
+                BackendError::InvalidResponse(bbb::InvalidResponse::NoReturncode)
+                | BackendError::Foreign(_, bbb::InvalidResponse::NoReturncode),
             ) => "Response did not include returncode",
             Self::Unanswered(text, _) => text,
             Self::Store(_) => "The balancer's store is unavailable.",

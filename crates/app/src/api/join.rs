@@ -54,7 +54,7 @@ async fn build_join_url(
     forecaster::record_join(app, &recorded.meeting.key);
     revival::translate_create_time(app, &recorded, &mut query).await;
     apply_edits(&mut query, join_edits(caller.join_rules(&app.policy)));
-    Ok(app.signed_url(&recorded.server, "join", &query))
+    Ok(app.signed_join_url(&recorded.server, &query))
 }
 
 /// Adds an error in the form of BBB, `errors=[{"key":…,"message":…}]`, to the URL of the

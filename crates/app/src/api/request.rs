@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use bbb::Query;
-use bbb::checksum::{ChecksumError, find_signing_secret, split_checksum};
+use bbb::checksum::{ChecksumError, find_signing_secret, sorted_form_text, split_checksum};
 use bytes::Bytes;
 use domain::parameters::{QueryEdit, is_repeatable, removal_matches};
 use domain::{Meeting, MeetingKey, ServerId};
@@ -12,6 +12,7 @@ use domain::{Meeting, MeetingKey, ServerId};
 use crate::backend::{BackendError, BbbReply};
 use crate::context::App;
 use crate::ports::{CallError, MeetingOnServer};
+use crate::store_recovery;
 use crate::tenancy::Caller;
 
 use super::errors::ApiError;
@@ -49,7 +50,14 @@ pub async fn identify_caller(app: &App, label: Option<&str>) -> Result<Caller, A
         return Ok(Caller::default());
     }
     let label = label.ok_or(ApiError::Checksum)?;
-    app.tenant_cache.find_caller(label).await?.ok_or(ApiError::Checksum)
+    let mut caller = app.tenant_cache.find_caller(label).await?;
+    if caller.is_none() && app.server_backup.has_tenant(label) {
+        // It was removed, or lost with everything else.
+        store_recovery::recover_if_lost(app).await;
+        app.tenant_cache.invalidate();
+        caller = app.tenant_cache.find_caller(label).await?;
+    }
+    caller.ok_or(ApiError::Checksum)
 }
 
 /// Verifies the checksum of a call, and returns the secret that signed it. The checksum may be in
@@ -73,6 +81,33 @@ pub fn authenticate<'a>(
         }
         _ => return Err(ApiError::Checksum),
     };
+    let (secrets, algorithms) = (caller.secrets(&app.policy), app.policy.algorithms);
+    let secret = find_signing_secret(call, &signed_text, &checksum, secrets, algorithms);
+    secret.ok_or(ApiError::Checksum)
+}
+
+/// Verifies a checksum over all parameters of query and form, sorted by name, as BBB up to 2.7.7 does for forms. Only if the administrator
+/// allows it.
+///
+/// # Errors
+/// [`ApiError::Checksum`], whatever is wrong.
+pub fn authenticate_form<'a>(
+    app: &'a App,
+    caller: &'a Caller,
+    call: &str,
+    query: &Query,
+    form: &Query,
+) -> Result<&'a str, ApiError> {
+    if !app.policy.accepts_form_checksums {
+        return Err(ApiError::Checksum);
+    }
+    let mut parameters = query.clone();
+    parameters.append(form);
+    let mut checksums = parameters.iter().filter(|(name, _)| name == "checksum");
+    let (Some((_, checksum)), None) = (checksums.next(), checksums.next()) else {
+        return Err(ApiError::Checksum);
+    };
+    let signed_text = sorted_form_text(&parameters);
     let (secrets, algorithms) = (caller.secrets(&app.policy), app.policy.algorithms);
     let secret = find_signing_secret(call, &signed_text, &checksum, secrets, algorithms);
     secret.ok_or(ApiError::Checksum)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::parameters::SERVER_TAG;
+use domain::placement::PlacementRefusal;
 use domain::voice_bridge::generate_candidates;
 use domain::{Claim, MeetingKey, Timestamp};
 use tokio::time::Instant;
@@ -11,6 +12,7 @@ use crate::api::ApiError;
 use crate::context::App;
 use crate::placement::{self, PlacementInput};
 use crate::ports::{PlaceOutcome, PlaceRequest, ReplacedRecord};
+use crate::store_recovery;
 
 use super::request::CreateRequest;
 
@@ -82,10 +84,20 @@ pub(super) async fn find_place(
     place_request: &PlaceRequest,
 ) -> Result<PlaceOutcome, ApiError> {
     let app = request.app;
+    store_recovery::wait_until_recovered(app).await;
     let until = request.deadline.min(Instant::now() + MAX_WAIT);
+    let mut may_be_lost = true;
     loop {
         let now = app.clock.now();
         let placed = app.pool.place_meeting(restart_clock(app, place_request, now)).await?;
+        let finds_no_server = matches!(&placed,
+            PlaceOutcome::Refused(refusal) if *refusal != PlacementRefusal::Full);
+        if finds_no_server && may_be_lost {
+            may_be_lost = false;
+            if store_recovery::recover_if_lost(app).await {
+                continue;
+            }
+        }
         let is_being_created = matches!(&placed,
             PlaceOutcome::Existing(existing) if existing.meeting.is_being_created(now));
         if !is_being_created || Instant::now() >= until {

@@ -72,6 +72,15 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_of_the_original_has_its_expiry_as_text() {
+        let cookies = AccessCookies::new("secret".to_owned(), 1000);
+        let claims = json!({ "sub": "/video/r1", "exp": "6" });
+        let cookie = sign(claims.as_object().unwrap(), "secret", TokenAlgorithm::Hs256).unwrap();
+        assert!(cookies.is_valid(&cookie, "/video/r1", Timestamp(5999)));
+        assert!(!cookies.is_valid(&cookie, "/video/r1", Timestamp(6000)));
+    }
+
+    #[test]
     fn no_cookie_without_a_secret_or_an_expiry() {
         let format_id = RecordingFormatId::parse("r1", "video").unwrap();
         let unsigned = AccessCookies::new(String::new(), 1000);

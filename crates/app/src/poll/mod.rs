@@ -107,12 +107,21 @@ pub async fn poll_server(
 /// # Errors
 /// When the store fails.
 pub async fn probe_server(app: &App, server: Server) -> Result<Option<PollReport>, StoreError> {
-    let timeout_ms = app.policy.poll_timeout_ms.min(PROBE_TIMEOUT_MS);
-    let observation = observe::observe_server(app, &server, timeout_ms).await;
+    let observation = observe_briefly(app, &server).await;
     record_observation(app, &server.id, &observation, false, None).await
 }
 
-async fn record_observation(
+/// Asks a server for its meetings with a short deadline, because a call waits for the result.
+pub(crate) async fn observe_briefly(app: &App, server: &Server) -> PollObservation {
+    let timeout_ms = app.policy.poll_timeout_ms.min(PROBE_TIMEOUT_MS);
+    observe::observe_server(app, server, timeout_ms).await
+}
+
+/// Records what a server answered, and does what follows from it. Returns `None` like [`poll_server`].
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn record_observation(
     app: &App,
     id: &ServerId,
     observation: &PollObservation,

@@ -9,6 +9,7 @@ use domain::{Server, Timestamp};
 
 use crate::backend::CallOptions;
 use crate::context::App;
+use crate::foreign_answer::describe_foreign_answer;
 use crate::ports::{CallPriority, CallTimeouts};
 
 /// Longest message key of a refusal that is shown, in characters.
@@ -42,7 +43,9 @@ pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) 
                 Ok(meetings.map(|meeting| to_reported_meeting(app, meeting)).collect())
             }
             Err(bbb::InvalidResponse::Failed) => Err(refusal_reason(&response.body)),
-            Err(error) => Err(error.to_string()),
+            Err(error) => {
+                Err(describe_foreign_answer(&response).unwrap_or_else(|| error.to_string()))
+            }
         },
     };
     PollObservation { started_at, finished_at: app.clock.now(), result, unreadable }

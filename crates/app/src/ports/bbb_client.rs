@@ -69,6 +69,8 @@ pub enum CallPriority {
 pub struct BackendResponse {
     /// The HTTP status.
     pub status: u16,
+    /// Where a redirect leads, as the header says.
+    pub location: Option<String>,
     /// The body.
     pub body: Bytes,
     /// The server's time, to the second, if the response has a `Date` header.

@@ -147,6 +147,8 @@ pub enum PlaceOutcome {
 pub struct ServerChange {
     /// The URL of the API.
     pub url: Option<String>,
+    /// The URL of the API for joins; `Some(None)` removes it.
+    pub join_url: Option<Option<String>>,
     /// The shared secret.
     pub secret: Option<String>,
     /// The tag; `Some(None)` removes it.
@@ -175,6 +177,9 @@ impl ServerChange {
         if let Some(url) = self.url {
             server.url = url;
             server.twin_of = None;
+        }
+        if let Some(join_url) = self.join_url {
+            server.join_url = join_url;
         }
         if let Some(secret) = self.secret {
             server.secret = secret;

@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 
-use domain::{
-    AdminState, Meeting, Server, ServerId, ServerLimits, Tenant, TenantChange, TenantSetting,
-};
+use domain::{Meeting, Server, ServerId, Tenant, TenantChange, TenantSetting};
 
 use super::copier::{CopyAction, StoreCopier, to_u64};
 use super::counts::{MigratedKind, MigrationCounts};
@@ -57,7 +55,7 @@ impl StoreCopier<'_> {
                 CopyAction::compare(&wanted, existing.as_ref().map(configured_fields).as_ref());
             if self.count_entry(&mut counts, action, to_u64(servers.len())) {
                 if action == CopyAction::Replace {
-                    self.target.state.update_server(&server.id, to_server_change(server)).await?;
+                    self.target.state.update_server(&server.id, configured_fields(server)).await?;
                 } else {
                     self.target.state.add_server(server.clone()).await?;
                 }
@@ -128,21 +126,15 @@ async fn find_meeting(
 }
 
 /// The fields of a server that administrators set. Polls and creates change the other ones.
-fn configured_fields(
-    server: &Server,
-) -> (String, String, Option<String>, AdminState, f64, ServerLimits) {
-    let Server { url, secret, tag, state, load_multiplier, limits, .. } = server.clone();
-    (url, secret, tag, state, load_multiplier, limits)
-}
-
-fn to_server_change(server: &Server) -> ServerChange {
-    let (url, secret, tag, state, multiplier, limits) = configured_fields(server);
+fn configured_fields(server: &Server) -> ServerChange {
+    let Server { url, join_url, secret, tag, state, load_multiplier, limits, .. } = server.clone();
     ServerChange {
         url: Some(url),
+        join_url: Some(join_url),
         secret: Some(secret),
         tag: Some(tag),
         state: Some(state),
-        load_multiplier: Some(multiplier),
+        load_multiplier: Some(load_multiplier),
         max_meetings: Some(limits.max_meetings),
         max_users: Some(limits.max_users),
         tier: Some(limits.tier),

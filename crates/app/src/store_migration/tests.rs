@@ -27,6 +27,7 @@ fn server(id: &str) -> Server {
     server.state = AdminState::Enabled;
     server.load = Some(30.0);
     server.limits = ServerLimits { max_meetings: Some(9), max_users: None, tier: 1 };
+    server.join_url = Some(format!("https://proxy.example.test/{id}/bigbluebutton/api"));
     server
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use app::ports::StoreError;
-use app::{App, poll, server_backup};
+use app::{App, poll, store_recovery};
 
 use super::runner::{JobResult, NextRun, PeriodicJob, Schedule};
 
@@ -40,6 +40,6 @@ impl PeriodicJob for PollCycles {
     }
 
     async fn before_claim(&mut self) -> Result<(), StoreError> {
-        server_backup::save_or_restore(&self.app).await
+        store_recovery::save_or_recover(&self.app, true).await
     }
 }

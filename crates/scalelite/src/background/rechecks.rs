@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use app::poll::Rechecks;
 use app::ports::StoreError;
-use app::{App, server_backup};
+use app::{App, store_recovery};
 
 use super::runner::{JobResult, NextRun, PeriodicJob, Schedule};
 
@@ -48,6 +48,6 @@ impl PeriodicJob for FailedServerRechecks {
     /// More often than before poll cycles, so that the backup has a new server long before the next
     /// poll of all servers.
     async fn before_claim(&mut self) -> Result<(), StoreError> {
-        server_backup::save_or_restore(&self.app).await
+        store_recovery::save_or_recover(&self.app, false).await
     }
 }

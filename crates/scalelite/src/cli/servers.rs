@@ -45,6 +45,10 @@ pub enum ServersCommand {
         multiplier: Option<String>,
         /// New tag; empty for none.
         tag: Option<String>,
+        /// URL of the API for joins, if browsers reach the server under another one than the balancer, as behind BBB's cluster
+        /// proxy; empty for none.
+        #[arg(long, value_name = "URL")]
+        join_url: Option<String>,
     },
     /// Remove a server and its meetings from the pool.
     Remove {
@@ -132,7 +136,7 @@ pub enum ServersCommand {
     },
     /// Make the pool match a YAML file.
     Sync {
-        /// The file, as `servers yaml` prints it.
+        /// The file, as `servers yaml` prints it; - is the standard input.
         file: PathBuf,
         /// What to do with servers that are not in the file: keep, cordon or force.
         #[arg(default_value = "cordon")]
@@ -174,8 +178,15 @@ pub async fn run(context: &CommandContext, command: ServersCommand) -> Result<()
         ServersCommand::Add { url, secret, multiplier, tag } => {
             change::add(context, Some(url), Some(secret), multiplier, tag).await
         }
-        ServersCommand::Update { id, secret, multiplier, tag } => {
-            change::update(context, &id, secret, multiplier, tag).await
+        ServersCommand::Update { id, secret, multiplier, tag, join_url } => {
+            if let Some(url) = &join_url {
+                change::set_join_url(context, &id, url).await?;
+            }
+            let has_more = secret.is_some() || multiplier.is_some() || tag.is_some();
+            if join_url.is_none() || has_more {
+                change::update(context, &id, secret, multiplier, tag).await?;
+            }
+            Ok(())
         }
         ServersCommand::Remove { id } => change::remove(context, &id).await,
         ServersCommand::Enable { id } => change::enable(context, &id).await,

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
-use crate::config::settings::EffectiveSetting;
+use crate::config::reading::EffectiveSetting;
 use crate::config::{Config, Sources, read_store_settings, reference};
 use crate::output::table::{Cell, render};
 use crate::output::{print_line, print_text, printable};
@@ -24,6 +24,9 @@ pub fn run(sources: &Sources, as_json: bool, as_reference: bool) -> Result<(), C
     }
     let rows: Vec<_> = settings.iter().map(table_row).collect();
     print_text(render(&["SETTING", "VALUE", "ORIGIN"], &rows));
+    for warning in settings.iter().filter_map(|setting| setting.warning.as_ref()) {
+        print_line(printable(&format!(" {warning}")));
+    }
     for (name, reason) in WITHOUT_EFFECT.iter().filter(|(name, _)| sources.is_set(name)) {
         print_line(format!(" {name} is set and has no effect: {reason}"));
     }
@@ -47,5 +50,6 @@ fn to_json(setting: &EffectiveSetting) -> serde_json::Value {
         "name": setting.setting.name,
         "value": setting.value,
         "origin": setting.origin.to_string(),
+        "warning": setting.warning,
     })
 }

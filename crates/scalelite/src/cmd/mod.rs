@@ -80,6 +80,15 @@ pub fn run_once(
     let is_set = level.is_ok_and(|level| level.is_some());
     let rust_log = sources.variable("RUST_LOG").or(if is_set { None } else { Some("off") });
     let _log = telemetry::start(config.log_level, config.log_format, rust_log);
+    run_without_log(config, sources, command)
+}
+
+/// Like [`run_once`], but logs nothing: the process starts its log later.
+pub fn run_without_log(
+    config: &Config,
+    sources: &Sources,
+    command: impl AsyncFnOnce(&CommandContext) -> Result<(), CommandFailure>,
+) -> Result<(), CommandFailure> {
     let stores = read_store_settings(config, sources).map_err(CommandFailure)?;
     let wired = wiring::wire(config, &stores)?;
     let context = CommandContext {
@@ -110,7 +119,7 @@ pub fn build_runtime(all_cores: bool) -> Result<tokio::runtime::Runtime, Command
 fn listening_url(config: &Config) -> String {
     use crate::config::values::BindAddress;
     if let Some(host) = &config.url_host {
-        return format!("https://{host}");
+        return format!("https://{}", host.authority());
     }
     let (host, port) = match &config.bind {
         // The address of the web server in front of the socket is not known here.

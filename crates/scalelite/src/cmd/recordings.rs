@@ -294,6 +294,18 @@ pub async fn check_files(
     repair: bool,
     json: bool,
 ) -> Result<(), CommandFailure> {
+    match report_files(context, repair, json).await? {
+        0 => Ok(()),
+        count => Err(CommandFailure(format!("{count} recordings do not match their files"))),
+    }
+}
+
+/// Like [`check_files`], but returns how many recordings do not match their files.
+pub async fn report_files(
+    context: &CommandContext,
+    repair: bool,
+    json: bool,
+) -> Result<usize, CommandFailure> {
     let mut unrepaired = 0;
     let report = |report: &FaultReport| {
         let FaultReport { record_id, format, fault, repaired } = report;
@@ -315,15 +327,10 @@ pub async fn check_files(
     };
     let store = recording_store(context)?;
     let found = recordings::check_recording_files(&context.app, store, repair, report).await?;
-    match (found, unrepaired) {
-        (0, _) => print_note("Database and files match"),
-        (_, 0) => {}
-        (_, count) => {
-            let text = format!("{count} recordings do not match their files");
-            return Err(CommandFailure(text));
-        }
+    if found == 0 {
+        print_note("Database and files match");
     }
-    Ok(())
+    Ok(unrepaired)
 }
 
 /// Deletes recordings whose meetings ended more than `days` days ago.

@@ -11,6 +11,7 @@ use super::{CommandFailure, build_runtime, start_serving_log};
 pub fn run(config: Config, sources: &Sources, roles: Roles) -> Result<(), CommandFailure> {
     let _log = start_serving_log(&config, sources);
     log_ignored_settings(sources);
+    log_corrected_settings(sources);
     raise_open_file_limit();
     let stores = read_store_settings(&config, sources).map_err(CommandFailure)?;
     let wired = wiring::wire(&config, &stores)?;
@@ -29,6 +30,16 @@ fn log_ignored_settings(sources: &Sources) {
     }
     for setting in NOT_IMPLEMENTED.iter().filter(|name| sources.is_set(name)) {
         tracing::debug!(setting, "setting not implemented");
+    }
+}
+
+/// Logs the values that are not allowed and are read as the original reads them.
+fn log_corrected_settings(sources: &Sources) {
+    let settings = Config::read(sources).map(|(_, settings)| settings).unwrap_or_default();
+    for setting in settings {
+        if let Some(warning) = setting.warning {
+            tracing::warn!(setting = setting.setting.name, reason = warning, "setting corrected");
+        }
     }
 }
 

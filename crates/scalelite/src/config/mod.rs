@@ -1,10 +1,16 @@
-//! Configuration. `settings` defines all settings, `sources` reads them from flags and environment,
-//! `values` has their types, `reference` renders their documentation. `stores` derives the locations
+//! Configuration. `settings` defines all settings, `sources` has flags and environment, `reading` reads a setting from them,
+//! `values`, `list_values` and `address_values` have the types (`original_values` how the original reads them), `checks` rules about several settings,
+//! `reference` renders the documentation. `stores` derives the locations
 //! of the stores from the settings and from the original's configuration files (`rails`, `erb`).
 
+mod address_values;
+mod checks;
 mod erb;
 pub mod ignored_settings;
+mod list_values;
+mod original_values;
 mod rails;
+pub mod reading;
 pub mod reference;
 pub mod settings;
 pub mod sources;

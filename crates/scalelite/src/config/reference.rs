@@ -14,8 +14,17 @@ pub fn render_page() -> String {
          `--poll-interval 30`). Settings that the original has as well keep its names. A flag overrides\n\
          the environment, and an empty value counts as unset. A secret may also be read from a file:\n\
          `NAME_FILE` is the path of the file for the secret `NAME`. `scalelite config` shows the\n\
-         values in effect and their origins. The balancer does not start with a value that is not\n\
-         allowed.\n",
+         values in effect and their origins.\n\n\
+         An environment file that works with the original always starts. A setting of the original is\n\
+         read as the original reads it, without leading and trailing blanks: of `90min` the 90 counts, of a\n\
+         list the items that are allowed, and whatever is not `true` (or `1`, `yes`, `on`) is false. A value\n\
+         of which the original makes nothing useful, such as a pool of 0, is replaced by the default, and\n\
+         a threshold of 0 by 1. The log, `scalelite config` and `scalelite doctor` name each such value with\n\
+         what is used instead. The balancer does not start with a wrong value of a setting that only this\n\
+         program has, with a wrong flag, and with what the original could not use either or what\n\
+         would be unsafe to replace: a list of checksum algorithms that has none, an address of a store or\n\
+         to listen on that cannot be parsed, CloudFront without its keys, and S3 without bucket and keys (keys\n\
+         of the machine's role are not used).\n",
     );
     let mut group = "";
     for setting in SETTINGS {

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use bbb::Algorithms;
 
-use super::sources::{SettingOrigin, Sources};
+use super::reading::{EffectiveSetting, read_setting};
+use super::sources::Sources;
 use super::values::{
     AtLeastOne, BindAddress, ByteCount, Count, Digits, EndCallbacksSetting, Formats, GraceSeconds,
-    HistorySetting, Hosts, LogFormat, LogLevel, Names, PairsSetting, PlacementPolicySetting,
-    Seconds, Secret, SettingValue, StoreUrl,
+    HistorySetting, Hosts, LogFormat, LogLevel, MinuteLimit, Names, PairsSetting,
+    PlacementPolicySetting, PublicHost, Seconds, Secret, SettingValue, StoreUrl, Threshold,
 };
 
 /// The definition of a setting, without its value.
@@ -41,20 +42,9 @@ impl Setting {
     }
 
     /// All names, the preferred one first.
-    fn names(&self) -> Vec<&'static str> {
+    pub fn names(&self) -> Vec<&'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied()).collect()
     }
-}
-
-/// A setting with its value as text, for display.
-#[derive(Clone, Debug)]
-pub struct EffectiveSetting {
-    /// The setting.
-    pub setting: Setting,
-    /// Its value; `***` if it is secret and not empty.
-    pub value: String,
-    /// The source of the value.
-    pub origin: SettingOrigin,
 }
 
 macro_rules! settings {
@@ -85,38 +75,19 @@ macro_rules! settings {
             /// Reads and checks all settings. Also returns them as text with their origins.
             ///
             /// # Errors
-            /// When a value is not allowed. The message is one line with the setting, its value (unless
-            /// secret) and the allowed values.
+            /// When a value is not allowed and cannot be read as the original reads it. The message is one
+            /// line with the setting, its value (unless secret) and the allowed values.
             pub fn read(sources: &Sources) -> Result<(Self, Vec<EffectiveSetting>), String> {
                 let mut effective = Vec::new();
                 let mut settings = SETTINGS.iter();
-                let config = Self {
+                let mut config = Self {
                     $($( $field: read_setting(sources, settings.next(), &mut effective)?, )+)+
                 };
-                config.check()?;
+                config.check(&mut effective)?;
                 Ok((config, effective))
             }
         }
     };
-}
-
-fn read_setting<T: SettingValue>(
-    sources: &Sources,
-    setting: Option<&Setting>,
-    effective: &mut Vec<EffectiveSetting>,
-) -> Result<T, String> {
-    let setting = *setting.ok_or("the settings differ from their definitions")?;
-    let found = sources.find(&setting.names(), setting.secret)?;
-    let (text, origin) =
-        found.unwrap_or_else(|| (setting.default.to_owned(), SettingOrigin::Default));
-    let value = T::read(&text).ok_or_else(|| {
-        let shown_value = if setting.secret { "***" } else { text.as_str() };
-        format!("{}: `{shown_value}` is not allowed, it must be {}", setting.name, setting.accepts)
-    })?;
-    let is_hidden = setting.secret && !text.is_empty();
-    let shown_value = if is_hidden { "***".to_owned() } else { text };
-    effective.push(EffectiveSetting { setting, value: shown_value, origin });
-    Ok(value)
 }
 
 settings! {
@@ -129,9 +100,12 @@ settings! {
         /// Checksum algorithms that front-ends may use.
         /// If set, calls to servers are signed with the strongest of them, otherwise with SHA256.
         checksum_algorithm: Option<Algorithms> = "LOADBALANCER_CHECKSUM_ALGORITHM" or "";
-        /// The host name of the balancer. Requests for other host names are refused with 403,
-        /// except /health_check. Unset: all host names are served.
-        url_host: Option<String> = "URL_HOST" or "";
+        /// A POST whose parameters are in a form may also be signed over these, sorted by name, as BBB 2.4 to 2.7.7 required it;
+        /// for front-ends that cannot sign otherwise.
+        accept_form_checksums: bool = "ACCEPT_FORM_CHECKSUMS" or "false";
+        /// The host name of the balancer, with a port if front-ends reach it at another port than 443.
+        /// Requests for other host names are refused with 403, except /health_check. Unset: all host names are served.
+        url_host: Option<PublicHost> = "URL_HOST" or "";
         /// Shown as `build` in the version document.
         build_number: Option<String> = "BUILD_NUMBER" or "";
         /// getMeetings always returns an empty list.
@@ -199,9 +173,9 @@ settings! {
         /// Maximum number of connections to one server; further calls wait.
         max_connections_per_server: AtLeastOne = "MAX_CONNECTIONS_PER_SERVER" or "100";
         /// Successful polls in a row after which an offline server is online.
-        server_healthy_threshold: AtLeastOne = "SERVER_HEALTHY_THRESHOLD" or "1";
+        server_healthy_threshold: Threshold = "SERVER_HEALTHY_THRESHOLD" or "1";
         /// Failed polls in a row after which an online server is offline.
-        server_unhealthy_threshold: AtLeastOne = "SERVER_UNHEALTHY_THRESHOLD" or "2";
+        server_unhealthy_threshold: Threshold = "SERVER_UNHEALTHY_THRESHOLD" or "2";
         /// Expected users of a new meeting; a young meeting counts as at least this many users.
         load_min_user_count: Count = "LOAD_MIN_USER_COUNT" or "15";
         /// How long a meeting counts as young, in minutes.
@@ -228,8 +202,8 @@ settings! {
         tier_load_max: Count = "TIER_LOAD_MAX" or "150";
     }
     "Parameters of create and join" {
-        /// Longest duration of a meeting, in minutes. Meetings with a longer duration, or none, get this one.
-        max_meeting_duration: Option<AtLeastOne> = "MAX_MEETING_DURATION" or "";
+        /// Longest duration of a meeting, in minutes. Meetings with a longer duration, or none, get this one. 0: no limit.
+        max_meeting_duration: MinuteLimit = "MAX_MEETING_DURATION" or "0";
         /// Parameters of create that are removed.
         create_exclude_params: Names = "CREATE_EXCLUDE_PARAMS" or "";
         /// Parameters of join that are removed.
@@ -359,47 +333,12 @@ settings! {
     }
 }
 
-impl Config {
-    /// Checks rules that involve several settings.
-    fn check(&self) -> Result<(), String> {
-        if self.voice_bridge_min.0 > self.voice_bridge_max.0 {
-            return Err(format!(
-                "VOICE_BRIDGE_MIN: `{}` is not allowed, it must be at most VOICE_BRIDGE_MAX ({})",
-                self.voice_bridge_min.0, self.voice_bridge_max.0
-            ));
-        }
-        let cdn = [
-            ("CLOUDFRONT_URL", self.cloudfront_url.is_some()),
-            ("CF_KEY_PAIR_ID", self.cf_key_pair_id.is_some()),
-            ("CF_PRIVATE_KEY_B64", self.cf_private_key_b64.is_some()),
-        ];
-        if cdn.iter().any(|(_, is_set)| *is_set) {
-            require_all_set(&cdn, "CloudFront")?;
-        }
-        if self.s3_recording {
-            let needed = [
-                ("S3_BUCKET_NAME", self.s3_bucket_name.is_some()),
-                ("AWS_ACCESS_KEY_ID", self.aws_access_key_id.is_some()),
-                ("AWS_SECRET_ACCESS_KEY", self.aws_secret_access_key.is_some()),
-            ];
-            require_all_set(&needed, "S3_RECORDING")?;
-        }
-        Ok(())
-    }
-}
-
-/// Fails if one of the settings, given with whether it is set, is missing although a feature needs it.
-fn require_all_set(needed: &[(&str, bool)], feature: &str) -> Result<(), String> {
-    match needed.iter().find(|(_, is_set)| !is_set) {
-        Some((name, _)) => Err(format!("{name}: it must be set, {feature} needs it")),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
+    use crate::config::reading::ORIGINAL_SETTINGS;
+    use crate::config::sources::SettingOrigin;
 
     fn read(variables: &[(&str, &str)]) -> Result<(Config, Vec<EffectiveSetting>), String> {
         Config::read(&Sources::from_variables(variables))
@@ -415,14 +354,12 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_named_with_what_is_allowed() {
-        let error = read(&[("CONNECT_TIMEOUT", "soon")]).unwrap_err();
+        let error = read(&[("IDLE_TIMEOUT", "soon")]).unwrap_err();
         assert_eq!(
             error,
-            "CONNECT_TIMEOUT: `soon` is not allowed, it must be a number of seconds greater than 0 \
+            "IDLE_TIMEOUT: `soon` is not allowed, it must be a number of seconds greater than 0 \
              and at most 31536000"
         );
-        let error = read(&[("VOICE_BRIDGE_MIN", "9"), ("VOICE_BRIDGE_MAX", "8")]).unwrap_err();
-        assert!(error.contains("VOICE_BRIDGE_MIN"), "{error}");
     }
 
     #[test]
@@ -434,13 +371,15 @@ mod tests {
             read(&[("LOADBALANCER_SECRET_FILE", path), ("LOADBALANCER_SECRETS", "a:b")]).unwrap();
         assert_eq!(config.loadbalancer_secret, Some(Secret("from-file".to_owned())));
         assert!(!format!("{config:?}{effective:?}").contains("from-file"));
-        let error = read(&[("LOADBALANCER_SECRET", " hidden")]).unwrap_err();
+        let error = read(&[("AWS_SESSION_TOKEN", " hidden")]).unwrap_err();
         assert!(!error.contains("hidden"));
     }
 
     #[test]
     fn a_name_takes_precedence_over_its_aliases() {
         assert_eq!(read(&[("INTERVAL", "5")]).unwrap().0.poll_interval, Seconds(5.0));
+        let blank = read(&[("INTERVAL", "5"), ("POLL_INTERVAL", " ")]).unwrap().0;
+        assert_eq!(blank.poll_interval, Seconds(5.0));
         let both = read(&[("INTERVAL", "5"), ("POLL_INTERVAL", "6")]).unwrap().0;
         assert_eq!(both.poll_interval, Seconds(6.0));
     }
@@ -455,5 +394,115 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    /// The value that is used for a setting, and the warning about it.
+    fn shown(variables: &[(&str, &str)], name: &str) -> (String, Option<String>) {
+        let (_, effective) = read(variables).unwrap();
+        let found = effective.into_iter().find(|setting| setting.setting.name == name).unwrap();
+        (found.value, found.warning)
+    }
+
+    #[test]
+    fn settings_of_the_original_are_read_as_it_reads_them() {
+        for (name, text, used, is_warned) in [
+            ("MAX_MEETING_DURATION", "0", "0", false),
+            ("MAX_MEETING_DURATION", " 90 ", "90", false),
+            ("MAX_MEETING_DURATION", "90min", "90", true),
+            ("MAX_MEETING_DURATION", "-1", "0", true),
+            ("MAX_MEETING_DURATION", "none", "0", true),
+            ("SERVER_UNHEALTHY_THRESHOLD", "0", "1", true),
+            ("SERVER_HEALTHY_THRESHOLD", "-3", "1", true),
+            ("SERVER_HEALTHY_THRESHOLD", " 3\t", "3", false),
+            ("REDIS_POOL", "0", "5", true),
+            ("POLLER_THREADS", "0", "50", true),
+            ("POLLER_THREADS", "1_0", "10", true),
+            ("CONNECT_TIMEOUT", "0", "5", true),
+            ("CONNECT_TIMEOUT", "2.5s", "2.5", true),
+            ("CONNECT_TIMEOUT", "soon", "5", true),
+            ("POLL_INTERVAL", " ", "60", false),
+            ("LOAD_MIN_USER_COUNT", "0", "0", false),
+            ("LOAD_MIN_USER_COUNT", "-1", "15", true),
+            ("PORT", "many", "3000", true),
+            ("VOICE_BRIDGE_LEN", "20", "9", true),
+            ("VOICE_BRIDGE_MIN", "10", "9", true),
+            ("RECORDING_DISABLED", "maybe", "false", true),
+            ("RECORDING_DISABLED", " TRUE ", "TRUE", false),
+            ("RECORDING_DISABLED", "1", "1", true),
+            ("LOADBALANCER_CHECKSUM_ALGORITHM", "MD5:SHA256:", "SHA256", true),
+            ("RECORDING_PLAYBACK_FORMATS", "video:../x:Notes", "video", true),
+            ("DEFAULT_CREATE_PARAMS", "a=1,b,c=2", "a=1,c=2", true),
+            ("RAILS_LOG_LEVEL", "trace", "info", true),
+            ("URL_HOST", "https://lb.example.org/", "lb.example.org", true),
+        ] {
+            let (value, warning) = shown(&[(name, text)], name);
+            assert_eq!((value.as_str(), warning.is_some()), (used, is_warned), "{name}={text}");
+        }
+        let (_, warning) = shown(&[("CONNECT_TIMEOUT", "0")], "CONNECT_TIMEOUT");
+        assert_eq!(
+            warning.as_deref(),
+            Some(
+                "CONNECT_TIMEOUT: `0` is not allowed, it must be a number of seconds greater than 0 \
+                 and at most 31536000: 5 is used"
+            )
+        );
+        let config = read(&[("MAX_MEETING_DURATION", "0")]).unwrap().0;
+        assert_eq!(config.max_meeting_duration, MinuteLimit(None));
+    }
+
+    #[test]
+    fn secrets_of_the_original_are_taken_as_they_are() {
+        let (config, effective) = read(&[("LOADBALANCER_SECRET", " hidden ")]).unwrap();
+        assert_eq!(config.loadbalancer_secret, Some(Secret(" hidden ".to_owned())));
+        let warnings: Vec<_> = effective.iter().filter_map(|one| one.warning.as_ref()).collect();
+        assert_eq!(
+            warnings,
+            ["LOADBALANCER_SECRET: leading or trailing whitespace counts as part of it"]
+        );
+        let redis = read(&[("REDIS_URL", " redis://h ")]).unwrap().0.redis_url;
+        assert_eq!(redis, Some(StoreUrl("redis://h".to_owned())));
+    }
+
+    #[test]
+    fn what_the_original_could_not_use_either_stops_the_start() {
+        for (name, text) in [
+            ("LOADBALANCER_CHECKSUM_ALGORITHM", "MD5"),
+            ("BIND", "ssl://0.0.0.0:443?cert=x"),
+            ("URL_HOST", "https://"),
+            ("CLOUDFRONT_URL", "https://cdn.example.org"),
+            ("S3_RECORDING", "true"),
+            // Settings that the original does not have.
+            ("LOG_FORMAT", "xml"),
+            ("IDLE_TIMEOUT", "0"),
+            ("HEARTBEAT_INTERVAL", "often"),
+        ] {
+            assert!(read(&[(name, text)]).is_err(), "{name}={text}");
+        }
+        let (config, effective) = read(&[("CF_KEY_PAIR_ID", "K1")]).unwrap();
+        assert_eq!(config.cloudfront_url, None);
+        assert_eq!(effective.iter().filter(|setting| setting.warning.is_some()).count(), 1);
+    }
+
+    #[test]
+    fn every_setting_of_the_original_exists() {
+        for name in ORIGINAL_SETTINGS {
+            assert!(SETTINGS.iter().any(|setting| setting.name == *name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_host_is_taken_out_of_an_address() {
+        for (text, host, authority) in [
+            ("lb.test", "lb.test", "lb.test"),
+            ("https://lb.test", "lb.test", "lb.test"),
+            ("https://lb.test:443/", "lb.test", "lb.test"),
+            ("http://lb.test:8080/bigbluebutton/", "lb.test", "lb.test:8080"),
+            ("lb.test:8443", "lb.test", "lb.test:8443"),
+            ("lb.test/", "lb.test", "lb.test"),
+            ("[::1]:3000", "[::1]", "[::1]:3000"),
+        ] {
+            let found = read(&[("URL_HOST", text)]).unwrap().0.url_host.unwrap();
+            assert_eq!((found.host(), found.authority().as_str()), (host, authority), "{text}");
+        }
     }
 }

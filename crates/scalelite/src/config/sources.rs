@@ -1,5 +1,5 @@
 //! The sources of settings. Flags override the environment, `NAME_FILE` names a file that holds the
-//! secret `NAME`, and an empty variable counts as unset. No other code reads the environment.
+//! secret `NAME`, and an empty variable, or one of blanks only, counts as unset. No other code reads the environment.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -71,7 +71,9 @@ impl Sources {
             }
         }
         for name in names {
-            if let Some(value) = self.environment.get(*name).filter(|value| !value.is_empty()) {
+            if let Some(value) =
+                self.environment.get(*name).filter(|value| !value.trim().is_empty())
+            {
                 return Ok(Some((value.clone(), SettingOrigin::Environment((*name).to_owned()))));
             }
             let file = format!("{name}_FILE");

@@ -200,21 +200,32 @@ fn read_redis_options(config: &Config, sources: &Sources) -> Result<Option<Redis
         format!("{}: production: {error}", config.config_dir.join(REDIS_FILE).display())
     };
     let address = match &config.redis_url {
-        Some(StoreUrl(url)) => {
-            let parsed = RedisAddress::parse(url).map_err(|error| format!("REDIS_URL: {error}"));
-            let mut address = parsed?;
-            // The file may supply the credentials for the URL.
-            if address.password.is_none() {
-                address.password = non_empty(file.password.as_ref());
-                address.username = address.username.or_else(|| non_empty(file.username.as_ref()));
-            }
-            Some(address)
-        }
+        Some(StoreUrl(url)) => merge_redis_url(url, &file)?.map_err(in_file)?,
         None => read_redis_address(&file).map_err(in_file)?,
     };
     address
         .map(|address| build_redis_options(address, &file, config, sources).map_err(in_file))
         .transpose()
+}
+
+/// The address in REDIS_URL, completed by the file. If the file takes its address from a URL or names sentinels, its
+/// other keys (sentinels, ssl, db and so on) stay in force, as the original merges them. Otherwise the URL replaces
+/// the file's host, and the file may supply the credentials. The outer error is the URL's, the inner one the file's.
+fn merge_redis_url(
+    url: &str,
+    file: &RedisFile,
+) -> Result<Result<Option<RedisAddress>, String>, String> {
+    let mut address = RedisAddress::parse(url).map_err(|error| format!("REDIS_URL: {error}"))?;
+    let names_sentinels = file.sentinels.as_ref().is_some_and(|list| !list.is_empty());
+    let is_merged = names_sentinels || non_empty(file.url.as_ref()).is_some();
+    if is_merged && !matches!(address.endpoint, RedisEndpoint::Sentinel { .. }) {
+        return Ok(read_redis_address(&RedisFile { url: Some(url.to_owned()), ..file.clone() }));
+    }
+    if address.password.is_none() {
+        address.password = non_empty(file.password.as_ref());
+        address.username = address.username.or_else(|| non_empty(file.username.as_ref()));
+    }
+    Ok(Ok(Some(address)))
 }
 
 /// Adds the options that are not part of an address. Settings override the file.

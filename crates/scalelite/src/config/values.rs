@@ -1,14 +1,24 @@
 //! Types of settings. Each type parses its text and describes the accepted values, for error messages
-//! and for the reference.
+//! and for the reference. Those of lists and addresses have files of their own.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use bbb::Algorithms;
-use domain::address_guard::AllowedHosts;
 use domain::history::HistoryMode;
-use domain::parameters::ParameterRules;
-use domain::recording::FormatName;
+
+pub use super::address_values::{BindAddress, PublicHost, Secret, StoreUrl};
+pub use super::list_values::{Formats, Hosts, Names, PairsSetting};
+use super::original_values::leading_number;
+
+/// A value that is not allowed, as the original reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginalReading<T> {
+    /// The original makes this of it; the text describes it.
+    Value(T, String),
+    /// The original makes nothing useful of it: the default is used.
+    Default,
+    /// The original cannot be used with it either.
+    Refused,
+}
 
 /// A type that a setting can have.
 pub trait SettingValue: Sized {
@@ -21,6 +31,23 @@ pub trait SettingValue: Sized {
 
     /// Parses the text; `None` if it is not accepted.
     fn read(text: &str) -> Option<Self>;
+
+    /// Reads a text that is not accepted as the original reads it.
+    fn read_as_original(_text: &str) -> OriginalReading<Self> {
+        OriginalReading::Default
+    }
+}
+
+/// The reading of a text that the original reads like this accepted one.
+pub fn read_like<T: SettingValue>(accepted: String) -> OriginalReading<T> {
+    T::read(&accepted)
+        .map_or(OriginalReading::Default, |value| OriginalReading::Value(value, accepted))
+}
+
+/// Like [`read_like`], but without a default.
+pub fn read_list_like<T: SettingValue>(accepted: String) -> OriginalReading<T> {
+    T::read(&accepted)
+        .map_or(OriginalReading::Refused, |value| OriginalReading::Value(value, accepted))
 }
 
 impl SettingValue for String {
@@ -42,6 +69,10 @@ impl SettingValue for bool {
             _ => None,
         }
     }
+
+    fn read_as_original(_text: &str) -> OriginalReading<Self> {
+        OriginalReading::Value(false, "false".to_owned())
+    }
 }
 
 impl SettingValue for u16 {
@@ -49,6 +80,14 @@ impl SettingValue for u16 {
 
     fn read(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+
+    fn read_as_original(text: &str) -> OriginalReading<Self> {
+        match leading_number(text, false).as_str() {
+            // Without a number it is not the free port of our own reading of 0.
+            "0" => OriginalReading::Default,
+            number => read_like(number.to_owned()),
+        }
     }
 }
 
@@ -60,20 +99,20 @@ impl SettingValue for PathBuf {
     }
 }
 
-impl SettingValue for Algorithms {
-    const ACCEPTS: &'static str = "a list of SHA1, SHA256, SHA384, SHA512, separated by colons";
-
-    fn read(text: &str) -> Option<Self> {
-        Self::parse(text).ok()
-    }
-}
-
 impl<T: SettingValue> SettingValue for Option<T> {
     const ACCEPTS: &'static str = T::ACCEPTS;
     const SECRET: bool = T::SECRET;
 
     fn read(text: &str) -> Option<Self> {
         if text.is_empty() { Some(None) } else { T::read(text).map(Some) }
+    }
+
+    fn read_as_original(text: &str) -> OriginalReading<Self> {
+        match T::read_as_original(text) {
+            OriginalReading::Value(value, used) => OriginalReading::Value(Some(value), used),
+            OriginalReading::Default => OriginalReading::Default,
+            OriginalReading::Refused => OriginalReading::Refused,
+        }
     }
 }
 
@@ -87,6 +126,10 @@ impl SettingValue for Count {
     fn read(text: &str) -> Option<Self> {
         text.parse().ok().map(Self)
     }
+
+    fn read_as_original(text: &str) -> OriginalReading<Self> {
+        read_like(leading_number(text, false))
+    }
 }
 
 /// A whole number, at least 1.
@@ -98,6 +141,44 @@ impl SettingValue for AtLeastOne {
 
     fn read(text: &str) -> Option<Self> {
         text.parse().ok().filter(|number| *number >= 1).map(Self)
+    }
+
+    fn read_as_original(text: &str) -> OriginalReading<Self> {
+        read_like(leading_number(text, false))
+    }
+}
+
+/// A number of polls in a row, at least 1. The original takes 0 as well, and acts as if it were 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threshold(pub u32);
+
+impl SettingValue for Threshold {
+    const ACCEPTS: &'static str = AtLeastOne::ACCEPTS;
+
+    fn read(text: &str) -> Option<Self> {
+        AtLeastOne::read(text).map(|AtLeastOne(number)| Self(number))
+    }
+
+    fn read_as_original(text: &str) -> OriginalReading<Self> {
+        let number = leading_number(text, false);
+        let is_too_small = number.starts_with('-') || number == "0";
+        read_like(if is_too_small { "1".to_owned() } else { number })
+    }
+}
+
+/// A limit in minutes; `None` if there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinuteLimit(pub Option<u32>);
+
+impl SettingValue for MinuteLimit {
+    const ACCEPTS: &'static str = Count::ACCEPTS;
+
+    fn read(text: &str) -> Option<Self> {
+        Count::read(text).map(|Count(minutes)| Self(Some(minutes).filter(|minutes| *minutes > 0)))
+    }
+
+    fn read_as_original(text: &str) -> OriginalReading<Self> {
+        read_like(leading_number(text, false))
     }
 }
 
@@ -158,18 +239,6 @@ impl SettingValue for EndCallbacksSetting {
     }
 }
 
-/// Hosts that callbacks may reach although they are not public.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hosts(pub AllowedHosts);
-
-impl SettingValue for Hosts {
-    const ACCEPTS: &'static str = "host names, addresses and networks, separated by commas";
-
-    fn read(text: &str) -> Option<Self> {
-        AllowedHosts::parse(text).ok().map(Self)
-    }
-}
-
 /// A number of digits of a voice bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digits(pub usize);
@@ -179,6 +248,10 @@ impl SettingValue for Digits {
 
     fn read(text: &str) -> Option<Self> {
         text.parse().ok().filter(|number| (1..=18).contains(number)).map(Self)
+    }
+
+    fn read_as_original(text: &str) -> OriginalReading<Self> {
+        read_like(leading_number(text, false))
     }
 }
 
@@ -205,6 +278,10 @@ impl SettingValue for Seconds {
         let seconds = text.parse().ok().filter(|s: &f64| *s > 0.0 && *s <= 31_536_000.0);
         seconds.filter(|s| *s >= 0.001).map(Self)
     }
+
+    fn read_as_original(text: &str) -> OriginalReading<Self> {
+        read_like(leading_number(text, true))
+    }
 }
 
 /// A number of bytes.
@@ -216,121 +293,6 @@ impl SettingValue for ByteCount {
 
     fn read(text: &str) -> Option<Self> {
         text.parse().ok().filter(|number| *number >= 1024).map(Self)
-    }
-}
-
-/// A list of names, separated by commas.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names(pub Vec<String>);
-
-impl SettingValue for Names {
-    const ACCEPTS: &'static str = "names, separated by commas";
-
-    fn read(text: &str) -> Option<Self> {
-        Some(Self(ParameterRules::parse_names(text)))
-    }
-}
-
-/// A list of `name=value` pairs, separated by commas.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PairsSetting(pub Vec<(String, String)>);
-
-impl SettingValue for PairsSetting {
-    const ACCEPTS: &'static str = "name=value pairs, separated by commas";
-
-    fn read(text: &str) -> Option<Self> {
-        ParameterRules::parse_pairs(text).ok().map(Self)
-    }
-}
-
-/// A list of playback formats, separated by colons.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Formats(pub Vec<String>);
-
-impl SettingValue for Formats {
-    const ACCEPTS: &'static str = "lowercase names, separated by colons";
-
-    fn read(text: &str) -> Option<Self> {
-        let names = text.split(':').map(str::trim).filter(|name| !name.is_empty());
-        let formats =
-            names.map(|name| FormatName::parse(name).map(|name| name.as_str().to_owned()));
-        formats.collect::<Option<Vec<_>>>().map(Self)
-    }
-}
-
-/// A secret; it is not shown in any output.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl SettingValue for Secret {
-    const ACCEPTS: &'static str = "a secret without leading or trailing whitespace";
-    const SECRET: bool = true;
-
-    fn read(text: &str) -> Option<Self> {
-        (text.trim() == text).then(|| Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// The URL of a store, which may contain a password. `super::stores` parses it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StoreUrl(pub String);
-
-impl SettingValue for StoreUrl {
-    const ACCEPTS: &'static str = "a URL without leading or trailing whitespace";
-    const SECRET: bool = true;
-
-    fn read(text: &str) -> Option<Self> {
-        (text.trim() == text).then(|| Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// An address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BindAddress {
-    /// A host (`None` for all addresses) and a port (`None` for that of `PORT`).
-    Tcp(Option<String>, Option<u16>),
-    /// The path of a Unix socket.
-    Unix(PathBuf),
-}
-
-impl SettingValue for BindAddress {
-    const ACCEPTS: &'static str = "tcp://host:port, unix:///path, [::1] or host:port";
-
-    fn read(text: &str) -> Option<Self> {
-        if let Some(path) = text.strip_prefix("unix://") {
-            let path = path.split('?').next().unwrap_or_default();
-            return (path.len() > 1 && path.starts_with('/')).then(|| Self::Unix(path.into()));
-        }
-        let rest = text.strip_prefix("tcp://").unwrap_or(text);
-        let rest = rest.split(['?', '/']).next().unwrap_or_default();
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(v6) => {
-                let (host, after) = v6.split_once(']')?;
-                (host, after.strip_prefix(':').or_else(|| after.is_empty().then_some(""))?)
-            }
-            None => match rest.split_once(':') {
-                Some((host, port)) => (host, port),
-                None => (rest, ""),
-            },
-        };
-        let port = if port.is_empty() { None } else { Some(port.parse().ok()?) };
-        let is_host_char = |c: char| c.is_ascii_alphanumeric() || ".-_:%".contains(c);
-        if host.is_empty() && port.is_none() || !host.chars().all(is_host_char) {
-            return None;
-        }
-        Some(Self::Tcp((!host.is_empty()).then(|| host.to_owned()), port))
     }
 }
 
@@ -385,23 +347,6 @@ impl SettingValue for LogLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bind_addresses_are_parsed() {
-        let tcp = |host: &str, port| Some(BindAddress::Tcp(Some(host.to_owned()), port));
-        assert_eq!(BindAddress::read("tcp://0.0.0.0:3000"), tcp("0.0.0.0", Some(3000)));
-        assert_eq!(BindAddress::read("tcp://[::1]:80"), tcp("::1", Some(80)));
-        assert_eq!(BindAddress::read("[::1]"), tcp("::1", None));
-        assert_eq!(BindAddress::read("localhost"), tcp("localhost", None));
-        assert_eq!(BindAddress::read("tcp://:8080"), Some(BindAddress::Tcp(None, Some(8080))));
-        assert_eq!(
-            BindAddress::read("unix:///run/s.sock"),
-            Some(BindAddress::Unix("/run/s.sock".into()))
-        );
-        for invalid in ["", "tcp://", "unix://", "unix://relative", "tcp://h:port", "a b", "[::1"] {
-            assert_eq!(BindAddress::read(invalid), None, "{invalid}");
-        }
-    }
 
     #[test]
     fn numbers_have_limits() {

@@ -7,21 +7,14 @@ mod tenants;
 
 use std::sync::Arc;
 
-use app::api::{ApiError, authenticate};
-use app::tenancy::Caller;
-use bbb::Query;
-use bbb::call::ContentType;
+use app::api::ApiError;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use self::parameters::AdminRefusal;
-use super::body;
+use self::parameters::{AdminRefusal, read_parameters};
 use super::message::{ApiRequest, HttpResponse};
 use super::respond;
 use super::state::HttpState;
-
-/// Longest body, in bytes.
-const MAX_BODY_BYTES: u64 = 1 << 20;
 
 /// Every call, and whether it is a POST.
 const CALLS: [(&str, bool); 11] = [
@@ -75,8 +68,12 @@ pub(super) async fn handle_call(
     match result {
         Ok(Ok((status, value))) => HttpResponse::ok(call, respond::json(status, &value)),
         Ok(Err(AdminRefusal(status, error))) => {
-            let mut response =
-                HttpResponse::ok(call, respond::json(status, &json!({ "error": error })));
+            let mut text = json!({ "error": error });
+            if is_tenant_call(call) {
+                // The original calls the texts of these calls so.
+                text["message"] = text["error"].clone();
+            }
+            let mut response = HttpResponse::ok(call, respond::json(status, &text));
             response.result = "refused".to_owned();
             response
         }
@@ -84,48 +81,9 @@ pub(super) async fn handle_call(
     }
 }
 
-/// Verifies a call and returns its parameters: those of a JSON body and those of the query, where
-/// `server[url]` is a field of `server`. `None` if the body is not a JSON object.
-async fn read_parameters(
-    state: &HttpState,
-    call: &str,
-    request: ApiRequest,
-) -> Result<Option<Map<String, Value>>, ApiError> {
-    let content_type = body::content_type(&request.headers).to_owned();
-    let body = if request.method == Method::POST {
-        body::read_whole(&request.headers, request.body, MAX_BODY_BYTES).await?
-    } else {
-        bytes::Bytes::new()
-    };
-    if !body.is_empty() && ContentType::parse(&content_type) != ContentType::Json {
-        return Err(ApiError::UnsupportedContentType);
-    }
-    // The balancer's own secret is required on every host, also on the host of a tenant.
-    authenticate(&state.app, &Caller::default(), call, &request.query, None)?;
-    let mut parameters = if body.is_empty() {
-        Map::new()
-    } else {
-        match serde_json::from_slice(&body) {
-            Ok(Value::Object(object)) => object,
-            _ => return Ok(None),
-        }
-    };
-    for (name, value) in Query::parse(&request.query).iter() {
-        let name = name.as_ref();
-        let value = Value::String(value.into_owned());
-        match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
-            Some((object, field)) => {
-                let object = parameters.entry(object).or_insert_with(|| json!({}));
-                if let Value::Object(object) = object {
-                    object.insert(field.to_owned(), value);
-                }
-            }
-            None => {
-                parameters.insert(name.to_owned(), value);
-            }
-        }
-    }
-    Ok(Some(parameters))
+/// Returns whether a call concerns tenants.
+fn is_tenant_call(call: &str) -> bool {
+    call.contains("Tenant")
 }
 
 async fn execute_call(
@@ -133,7 +91,7 @@ async fn execute_call(
     call: &str,
     parameters: &Map<String, Value>,
 ) -> Result<(StatusCode, Value), AdminRefusal> {
-    if call.contains("Tenant") {
+    if is_tenant_call(call) {
         tenants::execute_call(&state.app, call, parameters).await
     } else {
         servers::execute_call(&state.app, call, parameters).await

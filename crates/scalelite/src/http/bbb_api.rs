@@ -19,7 +19,7 @@ use super::body::{self, RequestContent};
 use super::message::{ApiRequest, HttpResponse};
 use super::respond::{self, ResponseBody};
 use super::state::HttpState;
-use super::{host, join_retry, recordings, text_tracks};
+use super::{host, join_retry, recordings, session_calls, text_tracks};
 
 /// Returns the version document, which needs no checksum.
 pub(super) fn handle_index(state: &HttpState, method: &Method) -> HttpResponse {
@@ -27,7 +27,9 @@ pub(super) fn handle_index(state: &HttpState, method: &Method) -> HttpResponse {
         return HttpResponse::failed("index", &ApiError::Unsupported);
     }
     let build = state.app.policy.build_number.as_deref().map(|build| ("build", build));
-    let elements: Vec<_> = std::iter::once(("version", "2.0")).chain(build).collect();
+    // BBB's elements, in its order. The servers of the pool may have several versions of BBB: none is named.
+    let versions = [("version", "2.0"), ("apiVersion", "2.0"), ("bbbVersion", "")];
+    let elements: Vec<_> = versions.into_iter().chain(build).collect();
     HttpResponse::ok("index", respond::xml(response::build_success(&elements)))
 }
 
@@ -39,7 +41,8 @@ pub(super) async fn handle_call(
 ) -> HttpResponse {
     let call = ApiCall::from_name(name).filter(|call| call.allows_method(request.method.as_str()));
     let Some(call) = call.filter(|call| *call != ApiCall::Index) else {
-        return HttpResponse::failed("-", &ApiError::Unsupported);
+        let refusal = session_calls::refuse(name, &request.method);
+        return refusal.unwrap_or_else(|| HttpResponse::failed("-", &ApiError::Unsupported));
     };
     if let Some(response) = respond_if_disabled(state, call) {
         return response;
@@ -130,17 +133,25 @@ async fn verify_call(
         RequestContent::None
     };
     // The query is verified first: only a client that signed it may send a long form.
-    let signed = query.contains("checksum");
-    let mut secret = if signed { authenticate(None)? } else { "" };
+    let may_sign_form =
+        state.app.policy.accepts_form_checksums && matches!(content, RequestContent::Form(_));
+    let mut secret = match authenticate(None) {
+        Ok(secret) => secret,
+        Err(error) if query.contains("checksum") && !may_sign_form => return Err(error),
+        Err(_) => "",
+    };
+    let is_verified = !secret.is_empty();
     let body = match content {
-        RequestContent::None if signed => None,
-        RequestContent::Xml(body) if signed => Some(body),
+        RequestContent::None if is_verified => None,
+        RequestContent::Xml(body) if is_verified => Some(body),
         RequestContent::None | RequestContent::Xml(_) => return Err(ApiError::Checksum),
         RequestContent::Form(form) => {
-            let form = form.read(signed).await?;
+            let form = form.read(is_verified).await?;
             // A form without a checksum cannot invalidate the one of the query.
-            if !signed || form.contains("checksum") {
-                secret = authenticate(Some(&form))?;
+            if !is_verified || form.contains("checksum") {
+                secret = authenticate(Some(&form)).or_else(|_| {
+                    api::authenticate_form(&state.app, caller, call.name(), &query, &form)
+                })?;
             }
             api::merge_form(&mut query, form);
             None

@@ -170,6 +170,22 @@ pub(super) async fn read_whole(
     }
 }
 
+/// Reads a small form; `None` if the body is empty.
+pub(super) async fn read_form(
+    headers: &HeaderMap,
+    body: IncomingBody,
+    max_bytes: u64,
+) -> Result<Option<Query>, ApiError> {
+    read_length(headers, max_bytes)?;
+    let Some(pieces) = open_stream(body, max_bytes).await else { return Ok(None) };
+    let header = content_type(headers);
+    if ContentType::parse(header) == ContentType::Multipart {
+        return read_multipart(header, pieces, max_bytes).await.map(Some);
+    }
+    let form = collect_bytes(pieces, max_bytes).await?;
+    Ok(Some(Query::parse(&String::from_utf8_lossy(&form))))
+}
+
 /// Returns the value of `Content-Type`, or an empty string.
 pub(super) fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()

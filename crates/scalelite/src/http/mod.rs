@@ -20,6 +20,7 @@ pub mod playback;
 mod recordings;
 mod respond;
 mod route;
+mod session_calls;
 mod state;
 mod text_tracks;
 mod upload;

@@ -84,10 +84,15 @@ impl<'a> Route<'a> {
         match segments[..] {
             ["health_check"] => Self::Health { any_host: true },
             [] => Self::Health { any_host: false },
-            ["bigbluebutton", "api"] => Self::Index,
+            // The doubled `api` comes from clients whose configured address ends in /api already.
+            ["bigbluebutton"] | ["bigbluebutton", "api"] | ["bigbluebutton", "api", "api"] => {
+                Self::Index
+            }
             ["bigbluebutton", "api", "analytics_callback"] => Self::Analytics,
             ["bigbluebutton", "api", "end_callback"] => Self::EndReport(query),
-            ["bigbluebutton", "api", call] => Self::Bbb(call, query),
+            ["bigbluebutton", "api", call] | ["bigbluebutton", "api", "api", call] => {
+                Self::Bbb(call, query)
+            }
             ["scalelite", "api", call] => Self::Admin(call, query),
             ["scalelite", "recordings", "upload", record_id] => Self::Upload(record_id),
             _ => Self::Other(target),

@@ -84,25 +84,22 @@ async fn a_wrong_value_is_one_line_and_exit_code_1() -> anyhow::Result<()> {
     let wrong = |name, value| setup().map(|setup| setup.with_setting(name, value));
     for (setup, line) in [
         (
-            wrong("PORT", "many")?,
-            "PORT: `many` is not allowed, it must be a port number from 0 to 65535\n",
+            wrong("MAX_CONNECTIONS", "many")?,
+            "MAX_CONNECTIONS: `many` is not allowed, it must be a whole number, 1 or more\n",
         ),
         (
             wrong("LOG_FORMAT", "\u{1b}[31mred\nx")?,
             "LOG_FORMAT: `\u{fffd}[31mred\u{fffd}x` is not allowed, it must be text or json\n",
         ),
         (
-            wrong("RECORDING_DISABLED", "maybe")?,
-            "RECORDING_DISABLED: `maybe` is not allowed, it must be true or false\n",
+            wrong("PLAYBACK_X_ACCEL", "maybe")?,
+            "PLAYBACK_X_ACCEL: `maybe` is not allowed, it must be true or false\n",
         ),
         (
-            wrong("LOADBALANCER_SECRET", " hidden")?,
-            "LOADBALANCER_SECRET: `***` is not allowed, it must be a secret without leading or trailing whitespace\n",
+            wrong("AWS_SESSION_TOKEN", " hidden")?,
+            "AWS_SESSION_TOKEN: `***` is not allowed, it must be a secret without leading or trailing whitespace\n",
         ),
-        (
-            wrong("VOICE_BRIDGE_MIN", "10")?,
-            "VOICE_BRIDGE_MIN: `10` is not allowed, it must be at most VOICE_BRIDGE_MAX (9)\n",
-        ),
+        (wrong("S3_RECORDING", "true")?, "S3_BUCKET_NAME: it must be set, S3_RECORDING needs it\n"),
         (
             wrong("LOADBALANCER_SECRETS_FILE", "absent")?,
             "LOADBALANCER_SECRETS_FILE: absent: No such file or directory (os error 2)\n",
@@ -133,5 +130,48 @@ async fn ignored_settings_of_the_original_are_listed() -> anyhow::Result<()> {
     }
     let output = run_config(&setup, &["--reference"]).await?;
     assert!(output.exit_code == 0 && output.stdout.starts_with("# Configuration\n"));
+    Ok(())
+}
+
+/// An environment file as playbooks write it: zeros, blanks, and values that the original ignores.
+const PLAYBOOK_SETTINGS: [(&str, &str); 12] = [
+    ("URL_HOST", "https://lb.example.test:8443/"),
+    ("MAX_MEETING_DURATION", "0"),
+    ("POLLER_THREADS", "0"),
+    ("SERVER_HEALTHY_THRESHOLD", "0"),
+    ("CONNECT_TIMEOUT", " 5 "),
+    ("RESPONSE_TIMEOUT", "10s"),
+    ("LOAD_MIN_USER_COUNT", "15 "),
+    ("CREATE_EXCLUDE_PARAMS", " "),
+    ("DEFAULT_CREATE_PARAMS", "record=true,webcams"),
+    ("LOADBALANCER_CHECKSUM_ALGORITHM", "SHA1:SHA256:SHA512:MD5"),
+    ("CF_KEY_PAIR_ID", "K2JCJMDEHXQW5F"),
+    ("RAILS_LOG_LEVEL", "verbose"),
+];
+
+#[tokio::test]
+async fn an_environment_that_works_with_the_original_starts_with_warnings() -> anyhow::Result<()> {
+    let settings = PLAYBOOK_SETTINGS.iter();
+    let setup = settings.fold(setup()?, |setup, (name, value)| setup.with_setting(name, value));
+    let mut product = setup.spawn()?;
+    product.wait_until_listening().await?;
+    let log = product.log();
+    for text in [
+        "10 is used",
+        "50 is used",
+        "lb.example.test:8443 is used",
+        "record=true is used",
+        "SHA1:SHA256:SHA512 is used",
+    ] {
+        assert!(log.contains(text), "{text}: {log}");
+    }
+    assert_eq!(log.matches("setting corrected").count(), 8, "{log}");
+    product.kill().await?;
+    let output = run_config(&setup, &[]).await?.stdout;
+    let line =
+        " POLLER_THREADS: `0` is not allowed, it must be a whole number, 1 or more: 50 is used\n";
+    assert!(output.contains(line), "{output}");
+    let findings = process::run(&setup, &["doctor"]).await?.stdout;
+    assert!(findings.contains("setting POLLER_THREADS"), "{findings}");
     Ok(())
 }

@@ -212,9 +212,9 @@ async fn a_file_that_is_not_a_store_is_a_failure() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn wrong_weak_and_misspelled_settings_are_found() -> anyhow::Result<()> {
-    let failure = only_failure(&run_doctor(&setup()?.with_setting("PORT", "many")).await?);
+    let failure = only_failure(&run_doctor(&setup()?.with_setting("IDLE_TIMEOUT", "long")).await?);
     assert!(
-        failure.starts_with("FAIL     configuration: PORT: `many` is not allowed"),
+        failure.starts_with("FAIL     configuration: IDLE_TIMEOUT: `long` is not allowed"),
         "{failure}"
     );
     let url = setup()?.with_setting("REDIS_URL", "redis://:hidden@h:x");

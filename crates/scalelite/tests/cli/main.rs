@@ -8,6 +8,7 @@ mod meetings;
 mod migrate;
 mod pipes;
 mod pool;
+mod rake;
 mod recordings;
 mod secret;
 mod servers;

@@ -6,7 +6,7 @@ use testkit::process;
 #[tokio::test]
 async fn wrong_usage_is_exit_code_2() -> anyhow::Result<()> {
     let setup = setup()?;
-    let wrong: [&[&str]; 19] = [
+    let wrong: [&[&str]; 18] = [
         &[],
         &["nonsense"],
         &["--nonsense"],
@@ -21,7 +21,6 @@ async fn wrong_usage_is_exit_code_2() -> anyhow::Result<()> {
         &["poll", "nonsense"],
         &["sign"],
         &["sign", "x", "--url", "u", "--server", "s"],
-        &["rake"],
         &["config", "--json", "--reference"],
         &["doctor", "--yaml"],
         &["serve", "--roles", "cook"],

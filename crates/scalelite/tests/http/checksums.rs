@@ -6,7 +6,8 @@ use testkit::deployment::TestDeployment;
 use testkit::product::{API_PATH, SECRET};
 
 use crate::tools::{
-    assert_failed, assert_success, digest, parameter, send, start_deployment, take_requests,
+    assert_failed, assert_success, digest, parameter, send, start_deployment,
+    start_deployment_with, take_requests,
 };
 
 const QUERY: &str = "meetingID=room-7&random=1";
@@ -169,7 +170,7 @@ async fn any_of_several_secrets_may_sign_and_algorithms_may_be_limited() {
         ("LOADBALANCER_SECRETS", "second:third"),
         ("LOADBALANCER_CHECKSUM_ALGORITHM", "SHA256:SHA512"),
     ];
-    let deployment = crate::tools::start_deployment_with(0, &settings).await;
+    let deployment = start_deployment_with(0, &settings).await;
     for secret in [SECRET, "second", "third", "second:third", ""] {
         for algorithm in Algorithm::ALL {
             let sum = algorithm.hex_digest(&format!("getMeetings{secret}"));
@@ -182,4 +183,41 @@ async fn any_of_several_secrets_may_sign_and_algorithms_may_be_limited() {
             }
         }
     }
+}
+
+/// BBB 2.4 to 2.7.7 verifies a form over its parameters, sorted by name and encoded as Java does.
+#[tokio::test]
+async fn a_form_may_be_signed_over_its_sorted_parameters_if_that_is_allowed() {
+    let signed = "meetingID=room+7&name=%C3%84+%26+B*&record=false";
+    let sum = digest(Algorithm::Sha1, "create", signed);
+    let body = format!("record=false&name=%C3%84%20%26%20B%2A&checksum={sum}&meetingID=room%207");
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let target = format!("{API_PATH}/create");
+    let deployment = start_deployment(1).await;
+    let refused = send(&deployment.product, "POST", &target, &form, Some(body.as_bytes())).await;
+    assert_failed(&refused, "checksumError");
+    let allowed = [("ACCEPT_FORM_CHECKSUMS", "true")];
+    let deployment = start_deployment_with(1, &allowed).await;
+    let created = send(&deployment.product, "POST", &target, &form, Some(body.as_bytes())).await;
+    assert_success(&created);
+    assert_eq!(created.xml_field("meetingID"), "room 7");
+    for wrong in [
+        body.replace("record=false", "record=true"),
+        format!("{body}&moderatorPW=mine"),
+        format!("{body}&checksum={sum}"),
+        body.replace(&sum, ""),
+    ] {
+        let response = send(&deployment.product, "POST", &target, &form, Some(wrong.as_bytes()));
+        assert_failed(&response.await, "checksumError");
+    }
+    // Parameters of the query belong to the signed ones.
+    let added = format!("{target}?moderatorPW=mine");
+    let response = send(&deployment.product, "POST", &added, &form, Some(body.as_bytes())).await;
+    assert_failed(&response, "checksumError");
+    // The rule of BBB 3.0 holds as well.
+    let sum = digest(Algorithm::Sha256, "isMeetingRunning", "");
+    let body = format!("meetingID=room+7&checksum={sum}");
+    let target = format!("{API_PATH}/isMeetingRunning");
+    let response = send(&deployment.product, "POST", &target, &form, Some(body.as_bytes())).await;
+    assert_success(&response);
 }

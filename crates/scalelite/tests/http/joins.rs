@@ -2,6 +2,7 @@
 //! or gets the error.
 
 use bbb_sim::Algorithm;
+use testkit::process;
 use testkit::product::{ClientResponse, signed_target};
 
 use crate::tools::{assert_failed, create, parameter, send, start_deployment};
@@ -31,6 +32,52 @@ async fn a_join_of_greenlight_is_redirected_unchanged_and_signed_for_the_server(
     // A HEAD gets the same redirect.
     let head = send(&deployment.product, "HEAD", &signed_target("join", query), &[], None).await;
     assert_eq!(head.header("location"), response.header("location"));
+}
+
+/// Behind BBB's cluster proxy browsers reach all servers under the host of the proxy, each below a path of its own.
+#[tokio::test]
+async fn joins_may_go_to_another_url_than_the_calls_of_the_balancer() {
+    let deployment = start_deployment(1).await;
+    create(&deployment.product, "m1").await;
+    let server = &deployment.pool.servers()[0];
+    let proxy = server.open_alias().unwrap();
+    let list = deployment.product.call_management("getServers", None).await.unwrap();
+    let id = list[0]["id"].as_str().unwrap().to_owned();
+    let run = async |arguments: &[&str]| {
+        let output = process::run(deployment.product.setup(), arguments).await.unwrap();
+        (output.exit_code, output.stdout, output.stderr)
+    };
+    let update = ["servers", "update", &id, "--join-url"];
+    assert_eq!(run(&[&update[..], &["ftp://proxy"]].concat()).await.0, 1);
+    assert_eq!(run(&[&update[..], &[&proxy]].concat()).await.0, 0);
+    let query = "meetingID=m1&fullName=A&role=VIEWER&redirect=false";
+    let (page, sent) = split_location(&deployment.product.call("join", query).await.unwrap());
+    assert_eq!(page, format!("{proxy}/join"));
+    // The server accepts the signature under that URL.
+    let port: u16 = proxy.split([':', '/']).nth(4).unwrap().parse().unwrap();
+    let request = testkit::product::new_request("GET", &format!("/bigbluebutton/api/join?{sent}"));
+    let joined = testkit::product::exchange(port, &request).await.unwrap();
+    assert_eq!(joined.xml_field("returncode"), "SUCCESS", "{}", joined.text());
+    // The other calls go to the URL of the API.
+    let info = deployment.product.call("getMeetingInfo", "meetingID=m1").await.unwrap();
+    assert_eq!(info.xml_field("returncode"), "SUCCESS");
+    let server_info = deployment.product.call_management("getServers", None).await.unwrap();
+    assert_eq!(server_info[0]["join_url"], proxy.as_str());
+    let yaml = run(&["servers", "yaml"]).await.1;
+    assert!(yaml.contains(&format!("    join_url: {proxy}\n")), "{yaml}");
+    let file = deployment.product.setup().folder().join("pool.yml");
+    std::fs::write(&file, &yaml).unwrap();
+    let file = file.display().to_string();
+    assert_eq!(run(&["servers", "sync", &file]).await, (0, String::new(), String::new()));
+    // A file that does not name it leaves it as it is; an empty one removes it.
+    let without = yaml.replace(&format!("    join_url: {proxy}\n"), "");
+    std::fs::write(&file, &without).unwrap();
+    assert_eq!(run(&["servers", "sync", &file]).await.1, "");
+    let change = serde_json::json!({ "id": id, "join_url": "" });
+    let changed = deployment.product.call_management("updateServer", Some(change)).await.unwrap();
+    assert_eq!(changed.get("join_url"), None);
+    let (page, _) = split_location(&deployment.product.call("join", query).await.unwrap());
+    assert_eq!(page, format!("{}/join", server.url()));
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ mod lists;
 #[cfg(test)]
 mod long_requests;
 #[cfg(test)]
+mod management;
+#[cfg(test)]
 mod odd_answers;
 #[cfg(test)]
 mod paths;
@@ -57,6 +59,10 @@ mod test_playback;
 #[cfg(test)]
 mod text_tracks;
 #[cfg(test)]
+mod third_party_tools;
+#[cfg(test)]
 mod tools;
 #[cfg(test)]
 mod twins;
+#[cfg(test)]
+mod wrong_urls;

@@ -21,10 +21,15 @@ async fn the_version_document_needs_no_checksum() {
         format!("{API_PATH}/?&checksum=wrong"),
         format!("{API_PATH}?checksum=1&checksum=2"),
         "//bigbluebutton//api//".to_owned(),
+        "/bigbluebutton".to_owned(),
+        "/bigbluebutton/".to_owned(),
+        format!("{API_PATH}/api"),
+        format!("{API_PATH}/api/"),
     ] {
         let response = deployment.product.get(&target).await.unwrap();
         assert_success(&response);
-        assert_eq!(response.xml_field("version"), "2.0");
+        assert_eq!(response.xml_field("version"), "2.0", "{target}");
+        assert_eq!(response.xml_field("apiVersion"), "2.0", "{target}");
         let header = response.header("content-type");
         assert_eq!(header, Some("application/xml; charset=utf-8"));
     }
@@ -61,6 +66,7 @@ async fn doubled_and_trailing_slashes_do_not_redirect() {
         "/bigbluebutton/api//create",
         "/bigbluebutton/api/create/",
         "//bigbluebutton//api/create//",
+        "/bigbluebutton/api/api/create",
     ] {
         let target = format!("{path}?{query}&checksum={sum}");
         assert_success(&deployment.product.get(&target).await.unwrap());
@@ -72,10 +78,10 @@ async fn unknown_paths_and_methods_are_unsupported_requests() {
     let deployment = start_deployment(1).await;
     for path in [
         "/nothing",
-        "/bigbluebutton",
+        "/bigbluebutton/api/api/api",
+        "/bigbluebutton/Create",
         "/bigbluebutton/api/Create",
         "/bigbluebutton/api/hooks/list",
-        "/bigbluebutton/api/getJoinUrl",
         "/bigbluebutton/api/setConfigXML",
         "/bigbluebutton/api/getDefaultConfigXML",
         "/bigbluebutton/api/create/more",
@@ -96,6 +102,54 @@ async fn unknown_paths_and_methods_are_unsupported_requests() {
     let insert = deployment.product.call("insertDocument", "meetingID=m1");
     assert_failed(&insert.await.unwrap(), "unsupportedRequest");
     assert!(deployment.pool.servers()[0].meetings().is_empty());
+}
+
+#[tokio::test]
+async fn a_host_name_may_be_configured_as_an_address() {
+    let deployment =
+        start_deployment_with(0, &[("URL_HOST", "https://lb.example.test:8443/")]).await;
+    for (host, status) in [
+        ("lb.example.test", 200),
+        ("LB.example.test:8443", 200),
+        ("lb.example.test:80", 200),
+        ("other.example.test", 403),
+    ] {
+        let mut request = testkit::product::new_request("GET", API_PATH);
+        request.headers = vec![("Host".to_owned(), host.to_owned())];
+        let response = deployment.product.send(&request).await.unwrap();
+        assert_eq!(response.status, status, "{host}");
+    }
+    assert!(deployment.product.log().contains("lb.example.test:8443 is used"));
+}
+
+#[tokio::test]
+async fn calls_of_a_session_are_refused_as_their_callers_parse_it() {
+    let deployment = start_deployment(0).await;
+    for (call, is_json) in [
+        ("getJoinUrl", true),
+        ("learningDashboard", true),
+        ("guestWait", true),
+        ("feedback", true),
+        ("signOut", false),
+    ] {
+        let target = format!("{API_PATH}/{call}?sessionToken=abc");
+        for method in ["GET", "POST"] {
+            let response = send(&deployment.product, method, &target, &[], None).await;
+            if !is_json {
+                assert_failed(&response, "unsupportedRequest");
+                continue;
+            }
+            let header = response.header("content-type").unwrap();
+            assert!(response.status == 200 && header.starts_with("application/json"), "{header}");
+            let json: serde_json::Value = serde_json::from_str(&response.text()).unwrap();
+            let json = &json["response"];
+            assert_eq!(json["returncode"], "FAILED", "{call}");
+            assert_eq!(json["messageKey"], "unsupportedRequest", "{call}");
+            assert!(json["message"].as_str().unwrap().contains("session"), "{call}");
+        }
+        let put = send(&deployment.product, "PUT", &target, &[], None).await;
+        assert_failed(&put, "unsupportedRequest");
+    }
 }
 
 #[tokio::test]

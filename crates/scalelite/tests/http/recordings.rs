@@ -255,6 +255,13 @@ async fn metadata_is_changed_except_the_tenant() {
         );
         assert_eq!((stored.tenant(), stored.protected), (None, true));
     }
+    // As BBB does, keys that it uses itself are kept in lower case, beside its own.
+    let renamed = "recordID=a&meta_meetingName=Neu";
+    assert_eq!(deployment.call("updateRecordings", renamed).await.xml_field("updated"), "true");
+    let stored = deployment.store.find_recording("a").await.unwrap().unwrap();
+    assert_eq!(stored.metadata_value("meetingname"), Some("Neu"));
+    let long = format!("recordID=a&meta_{}=x", "k".repeat(300));
+    assert_failed(&deployment.call("updateRecordings", &long).await, "validationError");
     let partial = deployment.call("updateRecordings", "recordID=a,zz&meta_x=y").await;
     assert_eq!(partial.xml_field("updated"), "false");
     assert_eq!(

@@ -225,7 +225,8 @@ async fn management_calls_report_errors_with_a_status() {
         ("deleteTenant", "{\"id\":\"none\"}".to_owned(), 404, unknown.to_owned()),
     ] {
         let response = call_management(&deployment, call, &body).await;
-        assert_eq!(response, (status, json!({ "error": error })), "{call} {body}");
+        let texts = json!({ "error": error, "message": error });
+        assert_eq!(response, (status, texts), "{call} {body}");
     }
     let all = deployment.product.call_management("getTenants", None).await.unwrap();
     let tenant =

@@ -55,6 +55,7 @@ fn varied_servers() -> Vec<Server> {
     };
     rich.limits = ServerLimits { max_meetings: Some(0), max_users: Some(u32::MAX), tier: 9 };
     rich.placed_since_poll = 4;
+    rich.join_url = Some("https://proxy.example.test/b%20ü/api".to_owned());
     let mut probation = open_server("a-probation", 0.0);
     probation.health =
         Health { online: false, healthy_count: 2, unhealthy_count: 0, ..Health::default() };
@@ -74,7 +75,7 @@ fn assert_same(found: &Server, expected: &Server) {
     let rest = |server: &Server| {
         (
             server.secret.clone(),
-            server.tag.clone(),
+            (server.tag.clone(), server.join_url.clone()),
             server.load_multiplier,
             server.stats,
             server.bbb_version.clone(),
@@ -182,6 +183,7 @@ async fn fields_change_together(factory: PoolFactory<'_>) {
         url: Some("https://u".to_owned()),
         secret: Some("s".to_owned()),
         tag: Some(Some("t".to_owned())),
+        join_url: Some(Some("https://j".to_owned())),
         state: Some(AdminState::Cordoned),
         load_multiplier: Some(3.0),
         max_meetings: Some(Some(5)),
@@ -191,12 +193,17 @@ async fn fields_change_together(factory: PoolFactory<'_>) {
     let updated = store.update_server("a", change).await.expect("a server");
     let mut expected = open_server("a", 20.0);
     (expected.url, expected.secret) = ("https://u".to_owned(), "s".to_owned());
+    expected.join_url = Some("https://j".to_owned());
     expected.tag = Some("t".to_owned());
     expected.state = AdminState::Cordoned;
     expected.load_multiplier = 3.0;
     expected.limits = ServerLimits { max_meetings: Some(5), max_users: Some(500), tier: 1 };
     assert_same(&updated, &expected);
     assert_eq!(store.find_load("a").await, Some(20.0), "until the next poll");
+    let change = ServerChange { join_url: Some(None), ..ServerChange::default() };
+    let updated = store.update_server("a", change).await.expect("a server");
+    expected.join_url = None;
+    assert_same(&updated, &expected);
 }
 
 async fn nothing_changes_where_nothing_is_asked(factory: PoolFactory<'_>) {

@@ -314,7 +314,7 @@ fn respond(
 }
 
 fn to_response(status: u16, body: Bytes) -> BackendResponse {
-    BackendResponse { status, body, date: None }
+    BackendResponse { status, location: None, body, date: None }
 }
 
 /// Splits the URL of a call into host, name and query.

@@ -148,6 +148,7 @@ impl Scenario {
             poll_timeout_ms: POLL_WAIT_MS,
             poll_concurrency: 50,
             meeting_ttl_ms: 86_400_000,
+            accepts_form_checksums: false,
             url_host: Some("balancer".to_owned()),
             tells_ends: true,
             max_upload_ms: 300_000,

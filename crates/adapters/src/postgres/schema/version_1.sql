@@ -42,6 +42,7 @@ CREATE TABLE scalelite_own.servers (
     answered_at bigint NOT NULL,
     placed_since_poll bigint NOT NULL,
     max_meetings bigint,
+    join_url text,
     max_users bigint,
     tier bigint NOT NULL,
     -- Another entry that is the same server under another name.

@@ -27,6 +27,7 @@ CREATE TABLE servers (
     answered_at INTEGER NOT NULL,
     placed_since_poll INTEGER NOT NULL,
     max_meetings INTEGER,
+    join_url TEXT,
     max_users INTEGER,
     tier INTEGER NOT NULL,
     -- Another entry that is the same server under another name.

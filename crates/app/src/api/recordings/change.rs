@@ -3,7 +3,7 @@
 use bbb::{Query, response};
 use bytes::Bytes;
 use domain::recording::Recording;
-use domain::recording::catalog::{INTERNAL_KEYS, RESERVED_KEYS, RecordingChange};
+use domain::recording::catalog::{RESERVED_KEYS, RecordingChange};
 
 use super::parameters::{parse_metadata, parse_record_ids, recording_store};
 use crate::api::errors::ApiError;
@@ -74,14 +74,14 @@ pub async fn delete_recordings(
 /// of the named recordings are the caller's.
 ///
 /// # Errors
-/// When no recording is named, or the store fails.
+/// When no recording is named, metadata cannot be stored, or the store fails.
 pub async fn update_recordings(
     app: &App,
     caller: &Caller,
     query: &Query,
 ) -> Result<Bytes, ApiError> {
     let ids = parse_record_ids(query)?;
-    let (records, change) = (recording_store(app)?, parse_change(query));
+    let (records, change) = (recording_store(app)?, parse_change(query)?);
     let mut updated = false;
     // Reserved metadata keys are ignored without an error.
     if !change.is_empty() || !parse_metadata(query).is_empty() {
@@ -91,24 +91,24 @@ pub async fn update_recordings(
     Ok(response::build_success(&[("updated", if updated { "true" } else { "false" })]).into())
 }
 
-fn parse_change(query: &Query) -> RecordingChange {
-    let may_change = |key: &str| {
-        let is_internal = INTERNAL_KEYS.iter().any(|internal| internal.eq_ignore_ascii_case(key));
-        !RESERVED_KEYS.contains(&key)
-            && !is_internal
-            && key.len() <= MAX_KEY_BYTES
-            && !key.contains('\0')
-    };
-    let metadata = parse_metadata(query).into_iter();
-    let metadata = metadata.filter(|(key, value)| may_change(key) && !value.contains('\0'));
+/// Reads the changes. Keys that BBB itself uses, such as `meetingName`, are stored in lower case beside BBB's own, as BBB does.
+fn parse_change(query: &Query) -> Result<RecordingChange, ApiError> {
+    let mut metadata = parse_metadata(query);
+    metadata.retain(|(key, _)| !RESERVED_KEYS.contains(&key.as_str()));
+    for (key, value) in &metadata {
+        if key.len() > MAX_KEY_BYTES || key.contains('\0') || value.contains('\0') {
+            return Err(ApiError::InvalidMetadata);
+        }
+    }
     // A blank value removes the key.
-    let metadata = metadata.map(|(key, value)| (key, (!value.trim().is_empty()).then_some(value)));
+    let metadata =
+        metadata.into_iter().map(|(key, value)| (key, (!value.trim().is_empty()).then_some(value)));
     let protect = query.get("protect").filter(|text| !text.trim().is_empty());
-    RecordingChange {
+    Ok(RecordingChange {
         metadata: metadata.collect(),
         protected: protect.map(|text| is_true(&text)),
         tenant: None,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -117,13 +117,33 @@ mod tests {
 
     #[test]
     fn changes_are_parsed() {
-        let parse = |query: &str| parse_change(&Query::parse(query));
+        let parse = |query: &str| parse_change(&Query::parse(query)).unwrap();
         let changed =
             parse("meta_Name=Neu&meta_gone=&meta_tenant-id=x&meta_Tenant-ID=y&protect=TRUE");
         let metadata = [("name".to_owned(), Some("Neu".to_owned())), ("gone".to_owned(), None)];
         assert_eq!((changed.metadata.as_slice(), changed.protected), (&metadata[..], Some(true)));
-        assert!(parse("meta_tenant-id=x&meta_isBreakout=true&protect=&recordID=r").is_empty());
+        assert!(parse("meta_tenant-id=x&protect=&recordID=r").is_empty());
         assert_eq!(parse("protect=no").protected, Some(false));
+    }
+
+    #[test]
+    fn keys_of_bbb_are_kept_in_lower_case() {
+        let parsed = parse_change(&Query::parse("meta_meetingName=Neu&meta_isBreakout=")).unwrap();
+        let expected =
+            [("meetingname".to_owned(), Some("Neu".to_owned())), ("isbreakout".to_owned(), None)];
+        assert_eq!(parsed.metadata, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_refused() {
+        let long = format!("meta_{}=x", "k".repeat(256));
+        for query in [long.as_str(), "meta_a%00=b", "meta_a=%00"] {
+            assert_eq!(
+                parse_change(&Query::parse(query)),
+                Err(ApiError::InvalidMetadata),
+                "{query}"
+            );
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl BbbClient for FixedAnswer {
     async fn send_call(&self, _: BackendCall) -> Result<BackendResponse, CallError> {
         let answer = self.0.lock().unwrap().clone();
         let body = Bytes::from(answer.ok_or(CallError::Timeout(1))?);
-        Ok(BackendResponse { status: 200, body, date: None })
+        Ok(BackendResponse { status: 200, body, date: None, location: None })
     }
 }
 

@@ -33,6 +33,7 @@ fn collect_findings(sources: &Sources) -> Result<Vec<Finding>, CommandFailure> {
     let read = Config::read(sources);
     let settings = read.as_ref().map(|(_, settings)| settings.as_slice());
     findings.push(settings::check_configuration(settings));
+    findings.extend(settings::check_values(settings.unwrap_or_default()));
     findings.extend(settings::check_variables(sources));
     let Ok((config, _)) = read else {
         let reason = "the configuration must be corrected first";

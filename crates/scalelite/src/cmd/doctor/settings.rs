@@ -3,7 +3,8 @@
 use app::ports::Finding;
 
 use crate::config::ignored_settings::{NOT_IMPLEMENTED, WITHOUT_EFFECT};
-use crate::config::settings::{EffectiveSetting, SETTINGS};
+use crate::config::reading::EffectiveSetting;
+use crate::config::settings::SETTINGS;
 use crate::config::sources::SettingOrigin;
 use crate::config::values::Secret;
 use crate::config::{Config, Sources, StoreSettings};
@@ -36,6 +37,18 @@ pub fn check_configuration(read: Result<&[EffectiveSetting], &String>) -> Findin
             Finding::fail("configuration", error, advice)
         }
     }
+}
+
+/// Finds values that are not allowed and are read as the original reads them.
+pub fn check_values(settings: &[EffectiveSetting]) -> Vec<Finding> {
+    let warned = settings.iter().filter_map(|setting| Some((setting, setting.warning.as_ref()?)));
+    warned
+        .map(|(setting, warning)| {
+            let name = setting.setting.name;
+            let detail = warning.strip_prefix(name).unwrap_or(warning).trim_start_matches(": ");
+            Finding::warn(format!("setting {name}"), detail, "correct it")
+        })
+        .collect()
 }
 
 /// Finds environment variables without effect and probably misspelled ones.

@@ -84,6 +84,17 @@ pub async fn update(
     apply_change(context, id, update).await
 }
 
+/// Sets the URL of joins; an empty one removes it.
+pub async fn set_join_url(
+    context: &CommandContext,
+    id: &str,
+    url: &str,
+) -> Result<(), CommandFailure> {
+    print_line(format!("Setting the URL of joins of server {id}..."));
+    let join_url = Some(non_empty(Some(url.to_owned())));
+    apply_change(context, id, ServerChange { join_url, ..ServerChange::default() }).await
+}
+
 /// Removes a server.
 pub async fn remove(context: &CommandContext, id: &str) -> Result<(), CommandFailure> {
     print_line(format!("Removing server {id}..."));

@@ -111,6 +111,9 @@ pub async fn print_yaml(context: &CommandContext, verbose: bool) -> Result<(), C
     for server in servers {
         print_line(format!("  {}:", quote_scalar(&server.id.0)));
         print_line(format!("    url: {}", quote_scalar(&server.url)));
+        if let Some(url) = &server.join_url {
+            print_line(format!("    join_url: {}", quote_scalar(url)));
+        }
         print_line(format!("    secret: {}", quote_scalar(&server.secret)));
         print_line(format!("    load_multiplier: {:?}", server.load_multiplier));
         print_line(format!("    tag: {}", quote_scalar(server.tag.as_deref().unwrap_or_default())));

@@ -15,8 +15,17 @@ use crate::output::print_line;
 /// Longest file, in bytes.
 const MAX_FILE_BYTES: u64 = 8 << 20;
 /// Fields of a server in the file.
-const KNOWN_FIELDS: [&str; 8] =
-    ["url", "secret", "enabled", "load_multiplier", "tag", "max_meetings", "max_users", "tier"];
+const KNOWN_FIELDS: [&str; 9] = [
+    "url",
+    "join_url",
+    "secret",
+    "enabled",
+    "load_multiplier",
+    "tag",
+    "max_meetings",
+    "max_users",
+    "tier",
+];
 /// Fields that `servers yaml --verbose` prints in addition. They describe the state of the server, and
 /// are ignored.
 const IGNORED_FIELDS: [&str; 4] = ["load", "state", "bbb_version", "online"];
@@ -37,6 +46,8 @@ struct WantedServer {
     id: String,
     new_server: NewServer,
     limits: ServerLimits,
+    /// `None` if the file does not say: then it stays as it is.
+    join_url: Option<Option<String>>,
     enabled: bool,
 }
 
@@ -44,11 +55,16 @@ fn sync_failure(text: impl std::fmt::Display) -> CommandFailure {
     CommandFailure(format!("ERROR: {text}"))
 }
 
+/// Reads a file, or the standard input if its name is `-`.
 fn read_yaml(path: &Path) -> Result<Value, CommandFailure> {
     use std::io::Read as _;
     let mut text = String::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(MAX_FILE_BYTES + 1).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+    };
     read.map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => {
             sync_failure(format!("No such file or directory @ rb_sysopen - {}", path.display()))
@@ -171,9 +187,11 @@ impl PoolSync<'_> {
             return Ok(());
         }
         let server = servers::add(&self.context.app, new_server).await.map_err(admin_failure)?;
-        if wanted.enabled || wanted.limits != ServerLimits::default() {
+        let has_more = wanted.limits != ServerLimits::default() || wanted.join_url.is_some();
+        if wanted.enabled || has_more {
             let state = wanted.enabled.then_some(AdminState::Enabled);
-            let change = ServerChange { state, ..limits_change(wanted.limits) };
+            let join_url = wanted.join_url.clone();
+            let change = ServerChange { state, join_url, ..limits_change(wanted.limits) };
             self.apply_change(&server, change).await?;
         }
         Ok(())
@@ -191,6 +209,7 @@ impl PoolSync<'_> {
             && server.secret == secret
             && server.tag == tag
             && server.limits == wanted.limits
+            && wanted.join_url.as_ref().is_none_or(|url| server.join_url == *url)
             && (server.load_multiplier - load_multiplier).abs() < f64::EPSILON
             && state.is_none();
         if is_unchanged || !self.announce_change("update", &wanted.id, server.hostname()) {
@@ -198,6 +217,7 @@ impl PoolSync<'_> {
         }
         let change = ServerChange {
             url: Some(url),
+            join_url: wanted.join_url.clone(),
             secret: Some(secret),
             tag: Some(tag),
             state,
@@ -315,7 +335,11 @@ fn read_wanted_server(id: &str, entry: &Value) -> Result<WantedServer, CommandFa
         max_users: limit("max_users")?,
         tier: limit("tier")?.unwrap_or(0),
     };
-    Ok(WantedServer { id: id.to_owned(), new_server, limits, enabled })
+    let join_url = server.get("join_url").map(|_| text_field(entry, "join_url"));
+    if join_url.iter().flatten().any(|url| servers::check_url(url).is_err()) {
+        return Err(sync_failure(format!("Server id={id} has a bad join_url")));
+    }
+    Ok(WantedServer { id: id.to_owned(), new_server, limits, join_url, enabled })
 }
 
 /// Reads a server from its entry in a file. Error messages call it `name`.

@@ -140,10 +140,43 @@ fn sentinels_are_read_from_the_file() {
         assert_eq!(address.password.as_deref(), Some("p"));
         let RedisEndpoint::Sentinel { sentinel_password, .. } = address.endpoint else { panic!() };
         assert_eq!(sentinel_password.as_deref(), Some("sp"));
-        let variables = &[REDIS];
+        let variables = &[("REDIS_URL", "redis+sentinel://c/other/3")];
         let deployment = Deployment { redis: &redis, variables, ..Deployment::default() };
-        assert_eq!(deployment.locations().0, "redis://r:6379/1");
+        assert_eq!(deployment.locations().0, "redis+sentinel://c:26379/other/3");
     }
+}
+
+#[test]
+fn a_url_in_the_environment_leaves_the_other_keys_of_the_file_in_force() {
+    let sentinels = "  sentinels:\n  - {host: a}\n  - {host: b, port: 7}\n";
+    let url = "  url: <%= ENV.fetch('REDIS_URL') { 'redis://localhost' } %>\n";
+    for (redis, variables, location) in [
+        (
+            format!("{url}{sentinels}"),
+            &[("REDIS_URL", "redis://m/1")],
+            "redis+sentinel://a:26379,b:7/m/1",
+        ),
+        (
+            format!("{url}  ssl: true\n  db: 4\n{sentinels}"),
+            &[("REDIS_URL", "redis://m:6379/1")],
+            "rediss+sentinel://a:26379,b:7/m/4",
+        ),
+        (
+            format!("  name: master\n{sentinels}"),
+            &[("REDIS_URL", "redis://m/1")],
+            "redis+sentinel://a:26379,b:7/master/1",
+        ),
+        (format!("{url}  ssl: true\n"), &[("REDIS_URL", "redis://h:1/2")], "rediss://h:1/2"),
+        (format!("{url}  db: 5\n"), &[("REDIS_URL", "redis://h/2")], "redis://h:6379/5"),
+        ("  host: f\n  db: 5\n".to_owned(), &[("REDIS_URL", "redis://h/2")], "redis://h:6379/2"),
+    ] {
+        let deployment = Deployment { redis: &redis, variables, ..Deployment::default() };
+        assert_eq!(deployment.locations().0, location, "{redis}");
+    }
+    let variables = &[("REDIS_URL", "redis://m")];
+    let redis = format!("{url}  password: fp\n{sentinels}");
+    let address = Deployment { redis: &redis, variables, ..Deployment::default() }.redis_options();
+    assert_eq!(address.address.password.as_deref(), Some("fp"));
 }
 
 #[test]

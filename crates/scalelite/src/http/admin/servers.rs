@@ -7,7 +7,20 @@ use domain::{AdminState, Server, ServerLimits};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::parameters::{AdminRefusal, object_field, text_field};
+use super::parameters::{AdminRefusal, id_field, object_fields, text_field};
+
+/// Fields of a server that callers set.
+const FIELDS: [&str; 9] = [
+    "url",
+    "join_url",
+    "secret",
+    "tag",
+    "state",
+    "load_multiplier",
+    "max_meetings",
+    "max_users",
+    "tier",
+];
 
 impl From<AdminError> for AdminRefusal {
     fn from(error: AdminError) -> Self {
@@ -32,7 +45,7 @@ pub(super) async fn execute_call(
     call: &str,
     parameters: &Map<String, Value>,
 ) -> Result<(StatusCode, Value), AdminRefusal> {
-    let id = text_field(parameters, "id").unwrap_or_default();
+    let id = id_field(parameters, "server");
     let ok = StatusCode::OK;
     match call {
         "getServers" => {
@@ -45,12 +58,12 @@ pub(super) async fn execute_call(
         }
         "getServerInfo" => Ok((ok, server_json(&servers::find(app, &id).await?))),
         "addServer" => {
-            let new_server = read_new_server(object_field(parameters, "server")?)?;
+            let new_server = read_new_server(object_fields(parameters, "server", &FIELDS)?)?;
             Ok((StatusCode::CREATED, server_json(&servers::add(app, new_server).await?)))
         }
         "updateServer" => {
             servers::find(app, &id).await?;
-            let change = read_change(object_field(parameters, "server")?)?;
+            let change = read_change(object_fields(parameters, "server", &FIELDS)?)?;
             Ok((ok, server_json(&servers::update(app, &id, change).await?)))
         }
         "deleteServer" => {
@@ -90,6 +103,9 @@ fn server_json(server: &Server) -> Value {
         if let Some(limit) = limit {
             json[name] = limit.into();
         }
+    }
+    if let Some(url) = &server.join_url {
+        json["join_url"] = url.as_str().into();
     }
     json
 }
@@ -161,8 +177,10 @@ fn read_change(server: &Map<String, Value>) -> Result<ServerChange, AdminRefusal
             return Err(AdminRefusal(StatusCode::BAD_REQUEST, text));
         }
     };
+    let join_url = server.get("join_url").map(|_| text_field(server, "join_url"));
     Ok(ServerChange {
         url: None,
+        join_url: join_url.map(|url| url.filter(|url| !url.is_empty())),
         secret: text_field(server, "secret").filter(|secret| !secret.is_empty()),
         tag: text_field(server, "tag").map(|tag| Some(tag).filter(|tag| !tag.is_empty())),
         state,

@@ -6,7 +6,10 @@ use domain::{Tenant, TenantChange};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::parameters::{AdminRefusal, object_field, text_field};
+use super::parameters::{AdminRefusal, id_field, object_fields, text_field};
+
+/// Fields of a tenant that callers set.
+const FIELDS: [&str; 2] = ["name", "secrets"];
 
 impl From<TenantError> for AdminRefusal {
     fn from(error: TenantError) -> Self {
@@ -30,7 +33,7 @@ pub(super) async fn execute_call(
     if !app.policy.multitenancy {
         return message(StatusCode::PRECONDITION_FAILED, "Multitenancy is disabled");
     }
-    let id = text_field(parameters, "id").unwrap_or_default();
+    let id = id_field(parameters, "tenant");
     let ok = StatusCode::OK;
     match call {
         "getTenants" => {
@@ -42,7 +45,7 @@ pub(super) async fn execute_call(
         }
         "getTenantInfo" => Ok((ok, tenant_json(&tenants::find(app, &id).await?))),
         "addTenant" => {
-            let fields = object_field(parameters, "tenant")?;
+            let fields = object_fields(parameters, "tenant", &FIELDS)?;
             let [name, secrets] =
                 ["name", "secrets"].map(|key| text_field(fields, key).unwrap_or_default());
             let tenant = tenants::add(app, &name, &secrets).await?;
@@ -50,7 +53,7 @@ pub(super) async fn execute_call(
         }
         "updateTenant" => {
             tenants::find(app, &id).await?;
-            let fields = object_field(parameters, "tenant")?;
+            let fields = object_fields(parameters, "tenant", &FIELDS)?;
             let (name, secrets) = (text_field(fields, "name"), text_field(fields, "secrets"));
             let change = TenantChange { name, secrets, ..TenantChange::default() };
             Ok((ok, tenant_record_json(&tenants::update(app, &id, change).await?)))

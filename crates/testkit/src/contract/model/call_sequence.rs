@@ -176,6 +176,9 @@ fn any_change(rng: &mut TestRng) -> ServerChange {
     let number = rng.number_below(100);
     ServerChange {
         url: rng.is_one_in(4).then(|| format!("https://u{number}.example.test/api")),
+        join_url: rng
+            .is_one_in(5)
+            .then(|| rng.is_one_in(2).then(|| format!("https://proxy/{number}/api"))),
         secret: rng.is_one_in(4).then(|| format!("secret '{number}'")),
         tag: rng.is_one_in(4).then(|| rng.is_one_in(2).then(|| "red".to_owned())),
         state: rng.is_one_in(2).then(|| rng.pick(&STATES)),

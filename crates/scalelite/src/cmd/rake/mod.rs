@@ -1,0 +1,223 @@
+//! `rake`: runs the original's rake tasks, so that existing scripts keep working. The tasks call the
+//! same functions as the other commands.
+
+mod command_line;
+mod task_list;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use app::admin;
+
+use self::command_line::{RakeCall, TaskArguments, parse_command_line};
+use super::poll::PollTarget;
+use super::servers::{change, list, sync};
+use super::{CommandContext, CommandFailure, meetings, poll, recordings, status, tenants};
+use crate::output::print_line;
+
+/// The task that imports recordings until it is stopped.
+const WATCH_TASK: &str = "recordings:watch";
+
+/// The arguments of the program if it was called under the name of another one: `rake` and `rails` are
+/// followed by tasks, `bundle exec` by one of these two.
+pub fn replace_called_name(arguments: Vec<OsString>) -> Vec<OsString> {
+    let base_name = |word: &OsString| {
+        Path::new(word).file_name().map(|name| name.to_string_lossy().into_owned())
+    };
+    let is_rake = |word: Option<&OsString>| {
+        let name = word.and_then(base_name);
+        name.is_some_and(|name| name == "rake" || name == "rails")
+    };
+    let first = arguments.first();
+    let is_bundle = first.and_then(base_name).is_some_and(|name| name == "bundle")
+        && arguments.get(1).is_some_and(|word| word == "exec");
+    let count = match () {
+        () if is_rake(first) => 1,
+        () if is_bundle && is_rake(arguments.get(2)) => 3,
+        () => return arguments,
+    };
+    let names = ["scalelite", "rake"].into_iter().map(OsString::from);
+    names.chain(arguments.into_iter().skip(count)).collect()
+}
+
+/// Splits the tasks of a call at the one that imports recordings: those before it, and whether it is there.
+pub fn split_at_watch(words: &[String]) -> (&[String], bool) {
+    let is_run = matches!(parse_command_line(words), Ok(RakeCall::Run(_)));
+    match words.iter().position(|word| word == WATCH_TASK).filter(|_| is_run) {
+        Some(at) => (words.get(..at).unwrap_or_default(), true),
+        None => (words, false),
+    }
+}
+
+/// Runs tasks one after the other.
+pub async fn run(context: &CommandContext, words: &[String]) -> Result<(), CommandFailure> {
+    match parse_command_line(words)? {
+        RakeCall::List(pattern) => task_list::print_tasks(&pattern),
+        RakeCall::DryRun(tasks) => task_list::print_dry_run(&tasks),
+        RakeCall::Version => print_line(concat!("scalelite, version ", env!("CARGO_PKG_VERSION"))),
+        RakeCall::Run(tasks) => {
+            for task in tasks {
+                run_task(context, &task.name, &task.arguments).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn run_task(
+    context: &CommandContext,
+    name: &str,
+    args: &TaskArguments,
+) -> Result<(), CommandFailure> {
+    match name {
+        "servers" => list::print_plain(context).await,
+        "servers:add" => {
+            change::add(context, args.get(0), args.get(1), args.get(2), args.get(3)).await
+        }
+        "servers:update" => {
+            change::update(context, &args.id(), args.get(1), args.get(2), args.get_raw(3)).await
+        }
+        "servers:remove" => change::remove(context, &args.id()).await,
+        "servers:enable" => change::enable(context, &args.id()).await,
+        "servers:cordon" => change::cordon(context, &args.id()).await,
+        "servers:disable" => change::disable(context, &args.id(), false).await,
+        "servers:panic" => change::panic(context, &args.id(), args.is_on(1), args.is_on(2)).await,
+        "servers:loadMultiplier" => {
+            change::set_load_multiplier(context, &args.id(), args.get(1)).await
+        }
+        "servers:tag" => change::set_tag(context, &args.id(), args.get(1)).await,
+        "servers:addAll" => sync::add_all(context, Path::new(&args.id())).await,
+        "servers:sync" => {
+            let path = args.get(0);
+            let mode = args.get(1).unwrap_or_else(|| "cordon".to_owned());
+            sync::sync(context, path.as_deref().map(Path::new), &mode, args.is_on(2), false).await
+        }
+        "servers:yaml" => list::print_yaml(context, args.is_on(0)).await,
+        "servers:meeting_list" => list_server_meetings(context, args).await,
+        "meetings" | "meetings:list" => {
+            meetings::list(context, &meeting_ids(context, args).await?).await
+        }
+        "meetings:info" => match args.get(0) {
+            Some(id) => meetings::show_info(context, &id).await,
+            None => Err(CommandFailure("Error: Please input a meetingID!".to_owned())),
+        },
+        "meetings:end" => meetings::end(context, &meeting_ids(context, args).await?, false).await,
+        "poll:all" => poll::run(context, PollTarget::All, true).await,
+        "poll:servers" => poll::run(context, PollTarget::Servers, true).await,
+        "poll:meetings" => poll::run(context, PollTarget::Meetings, true).await,
+        "poll:versions" => poll::run(context, PollTarget::Versions, true).await,
+        // The original succeeds whatever it finds.
+        "recordings:update" => recordings::report_files(context, true, false).await.map(drop),
+        "recordings:addToTenant" => recordings::add_to_tenant(context, &args.id(), &[]).await,
+        "status" => status::print_rake_table(context).await,
+        "secret" => {
+            print_secret(context);
+            Ok(())
+        }
+        // Rails runs this before each of its tasks.
+        "environment" => Ok(()),
+        name if name.starts_with("db:") => task_list::run_database_task(name),
+        "liveness" => poll::check_liveness(context).await,
+        name if name.starts_with("tenant") => run_tenant_task(context, name, args).await,
+        unknown => Err(unknown_task(unknown)),
+    }
+}
+
+/// Lists the meetings of the servers with these ids, which colons separate, or of all servers.
+async fn list_server_meetings(
+    context: &CommandContext,
+    args: &TaskArguments,
+) -> Result<(), CommandFailure> {
+    let ids = args.non_empty();
+    if ids.is_empty() {
+        return list::print_meetings(context, None).await;
+    }
+    for id in ids.iter().flat_map(|list| list.split(':')).filter(|id| !id.is_empty()) {
+        list::print_meetings(context, Some(id)).await?;
+    }
+    Ok(())
+}
+
+/// The ids of meetings in a list separated by colons. An id that contains colons itself stays whole if a
+/// meeting has it.
+async fn meeting_ids(
+    context: &CommandContext,
+    args: &TaskArguments,
+) -> Result<Vec<String>, CommandFailure> {
+    let mut ids = Vec::new();
+    for list in args.non_empty() {
+        let whole = vec![list];
+        if admin::meetings::list(&context.app, &whole).await?.is_empty() {
+            let parts = whole.iter().flat_map(|list| list.split(':'));
+            ids.extend(parts.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()));
+        } else {
+            ids.extend(whole);
+        }
+    }
+    if ids.is_empty() && !args.non_empty().is_empty() {
+        // An empty list would mean all meetings.
+        return Err(CommandFailure("ERROR: no meeting is named".to_owned()));
+    }
+    Ok(ids)
+}
+
+/// Prints a secret of 128 hexadecimal digits, as Rails does.
+fn print_secret(context: &CommandContext) {
+    let bytes = std::iter::repeat_with(|| context.app.entropy.generate_bytes()).take(4).flatten();
+    print_line(bytes.map(|byte| format!("{byte:02x}")).collect::<String>());
+}
+
+async fn run_tenant_task(
+    context: &CommandContext,
+    name: &str,
+    args: &TaskArguments,
+) -> Result<(), CommandFailure> {
+    match name {
+        "tenants" | "tenants:showAll" => tenants::list(context).await,
+        "tenants:add" => tenants::add(context, args.get(0), args.get(1)).await,
+        "tenants:update" => tenants::update(context, args.get(0), args.get(1), args.get(2)).await,
+        "tenants:update_lrs_basic" => tenants::update_lrs_basic(context, args.first()).await,
+        "tenants:update_lrs_kc" => tenants::update_lrs_kc(context, args.first()).await,
+        "tenants:remove" => tenants::remove(context, &args.id()).await,
+        "tenantSettings" => tenants::list_settings(context).await,
+        "tenantSettings:add" => tenants::add_setting(context, args.first()).await,
+        "tenantSettings:remove" => tenants::remove_setting(context, &args.id()).await,
+        unknown => Err(unknown_task(unknown)),
+    }
+}
+
+fn unknown_task(name: &str) -> CommandFailure {
+    CommandFailure(format!("ERROR: unknown task {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_names_of_the_program_are_understood() {
+        for (line, replaced) in [
+            ("scalelite servers", "scalelite servers"),
+            ("/usr/local/bin/rake servers status", "scalelite rake servers status"),
+            ("./bin/rake", "scalelite rake"),
+            ("bin/rails db:migrate", "scalelite rake db:migrate"),
+            ("bundle exec rake status", "scalelite rake status"),
+            ("bundle exec ./bin/rake -T", "scalelite rake -T"),
+            ("bundle install", "bundle install"),
+            ("bundle exec ruby", "bundle exec ruby"),
+        ] {
+            let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+            assert_eq!(replace_called_name(words(line)), words(replaced), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_task_that_imports_recordings_ends_a_call() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let line = words("db:migrate recordings:watch");
+        assert_eq!(split_at_watch(&line), (&line[..1], true));
+        for line in ["servers", "-n recordings:watch", "-T recordings:watch"].map(words) {
+            assert_eq!(split_at_watch(&line), (&line[..], false));
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Checks of rules that involve several settings.
+
+use super::reading::EffectiveSetting;
+use super::settings::Config;
+
+impl Config {
+    /// Checks the rules, and corrects what the original accepts.
+    ///
+    /// # Errors
+    /// When a setting is missing that another one needs. The message names it.
+    pub(super) fn check(&mut self, effective: &mut [EffectiveSetting]) -> Result<(), String> {
+        let mut warn = |name: &str, used: Option<String>, warning: String| {
+            for setting in effective.iter_mut().filter(|one| one.setting.name == name) {
+                setting.value = used.clone().unwrap_or_else(|| setting.value.clone());
+                setting.warning = Some(format!("{name}: {warning}"));
+            }
+        };
+        if self.voice_bridge_min.0 > self.voice_bridge_max.0 {
+            let (min, max) = (self.voice_bridge_min.0, self.voice_bridge_max.0);
+            let problem =
+                format!("`{min}` is not allowed, it must be at most VOICE_BRIDGE_MAX ({max})");
+            warn("VOICE_BRIDGE_MIN", Some(max.to_string()), format!("{problem}: {max} is used"));
+            self.voice_bridge_min = self.voice_bridge_max;
+        }
+        let cdn = [
+            ("CF_KEY_PAIR_ID", self.cf_key_pair_id.is_some()),
+            ("CF_PRIVATE_KEY_B64", self.cf_private_key_b64.is_some()),
+        ];
+        if self.cloudfront_url.is_some() {
+            require_all_set(&cdn, "CloudFront")?;
+        } else {
+            for (name, _) in cdn.iter().filter(|(_, is_set)| *is_set) {
+                warn(name, None, "it has no effect without CLOUDFRONT_URL".to_owned());
+            }
+        }
+        if self.s3_recording {
+            let needed = [
+                ("S3_BUCKET_NAME", self.s3_bucket_name.is_some()),
+                ("AWS_ACCESS_KEY_ID", self.aws_access_key_id.is_some()),
+                ("AWS_SECRET_ACCESS_KEY", self.aws_secret_access_key.is_some()),
+            ];
+            require_all_set(&needed, "S3_RECORDING")?;
+        }
+        Ok(())
+    }
+}
+
+/// Fails if one of the settings, given with whether it is set, is missing although a feature needs it.
+fn require_all_set(needed: &[(&str, bool)], feature: &str) -> Result<(), String> {
+    match needed.iter().find(|(_, is_set)| !is_set) {
+        Some((name, _)) => Err(format!("{name}: it must be set, {feature} needs it")),
+        None => Ok(()),
+    }
+}
