@@ -116,7 +116,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
     let calls_per_server = usize::try_from(config.max_connections_per_server.0);
     let bbb =
         HttpBbbClient::new(policy.timeouts.connect_ms, calls_per_server.unwrap_or(usize::MAX));
-    let app = App {
+    let mut app = App {
         pool: state.clone(),
         history: state.clone(),
         forecast: Arc::default(),
@@ -134,6 +134,7 @@ pub fn wire(config: &Config, stores: &StoreSettings) -> Result<WiredApp, WiringE
         entropy: Arc::new(OsEntropy),
         policy: Arc::new(policy),
     };
+    app.blobs = recordings::claim_changes(app.blobs.clone(), &app);
     let playback = playback::build_playback_service(config, stores, &app, &data_dir)?;
     let importer = recordings::build_importer(config, &app);
     let uploads = recordings::build_uploads(config);
@@ -268,7 +269,7 @@ fn build_policy(config: &Config, secrets: Vec<String>) -> Policy {
             filter_required: config.get_recordings_api_filtered,
             protection_enabled: config.protected_recordings_enabled,
             token_lifetime_ms: minutes(config.protected_recordings_token_timeout.0),
-            trash_ms: minutes(config.recording_trash_days.0) * 24 * 60,
+            trash_ms: config.recording_trash_days.map(|days| minutes(days.0) * 24 * 60),
             retention: recordings::build_retention(config),
             forget_ms: config.recording_forget_days.map(|days| minutes(days.0) * 24 * 60),
         },

@@ -66,9 +66,15 @@ fn duration_ns(duration: Duration) -> i128 {
     i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
 }
 
+/// Endings of the names of archives.
+const EXTENSIONS: [&str; 5] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst"];
+
+/// Returns the ending by which a file is an archive; empty if it is none.
+pub(super) fn extension(name: &str) -> &'static str {
+    EXTENSIONS.into_iter().find(|extension| name.ends_with(extension)).unwrap_or_default()
+}
+
 /// Whether a file is an archive by its name. Files whose name begins with a dot are unfinished transfers.
 pub(super) fn is_archive(name: &str) -> bool {
-    let has_extension =
-        [".tar", ".tar.gz", ".tgz"].iter().any(|extension| name.ends_with(extension));
-    has_extension && !name.starts_with('.') && name.len() <= 255
+    !extension(name).is_empty() && !name.starts_with('.') && name.len() <= 255
 }

@@ -136,7 +136,7 @@ async fn a_newer_archive_of_the_same_name_stays() {
     // It is not quarantined either for a fault of the older one.
     fs::write(&newer, "x").unwrap();
     fs::rename(&newer, fixture.archive_path()).unwrap();
-    fixture.spool.quarantine_archive(&fixture.name, "t2", "old").await.unwrap();
+    fixture.spool.keep_archive(&fixture.name, "t2", KeptPlace::Quarantine, "old").await.unwrap();
     assert_eq!(fixture.list_names("spool"), [fixture.name.as_str()]);
     assert_eq!(
         fixture.list_names("quarantine").iter().filter(|name| name.ends_with(".tar")).count(),
@@ -150,15 +150,15 @@ async fn invalid_archives_are_quarantined_with_the_reason_and_released() {
     fs::write(fixture.archive_path(), "x").unwrap();
     let result = fixture.spool.unpack_archive(&fixture.name, "t1").await;
     assert!(matches!(result, Err(SpoolError::InvalidArchive(_))), "{result:?}");
-    fixture.spool.quarantine_archive(&fixture.name, "t1", "no tar").await.unwrap();
+    fixture.spool.keep_archive(&fixture.name, "t1", KeptPlace::Quarantine, "no tar").await.unwrap();
     assert!(fixture.list_names("spool").is_empty() && fixture.list_names("work").is_empty());
-    let reason = fixture.path("quarantine").join(reason_file_name(&fixture.name));
+    let reason = fixture.path("quarantine").join(format!("{}.reason.txt", fixture.name));
     assert_eq!(fs::read_to_string(reason).unwrap(), "no tar\n");
-    let released = fixture.spool.release_quarantined(&fixture.name).await.unwrap();
+    let released = fixture.spool.release_kept(&fixture.name).await.unwrap();
     assert_eq!(released, Some(SpooledArchive { name: fixture.name.clone(), size: 1 }));
     assert!(fixture.list_names("quarantine").is_empty());
     assert_eq!(fixture.list_names("spool"), [fixture.name.as_str()]);
-    assert_eq!(fixture.spool.release_quarantined(&fixture.name).await, Ok(None));
+    assert_eq!(fixture.spool.release_kept(&fixture.name).await, Ok(None));
 }
 
 #[tokio::test]

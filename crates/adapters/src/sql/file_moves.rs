@@ -45,10 +45,10 @@ pub(super) fn begin(
     now: Timestamp,
 ) -> Result<FileMove, StoreError> {
     const BEGIN: &str = "INSERT INTO file_moves \
-        (record_id, formats, destination, started_at, number, replaced_running) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (record_id) DO UPDATE SET \
+        (record_id, formats, destination, started_at, tried_at, number, replaced_running) \
+        VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6) ON CONFLICT (record_id) DO UPDATE SET \
         formats = excluded.formats, destination = excluded.destination, \
-        started_at = excluded.started_at, number = excluded.number, \
+        started_at = excluded.started_at, tried_at = excluded.tried_at, number = excluded.number, \
         replaced_running = excluded.replaced_running";
     let running = connection.query_first(
         file_moves!("record_id = ?1"),
@@ -79,13 +79,25 @@ pub(super) fn end(
     Ok(connection.execute(END, values![&file_move.record_id, to_sql_number(file_move)])? > 0)
 }
 
-/// Lists moves that began before a time, oldest first.
-pub(super) fn list_begun_before(
+/// Records that the files of a move could not be moved.
+pub(super) fn postpone(
+    connection: &mut dyn SqlConnection,
+    file_move: &FileMove,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const POSTPONE: &str =
+        "UPDATE file_moves SET tried_at = ?3 WHERE record_id = ?1 AND number = ?2";
+    let values = values![&file_move.record_id, to_sql_number(file_move), now.0];
+    connection.execute(POSTPONE, values).map(drop)
+}
+
+/// Lists moves that were last tried before a time, those first that were tried first.
+pub(super) fn list_tried_before(
     connection: &mut dyn SqlConnection,
     before: Timestamp,
     limit: u32,
 ) -> Result<Vec<FileMove>, StoreError> {
-    const BEGUN_BEFORE: &str =
-        file_moves!("started_at < ?1 ORDER BY started_at, record_id COLLATE BINARY LIMIT ?2");
-    connection.query(BEGUN_BEFORE, values![before.0, limit], read_file_move)
+    const TRIED_BEFORE: &str =
+        file_moves!("tried_at < ?1 ORDER BY tried_at, record_id COLLATE BINARY LIMIT ?2");
+    connection.query(TRIED_BEFORE, values![before.0, limit], read_file_move)
 }

@@ -17,6 +17,7 @@ mod placement;
 mod polls;
 mod pool_store;
 mod recording_catalog;
+mod recording_claims;
 mod recording_details;
 mod recordings;
 mod rows;

@@ -197,6 +197,22 @@ fn begin_purge(
 
 #[async_trait]
 impl<D: Database> Trash for SqlStore<D> {
+    async fn find_trash_ms(&self) -> Result<Option<i64>, StoreError> {
+        const FIND: &str = "SELECT trash_ms FROM recording_policy WHERE one = 1";
+        self.database
+            .read(move |connection| connection.query_first(FIND, &[], |row| row.get(0)))
+            .await
+    }
+
+    async fn set_trash_ms(&self, trash_ms: i64) -> Result<(), StoreError> {
+        const SET: &str = "INSERT INTO recording_policy (one, trash_ms) VALUES (1, ?1) \
+            ON CONFLICT (one) DO UPDATE SET trash_ms = excluded.trash_ms";
+        self.write_keeping_cache(move |connection| {
+            connection.execute(SET, values![trash_ms]).map(drop)
+        })
+        .await
+    }
+
     async fn list_trash(
         &self,
         after: Option<&str>,

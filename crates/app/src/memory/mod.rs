@@ -10,6 +10,7 @@ mod periodic_jobs;
 mod pool_state;
 mod pool_store;
 mod recording_catalog;
+mod recording_claims;
 mod recording_state;
 mod recordings;
 mod tenants;

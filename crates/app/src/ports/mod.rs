@@ -15,6 +15,7 @@ pub mod outbox;
 pub mod periodic_jobs;
 pub mod pool_store;
 pub mod recording_catalog;
+pub mod recording_claims;
 pub mod recordings;
 pub mod spool;
 pub mod store_error;
@@ -43,8 +44,11 @@ pub use pool_store::{
 pub use recording_catalog::{
     Destination, FileMove, ImportedRecording, RecordingCatalog, RecordingCursor,
 };
+pub use recording_claims::RecordingClaims;
 pub use recordings::{RecordingCounts, Recordings};
-pub use spool::{Spool, SpoolError, SpoolListing, SpooledArchive, UnpackedFormat};
+pub use spool::{
+    KeptArchive, KeptPlace, Spool, SpoolError, SpoolListing, SpooledArchive, UnpackedFormat,
+};
 pub use store_error::StoreError;
 pub use tenants::{TenantUpdateResult, Tenants};
 pub use tokens::OneTimeTokens;
@@ -57,7 +61,8 @@ pub trait StateStore: PoolStore + SessionHistory + Tenants + OneTimeTokens + Per
 
 impl<T: PoolStore + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs> StateStore for T {}
 
-/// The recording store: recordings, their trash, imports and messages, which all replicas share.
-pub trait RecordingStore: RecordingCatalog + Trash + Imports + Outbox {}
+/// The recording store: recordings, claims on them, their trash, imports and messages, which all
+/// replicas share.
+pub trait RecordingStore: RecordingCatalog + RecordingClaims + Trash + Imports + Outbox {}
 
-impl<T: RecordingCatalog + Trash + Imports + Outbox> RecordingStore for T {}
+impl<T: RecordingCatalog + RecordingClaims + Trash + Imports + Outbox> RecordingStore for T {}

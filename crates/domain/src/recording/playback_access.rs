@@ -182,7 +182,6 @@ mod tests {
                 [
                     recording.record_id == requested.record_id.as_str(),
                     recording.published,
-                    recording.deleted_at.is_none(),
                     recording.state.as_deref() != Some("deleted"),
                     recording.formats.iter().any(|format| format.format == requested.format.as_str()),
                     match &scope { TenantScope::All => true, TenantScope::Tenant(id) => tenant == Some(id) },

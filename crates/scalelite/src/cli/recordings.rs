@@ -73,6 +73,12 @@ pub(super) enum RecordingsCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Bring deleted recordings back, from the trash or from archives that came after the deletion.
+    Undelete {
+        /// Ids of the recordings.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
     /// Restore deleted recordings from the trash, as they were.
     Restore {
         /// Ids of the recordings.
@@ -123,9 +129,12 @@ pub(super) enum RecordingsCommand {
     },
     /// Import archives of recordings; the archives are kept. No server needs to run.
     Import {
-        /// Archives: `<record_id>.tar` or `<record_id>-<format>.tar`; also .tar.gz and .tgz.
+        /// Archives of one or several recordings: .tar, .tar.gz, .tgz or .tar.zst.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Bring recordings back that were deleted before.
+        #[arg(long)]
+        undelete: bool,
     },
     /// List received archives and the state of their imports.
     Imports {
@@ -133,7 +142,7 @@ pub(super) enum RecordingsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Take an archive out of quarantine and import it again.
+    /// Import an archive again that is kept in quarantine or aside.
     Retry {
         /// Name of the archive, as `recordings imports` shows it.
         name: String,
@@ -159,6 +168,7 @@ pub(super) async fn run(
         RecordingsCommand::Delete { ids, erase, yes } => {
             recordings::delete(context, &ids, yes, erase).await
         }
+        RecordingsCommand::Undelete { ids } => imports::undelete(context, &ids).await,
         RecordingsCommand::Restore { ids } => recordings::restore(context, &ids).await,
         RecordingsCommand::Trash { json } => recordings::list_trash(context, json).await,
         RecordingsCommand::Update { id, metadata } => {
@@ -173,7 +183,9 @@ pub(super) async fn run(
         RecordingsCommand::Retention { days, selection, dry_run } => {
             recordings::apply_retention(context, days, &selection, dry_run).await
         }
-        RecordingsCommand::Import { files } => imports::import(context, &files).await,
+        RecordingsCommand::Import { files, undelete } => {
+            imports::import(context, &files, undelete).await
+        }
         RecordingsCommand::Imports { json } => imports::list(context, json).await,
         RecordingsCommand::Retry { name } => imports::retry(context, &name).await,
     }

@@ -5,6 +5,7 @@
 mod erb;
 pub mod ignored_settings;
 mod rails;
+pub mod recording_values;
 pub mod reference;
 pub mod settings;
 pub mod sources;

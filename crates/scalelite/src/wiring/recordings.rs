@@ -7,6 +7,7 @@ use adapters::blobs::s3::{S3Blobs, S3Settings, TransferLimits};
 use adapters::spool::{SpoolDir, UploadDir};
 use app::App;
 use app::ports::{Blobs, Uploads};
+use app::recordings::claimed_blobs::ClaimedBlobs;
 use app::recordings::import::{ImportRules, Importer};
 use app::recordings::retention::Retention;
 use domain::recording::catalog::{MetadataMatch, RecordingFilter, TenantScope};
@@ -27,7 +28,20 @@ pub(super) fn build_blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError
     let [published, unpublished] = [&config.recording_publish_dir, &config.recording_unpublish_dir];
     let trash = config.recording_trash_dir.clone();
     let trash = trash.unwrap_or_else(|| published.with_file_name("deleted"));
-    Ok(Arc::new(DirectoryBlobs::new(published.clone(), unpublished.clone(), trash)))
+    let link_roots = config.recording_link_roots.0.clone();
+    Ok(Arc::new(DirectoryBlobs::with_link_roots(
+        published.clone(),
+        unpublished.clone(),
+        trash,
+        link_roots,
+    )))
+}
+
+/// Puts the claims of the store before all changes of files, if there is a store of recordings.
+pub(super) fn claim_changes(blobs: Arc<dyn Blobs>, app: &App) -> Arc<dyn Blobs> {
+    let Some(records) = app.recording_store.clone() else { return blobs };
+    let (clock, entropy) = (app.clock.clone(), app.entropy.clone());
+    Arc::new(ClaimedBlobs { blobs, records, clock, entropy })
 }
 
 /// The rule by which recordings are deleted automatically; `None` if they are not.
@@ -77,6 +91,7 @@ pub(super) fn build_importer(config: &Config, app: &App) -> Option<Importer> {
             unpublished: config.recording_import_unpublished,
             protected: config.protected_recordings_enabled,
         },
+        trash_ms: app.policy.recordings.trash_ms,
     })
 }
 

@@ -2,7 +2,6 @@
 
 use std::io::Read as _;
 
-use domain::Timestamp;
 use domain::recording::Recording;
 use testkit::product::{ClientConnection, new_request};
 
@@ -187,7 +186,7 @@ async fn unpublished_and_deleted_recordings_are_not_found_at_once() {
     let playback = start_playback().await;
     let published = recording(&["presentation", "video"]);
     let unpublished = Recording { published: false, ..published.clone() };
-    let deleted = Recording { deleted_at: Some(Timestamp(1)), ..published.clone() };
+    let deleted = Recording { state: Some("deleted".to_owned()), ..published.clone() };
     for recording in [unpublished, deleted] {
         playback.record_recording(&published).await;
         assert_eq!(playback.get(&file_target("video/video-0.m4v")).await.status, 200);

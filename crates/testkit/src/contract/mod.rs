@@ -39,6 +39,7 @@ mod racing_catalog;
 mod racing_recordings;
 mod racing_servers;
 mod racing_state;
+mod recording_claims;
 mod recordings;
 mod restoring;
 mod servers;
@@ -124,6 +125,8 @@ pub fn recording_store_cases() -> Vec<ContractCase<dyn RecordingStore>> {
         trash::cases(),
         outbox::cases(),
         imports::cases(),
+        recording_claims::cases(),
+        racing(recording_claims::racing_cases()),
         racing(racing_catalog::cases()),
         racing(outbox::racing_cases()),
         racing(imports::racing_cases()),

@@ -137,12 +137,96 @@ async fn a_link_in_place_of_a_format_is_ignored() {
     symlink(&outside, fixture.dir.path().join("published/video")).unwrap();
     assert_eq!(fixture.blobs.locate_format(&fixture.format_id).await.unwrap(), []);
     assert_eq!(fixture.blobs.list_formats(Visibility::Published, None, 9).await.unwrap(), []);
-    assert!(!fixture.blobs.remove_format(&fixture.format_id, &Visibility::ALL).await.unwrap());
+    // Files behind the link are not touched, and nobody is told that they were.
+    assert!(fixture.blobs.remove_format(&fixture.format_id, &Visibility::ALL).await.is_err());
+    assert!(fixture.blobs.move_format(&fixture.format_id, Visibility::Trash).await.is_err());
+    let links = fixture.blobs.list_refused_links().await.unwrap();
+    assert!(
+        links.len() == 1 && links[0].contains("published/video is a symbolic link"),
+        "{links:?}"
+    );
     let from = fixture.make_files(&[("a.txt", "a")]);
     assert!(
         fixture.blobs.put_format(&from, &fixture.format_id, Visibility::Published).await.is_err()
     );
     assert_eq!(fs::read_dir(outside.join(RECORD_ID)).unwrap().count(), 0);
+}
+
+/// Directories with links to formats, recordings and files on another disk, which is allowed.
+struct LinkedFixture {
+    fixture: DirectoryBlobsFixture,
+    disk: PathBuf,
+}
+
+impl LinkedFixture {
+    fn new() -> Self {
+        let mut fixture = DirectoryBlobsFixture::new();
+        let path = fixture.dir.path();
+        let disk = path.join("disk");
+        fs::create_dir_all(disk.join("videos")).unwrap();
+        fs::create_dir_all(path.join("published")).unwrap();
+        fixture.blobs = DirectoryBlobs::with_link_roots(
+            path.join("published"),
+            path.join("unpublished"),
+            path.join("trash"),
+            vec![disk.clone(), path.join("missing")],
+        );
+        Self { fixture, disk }
+    }
+
+    fn link(&self, target: &str, link: &str) {
+        symlink(self.disk.join(target), self.fixture.dir.path().join(link)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_format_on_another_disk_is_served_moved_and_removed() {
+    let LinkedFixture { fixture, disk } = {
+        let linked = LinkedFixture::new();
+        linked.link("videos", "published/video");
+        linked
+    };
+    let (blobs, id) = (&fixture.blobs, &fixture.format_id);
+    fixture.put_files(&[("a.txt", "a")], Visibility::Published).await;
+    assert!(disk.join("videos").join(RECORD_ID).join("a.txt").is_file());
+    fixture.put_files(&[("a.txt", "b")], Visibility::Published).await;
+    assert_eq!(fixture.read_file("a.txt", None).await.unwrap(), b"b");
+    let listed = blobs.list_formats(Visibility::Published, None, 9).await.unwrap();
+    assert_eq!(listed, std::slice::from_ref(id));
+    assert_eq!(blobs.list_refused_links().await.unwrap(), [""; 0]);
+    for visibility in [Visibility::Unpublished, Visibility::Published] {
+        assert_eq!(blobs.move_format(id, visibility).await.unwrap(), MoveOutcome::Moved);
+        assert_eq!(blobs.locate_format(id).await.unwrap(), [visibility]);
+    }
+    assert!(blobs.remove_format(id, &Visibility::ALL).await.unwrap());
+    let left = fs::read_dir(disk.join("videos")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.into_iter().all(|name| name == staging::STAGING_ROOT));
+}
+
+#[tokio::test]
+async fn a_recording_on_another_disk_keeps_its_place() {
+    let linked = LinkedFixture::new();
+    let (fixture, on_disk) = (&linked.fixture, linked.disk.join("videos/big"));
+    fs::create_dir_all(fixture.dir.path().join("published/video")).unwrap();
+    fs::create_dir(&on_disk).unwrap();
+    fs::write(on_disk.join("a.txt"), "old").unwrap();
+    linked.link("videos/big", &format!("published/video/{RECORD_ID}"));
+    linked.link("file.txt", &format!("disk/videos/big/linked.txt"));
+    fs::write(linked.disk.join("file.txt"), "far").unwrap();
+    assert_eq!(fixture.read_file("linked.txt", None).await.unwrap(), b"far");
+    let (blobs, id) = (&fixture.blobs, &fixture.format_id);
+    let path = FilePath::parse("b.txt").unwrap();
+    blobs.write_file(id, Visibility::Published, &path, Bytes::from("b")).await.unwrap();
+    assert_eq!(fixture.read_file("b.txt", None).await.unwrap(), b"b");
+    for visibility in [Visibility::Unpublished, Visibility::Published] {
+        assert_eq!(blobs.move_format(id, visibility).await.unwrap(), MoveOutcome::Moved);
+        assert_eq!(blobs.locate_format(id).await.unwrap(), [visibility]);
+        assert!(on_disk.join("a.txt").is_file(), "only the link moves");
+    }
+    fixture.put_files(&[("a.txt", "new")], Visibility::Published).await;
+    assert_eq!(fs::read(on_disk.join("a.txt")).unwrap(), b"new");
+    assert!(blobs.remove_format(id, &Visibility::ALL).await.unwrap());
+    assert!(!on_disk.exists() && !fixture.format_dir().is_symlink());
 }
 
 #[tokio::test]

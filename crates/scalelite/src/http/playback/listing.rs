@@ -33,7 +33,7 @@ pub(super) async fn send_page(
     let page = page.map_err(|_| PlaybackError::Internal("rendering the listing page failed"))?;
     let mut response = respond::html(StatusCode::OK, page);
     let headers = response.headers_mut();
-    respond::set_security_headers(headers, SECURITY_POLICY);
+    respond::set_security_headers(headers, HeaderValue::from_static(SECURITY_POLICY));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     Ok(Some(response))
 }
