@@ -2,7 +2,7 @@
 //! module and the parsing of store addresses use the crate `adapters`.
 
 mod playback;
-mod recordings;
+pub mod recordings;
 pub mod stores;
 
 use std::io::{self, Write as _};
@@ -84,7 +84,7 @@ pub struct WiredApp {
     /// The stores, for `doctor`.
     pub inspectors: Vec<Arc<dyn Inspect>>,
     /// The recording store; `None` with DB_DISABLED.
-    pub recordings: Option<Arc<dyn ports::Recordings>>,
+    pub recordings: Option<Arc<dyn ports::RecordingStore>>,
     /// The importer of recordings; `None` without a database or with RECORDING_DISABLED.
     pub importer: Option<Importer>,
     /// Uploads of recordings into the spool.

@@ -19,6 +19,7 @@ mod pool_store;
 mod recording_catalog;
 mod recording_claims;
 mod recording_details;
+mod recording_upkeep;
 mod recordings;
 mod rows;
 mod search;

@@ -12,6 +12,7 @@ mod pool_store;
 mod recording_catalog;
 mod recording_claims;
 mod recording_state;
+mod recording_upkeep;
 mod recordings;
 mod tenants;
 mod tokens;

@@ -16,6 +16,7 @@ pub mod periodic_jobs;
 pub mod pool_store;
 pub mod recording_catalog;
 pub mod recording_claims;
+pub mod recording_upkeep;
 pub mod recordings;
 pub mod spool;
 pub mod store_error;
@@ -45,6 +46,7 @@ pub use recording_catalog::{
     Destination, FileMove, ImportedRecording, RecordingCatalog, RecordingCursor,
 };
 pub use recording_claims::RecordingClaims;
+pub use recording_upkeep::{RecordingUpkeep, TrashEntry};
 pub use recordings::{RecordingCounts, Recordings};
 pub use spool::{
     KeptArchive, KeptPlace, Spool, SpoolError, SpoolListing, SpooledArchive, UnpackedFormat,
@@ -63,6 +65,12 @@ impl<T: PoolStore + SessionHistory + Tenants + OneTimeTokens + PeriodicJobs> Sta
 
 /// The recording store: recordings, claims on them, their trash, imports and messages, which all
 /// replicas share.
-pub trait RecordingStore: RecordingCatalog + RecordingClaims + Trash + Imports + Outbox {}
+pub trait RecordingStore:
+    RecordingCatalog + RecordingClaims + RecordingUpkeep + Trash + Imports + Outbox
+{
+}
 
-impl<T: RecordingCatalog + RecordingClaims + Trash + Imports + Outbox> RecordingStore for T {}
+impl<T: RecordingCatalog + RecordingClaims + RecordingUpkeep + Trash + Imports + Outbox>
+    RecordingStore for T
+{
+}

@@ -3,7 +3,9 @@
 pub mod claimed_blobs;
 pub mod file_moves;
 pub mod import;
+pub mod index;
 pub mod retention;
+pub mod storage_move;
 pub mod trash_time;
 pub mod undelete;
 pub mod upload;

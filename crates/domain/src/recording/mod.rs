@@ -127,6 +127,16 @@ impl Recording {
         entry.map(|(_, value)| value.as_deref().unwrap_or_default())
     }
 
+    /// Sets what is deleted with a recording to what another one has: state, metadata, formats and
+    /// details.
+    pub fn restore_parts(&mut self, from: &Self) {
+        self.published = from.published;
+        self.state.clone_from(&from.state);
+        self.metadata.clone_from(&from.metadata);
+        self.formats.clone_from(&from.formats);
+        self.details.clone_from(&from.details);
+    }
+
     /// Returns whether the recording was deleted, which its state alone says. Its row is kept as a
     /// tombstone.
     #[must_use]

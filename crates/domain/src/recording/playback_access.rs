@@ -10,6 +10,7 @@ use super::{PlaybackFormat, Recording, RecordingFormatId};
 pub struct PlaybackPermit {
     format_id: RecordingFormatId,
     url: Option<String>,
+    name: Option<String>,
     protected: bool,
 }
 
@@ -24,6 +25,12 @@ impl PlaybackPermit {
     #[must_use]
     pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
+    }
+
+    /// Returns the name of the meeting.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// Returns whether the recording is protected. Caches must not store files of protected
@@ -74,7 +81,8 @@ impl PlaybackAccess {
             return Self::NotFound;
         };
         let protected = protection && recording.protected;
-        let permit = PlaybackPermit { format_id, url: format.url.clone(), protected };
+        let (url, name) = (format.url.clone(), recording.name.clone());
+        let permit = PlaybackPermit { format_id, url, name, protected };
         if protected { Self::Protected(ProtectedRecording(permit)) } else { Self::Granted(permit) }
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cmd::{CommandContext, CommandFailure, imports, recordings};
+use crate::cmd::{CommandContext, CommandFailure, imports, recordings, storage};
 
 /// Selects recordings. Conditions that are given must all hold.
 #[derive(Clone, Debug, Default, Args)]
@@ -115,6 +115,26 @@ pub(super) enum RecordingsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write rows for recordings that have files and no row, as after the loss of the database. May be
+    /// interrupted and repeated.
+    Index {
+        /// Only list what would be written.
+        #[arg(long)]
+        dry_run: bool,
+        /// Only this directory, RECORDING_PUBLISH_DIR or RECORDING_UNPUBLISH_DIR.
+        dir: Option<PathBuf>,
+    },
+    /// Copy the files of all recordings to another storage while they are served. May be interrupted
+    /// and repeated.
+    MoveStorage {
+        /// `s3` for the bucket of the settings, or a directory, which gets the subdirectories
+        /// published, unpublished and deleted.
+        #[arg(long, value_name = "s3|DIR")]
+        to: String,
+        /// Remove files at the source once their copies are verified. The server must use the target.
+        #[arg(long)]
+        remove_source: bool,
+    },
     /// Delete recordings whose meetings ended long ago.
     Retention {
         /// How many days after the end of the meeting a recording is kept.
@@ -179,6 +199,12 @@ pub(super) async fn run(
         }
         RecordingsCommand::Check { repair, json } => {
             recordings::check_files(context, repair, json).await
+        }
+        RecordingsCommand::Index { dry_run, dir } => {
+            storage::index(context, dir.as_deref(), dry_run).await
+        }
+        RecordingsCommand::MoveStorage { to, remove_source } => {
+            storage::move_storage(context, &to, remove_source).await
         }
         RecordingsCommand::Retention { days, selection, dry_run } => {
             recordings::apply_retention(context, days, &selection, dry_run).await

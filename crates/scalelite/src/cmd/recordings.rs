@@ -325,10 +325,11 @@ pub async fn check_files(
     repair: bool,
     json: bool,
 ) -> Result<(), CommandFailure> {
-    let mut unrepaired = 0;
+    let (mut unrepaired, mut unknown) = (0, 0);
     let report = |report: &FaultReport| {
         let FaultReport { record_id, format, fault, repaired } = report;
         unrepaired += usize::from(!repaired);
+        unknown += usize::from(*fault == RecordingFault::Unknown);
         let fault = match fault {
             RecordingFault::NoFiles => "no files",
             RecordingFault::Misplaced => "files in the wrong place",
@@ -354,6 +355,9 @@ pub async fn check_files(
         });
     }
     let (found, unrepaired) = (found + links.len(), unrepaired + links.len());
+    if unknown > 0 {
+        print_note(format!("`recordings index` writes rows for {unknown} formats that have none"));
+    }
     match (found, unrepaired) {
         (0, _) => print_note("Database and files match"),
         (_, 0) => {}

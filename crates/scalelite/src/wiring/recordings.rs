@@ -22,19 +22,31 @@ use crate::config::values::Secret;
 /// When the settings of S3 are not valid.
 pub(super) fn build_blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
     if config.s3_recording {
-        let blobs = S3Blobs::new(build_s3_access(config)).map_err(WiringError::Setting)?;
-        return Ok(Arc::new(blobs));
+        return build_s3_blobs(config);
     }
+    Ok(build_directory_blobs(config))
+}
+
+/// Builds the storage of recording files in the directories of the settings.
+pub fn build_directory_blobs(config: &Config) -> Arc<dyn Blobs> {
     let [published, unpublished] = [&config.recording_publish_dir, &config.recording_unpublish_dir];
     let trash = config.recording_trash_dir.clone();
-    let trash = trash.unwrap_or_else(|| published.with_file_name("deleted"));
-    let link_roots = config.recording_link_roots.0.clone();
-    Ok(Arc::new(DirectoryBlobs::with_link_roots(
+    Arc::new(DirectoryBlobs::with_link_roots(
         published.clone(),
         unpublished.clone(),
-        trash,
-        link_roots,
-    )))
+        trash.unwrap_or_else(|| published.with_file_name("deleted")),
+        config.recording_link_roots.0.clone(),
+    ))
+}
+
+/// Builds the storage of recording files in the bucket of the settings.
+///
+/// # Errors
+/// When the settings of S3 are missing or not valid.
+pub fn build_s3_blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
+    config.check_s3().map_err(WiringError::Setting)?;
+    let blobs = S3Blobs::new(build_s3_access(config)).map_err(WiringError::Setting)?;
+    Ok(Arc::new(blobs))
 }
 
 /// Puts the claims of the store before all changes of files, if there is a store of recordings.

@@ -40,6 +40,7 @@ mod racing_recordings;
 mod racing_servers;
 mod racing_state;
 mod recording_claims;
+mod recording_upkeep;
 mod recordings;
 mod restoring;
 mod servers;
@@ -126,6 +127,7 @@ pub fn recording_store_cases() -> Vec<ContractCase<dyn RecordingStore>> {
         outbox::cases(),
         imports::cases(),
         recording_claims::cases(),
+        recording_upkeep::cases(),
         racing(recording_claims::racing_cases()),
         racing(racing_catalog::cases()),
         racing(outbox::racing_cases()),

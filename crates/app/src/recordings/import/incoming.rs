@@ -10,7 +10,7 @@ use super::importer::ImportRules;
 
 /// Builds one recording of the metadata of its formats. Where they differ, the first format that
 /// has a value decides, in the order of their names. Metadata is that of all formats.
-pub(super) fn build_incoming<'a>(
+pub(in crate::recordings) fn build_incoming<'a>(
     formats: impl IntoIterator<Item = &'a Metadata>,
     rules: ImportRules,
     now: Timestamp,

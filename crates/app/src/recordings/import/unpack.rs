@@ -110,7 +110,10 @@ fn names_recording(stem: &str) -> bool {
 ///
 /// # Errors
 /// The first mismatch.
-fn check_identity(format_id: &RecordingFormatId, metadata: &Metadata) -> Result<(), String> {
+pub(in crate::recordings) fn check_identity(
+    format_id: &RecordingFormatId,
+    metadata: &Metadata,
+) -> Result<(), String> {
     if metadata.id != format_id.record_id.as_str() {
         return Err("its metadata.xml has another id than its directory".to_owned());
     }
