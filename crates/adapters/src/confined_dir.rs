@@ -176,6 +176,15 @@ impl ConfinedDir {
         }
     }
 
+    /// Renames an entry whose name may be any, within the directory. Fails with [`io::ErrorKind::AlreadyExists`] if the new
+    /// name is taken.
+    pub(crate) fn rename_os(&self, name: &OsStr, to_name: &str) -> io::Result<()> {
+        if self.entry_kind(to_name)?.is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        Ok(rustix::fs::renameat(&self.0, check_name(&name)?, &self.0, to_name)?)
+    }
+
     /// Renames an entry without replacing another one, on file systems without `RENAME_NOREPLACE`. A file gets a second
     /// name first, which fails if the name is taken. A directory is renamed, which fails if the target is not empty.
     fn rename_without_flags(&self, name: &str, to: &Self, to_name: &str) -> io::Result<()> {

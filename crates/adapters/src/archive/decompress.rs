@@ -65,7 +65,7 @@ impl<R: Read> Read for BoundedReader<R> {
 
 /// A reader of all frames of a Zstandard file.
 struct ZstdReader<R> {
-    source: ErrorKeeper<BufReader<R>>,
+    source: ErrorRecorder<BufReader<R>>,
     decoder: FrameDecoder,
     /// Whether a frame was begun.
     has_frame: bool,
@@ -76,7 +76,7 @@ impl<R: Read> ZstdReader<R> {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(MAX_WINDOW_BYTES);
         let source = BufReader::with_capacity(BUFFER_BYTES, source);
-        Self { source: ErrorKeeper { source, error: None }, decoder, has_frame: false }
+        Self { source: ErrorRecorder { source, error: None }, decoder, has_frame: false }
     }
 
     /// Begins the next frame; false at the end of the file.
@@ -134,12 +134,12 @@ impl<R: Read> Read for ZstdReader<R> {
 }
 
 /// A reader that keeps its last error, which the decoder hides in its own.
-struct ErrorKeeper<R> {
+struct ErrorRecorder<R> {
     source: R,
     error: Option<io::Error>,
 }
 
-impl<R: Read> Read for ErrorKeeper<R> {
+impl<R: Read> Read for ErrorRecorder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.source.read(buffer).inspect_err(|error| {
             self.error = Some(io::Error::new(error.kind(), error.to_string()));

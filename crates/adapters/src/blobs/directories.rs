@@ -9,6 +9,7 @@
 //! has just installed.
 
 mod file_reader;
+mod listing;
 mod places;
 mod staging;
 mod visibility_dirs;

@@ -69,9 +69,15 @@ fn duration_ns(duration: Duration) -> i128 {
 /// Endings of the names of archives.
 const EXTENSIONS: [&str; 5] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst"];
 
-/// Returns the ending by which a file is an archive; empty if it is none.
-pub(super) fn extension(name: &str) -> &'static str {
-    EXTENSIONS.into_iter().find(|extension| name.ends_with(extension)).unwrap_or_default()
+/// Returns the ending by which a file is an archive, in upper or lower case; empty if it is none.
+pub(super) fn extension(name: &str) -> &str {
+    let ending = |extension: &&str| {
+        let start = name.len().checked_sub(extension.len())?;
+        name.get(start..).filter(|ending| ending.eq_ignore_ascii_case(extension))
+    };
+    // The longest one: `.tar.gz` is no archive of the name `a.tar`.
+    let endings = EXTENSIONS.iter().filter_map(ending);
+    endings.max_by_key(|ending| ending.len()).unwrap_or_default()
 }
 
 /// Whether a file is an archive by its name. Files whose name begins with a dot are unfinished transfers.

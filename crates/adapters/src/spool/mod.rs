@@ -4,6 +4,7 @@
 mod growth;
 mod kept;
 mod locked_archive;
+mod names;
 mod uploads;
 
 use std::ffi::OsStr;
@@ -93,6 +94,7 @@ impl Spool for SpoolDir {
                 return Ok(SpoolListing::default());
             };
             locked_archive::restore_pending_removals(&dir).map_err(spool_error)?;
+            names::rename_unusable(&dir, &state.spool).map_err(spool_error)?;
             let mut growth = state.growth.lock().unwrap_or_else(PoisonError::into_inner);
             growth.scan(&dir).map_err(spool_error)
         })
@@ -301,13 +303,15 @@ fn read_metadata(
 
 /// Copies a file into the spool, unless it is already a file of the spool.
 fn copy_into_spool(file: &Path, spool: &ConfinedDir) -> Result<SpooledArchive, SpoolError> {
-    let name = file.file_name().and_then(OsStr::to_str).filter(|name| growth::is_archive(name));
+    let name = file.file_name().map(names::usable_name);
+    let name = name.filter(|name| growth::is_archive(name));
     let name_error = || {
         SpoolError::InvalidArchive(
             "the name does not end in .tar, .tar.gz, .tgz or .tar.zst".to_owned(),
         )
     };
     let name = name.ok_or_else(name_error)?;
+    let name = name.as_str();
     let unreadable = |error: io::Error| SpoolError::InvalidArchive(error.to_string());
     let mut source = File::open(file).map_err(unreadable)?;
     let metadata = source.metadata().map_err(unreadable)?;

@@ -5,6 +5,7 @@
 mod callbacks;
 pub(crate) mod connection;
 mod count_cache;
+mod deletions;
 mod file_moves;
 mod history;
 mod imports;

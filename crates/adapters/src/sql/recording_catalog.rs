@@ -15,11 +15,11 @@ use domain::recording::catalog::{
 };
 
 use super::connection::{SqlConnection, values};
-use super::recordings::{
-    delete_parts, find_recording, list_by_keys, put_recording, read_snapshot, write_deletion_time,
-};
+use super::recordings::{delete_parts, find_recording, list_by_keys, put_recording, read_snapshot};
 use super::search::SqlSearch;
-use super::{Database, SqlStore, callbacks, file_moves, outbox, recording_details, trash};
+use super::{
+    Database, SqlStore, callbacks, deletions, file_moves, outbox, recording_details, trash,
+};
 
 #[async_trait]
 impl<D: Database> RecordingCatalog for SqlStore<D> {
@@ -248,7 +248,7 @@ fn begin_file_move(
     destination.apply_to(&mut recording, now);
     let Recording { published, state, deleted_at, publish_updated, .. } = &recording;
     connection.execute(UPDATE, values![key, *published, state, *publish_updated])?;
-    write_deletion_time(connection, record_id, *deleted_at)?;
+    deletions::write_time(connection, record_id, *deleted_at)?;
     if destination.is_deletion() {
         delete_parts(connection, key)?;
         recording_details::forget(connection, record_id)?;
@@ -285,6 +285,6 @@ fn forget_recording(connection: &mut dyn SqlConnection, record_id: &str) -> Resu
         delete_parts(connection, key)?;
         connection.execute(FORGET, values![key])?;
     }
-    write_deletion_time(connection, record_id, None)?;
+    deletions::write_time(connection, record_id, None)?;
     recording_details::forget(connection, record_id)
 }

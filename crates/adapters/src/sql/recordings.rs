@@ -9,7 +9,7 @@ use domain::recording::{Callback, PlaybackFormat, Recording, RecordingDetails, T
 use domain::{MeetingKey, Timestamp};
 
 use super::connection::{SqlConnection, SqlRow, SqlValue, values};
-use super::{Database, SqlStore, callbacks, recording_details};
+use super::{Database, SqlStore, callbacks, deletions, recording_details};
 
 #[async_trait]
 impl<D: Database> Recordings for SqlStore<D> {
@@ -337,7 +337,7 @@ pub(super) fn put_recording(
         recording.publish_updated,
     ];
     let id = insert_returning_key(connection, PUT, values)?;
-    write_deletion_time(connection, &recording.record_id, recording.deleted_at)?;
+    deletions::write_time(connection, &recording.record_id, recording.deleted_at)?;
     delete_parts(connection, id)?;
     for (key, value) in &recording.metadata {
         let sql = "INSERT INTO metadata (recording_id, key, value) VALUES (?1, ?2, ?3)";
@@ -346,23 +346,6 @@ pub(super) fn put_recording(
     recording.formats.iter().try_for_each(|format| put_format(connection, id, format))?;
     recording_details::write(connection, recording)?;
     Ok(id)
-}
-
-/// Stores when a recording was deleted. The column of that name in the original's table is left
-/// alone: the original does not clear it when it imports the recording again.
-pub(super) fn write_deletion_time(
-    connection: &mut dyn SqlConnection,
-    record_id: &str,
-    deleted_at: Option<Timestamp>,
-) -> Result<(), StoreError> {
-    const WRITE: &str = "INSERT INTO deletions (record_id, deleted_at) VALUES (?1, ?2) \
-        ON CONFLICT (record_id) DO UPDATE SET deleted_at = excluded.deleted_at";
-    const FORGET: &str = "DELETE FROM deletions WHERE record_id = ?1";
-    match deleted_at {
-        Some(deleted_at) => connection.execute(WRITE, values![record_id, deleted_at.0])?,
-        None => connection.execute(FORGET, values![record_id])?,
-    };
-    Ok(())
 }
 
 fn put_format(

@@ -2,8 +2,8 @@
 
 use crate::time::Timestamp;
 
-/// The beginning of 2007, before BBB existed.
-const EARLIEST: Timestamp = Timestamp(1_167_609_600_000);
+/// The beginning of 2007, before BBB existed: no meeting was earlier.
+pub const EARLIEST: Timestamp = Timestamp(1_167_609_600_000);
 /// How far clocks of servers may be ahead, in ms.
 const MAX_AHEAD_MS: i64 = 86_400_000;
 

@@ -76,7 +76,7 @@ async fn import_file(
         Err(error) => return Ok(Err(error.to_string())),
     };
     let outcome = import_archive(importer, &archive).await?;
-    let Outcome::SetAside(reason) = outcome else { return Ok(outcome.into_result()) };
+    let ArchiveOutcome::SetAside(reason) = outcome else { return Ok(outcome.into_result()) };
     if !undelete {
         let advice = "`recordings import --undelete` brings it back";
         return Ok(Err(format!("set aside: {reason} ({advice})")));
@@ -96,13 +96,13 @@ async fn import_file(
 }
 
 /// What became of an archive.
-enum Outcome {
+enum ArchiveOutcome {
     Imported(String),
     SetAside(String),
     Failed(String),
 }
 
-impl Outcome {
+impl ArchiveOutcome {
     fn into_result(self) -> Result<String, String> {
         match self {
             Self::Imported(text) => Ok(text),
@@ -115,18 +115,20 @@ impl Outcome {
 async fn import_archive(
     importer: &Importer,
     archive: &SpooledArchive,
-) -> Result<Outcome, CommandFailure> {
+) -> Result<ArchiveOutcome, CommandFailure> {
     Ok(match importer.import_archive(archive).await? {
         ImportResult::Done(records, note) => {
             let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
-            Outcome::Imported(format!("imported {}{note}", records.join(", ")))
+            ArchiveOutcome::Imported(format!("imported {}{note}", records.join(", ")))
         }
         ImportResult::Postponed(reason) => {
-            Outcome::Failed(format!("{reason} (the server retries)"))
+            ArchiveOutcome::Failed(format!("{reason} (the server retries)"))
         }
-        ImportResult::Full(reason) => Outcome::Failed(reason),
-        ImportResult::Quarantined(reason) => Outcome::Failed(format!("quarantined: {reason}")),
-        ImportResult::SetAside(archive) => Outcome::SetAside(archive.reason),
+        ImportResult::Full(reason) => ArchiveOutcome::Failed(reason),
+        ImportResult::Quarantined(reason) => {
+            ArchiveOutcome::Failed(format!("quarantined: {reason}"))
+        }
+        ImportResult::SetAside(archive) => ArchiveOutcome::SetAside(archive.reason),
         ImportResult::NotClaimed => await_import(importer, archive).await?,
     })
 }
@@ -192,20 +194,24 @@ async fn undelete_one(
 async fn await_import(
     importer: &Importer,
     archive: &SpooledArchive,
-) -> Result<Outcome, CommandFailure> {
+) -> Result<ArchiveOutcome, CommandFailure> {
     loop {
         let archives = importer.records.list_archives(MAX_LISTED_ARCHIVES).await?;
         let Some(record) = archives.into_iter().find(|record| record.name == archive.name) else {
-            return Ok(Outcome::Failed("no longer listed".to_owned()));
+            return Ok(ArchiveOutcome::Failed("no longer listed".to_owned()));
         };
         let reason = record.reason.unwrap_or_default();
         match record.stage {
-            ImportStage::Done => return Ok(Outcome::Imported("imported by the server".to_owned())),
-            ImportStage::Quarantined => {
-                return Ok(Outcome::Failed(format!("quarantined: {reason}")));
+            ImportStage::Done => {
+                return Ok(ArchiveOutcome::Imported("imported by the server".to_owned()));
             }
-            ImportStage::SetAside => return Ok(Outcome::SetAside(reason)),
-            ImportStage::Received if !reason.is_empty() => return Ok(Outcome::Failed(reason)),
+            ImportStage::Quarantined => {
+                return Ok(ArchiveOutcome::Failed(format!("quarantined: {reason}")));
+            }
+            ImportStage::SetAside => return Ok(ArchiveOutcome::SetAside(reason)),
+            ImportStage::Received if !reason.is_empty() => {
+                return Ok(ArchiveOutcome::Failed(reason));
+            }
             ImportStage::Received | ImportStage::Importing => {
                 tokio::time::sleep(CHECK_INTERVAL).await;
             }

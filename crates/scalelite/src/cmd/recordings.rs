@@ -148,7 +148,7 @@ pub async fn set_published(
 ) -> Result<(), CommandFailure> {
     let visibility = if publish { Visibility::Published } else { Visibility::Unpublished };
     let store = recording_store(context)?;
-    let mut outcome = ListOutcome::default();
+    let mut outcome = ChangedRecordings::default();
     for id in ids {
         outcome.add(id, recordings::set_visibility(&context.app, store, id, visibility).await);
     }
@@ -157,11 +157,11 @@ pub async fn set_published(
 
 /// What became of the recordings of a list. One that fails does not keep others from being changed.
 #[derive(Default)]
-struct ListOutcome {
+struct ChangedRecordings {
     failures: Vec<CommandFailure>,
 }
 
-impl ListOutcome {
+impl ChangedRecordings {
     /// Adds the result for one recording: whether it exists.
     fn add(&mut self, id: &str, result: Result<bool, FileMoveError>) {
         match result {
@@ -242,7 +242,7 @@ pub async fn delete(
             return Ok(());
         }
     }
-    let mut outcome = ListOutcome::default();
+    let mut outcome = ChangedRecordings::default();
     for id in ids {
         let app = &context.app;
         outcome.add(
@@ -329,7 +329,8 @@ pub async fn check_files(
     let report = |report: &FaultReport| {
         let FaultReport { record_id, format, fault, repaired } = report;
         unrepaired += usize::from(!repaired);
-        unknown += usize::from(*fault == RecordingFault::Unknown);
+        let unindexed = *fault == RecordingFault::Unknown;
+        unknown += usize::from(unindexed);
         let fault = match fault {
             RecordingFault::NoFiles => "no files",
             RecordingFault::Misplaced => "files in the wrong place",
@@ -342,7 +343,11 @@ pub async fn check_files(
             });
             return print_line(report.to_string());
         }
-        let result = if *repaired { "\trepaired" } else { "" };
+        let result = match (*repaired, unindexed) {
+            (true, _) => "\trepaired",
+            (false, true) if repair => "\t`recordings index` writes its row",
+            (false, _) => "",
+        };
         print_line(format!("{}\t{}\t{fault}{result}", printable(record_id), printable(format)));
     };
     let store = recording_store(context)?;
@@ -355,14 +360,14 @@ pub async fn check_files(
         });
     }
     let (found, unrepaired) = (found + links.len(), unrepaired + links.len());
-    if unknown > 0 {
+    if unknown > 0 && !repair {
         print_note(format!("`recordings index` writes rows for {unknown} formats that have none"));
     }
     match (found, unrepaired) {
         (0, _) => print_note("Database and files match"),
         (_, 0) => {}
         (_, count) => {
-            let text = format!("{count} differences between recordings and their files are left");
+            let text = format!("{count} recordings do not match their files");
             return Err(CommandFailure(text));
         }
     }

@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adapters::blobs::directories::DirectoryBlobs;
-use adapters::blobs::transfer::BlobsCopier;
 use app::ports::{BlobError, Blobs, RecordingFormatId, Visibility};
 use app::recordings::index::{IndexError, IndexOutcome, index_files};
 use app::recordings::storage_move::{MoveCounts, StorageMove};
@@ -15,7 +13,9 @@ use super::recordings::recording_store;
 use super::{CommandContext, CommandFailure};
 use crate::config::Config;
 use crate::output::{print_line, print_note, printable};
-use crate::wiring::recordings::{build_directory_blobs, build_s3_blobs};
+use crate::wiring::recordings::{
+    build_blobs_below, build_copier, build_directory_blobs, build_s3_blobs, published_below,
+};
 
 impl From<IndexError> for CommandFailure {
     fn from(error: IndexError) -> Self {
@@ -97,15 +97,11 @@ pub async fn move_storage(
                 .to_owned(),
         ));
     }
-    let copier = BlobsCopier {
-        source: source.clone(),
-        target: target.clone(),
-        work_dir: config.recording_work_dir.clone(),
-    };
+    let copier = build_copier(config, source.clone(), target.clone());
     let storage_move = StorageMove {
         source: source.as_ref(),
         target: target.as_ref(),
-        copier: &copier,
+        copier: copier.as_ref(),
         remove_source,
     };
     let bar = ProgressBar::new_spinner();
@@ -150,12 +146,9 @@ fn choose_storages(
     if !dir.is_absolute() {
         return Err(CommandFailure("ERROR: --to must be s3 or an absolute path".to_owned()));
     }
-    let [published, unpublished, trash] =
-        ["published", "unpublished", "deleted"].map(|name| dir.join(name));
-    let is_used = !config.s3_recording && config.recording_publish_dir == published;
+    let is_used = !config.s3_recording && config.recording_publish_dir == published_below(&dir);
     if !is_used {
-        let target = Arc::new(DirectoryBlobs::new(published, unpublished, trash));
-        return Ok((in_use, target, false));
+        return Ok((in_use, build_blobs_below(&dir), false));
     }
     // The directories are in use: what is left in the bucket is moved.
     Ok((build_s3_blobs(config)?, in_use, true))

@@ -276,15 +276,13 @@ settings! {
         protected_recordings_token_timeout: AtLeastOne = "PROTECTED_RECORDINGS_TOKEN_TIMEOUT" or "60";
         /// getRecordings refuses calls that name neither recordings nor meetings.
         get_recordings_api_filtered: bool = "GET_RECORDINGS_API_FILTERED" or "false";
-        /// How many days the files of deleted recordings are kept, so that `recordings undelete` can bring them back;
-        /// 0: they are removed immediately. The store remembers what servers were told, and commands heed that.
-        /// Unset: what the store remembers, otherwise 0.
+        /// How many days the files of deleted recordings are kept for `recordings undelete`; 0: not at all. The store
+        /// remembers what servers were told, and commands heed that. Unset: what the store remembers, otherwise 0.
         recording_trash_days: Option<Count> = "RECORDING_TRASH_DAYS" or "";
         /// Directory of the files of deleted recordings, best on the file system of the published ones.
         /// Unset: `deleted` next to RECORDING_PUBLISH_DIR.
         recording_trash_dir: Option<PathBuf> = "RECORDING_TRASH_DIR" or "";
-        /// Directories on other disks, separated by colons: symbolic links to what lies below them are followed where formats
-        /// or recordings belong. Other links are not.
+        /// Directories on other disks, separated by colons: symbolic links in recordings to what is below them are followed.
         recording_link_roots: Dirs = "RECORDING_LINK_ROOTS" or "";
         /// Recordings are deleted this many days after their meetings ended, checked daily; 0: never.
         recording_retention_days: Count = "RECORDING_RETENTION_DAYS" or "0";
@@ -309,8 +307,7 @@ settings! {
         /// Directory of BBB's player, served as /playback/presentation/2.3/. Unset: a plain page
         /// plays the videos of a presentation.
         playback_player_dir: Option<PathBuf> = "PLAYBACK_PLAYER_DIR" or "";
-        /// The Content-Security-Policy of the player and of the pages of recordings. Unset: one under which the players of BBB
-        /// 2.x to 3.x work, which load fonts and translations from other hosts.
+        /// The Content-Security-Policy of player and recordings. Unset: one with which the players of BBB 2.x to 3.x work.
         playback_csp: Option<SecurityPolicy> = "PLAYBACK_CSP" or "";
         /// The web server in front sends the files of recordings and of the player, as X-Accel-Redirect headers
         /// (/static-resource/…) tell it: set this if the original's nginx is kept.
@@ -380,10 +377,7 @@ impl Config {
         if self.s3_recording { self.check_s3() } else { Ok(()) }
     }
 
-    /// Checks that everything is set that a bucket needs.
-    ///
-    /// # Errors
-    /// When a setting is missing; the message names it.
+    /// Checks that everything is set that a bucket needs; otherwise names what is missing.
     pub fn check_s3(&self) -> Result<(), String> {
         let needed = [
             ("S3_BUCKET_NAME", self.s3_bucket_name.is_some()),

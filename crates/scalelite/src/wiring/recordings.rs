@@ -1,15 +1,18 @@
 //! Builds the storage, retention, import and upload of recordings.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adapters::blobs::directories::DirectoryBlobs;
 use adapters::blobs::s3::{S3Blobs, S3Settings, TransferLimits};
+use adapters::blobs::transfer::BlobsCopier;
 use adapters::spool::{SpoolDir, UploadDir};
 use app::App;
 use app::ports::{Blobs, Uploads};
 use app::recordings::claimed_blobs::ClaimedBlobs;
 use app::recordings::import::{ImportRules, Importer};
 use app::recordings::retention::Retention;
+use app::recordings::storage_move::FormatCopier;
 use domain::recording::catalog::{MetadataMatch, RecordingFilter, TenantScope};
 
 use super::WiringError;
@@ -47,6 +50,26 @@ pub fn build_s3_blobs(config: &Config) -> Result<Arc<dyn Blobs>, WiringError> {
     config.check_s3().map_err(WiringError::Setting)?;
     let blobs = S3Blobs::new(build_s3_access(config)).map_err(WiringError::Setting)?;
     Ok(Arc::new(blobs))
+}
+
+/// The directory of published recordings below a directory to which a library is moved.
+pub fn published_below(dir: &Path) -> PathBuf {
+    dir.join("published")
+}
+
+/// Builds the storage of recording files below a directory to which a library is moved.
+pub fn build_blobs_below(dir: &Path) -> Arc<dyn Blobs> {
+    let [unpublished, trash] = ["unpublished", "deleted"].map(|name| dir.join(name));
+    Arc::new(DirectoryBlobs::new(published_below(dir), unpublished, trash))
+}
+
+/// Builds what copies formats from one storage to another.
+pub fn build_copier(
+    config: &Config,
+    source: Arc<dyn Blobs>,
+    target: Arc<dyn Blobs>,
+) -> Box<dyn FormatCopier> {
+    Box::new(BlobsCopier { source, target, work_dir: config.recording_work_dir.clone() })
 }
 
 /// Puts the claims of the store before all changes of files, if there is a store of recordings.

@@ -3,12 +3,13 @@
 use testkit::product::{Setup, wait_until};
 use testkit::samples::SampleRecording;
 use testkit::stores::StoreKind;
-use testkit::tar::TarBuilder;
 
 use crate::test_storage::{
     FileStorage, TestStorage, assert_hidden, assert_playable, change_recording, get_recording,
 };
-use crate::tools::{file_names, find_import, put_in_spool, recording_row, setup, visibility_of};
+use crate::tools::{
+    archive_of, file_names, find_import, put_in_spool, recording_row, setup, visibility_of,
+};
 
 /// Waits until an archive has this state in the list of imports; returns the reason.
 async fn await_import_state(setup: &Setup, name: &str, state: &str) -> String {
@@ -118,13 +119,8 @@ async fn of_an_archive_of_several_recordings_the_deleted_one_stays_away() {
     await_import_state(&setup, &name, "done").await;
     let id = format!("recordID={}", gone.record_id);
     change_recording(&product, "deleteRecordings", &id).await;
-    let mut tar = TarBuilder::new();
-    for sample in [&gone, &other] {
-        for (path, content) in sample.files("notes") {
-            tar = tar.file(&format!("notes/{}/{path}", sample.record_id), content);
-        }
-    }
-    put_in_spool(&setup, "both.tar", &tar.into_bytes());
+    let both = archive_of(&[gone.clone(), other.clone()], &["notes"]);
+    put_in_spool(&setup, "both.tar", &both);
     let reason = await_import_state(&setup, "both.tar", "aside").await;
     assert_eq!(reason, format!("the rest was imported; deleted before: {}", gone.record_id));
     assert_eq!(visibility_of(&setup, &other, "notes"), Some("published"));

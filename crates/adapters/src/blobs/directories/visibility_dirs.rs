@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use app::ports::{BlobInfo, MoveOutcome, RecordingFormatId, Visibility};
-use domain::recording::{FilePath, FormatName, RecordId};
+use domain::recording::FilePath;
 
 use super::file_reader::blob_info;
 use super::places::{FormatDir, FormatPlace, LinkRoots};
@@ -18,8 +18,6 @@ use crate::confined_dir::{ConfinedDir, EntryKind};
 /// Number of locks. Each recording belongs to one of them; moves of two recordings wait for each other only if both belong
 /// to the same one.
 const LOCK_COUNT: usize = 256;
-/// Maximum number of links that are listed.
-const MAX_LISTED_LINKS: usize = 100;
 
 /// The paths of the directories, and the roots below which links in them may lead.
 #[derive(Debug)]
@@ -27,7 +25,7 @@ pub(super) struct VisibilityDirs {
     published: PathBuf,
     unpublished: PathBuf,
     trash: PathBuf,
-    link_roots: LinkRoots,
+    pub(super) link_roots: LinkRoots,
     locks: Vec<Mutex<()>>,
 }
 
@@ -42,7 +40,7 @@ impl VisibilityDirs {
         Self { published, unpublished, trash, link_roots: LinkRoots::new(link_roots), locks }
     }
 
-    fn dir_path(&self, visibility: Visibility) -> &Path {
+    pub(super) fn dir_path(&self, visibility: Visibility) -> &Path {
         match visibility {
             Visibility::Published => &self.published,
             Visibility::Unpublished => &self.unpublished,
@@ -51,7 +49,7 @@ impl VisibilityDirs {
     }
 
     /// Opens the directory of a visibility. Returns `None` if it does not exist.
-    fn open_dir(&self, visibility: Visibility) -> io::Result<Option<ConfinedDir>> {
+    pub(super) fn open_dir(&self, visibility: Visibility) -> io::Result<Option<ConfinedDir>> {
         match ConfinedDir::open(self.dir_path(visibility)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             opened => opened.map(Some),
@@ -97,7 +95,7 @@ impl VisibilityDirs {
     }
 
     /// Opens a format of a recording. What is behind a link that is not followed does not exist.
-    fn open_format(
+    pub(super) fn open_format(
         &self,
         format_id: &RecordingFormatId,
         visibility: Visibility,
@@ -279,73 +277,6 @@ impl VisibilityDirs {
         let name = format_id.record_id.as_str();
         let is_link = format_dir.entry_kind(name)? == Some(EntryKind::Link);
         if is_link { format_dir.unlink(name) } else { Ok(()) }
-    }
-
-    pub(super) fn list_formats(
-        &self,
-        visibility: Visibility,
-        after: Option<&RecordingFormatId>,
-        limit: usize,
-    ) -> io::Result<Vec<RecordingFormatId>> {
-        let mut format_ids = Vec::new();
-        let Some(root) = self.open_dir(visibility)? else { return Ok(format_ids) };
-        let root_path = self.dir_path(visibility);
-        for name in root.names()? {
-            let Some(format) = name.to_str().and_then(FormatName::parse) else { continue };
-            if after.is_some_and(|after| format < after.format) {
-                continue;
-            }
-            let opened = self.link_roots.open_format_dir(&root, root_path, format.as_str());
-            let opened = LinkRoots::readable(opened, &root_path.join(&name))?;
-            let Some(format_dir) = opened else { continue };
-            for name in format_dir.dir.names()? {
-                let Some(record_id) = name.to_str().and_then(RecordId::parse) else { continue };
-                let format_id = RecordingFormatId { format: format.clone(), record_id };
-                if after.is_some_and(|after| format_id <= *after)
-                    || self.open_format(&format_id, visibility)?.is_none()
-                {
-                    continue;
-                }
-                if format_ids.len() >= limit {
-                    return Ok(format_ids);
-                }
-                format_ids.push(format_id);
-            }
-        }
-        Ok(format_ids)
-    }
-
-    /// Lists links to formats and recordings that are not followed, some at most, with the reasons.
-    pub(super) fn list_refused_links(&self) -> io::Result<Vec<String>> {
-        let mut refused = Vec::new();
-        for visibility in Visibility::ALL {
-            let Some(root) = self.open_dir(visibility)? else { continue };
-            let root_path = self.dir_path(visibility);
-            for format in root.entries()? {
-                let Some(name) = format.name.to_str() else { continue };
-                let format_dir = match self.link_roots.open_format_dir(&root, root_path, name) {
-                    Ok(opened) => opened,
-                    Err(error) if error.kind() == io::ErrorKind::Other => {
-                        refused.push(error.to_string());
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                };
-                let Some(format_dir) = format_dir.filter(|_| !name.starts_with('.')) else {
-                    continue;
-                };
-                for entry in format_dir.dir.links()? {
-                    match self.link_roots.follow(&format_dir.path.join(entry)) {
-                        Err(error) if refused.len() < MAX_LISTED_LINKS => {
-                            refused.push(error.to_string());
-                        }
-                        _ => {}
-                    }
-                }
-            }
-        }
-        refused.truncate(MAX_LISTED_LINKS);
-        Ok(refused)
     }
 
     pub(super) fn list_files(

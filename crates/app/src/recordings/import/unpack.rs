@@ -85,7 +85,12 @@ fn parse_format_metadata(archive: &str, unpacked: &UnpackedFormat) -> Result<Met
 /// nothing about the contents.
 fn may_contain(archive: &str, format_id: &RecordingFormatId) -> bool {
     const EXTENSIONS: [&str; 5] = [".tar.gz", ".tar.zst", ".tgz", ".tzst", ".tar"];
-    let stem = EXTENSIONS.iter().find_map(|end| archive.strip_suffix(end)).unwrap_or(archive);
+    let strip = |extension: &&str| {
+        let (stem, ending) =
+            archive.split_at_checked(archive.len().checked_sub(extension.len())?)?;
+        ending.eq_ignore_ascii_case(extension).then_some(stem)
+    };
+    let stem = EXTENSIONS.iter().find_map(strip).unwrap_or(archive);
     let (stem, is_upload) = match stem.strip_suffix(UPLOAD_SUFFIX) {
         Some(stem) => (stem, true),
         None => (stem, false),
@@ -153,7 +158,7 @@ mod tests {
         for name in ["lecture.tar", "Vorlesung 3 (Kopie).tar.zst", "a.tgz", "a-1718000000123.tar"] {
             assert!(may_contain(name, &video), "{name}");
         }
-        for suffix in [".tar", ".tar.gz", ".tar.zst", "-video.tar", ".upload.tar"] {
+        for suffix in [".tar", ".TAR", ".tar.gz", ".tar.zst", "-video.tar", ".upload.tar"] {
             assert!(may_contain(&format!("{ID}{suffix}"), &video), "{suffix}");
             assert!(!may_contain(&format!("{OTHER}{suffix}"), &video), "{suffix}");
         }
