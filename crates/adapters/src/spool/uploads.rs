@@ -130,7 +130,7 @@ fn open_upload(spool: &Path, name: &str, offset: u64) -> Result<File, UploadErro
 fn complete_upload(spool: &Path, name: &str, sha256: [u8; 32]) -> Result<(), UploadError> {
     let dir = make_dir(spool).map_err(upload_error)?;
     let unfinished = format!("{UPLOAD_PREFIX}{name}");
-    let Some((file, _)) = dir.open_file(&unfinished).map_err(upload_error)? else {
+    let Some(file) = dir.open_for_locking(&unfinished).map_err(upload_error)? else {
         return Err(UploadError::WrongOffset(0));
     };
     lock_file(&file)?;

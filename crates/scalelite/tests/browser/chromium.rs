@@ -16,8 +16,8 @@ pub(crate) struct Chromium {
 }
 
 impl Chromium {
-    /// Opens a page. Requests to unpkg.com go to this port of this machine.
-    pub(crate) fn open(url: &str, other_origin_port: u16) -> anyhow::Result<Self> {
+    /// Opens a page. Requests to these hosts go to ports of this machine.
+    pub(crate) fn open(url: &str, hosts: &[(&str, u16)]) -> anyhow::Result<Self> {
         let profile = TempDir::new()?;
         let log = std::fs::File::create(profile.path().join("log"))?;
         let program = PROGRAMS.iter().find(|program| {
@@ -25,12 +25,14 @@ impl Chromium {
             found.is_ok_and(|status| status.success())
         });
         let program = program.context("chromium is not installed: bin/test installs it")?;
+        let to_rule = |(host, port): &(&str, u16)| format!("MAP {host}:443 127.0.0.1:{port}");
+        let rules: Vec<String> = hosts.iter().map(to_rule).collect();
         let child = Command::new(program)
             .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
             .args(["--autoplay-policy=no-user-gesture-required", "--mute-audio"])
             .args(["--ignore-certificate-errors", "--enable-logging=stderr", "--v=0"])
             .args(["--no-first-run", "--disable-extensions", "--disable-background-networking"])
-            .arg(format!("--host-resolver-rules=MAP unpkg.com:443 127.0.0.1:{other_origin_port}"))
+            .arg(format!("--host-resolver-rules={}", rules.join(", ")))
             .arg(format!("--user-data-dir={}", profile.path().display()))
             // The process listens until it is ended: without this it ends after loading the page.
             .args(["--remote-debugging-port=0", url])

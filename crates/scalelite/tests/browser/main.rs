@@ -16,9 +16,11 @@ mod tests {
     use testkit::samples::{FORMATS, SampleRecording, recording_dir_settings};
 
     use super::chromium::Chromium;
-    use super::other_origin::OtherOrigin;
+    use super::other_origin::{OtherOrigin, start_proxy};
 
     const PLAYER: &str = include_str!("player.html");
+    /// The balancer's name in the browser.
+    const HOST: &str = "balancer.test";
     /// How long a page may take to report. It gives up a step after 20 s.
     const REPORT_DEADLINE: Duration = Duration::from_secs(200);
 
@@ -71,10 +73,13 @@ mod tests {
     /// they have one-time tokens.
     async fn playback_links(product: &Product, sample: &SampleRecording) -> Vec<String> {
         let listed = product.call("getRecordings", "").await.unwrap().text();
+        assert!(listed.contains(&sample.record_id), "{listed}");
         let link = |format: &str| {
-            let start = listed.find(&format!("/recording/{}/{format}", sample.record_id)).unwrap();
-            let rest = &listed[start..];
-            rest[..rest.find('<').unwrap()].trim().replace("&amp;", "&")
+            let (_, rest) = listed.split_once(&format!("<type>{format}</type>")).unwrap();
+            let (_, rest) = rest.split_once("<url>").unwrap();
+            let (url, _) = rest.split_once("</url>").unwrap();
+            let (_, path) = url.trim().split_once("://").unwrap();
+            path[path.find('/').unwrap()..].replace("&amp;", "&")
         };
         FORMATS.iter().map(|format| link(format)).collect()
     }
@@ -119,12 +124,11 @@ mod tests {
     ) -> (Value, Vec<String>) {
         let plan = Value::from(steps).to_string();
         let plan: String = form_urlencoded::byte_serialize(plan.as_bytes()).collect();
-        let url = format!(
-            "http://127.0.0.1:{}/playback/presentation/2.3/{}?plan={plan}",
-            product.port(),
-            sample.record_id
-        );
-        let browser = Chromium::open(&url, other.port).unwrap();
+        let url =
+            format!("https://{HOST}/playback/presentation/2.3/{}?plan={plan}", sample.record_id);
+        let proxy = start_proxy(product.port()).await.unwrap();
+        let hosts = [("unpkg.com", other.port), (HOST, proxy)];
+        let browser = Chromium::open(&url, &hosts).unwrap();
         let report = tokio::time::timeout(REPORT_DEADLINE, other.reports.recv()).await;
         let report = report.ok().flatten();
         let console = browser.console();

@@ -1,5 +1,6 @@
-//! A web server with TLS that stands for unpkg.com: it has a font and a translation, and takes the
-//! reports of the test player.
+//! What the browser reaches by TLS: a web server that stands for unpkg.com, which has a font and a
+//! translation and takes the reports of the test player; and a proxy in front of the balancer, since
+//! browsers keep its cookies on TLS only.
 
 use std::sync::{Arc, Mutex};
 
@@ -26,14 +27,7 @@ pub(crate) struct OtherOrigin {
 
 impl OtherOrigin {
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        let certificate = CertificateDer::from_pem_slice(CERTIFICATE)?;
-        let key = PrivateKeyDer::from_pem_slice(CERTIFICATE)?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)?;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = build_acceptor()?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let (sender, reports) = mpsc::channel(9);
@@ -55,6 +49,38 @@ impl OtherOrigin {
     pub(crate) fn paths(&self) -> Vec<String> {
         self.paths.lock().unwrap().clone()
     }
+}
+
+fn build_acceptor() -> anyhow::Result<TlsAcceptor> {
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE)?;
+    let key = PrivateKeyDer::from_pem_slice(CERTIFICATE)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Starts a proxy with TLS in front of a port of this machine; returns its port.
+pub(crate) async fn start_proxy(to_port: u16) -> anyhow::Result<u16> {
+    let acceptor = build_acceptor()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut client) = acceptor.accept(stream).await else { return };
+                let Ok(mut server) = TcpStream::connect(("127.0.0.1", to_port)).await else {
+                    return;
+                };
+                // Browsers end connections at any time.
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    Ok(port)
 }
 
 /// Answers one request and closes the connection.

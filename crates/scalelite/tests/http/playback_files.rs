@@ -181,6 +181,21 @@ async fn hidden_files_are_not_found() {
     assert_eq!(unknown.xml_field("messageKey"), "unsupportedRequest");
 }
 
+/// The original sets the state when it imports a recording again, and knows nothing of our time of
+/// deletion.
+#[tokio::test]
+async fn a_recording_that_the_original_imported_again_is_shown() {
+    let playback = start_playback().await;
+    let again = Recording {
+        deleted_at: Some(domain::Timestamp(1)),
+        ..recording(&["presentation", "video"])
+    };
+    playback.record_recording(&again).await;
+    assert_eq!(playback.get(&file_target("video/")).await.status, 200);
+    let listed = playback.product.call("getRecordings", "").await.unwrap().text();
+    assert!(listed.contains(RECORD_ID), "{listed}");
+}
+
 #[tokio::test]
 async fn unpublished_and_deleted_recordings_are_not_found_at_once() {
     let playback = start_playback().await;

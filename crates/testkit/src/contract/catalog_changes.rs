@@ -31,7 +31,10 @@ pub(super) fn cases() -> Vec<ContractCase<dyn RecordingStore>> {
 
 async fn a_change_changes_those_of_the_scope(factory: RecordingStoreFactory<'_>) {
     let all = [
-        with_metadata(full_recording("a"), &[("keep", "1"), ("set", "1"), ("gone", "1")]),
+        Recording {
+            state: Some("deleted".to_owned()),
+            ..with_metadata(full_recording("a"), &[("keep", "1"), ("set", "1"), ("gone", "1")])
+        },
         Recording { deleted_at: None, ..with_metadata(full_recording("b"), &[("gone", "1")]) },
         Recording { deleted_at: None, ..full_recording("c") },
     ];

@@ -9,15 +9,13 @@ use domain::recording::{BreakoutPlace, PlaybackFormat, Recording, Thumbnail};
 use super::importer::ImportRules;
 
 /// Builds one recording of the metadata of its formats. Where they differ, the first format that
-/// has a value decides, in the order of their names. Metadata is that of all formats.
+/// has a value decides. Metadata is that of all formats.
 pub(in crate::recordings) fn build_incoming<'a>(
     formats: impl IntoIterator<Item = &'a Metadata>,
     rules: ImportRules,
     now: Timestamp,
 ) -> IncomingRecording {
     let mut recording = Recording { protected: rules.protected, ..Recording::default() };
-    let mut formats: Vec<&Metadata> = formats.into_iter().collect();
-    formats.sort_by(|a, b| a.playback.format.cmp(&b.playback.format));
     for (index, metadata) in formats.into_iter().enumerate() {
         if index == 0 {
             recording.record_id = metadata.id.clone();
@@ -202,11 +200,11 @@ mod tests {
         let pair = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
         assert_eq!(
             recording.metadata,
-            [pair("a", "first"), pair("s", "1"), pair("v", "2"), pair("z", "1")]
+            [pair("a", ""), pair("s", "1"), pair("v", "2"), pair("z", "1")]
         );
         let sources = &recording.details.metadata_formats;
         let source = |key: &str, format: &str| (key.to_owned(), format.to_owned());
-        assert_eq!(sources.first(), Some(&source("a", "presentation")));
+        assert_eq!(sources.first(), Some(&source("a", "video")));
         assert_eq!(sources.last(), Some(&source("z", "video")));
         let [slides, video] = &recording.formats[..] else { panic!("two formats") };
         assert_eq!(video.url.as_deref(), Some("/playback/video/x/?a=b"));
