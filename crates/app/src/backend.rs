@@ -2,7 +2,7 @@
 
 use bbb::{InvalidResponse, Query, Response, checksum};
 use bytes::Bytes;
-use domain::{Meeting, Server};
+use domain::{Meeting, MeetingIdentity, Server, Timestamp};
 
 use crate::context::App;
 use crate::ports::{
@@ -44,13 +44,22 @@ pub enum BackendError {
     Occupied,
 }
 
-/// A response and its bytes.
+/// A response and its bytes, which are well-formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BbbReply {
     /// What it says.
     pub response: Response,
     /// Its bytes.
     pub body: Bytes,
+}
+
+impl BbbReply {
+    /// Returns how the server identifies the meeting that the reply is about.
+    #[must_use]
+    pub fn identity(&self) -> Option<MeetingIdentity> {
+        let created_at = Timestamp(self.response.create_time_ms?);
+        MeetingIdentity::from_parts(self.response.internal_id.clone(), created_at)
+    }
 }
 
 /// A query with the id of a meeting and nothing else.
@@ -166,8 +175,12 @@ impl App {
                     .await?
             }
         };
-        match Response::read(&response.body) {
-            Ok(read) => Ok(BbbReply { response: read, body: response.body }),
+        match Response::read_and_repair(&response.body) {
+            Ok((read, None)) => Ok(BbbReply { response: read, body: response.body }),
+            Ok((read, Some(repaired))) => {
+                self.note_odd_answer(server, call, "not well-formed");
+                Ok(BbbReply { response: read, body: Bytes::from(repaired) })
+            }
             Err(_) if is_refusal(response.status) => Err(BackendError::Refused(response.status)),
             Err(error) => Err(error.into()),
         }

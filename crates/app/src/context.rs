@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::odd_answers::OddAnswers;
 use crate::policy::Policy;
 use crate::ports::{
     BbbClient, Blobs, CallbackClient, Clock, Entropy, OneTimeTokens, PeriodicJobs, PoolStore,
     RecordingStore, SessionHistory, Tenants,
 };
-use crate::state::{ResponseTimes, ServerBackup, SharedForecast};
+use crate::state::{KnownTwins, ResponseTimes, ServerBackup, SharedForecast};
 use crate::tenancy::TenantCache;
 
 /// The application. Built once, cheap to clone.
@@ -21,8 +22,12 @@ pub struct App {
     pub forecast: Arc<SharedForecast>,
     /// A copy of the servers, in case the store loses them.
     pub server_backup: Arc<ServerBackup>,
+    /// Servers that are listed twice, as far as the log has told.
+    pub known_twins: Arc<KnownTwins>,
     /// How long servers take to answer.
     pub response_times: Arc<ResponseTimes>,
+    /// What was logged of answers of servers with odd content.
+    pub odd_answers: Arc<OddAnswers>,
     /// Work that one replica does in every interval.
     pub periodic_jobs: Arc<dyn PeriodicJobs>,
     /// Tenants, for administrative actions.

@@ -13,10 +13,12 @@ pub use stored::{MAX_SESSION_AGE_MS, MAX_SESSIONS};
 
 /// Records the session of a meeting that has ended, and updates the forecast. `now` is the time of
 /// the end, if it is known; otherwise the meeting counts as ended when it was last seen. A meeting
-/// whose first create is still under way has no session. An error of the store is only logged.
+/// whose first create is still under way has no session, nor has one that this deployment did not
+/// create. An error of the store is only logged.
 pub(crate) async fn record_ended_meeting(app: &App, meeting: &Meeting, now: Option<Timestamp>) {
     forecaster::record_end(app, &meeting.key);
-    if app.policy.history == HistoryMode::Off || meeting.claim.is_some() {
+    let is_ours = meeting.claim.is_none() && !meeting.origin.is_adopted;
+    if app.policy.history == HistoryMode::Off || !is_ours {
         return;
     }
     let mut usage = meeting.usage;

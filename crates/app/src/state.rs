@@ -1,6 +1,6 @@
 //! State that a process keeps between calls, shared by all use cases.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::forecast::PoolForecast;
@@ -19,6 +19,24 @@ impl SharedForecast {
 /// The servers as this process saw them last, in case the store loses them.
 #[derive(Debug, Default)]
 pub struct ServerBackup(Mutex<Option<SavedServers>>);
+
+/// Pairs of entries of one server that this process has warned about.
+#[derive(Debug, Default)]
+pub struct KnownTwins(Mutex<BTreeSet<(ServerId, ServerId)>>);
+
+/// Pairs that are remembered; beyond that, warnings may be repeated.
+const MAX_KNOWN_TWINS: usize = 1_000;
+
+impl KnownTwins {
+    /// Remembers a pair, in any order; returns whether it is new.
+    pub(crate) fn insert(&self, one: &ServerId, other: &ServerId) -> bool {
+        let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pairs.len() >= MAX_KNOWN_TWINS {
+            pairs.clear();
+        }
+        pairs.insert((one.min(other).clone(), one.max(other).clone()))
+    }
+}
 
 /// A copy of the servers.
 #[derive(Clone, Debug)]

@@ -4,10 +4,15 @@
 
 pub mod call;
 pub mod checksum;
+mod grammar;
 pub mod lrs;
+mod markup;
 pub mod meetings;
 pub mod metadata;
+mod numbers;
 pub mod query;
+mod recovery;
+mod repair;
 pub mod response;
 pub mod token;
 mod xml;

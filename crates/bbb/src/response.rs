@@ -4,6 +4,9 @@
 
 use std::borrow::Cow;
 
+use crate::grammar::is_xml_char;
+use crate::meetings::{parse_count, parse_create_time};
+use crate::repair::repair_response;
 use crate::xml::{XmlStep, walk};
 
 /// The general part of a BBB server's response: whether the call succeeded, and the message.
@@ -15,8 +18,14 @@ pub struct Response {
     pub message_key: String,
     /// `message`, or the first `errors/error/message` of the older format; may be empty.
     pub message: String,
-    /// `running`, if the response has it.
+    /// `running`, if the response has it and it is true or false.
     pub running: Option<bool>,
+    /// `internalMeetingID`, if the response is about one meeting.
+    pub internal_id: Option<String>,
+    /// `createTime` in ms since 1970, likewise.
+    pub create_time_ms: Option<i64>,
+    /// `participantCount`, likewise.
+    pub participants: Option<u32>,
 }
 
 /// The reason why a body is not a usable response of the BBB API.
@@ -34,16 +43,36 @@ pub enum InvalidResponse {
 }
 
 impl Response {
-    /// Parses a complete response.
+    /// Parses a complete response. Elements that are not well-formed are ignored.
     ///
     /// # Errors
-    /// When the body is not well-formed XML with the root `response` and a `returncode`.
+    /// When the body is not XML, or so far from well-formed that it cannot be repaired, or has no
+    /// root `response` with a `returncode`.
     pub fn read(body: &[u8]) -> Result<Self, InvalidResponse> {
+        Self::read_and_repair(body).map(|(response, _)| response)
+    }
+
+    /// Parses a complete response. If it is not well-formed, the result includes what is to be
+    /// passed on instead of it: the response without its broken elements.
+    ///
+    /// # Errors
+    /// As [`Response::read`].
+    pub fn read_and_repair(body: &[u8]) -> Result<(Self, Option<String>), InvalidResponse> {
         let text = decode_body(body)?;
+        let Some(repaired) = repair_response(&text) else {
+            let response = Self::read_text(&text);
+            return Err(response.err().unwrap_or(InvalidResponse::NotXml("not well formed")));
+        };
+        let response = Self::read_text(&repaired)?;
+        let is_same = matches!((&text, &repaired), (Cow::Borrowed(_), Cow::Borrowed(_)));
+        Ok((response, (!is_same).then(|| repaired.into_owned())))
+    }
+
+    fn read_text(text: &str) -> Result<Self, InvalidResponse> {
         let mut response = Self::default();
         let mut path: Vec<&str> = Vec::new();
         let (mut value, mut returncode) = (String::new(), None);
-        walk(&text, |step| {
+        walk(text, |step| {
             match step {
                 XmlStep::Open(name, _) => {
                     path.push(name);
@@ -54,13 +83,13 @@ impl Response {
                 XmlStep::Close(_) => {
                     match path[..] {
                         ["response", "returncode"] => returncode = Some(value.trim() == "SUCCESS"),
-                        ["response", "running"] => response.running = Some(value.trim() == "true"),
                         ["response", "messageKey"] | ["response", "errors", "error", "key"] => {
                             set_if_empty(&mut response.message_key, &value);
                         }
                         ["response", "message"] | ["response", "errors", "error", "message"] => {
                             set_if_empty(&mut response.message, &value);
                         }
+                        ["response", field] => response.set_field(field, value.trim()),
                         _ => {}
                     }
                     path.pop();
@@ -73,10 +102,22 @@ impl Response {
         response.success = returncode.ok_or(InvalidResponse::NoReturncode)?;
         Ok(response)
     }
+
+    fn set_field(&mut self, field: &str, value: &str) {
+        match field {
+            "running" => self.running = parse_flag(value),
+            "internalMeetingID" => {
+                self.internal_id = (!value.is_empty()).then(|| value.to_owned());
+            }
+            "createTime" => self.create_time_ms = parse_create_time(value),
+            "participantCount" => self.participants = parse_count(value),
+            _ => {}
+        }
+    }
 }
 
 /// Returns the paths (such as `response/running`) and texts of all elements without child elements,
-/// in order. The list is empty if the body cannot be parsed.
+/// in order. Elements that are not well-formed are left out; the list is empty if there is no response.
 #[must_use]
 pub fn parse_text_elements(body: &[u8]) -> Vec<(String, String)> {
     let (mut path, mut value, mut is_leaf) = (Vec::new(), String::new(), false);
@@ -84,7 +125,8 @@ pub fn parse_text_elements(body: &[u8]) -> Vec<(String, String)> {
     let Ok(text) = decode_body(body) else {
         return elements;
     };
-    let result = walk(&text, |step| {
+    let repaired = repair_response(&text);
+    let result = walk(repaired.as_deref().unwrap_or(&text), |step| {
         match step {
             XmlStep::Open(name, _) => {
                 path.push(name);
@@ -117,6 +159,10 @@ pub fn parse_bbb_version(body: &[u8]) -> Option<String> {
     let version = version.trim();
     let is_printable = version.chars().all(|character| character.is_ascii_graphic());
     (!version.is_empty() && is_printable).then(|| version.to_owned())
+}
+
+fn parse_flag(value: &str) -> Option<bool> {
+    value.trim().parse().ok()
 }
 
 fn set_if_empty(slot: &mut String, value: &str) {
@@ -181,46 +227,10 @@ pub fn escape_xml(text: &str) -> String {
     escaped
 }
 
-/// Removes illegal characters, and references to them, that would keep clients from parsing the
-/// markup. Legal markup is returned unchanged.
+/// Returns whether a body is a well-formed response in UTF-8, as clients get it.
 #[must_use]
-pub fn strip_illegal_characters(markup: &str) -> Cow<'_, str> {
-    if markup.chars().all(is_xml_char) && !markup.contains("&#") {
-        return Cow::Borrowed(markup);
-    }
-    let mut clean = String::with_capacity(markup.len());
-    let mut rest = markup;
-    while let Some(position) = rest.find("&#") {
-        let (before, reference) = rest.split_at(position);
-        clean.extend(before.chars().filter(|character| is_xml_char(*character)));
-        let end = reference.bytes().take(12).position(|byte| byte == b';').map_or(2, |end| end + 1);
-        if decode_reference(&reference[2..end]).is_none_or(is_xml_char) {
-            clean.push_str(&reference[..end]);
-        }
-        rest = &reference[end..];
-    }
-    clean.extend(rest.chars().filter(|character| is_xml_char(*character)));
-    Cow::Owned(clean)
-}
-
-/// Decodes a character reference without its `&#`, such as `38;` or `x26;`. Returns `None` if the
-/// semicolon is missing, and NUL if the number is not a character.
-fn decode_reference(reference: &str) -> Option<char> {
-    let number = reference.strip_suffix(';')?;
-    let code = match number.strip_prefix('x') {
-        Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16),
-        None => number.parse(),
-    };
-    Some(code.ok().and_then(char::from_u32).unwrap_or('\0'))
-}
-
-/// Returns whether XML 1.0 allows the character (production `Char`).
-fn is_xml_char(character: char) -> bool {
-    match character {
-        '\t' | '\n' | '\r' => true,
-        '\u{fffe}' | '\u{ffff}' => false,
-        _ => character >= ' ',
-    }
+pub fn is_well_formed(body: &[u8]) -> bool {
+    matches!(Response::read_and_repair(body), Ok((_, None)))
 }
 
 #[cfg(test)]
@@ -277,6 +287,48 @@ mod tests {
     }
 
     #[test]
+    fn broken_elements_are_dropped_and_the_rest_is_read() {
+        let sent = "<response><returncode>SUCCESS</returncode><running>true</running>\
+                    <customdata><my key>v</my key></customdata><message>A & B</message></response>";
+        let (response, repaired) = Response::read_and_repair(sent.as_bytes()).unwrap();
+        assert_eq!((response.success, response.running), (true, Some(true)));
+        assert_eq!(response.message, "A & B");
+        let repaired = repaired.unwrap();
+        assert_eq!(
+            repaired,
+            "<response><returncode>SUCCESS</returncode><running>true</running>\
+             <customdata></customdata><message>A &amp; B</message></response>"
+        );
+        assert!(is_well_formed(repaired.as_bytes()) && !is_well_formed(sent.as_bytes()));
+        let elements = parse_text_elements(sent.as_bytes());
+        assert_eq!(elements.len(), 4);
+    }
+
+    #[test]
+    fn well_formed_responses_are_passed_on_as_they_are() {
+        let sent = "\u{feff}<?xml version=\"1.0\"?>\r\n<response><returncode>SUCCESS</returncode>\
+                    <a b='1'>&#65;<![CDATA[<]]></a></response>\n<!-- x -->";
+        assert_eq!(Response::read_and_repair(sent.as_bytes()).unwrap().1, None);
+        let mut bytes = sent.as_bytes().to_vec();
+        let position = sent.find("&#65;").unwrap();
+        bytes[position] = 0xff;
+        let (_, repaired) = Response::read_and_repair(&bytes).unwrap();
+        assert!(repaired.unwrap().contains("<a b='1'>\u{fffd}#65;"));
+    }
+
+    #[test]
+    fn running_is_unknown_unless_it_is_true_or_false() {
+        let running = |value: &str| {
+            let text = format!(
+                "<response><returncode>SUCCESS</returncode><running>{value}</running></response>"
+            );
+            Response::read(text.as_bytes()).unwrap().running
+        };
+        assert_eq!((running(" true\n"), running("false")), (Some(true), Some(false)));
+        assert_eq!((running(""), running("perhaps")), (None, None));
+    }
+
+    #[test]
     fn the_bbb_version_is_parsed() {
         let version = |text: &str| parse_bbb_version(text.as_bytes());
         let document =
@@ -289,11 +341,6 @@ mod tests {
     #[test]
     fn illegal_characters_are_dropped() {
         assert_eq!(escape_xml("a\u{1}<]]>\u{ffff}"), "a&lt;]]&gt;");
-        assert_eq!(
-            strip_illegal_characters("<a>x&amp;\u{1}&#1;&#x41;&#xFFFF;&#;&#</a>"),
-            "<a>x&amp;&#x41;&#</a>"
-        );
-        assert!(matches!(strip_illegal_characters("<a>ü\n</a>"), Cow::Borrowed(_)));
     }
 
     proptest! {
@@ -310,7 +357,6 @@ mod tests {
         #[test]
         fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = Response::read(&bytes);
-            let _ = strip_illegal_characters(&String::from_utf8_lossy(&bytes));
         }
 
         #[test]

@@ -1,13 +1,16 @@
 //! A bounded walk over an XML document from outside: no DTD, no entities beyond the five predefined
-//! ones, and a limit on depth. A document that the walk accepts is well formed, so it may be passed
-//! on to clients.
+//! ones, and a limit on depth. It accepts some documents that are not well-formed, such as those with
+//! names that XML does not allow; what is passed on to clients is made well-formed first
+//! ([`crate::repair`]).
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
+use crate::grammar::resolve_entity;
+
 /// Maximum depth of elements. The deepest ones in responses of BBB, the metadata elements of
 /// attendees, are at depth 7.
-const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 
 /// One step of the walk. Offsets are in bytes.
 pub(crate) enum XmlStep<'a, 't> {
@@ -123,16 +126,5 @@ fn visit_text<'a>(
         0 if text.trim().is_empty() => Ok(true),
         0 => Err("text outside of the root"),
         _ => Ok(visit(XmlStep::Text(text))),
-    }
-}
-
-fn resolve_entity(name: &str) -> Option<char> {
-    match name {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "apos" => Some('\''),
-        "quot" => Some('"'),
-        _ => None,
     }
 }

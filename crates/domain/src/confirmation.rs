@@ -2,7 +2,9 @@
 //! Redis script `confirm_meeting.lua` follows the same rule.
 
 use crate::meeting::Meeting;
+use crate::poll::PendingEnd;
 use crate::server::{AdminState, Server, ServerId};
+use crate::time::Timestamp;
 
 /// What a confirmation does to the record of the meeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,19 @@ impl ConfirmationEffect {
     }
 }
 
+/// Returns the pending end of the confirmed meeting if another request's record stays, and it is
+/// proven that the confirmed request made this copy.
+#[must_use]
+pub fn pending_end_of_copy(
+    effect: ConfirmationEffect,
+    confirmed: &Meeting,
+    now: Timestamp,
+) -> Option<PendingEnd> {
+    let is_proven = confirmed.origin.is_proven && confirmed.origin.identity.is_some();
+    let is_copy = effect == ConfirmationEffect::KeepRecord && is_proven;
+    is_copy.then(|| PendingEnd::of_replaced_record(confirmed, now)).flatten()
+}
+
 /// Returns the server on which another request has recorded the meeting. No pending end of the
 /// confirmed request is stored for it: the meeting there must not be ended.
 #[must_use]
@@ -53,7 +68,6 @@ pub fn may_be_recorded_on(server: Option<&Server>) -> bool {
 mod tests {
     use super::*;
     use crate::meeting::Claim;
-    use crate::time::Timestamp;
 
     fn meeting(server: &str, token: Option<&str>) -> Meeting {
         let claim = token.map(|token| Claim { token: token.to_owned(), until: Timestamp(1) });

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::history::MeetingUsage;
+use crate::origin::MeetingOrigin;
 use crate::server::ServerId;
 use crate::time::Timestamp;
 
@@ -80,6 +81,8 @@ pub struct Meeting {
     /// Whether its server went offline. The next create places the meeting again, unless the server
     /// comes back with it before.
     pub detached: bool,
+    /// What is known of where it comes from.
+    pub origin: MeetingOrigin,
     /// Why it was placed on this server, in words for administrators.
     pub placement_reason: String,
 }

@@ -103,6 +103,10 @@ pub struct Server {
     pub limits: ServerLimits,
     /// `bbbVersion` of its version document, if the server reveals it.
     pub bbb_version: Option<String>,
+    /// Another entry of the pool that is the same server under another name, as the meetings that
+    /// both report show.
+    #[serde(skip)]
+    pub twin_of: Option<ServerId>,
 }
 
 impl Server {
@@ -122,6 +126,7 @@ impl Server {
             placed_since_poll: 0,
             limits: ServerLimits::default(),
             bbb_version: None,
+            twin_of: None,
         }
     }
 

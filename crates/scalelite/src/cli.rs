@@ -180,7 +180,7 @@ enum MeetingsCommand {
     List {
         /// Only these meetings.
         ids: Vec<String>,
-        /// Instead list meetings that run on the servers but were not created through this pool.
+        /// Instead list meetings that run on the servers but were not created by this deployment.
         #[arg(long, conflicts_with = "ids")]
         foreign: bool,
     },

@@ -118,6 +118,9 @@ fn commit_json(
     if !cycle.is_empty() {
         own.insert("last_poll_cycle".to_owned(), cycle.into());
     }
+    if before.twin_of.is_some() && server.twin_of.is_none() {
+        own.insert("twin_of".to_owned(), "".into());
+    }
     let (fields, counters) = changed_hashes(before, server, observation.result.is_ok());
     let settled_ends: Vec<String> =
         outcome.settled_ends.iter().map(records::pending_end_field).collect();
@@ -132,6 +135,7 @@ fn commit_json(
     commit["updates"] = updates_json(snapshot, outcome, observation);
     commit["adopted"] = outcome.adopted.iter().map(adopted_json).collect();
     commit["settled_ends"] = settled_ends.into();
+    commit["new_ends"] = records::pending_ends_json(&outcome.new_ends);
     if let Some(load) = server.load {
         commit["load"] = format_decimal(load).into();
     }
@@ -169,8 +173,10 @@ fn updates_json(
     let mut updates = Vec::new();
     for (key, update) in &outcome.meeting_updates {
         let (kind, fields) = match update {
-            MeetingUpdate::Reported(load, usage) => {
-                ("reported", reported_fields(load, usage, observation))
+            MeetingUpdate::Reported(load, usage, origin) => {
+                let mut fields = reported_fields(load, usage, observation);
+                fields.extend(records::origin_pairs(origin));
+                ("reported", fields)
             }
             MeetingUpdate::Missed(times) => {
                 ("missed", vec!["missed_polls".to_owned(), times.to_string()])

@@ -4,9 +4,10 @@ use app::ports::{
     MeetingOnServer, PlaceOutcome, PlaceRequest, PollReport, PoolStore, ServerChange, StoreError,
 };
 use async_trait::async_trait;
+use domain::confirmation::{self, ConfirmationEffect::KeepRecord};
 use domain::health::{ServerFailure, Thresholds};
 use domain::poll::{PendingEnd, PollObservation, PollPolicy};
-use domain::{Meeting, MeetingKey, Server, ServerId, Timestamp};
+use domain::{Meeting, MeetingKey, MeetingOrigin, Server, ServerId, Timestamp};
 use redis::Value;
 use serde_json::json;
 use tokio::time::Instant;
@@ -165,7 +166,13 @@ impl PoolStore for RedisStore {
             "meeting": records::meeting_json(&confirmed, &records::own_pairs(&confirmed)),
             "now": now.0.to_string(),
             "pending_ends": records::pending_ends_json(pending_ends),
+            "origin": records::origin_pairs(&meeting.origin),
         });
+        // Stored if the record of another request stays, and the script finds the origin proven.
+        let origin = MeetingOrigin::proven(meeting.origin.identity.clone());
+        let proven = Meeting { origin, ..meeting.clone() };
+        let copy = confirmation::pending_end_of_copy(KeepRecord, &proven, now);
+        request["copy"] = records::pending_ends_json(copy.as_slice());
         set_text(&mut request, "bridge", meeting.voice_bridge.as_deref());
         set_text(&mut request, "token", meeting.claim.as_ref().map(|claim| claim.token.as_str()));
         self.call_script(&CONFIRM_MEETING, &[request.to_string()]).await.map(drop)

@@ -3,7 +3,7 @@
 
 use app::ports::StoreError;
 use domain::poll::PendingEnd;
-use domain::{Meeting, MeetingKey, MeetingSession, ServerId, Timestamp};
+use domain::{Meeting, MeetingKey, MeetingOrigin, MeetingSession, ServerId, Timestamp};
 use serde_json::{Value, json};
 
 use super::join::tenant_or_empty;
@@ -29,10 +29,29 @@ pub(super) fn own_pairs(meeting: &Meeting) -> Vec<String> {
         always.into_iter().chain(if_not_zero.into_iter().filter(|(_, number)| *number != 0));
     let mut pairs: Vec<String> =
         numbers.flat_map(|(name, number)| [name.to_owned(), number.to_string()]).collect();
+    pairs.extend(origin_pairs(&meeting.origin));
     if !meeting.placement_reason.is_empty() {
         pairs.extend(["placement_reason".to_owned(), meeting.placement_reason.clone()]);
     }
     pairs
+}
+
+/// Returns what is known of where a meeting comes from, as a flat list of names and values.
+pub(super) fn origin_pairs(origin: &MeetingOrigin) -> Vec<String> {
+    let mut pairs = Vec::new();
+    if let Some(identity) = &origin.identity {
+        let created_at = identity.created_at.0.to_string();
+        pairs.extend(["internal_id", &identity.internal_id, "created_at", &created_at]);
+        let flag = |is_set: bool| if is_set { "1" } else { "0" };
+        pairs.extend(["is_proven", flag(origin.is_proven), "is_adopted", flag(origin.is_adopted)]);
+        return pairs.into_iter().map(str::to_owned).collect();
+    }
+    for (name, is_set) in [("is_proven", origin.is_proven), ("is_adopted", origin.is_adopted)] {
+        if is_set {
+            pairs.extend([name, "1"]);
+        }
+    }
+    pairs.into_iter().map(str::to_owned).collect()
 }
 
 /// Returns the fields of a meeting's claim, as a flat list of names and values.
@@ -68,13 +87,17 @@ pub(super) fn pending_end_field(key: &MeetingKey) -> String {
 /// Converts pending ends for scripts that store them.
 pub(super) fn pending_ends_json(pending_ends: &[PendingEnd]) -> Value {
     let to_json = |pending_end: &PendingEnd| {
-        let PendingEnd { server, key, moderator_pw, since, create_sent_at } = pending_end;
+        let PendingEnd { server, key, internal_id, moderator_pw, since, create_sent_at } =
+            pending_end;
         let mut record = json!({
             "tenant": tenant_or_empty(key), "id": key.id, "since": since.0,
             "create_sent_at": create_sent_at.0,
         });
         if let Some(password) = moderator_pw {
             record["moderator_pw"] = password.as_str().into();
+        }
+        if let Some(internal_id) = internal_id {
+            record["internal_id"] = internal_id.as_str().into();
         }
         json!([server.0, pending_end_field(key), record.to_string()])
     };
@@ -100,11 +123,12 @@ fn parse_json<T>(
 pub(super) fn read_pending_end(server: &ServerId, text: &str) -> Result<PendingEnd, StoreError> {
     parse_json(text, "an unreadable pending end", |record| {
         let number = |name: &str| record.get(name).and_then(Value::as_i64);
-        let password = record.get("moderator_pw").and_then(|password| password.as_str());
+        let text = |name: &str| record.get(name)?.as_str().map(str::to_owned);
         Some(PendingEnd {
             server: server.clone(),
             key: read_key(record)?,
-            moderator_pw: password.map(str::to_owned),
+            internal_id: text("internal_id"),
+            moderator_pw: text("moderator_pw"),
             since: Timestamp(number("since")?),
             create_sent_at: Timestamp(number("create_sent_at")?),
         })

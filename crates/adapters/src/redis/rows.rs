@@ -6,8 +6,8 @@ use app::ports::{MeetingOnServer, StoreError};
 use domain::health::{Health, ServerFailure};
 use domain::server::ServerStats;
 use domain::{
-    AdminState, Claim, Meeting, MeetingKey, MeetingLoad, MeetingUsage, Server, ServerId,
-    ServerLimits, Timestamp,
+    AdminState, Claim, Meeting, MeetingIdentity, MeetingKey, MeetingLoad, MeetingOrigin,
+    MeetingUsage, Server, ServerId, ServerLimits, Timestamp,
 };
 use redis::Value;
 
@@ -170,9 +170,20 @@ pub(super) fn read_server(value: Value) -> Result<Option<ServerRow>, StoreError>
             tier: parse_number(&own, "tier")?,
         },
         bbb_version: get("bbb_version").filter(|version| !version.is_empty()),
+        twin_of: own.get("twin_of").filter(|twin| !twin.is_empty()).cloned().map(ServerId),
     };
     let position = to_text(&position)?.unwrap_or_default();
     Ok(Some(ServerRow { server, position, own_fields: own }))
+}
+
+fn read_origin(own: &HashFields) -> Result<MeetingOrigin, StoreError> {
+    let created_at = Timestamp(parse_number(own, "created_at")?);
+    let is_set = |name: &str| own.get(name).is_some_and(|flag| flag == "1");
+    Ok(MeetingOrigin {
+        identity: MeetingIdentity::from_parts(own.get("internal_id").cloned(), created_at),
+        is_proven: is_set("is_proven"),
+        is_adopted: is_set("is_adopted"),
+    })
 }
 
 /// Reads a meeting and the name under which it is stored.
@@ -207,6 +218,7 @@ pub(super) fn read_meeting(value: Value) -> Result<Option<(String, Meeting)>, St
         },
         missed_polls: parse_number(&own, "missed_polls")?,
         detached: own.contains_key("detached"),
+        origin: read_origin(&own)?,
         placement_reason: own.get("placement_reason").cloned().unwrap_or_default(),
     };
     Ok(Some((name, meeting)))

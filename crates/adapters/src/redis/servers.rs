@@ -43,6 +43,9 @@ pub(super) fn own_fields(server: &Server) -> Map<String, Value> {
         own.insert("failure_at".to_owned(), failure.at.0.to_string().into());
         own.insert("failure_reason".to_owned(), failure.reason.clone().into());
     }
+    if let Some(twin) = &server.twin_of {
+        own.insert("twin_of".to_owned(), twin.0.as_str().into());
+    }
     own
 }
 
@@ -121,7 +124,8 @@ pub(super) fn server_change_json(change: &ServerChange) -> Value {
     if let Some(Some(tag)) = &change.tag {
         fields.insert("tag".to_owned(), tag.clone().into());
     }
-    let (own, removed) = limit_fields(change);
+    let (own, mut removed) = limit_fields(change);
+    removed.extend(change.url.is_some().then_some("twin_of"));
     let remove_tag = change.tag == Some(None);
     let mut change_json =
         json!({ "fields": fields, "remove_tag": remove_tag, "own": own, "removed": removed });

@@ -1,7 +1,7 @@
 //! Statements about meetings.
 
 use app::ports::{MeetingOnServer, StoreError};
-use domain::{Meeting, MeetingKey, MeetingLoad, MeetingUsage, ServerId, Timestamp};
+use domain::{Meeting, MeetingKey, MeetingLoad, MeetingOrigin, MeetingUsage, ServerId, Timestamp};
 
 use super::connection::{SqlConnection, values};
 use super::rows::{self, meeting_columns, server_columns, tenant_or_empty};
@@ -112,10 +112,13 @@ pub(super) fn record_seen(
     seen_at: Timestamp,
     load: &MeetingLoad,
     usage: &MeetingUsage,
+    origin: &MeetingOrigin,
 ) -> Result<(), StoreError> {
     const SEEN: &str = "UPDATE meetings SET seen_at = ?3, expected_users = ?4, expected_until = ?5, \
         users = ?6, peak_users = ?7, busy_until = ?8, missed_polls = 0, claim_token = NULL, \
-        claim_until = NULL WHERE tenant = ?1 AND id = ?2";
+        claim_until = NULL, internal_id = ?9, created_at = ?10, is_proven = ?11, is_adopted = ?12 \
+        WHERE tenant = ?1 AND id = ?2";
+    let identity = origin.identity.as_ref();
     let values = values![
         tenant_or_empty(key),
         &key.id,
@@ -125,6 +128,10 @@ pub(super) fn record_seen(
         load.users,
         usage.peak_users,
         usage.busy_until.0,
+        identity.map(|identity| identity.internal_id.as_str()),
+        identity.map(|identity| identity.created_at.0),
+        origin.is_proven,
+        origin.is_adopted,
     ];
     connection.execute(SEEN, values).map(drop)
 }
@@ -165,15 +172,27 @@ pub(super) fn attach(
         .map(drop)
 }
 
-/// Ends the claim of a meeting that is on this server.
+/// Ends the claim of a meeting that is on this server, and records its origin.
 pub(super) fn end_claim(
     connection: &mut dyn SqlConnection,
     meeting: &Meeting,
+    origin: &MeetingOrigin,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const CONFIRM: &str = "UPDATE meetings SET claim_token = NULL, claim_until = NULL, \
-        seen_at = ?4 WHERE tenant = ?1 AND id = ?2 AND server_id = ?3";
-    let values = values![tenant_or_empty(&meeting.key), &meeting.key.id, &meeting.server.0, now.0];
+        seen_at = ?4, internal_id = ?5, created_at = ?6, is_proven = ?7, is_adopted = ?8 \
+        WHERE tenant = ?1 AND id = ?2 AND server_id = ?3";
+    let identity = origin.identity.as_ref();
+    let values = values![
+        tenant_or_empty(&meeting.key),
+        &meeting.key.id,
+        &meeting.server.0,
+        now.0,
+        identity.map(|identity| identity.internal_id.as_str()),
+        identity.map(|identity| identity.created_at.0),
+        origin.is_proven,
+        origin.is_adopted,
+    ];
     connection.execute(CONFIRM, values).map(drop)
 }
 
@@ -207,11 +226,13 @@ pub(super) fn insert(
 ) -> Result<bool, StoreError> {
     const INSERT: &str = "INSERT INTO meetings (tenant, id, server_id, moderator_pw, voice_bridge, \
         claim_token, claim_until, placed_at, seen_at, expected_users, expected_until, users, \
-        peak_users, busy_until, missed_polls, detached, released_voice_bridge, placement_reason) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) \
+        peak_users, busy_until, missed_polls, detached, released_voice_bridge, placement_reason, \
+        internal_id, created_at, is_proven, is_adopted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
+        ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) \
         ON CONFLICT (voice_bridge) DO NOTHING";
     let claim = meeting.claim.as_ref();
     let number = meeting.voice_bridge.as_ref();
+    let identity = meeting.origin.identity.as_ref();
     let values = values![
         tenant_or_empty(&meeting.key),
         &meeting.key.id,
@@ -231,6 +252,10 @@ pub(super) fn insert(
         meeting.detached,
         number.filter(|_| meeting.detached),
         &meeting.placement_reason,
+        identity.map(|identity| identity.internal_id.as_str()),
+        identity.map(|identity| identity.created_at.0),
+        meeting.origin.is_proven,
+        meeting.origin.is_adopted,
     ];
     Ok(connection.execute(INSERT, values)? == 1)
 }

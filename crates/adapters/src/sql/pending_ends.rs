@@ -15,12 +15,13 @@ fn read_pending_end(row: &dyn SqlRow) -> Result<PendingEnd, StoreError> {
         moderator_pw: row.get(3)?,
         since: Timestamp(row.get(4)?),
         create_sent_at: Timestamp(row.get(5)?),
+        internal_id: row.get(6)?,
     })
 }
 
 pub(super) fn list_all(connection: &mut dyn SqlConnection) -> Result<Vec<PendingEnd>, StoreError> {
-    const ALL: &str = "SELECT server_id, tenant, id, moderator_pw, since, create_sent_at \
-        FROM pending_ends ORDER BY 1, 2, 3";
+    const ALL: &str = "SELECT server_id, tenant, id, moderator_pw, since, create_sent_at, \
+        internal_id FROM pending_ends ORDER BY 1, 2, 3";
     connection.query(ALL, &[], read_pending_end)
 }
 
@@ -28,9 +29,20 @@ pub(super) fn list_by_server(
     connection: &mut dyn SqlConnection,
     server: &ServerId,
 ) -> Result<Vec<PendingEnd>, StoreError> {
-    const BY_SERVER: &str = "SELECT server_id, tenant, id, moderator_pw, since, create_sent_at \
-        FROM pending_ends WHERE server_id = ?1 ORDER BY 2, 3";
+    const BY_SERVER: &str = "SELECT server_id, tenant, id, moderator_pw, since, create_sent_at, \
+        internal_id FROM pending_ends WHERE server_id = ?1 ORDER BY 2, 3";
     connection.query(BY_SERVER, values![&server.0], read_pending_end)
+}
+
+pub(super) fn find(
+    connection: &mut dyn SqlConnection,
+    server: &ServerId,
+    key: &MeetingKey,
+) -> Result<Option<PendingEnd>, StoreError> {
+    const FIND: &str = "SELECT server_id, tenant, id, moderator_pw, since, create_sent_at, \
+        internal_id FROM pending_ends WHERE server_id = ?1 AND tenant = ?2 AND id = ?3";
+    let values = values![&server.0, tenant_or_empty(key), &key.id];
+    connection.query_first(FIND, values, read_pending_end)
 }
 
 /// Stores pending ends on servers that exist. Each replaces one of the same server and meeting.
@@ -39,8 +51,10 @@ pub(super) fn put_all(
     pending_ends: &[PendingEnd],
 ) -> Result<(), StoreError> {
     const INSERT: &str = "INSERT INTO pending_ends (server_id, tenant, id, moderator_pw, since, \
-        create_sent_at) SELECT s.id, ?2, ?3, ?4, ?5, ?6 FROM servers s WHERE s.id = ?1";
-    for PendingEnd { server, key, moderator_pw, since, create_sent_at } in pending_ends {
+        create_sent_at, internal_id) SELECT s.id, ?2, ?3, ?4, ?5, ?6, ?7 FROM servers s WHERE s.id = ?1";
+    for pending_end in pending_ends {
+        let PendingEnd { server, key, internal_id, moderator_pw, since, create_sent_at } =
+            pending_end;
         forget(connection, server, key)?;
         let values = values![
             &server.0,
@@ -49,6 +63,7 @@ pub(super) fn put_all(
             moderator_pw,
             since.0,
             create_sent_at.0,
+            internal_id,
         ];
         connection.execute(INSERT, values)?;
     }

@@ -16,14 +16,13 @@ fn undo_placement(connection: &mut dyn SqlConnection, meeting: &Meeting) -> Resu
     servers::add_load(connection, &meeting.server, -f64::from(users), -1)
 }
 
-/// Counts an inserted meeting on its server, and deletes its pending end there.
+/// Counts an inserted meeting on its server.
 fn count_placement(
     connection: &mut dyn SqlConnection,
     meeting: &Meeting,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    servers::add_load(connection, &meeting.server, f64::from(meeting.load.counted_users(now)), 1)?;
-    pending_ends::forget(connection, &meeting.server, &meeting.key)
+    servers::add_load(connection, &meeting.server, f64::from(meeting.load.counted_users(now)), 1)
 }
 
 pub(super) fn place_meeting(
@@ -34,7 +33,11 @@ pub(super) fn place_meeting(
     if let Some(known) = meetings::find(connection, &request.key)? {
         match request.classify_conflict(&known) {
             RecordConflict::Blocking => return Ok(PlaceOutcome::Existing(known)),
-            RecordConflict::Expired => undo_placement(connection, &known.meeting)?,
+            RecordConflict::Expired => {
+                undo_placement(connection, &known.meeting)?;
+                let pending_end = request.pending_end_of(&known.meeting);
+                pending_ends::put_all(connection, pending_end.as_slice())?;
+            }
             RecordConflict::Replaceable => replaced = Some(known.meeting),
         }
     }
@@ -53,6 +56,8 @@ pub(super) fn place_meeting(
     };
     request.voice_bridges = vec![voice_bridge];
     undo_placement(connection, &replaced)?;
+    let pending_end = request.pending_end_of(&replaced);
+    pending_ends::put_all(connection, pending_end.as_slice())?;
     // If the replaced meeting was on the same server, its load has changed.
     let server = servers::find(connection, &server.id)?.unwrap_or(server);
     put_on_server(connection, request, server, reason)
@@ -106,13 +111,23 @@ pub(super) fn confirm_meeting(
     pending_ends: &[PendingEnd],
 ) -> Result<(), StoreError> {
     let record = meetings::find(connection, &meeting.key)?.map(|found| found.meeting);
+    let proof = pending_ends::find(connection, &meeting.server, &meeting.key)?;
+    let origin = meeting.origin.clone().with_proof(proof.iter());
+    let meeting = Meeting { origin, ..meeting };
     let protected = confirmation::protected_server(record.as_ref(), &meeting);
     for pending_end in pending_ends.iter().filter(|end| Some(&end.server) != protected) {
         pending_ends::put_all(connection, std::slice::from_ref(pending_end))?;
     }
     pending_ends::forget(connection, &meeting.server, &meeting.key)?;
-    match (ConfirmationEffect::decide(record.as_ref(), &meeting), &record) {
-        (ConfirmationEffect::EndClaim, _) => return meetings::end_claim(connection, &meeting, now),
+    let effect = ConfirmationEffect::decide(record.as_ref(), &meeting);
+    let copy = confirmation::pending_end_of_copy(effect, &meeting, now);
+    pending_ends::put_all(connection, copy.as_slice())?;
+    match (effect, &record) {
+        (ConfirmationEffect::EndClaim, Some(record)) => {
+            let origin = record.origin.with_reply(&meeting.origin, record.claim.is_some());
+            return meetings::end_claim(connection, &meeting, &origin, now);
+        }
+        (ConfirmationEffect::EndClaim, None) => return Ok(()),
         (ConfirmationEffect::KeepRecord, _) => return Ok(()),
         (ConfirmationEffect::MoveRecord, Some(record)) => undo_placement(connection, record)?,
         (ConfirmationEffect::MoveRecord | ConfirmationEffect::CreateRecord, _) => {}

@@ -91,12 +91,13 @@ fn write_outcome(
 ) -> Result<(), StoreError> {
     for (key, update) in &outcome.meeting_updates {
         match update {
-            MeetingUpdate::Reported(load, usage) => {
+            MeetingUpdate::Reported(load, usage, origin) => {
                 let mut detached = recorded_here.iter().filter(|meeting| meeting.detached);
                 if let Some(meeting) = detached.find(|meeting| meeting.key == *key) {
                     meetings::attach(connection, meeting)?;
                 }
-                meetings::record_seen(connection, key, observation.finished_at, load, usage)?;
+                let seen_at = observation.finished_at;
+                meetings::record_seen(connection, key, seen_at, load, usage, origin)?;
             }
             MeetingUpdate::Missed(times) => meetings::record_missed(connection, key, *times)?,
             MeetingUpdate::Detached => meetings::detach(connection, key)?,
@@ -111,5 +112,5 @@ fn write_outcome(
     for key in &outcome.settled_ends {
         pending_ends::forget(connection, id, key)?;
     }
-    Ok(())
+    pending_ends::put_all(connection, &outcome.new_ends)
 }

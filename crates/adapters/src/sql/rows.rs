@@ -4,8 +4,8 @@ use app::ports::{MeetingOnServer, StoreError};
 use domain::health::{Health, ServerFailure};
 use domain::server::ServerStats;
 use domain::{
-    AdminState, Claim, Meeting, MeetingKey, MeetingLoad, MeetingUsage, Server, ServerId,
-    ServerLimits, Timestamp,
+    AdminState, Claim, Meeting, MeetingIdentity, MeetingKey, MeetingLoad, MeetingOrigin,
+    MeetingUsage, Server, ServerId, ServerLimits, Timestamp,
 };
 
 use super::connection::SqlRow;
@@ -16,11 +16,11 @@ macro_rules! server_columns {
         "s.id, s.url, s.secret, s.tag, s.state, s.online, s.healthy_count, s.unhealthy_count, \
          s.failure_at, s.failure_reason, s.load, s.load_multiplier, s.meetings, s.users, \
          s.largest_meeting, s.videos, s.bbb_version, s.failures, s.relapses, s.probation_until, \
-         s.placed_since_poll, s.max_meetings, s.max_users, s.tier, s.answered_at"
+         s.placed_since_poll, s.max_meetings, s.max_users, s.tier, s.answered_at, s.twin_of"
     };
 }
 /// The number of [`server_columns`].
-const SERVER_COLUMN_COUNT: usize = 25;
+const SERVER_COLUMN_COUNT: usize = 26;
 
 /// The columns of `meetings`, in the order that [`read_meeting`] expects.
 macro_rules! meeting_columns {
@@ -28,7 +28,8 @@ macro_rules! meeting_columns {
         "m.tenant, m.id, m.server_id, m.moderator_pw, \
          coalesce(m.voice_bridge, m.released_voice_bridge), \
          m.claim_token, m.claim_until, m.placed_at, m.seen_at, m.expected_users, m.expected_until, \
-         m.users, m.peak_users, m.busy_until, m.missed_polls, m.detached, m.placement_reason"
+         m.users, m.peak_users, m.busy_until, m.missed_polls, m.detached, m.placement_reason, \
+         m.internal_id, m.created_at, m.is_proven, m.is_adopted"
     };
 }
 
@@ -74,6 +75,7 @@ pub(super) fn read_server(row: &dyn SqlRow) -> Result<Server, StoreError> {
             max_users: row.get(22)?,
             tier: row.get(23)?,
         },
+        twin_of: row.get::<Option<String>>(25)?.map(ServerId),
     })
 }
 
@@ -113,6 +115,17 @@ fn read_meeting_at(row: &dyn SqlRow, first: usize) -> Result<Meeting, StoreError
         missed_polls: row.get(first + 14)?,
         detached: row.get(first + 15)?,
         placement_reason: row.get(first + 16)?,
+        origin: read_origin(row, first + 17)?,
+    })
+}
+
+fn read_origin(row: &dyn SqlRow, first: usize) -> Result<MeetingOrigin, StoreError> {
+    let created_at: Option<i64> = row.get(first + 1)?;
+    let created_at = Timestamp(created_at.unwrap_or_default());
+    Ok(MeetingOrigin {
+        identity: MeetingIdentity::from_parts(row.get(first)?, created_at),
+        is_proven: row.get(first + 2)?,
+        is_adopted: row.get(first + 3)?,
     })
 }
 

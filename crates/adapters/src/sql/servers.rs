@@ -28,9 +28,9 @@ pub(super) fn add(connection: &mut dyn SqlConnection, server: &Server) -> Result
         "INSERT INTO servers (id, url, secret, tag, state, online, healthy_count, \
          unhealthy_count, failure_at, failure_reason, load, load_multiplier, meetings, users, \
          largest_meeting, videos, bbb_version, failures, relapses, probation_until, \
-         placed_since_poll, max_meetings, max_users, tier, answered_at) VALUES (?1, ?2, ?3, ?4, ?5, \
+         placed_since_poll, max_meetings, max_users, tier, answered_at, twin_of) VALUES (?1, ?2, ?3, ?4, ?5, \
          ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-         ?24, ?25) ON CONFLICT (id) DO NOTHING",
+         ?24, ?25, ?26) ON CONFLICT (id) DO NOTHING",
     )
 }
 
@@ -64,7 +64,7 @@ pub(super) fn replace(
          load = ?11, load_multiplier = ?12, meetings = ?13, users = ?14, largest_meeting = ?15, \
          videos = ?16, bbb_version = ?17, failures = ?18, relapses = ?19, probation_until = ?20, \
          placed_since_poll = ?21, max_meetings = ?22, max_users = ?23, tier = ?24, \
-         answered_at = ?25 WHERE id = ?1",
+         answered_at = ?25, twin_of = ?26 WHERE id = ?1",
     )
 }
 
@@ -100,6 +100,7 @@ fn write_row(
         server.limits.max_users,
         server.limits.tier,
         server.health.answered_at.0,
+        server.twin_of.as_ref().map(|twin| twin.0.as_str()),
     ];
     Ok(connection.execute(sql, values)? == 1)
 }

@@ -1,8 +1,10 @@
 //! Checks of all servers of the pool for administrators: connection and certificate, secret,
 //! version, and clock.
 
+use std::collections::HashSet;
+
 use bbb::meetings::MeetingList;
-use domain::{AdminState, Server};
+use domain::{AdminState, Server, twins};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 
@@ -48,7 +50,12 @@ pub async fn check_servers(app: &App) -> Vec<Finding> {
         .map(|server| check_server(app, server, server_label(server, &servers)).boxed())
         .collect();
     let checks = stream::iter(checks).buffered(app.policy.poll_concurrency.max(1));
-    findings.extend(checks.collect::<Vec<_>>().await.into_iter().flatten());
+    let mut reported = Vec::new();
+    for (of_server, ids) in checks.collect::<Vec<_>>().await {
+        findings.extend(of_server);
+        reported.push(ids);
+    }
+    findings.extend(find_twins(&servers, &reported));
     findings
 }
 
@@ -59,8 +66,31 @@ fn server_label(server: &Server, servers: &[Server]) -> String {
     if is_unique { format!("server {host}") } else { format!("server {host} ({})", server.id) }
 }
 
-/// Checks one server. Failures of a disabled server count as warnings only.
-async fn check_server(app: &App, server: &Server, name: String) -> Vec<Finding> {
+/// Finds entries that are one server: by their URLs, or by the meetings that both report.
+/// `reported` are the `internalMeetingID`s of each server.
+fn find_twins(servers: &[Server], reported: &[HashSet<String>]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, (server, ids)) in servers.iter().zip(reported).enumerate() {
+        let known = twins::list_twins(server, servers);
+        for (other, other_ids) in servers.iter().zip(reported).skip(index + 1) {
+            if known.contains(&&other.id) || !ids.is_disjoint(other_ids) {
+                let name = format!("server {} ({})", server.hostname(), server.id);
+                let detail = format!("the same server as {} ({})", other.hostname(), other.id);
+                let advice = format!(
+                    "keep one of them: cordon the other, wait for a poll, and remove it: \
+                     scalelite servers cordon {id}, scalelite servers remove {id}",
+                    id = server.id
+                );
+                findings.push(Finding::warn(name, detail, advice));
+            }
+        }
+    }
+    findings
+}
+
+/// Checks one server. Failures of a disabled server count as warnings only. Also returns the
+/// `internalMeetingID`s that it reports.
+async fn check_server(app: &App, server: &Server, name: String) -> (Vec<Finding>, HashSet<String>) {
     let options = CallOptions { priority: CallPriority::Internal, timeouts: app.policy.timeouts };
     let sent_at = app.clock.now();
     let listed = app.fetch_meetings(server, options).await;
@@ -85,7 +115,13 @@ async fn check_server(app: &App, server: &Server, name: String) -> Vec<Finding> 
             finding.detail.push_str(" (the server is disabled)");
         }
     }
-    findings
+    (findings, listed.map_or_else(|_| HashSet::new(), |response| internal_ids(&response)))
+}
+
+fn internal_ids(response: &BackendResponse) -> HashSet<String> {
+    let list = MeetingList::read(&response.body).unwrap_or_default();
+    let ids = list.meetings.into_iter().map(|meeting| meeting.internal_id);
+    ids.filter(|id| !id.is_empty()).collect()
 }
 
 fn check_connection(
@@ -197,6 +233,24 @@ mod tests {
         };
         assert!(advice("invalid peer certificate: UnknownIssuer").contains("SSL_CERT_FILE"));
         assert!(advice("Connection refused").contains("https://a/api is right"));
+    }
+
+    #[test]
+    fn entries_of_one_server_are_reported() {
+        let server = |id: &str, url: &str| {
+            Server::new(domain::ServerId(id.to_owned()), url.to_owned(), String::new())
+        };
+        let all =
+            [server("1", "http://a/api"), server("2", "http://A:80"), server("3", "http://c")];
+        let ids = |list: &[&str]| list.iter().map(ToString::to_string).collect::<HashSet<_>>();
+        let reported = [ids(&[]), ids(&["x-1", "y-2"]), ids(&["y-2"])];
+        let found: Vec<_> = find_twins(&all, &reported)
+            .into_iter()
+            .map(|finding| format!("{}: {}", finding.check, finding.detail))
+            .collect();
+        let expected =
+            ["server a (1): the same server as A (2)", "server A (2): the same server as c (3)"];
+        assert_eq!(found, expected);
     }
 
     #[test]

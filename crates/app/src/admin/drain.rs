@@ -77,14 +77,15 @@ pub async fn warn_users(app: &App, id: &str, text: &str) -> Result<usize, AdminE
     Ok(reached.count().await)
 }
 
-/// Ends and forgets every meeting that is recorded on a server; returns how many ends the server
-/// confirmed. Later polls end the other meetings.
+/// Ends and forgets every meeting that this deployment created on a server; returns how many ends
+/// the server confirmed. Later polls end the other ones of these.
 ///
 /// # Errors
 /// When there is no server of this id, or the store fails.
 pub async fn end_remaining_meetings(app: &App, id: &str) -> Result<usize, AdminError> {
     let server = servers::find(app, id).await?;
-    let meetings = app.pool.list_meetings(Some(&server.id)).await?;
+    let mut meetings = app.pool.list_meetings(Some(&server.id)).await?;
+    meetings.retain(|meeting| !meeting.origin.is_adopted);
     let options = CallOptions {
         priority: CallPriority::Internal,
         timeouts: app.policy.timeouts_for(server.is_online()),

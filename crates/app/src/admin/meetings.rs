@@ -1,8 +1,9 @@
 //! Administrative actions on meetings of all tenants: list, inspect, and end.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
+use domain::poll::ReportedMeeting;
 use domain::{Meeting, ServerId};
 
 use crate::api::{
@@ -24,6 +25,16 @@ pub async fn list(app: &App, ids: &[String]) -> Result<Vec<Meeting>, StoreError>
     Ok(meetings)
 }
 
+/// Lists the meetings to end: those with one of these ids, or all that this deployment created.
+///
+/// # Errors
+/// When the store fails.
+pub async fn list_to_end(app: &App, ids: &[String]) -> Result<Vec<Meeting>, StoreError> {
+    let mut meetings = list(app, ids).await?;
+    meetings.retain(|meeting| !ids.is_empty() || !meeting.origin.is_adopted);
+    Ok(meetings)
+}
+
 /// Returns the meetings with this id and their servers. There are several if several tenants use
 /// the id.
 ///
@@ -37,28 +48,37 @@ pub async fn find(app: &App, id: &str) -> Result<Vec<MeetingOnServer>, StoreErro
     Ok(found)
 }
 
-/// Lists foreign meetings: those that run on servers and were neither recorded nor created by a
-/// balancer of this pool. Servers that do not respond are left out.
+/// Lists foreign meetings: those that run on servers and that this deployment did not create,
+/// adopted or not recorded at all. Of servers that do not respond only adopted ones are known.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn list_foreign_meetings(app: &App) -> Result<Vec<(ServerId, String)>, StoreError> {
     let recorded = app.pool.list_meetings(None).await?;
-    let recorded: HashSet<(ServerId, String)> =
-        recorded.into_iter().map(|meeting| (meeting.server, meeting.key.id)).collect();
-    let mut foreign = Vec::new();
+    let (adopted, own): (Vec<_>, Vec<_>) =
+        recorded.into_iter().partition(|meeting| meeting.origin.is_adopted);
+    let identities: HashSet<String> = own
+        .iter()
+        .filter_map(|own| Some(own.origin.identity.as_ref()?.internal_id.clone()))
+        .collect();
+    let entry = |meeting: Meeting| (meeting.server, meeting.key.id);
+    let own: HashSet<(ServerId, String)> = own.into_iter().map(entry).collect();
+    let mut foreign: BTreeSet<(ServerId, String)> = adopted.into_iter().map(entry).collect();
     for server in app.pool.list_servers().await? {
         let Ok(reported) = poll::list_reported_meetings(app, &server).await else { continue };
-        for meeting in
-            reported.into_iter().filter(|meeting| !meeting.is_ours && !meeting.is_breakout)
-        {
+        // Another entry of the same server reports our meetings as well.
+        let is_own_elsewhere = |reported: &ReportedMeeting| {
+            reported.internal_id.as_ref().is_some_and(|id| identities.contains(id))
+        };
+        let meetings = reported.into_iter().filter(|meeting| !meeting.is_breakout);
+        for meeting in meetings.filter(|meeting| !is_own_elsewhere(meeting)) {
             let entry = (server.id.clone(), meeting.id);
-            if !recorded.contains(&entry) {
-                foreign.push(entry);
+            if !own.contains(&entry) {
+                foreign.insert(entry);
             }
         }
     }
-    Ok(foreign)
+    Ok(foreign.into_iter().collect())
 }
 
 /// Returns the response of a meeting's server to `getMeetingInfo`.

@@ -1,6 +1,6 @@
 //! Administrative actions on servers: add, change, remove, and panic.
 
-use domain::{AdminState, Meeting, Server, ServerId};
+use domain::{AdminState, Meeting, Server, ServerId, twins};
 
 use crate::context::App;
 use crate::poll;
@@ -21,6 +21,9 @@ pub enum AdminError {
     /// A server of this id exists already.
     #[error("A server with id={0} exists already")]
     Exists(ServerId),
+    /// Another server has this URL already, perhaps in another spelling.
+    #[error("The server with id={0} has this URL already: {1}")]
+    UrlTaken(ServerId, String),
     /// There is no server of this id.
     #[error("Couldn't find server with id={0}")]
     Unknown(ServerId),
@@ -50,6 +53,23 @@ pub struct NewServer {
 /// [`AdminError::BadUrl`] if it cannot.
 pub fn check_url(url: &str) -> Result<(), AdminError> {
     if domain::server::is_endpoint(url) { Ok(()) } else { Err(AdminError::BadUrl) }
+}
+
+/// Checks that no other server than the one of this id has a URL, in any spelling: the meetings of a
+/// server that is listed twice are reported twice. A server may keep the URL that it has.
+///
+/// # Errors
+/// [`AdminError::UrlTaken`] if one has.
+pub fn check_url_is_free(
+    servers: &[Server],
+    url: &str,
+    id: Option<&ServerId>,
+) -> Result<(), AdminError> {
+    let keeps_url = servers.iter().any(|server| Some(&server.id) == id && server.url == url);
+    match twins::find_same_url(servers, url, id).filter(|_| !keeps_url) {
+        Some(other) => Err(AdminError::UrlTaken(other.id.clone(), other.url.clone())),
+        None => Ok(()),
+    }
 }
 
 /// Maximum load multiplier: sums of larger loads could not be distinguished from infinity.
@@ -85,6 +105,7 @@ pub async fn add(app: &App, new: NewServer) -> Result<Server, AdminError> {
     if let Some(multiplier) = new.load_multiplier {
         server.load_multiplier = check_multiplier(multiplier)?;
     }
+    check_url_is_free(&app.pool.list_servers().await?, &server.url, Some(&server.id))?;
     if !app.pool.add_server(server.clone()).await? {
         return Err(AdminError::Exists(server.id));
     }
@@ -110,6 +131,7 @@ pub async fn update(app: &App, id: &str, change: ServerChange) -> Result<Server,
     let id = ServerId(id.to_owned());
     if let Some(url) = &change.url {
         check_url(url)?;
+        check_url_is_free(&app.pool.list_servers().await?, url, Some(&id))?;
     }
     if let Some(multiplier) = change.load_multiplier {
         check_multiplier(multiplier)?;
@@ -147,9 +169,9 @@ pub struct PanicOptions {
     pub skip_end_calls: bool,
 }
 
-/// Disables a server, forgets all its meetings and tries to end them; returns the meetings. A
-/// meeting that cannot be ended does not stop the others. The server is disabled first, because
-/// otherwise meetings that are created meanwhile would be placed on it.
+/// Disables a server, forgets all its meetings and tries to end those that this deployment created;
+/// returns these. A meeting that cannot be ended does not stop the others. The server is disabled
+/// first, because otherwise meetings that are created meanwhile would be placed on it.
 ///
 /// # Errors
 /// When there is no server of this id, or the store fails.
@@ -164,8 +186,8 @@ pub async fn panic(app: &App, id: &str, options: PanicOptions) -> Result<Vec<Mee
     Ok(meetings)
 }
 
-/// Forgets all meetings of a server and, unless `skip_end_calls` is set, tries to end them there;
-/// returns the meetings.
+/// Forgets all meetings of a server and, unless `skip_end_calls` is set, tries to end those that this
+/// deployment created; returns these.
 ///
 /// # Errors
 /// When the store fails.
@@ -174,7 +196,13 @@ pub async fn clear_meetings(
     server: &Server,
     skip_end_calls: bool,
 ) -> Result<Vec<Meeting>, AdminError> {
-    let meetings = app.pool.forget_server_meetings(&server.id).await?;
+    let mut meetings = app.pool.forget_server_meetings(&server.id).await?;
+    let all = meetings.len();
+    meetings.retain(|meeting| !meeting.origin.is_adopted);
+    if meetings.len() < all {
+        let (host, count) = (server.hostname(), all - meetings.len());
+        tracing::warn!(server = %server.id, host, meetings = count, "adopted meetings left running");
+    }
     if !skip_end_calls {
         poll::end_meetings(app, server, &meetings).await;
     }

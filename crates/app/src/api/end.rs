@@ -59,6 +59,8 @@ pub(crate) async fn forget_ended_meeting(
         let pending_end = PendingEnd {
             server: server.id.clone(),
             key: meeting.key.clone(),
+            // Whatever has this id there when it is ended is meant.
+            internal_id: None,
             moderator_pw: meeting.moderator_pw.clone(),
             since,
             // The end applies to the meeting whenever it was created.

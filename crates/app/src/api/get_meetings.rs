@@ -2,10 +2,12 @@
 //! client as they arrive. A server that fails or is slow is left out, which is logged. Tenants see
 //! only their own meetings.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
-use bbb::meetings::MeetingList;
-use bbb::response::{build_success, strip_illegal_characters};
+use bbb::meetings::{ListedMeeting, MeetingList};
+use bbb::response::build_success;
 use bytes::Bytes;
 use domain::{AdminState, Server};
 use futures_util::stream::{self, BoxStream, FuturesUnordered};
@@ -47,6 +49,9 @@ pub async fn get_meetings(
     servers.retain(|server| server.is_online() && server.state != AdminState::Disabled);
     let elements = |server| fetch_elements(app.clone(), caller.clone(), server).boxed();
     let replies: FuturesUnordered<_> = servers.into_iter().map(elements).collect();
+    // A meeting that two entries of one server report is listed once.
+    let mut listed = HashSet::new();
+    let replies = replies.map(move |elements| join_new_elements(elements, &mut listed));
     let replies = replies.filter(|elements| std::future::ready(!elements.is_empty()));
     // `None` marks the end of the list.
     let parts = replies.map(Some).chain(stream::iter([None]));
@@ -64,9 +69,20 @@ pub async fn get_meetings(
     Ok(chunks.boxed())
 }
 
-/// Returns the `<meeting>` elements of one server that the caller may see; an empty text if the
-/// server fails.
-async fn fetch_elements(app: App, caller: Caller, server: Server) -> String {
+/// A `<meeting>` element and its `internalMeetingID`.
+type MeetingElement = (String, String);
+
+/// Joins the elements of the meetings that are not listed yet.
+fn join_new_elements(elements: Vec<MeetingElement>, listed: &mut HashSet<String>) -> String {
+    let new = elements.into_iter().filter_map(|(element, internal_id)| {
+        let is_new = internal_id.is_empty() || listed.insert(internal_id);
+        is_new.then_some(element)
+    });
+    new.collect()
+}
+
+/// Returns the `<meeting>` elements of one server that the caller may see; none if the server fails.
+async fn fetch_elements(app: App, caller: Caller, server: Server) -> Vec<MeetingElement> {
     let options = CallOptions {
         priority: CallPriority::FrontEnd,
         timeouts: app.policy.timeouts_for(server.is_online()),
@@ -79,18 +95,33 @@ async fn fetch_elements(app: App, caller: Caller, server: Server) -> String {
     let meetings = response
         .and_then(|response| MeetingList::read(&response.body).map_err(|error| error.to_string()));
     match meetings {
-        Ok(meetings) => visible_elements(&meetings, caller.tenant_id()),
+        Ok(meetings) => {
+            app.note_odd_list(&server, &meetings);
+            visible_elements(&app, &server, &meetings, caller.tenant_id())
+        }
         Err(error) => {
             let host = server.hostname();
             tracing::warn!(server = %server.id, host, error, "server left out of getMeetings");
-            String::new()
+            Vec::new()
         }
     }
 }
 
 /// Returns the elements of a tenant's meetings, or without multitenancy those of meetings that
-/// belong to no tenant.
-fn visible_elements(meetings: &MeetingList, tenant: Option<&str>) -> String {
+/// belong to no tenant. Meetings that cannot be read, and broken parts of others, are left out.
+fn visible_elements(
+    app: &App,
+    server: &Server,
+    meetings: &MeetingList,
+    tenant: Option<&str>,
+) -> Vec<MeetingElement> {
     let visible = meetings.meetings.iter().filter(|meeting| meeting.meta("tenant-id") == tenant);
-    visible.map(|meeting| strip_illegal_characters(meetings.element(meeting))).collect()
+    let element = |meeting: &ListedMeeting| {
+        let element = meetings.well_formed_element(meeting);
+        if !matches!(element, Some(Cow::Borrowed(_))) {
+            app.note_odd_answer(server, "getMeetings", "not well-formed");
+        }
+        Some((element?.into_owned(), meeting.internal_id.clone()))
+    };
+    visible.filter_map(element).collect()
 }

@@ -129,7 +129,7 @@ pub(super) fn is_own_meeting(meeting: &Meeting) -> bool {
 }
 
 /// Converts the reply of a server to the response for the client. A successful reply is forwarded
-/// byte for byte; a refusal is rendered by the balancer, in the form that all clients understand.
+/// byte for byte, except for broken elements; a refusal is rendered by the balancer, in the form that all clients understand.
 /// `unanswered` is the message if the server gave no valid response.
 pub(crate) fn forward_reply(
     reply: Result<BbbReply, BackendError>,

@@ -75,6 +75,20 @@ impl Attempts {
         &self.list[number].target
     }
 
+    /// When the server of an attempt was first asked.
+    fn first_sent_at(&self, number: usize) -> Timestamp {
+        let attempt = &self.list[number];
+        let server = &attempt.target.server.id;
+        let on_server = self.list.iter().filter(|other| other.target.server.id == *server);
+        on_server.map(|other| other.sent_at).min().unwrap_or(attempt.sent_at)
+    }
+
+    /// When the server of an attempt was first asked, if an earlier attempt there got no answer.
+    pub(super) fn unanswered_since(&self, number: usize) -> Option<Timestamp> {
+        let is_repeated = self.count_on(&self.list[number].target.server.id) > 1;
+        is_repeated.then(|| self.first_sent_at(number))
+    }
+
     /// Changes what is known of an attempt, and returns it.
     pub(super) fn set_state(&mut self, number: usize, state: AttemptState) -> &Attempt {
         self.list[number].state = state;
@@ -106,20 +120,19 @@ impl Attempts {
         kept_by: Option<&ServerId>,
     ) -> Vec<PendingEnd> {
         let since = request.app.clock.now();
-        let may_exist = self.list.iter().filter(|attempt| {
+        let may_exist = self.list.iter().enumerate().filter(|(_, attempt)| {
             let server = &attempt.target.server.id;
             attempt.state != AttemptState::Settled
                 && Some(server) != kept_by
                 && !previous_servers.contains(server)
         });
-        let pending_end = |attempt: &Attempt| {
+        let pending_end = |(number, attempt): (usize, &Attempt)| {
             let server = attempt.target.server.id.clone();
             // The earliest of several attempts on a server may have made it.
-            let on_server = self.list.iter().filter(|other| other.target.server.id == server);
-            let create_sent_at =
-                on_server.map(|other| other.sent_at).min().unwrap_or(attempt.sent_at);
+            let create_sent_at = self.first_sent_at(number);
             let moderator_pw = attempt.target.meeting.moderator_pw.clone();
-            PendingEnd { server, key: request.key.clone(), moderator_pw, since, create_sent_at }
+            let (key, internal_id) = (request.key.clone(), None);
+            PendingEnd { server, key, internal_id, moderator_pw, since, create_sent_at }
         };
         may_exist.map(pending_end).collect()
     }

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use domain::poll::PendingEnd;
+use domain::{Meeting, Timestamp};
 
 use crate::api::{ApiError, forward_reply};
 use crate::backend::BbbReply;
@@ -11,6 +13,7 @@ use crate::ports::MeetingOnServer;
 
 use super::info_reply::create_reply_from_info;
 use super::leaving_server::{ServerCheck, check_server};
+use super::reply_origin::origin_of_reply;
 use super::request::CreateRequest;
 use super::retry::{MAX_ASKS, RetryOutcome, ask_until_answered};
 use super::send::{ALREADY_EXISTS, NO_RESPONSE_MESSAGE, SendMode, send_create};
@@ -39,7 +42,11 @@ pub(super) async fn create_existing(
 
 async fn forget(request: &CreateRequest<'_>, target: &MeetingOnServer) -> ExistingOutcome {
     let (meeting, pool) = (&target.meeting, &request.app.pool);
-    match pool.forget_meeting(&meeting.key, &target.server.id, Some(meeting.seen_at), None).await {
+    // It may still run there, without users.
+    let end = PendingEnd::of_replaced_record(meeting, request.app.clock.now());
+    let seen_at = Some(meeting.seen_at);
+    let forgotten = pool.forget_meeting(&meeting.key, &target.server.id, seen_at, end.as_ref());
+    match forgotten.await {
         Ok(_) => ExistingOutcome::NeedsPlace,
         Err(error) => ExistingOutcome::Answered(Err(error.into())),
     }
@@ -48,13 +55,16 @@ async fn forget(request: &CreateRequest<'_>, target: &MeetingOnServer) -> Existi
 /// Repeats the create, which BBB treats as one. The last time, the server is asked about the meeting instead.
 async fn repeat_create(request: &CreateRequest<'_>, target: &MeetingOnServer) -> ExistingOutcome {
     let asks = AtomicUsize::new(0);
+    // Until its first create has ended, the meeting may be of any time since it was placed.
+    let is_claimed = target.meeting.claim.is_some();
+    let asked_at = if is_claimed { target.meeting.placed_at } else { request.app.clock.now() };
     let ask = || match asks.fetch_add(1, Ordering::Relaxed) {
         before if before + 1 < MAX_ASKS => send_create(request, target, SendMode::Repeated),
         _ => Some(create_reply_from_info(request, target)),
     };
     ExistingOutcome::Answered(match ask_until_answered(request, target, ask).await {
         RetryOutcome::Answered(reply) => {
-            record_reply(request, target, reply, asks.into_inner()).await
+            record_reply(request, target, reply, asks.into_inner(), asked_at).await
         }
         RetryOutcome::Failed(error) => forward_reply(Err(error), NO_RESPONSE_MESSAGE),
         RetryOutcome::Offline => return ExistingOutcome::NeedsPlace,
@@ -68,6 +78,7 @@ async fn record_reply(
     target: &MeetingOnServer,
     mut reply: BbbReply,
     asks: usize,
+    asked_at: Timestamp,
 ) -> Result<Bytes, ApiError> {
     let app = request.app;
     let is_claimed = target.meeting.claim.is_some();
@@ -80,7 +91,10 @@ async fn record_reply(
     }
     let is_new = asks > 1 || reply.response.message_key != ALREADY_EXISTS;
     if reply.response.success && (is_new || is_claimed) {
-        app.pool.confirm_meeting(&target.meeting, app.clock.now(), &[]).await?;
+        let asked_before = (asks > 1 || is_claimed).then_some(asked_at);
+        let origin = origin_of_reply(app, &reply, asked_before);
+        let meeting = Meeting { origin, ..target.meeting.clone() };
+        app.pool.confirm_meeting(&meeting, app.clock.now(), &[]).await?;
     }
     forward_reply(Ok(reply), NO_RESPONSE_MESSAGE)
 }

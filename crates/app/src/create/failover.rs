@@ -27,6 +27,7 @@ use super::info_reply::create_reply_from_info;
 use super::late_replies::end_late_meetings;
 use super::liveness::{SignOfLife, watch_for_death};
 use super::place::restart_clock;
+use super::reply_origin::origin_of_reply;
 use super::request::CreateRequest;
 use super::send::{
     NO_RESPONSE_MESSAGE, PendingReply, SendMode, is_server_failure, is_timeout, may_have_created,
@@ -297,7 +298,8 @@ impl Failover<'_> {
         let app = self.request.app;
         let success = reply.response.success;
         let Attempt { target, .. } = self.attempts.set_state(number, AttemptState::Settled);
-        let MeetingOnServer { meeting, server } = target.clone();
+        let MeetingOnServer { mut meeting, server } = target.clone();
+        meeting.origin = origin_of_reply(app, &reply, self.attempts.unanswered_since(number));
         let kept_by = success.then(|| server.id.clone());
         let pending_ends =
             self.attempts.pending_ends(self.request, &self.previous_servers, kept_by.as_ref());

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use domain::ServerId;
+use domain::poll::UnwantedMeeting;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
-use crate::backend::{BbbReply, end_query};
+use crate::backend::BbbReply;
 use crate::context::App;
+use crate::duplicate_end::{may_end_copy, send_end};
 use crate::ports::MeetingOnServer;
 
 use super::attempts::Attempts;
@@ -27,8 +29,11 @@ pub(super) fn end_late_meetings(app: &App, attempts: Attempts, kept_by: Option<S
             while let Some((number, reply)) = replies.next().await {
                 let target = &targets[number];
                 let is_kept = kept_by.as_ref() == Some(&target.server.id);
-                if !is_kept && reply.is_ok_and(is_new) && may_be_ended(&app, target).await {
-                    end_late_meeting(&app, target).await;
+                match reply {
+                    Ok(reply) if !is_kept && is_new(&reply) => {
+                        end_late_meeting(&app, target, &reply).await;
+                    }
+                    _ => {}
                 }
             }
         };
@@ -36,32 +41,39 @@ pub(super) fn end_late_meetings(app: &App, attempts: Attempts, kept_by: Option<S
     });
 }
 
-fn is_new(reply: BbbReply) -> bool {
+fn is_new(reply: &BbbReply) -> bool {
     reply.response.success && reply.response.message_key != ALREADY_EXISTS
 }
 
-/// Whether the meeting is surely not wanted there. Another create may have settled on that server meanwhile, or await its
-/// reply. Servers know no tenants, so a tenant's meeting is left to polls, which tell tenants apart.
-async fn may_be_ended(app: &App, target: &MeetingOnServer) -> bool {
-    if target.meeting.key.tenant.is_some() {
-        return false;
-    }
-    let record = app.pool.find_meeting(&target.meeting.key).await;
-    record.is_ok_and(|record| {
-        record.is_none_or(|record| {
-            record.server.id != target.server.id && record.meeting.claim.is_none()
-        })
-    })
-}
-
-async fn end_late_meeting(app: &App, target: &MeetingOnServer) {
+/// Ends a meeting that a server has made too late, if another server has a different copy of it, which is recorded. Otherwise
+/// polls decide about it. Servers know no tenants, so a tenant's meeting is left to polls, which tell tenants apart.
+async fn end_late_meeting(app: &App, target: &MeetingOnServer, reply: &BbbReply) {
     let MeetingOnServer { meeting, server } = target;
+    if meeting.key.tenant.is_some() {
+        return;
+    }
+    let Ok(Some(record)) = app.pool.find_meeting(&meeting.key).await else { return };
+    if record.server.id == server.id || record.meeting.claim.is_some() {
+        // Another create has settled on that server, or awaits its reply.
+        return;
+    }
+    let unwanted = UnwantedMeeting {
+        server: server.id.clone(),
+        key: meeting.key.clone(),
+        internal_id: reply.response.internal_id.clone(),
+        moderator_pw: meeting.moderator_pw.clone(),
+        kept_by: Some(record.server.id.clone()),
+    };
+    if !may_end_copy(app, server, &unwanted, &record.server).await {
+        return;
+    }
     tracing::info!(
         server = %server.id,
         host = server.hostname(),
         meeting = meeting.key.id,
+        kept_by = %record.server.id,
         "duplicate meeting ended: its server answered too late"
     );
     // If this fails, a poll ends it.
-    let _ = app.call_server_briefly(server, "end", &end_query(meeting)).await;
+    let _ = send_end(app, server, &unwanted).await;
 }

@@ -20,6 +20,7 @@ mod late_replies;
 mod leaving_server;
 mod liveness;
 mod place;
+mod reply_origin;
 mod request;
 mod retry;
 mod send;

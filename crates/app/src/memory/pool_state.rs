@@ -93,7 +93,6 @@ impl PoolState {
         if let Some(server) = self.server_mut(&meeting.server) {
             server.placed_since_poll += 1;
         }
-        self.pending_ends.remove(&(meeting.server.clone(), meeting.key.clone()));
         self.meetings.insert(meeting.key.clone(), meeting);
     }
 
@@ -148,7 +147,8 @@ impl PoolState {
                 recorded.and_then(|meeting| self.with_free_voice_bridge(meeting).voice_bridge);
             let Some(meeting) = self.meetings.get_mut(key) else { continue };
             match update {
-                MeetingUpdate::Reported(load, usage) => {
+                MeetingUpdate::Reported(load, usage, origin) => {
+                    meeting.origin = origin.clone();
                     meeting.load = *load;
                     meeting.usage = *usage;
                     meeting.claim = None;

@@ -127,6 +127,7 @@ impl PoolStore for MemoryPoolStore {
         for key in &outcome.settled_ends {
             state.pending_ends.remove(&(id.clone(), key.clone()));
         }
+        state.add_pending_ends(&outcome.new_ends);
         Ok(Some(PollReport { server, outcome, forgotten }))
     }
 
@@ -142,10 +143,15 @@ impl PoolStore for MemoryPoolStore {
 
     async fn place_meeting(&self, mut request: PlaceRequest) -> Result<PlaceOutcome, StoreError> {
         let mut state = self.lock();
+        let mut replaced_end = None;
         if let Some(recorded) = state.find_meeting(&request.key) {
+            replaced_end = request.pending_end_of(&recorded.meeting);
             match request.classify_conflict(&recorded) {
                 RecordConflict::Blocking => return Ok(PlaceOutcome::Existing(recorded)),
-                RecordConflict::Expired => state.undo_placement(&request.key),
+                RecordConflict::Expired => {
+                    state.undo_placement(&request.key);
+                    state.add_pending_ends(replaced_end.take().as_slice());
+                }
                 RecordConflict::Replaceable => {}
             }
         }
@@ -160,6 +166,7 @@ impl PoolStore for MemoryPoolStore {
             return Ok(PlaceOutcome::NoVoiceBridge);
         };
         state.undo_placement(&request.key);
+        state.add_pending_ends(replaced_end.as_slice());
         state.add_pending_ends(&request.pending_ends);
         let meeting = request.into_meeting(server, voice_bridge, reason);
         let (key, now) = (meeting.key.clone(), meeting.placed_at);
@@ -176,13 +183,21 @@ impl PoolStore for MemoryPoolStore {
     ) -> Result<(), StoreError> {
         let mut state = self.lock();
         let record = state.meetings.get(&meeting.key).cloned();
+        let proof = state.pending_ends.get(&(meeting.server.clone(), meeting.key.clone()));
+        let origin = meeting.origin.clone().with_proof(proof.into_iter());
+        let meeting = &Meeting { origin, ..meeting.clone() };
         let protected = confirmation::protected_server(record.as_ref(), meeting);
         let applicable = pending_ends.iter().filter(|pending| Some(&pending.server) != protected);
         state.add_pending_ends(&applicable.cloned().collect::<Vec<_>>());
         state.pending_ends.remove(&(meeting.server.clone(), meeting.key.clone()));
-        match ConfirmationEffect::decide(record.as_ref(), meeting) {
+        let effect = ConfirmationEffect::decide(record.as_ref(), meeting);
+        let copy = confirmation::pending_end_of_copy(effect, meeting, now);
+        state.add_pending_ends(copy.as_slice());
+        match effect {
             ConfirmationEffect::EndClaim => {
                 if let Some(stored) = state.meetings.get_mut(&meeting.key) {
+                    let has_claim = stored.claim.is_some();
+                    stored.origin = stored.origin.with_reply(&meeting.origin, has_claim);
                     stored.claim = None;
                     stored.seen_at = now;
                 }

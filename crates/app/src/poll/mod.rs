@@ -127,6 +127,7 @@ async fn record_observation(
         return Ok(None);
     };
     log_poll(&report, observation);
+    log_twins(app, &report);
     for meeting in &report.forgotten {
         sessions::record_ended_meeting(app, meeting, None).await;
     }
@@ -140,6 +141,17 @@ async fn record_observation(
         report.server.bbb_version = versions::refresh_version(app, &report.server).await?;
     }
     Ok(Some(report))
+}
+
+/// Warns once of each pair of entries that turn out to be one server.
+fn log_twins(app: &App, report: &PollReport) {
+    let server = &report.server;
+    let host = server.hostname();
+    for twin in &report.outcome.twins {
+        if app.known_twins.insert(&server.id, twin) {
+            tracing::warn!(server = %server.id, host, %twin, "two servers of the pool are the same one");
+        }
+    }
 }
 
 fn log_poll(report: &PollReport, observation: &PollObservation) {
@@ -169,7 +181,12 @@ fn log_poll(report: &PollReport, observation: &PollObservation) {
         tracing::info!(server = %id, host, meetings, "meetings attached again");
     }
     for meeting in &report.outcome.adopted {
-        tracing::warn!(server = %id, host, meeting = meeting.key.id, "meeting adopted");
+        let name = &meeting.key.id;
+        if meeting.origin.is_adopted {
+            tracing::warn!(server = %id, host, meeting = name, "meeting adopted");
+        } else {
+            tracing::info!(server = %id, host, meeting = name, "meeting recorded here");
+        }
     }
     for meeting in &report.forgotten {
         tracing::info!(server = %id, host, meeting = meeting.key.id, "meeting forgotten");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bbb::meetings::{ListedMeeting, MeetingList};
-use domain::poll::{PollObservation, ReportedMeeting};
+use domain::poll::{PollObservation, ReportedMeeting, UnreadableMeetings};
 use domain::voice_bridge::{VoiceBridgePolicy, generate_candidates};
 use domain::{Server, Timestamp};
 
@@ -29,11 +29,15 @@ pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) 
     let started_at = app.clock.now();
     let call = app.fetch_meetings(server, poll_options(app, server));
     let response = tokio::time::timeout(Duration::from_millis(timeout_ms), call).await;
+    let mut unreadable = UnreadableMeetings::default();
     let result = match response {
         Err(_) => Err(format!("no answer within {timeout_ms} ms")),
         Ok(Err(error)) => Err(error.to_string()),
         Ok(Ok(response)) => match MeetingList::read(&response.body) {
             Ok(list) => {
+                app.note_odd_list(server, &list);
+                unreadable.ids = list.unreadable.ids;
+                unreadable.has_unknown = list.unreadable.has_unknown;
                 let meetings = list.meetings.into_iter();
                 Ok(meetings.map(|meeting| to_reported_meeting(app, meeting)).collect())
             }
@@ -41,7 +45,7 @@ pub(super) async fn observe_server(app: &App, server: &Server, timeout_ms: u64) 
             Err(error) => Err(error.to_string()),
         },
     };
-    PollObservation { started_at, finished_at: app.clock.now(), result }
+    PollObservation { started_at, finished_at: app.clock.now(), result, unreadable }
 }
 
 /// The meetings that a server reports.
@@ -66,17 +70,20 @@ pub(crate) fn refusal_reason(body: &[u8]) -> String {
 fn to_reported_meeting(app: &App, meeting: ListedMeeting) -> ReportedMeeting {
     let tenant = meeting.meta("tenant-id").filter(|id| app.policy.multitenancy && !id.is_empty());
     let tenant = tenant.map(str::to_owned);
-    let is_ours = tenant.is_some() || has_own_voice_bridge(&meeting, app.policy.voice_bridge);
+    let is_likely_ours =
+        tenant.is_some() || has_own_voice_bridge(&meeting, app.policy.voice_bridge);
     ReportedMeeting {
         id: meeting.id,
         tenant,
+        internal_id: Some(meeting.internal_id).filter(|id| !id.is_empty()),
         created_at: Timestamp(meeting.create_time_ms),
-        users: meeting.participants,
+        users: meeting.participants.unwrap_or(0),
+        has_unknown_users: meeting.participants.is_none(),
         videos: meeting.videos,
         is_breakout: meeting.is_breakout,
         voice_bridge: meeting.voice_bridge,
         moderator_pw: meeting.moderator_pw,
-        is_ours,
+        is_likely_ours,
     }
 }
 

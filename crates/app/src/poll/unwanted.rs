@@ -7,6 +7,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::backend::{end_query, meeting_query};
 use crate::context::App;
+use crate::duplicate_end::{may_end_copy, send_end};
 use crate::ports::PollReport;
 
 /// Ends that are under way at the same time.
@@ -14,7 +15,8 @@ const MAX_CONCURRENT_ENDS: usize = 16;
 /// Meetings that are ended after one poll; the next poll ends more.
 const MAX_UNWANTED_ENDS: usize = 64;
 
-/// Tries to end meetings that the balancer no longer counts on. Failures are ignored: mostly the server is broken.
+/// Tries to end meetings that the balancer no longer counts on. Failures are ignored: mostly the server is broken. A meeting
+/// that was replaced by another one since the last poll is left alone.
 pub async fn end_meetings(app: &App, server: &Server, meetings: &[Meeting]) {
     let ends: Vec<_> =
         meetings.iter().map(|meeting| end_meeting(app, server, meeting).boxed()).collect();
@@ -25,10 +27,27 @@ pub async fn end_meetings(app: &App, server: &Server, meetings: &[Meeting]) {
 }
 
 async fn end_meeting(app: &App, server: &Server, meeting: &Meeting) {
+    if was_replaced(app, server, meeting).await {
+        let host = server.hostname();
+        tracing::warn!(server = %server.id, host, meeting = meeting.key.id, "another meeting left running");
+        return;
+    }
     if let Err(error) = app.call_server_briefly(server, "end", &end_query(meeting)).await {
         let host = server.hostname();
         tracing::debug!(server = %server.id, host, meeting = meeting.key.id, %error, "meeting not ended");
     }
+}
+
+/// Whether the server tells that another meeting runs under that id than the one that is recorded.
+async fn was_replaced(app: &App, server: &Server, meeting: &Meeting) -> bool {
+    if meeting.origin.identity.is_none() {
+        return false;
+    }
+    let query = meeting_query(&meeting.key.id);
+    let info = app.call_server_briefly(server, "getMeetingInfo", &query).await;
+    info.is_ok_and(|info| {
+        info.response.success && meeting.origin.is_other_meeting(info.identity().as_ref())
+    })
 }
 
 /// Ends the meetings that a poll found unwanted, unless that has changed meanwhile.
@@ -39,36 +58,34 @@ pub(super) async fn end_unwanted_meetings(app: &App, report: &PollReport) {
             id => app.pool.find_server(id).await.ok().flatten(),
         };
         let Some(server) = server else { continue };
-        if !is_still_unwanted(app, unwanted).await || is_other_tenants(app, unwanted).await {
+        if !is_still_unwanted(app, &server, unwanted).await || is_other_tenants(app, unwanted).await
+        {
             continue;
         }
-        let mut query = meeting_query(&unwanted.key.id);
-        if let Some(password) = &unwanted.moderator_pw {
-            query.set("password", password);
-        }
-        let reply = app.call_server_briefly(&server, "end", &query).await;
-        let ended = reply.map(|reply| reply.response.success);
+        let ended = send_end(app, &server, unwanted).await;
         let (host, meeting) = (server.hostname(), &unwanted.key.id);
-        let kept_by = unwanted.kept_by.as_ref().map(ToString::to_string);
-        tracing::warn!(server = %server.id, host, meeting, kept_by, ?ended, "duplicate meeting ended");
+        match &unwanted.kept_by {
+            Some(kept_by) => {
+                tracing::warn!(server = %server.id, host, meeting, %kept_by, ?ended, "duplicate meeting ended");
+            }
+            None => {
+                tracing::info!(server = %server.id, host, meeting, ?ended, "meeting ended late");
+            }
+        }
     }
 }
 
 /// Whether the meeting is still unwanted there. A create may have settled on that server meanwhile, or await its reply. A
-/// duplicate is only ended if the server that keeps the meeting answers for it.
-async fn is_still_unwanted(app: &App, unwanted: &UnwantedMeeting) -> bool {
+/// duplicate is only ended after a last look at both copies.
+async fn is_still_unwanted(app: &App, server: &Server, unwanted: &UnwantedMeeting) -> bool {
     let record = find_record_location(app, unwanted).await;
     let Some(kept_by) = &unwanted.kept_by else {
         return !matches!(record, RecordLocation::Unsure);
     };
-    let RecordLocation::OtherServer(server) = record else { return false };
-    if server.id != *kept_by {
-        return false;
-    }
-    let query = meeting_query(&unwanted.key.id);
-    let info = app.call_server_briefly(&server, "getMeetingInfo", &query).await;
-    // The record is read again, since it may have changed during that call.
-    info.is_ok_and(|reply| reply.response.success)
+    let RecordLocation::OtherServer(recorded) = record else { return false };
+    // The record is read again, since it may have changed during the calls.
+    recorded.id == *kept_by
+        && may_end_copy(app, server, unwanted, &recorded).await
         && matches!(
             find_record_location(app, unwanted).await,
             RecordLocation::OtherServer(server) if server.id == *kept_by

@@ -27,7 +27,11 @@ impl MeetingOnServer {
     /// Converts the record to what a poll of another server needs to know of it.
     #[must_use]
     pub fn into_recorded_elsewhere(self) -> RecordedElsewhere {
-        RecordedElsewhere { reachable: self.is_reachable(), meeting: self.meeting }
+        RecordedElsewhere {
+            reachable: self.is_reachable(),
+            is_in_full_use: self.server.is_online() && self.server.state == AdminState::Enabled,
+            meeting: self.meeting,
+        }
     }
 
     /// Whether the server is away. Then the record is only valid if the server comes back with the
@@ -83,6 +87,15 @@ impl PlaceRequest {
             None if recorded.is_detached_or_offline() => RecordConflict::Replaceable,
             _ => RecordConflict::Blocking,
         }
+    }
+
+    /// Returns the pending end of a meeting whose record this request replaces. What this request
+    /// itself has tried before is told by [`Self::pending_ends`].
+    #[must_use]
+    pub fn pending_end_of(&self, replaced: &Meeting) -> Option<PendingEnd> {
+        let is_own = replaced.claim.as_ref().is_some_and(|claim| claim.token == self.claim.token);
+        let pending_end = PendingEnd::of_replaced_record(replaced, self.now);
+        pending_end.filter(|_| !is_own)
     }
 
     /// Converts the request to the record of the placed meeting.
@@ -149,6 +162,7 @@ impl ServerChange {
     pub fn apply(self, server: &mut Server) {
         if let Some(url) = self.url {
             server.url = url;
+            server.twin_of = None;
         }
         if let Some(secret) = self.secret {
             server.secret = secret;
@@ -223,7 +237,8 @@ pub trait PoolStore: Send + Sync {
 
     /// Applies the poll of a server by [`domain::poll::apply_poll`]: the health, load and
     /// statistics of the server, updates of its meetings, adopted meetings, which replace any other
-    /// record of them, and pending ends that are settled. The load includes the adopted meetings.
+    /// record of them, and pending ends that are settled or new. The load includes the adopted
+    /// meetings.
     ///
     /// `cycle` is the number of the poll cycle (see [`super::PeriodicJobs`]); a poll outside of the
     /// cycles has none, and is always recorded. `None` if there is no such server, or if a later
@@ -248,12 +263,14 @@ pub trait PoolStore: Send + Sync {
     ///
     /// Placing claims the meeting, takes the first candidate for the voice bridge that no other
     /// meeting holds, adds the expected users to the load of the server, records the pending ends
-    /// of the request, and removes a pending end of the meeting on the chosen server. A server on
-    /// which another tenant's meeting of the same id is recorded is never chosen.
+    /// of the request. A pending end of the meeting on the chosen server stays until the meeting is
+    /// confirmed there. A server on which another tenant's meeting of the same id is recorded is
+    /// never chosen.
     ///
     /// [`PlaceRequest::classify_conflict`] decides about an existing record. A replaceable one is
-    /// only undone if the meeting is placed, an expired one in any case. If the meeting is not
-    /// placed, nothing else changes.
+    /// only undone if the meeting is placed, an expired one in any case. Then
+    /// [`PlaceRequest::pending_end_of`] it is recorded, before those of the request. If the meeting
+    /// is not placed, nothing else changes.
     async fn place_meeting(&self, request: PlaceRequest) -> Result<PlaceOutcome, StoreError>;
 
     /// Records that a server has the meeting, and ends the claim on it, whoever holds it. `meeting`
@@ -266,8 +283,12 @@ pub trait PoolStore: Send + Sync {
     /// - In both of these cases the meeting is not recorded if its server was removed or disabled.
     /// - If another request has recorded the meeting on another server, that record stays.
     ///
+    /// The origin of the record becomes [`domain::MeetingOrigin::with_reply`] that of `meeting`,
+    /// which a pending end of the meeting on this server may prove.
+    ///
     /// In each case a pending end of the meeting on this server is removed, and `pending_ends` are
-    /// recorded, except for the server where another request has recorded the meeting.
+    /// recorded, except for the server where another request has recorded the meeting. If that
+    /// record stays, [`domain::confirmation::pending_end_of_copy`] is recorded.
     async fn confirm_meeting(
         &self,
         meeting: &Meeting,

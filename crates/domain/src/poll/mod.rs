@@ -1,17 +1,24 @@
 //! Evaluates one poll of one server: updates its health, load and statistics, and decides about the
 //! meetings that it reports and those that are recorded on it.
 
+mod pending_end;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 mod unrecorded;
 
 use crate::health::{HealthChange, ServerFailure, Thresholds};
 use crate::history::MeetingUsage;
 use crate::load::{LoadPolicy, compute_load};
 use crate::meeting::{Meeting, MeetingKey, MeetingLoad};
+use crate::origin::{MeetingIdentity, MeetingOrigin};
 use crate::server::{AdminState, Server, ServerId, ServerStats};
 use crate::time::Timestamp;
 
+pub use self::pending_end::PendingEnd;
+pub use self::unreadable::UnreadableMeetings;
+
+use self::unreadable::fill_in_users;
 use self::unrecorded::ReportedMeetings;
 
 /// Number of consecutive successful polls that do not report a meeting after which it is forgotten.
@@ -24,10 +31,14 @@ pub struct ReportedMeeting {
     pub id: String,
     /// Its tenant, if its metadata names one.
     pub tenant: Option<String>,
-    /// Its `createTime`.
+    /// Its `internalMeetingID`.
+    pub internal_id: Option<String>,
+    /// Its `createTime`; 0 if the server gives no usable one.
     pub created_at: Timestamp,
     /// Number of users, moderators included.
     pub users: u32,
+    /// Whether the server gives no usable number of users; then the last one that is recorded counts.
+    pub has_unknown_users: bool,
     /// Number of cameras.
     pub videos: u32,
     /// Whether it is a breakout room. Breakout rooms do not add to the load.
@@ -36,8 +47,9 @@ pub struct ReportedMeeting {
     pub voice_bridge: Option<String>,
     /// The moderators' password, if the server still sends it.
     pub moderator_pw: Option<String>,
-    /// Whether its data show that a balancer of this pool created it.
-    pub is_ours: bool,
+    /// Whether its data look as if a balancer of this pool had created it. That is no proof: other
+    /// balancers make the same data.
+    pub is_likely_ours: bool,
 }
 
 impl ReportedMeeting {
@@ -45,6 +57,17 @@ impl ReportedMeeting {
     #[must_use]
     pub fn key(&self) -> MeetingKey {
         MeetingKey { tenant: self.tenant.clone(), id: self.id.clone() }
+    }
+
+    /// Returns its identity, if the server tells it.
+    #[must_use]
+    pub fn identity(&self) -> Option<MeetingIdentity> {
+        MeetingIdentity::from_parts(self.internal_id.clone(), self.created_at)
+    }
+
+    /// Returns when it was created, or `fallback` if the server gives no usable time.
+    fn created_at_or(&self, fallback: Timestamp) -> Timestamp {
+        if self.created_at == Timestamp::default() { fallback } else { self.created_at }
     }
 }
 
@@ -57,6 +80,8 @@ pub struct PollObservation {
     pub finished_at: Timestamp,
     /// The server's meetings, or why there is no usable response.
     pub result: Result<Vec<ReportedMeeting>, String>,
+    /// The meetings of a usable response that could not be read.
+    pub unreadable: UnreadableMeetings,
 }
 
 /// The settings by which a poll is evaluated.
@@ -78,6 +103,8 @@ pub struct RecordedElsewhere {
     pub meeting: Meeting,
     /// Whether users can join it on the recorded server.
     pub reachable: bool,
+    /// Whether the recorded server is enabled and online.
+    pub is_in_full_use: bool,
 }
 
 impl RecordedElsewhere {
@@ -87,43 +114,6 @@ impl RecordedElsewhere {
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.reachable && self.meeting.claim.is_none() && self.meeting.missed_polls == 0
-    }
-}
-
-/// A meeting that is to be ended on a server. Either its create was not answered there and
-/// succeeded on another server, or somebody ended the meeting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingEnd {
-    /// The server.
-    pub server: ServerId,
-    /// The meeting.
-    pub key: MeetingKey,
-    /// The password that ends the meeting.
-    pub moderator_pw: Option<String>,
-    /// Since when the end is pending.
-    pub since: Timestamp,
-    /// When the create that was not answered was sent; a meeting that began before is another one.
-    /// 0 if somebody ended the meeting, whenever it began.
-    pub create_sent_at: Timestamp,
-}
-
-/// Maximum difference between the clocks of replicas and servers, in ms.
-const MAX_CLOCK_SKEW_MS: i64 = 5_000;
-
-impl PendingEnd {
-    /// Returns whether somebody ended the meeting, as opposed to an end of one of two duplicates.
-    #[must_use]
-    pub fn is_requested(&self) -> bool {
-        self.create_sent_at == Timestamp::default()
-    }
-
-    /// Returns whether a reported meeting with this key is the one to end, judging by when it
-    /// began.
-    #[must_use]
-    pub fn applies_to(&self, reported: &ReportedMeeting) -> bool {
-        let earliest = self.create_sent_at.plus_ms(-MAX_CLOCK_SKEW_MS);
-        let latest = self.since.plus_ms(MAX_CLOCK_SKEW_MS);
-        (earliest..=latest).contains(&reported.created_at)
     }
 }
 
@@ -142,8 +132,8 @@ pub struct PollContext<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MeetingUpdate {
     /// The server reported the meeting: a claim on it ends, and it is attached again if it was
-    /// detached. Holds its new load and usage.
-    Reported(MeetingLoad, MeetingUsage),
+    /// detached. Holds its new load, usage and origin.
+    Reported(MeetingLoad, MeetingUsage, MeetingOrigin),
     /// The server did not report the meeting. Holds the number of consecutive polls that missed it.
     Missed(u32),
     /// The server is offline.
@@ -159,9 +149,12 @@ pub struct UnwantedMeeting {
     pub server: ServerId,
     /// The meeting.
     pub key: MeetingKey,
+    /// Its `internalMeetingID`, if it is one of two duplicates.
+    pub internal_id: Option<String>,
     /// The password that ends the meeting.
     pub moderator_pw: Option<String>,
-    /// The server that keeps the duplicate, as far as is known.
+    /// The server that keeps the duplicate; `None` if somebody ended the meeting, or if it is an
+    /// empty one that no record leads to.
     pub kept_by: Option<ServerId>,
 }
 
@@ -180,9 +173,14 @@ pub struct PollOutcome {
     pub unwanted: Vec<UnwantedMeeting>,
     /// Pending ends that are done.
     pub settled_ends: Vec<MeetingKey>,
+    /// Pending ends to record: of copies on other servers that lose their records to this one.
+    pub new_ends: Vec<PendingEnd>,
+    /// Servers on which meetings are recorded that this server reports as well, with the same
+    /// identity: they are this very server under another name.
+    pub twins: Vec<ServerId>,
     /// Number of meetings that were attached again.
     pub attached: usize,
-    /// Number of meetings that were not created by this balancer.
+    /// Number of meetings that are not recorded, because this deployment did not create them.
     pub foreign: usize,
 }
 
@@ -253,6 +251,8 @@ fn apply_response(
     let now = observation.finished_at;
     let change = server.health.record_success(now, policy.thresholds);
     let mut outcome = PollOutcome { change, ..PollOutcome::default() };
+    let (list, unreadable) =
+        (&*fill_in_users(list, context.recorded_here), &observation.unreadable);
     server.stats = count_stats(list);
 
     let reported = ReportedMeetings::new(list);
@@ -263,9 +263,16 @@ fn apply_response(
     for meeting in here {
         match reported.find(&meeting.key) {
             Some(reported) => {
-                let update = update_reported(meeting, reported, now, policy);
+                let update = update_reported(meeting, reported, context.pending_ends, now, policy);
                 outcome.attached += usize::from(meeting.detached);
                 outcome.meeting_updates.push((meeting.key.clone(), update));
+            }
+            None if unreadable.may_include_record(meeting, observation.started_at) => {
+                let update = unreadable.update_record(meeting, now);
+                outcome.attached += usize::from(update.is_some() && meeting.detached);
+                outcome.meeting_updates.extend(update.map(|update| (meeting.key.clone(), update)));
+                server.stats.add_unreadable(meeting);
+                users += u64::from(meeting.load.counted_users(now));
             }
             None => match update_unreported(meeting, observation, policy) {
                 Some(update) => outcome.meeting_updates.push((meeting.key.clone(), update)),
@@ -277,7 +284,8 @@ fn apply_response(
         }
     }
     users += reported.counted_users(here, now, policy);
-    if server.state == AdminState::Cordoned && list.is_empty() && placed == 0 {
+    let has_no_meetings = list.is_empty() && unreadable.is_empty() && placed == 0;
+    if server.state == AdminState::Cordoned && has_no_meetings {
         server.state = AdminState::Disabled;
         outcome.drained = true;
     }
@@ -285,6 +293,9 @@ fn apply_response(
     let has_load = server.is_online() && server.state != AdminState::Disabled;
     server.load = has_load.then(|| compute_load(users, server.load_multiplier));
     unrecorded::settle_unrecorded(server, context, &reported, observation, policy, &mut outcome);
+    if !list.is_empty() {
+        server.twin_of = outcome.twins.first().cloned();
+    }
     outcome
 }
 
@@ -301,14 +312,19 @@ fn expected_users(meeting: &Meeting, policy: &PollPolicy) -> u32 {
 fn update_reported(
     meeting: &Meeting,
     reported: &ReportedMeeting,
+    pending_ends: &[PendingEnd],
     now: Timestamp,
     policy: &PollPolicy,
 ) -> MeetingUpdate {
     let mut usage = meeting.usage;
     usage.record_users(reported.users, now);
     let expected = expected_users(meeting, policy);
-    let load = policy.load.meeting_load(reported.created_at, expected, reported.users);
-    MeetingUpdate::Reported(load, usage)
+    let created_at = reported.created_at_or(meeting.placed_at);
+    let load = policy.load.meeting_load(created_at, expected, reported.users);
+    let pending_ends = pending_ends.iter().filter(|end| end.key == meeting.key);
+    let origin = meeting.origin_after_report(reported.identity().as_ref(), now);
+    let origin = origin.with_proof(pending_ends);
+    MeetingUpdate::Reported(load, usage, origin)
 }
 
 /// Returns the change of a recorded meeting that was not reported, or `None` if it was placed after

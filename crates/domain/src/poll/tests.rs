@@ -1,17 +1,19 @@
 //! Tests of the evaluation of polls, by examples and by properties.
 
+pub(super) mod copies;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::meeting::Claim;
 use crate::server::ServerId;
 
-const POLICY: PollPolicy = PollPolicy {
+pub(super) const POLICY: PollPolicy = PollPolicy {
     thresholds: Thresholds { healthy: 1, unhealthy: 2 },
     load: LoadPolicy { min_user_count: 15, join_buffer_ms: 900_000 },
     grace_ms: 1000,
 };
-const NOW: Timestamp = Timestamp(10_000_000);
+pub(super) const NOW: Timestamp = Timestamp(10_000_000);
 
 fn server() -> Server {
     let mut server = Server::new(ServerId("a".to_owned()), String::new(), String::new());
@@ -20,7 +22,7 @@ fn server() -> Server {
     server
 }
 
-fn meeting(id: &str, claim: bool, placed_at: Timestamp) -> Meeting {
+pub(super) fn meeting(id: &str, claim: bool, placed_at: Timestamp) -> Meeting {
     Meeting {
         key: MeetingKey { tenant: None, id: id.to_owned() },
         server: ServerId("a".to_owned()),
@@ -34,7 +36,7 @@ fn meeting(id: &str, claim: bool, placed_at: Timestamp) -> Meeting {
     }
 }
 
-fn reported_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
+pub(super) fn reported_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
     let created_at = NOW.plus_ms(-age_ms);
     ReportedMeeting {
         id: id.to_owned(),
@@ -46,12 +48,13 @@ fn reported_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
 }
 
 /// A context that has only meetings recorded on the server.
-fn context_of(here: &[Meeting]) -> PollContext<'_> {
+pub(super) fn context_of(here: &[Meeting]) -> PollContext<'_> {
     PollContext { recorded_here: here, ..PollContext::default() }
 }
 
-fn observation(result: Result<Vec<ReportedMeeting>, String>) -> PollObservation {
-    PollObservation { started_at: NOW.plus_ms(-50), finished_at: NOW, result }
+pub(super) fn observation(result: Result<Vec<ReportedMeeting>, String>) -> PollObservation {
+    let unreadable = UnreadableMeetings::default();
+    PollObservation { started_at: NOW.plus_ms(-50), finished_at: NOW, result, unreadable }
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn meetings_are_reported_kept_missed_or_forgotten() {
     assert_eq!(
         updates,
         [
-            ("there", MeetingUpdate::Reported(load, usage)),
+            ("there", MeetingUpdate::Reported(load, usage, MeetingOrigin::default())),
             ("gone", MeetingUpdate::Missed(1)),
             ("gone-twice", MeetingUpdate::Forgotten),
             ("gone-but-young", MeetingUpdate::Missed(2)),
@@ -107,72 +110,14 @@ fn meetings_are_reported_kept_missed_or_forgotten() {
 }
 
 /// A reported meeting that the balancer created.
-fn our_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
-    ReportedMeeting { is_ours: true, ..reported_meeting(id, age_ms, users) }
+pub(super) fn our_meeting(id: &str, age_ms: i64, users: u32) -> ReportedMeeting {
+    ReportedMeeting { is_likely_ours: true, ..reported_meeting(id, age_ms, users) }
 }
 
-fn online_server() -> Server {
+pub(super) fn online_server() -> Server {
     let mut server = server();
     server.health.online = true;
     server
-}
-
-/// The outcome for one reported meeting that may be recorded elsewhere.
-fn decide(reported: ReportedMeeting, recorded: Option<RecordedElsewhere>) -> PollOutcome {
-    let elsewhere: Vec<RecordedElsewhere> = recorded.into_iter().collect();
-    let context = PollContext { recorded_elsewhere: &elsewhere, ..PollContext::default() };
-    apply_poll(&mut online_server(), context, &observation(Ok(vec![reported])), &POLICY)
-}
-
-fn recorded_elsewhere(users: u32, reachable: bool) -> RecordedElsewhere {
-    let mut meeting = meeting("m", false, NOW.plus_ms(-9000));
-    meeting.server = ServerId("b".to_owned());
-    meeting.moderator_pw = Some("pw".to_owned());
-    meeting.load.users = users;
-    RecordedElsewhere { meeting, reachable }
-}
-
-#[test]
-fn unrecorded_meetings_are_adopted_and_foreign_ones_left_alone() {
-    let reported =
-        ReportedMeeting { voice_bridge: Some("1".to_owned()), ..our_meeting("m", 9000, 4) };
-    let outcome = decide(reported.clone(), None);
-    let [adopted] = &outcome.adopted[..] else { panic!("{outcome:?}") };
-    assert_eq!((adopted.key.id.as_str(), adopted.server.0.as_str()), ("m", "a"));
-    assert_eq!(adopted.voice_bridge.as_deref(), Some("1"));
-    assert_eq!((adopted.placed_at, adopted.load.users), (NOW.plus_ms(-9000), 4));
-    assert_eq!(decide(reported_meeting("m", 9000, 4), None).foreign, 1);
-    let breakout = decide(ReportedMeeting { is_breakout: true, ..reported }, None);
-    assert_eq!((breakout.adopted, breakout.foreign), (vec![], 0));
-    let mut disabled = online_server();
-    disabled.state = AdminState::Disabled;
-    let list = observation(Ok(vec![our_meeting("m", 9000, 4)]));
-    assert_eq!(apply_poll(&mut disabled, PollContext::default(), &list, &POLICY).adopted, []);
-}
-
-#[test]
-fn the_duplicate_with_more_users_stays() {
-    let decisions = |outcome: &PollOutcome| {
-        let servers = outcome.unwanted.iter().map(|unwanted| unwanted.server.0.clone());
-        (outcome.adopted.len(), servers.collect::<Vec<_>>())
-    };
-    for (here, there, reachable, expected) in [
-        (9, 2, true, (1, vec!["b".to_owned()])),
-        (2, 9, true, (0, vec!["a".to_owned()])),
-        (2, 2, true, (0, vec!["a".to_owned()])),
-        (1, 9, false, (1, vec![])),
-    ] {
-        let outcome =
-            decide(our_meeting("m", 9000, here), Some(recorded_elsewhere(there, reachable)));
-        assert_eq!(decisions(&outcome), expected, "{here} {there} {reachable}");
-    }
-    let mut fresh = recorded_elsewhere(0, true);
-    fresh.meeting.placed_at = NOW.plus_ms(-900);
-    assert_eq!(decisions(&decide(our_meeting("m", 9000, 5), Some(fresh))), (0, vec![]));
-    assert_eq!(
-        decisions(&decide(reported_meeting("m", 9000, 5), Some(recorded_elsewhere(0, true)))),
-        (0, vec![])
-    );
 }
 
 #[test]
@@ -180,6 +125,7 @@ fn unwanted_meetings_are_ended_until_they_are_gone() {
     let pending_end = |since: i64| PendingEnd {
         server: ServerId("a".to_owned()),
         key: MeetingKey { tenant: None, id: "m".to_owned() },
+        internal_id: None,
         moderator_pw: Some("pw".to_owned()),
         since: NOW.plus_ms(since),
         create_sent_at: Timestamp::default(),
@@ -200,96 +146,6 @@ fn unwanted_meetings_are_ended_until_they_are_gone() {
     assert_eq!(counts(vec![], &[], -500_000), (0, 1, 0));
     let recorded = [meeting("m", false, NOW.plus_ms(-5000))];
     assert_eq!(counts(vec![our_meeting("m", 9, 3)], &recorded, -5), (0, 1, 0), "placed here again");
-}
-
-/// The numbers of adopted, unwanted and foreign meetings, for one reported meeting that may be
-/// recorded elsewhere and may have a pending end.
-fn count_decisions(
-    reported: ReportedMeeting,
-    recorded: Option<RecordedElsewhere>,
-    pending_end: Option<PendingEnd>,
-) -> [usize; 3] {
-    let elsewhere: Vec<RecordedElsewhere> = recorded.into_iter().collect();
-    let pending_ends: Vec<PendingEnd> = pending_end.into_iter().collect();
-    let context = PollContext {
-        recorded_elsewhere: &elsewhere,
-        pending_ends: &pending_ends,
-        ..PollContext::default()
-    };
-    let outcome =
-        apply_poll(&mut online_server(), context, &observation(Ok(vec![reported])), &POLICY);
-    [outcome.adopted.len(), outcome.unwanted.len(), outcome.foreign]
-}
-
-fn unanswered_create(ms: i64) -> PendingEnd {
-    PendingEnd {
-        server: ServerId("a".to_owned()),
-        key: MeetingKey { tenant: None, id: "m".to_owned() },
-        moderator_pw: None,
-        since: NOW.plus_ms(ms + 2000),
-        create_sent_at: NOW.plus_ms(ms),
-    }
-}
-
-#[test]
-fn a_pending_end_applies_only_to_the_meeting_of_its_create() {
-    let pending = || Some(unanswered_create(-60_000));
-    assert_eq!(count_decisions(our_meeting("m", 59_000, 0), None, pending()), [0, 1, 0]);
-    assert_eq!(
-        count_decisions(our_meeting("m", 64_000, 0), None, pending()),
-        [0, 1, 0],
-        "clocks differ"
-    );
-    assert_eq!(
-        count_decisions(our_meeting("m", 90_000, 5), None, pending()),
-        [1, 0, 0],
-        "an older one"
-    );
-    assert_eq!(
-        count_decisions(our_meeting("m", 9_000, 5), None, pending()),
-        [1, 0, 0],
-        "a newer one"
-    );
-    let unreachable = recorded_elsewhere(9, false);
-    assert_eq!(
-        count_decisions(our_meeting("m", 59_000, 0), Some(unreachable.clone()), pending()),
-        [1, 0, 0],
-        "the only one"
-    );
-    let requested =
-        PendingEnd { create_sent_at: Timestamp::default(), ..unanswered_create(-60_000) };
-    assert_eq!(
-        count_decisions(our_meeting("m", 90_000, 5), Some(unreachable), Some(requested)),
-        [0, 1, 0]
-    );
-}
-
-#[test]
-fn meetings_being_created_are_left_alone() {
-    let claimed = |ms: i64| {
-        let mut recorded = recorded_elsewhere(15, true);
-        recorded.meeting.claim = Some(Claim { token: "t".to_owned(), until: NOW.plus_ms(ms) });
-        Some(recorded)
-    };
-    let pending = || Some(unanswered_create(-8000));
-    assert_eq!(count_decisions(our_meeting("m", 7000, 0), claimed(5000), pending()), [0, 0, 0]);
-    assert_eq!(
-        count_decisions(our_meeting("m", 7000, 0), claimed(-500), pending()),
-        [1, 0, 0],
-        "the claim ran out"
-    );
-    assert_eq!(
-        count_decisions(our_meeting("m", 7000, 0), claimed(-500), None),
-        [1, 0, 0],
-        "an unconfirmed record is no duplicate"
-    );
-}
-
-#[test]
-fn a_record_that_the_last_poll_missed_is_no_duplicate() {
-    let mut recorded = recorded_elsewhere(9, true);
-    recorded.meeting.missed_polls = 1;
-    assert_eq!(count_decisions(our_meeting("m", 9000, 2), Some(recorded), None), [1, 0, 0]);
 }
 
 #[test]

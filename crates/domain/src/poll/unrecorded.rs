@@ -1,11 +1,12 @@
-//! Decides about meetings that a server reports and that are not recorded on it. They are adopted
-//! if their record is lost or their recorded server is unavailable, ended if they are duplicates or
-//! are to be ended, and left alone if this balancer did not create them.
+//! Decides about meetings that a server reports and that are not recorded on it. One that is
+//! recorded nowhere is recorded if it looks like ours. One that is recorded elsewhere is ended, or
+//! takes the place of the recorded copy, only if a pending end proves that this deployment made it.
+//! The same meeting under another entry of the same server is no copy.
 
 use std::collections::HashMap;
 
-use crate::history::MeetingUsage;
 use crate::meeting::{Meeting, MeetingKey};
+use crate::origin::MeetingOrigin;
 use crate::server::{AdminState, Server, ServerId};
 use crate::time::Timestamp;
 
@@ -58,7 +59,9 @@ impl<'a> ReportedMeetings<'a> {
                 records.get(meeting.id.as_str()).filter(|record| meeting.has_key(&record.key));
             let expected =
                 record.map_or(policy.load.min_user_count, |record| expected_users(record, policy));
-            let load = policy.load.meeting_load(meeting.created_at, expected, meeting.users);
+            let placed_at = record.map_or(meeting.created_at, |record| record.placed_at);
+            let created_at = meeting.created_at_or(placed_at);
+            let load = policy.load.meeting_load(created_at, expected, meeting.users);
             load.counted_users(now)
         };
         let counted = self.meetings.iter().filter(|meeting| !meeting.is_breakout);
@@ -89,6 +92,14 @@ impl<'a> ReportedMeetings<'a> {
     }
 }
 
+/// What the decisions about the meetings of one response are based on.
+struct Situation<'a> {
+    server: &'a Server,
+    context: PollContext<'a>,
+    observation: &'a PollObservation,
+    policy: &'a PollPolicy,
+}
+
 /// Decides about all meetings that are reported and not recorded on the server, and about its
 /// pending ends.
 pub(super) fn settle_unrecorded(
@@ -99,13 +110,9 @@ pub(super) fn settle_unrecorded(
     policy: &PollPolicy,
     outcome: &mut PollOutcome,
 ) {
-    let asked_at = observation.started_at;
+    let situation = Situation { server, context, observation, policy };
     for pending_end in context.pending_ends {
-        let is_recorded =
-            context.recorded_here.iter().any(|meeting| meeting.key == pending_end.key);
-        let is_lost = reported.find(&pending_end.key).is_none()
-            && asked_at >= pending_end.since.plus_ms(CREATE_LOST_AFTER_MS);
-        if is_recorded || is_lost {
+        if situation.is_settled(pending_end, reported) {
             outcome.settled_ends.push(pending_end.key.clone());
         }
     }
@@ -116,58 +123,213 @@ pub(super) fn settle_unrecorded(
         .collect();
     for meeting in reported.list_unrecorded(context.recorded_here) {
         let key = meeting.key();
-        let pending_end = context
-            .pending_ends
-            .iter()
-            .find(|pending_end| pending_end.key == key && pending_end.applies_to(meeting));
-        match (elsewhere.get(&key), pending_end) {
-            // The create in progress may still succeed on this server.
-            (Some(recorded), _) if recorded.meeting.is_being_created(asked_at) => {}
-            (_, Some(pending_end)) if pending_end.is_requested() => {
-                outcome.unwanted.push(end_unwanted(pending_end, None));
-            }
-            (Some(recorded), Some(pending_end)) if recorded.is_confirmed() => {
-                outcome.unwanted.push(end_unwanted(pending_end, Some(&recorded.meeting.server)));
-            }
-            (None, Some(pending_end)) => outcome.unwanted.push(end_unwanted(pending_end, None)),
-            _ if !meeting.is_ours => outcome.foreign += 1,
-            // The meeting is not recorded until the record of the other tenant's meeting is gone.
-            _ if is_id_taken(&key, context.recorded_here) => {}
-            (recorded, _) => {
-                let recorded = recorded.copied();
-                settle_ours(server, meeting, recorded, observation, policy, outcome);
-            }
-        }
+        let mut applicable = context.pending_ends.iter();
+        let pending_end = applicable.find(|end| end.key == key && end.applies_to(meeting));
+        situation.settle(meeting, elsewhere.get(&key).copied(), pending_end, outcome);
     }
 }
 
-/// Decides about an unrecorded meeting that this balancer created: adopts it if it has no usable
-/// record, or else keeps the duplicate with more users.
-fn settle_ours(
-    server: &Server,
-    meeting: &ReportedMeeting,
-    recorded: Option<&RecordedElsewhere>,
-    observation: &PollObservation,
-    policy: &PollPolicy,
-    outcome: &mut PollOutcome,
-) {
-    let is_usable = server.is_online() && server.state != AdminState::Disabled;
-    let Some(recorded) = recorded else {
-        if is_usable {
-            outcome.adopted.push(adopt_meeting(server, meeting, None, observation, policy));
+impl Situation<'_> {
+    /// Whether a pending end is done: the meeting is recorded on the server and no longer claimed, or
+    /// is not there and will not come any more.
+    fn is_settled(&self, pending_end: &PendingEnd, reported: &ReportedMeetings<'_>) -> bool {
+        let mut here = self.context.recorded_here.iter();
+        let is_recorded =
+            here.any(|meeting| meeting.key == pending_end.key && meeting.claim.is_none());
+        let is_another = |found: &ReportedMeeting| {
+            pending_end.internal_id.is_some() && !pending_end.applies_to(found)
+        };
+        let is_missing = reported.find(&pending_end.key).is_none_or(is_another)
+            && !self.observation.unreadable.may_include(&pending_end.key.id);
+        let lost_at = pending_end.since.plus_ms(CREATE_LOST_AFTER_MS);
+        is_recorded || (is_missing && self.observation.started_at >= lost_at)
+    }
+
+    /// Decides about one reported meeting, its record on another server and its pending end.
+    fn settle(
+        &self,
+        meeting: &ReportedMeeting,
+        recorded: Option<&RecordedElsewhere>,
+        pending_end: Option<&PendingEnd>,
+        outcome: &mut PollOutcome,
+    ) {
+        let identity = meeting.identity();
+        match (recorded, pending_end) {
+            // The create in progress may still succeed on this server.
+            (Some(recorded), _)
+                if recorded.meeting.is_being_created(self.observation.started_at) => {}
+            (Some(recorded), _) if recorded.meeting.origin.is_same_meeting(identity.as_ref()) => {
+                self.settle_twin(meeting, recorded, outcome);
+            }
+            // Nobody is in what an unanswered create has left, and no record has ever led to it.
+            (None, Some(end))
+                if meeting.users == 0
+                    && !meeting.has_unknown_users
+                    && end.internal_id.is_none() =>
+            {
+                outcome.unwanted.push(self.end_pending(end));
+            }
+            (_, Some(pending_end)) if pending_end.is_requested() => {
+                outcome.unwanted.push(self.end_pending(pending_end));
+            }
+            (Some(recorded), Some(pending_end)) => {
+                self.settle_copy(meeting, recorded, pending_end, outcome);
+            }
+            // It is another one than the recorded one, and nothing proves that it is ours.
+            (Some(_), None) => outcome.foreign += 1,
+            (None, None) if !meeting.is_likely_ours => outcome.foreign += 1,
+            (None, pending_end) => {
+                let origin = match pending_end {
+                    Some(_) => MeetingOrigin::proven(identity),
+                    None => MeetingOrigin::adopted(identity),
+                };
+                let password = pending_end.and_then(|end| end.moderator_pw.clone());
+                let record = self.new_record(meeting, None, origin, password);
+                self.record_here(record, outcome);
+            }
         }
-        return;
-    };
-    let record = &recorded.meeting;
-    if !is_past_grace(record, observation.started_at, policy) {
-        return;
     }
-    let stays = is_usable && (meeting.users > record.load.users || !recorded.is_confirmed());
-    if stays {
-        outcome.adopted.push(adopt_meeting(server, meeting, Some(record), observation, policy));
+
+    /// Notes that the recorded server is this one under another name. The record moves here if the
+    /// other entry is no longer in full use.
+    fn settle_twin(
+        &self,
+        meeting: &ReportedMeeting,
+        recorded: &RecordedElsewhere,
+        outcome: &mut PollOutcome,
+    ) {
+        let record = &recorded.meeting;
+        if !outcome.twins.contains(&record.server) {
+            outcome.twins.push(record.server.clone());
+        }
+        let is_in_full_use = self.server.is_online() && self.server.state == AdminState::Enabled;
+        let is_gone = record.detached || !recorded.is_in_full_use;
+        if is_in_full_use && is_gone {
+            let (origin, password) = (record.origin.clone(), record.moderator_pw.clone());
+            self.record_here(self.new_record(meeting, Some(record), origin, password), outcome);
+        }
     }
-    if recorded.is_confirmed() {
-        outcome.unwanted.push(end_duplicate(record, server, stays));
+
+    /// Decides about a meeting that is ours by proof and recorded on another server: the record
+    /// comes here if there is no copy there, otherwise the emptier copy is ended.
+    fn settle_copy(
+        &self,
+        meeting: &ReportedMeeting,
+        recorded: &RecordedElsewhere,
+        pending_end: &PendingEnd,
+        outcome: &mut PollOutcome,
+    ) {
+        let (record, identity) = (&recorded.meeting, meeting.identity());
+        // Nobody is in an empty copy, and no record leads to it.
+        let may_decide = meeting.users == 0 && recorded.is_confirmed();
+        if !may_decide && !is_past_grace(record, self.observation.started_at, self.policy) {
+            return;
+        }
+        if meeting.has_unknown_users && recorded.is_confirmed() {
+            // It is not known which of the two has more users.
+            return;
+        }
+        let is_other = record.origin.is_other_meeting(identity.as_ref());
+        let is_emptier = meeting.users <= record.load.users;
+        if recorded.is_confirmed() && is_other && is_emptier {
+            outcome.unwanted.push(self.end_reported_copy(meeting, pending_end, &record.server));
+            return;
+        }
+        if recorded.is_confirmed() && !(is_other && record.origin.is_proven) {
+            return;
+        }
+        let (origin, password) =
+            (MeetingOrigin::proven(identity), pending_end.moderator_pw.clone());
+        let moved = self.new_record(meeting, Some(record), origin, password);
+        if self.record_here(moved, outcome) {
+            let end = PendingEnd::of_replaced_record(record, self.observation.finished_at);
+            outcome.new_ends.extend(end);
+            if recorded.is_confirmed() {
+                outcome.unwanted.push(self.end_recorded_copy(record));
+            }
+        }
+    }
+
+    /// Records a reported meeting on this server, if that is possible; returns whether it is.
+    fn record_here(&self, record: Meeting, outcome: &mut PollOutcome) -> bool {
+        let is_usable = self.server.is_online() && self.server.state != AdminState::Disabled;
+        // It is not recorded until the record of the other tenant's meeting is gone.
+        let is_possible = is_usable && !is_id_taken(&record.key, self.context.recorded_here);
+        if is_possible {
+            outcome.adopted.push(record);
+        }
+        is_possible
+    }
+
+    /// Returns the record of a reported meeting on this server, in place of `record`.
+    fn new_record(
+        &self,
+        meeting: &ReportedMeeting,
+        record: Option<&Meeting>,
+        origin: MeetingOrigin,
+        moderator_pw: Option<String>,
+    ) -> Meeting {
+        let now = self.observation.finished_at;
+        let mut usage = record.map(|record| record.usage).unwrap_or_default();
+        usage.record_users(meeting.users, now);
+        let created_at = meeting.created_at_or(now);
+        let (policy, default) = (self.policy, self.policy.load.min_user_count);
+        let expected = record.map_or(default, |record| expected_users(record, policy));
+        let reason = match record {
+            Some(_) => "moved here: its record was on another server",
+            None => "adopted: the server already had it",
+        };
+        Meeting {
+            key: meeting.key(),
+            server: self.server.id.clone(),
+            moderator_pw: moderator_pw.or_else(|| meeting.moderator_pw.clone()),
+            voice_bridge: meeting.voice_bridge.clone(),
+            claim: None,
+            // For a meeting that moves this is the current time, so that a poll of the other server
+            // whose request was sent earlier does not move it back.
+            placed_at: record.map_or(created_at, |_| now),
+            seen_at: now,
+            load: policy.load.meeting_load(created_at, expected, meeting.users),
+            usage,
+            missed_polls: 0,
+            detached: false,
+            origin,
+            placement_reason: reason.to_owned(),
+        }
+    }
+
+    fn end_pending(&self, pending_end: &PendingEnd) -> UnwantedMeeting {
+        UnwantedMeeting {
+            server: self.server.id.clone(),
+            key: pending_end.key.clone(),
+            internal_id: None,
+            moderator_pw: pending_end.moderator_pw.clone(),
+            kept_by: None,
+        }
+    }
+
+    fn end_reported_copy(
+        &self,
+        meeting: &ReportedMeeting,
+        pending_end: &PendingEnd,
+        kept_by: &ServerId,
+    ) -> UnwantedMeeting {
+        UnwantedMeeting {
+            internal_id: meeting.internal_id.clone(),
+            kept_by: Some(kept_by.clone()),
+            ..self.end_pending(pending_end)
+        }
+    }
+
+    fn end_recorded_copy(&self, record: &Meeting) -> UnwantedMeeting {
+        let identity = record.origin.identity.as_ref();
+        UnwantedMeeting {
+            server: record.server.clone(),
+            key: record.key.clone(),
+            internal_id: identity.map(|identity| identity.internal_id.clone()),
+            moderator_pw: record.moderator_pw.clone(),
+            kept_by: Some(self.server.id.clone()),
+        }
     }
 }
 
@@ -181,57 +343,4 @@ fn is_id_taken(key: &MeetingKey, here: &[Meeting]) -> bool {
 /// or moved since the request was sent is not.
 fn is_past_grace(record: &Meeting, asked_at: Timestamp, policy: &PollPolicy) -> bool {
     asked_at >= record.placed_at.plus_ms(policy.grace_ms)
-}
-
-fn end_unwanted(pending_end: &PendingEnd, kept_by: Option<&ServerId>) -> UnwantedMeeting {
-    UnwantedMeeting {
-        server: pending_end.server.clone(),
-        key: pending_end.key.clone(),
-        moderator_pw: pending_end.moderator_pw.clone(),
-        kept_by: kept_by.cloned(),
-    }
-}
-
-/// Returns the duplicate to end: the one on the recorded server if the one on the polled server
-/// stays, and otherwise the one on the polled server.
-fn end_duplicate(record: &Meeting, polled: &Server, polled_stays: bool) -> UnwantedMeeting {
-    let (recorded, polled) = (record.server.clone(), polled.id.clone());
-    let (server, kept_by) = if polled_stays { (recorded, polled) } else { (polled, recorded) };
-    UnwantedMeeting {
-        server,
-        key: record.key.clone(),
-        moderator_pw: record.moderator_pw.clone(),
-        kept_by: Some(kept_by),
-    }
-}
-
-/// Returns the record of a reported meeting on the polled server.
-fn adopt_meeting(
-    server: &Server,
-    meeting: &ReportedMeeting,
-    record: Option<&Meeting>,
-    observation: &PollObservation,
-    policy: &PollPolicy,
-) -> Meeting {
-    let now = observation.finished_at;
-    let mut usage = MeetingUsage::default();
-    usage.record_users(meeting.users, now);
-    let password = record.and_then(|record| record.moderator_pw.clone());
-    let min_users = policy.load.min_user_count;
-    Meeting {
-        key: meeting.key(),
-        server: server.id.clone(),
-        moderator_pw: password.or_else(|| meeting.moderator_pw.clone()),
-        voice_bridge: meeting.voice_bridge.clone(),
-        claim: None,
-        // For a meeting that moves this is the current time, so that a poll of the other server
-        // whose request was sent earlier does not move it back.
-        placed_at: record.map_or(meeting.created_at, |_| now),
-        seen_at: now,
-        load: policy.load.meeting_load(meeting.created_at, min_users, meeting.users),
-        usage,
-        missed_polls: 0,
-        detached: false,
-        placement_reason: "adopted: the server already had it".to_owned(),
-    }
 }

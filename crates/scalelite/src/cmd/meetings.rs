@@ -31,7 +31,7 @@ const METADATA_FIELDS: [&str; 12] = [
     "bbb-origin-tag",
 ];
 
-/// Lists meetings that run on the servers but were not created through this pool.
+/// Lists meetings that run on the servers but were not created by this deployment.
 pub async fn list_foreign(context: &CommandContext) -> Result<(), CommandFailure> {
     let found = meetings::list_foreign_meetings(&context.app).await?;
     for (server, id) in &found {
@@ -97,7 +97,7 @@ fn print_info(meeting: &MeetingOnServer, response: &[u8]) {
     }
 }
 
-/// Ends meetings and removes them from the pool.
+/// Ends meetings and removes them from the pool. Without ids, foreign ones are left alone.
 pub async fn end(
     context: &CommandContext,
     ids: &[String],
@@ -111,7 +111,7 @@ pub async fn end(
             return Ok(());
         }
     }
-    let found = meetings::list(&context.app, ids).await?;
+    let found = meetings::list_to_end(&context.app, ids).await?;
     if found.is_empty() {
         print_note("No meetings to clear");
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use app::admin::placement;
-use domain::Server;
+use domain::{Server, twins};
 use serde_json::json;
 
 use crate::output::table::{self, Cell};
@@ -25,8 +25,8 @@ const RAKE_HEADINGS: [&str; 10] = [
     "TAG",
 ];
 /// Columns that the original does not have.
-const ADDITIONAL_HEADINGS: [&str; 4] =
-    ["EXPECTED USERS", "UPCOMING USERS", "FORECAST LOAD", "FAILURES"];
+const ADDITIONAL_HEADINGS: [&str; 5] =
+    ["EXPECTED USERS", "UPCOMING USERS", "FORECAST LOAD", "SAME AS", "FAILURES"];
 
 /// Prints the table of the original's `rake status`.
 pub async fn print_rake_table(context: &CommandContext) -> Result<(), CommandFailure> {
@@ -60,6 +60,7 @@ async fn render_table(
         let users = |users: f64| Cell::Number(format!("{users:.0}"));
         row.extend([users(outlook.expected_users), users(outlook.upcoming_users)]);
         row.push(Cell::Number(format!("{:.1}", outlook.expected_load)));
+        row.push(Cell::text(printable(&describe_twins(server, servers))));
         row.push(Cell::text(printable(&describe_last_failure(server))));
     }
     Ok(table::render(&headings, &rows))
@@ -74,11 +75,17 @@ pub fn describe_last_failure(server: &Server) -> String {
     format!("{count} x, last {time}: {}", failure.reason)
 }
 
+/// The ids of the other entries that are the same server as this one.
+pub fn describe_twins(server: &Server, servers: &[Server]) -> String {
+    let twins = twins::list_twins(server, servers).into_iter();
+    twins.map(|twin| twin.0.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 /// Prints the table every two seconds until the output is closed.
 pub async fn watch(context: &CommandContext) -> Result<(), CommandFailure> {
     loop {
         let servers = list_sorted_servers(context).await?;
-        let users: u32 = servers.iter().map(|server| server.stats.users).sum();
+        let users = twins::total_stats(&servers).users;
         let meetings = context.app.pool.list_meetings(None).await?.len();
         let table = match servers.is_empty() {
             true => String::new(),
@@ -127,6 +134,7 @@ pub async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> 
                 "max_meetings": server.limits.max_meetings,
                 "max_users": server.limits.max_users,
                 "tier": server.limits.tier,
+                "same_as": twins::list_twins(server, &servers),
             })
         })
         .collect();

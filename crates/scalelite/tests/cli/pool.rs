@@ -51,7 +51,7 @@ async fn status_has_the_columns_of_the_original() -> anyhow::Result<()> {
     assert_eq!(trimmed(&cli.run_ok("rake status").await?), trimmed(expected));
     let table = collapse_whitespace(&cli.run_ok("status").await?);
     let headings = "HOSTNAME STATE STATUS MEETINGS USERS LARGEST MEETING VIDEOS LOAD BBB VERSION TAG \
-                    EXPECTED USERS UPCOMING USERS FORECAST LOAD FAILURES";
+                    EXPECTED USERS UPCOMING USERS FORECAST LOAD SAME AS FAILURES";
     let row = "127.0.0.1 enabled online 2 110 55 14 220.0 2.7.12 blue 0 0 220.0";
     assert_eq!(table, ["", headings, row]);
     let output = cli.run_ok("status --json").await?;
@@ -63,7 +63,7 @@ async fn status_has_the_columns_of_the_original() -> anyhow::Result<()> {
         "largest_meeting": 55, "videos": 14, "load": 220.0, "load_multiplier": 2.0,
         "bbb_version": "2.7.12", "tag": "blue", "last_failure": null, "failures": 0,
         "probation_until": 0, "expected_users": 0.0, "upcoming_users": 0.0, "forecast_load": 220.0,
-        "max_meetings": null, "max_users": null, "tier": 0,
+        "max_meetings": null, "max_users": null, "tier": 0, "same_as": [],
     }]);
     assert_eq!(list, expected);
     Ok(())

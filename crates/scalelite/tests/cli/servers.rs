@@ -207,7 +207,7 @@ async fn table_and_json_have_no_secret() -> anyhow::Result<()> {
     assert_eq!(
         lines.remove(0),
         "ID URL STATE STATUS USERS EXPECTED USERS UPCOMING USERS LOAD FORECAST LOAD MULTIPLIER TAG \
-         TIER MAX MEETINGS MAX USERS FAILURES"
+         TIER MAX MEETINGS MAX USERS SAME AS FAILURES"
     );
     lines.sort();
     let failed = lines.iter().find(|line| line.starts_with("<id-2>")).expect("a line");

@@ -29,6 +29,8 @@ mod lists;
 #[cfg(test)]
 mod long_requests;
 #[cfg(test)]
+mod odd_answers;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod playback_files;
@@ -43,6 +45,8 @@ mod regressions_servers;
 #[cfg(test)]
 mod s3_playback;
 #[cfg(test)]
+mod slow_servers;
+#[cfg(test)]
 mod tenants;
 #[cfg(test)]
 mod test_playback;
@@ -50,3 +54,5 @@ mod test_playback;
 mod text_tracks;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod twins;

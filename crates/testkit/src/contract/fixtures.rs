@@ -4,7 +4,7 @@ use app::ports::PlaceRequest;
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
 use domain::placement::{PlacementCriteria, meeting_seed};
-use domain::poll::{PendingEnd, PollObservation, PollPolicy, ReportedMeeting};
+use domain::poll::{PendingEnd, PollObservation, PollPolicy, ReportedMeeting, UnreadableMeetings};
 use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, ServerId, Timestamp};
 
 /// The time of everything that a case does, unless it says otherwise.
@@ -120,7 +120,12 @@ pub(super) fn successful_poll(
     finished_at: Timestamp,
     meetings: Vec<ReportedMeeting>,
 ) -> PollObservation {
-    PollObservation { started_at: finished_at.plus_ms(-50), finished_at, result: Ok(meetings) }
+    PollObservation {
+        started_at: finished_at.plus_ms(-50),
+        finished_at,
+        result: Ok(meetings),
+        unreadable: UnreadableMeetings::default(),
+    }
 }
 
 /// A poll without a response.
@@ -142,14 +147,15 @@ pub(super) fn reported_meeting(id: &str, created_at: Timestamp, users: u32) -> R
     }
 }
 
-/// A meeting as its server reports it, with the mark of meetings that a balancer has created.
+/// A meeting as its server reports it, looking like one that this pool's balancer created.
 pub(super) fn own_meeting(id: &str, created_at: Timestamp, users: u32) -> ReportedMeeting {
-    ReportedMeeting { is_ours: true, ..reported_meeting(id, created_at, users) }
+    ReportedMeeting { is_likely_ours: true, ..reported_meeting(id, created_at, users) }
 }
 
 /// A meeting that must be ended on a server.
 pub(super) fn pending_end(server: &str, id: &str) -> PendingEnd {
     let moderator_pw = Some(format!("password of {id}"));
     let (server, key, asked_at) = (server_id(server), key(id), Timestamp::default());
-    PendingEnd { server, key, moderator_pw, since: NOW, create_sent_at: asked_at }
+    let internal_id = None;
+    PendingEnd { server, key, internal_id, moderator_pw, since: NOW, create_sent_at: asked_at }
 }

@@ -27,6 +27,7 @@ mod meeting_names;
 mod model;
 mod model_catalog;
 mod moved_claims;
+mod origins;
 mod outbox;
 mod pending_ends;
 mod periodic_jobs;
@@ -104,6 +105,7 @@ fn pool_store_cases() -> Vec<ContractCase<dyn PoolStore>> {
         failover::cases(),
         moved_claims::cases(),
         pending_ends::cases(),
+        origins::cases(),
         racing(racing::cases()),
         racing(racing_servers::cases()),
     ];

@@ -2,7 +2,7 @@
 //! from a server.
 
 use domain::poll::{PendingEnd, ReportedMeeting};
-use domain::{AdminState, Meeting, MeetingKey};
+use domain::{AdminState, Meeting, MeetingKey, MeetingOrigin};
 
 use app::ports::{PlaceOutcome, PoolStore, ServerChange};
 
@@ -22,12 +22,12 @@ pub(super) fn cases() -> Vec<ContractCase<dyn PoolStore>> {
         confirming_releasing_and_forgetting_store_pending_ends,
         confirming_removes_the_pending_end_on_the_server,
         a_meeting_confirmed_since_is_not_forgotten,
-        a_pending_end_is_removed_where_the_meeting_is_placed,
+        a_pending_end_stays_until_the_meeting_is_confirmed,
         polls_settle_pending_ends,
         pending_ends_go_with_their_server,
         old_pending_ends_are_removed,
         a_lost_meeting_is_adopted,
-        a_meeting_of_an_offline_server_is_adopted,
+        a_meeting_of_an_offline_server_moves_only_by_proof,
         the_fuller_one_of_two_duplicates_stays,
         an_adopted_meeting_does_not_take_anothers_voice_bridge,
         a_meeting_reported_twice_is_adopted_once,
@@ -49,8 +49,10 @@ async fn pending_ends_come_back_whole_and_in_order(factory: PoolFactory<'_>) {
         for (n, name) in names.iter().enumerate() {
             let moderator_pw = (n % 2 == 0).then(|| format!("p'ä\"ss {n}"));
             let since = NOW.plus_ms(i64::try_from(n).unwrap());
-            let (server, key, asked_at) = (server_id(server), name.clone(), since.plus_ms(-7));
-            all.push(PendingEnd { server, key, moderator_pw, since, create_sent_at: asked_at });
+            let internal_id = (n % 3 == 0).then(|| format!("i'{n}"));
+            let (server, key) = (server_id(server), name.clone());
+            let create_sent_at = since.plus_ms(-7);
+            all.push(PendingEnd { server, key, internal_id, moderator_pw, since, create_sent_at });
         }
     }
     for pending_end in all.iter().rev() {
@@ -142,7 +144,7 @@ async fn a_meeting_confirmed_since_is_not_forgotten(factory: PoolFactory<'_>) {
     assert_eq!(store.list_pending_ends().await, [pending_end("a", "m"), pending_end("a", "n")]);
 }
 
-async fn a_pending_end_is_removed_where_the_meeting_is_placed(factory: PoolFactory<'_>) {
+async fn a_pending_end_stays_until_the_meeting_is_confirmed(factory: PoolFactory<'_>) {
     let store =
         TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
     for pending_end in [pending_end("a", "m"), pending_end("a", "n"), pending_end("b", "m")] {
@@ -150,11 +152,18 @@ async fn a_pending_end_is_removed_where_the_meeting_is_placed(factory: PoolFacto
     }
     let mut request = place_request("m", &["11111"]);
     request.pending_ends = vec![pending_end("a", "m"), pending_end("b", "o")];
-    assert_eq!(store.place_new_meeting(request).await.server.id.0, "a");
-    assert_eq!(
-        store.list_pending_ends().await,
-        [pending_end("a", "n"), pending_end("b", "m"), pending_end("b", "o")]
-    );
+    let placed = store.place_new_meeting(request.clone()).await;
+    assert_eq!(placed.server.id.0, "a");
+    let all = [("a", "m"), ("a", "n"), ("b", "m"), ("b", "o")].map(|(s, id)| pending_end(s, id));
+    assert_eq!(store.list_pending_ends().await, all);
+    // A poll neither ends the claimed meeting nor settles its end.
+    let list = vec![reported_meeting("m", NOW, 0)];
+    store.record_poll("a", &successful_poll(NOW.plus_ms(900), list)).await;
+    assert_eq!(store.list_pending_ends().await, all);
+    assert!(store.forget_meeting(&key("m"), "a").await);
+    let placed = store.place_new_meeting(request).await;
+    store.confirm_meeting(&placed.meeting, NOW).await;
+    assert_eq!(store.list_pending_ends().await, all[1..]);
 }
 
 async fn polls_settle_pending_ends(factory: PoolFactory<'_>) {
@@ -227,7 +236,8 @@ async fn a_lost_meeting_is_adopted(factory: PoolFactory<'_>) {
     assert_eq!(store.list_meetings().await, report.outcome.adopted);
     assert_eq!(store.list_meetings_on("a").await, report.outcome.adopted);
     let found = store.find_meeting(&tenant_key("t", "m")).await.expect("a meeting");
-    let Meeting { voice_bridge, moderator_pw, usage, placed_at, .. } = found.meeting;
+    let Meeting { voice_bridge, moderator_pw, usage, placed_at, origin, .. } = found.meeting;
+    assert!(origin.is_adopted && !origin.is_proven);
     assert_eq!((voice_bridge.as_deref(), moderator_pw.as_deref()), (Some("11111"), Some("told")));
     assert_eq!((usage.peak_users, placed_at), (7, NOW.plus_ms(-70_000)));
     assert_eq!(found.server, report.server, "its load counts it already");
@@ -238,31 +248,52 @@ async fn a_lost_meeting_is_adopted(factory: PoolFactory<'_>) {
     assert_eq!(next.expect("a server").outcome.adopted, [], "it is known now");
 }
 
-async fn a_meeting_of_an_offline_server_is_adopted(factory: PoolFactory<'_>) {
-    let store =
-        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+/// The same with an identity of its server.
+fn copy_on(server: &str, users: u32) -> ReportedMeeting {
+    let internal_id = Some(format!("m-on-{server}"));
+    ReportedMeeting { internal_id, ..fully_reported("m", users) }
+}
+
+/// A meeting of a tenant that this deployment made on the server a.
+async fn place_own(store: &TestPoolStore) -> Meeting {
     let mut request = place_request("m", &["22222"]);
     request.key = tenant_key("t", "m");
-    let old = store.place_and_confirm(request).await;
+    let placed = store.place_new_meeting(request).await.meeting;
+    let origin = MeetingOrigin::proven(copy_on("a", 0).identity());
+    let confirmed = Meeting { origin, ..placed };
+    store.confirm_meeting(&confirmed, NOW).await;
+    Meeting { claim: None, seen_at: NOW, ..confirmed }
+}
+
+/// The proof that a meeting on a server was made by a create of ours that was not answered.
+fn proof_on(server: &str) -> PendingEnd {
+    let (key, create_sent_at) = (tenant_key("t", "m"), NOW.plus_ms(-70_000));
+    PendingEnd { key, create_sent_at, ..pending_end(server, "m") }
+}
+
+async fn a_meeting_of_an_offline_server_moves_only_by_proof(factory: PoolFactory<'_>) {
+    let store =
+        TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
+    let old = place_own(&store).await;
     for ms in [1, 2] {
         store.record_poll("a", &failed_poll(NOW.plus_ms(ms))).await;
     }
     let at = NOW.plus_ms(5000);
-    let report = store
-        .record_poll("b", &successful_poll(at, vec![fully_reported("m", 7)]))
-        .await
-        .expect("a server");
+    let list = || vec![copy_on("b", 7)];
+    let report = store.record_poll("b", &successful_poll(at, list())).await.expect("a server");
+    assert_eq!((report.outcome.adopted.len(), report.outcome.foreign), (0, 1), "another's");
+    store.forget_and_end(&old.key, "x", Some(&proof_on("b"))).await;
+    let report = store.record_poll("b", &successful_poll(at, list())).await.expect("a server");
     assert_eq!(report.outcome.unwanted, []);
     let found = store.find_meeting(&old.key).await.expect("a meeting").meeting;
     assert_eq!((&found.server, found.detached), (&server_id("b"), false));
-    assert_eq!(found.moderator_pw, old.moderator_pw, "ours is remembered");
+    assert_eq!(found.moderator_pw, old.moderator_pw, "that of our create");
     assert_eq!(found.voice_bridge.as_deref(), Some("11111"));
     assert_eq!(store.list_meetings().await, [found]);
     assert_eq!(store.list_meetings_on("a").await, []);
     // If the old server returns with the meeting as well, the one with fewer users must be ended.
-    let report = store
-        .record_poll("a", &successful_poll(at.plus_ms(2000), vec![fully_reported("m", 1)]))
-        .await;
+    let report =
+        store.record_poll("a", &successful_poll(at.plus_ms(2000), vec![copy_on("a", 1)])).await;
     assert_eq!(report.expect("a server").outcome.unwanted[0].server, server_id("a"));
 }
 
@@ -270,20 +301,18 @@ async fn the_fuller_one_of_two_duplicates_stays(factory: PoolFactory<'_>) {
     for (users, stays, ended) in [(3, "a", "b"), (30, "b", "a")] {
         let store =
             TestPoolStore::with(factory, &[open_server("a", 0.0), open_server("b", 90.0)]).await;
-        let mut request = place_request("m", &["22222"]);
-        request.key = tenant_key("t", "m");
-        let old = store.place_and_confirm(request).await;
+        let old = place_own(&store).await;
+        store.forget_and_end(&old.key, "x", Some(&proof_on("b"))).await;
         for _ in 0..9 {
             store.record_join(&old.key, NOW).await;
         }
-        let report = store
-            .record_poll("b", &successful_poll(NOW.plus_ms(500), vec![fully_reported("m", users)]))
-            .await;
+        let poll = |ms| successful_poll(NOW.plus_ms(ms), vec![copy_on("b", users)]);
+        let report = store.record_poll("b", &poll(500)).await;
         assert_eq!(report.expect("a server").outcome.unwanted, [], "too early to tell");
-        let report = store
-            .record_poll("b", &successful_poll(NOW.plus_ms(5000), vec![fully_reported("m", users)]))
-            .await;
-        assert_eq!(report.expect("a server").outcome.unwanted[0].server, server_id(ended));
+        let report = store.record_poll("b", &poll(5000)).await;
+        let unwanted = report.expect("a server").outcome.unwanted;
+        assert_eq!((unwanted.len(), &unwanted[0].server), (1, &server_id(ended)));
+        assert_eq!(unwanted[0].internal_id, copy_on(ended, 0).internal_id);
         let found = store.list_meetings().await;
         assert_eq!((found.len(), &found[0].server), (1, &server_id(stays)));
         assert_eq!(store.is_bridge_free("22222").await, stays == "b");

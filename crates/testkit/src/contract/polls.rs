@@ -144,7 +144,8 @@ async fn expected_poll(
     for mut meeting in meetings {
         match update(&meeting.key).filter(|_| meeting.server == server.id) {
             Some((_, MeetingUpdate::Forgotten)) => forgotten.push(meeting),
-            Some((_, MeetingUpdate::Reported(load, usage))) => {
+            Some((_, MeetingUpdate::Reported(load, usage, origin))) => {
+                meeting.origin = origin.clone();
                 (meeting.load, meeting.usage) = (*load, *usage);
                 meeting.claim = None;
                 meeting.seen_at = observation.finished_at;

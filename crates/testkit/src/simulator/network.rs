@@ -111,6 +111,10 @@ impl NetworkClient {
             let result =
                 checkers::start_and_end::check_may_end(&self.sim, &self.use_case, &sent.host, &id);
             self.sim.record_check("acknowledged_meetings_are_not_ended", result);
+            let result = checkers::ends::check_proof(&self.sim, &self.use_case, &sent.host, &id);
+            self.sim.record_check("ends_are_proven", result);
+            let result = checkers::ends::check_copies(&self.sim, &self.use_case, &sent.host, &id);
+            self.sim.record_check("only_and_fuller_copies_are_not_ended", result);
         }
         let effect = {
             let mut sim_servers = self.sim.servers();

@@ -11,6 +11,9 @@ const TENANT_METADATA: &str = "tenant-id";
 pub(crate) struct SimMeeting {
     /// Its tenant and its id.
     pub(crate) key: MeetingKey,
+    /// Its `internalMeetingID`. Unlike that of BBB it names the server, since under paused time two
+    /// servers may make a meeting in the same millisecond.
+    pub(crate) internal_id: String,
     /// Its number in the telephone network.
     pub(crate) voice_bridge: String,
     /// The password of moderators.
@@ -93,12 +96,13 @@ impl SimMeeting {
         let (users, running) = (self.users, self.users > 0);
         format!(
             "<meetingName>{id}</meetingName><meetingID>{id}</meetingID>\
-             <internalMeetingID>{id}-{created}</internalMeetingID><createTime>{created}</createTime>\
+             <internalMeetingID>{}</internalMeetingID><createTime>{created}</createTime>\
              <voiceBridge>{bridge}</voiceBridge><attendeePW>{}</attendeePW>\
              <moderatorPW>{}</moderatorPW><running>{running}</running>\
              <hasUserJoined>{}</hasUserJoined><participantCount>{users}</participantCount>\
              <videoCount>0</videoCount><attendees/><metadata>{metadata}</metadata>\
              <isBreakout>false</isBreakout>",
+            escape_xml(&self.internal_id),
             escape_xml(&self.attendee_pw),
             escape_xml(&self.moderator_pw),
             self.had_users,

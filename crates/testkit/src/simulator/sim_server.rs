@@ -186,6 +186,7 @@ impl SimServer {
             MeetingKey { tenant: SimMeeting::tenant_from_metadata(&metadata), id: id.to_owned() };
         let meeting = SimMeeting {
             key: key.clone(),
+            internal_id: format!("{id}@{}-{}", self.host, now.0),
             voice_bridge,
             moderator_pw: moderator_pw.unwrap_or_else(|| "made-up-mp".to_owned()),
             attendee_pw: attendee_pw.unwrap_or_else(|| "made-up-ap".to_owned()),
@@ -247,6 +248,7 @@ fn created_response(meeting: &SimMeeting, message_key: &str) -> String {
     let created = meeting.created_at.0.to_string();
     build_success(&[
         ("meetingID", meeting.key.id.as_str()),
+        ("internalMeetingID", meeting.internal_id.as_str()),
         ("attendeePW", meeting.attendee_pw.as_str()),
         ("moderatorPW", meeting.moderator_pw.as_str()),
         ("createTime", created.as_str()),

@@ -86,7 +86,7 @@ impl StoreProxy {
         match self.mutant {
             Some(Mutant::OverlooksMeeting) => drop(reported.pop()),
             Some(Mutant::AdoptsNothing) => {
-                reported.iter_mut().for_each(|meeting| meeting.is_ours = false);
+                reported.iter_mut().for_each(|meeting| meeting.is_likely_ours = false);
             }
             Some(Mutant::CountsTooManyUsers) => {
                 reported.iter_mut().for_each(|meeting| meeting.users += 30);

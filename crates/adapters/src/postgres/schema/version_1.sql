@@ -43,7 +43,9 @@ CREATE TABLE scalelite_own.servers (
     placed_since_poll bigint NOT NULL,
     max_meetings bigint,
     max_users bigint,
-    tier bigint NOT NULL
+    tier bigint NOT NULL,
+    -- Another entry that is the same server under another name.
+    twin_of text COLLATE "C"
 ) WITH (fillfactor = 50);
 
 -- Ids may be longer than a unique index allows. The inserting transaction makes sure that a meeting
@@ -67,7 +69,12 @@ CREATE TABLE scalelite_own.meetings (
     detached boolean NOT NULL,
     -- The voice bridge that a detached meeting had. Other meetings may take it.
     released_voice_bridge text COLLATE "C",
-    placement_reason text NOT NULL
+    placement_reason text NOT NULL,
+    -- How the server identifies the meeting: internalMeetingID and createTime.
+    internal_id text,
+    created_at bigint,
+    is_proven boolean NOT NULL,
+    is_adopted boolean NOT NULL
 ) WITH (fillfactor = 50);
 CREATE INDEX meetings_by_id ON scalelite_own.meetings USING hash (id);
 CREATE INDEX meetings_by_server ON scalelite_own.meetings (server_id);
@@ -80,7 +87,8 @@ CREATE TABLE scalelite_own.pending_ends (
     id text COLLATE "C" NOT NULL,
     moderator_pw text,
     since bigint NOT NULL,
-    create_sent_at bigint NOT NULL
+    create_sent_at bigint NOT NULL,
+    internal_id text
 );
 CREATE INDEX pending_ends_by_server ON scalelite_own.pending_ends (server_id);
 

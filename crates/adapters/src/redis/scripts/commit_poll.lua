@@ -44,6 +44,7 @@ for _, adopted in ipairs(poll.adopted) do
   put_meeting(adopted.meeting, adopted.bridge and is_bridge_free(adopted.bridge) and adopted.bridge)
 end
 for _, field in ipairs(poll.settled_ends) do call('HDEL', own_key('pending_ends', id), field) end
+put_pending_ends(poll.new_ends)
 increment_version(id)
 if poll.changed then increment_revision() end
 return 1

@@ -30,7 +30,10 @@ for _, number in ipairs(request.bridges) do
   end
 end
 if not bridge then return { 'no bridge' } end
-if row then undo_placement(row) end
+if row then
+  undo_placement(row)
+  put_end_of_replaced(meeting.tenant, meeting.id, row, request.token, request.now)
+end
 put_pending_ends(request.pending_ends)
 place_meeting(meeting, bridge, request.now)
 return { 'won', bridge, call('ZSCORE', LOAD, server_id), placed_since_poll(server_id) }

@@ -112,6 +112,24 @@ local function put_pending_ends(pending_ends)
   end
 end
 
+-- Stores the pending end of a meeting (a row of read_meeting) whose record a request replaces: the
+-- same rule as app::ports::PlaceRequest::pending_end_of.
+local function put_end_of_replaced(tenant, id, row, token, now)
+  local original, own = to_table(row[2]), to_table(row[3])
+  local is_proven = own.is_proven == '1' and own.internal_id
+  if own.claim_token == token or not (is_proven or own.claim_token) then return end
+  local pending_end = {
+    tenant = tenant,
+    id = id,
+    moderator_pw = original.moderator_pw,
+    since = tonumber(now),
+    create_sent_at = tonumber(is_proven and own.created_at or own.placed_at),
+    internal_id = is_proven and own.internal_id or nil,
+  }
+  local field = pending_end_field(tenant, id)
+  put_pending_ends({ { original.server_id, field, cjson.encode(pending_end) } })
+end
+
 -- Of two tenants' meetings with one id, the first has the original's key; the key of the second
 -- contains its tenant.
 local function tenant_scoped_id(tenant, id) return '\31' .. tenant .. '\31' .. id end
@@ -276,14 +294,11 @@ local function put_meeting(meeting, bridge)
   return ref
 end
 
--- Stores a meeting as put_meeting() does, counts it on its server, and removes its pending end
--- there.
+-- Stores a meeting as put_meeting() does, and counts it on its server.
 local function place_meeting(meeting, bridge, now)
   put_meeting(meeting, bridge)
   add_load(meeting.server, counted_users(to_table(meeting.own), now))
   add_placed(meeting.server, 1)
-  local field = pending_end_field(meeting.tenant, meeting.id)
-  call('HDEL', own_key('pending_ends', meeting.server), field)
   increment_version(meeting.server)
 end
 

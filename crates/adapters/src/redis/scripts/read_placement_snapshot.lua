@@ -12,7 +12,10 @@ if ref then
   else
     local conflict = record_conflict(row, ARGV[6], ARGV[5])
     if conflict == 'blocking' then return { 'known', row, server_row } end
-    if conflict == 'expired' then undo_placement(row) end
+    if conflict == 'expired' then
+      undo_placement(row)
+      put_end_of_replaced(ARGV[3], ARGV[4], row, ARGV[6], ARGV[5])
+    end
   end
 end
 local loads = call('ZRANGE', LOAD, 0, -1, 'WITHSCORES')

@@ -28,7 +28,9 @@ CREATE TABLE servers (
     placed_since_poll INTEGER NOT NULL,
     max_meetings INTEGER,
     max_users INTEGER,
-    tier INTEGER NOT NULL
+    tier INTEGER NOT NULL,
+    -- Another entry that is the same server under another name.
+    twin_of TEXT
 ) STRICT;
 
 CREATE TABLE meetings (
@@ -51,6 +53,11 @@ CREATE TABLE meetings (
     -- The voice bridge that a detached meeting had. Other meetings may take it.
     released_voice_bridge TEXT,
     placement_reason TEXT NOT NULL,
+    -- How the server identifies the meeting: internalMeetingID and createTime.
+    internal_id TEXT,
+    created_at INTEGER,
+    is_proven INTEGER NOT NULL,
+    is_adopted INTEGER NOT NULL,
     PRIMARY KEY (tenant, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX meetings_by_id ON meetings (id);
@@ -65,6 +72,7 @@ CREATE TABLE pending_ends (
     moderator_pw TEXT,
     since INTEGER NOT NULL,
     create_sent_at INTEGER NOT NULL,
+    internal_id TEXT,
     PRIMARY KEY (server_id, tenant, id)
 ) STRICT, WITHOUT ROWID;
 

@@ -3,7 +3,7 @@
 use domain::Timestamp;
 use domain::health::Thresholds;
 use domain::load::LoadPolicy;
-use domain::poll::{PollObservation, PollPolicy};
+use domain::poll::{PollObservation, PollPolicy, UnreadableMeetings};
 
 /// The policy by which polls are judged.
 pub(crate) const POLL_POLICY: PollPolicy = PollPolicy {
@@ -14,5 +14,10 @@ pub(crate) const POLL_POLICY: PollPolicy = PollPolicy {
 
 /// A poll of a server that responds and has no meetings.
 pub(crate) fn empty_observation(at: Timestamp) -> PollObservation {
-    PollObservation { started_at: at, finished_at: at, result: Ok(Vec::new()) }
+    PollObservation {
+        started_at: at,
+        finished_at: at,
+        result: Ok(Vec::new()),
+        unreadable: UnreadableMeetings::default(),
+    }
 }

@@ -4,10 +4,10 @@ use app::admin::placement;
 use app::backend::CallOptions;
 use app::ports::CallPriority;
 use bbb::meetings::MeetingList;
-use domain::Server;
+use domain::{Server, twins};
 use serde_json::json;
 
-use crate::cmd::status::describe_last_failure;
+use crate::cmd::status::{describe_last_failure, describe_twins};
 use crate::cmd::{CommandContext, CommandFailure};
 use crate::output::table::{Cell, render};
 use crate::output::yaml::quote_scalar;
@@ -64,6 +64,7 @@ pub async fn print_table(context: &CommandContext) -> Result<(), CommandFailure>
                 Cell::Number(server.limits.tier.to_string()),
                 Cell::Number(limit(server.limits.max_meetings)),
                 Cell::Number(limit(server.limits.max_users)),
+                Cell::text(printable(&describe_twins(server, &servers))),
                 Cell::text(printable(&describe_last_failure(server))),
             ]
         })
@@ -83,6 +84,7 @@ pub async fn print_table(context: &CommandContext) -> Result<(), CommandFailure>
         "TIER",
         "MAX MEETINGS",
         "MAX USERS",
+        "SAME AS",
         "FAILURES",
     ];
     print_text(render(&headings, &rows));
@@ -91,7 +93,13 @@ pub async fn print_table(context: &CommandContext) -> Result<(), CommandFailure>
 
 /// Prints the servers as JSON, without secrets.
 pub async fn print_json(context: &CommandContext) -> Result<(), CommandFailure> {
-    print_line(json!(context.app.pool.list_servers().await?).to_string());
+    let servers = context.app.pool.list_servers().await?;
+    let with_twins = |server: &Server| {
+        let mut entry = json!(server);
+        entry["same_as"] = json!(twins::list_twins(server, &servers));
+        entry
+    };
+    print_line(json!(servers.iter().map(with_twins).collect::<Vec<_>>()).to_string());
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use app::admin::servers::{self, NewServer, PanicOptions};
 use app::ports::ServerChange;
 use domain::server::hostname;
-use domain::{AdminState, Server, ServerLimits};
+use domain::{AdminState, Server, ServerId, ServerLimits};
 use serde_json::{Map, Value};
 
 use super::admin_failure;
@@ -79,7 +79,12 @@ pub async fn add_all(context: &CommandContext, path: &Path) -> Result<(), Comman
         let url = url.ok_or_else(|| sync_failure(format!("Server {name} has no url")))?;
         read_new_server(&name, None, url, entry)
     });
-    for new_server in servers.collect::<Result<Vec<_>, CommandFailure>>()? {
+    let servers = servers.collect::<Result<Vec<_>, CommandFailure>>()?;
+    let mut planned = context.app.pool.list_servers().await?;
+    for server in &servers {
+        plan_url(&mut planned, None, &server.url)?;
+    }
+    for new_server in servers {
         let server = servers::add(&context.app, new_server).await.map_err(admin_failure)?;
         print_line(format!("server: {}\nid: {}", server.url, server.id));
     }
@@ -108,6 +113,10 @@ pub async fn sync(
     let wanted = read_wanted_servers(&read_yaml(path)?)?;
     let sync = PoolSync { context, dry_run, verbose };
     let present = context.app.pool.list_servers().await?;
+    let mut planned = present.clone();
+    for WantedServer { id, new_server, .. } in &wanted {
+        plan_url(&mut planned, Some(ServerId(id.clone())), &new_server.url)?;
+    }
     for wanted in &wanted {
         match present.iter().find(|server| server.id.0 == wanted.id) {
             Some(server) => sync.update(server, wanted).await?,
@@ -117,6 +126,22 @@ pub async fn sync(
     let is_wanted = |server: &Server| wanted.iter().any(|wanted| wanted.id == server.id.0);
     for server in present.iter().filter(|server| !is_wanted(server)) {
         sync.handle_absent(server, mode).await?;
+    }
+    Ok(())
+}
+
+/// Checks that no other server has this URL, and counts it as this server's from now on.
+fn plan_url(
+    planned: &mut Vec<Server>,
+    id: Option<ServerId>,
+    url: &str,
+) -> Result<(), CommandFailure> {
+    servers::check_url_is_free(planned, url, id.as_ref()).map_err(admin_failure)?;
+    match planned.iter_mut().find(|server| id.as_ref() == Some(&server.id)) {
+        Some(server) => url.clone_into(&mut server.url),
+        None => {
+            planned.push(Server::new(id.unwrap_or_default(), url.to_owned(), String::new()));
+        }
     }
     Ok(())
 }

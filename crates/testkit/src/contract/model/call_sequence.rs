@@ -3,8 +3,11 @@
 use app::ports::{PlaceOutcome, PlaceRequest, ServerChange};
 use domain::health::ServerFailure;
 use domain::placement::{PlacementCriteria, PlacementPolicy, PlacementRules, TagRequest};
-use domain::poll::{PendingEnd, PollObservation, ReportedMeeting};
-use domain::{AdminState, Claim, Meeting, MeetingKey, MeetingLoad, Server, Timestamp};
+use domain::poll::{PendingEnd, PollObservation, ReportedMeeting, UnreadableMeetings};
+use domain::{
+    AdminState, Claim, Meeting, MeetingIdentity, MeetingKey, MeetingLoad, MeetingOrigin, Server,
+    Timestamp,
+};
 
 use super::super::fixtures::{NOW, key, open_server, server_id};
 use super::rng::TestRng;
@@ -102,7 +105,9 @@ impl CallSequence {
             38..64 => PoolCall::Place(any_request(rng, now)),
             64..74 if !self.known_meetings.is_empty() => {
                 let pending_ends = any_pending_ends(rng, now);
-                PoolCall::Confirm(Box::new(rng.pick(&self.known_meetings)), now, pending_ends)
+                let origin = any_origin(rng, now);
+                let meeting = Meeting { origin, ..rng.pick(&self.known_meetings) };
+                PoolCall::Confirm(Box::new(meeting), now, pending_ends)
             }
             74..80 => {
                 let claim = self.known_meetings.last().and_then(|last| last.claim.as_ref());
@@ -143,6 +148,7 @@ impl CallSequence {
                 tenant,
                 created_at,
                 users: 3,
+                internal_id: any_internal_id(rng),
                 ..ReportedMeeting::default()
             });
         }
@@ -225,6 +231,7 @@ fn any_pending_ends(rng: &mut TestRng, now: Timestamp) -> Vec<PendingEnd> {
     let pending_end = |_| PendingEnd {
         server: server_id(rng.pick(&SERVERS)),
         key: rng.pick(&keys()),
+        internal_id: if rng.is_one_in(4) { any_internal_id(rng) } else { None },
         moderator_pw: rng.is_one_in(2).then(|| "'pw'".to_owned()),
         since: now.plus_ms(-rng.ms_below(150_000)),
         create_sent_at: if rng.is_one_in(2) {
@@ -236,6 +243,20 @@ fn any_pending_ends(rng: &mut TestRng, now: Timestamp) -> Vec<PendingEnd> {
     (0..count).map(pending_end).collect()
 }
 
+fn any_internal_id(rng: &mut TestRng) -> Option<String> {
+    rng.pick(&[None, Some("i-1"), Some("i-1"), Some("'ï'-2")]).map(str::to_owned)
+}
+
+fn any_origin(rng: &mut TestRng, now: Timestamp) -> MeetingOrigin {
+    let created_at = now.plus_ms(-rng.ms_below(9_000));
+    let identity = MeetingIdentity::from_parts(any_internal_id(rng), created_at);
+    if rng.is_one_in(3) {
+        MeetingOrigin::adopted(identity)
+    } else {
+        MeetingOrigin::proven(identity)
+    }
+}
+
 fn any_observation(rng: &mut TestRng, now: Timestamp) -> PollObservation {
     let reported = (0..rng.number_below(6)).map(|n| ReportedMeeting {
         id: match rng.pick(&[Some("m"), Some("M"), Some("n"), Some("o "), None]) {
@@ -245,16 +266,23 @@ fn any_observation(rng: &mut TestRng, now: Timestamp) -> PollObservation {
         tenant: rng.pick(&[None, None, Some("t"), Some("T")]).map(str::to_owned),
         created_at: now.plus_ms(-rng.ms_below(1_200_000)),
         users: rng.number_below(40),
+        has_unknown_users: rng.is_one_in(8),
         videos: rng.number_below(3),
         is_breakout: rng.is_one_in(8),
         voice_bridge: rng.is_one_in(2).then(|| rng.pick(&BRIDGES).to_owned()),
         moderator_pw: rng.is_one_in(2).then(|| "'theirs'".to_owned()),
-        is_ours: rng.is_one_in(2),
+        is_likely_ours: rng.is_one_in(2),
+        internal_id: any_internal_id(rng),
     });
     let reported = reported.collect();
+    let unreadable = if rng.is_one_in(4) { Some(rng.pick(&["m", "n", "o "])) } else { None };
     PollObservation {
         started_at: now.plus_ms(-rng.ms_below(500)),
         finished_at: now,
         result: if rng.is_one_in(3) { Err("«timeout»".to_owned()) } else { Ok(reported) },
+        unreadable: UnreadableMeetings {
+            ids: unreadable.map(str::to_owned).into_iter().collect(),
+            has_unknown: rng.is_one_in(8),
+        },
     }
 }

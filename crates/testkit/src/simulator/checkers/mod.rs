@@ -1,6 +1,7 @@
 //! The rules that no run may break. Each rule is a function that returns what is wrong. Some rules
 //! apply to every change of the store, some to the results of use cases, some to the final state.
 
+pub(crate) mod ends;
 mod final_state;
 pub(crate) mod join_redirects;
 pub(crate) mod start_and_end;

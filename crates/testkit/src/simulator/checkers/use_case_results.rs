@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bbb::Response;
 use bbb::meetings::MeetingList;
-use bbb::response::parse_text_elements;
+use bbb::response::{is_well_formed, parse_text_elements};
 use bytes::Bytes;
 use domain::{AdminState, MeetingKey, ServerId, Timestamp};
 
@@ -232,6 +232,9 @@ pub(crate) fn tenants_see_their_own(finished: &FinishedUseCase<'_>) -> CheckResu
 }
 
 fn listed_tenants(body: &Bytes) -> Result<Vec<Option<String>>, String> {
+    if !is_well_formed(body) {
+        return Err("getMeetings answers what is not well-formed".to_owned());
+    }
     let list = MeetingList::read(body).map_err(|error| format!("getMeetings: {error}"))?;
     let tenants = list.meetings.iter().map(|meeting| meeting.meta("tenant-id"));
     Ok(tenants.map(|tenant| tenant.map(str::to_owned)).collect())
